@@ -1,0 +1,31 @@
+"""leaq: how much does a quantized neural network give away about who was in its training data?
+
+The public names are resolved on first use, so that ``import leaq`` loads neither torch nor pandas.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+# One line per public name: where it lives. At most 20; everything else is reached through its room.
+_PUBLIC = {
+    "Samples": "leaq.types",
+    "Checkpoints": "leaq.types",
+    "LossTable": "leaq.types",
+    "Estimate": "leaq.types",
+    "AttackResult": "leaq.types",
+    "LeaqError": "leaq.errors",
+}
+
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'leaq' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

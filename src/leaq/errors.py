@@ -1,0 +1,114 @@
+"""Errors that say what the caller can do. Every message reads: subject - requirement - found - remedy.
+
+The class names the remedy: fix the argument (`InvalidInput`, `UnknownName`), bring more data
+(`NotEnoughEvidence`), replace a part of the model (`UnsupportedModel`), look at the file (`StoreError`),
+install something (`MissingExtra`). Nothing in leaq asserts on what a user gave.
+"""
+
+import difflib
+import importlib
+from collections.abc import Iterable, Sequence
+from types import ModuleType
+
+__all__ = [
+    "InvalidInput",
+    "LeaqError",
+    "MissingExtra",
+    "NotEnoughEvidence",
+    "StoreError",
+    "UnknownName",
+    "UnsupportedModel",
+    "closest",
+    "first_rows",
+    "need",
+    "unknown_name",
+]
+
+
+class LeaqError(Exception):
+    """Anything leaq refuses to do. Catch this to catch them all."""
+
+
+class InvalidInput(LeaqError, ValueError):
+    """An argument, option or file content is wrong; correct it and call again."""
+
+
+class UnknownName(InvalidInput):
+    """A name is not registered; the message lists the known ones and the closest."""
+
+
+class NotEnoughEvidence(LeaqError):
+    """The data cannot support the number asked for; bring more records, models or checkpoints."""
+
+
+class UnsupportedModel(LeaqError):
+    """A part of the model cannot be handled; the message names the part and what to put in its place."""
+
+
+class StoreError(LeaqError):
+    """A run folder or file cannot be read or written; nothing in it was changed."""
+
+
+class MissingExtra(LeaqError, ImportError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` for the known name nearest to `name`, or an empty string.
+
+    Examples
+    --------
+    >>> closest("ternery", ["sign", "ternary"])
+    " Did you mean 'ternary'?"
+    """
+    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{match[0]}'?" if match else ""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownName:
+    """Build the error for a name nobody registered: the known names and the closest one.
+
+    Examples
+    --------
+    >>> str(unknown_name("quantizer", "sgn", ["sign", "ternary"]))
+    "Unknown quantizer 'sgn'. Known: sign, ternary. Did you mean 'sign'?"
+    """
+    names = sorted(known)
+    return UnknownName(f"Unknown {kind} {name!r}. Known: {', '.join(names)}.{closest(name, names)}")
+
+
+def first_rows(rows: Sequence[int], limit: int = 5) -> str:
+    """Name a few row numbers and how many there are: ``3 rows (4, 9, 12)``.
+
+    Examples
+    --------
+    >>> first_rows([4, 9, 12, 20, 31, 40, 41])
+    '7 rows (4, 9, 12, 20, 31, ...)'
+    """
+    shown = ", ".join(str(int(row)) for row in rows[:limit])
+    more = ", ..." if len(rows) > limit else ""
+    noun = "row" if len(rows) == 1 else "rows"
+    return f"{len(rows)} {noun} ({shown}{more})"
+
+
+def need(module: str, *, extra: str, purpose: str) -> ModuleType:
+    """Import an optional `module`, or say which extra brings it.
+
+    Raises
+    ------
+    MissingExtra
+        If the module cannot be imported; the message holds the install command.
+
+    Examples
+    --------
+    >>> need("math", extra="report", purpose="drawing").pi > 3
+    True
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as err:
+        raise MissingExtra(
+            f"{purpose} needs the package {module.split('.', maxsplit=1)[0]!r}, which cannot be imported ({err}). "
+            f"Install the extra that brings it: pip install 'leaq[{extra}]' "
+            f"(in a checkout: pip install -c constraints.txt -e '.[{extra}]')."
+        ) from err

@@ -1,0 +1,199 @@
+"""What an audit found, as plain data: the only thing that is stored, shown and reported.
+
+A `CellResult` holds one row per quantizer and what was measured with it. It goes to JSON and back unchanged
+(`to_json`, `from_json`), carries a schema version, and never contains a training record: per-record risks are
+named by row number and kept apart in `private`, which shareable editions leave out.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from leaq.errors import StoreError
+from leaq.types import AttackResult, Estimate, Flag, NotComputed
+
+__all__ = ["SCHEMA", "CellResult", "Curve", "QuantizerRow", "Size"]
+
+SCHEMA = 1
+"""Version of the stored form. Fields are only added; a reader refuses a newer version."""
+
+Number = Estimate | NotComputed
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much a released model weighs under one quantizer.
+
+    `bits` and `entropy_bits` are per quantized weight, scales included; `bytes` is the whole packed file.
+    """
+
+    bits: float
+    entropy_bits: float
+    bytes: int
+    compression: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Values along an axis with a band, for drawing (for example lambda_k against k)."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class QuantizerRow:
+    """Everything measured under one quantizer.
+
+    Attributes
+    ----------
+    quantizer : the specification, e.g. ``ternary(sparsity=0.9)``; builds the quantizer again.
+    label : short text for tables and figures.
+    size : bits and bytes.
+    metrics : task metrics on records that trained no part of the model: roc_auc, accuracy | r2, rmse, mae, spearman.
+    drops : metric minus that of full precision, paired over models (same keys; negative r2/auc = worse).
+    measures : indicators: "r", "n_r", "asymptotic", "finite_sample", "distortion", "loss_gap", ...
+    attacks : by name: "threshold", "lira-online", ...
+    curves : by name: "lambda_k", ...
+    flags : doubts about this row.
+    """
+
+    quantizer: str
+    label: str
+    size: Size
+    metrics: Mapping[str, Number] = field(default_factory=dict)
+    drops: Mapping[str, Number] = field(default_factory=dict)
+    measures: Mapping[str, Number] = field(default_factory=dict)
+    attacks: Mapping[str, AttackResult | NotComputed] = field(default_factory=dict)
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    flags: tuple[Flag, ...] = ()
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """One data set, one embedder, one head, every quantizer.
+
+    Attributes
+    ----------
+    config : the resolved configuration; running it again gives the same numbers.
+    data : name, task, n, n_train, classes, unit, features, duplicates and so on; aggregates only.
+    rows : one per quantizer, full precision first, otherwise in the order asked for.
+    primary_metric : the key of `metrics` that the trade-off is drawn with.
+    primary_attack : the key of `attacks` that rows are ordered by.
+    environment : versions, platform, threads, device.
+    timings : seconds by stage and peak memory; stored apart from the numbers, which must be reproducible.
+    private : per-record findings by row number; absent from shareable editions.
+    flags : doubts about the whole audit.
+    """
+
+    config: Mapping[str, Any]
+    data: Mapping[str, Any]
+    rows: tuple[QuantizerRow, ...]
+    primary_metric: str
+    primary_attack: str
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    timings: Mapping[str, float] = field(default_factory=dict)
+    private: Mapping[str, Any] = field(default_factory=dict)
+    flags: tuple[Flag, ...] = ()
+    schema: int = SCHEMA
+
+    def ranked(self) -> tuple[QuantizerRow, ...]:
+        """Rows ordered by the held-out advantage of the primary attack, least leak first (ties: as asked for)."""
+        return tuple(sorted(self.rows, key=self._leak))
+
+    def _leak(self, row: QuantizerRow) -> float:
+        attack = row.attacks.get(self.primary_attack)
+        return attack.advantage.value if isinstance(attack, AttackResult) else math.inf
+
+    def to_json(self, *, timings: bool = True, private: bool = False) -> str:
+        """Return strict JSON (infinities as strings), stable under the same numbers."""
+        plain = _plain(self)
+        if not timings:
+            plain.pop("timings")
+        if not private:
+            plain.pop("private")
+            for row in plain["rows"]:
+                for attack in row["attacks"].values():
+                    attack.pop("risk", None)
+        return json.dumps(plain, indent=1, sort_keys=True, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "CellResult":
+        """Read what `to_json` wrote; refuses a newer schema and anything that is not a result."""
+        try:
+            plain = json.loads(text)
+            schema = int(plain["schema"])
+        except (ValueError, KeyError, TypeError) as err:
+            raise StoreError(f"This is not a leaq result: {err}. Run the audit again into a new folder.") from None
+        if schema > SCHEMA:
+            raise StoreError(
+                f"This result was written by a newer leaq (schema {schema}; this version reads up to {SCHEMA}). "
+                "Upgrade leaq to read it."
+            )
+        return _cell(plain)
+
+
+def _plain(value: Any) -> Any:
+    """Turn nested dataclasses, arrays and mappings into JSON values; infinities become the strings 'inf', '-inf'."""
+    if is_dataclass(value) and not isinstance(value, type):
+        plain = {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+        kind = {Estimate: "estimate", NotComputed: "not_computed", AttackResult: "attack"}.get(type(value))
+        return {"kind": kind, **plain} if kind else plain
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
+    return value
+
+
+def _cell(plain: dict[str, Any]) -> CellResult:
+    known = {item.name for item in fields(CellResult)}
+    plain = {key: value for key, value in plain.items() if key in known}
+    rows = tuple(_row(row) for row in plain.pop("rows"))
+    return CellResult(**{**plain, "rows": rows, "flags": _flags(plain["flags"])})
+
+
+def _row(plain: dict[str, Any]) -> QuantizerRow:
+    numbers: dict[str, Any] = {key: {name: _number(item) for name, item in plain[key].items()} for key in _NUMBERS}
+    curves = {
+        name: Curve(**{axis: tuple(float(x) for x in values) for axis, values in curve.items()})
+        for name, curve in plain["curves"].items()
+    }
+    size = Size(**plain["size"])
+    text = {"quantizer": plain["quantizer"], "label": plain["label"]}
+    return QuantizerRow(**text, **numbers, size=size, curves=curves, flags=_flags(plain["flags"]))
+
+
+_NUMBERS = ("metrics", "drops", "measures", "attacks")
+
+
+def _number(plain: dict[str, Any]) -> Any:
+    kind = plain["kind"]
+    body = {key: value for key, value in plain.items() if key != "kind"}
+    if kind == "not_computed":
+        return NotComputed(**body)
+    if kind == "estimate":
+        ends = {key: float(body[key]) for key in ("value", "low", "high")}
+        return Estimate(**{**body, **ends, "flags": _flags(body["flags"])})
+    body["advantage"], body["auc"] = _number(body["advantage"]), _number(body["auc"])
+    body["tpr"] = {float(fpr): _number(item) for fpr, item in body["tpr"].items()}
+    for key in ("roc", "risk"):
+        if body.get(key) is not None:
+            body[key] = np.asarray(body[key], dtype=np.float64)
+    return AttackResult(**{**body, "flags": _flags(body["flags"])})
+
+
+def _flags(plain: list[dict[str, str]]) -> tuple[Flag, ...]:
+    return tuple(Flag(**flag) for flag in plain)

@@ -1,0 +1,369 @@
+"""The nouns. Read this file first: everything else turns one of these into the next.
+
+    Samples -> (train) -> Checkpoints -> (quantize) -> Checkpoints -> (evaluate) -> LossTable -> Estimate, AttackResult
+
+Axis letters, the same everywhere: ``s`` models (replicates, targets or shadows), ``c`` candidates (quantized
+checkpoints or neighbours) of one model, ``n`` records, ``d`` features, ``k`` classes or outputs, ``p`` parameters.
+
+The LossTable is the waist of the hourglass. What trains or quantizes ends in one; what measures starts from one.
+Its contract: losses are per record, natural logarithms or squared errors, float64, finite, never reduced; every
+model says which records trained it; the game the membership was drawn in is named. Fields are only ever added.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from leaq.errors import InvalidInput, first_rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "AttackResult",
+    "Bools",
+    "Checkpoints",
+    "Estimate",
+    "Feature",
+    "Flag",
+    "Floats",
+    "Game",
+    "Ints",
+    "LossTable",
+    "NotComputed",
+    "Progress",
+    "Role",
+    "Samples",
+    "Task",
+    "silent",
+]
+
+Floats = npt.NDArray[np.floating[Any]]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Task = Literal["classification", "regression"]
+Game = Literal["iid", "pool"]
+"""How members were drawn: independently from P, or as a random half of a fixed pool the attacker knows."""
+Role = Literal["linear", "conv1d", "conv2d", "embedding", "bias", "norm", "scaler", "other"]
+"""What a parameter is. Only linear, conv and embedding weights are quantized by default."""
+Progress = Callable[[str, int, int], None]
+"""Called as ``progress(what, done, total)``; libraries call it, only the command line draws it."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Report progress to nobody; the default everywhere."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A doubt that travels with a number: a short stable `code` and a sentence for the reader."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One input column. `levels` names the categories of a categorical column (then the values are codes)."""
+
+    name: str
+    levels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Labelled records that a model may be trained on, before or after embedding.
+
+    Attributes
+    ----------
+    inputs : (n, d) float array, or (n,) strings (SMILES) that an embedder turns into one.
+    targets : (n,) int64 class codes 0..k-1, or float64 values in their original unit.
+    task : what the targets are.
+    name : the data set's name, for display; any string.
+    classes : the k class names, in code order (empty for regression).
+    unit : unit of a regression target, for display.
+    ids : (n,) row numbers in the source; never content, never a hash of content.
+    groups : (n,) group of each record; records of one group stay on one side of every split.
+    features : the d columns (empty for strings and for embedded records).
+    flags : what was dropped, merged or doubted on the way here.
+    """
+
+    inputs: npt.NDArray[Any]
+    targets: npt.NDArray[Any]
+    task: Task
+    name: str = "data"
+    classes: tuple[str, ...] = ()
+    unit: str = ""
+    ids: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    groups: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    features: tuple[Feature, ...] = ()
+    flags: tuple[Flag, ...] = ()
+
+    def __post_init__(self) -> None:
+        n = len(self.targets)
+        if len(self.inputs) != n:
+            raise InvalidInput(f"Samples: inputs and targets must be equally long. Found {len(self.inputs)} and {n}.")
+        if self.ids.size == 0:
+            object.__setattr__(self, "ids", np.arange(n, dtype=np.int64))
+        if self.groups.size == 0:
+            object.__setattr__(self, "groups", np.arange(n, dtype=np.int64))
+        for name in ("ids", "groups"):
+            if getattr(self, name).shape != (n,):
+                raise InvalidInput(f"Samples: {name} must have shape ({n},). Found {getattr(self, name).shape}.")
+        if self.task == "classification" and len(self.classes) < 2:
+            raise InvalidInput("Samples: classification needs at least two class names.")
+        if self.inputs.dtype.kind == "f":
+            _finite_rows("Samples", self.inputs.reshape(n, -1), self.ids)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def kind(self) -> Literal["table", "smiles"]:
+        """Whether the inputs are numbers or SMILES strings."""
+        return "table" if self.inputs.dtype.kind in "fiub" else "smiles"
+
+    def take(self, rows: npt.ArrayLike) -> Self:
+        """Return the records at `rows` (positions or a mask), everything else unchanged."""
+        index = np.asarray(rows)
+        return replace(
+            self,
+            inputs=self.inputs[index],
+            targets=self.targets[index],
+            ids=self.ids[index],
+            groups=self.groups[index],
+        )
+
+    def with_inputs(self, inputs: npt.NDArray[Any], *flags: Flag) -> Self:
+        """Return the same records with embedded inputs and further flags."""
+        return replace(self, inputs=inputs, features=(), flags=self.flags + flags)
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Weights of many models of one architecture, stacked: ``params[name]`` is ``(*batch, *shape)``.
+
+    Attributes
+    ----------
+    params : stacked tensors, in forward order of the layers.
+    roles : the role of each parameter; decides what a quantizer touches.
+    batch : the leading axes all parameters share, usually ``(s, c)`` or ``(s,)``.
+    steps : training step of each checkpoint along the last batch axis; empty if there is no such axis.
+    activation_bits : if set, evaluation rounds each layer's input to this many bits per record.
+    """
+
+    params: Mapping[str, "Tensor"]
+    roles: Mapping[str, Role]
+    batch: tuple[int, ...]
+    steps: tuple[int, ...] = ()
+    activation_bits: int | None = None
+
+    def __post_init__(self) -> None:
+        if set(self.params) != set(self.roles):
+            odd = sorted(set(self.params) ^ set(self.roles))
+            raise InvalidInput(f"Checkpoints: every parameter needs one role. Unmatched: {', '.join(odd)}.")
+        for name, tensor in self.params.items():
+            if tuple(tensor.shape[: len(self.batch)]) != self.batch:
+                raise InvalidInput(
+                    f"Checkpoints: {name!r} must start with the batch axes {self.batch}. "
+                    f"Found shape {tuple(tensor.shape)}."
+                )
+
+    def replace(self, params: Mapping[str, "Tensor"]) -> Self:
+        """Return these checkpoints with some parameters exchanged."""
+        return replace(self, params={**self.params, **params})
+
+    def at(self, index: Any) -> Self:
+        """Index the batch axes, e.g. ``at((slice(None), -1))`` for the last checkpoint of every model."""
+        index = index if isinstance(index, tuple) else (index,)
+        params = {name: tensor[index] for name, tensor in self.params.items()}
+        probe = np.empty(self.batch, np.int8)[index].shape
+        steps = self.steps
+        if steps and len(index) == len(self.batch):
+            picked = np.asarray(steps)[index[-1]]
+            steps = tuple(int(step) for step in np.atleast_1d(picked)) if np.ndim(picked) else ()
+        return replace(self, params=params, batch=probe, steps=steps)
+
+    def last(self) -> Self:
+        """Return the final checkpoint of every model: batch ``(s, c)`` becomes ``(s,)``."""
+        return self.at((slice(None),) * (len(self.batch) - 1) + (-1,))
+
+
+@dataclass(frozen=True)
+class LossTable:
+    """Per-record losses of many candidate models, and what an attack needs beside them: the waist of the hourglass.
+
+    Attributes
+    ----------
+    losses : (s, c, n) float64. Candidate ``c - 1`` is the released one.
+    scores : (s, n) float64 raw attack signal of the released candidate; see `score_kind`.
+    outputs : (s, n, k) float64 outputs of the released candidate: logits, or predictions in the original unit.
+    members : (s, n) bool, True where the record trained the model.
+    targets : (n,) class codes or original values.
+    ids : (n,) row numbers.
+    groups : (n,) group of each record (duplicates share one).
+    task, game : what the losses are, and how members were drawn.
+    n_train : number of training records of each model.
+    quantizer : name of the quantizer the candidates went through ("none" for full precision).
+    strategy : how candidates were sampled: "released" (c = 1), "trajectory", "neighbours", "ensemble", "enumeration".
+    score_kind : "margin" (log-odds of the true class) or "residual" (signed, target minus prediction, in units
+        of the pool's standard deviation).
+    flags : doubts to carry on.
+    """
+
+    losses: Floats
+    members: Bools
+    task: Task
+    game: Game
+    n_train: int
+    scores: Floats | None = None
+    outputs: Floats | None = None
+    targets: npt.NDArray[Any] | None = None
+    ids: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    groups: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    quantizer: str = "none"
+    strategy: str = "released"
+    score_kind: Literal["margin", "residual"] = "margin"
+    flags: tuple[Flag, ...] = ()
+
+    def __post_init__(self) -> None:
+        losses, members = self.losses, self.members
+        if losses.ndim != 3:
+            raise InvalidInput(f"LossTable: losses must be (models, candidates, records). Found shape {losses.shape}.")
+        s, c, n = losses.shape
+        if min(s, c, n) == 0:
+            raise InvalidInput(
+                f"LossTable: needs at least one model, candidate and record. Found shape {losses.shape}."
+            )
+        if members.shape != (s, n) or members.dtype != np.bool_:
+            raise InvalidInput(f"LossTable: members must be bool ({s}, {n}). Found {members.dtype} {members.shape}.")
+        if self.n_train < 1:
+            raise InvalidInput(f"LossTable: n_train must be at least 1. Found {self.n_train}.")
+        bad = ~np.isfinite(losses)
+        if bad.any():
+            model, candidate, _ = np.argwhere(bad)[0]
+            raise InvalidInput(
+                f"LossTable: losses must be finite. Found {int(bad.sum())} NaN or infinite values, "
+                f"first in candidate {candidate} of model {model}. Lower the learning rate or drop that candidate."
+            )
+        for name, shape in (("scores", (s, n)), ("targets", (n,)), ("ids", (n,)), ("groups", (n,))):
+            value = getattr(self, name)
+            if name in ("ids", "groups") and value.size == 0:
+                object.__setattr__(self, name, np.arange(n, dtype=np.int64))
+            elif value is not None and value.shape != shape:
+                raise InvalidInput(f"LossTable: {name} must have shape {shape}. Found {value.shape}.")
+        if self.outputs is not None and self.outputs.shape[:2] != (s, n):
+            raise InvalidInput(f"LossTable: outputs must be ({s}, {n}, k). Found {self.outputs.shape}.")
+
+    @property
+    def released(self) -> Floats:
+        """Losses of the released candidate, (s, n)."""
+        return np.asarray(self.losses[:, -1, :])
+
+    def held_out(self, model: int) -> Floats:
+        """Losses of one model's candidates on the records that did not train it, (c, n_out)."""
+        return np.asarray(self.losses[model][:, ~self.members[model]])
+
+    @classmethod
+    def from_losses(cls, members: npt.ArrayLike, nonmembers: npt.ArrayLike, *, task: Task = "classification") -> Self:
+        """Build the table of one finished model from two lists of losses.
+
+        Examples
+        --------
+        >>> table = LossTable.from_losses([0.1, 0.2], [0.3, 0.9, 0.4])
+        >>> table.losses.shape, table.n_train
+        ((1, 1, 5), 2)
+        """
+        inside = np.asarray(members, dtype=np.float64).ravel()
+        outside = np.asarray(nonmembers, dtype=np.float64).ravel()
+        mask = np.r_[np.ones(len(inside), bool), np.zeros(len(outside), bool)]
+        return cls(
+            losses=np.r_[inside, outside][None, None],
+            members=mask[None],
+            task=task,
+            game="iid",
+            n_train=max(1, len(inside)),
+        )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its doubt: an interval at `level`, the `n` it rests on, and flags.
+
+    `n` counts `unit`: records, models, candidates... An interval end may be infinite, a value never NaN.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    level: float = 0.95
+    unit: str = "records"
+    method: str = ""
+    flags: tuple[Flag, ...] = ()
+
+    def __post_init__(self) -> None:
+        if np.isnan([self.value, self.low, self.high]).any():
+            raise InvalidInput(
+                f"Estimate: value and interval must be numbers. Found {self.value, self.low, self.high}."
+            )
+
+    def __repr__(self) -> str:
+        flags = f", flags: {', '.join(flag.code for flag in self.flags)}" if self.flags else ""
+        return (
+            f"Estimate({self.value:.4g} [{self.low:.4g}, {self.high:.4g}], "
+            f"{self.level:.0%}, n={self.n} {self.unit}{flags})"
+        )
+
+    def flagged(self, *flags: Flag) -> Self:
+        """Return the same estimate with further flags."""
+        return replace(self, flags=self.flags + flags)
+
+
+@dataclass(frozen=True)
+class NotComputed:
+    """Stands where a number cannot be computed, and names the missing ingredient."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class AttackResult:
+    """What one attack achieved on quantized models, in the game that was played.
+
+    Attributes
+    ----------
+    attack : name, e.g. "threshold", "lira-online".
+    attacker : what the attacker sees and knows, in words (the row of docs/how-it-works.md).
+    game : "iid" or "pool"; the advantage is a lower bound on the leak of this game only.
+    advantage : signed TPR - FPR at a threshold chosen on other records or models.
+    auc : area under the ROC curve.
+    tpr : TPR at each false-positive rate, or why it is not given.
+    roc : (2, m) false- and true-positive rates, pooled over targets, for drawing.
+    risk : (n,) per-record risk in [-1, 1] or effect size, NaN where a record was never scored; internal edition only.
+    flags : doubts.
+    """
+
+    attack: str
+    attacker: str
+    game: Game
+    advantage: Estimate
+    auc: Estimate
+    tpr: Mapping[float, Estimate | NotComputed] = field(default_factory=dict)
+    roc: Floats | None = None
+    risk: Floats | None = None
+    flags: tuple[Flag, ...] = ()
+
+
+def _finite_rows(subject: str, values: Floats, ids: Ints) -> None:
+    """Refuse NaN and infinite inputs, naming how many and the first rows."""
+    bad = ~np.isfinite(values)
+    if bad.any():
+        rows = ids[bad.any(axis=1)]
+        raise InvalidInput(
+            f"{subject}: inputs must be finite. Found {int(bad.sum())} NaN or infinite values in "
+            f"{first_rows(rows.tolist())}. Fill or remove them first."
+        )
