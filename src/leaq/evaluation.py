@@ -1,0 +1,104 @@
+"""Checkpoints x Samples -> LossTable: all models and candidates in batched forward passes, streamed."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from leaq.errors import InvalidInput
+from leaq.losses import margin, per_record, residual
+from leaq.protocols import Model
+from leaq.types import Bools, Checkpoints, LossTable, Progress, Samples, silent
+
+__all__ = ["evaluate"]
+
+ACTIVATIONS = 2**25
+"""Numbers a forward pass may hold in its widest layer before records or models are split."""
+
+
+def evaluate(
+    model: Model,
+    checkpoints: Checkpoints,
+    samples: Samples,
+    members: Bools,
+    *,
+    quantizer: str = "none",
+    progress: Progress = silent,
+) -> LossTable:
+    """Return every candidate's loss on every record, and the released candidates' scores and outputs.
+
+    Parameters
+    ----------
+    model : how weights become outputs.
+    checkpoints : batch (s, c), or (s,) for released models only; already quantized.
+    samples : embedded records, members and non-members alike.
+    members : (s, n), True where the record trained the model.
+
+    Raises
+    ------
+    InvalidInput
+        If an output is NaN or infinite; the message names the model.
+    """
+    if len(checkpoints.batch) == 1:
+        checkpoints = checkpoints.at((slice(None), None))
+    s, c = checkpoints.batch
+    n = len(samples)
+    if members.shape != (s, n):
+        raise InvalidInput(f"evaluate: members must have shape ({s}, {n}). Found {members.shape}.")
+    dtype = next(iter(checkpoints.params.values())).dtype
+    x = torch.as_tensor(np.ascontiguousarray(samples.inputs), dtype=dtype)
+    y = torch.as_tensor(samples.targets)
+    # One unit for all models: the spread of the whole pool, not of each model's members.
+    scale = float(np.std(samples.targets)) or 1.0 if samples.task == "regression" else 1.0
+    flat = {name: tensor.flatten(0, 1) for name, tensor in checkpoints.params.items()}
+    losses = np.empty((s * c, n))
+    released: list[Tensor] = []
+    group = _models_at_once(flat, n)
+    for start in range(0, s * c, group):
+        part = {name: tensor[start : start + group] for name, tensor in flat.items()}
+        outputs = _outputs(model, part, x, checkpoints.activation_bits)
+        _refuse_nan(outputs, start, c, quantizer)
+        losses[start : start + group] = per_record(outputs, y, samples.task, scale=scale).numpy()
+        final = [i for i in range(len(outputs)) if (start + i) % c == c - 1]
+        released.append(outputs[final])
+        progress("evaluating", min(start + group, s * c), s * c)
+    outputs = torch.cat(released)
+    scores = margin(outputs, y) if samples.task == "classification" else residual(outputs, y, scale=scale)
+    return LossTable(
+        losses=losses.reshape(s, c, n),
+        members=members,
+        task=samples.task,
+        game="pool",
+        n_train=round(float(members.sum(1).mean())),
+        scores=scores.numpy(),
+        outputs=outputs.double().numpy(),
+        targets=samples.targets,
+        ids=samples.ids,
+        groups=samples.groups,
+        quantizer=quantizer,
+        strategy="trajectory" if c > 1 else "released",
+        score_kind="margin" if samples.task == "classification" else "residual",
+        flags=samples.flags,
+    )
+
+
+def _models_at_once(flat: dict[str, Tensor], n: int) -> int:
+    """Return how many models' activations on `n` records (or on one slice of them) fit the budget."""
+    width = max(tensor.shape[1] for tensor in flat.values() if tensor.ndim == 3)
+    return max(1, ACTIVATIONS // (width * min(n, 8192)))
+
+
+def _outputs(model: Model, params: dict[str, Tensor], x: Tensor, bits: int | None) -> Tensor:
+    """Forward pass of m models over all records, (m, n, k), a slice of records at a time."""
+    with torch.no_grad():
+        parts = [model.forward(params, part, activation_bits=bits) for part in torch.split(x, 8192)]
+    return torch.cat(parts, dim=1)
+
+
+def _refuse_nan(outputs: Tensor, start: int, c: int, quantizer: str) -> None:
+    bad = ~torch.isfinite(outputs).flatten(1).all(1)
+    if bad.any():
+        index = start + int(bad.nonzero()[0])
+        raise InvalidInput(
+            f"evaluate: outputs must be finite. Model {index // c}, candidate {index % c} under {quantizer} gives NaN "
+            "or infinite outputs. Lower the learning rate or leave this quantizer out."
+        )

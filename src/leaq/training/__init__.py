@@ -1,0 +1,11 @@
+"""Training many small models at once: S replicates as one tensor program.
+
+`train` takes records and who is a member of which model, and returns the architecture and the recorded weights.
+"""
+
+from leaq.training.batched import train, train_chunks
+from leaq.training.config import TrainingConfig
+from leaq.training.mlp import MLP
+from leaq.training.recorder import Recorder
+
+__all__ = ["MLP", "Recorder", "TrainingConfig", "train", "train_chunks"]

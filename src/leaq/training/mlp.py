@@ -1,0 +1,112 @@
+"""The head: a multilayer perceptron whose weights carry a model axis, run by batched matrix products."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from leaq.seeds import torch_stream
+from leaq.types import Role, Task
+
+__all__ = ["MLP"]
+
+
+@dataclass(frozen=True)
+class MLP:
+    """Architecture of a head with its own input scaler; holds no weights.
+
+    Parameters are named ``input.mean``, ``input.scale`` (d,), ``layers.i.weight`` (out, in), ``layers.i.bias`` (out,)
+    and, for regression, ``output.mean``, ``output.scale`` (1,). The scalers are fitted on each model's own members,
+    belong to the released model and are never quantized.
+
+    Examples
+    --------
+    >>> mlp = MLP(d=3, k=2, hidden=(4,), task="classification")
+    >>> params = mlp.init(seed=0, models=[0, 1])
+    >>> tuple(mlp.forward(params, torch.zeros(5, 3)).shape)
+    (2, 5, 2)
+    """
+
+    d: int
+    k: int
+    hidden: tuple[int, ...]
+    task: Task
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Sizes from input to output."""
+        return (self.d, *self.hidden, self.k)
+
+    @property
+    def depth(self) -> int:
+        """Number of linear layers."""
+        return len(self.widths) - 1
+
+    @cached_property
+    def roles(self) -> Mapping[str, Role]:
+        """Role of every parameter, in forward order."""
+        roles: dict[str, Role] = {"input.mean": "scaler", "input.scale": "scaler"}
+        for i in range(self.depth):
+            roles[f"layers.{i}.weight"] = "linear"
+            roles[f"layers.{i}.bias"] = "bias"
+        if self.task == "regression":
+            roles |= {"output.mean": "scaler", "output.scale": "scaler"}
+        return roles
+
+    def init(self, seed: int, models: Sequence[int], *, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+        """Draw initial weights as nn.Linear does (uniform within 1/sqrt(in)), each model from its own stream."""
+        params: dict[str, list[Tensor]] = {name: [] for name in self.roles}
+        for model in models:
+            generator = torch_stream(seed, "init", model)
+            for name, tensor in self._init_one(generator).items():
+                params[name].append(tensor.to(dtype))
+        return {name: torch.stack(tensors) for name, tensors in params.items()}
+
+    def _init_one(self, generator: torch.Generator) -> dict[str, Tensor]:
+        one: dict[str, Tensor] = {"input.mean": torch.zeros(self.d), "input.scale": torch.ones(self.d)}
+        for i, (fan_in, fan_out) in enumerate(zip(self.widths[:-1], self.widths[1:], strict=True)):
+            bound = fan_in**-0.5
+            for name, shape in (("weight", (fan_out, fan_in)), ("bias", (fan_out,))):
+                uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
+                one[f"layers.{i}.{name}"] = (2 * uniform - 1) * bound
+        if self.task == "regression":
+            one |= {"output.mean": torch.zeros(1), "output.scale": torch.ones(1)}
+        return one
+
+    def forward(self, params: Mapping[str, Tensor], inputs: Tensor, *, activation_bits: int | None = None) -> Tensor:
+        """Run m stacked models: inputs (n, d) shared by all, or (m, n, d) one set each -> (m, n, k).
+
+        With shared inputs the scaler is folded into the first layer: all models' first layers are then one matrix
+        product, and no copy of the inputs per model exists.
+        """
+        mean, scale = params["input.mean"], params["input.scale"]
+        if inputs.ndim == 2 and activation_bits is None:
+            weight = params["layers.0.weight"] / scale.unsqueeze(1)  # (m, h, d)
+            bias = params["layers.0.bias"] - (weight @ mean.unsqueeze(-1)).squeeze(-1)  # (m, h)
+            m, h, d = weight.shape
+            hidden = (inputs @ weight.reshape(m * h, d).T).reshape(-1, m, h).transpose(0, 1) + bias.unsqueeze(1)
+        else:
+            standard = (inputs - mean.unsqueeze(1)) / scale.unsqueeze(1)  # (m, n, d)
+            hidden = self._linear(params, 0, standard, activation_bits)
+        for i in range(1, self.depth):
+            hidden = self._linear(params, i, torch.relu(hidden), activation_bits)
+        if self.task == "regression":
+            hidden = hidden * params["output.scale"].unsqueeze(1) + params["output.mean"].unsqueeze(1)
+        return hidden
+
+    @staticmethod
+    def _linear(params: Mapping[str, Tensor], i: int, x: Tensor, bits: int | None) -> Tensor:
+        if bits is not None:
+            x = _round_records(x, bits)
+        weight, bias = params[f"layers.{i}.weight"], params[f"layers.{i}.bias"]
+        return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
+
+
+def _round_records(x: Tensor, bits: int) -> Tensor:
+    """Round each record's vector symmetrically to `bits` bits, as dynamic activation quantization does."""
+    top = 2 ** (bits - 1) - 1
+    step = x.abs().amax(dim=-1, keepdim=True) / top
+    step = torch.where(step > 0, step, torch.ones_like(step))
+    return torch.round(x / step) * step
