@@ -1,14 +1,15 @@
-"""What a model and a quantizer must be able to do; any object with these methods works, registered or not."""
+"""What a model, a quantizer and a shelf must be able to do; any object with these methods works."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from leaq.types import Checkpoints, Role
+from leaq.results import Size
+from leaq.types import Checkpoints, LossTable, Role
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Model", "Quantizer"]
+__all__ = ["EmptyShelf", "Model", "Quantizer", "Shelf"]
 
 
 class Model(Protocol):
@@ -44,3 +45,26 @@ class Quantizer(Protocol):
     def describe(self) -> str:
         """Say in one sentence what is quantized, and how."""
         ...
+
+
+class Shelf(Protocol):
+    """Where finished chunks of models are kept, so that interrupted work resumes."""
+
+    def get(self, key: str) -> dict[str, tuple[LossTable, Size]] | None:
+        """Return what was put under `key`: table and size by quantizer specification."""
+        ...
+
+    def put(self, key: str, found: Mapping[str, tuple[LossTable, Size]]) -> None:
+        """Keep a finished chunk."""
+        ...
+
+
+class EmptyShelf:
+    """Keeps nothing; the default where no run folder is named."""
+
+    def get(self, key: str) -> dict[str, tuple[LossTable, Size]] | None:
+        """Find nothing."""
+        return None
+
+    def put(self, key: str, found: Mapping[str, tuple[LossTable, Size]]) -> None:
+        """Forget it."""

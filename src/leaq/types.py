@@ -10,7 +10,7 @@ Its contract: losses are per record, natural logarithms or squared errors, float
 model says which records trained it; the game the membership was drawn in is named. Fields are only ever added.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -266,6 +266,18 @@ class LossTable:
     def held_out(self, model: int) -> Floats:
         """Losses of one model's candidates on the records that did not train it, (c, n_out)."""
         return np.asarray(self.losses[model][:, ~self.members[model]])
+
+    @classmethod
+    def stack(cls, parts: Sequence[Self]) -> Self:
+        """Join tables of different models over the same records and candidates along the model axis."""
+        joined: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in ("losses", "members")
+        }
+        for name in ("scores", "outputs"):
+            if all(getattr(part, name) is not None for part in parts):
+                joined[name] = np.concatenate([getattr(part, name) for part in parts])
+        n_train = round(float(np.mean(joined["members"].sum(1))))
+        return replace(parts[0], **joined, n_train=max(1, n_train))
 
     @classmethod
     def from_losses(cls, members: npt.ArrayLike, nonmembers: npt.ArrayLike, *, task: Task = "classification") -> Self:

@@ -3,9 +3,9 @@
 `train` takes records and who is a member of which model, and returns the architecture and the recorded weights.
 """
 
-from leaq.training.batched import train, train_chunks
+from leaq.training.batched import chunks, train
 from leaq.training.config import TrainingConfig
 from leaq.training.mlp import MLP
 from leaq.training.recorder import Recorder
 
-__all__ = ["MLP", "Recorder", "TrainingConfig", "train", "train_chunks"]
+__all__ = ["MLP", "Recorder", "TrainingConfig", "chunks", "train"]

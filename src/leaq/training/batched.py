@@ -19,7 +19,7 @@ from leaq.training.mlp import MLP
 from leaq.training.recorder import Recorder
 from leaq.types import Bools, Checkpoints, Ints, Progress, Samples, silent
 
-__all__ = ["train", "train_chunks"]
+__all__ = ["chunks", "train"]
 
 MEMORY = 2**30
 """Bytes of recorded checkpoints one chunk may hold when the configuration leaves the chunk to us."""
@@ -82,19 +82,10 @@ def train(
     return mlp, recorder.checkpoints()
 
 
-def train_chunks(
-    samples: Samples, members: Bools, config: TrainingConfig, *, seed: int, progress: Progress = silent
-) -> Iterator[tuple[slice, MLP, Checkpoints]]:
-    """Yield the models in chunks that fit into memory: (which models, architecture, checkpoints)."""
-    chunk = config.chunk or _fitting(samples, config)
-    starts = range(0, len(members), chunk)
-    for index, start in enumerate(starts):
-        which = slice(start, min(start + chunk, len(members)))
-
-        def step(what: str, done: int, total: int, index: int = index) -> None:
-            progress(what, index * total + done, total * len(starts))
-
-        yield which, *train(samples, members[which], config, seed=seed, first=start, progress=step)
+def chunks(samples: Samples, models: int, config: TrainingConfig) -> list[slice]:
+    """Return which models are trained together, so that their checkpoints fit into memory."""
+    size = config.chunk or _fitting(samples, config)
+    return [slice(start, min(start + size, models)) for start in range(0, models, size)]
 
 
 def fit_scalers(x: Tensor, y: Tensor, members: Bools, mlp: MLP) -> dict[str, Tensor]:
@@ -173,7 +164,7 @@ def _fitting(samples: Samples, config: TrainingConfig) -> int:
     """Return how many models' checkpoints fit into `MEMORY` (at least one)."""
     widths = (samples.inputs.shape[1], *config.hidden, max(1, len(samples.classes)))
     weights = sum(a * b + b for a, b in pairwise(widths))
-    return int(np.clip(MEMORY // (8 * weights * config.checkpoints), 1, 256))
+    return int(np.clip(MEMORY // (8 * weights * config.checkpoints), 1, 64))
 
 
 def _check(samples: Samples, members: Bools) -> None:

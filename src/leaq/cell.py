@@ -1,0 +1,51 @@
+"""What one cell of a study is: one data set, one embedder, one head, several quantizers, one seed."""
+
+from typing import Literal, Self
+
+from pydantic import Field, PositiveInt, field_validator
+
+from leaq.config import Config
+from leaq.quantizers import parse_list
+from leaq.training import TrainingConfig
+
+__all__ = ["AuditConfig"]
+
+
+class AuditConfig(Config):
+    """Everything an audit depends on; the same configuration gives the same numbers.
+
+    Examples
+    --------
+    >>> AuditConfig(source="breast_cancer", quantizers=("sign", "uniform(bits=4)")).replicates
+    16
+    """
+
+    source: str
+    """Name of a catalogued data set, or a file."""
+    target: str | None = None
+    smiles: str | None = None
+    """Column of SMILES strings; makes the records molecules."""
+    task: Literal["auto", "classification", "regression"] = "auto"
+    data_dir: str | None = None
+    skip_invalid: bool = False
+    embedder: str = "auto"
+    quantizers: tuple[str, ...] = ("study", "uniform(bits=8)")
+    """Specifications or family names; full precision is always measured beside them."""
+    replicates: PositiveInt = Field(default=16, ge=2, le=4096)
+    """Models trained; each is attacked, and serves as a shadow model for the others."""
+    training: TrainingConfig = TrainingConfig()
+    seed: int = Field(default=0, ge=0)
+    level: float = Field(default=0.95, gt=0.5, lt=1)
+    """Confidence level of all intervals."""
+    draws: PositiveInt = 200
+    """Bootstrap draws of all intervals."""
+
+    @field_validator("quantizers")
+    @classmethod
+    def _known(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
+        parse_list(",".join(specs))
+        return specs
+
+    def resolved(self, **choices: str) -> Self:
+        """Return the configuration with what was "auto" replaced by what was chosen."""
+        return type(self).from_dict({**self.to_dict(), **choices})

@@ -1,0 +1,125 @@
+"""From loss tables to one row of the result: every measure that the ingredients allow, the others named."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from leaq.cell import AuditConfig
+from leaq.errors import NotEnoughEvidence
+from leaq.measures.indicators import distortion, loss_gap
+from leaq.measures.lira import lira
+from leaq.measures.performance import drop, performance
+from leaq.measures.rate import order_changes, rate
+from leaq.measures.scoring import Protocol
+from leaq.measures.threshold import threshold
+from leaq.quantizers import Identity, Scheme
+from leaq.results import Curve, QuantizerRow, Size
+from leaq.types import AttackResult, Bools, Estimate, Flag, LossTable, NotComputed, Samples
+
+__all__ = ["describe_data", "measure", "order_doubt", "primary_attack"]
+
+FEWEST_FOR_LIRA = 8
+"""Models below which the Gaussians of LiRA rest on too little to lead the table."""
+
+
+def primary_attack(models: int) -> str:
+    """Return the attack rows are ordered by: the strongest one the number of models allows."""
+    return "lira-online" if models >= FEWEST_FOR_LIRA else "threshold"
+
+
+def measure(
+    quantizer: Scheme, table: LossTable, reference: LossTable, *, size: Size, config: AuditConfig
+) -> QuantizerRow:
+    """Measure one quantizer: accuracy and its cost, indicators, attacks."""
+    options = {"level": config.level, "seed": config.seed, "draws": config.draws}
+    metrics = performance(table, **options)
+    indicators, curves, doubts = _rates(table, options)
+    indicators["loss_gap"] = loss_gap(table, **options)
+    drops: Mapping[str, Estimate] = {}
+    if not isinstance(quantizer, Identity):
+        drops = drop(table, reference, **options)
+        indicators["distortion"] = distortion(table, reference, **options)
+    return QuantizerRow(
+        quantizer=quantizer.spec(),
+        label=quantizer.label(),
+        size=size,
+        metrics=metrics,
+        drops=drops,
+        measures=indicators,
+        attacks=_attacks(table, reference, config),
+        curves=curves,
+        flags=(*doubts, *_no_skill(metrics, table)),
+    )
+
+
+def _rates(
+    table: LossTable, options: Mapping[str, Any]
+) -> tuple[dict[str, Estimate | NotComputed], dict[str, Curve], tuple[Flag, ...]]:
+    """Return r and its companions, or why there is none."""
+    try:
+        found = rate(table, **options)
+    except NotEnoughEvidence as err:
+        return {name: NotComputed(str(err)) for name in ("r", "n_r", "asymptotic")}, {}, ()
+    numbers: dict[str, Estimate | NotComputed] = {
+        "r": found.r,
+        "n_r": found.n_r,
+        "asymptotic": found.asymptotic,
+        "chernoff": found.chernoff,
+        "union_bound": found.union_bound,
+        "r_halved": found.halved,
+    }
+    return numbers, {"lambda_k": found.curve}, found.flags
+
+
+def _attacks(table: LossTable, reference: LossTable, config: AuditConfig) -> dict[str, AttackResult | NotComputed]:
+    """Loss threshold; LiRA with shadows quantized as the target is; LiRA with full-precision shadows."""
+    protocol = Protocol(level=config.level, draws=config.draws, seed=config.seed)
+    found: dict[str, AttackResult | NotComputed] = {"threshold": threshold(table, protocol=protocol)}
+    for name, shadows in (("lira-online", None), ("lira-nonadaptive", reference)):
+        try:
+            found[name] = lira(table, shadows=shadows, protocol=protocol)
+        except NotEnoughEvidence as err:
+            found[name] = NotComputed(str(err))
+    return found
+
+
+def _no_skill(metrics: Mapping[str, Estimate], table: LossTable) -> tuple[Flag, ...]:
+    """Flag a model that predicts no better than guessing: its small leak is no merit."""
+    name, chance = ("roc_auc", 0.5) if table.task == "classification" else ("r2", 0.0)
+    if metrics[name].low > chance:
+        return ()
+    return (Flag("no-skill", f"The interval of {name} reaches {chance:g}: predicts no better than guessing."),)
+
+
+def order_doubt(measures: Sequence[Mapping[str, Estimate | NotComputed]]) -> tuple[Flag, ...]:
+    """Flag the audit where the ranking by r depends on how many candidates were sampled."""
+    pairs = [(row.get("r"), row.get("r_halved")) for row in measures]
+    full = [(r.value, half.value) for r, half in pairs if isinstance(r, Estimate) and isinstance(half, Estimate)]
+    if len(full) < 2:
+        return ()
+    share = order_changes(*zip(*full, strict=True))
+    if share == 0:
+        return ()
+    text = f"No ranking by r: {share:.0%} of the pairs of quantizers change order when half of the candidates are left out."
+    return (Flag("r-order-unstable", text),)
+
+
+def describe_data(samples: Samples, members: Bools) -> dict[str, Any]:
+    """Return aggregates of the records, fit to be shown to anybody."""
+    described: dict[str, Any] = {
+        "name": samples.name,
+        "task": samples.task,
+        "n": len(samples),
+        "n_train": round(float(members.sum(1).mean())),
+        "features": int(samples.inputs.shape[1]),
+        "duplicates": len(samples) - len(np.unique(samples.groups)),
+        "game": "pool",
+    }
+    if samples.task == "classification":
+        counts = np.bincount(samples.targets, minlength=len(samples.classes))
+        described["classes"] = dict(zip(samples.classes, counts.tolist(), strict=True))
+    else:
+        described["unit"] = samples.unit
+        described["target_sd"] = float(np.std(samples.targets))
+    return described

@@ -1,0 +1,149 @@
+"""One cell front to back: THE file that shows the data flow.
+
+    load -> embed -> split -> train -> quantize -> evaluate -> LossTable -> measure -> CellResult
+
+Each model trains on its own half of one pool of records (models 2i and 2i+1 on complementary halves), so every
+record is a member of half of the models: held-out metrics, attacks and shadow models all come from one training.
+"""
+
+import time
+from collections.abc import Sequence
+
+from leaq.cell import AuditConfig
+from leaq.data import load
+from leaq.data.splits import halves
+from leaq.embedders import embed
+from leaq.environment import describe_environment, peak_memory
+from leaq.evaluation import evaluate
+from leaq.measuring import describe_data, measure, order_doubt, primary_attack
+from leaq.protocols import EmptyShelf, Shelf
+from leaq.quantizers import Identity, Scheme, parse_list
+from leaq.results import CellResult, Size
+from leaq.training import chunks, train
+from leaq.types import Bools, Flag, LossTable, Progress, Samples, silent
+
+__all__ = ["audit", "prepare"]
+
+UNQUANTIZED = Flag(
+    "unquantized-rest",
+    "Biases and scalers are released in full precision and are fitted on the members; r and lambda_k do not cover "
+    "what they give away.",
+)
+
+
+def audit(config: AuditConfig, *, shelf: Shelf | None = None, progress: Progress = silent) -> CellResult:
+    """Measure what every quantizer gives away about training records, and what it costs in accuracy.
+
+    Parameters
+    ----------
+    config : what to audit; the same configuration gives the same numbers.
+    shelf : where finished chunks of models are kept, and found again after an interruption.
+    progress : called as ``progress(what, done, total)``.
+
+    Examples
+    --------
+    >>> from leaq.training import TrainingConfig
+    >>> quick = TrainingConfig(hidden=(8,), epochs=2, checkpoints=4)
+    >>> result = audit(AuditConfig(source="breast_cancer", quantizers=("sign",), replicates=4, training=quick))
+    >>> [row.label for row in result.rows]
+    ['full precision', 'sign']
+    """
+    started = time.perf_counter()
+    samples, config = prepare(config, progress=progress)
+    quantizers = tuple(dict.fromkeys((Identity(), *parse_list(",".join(config.quantizers)))))
+    members = halves(samples, config.replicates, seed=config.seed)
+    prepared = time.perf_counter()
+    found = collect(config, samples, members, quantizers, shelf=shelf or EmptyShelf(), progress=progress)
+    trained = time.perf_counter()
+    reference, _ = found[Identity().spec()]
+    rows = []
+    for done, quantizer in enumerate(quantizers, start=1):
+        table, size = found[quantizer.spec()]
+        rows.append(measure(quantizer, table, reference, size=size, config=config))
+        progress("measuring", done, len(quantizers))
+    return CellResult(
+        config=config.to_dict(),
+        data=describe_data(samples, members),
+        rows=tuple(rows),
+        primary_metric="roc_auc" if samples.task == "classification" else "r2",
+        primary_attack=primary_attack(config.replicates),
+        environment=describe_environment(),
+        timings={
+            "data_seconds": prepared - started,
+            "models_seconds": trained - prepared,
+            "measures_seconds": time.perf_counter() - trained,
+            "peak_memory_bytes": float(peak_memory()),
+        },
+        private={"ids": samples.ids.tolist()},
+        flags=(*samples.flags, UNQUANTIZED, *order_doubt([row.measures for row in rows])),
+    )
+
+
+def prepare(config: AuditConfig, *, progress: Progress = silent) -> tuple[Samples, AuditConfig]:
+    """Load and embed the records; return them with the configuration in which nothing is left to "auto"."""
+    samples = load(
+        config.source,
+        target=config.target,
+        smiles=config.smiles,
+        task=config.task,
+        data_dir=config.data_dir,
+        skip_invalid=config.skip_invalid,
+    )
+    embedder = config.embedder
+    if embedder == "auto":
+        embedder = "ecfp4" if samples.kind == "smiles" else "identity"
+    embedded = embed(samples, embedder, skip_invalid=config.skip_invalid, progress=progress)
+    return embedded, config.resolved(task=embedded.task, embedder=embedder)
+
+
+Found = dict[str, tuple[LossTable, Size]]
+"""By quantizer specification: the losses of its candidates, and the size of one released model."""
+
+
+def collect(
+    config: AuditConfig,
+    samples: Samples,
+    members: Bools,
+    quantizers: Sequence[Scheme],
+    *,
+    shelf: Shelf,
+    progress: Progress,
+) -> Found:
+    """Train all models once, a chunk at a time, and evaluate them under every quantizer."""
+    parts: list[Found] = []
+    todo = chunks(samples, len(members), config.training)
+    for index, which in enumerate(todo):
+        key = f"models-{which.start}-{which.stop}"
+        part = shelf.get(key)
+        if part is None:
+
+            def step(what: str, done: int, total: int, before: int = index) -> None:
+                progress(what, before * total + done, len(todo) * total)
+
+            part = _chunk(config, samples, members, quantizers, which=which, progress=step)
+            shelf.put(key, part)
+        parts.append(part)
+    return {spec: (LossTable.stack([part[spec][0] for part in parts]), parts[0][spec][1]) for spec in parts[0]}
+
+
+def _chunk(
+    config: AuditConfig,
+    samples: Samples,
+    members: Bools,
+    quantizers: Sequence[Scheme],
+    *,
+    which: slice,
+    progress: Progress,
+) -> Found:
+    """One chunk of models: train once, then quantize every checkpoint with the released model's scales, evaluate."""
+    model, checkpoints = train(
+        samples, members[which], config.training, seed=config.seed, first=which.start, progress=progress
+    )
+    released = checkpoints.last()
+    found: Found = {}
+    for done, quantizer in enumerate(quantizers, start=1):
+        candidates = quantizer.frozen_to(released)(checkpoints)
+        table = evaluate(model, candidates, samples, members[which], quantizer=quantizer.spec())
+        found[quantizer.spec()] = (table, quantizer.size(released))
+        progress("evaluating", done, len(quantizers))
+    return found

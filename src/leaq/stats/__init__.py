@@ -1,0 +1,1 @@
+"""Arithmetic without opinions: intervals, ROC curves, moments, digits. numpy and scipy only."""

@@ -1,0 +1,54 @@
+"""How many digits a number deserves: those its interval supports."""
+
+import math
+
+from leaq.types import Estimate
+
+__all__ = ["decimals", "format_estimate", "format_value"]
+
+
+def decimals(estimate: Estimate) -> int:
+    """Return how many decimals make the interval's half width show two digits (one from 3 up).
+
+    Examples
+    --------
+    >>> decimals(Estimate(0.3123, 0.27, 0.35, 100))
+    3
+    >>> decimals(Estimate(12.3, 2.0, 40.0, 100))
+    0
+    """
+    half = (estimate.high - estimate.low) / 2
+    if not math.isfinite(half) or half <= 0:
+        half = abs(estimate.value) / 100 or 1.0
+    exponent = math.floor(math.log10(half))
+    leading = half / 10**exponent
+    return int(min(8, max(0, -exponent + (1 if leading < 5 else 0))))
+
+
+def format_value(value: float, places: int) -> str:
+    """Write a number with fixed decimals, in scientific notation where that says nothing, infinities as words."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if value != 0 and places >= 5:
+        return f"{value:.2g}"
+    text = f"{value:.{places}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def format_estimate(estimate: Estimate, *, interval: bool = True, sign: bool = False) -> str:
+    """Write an estimate with the digits its interval supports.
+
+    Examples
+    --------
+    >>> format_estimate(Estimate(0.3123, 0.268, 0.351, 100))
+    '0.312 [0.268, 0.351]'
+    >>> format_estimate(Estimate(0.3123, 0.2, 0.4, 100), interval=False, sign=True)
+    '+0.31'
+    """
+    places = decimals(estimate)
+    text = format_value(estimate.value, places)
+    if sign and estimate.value > 0 and float(text.replace("∞", "inf")) != 0:
+        text = "+" + text
+    if not interval:
+        return text
+    return f"{text} [{format_value(estimate.low, places)}, {format_value(estimate.high, places)}]"
