@@ -26,7 +26,8 @@ class AuditConfig(Config):
     smiles: str | None = None
     """Column of SMILES strings; makes the records molecules."""
     task: Literal["auto", "classification", "regression"] = "auto"
-    data_dir: str | None = None
+    ignore: tuple[str, ...] = ()
+    """Columns that are no features."""
     skip_invalid: bool = False
     embedder: str = "auto"
     quantizers: tuple[str, ...] = ("study", "uniform(bits=8)")

@@ -32,7 +32,7 @@ def measure(
     quantizer: Scheme, table: LossTable, reference: LossTable, *, size: Size, config: AuditConfig
 ) -> QuantizerRow:
     """Measure one quantizer: accuracy and its cost, indicators, attacks."""
-    options = {"level": config.level, "seed": config.seed, "draws": config.draws}
+    options: dict[str, Any] = {"level": config.level, "seed": config.seed, "draws": config.draws}
     metrics = performance(table, **options)
     indicators, curves, doubts = _rates(table, options)
     indicators["loss_gap"] = loss_gap(table, **options)
@@ -101,7 +101,7 @@ def order_doubt(measures: Sequence[Mapping[str, Estimate | NotComputed]]) -> tup
     share = order_changes(*zip(*full, strict=True))
     if share == 0:
         return ()
-    text = f"No ranking by r: {share:.0%} of the pairs of quantizers change order when half of the candidates are left out."
+    text = f"No ranking by r: {share:.0%} of the pairs change order when half of the candidates are left out."
     return (Flag("r-order-unstable", text),)
 
 

@@ -49,7 +49,7 @@ def audit(config: AuditConfig, *, shelf: Shelf | None = None, progress: Progress
     ['full precision', 'sign']
     """
     started = time.perf_counter()
-    samples, config = prepare(config, progress=progress)
+    samples, config = prepare(config)
     quantizers = tuple(dict.fromkeys((Identity(), *parse_list(",".join(config.quantizers)))))
     members = halves(samples, config.replicates, seed=config.seed)
     prepared = time.perf_counter()
@@ -79,20 +79,20 @@ def audit(config: AuditConfig, *, shelf: Shelf | None = None, progress: Progress
     )
 
 
-def prepare(config: AuditConfig, *, progress: Progress = silent) -> tuple[Samples, AuditConfig]:
+def prepare(config: AuditConfig) -> tuple[Samples, AuditConfig]:
     """Load and embed the records; return them with the configuration in which nothing is left to "auto"."""
     samples = load(
         config.source,
         target=config.target,
         smiles=config.smiles,
         task=config.task,
-        data_dir=config.data_dir,
+        ignore=config.ignore,
         skip_invalid=config.skip_invalid,
     )
     embedder = config.embedder
     if embedder == "auto":
         embedder = "ecfp4" if samples.kind == "smiles" else "identity"
-    embedded = embed(samples, embedder, skip_invalid=config.skip_invalid, progress=progress)
+    embedded = embed(samples, embedder)
     return embedded, config.resolved(task=embedded.task, embedder=embedder)
 
 

@@ -1,0 +1,73 @@
+"""Files into data frames; nothing is dropped or filled here."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from leaq.errors import InvalidInput, closest, need
+
+__all__ = ["FORMATS", "read_frame"]
+
+FORMATS = (".csv", ".tsv", ".parquet", ".npz")
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """Return the table in a file.
+
+    CSV and TSV need a header row. NPZ needs arrays of equal length; a two-dimensional array ``X`` becomes columns
+    X0, X1, ... Pickled arrays are refused.
+    """
+    if not path.exists():
+        folder = path.parent
+        names = [item.name for item in folder.iterdir()] if folder.is_dir() else []
+        raise InvalidInput(f"There is no file {str(path)!r}.{closest(path.name, names)}")
+    if path.is_dir():
+        raise InvalidInput(f"{str(path)!r} is a folder. Name a file of type {', '.join(FORMATS)}.")
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise InvalidInput(f"{path.name}: file type must be one of {', '.join(FORMATS)}. Found {suffix or 'none'!r}.")
+    if path.stat().st_size == 0:
+        raise InvalidInput(f"{path.name}: the file is empty (0 bytes).")
+    try:
+        frame = _READERS[suffix](path)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError, OSError) as err:
+        reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
+        raise InvalidInput(f"{path.name}: cannot be read as {suffix[1:].upper()} ({reason}).") from None
+    frame.columns = frame.columns.map(str)
+    if frame.empty:
+        raise InvalidInput(f"{path.name}: the table has a header but no rows.")
+    repeated = frame.columns[frame.columns.duplicated()].unique()
+    if len(repeated):
+        raise InvalidInput(f"{path.name}: column names must differ. Found twice: {', '.join(repeated)}.")
+    return frame
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    head = path.read_bytes()[:4096]
+    if b"\0" in head:
+        raise ValueError("it holds binary data")
+    return pd.read_csv(path, sep=separator, skipinitialspace=True)
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    need("pyarrow", extra="parquet", purpose="Reading Parquet files")
+    return pd.read_parquet(path)
+
+
+def _npz(path: Path) -> pd.DataFrame:
+    columns: dict[str, np.ndarray] = {}  # type: ignore[type-arg]
+    with np.load(path, allow_pickle=False) as arrays:
+        for name in arrays.files:
+            array = arrays[name]
+            if array.ndim == 2:
+                columns |= {f"{name}{i}": array[:, i] for i in range(array.shape[1])}
+            elif array.ndim == 1:
+                columns[name] = array
+            else:
+                raise ValueError(f"array {name!r} has {array.ndim} dimensions; 1 or 2 are read")
+    return pd.DataFrame(columns)
+
+
+_READERS = {".csv": _csv, ".tsv": _csv, ".parquet": _parquet, ".npz": _npz}

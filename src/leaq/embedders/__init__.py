@@ -1,0 +1,7 @@
+"""Embedders: frozen maps from records to float features. What is fitted on members belongs to the models."""
+
+from leaq.embedders.fingerprints import Morgan
+from leaq.embedders.identity import Identity
+from leaq.embedders.registry import EMBEDDERS, embed
+
+__all__ = ["EMBEDDERS", "Identity", "Morgan", "embed"]
