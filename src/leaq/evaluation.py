@@ -45,8 +45,8 @@ def evaluate(
     if members.shape != (s, n):
         raise InvalidInput(f"evaluate: members must have shape ({s}, {n}). Found {members.shape}.")
     dtype = next(iter(checkpoints.params.values())).dtype
-    x = torch.as_tensor(np.ascontiguousarray(samples.inputs), dtype=dtype)
-    y = torch.as_tensor(samples.targets)
+    x = torch.tensor(samples.inputs, dtype=dtype)
+    y = torch.tensor(samples.targets)
     # One unit for all models: the spread of the whole pool, not of each model's members.
     scale = float(np.std(samples.targets)) or 1.0 if samples.task == "regression" else 1.0
     flat = {name: tensor.flatten(0, 1) for name, tensor in checkpoints.params.items()}

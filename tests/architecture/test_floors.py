@@ -30,8 +30,8 @@ FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
 # Which rooms may import a heavy library at all (None: nobody) -- in functions or at the top.
 HEAVY = {
-    "torch": {"seeds", "types", "protocols", "losses", "embedders", "training", "quantizers", "candidates", "evaluation",
-              "pipeline", "auditing", "study", "cli"},
+    "torch": {"seeds", "types", "protocols", "losses", "environment", "embedders", "training", "quantizers",
+              "candidates", "evaluation", "pipeline", "auditing", "study", "cli"},
     "rdkit": {"data", "embedders", "reporting"},
     "datamol": {"data"},
     "altair": {"reporting"},

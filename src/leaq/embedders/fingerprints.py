@@ -1,6 +1,6 @@
 """Fingerprints of molecules, by RDKit's own generators."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -36,7 +36,7 @@ class Morgan(Config):
         features = np.empty((len(samples), self.size), dtype=np.float32)
         unread = []
         for row, text in enumerate(samples.inputs):
-            molecule = Chem.MolFromSmiles(str(text))
+            molecule: Any = Chem.MolFromSmiles(str(text))
             if molecule is None:
                 unread.append(int(samples.ids[row]))
                 continue

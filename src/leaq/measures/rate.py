@@ -158,9 +158,8 @@ def rate(
     halves = np.array([rate_of(*gaps(losses[::-2])) if len(losses) > 3 else np.nan for losses in usable])
     halved = float(np.nanmedian(halves)) if np.isfinite(halves).any() else r.value
     n = table.n_train
-    exponents = np.array([one.chernoff for one in per_model], dtype=object)
-    r_c = np.array([row.min() for row in exponents])
-    union = np.array([min(1.0, 2 * float(np.exp(-n * row).sum())) for row in exponents])
+    r_c = np.array([one.chernoff.min() for one in per_model])
+    union = np.array([min(1.0, 2 * float(np.exp(-n * one.chernoff).sum())) for one in per_model])
     count = int(np.median([len(losses) for losses in usable]))
     return RateResult(
         r=r.flagged(*flags),

@@ -56,8 +56,8 @@ def train(
     mlp = MLP(samples.inputs.shape[1], max(1, len(samples.classes)), config.hidden, samples.task)
     dtype = torch.float64 if config.dtype == "float64" else torch.float32
     models = range(first, first + len(members))
-    x = torch.as_tensor(np.ascontiguousarray(samples.inputs), dtype=dtype)
-    y = torch.as_tensor(samples.targets, dtype=torch.int64 if samples.task == "classification" else dtype)
+    x = torch.tensor(samples.inputs, dtype=dtype)
+    y = torch.tensor(samples.targets, dtype=torch.int64 if samples.task == "classification" else dtype)
 
     params = mlp.init(seed, models, dtype=dtype)
     params |= fit_scalers(x, y, members, mlp)
