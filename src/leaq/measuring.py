@@ -49,7 +49,7 @@ def measure(
         measures=indicators,
         attacks=_attacks(table, reference, config),
         curves=curves,
-        flags=(*doubts, *_no_skill(metrics, table)),
+        flags=(*quantizer.flags(), *doubts, *_no_skill(metrics, table)),
     )
 
 

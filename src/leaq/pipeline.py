@@ -17,7 +17,7 @@ from leaq.environment import describe_environment, peak_memory
 from leaq.evaluation import evaluate
 from leaq.measuring import describe_data, measure, order_doubt, primary_attack
 from leaq.protocols import EmptyShelf, Shelf
-from leaq.quantizers import Identity, Scheme, parse_list
+from leaq.quantizers import Calibration, Identity, Scheme, parse_list
 from leaq.results import CellResult, Size
 from leaq.training import chunks, train
 from leaq.types import Bools, Flag, LossTable, Progress, Samples, silent
@@ -140,10 +140,11 @@ def _chunk(
         samples, members[which], config.training, seed=config.seed, first=which.start, progress=progress
     )
     released = checkpoints.last()
+    calibration = Calibration(model, samples.inputs, members[which], seed=config.seed, first=which.start)
     found: Found = {}
     for done, quantizer in enumerate(quantizers, start=1):
-        candidates = quantizer.frozen_to(released)(checkpoints)
-        table = evaluate(model, candidates, samples, members[which], quantizer=quantizer.spec())
-        found[quantizer.spec()] = (table, quantizer.size(released))
+        frozen = quantizer.frozen_to(released, calibration)
+        table = evaluate(model, frozen(checkpoints), samples, members[which], quantizer=quantizer.spec())
+        found[quantizer.spec()] = (table, frozen.size(released))
         progress("evaluating", done, len(quantizers))
     return found
