@@ -55,8 +55,12 @@ def useful(row: QuantizerRow) -> bool:
 
 
 def front(result: CellResult) -> tuple[QuantizerRow, ...]:
-    """Return the rows that no other row beats in both leak and cost (point estimates), cheapest first."""
-    points = [(c.value, a.value, row) for row in result.rows if (c := cost(result, row)) and (a := leak(result, row))]
+    """Return the useful rows that no other beats in both leak and cost (point estimates), cheapest first."""
+    points = [
+        (c.value, a.value, row)
+        for row in result.rows
+        if useful(row) and (c := cost(result, row)) and (a := leak(result, row))
+    ]
     kept = [
         (x, y, row)
         for x, y, row in points

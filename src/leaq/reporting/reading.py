@@ -8,13 +8,32 @@ from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate
 
-__all__ = ["about_r", "attacker", "audited", "headline", "reading", "separation"]
+__all__ = ["about_r", "attacker", "audited", "headline", "reading", "separation", "useless", "verdict"]
 
 
 def reading(result: CellResult) -> str:
     """Return the result as one paragraph for somebody who is no statistician."""
-    parts = (audited(result), attacker(result), headline(result), separation(result), _useless(result), about_r(result))
+    parts = (audited(result), attacker(result), headline(result), separation(result), useless(result), about_r(result))
     return " ".join(part for part in parts if part)
+
+
+def verdict(result: CellResult) -> str:
+    """Return the outcome in one short sentence, no surer than the intervals are."""
+    best = least(result)
+    if best is None:
+        return "Nothing can be said about the leak."
+    rest = [row for row in result.ranked() if row is not best and useful(row) and leak(result, row)]
+    same = overlapping(result, best, rest) if rest else ()
+    name = _capital(best.label)
+    if not rest:
+        return f"Only {best.label} was measured."
+    if not same:
+        return f"{name} gives away least."
+    if len(same) == len(rest):
+        return f"{name} gives away least in this sample, but no quantizer is set apart from the others."
+    if len(same) <= 2:
+        return f"{name} gives away least; {_names(same)} cannot be told apart from it."
+    return f"{name} gives away least; {len(same)} others cannot be told apart from it."
 
 
 def audited(result: CellResult) -> str:
@@ -51,7 +70,7 @@ def headline(result: CellResult) -> str:
     lead = ""
     if before is not None and best is not full:
         lead = (
-            f"In full precision his advantage over blind guessing (0 = none, 1 = certainty) is "
+            f"In full precision the attacker's advantage over blind guessing (0 = none, 1 = certainty) is "
             f"{format_estimate(before)}. "
         )
     what = f"{best.label} leaks least: {format_estimate(found)}{_price(result, best)}."
@@ -99,7 +118,8 @@ def separation(result: CellResult) -> str:
     )
 
 
-def _useless(result: CellResult) -> str:
+def useless(result: CellResult) -> str:
+    """Name the quantizers under which nothing is predicted any more."""
     empty = [row for row in result.rows if not useful(row)]
     if not empty:
         return ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from leaq.reporting.choice import leak
 from leaq.reporting.reading import reading
-from leaq.reporting.words import attack_name, flag_words, indicator, metric, short_attack
+from leaq.reporting.words import attack_name, flag_words, in_order, indicator, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
@@ -203,7 +203,7 @@ def size_words(count: float) -> str:
 
 def indicators(result: CellResult) -> Table:
     """Return the indicators beside the attacks: r and its companions, distortion, loss gap."""
-    keys = list(dict.fromkeys(key for row in result.rows for key in row.measures))
+    keys = in_order((key for row in result.rows for key in row.measures), "indicator")
     columns = [Column("Quantizer", "How the weights were rounded.", "left"), *(Column(*indicator(key)) for key in keys)]
     notes = _Notes()
     rows, values = [], []

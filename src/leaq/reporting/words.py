@@ -1,10 +1,12 @@
 """What numbers are called when people read them, and which way they are good. Nothing here computes."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from leaq.types import Flag
 
-__all__ = ["Metric", "attack_name", "game_words", "indicator", "metric", "short_attack"]
+__all__ = ["Metric", "attack_name", "flag_words", "game_words", "in_order", "indicator", "metric", "short_attack"]
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,13 @@ _INDICATORS = {
     "asymptotic": ("exp(-n·r)", "Asymptotic value of the leak; neither a bound nor a forecast for small n·r."),
     "chernoff": ("Chernoff exponent", "Exponent for a fixed codebook (Cramer-Chernoff); larger is safer."),
     "union_bound": ("union bound", "2 Σ exp(-n r_C,k): bounds the leak over these candidates; 1 says nothing."),
-    "r_halved": ("r, half the candidates", "r with every other candidate left out; far from r means: do not rank by r."),
+    "finite_sample": ("finite-sample leak", "Leak of the learner that picks the best candidate, at this n."),
+    "r_halved": (
+        "r, half the candidates",
+        "r with every other candidate left out; far from r means: do not rank by r.",
+    ),
     "distortion": ("distortion", "How far quantization moved the outputs, relative to their variance."),
     "loss_gap": ("loss gap", "Mean loss outside minus inside the training data; near 0 without overfitting."),
-    "finite_sample": ("finite-sample leak", "Leak of the learner that picks the best candidate, at this n."),
 }
 
 _GAMES = {
@@ -61,6 +66,13 @@ _GAMES = {
 def metric(key: str) -> Metric:
     """Return the name and direction of a task metric; unknown ones keep their key."""
     return _METRICS.get(key, Metric(key.replace("_", " ")))
+
+
+def in_order(keys: Iterable[str], kind: Literal["attack", "indicator"]) -> list[str]:
+    """Return distinct keys in the order people expect them, unknown ones last."""
+    known = list(_ATTACKS if kind == "attack" else _INDICATORS)
+    distinct = list(dict.fromkeys(keys))
+    return sorted(distinct, key=lambda key: (known.index(key) if key in known else len(known), key))
 
 
 def attack_name(key: str) -> str:
