@@ -107,6 +107,13 @@ class Store:
         """Return where the chunks of an unfinished audit are kept."""
         return DiskShelf(private_folder(self.folder / "chunks" / key))
 
+    def finished(self) -> list[CellResult]:
+        """Return every finished audit; raises `StoreError` if there is none, or one is damaged."""
+        found = list(self.results())
+        if not found:
+            raise StoreError(f"{str(self.folder)!r} holds no finished audit yet. Run its command again to go on.")
+        return found
+
     def results(self) -> Iterator[CellResult]:
         """Yield every finished audit, in the order of file names; raises `StoreError` at a damaged file."""
         for path in sorted((self.folder / "cells").glob("*.json")):
