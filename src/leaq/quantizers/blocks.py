@@ -15,8 +15,8 @@ __all__ = ["Per", "axes", "into_blocks", "percentiles", "positive", "tiles", "wh
 
 Per = Literal["tensor", "channel", "group"]
 
-TILE = 2**18
-"""Numbers worked on at once: a megabyte of float32, so that the temporaries of a scheme stay in the cache."""
+TILE = 2**17
+"""Numbers worked on at once: half a megabyte of float32, so that the temporaries of a scheme stay in the cache."""
 
 
 def into_blocks(tensor: Tensor, per: Per, group: int) -> Tensor:
@@ -65,7 +65,7 @@ def tiles(models: int, each: int, *, repeat: int = 1, most: int = TILE) -> Itera
 
     Examples
     --------
-    >>> list(tiles(4, 2**17))
+    >>> list(tiles(4, 2**16))
     [(slice(0, 2, None), slice(0, 2, None)), (slice(2, 4, None), slice(2, 4, None))]
     >>> list(tiles(4, 1, repeat=2))
     [(slice(0, 2, None), slice(0, 1, None)), (slice(2, 4, None), slice(1, 2, None))]

@@ -15,6 +15,18 @@ __all__ = ["BFloat16", "Float8", "Float16"]
 FLOAT8 = {"e4m3": torch.float8_e4m3fn, "e5m2": torch.float8_e5m2}
 
 
+def read_float8(bits: Tensor, kind: str, dtype: torch.dtype) -> Tensor:
+    """Return the numbers that float8 bit patterns stand for: what ``bits.view(float8).to(dtype)`` does, faster.
+
+    E5M2 is the upper byte of float16. E4M3 keeps its sign there and shifts the rest by one bit less, which gives the
+    number times 2^-8, since its exponent is biased by 7 and that of float16 by 15.
+    """
+    wide = bits.to(torch.int16)
+    if kind == "e5m2":
+        return (wide << 8).view(torch.float16).to(dtype)
+    return ((wide & 0x80) << 8).bitwise_or_((wide & 0x7F) << 7).view(torch.float16).to(dtype).mul_(256)
+
+
 class _Half(Scheme):
     """A 16-bit format; the code of a weight is its bit pattern."""
 
@@ -128,13 +140,13 @@ class Float8(Scheme):
 
     def decode(self, codes: Tensor, scales: Scales) -> Tensor:
         """Read the bit pattern, times the scale."""
-        cast = into_blocks(codes, self.per, 1).view(FLOAT8[self.format])
-        return whole(cast.to(scales["scale"].dtype) * scales["scale"], self.per, codes.shape)
+        blocks = into_blocks(codes, self.per, 1)
+        return whole(read_float8(blocks, self.format, scales["scale"].dtype).mul_(scales["scale"]), self.per, codes.shape)
 
     def project(self, weight: Tensor, scales: Scales) -> Tensor:
         """There and back again."""
-        cast = self._cast(into_blocks(weight, self.per, 1), scales)
-        return whole(cast.to(weight.dtype).mul_(scales["scale"]), self.per, weight.shape)
+        bits = self._cast(into_blocks(weight, self.per, 1), scales).view(torch.uint8)
+        return whole(read_float8(bits, self.format, weight.dtype).mul_(scales["scale"]), self.per, weight.shape)
 
     def _cast(self, blocks: Tensor, scales: Scales) -> Tensor:
         dtype = FLOAT8[self.format]

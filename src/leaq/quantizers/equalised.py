@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from leaq.errors import InvalidInput
-from leaq.quantizers.applying import Scales, State, bias_of, fit_state, stacked
+from leaq.quantizers.applying import Scales, State, bias_of, fit_state, refuse_infinite, stacked
 from leaq.quantizers.blocks import Per
 from leaq.quantizers.scheme import Needs
 from leaq.quantizers.uniform import Uniform
@@ -59,6 +59,8 @@ class Equalised(Uniform):
         from leaq.quantizers.calibration import layered
 
         pairs = layered(self, calibration).homogeneous
+        for name in self.plan(checkpoints):  # before a NaN spreads to the neighbouring layer
+            refuse_infinite(name, stacked(checkpoints, name))
         chain = _Chain.of(checkpoints, [pair for pair in pairs if set(pair) <= set(self.plan(checkpoints))])
         for _ in range(self.sweeps):
             chain.sweep()

@@ -56,8 +56,8 @@ class Sign(Scheme):
         return (2 * codes.to(scales["scale"].dtype) - 1) * scales["scale"]
 
     def project(self, weight: Tensor, scales: Scales) -> Tensor:
-        """Encode and decode in one pass."""
-        return torch.where(weight >= 0, scales["scale"], -scales["scale"])
+        """Encode and decode in one pass; adding 0 makes the sign of -0.0 a plus, as `encode` has it."""
+        return torch.copysign(scales["scale"], weight + 0.0)
 
     def title(self) -> str:
         """Name the scheme."""
@@ -93,6 +93,11 @@ class _Ternary(Scheme):
         """Code minus one, times scale."""
         return (codes.to(scales["scale"].dtype) - 1) * scales["scale"]
 
+    def project(self, weight: Tensor, scales: Scales) -> Tensor:
+        """Encode and decode in one pass; the last addition turns a dropped weight's -0.0 into 0.0."""
+        keep = torch.ge(weight.abs(), scales["threshold"], out=torch.empty_like(weight))
+        return torch.copysign(scales["scale"], weight + 0.0).mul_(keep).add_(0.0)
+
 
 class Ternary(_Ternary):
     """1.58 bits a weight: the smallest share `sparsity` becomes 0, the others plus or minus one scale.
@@ -114,12 +119,17 @@ class Ternary(_Ternary):
 
     def fit(self, weight: Tensor) -> Scales:
         """Threshold halfway between the largest dropped and the smallest kept magnitude, and the survivors' mean."""
-        ordered = weight.abs().flatten(1).sort(dim=1).values  # (b, p)
-        dropped = self._dropped(ordered.shape[1])
-        kept = ordered[:, dropped]
-        below = ordered[:, dropped - 1] if dropped else torch.zeros_like(kept)
+        magnitude = weight.abs().flatten(1)  # (b, p)
+        count = magnitude.shape[1]
+        dropped = self._dropped(count)
+        kept = magnitude.kthvalue(dropped + 1, dim=1, keepdim=True).values
+        less, more = magnitude < kept, magnitude > kept
         # Halfway, unless the two tie: then every tied weight is kept, so that a constant tensor is never erased.
-        scales = {"scale": ordered[:, dropped:].mean(dim=1), "threshold": (below + kept) / 2}
+        tied = less.sum(1, keepdim=True) < dropped
+        below = torch.where(tied, kept, (magnitude * less).amax(1, keepdim=True))
+        share = count - dropped - more.sum(1, keepdim=True)  # how many of the kept ones equal the smallest of them
+        scale = ((magnitude * more).sum(1, keepdim=True) + kept * share) / (count - dropped)
+        scales = {"scale": scale, "threshold": (below + kept) / 2}
         return {key: value.reshape(-1, *[1] * (weight.ndim - 1)) for key, value in scales.items()}
 
     def _dropped(self, count: int) -> int:

@@ -106,7 +106,11 @@ class Dithered(_Noisy):
 
     def _fit(self, weight: Tensor) -> Scales:
         largest = into_blocks(weight, self.per, self.group).abs().amax(-1, keepdim=True)
-        return {"step": positive(largest / (self.levels // 2 - 0.5))}
+        return {"step": largest / (self.levels // 2 - 0.5)}
+
+    def _position(self, blocks: Tensor, scales: Scales) -> Tensor:
+        # The step of an all-zero block stays 0, so that reading gives 0 and not the noise.
+        return torch.div(blocks, positive(scales["step"]))
 
     def _round(self, steps: Tensor, scales: Scales) -> Tensor:
         return steps.add_(self._noise(steps, scales).sub_(0.5)).round_()

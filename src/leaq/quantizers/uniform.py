@@ -72,7 +72,7 @@ class Uniform(Scheme):
         if self.scale == "percentile":
             low, high = percentiles(blocks)
         else:
-            low, high = torch.aminmax(blocks, dim=-1, keepdim=True)
+            low, high = blocks.amin(-1, keepdim=True), blocks.amax(-1, keepdim=True)
         if self.scale == "mse":
             return self._best_of_shrinks(blocks, low, high)
         return self._step(low, high)

@@ -75,7 +75,7 @@ class Backend(Scheme):
         Raises
         ------
         UnsupportedModel
-            If what the library gives is all zero, constant or unchanged, or not what its codes stand for.
+            If what the library gives is not finite, all zero, constant or unchanged, or not what its codes stand for.
         """
         self.library()
         given = [self._checked(model.detach().float()) for model in weight]
@@ -101,7 +101,9 @@ class Backend(Scheme):
         """Refuse output that quantizes nothing or erases everything; such configurations run without a word."""
         spread, largest = float(weight.max() - weight.min()), float(weight.abs().max())
         found = ""
-        if largest > 0 and not quantized.any():
+        if not torch.isfinite(quantized).all():
+            found = "not finite"
+        elif largest > 0 and not quantized.any():
             found = "all zero"
         elif spread > 0.5 * largest and quantized.max() == quantized.min():
             found = "constant"
@@ -109,9 +111,9 @@ class Backend(Scheme):
             found = "identical to the input"
         if found:
             raise UnsupportedModel(
-                f"{self.spec()}: quantized weights must differ from their input and from a constant. The library's "
-                f"output is {found} for a {tuple(weight.shape)} matrix, so it would be audited as something it is "
-                "not. Choose another quantizer."
+                f"{self.spec()}: quantized weights must be finite and differ from their input and from a constant. "
+                f"The library's output is {found} for a {tuple(weight.shape)} matrix, so it would be audited as "
+                "something it is not. Choose another quantizer."
             )
 
     def encode(self, weight: Tensor, scales: Scales) -> Tensor:
