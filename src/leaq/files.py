@@ -1,156 +1,88 @@
-"""Files that leaq keeps: where they lie, how they are written whole, checked and downloaded.
+"""Files that appear whole or not at all, and that nobody but their owner can read.
 
-A file in the cache is either complete and checked or absent: it is written beside its place and moved there in one
-step, so that concurrent processes and interrupted downloads never leave a half-written one to be read.
+A run folder can itself give members away (losses, row numbers, checkpoints), so folders are created with mode 0700
+and files with 0600. A file is written beside its final place, flushed to disk and renamed: a reader sees the old
+file or the new one, never half of one, whatever is killed in between.
 """
 
-import contextlib
-import hashlib
 import os
-import secrets
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from http import HTTPStatus
+import tempfile
 from pathlib import Path
-from typing import IO, Any
 
-from leaq.errors import InvalidInput
-from leaq.types import Progress, silent
+from leaq.errors import StoreError
 
-__all__ = ["cache_folder", "download", "replacing", "sha256_of"]
-
-CHUNK = 1 << 18
-TIMEOUT = 30.0
-"""Seconds without an answer before a server is called unreachable."""
+__all__ = ["private_folder", "read_bytes", "writable_place", "write_atomic"]
 
 
-def cache_folder() -> Path:
-    """Return the folder for downloads and embeddings: LEAQ_CACHE_DIR, or the user's own cache folder.
-
-    Embeddings of confidential molecules are confidential: the folder is created readable by its owner alone.
-    """
-    named = os.environ.get("LEAQ_CACHE_DIR")
-    if named:
-        folder = Path(named)
-    elif os.name == "nt":
-        folder = Path(os.environ.get("LOCALAPPDATA", Path.home())) / "leaq" / "cache"
-    else:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leaq"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+def private_folder(folder: Path) -> Path:
+    """Create `folder` and what is above it, readable by the owner alone; an existing one keeps its mode."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as err:
+        raise StoreError(
+            f"The folder {str(folder)!r} must be writable. It cannot be created ({_reason(err)}). Name another one."
+        ) from None
     return folder
 
 
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a new file that takes the place of `path` when the block ends well, in one step; else nothing changes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A random name keeps concurrent writers apart; the last to finish wins, and both wrote a whole file.
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with part.open("wb") as file:
-            yield file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def download(
-    url: str, path: Path, *, sha256: str = "", what: str = "", remedy: str = "", progress: Progress = silent
-) -> Path:
-    """Fetch `url` to `path`, going on where an interrupted download stopped, and check it before it counts.
-
-    Parameters
-    ----------
-    sha256 : the hash the file must have; empty if none is known, then whoever calls checks the content.
-    what : what is being fetched, for messages.
-    remedy : what a user without a network can do, a sentence for messages.
+def writable_place(path: Path) -> Path:
+    """Return `path` if a file can be put there; asked before hours of work, not after them.
 
     Raises
     ------
-    InvalidInput
-        If the server cannot be reached, or the file has another hash (it is then deleted).
+    StoreError
+        If the folder is missing or cannot be written to, or `path` is a folder.
     """
-    what = what or path.name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with _alone(path):
-        if path.exists():  # another process fetched it while this one waited
-            return path
-        try:
-            _fetch(url, part, what, progress)
-        except (urllib.error.URLError, OSError, ValueError) as err:
-            kept = part.stat().st_size if part.exists() else 0
-            more = f" {kept:,} bytes are kept; the next try goes on from there." if kept else ""
-            raise InvalidInput(f"{what}: cannot be downloaded from {url} ({_reason(err)}).{more} {remedy}") from None
-        found = sha256_of(part)
-        if sha256 and found != sha256:
-            part.unlink()
-            raise InvalidInput(
-                f"{what}: the file from {url} must have sha256 {sha256}. Found {found}: it was changed or damaged, and "
-                f"was deleted. {remedy}"
-            )
-        part.replace(path)
+    if path.is_dir():
+        raise StoreError(f"{str(path)!r} must be a file. It is a folder. Name a file in it.")
+    if not path.parent.is_dir():
+        raise StoreError(f"The folder of {str(path)!r} must exist. {str(path.parent)!r} does not. Create it first.")
+    try:
+        handle, probe = tempfile.mkstemp(dir=path.parent, prefix=".leaq-")
+        os.close(handle)
+        Path(probe).unlink()
+    except OSError as err:
+        raise StoreError(
+            f"The folder {str(path.parent)!r} must be writable. Writing there fails ({_reason(err)}). "
+            "Name another place; nothing was written."
+        ) from None
     return path
 
 
-def _fetch(url: str, part: Path, what: str, progress: Progress) -> None:
-    """Append what is missing to `part`; a server that cannot continue sends everything again."""
-    have = part.stat().st_size if part.exists() else 0
-    headers = {"User-Agent": "leaq", **({"Range": f"bytes={have}-"} if have else {})}
-    request = urllib.request.Request(url, headers=headers)
+def write_atomic(path: Path, content: bytes | str, *, mode: int = 0o600) -> None:
+    """Write a file so that it is there whole or not at all.
+
+    Raises
+    ------
+    StoreError
+        If the disk is full or the folder cannot be written to; an earlier file of that name is untouched.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary = None
     try:
-        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as err:
-        with err:
-            finished = f"bytes */{have}"  # the kept part is already the whole file
-            if err.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and err.headers.get("Content-Range") == finished:
-                return
-            if err.code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                raise
-        part.unlink()
-        return _fetch(url, part, what, progress)
-    with answer:
-        if answer.status != HTTPStatus.PARTIAL_CONTENT:
-            have = 0
-        length = answer.headers.get("Content-Length")
-        total = have + int(length) if length else 0
-        with part.open("ab" if have else "wb") as file:
-            _copy(answer, file, f"downloading {what}", have, total, progress=progress)
-    if total and part.stat().st_size < total:
-        raise OSError(f"the connection ended after {part.stat().st_size:,} of {total:,} bytes")
-    return None
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
+    except OSError as err:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise StoreError(
+            f"{str(path)!r} could not be written ({_reason(err)}); what was there before is untouched. "
+            "Free space or name another folder, then run the same command again."
+        ) from None
 
 
-def _copy(answer: Any, file: IO[bytes], what: str, have: int, total: int, *, progress: Progress) -> None:
-    while block := answer.read(CHUNK):
-        file.write(block)
-        have += len(block)
-        progress(what, have, max(total, have))
-
-
-def _reason(err: Exception) -> str:
-    if isinstance(err, urllib.error.HTTPError):
-        return f"the server answers {err.code} {err.reason}"
-    reason = getattr(err, "reason", None) or err
-    return str(reason) or type(err).__name__
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Let one process at a time fetch `path`; the others wait. Without file locks (Windows), each fetches alone."""
+def read_bytes(path: Path) -> bytes:
+    """Return a file's content, or say why it cannot be read."""
     try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    lock = path.with_name(path.name + ".lock")
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # released when closed, also when the process dies
-        yield
+        return path.read_bytes()
+    except OSError as err:
+        raise StoreError(f"{str(path)!r} cannot be read ({_reason(err)}).") from None
+
+
+def _reason(err: OSError) -> str:
+    return err.strerror or type(err).__name__
