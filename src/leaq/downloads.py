@@ -11,7 +11,6 @@ import urllib.request
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO, Any
 
 from leaq.errors import InvalidInput
 from leaq.files import private_folder
@@ -106,17 +105,13 @@ def _fetch(url: str, part: Path, what: str, progress: Progress) -> None:
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else 0
         with part.open("ab" if have else "wb") as file:
-            _copy(answer, file, f"downloading {what}", have, total, progress=progress)
+            while block := answer.read(CHUNK):
+                file.write(block)
+                have += len(block)
+                progress(f"downloading {what}", have, max(total, have))
     if total and part.stat().st_size < total:
         raise OSError(f"the connection ended after {part.stat().st_size:,} of {total:,} bytes")
     return None
-
-
-def _copy(answer: Any, file: IO[bytes], what: str, have: int, total: int, *, progress: Progress) -> None:
-    while block := answer.read(CHUNK):
-        file.write(block)
-        have += len(block)
-        progress(what, have, max(total, have))
 
 
 def _reason(err: Exception) -> str:
