@@ -6,7 +6,7 @@ Nothing here knows targets or membership.
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,11 +14,11 @@ from leaq.errors import need
 from leaq.seeds import stream
 from leaq.types import Flag, Floats, Ints
 
-__all__ = ["ANALOGUE", "Neighbours", "clusters", "drawing", "neighbours", "relatives", "scaffolds"]
+__all__ = ["ANALOGUE", "Look", "Neighbours", "clusters", "drawing", "looks", "neighbours", "relatives", "scaffolds"]
 
 ANALOGUE = 0.7
 """Tanimoto similarity of ECFP4 bits from which two molecules are called close analogues here."""
-PROBES = 1000
+PROBES = 500
 """Molecules whose neighbours are looked up to estimate a share in a larger set."""
 CLUSTER = 0.4
 """Distance (1 - Tanimoto) within which molecules join a cluster's centre."""
@@ -29,6 +29,48 @@ def _rdkit() -> Any:
     from rdkit import Chem
 
     return Chem
+
+
+class Look(NamedTuple):
+    """A molecule as one reading of its SMILES shows it; everything leaq asks of it, so that it is parsed once."""
+
+    canonical: str
+    flat: str
+    """Without stereo marks: equal for stereoisomers."""
+    tautomer: str
+    """RDKit's heteroatom-tautomer hash without stereo marks: equal for most tautomers."""
+    bits: Any
+    """ECFP4, 2048 bits."""
+
+
+def looks(smiles: list[str], *, strip_salts: bool = False) -> list[Look | None]:
+    """Look at each molecule, None where the SMILES does not parse or has no atoms.
+
+    Parameters
+    ----------
+    strip_salts : keep the largest organic fragment only.
+    """
+    chem = _rdkit()
+    from rdkit.Chem import rdFingerprintGenerator, rdMolHash
+    from rdkit.Chem.MolStandardize import rdMolStandardize
+    from rdkit.rdBase import BlockLogs
+
+    largest = rdMolStandardize.LargestFragmentChooser(preferOrganic=True)
+    ecfp4 = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
+    found: list[Look | None] = []
+    with BlockLogs():  # our own message names the rows
+        for text in smiles:
+            molecule = chem.MolFromSmiles(text)
+            if molecule is None or molecule.GetNumAtoms() == 0:
+                found.append(None)
+                continue
+            if strip_salts and "." in text:
+                molecule = largest.choose(molecule)
+            canonical, bits = chem.MolToSmiles(molecule), ecfp4.GetFingerprint(molecule)
+            chem.RemoveStereochemistry(molecule)
+            tautomer = rdMolHash.MolHash(molecule, rdMolHash.HashFunction.HetAtomTautomerv2)
+            found.append(Look(canonical, chem.MolToSmiles(molecule), tautomer, bits))
+    return found
 
 
 def scaffolds(smiles: list[str]) -> list[str]:
@@ -43,21 +85,24 @@ def scaffolds(smiles: list[str]) -> list[str]:
     """
     chem = _rdkit()
     from rdkit.Chem.Scaffolds import MurckoScaffold
+    from rdkit.rdBase import BlockLogs
 
     scaffold_of: Any = MurckoScaffold.MurckoScaffoldSmiles
 
-    # Chemists group stereoisomers of a scaffold together.
-    found = (scaffold_of(mol=chem.MolFromSmiles(text)) for text in smiles)
+    with BlockLogs():
+        found = [scaffold_of(mol=chem.MolFromSmiles(text)) for text in smiles]
     return [scaffold or text for scaffold, text in zip(found, smiles, strict=True)]
 
 
 def fingerprints(smiles: list[str]) -> list[Any]:
-    """Return RDKit bit vectors (ECFP4, 2048 bits) of the molecules."""
+    """Return RDKit bit vectors (ECFP4, 2048 bits) of readable molecules."""
     chem = _rdkit()
     from rdkit.Chem import rdFingerprintGenerator
+    from rdkit.rdBase import BlockLogs
 
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
-    return [generator.GetFingerprint(chem.MolFromSmiles(text)) for text in smiles]
+    with BlockLogs():
+        return [generator.GetFingerprint(chem.MolFromSmiles(text)) for text in smiles]
 
 
 @dataclass(frozen=True)
@@ -72,8 +117,15 @@ class Neighbours:
     similarity: Floats
 
 
-def neighbours(smiles: list[str], *, most: int = 16, probes: int | None = None, seed: int = 0) -> Neighbours:
+def neighbours(
+    smiles: list[str], *, most: int = 16, probes: int | None = None, bits: list[Any] | None = None, seed: int = 0
+) -> Neighbours:
     """Look up the `most` similar other molecules (Tanimoto, ECFP4) of all molecules, or of a random sample.
+
+    Parameters
+    ----------
+    probes : size of the sample, None for all.
+    bits : the fingerprints, if they are there already.
 
     Examples
     --------
@@ -87,14 +139,15 @@ def neighbours(smiles: list[str], *, most: int = 16, probes: int | None = None, 
     which = np.arange(n)
     if probes is not None and probes < n:
         which = np.sort(stream(seed, "probes").choice(n, probes, replace=False))
-    bits = fingerprints(smiles)
+    bits = fingerprints(smiles) if bits is None else bits
     most = min(most, n - 1)
     index = np.empty((len(which), most), dtype=np.int64)
     similarity = np.empty((len(which), most))
     for row, probe in enumerate(which):
         found = np.asarray(DataStructs.BulkTanimotoSimilarity(bits[probe], bits))
         found[probe] = -1.0
-        best = np.argsort(-found, kind="stable")[:most]
+        nearest = np.argpartition(-found, most - 1)[:most]
+        best = nearest[np.lexsort((nearest, -found[nearest]))]
         index[row], similarity[row] = best, found[best]
     return Neighbours(which.astype(np.int64), index, similarity)
 
@@ -114,37 +167,27 @@ def clusters(smiles: list[str]) -> Ints:
     return np.array([int(np.argmax(DataStructs.BulkTanimotoSimilarity(b, spheres))) for b in bits], dtype=np.int64)
 
 
-def relatives(smiles: list[str]) -> tuple[Flag, ...]:
+def relatives(seen: list[Look]) -> tuple[Flag, ...]:
     """Flag molecules whose near-doubles are also in the pool: a random split puts half of them on opposite sides.
 
     Stereoisomers are equal without stereo marks; tautomers have an equal heteroatom-tautomer hash (RDKit's
     HetAtomTautomerv2, which misses some); close analogues reach a Tanimoto similarity of `ANALOGUE`, counted on a
     sample of at most `PROBES` molecules.
     """
-    chem = _rdkit()
-    from rdkit.Chem import rdMolHash
-    from rdkit.rdBase import BlockLogs
-
-    with BlockLogs():
-        molecules = [chem.MolFromSmiles(text) for text in smiles]
-        flat = [chem.MolToSmiles(molecule, isomericSmiles=False) for molecule in molecules]
-        first = {}
-        for molecule, text in zip(molecules, flat, strict=True):
-            if text not in first:
-                chem.RemoveStereochemistry(molecule)
-                first[text] = rdMolHash.MolHash(molecule, rdMolHash.HashFunction.HetAtomTautomerv2)
-    flags = []
-    stereo = sum(count for count in Counter(flat).values() if count > 1)
+    n, flags = len(seen), []
+    forms = Counter(look.flat for look in seen)
+    stereo = sum(count for count in forms.values() if count > 1)
     if stereo:
-        flags.append(_relation("stereoisomers", f"{stereo} of {len(smiles)} molecules have a stereoisomer"))
-    forms = Counter(first.values())
-    tautomers = sum(forms[first[text]] > 1 for text in flat)
+        flags.append(_relation("stereoisomers", f"{stereo} of {n} molecules have a stereoisomer"))
+    hashes = Counter(tautomer for _, tautomer in {(look.flat, look.tautomer) for look in seen})
+    tautomers = sum(hashes[look.tautomer] > 1 for look in seen)
     if tautomers:
-        flags.append(_relation("tautomers", f"{tautomers} of {len(smiles)} molecules have a tautomer"))
-    near = neighbours(smiles, most=1, probes=PROBES)
+        flags.append(_relation("tautomers", f"{tautomers} of {n} molecules have a tautomer"))
+    smiles = [look.canonical for look in seen]
+    near = neighbours(smiles, most=1, probes=PROBES, bits=[look.bits for look in seen])
     close = int((near.similarity[:, 0] >= ANALOGUE).sum())
     if close:
-        sample = "" if len(near.probes) == len(smiles) else " sampled"
+        sample = "" if len(near.probes) == n else " sampled"
         text = f"{close} of {len(near.probes)}{sample} molecules have a close analogue (Tanimoto >= {ANALOGUE})"
         flags.append(_relation("close-analogues", text))
     return tuple(flags)

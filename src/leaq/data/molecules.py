@@ -14,7 +14,7 @@ from leaq.data import chemistry
 from leaq.data.reading import Reading
 from leaq.data.splits import chemistry_split, joined
 from leaq.data.tables import FEWEST_RECORDS, check_classes, grouped, targets_of
-from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows, need
+from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
 from leaq.types import Bools, Flag, Ints, Samples
 
 __all__ = ["canonical_smiles", "from_smiles"]
@@ -34,23 +34,7 @@ def canonical_smiles(smiles: list[str], *, strip_salts: bool = False) -> list[st
     >>> canonical_smiles(["CC(=O)[O-].[Na+]"], strip_salts=True)
     ['CC(=O)[O-]']
     """
-    need("rdkit", extra="molecules", purpose="Reading molecules")
-    from rdkit import Chem
-    from rdkit.Chem.MolStandardize import rdMolStandardize
-    from rdkit.rdBase import BlockLogs
-
-    largest = rdMolStandardize.LargestFragmentChooser(preferOrganic=True)
-    found: list[str | None] = []
-    with BlockLogs():  # our own message names the rows
-        for text in smiles:
-            molecule = Chem.MolFromSmiles(text)
-            if molecule is None or molecule.GetNumAtoms() == 0:
-                found.append(None)
-                continue
-            if strip_salts and "." in text:
-                molecule = largest.choose(molecule)
-            found.append(Chem.MolToSmiles(molecule))
-    return found
+    return [look and look.canonical for look in chemistry.looks(smiles, strip_salts=strip_salts)]
 
 
 def from_smiles(
@@ -78,7 +62,7 @@ def from_smiles(
     frame = pd.DataFrame({"smiles": smiles.to_numpy(), "target": targets.to_numpy()})
     frame["group"] = range(len(frame)) if groups is None else groups.to_numpy()
     flags: list[Flag] = []
-    frame = _canonical(frame, name, flags, reading)
+    frame, seen = _canonical(frame, name, flags, reading)
     values, classes, kind, unit_flags = targets_of(frame["target"].rename(str(targets.name)), name, reading)
     if reading.log_target:
         unit = f"log10 {unit}".strip()
@@ -95,7 +79,7 @@ def from_smiles(
         classes=classes,
         unit=unit,
         ids=merged["row"].to_numpy(dtype=np.int64),
-        flags=(*flags, *chemistry.relatives(merged.index.to_list())),
+        flags=(*flags, *chemistry.relatives([seen[text] for text in merged.index])),
     )
     check_classes(samples)
     if groups is not None:
@@ -103,10 +87,13 @@ def from_smiles(
     return chemistry_split(samples, reading.split)
 
 
-def _canonical(frame: pd.DataFrame, name: str, flags: list[Flag], reading: Reading) -> pd.DataFrame:
+def _canonical(
+    frame: pd.DataFrame, name: str, flags: list[Flag], reading: Reading
+) -> tuple[pd.DataFrame, dict[str, chemistry.Look]]:
     """Canonicalise the SMILES; refuse or drop what has none, no target or no group; tell salts."""
     texts = ["" if pd.isna(text) else str(text).strip() for text in frame["smiles"]]
-    frame["smiles"] = canonical_smiles(texts, strip_salts=reading.strip_salts)
+    found = chemistry.looks(texts, strip_salts=reading.strip_salts)
+    frame["smiles"] = [None if look is None else look.canonical for look in found]
     missing = (
         ("smiles", "SMILES that cannot be read"),
         ("target", "a missing or infinite target"),
@@ -123,7 +110,7 @@ def _canonical(frame: pd.DataFrame, name: str, flags: list[Flag], reading: Readi
     elif mixtures:
         text = f"{mixtures} molecules are salts or mixtures, used as they are; --strip-salts keeps the largest part."
         flags.append(Flag("salts", text))
-    return frame
+    return frame, {look.canonical: look for look in found if look is not None}
 
 
 def _merged(frame: pd.DataFrame, name: str, kind: str, flags: list[Flag]) -> tuple[pd.DataFrame, Ints]:

@@ -21,7 +21,7 @@ FEWEST_RECORDS = 20
 MOST_CLASSES = 20
 """Integers with more distinct values than this are taken for quantities unless the task is given."""
 
-HEAVY_TAIL = 2.0
+HEAVY_TAIL = 1.0
 """Skewness of a positive target from which logarithms are suggested."""
 
 
