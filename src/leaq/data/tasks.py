@@ -16,7 +16,7 @@ from leaq.data.molecules import canonical_smiles, from_smiles
 from leaq.data.readers import read_frame
 from leaq.data.reading import Reading
 from leaq.downloads import cache_folder, download
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, unknown_name
 from leaq.files import write_atomic
 from leaq.types import Flag, Progress, Samples, silent
 
@@ -42,6 +42,8 @@ def fetch(name: str, data_dir: Path | None = None, *, progress: Progress = silen
         If there is no network, or the downloaded content is not what the catalogue records; the message says what
         to put where.
     """
+    if name not in TASKS:
+        raise unknown_name("molecular task", name, TASKS)
     found = find(name, data_dir)
     if found is not None:
         return found
