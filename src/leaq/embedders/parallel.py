@@ -117,7 +117,7 @@ class Crew:
 
 
 def serve(embedder: MoleculeEmbedder, source: IO[bytes], sink: IO[bytes]) -> None:
-    """Answer chunks of SMILES, a JSON list a line, with a line about an array and its bytes, until there are no more."""
+    """Answer chunks of SMILES, a JSON list a line, with a line about an array and its bytes, until none come."""
     for line in source:
         found = embedder.encode(json.loads(line))
         content = np.ascontiguousarray(found.features).tobytes()
