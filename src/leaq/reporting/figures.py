@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from leaq.errors import need
-from leaq.reporting.labels import place_labels
 from leaq.reporting.choice import cost, front, leak, reference, useful
+from leaq.reporting.labels import place_labels
 from leaq.reporting.words import in_order, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
@@ -225,7 +225,7 @@ def round_down(value: float) -> int:
 
 
 def _log_curve(curve: Any, points: int = 70) -> list[tuple[float, float]]:
-    """The part of a ROC curve that logarithmic axes can show, thinned for drawing."""
+    """Return the part of a ROC curve that logarithmic axes can show, thinned for drawing."""
     import numpy as np
 
     kept = curve[:, (curve[0] > 0) & (curve[1] > 0)]

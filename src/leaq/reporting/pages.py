@@ -9,6 +9,7 @@ from leaq.reporting import figures
 from leaq.reporting.choice import cost, leak, overlapping, recommended, reference, start_budget, useful
 from leaq.reporting.drawing import svg
 from leaq.reporting.reading import about_r, attacker, audited, headline, separation, useless, verdict
+from leaq.reporting.records import exposed
 from leaq.reporting.redaction import shareable_config
 from leaq.reporting.reproduction import command
 from leaq.reporting.tables import indicators, ranking, size_words
@@ -48,13 +49,13 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
         "config": json.dumps(shareable_config(result.config), indent=2, ensure_ascii=False),
         "environment": result.environment,
         "timings": _timings(result.timings),
-        "records": [],
+        "exposed": exposed(result) if internal else None,
     }
 
 
 def _chooser(result: CellResult) -> dict[str, Any]:
-    """What the accuracy budget works on: every row's leak and cost, and where the slider starts and ends."""
-    rows = []
+    """Collect what the accuracy budget works on: every row's leak and cost, and where the slider starts and ends."""
+    rows: list[dict[str, Any]] = []
     for rank, row in enumerate(result.ranked(), start=1):
         advantage, price = leak(result, row), cost(result, row)
         if advantage is None or price is None:
@@ -65,7 +66,7 @@ def _chooser(result: CellResult) -> dict[str, Any]:
             "leak": format_estimate(advantage), "quiet": advantage.low <= 0,
             "cost": price.value, "cost_high": price.high,
             "change": "none, by definition" if row is reference(result) else _change(result, row),
-            "size": size_words(row.size.bytes), "bits": f"{row.size.bits:.3g}", "smaller": f"{row.size.compression:.3g}",
+            "size": size_words(row.size.bytes), "smaller": f"{row.size.compression:.3g}",
             "same": same,
         })  # fmt: skip
     start = start_budget(result)
@@ -90,7 +91,7 @@ def _change(result: CellResult, row: QuantizerRow) -> str:
 
 
 def _figures(result: CellResult, prefix: str) -> dict[str, Any]:
-    """The large figures, each drawn for wide and for narrow screens."""
+    """Draw the large figures, each for wide and for narrow screens."""
     keys = {figures.tip(result, row): row.quantizer for row in result.rows}
     name = metric(result.primary_metric).name
     about = f"Leak against loss of {name} for {len(result.rows)} quantizers; the numbers are in the ranking table."
@@ -99,18 +100,18 @@ def _figures(result: CellResult, prefix: str) -> dict[str, Any]:
     sentences = _attack_keys(result)
     label = "Advantage of each attack under each quantizer, with intervals."
     return {
-        "tradeoff": _two(wide, narrow, f"{prefix}-tradeoff", about, keys),
+        "tradeoff": _two(wide, narrow, name=f"{prefix}-tradeoff", label=about, keys=keys),
         "attacks": _two(
             figures.attacks(result, width=600),
             figures.attacks(result, width=180),
-            f"{prefix}-attacks",
-            label,
-            sentences,
+            name=f"{prefix}-attacks",
+            label=label,
+            keys=sentences,
         ),
     }
 
 
-def _two(wide: Any, narrow: Any, name: str, label: str, keys: Mapping[str, str]) -> dict[str, Any]:
+def _two(wide: Any, narrow: Any, *, name: str, label: str, keys: Mapping[str, str]) -> dict[str, Any]:
     return {
         "wide": safe(svg(wide, name=f"{name}-wide", label=label, keys=keys)),
         "narrow": safe(svg(narrow, name=f"{name}-narrow", label=label, keys=keys)),

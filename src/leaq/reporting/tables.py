@@ -48,6 +48,7 @@ class Table:
     values : what each cell sorts by; the same shape.
     keys : the quantizer of each row.
     order : one sentence that states the sort key.
+    notes : doubts, with the letters that rows refer to.
     """
 
     title: str
@@ -56,7 +57,12 @@ class Table:
     values: tuple[tuple[float | str, ...], ...]
     keys: tuple[str, ...]
     order: str
-    footnotes: tuple[Footnote, ...] = ()
+    notes: tuple[Footnote, ...] = ()
+
+    @property
+    def footnotes(self) -> tuple[str, ...]:
+        """What stands below the table, as lines: the sort key, then each doubt with its letter."""
+        return (self.order, *(f"{note.mark}  {note.text}" if note.mark else note.text for note in self.notes))
 
 
 @dataclass(frozen=True)
@@ -122,12 +128,12 @@ def ranking(result: CellResult) -> Table:
             f"Ordered by the held-out advantage of {attack_name(result.primary_attack)}, least leak first. "
             f"Brackets: {level:.0%} intervals."
         ),
-        footnotes=(*notes.footnotes(), *(Footnote("", flag_words(flag)) for flag in result.flags)),
+        notes=(*notes.footnotes(), *(Footnote("", flag_words(flag)) for flag in result.flags)),
     )
 
 
 def _attacks_shown(result: CellResult) -> tuple[str, ...]:
-    """The simplest attack and the one rows are ordered by."""
+    """Return the simplest attack and the one rows are ordered by."""
     return tuple(dict.fromkeys(("threshold", result.primary_attack)))
 
 
@@ -222,7 +228,7 @@ def indicators(result: CellResult) -> Table:
         values=tuple(values),
         keys=tuple(row.quantizer for row in result.ranked()),
         order="In the order of the ranking.",
-        footnotes=notes.footnotes(),
+        notes=notes.footnotes(),
     )
 
 
@@ -242,8 +248,7 @@ def text(result: CellResult) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "  ".join("-" * width for width in widths))
-    notes = [f"{note.mark:>3} {note.text}" if note.mark else f"    {note.text}" for note in table.footnotes]
-    return "\n".join([table.title, table.order, "", *lines, "", *notes, "", reading(result)])
+    return "\n".join([table.title, "", *lines, "", *table.footnotes, "", reading(result)])
 
 
 def frame(result: CellResult | Sequence[CellResult]) -> "pd.DataFrame":
