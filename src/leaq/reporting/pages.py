@@ -72,14 +72,14 @@ def _chooser(result: CellResult) -> dict[str, Any]:
     start = start_budget(result)
     costs = [row["cost_high"] for row in rows if row["useful"]]
     largest = max([2 * start, *(c for c in costs if c < 40 * start)])
-    step = 10.0 ** figures.round_down(start / 10)
+    step = 10.0 ** figures.decade(start / 10)
     chosen = recommended(result, start)
     return {
         "rows": rows,
         "start": start,
         "step": step,
         "max": (largest // step + 1) * step,
-        "decimals": max(0, -figures.round_down(step)),
+        "decimals": max(0, -figures.decade(step)),
         "metric": metric(result.primary_metric).name,
         "chosen": next((row for row in rows if chosen is not None and row["key"] == chosen.quantizer), None),
     }

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("drawing")
 
 @pytest.fixture
 def drawing():
-    for module in ("jinja2", "altair", "vl_convert"):
+    for module in ("jinja2", "vl_convert"):
         require(module)
 
 
