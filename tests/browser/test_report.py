@@ -65,7 +65,8 @@ def test_charts_are_drawn(page):
     seen = js(
         page,
         "return [...document.querySelectorAll('svg')].filter(s => s.getBoundingClientRect().width > 0)"
-        ".map(s => [s.getBoundingClientRect().width, s.getBoundingClientRect().height, s.querySelectorAll('path').length])",
+        ".map(s => { const b = s.getBoundingClientRect();"
+        " return [b.width, b.height, s.querySelectorAll('path').length] })",
     )
     assert len(seen) >= 2 + 5 + 5
     assert all(width > 100 and height > 80 and paths > 2 for width, height, paths in seen)
@@ -189,7 +190,8 @@ def test_images_and_buttons_have_names(page):
     nameless = js(
         page,
         "return [...document.querySelectorAll('button, svg, input, [role=img], [role=region]')].filter(e =>"
-        " !(e.getAttribute('aria-label') || e.textContent.trim() || (e.labels && e.labels.length))).map(e => e.outerHTML)",
+        " !(e.getAttribute('aria-label') || e.textContent.trim() || (e.labels && e.labels.length)))"
+        ".map(e => e.outerHTML)",
     )
     assert nameless == []
     assert js(page, "return document.querySelectorAll('h1').length") == 1

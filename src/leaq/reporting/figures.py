@@ -43,6 +43,7 @@ def tip(result: CellResult, row: QuantizerRow) -> str:
 def tradeoff(result: CellResult, *, width: int = 620, height: int = 400) -> Spec:
     """Draw leak against cost with intervals and the Pareto front; the best corner is bottom left."""
     points = _points(result)
+    on_top = sorted(points, key=lambda point: point["key"] == reference(result).quantizer)
     x_domain = _domain([p for p in points if p["useful"]] or points, points, "x")
     y_domain = _domain(points, points, "y")
     x = {"field": "x", "type": "quantitative", "scale": {"domain": x_domain, "nice": False},
@@ -63,7 +64,7 @@ def tradeoff(result: CellResult, *, width: int = 620, height: int = 400) -> Spec
             y=y,
         ),
         layer(
-            points,
+            on_top,
             {"type": "point", "size": 95, "filled": True, "opacity": 1, "strokeWidth": 1.6, "clip": True},
             x=x,
             y=y,
@@ -145,7 +146,7 @@ def attacks(result: CellResult, *, width: int = 560) -> Spec:
     names = attack_keys(result)
     shown = [short_attack(name) for name in names]
     order = [row.label for row in result.ranked()]
-    points: list[dict[str, Any]] = [
+    points: list[Mapping[str, Any]] = [
         {
             "label": row.label, "attack": short_attack(name), "key": row.quantizer,
             "x": found.advantage.value, "low": found.advantage.low, "high": found.advantage.high,
@@ -155,7 +156,8 @@ def attacks(result: CellResult, *, width: int = 560) -> Spec:
         for name in names
         if isinstance(found := row.attacks.get(name), AttackResult)
     ]  # fmt: skip
-    title = "advantage over blind guessing (TPR − FPR) →"
+    title = "advantage over blind guessing (TPR − FPR) →" if width > 300 else "advantage (TPR − FPR) →"
+    ticks = {"tickCount": max(3, width // 90)}
     legend = {"orient": "top", "direction": "horizontal" if width > 300 else "vertical", "symbolSize": 70, "offset": 8}
     lane = {
         "y": {"field": "label", "type": "nominal", "sort": order, "title": None,
@@ -167,7 +169,7 @@ def attacks(result: CellResult, *, width: int = 560) -> Spec:
     layers = [
         ruler(x=0.0),
         layer(points, {"type": "rule", "strokeWidth": 1.6, "opacity": 0.75},
-              x={"field": "low", "type": "quantitative", "title": title}, x2={"field": "high"}, **lane),
+              x={"field": "low", "type": "quantitative", "title": title, "axis": ticks}, x2={"field": "high"}, **lane),
         layer(points, {"type": "point", "filled": True, "size": 58, "opacity": 1},
               x={"field": "x", "type": "quantitative"}, shape=shape, **lane, **_spoken()),
     ]  # fmt: skip
@@ -184,15 +186,18 @@ def roc(result: CellResult, row: QuantizerRow, *, width: int = 190, height: int 
     lowest = min((points[0][0] for points in curves.values() if points), default=0.01)
     floor = 10.0 ** min(-2, max(-5, decade(5 * lowest)))
     shown = [short_attack(name) for name in attack_keys(result)]
-    values = [{"fpr": x, "tpr": y, "attack": short_attack(name)} for name, points in curves.items() for x, y in points]
+    values: list[dict[str, Any]] = [
+        {"fpr": x, "tpr": y, "attack": short_attack(name)} for name, points in curves.items() for x, y in points
+    ]
     scale = {"type": "log", "domain": [floor, 1], "clamp": True}
-    axis = {"values": [10.0**k for k in range(-5, 1)], "format": "~%", "grid": True}
+    axis = {"values": [10.0**k for k in range(decade(floor), 1)], "format": "~%", "grid": True}
     x = {"field": "fpr", "type": "quantitative", "scale": scale, "axis": axis, "title": "false-positive rate"}
     y = {"field": "tpr", "type": "quantitative", "scale": scale, "axis": axis, "title": "true-positive rate"}
-    diagonal = [{"fpr": floor, "tpr": floor}, {"fpr": 1, "tpr": 1}]
+    diagonal: list[dict[str, Any]] = [{"fpr": floor, "tpr": floor}, {"fpr": 1, "tpr": 1}]
+    curve = {"type": "line", "strokeWidth": 1.7, "interpolate": "step-after", "clip": True}
     layers = [
         layer(diagonal, {"type": "line", "color": MUTED, "strokeDash": [2, 3], "strokeWidth": 1}, x=x, y=y),
-        layer(values, {"type": "line", "strokeWidth": 1.7, "interpolate": "step-after", "clip": True}, x=x, y=y,
+        layer(values, curve, x=x, y=y,
               color={"field": "attack", "type": "nominal", "scale": hues(shown), "legend": None}),
     ]  # fmt: skip
     return dressed(layers, width, height)
@@ -225,9 +230,9 @@ def lambda_k(row: QuantizerRow, *, width: int = 190, height: int = 150) -> Spec:
         {"k": k, "y": y, "low": low, "high": high}
         for k, y, low, high in zip(curve.x, curve.y, curve.low or curve.y, curve.high or curve.y, strict=True)
     ]
-    k = {"field": "k", "type": "quantitative", "title": "k, from the second-best candidate",
+    k = {"field": "k", "type": "quantitative", "title": "k",
          "axis": {"tickCount": 5, "format": "d"}}  # fmt: skip
-    low = {"field": "low", "type": "quantitative", "title": "λₖ / largest", "axis": {"tickCount": 4}}
+    low = {"field": "low", "type": "quantitative", "title": "λₖ", "axis": {"tickCount": 4}}
     layers = [
         layer(values, {"type": "area", "color": ACCENT, "opacity": 0.16}, x=k, y=low, y2={"field": "high"}),
         layer(values, {"type": "line", "color": ACCENT, "strokeWidth": 1.8}, x=k, y={**low, "field": "y"}),

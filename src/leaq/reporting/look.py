@@ -44,7 +44,7 @@ def dressed(layers: Sequence[Spec], width: int, height: int) -> Spec:
         "layer": list(layers),
         "config": {
             "background": "transparent",
-            "padding": 4,
+            "padding": {"left": 12, "right": 12, "top": 4, "bottom": 4},
             "font": "Helvetica, Arial, sans-serif",
             "view": {"stroke": None},
             "axis": {

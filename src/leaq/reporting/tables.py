@@ -107,7 +107,7 @@ def ranking(result: CellResult) -> Table:
         Column("Bits", "Packed bits per quantized weight, scales included."),
         Column("Size", "The whole released file."),
         Column(name, f"{name} on records that did not train the model, mean over models, with its interval."),
-        Column("Drop", f"Change of {name} against full precision, same models (negative: worse)."
+        Column("Change", f"Change of {name} against full precision, same models (negative: worse)."
                if metric(result.primary_metric).larger_is_better
                else f"Change of {name} against full precision, same models (positive: worse)."),
         Column("r", "Asymptotic rate of this set of candidates; larger is safer; read it with its flags."),

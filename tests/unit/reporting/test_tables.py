@@ -24,7 +24,7 @@ def test_ranking_puts_least_leak_first_and_says_so():
 
 def test_ranking_has_the_columns_a_reader_needs():
     titles = [item.title for item in ranking(cell()).columns]
-    assert titles == ["Quantizer", "Bits", "Size", "ROC-AUC", "Drop", "r", "n·r", "Loss threshold", "LiRA, adaptive",
+    assert titles == ["Quantizer", "Bits", "Size", "ROC-AUC", "Change", "r", "n·r", "Loss threshold", "LiRA, adaptive",
                       "Flags"]  # fmt: skip
     assert all(item.explanation for item in ranking(cell()).columns)
 
@@ -81,11 +81,11 @@ def test_infinite_rates_are_written_as_such():
 
 def test_drop_says_which_way_is_worse():
     heads = {item.title: item.explanation for item in ranking(cell()).columns}
-    assert "negative: worse" in heads["Drop"]
+    assert "negative: worse" in heads["Change"]
     rmse = row("none", "full precision", 0.3)
     rmse.metrics["rmse"] = estimate(1.0)
     heads = {item.title: item.explanation for item in ranking(cell(rmse, primary_metric="rmse")).columns}
-    assert "positive: worse" in heads["Drop"]
+    assert "positive: worse" in heads["Change"]
 
 
 def test_indicators_are_in_a_fixed_order_whatever_the_file_says():
