@@ -196,3 +196,23 @@ def test_images_and_buttons_have_names(page):
     assert nameless == []
     assert js(page, "return document.querySelectorAll('h1').length") == 1
     assert js(page, "return document.documentElement.lang") == "en"
+
+
+@pytest.fixture(scope="module")
+def study(chromium, tmp_path_factory):
+    cells = [cell(name="one"), cell(name="two"), nasty()]
+    return write_report(cells, tmp_path_factory.mktemp("study") / "study.html")
+
+
+def test_a_study_draws_and_sorts_in_silence(chromium, study, console, requests):
+    console(), requests()
+    chromium.get(study.as_uri())
+    js(chromium, "document.querySelectorAll('#overview-table thead button')[4].click()")
+    leaks = js(
+        chromium, "return [...document.querySelectorAll('#overview-table tbody tr')].map(r => r.cells[4].innerText)"
+    )
+    assert leaks == sorted(leaks)
+    assert js(chromium, "return document.querySelectorAll('.heat .mark').length") == 5 + 5 + 2
+    assert js(chromium, "return document.querySelectorAll('.multiples svg').length") == 3
+    assert console() == []
+    assert requests() == []

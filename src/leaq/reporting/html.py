@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from leaq.errors import InvalidInput, need
 from leaq.files import writable_place, write_atomic
-from leaq.reporting.pages import audit_page
+from leaq.reporting.pages import audit_page, study_page
 from leaq.results import CellResult
 
 __all__ = ["Edition", "check_place", "render", "write_report"]
@@ -42,9 +42,13 @@ def render(results: CellResult | Sequence[CellResult], edition: Edition = "share
         raise InvalidInput("A report needs at least one result. Found none. Run an audit first.")
     if edition not in ("shareable", "internal"):
         raise InvalidInput(f"edition must be 'shareable' or 'internal'. Found {edition!r}.")
-    pages = [audit_page(cell, prefix=f"a{index}", internal=edition == "internal") for index, cell in enumerate(cells)]
-    template = _environment().get_template("report.html")
-    return str(template.render(pages=pages, edition=edition, css=_asset("report.css"), script=_asset("report.js")))
+    internal = edition == "internal"
+    if len(cells) == 1:
+        kind, page = "audit.html", audit_page(cells[0], prefix="a0", internal=internal)
+    else:
+        kind, page = "study.html", study_page(cells, internal=internal)
+    template = _environment().get_template(kind)
+    return str(template.render(page=page, edition=edition, css=_asset("report.css"), script=_asset("report.js")))
 
 
 def _environment() -> Any:

@@ -1,13 +1,14 @@
 """What the report's templates are given: one result taken apart into sentences, tables, drawings and plain data."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leaq.errors import need
-from leaq.reporting import figures
+from leaq.reporting import figures, study_figures
 from leaq.reporting.choice import cost, leak, overlapping, recommended, reference, start_budget, useful
 from leaq.reporting.drawing import svg
+from leaq.reporting.many import agreements, names, overview, study_sentences, study_verdict
 from leaq.reporting.reading import about_r, attacker, audited, headline, separation, useless, verdict
 from leaq.reporting.records import exposed
 from leaq.reporting.redaction import shareable_config
@@ -18,7 +19,7 @@ from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate
 
-__all__ = ["audit_page"]
+__all__ = ["audit_page", "study_page"]
 
 
 def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, Any]:
@@ -50,6 +51,50 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
         "environment": result.environment,
         "timings": _timings(result.timings),
         "exposed": exposed(result) if internal else None,
+    }
+
+
+def study_page(cells: Sequence[CellResult], *, internal: bool) -> dict[str, Any]:
+    """Take several results apart: all of them beside each other, then the table of each."""
+    labels = names(cells)
+    heat, heat_keys = study_figures.ranks(cells)
+    wide, keys = study_figures.leaks(cells, width=600)
+    narrow, _ = study_figures.leaks(cells, width=190)
+    drawn = safe(svg(heat, name="ranks", label="Rank of each quantizer in each audit.", keys=heat_keys))
+    about = "Leak of each audit in full precision and under its least leaking quantizer."
+    return {
+        "names": labels,
+        "verdict": study_verdict(cells),
+        "sentences": study_sentences(cells),
+        "overview": overview(cells),
+        "agreements": agreements(cells),
+        "heat": drawn,
+        "leaks": _two(wide, narrow, name="leaks", label=about, keys=keys),
+        "audits": [
+            _brief(cell, label, prefix=f"a{at}", internal=internal)
+            for at, (cell, label) in enumerate(zip(cells, labels, strict=True))
+        ],
+        "attackers": _attackers(cells[0]),
+        "metrics": " or ".join(dict.fromkeys(metric(cell.primary_metric).name for cell in cells)),
+        "environment": cells[0].environment,
+    }
+
+
+def _brief(cell: CellResult, label: str, *, prefix: str, internal: bool) -> dict[str, Any]:
+    """Take one audit of a study apart: small picture, table, doubts, command; curves are left to its own report."""
+    keys = {figures.tip(cell, row): row.quantizer for row in cell.rows}
+    small = figures.tradeoff(cell, width=270, height=230)
+    about = f"Leak against loss of {metric(cell.primary_metric).name} for {label}"
+    return {
+        "prefix": prefix,
+        "label": label,
+        "task": cell.data.get("task"),
+        "verdict": verdict(cell),
+        "picture": safe(svg(small, name=f"{prefix}-small", label=about, keys=keys)),
+        "ranking": ranking(cell),
+        "about_r": about_r(cell),
+        "reproduce": command(shareable_config(cell.config)),
+        "exposed": exposed(cell) if internal else None,
     }
 
 
