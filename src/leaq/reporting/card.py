@@ -25,7 +25,7 @@ def privacy_card(result: CellResult) -> str:
     made = ", ".join(f"{name} {version}" for name, version in versions.items() if name in ("leaq", "torch"))
     sentences = [audited(result), attacker(result), headline(result), separation(result), useless(result)]
     table = ranking(result)
-    notes = [f"- {_escape(note.mark)}: {_escape(note.text)}" for note in table.notes if note.mark]
+    notes = [f"- {_escape(note.mark)}: {_escape(note.text)}" for note in table.footnotes if note.mark]
     doubts = [f"- {_escape(flag_words(flag))}" for flag in result.flags]
     parts = [
         f"## Membership privacy of {_escape(str(result.data.get('name', 'data')))}",

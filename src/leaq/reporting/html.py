@@ -30,9 +30,9 @@ def write_report(results: CellResult | Sequence[CellResult], path: str | Path, e
 
 def check_place(path: str | Path) -> None:
     """Refuse, before the work, a place that cannot be written to or a missing drawing library."""
-    writable_place(Path(path))
     for module in ("jinja2", "vl_convert"):
         need(module, extra="report", purpose="Writing the HTML report")
+    writable_place(Path(path))
 
 
 def render(results: CellResult | Sequence[CellResult], edition: Edition = "shareable") -> str:

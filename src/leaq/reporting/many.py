@@ -117,7 +117,7 @@ def overview(cells: Sequence[CellResult]) -> Table:
         values=tuple(values),
         keys=tuple(labels),
         order="In the order they were asked for; the heads sort.",
-        notes=(Footnote("", f"Within budget: {_budgets(cells)}, at the worse end of the interval."),),
+        footnotes=(Footnote("", f"Within budget: {_budgets(cells)}, at the worse end of the interval."),),
     )
 
 
@@ -179,7 +179,7 @@ def agreements(cells: Sequence[CellResult]) -> Table | None:
         values=tuple((a, b, item.value, float(item.n)) for _, a, b, item in found),
         keys=tuple(f"{a} / {b}" for _, a, b, _ in found),
         order=f"Brackets: {found[0][3].level:.0%} intervals, every leak redrawn within its own interval.",
-        notes=tuple(notes),
+        footnotes=tuple(notes),
     )
 
 

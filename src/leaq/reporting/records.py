@@ -33,7 +33,7 @@ def exposed(result: CellResult, limit: int = 20) -> Table | None:
         values=tuple((float(ids[at]), *(float(risk[at]) for _, risk in shown)) for at in order),
         keys=tuple(str(ids[at]) for at in order),
         order="Ordered by the risk in full precision, largest first.",
-        notes=(
+        footnotes=(
             Footnote(
                 "",
                 f"Risk: how far the signal of {attack_name(result.primary_attack)} moves when the record is trained "

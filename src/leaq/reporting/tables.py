@@ -36,6 +36,9 @@ class Footnote:
     mark: str
     text: str
 
+    def __str__(self) -> str:
+        return f"{self.mark}  {self.text}" if self.mark else self.text
+
 
 @dataclass(frozen=True)
 class Table:
@@ -48,7 +51,7 @@ class Table:
     values : what each cell sorts by; the same shape.
     keys : the quantizer of each row.
     order : one sentence that states the sort key.
-    notes : doubts, with the letters that rows refer to.
+    footnotes : doubts, with the letters that rows refer to.
     """
 
     title: str
@@ -57,12 +60,7 @@ class Table:
     values: tuple[tuple[float | str, ...], ...]
     keys: tuple[str, ...]
     order: str
-    notes: tuple[Footnote, ...] = ()
-
-    @property
-    def footnotes(self) -> tuple[str, ...]:
-        """What stands below the table, as lines: the sort key, then each doubt with its letter."""
-        return (self.order, *(f"{note.mark}  {note.text}" if note.mark else note.text for note in self.notes))
+    footnotes: tuple[Footnote, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,7 @@ def ranking(result: CellResult) -> Table:
             f"Ordered by the held-out advantage of {attack_name(result.primary_attack)}, least leak first. "
             f"Brackets: {level:.0%} intervals."
         ),
-        notes=(*notes.footnotes(), *(Footnote("", flag_words(flag)) for flag in result.flags)),
+        footnotes=(*notes.footnotes(), *(Footnote("", flag_words(flag)) for flag in result.flags)),
     )
 
 
@@ -228,7 +226,7 @@ def indicators(result: CellResult) -> Table:
         values=tuple(values),
         keys=tuple(row.quantizer for row in result.ranked()),
         order="In the order of the ranking.",
-        notes=notes.footnotes(),
+        footnotes=notes.footnotes(),
     )
 
 
@@ -248,7 +246,7 @@ def text(result: CellResult) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join([table.title, "", *lines, "", *table.footnotes, "", reading(result)])
+    return "\n".join([table.title, table.order, "", *lines, "", *map(str, table.footnotes), "", reading(result)])
 
 
 def frame(result: CellResult | Sequence[CellResult]) -> "pd.DataFrame":
