@@ -2,7 +2,7 @@
 
 import re
 
-from leaq.reporting.reading import about_r, attacker, audited, headline, separation, useless, verdict
+from leaq.reporting.reading import about_r, sentences, verdict
 from leaq.reporting.redaction import shareable_config
 from leaq.reporting.reproduction import command
 from leaq.reporting.tables import Table, ranking
@@ -23,14 +23,13 @@ def privacy_card(result: CellResult) -> str:
     """Return a privacy card in Markdown: verdict, table, limits, how to reproduce. Aggregates only."""
     versions = result.environment.get("versions", {})
     made = ", ".join(f"{name} {version}" for name, version in versions.items() if name in ("leaq", "torch"))
-    sentences = [audited(result), attacker(result), headline(result), separation(result), useless(result)]
     table = ranking(result)
     notes = [f"- {_escape(note.mark)}: {_escape(note.text)}" for note in table.footnotes if note.mark]
     doubts = [f"- {_escape(flag_words(flag))}" for flag in result.flags]
     parts = [
         f"## Membership privacy of {_escape(str(result.data.get('name', 'data')))}",
         f"**{_escape(verdict(result))}**",
-        _escape(" ".join(sentence for sentence in sentences if sentence)),
+        _escape(" ".join(sentences(result))),
         _markdown(table),
         _escape(table.order),
         "\n".join(notes),

@@ -1,4 +1,4 @@
-"""A result in a notebook: verdict, table, doubts. Plain HTML without a style sheet, so it fits any notebook.
+"""A result in a notebook: verdict, table, doubts. Plain HTML without a style sheet, so it fits any notebook."""
 
 from html import escape
 

@@ -9,7 +9,7 @@ from leaq.reporting import figures, study_figures
 from leaq.reporting.choice import cost, leak, overlapping, recommended, reference, start_budget, useful
 from leaq.reporting.drawing import svg
 from leaq.reporting.many import agreements, names, overview, study_sentences, study_verdict
-from leaq.reporting.reading import about_r, attacker, audited, headline, separation, useless, verdict
+from leaq.reporting.reading import about_r, attacker, headline, sentences, verdict
 from leaq.reporting.records import exposed
 from leaq.reporting.redaction import shareable_config
 from leaq.reporting.reproduction import command
@@ -33,11 +33,8 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
         "attack": attack_name(result.primary_attack),
         "short_attack": short_attack(result.primary_attack),
         "verdict": verdict(result),
-        "sentences": [
-            part
-            for part in (audited(result), attacker(result), headline(result), separation(result), useless(result))
-            if part
-        ],
+        "sentences": sentences(result),
+        "key": headline(result) or attacker(result),
         "about_r": about_r(result),
         "chooser": _chooser(result),
         "ranking": ranking(result),

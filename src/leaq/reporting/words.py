@@ -50,7 +50,7 @@ _INDICATORS = {
     "union_bound": ("union bound", "2 Σ exp(-n r_C,k): bounds the leak over these candidates; 1 says nothing."),
     "finite_sample": ("finite-sample leak", "Leak of the learner that picks the best candidate, at this n."),
     "r_halved": (
-        "r, half the candidates",
+        "r, halved set",
         "r with every other candidate left out; where it changes the order, do not rank by r.",
     ),
     "distortion": ("distortion", "How far quantization moved the outputs, relative to their variance."),

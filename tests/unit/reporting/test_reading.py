@@ -27,13 +27,21 @@ def test_reading_never_calls_anything_private_or_safe():
 def test_a_small_leak_of_a_useless_model_is_no_merit():
     words = reading(cell())
     assert "Ternary 90% sparse predicts no better than guessing" in words
-    assert verdict(cell()) == "Sign gives away least."
+    assert verdict(cell()) == "Sign gives away least and loses 0.0300 ROC-AUC."
+
+
+def test_the_best_within_the_usual_budget_is_named_where_it_is_another():
+    assert "Within a loss of 0.01 ROC-AUC, counted at the worse end of its interval, 8-bit leaks least" in reading(
+        cell()
+    )
+    cheap = cell(row("none", "full precision", 0.3), row("a", "a", 0.05, -0.001))
+    assert "Within a loss" not in reading(cheap)
 
 
 def test_overlapping_quantizers_are_said_to_be_so():
     close = (row("none", "full precision", 0.30), row("a", "a", 0.05, -0.01), row("b", "b", 0.06, -0.01))
     result = cell(*close)
-    assert verdict(result) == "A gives away least; b cannot be told apart from it."
+    assert verdict(result) == "A gives away least and loses 0.0100 ROC-AUC; b cannot be told apart from it."
     assert "does not tell it apart from it" not in reading(result) or "b" in reading(result)
     assert "Full precision leaks more." in reading(result)
 

@@ -25,7 +25,7 @@ def test_an_empty_result_has_a_repr():
 
 def test_a_notebook_shows_verdict_table_and_doubts():
     html = cell()._repr_html_()
-    assert "<b>Sign gives away least.</b>" in html
+    assert "<b>Sign gives away least and loses 0.0300 ROC-AUC.</b>" in html
     assert html.count("<tr>") == 6
     assert "Biases stay in full precision." in html
 
