@@ -14,7 +14,7 @@ import numpy as np
 from leaq.errors import need
 from leaq.reporting.choice import cost, front, leak, reference, useful
 from leaq.reporting.labels import place_labels
-from leaq.reporting.look import ACCENT, FAINT, INK, MUTED, PAPER, Spec, dressed, hues, layer, ruler
+from leaq.reporting.look import ACCENT, FAINT, INK, MUTED, PAPER, Spec, dashes, dressed, hues, layer, ruler
 from leaq.reporting.words import in_order, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
@@ -198,7 +198,8 @@ def roc(result: CellResult, row: QuantizerRow, *, width: int = 190, height: int 
     layers = [
         layer(diagonal, {"type": "line", "color": MUTED, "strokeDash": [2, 3], "strokeWidth": 1}, x=x, y=y),
         layer(values, curve, x=x, y=y,
-              color={"field": "attack", "type": "nominal", "scale": hues(shown), "legend": None}),
+              color={"field": "attack", "type": "nominal", "scale": hues(shown), "legend": None},
+              strokeDash={"field": "attack", "type": "nominal", "scale": dashes(shown), "legend": None}),
     ]  # fmt: skip
     return dressed(layers, width, height)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["COLOURS", "Spec", "dressed", "hues", "layer", "ruler"]
+__all__ = ["COLOURS", "HUES", "Spec", "dashes", "dressed", "hues", "layer", "ruler"]
 
 Spec = dict[str, Any]
 """A Vega-Lite specification, or a part of one."""
@@ -29,10 +29,18 @@ def ruler(**at: float) -> Spec:
     return layer([{axis: value}], mark, **{axis: {"field": axis, "type": "quantitative"}})
 
 
+HUES = (MUTED, ACCENT, SECOND, THIRD, INK, FAINT)
+"""Grey, blue, vermilion, purple, ink, pale: told apart by every common kind of colour vision."""
+
+
 def hues(shown: Sequence[str]) -> Spec:
-    """Return one colour a name: grey, blue, vermilion, purple - told apart by every common kind of colour vision."""
-    colours = [MUTED, ACCENT, SECOND, THIRD, INK, FAINT]
-    return {"domain": list(shown), "range": [colours[i % len(colours)] for i in range(len(shown))]}
+    """Return one colour a name; beyond six names they repeat, and `dashes` or shapes tell them apart."""
+    return {"domain": list(shown), "range": [HUES[i % len(HUES)] for i in range(len(shown))]}
+
+
+def dashes(shown: Sequence[str]) -> Spec:
+    """Return whole lines for the first six names, broken ones beyond."""
+    return {"domain": list(shown), "range": [[1, 0] if i < len(HUES) else [4, 3] for i in range(len(shown))]}
 
 
 def dressed(layers: Sequence[Spec], width: int, height: int) -> Spec:

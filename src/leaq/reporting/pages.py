@@ -6,8 +6,10 @@ from typing import Any
 
 from leaq.errors import need
 from leaq.reporting import figures, study_figures
+from leaq.reporting.attack_tables import attack_numbers
 from leaq.reporting.choice import cost, leak, overlapping, recommended, reference, start_budget, useful
 from leaq.reporting.drawing import svg
+from leaq.reporting.look import HUES
 from leaq.reporting.many import agreements, names, overview, study_sentences, study_verdict
 from leaq.reporting.reading import about_r, attacker, headline, sentences, verdict
 from leaq.reporting.records import exposed
@@ -39,6 +41,7 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
         "chooser": _chooser(result),
         "ranking": ranking(result),
         "indicators": indicators(result),
+        "attack_numbers": attack_numbers(result),
         "figures": _figures(result, prefix),
         "panels": _panels(result, prefix),
         "attackers": _attackers(result),
@@ -196,7 +199,15 @@ def _attackers(result: CellResult) -> list[dict[str, Any]]:
             words = {"sees": attack.attacker, "game": game_words(attack.game)}
         else:
             words = {"sees": f"not computed: {attack.reason}", "game": ""}
-        found.append({"name": attack_name(key), "short": short_attack(key), "hue": hue, **words})
+        found.append(
+            {
+                "name": attack_name(key),
+                "short": short_attack(key),
+                "hue": hue % len(HUES),
+                "broken": hue >= len(HUES),
+                **words,
+            }
+        )
     return found
 
 

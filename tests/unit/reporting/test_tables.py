@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from leaq.reporting.attack_tables import attack_numbers
 from leaq.reporting.tables import MISSING, frame, indicators, ranking, size_words, text
 from leaq.stats.digits import format_estimate
 from leaq.types import Flag, NotComputed
@@ -138,3 +139,22 @@ def test_printed_numbers_are_those_of_the_result():
     printed = column(ranking(result), "LiRA, adaptive")
     wanted = [format_estimate(item.attacks["lira-online"].advantage, sign=True) for item in result.ranked()]
     assert printed == wanted
+
+
+def test_attack_numbers_hold_every_attack_and_say_what_is_missing():
+    table = attack_numbers(cell())
+    assert [item.title for item in table.columns] == ["Quantizer", "Attack", "Advantage", "AUC", "TPR at 1% FPR",
+                                                      "TPR at 0.1% FPR", "Flags"]  # fmt: skip
+    assert len(table.rows) == 5 * 3
+    assert column(table, "Attack")[:3] == ["Loss threshold", "LiRA, adaptive", "LiRA, not adaptive"]
+    assert set(column(table, "TPR at 0.1% FPR")) == {MISSING}
+    assert "a  TPR at 0.1% FPR needs more trials." in lines(table)
+
+
+def test_an_attack_that_was_not_run_keeps_its_line_and_its_reason():
+    bare = row("none", "full precision", 0.3)
+    bare.attacks["lira-online"] = NotComputed("LiRA needs shadow models")
+    table = attack_numbers(cell(bare))
+    assert table.rows[1][2:] == (MISSING, MISSING, MISSING, MISSING, "b")
+    assert {len(line) for line in table.rows} == {len(table.columns)}
+    assert "b  LiRA needs shadow models" in lines(table)
