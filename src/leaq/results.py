@@ -8,7 +8,7 @@ named by row number and kept apart in `private`, which shareable editions leave 
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -156,6 +156,12 @@ class CellResult:
         }
         return {**_plain(self.private), "risk": risks}
 
+    def with_private(self, found: Mapping[str, Any]) -> "CellResult":
+        """Return this result with what `private_json` gave: row numbers and the risk of every record."""
+        risks = found.get("risk", {})
+        rows = tuple(_with_risk(row, risks.get(row.quantizer, {})) for row in self.rows)
+        return replace(self, rows=rows, private={key: value for key, value in found.items() if key != "risk"})
+
     @classmethod
     def from_json(cls, text: str) -> "CellResult":
         """Read what `to_json` wrote; refuses a newer schema and anything that is not a result."""
@@ -189,6 +195,15 @@ def _view(name: str) -> Callable[..., Any]:
 
 def _has_risk(found: AttackResult | NotComputed) -> TypeGuard[AttackResult]:
     return isinstance(found, AttackResult) and found.risk is not None
+
+
+def _with_risk(row: QuantizerRow, risks: Mapping[str, Any]) -> QuantizerRow:
+    attacks = dict(row.attacks)
+    for name, risk in risks.items():
+        attack = attacks.get(name)
+        if isinstance(attack, AttackResult):
+            attacks[name] = replace(attack, risk=np.asarray(risk, dtype=np.float64))
+    return replace(row, attacks=attacks)
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,10 @@
 """The privacy card: one page of Markdown to paste into a model card."""
 
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
+from leaq.files import write_atomic
 from leaq.reporting.reading import about_r, sentences, verdict
 from leaq.reporting.redaction import shareable_config
 from leaq.reporting.reproduction import command
@@ -9,7 +12,7 @@ from leaq.reporting.tables import Table, ranking
 from leaq.reporting.words import flag_words
 from leaq.results import CellResult
 
-__all__ = ["privacy_card"]
+__all__ = ["privacy_card", "write_cards"]
 
 LIMITS = (
     "The advantage is the attacker's true-positive rate minus its false-positive rate: 0 is blind guessing, 1 is "
@@ -42,6 +45,12 @@ def privacy_card(result: CellResult) -> str:
         f"Made with {_escape(made)}." if made else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def write_cards(results: Sequence[CellResult], path: str | Path) -> Path:
+    """Write the cards of one or several audits into one Markdown file, and return its path."""
+    write_atomic(Path(path), "\n".join(privacy_card(result) for result in results), mode=0o644)
+    return Path(path)
 
 
 def _markdown(table: Table) -> str:

@@ -1,4 +1,4 @@
-from leaq.reporting.card import privacy_card
+from leaq.reporting.card import privacy_card, write_cards
 from tests.results import NASTY, cell, nasty
 
 
@@ -34,3 +34,8 @@ def test_names_cannot_become_markup():
     card = privacy_card(nasty()).split("### Reproduce")[0]
     assert NASTY not in card
     assert "\\<script\\>" in card
+
+
+def test_cards_of_several_audits_go_into_one_file(tmp_path):
+    path = write_cards([cell(name="one"), cell(name="two")], tmp_path / "cards.md")
+    assert path.read_text().count("## Membership privacy of") == 2

@@ -1,6 +1,7 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 
 from leaq.errors import InvalidInput, StoreError
@@ -57,3 +58,16 @@ def test_nothing_to_export_and_nowhere_to_write_are_refused(tmp_path):
         write_exports([], tmp_path / "x")
     with pytest.raises(StoreError, match="could not be written"):
         write_exports(cell(), tmp_path / "none" / "x")
+
+
+def test_private_findings_come_back_for_the_internal_edition():
+    shared = CellResult.from_json(cell().to_json())
+    assert shared.rows[0].attacks["lira-online"].risk is None
+    back = shared.with_private(json.loads(json.dumps(cell().private_json())))
+    assert back.private["ids"][0] == 100
+    for attack in ("lira-online", "lira-nonadaptive"):
+        for one, two in zip(back.rows, cell().rows, strict=True):
+            risk = two.attacks[attack].risk
+            assert (one.attacks[attack].risk is None) == (risk is None)
+            if risk is not None:
+                np.testing.assert_array_equal(one.attacks[attack].risk, risk)
