@@ -41,9 +41,9 @@ def ranks(cells: Sequence[CellResult], *, cell: int = 46) -> tuple[Spec, dict[st
         layer(pale, {**number, "color": INK}, x=x, y=y, text={"field": "text"}),
         layer(dark, {**number, "color": PAPER}, x=x, y=y, text={"field": "text"}),
     ]  # fmt: skip
-    return dressed(layers, max(2, len(order)) * cell, len(audits) * 26), {
-        value["tip"]: value["label"] for value in values
-    }
+    figure = dressed(layers, max(2, len(order)) * cell, len(audits) * 26)
+    figure["config"]["padding"] = {"left": 40, "right": 60, "top": 12, "bottom": 4}  # fonts differ: no name is cut off
+    return figure, {value["tip"]: value["label"] for value in values}
 
 
 def leaks(cells: Sequence[CellResult], *, width: int = 560) -> tuple[Spec, dict[str, str]]:
