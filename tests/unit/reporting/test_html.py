@@ -1,12 +1,15 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from leaq.errors import InvalidInput, StoreError
 from leaq.reporting.html import check_place, minus, render, write_report
+from leaq.types import Estimate, NotComputed
 from tests.helpers import require
-from tests.results import NASTY, cell, nasty
+from tests.results import NASTY, cell, nasty, row
 
 pytestmark = pytest.mark.usefixtures("drawing")
 
@@ -139,3 +142,45 @@ def test_unwritable_place_is_refused_before_the_work(tmp_path):
 
 def test_minus_signs_are_set_for_numbers_only():
     assert minus("-0.1 [-2e-05, -∞] r-order 2-bit") == "−0.1 [−2e−05, −∞] r-order 2-bit"
+
+
+def bare(spec, label):
+    """A row of which next to nothing could be computed."""
+    missing = NotComputed("needs shadow models")
+    return replace(
+        row(spec, label, 0.1),
+        metrics={},
+        drops={},
+        measures={"r": missing},
+        attacks={"lira-online": missing},
+        curves={},
+    )
+
+
+def test_a_result_with_next_to_nothing_in_it_is_still_a_page():
+    page = Page(render(cell(bare("none", "full precision"), bare("sign", "sign"))))
+    text = " ".join(page.text)
+    assert "Nothing can be said about the leak." in text
+    assert "needs shadow models" in text
+    assert "Take" not in text.split()
+
+
+def test_only_a_loss_threshold_is_enough_for_a_page():
+    rows = [
+        replace(item, attacks={"threshold": item.attacks["threshold"], "lira-online": NotComputed("needs 8 models")})
+        for item in cell().rows
+    ]
+    text = " ".join(Page(render(cell(*rows, primary_attack="threshold"))).text)
+    assert "Sign gives away least" in text
+    assert "needs 8 models" in text
+
+
+def test_infinite_rates_are_drawn_as_words():
+    sure = row("sign", "sign", 0.1)
+    sure.measures["r"] = Estimate(np.inf, 0.1, np.inf, 20)
+    assert "∞" in " ".join(Page(render(cell(row("none", "full precision", 0.3), sure))).text)
+
+
+def test_a_study_with_bare_audits_is_still_a_page():
+    found = render([cell(), cell(bare("none", "full precision"), name="empty")])
+    assert "empty" in " ".join(Page(found).text)
