@@ -1,10 +1,12 @@
 """Checkpoints x Samples -> LossTable: all models and candidates in batched forward passes, streamed."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.losses import margin, per_record, residual
 from leaq.protocols import Model
 from leaq.types import Bools, Checkpoints, LossTable, Progress, Samples, silent
@@ -22,6 +24,7 @@ def evaluate(
     members: Bools,
     *,
     quantizer: str = "none",
+    whitebox: bool = False,
     progress: Progress = silent,
 ) -> LossTable:
     """Return every candidate's loss on every record, and the released candidates' scores and outputs.
@@ -32,6 +35,8 @@ def evaluate(
     checkpoints : batch (s, c), or (s,) for released models only; already quantized.
     samples : embedded records, members and non-members alike.
     members : (s, n), True where the record trained the model.
+    whitebox : also compute what needs the released weights: how far each record's loss gradient points along that
+        of all other records.
 
     Raises
     ------
@@ -77,8 +82,26 @@ def evaluate(
         quantizer=quantizer,
         strategy="trajectory" if c > 1 else "released",
         score_kind="margin" if samples.task == "classification" else "residual",
+        whitebox=_alignments(model, checkpoints.last(), x, y) if whitebox else None,
         flags=samples.flags,
     )
+
+
+def _alignments(model: Model, released: Checkpoints, x: Tensor, y: Tensor) -> np.ndarray[tuple[int, int], Any]:
+    """White-box statistic of each released model and record, (s, n), a few models at a time."""
+    if not hasattr(model, "alignments"):
+        raise UnsupportedModel(
+            f"evaluate: white-box statistics need a model with alignments(). Found {type(model).__name__}. "
+            "Evaluate with whitebox=False."
+        )
+    rows = min(len(x), 8192)
+    models = max(1, ACTIVATIONS // max(1, rows * x[0].numel()))
+    found = []
+    for start in range(0, released.batch[0], models):
+        part = {name: tensor[start : start + models] for name, tensor in released.params.items()}
+        with torch.no_grad():
+            found.append(model.alignments(part, x, y, rows=rows).double().cpu().numpy())
+    return np.concatenate(found)
 
 
 def _models_at_once(flat: dict[str, Tensor], n: int) -> int:
