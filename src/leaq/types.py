@@ -252,7 +252,8 @@ class LossTable:
                 f"LossTable: losses must be finite. Found {int(bad.sum())} NaN or infinite values, "
                 f"first in candidate {candidate} of model {model}. Lower the learning rate or drop that candidate."
             )
-        for name, shape in (("scores", (s, n)), ("whitebox", (s, n)), ("targets", (n,)), ("ids", (n,)), ("groups", (n,))):
+        per_model = dict.fromkeys(("scores", "whitebox"), (s, n))
+        for name, shape in {**per_model, **dict.fromkeys(("targets", "ids", "groups"), (n,))}.items():
             value = getattr(self, name)
             if name in ("ids", "groups") and value.size == 0:
                 object.__setattr__(self, name, np.arange(n, dtype=np.int64))
@@ -377,16 +378,15 @@ class AttackResult:
 
     @property
     def balanced_accuracy(self) -> Estimate:
-        """Share of right guesses where members and non-members are equally likely: (1 + advantage) / 2."""
-        found = self.advantage
-        return replace(found, value=(1 + found.value) / 2, low=(1 + found.low) / 2, high=(1 + found.high) / 2)
+        """Share of right guesses where both kinds are equally likely: (1 + advantage) / 2."""
+        a = self.advantage
+        return replace(a, value=(1 + a.value) / 2, low=(1 + a.low) / 2, high=(1 + a.high) / 2)
 
     @property
     def leak_bound(self) -> Estimate:
-        """What the advantage implies: the leak of the game that was played is at least ``low``, at most 1."""
-        found = self.advantage
-        text = f"lower bound on the leak of the {self.game} game, implied by the advantage of {self.attack}"
-        return replace(found, value=max(0.0, found.value), low=max(0.0, found.low), high=1.0, method=text)
+        """Implied by the advantage: the leak of the game, named in `method`, is at least ``low``."""
+        a, text = self.advantage, f"lower bound on the leak of the {self.game} game"
+        return replace(a, value=max(0.0, a.value), low=max(0.0, a.low), high=1.0, method=text)
 
 
 def _finite_rows(subject: str, values: Floats, ids: Ints) -> None:

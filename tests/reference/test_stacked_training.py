@@ -1,5 +1,7 @@
 """Stacked training against its slow twin: one model at a time, torch.nn and torch.optim, the same seeds."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -38,7 +40,7 @@ def by_hand(samples, members, config, *, seed, model):
         y = ((y - y[rows].mean()) / y[rows].std(correction=0)).to(dtype)
     mlp = MLP(x.shape[1], max(1, len(samples.classes)), config.hidden, samples.task)
     widths = mlp.widths
-    layers = [torch.nn.Linear(a, b, dtype=dtype) for a, b in zip(widths[:-1], widths[1:], strict=True)]
+    layers = [torch.nn.Linear(a, b, dtype=dtype) for a, b in pairwise(widths)]
     first = mlp.init(seed, [model], dtype=dtype)
     for i, layer in enumerate(layers):
         layer.weight.data = first[f"layers.{i}.weight"][0].clone()
@@ -75,12 +77,11 @@ def worst(task, optimizer, rng, *, decay=0.0, constant=False, hidden=(7, 6), dty
     """Largest difference between the stacked weights and those of the twin, over all models and layers."""
     samples = records(task, rng, constant=constant)
     members = halves(samples, MODELS, seed=3)
-    rate = 0.01 if optimizer == "sgd" else 1e-2
     config = TrainingConfig(
         hidden=hidden,
         epochs=4,
         batch_size=10,
-        learning_rate=rate,
+        learning_rate=0.01,
         optimizer=optimizer,
         weight_decay=decay,
         checkpoints=2,
@@ -148,8 +149,9 @@ def test_unequal_numbers_of_members_keep_each_model_its_own_mean_loss(rng):
     config = TrainingConfig(hidden=(4,), epochs=2, batch_size=9, checkpoints=1, dtype="float64")
     _, both = train(samples, members, config, seed=1)
     twin = by_hand(samples, members[1], config, seed=1, model=1)
-    assert len(list(batched.Batches(members, config, seed=1, first=0))) == batched.Batches(
-        members, config, seed=1, first=0
-    ).total
+    assert (
+        len(list(batched.Batches(members, config, seed=1, first=0)))
+        == batched.Batches(members, config, seed=1, first=0).total
+    )
     for name, tensor in twin.items():
         np.testing.assert_allclose(both.last().params[name][1], tensor, atol=1e-12)

@@ -5,8 +5,8 @@ member, the other is not. Told the pairing, an attacker guesses which. If traini
 (one record replaced, delta = 0), each guess would be right with probability at most e^eps / (1 + e^eps) whatever the
 others were, so the number of right guesses is at most binomial. More right guesses than that refute the epsilon.
 
-Source: Steinke, Nasr, Jagielski, "Privacy Auditing with One (1) Training Run" (arXiv 2305.08846), section 5, the case of
-pure differential privacy. Combining dependent p-values: Vovk, Wang (2020), Biometrika 107:791 (twice the mean is a p-value).
+Source: Steinke, Nasr, Jagielski, "Privacy Auditing with One (1) Training Run" (arXiv 2305.08846), section 5, the case
+of pure differential privacy. Dependent p-values: Vovk, Wang (2020), Biometrika 107:791 (twice the mean is a p-value).
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def one_run_epsilon(right: Sequence[int], guesses: Sequence[int], *, level: floa
     factor = 1.0 if len(v) == 1 else 2.0
 
     def excess(epsilon: float) -> float:
-        return factor * float(stats.binom.sf(v - 1, r, expit(epsilon)).mean()) - (1 - level)
+        return factor * float(np.mean(stats.binom.sf(v - 1, r, expit(epsilon)))) - (1 - level)
 
     if excess(0.0) > 0:
         return 0.0
@@ -111,7 +111,9 @@ def _pairs(table: LossTable, members: Bools, *, rng: np.random.Generator) -> tup
     inside: list[Ints] = []
     outside: list[Ints] = []
     for label in np.unique(labels):
-        ours, others = (rng.permutation(np.flatnonzero(alone & (labels == label) & kind)) for kind in (members, ~members))
+        ours, others = (
+            rng.permutation(np.flatnonzero(alone & (labels == label) & kind)) for kind in (members, ~members)
+        )
         count = min(len(ours), len(others))
         inside.append(ours[:count])
         outside.append(others[:count])

@@ -99,13 +99,13 @@ def lira_scores(
 
 
 def _online(target: Floats, known: InOut, variance: Variance) -> Floats:
-    """log N(x; in) - log N(x; out), (n,)."""
+    """Log N(x; in) - log N(x; out), (n,)."""
     var_in, var_out = known.variances(variance)
     return _log_normal(target, known.mean_in, var_in) - _log_normal(target, known.mean_out, var_out)
 
 
 def _offline(target: Floats, known: InOut, variance: Variance) -> Floats:
-    """Standard deviations above the shadows that did not train on it, (n,); monotone in the paper's 1 - p-value."""
+    """Return standard deviations above the shadows not trained on it, (n,); monotone in the paper's 1 - p-value."""
     if variance == "per_record":
         _, spread = known.variances("per_record")
     else:

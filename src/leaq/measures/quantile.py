@@ -54,12 +54,12 @@ def quantile(
     protocol = protocol or Protocol()
     chosen = chosen_targets(table, targets)
     scores = quantile_scores(table, features, targets=chosen, seed=protocol.seed)
-    return attack_result(
-        Attack("quantile", ATTACKER, told=True), table, scores, targets=chosen, protocol=protocol
-    )
+    return attack_result(Attack("quantile", ATTACKER, told=True), table, scores, targets=chosen, protocol=protocol)
 
 
-def quantile_scores(table: LossTable, features: Floats, *, targets: Sequence[int] | None = None, seed: int = 0) -> Floats:
+def quantile_scores(
+    table: LossTable, features: Floats, *, targets: Sequence[int] | None = None, seed: int = 0
+) -> Floats:
     """Return standardised distances above the predicted median, (t, n): higher = more likely a member."""
     n = table.members.shape[1]
     if features.ndim != 2 or len(features) != n or not np.isfinite(features).all():

@@ -9,6 +9,7 @@ selection: Benjamini and Hochberg (1995), Journal of the Royal Statistical Socie
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import stats
@@ -73,7 +74,7 @@ def exposure(table: LossTable, *, rate: float = 0.05) -> Exposure:
         )
     inside = np.where(members, signals, np.nan)
     outside = np.where(members, np.nan, signals)
-    side = "greater" if table.task == "classification" else "two-sided"
+    side: Literal["greater", "two-sided"] = "greater" if table.task == "classification" else "two-sided"
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = np.nanvar(inside, axis=0, ddof=1) + np.nanvar(outside, axis=0, ddof=1)
         # Equal signals in all models carry nothing: the t-test is 0/0 there.

@@ -75,7 +75,9 @@ def rmia_scores(
     everybody, all that beat nobody). Within a tie the ratio decides: 1e-9 times its rank is added.
     """
     if mode not in ("online", "offline") or gamma < 1 or not 0 <= a <= 1:
-        raise InvalidInput(f"rmia: needs mode online or offline, gamma >= 1, 0 <= a <= 1. Found {mode!r}, {gamma}, {a}.")
+        raise InvalidInput(
+            f"rmia: needs mode online or offline, gamma >= 1, 0 <= a <= 1. Found {mode!r}, {gamma}, {a}."
+        )
     chosen = chosen_targets(table, targets)
     logp = log_likelihood(table)
     # Means of likelihoods, not of their logarithms; 1 is the largest likelihood, so nothing overflows.

@@ -90,17 +90,19 @@ def attack_result(
         roc=_curve(scores, members),
         risk=attack.risk,
         flags=flags,
-        epsilon=_epsilon(attack, table, scores, targets, protocol),
+        epsilon=_epsilon(attack, table, scores, targets=targets, protocol=protocol),
     )
 
 
-def area_gap(table: LossTable, stronger: Floats, weaker: Floats, *, targets: Sequence[int], protocol: Protocol) -> Estimate:
+def area_gap(
+    table: LossTable, stronger: Floats, weaker: Floats, *, targets: Sequence[int], protocol: Protocol
+) -> Estimate:
     """Return the AUC of one attack minus that of another on the same models, paired draw by draw."""
     members = table.members[list(targets)]
     ways = resamples(table, len(targets), protocol)
     (a, draws_a), (b, draws_b) = (_areas(scores, members, ways) for scores in (stronger, weaker))
     method = "AUC difference, paired; bootstrap over models and records"
-    return _estimate(a - b, draws_a - draws_b, members.size, protocol, method)
+    return _estimate(a - b, draws_a - draws_b, pairs=members.size, protocol=protocol, method=method)
 
 
 def resamples(table: LossTable, targets: int, protocol: Protocol) -> TwoWay:
@@ -140,15 +142,16 @@ def _advantage(table: LossTable, scores: Floats, members: Bools, *, ways: TwoWay
     return _estimate(
         value,
         ways.over_models(draws),
-        scores.size,
-        protocol,
-        "signed, threshold from the other half of the records; bootstrap over models and records",
+        pairs=scores.size,
+        protocol=protocol,
+        method="signed, threshold from the other half of the records; bootstrap over models and records",
     )
 
 
 def _area(scores: Floats, members: Bools, *, ways: TwoWay, protocol: Protocol) -> Estimate:
     value, draws = _areas(scores, members, ways)
-    return _estimate(value, draws, scores.size, protocol, "mean over models; bootstrap over models and records")
+    method = "mean over models; bootstrap over models and records"
+    return _estimate(value, draws, pairs=scores.size, protocol=protocol, method=method)
 
 
 def _areas(scores: Floats, members: Bools, ways: TwoWay) -> tuple[float, Floats]:
@@ -216,7 +219,7 @@ def _curve(scores: Floats, members: Bools) -> Floats:
 
 
 def _epsilon(
-    attack: Attack, table: LossTable, scores: Floats, targets: Sequence[int], protocol: Protocol
+    attack: Attack, table: LossTable, scores: Floats, *, targets: Sequence[int], protocol: Protocol
 ) -> Estimate | NotComputed:
     if attack.told:
         return NotComputed(TOLD)
@@ -226,7 +229,7 @@ def _epsilon(
         return NotComputed(str(err))
 
 
-def _estimate(value: float, draws: Floats, pairs: int, protocol: Protocol, method: str) -> Estimate:
+def _estimate(value: float, draws: Floats, *, pairs: int, protocol: Protocol, method: str) -> Estimate:
     low, high = percentile_interval(draws, level=protocol.level)
     return Estimate(value, min(low, value), max(high, value), pairs, protocol.level, PAIRS, method)
 

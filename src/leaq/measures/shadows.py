@@ -42,7 +42,7 @@ def signal(table: LossTable, kind: Signal, *, attack: str) -> Floats:
     if kind == "loss":
         return -table.released
     if kind == "whitebox":
-        return _present(table.whitebox, attack, "white-box statistics (evaluate with whitebox=True)")
+        return _present(table.whitebox, attack, "white-box statistics (evaluation.with_whitebox adds them)")
     _refuse_other_task(table, kind, attack)
     scores = _present(table.scores, attack, "scores (margins or residuals)")
     return -np.abs(scores) if kind == "magnitude" else scores
@@ -144,7 +144,7 @@ class Shadows:
         if shadows < FEWEST_SHADOWS:
             raise NotEnoughEvidence(
                 f"{attack} needs at least {FEWEST_SHADOWS} shadow models beside the target and its complement. "
-                f"Found {shadows}. Add --shadows or --replicates."
+                f"Found {shadows}. Add --replicates or --shadows."
             )
         inside, signals = self.members[left], self._centred[left]
         count_in = self._count_in - inside.sum(0)

@@ -75,7 +75,8 @@ def threshold_classwise(
         small += few
     flags: tuple[Flag, ...] = ()
     if small:
-        text = f"{small} of {2 * len(chosen) * (labels.max() + 1)} class thresholds rest on too few records; common one used."
+        total = 2 * len(chosen) * (int(labels.max()) + 1)
+        text = f"{small} of {total} class thresholds rest on too few records; the common one is used there."
         flags = (Flag("small-classes", text),)
     attack = Attack("threshold-classwise", ATTACKER, flags=flags, told=True)
     return attack_result(attack, table, scores, targets=chosen, protocol=protocol)

@@ -43,7 +43,7 @@ def whitebox(
 
     Parameters
     ----------
-    table : scores, and the white-box statistics of ``evaluate(..., whitebox=True)``.
+    table : scores, and the white-box statistics of `leaq.evaluation.with_whitebox`.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def whitebox_scores(table: LossTable, *, targets: Sequence[int] | None = None) -
 
 
 def _log_normal(here: Sequence[Floats], known: Sequence[InOut], *, inside: bool) -> Floats:
-    """log density of both signals under one Gaussian a record with a covariance common to all records, (n,)."""
+    """Log density of both signals under one Gaussian a record with a covariance common to all records, (n,)."""
     side = 0 if inside else 1
     first, second, both = (float(each.variances("fixed")[side]) for each in known)
     covariance = (both - first - second) / 2

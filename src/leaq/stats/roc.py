@@ -65,15 +65,16 @@ def placements(scores: Floats, positive: Bools) -> Floats:
     starts = _tie_starts(scores[order])
     hits = positive[order]
     up_to = np.cumsum(hits)  # positives at or below
-    below_pos, below_neg = up_to - hits, np.arange(len(scores)) - (up_to - hits)
+    total = int(up_to[-1])
     if len(starts) < len(scores):  # a tied group shares the middle of its range
-        size = np.diff(np.r_[starts, len(scores)])
-        of_group = np.add.reduceat(hits, starts, dtype=np.int64)
-        below_pos = np.repeat(below_pos[starts] + of_group / 2, size)
-        below_neg = np.repeat(below_neg[starts] + (size - of_group) / 2, size)
+        size = np.diff(np.append(starts, len(scores)))
+        group = np.add.reduceat(hits, starts, dtype=np.int64)
+        before: Ints = up_to[starts] - hits[starts]
+        below_pos: Floats = np.repeat(before + group / 2, size)
+        below_neg: Floats = np.repeat(starts - before + (size - group) / 2, size)
     else:
-        below_pos, below_neg = below_pos + hits / 2, below_neg + ~hits / 2
-    total = up_to[-1]
+        below_pos = up_to - hits / 2
+        below_neg = np.arange(1, len(scores) + 1) - up_to - ~hits / 2
     values = np.empty(len(scores))
     with np.errstate(invalid="ignore", divide="ignore"):
         values[order] = np.where(hits, below_neg / (len(scores) - total), (total - below_pos) / total)
@@ -141,7 +142,7 @@ def tpr_draws(scores: Floats, positive: Bools, models: Floats, records: Floats, 
     models : (b, t) how often a model is drawn.
     records : (b, n) how often a record is drawn.
     """
-    limits = _limits(scores, ~positive, models, records, fpr)  # (b,)
+    limits = _limits(scores, ~positive, models, records, fpr=fpr)  # (b,)
     sure = positive & (scores > limits.max())
     found = np.einsum("bt,bt->b", models, records @ sure.T.astype(np.float64))
     total = np.einsum("bt,bt->b", models, records @ positive.T.astype(np.float64))
@@ -155,10 +156,10 @@ def tpr_draws(scores: Floats, positive: Bools, models: Floats, records: Floats, 
         above = np.searchsorted(-values[order], -limits[part])  # cells strictly above each draw's limit
         running = np.concatenate([np.zeros((len(running), 1)), running], axis=1)
         found[part] += running[np.arange(len(running)), above]
-    return found / np.where(total > 0, total, np.nan)
+    return np.asarray(found / np.where(total > 0, total, np.nan))
 
 
-def _limits(scores: Floats, negative: Bools, models: Floats, records: Floats, fpr: float) -> Floats:
+def _limits(scores: Floats, negative: Bools, models: Floats, records: Floats, *, fpr: float) -> Floats:
     """Return the score of the first negative each draw must not accuse, (b,)."""
     budget = fpr * (1 + 1e-12) * np.einsum("bt,bt->b", models, records @ negative.T.astype(np.float64))
     where = np.nonzero(negative)

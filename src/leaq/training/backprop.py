@@ -43,7 +43,7 @@ class Backprop:
 
         Parameters
         ----------
-        inputs : (m, b, d) standardised records of each model; overwritten is nothing.
+        inputs : (m, b, d) standardised records of each model; left as they are.
         targets : (m, b) class codes, or targets standardised by each model's own scaler.
         weights : (m, b) what each record's loss counts; a model's weights sum to 1.
         """
@@ -66,7 +66,7 @@ class Backprop:
         return layers
 
     def _loss_gradient(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        """Derivative of the weighted losses by the outputs, (m, b, k)."""
+        """Return the derivative of the weighted losses by the outputs, (m, b, k)."""
         if self._mlp.task == "classification":
             delta = torch.softmax(outputs, dim=-1)
             delta.scatter_add_(-1, targets.unsqueeze(-1), delta.new_full((*targets.shape, 1), -1.0))

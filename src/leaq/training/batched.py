@@ -65,7 +65,9 @@ def train(
 
     params = mlp.init(seed, models, dtype=dtype)
     params |= fit_scalers(x, y, members, mlp)
-    recorder = _descend(mlp, params, (x, y), Batches(members, config, seed=seed, first=first), config, progress)
+    recorder = _descend(
+        mlp, params, (x, y), Batches(members, config, seed=seed, first=first), config=config, progress=progress
+    )
     checkpoints = recorder.checkpoints()
     _refuse_divergence(checkpoints, first, config)
     return mlp, checkpoints
@@ -76,6 +78,7 @@ def _descend(
     params: dict[str, Tensor],
     data: tuple[Tensor, Tensor],
     batches: "Batches",
+    *,
     config: TrainingConfig,
     progress: Progress,
 ) -> Recorder:

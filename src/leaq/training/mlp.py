@@ -103,7 +103,7 @@ class MLP:
         weight matrix is an outer product, so neither it nor any other gradient of a single record is ever formed. The
         loss is cross-entropy, or the squared error on the model's own target scale. `rows` records at a time.
         """
-        parts = list(zip(inputs.split(rows), targets.split(rows), strict=True))
+        parts = list(zip(torch.split(inputs, rows), torch.split(targets, rows), strict=True))
         totals: dict[int, Tensor] = {}
         for x, y in parts:
             for i, delta, active in self._backward(params, x, y):
@@ -121,7 +121,7 @@ class MLP:
     def _backward(
         self, params: Mapping[str, Tensor], inputs: Tensor, targets: Tensor
     ) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Yield, last layer first, its number, the loss gradient by its outputs, and its inputs: (m, n, out), (m, n, in)."""
+        """Yield, last layer first, its number, the loss gradient by its outputs (m, n, out), and its inputs."""
         layers = [(inputs - params["input.mean"].unsqueeze(1)) / params["input.scale"].unsqueeze(1)]
         for i in range(self.depth):
             layers.append(self._linear(params, i, layers[-1], None))
