@@ -121,7 +121,7 @@ def _tensors(samples: Samples, checkpoints: Checkpoints) -> tuple[Tensor, Tensor
 
 def _models_at_once(flat: dict[str, Tensor], n: int) -> int:
     """Return how many models' activations on `n` records (or on one slice of them) fit the budget."""
-    width = max(tensor.shape[1] for tensor in flat.values() if tensor.ndim == 3)
+    width = max((tensor.shape[1] for tensor in flat.values() if tensor.ndim >= 3), default=1)
     return max(1, ACTIVATIONS // (width * min(n, 8192)))
 
 

@@ -18,10 +18,11 @@ from leaq.seeds import stream
 from leaq.training.backprop import Backprop
 from leaq.training.config import TrainingConfig
 from leaq.training.mlp import MLP
+from leaq.training.modules import Make, StackedModule
 from leaq.training.recorder import Recorder
 from leaq.types import Bools, Checkpoints, Ints, Progress, Samples, silent
 
-__all__ = ["chunks", "train"]
+__all__ = ["chunks", "train", "train_modules"]
 
 COLUMNWISE = ("input.mean", "input.scale", "layers.0.weight")
 """Parameters whose last axis is the input columns."""
@@ -60,10 +61,10 @@ def train(
     mlp = MLP(samples.inputs.shape[1], max(1, len(samples.classes)), config.hidden, samples.task)
     dtype = torch.float64 if config.dtype == "float64" else torch.float32
     models = range(first, first + len(members))
-    x = torch.tensor(samples.inputs, dtype=dtype)
-    y = torch.tensor(samples.targets, dtype=torch.int64 if samples.task == "classification" else dtype)
+    x = torch.tensor(samples.inputs, dtype=dtype, device=_device(config))
+    y = torch.tensor(samples.targets, dtype=torch.int64 if samples.task == "classification" else dtype).to(x.device)
 
-    params = mlp.init(seed, models, dtype=dtype)
+    params = {name: tensor.to(x.device) for name, tensor in mlp.init(seed, models, dtype=dtype).items()}
     params |= fit_scalers(x, y, members, mlp)
     recorder = _descend(
         mlp, params, (x, y), Batches(members, config, seed=seed, first=first), config=config, progress=progress
@@ -88,12 +89,63 @@ def _descend(
     optimizer = _optimizer([core.backprop.flat], config)
     recorder = Recorder(mlp.roles, total=batches.total, keep=config.checkpoints)
     for step, (rows, weights) in enumerate(batches, start=1):
-        core.gradient(rows, y, weights)
+        core.gradient(rows.to(x.device), y, weights.to(x.device))
         optimizer.step()
         if step in recorder:
             recorder.record(step, core.params())
         progress("training", step, batches.total)
     return recorder
+
+
+def train_modules(
+    make: Make,
+    samples: Samples,
+    members: Bools,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    first: int = 0,
+) -> tuple[StackedModule, Checkpoints]:
+    """Train one copy of any module per row of `members`; `train` for other architectures than the perceptron.
+
+    Same batches, optimiser and recipe; `config.hidden` is not used. Losses are cross-entropy, or the squared error in
+    units of the pool's standard deviation.
+
+    Parameters
+    ----------
+    make : builds one freshly initialised module; called once a model under the model's own seed.
+
+    Raises
+    ------
+    InvalidInput
+        If a class is absent from a model's members, or training diverges.
+    """
+    _check(samples, members)
+    dtype = torch.float64 if config.dtype == "float64" else torch.float32
+    x = torch.tensor(samples.inputs, dtype=dtype, device=_device(config))
+    y, scale = torch.tensor(samples.targets, device=x.device), 1.0
+    if samples.task == "regression":
+        y, scale = y.to(dtype), float(np.std(samples.targets)) or 1.0
+    model = StackedModule(make, samples.task, x[:2].cpu())
+    params = {
+        name: tensor.to(x.device)
+        for name, tensor in model.init(seed, range(first, first + len(members)), dtype=dtype).items()
+    }
+    optimizer = _optimizer([params[name] for name in model.trained], config)
+    batches = Batches(members, config, seed=seed, first=first)
+    recorder = Recorder(model.roles, total=batches.total, keep=config.checkpoints)
+    with torch.random.fork_rng(devices=[]):  # dropout reads the global generator
+        torch.manual_seed(int(stream(seed, "dropout", first).integers(2**63 - 1)))
+        for step, (rows, weights) in enumerate(batches, start=1):
+            here = rows.to(x.device)
+            gradient = model.gradient(params, x[here], y[here], weights.to(x) / scale**2)
+            for name in model.trained:
+                params[name].grad = gradient[name]
+            optimizer.step()
+            recorder.record(step, params)
+    checkpoints = recorder.checkpoints()
+    _refuse_divergence(checkpoints, first, config)
+    return model, checkpoints
 
 
 def chunks(samples: Samples, models: int, config: TrainingConfig) -> list[slice]:
@@ -104,7 +156,7 @@ def chunks(samples: Samples, models: int, config: TrainingConfig) -> list[slice]
 
 def fit_scalers(x: Tensor, y: Tensor, members: Bools, mlp: MLP) -> dict[str, Tensor]:
     """Return each model's input (and target) mean and standard deviation over its own members."""
-    mask = torch.as_tensor(members, dtype=torch.float64)
+    mask = torch.as_tensor(members, dtype=torch.float64, device=x.device)
     count = mask.sum(1, keepdim=True)
 
     def moments(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -206,6 +258,12 @@ def _optimizer(params: list[Tensor], config: TrainingConfig) -> torch.optim.Opti
     return torch.optim.SGD(params, lr=rate, weight_decay=decay, momentum=config.momentum)
 
 
+def _device(config: TrainingConfig) -> torch.device:
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise InvalidInput("train: device 'cuda' needs a CUDA GPU that torch can use. Found none. Use device='cpu'.")
+    return torch.device(config.device)
+
+
 def _fitting(samples: Samples, config: TrainingConfig) -> int:
     """Return how many models' checkpoints fit into `MEMORY` (at least one)."""
     widths = (samples.inputs.shape[1], *config.hidden, max(1, len(samples.classes)))
@@ -235,7 +293,7 @@ def _check(samples: Samples, members: Bools) -> None:
 def _refuse_divergence(checkpoints: Checkpoints, first: int, config: TrainingConfig) -> None:
     """NaN and infinity never leave the weights again, so it is enough to look at the last ones."""
     last = checkpoints.last().params.values()
-    finite = torch.stack([torch.isfinite(tensor).flatten(1).all(1) for tensor in last]).all(0)
+    finite = torch.stack([torch.isfinite(tensor).reshape(len(tensor), -1).all(1) for tensor in last]).all(0)
     bad = (~finite).nonzero().flatten()
     if len(bad):
         models = ", ".join(str(first + int(model)) for model in bad[:5])
