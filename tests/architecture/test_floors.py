@@ -20,7 +20,7 @@ FLOORS = [
     {"stats", "losses", "environment"},
     {"data", "embedders", "training", "quantizers", "candidates", "evaluation", "measures"},
     {"cell"},
-    {"measuring"},
+    {"measuring", "costing"},
     {"pipeline", "auditing", "attacking"},
     {"study"},
     {"reporting"},
@@ -31,7 +31,8 @@ FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 # Which rooms may import a heavy library at all (None: nobody) -- in functions or at the top.
 HEAVY = {
     "torch": {"seeds", "types", "protocols", "losses", "environment", "embedders", "training", "quantizers",
-              "candidates", "evaluation", "pipeline", "auditing", "attacking", "study", "cli"},
+              "candidates", "evaluation", "costing", "pipeline", "auditing", "attacking",
+              "study", "cli"},
     "rdkit": {"data", "embedders", "reporting"},
     "datamol": {"data"},
     "altair": {"reporting"},
