@@ -14,8 +14,8 @@ from leaq.data import load
 from leaq.data.splits import halves
 from leaq.embedders import embed
 from leaq.environment import describe_environment, peak_memory
-from leaq.evaluation import evaluate
-from leaq.measuring import UNQUANTIZED, describe_data, measure, order_doubt, primary_attack
+from leaq.evaluation import evaluate, with_whitebox
+from leaq.measuring import UNQUANTIZED, describe_data, measure, order_doubt, primary_attack, private_findings
 from leaq.protocols import EmptyShelf, Shelf
 from leaq.quantizers import Calibration, Identity, Scheme, parse_list
 from leaq.results import CellResult, Size
@@ -42,7 +42,7 @@ def audit(config: AuditConfig, *, shelf: Shelf | None = None, progress: Progress
     >>> [row.label for row in result.rows]
     ['full precision', 'sign']
     """
-    samples, resolved = prepare(config)
+    samples, resolved = prepare(config, progress=progress)
     return audit_samples(samples, resolved, shelf=shelf, progress=progress)
 
 
@@ -52,46 +52,39 @@ def audit_samples(
     """Audit embedded records: the second half of `audit`."""
     started = time.perf_counter()
     quantizers = tuple(dict.fromkeys((Identity(), *parse_list(",".join(config.quantizers)))))
-    members = halves(samples, config.replicates, seed=config.seed)
+    members = halves(samples, config.models, seed=config.seed)
     found = collect(config, samples, members, quantizers, shelf=shelf or EmptyShelf(), progress=progress)
     trained = time.perf_counter()
     reference, _ = found[Identity().spec()]
     rows = []
     for done, quantizer in enumerate(quantizers, start=1):
         table, size = found[quantizer.spec()]
-        rows.append(measure(quantizer, table, reference, size=size, config=config))
+        rows.append(measure(quantizer, table, reference, size=size, config=config, features=samples.inputs))
         progress("measuring", done, len(quantizers))
     return CellResult(
         config=config.to_dict(),
         data=describe_data(samples, members),
         rows=tuple(rows),
         primary_metric="roc_auc" if samples.task == "classification" else "r2",
-        primary_attack=primary_attack(config.replicates),
+        primary_attack=primary_attack(config),
         environment=describe_environment(),
         timings={
             "models_seconds": trained - started,
             "measures_seconds": time.perf_counter() - trained,
             "peak_memory_bytes": float(peak_memory()),
         },
-        private={"ids": samples.ids.tolist()},
+        private=private_findings(samples, found),
         flags=(*samples.flags, UNQUANTIZED, *order_doubt([row.measures for row in rows])),
     )
 
 
-def prepare(config: AuditConfig) -> tuple[Samples, AuditConfig]:
+def prepare(config: AuditConfig, *, progress: Progress = silent) -> tuple[Samples, AuditConfig]:
     """Load and embed the records; return them with the configuration in which nothing is left to "auto"."""
-    samples = load(
-        config.source,
-        target=config.target,
-        smiles=config.smiles,
-        task=config.task,
-        ignore=config.ignore,
-        skip_invalid=config.skip_invalid,
-    )
+    samples = load(config.source, config, progress=progress)
     embedder = config.embedder
     if embedder == "auto":
         embedder = "ecfp4" if samples.kind == "smiles" else "identity"
-    embedded = embed(samples, embedder)
+    embedded = embed(samples, embedder, skip_invalid=config.skip_invalid, progress=progress)
     return embedded, config.resolved(task=embedded.task, embedder=embedder)
 
 
@@ -143,7 +136,10 @@ def _chunk(
     found: Found = {}
     for done, quantizer in enumerate(quantizers, start=1):
         frozen = quantizer.frozen_to(released, calibration)
-        table = evaluate(model, frozen(checkpoints), samples, members[which], quantizer=quantizer.spec())
+        candidates = frozen(checkpoints)
+        table = evaluate(model, candidates, samples, members[which], quantizer=quantizer.spec())
+        if config.whitebox:
+            table = with_whitebox(table, model, candidates, samples)
         found[quantizer.spec()] = (table, frozen.size(released))
         progress("evaluating", done, len(quantizers))
     return found

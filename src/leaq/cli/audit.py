@@ -1,28 +1,25 @@
 """``leaq audit``: train, quantize, attack and measure, from a name or a file to a ranked table."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leaq.cli import console
-from leaq.errors import InvalidInput
+from leaq.cli.running import DATA, MODEL, OUTPUT, build_config, name_folders, run_config, widths
 
 if TYPE_CHECKING:
-    from leaq.cell import AuditConfig
     from leaq.results import CellResult
 
 __all__ = ["audit"]
-
-DATA, MODEL, OUTPUT = "What to audit", "How models are trained and attacked", "Where results go"
 
 
 def audit(
     source: Annotated[
         str,
         typer.Argument(
-            help="A data set known by name (breast_cancer, digits, wine, diabetes, freesolv, solubility) or a CSV, "
-            "TSV, Parquet or NPZ file."
+            help="A data set known by name (breast_cancer, freesolv, bbb_martins, ...: see leaq datasets) or a CSV, "
+            "TSV, Parquet, NPZ or SD file."
         ),
     ],
     target: Annotated[
@@ -40,14 +37,53 @@ def audit(
         bool,
         typer.Option(
             "--skip-invalid",
-            help="Drop rows with missing values or unreadable SMILES and count them, instead of refusing the file.",
+            help="Drop rows with missing values, unreadable SMILES or molecules the embedder cannot encode, and count "
+            "them, instead of refusing the file.",
             rich_help_panel=DATA,
         ),
     ] = False,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of patients, series, ...: records of one group stay on one side of every split.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    strip_salts: Annotated[
+        bool,
+        typer.Option("--strip-salts", help="Keep the largest organic fragment of each molecule.", rich_help_panel=DATA),
+    ] = False,
+    log_target: Annotated[
+        bool,
+        typer.Option("--log-target", help="Predict log10 of a positive, heavy-tailed target.", rich_help_panel=DATA),
+    ] = False,
+    split: Annotated[
+        str,
+        typer.Option(
+            help="random, scaffold or cluster: what stays on one side of a split. Anything but random changes what "
+            "attack numbers mean, and is marked.",
+            rich_help_panel=DATA,
+        ),
+    ] = "random",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of catalogued molecular tasks, <task>.csv; else LEAQ_DATA_DIR, the cache, a download.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    weights_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of pretrained weights; else LEAQ_WEIGHTS_DIR, the cache, a download.", rich_help_panel=DATA
+        ),
+    ] = None,
     embedder: Annotated[
         str,
         typer.Option(
-            help="How records become numbers: auto, identity, ecfp4, ecfp6, morgan(...).", rich_help_panel=DATA
+            help="How records become numbers: auto, identity, ecfp4, descriptors, gat_contextpred, ...: see leaq "
+            "embedders.",
+            rich_help_panel=DATA,
         ),
     ] = "auto",
     quantizers: Annotated[
@@ -66,6 +102,21 @@ def audit(
             rich_help_panel=MODEL,
         ),
     ] = 16,
+    shadows: Annotated[
+        int,
+        typer.Option(
+            help="Further models trained that are not attacked: more shadow models for every attacked one. The cost is "
+            "shown before it starts.",
+            rich_help_panel=MODEL,
+        ),
+    ] = 0,
+    attacks: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated attacks, or default (those that cost next to nothing), or all.",
+            rich_help_panel=MODEL,
+        ),
+    ] = "default",
     hidden: Annotated[
         str,
         typer.Option(
@@ -86,6 +137,13 @@ def audit(
     report: Annotated[
         Path | None, typer.Option(help="Write a self-contained HTML report.", rich_help_panel=OUTPUT)
     ] = None,
+    show_records: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a page with the most exposed molecules, drawn. It names training records: not to be shared.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON and nothing else.", rich_help_panel=OUTPUT)
     ] = False,
@@ -105,60 +163,47 @@ def audit(
         leaq audit my.csv --target y --out runs/mine
 
         leaq audit my.csv --target y --smiles smiles
+
+        leaq audit bbb_martins --data-dir tasks --embedder maccs --show-records exposed.html
     """
-    config = _config(
+    name_folders(LEAQ_DATA_DIR=data_dir, LEAQ_WEIGHTS_DIR=weights_dir)
+    config = build_config(
         source=source,
         target=target,
         smiles=smiles,
         task=task,
         ignore=tuple(ignore or ()),
         skip_invalid=skip_invalid,
+        group=group,
+        strip_salts=strip_salts,
+        log_target=log_target,
+        split=split,
         embedder=embedder,
         quantizers=(quantizers,),
         replicates=replicates,
+        shadows=shadows,
+        attacks=tuple(name.strip() for name in attacks.split(",")),
         seed=seed,
-        training={"hidden": _widths(hidden), "epochs": epochs, "learning_rate": learning_rate},
+        training={"hidden": widths(hidden), "epochs": epochs, "learning_rate": learning_rate},
     )
     if report is not None:
         from leaq.reporting.html import check_place
 
         check_place(report)
-    result = _run(config, out, quiet=quiet or json)
+    if show_records is not None:
+        from leaq.files import writable_place
+
+        writable_place(show_records)
+    result = run_config(config, out, quiet=quiet or json)
     _show(result, report, as_json=json)
+    if show_records is not None:
+        from leaq.exposure import exposure
+        from leaq.reporting.structures import write_structures
+
+        write_structures(exposure(result, draw=True), show_records)
+        console.note(f"Exposed molecules: {show_records} (shows training records; do not share it)")
     if out is not None:
         console.note(f"Run folder: {out} (private: it holds row numbers and losses). Show it again: leaq show {out}")
-
-
-def _config(**options: Any) -> "AuditConfig":
-    from leaq.cell import AuditConfig
-
-    return AuditConfig.from_dict(options)
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    if text.strip().lower() in ("none", ""):
-        return ()
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise InvalidInput(f"--hidden must be widths such as 128,64, or none. Found {text!r}.") from None
-
-
-def _run(config: "AuditConfig", out: Path | None, *, quiet: bool) -> "CellResult":
-    from leaq.pipeline import audit as run_audit
-    from leaq.study import audit_into
-
-    try:
-        with console.progress_bar(quiet=quiet) as progress:
-            if out is None:
-                return run_audit(config, progress=progress)
-            return audit_into(config, out, progress=progress)
-    except KeyboardInterrupt:
-        kept = "Nothing was kept: name a run folder with --out to be able to resume."
-        if out is not None:
-            kept = f"Finished work is kept in {out}. Resume: the same command again."
-        console.note(f"Interrupted. {kept}")
-        raise typer.Exit(130) from None
 
 
 def _show(result: "CellResult", report: Path | None, *, as_json: bool) -> None:
@@ -168,7 +213,7 @@ def _show(result: "CellResult", report: Path | None, *, as_json: bool) -> None:
         console.say(result.to_json())
     else:
         console.show_table(ranking(result))
-        console.say("\n" + reading(result))
+        console.paragraph("\n" + reading(result))
     if report is not None:
         from leaq.reporting.html import write_report
 

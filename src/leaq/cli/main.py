@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-import leaq
-from leaq.cli import audit, console, quantize, quantizers, report, show
+from leaq.cli import attack, audit, console, datasets, embedders, quantize, quantizers, report, show
 from leaq.errors import LeaqError
 
 __all__ = ["app", "main"]
@@ -36,20 +35,24 @@ app = typer.Typer(
     "away least, and what does that cost in accuracy?",
     epilog="Start with: leaq audit breast_cancer",
 )
-for verb in (audit.audit, show.show, report.report, quantizers.quantizers, quantize.quantize):
+VERBS = (attack.attack, show.show, report.report, embedders.embedders, quantizers.quantizers, quantize.quantize)
+for verb in (audit.audit, *VERBS):
     app.command()(verb)
+app.add_typer(datasets.app, name="datasets")
 
 
-def _version(asked: bool) -> None:
+def _print_version(asked: bool) -> None:
     if asked:
-        console.say(leaq.__version__)
+        from importlib.metadata import version
+
+        console.say(version("leaq"))
         raise typer.Exit
 
 
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
     """Audit what quantized models give away about their training records."""
