@@ -52,11 +52,11 @@ def console(chromium):
 
 @pytest.fixture
 def requests(chromium):
-    """The addresses asked for since it was last asked, apart from the page itself and what is in it."""
+    """The addresses asked for since it was last asked, apart from the page itself, what is in it, and the start page."""
 
     def read():
         sent = [json.loads(entry["message"])["message"] for entry in chromium.get_log("performance")]
         urls = [item["params"]["request"]["url"] for item in sent if item["method"] == "Network.requestWillBeSent"]
-        return [url for url in urls if not url.startswith(("file:", "data:", "about:"))]
+        return [url for url in urls if not url.startswith(("file:", "data:", "about:", "chrome"))]
 
     return read
