@@ -32,7 +32,7 @@ def audit_into(config: AuditConfig, folder: str | Path, *, progress: Progress = 
     >>> first.to_json() == again.to_json()
     True
     """
-    samples, resolved = prepare(config)
+    samples, resolved = prepare(config, progress=progress)
     store = Store.open(Path(folder), resolved)
     key = cell_key(resolved, samples)
     found = store.load(key)
