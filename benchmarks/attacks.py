@@ -49,7 +49,9 @@ def sequential(samples: Samples, members: Bools, recipe: TrainingConfig) -> np.n
         inside = torch.tensor(np.flatnonzero(row))
         mean, scale = x[inside].mean(0), x[inside].std(0)
         standard = (x - mean) / scale
-        net = torch.nn.Sequential(torch.nn.Linear(64, recipe.hidden[0]), torch.nn.ReLU(), torch.nn.Linear(recipe.hidden[0], 10))
+        net = torch.nn.Sequential(
+            torch.nn.Linear(64, recipe.hidden[0]), torch.nn.ReLU(), torch.nn.Linear(recipe.hidden[0], 10)
+        )
         optimizer = torch.optim.Adam(net.parameters(), lr=recipe.learning_rate)
         loader = DataLoader(TensorDataset(standard[inside], y[inside]), batch_size=recipe.batch_size, shuffle=True)
         for _ in range(recipe.epochs):
@@ -162,7 +164,9 @@ def scoring(models: int = 64, records: int = 50_000, quantizers: int = 10) -> di
     found = {}
     for name, targets in (("one target", [0]), ("all 64 as targets", None)):
         count = quantizers if targets else 2
-        seconds, _ = cpu(lambda t=targets, c=count: [lira(table, targets=t, protocol=Protocol(seed=0)) for _ in range(c)])
+        seconds, _ = cpu(
+            lambda t=targets, c=count: [lira(table, targets=t, protocol=Protocol(seed=0)) for _ in range(c)]
+        )
         found[f"{name}, {quantizers} quantizers, s"] = seconds * quantizers / count
     return found
 

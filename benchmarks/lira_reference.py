@@ -43,7 +43,7 @@ def read(folder: Path, name: str) -> Samples:
         numbers = arrays["X_num"].astype(float)
         x, y = np.hstack([(numbers - numbers.mean(0)) / numbers.std(0), *hot]).astype(float), arrays["y"].astype(int)
     rows = np.random.default_rng(0).permutation(len(x))[:RECORDS]
-    return from_arrays(x[rows], y[rows], name=name)
+    return from_arrays(x[rows], y[rows], name=name, task="classification")
 
 
 def plain_logits(samples: Samples, members: Bools, recipe: TrainingConfig) -> np.ndarray:
