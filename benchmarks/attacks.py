@@ -12,6 +12,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -95,7 +96,7 @@ def area(samples: Samples, members: Bools, scores: np.ndarray) -> float:
 
 
 def speed() -> dict[str, float]:
-    """The table of the attack's cost: 16 models one by one, 16 and 64 stacked."""
+    """Return the cost of 16 models one by one, and of 16 and 64 stacked."""
     samples, recipe = toy(), config()
     stacked(samples, halves(samples, 2, seed=1), recipe)  # imports and first calls are nobody's training cost
     found: dict[str, float] = {}
@@ -112,7 +113,7 @@ def speed() -> dict[str, float]:
 
 
 def sgemm() -> float:
-    """This machine's rate of a 1024-cubed single-precision product now, in GFLOP/s."""
+    """Return the rate of a 1024-cubed single-precision product on this machine now, in GFLOP/s."""
     a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
     torch.mm(a, b)
     best, _ = cpu(lambda: torch.mm(a, b), repeats=10)
@@ -176,7 +177,9 @@ def main() -> None:
     parser.add_argument("--parts", default="speed,fractions,where,scoring")
     wanted = parser.parse_args().parts.split(",")
     torch.set_num_threads(1)
-    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line), "unknown")
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    model = next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.processor())
     print(json.dumps({"cpu": model, "cores": os.cpu_count(), "torch": torch.__version__, "os": platform.platform()}))
     parts = {"speed": speed, "fractions": fractions, "where": where_it_goes, "scoring": scoring}
     for name in wanted:
