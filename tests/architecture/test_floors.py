@@ -17,11 +17,12 @@ FLOORS = [
     {"types"},
     {"results"},
     {"protocols"},
-    {"stats", "losses", "environment"},
+    {"stats", "losses", "environment", "models"},
     {"data", "embedders", "training", "quantizers", "candidates", "evaluation", "measures"},
     {"cell"},
     {"measuring"},
     {"pipeline", "auditing"},
+    {"verbs"},
     {"study"},
     {"reporting"},
     {"cli"},
@@ -30,7 +31,7 @@ FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
 # Which rooms may import a heavy library at all (None: nobody) -- in functions or at the top.
 HEAVY = {
-    "torch": {"seeds", "types", "protocols", "losses", "environment", "embedders", "training", "quantizers",
+    "torch": {"seeds", "types", "protocols", "losses", "environment", "models", "embedders", "training", "quantizers",
               "candidates", "evaluation", "pipeline", "auditing", "study", "cli"},
     "rdkit": {"data", "embedders", "reporting"},
     "datamol": {"data"},
