@@ -31,7 +31,7 @@ class AuditConfig(Config):
     skip_invalid: bool = False
     embedder: str = "auto"
     quantizers: tuple[str, ...] = ("study", "uniform(bits=8)")
-    """Specifications or family names; full precision is always measured beside them."""
+    """Specifications; family names are replaced by what they stand for. Full precision is always measured too."""
     replicates: PositiveInt = Field(default=16, ge=2, le=4096)
     """Models trained; each is attacked, and serves as a shadow model for the others."""
     training: TrainingConfig = TrainingConfig()
@@ -43,9 +43,8 @@ class AuditConfig(Config):
 
     @field_validator("quantizers")
     @classmethod
-    def _known(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
-        parse_list(",".join(specs))
-        return specs
+    def _spelled_out(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(quantizer.spec() for quantizer in parse_list(",".join(specs)))
 
     def resolved(self, **choices: str) -> Self:
         """Return the configuration with what was "auto" replaced by what was chosen."""

@@ -17,8 +17,13 @@ from leaq.quantizers import Identity, Scheme
 from leaq.results import Curve, QuantizerRow, Size
 from leaq.types import AttackResult, Bools, Estimate, Flag, LossTable, NotComputed, Samples
 
-__all__ = ["describe_data", "measure", "order_doubt", "primary_attack"]
+__all__ = ["UNQUANTIZED", "describe_data", "measure", "order_doubt", "primary_attack"]
 
+UNQUANTIZED = Flag(
+    "unquantized-rest",
+    "Biases and scalers are released in full precision and are fitted on the members; r and lambda_k do not cover "
+    "what they give away.",
+)
 FEWEST_FOR_LIRA = 8
 """Models below which the Gaussians of LiRA rest on too little to lead the table."""
 

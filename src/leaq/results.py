@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -123,6 +123,14 @@ class CellResult:
                     attack.pop("risk", None)
         return json.dumps(plain, indent=1, sort_keys=True, allow_nan=False)
 
+    def private_json(self) -> dict[str, Any]:
+        """Return what `to_json` leaves out: row numbers, and each attack's risk per record by quantizer."""
+        risks = {
+            row.quantizer: {name: _plain(found.risk) for name, found in row.attacks.items() if _has_risk(found)}
+            for row in self.rows
+        }
+        return {**_plain(self.private), "risk": risks}
+
     @classmethod
     def from_json(cls, text: str) -> "CellResult":
         """Read what `to_json` wrote; refuses a newer schema and anything that is not a result."""
@@ -137,6 +145,10 @@ class CellResult:
                 "Upgrade leaq to read it."
             )
         return _cell(plain)
+
+
+def _has_risk(found: AttackResult | NotComputed) -> TypeGuard[AttackResult]:
+    return isinstance(found, AttackResult) and found.risk is not None
 
 
 def _plain(value: Any) -> Any:

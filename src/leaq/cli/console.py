@@ -1,0 +1,119 @@
+"""The only file that prints: results to standard output, everything else to standard error."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+from leaq.types import silent
+
+if TYPE_CHECKING:
+    from leaq.reporting.tables import Table
+    from leaq.types import Progress
+
+__all__ = ["fail", "note", "progress_bar", "say", "show_table"]
+
+LOG_EVERY = 10.0
+"""Seconds between two progress lines where there is no terminal to draw a bar on."""
+
+
+def _out() -> Console:
+    """Build standard output anew a call, so that redirection and NO_COLOR are seen when they change."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=_width(sys.stdout.isatty()))
+
+
+def _err() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def _width(terminal: bool) -> int | None:
+    # Piped output has no width: a table must not be folded to 80 columns for a file or a log.
+    return None if terminal or "COLUMNS" in os.environ else 200
+
+
+def say(text: str) -> None:
+    """Print a result, as it is."""
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """Print what is not a result (where a file was written, what happens next) to standard error."""
+    _err().print(escape(text))
+
+
+def fail(text: str) -> None:
+    """Print an error to standard error."""
+    _err().print(f"[bold red]Error[/]  {escape(text)}")
+
+
+def show_table(table: "Table") -> None:
+    """Print a table with its title and footnotes."""
+    from rich.table import Table as RichTable
+
+    drawn = RichTable(title=escape(table.title), title_justify="left", title_style="bold", header_style="bold")
+    for column in table.columns:
+        drawn.add_column(escape(column.title), justify="right" if column.align == "right" else "left")
+    for row in table.rows:
+        drawn.add_row(*(escape(cell) for cell in row))
+    console = _out()
+    console.print(drawn)
+    for footnote in table.footnotes:
+        console.print(escape(footnote), style="dim")
+
+
+@contextmanager
+def progress_bar(*, quiet: bool = False) -> Iterator["Progress"]:
+    """Yield a callback ``progress(what, done, total)``: bars on a terminal, a line now and then elsewhere."""
+    if quiet:
+        yield silent
+    elif sys.stderr.isatty():
+        yield from _bars()
+    else:
+        yield _lines()
+
+
+def _bars() -> Iterator["Progress"]:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=_err(), transient=True) as bars:
+        tasks: dict[str, object] = {}
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield progress
+
+
+def _lines() -> "Progress":
+    last: dict[str, float] = {}
+
+    def progress(what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done < total and now - last.setdefault(what, now) < LOG_EVERY:
+            return
+        last[what] = now
+        note(f"{what} {done}/{total}")
+
+    return progress
