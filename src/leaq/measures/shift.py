@@ -15,7 +15,7 @@ __all__ = ["shift", "shift_doubt"]
 
 MOST = 2000
 """Records of each kind that are looked at."""
-VISIBLE = 0.55
+VISIBLE = 0.52
 """Lower end of the interval from which a shift is called visible."""
 
 
@@ -23,7 +23,7 @@ def shift(members: Floats, nonmembers: Floats, *, level: float = 0.95, seed: int
     """Tell how well a classifier separates members from non-members by their inputs alone, without the model.
 
     Direction: 0.5 means that both look like draws from one distribution; anything clearly above means that every
-    attack on them is inflated. Range: [0, 1]. Interval: bootstrap over records, the classifier kept. Do not trust
+    attack on them is inflated. Range: [0, 1]. Interval: bootstrap over records the classifier did not see. Do not trust
     when there are fewer than about 100 records of each kind, or the difference hides where no forest looks.
 
     Parameters
@@ -37,28 +37,27 @@ def shift(members: Floats, nonmembers: Floats, *, level: float = 0.95, seed: int
     True
     """
     from sklearn.ensemble import ExtraTreesClassifier
-    from sklearn.model_selection import StratifiedKFold
 
     rng = stream(seed, "shift")
     inside, outside = (_some(rows, rng) for rows in (members, nonmembers))
-    if min(len(inside), len(outside)) < 10:
+    if min(len(inside), len(outside)) < 20:
         raise NotEnoughEvidence(
-            f"Comparing inputs needs 10 members and 10 non-members. Found {len(inside)} and {len(outside)}."
+            f"Comparing inputs needs 20 members and 20 non-members. Found {len(inside)} and {len(outside)}."
         )
     x = np.concatenate([inside, outside])
     y = np.r_[np.ones(len(inside), bool), np.zeros(len(outside), bool)]
-    scores = np.empty(len(y))
+    # One half teaches, the other is measured: cross-validated scores share their training records, and a bootstrap
+    # over them was too narrow by a third.
+    train = np.r_[rng.permutation(len(inside)) % 2 == 0, rng.permutation(len(outside)) % 2 == 0]
     state = int(rng.integers(2**31))
-    for train, test in StratifiedKFold(5, shuffle=True, random_state=state).split(x, y):
-        forest = ExtraTreesClassifier(60, min_samples_leaf=3, class_weight="balanced", random_state=state)
-        scores[test] = forest.fit(x[train], y[train]).predict_proba(x[test])[:, 1]
-    value = float(weighted_auc(scores, y, np.ones((1, len(y))))[0])
-    weights = rng.multinomial(len(y), np.full(len(y), 1 / len(y)), size=draws).astype(float)
-    drawn = weighted_auc(scores, y, weights)
+    forest = ExtraTreesClassifier(200, min_samples_leaf=3, class_weight="balanced", random_state=state)
+    scores = forest.fit(x[train], y[train]).predict_proba(x[~train])[:, 1]
+    member, count = y[~train], int((~train).sum())
+    value = float(weighted_auc(scores, member, np.ones((1, count)))[0])
+    drawn = weighted_auc(scores, member, rng.multinomial(count, np.full(count, 1 / count), size=draws).astype(float))
     low, high = percentile_interval(drawn[np.isfinite(drawn)], level=level)
-    return Estimate(
-        value, min(low, value), max(high, value), len(y), level, "records", "forest on inputs, five-fold held out"
-    )
+    method = "forest on inputs, measured on the half of the records it did not see"
+    return Estimate(value, min(low, value), max(high, value), count, level, "records", method)
 
 
 def _some(rows: Floats, rng: np.random.Generator) -> Floats:
