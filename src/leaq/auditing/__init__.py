@@ -6,14 +6,14 @@ from typing import Any
 from torch import nn
 
 from leaq.auditing.config import Beside, ModelAuditConfig
-from leaq.auditing.finished import audit_model
+from leaq.auditing.finished import Job, audit_model
 from leaq.auditing.losses import LossFunction
 from leaq.errors import UnsupportedModel
 from leaq.models.sklearn import from_sklearn, is_sklearn
 from leaq.results import CellResult
 from leaq.types import silent
 
-__all__ = ["Beside", "ModelAuditConfig", "audit_finished", "audit_model"]
+__all__ = ["Beside", "Job", "ModelAuditConfig", "audit_finished", "audit_model"]
 
 
 def audit_finished(
@@ -36,4 +36,4 @@ def audit_finished(
         from leaq.auditing.language import audit_language
 
         return audit_language(model, members, nonmembers, config=config, beside=beside, progress=progress)
-    return audit_model(model, members, nonmembers, config=config, loss=loss, beside=beside, progress=progress)
+    return audit_model(model, members, nonmembers, job=Job(config, loss, beside), progress=progress)

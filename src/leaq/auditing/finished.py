@@ -4,8 +4,8 @@
 """
 
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +26,37 @@ from leaq.models import unwrap
 from leaq.models.roles import parameter_doubts
 from leaq.quantizers import Identity, Scheme, parse_list
 from leaq.results import CellResult, QuantizerRow
-from leaq.types import Checkpoints, Estimate, Flag, LossTable, NotComputed, Progress, silent
+from leaq.types import AttackResult, Estimate, Flag, LossTable, NotComputed, Progress, silent
 
-__all__ = ["audit_model", "audit_records"]
+__all__ = ["ExtraAttacks", "Job", "audit_model", "audit_records"]
 
 FEWEST = 20
 """Members, and non-members, without which no attack number means anything."""
+ONE_CANDIDATE = NotComputed("r needs a quantizer that can be applied again; a shipped model is one candidate.")
+
+
+ExtraAttacks = Callable[[Bench, LossTable], Mapping[str, AttackResult | NotComputed]]
+"""Further attacks on a released model, computed right after it was evaluated."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked about a finished model, and with what.
+
+    Attributes
+    ----------
+    loss : "auto", a named loss, or a function of (outputs, targets) that returns one value per record.
+    beside : further ingredients: recorded checkpoints, models quantized elsewhere.
+    """
+
+    config: ModelAuditConfig = field(default_factory=ModelAuditConfig)
+    loss: str | LossFunction = "auto"
+    beside: Beside = field(default_factory=Beside)
+    extra: ExtraAttacks | None = None
 
 
 def audit_model(
-    model: nn.Module,
-    members: Any,
-    nonmembers: Any,
-    *,
-    config: ModelAuditConfig | None = None,
-    loss: str | LossFunction = "auto",
-    beside: Beside | None = None,
-    progress: Progress = silent,
+    model: nn.Module, members: Any, nonmembers: Any, *, job: Job | None = None, progress: Progress = silent
 ) -> CellResult:
     """Tell what a finished model gives away under every quantizer, from members and held-out records alone.
 
@@ -50,41 +64,33 @@ def audit_model(
     ----------
     model : any torch module; it is used in evaluation mode and left exactly as it was.
     members, nonmembers : records that did and did not train it: arrays, tensors, loaders or data sets.
-    loss : "auto", a named loss, or a function of (outputs, targets) that returns one value per record.
-    beside : further ingredients: recorded checkpoints, models quantized elsewhere.
 
     Returns
     -------
     One row a quantizer; `not_computed` says what the other measures would need.
     """
-    config, beside = config or ModelAuditConfig(), beside or Beside()
+    job = job or Job()
     inside, outside = (
-        read_records(data, name=name, columns=config.columns, target=config.target)
+        read_records(data, name=name, columns=job.config.columns, target=job.config.target)
         for name, data in (("members", members), ("nonmembers", nonmembers))
     )
-    return audit_records(model, inside, outside, config=config, loss=loss, beside=beside, progress=progress)
+    return audit_records(model, inside, outside, job=job, progress=progress)
 
 
 def audit_records(
-    model: nn.Module,
-    members: Records,
-    nonmembers: Records,
-    *,
-    config: ModelAuditConfig,
-    loss: str | LossFunction,
-    beside: Beside,
-    progress: Progress = silent,
+    model: nn.Module, members: Records, nonmembers: Records, *, job: Job, progress: Progress = silent
 ) -> CellResult:
     """Audit a finished model on records that were already read."""
     started = time.perf_counter()
-    model = unwrap(model)
+    model, config = unwrap(model), job.config
     flags = (*_mode_doubt(model), *parameter_doubts(model), *_record_doubts(members, nonmembers, config))
     compared = _compared(members, nonmembers, config)
     if isinstance(compared, Estimate):
         flags = (*flags, *shift_doubt(compared))
-    bench = Bench.build(model, members, nonmembers, loss=loss, n_train=config.n_train)
-    released = released_of(model, beside.checkpoints)
-    rows = _rows(bench, released, config, beside, progress)
+    bench = Bench.build(model, members, nonmembers, loss=job.loss, n_train=config.n_train)
+    # Logits of a language model are large: its candidates run one after another.
+    bench.model.vectorised = job.extra is None
+    rows = _rows(bench, job, progress)
     return CellResult(
         config={**config.to_dict(), "kind": "model", "loss": bench.loss.name},
         data=_describe(bench, model, compared),
@@ -97,43 +103,42 @@ def audit_records(
     )
 
 
-def _rows(
-    bench: Bench, released: Checkpoints, config: ModelAuditConfig, beside: Beside, progress: Progress
-) -> tuple[QuantizerRow, ...]:
+def _rows(bench: Bench, job: Job, progress: Progress) -> tuple[QuantizerRow, ...]:
     """Full precision, every quantizer, every shipped model."""
+    config, recorded = job.config, job.beside.checkpoints
+    released = released_of(bench.model.module, recorded)
     schemes: list[Scheme] = list(dict.fromkeys((Identity(), *parse_list(",".join(config.quantizers or ("none",))))))
-    total = len(schemes) + len(beside.shipped)
+    total = len(schemes) + len(job.beside.shipped)
     rows: list[QuantizerRow] = []
     reference: LossTable | None = None
     for scheme in schemes:
-        quantized = scheme(released)
-        table = bench.table(quantized, quantizer=scheme.spec())
-        found = candidates_of(bench, scheme, released, beside.checkpoints, config=config)
+        table = bench.table(scheme(released), quantizer=scheme.spec())
+        attacks = job.extra(bench, table) if job.extra else {}
+        found = candidates_of(bench, scheme, released, recorded, config=config)
         names, size = (scheme.spec(), scheme.label()), scheme.size(released)
-        rows.append(measure_model(names, table, reference, candidates=found, size=size, config=config))
+        row = measure_model(names, table, reference, candidates=found, size=size, config=config)
+        rows.append(replace(row, attacks={**row.attacks, **attacks}))
         reference = reference or table
         progress("quantizers", len(rows), total)
-    for name, shipped in beside.shipped.items():
-        rows.append(_shipped_row(bench, name, shipped, reference, config=config))
+    for name, shipped in job.beside.shipped.items():
+        rows.append(_shipped_row(bench, name, shipped, reference, job=job))
         progress("quantizers", len(rows), total)
     return tuple(rows)
 
 
 def _shipped_row(
-    bench: Bench, name: str, shipped: nn.Module | str | Path, reference: LossTable | None, *, config: ModelAuditConfig
+    bench: Bench, name: str, shipped: nn.Module | str | Path, reference: LossTable | None, *, job: Job
 ) -> QuantizerRow:
     """Measure a model quantized elsewhere, as it runs, against its full-precision original."""
-    opened = open_shipped(shipped, bench.model.module, name=name)
+    original = bench.model.module
+    opened = open_shipped(shipped, original, name=name)
     table = bench.table_of(opened.module, quantizer=name)
+    attacks = job.extra(bench, table) if job.extra else {}
     row = measure_model(
-        (f"shipped({name})", name),
-        table,
-        reference,
-        candidates=NotComputed("r needs a quantizer that can be applied again; a shipped model is one candidate."),
-        size=weigh(opened, bench.model.module),
-        config=config,
-    )
-    return replace(row, flags=(*row.flags, *opened.flags))
+        (f"shipped({name})", name), table, reference, candidates=ONE_CANDIDATE, size=weigh(opened, original),
+        config=job.config,
+    )  # fmt: skip
+    return replace(row, flags=(*row.flags, *opened.flags), attacks={**row.attacks, **attacks})
 
 
 def _primary(row: QuantizerRow) -> str:
