@@ -22,7 +22,7 @@ FLOORS = [
     {"cell"},
     {"measuring"},
     {"pipeline", "auditing"},
-    {"verbs"},
+    {"verbs", "yardstick"},
     {"study"},
     {"reporting"},
     {"cli"},
@@ -32,7 +32,7 @@ FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 # Which rooms may import a heavy library at all (None: nobody) -- in functions or at the top.
 HEAVY = {
     "torch": {"seeds", "types", "protocols", "losses", "environment", "models", "embedders", "training", "quantizers",
-              "candidates", "evaluation", "pipeline", "auditing", "study", "cli"},
+              "candidates", "evaluation", "pipeline", "auditing", "verbs", "study", "cli"},
     "rdkit": {"data", "embedders", "reporting"},
     "datamol": {"data"},
     "altair": {"reporting"},
