@@ -10,6 +10,8 @@ Wutschitz, "Numerical Composition of Differential Privacy" (arXiv 2106.02848v3) 
 
 import math
 import warnings
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -90,24 +92,22 @@ def train_private(
     x = (x - scalers["input.mean"]) / scalers["input.scale"]
     if samples.task == "regression":
         y = (y - scalers["output.mean"]) / scalers["output.scale"]
-    noise: dict[int, float] = {}
     trained: list[dict[str, Tensor]] = []
-    spent = 0.0
+    found = _Accounts(private.delta(int(members.sum(1).max())))
     for model, rows in enumerate(members):
         keep = torch.as_tensor(rows)
-        run = _Run(config, private, seed=seed, model=model, noise=noise)
+        run = _Run(config, private, found, seed=seed, model=model)
         initial = {name: tensor[0] for name, tensor in mlp.init(seed, [model]).items()}
-        weights, used = run.fit(_network(mlp, initial), x[keep], y[keep])
+        weights = run.fit(_network(mlp, initial), x[keep], y[keep])
         trained.append({**initial, **{name: t[0] for name, t in scalers.items()}, **weights})
-        spent = max(spent, used)
         progress(private.label(), model + 1, len(members))
     params = {name: torch.stack([one[name] for one in trained]) for name in mlp.roles}
-    return mlp, Checkpoints(params, mlp.roles, (len(members),)), spent
+    return mlp, Checkpoints(params, mlp.roles, (len(members),)), max(found.spent.values(), default=math.inf)
 
 
 def _network(mlp: MLP, initial: dict[str, Tensor]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for i, (fan_in, fan_out) in enumerate(zip(mlp.widths[:-1], mlp.widths[1:], strict=True)):
+    for i, (fan_in, fan_out) in enumerate(pairwise(mlp.widths)):
         linear = nn.Linear(fan_in, fan_out)
         with torch.no_grad():
             linear.weight.copy_(initial[f"layers.{i}.weight"])
@@ -116,22 +116,29 @@ def _network(mlp: MLP, initial: dict[str, Tensor]) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
+@dataclass
+class _Accounts:
+    """Noise found and epsilon spent by number of batches an epoch: models with as many share both, and one delta."""
+
+    delta: float
+    noise: dict[int, float] = field(default_factory=dict)
+    spent: dict[int, float] = field(default_factory=dict)
+
+
 class _Run:
-    """One private training; the noise found for a number of records serves every model with as many."""
+    """One private training."""
 
     def __init__(
-        self, config: TrainingConfig, private: PrivateTraining, *, seed: int, model: int, noise: dict[int, float]
+        self, config: TrainingConfig, private: PrivateTraining, accounts: _Accounts, *, seed: int, model: int
     ) -> None:
-        self.config, self.private = config, private
+        self.config, self.private, self.accounts = config, private, accounts
         self.batches = torch_stream(seed, "dp-batches", model)
         self.noise_stream = torch_stream(seed, "dp-noise", model)
-        self.noise = noise
 
-    def fit(self, network: nn.Sequential, x: Tensor, y: Tensor) -> tuple[dict[str, Tensor], float]:
-        """Train, and return the weights by their names in `MLP` and the epsilon spent."""
+    def fit(self, network: nn.Sequential, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Train, and return the weights by their names in `MLP`."""
         from opacus import PrivacyEngine
 
-        n = len(x)
         with warnings.catch_warnings():
             # Opacus warns that its generator is not cryptographic, and torch about its hooks: neither is ours to mend.
             warnings.simplefilter("ignore")
@@ -142,45 +149,42 @@ class _Run:
                     optimizer.zero_grad()
                     _loss(wrapped(inputs), targets).backward()
                     optimizer.step()
-            infinite = math.isinf(self.private.epsilon)
-            used = math.inf if infinite else float(engine.get_epsilon(self.private.delta(n)))
+            if not math.isinf(self.private.epsilon) and len(loader) not in self.accounts.spent:
+                self.accounts.spent[len(loader)] = float(engine.get_epsilon(self.accounts.delta))
         linears = [layer for layer in network if isinstance(layer, nn.Linear)]
         named = [(f"layers.{i}.{part}", getattr(layer, part)) for i, layer in enumerate(linears) for part in PARTS]
-        return {name: tensor.detach().clone() for name, tensor in named}, used
+        return {name: tensor.detach().clone() for name, tensor in named}
 
-    def _private(self, engine: Any, network: nn.Module, x: Tensor, y: Tensor) -> tuple[Any, Any, Any]:
+    def _private(self, engine: Any, network: nn.Module, x: Tensor, y: Tensor) -> tuple[Any, ...]:
         """Wrap network, optimizer and loader; find the noise for the target epsilon the first time."""
         from torch.utils.data import DataLoader, TensorDataset
 
-        rate = self.config.learning_rate
-        plain = (
-            torch.optim.Adam(network.parameters(), lr=rate, weight_decay=self.config.weight_decay)
-            if self.config.optimizer == "adam"
-            else torch.optim.SGD(
-                network.parameters(), lr=rate, momentum=self.config.momentum, weight_decay=self.config.weight_decay
-            )
-        )
-        n = len(x)
-        loader = DataLoader(
-            TensorDataset(x, y), batch_size=min(self.config.batch_size, n), generator=self.batches
-        )
+        size = min(self.config.batch_size, len(x))
+        loader = DataLoader(TensorDataset(x, y), batch_size=size, generator=self.batches)
         given: dict[str, Any] = {
             "module": network,
-            "optimizer": plain,
+            "optimizer": _optimizer(list(network.parameters()), self.config),
             "data_loader": loader,
             "max_grad_norm": self.private.max_grad_norm,
             "poisson_sampling": True,
             "noise_generator": self.noise_stream,
         }
-        if math.isinf(self.private.epsilon):
-            return tuple(engine.make_private(noise_multiplier=0.0, **given))  # type: ignore[return-value]
-        if n in self.noise:
-            return tuple(engine.make_private(noise_multiplier=self.noise[n], **given))  # type: ignore[return-value]
+        noise = 0.0 if math.isinf(self.private.epsilon) else self.accounts.noise.get(len(loader))
+        if noise is not None:
+            return tuple(engine.make_private(noise_multiplier=noise, **given))
         made = engine.make_private_with_epsilon(
-            target_epsilon=self.private.epsilon, target_delta=self.private.delta(n), epochs=self.config.epochs, **given
+            target_epsilon=self.private.epsilon, target_delta=self.accounts.delta, epochs=self.config.epochs, **given
         )
-        self.noise[n] = float(made[1].noise_multiplier)
-        return tuple(made)  # type: ignore[return-value]
+        self.accounts.noise[len(loader)] = float(made[1].noise_multiplier)
+        return tuple(made)
+
+
+def _optimizer(params: list[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
+    """The rule of the audit's own heads; not fused, since Opacus replaces the gradients."""
+    rate, decay = config.learning_rate, config.weight_decay
+    if config.optimizer == "adam":
+        return torch.optim.Adam(params, lr=rate, weight_decay=decay)
+    return torch.optim.SGD(params, lr=rate, weight_decay=decay, momentum=config.momentum)
 
 
 PARTS = ("weight", "bias")
