@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from leaq.types import silent
-
 if TYPE_CHECKING:
     from leaq.reporting.tables import Table
     from leaq.types import Progress
@@ -70,6 +68,8 @@ def show_table(table: "Table") -> None:
 def progress_bar(*, quiet: bool = False) -> Iterator["Progress"]:
     """Yield a callback ``progress(what, done, total)``: bars on a terminal, a line now and then elsewhere."""
     if quiet:
+        from leaq.types import silent
+
         yield silent
     elif sys.stderr.isatty():
         yield from _bars()
