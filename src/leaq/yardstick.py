@@ -58,7 +58,7 @@ def private_rows(
         )
         table = evaluate(mlp, weights, samples, members, quantizer=private.spec())
         size = Identity().size(weights)
-        row = measure(private, table, reference, size=size, config=config)
+        row = measure(private, table, reference, size=size, config=config)  # type: ignore[arg-type]
         rows.append(_finished(row, private, int(members.sum(1).max()), spent))
     return tuple(rows)
 

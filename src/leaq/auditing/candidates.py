@@ -1,6 +1,5 @@
 """Which quantized weights r compares for a finished model: recorded checkpoints, or neighbours of the final codes."""
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -9,7 +8,7 @@ from leaq.auditing.evaluating import Bench
 from leaq.auditing.rows import NO_CANDIDATES
 from leaq.errors import InvalidInput
 from leaq.models import checkpoints_of
-from leaq.quantizers import Identity, Scheme
+from leaq.quantizers import Scheme
 from leaq.types import Checkpoints, LossTable, NotComputed
 
 __all__ = ["candidates_of", "released_of", "with_released"]

@@ -88,7 +88,8 @@ class Bench:
     @property
     def mask(self) -> Bools:
         """Which records are members, (n,)."""
-        return np.r_[np.ones(len(self.members), bool), np.zeros(len(self.nonmembers), bool)]
+        mask: Bools = np.arange(len(self.members) + len(self.nonmembers)) < len(self.members)
+        return mask
 
     @property
     def targets(self) -> np.ndarray[Any, np.dtype[Any]] | None:
@@ -181,7 +182,7 @@ class Bench:
         return np.stack(rows), last.cpu()
 
     def _kept(self, released: list[Tensor]) -> Tensor | None:
-        """Outputs of the released candidate as (n, k) float64, None where they are too wide or no such table."""
+        """Return the released candidate's outputs as (n, k) float64, None where they are too wide or no such table."""
         flat = [part.reshape(len(part), -1) for part in released]
         if len({part.shape[1] for part in flat}) != 1 or flat[0].shape[1] > WIDEST_OUTPUT:
             return None
@@ -212,7 +213,7 @@ class Bench:
 
 
 def _plain(model: ModuleModel, batch: Batch) -> Tensor:
-    """Outputs (n, ...) of the module as it is, in evaluation mode and at least 32 bits."""
+    """Return the outputs (n, ...) of the module as it is, in evaluation mode and at least 32 bits."""
     module = model.module
     there = move(batch, _device(module))
     with torch.no_grad(), evaluating(module):

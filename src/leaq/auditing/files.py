@@ -21,7 +21,13 @@ __all__ = ["audit_files", "read_arrays", "read_texts"]
 
 
 def audit_files(
-    weights: Path, members: Path, nonmembers: Path, *, arch: str | None = None, progress: Progress = silent, **options: Any
+    weights: Path,
+    members: Path,
+    nonmembers: Path,
+    *,
+    arch: str | None = None,
+    progress: Progress = silent,
+    **options: Any,
 ) -> CellResult:
     """Audit weights in a file (with `arch`), or a language model in a folder.
 

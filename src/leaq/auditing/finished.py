@@ -1,6 +1,6 @@
 """Audit of a finished model: no training, no shadow models; what is missing for a number is named.
 
-    members, nonmembers -> checks -> quantize the weights -> evaluate -> LossTable -> rows -> CellResult
+members, nonmembers -> checks -> quantize the weights -> evaluate -> LossTable -> rows -> CellResult
 """
 
 import time

@@ -47,8 +47,7 @@ def audit_language(
     """
     started = time.perf_counter()
     inside, outside = (
-        _texts(data, config.target or "text", name)
-        for name, data in (("members", members), ("nonmembers", nonmembers))
+        _texts(data, config.target or "text", name) for name, data in (("members", members), ("nonmembers", nonmembers))
     )
     length = min(config.length, _longest(model))
     ids, mask = tokens_of([*inside, *outside], beside.tokenizer, length=length, name="texts")
@@ -101,7 +100,10 @@ def _records(ids: Ints, mask: Ints, size: int) -> Records:
         tokens, there = torch.from_numpy(ids[part]), torch.from_numpy(mask[part])
         inputs = {"input_ids": tokens, "attention_mask": there}
         batches.append(Batch(inputs, tokens.masked_fill(there == 0, IGNORED), len(tokens)))
-    keys = [hashlib.blake2b(row[row_mask > 0].tobytes(), digest_size=8).digest() for row, row_mask in zip(ids, mask, strict=True)]
+    keys = [
+        hashlib.blake2b(row[row_mask > 0].tobytes(), digest_size=8).digest()
+        for row, row_mask in zip(ids, mask, strict=True)
+    ]
     fingerprints = np.array([int.from_bytes(key, "little", signed=True) for key in keys], dtype=np.int64)
     return Records(tuple(batches), _bag(ids, mask), fingerprints)
 

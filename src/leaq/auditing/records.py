@@ -79,9 +79,7 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
         batches = list(_columns(data, name, columns, target))
     elif isinstance(data, tuple | list) and len(data) == 2 and _is_array(data[0]):
         batches = list(_arrays(data[0], data[1], name))
-    elif hasattr(data, "batch_size") or isinstance(data, Iterator) or not hasattr(data, "__getitem__"):
-        batches = list(_loader(data, name))
-    elif isinstance(data, list) and data and _looks_like_batches(data):
+    elif _is_loader(data):
         batches = list(_loader(data, name))
     else:
         batches = list(_dataset(data, name))
@@ -90,7 +88,14 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
         raise InvalidInput(f"{name}: there must be at least one record. Found none.")
     _refuse_bad_numbers(batches, name)
     features = _features(batches)
-    return Records(tuple(batches), None if features is None else _narrow(features), _keys(batches, features))
+    return Records(tuple(batches), None if features is None else _narrow(features), _keys(features))
+
+
+def _is_loader(data: Any) -> bool:
+    """Tell what yields batches from a data set of single records."""
+    if isinstance(data, list):
+        return bool(data) and _looks_like_batches(data)
+    return hasattr(data, "batch_size") or isinstance(data, Iterator) or not hasattr(data, "__getitem__")
 
 
 def _is_array(value: Any) -> bool:
@@ -201,7 +206,7 @@ def _refuse_bad_numbers(batches: list[Batch], name: str) -> None:
     for batch in batches:
         for tensor in (batch.inputs, batch.targets):
             if isinstance(tensor, Tensor) and tensor.is_floating_point() and not torch.isfinite(tensor).all():
-                rows = (~torch.isfinite(tensor).flatten(1 if tensor.ndim > 1 else 0))
+                rows = ~torch.isfinite(tensor).flatten(1 if tensor.ndim > 1 else 0)
                 rows = rows.any(1) if rows.ndim > 1 else rows
                 bad = (rows.nonzero().flatten() + start).tolist()
                 raise InvalidInput(
@@ -211,7 +216,7 @@ def _refuse_bad_numbers(batches: list[Batch], name: str) -> None:
 
 
 def _features(batches: list[Batch]) -> Floats | None:
-    """Inputs of all records as one matrix, where every batch's inputs are tensors with one row a record."""
+    """Return the inputs of all records as one matrix, if they are tensors with one row a record."""
     parts = []
     for batch in batches:
         inputs = batch.inputs
@@ -230,7 +235,7 @@ def _narrow(features: Floats) -> Floats:
     return features if d <= WIDEST else features[:, np.linspace(0, d - 1, WIDEST).astype(int)]
 
 
-def _keys(batches: list[Batch], features: Floats | None) -> Ints | None:
+def _keys(features: Floats | None) -> Ints | None:
     if features is None:
         return None
     rows = np.ascontiguousarray(features)

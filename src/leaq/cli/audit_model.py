@@ -28,8 +28,8 @@ def audit_model(
     members: Annotated[
         Path,
         typer.Option(
-            help="Records that trained the model: NPZ with arrays x and y; for a language model a text file, one text a "
-            "line, or .jsonl with 'text'.",
+            help="Records that trained the model: NPZ with arrays x and y; for a language model a text file, one text "
+            "a line, or .jsonl with 'text'.",
             rich_help_panel=DATA,
         ),
     ],
@@ -40,16 +40,16 @@ def audit_model(
     arch: Annotated[
         str | None,
         typer.Option(
-            help="module:function that builds the network. THIS IMPORTS AND RUNS YOUR CODE from the current folder: name "
-            "only code you trust.",
+            help="module:function that builds the network. THIS IMPORTS AND RUNS YOUR CODE from the current folder: "
+            "name only code you trust.",
             rich_help_panel=MODEL,
         ),
     ] = None,
     loss: Annotated[
         str,
         typer.Option(
-            help="auto, cross_entropy, binary, squared_error, or module:function of (outputs, targets) that returns one "
-            "value per record (imported and run like --arch).",
+            help="auto, cross_entropy, binary, squared_error, or module:function of (outputs, targets) that returns "
+            "one value per record (imported and run like --arch).",
             rich_help_panel=MODEL,
         ),
     ] = "auto",
@@ -63,8 +63,8 @@ def audit_model(
     shipped: Annotated[
         list[str] | None,
         typer.Option(
-            help="name=file: weights of the same network quantized elsewhere (GPTQ-format safetensors, safetensors, ONNX); "
-            "may be repeated.",
+            help="name=file: weights of the same network quantized elsewhere (GPTQ-format safetensors, "
+            "safetensors, ONNX); may be repeated.",
             rich_help_panel=MODEL,
         ),
     ] = None,

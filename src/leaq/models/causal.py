@@ -30,8 +30,8 @@ def load_causal(name: str | Path) -> tuple[Any, Any]:
     place = str(name)
     if Path(place).is_dir() and not list(Path(place).glob("*.safetensors")):
         raise StoreError(
-            f"{place!r} must hold the model's weights as safetensors. Found none. Pickled weights are not opened; where "
-            "you trust them, load them yourself and save with save_pretrained."
+            f"{place!r} must hold the model's weights as safetensors. Found none. Pickled weights are not opened; "
+            "where you trust them, load them yourself and save with save_pretrained."
         )
     try:
         model = transformers.AutoModelForCausalLM.from_pretrained(
@@ -40,8 +40,8 @@ def load_causal(name: str | Path) -> tuple[Any, Any]:
         tokenizer = transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     except (OSError, ValueError) as err:
         raise StoreError(
-            f"{place!r} must be a folder with a causal language model and its tokenizer, or the name of one that can be "
-            f"reached. {str(err).splitlines()[0]}"
+            f"{place!r} must be a folder with a causal language model and its tokenizer, or the name of one that "
+            f"can be reached. {str(err).splitlines()[0]}"
         ) from None
     return model.eval(), tokenizer
 

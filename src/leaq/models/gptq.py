@@ -38,19 +38,21 @@ def unpack_gptq(stored: Mapping[str, Tensor], settings: Mapping[str, Any] | None
         missing = [part for part in PARTS if f"{layer}.{part}" not in stored]
         if missing:
             raise InvalidInput(f"GPTQ layer {layer!r} must hold {', '.join(PARTS)}. Missing: {', '.join(missing)}.")
-        found[f"{layer}.weight"] = _weight(layer, *(stored[f"{layer}.{part}"] for part in PARTS), offset=offset)
+        found[f"{layer}.weight"] = _weight(layer, {part: stored[f"{layer}.{part}"] for part in PARTS}, offset)
     return found
 
 
-def _weight(layer: str, qweight: Tensor, qzeros: Tensor, scales: Tensor, g_idx: Tensor, *, offset: int) -> Tensor:
-    inputs = len(g_idx)
+def _weight(layer: str, parts: Mapping[str, Tensor], offset: int) -> Tensor:
+    qweight, scales, group = parts["qweight"], parts["scales"].float(), parts["g_idx"].long()
+    inputs = len(group)
     bits = 32 * qweight.shape[0] // inputs
     if bits not in (2, 4, 8) or bits * inputs != 32 * qweight.shape[0]:
-        raise InvalidInput(f"GPTQ layer {layer!r} must have codes of 2, 4 or 8 bits. Found {bits}. Dequantize it first.")
+        raise InvalidInput(
+            f"GPTQ layer {layer!r} must have codes of 2, 4 or 8 bits. Found {bits}. Dequantize it first."
+        )
     codes = unpack(qweight, bits, rows=True)  # (in, out)
-    zeros = unpack(qzeros, bits, rows=False) + offset  # (groups, out)
-    group = g_idx.long()
-    return ((codes - zeros[group]).float() * scales.float()[group]).T.contiguous()
+    zeros = unpack(parts["qzeros"], bits, rows=False) + offset  # (groups, out)
+    return ((codes - zeros[group]).float() * scales[group]).T.contiguous()
 
 
 def unpack(words: Tensor, bits: int, *, rows: bool) -> Tensor:
@@ -59,5 +61,7 @@ def unpack(words: Tensor, bits: int, *, rows: bool) -> Tensor:
     mask = 2**bits - 1
     wide = words.long() & 0xFFFFFFFF
     if rows:
-        return ((wide.unsqueeze(1) >> shifts.view(1, -1, 1)) & mask).flatten(0, 1)
-    return ((wide.unsqueeze(2) >> shifts.view(1, 1, -1)) & mask).flatten(1)
+        codes: Tensor = ((wide.unsqueeze(1) >> shifts.view(1, -1, 1)) & mask).flatten(0, 1)
+    else:
+        codes = ((wide.unsqueeze(2) >> shifts.view(1, 1, -1)) & mask).flatten(1)
+    return codes

@@ -88,7 +88,7 @@ def from_sklearn(estimator: Any) -> Converted:
         raise UnsupportedModel(f"{kind}: a record must have one label. This one was fitted on {outputs} at once.")
     layers: list[nn.Module] = []
     for weight, bias in zip(estimator.coefs_, estimator.intercepts_, strict=True):
-        linear = nn.Linear(*weight.shape, dtype=torch.float64)
+        linear = nn.Linear(weight.shape[0], weight.shape[1], dtype=torch.float64)
         with torch.no_grad():
             linear.weight.copy_(torch.tensor(np.asarray(weight, dtype=np.float64).T))
             linear.bias.copy_(torch.tensor(np.asarray(bias, dtype=np.float64)))

@@ -29,7 +29,7 @@ def svg(chart: Any, *, name: str, label: str, keys: Mapping[str, str] | None = N
     keys : from the sentence of a mark to the quantizer it stands for; such marks can be found by script.
     """
     drawn = need("vl_convert", extra="report", purpose="Drawing figures").vegalite_to_svg(chart.to_dict())
-    root = ElementTree.fromstring(drawn)  # noqa: S314
+    root = ElementTree.fromstring(drawn)
     for element in root.iter():
         _clean(element, name, keys or {})
     width, height = root.get("width", "0"), root.get("height", "0")

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from leaq.errors import need
-from leaq.reporting.labels import place_labels
 from leaq.reporting.choice import cost, front, leak, reference, useful
+from leaq.reporting.labels import place_labels
 from leaq.reporting.words import in_order, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate

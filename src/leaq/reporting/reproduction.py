@@ -8,7 +8,7 @@ __all__ = ["command"]
 
 
 def command(config: Mapping[str, Any]) -> str:
-    """Return the command line of a resolved configuration; for a finished model, which no configuration holds, the call.
+    """Return the command line of a resolved configuration; the call, for a finished model.
 
     Examples
     --------

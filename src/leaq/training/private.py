@@ -147,7 +147,7 @@ class _Run:
             for _ in range(self.config.epochs):
                 for inputs, targets in loader:
                     optimizer.zero_grad()
-                    _loss(wrapped(inputs), targets).backward()
+                    _loss(wrapped(inputs), targets).backward()  # type: ignore[no-untyped-call]
                     optimizer.step()
             if not math.isinf(self.private.epsilon) and len(loader) not in self.accounts.spent:
                 self.accounts.spent[len(loader)] = float(engine.get_epsilon(self.accounts.delta))
@@ -180,7 +180,7 @@ class _Run:
 
 
 def _optimizer(params: list[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
-    """The rule of the audit's own heads; not fused, since Opacus replaces the gradients."""
+    """Return the rule of the audit's own heads; not fused, since Opacus replaces the gradients."""
     rate, decay = config.learning_rate, config.weight_decay
     if config.optimizer == "adam":
         return torch.optim.Adam(params, lr=rate, weight_decay=decay)

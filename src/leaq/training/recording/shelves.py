@@ -84,13 +84,17 @@ class FolderShelf:
             raise StoreError(f"{ABOUT} in {str(self.folder)!r} is damaged. Name an empty folder.") from None
         wanted = json.loads(json.dumps(about))
         if weights != wanted["weights"]:
-            odd = sorted(name for name in weights | wanted["weights"] if weights.get(name) != wanted["weights"].get(name))
+            odd = sorted(
+                name for name in weights | wanted["weights"] if weights.get(name) != wanted["weights"].get(name)
+            )
             raise StoreError(
-                f"{str(self.folder)!r} must hold checkpoints of this architecture. Found others in {', '.join(odd[:3])}. "
+                f"{str(self.folder)!r} must hold checkpoints of this architecture. Others are: {', '.join(odd[:3])}. "
                 "Name another folder, or build the model as it was."
             )
         if options != wanted["options"]:
-            odd = sorted(name for name in options | wanted["options"] if options.get(name) != wanted["options"].get(name))
+            odd = sorted(
+                name for name in options | wanted["options"] if options.get(name) != wanted["options"].get(name)
+            )
             raise StoreError(
                 f"{str(self.folder)!r} was recorded with other options ({', '.join(odd)}). "
                 "Use the same ones to go on, or name another folder."
