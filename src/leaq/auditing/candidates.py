@@ -5,13 +5,19 @@ from torch import nn
 
 from leaq.auditing.config import ModelAuditConfig
 from leaq.auditing.evaluating import Bench
-from leaq.auditing.rows import NO_CANDIDATES
-from leaq.errors import InvalidInput
+from leaq.candidates import Moves, draw_moves, moved
+from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.models import checkpoints_of
 from leaq.quantizers import Scheme
 from leaq.types import Checkpoints, LossTable, NotComputed
 
 __all__ = ["candidates_of", "released_of", "with_released"]
+
+MOVED_BYTES = 2**28
+"""Weights of the moved copies that are held at once."""
+NO_CODES = NotComputed(
+    "Full precision has no codes to move. Give checkpoints=recorder.checkpoints of a leaq.Recorder in the training loop."
+)
 
 
 def released_of(model: nn.Module, recorded: Checkpoints | None) -> Checkpoints:
@@ -54,9 +60,32 @@ def with_released(recorded: Checkpoints, released: Checkpoints) -> Checkpoints:
 def candidates_of(
     bench: Bench, scheme: Scheme, released: Checkpoints, recorded: Checkpoints | None, *, config: ModelAuditConfig
 ) -> LossTable | NotComputed:
-    """Return the losses of the candidates that r compares under one quantizer, or why there are none."""
-    if recorded is None:
-        return NO_CANDIDATES
-    trail = with_released(recorded, released)
-    candidates = scheme.frozen_to(released)(trail)
-    return bench.table(candidates, quantizer=scheme.spec(), strategy="trajectory")
+    """Return the losses of the candidates that r compares under one quantizer, or why there are none.
+
+    Recorded checkpoints where there are any, quantized with the released model's scales; otherwise the released
+    codes with single ones moved to an adjacent level.
+    """
+    if recorded is not None:
+        candidates = scheme.frozen_to(released)(with_released(recorded, released))
+        return bench.table(candidates, quantizer=scheme.spec(), strategy="trajectory")
+    if isinstance(scheme, Identity):
+        return NO_CODES
+    try:
+        quantized, moves = draw_moves(scheme, released, moves=config.neighbours, seed=config.seed)
+    except NotEnoughEvidence as err:
+        return NotComputed(str(err))
+    return _neighbour_table(bench, quantized, moves[0], quantizer=scheme.spec())
+
+
+def _neighbour_table(bench: Bench, quantized: Checkpoints, moves: Moves, *, quantizer: str) -> LossTable:
+    """Evaluate as many moved copies at once as memory allows, the unmoved model last."""
+    size = sum(tensor.nbytes for tensor in quantized.params.values())
+    together = max(1, MOVED_BYTES // size)
+    tables = []
+    for start in range(0, len(moves), together):
+        part = slice(start, start + together)
+        some = Moves(moves.name[part], moves.position[part], moves.value[part])
+        tables.append(bench.table(moved(quantized, [some]), quantizer=quantizer, strategy="neighbours"))
+    last = tables[-1]
+    losses = np.concatenate([*(table.losses[:, :-1] for table in tables), last.losses[:, -1:]], axis=1)
+    return replace(last, losses=losses)

@@ -14,17 +14,12 @@ from leaq.measures.threshold import threshold
 from leaq.results import Curve, QuantizerRow, Size
 from leaq.types import AttackResult, Estimate, Flag, LossTable, NotComputed
 
-__all__ = ["NO_CANDIDATES", "NO_SHADOWS", "Attacks", "measure_model", "options_of"]
+__all__ = ["NO_SHADOWS", "Attacks", "measure_model", "options_of"]
 
 NO_SHADOWS = NotComputed(
     "Needs shadow models: several models trained by the same rule on other records. "
     "leaq.audit with a table of records instead of a model trains them."
 )
-NO_CANDIDATES = NotComputed(
-    "r compares several quantized candidates. Give checkpoints=recorder.checkpoints of a leaq.Recorder in the "
-    "training loop."
-)
-
 Attacks = Mapping[str, AttackResult | NotComputed]
 Number = Estimate | NotComputed
 

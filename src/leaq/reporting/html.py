@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from leaq.errors import InvalidInput, need
+from leaq.files import writable_place
 from leaq.reporting.files import write_text
 from leaq.reporting.pages import audit_page
 from leaq.results import CellResult
 
-__all__ = ["Edition", "render", "write_report"]
+__all__ = ["Edition", "check_place", "render", "write_report"]
 
 Edition = Literal["shareable", "internal"]
 TEMPLATES = Path(__file__).parent / "templates"
@@ -25,6 +26,13 @@ def write_report(results: CellResult | Sequence[CellResult], path: str | Path, e
     The file is complete or absent: it is written beside its place and moved there.
     """
     return write_text(Path(path), render(results, edition))
+
+
+def check_place(path: Path) -> None:
+    """Refuse a place the report could not be written to, or a missing extra, before the work and not after it."""
+    for module in ("jinja2", "altair", "vl_convert"):
+        need(module, extra="report", purpose="Writing the HTML report")
+    writable_place(path)
 
 
 def render(results: CellResult | Sequence[CellResult], edition: Edition = "shareable") -> str:

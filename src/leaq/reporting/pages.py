@@ -54,7 +54,7 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
 
 def _chooser(result: CellResult) -> dict[str, Any]:
     """What the accuracy budget works on: every row's leak and cost, and where the slider starts and ends."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for rank, row in enumerate(result.ranked(), start=1):
         advantage, price = leak(result, row), cost(result, row)
         if advantage is None or price is None:
