@@ -1,5 +1,8 @@
 """Which quantized weights r compares for a finished model: recorded checkpoints, or neighbours of the final codes."""
 
+from dataclasses import replace
+
+import numpy as np
 import torch
 from torch import nn
 
@@ -8,7 +11,7 @@ from leaq.auditing.evaluating import Bench
 from leaq.candidates import Moves, draw_moves, moved
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.models import checkpoints_of
-from leaq.quantizers import Scheme
+from leaq.quantizers import Identity, Scheme
 from leaq.types import Checkpoints, LossTable, NotComputed
 
 __all__ = ["candidates_of", "released_of", "with_released"]
@@ -16,7 +19,8 @@ __all__ = ["candidates_of", "released_of", "with_released"]
 MOVED_BYTES = 2**28
 """Weights of the moved copies that are held at once."""
 NO_CODES = NotComputed(
-    "Full precision has no codes to move. Give checkpoints=recorder.checkpoints of a leaq.Recorder in the training loop."
+    "Full precision has no codes to move. Give checkpoints=recorder.checkpoints of a leaq.Recorder in the training "
+    "loop."
 )
 
 
