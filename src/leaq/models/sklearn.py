@@ -83,6 +83,11 @@ def from_sklearn(estimator: Any) -> Converted:
         )
     if not hasattr(estimator, "coefs_"):
         raise UnsupportedModel(f"{kind}: the estimator must be fitted. Call fit first.")
+    if estimator.out_activation_ not in ("identity", "logistic", "softmax"):
+        raise UnsupportedModel(
+            f"{kind}: predictions must be the network's outputs themselves. Found {estimator.out_activation_!r} on top "
+            "of them (a Poisson loss); fit with loss='squared_error'."
+        )
     outputs = estimator.n_outputs_
     if kind == "MLPClassifier" and estimator.out_activation_ == "logistic" and outputs > 1:
         raise UnsupportedModel(f"{kind}: a record must have one label. This one was fitted on {outputs} at once.")
