@@ -84,11 +84,11 @@ def _audit_source(subject: Any, options: dict[str, Any]) -> "CellResult":
     from leaq.types import silent
 
     progress = options.pop("progress", silent)
+    if "quantizers" in options:
+        options["quantizers"] = tuple(q if isinstance(q, str) else q.spec() for q in options["quantizers"])
     if isinstance(subject, AuditConfig):
         config = AuditConfig.from_dict({**subject.to_dict(), **options}) if options else subject
     else:
-        if "quantizers" in options:
-            options["quantizers"] = tuple(q if isinstance(q, str) else q.spec() for q in options["quantizers"])
         config = AuditConfig(source=str(subject), **options)
     return run(config, progress=progress)
 

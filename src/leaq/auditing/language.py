@@ -19,7 +19,7 @@ from leaq.errors import InvalidInput
 from leaq.measures.tokens import calibrated, min_k
 from leaq.models.causal import IGNORED, TokenLoss, tokens_of
 from leaq.results import CellResult
-from leaq.types import Floats, Ints, LossTable, NotComputed, Progress, silent
+from leaq.types import Estimate, Floats, Ints, LossTable, NotComputed, Progress, silent
 
 __all__ = ["audit_language"]
 
@@ -59,8 +59,9 @@ def audit_language(
     result = audit_records(model, inside_records, _records(ids[cut:], mask[cut:], size), job=job, progress=progress)
     primary = "threshold" if beside.reference is None else "reference"
     timings = {**result.timings, "total_seconds": time.perf_counter() - started}
-    data = {**result.data, "tokens": int(mask.sum()), "longest": int(mask.sum(1).max())}
-    return replace(result, primary_attack=primary, data=data, timings=timings)
+    rows = tuple(replace(row, metrics={**row.metrics, **_perplexity(row.metrics["loss"])}) for row in result.rows)
+    data = {**result.data, "task": "language", "tokens": int(mask.sum()), "longest": int(mask.sum(1).max())}
+    return replace(result, rows=rows, primary_attack=primary, data=data, timings=timings)
 
 
 def _token_attacks(loss: TokenLoss, beside: Beside, config: ModelAuditConfig) -> ExtraAttacks:
@@ -80,6 +81,14 @@ def _token_attacks(loss: TokenLoss, beside: Beside, config: ModelAuditConfig) ->
         return found
 
     return attacks
+
+
+def _perplexity(loss: Estimate | NotComputed) -> dict[str, Estimate]:
+    """Return exp(mean token loss), averaged over texts and not over tokens."""
+    if not isinstance(loss, Estimate):
+        return {}
+    value, low, high = (float(np.exp(end)) for end in (loss.value, loss.low, loss.high))
+    return {"perplexity": Estimate(value, low, high, loss.n, loss.level, "texts", "exp of the mean loss of texts")}
 
 
 def _texts(data: Any, column: str, name: str) -> list[str]:

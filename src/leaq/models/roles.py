@@ -103,6 +103,11 @@ def parameter_doubts(module: nn.Module) -> tuple[Flag, ...]:
                 f"The model's weights must have values. {name!r} is on the meta device. "
                 "Load the checkpoint into the model first (load_state_dict(..., assign=True))."
             )
+        if type(tensor) not in (Tensor, nn.Parameter):
+            raise UnsupportedModel(
+                f"The model must hold ordinary weights. {name!r} is a {type(tensor).__name__}: already quantized. Audit "
+                "the full-precision original, and give this one as shipped={'name': model}."
+            )
         if tensor.dtype in (torch.float16, torch.bfloat16):
             half.append(name)
         roles[name] = _role(name, tensor, owner)

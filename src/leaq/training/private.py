@@ -91,7 +91,7 @@ def train_private(
     scalers = fit_scalers(x, y, np.ones((1, len(samples)), dtype=bool), mlp)
     x = (x - scalers["input.mean"]) / scalers["input.scale"]
     if samples.task == "regression":
-        y = (y - scalers["output.mean"]) / scalers["output.scale"]
+        y = (y - scalers["output.mean"][0]) / scalers["output.scale"][0]
     trained: list[dict[str, Tensor]] = []
     found = _Accounts(private.delta(int(members.sum(1).max())))
     for model, rows in enumerate(members):
