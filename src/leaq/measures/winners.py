@@ -10,58 +10,68 @@ import numpy as np
 from leaq.errors import InvalidInput
 from leaq.types import Floats
 
-__all__ = ["Bracket", "count_winners", "leak_bracket"]
+__all__ = ["Bracket", "count_winners", "difference_bracket", "leak_bracket"]
 
 
 def count_winners(sums: Floats, shifts: Floats) -> Floats:
     """Count for every candidate and record how many draws the candidate wins: (t, k), (k, n) -> (k, n).
 
-    Ties go to the first candidate. Per draw only candidates that can win for some record are looked at: k cannot
-    when even the record that favours it most leaves it behind the draw's favourite. That changes no count.
+    Ties go to the first candidate. Per draw only candidates that can win are looked at: k cannot when the record that
+    favours it most still leaves it behind what some other candidate reaches on every record. That changes no count.
 
     Examples
     --------
     >>> count_winners(np.array([[0.0, 1.0], [0.0, 3.0]]), np.array([[0.0, 2.0], [0.0, 0.0]])).tolist()
     [[2.0, 1.0], [0.0, 1.0]]
     """
-    (t, k), (k2, n) = sums.shape, shifts.shape
-    if k != k2:
-        raise InvalidInput(f"count_winners: sums (t, k) and shifts (k, n) must share k. Found {k} and {k2}.")
-    counts = np.zeros((k, n))
+    if sums.ndim != 2 or shifts.ndim != 2 or sums.shape[1] != len(shifts):
+        raise InvalidInput(
+            f"count_winners: sums (t, k) and shifts (k, n) must share k. Found {sums.shape} and {shifts.shape}."
+        )
+    counts = np.zeros(shifts.shape)
     favourites = (sums + shifts.mean(1)).argmin(1)
-    columns, buffer = np.arange(n), np.empty((k, n))  # one buffer: fresh memory for every draw costs more than adding
-    for favourite in np.unique(favourites):
-        draws = np.flatnonzero(favourites == favourite)
-        relative = shifts - shifts[favourite]  # (k, n)
+    order = np.argsort(favourites, kind="stable")
+    for draws in np.split(order, np.flatnonzero(np.diff(favourites[order])) + 1):
+        favourite = int(favourites[draws[0]]) if len(draws) else 0
         ahead = sums[draws] - sums[draws, favourite][:, None]
-        able = ahead + relative.min(1) <= 0
-        able[:, favourite] = True
-        size = able.sum(1)
-        counts[favourite] += (size == 1).sum()
-        _count_pairs(counts, ahead[size == 2], able[size == 2], relative, favourite=int(favourite))
-        for row in np.flatnonzero(size > 2):
-            active = np.flatnonzero(able[row])
-            total = buffer[: len(active)]
-            np.take(relative, active, axis=0, out=total, mode="clip")
-            total += ahead[row, active][:, None]
-            counts[active[total.argmin(0)], columns] += 1
+        near = np.flatnonzero((ahead + (shifts - shifts[favourite]).min(1)).min(0, initial=np.inf) <= 0)
+        near = np.union1d(near, [favourite])
+        counts[near] += _count(ahead[:, near], shifts[near] - shifts[favourite])
     return counts
 
 
-def _count_pairs(counts: Floats, ahead: Floats, able: "np.ndarray", relative: Floats, *, favourite: int) -> None:
-    """Draws with a single rival: the rival wins on the records that favour it by more than the draw left it behind."""
+def _count(ahead: Floats, relative: Floats) -> Floats:
+    """Count winners (k, n) over draws (t, k) that share a favourite, given relative to it."""
+    k, n = relative.shape
+    counts, columns, buffer = np.zeros((k, n)), np.arange(n), np.empty((k, n))
+    ceiling = (ahead + relative.max(1)).min(1)  # some candidate is at most here, whichever the record
+    able = ahead + relative.min(1) <= ceiling[:, None]
+    size = able.sum(1)
+    counts += np.bincount(able[size == 1].argmax(1), minlength=k)[:, None] if (size == 1).any() else 0
+    _count_pairs(counts, ahead[size == 2], able[size == 2], relative)
+    for row in np.flatnonzero(size > 2):
+        active = np.flatnonzero(able[row])
+        total = buffer[: len(active)]  # one buffer: fresh memory for every draw costs more than the sum
+        np.take(relative, active, axis=0, out=total, mode="clip")
+        total += ahead[row, active][:, None]
+        counts[active[total.argmin(0)], columns] += 1
+    return counts
+
+
+def _count_pairs(counts: Floats, ahead: Floats, able: "np.ndarray", relative: Floats) -> None:
+    """Draws with two candidates: the second wins on the records that favour it by more than it is behind."""
     if not len(ahead):
         return
-    other = able.copy()
-    other[:, favourite] = False
-    rivals = other.argmax(1)
-    for rival in np.unique(rivals):
-        behind = np.sort(ahead[rivals == rival, rival])
-        # Ties go to the lower index: strictly ahead if the rival comes later, at least level if it comes first.
-        side = "left" if rival > favourite else "right"
-        wins = np.searchsorted(behind, -relative[rival], side=side)
-        counts[rival] += wins
-        counts[favourite] += len(behind) - wins
+    k = able.shape[1]
+    first, second = able.argmax(1), k - 1 - able[:, ::-1].argmax(1)
+    behind = np.take_along_axis(ahead, second[:, None], 1) - np.take_along_axis(ahead, first[:, None], 1)
+    pairs = first * k + second
+    for pair in np.unique(pairs):
+        i, j = divmod(int(pair), k)
+        sorted_behind = np.sort(behind[pairs == pair, 0])
+        wins = np.searchsorted(sorted_behind, relative[i] - relative[j], side="left")  # a tie goes to the first
+        counts[j] += wins
+        counts[i] += len(sorted_behind) - wins
 
 
 class Bracket(tuple[float, float]):
