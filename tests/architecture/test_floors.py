@@ -20,7 +20,7 @@ FLOORS = [
     {"stats", "losses", "environment", "models"},
     {"data", "embedders", "training", "quantizers", "candidates", "evaluation", "measures"},
     {"cell"},
-    {"measuring"},
+    {"measuring", "costing"},
     {"pipeline", "auditing", "attacking"},
     {"verbs", "yardstick"},
     {"study"},
@@ -32,7 +32,7 @@ FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 # Which rooms may import a heavy library at all (None: nobody) -- in functions or at the top.
 HEAVY = {
     "torch": {"seeds", "types", "protocols", "losses", "environment", "models", "embedders", "training", "quantizers",
-              "candidates", "evaluation", "pipeline", "auditing", "attacking", "verbs", "study", "cli"},
+              "candidates", "evaluation", "costing", "pipeline", "auditing", "attacking", "verbs", "study", "cli"},
     "rdkit": {"data", "embedders", "reporting"},
     "datamol": {"data"},
     "altair": {"reporting"},

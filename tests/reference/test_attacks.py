@@ -22,9 +22,7 @@ TASKS = ["classification", "regression"]
 def shadows_of(table, target):
     """Every other model, except the exact complement of the target's members."""
     return [
-        s
-        for s in range(len(table.members))
-        if s != target and not (table.members[s] == ~table.members[target]).all()
+        s for s in range(len(table.members)) if s != target and not (table.members[s] == ~table.members[target]).all()
     ]
 
 
@@ -121,7 +119,7 @@ def test_rmia(task, mode, gamma, rng):
 def test_rmia_likelihood_of_a_regressor_is_gaussian_up_to_its_peak(rng):
     table = planted(rng, task="regression", n=18)
     noise = table.released.mean()
-    np.testing.assert_allclose(log_likelihood(table), -table.scores**2 / (2 * noise), **ROUNDING)
+    np.testing.assert_allclose(log_likelihood(table), -(table.scores**2) / (2 * noise), **ROUNDING)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -177,7 +175,7 @@ def test_white_box_is_a_bivariate_gaussian_likelihood_ratio(rng):
 
 def test_the_comparison_catches_an_attack_that_keeps_the_complement_as_shadow(rng, monkeypatch):
     table = planted(rng, n=20, models=14)
-    monkeypatch.setattr(Shadows, "excluded", lambda self, target: [target])
+    monkeypatch.setattr(Shadows, "excluded", lambda _, target: [target])
     assert np.abs(lira_scores(table) - naive_lira(table, "fixed", "online")).max() > 1e-3
 
 

@@ -110,7 +110,7 @@ def test_few_rows_at_a_time_change_nothing(rng, monkeypatch):
     scores = rng.normal(size=(3, 200)) + positive
     models, records = (rng.integers(0, 3, size=(20, size)).astype(float) for size in (3, 200))
     whole = tpr_draws(scores, positive, models, records, fpr=0.1)
-    monkeypatch.setattr(roc, "_rows_at_once", lambda cells: 3)
+    monkeypatch.setattr(roc, "_rows_at_once", lambda _: 3)
     np.testing.assert_allclose(tpr_draws(scores, positive, models, records, fpr=0.1), whole, **ROUNDING)
 
 

@@ -1,6 +1,8 @@
 """Which quantized weights r compares for a finished model: recorded checkpoints, or neighbours of the final codes."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -9,12 +11,13 @@ from torch import nn
 from leaq.auditing.config import ModelAuditConfig
 from leaq.auditing.evaluating import Bench
 from leaq.candidates import Moves, draw_moves, moved
-from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
 from leaq.models import checkpoints_of
-from leaq.quantizers import Identity, Scheme
+from leaq.models.modules import full_precision
+from leaq.quantizers import Calibration, Identity, Scheme
 from leaq.types import Checkpoints, LossTable, NotComputed
 
-__all__ = ["candidates_of", "released_of", "with_released"]
+__all__ = ["Fitted", "candidates_of", "released_of", "with_released"]
 
 MOVED_BYTES = 2**28
 """Weights of the moved copies that are held at once."""
@@ -61,8 +64,63 @@ def with_released(recorded: Checkpoints, released: Checkpoints) -> Checkpoints:
     return Checkpoints(joined, released.roles, (1, recorded.batch[1] + 1))
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A scheme whose scales were fitted to the released model, calibrated on members where it needs records."""
+
+    scheme: Scheme
+    frozen: Any
+
+    @classmethod
+    def to(cls, scheme: Scheme, released: Checkpoints, bench: Bench, *, seed: int) -> Self:
+        """Fit a scheme to the released weights.
+
+        Raises
+        ------
+        UnsupportedModel
+            If the scheme calibrates on inputs and these are no single array.
+        """
+        if not scheme.needs.calibration and not scheme.needs.model:
+            return cls(scheme, scheme.frozen_to(released))
+        parts = [batch.inputs for batch in bench.members.batches]
+        if not all(isinstance(part, torch.Tensor) for part in parts):
+            raise UnsupportedModel(
+                f"{scheme.spec()}: calibration needs inputs that are one array. Found several or other objects. "
+                "Leave this quantizer out, or wrap the model to take one array."
+            )
+        inputs = torch.cat([full_precision(part) for part in parts]).cpu().numpy()
+        calibration = Calibration(bench.model, inputs, np.ones((1, len(inputs)), dtype=bool), seed=seed)
+        return cls(scheme, scheme.frozen_to(released, calibration))
+
+    @property
+    def levels(self) -> int:
+        """Number of different codes."""
+        return self.scheme.levels
+
+    def codes(self, checkpoints: Checkpoints) -> Mapping[str, Any]:
+        """Return codes and scales by parameter name."""
+        found: Mapping[str, Any] = self.frozen.codes(checkpoints)
+        return found
+
+    def decode(self, codes: torch.Tensor, scales: Any) -> torch.Tensor:
+        """Return the weights the codes stand for."""
+        return self.scheme.decode(codes, scales)
+
+    def frozen_to(self, _reference: Checkpoints) -> Any:
+        """Return itself: the scales are fixed already."""
+        return self.frozen
+
+    def plan(self, checkpoints: Checkpoints) -> Mapping[str, Scheme]:
+        """Return which scheme each parameter goes through."""
+        return self.scheme.plan(checkpoints)
+
+    def spec(self) -> str:
+        """Return the text that builds the scheme again."""
+        return self.scheme.spec()
+
+
 def candidates_of(
-    bench: Bench, scheme: Scheme, released: Checkpoints, recorded: Checkpoints | None, *, config: ModelAuditConfig
+    bench: Bench, fitted: Fitted, released: Checkpoints, recorded: Checkpoints | None, *, config: ModelAuditConfig
 ) -> LossTable | NotComputed:
     """Return the losses of the candidates that r compares under one quantizer, or why there are none.
 
@@ -70,15 +128,15 @@ def candidates_of(
     codes with single ones moved to an adjacent level.
     """
     if recorded is not None:
-        candidates = scheme.frozen_to(released)(with_released(recorded, released))
-        return bench.table(candidates, quantizer=scheme.spec(), strategy="trajectory")
-    if isinstance(scheme, Identity):
+        candidates = fitted.frozen(with_released(recorded, released))
+        return bench.table(candidates, quantizer=fitted.spec(), strategy="trajectory")
+    if isinstance(fitted.scheme, Identity):
         return NO_CODES
     try:
-        quantized, moves = draw_moves(scheme, released, moves=config.neighbours, seed=config.seed)
-    except NotEnoughEvidence as err:
+        quantized, moves = draw_moves(fitted, released, moves=config.neighbours, seed=config.seed)
+    except (InvalidInput, NotEnoughEvidence) as err:
         return NotComputed(str(err))
-    return _neighbour_table(bench, quantized, moves[0], quantizer=scheme.spec())
+    return _neighbour_table(bench, quantized, moves[0], quantizer=fitted.spec())
 
 
 def _neighbour_table(bench: Bench, quantized: Checkpoints, moves: Moves, *, quantizer: str) -> LossTable:

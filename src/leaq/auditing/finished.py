@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from leaq.auditing.candidates import candidates_of, released_of
+from leaq.auditing.candidates import Fitted, candidates_of, released_of
 from leaq.auditing.config import Beside, ModelAuditConfig
 from leaq.auditing.evaluating import Bench
 from leaq.auditing.losses import LossFunction
@@ -26,7 +26,7 @@ from leaq.models import unwrap
 from leaq.models.roles import parameter_doubts
 from leaq.quantizers import Identity, Scheme, parse_list
 from leaq.results import CellResult, QuantizerRow
-from leaq.types import AttackResult, Estimate, Flag, LossTable, NotComputed, Progress, silent
+from leaq.types import AttackResult, Estimate, Flag, Floats, LossTable, NotComputed, Progress, silent
 
 __all__ = ["ExtraAttacks", "Job", "audit_model", "audit_records"]
 
@@ -110,13 +110,15 @@ def _rows(bench: Bench, job: Job, progress: Progress) -> tuple[QuantizerRow, ...
     schemes: list[Scheme] = list(dict.fromkeys((Identity(), *parse_list(",".join(config.quantizers or ("none",))))))
     total = len(schemes) + len(job.beside.shipped)
     rows: list[QuantizerRow] = []
+    features = features_of(bench)
     reference: LossTable | None = None
     for scheme in schemes:
-        table = bench.table(scheme(released), quantizer=scheme.spec())
+        fitted = Fitted.to(scheme, released, bench, seed=config.seed)
+        table = bench.table(fitted.frozen(released), quantizer=scheme.spec())
         attacks = job.extra(bench, table) if job.extra else {}
-        found = candidates_of(bench, scheme, released, recorded, config=config)
-        names, size = (scheme.spec(), scheme.label()), scheme.size(released)
-        row = measure_model(names, table, reference, candidates=found, size=size, config=config)
+        found = candidates_of(bench, fitted, released, recorded, config=config)
+        names, size = (scheme.spec(), scheme.label()), fitted.frozen.size(released)
+        row = measure_model(names, table, reference, candidates=found, size=size, job=(config, features))
         rows.append(replace(row, attacks={**row.attacks, **attacks}))
         reference = reference or table
         progress("quantizers", len(rows), total)
@@ -124,6 +126,14 @@ def _rows(bench: Bench, job: Job, progress: Progress) -> tuple[QuantizerRow, ...
         rows.append(_shipped_row(bench, name, shipped, reference, job=job))
         progress("quantizers", len(rows), total)
     return tuple(rows)
+
+
+def features_of(bench: Bench) -> Floats | None:
+    """Return the inputs (n, d) of all records, where they are arrays of one width."""
+    parts = [records.features for records in (bench.members, bench.nonmembers)]
+    if any(part is None for part in parts) or len({part.shape[1] for part in parts if part is not None}) != 1:
+        return None
+    return np.concatenate([part for part in parts if part is not None])
 
 
 def _shipped_row(
@@ -136,7 +146,7 @@ def _shipped_row(
     attacks = job.extra(bench, table) if job.extra else {}
     row = measure_model(
         (f"shipped({name})", name), table, reference, candidates=ONE_CANDIDATE, size=weigh(opened, original),
-        config=job.config,
+        job=(job.config, features_of(bench)),
     )  # fmt: skip
     return replace(row, flags=(*row.flags, *opened.flags), attacks={**row.attacks, **attacks})
 

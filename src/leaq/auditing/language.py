@@ -16,7 +16,7 @@ from leaq.auditing.finished import ExtraAttacks, Job, audit_records
 from leaq.auditing.records import Batch, Records
 from leaq.auditing.rows import Attacks, protocol_of
 from leaq.errors import InvalidInput
-from leaq.measures.tokens import calibrated, min_k
+from leaq.measures.tokens import against_reference, min_k
 from leaq.models.causal import IGNORED, TokenLoss, tokens_of
 from leaq.results import CellResult
 from leaq.types import Estimate, Floats, Ints, LossTable, NotComputed, Progress, silent
@@ -77,7 +77,7 @@ def _token_attacks(loss: TokenLoss, beside: Beside, config: ModelAuditConfig) ->
         if not known:
             known.append(bench.table_of(beside.reference, quantizer="reference"))
             loss.take()
-        found["reference"] = calibrated(released, known[0], protocol=protocol)
+        found["reference"] = against_reference(released, known[0], protocol=protocol)
         return found
 
     return attacks

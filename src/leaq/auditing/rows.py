@@ -5,14 +5,16 @@ from typing import Any
 
 from leaq.auditing.config import ModelAuditConfig
 from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.measures.finite_sample import finite_sample
 from leaq.measures.held_out import held_out_drop, held_out_loss
 from leaq.measures.indicators import distortion, loss_gap
 from leaq.measures.performance import drop, performance
+from leaq.measures.quantile import quantile
 from leaq.measures.rate import rate
 from leaq.measures.scoring import Protocol
-from leaq.measures.threshold import threshold
+from leaq.measures.threshold import threshold, threshold_classwise
 from leaq.results import Curve, QuantizerRow, Size
-from leaq.types import AttackResult, Estimate, Flag, LossTable, NotComputed
+from leaq.types import AttackResult, Estimate, Flag, Floats, LossTable, NotComputed
 
 __all__ = ["NO_SHADOWS", "Attacks", "measure_model", "options_of"]
 
@@ -22,6 +24,7 @@ NO_SHADOWS = NotComputed(
 )
 Attacks = Mapping[str, AttackResult | NotComputed]
 Number = Estimate | NotComputed
+Found = AttackResult | NotComputed
 
 
 def options_of(config: ModelAuditConfig) -> dict[str, Any]:
@@ -41,7 +44,7 @@ def measure_model(
     *,
     candidates: LossTable | NotComputed,
     size: Size,
-    config: ModelAuditConfig,
+    job: "tuple[ModelAuditConfig, Floats | None]",
 ) -> QuantizerRow:
     """Measure one quantizer on a finished model.
 
@@ -51,7 +54,9 @@ def measure_model(
     released : losses of the released model alone.
     reference : the same in full precision; None if this is it.
     candidates : losses of the candidates that r compares, or why there are none.
+    job : how numbers are made, and the inputs (n, d) that the quantile attack knows, if they are arrays.
     """
+    config, features = job
     options = options_of(config)
     measures: dict[str, Number] = {"loss_gap": loss_gap(released, **options)}
     rates, curves, doubts = _rates(candidates, options)
@@ -63,8 +68,6 @@ def measure_model(
         measures["distortion"] = _distortion(released, reference, options)
     metrics: dict[str, Number] = _each(released, lambda: performance(released, **options))
     metrics["loss"] = held_out_loss(released, **options)
-    attacks = {"threshold": threshold(released, protocol=protocol_of(config))}
-    missing = {"lira-online": NO_SHADOWS, "lira-nonadaptive": NO_SHADOWS}
     return QuantizerRow(
         quantizer=names[0],
         label=names[1],
@@ -72,10 +75,30 @@ def measure_model(
         metrics=metrics,
         drops=drops,
         measures=measures,
-        attacks={**attacks, **missing},
+        attacks=_attacks(released, features, protocol_of(config)),
         curves=curves,
         flags=doubts,
     )
+
+
+def _attacks(released: LossTable, features: Floats | None, protocol: Protocol) -> dict[str, Found]:
+    """Run the attacks that need no shadow models; name the others."""
+    found: dict[str, Found] = {"threshold": threshold(released, protocol=protocol)}
+    if released.task == "classification" and released.targets is not None:
+        found["threshold-classwise"] = _tried(lambda: threshold_classwise(released, protocol=protocol))
+    if features is None or released.scores is None:
+        found["quantile"] = NotComputed("Needs inputs that are arrays of numbers, and outputs that are classes or values.")
+    else:
+        found["quantile"] = _tried(lambda: quantile(released, features, protocol=protocol))
+    found |= dict.fromkeys(("calibrated", "rmia", "lira-nonadaptive", "lira-online"), NO_SHADOWS)
+    return found
+
+
+def _tried(attack: Callable[[], AttackResult]) -> Found:
+    try:
+        return attack()
+    except NotEnoughEvidence as err:
+        return NotComputed(str(err))
 
 
 def _each(table: LossTable, compute: Callable[[], Mapping[str, Number]]) -> dict[str, Number]:
@@ -101,7 +124,7 @@ def _distortion(released: LossTable, reference: LossTable, options: Mapping[str,
 def _rates(
     candidates: LossTable | NotComputed, options: Mapping[str, Any]
 ) -> tuple[dict[str, Number], dict[str, Curve], tuple[Flag, ...]]:
-    names = ("r", "n_r", "asymptotic")
+    names = ("r", "n_r", "asymptotic", "finite_sample")
     if isinstance(candidates, NotComputed):
         return dict.fromkeys(names, candidates), {}, ()
     try:
@@ -116,4 +139,9 @@ def _rates(
         "union_bound": found.union_bound,
         "r_halved": found.halved,
     }
+    try:
+        kept = {name: options[name] for name in ("level", "seed")}
+        numbers["finite_sample"] = finite_sample(candidates, **kept)
+    except NotEnoughEvidence as err:
+        numbers["finite_sample"] = NotComputed(str(err))
     return numbers, {"lambda_k": found.curve}, found.flags

@@ -99,7 +99,8 @@ def _excess(features: Floats, values: Floats, known: Bools, judged: Bools, *, se
         regressor = HistGradientBoostingRegressor(
             loss="quantile",
             quantile=level,
-            max_iter=40,
+            learning_rate=0.2,
+            max_iter=20,
             max_leaf_nodes=8,
             min_samples_leaf=min(20, max(5, int(known.sum()) // 10)),
             early_stopping=False,

@@ -36,12 +36,15 @@ class Field:
 
 
 Found = AttackResult | NotComputed
+QUANTILE_TARGETS = 4
+"""Models the quantile attack is run on: each needs four regressions of its own."""
 
 
 def _quantile(f: Field) -> Found:
     if f.features is None:
         return NotComputed("quantile needs what the attacker knows of each record (features), usually the inputs.")
-    return quantile(f.table, f.features, targets=f.targets, protocol=f.protocol)
+    attacked = chosen_targets(f.table, f.targets)[:QUANTILE_TARGETS]
+    return quantile(f.table, f.features, targets=attacked, protocol=f.protocol)
 
 
 def _whitebox(f: Field) -> Found:

@@ -9,13 +9,13 @@ from leaq.errors import InvalidInput
 from leaq.measures.scoring import Attack, Protocol, attack_result
 from leaq.types import AttackResult, Floats, LossTable
 
-__all__ = ["calibrated", "min_k"]
+__all__ = ["against_reference", "min_k"]
 
 REFERENCE = "sees the quantized model's losses, and those of a reference model that has not seen the members"
 LOWEST = "sees the quantized model's probability of every token; knows nothing else"
 
 
-def calibrated(table: LossTable, reference: LossTable, *, protocol: Protocol | None = None) -> AttackResult:
+def against_reference(table: LossTable, reference: LossTable, *, protocol: Protocol | None = None) -> AttackResult:
     """Tell how well members are found by how much better the model does than a reference model.
 
     A text that is easy for everybody has a low loss without having been trained on; the difference takes that out.
@@ -28,7 +28,7 @@ def calibrated(table: LossTable, reference: LossTable, *, protocol: Protocol | N
     """
     if table.released.shape != reference.released.shape:
         raise InvalidInput(
-            f"calibrated: both models must be evaluated on the same records. Found {table.released.shape} and "
+            f"against_reference: both models must be evaluated on the same records. Found {table.released.shape} and "
             f"{reference.released.shape}."
         )
     scores = reference.released - table.released

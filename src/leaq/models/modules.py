@@ -121,6 +121,22 @@ class ModuleModel:
             rows = ({name: tensor[i] for name, tensor in params.items()} for i in range(count))
             return torch.stack([call(self.module, self.own | row, inputs) for row in rows])
 
+    @property
+    def homogeneous(self) -> tuple[tuple[str, str], ...]:
+        """None: what stands between two layers of an arbitrary module is not known."""
+        return ()
+
+    def layer_inputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> dict[str, Tensor]:
+        """Return what each linear and convolution weight is multiplied with, for calibrated quantizers.
+
+        Inputs (m, r, ...) -> (m, r', in) by weight; see `leaq.protocols.Layered`.
+        """
+        kept = [
+            watch_inputs(self.module, self.own | {name: tensor[i] for name, tensor in params.items()}, one)
+            for i, one in enumerate(inputs)
+        ]
+        return {name: torch.stack([one[name] for one in kept]) for name in kept[0]}
+
     def _at_once(self, params: Mapping[str, Tensor], inputs: Any) -> Tensor:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*performance drop.*")  # a loop is faster, then
@@ -153,6 +169,48 @@ def call(module: nn.Module, params: Mapping[str, Tensor], inputs: Any) -> Tensor
         args, kwargs = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,), {}
     outputs = torch.func.functional_call(module, dict(params), args, kwargs) if params else module(*args, **kwargs)
     return output_tensor(outputs)
+
+
+def watch_inputs(module: nn.Module, params: Mapping[str, Tensor], inputs: Any) -> dict[str, Tensor]:
+    """Run a module and return the vectors (r', in) that each linear and ungrouped convolution weight met."""
+    found: dict[str, Tensor] = {}
+
+    def watch(name: str, layer: nn.Module) -> Any:
+        def keep(_layer: nn.Module, args: tuple[Any, ...]) -> None:
+            found[name] = _vectors(layer, args[0])
+
+        return layer.register_forward_pre_hook(keep)
+
+    layers = [
+        (f"{name}.weight" if name else "weight", part)
+        for name, part in module.named_modules()
+        if type(part) is nn.Linear or (isinstance(part, nn.Conv1d | nn.Conv2d) and _plain_convolution(part))
+    ]
+    hooks = [watch(name, layer) for name, layer in layers]
+    try:
+        with torch.no_grad(), evaluating(module):
+            call(module, params, inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def _plain_convolution(layer: nn.Conv1d | nn.Conv2d) -> bool:
+    return layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+
+
+def _vectors(layer: nn.Module, x: Tensor) -> Tensor:
+    """Return the rows that a layer's flattened weight is multiplied with; a convolution's positions side by side."""
+    if isinstance(layer, nn.Conv1d):
+        x, pairs = x.unsqueeze(2), [(1, *layer.kernel_size), (1, *layer.dilation), (0, *layer.padding), (1, *layer.stride)]
+    elif isinstance(layer, nn.Conv2d):
+        pairs = [layer.kernel_size, layer.dilation, layer.padding, layer.stride]
+    else:
+        return x.reshape(-1, x.shape[-1])
+    size, dilation, padding, stride = pairs
+    patches = nn.functional.unfold(x, size, dilation, padding, stride)  # (r, in * kernel, positions)
+    return patches.transpose(1, 2).reshape(-1, patches.shape[1])
 
 
 def output_tensor(outputs: Any) -> Tensor:

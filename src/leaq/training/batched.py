@@ -5,6 +5,7 @@ streams named by its index, so that a model is the same whichever others are tra
 model at a time with torch.nn and torch.optim, stands in tests/reference/test_stacked_training.py.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -22,7 +23,7 @@ from leaq.training.modules import Make, StackedModule
 from leaq.training.recorder import Recorder
 from leaq.types import Bools, Checkpoints, Ints, Progress, Samples, silent
 
-__all__ = ["chunks", "train", "train_modules"]
+__all__ = ["chunks", "seconds_per_step", "train", "train_modules"]
 
 COLUMNWISE = ("input.mean", "input.scale", "layers.0.weight")
 """Parameters whose last axis is the input columns."""
@@ -95,6 +96,24 @@ def _descend(
             recorder.record(step, core.params())
         progress("training", step, batches.total)
     return recorder
+
+
+def seconds_per_step(samples: Samples, members: Bools, config: TrainingConfig, *, steps: int = 4) -> float:
+    """Time one optimiser step of these models trained together: what a cost shown beforehand rests on."""
+    _check(samples, members)
+    mlp = MLP(samples.inputs.shape[1], max(1, len(samples.classes)), config.hidden, samples.task)
+    x = torch.tensor(samples.inputs, dtype=torch.float32, device=_device(config))
+    y = torch.tensor(samples.targets, dtype=torch.int64 if samples.task == "classification" else x.dtype).to(x.device)
+    params = mlp.init(0, range(len(members))) | fit_scalers(x, y, members, mlp)
+    core = Core(mlp, {name: tensor.to(x.device) for name, tensor in params.items()}, x, config)
+    optimizer = _optimizer([core.backprop.flat], config)
+    taken = []
+    for _, (rows, weights) in zip(range(steps + 1), Batches(members, config, seed=0, first=0), strict=False):
+        started = time.perf_counter()
+        core.gradient(rows.to(x.device), y, weights.to(x.device))
+        optimizer.step()
+        taken.append(time.perf_counter() - started)
+    return min(taken)
 
 
 def train_modules(

@@ -3,7 +3,7 @@ import pytest
 
 from leaq.errors import InvalidInput
 from leaq.measures.threshold import threshold
-from leaq.measures.tokens import calibrated, min_k
+from leaq.measures.tokens import against_reference, min_k
 from leaq.types import LossTable
 
 
@@ -18,12 +18,12 @@ def tables(rng):
 
 def test_calibration_takes_difficulty_out(tables):
     table, reference = tables
-    assert calibrated(table, reference).advantage.low > 0.6
+    assert against_reference(table, reference).advantage.low > 0.6
     assert threshold(table).advantage.high < 0.4
 
 
 def test_a_reference_that_is_the_model_itself_finds_nothing(tables):
-    assert calibrated(tables[0], tables[0]).advantage.value == 0
+    assert against_reference(tables[0], tables[0]).advantage.value == 0
 
 
 def test_min_k_ranks_by_the_given_log_probabilities(tables):
@@ -35,6 +35,6 @@ def test_min_k_ranks_by_the_given_log_probabilities(tables):
 def test_other_records_are_refused(tables):
     table, _ = tables
     with pytest.raises(InvalidInput, match="must be evaluated on the same records"):
-        calibrated(table, LossTable.from_losses([1.0], [2.0]))
+        against_reference(table, LossTable.from_losses([1.0], [2.0]))
     with pytest.raises(InvalidInput, match="needs one value a record"):
         min_k(table, np.zeros((1, 3)))
