@@ -115,14 +115,7 @@ def _records(config: "AuditConfig") -> dict[int, str]:
     """Read the records again as they stand in the source: SMILES, or column values."""
     from leaq.data import load
 
-    samples = load(
-        config.source,
-        target=config.target,
-        smiles=config.smiles,
-        task=config.task,
-        ignore=config.ignore,
-        skip_invalid=config.skip_invalid,
-    )
+    samples = load(config.source, config)
     if samples.kind == "smiles":
         return {int(i): str(text) for i, text in zip(samples.ids, samples.inputs, strict=True)}
     names = [feature.name for feature in samples.features] or [str(i) for i in range(samples.inputs.shape[1])]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from leaq.cli import attack, audit, audit_model, console, report, show
+from leaq.cli import attack, audit, audit_model, console, datasets, embedders, report, show
 from leaq.errors import LeaqError
 
 __all__ = ["app", "main"]
@@ -35,8 +35,9 @@ app = typer.Typer(
     "away least, and what does that cost in accuracy?",
     epilog="Start with: leaq audit breast_cancer",
 )
-for verb in (audit.audit, audit_model.audit_model, attack.attack, show.show, report.report):
+for verb in (audit.audit, audit_model.audit_model, attack.attack, show.show, report.report, embedders.embedders):
     app.command()(verb)
+app.add_typer(datasets.app, name="datasets")
 
 
 def _print_version(asked: bool) -> None:

@@ -1,5 +1,6 @@
 """What the verbs that train share: reading options, saying the cost, running with a progress bar."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from leaq.cell import AuditConfig
     from leaq.results import CellResult
 
-__all__ = ["DATA", "MODEL", "OUTPUT", "build_config", "run_config", "widths"]
+__all__ = ["DATA", "MODEL", "OUTPUT", "build_config", "name_folders", "run_config", "widths"]
 
 DATA, MODEL, OUTPUT = "What to audit", "How models are trained and attacked", "Where results go"
 
@@ -22,6 +23,15 @@ def build_config(**options: Any) -> "AuditConfig":
     from leaq.cell import AuditConfig
 
     return AuditConfig.from_dict(options)
+
+
+def name_folders(**folders: Path | None) -> None:
+    """Put folders where every process of this run finds them; they are no part of the configuration."""
+    for variable, folder in folders.items():
+        if folder is not None:
+            if not folder.is_dir():
+                raise InvalidInput(f"There is no folder {str(folder)!r}. Create it, or name another one.")
+            os.environ[variable] = str(folder.resolve())
 
 
 def widths(text: str) -> tuple[int, ...]:
@@ -39,8 +49,9 @@ def run_config(config: "AuditConfig", out: Path | None, *, quiet: bool) -> "Cell
     from leaq.pipeline import audit_samples, prepare
     from leaq.study.single import audit_samples_into
 
-    samples, resolved = prepare(config)
     try:
+        with console.progress_bar(quiet=quiet) as progress:
+            samples, resolved = prepare(config, progress=progress)
         if not quiet:
             from leaq.costing import cost
 

@@ -203,7 +203,13 @@ def _plain_convolution(layer: nn.Conv1d | nn.Conv2d) -> bool:
 def _vectors(layer: nn.Module, x: Tensor) -> Tensor:
     """Return the rows that a layer's flattened weight is multiplied with; a convolution's positions side by side."""
     if isinstance(layer, nn.Conv1d):
-        x, pairs = x.unsqueeze(2), [(1, *layer.kernel_size), (1, *layer.dilation), (0, *layer.padding), (1, *layer.stride)]
+        x = x.unsqueeze(2)
+        pairs: list[Any] = [
+            (1, *layer.kernel_size),
+            (1, *layer.dilation),
+            (0, *layer.padding),
+            (1, *layer.stride),
+        ]
     elif isinstance(layer, nn.Conv2d):
         pairs = [layer.kernel_size, layer.dilation, layer.padding, layer.stride]
     else:

@@ -54,12 +54,12 @@ _INDICATORS = {
     "r": ("r", "Rate at which the leak falls with the number of records, for this set of candidates; larger is safer."),
     "n_r": ("n·r", "r times the number of training records; below about 3, r says little."),
     "asymptotic": ("exp(-n·r)", "Asymptotic value of the leak; neither a bound nor a forecast for small n·r."),
-    "chernoff": ("Chernoff exponent", "Exponent for a fixed codebook (Cramer-Chernoff); larger is safer."),
+    "chernoff": ("Chernoff r", "Exponent for a fixed codebook (Cramer-Chernoff); larger is safer."),
     "union_bound": ("union bound", "2 Σ exp(-n r_C,k): bounds the leak over these candidates; 1 says nothing."),
     "finite_sample": ("finite-sample leak", "Leak of the learner that picks the best candidate, at this n."),
     "r_halved": (
-        "r, half the candidates",
-        "r with every other candidate left out; far from r means: do not rank by r.",
+        "r, halved set",
+        "r with every other candidate left out; where it changes the order, do not rank by r.",
     ),
     "distortion": ("distortion", "How far quantization moved the outputs, relative to their variance."),
     "adaptive_gap": (

@@ -32,7 +32,7 @@ def audit_into(config: AuditConfig, folder: str | Path, *, progress: Progress = 
     >>> first.to_json() == again.to_json()
     True
     """
-    samples, resolved = prepare(config)
+    samples, resolved = prepare(config, progress=progress)
     return audit_samples_into(samples, resolved, folder, progress=progress)
 
 
