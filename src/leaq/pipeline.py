@@ -138,8 +138,7 @@ def _chunk(
         frozen = quantizer.frozen_to(released, calibration)
         candidates = frozen(checkpoints)
         table = evaluate(model, candidates, samples, members[which], quantizer=quantizer.spec())
-        if config.whitebox:
-            table = with_whitebox(table, model, candidates, samples)
+        table = with_whitebox(table, model, candidates, samples) if config.whitebox else table
         found[quantizer.spec()] = (table, frozen.size(released))
         progress("evaluating", done, len(quantizers))
     return found
