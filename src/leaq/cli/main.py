@@ -1,6 +1,7 @@
 """The command ``leaq``: verbs, exit codes, and what an error looks like.
 
-Exit codes: 0 done; 1 a gate was not passed; 2 wrong input, with one message that says what to do; 130 interrupted.
+Exit codes: 0 done; 1 a gate was not passed, or cells of a study failed; 2 wrong input, with one message that says what
+to do; 130 interrupted.
 """
 
 from typing import Annotated, Any
@@ -8,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import leaq
-from leaq.cli import audit, console, report, show
+from leaq.cli import audit, console, report, run, show
 from leaq.errors import LeaqError
 
 __all__ = ["app", "main"]
@@ -36,7 +37,7 @@ app = typer.Typer(
     "away least, and what does that cost in accuracy?",
     epilog="Start with: leaq audit breast_cancer",
 )
-for verb in (audit.audit, show.show, report.report):
+for verb in (audit.audit, run.run, show.show, report.report):
     app.command()(verb)
 
 

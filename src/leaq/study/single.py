@@ -1,11 +1,13 @@
-"""One audit in a run folder: resumed if it was interrupted, read if it is finished."""
+"""One audit in a run folder, a study of one cell: resumed if it was interrupted, read if it is finished."""
 
 from pathlib import Path
 
 from leaq.cell import AuditConfig
-from leaq.pipeline import audit_samples, prepare
 from leaq.results import CellResult
-from leaq.study.store import Store, cell_key
+from leaq.study.engines.local import Local
+from leaq.study.events import Event
+from leaq.study.runner import Runner
+from leaq.study.store import Store
 from leaq.types import Progress, silent
 
 __all__ = ["audit_into"]
@@ -32,12 +34,11 @@ def audit_into(config: AuditConfig, folder: str | Path, *, progress: Progress = 
     >>> first.to_json() == again.to_json()
     True
     """
-    samples, resolved = prepare(config)
-    store = Store.open(Path(folder), resolved)
-    key = cell_key(resolved, samples)
-    found = store.load(key)
-    if found is not None:
-        return found
-    result = audit_samples(samples, resolved, shelf=store.shelf(key), progress=progress)
-    store.save(key, result)
-    return result
+
+    def watch(event: Event) -> None:
+        if event.kind == "stage":
+            progress(event.text, event.done, event.total)
+
+    store = Store.open(Path(folder), config)
+    Runner(store, [config], Local(), watch=watch, on_failure="raise").run()
+    return store.finished()[0]
