@@ -168,7 +168,7 @@ def _show(result: "CellResult", report: Path | None, *, as_json: bool) -> None:
         console.say(result.to_json())
     else:
         console.show_table(ranking(result))
-        console.say("\n" + reading(result))
+        console.paragraph("\n" + reading(result))
     if report is not None:
         from leaq.reporting.html import write_report
 

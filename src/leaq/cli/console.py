@@ -13,11 +13,13 @@ from rich.markup import escape
 from leaq.cli.watching import bars, json_events, log_events
 
 if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
     from leaq.reporting.tables import Table
     from leaq.study.events import Watch
     from leaq.types import Progress
 
-__all__ = ["fail", "note", "progress_bar", "say", "show_table", "watching"]
+__all__ = ["fail", "note", "paragraph", "progress_bar", "say", "show_table", "watching"]
 
 LOG_EVERY = 10.0
 """Seconds between two progress lines where there is no terminal to draw a bar on."""
@@ -53,18 +55,41 @@ def fail(text: str) -> None:
 
 
 def show_table(table: "Table") -> None:
-    """Print a table with its title and footnotes."""
+    """Print a table with its sort key and footnotes; intervals go to a second line where the terminal is narrow."""
+    console = _out()
+    drawn = _drawn(table, stacked=False)
+    if console.measure(drawn).maximum > console.width:
+        drawn = _drawn(table, stacked=True)
+    console.print(drawn)
+    console.print(escape(table.order), style="dim")
+    for footnote in table.footnotes:
+        mark = f"{footnote.mark}  " if footnote.mark else ""
+        console.print(escape(mark + footnote.text), style="dim")
+
+
+def _drawn(table: "Table", *, stacked: bool) -> "RichTable":
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table as RichTable
 
-    drawn = RichTable(title=escape(table.title), title_justify="left", title_style="bold", header_style="bold")
+    drawn = RichTable(
+        title=escape(table.title),
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0) if stacked else (0, 1),
+        pad_edge=False,
+    )
     for column in table.columns:
-        drawn.add_column(escape(column.title), justify="right" if column.align == "right" else "left")
+        drawn.add_column(escape(column.title), justify=column.align, overflow="fold")
     for row in table.rows:
-        drawn.add_row(*(escape(cell) for cell in row))
-    console = _out()
-    console.print(drawn)
-    for footnote in table.footnotes:
-        console.print(escape(footnote), style="dim")
+        drawn.add_row(*(escape(cell.replace(" [", "\n[", 1) if stacked else cell) for cell in row))
+    return drawn
+
+
+def paragraph(text: str) -> None:
+    """Print text folded to the terminal's width."""
+    _out().print(escape(text), soft_wrap=False)
 
 
 @contextmanager

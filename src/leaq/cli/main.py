@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-import leaq
 from leaq.cli import audit, console, report, run, show
 from leaq.errors import LeaqError
 
@@ -41,16 +40,18 @@ for verb in (audit.audit, run.run, show.show, report.report):
     app.command()(verb)
 
 
-def _version(asked: bool) -> None:
+def _print_version(asked: bool) -> None:
     if asked:
-        console.say(leaq.__version__)
+        from importlib.metadata import version
+
+        console.say(version("leaq"))
         raise typer.Exit
 
 
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
     """Audit what quantized models give away about their training records."""

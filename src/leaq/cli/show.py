@@ -23,4 +23,4 @@ def show(
             console.say(" ".join(result.to_json().split("\n")))
             continue
         console.show_table(ranking(result))
-        console.say("\n" + reading(result) + "\n")
+        console.paragraph("\n" + reading(result) + "\n")
