@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from leaq.cli import audit, console, report, run, show
+from leaq.cli import audit, clean, console, gate, recommend, report, run, show
 from leaq.errors import LeaqError
 
 __all__ = ["app", "main"]
@@ -36,7 +36,7 @@ app = typer.Typer(
     "away least, and what does that cost in accuracy?",
     epilog="Start with: leaq audit breast_cancer",
 )
-for verb in (audit.audit, run.run, show.show, report.report):
+for verb in (audit.audit, run.run, show.show, report.report, recommend.recommend, gate.gate, clean.clean):
     app.command()(verb)
 
 

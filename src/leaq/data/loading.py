@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from leaq.data import shipped
+from leaq.data import shipped, synthetic
 from leaq.data.molecules import from_smiles
 from leaq.data.readers import read_frame
 from leaq.data.tables import from_frame
@@ -32,7 +32,7 @@ def load(
 
     Parameters
     ----------
-    source : a name from `listing`, or a CSV, TSV, Parquet or NPZ file.
+    source : a name from `listing`, ``mixture(modes=4, d=128, n=1000)``, or a CSV, TSV, Parquet or NPZ file.
     target : the column to predict; needed for files.
     smiles : the column of SMILES strings; the records are then molecules and other columns are not used.
     task : "auto" calls text, booleans and few distinct integers classes, everything else values.
@@ -53,6 +53,8 @@ def load(
     ((569, 30), 'classification', ('malignant', 'benign'))
     """
     name = str(source)
+    if synthetic.is_synthetic(name):
+        return synthetic.from_spec(name)
     if name in shipped.ENTRIES:
         samples = shipped.read(name, skip_invalid=skip_invalid)
         if task not in ("auto", samples.task):

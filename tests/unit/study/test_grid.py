@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from leaq.errors import InvalidInput
@@ -16,7 +18,7 @@ def test_every_combination_is_one_cell_and_quantizers_are_none():
 
 def test_cells_that_share_an_embedding_stand_side_by_side():
     pairs = [(cell.source, cell.embedder) for cell in small(embedders=("identity", "auto")).cells()]
-    changes = sum(a != b for a, b in zip(pairs, pairs[1:], strict=False))
+    changes = sum(a != b for a, b in pairwise(pairs))
     assert changes == len(set(pairs)) - 1
 
 
