@@ -39,7 +39,7 @@ def audit(config: AuditConfig, *, shelf: Shelf | None = None, progress: Progress
     ['full precision', 'sign']
     """
     with limited_threads(config.threads):
-        samples, resolved = prepare(config)
+        samples, resolved = prepare(config, progress=progress)
         return audit_samples(samples, resolved, shelf=shelf, progress=progress)
 
 
@@ -74,20 +74,13 @@ def audit_samples(
     )
 
 
-def prepare(config: AuditConfig) -> tuple[Samples, AuditConfig]:
+def prepare(config: AuditConfig, *, progress: Progress = silent) -> tuple[Samples, AuditConfig]:
     """Load and embed the records; return them with the configuration in which nothing is left to "auto"."""
-    samples = load(
-        config.source,
-        target=config.target,
-        smiles=config.smiles,
-        task=config.task,
-        ignore=config.ignore,
-        skip_invalid=config.skip_invalid,
-    )
+    samples = load(config.source, config, progress=progress)
     embedder = config.embedder
     if embedder == "auto":
         embedder = "ecfp4" if samples.kind == "smiles" else "identity"
-    embedded = embed(samples, embedder)
+    embedded = embed(samples, embedder, skip_invalid=config.skip_invalid, progress=progress)
     return embedded, config.resolved(task=embedded.task, embedder=embedder)
 
 

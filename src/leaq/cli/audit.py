@@ -1,5 +1,6 @@
 """``leaq audit``: train, quantize, attack and measure, from a name or a file to a ranked table."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,8 +22,8 @@ def audit(
     source: Annotated[
         str,
         typer.Argument(
-            help="A data set known by name (breast_cancer, digits, wine, diabetes, freesolv, solubility) or a CSV, "
-            "TSV, Parquet or NPZ file."
+            help="A data set known by name (breast_cancer, freesolv, bbb_martins, ...: see leaq datasets) or a CSV, "
+            "TSV, Parquet, NPZ or SD file."
         ),
     ],
     target: Annotated[
@@ -40,14 +41,53 @@ def audit(
         bool,
         typer.Option(
             "--skip-invalid",
-            help="Drop rows with missing values or unreadable SMILES and count them, instead of refusing the file.",
+            help="Drop rows with missing values, unreadable SMILES or molecules the embedder cannot encode, and count "
+            "them, instead of refusing the file.",
             rich_help_panel=DATA,
         ),
     ] = False,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of patients, series, ...: records of one group stay on one side of every split.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    strip_salts: Annotated[
+        bool,
+        typer.Option("--strip-salts", help="Keep the largest organic fragment of each molecule.", rich_help_panel=DATA),
+    ] = False,
+    log_target: Annotated[
+        bool,
+        typer.Option("--log-target", help="Predict log10 of a positive, heavy-tailed target.", rich_help_panel=DATA),
+    ] = False,
+    split: Annotated[
+        str,
+        typer.Option(
+            help="random, scaffold or cluster: what stays on one side of a split. Anything but random changes what "
+            "attack numbers mean, and is marked.",
+            rich_help_panel=DATA,
+        ),
+    ] = "random",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of catalogued molecular tasks, <task>.csv; else LEAQ_DATA_DIR, the cache, a download.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    weights_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of pretrained weights; else LEAQ_WEIGHTS_DIR, the cache, a download.", rich_help_panel=DATA
+        ),
+    ] = None,
     embedder: Annotated[
         str,
         typer.Option(
-            help="How records become numbers: auto, identity, ecfp4, ecfp6, morgan(...).", rich_help_panel=DATA
+            help="How records become numbers: auto, identity, ecfp4, descriptors, gat_contextpred, ...: see leaq "
+            "embedders.",
+            rich_help_panel=DATA,
         ),
     ] = "auto",
     quantizers: Annotated[
@@ -86,6 +126,13 @@ def audit(
     report: Annotated[
         Path | None, typer.Option(help="Write a self-contained HTML report.", rich_help_panel=OUTPUT)
     ] = None,
+    show_records: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a page with the most exposed molecules, drawn. It names training records: not to be shared.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON and nothing else.", rich_help_panel=OUTPUT)
     ] = False,
@@ -105,7 +152,10 @@ def audit(
         leaq audit my.csv --target y --out runs/mine
 
         leaq audit my.csv --target y --smiles smiles
+
+        leaq audit bbb_martins --data-dir tasks --embedder maccs --show-records exposed.html
     """
+    _name_folders(LEAQ_DATA_DIR=data_dir, LEAQ_WEIGHTS_DIR=weights_dir)
     config = _config(
         source=source,
         target=target,
@@ -113,6 +163,10 @@ def audit(
         task=task,
         ignore=tuple(ignore or ()),
         skip_invalid=skip_invalid,
+        group=group,
+        strip_salts=strip_salts,
+        log_target=log_target,
+        split=split,
         embedder=embedder,
         quantizers=(quantizers,),
         replicates=replicates,
@@ -123,10 +177,29 @@ def audit(
         from leaq.reporting.html import check_place
 
         check_place(report)
+    if show_records is not None:
+        from leaq.files import writable_place
+
+        writable_place(show_records)
     result = _run(config, out, quiet=quiet or json)
     _show(result, report, as_json=json)
+    if show_records is not None:
+        from leaq.exposure import exposure
+        from leaq.reporting.structures import write_structures
+
+        write_structures(exposure(result, draw=True), show_records)
+        console.note(f"Exposed molecules: {show_records} (shows training records; do not share it)")
     if out is not None:
         console.note(f"Run folder: {out} (private: it holds row numbers and losses). Show it again: leaq show {out}")
+
+
+def _name_folders(**folders: Path | None) -> None:
+    """Put folders where every process of this run finds them; they are no part of the configuration."""
+    for variable, folder in folders.items():
+        if folder is not None:
+            if not folder.is_dir():
+                raise InvalidInput(f"There is no folder {str(folder)!r}. Create it, or name another one.")
+            os.environ[variable] = str(folder.resolve())
 
 
 def _config(**options: Any) -> "AuditConfig":

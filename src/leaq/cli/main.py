@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from leaq.cli import audit, clean, console, gate, recommend, report, run, show
+from leaq.cli import audit, clean, console, datasets, embedders, gate, recommend, report, run, show
 from leaq.errors import LeaqError
 
 __all__ = ["app", "main"]
@@ -36,8 +36,19 @@ app = typer.Typer(
     "away least, and what does that cost in accuracy?",
     epilog="Start with: leaq audit breast_cancer",
 )
-for verb in (audit.audit, run.run, show.show, report.report, recommend.recommend, gate.gate, clean.clean):
+VERBS = (
+    audit.audit,
+    run.run,
+    show.show,
+    report.report,
+    recommend.recommend,
+    gate.gate,
+    clean.clean,
+    embedders.embedders,
+)
+for verb in VERBS:
     app.command()(verb)
+app.add_typer(datasets.app, name="datasets")
 
 
 def _print_version(asked: bool) -> None:

@@ -51,9 +51,8 @@ def prepare_cells(
     config: AuditConfig, heads: tuple[TrainingConfig, ...], *, progress: Progress = silent
 ) -> tuple[Head, Samples]:
     """Read and embed the records that all cells of one data set and embedder share."""
-    progress("reading", 0, 1)
     with limited_threads(config.threads):
-        samples, resolved = prepare(config)
+        samples, resolved = prepare(config, progress=progress)
         cut = {head.digest(): _ends(samples, config.replicates, head) for head in heads}
     choices = {"task": resolved.task, "embedder": resolved.embedder}
     return Head(choices, samples.name, data_digest(samples), cut), samples

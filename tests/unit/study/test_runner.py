@@ -33,7 +33,9 @@ def test_every_cell_is_computed_once_and_found_again(tmp_path):
 def test_records_are_read_once_for_all_seeds(tmp_path, monkeypatch):
     read = []
     real = study_tasks.prepare
-    monkeypatch.setattr(study_tasks, "prepare", lambda config: read.append(config.source) or real(config))
+    monkeypatch.setattr(
+        study_tasks, "prepare", lambda config, **rest: read.append(config.source) or real(config, **rest)
+    )
     run_study(small(), tmp_path / "run")
     assert read == ["wine", "diabetes"]
 
