@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet -c constraints.txt
 
-.PHONY: demo test test-all check bench clean
+.PHONY: demo test test-all check clean
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
@@ -22,15 +22,18 @@ demo: $(VENV)/demo.stamp  ## audit two real data sets and write their HTML repor
 	$(VENV)/bin/leaq audit freesolv --out runs/demo-freesolv --report demo-freesolv.html
 
 test: $(VENV)/dev.stamp  ## everything but the tests marked slow
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 test-all: $(VENV)/dev.stamp  ## the slow statistical tests too
-	$(VENV)/bin/python -m pytest -m "slow or not slow"
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m "slow or not slow"
 
 check: $(VENV)/dev.stamp  ## linting, formatting, types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+docs: $(VENV)/dev.stamp  ## build the documentation into site/, warnings as errors
+	$(VENV)/bin/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache

@@ -1,5 +1,11 @@
 """Fixtures for every test. No global seed, no default dtype: a test takes its randomness from `rng`."""
 
+import os
+
+# Before numpy and torch are loaded: tests run in two processes side by side, one thread each, so that they neither
+# fight for cores nor depend on how many there are.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 

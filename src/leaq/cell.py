@@ -1,18 +1,20 @@
 """What one cell of a study is: one data set, one embedder, one head, several quantizers, one seed."""
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, PositiveInt, field_validator
 
-from leaq.config import Config
+from leaq.data import Reading
 from leaq.quantizers import parse_list
 from leaq.training import TrainingConfig
 
 __all__ = ["AuditConfig"]
 
 
-class AuditConfig(Config):
+class AuditConfig(Reading):
     """Everything an audit depends on; the same configuration gives the same numbers.
+
+    How the records are read is inherited from `Reading`. Folders are no part of it: results carry a digest of the data.
 
     Examples
     --------
@@ -22,16 +24,9 @@ class AuditConfig(Config):
 
     source: str
     """Name of a catalogued data set, or a file."""
-    target: str | None = None
-    smiles: str | None = None
-    """Column of SMILES strings; makes the records molecules."""
-    task: Literal["auto", "classification", "regression"] = "auto"
-    ignore: tuple[str, ...] = ()
-    """Columns that are no features."""
-    skip_invalid: bool = False
     embedder: str = "auto"
     quantizers: tuple[str, ...] = ("study", "uniform(bits=8)")
-    """Specifications or family names; full precision is always measured beside them."""
+    """Specifications; family names are replaced by what they stand for. Full precision is always measured too."""
     replicates: PositiveInt = Field(default=16, ge=2, le=4096)
     """Models trained; each is attacked, and serves as a shadow model for the others."""
     training: TrainingConfig = TrainingConfig()
@@ -43,9 +38,8 @@ class AuditConfig(Config):
 
     @field_validator("quantizers")
     @classmethod
-    def _known(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
-        parse_list(",".join(specs))
-        return specs
+    def _spelled_out(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(quantizer.spec() for quantizer in parse_list(",".join(specs)))
 
     def resolved(self, **choices: str) -> Self:
         """Return the configuration with what was "auto" replaced by what was chosen."""

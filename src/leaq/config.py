@@ -56,7 +56,7 @@ class Config(BaseModel):
             else:
                 text = problem["msg"].removeprefix("Value error, ").rstrip(".")
                 found = "" if problem["type"] == "value_error" else f" (found {problem['input']!r})"
-                problems.append(f"{where + ': ' if where else ''}{text}{found}.")
+                problems.append(f"{where + ': ' if where else ''}{text}{found}" + ("" if text.endswith("?") else "."))
         return f"{cls.__name__}: " + " ".join(problems)
 
     def to_dict(self) -> dict[str, Any]:

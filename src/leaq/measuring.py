@@ -17,8 +17,13 @@ from leaq.quantizers import Identity, Scheme
 from leaq.results import Curve, QuantizerRow, Size
 from leaq.types import AttackResult, Bools, Estimate, Flag, LossTable, NotComputed, Samples
 
-__all__ = ["describe_data", "measure", "order_doubt", "primary_attack"]
+__all__ = ["UNQUANTIZED", "describe_data", "measure", "order_doubt", "primary_attack"]
 
+UNQUANTIZED = Flag(
+    "unquantized-rest",
+    "Biases and scalers are released in full precision and are fitted on the members; r and lambda_k do not cover "
+    "what they give away.",
+)
 FEWEST_FOR_LIRA = 8
 """Models below which the Gaussians of LiRA rest on too little to lead the table."""
 
@@ -105,6 +110,10 @@ def order_doubt(measures: Sequence[Mapping[str, Estimate | NotComputed]]) -> tup
     return (Flag("r-order-unstable", text),)
 
 
+GROUPED = frozenset({"grouped", "scaffold-split", "cluster-split"})
+"""Flags of data whose groups are more than duplicates."""
+
+
 def describe_data(samples: Samples, members: Bools) -> dict[str, Any]:
     """Return aggregates of the records, fit to be shown to anybody."""
     described: dict[str, Any] = {
@@ -116,6 +125,9 @@ def describe_data(samples: Samples, members: Bools) -> dict[str, Any]:
         "duplicates": len(samples) - len(np.unique(samples.groups)),
         "game": "pool",
     }
+    if any(flag.code in GROUPED for flag in samples.flags):
+        # Groups were asked for: how many of their records are duplicates is another matter, told by the flags.
+        described["groups"] = described["n"] - described.pop("duplicates")
     if samples.task == "classification":
         counts = np.bincount(samples.targets, minlength=len(samples.classes))
         described["classes"] = dict(zip(samples.classes, counts.tolist(), strict=True))

@@ -15,20 +15,14 @@ from leaq.data.splits import halves
 from leaq.embedders import embed
 from leaq.environment import describe_environment, peak_memory
 from leaq.evaluation import evaluate
-from leaq.measuring import describe_data, measure, order_doubt, primary_attack
+from leaq.measuring import UNQUANTIZED, describe_data, measure, order_doubt, primary_attack
 from leaq.protocols import EmptyShelf, Shelf
 from leaq.quantizers import Identity, Scheme, parse_list
 from leaq.results import CellResult, Size
 from leaq.training import chunks, train
-from leaq.types import Bools, Flag, LossTable, Progress, Samples, silent
+from leaq.types import Bools, LossTable, Progress, Samples, silent
 
-__all__ = ["audit", "prepare"]
-
-UNQUANTIZED = Flag(
-    "unquantized-rest",
-    "Biases and scalers are released in full precision and are fitted on the members; r and lambda_k do not cover "
-    "what they give away.",
-)
+__all__ = ["audit", "audit_samples", "prepare"]
 
 
 def audit(config: AuditConfig, *, shelf: Shelf | None = None, progress: Progress = silent) -> CellResult:
@@ -48,11 +42,17 @@ def audit(config: AuditConfig, *, shelf: Shelf | None = None, progress: Progress
     >>> [row.label for row in result.rows]
     ['full precision', 'sign']
     """
+    samples, resolved = prepare(config, progress=progress)
+    return audit_samples(samples, resolved, shelf=shelf, progress=progress)
+
+
+def audit_samples(
+    samples: Samples, config: AuditConfig, *, shelf: Shelf | None = None, progress: Progress = silent
+) -> CellResult:
+    """Audit embedded records: the second half of `audit`."""
     started = time.perf_counter()
-    samples, config = prepare(config)
     quantizers = tuple(dict.fromkeys((Identity(), *parse_list(",".join(config.quantizers)))))
     members = halves(samples, config.replicates, seed=config.seed)
-    prepared = time.perf_counter()
     found = collect(config, samples, members, quantizers, shelf=shelf or EmptyShelf(), progress=progress)
     trained = time.perf_counter()
     reference, _ = found[Identity().spec()]
@@ -69,8 +69,7 @@ def audit(config: AuditConfig, *, shelf: Shelf | None = None, progress: Progress
         primary_attack=primary_attack(config.replicates),
         environment=describe_environment(),
         timings={
-            "data_seconds": prepared - started,
-            "models_seconds": trained - prepared,
+            "models_seconds": trained - started,
             "measures_seconds": time.perf_counter() - trained,
             "peak_memory_bytes": float(peak_memory()),
         },
@@ -79,20 +78,13 @@ def audit(config: AuditConfig, *, shelf: Shelf | None = None, progress: Progress
     )
 
 
-def prepare(config: AuditConfig) -> tuple[Samples, AuditConfig]:
+def prepare(config: AuditConfig, *, progress: Progress = silent) -> tuple[Samples, AuditConfig]:
     """Load and embed the records; return them with the configuration in which nothing is left to "auto"."""
-    samples = load(
-        config.source,
-        target=config.target,
-        smiles=config.smiles,
-        task=config.task,
-        ignore=config.ignore,
-        skip_invalid=config.skip_invalid,
-    )
+    samples = load(config.source, config, progress=progress)
     embedder = config.embedder
     if embedder == "auto":
         embedder = "ecfp4" if samples.kind == "smiles" else "identity"
-    embedded = embed(samples, embedder)
+    embedded = embed(samples, embedder, skip_invalid=config.skip_invalid, progress=progress)
     return embedded, config.resolved(task=embedded.task, embedder=embedder)
 
 

@@ -365,8 +365,8 @@ class AttackResult:
     advantage: Estimate
     auc: Estimate
     tpr: Mapping[float, Estimate | NotComputed] = field(default_factory=dict)
-    roc: Floats | None = None
-    risk: Floats | None = None
+    roc: Floats | None = field(default=None, repr=False)
+    risk: Floats | None = field(default=None, repr=False)
     flags: tuple[Flag, ...] = ()
 
 

@@ -2,42 +2,44 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from leaq.data import shipped
+import pandas as pd
+
+from leaq.data import shipped, tasks
+from leaq.data.catalogue import TASKS, Entry
 from leaq.data.molecules import from_smiles
-from leaq.data.readers import read_frame
+from leaq.data.readers import STRUCTURE, read_frame
+from leaq.data.reading import Reading
 from leaq.data.tables import from_frame
 from leaq.errors import InvalidInput, closest, unknown_name
-from leaq.types import Flag, Samples
+from leaq.types import Flag, Progress, Samples, silent
 
 __all__ = ["listing", "load"]
 
 
-def listing() -> tuple[shipped.Entry, ...]:
+def listing() -> tuple[Entry, ...]:
     """Return every data set known by name, with its task, size, licence and where it comes from."""
-    return tuple(shipped.ENTRIES.values())
+    return tuple({**TASKS, **shipped.ENTRIES}.values())
 
 
 def load(
     source: str | Path,
+    reading: Reading | None = None,
     *,
-    target: str | None = None,
-    smiles: str | None = None,
-    task: Literal["auto", "classification", "regression"] = "auto",
-    ignore: tuple[str, ...] = (),
-    skip_invalid: bool = False,
+    data_dir: str | Path | None = None,
+    progress: Progress = silent,
+    **options: Any,
 ) -> Samples:
     """Return the labelled records of a catalogued data set or of a file.
 
     Parameters
     ----------
-    source : a name from `listing`, or a CSV, TSV, Parquet or NPZ file.
-    target : the column to predict; needed for files.
-    smiles : the column of SMILES strings; the records are then molecules and other columns are not used.
-    task : "auto" calls text, booleans and few distinct integers classes, everything else values.
-    ignore : columns that are no features, such as identifiers.
-    skip_invalid : drop rows with missing values or unreadable SMILES and count them in the flags, instead of refusing.
+    source : a name from `listing`, or a CSV, TSV, Parquet, NPZ or SD file.
+    reading : how to read it; or its options by name: ``target="y"``, ``smiles="smiles"``, ``group="patient"``,
+        ``task``, ``ignore``, ``skip_invalid``, ``strip_salts``, ``log_target``, ``split`` (see `Reading`).
+    data_dir : folder of catalogued molecular tasks, ``<task>.csv``; by default LEAQ_DATA_DIR, then the cache, then
+        a download.
 
     Raises
     ------
@@ -52,30 +54,54 @@ def load(
     >>> samples.inputs.shape, samples.task, samples.classes
     ((569, 30), 'classification', ('malignant', 'benign'))
     """
+    reading = reading or Reading(**options)
+    folder = Path(data_dir) if data_dir is not None else None
     name = str(source)
-    if name in shipped.ENTRIES:
-        samples = shipped.read(name, skip_invalid=skip_invalid)
-        if task not in ("auto", samples.task):
-            raise InvalidInput(f"{name} is a {samples.task} task. Found task={task!r}. Leave --task out.")
-        return samples
+    known = {**TASKS, **shipped.ENTRIES}
+    if name in known:
+        _refuse_columns(known[name], reading)
+        if name in TASKS and (name not in shipped.ENTRIES or tasks.find(name, folder) is not None):
+            return tasks.read(name, reading, folder, progress=progress)
+        return shipped.read(name, reading)
     path = Path(source)
     if not path.suffix and not path.exists():
-        raise unknown_name("data set", name, shipped.ENTRIES)
+        raise unknown_name("data set", name, known)
+    return _from_file(path, reading)
+
+
+def _refuse_columns(entry: Entry, reading: Reading) -> None:
+    """Refuse options that a catalogued data set has answers of its own to."""
+    if reading.task not in ("auto", entry.task):
+        raise InvalidInput(f"{entry.name} is a {entry.task} task. Found task={reading.task!r}. Leave --task out.")
+    given = [name for name in ("target", "smiles", "group", "ignore") if getattr(reading, name)]
+    if given:
+        options = ", ".join(f"--{name}" for name in given)
+        raise InvalidInput(f"{entry.name} is a catalogued data set: its columns are known. Leave {options} out.")
+
+
+def _from_file(path: Path, reading: Reading) -> Samples:
     frame = read_frame(path)
-    target = _column(frame.columns, target, "--target", path)
+    target = _column(frame, reading.target, "--target", path)
+    if reading.group is not None:
+        _column(frame, reading.group, "--group", path)
+        if reading.group == target:
+            raise InvalidInput(f"{path.name}: --group and --target must be different columns. Both are {target!r}.")
+    smiles = reading.smiles or (STRUCTURE if path.suffix.lower() == ".sdf" else None)
     if smiles is None:
-        return from_frame(frame, target, task=task, name=path.stem, ignore=ignore, skip_invalid=skip_invalid)
-    smiles = _column(frame.columns, smiles, "--smiles", path)
-    samples = from_smiles(frame[smiles], frame[target], task=task, name=path.stem, skip_invalid=skip_invalid)
-    unused = [str(column) for column in frame.columns if column not in (smiles, target)]
+        return from_frame(frame, reading, name=path.stem)
+    smiles = _column(frame, smiles, "--smiles", path)
+    groups = None if reading.group is None else frame[reading.group]
+    samples = from_smiles(frame[smiles], frame[target], name=path.stem, groups=groups, reading=reading)
+    used = (smiles, target, reading.group, *reading.ignore)
+    unused = [str(column) for column in frame.columns if column not in used]
     if unused:
         text = f"Columns beside the SMILES are not used: {', '.join(unused)}."
         samples = replace(samples, flags=(*samples.flags, Flag("unused-columns", text)))
     return samples
 
 
-def _column(columns: object, name: str | None, option: str, path: Path) -> str:
-    known = [str(column) for column in columns]  # type: ignore[attr-defined]
+def _column(frame: pd.DataFrame, name: str | None, option: str, path: Path) -> str:
+    known = [str(column) for column in frame.columns]
     if name is None:
         raise InvalidInput(f"{path.name}: {option} must name a column. Columns: {', '.join(known)}.")
     if name not in known:

@@ -5,104 +5,147 @@ merged by canonical SMILES: targets are averaged (regression); records that disa
 counted (classification).
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from leaq.data.tables import FEWEST_RECORDS, check_groups, targets_of
-from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows, need
-from leaq.types import Flag, Samples
+from leaq.data import chemistry
+from leaq.data.reading import Reading
+from leaq.data.splits import chemistry_split, joined
+from leaq.data.tables import FEWEST_RECORDS, check_classes, grouped, targets_of
+from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
+from leaq.types import Bools, Flag, Ints, Samples
 
 __all__ = ["canonical_smiles", "from_smiles"]
 
 
-def canonical_smiles(smiles: list[str]) -> list[str | None]:
+def canonical_smiles(smiles: list[str], *, strip_salts: bool = False) -> list[str | None]:
     """Return RDKit's canonical form of each SMILES, None where it does not parse or has no atoms.
+
+    Parameters
+    ----------
+    strip_salts : keep the largest organic fragment only.
 
     Examples
     --------
     >>> canonical_smiles(["OCC", "C1=CC=CC=C1", "no molecule", ""])
     ['CCO', 'c1ccccc1', None, None]
+    >>> canonical_smiles(["CC(=O)[O-].[Na+]"], strip_salts=True)
+    ['CC(=O)[O-]']
     """
-    need("rdkit", extra="molecules", purpose="Reading molecules")
-    from rdkit import Chem
-    from rdkit.rdBase import BlockLogs
-
-    found: list[str | None] = []
-    with BlockLogs():  # our own message names the rows
-        for text in smiles:
-            molecule = Chem.MolFromSmiles(text)
-            usable = molecule is not None and molecule.GetNumAtoms() > 0
-            found.append(Chem.MolToSmiles(molecule) if usable else None)
-    return found
+    return [look and look.canonical for look in chemistry.looks(smiles, strip_salts=strip_salts)]
 
 
 def from_smiles(
     smiles: "pd.Series[Any]",
     targets: "pd.Series[Any]",
     *,
-    task: Literal["auto", "classification", "regression"] = "auto",
     name: str = "molecules",
     unit: str = "",
-    skip_invalid: bool = False,
+    groups: "pd.Series[Any] | None" = None,
+    reading: Reading | None = None,
 ) -> Samples:
     """Turn a column of SMILES and one of targets into Samples whose inputs are canonical SMILES.
+
+    Parameters
+    ----------
+    groups : records with an equal value stay on one side of every split.
+    reading : what may be dropped, salts, the scale of the target, the split; see `Reading`.
 
     Raises
     ------
     InvalidInput
-        Naming the rows whose SMILES does not parse, unless `skip_invalid` drops and counts them.
+        Naming the rows whose SMILES does not parse, unless ``skip_invalid`` drops and counts them.
     """
+    reading = reading or Reading()
     frame = pd.DataFrame({"smiles": smiles.to_numpy(), "target": targets.to_numpy()})
-    texts = ["" if pd.isna(text) else str(text) for text in frame["smiles"]]
-    frame["smiles"] = canonical_smiles(texts)
+    frame["group"] = range(len(frame)) if groups is None else groups.to_numpy()
     flags: list[Flag] = []
-    for column, what in (("smiles", "SMILES that cannot be read"), ("target", "a missing or infinite target")):
-        frame = _without(frame, _unusable(frame[column]), f"{name}: {what}", flags, skip_invalid=skip_invalid)
+    frame, seen = _canonical(frame, name, flags, reading)
+    values, classes, kind, unit_flags = targets_of(frame["target"].rename(str(targets.name)), name, reading)
+    if reading.log_target:
+        unit = f"log10 {unit}".strip()
+    flags.extend(unit_flags)
+    frame = frame.assign(target=values, row=frame.index + 1)
+    merged, codes = _merged(frame, name, kind, flags)
+    if len(merged) < FEWEST_RECORDS:
+        raise NotEnoughEvidence(f"{name}: an audit needs at least {FEWEST_RECORDS} molecules. Found {len(merged)}.")
+    samples = Samples(
+        inputs=merged.index.to_numpy(dtype=str),
+        targets=merged["target"].to_numpy(dtype=np.int64 if kind == "classification" else np.float64),
+        task=kind,
+        name=name,
+        classes=classes,
+        unit=unit,
+        ids=merged["row"].to_numpy(dtype=np.int64),
+        flags=(*flags, *chemistry.relatives([seen[text] for text in merged.index])),
+    )
+    check_classes(samples)
+    if groups is not None:
+        samples = grouped(samples, codes)
+    return chemistry_split(samples, reading.split)
+
+
+def _canonical(
+    frame: pd.DataFrame, name: str, flags: list[Flag], reading: Reading
+) -> tuple[pd.DataFrame, dict[str, chemistry.Look]]:
+    """Canonicalise the SMILES; refuse or drop what has none, no target or no group; tell salts."""
+    texts = ["" if pd.isna(text) else str(text).strip() for text in frame["smiles"]]
+    found = chemistry.looks(texts, strip_salts=reading.strip_salts)
+    frame["smiles"] = [None if look is None else look.canonical for look in found]
+    missing = (
+        ("smiles", "SMILES that cannot be read"),
+        ("target", "a missing or infinite target"),
+        ("group", "no group"),
+    )
+    for column, what in missing:
+        bad = _unusable(frame[column])
+        frame = _without(frame, bad, f"{name}: {what}", flags, skip_invalid=reading.skip_invalid)
     if len(frame) == 0:
         raise InvalidInput(f"{name}: no molecule is left. Check that --smiles names the right column.")
-    values, classes, kind = targets_of(frame["target"].rename(str(targets.name)), task, name)
-    frame = frame.assign(target=values, row=frame.index + 1)
+    mixtures = sum("." in texts[row] for row in frame.index)
+    if mixtures and reading.strip_salts:
+        flags.append(Flag("stripped-salts", f"{mixtures} molecules were reduced to their largest organic fragment."))
+    elif mixtures:
+        text = f"{mixtures} molecules are salts or mixtures, used as they are; --strip-salts keeps the largest part."
+        flags.append(Flag("salts", text))
+    return frame, {look.canonical: look for look in found if look is not None}
+
+
+def _merged(frame: pd.DataFrame, name: str, kind: str, flags: list[Flag]) -> tuple[pd.DataFrame, Ints]:
+    """Merge records of one molecule: one row a canonical SMILES, and the code of its group."""
     merged = frame.groupby("smiles", sort=False).agg(
         target=("target", "mean"), distinct=("target", "nunique"), row=("row", "first")
     )
     repeats, conflicts = len(frame) - len(merged), int((merged["distinct"] > 1).sum())
     if repeats > len(frame) / 2:
-        raise InvalidInput(f"{name}: more than half of the records repeat a molecule ({repeats} of {len(frame)}).")
+        raise InvalidInput(
+            f"{name}: more than half of the records repeat a molecule ({repeats} of {len(frame)}). "
+            "Check that --smiles names the right column, or merge the measurements of each molecule first."
+        )
+    # A molecule in two groups joins them: both must stay on its side.
+    molecule, _ = pd.factorize(frame["smiles"])
+    codes = joined(molecule, pd.factorize(frame["group"])[0])[np.unique(molecule, return_index=True)[1]]
     if repeats:
         flags.append(Flag("merged-duplicates", f"{repeats} records repeated a molecule and were merged."))
     if conflicts and kind == "classification":
-        merged = merged[merged["distinct"] == 1]
+        keep = (merged["distinct"] == 1).to_numpy()
+        merged, codes = merged[keep], codes[keep]
         flags.append(Flag("conflicting-labels", f"{conflicts} molecules with contradicting labels were dropped."))
     elif conflicts:
         flags.append(Flag("averaged-labels", f"{conflicts} molecules had several values; their mean is used."))
-    if len(merged) < FEWEST_RECORDS:
-        raise NotEnoughEvidence(f"{name}: an audit needs at least {FEWEST_RECORDS} molecules. Found {len(merged)}.")
-    return check_groups(
-        Samples(
-            inputs=merged.index.to_numpy(dtype=str),
-            targets=merged["target"].to_numpy(dtype=np.int64 if kind == "classification" else np.float64),
-            task=kind,
-            name=name,
-            classes=classes,
-            unit=unit,
-            ids=merged["row"].to_numpy(dtype=np.int64),
-            flags=tuple(flags),
-        )
-    )
+    return merged, codes
 
 
-def _unusable(column: "pd.Series[Any]") -> "np.ndarray[Any, np.dtype[np.bool_]]":
+def _unusable(column: "pd.Series[Any]") -> Bools:
     missing = column.isna().to_numpy()
     if pd.api.types.is_float_dtype(column):
         missing = missing | np.isinf(column.to_numpy(dtype=float))
-    return np.asarray(missing)
+    return np.asarray(missing, dtype=bool)
 
 
-def _without(
-    frame: pd.DataFrame, bad: "np.ndarray[Any, np.dtype[np.bool_]]", what: str, flags: list[Flag], *, skip_invalid: bool
-) -> pd.DataFrame:
+def _without(frame: pd.DataFrame, bad: Bools, what: str, flags: list[Flag], *, skip_invalid: bool) -> pd.DataFrame:
     """Drop and count the bad rows, or refuse them by number."""
     if not bad.any():
         return frame

@@ -7,16 +7,19 @@ import pandas as pd
 
 from leaq.errors import InvalidInput, closest, need
 
-__all__ = ["FORMATS", "read_frame"]
+__all__ = ["FORMATS", "STRUCTURE", "read_frame"]
 
-FORMATS = (".csv", ".tsv", ".parquet", ".npz")
+FORMATS = (".csv", ".tsv", ".parquet", ".npz", ".sdf")
+STRUCTURE = "smiles"
+"""The column that holds the structures of an SD file."""
 
 
 def read_frame(path: Path) -> pd.DataFrame:
     """Return the table in a file.
 
     CSV and TSV need a header row. NPZ needs arrays of equal length; a two-dimensional array ``X`` becomes columns
-    X0, X1, ... Pickled arrays are refused.
+    X0, X1, ... Pickled arrays are refused. An SD file becomes a column ``smiles`` and one column a property;
+    structures RDKit cannot read are missing SMILES.
     """
     if not path.exists():
         folder = path.parent
@@ -70,4 +73,30 @@ def _npz(path: Path) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-_READERS = {".csv": _csv, ".tsv": _csv, ".parquet": _parquet, ".npz": _npz}
+def _sdf(path: Path) -> pd.DataFrame:
+    need("rdkit", extra="molecules", purpose="Reading SD files")
+    from rdkit import Chem
+    from rdkit.rdBase import BlockLogs
+
+    rows: list[dict[str, str | None]] = []
+    with BlockLogs():
+        for molecule in Chem.SDMolSupplier(str(path)):
+            row: dict[str, str | None] = {}
+            if molecule is not None:
+                row = {name: molecule.GetProp(name) for name in molecule.GetPropNames()}
+            rows.append({**row, STRUCTURE: None if molecule is None else Chem.MolToSmiles(molecule)})
+    frame = pd.DataFrame(rows)
+    for column in frame.columns.drop(STRUCTURE):
+        frame[column] = _numbers(frame[column])
+    return frame
+
+
+def _numbers(texts: "pd.Series[str]") -> "pd.Series[float] | pd.Series[str]":
+    """Return a property's values as numbers if every one is a number, else as they are."""
+    try:
+        return pd.to_numeric(texts)
+    except ValueError:
+        return texts
+
+
+_READERS = {".csv": _csv, ".tsv": _csv, ".parquet": _parquet, ".npz": _npz, ".sdf": _sdf}

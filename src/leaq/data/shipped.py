@@ -1,30 +1,19 @@
 """Data sets that come with an installed library, so that a fresh offline machine has something real to audit."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
 
+from leaq.data.catalogue import Entry
 from leaq.data.molecules import from_smiles
-from leaq.data.tables import from_arrays
+from leaq.data.reading import Reading
+from leaq.data.tables import from_frame
 from leaq.errors import MissingExtra, need
-from leaq.types import Feature, Samples, Task
+from leaq.types import Samples
 
-__all__ = ["ENTRIES", "Entry", "read"]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One data set known by name."""
-
-    name: str
-    task: Task
-    records: int
-    what: str
-    source: str
-    licence: str
-    unit: str = ""
+__all__ = ["ENTRIES", "read"]
 
 
 ENTRIES = {
@@ -40,25 +29,25 @@ ENTRIES = {
 }  # fmt: skip
 
 
-def read(name: str, *, skip_invalid: bool = False) -> Samples:
+def read(name: str, reading: Reading) -> Samples:
     """Return one of `ENTRIES` by name."""
-    if ENTRIES[name].source == "scikit-learn":
-        return _from_sklearn(name)
-    smiles, targets = _freesolv() if name == "freesolv" else _solubility()
     entry = ENTRIES[name]
-    return from_smiles(smiles, targets, task=entry.task, name=name, unit=entry.unit, skip_invalid=skip_invalid)
+    reading = reading.but(task=entry.task)
+    if entry.source == "scikit-learn":
+        return _from_sklearn(name, reading)
+    smiles, targets = _freesolv() if name == "freesolv" else _solubility()
+    return from_smiles(smiles, targets, name=name, unit=entry.unit, reading=reading)
 
 
-def _from_sklearn(name: str) -> Samples:
-    from dataclasses import replace
-
+def _from_sklearn(name: str, reading: Reading) -> Samples:
     from sklearn import datasets
 
     bunch = getattr(datasets, f"load_{name}")()
-    samples = from_arrays(bunch.data, bunch.target, task=ENTRIES[name].task, name=name)
+    frame = pd.DataFrame(bunch.data, columns=[str(feature) for feature in bunch.feature_names])
+    frame["target"] = bunch.target
+    samples = from_frame(frame, reading.but(target="target"), name=name)
     classes = tuple(str(label) for label in getattr(bunch, "target_names", ())) or samples.classes
-    features = tuple(Feature(str(feature)) for feature in bunch.feature_names)
-    return replace(samples, classes=classes, features=features)
+    return replace(samples, classes=classes)
 
 
 def _folder() -> Path:

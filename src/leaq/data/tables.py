@@ -4,26 +4,36 @@ Row numbers in messages count records from 1, the first one below the header.
 """
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from leaq.data.reading import Reading, TaskChoice
+from leaq.data.splits import joined
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
-from leaq.types import Feature, Flag, Samples, Task
+from leaq.types import Feature, Flag, Floats, Ints, Samples, Task
 
-__all__ = ["check_groups", "from_arrays", "from_frame", "targets_of"]
+__all__ = ["check_classes", "from_arrays", "from_frame", "grouped", "targets_of"]
 
 FEWEST_RECORDS = 20
 MOST_CLASSES = 20
 """Integers with more distinct values than this are taken for quantities unless the task is given."""
 
-TaskChoice = Literal["auto", "classification", "regression"]
+HEAVY_TAIL = 1.0
+"""Skewness of a positive target from which logarithms are suggested."""
 
 
-def from_arrays(x: npt.ArrayLike, y: npt.ArrayLike, *, task: TaskChoice = "auto", name: str = "arrays") -> Samples:
-    """Build Samples from a feature matrix (n, d) and targets (n,).
+def from_arrays(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    groups: npt.ArrayLike | None = None,
+    task: TaskChoice = "auto",
+    name: str = "arrays",
+) -> Samples:
+    """Build Samples from a feature matrix (n, d) and targets (n,); records of an equal group stay together.
 
     Examples
     --------
@@ -34,31 +44,36 @@ def from_arrays(x: npt.ArrayLike, y: npt.ArrayLike, *, task: TaskChoice = "auto"
     if matrix.ndim != 2:
         raise InvalidInput(f"from_arrays: x must be (n, d). Found shape {matrix.shape}.")
     frame = pd.DataFrame(matrix, columns=[f"x{i}" for i in range(matrix.shape[1])])
-    frame["y"] = np.asarray(y)
-    return from_frame(frame, "y", task=task, name=name)
+    for column, values in (("y", y), ("group", groups)):
+        if values is not None:
+            array = np.asarray(values)
+            if array.shape != (len(matrix),):
+                raise InvalidInput(f"from_arrays: {column} must have shape ({len(matrix)},). Found {array.shape}.")
+            frame[column] = array
+    group = None if groups is None else "group"
+    return from_frame(frame, Reading(target="y", group=group, task=task), name=name)
 
 
-def from_frame(
-    frame: pd.DataFrame,
-    target: str,
-    *,
-    task: TaskChoice = "auto",
-    name: str = "table",
-    ignore: tuple[str, ...] = (),
-    skip_invalid: bool = False,
-) -> Samples:
+def from_frame(frame: pd.DataFrame, reading: Reading, *, name: str = "table") -> Samples:
     """Turn a data frame into Samples: numbers as they are, text and booleans as categories.
 
     Duplicate records (equal in every feature) get one group, so that they stay on one side of every split.
     """
-    unknown = sorted(set(ignore) - set(frame.columns))
+    target = str(reading.target)
+    unknown = sorted(set(reading.ignore) - set(frame.columns))
     if unknown:
         raise InvalidInput(f"{name}: columns to ignore must exist. Found {', '.join(unknown)}.")
-    frame, flags = _complete(frame.drop(columns=list(ignore)), name, skip_invalid=skip_invalid)
+    if reading.strip_salts or reading.split != "random":
+        raise InvalidInput(
+            f"{name}: salts, scaffolds and clusters belong to molecules. Name the SMILES column with --smiles, or "
+            "keep records together with --group."
+        )
+    ignored = [column for column in reading.ignore if column != reading.group]
+    frame, flags = _complete(frame.drop(columns=ignored), name, skip_invalid=reading.skip_invalid)
     if len(frame) < FEWEST_RECORDS:
         raise NotEnoughEvidence(f"{name}: an audit needs at least {FEWEST_RECORDS} records. Found {len(frame)}.")
-    targets, classes, kind = targets_of(frame[target], task, name)
-    inputs = frame.drop(columns=[target])
+    targets, classes, kind, doubts = targets_of(frame[target], name, reading)
+    inputs = frame.drop(columns=[target, *([reading.group] if reading.group else [])])
     if inputs.shape[1] == 0:
         raise InvalidInput(f"{name}: there must be a feature column beside the target {target!r}. Found none.")
     matrix, features = _features(inputs, name)
@@ -73,14 +88,21 @@ def from_frame(
         ids=np.asarray(frame.index.to_numpy(), dtype=np.int64) + 1,
         groups=codes.astype(np.int64),
         features=features,
-        flags=flags,
+        unit="log10" if reading.log_target else "",
+        flags=(*flags, *doubts),
     )
-    return check_groups(samples)
+    samples = _check_duplicates(samples)
+    check_classes(samples)
+    return grouped(samples, pd.factorize(frame[reading.group])[0]) if reading.group else samples
 
 
-def targets_of(column: "pd.Series[Any]", task: TaskChoice, name: str) -> tuple[npt.NDArray[Any], tuple[str, ...], Task]:
-    """Read the target column: class codes and names, or values."""
-    values = column.to_numpy()
+Targets = tuple[npt.NDArray[Any], tuple[str, ...], Task, tuple[Flag, ...]]
+"""Class codes or values, class names, the task, and doubts."""
+
+
+def targets_of(column: "pd.Series[Any]", name: str, reading: Reading) -> Targets:
+    """Read the target column: class codes and names, or values, on a log scale where asked for."""
+    task, values = reading.task, column.to_numpy()
     distinct = pd.unique(column)
     if len(distinct) < 2:
         raise InvalidInput(f"{name}: the target {column.name!r} must vary. Every record has {distinct[0]!r}.")
@@ -92,24 +114,65 @@ def targets_of(column: "pd.Series[Any]", task: TaskChoice, name: str) -> tuple[n
     if task == "regression":
         if not numeric:
             raise InvalidInput(f"{name}: a regression target must be numbers. Column {column.name!r} holds text.")
-        return values.astype(np.float64), (), "regression"
+        scaled, flags = _scaled(values.astype(np.float64), column, name, log=reading.log_target)
+        return scaled, (), "regression", flags
+    if reading.log_target:
+        raise InvalidInput(f"{name}: only a regression target has logarithms. Column {column.name!r} holds classes.")
     labels, codes = np.unique(values.astype(str) if not numeric else values, return_inverse=True)
     if len(labels) > len(values) // 2:
         raise InvalidInput(
             f"{name}: {len(labels)} classes in {len(values)} records are too many. "
             "Use --task regression, or another target."
         )
-    return codes.astype(np.int64), tuple(_class_name(label) for label in labels), "classification"
+    return codes.astype(np.int64), tuple(_class_name(label) for label in labels), "classification", ()
 
 
-def check_groups(samples: Samples) -> Samples:
-    """Refuse data whose duplicates or rare classes make an attack meaningless; flag duplicates that stay."""
-    n, distinct = len(samples), len(np.unique(samples.groups))
-    if n - distinct > n / 2:
+def _scaled(values: Floats, column: "pd.Series[Any]", name: str, *, log: bool) -> tuple[Floats, tuple[Flag, ...]]:
+    """Take logarithms where asked for; suggest them where a squared error would see only the largest values."""
+    rows = np.flatnonzero(values <= 0)
+    if log:
+        if len(rows):
+            where = first_rows((np.asarray(column.index)[rows] + 1).tolist())
+            raise InvalidInput(f"{name}: a log target must be positive. Found values of 0 or below in {where}.")
+        return np.log10(values), ()
+    if len(rows) or _skewness(values) < HEAVY_TAIL or abs(_skewness(np.log10(values))) > _skewness(values) / 2:
+        return values, ()
+    text = (
+        f"The target {column.name!r} is heavy-tailed (skewness {_skewness(values):.1f}; "
+        f"{_skewness(np.log10(values)):.1f} after log10): its few largest values rule every squared error. "
+        "Consider --log-target."
+    )
+    return values, (Flag("heavy-tail", text),)
+
+
+def _skewness(values: Floats) -> float:
+    centred = values - values.mean()
+    return float((centred**3).mean() / ((centred**2).mean() ** 1.5 + 1e-300))
+
+
+def grouped(samples: Samples, codes: Ints) -> Samples:
+    """Keep the records of one group on one side of every split, together with the duplicates of each.
+
+    Raises
+    ------
+    InvalidInput
+        If there are fewer than four groups, or one holds more than half of the records.
+    """
+    groups = joined(samples.groups, codes)
+    sizes = np.bincount(groups)
+    if len(sizes) < 4 or sizes.max() > len(samples) / 2:
         raise InvalidInput(
-            f"{samples.name}: more than half of the records are duplicates ({n - distinct} of {n}). "
-            "De-duplicate them first: attacks on repeated records say nothing about single ones."
+            f"{samples.name}: --group needs at least 4 groups, none with more than half of the records. Found "
+            f"{len(sizes)}, the largest with {sizes.max()} of {len(samples)}. Name a finer column."
         )
+    samples = replace(samples, groups=groups)
+    check_classes(samples)
+    text = f"{len(sizes)} groups of records stay on one side of every split; intervals resample whole groups."
+    return replace(samples, flags=(*samples.flags, Flag("grouped", text)))
+
+
+def check_classes(samples: Samples) -> None:
+    """Refuse a class that cannot be both trained on and held out."""
     if samples.task == "classification":
         for code, label in enumerate(samples.classes):
             have = len(np.unique(samples.groups[samples.targets == code]))
@@ -118,6 +181,16 @@ def check_groups(samples: Samples) -> Samples:
                     f"{samples.name}: every class needs at least 2 different records, one to train on and one to hold "
                     f"out. Class {label!r} has {have}. Merge it with another class or remove it."
                 )
+
+
+def _check_duplicates(samples: Samples) -> Samples:
+    """Refuse data whose duplicates make an attack meaningless; flag duplicates that stay."""
+    n, distinct = len(samples), len(np.unique(samples.groups))
+    if n - distinct > n / 2:
+        raise InvalidInput(
+            f"{samples.name}: more than half of the records are duplicates ({n - distinct} of {n}). "
+            "De-duplicate them first: attacks on repeated records say nothing about single ones."
+        )
     if n == distinct:
         return samples
     text = f"{n - distinct} of {n} records repeat the features of another; they stay on one side of every split."

@@ -1,51 +1,191 @@
-"""Fingerprints of molecules, by RDKit's own generators."""
+"""Fingerprints and descriptors of molecules, by RDKit's own generators.
 
+RDKit itself and not scikit-fingerprints: the latter calls the same generators, needs several seconds and several
+hundred megabytes more, and holds rdkit below the version used here. Its transformers work through `FromSklearn`.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
-from leaq.config import Config
-from leaq.errors import InvalidInput, first_rows, need
-from leaq.types import Floats, Samples
+from leaq.embedders.base import Encoded, MoleculeEmbedder, read_molecules
+from leaq.types import Progress, silent
 
-__all__ = ["Morgan"]
+__all__ = ["AtomPair", "Descriptors", "Fingerprint", "Maccs", "Morgan", "Paths", "Torsion"]
+
+STEP = 500
+"""Molecules between two reports of progress."""
 
 
-class Morgan(Config):
+class Fingerprint(MoleculeEmbedder):
+    """One number a hashed substructure: whether it occurs, or how often."""
+
+    size: int = Field(default=2048, ge=64, le=65536)
+    counts: bool = False
+
+    def generator(self) -> Any:
+        """Return RDKit's fingerprint generator."""
+        raise NotImplementedError
+
+    def compute(self) -> tuple[Callable[[Any], npt.NDArray[Any]], int, Any]:
+        """Return the function of one molecule, the number of features and their type."""
+        generator = self.generator()
+        bits = generator.GetFingerprintAsNumPy
+        return (generator.GetCountFingerprintAsNumPy, self.size, np.uint16) if self.counts else (
+            bits, self.size, np.uint8
+        )  # fmt: skip
+
+    def encode(self, smiles: Sequence[str], *, progress: Progress = silent) -> Encoded:
+        """Return (n, size) bits or counts."""
+        function, size, dtype = self.compute()
+        features = np.zeros((len(smiles), size), dtype=dtype)
+        failed: dict[int, str] = {}
+        for start in range(0, len(smiles), STEP):
+            molecules, unread = read_molecules(smiles[start : start + STEP])
+            failed |= {start + position: reason for position, reason in unread.items()}
+            for row, molecule in enumerate(molecules, start=start):
+                if molecule is not None:
+                    values = function(molecule)
+                    features[row] = np.minimum(values, np.iinfo(dtype).max) if dtype == np.uint16 else values
+            progress("embedding", min(start + STEP, len(smiles)), len(smiles))
+        return Encoded(features, failed)
+
+    def describe(self) -> str:
+        """Say what the features are."""
+        return f"{self.name()}, {self.size} {'counts' if self.counts else 'bits'}"
+
+    def name(self) -> str:
+        """Say which substructures are counted."""
+        raise NotImplementedError
+
+
+class Morgan(Fingerprint):
     """Extended-connectivity fingerprint: one bit (or count) a hashed circular neighbourhood.
 
     Source: Rogers and Hahn, "Extended-Connectivity Fingerprints", J. Chem. Inf. Model. 50 (2010) 742; ECFP4 = radius 2.
     """
 
-    kind: ClassVar[str] = "smiles"
     radius: int = Field(default=2, ge=0, le=6)
-    size: int = Field(default=2048, ge=64, le=65536)
-    counts: bool = False
 
-    def transform(self, samples: Samples) -> Floats:
-        """Return (n, size) float32 features; refuses molecules RDKit cannot read, by row."""
-        if samples.kind != "smiles":
-            raise InvalidInput("A fingerprint needs molecules. Found a table of numbers; name its SMILES column.")
-        need("rdkit", extra="molecules", purpose="Computing fingerprints")
-        from rdkit import Chem
+    def generator(self) -> Any:
+        """Return RDKit's generator of circular neighbourhoods."""
         from rdkit.Chem import rdFingerprintGenerator
 
-        generator = rdFingerprintGenerator.GetMorganGenerator(radius=self.radius, fpSize=self.size)
-        compute = generator.GetCountFingerprintAsNumPy if self.counts else generator.GetFingerprintAsNumPy
-        features = np.empty((len(samples), self.size), dtype=np.float32)
-        unread = []
-        for row, text in enumerate(samples.inputs):
-            molecule: Any = Chem.MolFromSmiles(str(text))
-            if molecule is None:
-                unread.append(int(samples.ids[row]))
-                continue
-            features[row] = compute(molecule)
-        if unread:
-            raise InvalidInput(f"Fingerprints need readable SMILES. Not readable: {first_rows(unread)}.")
-        return features
+        return rdFingerprintGenerator.GetMorganGenerator(radius=self.radius, fpSize=self.size)
+
+    def name(self) -> str:
+        """Say which substructures are counted."""
+        return f"Morgan fingerprint, radius {self.radius}"
+
+
+class Paths(Fingerprint):
+    """RDKit's own fingerprint: linear and branched subgraphs of up to 7 bonds."""
+
+    cost: ClassVar[float] = 1.6
+
+    def generator(self) -> Any:
+        """Return RDKit's generator of paths."""
+        from rdkit.Chem import rdFingerprintGenerator
+
+        return rdFingerprintGenerator.GetRDKitFPGenerator(fpSize=self.size)
+
+    def name(self) -> str:
+        """Say which substructures are counted."""
+        return "RDKit path fingerprint"
+
+
+class AtomPair(Fingerprint):
+    """Pairs of atoms and their topological distance.
+
+    Source: Carhart, Smith, Venkataraghavan, "Atom pairs as molecular features in structure-activity studies",
+    J. Chem. Inf. Comput. Sci. 25 (1985) 64.
+    """
+
+    def generator(self) -> Any:
+        """Return RDKit's generator of atom pairs."""
+        from rdkit.Chem import rdFingerprintGenerator
+
+        return rdFingerprintGenerator.GetAtomPairGenerator(fpSize=self.size)
+
+    def name(self) -> str:
+        """Say which substructures are counted."""
+        return "atom-pair fingerprint"
+
+
+class Torsion(Fingerprint):
+    """Chains of four bonded atoms.
+
+    Source: Nilakantan, Bauman, Dixon, Venkataraghavan, "Topological torsion", J. Chem. Inf. Comput. Sci. 27 (1987) 82.
+    """
+
+    def generator(self) -> Any:
+        """Return RDKit's generator of topological torsions."""
+        from rdkit.Chem import rdFingerprintGenerator
+
+        return rdFingerprintGenerator.GetTopologicalTorsionGenerator(fpSize=self.size)
+
+    def name(self) -> str:
+        """Say which substructures are counted."""
+        return "topological-torsion fingerprint"
+
+
+class Maccs(MoleculeEmbedder):
+    """The 166 public MACCS keys: one bit a named substructure (RDKit's numbering, in which bit 0 is unused)."""
+
+    cost: ClassVar[float] = 1.2
+
+    def encode(self, smiles: Sequence[str], *, progress: Progress = silent) -> Encoded:
+        """Return (n, 167) bits."""
+        from rdkit.Chem import rdMolDescriptors
+
+        molecules, failed = read_molecules(smiles)
+        features = np.zeros((len(smiles), 167), dtype=np.uint8)
+        for row, molecule in enumerate(molecules):
+            if molecule is not None:
+                features[row, list(rdMolDescriptors.GetMACCSKeysFingerprint(molecule).GetOnBits())] = 1
+            if row % STEP == STEP - 1 or row == len(molecules) - 1:
+                progress("embedding", row + 1, len(molecules))
+        return Encoded(features, failed)
 
     def describe(self) -> str:
         """Say what the features are."""
-        kind = "counts" if self.counts else "bits"
-        return f"Morgan fingerprint, radius {self.radius}, {self.size} {kind}"
+        return "MACCS keys, 167 bits"
+
+
+class Descriptors(MoleculeEmbedder):
+    """RDKit's two-dimensional descriptors: weight, logP, polar surface, counts of groups, ...
+
+    Ipc grows exponentially with a molecule and is taken as log10(1 + Ipc). A molecule with a descriptor that is not a
+    finite number (some metals) cannot be encoded and is named.
+    """
+
+    cost: ClassVar[float] = 11.0
+
+    def encode(self, smiles: Sequence[str], *, progress: Progress = silent) -> Encoded:
+        """Return (n, d) values; d depends on the version of RDKit (217 in 2026.9)."""
+        from rdkit.Chem import Descriptors as Rdkit
+        from rdkit.rdBase import BlockLogs
+
+        names = [name for name, _ in Rdkit.descList]
+        calculate: Any = Rdkit.CalcMolDescriptors
+        molecules, failed = read_molecules(smiles)
+        features = np.zeros((len(smiles), len(names)), dtype=np.float32)
+        with BlockLogs(), np.errstate(all="ignore"):
+            for row, molecule in enumerate(molecules):
+                if molecule is not None:
+                    values = calculate(molecule, missingVal=np.nan)
+                    values["Ipc"] = np.log10(1 + values["Ipc"])
+                    features[row] = [values[name] for name in names]
+                    bad = np.flatnonzero(~np.isfinite(features[row]))
+                    if len(bad):
+                        failed[row] = f"the descriptor {names[bad[0]]} is not a finite number"
+                if row % STEP == STEP - 1 or row == len(molecules) - 1:
+                    progress("embedding", row + 1, len(molecules))
+        return Encoded(features, failed)
+
+    def describe(self) -> str:
+        """Say what the features are."""
+        return "RDKit 2D descriptors"

@@ -1,16 +1,24 @@
-"""Names of embedders, and the one function that applies them."""
+"""Names of embedders, what is known about each, and the one function that applies them."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 
 from leaq.config import Registry
-from leaq.embedders.fingerprints import Morgan
+from leaq.embedders import cache, parallel
+from leaq.embedders.base import Card, Encoded, MoleculeEmbedder, molecules_of, reasons, refusal
+from leaq.embedders.fingerprints import AtomPair, Descriptors, Maccs, Morgan, Paths, Torsion
+from leaq.embedders.huggingface import HuggingFace
 from leaq.embedders.identity import Identity
-from leaq.errors import InvalidInput
-from leaq.types import Floats, Samples
+from leaq.embedders.pretrained import KNOWN, ChemVae, PretrainedGraph
+from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.types import Flag, Floats, Progress, Samples, silent
 
-__all__ = ["EMBEDDERS", "Embedder", "embed"]
+__all__ = ["CARDS", "EMBEDDERS", "Embedder", "embed", "listing"]
+
+FEWEST = 20
+"""Molecules that must be left when some cannot be encoded."""
 
 
 class Embedder(Protocol):
@@ -22,19 +30,79 @@ class Embedder(Protocol):
 
 
 EMBEDDERS: Registry[Embedder] = Registry("embedder")
-EMBEDDERS.add("identity")(Identity)
-EMBEDDERS.add("morgan")(Morgan)
-EMBEDDERS.add("ecfp4")(lambda **options: Morgan(radius=2, **options))
-EMBEDDERS.add("ecfp6")(lambda **options: Morgan(radius=3, **options))
+CARDS: dict[str, Card] = {}
 
 
-def embed(samples: Samples, embedder: str | Embedder = "auto") -> Samples:
+def _add(card: Card, maker: Callable[..., Embedder]) -> None:
+    EMBEDDERS.add(card.name)(maker)
+    CARDS[card.name] = card
+
+
+def _fingerprint(name: str, size: int | None, what: str, maker: Callable[..., Embedder]) -> None:
+    family = "descriptors" if name == "descriptors" else "fingerprint"
+    _add(Card(name, size, "smiles", family, what, "RDKit", "BSD-3-Clause"), maker)
+
+
+def _pretrained(name: str, size: int, what: str, maker: Callable[..., Embedder]) -> None:
+    known = KNOWN[name]
+    family = "SMILES network" if name == "chemvae_zinc" else "graph network"
+    _add(Card(name, size, "smiles", family, what, known.source, known.licence, known.pretrained), maker)
+
+
+def _graph(name: Any) -> Callable[..., Embedder]:
+    return lambda **options: PretrainedGraph(name=name, **options)
+
+
+_add(
+    Card("identity", None, "table", "columns", "columns as they are, categories one-hot", "leaq", "Apache-2.0"),
+    Identity,
+)
+_fingerprint("ecfp4", 2048, "circular neighbourhoods, radius 2", lambda **options: Morgan(radius=2, **options))
+_fingerprint("ecfp6", 2048, "circular neighbourhoods, radius 3", lambda **options: Morgan(radius=3, **options))
+_fingerprint("ecfp4_count", 2048, "the same, counted", lambda **options: Morgan(radius=2, counts=True, **options))
+_fingerprint("ecfp6_count", 2048, "the same, counted", lambda **options: Morgan(radius=3, counts=True, **options))
+_fingerprint("morgan", 2048, "circular neighbourhoods of any radius", Morgan)
+_fingerprint("maccs", 167, "named substructures", Maccs)
+_fingerprint("rdkit", 2048, "paths and branches of up to 7 bonds", Paths)
+_fingerprint("atompair", 2048, "pairs of atoms and their distance", AtomPair)
+_fingerprint("torsion", 2048, "chains of four atoms", Torsion)
+_fingerprint("descriptors", None, "two-dimensional descriptors", Descriptors)
+_pretrained("gcn_contextpred", 300, "GCN", _graph("gcn_contextpred"))
+_pretrained("graphsage_contextpred", 300, "GraphSAGE", _graph("graphsage_contextpred"))
+_pretrained("gat_contextpred", 300, "GAT", _graph("gat_contextpred"))
+_pretrained("graphsage_supervised_contextpred", 300, "GraphSAGE", _graph("graphsage_supervised_contextpred"))
+_pretrained("molclr_gcn", 512, "GCN", _graph("molclr_gcn"))
+_pretrained("chemvae_zinc", 196, "convolutional encoder", ChemVae)
+_THEIRS = "the model's own"
+_add(Card("huggingface", None, "smiles", "SMILES network", "any encoder", _THEIRS, _THEIRS, _THEIRS), HuggingFace)
+
+
+def listing() -> tuple[Card, ...]:
+    """Return what is known about every named embedder."""
+    return tuple(CARDS.values())
+
+
+def embed(
+    samples: Samples,
+    embedder: str | Embedder = "auto",
+    *,
+    skip_invalid: bool = False,
+    jobs: int | None = None,
+    progress: Progress = silent,
+) -> Samples:
     """Return the same records with float32 inputs (n, d).
 
     Parameters
     ----------
     embedder : a specification such as ``ecfp4`` or ``morgan(radius=3, counts=true)``, any object with `transform`,
         or "auto": ecfp4 for molecules, the columns themselves for tables.
+    skip_invalid : drop molecules the embedder cannot encode and count them in the flags, instead of refusing.
+    jobs : processes that share the work; the numbers do not depend on it.
+
+    Raises
+    ------
+    InvalidInput
+        Naming rows and reasons, if molecules cannot be encoded.
 
     Examples
     --------
@@ -45,7 +113,44 @@ def embed(samples: Samples, embedder: str | Embedder = "auto") -> Samples:
     if embedder == "auto":
         embedder = "ecfp4" if samples.kind == "smiles" else "identity"
     built = EMBEDDERS.build(embedder) if isinstance(embedder, str) else embedder
-    features = np.asarray(built.transform(samples), dtype=np.float32)
+    flags: tuple[Flag, ...] = ()
+    if isinstance(built, MoleculeEmbedder):
+        found = _encoded(samples, built, jobs, progress)
+        flags = built.flags()
+        if found.failed:
+            if not skip_invalid:
+                raise refusal(built.describe(), found.failed, samples)
+            kept = np.setdiff1d(np.arange(len(samples)), list(found.failed))
+            text = f"{built.describe()}: dropped {reasons(found.failed, samples)}."
+            flags = (*flags, Flag("dropped-molecules", text))
+            samples, found = _kept(samples, kept), Encoded(found.features[kept])
+        features = np.asarray(found.features, dtype=np.float32)
+    else:
+        features = np.asarray(built.transform(samples), dtype=np.float32)
     if features.ndim != 2 or len(features) != len(samples):
         raise InvalidInput(f"An embedder must return ({len(samples)}, d) features. Found shape {features.shape}.")
-    return samples.with_inputs(features)
+    return samples.with_inputs(features, *flags)
+
+
+def _encoded(samples: Samples, built: MoleculeEmbedder, jobs: int | None, progress: Progress) -> Encoded:
+    smiles = molecules_of(samples, built.describe())
+    return cache.remembered(built, smiles, lambda: parallel.encode(built, smiles, jobs=jobs, progress=progress))
+
+
+def _kept(samples: Samples, rows: np.ndarray) -> Samples:
+    """Take the molecules that could be encoded, if they still make an audit."""
+    kept = samples.take(rows)
+    if len(kept) < FEWEST:
+        raise NotEnoughEvidence(
+            f"{samples.name}: an audit needs at least {FEWEST} molecules. The embedder can encode {len(kept)} of "
+            f"{len(samples)}. Choose another embedder."
+        )
+    rare = [
+        label for code, label in enumerate(samples.classes) if len(np.unique(kept.groups[kept.targets == code])) < 2
+    ]
+    if rare:
+        raise NotEnoughEvidence(
+            f"{samples.name}: every class needs at least 2 molecules the embedder can encode. Too few are left of "
+            f"{', '.join(rare)}. Choose another embedder."
+        )
+    return kept

@@ -1,0 +1,249 @@
+"""``leaq audit``: train, quantize, attack and measure, from a name or a file to a ranked table."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from leaq.cli import console
+from leaq.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from leaq.cell import AuditConfig
+    from leaq.results import CellResult
+
+__all__ = ["audit"]
+
+DATA, MODEL, OUTPUT = "What to audit", "How models are trained and attacked", "Where results go"
+
+
+def audit(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A data set known by name (breast_cancer, freesolv, bbb_martins, ...: see leaq datasets) or a CSV, "
+            "TSV, Parquet, NPZ or SD file."
+        ),
+    ],
+    target: Annotated[
+        str | None, typer.Option(help="Column to predict; needed for files.", rich_help_panel=DATA)
+    ] = None,
+    smiles: Annotated[
+        str | None, typer.Option(help="Column of SMILES strings: the records are molecules.", rich_help_panel=DATA)
+    ] = None,
+    task: Annotated[str, typer.Option(help="auto, classification or regression.", rich_help_panel=DATA)] = "auto",
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(help="Column that is no feature, such as an identifier; may be repeated.", rich_help_panel=DATA),
+    ] = None,
+    skip_invalid: Annotated[
+        bool,
+        typer.Option(
+            "--skip-invalid",
+            help="Drop rows with missing values, unreadable SMILES or molecules the embedder cannot encode, and count "
+            "them, instead of refusing the file.",
+            rich_help_panel=DATA,
+        ),
+    ] = False,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of patients, series, ...: records of one group stay on one side of every split.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    strip_salts: Annotated[
+        bool,
+        typer.Option("--strip-salts", help="Keep the largest organic fragment of each molecule.", rich_help_panel=DATA),
+    ] = False,
+    log_target: Annotated[
+        bool,
+        typer.Option("--log-target", help="Predict log10 of a positive, heavy-tailed target.", rich_help_panel=DATA),
+    ] = False,
+    split: Annotated[
+        str,
+        typer.Option(
+            help="random, scaffold or cluster: what stays on one side of a split. Anything but random changes what "
+            "attack numbers mean, and is marked.",
+            rich_help_panel=DATA,
+        ),
+    ] = "random",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of catalogued molecular tasks, <task>.csv; else LEAQ_DATA_DIR, the cache, a download.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    weights_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of pretrained weights; else LEAQ_WEIGHTS_DIR, the cache, a download.", rich_help_panel=DATA
+        ),
+    ] = None,
+    embedder: Annotated[
+        str,
+        typer.Option(
+            help="How records become numbers: auto, identity, ecfp4, descriptors, gat_contextpred, ...: see leaq "
+            "embedders.",
+            rich_help_panel=DATA,
+        ),
+    ] = "auto",
+    quantizers: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated: sign, ternary(sparsity=0.9), uniform(bits=4), ...; or the families study, shipped, "
+            "all. Full precision is always measured beside them.",
+            rich_help_panel=MODEL,
+        ),
+    ] = "study,uniform(bits=8)",
+    replicates: Annotated[
+        int,
+        typer.Option(
+            help="Models trained, each on its own half of the records; each is attacked with all others as its "
+            "shadow models.",
+            rich_help_panel=MODEL,
+        ),
+    ] = 16,
+    hidden: Annotated[
+        str,
+        typer.Option(
+            help="Widths of the hidden layers, e.g. 128,64; 'none' for a linear model.", rich_help_panel=MODEL
+        ),
+    ] = "128,64",
+    epochs: Annotated[int, typer.Option(help="Passes over the training records.", rich_help_panel=MODEL)] = 60,
+    learning_rate: Annotated[float, typer.Option(help="Step size of Adam.", rich_help_panel=MODEL)] = 1e-3,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.", rich_help_panel=MODEL)] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run folder: keeps configuration and results, private to you; the same command again goes on after an "
+            "interruption, or reads what is finished.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a self-contained HTML report.", rich_help_panel=OUTPUT)
+    ] = None,
+    show_records: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a page with the most exposed molecules, drawn. It names training records: not to be shared.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON and nothing else.", rich_help_panel=OUTPUT)
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.", rich_help_panel=OUTPUT)] = False,
+) -> None:
+    """Tell which quantizer gives away least about the training records, and what that costs in accuracy.
+
+    leaq trains several models on random halves of the records, quantizes them in every way asked for, attacks \
+    each one with all the others as the attacker's shadow models, and shows one row a quantizer, least leak first.
+
+    Examples:
+
+        leaq audit breast_cancer
+
+        leaq audit freesolv --quantizers 'sign,uniform(bits=4)' --report freesolv.html
+
+        leaq audit my.csv --target y --out runs/mine
+
+        leaq audit my.csv --target y --smiles smiles
+
+        leaq audit bbb_martins --data-dir tasks --embedder maccs --show-records exposed.html
+    """
+    _name_folders(LEAQ_DATA_DIR=data_dir, LEAQ_WEIGHTS_DIR=weights_dir)
+    config = _config(
+        source=source,
+        target=target,
+        smiles=smiles,
+        task=task,
+        ignore=tuple(ignore or ()),
+        skip_invalid=skip_invalid,
+        group=group,
+        strip_salts=strip_salts,
+        log_target=log_target,
+        split=split,
+        embedder=embedder,
+        quantizers=(quantizers,),
+        replicates=replicates,
+        seed=seed,
+        training={"hidden": _widths(hidden), "epochs": epochs, "learning_rate": learning_rate},
+    )
+    if report is not None:
+        from leaq.reporting.html import check_place
+
+        check_place(report)
+    if show_records is not None:
+        from leaq.files import writable_place
+
+        writable_place(show_records)
+    result = _run(config, out, quiet=quiet or json)
+    _show(result, report, as_json=json)
+    if show_records is not None:
+        from leaq.exposure import exposure
+        from leaq.reporting.structures import write_structures
+
+        write_structures(exposure(result, draw=True), show_records)
+        console.note(f"Exposed molecules: {show_records} (shows training records; do not share it)")
+    if out is not None:
+        console.note(f"Run folder: {out} (private: it holds row numbers and losses). Show it again: leaq show {out}")
+
+
+def _name_folders(**folders: Path | None) -> None:
+    """Put folders where every process of this run finds them; they are no part of the configuration."""
+    for variable, folder in folders.items():
+        if folder is not None:
+            if not folder.is_dir():
+                raise InvalidInput(f"There is no folder {str(folder)!r}. Create it, or name another one.")
+            os.environ[variable] = str(folder.resolve())
+
+
+def _config(**options: Any) -> "AuditConfig":
+    from leaq.cell import AuditConfig
+
+    return AuditConfig.from_dict(options)
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    if text.strip().lower() in ("none", ""):
+        return ()
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InvalidInput(f"--hidden must be widths such as 128,64, or none. Found {text!r}.") from None
+
+
+def _run(config: "AuditConfig", out: Path | None, *, quiet: bool) -> "CellResult":
+    from leaq.pipeline import audit as run_audit
+    from leaq.study import audit_into
+
+    try:
+        with console.progress_bar(quiet=quiet) as progress:
+            if out is None:
+                return run_audit(config, progress=progress)
+            return audit_into(config, out, progress=progress)
+    except KeyboardInterrupt:
+        kept = "Nothing was kept: name a run folder with --out to be able to resume."
+        if out is not None:
+            kept = f"Finished work is kept in {out}. Resume: the same command again."
+        console.note(f"Interrupted. {kept}")
+        raise typer.Exit(130) from None
+
+
+def _show(result: "CellResult", report: Path | None, *, as_json: bool) -> None:
+    from leaq.reporting.tables import ranking, reading
+
+    if as_json:
+        console.say(result.to_json())
+    else:
+        console.show_table(ranking(result))
+        console.paragraph("\n" + reading(result))
+    if report is not None:
+        from leaq.reporting.html import write_report
+
+        write_report([result], report)
+        console.note(f"Report: {report}")

@@ -1,0 +1,144 @@
+"""The only file that prints: results to standard output, everything else to standard error."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+    from leaq.reporting.tables import Table
+    from leaq.types import Progress
+
+__all__ = ["fail", "note", "paragraph", "progress_bar", "say", "show_table"]
+
+LOG_EVERY = 10.0
+"""Seconds between two progress lines where there is no terminal to draw a bar on."""
+
+
+def _out() -> Console:
+    """Build standard output anew a call, so that redirection and NO_COLOR are seen when they change."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=_width(sys.stdout.isatty()))
+
+
+def _err() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def _width(terminal: bool) -> int | None:
+    # Piped output has no width: a table must not be folded to 80 columns for a file or a log.
+    return None if terminal or "COLUMNS" in os.environ else 200
+
+
+def say(text: str) -> None:
+    """Print a result, as it is."""
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """Print what is not a result (where a file was written, what happens next) to standard error."""
+    _err().print(escape(text))
+
+
+def fail(text: str) -> None:
+    """Print an error to standard error."""
+    _err().print(f"[bold red]Error[/]  {escape(text)}")
+
+
+def show_table(table: "Table") -> None:
+    """Print a table with its sort key and footnotes; intervals go to a second line where the terminal is narrow."""
+    console = _out()
+    drawn = _drawn(table, stacked=False)
+    if console.measure(drawn).maximum > console.width:
+        drawn = _drawn(table, stacked=True)
+    console.print(drawn)
+    console.print(escape(table.order), style="dim")
+    for footnote in table.footnotes:
+        mark = f"{footnote.mark}  " if footnote.mark else ""
+        console.print(escape(mark + footnote.text), style="dim")
+
+
+def _drawn(table: "Table", *, stacked: bool) -> "RichTable":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+
+    drawn = RichTable(
+        title=escape(table.title),
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0) if stacked else (0, 1),
+        pad_edge=False,
+    )
+    for column in table.columns:
+        drawn.add_column(escape(column.title), justify=column.align, overflow="fold")
+    for row in table.rows:
+        drawn.add_row(*(escape(cell.replace(" [", "\n[", 1) if stacked else cell) for cell in row))
+    return drawn
+
+
+def paragraph(text: str) -> None:
+    """Print text folded to the terminal's width."""
+    _out().print(escape(text), soft_wrap=False)
+
+
+@contextmanager
+def progress_bar(*, quiet: bool = False) -> Iterator["Progress"]:
+    """Yield a callback ``progress(what, done, total)``: bars on a terminal, a line now and then elsewhere."""
+    if quiet:
+        from leaq.types import silent
+
+        yield silent
+    elif sys.stderr.isatty():
+        yield from _bars()
+    else:
+        yield _lines()
+
+
+def _bars() -> Iterator["Progress"]:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=_err(), transient=True) as bars:
+        tasks: dict[str, object] = {}
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield progress
+
+
+def _lines() -> "Progress":
+    last: dict[str, float] = {}
+
+    def progress(what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done < total and now - last.setdefault(what, now) < LOG_EVERY:
+            return
+        last[what] = now
+        note(f"{what} {done}/{total}")
+
+    return progress

@@ -1,0 +1,62 @@
+"""The command ``leaq``: verbs, exit codes, and what an error looks like.
+
+Exit codes: 0 done; 1 a gate was not passed; 2 wrong input, with one message that says what to do; 130 interrupted.
+"""
+
+from typing import Annotated, Any
+
+import typer
+
+from leaq.cli import audit, console, datasets, embedders, report, show
+from leaq.errors import LeaqError
+
+__all__ = ["app", "main"]
+
+
+class Verbs(typer.core.TyperGroup):
+    """Turns refusals into one clear message and exit code 2; anything else is a bug and keeps its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except LeaqError as err:
+            console.fail(" ".join([str(err), *getattr(err, "__notes__", ())]))
+            raise typer.Exit(2) from None
+
+
+app = typer.Typer(
+    name="leaq",
+    cls=Verbs,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="How much does a quantized neural network give away about who was in its training data, which quantizer gives "
+    "away least, and what does that cost in accuracy?",
+    epilog="Start with: leaq audit breast_cancer",
+)
+for verb in (audit.audit, show.show, report.report, embedders.embedders):
+    app.command()(verb)
+app.add_typer(datasets.app, name="datasets")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        console.say(version("leaq"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Audit what quantized models give away about their training records."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

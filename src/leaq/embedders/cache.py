@@ -1,0 +1,72 @@
+"""Embeddings on disk, found again by what they were made of.
+
+A file's name is a hash of the molecules, in order, and of the embedder: its options, its weights and the version of
+what computes it. Files appear whole or not at all, so that concurrent runs share them; a damaged one is made again.
+Embeddings of confidential molecules are confidential, so folder and files are readable by their owner alone.
+"""
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from leaq.downloads import cache_folder
+from leaq.embedders.base import Encoded, MoleculeEmbedder
+from leaq.files import private_folder, write_atomic
+
+__all__ = ["cache_key", "remembered"]
+
+FORM = 1
+"""Version of the stored form and of the encoders; raised when either changes."""
+WORTHWHILE = 2.0
+"""Seconds of work below which looking it up is not worth a file."""
+
+
+def remembered(embedder: MoleculeEmbedder, smiles: Sequence[str], compute: Callable[[], Encoded]) -> Encoded:
+    """Return the embedding from the cache, or compute it and keep it.
+
+    Cheap embeddings are neither looked for nor kept. LEAQ_CACHE=off switches the cache off, LEAQ_CACHE=all keeps the
+    cheap ones too.
+    """
+    wanted = os.environ.get("LEAQ_CACHE", "")
+    if wanted == "off" or (wanted != "all" and embedder.cost * len(smiles) / 1000 < WORTHWHILE):
+        return compute()
+    path = cache_folder() / "embeddings" / f"{cache_key(embedder, smiles)}.npz"
+    found = _read(path, len(smiles))
+    if found is None:
+        found = compute()
+        private_folder(path.parent)
+        write_atomic(path, _packed(found))
+    return found
+
+
+def cache_key(embedder: MoleculeEmbedder, smiles: Sequence[str]) -> str:
+    """Return a name that differs whenever molecules, their order, the embedder or its code differ."""
+    made_by = [FORM, type(embedder).__name__, embedder.to_dict(), embedder.fingerprint_of_code()]
+    digest = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode())
+    digest.update(json.dumps(list(smiles)).encode())
+    return digest.hexdigest()[:40]
+
+
+def _packed(found: Encoded) -> bytes:
+    buffer = io.BytesIO()
+    rows = np.array(sorted(found.failed), dtype=np.int64)
+    reasons = np.array([found.failed[int(row)] for row in rows], dtype=str)
+    np.savez_compressed(buffer, features=found.features, rows=rows, reasons=reasons)
+    return buffer.getvalue()
+
+
+def _read(path: Path, n: int) -> Encoded | None:
+    """Return a stored embedding, None if there is none that is whole."""
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            failed = dict(zip(arrays["rows"].tolist(), arrays["reasons"].tolist(), strict=True))
+            features = arrays["features"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
+        return None
+    return Encoded(features, failed) if len(features) == n else None

@@ -1,0 +1,11 @@
+"""The other end of `leaq.embedders.parallel`: ``python -m leaq.embedders.worker [module, class, options]``."""
+
+import importlib
+import json
+import sys
+
+from leaq.embedders.parallel import serve
+
+if __name__ == "__main__":
+    module, name, options = json.loads(sys.argv[1])
+    serve(getattr(importlib.import_module(module), name)(**options), sys.stdin.buffer, sys.stdout.buffer)

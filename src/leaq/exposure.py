@@ -1,0 +1,238 @@
+"""Which structures are exposed: the molecules an attacker identifies most surely, and what explains it.
+
+For people who may see the data: everything here names single records.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from leaq.cell import AuditConfig
+from leaq.data import load
+from leaq.data.chemistry import Neighbours, drawing, neighbours, scaffolds
+from leaq.data.splits import halves
+from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.results import CellResult
+from leaq.seeds import stream
+from leaq.stats.intervals import percentile_interval
+from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, Samples
+
+__all__ = ["Exposed", "Exposure", "Stratum", "exposure", "nearest_nonmember"]
+
+SIMILARITIES = (0.0, 0.3, 0.5, 0.7, 1.0 + 1e-9)
+"""Edges of the strata of similarity to the nearest non-member."""
+MINORITY = 2 / 3
+"""A class is called a minority when its share is below this part of an even share."""
+EXTREME = 0.05
+"""A regression target is called extreme in this outer share on either side."""
+DRAWS = 500
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """One molecule, as the page of exposed structures shows it.
+
+    Attributes
+    ----------
+    row : row number in the source.
+    smiles, target : what it is and its label or value.
+    risk : effect size of the attack on it, by quantizer label.
+    nearest : similarity (Tanimoto, ECFP4) to its nearest non-member, averaged over the models it trained.
+    reasons : what explains it, among minority class, extreme value, rare scaffold and lack of analogues.
+    svg : its drawing, None unless asked for.
+    """
+
+    row: int
+    smiles: str
+    target: str
+    risk: Mapping[str, float]
+    nearest: float
+    reasons: tuple[str, ...]
+    svg: str | None = None
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Mean risk of the molecules that share something, by quantizer label."""
+
+    name: str
+    n: int
+    risk: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """The most exposed molecules, and how risk differs between kinds of molecules."""
+
+    task: str
+    attack: str
+    records: tuple[Exposed, ...]
+    strata: Mapping[str, tuple[Stratum, ...]]
+    flags: tuple[Flag, ...]
+
+
+def exposure(result: CellResult, *, most: int = 20, draw: bool = False) -> Exposure:
+    """Tell which molecules an audit's strongest attack identifies most surely, and what they have in common.
+
+    Direction: a larger risk is worse. Range: effect sizes, 0 and above; without any leak the mean is not 0 but the
+    value given in the flags. Interval of the strata: bootstrap over molecules, the models held fixed. Do not trust the
+    order of single molecules closely: the highest of many noisy numbers are partly the luckiest.
+
+    Parameters
+    ----------
+    result : an audit of molecules, with its private part.
+    most : how many molecules to list, by their highest risk under any quantizer.
+    draw : add an SVG drawing of each.
+
+    Raises
+    ------
+    InvalidInput
+        If the result holds no per-record risk, or its records are no molecules.
+    """
+    config = AuditConfig.from_dict(dict(result.config))
+    risks = _risks(result)
+    samples = _molecules(config, result)
+    members = halves(samples, config.replicates, seed=config.seed)
+    near = neighbours(samples.inputs.tolist())
+    similarity = nearest_nonmember(near, members)
+    traits = _traits(samples, similarity)
+    highest = np.max(np.stack(list(risks.values())), axis=0)
+    order = np.argsort(-highest, kind="stable")[:most]
+    records = tuple(
+        Exposed(
+            row=int(samples.ids[i]),
+            smiles=str(samples.inputs[i]),
+            target=_target(samples, i),
+            risk={label: float(risk[i]) for label, risk in risks.items()},
+            nearest=float(similarity[i]),
+            reasons=tuple(name for name, has in traits.items() if has[i]) or ("none of those checked",),
+            svg=drawing(str(samples.inputs[i])) if draw else None,
+        )
+        for i in order
+    )
+    return Exposure(
+        task=samples.name,
+        attack=result.primary_attack,
+        records=records,
+        strata={
+            "similarity to the nearest non-member": _by_similarity(similarity, risks, config),
+            "explanations": _by_trait(traits, risks, config),
+        },
+        flags=_doubts(config.replicates, len(samples)),
+    )
+
+
+def nearest_nonmember(near: Neighbours, members: Bools) -> Floats:
+    """Return each molecule's similarity to the nearest molecule that did not train the model it trained, (n,).
+
+    Averaged over the models it is a member of. Where all neighbours looked up are members too, the farthest of them
+    stands in, an upper limit.
+
+    Parameters
+    ----------
+    near : neighbours of all n molecules.
+    members : (s, n).
+    """
+    found = np.zeros(members.shape[1])
+    for inside in members:
+        outside = ~inside[near.index]  # (n, k)
+        first = np.where(outside.any(1), outside.argmax(1), near.index.shape[1] - 1)
+        found += inside * near.similarity[np.arange(len(first)), first]
+    return np.asarray(found / members.sum(0).clip(1))
+
+
+def _risks(result: CellResult) -> dict[str, Floats]:
+    """Return per-record risk of the leading attack by quantizer label."""
+    found: dict[str, Floats] = {}
+    for row in result.rows:
+        attack = row.attacks.get(result.primary_attack)
+        if isinstance(attack, AttackResult) and attack.risk is not None:
+            found[row.label] = np.nan_to_num(np.asarray(attack.risk, dtype=np.float64))
+    if not found and result.primary_attack == "threshold":
+        raise NotEnoughEvidence(
+            "Exposed molecules are found by LiRA, which needs at least 8 models. Raise --replicates."
+        )
+    if not found or "ids" not in result.private:
+        raise InvalidInput(
+            "Exposed molecules need an audit's per-record risk. This result holds none: it is a shareable edition, or "
+            "was read back from a run folder. Run the audit with --show-records into a new --out folder."
+        )
+    return found
+
+
+def _molecules(config: AuditConfig, result: CellResult) -> Samples:
+    """Read the audited molecules again, those the embedder could encode, in the audited order."""
+    samples = load(config.source, config)
+    if samples.kind != "smiles":
+        raise InvalidInput(f"{samples.name}: only molecules can be drawn. Found a table; leave --show-records out.")
+    ids = np.asarray(result.private["ids"], dtype=np.int64)
+    kept = samples.take(np.isin(samples.ids, ids))
+    if not np.array_equal(kept.ids, ids):
+        raise InvalidInput(
+            f"{samples.name}: the records must be those that were audited. {len(kept)} of {len(ids)} were found again; "
+            "the source has changed. Run the audit again."
+        )
+    return kept
+
+
+def _traits(samples: Samples, similarity: Floats) -> dict[str, Bools]:
+    """Return what may explain a molecule's exposure, each (n,)."""
+    frames = scaffolds(samples.inputs.tolist())
+    count = Counter(frames)
+    traits = {}
+    if samples.task == "classification":
+        share = np.bincount(samples.targets, minlength=len(samples.classes)) / len(samples)
+        traits["minority class"] = share[samples.targets] < MINORITY / len(samples.classes)
+    else:
+        low, high = np.quantile(samples.targets, [EXTREME, 1 - EXTREME])
+        traits["extreme value"] = (samples.targets < low) | (samples.targets > high)
+    traits["rare scaffold"] = np.array([count[frame] == 1 for frame in frames])
+    traits["no close analogue"] = similarity < SIMILARITIES[1]
+    return traits
+
+
+def _by_similarity(similarity: Floats, risks: Mapping[str, Floats], config: AuditConfig) -> tuple[Stratum, ...]:
+    found = []
+    for low, high in pairwise(SIMILARITIES):
+        inside = (similarity >= low) & (similarity < high)
+        found.append(_stratum(f"{low:g} to {min(high, 1.0):g}", inside, risks, config))
+    return tuple(stratum for stratum in found if stratum.n)
+
+
+def _by_trait(traits: Mapping[str, Bools], risks: Mapping[str, Floats], config: AuditConfig) -> tuple[Stratum, ...]:
+    found = []
+    for name, has in traits.items():
+        found += [_stratum(name, has, risks, config), _stratum(f"not: {name}", ~has, risks, config)]
+    return tuple(stratum for stratum in found if stratum.n)
+
+
+def _stratum(name: str, inside: Bools, risks: Mapping[str, Floats], config: AuditConfig) -> Stratum:
+    n = int(inside.sum())
+    found = {}
+    for label, risk in risks.items():
+        if n:
+            draws = stream(config.seed, "exposure", name, label).integers(0, n, (DRAWS, n))
+            low, high = percentile_interval(risk[inside][draws].mean(1), level=config.level)
+            value = float(risk[inside].mean())
+            method = "bootstrap over molecules, models fixed"
+            found[label] = Estimate(value, min(low, value), max(high, value), n, config.level, "molecules", method)
+    return Stratum(name, n, found)
+
+
+def _target(samples: Samples, i: int) -> str:
+    if samples.task == "classification":
+        return samples.classes[int(samples.targets[i])]
+    return f"{float(samples.targets[i]):.3g} {samples.unit}".strip()
+
+
+def _doubts(models: int, n: int) -> tuple[Flag, ...]:
+    # |mean_in - mean_out| / sd of two groups of s/2 Gaussians has mean sqrt(8 / (pi s)) when nothing leaks.
+    null = float(np.sqrt(8 / (np.pi * models)))
+    text = (
+        f"Effect sizes from {models} models: about {null:.2f} on average where nothing leaks. The first of {n} "
+        "molecules are partly the luckiest; more --replicates tell better."
+    )
+    return (Flag("noisy-order", text),)

@@ -1,0 +1,69 @@
+"""The privacy card: one page of Markdown to paste into a model card."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from leaq.files import write_atomic
+from leaq.reporting.reading import about_r, sentences, verdict
+from leaq.reporting.redaction import shareable_config
+from leaq.reporting.reproduction import command
+from leaq.reporting.tables import Table, ranking
+from leaq.reporting.words import flag_words
+from leaq.results import CellResult
+
+__all__ = ["privacy_card", "write_cards"]
+
+LIMITS = (
+    "The advantage is the attacker's true-positive rate minus its false-positive rate: 0 is blind guessing, 1 is "
+    "certainty. It is a lower bound on what the released model gives away; a stronger attack may find more, and a "
+    "quiet attack is no proof of privacy. Intervals cover the choice of records and models in this audit, not other "
+    "data, architectures or training rules."
+)
+
+
+def privacy_card(result: CellResult) -> str:
+    """Return a privacy card in Markdown: verdict, table, limits, how to reproduce. Aggregates only."""
+    versions = result.environment.get("versions", {})
+    made = ", ".join(f"{name} {version}" for name, version in versions.items() if name in ("leaq", "torch"))
+    table = ranking(result)
+    notes = [f"- {_escape(note.mark)}: {_escape(note.text)}" for note in table.footnotes if note.mark]
+    doubts = [f"- {_escape(flag_words(flag))}" for flag in result.flags]
+    parts = [
+        f"## Membership privacy of {_escape(str(result.data.get('name', 'data')))}",
+        f"**{_escape(verdict(result))}**",
+        _escape(" ".join(sentences(result))),
+        _markdown(table),
+        _escape(table.order),
+        "\n".join(notes),
+        "### What this does not say",
+        LIMITS,
+        _escape(about_r(result)),
+        "\n".join(doubts),
+        "### Reproduce",
+        f"```\n{_one_line(command(shareable_config(result.config)))}\n```",
+        f"Made with {_escape(made)}." if made else "",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def write_cards(results: Sequence[CellResult], path: str | Path) -> Path:
+    """Write the cards of one or several audits into one Markdown file, and return its path."""
+    write_atomic(Path(path), "\n".join(privacy_card(result) for result in results), mode=0o644)
+    return Path(path)
+
+
+def _markdown(table: Table) -> str:
+    heads = "| " + " | ".join(_escape(column.title) for column in table.columns) + " |"
+    rule = "|" + "|".join("---" if column.align == "left" else "---:" for column in table.columns) + "|"
+    rows = ["| " + " | ".join(_escape(cell) for cell in row) + " |" for row in table.rows]
+    return "\n".join([heads, rule, *rows])
+
+
+def _escape(text: str) -> str:
+    """Keep Markdown and HTML in a name from becoming layout."""
+    return re.sub(r"([\\`*_{}<>|#\[\]])", r"\\\1", _one_line(text))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).replace("```", "'''")

@@ -1,0 +1,107 @@
+"""Which quantizer to take: leak and cost of each row, the Pareto front, and the choice within an accuracy budget.
+
+Only compares what the result holds. Two quantizers whose intervals overlap are never called different.
+"""
+
+from collections.abc import Sequence
+
+from leaq.reporting.words import metric
+from leaq.results import CellResult, QuantizerRow
+from leaq.types import AttackResult, Estimate, NotComputed
+
+__all__ = ["cost", "front", "leak", "overlapping", "recommended", "reference", "start_budget", "useful"]
+
+
+def leak(result: CellResult, row: QuantizerRow) -> Estimate | None:
+    """Return the advantage of the attack the result is ordered by, if it was computed."""
+    attack = row.attacks.get(result.primary_attack)
+    return attack.advantage if isinstance(attack, AttackResult) else None
+
+
+def reference(result: CellResult) -> QuantizerRow:
+    """Return the row of full precision, which every cost is counted from."""
+    return next((row for row in result.rows if row.quantizer in ("none", "identity")), result.rows[0])
+
+
+def cost(result: CellResult, row: QuantizerRow) -> Estimate | None:
+    """Return what a quantizer loses in the primary metric, positive = worse; 0 by definition in full precision."""
+    change = row.drops.get(result.primary_metric)
+    if isinstance(change, Estimate):
+        return _worse(change) if metric(result.primary_metric).larger_is_better else change
+    if row is reference(result):
+        value = row.metrics.get(result.primary_metric)
+        n = value.n if isinstance(value, Estimate) else 0
+        return Estimate(0.0, 0.0, 0.0, n, method="reference")
+    return None
+
+
+def _worse(change: Estimate) -> Estimate:
+    # Adding 0.0 turns -0.0 into 0.0, which would print as "-0".
+    return Estimate(
+        -change.value + 0.0,
+        -change.high + 0.0,
+        -change.low + 0.0,
+        change.n,
+        change.level,
+        change.unit,
+        change.method,
+        change.flags,
+    )
+
+
+def useful(row: QuantizerRow) -> bool:
+    """Tell whether the quantized model still predicts better than guessing; if not, its small leak is no merit."""
+    return all(flag.code != "no-skill" for flag in row.flags)
+
+
+def front(result: CellResult) -> tuple[QuantizerRow, ...]:
+    """Return the useful rows that no other beats in both leak and cost (point estimates), cheapest first."""
+    points = [
+        (c.value, a.value, row)
+        for row in result.rows
+        if useful(row) and (c := cost(result, row)) and (a := leak(result, row))
+    ]
+    kept = [
+        (x, y, row)
+        for x, y, row in points
+        if not any((u <= x and v <= y) and (u < x or v < y) for u, v, other in points if other is not row)
+    ]
+    return tuple(row for _, _, row in sorted(kept, key=lambda point: point[:2]))
+
+
+def recommended(result: CellResult, budget: float, *, cautious: bool = True) -> QuantizerRow | None:
+    """Return the row that leaks least among those that cost at most `budget`.
+
+    Parameters
+    ----------
+    budget : largest acceptable loss of the primary metric.
+    cautious : count the cost at the worse end of its interval, not at its estimate.
+    """
+    allowed = []
+    for row in result.ranked():
+        price, advantage = cost(result, row), leak(result, row)
+        if price and advantage and useful(row) and (price.high if cautious else price.value) <= budget:
+            allowed.append(row)
+    return allowed[0] if allowed else None
+
+
+def start_budget(result: CellResult) -> float:
+    """Return the budget a report starts with: one point of AUC or accuracy, two of R², 2 % of anything else."""
+    usual = metric(result.primary_metric).budget
+    if usual is not None:
+        return usual
+    value = reference(result).metrics.get(result.primary_metric)
+    return 0.02 if isinstance(value, NotComputed) or value is None else abs(value.value) * 0.02
+
+
+def overlapping(result: CellResult, row: QuantizerRow, rows: Sequence[QuantizerRow] = ()) -> tuple[QuantizerRow, ...]:
+    """Return the other rows whose leak has an interval that overlaps that of `row`."""
+    mine = leak(result, row)
+    if mine is None:
+        return ()
+    found = []
+    for other in rows or result.ranked():
+        theirs = leak(result, other)
+        if other is not row and theirs and theirs.low <= mine.high and mine.low <= theirs.high:
+            found.append(other)
+    return tuple(found)

@@ -1,0 +1,70 @@
+"""A figure becomes an SVG that the report can carry: themed by CSS variables, reachable by keyboard, no script in it.
+
+Vega-Lite draws (through vl-convert, without a browser); only its drawing goes into the file, no script. Elements
+and attributes outside a short list are refused, so a string in the data can never become markup.
+"""
+
+import re
+from collections.abc import Mapping
+from xml.etree import ElementTree
+
+from leaq.errors import need
+from leaq.reporting.look import COLOURS, Spec
+
+__all__ = ["svg"]
+
+_SVG = "http://www.w3.org/2000/svg"
+_ELEMENTS = {"svg", "g", "path", "line", "rect", "text", "tspan", "circle", "defs", "clipPath", "title"}
+_DROPPED = {"font-family", "pointer-events", "class", "aria-roledescription", "role"}
+
+
+def svg(figure: Spec, *, name: str, label: str, keys: Mapping[str, str] | None = None) -> str:
+    """Draw a figure.
+
+    Parameters
+    ----------
+    name : unique in the page; ids inside the drawing start with it.
+    label : what the picture shows, for those who do not see it.
+    keys : from the sentence of a mark to the quantizer it stands for; such marks can be found by script.
+    """
+    drawn = need("vl_convert", extra="report", purpose="Drawing figures").vegalite_to_svg(figure)
+    root = ElementTree.fromstring(drawn)
+    # Ids count up over all drawings of a process; numbered anew, the same result gives the same bytes.
+    named = [element.get("id", "") for element in root.iter() if "id" in element.attrib]
+    ids = {old: f"{name}-{at}" for at, old in enumerate(named)}
+    for element in root.iter():
+        _clean(element, ids, keys or {})
+    width, height = root.get("width", "0"), root.get("height", "0")
+    root.attrib.clear()
+    root.attrib.update({"viewBox": f"0 0 {width} {height}", "width": width, "role": "group", "aria-label": label})
+    root[:] = [child for child in root if child.tag != "rect"]  # the page is the background
+    text = ElementTree.tostring(root, encoding="unicode")
+    for colour, value in COLOURS.items():
+        text = text.replace(f'"{value}"', f'"var(--{colour})"')
+    return text
+
+
+def _clean(element: ElementTree.Element, ids: Mapping[str, str], keys: Mapping[str, str]) -> None:
+    """Take the namespace off, refuse foreign elements, mark what can be pointed at."""
+    element.tag = element.tag.removeprefix(f"{{{_SVG}}}")
+    if element.tag not in _ELEMENTS:
+        raise ValueError(f"a drawing must hold shapes and text only, found <{element.tag}>")
+    sentence = element.get("aria-label")
+    pointable = sentence is not None and sentence in keys
+    for attribute in [key for key in element.attrib if key in _DROPPED or key.startswith(("on", "{"))]:
+        del element.attrib[attribute]
+    element.attrib.pop("aria-label", None)
+    if sentence is not None and pointable:
+        element.attrib.update({
+            "class": "mark", "role": "img", "tabindex": "-1", "aria-label": sentence, "data-key": keys[sentence],
+        })  # fmt: skip
+    if "id" in element.attrib:
+        element.set("id", ids[element.get("id", "")])
+    if "clip-path" in element.attrib:
+        old = re.sub(r"^url\(#|\)$", "", element.get("clip-path", ""))
+        element.set("clip-path", f"url(#{ids[old]})")
+    for attribute in ("d", "transform", "x2", "y2", "x", "y"):
+        if attribute in element.attrib:
+            element.set(
+                attribute, re.sub(r"\d+\.\d{2,}(?!e)", lambda m: f"{float(m[0]):.1f}", element.get(attribute, ""))
+            )

@@ -1,0 +1,42 @@
+"""Results as files for other programs: JSON (everything) and CSV (the tidy table)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from leaq.errors import InvalidInput
+from leaq.files import write_atomic
+from leaq.reporting.redaction import shareable
+from leaq.reporting.tables import frame
+from leaq.results import CellResult
+
+__all__ = ["write_exports"]
+
+
+def write_exports(
+    results: CellResult | Sequence[CellResult], stem: str | Path, *, internal: bool = False
+) -> tuple[Path, Path]:
+    """Write ``STEM.json`` and ``STEM.csv`` and return both paths.
+
+    Parameters
+    ----------
+    stem : path without ending; of a report's path, the ending is taken off.
+    internal : keep per-record risks and row numbers in the JSON file. The CSV file never holds them.
+
+    Notes
+    -----
+    The JSON file of one result is what `CellResult.from_json` reads; of several, a list of those.
+    """
+    cells = [results] if isinstance(results, CellResult) else list(results)
+    if not cells:
+        raise InvalidInput("An export needs at least one result. Found none. Run an audit first.")
+    kept = cells if internal else [shareable(cell) for cell in cells]
+    texts = [cell.to_json(private=internal) for cell in kept]
+    text = texts[0] if isinstance(results, CellResult) else "[\n" + ",\n".join(texts) + "\n]"
+    base = Path(stem)
+    base = base.with_suffix("") if base.suffix in (".html", ".json", ".csv") else base
+    table = frame(kept).to_csv(index=False, lineterminator="\n")
+    files = (base.with_name(base.name + ".json"), base.with_name(base.name + ".csv"))
+    # What names single records is for its owner alone.
+    write_atomic(files[0], text + "\n", mode=0o600 if internal else 0o644)
+    write_atomic(files[1], str(table), mode=0o644)
+    return files

@@ -1,0 +1,83 @@
+"""The report: one HTML file that needs nothing else, opens anywhere, and can be sent by e-mail.
+
+Two editions. "shareable" holds aggregates only; "internal" adds the risk of single records, by row number.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from leaq.errors import InvalidInput, need
+from leaq.files import writable_place, write_atomic
+from leaq.reporting.pages import audit_page, study_page
+from leaq.results import CellResult
+
+__all__ = ["Edition", "check_place", "render", "write_report"]
+
+Edition = Literal["shareable", "internal"]
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_report(results: CellResult | Sequence[CellResult], path: str | Path, edition: Edition = "shareable") -> Path:
+    """Write the report of one audit, or of a study (several results), and return its path.
+
+    The file is complete or absent. An internal report is readable by its owner alone.
+    """
+    write_atomic(Path(path), render(results, edition), mode=0o600 if edition == "internal" else 0o644)
+    return Path(path)
+
+
+def check_place(path: str | Path) -> None:
+    """Refuse, before the work, a place that cannot be written to or a missing drawing library."""
+    for module in ("jinja2", "vl_convert"):
+        need(module, extra="report", purpose="Writing the HTML report")
+    writable_place(Path(path))
+
+
+def render(results: CellResult | Sequence[CellResult], edition: Edition = "shareable") -> str:
+    """Return the report as HTML."""
+    cells = [results] if isinstance(results, CellResult) else list(results)
+    if not cells:
+        raise InvalidInput("A report needs at least one result. Found none. Run an audit first.")
+    if edition not in ("shareable", "internal"):
+        raise InvalidInput(f"edition must be 'shareable' or 'internal'. Found {edition!r}.")
+    internal = edition == "internal"
+    if len(cells) == 1:
+        kind, page = "audit.html", audit_page(cells[0], prefix="a0", internal=internal)
+    else:
+        kind, page = "study.html", study_page(cells, internal=internal)
+    template = _environment().get_template(kind)
+    return str(template.render(page=page, edition=edition, css=_asset("report.css"), script=_asset("report.js")))
+
+
+def _environment() -> Any:
+    """Templates that escape every string and refuse unknown names."""
+    jinja2 = need("jinja2", extra="report", purpose="Writing the HTML report")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["minus"] = minus
+    return environment
+
+
+def minus(text: Any) -> str:
+    """Set the hyphens of negative numbers as minus signs.
+
+    Examples
+    --------
+    >>> minus("-0.1 [-0.2, 1e-3] semi-open")
+    '−0.1 [−0.2, 1e−3] semi-open'
+    """
+    return re.sub(r"(?<![\w-])-(?=[\d.∞])|(?<=\de)-(?=\d)", "−", str(text))
+
+
+def _asset(name: str) -> Any:
+    """Return a style sheet or script of this package: ours, so not escaped."""
+    return need("markupsafe", extra="report", purpose="Writing the HTML report").Markup(
+        (TEMPLATES / name).read_text(encoding="utf-8")
+    )

@@ -1,0 +1,52 @@
+"""Tables of what is known by name: data sets and embedders."""
+
+from collections.abc import Sequence
+
+from leaq.data.catalogue import Entry
+from leaq.embedders.base import Card
+from leaq.reporting.tables import Column, Table
+
+__all__ = ["datasets_table", "embedders_table"]
+
+
+def datasets_table(entries: Sequence[Entry]) -> Table:
+    """Return data sets by name, in the order given."""
+    rows = tuple(
+        (
+            entry.name,
+            f"{entry.task}{f' ({entry.unit})' if entry.unit else ''}",
+            f"{entry.records:,}" if entry.records else "unknown",
+            entry.what,
+            entry.source,
+            entry.licence,
+            entry.note,
+        )
+        for entry in entries
+    )
+    heads = ("name", "task", "records", "target", "source", "licence", "note")
+    return _table(
+        "Data sets known by name", heads, rows, "In the order of the catalogue; audit one with: leaq audit NAME"
+    )
+
+
+def embedders_table(cards: Sequence[Card]) -> Table:
+    """Return embedders by name, in the order given."""
+    rows = tuple(
+        (
+            card.name,
+            card.family,
+            "varies" if card.dimension is None else f"{card.dimension:,}",
+            card.what,
+            card.source,
+            card.licence,
+            card.pretrained or "nothing",
+        )
+        for card in cards
+    )
+    heads = ("name", "kind", "dimension", "what", "source", "licence", "pretrained on")
+    return _table("Embedders known by name", heads, rows, "Use one with: leaq audit NAME --embedder EMBEDDER")
+
+
+def _table(title: str, heads: tuple[str, ...], rows: tuple[tuple[str, ...], ...], order: str) -> Table:
+    columns = tuple(Column(head, "", "right" if head in ("records", "dimension") else "left") for head in heads)
+    return Table(title, columns, rows, rows, tuple(row[0] for row in rows), order)

@@ -1,0 +1,225 @@
+"""What the report's templates are given: one result taken apart into sentences, tables, drawings and plain data."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from leaq.errors import need
+from leaq.reporting import figures, study_figures
+from leaq.reporting.attack_tables import attack_numbers
+from leaq.reporting.choice import cost, leak, overlapping, recommended, reference, start_budget, useful
+from leaq.reporting.drawing import svg
+from leaq.reporting.look import HUES
+from leaq.reporting.many import agreements, names, overview, study_sentences, study_verdict
+from leaq.reporting.reading import about_r, attacker, headline, sentences, verdict
+from leaq.reporting.records import exposed
+from leaq.reporting.redaction import shareable_config
+from leaq.reporting.reproduction import command
+from leaq.reporting.tables import indicators, ranking, size_words
+from leaq.reporting.words import attack_name, flag_words, game_words, metric, short_attack
+from leaq.results import CellResult, QuantizerRow
+from leaq.stats.digits import format_estimate
+from leaq.types import AttackResult, Estimate
+
+__all__ = ["audit_page", "study_page"]
+
+
+def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, Any]:
+    """Take one result apart for the template; `prefix` keeps its ids apart from those of others."""
+    name = metric(result.primary_metric)
+    return {
+        "prefix": prefix,
+        "data": result.data,
+        "name": result.data.get("name", "data"),
+        "metric": name.name,
+        "attack": attack_name(result.primary_attack),
+        "short_attack": short_attack(result.primary_attack),
+        "verdict": verdict(result),
+        "sentences": sentences(result),
+        "key": headline(result) or attacker(result),
+        "about_r": about_r(result),
+        "chooser": _chooser(result),
+        "ranking": ranking(result),
+        "indicators": indicators(result),
+        "attack_numbers": attack_numbers(result),
+        "figures": _figures(result, prefix),
+        "panels": _panels(result, prefix),
+        "attackers": _attackers(result),
+        "flags": [flag_words(flag) for flag in result.flags],
+        "reproduce": command(shareable_config(result.config)),
+        "config": json.dumps(shareable_config(result.config), indent=2, ensure_ascii=False),
+        "environment": result.environment,
+        "timings": _timings(result.timings),
+        "exposed": exposed(result) if internal else None,
+    }
+
+
+def study_page(cells: Sequence[CellResult], *, internal: bool) -> dict[str, Any]:
+    """Take several results apart: all of them beside each other, then the table of each."""
+    labels = names(cells)
+    heat, heat_keys = study_figures.ranks(cells)
+    wide, keys = study_figures.leaks(cells, width=600)
+    narrow, _ = study_figures.leaks(cells, width=190)
+    drawn = safe(svg(heat, name="ranks", label="Rank of each quantizer in each audit.", keys=heat_keys))
+    about = "Leak of each audit in full precision and under its least leaking quantizer."
+    return {
+        "names": labels,
+        "verdict": study_verdict(cells),
+        "sentences": study_sentences(cells),
+        "overview": overview(cells),
+        "agreements": agreements(cells),
+        "heat": drawn,
+        "leaks": _two(wide, narrow, name="leaks", label=about, keys=keys),
+        "audits": [
+            _brief(cell, label, prefix=f"a{at}", internal=internal)
+            for at, (cell, label) in enumerate(zip(cells, labels, strict=True))
+        ],
+        "attackers": _attackers(cells[0]),
+        "metrics": " or ".join(dict.fromkeys(metric(cell.primary_metric).name for cell in cells)),
+        "environment": cells[0].environment,
+    }
+
+
+def _brief(cell: CellResult, label: str, *, prefix: str, internal: bool) -> dict[str, Any]:
+    """Take one audit of a study apart: small picture, table, doubts, command; curves are left to its own report."""
+    keys = {figures.tip(cell, row): row.quantizer for row in cell.rows}
+    small = figures.tradeoff(cell, width=270, height=230)
+    about = f"Leak against loss of {metric(cell.primary_metric).name} for {label}"
+    return {
+        "prefix": prefix,
+        "label": label,
+        "task": cell.data.get("task"),
+        "verdict": verdict(cell),
+        "picture": safe(svg(small, name=f"{prefix}-small", label=about, keys=keys)),
+        "ranking": ranking(cell),
+        "about_r": about_r(cell),
+        "reproduce": command(shareable_config(cell.config)),
+        "exposed": exposed(cell) if internal else None,
+    }
+
+
+def _chooser(result: CellResult) -> dict[str, Any]:
+    """Collect what the accuracy budget works on: every row's leak and cost, and where the slider starts and ends."""
+    rows: list[dict[str, Any]] = []
+    for rank, row in enumerate(result.ranked(), start=1):
+        advantage, price = leak(result, row), cost(result, row)
+        if advantage is None or price is None:
+            continue
+        same = [other.label for other in overlapping(result, row) if useful(other)]
+        rows.append({
+            "key": row.quantizer, "label": row.label, "rank": rank, "useful": useful(row),
+            "leak": format_estimate(advantage), "quiet": advantage.low <= 0,
+            "cost": price.value, "cost_high": price.high,
+            "change": "none, by definition" if row is reference(result) else _change(result, row),
+            "size": size_words(row.size.bytes), "smaller": f"{row.size.compression:.3g}",
+            "same": same,
+        })  # fmt: skip
+    start = start_budget(result)
+    costs = [row["cost_high"] for row in rows if row["useful"]]
+    largest = max([2 * start, *(c for c in costs if c < 40 * start)])
+    step = 10.0 ** figures.decade(start / 10)
+    chosen = recommended(result, start)
+    return {
+        "rows": rows,
+        "start": start,
+        "step": step,
+        "max": (largest // step + 1) * step,
+        "decimals": max(0, -figures.decade(step)),
+        "metric": metric(result.primary_metric).name,
+        "chosen": next((row for row in rows if chosen is not None and row["key"] == chosen.quantizer), None),
+    }
+
+
+def _change(result: CellResult, row: QuantizerRow) -> str:
+    change = row.drops.get(result.primary_metric)
+    return format_estimate(change, sign=True) if isinstance(change, Estimate) else "–"
+
+
+def _figures(result: CellResult, prefix: str) -> dict[str, Any]:
+    """Draw the large figures, each for wide and for narrow screens."""
+    keys = {figures.tip(result, row): row.quantizer for row in result.rows}
+    name = metric(result.primary_metric).name
+    about = f"Leak against loss of {name} for {len(result.rows)} quantizers; the numbers are in the ranking table."
+    wide = figures.tradeoff(result, width=560, height=420)
+    narrow = figures.tradeoff(result, width=270, height=300)
+    sentences = _attack_keys(result)
+    label = "Advantage of each attack under each quantizer, with intervals."
+    return {
+        "tradeoff": _two(wide, narrow, name=f"{prefix}-tradeoff", label=about, keys=keys),
+        "attacks": _two(
+            figures.attacks(result, width=600),
+            figures.attacks(result, width=180),
+            name=f"{prefix}-attacks",
+            label=label,
+            keys=sentences,
+        ),
+    }
+
+
+def _two(wide: Any, narrow: Any, *, name: str, label: str, keys: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "wide": safe(svg(wide, name=f"{name}-wide", label=label, keys=keys)),
+        "narrow": safe(svg(narrow, name=f"{name}-narrow", label=label, keys=keys)),
+    }
+
+
+def _attack_keys(result: CellResult) -> dict[str, str]:
+    return {
+        figures.attack_tip(row, name, attack): row.quantizer
+        for row in result.rows
+        for name, attack in row.attacks.items()
+        if isinstance(attack, AttackResult)
+    }
+
+
+def _panels(result: CellResult, prefix: str) -> dict[str, list[dict[str, Any]]]:
+    """Small multiples: one ROC and one lambda_k panel a quantizer."""
+    rocs, lambdas = [], []
+    for index, row in enumerate(result.ranked()):
+        if any(isinstance(attack, AttackResult) and attack.roc is not None for attack in row.attacks.values()):
+            drawing = svg(figures.roc(result, row), name=f"{prefix}-roc{index}", label=f"ROC curves for {row.label}")
+            rocs.append({"label": row.label, "svg": safe(drawing), "note": _roc_note(result, row)})
+        if "lambda_k" in row.curves:
+            drawing = svg(figures.lambda_k(row), name=f"{prefix}-lambda{index}", label=f"lambda_k for {row.label}")
+            lambdas.append({"label": row.label, "svg": safe(drawing)})
+    return {"roc": rocs, "lambda": lambdas}
+
+
+def _roc_note(result: CellResult, row: QuantizerRow) -> str:
+    attack = row.attacks.get(result.primary_attack)
+    return f"AUC {format_estimate(attack.auc)}" if isinstance(attack, AttackResult) else ""
+
+
+def _attackers(result: CellResult) -> list[dict[str, Any]]:
+    """Who attacks, in words; once for each attack."""
+    found = []
+    for hue, key in enumerate(figures.attack_keys(result)):
+        attack = next(row.attacks[key] for row in result.rows if key in row.attacks)
+        if isinstance(attack, AttackResult):
+            words = {"sees": attack.attacker, "game": game_words(attack.game)}
+        else:
+            words = {"sees": f"not computed: {attack.reason}", "game": ""}
+        found.append(
+            {
+                "name": attack_name(key),
+                "short": short_attack(key),
+                "hue": hue % len(HUES),
+                "broken": hue >= len(HUES),
+                **words,
+            }
+        )
+    return found
+
+
+def _timings(timings: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Say how long it took and how much memory it needed."""
+    found = []
+    for key, value in timings.items():
+        words = key.removesuffix("_seconds").removesuffix("_bytes").replace("_", " ")
+        found.append((words, f"{value:.1f} s" if key.endswith("_seconds") else size_words(value)))
+    return found
+
+
+def safe(drawing: str) -> Any:
+    """Mark a cleaned drawing as ready for the page."""
+    return need("markupsafe", extra="report", purpose="Writing the HTML report").Markup(drawing)

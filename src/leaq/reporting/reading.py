@@ -1,0 +1,184 @@
+"""The verdict in plain words: what was audited, what leaks least at which cost, how sure that is, and against whom."""
+
+from collections.abc import Sequence
+
+from leaq.reporting.choice import cost, leak, overlapping, recommended, reference, start_budget, useful
+from leaq.reporting.words import attack_name, game_words, metric
+from leaq.results import CellResult, QuantizerRow
+from leaq.stats.digits import format_estimate
+from leaq.types import AttackResult, Estimate
+
+__all__ = ["about_r", "attacker", "audited", "headline", "reading", "sentences", "verdict", "within"]
+
+
+def reading(result: CellResult) -> str:
+    """Return the result as one paragraph for somebody who is no statistician."""
+    return " ".join([*sentences(result), about_r(result)])
+
+
+def sentences(result: CellResult) -> list[str]:
+    """Return the parts of the reading but that on r: each is a paragraph of the report."""
+    parts = (audited(result), attacker(result), headline(result), within(result), separation(result), useless(result))
+    return [part for part in parts if part]
+
+
+def verdict(result: CellResult) -> str:
+    """Return the outcome in one short sentence, no surer than the intervals are."""
+    best = least(result)
+    if best is None:
+        return "Nothing can be said about the leak."
+    rest = [row for row in result.ranked() if row is not best and useful(row) and leak(result, row)]
+    same = overlapping(result, best, rest) if rest else ()
+    if not rest:
+        return f"Only {best.label} was measured."
+    if len(same) == len(rest):
+        return f"{_capital(best.label)} gives away least in this sample, but no quantizer is set apart from the others."
+    found = f"{_capital(best.label)} gives away least{_toll(result, best)}"
+    if not same:
+        return f"{found}."
+    others = _names(same) if len(same) <= 2 else f"{len(same)} others"
+    return f"{found}; {others} cannot be told apart from it."
+
+
+def _toll(result: CellResult, row: QuantizerRow) -> str:
+    """Return what the winner costs, where its cost is established: a verdict without it would mislead."""
+    price = cost(result, row)
+    if price is None or price.low <= 0:
+        return ""
+    return f" and loses {format_estimate(price, interval=False)} {metric(result.primary_metric).name}"
+
+
+def within(result: CellResult) -> str:
+    """Say which quantizer leaks least among those that cost little, if that is another one than the least of all."""
+    budget = start_budget(result)
+    chosen, best = recommended(result, budget), least(result)
+    if chosen is None or chosen is best:
+        return ""
+    found = leak(result, chosen)
+    return (
+        f"Within a loss of {budget:.3g} {metric(result.primary_metric).name}, counted at the worse end of its "
+        f"interval, {chosen.label} leaks least: {format_estimate(found)}."
+        if found
+        else ""
+    )
+
+
+def audited(result: CellResult) -> str:
+    """Say what was audited, and how much of it there is."""
+    data, quantizers = result.data, len(result.rows) - 1
+    models = result.config.get("replicates")
+    trained = f"{models} models, each trained on {data['n_train']:,} of them," if models else "the model"
+    were = "were" if models else "was"
+    return (
+        f"{data['name']} holds {data['n']:,} records ({data['task']}); {trained} {were} attacked in full precision "
+        f"and under {quantizers} quantizer{'' if quantizers == 1 else 's'}."
+    )
+
+
+def attacker(result: CellResult) -> str:
+    """Say who attacks, what he sees and knows, and which game is played."""
+    attack = next(
+        (a for row in result.rows if isinstance(a := row.attacks.get(result.primary_attack), AttackResult)), None
+    )
+    if attack is None:
+        return "No attack could be computed, so nothing is known about the leak."
+    name = attack_name(result.primary_attack)
+    return f"The attacker ({name}) {attack.attacker}; {game_words(attack.game)}."
+
+
+def headline(result: CellResult) -> str:
+    """Say what full precision gives away, which quantizer gives away least, and what that costs."""
+    best, full = least(result), reference(result)
+    if best is None:
+        return ""
+    found, before = leak(result, best), leak(result, full)
+    if found is None:
+        return ""
+    lead = ""
+    if before is not None and best is not full:
+        lead = (
+            f"In full precision the attacker's advantage over blind guessing (0 = none, 1 = certainty) is "
+            f"{format_estimate(before)}. "
+        )
+    what = f"{best.label} leaks least: {format_estimate(found)}{_price(result, best)}."
+    quiet = " That interval includes 0: no leak found by this attack, which does not rule out others."
+    return lead + _capital(what) + (quiet if found.low <= 0 else "")
+
+
+def least(result: CellResult) -> QuantizerRow | None:
+    """Return the row that leaks least among those whose model still predicts something."""
+    return next((row for row in result.ranked() if leak(result, row) and useful(row)), None)
+
+
+def _price(result: CellResult, row: QuantizerRow) -> str:
+    price, name = cost(result, row), metric(result.primary_metric).name
+    if price is None or row is reference(result):
+        return ""
+    if price.low <= 0 <= price.high:
+        return f", with no established change of {name} (loss {format_estimate(price)})"
+    if price.value < 0:
+        return f", and {name} improves by {_turned(price)}"
+    return f", at a cost of {format_estimate(price)} in {name}"
+
+
+def _turned(price: Estimate) -> str:
+    return format_estimate(Estimate(-price.value, -price.high, -price.low, price.n, price.level))
+
+
+def separation(result: CellResult) -> str:
+    """Say which quantizers this audit does not tell apart from the best."""
+    best = least(result)
+    if best is None:
+        return ""
+    rest = [row for row in result.ranked() if row is not best and useful(row) and leak(result, row)]
+    same = overlapping(result, best, rest) if rest else ()
+    if not rest:
+        return ""
+    if not same:
+        return "Its interval overlaps with that of no other, so the first place is established for this attack."
+    if len(same) == len(rest):
+        return "All intervals overlap with it: this audit does not tell the quantizers apart."
+    return (
+        f"The intervals of {_names(same)} overlap with it: this audit does not tell {_them(same)} apart from it. "
+        f"{_capital(_names([row for row in rest if row not in same]))} "
+        f"{'leaks' if len(rest) - len(same) == 1 else 'leak'} more."
+    )
+
+
+def useless(result: CellResult) -> str:
+    """Name the quantizers under which nothing is predicted any more."""
+    empty = [row for row in result.rows if not useful(row)]
+    if not empty:
+        return ""
+    return (
+        f"{_capital(_names(empty))} {'predicts' if len(empty) == 1 else 'predict'} no better than guessing; "
+        f"a small leak there is no merit."
+    )
+
+
+def about_r(result: CellResult) -> str:
+    """Say what the indicator r adds, and why it does not lead."""
+    rated = [(r.value, row) for row in result.rows if isinstance(r := row.measures.get("r"), Estimate)]
+    if not rated:
+        return "The indicator r could not be computed."
+    caveat = "r belongs to a set of sampled candidates and does not cover what scales and biases give away"
+    unstable = next((flag.text for flag in result.flags if flag.code == "r-order-unstable"), None)
+    if unstable:
+        return f"The indicator r gives no ranking here ({unstable.split(':', 1)[-1].strip().rstrip('.')}); {caveat}."
+    top = max(rated, key=lambda pair: pair[0])[1]
+    return f"The indicator r is largest (most private) for {top.label}; {caveat}, so it is shown beside the attacks."
+
+
+def _names(rows: Sequence[QuantizerRow]) -> str:
+    labels = [row.label for row in rows]
+    if len(labels) == 1:
+        return labels[0]
+    return f"{', '.join(labels[:-1])} and {labels[-1]}"
+
+
+def _them(rows: Sequence[QuantizerRow]) -> str:
+    return "it" if len(rows) == 1 else "them"
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

@@ -1,0 +1,320 @@
+"""Results as tables: what is printed (digits from the intervals, flags as footnotes), and a tidy frame."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from leaq.reporting.choice import leak
+from leaq.reporting.reading import reading
+from leaq.reporting.words import attack_name, flag_words, in_order, indicator, metric, short_attack
+from leaq.results import CellResult, QuantizerRow
+from leaq.stats.digits import format_estimate
+from leaq.types import AttackResult, Estimate, Flag, NotComputed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Cell",
+    "Column",
+    "Footnote",
+    "Notes",
+    "Table",
+    "frame",
+    "indicators",
+    "number_cell",
+    "ranking",
+    "reading",
+    "text",
+]
+
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's head, what it means, and how it is set."""
+
+    title: str
+    explanation: str
+    align: Literal["left", "right"] = "right"
+
+
+@dataclass(frozen=True)
+class Footnote:
+    """A doubt below the table; `mark` is the letter that rows refer to, empty if it concerns the whole table."""
+
+    mark: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.mark}  {self.text}" if self.mark else self.text
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to be drawn by anybody: text only.
+
+    Attributes
+    ----------
+    columns : heads.
+    rows : formatted cells.
+    values : what each cell sorts by; the same shape.
+    keys : the quantizer of each row.
+    order : one sentence that states the sort key.
+    footnotes : doubts, with the letters that rows refer to.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    values: tuple[tuple[float | str, ...], ...]
+    keys: tuple[str, ...]
+    order: str
+    footnotes: tuple[Footnote, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: what is printed, and what it sorts by."""
+
+    text: str
+    value: float | str
+
+
+class Notes:
+    """Collects doubts and hands out one letter for each distinct text."""
+
+    def __init__(self) -> None:
+        self._marks: dict[str, str] = {}
+
+    def mark(self, texts: Sequence[str]) -> str:
+        """Return the letters of these texts, in alphabetical order."""
+        for text in texts:
+            self._marks.setdefault(text, _letter(len(self._marks)))
+        return " ".join(sorted({self._marks[text] for text in texts}, key=lambda mark: (len(mark), mark)))
+
+    def footnotes(self) -> tuple[Footnote, ...]:
+        """Return every text with its letter."""
+        return tuple(Footnote(mark, text) for text, mark in self._marks.items())
+
+
+def _letter(index: int) -> str:
+    """a..z, aa, ab, ..."""
+    letters = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        letters = chr(97 + rest) + letters
+    return letters
+
+
+def ranking(result: CellResult) -> Table:
+    """Return one row per quantizer, least leak first: what it weighs, what it costs, what it gives away."""
+    name = metric(result.primary_metric).name
+    attacks = _attacks_shown(result)
+    columns = (
+        Column("Quantizer", "How the weights were rounded.", "left"),
+        Column("Bits", "Packed bits per quantized weight, scales included."),
+        Column("Size", "The whole released file."),
+        Column(name, f"{name} on records that did not train the model, mean over models, with its interval."),
+        Column("Change", f"Change of {name} against full precision, same models (negative: worse)."
+               if metric(result.primary_metric).larger_is_better
+               else f"Change of {name} against full precision, same models (positive: worse)."),
+        Column("r", "Asymptotic rate of this set of candidates; larger is safer; read it with its flags."),
+        Column("n·r", "r times the training records; below about 3, r says little."),
+        *(Column(short_attack(key), _attack_words(key)) for key in attacks),
+        Column("Flags", "Letters refer to the notes below the table.", "left"),
+    )  # fmt: skip
+    notes = Notes()
+    drawn = [_ranking_row(result, row, attacks, notes) for row in result.ranked()]
+    level = _level(result)
+    return Table(
+        title=f"{result.data.get('name', 'data')}: quantizers by what they give away",
+        columns=columns,
+        rows=tuple(tuple(cell.text for cell in cells) for cells in drawn),
+        values=tuple(tuple(cell.value for cell in cells) for cells in drawn),
+        keys=tuple(row.quantizer for row in result.ranked()),
+        order=(
+            f"Ordered by the held-out advantage of {attack_name(result.primary_attack)}, least leak first. "
+            f"Brackets: {level:.0%} intervals."
+        ),
+        footnotes=(*notes.footnotes(), *(Footnote("", flag_words(flag)) for flag in result.flags)),
+    )
+
+
+def _attacks_shown(result: CellResult) -> tuple[str, ...]:
+    """Return the simplest attack and the one rows are ordered by."""
+    return tuple(dict.fromkeys(("threshold", result.primary_attack)))
+
+
+def _attack_words(key: str) -> str:
+    return (
+        f"Signed advantage (TPR - FPR) of the {attack_name(key)}, threshold chosen on other records; "
+        "0 is blind guessing, smaller is safer."
+    )
+
+
+def _level(result: CellResult) -> float:
+    first = next((a for row in result.rows if (a := leak(result, row))), None)
+    return first.level if first else float(result.config.get("level", 0.95))
+
+
+def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str], notes: Notes) -> list[Cell]:
+    key = result.primary_metric
+    missing: list[str] = []
+    numbers = [
+        number_cell(row.metrics.get(key), missing),
+        number_cell(row.drops.get(key), missing, sign=True) if key in row.drops else Cell("", 0.0),
+        number_cell(row.measures.get("r"), missing),
+        number_cell(row.measures.get("n_r"), missing),
+        *(number_cell(_advantage(row.attacks.get(attack)), missing, sign=True) for attack in attacks),
+    ]
+    doubts = [flag_words(flag) for flag in _doubts(row, attacks)]
+    mark = notes.mark(list(dict.fromkeys([*doubts, *missing])))
+    return [
+        Cell(row.label, row.label),
+        Cell(f"{row.size.bits:.3g}", row.size.bits),
+        Cell(size_words(row.size.bytes), float(row.size.bytes)),
+        *numbers,
+        Cell(mark, mark),
+    ]
+
+
+def _doubts(row: QuantizerRow, attacks: Sequence[str]) -> Iterator[Flag]:
+    yield from row.flags
+    for key in attacks:
+        attack = row.attacks.get(key)
+        if isinstance(attack, AttackResult):
+            yield from attack.flags
+            yield from attack.advantage.flags
+
+
+def _advantage(attack: AttackResult | NotComputed | None) -> Estimate | NotComputed | None:
+    return attack.advantage if isinstance(attack, AttackResult) else attack
+
+
+def number_cell(item: Estimate | NotComputed | None, missing: list[str], *, sign: bool = False) -> Cell:
+    """Format an estimate; a number that could not be computed leaves a dash and its reason."""
+    if isinstance(item, Estimate):
+        return Cell(format_estimate(item, sign=sign), item.value)
+    if isinstance(item, NotComputed):
+        missing.append(item.reason)
+    return Cell(MISSING, math.inf)
+
+
+def size_words(count: float) -> str:
+    """Write a number of bytes the way people say it.
+
+    Examples
+    --------
+    >>> size_words(49656), size_words(12)
+    ('49.7 kB', '12 B')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.3g} {unit}"
+        count /= 1000
+    raise AssertionError  # the loop always returns
+
+
+def indicators(result: CellResult) -> Table:
+    """Return the indicators beside the attacks: r and its companions, distortion, loss gap."""
+    keys = in_order((key for row in result.rows for key in row.measures), "indicator")
+    columns = [Column("Quantizer", "How the weights were rounded.", "left"), *(Column(*indicator(key)) for key in keys)]
+    notes = Notes()
+    rows, values = [], []
+    for row in result.ranked():
+        missing: list[str] = []
+        cells = [number_cell(row.measures.get(key), missing) for key in keys]
+        doubts = [flag_words(flag) for number in row.measures.values() for flag in getattr(number, "flags", ())]
+        mark = Cell(notes.mark(list(dict.fromkeys([*doubts, *missing]))), "")
+        cells = [Cell(row.label, row.label), *cells, mark]
+        rows.append(tuple(cell.text for cell in cells))
+        values.append(tuple(cell.value for cell in cells))
+    return Table(
+        title="Indicators computed without an attack",
+        columns=(*columns, Column("Flags", "Letters refer to the notes below the table.", "left")),
+        rows=tuple(rows),
+        values=tuple(values),
+        keys=tuple(row.quantizer for row in result.ranked()),
+        order="In the order of the ranking.",
+        footnotes=notes.footnotes(),
+    )
+
+
+def text(result: CellResult) -> str:
+    """Return the ranking as plain text, for terminals without colour and for ``print``.
+
+    The reading stands below it.
+    """
+    table = ranking(result)
+    grid = [tuple(column.title for column in table.columns), *table.rows]
+    widths = [max(len(line[i]) for line in grid) for i in range(len(table.columns))]
+    lines = []
+    for line in grid:
+        cells = [
+            cell.ljust(width) if column.align == "left" else cell.rjust(width)
+            for cell, width, column in zip(line, widths, table.columns, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join([table.title, table.order, "", *lines, "", *map(str, table.footnotes), "", reading(result)])
+
+
+def frame(result: CellResult | Sequence[CellResult]) -> "pd.DataFrame":
+    """Return a tidy table: one row per quantizer and number, with interval, n, unit, level, and flags.
+
+    Columns: data, embedder, quantizer, label, kind (size, metric, drop, measure, attack), number, value, low, high,
+    level, n, unit, method, flags (codes), reason (why a number is missing).
+    """
+    import pandas as pd
+
+    results = [result] if isinstance(result, CellResult) else list(result)
+    records = [record for item in results for row in item.rows for record in _records(item, row)]
+    return pd.DataFrame.from_records(records, columns=list(_FRAME))
+
+
+_FRAME = (
+    "data", "embedder", "quantizer", "label", "kind", "number", "value", "low", "high", "level", "n", "unit", "method",
+    "flags", "reason",
+)  # fmt: skip
+
+
+def _records(result: CellResult, row: QuantizerRow) -> Iterator[dict[str, Any]]:
+    where = {
+        "data": result.data.get("name", ""),
+        "embedder": result.config.get("embedder", ""),
+        "quantizer": row.quantizer,
+        "label": row.label,
+    }
+    for name in ("bits", "entropy_bits", "bytes", "compression"):
+        yield {**where, "kind": "size", "number": name, "value": float(getattr(row.size, name)), "flags": ""}
+    for kind, numbers in (("metric", row.metrics), ("drop", row.drops), ("measure", row.measures)):
+        for name, item in numbers.items():
+            yield {**where, "kind": kind, "number": name, **_tidy(item)}
+    for name, attack in row.attacks.items():
+        if isinstance(attack, NotComputed):
+            yield {**where, "kind": "attack", "number": name, **_tidy(attack)}
+            continue
+        yield {**where, "kind": "attack", "number": f"{name}.advantage", **_tidy(attack.advantage)}
+        yield {**where, "kind": "attack", "number": f"{name}.auc", **_tidy(attack.auc)}
+        for fpr, item in attack.tpr.items():
+            yield {**where, "kind": "attack", "number": f"{name}.tpr@{fpr:g}", **_tidy(item)}
+
+
+def _tidy(item: Estimate | NotComputed) -> dict[str, Any]:
+    if isinstance(item, NotComputed):
+        return {"flags": "", "reason": item.reason}
+    return {
+        "value": item.value,
+        "low": item.low,
+        "high": item.high,
+        "level": item.level,
+        "n": item.n,
+        "unit": item.unit,
+        "method": item.method,
+        "flags": " ".join(flag.code for flag in item.flags),
+        "reason": "",
+    }

@@ -1,0 +1,100 @@
+"""What numbers are called when people read them, and which way they are good. Nothing here computes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from leaq.types import Flag
+
+__all__ = ["Metric", "attack_name", "flag_words", "game_words", "in_order", "indicator", "metric", "short_attack"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A task metric as people know it: its name, and whether a larger value is better."""
+
+    name: str
+    larger_is_better: bool = True
+    budget: float | None = None
+    """A drop most people would accept, where that can be said at all; only the start of a slider."""
+
+
+_METRICS = {
+    "roc_auc": Metric("ROC-AUC", budget=0.01),
+    "pr_auc": Metric("PR-AUC", budget=0.01),
+    "accuracy": Metric("accuracy", budget=0.01),
+    "balanced_accuracy": Metric("balanced accuracy", budget=0.01),
+    "r2": Metric("R²", budget=0.02),
+    "spearman": Metric("Spearman correlation", budget=0.02),
+    "rmse": Metric("RMSE", larger_is_better=False),
+    "mae": Metric("MAE", larger_is_better=False),
+    "log_loss": Metric("log loss", larger_is_better=False),
+}
+
+_ATTACKS = {
+    "threshold": ("loss-threshold attack", "Loss threshold"),
+    "lira-online": ("LiRA with equally quantized shadow models", "LiRA, adaptive"),
+    "lira-offline": ("offline LiRA with equally quantized shadow models", "LiRA, offline"),
+    "lira-nonadaptive": ("LiRA with full-precision shadow models", "LiRA, not adaptive"),
+    "rmia": ("RMIA with equally quantized shadow models", "RMIA, adaptive"),
+    "rmia-nonadaptive": ("RMIA with full-precision shadow models", "RMIA, not adaptive"),
+    "quantile": ("quantile-regression attack", "Quantile"),
+    "whitebox": ("attack on the released weights", "White box"),
+}
+
+_INDICATORS = {
+    "r": ("r", "Rate at which the leak falls with the number of records, for this set of candidates; larger is safer."),
+    "n_r": ("n·r", "r times the number of training records; below about 3, r says little."),
+    "asymptotic": ("exp(-n·r)", "Asymptotic value of the leak; neither a bound nor a forecast for small n·r."),
+    "chernoff": ("Chernoff r", "Exponent for a fixed codebook (Cramer-Chernoff); larger is safer."),
+    "union_bound": ("union bound", "2 Σ exp(-n r_C,k): bounds the leak over these candidates; 1 says nothing."),
+    "finite_sample": ("finite-sample leak", "Leak of the learner that picks the best candidate, at this n."),
+    "r_halved": (
+        "r, halved set",
+        "r with every other candidate left out; where it changes the order, do not rank by r.",
+    ),
+    "distortion": ("distortion", "How far quantization moved the outputs, relative to their variance."),
+    "loss_gap": ("loss gap", "Mean loss outside minus inside the training data; near 0 without overfitting."),
+}
+
+_GAMES = {
+    "pool": "members are a random half of a pool of records that the attacker knows",
+    "iid": "members are drawn independently from the population",
+}
+
+
+def metric(key: str) -> Metric:
+    """Return the name and direction of a task metric; unknown ones keep their key."""
+    return _METRICS.get(key, Metric(key.replace("_", " ")))
+
+
+def in_order(keys: Iterable[str], kind: Literal["attack", "indicator"]) -> list[str]:
+    """Return distinct keys in the order people expect them, unknown ones last."""
+    known = list(_ATTACKS if kind == "attack" else _INDICATORS)
+    distinct = list(dict.fromkeys(keys))
+    return sorted(distinct, key=lambda key: (known.index(key) if key in known else len(known), key))
+
+
+def attack_name(key: str) -> str:
+    """Name an attack in a sentence."""
+    return _ATTACKS.get(key, (key.replace("-", " "),))[0]
+
+
+def short_attack(key: str) -> str:
+    """Name an attack in a table head or legend."""
+    return _ATTACKS.get(key, ("", key.replace("-", " ")))[1]
+
+
+def indicator(key: str) -> tuple[str, str]:
+    """Return the symbol of an indicator and what it tells."""
+    return _INDICATORS.get(key, (key.replace("_", " "), ""))
+
+
+def game_words(game: str) -> str:
+    """Say how members were drawn."""
+    return _GAMES.get(game, f"members are drawn in the game {game!r}")
+
+
+def flag_words(flag: Flag) -> str:
+    """Return the sentence of a flag, with its full stop."""
+    return flag.text if flag.text.endswith((".", "!", "?")) else f"{flag.text}."

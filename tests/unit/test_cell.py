@@ -1,0 +1,29 @@
+import pytest
+
+from leaq.cell import AuditConfig
+from leaq.errors import InvalidInput
+
+
+def test_families_are_spelled_out_once_each():
+    config = AuditConfig(source="wine", quantizers=("study", "sign"))
+    assert config.quantizers[0] == "sign"
+    assert len(config.quantizers) == len(set(config.quantizers)) == 8
+
+
+def test_round_trip():
+    config = AuditConfig(source="x.csv", target="y", quantizers=("uniform(bits=3, per=tensor)",), seed=3)
+    assert AuditConfig.from_dict(config.to_dict()) == config
+
+
+def test_an_unknown_quantizer_is_refused_with_the_closest():
+    with pytest.raises(InvalidInput, match=r"Unknown quantizer 'sgn'.*Did you mean 'sign'\?$"):
+        AuditConfig(source="wine", quantizers=("sgn",))
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [({"replicates": 1}, "replicates"), ({"seed": -1}, "seed"), ({"level": 0.2}, "level"), ({"task": "x"}, "task")],
+)
+def test_options_out_of_range_are_named(options, text):
+    with pytest.raises(InvalidInput, match=text):
+        AuditConfig(source="wine", **options)

@@ -1,0 +1,87 @@
+import subprocess
+import sys
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaq.config import Config, Registry, parse_spec
+from leaq.errors import InvalidInput, UnknownName
+
+
+class Mixing(Config):
+    speed: int = 3
+    mode: Literal["fast", "slow"] = "fast"
+    parts: tuple[float, ...] = (1.0,)
+
+
+def test_every_problem_is_reported_at_once():
+    with pytest.raises(InvalidInput) as caught:
+        Mixing(speed="x", mode="medium", sped=2)
+    text = str(caught.value)
+    assert "unknown option 'sped'. Did you mean 'speed'?" in text
+    assert "speed: " in text
+    assert "(found 'x')" in text
+    assert "mode: " in text
+
+
+def test_frozen_and_hashable():
+    config = Mixing()
+    with pytest.raises(Exception, match="frozen"):
+        config.speed = 4
+    assert hash(config) == hash(Mixing())
+
+
+@given(st.integers(-10, 10), st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=3))
+def test_round_trip_through_a_dictionary(speed, parts):
+    config = Mixing(speed=speed, parts=tuple(parts))
+    again = Mixing.from_dict(config.to_dict())
+    assert again == config
+    assert again.digest() == config.digest()
+
+
+def test_digest_differs_with_any_option_and_with_the_class():
+    class Other(Mixing):
+        pass
+
+    assert len({Mixing().digest(), Mixing(speed=4).digest(), Mixing(mode="slow").digest(), Other().digest()}) == 4
+
+
+def test_digest_is_the_same_in_another_process():
+    code = "from leaq.training import TrainingConfig; print(TrainingConfig(epochs=7).digest())"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    from leaq.training import TrainingConfig
+
+    assert printed == TrainingConfig(epochs=7).digest()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sign", ("sign", {})),
+        (" uniform( bits = 4 ) ", ("uniform", {"bits": 4})),
+        ("uniform(per=channel, symmetric=false)", ("uniform", {"per": "channel", "symmetric": False})),
+        ("x(a=None, b='two', c=[1, 2])", ("x", {"a": None, "b": "two", "c": [1, 2]})),
+        ("torchao.int8", ("torchao.int8", {})),
+    ],
+)
+def test_specifications_are_read(text, expected):
+    assert parse_spec(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "a b", "uniform(4)", "f(x=__import__('os'))", "f(**{})", "1 + 1", "f()()"])
+def test_what_is_no_specification_is_refused(text):
+    with pytest.raises(InvalidInput, match="must read name or name"):
+        parse_spec(text)
+
+
+def test_registry_refuses_a_taken_name_and_wrong_options():
+    shapes = Registry[int]("shape")
+    shapes.add("square")(lambda side=1: side)
+    with pytest.raises(InvalidInput, match="'square' is already registered"):
+        shapes.add("square")(lambda: 0)
+    with pytest.raises(InvalidInput, match="unexpected keyword argument 'height'"):
+        shapes.build("square(height=2)")
+    with pytest.raises(UnknownName, match="Unknown shape 'circle'. Known: square"):
+        shapes.build("circle")

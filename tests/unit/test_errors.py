@@ -1,0 +1,37 @@
+import pytest
+
+from leaq import errors
+
+
+def test_every_error_is_a_leaq_error():
+    named = [getattr(errors, name) for name in errors.__all__]
+    kinds = [kind for kind in named if isinstance(kind, type)]
+    assert len(kinds) == 7
+    assert all(issubclass(kind, errors.LeaqError) for kind in kinds)
+
+
+def test_wrong_input_is_also_a_value_error():
+    assert issubclass(errors.InvalidInput, ValueError)
+    assert issubclass(errors.MissingExtra, ImportError)
+
+
+def test_unknown_name_lists_the_known_and_the_closest():
+    err = errors.unknown_name("quantizer", "ternery", ["sign", "ternary"])
+    assert str(err) == "Unknown quantizer 'ternery'. Known: sign, ternary. Did you mean 'ternary'?"
+
+
+def test_no_suggestion_for_something_else_entirely():
+    assert errors.closest("zzz", ["sign"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [([3], "1 row (3)"), ([1, 2], "2 rows (1, 2)"), (list(range(1, 8)), "7 rows (1, 2, 3, 4, 5, ...)")],
+)
+def test_first_rows(rows, text):
+    assert errors.first_rows(rows) == text
+
+
+def test_a_missing_package_names_the_extra_and_the_command():
+    with pytest.raises(errors.MissingExtra, match=r"Reading needs the package 'no_such'.*pip install 'leaq\[extra\]'"):
+        errors.need("no_such.module", extra="extra", purpose="Reading")

@@ -1,0 +1,74 @@
+import json
+from math import inf
+
+import numpy as np
+import pytest
+
+from leaq.errors import StoreError
+from leaq.results import SCHEMA, CellResult, Curve, QuantizerRow, Size
+from leaq.types import AttackResult, Estimate, Flag, NotComputed
+
+
+def attack(value, risk=None):
+    number = Estimate(value, value - 0.1, value + 0.1, 50)
+    roc = np.array([[0.0, 1.0], [0.0, 1.0]])
+    tpr = {0.01: number, 0.001: NotComputed("too few")}
+    return AttackResult("lira-online", "sees outputs", "pool", number, number, tpr, roc, risk, (Flag("a", "b"),))
+
+
+def row(name, value, risk=None):
+    return QuantizerRow(
+        quantizer=name,
+        label=name,
+        size=Size(4.0, 3.5, 100, 8.0),
+        measures={"r": Estimate(0.1, 0.0, inf, 10), "x": NotComputed("missing")},
+        attacks={"lira-online": attack(value, risk)},
+        curves={"lambda_k": Curve((2.0, 3.0), (1.0, 0.5), (0.9, 0.4), (1.1, 0.6))},
+    )
+
+
+def result():
+    rows = (row("none", 0.3, np.array([0.5, np.nan])), row("sign", 0.1), row("uniform(bits=4)", 0.2))
+    return CellResult(
+        {"seed": 0}, {"name": "x"}, rows, "roc_auc", "lira-online", timings={"s": 1.0}, private={"ids": [1, 2]}
+    )
+
+
+def test_rows_are_ranked_least_leak_first():
+    assert [one.quantizer for one in result().ranked()] == ["sign", "uniform(bits=4)", "none"]
+
+
+def test_round_trip_through_json():
+    text = result().to_json()
+    assert CellResult.from_json(text).to_json() == text
+
+
+def test_json_is_strict_and_infinity_survives():
+    text = result().to_json()
+    json.loads(text, parse_constant=pytest.fail)
+    assert CellResult.from_json(text).rows[0].measures["r"].high == inf
+
+
+def test_the_shared_form_holds_nothing_by_record():
+    plain = json.loads(result().to_json())
+    assert "private" not in plain
+    assert all("risk" not in found for one in plain["rows"] for found in one["attacks"].values())
+
+
+def test_the_private_form_holds_the_rest():
+    private = result().private_json()
+    assert private["ids"] == [1, 2]
+    assert private["risk"]["none"] == {"lira-online": [0.5, "nan"]}
+
+
+def test_a_newer_schema_is_refused_and_an_unknown_field_is_not():
+    plain = json.loads(result().to_json())
+    CellResult.from_json(json.dumps({**plain, "later_field": 1}))
+    with pytest.raises(StoreError, match="newer leaq"):
+        CellResult.from_json(json.dumps({**plain, "schema": SCHEMA + 1}))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": "x"}'])
+def test_what_is_no_result_is_refused(text):
+    with pytest.raises(StoreError, match="not a leaq result"):
+        CellResult.from_json(text)

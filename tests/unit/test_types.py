@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+import torch
+
+from leaq.errors import InvalidInput
+from leaq.types import Checkpoints, Estimate, Flag, LossTable, Samples
+
+
+def samples(n=30, **options):
+    given = {"inputs": np.arange(2.0 * n).reshape(n, 2), "targets": np.arange(n) % 2, "classes": ("a", "b")}
+    return Samples(**{"task": "classification", **given, **options})
+
+
+def table(losses=None, **options):
+    losses = np.ones((2, 3, 4)) if losses is None else losses
+    members = np.array([[True, True, False, False], [False, False, True, True]])
+    given = {"members": members, "task": "classification", "game": "pool", "n_train": 2}
+    return LossTable(losses=losses, **{**given, **options})
+
+
+def test_ids_and_groups_default_to_row_numbers():
+    one = samples()
+    assert one.ids.tolist() == list(range(30))
+    assert one.groups.tolist() == list(range(30))
+
+
+def test_take_keeps_rows_together():
+    part = samples().take([3, 5])
+    assert part.ids.tolist() == [3, 5]
+    assert part.inputs[:, 0].tolist() == [6.0, 10.0]
+    assert len(part) == 2
+
+
+def test_kind_tells_numbers_from_molecules():
+    assert samples().kind == "table"
+    smiles = np.array(["C"] * 30)
+    assert samples(inputs=smiles).kind == "smiles"
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"targets": np.zeros(3)}, "must be equally long. Found 30 and 3"),
+        ({"classes": ("a",)}, "at least two class names"),
+        ({"groups": np.zeros(4, np.int64)}, r"groups must have shape \(30,\)"),
+    ],
+)
+def test_samples_that_do_not_fit_are_refused(options, text):
+    with pytest.raises(InvalidInput, match=text):
+        samples(**options)
+
+
+def test_nan_inputs_are_counted_and_located():
+    inputs = np.ones((30, 2))
+    inputs[4, 0], inputs[9] = np.nan, np.inf
+    with pytest.raises(InvalidInput, match=r"Found 3 NaN or infinite values in 2 rows \(4, 9\)"):
+        samples(inputs=inputs)
+
+
+@pytest.mark.parametrize(
+    ("losses", "options", "text"),
+    [
+        (np.ones((3, 4)), {}, "must be .models, candidates, records."),
+        (np.ones((2, 0, 4)), {}, "at least one model, candidate and record"),
+        (np.ones((2, 3, 5)), {}, r"members must be bool \(2, 5\)"),
+        (None, {"n_train": 0}, "n_train must be at least 1"),
+        (None, {"scores": np.ones((2, 5))}, r"scores must have shape \(2, 4\)"),
+        (None, {"outputs": np.ones((1, 4, 2))}, r"outputs must be \(2, 4, k\)"),
+    ],
+)
+def test_tables_that_do_not_fit_are_refused(losses, options, text):
+    with pytest.raises(InvalidInput, match=text):
+        table(losses, **options)
+
+
+def test_the_candidate_with_a_nan_loss_is_named():
+    losses = np.ones((2, 3, 4))
+    losses[1, 2, 0] = np.nan
+    with pytest.raises(InvalidInput, match="Found 1 NaN or infinite values, first in candidate 2 of model 1"):
+        table(losses)
+
+
+def test_released_and_held_out():
+    losses = np.arange(24.0).reshape(2, 3, 4)
+    one = table(losses)
+    assert one.released.tolist() == losses[:, 2].tolist()
+    assert one.held_out(0).tolist() == losses[0][:, 2:].tolist()
+
+
+def test_stacked_tables_join_along_models():
+    joined = LossTable.stack([table(scores=np.zeros((2, 4))), table(scores=np.ones((2, 4)))])
+    assert joined.losses.shape == (4, 3, 4)
+    assert joined.scores.sum() == 8
+    assert joined.n_train == 2
+
+
+def test_an_estimate_is_never_nan():
+    with pytest.raises(InvalidInput, match="must be numbers"):
+        Estimate(float("nan"), 0, 1, 10)
+
+
+def test_an_estimate_shows_its_doubt():
+    shown = repr(Estimate(0.5, 0.4, 0.6, 100).flagged(Flag("few", "few records")))
+    assert shown == "Estimate(0.5 [0.4, 0.6], 95%, n=100 records, flags: few)"
+
+
+def checkpoints(batch=(2, 3)):
+    return Checkpoints({"w": torch.arange(2 * 3 * 4.0).reshape(*batch, 4)}, {"w": "linear"}, batch, steps=(1, 2, 3))
+
+
+def test_last_is_the_final_checkpoint_of_every_model():
+    last = checkpoints().last()
+    assert last.batch == (2,)
+    assert last.steps == ()
+    assert torch.equal(last.params["w"], checkpoints().params["w"][:, -1])
+
+
+def test_a_slice_of_checkpoints_keeps_its_steps():
+    part = checkpoints().at((slice(None), slice(1, None)))
+    assert (part.batch, part.steps) == ((2, 2), (2, 3))
+
+
+def test_checkpoints_need_a_role_for_each_parameter_and_the_batch_axes():
+    with pytest.raises(InvalidInput, match="every parameter needs one role. Unmatched: v"):
+        Checkpoints({"w": torch.ones(2, 3)}, {"w": "linear", "v": "bias"}, (2,))
+    with pytest.raises(InvalidInput, match=r"'w' must start with the batch axes \(3,\)"):
+        Checkpoints({"w": torch.ones(2, 3)}, {"w": "linear"}, (3,))
