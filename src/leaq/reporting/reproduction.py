@@ -8,7 +8,7 @@ __all__ = ["command"]
 
 
 def command(config: Mapping[str, Any]) -> str:
-    """Return the command line of a resolved configuration; what it has no option for stands in the configuration.
+    """Return the command line of a resolved configuration.
 
     Examples
     --------
