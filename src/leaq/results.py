@@ -256,6 +256,8 @@ def _number(plain: dict[str, Any]) -> Any:
         return Estimate(**{**body, **ends, "flags": _flags(body["flags"])})
     body["advantage"], body["auc"] = _number(body["advantage"]), _number(body["auc"])
     body["tpr"] = {float(fpr): _number(item) for fpr, item in body["tpr"].items()}
+    if body.get("epsilon") is not None:
+        body["epsilon"] = _number(body["epsilon"])
     for key in ("roc", "risk"):
         if body.get(key) is not None:
             body[key] = np.asarray(body[key], dtype=np.float64)

@@ -21,8 +21,8 @@ FLOORS = [
     {"stats", "losses", "environment", "downloads"},
     {"data", "embedders", "training", "quantizers", "candidates", "evaluation", "measures"},
     {"cell"},
-    {"measuring", "exposure"},
-    {"pipeline", "auditing"},
+    {"measuring", "costing", "exposure"},
+    {"pipeline", "auditing", "attacking"},
     {"study"},
     {"reporting"},
     {"cli"},
@@ -32,7 +32,8 @@ FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 # Which rooms may import a heavy library at all (None: nobody) -- in functions or at the top.
 HEAVY = {
     "torch": {"seeds", "types", "protocols", "losses", "environment", "embedders", "training", "quantizers",
-              "candidates", "evaluation", "pipeline", "auditing", "study", "cli"},
+              "candidates", "evaluation", "costing", "pipeline", "auditing", "attacking",
+              "study", "cli"},
     "rdkit": {"data", "embedders", "reporting"},
     "transformers": {"embedders"},
     "datamol": {"data"},

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from leaq.cli import audit, console, datasets, embedders, report, show
+from leaq.cli import attack, audit, console, datasets, embedders, quantize, quantizers, report, show
 from leaq.errors import LeaqError
 
 __all__ = ["app", "main"]
@@ -35,7 +35,8 @@ app = typer.Typer(
     "away least, and what does that cost in accuracy?",
     epilog="Start with: leaq audit breast_cancer",
 )
-for verb in (audit.audit, show.show, report.report, embedders.embedders):
+VERBS = (attack.attack, show.show, report.report, embedders.embedders, quantizers.quantizers, quantize.quantize)
+for verb in (audit.audit, *VERBS):
     app.command()(verb)
 app.add_typer(datasets.app, name="datasets")
 

@@ -33,10 +33,14 @@ _METRICS = {
 
 _ATTACKS = {
     "threshold": ("loss-threshold attack", "Loss threshold"),
+    "threshold-classwise": ("loss-threshold attack, one threshold a class", "Loss threshold, by class"),
+    "calibrated": ("difficulty-calibrated loss attack with equally quantized shadow models", "Calibrated loss"),
     "lira-online": ("LiRA with equally quantized shadow models", "LiRA, adaptive"),
     "lira-offline": ("offline LiRA with equally quantized shadow models", "LiRA, offline"),
     "lira-nonadaptive": ("LiRA with full-precision shadow models", "LiRA, not adaptive"),
     "rmia": ("RMIA with equally quantized shadow models", "RMIA, adaptive"),
+    "lira-online-per-record": ("LiRA with one variance a record", "LiRA, per record"),
+    "rmia-offline": ("offline RMIA with equally quantized shadow models", "RMIA, offline"),
     "rmia-nonadaptive": ("RMIA with full-precision shadow models", "RMIA, not adaptive"),
     "quantile": ("quantile-regression attack", "Quantile"),
     "whitebox": ("attack on the released weights", "White box"),
@@ -54,6 +58,10 @@ _INDICATORS = {
         "r with every other candidate left out; where it changes the order, do not rank by r.",
     ),
     "distortion": ("distortion", "How far quantization moved the outputs, relative to their variance."),
+    "adaptive_gap": (
+        "adaptive gap",
+        "AUC that an attacker with equally quantized shadow models gains over one with full-precision ones.",
+    ),
     "loss_gap": ("loss gap", "Mean loss outside minus inside the training data; near 0 without overfitting."),
 }
 

@@ -6,9 +6,9 @@ from leaq.cell import AuditConfig
 from leaq.pipeline import audit_samples, prepare
 from leaq.results import CellResult
 from leaq.study.store import Store, cell_key
-from leaq.types import Progress, silent
+from leaq.types import Progress, Samples, silent
 
-__all__ = ["audit_into"]
+__all__ = ["audit_into", "audit_samples_into"]
 
 
 def audit_into(config: AuditConfig, folder: str | Path, *, progress: Progress = silent) -> CellResult:
@@ -33,6 +33,13 @@ def audit_into(config: AuditConfig, folder: str | Path, *, progress: Progress = 
     True
     """
     samples, resolved = prepare(config, progress=progress)
+    return audit_samples_into(samples, resolved, folder, progress=progress)
+
+
+def audit_samples_into(
+    samples: Samples, resolved: AuditConfig, folder: str | Path, *, progress: Progress = silent
+) -> CellResult:
+    """Run the audit of embedded records in a run folder: the second half of `audit_into`."""
     store = Store.open(Path(folder), resolved)
     key = cell_key(resolved, samples)
     found = store.load(key)
