@@ -17,7 +17,7 @@ from leaq.environment import describe_environment, peak_memory
 from leaq.evaluation import evaluate, with_whitebox
 from leaq.measuring import UNQUANTIZED, describe_data, measure, order_doubt, primary_attack, private_findings
 from leaq.protocols import EmptyShelf, Shelf
-from leaq.quantizers import Identity, Scheme, parse_list
+from leaq.quantizers import Calibration, Identity, Scheme, parse_list
 from leaq.results import CellResult, Size
 from leaq.training import chunks, train
 from leaq.types import Bools, LossTable, Progress, Samples, silent
@@ -132,12 +132,13 @@ def _chunk(
         samples, members[which], config.training, seed=config.seed, first=which.start, progress=progress
     )
     released = checkpoints.last()
+    calibration = Calibration(model, samples.inputs, members[which], seed=config.seed, first=which.start)
     found: Found = {}
     for done, quantizer in enumerate(quantizers, start=1):
-        candidates = quantizer.frozen_to(released)(checkpoints)
+        frozen = quantizer.frozen_to(released, calibration)
+        candidates = frozen(checkpoints)
         table = evaluate(model, candidates, samples, members[which], quantizer=quantizer.spec())
-        if config.whitebox:
-            table = with_whitebox(table, model, candidates, samples)
-        found[quantizer.spec()] = (table, quantizer.size(released))
+        table = with_whitebox(table, model, candidates, samples) if config.whitebox else table
+        found[quantizer.spec()] = (table, frozen.size(released))
         progress("evaluating", done, len(quantizers))
     return found

@@ -7,7 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from leaq.cli import attack, audit, console, datasets, embedders, report, show
+from leaq.cli import (
+    attack,
+    audit,
+    audit_model,
+    console,
+    datasets,
+    embedders,
+    quantize,
+    quantizers,
+    report,
+    show,
+)
 from leaq.errors import LeaqError
 
 __all__ = ["app", "main"]
@@ -35,7 +46,17 @@ app = typer.Typer(
     "away least, and what does that cost in accuracy?",
     epilog="Start with: leaq audit breast_cancer",
 )
-for verb in (audit.audit, attack.attack, show.show, report.report, embedders.embedders):
+VERBS = (
+    audit.audit,
+    audit_model.audit_model,
+    attack.attack,
+    show.show,
+    report.report,
+    quantizers.quantizers,
+    quantize.quantize,
+    embedders.embedders,
+)
+for verb in VERBS:
     app.command()(verb)
 app.add_typer(datasets.app, name="datasets")
 
