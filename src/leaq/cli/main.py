@@ -1,6 +1,7 @@
 """The command ``leaq``: verbs, exit codes, and what an error looks like.
 
-Exit codes: 0 done; 1 a gate was not passed; 2 wrong input, with one message that says what to do; 130 interrupted.
+Exit codes: 0 done; 1 a gate was not passed, or cells of a study failed; 2 wrong input, with one message that says what
+to do; 130 interrupted.
 """
 
 from typing import Annotated, Any
@@ -11,12 +12,16 @@ from leaq.cli import (
     attack,
     audit,
     audit_model,
+    clean,
     console,
     datasets,
     embedders,
+    gate,
     quantize,
     quantizers,
+    recommend,
     report,
+    run,
     show,
 )
 from leaq.errors import LeaqError
@@ -50,8 +55,12 @@ VERBS = (
     audit.audit,
     audit_model.audit_model,
     attack.attack,
+    run.run,
     show.show,
     report.report,
+    recommend.recommend,
+    gate.gate,
+    clean.clean,
     quantizers.quantizers,
     quantize.quantize,
     embedders.embedders,
