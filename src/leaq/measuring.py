@@ -65,7 +65,7 @@ def measure(
         measures=indicators,
         attacks=run_attacks(field, config.attacks),
         curves=curves,
-        flags=(*doubts, *_no_skill(metrics, table)),
+        flags=(*quantizer.flags(), *doubts, *_no_skill(metrics, table)),
     )
 
 
