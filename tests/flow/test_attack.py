@@ -34,7 +34,14 @@ def words(rng, tmp_path):
 def test_tables_name_attackers_game_and_gap_but_no_record(words):
     result = run(*words)
     assert result.exit_code == 0, result.output
-    for text in ("LiRA, adaptive", "Game pool", "8 shadow models", "no proof of privacy", "Gap", "Most exposed records"):
+    for text in (
+        "LiRA, adaptive",
+        "Game pool",
+        "8 shadow models",
+        "no proof of privacy",
+        "Gap",
+        "Most exposed records",
+    ):
         assert text in result.stdout
     assert "a=" not in result.stdout
     assert "Attacks 6 models with 8 shadow models each" in " ".join(result.stderr.split())
