@@ -106,7 +106,13 @@ def forecast(
         low, high = percentile_interval(values[1:, column], level=level)
         value = float(centre[column])
         return Estimate(
-            value, max(-1.0, min(low, value) - slack), min(top, max(high, value) + slack), n, level, "replicates", method
+            value,
+            max(-1.0, min(low, value) - slack),
+            min(top, max(high, value) + slack),
+            n,
+            level,
+            "replicates",
+            method,
         )
 
     trials = shadows * float((~members).sum(1).mean())
