@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.measures.lira import lira_scores
+from leaq.measures.lira import online_scores
 from leaq.measures.scoring import cross_fitted_decisions
 from leaq.seeds import stream
 from leaq.stats.intervals import percentile_interval
@@ -106,7 +106,13 @@ def forecast(
         low, high = percentile_interval(values[1:, column], level=level)
         value = float(centre[column])
         return Estimate(
-            value, max(-1.0, min(low, value) - slack), min(top, max(high, value) + slack), n, level, "replicates", method
+            value,
+            max(-1.0, min(low, value) - slack),
+            min(top, max(high, value) + slack),
+            n,
+            level,
+            "replicates",
+            method,
         )
 
     trials = shadows * float((~members).sum(1).mean())
@@ -224,7 +230,7 @@ def _simulated_audit(
     outside = laws.level + laws.spread_out * rng.choice(laws.noise_out, members.shape)
     signals = np.where(members, inside, outside)
     attacked = range(0, len(members), 2)  # one of each pair: the other adds little
-    scores = np.stack([lira_scores(signals[t], np.delete(signals, t, 0), np.delete(members, t, 0)) for t in attacked])
+    scores = online_scores(signals, members, attacked)
     truth = members[::2]
     decisions = cross_fitted_decisions(scores, truth, np.arange(n), seed=0)
     hits = (decisions & truth).sum(1) / truth.sum(1) - (decisions & ~truth).sum(1) / (~truth).sum(1)
