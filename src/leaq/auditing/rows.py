@@ -87,7 +87,9 @@ def _attacks(released: LossTable, features: Floats | None, protocol: Protocol) -
     if released.task == "classification" and released.targets is not None:
         found["threshold-classwise"] = _tried(lambda: threshold_classwise(released, protocol=protocol))
     if features is None or released.scores is None:
-        found["quantile"] = NotComputed("Needs inputs that are arrays of numbers, and outputs that are classes or values.")
+        found["quantile"] = NotComputed(
+            "Needs inputs that are arrays of numbers, and outputs that are classes or values."
+        )
     else:
         found["quantile"] = _tried(lambda: quantile(released, features, protocol=protocol))
     found |= dict.fromkeys(("calibrated", "rmia", "lira-nonadaptive", "lira-online"), NO_SHADOWS)

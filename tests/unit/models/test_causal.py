@@ -11,9 +11,7 @@ def by_hand(outputs, targets):
     """Mean token loss and mean of the least likely fifth, one text and one token after the other."""
     losses, lowest = [], []
     for logits, text in zip(outputs.double(), targets, strict=True):
-        logp = [
-            float(torch.log_softmax(logits[t - 1], 0)[text[t]]) for t in range(1, len(text)) if text[t] != IGNORED
-        ]
+        logp = [float(torch.log_softmax(logits[t - 1], 0)[text[t]]) for t in range(1, len(text)) if text[t] != IGNORED]
         losses.append(-np.mean(logp))
         lowest.append(np.mean(sorted(logp)[: max(1, int(np.ceil(0.2 * len(logp))))]))
     return np.array(losses), np.array(lowest)

@@ -190,7 +190,9 @@ def test_half_precision_runs_in_32_bits_and_is_flagged():
 def test_weights_without_values_are_refused():
     with torch.device("meta"):
         module = nn.Linear(3, 2)
-    with pytest.raises(UnsupportedModel, match=r"must have values. 'weight' is on the meta device. Load the checkpoint"):
+    with pytest.raises(
+        UnsupportedModel, match=r"must have values. 'weight' is on the meta device. Load the checkpoint"
+    ):
         parameter_doubts(module)
 
 

@@ -53,7 +53,9 @@ def test_channels_follow_the_axis_of_the_operator_and_transposed_weights_are_tur
 
 def test_weights_under_other_names_and_other_files_are_refused(onnx, tmp_path):
     write(onnx, tmp_path / "m.onnx", {"layer_0": np.zeros((2, 3), np.float32)})
-    with pytest.raises(InvalidInput, match="must carry the names of the original's parameters. Not found: weight, bias"):
+    with pytest.raises(
+        InvalidInput, match="must carry the names of the original's parameters. Not found: weight, bias"
+    ):
         read_onnx(tmp_path / "m.onnx", nn.Linear(3, 2))
     (tmp_path / "bad.onnx").write_bytes(b"\xff\xffno model")
     with pytest.raises(StoreError, match="no readable ONNX file"):

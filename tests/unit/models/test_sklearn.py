@@ -35,7 +35,9 @@ def test_logits_give_the_classifiers_own_probabilities(rng, activation, classes)
 
 def test_a_pipeline_scales_before_the_regressor(rng):
     x, y = rng.normal(5, 3, size=(60, 4)), rng.normal(size=60)
-    model = fitted(make_pipeline(StandardScaler(), MLPRegressor(hidden_layer_sizes=(5,), max_iter=20, random_state=0)), x, y)
+    model = fitted(
+        make_pipeline(StandardScaler(), MLPRegressor(hidden_layer_sizes=(5,), max_iter=20, random_state=0)), x, y
+    )
     converted = from_sklearn(model)
     inputs, targets = converted.records((x, y), "members")
     with torch.no_grad():
@@ -57,7 +59,9 @@ def test_other_unfitted_and_multilabel_estimators_are_refused(rng):
         from_sklearn(LogisticRegression())
     with pytest.raises(UnsupportedModel, match="must be fitted"):
         from_sklearn(MLPClassifier())
-    many = fitted(MLPClassifier(hidden_layer_sizes=(3,), max_iter=5), rng.normal(size=(30, 2)), rng.integers(2, size=(30, 2)))
+    many = fitted(
+        MLPClassifier(hidden_layer_sizes=(3,), max_iter=5), rng.normal(size=(30, 2)), rng.integers(2, size=(30, 2))
+    )
     with pytest.raises(UnsupportedModel, match="must have one label. This one was fitted on 2 at once"):
         from_sklearn(many)
 
