@@ -24,7 +24,7 @@ def network():
     return nn.Sequential(nn.Linear(512, 896), nn.ReLU(), nn.Linear(896, 512), nn.ReLU(), nn.Linear(512, 128))
 
 
-def train(model, x, y, recorder, spent):
+def train(model, x, y, *, recorder, spent):
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     started, total = time.perf_counter(), time.process_time()
     for _ in range(STEPS):
@@ -45,14 +45,14 @@ def main():
     x, y = torch.randn(BATCH, 512), torch.randint(128, (BATCH,))
     count = sum(parameter.numel() for parameter in network().parameters())
     plain, recorded = [], []
-    train(network(), x, y, None, [0.0, 0.0])  # warm up
+    train(network(), x, y, recorder=None, spent=[0.0, 0.0])  # warm up
     spent = [0.0, 0.0]
     for _ in range(ROUNDS):
-        plain.append(train(network(), x, y, None, [0.0, 0.0]))
+        plain.append(train(network(), x, y, recorder=None, spent=[0.0, 0.0]))
         with tempfile.TemporaryDirectory() as folder:
             model = network()
             recorder = leaq.Recorder(model, every=STEPS // 100, folder=folder if where == "disk" else None)
-            recorded.append(train(model, x, y, recorder, spent))
+            recorded.append(train(model, x, y, recorder=recorder, spent=spent))
     ratios = [b / a - 1 for a, b in zip(plain, recorded, strict=True)]
     print(f"{count:,} parameters, {STEPS} steps, batch {BATCH}, {len(recorder.steps)} checkpoints, {where}")
     print(f"without {statistics.median(plain):.3f} s, with {statistics.median(recorded):.3f} s (median of {ROUNDS})")
