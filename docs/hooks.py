@@ -76,19 +76,40 @@ def families() -> str:
 
 def embedders() -> str:
     """Return a table of every registered embedder."""
-    from leaq.embedders.registry import EMBEDDERS
+    from leaq.embedders import listing
 
-    return _table(("name", "what it does"), [(f"`{name}`", _line(EMBEDDERS.get(name))) for name in EMBEDDERS])
+    heads = ("name", "kind", "dimension", "what", "source", "licence", "pretrained on")
+    rows = [
+        (
+            f"`{card.name}`",
+            card.family,
+            "varies" if card.dimension is None else f"{card.dimension:,}",
+            card.what,
+            card.source,
+            card.licence,
+            card.pretrained or "nothing",
+        )
+        for card in listing()
+    ]
+    return _table(heads, rows)
 
 
 def data() -> str:
     """Return a table of the data sets known by name."""
-    from leaq.data.shipped import ENTRIES
+    from leaq.data import listing
 
-    heads = ("name", "task", "records", "what", "source", "licence")
+    heads = ("name", "task", "records", "what", "source", "licence", "note")
     rows = [
-        (f"`{name}`", entry.task, f"{entry.records:,}", entry.what, entry.source, entry.licence)
-        for name, entry in ENTRIES.items()
+        (
+            f"`{entry.name}`",
+            entry.task,
+            f"{entry.records:,}" if entry.records else "unknown",
+            entry.what,
+            entry.source,
+            entry.licence,
+            entry.note,
+        )
+        for entry in listing()
     ]
     return _table(heads, rows)
 

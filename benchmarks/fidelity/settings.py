@@ -72,7 +72,7 @@ def rule(*hidden: int, epochs: int, **options: float) -> TrainingConfig:
 
 SETTINGS = (
     Setting("mix d20 k2", "synthetic", mixture(600, 20, 2, spread=2, noise=0.1, seed=1), rule(64, epochs=60), dev=True),
-    Setting("mix d100 k4", "synthetic", mixture(800, 100, 4, spread=3, noise=0.0, seed=2), rule(64, 32, epochs=40), dev=True),
+    Setting("mix d100 k4", "synthetic", mixture(800, 100, 4, spread=2, noise=0.1, seed=2), rule(64, 32, epochs=40), dev=True),
     Setting("mix short", "synthetic", mixture(600, 50, 3, spread=2.5, noise=0.05, seed=3), rule(64, epochs=15)),
     Setting("mix long", "synthetic", mixture(600, 50, 3, spread=2.5, noise=0.05, seed=4), rule(64, epochs=150)),
     Setting("mix noisy", "synthetic", mixture(800, 30, 2, spread=2, noise=0.3, seed=5), rule(128, 64, epochs=60)),

@@ -52,11 +52,12 @@ def console(chromium):
 
 @pytest.fixture
 def requests(chromium):
-    """The addresses asked for since it was last asked, apart from the page itself and what is in it."""
+    """The addresses asked for since it was last asked, apart from pages, what is in them, and the browser's own."""
 
     def read():
         sent = [json.loads(entry["message"])["message"] for entry in chromium.get_log("performance")]
         urls = [item["params"]["request"]["url"] for item in sent if item["method"] == "Network.requestWillBeSent"]
-        return [url for url in urls if not url.startswith(("file:", "data:", "about:"))]
+        own = [url for url in urls if url.startswith(("data:", "about:", "chrome")) or url.endswith(".html")]
+        return [url for url in urls if url not in own]
 
     return read

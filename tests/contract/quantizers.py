@@ -162,7 +162,8 @@ def check_survives_degenerate(scheme: Scheme) -> None:
             try:
                 after = scheme(given, calibration(2))
             except UnsupportedModel as err:  # torchao's float8 divides a row of zeros by its scale of zero
-                assert scheme.needs.extra and not fill and "not finite" in str(err)  # noqa: PT018
+                if not (scheme.needs.extra and not fill and "not finite" in str(err)):
+                    raise
                 continue
             for name in ("a.weight", "b.weight"):
                 assert torch.isfinite(after.params[name]).all()

@@ -185,7 +185,7 @@ class DropsTooFew(Ternary):
 class Truncates(Uniform):
     bits: int = 4
 
-    def _round(self, steps, scales):
+    def _round(self, steps, scales):  # noqa: ARG002
         return steps.floor_()
 
 
@@ -238,7 +238,7 @@ def test_swallowed_nan_fails():
     class Silent(Frozen):
         def __call__(self, checkpoints, calibration=None, *, finite=False):
             safe = checkpoints.replace({n: torch.nan_to_num(t) for n, t in checkpoints.params.items()})
-            return super().__call__(safe)
+            return super().__call__(safe, calibration, finite=finite)
 
     class Swallows(SwallowsNan):
         def frozen_to(self, reference, calibration=None):

@@ -62,28 +62,26 @@ def test_torchao_float8(kind):
     assert torch.equal(released(f"torchao.float8_weight_only(format={kind})", weight_of()), own)
 
 
-def test_torchao_dynamic_activations_are_rounded_as_torchao_does():
-    """Weights bit for bit; outputs to the rounding of torchao's bfloat16-free integer product."""
+def test_torchao_dynamic_activations_lose_as_much_as_torchaos():
+    """Weights bit for bit. Activations are rounded to 127 steps where torchao has 127.5: errors of the same size."""
     require("torchao")
     build("torchao.int8_weight_only").library()
     from torchao.quantization import Int8DynamicActivationInt8WeightConfig
 
     from leaq.training import MLP
 
-    weight, x = weight_of(), weight_of(1, (9, 64))
+    weight, x = weight_of(), weight_of(1, (200, 64))
     layer = own_torchao(Int8DynamicActivationInt8WeightConfig(), weight)
     quantized = build("torchao.int8_dynamic_activation_int8_weight")(one(weight))
     assert quantized.activation_bits == 8
+    assert torch.equal(quantized.params["weight"][0], layer[0].weight.dequantize())
     mlp = MLP(d=64, k=6, hidden=(), task="classification")
-    params = {
-        "input.mean": torch.zeros(1, 64),
-        "input.scale": torch.ones(1, 64),
-        "layers.0.weight": quantized.params["weight"],
-        "layers.0.bias": torch.zeros(1, 6),
-    }
-    ours = mlp.forward(params, x, activation_bits=8)[0]
-    torch.testing.assert_close(ours, layer(x), rtol=1e-3, atol=2e-2)
-    assert (ours - layer(x)).abs().max() < (ours - x @ weight.T).abs().max() / 3
+    params = {"layers.0.weight": quantized.params["weight"], "layers.0.bias": torch.zeros(1, 6)}
+    params |= {"input.mean": torch.zeros(1, 64), "input.scale": torch.ones(1, 64)}
+    exact = x @ quantized.params["weight"][0].T
+    ours = (mlp.forward(params, x, activation_bits=8)[0] - exact).square().mean()
+    theirs = (layer(x) - exact).square().mean()
+    assert 0.8 < ours / theirs < 1.25
 
 
 @pytest.mark.parametrize("kind", ["nf4", "fp4"])
@@ -184,7 +182,9 @@ class Pretends(TorchaoInt8):
         return torch
 
     def run(self, weight):
-        return Given(torch.zeros(weight.shape, dtype=torch.uint8), {"step": torch.ones(len(weight), 1)}, self.gives(weight))
+        return Given(
+            torch.zeros(weight.shape, dtype=torch.uint8), {"step": torch.ones(len(weight), 1)}, self.gives(weight)
+        )
 
 
 @pytest.mark.parametrize(

@@ -72,17 +72,15 @@ def exposure(table: LossTable, *, rate: float = 0.05) -> Exposure:
         raise NotEnoughEvidence(
             f"Per-record risk needs every record in and out of at least 2 models. Found {fewest}. Add --shadows."
         )
-    inside = np.where(members, signals, np.nan)
-    outside = np.where(members, np.nan, signals)
     side: Literal["greater", "two-sided"] = "greater" if table.task == "classification" else "two-sided"
-    with np.errstate(invalid="ignore", divide="ignore"):
-        spread = np.nanvar(inside, axis=0, ddof=1) + np.nanvar(outside, axis=0, ddof=1)
-        # Equal signals in all models carry nothing: the t-test is 0/0 there.
-        p_value = np.where(
-            spread > 1e-24,
-            stats.ttest_ind(inside, outside, equal_var=False, nan_policy="omit", alternative=side).pvalue,
-            1.0,
-        )
+    # A record with the same signal in all models carries nothing: the t-test is 0/0 there, and its p-value 1.
+    varies = np.ptp(signals, axis=0) > 1e-12 * (1 + np.abs(signals).max(0))
+    inside = np.where(members, signals, np.nan)[:, varies]
+    outside = np.where(members, np.nan, signals)[:, varies]
+    p_value = np.ones(signals.shape[1])
+    if varies.any():
+        test = stats.ttest_ind(inside, outside, equal_var=False, nan_policy="omit", alternative=side)
+        p_value[varies] = np.where(np.isfinite(test.pvalue), test.pvalue, 1.0)
     return Exposure(effect_size(signals, members), p_value, _discoveries(p_value, rate))
 
 

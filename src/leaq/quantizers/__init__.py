@@ -14,7 +14,7 @@ from leaq.quantizers.identity import Identity
 from leaq.quantizers.packing import pack, read_weights, unpack
 from leaq.quantizers.registry import QUANTIZERS, build, families, parse_list
 from leaq.quantizers.rounding import Dithered, Stochastic
-from leaq.quantizers.scheme import Bits, Needs, Scheme
+from leaq.quantizers.scheme import Bits, Needs, Scheme, quantizable
 from leaq.quantizers.uniform import Uniform
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "families",
     "pack",
     "parse_list",
+    "quantizable",
     "read_weights",
     "unpack",
 ]

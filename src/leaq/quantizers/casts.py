@@ -141,7 +141,9 @@ class Float8(Scheme):
     def decode(self, codes: Tensor, scales: Scales) -> Tensor:
         """Read the bit pattern, times the scale."""
         blocks = into_blocks(codes, self.per, 1)
-        return whole(read_float8(blocks, self.format, scales["scale"].dtype).mul_(scales["scale"]), self.per, codes.shape)
+        return whole(
+            read_float8(blocks, self.format, scales["scale"].dtype).mul_(scales["scale"]), self.per, codes.shape
+        )
 
     def project(self, weight: Tensor, scales: Scales) -> Tensor:
         """There and back again."""

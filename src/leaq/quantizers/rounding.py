@@ -60,7 +60,7 @@ class Stochastic(_Noisy):
 
     name: ClassVar[str] = "stochastic"
     source: ClassVar[str] = "Gupta et al., Deep Learning with Limited Numerical Precision (arXiv 1502.02551v1), eq. 2"
-    examples: ClassVar[tuple[str, ...]] = ("stochastic(bits=4)", "stochastic(bits=3, symmetric=False, per=group)")
+    examples: ClassVar[tuple[str, ...]] = ("stochastic(bits=4)", "stochastic(bits=3, per=group, symmetric=False)")
 
     def _round(self, steps: Tensor, scales: Scales) -> Tensor:
         return steps.add_(self._noise(steps, scales)).floor_()

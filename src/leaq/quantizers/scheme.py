@@ -254,7 +254,8 @@ class Scheme(Config):
     def spec(self) -> str:
         """Return the text that builds this quantizer again; options at their default are left out."""
         shared = list(Scheme.model_fields)
-        fields = sorted(type(self).model_fields, key=lambda key: shared.index(key) if key in shared else -1)
+        last = {key: 1 + shared.index(key) for key in shared}
+        fields = sorted(type(self).model_fields, key=lambda key: last.get(key, -(key in self.always_named)))
         options = [
             f"{key}={getattr(self, key)}" for key in fields if not self._default(key) or key in self.always_named
         ]

@@ -36,7 +36,7 @@ class Uniform(Scheme):
         "uniform(bits=2)",
         "uniform(bits=4, per=group)",
         "uniform(bits=1, symmetric=False)",
-        "uniform(bits=4, symmetric=False, per=group, group=5)",
+        "uniform(bits=4, per=group, symmetric=False, group=5)",
         "uniform(bits=3, scale=mse)",
         "uniform(bits=3, per=tensor, scale=percentile)",
     )

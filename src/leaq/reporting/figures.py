@@ -14,13 +14,15 @@ import numpy as np
 from leaq.errors import need
 from leaq.reporting.choice import cost, front, leak, reference, useful
 from leaq.reporting.labels import place_labels
-from leaq.reporting.look import ACCENT, FAINT, INK, MUTED, PAPER, Spec, dashes, dressed, hues, layer, ruler
+from leaq.reporting.look import ACCENT, FAINT, INK, MUTED, PAPER, Spec, dressed, hues, layer, ruler
 from leaq.reporting.words import in_order, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Floats
 
-__all__ = ["attack_keys", "attack_tip", "attacks", "decade", "lambda_k", "plot", "roc", "tip", "tradeoff"]
+__all__ = [
+    "attack_keys", "attack_tip", "attacks", "decade", "drawn_attacks", "lambda_k", "plot", "roc", "tip", "tradeoff",
+]  # fmt: skip
 
 
 def plot(result: CellResult, *, width: int = 620, height: int = 400) -> Any:
@@ -136,6 +138,18 @@ def attack_keys(result: CellResult) -> list[str]:
     return in_order((key for row in result.rows for key in row.attacks), "attack")
 
 
+MOST_DRAWN = 5
+"""Attacks a figure can hold and still be read; the table of attack numbers holds all."""
+_TELLING = ("threshold", "lira-nonadaptive", "rmia", "whitebox", "lira-offline", "quantile")
+
+
+def drawn_attacks(result: CellResult) -> list[str]:
+    """Return the attacks that figures show, simplest first: the leading one, and those that say most beside it."""
+    keys = attack_keys(result)
+    wanted = [key for key in (result.primary_attack, *_TELLING, *keys) if key in keys]
+    return in_order(list(dict.fromkeys(wanted))[:MOST_DRAWN], "attack")
+
+
 def attack_tip(row: QuantizerRow, name: str, attack: AttackResult) -> str:
     """Return the sentence a point of the attack figure says about itself."""
     return f"{row.label}, {short_attack(name)}: advantage {format_estimate(attack.advantage)}"
@@ -143,7 +157,7 @@ def attack_tip(row: QuantizerRow, name: str, attack: AttackResult) -> str:
 
 def attacks(result: CellResult, *, width: int = 560) -> Spec:
     """Draw the advantage of every attack under every quantizer, with intervals, in the order of the ranking."""
-    names = attack_keys(result)
+    names = drawn_attacks(result)
     shown = [short_attack(name) for name in names]
     order = [row.label for row in result.ranked()]
     points: list[Mapping[str, Any]] = [
@@ -178,14 +192,15 @@ def attacks(result: CellResult, *, width: int = 560) -> Spec:
 
 def roc(result: CellResult, row: QuantizerRow, *, width: int = 190, height: int = 190) -> Spec:
     """Draw the ROC curves of all attacks on one quantizer, both axes logarithmic, with blind guessing as diagonal."""
+    names = drawn_attacks(result)
     curves = {
         name: _log_curve(attack.roc)
-        for name, attack in row.attacks.items()
-        if isinstance(attack, AttackResult) and attack.roc is not None
+        for name in names
+        if isinstance(attack := row.attacks.get(name), AttackResult) and attack.roc is not None
     }
     lowest = min((points[0][0] for points in curves.values() if points), default=0.01)
     floor = 10.0 ** min(-2, max(-5, decade(5 * lowest)))
-    shown = [short_attack(name) for name in attack_keys(result)]
+    shown = [short_attack(name) for name in names]
     values: list[dict[str, Any]] = [
         {"fpr": x, "tpr": y, "attack": short_attack(name)} for name, points in curves.items() for x, y in points
     ]
@@ -198,8 +213,7 @@ def roc(result: CellResult, row: QuantizerRow, *, width: int = 190, height: int 
     layers = [
         layer(diagonal, {"type": "line", "color": MUTED, "strokeDash": [2, 3], "strokeWidth": 1}, x=x, y=y),
         layer(values, curve, x=x, y=y,
-              color={"field": "attack", "type": "nominal", "scale": hues(shown), "legend": None},
-              strokeDash={"field": "attack", "type": "nominal", "scale": dashes(shown), "legend": None}),
+              color={"field": "attack", "type": "nominal", "scale": hues(shown), "legend": None}),
     ]  # fmt: skip
     return dressed(layers, width, height)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["COLOURS", "HUES", "Spec", "dashes", "dressed", "hues", "layer", "ruler"]
+__all__ = ["COLOURS", "HUES", "Spec", "dressed", "hues", "layer", "ruler"]
 
 Spec = dict[str, Any]
 """A Vega-Lite specification, or a part of one."""
@@ -34,13 +34,8 @@ HUES = (MUTED, ACCENT, SECOND, THIRD, INK, FAINT)
 
 
 def hues(shown: Sequence[str]) -> Spec:
-    """Return one colour a name; beyond six names they repeat, and `dashes` or shapes tell them apart."""
+    """Return one colour a name."""
     return {"domain": list(shown), "range": [HUES[i % len(HUES)] for i in range(len(shown))]}
-
-
-def dashes(shown: Sequence[str]) -> Spec:
-    """Return whole lines for the first six names, broken ones beyond."""
-    return {"domain": list(shown), "range": [[1, 0] if i < len(HUES) else [4, 3] for i in range(len(shown))]}
 
 
 def dressed(layers: Sequence[Spec], width: int, height: int) -> Spec:

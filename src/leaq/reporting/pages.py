@@ -9,7 +9,6 @@ from leaq.reporting import figures, study_figures
 from leaq.reporting.attack_tables import attack_numbers
 from leaq.reporting.choice import cost, leak, overlapping, recommended, reference, start_budget, useful
 from leaq.reporting.drawing import svg
-from leaq.reporting.look import HUES
 from leaq.reporting.many import agreements, names, overview, study_sentences, study_verdict
 from leaq.reporting.reading import about_r, attacker, headline, sentences, verdict
 from leaq.reporting.records import exposed
@@ -193,7 +192,8 @@ def _roc_note(result: CellResult, row: QuantizerRow) -> str:
 def _attackers(result: CellResult) -> list[dict[str, Any]]:
     """Who attacks, in words; once for each attack."""
     found = []
-    for hue, key in enumerate(figures.attack_keys(result)):
+    drawn = figures.drawn_attacks(result)
+    for key in figures.attack_keys(result):
         attack = next(row.attacks[key] for row in result.rows if key in row.attacks)
         if isinstance(attack, AttackResult):
             words = {"sees": attack.attacker, "game": game_words(attack.game)}
@@ -203,8 +203,7 @@ def _attackers(result: CellResult) -> list[dict[str, Any]]:
             {
                 "name": attack_name(key),
                 "short": short_attack(key),
-                "hue": hue % len(HUES),
-                "broken": hue >= len(HUES),
+                "hue": drawn.index(key) if key in drawn else None,
                 **words,
             }
         )

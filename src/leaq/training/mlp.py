@@ -96,6 +96,20 @@ class MLP:
             hidden = hidden * params["output.scale"].unsqueeze(1) + params["output.mean"].unsqueeze(1)
         return hidden
 
+    @property
+    def homogeneous(self) -> tuple[tuple[str, str], ...]:
+        """Neighbouring weights; only a bias and a ReLU stand between them."""
+        return tuple((f"layers.{i}.weight", f"layers.{i + 1}.weight") for i in range(self.depth - 1))
+
+    def layer_inputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> dict[str, Tensor]:
+        """Return what each weight is multiplied with: inputs (m, n, d) -> (m, n, width) by weight."""
+        hidden = (inputs - params["input.mean"].unsqueeze(1)) / params["input.scale"].unsqueeze(1)
+        found = {"layers.0.weight": hidden}
+        for i in range(1, self.depth):
+            hidden = torch.relu(self._linear(params, i - 1, hidden, None))
+            found[f"layers.{i}.weight"] = hidden
+        return found
+
     def alignments(self, params: Mapping[str, Tensor], inputs: Tensor, targets: Tensor, *, rows: int = 8192) -> Tensor:
         """Return how far each record's loss gradient points along the summed gradient of all the others, (m, n).
 
@@ -139,20 +153,6 @@ class MLP:
             yield i, delta, layers[i]
             if i > 0:
                 delta = (delta @ params[f"layers.{i}.weight"]) * layers[i].sign()
-
-    @property
-    def homogeneous(self) -> tuple[tuple[str, str], ...]:
-        """Neighbouring weights; only a bias and a ReLU stand between them."""
-        return tuple((f"layers.{i}.weight", f"layers.{i + 1}.weight") for i in range(self.depth - 1))
-
-    def layer_inputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> dict[str, Tensor]:
-        """Return what each weight is multiplied with: inputs (m, n, d) -> (m, n, width) by weight."""
-        hidden = (inputs - params["input.mean"].unsqueeze(1)) / params["input.scale"].unsqueeze(1)
-        found = {"layers.0.weight": hidden}
-        for i in range(1, self.depth):
-            hidden = torch.relu(self._linear(params, i - 1, hidden, None))
-            found[f"layers.{i}.weight"] = hidden
-        return found
 
     @staticmethod
     def _linear(params: Mapping[str, Tensor], i: int, x: Tensor, bits: int | None) -> Tensor:

@@ -38,7 +38,7 @@ def test_the_command_asks_for_the_same_configuration(config, monkeypatch):
         seen.append(found)
         raise Captured
 
-    monkeypatch.setattr(audit, "_run", capture)
+    monkeypatch.setattr(audit, "run_config", capture)
     words = shlex.split(command(config.to_dict()))
     result = CliRunner().invoke(app, words[1:])
     assert isinstance(result.exception, Captured), result.output

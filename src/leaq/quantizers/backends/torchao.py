@@ -149,7 +149,8 @@ class TorchaoInt8(TorchaoIntx):
 class TorchaoInt8Dynamic(TorchaoInt8):
     """torchao's int8 weights with activations rounded to 8 bits as they come.
 
-    The weights are torchao's; the activations are rounded by leaq, record by record, by the same rule.
+    The weights are torchao's. The activations are rounded by leaq, record by record, the largest value being 127
+    steps; torchao has 127.5, so that outputs differ by about the rounding itself.
 
     Examples
     --------
