@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from leaq.cli import audit, clean, console, datasets, embedders, gate, recommend, report, run, show
+from leaq.cli import audit, claims, clean, console, datasets, embedders, gate, recommend, report, run, show
 from leaq.errors import LeaqError
 
 __all__ = ["app", "main"]
@@ -44,6 +44,7 @@ VERBS = (
     recommend.recommend,
     gate.gate,
     clean.clean,
+    claims.claims,
     embedders.embedders,
 )
 for verb in VERBS:
