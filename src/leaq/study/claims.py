@@ -187,9 +187,11 @@ def _embedders(results: Sequence[CellResult], names: Sequence[str], seed: int) -
     for name in sorted({key[0] for key in leaks}):
         rows = [np.mean(values, axis=0) for key, values in sorted(leaks.items()) if key[0] == name]
         if len(rows) > 1:
-            taus.append(mean_tau(rows))
-            shares.append(concordance(rows))
-            data.append(name)
+            share = concordance(rows)
+            if np.isfinite(share):  # else nothing is preferred to anything
+                taus.append(mean_tau(rows))
+                shares.append(share)
+                data.append(name)
     if not taus:
         return []
     return [
