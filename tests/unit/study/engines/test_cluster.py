@@ -18,10 +18,15 @@ def test_without_ray_the_extra_is_named(monkeypatch):
         make_engine("ray")
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_a_cluster_that_does_not_answer_is_named():
+def test_a_cluster_that_does_not_answer_is_named(monkeypatch):
     require("ray")
+    import ray
+
+    def nobody(**options):
+        raise ConnectionError(f"nobody at {options['address']}\nmore")
+
+    monkeypatch.setattr(ray, "init", nobody)
     with pytest.raises(InvalidInput, match=r"No Ray cluster answers at '127.0.0.1:1'"):
         make_engine("ray", address="127.0.0.1:1")
 
