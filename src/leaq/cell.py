@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import Field, PositiveInt, field_validator
 
 from leaq.data import Reading
+from leaq.measures.suite import attack_names
 from leaq.quantizers import parse_list
 from leaq.training import TrainingConfig
 
@@ -28,7 +29,11 @@ class AuditConfig(Reading):
     quantizers: tuple[str, ...] = ("study", "uniform(bits=8)")
     """Specifications; family names are replaced by what they stand for. Full precision is always measured too."""
     replicates: PositiveInt = Field(default=16, ge=2, le=4096)
-    """Models trained; each is attacked, and serves as a shadow model for the others."""
+    """Models trained and attacked; each also serves as a shadow model for the others."""
+    shadows: int = Field(default=0, ge=0, le=4096)
+    """Further models trained that are not attacked: more shadow models for every attacked one."""
+    attacks: tuple[str, ...] = ("default",)
+    """Names of attacks, or the families "default" and "all"."""
     training: TrainingConfig = TrainingConfig()
     seed: int = Field(default=0, ge=0)
     level: float = Field(default=0.95, gt=0.5, lt=1)
@@ -42,6 +47,23 @@ class AuditConfig(Reading):
     @classmethod
     def _spelled_out(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(quantizer.spec() for quantizer in parse_list(",".join(specs)))
+
+    @field_validator("attacks")
+    @classmethod
+    def _known_attacks(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not attack_names(names):
+            raise ValueError("attacks must name at least one attack")
+        return names
+
+    @property
+    def models(self) -> int:
+        """Number of models trained."""
+        return self.replicates + self.shadows
+
+    @property
+    def whitebox(self) -> bool:
+        """Whether an attack asks for statistics of the released weights."""
+        return "whitebox" in attack_names(self.attacks)
 
     def resolved(self, **choices: str) -> Self:
         """Return the configuration with what was "auto" replaced by what was chosen."""

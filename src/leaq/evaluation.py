@@ -1,15 +1,17 @@
 """Checkpoints x Samples -> LossTable: all models and candidates in batched forward passes, streamed."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.losses import margin, per_record, residual
 from leaq.protocols import Model
 from leaq.types import Bools, Checkpoints, LossTable, Progress, Samples, silent
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "with_whitebox"]
 
 ACTIVATIONS = 2**25
 """Numbers a forward pass may hold in its widest layer before records or models are split."""
@@ -44,9 +46,7 @@ def evaluate(
     n = len(samples)
     if members.shape != (s, n):
         raise InvalidInput(f"evaluate: members must have shape ({s}, {n}). Found {members.shape}.")
-    dtype = next(iter(checkpoints.params.values())).dtype
-    x = torch.tensor(samples.inputs, dtype=dtype)
-    y = torch.tensor(samples.targets)
+    x, y = _tensors(samples, checkpoints)
     # One unit for all models: the spread of the whole pool, not of each model's members.
     scale = float(np.std(samples.targets)) or 1.0 if samples.task == "regression" else 1.0
     flat = {name: tensor.flatten(0, 1) for name, tensor in checkpoints.params.items()}
@@ -57,7 +57,7 @@ def evaluate(
         part = {name: tensor[start : start + group] for name, tensor in flat.items()}
         outputs = _outputs(model, part, x, checkpoints.activation_bits)
         _refuse_nan(outputs, start, c, quantizer)
-        losses[start : start + group] = per_record(outputs, y, samples.task, scale=scale).numpy()
+        losses[start : start + group] = per_record(outputs, y, samples.task, scale=scale).cpu().numpy()
         final = [i for i in range(len(outputs)) if (start + i) % c == c - 1]
         released.append(outputs[final])
         progress("evaluating", min(start + group, s * c), s * c)
@@ -69,8 +69,8 @@ def evaluate(
         task=samples.task,
         game="pool",
         n_train=round(float(members.sum(1).mean())),
-        scores=scores.numpy(),
-        outputs=outputs.double().numpy(),
+        scores=scores.cpu().numpy(),
+        outputs=outputs.double().cpu().numpy(),
         targets=samples.targets,
         ids=samples.ids,
         groups=samples.groups,
@@ -81,9 +81,47 @@ def evaluate(
     )
 
 
+def with_whitebox(table: LossTable, model: Model, checkpoints: Checkpoints, samples: Samples) -> LossTable:
+    """Add what needs the released weights: how far each record's loss gradient points along that of all the others.
+
+    Parameters
+    ----------
+    table : what `evaluate` returned for the same arguments.
+    checkpoints : batch (s, c) or (s,), quantized.
+
+    Raises
+    ------
+    UnsupportedModel
+        If the model cannot compute it (it has no ``alignments``).
+    """
+    if not hasattr(model, "alignments"):
+        raise UnsupportedModel(
+            f"with_whitebox needs a model with alignments(). Found {type(model).__name__}. "
+            "Leave out the whitebox attack."
+        )
+    released = checkpoints if len(checkpoints.batch) == 1 else checkpoints.last()
+    x, y = _tensors(samples, released)
+    rows = min(len(x), 8192)
+    models = max(1, ACTIVATIONS // max(1, rows * x[0].numel()))
+    found = []
+    for start in range(0, released.batch[0], models):
+        part = {name: tensor[start : start + models] for name, tensor in released.params.items()}
+        with torch.no_grad():
+            found.append(model.alignments(part, x, y, rows=rows).double().cpu().numpy())
+    return replace(table, whitebox=np.concatenate(found))
+
+
+def _tensors(samples: Samples, checkpoints: Checkpoints) -> tuple[Tensor, Tensor]:
+    """Return inputs and targets where the weights are, in their precision."""
+    like = next(iter(checkpoints.params.values()))
+    return torch.tensor(samples.inputs, dtype=like.dtype, device=like.device), torch.tensor(
+        samples.targets, device=like.device
+    )
+
+
 def _models_at_once(flat: dict[str, Tensor], n: int) -> int:
     """Return how many models' activations on `n` records (or on one slice of them) fit the budget."""
-    width = max(tensor.shape[1] for tensor in flat.values() if tensor.ndim == 3)
+    width = max((tensor.shape[1] for tensor in flat.values() if tensor.ndim >= 3), default=1)
     return max(1, ACTIVATIONS // (width * min(n, 8192)))
 
 

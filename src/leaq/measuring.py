@@ -8,16 +8,16 @@ import numpy as np
 from leaq.cell import AuditConfig
 from leaq.errors import NotEnoughEvidence
 from leaq.measures.indicators import distortion, loss_gap
-from leaq.measures.lira import lira
 from leaq.measures.performance import drop, performance
 from leaq.measures.rate import order_changes, rate
+from leaq.measures.risk import exposure
 from leaq.measures.scoring import Protocol
-from leaq.measures.threshold import threshold
+from leaq.measures.suite import Field, adaptive_gap, attack_names, run_attacks
 from leaq.quantizers import Identity, Scheme
 from leaq.results import Curve, QuantizerRow, Size
-from leaq.types import AttackResult, Bools, Estimate, Flag, LossTable, NotComputed, Samples
+from leaq.types import Bools, Estimate, Flag, Floats, LossTable, NotComputed, Samples
 
-__all__ = ["UNQUANTIZED", "describe_data", "measure", "order_doubt", "primary_attack"]
+__all__ = ["UNQUANTIZED", "describe_data", "measure", "order_doubt", "primary_attack", "private_findings"]
 
 UNQUANTIZED = Flag(
     "unquantized-rest",
@@ -28,15 +28,25 @@ FEWEST_FOR_LIRA = 8
 """Models below which the Gaussians of LiRA rest on too little to lead the table."""
 
 
-def primary_attack(models: int) -> str:
-    """Return the attack rows are ordered by: the strongest one the number of models allows."""
-    return "lira-online" if models >= FEWEST_FOR_LIRA else "threshold"
+def primary_attack(config: AuditConfig) -> str:
+    """Return the attack rows are ordered by: adaptive LiRA where there are models enough, else the loss threshold."""
+    names = attack_names(config.attacks, task=None if config.task == "auto" else config.task)
+    wanted = "lira-online" if config.models >= FEWEST_FOR_LIRA else "threshold"
+    return wanted if wanted in names else names[-1]
 
 
 def measure(
-    quantizer: Scheme, table: LossTable, reference: LossTable, *, size: Size, config: AuditConfig
+    quantizer: Scheme,
+    table: LossTable,
+    reference: LossTable,
+    *,
+    size: Size,
+    config: AuditConfig,
+    features: Floats | None = None,
 ) -> QuantizerRow:
     """Measure one quantizer: accuracy and its cost, indicators, attacks."""
+    protocol = Protocol(level=config.level, draws=config.draws, seed=config.seed)
+    field = Field(table, reference, range(config.replicates), features, protocol)
     options: dict[str, Any] = {"level": config.level, "seed": config.seed, "draws": config.draws}
     metrics = performance(table, **options)
     indicators, curves, doubts = _rates(table, options)
@@ -45,6 +55,7 @@ def measure(
     if not isinstance(quantizer, Identity):
         drops = drop(table, reference, **options)
         indicators["distortion"] = distortion(table, reference, **options)
+        indicators["adaptive_gap"] = adaptive_gap(field)
     return QuantizerRow(
         quantizer=quantizer.spec(),
         label=quantizer.label(),
@@ -52,9 +63,9 @@ def measure(
         metrics=metrics,
         drops=drops,
         measures=indicators,
-        attacks=_attacks(table, reference, config),
+        attacks=run_attacks(field, config.attacks),
         curves=curves,
-        flags=(*doubts, *_no_skill(metrics, table)),
+        flags=(*quantizer.flags(), *doubts, *_no_skill(metrics, table)),
     )
 
 
@@ -75,18 +86,6 @@ def _rates(
         "r_halved": found.halved,
     }
     return numbers, {"lambda_k": found.curve}, found.flags
-
-
-def _attacks(table: LossTable, reference: LossTable, config: AuditConfig) -> dict[str, AttackResult | NotComputed]:
-    """Loss threshold; LiRA with shadows quantized as the target is; LiRA with full-precision shadows."""
-    protocol = Protocol(level=config.level, draws=config.draws, seed=config.seed)
-    found: dict[str, AttackResult | NotComputed] = {"threshold": threshold(table, protocol=protocol)}
-    for name, shadows in (("lira-online", None), ("lira-nonadaptive", reference)):
-        try:
-            found[name] = lira(table, shadows=shadows, protocol=protocol)
-        except NotEnoughEvidence as err:
-            found[name] = NotComputed(str(err))
-    return found
 
 
 def _no_skill(metrics: Mapping[str, Estimate], table: LossTable) -> tuple[Flag, ...]:
@@ -112,6 +111,21 @@ def order_doubt(measures: Sequence[Mapping[str, Estimate | NotComputed]]) -> tup
 
 GROUPED = frozenset({"grouped", "scaffold-split", "cluster-split"})
 """Flags of data whose groups are more than duplicates."""
+
+
+def private_findings(samples: Samples, found: Mapping[str, tuple[LossTable, Size]]) -> dict[str, Any]:
+    """Return what is known of single records, by row number: never for a shareable edition.
+
+    By quantizer, which records are identified at a false-discovery rate of 5 % (see `leaq.measures.risk`).
+    """
+    private: dict[str, Any] = {"ids": samples.ids.tolist()}
+    try:
+        private["identified"] = {
+            spec: samples.ids[exposure(table).identified].tolist() for spec, (table, _) in found.items()
+        }
+    except NotEnoughEvidence as err:
+        private["not_identified"] = str(err)
+    return private
 
 
 def describe_data(samples: Samples, members: Bools) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from leaq.data import load
 from leaq.data.splits import halves
 from leaq.embedders import embed
 from leaq.environment import describe_environment, limited_threads, peak_memory
-from leaq.evaluation import evaluate
-from leaq.measuring import UNQUANTIZED, describe_data, measure, order_doubt, primary_attack
+from leaq.evaluation import evaluate, with_whitebox
+from leaq.measuring import UNQUANTIZED, describe_data, measure, order_doubt, primary_attack, private_findings
 from leaq.protocols import EmptyShelf, Shelf
-from leaq.quantizers import Identity, Scheme, parse_list
+from leaq.quantizers import Calibration, Identity, Scheme, parse_list
 from leaq.results import CellResult, Size
 from leaq.training import chunks, train
 from leaq.types import Bools, LossTable, Progress, Samples, silent
@@ -55,21 +55,21 @@ def audit_samples(
     rows = []
     for done, quantizer in enumerate(quantizers, start=1):
         table, size = found[quantizer.spec()]
-        rows.append(measure(quantizer, table, reference, size=size, config=config))
+        rows.append(measure(quantizer, table, reference, size=size, config=config, features=samples.inputs))
         progress("measuring", done, len(quantizers))
     return CellResult(
         config=config.to_dict(),
         data=describe_data(samples, members),
         rows=tuple(rows),
         primary_metric="roc_auc" if samples.task == "classification" else "r2",
-        primary_attack=primary_attack(config.replicates),
+        primary_attack=primary_attack(config),
         environment=describe_environment(),
         timings={
             "models_seconds": trained - started,
             "measures_seconds": time.perf_counter() - trained,
             "peak_memory_bytes": float(peak_memory()),
         },
-        private={"ids": samples.ids.tolist()},
+        private=private_findings(samples, found),
         flags=(*samples.flags, UNQUANTIZED, *order_doubt([row.measures for row in rows])),
     )
 
@@ -87,7 +87,7 @@ def prepare(config: AuditConfig, *, progress: Progress = silent) -> tuple[Sample
 def asked(config: AuditConfig, samples: Samples) -> tuple[Bools, tuple[Scheme, ...]]:
     """Return who trains which model, and the quantizers: full precision first, each once."""
     quantizers = (Identity(), *parse_list(",".join(config.quantizers)))
-    return halves(samples, config.replicates, seed=config.seed), tuple(dict.fromkeys(quantizers))
+    return halves(samples, config.models, seed=config.seed), tuple(dict.fromkeys(quantizers))
 
 
 Found = dict[str, tuple[LossTable, Size]]
@@ -134,10 +134,13 @@ def chunk(
         samples, members[which], config.training, seed=config.seed, first=which.start, progress=progress
     )
     released = checkpoints.last()
+    calibration = Calibration(model, samples.inputs, members[which], seed=config.seed, first=which.start)
     found: Found = {}
     for done, quantizer in enumerate(quantizers, start=1):
-        candidates = quantizer.frozen_to(released)(checkpoints)
+        frozen = quantizer.frozen_to(released, calibration)
+        candidates = frozen(checkpoints)
         table = evaluate(model, candidates, samples, members[which], quantizer=quantizer.spec())
-        found[quantizer.spec()] = (table, quantizer.size(released))
+        table = with_whitebox(table, model, candidates, samples) if config.whitebox else table
+        found[quantizer.spec()] = (table, frozen.size(released))
         progress("evaluating", done, len(quantizers))
     return found

@@ -1,7 +1,7 @@
 """What a model, a quantizer and a shelf must be able to do; any object with these methods works."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from leaq.results import Size
 from leaq.types import Checkpoints, LossTable, Role
@@ -9,7 +9,7 @@ from leaq.types import Checkpoints, LossTable, Role
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["EmptyShelf", "Model", "Quantizer", "Shelf"]
+__all__ = ["EmptyShelf", "Layered", "Model", "Quantizer", "Shelf"]
 
 
 class Model(Protocol):
@@ -27,6 +27,24 @@ class Model(Protocol):
         ...
 
 
+@runtime_checkable
+class Layered(Protocol):
+    """A model that tells what each layer is given: what calibrated quantizers need beside `Model`."""
+
+    @property
+    def homogeneous(self) -> Sequence[tuple[str, str]]:
+        """Pairs of weights with only a bias and an activation with f(s x) = s f(x), s > 0, between them (ReLU)."""
+        ...
+
+    def layer_inputs(self, params: Mapping[str, "Tensor"], inputs: "Tensor") -> Mapping[str, "Tensor"]:
+        """Return the vectors each weight is multiplied with: inputs ``(m, r, ...)`` -> ``(m, r', in)`` by weight.
+
+        `in` counts the flattened input axes of the weight. A convolution sees r' = r times its positions, those of
+        one record side by side. Weights that are looked up (embeddings) are left out.
+        """
+        ...
+
+
 class Quantizer(Protocol):
     """What every quantizer does; see `leaq.quantizers` for the registered ones."""
 
@@ -38,7 +56,7 @@ class Quantizer(Protocol):
         """Return packed and entropy bits per quantized weight, scales included."""
         ...
 
-    def frozen_to(self, reference: Checkpoints) -> Any:
+    def frozen_to(self, reference: Checkpoints, calibration: Any = None) -> Any:
         """Return a quantizer whose scales are fixed to those of `reference` (batch ``(s,)``)."""
         ...
 

@@ -7,14 +7,18 @@ named by row number and kept apart in `private`, which shareable editions leave 
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, TypeGuard
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
 from leaq.errors import StoreError
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["SCHEMA", "CellResult", "Curve", "QuantizerRow", "Size"]
 
@@ -75,7 +79,7 @@ class QuantizerRow:
     flags: tuple[Flag, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CellResult:
     """One data set, one embedder, one head, every quantizer.
 
@@ -103,9 +107,43 @@ class CellResult:
     flags: tuple[Flag, ...] = ()
     schema: int = SCHEMA
 
+    def __repr__(self) -> str:
+        best = self.ranked()[0] if self.rows else None
+        attack = best.attacks.get(self.primary_attack) if best else None
+        found = f", least leak: {best.label} {attack.advantage!r}" if best and isinstance(attack, AttackResult) else ""
+        return f"CellResult({self.data.get('name', 'data')!r}, {len(self.rows)} quantizers{found})"
+
+    def __str__(self) -> str:
+        return str(_view("text")(self))
+
+    def _repr_html_(self) -> str:
+        return str(_view("notebook")(self))
+
+    def frame(self) -> "pd.DataFrame":
+        """Return a tidy table: one row per quantizer and number, with interval, n, unit and flags."""
+        found: pd.DataFrame = _view("frame")(self)
+        return found
+
+    def plot(self, *, width: int = 620, height: int = 400) -> Any:
+        """Return the privacy-performance picture as an Altair chart (needs the extra `report`)."""
+        return _view("plot")(self, width=width, height=height)
+
     def ranked(self) -> tuple[QuantizerRow, ...]:
         """Rows ordered by the held-out advantage of the primary attack, least leak first (ties: as asked for)."""
         return tuple(sorted(self.rows, key=self._leak))
+
+    @property
+    def not_computed(self) -> dict[str, str]:
+        """What is missing in every row where it was asked for, and the ingredient that it needs."""
+        found: dict[str, str] = {}
+        present: set[str] = set()
+        for row in self.rows:
+            for name, item in (*row.metrics.items(), *row.measures.items(), *row.attacks.items()):
+                if isinstance(item, NotComputed):
+                    found.setdefault(name, item.reason)
+                else:
+                    present.add(name)
+        return {name: reason for name, reason in found.items() if name not in present}
 
     def _leak(self, row: QuantizerRow) -> float:
         attack = row.attacks.get(self.primary_attack)
@@ -131,6 +169,12 @@ class CellResult:
         }
         return {**_plain(self.private), "risk": risks}
 
+    def with_private(self, found: Mapping[str, Any]) -> "CellResult":
+        """Return this result with what `private_json` gave: row numbers and the risk of every record."""
+        risks = found.get("risk", {})
+        rows = tuple(_with_risk(row, risks.get(row.quantizer, {})) for row in self.rows)
+        return replace(self, rows=rows, private={key: value for key, value in found.items() if key != "risk"})
+
     @classmethod
     def from_json(cls, text: str) -> "CellResult":
         """Read what `to_json` wrote; refuses a newer schema and anything that is not a result."""
@@ -147,8 +191,32 @@ class CellResult:
         return _cell(plain)
 
 
+VIEWS = {
+    "text": "leaq.reporting.tables:text",
+    "frame": "leaq.reporting.tables:frame",
+    "plot": "leaq.reporting.figures:plot",
+    "notebook": "leaq.reporting.notebook:notebook",
+}
+"""How a result shows itself. The room that draws lies above this one, so it is named here and found on first use:
+the one place where a lower room knows of a higher one, and only for display (the architecture test keeps it so)."""
+
+
+def _view(name: str) -> Callable[..., Any]:
+    found: Callable[..., Any] = resolve_name(VIEWS[name])
+    return found
+
+
 def _has_risk(found: AttackResult | NotComputed) -> TypeGuard[AttackResult]:
     return isinstance(found, AttackResult) and found.risk is not None
+
+
+def _with_risk(row: QuantizerRow, risks: Mapping[str, Any]) -> QuantizerRow:
+    attacks = dict(row.attacks)
+    for name, risk in risks.items():
+        attack = attacks.get(name)
+        if isinstance(attack, AttackResult):
+            attacks[name] = replace(attack, risk=np.asarray(risk, dtype=np.float64))
+    return replace(row, attacks=attacks)
 
 
 def _plain(value: Any) -> Any:
@@ -201,6 +269,8 @@ def _number(plain: dict[str, Any]) -> Any:
         return Estimate(**{**body, **ends, "flags": _flags(body["flags"])})
     body["advantage"], body["auc"] = _number(body["advantage"]), _number(body["auc"])
     body["tpr"] = {float(fpr): _number(item) for fpr, item in body["tpr"].items()}
+    if body.get("epsilon") is not None:
+        body["epsilon"] = _number(body["epsilon"])
     for key in ("roc", "risk"):
         if body.get(key) is not None:
             body[key] = np.asarray(body[key], dtype=np.float64)

@@ -211,6 +211,8 @@ class LossTable:
     strategy : how candidates were sampled: "released" (c = 1), "trajectory", "neighbours", "ensemble", "enumeration".
     score_kind : "margin" (log-odds of the true class) or "residual" (signed, target minus prediction, in units
         of the pool's standard deviation).
+    whitebox : (s, n) float64 statistic that needs the released weights: how far each record's loss gradient points
+        along that of all other records. None where it was not asked for.
     flags : doubts to carry on.
     """
 
@@ -227,6 +229,7 @@ class LossTable:
     quantizer: str = "none"
     strategy: str = "released"
     score_kind: Literal["margin", "residual"] = "margin"
+    whitebox: Floats | None = None
     flags: tuple[Flag, ...] = ()
 
     def __post_init__(self) -> None:
@@ -249,7 +252,8 @@ class LossTable:
                 f"LossTable: losses must be finite. Found {int(bad.sum())} NaN or infinite values, "
                 f"first in candidate {candidate} of model {model}. Lower the learning rate or drop that candidate."
             )
-        for name, shape in (("scores", (s, n)), ("targets", (n,)), ("ids", (n,)), ("groups", (n,))):
+        per_model = dict.fromkeys(("scores", "whitebox"), (s, n))
+        for name, shape in {**per_model, **dict.fromkeys(("targets", "ids", "groups"), (n,))}.items():
             value = getattr(self, name)
             if name in ("ids", "groups") and value.size == 0:
                 object.__setattr__(self, name, np.arange(n, dtype=np.int64))
@@ -273,7 +277,7 @@ class LossTable:
         joined: dict[str, Any] = {
             name: np.concatenate([getattr(part, name) for part in parts]) for name in ("losses", "members")
         }
-        for name in ("scores", "outputs"):
+        for name in ("scores", "outputs", "whitebox"):
             if all(getattr(part, name) is not None for part in parts):
                 joined[name] = np.concatenate([getattr(part, name) for part in parts])
         n_train = round(float(np.mean(joined["members"].sum(1))))
@@ -356,6 +360,8 @@ class AttackResult:
     tpr : TPR at each false-positive rate, or why it is not given.
     roc : (2, m) false- and true-positive rates, pooled over targets, for drawing.
     risk : (n,) per-record risk in [-1, 1] or effect size, NaN where a record was never scored; internal edition only.
+    epsilon : lower bound on the epsilon of differential privacy (replacing one record, delta = 0) by one-run auditing,
+        in ``low``; or why there is none.
     flags : doubts.
     """
 
@@ -365,9 +371,22 @@ class AttackResult:
     advantage: Estimate
     auc: Estimate
     tpr: Mapping[float, Estimate | NotComputed] = field(default_factory=dict)
-    roc: Floats | None = None
-    risk: Floats | None = None
+    roc: Floats | None = field(default=None, repr=False)
+    risk: Floats | None = field(default=None, repr=False)
     flags: tuple[Flag, ...] = ()
+    epsilon: Estimate | NotComputed | None = None
+
+    @property
+    def balanced_accuracy(self) -> Estimate:
+        """Share of right guesses where both kinds are equally likely: (1 + advantage) / 2."""
+        a = self.advantage
+        return replace(a, value=(1 + a.value) / 2, low=(1 + a.low) / 2, high=(1 + a.high) / 2)
+
+    @property
+    def leak_bound(self) -> Estimate:
+        """Implied by the advantage: the leak of the game, named in `method`, is at least ``low``."""
+        a, text = self.advantage, f"lower bound on the leak of the {self.game} game"
+        return replace(a, value=max(0.0, a.value), low=max(0.0, a.low), high=1.0, method=text)
 
 
 def _finite_rows(subject: str, values: Floats, ids: Ints) -> None:

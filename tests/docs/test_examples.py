@@ -17,8 +17,8 @@ from leaq.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(r"(?P<before>^.*\n)?^```(?P<kind>python|console)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-SMALL = {"audit": ["--epochs", "2", "--replicates", "4", "--quiet"]}
+FENCE = re.compile(r"(?P<before>^[^\n]*\n)?^```(?P<kind>python|console)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+SMALL = {"audit": ["--epochs", "2", "--replicates", "4", "--hidden", "8", "--quiet"]}
 
 
 def blocks(page):
@@ -31,7 +31,7 @@ def blocks(page):
 def desk(tmp_path, monkeypatch):
     """A working folder with the files the pages speak of."""
     rng = np.random.default_rng(0)
-    smiles = ["C" * (i % 9 + 1) + "O" * (i % 3) + "N" * (i // 27) + "C" for i in range(60)]
+    smiles = ["C" * (i // 3 + 1) + "ONF"[i % 3] for i in range(60)]  # all different: repeats are refused
     frame = pd.DataFrame({"smiles": smiles, "a": rng.normal(size=60), "b": rng.normal(size=60)})
     frame.assign(y=frame["a"] + rng.normal(size=60)).to_csv(tmp_path / "my.csv", index=False)
     monkeypatch.chdir(tmp_path)
@@ -53,8 +53,9 @@ def test_page(page, desk):
 
 def test_a_wrong_block_is_caught(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("x\n\n```python\n1 / 0\n```\n\n<!-- not run: shows a crash -->\n```python\n1 / 0\n```\n")
+    crash = "```python\n1 / 0\n```\n"
+    page.write_text(f"x\n\n```python\nx = 1\n```\n\n{crash}\n<!-- not run: shows a crash -->\n{crash}")
     found = list(blocks(page))
-    assert [(kind, body) for kind, body, _ in found] == [("python", "1 / 0\n")]
+    assert [(kind, body, line) for kind, body, line in found] == [("python", "x = 1\n", 3), ("python", "1 / 0\n", 7)]
     with pytest.raises(ZeroDivisionError):
-        exec(found[0][1], {})
+        exec(found[1][1], {})

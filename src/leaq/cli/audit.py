@@ -1,21 +1,17 @@
 """``leaq audit``: train, quantize, attack and measure, from a name or a file to a ranked table."""
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leaq.cli import console
-from leaq.errors import InvalidInput
+from leaq.cli.running import DATA, MODEL, OUTPUT, build_config, name_folders, run_config, widths
 
 if TYPE_CHECKING:
-    from leaq.cell import AuditConfig
     from leaq.results import CellResult
 
 __all__ = ["audit"]
-
-DATA, MODEL, OUTPUT = "What to audit", "How models are trained and attacked", "Where results go"
 
 
 def audit(
@@ -106,6 +102,21 @@ def audit(
             rich_help_panel=MODEL,
         ),
     ] = 16,
+    shadows: Annotated[
+        int,
+        typer.Option(
+            help="Further models trained that are not attacked: more shadow models for every attacked one. The cost is "
+            "shown before it starts.",
+            rich_help_panel=MODEL,
+        ),
+    ] = 0,
+    attacks: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated attacks, or default (those that cost next to nothing), or all.",
+            rich_help_panel=MODEL,
+        ),
+    ] = "default",
     hidden: Annotated[
         str,
         typer.Option(
@@ -155,8 +166,8 @@ def audit(
 
         leaq audit bbb_martins --data-dir tasks --embedder maccs --show-records exposed.html
     """
-    _name_folders(LEAQ_DATA_DIR=data_dir, LEAQ_WEIGHTS_DIR=weights_dir)
-    config = _config(
+    name_folders(LEAQ_DATA_DIR=data_dir, LEAQ_WEIGHTS_DIR=weights_dir)
+    config = build_config(
         source=source,
         target=target,
         smiles=smiles,
@@ -170,8 +181,10 @@ def audit(
         embedder=embedder,
         quantizers=(quantizers,),
         replicates=replicates,
+        shadows=shadows,
+        attacks=tuple(name.strip() for name in attacks.split(",")),
         seed=seed,
-        training={"hidden": _widths(hidden), "epochs": epochs, "learning_rate": learning_rate},
+        training={"hidden": widths(hidden), "epochs": epochs, "learning_rate": learning_rate},
     )
     if report is not None:
         from leaq.reporting.html import check_place
@@ -181,7 +194,7 @@ def audit(
         from leaq.files import writable_place
 
         writable_place(show_records)
-    result = _run(config, out, quiet=quiet or json)
+    result = run_config(config, out, quiet=quiet or json)
     _show(result, report, as_json=json)
     if show_records is not None:
         from leaq.exposure import exposure
@@ -191,47 +204,6 @@ def audit(
         console.note(f"Exposed molecules: {show_records} (shows training records; do not share it)")
     if out is not None:
         console.note(f"Run folder: {out} (private: it holds row numbers and losses). Show it again: leaq show {out}")
-
-
-def _name_folders(**folders: Path | None) -> None:
-    """Put folders where every process of this run finds them; they are no part of the configuration."""
-    for variable, folder in folders.items():
-        if folder is not None:
-            if not folder.is_dir():
-                raise InvalidInput(f"There is no folder {str(folder)!r}. Create it, or name another one.")
-            os.environ[variable] = str(folder.resolve())
-
-
-def _config(**options: Any) -> "AuditConfig":
-    from leaq.cell import AuditConfig
-
-    return AuditConfig.from_dict(options)
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    if text.strip().lower() in ("none", ""):
-        return ()
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise InvalidInput(f"--hidden must be widths such as 128,64, or none. Found {text!r}.") from None
-
-
-def _run(config: "AuditConfig", out: Path | None, *, quiet: bool) -> "CellResult":
-    from leaq.pipeline import audit as run_audit
-    from leaq.study import audit_into
-
-    try:
-        with console.progress_bar(quiet=quiet) as progress:
-            if out is None:
-                return run_audit(config, progress=progress)
-            return audit_into(config, out, progress=progress)
-    except KeyboardInterrupt:
-        kept = "Nothing was kept: name a run folder with --out to be able to resume."
-        if out is not None:
-            kept = f"Finished work is kept in {out}. Resume: the same command again."
-        console.note(f"Interrupted. {kept}")
-        raise typer.Exit(130) from None
 
 
 def _show(result: "CellResult", report: Path | None, *, as_json: bool) -> None:

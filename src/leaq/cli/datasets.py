@@ -15,13 +15,26 @@ app = typer.Typer(
 
 
 @app.callback()
-def datasets(ctx: typer.Context) -> None:
+def datasets(
+    ctx: typer.Context,
+    json: Annotated[
+        bool, typer.Option("--json", help="Everything that is recorded: addresses, columns, hashes; one JSON list.")
+    ] = False,
+) -> None:
     """List the data sets known by name, with task, size, licence and source."""
-    if ctx.invoked_subcommand is None:
-        from leaq.data import listing
-        from leaq.reporting.listings import datasets_table
+    if ctx.invoked_subcommand is not None:
+        return
+    from leaq.data import listing
 
-        console.show_table(datasets_table(listing()))
+    if json:
+        from dataclasses import asdict
+        from json import dumps
+
+        console.say(dumps([asdict(entry) for entry in listing()], indent=1))
+        return
+    from leaq.reporting.listings import datasets_table
+
+    console.show_table(datasets_table(listing()))
 
 
 @app.command()

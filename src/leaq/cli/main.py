@@ -8,7 +8,23 @@ from typing import Annotated, Any
 
 import typer
 
-from leaq.cli import audit, claims, clean, console, datasets, embedders, gate, recommend, report, run, show
+from leaq.cli import (
+    attack,
+    audit,
+    audit_model,
+    claims,
+    clean,
+    console,
+    datasets,
+    embedders,
+    gate,
+    quantize,
+    quantizers,
+    recommend,
+    report,
+    run,
+    show,
+)
 from leaq.errors import LeaqError
 
 __all__ = ["app", "main"]
@@ -38,6 +54,8 @@ app = typer.Typer(
 )
 VERBS = (
     audit.audit,
+    audit_model.audit_model,
+    attack.attack,
     run.run,
     show.show,
     report.report,
@@ -45,6 +63,8 @@ VERBS = (
     gate.gate,
     clean.clean,
     claims.claims,
+    quantizers.quantizers,
+    quantize.quantize,
     embedders.embedders,
 )
 for verb in VERBS:

@@ -211,10 +211,12 @@ def drawing(smiles: str) -> str:
     """
     chem = _rdkit()
     from rdkit.Chem.Draw import rdMolDraw2D
+    from rdkit.rdBase import BlockLogs
 
     canvas: Any = rdMolDraw2D.MolDraw2DSVG(240, 180)
     canvas.drawOptions().clearBackground = False
-    rdMolDraw2D.PrepareAndDrawMolecule(canvas, chem.MolFromSmiles(smiles))
+    with BlockLogs():
+        rdMolDraw2D.PrepareAndDrawMolecule(canvas, chem.MolFromSmiles(smiles))
     canvas.FinishDrawing()
     text = canvas.GetDrawingText()
     return str(text[text.index("<svg") :]).strip()

@@ -64,7 +64,7 @@ def _packed(found: Encoded) -> bytes:
 def _read(path: Path, n: int) -> Encoded | None:
     """Return a stored embedding, None if there is none that is whole."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             failed = dict(zip(arrays["rows"].tolist(), arrays["reasons"].tolist(), strict=True))
             features = arrays["features"]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):

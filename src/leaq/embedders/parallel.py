@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
@@ -92,9 +92,10 @@ class Crew:
             assert worker.stdout is not None
             worker.stdin.write(json.dumps(list(smiles)).encode() + b"\n")
             worker.stdin.flush()
-            failed = {int(row): reason for row, reason in json.loads(worker.stdout.readline()).items()}
-            features: Any = np.lib.format.read_array(worker.stdout, allow_pickle=False)
-        except (ValueError, OSError, AttributeError) as err:
+            told = json.loads(worker.stdout.readline())
+            content = worker.stdout.read(told["bytes"])
+            features = np.frombuffer(content, dtype=told["dtype"]).reshape(told["shape"])
+        except (ValueError, OSError) as err:
             worker.kill()
             raise LeaqError(
                 f"A process that embeds molecules ended early (exit {worker.wait()}; {err}): it may have run out of "
@@ -102,7 +103,7 @@ class Crew:
             ) from None
         with self._lock:
             self._idle.append(worker)
-        return Encoded(features, failed)
+        return Encoded(features, {int(row): reason for row, reason in told["failed"].items()})
 
     def _take(self) -> "subprocess.Popen[bytes]":
         with self._lock:
@@ -116,9 +117,15 @@ class Crew:
 
 
 def serve(embedder: MoleculeEmbedder, source: IO[bytes], sink: IO[bytes]) -> None:
-    """Answer chunks of SMILES, a JSON list a line, with a line of failures and an array, until there are no more."""
+    """Answer chunks of SMILES, a JSON list a line, with a line about an array and its bytes, until none come."""
     for line in source:
         found = embedder.encode(json.loads(line))
-        sink.write(json.dumps({str(row): reason for row, reason in found.failed.items()}).encode() + b"\n")
-        np.lib.format.write_array(sink, np.ascontiguousarray(found.features), allow_pickle=False)
+        content = np.ascontiguousarray(found.features).tobytes()
+        told = {
+            "failed": {str(row): reason for row, reason in found.failed.items()},
+            "bytes": len(content),
+            "dtype": found.features.dtype.str,
+            "shape": found.features.shape,
+        }
+        sink.write(json.dumps(told).encode() + b"\n" + content)
         sink.flush()

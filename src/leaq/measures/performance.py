@@ -52,7 +52,10 @@ def _values(table: LossTable, *, seed: int, draws: int) -> dict[str, tuple[float
 
         def statistic(model: int, weights: Floats, metric: Metric = metric) -> Floats:
             rows = held_out[model]
-            return metric(outputs[model][rows], targets[rows], weights[:, rows])
+            # A draw of groups may hold none of this model's non-members: undefined, and left out by `ways.mean`.
+            with np.errstate(invalid="ignore", divide="ignore"):
+                values = metric(outputs[model][rows], targets[rows], weights[:, rows])
+            return np.where(weights[:, rows].any(1), values, np.nan)
 
         ones = np.ones((1, outputs.shape[1]))
         point = float(np.mean([statistic(model, ones)[0] for model in range(len(outputs))]))

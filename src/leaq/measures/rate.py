@@ -3,28 +3,36 @@
 A quantizer makes the released model one of finitely many candidates. If the learner picks the empirical minimiser,
 its leak decays as exp(-n r) with
 
-    r = min_k delta_k^2 / (2 sigma_k^2),   delta_k = m_k - m_1,   sigma_k^2 = Var(l_k - l_1),   m_1 < m_2 <= ...
+    r = min_k delta_k^2 / (2 sigma_k^2) = min_k rho_k^2 / 2,   rho_k = delta_k / sigma_k,
 
-and lambda_k = (delta_2 / delta_k)^2 sigma_k^2 shows which candidate decides: it peaks at low k.
+and lambda_k = (delta_2 / delta_k)^2 sigma_k^2 shows which candidate decides: relative to the largest it is r / r_k.
+exp(-n r) is an asymptotic value for gaps that shrink with n, no bound. For a fixed codebook the exponent is
+Cramer-Chernoff's, and leak_n <= 2 sum_k exp(-n r_C,k) holds for every n.
 
 Source: Aubinais, Formont, Piantanida, Gassiat (arXiv 2502.06567; AISTATS 2026). Larger r = more private, but r
 belongs to a set of candidates: compare only sets of the same number and spacing.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
-from leaq.errors import NotEnoughEvidence
+from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.measures.chernoff import chernoff, exponents_with_doubt
+from leaq.measures.gaps import Gaps, gaps, merge_duplicates, rate_of, sorted_set
+from leaq.measures.rate_band import band, cross_fitted, relative_draws
 from leaq.results import Curve
 from leaq.seeds import stream
-from leaq.stats.intervals import percentile_interval
-from leaq.stats.moments import Moments
 from leaq.types import Estimate, Flag, Floats, LossTable
 
-__all__ = ["RateResult", "chernoff", "gaps", "merge_duplicates", "order_changes", "rate", "rate_of"]
+__all__ = ["RateResult", "chernoff", "gaps", "merge_duplicates", "order_changes", "rank_stability", "rate", "rate_of"]
+
+FEWEST_RECORDS = 4
+METHOD = (
+    "median over models of the cross-fitted value; simultaneous band over candidates from a bootstrap of (m, Sigma), "
+    "models resampled"
+)
 
 
 @dataclass(frozen=True)
@@ -36,9 +44,14 @@ class RateResult:
     r : the rate per training record; `n_r` : r times the number of training records.
     asymptotic : exp(-n r), an asymptotic value and no bound; flagged where n r is small.
     chernoff : the Cramer-Chernoff exponent min_k r_C,k; `union_bound` : 2 sum_k exp(-n r_C,k), at most 1.
-    curve : median lambda_k over models against k, with the central 95 % of models as band.
-    k_max : the k at which the median lambda_k is largest; `low_k` : whether that lies in the lower half.
-    candidates : distinct candidates per model (median); `halved` : r with every other candidate left out.
+    curve : lambda_k relative to its largest (= r / r_k) against k: median over models, band over models and draws.
+    lambdas : lambda_k itself, in squared units of the loss, median and central band over models.
+    k_max : the k at which the median curve is largest; `low_k` : whether that is among the lowest quarter.
+    low_k_share : share of models and draws whose own maximum is among the lowest quarter of k.
+    candidates : distinct candidates per model (median).
+    halved : r with every other candidate left out; `density` : r against the number of candidates left in.
+    plug_in : r with the order and the gaps from the same records (biased upwards where candidates tie).
+    per_model : the cross-fitted r of each model, for `rank_stability`.
     """
 
     r: Estimate
@@ -52,79 +65,23 @@ class RateResult:
     candidates: int
     halved: Estimate
     flags: tuple[Flag, ...] = ()
-
-
-def merge_duplicates(losses: Floats) -> Floats:
-    """Drop candidates that are the same function as an earlier one on every record: (c, n) -> (c', n)."""
-    _, first = np.unique(losses, axis=0, return_index=True)
-    return losses[np.sort(first)]
-
-
-def gaps(losses: Floats) -> tuple[Floats, Floats]:
-    """Return delta_k and sigma_k of the candidates sorted by mean loss, the best one first: (c,), (c,)."""
-    moments = Moments(len(losses))
-    moments.update(losses)
-    order = np.argsort(moments.mean, kind="stable")
-    return _gaps(moments.mean[order], moments.covariance[np.ix_(order, order)])
-
-
-def _gaps(mean: Floats, covariance: Floats) -> tuple[Floats, Floats]:
-    """Gaps and spreads against candidate 0, from means and covariances (..., c), (..., c, c)."""
-    delta = mean - mean[..., :1]
-    variance = np.diagonal(covariance, axis1=-2, axis2=-1)
-    spread = variance + variance[..., :1] - 2 * covariance[..., 0, :]
-    return delta, np.sqrt(np.maximum(spread, 0))
-
-
-def rate_of(delta: Floats, sigma: Floats) -> float:
-    """Return min_k delta_k^2 / (2 sigma_k^2) over k >= 2; infinite where a worse candidate never varies.
-
-    Examples
-    --------
-    >>> float(rate_of(np.array([0.0, 0.2, 0.4]), np.array([0.0, 1.0, 1.0])))
-    0.020000000000000004
-    """
-    return float(_exponents(delta[1:], sigma[1:]).min())
-
-
-def _exponents(delta: Floats, sigma: Floats) -> Floats:
-    """delta^2 / (2 sigma^2); a non-positive gap (the other candidate is as good) gives 0."""
-    positive = np.maximum(delta, 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        values = positive**2 / (2 * sigma**2)
-    never_varies = np.where(positive > 0, np.inf, 0.0)
-    return np.asarray(np.where(sigma > 0, values, never_varies))
-
-
-def chernoff(difference: Floats) -> float:
-    """Return sup_t -log mean exp(-t (l_k - l_1)) over t >= 0 for one candidate's loss differences (n,).
-
-    Infinite when no record prefers the other candidate; 0 when it is as good on average.
-    """
-    if difference.mean() <= 0:
-        return 0.0
-    if difference.min() >= 0:
-        return float("inf") if (difference > 0).all() else float(-np.log((difference == 0).mean()))
-    scale = float(np.abs(difference).max())
-    unit = difference / scale
-
-    def log_mgf(log_t: float) -> float:
-        x = -np.exp(log_t) * unit
-        top = x.max()
-        return float(top + np.log(np.mean(np.exp(x - top))))
-
-    best = minimize_scalar(log_mgf, bounds=(-25.0, 12.0), method="bounded", options={"xatol": 1e-6})
-    return float(max(0.0, -best.fun))
+    lambdas: Curve = field(default_factory=lambda: Curve((), ()))
+    low_k_share: float = 0.0
+    density: Curve = field(default_factory=lambda: Curve((), ()))
+    plug_in: float = 0.0
+    per_model: tuple[float, ...] = ()
 
 
 def rate(
     table: LossTable, *, models: Sequence[int] | None = None, level: float = 0.95, seed: int = 0, draws: int = 200
 ) -> RateResult:
-    """Estimate the rate r of a quantizer from candidates of several models.
+    """Tell how fast the leak of an empirical-minimiser would fall with more training records.
 
-    Direction: larger is safer. Range: [0, inf). Interval: models are resampled, and within each model the means of
-    two halves of the records are drawn from their asymptotic law: the best candidate is chosen on one half and its
-    gaps are measured on the other, so that the interval reaches 0 when the order of candidates is not established.
+    Direction: larger is safer. Range: [0, inf].
+    Interval: rho = min_k delta_k / sigma_k of each model gets a band that holds for all candidates at once (a
+    bootstrap of mean and covariance, so that ties and near-ties are covered and then reach 0); models are resampled.
+    The value is cross-fitted: the best and the deciding candidate are chosen on one half of the records, and their
+    gap is measured on the other. It is kept inside the interval by widening the interval, never by moving the value.
     Do not trust when: n r is below about 3 (the exponent alone then misranks), or the candidates are checkpoints of
     an over-fitted network (no empirical minimiser); see docs/fidelity.md for measured agreement with attacks.
 
@@ -136,116 +93,151 @@ def rate(
     Raises
     ------
     NotEnoughEvidence
-        If every candidate of every model is the same function.
+        If every candidate of every model is the same function, or there are fewer than 4 held-out records.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> losses = rng.normal([[0.0], [0.5]], 1.0, size=(2, 4000))  # delta = 0.5, sigma^2 = 2: r = 0.0625
+    >>> table = LossTable(losses[None], np.zeros((1, 4000), bool), "regression", "iid", n_train=100)
+    >>> found = rate(table).r
+    >>> found.low < 0.0625 < found.high
+    True
     """
     chosen = range(len(table.losses)) if models is None else models
     sets = [merge_duplicates(table.held_out(model)) for model in chosen]
     usable = [losses for losses in sets if len(losses) > 1]
-    if not usable:
-        raise NotEnoughEvidence(
-            f"r compares at least 2 distinct candidates. All {table.losses.shape[1]} candidates under "
-            f"{table.quantizer} are the same function. Record more checkpoints or sample neighbours."
-        )
-    if min(losses.shape[1] for losses in usable) < 4:
-        raise NotEnoughEvidence("r needs at least 4 held-out records a model. Bring more records.")
+    _check(table, usable)
     rng = stream(seed, "rate-intervals")
-    per_model = [_one_model(losses, draws, rng) for losses in usable]
-    values = np.array([one.r for one in per_model])
-    spread = _resampled_median(np.stack([one.draws for one in per_model]), rng)
-    r = _estimate(float(np.median(values)), spread, len(values), level)
-    flags = _doubts(table, r, usable, dropped=len(sets) - len(usable))
-    curve, k_max = _lambda_curve([one.lambdas for one in per_model])
-    halves = np.array([rate_of(*gaps(losses[::-2])) if len(losses) > 3 else np.nan for losses in usable])
-    halved = float(np.nanmedian(halves)) if np.isfinite(halves).any() else r.value
-    n = table.n_train
-    r_c = np.array([one.chernoff.min() for one in per_model])
-    union = np.array([min(1.0, 2 * float(np.exp(-n * one.chernoff).sum())) for one in per_model])
-    count = int(np.median([len(losses) for losses in usable]))
+    found = [_one_model(losses, level=level, draws=draws, n_train=table.n_train, rng=rng) for losses in usable]
+    r = _over_models([one.r for one in found], level, rng)
+    flags = _doubts(table, r, found, usable, dropped=len(sets) - len(usable))
+    curve, lambdas = _curves(found, level)
+    k_max = int(np.argmax(curve.y)) + 2
+    lowest = _lowest_quarter(len(curve.y))
+    peaks = np.concatenate([one.relative.argmax(1) < _lowest_quarter(one.relative.shape[1]) for one in found])
+    # The released candidate is the last one: it stays in every thinned set.
+    thinned = {step: [losses[::-step] for losses in usable if len(losses[::-step]) > 1] for step in (2, 4, 8)}
     return RateResult(
         r=r.flagged(*flags),
-        n_r=_map(r, lambda value: n * value).flagged(*flags),
-        asymptotic=_map(r, lambda value: float(np.exp(-n * value))).flagged(*flags),
-        chernoff=_estimate(
-            float(np.median(r_c)), _resampled_median(np.tile(r_c[:, None], draws), rng), len(r_c), level
-        ),
-        union_bound=_estimate(
-            float(np.median(union)), _resampled_median(np.tile(union[:, None], draws), rng), len(union), level
-        ),
+        n_r=_map(r, lambda value: table.n_train * value).flagged(*flags),
+        asymptotic=_map(r, lambda value: float(np.exp(-table.n_train * value))).flagged(*flags),
+        chernoff=_over_models([one.chernoff for one in found], level, rng),
+        union_bound=_over_models([one.union for one in found], level, rng),
         curve=curve,
         k_max=k_max,
-        low_k=k_max <= 1 + max(1, (len(curve.x) + 1) // 2),
-        candidates=count,
-        halved=_estimate(halved, spread * (halved / r.value if r.value > 0 else 1.0), len(values), level),
+        low_k=k_max - 2 < lowest,
+        candidates=int(np.median([len(losses) for losses in usable])),
+        halved=_halved(thinned[2], r, level=level, draws=draws, rng=rng),
         flags=flags,
+        lambdas=lambdas,
+        low_k_share=float(peaks.mean()),
+        density=_density(usable, thinned),
+        plug_in=float(np.median([one.plug_in for one in found])),
+        per_model=tuple(one.r[0] for one in found),
     )
+
+
+Band = tuple[float, float, float]
+"""Value, low and high of one model."""
 
 
 @dataclass(frozen=True)
 class _OneModel:
-    r: float
-    draws: Floats
+    r: Band
+    plug_in: float
+    chernoff: Band
+    union: Band
     lambdas: Floats
-    chernoff: Floats
+    relative: Floats
+    """(draws, c - 1) of r / r_k."""
+    unopposed: int
+    """Candidates that no record prefers to the best one."""
 
 
-def _one_model(losses: Floats, draws: int, rng: np.random.Generator) -> _OneModel:
-    moments = Moments(len(losses))
-    moments.update(losses)
-    order = np.argsort(moments.mean, kind="stable")
-    mean, covariance = moments.mean[order], moments.covariance[np.ix_(order, order)]
-    delta, sigma = _gaps(mean, covariance)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        lambdas = (delta[1] / delta[1:]) ** 2 * sigma[1:] ** 2
-    tied = delta[1] == 0  # then every lambda_k with a positive gap is 0/..., and the tied ones carry their variance
-    lambdas = np.where(np.isfinite(lambdas), lambdas, sigma[1:] ** 2 if tied else 0.0)
-    ordered = losses[order]
-    exponents = np.array([chernoff(other - ordered[0]) for other in ordered[1:]])
+def _one_model(losses: Floats, *, level: float, draws: int, n_train: int, rng: np.random.Generator) -> _OneModel:
+    ordered = sorted_set(losses)
+    found = Gaps.of(ordered)
+    low, high = band(ordered, found, level=level, draws=draws, rng=rng)
+    value = cross_fitted(ordered, rng)
+    differences = ordered[1:] - ordered[0]
+    r_c, careful, bold = exponents_with_doubt(differences)
+    bounds = [min(1.0, 2 * float(np.exp(-n_train * e).sum())) for e in (r_c, bold, careful)]
     return _OneModel(
-        rate_of(delta, sigma), _drawn_rates(mean, covariance, losses.shape[1], draws=draws, rng=rng), lambdas, exponents
+        r=(value, min(low, value), max(high, value)),
+        plug_in=found.rate,
+        chernoff=(float(r_c.min()), float(careful.min()), float(max(bold.min(), r_c.min()))),
+        union=(bounds[0], min(bounds[:2]), bounds[2]),
+        lambdas=found.lambdas,
+        relative=relative_draws(ordered, found, draws=draws, rng=rng),
+        unopposed=int((differences.min(1) >= 0).sum()),
     )
 
 
-def _drawn_rates(mean: Floats, covariance: Floats, n: int, *, draws: int, rng: np.random.Generator) -> Floats:
-    """Rates (draws,) with the best candidate chosen on one half of n records and its gaps measured on the other."""
-    values, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.maximum(values, 0)) / np.sqrt(n / 2)  # law of the mean of n/2 records
-    chosen_on = mean + rng.standard_normal((draws, len(mean))) @ root.T
-    measured = mean + rng.standard_normal((draws, len(mean))) @ root.T
-    best = chosen_on.argmin(1)
-    variance = np.diagonal(covariance)
-    sigma = np.sqrt(np.maximum(variance[None] + variance[best][:, None] - 2 * covariance[best], 0))
-    delta = measured - np.take_along_axis(measured, best[:, None], 1)
-    exponents = _exponents(delta, sigma)
-    np.put_along_axis(exponents, best[:, None], np.inf, 1)
-    return np.asarray(exponents.min(1))
+def _over_models(bands: Sequence[Band], level: float, rng: np.random.Generator) -> Estimate:
+    """Median over models; the interval resamples models and takes each model's own band as it is."""
+    values, lows, highs = (np.array(column) for column in zip(*bands, strict=True))
+    value = float(np.median(values))
+    s = len(values)
+    if s == 1:
+        return Estimate(value, float(lows[0]), float(highs[0]), 1, level, "models", METHOD, (ONE_RUN,))
+    picked = rng.integers(s, size=(1000, s))
+    tail = (1 - level) / 2
+    low = np.quantile(np.quantile(lows[picked], 0.5, axis=1, method="lower"), tail, method="lower")
+    high = np.quantile(np.quantile(highs[picked], 0.5, axis=1, method="higher"), 1 - tail, method="higher")
+    return Estimate(value, min(float(low), value), max(float(high), value), s, level, "models", METHOD)
 
 
-def _resampled_median(draws: Floats, rng: np.random.Generator) -> Floats:
-    """Median over resampled models, draw by draw: (s, b) -> (b,)."""
-    s, b = draws.shape
-    picked = rng.integers(s, size=(s, b))
-    return np.asarray(np.median(np.take_along_axis(draws, picked, 0), axis=0))
+ONE_RUN = Flag("one-run", "Rests on the candidates of one training run; r varies by orders of magnitude between runs.")
 
 
-def _lambda_curve(lambdas: list[Floats]) -> tuple[Curve, int]:
-    """Median lambda_k over models (those that have a k-th candidate), its 95 % band, and the k of the maximum."""
-    longest = int(np.median([len(row) for row in lambdas]))
-    padded = np.full((len(lambdas), longest), np.nan)
-    for i, row in enumerate(lambdas):
-        padded[i, : len(row)] = row[:longest]
-    # Models differ in the unit of their losses' spread: each is scaled to its own maximum before taking medians.
-    padded /= np.maximum(np.nanmax(padded, axis=1, keepdims=True), 1e-300)
-    low, middle, high = np.nanquantile(padded, [0.025, 0.5, 0.975], axis=0)
+def _curves(found: Sequence[_OneModel], level: float) -> tuple[Curve, Curve]:
+    """lambda_k / max lambda and lambda_k against k; models with fewer distinct candidates end earlier."""
+    longest = int(np.median([len(one.lambdas) for one in found]))
     ks = tuple(float(k) for k in range(2, longest + 2))
-    curve = Curve(ks, tuple(middle.tolist()), tuple(low.tolist()), tuple(high.tolist()))
-    return curve, int(np.argmax(middle)) + 2
+    tail = (1 - level) / 2
+
+    def summary(rows: Sequence[Floats], middle: Sequence[Floats]) -> Curve:
+        columns = [np.concatenate([row[:, k] for row in rows if row.shape[1] > k]) for k in range(longest)]
+        values = [np.concatenate([row[:, k] for row in middle if row.shape[1] > k]) for k in range(longest)]
+        y = [float(np.median(column)) for column in values]
+        low = [min(float(np.quantile(column, tail)), v) for column, v in zip(columns, y, strict=True)]
+        high = [max(float(np.quantile(column, 1 - tail)), v) for column, v in zip(columns, y, strict=True)]
+        return Curve(ks, tuple(y), tuple(low), tuple(high))
+
+    relative = summary([one.relative for one in found], [one.relative[:1] for one in found])
+    raw = [one.lambdas[None] for one in found]
+    return relative, summary(raw, raw)
 
 
-def _estimate(value: float, draws: Floats, n: int, level: float) -> Estimate:
-    low, high = percentile_interval(np.nan_to_num(draws, posinf=np.finfo(float).max), level=level)
-    high = float("inf") if high >= np.finfo(float).max / 2 else high
-    method = "median over models; models resampled, means of two halves drawn from their asymptotic law"
-    return Estimate(value, min(low, value), max(high, value), n, level, "models", method)
+def _lowest_quarter(count: int) -> int:
+    """Number of k = 2, 3, ... that count as low: a quarter, at least one."""
+    return max(1, -(-count // 4))
+
+
+def _halved(sets: Sequence[Floats], r: Estimate, *, level: float, draws: int, rng: np.random.Generator) -> Estimate:
+    """r of the sets with every other candidate left out; r itself where none has two candidates left."""
+    bands = []
+    for losses in sets:
+        ordered = sorted_set(losses)
+        value = cross_fitted(ordered, rng)
+        low, high = band(ordered, Gaps.of(ordered), level=level, draws=draws, rng=rng)
+        bands.append((value, min(low, value), max(high, value)))
+    if not bands:
+        return r.flagged(Flag("not-halved", "Too few candidates to leave half of them out; this is r itself."))
+    return _over_models(bands, level, rng)
+
+
+def _density(full: Sequence[Floats], thinned: dict[int, list[Floats]]) -> Curve:
+    """Plug-in r against the number of candidates: it falls as sets get denser."""
+    points = {}
+    for sets in (*reversed(thinned.values()), list(full)):
+        if len(sets) == len(full):
+            count = float(np.median([len(losses) for losses in sets]))
+            values = [Gaps.of(losses).rate for losses in sets]
+            points[count] = [float(q) for q in np.quantile(values, (0.5, 0.025, 0.975), method="nearest")]
+    columns = list(zip(*points.values(), strict=True))
+    return Curve(tuple(points), *(tuple(column) for column in columns))
 
 
 def _map(estimate: Estimate, function: Callable[[float], float]) -> Estimate:
@@ -256,7 +248,22 @@ def _map(estimate: Estimate, function: Callable[[float], float]) -> Estimate:
     )
 
 
-def _doubts(table: LossTable, r: Estimate, usable: list[Floats], *, dropped: int) -> tuple[Flag, ...]:
+def _check(table: LossTable, usable: Sequence[Floats]) -> None:
+    if not usable:
+        raise NotEnoughEvidence(
+            f"r compares at least 2 distinct candidates. All {table.losses.shape[1]} candidates under "
+            f"{table.quantizer} are the same function. Record more checkpoints or sample neighbours."
+        )
+    fewest = min(losses.shape[1] for losses in usable)
+    if fewest < FEWEST_RECORDS:
+        raise NotEnoughEvidence(
+            f"r needs at least {FEWEST_RECORDS} held-out records a model. Found {fewest}. Bring more records."
+        )
+
+
+def _doubts(
+    table: LossTable, r: Estimate, found: Sequence[_OneModel], usable: Sequence[Floats], *, dropped: int
+) -> tuple[Flag, ...]:
     flags = []
     if table.n_train * r.value < 3:
         flags.append(
@@ -268,6 +275,15 @@ def _doubts(table: LossTable, r: Estimate, usable: list[Floats], *, dropped: int
         flags.append(Flag("few-records", "Fewer held-out records than candidates; the covariance is singular."))
     if dropped:
         flags.append(Flag("same-function", f"{dropped} models had a single distinct candidate and were left out of r."))
+    merged = sum(table.losses.shape[1] - len(losses) for losses in usable)
+    if merged:
+        flags.append(Flag("merged-candidates", f"{merged} candidates repeated another one's function and were merged."))
+    unopposed = sum(one.unopposed for one in found)
+    if unopposed:
+        text = (
+            f"{unopposed} candidates are preferred by no record: their Chernoff exponent rests on the absence of one."
+        )
+        flags.append(Flag("unopposed", text))
     return tuple(flags)
 
 
@@ -275,8 +291,39 @@ def order_changes(full: Sequence[float], halved: Sequence[float]) -> float:
     """Return the share of pairs of quantizers whose order by r changes when every other candidate is left out.
 
     Direction: 0 means that the ranking does not depend on the number of candidates; 0.5 is no ranking at all.
+
+    Examples
+    --------
+    >>> order_changes([0.1, 0.2, 0.3], [0.1, 0.3, 0.2])
+    0.3333333333333333
     """
     a, b = np.asarray(full), np.asarray(halved)
+    if a.shape != b.shape or a.ndim != 1:
+        raise InvalidInput(f"order_changes: two lists of the same length are compared. Found {a.shape} and {b.shape}.")
     i, j = np.triu_indices(len(a), 1)
-    with np.errstate(invalid="ignore"):
-        return float(np.mean(np.sign(a[i] - a[j]) * np.sign(b[i] - b[j]) < 0)) if len(i) else 0.0
+    return float(np.mean(_order(a[i], a[j]) * _order(b[i], b[j]) < 0)) if len(i) else 0.0
+
+
+def rank_stability(per_model: Sequence[Sequence[float]], *, seed: int = 0, draws: int = 500) -> float:
+    """Return the share of pairs of quantizers that keep their order by median r when models are drawn again.
+
+    Direction: 1 is a stable ranking, 0.5 none. Range: [0, 1].
+
+    Parameters
+    ----------
+    per_model : (q, s), the r of each quantizer in each model; the same models for every quantizer.
+    """
+    r = np.asarray(per_model, dtype=np.float64)
+    if r.ndim != 2 or len(r) < 2:
+        raise InvalidInput(f"rank_stability: needs r (quantizers >= 2, models). Found shape {r.shape}.")
+    picked = stream(seed, "rank-stability").integers(r.shape[1], size=(draws, r.shape[1]))
+    resampled = np.median(r[:, picked], axis=2)  # (q, draws)
+    middle = np.median(r, axis=1)
+    i, j = np.triu_indices(len(r), 1)
+    kept = _order(resampled[i], resampled[j]) == _order(middle[i], middle[j])[:, None]
+    return float(kept.mean())
+
+
+def _order(a: Floats, b: Floats) -> Floats:
+    """-1, 0 or 1; two infinities are equal."""
+    return (a > b).astype(np.float64) - (a < b).astype(np.float64)

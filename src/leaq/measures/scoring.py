@@ -7,27 +7,28 @@ Intervals resample targets and records together (`TwoWay`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.measures.epsilon import epsilon_bound
 from leaq.seeds import stream
 from leaq.stats.intervals import TwoWay, percentile_interval
-from leaq.stats.roc import (
-    auc,
-    best_threshold,
-    roc_curve,
-    thin,
-    tpr_at_fpr,
-    weighted_auc,
-    weighted_tpr_at_fpr,
-)
+from leaq.stats.roc import best_threshold, placements, roc_curve, thin, tpr_at_fpr, tpr_draws
 from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, Ints, LossTable, NotComputed
 
-__all__ = ["Attack", "Protocol", "attack_result", "chosen_targets", "cross_fitted_decisions"]
+__all__ = ["Attack", "Protocol", "area_gap", "attack_result", "chosen_targets", "cross_fitted_decisions", "halves_of"]
 
 FALSE_POSITIVES = 10
 """A TPR at a false-positive rate is given only if it rests on at least this many expected false positives."""
+CURVE_CELLS = 200_000
+"""Record-model pairs from which the drawn ROC curve is thinned before it is sorted."""
+PAIRS = "record-model pairs"
+TOLD = (
+    "The attacker is told the membership of other records; a one-run bound on epsilon needs guesses made from the "
+    "released model alone."
+)
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,16 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Attack:
-    """What an attack is called, what its attacker sees and knows, and what it says about each record."""
+    """What an attack is called, what its attacker sees and knows, and what it says about each record.
+
+    `told` marks attackers who are told which other records are members; their guesses bound no epsilon.
+    """
 
     name: str
     attacker: str
     risk: Floats | None = None
     flags: tuple[Flag, ...] = ()
+    told: bool = False
 
 
 def chosen_targets(table: LossTable, targets: Sequence[int] | None) -> list[int]:
@@ -61,7 +66,7 @@ def chosen_targets(table: LossTable, targets: Sequence[int] | None) -> list[int]
 def attack_result(
     attack: Attack, table: LossTable, scores: Floats, *, targets: Sequence[int], protocol: Protocol
 ) -> AttackResult:
-    """Turn scores (t, n), higher = more likely a member, into advantage, AUC and TPR with intervals.
+    """Turn scores (t, n), higher = more likely a member, into advantage, AUC, TPR and epsilon with intervals.
 
     Direction: every number is larger for a larger leak; 0 (advantage) and 0.5 (AUC) are blind guessing.
     Do not trust when: there are fewer than four targets (the interval then hardly sees the variation of models).
@@ -70,67 +75,108 @@ def attack_result(
         model = targets[int(np.argmin(np.isfinite(scores).all(1)))]
         raise InvalidInput(f"{attack.name}: scores must be finite. Model {model} has NaN or infinite ones.")
     members = table.members[list(targets)]
-    rng = stream(protocol.seed, "attack-intervals")
-    ways = TwoWay.draw(len(targets), table.groups, draws=protocol.draws, rng=rng)
-    decisions = cross_fitted_decisions(scores, members, table.groups, seed=protocol.seed)
-    n = len(table.groups)
-
-    def estimate(value: float, draws: Floats, method: str) -> Estimate:
-        low, high = percentile_interval(draws, level=protocol.level)
-        return Estimate(
-            value, min(low, value), max(high, value), n * len(targets), protocol.level, "record-model pairs", method
-        )
-
-    advantages = [_advantage(decisions[t], members[t], np.ones((1, n)))[0] for t in range(len(targets))]
-    advantage = estimate(
-        float(np.mean(advantages)),
-        ways.mean(lambda t, w: _advantage(decisions[t], members[t], w)),
-        "signed, threshold from the other half of the records; bootstrap over models and records",
-    )
-    areas = [auc(scores[t], members[t]) for t in range(len(targets))]
-    area = estimate(
-        float(np.mean(areas)),
-        ways.mean(lambda t, w: weighted_auc(scores[t], members[t], w)),
-        "mean over models; bootstrap over models and records",
-    )
-    pooled, positive = scores.ravel(), members.ravel()
-    tpr = {fpr: _tpr(pooled, positive, ways, fpr=fpr, level=protocol.level) for fpr in protocol.fprs}
+    _refuse_one_kind(members, attack.name)
+    ways = resamples(table, len(targets), protocol)
     flags = attack.flags
     if len(targets) < 4:
         flags = (*flags, Flag("few-models", f"Rests on {len(targets)} attacked models; the interval is optimistic."))
-    curve = thin(roc_curve(pooled, positive))
-    return AttackResult(attack.name, attack.attacker, table.game, advantage, area, tpr, curve, attack.risk, flags)
+    return AttackResult(
+        attack.name,
+        attack.attacker,
+        table.game,
+        advantage=_advantage(table, scores, members, ways=ways, protocol=protocol),
+        auc=_area(scores, members, ways=ways, protocol=protocol),
+        tpr={fpr: _tpr(scores, members, ways, fpr=fpr, level=protocol.level) for fpr in protocol.fprs},
+        roc=_curve(scores, members),
+        risk=attack.risk,
+        flags=flags,
+        epsilon=_epsilon(attack, table, scores, targets=targets, protocol=protocol),
+    )
+
+
+def area_gap(
+    table: LossTable, stronger: Floats, weaker: Floats, *, targets: Sequence[int], protocol: Protocol
+) -> Estimate:
+    """Return the AUC of one attack minus that of another on the same models, paired draw by draw."""
+    members = table.members[list(targets)]
+    ways = resamples(table, len(targets), protocol)
+    (a, draws_a), (b, draws_b) = (_areas(scores, members, ways) for scores in (stronger, weaker))
+    method = "AUC difference, paired; bootstrap over models and records"
+    return _estimate(a - b, draws_a - draws_b, pairs=members.size, protocol=protocol, method=method)
+
+
+def resamples(table: LossTable, targets: int, protocol: Protocol) -> TwoWay:
+    """Return the bootstrap weights all attacks on one table share, so that they are drawn once."""
+    return _resamples(table.groups.tobytes(), targets, protocol.draws, protocol.seed)
+
+
+@lru_cache(maxsize=2)
+def _resamples(groups: bytes, targets: int, draws: int, seed: int) -> TwoWay:
+    rng = stream(seed, "attack-intervals")
+    return TwoWay.draw(targets, np.frombuffer(groups, dtype=np.int64), draws=draws, rng=rng)
+
+
+def halves_of(groups: Ints, *, seed: int, target: int) -> Bools:
+    """Return one half of the records as a mask, groups whole: thresholds come from one half and act on the other."""
+    _, code = np.unique(groups, return_inverse=True)
+    order = stream(seed, "threshold-halves", target).permutation(int(code.max()) + 1)
+    return np.asarray((order % 2 == 0)[code])
 
 
 def cross_fitted_decisions(scores: Floats, members: Bools, groups: Ints, *, seed: int) -> Bools:
     """Call each record member or not, by the threshold that was best on the other half of the records: (t, n)."""
-    _, code = np.unique(groups, return_inverse=True)
     decisions = np.zeros(scores.shape, dtype=bool)
     for t in range(len(scores)):
-        order = stream(seed, "threshold-halves", t).permutation(int(code.max()) + 1)
-        half = (order % 2 == 0)[code]
+        half = halves_of(groups, seed=seed, target=t)
         for chosen_on, measured_on in ((half, ~half), (~half, half)):
             threshold = best_threshold(scores[t, chosen_on], members[t, chosen_on])
             decisions[t, measured_on] = scores[t, measured_on] > threshold
     return decisions
 
 
-def _advantage(decisions: Bools, members: Bools, weights: Floats) -> Floats:
-    """TPR - FPR for each row of record weights (b, n); NaN where one kind was not drawn."""
-    inside, outside = weights @ members, weights @ ~members
+def _advantage(table: LossTable, scores: Floats, members: Bools, *, ways: TwoWay, protocol: Protocol) -> Estimate:
+    decisions = cross_fitted_decisions(scores, members, table.groups, seed=protocol.seed)
+    hits, alarms = decisions & members, decisions & ~members
+    value = float((hits.sum(1) / members.sum(1) - alarms.sum(1) / (~members).sum(1)).mean())
+    draws = _ratio(ways, hits, members) - _ratio(ways, alarms, ~members)
+    return _estimate(
+        value,
+        ways.over_models(draws),
+        pairs=scores.size,
+        protocol=protocol,
+        method="signed, threshold from the other half of the records; bootstrap over models and records",
+    )
+
+
+def _area(scores: Floats, members: Bools, *, ways: TwoWay, protocol: Protocol) -> Estimate:
+    value, draws = _areas(scores, members, ways)
+    method = "mean over models; bootstrap over models and records"
+    return _estimate(value, draws, pairs=scores.size, protocol=protocol, method=method)
+
+
+def _areas(scores: Floats, members: Bools, ways: TwoWay) -> tuple[float, Floats]:
+    """Mean area under the ROC curve, and its draws: linear in the record weights (see `placements`)."""
+    parts = np.stack([placements(row, inside) for row, inside in zip(scores, members, strict=True)])  # (t, n)
+    area = np.array([part[inside].mean() for part, inside in zip(parts, members, strict=True)])
+    resampled = _ratio(ways, parts * members, members) + _ratio(ways, parts * ~members, ~members) - area
+    return float(area.mean()), ways.over_models(np.clip(resampled, 0.0, 1.0))
+
+
+def _ratio(ways: TwoWay, part: Floats | Bools, whole: Bools) -> Floats:
+    """Share of the drawn weight of `whole` that lies in `part`, (b, t); NaN where none was drawn."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        result: Floats = weights @ (decisions & members) / inside - weights @ (decisions & ~members) / outside
-    return result
+        share: Floats = (ways.records @ part.T.astype(np.float64)) / (ways.records @ whole.T.astype(np.float64))
+    return share
 
 
-def _tpr(pooled: Floats, positive: Bools, ways: TwoWay, *, fpr: float, level: float) -> Estimate | NotComputed:
+def _tpr(scores: Floats, members: Bools, ways: TwoWay, *, fpr: float, level: float) -> Estimate | NotComputed:
     """TPR at one false-positive rate over all targets pooled, or why it is not given."""
     try:
-        value, expected = enough_tpr(pooled, positive, fpr)
+        value, expected = enough_tpr(scores.ravel(), members.ravel(), fpr)
     except NotEnoughEvidence as err:
         return NotComputed(str(err))
-    weights = (ways.models[:, :, None] * ways.records[:, None, :]).reshape(len(ways.models), -1)
-    low, high = percentile_interval(weighted_tpr_at_fpr(pooled, positive, weights, fpr), level=level)
+    draws = tpr_draws(scores, members, ways.models, ways.records, fpr=fpr)
+    low, high = percentile_interval(draws[np.isfinite(draws)], level=level)
     return Estimate(
         value,
         min(low, value),
@@ -157,3 +203,41 @@ def enough_tpr(scores: Floats, members: Bools, fpr: float) -> tuple[float, float
             f"(records x models). Found {trials:,}. Raise --replicates or bring more records."
         )
     return tpr_at_fpr(scores, members, fpr), trials * fpr
+
+
+def _curve(scores: Floats, members: Bools) -> Floats:
+    """Return the pooled ROC curve for drawing, thinned evenly on a log scale of the false-positive rate."""
+    pooled, positive = scores.ravel(), members.ravel()
+    if pooled.size <= CURVE_CELLS:
+        return thin(roc_curve(pooled, positive))
+    # Two plain sorts and a few hundred look-ups; an argsort of everything would be most of the time.
+    outside, inside = np.sort(pooled[~positive]), np.sort(pooled[positive])
+    ranks = np.unique(np.r_[0, np.geomspace(1, len(outside), 300).astype(int)])
+    limit = np.r_[outside[::-1][ranks[:-1]], -np.inf]  # accuse what lies strictly above
+    rates = [1 - np.searchsorted(kind, limit, side="right") / len(kind) for kind in (outside, inside)]
+    return np.stack(rates)
+
+
+def _epsilon(
+    attack: Attack, table: LossTable, scores: Floats, *, targets: Sequence[int], protocol: Protocol
+) -> Estimate | NotComputed:
+    if attack.told:
+        return NotComputed(TOLD)
+    try:
+        return epsilon_bound(table, scores, targets=targets, level=protocol.level, seed=protocol.seed)
+    except NotEnoughEvidence as err:
+        return NotComputed(str(err))
+
+
+def _estimate(value: float, draws: Floats, *, pairs: int, protocol: Protocol, method: str) -> Estimate:
+    low, high = percentile_interval(draws, level=protocol.level)
+    return Estimate(value, min(low, value), max(high, value), pairs, protocol.level, PAIRS, method)
+
+
+def _refuse_one_kind(members: Bools, name: str) -> None:
+    counts = members.sum(1)
+    if (counts == 0).any() or (counts == members.shape[1]).any():
+        raise NotEnoughEvidence(
+            f"{name}: every attacked model needs members and non-members. "
+            f"Found {int(counts.min())} to {int(counts.max())} members of {members.shape[1]} records."
+        )

@@ -4,19 +4,48 @@ Every quantizer is a small frozen configuration with one contract (`leaq.quantiz
 `QUANTIZERS`, so that ``ternary(sparsity=0.9)`` means the same in Python, in TOML and on the command line.
 """
 
+from leaq.quantizers.calibrated import AdaRound, BiasCorrection, Gptq
+from leaq.quantizers.calibration import Calibration
+from leaq.quantizers.casts import BFloat16, Float8, Float16
+from leaq.quantizers.codebooks import FP4, NF4, KMeans, PowerOfTwo
+from leaq.quantizers.equalised import Equalised
+from leaq.quantizers.few_bits import Sign, Ternary, Twn
+from leaq.quantizers.identity import Identity
+from leaq.quantizers.packing import pack, read_weights, unpack
 from leaq.quantizers.registry import QUANTIZERS, build, families, parse_list
-from leaq.quantizers.scheme import Bits, Scheme
-from leaq.quantizers.schemes import Identity, Sign, Ternary, Uniform
+from leaq.quantizers.rounding import Dithered, Stochastic
+from leaq.quantizers.scheme import Bits, Needs, Scheme, quantizable
+from leaq.quantizers.uniform import Uniform
 
 __all__ = [
+    "FP4",
+    "NF4",
     "QUANTIZERS",
+    "AdaRound",
+    "BFloat16",
+    "BiasCorrection",
     "Bits",
+    "Calibration",
+    "Dithered",
+    "Equalised",
+    "Float8",
+    "Float16",
+    "Gptq",
     "Identity",
+    "KMeans",
+    "Needs",
+    "PowerOfTwo",
     "Scheme",
     "Sign",
+    "Stochastic",
     "Ternary",
+    "Twn",
     "Uniform",
     "build",
     "families",
+    "pack",
     "parse_list",
+    "quantizable",
+    "read_weights",
+    "unpack",
 ]

@@ -2,13 +2,27 @@
 
 from leaq.config import Registry
 from leaq.errors import InvalidInput
+from leaq.quantizers.backends import BACKENDS, installed
+from leaq.quantizers.calibrated import AdaRound, BiasCorrection, Gptq
+from leaq.quantizers.casts import BFloat16, Float8, Float16
+from leaq.quantizers.codebooks import FP4, NF4, KMeans, PowerOfTwo
+from leaq.quantizers.equalised import Equalised
+from leaq.quantizers.few_bits import Sign, Ternary, Twn
+from leaq.quantizers.identity import Identity
+from leaq.quantizers.rounding import Dithered, Stochastic
 from leaq.quantizers.scheme import Scheme
-from leaq.quantizers.schemes import Identity, Sign, Ternary, Uniform
+from leaq.quantizers.uniform import Uniform
 
 __all__ = ["QUANTIZERS", "build", "families", "parse_list"]
 
+_OWN: tuple[type[Scheme], ...] = (
+    *(Identity, Float16, BFloat16, Float8),
+    *(Sign, Ternary, Twn, Uniform, PowerOfTwo, NF4, FP4, KMeans, Stochastic, Dithered),
+    *(Gptq, AdaRound, BiasCorrection, Equalised),
+)
+
 QUANTIZERS: Registry[Scheme] = Registry("quantizer")
-for _scheme in (Identity, Sign, Ternary, Uniform):
+for _scheme in (*_OWN, *BACKENDS):
     QUANTIZERS.add(_scheme.name)(_scheme)
 
 _STUDY = (
@@ -16,16 +30,30 @@ _STUDY = (
     *(f"ternary(sparsity={s})" for s in (0.33, 0.5, 0.75, 0.9)),
     *(f"uniform(bits={b})" for b in (2, 3, 4)),
 )
-_FAMILIES = {
-    "study": _STUDY,
-    "shipped": ("uniform(bits=4, per=group)", "uniform(bits=4)", "uniform(bits=8)"),
-    "all": (*_STUDY, "uniform(bits=8)"),
-}
+_SHIPPED = (
+    *("float16", "bfloat16", "float8(format=e4m3)"),
+    *("uniform(bits=8)", "uniform(bits=4, per=group)", "uniform(bits=4, per=group, group=128)"),
+    *("nf4", "fp4", "gptq(bits=4)"),
+)
+_SHIPPED_LIBRARIES = ("torchao.int8_weight_only", "torchao.intx_weight_only(bits=4)", "bitsandbytes.nf4")
+_OTHERS = (
+    *("twn", "sign(per=channel)", "uniform(bits=4, scale=mse)", "power_of_two(bits=4)", "kmeans(bits=4)"),
+    *("stochastic(bits=4)", "dithered(bits=4)", "adaround(bits=4)", "bias_correction(bits=4)", "equalised(bits=4)"),
+    *("uniform(bits=4, last=int8)", "uniform(bits=8, activations=8)", "float8(format=e5m2)"),
+)
 
 
 def families() -> dict[str, tuple[str, ...]]:
-    """Return the named families and the specifications in each."""
-    return dict(_FAMILIES)
+    """Return the named families and the specifications in each; libraries count where they are installed.
+
+    ``study`` is the family of the study that introduced r, ``shipped`` what people release, ``all`` everything that
+    runs here: both, every other quantizer once, and every installed library.
+    """
+    backends = {cls.name: cls for cls in BACKENDS}
+    here = [name for name, cls in backends.items() if installed(cls.wants.extra)]
+    shipped = (*_SHIPPED, *(spec for spec in _SHIPPED_LIBRARIES if spec.split("(", maxsplit=1)[0] in here))
+    rest = [backends[name].examples[0] for name in here]
+    return {"study": _STUDY, "shipped": shipped, "all": tuple(dict.fromkeys((*_STUDY, *shipped, *_OTHERS, *rest)))}
 
 
 def build(spec: str) -> Scheme:
@@ -48,8 +76,9 @@ def parse_list(text: str) -> tuple[Scheme, ...]:
     ['sign', 'uniform(bits=3, per=tensor)']
     """
     specs: list[str] = []
+    known = families()
     for item in _split(text):
-        specs += _FAMILIES.get(item, (item,))
+        specs += known.get(item, (item,))
     if not specs:
         raise InvalidInput("The list of quantizers must name at least one. Found nothing. Try 'study' or 'sign'.")
     built = [build(spec) for spec in specs]

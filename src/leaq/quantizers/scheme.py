@@ -2,37 +2,64 @@
 
 A scheme turns each quantizable weight tensor into integer codes and a few scales, and back. It defines four small
 functions on stacked tensors ``(b, *shape)`` (``b`` models at once): `fit` (scales from weights), `encode`, `decode`
-and the number of levels. Everything else - which parameters, stacks of any depth, frozen scales, bit counting,
-names - is written once, here. Quantizers are pure functions: the checkpoints they are given stay untouched.
+and the number of levels. Everything else - which layers, stacks of any depth, frozen scales, calibration, bit
+counting, names - is written once: here, in `applying` (the walk over a model's parameters) and in `packing`.
+Quantizers are pure functions: the checkpoints they are given stay untouched.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import log2, prod
-from typing import Any, ClassVar
+from math import ceil, log2
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch
+from pydantic import Field
 from torch import Tensor
 
 from leaq.config import Config
 from leaq.errors import InvalidInput
+from leaq.quantizers.applying import Frozen, Scales, State, fit_state
 from leaq.results import Size
-from leaq.types import Checkpoints
+from leaq.types import Checkpoints, Flag, Role
 
-__all__ = ["Bits", "Frozen", "Scales", "Scheme", "quantizable"]
+if TYPE_CHECKING:
+    from leaq.quantizers.calibration import Calibration, Inputs
 
-Scales = dict[str, Tensor]
-"""What decoding needs beside the codes: tensors (b, ...) that broadcast against (b, *shape)."""
+__all__ = ["WEIGHTS", "Bits", "Frozen", "Needs", "Scales", "Scheme", "quantizable"]
 
-WEIGHTS = frozenset({"linear", "conv1d", "conv2d", "embedding"})
+WEIGHTS: frozenset[Role] = frozenset({"linear", "conv1d", "conv2d", "embedding"})
+
+EndLayer = Literal["same", "int8", "full"]
 
 
 @dataclass(frozen=True)
 class Bits:
-    """Bits per quantized weight, scales included: as packed into a file, and as the entropy of the codes."""
+    """Bits per weight, scales included: as packed into a file, and as the entropy of the codes."""
 
     packed: float
     entropy: float
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a quantizer asks for beside the weights.
+
+    Attributes
+    ----------
+    calibration : records to calibrate on (members by default, each model its own).
+    model : the architecture, even without records.
+    extra : the optional dependency that brings the library behind it.
+    device : where it runs.
+    """
+
+    calibration: bool = False
+    model: bool = False
+    extra: str | None = None
+    device: str = "CPU or GPU"
+
+    def __str__(self) -> str:
+        wanted = ["calibration records"] if self.calibration else ["the architecture"] if self.model else []
+        wanted += [f"extra {self.extra}"] if self.extra else []
+        return ", ".join(wanted) or "nothing"
 
 
 def quantizable(checkpoints: Checkpoints) -> tuple[str, ...]:
@@ -41,23 +68,45 @@ def quantizable(checkpoints: Checkpoints) -> tuple[str, ...]:
 
 
 class Scheme(Config):
-    """A quantizer: ``scheme(checkpoints)`` returns the same checkpoints with quantized, dequantized weights."""
+    """A quantizer: ``scheme(checkpoints)`` returns the same checkpoints with quantized, dequantized weights.
+
+    The options every scheme has choose layers and what happens around the weights:
+
+    first, last : the first or last weight of the model is quantized like the others ("same"), to 8 bits per channel
+        ("int8", the decoupled variant), or stays in full precision ("full").
+    bias : biases stay in full precision ("full", flagged), become "float16" or "int8", or are "corrected" so that
+        each output keeps its mean over the calibration records.
+    activations : each layer's input is rounded to this many bits per record too.
+    """
 
     name: ClassVar[str] = ""
     """The registered name."""
     source: ClassVar[str] = ""
     """The paper or practice the scheme is taken from."""
+    examples: ClassVar[tuple[str, ...]] = ()
+    """Specifications that show the scheme; the first one stands in listings, the contract suite runs over all."""
     always_named: ClassVar[frozenset[str]] = frozenset()
     """Options that a specification names even at their default, because readers ask for them."""
+    roles: ClassVar[frozenset[Role]] = WEIGHTS
+    """Which weights the scheme can quantize; the others stay in full precision."""
+    stored: ClassVar[frozenset[str]] = frozenset({"scale", "step", "low", "levels"})
+    """Which scales decoding needs: these are in the packed file and count as bits."""
+    wants: ClassVar[Needs] = Needs()
+    """What the scheme itself needs; `needs` adds what the options need."""
+
+    first: EndLayer = "same"
+    last: EndLayer = "same"
+    bias: Literal["full", "float16", "int8", "corrected"] = "full"
+    activations: int | None = Field(default=None, ge=2, le=16)
 
     # -- what a scheme defines -------------------------------------------------------------------------------------
 
     def fit(self, weight: Tensor) -> Scales:
-        """Return the scales of each of b stacked tensors, (b, ...) broadcastable against (b, *shape)."""
+        """Return the scales of each of b stacked tensors, (b, ...)."""
         raise NotImplementedError
 
     def encode(self, weight: Tensor, scales: Scales) -> Tensor:
-        """Return integer codes (b, *shape)."""
+        """Return integer codes (b, *shape); the scales' model axis is b or 1."""
         raise NotImplementedError
 
     def decode(self, codes: Tensor, scales: Scales) -> Tensor:
@@ -69,129 +118,175 @@ class Scheme(Config):
         """Number of different codes."""
         raise NotImplementedError
 
+    def title(self) -> str:
+        """Name the scheme in a few words, options of the layers left out."""
+        raise NotImplementedError
+
+    def explain(self) -> str:
+        """Say in one sentence what happens to a quantized weight."""
+        raise NotImplementedError
+
+    # -- what a scheme may define ----------------------------------------------------------------------------------
+
+    def project(self, weight: Tensor, scales: Scales) -> Tensor:
+        """Return ``decode(encode(weight))``; schemes override it where one pass is faster and gives the same."""
+        return self.decode(self.encode(weight, scales), scales).to(weight.dtype)
+
+    def fit_on(self, weight: Tensor, inputs: "Inputs") -> Scales:
+        """Return the scales given what the weights are multiplied with; only calibrated schemes look at it."""
+        return self.fit(weight)
+
+    def prepare(self, checkpoints: Checkpoints, state: State, repeat: int = 1) -> Checkpoints:
+        """Rewrite the model before it is quantized, leaving its function as it is."""
+        return checkpoints
+
+    def fit_model(self, checkpoints: Checkpoints, calibration: "Calibration | None") -> State:
+        """Return the scales of every parameter."""
+        return fit_state(self, checkpoints, calibration)
+
     @property
     def code_bits(self) -> float:
         """Bits a code takes in a packed file."""
         return float(max(1, (self.levels - 1).bit_length()))
 
-    def label(self) -> str:
-        """Short text for tables and figures."""
-        raise NotImplementedError
+    @property
+    def idempotent(self) -> bool:
+        """Whether quantizing a quantized model changes nothing more."""
+        return True
 
-    def describe(self) -> str:
-        """Say in one sentence what is quantized, and how."""
-        raise NotImplementedError
+    def codebook(self) -> int | Literal["continuous"]:
+        """Return how many values a weight can take once the scales are known, or "continuous"."""
+        return self.levels
 
     # -- what all schemes share ------------------------------------------------------------------------------------
 
-    def __call__(self, checkpoints: Checkpoints, calibration: Any = None) -> Checkpoints:
+    def __call__(self, checkpoints: Checkpoints, calibration: "Calibration | None" = None) -> Checkpoints:
         """Quantize every checkpoint with its own scales.
 
         Raises
         ------
         InvalidInput
-            If a weight is NaN or infinite; the message names the parameter.
+            If a weight is NaN or infinite (the message names the parameter), if nothing is left to quantize, or if
+            calibration is needed and not given.
         """
-        quantized = {}
-        for name, weight in _stacks(checkpoints):
-            scales = self.fit(weight)
-            quantized[name] = self.decode(self.encode(weight, scales), scales).to(weight.dtype)
-        return _with(checkpoints, quantized)
+        return self.frozen_to(checkpoints, calibration)(checkpoints, finite=True)
 
-    def codes(self, checkpoints: Checkpoints) -> dict[str, tuple[Tensor, Scales]]:
-        """Return each weight's codes (b, *shape) and scales, with the batch axes flattened to b."""
-        found = {}
-        for name, weight in _stacks(checkpoints):
-            scales = self.fit(weight)
-            found[name] = (self.encode(weight, scales), scales)
-        return found
+    def frozen_to(self, reference: Checkpoints, calibration: "Calibration | None" = None) -> Frozen:
+        """Fix everything but the weights to `reference` (batch ``(s,)``), so that candidates form a finite set.
 
-    def frozen_to(self, reference: Checkpoints) -> "Frozen":
-        """Fix the scales to those of `reference` (batch ``(s,)``), so that candidates form a finite set."""
-        return Frozen(self, {name: self.fit(weight) for name, weight in _stacks(reference)}, reference.batch)
+        The reference itself becomes exactly what ``self(reference, calibration)`` gives.
+        """
+        return Frozen(self, self.fit_model(reference, calibration), reference.batch)
 
-    def bits_per_weight(self, checkpoints: Checkpoints) -> Bits:
-        """Count bits per quantized weight, scales included, averaged over the stacked models."""
-        weights = packed = entropy = 0.0
-        for codes, scales in self.codes(checkpoints).values():
-            b, count = codes.shape[0], prod(codes.shape[1:])
-            overhead = 32.0 * sum(tensor[0].numel() for tensor in scales.values())
-            weights += count
-            packed += self.code_bits * count + overhead
-            entropy += sum(_entropy(codes[i]) for i in range(b)) / b * count + overhead
-        if not weights:
+    def codes(
+        self, checkpoints: Checkpoints, calibration: "Calibration | None" = None
+    ) -> dict[str, tuple[Tensor, Scales]]:
+        """Return each quantized parameter's codes (b, *shape) and scales, with the batch axes flattened to b."""
+        return self.frozen_to(checkpoints, calibration).codes(checkpoints)
+
+    def bits_per_weight(self, checkpoints: Checkpoints, calibration: "Calibration | None" = None) -> Bits:
+        """Count bits per weight, scales included, averaged over the stacked models; see `Frozen.bits`."""
+        return Bits(*self.frozen_to(checkpoints, calibration).bits(checkpoints))
+
+    def size(self, checkpoints: Checkpoints, calibration: "Calibration | None" = None) -> Size:
+        """Weigh one released model: bits per weight, bytes of everything, compression against float32."""
+        return self.frozen_to(checkpoints, calibration).size(checkpoints)
+
+    @property
+    def needs(self) -> Needs:
+        """What must be given or installed beside the weights."""
+        wants = self.wants
+        return Needs(wants.calibration or self.bias == "corrected", wants.model, wants.extra, wants.device)
+
+    def plan(self, checkpoints: Checkpoints) -> dict[str, "Scheme"]:
+        """Return which scheme each quantized parameter goes through, in forward order; the others stay as they are."""
+        weights = quantizable(checkpoints)
+        chosen: dict[str, Scheme] = {name: self for name in weights if checkpoints.roles[name] in self.roles}
+        ends = ((weights[0], self.first), (weights[-1], self.last)) if weights else ()
+        for name, choice in ends:
+            if choice == "full":
+                chosen.pop(name, None)
+            elif choice == "int8":
+                chosen[name] = _eight_bit()
+        if not chosen:
             raise InvalidInput(
-                f"{self.spec()}: the model must have linear, convolution or embedding weights. Found none."
+                f"{self.spec()}: the model must have a {', '.join(sorted(self.roles))} weight to quantize. Found "
+                f"{len(weights)} weights in all, none left after first={self.first}, last={self.last}."
             )
-        return Bits(packed / weights, entropy / weights)
+        if self.bias in ("float16", "int8"):
+            rule = _half() if self.bias == "float16" else _eight_bit()
+            chosen |= {name: rule for name, role in checkpoints.roles.items() if role == "bias"}
+        return {name: chosen[name] for name in checkpoints.roles if name in chosen}
 
-    def size(self, checkpoints: Checkpoints) -> Size:
-        """Weigh one released model: bits per quantized weight, bytes of everything, compression against float32."""
-        bits = self.bits_per_weight(checkpoints)
-        batch = len(checkpoints.batch)
-        count = {name: prod(tensor.shape[batch:]) for name, tensor in checkpoints.params.items()}
-        names = set(quantizable(checkpoints))
-        rest = 4 * sum(number for name, number in count.items() if name not in names)
-        packed = bits.packed * sum(count[name] for name in names) / 8
-        total = rest + round(packed)
-        return Size(bits.packed, bits.entropy, total, 4 * sum(count.values()) / total)
+    def flags(self) -> tuple[Flag, ...]:
+        """Return the doubts every number measured under this quantizer carries."""
+        if not self.needs.calibration:
+            return ()
+        text = (
+            "Calibrated on members: the quantizer saw each model's own training records, a second way to leak them "
+            "(every shadow model is calibrated on its own)."
+        )
+        return (Flag("calibrated-on-members", text),)
+
+    def label(self) -> str:
+        """Short text for tables and figures."""
+        parts = [self.title()]
+        for where, choice in (("first", self.first), ("last", self.last)):
+            parts += [] if choice == "same" else [f"{where} layer {'8-bit' if choice == 'int8' else 'full'}"]
+        parts += [] if self._default("bias") else [f"bias {self.bias}"]
+        parts += [f"{self.activations}-bit activations"] if self.activations else []
+        return ", ".join(parts)
+
+    def describe(self) -> str:
+        """Say what is quantized, and how."""
+        sentences = [self.explain()]
+        for where, choice in (("first", self.first), ("last", self.last)):
+            how = {"int8": "is rounded to 8 bits per channel", "full": "stays in full precision"}
+            sentences += [] if choice == "same" else [f"The {where} layer {how[choice]}."]
+        if self.bias == "corrected":
+            sentences.append("Biases are shifted so that each output keeps its mean over the calibration records.")
+        elif self.bias != "full":
+            sentences.append(f"Biases become {self.bias}.")
+        if self.activations:
+            sentences.append(f"Each layer's input is rounded to {self.activations} bits, record by record.")
+        return " ".join(sentences)
 
     def spec(self) -> str:
         """Return the text that builds this quantizer again; options at their default are left out."""
+        shared = list(Scheme.model_fields)
+        last = {key: 1 + shared.index(key) for key in shared}
+        fields = sorted(type(self).model_fields, key=lambda key: last.get(key, -(key in self.always_named)))
         options = [
-            f"{key}={getattr(self, key)}"
-            for key, info in type(self).model_fields.items()
-            if getattr(self, key) != info.default or key in self.always_named
+            f"{key}={getattr(self, key)}" for key in fields if not self._default(key) or key in self.always_named
         ]
         return f"{self.name}({', '.join(options)})" if options else self.name
 
+    def _default(self, key: str) -> bool:
+        return bool(getattr(self, key) == type(self).model_fields[key].default)
 
-@dataclass(frozen=True)
-class Frozen:
-    """A scheme with fixed scales: maps checkpoints of batch ``(s, c)`` onto one finite codebook per model."""
-
-    scheme: Scheme
-    scales: Mapping[str, Scales]
-    batch: tuple[int, ...]
-
-    def __call__(self, checkpoints: Checkpoints, calibration: Any = None) -> Checkpoints:
-        """Quantize with the fixed scales; the leading batch axes must be those of the reference."""
-        if checkpoints.batch[: len(self.batch)] != self.batch:
-            raise InvalidInput(
-                f"A quantizer frozen to models of batch {self.batch} cannot quantize batch {checkpoints.batch}."
-            )
-        repeat = prod(checkpoints.batch[len(self.batch) :])
-        quantized = {}
-        for name, weight in _stacks(checkpoints):
-            scales = {key: value.repeat_interleave(repeat, 0) for key, value in self.scales[name].items()}
-            quantized[name] = self.scheme.decode(self.scheme.encode(weight, scales), scales).to(weight.dtype)
-        return _with(checkpoints, quantized)
-
-
-def _stacks(checkpoints: Checkpoints) -> Iterator[tuple[str, Tensor]]:
-    """Yield each quantizable weight with its batch axes flattened to one, (b, *shape); refuses NaN."""
-    axes = len(checkpoints.batch)
-    for name in quantizable(checkpoints):
-        weight = checkpoints.params[name]
-        if not torch.isfinite(weight).all():
-            raise InvalidInput(f"Quantizing {name!r}: weights must be finite. Found NaN or infinite values.")
-        yield name, weight.reshape(-1, *weight.shape[axes:])
-
-
-def _with(checkpoints: Checkpoints, quantized: dict[str, Tensor]) -> Checkpoints:
-    return checkpoints.replace(
-        {name: tensor.reshape(checkpoints.params[name].shape) for name, tensor in quantized.items()}
-    )
-
-
-def _entropy(codes: Tensor) -> float:
-    """Shannon entropy of the code frequencies, in bits per code."""
-    counts = torch.bincount(codes.flatten().long()).double()
-    counts = counts[counts > 0]
-    share = counts / counts.sum()
-    return float(-(share * share.log2()).sum()) if len(share) > 1 else 0.0
+    def code_bytes(self, count: int) -> int:
+        """Bytes that `count` codes of one tensor take when packed."""
+        per_byte = 8 / self.code_bits
+        return ceil(count / int(per_byte)) if self.code_bits == trits_per_code() else ceil(count / per_byte)
 
 
 def trits_per_code() -> float:
     """Bits of one ternary code packed five to a byte (3^5 = 243 of 256 values): 1.6, against log2(3)."""
     return 8 / int(8 / log2(3))
+
+
+def _eight_bit() -> Scheme:
+    from leaq.quantizers.uniform import Uniform
+
+    return Uniform(bits=8)
+
+
+def _half() -> Scheme:
+    from leaq.quantizers.casts import Float16
+
+    return Float16()
+
+
+def options_of(scheme: type[Scheme]) -> Mapping[str, Any]:
+    """Return a scheme's own options by name, those every scheme has left out."""
+    return {key: info for key, info in scheme.model_fields.items() if key not in Scheme.model_fields}

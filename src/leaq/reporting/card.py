@@ -1,15 +1,18 @@
 """The privacy card: one page of Markdown to paste into a model card."""
 
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
-from leaq.reporting.reading import about_r, attacker, audited, headline, separation, useless, verdict
+from leaq.files import write_atomic
+from leaq.reporting.reading import about_r, sentences, verdict
 from leaq.reporting.redaction import shareable_config
 from leaq.reporting.reproduction import command
 from leaq.reporting.tables import Table, ranking
 from leaq.reporting.words import flag_words
 from leaq.results import CellResult
 
-__all__ = ["privacy_card"]
+__all__ = ["privacy_card", "write_cards"]
 
 LIMITS = (
     "The advantage is the attacker's true-positive rate minus its false-positive rate: 0 is blind guessing, 1 is "
@@ -23,14 +26,13 @@ def privacy_card(result: CellResult) -> str:
     """Return a privacy card in Markdown: verdict, table, limits, how to reproduce. Aggregates only."""
     versions = result.environment.get("versions", {})
     made = ", ".join(f"{name} {version}" for name, version in versions.items() if name in ("leaq", "torch"))
-    sentences = [audited(result), attacker(result), headline(result), separation(result), useless(result)]
     table = ranking(result)
     notes = [f"- {_escape(note.mark)}: {_escape(note.text)}" for note in table.footnotes if note.mark]
     doubts = [f"- {_escape(flag_words(flag))}" for flag in result.flags]
     parts = [
         f"## Membership privacy of {_escape(str(result.data.get('name', 'data')))}",
         f"**{_escape(verdict(result))}**",
-        _escape(" ".join(sentence for sentence in sentences if sentence)),
+        _escape(" ".join(sentences(result))),
         _markdown(table),
         _escape(table.order),
         "\n".join(notes),
@@ -43,6 +45,12 @@ def privacy_card(result: CellResult) -> str:
         f"Made with {_escape(made)}." if made else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def write_cards(results: Sequence[CellResult], path: str | Path) -> Path:
+    """Write the cards of one or several audits into one Markdown file, and return its path."""
+    write_atomic(Path(path), "\n".join(privacy_card(result) for result in results), mode=0o644)
+    return Path(path)
 
 
 def _markdown(table: Table) -> str:

@@ -1,4 +1,4 @@
-"""A chart becomes an SVG that the report can carry: themed by CSS variables, reachable by keyboard, nothing else in it.
+"""A figure becomes an SVG that the report can carry: themed by CSS variables, reachable by keyboard, no script in it.
 
 Vega-Lite draws (through vl-convert, without a browser); only its drawing goes into the file, no script. Elements
 and attributes outside a short list are refused, so a string in the data can never become markup.
@@ -6,11 +6,10 @@ and attributes outside a short list are refused, so a string in the data can nev
 
 import re
 from collections.abc import Mapping
-from typing import Any
 from xml.etree import ElementTree
 
 from leaq.errors import need
-from leaq.reporting.figures import COLOURS
+from leaq.reporting.look import COLOURS, Spec
 
 __all__ = ["svg"]
 
@@ -19,8 +18,8 @@ _ELEMENTS = {"svg", "g", "path", "line", "rect", "text", "tspan", "circle", "def
 _DROPPED = {"font-family", "pointer-events", "class", "aria-roledescription", "role"}
 
 
-def svg(chart: Any, *, name: str, label: str, keys: Mapping[str, str] | None = None) -> str:
-    """Draw a chart.
+def svg(figure: Spec, *, name: str, label: str, keys: Mapping[str, str] | None = None) -> str:
+    """Draw a figure.
 
     Parameters
     ----------
@@ -28,10 +27,13 @@ def svg(chart: Any, *, name: str, label: str, keys: Mapping[str, str] | None = N
     label : what the picture shows, for those who do not see it.
     keys : from the sentence of a mark to the quantizer it stands for; such marks can be found by script.
     """
-    drawn = need("vl_convert", extra="report", purpose="Drawing figures").vegalite_to_svg(chart.to_dict())
+    drawn = need("vl_convert", extra="report", purpose="Drawing figures").vegalite_to_svg(figure)
     root = ElementTree.fromstring(drawn)
+    # Ids count up over all drawings of a process; numbered anew, the same result gives the same bytes.
+    named = [element.get("id", "") for element in root.iter() if "id" in element.attrib]
+    ids = {old: f"{name}-{at}" for at, old in enumerate(named)}
     for element in root.iter():
-        _clean(element, name, keys or {})
+        _clean(element, ids, keys or {})
     width, height = root.get("width", "0"), root.get("height", "0")
     root.attrib.clear()
     root.attrib.update({"viewBox": f"0 0 {width} {height}", "width": width, "role": "group", "aria-label": label})
@@ -42,7 +44,7 @@ def svg(chart: Any, *, name: str, label: str, keys: Mapping[str, str] | None = N
     return text
 
 
-def _clean(element: ElementTree.Element, name: str, keys: Mapping[str, str]) -> None:
+def _clean(element: ElementTree.Element, ids: Mapping[str, str], keys: Mapping[str, str]) -> None:
     """Take the namespace off, refuse foreign elements, mark what can be pointed at."""
     element.tag = element.tag.removeprefix(f"{{{_SVG}}}")
     if element.tag not in _ELEMENTS:
@@ -57,9 +59,12 @@ def _clean(element: ElementTree.Element, name: str, keys: Mapping[str, str]) -> 
             "class": "mark", "role": "img", "tabindex": "-1", "aria-label": sentence, "data-key": keys[sentence],
         })  # fmt: skip
     if "id" in element.attrib:
-        element.set("id", f"{name}-{element.get('id')}")
+        element.set("id", ids[element.get("id", "")])
     if "clip-path" in element.attrib:
-        element.set("clip-path", re.sub(r"#", f"#{name}-", element.get("clip-path", "")))
-    for attribute in ("d", "transform"):
+        old = re.sub(r"^url\(#|\)$", "", element.get("clip-path", ""))
+        element.set("clip-path", f"url(#{ids[old]})")
+    for attribute in ("d", "transform", "x2", "y2", "x", "y"):
         if attribute in element.attrib:
-            element.set(attribute, re.sub(r"\d+\.\d{2,}", lambda m: f"{float(m[0]):.1f}", element.get(attribute, "")))
+            element.set(
+                attribute, re.sub(r"\d+\.\d{2,}(?!e)", lambda m: f"{float(m[0]):.1f}", element.get(attribute, ""))
+            )

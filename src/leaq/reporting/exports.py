@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from leaq.errors import InvalidInput
-from leaq.reporting.files import write_text
+from leaq.files import write_atomic
 from leaq.reporting.redaction import shareable
 from leaq.reporting.tables import frame
 from leaq.results import CellResult
@@ -35,7 +35,8 @@ def write_exports(
     base = Path(stem)
     base = base.with_suffix("") if base.suffix in (".html", ".json", ".csv") else base
     table = frame(kept).to_csv(index=False, lineterminator="\n")
-    return (
-        write_text(base.with_name(base.name + ".json"), text + "\n"),
-        write_text(base.with_name(base.name + ".csv"), str(table)),
-    )
+    files = (base.with_name(base.name + ".json"), base.with_name(base.name + ".csv"))
+    # What names single records is for its owner alone.
+    write_atomic(files[0], text + "\n", mode=0o600 if internal else 0o644)
+    write_atomic(files[1], str(table), mode=0o644)
+    return files

@@ -1,52 +1,34 @@
-"""Pictures of results, as Altair charts: the same ones in notebooks and, drawn to SVG, in the HTML report.
+"""Pictures of results, as Vega-Lite specifications: the same ones in notebooks and, drawn to SVG, in the report.
 
-Colours are named for what they mean (`INK`, `ACCENT`, ...); the report exchanges them for its light and dark ones.
-Every mark that stands for a measurement carries a `tip`: the sentence shown on hover and read aloud.
+A specification is a plain dictionary. Colours are named for what they mean (`INK`, `ACCENT`, ...); the report
+exchanges them for its light and dark ones. Every mark that stands for a measurement carries a `tip`: the sentence
+shown on hover and read aloud.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from leaq.errors import need
 from leaq.reporting.choice import cost, front, leak, reference, useful
 from leaq.reporting.labels import place_labels
+from leaq.reporting.look import ACCENT, FAINT, INK, MUTED, PAPER, Spec, dressed, hues, layer, ruler
 from leaq.reporting.words import in_order, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
-from leaq.types import AttackResult
-
-if TYPE_CHECKING:
-    import altair as alt
+from leaq.types import AttackResult, Floats
 
 __all__ = [
-    "COLOURS",
-    "attack_keys",
-    "attack_tip",
-    "attacks",
-    "lambda_k",
-    "plot",
-    "roc",
-    "round_down",
-    "tip",
-    "tradeoff",
-]
-
-INK, MUTED, GRID, PAPER = "#1d2733", "#5b6673", "#e4e8ec", "#fefefe"
-ACCENT, SECOND, THIRD, FAINT = "#0b6e99", "#c2500a", "#6a4fb3", "#98a3af"
-COLOURS = {
-    "ink": INK, "muted": MUTED, "grid": GRID, "paper": PAPER, "accent": ACCENT, "second": SECOND, "third": THIRD,
-    "faint": FAINT,
-}  # fmt: skip
-"""Names of the colours; the report turns each into a CSS variable."""
+    "attack_keys", "attack_tip", "attacks", "decade", "drawn_attacks", "lambda_k", "plot", "roc", "tip", "tradeoff",
+]  # fmt: skip
 
 
-def _altair() -> Any:
-    return need("altair", extra="report", purpose="Drawing figures")
-
-
-def plot(result: CellResult, *, width: int = 620, height: int = 400) -> "alt.LayerChart":
-    """Draw the privacy-performance picture of an audit; the public face of this module."""
-    return tradeoff(result, width=width, height=height)
+def plot(result: CellResult, *, width: int = 620, height: int = 400) -> Any:
+    """Return the privacy-performance picture of an audit as an Altair chart, for notebooks."""
+    altair = need("altair", extra="report", purpose="Showing figures in a notebook")
+    return altair.Chart.from_dict(tradeoff(result, width=width, height=height))
 
 
 def tip(result: CellResult, row: QuantizerRow) -> str:
@@ -60,54 +42,70 @@ def tip(result: CellResult, row: QuantizerRow) -> str:
     return "".join(words) + ("" if useful(row) else "; predicts no better than guessing")
 
 
-def tradeoff(result: CellResult, *, width: int = 620, height: int = 400) -> "alt.LayerChart":
+def tradeoff(result: CellResult, *, width: int = 620, height: int = 400) -> Spec:
     """Draw leak against cost with intervals and the Pareto front; the best corner is bottom left."""
-    alt = _altair()
     points = _points(result)
-    best = [row.quantizer for row in front(result)]
+    on_top = sorted(points, key=lambda point: point["key"] == reference(result).quantizer)
     x_domain = _domain([p for p in points if p["useful"]] or points, points, "x")
     y_domain = _domain(points, points, "y")
-    x = alt.X(
-        "x:Q",
-        title=f"loss of {metric(result.primary_metric).name} against full precision →",
-        scale=alt.Scale(domain=x_domain, nice=False),
-    )
-    y = alt.Y(
-        "y:Q",
-        title=f"leak: advantage of {short_attack(result.primary_attack)} →",
-        scale=alt.Scale(domain=y_domain, nice=False),
-    )
-    base = alt.Chart(alt.Data(values=points)).encode(x=x, y=y)
-    whisker = {"clip": True, "strokeWidth": 1.1, "color": FAINT}
-    steps = [p for key in best for p in points if p["key"] == key]
-    labels = place_labels(points, (x_domain, y_domain), (width, height))
+    x = {"field": "x", "type": "quantitative", "scale": {"domain": x_domain, "nice": False},
+         "title": f"loss of {metric(result.primary_metric).name} against full precision →"}  # fmt: skip
+    y = {"field": "y", "type": "quantitative", "scale": {"domain": y_domain, "nice": False},
+         "title": f"leak: advantage of {short_attack(result.primary_attack)} →"}  # fmt: skip
+    whisker = {"type": "rule", "clip": True, "strokeWidth": 1.1, "color": FAINT}
+    best = [row.quantizer for row in front(result)]
     layers = [
-        alt.Chart(alt.Data(values=[{"y": 0.0}])).mark_rule(color=MUTED, strokeDash=[2, 3]).encode(y="y:Q"),
-        alt.Chart(alt.Data(values=[{"x": 0.0}])).mark_rule(color=MUTED, strokeDash=[2, 3]).encode(x="x:Q"),
-        base.mark_rule(**whisker).encode(x=alt.X("x_low:Q"), x2="x_high:Q"),
-        base.mark_rule(**whisker).encode(y=alt.Y("y_low:Q"), y2="y_high:Q"),
-        alt.Chart(alt.Data(values=steps))
-        .mark_line(color=ACCENT, strokeWidth=1.6, interpolate="step-after", clip=True)
-        .encode(x=x, y=y),
-        base.mark_point(size=95, filled=True, opacity=1, strokeWidth=1.6, clip=True).encode(
-            fill=alt.Color("fill:N", scale=None),
-            stroke=alt.Color("stroke:N", scale=None),
-            shape=alt.Shape("shape:N", scale=None),
-            description="tip:N",
-            tooltip="tip:N",
+        ruler(y=0.0),
+        ruler(x=0.0),
+        layer(points, whisker, x={**x, "field": "x_low"}, x2={"field": "x_high"}, y=y),
+        layer(points, whisker, y={**y, "field": "y_low"}, y2={"field": "y_high"}, x=x),
+        layer(
+            [p for key in best for p in points if p["key"] == key],
+            {"type": "line", "color": ACCENT, "strokeWidth": 1.6, "interpolate": "step-after", "clip": True},
+            x=x,
+            y=y,
         ),
-        *(
-            alt.Chart(alt.Data(values=[point]))
-            .mark_text(fontSize=11.5, align=align, baseline="middle", dx=dx, dy=dy, color=INK)
-            .encode(x=x, y=y, text="label:N")
-            for point, (align, dx, dy) in labels
+        layer(
+            on_top,
+            {"type": "point", "size": 95, "filled": True, "opacity": 1, "strokeWidth": 1.6, "clip": True},
+            x=x,
+            y=y,
+            **{channel: {"field": channel, "scale": None} for channel in ("fill", "stroke", "shape")},
+            **_spoken(),
         ),
+        *_names(points, (x_domain, y_domain), (width, height), {"x": x, "y": y}),
     ]
-    return _dressed(alt.layer(*layers), width, height)
+    return dressed(layers, width, height)
+
+
+def _names(
+    points: Sequence[Mapping[str, Any]],
+    domains: tuple[Sequence[float], Sequence[float]],
+    size: tuple[int, int],
+    axes: Spec,
+) -> Iterator[Spec]:
+    groups: dict[Any, list[dict[str, Any]]] = {}
+    for point, place in place_labels(points, domains, size):
+        groups.setdefault(place, []).append({key: point[key] for key in ("x", "y", "label")})
+    for (align, dx, dy), named in groups.items():
+        mark = {
+            "type": "text",
+            "fontSize": 11.5,
+            "align": align,
+            "baseline": "middle",
+            "dx": dx,
+            "dy": dy,
+            "color": INK,
+        }
+        yield layer(named, mark, **axes, text={"field": "label"})
+
+
+def _spoken() -> Spec:
+    return {"description": {"field": "tip"}, "tooltip": {"field": "tip"}}
 
 
 def _points(result: CellResult) -> list[dict[str, Any]]:
-    """One dictionary per row that has a leak and a cost."""
+    """Return one dictionary per row that has a leak and a cost."""
     best, full = front(result), reference(result)
     found = []
     for row in result.ranked():
@@ -127,7 +125,7 @@ def _points(result: CellResult) -> list[dict[str, Any]]:
     return found
 
 
-def _domain(wide: Sequence[dict[str, Any]], points: Sequence[dict[str, Any]], axis: str) -> list[float]:
+def _domain(wide: Sequence[Mapping[str, Any]], points: Sequence[Mapping[str, Any]], axis: str) -> list[float]:
     """Hold every point, and the whole interval of those in `wide`, with a little air."""
     ends = [p[f"{axis}_{end}"] for p in wide for end in ("low", "high")] + [p[axis] for p in points] + [0.0]
     low, high = min(ends), max(ends)
@@ -135,48 +133,21 @@ def _domain(wide: Sequence[dict[str, Any]], points: Sequence[dict[str, Any]], ax
     return [low - air, high + air]
 
 
-def attacks(result: CellResult, *, width: int = 560) -> "alt.LayerChart":
-    """Draw the advantage of every attack under every quantizer, with intervals, in the order of the ranking."""
-    alt = _altair()
-    names = attack_keys(result)
-    points = []
-    for row in result.ranked():
-        for name in names:
-            attack = row.attacks.get(name)
-            if isinstance(attack, AttackResult):
-                number = attack.advantage
-                points.append({
-                    "label": row.label, "attack": short_attack(name), "x": number.value, "low": number.low,
-                    "high": number.high, "key": row.quantizer,
-                    "tip": attack_tip(row, name, attack),
-                })  # fmt: skip
-    order = [row.label for row in result.ranked()]
-    shown = [short_attack(name) for name in names]
-    lane = {
-        "y": alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelLimit=170, domain=False, grid=True)),
-        "yOffset": alt.YOffset("attack:N", sort=shown, scale=alt.Scale(paddingOuter=0.6)),
-        "color": alt.Color("attack:N", sort=shown, title=None, scale=_hues(shown), legend=_legend(alt)),
-    }
-    base = alt.Chart(alt.Data(values=points))
-    layers = [
-        alt.Chart(alt.Data(values=[{"x": 0.0}])).mark_rule(color=MUTED, strokeDash=[2, 3]).encode(x="x:Q"),
-        base.mark_rule(strokeWidth=1.6, opacity=0.75).encode(
-            x=alt.X("low:Q", title="advantage over blind guessing (TPR − FPR) →"), x2="high:Q", **lane
-        ),
-        base.mark_point(filled=True, size=58, opacity=1).encode(
-            x="x:Q",
-            shape=alt.Shape("attack:N", sort=shown, legend=_legend(alt), title=None, scale=alt.Scale(domain=shown)),
-            description="tip:N",
-            tooltip="tip:N",
-            **lane,
-        ),
-    ]
-    return _dressed(alt.layer(*layers), width, max(1, len(order)) * (13 * max(1, len(names)) + 8))
-
-
 def attack_keys(result: CellResult) -> list[str]:
     """Return the attacks of any row, simplest first."""
     return in_order((key for row in result.rows for key in row.attacks), "attack")
+
+
+MOST_DRAWN = 5
+"""Attacks a figure can hold and still be read; the table of attack numbers holds all."""
+_TELLING = ("threshold", "lira-nonadaptive", "rmia", "whitebox", "lira-offline", "quantile")
+
+
+def drawn_attacks(result: CellResult) -> list[str]:
+    """Return the attacks that figures show, simplest first: the leading one, and those that say most beside it."""
+    keys = attack_keys(result)
+    wanted = [key for key in (result.primary_attack, *_TELLING, *keys) if key in keys]
+    return in_order(list(dict.fromkeys(wanted))[:MOST_DRAWN], "attack")
 
 
 def attack_tip(row: QuantizerRow, name: str, attack: AttackResult) -> str:
@@ -184,103 +155,101 @@ def attack_tip(row: QuantizerRow, name: str, attack: AttackResult) -> str:
     return f"{row.label}, {short_attack(name)}: advantage {format_estimate(attack.advantage)}"
 
 
-def roc(result: CellResult, row: QuantizerRow, *, width: int = 190, height: int = 190) -> "alt.LayerChart":
+def attacks(result: CellResult, *, width: int = 560) -> Spec:
+    """Draw the advantage of every attack under every quantizer, with intervals, in the order of the ranking."""
+    names = drawn_attacks(result)
+    shown = [short_attack(name) for name in names]
+    order = [row.label for row in result.ranked()]
+    points: list[Mapping[str, Any]] = [
+        {
+            "label": row.label, "attack": short_attack(name), "key": row.quantizer,
+            "x": found.advantage.value, "low": found.advantage.low, "high": found.advantage.high,
+            "tip": attack_tip(row, name, found),
+        }
+        for row in result.ranked()
+        for name in names
+        if isinstance(found := row.attacks.get(name), AttackResult)
+    ]  # fmt: skip
+    title = "advantage over blind guessing (TPR − FPR) →" if width > 300 else "advantage (TPR − FPR) →"
+    ticks = {"tickCount": max(3, width // 90)}
+    legend = {"orient": "top", "direction": "horizontal" if width > 300 else "vertical", "symbolSize": 70, "offset": 8}
+    lane = {
+        "y": {"field": "label", "type": "nominal", "sort": order, "title": None,
+              "axis": {"labelLimit": 170, "domain": False, "grid": True, "ticks": False}},
+        "yOffset": {"field": "attack", "type": "nominal", "sort": shown, "scale": {"paddingOuter": 0.6}},
+        "color": {"field": "attack", "type": "nominal", "title": None, "scale": hues(shown), "legend": legend},
+    }  # fmt: skip
+    shape = {"field": "attack", "type": "nominal", "title": None, "legend": legend, "scale": {"domain": shown}}
+    layers = [
+        ruler(x=0.0),
+        layer(points, {"type": "rule", "strokeWidth": 1.6, "opacity": 0.75},
+              x={"field": "low", "type": "quantitative", "title": title, "axis": ticks}, x2={"field": "high"}, **lane),
+        layer(points, {"type": "point", "filled": True, "size": 58, "opacity": 1},
+              x={"field": "x", "type": "quantitative"}, shape=shape, **lane, **_spoken()),
+    ]  # fmt: skip
+    return dressed(layers, width, max(1, len(order)) * (13 * max(1, len(names)) + 8))
+
+
+def roc(result: CellResult, row: QuantizerRow, *, width: int = 190, height: int = 190) -> Spec:
     """Draw the ROC curves of all attacks on one quantizer, both axes logarithmic, with blind guessing as diagonal."""
-    alt = _altair()
+    names = drawn_attacks(result)
     curves = {
         name: _log_curve(attack.roc)
-        for name, attack in row.attacks.items()
-        if isinstance(attack, AttackResult) and attack.roc is not None
+        for name in names
+        if isinstance(attack := row.attacks.get(name), AttackResult) and attack.roc is not None
     }
     lowest = min((points[0][0] for points in curves.values() if points), default=0.01)
-    floor = 10.0 ** min(-2, max(-5, round_down(5 * lowest)))
-    shown = [short_attack(name) for name in attack_keys(result)]
-    values = [{"fpr": x, "tpr": y, "attack": short_attack(name)} for name, points in curves.items() for x, y in points]
-    axis = alt.Axis(values=[10.0**k for k in range(-5, 1)], format="~%", grid=True)
-    scale = alt.Scale(type="log", domain=[floor, 1], clamp=True)
-    x = alt.X("fpr:Q", scale=scale, axis=axis, title="false-positive rate")
-    y = alt.Y("tpr:Q", scale=scale, axis=axis, title="true-positive rate")
-    layers = [
-        alt.Chart(alt.Data(values=[{"fpr": floor, "tpr": floor}, {"fpr": 1, "tpr": 1}]))
-        .mark_line(color=MUTED, strokeDash=[2, 3], strokeWidth=1)
-        .encode(x=x, y=y),
-        alt.Chart(alt.Data(values=values))
-        .mark_line(strokeWidth=1.7, interpolate="step-after", clip=True)
-        .encode(x=x, y=y, color=alt.Color("attack:N", sort=shown, scale=_hues(shown), legend=None)),
+    floor = 10.0 ** min(-2, max(-5, decade(5 * lowest)))
+    shown = [short_attack(name) for name in names]
+    values: list[dict[str, Any]] = [
+        {"fpr": x, "tpr": y, "attack": short_attack(name)} for name, points in curves.items() for x, y in points
     ]
-    return _dressed(alt.layer(*layers), width, height)
+    scale = {"type": "log", "domain": [floor, 1], "clamp": True}
+    axis = {"values": [10.0**k for k in range(decade(floor), 1)], "format": "~%", "grid": True}
+    x = {"field": "fpr", "type": "quantitative", "scale": scale, "axis": axis, "title": "false-positive rate"}
+    y = {"field": "tpr", "type": "quantitative", "scale": scale, "axis": axis, "title": "true-positive rate"}
+    diagonal: list[dict[str, Any]] = [{"fpr": floor, "tpr": floor}, {"fpr": 1, "tpr": 1}]
+    curve = {"type": "line", "strokeWidth": 1.7, "interpolate": "step-after", "clip": True}
+    layers = [
+        layer(diagonal, {"type": "line", "color": MUTED, "strokeDash": [2, 3], "strokeWidth": 1}, x=x, y=y),
+        layer(values, curve, x=x, y=y,
+              color={"field": "attack", "type": "nominal", "scale": hues(shown), "legend": None}),
+    ]  # fmt: skip
+    return dressed(layers, width, height)
 
 
-def round_down(value: float) -> int:
-    """Return the decade at or below a positive value.
+def decade(value: float) -> int:
+    """Return the power of ten at or below a positive value.
 
     Examples
     --------
-    >>> round_down(0.002), round_down(0.01)
+    >>> decade(0.002), decade(0.01)
     (-3, -2)
     """
-    from math import floor, log10
-
-    return floor(log10(value) + 1e-9)
+    return math.floor(math.log10(value) + 1e-9)
 
 
-def _log_curve(curve: Any, points: int = 70) -> list[tuple[float, float]]:
-    """The part of a ROC curve that logarithmic axes can show, thinned for drawing."""
-    import numpy as np
-
+def _log_curve(curve: Floats, points: int = 70) -> list[tuple[float, float]]:
+    """Return the part of a ROC curve that logarithmic axes can show, thinned for drawing."""
     kept = curve[:, (curve[0] > 0) & (curve[1] > 0)]
     if kept.shape[1] > points:
         wanted = np.geomspace(kept[0, 0], 1.0, points)
         kept = kept[:, np.unique(np.searchsorted(kept[0], wanted * (1 + 1e-12), side="right") - 1)]
-    return [(float(x), float(y)) for x, y in kept.T]
+    return [(float(f"{x:.4g}"), float(f"{y:.4g}")) for x, y in kept.T]
 
 
-def lambda_k(row: QuantizerRow, *, width: int = 190, height: int = 150) -> "alt.LayerChart":
+def lambda_k(row: QuantizerRow, *, width: int = 190, height: int = 150) -> Spec:
     """Draw lambda_k against k with its band: which candidate decides r."""
-    alt = _altair()
     curve = row.curves["lambda_k"]
     values = [
         {"k": k, "y": y, "low": low, "high": high}
         for k, y, low, high in zip(curve.x, curve.y, curve.low or curve.y, curve.high or curve.y, strict=True)
     ]
-    base = alt.Chart(alt.Data(values=values)).encode(
-        x=alt.X("k:Q", title="k, from the second-best candidate", axis=alt.Axis(tickCount=5, format="d"))
-    )
+    k = {"field": "k", "type": "quantitative", "title": "k",
+         "axis": {"tickCount": 5, "format": "d"}}  # fmt: skip
+    low = {"field": "low", "type": "quantitative", "title": "λₖ", "axis": {"tickCount": 4}}
     layers = [
-        base.mark_area(color=ACCENT, opacity=0.16).encode(
-            y=alt.Y("low:Q", title="λₖ / largest", axis=alt.Axis(tickCount=4)), y2="high:Q"
-        ),
-        base.mark_line(color=ACCENT, strokeWidth=1.8).encode(y="y:Q"),
+        layer(values, {"type": "area", "color": ACCENT, "opacity": 0.16}, x=k, y=low, y2={"field": "high"}),
+        layer(values, {"type": "line", "color": ACCENT, "strokeWidth": 1.8}, x=k, y={**low, "field": "y"}),
     ]
-    return _dressed(alt.layer(*layers), width, height)
-
-
-def _hues(shown: Sequence[str]) -> Any:
-    """One colour a name: blue, vermilion, purple, ink - told apart by every common kind of colour vision."""
-    hues = [MUTED, ACCENT, SECOND, THIRD, INK, FAINT]
-    return _altair().Scale(domain=list(shown), range=[hues[i % len(hues)] for i in range(len(shown))])
-
-
-def _legend(alt: Any) -> Any:
-    return alt.Legend(orient="top", direction="horizontal", symbolSize=70, labelLimit=220, offset=8)
-
-
-def _dressed(chart: Any, width: int, height: int) -> Any:
-    """Apply the one look all figures share."""
-    return (
-        chart.properties(width=width, height=height)
-        .configure(background="transparent", padding=4, font="Helvetica, Arial, sans-serif")
-        .configure_view(stroke=None)
-        .configure_axis(
-            labelColor=MUTED,
-            titleColor=INK,
-            titleFontWeight=500,
-            titleFontSize=12,
-            labelFontSize=11,
-            gridColor=GRID,
-            domainColor=FAINT,
-            tickColor=FAINT,
-            titlePadding=8,
-        )
-        .configure_legend(labelColor=INK, titleColor=INK, labelFontSize=12)
-    )
+    return dressed(layers, width, height)

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from leaq.errors import InvalidInput, need
-from leaq.files import writable_place
-from leaq.reporting.files import write_text
-from leaq.reporting.pages import audit_page
+from leaq.files import writable_place, write_atomic
+from leaq.reporting.pages import audit_page, study_page
 from leaq.results import CellResult
 
 __all__ = ["Edition", "check_place", "render", "write_report"]
@@ -23,16 +22,17 @@ TEMPLATES = Path(__file__).parent / "templates"
 def write_report(results: CellResult | Sequence[CellResult], path: str | Path, edition: Edition = "shareable") -> Path:
     """Write the report of one audit, or of a study (several results), and return its path.
 
-    The file is complete or absent: it is written beside its place and moved there.
+    The file is complete or absent. An internal report is readable by its owner alone.
     """
-    return write_text(Path(path), render(results, edition))
+    write_atomic(Path(path), render(results, edition), mode=0o600 if edition == "internal" else 0o644)
+    return Path(path)
 
 
-def check_place(path: Path) -> None:
-    """Refuse a place the report could not be written to, or a missing extra, before the work and not after it."""
-    for module in ("jinja2", "altair", "vl_convert"):
+def check_place(path: str | Path) -> None:
+    """Refuse, before the work, a place that cannot be written to or a missing drawing library."""
+    for module in ("jinja2", "vl_convert"):
         need(module, extra="report", purpose="Writing the HTML report")
-    writable_place(path)
+    writable_place(Path(path))
 
 
 def render(results: CellResult | Sequence[CellResult], edition: Edition = "shareable") -> str:
@@ -42,9 +42,13 @@ def render(results: CellResult | Sequence[CellResult], edition: Edition = "share
         raise InvalidInput("A report needs at least one result. Found none. Run an audit first.")
     if edition not in ("shareable", "internal"):
         raise InvalidInput(f"edition must be 'shareable' or 'internal'. Found {edition!r}.")
-    pages = [audit_page(cell, prefix=f"a{index}", internal=edition == "internal") for index, cell in enumerate(cells)]
-    template = _environment().get_template("report.html")
-    return str(template.render(pages=pages, edition=edition, css=_asset("report.css"), script=_asset("report.js")))
+    internal = edition == "internal"
+    if len(cells) == 1:
+        kind, page = "audit.html", audit_page(cells[0], prefix="a0", internal=internal)
+    else:
+        kind, page = "study.html", study_page(cells, internal=internal)
+    template = _environment().get_template(kind)
+    return str(template.render(page=page, edition=edition, css=_asset("report.css"), script=_asset("report.js")))
 
 
 def _environment() -> Any:

@@ -1,14 +1,17 @@
 """What the report's templates are given: one result taken apart into sentences, tables, drawings and plain data."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leaq.errors import need
-from leaq.reporting import figures
+from leaq.reporting import figures, study_figures
+from leaq.reporting.attack_tables import attack_numbers
 from leaq.reporting.choice import cost, leak, overlapping, recommended, reference, start_budget, useful
 from leaq.reporting.drawing import svg
-from leaq.reporting.reading import about_r, attacker, audited, headline, separation, useless, verdict
+from leaq.reporting.many import agreements, names, overview, study_sentences, study_verdict
+from leaq.reporting.reading import about_r, attacker, headline, sentences, verdict
+from leaq.reporting.records import exposed
 from leaq.reporting.redaction import shareable_config
 from leaq.reporting.reproduction import command
 from leaq.reporting.tables import indicators, ranking, size_words
@@ -17,7 +20,7 @@ from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate
 
-__all__ = ["audit_page"]
+__all__ = ["audit_page", "study_page"]
 
 
 def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, Any]:
@@ -31,15 +34,13 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
         "attack": attack_name(result.primary_attack),
         "short_attack": short_attack(result.primary_attack),
         "verdict": verdict(result),
-        "sentences": [
-            part
-            for part in (audited(result), attacker(result), headline(result), separation(result), useless(result))
-            if part
-        ],
+        "sentences": sentences(result),
+        "key": headline(result) or attacker(result),
         "about_r": about_r(result),
         "chooser": _chooser(result),
         "ranking": ranking(result),
         "indicators": indicators(result),
+        "attack_numbers": attack_numbers(result),
         "figures": _figures(result, prefix),
         "panels": _panels(result, prefix),
         "attackers": _attackers(result),
@@ -48,12 +49,56 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
         "config": json.dumps(shareable_config(result.config), indent=2, ensure_ascii=False),
         "environment": result.environment,
         "timings": _timings(result.timings),
-        "records": [],
+        "exposed": exposed(result) if internal else None,
+    }
+
+
+def study_page(cells: Sequence[CellResult], *, internal: bool) -> dict[str, Any]:
+    """Take several results apart: all of them beside each other, then the table of each."""
+    labels = names(cells)
+    heat, heat_keys = study_figures.ranks(cells)
+    wide, keys = study_figures.leaks(cells, width=600)
+    narrow, _ = study_figures.leaks(cells, width=190)
+    drawn = safe(svg(heat, name="ranks", label="Rank of each quantizer in each audit.", keys=heat_keys))
+    about = "Leak of each audit in full precision and under its least leaking quantizer."
+    return {
+        "names": labels,
+        "verdict": study_verdict(cells),
+        "sentences": study_sentences(cells),
+        "overview": overview(cells),
+        "agreements": agreements(cells),
+        "heat": drawn,
+        "leaks": _two(wide, narrow, name="leaks", label=about, keys=keys),
+        "audits": [
+            _brief(cell, label, prefix=f"a{at}", internal=internal)
+            for at, (cell, label) in enumerate(zip(cells, labels, strict=True))
+        ],
+        "attackers": _attackers(cells[0]),
+        "metrics": " or ".join(dict.fromkeys(metric(cell.primary_metric).name for cell in cells)),
+        "environment": cells[0].environment,
+    }
+
+
+def _brief(cell: CellResult, label: str, *, prefix: str, internal: bool) -> dict[str, Any]:
+    """Take one audit of a study apart: small picture, table, doubts, command; curves are left to its own report."""
+    keys = {figures.tip(cell, row): row.quantizer for row in cell.rows}
+    small = figures.tradeoff(cell, width=270, height=230)
+    about = f"Leak against loss of {metric(cell.primary_metric).name} for {label}"
+    return {
+        "prefix": prefix,
+        "label": label,
+        "task": cell.data.get("task"),
+        "verdict": verdict(cell),
+        "picture": safe(svg(small, name=f"{prefix}-small", label=about, keys=keys)),
+        "ranking": ranking(cell),
+        "about_r": about_r(cell),
+        "reproduce": command(shareable_config(cell.config)),
+        "exposed": exposed(cell) if internal else None,
     }
 
 
 def _chooser(result: CellResult) -> dict[str, Any]:
-    """What the accuracy budget works on: every row's leak and cost, and where the slider starts and ends."""
+    """Collect what the accuracy budget works on: every row's leak and cost, and where the slider starts and ends."""
     rows: list[dict[str, Any]] = []
     for rank, row in enumerate(result.ranked(), start=1):
         advantage, price = leak(result, row), cost(result, row)
@@ -65,20 +110,20 @@ def _chooser(result: CellResult) -> dict[str, Any]:
             "leak": format_estimate(advantage), "quiet": advantage.low <= 0,
             "cost": price.value, "cost_high": price.high,
             "change": "none, by definition" if row is reference(result) else _change(result, row),
-            "size": size_words(row.size.bytes), "bits": f"{row.size.bits:.3g}", "smaller": f"{row.size.compression:.3g}",
+            "size": size_words(row.size.bytes), "smaller": f"{row.size.compression:.3g}",
             "same": same,
         })  # fmt: skip
     start = start_budget(result)
     costs = [row["cost_high"] for row in rows if row["useful"]]
     largest = max([2 * start, *(c for c in costs if c < 40 * start)])
-    step = 10.0 ** figures.round_down(start / 10)
+    step = 10.0 ** figures.decade(start / 10)
     chosen = recommended(result, start)
     return {
         "rows": rows,
         "start": start,
         "step": step,
         "max": (largest // step + 1) * step,
-        "decimals": max(0, -figures.round_down(step)),
+        "decimals": max(0, -figures.decade(step)),
         "metric": metric(result.primary_metric).name,
         "chosen": next((row for row in rows if chosen is not None and row["key"] == chosen.quantizer), None),
     }
@@ -90,7 +135,7 @@ def _change(result: CellResult, row: QuantizerRow) -> str:
 
 
 def _figures(result: CellResult, prefix: str) -> dict[str, Any]:
-    """The large figures, each drawn for wide and for narrow screens."""
+    """Draw the large figures, each for wide and for narrow screens."""
     keys = {figures.tip(result, row): row.quantizer for row in result.rows}
     name = metric(result.primary_metric).name
     about = f"Leak against loss of {name} for {len(result.rows)} quantizers; the numbers are in the ranking table."
@@ -99,18 +144,18 @@ def _figures(result: CellResult, prefix: str) -> dict[str, Any]:
     sentences = _attack_keys(result)
     label = "Advantage of each attack under each quantizer, with intervals."
     return {
-        "tradeoff": _two(wide, narrow, f"{prefix}-tradeoff", about, keys),
+        "tradeoff": _two(wide, narrow, name=f"{prefix}-tradeoff", label=about, keys=keys),
         "attacks": _two(
             figures.attacks(result, width=600),
             figures.attacks(result, width=180),
-            f"{prefix}-attacks",
-            label,
-            sentences,
+            name=f"{prefix}-attacks",
+            label=label,
+            keys=sentences,
         ),
     }
 
 
-def _two(wide: Any, narrow: Any, name: str, label: str, keys: Mapping[str, str]) -> dict[str, Any]:
+def _two(wide: Any, narrow: Any, *, name: str, label: str, keys: Mapping[str, str]) -> dict[str, Any]:
     return {
         "wide": safe(svg(wide, name=f"{name}-wide", label=label, keys=keys)),
         "narrow": safe(svg(narrow, name=f"{name}-narrow", label=label, keys=keys)),
@@ -147,13 +192,21 @@ def _roc_note(result: CellResult, row: QuantizerRow) -> str:
 def _attackers(result: CellResult) -> list[dict[str, Any]]:
     """Who attacks, in words; once for each attack."""
     found = []
-    for hue, key in enumerate(figures.attack_keys(result)):
+    drawn = figures.drawn_attacks(result)
+    for key in figures.attack_keys(result):
         attack = next(row.attacks[key] for row in result.rows if key in row.attacks)
         if isinstance(attack, AttackResult):
             words = {"sees": attack.attacker, "game": game_words(attack.game)}
         else:
             words = {"sees": f"not computed: {attack.reason}", "game": ""}
-        found.append({"name": attack_name(key), "short": short_attack(key), "hue": hue, **words})
+        found.append(
+            {
+                "name": attack_name(key),
+                "short": short_attack(key),
+                "hue": drawn.index(key) if key in drawn else None,
+                **words,
+            }
+        )
     return found
 
 

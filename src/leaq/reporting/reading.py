@@ -2,19 +2,24 @@
 
 from collections.abc import Sequence
 
-from leaq.reporting.choice import cost, leak, overlapping, reference, useful
+from leaq.reporting.choice import cost, leak, overlapping, recommended, reference, start_budget, useful
 from leaq.reporting.words import attack_name, game_words, metric
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate
 
-__all__ = ["about_r", "attacker", "audited", "headline", "reading", "separation", "useless", "verdict"]
+__all__ = ["about_r", "attacker", "audited", "headline", "reading", "sentences", "verdict", "within"]
 
 
 def reading(result: CellResult) -> str:
     """Return the result as one paragraph for somebody who is no statistician."""
-    parts = (audited(result), attacker(result), headline(result), separation(result), useless(result), about_r(result))
-    return " ".join(part for part in parts if part)
+    return " ".join([*sentences(result), about_r(result)])
+
+
+def sentences(result: CellResult) -> list[str]:
+    """Return the parts of the reading but that on r: each is a paragraph of the report."""
+    parts = (audited(result), attacker(result), headline(result), within(result), separation(result), useless(result))
+    return [part for part in parts if part]
 
 
 def verdict(result: CellResult) -> str:
@@ -24,27 +29,51 @@ def verdict(result: CellResult) -> str:
         return "Nothing can be said about the leak."
     rest = [row for row in result.ranked() if row is not best and useful(row) and leak(result, row)]
     same = overlapping(result, best, rest) if rest else ()
-    name = _capital(best.label)
     if not rest:
         return f"Only {best.label} was measured."
-    if not same:
-        return f"{name} gives away least."
     if len(same) == len(rest):
-        return f"{name} gives away least in this sample, but no quantizer is set apart from the others."
-    if len(same) <= 2:
-        return f"{name} gives away least; {_names(same)} cannot be told apart from it."
-    return f"{name} gives away least; {len(same)} others cannot be told apart from it."
+        return f"{_capital(best.label)} gives away least in this sample, but no quantizer is set apart from the others."
+    found = f"{_capital(best.label)} gives away least{_toll(result, best)}"
+    if not same:
+        return f"{found}."
+    others = _names(same) if len(same) <= 2 else f"{len(same)} others"
+    return f"{found}; {others} cannot be told apart from it."
+
+
+def _toll(result: CellResult, row: QuantizerRow) -> str:
+    """Return what the winner costs, where its cost is established: a verdict without it would mislead."""
+    price = cost(result, row)
+    if price is None or price.low <= 0:
+        return ""
+    return f" and loses {format_estimate(price, interval=False)} {metric(result.primary_metric).name}"
+
+
+def within(result: CellResult) -> str:
+    """Say which quantizer leaks least among those that cost little, if that is another one than the least of all."""
+    budget = start_budget(result)
+    chosen, best = recommended(result, budget), least(result)
+    if chosen is None or chosen is best:
+        return ""
+    found = leak(result, chosen)
+    return (
+        f"Within a loss of {budget:.3g} {metric(result.primary_metric).name}, counted at the worse end of its "
+        f"interval, {chosen.label} leaks least: {format_estimate(found)}."
+        if found
+        else ""
+    )
 
 
 def audited(result: CellResult) -> str:
     """Say what was audited, and how much of it there is."""
-    data, quantizers = result.data, len(result.rows) - 1
+    private = sum(row.quantizer.startswith("dp_sgd") for row in result.rows)
+    data, quantizers = result.data, len(result.rows) - 1 - private
     models = result.config.get("replicates")
     trained = f"{models} models, each trained on {data['n_train']:,} of them," if models else "the model"
     were = "were" if models else "was"
     return (
         f"{data['name']} holds {data['n']:,} records ({data['task']}); {trained} {were} attacked in full precision "
-        f"and under {quantizers} quantizer{'' if quantizers == 1 else 's'}."
+        f"and under {quantizers} quantizer{'' if quantizers == 1 else 's'}"
+        f"{f', beside {private} trained with differential privacy' if private else ''}."
     )
 
 

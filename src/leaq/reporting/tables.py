@@ -15,7 +15,19 @@ from leaq.types import AttackResult, Estimate, Flag, NotComputed
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Column", "Footnote", "Table", "frame", "indicators", "ranking", "reading", "text"]
+__all__ = [
+    "Cell",
+    "Column",
+    "Footnote",
+    "Notes",
+    "Table",
+    "frame",
+    "indicators",
+    "number_cell",
+    "ranking",
+    "reading",
+    "text",
+]
 
 MISSING = "–"
 
@@ -36,6 +48,9 @@ class Footnote:
     mark: str
     text: str
 
+    def __str__(self) -> str:
+        return f"{self.mark}  {self.text}" if self.mark else self.text
+
 
 @dataclass(frozen=True)
 class Table:
@@ -48,6 +63,7 @@ class Table:
     values : what each cell sorts by; the same shape.
     keys : the quantizer of each row.
     order : one sentence that states the sort key.
+    footnotes : doubts, with the letters that rows refer to.
     """
 
     title: str
@@ -60,12 +76,14 @@ class Table:
 
 
 @dataclass(frozen=True)
-class _Cell:
+class Cell:
+    """One cell: what is printed, and what it sorts by."""
+
     text: str
     value: float | str
 
 
-class _Notes:
+class Notes:
     """Collects doubts and hands out one letter for each distinct text."""
 
     def __init__(self) -> None:
@@ -101,7 +119,7 @@ def ranking(result: CellResult) -> Table:
         Column("Bits", "Packed bits per quantized weight, scales included."),
         Column("Size", "The whole released file."),
         Column(name, f"{name} on records that did not train the model, mean over models, with its interval."),
-        Column("Drop", f"Change of {name} against full precision, same models (negative: worse)."
+        Column("Change", f"Change of {name} against full precision, same models (negative: worse)."
                if metric(result.primary_metric).larger_is_better
                else f"Change of {name} against full precision, same models (positive: worse)."),
         Column("r", "Asymptotic rate of this set of candidates; larger is safer; read it with its flags."),
@@ -109,7 +127,7 @@ def ranking(result: CellResult) -> Table:
         *(Column(short_attack(key), _attack_words(key)) for key in attacks),
         Column("Flags", "Letters refer to the notes below the table.", "left"),
     )  # fmt: skip
-    notes = _Notes()
+    notes = Notes()
     drawn = [_ranking_row(result, row, attacks, notes) for row in result.ranked()]
     level = _level(result)
     return Table(
@@ -127,7 +145,7 @@ def ranking(result: CellResult) -> Table:
 
 
 def _attacks_shown(result: CellResult) -> tuple[str, ...]:
-    """The simplest attack and the one rows are ordered by."""
+    """Return the simplest attack and the one rows are ordered by."""
     return tuple(dict.fromkeys(("threshold", result.primary_attack)))
 
 
@@ -143,24 +161,24 @@ def _level(result: CellResult) -> float:
     return first.level if first else float(result.config.get("level", 0.95))
 
 
-def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str], notes: _Notes) -> list[_Cell]:
+def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str], notes: Notes) -> list[Cell]:
     key = result.primary_metric
     missing: list[str] = []
     numbers = [
-        _number(row.metrics.get(key), missing),
-        _number(row.drops.get(key), missing, sign=True) if key in row.drops else _Cell("", 0.0),
-        _number(row.measures.get("r"), missing),
-        _number(row.measures.get("n_r"), missing),
-        *(_number(_advantage(row.attacks.get(attack)), missing, sign=True) for attack in attacks),
+        number_cell(row.metrics.get(key), missing),
+        number_cell(row.drops.get(key), missing, sign=True) if key in row.drops else Cell("", 0.0),
+        number_cell(row.measures.get("r"), missing),
+        number_cell(row.measures.get("n_r"), missing),
+        *(number_cell(_advantage(row.attacks.get(attack)), missing, sign=True) for attack in attacks),
     ]
     doubts = [flag_words(flag) for flag in _doubts(row, attacks)]
     mark = notes.mark(list(dict.fromkeys([*doubts, *missing])))
     return [
-        _Cell(row.label, row.label),
-        _Cell(f"{row.size.bits:.3g}", row.size.bits),
-        _Cell(size_words(row.size.bytes), float(row.size.bytes)),
+        Cell(row.label, row.label),
+        Cell(f"{row.size.bits:.3g}", row.size.bits),
+        Cell(size_words(row.size.bytes), float(row.size.bytes)),
         *numbers,
-        _Cell(mark, mark),
+        Cell(mark, mark),
     ]
 
 
@@ -177,13 +195,13 @@ def _advantage(attack: AttackResult | NotComputed | None) -> Estimate | NotCompu
     return attack.advantage if isinstance(attack, AttackResult) else attack
 
 
-def _number(item: Estimate | NotComputed | None, missing: list[str], *, sign: bool = False) -> _Cell:
+def number_cell(item: Estimate | NotComputed | None, missing: list[str], *, sign: bool = False) -> Cell:
     """Format an estimate; a number that could not be computed leaves a dash and its reason."""
     if isinstance(item, Estimate):
-        return _Cell(format_estimate(item, sign=sign), item.value)
+        return Cell(format_estimate(item, sign=sign), item.value)
     if isinstance(item, NotComputed):
         missing.append(item.reason)
-    return _Cell(MISSING, math.inf)
+    return Cell(MISSING, math.inf)
 
 
 def size_words(count: float) -> str:
@@ -205,14 +223,14 @@ def indicators(result: CellResult) -> Table:
     """Return the indicators beside the attacks: r and its companions, distortion, loss gap."""
     keys = in_order((key for row in result.rows for key in row.measures), "indicator")
     columns = [Column("Quantizer", "How the weights were rounded.", "left"), *(Column(*indicator(key)) for key in keys)]
-    notes = _Notes()
+    notes = Notes()
     rows, values = [], []
     for row in result.ranked():
         missing: list[str] = []
-        cells = [_number(row.measures.get(key), missing) for key in keys]
+        cells = [number_cell(row.measures.get(key), missing) for key in keys]
         doubts = [flag_words(flag) for number in row.measures.values() for flag in getattr(number, "flags", ())]
-        mark = _Cell(notes.mark(list(dict.fromkeys([*doubts, *missing]))), "")
-        cells = [_Cell(row.label, row.label), *cells, mark]
+        mark = Cell(notes.mark(list(dict.fromkeys([*doubts, *missing]))), "")
+        cells = [Cell(row.label, row.label), *cells, mark]
         rows.append(tuple(cell.text for cell in cells))
         values.append(tuple(cell.value for cell in cells))
     return Table(
@@ -242,8 +260,7 @@ def text(result: CellResult) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "  ".join("-" * width for width in widths))
-    notes = [f"{note.mark:>3} {note.text}" if note.mark else f"    {note.text}" for note in table.footnotes]
-    return "\n".join([table.title, table.order, "", *lines, "", *notes, "", reading(result)])
+    return "\n".join([table.title, table.order, "", *lines, "", *map(str, table.footnotes), "", reading(result)])
 
 
 def frame(result: CellResult | Sequence[CellResult]) -> "pd.DataFrame":

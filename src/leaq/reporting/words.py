@@ -29,16 +29,24 @@ _METRICS = {
     "rmse": Metric("RMSE", larger_is_better=False),
     "mae": Metric("MAE", larger_is_better=False),
     "log_loss": Metric("log loss", larger_is_better=False),
+    "loss": Metric("held-out loss", larger_is_better=False),
+    "perplexity": Metric("perplexity", larger_is_better=False),
 }
 
 _ATTACKS = {
     "threshold": ("loss-threshold attack", "Loss threshold"),
+    "threshold-classwise": ("loss-threshold attack, one threshold a class", "Loss threshold, by class"),
+    "calibrated": ("difficulty-calibrated loss attack with equally quantized shadow models", "Calibrated loss"),
     "lira-online": ("LiRA with equally quantized shadow models", "LiRA, adaptive"),
     "lira-offline": ("offline LiRA with equally quantized shadow models", "LiRA, offline"),
     "lira-nonadaptive": ("LiRA with full-precision shadow models", "LiRA, not adaptive"),
     "rmia": ("RMIA with equally quantized shadow models", "RMIA, adaptive"),
+    "lira-online-per-record": ("LiRA with one variance a record", "LiRA, per record"),
+    "rmia-offline": ("offline RMIA with equally quantized shadow models", "RMIA, offline"),
     "rmia-nonadaptive": ("RMIA with full-precision shadow models", "RMIA, not adaptive"),
     "quantile": ("quantile-regression attack", "Quantile"),
+    "reference": ("loss attack calibrated by a reference model", "Reference model"),
+    "min-k": ("Min-K% attack on the least likely tokens", "Min-K%"),
     "whitebox": ("attack on the released weights", "White box"),
 }
 
@@ -46,14 +54,18 @@ _INDICATORS = {
     "r": ("r", "Rate at which the leak falls with the number of records, for this set of candidates; larger is safer."),
     "n_r": ("n·r", "r times the number of training records; below about 3, r says little."),
     "asymptotic": ("exp(-n·r)", "Asymptotic value of the leak; neither a bound nor a forecast for small n·r."),
-    "chernoff": ("Chernoff exponent", "Exponent for a fixed codebook (Cramer-Chernoff); larger is safer."),
+    "chernoff": ("Chernoff r", "Exponent for a fixed codebook (Cramer-Chernoff); larger is safer."),
     "union_bound": ("union bound", "2 Σ exp(-n r_C,k): bounds the leak over these candidates; 1 says nothing."),
     "finite_sample": ("finite-sample leak", "Leak of the learner that picks the best candidate, at this n."),
     "r_halved": (
-        "r, half the candidates",
-        "r with every other candidate left out; far from r means: do not rank by r.",
+        "r, halved set",
+        "r with every other candidate left out; where it changes the order, do not rank by r.",
     ),
     "distortion": ("distortion", "How far quantization moved the outputs, relative to their variance."),
+    "adaptive_gap": (
+        "adaptive gap",
+        "AUC that an attacker with equally quantized shadow models gains over one with full-precision ones.",
+    ),
     "loss_gap": ("loss gap", "Mean loss outside minus inside the training data; near 0 without overfitting."),
 }
 

@@ -19,7 +19,7 @@ def decimals(estimate: Estimate) -> int:
     """
     half = (estimate.high - estimate.low) / 2
     if not math.isfinite(half) or half <= 0:
-        half = abs(estimate.value) / 100 or 1.0
+        half = abs(estimate.value) / 100 if math.isfinite(estimate.value) and estimate.value else 1.0
     exponent = math.floor(math.log10(half))
     leading = half / 10**exponent
     return int(min(8, max(0, -exponent + (1 if leading < 5 else 0))))
@@ -29,8 +29,8 @@ def format_value(value: float, places: int) -> str:
     """Write a number with fixed decimals, in scientific notation where that says nothing, infinities as words."""
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    if value != 0 and places >= 5:
-        return f"{value:.2g}"
+    if places >= 5 and abs(value) < 1e-3:
+        return f"{value:.2g}" if value else "0"
     text = f"{value:.{places}f}"
     return text.removeprefix("-") if float(text) == 0 else text
 

@@ -61,7 +61,9 @@ class TwoWay:
         """Draw `draws` resamples of `models` models and of the record groups."""
         _, code = np.unique(groups, return_inverse=True)
         count = int(code.max()) + 1
-        records = rng.multinomial(count, np.full(count, 1 / count), size=draws).astype(np.float64)[:, code]
+        records = np.empty((draws, len(groups)))
+        for row in records:  # one draw at a time: the indices of all of them would not fit beside the counts
+            row[:] = np.bincount(rng.integers(count, size=count), minlength=count)[code]
         drawn = rng.multinomial(models, np.full(models, 1 / models), size=draws).astype(np.float64)
         return cls(drawn, records)
 
@@ -70,7 +72,12 @@ class TwoWay:
 
         A draw in which the statistic is undefined for a model (no record of one kind drawn) leaves that model out.
         """
-        values = np.stack([statistic(model, self.records) for model in range(self.models.shape[1])], axis=1)  # (b, t)
+        return self.over_models(
+            np.stack([statistic(model, self.records) for model in range(self.models.shape[1])], axis=1)
+        )
+
+    def over_models(self, values: Floats) -> Floats:
+        """Return the mean over each draw's models of what was found in its records: (b, t) -> (b,), NaN left out."""
         weights = np.where(np.isfinite(values), self.models, 0.0)
         total = weights.sum(1)
         means = (np.where(np.isfinite(values), values, 0.0) * weights).sum(1) / np.maximum(total, 1e-300)

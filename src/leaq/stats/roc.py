@@ -1,11 +1,23 @@
 """ROC curves of attack scores: higher score = more likely a member (positive). Ties are handled exactly."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from leaq.errors import NotEnoughEvidence
-from leaq.types import Bools, Floats
+from leaq.types import Bools, Floats, Ints
 
-__all__ = ["auc", "best_threshold", "roc_curve", "thin", "tpr_at_fpr", "weighted_auc", "weighted_tpr_at_fpr"]
+__all__ = [
+    "auc",
+    "best_threshold",
+    "placements",
+    "roc_curve",
+    "thin",
+    "tpr_at_fpr",
+    "tpr_draws",
+    "weighted_auc",
+    "weighted_tpr_at_fpr",
+]
 
 
 def weighted_auc(scores: Floats, positive: Bools, weights: Floats) -> Floats:
@@ -13,14 +25,18 @@ def weighted_auc(scores: Floats, positive: Bools, weights: Floats) -> Floats:
 
     The chance that a positive outscores a negative, ties counting half. NaN where one kind has no weight.
     """
-    order = np.argsort(scores, kind="stable")
+    order = np.argsort(scores)
     starts = _tie_starts(scores[order])
     ordered = weights[:, order]
-    pos = np.add.reduceat(ordered * positive[order], starts, axis=1)  # (b, distinct)
-    neg = np.add.reduceat(ordered * ~positive[order], starts, axis=1)
-    below = np.cumsum(neg, axis=1) - neg / 2
+    hits = positive[order]
+    pos, neg = ordered * hits, ordered * ~hits  # (b, n)
+    if len(starts) < len(scores):
+        pos, neg = np.add.reduceat(pos, starts, axis=1), np.add.reduceat(neg, starts, axis=1)  # (b, distinct)
+    below = np.cumsum(neg, axis=1)
+    total = below[:, -1] * pos.sum(1)
+    below -= neg / 2
     with np.errstate(invalid="ignore", divide="ignore"):
-        result: Floats = (pos * below).sum(1) / (pos.sum(1) * neg.sum(1))
+        result: Floats = np.einsum("bn,bn->b", pos, below) / total
     return result
 
 
@@ -33,13 +49,42 @@ def auc(scores: Floats, positive: Bools) -> float:
     0.75
     """
     _both_kinds(positive)
-    return float(weighted_auc(scores, positive, np.ones((1, len(scores))))[0])
+    return float(placements(scores, positive)[positive].mean())
+
+
+def placements(scores: Floats, positive: Bools) -> Floats:
+    """Return each record's part in the area under the ROC curve, (n,), ties counting half.
+
+    For a positive the share of negatives it outscores, for a negative the share of positives that outscore it. The
+    mean over positives, and over negatives, is the area. To first order the area of records weighted by w is the
+    weighted mean over positives plus that over negatives minus the area: one product instead of a sort a draw.
+
+    Source: DeLong, DeLong, Clarke-Pearson (1988), Biometrics 44:837, structural components.
+    """
+    order = np.argsort(scores)
+    starts = _tie_starts(scores[order])
+    hits = positive[order]
+    up_to = np.cumsum(hits)  # positives at or below
+    total = int(up_to[-1])
+    if len(starts) < len(scores):  # a tied group shares the middle of its range
+        size = np.diff(np.append(starts, len(scores)))
+        group = np.add.reduceat(hits, starts, dtype=np.int64)
+        before: Ints = up_to[starts] - hits[starts]
+        below_pos: Floats = np.repeat(before + group / 2, size)
+        below_neg: Floats = np.repeat(starts - before + (size - group) / 2, size)
+    else:
+        below_pos = up_to - hits / 2
+        below_neg = np.arange(1, len(scores) + 1) - up_to - ~hits / 2
+    values = np.empty(len(scores))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values[order] = np.where(hits, below_neg / (len(scores) - total), (total - below_pos) / total)
+    return values
 
 
 def roc_curve(scores: Floats, positive: Bools) -> Floats:
     """Return (2, m) false- and true-positive rates from (0, 0) to (1, 1), one point a distinct score."""
     _both_kinds(positive)
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores)
     ends = np.r_[_tie_starts(-scores[order])[1:], len(scores)] - 1
     hits = positive[order]
     tpr = np.cumsum(hits)[ends] / hits.sum()
@@ -49,13 +94,19 @@ def roc_curve(scores: Floats, positive: Bools) -> Floats:
 
 def tpr_at_fpr(scores: Floats, positive: Bools, fpr: float) -> float:
     """Return the largest share of positives found while at most a share `fpr` of negatives is accused."""
-    curve = roc_curve(scores, positive)
-    return float(curve[1, curve[0] <= fpr + 1e-12].max())
+    _both_kinds(positive)
+    negative = scores[~positive]
+    allowed = int(len(negative) * fpr * (1 + 1e-12))
+    if allowed >= len(negative):
+        return 1.0
+    # The first negative that must not be accused; ties with it must not either.
+    limit = np.partition(negative, len(negative) - 1 - allowed)[len(negative) - 1 - allowed]
+    return float((scores[positive] > limit).mean())
 
 
 def weighted_tpr_at_fpr(scores: Floats, positive: Bools, weights: Floats, fpr: float) -> Floats:
     """Return `tpr_at_fpr` for each row of record weights (b, n)."""
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores)
     ends = np.r_[_tie_starts(-scores[order])[1:], len(scores)] - 1
     hits = positive[order]
     result = np.empty(len(weights))
@@ -68,16 +119,85 @@ def weighted_tpr_at_fpr(scores: Floats, positive: Bools, weights: Floats, fpr: f
     return result
 
 
+@dataclass(frozen=True)
+class _Cells:
+    """Some cells of a (t, n) matrix, and their weights in each draw: models[b, row] * records[b, column]."""
+
+    rows: Ints
+    columns: Ints
+
+    def weights(self, models: Floats, records: Floats) -> Floats:
+        return np.asarray(models[:, self.rows] * records[:, self.columns])  # (b, cells)
+
+
+def tpr_draws(scores: Floats, positive: Bools, models: Floats, records: Floats, *, fpr: float) -> Floats:
+    """Return `tpr_at_fpr` of all cells pooled, for each draw of models and records.
+
+    The same as `weighted_tpr_at_fpr` under weights ``models[b, i] * records[b, j]``, but only the cells near the
+    threshold are sorted: what lies clearly above it in every draw is counted by a matrix product.
+
+    Parameters
+    ----------
+    scores, positive : (t, n).
+    models : (b, t) how often a model is drawn.
+    records : (b, n) how often a record is drawn.
+    """
+    limits = _limits(scores, ~positive, models, records, fpr=fpr)  # (b,)
+    sure = positive & (scores > limits.max())
+    found = np.einsum("bt,bt->b", models, records @ sure.T.astype(np.float64))
+    total = np.einsum("bt,bt->b", models, records @ positive.T.astype(np.float64))
+    band = np.nonzero(positive & (scores > limits.min()) & ~sure)
+    values = scores[band]
+    order = np.argsort(-values)
+    cells = _Cells(band[0][order], band[1][order])
+    for start in range(0, len(models), _rows_at_once(len(order))):
+        part = slice(start, start + _rows_at_once(len(order)))
+        running = np.cumsum(cells.weights(models[part], records[part]), axis=1)
+        above = np.searchsorted(-values[order], -limits[part])  # cells strictly above each draw's limit
+        running = np.concatenate([np.zeros((len(running), 1)), running], axis=1)
+        found[part] += running[np.arange(len(running)), above]
+    return np.asarray(found / np.where(total > 0, total, np.nan))
+
+
+def _limits(scores: Floats, negative: Bools, models: Floats, records: Floats, *, fpr: float) -> Floats:
+    """Return the score of the first negative each draw must not accuse, (b,)."""
+    budget = fpr * (1 + 1e-12) * np.einsum("bt,bt->b", models, records @ negative.T.astype(np.float64))
+    where = np.nonzero(negative)
+    values = scores[where]
+    limits = np.full(len(models), -np.inf)
+    left = np.arange(len(models))
+    count = min(len(values), 64 + int(2 * fpr * len(values)))
+    while len(left):
+        top = np.argpartition(-values, count - 1)[:count] if count < len(values) else np.arange(len(values))
+        top = top[np.argsort(-values[top])]
+        cells = _Cells(where[0][top], where[1][top])
+        for part in np.array_split(left, -(-len(left) // _rows_at_once(count))):
+            spent = np.cumsum(cells.weights(models[part], records[part]), axis=1)
+            over = spent > budget[part, None]
+            limits[part] = np.where(over.any(1), values[top[over.argmax(1)]], -np.inf)
+        left = left[np.isneginf(limits[left])]
+        if count == len(values):
+            break
+        count = min(len(values), 4 * count)
+    return limits
+
+
+def _rows_at_once(cells: int) -> int:
+    """Return how many draws' weights of that many cells are held at once (64 MiB)."""
+    return max(1, 2**23 // max(1, cells))
+
+
 def best_threshold(scores: Floats, positive: Bools) -> float:
     """Return the threshold that maximises TPR - FPR when scores above it are called positive.
 
     Halfway between two scores, so that it makes sense for other records; infinite if accusing nobody is best.
     """
     _both_kinds(positive)
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores)
     ordered, hits = scores[order], positive[order]
     ends = np.r_[_tie_starts(-ordered)[1:], len(scores)] - 1
-    gain = np.cumsum(hits)[ends] / hits.sum() - np.cumsum(~hits)[ends] / (~hits).sum()
+    found = np.cumsum(hits)[ends]
+    gain = found / hits.sum() - (ends + 1 - found) / (~hits).sum()
     best = int(np.argmax(gain))
     if gain[best] <= 0:
         return float("inf")

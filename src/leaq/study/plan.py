@@ -54,7 +54,7 @@ def plan(cells: Sequence[AuditConfig], *, finished: int, failed: int, slots: int
         finished=finished,
         failed=failed,
         shared=len(shared),
-        trainings=sum(cell.replicates for cell in cells),
+        trainings=sum(cell.models for cell in cells),
         quantizers=1 + max(len(cell.quantizers) for cell in cells),
         slots=slots,
     )
@@ -64,7 +64,7 @@ def effort(config: AuditConfig, records: int) -> float:
     """Return how much work a cell is, in units that only compare: models times epochs times records times weights."""
     widths = (256, *config.training.hidden, 1)
     weights = sum(a * b for a, b in pairwise(widths))
-    return float(config.replicates * config.training.epochs * max(records, 1) * weights)
+    return float(config.models * config.training.epochs * max(records, 1) * weights)
 
 
 def records_of(config: AuditConfig) -> int:

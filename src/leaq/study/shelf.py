@@ -16,7 +16,7 @@ from leaq.types import Flag, LossTable
 
 __all__ = ["DiskShelf"]
 
-_ARRAYS = ("losses", "members", "scores", "outputs", "targets", "ids", "groups")
+_ARRAYS = ("losses", "members", "scores", "outputs", "targets", "ids", "groups", "whitebox")
 _WORDS = ("task", "game", "n_train", "quantizer", "strategy", "score_kind")
 
 Found = dict[str, tuple[LossTable, Size]]

@@ -53,7 +53,7 @@ def prepare_cells(
     """Read and embed the records that all cells of one data set and embedder share."""
     with limited_threads(config.threads):
         samples, resolved = prepare(config, progress=progress)
-        cut = {head.digest(): _ends(samples, config.replicates, head) for head in heads}
+        cut = {head.digest(): _ends(samples, config.models, head) for head in heads}
     choices = {"task": resolved.task, "embedder": resolved.embedder}
     return Head(choices, samples.name, data_digest(samples), cut), samples
 

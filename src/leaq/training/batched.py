@@ -5,7 +5,9 @@ streams named by its index, so that a model is the same whichever others are tra
 model at a time with torch.nn and torch.optim, stands in tests/reference/test_stacked_training.py.
 """
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,13 +16,17 @@ from torch import Tensor
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.seeds import stream
+from leaq.training.backprop import Backprop
 from leaq.training.config import TrainingConfig
 from leaq.training.mlp import MLP
+from leaq.training.modules import Make, StackedModule
 from leaq.training.recorder import Recorder
 from leaq.types import Bools, Checkpoints, Ints, Progress, Samples, silent
 
-__all__ = ["chunks", "train"]
+__all__ = ["chunks", "seconds_per_step", "train", "train_modules"]
 
+COLUMNWISE = ("input.mean", "input.scale", "layers.0.weight")
+"""Parameters whose last axis is the input columns."""
 MEMORY = 2**30
 """Bytes of recorded checkpoints one chunk may hold when the configuration leaves the chunk to us."""
 
@@ -56,30 +62,109 @@ def train(
     mlp = MLP(samples.inputs.shape[1], max(1, len(samples.classes)), config.hidden, samples.task)
     dtype = torch.float64 if config.dtype == "float64" else torch.float32
     models = range(first, first + len(members))
-    x = torch.tensor(samples.inputs, dtype=dtype)
-    y = torch.tensor(samples.targets, dtype=torch.int64 if samples.task == "classification" else dtype)
+    x = torch.tensor(samples.inputs, dtype=dtype, device=_device(config))
+    y = torch.tensor(samples.targets, dtype=torch.int64 if samples.task == "classification" else dtype).to(x.device)
 
-    params = mlp.init(seed, models, dtype=dtype)
+    params = {name: tensor.to(x.device) for name, tensor in mlp.init(seed, models, dtype=dtype).items()}
     params |= fit_scalers(x, y, members, mlp)
-    trained = [name for name, role in mlp.roles.items() if role != "scaler"]
-    for name in trained:
-        params[name].requires_grad_()
-    optimizer = _optimizer([params[name] for name in trained], config)
+    recorder = _descend(
+        mlp, params, (x, y), Batches(members, config, seed=seed, first=first), config=config, progress=progress
+    )
+    checkpoints = recorder.checkpoints()
+    _refuse_divergence(checkpoints, first, config)
+    return mlp, checkpoints
 
-    batches = Batches(members, config, seed=seed, first=first)
+
+def _descend(
+    mlp: MLP,
+    params: dict[str, Tensor],
+    data: tuple[Tensor, Tensor],
+    batches: "Batches",
+    *,
+    config: TrainingConfig,
+    progress: Progress,
+) -> Recorder:
+    """Walk all models down their losses together; return what was recorded on the way."""
+    x, y = data
+    core = Core(mlp, params, x, config)
+    optimizer = _optimizer([core.backprop.flat], config)
     recorder = Recorder(mlp.roles, total=batches.total, keep=config.checkpoints)
-    worst = torch.zeros(len(members))
     for step, (rows, weights) in enumerate(batches, start=1):
-        optimizer.zero_grad(set_to_none=True)
-        losses = _batch_losses(mlp, params, x, y, rows=rows)
-        per_model = (losses * weights.to(dtype)).sum(1) / weights.sum(1).to(dtype)
-        per_model.sum().backward()  # type: ignore[no-untyped-call]
+        core.gradient(rows.to(x.device), y, weights.to(x.device))
         optimizer.step()
-        recorder.record(step, params)
-        worst = torch.maximum(worst, torch.nan_to_num(per_model.detach().float(), nan=torch.inf))
+        if step in recorder:
+            recorder.record(step, core.params())
         progress("training", step, batches.total)
-    _refuse_divergence(worst, first, config)
-    return mlp, recorder.checkpoints()
+    return recorder
+
+
+def seconds_per_step(samples: Samples, members: Bools, config: TrainingConfig, *, steps: int = 4) -> float:
+    """Time one optimiser step of these models trained together: what a cost shown beforehand rests on."""
+    _check(samples, members)
+    mlp = MLP(samples.inputs.shape[1], max(1, len(samples.classes)), config.hidden, samples.task)
+    x = torch.tensor(samples.inputs, dtype=torch.float32, device=_device(config))
+    y = torch.tensor(samples.targets, dtype=torch.int64 if samples.task == "classification" else x.dtype).to(x.device)
+    params = mlp.init(0, range(len(members))) | fit_scalers(x, y, members, mlp)
+    core = Core(mlp, {name: tensor.to(x.device) for name, tensor in params.items()}, x, config)
+    optimizer = _optimizer([core.backprop.flat], config)
+    taken = []
+    for _, (rows, weights) in zip(range(steps + 1), Batches(members, config, seed=0, first=0), strict=False):
+        started = time.perf_counter()
+        core.gradient(rows.to(x.device), y, weights.to(x.device))
+        optimizer.step()
+        taken.append(time.perf_counter() - started)
+    return min(taken)
+
+
+def train_modules(
+    make: Make,
+    samples: Samples,
+    members: Bools,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    first: int = 0,
+) -> tuple[StackedModule, Checkpoints]:
+    """Train one copy of any module per row of `members`; `train` for other architectures than the perceptron.
+
+    Same batches, optimiser and recipe; `config.hidden` is not used. Losses are cross-entropy, or the squared error in
+    units of the pool's standard deviation.
+
+    Parameters
+    ----------
+    make : builds one freshly initialised module; called once a model under the model's own seed.
+
+    Raises
+    ------
+    InvalidInput
+        If a class is absent from a model's members, or training diverges.
+    """
+    _check(samples, members)
+    dtype = torch.float64 if config.dtype == "float64" else torch.float32
+    x = torch.tensor(samples.inputs, dtype=dtype, device=_device(config))
+    y, scale = torch.tensor(samples.targets, device=x.device), 1.0
+    if samples.task == "regression":
+        y, scale = y.to(dtype), float(np.std(samples.targets)) or 1.0
+    model = StackedModule(make, samples.task, x[:2].cpu())
+    params = {
+        name: tensor.to(x.device)
+        for name, tensor in model.init(seed, range(first, first + len(members)), dtype=dtype).items()
+    }
+    optimizer = _optimizer([params[name] for name in model.trained], config)
+    batches = Batches(members, config, seed=seed, first=first)
+    recorder = Recorder(model.roles, total=batches.total, keep=config.checkpoints)
+    with torch.random.fork_rng(devices=[]):  # dropout reads the global generator
+        torch.manual_seed(int(stream(seed, "dropout", first).integers(2**63 - 1)))
+        for step, (rows, weights) in enumerate(batches, start=1):
+            here = rows.to(x.device)
+            gradient = model.gradient(params, x[here], y[here], weights.to(x) / scale**2)
+            for name in model.trained:
+                params[name].grad = gradient[name]
+            optimizer.step()
+            recorder.record(step, params)
+    checkpoints = recorder.checkpoints()
+    _refuse_divergence(checkpoints, first, config)
+    return model, checkpoints
 
 
 def chunks(samples: Samples, models: int, config: TrainingConfig) -> list[slice]:
@@ -90,7 +175,7 @@ def chunks(samples: Samples, models: int, config: TrainingConfig) -> list[slice]
 
 def fit_scalers(x: Tensor, y: Tensor, members: Bools, mlp: MLP) -> dict[str, Tensor]:
     """Return each model's input (and target) mean and standard deviation over its own members."""
-    mask = torch.as_tensor(members, dtype=torch.float64)
+    mask = torch.as_tensor(members, dtype=torch.float64, device=x.device)
     count = mask.sum(1, keepdim=True)
 
     def moments(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,8 +198,8 @@ def fit_scalers(x: Tensor, y: Tensor, members: Bools, mlp: MLP) -> dict[str, Ten
 class Batches:
     """The records each model sees at each step: every epoch each model walks its own shuffled members.
 
-    Iterating yields ``rows`` (s, b) positions and ``weights`` (s, b), 0 where a model with fewer members has
-    nothing left in the epoch's last batches.
+    Iterating yields ``rows`` (s, b) positions and ``weights`` (s, b): 1 over the size of the model's batch, and 0
+    where a model with fewer members has nothing left in the epoch's last batches.
     """
 
     def __init__(self, members: Bools, config: TrainingConfig, *, seed: int, first: int) -> None:
@@ -139,17 +224,49 @@ class Batches:
                 weights[model, : len(order)] = 1.0
             for start in range(0, self._length, self._size):
                 part = slice(start, start + self._size)
-                yield torch.as_tensor(rows[:, part]), torch.as_tensor(weights[:, part])
+                counted = weights[:, part]
+                yield torch.as_tensor(rows[:, part]), torch.as_tensor(counted / counted.sum(1, keepdims=True))
 
 
-def _batch_losses(mlp: MLP, params: dict[str, Tensor], x: Tensor, y: Tensor, *, rows: Tensor) -> Tensor:
-    """Training losses (s, b): cross-entropy, or squared error on targets standardised by each model's own scaler."""
-    outputs = mlp.forward(params, x[rows])  # (s, b, k)
-    targets = y[rows]
-    if mlp.task == "classification":
-        flat = torch.nn.functional.cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="none")
-        return flat.view(rows.shape)
-    return ((outputs.squeeze(-1) - targets) / params["output.scale"]) ** 2
+class Core:
+    """What is trained of the models: everything but the first-layer weights of inputs that never vary.
+
+    A column that is the same in every record of the pool is 0 after standardisation. Its weights have no gradient and
+    keep their initial values (without weight decay), so they need not be carried through every step; of a 2,048-bit
+    fingerprint of a small pool that is a third to a half.
+    """
+
+    def __init__(self, mlp: MLP, params: dict[str, Tensor], x: Tensor, config: TrainingConfig) -> None:
+        self._all = params
+        varies = (x != x[:1]).any(0)
+        self._columns = None if config.weight_decay > 0 or bool(varies.all()) else varies.nonzero().flatten()
+        if self._columns is not None:
+            x = x[:, self._columns]
+            params = {name: self._narrow(name, tensor) for name, tensor in params.items()}
+        self._x = x.contiguous()
+        self.backprop = Backprop(replace(mlp, d=x.shape[1]), params)
+
+    def gradient(self, rows: Tensor, y: Tensor, weights: Tensor) -> None:
+        """Fill the gradient on each model's batch: rows (s, b), weights (s, b) summing to 1 a model."""
+        params = self.backprop.params
+        inputs = self._x.index_select(0, rows.flatten()).view(*rows.shape, -1)  # (s, b, d)
+        inputs.sub_(params["input.mean"].unsqueeze(1)).div_(params["input.scale"].unsqueeze(1))
+        targets = y[rows]
+        if "output.mean" in params:
+            targets = (targets - params["output.mean"]) / params["output.scale"]
+        self.backprop(inputs, targets, weights.to(self._x.dtype))
+
+    def params(self) -> dict[str, Tensor]:
+        """Return every parameter in full width."""
+        params = dict(self.backprop.params)
+        if self._columns is not None:
+            for name in COLUMNWISE:
+                self._all[name][..., self._columns] = params[name]
+                params[name] = self._all[name]
+        return params
+
+    def _narrow(self, name: str, tensor: Tensor) -> Tensor:
+        return tensor[..., self._columns] if name in COLUMNWISE else tensor
 
 
 def _optimizer(params: list[Tensor], config: TrainingConfig) -> torch.optim.Optimizer:
@@ -158,6 +275,12 @@ def _optimizer(params: list[Tensor], config: TrainingConfig) -> torch.optim.Opti
     if config.optimizer == "adam":
         return torch.optim.Adam(params, lr=rate, weight_decay=decay, fused=True)
     return torch.optim.SGD(params, lr=rate, weight_decay=decay, momentum=config.momentum)
+
+
+def _device(config: TrainingConfig) -> torch.device:
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise InvalidInput("train: device 'cuda' needs a CUDA GPU that torch can use. Found none. Use device='cpu'.")
+    return torch.device(config.device)
 
 
 def _fitting(samples: Samples, config: TrainingConfig) -> int:
@@ -186,11 +309,14 @@ def _check(samples: Samples, members: Bools) -> None:
             )
 
 
-def _refuse_divergence(worst: Tensor, first: int, config: TrainingConfig) -> None:
-    bad = (~torch.isfinite(worst)).nonzero().flatten()
+def _refuse_divergence(checkpoints: Checkpoints, first: int, config: TrainingConfig) -> None:
+    """NaN and infinity never leave the weights again, so it is enough to look at the last ones."""
+    last = checkpoints.last().params.values()
+    finite = torch.stack([torch.isfinite(tensor).reshape(len(tensor), -1).all(1) for tensor in last]).all(0)
+    bad = (~finite).nonzero().flatten()
     if len(bad):
         models = ", ".join(str(first + int(model)) for model in bad[:5])
         raise InvalidInput(
-            f"train: the loss became infinite or NaN in {len(bad)} of {len(worst)} models ({models}). "
+            f"train: the loss became infinite or NaN in {len(bad)} of {len(finite)} models ({models}). "
             f"Lower the learning rate (found {config.learning_rate:g}; try {config.learning_rate / 10:g})."
         )

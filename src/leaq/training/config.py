@@ -30,6 +30,8 @@ class TrainingConfig(Config):
     checkpoints: PositiveInt = 20
     """Weights recorded along training at equal spacing; the last ones are the released model's."""
     dtype: Literal["float32", "float64"] = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where training and evaluation run; initial weights and batches are drawn on the CPU, so that devices agree."""
     chunk: PositiveInt | None = None
     """Models trained in one tensor program; None lets memory decide. Part of the numbers' rounding in float32."""
 

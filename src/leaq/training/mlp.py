@@ -1,6 +1,6 @@
 """The head: a multilayer perceptron whose weights carry a model axis, run by batched matrix products."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -95,6 +95,64 @@ class MLP:
         if self.task == "regression":
             hidden = hidden * params["output.scale"].unsqueeze(1) + params["output.mean"].unsqueeze(1)
         return hidden
+
+    @property
+    def homogeneous(self) -> tuple[tuple[str, str], ...]:
+        """Neighbouring weights; only a bias and a ReLU stand between them."""
+        return tuple((f"layers.{i}.weight", f"layers.{i + 1}.weight") for i in range(self.depth - 1))
+
+    def layer_inputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> dict[str, Tensor]:
+        """Return what each weight is multiplied with: inputs (m, n, d) -> (m, n, width) by weight."""
+        hidden = (inputs - params["input.mean"].unsqueeze(1)) / params["input.scale"].unsqueeze(1)
+        found = {"layers.0.weight": hidden}
+        for i in range(1, self.depth):
+            hidden = torch.relu(self._linear(params, i - 1, hidden, None))
+            found[f"layers.{i}.weight"] = hidden
+        return found
+
+    def alignments(self, params: Mapping[str, Tensor], inputs: Tensor, targets: Tensor, *, rows: int = 8192) -> Tensor:
+        """Return how far each record's loss gradient points along the summed gradient of all the others, (m, n).
+
+        By the linear weights g_i of record i and the total G: <g_i, G - g_i> / |g_i|. The gradient of one record by a
+        weight matrix is an outer product, so neither it nor any other gradient of a single record is ever formed. The
+        loss is cross-entropy, or the squared error on the model's own target scale. `rows` records at a time.
+        """
+        parts = list(zip(torch.split(inputs, rows), torch.split(targets, rows), strict=True))
+        totals: dict[int, Tensor] = {}
+        for x, y in parts:
+            for i, delta, active in self._backward(params, x, y):
+                totals[i] = totals.get(i, 0) + delta.transpose(1, 2) @ active  # (m, out, in)
+        found = []
+        for x, y in parts:
+            dot = square = torch.zeros((), dtype=inputs.dtype, device=inputs.device)
+            for i, delta, active in self._backward(params, x, y):
+                dot = dot + ((delta @ totals[i]) * active).sum(-1)
+                square = square + delta.square().sum(-1) * active.square().sum(-1)
+            norm = square.sqrt()
+            found.append(dot / norm.clamp_min(torch.finfo(inputs.dtype).tiny) - norm)
+        return torch.cat(found, dim=1)
+
+    def _backward(
+        self, params: Mapping[str, Tensor], inputs: Tensor, targets: Tensor
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Yield, last layer first, its number, the loss gradient by its outputs (m, n, out), and its inputs."""
+        layers = [(inputs - params["input.mean"].unsqueeze(1)) / params["input.scale"].unsqueeze(1)]
+        for i in range(self.depth):
+            layers.append(self._linear(params, i, layers[-1], None))
+            if i < self.depth - 1:
+                layers[-1].relu_()
+        outputs = layers.pop()  # (m, n, k)
+        if self.task == "classification":
+            index = targets.expand(outputs.shape[:-1]).unsqueeze(-1)
+            delta = torch.softmax(outputs, -1)
+            delta.scatter_add_(-1, index, delta.new_full(index.shape, -1.0))
+        else:
+            standard = (targets.to(outputs.dtype) - params["output.mean"]) / params["output.scale"]  # (m, n)
+            delta = 2 * (outputs - standard.unsqueeze(-1))
+        for i in reversed(range(self.depth)):
+            yield i, delta, layers[i]
+            if i > 0:
+                delta = (delta @ params[f"layers.{i}.weight"]) * layers[i].sign()
 
     @staticmethod
     def _linear(params: Mapping[str, Tensor], i: int, x: Tensor, bits: int | None) -> Tensor:

@@ -33,6 +33,10 @@ class Recorder:
         self._slot = {step: slot for slot, step in enumerate(self.steps)}
         self._buffers: dict[str, Tensor] = {}
 
+    def __contains__(self, step: object) -> bool:
+        """Whether the weights after `step` are kept."""
+        return step in self._slot
+
     def record(self, step: int, params: Mapping[str, Tensor]) -> None:
         """Copy the weights if `step` (counted from 1) is one of the chosen ones."""
         slot = self._slot.get(step)

@@ -12,6 +12,9 @@
     root.dataset.theme = dark ? "light" : "dark";
   });
 
+  // Paper shows everything.
+  addEventListener("beforeprint", () => { for (const more of document.querySelectorAll("details")) more.open = true; });
+
   // What a mark says, on hover, touch and keyboard focus. Text only, never markup.
   const tooltip = document.getElementById("tooltip");
   const show = (mark) => {

@@ -1,0 +1,167 @@
+"""Level B, second half: every indicator against the strongest attack on trained networks."""
+
+import json
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from benchmarks.fidelity.collect import MOVES, REFERENCE, SAMPLED, collect
+from benchmarks.fidelity.settings import QUANTIZERS, SETTINGS, Setting
+from leaq.errors import LeaqError
+from leaq.measures.finite_sample import Options, finite_sample
+from leaq.measures.forecast import forecast
+from leaq.measures.lira import lira_scores
+from leaq.measures.rate import rate
+from leaq.measures.scoring import cross_fitted_decisions
+from leaq.seeds import stream
+from leaq.stats.roc import tpr_at_fpr
+from leaq.types import Bools, Floats, LossTable
+
+RECORDED = "level_b.json"
+AUDITS = 3
+"""Resampled audits behind a forecast here; the default is 12."""
+QUICK = Options(draws=1000, most=4000, close=0.5, resamples=0)
+
+DIRECTION = {
+    "forecast": 1, "forecast TPR": 1, "loss threshold": 1, "loss gap": 1, "distortion": -1, "correlation": 1,
+    "trajectory r": -1, "neighbour r": -1, "neighbour r, median": -1, "ensemble r": -1,
+    "trajectory leak_n": 1, "neighbour leak_n": 1, "bits": 1,
+}  # fmt: skip
+"""Sign with which an indicator should go with the attack's advantage."""
+
+
+def attack(signals: Floats, members: Bools, targets: range, groups: Floats) -> tuple[Floats, Floats]:
+    """LiRA's scores and signed advantages of some targets, all others being shadows."""
+    scores = np.stack([lira_scores(signals[t], np.delete(signals, t, 0), np.delete(members, t, 0)) for t in targets])
+    return scores, signed(scores, members[list(targets)], groups)
+
+
+def signed(scores: Floats, members: Bools, groups: Floats) -> Floats:
+    decisions = cross_fitted_decisions(scores, members, groups, seed=0)
+    return (decisions & members).sum(1) / members.sum(1) - (decisions & ~members).sum(1) / (~members).sum(1)
+
+
+def effect_size(signals: Floats, members: Bools) -> Floats:
+    """LiRA's per-record effect size, with its sign left out."""
+    inside, outside = members.sum(0), (~members).sum(0)
+    a, b = (signals * members).sum(0) / inside, (signals * ~members).sum(0) / outside
+    squares = (((signals - a) * members) ** 2).sum(0) + (((signals - b) * ~members) ** 2).sum(0)
+    return np.abs(a - b) / np.sqrt(squares / (len(signals) - 2) + 1e-12)
+
+
+def one(setting: Setting, arrays: dict[str, Floats], spec: str, common: dict[str, Floats]) -> dict[str, Any]:
+    """Everything about one quantizer in one setting."""
+    members, task = common["members"], str(common["kind"][0])
+    pool = members.any(0)
+    signals = arrays["scores"].astype(float)[:, pool]
+    inside, groups = members[:, pool], common["groups"][pool]
+    m, half = inside[:REFERENCE], REFERENCE // 2
+    x = signals[:REFERENCE]
+    scores, advantages = attack(x, m, range(REFERENCE), groups)
+    row: dict[str, Any] = {
+        "setting": setting.name, "kind": setting.kind, "dev": setting.dev, "quantizer": spec,
+        "lira": float(advantages.mean()), "lira_se": float(advantages.std(ddof=1) / np.sqrt(REFERENCE)),
+        "lira_halves": [float(attack(x[p], m[p], range(half), groups)[1].mean()) for p in (slice(0, half), slice(half, None))],
+        "tpr": tpr_at_fpr(scores.ravel(), m.ravel(), 0.01), "false_positives": float(0.01 * (~m).sum()),
+    }  # fmt: skip
+    plain = x if task == "classification" else -np.abs(x)
+    eight = slice(0, 8)
+    losses = np.logaddexp(0, -x) if task == "classification" else x**2
+    row["loss threshold"] = float(signed(plain[eight], m[eight], groups).mean())
+    row["loss gap"] = float(np.mean([losses[t][~m[t]].mean() - losses[t][m[t]].mean() for t in range(8)]))
+    row |= {name: float(arrays[name]) for name in ("distortion", "correlation") if name in arrays}
+    table = LossTable(
+        np.zeros((8, 1, members.shape[1])), members[REFERENCE:], task, "pool", int(m.sum(1).mean()),  # type: ignore[arg-type]
+        scores=arrays["scores"].astype(float)[REFERENCE:], groups=common["groups"],
+        score_kind="margin" if task == "classification" else "residual",
+    )  # fmt: skip
+    sizes = effect_size(x, m)
+    row["spearman_ceiling"] = float(
+        stats.spearmanr(effect_size(x[:half], m[:half]), effect_size(x[half:], m[half:])).statistic
+    )
+    for name, count in (("forecast", 4), ("forecast of 8", 8)):
+        part = replace(table, losses=table.losses[:count], members=table.members[:count], scores=table.scores[:count])
+        found = forecast(part, seed=1, draws=AUDITS)
+        row[name] = found.advantage.value
+        row[f"{name} interval"] = [found.advantage.low, found.advantage.high]
+        tpr = found.tpr[0.01]
+        row[f"{name} TPR"] = getattr(tpr, "value", None)
+        row[f"{name} spearman"] = float(stats.spearmanr(found.risk[pool], sizes).statistic)
+        row[f"{name} flags"] = [flag.code for flag in found.flags]
+    return row | sampled(arrays, common, task)
+
+
+def sampled(arrays: dict[str, Floats], common: dict[str, Floats], task: str) -> dict[str, float]:
+    """R and the finite-sample leak of each strategy's candidates."""
+    members = common["members"]
+    n_train = int(members[0].sum())
+    found: dict[str, float] = {}
+    for strategy in ("trajectory", "neighbours", "ensemble"):
+        if strategy not in arrays:
+            continue
+        losses = arrays[strategy].astype(float)
+        m = members[:SAMPLED] if strategy != "ensemble" else np.zeros((1, losses.shape[2]), bool)
+        name = strategy.removesuffix("s")
+        table = LossTable(losses, m, task, "pool", n_train)  # type: ignore[arg-type]
+        try:
+            found[f"{name} r"] = rate(table, draws=20).plug_in
+            if strategy == "neighbours":
+                found["neighbour r, median"] = float(np.median([_median_move(table.held_out(i)) for i in range(SAMPLED)]))
+            few = table if strategy == "trajectory" else LossTable(losses[:1], m[:1], task, "iid", n_train)  # type: ignore[arg-type]
+            if strategy != "ensemble":
+                found[f"{name} leak_n"] = finite_sample(few, models=range(len(few.losses))[:2], options=QUICK).value
+        except LeaqError as err:
+            found[f"{name} refused"] = str(err)  # type: ignore[assignment]
+    return found
+
+
+def _median_move(losses: Floats) -> float:
+    """Median over moves of delta^2 / (2 sigma^2) against the released model."""
+    d = losses[:-1] - losses[-1]
+    spread = d.std(1)
+    return float(np.median((d.mean(1)[spread > 0] / spread[spread > 0]) ** 2 / 2)) if (spread > 0).any() else 0.0
+
+
+def run(results: Path, cache: Path, quantizers: tuple[str, ...] = QUANTIZERS) -> list[dict[str, Any]]:
+    """Measure every setting that is not recorded yet; write after each."""
+    path = results / RECORDED
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
+    timings = json.loads(path.read_text())["timings"] if path.exists() else {}
+    for setting in SETTINGS:
+        done = {row["quantizer"] for row in rows if row["setting"] == setting.name}
+        todo = [spec for spec in ("none", *quantizers) if spec not in done]
+        if not todo:
+            continue
+        try:
+            arrays = collect(setting, cache, quantizers)
+        except (FileNotFoundError, LeaqError) as err:
+            print(f"skipped {setting.name}: {err}", flush=True)
+            continue
+        timings[setting.name] = json.loads(str(arrays["common"]["seconds"]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", stats.ConstantInputWarning)
+            rows += [one(setting, arrays[spec], spec, arrays["common"]) for spec in todo]
+        path.write_text(json.dumps({"rows": rows, "timings": timings, "moves": MOVES}, indent=1) + "\n")
+        print(setting.name, flush=True)
+    return rows
+
+
+def tau(rows: list[dict[str, Any]], name: str, *, draws: int = 200) -> tuple[float, float, float] | None:
+    """Kendall tau-b of one indicator with LiRA's advantage over quantizers, with a bootstrap over quantizers."""
+    pairs = [(row["lira"], DIRECTION.get(name, 1) * row[name]) for row in rows if isinstance(row.get(name), float)]
+    if len(pairs) < 4:
+        return None
+    a = np.array(pairs)
+    rng = stream(0, "tau")
+    drawn = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(draws):
+            pick = a[rng.integers(len(a), size=len(a))]
+            drawn.append(stats.kendalltau(pick[:, 0], pick[:, 1]).statistic)
+        value = stats.kendalltau(a[:, 0], a[:, 1]).statistic
+    return float(value), *(float(q) for q in np.nanquantile(drawn, [0.025, 0.975]))

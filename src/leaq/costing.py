@@ -1,0 +1,80 @@
+"""What an audit will cost, said before it starts: models, steps, and seconds measured on this machine."""
+
+import time
+from dataclasses import dataclass
+
+from leaq.cell import AuditConfig
+from leaq.data.splits import halves
+from leaq.quantizers import Identity, parse_list
+from leaq.training import MLP, chunks, seconds_per_step
+from leaq.types import Samples
+
+__all__ = ["Cost", "cost"]
+
+RECORDS = 512
+"""Records one trial evaluation runs on."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What is going to be trained and evaluated, and roughly how long that takes here.
+
+    `seconds` covers training and evaluation, extrapolated from a few steps; quantizing and measuring come on top.
+    """
+
+    attacked: int
+    shadows: int
+    """Shadow models each attacked model has, its complement left out."""
+    steps: int
+    quantizers: int
+    candidates: int
+    seconds: float
+
+    def sentence(self) -> str:
+        """Say it in one sentence.
+
+        Examples
+        --------
+        >>> Cost(16, 14, 660, 10, 320, 41.2).sentence()
+        'Attacks 16 models with 14 shadow models each: 660 training steps, 10 quantizers of 320 candidates, about 41 s.'
+        """
+        duration = f"{self.seconds:.0f} s" if self.seconds < 120 else f"{self.seconds / 60:.0f} min"
+        return (
+            f"Attacks {self.attacked} models with {self.shadows} shadow models each: {self.steps} training steps, "
+            f"{self.quantizers} quantizers of {self.candidates} candidates, about {duration}."
+        )
+
+
+def cost(samples: Samples, config: AuditConfig) -> Cost:
+    """Time a few steps and one forward pass of what the audit would run, and multiply."""
+    members = halves(samples, config.models, seed=config.seed)
+    parts = chunks(samples, config.models, config.training)
+    steps = config.training.steps(int(members[0].sum()))
+    quantizers = len(set(parse_list(",".join(config.quantizers))) | {Identity()})
+    first = members[parts[0]]
+    training = seconds_per_step(samples, first, config.training) * steps * len(parts)
+    evaluating = _seconds_per_pass(samples, len(first), config) / len(first)
+    candidates = config.models * config.training.checkpoints
+    return Cost(
+        attacked=config.replicates,
+        shadows=max(0, config.models - 2),
+        steps=steps * len(parts),
+        quantizers=quantizers,
+        candidates=candidates,
+        seconds=training + evaluating * candidates * quantizers,
+    )
+
+
+def _seconds_per_pass(samples: Samples, models: int, config: AuditConfig) -> float:
+    import torch
+
+    mlp = MLP(samples.inputs.shape[1], max(1, len(samples.classes)), config.training.hidden, samples.task)
+    params = mlp.init(0, range(models))
+    x = torch.tensor(samples.inputs[:RECORDS], dtype=torch.float32)
+    taken = []
+    for _ in range(2):
+        started = time.perf_counter()
+        with torch.no_grad():
+            mlp.forward(params, x)
+        taken.append(time.perf_counter() - started)
+    return min(taken) * len(samples) / len(x)

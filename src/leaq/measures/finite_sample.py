@@ -1,0 +1,298 @@
+"""Leak of an empirical minimiser among the given candidates at this number of training records, not asymptotically.
+
+    G ~ N((n-1) m, (n-1) Sigma)          what the other n - 1 records add up to, per candidate
+    p_k(z) = P(argmin_k G_k + A_k(z))    the law of the chosen candidate when z is a member
+    leak_n = mean_z 1/2 sum_k |p_k(z) - pbar_k|
+
+with A the losses and m, Sigma their mean and covariance over records that trained no candidate. When n r is small,
+exp(-n r) misranks and this does not. The normal law of G is the only approximation; the order of candidates, their
+number and ties need no care. In the pool game (members are a random half of N known records) G has mean n m and
+covariance n (1 - n/N) Sigma, and a member's law is compared with a non-member's.
+
+Own method; leak_n is that of Aubinais, Gassiat, Piantanida (arXiv 2310.13786).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.measures.gaps import check_losses, merge_duplicates, sorted_set
+from leaq.measures.winners import Bracket, count_winners, difference_bracket
+from leaq.seeds import stream
+from leaq.stats.intervals import percentile_interval
+from leaq.types import Estimate, Flag, Floats, LossTable
+
+__all__ = ["FiniteSample", "Options", "finite_sample", "leak_of"]
+
+METHOD = "median over models; bias-corrected bootstrap over records (their mean, covariance and number), {b} draws"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the Monte Carlo is run.
+
+    Attributes
+    ----------
+    draws : of G in each half of the bracket at first; doubled until it is closed, up to `most`.
+    close : the bracket is closed when its width is below this share of its middle.
+    cut : candidates looked at first, lowest mean first; doubled until the leak moves by less than `still`.
+    resamples : bootstrap resamples of the records; 0 leaves the interval to the bracket.
+    bootstrap_draws : of G for each resample.
+    pool : size N of the attacker's pool; 0 is the game of independent members.
+    """
+
+    draws: int = 2000
+    most: int = 32000
+    close: float = 0.03
+    cut: int = 16
+    still: float = 0.01
+    resamples: int = 30
+    bootstrap_draws: int = 500
+    pool: int = 0
+
+
+@dataclass(frozen=True)
+class FiniteSample:
+    """The leak of one candidate set, and how it was computed.
+
+    Attributes
+    ----------
+    value : corrected for the error of m; `raw` : as plugged in, the middle of the bracket.
+    split, plug_in : the Monte-Carlo bracket; `low`, `high` : the interval.
+    cut : candidates needed until the leak stopped moving; `draws` : of G in all.
+    """
+
+    value: float
+    raw: float
+    split: float
+    plug_in: float
+    low: float
+    high: float
+    cut: int
+    draws: int
+
+
+def finite_sample(
+    table: LossTable,
+    *,
+    models: Sequence[int] | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+    options: Options | None = None,
+) -> Estimate:
+    """Tell how much the best attacker gains who sees which candidate an empirical minimiser of n_train records chose.
+
+    Direction: smaller is safer. Range: [0, 1]; best TPR - FPR.
+    Interval: bootstrap over records, which carries the error of m (relative noise about sqrt(n/N)); models are
+    resampled. The value is corrected for the bias that error causes.
+    Do not trust when: flagged few-records-for-n (fewer than 10 n held-out records), or the candidates are
+    checkpoints of an over-fitted network, which is no empirical minimiser over them.
+
+    Parameters
+    ----------
+    table : losses (s, c, n); candidates are judged on the records that did not train their model. A table of the pool
+        game is played in it, with all its records as the pool.
+    models : which models, the first four by default.
+
+    Raises
+    ------
+    NotEnoughEvidence
+        If no model has two distinct candidates, or the Monte-Carlo bracket does not close.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> losses = rng.normal([[0.0], [0.1], [0.2]], 1.0, size=(3, 2000))
+    >>> found = finite_sample(LossTable(losses[None], np.zeros((1, 2000), bool), "regression", "iid", n_train=100))
+    >>> found.low < 0.052 < found.high
+    True
+    """
+    options = options or Options(pool=table.losses.shape[2] if table.game == "pool" else 0)
+    chosen = list(range(min(4, len(table.losses))) if models is None else models)
+    sets = [merge_duplicates(table.held_out(model)) for model in chosen]
+    usable = [losses for losses in sets if len(losses) > 1]
+    if not usable:
+        raise NotEnoughEvidence(
+            f"The finite-sample leak compares at least 2 distinct candidates. All {table.losses.shape[1]} candidates "
+            f"under {table.quantizer} are the same function. Record more checkpoints or sample neighbours."
+        )
+    found = [leak_of(losses, table.n_train, level=level, seed=seed, options=options) for losses in usable]
+    return _summary(found, table, usable, level=level, seed=seed, options=options)
+
+
+def leak_of(
+    losses: Floats, n: int, *, level: float = 0.95, seed: int = 0, options: Options | None = None
+) -> FiniteSample:
+    """Return the leak of one candidate set, losses (c, N), at n training records."""
+    options = options or Options()
+    _check(losses, n, options)
+    ordered = sorted_set(losses)
+    A = ordered - ordered[:1]
+    rng = stream(seed, "finite-sample")
+    game = _Game(n, options.pool)
+    cut = _low_k(A, game, options, rng)
+    A = A[:cut]
+    bracket, draws = _closed(A, game, options, rng)
+    low, high, bias = _interval(A, game, options, level=level, rng=rng)
+    value = min(1.0, bracket.value * bias)
+    slack = bracket.gap / 2
+    ends = (min(1.0, value * low * (1 - slack)), min(1.0, value * high * (1 + slack)))
+    return FiniteSample(
+        value, bracket.value, bracket[0], bracket[1], min(ends[0], value), max(ends[1], value), cut, draws
+    )
+
+
+@dataclass(frozen=True)
+class _Game:
+    """What the other records add up to, and how a record sways it, in either game."""
+
+    n: int
+    pool: int
+
+    def shares(self, A: Floats, Z: Floats, w: Floats) -> Floats:
+        """Differences (k, N) between the chosen candidate's law with z inside and its law without knowledge of z.
+
+        Z (t, k) are standard normal draws, used with either sign; w (N,) weighs the records and sums to 1.
+        """
+        mean = A @ w
+        centred = A - mean[:, None]
+        root = _root((centred * w) @ centred.T * (len(w) / (len(w) - 1)))
+        noise = Z @ root
+        if not self.pool:
+            count, free = self.n - 1, self.n - 1.0
+        else:
+            count, free = self.n, self.n * (1 - self.n / self.pool)
+        sums = np.concatenate([count * mean + np.sqrt(free) * sign * noise for sign in (1, -1)])
+        if not self.pool:
+            inside = count_winners(sums, A) / len(sums)
+            return np.asarray(inside - (inside @ w)[:, None])
+        # Drawing a known record in pushes its own excess in and draws everyone else's share out; and conversely.
+        excess = centred * (self.pool / (self.pool - 1))
+        inside = count_winners(sums, excess * (1 - self.n / self.pool))
+        outside = count_winners(sums, -excess * (self.n / self.pool))
+        return np.asarray((inside - outside) / len(sums))
+
+    def bracket(self, A: Floats, Z: Floats) -> Bracket:
+        """Monte-Carlo bracket from two halves of Z."""
+        w = np.full(A.shape[1], 1 / A.shape[1])
+        half = len(Z) // 2
+        return difference_bracket(self.shares(A, Z[:half], w), self.shares(A, Z[half:], w), w)
+
+
+def _root(covariance: Floats) -> Floats:
+    """Symmetric square root; continuous in the covariance, so that common draws stay common between resamples."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T)
+
+
+def _low_k(A: Floats, game: _Game, options: Options, rng: np.random.Generator) -> int:
+    """Return how many of the best candidates are needed until the leak stops moving (twice in a row)."""
+    Z = rng.standard_normal((max(2, options.draws // 4), len(A)))  # the same draws for every cut: changes show early
+    cut, before, calm = min(options.cut, len(A)), -1.0, 0
+    while True:
+        now = game.bracket(A[:cut], Z[:, :cut]).value
+        calm = calm + 1 if abs(now - before) <= options.still * now else 0
+        if calm == 2 or cut == len(A):
+            return cut
+        cut, before = min(2 * cut, len(A)), now
+
+
+def _closed(A: Floats, game: _Game, options: Options, rng: np.random.Generator) -> tuple[Bracket, int]:
+    """Raise the number of draws until the bracket is closed; refuse a leak that cannot be told from its noise."""
+    w = np.full(A.shape[1], 1 / A.shape[1])
+    halves, done, todo = [np.zeros(A.shape), np.zeros(A.shape)], 0, options.draws
+    while True:
+        for i in range(2):
+            halves[i] = (halves[i] * done + game.shares(A, rng.standard_normal((todo // 2, len(A))), w) * todo) / (
+                done + todo
+            )
+        done += todo
+        bracket = difference_bracket(halves[0], halves[1], w)
+        if bracket.gap <= options.close or bracket[1] < 1 / done:
+            return bracket, 2 * done
+        if 2 * done > options.most:
+            raise NotEnoughEvidence(
+                f"The finite-sample leak needs more draws than {options.most:,}: between {bracket[0]:.4g} and "
+                f"{bracket[1]:.4g} after {2 * done:,}. Raise Options(most=...)."
+            )
+        todo = done
+
+
+def _interval(
+    A: Floats, game: _Game, options: Options, *, level: float, rng: np.random.Generator
+) -> tuple[float, float, float]:
+    """Return low and high as factors of the corrected leak, and the correction itself.
+
+    Resampling records repeats what drawing them did: log(resampled / estimated) has about the law of
+    log(estimated / true). Its mean is the bias of the logarithm, its quantiles (turned around) give the interval.
+    """
+    if not options.resamples:
+        return 1.0, 1.0, 1.0
+    N = A.shape[1]
+    Z = rng.standard_normal((max(2, options.bootstrap_draws // 2), len(A)))
+    floor = 0.1 / (2 * len(Z))  # no flip was seen: the leak is below what these draws resolve
+    even = np.full(N, 1 / N)
+
+    def leak(w: Floats) -> float:
+        return max(floor, 0.5 * float(np.abs(game.shares(A, Z, w)).sum(0) @ w))
+
+    centre = leak(even)
+    ratios = np.array([np.log(leak(rng.multinomial(N, even) / N) / centre) for _ in range(options.resamples)])
+    bias = float(ratios.mean())
+    # Few resamples: the normal law with their spread has steadier tails than their own quantiles.
+    spread = float(ratios.std(ddof=1)) * _quantile(level, options.resamples)
+    return float(np.exp(-spread)), float(np.exp(spread)), float(np.exp(-bias))
+
+
+def _quantile(level: float, resamples: int) -> float:
+    from scipy import stats
+
+    return float(stats.t.ppf((1 + level) / 2, max(1, resamples - 1)))
+
+
+def _summary(
+    found: Sequence[FiniteSample],
+    table: LossTable,
+    usable: Sequence[Floats],
+    *,
+    level: float,
+    seed: int,
+    options: Options,
+) -> Estimate:
+    """Median over models; the interval resamples models and takes each one's own interval as it is."""
+    values, lows, highs = (np.array([getattr(one, name) for one in found]) for name in ("value", "low", "high"))
+    value = float(np.median(values))
+    s = len(values)
+    picked = stream(seed, "finite-sample-models").integers(s, size=(1000, s))
+    low = percentile_interval(np.median(lows[picked], axis=1), level=level)[0]
+    high = percentile_interval(np.median(highs[picked], axis=1), level=level)[1]
+    cut = int(np.median([one.cut for one in found]))
+    flags = [
+        Flag("low-k-cut", f"Rests on the {cut} best of {int(np.median([len(x) for x in usable]))} candidates."),
+        Flag(
+            "bias-corrected",
+            f"Corrected by a factor {np.median([x.value / x.raw if x.raw else 1 for x in found]):.2f}.",
+        ),
+    ]
+    fewest = min(losses.shape[1] for losses in usable)
+    if fewest < 10 * table.n_train:
+        text = f"{fewest} held-out records are fewer than 10 times the {table.n_train} training records."
+        flags.append(Flag("few-records-for-n", f"{text} The error of the mean losses decides the number."))
+    if len(usable) < len(found) or s == 1:
+        flags.append(Flag("one-run", "Rests on the candidates of one training run."))
+    method = METHOD.format(b=options.resamples)
+    return Estimate(value, min(low, value), max(high, value), s, level, "models", method, tuple(flags))
+
+
+def _check(losses: Floats, n: int, options: Options) -> None:
+    check_losses(losses)
+    if len(losses) < 2:
+        raise NotEnoughEvidence(f"The finite-sample leak compares at least 2 candidates. Found {len(losses)}.")
+    if losses.shape[1] < 4:
+        raise NotEnoughEvidence(f"The finite-sample leak needs at least 4 records. Found {losses.shape[1]}.")
+    if n < 1:
+        raise InvalidInput(f"finite_sample: n must be at least 1. Found {n}.")
+    if options.pool and n >= options.pool:
+        raise InvalidInput(f"finite_sample: n members must leave non-members in the pool. Found {n} of {options.pool}.")

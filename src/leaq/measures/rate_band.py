@@ -1,0 +1,79 @@
+"""The doubt about one candidate set's rate: a band that holds for all candidates at once, and a cross-fitted value."""
+
+import numpy as np
+
+from leaq.measures.gaps import Gaps, exponents
+from leaq.types import Floats
+
+__all__ = ["band", "cross_fitted", "relative_draws", "rho_of"]
+
+SPLITS = 8
+"""Random halvings of the records behind the cross-fitted value, each used both ways."""
+
+
+def rho_of(delta: Floats, sigma: Floats) -> Floats:
+    """delta / sigma; a worse candidate that never varies is infinitely far, an equal one at 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = delta / sigma
+    return np.asarray(np.where(sigma > 0, value, np.where(delta > 0, np.inf, np.where(delta < 0, -np.inf, 0.0))))
+
+
+def band(ordered: Floats, found: Gaps, *, level: float, draws: int, rng: np.random.Generator) -> tuple[float, float]:
+    """Interval of r for one set: rho_min -+ the quantile of max_k |rho*_k - rho_k| over candidates that could decide.
+
+    Valid whichever candidate is truly best: if it is not the first, its gap's band contains 0, and so does r's.
+    rho*_k - rho_k is drawn from its normal limit by the delta method, psi = (d - delta)/sigma - rho ((d - delta)^2 /
+    sigma^2 - 1)/2 per record, with one set of normal multipliers for all candidates: skewed and heavy-tailed loss
+    differences are as they are in the sample.
+    """
+    rho = rho_of(found.delta, found.sigma)[1:]
+    smallest = rho.min()
+    if np.isinf(smallest):
+        return float("inf"), float("inf")
+    n = ordered.shape[1]
+    # Candidates further than this from the smallest cannot decide (their own noise included, at 5 standard errors).
+    near = np.flatnonzero(rho <= smallest + 10 * np.sqrt((1 + smallest**2) / n))
+    near = near[found.sigma[1:][near] > 0]
+    if not len(near):  # the only candidates at that distance are equally good and never vary: merged or tied
+        return 0.0, 0.0
+    d = ordered[1 + near] - ordered[0]
+    unit = (d - d.mean(1, keepdims=True)) / found.sigma[1:][near][:, None]
+    psi = unit - rho[near][:, None] * (unit**2 - 1) / 2  # (near, n)
+    drawn = rng.standard_normal((max(draws, 400), n)) @ psi.T / (n - 1)  # (draws, near)
+    width = float(np.quantile(np.abs(drawn).max(1), level))
+    return max(smallest - width, 0.0) ** 2 / 2, max(smallest + width, 0.0) ** 2 / 2
+
+
+def cross_fitted(ordered: Floats, rng: np.random.Generator) -> float:
+    """r with the best and the deciding candidate chosen on one half and their gap measured on the other."""
+    c, n = ordered.shape
+    measured = []
+    for _ in range(SPLITS):
+        half = rng.permutation(n) < n // 2
+        for chosen_on, measured_on in ((half, ~half), (~half, half)):
+            mean = ordered[:, chosen_on].mean(1)
+            best = int(mean.argmin())
+            others = np.delete(np.arange(c), best)
+            d = ordered[others] - ordered[best]
+            rho = rho_of(mean[others] - mean[best], d[:, chosen_on].std(1, ddof=1))
+            gap = d[int(rho.argmin())][measured_on]
+            measured.append(float(rho_of(np.asarray(gap.mean()), np.asarray(gap.std(ddof=1)))))
+    # Halves without variation give infinities of either sign, which have no mean.
+    middle = np.mean(measured) if np.isfinite(measured).all() else np.quantile(measured, 0.5, method="lower")
+    return float(max(middle, 0.0) ** 2 / 2)
+
+
+def relative_draws(ordered: Floats, found: Gaps, *, draws: int, rng: np.random.Generator) -> Floats:
+    """Draws (draws, c - 1) of lambda_k over its largest, which is r / r_k; order of k as in the sample."""
+    d = ordered[1:] - ordered[0]
+    n = d.shape[1]
+    centred = d - d.mean(1, keepdims=True)
+    multipliers = np.r_[np.zeros((1, n)), rng.standard_normal((draws, n))]
+    multipliers -= multipliers.mean(1, keepdims=True)
+    delta = found.delta[1:] + multipliers @ centred.T / n
+    variance = found.sigma[1:] ** 2 + multipliers @ (centred**2).T / n
+    r_k = exponents(delta, np.sqrt(np.maximum(variance, 0)))
+    smallest = r_k.min(1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(np.isinf(r_k), 0.0, smallest / r_k)
+    return np.asarray(np.where(r_k == 0, 1.0, np.nan_to_num(share)))

@@ -1,0 +1,103 @@
+"""Which records are exposed most, and at which quantizer each stops being identifiable.
+
+Over the models of a table every record was a member of some and not of others. The further its signals in the two
+kinds of models lie apart, the better an attacker who knows how such models behave can tell which kind a model is.
+
+Source of the effect size: the per-example hardness of Carlini et al. (arXiv 2112.03570v2), section V. Source of the
+selection: Benjamini and Hochberg (1995), Journal of the Royal Statistical Society B 57:289.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from leaq.errors import NotEnoughEvidence
+from leaq.measures.shadows import signal
+from leaq.types import Bools, Floats, Ints, LossTable
+
+__all__ = ["Exposure", "effect_size", "exposure", "last_identified"]
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """How exposed each record is under one quantizer.
+
+    Attributes
+    ----------
+    effect : (n,) distance of the mean signal in models that trained on the record from that in the others, in pooled
+        standard deviations. Larger = more exposed; about 0 = not seen by this attack.
+    p_value : (n,) of no difference (Welch's t-test: one-sided for classification, two-sided for regression).
+    identified : (n,) True where the difference survives the false-discovery rate over all records.
+    """
+
+    effect: Floats
+    p_value: Floats
+    identified: Bools
+
+
+def effect_size(signals: Floats, members: Bools) -> Floats:
+    """Return |mean_in - mean_out| over the pooled standard deviation of each record's signal, (s, n) -> (n,)."""
+    inside, outside = members.sum(0).clip(1), (~members).sum(0).clip(1)
+    mean_in = (signals * members).sum(0) / inside
+    mean_out = (signals * ~members).sum(0) / outside
+    squares = (((signals - mean_in) * members) ** 2).sum(0) + (((signals - mean_out) * ~members) ** 2).sum(0)
+    spread = np.sqrt(np.maximum(squares / max(1, len(signals) - 2), 1e-12))
+    size: Floats = np.abs(mean_in - mean_out) / spread
+    return size
+
+
+def exposure(table: LossTable, *, rate: float = 0.05) -> Exposure:
+    """Tell which records models give away under one quantizer.
+
+    Direction: a larger effect is a more exposed record. Range: effect in [0, inf), p-value in [0, 1].
+    Do not trust when: a record was in (or out of) fewer than about four models; the order of records is then mostly
+    noise. A record that is not identified is not safe: this attack, with this many models, did not identify it.
+
+    Parameters
+    ----------
+    table : released models under one quantizer, with scores.
+    rate : expected share of wrongly identified records among the identified ones.
+
+    Raises
+    ------
+    NotEnoughEvidence
+        If a record was in, or out of, fewer than two models.
+    """
+    signals, members = signal(table, "auto", attack="exposure"), table.members
+    fewest = int(min(members.sum(0).min(), (~members).sum(0).min()))
+    if fewest < 2:
+        raise NotEnoughEvidence(
+            f"Per-record risk needs every record in and out of at least 2 models. Found {fewest}. Add --shadows."
+        )
+    side: Literal["greater", "two-sided"] = "greater" if table.task == "classification" else "two-sided"
+    # A record with the same signal in all models carries nothing: the t-test is 0/0 there, and its p-value 1.
+    varies = np.ptp(signals, axis=0) > 1e-12 * (1 + np.abs(signals).max(0))
+    inside = np.where(members, signals, np.nan)[:, varies]
+    outside = np.where(members, np.nan, signals)[:, varies]
+    p_value = np.ones(signals.shape[1])
+    if varies.any():
+        test = stats.ttest_ind(inside, outside, equal_var=False, nan_policy="omit", alternative=side)
+        p_value[varies] = np.where(np.isfinite(test.pvalue), test.pvalue, 1.0)
+    return Exposure(effect_size(signals, members), p_value, _discoveries(p_value, rate))
+
+
+def _discoveries(p_value: Floats, rate: float) -> Bools:
+    """Benjamini-Hochberg: the largest set whose expected share of false members is at most `rate`."""
+    adjusted = stats.false_discovery_control(p_value)
+    return np.asarray(adjusted <= rate)
+
+
+def last_identified(exposures: Mapping[str, Exposure], order: Sequence[str]) -> Ints:
+    """Return the position in `order` of the last quantizer that still identifies each record; -1 if none does, (n,).
+
+    Parameters
+    ----------
+    exposures : by quantizer.
+    order : quantizers from the most to the least revealing, e.g. from full precision down.
+    """
+    found = np.stack([exposures[name].identified for name in order])  # (q, n)
+    last = len(order) - 1 - np.argmax(found[::-1], axis=0)
+    return np.asarray(np.where(found.any(0), last, -1), dtype=np.int64)

@@ -1,0 +1,202 @@
+"""A scheme walks over a model's parameters: fit, freeze, quantize, count.
+
+Stacks are worked on in cache-sized runs of models. A `Frozen` scheme holds the fitted scales of every parameter (its
+`State`); quantizing is then a fixed map from weights onto one finite codebook per model.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import isfinite, prod
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from leaq.errors import InvalidInput
+from leaq.quantizers.blocks import tiles
+from leaq.results import Size
+from leaq.types import Checkpoints
+
+if TYPE_CHECKING:
+    from leaq.quantizers.calibration import Calibration
+    from leaq.quantizers.scheme import Scheme
+
+__all__ = ["Frozen", "Scales", "State", "bias_of", "fit_state", "stacked"]
+
+Scales = dict[str, Tensor]
+"""What encoding and decoding need beside weights and codes: tensors whose first axis is the models'."""
+
+State = Mapping[str, Scales]
+"""Scales by parameter."""
+
+MOMENTS = ("input_mean", "quantized_input_mean")
+"""Names under which a corrected bias keeps the mean input of its layer."""
+
+
+def stacked(checkpoints: Checkpoints, name: str) -> Tensor:
+    """Return one parameter with its batch axes flattened to one, (b, *shape)."""
+    tensor = checkpoints.params[name]
+    return tensor.reshape(-1, *tensor.shape[len(checkpoints.batch) :])
+
+
+def bias_of(weight: str, checkpoints: Checkpoints) -> str | None:
+    """Return the name of the bias that is added to what `weight` gives, if the model has one."""
+    name = weight.removesuffix("weight") + "bias"
+    return name if weight.endswith("weight") and name in checkpoints.params else None
+
+
+def fit_state(scheme: "Scheme", checkpoints: Checkpoints, calibration: "Calibration | None") -> State:
+    """Return the scales of every parameter a scheme quantizes; walks the network where calibration is needed."""
+    if scheme.needs.calibration:
+        if calibration is None:
+            raise InvalidInput(
+                f"{scheme.spec()}: needs calibration records. Pass "
+                "calibration=leaq.quantizers.Calibration(model, inputs, members)."
+            )
+        from leaq.quantizers.calibration import walk
+
+        return walk(scheme, checkpoints, calibration)
+    return {name: _fit(chosen, name, stacked(checkpoints, name)) for name, chosen in scheme.plan(checkpoints).items()}
+
+
+def _fit(scheme: "Scheme", name: str, weight: Tensor) -> Scales:
+    parts = []
+    for run, _ in tiles(len(weight), prod(weight.shape[1:])):
+        refuse_infinite(name, weight[run])
+        parts.append(scheme.fit(weight[run]))
+    return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+
+
+def refuse_infinite(name: str, weight: Tensor) -> None:
+    """Refuse NaN and infinite weights; the extremes tell, and cost one pass."""
+    if weight.numel() and not all(isfinite(extreme) for extreme in weight.aminmax()):
+        raise InvalidInput(f"Quantizing {name!r}: weights must be finite. Found NaN or infinite values.")
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A scheme with fixed scales: maps checkpoints of batch ``(s, c)`` onto one finite codebook per model."""
+
+    scheme: "Scheme"
+    state: State
+    batch: tuple[int, ...]
+
+    def __call__(
+        self, checkpoints: Checkpoints, calibration: "Calibration | None" = None, *, finite: bool = False
+    ) -> Checkpoints:
+        """Quantize with the fixed scales; the leading batch axes must be those of the reference.
+
+        `finite` says that the weights were already checked. Nothing is calibrated again.
+        """
+        repeat = self._repeat(checkpoints)
+        prepared = self.scheme.prepare(checkpoints, self.state, repeat)
+        quantized = {}
+        for name, chosen in self.scheme.plan(checkpoints).items():
+            weight = stacked(prepared, name)
+            out = torch.empty_like(weight, memory_format=torch.contiguous_format)
+            for run, scales in self._runs(name, weight, repeat):
+                if not finite:
+                    refuse_infinite(name, weight[run])
+                out[run] = chosen.project(weight[run], scales)
+            quantized[name] = out
+        if self.scheme.bias == "corrected":
+            quantized |= self._corrected(prepared, quantized, repeat)
+        shapes = {name: tensor.reshape(checkpoints.params[name].shape) for name, tensor in quantized.items()}
+        after = prepared.replace(shapes)
+        return replace(after, activation_bits=self.scheme.activations) if self.scheme.activations else after
+
+    def codes(self, checkpoints: Checkpoints) -> dict[str, tuple[Tensor, Scales]]:
+        """Return each quantized parameter's codes (b, *shape) and scales (b, ...)."""
+        repeat = self._repeat(checkpoints)
+        prepared = self.scheme.prepare(checkpoints, self.state, repeat)
+        found = {}
+        for name, chosen in self.scheme.plan(checkpoints).items():
+            weight = stacked(prepared, name)
+            parts = [chosen.encode(weight[run], scales) for run, scales in self._runs(name, weight, repeat)]
+            scales = {key: value.repeat_interleave(repeat, 0) for key, value in self.state[name].items()}
+            found[name] = (torch.cat(parts), scales)
+        return found
+
+    def bits(self, reference: Checkpoints) -> tuple[float, float]:
+        """Return packed and entropy bits per weight, scales included, averaged over models.
+
+        All linear, convolution and embedding weights count, those left in full precision with their 32 bits. The
+        entropy is that of the observed code frequencies of each tensor: biased low where a tensor has few weights
+        for its number of levels.
+        """
+        from leaq.quantizers.scheme import quantizable
+
+        codes, plan = self.codes(reference), self.scheme.plan(reference)
+        weights = packed = entropy = 0.0
+        for name in quantizable(reference):
+            weight = stacked(reference, name)
+            count = prod(weight.shape[1:])
+            weights += count
+            if name not in codes:
+                packed += 8 * weight.element_size() * count
+                entropy += 8 * weight.element_size() * count
+                continue
+            tensor, scales = codes[name]
+            overhead = scale_bits(plan[name], scales)
+            packed += 8 * plan[name].code_bytes(count) + overhead
+            entropy += sum(_entropy(model) for model in tensor) / len(tensor) * count + overhead
+        return packed / weights, entropy / weights
+
+    def size(self, reference: Checkpoints) -> Size:
+        """Weigh one released model; `bytes` is what `packing.pack` writes beside its header.
+
+        Compression is against the same model unquantized.
+        """
+        packed, entropy = self.bits(reference)
+        plan = self.scheme.plan(reference)
+        total = full = 0
+        for name in reference.params:
+            tensor = stacked(reference, name)
+            count = prod(tensor.shape[1:])
+            full += tensor.element_size() * count
+            if name in plan:
+                total += plan[name].code_bytes(count) + scale_bits(plan[name], self.state[name]) // 8
+            else:
+                total += tensor.element_size() * count
+        return Size(packed, entropy, total, full / total)
+
+    def _repeat(self, checkpoints: Checkpoints) -> int:
+        if checkpoints.batch[: len(self.batch)] != self.batch:
+            raise InvalidInput(
+                f"A quantizer frozen to models of batch {self.batch} cannot quantize batch {checkpoints.batch}."
+            )
+        return prod(checkpoints.batch[len(self.batch) :])
+
+    def _runs(self, name: str, weight: Tensor, repeat: int) -> Iterator[tuple[slice, Scales]]:
+        for run, own in tiles(len(weight), prod(weight.shape[1:]), repeat=repeat):
+            yield run, {key: value[own] for key, value in self.state[name].items()}
+
+    def _corrected(self, before: Checkpoints, quantized: Mapping[str, Tensor], repeat: int) -> dict[str, Tensor]:
+        """Return biases that keep each output's mean: b + W E[x] - W' E[x'] (x' behind quantized layers)."""
+        found = {}
+        for name in quantized:
+            bias = bias_of(name, before)
+            if bias is None or bias not in self.state:
+                continue
+            exact, rounded = (self.state[bias][key].repeat_interleave(repeat, 0) for key in MOMENTS)
+            found[bias] = stacked(before, bias) + mean_shift(stacked(before, name), quantized[name], exact, rounded)
+        return found
+
+
+def mean_shift(weight: Tensor, quantized: Tensor, exact: Tensor, rounded: Tensor) -> Tensor:
+    """W E[x] - W' E[x'], (b, out), of weights (b, out, ...) and mean inputs (b, in)."""
+    before = torch.bmm(weight.flatten(2), exact.unsqueeze(-1))
+    return (before - torch.bmm(quantized.flatten(2), rounded.unsqueeze(-1))).squeeze(-1)
+
+
+def scale_bits(scheme: "Scheme", scales: Scales) -> int:
+    """Bits that the scales of one model's tensor take in the file."""
+    return sum(8 * value.element_size() * value[0].numel() for key, value in scales.items() if key in scheme.stored)
+
+
+def _entropy(codes: Tensor) -> float:
+    """Shannon entropy of the code frequencies, in bits per code."""
+    counts = torch.bincount(codes.flatten().long()).double()
+    counts = counts[counts > 0]
+    share = counts / counts.sum()
+    return float(-(share * share.log2()).sum()) if len(share) > 1 else 0.0

@@ -1,0 +1,123 @@
+"""What every library backend shares: run it on each model, check what it gives, answer for candidates."""
+
+import logging
+import sys
+import warnings
+from dataclasses import dataclass
+from importlib.util import find_spec
+from types import ModuleType
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from leaq.errors import UnsupportedModel, need
+from leaq.quantizers.applying import Scales
+from leaq.quantizers.scheme import Scheme
+from leaq.types import Role
+
+__all__ = ["Backend", "Given", "installed"]
+
+
+def installed(extra: str | None) -> bool:
+    """Whether the library behind an extra can be imported; looks without importing."""
+    return extra is None or find_spec(extra) is not None
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a library made of one weight matrix: codes (out, in) counted from 0, scales, dequantized weights."""
+
+    codes: Tensor
+    scales: Scales
+    weight: Tensor
+
+
+class Backend(Scheme):
+    """A library's quantizer, for linear weights (what these libraries quantize by default).
+
+    A released weight gets exactly the library's codes. Other candidates of the same model get the nearest codes under
+    the library's scales, which is what the library's own rounding does once its scales are fixed.
+    """
+
+    roles: ClassVar[frozenset[Role]] = frozenset({"linear"})
+    stored: ClassVar[frozenset[str]] = frozenset({"step", "zero", "absmax"})
+
+    def run(self, weight: Tensor) -> Given:
+        """Quantize one float32 matrix (out, in) with the library."""
+        raise NotImplementedError
+
+    def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
+        """Return the nearest codes (b, out, in) under the library's scales."""
+        raise NotImplementedError
+
+    @property
+    def idempotent(self) -> bool:
+        """Not promised: libraries choose scales their own way."""
+        return False
+
+    def library(self) -> ModuleType:
+        """Import the library, or say which extra brings it."""
+        name = str(self.wants.extra)
+        if name in sys.modules:
+            return sys.modules[name]
+        logging.disable(logging.WARNING)  # torchao logs each compiled part that this machine cannot use
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # their deprecations are theirs
+                return need(name, extra=name, purpose=self.spec())
+        finally:
+            logging.disable(logging.NOTSET)
+
+    def fit(self, weight: Tensor) -> Scales:
+        """Run the library on each model; keep its codes beside its scales.
+
+        Raises
+        ------
+        UnsupportedModel
+            If what the library gives is not finite, all zero, constant or unchanged, or not what its codes stand for.
+        """
+        self.library()
+        given = [self._checked(model.detach().float()) for model in weight]
+        scales = {key: torch.stack([one.scales[key] for one in given]) for key in given[0].scales}
+        return {**scales, "codes": torch.stack([one.codes for one in given]), "reference": weight}
+
+    def _checked(self, weight: Tensor) -> Given:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            given = self.run(weight)
+        self._refuse_idle(weight, given.weight)
+        single = {key: value.unsqueeze(0) for key, value in given.scales.items()}
+        decoded = self.decode(given.codes.unsqueeze(0), single)[0]
+        if not torch.equal(decoded, given.weight):
+            worst = float((decoded - given.weight).abs().max())
+            raise UnsupportedModel(
+                f"{self.spec()}: the library's codes and scales must give its own dequantized weights. They differ by "
+                f"up to {worst:.3g} for a {tuple(weight.shape)} matrix; this version of the library is not supported."
+            )
+        return given
+
+    def _refuse_idle(self, weight: Tensor, quantized: Tensor) -> None:
+        """Refuse output that quantizes nothing or erases everything; such configurations run without a word."""
+        spread, largest = float(weight.max() - weight.min()), float(weight.abs().max())
+        found = ""
+        if not torch.isfinite(quantized).all():
+            found = "not finite"
+        elif largest > 0 and not quantized.any():
+            found = "all zero"
+        elif spread > 0.5 * largest and quantized.max() == quantized.min():
+            found = "constant"
+        elif torch.equal(weight, quantized) and len(set(weight.flatten().tolist())) > self.levels * weight.shape[0]:
+            found = "identical to the input"
+        if found:
+            raise UnsupportedModel(
+                f"{self.spec()}: quantized weights must be finite and differ from their input and from a constant. "
+                f"The library's output is {found} for a {tuple(weight.shape)} matrix, so it would be audited as "
+                "something it is not. Choose another quantizer."
+            )
+
+    def encode(self, weight: Tensor, scales: Scales) -> Tensor:
+        """Return the library's codes where it saw the weight, the nearest ones elsewhere."""
+        nearest = self.nearest(weight, scales)
+        seen = (weight == scales["reference"]).flatten(1).all(1)
+        return torch.where(seen.reshape(-1, *[1] * (weight.ndim - 1)), scales["codes"], nearest)

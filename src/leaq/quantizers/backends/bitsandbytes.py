@@ -1,0 +1,201 @@
+"""bitsandbytes: its 4-bit and 8-bit formats, which run on the CPU too."""
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from leaq.quantizers.applying import Scales
+from leaq.quantizers.backends.base import Backend, Given
+from leaq.quantizers.blocks import into_blocks, whole
+from leaq.quantizers.scheme import Needs
+
+__all__ = ["BnbBlockwise8", "BnbFP4", "BnbInt8", "BnbNF4"]
+
+SOURCE = "bitsandbytes.functional"
+
+
+class _Bnb(Backend):
+    wants: ClassVar[Needs] = Needs(extra="bitsandbytes")
+
+
+class _Blockwise(_Bnb):
+    """A table of levels, one scale per run of weights of the flattened matrix (runs cross rows)."""
+
+    stored: ClassVar[frozenset[str]] = frozenset({"absmax"})
+
+    @property
+    def block(self) -> int:
+        """Weights that share a scale."""
+        raise NotImplementedError
+
+    def decode(self, codes: Tensor, scales: Scales) -> Tensor:
+        """Level times the block's largest magnitude."""
+        blocks = into_blocks(codes.flatten(1), "group", self.block).int()
+        table = _table(self.name).to(codes.device)
+        return whole(table[blocks] * scales["absmax"].unsqueeze(-1), "group", codes.flatten(1).shape).reshape(
+            codes.shape
+        )
+
+    def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
+        """Nearest level of the table."""
+        relative = into_blocks(weight.flatten(1), "group", self.block) / scales["absmax"].unsqueeze(-1)
+        ordered, codes = _table(self.name).to(weight.device).sort()
+        place = torch.bucketize(relative, ((ordered[1:] + ordered[:-1]) / 2).to(relative.dtype))
+        return whole(codes.to(torch.uint8)[place], "group", weight.flatten(1).shape).reshape(weight.shape)
+
+
+def _table(name: str) -> Tensor:
+    """Return bitsandbytes' levels by code."""
+    import bitsandbytes.functional as bnb
+
+    if name.endswith("blockwise8"):
+        return torch.as_tensor(bnb.create_dynamic_map()).float()
+    _, state = bnb.quantize_4bit(torch.ones(1, 2), blocksize=64, quant_type=name.rsplit(".", maxsplit=1)[-1])
+    return torch.as_tensor(state.code)
+
+
+class BnbNF4(_Blockwise):
+    """bitsandbytes' NormalFloat, what `load_in_4bit` gives; scales in float32, without double quantization.
+
+    Examples
+    --------
+    >>> BnbNF4().label()
+    'bitsandbytes NF4'
+    """
+
+    name: ClassVar[str] = "bitsandbytes.nf4"
+    source: ClassVar[str] = f"{SOURCE}.quantize_4bit, quant_type nf4"
+    examples: ClassVar[tuple[str, ...]] = ("bitsandbytes.nf4",)
+    blocksize: Literal[32, 64, 128, 256, 512, 1024] = 64
+
+    @property
+    def block(self) -> int:
+        """Weights that share a scale."""
+        return self.blocksize
+
+    @property
+    def levels(self) -> int:
+        """16."""
+        return 16
+
+    def run(self, weight: Tensor) -> Given:
+        """Unpack the library's nibbles, high one first."""
+        import bitsandbytes.functional as bnb
+
+        kind = self.name.rsplit(".", maxsplit=1)[-1]
+        packed, state = bnb.quantize_4bit(weight.contiguous(), blocksize=self.blocksize, quant_type=kind)
+        flat = packed.flatten()
+        codes = torch.stack([flat >> 4, flat & 15], dim=1).flatten()[: weight.numel()].reshape(weight.shape)
+        return Given(codes, {"absmax": state.absmax.clone()}, bnb.dequantize_4bit(packed, state))
+
+    def title(self) -> str:
+        """Name the scheme."""
+        return f"bitsandbytes {self.name[-3:].upper()}"
+
+    def explain(self) -> str:
+        """Say what happens to the weights."""
+        return (
+            f"bitsandbytes rounds each Linear weight to 4-bit {self.name[-3:].upper()}, a scale per {self.blocksize}."
+        )
+
+
+class BnbFP4(BnbNF4):
+    """bitsandbytes' 4-bit float: its smallest level is 1/192 of the largest, unlike E2M1's 1/12.
+
+    Examples
+    --------
+    >>> BnbFP4().label()
+    'bitsandbytes FP4'
+    """
+
+    name: ClassVar[str] = "bitsandbytes.fp4"
+    source: ClassVar[str] = f"{SOURCE}.quantize_4bit, quant_type fp4"
+    examples: ClassVar[tuple[str, ...]] = ("bitsandbytes.fp4",)
+
+
+class BnbBlockwise8(_Blockwise):
+    """bitsandbytes' dynamic 8-bit format, as its optimizers keep their state.
+
+    Examples
+    --------
+    >>> BnbBlockwise8().label()
+    'bitsandbytes 8-bit dynamic'
+    """
+
+    name: ClassVar[str] = "bitsandbytes.blockwise8"
+    source: ClassVar[str] = f"{SOURCE}.quantize_blockwise; Dettmers et al. (arXiv 2110.02861v2)"
+    examples: ClassVar[tuple[str, ...]] = ("bitsandbytes.blockwise8",)
+    blocksize: Literal[64, 128, 256, 512, 1024, 2048, 4096] = 256
+
+    @property
+    def block(self) -> int:
+        """Weights that share a scale."""
+        return self.blocksize
+
+    @property
+    def levels(self) -> int:
+        """256."""
+        return 256
+
+    def run(self, weight: Tensor) -> Given:
+        """Codes and block maxima."""
+        import bitsandbytes.functional as bnb
+
+        codes, state = bnb.quantize_blockwise(weight.contiguous(), blocksize=self.blocksize)
+        return Given(codes, {"absmax": state.absmax.clone()}, bnb.dequantize_blockwise(codes, state))
+
+    def title(self) -> str:
+        """Name the scheme."""
+        return "bitsandbytes 8-bit dynamic"
+
+    def explain(self) -> str:
+        """Say what happens to the weights."""
+        return f"bitsandbytes rounds each Linear weight to a dynamic 8-bit table, a scale per {self.blocksize}."
+
+
+class BnbInt8(_Bnb):
+    """The weights of LLM.int8(): 8-bit integers, one scale per output channel. Activations stay as they are.
+
+    Examples
+    --------
+    >>> BnbInt8().label()
+    'bitsandbytes int8'
+    """
+
+    name: ClassVar[str] = "bitsandbytes.int8"
+    source: ClassVar[str] = f"{SOURCE}.int8_vectorwise_quant; Dettmers et al., LLM.int8() (arXiv 2208.07339v2)"
+    examples: ClassVar[tuple[str, ...]] = ("bitsandbytes.int8",)
+
+    @property
+    def levels(self) -> int:
+        """-127..127."""
+        return 255
+
+    def run(self, weight: Tensor) -> Given:
+        """Codes and row maxima."""
+        import bitsandbytes.functional as bnb
+
+        rows, largest, _ = bnb.int8_vectorwise_quant(weight.contiguous())
+        return Given(
+            (rows.int() + 127).to(torch.uint8), {"absmax": largest.clone()}, bnb.int8_vectorwise_dequant(rows, largest)
+        )
+
+    def decode(self, codes: Tensor, scales: Scales) -> Tensor:
+        """Code times the row's largest magnitude over 127, in the library's order of operations."""
+        largest = scales["absmax"].unsqueeze(-1)
+        return (codes.to(largest.dtype) - 127) * largest * (1 / 127)
+
+    def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
+        """Round to the nearest code."""
+        largest = scales["absmax"].unsqueeze(-1)
+        steps = weight * 127 / torch.where(largest > 0, largest, 1)
+        return (steps.round().clamp(-127, 127) + 127).to(torch.uint8)
+
+    def title(self) -> str:
+        """Name the scheme."""
+        return "bitsandbytes int8"
+
+    def explain(self) -> str:
+        """Say what happens to the weights."""
+        return "bitsandbytes rounds each Linear weight to 8-bit integers, one scale per output channel."

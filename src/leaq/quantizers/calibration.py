@@ -1,0 +1,181 @@
+"""What a calibrated quantizer may look at, and the walk through the network that shows it to each layer.
+
+By default a model is calibrated on its own members: that is what practice does, it is a second way for them to leak,
+and every shadow model does it with its own. The walk goes layer by layer: a layer sees its inputs as they come out
+of the layers before it, already quantized.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.protocols import Layered
+from leaq.quantizers.applying import MOMENTS, Scales, State, bias_of, mean_shift, refuse_infinite, stacked
+from leaq.seeds import stream
+from leaq.types import Bools, Checkpoints
+
+if TYPE_CHECKING:
+    from leaq.quantizers.scheme import Scheme
+
+__all__ = ["Calibration", "Inputs", "walk"]
+
+RECORDS = 256
+"""Records a model is calibrated on at most."""
+NUMBERS = 2**26
+"""Numbers the second moments of one run of models may hold."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The architecture, and the records each stacked model is calibrated on.
+
+    Attributes
+    ----------
+    model : how weights become outputs, and what each layer's input is (`leaq.protocols.Layered`).
+    inputs : (n, d) embedded records.
+    members : (s, n), True where the record may calibrate the model.
+    seed, first : name the stream that picks `most` of a model's records; `first` is the index of the first model.
+    most : records a model is calibrated on at most.
+    source : whose records they are, for the flag.
+
+    Examples
+    --------
+    >>> calibration = Calibration(None, np.zeros((5, 2)), np.ones((3, 5), bool), most=4)
+    >>> calibration.rows.shape, calibration.shares.sum(1).tolist()
+    ((3, 4), [4.0, 4.0, 4.0])
+    """
+
+    model: Any
+    inputs: npt.NDArray[Any]
+    members: Bools
+    seed: int = 0
+    first: int = 0
+    most: int = RECORDS
+    source: str = "members"
+
+    def __post_init__(self) -> None:
+        if self.members.ndim != 2 or self.members.shape[1] != len(self.inputs):
+            raise InvalidInput(
+                f"Calibration: members must have shape (models, {len(self.inputs)}), one column a record. "
+                f"Found {self.members.shape}."
+            )
+        if not self.members.any(1).all():
+            raise InvalidInput("Calibration: every model needs at least one record. Found a model with none.")
+
+    @cached_property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """Positions of each model's calibration records, (s, r), in random order; padded by repetition."""
+        picked = [
+            stream(self.seed, "calibration", self.first + i).permutation(np.flatnonzero(row))[: self.most]
+            for i, row in enumerate(self.members)
+        ]
+        length = max(len(rows) for rows in picked)
+        return np.stack([np.resize(rows, length) for rows in picked])
+
+    @cached_property
+    def shares(self) -> npt.NDArray[np.float64]:
+        """1 for a record, 0 for padding, (s, r)."""
+        counts = np.minimum(self.members.sum(1), self.most)
+        return np.asarray(np.arange(self.rows.shape[1]) < counts[:, None], dtype=np.float64)
+
+    def of(self, models: npt.NDArray[np.int64], like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the records (m, r, d) and shares (m, r) of some models, in the dtype and on the device of `like`."""
+        inputs = torch.as_tensor(self.inputs[self.rows[models]], dtype=like.dtype, device=like.device)
+        return inputs, torch.as_tensor(self.shares[models], dtype=like.dtype, device=like.device)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What one layer's weights are multiplied with: records (m, r, in) and their shares (m, r)."""
+
+    records: Tensor
+    shares: Tensor
+
+    @cached_property
+    def moment(self) -> Tensor:
+        """Second moment E[x x'] of each model, (m, in, in)."""
+        weighted = self.records * (self.shares / self.shares.sum(1, keepdim=True)).unsqueeze(-1)
+        return torch.bmm(weighted.transpose(1, 2), self.records)
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean input of each model, (m, in)."""
+        shares = self.shares / self.shares.sum(1, keepdim=True)
+        return torch.bmm(shares.unsqueeze(1), self.records).squeeze(1)
+
+
+def layered(scheme: "Scheme", calibration: Calibration) -> Layered:
+    """Return the model if it can tell what each layer's input is."""
+    if not isinstance(calibration.model, Layered):
+        raise UnsupportedModel(
+            f"{scheme.spec()}: the model must tell each layer's input (method layer_inputs, see leaq.protocols). "
+            f"Found {type(calibration.model).__name__}. Use a quantizer without calibration."
+        )
+    return calibration.model
+
+
+def walk(scheme: "Scheme", checkpoints: Checkpoints, calibration: Calibration) -> State:
+    """Return the scales of every quantized parameter, each layer fitted behind its quantized predecessors."""
+    model = layered(scheme, calibration)
+    models = int(np.prod(checkpoints.batch))
+    if models % len(calibration.members):
+        raise InvalidInput(
+            f"{scheme.spec()}: calibration must name the records of {checkpoints.batch[0]} models. "
+            f"Found {len(calibration.members)}."
+        )
+    owner = np.arange(models) // (models // len(calibration.members))
+    flat = {name: stacked(checkpoints, name) for name in checkpoints.params}
+    parts = []
+    for run in _runs(checkpoints, models):
+        part = replace(checkpoints, params={k: v[run] for k, v in flat.items()}, batch=(len(owner[run]),), steps=())
+        inputs, shares = calibration.of(owner[run], next(iter(part.params.values())))
+        parts.append(_walk(scheme, model, part, Inputs(inputs, shares)))
+    return {
+        name: {key: torch.cat([part[name][key] for part in parts]) for key in scales}
+        for name, scales in parts[0].items()
+    }
+
+
+def _walk(scheme: "Scheme", model: Layered, exact: Checkpoints, given: Inputs) -> dict[str, Scales]:
+    """Fit one run of models, layer by layer."""
+    x, shares = given.records, given.shares
+    now = dict(exact.params)
+    state: dict[str, Scales] = {}
+    correct = scheme.bias == "corrected"
+    means = model.layer_inputs(exact.params, x) if correct else {}
+    for name, chosen in scheme.plan(exact).items():
+        weight = exact.params[name]
+        refuse_infinite(name, weight)
+        seen = model.layer_inputs(now, x).get(name) if exact.roles[name] != "bias" else None
+        if seen is None:  # a bias, or a weight whose inputs are no vectors (an embedding): nothing to calibrate on
+            state[name] = chosen.fit(weight)
+        else:
+            inputs = Inputs(seen, _shares(shares, seen))
+            state[name] = chosen.fit_on(weight, inputs)
+        now[name] = chosen.project(weight, state[name])
+        bias = bias_of(name, exact)
+        if correct and bias is not None and seen is not None:
+            exact_mean = Inputs(means[name], _shares(shares, seen)).mean
+            state[bias] = dict(zip(MOMENTS, (exact_mean, inputs.mean), strict=True))
+            now[bias] = exact.params[bias] + mean_shift(weight, now[name], exact_mean, inputs.mean)
+    return state
+
+
+def _shares(shares: Tensor, seen: Tensor) -> Tensor:
+    """Give each of a record's vectors (the positions of a convolution) the record's share."""
+    return shares.repeat_interleave(seen.shape[1] // shares.shape[1], dim=1)
+
+
+def _runs(checkpoints: Checkpoints, models: int) -> Iterator[slice]:
+    axes = len(checkpoints.batch)
+    widest = max(t.shape[axes + 1 :].numel() if t.ndim > axes + 1 else 1 for t in checkpoints.params.values())
+    size = max(1, NUMBERS // widest**2)
+    for start in range(0, models, size):
+        yield slice(start, min(start + size, models))

@@ -1,0 +1,119 @@
+"""What there is to choose from: one entry per registered quantizer, for listings and for docs/quantizers.md."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from leaq.errors import InvalidInput
+from leaq.quantizers.backends import installed
+from leaq.quantizers.registry import QUANTIZERS, build, families
+from leaq.quantizers.scheme import Needs, Scheme, options_of
+
+__all__ = ["Entry", "Option", "catalogue", "entry", "markdown"]
+
+BEGIN, END = "<!-- catalogue: begin -->", "<!-- catalogue: end -->"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a quantizer: name, what it may be, and what it is when left out ("required")."""
+
+    name: str
+    kind: str
+    default: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered quantizer.
+
+    Attributes
+    ----------
+    name, example : the registered name, and a specification to start from.
+    bits : bits of one packed code, scales left out.
+    levels : how many values a weight can take, or "continuous".
+    what : one sentence.
+    weights : the kinds of weights it quantizes.
+    needs : what must be given or installed.
+    here : whether what it needs is installed.
+    source : paper or library.
+    families : the families it is in.
+    options : its own options; `Scheme` documents those every quantizer has.
+    """
+
+    name: str
+    example: str
+    bits: float
+    levels: str
+    what: str
+    weights: str
+    needs: Needs
+    here: bool
+    source: str
+    families: tuple[str, ...]
+    options: tuple[Option, ...]
+
+
+def catalogue() -> tuple[Entry, ...]:
+    """Return every registered quantizer, in the order of registration.
+
+    Examples
+    --------
+    >>> [found.name for found in catalogue()][:3]
+    ['none', 'float16', 'bfloat16']
+    """
+    return tuple(entry(name) for name in QUANTIZERS)
+
+
+def entry(name: str) -> Entry:
+    """Return what is known about one quantizer, by name or specification; raises `UnknownName`.
+
+    Examples
+    --------
+    >>> entry("ternary").needs.calibration, entry("ternary").families
+    (False, ('study', 'all'))
+    """
+    scheme = build(name if "(" in name else _example(name))
+    weights = "all weights" if len(scheme.roles) > 1 else "Linear weights"
+    return Entry(
+        name=scheme.name,
+        example=scheme.spec(),
+        bits=_bits(scheme),
+        levels=str(scheme.codebook()),
+        what=scheme.describe(),
+        weights="nothing" if scheme.codebook() == "continuous" else weights,
+        needs=scheme.needs,
+        here=installed(scheme.needs.extra),
+        source=scheme.source,
+        families=tuple(key for key, specs in families().items() if any(_name(s) == scheme.name for s in specs)),
+        options=tuple(_options(type(scheme))),
+    )
+
+
+def markdown() -> str:
+    """Return the catalogue as a Markdown table, the same on every machine (what is installed does not matter)."""
+    lines = ["| quantizer | bits a code | levels | quantizes | needs | source |", "|---|---|---|---|---|---|"]
+    for found in catalogue():
+        cells = (f"`{found.example}`", f"{found.bits:g}", found.levels, found.weights, str(found.needs), found.source)
+        lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def _example(name: str) -> str:
+    maker = QUANTIZERS.get(name)
+    if not (isinstance(maker, type) and issubclass(maker, Scheme)) or not maker.examples:
+        raise InvalidInput(f"{name}: must be a Scheme with an example to be described. Give its specification.")
+    return maker.examples[0]
+
+
+def _bits(scheme: Scheme) -> float:
+    return 32.0 if scheme.codebook() == "continuous" else scheme.code_bits
+
+
+def _name(spec: str) -> str:
+    return spec.split("(", maxsplit=1)[0]
+
+
+def _options(scheme: type[Scheme]) -> Iterable[Option]:
+    for name, info in options_of(scheme).items():
+        kind = str(info.annotation).replace("typing.", "").removeprefix("<class '").removesuffix("'>")
+        yield Option(name, kind, "required" if info.is_required() else str(info.default))

@@ -1,0 +1,81 @@
+"""Full precision: the reference every drop and size is measured against."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from torch import Tensor
+
+from leaq.quantizers.applying import Frozen, Scales, State, stacked
+from leaq.quantizers.scheme import Scheme
+from leaq.results import Size
+from leaq.types import Checkpoints
+
+if TYPE_CHECKING:
+    from leaq.quantizers.calibration import Calibration
+
+__all__ = ["Identity"]
+
+
+class Identity(Scheme):
+    """Full precision: weights stay as they are.
+
+    Examples
+    --------
+    >>> Identity().label(), Identity().codebook()
+    ('full precision', 'continuous')
+    """
+
+    name: ClassVar[str] = "none"
+    source: ClassVar[str] = "IEEE 754 float32"
+    examples: ClassVar[tuple[str, ...]] = ("none",)
+
+    @property
+    def levels(self) -> int:
+        """Every float32."""
+        return 2**32
+
+    def codebook(self) -> Literal["continuous"]:
+        """No codebook."""
+        return "continuous"
+
+    def title(self) -> str:
+        """Name the scheme."""
+        return "full precision"
+
+    def explain(self) -> str:
+        """Say what happens to the weights."""
+        return "Weights stay floating-point numbers as they were trained."
+
+    def plan(self, checkpoints: Checkpoints) -> dict[str, Scheme]:
+        """Quantize nothing."""
+        return {}
+
+    def fit_model(self, checkpoints: Checkpoints, calibration: "Calibration | None") -> State:
+        """There are no scales."""
+        return {}
+
+    def frozen_to(self, reference: Checkpoints, calibration: "Calibration | None" = None) -> Frozen:
+        """Return a quantizer that changes nothing; there are no scales to fix."""
+        return _Unchanged(self, {}, reference.batch)
+
+
+@dataclass(frozen=True)
+class _Unchanged(Frozen):
+    def __call__(
+        self, checkpoints: Checkpoints, calibration: "Calibration | None" = None, *, finite: bool = False
+    ) -> Checkpoints:
+        return checkpoints
+
+    def codes(self, checkpoints: Checkpoints) -> dict[str, tuple[Tensor, Scales]]:
+        return {}
+
+    def size(self, reference: Checkpoints) -> Size:
+        """All tensors as they are; their entropy is not estimated."""
+        total = sum(stacked(reference, name)[0].numel() * t.element_size() for name, t in reference.params.items())
+        bits = 8.0 * next(iter(reference.params.values())).element_size()
+        return Size(bits, bits, total, 1.0)
+
+    def bits(self, reference: Checkpoints) -> tuple[float, float]:
+        """Return the bits of a floating-point number, twice."""
+        size = self.size(reference)
+        return size.bits, size.entropy_bits

@@ -1,0 +1,148 @@
+"""Evenly spaced levels, rounded to nearest: what most shipped integer formats do."""
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from leaq.quantizers.applying import Scales
+from leaq.quantizers.blocks import Per, into_blocks, percentiles, positive, whole
+from leaq.quantizers.scheme import Scheme
+
+__all__ = ["Uniform"]
+
+
+class Uniform(Scheme):
+    """Evenly spaced levels, rounded to nearest, clipped to the range.
+
+    Symmetric levels are -h..h times a step (2^bits - 1 of them, 0 among them); asymmetric ones are 2^bits levels from
+    the lowest to the highest weight of the block.
+
+    Examples
+    --------
+    >>> Uniform(bits=4).spec()
+    'uniform(bits=4)'
+    >>> Uniform(bits=2, per="tensor").label()
+    '2-bit'
+    """
+
+    name: ClassVar[str] = "uniform"
+    source: ClassVar[str] = "Jacob et al. (arXiv 1712.05877v1), section 2.1; Nagel et al. (arXiv 2106.08295v1)"
+    examples: ClassVar[tuple[str, ...]] = (
+        "uniform(bits=8)",
+        "uniform(bits=4)",
+        "uniform(bits=3, per=tensor)",
+        "uniform(bits=2)",
+        "uniform(bits=4, per=group)",
+        "uniform(bits=1, symmetric=False)",
+        "uniform(bits=4, per=group, symmetric=False, group=5)",
+        "uniform(bits=3, scale=mse)",
+        "uniform(bits=3, per=tensor, scale=percentile)",
+    )
+    bits: int = Field(ge=1, le=8)
+    per: Per = "channel"
+    symmetric: bool = True
+    scale: Literal["absmax", "percentile", "mse"] = "absmax"
+    """Range of the levels: the extremes, the 0.1 and 99.9 percentiles, or the best in squared error."""
+    group: int = Field(default=32, ge=2)
+    """Weights that share a scale with per="group", counted along the flattened input of each channel."""
+
+    @model_validator(mode="after")
+    def _one_bit_is_asymmetric(self) -> "Uniform":
+        if self.bits == 1 and self.symmetric:
+            raise ValueError(
+                "one symmetric bit has the single level 0 and would erase every weight; use sign, or symmetric=False"
+            )
+        return self
+
+    @property
+    def levels(self) -> int:
+        """2^bits, less one when symmetric around 0."""
+        return int(2**self.bits) - int(self.symmetric)
+
+    @property
+    def idempotent(self) -> bool:
+        """Only if the range is still the range afterwards."""
+        return self.scale == "absmax"
+
+    def fit(self, weight: Tensor) -> Scales:
+        """Range of each tensor, channel or group: the extremes, the 99.9th percentile, or the best in squared error."""
+        blocks = into_blocks(weight, self.per, self.group)
+        if self.scale == "percentile":
+            low, high = percentiles(blocks)
+        else:
+            low, high = blocks.amin(-1, keepdim=True), blocks.amax(-1, keepdim=True)
+        if self.scale == "mse":
+            return self._best_of_shrinks(blocks, low, high)
+        return self._step(low, high)
+
+    def _step(self, low: Tensor, high: Tensor) -> Scales:
+        if self.symmetric:
+            step = torch.maximum(low.abs(), high.abs()) / (self.levels // 2)
+            return {"step": positive(step)}
+        step = positive((high - low) / (self.levels - 1))
+        return {"step": step, "low": low}
+
+    def _best_of_shrinks(self, blocks: Tensor, low: Tensor, high: Tensor) -> Scales:
+        """Try 41 ranges between 20 % and 100 % of the full one, keep each block's best."""
+        best: Scales = {}
+        error = torch.full_like(low, torch.inf)
+        for shrink in torch.linspace(0.2, 1.0, 41, dtype=blocks.dtype).tolist():
+            scales = self._step(low * shrink, high * shrink)
+            squared = (self._nearest(blocks, scales) - blocks).square().sum(-1, keepdim=True)
+            better = squared < error
+            error = torch.where(better, squared, error)
+            best = {key: torch.where(better, value, best.get(key, value)) for key, value in scales.items()}
+        return best
+
+    def encode(self, weight: Tensor, scales: Scales) -> Tensor:
+        """Nearest level, clipped to the range; codes count from 0."""
+        steps = self._round(self._position(into_blocks(weight, self.per, self.group), scales), scales)
+        codes = self._clip(steps) + (self.levels // 2 if self.symmetric else 0)
+        return whole(codes.to(torch.uint8), self.per, weight.shape)
+
+    def decode(self, codes: Tensor, scales: Scales) -> Tensor:
+        """Code times step, from the middle or from the low end."""
+        steps = into_blocks(codes, self.per, self.group).to(scales["step"].dtype)
+        if self.symmetric:
+            steps = steps - self.levels // 2
+        return whole(self._value(steps, scales), self.per, codes.shape)
+
+    def project(self, weight: Tensor, scales: Scales) -> Tensor:
+        """Encode and decode in one pass, without the integers between."""
+        return whole(self._nearest(into_blocks(weight, self.per, self.group), scales), self.per, weight.shape)
+
+    def _nearest(self, blocks: Tensor, scales: Scales) -> Tensor:
+        return self._value(self._clip(self._round(self._position(blocks, scales), scales)), scales)
+
+    def _position(self, blocks: Tensor, scales: Scales) -> Tensor:
+        """Where each weight lies on the axis of levels, in steps; a new tensor, worked on in place from here."""
+        return torch.div(blocks if self.symmetric else blocks - scales["low"], scales["step"])
+
+    def _round(self, steps: Tensor, scales: Scales) -> Tensor:
+        """Round to whole steps, in place; what stochastic schemes change."""
+        return steps.round_()
+
+    def _clip(self, steps: Tensor) -> Tensor:
+        half = self.levels // 2
+        return steps.clamp_(-half, half) if self.symmetric else steps.clamp_(0, self.levels - 1)
+
+    def _value(self, steps: Tensor, scales: Scales) -> Tensor:
+        # Adding 0 turns the -0.0 of a rounded small negative weight into the 0.0 that its code stands for.
+        return steps.mul_(scales["step"]).add_(0.0 if self.symmetric else scales["low"])
+
+    def title(self) -> str:
+        """Name the scheme."""
+        parts = [
+            f"{self.bits}-bit",
+            {"tensor": "", "channel": "per channel", "group": f"groups of {self.group}"}[self.per],
+        ]
+        parts += [] if self.symmetric else ["asymmetric"]
+        parts += [] if self.scale == "absmax" else [self.scale]
+        return " ".join(part for part in parts if part)
+
+    def explain(self) -> str:
+        """Say what happens to the weights."""
+        kind = "symmetric around 0" if self.symmetric else "spanning the range"
+        return f"Each weight is rounded to the nearest of {self.levels} even levels {kind}, one scale per {self.per}."

@@ -1,0 +1,159 @@
+"""What attacks found, as tables: every attack under every quantizer, the adaptive gap, and the records most exposed."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from leaq.reporting.tables import MISSING, Column, Footnote, Table
+from leaq.reporting.words import game_words, in_order, short_attack
+from leaq.results import CellResult
+from leaq.stats.digits import format_estimate
+from leaq.types import AttackResult, Estimate, NotComputed
+
+__all__ = ["attack_table", "exposed", "gap_table"]
+
+FPRS = (0.01, 0.001)
+
+
+def attack_table(result: CellResult) -> Table:
+    """Return one row per quantizer and attack: advantage, AUC, TPR at low FPR, and the bounds they imply."""
+    columns = (
+        Column("Quantizer", "How the weights were rounded.", "left"),
+        Column("Attack", "Who attacks; see the notes.", "left"),
+        Column("Advantage", "Signed TPR minus FPR at a threshold from the other half of the records; 0 = blind."),
+        Column("Bal. accuracy", "Share of right guesses with as many members as non-members; 0.5 = blind."),
+        Column("AUC", "Area under the ROC curve, mean over models; 0.5 = blind."),
+        *(Column(f"TPR @ {fpr:.1%} FPR", "Members found while that share of non-members is accused.") for fpr in FPRS),
+        Column("Leak ≥", "Lower end of the advantage: the leak of this game is at least that."),
+        Column("ε ≥", "Lower bound on epsilon of differential privacy: one-run auditing, replace-one, delta = 0."),
+    )
+    rows: list[tuple[str, ...]] = []
+    values: list[tuple[float | str, ...]] = []
+    keys: list[str] = []
+    for row in reversed(result.ranked()):
+        for name in in_order(row.attacks, "attack"):
+            found = row.attacks[name]
+            rows.append((row.label, short_attack(name), *_cells(found)))
+            advantage = found.advantage.value if isinstance(found, AttackResult) else float("inf")
+            values.append((row.label, name, *[advantage] * 7))
+            keys.append(row.quantizer)
+    return Table(
+        title=f"{result.data.get('name', 'data')}: what each attack finds",
+        columns=columns,
+        rows=tuple(rows),
+        values=tuple(values),
+        keys=tuple(keys),
+        order="Most revealing quantizer first.",
+        footnotes=_footnotes(result),
+    )
+
+
+def _cells(found: AttackResult | NotComputed) -> tuple[str, ...]:
+    if isinstance(found, NotComputed):
+        return (MISSING,) * 7
+    epsilon = found.epsilon
+    return (
+        format_estimate(found.advantage, sign=True),
+        format_estimate(found.balanced_accuracy, interval=False),
+        format_estimate(found.auc),
+        *(_number(found.tpr.get(fpr)) for fpr in FPRS),
+        f"{found.leak_bound.low:.2f}",
+        f"{epsilon.low:.2f}" if isinstance(epsilon, Estimate) else MISSING,
+    )
+
+
+def _number(found: Estimate | NotComputed | None) -> str:
+    return format_estimate(found) if isinstance(found, Estimate) else MISSING
+
+
+def _footnotes(result: CellResult) -> tuple[Footnote, ...]:
+    """Say which game was played, who attacks, and why numbers are missing."""
+    texts: dict[str, None] = {}
+    for row in result.rows:
+        for name, found in row.attacks.items():
+            if isinstance(found, NotComputed):
+                texts.setdefault(f"{short_attack(name)}: not computed. {found.reason}")
+                continue
+            texts.setdefault(f"Game {found.game}: {game_words(found.game)}. A bound is about the leak of this game.")
+            texts.setdefault(f"{short_attack(name)}: the attacker {found.attacker}.")
+            for fpr, rate in found.tpr.items():
+                if isinstance(rate, NotComputed):
+                    texts.setdefault(f"TPR @ {fpr:.1%} FPR: {rate.reason}")
+    texts.setdefault("An attack that finds nothing is no proof of privacy; a stronger one may.")
+    return tuple(Footnote("", text) for text in texts)
+
+
+def gap_table(result: CellResult) -> Table:
+    """Return how much an audit misses that attacks quantized models with full-precision shadows, by quantizer."""
+    rows: list[tuple[str, ...]] = []
+    values: list[tuple[float | str, ...]] = []
+    keys: list[str] = []
+    for row in reversed(result.ranked()):
+        gap = row.measures.get("adaptive_gap")
+        areas = [row.attacks.get(name) for name in ("lira-online", "lira-nonadaptive")]
+        if not isinstance(gap, Estimate):
+            continue
+        cells = [format_estimate(a.auc) if isinstance(a, AttackResult) else MISSING for a in areas]
+        rows.append((row.label, *cells, format_estimate(gap, sign=True)))
+        values.append((row.label, *(a.auc.value if isinstance(a, AttackResult) else 0.0 for a in areas), gap.value))
+        keys.append(row.quantizer)
+    columns = (
+        Column("Quantizer", "How the weights were rounded.", "left"),
+        Column("AUC, adaptive", "LiRA with shadow models quantized as the target is."),
+        Column("AUC, not adaptive", "LiRA with full-precision shadow models."),
+        Column("Gap", "Difference, paired over models and records."),
+    )
+    return Table(
+        title="What full-precision shadow models miss",
+        columns=columns,
+        rows=tuple(rows),
+        values=tuple(values),
+        keys=tuple(keys),
+        order="Most revealing quantizer first.",
+    )
+
+
+def exposed(result: CellResult, *, count: int = 10, shown: Mapping[int, str] | None = None) -> Table | None:
+    """Return the records most exposed in full precision, and the quantizer up to which each is identified.
+
+    Row numbers only, unless `shown` gives the text of each. None where the findings by record are not at hand.
+    """
+    private = result.private
+    full = result.rows[0].attacks.get("lira-online")
+    if "identified" not in private or not isinstance(full, AttackResult) or full.risk is None:
+        return None
+    order = [row for row in reversed(result.ranked())]
+    ids = np.asarray(private["ids"])
+    top = np.argsort(-full.risk)[:count]
+    rows: list[tuple[str, ...]] = []
+    values: list[tuple[float | str, ...]] = []
+    for index in top:
+        last = _last(int(ids[index]), [(row.quantizer, row.label) for row in order], private["identified"])
+        text = () if shown is None else (shown.get(int(ids[index]), MISSING),)
+        rows.append((str(int(ids[index]) + 1), f"{full.risk[index]:.1f}", last, *text))
+        values.append((int(ids[index]), float(full.risk[index]), last, *text))
+    columns = [
+        Column("Row", "Row of the record in the source, counted from 1."),
+        Column("Effect size", "Distance of its signals in models that trained on it and that did not, in sd."),
+        Column(
+            "Identified up to", "Least revealing quantizer that still identifies it (5 % false discoveries).", "left"
+        ),
+    ]
+    if shown is not None:
+        columns.append(Column("Record", "Shown because it was asked for.", "left"))
+    total = len(private["identified"].get(result.rows[0].quantizer, ()))
+    return Table(
+        title=f"Most exposed records ({total} of {len(ids)} identified in full precision)",
+        columns=tuple(columns),
+        rows=tuple(rows),
+        values=tuple(values),
+        keys=tuple(str(int(ids[index])) for index in top),
+        order="Most exposed first.",
+        footnotes=(Footnote("", "This table names training records: keep it to yourself."),),
+    )
+
+
+def _last(record: int, order: Sequence[tuple[str, str]], identified: Mapping[str, Sequence[int]]) -> str:
+    """Return the label of the least revealing quantizer that identifies the record."""
+    found = [label for spec, label in order if record in set(identified.get(spec, ()))]
+    return found[-1] if found else "not identified"

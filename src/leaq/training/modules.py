@@ -1,0 +1,225 @@
+"""Many copies of any torch module at once: the same contract as the stacked perceptron, for other architectures.
+
+The copies' weights are stacked and run through one forward pass by ``torch.func`` (vmap over functional_call). A module
+that cannot be stacked, for example because its control flow looks at values, is run one copy after the other instead;
+`StackedModule.note` says so, and every number stays the same.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, grad, vmap
+
+from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.seeds import stream
+from leaq.types import Flag, Role, Task
+
+__all__ = ["Make", "StackedModule"]
+
+Make = Callable[[], torch.nn.Module]
+"""Builds one freshly initialised module; called once a model, under that model's own seed."""
+NOT_STACKED = "not-stacked"
+_LAYERS: Mapping[type[torch.nn.Module], Role] = {
+    torch.nn.Linear: "linear",
+    torch.nn.Conv1d: "conv1d",
+    torch.nn.Conv2d: "conv2d",
+    torch.nn.Embedding: "embedding",
+}
+RECORDS = 64
+"""Records whose own gradients are held at once by `alignments`."""
+
+
+class StackedModule:
+    """m copies of one architecture; holds no weights (the `Model` protocol).
+
+    Inputs go to the module as they are: scaling is the module's own business. A classifier returns logits (n, k), a
+    regressor (n, 1) or (n,) predictions in the unit of the targets.
+
+    Parameters
+    ----------
+    make : builds one module.
+    task : what the outputs are.
+    probe : (b, ...) a few records, to find out whether the module can be stacked.
+
+    Examples
+    --------
+    >>> model = StackedModule(lambda: torch.nn.Linear(3, 2), "classification", torch.zeros(2, 3))
+    >>> params = model.init(seed=0, models=[0, 1])
+    >>> tuple(model.forward(params, torch.zeros(5, 3)).shape), model.note
+    ((2, 5, 2), None)
+    """
+
+    def __init__(self, make: Make, task: Task, probe: Tensor) -> None:
+        self._make = make
+        self.task = task
+        with torch.random.fork_rng(devices=[]):
+            skeleton = make()
+        if not isinstance(skeleton, torch.nn.Module):
+            raise InvalidInput(f"make must return a torch.nn.Module. Found {type(skeleton).__name__}.")
+        self._integer = any(isinstance(part, torch.nn.Embedding) for part in skeleton.modules())
+        self._roles = _roles(skeleton)
+        self._record_axes = probe.ndim
+        self.note: Flag | None = None
+        self._skeleton = skeleton.to("meta")
+        reason = self._why_not_stackable(probe)
+        if reason is not None:
+            self.note = Flag(NOT_STACKED, f"Trained one model after another: {reason}")
+
+    @cached_property
+    def roles(self) -> Mapping[str, Role]:
+        """Role of every parameter and buffer, in the module's own order."""
+        return self._roles
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Names of what the optimiser updates; the others are buffers."""
+        return tuple(name for name, _ in self._skeleton.named_parameters())
+
+    def init(self, seed: int, models: Sequence[int], *, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+        """Build each model under its own seed and stack the weights, (m, ...)."""
+        states = []
+        for model in models:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(int(stream(seed, "init", model).integers(2**63 - 1)))
+                states.append(self._make().state_dict())
+        if any(set(state) != set(self.roles) for state in states):
+            raise UnsupportedModel("make must build the same architecture each time it is called.")
+        stacked = {name: torch.stack([state[name] for state in states]) for name in self.roles}
+        return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in stacked.items()}
+
+    def forward(self, params: Mapping[str, Tensor], inputs: Tensor, *, activation_bits: int | None = None) -> Tensor:
+        """Run m stacked models in evaluation mode: inputs (n, ...) shared, or (m, n, ...) -> (m, n, k)."""
+        if activation_bits is not None:
+            raise UnsupportedModel(
+                "Quantized activations need a model that rounds its layers' inputs. Found a stacked torch module. "
+                "Use weight-only quantizers."
+            )
+        self._skeleton.eval()
+        shared = inputs.ndim == self._record_axes  # a model axis in front otherwise
+        if self.note is None:
+            outputs: Tensor = vmap(self._call, in_dims=(0, None if shared else 0))(dict(params), inputs)
+            return outputs
+        m = len(next(iter(params.values())))
+        each = [self._call(_one(params, i), inputs if shared else inputs[i]) for i in range(m)]
+        return torch.stack(each)
+
+    def gradient(
+        self, params: Mapping[str, Tensor], inputs: Tensor, targets: Tensor, weights: Tensor
+    ) -> dict[str, Tensor]:
+        """Return the gradient of each model's weighted loss, in training mode; buffers are updated in place.
+
+        Parameters
+        ----------
+        inputs : (m, b, ...) one batch a model.
+        targets, weights : (m, b); a model's weights sum to 1.
+        """
+        self._skeleton.train()
+        trained = {name: params[name] for name in self.trained}
+        rest = {name: tensor for name, tensor in params.items() if name not in trained}
+        if self.note is None:
+            found: dict[str, Tensor] = vmap(grad(self._loss), randomness="different")(
+                trained, rest, inputs, targets, weights
+            )
+            return found
+        each = [
+            grad(self._loss)(_one(trained, i), _one(rest, i), inputs[i], targets[i], weights[i])
+            for i in range(len(inputs))
+        ]
+        return {name: torch.stack([one[name] for one in each]) for name in trained}
+
+    def alignments(self, params: Mapping[str, Tensor], inputs: Tensor, targets: Tensor, *, rows: int = 8192) -> Tensor:
+        """Return how far each record's loss gradient points along that of all the others, (m, n); see `MLP.alignments`.
+
+        Here every record's gradient by the quantizable weights is formed, a few records of one model at a time.
+        """
+        self._skeleton.eval()
+        quantized = [name for name, role in self.roles.items() if role in _LAYERS.values()]
+        size = min(rows, RECORDS)
+        return torch.stack(
+            [
+                self._aligned(_one(params, i), quantized, torch.split(inputs, size), torch.split(targets, size))
+                for i in range(len(next(iter(params.values()))))
+            ]
+        )
+
+    def _aligned(
+        self, params: dict[str, Tensor], quantized: Sequence[str], inputs: Sequence[Tensor], targets: Sequence[Tensor]
+    ) -> Tensor:
+        wanted = {name: params[name] for name in quantized}
+        rest = {name: tensor for name, tensor in params.items() if name not in wanted}
+
+        def single(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+            return self._loss(weights, rest, x.unsqueeze(0), y.unsqueeze(0), torch.ones(1, device=x.device))
+
+        def of_each(x: Tensor, y: Tensor) -> Tensor:
+            if self.note is None:
+                found = vmap(grad(single), in_dims=(None, 0, 0))(wanted, x, y)
+            else:
+                each = [grad(single)(wanted, a, b) for a, b in zip(x, y, strict=True)]
+                found = {name: torch.stack([one[name] for one in each]) for name in wanted}
+            return torch.cat([found[name].flatten(1) for name in quantized], dim=1)  # (b, p)
+
+        parts = list(zip(inputs, targets, strict=True))
+        total = sum(of_each(x, y).sum(0) for x, y in parts)
+        aligned = []
+        for x, y in parts:
+            gradients = of_each(x, y)
+            norm = gradients.norm(dim=1)
+            aligned.append(gradients @ total / norm.clamp_min(torch.finfo(norm.dtype).tiny) - norm)
+        return torch.cat(aligned)
+
+    def _call(self, params: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        inputs = inputs.long() if self._integer else inputs
+        outputs: Tensor = functional_call(self._skeleton, params, (inputs,))
+        return outputs.unsqueeze(-1) if self.task == "regression" and outputs.ndim == 1 else outputs
+
+    def _loss(  # noqa: PLR0917 - vmap maps positional arguments
+        self, trained: dict[str, Tensor], rest: dict[str, Tensor], /, inputs: Tensor, targets: Tensor, weights: Tensor
+    ) -> Tensor:
+        """Weighted cross-entropy, or squared error in the unit of the targets."""
+        outputs = self._call({**trained, **rest}, inputs)
+        if self.task == "classification":
+            losses = torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
+        else:
+            losses = (outputs.squeeze(-1) - targets) ** 2
+        return (losses * weights).sum()
+
+    def _why_not_stackable(self, probe: Tensor) -> str | None:
+        """Return why vmap cannot run two copies in training, or None."""
+        params = self.init(0, [0, 1], dtype=probe.dtype if probe.is_floating_point() else torch.float32)
+        batch = torch.stack([probe, probe])
+        targets = torch.zeros(batch.shape[:2], dtype=torch.int64 if self.task == "classification" else probe.dtype)
+        try:
+            with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+                warnings.simplefilter("error")  # a layer without a batching rule warns that it will be slow
+                self.gradient(params, batch, targets, torch.full(targets.shape, 1 / len(probe), dtype=batch.dtype))
+        except (RuntimeError, UserWarning, NotImplementedError) as err:
+            return " ".join(str(err).split())[:160]
+        return None
+
+
+def _one(params: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
+    """Return model i's weights: views, so that buffers updated in place are updated in the stack."""
+    return {name: tensor[i] for name, tensor in params.items()}
+
+
+def _roles(module: torch.nn.Module) -> dict[str, Role]:
+    """Name what each tensor is: weights of linear, convolution and embedding layers, biases, and everything else."""
+    roles: dict[str, Role] = {}
+    for path, part in module.named_modules():
+        own: list[tuple[str, Any]] = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
+        layer = next((role for kind, role in _LAYERS.items() if isinstance(part, kind)), None)
+        for name, _ in own:
+            full = f"{path}.{name}" if path else name
+            if layer is not None and name == "weight":
+                roles[full] = layer
+            elif name.startswith("bias"):
+                roles[full] = "bias"
+            else:
+                roles[full] = "norm" if "norm" in type(part).__name__.lower() else "other"
+    state = module.state_dict()
+    return {name: roles[name] for name in state}

@@ -1,0 +1,151 @@
+"""Any torch module trained stacked, against the same module trained alone by an ordinary loop."""
+
+import numpy as np
+import pytest
+import torch
+
+from leaq.data.splits import halves
+from leaq.data.tables import from_arrays
+from leaq.errors import UnsupportedModel
+from leaq.evaluation import evaluate, with_whitebox
+from leaq.seeds import stream
+from leaq.training import TrainingConfig, train_modules
+from leaq.training.modules import StackedModule
+
+MODELS = 3
+nn = torch.nn
+
+
+class Branching(nn.Module):
+    """Control flow that looks at values: cannot be stacked."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, x):
+        h = self.layer(x)
+        return h * 2 if h.sum().item() > 0 else h
+
+
+def convolution():
+    return nn.Sequential(nn.Unflatten(1, (1, 4)), nn.Conv1d(1, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(9, 3))
+
+
+def normalised():
+    return nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3))
+
+
+def regressor():
+    return nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 1), nn.Flatten(0))
+
+
+CASES = {"convolution": convolution, "batch norm": normalised, "branching": Branching, "regressor": regressor}
+
+
+def records(name, rng, n=40):
+    x = rng.normal(size=(n, 4))
+    return from_arrays(x, rng.normal(size=n) if name == "regressor" else rng.permutation(np.arange(n) % 3))
+
+
+def alone(make, samples, members, config, *, seed, model):
+    torch.manual_seed(int(stream(seed, "init", model).integers(2**63 - 1)))
+    net = make().double().train()
+    x, y = torch.tensor(samples.inputs), torch.tensor(samples.targets)
+    scale = float(np.std(samples.targets)) if samples.task == "regression" else 1.0
+    optimizer = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
+    rng = stream(seed, "batches", model)
+    for _ in range(config.epochs):
+        order = rng.permutation(np.flatnonzero(members))
+        for start in range(0, len(order), config.batch_size):
+            batch = torch.tensor(order[start : start + config.batch_size])
+            out = net(x[batch])
+            if samples.task == "regression":
+                loss = (((out - y[batch]) / scale) ** 2).mean()
+            else:
+                loss = nn.functional.cross_entropy(out, y[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return net
+
+
+@pytest.fixture(params=CASES)
+def trained(request, rng):
+    name = request.param
+    samples = records(name, rng)
+    members = halves(samples, MODELS, seed=1)
+    config = TrainingConfig(epochs=3, batch_size=7, learning_rate=0.01, checkpoints=1, dtype="float64")
+    model, checkpoints = train_modules(CASES[name], samples, members, config, seed=4)
+    twins = [alone(CASES[name], samples, members[i], config, seed=4, model=i) for i in range(MODELS)]
+    return name, samples, members, model, checkpoints, twins
+
+
+def test_weights_and_buffers_equal_those_of_the_module_trained_alone(trained):
+    *_, model, checkpoints, twins = trained
+    for i, twin in enumerate(twins):
+        for name, tensor in twin.state_dict().items():
+            np.testing.assert_allclose(checkpoints.last().params[name][i], tensor, atol=1e-11)
+    assert set(model.roles) == set(twins[0].state_dict())
+
+
+def test_outputs_are_those_of_the_module_in_evaluation_mode(trained):
+    _, samples, members, model, checkpoints, twins = trained
+    table = evaluate(model, checkpoints, samples, members)
+    for i, twin in enumerate(twins):
+        with torch.no_grad():
+            out = twin.eval()(torch.tensor(samples.inputs))
+        np.testing.assert_allclose(table.outputs[i], out.reshape(len(samples), -1), atol=1e-11)
+
+
+def test_white_box_statistic_equals_autograd_record_by_record(trained):
+    _, samples, members, model, checkpoints, twins = trained
+    table = with_whitebox(evaluate(model, checkpoints, samples, members), model, checkpoints, samples)
+    twin = twins[1].eval()
+    weights = [p for name, p in twin.named_parameters() if model.roles[name] in ("linear", "conv1d")]
+    x, y = torch.tensor(samples.inputs), torch.tensor(samples.targets)
+    rows = []
+    for i in range(len(samples)):
+        out = twin(x[i : i + 1])
+        if samples.task == "regression":
+            loss = ((out - y[i]) ** 2).sum()
+        else:
+            loss = nn.functional.cross_entropy(out, y[i : i + 1])
+        rows.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights)]))
+    gradients = torch.stack(rows)
+    rest = gradients.sum(0) - gradients
+    expected = torch.nan_to_num((gradients * rest).sum(1) / gradients.norm(dim=1))  # dead: no gradient at all
+    np.testing.assert_allclose(table.whitebox[1], expected, rtol=1e-8, atol=1e-10)
+
+
+def test_what_cannot_be_stacked_is_looped_over_with_a_note(trained):
+    name, *_, model, _, _ = trained
+    assert (model.note is not None) == (name == "branching")
+    if model.note:
+        assert "one model after another" in model.note.text
+
+
+def test_dropout_reads_the_seed(rng):
+    samples = records("x", rng)
+    members = halves(samples, 2, seed=0)
+
+    def make():
+        return nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 3))
+
+    def weights(seed):
+        _, found = train_modules(make, samples, members, TrainingConfig(epochs=1, checkpoints=1), seed=seed)
+        return found.params["0.weight"]
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+def test_quantized_activations_are_refused():
+    model = StackedModule(lambda: nn.Linear(3, 2), "classification", torch.zeros(2, 3))
+    with pytest.raises(UnsupportedModel, match="Use weight-only quantizers"):
+        model.forward(model.init(0, [0]), torch.zeros(4, 3), activation_bits=8)
+
+
+def test_make_must_build_modules():
+    with pytest.raises(ValueError, match=r"must return a torch.nn.Module. Found int"):
+        StackedModule(lambda: 3, "classification", torch.zeros(2, 3))

@@ -1,0 +1,157 @@
+"""What a user gives and gets wrong, through the one door to every source."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leaq.data import listing, load
+from leaq.errors import InvalidInput, NotEnoughEvidence, UnknownName
+from tests.helpers import require
+
+
+@pytest.fixture
+def frame(rng):
+    return pd.DataFrame({"a": rng.normal(size=60), "b": rng.normal(size=60), "y": np.arange(60) % 2})
+
+
+@pytest.fixture
+def saved(tmp_path):
+    def save(frame, name="my.csv"):
+        path = tmp_path / name
+        frame.to_csv(path, index=False, sep="\t" if name.endswith("tsv") else ",")
+        return path
+
+    return save
+
+
+@pytest.fixture
+def molecules():
+    require("rdkit")
+    smiles = ["C" * (i % 12 + 1) + "O" * (i // 12) + "N" for i in range(48)]
+    return pd.DataFrame({"smiles": smiles, "y": np.linspace(-1, 1, 48), "assay": np.arange(48) // 4})
+
+
+def test_a_table_becomes_samples(frame, saved):
+    samples = load(saved(frame), target="y")
+    assert samples.inputs.shape == (60, 2)
+    assert samples.task == "classification"
+    assert samples.classes == ("0", "1")
+    assert samples.ids.tolist() == list(range(1, 61))
+
+
+def test_a_missing_file_names_the_closest(frame, saved):
+    path = saved(frame)
+    with pytest.raises(InvalidInput, match=r"There is no file .*mine\.csv'\. Did you mean 'my\.csv'\?"):
+        load(path.with_name("mine.csv"), target="y")
+
+
+def test_an_unknown_name_names_the_closest():
+    with pytest.raises(UnknownName, match=r"Unknown data set 'freesolf'.*Did you mean 'freesolv'\?"):
+        load("freesolf")
+
+
+def test_no_target_lists_the_columns(frame, saved):
+    with pytest.raises(InvalidInput, match=r"my\.csv: --target must name a column\. Columns: a, b, y\."):
+        load(saved(frame))
+
+
+def test_an_absent_column_names_the_closest(frame, saved):
+    path = saved(frame.rename(columns={"y": "active"}))
+    with pytest.raises(InvalidInput, match=r"no column 'activ' \(--target\).*Did you mean 'active'\?"):
+        load(path, target="activ")
+    with pytest.raises(InvalidInput, match=r"no column 'grp' \(--group\)"):
+        load(path, target="active", group="grp")
+    with pytest.raises(InvalidInput, match=r"no column 'smile' \(--smiles\)"):
+        load(path, target="active", smiles="smile")
+
+
+def test_a_constant_target_is_refused(frame, saved):
+    with pytest.raises(InvalidInput, match=r"the target 'y' must vary\. Every record has np\.int64\(1\)|has 1"):
+        load(saved(frame.assign(y=1)), target="y")
+
+
+def test_fewer_than_twenty_records_are_refused(frame, saved):
+    with pytest.raises(NotEnoughEvidence, match=r"needs at least 20 records\. Found 19"):
+        load(saved(frame.head(19)), target="y")
+
+
+def test_missing_and_infinite_values_are_counted_with_their_rows(frame, saved):
+    frame.loc[[3, 10], "a"] = [np.nan, np.inf]
+    frame.loc[3, "b"] = np.nan
+    path = saved(frame)
+    with pytest.raises(InvalidInput, match=r"in 2 rows \(4, 11\), columns 'a' \(2\), 'b' \(1\)\. Fill them, or drop"):
+        load(path, target="y")
+    samples = load(path, target="y", skip_invalid=True)
+    assert len(samples) == 58
+    assert 4 not in samples.ids
+    assert samples.ids[3] == 5
+    assert [flag.code for flag in samples.flags] == ["dropped-rows"]
+    assert "2 rows (4, 11)" in samples.flags[0].text
+
+
+def test_more_than_half_duplicates_are_refused(frame, saved):
+    frame.loc[20:, ["a", "b"]] = 0.0
+    with pytest.raises(InvalidInput, match=r"more than half of the records are duplicates \(39 of 60\)"):
+        load(saved(frame), target="y")
+
+
+def test_a_class_of_one_record_is_refused(frame, saved):
+    with pytest.raises(InvalidInput, match=r"at least 2 different records.*Class '7' has 1"):
+        load(saved(frame.assign(y=[7] + [i % 2 for i in range(59)])), target="y")
+
+
+def test_groups_stay_together_and_are_no_feature(frame, saved):
+    samples = load(saved(frame.assign(patient=np.arange(60) // 5)), target="y", group="patient")
+    assert samples.inputs.shape == (60, 2)
+    assert len(np.unique(samples.groups)) == 12
+    assert samples.flags[-1].code == "grouped"
+    assert "12 groups" in samples.flags[-1].text
+
+
+@pytest.mark.parametrize(("group", "found"), [(np.arange(60) // 20, 3), (np.r_[np.zeros(40), np.arange(20) + 1], 21)])
+def test_groups_that_cannot_be_split_are_refused(frame, saved, group, found):
+    with pytest.raises(InvalidInput, match=rf"at least 4 groups, none with more than half.*Found {found}"):
+        load(saved(frame.assign(g=group)), target="y", group="g")
+
+
+def test_the_group_cannot_be_the_target(frame, saved):
+    with pytest.raises(InvalidInput, match="--group and --target must be different columns"):
+        load(saved(frame), target="y", group="y")
+
+
+def test_molecules_keep_their_groups(molecules, saved):
+    samples = load(saved(molecules), target="y", smiles="smiles", group="assay")
+    assert len(np.unique(samples.groups)) == 12
+    assert not any(flag.code == "unused-columns" for flag in samples.flags)
+
+
+def test_unused_columns_of_molecules_are_named(molecules, saved):
+    samples = load(saved(molecules), target="y", smiles="smiles")
+    assert any(flag.text == "Columns beside the SMILES are not used: assay." for flag in samples.flags)
+    again = load(saved(molecules), target="y", smiles="smiles", ignore=("assay",))
+    assert not any(flag.code == "unused-columns" for flag in again.flags)
+
+
+def test_chemistry_options_need_molecules(frame, saved):
+    for option in ({"strip_salts": True}, {"split": "scaffold"}):
+        with pytest.raises(InvalidInput, match=r"salts, scaffolds and clusters belong to molecules"):
+            load(saved(frame), target="y", **option)
+
+
+def test_columns_of_a_catalogued_set_are_known():
+    with pytest.raises(InvalidInput, match=r"wine is a catalogued data set.*Leave --target out"):
+        load("wine", target="x")
+    with pytest.raises(InvalidInput, match=r"wine is a classification task\. Found task='regression'"):
+        load("wine", task="regression")
+
+
+def test_a_mistyped_option_is_refused():
+    with pytest.raises(InvalidInput, match=r"unknown option 'grup'\. Did you mean 'group'\?"):
+        load("wine", grup="x")
+
+
+def test_the_listing_says_what_each_set_is():
+    entries = listing()
+    assert len({entry.name for entry in entries}) == len(entries)
+    assert all(entry.licence and entry.source and entry.what for entry in entries)
+    assert all(entry.unit for entry in entries if entry.task == "regression" and entry.source != "scikit-learn")

@@ -1,0 +1,113 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from leaq.data import load
+from leaq.data.readers import read_frame
+from leaq.errors import InvalidInput
+from tests.helpers import require
+
+
+@pytest.fixture
+def frame(rng):
+    return pd.DataFrame({"a": rng.normal(size=30), "b": rng.normal(size=30), "y": np.arange(30) % 2})
+
+
+def write(frame, path):
+    if path.suffix == ".parquet":
+        require("pyarrow")
+        frame.to_parquet(path)
+    elif path.suffix == ".npz":
+        np.savez(path, X=frame[["a", "b"]].to_numpy(), y=frame["y"].to_numpy())
+    else:
+        frame.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".npz"])
+def test_every_format_holds_the_same_table(frame, tmp_path, suffix):
+    found = read_frame(write(frame, tmp_path / f"t{suffix}"))
+    np.testing.assert_allclose(found.to_numpy(dtype=float), frame.to_numpy(dtype=float))
+    assert found.columns.tolist() == (["X0", "X1", "y"] if suffix == ".npz" else ["a", "b", "y"])
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(InvalidInput, match=r"is a folder\. Name a file of type \.csv, \.tsv"):
+        read_frame(tmp_path)
+
+
+def test_other_types_are_refused(tmp_path):
+    (tmp_path / "t.xlsx").write_bytes(b"x")
+    with pytest.raises(InvalidInput, match=r"file type must be one of .* Found '\.xlsx'"):
+        read_frame(tmp_path / "t.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("t.csv", b"", r"the file is empty \(0 bytes\)"),
+        ("t.csv", b"a,b\n", "has a header but no rows"),
+        ("t.csv", b"PK\0\0binary", "cannot be read as CSV .*binary data"),
+        ("t.csv", b"a,b\n1,2\n1,2,3,4\n", "cannot be read as CSV"),
+        ("t.csv", "a,b\né,1\n".encode("utf-16-le")[1:], "cannot be read as CSV"),
+        ("t.npz", b"no archive", "cannot be read as NPZ"),
+        ("t.parquet", b"no parquet", "cannot be read as PARQUET"),
+    ],
+)
+def test_what_is_no_table_is_refused(tmp_path, name, content, text):
+    if name.endswith("parquet"):
+        require("pyarrow")
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidInput, match=text):
+        read_frame(tmp_path / name)
+
+
+def test_pickled_arrays_are_refused(tmp_path):
+    np.savez(tmp_path / "t.npz", y=np.array([{}], dtype=object))
+    with pytest.raises(InvalidInput, match=r"cannot be read as NPZ \(Object arrays"):
+        read_frame(tmp_path / "t.npz")
+
+
+def test_arrays_of_three_axes_are_refused(tmp_path):
+    np.savez(tmp_path / "t.npz", X=np.zeros((2, 2, 2)))
+    with pytest.raises(InvalidInput, match="array 'X' has 3 dimensions; 1 or 2 are read"):
+        read_frame(tmp_path / "t.npz")
+
+
+@pytest.fixture
+def sdf(tmp_path):
+    require("rdkit")
+    from rdkit import Chem
+
+    path = tmp_path / "m.sdf"
+    with Chem.SDWriter(str(path)) as writer:
+        for i in range(24):
+            molecule = Chem.MolFromSmiles("C" * (i + 1) + "O")
+            molecule.SetProp("logS", str(-0.1 * i))
+            molecule.SetProp("name", f"m{i}")
+            writer.write(molecule)
+    return path
+
+
+def test_an_sd_file_gives_structures_and_properties(sdf):
+    found = read_frame(sdf)
+    assert found.columns.tolist() == ["logS", "name", "smiles"]
+    assert found["smiles"][1] == "CCO"
+    assert found["logS"].dtype == float
+    samples = load(sdf, target="logS")
+    assert samples.kind == "smiles"
+    assert samples.task == "regression"
+
+
+def test_an_sd_file_without_the_property_lists_what_it_has(sdf):
+    with pytest.raises(InvalidInput, match=r"no column 'logP' \(--target\)\. Columns: logS, name, smiles\."):
+        load(sdf, target="logP")
+
+
+def test_an_unreadable_structure_is_named_by_row(sdf):
+    text = sdf.read_text().split("$$$$\n")
+    text[4] = text[4].replace(" C ", " Xx", 1).replace("V2000", "V9999")
+    sdf.write_text("$$$$\n".join(text))
+    with pytest.raises(InvalidInput, match=r"SMILES that cannot be read in 1 row \(5\)"):
+        load(sdf, target="logS")
+    assert len(load(sdf, target="logS", skip_invalid=True)) == 23

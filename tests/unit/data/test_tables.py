@@ -1,0 +1,121 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from leaq.data.reading import Reading
+from leaq.data.tables import from_arrays, from_frame
+from leaq.errors import InvalidInput
+
+
+@pytest.fixture
+def frame(rng):
+    return pd.DataFrame({"a": rng.normal(size=40), "y": rng.normal(size=40)})
+
+
+def codes(samples):
+    return [flag.code for flag in samples.flags]
+
+
+@pytest.mark.parametrize(
+    ("y", "task", "classes"),
+    [
+        (np.arange(40) % 2, "classification", ("0", "1")),
+        ((np.arange(40) % 2).astype(float), "classification", ("0", "1")),
+        (np.array(["yes", "no"] * 20), "classification", ("no", "yes")),
+        (np.arange(40) % 2 == 0, "classification", ("False", "True")),
+        (np.arange(40), "regression", ()),
+        (np.arange(40) / 3, "regression", ()),
+    ],
+)
+def test_the_task_is_read_off_the_target(rng, y, task, classes):
+    samples = from_arrays(rng.normal(size=(40, 2)), y)
+    assert (samples.task, samples.classes) == (task, classes)
+
+
+def test_text_becomes_a_category(frame):
+    samples = from_frame(frame.assign(colour=["red", "blue"] * 20), Reading(target="y"))
+    assert samples.features[1].levels == ("blue", "red")
+    assert samples.inputs[:2, 1].tolist() == [1.0, 0.0]
+
+
+def test_text_with_too_many_levels_is_refused(frame):
+    with pytest.raises(InvalidInput, match=r"column 'note' has 40 different texts.*--ignore, or with --smiles"):
+        from_frame(frame.assign(note=[f"n{i}" for i in range(40)]), Reading(target="y"))
+
+
+def test_ignored_columns_are_gone_and_must_exist(frame):
+    samples = from_frame(frame.assign(note=[f"n{i}" for i in range(40)]), Reading(target="y", ignore=("note",)))
+    assert samples.inputs.shape == (40, 1)
+    with pytest.raises(InvalidInput, match="columns to ignore must exist. Found nope"):
+        from_frame(frame, Reading(target="y", ignore=("nope",)))
+
+
+def test_a_table_without_features_is_refused(frame):
+    with pytest.raises(InvalidInput, match="must be a feature column beside the target"):
+        from_frame(frame[["y"]], Reading(target="y"))
+
+
+def test_duplicates_share_a_group_and_are_counted(frame):
+    frame.loc[1, "a"] = frame.loc[0, "a"]
+    samples = from_frame(frame, Reading(target="y"))
+    assert samples.groups[0] == samples.groups[1]
+    assert len(np.unique(samples.groups)) == 39
+    assert codes(samples) == ["duplicates"]
+
+
+def test_a_duplicate_in_two_groups_joins_them(frame):
+    frame.loc[10, "a"] = frame.loc[0, "a"]
+    samples = from_frame(frame.assign(g=np.arange(40) // 5), Reading(target="y", group="g"))
+    assert len(np.unique(samples.groups)) == 7
+    assert len(np.unique(samples.groups[[0, 4, 10, 14]])) == 1
+
+
+def test_a_class_in_one_group_only_is_refused(frame):
+    y = np.r_[np.ones(5), np.zeros(35)].astype(int)
+    with pytest.raises(InvalidInput, match=r"Class '1' has 1"):
+        from_frame(frame.assign(y=y, g=np.arange(40) // 5), Reading(target="y", group="g"))
+
+
+def test_arrays_take_groups(rng):
+    samples = from_arrays(rng.normal(size=(40, 2)), rng.normal(size=40), groups=np.arange(40) // 4)
+    assert len(np.unique(samples.groups)) == 10
+    with pytest.raises(InvalidInput, match=r"group must have shape \(40,\)\. Found \(39,\)"):
+        from_arrays(rng.normal(size=(40, 2)), rng.normal(size=40), groups=np.arange(39))
+    with pytest.raises(InvalidInput, match=r"x must be \(n, d\)"):
+        from_arrays(np.arange(40), np.arange(40))
+
+
+def test_a_heavy_tail_is_told_and_logarithms_help(frame):
+    values = np.exp(np.linspace(-3, 6, 40))
+    samples = from_frame(frame.assign(y=values), Reading(target="y"))
+    assert codes(samples) == ["heavy-tail"]
+    assert "Consider --log-target" in samples.flags[0].text
+    logged = from_frame(frame.assign(y=values), Reading(target="y", log_target=True))
+    np.testing.assert_allclose(logged.targets, np.log10(values))
+    assert logged.unit == "log10"
+    assert codes(logged) == []
+
+
+def test_a_plain_target_gets_no_suggestion(frame):
+    assert codes(from_frame(frame.assign(y=np.linspace(1, 2, 40)), Reading(target="y"))) == []
+
+
+def test_logarithms_need_positive_values(frame):
+    y = np.linspace(0.5, 9.3, 40)
+    y[[2, 7]] = [0, -1]
+    with pytest.raises(
+        InvalidInput, match=r"a log target must be positive. Found values of 0 or below in 2 rows \(3, 8"
+    ):
+        from_frame(frame.assign(y=y), Reading(target="y", log_target=True))
+    with pytest.raises(InvalidInput, match="only a regression target has logarithms"):
+        from_frame(frame.assign(y=["a", "b"] * 20), Reading(target="y", log_target=True))
+
+
+def test_text_cannot_be_regressed_on(frame):
+    with pytest.raises(InvalidInput, match="a regression target must be numbers. Column 'y' holds text"):
+        from_frame(frame.assign(y=["a", "b"] * 20), Reading(target="y", task="regression"))
+
+
+def test_too_many_classes_are_refused(frame):
+    with pytest.raises(InvalidInput, match="40 classes in 40 records are too many"):
+        from_frame(frame.assign(y=[f"c{i}" for i in range(40)]), Reading(target="y"))

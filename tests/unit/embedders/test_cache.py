@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from leaq.embedders import cache
+from leaq.embedders.base import Encoded
+from leaq.embedders.fingerprints import Maccs, Morgan
+from tests.helpers import require
+
+SMILES = ["CCO", "CCN", "c1ccccc1"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    require("rdkit")
+    monkeypatch.setenv("LEAQ_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("LEAQ_CACHE", "all")
+    return tmp_path / "embeddings"
+
+
+class Counting:
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self):
+        self.calls += 1
+        return Encoded(np.arange(6).reshape(3, 2), {2: "why"})
+
+
+def test_the_second_time_nothing_is_computed():
+    compute = Counting()
+    first = cache.remembered(Morgan(), SMILES, compute)
+    again = cache.remembered(Morgan(), SMILES, compute)
+    assert compute.calls == 1
+    np.testing.assert_array_equal(first.features, again.features)
+    assert again.failed == {2: "why"}
+
+
+def test_the_key_changes_with_everything_the_features_depend_on(monkeypatch):
+    key = cache.cache_key(Morgan(), SMILES)
+    others = [
+        cache.cache_key(Morgan(radius=3), SMILES),
+        cache.cache_key(Maccs(), SMILES),
+        cache.cache_key(Morgan(), SMILES[::-1]),
+        cache.cache_key(Morgan(), [*SMILES, "C"]),
+    ]
+    monkeypatch.setattr(Morgan, "fingerprint_of_code", lambda _: "another RDKit")
+    others.append(cache.cache_key(Morgan(), SMILES))
+    assert len({key, *others}) == 6
+
+
+def test_a_damaged_file_is_made_again(folder):
+    compute = Counting()
+    cache.remembered(Morgan(), SMILES, compute)
+    (path,) = folder.iterdir()
+    path.write_bytes(path.read_bytes()[:-40])
+    again = cache.remembered(Morgan(), SMILES, compute)
+    assert compute.calls == 2
+    assert again.failed == {2: "why"}
+    cache.remembered(Morgan(), SMILES, compute)
+    assert compute.calls == 2
+
+
+def test_files_are_whole_and_private(folder):
+    cache.remembered(Morgan(), SMILES, Counting())
+    (path,) = folder.iterdir()
+    assert path.suffix == ".npz"
+    assert path.stat().st_mode & 0o077 == 0
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_cheap_work_is_not_kept_unless_asked_for(folder, monkeypatch):
+    monkeypatch.setenv("LEAQ_CACHE", "")
+    cache.remembered(Morgan(), SMILES, Counting())
+    assert not folder.exists()
+
+
+def test_the_cache_can_be_switched_off(folder, monkeypatch):
+    monkeypatch.setenv("LEAQ_CACHE", "off")
+    monkeypatch.setattr(cache, "WORTHWHILE", 0.0)
+    compute = Counting()
+    cache.remembered(Morgan(), SMILES, compute)
+    cache.remembered(Morgan(), SMILES, compute)
+    assert compute.calls == 2
+    assert not folder.exists()

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from leaq.errors import NotEnoughEvidence
+from leaq.measures.epsilon import epsilon_bound, one_run_epsilon
+from leaq.measures.threshold import threshold_classwise
+from leaq.types import LossTable, NotComputed
+from tests.attack_tables import planted
+
+
+@pytest.mark.parametrize(("right", "guesses"), [(90, 100), (100, 100), (60, 100), (19, 20)])
+def test_the_bound_is_where_the_binomial_tail_reaches_the_level(right, guesses):
+    epsilon = one_run_epsilon([right], [guesses])
+    share = np.exp(epsilon) / (1 + np.exp(epsilon))
+    assert stats.binom.sf(right - 1, guesses, share) == pytest.approx(0.05, abs=1e-4) or epsilon == 0.0
+
+
+def test_guessing_at_random_bounds_nothing():
+    assert one_run_epsilon([50], [100]) == 0.0
+
+
+def test_dependent_runs_pay_the_factor_two():
+    assert one_run_epsilon([90, 90], [100, 100]) < one_run_epsilon([90], [100])
+
+
+def test_randomised_response_is_never_refuted_too_often(rng):
+    """Guesses right with probability e/(1+e) exactly: epsilon 1 holds, and is refuted in at most 5 % of the runs."""
+    share = np.e / (1 + np.e)
+    wrong = np.mean([one_run_epsilon([rng.binomial(150, share)], [150]) > 1.0 for _ in range(100)])
+    assert wrong < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 100)
+
+
+def test_no_leak_and_a_strong_leak(rng):
+    none = planted(rng, leak=0.0, n=400)
+    assert epsilon_bound(none, none.scores, targets=range(12)).low < 0.3
+    strong = planted(rng, leak=8.0, n=400)
+    found = epsilon_bound(strong, strong.scores - strong.scores.mean(0), targets=range(12))
+    assert found.low > 1.5
+    assert found.high == np.inf
+    assert "one-run auditing" in found.method
+
+
+def test_given_members_bound_nothing(rng):
+    table = LossTable.from_losses(rng.random(50), rng.random(50))
+    with pytest.raises(NotEnoughEvidence, match="members drawn as a random half of a pool"):
+        epsilon_bound(table, -table.released, targets=[0])
+
+
+def test_few_pairs_are_refused(rng):
+    table = planted(rng, n=30)
+    with pytest.raises(NotEnoughEvidence, match="at least 20 pairs"):
+        epsilon_bound(table, table.scores, targets=range(12))
+
+
+def test_attackers_who_are_told_other_members_bound_no_epsilon(rng):
+    found = threshold_classwise(planted(rng, n=200))
+    assert isinstance(found.epsilon, NotComputed)
+    assert "told the membership of other records" in found.epsilon.reason

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+
+from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.measures.scoring import Attack, Protocol, area_gap, attack_result, cross_fitted_decisions
+from leaq.stats.roc import auc, weighted_auc
+from leaq.types import Estimate, LossTable, NotComputed
+from tests.attack_tables import planted
+
+ATTACK = Attack("probe", "sees the test")
+
+
+def scored(table, scores=None, **options):
+    scores = table.scores if scores is None else scores
+    return attack_result(ATTACK, table, scores, targets=range(len(scores)), protocol=Protocol(**options))
+
+
+def test_a_perfect_score_has_advantage_and_area_one(rng):
+    table = planted(rng, n=400)
+    found = scored(table, table.members.astype(float))
+    assert (found.advantage.value, found.auc.value, found.balanced_accuracy.value) == (1.0, 1.0, 1.0)
+    assert found.tpr[0.01].value == 1.0
+    assert found.leak_bound.low == 1.0
+    assert "pool game" in found.leak_bound.method
+
+
+def test_a_reversed_score_keeps_its_sign_in_the_area_but_accuses_nobody(rng):
+    table = planted(rng, n=400)
+    found = scored(table, -table.members.astype(float))
+    assert found.auc.value == 0.0
+    assert found.advantage.value == 0.0
+    assert found.leak_bound.low == 0.0
+
+
+def test_the_advantage_can_be_negative(rng):
+    """Thresholds come from the other half: without a leak about half of all advantages are below 0."""
+    values = [scored(planted(rng, leak=0.0, models=2, n=80), draws=20).advantage.value for _ in range(30)]
+    assert min(values) < 0 < max(values)
+
+
+def test_thresholds_never_see_the_records_they_judge(rng):
+    table = planted(rng, models=2)
+    before = cross_fitted_decisions(table.scores, table.members, table.groups, seed=0)
+    flipped = table.members.copy()
+    flipped[0, 3] = ~flipped[0, 3]
+    after = cross_fitted_decisions(table.scores, flipped, table.groups, seed=0)
+    assert before[0, 3] == after[0, 3]
+
+
+def test_rates_that_rest_on_too_few_false_positives_are_refused(rng):
+    found = scored(planted(rng, models=4, n=60), draws=20)
+    assert isinstance(found.tpr[0.01], NotComputed)
+    assert "needs at least 1,000 non-member trials" in found.tpr[0.01].reason
+    assert isinstance(scored(planted(rng, models=40, n=60), draws=20).tpr[0.01], Estimate)
+
+
+def test_resampled_areas_agree_with_the_area_computed_anew_each_draw(rng):
+    """The draws are linear in the record weights; sorting again each time gives nearly the same spread."""
+    table = planted(rng, models=1 * 2, n=600)
+    scores, inside = table.scores[0], table.members[0]
+    weights = rng.multinomial(600, np.full(600, 1 / 600), size=400).astype(float)
+    exact = weighted_auc(scores, inside, weights).std()
+    one = attack_result(ATTACK, table, table.scores[:1], targets=[0], protocol=Protocol(draws=400))
+    assert (one.auc.high - one.auc.low) / (2 * 1.96) == pytest.approx(exact, rel=0.2)
+    assert one.auc.value == pytest.approx(auc(scores, inside))
+    assert [flag.code for flag in one.flags] == ["few-models"]
+
+
+def test_intervals_read_the_seed_and_the_level(rng):
+    table = planted(rng)
+    a, b, c = scored(table, seed=1), scored(table, seed=1), scored(table, seed=2)
+    assert a.auc == b.auc
+    assert a.auc.value == c.auc.value
+    assert a.auc.low != c.auc.low
+    narrow = scored(table, seed=1, level=0.5)
+    assert narrow.auc.high - narrow.auc.low < a.auc.high - a.auc.low
+
+
+def test_large_curves_are_thinned_to_the_same_curve(rng, monkeypatch):
+    table = planted(rng, n=500)
+    whole = scored(table, draws=10).roc
+    monkeypatch.setattr("leaq.measures.scoring.CURVE_CELLS", 100)
+    thin = scored(table, draws=10).roc
+    assert thin.shape[1] <= 302
+    for fpr, tpr in thin.T:
+        reached = whole[1][whole[0] <= fpr + 1e-12].max()
+        assert abs(tpr - reached) < 0.02
+    assert tuple(thin[:, -1]) == (1.0, 1.0)
+
+
+def test_not_finite_scores_name_the_model(rng):
+    table = planted(rng)
+    scores = table.scores.copy()
+    scores[3, 2] = np.nan
+    with pytest.raises(InvalidInput, match="probe: scores must be finite. Model 3"):
+        scored(table, scores)
+
+
+def test_only_members_are_refused():
+    table = LossTable(np.ones((1, 1, 4)), np.ones((1, 4), bool), "classification", "iid", 4)
+    with pytest.raises(NotEnoughEvidence, match="needs members and non-members. Found 4 to 4 members of 4"):
+        scored(table, np.ones((1, 4)))
+
+
+def test_the_gap_of_an_attack_with_itself_is_nothing(rng):
+    table = planted(rng)
+    same = area_gap(table, table.scores, table.scores, targets=range(12), protocol=Protocol())
+    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
+    better = area_gap(table, table.members.astype(float), table.scores, targets=range(12), protocol=Protocol())
+    assert better.low > 0

@@ -1,0 +1,83 @@
+from leaq.reporting.choice import cost, front, leak, overlapping, recommended, reference, start_budget
+from leaq.types import NotComputed
+from tests.results import cell, estimate, row
+
+
+def labels(rows):
+    return [item.label for item in rows]
+
+
+def test_cost_is_positive_where_the_metric_got_worse():
+    result = cell()
+    sign = next(item for item in result.rows if item.quantizer == "sign")
+    found = cost(result, sign)
+    assert (found.value, round(found.low, 3), round(found.high, 3)) == (0.030, 0.028, 0.032)
+
+
+def test_cost_keeps_the_sign_of_errors_which_are_good_when_small():
+    worse = row("sign", "sign", 0.1)
+    worse.drops["rmse"] = estimate(0.5, 0.1)
+    result = cell(row("none", "full precision", 0.3), worse, primary_metric="rmse")
+    assert cost(result, worse).value == 0.5
+
+
+def test_full_precision_costs_nothing_by_definition():
+    result = cell()
+    found = cost(result, reference(result))
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
+def test_front_leaves_out_beaten_rows_and_models_that_predict_nothing():
+    rows = (
+        row("none", "full precision", 0.30),
+        row("a", "a", 0.2, -0.01),
+        row("b", "beaten", 0.25, -0.02),
+        row("c", "c", 0.1, -0.03),
+    )
+    assert labels(front(cell(*rows))) == ["full precision", "a", "c"]
+    assert "ternary 90% sparse" not in labels(front(cell()))
+
+
+def test_equal_points_are_both_on_the_front():
+    rows = (row("none", "full precision", 0.3), row("a", "a", 0.1, -0.01), row("b", "b", 0.1, -0.01))
+    assert labels(front(cell(*rows))) == ["full precision", "a", "b"]
+
+
+def test_recommendation_follows_the_budget():
+    result = cell()
+    assert recommended(result, 0.0).label == "full precision"
+    assert recommended(result, 0.011, cautious=False).label == "3-bit"
+    assert recommended(result, 0.05).label == "sign"
+    assert recommended(result, 1.0).label == "sign", "a model that predicts nothing is never recommended"
+
+
+def test_cautious_counts_the_worse_end_of_the_interval():
+    result = cell()
+    assert recommended(result, 0.0105, cautious=False).label == "3-bit"
+    assert recommended(result, 0.0105).label == "8-bit"
+
+
+def test_start_budget_depends_on_the_metric():
+    assert start_budget(cell()) == 0.01
+    full = row("none", "full precision", 0.3)
+    full.metrics["rmse"] = estimate(50.0)
+    assert start_budget(cell(full, primary_metric="rmse")) == 1.0
+    full.metrics["rmse"] = NotComputed("no outputs")
+    assert start_budget(cell(full, primary_metric="rmse")) == 0.02
+
+
+def test_overlapping_intervals_are_found_both_ways():
+    a, b, c = row("none", "a", 0.10, half=0.03), row("b", "b", 0.15, half=0.03), row("c", "c", 0.30, half=0.03)
+    result = cell(a, b, c)
+    assert labels(overlapping(result, a)) == ["b"]
+    assert labels(overlapping(result, b)) == ["a"]
+    assert overlapping(result, c) == ()
+
+
+def test_a_row_without_the_attack_has_no_leak_and_is_never_recommended():
+    bare = row("sign", "sign", 0.0)
+    bare.attacks["lira-online"] = NotComputed("needs shadows")
+    result = cell(row("none", "full precision", 0.3), bare)
+    assert leak(result, bare) is None
+    assert recommended(result, 1.0).label == "full precision"
+    assert overlapping(result, bare) == ()

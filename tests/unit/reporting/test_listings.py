@@ -1,0 +1,20 @@
+from leaq.data import listing
+from leaq.embedders import listing as embedders
+from leaq.reporting.listings import datasets_table, embedders_table
+
+
+def test_every_data_set_has_a_row_with_its_licence():
+    table = datasets_table(listing())
+    rows = {row[0]: row for row in table.rows}
+    assert len(rows) == len(listing())
+    assert rows["herg"][:3] == ("herg", "classification", "655")
+    assert rows["freesolv"][1] == "regression (kcal/mol)"
+    assert rows["ld50_zhu"][2] == "unknown"
+    assert all(row[5] for row in table.rows)
+
+
+def test_every_embedder_has_a_row_with_what_it_was_trained_on():
+    rows = {row[0]: row for row in embedders_table(embedders()).rows}
+    assert rows["ecfp4"][2] == "2,048"
+    assert rows["ecfp4"][6] == "nothing"
+    assert "WITH labels" in rows["graphsage_supervised_contextpred"][6]

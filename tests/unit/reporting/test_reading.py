@@ -1,0 +1,90 @@
+import re
+from dataclasses import replace
+
+from leaq.reporting.reading import reading, verdict
+from leaq.types import Flag, NotComputed
+from tests.results import cell, estimate, row
+
+
+def test_reading_says_what_who_how_much_and_at_what_cost():
+    words = reading(cell())
+    assert "toy holds 30 records (classification); 16 models, each trained on 15 of them" in words
+    assert "under 4 quantizers" in words
+    assert "sees the quantized model's outputs" in words
+    assert "random half of a pool" in words
+    assert "Sign leaks least: 0.050 [0.030, 0.070]" in words
+    assert "at a cost of 0.0300 [0.0280, 0.0320] in ROC-AUC" in words
+    assert "r belongs to a set of sampled candidates" in words
+
+
+def test_reading_never_calls_anything_private_or_safe():
+    quiet = cell(row("none", "full precision", 0.01), row("sign", "sign", -0.005, -0.01))
+    for result in (cell(), quiet):
+        assert not re.search(r"\b(is|are) (private|safe|secure)\b", reading(result))
+    assert "no leak found by this attack" in reading(quiet)
+
+
+def test_a_small_leak_of_a_useless_model_is_no_merit():
+    words = reading(cell())
+    assert "Ternary 90% sparse predicts no better than guessing" in words
+    assert verdict(cell()) == "Sign gives away least and loses 0.0300 ROC-AUC."
+
+
+def test_the_best_within_the_usual_budget_is_named_where_it_is_another():
+    assert "Within a loss of 0.01 ROC-AUC, counted at the worse end of its interval, 8-bit leaks least" in reading(
+        cell()
+    )
+    cheap = cell(row("none", "full precision", 0.3), row("a", "a", 0.05, -0.001))
+    assert "Within a loss" not in reading(cheap)
+
+
+def test_overlapping_quantizers_are_said_to_be_so():
+    close = (row("none", "full precision", 0.30), row("a", "a", 0.05, -0.01), row("b", "b", 0.06, -0.01))
+    result = cell(*close)
+    assert verdict(result) == "A gives away least and loses 0.0100 ROC-AUC; b cannot be told apart from it."
+    assert "does not tell it apart from it" not in reading(result) or "b" in reading(result)
+    assert "Full precision leaks more." in reading(result)
+
+
+def test_when_all_overlap_no_winner_is_claimed():
+    result = cell(row("none", "full precision", 0.06, half=0.1), row("a", "a", 0.05, -0.01, half=0.1))
+    assert "no quantizer is set apart" in verdict(result)
+    assert "does not tell the quantizers apart" in reading(result)
+
+
+def test_a_change_within_its_interval_is_no_established_cost():
+    result = cell(row("none", "full precision", 0.3), row("a", "a", 0.05, -0.001))
+    assert "no established change of ROC-AUC" in reading(result)
+
+
+def test_an_improvement_is_called_one():
+    result = cell(row("none", "full precision", 0.3), row("a", "a", 0.05, +0.02))
+    assert "ROC-AUC improves by 0.0200 [0.0180, 0.0220]" in reading(result)
+
+
+def test_an_unstable_order_of_r_is_no_ranking():
+    flag = Flag("r-order-unstable", "No ranking by r: 16% of the pairs change order.")
+    assert "r gives no ranking here (16% of the pairs change order)" in reading(cell(flags=(flag,)))
+
+
+def test_missing_numbers_are_said_to_be_missing():
+    bare = row("none", "full precision", 0.3)
+    bare.attacks.clear()
+    bare.measures["r"] = NotComputed("needs checkpoints")
+    words = reading(cell(bare))
+    assert "nothing is known about the leak" in words
+    assert "r could not be computed" in words
+    assert verdict(cell(bare)) == "Nothing can be said about the leak."
+
+
+def test_only_full_precision_is_still_a_sentence():
+    result = cell(row("none", "full precision", 0.3))
+    assert verdict(result) == "Only full precision was measured."
+    assert "under 0 quantizers" in reading(result)
+
+
+def test_digits_follow_the_interval():
+    wide = row("none", "full precision", 0.3)
+    found = wide.attacks["lira-online"]
+    wide.attacks["lira-online"] = replace(found, advantage=estimate(0.3123, 0.1))
+    assert "0.31 [0.21, 0.41]" in reading(cell(wide))

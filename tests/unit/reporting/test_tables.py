@@ -1,0 +1,160 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from leaq.reporting.attack_tables import attack_numbers
+from leaq.reporting.tables import MISSING, frame, indicators, ranking, size_words, text
+from leaq.stats.digits import format_estimate
+from leaq.types import Flag, NotComputed
+from tests.results import cell, estimate, row
+
+
+def column(table, title):
+    at = [item.title for item in table.columns].index(title)
+    return [line[at] for line in table.rows]
+
+
+def lines(table):
+    return [str(note) for note in table.footnotes]
+
+
+def test_ranking_puts_least_leak_first_and_says_so():
+    table = ranking(cell())
+    assert column(table, "Quantizer") == ["ternary 90% sparse", "sign", "3-bit", "8-bit", "full precision"]
+    assert "least leak first" in table.order
+    assert "95%" in table.order
+
+
+def test_ranking_has_the_columns_a_reader_needs():
+    titles = [item.title for item in ranking(cell()).columns]
+    assert titles == ["Quantizer", "Bits", "Size", "ROC-AUC", "Change", "r", "n·r", "Loss threshold", "LiRA, adaptive",
+                      "Flags"]  # fmt: skip
+    assert all(item.explanation for item in ranking(cell()).columns)
+
+
+def test_digits_follow_the_interval():
+    wide, narrow = row("none", "wide", 0.3123, half=0.2), row("sign", "narrow", 0.3123, half=0.0002)
+    cells = dict(zip(["wide", "narrow"], column(ranking(cell(wide, narrow)), "LiRA, adaptive"), strict=True))
+    assert cells["wide"] == "+0.31 [0.11, 0.51]"
+    assert cells["narrow"] == "+0.31230 [0.31210, 0.31250]"
+
+
+def test_every_cell_has_a_value_to_sort_by():
+    table = ranking(cell())
+    assert len(table.values) == len(table.rows) == len(table.keys)
+    leaks = [line[-2] for line in table.values]
+    assert leaks == sorted(leaks)
+
+
+def test_flags_become_lettered_notes_once_each():
+    flag = Flag("odd", "Something is odd")
+    result = cell(row("none", "full precision", 0.3, flags=(flag,)), row("sign", "sign", 0.1, flags=(flag,)))
+    table = ranking(result)
+    assert column(table, "Flags") == ["a", "a"]
+    assert [note.text for note in table.footnotes if note.mark] == ["Something is odd."]
+    assert "Biases stay in full precision." in lines(table)
+
+
+def test_more_than_26_notes_get_two_letters():
+    flags = tuple(Flag(f"f{i}", f"Doubt {i}.") for i in range(28))
+    table = ranking(cell(row("none", "full precision", 0.3, flags=flags)))
+    assert [note.mark for note in table.footnotes if note.mark][-2:] == ["aa", "ab"]
+
+
+def test_what_is_not_computed_is_a_dash_with_its_reason():
+    bare = row("none", "full precision", 0.3)
+    bare.measures["r"] = NotComputed("r needs two checkpoints")
+    table = ranking(cell(bare))
+    assert column(table, "r") == [MISSING]
+    assert "a  r needs two checkpoints" in lines(table)
+
+
+def test_flags_on_the_advantage_reach_the_table():
+    odd = row("none", "full precision", 0.3)
+    found = odd.attacks["lira-online"]
+    odd.attacks["lira-online"] = replace(found, advantage=found.advantage.flagged(Flag("few", "Few models.")))
+    assert "a  Few models." in lines(ranking(cell(odd)))
+
+
+def test_infinite_rates_are_written_as_such():
+    sure = row("none", "full precision", 0.3)
+    sure.measures["r"] = replace(estimate(0.1), value=np.inf, high=np.inf)
+    assert column(ranking(cell(sure)), "r")[0].startswith("∞")
+
+
+def test_drop_says_which_way_is_worse():
+    heads = {item.title: item.explanation for item in ranking(cell()).columns}
+    assert "negative: worse" in heads["Change"]
+    rmse = row("none", "full precision", 0.3)
+    rmse.metrics["rmse"] = estimate(1.0)
+    heads = {item.title: item.explanation for item in ranking(cell(rmse, primary_metric="rmse")).columns}
+    assert "positive: worse" in heads["Change"]
+
+
+def test_indicators_are_in_a_fixed_order_whatever_the_file_says():
+    shuffled = row("none", "full precision", 0.3)
+    shuffled = replace(shuffled, measures=dict(sorted(shuffled.measures.items())))
+    titles = [item.title for item in indicators(cell(shuffled)).columns]
+    assert titles == ["Quantizer", "r", "n·r", "distortion", "Flags"]
+
+
+@pytest.mark.parametrize(("count", "words"), [(999, "999 B"), (1000, "1 kB"), (49656, "49.7 kB"), (3.2e9, "3.2 GB")])
+def test_sizes_are_written_as_people_say_them(count, words):
+    assert size_words(count) == words
+
+
+def test_text_holds_every_row_every_note_and_the_reading():
+    printed = text(cell())
+    for wanted in (
+        "full precision",
+        "ternary 90% sparse",
+        "Biases stay in full precision.",
+        "least leak first",
+        "Sign",
+    ):
+        assert wanted in printed
+    assert "\x1b" not in printed
+
+
+def test_frame_is_tidy_and_complete():
+    table = frame(cell())
+    sign = table[table["quantizer"] == "sign"]
+    leak = sign[sign["number"] == "lira-online.advantage"].iloc[0]
+    assert (leak["kind"], round(leak["value"], 3), round(leak["low"], 3), leak["n"]) == ("attack", 0.05, 0.03, 100)
+    missing = sign[sign["number"] == "distortion"].iloc[0]
+    assert missing["reason"] == "needs outputs"
+    assert np.isnan(missing["value"])
+    assert set(sign["kind"]) == {"size", "metric", "drop", "measure", "attack"}
+    assert not table.duplicated(["data", "quantizer", "kind", "number"]).any()
+
+
+def test_frame_takes_several_results():
+    table = frame([cell(name="one"), cell(name="two")])
+    assert list(table["data"].unique()) == ["one", "two"]
+
+
+def test_printed_numbers_are_those_of_the_result():
+    result = cell()
+    printed = column(ranking(result), "LiRA, adaptive")
+    wanted = [format_estimate(item.attacks["lira-online"].advantage, sign=True) for item in result.ranked()]
+    assert printed == wanted
+
+
+def test_attack_numbers_hold_every_attack_and_say_what_is_missing():
+    table = attack_numbers(cell())
+    assert [item.title for item in table.columns] == ["Quantizer", "Attack", "Advantage", "AUC", "TPR at 1% FPR",
+                                                      "TPR at 0.1% FPR", "Flags"]  # fmt: skip
+    assert len(table.rows) == 5 * 3
+    assert column(table, "Attack")[:3] == ["Loss threshold", "LiRA, adaptive", "LiRA, not adaptive"]
+    assert set(column(table, "TPR at 0.1% FPR")) == {MISSING}
+    assert "a  TPR at 0.1% FPR needs more trials." in lines(table)
+
+
+def test_an_attack_that_was_not_run_keeps_its_line_and_its_reason():
+    bare = row("none", "full precision", 0.3)
+    bare.attacks["lira-online"] = NotComputed("LiRA needs shadow models")
+    table = attack_numbers(cell(bare))
+    assert table.rows[1][2:] == (MISSING, MISSING, MISSING, MISSING, "b")
+    assert {len(line) for line in table.rows} == {len(table.columns)}
+    assert "b  LiRA needs shadow models" in lines(table)
