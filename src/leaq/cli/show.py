@@ -13,8 +13,14 @@ __all__ = ["show"]
 def show(
     run: Annotated[Path, typer.Argument(help="A run folder, made by --out.")],
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON, one a line.")] = False,
+    what: Annotated[
+        bool, typer.Option("--what", help="Say what the folder holds, and what of it can give members away.")
+    ] = False,
 ) -> None:
     """Print the tables of a run folder again; nothing is computed."""
+    if what:
+        _what(run)
+        return
     from leaq.reporting.tables import ranking, reading
     from leaq.study import Store
 
@@ -24,3 +30,12 @@ def show(
             continue
         console.show_table(ranking(result))
         console.paragraph("\n" + reading(result) + "\n")
+
+
+def _what(run: Path) -> None:
+    from leaq.study.cleaning import holdings
+
+    for one in holdings(run):
+        mark = "may be shared" if one.shareable else "SENSITIVE"
+        console.say(f"{mark:<14} {one.place:<12} {one.files:>5} files {one.bytes / 2**20:>8.1f} MiB  {one.what}")
+    console.note(f"Remove what is sensitive: leaq clean {run}")

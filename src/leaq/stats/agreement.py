@@ -45,7 +45,7 @@ def concordance(values: npt.ArrayLike) -> float:
     """Share of the variance of rank sums that complete agreement would give: Kendall's W, from (m, k) values.
 
     Range: [0, 1]; 1 all rankings are the same, 0 none is preferred. With m rankings drawn at random W averages 1/m,
-    so a small m makes it look large: read it beside `mean_tau`, which averages 0.
+    so a small m makes it look large: read it beside `mean_tau`, which averages 0. NaN if no ranking prefers anything.
     Source: Kendall and Babington Smith (1939), Ann. Math. Stat. 10:275, eq. with the correction for ties.
 
     Examples
@@ -58,7 +58,8 @@ def concordance(values: npt.ArrayLike) -> float:
     ranks = stats.rankdata(rows, axis=1)
     squares = float(np.square(ranks.sum(0) - m * (k + 1) / 2).sum())
     ties = sum(float((counts**3 - counts).sum()) for row in rows for _, counts in [np.unique(row, return_counts=True)])
-    return float(12 * squares / (m**2 * (k**3 - k) - m * ties))
+    largest = m**2 * (k**3 - k) - m * ties
+    return float(12 * squares / largest) if largest > 0 else float("nan")
 
 
 def _rankings(values: npt.ArrayLike) -> Floats:

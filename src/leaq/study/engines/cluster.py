@@ -44,10 +44,10 @@ class RayCluster:
             options |= {"address": address}
         try:
             self._ray.init(**options)
-        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as err:
+        except Exception as err:  # Ray raises bare Exceptions when a node does not start in time
             raise InvalidInput(
                 f"No Ray cluster answers at {address!r} ({_first_line(err)}). Start one with 'ray start --head', name "
-                "its address, or use --address local or --engine processes."
+                "its address, or use --engine processes. On a busy machine set RAY_raylet_start_wait_time_s=120."
             ) from None
 
     @property

@@ -1,0 +1,113 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from leaq.cli.main import app
+from leaq.cli.watching import sentence
+from leaq.study.events import Event
+from tests.unit.study.small import small
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def study(tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text(small(data=("wine",)).to_toml())
+    return path
+
+
+def test_run_show_gate_recommend_claims(study, tmp_path):
+    folder = tmp_path / "run"
+    result = run("run", study, "--out", folder, "--json-lines")
+    assert result.exit_code == 0, result.output
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert events[0]["kind"] == "plan"
+    assert sum(event["kind"] == "done" for event in events) == 2
+    again = run("run", study, "--out", folder)
+    assert again.stdout == ""
+    assert "0 cells computed, 2 found finished, 0 failed" in " ".join(again.stderr.split())
+    quiet = run("run", study, "--out", folder, "--quiet")
+    assert (quiet.output, quiet.exit_code) == ("", 0)
+    assert run("show", folder).exit_code == 0
+    assert run("gate", folder, "--max-advantage", 1).stdout.startswith("PASS  2 models judged")
+    failed = run("gate", folder, "--max-advantage", 0.0, "--min-metric", 1)
+    assert failed.exit_code == 1
+    assert failed.stdout.startswith("FAIL  wine (identity, seed 0), sign")
+    assert run("gate", folder).exit_code == 2
+    recommended = run("recommend", folder, "--max-drop", 1)
+    assert recommended.exit_code == 0
+    assert "classification: sign" in recommended.stdout
+    assert run("claims", folder, "--out", tmp_path / "claims.md").exit_code == 0
+    assert "| (a) Quantizers differ" in (tmp_path / "claims.md").read_text()
+    assert run("clean", folder).exit_code == 0
+    assert run("show", folder).exit_code == 0
+
+
+def test_failed_cells_give_exit_code_1(tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text(small(data=({"source": "none.csv", "target": "y"},), seeds=(0,)).to_toml())
+    result = run("run", path, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "There is no file" in " ".join(result.stderr.split())
+    assert "--retry-failed" in result.stderr
+
+
+def test_the_plan_alone_writes_nothing(study, tmp_path):
+    result = run("run", study, "--out", tmp_path / "run", "--plan")
+    assert "2 cells (1 pairs of data set and embedder), 8 models to train" in result.stdout
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_of_another_study_is_refused(study, tmp_path):
+    (tmp_path / "other.toml").write_text(small(seeds=(5,), data=("wine",)).to_toml())
+    run("run", study, "--out", tmp_path / "run", "--quiet")
+    result = run("run", tmp_path / "other.toml", "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "holds another configuration: seeds differ" in " ".join(result.stderr.split())
+
+
+def test_an_interrupted_run_says_how_to_go_on(study, tmp_path, monkeypatch):
+    def interrupt(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("leaq.study.tasks.chunk", interrupt)
+    result = run("run", study, "--out", tmp_path / "run", "--quiet")
+    assert result.exit_code == 130
+    assert "Resume: the same command again" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (Event("done", "c", seconds=754, share=0.5), "c: done in 13 min (50% of the work)"),
+        (Event("estimate", text="x", seconds=7300), "Estimate: 2.0 h left, x"),
+        (Event("stage", "c", "training", 3, 9), "c: training 3/9"),
+        (Event("elsewhere", "c"), "c: another process works on it"),
+    ],
+)
+def test_what_an_event_says(event, text):
+    assert sentence(event) == text
+
+
+def test_bars_are_drawn_on_a_terminal():
+    import io
+
+    from rich.console import Console
+
+    from leaq.cli.watching import bars
+
+    out = io.StringIO()
+    with bars(Console(file=out, force_terminal=True, width=100)) as watch:
+        watch(Event("started", "wine"))
+        watch(Event("stage", "wine", "training", 3, 9, share=0.1))
+        watch(Event("done", "wine", seconds=3, share=0.5))
+        watch(Event("failed", "beer", "no [such] thing"))
+    text = out.getvalue()
+    assert "whole study" in text
+    assert "wine · training" in text
+    assert "wine: done in 3 s" in text
+    assert "no [such] thing" in text

@@ -1,0 +1,74 @@
+"""A real Ray cluster on this machine: a head and two nodes, one of which is taken away in the middle of a study."""
+
+import os
+import sys
+
+import pytest
+
+from leaq.errors import InvalidInput, MissingExtra
+from leaq.study import run_study
+from leaq.study.engines import make_engine
+from tests.helpers import require
+from tests.unit.study.small import small
+
+
+def test_without_ray_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'leaq\[ray\]'"):
+        make_engine("ray")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_that_does_not_answer_is_named(monkeypatch):
+    require("ray")
+    import ray
+
+    def nobody(**options):
+        raise ConnectionError(f"nobody at {options['address']}\nmore")
+
+    monkeypatch.setattr(ray, "init", nobody)
+    with pytest.raises(InvalidInput, match=r"No Ray cluster answers at '127.0.0.1:1'"):
+        make_engine("ray", address="127.0.0.1:1")
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    require("ray")
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+    import ray
+    from ray.cluster_utils import Cluster
+
+    try:
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        nodes = [made.add_node(num_cpus=1) for _ in range(2)]
+    except Exception as err:
+        # Ray gives its agent 15 s to start, which cannot be configured; two cores under load do not always make it.
+        if os.environ.get("LEAQ_REQUIRE_ALL"):
+            raise
+        pytest.skip(f"no Ray cluster could be started here: {err}")
+    yield made, nodes
+    ray.shutdown()
+    made.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_node_leaves_in_mid_study_and_nothing_is_lost(cluster, tmp_path):
+    made, nodes = cluster
+    engine = make_engine("ray", address=made.address)
+    assert engine.slots == 3
+    gone = []
+
+    def watch(event):
+        if event.kind == "done" and not gone:
+            gone.append(event.cell)
+            made.remove_node(nodes[0], allow_graceful=False)
+
+    study = small(seeds=(0, 1, 2))
+    outcome = run_study(study, tmp_path / "ray", engine=engine, watch=watch)
+    assert len(gone) == 1
+    assert (outcome.computed, outcome.failures) == (6, ())
+    run_study(study, tmp_path / "local")
+    assert (tmp_path / "ray" / "results.csv").read_bytes() == (tmp_path / "local" / "results.csv").read_bytes()
+    engine.close()

@@ -1,0 +1,83 @@
+"""Processes: the same numbers as in this process, and what happens when one of them dies."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from leaq.errors import InvalidInput, UnknownName
+from leaq.study import run_study
+from leaq.study.engines import WorkerDied, make_engine
+from leaq.study.engines.processes import Processes
+from leaq.types import silent
+from tests.unit.study.small import small
+
+
+def double(x):
+    return 2 * x
+
+
+def pair(x):
+    return x, x + 1
+
+
+def fail():
+    raise ValueError("no")
+
+
+def die_once(path):
+    """Die as a process does that the kernel ends for its memory, the first time."""
+    if not path.exists():
+        path.write_text("")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "alive"
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    made = Processes(1)
+    yield made
+    made.close()
+
+
+def finish(engine, task, *args, returns=1):
+    handles = engine.submit(task, *args, returns=returns, progress=silent)
+    engine.wait(handles)
+    return [engine.result(handle) for handle in handles]
+
+
+def test_values_errors_and_deaths(engine, tmp_path):
+    assert finish(engine, pair, 3, returns=2) == [3, 4]
+    (handle,) = engine.submit(double, engine.share(5), progress=silent)
+    engine.wait([handle])
+    assert finish(engine, double, handle) == [20]
+    with pytest.raises(ValueError, match="no"):
+        finish(engine, fail)
+    assert finish(engine, die_once, tmp_path / "mark") == ["alive"]
+
+
+def test_a_task_that_always_kills_its_process_fails_and_the_engine_goes_on(engine):
+    with pytest.raises(WorkerDied, match="died 2 times on this task"):
+        finish(engine, die)
+    assert finish(engine, double, 1) == [2]
+
+
+def test_the_same_study_gives_the_same_table(tmp_path):
+    run_study(small(seeds=(0,)), tmp_path / "local")
+    started = time.monotonic()
+    outcome = run_study(small(seeds=(0,)), tmp_path / "processes", engine="processes", workers=2)
+    assert outcome.computed == 2, time.monotonic() - started
+    tables = [(tmp_path / name / "results.csv").read_bytes() for name in ("local", "processes")]
+    assert tables[0] == tables[1]
+
+
+def test_what_is_wrong_with_an_engine_is_named():
+    with pytest.raises(UnknownName, match=r"Unknown engine 'proceses'.*Did you mean 'processes'\?"):
+        make_engine("proceses")
+    with pytest.raises(InvalidInput, match="workers must be at least 1. Found 0"):
+        make_engine("processes", workers=0)

@@ -1,0 +1,60 @@
+import pytest
+
+from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.study.recommending import recommend
+from tests.unit.study.cells import cell, row
+
+
+def rows(shift=0.0, **options):
+    return [
+        row("none", 0.5 + shift, 0.95, **options),
+        row("sparse", 0.02, 0.7, drop=-0.25, **options),
+        row("sign", 0.2 + shift, 0.94, drop=-0.01, **options),
+        row("four", 0.4 + shift, 0.95, drop=0.0, **options),
+    ]
+
+
+def test_the_most_private_within_the_budget():
+    (found,) = recommend([cell(rows())], 0.02)
+    assert (found.chosen, found.runner_up) == ("sign", "four")
+    assert found.refused == ("sparse",)
+    assert found.told_apart
+    assert found.advantage.value == pytest.approx(0.2, abs=0.005)
+    assert found.advantage.high - found.advantage.low > 0.02  # wider than its own interval: chosen among many
+    assert "full precision 0.500" in found.describe(0.02)
+
+
+def test_a_wider_budget_changes_the_choice_and_none_is_an_answer():
+    assert recommend([cell(rows())], 0.3)[0].chosen == "sparse"
+    nothing = recommend([cell(rows())], 0.0)[0]
+    assert nothing.chosen is None
+    assert "no quantizer keeps within" in nothing.describe(0.0)
+
+
+def test_a_model_without_skill_is_out():
+    cells = [cell([row("none", 0.5, 0.9), row("sign", 0.0, 0.5, flags=("no-skill",)), row("four", 0.4, 0.9)])]
+    assert recommend(cells, 0.02)[0].chosen == "four"
+
+
+def test_two_that_cannot_be_told_apart_are_said_to_be():
+    close = [row("none", 0.5, 0.9), row("sign", 0.200, 0.9, half=0.05), row("four", 0.201, 0.9, half=0.05)]
+    (found,) = recommend([cell(close)], 0.02)
+    assert not found.told_apart
+    assert "cannot be told apart" in found.describe(0.02)
+    assert found.advantage.value > 0.2  # corrected upward: one of two equals had to win
+    assert found.probability < 0.7
+
+
+def test_many_data_sets_and_both_tasks():
+    cells = [cell(rows(shift=0.01 * i), data=f"d{i}") for i in range(6)]
+    cells += [cell(rows(key="r2"), data=f"e{i}", task="regression") for i in range(2)]
+    found = {one.task: one for one in recommend(cells, 0.02)}
+    assert {task: one.data_sets for task, one in found.items()} == {"classification": 6, "regression": 2}
+    assert {one.chosen for one in found.values()} == {"sign"}
+
+
+def test_what_is_missing_is_named():
+    with pytest.raises(NotEnoughEvidence, match="Add replicates"):
+        recommend([cell([row("none", None, 0.9), row("sign", None, 0.9)])], 0.02)
+    with pytest.raises(InvalidInput, match="must be 0 or more. Found -1"):
+        recommend([cell(rows())], -1)
