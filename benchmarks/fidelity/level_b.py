@@ -36,7 +36,9 @@ DIRECTION = {
 
 def attack(signals: Floats, members: Bools, targets: range, groups: Floats) -> tuple[Floats, Floats]:
     """LiRA's scores and signed advantages of some targets, all others being shadows."""
-    scores = np.stack([lira_scores(signals[t], np.delete(signals, t, 0), np.delete(members, t, 0)) for t in targets])
+    losses = np.zeros((len(signals), 1, signals.shape[1]))  # the attack reads signals only
+    table = LossTable(losses, members, "classification", "pool", int(members[0].sum()), scores=signals)
+    scores = lira_scores(table, targets=targets)
     return scores, signed(scores, members[list(targets)], groups)
 
 

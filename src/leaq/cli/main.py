@@ -38,6 +38,7 @@ app = typer.Typer(
 VERBS = (attack.attack, show.show, report.report, embedders.embedders, quantizers.quantizers, quantize.quantize)
 for verb in (audit.audit, *VERBS):
     app.command()(verb)
+app.command("lambda")(lambda_k.lambda_k)
 app.add_typer(datasets.app, name="datasets")
 
 

@@ -216,6 +216,7 @@ def _simulated_audit(
 ) -> list[float]:
     """LiRA's and the loss threshold's advantage, and LiRA's TPRs, in one audit drawn from the laws."""
     n = len(laws.level)
+    models = models // 2 * 2
     ranks = rng.permuted(np.tile(np.arange(n), (models // 2, 1)), axis=1)
     members = np.repeat(ranks < n // 2, 2, axis=0)
     members[1::2] = ~members[1::2]
@@ -224,7 +225,9 @@ def _simulated_audit(
     outside = laws.level + laws.spread_out * rng.choice(laws.noise_out, members.shape)
     signals = np.where(members, inside, outside)
     attacked = range(0, len(members), 2)  # one of each pair: the other adds little
-    scores = np.stack([lira_scores(signals[t], np.delete(signals, t, 0), np.delete(members, t, 0)) for t in attacked])
+    losses = np.zeros((models, 1, n))  # the attack reads signals only
+    simulated = LossTable(losses, members, "classification", "pool", n // 2, scores=signals)
+    scores = lira_scores(simulated, targets=attacked)
     truth = members[::2]
     decisions = cross_fitted_decisions(scores, truth, np.arange(n), seed=0)
     hits = (decisions & truth).sum(1) / truth.sum(1) - (decisions & ~truth).sum(1) / (~truth).sum(1)
