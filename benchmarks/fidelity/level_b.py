@@ -112,7 +112,9 @@ def sampled(arrays: dict[str, Floats], common: dict[str, Floats], task: str) -> 
         try:
             found[f"{name} r"] = rate(table, draws=20).plug_in
             if strategy == "neighbours":
-                found["neighbour r, median"] = float(np.median([_median_move(table.held_out(i)) for i in range(SAMPLED)]))
+                found["neighbour r, median"] = float(
+                    np.median([_median_move(table.held_out(i)) for i in range(SAMPLED)])
+                )
             few = table if strategy == "trajectory" else LossTable(losses[:1], m[:1], task, "iid", n_train)  # type: ignore[arg-type]
             if strategy != "ensemble":
                 found[f"{name} leak_n"] = finite_sample(few, models=range(len(few.losses))[:2], options=QUICK).value

@@ -92,9 +92,11 @@ def _rates(
 
 def _finite_sample(table: LossTable, config: AuditConfig) -> Estimate | NotComputed:
     """Return the finite-sample leak of an empirical minimiser over two models' candidates, or why there is none."""
-    quick = Options(draws=1000, most=8000, close=0.05, resamples=10, bootstrap_draws=200, pool=table.losses.shape[2])
+    quick = Options(draws=500, most=2000, close=0.05, resamples=10, bootstrap_draws=100, pool=table.losses.shape[2])
     try:
-        return finite_sample(table, models=range(2), level=config.level, seed=config.seed, options=quick)
+        return finite_sample(
+            table, models=range(min(2, len(table.losses))), level=config.level, seed=config.seed, options=quick
+        )
     except NotEnoughEvidence as err:
         return NotComputed(str(err))
 

@@ -30,7 +30,10 @@ def enumeration(quantizer: Coded, released: Checkpoints, *, most: int = 4096) ->
 
     s = flat_models(released, "enumeration")
     coded = quantizer.codes(released)
-    sizes = [(name, int(np.prod(codes.shape[1:])), levels_of(quantizer, name, released)) for name, (codes, _) in coded.items()]
+    sizes = [
+        (name, int(np.prod(codes.shape[1:])), levels_of(quantizer, name, released))
+        for name, (codes, _) in coded.items()
+    ]
     total = float(np.prod([float(levels) ** count for _, count, (_, levels) in sizes]))
     if total > min(most, MOST_CODEWORDS):
         weights = sum(count for _, count, _ in sizes)

@@ -74,9 +74,7 @@ def draw_moves(
     return released.replace(quantized), found
 
 
-def _draw(
-    values: dict[str, Floats], possible: dict[str, np.ndarray], *, moves: int, rng: np.random.Generator
-) -> Moves:
+def _draw(values: dict[str, Floats], possible: dict[str, np.ndarray], *, moves: int, rng: np.random.Generator) -> Moves:
     """Draw distinct moves among all (weight, direction) pairs that change the weight."""
     where = [(name, index) for name, mask in possible.items() for index in (np.flatnonzero(mask.ravel()),)]
     counts = np.array([len(index) for _, index in where])

@@ -94,9 +94,7 @@ def _depth(released: Checkpoints) -> int:
     return depth
 
 
-def _losses(
-    params: Mapping[str, "Tensor"], moves: Moves, samples: Samples, *, depth: int, scale: float
-) -> Floats:
+def _losses(params: Mapping[str, "Tensor"], moves: Moves, samples: Samples, *, depth: int, scale: float) -> Floats:
     """Losses (m + 1, n) of one model's moves and, last, of the model itself."""
     import torch
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from leaq.cli import attack, audit, console, datasets, embedders, quantize, quantizers, report, show
+from leaq.cli import attack, audit, console, datasets, embedders, lambda_k, quantize, quantizers, report, show
 from leaq.errors import LeaqError
 
 __all__ = ["app", "main"]

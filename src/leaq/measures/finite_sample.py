@@ -139,7 +139,9 @@ def leak_of(
     value = min(1.0, bracket.value * bias)
     slack = bracket.gap / 2
     ends = (min(1.0, value * low * (1 - slack)), min(1.0, value * high * (1 + slack)))
-    return FiniteSample(value, bracket.value, bracket[0], bracket[1], min(ends[0], value), max(ends[1], value), cut, draws)
+    return FiniteSample(
+        value, bracket.value, bracket[0], bracket[1], min(ends[0], value), max(ends[1], value), cut, draws
+    )
 
 
 @dataclass(frozen=True)
@@ -269,7 +271,10 @@ def _summary(
     cut = int(np.median([one.cut for one in found]))
     flags = [
         Flag("low-k-cut", f"Rests on the {cut} best of {int(np.median([len(x) for x in usable]))} candidates."),
-        Flag("bias-corrected", f"Corrected by a factor {np.median([x.value / x.raw if x.raw else 1 for x in found]):.2f}."),
+        Flag(
+            "bias-corrected",
+            f"Corrected by a factor {np.median([x.value / x.raw if x.raw else 1 for x in found]):.2f}.",
+        ),
     ]
     fewest = min(losses.shape[1] for losses in usable)
     if fewest < 10 * table.n_train:

@@ -94,7 +94,7 @@ def forecast(
     audits = []
     for draw in range(draws + 1):
         rows = np.arange(len(groups)) if draw == 0 else rng.integers(len(groups), size=len(groups))
-        audits.append(_simulated_audit(laws.take(rows), shadows, fprs, table.score_kind, rng))
+        audits.append(_simulated_audit(laws.take(rows), shadows, fprs, kind=table.score_kind, rng=rng))
     measured = _threshold_advantage(signals, members, table.score_kind)
     values = np.array(audits)  # (draws + 1, 2 + fprs): advantage, threshold, TPRs
     centre = values.mean(0)
@@ -106,7 +106,13 @@ def forecast(
         low, high = percentile_interval(values[1:, column], level=level)
         value = float(centre[column])
         return Estimate(
-            value, max(-1.0, min(low, value) - slack), min(top, max(high, value) + slack), n, level, "replicates", method
+            value,
+            max(-1.0, min(low, value) - slack),
+            min(top, max(high, value) + slack),
+            n,
+            level,
+            "replicates",
+            method,
         )
 
     trials = shadows * float((~members).sum(1).mean())
@@ -212,7 +218,7 @@ def running_mean(key: Floats, values: Floats) -> Floats:
 
 
 def _simulated_audit(
-    laws: _Laws, models: int, fprs: tuple[float, ...], kind: str, rng: np.random.Generator
+    laws: _Laws, models: int, fprs: tuple[float, ...], *, kind: str, rng: np.random.Generator
 ) -> list[float]:
     """LiRA's and the loss threshold's advantage, and LiRA's TPRs, in one audit drawn from the laws."""
     n = len(laws.level)

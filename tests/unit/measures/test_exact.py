@@ -78,7 +78,11 @@ def test_few_records_are_flagged_and_the_cut_is_reported():
 
 @pytest.mark.parametrize("n", [0, -3])
 def test_negative_n_is_refused(n):
-    for call in (lambda: exact_leak(np.eye(2), n), lambda: leak_of(np.eye(4), n), lambda: two_gaussian(n, delta=1, sigma=1)):
+    for call in (
+        lambda: exact_leak(np.eye(2), n),
+        lambda: leak_of(np.eye(4), n),
+        lambda: two_gaussian(n, delta=1, sigma=1),
+    ):
         with pytest.raises(InvalidInput, match=f"at least 1. Found {n}"):
             call()
 

@@ -22,7 +22,9 @@ def audit(move, *, models=64, n=300, seed=0):
 
 
 def few(table, count):
-    return LossTable(table.losses[:count], table.members[:count], "classification", "pool", 150, scores=table.scores[:count])
+    return LossTable(
+        table.losses[:count], table.members[:count], "classification", "pool", 150, scores=table.scores[:count]
+    )
 
 
 @pytest.mark.parametrize("move", [0.0, 1.0])

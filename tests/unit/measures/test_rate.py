@@ -48,10 +48,7 @@ def test_lambda_matrix_follows_its_definition():
     found = Gaps.of(losses)
     delta, d = losses.mean(1) - losses[0].mean(), losses - losses[0]
     slow = np.array(
-        [
-            [delta[1] ** 2 / (delta[j] * delta[k]) * np.cov(d[j], d[k])[0, 1] for k in range(1, 4)]
-            for j in range(1, 4)
-        ]
+        [[delta[1] ** 2 / (delta[j] * delta[k]) * np.cov(d[j], d[k])[0, 1] for k in range(1, 4)] for j in range(1, 4)]
     )
     np.testing.assert_allclose(found.Lambda, slow, **ROUNDING)
     assert found.delta[1] ** 2 / (2 * found.lambdas.max()) == pytest.approx(found.rate)
@@ -105,9 +102,10 @@ def test_duplicates_are_merged_and_counted():
 
 def test_a_worse_candidate_that_never_varies_gives_an_infinite_rate():
     base = noisy([0.0])[0]
-    assert rate_of(*gaps(np.stack([base, base + 1]))) == pytest.approx(np.inf) or Gaps.of(
-        np.stack([base, base + 1])
-    ).rate > 1e10
+    assert (
+        rate_of(*gaps(np.stack([base, base + 1]))) == pytest.approx(np.inf)
+        or Gaps.of(np.stack([base, base + 1])).rate > 1e10
+    )
 
 
 def test_fewer_records_than_candidates_is_flagged():
