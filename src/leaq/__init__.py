@@ -10,6 +10,14 @@ __version__ = "0.1.0"
 
 # One line per public name: where it lives. At most 20; everything else is reached through its room.
 _PUBLIC = {
+    "audit": "leaq.verbs",
+    "quantize": "leaq.verbs",
+    "evaluate": "leaq.verbs",
+    "mis": "leaq.verbs",
+    "Recorder": "leaq.training.recording",
+    "Sign": "leaq.quantizers",
+    "Ternary": "leaq.quantizers",
+    "Uniform": "leaq.quantizers",
     "Samples": "leaq.types",
     "Checkpoints": "leaq.types",
     "LossTable": "leaq.types",

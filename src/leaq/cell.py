@@ -40,6 +40,8 @@ class AuditConfig(Reading):
     """Confidence level of all intervals."""
     draws: PositiveInt = 200
     """Bootstrap draws of all intervals."""
+    threads: PositiveInt | None = None
+    """Threads of one audit; None leaves the choice to torch. Decides rounding: set it where engines must agree."""
 
     @field_validator("quantizers")
     @classmethod

@@ -4,10 +4,12 @@ import os
 import platform
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-__all__ = ["describe_environment", "peak_memory"]
+__all__ = ["describe_environment", "limited_threads", "peak_memory"]
 
 _LIBRARIES = ("leaq", "torch", "numpy", "scipy", "scikit-learn", "pandas", "rdkit")
 
@@ -36,3 +38,24 @@ def peak_memory() -> int:
     """Return the largest resident memory of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+@contextmanager
+def limited_threads(count: int | None) -> Iterator[None]:
+    """Let torch and the linear algebra under numpy use `count` threads; None leaves them as they are.
+
+    A sum split over more threads is rounded otherwise, so the count belongs to what an exact repetition needs.
+    """
+    if count is None:
+        yield
+        return
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        with threadpool_limits(limits=count):
+            yield
+    finally:
+        torch.set_num_threads(before)

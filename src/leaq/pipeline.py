@@ -13,7 +13,7 @@ from leaq.cell import AuditConfig
 from leaq.data import load
 from leaq.data.splits import halves
 from leaq.embedders import embed
-from leaq.environment import describe_environment, peak_memory
+from leaq.environment import describe_environment, limited_threads, peak_memory
 from leaq.evaluation import evaluate, with_whitebox
 from leaq.measuring import UNQUANTIZED, describe_data, measure, order_doubt, primary_attack, private_findings
 from leaq.protocols import EmptyShelf, Shelf
@@ -22,17 +22,13 @@ from leaq.results import CellResult, Size
 from leaq.training import chunks, train
 from leaq.types import Bools, LossTable, Progress, Samples, silent
 
-__all__ = ["audit", "audit_samples", "prepare"]
+__all__ = ["asked", "audit", "audit_samples", "chunk", "prepare"]
 
 
 def audit(config: AuditConfig, *, shelf: Shelf | None = None, progress: Progress = silent) -> CellResult:
     """Measure what every quantizer gives away about training records, and what it costs in accuracy.
 
-    Parameters
-    ----------
-    config : what to audit; the same configuration gives the same numbers.
-    shelf : where finished chunks of models are kept, and found again after an interruption.
-    progress : called as ``progress(what, done, total)``.
+    `shelf` keeps finished chunks of models, and gives them back after an interruption.
 
     Examples
     --------
@@ -42,8 +38,9 @@ def audit(config: AuditConfig, *, shelf: Shelf | None = None, progress: Progress
     >>> [row.label for row in result.rows]
     ['full precision', 'sign']
     """
-    samples, resolved = prepare(config, progress=progress)
-    return audit_samples(samples, resolved, shelf=shelf, progress=progress)
+    with limited_threads(config.threads):
+        samples, resolved = prepare(config, progress=progress)
+        return audit_samples(samples, resolved, shelf=shelf, progress=progress)
 
 
 def audit_samples(
@@ -51,8 +48,7 @@ def audit_samples(
 ) -> CellResult:
     """Audit embedded records: the second half of `audit`."""
     started = time.perf_counter()
-    quantizers = tuple(dict.fromkeys((Identity(), *parse_list(",".join(config.quantizers)))))
-    members = halves(samples, config.models, seed=config.seed)
+    members, quantizers = asked(config, samples)
     found = collect(config, samples, members, quantizers, shelf=shelf or EmptyShelf(), progress=progress)
     trained = time.perf_counter()
     reference, _ = found[Identity().spec()]
@@ -88,6 +84,12 @@ def prepare(config: AuditConfig, *, progress: Progress = silent) -> tuple[Sample
     return embedded, config.resolved(task=embedded.task, embedder=embedder)
 
 
+def asked(config: AuditConfig, samples: Samples) -> tuple[Bools, tuple[Scheme, ...]]:
+    """Return who trains which model, and the quantizers: full precision first, each once."""
+    quantizers = (Identity(), *parse_list(",".join(config.quantizers)))
+    return halves(samples, config.models, seed=config.seed), tuple(dict.fromkeys(quantizers))
+
+
 Found = dict[str, tuple[LossTable, Size]]
 """By quantizer specification: the losses of its candidates, and the size of one released model."""
 
@@ -112,13 +114,13 @@ def collect(
             def step(what: str, done: int, total: int, before: int = index) -> None:
                 progress(what, before * total + done, len(todo) * total)
 
-            part = _chunk(config, samples, members, quantizers, which=which, progress=step)
+            part = chunk(config, samples, members, quantizers, which=which, progress=step)
             shelf.put(key, part)
         parts.append(part)
     return {spec: (LossTable.stack([part[spec][0] for part in parts]), parts[0][spec][1]) for spec in parts[0]}
 
 
-def _chunk(
+def chunk(
     config: AuditConfig,
     samples: Samples,
     members: Bools,
@@ -138,8 +140,7 @@ def _chunk(
         frozen = quantizer.frozen_to(released, calibration)
         candidates = frozen(checkpoints)
         table = evaluate(model, candidates, samples, members[which], quantizer=quantizer.spec())
-        if config.whitebox:
-            table = with_whitebox(table, model, candidates, samples)
+        table = with_whitebox(table, model, candidates, samples) if config.whitebox else table
         found[quantizer.spec()] = (table, frozen.size(released))
         progress("evaluating", done, len(quantizers))
     return found

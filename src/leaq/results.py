@@ -132,6 +132,19 @@ class CellResult:
         """Rows ordered by the held-out advantage of the primary attack, least leak first (ties: as asked for)."""
         return tuple(sorted(self.rows, key=self._leak))
 
+    @property
+    def not_computed(self) -> dict[str, str]:
+        """What is missing in every row where it was asked for, and the ingredient that it needs."""
+        found: dict[str, str] = {}
+        present: set[str] = set()
+        for row in self.rows:
+            for name, item in (*row.metrics.items(), *row.measures.items(), *row.attacks.items()):
+                if isinstance(item, NotComputed):
+                    found.setdefault(name, item.reason)
+                else:
+                    present.add(name)
+        return {name: reason for name, reason in found.items() if name not in present}
+
     def _leak(self, row: QuantizerRow) -> float:
         attack = row.attacks.get(self.primary_attack)
         return attack.advantage.value if isinstance(attack, AttackResult) else math.inf

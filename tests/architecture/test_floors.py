@@ -18,11 +18,12 @@ FLOORS = [
     {"types"},
     {"results"},
     {"protocols"},
-    {"stats", "losses", "environment", "downloads"},
+    {"stats", "losses", "environment", "downloads", "models"},
     {"data", "embedders", "training", "quantizers", "candidates", "evaluation", "measures"},
     {"cell"},
     {"measuring", "costing", "exposure"},
     {"pipeline", "auditing", "attacking"},
+    {"verbs", "yardstick"},
     {"study"},
     {"reporting"},
     {"cli"},
@@ -31,9 +32,8 @@ FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
 # Which rooms may import a heavy library at all (None: nobody) -- in functions or at the top.
 HEAVY = {
-    "torch": {"seeds", "types", "protocols", "losses", "environment", "embedders", "training", "quantizers",
-              "candidates", "evaluation", "costing", "pipeline", "auditing", "attacking",
-              "study", "cli"},
+    "torch": {"seeds", "types", "protocols", "losses", "environment", "models", "embedders", "training", "quantizers",
+              "candidates", "evaluation", "costing", "pipeline", "auditing", "attacking", "verbs", "study", "cli"},
     "rdkit": {"data", "embedders", "reporting"},
     "transformers": {"embedders"},
     "datamol": {"data"},

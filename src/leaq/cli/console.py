@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
+from leaq.cli.watching import bars, json_events, log_events
+
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
     from leaq.reporting.tables import Table
+    from leaq.study.events import Watch
     from leaq.types import Progress
 
-__all__ = ["fail", "note", "paragraph", "progress_bar", "say", "show_table"]
+__all__ = ["fail", "note", "paragraph", "progress_bar", "say", "show_table", "watching"]
 
 LOG_EVERY = 10.0
 """Seconds between two progress lines where there is no terminal to draw a bar on."""
@@ -142,3 +145,23 @@ def _lines() -> "Progress":
         note(f"{what} {done}/{total}")
 
     return progress
+
+
+@contextmanager
+def watching(*, quiet: bool = False, json_lines: bool = False) -> Iterator["Watch"]:
+    """Yield a watcher of a study: live bars on a terminal, log lines elsewhere, JSON lines, or nothing."""
+    if quiet:
+        yield lambda _event: None
+    elif json_lines:
+        yield json_events(_say_now)
+    elif sys.stderr.isatty():
+        with bars(_err()) as watch:
+            yield watch
+    else:
+        yield log_events(note)
+
+
+def _say_now(text: str) -> None:
+    """Print a line that a reader on the other side of a pipe gets at once."""
+    say(text)
+    sys.stdout.flush()

@@ -1,13 +1,33 @@
 """The command ``leaq``: verbs, exit codes, and what an error looks like.
 
-Exit codes: 0 done; 1 a gate was not passed; 2 wrong input, with one message that says what to do; 130 interrupted.
+Exit codes: 0 done; 1 a gate was not passed, or cells of a study failed; 2 wrong input, with one message that says what
+to do; 130 interrupted.
 """
 
 from typing import Annotated, Any
 
 import typer
 
+<<<<<<< HEAD
 from leaq.cli import attack, audit, console, datasets, embedders, lambda_k, quantize, quantizers, report, show
+=======
+from leaq.cli import (
+    attack,
+    audit,
+    audit_model,
+    clean,
+    console,
+    datasets,
+    embedders,
+    gate,
+    quantize,
+    quantizers,
+    recommend,
+    report,
+    run,
+    show,
+)
+>>>>>>> main
 from leaq.errors import LeaqError
 
 __all__ = ["app", "main"]
@@ -35,8 +55,21 @@ app = typer.Typer(
     "away least, and what does that cost in accuracy?",
     epilog="Start with: leaq audit breast_cancer",
 )
-VERBS = (attack.attack, show.show, report.report, embedders.embedders, quantizers.quantizers, quantize.quantize)
-for verb in (audit.audit, *VERBS):
+VERBS = (
+    audit.audit,
+    audit_model.audit_model,
+    attack.attack,
+    run.run,
+    show.show,
+    report.report,
+    recommend.recommend,
+    gate.gate,
+    clean.clean,
+    quantizers.quantizers,
+    quantize.quantize,
+    embedders.embedders,
+)
+for verb in VERBS:
     app.command()(verb)
 app.command("lambda")(lambda_k.lambda_k)
 app.add_typer(datasets.app, name="datasets")

@@ -47,7 +47,7 @@ def widths(text: str) -> tuple[int, ...]:
 def run_config(config: "AuditConfig", out: Path | None, *, quiet: bool) -> "CellResult":
     """Run an audit; say beforehand what it costs."""
     from leaq.pipeline import audit_samples, prepare
-    from leaq.study.single import audit_samples_into
+    from leaq.study import audit_into
 
     try:
         with console.progress_bar(quiet=quiet) as progress:
@@ -59,7 +59,7 @@ def run_config(config: "AuditConfig", out: Path | None, *, quiet: bool) -> "Cell
         with console.progress_bar(quiet=quiet) as progress:
             if out is None:
                 return audit_samples(samples, resolved, progress=progress)
-            return audit_samples_into(samples, resolved, out, progress=progress)
+            return audit_into(config, out, progress=progress)
     except KeyboardInterrupt:
         kept = "Nothing was kept: name a run folder with --out to be able to resume."
         if out is not None:

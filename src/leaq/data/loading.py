@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from leaq.data import shipped, tasks
+from leaq.data import shipped, synthetic, tasks
 from leaq.data.catalogue import TASKS, Entry
 from leaq.data.molecules import from_smiles
 from leaq.data.readers import STRUCTURE, read_frame
@@ -35,7 +35,7 @@ def load(
 
     Parameters
     ----------
-    source : a name from `listing`, or a CSV, TSV, Parquet, NPZ or SD file.
+    source : a name from `listing`, ``mixture(modes=4, d=128, n=1000)``, or a CSV, TSV, Parquet, NPZ or SD file.
     reading : how to read it; or its options by name: ``target="y"``, ``smiles="smiles"``, ``group="patient"``,
         ``task``, ``ignore``, ``skip_invalid``, ``strip_salts``, ``log_target``, ``split`` (see `Reading`).
     data_dir : folder of catalogued molecular tasks, ``<task>.csv``; by default LEAQ_DATA_DIR, then the cache, then
@@ -57,6 +57,8 @@ def load(
     reading = reading or Reading(**options)
     folder = Path(data_dir) if data_dir is not None else None
     name = str(source)
+    if synthetic.is_synthetic(name):
+        return synthetic.from_spec(name)
     known = {**TASKS, **shipped.ENTRIES}
     if name in known:
         _refuse_columns(known[name], reading)

@@ -29,7 +29,7 @@ from leaq.types import Bools, Estimate, Flag, Floats, LossTable, NotComputed
 __all__ = ["Forecast", "forecast"]
 
 SPREAD = 0.45
-"""tau / sd(g). Median of the development settings named in docs/fidelity.md; all others are reported separately."""
+"""tau / sd(g): about the mean of the development settings named in docs/fidelity.md (0.32 to 0.69)."""
 CALIBRATED = (0.0, 0.6)
 """Range of advantages in the development settings; a forecast outside is an extrapolation and flagged."""
 FEWEST = 4

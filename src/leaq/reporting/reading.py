@@ -65,13 +65,15 @@ def within(result: CellResult) -> str:
 
 def audited(result: CellResult) -> str:
     """Say what was audited, and how much of it there is."""
-    data, quantizers = result.data, len(result.rows) - 1
+    private = sum(row.quantizer.startswith("dp_sgd") for row in result.rows)
+    data, quantizers = result.data, len(result.rows) - 1 - private
     models = result.config.get("replicates")
     trained = f"{models} models, each trained on {data['n_train']:,} of them," if models else "the model"
     were = "were" if models else "was"
     return (
         f"{data['name']} holds {data['n']:,} records ({data['task']}); {trained} {were} attacked in full precision "
-        f"and under {quantizers} quantizer{'' if quantizers == 1 else 's'}."
+        f"and under {quantizers} quantizer{'' if quantizers == 1 else 's'}"
+        f"{f', beside {private} trained with differential privacy' if private else ''}."
     )
 
 

@@ -8,13 +8,17 @@ __all__ = ["command"]
 
 
 def command(config: Mapping[str, Any]) -> str:
-    """Return the command line of a resolved configuration.
+    """Return the command line of a resolved configuration (the call, for a finished model).
+
+    What a configuration has no option for stands in the configuration itself.
 
     Examples
     --------
     >>> command({"source": "my data.csv", "target": "y", "quantizers": ["sign"], "replicates": 8, "seed": 1})
     "leaq audit 'my data.csv' --target y --quantizers sign --replicates 8 --seed 1"
     """
+    if config.get("kind") == "model":
+        return f"leaq.audit(model, members=..., nonmembers=..., quantizers={list(config.get('quantizers', ()))})"
     training = config.get("training") or {}
     options: dict[str, Any] = {name: config.get(name) for name in ("target", "smiles", "task", "embedder")}
     options["quantizers"] = ",".join(config.get("quantizers", ()))

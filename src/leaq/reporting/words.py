@@ -29,6 +29,8 @@ _METRICS = {
     "rmse": Metric("RMSE", larger_is_better=False),
     "mae": Metric("MAE", larger_is_better=False),
     "log_loss": Metric("log loss", larger_is_better=False),
+    "loss": Metric("held-out loss", larger_is_better=False),
+    "perplexity": Metric("perplexity", larger_is_better=False),
 }
 
 _ATTACKS = {
@@ -43,6 +45,8 @@ _ATTACKS = {
     "rmia-offline": ("offline RMIA with equally quantized shadow models", "RMIA, offline"),
     "rmia-nonadaptive": ("RMIA with full-precision shadow models", "RMIA, not adaptive"),
     "quantile": ("quantile-regression attack", "Quantile"),
+    "reference": ("loss attack calibrated by a reference model", "Reference model"),
+    "min-k": ("Min-K% attack on the least likely tokens", "Min-K%"),
     "whitebox": ("attack on the released weights", "White box"),
 }
 

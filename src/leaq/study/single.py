@@ -1,14 +1,16 @@
-"""One audit in a run folder: resumed if it was interrupted, read if it is finished."""
+"""One audit in a run folder, a study of one cell: resumed if it was interrupted, read if it is finished."""
 
 from pathlib import Path
 
 from leaq.cell import AuditConfig
-from leaq.pipeline import audit_samples, prepare
 from leaq.results import CellResult
-from leaq.study.store import Store, cell_key
-from leaq.types import Progress, Samples, silent
+from leaq.study.engines.local import Local
+from leaq.study.events import Event
+from leaq.study.runner import Runner
+from leaq.study.store import Store
+from leaq.types import Progress, silent
 
-__all__ = ["audit_into", "audit_samples_into"]
+__all__ = ["audit_into"]
 
 
 def audit_into(config: AuditConfig, folder: str | Path, *, progress: Progress = silent) -> CellResult:
@@ -32,19 +34,11 @@ def audit_into(config: AuditConfig, folder: str | Path, *, progress: Progress = 
     >>> first.to_json() == again.to_json()
     True
     """
-    samples, resolved = prepare(config, progress=progress)
-    return audit_samples_into(samples, resolved, folder, progress=progress)
 
+    def watch(event: Event) -> None:
+        if event.kind == "stage":
+            progress(event.text, event.done, event.total)
 
-def audit_samples_into(
-    samples: Samples, resolved: AuditConfig, folder: str | Path, *, progress: Progress = silent
-) -> CellResult:
-    """Run the audit of embedded records in a run folder: the second half of `audit_into`."""
-    store = Store.open(Path(folder), resolved)
-    key = cell_key(resolved, samples)
-    found = store.load(key)
-    if found is not None:
-        return found
-    result = audit_samples(samples, resolved, shelf=store.shelf(key), progress=progress)
-    store.save(key, result)
-    return result
+    store = Store.open(Path(folder), config)
+    Runner(store, [config], Local(), watch=watch, on_failure="raise").run()
+    return store.finished()[0]

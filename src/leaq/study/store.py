@@ -1,37 +1,53 @@
 """A run folder: what was asked, what was found, and the chunks an interrupted run goes on from.
 
-    config.json                  the resolved configuration: running it again gives the same numbers
-    cells/NAME-KEY.json          one finished audit, shareable: aggregates only, checksummed
-    cells/NAME-KEY.timings.json  seconds and memory, apart from the numbers because no two runs share them
-    private/NAME-KEY.json        findings by row number; gives members away
-    chunks/KEY/*.npz             losses of finished chunks of models; gives members away; removed when a cell is done
+    config.json                  what was asked for: one audit, or a study; running it again gives the same numbers
+    results.csv                  every number of every finished cell, one a row
+    cells/CELL.json              one finished audit, shareable: aggregates only, checksummed
+    cells/CELL.timings.json      seconds and memory, apart from the numbers because no two runs share them
+    private/CELL.json            findings by row number; gives members away
+    chunks/CELL/*.npz            losses of finished chunks of models; gives members away; removed when a cell is done
+    failed/NAME.json             a cell that could not be computed, with its traceback
+    locks/CELL                   who works on what; empty of results
 
-KEY is a digest of the configuration, the records and the code that computes numbers, so that a changed file, option
-or version is never answered from an old result. Folders have mode 0700, files 0600.
+CELL is the data set's name, a digest of the configuration, and a digest of the configuration, the records and the
+code that computes numbers, so that a changed file, option or version is never answered from an old result. A single
+audit is a study of one cell. Folders have mode 0700, files 0600.
 """
 
 import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from leaq.cell import AuditConfig
+from leaq.config import Config
 from leaq.errors import InvalidInput, StoreError
 from leaq.files import private_folder, read_bytes, write_atomic
 from leaq.results import CellResult
+from leaq.study.locks import Claim
+from leaq.study.rows import COLUMNS, as_csv, tidy
+from leaq.study.sealed import DamagedFile, seal, unseal
 from leaq.study.shelf import DiskShelf
 from leaq.types import Samples
 
-__all__ = ["Store", "cell_key"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["SCHEMA", "Store", "cell_key", "code_digest", "data_digest", "plain_name"]
 
 UNCOUNTED = frozenset({"cli", "reporting", "study"})
 """Rooms whose code changes no number."""
+
+
+SCHEMA = 1
+"""Version of the folder's layout. A folder without one was made by the first version, for a single audit."""
+PARTS = ("cells", "private", "chunks", "failed", "locks")
 
 
 class Store:
@@ -41,16 +57,18 @@ class Store:
     --------
     >>> import tempfile
     >>> store = Store.open(Path(tempfile.mkdtemp()) / "run", AuditConfig(source="wine"))
-    >>> store.config["source"], list(store.results())
-    ('wine', [])
+    >>> store.config["source"], store.kind, list(store.results())
+    ('wine', 'audit', [])
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.config: dict[str, Any] = self._read_config()
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.kind, self.config = self._read_config()
+        self.damaged: list[Path] = []
+        """Files found damaged and set aside, newest last."""
 
     @classmethod
-    def open(cls, folder: Path, config: AuditConfig) -> "Store":
+    def open(cls, folder: Path, config: Config) -> "Store":
         """Create the run folder of `config`, or enter it again.
 
         Raises
@@ -62,20 +80,17 @@ class Store:
         """
         path = folder / "config.json"
         if not path.exists():
-            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-                raise InvalidInput(
-                    f"The run folder {str(folder)!r} must be new, empty, or one that leaq made. It holds other things. "
-                    "Name another --out folder."
-                )
+            _refuse_foreign(folder)
             private_folder(folder)
-            write_atomic(path, json.dumps(config.to_dict(), indent=1, sort_keys=True) + "\n")
+            plain = {"schema": SCHEMA, "kind": _kind(config), "config": config.to_dict()}
+            write_atomic(path, json.dumps(plain, indent=1, sort_keys=True) + "\n")
         store = cls(folder)
         _refuse_other(folder, store.config, config.to_dict())
-        for part in ("cells", "private", "chunks"):
+        for part in PARTS:
             private_folder(folder / part)
         return store
 
-    def _read_config(self) -> dict[str, Any]:
+    def _read_config(self) -> tuple[str, dict[str, Any]]:
         path = self.folder / "config.json"
         if not path.is_file():
             raise InvalidInput(f"{str(self.folder)!r} is no run folder: it has no config.json. Name an --out folder.")
@@ -83,25 +98,46 @@ class Store:
             found: dict[str, Any] = json.loads(read_bytes(path))
         except ValueError as err:
             raise StoreError(f"{str(path)!r} is damaged ({err}). Name another --out folder.") from None
-        return found
+        schema = found.get("schema", 0)
+        if schema == 0:
+            return "audit", found
+        if schema > SCHEMA:
+            raise StoreError(
+                f"{str(self.folder)!r} was made by a newer leaq (layout {schema}; this version reads up to {SCHEMA}). "
+                "Upgrade leaq; nothing was changed."
+            )
+        return str(found["kind"]), dict(found["config"])
 
     def load(self, key: str) -> CellResult | None:
-        """Return a finished audit, or None; a damaged file is set aside and counts as unfinished."""
+        """Return a finished audit, or None; a damaged file is set aside, remembered, and counts as unfinished."""
         path = self._cell(key)
         if not path.exists():
             return None
         try:
             return self._whole(path)
-        except StoreError:
-            path.replace(path.with_suffix(".damaged"))
+        except DamagedFile:
+            aside = path.with_suffix(".damaged")
+            path.replace(aside)
+            self.damaged.append(aside)
             return None
 
     def save(self, key: str, result: CellResult) -> None:
-        """Keep a finished audit; its chunks are no longer needed and go."""
+        """Keep a finished audit; its chunks are no longer needed and go, as does what it takes the place of."""
         write_atomic(self.folder / "private" / f"{key}.json", json.dumps(result.private_json()))
         write_atomic(self._cell(key).with_suffix(".timings.json"), json.dumps(dict(result.timings), sort_keys=True))
-        write_atomic(self._cell(key), _sealed(result.to_json(timings=False)))
+        write_atomic(self._cell(key), seal(result.to_json(timings=False)))
         shutil.rmtree(self.folder / "chunks" / key, ignore_errors=True)
+        self._supersede(key)
+
+    def _supersede(self, key: str) -> None:
+        """Set aside what the same configuration gave with other records or other code."""
+        for path in (self.folder / "cells").glob(f"{key.rpartition('-')[0]}-*.json"):
+            if not path.name.startswith(f"{key}."):
+                path.replace(path.with_suffix(".superseded"))
+
+    def claim(self, key: str) -> Claim | None:
+        """Return the right to compute a cell, or None while another process holds it."""
+        return Claim.take(self.folder / "locks" / key)
 
     def shelf(self, key: str) -> DiskShelf:
         """Return where the chunks of an unfinished audit are kept."""
@@ -116,27 +152,55 @@ class Store:
 
     def results(self) -> Iterator[CellResult]:
         """Yield every finished audit, in the order of file names; raises `StoreError` at a damaged file."""
-        for path in sorted((self.folder / "cells").glob("*.json")):
-            if not path.name.endswith(".timings.json"):
-                yield self._whole(path)
+        for path in self._cells():
+            yield self._whole(path)
+
+    def count(self) -> int:
+        """Return how many audits are finished, without reading them."""
+        return len(self._cells())
+
+    def frame(self) -> "pd.DataFrame":
+        """Return every number of every finished cell, one a row: what results.csv holds."""
+        import pandas as pd
+
+        return pd.DataFrame(list(tidy(self.results())), columns=COLUMNS)
+
+    def write_table(self) -> Path:
+        """Write results.csv anew from the finished cells; the same cells give the same bytes."""
+        path = self.folder / "results.csv"
+        write_atomic(path, as_csv(tidy(self.results())))
+        return path
+
+    def _cells(self) -> list[Path]:
+        found = sorted((self.folder / "cells").glob("*.json"))
+        return [path for path in found if not path.name.endswith(".timings.json")]
 
     def _cell(self, key: str) -> Path:
         return self.folder / "cells" / f"{key}.json"
 
     def _whole(self, path: Path) -> CellResult:
         """Read one cell with its timings, checking that not a byte is missing or changed."""
-        text = _unsealed(path)
+        plain = json.loads(unseal(path))
         timings = path.with_suffix(".timings.json")
-        plain = json.loads(text)
-        plain["timings"] = json.loads(read_bytes(timings)) if timings.exists() else {}
+        try:
+            plain["timings"] = json.loads(read_bytes(timings)) if timings.exists() else {}
+        except ValueError:
+            plain["timings"] = {}  # seconds are a courtesy; the numbers are whole
         return CellResult.from_json(json.dumps(plain))
 
 
-def cell_key(config: AuditConfig, samples: Samples) -> str:
-    """Return the name a cell is stored under: the data's name, and a digest of all that its numbers depend on."""
-    name = re.sub(r"[^A-Za-z0-9]+", "_", samples.name).strip("_")[:40] or "data"
-    text = json.dumps([config.to_dict(), data_digest(samples), code_digest()], sort_keys=True)
-    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+def cell_key(config: AuditConfig, name: str, records: str) -> str:
+    """Return what a cell is stored under: the data's name, what was asked for, and all that its numbers depend on.
+
+    `records` is the `data_digest` of the records.
+    """
+    text = json.dumps([config.to_dict(), records, code_digest()], sort_keys=True)
+    return f"{plain_name(name)}-{config.digest()}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def plain_name(name: str) -> str:
+    """Return a data set's name as a part of a file name."""
+    return re.sub(r"[^A-Za-z0-9]+", "_", Path(name).name).strip("_")[:40] or "data"
 
 
 def data_digest(samples: Samples) -> str:
@@ -159,29 +223,26 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def _sealed(text: str) -> str:
-    """Put the checksum of a JSON object's other fields into it."""
-    plain = json.loads(text)
-    return json.dumps({"checksum": _checksum(plain), **plain}, indent=1) + "\n"
+def _kind(config: Config) -> str:
+    return "audit" if isinstance(config, AuditConfig) else "study"
 
 
-def _unsealed(path: Path) -> str:
-    try:
-        plain = json.loads(read_bytes(path))
-        stated = plain.pop("checksum")
-    except (ValueError, KeyError, AttributeError) as err:
-        raise StoreError(f"{str(path)!r} is truncated or no result of leaq ({err}). Run the audit again.") from None
-    if stated != _checksum(plain):
-        raise StoreError(f"{str(path)!r} was changed after it was written (checksum). Run the audit again.")
-    return json.dumps(plain)
-
-
-def _checksum(plain: Mapping[str, Any]) -> str:
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse a folder with anything in it but what a killed or a simultaneous start of leaq leaves behind."""
+    if not folder.exists():
+        return
+    if folder.is_dir():
+        others = [item for item in folder.iterdir() if not item.name.startswith(".config.json-")]
+        if not others or (folder / "config.json").exists():
+            return
+    raise InvalidInput(
+        f"The run folder {str(folder)!r} must be new, empty, or one that leaq made. It holds other things. "
+        "Name another --out folder."
+    )
 
 
 def _refuse_other(folder: Path, found: dict[str, Any], asked: dict[str, Any]) -> None:
+    found, asked = json.loads(json.dumps(found)), json.loads(json.dumps(asked))
     differing = sorted(key for key in found.keys() | asked.keys() if found.get(key) != asked.get(key))
     if differing:
         key = differing[0]

@@ -1,0 +1,39 @@
+"""Audit of a finished model: losses of members and held-out records, nothing trained."""
+
+from dataclasses import fields
+from typing import Any
+
+from torch import nn
+
+from leaq.auditing.config import Beside, ModelAuditConfig
+from leaq.auditing.finished import Job, audit_model
+from leaq.auditing.losses import LossFunction
+from leaq.errors import UnsupportedModel
+from leaq.models.sklearn import from_sklearn, is_sklearn
+from leaq.results import CellResult
+from leaq.types import silent
+
+__all__ = ["Beside", "Job", "ModelAuditConfig", "audit_finished", "audit_model"]
+
+
+def audit_finished(
+    model: Any, members: Any, nonmembers: Any, *, loss: str | LossFunction = "auto", **options: Any
+) -> CellResult:
+    """Audit a torch module, a scikit-learn network or a causal language model; see `leaq.audit`."""
+    progress = options.pop("progress", silent)
+    beside = Beside(**{item.name: options.pop(item.name) for item in fields(Beside) if item.name in options})
+    config = ModelAuditConfig(**options)
+    if is_sklearn(model):
+        converted = from_sklearn(model)
+        model = converted.module
+        members, nonmembers = converted.records(members, "members"), converted.records(nonmembers, "nonmembers")
+    if not isinstance(model, nn.Module):
+        raise UnsupportedModel(
+            f"A finished model must be a torch module or a scikit-learn MLP. Found {type(model).__name__}. "
+            "To train models on a table, name the data set or the file."
+        )
+    if beside.tokenizer is not None:
+        from leaq.auditing.language import audit_language
+
+        return audit_language(model, members, nonmembers, config=config, beside=beside, progress=progress)
+    return audit_model(model, members, nonmembers, job=Job(config, loss, beside), progress=progress)

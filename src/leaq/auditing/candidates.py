@@ -1,0 +1,153 @@
+"""Which quantized weights r compares for a finished model: recorded checkpoints, or neighbours of the final codes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import nn
+
+from leaq.auditing.config import ModelAuditConfig
+from leaq.auditing.evaluating import Bench
+from leaq.candidates import Moves, draw_moves, moved
+from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
+from leaq.models import checkpoints_of
+from leaq.models.modules import full_precision
+from leaq.quantizers import Calibration, Identity, Scheme
+from leaq.types import Checkpoints, LossTable, NotComputed
+
+__all__ = ["Fitted", "candidates_of", "released_of", "with_released"]
+
+MOVED_BYTES = 2**28
+"""Weights of the moved copies that are held at once."""
+NO_CODES = NotComputed(
+    "Full precision has no codes to move. Give checkpoints=recorder.checkpoints of a leaq.Recorder in the training "
+    "loop."
+)
+
+
+def released_of(model: nn.Module, recorded: Checkpoints | None) -> Checkpoints:
+    """Return the model's weights as batch (1,); with recorded checkpoints, those of them that were recorded.
+
+    Raises
+    ------
+    InvalidInput
+        If the checkpoints are of another architecture.
+    """
+    released = checkpoints_of(model)
+    if recorded is None:
+        return released
+    if recorded.batch[:1] != (1,) or len(recorded.batch) != 2:
+        raise InvalidInput(f"checkpoints must be of one model, batch (1, c). Found batch {recorded.batch}.")
+    odd = [
+        name
+        for name, tensor in recorded.params.items()
+        if name not in released.params or tensor.shape[2:] != released.params[name].shape[1:]
+    ]
+    if odd:
+        raise InvalidInput(
+            f"checkpoints must be of the model's own architecture. Not in the model, or of another shape: "
+            f"{', '.join(odd[:3])}{', ...' * (len(odd) > 3)}."
+        )
+    names = [name for name in released.params if name in recorded.params]
+    return Checkpoints({n: released.params[n] for n in names}, {n: released.roles[n] for n in names}, (1,))
+
+
+def with_released(recorded: Checkpoints, released: Checkpoints) -> Checkpoints:
+    """Append the released weights to the recorded ones, unless they already are the last."""
+    last = recorded.last()
+    widened = {name: tensor.to(released.params[name]) for name, tensor in recorded.params.items()}
+    if all(torch.equal(last.params[name].to(t), t) for name, t in released.params.items()):
+        return recorded.replace(widened)
+    joined = {name: torch.cat([widened[name], released.params[name].unsqueeze(1)], dim=1) for name in widened}
+    return Checkpoints(joined, released.roles, (1, recorded.batch[1] + 1))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A scheme whose scales were fitted to the released model, calibrated on members where it needs records."""
+
+    scheme: Scheme
+    frozen: Any
+
+    @classmethod
+    def to(cls, scheme: Scheme, released: Checkpoints, bench: Bench, *, seed: int) -> Self:
+        """Fit a scheme to the released weights.
+
+        Raises
+        ------
+        UnsupportedModel
+            If the scheme calibrates on inputs and these are no single array.
+        """
+        if not scheme.needs.calibration and not scheme.needs.model:
+            return cls(scheme, scheme.frozen_to(released))
+        parts = [batch.inputs for batch in bench.members.batches]
+        if not all(isinstance(part, torch.Tensor) for part in parts):
+            raise UnsupportedModel(
+                f"{scheme.spec()}: calibration needs inputs that are one array. Found several or other objects. "
+                "Leave this quantizer out, or wrap the model to take one array."
+            )
+        inputs = torch.cat([full_precision(part) for part in parts]).cpu().numpy()
+        calibration = Calibration(bench.model, inputs, np.ones((1, len(inputs)), dtype=bool), seed=seed)
+        return cls(scheme, scheme.frozen_to(released, calibration))
+
+    @property
+    def levels(self) -> int:
+        """Number of different codes."""
+        return self.scheme.levels
+
+    def codes(self, checkpoints: Checkpoints) -> Mapping[str, Any]:
+        """Return codes and scales by parameter name."""
+        found: Mapping[str, Any] = self.frozen.codes(checkpoints)
+        return found
+
+    def decode(self, codes: torch.Tensor, scales: Any) -> torch.Tensor:
+        """Return the weights the codes stand for."""
+        return self.scheme.decode(codes, scales)
+
+    def frozen_to(self, _reference: Checkpoints) -> Any:
+        """Return itself: the scales are fixed already."""
+        return self.frozen
+
+    def plan(self, checkpoints: Checkpoints) -> Mapping[str, Scheme]:
+        """Return which scheme each parameter goes through."""
+        return self.scheme.plan(checkpoints)
+
+    def spec(self) -> str:
+        """Return the text that builds the scheme again."""
+        return self.scheme.spec()
+
+
+def candidates_of(
+    bench: Bench, fitted: Fitted, released: Checkpoints, recorded: Checkpoints | None, *, config: ModelAuditConfig
+) -> LossTable | NotComputed:
+    """Return the losses of the candidates that r compares under one quantizer, or why there are none.
+
+    Recorded checkpoints where there are any, quantized with the released model's scales; otherwise the released
+    codes with single ones moved to an adjacent level.
+    """
+    if recorded is not None:
+        candidates = fitted.frozen(with_released(recorded, released))
+        return bench.table(candidates, quantizer=fitted.spec(), strategy="trajectory")
+    if isinstance(fitted.scheme, Identity):
+        return NO_CODES
+    try:
+        quantized, moves = draw_moves(fitted, released, moves=config.neighbours, seed=config.seed)
+    except (InvalidInput, NotEnoughEvidence) as err:
+        return NotComputed(str(err))
+    return _neighbour_table(bench, quantized, moves[0], quantizer=fitted.spec())
+
+
+def _neighbour_table(bench: Bench, quantized: Checkpoints, moves: Moves, *, quantizer: str) -> LossTable:
+    """Evaluate as many moved copies at once as memory allows, the unmoved model last."""
+    size = sum(tensor.nbytes for tensor in quantized.params.values())
+    together = max(1, MOVED_BYTES // size)
+    tables = []
+    for start in range(0, len(moves), together):
+        part = slice(start, start + together)
+        some = Moves(moves.name[part], moves.position[part], moves.value[part])
+        tables.append(bench.table(moved(quantized, [some]), quantizer=quantizer, strategy="neighbours"))
+    last = tables[-1]
+    losses = np.concatenate([*(table.losses[:, :-1] for table in tables), last.losses[:, -1:]], axis=1)
+    return replace(last, losses=losses)

@@ -1,0 +1,67 @@
+"""What an audit of a finished model depends on, beside the model and the records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, PositiveInt, field_validator
+from torch import nn
+
+from leaq.config import Config
+from leaq.quantizers import parse_list
+from leaq.types import Checkpoints
+
+__all__ = ["Beside", "ModelAuditConfig"]
+
+
+class ModelAuditConfig(Config):
+    """How a finished model is audited.
+
+    Examples
+    --------
+    >>> ModelAuditConfig(quantizers=("sign", "uniform(bits=4)")).level
+    0.95
+    """
+
+    quantizers: tuple[str, ...] = ("study", "uniform(bits=8)")
+    """Specifications or families; full precision is always measured too."""
+    n_train: PositiveInt | None = None
+    """Number of records the model was trained on; by default the number of members given."""
+    overlap: Literal["refuse", "keep"] = "refuse"
+    """What to do with records that are given both as members and as non-members."""
+    columns: tuple[str, ...] = ()
+    target: str | None = None
+    """Input columns and target of data sets with named columns."""
+    length: PositiveInt = 256
+    """Tokens of a text that are read, for language models."""
+    neighbours: PositiveInt = Field(default=64, le=4096)
+    """Candidates sampled around the quantized weights for r."""
+    seed: int = Field(default=0, ge=0)
+    level: float = Field(default=0.95, gt=0.5, lt=1)
+    draws: PositiveInt = 200
+
+    @field_validator("quantizers", mode="before")
+    @classmethod
+    def _spelled_out(cls, specs: Any) -> tuple[str, ...]:
+        names = (specs,) if isinstance(specs, str) else tuple(specs)
+        texts = [item if isinstance(item, str) else item.spec() for item in names]
+        return tuple(quantizer.spec() for quantizer in parse_list(",".join(texts))) if texts else ()
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Further ingredients an auditor may have; each one allows more measures.
+
+    Attributes
+    ----------
+    checkpoints : weights along training (`leaq.Recorder`), batch (1, c): candidates for r.
+    shipped : models quantized elsewhere, or files of their weights, by name; audited as they are.
+    tokenizer : turns texts into tokens; makes this the audit of a language model.
+    reference : a language model that has not seen the members; calibrates the attack.
+    """
+
+    checkpoints: Checkpoints | None = None
+    shipped: Mapping[str, nn.Module | str | Path] = field(default_factory=dict)
+    tokenizer: Any = None
+    reference: nn.Module | None = None

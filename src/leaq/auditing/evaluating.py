@@ -1,0 +1,254 @@
+"""Losses of a finished model's candidates on members and non-members: any module, any per-record loss, streamed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from leaq.auditing.losses import Loss, LossFunction, checked, choose_loss, refuse_batch_dependence, two_logits
+from leaq.auditing.records import Batch, Records, groups_of, move
+from leaq.errors import InvalidInput
+from leaq.losses import margin, residual
+from leaq.models import ModuleModel, evaluating
+from leaq.models.modules import call, full_precision
+from leaq.types import Bools, Checkpoints, Flag, Floats, Ints, LossTable, Progress, Task, silent
+
+__all__ = ["Bench"]
+
+TOGETHER = 32
+"""Candidates that one vectorised call evaluates."""
+WIDEST_OUTPUT = 4096
+"""Outputs a record beyond which they are not kept (a language model's logits)."""
+
+Forward = Callable[[Mapping[str, Tensor], Any], Tensor]
+"""Stacked weights (m, ...) and one batch's inputs -> outputs (m, n, ...)."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where candidates of one model are put: its architecture, the records, the loss.
+
+    Attributes
+    ----------
+    members_mask : (n,) True for the records given as members; they come first.
+    standard : whether outputs and targets are of a kind that task metrics and attack signals are defined for.
+    """
+
+    model: ModuleModel
+    members: Records
+    nonmembers: Records
+    loss: Loss
+    task: Task
+    scale: float
+    n_train: int
+    standard: bool
+    flags: tuple[Flag, ...] = ()
+    groups: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+
+    @classmethod
+    def build(
+        cls,
+        module: nn.Module,
+        members: Records,
+        nonmembers: Records,
+        *,
+        loss: str | LossFunction = "auto",
+        n_train: int | None = None,
+    ) -> Self:
+        """Choose the loss by the first records, and check that it is one of records.
+
+        Raises
+        ------
+        InvalidInput
+            If the loss is a mean, depends on the batch, or a label has no output.
+        """
+        model = ModuleModel(module)
+        first = members.batches[0]
+        outputs = _plain(model, first)
+        targets = first.targets.cpu()
+        values = np.concatenate([members.targets, nonmembers.targets])
+        scale = float(np.std(values)) or 1.0 if values.dtype.kind == "f" else 1.0
+        chosen = choose_loss(loss, outputs.cpu(), torch.from_numpy(values), scale=scale)
+        if chosen.kind == "binary":
+            values = values.reshape(len(values), -1)[:, 0]
+        task, standard = _meaning(chosen, outputs, values)
+        if standard and task == "classification":
+            classes = 2 if chosen.kind == "binary" else outputs.shape[1]
+            _refuse_foreign_labels(values, classes)
+        bench = cls(
+            model, members, nonmembers, chosen, task, scale, n_train or len(members), standard,
+            groups=groups_of(members, nonmembers),
+        )  # fmt: skip
+        bench._check_loss(first, outputs, targets)
+        return bench
+
+    @property
+    def mask(self) -> Bools:
+        """Which records are members, (n,)."""
+        mask: Bools = np.arange(len(self.members) + len(self.nonmembers)) < len(self.members)
+        return mask
+
+    @property
+    def targets(self) -> np.ndarray[Any, np.dtype[Any]] | None:
+        """Targets (n,) where they are single numbers."""
+        values = np.concatenate([self.members.targets, self.nonmembers.targets])
+        values = values.reshape(len(values), -1)
+        if values.shape[1] != 1:
+            return None
+        return values[:, 0].astype(np.int64 if self.task == "classification" else np.float64)
+
+    def table(
+        self,
+        checkpoints: Checkpoints,
+        *,
+        quantizer: str = "none",
+        strategy: str | None = None,
+        progress: Progress = silent,
+    ) -> LossTable:
+        """Return the losses of the candidates, batch (1, c) or (1,); the last one is the released model."""
+        params = checkpoints.params if len(checkpoints.batch) == 2 else checkpoints.at((slice(None), None)).params
+        flat = {name: tensor.flatten(0, 1) for name, tensor in params.items()}
+        c = len(next(iter(flat.values())))
+
+        def forward(part: Mapping[str, Tensor], inputs: Any) -> Tensor:
+            return self.model.forward(part, inputs, activation_bits=checkpoints.activation_bits)
+
+        named = strategy or ("trajectory" if c > 1 else "released")
+        return self._table(flat, forward, quantizer=quantizer, strategy=named, progress=progress)
+
+    def table_of(self, module: nn.Module, *, quantizer: str) -> LossTable:
+        """Return the losses of another module as it runs, for example a model quantized elsewhere."""
+        other = ModuleModel(module)
+
+        def forward(_: Mapping[str, Tensor], inputs: Any) -> Tensor:
+            with torch.no_grad(), evaluating(other.module):
+                return call(other.module, {}, inputs).unsqueeze(0)
+
+        return self._table({"": torch.zeros(1)}, forward, quantizer=quantizer, strategy="released", progress=silent)
+
+    def _table(
+        self, flat: Mapping[str, Tensor], forward: Forward, *, quantizer: str, strategy: str, progress: Progress
+    ) -> LossTable:
+        c = len(next(iter(flat.values())))
+        device = _device(self.model.module)
+        losses: list[Floats] = []
+        released: list[Tensor] = []
+        batches = (*self.members.batches, *self.nonmembers.batches)
+        for done, batch in enumerate(batches, start=1):
+            there = move(batch, device)
+            column, last = self._batch(flat, forward, there, quantizer=quantizer)
+            losses.append(column)
+            released.append(last)
+            progress("evaluating", done, len(batches))
+        outputs = self._kept(released)
+        scores = self._signals(outputs)
+        return LossTable(
+            losses=np.concatenate(losses, axis=1)[None],
+            members=self.mask[None],
+            task=self.task,
+            game="iid",
+            n_train=self.n_train,
+            scores=None if scores is None else scores.numpy()[None],
+            outputs=None if outputs is None else outputs.numpy()[None],
+            targets=self.targets if self.standard else None,
+            groups=self.groups,
+            quantizer=quantizer,
+            strategy=strategy if c > 1 else "released",
+            score_kind="margin" if self.task == "classification" else "residual",
+            flags=self.flags,
+        )
+
+    def _batch(
+        self, flat: Mapping[str, Tensor], forward: Forward, batch: Batch, *, quantizer: str
+    ) -> tuple[Floats, Tensor]:
+        """Losses (c, n) of all candidates on one batch, and the outputs of the last."""
+        c = len(next(iter(flat.values())))
+        rows = []
+        last = torch.empty(0)
+        step = TOGETHER if self.model.vectorised else 1
+        for start in range(0, c, step):
+            outputs = forward({name: tensor[start : start + step] for name, tensor in flat.items()}, batch.inputs)
+            for i, one in enumerate(outputs):
+                if not torch.isfinite(one).all():
+                    raise InvalidInput(
+                        f"Outputs must be finite. Candidate {start + i} under {quantizer} gives NaN or infinite ones. "
+                        "Leave this quantizer out, or the checkpoint."
+                    )
+                rows.append(checked(self.loss.function(one, batch.targets), batch.n, self.loss.name).cpu().numpy())
+            last = outputs[-1]
+        return np.stack(rows), last.cpu()
+
+    def _kept(self, released: list[Tensor]) -> Tensor | None:
+        """Return the released candidate's outputs as (n, k) float64, None where they are too wide or no such table."""
+        flat = [part.reshape(len(part), -1) for part in released]
+        if len({part.shape[1] for part in flat}) != 1 or flat[0].shape[1] > WIDEST_OUTPUT:
+            return None
+        joined = torch.cat(flat).double()
+        if len(joined) != len(self.mask):
+            return None
+        return two_logits(joined) if self.loss.kind == "binary" else joined
+
+    def _signals(self, outputs: Tensor | None) -> Tensor | None:
+        targets = self.targets
+        if outputs is None or targets is None or not self.standard:
+            return None
+        y = torch.from_numpy(targets)
+        return margin(outputs, y) if self.task == "classification" else residual(outputs, y, scale=self.scale)
+
+    def _check_loss(self, first: Batch, outputs: Tensor, targets: Tensor) -> None:
+        """Refuse means, and losses or models that look at other records of the batch."""
+        values = checked(self.loss.function(outputs, targets.to(outputs.device)), first.n, self.loss.name)
+        if first.n < 2 or self.members.features is None:
+            return
+        one = Batch(_head(first.inputs, first.n), first.targets[:1], 1)
+        alone = self.loss.function(_plain(self.model, one), one.targets.to(outputs.device))
+        refuse_batch_dependence(values[:1].cpu(), checked(alone, 1, self.loss.name).cpu(), self.loss.name)
+
+    def flagged(self, *flags: Flag) -> Self:
+        """Return the same bench whose tables carry further flags."""
+        return replace(self, flags=(*self.flags, *flags))
+
+
+def _plain(model: ModuleModel, batch: Batch) -> Tensor:
+    """Return the outputs (n, ...) of the module as it is, in evaluation mode and at least 32 bits."""
+    module = model.module
+    there = move(batch, _device(module))
+    with torch.no_grad(), evaluating(module):
+        return call(module, model.own, full_precision(there.inputs))
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
+
+
+def _head(inputs: Any, n: int) -> Any:
+    """Return the inputs of the first record."""
+    if isinstance(inputs, Mapping):
+        return {key: _head(value, n) for key, value in inputs.items()}
+    if isinstance(inputs, tuple):
+        return tuple(_head(value, n) for value in inputs)
+    return inputs[:1] if isinstance(inputs, Tensor) else inputs
+
+
+def _meaning(loss: Loss, outputs: Tensor, targets: np.ndarray[Any, np.dtype[Any]]) -> tuple[Task, bool]:
+    """Return what outputs are, and whether task metrics are defined for them."""
+    if loss.kind in ("classes", "binary"):
+        return "classification", True
+    single = targets.reshape(len(targets), -1).shape[1] == 1 and outputs[0].numel() == 1
+    if loss.kind == "values":
+        return "regression", single
+    whole = targets.dtype.kind in "iu" and targets.ndim == 1
+    if whole and outputs.ndim == 2 and targets.min() >= 0 and 1 < outputs.shape[1] > targets.max():
+        return "classification", True
+    return "regression", False
+
+
+def _refuse_foreign_labels(targets: np.ndarray[Any, np.dtype[Any]], classes: int) -> None:
+    if targets.ndim != 1 or targets.min() < 0 or targets.max() >= classes:
+        raise InvalidInput(
+            f"Targets must be class codes 0..{classes - 1}, one for each output of the model. "
+            f"Found {targets.min():g}..{targets.max():g}. Recode the labels, or give a loss of your own."
+        )

@@ -1,0 +1,113 @@
+"""A finished model and its records from files: what `leaq audit-model` does."""
+
+import importlib
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leaq.auditing import audit_finished
+from leaq.auditing.losses import LOSSES
+from leaq.errors import InvalidInput, StoreError
+from leaq.models.causal import load_causal
+from leaq.models.weights import architecture, load_into
+from leaq.results import CellResult
+from leaq.types import Progress, silent
+
+__all__ = ["audit_files", "read_arrays", "read_texts"]
+
+
+def audit_files(
+    weights: Path,
+    members: Path,
+    nonmembers: Path,
+    *,
+    arch: str | None = None,
+    progress: Progress = silent,
+    **options: Any,
+) -> CellResult:
+    """Audit weights in a file (with `arch`), or a language model in a folder.
+
+    Parameters
+    ----------
+    weights : a safetensors file, or a folder with a causal language model and its tokenizer.
+    members, nonmembers : NPZ files with arrays x and y; for a language model text files with one text a line, or
+        JSON lines with "text".
+    arch : ``module:function`` that builds the network; imports and runs the user's code.
+    options : those of `leaq.audit`; `loss` may also be ``module:function``, `shipped` maps names to files and
+        `reference` is a folder.
+    """
+    if weights.is_dir():
+        model, tokenizer = load_causal(weights)
+        reference = options.pop("reference", None)
+        if reference is not None:
+            options["reference"] = load_causal(reference)[0]
+        texts = (read_texts(members), read_texts(nonmembers))
+        return audit_finished(model, *texts, tokenizer=tokenizer, progress=progress, **options)
+    if arch is None:
+        raise InvalidInput(
+            "Weights alone do not say how they are used. Name the function that builds the network with "
+            "--arch module:function; it is imported from the current folder and run."
+        )
+    options.pop("reference", None)
+    loss = options.pop("loss", "auto")
+    model = load_into(architecture(arch), weights)
+    arrays = (read_arrays(members), read_arrays(nonmembers))
+    return audit_finished(model, *arrays, loss=_loss(loss), progress=progress, **options)
+
+
+def _loss(spec: str) -> Any:
+    """Return a loss by name, or import the user's own."""
+    if spec in LOSSES or ":" not in spec:
+        return spec
+    name, _, attribute = spec.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return getattr(importlib.import_module(name), attribute)
+    except (ImportError, AttributeError) as err:
+        raise InvalidInput(f"--loss {spec!r}: cannot be imported from here ({err}).") from None
+    finally:
+        sys.path.pop(0)
+
+
+def read_arrays(path: Path) -> Mapping[str, Any]:
+    """Return the arrays x and y of an NPZ file.
+
+    Raises
+    ------
+    StoreError
+        If there is no such file, or it is no NPZ file.
+    InvalidInput
+        If it holds no x and y, or Python objects, which only pickle can read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            arrays = {name: found[name] for name in found.files}
+    except OSError as err:
+        raise StoreError(f"{path.name!r} cannot be read ({err.strerror or type(err).__name__}).") from None
+    except (ValueError, AttributeError, TypeError) as err:
+        raise InvalidInput(
+            f"{path.name}: records must be an NPZ file of numbers, np.savez(path, x=inputs, y=targets). "
+            f"Found something else ({str(err).splitlines()[0]})."
+        ) from None
+    for x, y in (("x", "y"), ("X", "y"), ("inputs", "targets")):
+        if x in arrays and y in arrays:
+            return {"x": arrays[x], "y": arrays[y]}
+    raise InvalidInput(f"{path.name}: must hold the arrays x and y. Found {', '.join(arrays) or 'none'}.")
+
+
+def read_texts(path: Path) -> list[str]:
+    """Return the texts of a file: one a line, or the "text" of every JSON line."""
+    try:
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as err:
+        raise StoreError(f"{path.name!r} must be a readable text file ({type(err).__name__}).") from None
+    if path.suffix != ".jsonl":
+        return lines
+    try:
+        return [str(json.loads(line)["text"]) for line in lines]
+    except (ValueError, KeyError, TypeError):
+        raise InvalidInput(f'{path.name}: every line must be JSON with "text". Found another.') from None

@@ -1,0 +1,221 @@
+"""Audit of a finished model: no training, no shadow models; what is missing for a number is named.
+
+members, nonmembers -> checks -> quantize the weights -> evaluate -> LossTable -> rows -> CellResult
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from leaq.auditing.candidates import Fitted, candidates_of, released_of
+from leaq.auditing.config import Beside, ModelAuditConfig
+from leaq.auditing.evaluating import Bench
+from leaq.auditing.losses import LossFunction
+from leaq.auditing.records import Records, overlap_of, read_records
+from leaq.auditing.rows import measure_model
+from leaq.auditing.shipped import open_shipped, weigh
+from leaq.environment import describe_environment, peak_memory
+from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
+from leaq.measures.shift import shift, shift_doubt
+from leaq.models import unwrap
+from leaq.models.roles import parameter_doubts
+from leaq.quantizers import Identity, Scheme, parse_list
+from leaq.results import CellResult, QuantizerRow
+from leaq.types import AttackResult, Estimate, Flag, Floats, LossTable, NotComputed, Progress, silent
+
+__all__ = ["ExtraAttacks", "Job", "audit_model", "audit_records"]
+
+FEWEST = 20
+"""Members, and non-members, without which no attack number means anything."""
+ONE_CANDIDATE = NotComputed("r needs a quantizer that can be applied again; a shipped model is one candidate.")
+
+
+ExtraAttacks = Callable[[Bench, LossTable], Mapping[str, AttackResult | NotComputed]]
+"""Further attacks on a released model, computed right after it was evaluated."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked about a finished model, and with what.
+
+    Attributes
+    ----------
+    loss : "auto", a named loss, or a function of (outputs, targets) that returns one value per record.
+    beside : further ingredients: recorded checkpoints, models quantized elsewhere.
+    """
+
+    config: ModelAuditConfig = field(default_factory=ModelAuditConfig)
+    loss: str | LossFunction = "auto"
+    beside: Beside = field(default_factory=Beside)
+    extra: ExtraAttacks | None = None
+
+
+def audit_model(
+    model: nn.Module, members: Any, nonmembers: Any, *, job: Job | None = None, progress: Progress = silent
+) -> CellResult:
+    """Tell what a finished model gives away under every quantizer, from members and held-out records alone.
+
+    Parameters
+    ----------
+    model : any torch module; it is used in evaluation mode and left exactly as it was.
+    members, nonmembers : records that did and did not train it: arrays, tensors, loaders or data sets.
+
+    Returns
+    -------
+    One row a quantizer; `not_computed` says what the other measures would need.
+    """
+    job = job or Job()
+    inside, outside = (
+        read_records(data, name=name, columns=job.config.columns, target=job.config.target)
+        for name, data in (("members", members), ("nonmembers", nonmembers))
+    )
+    return audit_records(model, inside, outside, job=job, progress=progress)
+
+
+def audit_records(
+    model: nn.Module, members: Records, nonmembers: Records, *, job: Job, progress: Progress = silent
+) -> CellResult:
+    """Audit a finished model on records that were already read."""
+    started = time.perf_counter()
+    model, config = unwrap(model), job.config
+    flags = (*_mode_doubt(model), *parameter_doubts(model), *_record_doubts(members, nonmembers, config))
+    compared = _compared(members, nonmembers, config)
+    if isinstance(compared, Estimate):
+        flags = (*flags, *shift_doubt(compared))
+    bench = Bench.build(model, members, nonmembers, loss=job.loss, n_train=config.n_train)
+    # Logits of a language model are large: its candidates run one after another.
+    bench.model.vectorised = job.extra is None
+    rows = _rows(bench, job, progress)
+    return CellResult(
+        config={**config.to_dict(), "kind": "model", "loss": bench.loss.name},
+        data=_describe(bench, model, compared),
+        rows=rows,
+        primary_metric=_primary(rows[0]),
+        primary_attack="threshold",
+        environment=describe_environment(),
+        timings={"total_seconds": time.perf_counter() - started, "peak_memory_bytes": float(peak_memory())},
+        flags=flags,
+    )
+
+
+def _rows(bench: Bench, job: Job, progress: Progress) -> tuple[QuantizerRow, ...]:
+    """Full precision, every quantizer, every shipped model."""
+    config, recorded = job.config, job.beside.checkpoints
+    released = released_of(bench.model.module, recorded)
+    schemes: list[Scheme] = list(dict.fromkeys((Identity(), *parse_list(",".join(config.quantizers or ("none",))))))
+    total = len(schemes) + len(job.beside.shipped)
+    rows: list[QuantizerRow] = []
+    features = features_of(bench)
+    reference: LossTable | None = None
+    for scheme in schemes:
+        fitted = Fitted.to(scheme, released, bench, seed=config.seed)
+        table = bench.table(fitted.frozen(released), quantizer=scheme.spec())
+        attacks = job.extra(bench, table) if job.extra else {}
+        found = candidates_of(bench, fitted, released, recorded, config=config)
+        names, size = (scheme.spec(), scheme.label()), fitted.frozen.size(released)
+        row = measure_model(names, table, reference, candidates=found, size=size, job=(config, features))
+        rows.append(replace(row, attacks={**row.attacks, **attacks}))
+        reference = reference or table
+        progress("quantizers", len(rows), total)
+    for name, shipped in job.beside.shipped.items():
+        rows.append(_shipped_row(bench, name, shipped, reference, job=job))
+        progress("quantizers", len(rows), total)
+    return tuple(rows)
+
+
+def features_of(bench: Bench) -> Floats | None:
+    """Return the inputs (n, d) of all records, where they are arrays of one width."""
+    parts = [records.features for records in (bench.members, bench.nonmembers)]
+    if any(part is None for part in parts) or len({part.shape[1] for part in parts if part is not None}) != 1:
+        return None
+    return np.concatenate([part for part in parts if part is not None])
+
+
+def _shipped_row(
+    bench: Bench, name: str, shipped: nn.Module | str | Path, reference: LossTable | None, *, job: Job
+) -> QuantizerRow:
+    """Measure a model quantized elsewhere, as it runs, against its full-precision original."""
+    original = bench.model.module
+    opened = open_shipped(shipped, original, name=name)
+    table = bench.table_of(opened.module, quantizer=name)
+    attacks = job.extra(bench, table) if job.extra else {}
+    row = measure_model(
+        (f"shipped({name})", name), table, reference, candidates=ONE_CANDIDATE, size=weigh(opened, original),
+        job=(job.config, features_of(bench)),
+    )  # fmt: skip
+    return replace(row, flags=(*row.flags, *opened.flags), attacks={**row.attacks, **attacks})
+
+
+def _primary(row: QuantizerRow) -> str:
+    return next((name for name in ("roc_auc", "r2") if isinstance(row.metrics.get(name), Estimate)), "loss")
+
+
+def _mode_doubt(model: nn.Module) -> tuple[Flag, ...]:
+    if not model.training:
+        return ()
+    text = "The model came in training mode; it was audited in evaluation mode (no dropout) and put back."
+    return (Flag("training-mode", text),)
+
+
+def _record_doubts(members: Records, nonmembers: Records, config: ModelAuditConfig) -> tuple[Flag, ...]:
+    """Refuse too few records and overlaps; flag what was assumed."""
+    flags = []
+    for name, records in (("members", members), ("nonmembers", nonmembers)):
+        if len(records) < FEWEST:
+            raise NotEnoughEvidence(f"{name}: an audit needs at least {FEWEST} records. Found {len(records)}.")
+    rows = overlap_of(members, nonmembers)
+    if rows is None:
+        text = "Inputs are no arrays: whether a record is both member and non-member was not checked."
+        flags.append(Flag("overlap-unchecked", text))
+    elif len(rows):
+        where = first_rows(rows.tolist())
+        if config.overlap == "refuse":
+            raise InvalidInput(
+                f"A record must be a member or a non-member. Of the nonmembers, {where}, counted from 0, have the "
+                "inputs of a member. Remove them, or keep records that are only alike with overlap='keep'."
+            )
+        flags.append(Flag("overlap", f"Of the non-members, {where} have the inputs of a member; attacks look quieter."))
+    if config.n_train is None:
+        text = f"The model is taken to be trained on the {len(members)} members given; say n_train=... if it was more."
+        flags.append(Flag("n-train-assumed", text))
+    return tuple(flags)
+
+
+def _compared(members: Records, nonmembers: Records, config: ModelAuditConfig) -> Estimate | NotComputed:
+    if members.features is None or nonmembers.features is None:
+        return NotComputed("Comparing members with non-members needs inputs that are arrays of numbers.")
+    if members.features.shape[1] != nonmembers.features.shape[1]:
+        return NotComputed("Members and non-members have inputs of different width.")
+    options: Mapping[str, Any] = {"level": config.level, "seed": config.seed, "draws": config.draws}
+    return shift(np.asarray(members.features), np.asarray(nonmembers.features), **options)
+
+
+def _describe(bench: Bench, model: nn.Module, compared: Estimate | NotComputed) -> dict[str, Any]:
+    """Return aggregates of model and records, fit to be shown to anybody."""
+    n, inside = len(bench.mask), len(bench.members)
+    described: dict[str, Any] = {
+        "name": type(model).__name__,
+        "task": bench.task,
+        "n": n,
+        "n_train": bench.n_train,
+        "members": inside,
+        "nonmembers": n - inside,
+        "features": 0 if bench.members.features is None else int(bench.members.features.shape[1]),
+        "duplicates": n - len(np.unique(bench.groups)),
+        "game": "iid",
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
+    if isinstance(compared, Estimate):
+        described["shift_auc"] = {"value": compared.value, "low": compared.low, "high": compared.high}
+    if bench.task == "classification" and bench.standard and bench.targets is not None:
+        counts = np.bincount(bench.targets)
+        described["classes"] = {str(code): int(count) for code, count in enumerate(counts)}
+    elif bench.task == "regression":
+        described["unit"] = ""
+        described["target_sd"] = bench.scale
+    return described

@@ -1,0 +1,28 @@
+"""``leaq clean``: keep only what a run folder may show to others."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leaq.cli import console
+
+__all__ = ["clean"]
+
+
+def clean(
+    run: Annotated[Path, typer.Argument(help="A run folder, made by --out.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> None:
+    """Remove everything from a run folder that can give members away; results that may be shared stay.
+
+    Losses by record, row numbers, risks by record, tracebacks and set-aside files go. What stays: configuration, \
+    results.csv and the cells, which hold aggregates only.
+    """
+    from leaq.study.cleaning import clean as remove
+
+    removed = remove(run, dry_run=dry_run)
+    verb = "Would remove" if dry_run else "Removed"
+    console.note(
+        f"{verb} {removed.files} files, {removed.bytes / 2**20:.1f} MiB. See what is left: leaq show {run} --what"
+    )

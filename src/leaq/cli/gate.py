@@ -1,0 +1,53 @@
+"""``leaq gate``: pass or fail a run, for the CI of models."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leaq.cli import console
+
+__all__ = ["gate"]
+
+
+def gate(
+    run: Annotated[Path, typer.Argument(help="A run folder, made by --out.")],
+    max_advantage: Annotated[
+        float | None, typer.Option(help="Largest acceptable advantage of any attack, at its upper limit.")
+    ] = None,
+    min_metric: Annotated[
+        float | None, typer.Option(help="Smallest acceptable task metric, at its lower limit.")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="Which metric, e.g. accuracy; by default ROC-AUC or R².")] = None,
+    quantizer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Judge only this quantizer, e.g. 'uniform(bits=4)'; may be repeated. Default: all asked for."
+        ),
+    ] = None,
+) -> None:
+    """Fail (exit code 1) unless every quantizer leaks little enough and predicts well enough, beyond doubt.
+
+    Decided at the worse end of each interval; what was not computed fails. Passing means that the attacks that were \
+    run found no more than the limit, never that there is no leak.
+
+    Examples:
+
+        leaq gate runs/x --max-advantage 0.1 --min-metric 0.85
+    """
+    from leaq.study import Store
+    from leaq.study.gating import gate as judge
+
+    verdict = judge(
+        Store(run).finished(),
+        max_advantage=max_advantage,
+        min_metric=min_metric,
+        metric=metric,
+        quantizers=tuple(quantizer or ()),
+    )
+    for reason in verdict.reasons:
+        console.say(f"FAIL  {reason}")
+    if not verdict.passed:
+        console.note(f"Gate not passed: {len(verdict.reasons)} reasons, {verdict.checked} models judged.")
+        raise typer.Exit(1)
+    console.say(f"PASS  {verdict.checked} models judged, {verdict.describe()}")

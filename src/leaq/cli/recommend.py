@@ -1,0 +1,30 @@
+"""``leaq recommend``: the most private quantizer within an accuracy budget."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leaq.cli import console
+
+__all__ = ["recommend"]
+
+
+def recommend(
+    run: Annotated[Path, typer.Argument(help="A run folder, made by --out.")],
+    max_drop: Annotated[float, typer.Option(help="Largest acceptable drop of ROC-AUC or R².")] = 0.02,
+    level: Annotated[float, typer.Option(help="Confidence level.", min=0.5, max=0.9999)] = 0.95,
+) -> None:
+    """Name the most private quantizer within an accuracy budget, how sure that is, and the runner-up.
+
+    The interval covers the choice among many; classification and regression are judged apart.
+
+    Examples:
+
+        leaq recommend runs/x --max-drop 0.02
+    """
+    from leaq.study import Store
+    from leaq.study.recommending import recommend as choose
+
+    for recommendation in choose(Store(run).finished(), max_drop, level=level):
+        console.paragraph(recommendation.describe(max_drop))

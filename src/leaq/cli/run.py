@@ -1,0 +1,90 @@
+"""``leaq run``: compute a study, a grid of audits."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leaq.cli import console
+from leaq.errors import InvalidInput
+
+__all__ = ["run"]
+
+WHERE, HOW = "Where it runs", "What is shown"
+
+
+def run(
+    study: Annotated[Path, typer.Argument(help="A study file (TOML); see docs/studies.md.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Run folder: keeps configuration and results, private to you; the same command again goes on after an "
+            "interruption."
+        ),
+    ],
+    variant: Annotated[
+        str | None, typer.Option(help="A variant the study file defines, e.g. quick.", rich_help_panel=WHERE)
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="local (this process), processes (this machine) or ray (a cluster); the numbers are the same.",
+            rich_help_panel=WHERE,
+        ),
+    ] = "local",
+    workers: Annotated[
+        int | None, typer.Option(help="Tasks at a time; by default all cores.", rich_help_panel=WHERE)
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster: auto, host:port, or local to start one here.", rich_help_panel=WHERE),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try cells again that failed in an earlier run.")
+    ] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Print the plan and leave.", rich_help_panel=HOW)] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.", rich_help_panel=HOW)] = False,
+    json_lines: Annotated[
+        bool,
+        typer.Option(
+            "--json-lines", help="Progress as JSON on standard output, one event a line.", rich_help_panel=HOW
+        ),
+    ] = False,
+) -> None:
+    """Compute every cell of a study: data sets x embedders x heads x seeds, each audited under every quantizer.
+
+    Finished cells are kept and never computed again; a cell that fails is recorded with its traceback and does not \
+    stop the others. Exit code 1: some cells failed.
+
+    Examples:
+
+        leaq run studies/synthetic.toml --variant quick --out runs/synthetic
+
+        leaq run study.toml --out runs/x --engine processes --workers 4
+
+        leaq run study.toml --out runs/x --engine ray --address auto
+    """
+    from leaq.study import Study, run_study
+    from leaq.study.engines import make_engine
+    from leaq.study.plan import plan as count
+
+    if quiet and json_lines:
+        raise InvalidInput("--quiet and --json-lines exclude each other. Name one.")
+    asked = Study.from_toml(study, variant=variant)
+    if plan:
+        console.say(count(asked.cells(), finished=0, failed=0, slots=workers or 1).describe())
+        return
+    try:
+        with (
+            console.watching(quiet=quiet, json_lines=json_lines) as watch,
+            closing(make_engine(engine, workers=workers, address=address)) as made,
+        ):
+            outcome = run_study(asked, out, engine=made, retry_failed=retry_failed, watch=watch)
+    except KeyboardInterrupt:
+        console.note(f"Interrupted. Finished work is kept in {out}. Resume: the same command again.")
+        raise typer.Exit(130) from None
+    if not quiet:
+        console.note(outcome.describe())
+    if outcome.failures:
+        raise typer.Exit(1)

@@ -1,0 +1,257 @@
+"""Any `torch.nn.Module` as a model of stacked weights: functional calls, over all candidates at once where possible."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.models.roles import roles_of, tensors_of
+from leaq.types import Checkpoints, Role
+
+__all__ = ["ModuleModel", "call", "checkpoints_of", "evaluating", "unwrap"]
+
+STACKED_BYTES = 2**26
+"""Weights of the candidates that one vectorised call may hold; larger models run one after another."""
+
+
+def unwrap(module: nn.Module) -> nn.Module:
+    """Return the module inside torch.compile and data-parallel wrappers, whose names carry no prefix."""
+    while True:
+        inner = getattr(module, "_orig_mod", None)
+        if inner is None and isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            inner = module.module
+        if not isinstance(inner, nn.Module):
+            return module
+        module = inner
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[nn.Module]:
+    """Put a module into evaluation mode and every part of it back into the mode it was in."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield module
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
+def checkpoints_of(module: nn.Module, *, trainable: bool = False) -> Checkpoints:
+    """Return a copy of a module's weights as the released checkpoint of one model, batch (1,), in 32 bits or more.
+
+    Raises
+    ------
+    InvalidInput
+        If the module has no weights, or one of them is NaN or infinite.
+    """
+    roles = roles_of(module, trainable=trainable)
+    params = {}
+    for name, tensor, _ in tensors_of(module, trainable=trainable):
+        value = full_precision(tensor.detach())
+        if not torch.isfinite(value).all():
+            raise InvalidInput(f"The model's weights must be finite. {name!r} holds NaN or infinite values.")
+        params[name] = value.clone(memory_format=torch.contiguous_format).unsqueeze(0)
+    if not params:
+        raise InvalidInput("The model must have floating-point weights. Found none.")
+    return Checkpoints(params, roles, (1,))
+
+
+def full_precision(value: Any) -> Any:
+    """Widen half-precision tensors to 32 bits, wherever they stand in a nest of containers."""
+    if isinstance(value, Tensor):
+        return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+    if isinstance(value, Mapping):
+        return {key: full_precision(item) for key, item in value.items()}
+    return tuple(full_precision(item) for item in value) if isinstance(value, tuple | list) else value
+
+
+@dataclass
+class ModuleModel:
+    """The architecture of `module`, for stacked weights; see `leaq.protocols.Model`.
+
+    All candidates run as one vectorised call (`torch.func.vmap`) where the layers allow it, one after another where
+    they do not; the numbers agree up to rounding. Tensors absent from the weights are the module's own.
+
+    Examples
+    --------
+    >>> model = ModuleModel(nn.Linear(3, 2))
+    >>> params = {"weight": torch.zeros(5, 2, 3), "bias": torch.zeros(5, 2)}
+    >>> tuple(model.forward(params, torch.ones(7, 3)).shape)
+    (5, 7, 2)
+    """
+
+    module: nn.Module
+    vectorised: bool = True
+    own: dict[str, Tensor] = field(init=False, repr=False)
+    """Half-precision tensors of the module, widened; they run in 32 bits beside the candidates."""
+
+    def __post_init__(self) -> None:
+        self.module = unwrap(self.module)
+        named = [*self.module.named_parameters(), *self.module.named_buffers()]
+        self.own = {name: full_precision(t.detach()) for name, t in named if full_precision(t) is not t}
+
+    @cached_property
+    def roles(self) -> Mapping[str, Role]:
+        """Role of every parameter, in forward order."""
+        return roles_of(self.module)
+
+    def forward(self, params: Mapping[str, Tensor], inputs: Any, *, activation_bits: int | None = None) -> Tensor:
+        """Run m stacked models on inputs shared by all: params (m, ...) -> outputs (m, n, ...).
+
+        Parameters
+        ----------
+        inputs : what the module takes: a tensor, a tuple (positional) or mapping (named) of arguments, or any object.
+        activation_bits : round the input of every linear and convolution layer to this many bits, record by record.
+        """
+        count = len(next(iter(params.values())))
+        inputs = full_precision(inputs)
+        with torch.no_grad(), evaluating(self.module), _rounded_inputs(self.module, activation_bits):
+            if self.vectorised and count > 1 and self._fits(params):
+                try:
+                    return self._at_once(params, inputs)
+                except Exception:  # whatever vmap cannot do, the loop can, or it raises the true error
+                    self.vectorised = False
+            rows = ({name: tensor[i] for name, tensor in params.items()} for i in range(count))
+            return torch.stack([call(self.module, self.own | row, inputs) for row in rows])
+
+    @property
+    def homogeneous(self) -> tuple[tuple[str, str], ...]:
+        """None: what stands between two layers of an arbitrary module is not known."""
+        return ()
+
+    def layer_inputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> dict[str, Tensor]:
+        """Return what each linear and convolution weight is multiplied with, for calibrated quantizers.
+
+        Inputs (m, r, ...) -> (m, r', in) by weight; see `leaq.protocols.Layered`.
+        """
+        kept = [
+            watch_inputs(self.module, self.own | {name: tensor[i] for name, tensor in params.items()}, one)
+            for i, one in enumerate(inputs)
+        ]
+        return {name: torch.stack([one[name] for one in kept]) for name in kept[0]}
+
+    def _at_once(self, params: Mapping[str, Tensor], inputs: Any) -> Tensor:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*performance drop.*")  # a loop is faster, then
+
+            def run(one: dict[str, Tensor]) -> Tensor:
+                return call(self.module, self.own | one, inputs)
+
+            found: Tensor = torch.func.vmap(run)(dict(params))
+            return found
+
+    @staticmethod
+    def _fits(params: Mapping[str, Tensor]) -> bool:
+        # Grouped convolutions, which vmap makes of stacked filters, are slower on a CPU than one model after another.
+        if any(tensor.ndim > 3 for tensor in params.values()):
+            return False
+        return sum(tensor.nbytes for tensor in params.values()) <= STACKED_BYTES
+
+
+def call(module: nn.Module, params: Mapping[str, Tensor], inputs: Any) -> Tensor:
+    """Run a module with exchanged weights on one batch; tied parameters stay tied.
+
+    Raises
+    ------
+    UnsupportedModel
+        If what comes out holds no tensor of outputs.
+    """
+    if isinstance(inputs, Mapping):
+        args, kwargs = (), dict(inputs)
+    else:
+        args, kwargs = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,), {}
+    outputs = torch.func.functional_call(module, dict(params), args, kwargs) if params else module(*args, **kwargs)
+    return output_tensor(outputs)
+
+
+def watch_inputs(module: nn.Module, params: Mapping[str, Tensor], inputs: Any) -> dict[str, Tensor]:
+    """Run a module and return the vectors (r', in) that each linear and ungrouped convolution weight met."""
+    found: dict[str, Tensor] = {}
+
+    def watch(name: str, layer: nn.Module) -> Any:
+        def keep(_layer: nn.Module, args: tuple[Any, ...]) -> None:
+            found[name] = _vectors(layer, args[0])
+
+        return layer.register_forward_pre_hook(keep)
+
+    layers = [
+        (f"{name}.weight" if name else "weight", part)
+        for name, part in module.named_modules()
+        if type(part) is nn.Linear or (isinstance(part, nn.Conv1d | nn.Conv2d) and _plain_convolution(part))
+    ]
+    hooks = [watch(name, layer) for name, layer in layers]
+    try:
+        with torch.no_grad(), evaluating(module):
+            call(module, params, inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def _plain_convolution(layer: nn.Conv1d | nn.Conv2d) -> bool:
+    return layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+
+
+def _vectors(layer: nn.Module, x: Tensor) -> Tensor:
+    """Return the rows that a layer's flattened weight is multiplied with; a convolution's positions side by side."""
+    if isinstance(layer, nn.Conv1d):
+        x = x.unsqueeze(2)
+        pairs: list[Any] = [
+            (1, *layer.kernel_size),
+            (1, *layer.dilation),
+            (0, *layer.padding),
+            (1, *layer.stride),
+        ]
+    elif isinstance(layer, nn.Conv2d):
+        pairs = [layer.kernel_size, layer.dilation, layer.padding, layer.stride]
+    else:
+        return x.reshape(-1, x.shape[-1])
+    size, dilation, padding, stride = pairs
+    patches = nn.functional.unfold(x, size, dilation, padding, stride)  # (r, in * kernel, positions)
+    return patches.transpose(1, 2).reshape(-1, patches.shape[1])
+
+
+def output_tensor(outputs: Any) -> Tensor:
+    """Return the tensor of outputs: itself, `.logits`, or the first of a tuple."""
+    if isinstance(outputs, Tensor):
+        return outputs
+    logits = outputs.get("logits") if isinstance(outputs, Mapping) else getattr(outputs, "logits", None)
+    if isinstance(logits, Tensor):
+        return logits
+    if isinstance(outputs, tuple | list) and outputs and isinstance(outputs[0], Tensor):
+        return outputs[0]
+    raise UnsupportedModel(
+        f"The model must return a tensor, a tuple that starts with one, or something with logits. "
+        f"Found {type(outputs).__name__}. Wrap it in a module that returns the outputs."
+    )
+
+
+@contextmanager
+def _rounded_inputs(module: nn.Module, bits: int | None) -> Iterator[None]:
+    """Round the inputs of linear and convolution layers while the context lasts, each record symmetrically."""
+    if bits is None:
+        yield
+        return
+    top = 2 ** (bits - 1) - 1
+
+    def round_records(_layer: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        x = args[0]
+        step = x.abs().amax(dim=tuple(range(1, x.ndim)), keepdim=True) / top
+        step = torch.where(step > 0, step, torch.ones_like(step))
+        return (torch.round(x / step) * step, *args[1:])
+
+    layers = [part for part in module.modules() if isinstance(part, nn.Linear | nn.Conv1d | nn.Conv2d)]
+    hooks = [layer.register_forward_pre_hook(round_records) for layer in layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,0 +1,159 @@
+"""What each parameter of a torch module is: decides what a quantizer touches."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from leaq.errors import UnsupportedModel
+from leaq.types import Flag, Role
+
+__all__ = ["parameter_doubts", "roles_of", "shared_names", "tensors_of"]
+
+_KINDS: tuple[tuple[type[nn.Module], Role], ...] = (
+    (nn.Linear, "linear"),
+    (nn.Bilinear, "other"),
+    (nn.Conv1d, "conv1d"),
+    (nn.Conv2d, "conv2d"),
+    (nn.Embedding, "embedding"),
+    (nn.EmbeddingBag, "embedding"),
+    (nn.RNNBase, "linear"),
+    (nn.MultiheadAttention, "linear"),
+)
+
+
+def tensors_of(module: nn.Module, *, trainable: bool = False) -> Iterator[tuple[str, Tensor, nn.Module]]:
+    """Yield what a released model consists of: parameters and floating-point buffers, shared ones once.
+
+    Buffers that the module does not save (position tables, masks) are part of the architecture and left out.
+
+    Parameters
+    ----------
+    trainable : only parameters that require a gradient, and the buffers of modules in training (batch statistics).
+    """
+    seen: set[int] = set()
+    for prefix, owner in module.named_modules():
+        unsaved = owner._non_persistent_buffers_set
+        owned = [*owner._parameters.items(), *((k, v) for k, v in owner._buffers.items() if k not in unsaved)]
+        for name, tensor in owned:
+            if tensor is None or id(tensor) in seen or not tensor.is_floating_point():
+                continue
+            if trainable and isinstance(tensor, nn.Parameter) and not tensor.requires_grad:
+                continue
+            seen.add(id(tensor))
+            yield f"{prefix}.{name}" if prefix else name, tensor, owner
+
+
+def roles_of(module: nn.Module, *, trainable: bool = False) -> dict[str, Role]:
+    """Return the role of every parameter and saved buffer, in the order of the layers.
+
+    Examples
+    --------
+    >>> roles_of(nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)))["0.weight"]
+    'linear'
+    """
+    return {name: _role(name, tensor, owner) for name, tensor, owner in tensors_of(module, trainable=trainable)}
+
+
+def _role(name: str, tensor: Tensor, owner: nn.Module) -> Role:
+    leaf = name.rsplit(".", maxsplit=1)[-1]
+    kind = type(owner).__name__
+    if "norm" in kind.lower():
+        return "norm"
+    if not isinstance(tensor, nn.Parameter):
+        return "scaler"
+    if "bias" in leaf:
+        return "bias"
+    if "lora" in name and tensor.ndim == 2:
+        return "linear"
+    for layer, role in _KINDS:
+        if isinstance(owner, layer):
+            return role if tensor.ndim > 1 else "other"
+    # Linear layers of other libraries: transformers' Conv1D, LoRA wrappers, parametrised linears.
+    if tensor.ndim == 2 and leaf == "weight" and ("Linear" in kind or kind == "Conv1D"):
+        return "linear"
+    return "other"
+
+
+def shared_names(module: nn.Module) -> dict[str, str]:
+    """Return ``{second name: first name}`` of every parameter that appears under several names (tied weights)."""
+    first: dict[int, str] = {}
+    shared = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        if id(parameter) in first:
+            shared[name] = first[id(parameter)]
+        else:
+            first[id(parameter)] = name
+    return shared
+
+
+def parameter_doubts(module: nn.Module) -> tuple[Flag, ...]:
+    """Refuse parameters without values; flag tied, half-precision and unquantized ones.
+
+    Raises
+    ------
+    UnsupportedModel
+        If a tensor is on the meta device, or a batch normalisation has no statistics of its own.
+    """
+    roles: dict[str, Role] = {}
+    half = []
+    for name, tensor, owner in tensors_of(module):
+        if tensor.is_meta:
+            raise UnsupportedModel(
+                f"The model's weights must have values. {name!r} is on the meta device. "
+                "Load the checkpoint into the model first (load_state_dict(..., assign=True))."
+            )
+        if type(tensor) not in (Tensor, nn.Parameter):
+            raise UnsupportedModel(
+                f"The model must hold ordinary weights. {name!r} is a {type(tensor).__name__}: already quantized. Audit "
+                "the full-precision original, and give this one as shipped={'name': model}."
+            )
+        if tensor.dtype in (torch.float16, torch.bfloat16):
+            half.append(name)
+        roles[name] = _role(name, tensor, owner)
+    _refuse_batch_statistics(module)
+    return (*_tied(module), *_half(half), *_unquantized(roles), *_transposed(module))
+
+
+def _refuse_batch_statistics(module: nn.Module) -> None:
+    for name, part in module.named_modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is None:
+            raise UnsupportedModel(
+                f"A record's loss must not depend on the others in its batch. {type(part).__name__} {name!r} keeps no "
+                "running statistics and normalises by the batch. Use track_running_stats=True, or GroupNorm."
+            )
+
+
+def _tied(module: nn.Module) -> tuple[Flag, ...]:
+    shared = shared_names(module)
+    if not shared:
+        return ()
+    pairs = ", ".join(f"{second} = {first}" for second, first in list(shared.items())[:3])
+    return (Flag("tied-weights", f"Tied parameters are quantized once and counted once: {pairs}."),)
+
+
+def _half(half: list[str]) -> tuple[Flag, ...]:
+    if not half:
+        return ()
+    text = f"{len(half)} tensors are stored in half precision; they were evaluated in 32 bits, sizes count 32."
+    return (Flag("half-precision", text),)
+
+
+def _unquantized(roles: dict[str, Role]) -> tuple[Flag, ...]:
+    other = [name for name, role in roles.items() if role == "other"]
+    kept = sum(role in ("bias", "norm", "scaler") for role in roles.values())
+    flags = []
+    if kept:
+        text = f"{kept} bias, norm and statistics tensors are released in full precision; r does not cover them."
+        flags.append(Flag("unquantized-rest", text))
+    if other:
+        text = f"Not quantized, of a kind no quantizer knows: {', '.join(other[:5])}{', ...' * (len(other) > 5)}."
+        flags.append(Flag("unquantized-other", text))
+    return tuple(flags)
+
+
+def _transposed(module: nn.Module) -> tuple[Flag, ...]:
+    if not any(type(part).__name__ == "Conv1D" and not isinstance(part, nn.Conv1d) for part in module.modules()):
+        return ()
+    text = "Conv1D layers store (in, out) weights; one scale a channel there means one scale an input channel."
+    return (Flag("transposed-linear", text),)

@@ -1,0 +1,121 @@
+"""Weights from files, into an architecture: safetensors only, and only if names and shapes match."""
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from leaq.errors import InvalidInput, StoreError, closest
+from leaq.models.roles import shared_names, tensors_of
+
+__all__ = ["architecture", "check_match", "load_into", "read_weights"]
+
+PICKLED = frozenset({".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib"})
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file.
+
+    Raises
+    ------
+    InvalidInput
+        For pickled files, by name or by content: opening one can run any code.
+    StoreError
+        If the file is missing or no safetensors file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise StoreError(f"Weights must be a safetensors file. There is no file {path.name!r}.")
+    with path.open("rb") as handle:
+        head = handle.read(4)
+    if path.suffix in PICKLED or head[:2] in (b"PK", b"\x80\x02", b"\x80\x04", b"\x80\x05"):
+        raise InvalidInput(
+            f"{path.name}: weights must be a safetensors file. Found a pickled one, and opening it can run any code "
+            "that its author put there. Where you trust the author, convert it once: "
+            "safetensors.torch.save_file(torch.load(path, weights_only=True), 'weights.safetensors')"
+        )
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return dict(load_file(path))
+    except SafetensorError as err:
+        raise StoreError(f"{path.name}: this is no readable safetensors file ({err}). Save it again.") from None
+
+
+def metadata_of(path: Path) -> dict[str, Any]:
+    """Return the quantization settings that stand beside a checkpoint (quantize_config.json), if any."""
+    for name in ("quantize_config.json", "config.json"):
+        file = path.parent / name
+        if file.is_file():
+            found = json.loads(file.read_text())
+            settings = found.get("quantization_config", found if name.startswith("quantize") else None)
+            if isinstance(settings, dict):
+                return settings
+    return {}
+
+
+def architecture(spec: str, *, folder: Path | None = None) -> nn.Module:
+    """Import ``module:function`` and return the torch module that the function builds. This runs the user's code.
+
+    Parameters
+    ----------
+    folder : where modules are looked for first; the current folder by default.
+    """
+    name, _, attribute = spec.partition(":")
+    if not name or not attribute.isidentifier():
+        raise InvalidInput(f"An architecture must read module:function, for example nets:make. Found {spec!r}.")
+    place = str((folder or Path.cwd()).resolve())
+    sys.path.insert(0, place)
+    try:
+        made = importlib.import_module(name)
+    except ImportError as err:
+        raise InvalidInput(f"{spec!r}: the module {name!r} cannot be imported from here ({err}).") from err
+    finally:
+        sys.path.remove(place)
+    function: Callable[[], object] | None = getattr(made, attribute, None)
+    if function is None:
+        names = [key for key, value in vars(made).items() if callable(value) and not key.startswith("_")]
+        raise InvalidInput(f"{spec!r}: {name} has no function {attribute!r}.{closest(attribute, names)}")
+    module = function()
+    if not isinstance(module, nn.Module):
+        raise InvalidInput(f"{spec!r}: the function must return a torch.nn.Module. Found {type(module).__name__}.")
+    return module
+
+
+def check_match(module: nn.Module, weights: Mapping[str, Tensor], *, subject: str) -> None:
+    """Refuse weights of another architecture, naming the first differences."""
+    expected = {name: tuple(tensor.shape) for name, tensor, _ in tensors_of(module)}
+    tied = shared_names(module)
+    counters = {name for name, tensor in module.named_buffers() if not tensor.is_floating_point()}
+    missing = [name for name in expected if name not in weights]
+    surplus = [name for name in weights if name not in expected and name not in tied and name not in counters]
+    shapes = [
+        f"{name} is {tuple(weights[name].shape)}, not {shape}"
+        for name, shape in expected.items()
+        if name in weights and tuple(weights[name].shape) != shape
+    ]
+    problems = [
+        f"{word}: {', '.join(names[:3])}{', ...' * (len(names) > 3)}"
+        for word, names in (("missing", missing), ("unexpected", surplus), ("shapes", shapes))
+        if names
+    ]
+    if problems:
+        raise InvalidInput(
+            f"{subject}: the weights must belong to the same architecture as the model. Found {'; '.join(problems)}. "
+            "Build the model with the options it was trained with."
+        )
+
+
+def load_into(module: nn.Module, path: str | Path) -> nn.Module:
+    """Load a safetensors file into a freshly built module and return it in evaluation mode."""
+    weights = read_weights(path)
+    check_match(module, weights, subject=Path(path).name)
+    module.load_state_dict(weights, strict=False, assign=any(t.is_meta for t in module.parameters()))
+    with torch.no_grad():
+        return module.eval()

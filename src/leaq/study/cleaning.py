@@ -1,0 +1,121 @@
+"""What in a run folder can give members away, and how to get rid of it."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from leaq.errors import InvalidInput, StoreError
+from leaq.study.locks import Claim
+from leaq.study.store import Store
+
+__all__ = ["Holding", "Removed", "clean", "holdings"]
+
+
+@dataclass(frozen=True)
+class Holding:
+    """One kind of thing in a run folder: where, what, whether it may be shared, and how much there is."""
+
+    place: str
+    what: str
+    shareable: bool
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What `clean` took away."""
+
+    files: int
+    bytes: int
+
+
+# place -> (what it is, may it be shared); nothing else is made by leaq
+_PLACES = {
+    "config.json": ("what was asked for; names data files and their folders", True),
+    "study.toml": ("the same as a study file", True),
+    "results.csv": ("every number of every finished cell; aggregates over records", True),
+    "cells": ("finished cells; aggregates over records, versions of libraries, seconds", True),
+    "private": ("row numbers, and each record's risk: names likely members", False),
+    "chunks": ("losses and outputs of every record under every model: an attacker's input", False),
+    "failed": ("tracebacks of failed cells: can quote paths and values", False),
+    "locks": ("who works on which cell: process number and host", False),
+}
+
+
+def holdings(folder: str | Path) -> list[Holding]:
+    """Return what a run folder holds, sensitive things last."""
+    store = Store(folder)
+    found = [_holding(store.folder, place, *known) for place, known in _PLACES.items()]
+    aside = _sized(_asides(store.folder))
+    if aside[0]:
+        found.append(Holding("set aside", "damaged and superseded files, leftovers of killed runs", False, *aside))
+    strange = _sized(path for path in _strangers(store.folder) if path.is_file())
+    if strange[0]:
+        found.append(Holding("other", "files leaq did not make; clean leaves them alone", False, *strange))
+    return sorted((one for one in found if one.files), key=lambda one: not one.shareable)
+
+
+def clean(folder: str | Path, *, dry_run: bool = False) -> Removed:
+    """Remove what can give members away; configuration, cells and the table stay.
+
+    An unfinished run then starts its unfinished cells anew. Files that leaq did not make are left alone.
+
+    Raises
+    ------
+    InvalidInput
+        If it is no run folder, or a process works in it.
+    """
+    store = Store(folder)
+    _refuse_busy(store.folder)
+    sensitive = [place for place, (_, shareable) in _PLACES.items() if not shareable]
+    gone = [path for place in sensitive for path in (store.folder / place).rglob("*") if path.is_file()]
+    gone += list(_asides(store.folder))
+    files, size = _sized(gone)
+    if not dry_run:
+        try:
+            for path in gone:
+                path.unlink(missing_ok=True)
+            for place in sensitive:
+                shutil.rmtree(store.folder / place, ignore_errors=True)
+        except OSError as err:
+            raise StoreError(f"{str(store.folder)!r} cannot be cleaned ({err.strerror}). Check who owns it.") from None
+    return Removed(files, size)
+
+
+def _holding(folder: Path, place: str, what: str, shareable: bool) -> Holding:
+    path = folder / place
+    asides = set(_asides(folder))
+    inside = path.rglob("*") if path.is_dir() else [path]
+    return Holding(place, what, shareable, *_sized(one for one in inside if one.is_file() and one not in asides))
+
+
+def _asides(folder: Path) -> Iterator[Path]:
+    """Set-aside cells, and the temporary files a kill leaves: both hold what finished files hold, unchecked."""
+    for path in folder.rglob("*"):
+        if path.is_file() and (path.suffix in (".damaged", ".superseded") or path.name.startswith((".", ".leaq-"))):
+            yield path
+
+
+def _strangers(folder: Path) -> Iterator[Path]:
+    asides = set(_asides(folder))
+    for top in folder.iterdir():
+        if top.name not in _PLACES:
+            yield from (path for path in (top.rglob("*") if top.is_dir() else [top]) if path not in asides)
+
+
+def _sized(paths: "Iterator[Path] | list[Path]") -> tuple[int, int]:
+    sizes = [path.stat().st_size for path in paths]
+    return len(sizes), sum(sizes)
+
+
+def _refuse_busy(folder: Path) -> None:
+    for path in sorted((folder / "locks").glob("*")):
+        claim = Claim.take(path)
+        if claim is None:
+            raise InvalidInput(
+                f"{str(folder)!r} must not be in use while it is cleaned. A process works on {path.name}. "
+                "Stop it, or wait."
+            )
+        claim.release()

@@ -1,0 +1,174 @@
+"""A study as configuration: data sets x embedders x heads x seeds, each cell one audit of every quantizer.
+
+Quantizers are no axis of the grid: one training serves all of them, and all attacks. So a study of 8 data sets,
+4 embedders, 1 head and 3 seeds is 96 cells, whatever the number of quantizers.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from leaq.cell import AuditConfig
+from leaq.config import Config
+from leaq.embedders import EMBEDDERS
+from leaq.errors import InvalidInput, LeaqError, closest
+from leaq.files import read_bytes
+from leaq.training import TrainingConfig
+
+__all__ = ["Study"]
+
+AXES = frozenset({"source", "embedder", "training", "seed", "quantizers"})
+"""Options of an audit that the study's own fields decide."""
+
+
+class Study(Config):
+    """A grid of audits.
+
+    Examples
+    --------
+    >>> study = Study(data=("wine", {"source": "digits"}), seeds=(0, 1, 2), quantizers=("sign",))
+    >>> [(cell.source, cell.seed) for cell in study.cells()][:4]
+    [('wine', 0), ('wine', 1), ('wine', 2), ('digits', 0)]
+    >>> Study.from_toml_text(study.to_toml()) == study
+    True
+    """
+
+    name: str = "study"
+    data: tuple[dict[str, Any], ...]
+    """One table a data set: `source`, and whatever else an audit needs to read it (target, smiles, task, ...)."""
+    embedders: tuple[str, ...] = ("auto",)
+    heads: tuple[TrainingConfig, ...] = (TrainingConfig(),)
+    quantizers: tuple[str, ...] = ("study", "uniform(bits=8)")
+    seeds: tuple[int, ...] = (0,)
+    audit: dict[str, Any] = Field(default_factory=dict)
+    """Every other option of an audit, the same in all cells: replicates, level, draws, ..."""
+    threads: int = 1
+    """Threads of each task; part of the configuration because it decides rounding."""
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _names_are_sources(cls, data: Any) -> Any:
+        items = data if isinstance(data, list | tuple) else (data,)
+        return tuple({"source": item} if isinstance(item, str) else item for item in items)
+
+    @field_validator("data", "embedders", "heads", "quantizers", "seeds")
+    @classmethod
+    def _not_empty(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not values:
+            raise ValueError("must name at least one; an empty list leaves no cell to audit")
+        return values
+
+    @field_validator("embedders")
+    @classmethod
+    def _known_embedders(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
+        for spec in specs:
+            if spec != "auto":
+                _explained(spec, lambda spec=spec: EMBEDDERS.build(spec))
+        return specs
+
+    @model_validator(mode="after")
+    def _cells_are_audits(self) -> Self:
+        for where, options in (("audit", self.audit), *((f"data[{i}]", item) for i, item in enumerate(self.data))):
+            for key in options:
+                _refuse_key(where, key)
+            if where != "audit" and "source" not in options:
+                raise ValueError(f"{where}: source is required: the name of a data set, or a file")
+        for i, item in enumerate(self.data):
+            probe = {**self.audit, **item, "quantizers": self.quantizers, "seed": self.seeds[0]}
+            _explained(f"data[{i}]", lambda probe=probe: AuditConfig.from_dict(probe))
+        if len({cell.digest() for cell in self.cells()}) < self.size:
+            raise ValueError("two cells of the grid are the same; remove the repeated data set, embedder, head or seed")
+        return self
+
+    @property
+    def size(self) -> int:
+        """Number of cells."""
+        return len(self.data) * len(self.embedders) * len(self.heads) * len(self.seeds)
+
+    def cells(self) -> tuple[AuditConfig, ...]:
+        """Return the audits, those that share records and embedding side by side."""
+        shared = {"threads": self.threads, **self.audit, "quantizers": self.quantizers}
+        return tuple(
+            AuditConfig.from_dict({**shared, **item, "embedder": embedder, "training": head.to_dict(), "seed": seed})
+            for item in self.data
+            for embedder in self.embedders
+            for head in self.heads
+            for seed in self.seeds
+        )
+
+    def to_toml(self) -> str:
+        """Return the study as TOML; options that are None are left out, which means the same."""
+        import tomli_w
+
+        return tomli_w.dumps(_without_none(self.to_dict()))
+
+    @classmethod
+    def from_toml(cls, path: str | Path, *, variant: str | None = None) -> Self:
+        """Read a study file; `variant` names a table under ``[variants]`` whose entries replace the file's own.
+
+        A source that is a file is found relative to the study file, if it is not where the command runs.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise InvalidInput(f"There is no study file {str(path)!r}. Name a TOML file; see docs/studies.md.")
+        try:
+            text = read_bytes(path).decode()
+        except UnicodeDecodeError as err:
+            raise InvalidInput(f"{path.name} is not TOML: it is not UTF-8 text ({err.reason}).") from None
+        return cls.from_toml_text(text, variant=variant, beside=path)
+
+    @classmethod
+    def from_toml_text(cls, text: str, *, variant: str | None = None, beside: Path | None = None) -> Self:
+        """Read a study from TOML text."""
+        where = beside.name if beside else "study"
+        try:
+            options = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as err:
+            raise InvalidInput(f"{where} is not TOML: {err}.") from None
+        variants = options.pop("variants", {})
+        if variant is not None:
+            if variant not in variants:
+                known = ", ".join(sorted(variants)) or "none"
+                raise InvalidInput(f"{where} has no variant {variant!r}. Known: {known}.{closest(variant, variants)}")
+            options |= variants[variant]
+        if beside is not None and isinstance(options.get("data"), list):
+            options["data"] = [_found(item, beside.parent) for item in options["data"]]
+        try:
+            return cls.from_dict(options)
+        except InvalidInput as err:
+            raise InvalidInput(f"{where}: {str(err).removeprefix('Study: ')}") from None
+
+
+def _refuse_key(where: str, key: str) -> None:
+    if key in AXES - ({"source"} if where.startswith("data") else set()):
+        raise ValueError(f"{where}: {key!r} is an axis of the study; name it at the top level")
+    if key not in AuditConfig.model_fields:
+        raise ValueError(f"{where}: unknown option '{key}'.{closest(key, AuditConfig.model_fields)}")
+
+
+def _explained(where: str, build: Any) -> None:
+    """Turn our own refusal into one pydantic collects with the others."""
+    try:
+        build()
+    except LeaqError as err:
+        raise ValueError(f"{where}: {str(err).removeprefix('AuditConfig: ')}") from None
+
+
+def _found(item: Any, folder: Path) -> Any:
+    """Return a data entry with its file named from where it is, if it lies beside the study file."""
+    source = item.get("source") if isinstance(item, Mapping) else item
+    if not isinstance(source, str) or Path(source).exists() or not (folder / source).is_file():
+        return item
+    found = str((folder / source).resolve())
+    return {**item, "source": found} if isinstance(item, Mapping) else found
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value]
+    return value

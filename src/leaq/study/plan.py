@@ -1,0 +1,79 @@
+"""What a study is going to do, said before it starts, and how long the rest will take, once a cell was measured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from leaq.cell import AuditConfig
+from leaq.data import listing
+
+__all__ = ["Plan", "effort"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Counts of a grid; nothing is loaded to get them.
+
+    Attributes
+    ----------
+    cells, finished, failed : cells of the grid, those already in the run folder, those that failed earlier.
+    shared : distinct pairs of data set and embedder; each is read and embedded once a run.
+    trainings : models trained over the whole grid; all quantizers and attacks use the same ones.
+    quantizers : quantizers measured in each cell, full precision among them.
+    slots : tasks at a time.
+    """
+
+    cells: int
+    finished: int
+    failed: int
+    shared: int
+    trainings: int
+    quantizers: int
+    slots: int
+
+    def describe(self) -> str:
+        """Return one paragraph."""
+        text = (
+            f"{self.cells} cells ({self.shared} pairs of data set and embedder), {self.trainings:,} models to train "
+            f"in all; each serves {self.quantizers} quantizers and every attack. {self.slots} "
+            f"{'task' if self.slots == 1 else 'tasks'} at a time."
+        )
+        if self.finished:
+            text += f" {self.finished} cells are finished already."
+        if self.failed:
+            text += f" {self.failed} failed earlier."
+        return text
+
+
+def plan(cells: Sequence[AuditConfig], *, finished: int, failed: int, slots: int) -> Plan:
+    """Count what a grid asks for."""
+    shared = {(cell.source, cell.embedder) for cell in cells}
+    return Plan(
+        cells=len(cells),
+        finished=finished,
+        failed=failed,
+        shared=len(shared),
+        trainings=sum(cell.models for cell in cells),
+        quantizers=1 + max(len(cell.quantizers) for cell in cells),
+        slots=slots,
+    )
+
+
+def effort(config: AuditConfig, records: int) -> float:
+    """Return how much work a cell is, in units that only compare: models times epochs times records times weights."""
+    widths = (256, *config.training.hidden, 1)
+    weights = sum(a * b for a, b in pairwise(widths))
+    return float(config.models * config.training.epochs * max(records, 1) * weights)
+
+
+def records_of(config: AuditConfig) -> int:
+    """Return about how many records a source has, without reading it: from the catalogue, or a file's lines."""
+    known = {entry.name: int(getattr(entry, "records", 0)) for entry in listing()}
+    if config.source in known:
+        return known[config.source]
+    path = Path(config.source)
+    if not path.is_file() or path.stat().st_size > 2**28:
+        return 1000
+    with path.open("rb") as file:
+        return max(1, sum(block.count(b"\n") for block in iter(lambda: file.read(2**20), b"")))

@@ -1,0 +1,84 @@
+"""Results as tidy rows: one number a row, with its interval, its n and where it comes from.
+
+pandas.read_csv("runs/x/results.csv")   polars.read_csv(...)   duckdb.sql("from 'runs/x/results.csv'")
+"""
+
+import csv
+from collections.abc import Iterable, Iterator
+from io import StringIO
+from typing import Any
+
+from leaq.results import CellResult, QuantizerRow
+from leaq.types import AttackResult, Estimate, NotComputed
+
+__all__ = ["COLUMNS", "as_csv", "tidy"]
+
+COLUMNS = (
+    "data", "task", "embedder", "head", "seed", "n_records", "n_train", "quantizer", "bits", "kind", "name",
+    "value", "low", "high", "level", "n", "unit", "primary", "flags", "not_computed",
+)  # fmt: skip
+"""`kind` is metric, drop, measure or attack; `primary` marks the metric and the attack the cell is judged by."""
+
+
+def tidy(results: Iterable[CellResult]) -> Iterator[dict[str, Any]]:
+    """Yield one row a number of every cell and quantizer."""
+    for result in results:
+        where = _where(result)
+        for row in result.rows:
+            here = {**where, "quantizer": row.quantizer, "bits": row.size.bits}
+            for kind, name, number in _numbers(row):
+                primary = name in (result.primary_metric, f"{result.primary_attack}.advantage")
+                yield {**here, "kind": kind, "name": name, **_columns(number), "primary": primary}
+
+
+def _where(result: CellResult) -> dict[str, Any]:
+    config, data = result.config, result.data
+    training = config.get("training") or {}
+    widths = "x".join(str(width) for width in training.get("hidden", ())) or "linear"
+    return {
+        "data": data.get("name", ""),
+        "task": data.get("task", config.get("task", "")),
+        "embedder": config.get("embedder", ""),
+        "head": f"{widths}, {training.get('epochs', '?')} epochs",
+        "seed": config.get("seed", ""),
+        "n_records": data.get("n", ""),
+        "n_train": data.get("n_train", ""),
+    }
+
+
+def _numbers(row: QuantizerRow) -> Iterator[tuple[str, str, Estimate | NotComputed]]:
+    for kind, numbers in (("metric", row.metrics), ("drop", row.drops), ("measure", row.measures)):
+        for name in sorted(numbers):
+            yield kind, name, numbers[name]
+    for name in sorted(row.attacks):
+        attack = row.attacks[name]
+        if not isinstance(attack, AttackResult):
+            yield "attack", f"{name}.advantage", attack
+            continue
+        yield "attack", f"{name}.advantage", attack.advantage
+        yield "attack", f"{name}.auc", attack.auc
+        for fpr, number in sorted(attack.tpr.items()):
+            yield "attack", f"{name}.tpr@{fpr:g}", number
+
+
+def _columns(number: Estimate | NotComputed) -> dict[str, Any]:
+    if isinstance(number, NotComputed):
+        return {"not_computed": number.reason}
+    return {
+        "value": number.value,
+        "low": number.low,
+        "high": number.high,
+        "level": number.level,
+        "n": number.n,
+        "unit": number.unit,
+        "flags": " ".join(sorted({flag.code for flag in number.flags})),
+    }
+
+
+def as_csv(rows: Iterable[dict[str, Any]]) -> str:
+    """Return rows as CSV; floats to the last bit, infinities as inf, what is missing as nothing."""
+    text = StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,316 @@
+"""Walks the cells of a study: what is finished is read, what fails is recorded, what others compute is left to them.
+
+A cell goes  waiting -> prepared -> claimed -> chunks trained -> measured -> stored.  Each arrow but the claim is a
+task of the engine, and a callback here takes the next step when it has ended. Only this process writes to the run
+folder, so an engine's workers need not see it.
+"""
+
+import statistics
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from leaq.cell import AuditConfig
+from leaq.results import CellResult
+from leaq.study.engines import Engine
+from leaq.study.events import Event, Watch, unwatched
+from leaq.study.failures import Failure, Failures
+from leaq.study.locks import Claim
+from leaq.study.plan import effort, plan, records_of
+from leaq.study.shelf import DiskShelf
+from leaq.study.store import Store, cell_key, plain_name
+from leaq.study.tasks import Head, Part, chunk_key, measure_cell, prepare_cells, train_chunk
+from leaq.types import Progress
+
+__all__ = ["Outcome", "Runner"]
+
+KEPT = 3
+"""Prepared pairs of data set and embedder kept at hand; cells that share one stand side by side."""
+ESTIMATES = (1, 4, 16, 64)
+"""After how many cells the rest is estimated; the first cell is slower than the others, it loads libraries."""
+POLL = 0.2
+"""Seconds between two looks at what another process computes, when there is nothing else to do."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. Every cell of the grid is in exactly one of `computed`, `found` and `failures`."""
+
+    folder: Path
+    computed: int = 0
+    found: int = 0
+    failures: tuple[Failure, ...] = ()
+    damaged: tuple[Path, ...] = ()
+
+    def describe(self) -> str:
+        """Return one paragraph."""
+        text = f"{self.computed} cells computed, {self.found} found finished, {len(self.failures)} failed."
+        if self.damaged:
+            names = ", ".join(path.name for path in self.damaged[:3])
+            text += f" {len(self.damaged)} damaged files were set aside and their cells computed again ({names})."
+        if self.failures:
+            text += f" First failure: {self.failures[0].cell}: {self.failures[0].reason}."
+            text += f" Tracebacks: {self.folder / 'failed'}. Try them again: --retry-failed."
+        return f"{text} All numbers: {self.folder / 'results.csv'}."
+
+
+@dataclass(eq=False)
+class Cell:
+    """One cell on its way."""
+
+    index: int
+    config: AuditConfig
+    name: str
+    effort: float
+    key: str = ""
+    claim: Claim | None = None
+    shelf: DiskShelf | None = None
+    samples: Any = None
+    ends: tuple[tuple[int, int], ...] = ()
+    parts: dict[tuple[int, int], Any] = field(default_factory=dict)
+    started: float = 0.0
+
+
+class Runner:
+    """One run over the cells of one store.
+
+    Parameters
+    ----------
+    on_failure : "record" keeps the failure of a cell and goes on; "raise" lets it out.
+    retry_failed : try again what failed in an earlier run; otherwise it is left alone and reported.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        cells: Sequence[AuditConfig],
+        engine: Engine,
+        *,
+        watch: Watch = unwatched,
+        on_failure: Literal["record", "raise"] = "record",
+        retry_failed: bool = False,
+    ) -> None:
+        self._store, self._engine, self._watch = store, engine, watch
+        self._raise, self._retry = on_failure == "raise", retry_failed
+        self._failures = Failures(store.folder / "failed")
+        self._heads = tuple(OrderedDict.fromkeys(cell.training for cell in cells))
+        records: dict[str, int] = {}
+        for config in cells:
+            if config.source not in records:
+                records[config.source] = records_of(config)
+        self._cells = [Cell(i, c, cell_name(c), effort(c, records[c.source])) for i, c in enumerate(cells)]
+        self._waiting = deque(self._cells)
+        self._pending: dict[Any, list[Callable[[], None]]] = {}
+        self._prepared: OrderedDict[str, tuple[Any, Any]] = OrderedDict()
+        self._elsewhere: list[Cell] = []
+        self._active: set[Cell] = set()
+        self._ended: set[int] = set()
+        self._computed = self._found = 0
+        self._failed: list[Failure] = []
+        self._pace: list[tuple[float, float, float]] = []  # effort, seconds, bytes of memory of computed cells
+
+    def run(self) -> Outcome:
+        """Compute every cell; returns when each is finished, failed, or was finished by another process."""
+        failed = sum(self._failures.of(cell.config) is not None for cell in self._cells)
+        asked = plan(
+            [cell.config for cell in self._cells],
+            finished=self._store.count(),
+            failed=failed,
+            slots=self._engine.slots,
+        )
+        self._tell("plan", text=asked.describe(), done=asked.finished, total=asked.cells)
+        try:
+            while self._waiting or self._pending or self._elsewhere:
+                self._step()
+        finally:
+            for cell in self._active:
+                if cell.claim is not None:
+                    cell.claim.release()
+        self._store.write_table()
+        damaged = tuple(self._store.damaged)
+        return Outcome(self._store.folder, self._computed, self._found, tuple(self._failed), damaged)
+
+    def _step(self) -> None:
+        while self._waiting and len(self._active) < self._limit():
+            self._begin(self._waiting.popleft())
+        if self._pending:
+            handle = self._engine.wait(list(self._pending))
+            for callback in self._pending.pop(handle):
+                callback()
+        elif self._elsewhere and not self._waiting:
+            self._look_elsewhere()
+
+    def _limit(self) -> int:
+        """Cells begun at a time: one more than there are slots, so that none idles while the next is prepared."""
+        return 1 if self._engine.slots == 1 else self._engine.slots + 1
+
+    def _begin(self, cell: Cell) -> None:
+        earlier = self._failures.of(cell.config)
+        if earlier is not None and not self._retry:
+            self._failed.append(earlier)
+            self._end(cell)
+            self._tell("skipped", cell, text=earlier.reason)
+            return
+        self._active.add(cell)
+        cell.started = time.perf_counter()
+        self._on(self._prepare(cell)[0], lambda: self._opened(cell))
+
+    def _on(self, handle: Any, callback: Callable[[], None]) -> None:
+        self._pending.setdefault(handle, []).append(callback)
+
+    def _prepare(self, cell: Cell) -> tuple[Any, Any]:
+        """Return handles of the head and the records, shared by all cells of one data set and embedder."""
+        config = cell.config
+        shared = config.to_dict()
+        for name in ("training", "seed", "quantizers"):
+            shared.pop(name)
+        key = repr(sorted(shared.items()))
+        if key not in self._prepared:
+            handles = self._engine.submit(
+                prepare_cells, config, self._heads, returns=2, progress=self._progress(cell, "reading")
+            )
+            self._prepared[key] = (handles[0], handles[1])
+            while len(self._prepared) > KEPT + self._engine.slots:
+                self._prepared.popitem(last=False)
+        self._prepared.move_to_end(key)
+        return self._prepared[key]
+
+    def _opened(self, cell: Cell) -> None:
+        """Look the prepared cell up: finished, taken by another process, or ours to compute."""
+        head_handle, cell.samples = self._prepare(cell)
+        head: Head | None = self._value(cell, head_handle)
+        if head is None:
+            return
+        config = cell.config.resolved(**head.choices)
+        cell.key = cell_key(config, head.name, head.digest)
+        cell.ends = head.chunks[config.training.digest()]
+        if self._is_finished(cell):
+            return
+        cell.claim = self._store.claim(cell.key)
+        if cell.claim is None:
+            self._active.discard(cell)
+            self._elsewhere.append(cell)
+            self._tell("elsewhere", cell)
+            return
+        if self._is_finished(cell):  # by another process, between the look and the claim
+            return
+        self._tell("started", cell)
+        cell.shelf = self._store.shelf(cell.key)
+        for ends in cell.ends:
+            self._chunk(cell, config, ends)
+        self._measure_if_complete(cell, config)
+
+    def _is_finished(self, cell: Cell) -> bool:
+        before = len(self._store.damaged)
+        found = self._store.load(cell.key)
+        for path in self._store.damaged[before:]:
+            self._tell("damaged", cell, text=path.name)
+        if found is None:
+            return False
+        self._found += 1
+        self._end(cell)
+        self._tell("found", cell)
+        return True
+
+    def _chunk(self, cell: Cell, config: AuditConfig, ends: tuple[int, int]) -> None:
+        assert cell.shelf is not None
+        kept = cell.shelf.get(chunk_key(ends))
+        if kept is not None:
+            cell.parts[ends] = self._engine.share(Part(kept, 0.0, 0))
+            return
+        progress = self._progress(cell, "", before=len(cell.parts), of=len(cell.ends))
+        (handle,) = self._engine.submit(train_chunk, cell.samples, config, ends, progress=progress)
+        self._on(handle, lambda: self._trained(cell, config, ends, handle))
+
+    def _trained(self, cell: Cell, config: AuditConfig, ends: tuple[int, int], handle: Any) -> None:
+        part: Part | None = self._value(cell, handle)
+        if part is None or cell.shelf is None:
+            return
+        cell.shelf.put(chunk_key(ends), part.found)
+        cell.parts[ends] = handle
+        self._tell("stage", cell, text="models", done=len(cell.parts), total=len(cell.ends))
+        self._measure_if_complete(cell, config)
+
+    def _measure_if_complete(self, cell: Cell, config: AuditConfig) -> None:
+        if len(cell.parts) < len(cell.ends):
+            return
+        parts = [cell.parts[ends] for ends in cell.ends]
+        progress = self._progress(cell, "")
+        (handle,) = self._engine.submit(measure_cell, cell.samples, config, cell.ends, *parts, progress=progress)
+        self._on(handle, lambda: self._measured(cell, handle))
+
+    def _measured(self, cell: Cell, handle: Any) -> None:
+        result: CellResult | None = self._value(cell, handle)
+        if result is None:
+            return
+        self._store.save(cell.key, result)
+        self._failures.forget(cell.config)
+        self._computed += 1
+        seconds = sum(value for name, value in result.timings.items() if name.endswith("_seconds"))
+        self._pace.append((cell.effort, seconds, result.timings.get("peak_memory_bytes", 0.0)))
+        self._end(cell)
+        self._tell("done", cell, seconds=seconds)
+        if len(self._pace) in ESTIMATES:
+            self._estimate()
+
+    def _value(self, cell: Cell, handle: Any) -> Any:
+        """Return what a task found, or None after its failure was recorded."""
+        if cell.index in self._ended:
+            return None  # another chunk of the cell has failed
+        try:
+            return self._engine.result(handle)
+        except Exception as err:
+            if self._raise:
+                raise
+            self._failed.append(self._failures.record(cell.config, cell.name, err))
+            self._end(cell)
+            self._tell("failed", cell, text=self._failed[-1].reason)
+            return None
+
+    def _end(self, cell: Cell) -> None:
+        if cell.claim is not None:
+            cell.claim.release()
+        self._active.discard(cell)
+        self._ended.add(cell.index)
+        cell.samples, cell.parts, cell.shelf = None, {}, None
+
+    def _look_elsewhere(self) -> None:
+        """Take back a cell that another process has finished, or has given up."""
+        for cell in self._elsewhere:
+            claim = self._store.claim(cell.key)
+            if claim is not None:
+                claim.release()
+                self._elsewhere.remove(cell)
+                self._waiting.append(cell)
+                return
+        time.sleep(POLL)
+
+    def _estimate(self) -> None:
+        left = sum(cell.effort for cell in self._cells if cell.index not in self._ended)
+        if not left:
+            return
+        pace = statistics.median(seconds / effort for effort, seconds, _ in self._pace)
+        memory = max(memory for _, _, memory in self._pace) / 2**30
+        measured = "the first cell" if len(self._pace) == 1 else f"{len(self._pace)} cells"
+        text = f"about {memory:.1f} GiB a task, {self._engine.slots} at a time; from {measured}"
+        self._tell("estimate", text=text, seconds=pace * left / self._engine.slots)
+
+    def _progress(self, cell: Cell, what: str, before: int = 0, of: int = 1) -> Progress:
+        def progress(stage: str, done: int, total: int) -> None:
+            self._tell("stage", cell, text=what or stage, done=before * total + done, total=of * total)
+
+        return progress
+
+    def _tell(self, kind: Any, cell: Cell | None = None, **what: Any) -> None:
+        everything = sum(one.effort for one in self._cells) or 1.0
+        share = sum(one.effort for one in self._cells if one.index in self._ended) / everything
+        self._watch(Event(kind, cell.name if cell else "", share=share, **what))
+
+
+def cell_name(config: AuditConfig) -> str:
+    """Return a short name of a cell, for display."""
+    widths = "x".join(str(width) for width in config.training.hidden) or "linear"
+    return f"{plain_name(config.source)} {config.embedder} {widths} seed {config.seed}"

@@ -1,0 +1,57 @@
+"""Run a study into a folder."""
+
+from pathlib import Path
+
+from leaq.files import write_atomic
+from leaq.study.engines import Engine, make_engine
+from leaq.study.events import Watch, unwatched
+from leaq.study.grid import Study
+from leaq.study.runner import Outcome, Runner
+from leaq.study.store import Store
+
+__all__ = ["run_study"]
+
+
+def run_study(
+    study: Study,
+    folder: str | Path,
+    *,
+    engine: str | Engine = "local",
+    workers: int | None = None,
+    retry_failed: bool = False,
+    watch: Watch = unwatched,
+) -> Outcome:
+    """Compute every cell of a study that is not finished yet; the same call again goes on where it was.
+
+    Parameters
+    ----------
+    folder : the run folder; made if it is new.
+    engine, workers : where tasks run, by name or from `make_engine`, and how many at a time. The numbers are the same.
+    retry_failed : try cells again that failed in an earlier run.
+    watch : called with each `Event`.
+
+    Raises
+    ------
+    InvalidInput
+        If the folder belongs to another study.
+    StoreError
+        If it cannot be written to, or the disk is full; what was finished stays.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from leaq.training import TrainingConfig
+    >>> quick = TrainingConfig(hidden=(8,), epochs=2, checkpoints=4)
+    >>> study = Study(data=("wine",), heads=(quick,), seeds=(0, 1), quantizers=("sign",), audit={"replicates": 4})
+    >>> outcome = run_study(study, Path(tempfile.mkdtemp()) / "run")
+    >>> outcome.computed, outcome.found, outcome.failures
+    (2, 0, ())
+    """
+    store = Store.open(Path(folder), study)
+    write_atomic(store.folder / "study.toml", study.to_toml())
+    made = make_engine(engine, workers=workers) if isinstance(engine, str) else engine
+    try:
+        return Runner(store, study.cells(), made, watch=watch, retry_failed=retry_failed).run()
+    finally:
+        if made is not engine:
+            made.close()

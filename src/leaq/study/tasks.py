@@ -1,0 +1,108 @@
+"""What an engine is asked to do: three functions, each of plain values, each the same wherever it runs.
+
+prepare_cells    read and embed one data set          -> Head, Samples
+train_chunk      train one chunk of models, quantize, evaluate -> loss tables
+measure_cell     loss tables of all chunks            -> CellResult
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from leaq.cell import AuditConfig
+from leaq.environment import limited_threads, peak_memory
+from leaq.pipeline import Found, asked, audit_samples, chunk, prepare
+from leaq.results import CellResult
+from leaq.study.store import data_digest
+from leaq.training import TrainingConfig, chunks
+from leaq.types import Progress, Samples, silent
+
+__all__ = ["Head", "Part", "chunk_key", "measure_cell", "prepare_cells", "train_chunk"]
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the runner must know of prepared records, without having them.
+
+    Attributes
+    ----------
+    choices : the options "auto" was resolved to.
+    name : the data set's.
+    digest : of the records as they are trained on.
+    chunks : by digest of the head's training configuration: (first, last + 1) models trained together.
+    """
+
+    choices: Mapping[str, str]
+    name: str
+    digest: str
+    chunks: Mapping[str, tuple[tuple[int, int], ...]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A finished chunk, and what it took."""
+
+    found: Found
+    seconds: float
+    memory: int
+
+
+def prepare_cells(
+    config: AuditConfig, heads: tuple[TrainingConfig, ...], *, progress: Progress = silent
+) -> tuple[Head, Samples]:
+    """Read and embed the records that all cells of one data set and embedder share."""
+    with limited_threads(config.threads):
+        samples, resolved = prepare(config, progress=progress)
+        cut = {head.digest(): _ends(samples, config.models, head) for head in heads}
+    choices = {"task": resolved.task, "embedder": resolved.embedder}
+    return Head(choices, samples.name, data_digest(samples), cut), samples
+
+
+def _ends(samples: Samples, models: int, head: TrainingConfig) -> tuple[tuple[int, int], ...]:
+    return tuple((part.start, part.stop) for part in chunks(samples, models, head))
+
+
+def chunk_key(ends: tuple[int, int]) -> str:
+    """Return the name the pipeline keeps a chunk under."""
+    return f"models-{ends[0]}-{ends[1]}"
+
+
+def train_chunk(samples: Samples, config: AuditConfig, ends: tuple[int, int], *, progress: Progress = silent) -> Part:
+    """Train the models of one chunk once, and evaluate them under every quantizer."""
+    started = time.perf_counter()
+    with limited_threads(config.threads):
+        members, quantizers = asked(config, samples)
+        found = chunk(config, samples, members, quantizers, which=slice(*ends), progress=progress)
+    return Part(found, time.perf_counter() - started, peak_memory())
+
+
+class _Held:
+    """A shelf with every chunk on it."""
+
+    def __init__(self, parts: Mapping[str, Found]) -> None:
+        self._parts = parts
+
+    def get(self, key: str) -> Found | None:
+        return self._parts.get(key)
+
+    def put(self, key: str, found: Mapping[str, object]) -> None:
+        raise AssertionError(f"{key} was computed where it should have been given")
+
+
+def measure_cell(
+    samples: Samples,
+    config: AuditConfig,
+    ends: tuple[tuple[int, int], ...],
+    *parts: Part,
+    progress: Progress = silent,
+) -> CellResult:
+    """Measure what the chunks of a cell hold; its timings are those of all its parts."""
+    held = _Held({chunk_key(one): part.found for one, part in zip(ends, parts, strict=True)})
+    with limited_threads(config.threads):
+        result = audit_samples(samples, config, shelf=held, progress=progress)
+    timings = {
+        **result.timings,
+        "models_seconds": sum(part.seconds for part in parts),
+        "peak_memory_bytes": float(max([peak_memory(), *(part.memory for part in parts)])),
+    }
+    return replace(result, timings=timings)

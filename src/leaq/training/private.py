@@ -1,0 +1,196 @@
+"""The same heads trained with differential privacy (DP-SGD by Opacus): a yardstick with a guarantee.
+
+Stated with every number: add/remove neighbours (one record more or less), Poisson sampling, the PRV accountant,
+delta = 1 / (10 n). The input and target scalers are fitted on the whole pool, the same for every model: they say
+nothing about who is a member, and epsilon covers the weights alone.
+
+Sources: Abadi et al., "Deep Learning with Differential Privacy" (arXiv 1607.00133v2), algorithm 1; Gopi, Lee,
+Wutschitz, "Numerical Composition of Differential Privacy" (arXiv 2106.02848v3) for the accountant.
+"""
+
+import math
+import warnings
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from leaq.config import Config
+from leaq.errors import need
+from leaq.seeds import torch_stream
+from leaq.training.batched import fit_scalers
+from leaq.training.config import TrainingConfig
+from leaq.training.mlp import MLP
+from leaq.types import Bools, Checkpoints, Progress, Samples, silent
+
+__all__ = ["PrivateTraining", "train_private"]
+
+
+class PrivateTraining(Config):
+    """DP-SGD at one epsilon.
+
+    Examples
+    --------
+    >>> PrivateTraining(epsilon=3).label()
+    'DP-SGD ε=3'
+    """
+
+    name: ClassVar[str] = "dp_sgd"
+    epsilon: float = Field(gt=0)
+    """Privacy loss to spend in the whole training; infinite clips the gradients and adds no noise."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Norm to which each record's gradient is clipped."""
+
+    def label(self) -> str:
+        """Short text for tables and figures."""
+        return f"DP-SGD ε={'∞' if math.isinf(self.epsilon) else f'{self.epsilon:g}'}"
+
+    def spec(self) -> str:
+        """Return a text that names the training; it is no quantizer and builds none."""
+        return f"{self.name}(epsilon={self.epsilon:g})"
+
+    def delta(self, n_train: int) -> float:
+        """Return the delta of the guarantee: a tenth of 1/n."""
+        return 0.1 / n_train
+
+    def describe(self, n_train: int) -> str:
+        """Say in one sentence what is guaranteed, and under which accounting."""
+        if math.isinf(self.epsilon):
+            return f"DP-SGD without noise: gradients clipped to {self.max_grad_norm:g}, Poisson sampling, no guarantee."
+        return (
+            f"(ε={self.epsilon:g}, δ={self.delta(n_train):.2g})-differentially private for one record more or less: "
+            f"Poisson sampling, PRV accountant, gradients clipped to {self.max_grad_norm:g}; the scalers, fitted on "
+            "the whole pool, are outside the guarantee."
+        )
+
+
+def train_private(
+    samples: Samples,
+    members: Bools,
+    config: TrainingConfig,
+    private: PrivateTraining,
+    *,
+    seed: int,
+    progress: Progress = silent,
+) -> tuple[MLP, Checkpoints, float]:
+    """Train one head per row of `members` under DP-SGD, from the same initial weights as `train`.
+
+    Returns
+    -------
+    The architecture, the weights with batch (s,), and the largest epsilon any model spent.
+    """
+    need("opacus", extra="dp", purpose="Training with differential privacy")
+    mlp = MLP(samples.inputs.shape[1], max(1, len(samples.classes)), config.hidden, samples.task)
+    x = torch.tensor(samples.inputs, dtype=torch.float32)
+    y = torch.tensor(samples.targets, dtype=torch.int64 if samples.task == "classification" else torch.float32)
+    # One scaler for all models, fitted on members and non-members alike.
+    scalers = fit_scalers(x, y, np.ones((1, len(samples)), dtype=bool), mlp)
+    x = (x - scalers["input.mean"]) / scalers["input.scale"]
+    if samples.task == "regression":
+        y = (y - scalers["output.mean"][0]) / scalers["output.scale"][0]
+    trained: list[dict[str, Tensor]] = []
+    found = _Accounts(private.delta(int(members.sum(1).max())))
+    for model, rows in enumerate(members):
+        keep = torch.as_tensor(rows)
+        run = _Run(config, private, found, seed=seed, model=model)
+        initial = {name: tensor[0] for name, tensor in mlp.init(seed, [model]).items()}
+        weights = run.fit(_network(mlp, initial), x[keep], y[keep])
+        trained.append({**initial, **{name: t[0] for name, t in scalers.items()}, **weights})
+        progress(private.label(), model + 1, len(members))
+    params = {name: torch.stack([one[name] for one in trained]) for name in mlp.roles}
+    return mlp, Checkpoints(params, mlp.roles, (len(members),)), max(found.spent.values(), default=math.inf)
+
+
+def _network(mlp: MLP, initial: dict[str, Tensor]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for i, (fan_in, fan_out) in enumerate(pairwise(mlp.widths)):
+        linear = nn.Linear(fan_in, fan_out)
+        with torch.no_grad():
+            linear.weight.copy_(initial[f"layers.{i}.weight"])
+            linear.bias.copy_(initial[f"layers.{i}.bias"])
+        layers += [linear, nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+@dataclass
+class _Accounts:
+    """Noise found and epsilon spent by number of batches an epoch: models with as many share both, and one delta."""
+
+    delta: float
+    noise: dict[int, float] = field(default_factory=dict)
+    spent: dict[int, float] = field(default_factory=dict)
+
+
+class _Run:
+    """One private training."""
+
+    def __init__(
+        self, config: TrainingConfig, private: PrivateTraining, accounts: _Accounts, *, seed: int, model: int
+    ) -> None:
+        self.config, self.private, self.accounts = config, private, accounts
+        self.batches = torch_stream(seed, "dp-batches", model)
+        self.noise_stream = torch_stream(seed, "dp-noise", model)
+
+    def fit(self, network: nn.Sequential, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Train, and return the weights by their names in `MLP`."""
+        from opacus import PrivacyEngine
+
+        with warnings.catch_warnings():
+            # Opacus warns that its generator is not cryptographic, and torch about its hooks: neither is ours to mend.
+            warnings.simplefilter("ignore")
+            engine = PrivacyEngine(accountant="prv")
+            wrapped, optimizer, loader = self._private(engine, network, x, y)
+            for _ in range(self.config.epochs):
+                for inputs, targets in loader:
+                    optimizer.zero_grad()
+                    _loss(wrapped(inputs), targets).backward()  # type: ignore[no-untyped-call]
+                    optimizer.step()
+            if not math.isinf(self.private.epsilon) and len(loader) not in self.accounts.spent:
+                self.accounts.spent[len(loader)] = float(engine.get_epsilon(self.accounts.delta))
+        linears = [layer for layer in network if isinstance(layer, nn.Linear)]
+        named = [(f"layers.{i}.{part}", getattr(layer, part)) for i, layer in enumerate(linears) for part in PARTS]
+        return {name: tensor.detach().clone() for name, tensor in named}
+
+    def _private(self, engine: Any, network: nn.Module, x: Tensor, y: Tensor) -> tuple[Any, ...]:
+        """Wrap network, optimizer and loader; find the noise for the target epsilon the first time."""
+        from torch.utils.data import DataLoader, TensorDataset
+
+        size = min(self.config.batch_size, len(x))
+        loader = DataLoader(TensorDataset(x, y), batch_size=size, generator=self.batches)
+        given: dict[str, Any] = {
+            "module": network,
+            "optimizer": _optimizer(list(network.parameters()), self.config),
+            "data_loader": loader,
+            "max_grad_norm": self.private.max_grad_norm,
+            "poisson_sampling": True,
+            "noise_generator": self.noise_stream,
+        }
+        noise = 0.0 if math.isinf(self.private.epsilon) else self.accounts.noise.get(len(loader))
+        if noise is not None:
+            return tuple(engine.make_private(noise_multiplier=noise, **given))
+        made = engine.make_private_with_epsilon(
+            target_epsilon=self.private.epsilon, target_delta=self.accounts.delta, epochs=self.config.epochs, **given
+        )
+        self.accounts.noise[len(loader)] = float(made[1].noise_multiplier)
+        return tuple(made)
+
+
+def _optimizer(params: list[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
+    """Return the rule of the audit's own heads; not fused, since Opacus replaces the gradients."""
+    rate, decay = config.learning_rate, config.weight_decay
+    if config.optimizer == "adam":
+        return torch.optim.Adam(params, lr=rate, weight_decay=decay)
+    return torch.optim.SGD(params, lr=rate, weight_decay=decay, momentum=config.momentum)
+
+
+PARTS = ("weight", "bias")
+
+
+def _loss(outputs: Tensor, targets: Tensor) -> Tensor:
+    if targets.is_floating_point():
+        return nn.functional.mse_loss(outputs.squeeze(-1), targets)
+    return nn.functional.cross_entropy(outputs, targets)

@@ -1,0 +1,6 @@
+"""Recording the weights of a training loop that belongs to somebody else."""
+
+from leaq.training.recording.config import RecorderConfig
+from leaq.training.recording.recorder import Recorder
+
+__all__ = ["Recorder", "RecorderConfig"]

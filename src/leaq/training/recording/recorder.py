@@ -1,0 +1,158 @@
+"""`Recorder`: two lines in a training loop that stays the user's own.
+
+    recorder = Recorder(model, every=100)     # before the loop
+    recorder.step()                           # in it, after optimizer.step()
+
+The last of `recorder.checkpoints` are the weights the model has now: what would be released.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.models import roles_of, unwrap
+from leaq.models.roles import tensors_of
+from leaq.training.recording.config import RecorderConfig
+from leaq.training.recording.shelves import FolderShelf, MemoryShelf, WeightShelf
+from leaq.training.recording.thinning import is_due, surplus
+from leaq.types import Checkpoints
+
+__all__ = ["Recorder"]
+
+
+class Recorder:
+    """Keeps weights along any PyTorch training loop, thinned to a budget of checkpoints and bytes.
+
+    Parameters
+    ----------
+    model : the module being trained; only read.
+    folder : keep checkpoints there instead of in memory; a folder with the same model's checkpoints is gone on with.
+    options : of `RecorderConfig`: every, by, keep, max_bytes, spacing, parameters.
+
+    Examples
+    --------
+    >>> model = nn.Linear(3, 2)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> recorder = Recorder(model, every=2)
+    >>> for _ in range(10):
+    ...     optimizer.zero_grad()
+    ...     model(torch.ones(4, 3)).sum().backward()
+    ...     optimizer.step()
+    ...     recorder.step()
+    >>> recorder.checkpoints.steps
+    (2, 4, 6, 8, 10)
+    """
+
+    def __init__(self, model: nn.Module, *, folder: str | Path | None = None, **options: Any) -> None:
+        self.config = RecorderConfig(**options)
+        self._model = unwrap(model)
+        self._trainable = self.config.parameters == "trainable"
+        self.roles = roles_of(self._model, trainable=self._trainable)
+        weights = self._weights()
+        if not weights:
+            raise InvalidInput("Recorder: the model must have weights to record. Found none that require a gradient.")
+        size = sum(tensor.nbytes for tensor in weights.values())
+        self.keep = min(self.config.keep, self.config.max_bytes // size)
+        if self.keep < 2:
+            raise InvalidInput(
+                f"Recorder: the budget must hold at least 2 checkpoints of {size:,} bytes. Found "
+                f"max_bytes={self.config.max_bytes:,}. Raise it, or record trainable parameters only."
+            )
+        self._stride = self.config.every
+        self._kept: list[int] = []
+        self._shelf: WeightShelf = MemoryShelf()
+        self.steps_done = 0
+        self.epochs_done = 0
+        if folder is not None:
+            self._open(Path(folder), weights)
+
+    def _open(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """Go on with the recording in a folder, or start one."""
+        about = {
+            "weights": {name: [str(tensor.dtype), *tensor.shape] for name, tensor in weights.items()},
+            "options": self.config.to_dict(),
+        }
+        shelf = FolderShelf(folder, about)
+        self._shelf, self._kept = shelf, shelf.steps()
+        if self._kept:
+            done = self._kept[-1]
+            self.steps_done, self.epochs_done = (0, done) if self.config.by == "epoch" else (done, 0)
+            gaps = [b - a for a, b in zip(self._kept, self._kept[1:], strict=False)]
+            if self.config.spacing == "equal":
+                self._stride = max(self._stride, *gaps) if gaps else self._stride
+
+    def step(self, number: int | None = None) -> None:
+        """Say that an optimizer step is done; cheap where nothing is recorded.
+
+        Parameters
+        ----------
+        number : the step's number, counted from 1, where the loop knows it. One that goes back, as after resuming an
+            earlier state of training, drops what was recorded behind it.
+        """
+        self.steps_done = self.steps_done + 1 if number is None else number
+        if self.config.by != "epoch":
+            self._maybe(self.steps_done)
+
+    def epoch(self, number: int | None = None) -> None:
+        """Say that an epoch is done; records with by="epoch"."""
+        self.epochs_done = self.epochs_done + 1 if number is None else number
+        if self.config.by == "epoch":
+            self._maybe(self.epochs_done)
+
+    def _maybe(self, step: int) -> None:
+        if self._kept and step <= self._kept[-1]:
+            for late in [kept for kept in self._kept if kept >= step]:
+                self._forget(late)
+        if is_due(step, self._stride, self.config.by):
+            self._record(step)
+
+    def _record(self, step: int) -> None:
+        self._shelf.put(step, self._weights())
+        self._kept.append(step)
+        if len(self._kept) > self.keep:
+            # Ratios of steps cannot keep an equal spacing; they always thin towards the end.
+            spacing = "dense_end" if self.config.by == "log" else self.config.spacing
+            dropped, self._stride = surplus(self._kept, spacing, self._stride)
+            for late in dropped:
+                self._forget(late)
+
+    def _forget(self, step: int) -> None:
+        self._shelf.drop(step)
+        self._kept.remove(step)
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: t.detach() for name, t, _ in tensors_of(self._model, trainable=self._trainable)}
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Recorded steps (epochs with by="epoch"), ascending."""
+        return tuple(self._kept)
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """Everything recorded, batch (1, c), the weights of now last.
+
+        With equal spacing only the recorded ones: r compares candidates of one spacing.
+
+        Raises
+        ------
+        NotEnoughEvidence
+            If nothing was recorded.
+        """
+        if not self._kept:
+            raise NotEnoughEvidence(
+                f"Recorder: nothing was recorded in {self.steps_done} steps and {self.epochs_done} epochs with "
+                f"every={self.config.every}, by={self.config.by!r}. Call step() after each optimizer step, or epoch()."
+            )
+        now = self.epochs_done if self.config.by == "epoch" else self.steps_done
+        rows = [self._shelf.get(step) for step in self._kept]
+        steps = list(self._kept)
+        if self.config.spacing == "dense_end" and now > steps[-1]:
+            rows.append({name: tensor.cpu() for name, tensor in self._weights().items()})
+            steps.append(now)
+        stacked = {name: torch.stack([row[name] for row in rows]).unsqueeze(0) for name in self.roles}
+        return Checkpoints(stacked, self.roles, (1, len(steps)), tuple(steps))

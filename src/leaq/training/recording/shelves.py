@@ -1,0 +1,129 @@
+"""Where recorded weights are kept: in memory, or as safetensors files that appear whole or not at all."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from leaq.errors import StoreError
+from leaq.files import private_folder, read_bytes, write_atomic
+
+__all__ = ["FolderShelf", "MemoryShelf", "WeightShelf"]
+
+NAME = re.compile(r"step-(\d{12})\.safetensors")
+ABOUT = "recording.json"
+
+
+class WeightShelf(Protocol):
+    """Keeps one set of weights a step."""
+
+    def put(self, step: int, weights: Mapping[str, Tensor]) -> None:
+        """Keep a copy."""
+        ...
+
+    def drop(self, step: int) -> None:
+        """Forget a step."""
+        ...
+
+    def get(self, step: int) -> Mapping[str, Tensor]:
+        """Return the weights of a step."""
+        ...
+
+
+class MemoryShelf:
+    """Keeps copies in main memory; the room of a dropped step serves the next one."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, dict[str, Tensor]] = {}
+        self._free: list[dict[str, Tensor]] = []
+
+    def put(self, step: int, weights: Mapping[str, Tensor]) -> None:
+        """Copy the weights; allocates only while the number of kept steps grows."""
+        room = self._free.pop() if self._free else {n: torch.empty_like(t, device="cpu") for n, t in weights.items()}
+        for name, tensor in weights.items():
+            room[name].copy_(tensor)
+        self._kept[step] = room
+
+    def drop(self, step: int) -> None:
+        """Forget a step, keep its room."""
+        self._free.append(self._kept.pop(step))
+
+    def get(self, step: int) -> Mapping[str, Tensor]:
+        """Return the weights of a step."""
+        return self._kept[step]
+
+
+class FolderShelf:
+    """Keeps one file a step in a private folder, and beside them what they belong to.
+
+    Raises
+    ------
+    StoreError
+        If the folder holds a recording of another architecture or with other options.
+    """
+
+    def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
+        self.folder = private_folder(folder)
+        self.resumed = (folder / ABOUT).exists()
+        if self.resumed:
+            self._check(about)
+        elif any(NAME.fullmatch(path.name) for path in folder.iterdir()):
+            raise StoreError(f"{str(folder)!r} must hold {ABOUT} beside its checkpoints. Name an empty folder.")
+        else:
+            write_atomic(folder / ABOUT, json.dumps(about, indent=1, sort_keys=True))
+
+    def _check(self, about: Mapping[str, Any]) -> None:
+        try:
+            found = json.loads(read_bytes(self.folder / ABOUT))
+            weights, options = found["weights"], found["options"]
+        except (ValueError, KeyError, TypeError):
+            raise StoreError(f"{ABOUT} in {str(self.folder)!r} is damaged. Name an empty folder.") from None
+        wanted = json.loads(json.dumps(about))
+        if weights != wanted["weights"]:
+            odd = sorted(
+                name for name in weights | wanted["weights"] if weights.get(name) != wanted["weights"].get(name)
+            )
+            raise StoreError(
+                f"{str(self.folder)!r} must hold checkpoints of this architecture. Others are: {', '.join(odd[:3])}. "
+                "Name another folder, or build the model as it was."
+            )
+        if options != wanted["options"]:
+            odd = sorted(
+                name for name in options | wanted["options"] if options.get(name) != wanted["options"].get(name)
+            )
+            raise StoreError(
+                f"{str(self.folder)!r} was recorded with other options ({', '.join(odd)}). "
+                "Use the same ones to go on, or name another folder."
+            )
+
+    def steps(self) -> list[int]:
+        """Return the steps that are there, ascending."""
+        matches = (NAME.fullmatch(path.name) for path in self.folder.iterdir())
+        return sorted(int(match.group(1)) for match in matches if match)
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step:012d}.safetensors"
+
+    def put(self, step: int, weights: Mapping[str, Tensor]) -> None:
+        """Write a file that is there whole or not at all."""
+        from safetensors.torch import save
+
+        write_atomic(self._path(step), save({n: t.detach().cpu().contiguous() for n, t in weights.items()}))
+
+    def drop(self, step: int) -> None:
+        """Delete a step's file."""
+        self._path(step).unlink(missing_ok=True)
+
+    def get(self, step: int) -> Mapping[str, Tensor]:
+        """Read a step's file."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            return dict(load(read_bytes(self._path(step))))
+        except SafetensorError as err:
+            raise StoreError(f"{self._path(step).name} is damaged ({err}). Delete it to go on without it.") from None

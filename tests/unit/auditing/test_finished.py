@@ -1,0 +1,250 @@
+"""What an auditor gets for a finished model, and every trap he can walk into."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from leaq.auditing import audit_finished
+from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
+from leaq.quantizers import Uniform
+from leaq.results import CellResult
+from leaq.training.recording import Recorder
+from leaq.types import AttackResult, Estimate
+from tests.unit.auditing.models import fit, noisy, overfitted
+
+QUICK = {"quantizers": ("sign",), "draws": 40, "neighbours": 8}
+
+
+@pytest.fixture(scope="module")
+def data():
+    x, y = noisy()
+    return (x[:60], y[:60]), (x[60:], y[60:])
+
+
+@pytest.fixture(scope="module")
+def model(data):
+    return overfitted(*data[0])
+
+
+@pytest.fixture(scope="module")
+def result(model, data):
+    return audit_finished(model, *data, quantizers=("sign", Uniform(bits=8)), draws=60, neighbours=12)
+
+
+def codes(flags):
+    return {flag.code for flag in flags}
+
+
+def test_memorised_records_are_found(result):
+    assert [row.label for row in result.rows] == ["full precision", "sign", "8-bit per channel"]
+    full, _, eight = (row.attacks["threshold"].advantage for row in result.rows)
+    assert full.low > 0.1
+    assert abs(full.value - eight.value) < 0.1
+
+
+def test_what_is_not_computed_names_its_ingredient(result):
+    assert {"lira-online", "lira-nonadaptive"} <= set(result.not_computed)
+    assert "shadow models" in result.not_computed["lira-online"]
+    assert isinstance(result.rows[1].measures["r"], Estimate)
+    assert "no codes to move" in result.rows[0].measures["r"].reason
+
+
+def test_costs_are_paired_with_full_precision(result):
+    row = result.rows[2]
+    assert abs(row.drops["roc_auc"].value) < 0.02
+    assert abs(row.drops["loss"].value) < 0.1
+    assert row.measures["distortion"].value < 0.01
+
+
+def test_the_result_survives_its_stored_form(result):
+    assert CellResult.from_json(result.to_json()).to_json() == result.to_json()
+    assert result.data["parameters"] == 6 * 48 + 48 + 48 * 2 + 2
+
+
+def test_the_same_audit_gives_the_same_numbers(model, data):
+    first, second = (audit_finished(model, *data, **QUICK) for _ in range(2))
+    assert first.to_json(timings=False) == second.to_json(timings=False)
+
+
+def test_models_of_the_same_records_forms_agree(model, data):
+    loader = [DataLoader(TensorDataset(torch.tensor(x), torch.tensor(y)), batch_size=13) for x, y in data]
+    plain, loaded = audit_finished(model, *data, **QUICK), audit_finished(model, *loader, **QUICK)
+    for row, other in zip(plain.rows, loaded.rows, strict=True):
+        assert row.attacks["threshold"].advantage.value == other.attacks["threshold"].advantage.value
+        assert row.metrics["loss"].value == pytest.approx(other.metrics["loss"].value, rel=1e-5)
+
+
+def test_a_model_that_learned_nothing_shows_no_leak(data):
+    torch.manual_seed(1)
+    found = audit_finished(nn.Linear(6, 2), *data, **QUICK).rows[0].attacks["threshold"].advantage
+    assert found.low <= 0
+
+
+def test_the_model_is_left_in_training_mode_and_flagged(model, data):
+    model = copy.deepcopy(model).train()
+    before = copy.deepcopy(model.state_dict())
+    result = audit_finished(model, *data, **QUICK)
+    assert model.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert "training-mode" in codes(result.flags)
+
+
+def test_dropout_and_batch_normalisation_are_evaluated_as_released(data):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
+    result = audit_finished(fit(module, torch.tensor(data[0][0]), torch.tensor(data[0][1]), steps=5), *data, **QUICK)
+    with torch.no_grad():
+        module.eval()
+        wanted = nn.functional.cross_entropy(module(torch.tensor(data[1][0])), torch.tensor(data[1][1]))
+    assert result.rows[0].metrics["loss"].value == pytest.approx(float(wanted), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["convolution", "graph", "transformer", "regression", "binary"])
+def test_kinds_of_models(rng, kind):
+    from tests.unit.models.test_modules import Encoder, Graph, conv
+
+    torch.manual_seed(0)
+    y = torch.randint(2, (50,))
+    module, inputs = {
+        "convolution": (conv, torch.randn(50, 1, 6, 6)),
+        "graph": (Graph, (torch.randn(50, 3, 4), torch.rand(50, 3, 3))),
+        "transformer": (Encoder, torch.randn(50, 4, 8)),
+        "regression": (lambda: nn.Linear(3, 1), torch.randn(50, 3)),
+        "binary": (lambda: nn.Linear(3, 1), torch.randn(50, 3)),
+    }[kind]
+    targets = torch.randn(50) if kind == "regression" else y
+
+    def part(rows):
+        if isinstance(inputs, tuple):
+            return [(*(t[rows] for t in inputs), targets[rows])]
+        return inputs[rows], targets[rows]
+
+    result = audit_finished(module(), part(slice(0, 25)), part(slice(25, 50)), **QUICK)
+    assert result.primary_metric == ("r2" if kind == "regression" else "roc_auc")
+    assert isinstance(result.rows[1].measures["distortion"], Estimate)
+
+
+def test_a_loss_of_ones_own_is_enough(model, data):
+    def brier(outputs, targets):
+        return ((outputs.softmax(-1) - nn.functional.one_hot(targets, 2)) ** 2).sum(-1)
+
+    result = audit_finished(model, *data, loss=brier, **QUICK)
+    assert result.config["loss"] == "brier"
+    assert isinstance(result.rows[0].attacks["threshold"], AttackResult)
+
+
+def test_a_mean_loss_is_explained(model, data):
+    def mean(outputs, targets):
+        return nn.functional.cross_entropy(outputs, targets)
+
+    with pytest.raises(InvalidInput, match=r"mean must return one value per record.*looks like a mean over the batch"):
+        audit_finished(model, *data, loss=mean, **QUICK)
+
+
+def test_a_loss_that_looks_at_the_batch_is_explained(model, data):
+    def centred(outputs, targets):
+        losses = nn.functional.cross_entropy(outputs, targets, reduction="none")
+        return losses - losses.mean()
+
+    with pytest.raises(
+        InvalidInput, match="must not depend on the others in its batch. Under centred the first record"
+    ):
+        audit_finished(model, *data, loss=centred, **QUICK)
+
+
+def test_records_given_twice_are_refused_or_flagged(model, data):
+    (x, y), (xn, yn) = data
+    both = (np.r_[xn, x[:2]], np.r_[yn, y[:2]])
+    with pytest.raises(InvalidInput, match=r"Of the nonmembers, 2 rows \(60, 61\), counted from 0, have the inputs"):
+        audit_finished(model, (x, y), both, **QUICK)
+    assert "overlap" in codes(audit_finished(model, (x, y), both, overlap="keep", **QUICK).flags)
+
+
+def test_members_that_differ_visibly_are_flagged_with_the_auc(model, data):
+    (x, y), (xn, yn) = data
+    result = audit_finished(model, (x, y), (xn + 1.5, yn), **QUICK)
+    text = next(flag.text for flag in result.flags if flag.code == "members-differ")
+    assert "AUC 0.9" in text or "AUC 1.0" in text
+    assert result.data["shift_auc"]["low"] > 0.8
+
+
+def test_members_from_one_source_are_not_flagged(result):
+    assert "members-differ" not in codes(result.flags)
+    assert result.data["shift_auc"]["low"] < 0.52
+
+
+def test_the_number_of_training_records_is_assumed_or_taken(model, data):
+    assert "n-train-assumed" in codes(audit_finished(model, *data, **QUICK).flags)
+    told = audit_finished(model, *data, n_train=5000, **QUICK)
+    assert told.data["n_train"] == 5000
+    assert "n-train-assumed" not in codes(told.flags)
+
+
+def test_recorded_checkpoints_make_candidates(data):
+    torch.manual_seed(0)
+    x, y = torch.tensor(data[0][0]), torch.tensor(data[0][1])
+    module = nn.Linear(6, 2)
+    optimizer = torch.optim.Adam(module.parameters(), 0.05)
+    recorder = Recorder(module, every=5)
+    for _ in range(32):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(module(x), y).backward()
+        optimizer.step()
+        recorder.step()
+    result = audit_finished(module, *data, checkpoints=recorder.checkpoints, **QUICK)
+    assert isinstance(result.rows[0].measures["r"], Estimate)
+    other = Recorder(nn.Linear(6, 3))
+    other.step()
+    with pytest.raises(InvalidInput, match="must be of the model's own architecture.*weight, bias"):
+        audit_finished(module, *data, checkpoints=other.checkpoints, **QUICK)
+
+
+def test_adapters_alone_are_quantized_where_only_they_were_recorded(data):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 2))
+    module[0].requires_grad_(False)
+    recorder = Recorder(module, parameters="trainable")
+    recorder.step()
+    recorder.step()
+    result = audit_finished(module, *data, checkpoints=recorder.checkpoints, **QUICK)
+    assert result.rows[0].size.bytes == 4 * (4 * 2 + 2)
+
+
+def test_too_few_records_foreign_labels_and_other_objects_are_refused(model, data):
+    (x, y), outside = data
+    with pytest.raises(NotEnoughEvidence, match="members: an audit needs at least 20 records. Found 5"):
+        audit_finished(model, (x[:5], y[:5]), outside, **QUICK)
+    with pytest.raises(InvalidInput, match=r"class codes 0..1, one for each output of the model. Found 0..7"):
+        audit_finished(model, (x, np.where(y, 7, 0)), outside, **QUICK)
+    with pytest.raises(UnsupportedModel, match="must be a torch module or a scikit-learn MLP. Found dict"):
+        audit_finished({}, *data)
+    with pytest.raises(InvalidInput, match="Unknown quantizer .sgn.*Did you mean .sign"):
+        audit_finished(model, *data, quantizers=("sgn",))
+    with pytest.raises(InvalidInput, match="unknown option 'member'"):
+        audit_finished(model, *data, member=3)
+
+
+def test_outputs_that_are_not_finite_name_the_candidate(data):
+    class Broken(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) / (x[:, :1] > -10).float().where(x[:, :1] < 2.0, torch.zeros(()))
+
+    with pytest.raises(InvalidInput, match="Outputs must be finite. Candidate 0 under none"):
+        audit_finished(Broken(6, 2), *data, loss=lambda out, y: out.nan_to_num(0, 0, 0).sum(1), **QUICK)
+
+
+def test_scikit_learn_is_audited_in_one_call(rng):
+    import warnings
+
+    from sklearn.neural_network import MLPClassifier
+
+    x, y = rng.normal(size=(80, 4)), np.array(["no", "yes"])[rng.integers(2, size=80)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = MLPClassifier(hidden_layer_sizes=(40,), max_iter=150, random_state=0).fit(x[:40], y[:40])
+    result = audit_finished(model, (x[:40], y[:40]), (x[40:], y[40:]), **QUICK)
+    assert result.rows[0].metrics["accuracy"].value == pytest.approx(model.score(x[40:], y[40:]))

@@ -1,0 +1,109 @@
+"""The same records in every form people have them."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+from leaq.auditing.records import groups_of, overlap_of, read_records
+from leaq.errors import InvalidInput
+
+
+@pytest.fixture
+def pair(rng):
+    return rng.normal(size=(30, 4)).astype(np.float32), rng.integers(3, size=30)
+
+
+class Columns:
+    """What a Hugging Face data set looks like from outside."""
+
+    def __init__(self, **columns):
+        self.columns = columns
+        self.column_names = list(columns)
+
+    def __len__(self):
+        return len(next(iter(self.columns.values())))
+
+    def __getitem__(self, rows):
+        return {name: list(values[rows]) for name, values in self.columns.items()}
+
+
+def forms(x, y):
+    tensors = TensorDataset(torch.tensor(x), torch.tensor(y))
+    return {
+        "arrays": (x, y),
+        "tensors": (torch.tensor(x), torch.tensor(y)),
+        "lists of labels": (x, y.tolist()),
+        "mapping": {"x": x, "y": y},
+        "loader": DataLoader(tensors, batch_size=7),
+        "torch data set": tensors,
+        "list of batches": [(x[:10], y[:10]), (x[10:], y[10:])],
+        "iterator": iter([(x[:10], y[:10]), (x[10:], y[10:])]),
+        "loader of mappings": [{"inputs": x[:10], "labels": y[:10]}, {"inputs": x[10:], "labels": y[10:]}][0:2],
+        "columns": Columns(inputs=x, label=y),
+    }
+
+
+@pytest.mark.parametrize("form", [name for name in forms(np.zeros((30, 1), np.float32), np.zeros(30, int))])
+def test_every_form_gives_the_same_records(pair, form):
+    x, y = pair
+    given = forms(x, y)[form]
+    if form == "loader of mappings":
+        given = iter(given)
+    records = read_records(given, name="members")
+    assert len(records) == 30
+    np.testing.assert_array_equal(records.targets, y)
+    np.testing.assert_allclose(records.features, x)
+
+
+def test_a_shuffling_loader_is_walked_once(pair):
+    x, y = pair
+    loader = DataLoader(TensorDataset(torch.tensor(x), torch.tensor(y)), batch_size=8, shuffle=True)
+    records = read_records(loader, name="members")
+    first = np.concatenate([batch.inputs.numpy() for batch in records.batches])
+    second = np.concatenate([batch.inputs.numpy() for batch in records.batches])
+    np.testing.assert_array_equal(first, second)
+    assert sorted(map(tuple, first)) == sorted(map(tuple, x))
+
+
+def test_several_columns_are_named_arguments(pair):
+    x, y = pair
+    data = Columns(a=x, b=x * 2, outcome=y)
+    records = read_records(data, name="members", target="outcome")
+    assert set(records.batches[0].inputs) == {"a", "b"}
+    with pytest.raises(InvalidInput, match="name the target column with target=... Columns: a, b, outcome"):
+        read_records(data, name="members")
+
+
+def test_batches_of_graphs_carry_their_targets():
+    class Graphs:
+        def __init__(self, n):
+            self.y = torch.arange(n)
+
+    records = read_records([Graphs(3), Graphs(2)], name="members")
+    assert len(records) == 5
+    assert records.features is None
+
+
+@pytest.mark.parametrize(("data", "message"), [
+    ((np.zeros((3, 2)), np.zeros(4)), "must be equally long. Found shapes"),
+    ((np.array([["a"], ["b"]]), np.zeros(2)), "must be numbers. Found <U1"),
+    ((np.array([[1.0], [np.nan]]), np.zeros(2)), r"Found NaN or infinite ones in 1 row \(1\)"),
+    ((np.array([[1.0], [1.0]]), np.array([0.0, np.inf])), r"1 row \(1\), counted from 0"),
+    (3, "needs a pair .* Found int"),
+    ([3, 4], "needs a pair"),
+    ((np.zeros((0, 2)), np.zeros(0)), "at least one record. Found none"),
+])  # fmt: skip
+def test_what_cannot_be_read_is_refused(data, message):
+    with pytest.raises(InvalidInput, match=message):
+        read_records(data, name="members")
+
+
+def test_overlap_and_groups_follow_the_inputs(pair):
+    x, y = pair
+    inside = read_records((x, y), name="members")
+    outside = read_records((np.r_[x[3:5], x[:5] + 1], y[:7]), name="nonmembers")
+    assert overlap_of(inside, outside).tolist() == [0, 1]
+    groups = groups_of(inside, outside)
+    assert groups[3] == groups[30]
+    assert len(np.unique(groups)) == 35

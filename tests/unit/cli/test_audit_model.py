@@ -1,0 +1,122 @@
+"""`leaq audit-model` from files, and its wrong inputs."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+from leaq.cli.main import app
+from tests.unit.auditing.models import noisy, overfitted
+
+RUN = ["audit-model", "w.safetensors", "--members", "a.npz", "--nonmembers", "b.npz", "--quiet"]
+NETS = """
+from torch import nn
+def make():
+    return nn.Sequential(nn.Linear(6, 48), nn.ReLU(), nn.Linear(48, 2))
+def brier(outputs, targets):
+    return ((outputs.softmax(-1) - nn.functional.one_hot(targets, 2)) ** 2).sum(-1)
+"""
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    x, y = noisy()
+    save_file(overfitted(x[:60], y[:60]).state_dict(), tmp_path / "w.safetensors")
+    np.savez(tmp_path / "a.npz", x=x[:60], y=y[:60])
+    np.savez(tmp_path / "b.npz", x=x[60:], y=y[60:])
+    (tmp_path / "nets_of_a_user.py").write_text(NETS)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*words):
+    return CliRunner().invoke(app, [*RUN, *words])
+
+
+def test_a_file_is_audited_into_table_and_report(desk):
+    found = run("--arch", "nets_of_a_user:make", "--quantizers", "sign", "--report", "own.html")
+    assert found.exit_code == 0, found.output
+    assert "full precision" in found.output
+    assert "sign" in found.output
+    assert "lira-online" in found.output
+    assert "Sequential" in (desk / "own.html").read_text()
+
+
+def test_json_holds_shipped_files_and_own_losses(desk):
+    words = ["--arch", "nets_of_a_user:make", "--loss", "nets_of_a_user:brier", "--quantizers", "sign"]
+    found = run(*words, "--shipped", "copy=w.safetensors", "--n-train", "600", "--json")
+    assert found.exit_code == 0, found.output
+    plain = json.loads(found.stdout)
+    assert [row["label"] for row in plain["rows"]] == ["full precision", "sign", "copy"]
+    assert plain["data"]["n_train"] == 600
+    assert plain["config"]["loss"] == "brier"
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    ([], "Name the function that builds the network with --arch module:function"),
+    (["--arch", "nets_of_a_user"], "must read module:function"),
+    (["--arch", "nets_of_a_user:make", "--shipped", "x"], "--shipped must read name=file"),
+    (["--arch", "nets_of_a_user:make", "--loss", "nets_of_a_user:none"], "cannot be imported from here"),
+    (["--arch", "nets_of_a_user:make", "--members", "no.npz"], "'no.npz' cannot be read"),
+    (["--arch", "nets_of_a_user:make", "--members", "objects.npz"], "must be an NPZ file of numbers"),
+    (["--arch", "nets_of_a_user:make", "--members", "other.npz"], "must hold the arrays x and y. Found z"),
+])  # fmt: skip
+def test_wrong_input_ends_with_one_message(desk, words, message):
+    np.savez("objects.npz", x=np.array([{}], dtype=object), y=np.zeros(1))
+    np.savez("other.npz", z=np.zeros(1))
+    found = run(*words)
+    assert found.exit_code == 2
+    assert message in re.sub(r"\s+", " ", found.output)
+
+
+def test_pickled_weights_are_refused(desk):
+    torch.save({}, "w.pt")
+    found = CliRunner().invoke(app, ["audit-model", "w.pt", *RUN[2:], "--arch", "nets_of_a_user:make"])
+    assert found.exit_code == 2
+    assert "can run any code" in re.sub(r"\s+", " ", found.output)
+
+
+def test_the_help_says_that_code_is_run():
+    found = CliRunner().invoke(app, ["audit-model", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
+    assert "IMPORTS AND RUNS YOUR CODE" in found.output
+
+
+def test_a_language_model_comes_from_a_folder(tmp_path, monkeypatch):
+    from tests.helpers import require
+
+    require("transformers")
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from tokenizers import Tokenizer, models, pre_tokenizers
+        from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+        torch.manual_seed(0)
+        config = GPT2Config(
+            vocab_size=22, n_positions=12, n_embd=8, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0
+        )
+        GPT2LMHeadModel(config).save_pretrained(tmp_path / "lm")
+        words = {"?": 0, **{str(i): i + 1 for i in range(20)}}
+        table = Tokenizer(models.WordLevel(words, unk_token="?"))
+        table.pre_tokenizer = pre_tokenizers.Whitespace()
+        PreTrainedTokenizerFast(tokenizer_object=table, unk_token="?").save_pretrained(tmp_path / "lm")
+    rng = np.random.default_rng(0)
+    lines = [" ".join(map(str, rng.integers(20, size=8))) for _ in range(50)]
+    (tmp_path / "a.txt").write_text("\n".join(lines[:25]))
+    (tmp_path / "b.jsonl").write_text("\n".join(json.dumps({"text": line}) for line in lines[25:]))
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = CliRunner().invoke(app, [
+            "audit-model", "lm", "--members", "a.txt", "--nonmembers", "b.jsonl", "--reference", "lm",
+            "--quantizers", "uniform(bits=4)", "--json",
+        ])  # fmt: skip
+    assert found.exit_code == 0, found.output
+    plain = json.loads(found.stdout)
+    assert plain["primary_attack"] == "reference"
+    assert plain["rows"][0]["attacks"]["reference"]["advantage"]["value"] == 0  # it is its own reference

@@ -1,0 +1,235 @@
+"""Any module as stacked weights: the vectorised run against one model after another, and the user's model untouched."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.models import ModuleModel, checkpoints_of, evaluating, roles_of, unwrap
+from leaq.models.roles import parameter_doubts, shared_names
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(11, 6)
+        self.head = nn.Linear(6, 11, bias=False)
+        self.head.weight = self.embed.weight
+
+    def forward(self, tokens):
+        return self.head(torch.tanh(self.embed(tokens)).mean(1))
+
+
+class Graph(nn.Module):
+    """A graph convolution on dense adjacency matrices: inputs are a pair."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 8), nn.Linear(8, 2)
+
+    def forward(self, nodes, adjacency):
+        return self.second(torch.relu(adjacency @ self.first(nodes)).mean(1))
+
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.body, self.head = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False), nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.head(self.body(x).mean(1))
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.GRU(5, 4, batch_first=True), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.body(x)[0][:, -1])
+
+
+def conv():
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5), nn.Linear(48, 2)
+    )
+
+
+KINDS = {
+    "perceptron": (lambda: nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 2)), lambda: torch.randn(6, 5)),
+    "convolution": (conv, lambda: torch.randn(6, 1, 6, 6)),
+    "graph": (Graph, lambda: (torch.randn(6, 3, 4), torch.rand(6, 3, 3))),
+    "transformer": (Encoder, lambda: torch.randn(6, 4, 8)),
+    "recurrent": (Recurrent, lambda: torch.randn(6, 4, 5)),
+    "tied": (Tied, lambda: torch.randint(11, (6, 5))),
+}
+
+
+def one_after_another(module, params, inputs):
+    """The obviously right twin: load each set of weights into a copy, in evaluation mode."""
+    found = []
+    for i in range(len(next(iter(params.values())))):
+        twin = copy.deepcopy(module).eval()
+        with torch.no_grad():
+            state = dict(twin.state_dict(keep_vars=True))
+            for name, tensor in params.items():
+                state[name].copy_(tensor[i])
+            found.append(twin(*inputs) if isinstance(inputs, tuple) else twin(inputs))
+    return torch.stack(found)
+
+
+def jittered(module, count=3):
+    generator = torch.Generator().manual_seed(1)
+    base = checkpoints_of(module).params
+    return {n: t + 0.1 * torch.rand((count, *t.shape[1:]), generator=generator) for n, t in base.items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("vectorised", [True, False])
+def test_stacked_run_agrees_with_one_model_after_another(kind, vectorised):
+    torch.manual_seed(0)
+    make, inputs = KINDS[kind]
+    module, x = make().train(), inputs()
+    params = jittered(module)
+    found = ModuleModel(module, vectorised=vectorised).forward(params, x)
+    torch.testing.assert_close(found, one_after_another(module, params, x), rtol=1e-4, atol=1e-5)
+
+
+def test_the_comparison_catches_an_adapter_that_unties_weights():
+    torch.manual_seed(0)
+    module, x = Tied(), torch.randint(11, (6, 5))
+    params = jittered(module)
+    untied = Tied()
+    untied.head.weight = nn.Parameter(module.head.weight.detach().clone())
+    wrong = ModuleModel(untied).forward(params, x)
+    assert not torch.allclose(wrong, one_after_another(module, params, x), atol=1e-3)
+
+
+def test_the_users_model_is_left_exactly_as_it_was():
+    torch.manual_seed(0)
+    module = conv().train()
+    module[4].eval()  # a part the user froze
+    before = copy.deepcopy(module.state_dict())
+    ModuleModel(module).forward(jittered(module), torch.randn(6, 1, 6, 6), activation_bits=4)
+    assert [part.training for part in module] == [True, True, True, True, False, True]
+    assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
+    assert not any(part._forward_pre_hooks for part in module.modules())
+
+
+def test_modes_come_back_even_if_the_model_fails():
+    module = nn.Sequential(nn.Linear(2, 2)).train()
+    with pytest.raises(ZeroDivisionError), evaluating(module):
+        raise ZeroDivisionError
+    assert module.training
+    assert module[0].training
+
+
+def test_a_batch_of_one_record_passes_batch_normalisation():
+    module = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).train()
+    found = ModuleModel(module).forward(checkpoints_of(module).params, torch.randn(1, 3))
+    assert found.shape == (1, 1, 2)
+
+
+def test_activation_rounding_looks_at_one_record_at_a_time():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(4, 3))
+    params, x = checkpoints_of(module).params, torch.randn(5, 4)
+    together = ModuleModel(module).forward(params, x, activation_bits=3)[0]
+    alone = torch.cat([ModuleModel(module).forward(params, row[None], activation_bits=3)[0] for row in x])
+    torch.testing.assert_close(together, alone)
+    assert not torch.allclose(together, module(x))
+
+
+def test_roles_come_from_the_kind_of_layer():
+    module = nn.Sequential(nn.Conv1d(2, 3, 3), nn.LayerNorm(4), nn.Embedding(5, 6), nn.Linear(6, 2))
+    roles = roles_of(module)
+    assert roles == {
+        "0.weight": "conv1d",
+        "0.bias": "bias",
+        "1.weight": "norm",
+        "1.bias": "norm",
+        "2.weight": "embedding",
+        "3.weight": "linear",
+        "3.bias": "bias",
+    }
+
+
+def test_batch_statistics_are_released_but_never_quantized():
+    roles = roles_of(nn.BatchNorm1d(3))
+    assert roles == dict.fromkeys(("weight", "bias", "running_mean", "running_var"), "norm")
+
+
+def test_only_trainable_parameters_of_an_adapter_are_taken():
+    module = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2))
+    module[0].requires_grad_(False)
+    assert set(roles_of(module, trainable=True)) == {"1.weight", "1.bias"}
+
+
+def test_tied_parameters_are_named_and_taken_once():
+    module = Tied()
+    assert shared_names(module) == {"head.weight": "embed.weight"}
+    assert set(checkpoints_of(module).params) == {"embed.weight"}
+    assert [flag.code for flag in parameter_doubts(module)] == ["tied-weights"]
+
+
+def test_half_precision_runs_in_32_bits_and_is_flagged():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2)).half()
+    checkpoints = checkpoints_of(module)
+    assert {tensor.dtype for tensor in checkpoints.params.values()} == {torch.float32}
+    x = torch.randn(5, 3)
+    found = ModuleModel(module).forward({"0.weight": checkpoints.params["0.weight"]}, x.half())[0]
+    torch.testing.assert_close(found, copy.deepcopy(module).float()(x.half().float()))
+    assert "half-precision" in [flag.code for flag in parameter_doubts(module)]
+    assert module[0].weight.dtype == torch.float16
+
+
+def test_weights_without_values_are_refused():
+    with torch.device("meta"):
+        module = nn.Linear(3, 2)
+    with pytest.raises(
+        UnsupportedModel, match=r"must have values. 'weight' is on the meta device. Load the checkpoint"
+    ):
+        parameter_doubts(module)
+
+
+def test_batch_normalisation_without_statistics_is_refused():
+    module = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, track_running_stats=False))
+    with pytest.raises(UnsupportedModel, match="must not depend on the others in its batch. BatchNorm1d '1'"):
+        parameter_doubts(module)
+
+
+def test_unknown_layers_are_named_as_not_quantized():
+    module = nn.Sequential(nn.Bilinear(2, 2, 3))
+    text = next(flag.text for flag in parameter_doubts(module) if flag.code == "unquantized-other")
+    assert "0.weight" in text
+
+
+def test_nan_weights_and_models_without_weights_are_refused():
+    module = nn.Linear(2, 2)
+    with torch.no_grad():
+        module.weight[0, 0] = torch.nan
+    with pytest.raises(InvalidInput, match="'weight' holds NaN"):
+        checkpoints_of(module)
+    with pytest.raises(InvalidInput, match="must have floating-point weights"):
+        checkpoints_of(nn.ReLU())
+
+
+def test_outputs_of_other_kinds_are_refused():
+    class Text(nn.Linear):
+        def forward(self, x):
+            return "no tensor"
+
+    with pytest.raises(UnsupportedModel, match="must return a tensor, a tuple that starts with one.*Found str"):
+        ModuleModel(Text(2, 2)).forward({"weight": torch.zeros(1, 2, 2)}, torch.zeros(1, 2))
+
+
+def test_wrappers_are_taken_off():
+    module = nn.Linear(2, 2)
+    assert unwrap(nn.DataParallel(module)) is module
+    compiled = nn.Module()
+    compiled._orig_mod = module  # what torch.compile returns looks like this
+    assert unwrap(nn.DataParallel(compiled)) is module

@@ -1,0 +1,68 @@
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from leaq.errors import InvalidInput, StoreError
+from leaq.models.weights import architecture, check_match, load_into, read_weights
+
+
+def net(width=3):
+    return nn.Sequential(nn.Linear(2, width), nn.BatchNorm1d(width), nn.Linear(width, 2))
+
+
+def test_weights_go_into_the_architecture(tmp_path):
+    save_file(net().state_dict(), tmp_path / "w.safetensors")
+    wanted = read_weights(tmp_path / "w.safetensors")
+    module = load_into(net(), tmp_path / "w.safetensors")
+    assert not module.training
+    assert all(torch.equal(wanted[name], tensor) for name, tensor in module.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.bin", "hidden.safetensors"])
+def test_pickled_weights_are_refused_with_the_safe_way(tmp_path, name):
+    torch.save(net().state_dict(), tmp_path / name)
+    with pytest.raises(InvalidInput, match=r"can run any code.*save_file\(torch.load\(path, weights_only=True\)"):
+        read_weights(tmp_path / name)
+
+
+def test_a_plain_pickle_is_never_opened(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (pytest.fail, ("the pickle was opened",))
+
+    (tmp_path / "w.safetensors").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(InvalidInput, match="Found a pickled one"):
+        read_weights(tmp_path / "w.safetensors")
+
+
+def test_missing_and_damaged_files_are_refused(tmp_path):
+    with pytest.raises(StoreError, match="no file 'w.safetensors'"):
+        read_weights(tmp_path / "w.safetensors")
+    (tmp_path / "w.safetensors").write_bytes(b"no weights at all, but long enough")
+    with pytest.raises(StoreError, match="no readable safetensors file"):
+        read_weights(tmp_path / "w.safetensors")
+
+
+def test_another_architecture_is_named():
+    wrong = dict(net(4).state_dict())
+    wrong["extra"] = torch.zeros(1)
+    del wrong["2.bias"]
+    with pytest.raises(InvalidInput, match=r"missing: 2.bias; unexpected: extra; shapes: 0.weight is \(4, 2\), not"):
+        check_match(net(), wrong, subject="w")
+
+
+def test_an_architecture_is_imported_from_a_folder(tmp_path):
+    (tmp_path / "own_nets_a.py").write_text("from torch import nn\ndef make():\n    return nn.Linear(2, 2)\nX = 3\n")
+    assert isinstance(architecture("own_nets_a:make", folder=tmp_path), nn.Linear)
+    with pytest.raises(InvalidInput, match="has no function 'mak'. Did you mean 'make'"):
+        architecture("own_nets_a:mak", folder=tmp_path)
+    with pytest.raises(InvalidInput, match="must read module:function"):
+        architecture("own_nets_a", folder=tmp_path)
+    with pytest.raises(InvalidInput, match="cannot be imported from here"):
+        architecture("no_such_nets:make", folder=tmp_path)
+    (tmp_path / "own_nets_b.py").write_text("def make():\n    return 3\n")
+    with pytest.raises(InvalidInput, match=r"must return a torch.nn.Module. Found int"):
+        architecture("own_nets_b:make", folder=tmp_path)

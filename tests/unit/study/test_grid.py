@@ -1,0 +1,86 @@
+from itertools import pairwise
+
+import pytest
+
+from leaq.errors import InvalidInput
+from leaq.study import Study
+from leaq.training import TrainingConfig
+from tests.unit.study.small import HEAD, small
+
+
+def test_every_combination_is_one_cell_and_quantizers_are_none():
+    study = small(embedders=("identity", "auto"), heads=(HEAD, TrainingConfig(hidden=())), quantizers=("study",))
+    cells = study.cells()
+    assert len(cells) == study.size == 2 * 2 * 2 * 2
+    assert len({cell.digest() for cell in cells}) == len(cells)
+    assert all(len(cell.quantizers) == 8 for cell in cells)
+
+
+def test_cells_that_share_an_embedding_stand_side_by_side():
+    pairs = [(cell.source, cell.embedder) for cell in small(embedders=("identity", "auto")).cells()]
+    changes = sum(a != b for a, b in pairwise(pairs))
+    assert changes == len(set(pairs)) - 1
+
+
+def test_a_data_set_may_set_options_of_its_own():
+    study = small(data=("wine", {"source": "diabetes", "skip_invalid": True}))
+    assert {cell.source: cell.skip_invalid for cell in study.cells()} == {"wine": False, "diabetes": True}
+
+
+def test_toml_there_and_back():
+    study = small(data=({"source": "my.csv", "target": "y", "ignore": ["id"]}, "wine"), name="two")
+    assert Study.from_toml_text(study.to_toml()) == study
+
+
+def test_a_file_beside_the_study_file_is_found_from_anywhere(tmp_path):
+    (tmp_path / "my.csv").write_text("y\n1\n")
+    (tmp_path / "s.toml").write_text('data = [{source = "my.csv", target = "y"}, "wine"]')
+    study = Study.from_toml(tmp_path / "s.toml")
+    assert study.data[0]["source"] == str((tmp_path / "my.csv").resolve())
+    assert study.data[1]["source"] == "wine"
+
+
+def test_a_variant_replaces_entries(tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text('data = ["wine"]\nseeds = [0, 1, 2]\n[variants.quick]\nseeds = [7]\n')
+    assert Study.from_toml(path).seeds == (0, 1, 2)
+    assert Study.from_toml(path, variant="quick").seeds == (7,)
+    with pytest.raises(InvalidInput, match=r"no variant 'quik'. Known: quick. Did you mean 'quick'\?"):
+        Study.from_toml(path, variant="quik")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('data = ["wine"]\nsedes = [1]', r"s.toml: unknown option 'sedes'. Did you mean 'seeds'\?"),
+        ('data = ["wine"]\n[audit]\nreplicate = 4', r"unknown option 'replicate'. Did you mean 'replicates'\?"),
+        ('data = [{source = "wine", tagret = "y"}]', r"unknown option 'tagret'. Did you mean 'target'\?"),
+        ('data = ["wine"]\n[[heads]]\nhiden = [8]', r"hiden"),
+        ('data = ["wine"]\nquantizers = ["sgn"]', r"Unknown quantizer 'sgn'.*Did you mean 'sign'\?"),
+        ('data = ["wine"]\nembedders = ["ecpf4"]', r"Unknown embedder 'ecpf4'.*Did you mean 'ecfp4'\?"),
+        ("data = []", r"data: must name at least one; an empty list leaves no cell to audit"),
+        ('data = ["wine"]\nseeds = []', r"seeds: must name at least one"),
+        ('data = ["wine"]\nseeds = [1, 1]', r"two cells of the grid are the same"),
+        ('data = [{target = "y"}]', r"data\[0\]: source is required"),
+        ('data = ["wine"]\n[audit]\nseed = 3', r"audit: 'seed' is an axis of the study; name it at the top level"),
+        ('data = ["wine"]\n[audit]\nreplicates = 1', r"replicates: .*greater than or equal to 2.*found 1"),
+        ("data = [\n[", r"s.toml is not TOML: .*(line|end of document)"),
+        ("seeds = [1]", r"option 'data' is required"),
+    ],
+)
+def test_what_is_wrong_with_a_study_file_is_named(tmp_path, text, message):
+    path = tmp_path / "s.toml"
+    path.write_text(text)
+    with pytest.raises(InvalidInput, match=message):
+        Study.from_toml(path)
+
+
+def test_no_study_file(tmp_path):
+    with pytest.raises(InvalidInput, match="There is no study file"):
+        Study.from_toml(tmp_path / "none.toml")
+
+
+def test_a_binary_file_is_no_study(tmp_path):
+    (tmp_path / "s.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InvalidInput, match="not UTF-8 text"):
+        Study.from_toml(tmp_path / "s.toml")

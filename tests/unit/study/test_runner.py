@@ -1,0 +1,185 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from leaq.errors import StoreError
+from leaq.study import Store, run_study
+from leaq.study import tasks as study_tasks
+from leaq.study.failures import Failures
+from leaq.study.locks import Claim
+from leaq.study.runner import Runner
+from tests.unit.study.small import small
+
+
+def events(seen, kind):
+    return [event.cell for event in seen if event.kind == kind]
+
+
+def test_every_cell_is_computed_once_and_found_again(tmp_path):
+    study, seen = small(), []
+    first = run_study(study, tmp_path / "run", watch=seen.append)
+    assert (first.computed, first.found, first.failures) == (4, 0, ())
+    assert seen[0].kind == "plan"
+    assert "4 cells (2 pairs of data set and embedder), 16 models to train" in seen[0].text
+    assert "each serves 2 quantizers" in seen[0].text
+    estimate = next(event for event in seen if event.kind == "estimate")
+    assert estimate.seconds > 0
+    assert "GiB a task" in estimate.text
+    assert seen[-1].share == 1
+    again = run_study(study, tmp_path / "run")
+    assert (again.computed, again.found) == (0, 4)
+
+
+def test_records_are_read_once_for_all_seeds(tmp_path, monkeypatch):
+    read = []
+    real = study_tasks.prepare
+    monkeypatch.setattr(
+        study_tasks, "prepare", lambda config, **rest: read.append(config.source) or real(config, **rest)
+    )
+    run_study(small(), tmp_path / "run")
+    assert read == ["wine", "diabetes"]
+
+
+def test_a_failing_cell_is_recorded_and_the_others_go_on(tmp_path, monkeypatch):
+    real = study_tasks.chunk
+
+    def broken(config, *args, **options):
+        if config.seed == 1 and config.source == "wine":
+            raise MemoryError
+        return real(config, *args, **options)
+
+    seen = []
+    with monkeypatch.context() as patch:
+        patch.setattr(study_tasks, "chunk", broken)
+        outcome = run_study(small(), tmp_path / "run", watch=seen.append)
+    assert (outcome.computed, len(outcome.failures)) == (3, 1)
+    failure = outcome.failures[0]
+    assert failure.cell == "wine auto 8 seed 1"
+    assert "ran out of memory" in failure.reason
+    assert "in broken" in failure.traceback
+    assert events(seen, "failed") == ["wine auto 8 seed 1"]
+    assert [found.reason for found in Failures(tmp_path / "run" / "failed")] == [failure.reason]
+    assert "First failure: wine auto 8 seed 1" in outcome.describe()
+
+    again = run_study(small(), tmp_path / "run")
+    assert (again.computed, again.found, len(again.failures)) == (0, 3, 1)
+    retried = run_study(small(), tmp_path / "run", retry_failed=True)
+    assert (retried.computed, retried.found, retried.failures) == (1, 3, ())
+    assert list(Failures(tmp_path / "run" / "failed")) == []
+
+
+def test_a_source_that_is_not_there_fails_its_cells_only(tmp_path):
+    study = small(data=("wine", {"source": str(tmp_path / "none.csv"), "target": "y"}))
+    outcome = run_study(study, tmp_path / "run")
+    assert (outcome.computed, len(outcome.failures)) == (2, 2)
+    assert "There is no file" in outcome.failures[0].reason
+
+
+def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, monkeypatch):
+    real, calls = Store.save, []
+
+    def full(self, key, result):
+        calls.append(key)
+        if len(calls) == 3:
+            raise StoreError("No space left on device")
+        real(self, key, result)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "save", full)
+        with pytest.raises(StoreError, match="No space left"):
+            run_study(small(), tmp_path / "run")
+    assert list(Failures(tmp_path / "run" / "failed")) == []
+    monkeypatch.setattr(study_tasks, "chunk", guarded(study_tasks.chunk, limit=2))  # the third cell's are on the shelf
+    outcome = run_study(small(), tmp_path / "run")
+    assert (outcome.computed, outcome.found) == (2, 2)
+
+
+def guarded(real, limit):
+    calls = []
+
+    def count(*args, **options):
+        calls.append(1)
+        assert len(calls) <= limit, "a chunk was computed twice"
+        return real(*args, **options)
+
+    return count
+
+
+def test_a_damaged_cell_is_computed_again_and_reported(tmp_path):
+    run_study(small(), tmp_path / "run")
+    table = (tmp_path / "run" / "results.csv").read_bytes()
+    path = min((tmp_path / "run" / "cells").glob("wine*[0-9a-f].json"))
+    path.write_bytes(path.read_bytes()[:100])
+    seen = []
+    outcome = run_study(small(), tmp_path / "run", watch=seen.append)
+    assert (outcome.computed, outcome.found) == (1, 3)
+    assert [aside.name for aside in outcome.damaged] == [path.with_suffix(".damaged").name]
+    assert "1 damaged files were set aside" in outcome.describe()
+    assert len(events(seen, "damaged")) == 1
+    assert (tmp_path / "run" / "results.csv").read_bytes() == table
+
+
+def test_a_damaged_chunk_is_computed_again(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run_study(small(data=("wine",), seeds=(0,)), tmp_path / "run")
+    chunks = sorted((tmp_path / "run" / "chunks").rglob("*.npz"))
+    assert len(chunks) == 2
+    data = bytearray(chunks[0].read_bytes())
+    data[len(data) // 2] ^= 1
+    chunks[0].write_bytes(data)
+    with monkeypatch.context() as patch:
+        patch.setattr(study_tasks, "chunk", guarded(study_tasks.chunk, limit=1))
+        outcome = run_study(small(data=("wine",), seeds=(0,)), tmp_path / "run")
+    assert outcome.computed == 1
+    run_study(small(data=("wine",), seeds=(0,)), tmp_path / "whole")
+    assert (tmp_path / "run" / "results.csv").read_bytes() == (tmp_path / "whole" / "results.csv").read_bytes()
+
+
+def test_what_another_process_computes_is_left_to_it(tmp_path, monkeypatch):
+    """The claim of one cell is held elsewhere and given up unfinished after a while: then it is ours."""
+    study = small(data=("wine",))
+    probe = run_study(study, tmp_path / "probe")
+    keys = sorted(path.name for path in (tmp_path / "probe" / "locks").iterdir())
+    assert probe.computed == len(keys) == 2
+    store = Store.open(tmp_path / "run", study)
+    held = Claim.take(store.folder / "locks" / keys[0])
+    looks = []
+
+    def look(_seconds):
+        looks.append(1)
+        if len(looks) == 2:
+            held.release()
+
+    monkeypatch.setattr("leaq.study.runner.time.sleep", look)
+    seen = []
+    outcome = run_study(study, tmp_path / "run", watch=seen.append)
+    assert outcome.computed == 2
+    assert len(looks) == 2
+    kinds = [event.kind for event in seen if event.kind != "stage"]
+    assert kinds.index("elsewhere") < kinds.index("done")
+    assert len(events(seen, "done")) == 2
+
+
+def test_changed_records_never_read_a_stale_result(tmp_path, rng):
+    path = tmp_path / "my.csv"
+    frame = pd.DataFrame({"a": rng.normal(size=60), "y": np.arange(60) % 2})
+    frame.to_csv(path, index=False)
+    study = small(data=({"source": str(path), "target": "y"},), seeds=(0,))
+    run_study(study, tmp_path / "run")
+    before = (tmp_path / "run" / "results.csv").read_bytes()
+    frame.assign(a=frame["a"] * (1 + np.arange(60))).to_csv(path, index=False)
+    outcome = run_study(study, tmp_path / "run")
+    assert outcome.computed == 1
+    assert (tmp_path / "run" / "results.csv").read_bytes() != before
+    assert len(Store(tmp_path / "run").finished()) == 1
+
+
+def test_on_failure_raise_lets_the_error_out(tmp_path):
+    study = small(data=({"source": str(tmp_path / "none.csv"), "target": "y"},))
+    store = Store.open(tmp_path / "run", study)
+    from leaq.study.engines.local import Local
+
+    with pytest.raises(ValueError, match="There is no file"):
+        Runner(store, study.cells(), Local(), on_failure="raise").run()

@@ -1,0 +1,164 @@
+import json
+import stat
+
+import pandas as pd
+import pytest
+
+from leaq.cell import AuditConfig
+from leaq.errors import InvalidInput, StoreError
+from leaq.results import CellResult, QuantizerRow, Size
+from leaq.study import Store
+from leaq.study.rows import COLUMNS
+from leaq.study.sealed import seal
+from leaq.types import AttackResult, Estimate, NotComputed
+
+KEY = "wine-0123456789abcdef-fedcba9876543210"
+
+
+def result(**options):
+    advantage = Estimate(0.1234567890123456789, 0.1, float("inf"), 40)
+    attack = AttackResult("threshold", "losses", "pool", advantage, Estimate(0.6, 0.5, 0.7, 40))
+    row = QuantizerRow(
+        "sign",
+        "sign",
+        Size(1.0, 1.0, 10, 32.0),
+        metrics={"roc_auc": Estimate(0.9, 0.8, 0.95, 8, unit="models")},
+        measures={"r": NotComputed("needs candidates")},
+        attacks={"threshold": attack},
+    )
+    config = {"source": "wine", "embedder": "identity", "seed": 3, "training": {"hidden": [8], "epochs": 2}}
+    data = {"name": "wine", "task": "classification", "n": 40, "n_train": 20}
+    chosen = {"config": config, "data": data, "rows": (row,), "primary_metric": "roc_auc"}
+    return CellResult(**{**chosen, "primary_attack": "threshold", "timings": {"models_seconds": 1.0}, **options})
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store.open(tmp_path / "run", AuditConfig(source="wine"))
+
+
+def test_what_is_saved_is_found_again(store):
+    store.save(KEY, result())
+    found = store.load(KEY)
+    assert found.to_json() == result().to_json()
+    assert found.timings == {"models_seconds": 1.0}
+    assert store.load(KEY.replace("wine", "beer")) is None
+
+
+def test_nobody_else_can_read_it(store):
+    store.save(KEY, result())
+    store.write_table()
+    for path in (store.folder, *store.folder.rglob("*")):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert mode == (0o700 if path.is_dir() else 0o600), path
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[:-40], lambda text: text.replace("0.9", "0.8", 1), lambda _: ""])
+def test_a_damaged_cell_is_set_aside_and_remembered(store, damage):
+    store.save(KEY, result())
+    path = store.folder / "cells" / f"{KEY}.json"
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(StoreError, match="Run the same command again to compute it anew"):
+        store.finished()
+    assert store.load(KEY) is None
+    assert [aside.name for aside in store.damaged] == [f"{KEY}.damaged"]
+    assert store.damaged[0].exists()
+    assert not path.exists()
+
+
+def test_damaged_timings_do_not_cost_the_numbers(store):
+    store.save(KEY, result())
+    (store.folder / "cells" / f"{KEY}.timings.json").write_text("{")
+    assert store.load(KEY).rows == result(timings={}).rows or store.load(KEY).timings == {}
+    assert store.damaged == []
+
+
+def test_a_cell_of_a_newer_version_is_refused_and_left_alone(store):
+    store.save(KEY, result())
+    path = store.folder / "cells" / f"{KEY}.json"
+    plain = json.loads(path.read_text())
+    plain.pop("checksum")
+    path.write_text(seal(json.dumps({**plain, "schema": 99})))
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"written by a newer leaq \(schema 99"):
+        store.load(KEY)
+    assert path.read_bytes() == before
+
+
+def test_a_folder_of_a_newer_version_is_refused(store):
+    path = store.folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 99}))
+    with pytest.raises(StoreError, match=r"made by a newer leaq \(layout 99; this version reads up to 1\)"):
+        Store(store.folder)
+
+
+def test_a_folder_of_the_first_version_is_read(tmp_path):
+    """Its config.json was the audit's configuration itself, and its cells were named by one digest."""
+    folder = tmp_path / "run"
+    (folder / "cells").mkdir(parents=True)
+    config = AuditConfig(source="wine").to_dict()
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "cells" / "wine-0123456789abcdef.json").write_text(seal(result().to_json(timings=False)))
+    store = Store(folder)
+    assert (store.kind, store.config["source"]) == ("audit", "wine")
+    assert [found.data["name"] for found in store.finished()] == ["wine"]
+    assert Store.open(folder, AuditConfig(source="wine")).finished()
+
+
+def test_the_same_question_of_changed_records_takes_the_old_answers_place(store):
+    store.save(KEY, result())
+    store.save(KEY[:-4] + "0000", result(primary_attack="other"))
+    assert [found.primary_attack for found in store.finished()] == ["other"]
+    assert (store.folder / "cells" / f"{KEY}.superseded").exists()
+
+
+def test_another_configuration_does_not(store):
+    store.save(KEY, result())
+    store.save(KEY.replace("0123", "9999"), result())
+    assert len(store.finished()) == 2
+
+
+def test_one_line_reads_every_number(store):
+    store.save(KEY, result())
+    frame = pd.read_csv(store.write_table())
+    assert tuple(frame.columns) == COLUMNS
+    advantage = frame[frame["name"] == "threshold.advantage"].iloc[0]
+    assert (advantage["value"], advantage["high"]) == (0.1234567890123456789, float("inf"))
+    assert advantage["primary"]
+    assert frame[frame["name"] == "r"].iloc[0]["not_computed"] == "needs candidates"
+    assert frame["n_train"].unique().tolist() == [20]
+    assert len(store.frame()) == len(frame)
+
+
+def test_the_table_does_not_depend_on_the_order_of_saving(tmp_path):
+    tables = []
+    for name, keys in (("a", (KEY, KEY.replace("0123", "9999"))), ("b", (KEY.replace("0123", "9999"), KEY))):
+        store = Store.open(tmp_path / name, AuditConfig(source="wine"))
+        for key in keys:
+            store.save(key, result(primary_attack=key[5:9]))
+        tables.append(store.write_table().read_bytes())
+    assert tables[0] == tables[1]
+
+
+def test_what_a_killed_start_leaves_does_not_block_the_folder(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".config.json-x1y2").write_text("{")
+    assert Store.open(folder, AuditConfig(source="wine")).config["source"] == "wine"
+
+
+def test_another_configuration_is_refused(store):
+    with pytest.raises(InvalidInput, match=r"holds another configuration: seed differ \(seed: 0 there, 4 asked for\)"):
+        Store.open(store.folder, AuditConfig(source="wine", seed=4))
+
+
+def test_a_folder_with_other_things_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(InvalidInput, match="It holds other things"):
+        Store.open(tmp_path, AuditConfig(source="wine"))
+
+
+def test_a_damaged_configuration_is_named(store):
+    (store.folder / "config.json").write_text("{")
+    with pytest.raises(StoreError, match=r"config.json' is damaged"):
+        Store(store.folder)

@@ -1,0 +1,174 @@
+import copy
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from leaq.errors import InvalidInput, NotEnoughEvidence, StoreError
+from leaq.training.recording import Recorder, RecorderConfig
+
+
+def step(module, amount=1.0):
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.requires_grad:
+                parameter.add_(amount)
+
+
+def record(recorder, module, steps):
+    for _ in range(steps):
+        step(module)
+        recorder.step()
+
+
+def zero(width=2):
+    module = nn.Linear(width, 1, bias=False)
+    with torch.no_grad():
+        module.weight.zero_()
+    return module
+
+
+def test_weights_are_those_of_their_step():
+    module = zero()
+    recorder = Recorder(module, every=3)
+    record(recorder, module, 10)
+    found = recorder.checkpoints
+    assert found.steps == (3, 6, 9, 10)  # the released weights come last
+    assert found.params["weight"][0, :, 0, 0].tolist() == [3, 6, 9, 10]
+    assert found.roles == {"weight": "linear"}
+
+
+@pytest.mark.parametrize("where", ["memory", "disk"])
+@pytest.mark.parametrize("spacing", ["dense_end", "equal"])
+def test_thinning_keeps_the_weights_of_the_steps_it_names(tmp_path, where, spacing):
+    module = zero()
+    recorder = Recorder(module, keep=6, spacing=spacing, folder=tmp_path / "r" if where == "disk" else None)
+    record(recorder, module, 50)
+    found = recorder.checkpoints
+    assert len(found.steps) <= 6
+    assert found.params["weight"][0, :, 0, 0].tolist() == list(found.steps)
+    if spacing == "equal":
+        assert len(set(np.diff(found.steps))) == 1
+    else:
+        assert found.steps[-1] == 50
+    if where == "disk":
+        assert len(list((tmp_path / "r").glob("*.safetensors"))) == len(recorder.steps)
+
+
+def test_a_budget_of_bytes_lowers_the_number():
+    module = zero(100)
+    recorder = Recorder(module, max_bytes=400 * 3 + 10)
+    record(recorder, module, 20)
+    assert recorder.keep == 3
+    assert len(recorder.steps) == 3
+    with pytest.raises(InvalidInput, match="at least 2 checkpoints of 400 bytes. Found max_bytes=500"):
+        Recorder(module, max_bytes=500)
+
+
+def test_epochs_and_logarithms():
+    module = zero()
+    recorder = Recorder(module, by="epoch", every=2)
+    for _ in range(5):
+        record(recorder, module, 3)
+        recorder.epoch()
+    assert recorder.steps == (2, 4)
+    assert recorder.checkpoints.steps == (2, 4, 5)
+    recorder = Recorder(module, by="log", every=1)
+    record(recorder, module, 120)
+    assert recorder.steps == (1, 10, 100)
+
+
+def test_only_adapters_are_recorded():
+    module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    module[0].requires_grad_(False)
+    recorder = Recorder(module, parameters="trainable")
+    record(recorder, module, 2)
+    assert set(recorder.checkpoints.params) == {"1.weight", "1.bias"}
+    module[1].requires_grad_(False)
+    with pytest.raises(InvalidInput, match="Found none that require a gradient"):
+        Recorder(module, parameters="trainable")
+
+
+def test_a_recording_goes_on_where_it_was_interrupted(tmp_path):
+    whole, parts = zero(), zero()
+    straight = Recorder(whole, keep=5, spacing="equal")
+    record(straight, whole, 37)
+    first = Recorder(parts, keep=5, spacing="equal", folder=tmp_path)
+    record(first, parts, 20)
+    saved, at = copy.deepcopy(parts), first.steps_done
+    second = Recorder(saved, keep=5, spacing="equal", folder=tmp_path)
+    for number in range(at + 1, 38):
+        step(saved)
+        second.step(number)
+    assert second.checkpoints.steps == straight.checkpoints.steps
+    assert torch.equal(second.checkpoints.params["weight"], straight.checkpoints.params["weight"])
+
+
+def test_steps_behind_an_earlier_state_are_dropped(tmp_path):
+    module = zero()
+    recorder = Recorder(module, every=2, folder=tmp_path)
+    record(recorder, module, 10)
+    with torch.no_grad():
+        module.weight.fill_(-1)
+    recorder.step(5)  # her own checkpoint was of step 4
+    recorder.step(6)
+    assert recorder.steps == (2, 4, 6)
+    assert recorder.checkpoints.params["weight"][0, -1, 0, 0] == -1
+    assert len(list(tmp_path.glob("*.safetensors"))) == 3
+
+
+def test_files_are_private_and_half_written_ones_are_not_taken(tmp_path):
+    module = zero()
+    recorder = Recorder(module, folder=tmp_path / "r")
+    record(recorder, module, 2)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "r").iterdir()} == {0o600}
+    (tmp_path / "r" / ".step-000000000003.safetensors-x1").write_bytes(b"half")
+    assert Recorder(module, folder=tmp_path / "r").steps == (1, 2)
+
+
+def test_folders_of_other_models_and_options_are_refused(tmp_path):
+    Recorder(zero(), folder=tmp_path / "a").step()
+    with pytest.raises(StoreError, match="must hold checkpoints of this architecture. Others are: weight"):
+        Recorder(zero(3), folder=tmp_path / "a")
+    with pytest.raises(StoreError, match=r"recorded with other options \(every\)"):
+        Recorder(zero(), every=2, folder=tmp_path / "a")
+    (tmp_path / "a" / "recording.json").write_text("{")
+    with pytest.raises(StoreError, match=r"recording.json in .* is damaged"):
+        Recorder(zero(), folder=tmp_path / "a")
+    (tmp_path / "a" / "recording.json").unlink()
+    with pytest.raises(StoreError, match=r"must hold recording.json beside its checkpoints"):
+        Recorder(zero(), folder=tmp_path / "a")
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    module = zero()
+    recorder = Recorder(module, folder=tmp_path)
+    record(recorder, module, 3)
+    (tmp_path / "step-000000000002.safetensors").write_bytes(b"damaged")
+    with pytest.raises(StoreError, match="step-000000000002.safetensors is damaged"):
+        _ = recorder.checkpoints
+
+
+def test_nothing_recorded_says_what_to_call():
+    recorder = Recorder(zero(), every=100)
+    recorder.step()
+    with pytest.raises(NotEnoughEvidence, match=r"nothing was recorded in 1 steps and 0 epochs with every=100"):
+        _ = recorder.checkpoints
+
+
+def test_unknown_options_are_named_and_configurations_survive_a_round_trip():
+    with pytest.raises(InvalidInput, match="unknown option 'evry'. Did you mean 'every'"):
+        Recorder(zero(), evry=3)
+    config = RecorderConfig(every=3, by="log", spacing="equal")
+    assert RecorderConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_recorded_weights_do_not_change_with_the_model():
+    module = zero()
+    recorder = Recorder(module)
+    record(recorder, module, 3)
+    found = recorder.checkpoints.params["weight"].clone()
+    step(module, 100)
+    assert torch.equal(recorder.checkpoints.params["weight"], found)
