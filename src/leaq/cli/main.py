@@ -8,9 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-<<<<<<< HEAD
-from leaq.cli import attack, audit, console, datasets, embedders, lambda_k, quantize, quantizers, report, show
-=======
 from leaq.cli import (
     attack,
     audit,
@@ -20,6 +17,7 @@ from leaq.cli import (
     datasets,
     embedders,
     gate,
+    lambda_k,
     quantize,
     quantizers,
     recommend,
@@ -27,7 +25,6 @@ from leaq.cli import (
     run,
     show,
 )
->>>>>>> main
 from leaq.errors import LeaqError
 
 __all__ = ["app", "main"]
