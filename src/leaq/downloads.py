@@ -16,26 +16,29 @@ from leaq.errors import InvalidInput
 from leaq.files import private_folder
 from leaq.types import Progress, silent
 
-__all__ = ["cache_folder", "download", "sha256_of"]
+__all__ = ["cache_folder", "cache_place", "download", "sha256_of"]
 
 CHUNK = 1 << 18
 TIMEOUT = 30.0
 """Seconds without an answer before a server is called unreachable."""
 
 
+def cache_place() -> Path:
+    """Return where downloads and embeddings go, created or not: LEAQ_CACHE_DIR, or the user's own cache folder."""
+    named = os.environ.get("LEAQ_CACHE_DIR")
+    if named:
+        return Path(named)
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "leaq" / "cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leaq"
+
+
 def cache_folder() -> Path:
-    """Return the folder for downloads and embeddings: LEAQ_CACHE_DIR, or the user's own cache folder.
+    """Return the folder for downloads and embeddings, and create it.
 
     Embeddings of confidential molecules are confidential: the folder is created readable by its owner alone.
     """
-    named = os.environ.get("LEAQ_CACHE_DIR")
-    if named:
-        folder = Path(named)
-    elif os.name == "nt":
-        folder = Path(os.environ.get("LOCALAPPDATA", Path.home())) / "leaq" / "cache"
-    else:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leaq"
-    return private_folder(folder)
+    return private_folder(cache_place())
 
 
 def sha256_of(path: Path) -> str:

@@ -20,7 +20,7 @@ from leaq.types import AttackResult, Estimate, Flag, NotComputed
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SCHEMA", "CellResult", "Curve", "QuantizerRow", "Size"]
+__all__ = ["SCHEMA", "CellResult", "Curve", "QuantizerRow", "Size", "as_plain"]
 
 SCHEMA = 1
 """Version of the stored form. Fields are only added; a reader refuses a newer version."""
@@ -151,7 +151,7 @@ class CellResult:
 
     def to_json(self, *, timings: bool = True, private: bool = False) -> str:
         """Return strict JSON (infinities as strings), stable under the same numbers."""
-        plain = _plain(self)
+        plain = as_plain(self)
         if not timings:
             plain.pop("timings")
         if not private:
@@ -164,10 +164,10 @@ class CellResult:
     def private_json(self) -> dict[str, Any]:
         """Return what `to_json` leaves out: row numbers, and each attack's risk per record by quantizer."""
         risks = {
-            row.quantizer: {name: _plain(found.risk) for name, found in row.attacks.items() if _has_risk(found)}
+            row.quantizer: {name: as_plain(found.risk) for name, found in row.attacks.items() if _has_risk(found)}
             for row in self.rows
         }
-        return {**_plain(self.private), "risk": risks}
+        return {**as_plain(self.private), "risk": risks}
 
     def with_private(self, found: Mapping[str, Any]) -> "CellResult":
         """Return this result with what `private_json` gave: row numbers and the risk of every record."""
@@ -219,20 +219,20 @@ def _with_risk(row: QuantizerRow, risks: Mapping[str, Any]) -> QuantizerRow:
     return replace(row, attacks=attacks)
 
 
-def _plain(value: Any) -> Any:
+def as_plain(value: Any) -> Any:
     """Turn nested dataclasses, arrays and mappings into JSON values; infinities become the strings 'inf', '-inf'."""
     if is_dataclass(value) and not isinstance(value, type):
-        plain = {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+        plain = {item.name: as_plain(getattr(value, item.name)) for item in fields(value)}
         kind = {Estimate: "estimate", NotComputed: "not_computed", AttackResult: "attack"}.get(type(value))
         return {"kind": kind, **plain} if kind else plain
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): as_plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return as_plain(value.tolist())
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [as_plain(item) for item in value]
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return as_plain(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
     return value

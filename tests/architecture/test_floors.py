@@ -19,7 +19,7 @@ FLOORS = [
     {"results"},
     {"protocols"},
     {"stats", "losses", "environment", "downloads", "models"},
-    {"data", "embedders", "training", "quantizers", "candidates", "evaluation", "measures"},
+    {"data", "embedders", "training", "quantizers", "candidates", "evaluation", "measures", "checkup"},
     {"cell"},
     {"measuring", "costing", "exposure"},
     {"pipeline", "auditing", "attacking"},

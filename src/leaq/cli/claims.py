@@ -13,6 +13,9 @@ __all__ = ["claims"]
 def claims(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, made by leaq run.")],
     out: Annotated[Path | None, typer.Option(help="Markdown file to write; by default it is printed.")] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print every claim with its estimate and verdict as JSON and nothing else.")
+    ] = False,
 ) -> None:
     """Judge the claims of the source study: a statistic, its interval and a verdict for each.
 
@@ -22,14 +25,22 @@ def claims(
     """
     from leaq.files import writable_place, write_atomic
     from leaq.study import Store
+    from leaq.study.claims import claims as judge
     from leaq.study.claims import markdown
 
     if out is not None:
         writable_place(out)
     stores = [Store(run) for run in runs]
-    page = markdown([(str(store.config.get("name", store.folder.name)), store.finished()) for store in stores])
-    if out is None:
+    named = [(str(store.config.get("name", store.folder.name)), store.finished()) for store in stores]
+    page = "" if json and out is None else markdown(named)
+    if json:
+        from leaq.results import as_plain
+
+        console.say_json(
+            [{"run": name, "verdict": one.verdict, **as_plain(one)} for name, cells in named for one in judge(cells)]
+        )
+    elif out is None:
         console.say(page)
-    else:
+    if out is not None:
         write_atomic(out, page, mode=0o644)
         console.note(f"Claims: {out}")

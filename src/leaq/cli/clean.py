@@ -13,6 +13,7 @@ __all__ = ["clean"]
 def clean(
     run: Annotated[Path, typer.Argument(help="A run folder, made by --out.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print what went as JSON and nothing else.")] = False,
 ) -> None:
     """Remove everything from a run folder that can give members away; results that may be shared stay.
 
@@ -22,6 +23,11 @@ def clean(
     from leaq.study.cleaning import clean as remove
 
     removed = remove(run, dry_run=dry_run)
+    if json:
+        from leaq.results import as_plain
+
+        console.say_json({"dry_run": dry_run, **as_plain(removed)})
+        return
     verb = "Would remove" if dry_run else "Removed"
     console.note(
         f"{verb} {removed.files} files, {removed.bytes / 2**20:.1f} MiB. See what is left: leaq show {run} --what"

@@ -1,11 +1,12 @@
 """The only file that prints: results to standard output, everything else to standard error."""
 
+import json
 import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from leaq.study.events import Watch
     from leaq.types import Progress
 
-__all__ = ["fail", "note", "paragraph", "progress_bar", "say", "show_table", "watching"]
+__all__ = ["fail", "note", "paragraph", "progress_bar", "say", "say_json", "show_table", "watching"]
 
 LOG_EVERY = 10.0
 """Seconds between two progress lines where there is no terminal to draw a bar on."""
@@ -42,6 +43,11 @@ def _width(terminal: bool) -> int | None:
 def say(text: str) -> None:
     """Print a result, as it is."""
     sys.stdout.write(text + "\n")
+
+
+def say_json(value: Any) -> None:
+    """Print plain values as JSON that every parser reads: no NaN, no bare infinities."""
+    say(json.dumps(value, indent=1, allow_nan=False))
 
 
 def note(text: str) -> None:

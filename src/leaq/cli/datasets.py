@@ -43,11 +43,15 @@ def get(
     data_dir: Annotated[
         Path | None, typer.Option(help="Look here instead of LEAQ_DATA_DIR and the cache; nothing is downloaded then.")
     ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the path as JSON and nothing else.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
     """Fetch a task: find it in a folder, or download, check and convert it. Prints where it is."""
     from leaq.data import fetch
 
-    with console.progress_bar(quiet=quiet) as progress:
+    with console.progress_bar(quiet=quiet or json) as progress:
         path = fetch(name, data_dir, progress=progress)
-    console.say(str(path))
+    if json:
+        console.say_json({"name": name, "path": str(path)})
+    else:
+        console.say(str(path))

@@ -1,13 +1,25 @@
 """``leaq embedders``: the ways to turn records into numbers."""
 
+from typing import Annotated
+
+import typer
+
 from leaq.cli import console
 
 __all__ = ["embedders"]
 
 
-def embedders() -> None:
+def embedders(
+    json: Annotated[bool, typer.Option("--json", help="Print what is known as JSON and nothing else.")] = False,
+) -> None:
     """List the embedders known by name, with dimension, source, licence and what they were pretrained on."""
     from leaq.embedders import listing
+
+    if json:
+        from leaq.results import as_plain
+
+        console.say_json(as_plain(listing()))
+        return
     from leaq.reporting.listings import embedders_table
 
     console.show_table(embedders_table(listing()))

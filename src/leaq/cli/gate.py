@@ -25,6 +25,9 @@ def gate(
             help="Judge only this quantizer, e.g. 'uniform(bits=4)'; may be repeated. Default: all asked for."
         ),
     ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the verdict with every reason as JSON and nothing else.")
+    ] = False,
 ) -> None:
     """Fail (exit code 1) unless every quantizer leaks little enough and predicts well enough, beyond doubt.
 
@@ -45,6 +48,11 @@ def gate(
         metric=metric,
         quantizers=tuple(quantizer or ()),
     )
+    if json:
+        from leaq.results import as_plain
+
+        console.say_json({"passed": verdict.passed, **as_plain(verdict)})
+        raise typer.Exit(0 if verdict.passed else 1)
     for reason in verdict.reasons:
         console.say(f"FAIL  {reason}")
     if not verdict.passed:

@@ -18,12 +18,15 @@ def lambda_k(
     checkpoints: Annotated[int, typer.Option(help="Candidates per model, evenly spaced along training.")] = 20,
     epochs: Annotated[int, typer.Option(help="Passes over each model's members.")] = 60,
     seed: Annotated[int, typer.Option(help="Root of every random choice.")] = 0,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print curves, bands and statements as JSON and nothing else.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
     """Show which candidates decide the rate r: lambda_k against k with bands, and whether low k is enough."""
     from leaq.cell import AuditConfig
     from leaq.pipeline import audit
-    from leaq.reporting.lambdas import lambda_table
+    from leaq.reporting.lambdas import lambda_table, statement
     from leaq.training import TrainingConfig
 
     config = AuditConfig(
@@ -35,8 +38,16 @@ def lambda_k(
         training=TrainingConfig(epochs=epochs, checkpoints=checkpoints),
         seed=seed,
     )
-    with console.progress_bar(quiet=quiet) as progress:
+    with console.progress_bar(quiet=quiet or json) as progress:
         result = audit(config, progress=progress)
+    if json:
+        from leaq.results import as_plain
+
+        curves = [(row, row.curves["lambda_k"]) for row in result.rows if "lambda_k" in row.curves]
+        console.say_json(
+            [{"quantizer": row.quantizer, "statement": statement(one), **as_plain(one)} for row, one in curves]
+        )
+        return
     console.show_table(lambda_table(result))
 
 

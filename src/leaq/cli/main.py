@@ -1,7 +1,7 @@
 """The command ``leaq``: verbs, exit codes, and what an error looks like.
 
-Exit codes: 0 done; 1 a gate was not passed, or cells of a study failed; 2 wrong input, with one message that says what
-to do; 130 interrupted.
+Exit codes: 0 done; 1 a gate was not passed, cells of a study failed, or doctor found something that has to be done;
+2 wrong input, with one message that says what to do; 130 interrupted. docs/commands.md says the same.
 """
 
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from leaq.cli import (
     clean,
     console,
     datasets,
+    doctor,
     embedders,
     gate,
     lambda_k,
@@ -51,7 +52,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="How much does a quantized neural network give away about who was in its training data, which quantizer gives "
     "away least, and what does that cost in accuracy?",
-    epilog="Start with: leaq audit breast_cancer",
+    epilog="Start with: leaq audit breast_cancer. Is everything there? leaq doctor. Exit codes: 0 done; 1 a gate not "
+    "passed, cells of a study failed, or doctor found something to do; 2 wrong input; 130 interrupted.",
 )
 VERBS = (
     audit.audit,
@@ -67,6 +69,7 @@ VERBS = (
     quantizers.quantizers,
     quantize.quantize,
     embedders.embedders,
+    doctor.doctor,
 )
 for verb in VERBS:
     app.command()(verb)

@@ -21,6 +21,7 @@ def quantize(
     embedding: Annotated[
         list[str] | None, typer.Option(help="Pattern of embedding weights (looked up); may be repeated.")
     ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the sizes as JSON and nothing else.")] = False,
 ) -> None:
     """Quantize a weight file into packed codes and scales, and say what it weighs.
 
@@ -36,6 +37,12 @@ def quantize(
     quantizer = build(scheme)
     weights = read_weights(model, keep=keep or (), embeddings=embedding or ())
     size = pack(weights, quantizer, out)
+    if json:
+        from leaq.results import as_plain
+
+        tensors = len(quantizable(weights))
+        console.say_json({"file": str(out), "quantizer": quantizer.spec(), "tensors": tensors, **as_plain(size)})
+        return
     console.say(
         f"{out}: {quantizer.label()}, {len(quantizable(weights))} weight tensors. {size.bits:.3g} bits a weight "
         f"({size.entropy_bits:.3g} as entropy), {size.bytes} bytes without the header, {size.compression:.3g} times "

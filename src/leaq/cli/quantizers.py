@@ -16,6 +16,7 @@ def quantizers(
     name: Annotated[
         str | None, typer.Argument(help="A quantizer to explain, e.g. ternary or 'uniform(bits=4)'; none lists all.")
     ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print what is known as JSON and nothing else.")] = False,
 ) -> None:
     """List every quantizer with its bits and needs, or explain one.
 
@@ -27,10 +28,14 @@ def quantizers(
     """
     from leaq.quantizers.catalogue import catalogue, entry
 
-    if name is not None:
+    if json:
+        from leaq.results import as_plain
+
+        console.say_json(as_plain(catalogue() if name is None else entry(name)))
+    elif name is not None:
         console.say(_explained(entry(name)))
-        return
-    console.say(_listed(catalogue()))
+    else:
+        console.say(_listed(catalogue()))
 
 
 def _listed(entries: "tuple[Entry, ...]") -> str:

@@ -14,6 +14,9 @@ def recommend(
     run: Annotated[Path, typer.Argument(help="A run folder, made by --out.")],
     max_drop: Annotated[float, typer.Option(help="Largest acceptable drop of ROC-AUC or R².")] = 0.02,
     level: Annotated[float, typer.Option(help="Confidence level.", min=0.5, max=0.9999)] = 0.95,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print a list, one entry a kind of task, as JSON and nothing else.")
+    ] = False,
 ) -> None:
     """Name the most private quantizer within an accuracy budget, how sure that is, and the runner-up.
 
@@ -26,5 +29,11 @@ def recommend(
     from leaq.study import Store
     from leaq.study.recommending import recommend as choose
 
-    for recommendation in choose(Store(run).finished(), max_drop, level=level):
+    found = choose(Store(run).finished(), max_drop, level=level)
+    if json:
+        from leaq.results import as_plain
+
+        console.say_json(as_plain(found))
+        return
+    for recommendation in found:
         console.paragraph(recommendation.describe(max_drop))

@@ -43,7 +43,9 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try cells again that failed in an earlier run.")
     ] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Print the plan and leave.", rich_help_panel=HOW)] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print the plan and leave; as JSON with --json-lines.", rich_help_panel=HOW)
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.", rich_help_panel=HOW)] = False,
     json_lines: Annotated[
         bool,
@@ -73,7 +75,13 @@ def run(
         raise InvalidInput("--quiet and --json-lines exclude each other. Name one.")
     asked = Study.from_toml(study, variant=variant)
     if plan:
-        console.say(count(asked.cells(), finished=0, failed=0, slots=workers or 1).describe())
+        counted = count(asked.cells(), finished=0, failed=0, slots=workers or 1)
+        if json_lines:
+            from leaq.results import as_plain
+
+            console.say_json(as_plain(counted))
+        else:
+            console.say(counted.describe())
         return
     try:
         with (

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "Store", "cell_key", "code_digest", "data_digest", "plain_name"]
 
-UNCOUNTED = frozenset({"cli", "reporting", "study"})
+UNCOUNTED = frozenset({"checkup.py", "cli", "reporting", "study"})
 """Rooms whose code changes no number."""
 
 
@@ -149,6 +149,31 @@ class Store:
         if not found:
             raise StoreError(f"{str(self.folder)!r} holds no finished audit yet. Run its command again to go on.")
         return found
+
+    def with_risks(self) -> list[CellResult]:
+        """Return every finished audit with the risk of each record, for internal editions.
+
+        Raises
+        ------
+        StoreError
+            If they are gone (`leaq clean` removes them) or damaged; a report without them would look harmless.
+        """
+        results = self.finished()
+        return [result.with_private(self._private(path)) for result, path in zip(results, self._cells(), strict=True)]
+
+    def _private(self, cell: Path) -> dict[str, Any]:
+        path = self.folder / "private" / cell.name
+        if not path.is_file():
+            raise StoreError(
+                f"An internal report needs the risk of every record. {str(path)!r} is not there: the folder was "
+                "cleaned, or copied without it. Run the audit again into a new folder, or leave --internal out."
+            )
+        try:
+            return dict(json.loads(read_bytes(path)))
+        except (ValueError, TypeError) as err:
+            raise StoreError(
+                f"{str(path)!r} is damaged ({err}). Run the audit again into a new folder, or leave --internal out."
+            ) from None
 
     def results(self) -> Iterator[CellResult]:
         """Yield every finished audit, in the order of file names; raises `StoreError` at a damaged file."""
