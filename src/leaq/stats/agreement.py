@@ -16,7 +16,8 @@ __all__ = ["cluster_means", "concordance", "mean_tau", "pareto_front", "rank_cor
 def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
     """How far two orderings agree: Kendall's tau-b, 1 the same order, -1 the reverse, 0 no relation.
 
-    NaN if either is constant, as a single item is. Source: Kendall (1938), Biometrika 30:81; ties as in Kendall (1945), 33:239.
+    NaN if either is constant, as a single item is. Source: Kendall (1938), Biometrika 30:81; ties as in Kendall (1945),
+    33:239.
 
     Examples
     --------

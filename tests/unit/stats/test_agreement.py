@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from leaq.errors import InvalidInput
-from leaq.stats.agreement import cluster_means, concordance, mean_tau, pareto_front
+from leaq.stats.agreement import cluster_means, concordance, mean_tau, pareto_front, rank_correlation
 
 
 def slow_w(rows):
