@@ -115,12 +115,14 @@ def _cost(results: Sequence[CellResult], names: Sequence[str], seed: int) -> lis
     )
     means, draws = {}, {}
     for task, cells in by_task.items():
-        lost = [_lost_skill(cell, metric[task], 0.5 if task == "classification" else 0.0) for cell in cells]
-        found = _over_data_sets(lost, [str(c.data["name"]) for c in cells], seed, task) if cells else None
+        lost = np.array([_lost_skill(cell, metric[task], 0.5 if task == "classification" else 0.0) for cell in cells])
+        data = np.array([str(cell.data["name"]) for cell in cells])
+        skilled = np.isfinite(lost)
+        found = _over_data_sets(lost, list(data), seed, task) if skilled.any() else None
         if found is None:
             return [first]
-        names_ = [str(c.data["name"]) for c in cells]
-        means[task], draws[task] = found, cluster_means(lost, names_, draws=DRAWS, rng=stream(seed, "b2", task))
+        rng = stream(seed, "b2", task)
+        means[task], draws[task] = found, cluster_means(lost[skilled], data[skilled], draws=DRAWS, rng=rng)
     gap = means["regression"].value - means["classification"].value
     low, high = percentile_interval(draws["regression"] - draws["classification"])
     n = min(means["regression"].n, means["classification"].n)
