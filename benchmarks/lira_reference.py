@@ -24,12 +24,12 @@ from leaq.stats.roc import auc
 from leaq.training import TrainingConfig, train
 from leaq.types import Bools, Samples
 
-MODELS = 16
+MODELS = 10
 RECIPES = {
     "location30": TrainingConfig(hidden=(128,), epochs=20, checkpoints=1),
     "adult": TrainingConfig(hidden=(128,), epochs=20, checkpoints=1),
 }
-RECORDS = 4000
+RECORDS = 1500
 """Records drawn from each data set (location30 has 5,010, adult 48,842)."""
 
 

@@ -36,7 +36,7 @@ def seconds(work: Callable[[], object]) -> float:
     return elapsed
 
 
-def plain(count: int, repeats: int) -> None:
+def plain(count: int, repeats: int, quantizers: str) -> None:
     given = stack(count)
     print(f"| scheme ({count} checkpoints) | seconds | times a copy | range |\n|---|---|---|---|")
 
@@ -44,7 +44,7 @@ def plain(count: int, repeats: int) -> None:
         return {name: tensor.clone() for name, tensor in given.params.items()}
 
     copy()
-    for scheme in parse_list("all"):
+    for scheme in parse_list(quantizers):
         if scheme.needs.calibration or scheme.needs.model or scheme.needs.extra:
             continue
         few = given.at(slice(0, count // 10)) if scheme.name in ("kmeans", "uniform") and _slow(scheme) else given
@@ -108,7 +108,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoints", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--models", type=int, default=32)
+    parser.add_argument("--models", type=int, default=32, help="0 leaves the calibrated ones out")
+    parser.add_argument("--quantizers", default="all")
     options = parser.parse_args()
-    plain(options.checkpoints, options.repeats)
-    calibrated(options.models)
+    plain(options.checkpoints, options.repeats, options.quantizers)
+    if options.models:
+        calibrated(options.models)

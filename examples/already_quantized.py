@@ -1,4 +1,4 @@
-"""Audit what is shipped: a model quantized by torchao, beside its full-precision original. Needs the extra `torchao`."""
+"""Audit what is shipped: a model quantized by torchao, beside its original. Needs the extra `torchao`."""
 
 import copy
 

@@ -29,7 +29,7 @@ def tokenizer():
 
 
 def network(width=32):
-    """A GPT-2 of two layers."""
+    """Build a GPT-2 of two layers."""
     config = GPT2Config(
         vocab_size=len(WORDS) + 2, n_positions=16, n_embd=width, n_layer=2, n_head=2,
         resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=1, eos_token_id=1, loss_type="ForCausalLM",

@@ -88,7 +88,7 @@ def _run(setting: Setting, folder: Path, quantizers: tuple[str, ...], missing: l
             np.savez(folder / f"{spec}.npz", **arrays)
 
 
-def _one(model, spec, released, kept, samples, *, members, reference):  # noqa: ANN001, ANN202
+def _one(model, spec, released, kept, samples, *, members, reference):  # noqa: PLR0913, PLR0917
     """Everything kept of one quantizer."""
     quantizer = build(spec)
     table = evaluate(model, quantizer(released), samples, members, quantizer=spec)
@@ -129,7 +129,9 @@ def _correlation(after: Floats, before: Floats) -> float:
     """Mean over models of the correlation between quantized and full-precision outputs."""
     if after.shape[2] > 1:
         after, before = after - after.mean(2, keepdims=True), before - before.mean(2, keepdims=True)
-    pairs = [np.corrcoef(a.ravel(), b.ravel())[0, 1] if a.std() > 0 else 0.0 for a, b in zip(after, before, strict=True)]
+    pairs = [
+        np.corrcoef(a.ravel(), b.ravel())[0, 1] if a.std() > 0 else 0.0 for a, b in zip(after, before, strict=True)
+    ]
     return float(np.mean(pairs))
 
 

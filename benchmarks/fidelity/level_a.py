@@ -72,7 +72,7 @@ def synthetic(seed: int) -> tuple[Floats, Floats]:
 
 
 def reduced(name: str) -> tuple[Floats, Floats]:
-    """A real data set's leading principal components, standardised, and its target around 0."""
+    """Return a real data set's leading principal components, standardised, and its target around 0."""
     samples = load(name)
     x = (samples.inputs - samples.inputs.mean(0)) / samples.inputs.std(0)
     _, _, axes = np.linalg.svd(x, full_matrices=False)
@@ -153,7 +153,11 @@ def summary(rows: list[dict[str, object]]) -> dict[str, object]:
         for n in SIZES:
             values = []
             for problem in PROBLEMS:
-                pairs = [row for row in rows if row["n"] == n and row["problem"] == problem and counted(row) and "finite" in row]
+                pairs = [
+                    row
+                    for row in rows
+                    if row["n"] == n and row["problem"] == problem and counted(row) and "finite" in row
+                ]
                 if len(pairs) >= 4:
                     a, b = ([float(row[key]) for row in pairs] for key in ("exact", name))  # type: ignore[arg-type]
                     values.append(sign * stats.kendalltau(a, b).statistic)
@@ -184,4 +188,11 @@ def _slope(name: str, leak: Callable[[int], float], r: float, r_c: float) -> dic
     """Slope between n r_C = 10 and 20."""
     low, high = round(10 / r_c), round(20 / r_c)
     slope = -(leak(high) - leak(low)) / (high - low)
-    return {"name": name, "r": r, "r_C": float(r_c), "slope": float(slope), "over_r_C": float(slope / r_c), "over_r": float(slope / r)}
+    return {
+        "name": name,
+        "r": r,
+        "r_C": float(r_c),
+        "slope": float(slope),
+        "over_r_C": float(slope / r_c),
+        "over_r": float(slope / r),
+    }

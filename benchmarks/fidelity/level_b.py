@@ -36,7 +36,9 @@ DIRECTION = {
 
 def attack(signals: Floats, members: Bools, targets: range, groups: Floats) -> tuple[Floats, Floats]:
     """LiRA's scores and signed advantages of some targets, all others being shadows."""
-    scores = np.stack([lira_scores(signals[t], np.delete(signals, t, 0), np.delete(members, t, 0)) for t in targets])
+    losses = np.zeros((len(signals), 1, signals.shape[1]))  # the attack reads signals only
+    table = LossTable(losses, members, "classification", "pool", int(members[0].sum()), scores=signals)
+    scores = lira_scores(table, targets=targets)
     return scores, signed(scores, members[list(targets)], groups)
 
 
@@ -110,7 +112,9 @@ def sampled(arrays: dict[str, Floats], common: dict[str, Floats], task: str) -> 
         try:
             found[f"{name} r"] = rate(table, draws=20).plug_in
             if strategy == "neighbours":
-                found["neighbour r, median"] = float(np.median([_median_move(table.held_out(i)) for i in range(SAMPLED)]))
+                found["neighbour r, median"] = float(
+                    np.median([_median_move(table.held_out(i)) for i in range(SAMPLED)])
+                )
             few = table if strategy == "trajectory" else LossTable(losses[:1], m[:1], task, "iid", n_train)  # type: ignore[arg-type]
             if strategy != "ensemble":
                 found[f"{name} leak_n"] = finite_sample(few, models=range(len(few.losses))[:2], options=QUICK).value

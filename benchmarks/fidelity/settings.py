@@ -1,7 +1,7 @@
 """What Level B runs: settings (records and a training rule) and quantizers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np

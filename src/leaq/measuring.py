@@ -7,6 +7,7 @@ import numpy as np
 
 from leaq.cell import AuditConfig
 from leaq.errors import NotEnoughEvidence
+from leaq.measures.finite_sample import Options, finite_sample
 from leaq.measures.indicators import distortion, loss_gap
 from leaq.measures.performance import drop, performance
 from leaq.measures.rate import order_changes, rate
@@ -50,6 +51,7 @@ def measure(
     options: dict[str, Any] = {"level": config.level, "seed": config.seed, "draws": config.draws}
     metrics = performance(table, **options)
     indicators, curves, doubts = _rates(table, options)
+    indicators["finite_sample"] = _finite_sample(table, config)
     indicators["loss_gap"] = loss_gap(table, **options)
     drops: Mapping[str, Estimate] = {}
     if not isinstance(quantizer, Identity):
@@ -86,6 +88,17 @@ def _rates(
         "r_halved": found.halved,
     }
     return numbers, {"lambda_k": found.curve}, found.flags
+
+
+def _finite_sample(table: LossTable, config: AuditConfig) -> Estimate | NotComputed:
+    """Return the finite-sample leak of an empirical minimiser over two models' candidates, or why there is none."""
+    quick = Options(draws=500, most=2000, close=0.05, resamples=10, bootstrap_draws=100, pool=table.losses.shape[2])
+    try:
+        return finite_sample(
+            table, models=range(min(2, len(table.losses))), level=config.level, seed=config.seed, options=quick
+        )
+    except NotEnoughEvidence as err:
+        return NotComputed(str(err))
 
 
 def _no_skill(metrics: Mapping[str, Estimate], table: LossTable) -> tuple[Flag, ...]:

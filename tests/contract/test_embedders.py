@@ -58,7 +58,7 @@ def test_configurations_survive_a_round_trip(embedder):
 class Broken(MoleculeEmbedder):
     """Breaks every promise: zeros for what it cannot read, another number each time, depends on the order."""
 
-    def encode(self, smiles: Sequence[str], *, progress=None):  # noqa: ARG002  (the contract's argument)
+    def encode(self, smiles: Sequence[str], *, progress=None):
         rng = np.random.default_rng()
         return Encoded(np.arange(len(smiles))[:, None] * 0.0 + rng.random())
 

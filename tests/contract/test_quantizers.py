@@ -185,7 +185,7 @@ class DropsTooFew(Ternary):
 class Truncates(Uniform):
     bits: int = 4
 
-    def _round(self, steps, scales):  # noqa: ARG002
+    def _round(self, steps, scales):
         return steps.floor_()
 
 

@@ -18,6 +18,7 @@ from leaq.cli import (
     datasets,
     embedders,
     gate,
+    lambda_k,
     quantize,
     quantizers,
     recommend,
@@ -69,6 +70,7 @@ VERBS = (
 )
 for verb in VERBS:
     app.command()(verb)
+app.command("lambda")(lambda_k.lambda_k)
 app.add_typer(datasets.app, name="datasets")
 
 

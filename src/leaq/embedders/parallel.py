@@ -5,6 +5,7 @@ script needs no ``if __name__ == "__main__"``, a process with threads is never f
 result does not depend on the number of workers.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -78,7 +79,8 @@ class Crew:
     def __exit__(self, *_: object) -> None:
         for worker in self._all:
             if worker.stdin is not None:
-                worker.stdin.close()  # a worker ends when nothing more can come
+                with contextlib.suppress(OSError):  # a worker that died left something unread
+                    worker.stdin.close()  # the others end when nothing more can come
         for worker in self._all:
             worker.wait()
             if worker.stdout is not None:

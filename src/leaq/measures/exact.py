@@ -86,10 +86,10 @@ def exact_leak(
     rng = stream(seed, "exact", n)
     counts, batches, done = [np.zeros(shifts.shape) for _ in range(2)], [], 0
     while True:
-        todo = draws if not done else done
-        for half in counts:
+        todo = done if done else draws
+        for i in range(2):
             found, more = _count(shifts, n, todo, rng)
-            half += found
+            counts[i] += found
             batches += more
         done += todo
         bracket = leak_bracket(counts[0] / done, counts[1] / done)
@@ -118,7 +118,7 @@ def _able(losses: Floats, n: int) -> "np.ndarray":
 def _count(shifts: Floats, n: int, draws: int, rng: np.random.Generator) -> tuple[Floats, list[Floats]]:
     """Winners over `draws` training sets of n - 1 other records, in total and by batch."""
     pool = shifts.shape[1]
-    parts = []
+    parts: list[Floats] = []
     for size in np.diff(np.linspace(0, draws, BATCHES + 1).astype(int)):
         total = np.zeros(shifts.shape)
         for start in range(0, size, 2000):
@@ -129,7 +129,7 @@ def _count(shifts: Floats, n: int, draws: int, rng: np.random.Generator) -> tupl
 
 
 def _error(batches: list[Floats], counts: list[Floats]) -> float:
-    """Standard error of the leak from batches of unequal size, the signs taken from all draws."""
+    """Return the standard error of the leak from batches of unequal size, the signs taken from all draws."""
     total = counts[0] + counts[1]
     signs = np.sign(total - total.mean(1, keepdims=True))
     sizes = np.array([part.sum(0).max() for part in batches])
@@ -196,7 +196,7 @@ def _log_integral(x: Floats, log_density: Floats, given: Floats, everyone: float
 
 
 def union_bound(losses: Floats, n: int) -> float:
-    """Return min(1, 2 sum_{k >= 2} exp(-n r_C,k)), a true bound on the leak of the empirical minimiser over this pool."""
+    """Return min(1, 2 sum_{k >= 2} exp(-n r_C,k)), a true bound on the leak of the minimiser over this pool."""
     from leaq.measures.chernoff import chernoff_exponents
 
     check_losses(losses)

@@ -166,7 +166,7 @@ class _Game:
             count, free = self.n, self.n * (1 - self.n / self.pool)
         sums = np.concatenate([count * mean + np.sqrt(free) * sign * noise for sign in (1, -1)])
         if not self.pool:
-            inside = count_winners(sums, A) / len(sums)
+            inside: Floats = count_winners(sums, A) / len(sums)
             return np.asarray(inside - (inside @ w)[:, None])
         # Drawing a known record in pushes its own excess in and draws everyone else's share out; and conversely.
         excess = centred * (self.pool / (self.pool - 1))

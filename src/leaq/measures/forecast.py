@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.measures.lira import lira_scores
+from leaq.measures.lira import online_scores
 from leaq.measures.scoring import cross_fitted_decisions
 from leaq.seeds import stream
 from leaq.stats.intervals import percentile_interval
@@ -29,7 +29,7 @@ from leaq.types import Bools, Estimate, Flag, Floats, LossTable, NotComputed
 __all__ = ["Forecast", "forecast"]
 
 SPREAD = 0.45
-"""tau / sd(g). Median of the development settings named in docs/fidelity.md; all others are reported separately."""
+"""tau / sd(g): about the mean of the development settings named in docs/fidelity.md (0.32 to 0.69)."""
 CALIBRATED = (0.0, 0.6)
 """Range of advantages in the development settings; a forecast outside is an extrapolation and flagged."""
 FEWEST = 4
@@ -94,7 +94,7 @@ def forecast(
     audits = []
     for draw in range(draws + 1):
         rows = np.arange(len(groups)) if draw == 0 else rng.integers(len(groups), size=len(groups))
-        audits.append(_simulated_audit(laws.take(rows), shadows, fprs, table.score_kind, rng))
+        audits.append(_simulated_audit(laws.take(rows), shadows, fprs, kind=table.score_kind, rng=rng))
     measured = _threshold_advantage(signals, members, table.score_kind)
     values = np.array(audits)  # (draws + 1, 2 + fprs): advantage, threshold, TPRs
     centre = values.mean(0)
@@ -106,7 +106,13 @@ def forecast(
         low, high = percentile_interval(values[1:, column], level=level)
         value = float(centre[column])
         return Estimate(
-            value, max(-1.0, min(low, value) - slack), min(top, max(high, value) + slack), n, level, "replicates", method
+            value,
+            max(-1.0, min(low, value) - slack),
+            min(top, max(high, value) + slack),
+            n,
+            level,
+            "replicates",
+            method,
         )
 
     trials = shadows * float((~members).sum(1).mean())
@@ -150,7 +156,7 @@ def _usable(table: LossTable) -> tuple[Floats, Bools, Bools]:
             f"A forecast needs at least {FEWEST} replicates. Found {len(table.members)}. Add --replicates."
         )
     members = table.members[:s]
-    pool = members.any(0)
+    pool: Bools = np.asarray(members.any(0))
     halves = (members[: s // 4 * 2][:, pool], members[s // 4 * 2 :][:, pool])
     covered = all((half.any(0) & ~half.all(0)).all() for half in halves)
     if pool.sum() < FEWEST_RECORDS or not covered:
@@ -212,10 +218,11 @@ def running_mean(key: Floats, values: Floats) -> Floats:
 
 
 def _simulated_audit(
-    laws: _Laws, models: int, fprs: tuple[float, ...], kind: str, rng: np.random.Generator
+    laws: _Laws, models: int, fprs: tuple[float, ...], *, kind: str, rng: np.random.Generator
 ) -> list[float]:
     """LiRA's and the loss threshold's advantage, and LiRA's TPRs, in one audit drawn from the laws."""
     n = len(laws.level)
+    models = models // 2 * 2
     ranks = rng.permuted(np.tile(np.arange(n), (models // 2, 1)), axis=1)
     members = np.repeat(ranks < n // 2, 2, axis=0)
     members[1::2] = ~members[1::2]
@@ -224,7 +231,7 @@ def _simulated_audit(
     outside = laws.level + laws.spread_out * rng.choice(laws.noise_out, members.shape)
     signals = np.where(members, inside, outside)
     attacked = range(0, len(members), 2)  # one of each pair: the other adds little
-    scores = np.stack([lira_scores(signals[t], np.delete(signals, t, 0), np.delete(members, t, 0)) for t in attacked])
+    scores = online_scores(signals, members, attacked)
     truth = members[::2]
     decisions = cross_fitted_decisions(scores, truth, np.arange(n), seed=0)
     hits = (decisions & truth).sum(1) / truth.sum(1) - (decisions & ~truth).sum(1) / (~truth).sum(1)

@@ -66,7 +66,7 @@ class Gaps:
         return np.sqrt(np.maximum(np.diagonal(self.difference_covariance), 0))
 
     @property
-    def Lambda(self) -> Floats:
+    def Lambda(self) -> Floats:  # noqa: N802 (the paper's letter)
         """The matrix Lambda (c - 1, c - 1) of k = 2..c; its largest diagonal entry decides r.
 
         Where the optimum is not unique (delta_2 = 0) the tied candidates keep weight 1 and all others get 0.

@@ -17,9 +17,9 @@ from leaq.errors import InvalidInput
 from leaq.measures.risk import effect_size
 from leaq.measures.scoring import Attack, Protocol, attack_result, chosen_targets
 from leaq.measures.shadows import InOut, Shadows, Signal, number_of_shadows, same_models, signal
-from leaq.types import AttackResult, Floats, LossTable
+from leaq.types import AttackResult, Bools, Floats, LossTable
 
-__all__ = ["lira", "lira_scores"]
+__all__ = ["lira", "lira_scores", "online_scores"]
 
 Variance = Literal["fixed", "per_record"]
 ADAPTIVE = "sees the quantized model's outputs; knows the pool, the training rule and the quantizer; {s} shadow models"
@@ -96,6 +96,12 @@ def lira_scores(
     sides: Literal["both", "out"] = "both" if mode == "online" else "out"
     score = _online if mode == "online" else _offline
     return np.stack([score(signals[t], statistics.of(t, attack="LiRA", sides=sides), variance) for t in chosen])
+
+
+def online_scores(signals: Floats, members: Bools, targets: Sequence[int]) -> Floats:
+    """Return the online scores of bare signals (s, n) under a fixed variance, (t, n): LiRA without a table."""
+    shadows = Shadows(signals, members)
+    return np.stack([_online(signals[t], shadows.of(t, attack="LiRA"), "fixed") for t in targets])
 
 
 def _online(target: Floats, known: InOut, variance: Variance) -> Floats:

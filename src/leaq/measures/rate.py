@@ -211,12 +211,12 @@ def _curves(found: Sequence[_OneModel], level: float) -> tuple[Curve, Curve]:
 
 
 def _lowest_quarter(count: int) -> int:
-    """Number of k = 2, 3, ... that count as low: a quarter, at least one."""
+    """Return the number of k = 2, 3, ... that count as low: a quarter, at least one."""
     return max(1, -(-count // 4))
 
 
 def _halved(sets: Sequence[Floats], r: Estimate, *, level: float, draws: int, rng: np.random.Generator) -> Estimate:
-    """r of the sets with every other candidate left out; r itself where none has two candidates left."""
+    """Rate of the sets with every other candidate left out; r itself where none has two candidates left."""
     bands = []
     for losses in sets:
         ordered = sorted_set(losses)

@@ -12,7 +12,7 @@ SPLITS = 8
 
 
 def rho_of(delta: Floats, sigma: Floats) -> Floats:
-    """delta / sigma; a worse candidate that never varies is infinitely far, an equal one at 0."""
+    """Return delta / sigma; a worse candidate that never varies is infinitely far, an equal one at 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         value = delta / sigma
     return np.asarray(np.where(sigma > 0, value, np.where(delta > 0, np.inf, np.where(delta < 0, -np.inf, 0.0))))
@@ -45,7 +45,7 @@ def band(ordered: Floats, found: Gaps, *, level: float, draws: int, rng: np.rand
 
 
 def cross_fitted(ordered: Floats, rng: np.random.Generator) -> float:
-    """r with the best and the deciding candidate chosen on one half and their gap measured on the other."""
+    """Rate with the best and the deciding candidate chosen on one half and their gap measured on the other."""
     c, n = ordered.shape
     measured = []
     for _ in range(SPLITS):

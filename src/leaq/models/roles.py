@@ -105,8 +105,8 @@ def parameter_doubts(module: nn.Module) -> tuple[Flag, ...]:
             )
         if type(tensor) not in (Tensor, nn.Parameter):
             raise UnsupportedModel(
-                f"The model must hold ordinary weights. {name!r} is a {type(tensor).__name__}: already quantized. Audit "
-                "the full-precision original, and give this one as shipped={'name': model}."
+                f"The model must hold ordinary weights. {name!r} is a {type(tensor).__name__}: already quantized. "
+                "Audit the full-precision original, and give this one as shipped={'name': model}."
             )
         if tensor.dtype in (torch.float16, torch.bfloat16):
             half.append(name)

@@ -20,7 +20,9 @@ def command(config: Mapping[str, Any]) -> str:
     if config.get("kind") == "model":
         return f"leaq.audit(model, members=..., nonmembers=..., quantizers={list(config.get('quantizers', ()))})"
     training = config.get("training") or {}
-    options: dict[str, Any] = {name: config.get(name) for name in ("target", "smiles", "task", "embedder")}
+    options: dict[str, Any] = {
+        name: config.get(name) for name in ("target", "smiles", "task", "group", "split", "embedder")
+    }
     options["quantizers"] = ",".join(config.get("quantizers", ()))
     options["replicates"] = config.get("replicates")
     if "hidden" in training:  # no hidden layer is a choice, too
@@ -30,5 +32,7 @@ def command(config: Mapping[str, Any]) -> str:
     options["seed"] = config.get("seed")
     given = [f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value not in (None, "")]
     given += [f"--ignore {shlex.quote(str(column))}" for column in config.get("ignore", ())]
-    flags = ["--skip-invalid"] if config.get("skip_invalid") else []
+    flags = [
+        f"--{name.replace('_', '-')}" for name in ("skip_invalid", "strip_salts", "log_target") if config.get(name)
+    ]
     return " ".join(["leaq audit", shlex.quote(str(config.get("source", "data"))), *given, *flags])

@@ -234,7 +234,7 @@ def test_outputs_that_are_not_finite_name_the_candidate(data):
             return super().forward(x) / (x[:, :1] > -10).float().where(x[:, :1] < 2.0, torch.zeros(()))
 
     with pytest.raises(InvalidInput, match="Outputs must be finite. Candidate 0 under none"):
-        audit_finished(Broken(6, 2), *data, loss=lambda out, y: out.nan_to_num(0, 0, 0).sum(1), **QUICK)
+        audit_finished(Broken(6, 2), *data, loss=lambda out, _: out.nan_to_num(0, 0, 0).sum(1), **QUICK)
 
 
 def test_scikit_learn_is_audited_in_one_call(rng):

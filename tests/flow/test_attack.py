@@ -1,0 +1,91 @@
+"""``leaq attack``: every attack by name, exposed records by number unless asked for, and the cost beforehand."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from leaq.attacking import Recipe, shadow_tables
+from leaq.cli.main import app
+from leaq.data import load
+from leaq.data.splits import halves
+from leaq.measures.lira import lira
+from leaq.quantizers import parse_list
+from leaq.results import CellResult
+from leaq.study.shelf import DiskShelf
+from leaq.training import TrainingConfig
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def words(rng, tmp_path):
+    path = tmp_path / "my.csv"
+    frame = pd.DataFrame({"a": rng.normal(size=80).round(4), "b": rng.normal(size=80), "y": rng.permutation(80) % 2})
+    frame.to_csv(path, index=False)
+    options = ("--epochs", 30, "--replicates", 6, "--shadows", 4, "--quantizers", "sign", "--hidden", "32")
+    return ("attack", path, "--target", "y", "--attacks", "threshold,lira-online,lira-nonadaptive", *options)
+
+
+def test_tables_name_attackers_game_and_gap_but_no_record(words):
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    for text in (
+        "LiRA, adaptive",
+        "Game pool",
+        "8 shadow models",
+        "no proof of privacy",
+        "Gap",
+        "Most exposed records",
+    ):
+        assert text in result.stdout
+    assert "a=" not in result.stdout
+    assert "Attacks 6 models with 8 shadow models each" in " ".join(result.stderr.split())
+
+
+def test_records_are_shown_only_when_asked_for(words):
+    assert "a=" in run(*words, "--show-records", "--quiet").stdout
+
+
+def test_json_is_a_result_that_reads_back(words):
+    found = run(*words, "--json")
+    result = CellResult.from_json(found.stdout)
+    attack = result.rows[1].attacks["lira-online"]
+    assert attack.auc.n == 6 * 80
+    assert attack.epsilon.unit == "guesses"
+    assert result.rows[1].measures["adaptive_gap"].unit == "record-model pairs"
+    plain = json.loads(found.stdout)
+    for row in plain["rows"]:
+        for item in row["attacks"].values():
+            item.pop("epsilon", None)  # written by a version that had none
+    assert CellResult.from_json(json.dumps(plain)).rows[1].attacks["lira-online"].epsilon is None
+
+
+def test_an_unknown_attack_is_refused_before_the_work(words):
+    result = run(*words, "--attacks", "lyra")
+    assert result.exit_code == 2
+    assert "Unknown attack 'lyra'" in result.stderr
+
+
+def test_shadow_tables_go_on_from_the_shelf_and_do_not_depend_on_chunks(tmp_path, monkeypatch):
+    wine = load("wine")
+    members = halves(wine, 6, seed=0)
+
+    def tables(chunk, shelf=None):
+        recipe = Recipe(TrainingConfig(hidden=(8,), epochs=2, chunk=chunk))
+        return shadow_tables(wine, members, parse_list("sign"), recipe, shelf=shelf)
+
+    (tmp_path / "chunks").mkdir()
+    shelf = DiskShelf(tmp_path / "chunks")
+    kept, whole = tables(4, shelf), tables(6)
+    for name in ("none", "sign"):
+        np.testing.assert_allclose(kept[name].losses, whole[name].losses, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(kept[name].members, members)
+    monkeypatch.setattr("leaq.attacking.train", pytest.fail)
+    again = tables(4, shelf)
+    np.testing.assert_array_equal(again["sign"].whitebox, kept["sign"].whitebox)
+    assert lira(again["sign"]).attack == "lira-online"

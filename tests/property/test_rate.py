@@ -1,0 +1,97 @@
+"""What r must not depend on: order, unit, constants per record; and counting must equal its slow twin."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leaq.measures.gaps import merge_duplicates
+from leaq.measures.rate import rate
+from leaq.measures.winners import count_winners
+from leaq.stats.moments import Moments
+from leaq.types import LossTable
+
+seeds = st.integers(0, 2**31)
+
+
+def found(losses):
+    r = rate(LossTable(losses[None], np.zeros((1, losses.shape[1]), bool), "regression", "iid", 50), draws=20).r
+    return r.value, r.low, r.high
+
+
+def losses_of(seed):
+    rng = np.random.default_rng(seed)
+    c, n = rng.integers(2, 7), rng.integers(20, 80)
+    return rng.normal(rng.random((c, 1)), 1.0, (c, n)), rng
+
+
+@given(seeds)
+@settings(max_examples=25, deadline=None)
+def test_order_of_records_and_candidates_is_irrelevant(seed):
+    losses, rng = losses_of(seed)
+    shuffled = losses[rng.permutation(len(losses))][:, rng.permutation(losses.shape[1])]
+    assert found(shuffled) == pytest.approx(found(losses), rel=1e-9, abs=1e-12)
+
+
+@given(seeds, st.floats(1e-3, 1e3))
+@settings(max_examples=25, deadline=None)
+def test_the_unit_of_the_losses_is_irrelevant(seed, unit):
+    losses, _ = losses_of(seed)
+    assert found(losses * unit) == pytest.approx(found(losses), rel=1e-7, abs=1e-12)
+
+
+@given(seeds)
+@settings(max_examples=25, deadline=None)
+def test_a_constant_per_record_changes_nothing(seed):
+    losses, rng = losses_of(seed)
+    assert found(losses + rng.normal(0, 3, losses.shape[1])) == pytest.approx(found(losses), rel=1e-7, abs=1e-12)
+
+
+@given(seeds)
+@settings(max_examples=25, deadline=None)
+def test_merging_moments_in_any_grouping_is_the_same(seed):
+    losses, rng = losses_of(seed)
+    cuts = np.sort(rng.integers(0, losses.shape[1], 3))
+    parts = []
+    for piece in np.split(losses, cuts, axis=1):
+        parts.append(Moments(len(losses)))
+        parts[-1].update(piece)
+    order = rng.permutation(len(parts))
+    total = Moments(len(losses))
+    for i in order:
+        total.merge(parts[i])
+    np.testing.assert_allclose(total.covariance, np.cov(losses), rtol=1e-9, atol=1e-12)
+
+
+@given(seeds)
+@settings(max_examples=25, deadline=None)
+def test_repeating_candidates_changes_nothing_after_merging(seed):
+    losses, rng = losses_of(seed)
+    doubled = np.concatenate([losses, losses[rng.integers(len(losses), size=3)]])
+    np.testing.assert_array_equal(merge_duplicates(doubled), losses)
+
+
+def slow_winners(sums, shifts, *, last=False):
+    """One draw and one record at a time; `last` breaks ties the wrong way, the negative control."""
+    counts = np.zeros(shifts.shape)
+    for row in sums:
+        for z in range(shifts.shape[1]):
+            total = row + shifts[:, z]
+            best = np.flatnonzero(total == total.min())
+            counts[best[-1 if last else 0], z] += 1
+    return counts
+
+
+@given(seeds, st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_counting_winners_equals_the_slow_twin_with_and_without_ties(seed, ties):
+    rng = np.random.default_rng(seed)
+    t, k, n = rng.integers(1, 30), rng.integers(1, 8), rng.integers(1, 20)
+    draw = (lambda *shape: rng.integers(0, 4, shape).astype(float)) if ties else (lambda *shape: rng.normal(size=shape))
+    sums, shifts = draw(t, k), draw(k, n)
+    np.testing.assert_array_equal(count_winners(sums, shifts), slow_winners(sums, shifts))
+
+
+def test_the_twin_catches_ties_broken_the_wrong_way():
+    sums, shifts = np.zeros((3, 2)), np.zeros((2, 2))
+    assert not np.array_equal(count_winners(sums, shifts), slow_winners(sums, shifts, last=True))

@@ -1,0 +1,92 @@
+"""Candidates: single-code moves by rank-one update equal the whole network run again; strategies and their limits."""
+
+import numpy as np
+import pytest
+
+from leaq.candidates import draw_moves, ensemble, enumeration, neighbour_table, neighbours, trajectory
+from leaq.data import load
+from leaq.data.splits import halves
+from leaq.data.tables import from_arrays
+from leaq.embedders import embed
+from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
+from leaq.evaluation import evaluate
+from leaq.quantizers import build
+from leaq.training import TrainingConfig, train
+
+QUANTIZERS = ("sign", "ternary(sparsity=0.5)", "uniform(bits=3)", "uniform(bits=4, per=group)")
+
+
+@pytest.fixture(scope="module", params=["wine", "diabetes"])
+def trained(request):
+    samples = embed(load(request.param))
+    members = halves(samples, 2, seed=0)
+    config = TrainingConfig(hidden=(8, 6), epochs=3, checkpoints=3, dtype="float64")
+    model, checkpoints = train(samples, members, config, seed=0)
+    return model, checkpoints, samples, members
+
+
+@pytest.mark.parametrize("spec", QUANTIZERS)
+def test_rank_one_updates_equal_running_the_network_again(trained, spec):
+    model, checkpoints, samples, members = trained
+    fast = neighbour_table(build(spec), checkpoints.last(), samples, members, moves=30, seed=1)
+    slow = evaluate(model, neighbours(build(spec), checkpoints.last(), moves=30, seed=1), samples, members)
+    np.testing.assert_allclose(fast.losses, slow.losses, rtol=1e-9, atol=1e-11)
+    shifted = np.roll(slow.losses, 1, axis=1)  # the negative control: the right losses of the wrong moves
+    assert not np.allclose(fast.losses, shifted, rtol=1e-9, atol=1e-11)
+
+
+def test_every_move_changes_one_weight_to_an_adjacent_level(trained):
+    _, checkpoints, _, _ = trained
+    quantizer = build("uniform(bits=3, per=tensor)")
+    quantized, moves = draw_moves(quantizer, checkpoints.last(), moves=50, seed=0)
+    pairs = set(zip(moves[0].name, moves[0].position.tolist(), moves[0].value.tolist(), strict=True))
+    assert len(pairs) == 50
+    for name, which in moves[0].by_parameter():
+        weights = quantized.params[name][0].double().reshape(-1).numpy()
+        levels = np.unique(weights)
+        step = np.diff(levels).min()
+        moved = np.abs(moves[0].value[which] - weights[moves[0].position[which]])
+        np.testing.assert_allclose(moved, step, rtol=1e-6)
+
+
+def test_trajectory_ends_at_the_released_model(trained):
+    _, checkpoints, _, _ = trained
+    quantizer = build("sign")
+    found = trajectory(quantizer, checkpoints)
+    assert found.batch == (2, 3)
+    released = quantizer(checkpoints.last()).params["layers.0.weight"]
+    assert (found.last().params["layers.0.weight"] == released).all()
+    with pytest.raises(NotEnoughEvidence, match="at least 2 checkpoints"):
+        trajectory(quantizer, checkpoints.last())
+
+
+def test_an_ensemble_is_one_set_of_all_runs(trained):
+    _, checkpoints, _, _ = trained
+    assert ensemble(build("sign"), checkpoints.last()).batch == (1, 2)
+    with pytest.raises(InvalidInput, match="released models"):
+        ensemble(build("sign"), checkpoints)
+
+
+def test_enumeration_lists_every_codeword_once():
+    samples = embed(from_arrays(np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) / 7, task="regression"))
+    members = halves(samples, 2, seed=0)
+    _, checkpoints = train(samples, members, TrainingConfig(hidden=(), epochs=2, checkpoints=2), seed=0)
+    found = enumeration(build("sign"), checkpoints.last())
+    assert found.batch == (2, 9)
+    words = found.params["layers.0.weight"][0].reshape(9, -1)
+    assert len(np.unique(words[:-1].numpy(), axis=0)) == 8
+    assert (words[:-1] == words[-1]).all(1).sum() == 1
+
+
+def test_limits_are_named(trained):
+    _, checkpoints, samples, members = trained
+    with pytest.raises(InvalidInput, match=r"codewords, more than 4,096"):
+        enumeration(build("sign"), checkpoints.last())
+    with pytest.raises(InvalidInput, match="moves must be at least 1"):
+        neighbours(build("sign"), checkpoints.last(), moves=0)
+    with pytest.raises(InvalidInput, match="members must have shape"):
+        neighbour_table(build("sign"), checkpoints.last(), samples, members[:1])
+    from dataclasses import replace
+
+    with pytest.raises(UnsupportedModel, match="rounded activations"):
+        neighbour_table(build("sign"), replace(checkpoints.last(), activation_bits=8), samples, members)
