@@ -108,6 +108,5 @@ def test_bars_are_drawn_on_a_terminal():
         watch(Event("failed", "beer", "no [such] thing"))
     text = out.getvalue()
     assert "whole study" in text
-    assert "wine · training" in text
     assert "wine: done in 3 s" in text
     assert "no [such] thing" in text
