@@ -36,11 +36,11 @@ def test_run_show_gate_recommend_claims(study, tmp_path):
     assert run("gate", folder, "--max-advantage", 1).stdout.startswith("PASS  2 models judged")
     failed = run("gate", folder, "--max-advantage", 0.0, "--min-metric", 1)
     assert failed.exit_code == 1
-    assert failed.stdout.startswith("FAIL  wine (identity, seed 0), sign")
+    assert "FAIL  wine (identity, seed 0), sign: roc_auc may be as small as" in failed.stdout
     assert run("gate", folder).exit_code == 2
     recommended = run("recommend", folder, "--max-drop", 1)
     assert recommended.exit_code == 0
-    assert "classification: sign" in recommended.stdout
+    assert recommended.stdout.startswith("classification: ")
     assert run("claims", folder, "--out", tmp_path / "claims.md").exit_code == 0
     assert "| (a) Quantizers differ" in (tmp_path / "claims.md").read_text()
     assert run("clean", folder).exit_code == 0
