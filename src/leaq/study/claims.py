@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leaq.errors import NotEnoughEvidence
 from leaq.results import CellResult
 from leaq.seeds import stream
 from leaq.stats.agreement import cluster_means, concordance, mean_tau, pareto_front, rank_correlation
@@ -57,6 +58,8 @@ class Claim:
 def claims(results: Sequence[CellResult], *, seed: int = 0) -> list[Claim]:
     """Judge the claims (a) to (f) on finished cells that measured the same quantizers."""
     names = [row.quantizer for row in results[0].rows if row.quantizer != FULL]
+    if len(names) < 2:
+        raise NotEnoughEvidence(f"The claims compare quantizers and need at least 2. Found {len(names)}. Name more.")
     leaks = collected(results, advantage, names)
     if leaks is None:
         return []

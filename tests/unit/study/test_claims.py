@@ -1,3 +1,6 @@
+import pytest
+
+from leaq.errors import NotEnoughEvidence
 from leaq.study.claims import claims, markdown
 from tests.unit.study.cells import cell, row
 
@@ -57,3 +60,8 @@ def test_a_cell_without_skill_has_none_to_lose():
     found = {claim.key: claim for claim in claims([*cells, useless])}
     assert found["b2"].verdict == "supported"
     assert found["b2"].estimate.n == 6
+
+
+def test_one_quantizer_is_nothing_to_compare():
+    with pytest.raises(NotEnoughEvidence, match="need at least 2. Found 1"):
+        claims([cell([row("none", 0.5, 0.9), row("sign", 0.1, 0.9)])])
