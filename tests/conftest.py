@@ -13,3 +13,9 @@ import pytest
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20260213)
+
+
+@pytest.fixture(autouse=True)
+def as_wide_as_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Printed tables are folded to no terminal's width, whichever runner the tests run under."""
+    monkeypatch.delenv("COLUMNS", raising=False)

@@ -75,13 +75,19 @@ def exposure(table: LossTable, *, rate: float = 0.05) -> Exposure:
     side: Literal["greater", "two-sided"] = "greater" if table.task == "classification" else "two-sided"
     # A record with the same signal in all models carries nothing: the t-test is 0/0 there, and its p-value 1.
     varies = np.ptp(signals, axis=0) > 1e-12 * (1 + np.abs(signals).max(0))
-    inside = np.where(members, signals, np.nan)[:, varies]
-    outside = np.where(members, np.nan, signals)[:, varies]
     p_value = np.ones(signals.shape[1])
     if varies.any():
-        test = stats.ttest_ind(inside, outside, equal_var=False, nan_policy="omit", alternative=side)
+        sides = (*_spread(signals, members, varies), *_spread(signals, ~members, varies))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            test = stats.ttest_ind_from_stats(*sides, equal_var=False, alternative=side)
         p_value[varies] = np.where(np.isfinite(test.pvalue), test.pvalue, 1.0)
     return Exposure(effect_size(signals, members), p_value, _discoveries(p_value, rate))
+
+
+def _spread(signals: Floats, mask: Bools, records: Bools) -> tuple[Floats, Floats, Floats]:
+    """Mean, standard deviation and number of each record's signals under `mask`, (n,) each."""
+    values = np.where(mask, signals, np.nan)[:, records]
+    return np.nanmean(values, axis=0), np.nanstd(values, axis=0, ddof=1), mask[:, records].sum(0).astype(float)
 
 
 def _discoveries(p_value: Floats, rate: float) -> Bools:

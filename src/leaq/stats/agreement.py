@@ -16,16 +16,13 @@ __all__ = ["cluster_means", "concordance", "mean_tau", "pareto_front", "rank_cor
 def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
     """How far two orderings agree: Kendall's tau-b, 1 the same order, -1 the reverse, 0 no relation.
 
-    NaN if either is constant, as a single item is. Source: Kendall (1938), Biometrika 30:81; ties as in Kendall (1945),
-    33:239.
+    NaN if either is constant. Source: Kendall (1938), Biometrika 30:81; ties as in Kendall (1945), 33:239.
 
     Examples
     --------
     >>> rank_correlation([1, 2, 3], [10, 20, 15])
     0.3333333333333333
     """
-    if np.size(x) < 2:
-        return float("nan")
     return float(stats.kendalltau(np.asarray(x, float), np.asarray(y, float)).statistic)
 
 

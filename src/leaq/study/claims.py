@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leaq.errors import NotEnoughEvidence
 from leaq.results import CellResult
 from leaq.seeds import stream
 from leaq.stats.agreement import cluster_means, concordance, mean_tau, pareto_front, rank_correlation
@@ -57,6 +58,8 @@ class Claim:
 def claims(results: Sequence[CellResult], *, seed: int = 0) -> list[Claim]:
     """Judge the claims (a) to (f) on finished cells that measured the same quantizers."""
     names = [row.quantizer for row in results[0].rows if row.quantizer != FULL]
+    if len(names) < 2:
+        raise NotEnoughEvidence(f"The claims compare quantizers and need at least 2. Found {len(names)}. Name more.")
     leaks = collected(results, advantage, names)
     if leaks is None:
         return []
@@ -115,12 +118,14 @@ def _cost(results: Sequence[CellResult], names: Sequence[str], seed: int) -> lis
     )
     means, draws = {}, {}
     for task, cells in by_task.items():
-        lost = [_lost_skill(cell, metric[task], 0.5 if task == "classification" else 0.0) for cell in cells]
-        found = _over_data_sets(lost, [str(c.data["name"]) for c in cells], seed, task) if cells else None
+        lost = np.array([_lost_skill(cell, metric[task], 0.5 if task == "classification" else 0.0) for cell in cells])
+        data = np.array([str(cell.data["name"]) for cell in cells])
+        skilled = np.isfinite(lost)
+        found = _over_data_sets(lost, list(data), seed, task) if skilled.any() else None
         if found is None:
             return [first]
-        names_ = [str(c.data["name"]) for c in cells]
-        means[task], draws[task] = found, cluster_means(lost, names_, draws=DRAWS, rng=stream(seed, "b2", task))
+        rng = stream(seed, "b2", task)
+        means[task], draws[task] = found, cluster_means(lost[skilled], data[skilled], draws=DRAWS, rng=rng)
     gap = means["regression"].value - means["classification"].value
     low, high = percentile_interval(draws["regression"] - draws["classification"])
     n = min(means["regression"].n, means["classification"].n)

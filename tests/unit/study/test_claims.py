@@ -1,3 +1,6 @@
+import pytest
+
+from leaq.errors import NotEnoughEvidence
 from leaq.study.claims import claims, markdown
 from tests.unit.study.cells import cell, row
 
@@ -48,3 +51,17 @@ def test_the_page_names_n_and_verdict():
     assert "## x: 24 cells, 12 data sets, attack: lira-online" in page
     assert "| 12 | **supported** |" in page
     assert "Kendall's W" in page
+
+
+def test_a_cell_without_skill_has_none_to_lose():
+    """Its share of lost skill is undefined; it is left out, and the others still give an interval."""
+    cells = study((0.3, 0.05, 0.5), metrics=(0.94, 0.93, 0.949))
+    useless = cell([row("none", 0.1, 0.5), *(row(name, 0.1, 0.5) for name in NAMES)], data="useless")
+    found = {claim.key: claim for claim in claims([*cells, useless])}
+    assert found["b2"].verdict == "supported"
+    assert found["b2"].estimate.n == 6
+
+
+def test_one_quantizer_is_nothing_to_compare():
+    with pytest.raises(NotEnoughEvidence, match="need at least 2. Found 1"):
+        claims([cell([row("none", 0.5, 0.9), row("sign", 0.1, 0.9)])])
