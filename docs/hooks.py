@@ -28,7 +28,7 @@ ORDER: dict[str, list[str]] = {
         "own-model.md",
         "scaling.md",
     ],
-    "Reference": ["api.md", "dependencies.md"],
+    "Reference": ["commands.md", "api.md", "dependencies.md"],
 }
 
 
