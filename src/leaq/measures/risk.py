@@ -77,17 +77,17 @@ def exposure(table: LossTable, *, rate: float = 0.05) -> Exposure:
     varies = np.ptp(signals, axis=0) > 1e-12 * (1 + np.abs(signals).max(0))
     p_value = np.ones(signals.shape[1])
     if varies.any():
-        sides = (*_spread(signals, members, varies), *_spread(signals, ~members, varies))
+        inside, outside = _spread(signals, members, varies), _spread(signals, ~members, varies)
         with np.errstate(divide="ignore", invalid="ignore"):
-            test = stats.ttest_ind_from_stats(*sides, equal_var=False, alternative=side)
+            test = stats.ttest_ind_from_stats(*inside, *outside, equal_var=False, alternative=side)
         p_value[varies] = np.where(np.isfinite(test.pvalue), test.pvalue, 1.0)
     return Exposure(effect_size(signals, members), p_value, _discoveries(p_value, rate))
 
 
-def _spread(signals: Floats, mask: Bools, records: Bools) -> tuple[Floats, Floats, Floats]:
+def _spread(signals: Floats, mask: Bools, records: Bools) -> tuple[Floats, Floats, Ints]:
     """Mean, standard deviation and number of each record's signals under `mask`, (n,) each."""
     values = np.where(mask, signals, np.nan)[:, records]
-    return np.nanmean(values, axis=0), np.nanstd(values, axis=0, ddof=1), mask[:, records].sum(0).astype(float)
+    return np.nanmean(values, axis=0), np.nanstd(values, axis=0, ddof=1), mask[:, records].sum(0)
 
 
 def _discoveries(p_value: Floats, rate: float) -> Bools:

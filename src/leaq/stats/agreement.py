@@ -20,8 +20,8 @@ def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
 
     Examples
     --------
-    >>> rank_correlation([1, 2, 3], [10, 20, 15])
-    0.3333333333333333
+    >>> round(rank_correlation([1, 2, 3], [10, 20, 15]), 6)
+    0.333333
     """
     return float(stats.kendalltau(np.asarray(x, float), np.asarray(y, float)).statistic)
 
@@ -80,7 +80,7 @@ def cluster_means(values: npt.ArrayLike, clusters: npt.ArrayLike, *, draws: int,
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> cluster_means([1.0, 1.0, 4.0], ["a", "a", "b"], draws=200, rng=rng).mean().round(1)
+    >>> cluster_means([1.0, 1.0, 4.0], ["a", "a", "b"], draws=4000, rng=rng).mean().round(1)
     np.float64(2.5)
     """
     array: Floats = np.asarray(values, dtype=np.float64)
