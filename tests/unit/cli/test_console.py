@@ -1,0 +1,86 @@
+import io
+import re
+import sys
+
+import pytest
+
+from leaq.cli import console
+from leaq.reporting.tables import ranking
+from tests.results import cell
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def terminal(monkeypatch):
+    """Make standard output and error a terminal of 100 columns that can show colours."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "100")
+    found = Terminal()
+    monkeypatch.setattr(sys, "stdout", found)
+    monkeypatch.setattr(sys, "stderr", found)
+    return found  # set in the test itself: pytest exchanges both streams after fixtures are made
+
+
+def colours(text):
+    """Escape sequences that set a colour (bold and dim set none)."""
+    return [code for code in re.findall(r"\x1b\[([\d;]*)m", text) if re.search(r"(^|;)(3[0-8]|4[0-8]|9\d)", code)]
+
+
+def test_errors_are_coloured_on_a_terminal(monkeypatch):
+    screen = terminal(monkeypatch)
+    console.fail("No such [thing].")
+    assert colours(screen.getvalue())
+    assert "No such [thing]." in screen.getvalue()
+
+
+def test_no_color_is_respected(monkeypatch):
+    screen = terminal(monkeypatch)
+    monkeypatch.setenv("NO_COLOR", "1")
+    console.fail("No such thing.")
+    console.show_table(ranking(cell()))
+    assert "No such thing." in screen.getvalue()
+    assert "ternary" in screen.getvalue()
+    assert colours(screen.getvalue()) == []
+
+
+def test_a_pipe_gets_neither_escapes_nor_folded_rows(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", pipe)
+    console.show_table(ranking(cell()))
+    assert "\x1b" not in pipe.getvalue()
+    assert any("ternary 90% sparse" in line and "0.010" in line for line in pipe.getvalue().splitlines())
+
+
+def test_json_has_no_bare_infinity(capsys):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        console.say_json({"value": float("inf")})
+    console.say_json({"value": [1.5, None]})
+    assert capsys.readouterr().out == '{\n "value": [\n  1.5,\n  null\n ]\n}\n'
+
+
+def test_progress_is_lines_where_there_is_no_terminal_and_nothing_when_quiet(monkeypatch):
+    log = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", log)
+    with console.progress_bar() as progress:
+        progress("models", 1, 4)
+        progress("models", 4, 4)
+    assert log.getvalue() == "models 4/4\n"
+    with console.progress_bar(quiet=True) as progress:
+        progress("models", 4, 4)
+    assert log.getvalue() == "models 4/4\n"
+
+
+def test_progress_is_a_bar_on_a_terminal(monkeypatch):
+    screen = terminal(monkeypatch)
+    with console.progress_bar() as progress:
+        progress("models", 1, 4)
+        progress("models", 4, 4)
+    assert "models" in screen.getvalue()
+    assert "4/4" in screen.getvalue()
