@@ -18,7 +18,7 @@ def reading(result: CellResult) -> str:
 
 def sentences(result: CellResult) -> list[str]:
     """Return the parts of the reading but that on r: each is a paragraph of the report."""
-    parts = (audited(result), attacker(result), headline(result), within(result), separation(result), useless(result))
+    parts = (audited(result), attacker(result), headline(result), separation(result), within(result), useless(result))
     return [part for part in parts if part]
 
 
@@ -55,11 +55,13 @@ def within(result: CellResult) -> str:
     if chosen is None or chosen is best:
         return ""
     found = leak(result, chosen)
+    if found is None:
+        return ""
+    same = [row for row in overlapping(result, chosen) if useful(row)]
+    doubt = f" The intervals of {_names(same)} overlap with that one." if same else ""
     return (
         f"Within a loss of {budget:.3g} {metric(result.primary_metric).name}, counted at the worse end of its "
-        f"interval, {chosen.label} leaks least: {format_estimate(found)}."
-        if found
-        else ""
+        f"interval, {chosen.label} leaks least: {format_estimate(found)}.{doubt}"
     )
 
 
