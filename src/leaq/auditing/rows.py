@@ -22,6 +22,10 @@ NO_SHADOWS = NotComputed(
     "Needs shadow models: several models trained by the same rule on other records. "
     "leaq.audit with a table of records instead of a model trains them."
 )
+NO_REPLICATES = NotComputed(
+    "Needs a few replicates in full precision, each trained by the same rule on half of the records, so that every "
+    "record is in some and out of others (leaq.measures.forecast)."
+)
 Attacks = Mapping[str, AttackResult | NotComputed]
 Number = Estimate | NotComputed
 Found = AttackResult | NotComputed
@@ -58,7 +62,7 @@ def measure_model(
     """
     config, features = job
     options = options_of(config)
-    measures: dict[str, Number] = {"loss_gap": loss_gap(released, **options)}
+    measures: dict[str, Number] = {"loss_gap": loss_gap(released, **options), "forecast": NO_REPLICATES}
     rates, curves, doubts = _rates(candidates, options)
     measures |= rates
     drops: dict[str, Number] = {}
