@@ -35,13 +35,15 @@ class Cost:
 
         Examples
         --------
-        >>> Cost(16, 14, 660, 10, 320, 41.2).sentence()
-        'Attacks 16 models with 14 shadow models each: 660 training steps, 10 quantizers of 320 candidates, about 41 s.'
+        >>> Cost(16, 14, 660, 10, 320, 41.2).sentence()  # doctest: +NORMALIZE_WHITESPACE
+        'Attacks 16 models with 14 shadow models each: 660 training steps, 10 quantizers of 320 candidates. Training and
+        evaluating take about 41 s here; quantizing and measuring come on top.'
         """
         duration = f"{self.seconds:.0f} s" if self.seconds < 120 else f"{self.seconds / 60:.0f} min"
         return (
             f"Attacks {self.attacked} models with {self.shadows} shadow models each: {self.steps} training steps, "
-            f"{self.quantizers} quantizers of {self.candidates} candidates, about {duration}."
+            f"{self.quantizers} quantizers of {self.candidates} candidates. Training and evaluating take about "
+            f"{duration} here; quantizing and measuring come on top."
         )
 
 

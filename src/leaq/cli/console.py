@@ -52,7 +52,7 @@ def say_json(value: Any) -> None:
 
 def note(text: str) -> None:
     """Print what is not a result (where a file was written, what happens next) to standard error."""
-    _err().print(escape(text))
+    _err().print(escape(text), soft_wrap=not sys.stderr.isatty())
 
 
 def fail(text: str) -> None:
