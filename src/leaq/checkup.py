@@ -165,7 +165,9 @@ def extras_of(needed: Sequence[str]) -> tuple[Extra, ...]:
     )
 
 
-_REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)\s*(?P<wanted>[^;\[]*)(?:;.*extra\s*==\s*['\"](?P<extra>[\w-]+)['\"])?")
+_REQUIREMENT = re.compile(
+    r"(?P<name>[\w.-]+)\s*(?:\[[^\]]*\])?\s*(?P<wanted>[^;]*)(?:;.*extra\s*==\s*['\"](?P<extra>[\w-]+)['\"])?"
+)
 
 
 def _parsed(needed: Sequence[str]) -> Iterator[tuple[str | None, Package]]:

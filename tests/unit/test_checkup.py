@@ -98,3 +98,12 @@ def test_a_graphics_processor_is_named_and_a_torch_without_it_is_said(machine):
     assert "used where a configuration says device = 'cuda'" in checkup._gpu("2.13.0")
     (card / "information").unlink()
     assert checkup._gpu("2.13.0").startswith("none seen")
+
+
+def test_a_requirement_with_brackets_belongs_to_its_extra():
+    needed = ["numpy>=1.26", "mkdocstrings[python]>=0.27 ; extra == 'docs'", "rdkit>=2024.3; extra == 'molecules'"]
+    assert [(extra, package.name, package.wanted) for extra, package in checkup._parsed(needed)] == [
+        (None, "numpy", ">=1.26"),
+        ("docs", "mkdocstrings", ">=0.27"),
+        ("molecules", "rdkit", ">=2024.3"),
+    ]

@@ -57,7 +57,7 @@ def note(text: str) -> None:
 
 def fail(text: str) -> None:
     """Print an error to standard error."""
-    _err().print(f"[bold red]Error[/]  {escape(text)}")
+    _err().print(f"[bold red]Error[/]  {escape(text)}", soft_wrap=not sys.stderr.isatty())
 
 
 def show_table(table: "Table") -> None:
