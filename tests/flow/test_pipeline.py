@@ -114,3 +114,16 @@ def test_few_models_fall_back_to_the_attack_that_needs_none():
     result = audit(AuditConfig(source="wine", quantizers=("sign",), replicates=2, training=QUICK, draws=20))
     assert result.primary_attack == "threshold"
     assert "Add --replicates" in result.rows[0].attacks["lira-online"].reason
+
+
+def test_a_run_folder_gives_the_risk_of_records_back_until_it_is_cleaned(tmp_path):
+    from leaq.study import audit_into
+    from leaq.study.cleaning import clean
+
+    config = AuditConfig(source="wine", quantizers=("sign",), replicates=8, training=QUICK, draws=20)
+    for _ in range(2):  # computed, then read
+        result = audit_into(config, tmp_path / "run")
+        assert len(result.private["ids"]) == 178
+        assert result.rows[1].attacks["lira-online"].risk.shape == (178,)
+    clean(tmp_path / "run")
+    assert audit_into(config, tmp_path / "run").private == {}

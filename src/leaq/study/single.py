@@ -41,4 +41,4 @@ def audit_into(config: AuditConfig, folder: str | Path, *, progress: Progress = 
 
     store = Store.open(Path(folder), config)
     Runner(store, [config], Local(), watch=watch, on_failure="raise").run()
-    return store.finished()[0]
+    return (store.finished() if store.cleaned else store.with_risks())[0]

@@ -161,6 +161,11 @@ class Store:
         results = self.finished()
         return [result.with_private(self._private(path)) for result, path in zip(results, self._cells(), strict=True)]
 
+    @property
+    def cleaned(self) -> bool:
+        """Whether the risk of single records is no longer here."""
+        return not all((self.folder / "private" / cell.name).is_file() for cell in self._cells())
+
     def _private(self, cell: Path) -> dict[str, Any]:
         path = self.folder / "private" / cell.name
         if not path.is_file():
