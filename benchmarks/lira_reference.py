@@ -1,6 +1,6 @@
 """LiRA on location30 and adult: leaq's against an independent, straightforward implementation kept here.
 
-    OMP_NUM_THREADS=1 python benchmarks/lira_reference.py ../shared/data/benchmarks
+    OMP_NUM_THREADS=1 python benchmarks/lira_reference.py FOLDER
 
 The other implementation shares no code with leaq: its models are trained one after another by torch.nn and
 torch.optim from torch's own generator, its Gaussians are fitted record by record with scipy. Only who is a member is
@@ -92,7 +92,9 @@ def plain_lira(scores: np.ndarray, members: Bools) -> list[float]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "../shared/data/benchmarks")
+    if len(sys.argv) < 2:
+        sys.exit("Name the folder that holds location30.npz and adult.npz.")
+    folder = Path(sys.argv[1])
     for name, recipe in RECIPES.items():
         samples = read(folder, name)
         members = halves(samples, MODELS, seed=0)
