@@ -29,7 +29,7 @@ def indicators(rows: Rows) -> list[str]:
     groups = by_setting(rows)
     names = [*(name for name in DIRECTION if name != "bits"), "forecast of 8"]
     lines = [
-        "| indicator | synthetic | tabular | molecular | all, mean [min, max] | within 3-bit | within 4-bit |",
+        "| indicator | synthetic | tabular | molecular | all: mean [95 % over settings] | within 3-bit | within 4-bit |",
         "|---|---|---|---|---|---|---|",
     ]
     for name in names:

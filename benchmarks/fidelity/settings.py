@@ -1,5 +1,6 @@
 """What Level B runs: settings (records and a training rule) and quantizers."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from leaq.seeds import stream
 from leaq.training import TrainingConfig
 from leaq.types import Samples
 
-MOLECULES = Path(__file__).parents[2].parent / "shared" / "data" / "molecules"
+MOLECULES = Path(os.environ.get("LEAQ_DATA_DIR", "molecules"))
 MOST_RECORDS = 1000
 
 
@@ -53,7 +54,7 @@ def molecules(file: str, target: str, *, size: int, task: str) -> Callable[[], S
     def make() -> Samples:
         path = MOLECULES / file
         if not path.exists():
-            raise FileNotFoundError(f"needs {path}, which is not on this machine")
+            raise FileNotFoundError(f"needs {path}; name the folder of the molecular tasks in LEAQ_DATA_DIR")
         samples = load(path, smiles="smiles", target=target, task=task, skip_invalid=True)
         return embed(thinned(samples), f"ecfp4(size={size})")
 
