@@ -27,8 +27,7 @@ def verdict(result: CellResult) -> str:
     best = least(result)
     if best is None:
         return "Nothing can be said about the leak."
-    rest = [row for row in result.ranked() if row is not best and useful(row) and leak(result, row)]
-    same = overlapping(result, best, rest) if rest else ()
+    rest, same = _beside(result, best)
     if not rest:
         return f"Only {best.label} was measured."
     if len(same) == len(rest):
@@ -38,6 +37,12 @@ def verdict(result: CellResult) -> str:
         return f"{found}."
     others = _names(same) if len(same) <= 2 else f"{len(same)} others"
     return f"{found}; {others} cannot be told apart from it."
+
+
+def _beside(result: CellResult, best: QuantizerRow) -> tuple[list[QuantizerRow], tuple[QuantizerRow, ...]]:
+    """Return the other quantizers that still predict, and those of them that are not told apart from `best`."""
+    rest = [row for row in result.ranked() if row is not best and useful(row) and leak(result, row)]
+    return rest, overlapping(result, best, rest) if rest else ()
 
 
 def _toll(result: CellResult, row: QuantizerRow) -> str:
@@ -134,8 +139,7 @@ def separation(result: CellResult) -> str:
     best = least(result)
     if best is None:
         return ""
-    rest = [row for row in result.ranked() if row is not best and useful(row) and leak(result, row)]
-    same = overlapping(result, best, rest) if rest else ()
+    rest, same = _beside(result, best)
     if not rest:
         return ""
     if not same:
