@@ -6,7 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leaq.cli import console
-from leaq.cli.running import DATA, MODEL, OUTPUT, build_config, run_config, widths
+from leaq.cli.running import (
+    DATA,
+    MODEL,
+    OUTPUT,
+    Epochs,
+    LearningRate,
+    Quiet,
+    Seed,
+    Smiles,
+    Target,
+    Task,
+    build_config,
+    run_config,
+    widths,
+)
 
 if TYPE_CHECKING:
     from leaq.cell import AuditConfig
@@ -20,13 +34,9 @@ COLUMNS = 6
 
 def attack(
     source: Annotated[str, typer.Argument(help="A data set known by name, or a CSV, TSV, Parquet or NPZ file.")],
-    target: Annotated[
-        str | None, typer.Option(help="Column to predict; needed for files.", rich_help_panel=DATA)
-    ] = None,
-    smiles: Annotated[
-        str | None, typer.Option(help="Column of SMILES strings: the records are molecules.", rich_help_panel=DATA)
-    ] = None,
-    task: Annotated[str, typer.Option(help="auto, classification or regression.", rich_help_panel=DATA)] = "auto",
+    target: Target = None,
+    smiles: Smiles = None,
+    task: Task = "auto",
     ignore: Annotated[
         list[str] | None, typer.Option(help="Column that is no feature; may be repeated.", rich_help_panel=DATA)
     ] = None,
@@ -49,9 +59,9 @@ def attack(
         int, typer.Option(help="Further models that only serve as shadow models.", rich_help_panel=MODEL)
     ] = 16,
     hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.", rich_help_panel=MODEL)] = "128,64",
-    epochs: Annotated[int, typer.Option(help="Passes over the training records.", rich_help_panel=MODEL)] = 60,
-    learning_rate: Annotated[float, typer.Option(help="Step size of Adam.", rich_help_panel=MODEL)] = 1e-3,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.", rich_help_panel=MODEL)] = 0,
+    epochs: Epochs = 60,
+    learning_rate: LearningRate = 1e-3,
+    seed: Seed = 0,
     show_records: Annotated[
         bool,
         typer.Option(
@@ -64,7 +74,7 @@ def attack(
         Path | None, typer.Option(help="Run folder; the same command again goes on.", rich_help_panel=OUTPUT)
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.", rich_help_panel=OUTPUT)] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.", rich_help_panel=OUTPUT)] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Attack released quantized models in every way leaq knows, and say which records are exposed.
 

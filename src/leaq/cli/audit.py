@@ -6,7 +6,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leaq.cli import console
-from leaq.cli.running import DATA, MODEL, OUTPUT, build_config, name_folders, run_config, widths
+from leaq.cli.running import (
+    DATA,
+    MODEL,
+    OUTPUT,
+    Epochs,
+    Json,
+    LearningRate,
+    Quiet,
+    Report,
+    Seed,
+    Smiles,
+    Target,
+    Task,
+    build_config,
+    name_folders,
+    run_config,
+    widths,
+)
 
 if TYPE_CHECKING:
     from leaq.results import CellResult
@@ -22,13 +39,9 @@ def audit(
             "TSV, Parquet, NPZ or SD file."
         ),
     ],
-    target: Annotated[
-        str | None, typer.Option(help="Column to predict; needed for files.", rich_help_panel=DATA)
-    ] = None,
-    smiles: Annotated[
-        str | None, typer.Option(help="Column of SMILES strings: the records are molecules.", rich_help_panel=DATA)
-    ] = None,
-    task: Annotated[str, typer.Option(help="auto, classification or regression.", rich_help_panel=DATA)] = "auto",
+    target: Target = None,
+    smiles: Smiles = None,
+    task: Task = "auto",
     ignore: Annotated[
         list[str] | None,
         typer.Option(help="Column that is no feature, such as an identifier; may be repeated.", rich_help_panel=DATA),
@@ -123,9 +136,9 @@ def audit(
             help="Widths of the hidden layers, e.g. 128,64; 'none' for a linear model.", rich_help_panel=MODEL
         ),
     ] = "128,64",
-    epochs: Annotated[int, typer.Option(help="Passes over the training records.", rich_help_panel=MODEL)] = 60,
-    learning_rate: Annotated[float, typer.Option(help="Step size of Adam.", rich_help_panel=MODEL)] = 1e-3,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.", rich_help_panel=MODEL)] = 0,
+    epochs: Epochs = 60,
+    learning_rate: LearningRate = 1e-3,
+    seed: Seed = 0,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -134,9 +147,7 @@ def audit(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    report: Annotated[
-        Path | None, typer.Option(help="Write a self-contained HTML report.", rich_help_panel=OUTPUT)
-    ] = None,
+    report: Report = None,
     show_records: Annotated[
         Path | None,
         typer.Option(
@@ -144,10 +155,8 @@ def audit(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON and nothing else.", rich_help_panel=OUTPUT)
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.", rich_help_panel=OUTPUT)] = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Tell which quantizer gives away least about the training records, and what that costs in accuracy.
 

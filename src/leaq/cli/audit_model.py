@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leaq.cli import console
+from leaq.cli.running import Json, Quiet, Report
 from leaq.errors import InvalidInput
 from leaq.files import writable_place
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["audit_model"]
 
-DATA, MODEL, OUTPUT = "Records", "The model", "Where results go"
+DATA, MODEL = "Records", "The model"
 
 
 def audit_model(
@@ -90,13 +91,9 @@ def audit_model(
         ),
     ] = False,
     seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.", rich_help_panel=MODEL)] = 0,
-    report: Annotated[
-        Path | None, typer.Option(help="Write a self-contained HTML report.", rich_help_panel=OUTPUT)
-    ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON and nothing else.", rich_help_panel=OUTPUT)
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.", rich_help_panel=OUTPUT)] = False,
+    report: Report = None,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Tell what a finished model gives away under every quantizer, from members and held-out records alone.
 

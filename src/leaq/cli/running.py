@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,9 +13,41 @@ if TYPE_CHECKING:
     from leaq.cell import AuditConfig
     from leaq.results import CellResult
 
-__all__ = ["DATA", "MODEL", "OUTPUT", "build_config", "name_folders", "run_config", "widths"]
+__all__ = [
+    "DATA",
+    "Epochs",
+    "Json",
+    "LearningRate",
+    "MODEL",
+    "OUTPUT",
+    "Quiet",
+    "Report",
+    "Seed",
+    "Smiles",
+    "Target",
+    "Task",
+    "build_config",
+    "name_folders",
+    "run_config",
+    "widths",
+]
 
 DATA, MODEL, OUTPUT = "What to audit", "How models are trained and attacked", "Where results go"
+
+# Options that mean the same on every verb.
+Target = Annotated[str | None, typer.Option(help="Column to predict; needed for files.", rich_help_panel=DATA)]
+Smiles = Annotated[
+    str | None, typer.Option(help="Column of SMILES strings: the records are molecules.", rich_help_panel=DATA)
+]
+Task = Annotated[str, typer.Option(help="auto, classification or regression.", rich_help_panel=DATA)]
+Epochs = Annotated[int, typer.Option(help="Passes over the training records.", rich_help_panel=MODEL)]
+LearningRate = Annotated[float, typer.Option(help="Step size of Adam.", rich_help_panel=MODEL)]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.", rich_help_panel=MODEL)]
+Report = Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.", rich_help_panel=OUTPUT)]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON and nothing else.", rich_help_panel=OUTPUT)
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.", rich_help_panel=OUTPUT)]
 
 
 def build_config(**options: Any) -> "AuditConfig":
