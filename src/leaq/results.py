@@ -179,7 +179,14 @@ class CellResult:
     def from_json(cls, text: str) -> "CellResult":
         """Read what `to_json` wrote; refuses a newer schema and anything that is not a result."""
         try:
-            plain = json.loads(text)
+            return cls.from_plain(json.loads(text))
+        except ValueError as err:
+            raise StoreError(f"This is not a leaq result: {err}. Run the audit again into a new folder.") from None
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> "CellResult":
+        """Read the JSON values of `to_json`, as `from_json` does its text."""
+        try:
             schema = int(plain["schema"])
         except (ValueError, KeyError, TypeError) as err:
             raise StoreError(f"This is not a leaq result: {err}. Run the audit again into a new folder.") from None

@@ -9,6 +9,9 @@ from leaq.cli import console
 
 __all__ = ["gate"]
 
+SHOWN = 20
+"""Models that fail, printed unless all are asked for."""
+
 
 def gate(
     run: Annotated[Path, typer.Argument(help="A run folder, made by --out.")],
@@ -25,6 +28,9 @@ def gate(
             help="Judge only this quantizer, e.g. 'uniform(bits=4)'; may be repeated. Default: all asked for."
         ),
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help=f"Print every reason; by default the first {SHOWN} models that fail.")
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print the verdict with every reason as JSON and nothing else.")
     ] = False,
@@ -53,9 +59,12 @@ def gate(
 
         console.say_json({"passed": verdict.passed, **as_plain(verdict)})
         raise typer.Exit(0 if verdict.passed else 1)
-    for reason in verdict.reasons:
-        console.say(f"FAIL  {reason}")
     if not verdict.passed:
-        console.note(f"Gate not passed: {len(verdict.reasons)} reasons, {verdict.checked} models judged.")
+        lines = verdict.reasons if every or not verdict.failing else verdict.failing[:SHOWN]
+        for line in lines:
+            console.say(f"FAIL  {line}")
+        failing = len(verdict.failing)
+        hidden = "" if every or failing <= SHOWN else f" {failing - SHOWN} more are not printed: --all, or --json."
+        console.note(f"Gate not passed: {failing} of {verdict.checked} models fail.{hidden}")
         raise typer.Exit(1)
     console.say(f"PASS  {verdict.checked} models judged, {verdict.describe()}")

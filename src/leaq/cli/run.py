@@ -43,6 +43,21 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try cells again that failed in an earlier run.")
     ] = False,
+    allow_missing: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing",
+            help="Compute the rest where data sets or weights cannot be found; by default nothing is computed then.",
+        ),
+    ] = False,
+    keep_losses: Annotated[
+        bool,
+        typer.Option(
+            "--keep-losses",
+            help="Keep every record's losses of finished cells (sensitive, about 10 MB a cell), so that a version of "
+            "leaq that measures otherwise trains nothing anew.",
+        ),
+    ] = False,
     plan: Annotated[
         bool, typer.Option("--plan", help="Print the plan and leave; as JSON with --json-lines.", rich_help_panel=HOW)
     ] = False,
@@ -57,7 +72,8 @@ def run(
     """Compute every cell of a study: data sets x embedders x heads x seeds, each audited under every quantizer.
 
     Finished cells are kept and never computed again; a cell that fails is recorded with its traceback and does not \
-    stop the others. Exit code 1: some cells failed.
+    stop the others. Exit code 1: some cells failed. Data sets and weights that cannot be found are named before \
+    anything is computed.
 
     Examples:
 
@@ -67,28 +83,33 @@ def run(
 
         leaq run study.toml --out runs/x --engine ray --address auto
     """
-    from leaq.study import Study, run_study
+    from leaq.study import Rules, Study, run_study
     from leaq.study.engines import make_engine
     from leaq.study.plan import plan as count
+    from leaq.study.sources import missing
 
     if quiet and json_lines:
         raise InvalidInput("--quiet and --json-lines exclude each other. Name one.")
     asked = Study.from_toml(study, variant=variant)
     if plan:
         counted = count(asked.cells(), finished=0, failed=0, slots=workers or 1)
+        absent = missing(asked.cells())
         if json_lines:
             from leaq.results import as_plain
 
-            console.say_json(as_plain(counted))
-        else:
-            console.say(counted.describe())
+            console.say_json({**as_plain(counted), "missing": absent})
+            return
+        console.say(counted.describe())
+        for name, reason in absent.items():
+            console.say(f"MISSING  {name}: {reason}")
         return
     try:
         with (
             console.watching(quiet=quiet, json_lines=json_lines) as watch,
             closing(make_engine(engine, workers=workers, address=address)) as made,
         ):
-            outcome = run_study(asked, out, engine=made, retry_failed=retry_failed, watch=watch)
+            rules = Rules(retry_failed=retry_failed, keep_losses=keep_losses)
+            outcome = run_study(asked, out, engine=made, rules=rules, allow_missing=allow_missing, watch=watch)
     except KeyboardInterrupt:
         console.note(f"Interrupted. Finished work is kept in {out}. Resume: the same command again.")
         raise typer.Exit(130) from None

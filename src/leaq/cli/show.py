@@ -1,17 +1,21 @@
 """``leaq show``: print what a run folder holds."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leaq.cli import console
+
+if TYPE_CHECKING:
+    from leaq.study.failures import Failure
 
 __all__ = ["show"]
 
 
 def show(
     run: Annotated[Path, typer.Argument(help="A run folder, made by --out.")],
+    cells: Annotated[bool, typer.Option("--cells", help="Print the table of every cell of a study too.")] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print the results as JSON, one a line; with --what, one list.")
     ] = False,
@@ -19,19 +23,50 @@ def show(
         bool, typer.Option("--what", help="Say what the folder holds, and what of it can give members away.")
     ] = False,
 ) -> None:
-    """Print the tables of a run folder again; nothing is computed."""
+    """Print what a run folder holds; nothing is computed.
+
+    A study is summed up: each quantizer over all cells, then each data set, then what failed and why. A single \
+    audit is printed whole.
+    """
     if what:
         _what(run, as_json=json)
         return
+    from leaq.reporting.summary import by_data_set, by_quantizer
     from leaq.reporting.tables import ranking, reading
     from leaq.study import Store
+    from leaq.study.failures import Failures
 
-    for result in Store(run).finished():
-        if json:
+    store = Store(run)
+    failures = list(Failures(store.folder / "failed"))
+    if failures and not store.count():
+        _failed(failures)
+        return
+    results = store.finished()
+    if json:
+        for result in results:
             console.say(" ".join(result.to_json().split("\n")))
-            continue
-        console.show_table(ranking(result))
-        console.paragraph("\n" + reading(result) + "\n")
+        return
+    if len(results) > 1:
+        for table in by_quantizer(results):
+            console.show_table(table)
+        console.show_table(by_data_set(results))
+    if cells or len(results) == 1:
+        for result in results:
+            console.show_table(ranking(result))
+            console.paragraph("\n" + reading(result) + "\n")
+    else:
+        console.note(f"Every cell: leaq show {run} --cells. A page with pictures: leaq report {run} FILE.html")
+    _failed(failures)
+
+
+def _failed(failures: "list[Failure]") -> None:
+    from leaq.study.failures import grouped
+
+    for reason, names in grouped(failures).items():
+        listed = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        console.say(f"FAILED  {len(names)} {'cell' if len(names) == 1 else 'cells'} ({listed}): {reason}")
+    if failures:
+        console.note("Tracebacks stand in the folder failed; the command of the run with --retry-failed tries again.")
 
 
 def _what(run: Path, *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -59,11 +60,11 @@ def json_events(say: Callable[[str], None]) -> Callable[["Event"], None]:
 
 def log_events(note: Callable[[str], None]) -> Callable[["Event"], None]:
     """Return a watcher that writes lines fit for a log."""
-    calm = _Calm(LOG_EVERY)
+    calm, once = _Calm(LOG_EVERY), _Once()
 
     def watch(event: "Event") -> None:
         if event.kind != "stage" or calm.due(event):
-            note(sentence(event))
+            note(sentence(once.short(event)))
 
     return watch
 
@@ -83,6 +84,19 @@ class _Calm:
         return True
 
 
+class _Once:
+    """Says a reason in full once; cells that fail for the same one refer to it."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, str] = {}
+
+    def short(self, event: "Event") -> "Event":
+        if event.kind not in ("failed", "skipped"):
+            return event
+        first = self._said.setdefault(event.text, event.cell)
+        return event if first == event.cell else replace(event, text=f"for the same reason as {first}")
+
+
 @contextmanager
 def bars(console: "Console") -> Iterator[Callable[["Event"], None]]:
     """Yield a watcher that draws one live line per running cell and a bar for the whole."""
@@ -100,6 +114,7 @@ def bars(console: "Console") -> Iterator[Callable[["Event"], None]]:
     with Progress(*columns, console=console, transient=True) as drawn:
         whole = drawn.add_task("[bold]whole study[/]", total=1.0)
         lines: dict[str, Any] = {}
+        once = _Once()
 
         def watch(event: "Event") -> None:
             drawn.update(whole, completed=event.share)
@@ -113,6 +128,6 @@ def bars(console: "Console") -> Iterator[Callable[["Event"], None]]:
             if event.cell in lines:
                 drawn.remove_task(lines.pop(event.cell))
             if event.kind != "found":
-                console.print(escape(sentence(event)), highlight=False)
+                console.print(escape(sentence(once.short(event))), highlight=False)
 
         yield watch

@@ -15,7 +15,7 @@ from leaq.data.tables import from_frame
 from leaq.errors import InvalidInput, closest, unknown_name
 from leaq.types import Flag, Progress, Samples, silent
 
-__all__ = ["listing", "load"]
+__all__ = ["listing", "load", "locate"]
 
 
 def listing() -> tuple[Entry, ...]:
@@ -69,6 +69,34 @@ def load(
     if not path.suffix and not path.exists():
         raise unknown_name("data set", name, known)
     return _from_file(path, reading)
+
+
+def locate(source: str | Path, *, progress: Progress = silent) -> None:
+    """Make sure that a source is there to be read, downloading a catalogued task that is not; nothing is parsed.
+
+    Raises
+    ------
+    InvalidInput
+        If it is neither here nor to be had; an unknown name is refused with the closest known one.
+
+    Examples
+    --------
+    >>> locate("wine")
+    >>> locate("mein.csv")
+    Traceback (most recent call last):
+    leaq.errors.InvalidInput: There is no file 'mein.csv'.
+    """
+    name = str(source)
+    if synthetic.is_synthetic(name):
+        synthetic.from_spec(name)
+    elif name in TASKS and name not in shipped.ENTRIES:
+        tasks.fetch(name, progress=progress)
+    elif name not in shipped.ENTRIES:
+        path = Path(source)
+        if not path.suffix and not path.exists():
+            raise unknown_name("data set", name, {**TASKS, **shipped.ENTRIES})
+        if not path.is_file():
+            read_frame(path)  # says what is wrong
 
 
 def _refuse_columns(entry: Entry, reading: Reading) -> None:

@@ -2,7 +2,7 @@
 
 from leaq.embedders.fingerprints import Morgan
 from leaq.embedders.identity import Identity
-from leaq.embedders.registry import EMBEDDERS, embed, listing
+from leaq.embedders.registry import EMBEDDERS, embed, listing, locate
 from leaq.embedders.wrapped import FromModule, FromSklearn
 
-__all__ = ["EMBEDDERS", "FromModule", "FromSklearn", "Identity", "Morgan", "embed", "listing"]
+__all__ = ["EMBEDDERS", "FromModule", "FromSklearn", "Identity", "Morgan", "embed", "listing", "locate"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from leaq.embedders.base import Encoded, MoleculeEmbedder, read_molecules
-from leaq.embedders.weights import Weights, check_shapes, read_weights, tensor_sha256
+from leaq.embedders.weights import Weights, check_shapes, find_weights, read_weights, tensor_sha256
 from leaq.types import Flag, Progress, silent
 
 if TYPE_CHECKING:
@@ -87,6 +87,10 @@ class Pretrained(MoleculeEmbedder):
     def known(self) -> Weights:
         """Return the weights this network is known by."""
         raise NotImplementedError
+
+    def locate(self, *, progress: Progress = silent) -> None:
+        """Make sure that the weights are there, downloading known ones that are not; nothing is read."""
+        find_weights(self.known(), self.weights, progress=progress)
 
     def architecture(self) -> "torch.nn.Module":
         """Build the network, its weights not yet set."""

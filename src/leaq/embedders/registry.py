@@ -15,7 +15,7 @@ from leaq.embedders.pretrained import KNOWN, ChemVae, PretrainedGraph
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.types import Flag, Floats, Progress, Samples, silent
 
-__all__ = ["CARDS", "EMBEDDERS", "Embedder", "embed", "listing"]
+__all__ = ["CARDS", "EMBEDDERS", "Embedder", "embed", "listing", "locate"]
 
 FEWEST = 20
 """Molecules that must be left when some cannot be encoded."""
@@ -80,6 +80,19 @@ _add(Card("huggingface", None, "smiles", "SMILES network", "any encoder", _THEIR
 def listing() -> tuple[Card, ...]:
     """Return what is known about every named embedder."""
     return tuple(CARDS.values())
+
+
+def locate(embedder: str, *, progress: Progress = silent) -> None:
+    """Make sure that what an embedder needs is there, downloading known weights that are not; nothing is embedded.
+
+    Raises
+    ------
+    InvalidInput
+        If weights are neither here nor to be had.
+    """
+    built = EMBEDDERS.build(embedder) if embedder != "auto" else None
+    if isinstance(built, Pretrained):
+        built.locate(progress=progress)
 
 
 def embed(

@@ -19,7 +19,7 @@ from leaq.types import Progress, silent
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Weights", "check_shapes", "read_weights", "tensor_sha256"]
+__all__ = ["Weights", "check_shapes", "find_weights", "read_weights", "tensor_sha256"]
 
 TensorMap = Mapping[str, "Tensor"]
 
@@ -54,14 +54,10 @@ def read_weights(known: Weights, own: str | None = None, *, progress: Progress =
     InvalidInput
         If the file is absent and cannot be downloaded, is no safetensors file, or its content has another hash.
     """
-    if own is not None:
-        return _load(Path(own))
-    named = os.environ.get("LEAQ_WEIGHTS_DIR")
-    folders = [*([Path(named)] if named else []), cache_folder() / "weights"]
-    path = next((folder / known.file for folder in folders if (folder / known.file).is_file()), None)
-    if path is None:
-        path = _fetch(known, folders[-1] / known.file, progress)
+    path = find_weights(known, own, progress=progress)
     tensors = _load(path)
+    if own is not None:
+        return tensors
     found = tensor_sha256(tensors)
     if found != known.sha256:
         raise InvalidInput(
@@ -69,6 +65,22 @@ def read_weights(known: Weights, own: str | None = None, *, progress: Progress =
             f"damaged. Replace {str(path)!r}; weights of your own go in with the option weights=FILE."
         )
     return tensors
+
+
+def find_weights(known: Weights, own: str | None = None, *, progress: Progress = silent) -> Path:
+    """Return the file of known weights, downloaded if it is nowhere yet, or the user's own; not opened."""
+    if own is not None:
+        return _existing(Path(own))
+    named = os.environ.get("LEAQ_WEIGHTS_DIR")
+    folders = [*([Path(named)] if named else []), cache_folder() / "weights"]
+    path = next((folder / known.file for folder in folders if (folder / known.file).is_file()), None)
+    return path or _fetch(known, folders[-1] / known.file, progress)
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise InvalidInput(f"There is no weights file {str(path)!r}. Name an existing safetensors file.")
+    return path
 
 
 def _fetch(known: Weights, path: Path, progress: Progress) -> Path:
@@ -93,10 +105,8 @@ def _load(path: Path) -> dict[str, "Tensor"]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    if not path.is_file():
-        raise InvalidInput(f"There is no weights file {str(path)!r}. Name an existing safetensors file.")
     try:
-        return load_file(path)
+        return load_file(_existing(path))
     except (SafetensorError, OSError) as err:
         raise InvalidInput(
             f"{path.name}: weights must be a safetensors file. It cannot be read as one ({err}). Pickled "

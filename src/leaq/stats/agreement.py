@@ -1,4 +1,4 @@
-"""Do rankings agree? Kendall's coefficients, and a bootstrap over clusters that share records.
+"""Do many rankings agree? Kendall's coefficients, and a bootstrap over clusters that share records.
 
 Axis letters here: ``m`` rankings (embedders, seeds, cells), ``k`` ranked things (quantizers), ``b`` bootstrap draws.
 """
@@ -8,28 +8,16 @@ import numpy.typing as npt
 from scipy import stats
 
 from leaq.errors import InvalidInput
+from leaq.stats.ranks import kendall
 from leaq.types import Bools, Floats
 
-__all__ = ["cluster_means", "concordance", "mean_tau", "pareto_front", "rank_correlation"]
-
-
-def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
-    """How far two orderings agree: Kendall's tau-b, 1 the same order, -1 the reverse, 0 no relation.
-
-    NaN if either is constant. Source: Kendall (1938), Biometrika 30:81; ties as in Kendall (1945), 33:239.
-
-    Examples
-    --------
-    >>> round(rank_correlation([1, 2, 3], [10, 20, 15]), 6)
-    0.333333
-    """
-    return float(stats.kendalltau(np.asarray(x, float), np.asarray(y, float)).statistic)
+__all__ = ["cluster_means", "concordance", "mean_tau", "pareto_front"]
 
 
 def mean_tau(values: npt.ArrayLike) -> float:
     """Average rank correlation of all pairs of rankings, from (m, k) values.
 
-    Range: [-1/(m-1), 1]. 1: all rankings are the same.
+    Range: [-1/(m-1), 1]. 1: all rankings are the same. NaN if a ranking prefers nothing.
 
     Examples
     --------
@@ -37,8 +25,8 @@ def mean_tau(values: npt.ArrayLike) -> float:
     -0.3333333333333333
     """
     rows = _rankings(values)
-    taus = [rank_correlation(rows[i], rows[j]) for i in range(len(rows)) for j in range(i)]
-    return float(np.mean(taus))
+    first, second = np.tril_indices(len(rows), -1)
+    return float(kendall(rows[first], rows[second], tied=np.nan).mean())
 
 
 def concordance(values: npt.ArrayLike) -> float:

@@ -9,7 +9,7 @@ from scipy import stats
 from leaq.errors import InvalidInput
 from leaq.types import Floats, Ints
 
-__all__ = ["TwoWay", "clopper_pearson", "percentile_interval"]
+__all__ = ["TwoWay", "clopper_pearson", "few_means_widening", "mean_interval", "percentile_interval"]
 
 
 def clopper_pearson(successes: int, trials: int, *, level: float = 0.95) -> tuple[float, float]:
@@ -38,6 +38,48 @@ def percentile_interval(draws: Floats, *, level: float = 0.95) -> tuple[float, f
     tail = (1 - level) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def mean_interval(values: Floats, other: Floats | None = None, *, level: float = 0.95) -> tuple[float, float]:
+    """Return where the mean of what (n,) `values` were drawn from lies, honest for a handful of them.
+
+    Student's t; with `other`, the mean of `values` minus that of `other`, Welch's t (the two may differ in spread).
+    A percentile bootstrap of n = 5 values covers 83 % where it says 95 % (`few_means_widening`); this covers 95 % of
+    normal values at every n >= 2, and less where they are skewed.
+    Do not trust when n is below 5 and the values can be skewed, or when all values are equal: the width is then 0.
+    Sources: Student (1908), Biometrika 6:1; Welch (1947), Biometrika 34:28.
+
+    Examples
+    --------
+    >>> [round(end, 2) for end in mean_interval(np.array([1.0, 2.0, 3.0]))]
+    [-0.48, 4.48]
+    """
+    groups = [np.asarray(one, float) for one in (values, other) if one is not None]
+    if min(len(one) for one in groups) < 2:
+        raise InvalidInput("mean_interval: needs at least 2 values. Found fewer.")
+    centre = float(groups[0].mean() - (groups[1].mean() if len(groups) > 1 else 0.0))
+    parts = [float(one.var(ddof=1)) / len(one) for one in groups]  # squared standard errors
+    squared = sum(parts)
+    if squared == 0:
+        return centre, centre
+    degrees = squared**2 / sum(part**2 / (len(one) - 1) for part, one in zip(parts, groups, strict=True))
+    half = float(stats.t.isf((1 - level) / 2, degrees)) * squared**0.5
+    return centre - half, centre + half
+
+
+def few_means_widening(n: int, *, level: float = 0.95) -> float:
+    """Return the factor that makes the spread of bootstrap means of n values as wide as Student's t asks for.
+
+    The bootstrap divides by n where n - 1 is right, and knows no tails heavier than the normal's.
+    Source: Hesterberg (2015), The American Statistician 69:371, section 5.3 (the expanded percentile interval).
+
+    Examples
+    --------
+    >>> round(few_means_widening(5), 2), round(few_means_widening(100), 2)
+    (1.58, 1.02)
+    """
+    tail = (1 - level) / 2
+    return float((n / (n - 1)) ** 0.5 * stats.t.isf(tail, n - 1) / stats.norm.isf(tail))
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ FEW = 5
 """Ordered things below which tau can take hardly any values."""
 
 
-def kendall(a: Floats, b: Floats) -> Floats:
+def kendall(a: Floats, b: Floats, *, tied: float = 0.0) -> Floats:
     """Return Kendall's tau-b along the last axis: (..., m), (..., m) -> (...).
 
-    1 = same order, -1 = reversed, 0 = unrelated; 0 by convention where one side is all ties.
+    1 = same order, -1 = reversed, 0 = unrelated. Where one side is all ties there is no order to agree with, and the
+    answer is `tied`: 0 by convention, NaN for who leaves such pairs out.
 
     Examples
     --------
@@ -33,7 +34,7 @@ def kendall(a: Floats, b: Floats) -> Floats:
     first = np.sign(a[..., upper[0]] - a[..., upper[1]])
     second = np.sign(b[..., upper[0]] - b[..., upper[1]])
     scale = np.sqrt((first**2).sum(-1) * (second**2).sum(-1))
-    return np.asarray((first * second).sum(-1) / np.maximum(scale, 1e-300))
+    return np.asarray(np.where(scale > 0, (first * second).sum(-1) / np.maximum(scale, 1e-300), tied))
 
 
 def agreement(a: Sequence[Estimate], b: Sequence[Estimate], *, draws: int = 2000, seed: int = 0) -> Estimate:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from leaq.errors import InvalidInput
-from leaq.types import Bools, Floats
+from leaq.types import Floats
 
-__all__ = ["Choice", "choose_smallest", "surely_above"]
+__all__ = ["Choice", "choose_smallest", "surely_at_least"]
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,10 @@ def choose_smallest(values: Floats, draws: Floats, *, level: float = 0.95) -> Ch
     )
 
 
-def surely_above(values: Floats, draws: Floats, bound: float, *, level: float = 0.95) -> Bools:
-    """Which of (k,) values lie above `bound` even at the lower end of intervals that hold for all at once."""
+def surely_at_least(values: Floats, draws: Floats, *, level: float = 0.95) -> Floats:
+    """Return the lower ends (k,) of intervals that hold for all k values at once."""
     low: Floats = values - _simultaneous(values, draws, level)
-    return np.asarray(low >= bound)
+    return low
 
 
 def _simultaneous(values: Floats, draws: Floats, level: float) -> Floats:

@@ -1,7 +1,9 @@
 """The claims of the source study, each with a statistic, its interval and a verdict from the cells at hand.
 
-Cells of one data set share its records, so intervals resample data sets. A verdict is "supported" or "not supported"
-only if the whole interval lies on one side of what the claim says; everything else is "undecided".
+Cells of one data set share its records, so a data set counts once, whatever its embedders and seeds, and intervals are
+Student's t over data sets (Welch's where two groups of them are compared; Clopper-Pearson where data sets are counted).
+A verdict is "supported" or "not supported" only if the whole interval lies on one side of what the claim says and at
+least 5 data sets speak; everything else is "undecided". The page is written in `claims_page`.
 """
 
 from collections.abc import Sequence
@@ -11,16 +13,18 @@ import numpy as np
 
 from leaq.errors import NotEnoughEvidence
 from leaq.results import CellResult
-from leaq.seeds import stream
-from leaq.stats.agreement import cluster_means, concordance, mean_tau, pareto_front, rank_correlation
-from leaq.stats.intervals import percentile_interval
-from leaq.study.evidence import FULL, Evidence, advantage, collected, number
+from leaq.stats.agreement import concordance, mean_tau, pareto_front
+from leaq.stats.intervals import clopper_pearson, mean_interval
+from leaq.stats.ranks import kendall
+from leaq.study.evidence import FULL, Evidence, advantage, collected, data_set_means, number, over_data_sets
 from leaq.types import Estimate, Floats
 
-__all__ = ["Claim", "claims", "markdown"]
+__all__ = ["FEWEST", "Claim", "claims"]
 
-DRAWS = 2000
-SIGN, SPARSE = "sign", "ternary(sparsity=0.9)"
+FEWEST = 5
+"""Data sets below which no verdict is given, whatever the interval."""
+SIGN, SPARSE, DENSE = "sign", "ternary(sparsity=0.9)", "ternary(sparsity=0.33)"
+BITS = ("uniform(bits=2)", "uniform(bits=4)")
 LOW_SHARE = 0.25
 """The lowest quarter of the ranks counts as "low k"."""
 
@@ -48,14 +52,14 @@ class Claim:
     @property
     def verdict(self) -> str:
         """Supported, not supported or undecided."""
-        if self.estimate is None or self.estimate.n < 3:
+        if self.estimate is None or self.estimate.n < FEWEST:
             return "undecided"
         if self.estimate.low > self.threshold:
             return "supported"
         return "not supported" if self.estimate.high < self.threshold else "undecided"
 
 
-def claims(results: Sequence[CellResult], *, seed: int = 0) -> list[Claim]:
+def claims(results: Sequence[CellResult]) -> list[Claim]:
     """Judge the claims (a) to (f) on finished cells that measured the same quantizers."""
     names = [row.quantizer for row in results[0].rows if row.quantizer != FULL]
     if len(names) < 2:
@@ -64,29 +68,16 @@ def claims(results: Sequence[CellResult], *, seed: int = 0) -> list[Claim]:
     if leaks is None:
         return []
     return [
-        _differ(leaks, seed),
-        *_cost(results, names, seed),
-        _trade_off(results, names, seed),
-        *_embedders(results, names, seed),
-        _low_k(results, names, seed),
-        *_sparsity(leaks, seed),
+        _differ(leaks),
+        *_cost(results, names),
+        _trade_off(results, names),
+        *_embedders(results, names),
+        _low_k(results, names),
+        *_sparsity(leaks),
     ]
 
 
-def _over_data_sets(values: Sequence[float] | Floats, clusters: Sequence[str], seed: int, unit: str) -> Estimate | None:
-    """Mean over data sets of one number a cell, with a bootstrap over data sets."""
-    array, names = np.asarray(values, float), np.asarray(clusters)
-    kept = np.isfinite(array)
-    if not kept.any():
-        return None
-    array, names = array[kept], names[kept]
-    drawn = cluster_means(array, names, draws=DRAWS, rng=stream(seed, "claims", unit))
-    value = float(np.mean([array[names == name].mean() for name in np.unique(names)]))
-    low, high = percentile_interval(drawn)
-    return Estimate(value, min(low, value), max(high, value), len(np.unique(names)), unit="data sets")
-
-
-def _differ(leaks: Evidence, seed: int) -> Claim:
+def _differ(leaks: Evidence) -> Claim:
     """Judge (a): the pair is chosen on the other data sets, so that the difference is not chosen to be large."""
     held, gaps = np.array(leaks.clusters), []
     for name in leaks.clusters:
@@ -100,12 +91,12 @@ def _differ(leaks: Evidence, seed: int) -> Claim:
         "a",
         "Quantizers differ in membership vulnerability.",
         "advantage of the least private quantizer minus the most private one, both chosen on the other data sets",
-        _over_data_sets(gaps, leaks.clusters, seed, "a"),
+        over_data_sets(gaps, leaks.clusters),
         more=f"Mean advantages: {order}.",
     )
 
 
-def _cost(results: Sequence[CellResult], names: Sequence[str], seed: int) -> list[Claim]:
+def _cost(results: Sequence[CellResult], names: Sequence[str]) -> list[Claim]:
     """Judge (b): rank correlation within classification cells, and the share of skill lost in both kinds of task."""
     metric = {"classification": "roc_auc", "regression": "r2"}
     by_task = {task: [r for r in results if r.data.get("task") == task] for task in metric}
@@ -114,38 +105,36 @@ def _cost(results: Sequence[CellResult], names: Sequence[str], seed: int) -> lis
         "b1",
         "The least private quantizers keep classification performance best.",
         "Kendall's tau of advantage and ROC-AUC over quantizers, within a cell",
-        _over_data_sets(taus, clusters, seed, "b1"),
+        over_data_sets(taus, clusters),
     )
-    means, draws = {}, {}
+    lost: dict[str, Floats] = {}
     for task, cells in by_task.items():
-        lost = np.array([_lost_skill(cell, metric[task], 0.5 if task == "classification" else 0.0) for cell in cells])
-        data = np.array([str(cell.data["name"]) for cell in cells])
-        skilled = np.isfinite(lost)
-        found = _over_data_sets(lost, list(data), seed, task) if skilled.any() else None
-        if found is None:
-            return [first]
-        rng = stream(seed, "b2", task)
-        means[task], draws[task] = found, cluster_means(lost[skilled], data[skilled], draws=DRAWS, rng=rng)
-    gap = means["regression"].value - means["classification"].value
-    low, high = percentile_interval(draws["regression"] - draws["classification"])
-    n = min(means["regression"].n, means["classification"].n)
-    text = f"Lost: regression {means['regression'].value:.1%}, classification {means['classification'].value:.1%}."
-    second = Claim(
+        shares = [_lost_skill(cell, metric[task], 0.5 if task == "classification" else 0.0) for cell in cells]
+        lost[task] = data_set_means(shares, [str(cell.data["name"]) for cell in cells])
+    if not all(len(found) for found in lost.values()):
+        return [first]
+    return [first, _suffers_more(lost["regression"], lost["classification"])]
+
+
+def _suffers_more(regression: Floats, classification: Floats) -> Claim:
+    gap, n = float(regression.mean() - classification.mean()), min(len(regression), len(classification))
+    low, high = mean_interval(regression, classification) if n > 1 else (-np.inf, np.inf)
+    return Claim(
         "b2",
         "Regression suffers more from quantization than classification.",
         "mean share of skill lost (R2; ROC-AUC above 0.5), regression minus classification",
-        Estimate(gap, min(low, gap), max(high, gap), n, unit="data sets each"),
-        more=text,
+        Estimate(gap, low, high, n, unit="data sets each", method="Welch's t over data sets"),
+        more=f"Lost: regression {regression.mean():.1%} ({len(regression)} data sets), classification "
+        f"{classification.mean():.1%} ({len(classification)}); models without skill in full precision have none to "
+        "lose and are left out.",
     )
-    return [first, second]
 
 
 def _taus(results: Sequence[CellResult], names: Sequence[str], metric: str) -> tuple[list[float], list[str]]:
     leaks, metrics = collected(results, advantage, names), collected(results, number("metrics", metric), names)
     if leaks is None or metrics is None or len(leaks.clusters) != len(metrics.clusters):
         return [], []
-    taus = [rank_correlation(a, b) for a, b in zip(leaks.values, metrics.values, strict=True)]
-    return taus, list(leaks.clusters)
+    return kendall(leaks.values, metrics.values, tied=np.nan).tolist(), list(leaks.clusters)
 
 
 def _lost_skill(cell: CellResult, metric: str, chance: float) -> float:
@@ -158,7 +147,7 @@ def _lost_skill(cell: CellResult, metric: str, chance: float) -> float:
     return float(np.mean([(full.value - max(value, chance)) / (full.value - chance) for value in values]))
 
 
-def _trade_off(results: Sequence[CellResult], names: Sequence[str], seed: int) -> Claim:
+def _trade_off(results: Sequence[CellResult], names: Sequence[str]) -> Claim:
     """Judge (c): the same correlation over all cells, and how many quantizers the Pareto front keeps."""
     taus: list[float] = []
     clusters: list[str] = []
@@ -176,12 +165,12 @@ def _trade_off(results: Sequence[CellResult], names: Sequence[str], seed: int) -
         "c",
         "Privacy and performance trade off.",
         "Kendall's tau of advantage and the task metric over quantizers, within a cell",
-        _over_data_sets(taus, clusters, seed, "c"),
+        over_data_sets(taus, clusters),
         more=size,
     )
 
 
-def _embedders(results: Sequence[CellResult], names: Sequence[str], seed: int) -> list[Claim]:
+def _embedders(results: Sequence[CellResult], names: Sequence[str]) -> list[Claim]:
     """Judge (d): the mean over seeds is ranked once an embedder; agreement over embedders within a data set."""
     leaks: dict[tuple[str, str], list[Floats]] = {}
     taus, shares, data = [], [], []
@@ -204,14 +193,14 @@ def _embedders(results: Sequence[CellResult], names: Sequence[str], seed: int) -
             "d",
             "The privacy ranking of quantizers hardly changes across embedders.",
             "mean Kendall tau over pairs of embedders, within a data set (claim: above 0.7)",
-            _over_data_sets(taus, data, seed, "d"),
+            over_data_sets(taus, data),
             threshold=0.7,
             more=f"Kendall's W: {np.mean(shares):.2f} on average over {len(shares)} data sets.",
         )
     ]
 
 
-def _low_k(results: Sequence[CellResult], names: Sequence[str], seed: int) -> Claim:
+def _low_k(results: Sequence[CellResult], names: Sequence[str]) -> Claim:
     """Judge (e): where the arg max over k of lambda_k lies, as a share of the ranks."""
     places, clusters = [], []
     for cell in results:
@@ -223,67 +212,48 @@ def _low_k(results: Sequence[CellResult], names: Sequence[str], seed: int) -> Cl
         if found:
             places.append(found)
             clusters.append(str(cell.data["name"]))
-    low = [float(np.mean(np.array(found) <= LOW_SHARE)) for found in places]
+    low = data_set_means([float(np.mean(np.array(found) <= LOW_SHARE)) for found in places], clusters)
     every = [place for found in places for place in found]
-    more = ""
+    more, estimate = "", None
     if every:
+        agreeing = int((low > 0.5).sum())
+        ends = clopper_pearson(agreeing, len(low))
+        estimate = Estimate(agreeing / len(low), *ends, len(low), unit="data sets", method="Clopper-Pearson")
         parts = np.histogram(every, bins=[0, 0.25, 0.5, 0.75, 1.0])[0] / len(every)
         quarters = ", ".join(f"{part:.0%}" for part in parts)
         more = f"Share of arg maxima by quarter of the ranks, low to high: {quarters} ({len(every)} curves)."
     return Claim(
         "e",
         "lambda_k peaks at low k.",
-        "share of curves whose maximum lies in the lowest quarter of k (claim: more than half)",
-        _over_data_sets(low, clusters, seed, "e"),
+        "share of data sets in which most curves have their maximum in the lowest quarter of k (claim: more than half)",
+        estimate,
         threshold=0.5,
         more=more,
     )
 
 
-def _sparsity(leaks: Evidence, seed: int) -> list[Claim]:
-    """Judge (f): 90 % sparse ternary has more bits than sign; and the spread over sparsities against that over bits."""
-    names = list(leaks.quantizers)
-    if SIGN not in names or SPARSE not in names:
-        return []
-    gap = leaks.values[:, names.index(SIGN)] - leaks.values[:, names.index(SPARSE)]
-    sparse = [i for i, name in enumerate(names) if name.startswith("ternary(")]
-    bits = [i for i, name in enumerate(names) if name.startswith("uniform(bits=") and "8" not in name]
-    more = ""
-    if len(sparse) > 1 and len(bits) > 1:
-        wide = [float(np.ptp(leaks.values.mean(0)[one])) for one in (sparse, bits)]
-        more = f"Range of mean advantages over sparsities {wide[0]:.3f}, over 2 to 4 bits {wide[1]:.3f}."
-    return [
-        Claim(
-            "f",
-            "Sparsity matters more than the number of bits: 90 % sparse ternary is more private than sign.",
-            "advantage of sign (1 bit) minus that of 90 % sparse ternary (1.58 bits)",
-            _over_data_sets(gap, leaks.clusters, seed, "f"),
-            more=more,
+def _sparsity(leaks: Evidence) -> list[Claim]:
+    """Judge (f): 90 % sparse ternary has more bits than sign; and what sparsity changes against what bits change."""
+    column = {name: leaks.values[:, i] for i, name in enumerate(leaks.quantizers)}
+    found = []
+    if SIGN in column and SPARSE in column:
+        found.append(
+            Claim(
+                "f1",
+                "90 % sparse ternary is more private than sign, which has fewer bits.",
+                "advantage of sign (1 bit) minus that of 90 % sparse ternary (1.58 bits)",
+                over_data_sets(column[SIGN] - column[SPARSE], leaks.clusters),
+            )
         )
-    ]
-
-
-def markdown(groups: Sequence[tuple[str, Sequence[CellResult]]], *, seed: int = 0) -> str:
-    """Write the claims of several runs as a page."""
-    lines = [
-        "# The claims of the source study, on our own numbers",
-        "",
-        "Written by `leaq claims`; not edited by hand. Interval: 95 %, bootstrap over data sets, n of them. A claim is",
-        "supported or not supported only if its whole interval lies on one side of the threshold, and n is at least 3.",
-        "Advantages are lower bounds on the leak, in the game the attack was played in; no leak found by an attack is",
-        "not the same as no leak.",
-    ]
-    for name, results in groups:
-        attacks = ", ".join(sorted({result.primary_attack for result in results}))
-        data = len({result.data.get("name") for result in results})
-        lines += ["", f"## {name}: {len(results)} cells, {data} data sets, attack: {attacks}", ""]
-        lines += ["| claim | statistic | value [95 %] | n | verdict |", "|---|---|---|---|---|"]
-        found = claims(results, seed=seed)
-        for claim in found:
-            value = "–"
-            if claim.estimate is not None:
-                value = f"{claim.estimate.value:.3f} [{claim.estimate.low:.3f}, {claim.estimate.high:.3f}]"
-            n = claim.estimate.n if claim.estimate else 0
-            lines.append(f"| ({claim.key}) {claim.text} | {claim.statistic} | {value} | {n} | **{claim.verdict}** |")
-        lines += ["", *[f"- ({claim.key}) {claim.more}" for claim in found if claim.more]]
-    return "\n".join(lines) + "\n"
+    if {SPARSE, DENSE, *BITS} <= column.keys():
+        sparse, bits = column[DENSE] - column[SPARSE], column[BITS[1]] - column[BITS[0]]
+        found.append(
+            Claim(
+                "f2",
+                "Sparsity matters more than the number of bits.",
+                "change of the advantage from 90 % to 33 % sparse ternary, minus its change from 2 to 4 bits",
+                over_data_sets(sparse - bits, leaks.clusters),
+                more=f"Mean change over the sparsities {sparse.mean():.3f}, over the bits {bits.mean():.3f}.",
+            )
+        )
+    return found

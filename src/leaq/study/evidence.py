@@ -1,7 +1,8 @@
 """Cells as arrays: one number a cell and quantizer, with the data set each cell belongs to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -9,9 +10,10 @@ from scipy import stats
 from leaq.results import CellResult, QuantizerRow
 from leaq.seeds import stream
 from leaq.stats.agreement import cluster_means
+from leaq.stats.intervals import few_means_widening, mean_interval
 from leaq.types import AttackResult, Bools, Estimate, Floats
 
-__all__ = ["FULL", "Evidence", "advantage", "collected", "number"]
+__all__ = ["FULL", "Evidence", "advantage", "collected", "in_order", "number", "over_data_sets"]
 
 FULL = "none"
 """The specification of full precision."""
@@ -46,11 +48,16 @@ class Evidence:
         return found
 
     def draws(self, count: int = 2000, seed: int = 0) -> Floats:
-        """Resample the means, (b, k): over data sets where there are enough, else from the cells' own errors."""
+        """Resample the means, (b, k): over data sets where there are enough, else from the cells' own errors.
+
+        Resamples of a handful of data sets lie too close together; they are widened to what Student's t asks for.
+        """
         rng = stream(seed, "evidence")
         names = sorted(set(self.clusters))
         if len(names) >= FEWEST_CLUSTERS:
-            return cluster_means(self.values, self.clusters, draws=count, rng=rng)
+            drawn = cluster_means(self.values, self.clusters, draws=count, rng=rng)
+            wider: Floats = self.means + (drawn - self.means) * few_means_widening(len(names))
+            return wider
         held = np.array(self.clusters)
         # Seeds of one data set share its records: their errors are taken as one, not averaged away.
         errors = np.stack([self.errors[held == name].mean(0) for name in names])
@@ -67,6 +74,42 @@ class Evidence:
         """Return the evidence of some quantizers."""
         names = tuple(name for name, kept in zip(self.quantizers, keep, strict=True) if kept)
         return Evidence(names, self.values[:, keep], self.errors[:, keep], self.clusters)
+
+
+def over_data_sets(values: Sequence[float] | Floats, clusters: Sequence[str]) -> Estimate | None:
+    """Return the mean over data sets of one number a cell; None where no number is finite.
+
+    Interval: Student's t over the data sets' means, n of them: cells of one data set share its records and are no
+    independent evidence. One data set alone has no spread to judge by: its interval is infinite, never narrow.
+    """
+    centres = data_set_means(values, clusters)
+    if not len(centres):
+        return None
+    value = float(centres.mean())
+    if len(centres) < 2:
+        return Estimate(value, -np.inf, np.inf, 1, unit="data sets", method="one data set: no interval")
+    low, high = mean_interval(centres)
+    return Estimate(value, low, high, len(centres), unit="data sets", method="Student's t over data sets")
+
+
+def data_set_means(values: Sequence[float] | Floats, clusters: Sequence[str]) -> Floats:
+    """Return one mean a data set, of those of its cells that hold a finite number."""
+    array, names = np.asarray(values, float), np.asarray(clusters)
+    kept = np.isfinite(array)
+    found: Floats = np.array([array[kept & (names == name)].mean() for name in np.unique(names[kept])])
+    return found
+
+
+def in_order(results: Iterable[CellResult]) -> list[CellResult]:
+    """Return cells by data set, embedder, head and seed: files are named by digests, whose order says nothing."""
+
+    def place(cell: CellResult) -> tuple[Any, ...]:
+        training = cell.config.get("training") or {}
+        head = (tuple(training.get("hidden", ())), int(training.get("epochs", 0)), repr(sorted(training.items())))
+        data = (str(cell.data.get("name")), str(cell.config.get("target")))
+        return data, str(cell.config.get("embedder")), head, cell.config.get("seed", 0)
+
+    return sorted(results, key=place)
 
 
 def advantage(result: CellResult, row: QuantizerRow) -> Estimate | None:

@@ -2,7 +2,7 @@
 
 import json
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from leaq.cell import AuditConfig
 from leaq.errors import LeaqError
 from leaq.files import private_folder, read_bytes, write_atomic
 
-__all__ = ["Failure", "Failures"]
+__all__ = ["Failure", "Failures", "grouped"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,14 @@ class Failure:
     def reason(self) -> str:
         """One line."""
         return f"{self.error}: {self.message}" if self.message else self.error
+
+
+def grouped(failures: Iterable[Failure]) -> dict[str, list[str]]:
+    """Return the cells that failed by reason, so that a reason many cells share is read once."""
+    found: dict[str, list[str]] = {}
+    for one in failures:
+        found.setdefault(one.reason, []).append(one.cell)
+    return found
 
 
 class Failures:

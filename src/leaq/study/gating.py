@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from leaq.errors import InvalidInput, unknown_name
 from leaq.results import CellResult, QuantizerRow
 from leaq.study.evidence import FULL
@@ -18,6 +20,8 @@ class Verdict:
     Attributes
     ----------
     reasons : why not, one sentence each.
+    failing : the same by model, (cell, quantizer): the worst attack and the metric, one line each, in the order of
+        data set, embedder and seed.
     checked : how many (cell, quantizer) pairs were looked at.
     worst_advantage, worst_metric : the largest upper limit and the smallest lower limit seen; None without evidence.
     """
@@ -26,6 +30,7 @@ class Verdict:
     checked: int
     worst_advantage: float | None
     worst_metric: float | None
+    failing: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -83,7 +88,27 @@ def gate(
     highs = [one.value for one in found if one.kind == "advantage" and one.value is not None]
     lows = [one.value for one in found if one.kind == "metric" and one.value is not None]
     checked = len({one.where for one in found})
-    return Verdict(tuple(reasons), checked, max(highs, default=None), min(lows, default=None))
+    return Verdict(tuple(reasons), checked, max(highs, default=None), min(lows, default=None), _by_model(found))
+
+
+def _by_model(found: Sequence["_Limit"]) -> tuple[str, ...]:
+    groups: dict[str, list[_Limit]] = {}
+    for one in found:
+        if one.reason:
+            groups.setdefault(one.where, []).append(one)
+    lines = []
+    for where, group in groups.items():
+        leaks = [one for one in group if one.kind == "advantage"]
+        worst = max(leaks, key=lambda one: np.inf if one.value is None else one.value, default=None)
+        more = f" ({len(leaks)} attacks fail)" if len(leaks) > 1 else ""
+        texts = [_said(worst) + more] if worst else []
+        texts += [_said(one) for one in group if one.kind == "metric"]
+        lines.append(f"{where}: {'; '.join(texts)}")
+    return tuple(lines)
+
+
+def _said(one: "_Limit") -> str:
+    return one.reason.removeprefix(f"{one.where}: ").rstrip(".")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
-from leaq.stats.selection import choose_smallest, surely_above
+from leaq.stats.selection import choose_smallest, surely_at_least
 from leaq.study.evidence import FULL, Evidence, advantage, collected
 from leaq.types import Bools, Estimate
 
@@ -31,6 +31,9 @@ class Recommendation:
     full_precision : mean advantage without quantization.
     allowed, refused : candidates within the budget beyond doubt, and the others.
     cells, data_sets : what it rests on.
+    left_out : cells in which even full precision predicts no better than guessing; nothing can be lost there.
+    nearest, may_drop : where nothing is within the budget, the quantizer that comes nearest, and the drop that cannot
+        be excluded for it.
     """
 
     task: str
@@ -46,6 +49,9 @@ class Recommendation:
     drop: float | None = None
     probability: float | None = None
     behind: Estimate | None = None
+    left_out: int = 0
+    nearest: str | None = None
+    may_drop: float | None = None
 
     @property
     def told_apart(self) -> bool:
@@ -55,9 +61,12 @@ class Recommendation:
     def describe(self, max_drop: float) -> str:
         """Return one paragraph."""
         rests = f"{self.cells} cells of {self.data_sets} data set{'s' if self.data_sets != 1 else ''}"
+        if self.left_out:
+            rests += f" ({self.left_out} more left out: no skill in full precision)"
         budget = f"a drop of {self.metric} by at most {max_drop:g}"
         if self.chosen is None or self.advantage is None:
-            return f"{self.task}: no quantizer keeps within {budget} beyond doubt ({rests})."
+            nearest = "" if self.nearest is None else f" Nearest: {self.nearest}, which may drop by {self.may_drop:.4f}."
+            return f"{self.task}: no quantizer keeps within {budget} beyond doubt.{nearest} Rests on {rests}."
         text = (
             f"{self.task}: {self.chosen}. Within {budget} ({len(self.allowed)} of "
             f"{len(self.allowed) + len(self.refused)} quantizers are, beyond doubt), it gives away least: advantage "
@@ -78,7 +87,8 @@ def recommend(
 
     Direction: a smaller advantage is more private; a drop is metric minus that of full precision, so worse is negative.
     A quantizer is within the budget if its mean drop is, at the lower end of an interval that holds for all candidates
-    at once; one whose models predict no better than guessing in any cell is out, its small leak is no merit.
+    at once; one whose models predict no better than guessing in a cell where full precision does is out, its small
+    leak is no merit. Cells in which full precision has no skill are left out and counted.
 
     Do not trust when there are few data sets: below five, intervals rest on the cells' own and say nothing about other
     data.
@@ -96,6 +106,12 @@ def recommend(
 
 
 def _for_task(results: Sequence[CellResult], task: str, max_drop: float, *, level: float, seed: int) -> Recommendation:
+    every, results = len(results), [result for result in results if _has_skill(result, FULL)]
+    if not results:
+        raise NotEnoughEvidence(
+            f"A recommendation for {task} needs models that predict something. Found none in {every} cells, even in "
+            "full precision. Train longer or choose another embedder."
+        )
     names = [row.quantizer for row in results[0].rows if row.quantizer != FULL]
     leaks = collected(results, advantage, [FULL, *names])
     drops = collected(results, _drop, names)
@@ -105,8 +121,13 @@ def _for_task(results: Sequence[CellResult], task: str, max_drop: float, *, leve
             "Found none. Add replicates to the audits."
         )
     skilled = np.array([all(_has_skill(result, name) for result in results) for name in names])
-    within = surely_above(drops.means, drops.draws(seed=seed), -max_drop, level=level) & skilled
-    return _choice(leaks, drops, within, _Known(task, results[0].primary_metric, level, seed))
+    lows = surely_at_least(drops.means, drops.draws(seed=seed), level=level)
+    known = _Known(task, results[0].primary_metric, level, seed, every - len(results))
+    found = _choice(leaks, drops, (lows >= -max_drop) & skilled, known)
+    if found.chosen is not None or not skilled.any():
+        return found
+    best = int(np.argmax(np.where(skilled, lows, -np.inf)))
+    return replace(found, nearest=names[best], may_drop=float(-lows[best]))
 
 
 def _choice(leaks: Evidence, drops: Evidence, within: Bools, known: "_Known") -> Recommendation:
@@ -120,6 +141,7 @@ def _choice(leaks: Evidence, drops: Evidence, within: Bools, known: "_Known") ->
         refused=tuple(name for name in names if name not in allowed),
         cells=len(leaks.clusters),
         data_sets=len(set(leaks.clusters)),
+        left_out=known.left_out,
     )
     if not allowed:
         return nothing
@@ -152,6 +174,7 @@ class _Known:
     metric: str
     level: float
     seed: int
+    left_out: int
 
 
 def _drop(result: CellResult, row: QuantizerRow) -> Estimate | None:

@@ -17,15 +17,15 @@ from leaq.cell import AuditConfig
 from leaq.results import CellResult
 from leaq.study.engines import Engine
 from leaq.study.events import Event, Watch, unwatched
-from leaq.study.failures import Failure, Failures
+from leaq.study.failures import Failure, Failures, grouped
 from leaq.study.locks import Claim
 from leaq.study.plan import effort, plan, records_of
 from leaq.study.shelf import DiskShelf
-from leaq.study.store import Store, cell_key, plain_name
+from leaq.study.store import Store, cell_key, chunks_key, plain_name
 from leaq.study.tasks import Head, Part, chunk_key, measure_cell, prepare_cells, train_chunk
 from leaq.types import Progress
 
-__all__ = ["Outcome", "Runner"]
+__all__ = ["Outcome", "Rules", "Runner"]
 
 KEPT = 3
 """Prepared pairs of data set and embedder kept at hand; cells that share one stand side by side."""
@@ -51,8 +51,10 @@ class Outcome:
         if self.damaged:
             names = ", ".join(path.name for path in self.damaged[:3])
             text += f" {len(self.damaged)} damaged files were set aside and their cells computed again ({names})."
+        for reason, cells in grouped(self.failures).items():
+            more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
+            text += f" Failed: {cells[0]}{more}: {reason.rstrip('.')}."
         if self.failures:
-            text += f" First failure: {self.failures[0].cell}: {self.failures[0].reason}."
             text += f" Tracebacks: {self.folder / 'failed'}. Try them again: --retry-failed."
         return f"{text} All numbers: {self.folder / 'results.csv'}."
 
@@ -66,6 +68,7 @@ class Cell:
     name: str
     effort: float
     key: str = ""
+    chunks_key: str = ""
     claim: Claim | None = None
     shelf: DiskShelf | None = None
     samples: Any = None
@@ -74,14 +77,24 @@ class Cell:
     started: float = 0.0
 
 
-class Runner:
-    """One run over the cells of one store.
+@dataclass(frozen=True)
+class Rules:
+    """How a run treats what it meets.
 
-    Parameters
+    Attributes
     ----------
     on_failure : "record" keeps the failure of a cell and goes on; "raise" lets it out.
     retry_failed : try again what failed in an earlier run; otherwise it is left alone and reported.
+    keep_losses : keep the losses of finished cells, so that a version that measures otherwise trains nothing anew.
     """
+
+    on_failure: Literal["record", "raise"] = "record"
+    retry_failed: bool = False
+    keep_losses: bool = False
+
+
+class Runner:
+    """One run over the cells of one store."""
 
     def __init__(
         self,
@@ -89,12 +102,10 @@ class Runner:
         cells: Sequence[AuditConfig],
         engine: Engine,
         *,
+        rules: Rules | None = None,
         watch: Watch = unwatched,
-        on_failure: Literal["record", "raise"] = "record",
-        retry_failed: bool = False,
     ) -> None:
-        self._store, self._engine, self._watch = store, engine, watch
-        self._raise, self._retry = on_failure == "raise", retry_failed
+        self._store, self._engine, self._rules, self._watch = store, engine, rules or Rules(), watch
         self._failures = Failures(store.folder / "failed")
         self._heads = tuple(OrderedDict.fromkeys(cell.training for cell in cells))
         records: dict[str, int] = {}
@@ -149,7 +160,7 @@ class Runner:
 
     def _begin(self, cell: Cell) -> None:
         earlier = self._failures.of(cell.config)
-        if earlier is not None and not self._retry:
+        if earlier is not None and not self._rules.retry_failed:
             self._failed.append(earlier)
             self._end(cell)
             self._tell("skipped", cell, text=earlier.reason)
@@ -186,6 +197,7 @@ class Runner:
             return
         config = cell.config.resolved(**head.choices)
         cell.key = cell_key(config, head.name, head.digest)
+        cell.chunks_key = chunks_key(config, head.name, head.digest)
         cell.ends = head.chunks[config.training.digest()]
         if self._is_finished(cell):
             return
@@ -198,7 +210,7 @@ class Runner:
         if self._is_finished(cell):  # by another process, between the look and the claim
             return
         self._tell("started", cell)
-        cell.shelf = self._store.shelf(cell.key)
+        cell.shelf = self._store.shelf(cell.chunks_key)
         for ends in cell.ends:
             self._chunk(cell, config, ends)
         self._measure_if_complete(cell, config)
@@ -211,6 +223,7 @@ class Runner:
         if found is None:
             return False
         self._found += 1
+        self._store.forget_chunks(cell.chunks_key, keep=self._rules.keep_losses)  # a kill can come between result and removal
         self._end(cell)
         self._tell("found", cell)
         return True
@@ -247,6 +260,7 @@ class Runner:
         if result is None:
             return
         self._store.save(cell.key, result)
+        self._store.forget_chunks(cell.chunks_key, keep=self._rules.keep_losses)
         self._failures.forget(cell.config)
         self._computed += 1
         seconds = sum(value for name, value in result.timings.items() if name.endswith("_seconds"))
@@ -263,7 +277,7 @@ class Runner:
         try:
             return self._engine.result(handle)
         except Exception as err:
-            if self._raise:
+            if self._rules.on_failure == "raise":
                 raise
             self._failed.append(self._failures.record(cell.config, cell.name, err))
             self._end(cell)

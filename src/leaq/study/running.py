@@ -6,7 +6,8 @@ from leaq.files import write_atomic
 from leaq.study.engines import Engine, make_engine
 from leaq.study.events import Watch, unwatched
 from leaq.study.grid import Study
-from leaq.study.runner import Outcome, Runner
+from leaq.study.runner import Outcome, Rules, Runner
+from leaq.study.sources import missing, refuse_missing
 from leaq.study.store import Store
 
 __all__ = ["run_study"]
@@ -18,7 +19,8 @@ def run_study(
     *,
     engine: str | Engine = "local",
     workers: int | None = None,
-    retry_failed: bool = False,
+    rules: Rules | None = None,
+    allow_missing: bool = False,
     watch: Watch = unwatched,
 ) -> Outcome:
     """Compute every cell of a study that is not finished yet; the same call again goes on where it was.
@@ -27,13 +29,15 @@ def run_study(
     ----------
     folder : the run folder; made if it is new.
     engine, workers : where tasks run, by name or from `make_engine`, and how many at a time. The numbers are the same.
-    retry_failed : try cells again that failed in an earlier run.
+    rules : whether failed cells are tried again and losses kept, see `Rules`.
+    allow_missing : go on without data sets and weights that are not to be had: their cells are tried, fail and are
+        recorded. Otherwise one error names all of them before anything is computed.
     watch : called with each `Event`.
 
     Raises
     ------
     InvalidInput
-        If the folder belongs to another study.
+        If the folder belongs to another study, or a data set or weights are missing.
     StoreError
         If it cannot be written to, or the disk is full; what was finished stays.
 
@@ -47,11 +51,14 @@ def run_study(
     >>> outcome.computed, outcome.found, outcome.failures
     (2, 0, ())
     """
+    cells = study.cells()
+    if not allow_missing:
+        refuse_missing(missing(cells))
     store = Store.open(Path(folder), study)
     write_atomic(store.folder / "study.toml", study.to_toml())
     made = make_engine(engine, workers=workers) if isinstance(engine, str) else engine
     try:
-        return Runner(store, study.cells(), made, watch=watch, retry_failed=retry_failed).run()
+        return Runner(store, cells, made, watch=watch, rules=rules).run()
     finally:
         if made is not engine:
             made.close()

@@ -22,10 +22,10 @@ def seal(text: str) -> str:
     return json.dumps({"checksum": _checksum(plain), **plain}, indent=1) + "\n"
 
 
-def unseal(path: Path) -> str:
-    """Return what was sealed; raises `DamagedFile` if it is not what was written."""
+def unseal(path: Path) -> dict[str, Any]:
+    """Return the JSON values that were sealed; raises `DamagedFile` if it is not what was written."""
     try:
-        plain = json.loads(read_bytes(path))
+        plain: dict[str, Any] = json.loads(read_bytes(path))
         stated = plain.pop("checksum")
     except (ValueError, KeyError, AttributeError, TypeError) as err:
         raise DamagedFile(
@@ -35,7 +35,7 @@ def unseal(path: Path) -> str:
         raise DamagedFile(
             f"{str(path)!r} was changed after it was written (checksum). Run the same command again to compute it anew."
         )
-    return json.dumps(plain)
+    return plain
 
 
 def _checksum(plain: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from leaq.cell import AuditConfig
 from leaq.results import CellResult
 from leaq.study.engines.local import Local
 from leaq.study.events import Event
-from leaq.study.runner import Runner
+from leaq.study.runner import Rules, Runner
 from leaq.study.store import Store
 from leaq.types import Progress, silent
 
@@ -40,5 +40,5 @@ def audit_into(config: AuditConfig, folder: str | Path, *, progress: Progress = 
             progress(event.text, event.done, event.total)
 
     store = Store.open(Path(folder), config)
-    Runner(store, [config], Local(), watch=watch, on_failure="raise").run()
+    Runner(store, [config], Local(), watch=watch, rules=Rules(on_failure="raise")).run()
     return (store.finished() if store.cleaned else store.with_risks())[0]

@@ -5,13 +5,16 @@
     cells/CELL.json              one finished audit, shareable: aggregates only, checksummed
     cells/CELL.timings.json      seconds and memory, apart from the numbers because no two runs share them
     private/CELL.json            findings by row number; gives members away
-    chunks/CELL/*.npz            losses of finished chunks of models; gives members away; removed when a cell is done
+    chunks/CHUNKS/*.npz          losses of finished chunks of models; gives members away; removed when a cell is done,
+                                 unless the run was told to keep them
     failed/NAME.json             a cell that could not be computed, with its traceback
     locks/CELL                   who works on what; empty of results
 
 CELL is the data set's name, a digest of the configuration, and a digest of the configuration, the records and the
-code that computes numbers, so that a changed file, option or version is never answered from an old result. A single
-audit is a study of one cell. Folders have mode 0700, files 0600.
+code that computes numbers, so that a changed file, option or version is never answered from an old result. CHUNKS is
+the same with only the code that makes loss tables (data, embedding, training, quantizing, evaluating): a changed
+measure is computed anew from the losses that are there, and trains nothing. A single audit is a study of one cell.
+Folders have mode 0700, files 0600.
 """
 
 import hashlib
@@ -30,6 +33,7 @@ from leaq.config import Config
 from leaq.errors import InvalidInput, StoreError
 from leaq.files import private_folder, read_bytes, write_atomic
 from leaq.results import CellResult
+from leaq.study.evidence import in_order
 from leaq.study.locks import Claim
 from leaq.study.rows import COLUMNS, as_csv, tidy
 from leaq.study.sealed import DamagedFile, seal, unseal
@@ -39,10 +43,25 @@ from leaq.types import Samples
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SCHEMA", "Store", "cell_key", "code_digest", "data_digest", "plain_name"]
+__all__ = [
+    "MEASURING",
+    "SCHEMA",
+    "UNCOUNTED",
+    "Store",
+    "cell_key",
+    "chunks_key",
+    "code_digest",
+    "data_digest",
+    "plain_name",
+]
 
-UNCOUNTED = frozenset({"checkup.py", "cli", "reporting", "study"})
-"""Rooms whose code changes no number."""
+MEASURING = frozenset({"measures", "measuring.py", "stats"})
+"""Rooms whose code changes what is measured, and no loss it is measured from."""
+UNCOUNTED = frozenset(
+    {"attacking.py", "auditing", "candidates", "checkup.py", "cli", "costing.py", "exposure.py", "reporting", "study"}
+    | {"verbs.py", "yardstick.py", "__init__.py"}
+)
+"""Rooms whose code changes no number of a cell; the test of the floors' imports holds both lists to it."""
 
 
 SCHEMA = 1
@@ -122,12 +141,17 @@ class Store:
             return None
 
     def save(self, key: str, result: CellResult) -> None:
-        """Keep a finished audit; its chunks are no longer needed and go, as does what it takes the place of."""
+        """Keep a finished audit; what it takes the place of is set aside."""
         write_atomic(self.folder / "private" / f"{key}.json", json.dumps(result.private_json()))
         write_atomic(self._cell(key).with_suffix(".timings.json"), json.dumps(dict(result.timings), sort_keys=True))
         write_atomic(self._cell(key), seal(result.to_json(timings=False)))
-        shutil.rmtree(self.folder / "chunks" / key, ignore_errors=True)
         self._supersede(key)
+
+    def forget_chunks(self, key: str, *, keep: bool = False) -> None:
+        """Remove the chunks of a cell that is finished: all, or with `keep` those of other records or older code."""
+        for path in (self.folder / "chunks").glob(f"{key.rpartition('-')[0]}-*"):
+            if not (keep and path.name == key):
+                shutil.rmtree(path, ignore_errors=True)
 
     def _supersede(self, key: str) -> None:
         """Set aside what the same configuration gave with other records or other code."""
@@ -140,12 +164,12 @@ class Store:
         return Claim.take(self.folder / "locks" / key)
 
     def shelf(self, key: str) -> DiskShelf:
-        """Return where the chunks of an unfinished audit are kept."""
+        """Return where the chunks of an unfinished audit are kept; `key` is its `chunks_key`."""
         return DiskShelf(private_folder(self.folder / "chunks" / key))
 
     def finished(self) -> list[CellResult]:
-        """Return every finished audit; raises `StoreError` if there is none, or one is damaged."""
-        found = list(self.results())
+        """Return every finished audit by data set, embedder, head and seed; `StoreError` if none, or one is damaged."""
+        found = in_order(self.results())
         if not found:
             raise StoreError(f"{str(self.folder)!r} holds no finished audit yet. Run its command again to go on.")
         return found
@@ -158,8 +182,8 @@ class Store:
         StoreError
             If they are gone (`leaq clean` removes them) or damaged; a report without them would look harmless.
         """
-        results = self.finished()
-        return [result.with_private(self._private(path)) for result, path in zip(results, self._cells(), strict=True)]
+        found = in_order(self._whole(path).with_private(self._private(path)) for path in self._cells())
+        return found or self.finished()
 
     @property
     def cleaned(self) -> bool:
@@ -210,13 +234,13 @@ class Store:
 
     def _whole(self, path: Path) -> CellResult:
         """Read one cell with its timings, checking that not a byte is missing or changed."""
-        plain = json.loads(unseal(path))
+        plain = unseal(path)
         timings = path.with_suffix(".timings.json")
         try:
             plain["timings"] = json.loads(read_bytes(timings)) if timings.exists() else {}
         except ValueError:
             plain["timings"] = {}  # seconds are a courtesy; the numbers are whole
-        return CellResult.from_json(json.dumps(plain))
+        return CellResult.from_plain(plain)
 
 
 def cell_key(config: AuditConfig, name: str, records: str) -> str:
@@ -224,7 +248,17 @@ def cell_key(config: AuditConfig, name: str, records: str) -> str:
 
     `records` is the `data_digest` of the records.
     """
-    text = json.dumps([config.to_dict(), records, code_digest()], sort_keys=True)
+    return _key(config, name, records, code_digest())
+
+
+def chunks_key(config: AuditConfig, name: str, records: str) -> str:
+    """Return what a cell's loss tables are stored under: as `cell_key`, but for the code that measures them."""
+    # Which attacks a family's name stands for is measuring code; whether one needs the weights decides what is kept.
+    return _key(config, name, f"{records} whitebox={config.whitebox}", code_digest(without=MEASURING))
+
+
+def _key(config: AuditConfig, name: str, records: str, code: str) -> str:
+    text = json.dumps([config.to_dict(), records, code], sort_keys=True)
     return f"{plain_name(name)}-{config.digest()}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
@@ -242,13 +276,12 @@ def data_digest(samples: Samples) -> str:
 
 
 @cache
-def code_digest() -> str:
-    """Return a digest of the installed code that computes numbers."""
-    root = Path(__file__).parents[1]
+def code_digest(root: Path = Path(__file__).parents[1], *, without: frozenset[str] = frozenset()) -> str:
+    """Return a digest of the installed code that computes numbers, some of its rooms left out."""
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         part = path.relative_to(root)
-        if part.parts[0] not in UNCOUNTED:
+        if part.parts[0] not in UNCOUNTED | without:
             digest.update(part.as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

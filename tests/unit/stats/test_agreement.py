@@ -52,3 +52,7 @@ def test_front_against_the_definition(rng):
     costs = rng.integers(0, 4, size=(12, 2))
     expected = [not any((q <= p).all() and (q < p).any() for q in costs) for p in costs]
     assert pareto_front(costs).tolist() == expected
+
+
+def test_a_ranking_that_prefers_nothing_leaves_the_mean_undefined():
+    assert np.isnan(mean_tau([[1, 1, 1], [1, 2, 3], [1, 2, 3]]))

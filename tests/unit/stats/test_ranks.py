@@ -46,6 +46,7 @@ def test_kendall_agrees_with_scipy_where_there_are_ties(rng):
 
 def test_all_ties_are_unrelated_by_convention():
     assert kendall(np.ones(5), np.arange(5.0)) == 0
+    assert np.isnan(kendall(np.ones(5), np.arange(5.0), tied=np.nan))
 
 
 def test_sharp_values_give_a_sharp_tau():

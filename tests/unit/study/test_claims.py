@@ -1,7 +1,8 @@
 import pytest
 
 from leaq.errors import NotEnoughEvidence
-from leaq.study.claims import claims, markdown
+from leaq.study.claims import claims
+from leaq.study.claims_page import Group, claims_page, runs_page
 from tests.unit.study.cells import cell, row
 
 NAMES = ("sign", "ternary(sparsity=0.9)", "uniform(bits=4)")

@@ -7,7 +7,7 @@ from leaq.study import Store, run_study
 from leaq.study import tasks as study_tasks
 from leaq.study.failures import Failures
 from leaq.study.locks import Claim
-from leaq.study.runner import Runner
+from leaq.study.runner import Rules, Runner
 from tests.unit.study.small import small
 
 
@@ -182,4 +182,4 @@ def test_on_failure_raise_lets_the_error_out(tmp_path):
     from leaq.study.engines.local import Local
 
     with pytest.raises(ValueError, match="There is no file"):
-        Runner(store, study.cells(), Local(), on_failure="raise").run()
+        Runner(store, study.cells(), Local(), rules=Rules(on_failure="raise")).run()

@@ -1,0 +1,154 @@
+"""A study in two tables: one row a quantizer over all cells, and one row a data set. Both for a terminal and a page."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from leaq.reporting.choice import leak, reference, useful
+from leaq.reporting.reading import least
+from leaq.reporting.tables import MISSING, Column, Footnote, Table
+from leaq.reporting.words import metric, short_attack
+from leaq.results import CellResult, QuantizerRow
+from leaq.stats.digits import format_estimate
+from leaq.study.evidence import over_data_sets
+from leaq.types import Estimate
+
+__all__ = ["by_data_set", "by_quantizer"]
+
+Read = Callable[[CellResult, QuantizerRow], Estimate | None]
+
+
+def by_quantizer(cells: Sequence[CellResult]) -> list[Table]:
+    """Return one table a kind of task: each quantizer's leak, metric and cost over all cells, least leak first."""
+    tasks = sorted({str(cell.data.get("task")) for cell in cells})
+    return [_of_task([cell for cell in cells if str(cell.data.get("task")) == task], task) for task in tasks]
+
+
+def _of_task(cells: Sequence[CellResult], task: str) -> Table:
+    key = cells[0].primary_metric
+    labels = {row.quantizer: row.label for cell in cells for row in cell.rows}
+    reads: tuple[Read, ...] = (
+        leak,
+        lambda cell, row: _estimate(row.metrics.get(key)) if useful(reference(cell)) else None,
+        lambda cell, row: _estimate(row.drops.get(key)) if useful(reference(cell)) else None,
+    )
+    found = {name: [_mean(cells, name, read) for read in reads] for name in labels}
+    order = sorted(labels, key=lambda name: _sortable(found[name][0]))
+    names = len({str(cell.data.get("name")) for cell in cells})
+    rows = []
+    for name in order:
+        advantage, performance, change = (_text(one) for one in found[name])
+        here = [row for cell in cells for row in cell.rows if row.quantizer == name]
+        useless = sum(not useful(row) for row in here)
+        bits = "/".join(dict.fromkeys(f"{row.size.bits:.3g}" for row in here[:1]))
+        rows.append((labels[name], bits, advantage, performance, change, str(len(here)), str(useless or MISSING)))
+    attack = short_attack(cells[0].primary_attack)
+    return Table(
+        title=f"{task}: quantizers over {_count(len(cells), 'cell')} of {_count(names, 'data set')}",
+        columns=(
+            Column("Quantizer", "Full precision and every way of quantizing.", "left"),
+            Column("Bits", "Bits a weight, in the first cell."),
+            Column(f"Leak ({attack})", "Mean advantage over data sets."),
+            Column(metric(key).name, "Mean over data sets."),
+            Column("Change", "Mean change against full precision."),
+            Column("Cells", "Audits it was measured in."),
+            Column("No skill", "Audits in which it predicts no better than guessing."),
+        ),
+        rows=tuple(rows),
+        values=tuple(
+            (row[0], row[1], *(_sortable(one) for one in found[name]), row[5], row[6])
+            for row, name in zip(rows, order, strict=True)
+        ),
+        keys=tuple(labels[name] for name in order),
+        order="Least leak first. A data set counts once, whatever its embedders, heads and seeds.",
+        footnotes=tuple(Footnote("", text) for text in (_brackets(names), _skipped(cells, key)) if text),
+    )
+
+
+def _brackets(names: int) -> str:
+    if names < 2:
+        return "One data set: means over its cells, without interval. Every cell's own intervals: --cells."
+    return f"Brackets: 95% intervals, Student's t over {names} data sets; what another data set would give is in them."
+
+
+def _skipped(cells: Sequence[CellResult], key: str) -> str:
+    without = sum(not useful(reference(cell)) for cell in cells)
+    name = metric(key).name
+    return f"{name} and change leave out {_count(without, 'cell')} without skill in full precision." if without else ""
+
+
+def by_data_set(cells: Sequence[CellResult]) -> Table:
+    """Return one row a data set: its leak and metric in full precision, and which quantizer leaks least how often."""
+    groups: dict[str, list[CellResult]] = {}
+    for cell in cells:
+        groups.setdefault(str(cell.data.get("name")), []).append(cell)
+    rows, values = [], []
+    for name, group in groups.items():
+        key = group[0].primary_metric
+        full = [reference(cell) for cell in group]
+        leaks = _range([one.value for cell, row in zip(group, full, strict=True) if (one := leak(cell, row))])
+        skill = _range([one.value for row in full if (one := _estimate(row.metrics.get(key)))])
+        winners = Counter(row.label for cell in group if (row := least(cell)))
+        best, count = winners.most_common(1)[0] if winners else (MISSING, 0)
+        task = str(group[0].data.get("task"))
+        records = int(group[0].data.get("n", 0))
+        embedders = {str(cell.config.get("embedder")) for cell in group}
+        shown = (name, task, f"{records:,}", str(len(embedders)), str(len(group)), f"{metric(key).name} {skill}", leaks)
+        rows.append((*shown, best, f"{count} of {len(group)}"))
+        values.append((name, task, float(records), float(len(embedders)), float(len(group)), skill, leaks, best, count))
+    return Table(
+        title="Data sets",
+        columns=(
+            Column("Data set", "", "left"),
+            Column("Task", "", "left"),
+            Column("Records", "Records in the pool."),
+            Column("Embedders", "How many."),
+            Column("Cells", "Audits."),
+            Column("Full precision", "Task metric: median, smallest to largest over its cells."),
+            Column("Its leak", "Advantage of the leading attack in full precision: median, smallest to largest."),
+            Column("Least leak", "Quantizer that leaks least in most of its cells and still predicts something.", "left"),
+            Column("In", "Cells in which it does."),
+        ),
+        rows=tuple(rows),
+        values=tuple(values),
+        keys=tuple(groups),
+        order="Full precision and its leak: median over cells (smallest to largest).",
+    )
+
+
+def _mean(cells: Sequence[CellResult], name: str, read: Read) -> Estimate | None:
+    found = [
+        (one.value, str(cell.data.get("name")))
+        for cell in cells
+        for row in cell.rows
+        if row.quantizer == name and (one := read(cell, row)) is not None and np.isfinite(one.value)
+    ]
+    return over_data_sets(*map(list, zip(*found, strict=True))) if found else None  # type: ignore[arg-type]
+
+
+def _estimate(found: object) -> Estimate | None:
+    return found if isinstance(found, Estimate) else None
+
+
+def _text(found: Estimate | None) -> str:
+    if found is None:
+        return MISSING
+    if found.n < 2:
+        return f"{found.value:.3f}"
+    return format_estimate(found)
+
+
+def _sortable(found: Estimate | None) -> float:
+    return found.value if found is not None else float("inf")
+
+
+def _range(values: Sequence[float]) -> str:
+    if not values:
+        return MISSING
+    middle, low, high = np.median(values), min(values), max(values)
+    return f"{middle:.2f}" if len(values) == 1 else f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"

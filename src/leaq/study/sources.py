@@ -1,0 +1,37 @@
+"""Are the data sets and weights a study names there? Asked before anything is computed."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from leaq.cell import AuditConfig
+from leaq.data import locate as locate_data
+from leaq.embedders import locate as locate_embedder
+from leaq.errors import InvalidInput, LeaqError
+from leaq.types import Progress, silent
+
+__all__ = ["missing", "refuse_missing"]
+
+
+def missing(cells: Sequence[AuditConfig], *, progress: Progress = silent) -> dict[str, str]:
+    """Return why each data set or embedder of a grid is not to be had; known ones are downloaded where they can be."""
+    found = _unavailable({cell.source for cell in cells}, lambda name: locate_data(name, progress=progress))
+    return found | _unavailable({cell.embedder for cell in cells}, lambda name: locate_embedder(name, progress=progress))
+
+
+def refuse_missing(found: Mapping[str, str]) -> None:
+    """Raise one error about all that is missing."""
+    if found:
+        first = next(iter(found.values()))
+        raise InvalidInput(
+            f"Nothing was computed: {', '.join(found)} cannot be found. {first} Then give the same command again, or "
+            "compute the rest with --allow-missing."
+        )
+
+
+def _unavailable(names: set[str], locate: Callable[[str], None]) -> dict[str, str]:
+    found = {}
+    for name in sorted(names):
+        try:
+            locate(name)
+        except LeaqError as err:
+            found[name] = str(err)
+    return found
