@@ -43,6 +43,7 @@ HEAVY = {
     "typer": {"cli"},
     "rich": {"cli"},
     "ray": {"study"},
+    "mlflow": {"study"},
 }  # fmt: skip
 
 MAX_LINES = 400

@@ -58,6 +58,14 @@ def run(
             "leaq that measures otherwise trains nothing anew.",
         ),
     ] = False,
+    mlflow: Annotated[
+        str | None,
+        typer.Option(
+            help="Log finished cells, aggregates only, to an MLflow store such as sqlite:///mlflow.db; each is logged "
+            "once, also when the command is given again (extra mlflow).",
+            metavar="URI",
+        ),
+    ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Print the plan and leave; as JSON with --json-lines.", rich_help_panel=HOW)
     ] = False,
@@ -83,13 +91,16 @@ def run(
 
         leaq run study.toml --out runs/x --engine ray --address auto
     """
-    from leaq.study import Rules, Study, run_study
+    from leaq.study import Rules, Store, Study, run_study
     from leaq.study.engines import make_engine
     from leaq.study.plan import plan as count
     from leaq.study.sources import missing
+    from leaq.study.tracking import check_store, track
 
     if quiet and json_lines:
         raise InvalidInput("--quiet and --json-lines exclude each other. Name one.")
+    if mlflow is not None:
+        check_store(mlflow)
     asked = Study.from_toml(study, variant=variant)
     if plan:
         counted = count(asked.cells(), finished=0, failed=0, slots=workers or 1)
@@ -115,5 +126,9 @@ def run(
         raise typer.Exit(130) from None
     if not quiet:
         console.note(outcome.describe())
+    if mlflow is not None:
+        logged = track(Store(out), mlflow)
+        if not quiet:
+            console.note(f"MLflow: {logged.logged} cells logged to {mlflow}, {logged.there} were there.")
     if outcome.failures:
         raise typer.Exit(1)

@@ -209,6 +209,11 @@ class Store:
         for path in self._cells():
             yield self._whole(path)
 
+    def keyed(self) -> Iterator[tuple[str, CellResult]]:
+        """Yield the key and the result of every finished audit."""
+        for path in self._cells():
+            yield path.stem, self._whole(path)
+
     def count(self) -> int:
         """Return how many audits are finished, without reading them."""
         return len(self._cells())
