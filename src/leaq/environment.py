@@ -9,13 +9,23 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-__all__ = ["describe_environment", "limited_threads", "peak_memory"]
+__all__ = ["cuda_here", "describe_environment", "limited_threads", "peak_memory"]
 
 _LIBRARIES = ("leaq", "torch", "numpy", "scipy", "scikit-learn", "pandas", "rdkit")
 
 
-def describe_environment() -> dict[str, Any]:
-    """Return versions of what computes numbers, and the machine; nothing that names a user or a folder."""
+def cuda_here() -> bool:
+    """Tell whether torch can use a CUDA GPU of this machine."""
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def describe_environment(device: str = "cpu") -> dict[str, Any]:
+    """Return versions of what computes numbers, and the machine; nothing that names a user or a folder.
+
+    `device` is where models were trained and evaluated; measuring is always the CPU's.
+    """
     import torch
 
     versions = {}
@@ -30,7 +40,7 @@ def describe_environment() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "device": "cpu",
+        "device": device,
     }
 
 

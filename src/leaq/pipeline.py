@@ -63,7 +63,7 @@ def audit_samples(
         rows=tuple(rows),
         primary_metric="roc_auc" if samples.task == "classification" else "r2",
         primary_attack=primary_attack(config),
-        environment=describe_environment(),
+        environment=describe_environment(config.training.device),
         timings={
             "models_seconds": trained - started,
             "measures_seconds": time.perf_counter() - trained,

@@ -2,12 +2,15 @@
 
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leaq.cli import console
 from leaq.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from leaq.study import Study
 
 __all__ = ["run"]
 
@@ -93,8 +96,6 @@ def run(
     """
     from leaq.study import Rules, Store, Study, run_study
     from leaq.study.engines import make_engine
-    from leaq.study.plan import plan as count
-    from leaq.study.sources import missing
     from leaq.study.tracking import check_store, track
 
     if quiet and json_lines:
@@ -103,32 +104,36 @@ def run(
         check_store(mlflow)
     asked = Study.from_toml(study, variant=variant)
     if plan:
-        counted = count(asked.cells(), finished=0, failed=0, slots=workers or 1)
-        absent = missing(asked.cells())
-        if json_lines:
-            from leaq.results import as_plain
-
-            console.say_json({**as_plain(counted), "missing": absent})
-            return
-        console.say(counted.describe())
-        for name, reason in absent.items():
-            console.say(f"MISSING  {name}: {reason}")
+        _plan(asked, workers or 1, as_json=json_lines)
         return
     try:
         with (
             console.watching(quiet=quiet, json_lines=json_lines) as watch,
             closing(make_engine(engine, workers=workers, address=address)) as made,
         ):
-            rules = Rules(retry_failed=retry_failed, keep_losses=keep_losses)
-            outcome = run_study(asked, out, engine=made, rules=rules, allow_missing=allow_missing, watch=watch)
+            rules = Rules(retry_failed=retry_failed, allow_missing=allow_missing, keep_losses=keep_losses)
+            outcome = run_study(asked, out, engine=made, rules=rules, watch=watch)
     except KeyboardInterrupt:
         console.note(f"Interrupted. Finished work is kept in {out}. Resume: the same command again.")
         raise typer.Exit(130) from None
-    if not quiet:
-        console.note(outcome.describe())
+    say = (lambda _text: None) if quiet else console.note
+    say(outcome.describe())
     if mlflow is not None:
         logged = track(Store(out), mlflow)
-        if not quiet:
-            console.note(f"MLflow: {logged.logged} cells logged to {mlflow}, {logged.there} were there.")
+        say(f"MLflow: {logged.logged} cells logged to {mlflow}, {logged.there} were there.")
     if outcome.failures:
         raise typer.Exit(1)
+
+
+def _plan(study: "Study", slots: int, *, as_json: bool) -> None:
+    from leaq.results import as_plain
+    from leaq.study.plan import plan as count
+    from leaq.study.sources import missing
+
+    counted, absent = count(study.cells(), finished=0, failed=0, slots=slots), missing(study.cells())
+    if as_json:
+        console.say_json({**as_plain(counted), "missing": absent})
+        return
+    console.say(counted.describe())
+    for name, reason in absent.items():
+        console.say(f"MISSING  {name}: {reason}")

@@ -77,21 +77,26 @@ def widths(text: str) -> tuple[int, ...]:
 
 
 def run_config(config: "AuditConfig", out: Path | None, *, quiet: bool) -> "CellResult":
-    """Run an audit; say beforehand what it costs."""
+    """Run an audit; say beforehand what it costs, if there is anything to compute."""
     from leaq.pipeline import audit_samples, prepare
     from leaq.study import audit_into
 
     try:
         with console.progress_bar(quiet=quiet) as progress:
             samples, resolved = prepare(config, progress=progress)
-        if not quiet:
-            from leaq.costing import cost
 
-            console.note(cost(samples, resolved).sentence())
+        def say_cost() -> None:
+            if not quiet:
+                from leaq.costing import cost
+
+                console.note(cost(samples, resolved).sentence())
+
+        if out is None:
+            say_cost()
         with console.progress_bar(quiet=quiet) as progress:
             if out is None:
                 return audit_samples(samples, resolved, progress=progress)
-            return audit_into(config, out, progress=progress)
+            return audit_into(config, out, prepared=(samples, resolved), started=say_cost, progress=progress)
     except KeyboardInterrupt:
         kept = "Nothing was kept: name a run folder with --out to be able to resume."
         if out is not None:

@@ -67,6 +67,9 @@ class MoleculeEmbedder(Config):
             raise refusal(self.describe(), found.failed, samples)
         return found.features.astype(np.float32)
 
+    def locate(self, *, progress: Progress = silent) -> None:
+        """Make sure that files the embedder needs are there; most need none."""
+
     def describe(self) -> str:
         """Say what the features are."""
         raise NotImplementedError

@@ -91,7 +91,7 @@ def locate(embedder: str, *, progress: Progress = silent) -> None:
         If weights are neither here nor to be had.
     """
     built = EMBEDDERS.build(embedder) if embedder != "auto" else None
-    if isinstance(built, Pretrained):
+    if isinstance(built, MoleculeEmbedder):
         built.locate(progress=progress)
 
 

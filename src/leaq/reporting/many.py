@@ -116,7 +116,7 @@ def overview(cells: Sequence[CellResult]) -> Table:
         rows=tuple(rows),
         values=tuple(values),
         keys=tuple(labels),
-        order="In the order they were asked for; the heads sort.",
+        order="By data set, embedder and seed; the heads sort.",
         footnotes=(Footnote("", f"Within budget: {_budgets(cells)}, at the worse end of the interval."),),
     )
 

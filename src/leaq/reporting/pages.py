@@ -14,6 +14,7 @@ from leaq.reporting.reading import about_r, attacker, headline, sentences, verdi
 from leaq.reporting.records import exposed
 from leaq.reporting.redaction import shareable_config
 from leaq.reporting.reproduction import command
+from leaq.reporting.summary import by_data_set, by_quantizer
 from leaq.reporting.tables import indicators, ranking, size_words
 from leaq.reporting.words import attack_name, flag_words, game_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
@@ -65,6 +66,8 @@ def study_page(cells: Sequence[CellResult], *, internal: bool) -> dict[str, Any]
         "names": labels,
         "verdict": study_verdict(cells),
         "sentences": study_sentences(cells),
+        "quantizers": by_quantizer(cells),
+        "data_sets": by_data_set(cells),
         "overview": overview(cells),
         "agreements": agreements(cells),
         "heat": drawn,

@@ -107,7 +107,9 @@ def by_data_set(cells: Sequence[CellResult]) -> Table:
             Column("Cells", "Audits."),
             Column("Full precision", "Task metric: median, smallest to largest over its cells."),
             Column("Its leak", "Advantage of the leading attack in full precision: median, smallest to largest."),
-            Column("Least leak", "Quantizer that leaks least in most of its cells and still predicts something.", "left"),
+            Column(
+                "Least leak", "Quantizer that leaks least in most of its cells and still predicts something.", "left"
+            ),
             Column("In", "Cells in which it does."),
         ),
         rows=tuple(rows),
@@ -124,7 +126,7 @@ def _mean(cells: Sequence[CellResult], name: str, read: Read) -> Estimate | None
         for row in cell.rows
         if row.quantizer == name and (one := read(cell, row)) is not None and np.isfinite(one.value)
     ]
-    return over_data_sets(*map(list, zip(*found, strict=True))) if found else None  # type: ignore[arg-type]
+    return over_data_sets(*map(list, zip(*found, strict=True))) if found else None
 
 
 def _estimate(found: object) -> Estimate | None:

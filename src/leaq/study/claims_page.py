@@ -1,8 +1,9 @@
 """The claims of the source study and the runs they rest on, as pages; written by `leaq claims`, never by hand."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from leaq.results import CellResult
 from leaq.study.claims import FEWEST, Claim, claims
@@ -22,11 +23,12 @@ class Group:
 CARE: Mapping[str, str] = {
     "a": "Kinds of quantizers that differ this much in distortion differ in almost anything; which of two at the same "
     "bit width is more private is the harder question, and this is no answer to it.",
-    "b1": "A correlation over quantizers within a cell: it says that what distorts less leaks more and predicts better, "
-    "not that privacy costs accuracy for every pair of quantizers.",
+    "b1": "A correlation over quantizers within a cell: it says that what distorts less leaks more and predicts "
+    "better, not that privacy costs accuracy for every pair of quantizers.",
     "b2": "Skill is R2, or ROC-AUC above 0.5: two scales. That one loses a larger share says nothing about equal harm.",
     "c": "Both follow the distortion of the weights; the Pareto front counts the quantizers no other beats in both.",
-    "d": "Quantizers of different sparsity and bits are easy to rank; high agreement on these says little about close ones.",
+    "d": "Quantizers of different sparsity and bits are easy to rank; high agreement on these says little about close "
+    "ones.",
     "e": "Among recorded checkpoints only. The weight (delta_2 / delta_k)^2 in lambda_k is at most 1 and falls with k, "
     "which alone favours a low k: this checks that the estimate may stop at low k, and is no discovery about networks.",
     "f1": "One sparse against one dense scheme; 90 % sparsity costs accuracy too.",
@@ -34,15 +36,15 @@ CARE: Mapping[str, str] = {
 }
 """What a reader of each verdict should keep in mind."""
 AGAINST: Mapping[str, str] = {
-    "a": "The attack finds the same leak under every quantizer: either there is little to find (look at full precision), "
+    "a": "The attack finds the same leak under every quantizer: either there is little to find (see full precision), "
     "or quantization here removes too little of what members left in the weights.",
     "b1": "Where the metric hardly moves over the quantizers, its order is noise and the correlation falls; where the "
     "noise of a coarse quantizer regularises an overfitted head, it can turn around.",
     "b2": "The source trained other heads and used other tasks. Where classification sits close to chance, a small "
     "absolute loss is a large share of its skill.",
     "c": "An overfitted head can lose its leak without losing its metric; the trade-off then has a free part.",
-    "d": "Embedders with few features leave the head little room: the leaks of all quantizers are then small, and their "
-    "order is noise.",
+    "d": "Embedders with few features leave the head little room: the leaks of all quantizers are then small, and "
+    "their order is noise.",
     "e": "Checkpoints with near ties (a small delta_2) move the maximum to higher ranks.",
     "f1": "Where the head is wide, 10 % of its weights can hold as much as all the signs.",
     "f2": "Here the step from 2 to 4 bits changes more than sparsity does.",
@@ -104,8 +106,8 @@ def runs_page(groups: Sequence[Group]) -> str:
     lines = [
         "# What was run for these results",
         "",
-        "Written by `leaq claims --runs`; not edited by hand. Seconds are wall clock of one task, as measured while the",
-        "study ran, other work on the machine included; memory is the process's peak.",
+        "Written by `leaq claims --runs`; not edited by hand. Seconds are wall clock of one task, as measured while",
+        "the study ran, other work on the machine included; memory is the process's peak.",
     ]
     for group in groups:
         lines += ["", f"## {group.name}", "", *([f"    {group.command}", ""] if group.command else [])]
@@ -134,5 +136,11 @@ def _seconds(cell: CellResult, part: str) -> float:
 
 def _environments(cells: Sequence[CellResult]) -> list[str]:
     """Say what the cells were computed with; one line an environment, the usual case is one."""
-    texts = [", ".join(f"{key} {value}" for key, value in sorted(cell.environment.items())) for cell in cells]
+    texts = [", ".join(_environment(cell.environment)) for cell in cells]
     return [f"- {texts.count(text)} cells: {text}" for text in sorted(set(texts)) if text]
+
+
+def _environment(found: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in sorted(found.items()):
+        parts = value.items() if isinstance(value, Mapping) else [(key, value)]
+        yield from (f"{name} {one}" for name, one in parts)

@@ -7,7 +7,7 @@ Quantizers are no axis of the grid: one training serves all of them, and all att
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -47,6 +47,9 @@ class Study(Config):
     """Every other option of an audit, the same in all cells: replicates, level, draws, ..."""
     threads: int = 1
     """Threads of each task; part of the configuration because it decides rounding."""
+    device: Literal["cpu", "cuda"] | None = None
+    """Where models are trained and evaluated; None leaves it to each head, which says "cpu" unless told otherwise.
+    Part of the configuration because it decides rounding."""
 
     @field_validator("data", mode="before")
     @classmethod
@@ -90,12 +93,14 @@ class Study(Config):
 
     def cells(self) -> tuple[AuditConfig, ...]:
         """Return the audits, those that share records and embedding side by side."""
+        placed = {} if self.device is None else {"device": self.device}
+        heads = [{**head.to_dict(), **placed} for head in self.heads]
         shared = {"threads": self.threads, **self.audit, "quantizers": self.quantizers}
         return tuple(
-            AuditConfig.from_dict({**shared, **item, "embedder": embedder, "training": head.to_dict(), "seed": seed})
+            AuditConfig.from_dict({**shared, **item, "embedder": embedder, "training": head, "seed": seed})
             for item in self.data
             for embedder in self.embedders
-            for head in self.heads
+            for head in heads
             for seed in self.seeds
         )
 

@@ -65,7 +65,9 @@ class Recommendation:
             rests += f" ({self.left_out} more left out: no skill in full precision)"
         budget = f"a drop of {self.metric} by at most {max_drop:g}"
         if self.chosen is None or self.advantage is None:
-            nearest = "" if self.nearest is None else f" Nearest: {self.nearest}, which may drop by {self.may_drop:.4f}."
+            nearest = (
+                "" if self.nearest is None else f" Nearest: {self.nearest}, which may drop by {self.may_drop:.4f}."
+            )
             return f"{self.task}: no quantizer keeps within {budget} beyond doubt.{nearest} Rests on {rests}."
         text = (
             f"{self.task}: {self.chosen}. Within {budget} ({len(self.allowed)} of "

@@ -22,8 +22,8 @@ from leaq.study.locks import Claim
 from leaq.study.plan import effort, plan, records_of
 from leaq.study.shelf import DiskShelf
 from leaq.study.store import Store, cell_key, chunks_key, plain_name
-from leaq.study.tasks import Head, Part, chunk_key, measure_cell, prepare_cells, train_chunk
-from leaq.types import Progress
+from leaq.study.tasks import Head, Part, chunk_key, describe, measure_cell, prepare_cells, train_chunk
+from leaq.types import Progress, Samples
 
 __all__ = ["Outcome", "Rules", "Runner"]
 
@@ -85,11 +85,14 @@ class Rules:
     ----------
     on_failure : "record" keeps the failure of a cell and goes on; "raise" lets it out.
     retry_failed : try again what failed in an earlier run; otherwise it is left alone and reported.
+    allow_missing : go on without data sets and weights that are not to be had: their cells are tried, fail and are
+        recorded. Otherwise `run_study` names all of them before anything is computed.
     keep_losses : keep the losses of finished cells, so that a version that measures otherwise trains nothing anew.
     """
 
     on_failure: Literal["record", "raise"] = "record"
     retry_failed: bool = False
+    allow_missing: bool = False
     keep_losses: bool = False
 
 
@@ -122,6 +125,11 @@ class Runner:
         self._computed = self._found = 0
         self._failed: list[Failure] = []
         self._pace: list[tuple[float, float, float]] = []  # effort, seconds, bytes of memory of computed cells
+
+    def give(self, config: AuditConfig, samples: Samples, resolved: AuditConfig) -> None:
+        """Take records that are prepared already, so that they are not read and embedded again."""
+        head = describe(samples, resolved, self._heads)
+        self._prepared[_shared(config)] = (self._engine.share(head), self._engine.share(samples))
 
     def run(self) -> Outcome:
         """Compute every cell; returns when each is finished, failed, or was finished by another process."""
@@ -174,11 +182,7 @@ class Runner:
 
     def _prepare(self, cell: Cell) -> tuple[Any, Any]:
         """Return handles of the head and the records, shared by all cells of one data set and embedder."""
-        config = cell.config
-        shared = config.to_dict()
-        for name in ("training", "seed", "quantizers"):
-            shared.pop(name)
-        key = repr(sorted(shared.items()))
+        config, key = cell.config, _shared(cell.config)
         if key not in self._prepared:
             handles = self._engine.submit(
                 prepare_cells, config, self._heads, returns=2, progress=self._progress(cell, "reading")
@@ -223,7 +227,9 @@ class Runner:
         if found is None:
             return False
         self._found += 1
-        self._store.forget_chunks(cell.chunks_key, keep=self._rules.keep_losses)  # a kill can come between result and removal
+        self._store.forget_chunks(
+            cell.chunks_key, keep=self._rules.keep_losses
+        )  # a kill can come between result and removal
         self._end(cell)
         self._tell("found", cell)
         return True
@@ -235,7 +241,8 @@ class Runner:
             cell.parts[ends] = self._engine.share(Part(kept, 0.0, 0))
             return
         progress = self._progress(cell, "", before=len(cell.parts), of=len(cell.ends))
-        (handle,) = self._engine.submit(train_chunk, cell.samples, config, ends, progress=progress)
+        cuda = config.training.device == "cuda"
+        (handle,) = self._engine.submit(train_chunk, cell.samples, config, ends, cuda=cuda, progress=progress)
         self._on(handle, lambda: self._trained(cell, config, ends, handle))
 
     def _trained(self, cell: Cell, config: AuditConfig, ends: tuple[int, int], handle: Any) -> None:
@@ -322,6 +329,14 @@ class Runner:
         everything = sum(one.effort for one in self._cells) or 1.0
         share = sum(one.effort for one in self._cells if one.index in self._ended) / everything
         self._watch(Event(kind, cell.name if cell else "", share=share, **what))
+
+
+def _shared(config: AuditConfig) -> str:
+    """Return what cells that share prepared records have in common."""
+    options = config.to_dict()
+    for name in ("training", "seed", "quantizers"):
+        options.pop(name)
+    return repr(sorted(options.items()))
 
 
 def cell_name(config: AuditConfig) -> str:

@@ -7,7 +7,7 @@ from leaq.study.engines import Engine, make_engine
 from leaq.study.events import Watch, unwatched
 from leaq.study.grid import Study
 from leaq.study.runner import Outcome, Rules, Runner
-from leaq.study.sources import missing, refuse_missing
+from leaq.study.sources import missing, refuse_missing, refuse_without_cuda
 from leaq.study.store import Store
 
 __all__ = ["run_study"]
@@ -20,7 +20,6 @@ def run_study(
     engine: str | Engine = "local",
     workers: int | None = None,
     rules: Rules | None = None,
-    allow_missing: bool = False,
     watch: Watch = unwatched,
 ) -> Outcome:
     """Compute every cell of a study that is not finished yet; the same call again goes on where it was.
@@ -29,15 +28,13 @@ def run_study(
     ----------
     folder : the run folder; made if it is new.
     engine, workers : where tasks run, by name or from `make_engine`, and how many at a time. The numbers are the same.
-    rules : whether failed cells are tried again and losses kept, see `Rules`.
-    allow_missing : go on without data sets and weights that are not to be had: their cells are tried, fail and are
-        recorded. Otherwise one error names all of them before anything is computed.
+    rules : whether failed cells are tried again, missing data sets are allowed, and losses kept; see `Rules`.
     watch : called with each `Event`.
 
     Raises
     ------
     InvalidInput
-        If the folder belongs to another study, or a data set or weights are missing.
+        If the folder belongs to another study, or data sets, weights or a GPU that it names are missing.
     StoreError
         If it cannot be written to, or the disk is full; what was finished stays.
 
@@ -52,12 +49,13 @@ def run_study(
     (2, 0, ())
     """
     cells = study.cells()
-    if not allow_missing:
+    if not (rules and rules.allow_missing):
         refuse_missing(missing(cells))
-    store = Store.open(Path(folder), study)
-    write_atomic(store.folder / "study.toml", study.to_toml())
     made = make_engine(engine, workers=workers) if isinstance(engine, str) else engine
     try:
+        refuse_without_cuda(cells, made)
+        store = Store.open(Path(folder), study)
+        write_atomic(store.folder / "study.toml", study.to_toml())
         return Runner(store, cells, made, watch=watch, rules=rules).run()
     finally:
         if made is not engine:

@@ -1,5 +1,6 @@
 """One audit in a run folder, a study of one cell: resumed if it was interrupted, read if it is finished."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from leaq.cell import AuditConfig
@@ -8,13 +9,25 @@ from leaq.study.engines.local import Local
 from leaq.study.events import Event
 from leaq.study.runner import Rules, Runner
 from leaq.study.store import Store
-from leaq.types import Progress, silent
+from leaq.types import Progress, Samples, silent
 
 __all__ = ["audit_into"]
 
 
-def audit_into(config: AuditConfig, folder: str | Path, *, progress: Progress = silent) -> CellResult:
+def audit_into(
+    config: AuditConfig,
+    folder: str | Path,
+    *,
+    prepared: tuple[Samples, AuditConfig] | None = None,
+    started: Callable[[], None] = lambda: None,
+    progress: Progress = silent,
+) -> CellResult:
     """Run an audit whose finished parts are kept in `folder`; the same call again goes on, or reads the result.
+
+    Parameters
+    ----------
+    prepared : what `leaq.pipeline.prepare` returned for `config`, if the records were read already.
+    started : called once if there is something to compute, before it is.
 
     Raises
     ------
@@ -36,9 +49,14 @@ def audit_into(config: AuditConfig, folder: str | Path, *, progress: Progress = 
     """
 
     def watch(event: Event) -> None:
+        if event.kind == "started":
+            started()
         if event.kind == "stage":
             progress(event.text, event.done, event.total)
 
     store = Store.open(Path(folder), config)
-    Runner(store, [config], Local(), watch=watch, rules=Rules(on_failure="raise")).run()
+    runner = Runner(store, [config], Local(), watch=watch, rules=Rules(on_failure="raise"))
+    if prepared is not None:
+        runner.give(config, *prepared)
+    runner.run()
     return (store.finished() if store.cleaned else store.with_risks())[0]

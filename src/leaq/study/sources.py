@@ -6,15 +6,18 @@ from leaq.cell import AuditConfig
 from leaq.data import locate as locate_data
 from leaq.embedders import locate as locate_embedder
 from leaq.errors import InvalidInput, LeaqError
+from leaq.study.engines import Engine
 from leaq.types import Progress, silent
 
-__all__ = ["missing", "refuse_missing"]
+__all__ = ["missing", "refuse_missing", "refuse_without_cuda"]
 
 
 def missing(cells: Sequence[AuditConfig], *, progress: Progress = silent) -> dict[str, str]:
     """Return why each data set or embedder of a grid is not to be had; known ones are downloaded where they can be."""
     found = _unavailable({cell.source for cell in cells}, lambda name: locate_data(name, progress=progress))
-    return found | _unavailable({cell.embedder for cell in cells}, lambda name: locate_embedder(name, progress=progress))
+    return found | _unavailable(
+        {cell.embedder for cell in cells}, lambda name: locate_embedder(name, progress=progress)
+    )
 
 
 def refuse_missing(found: Mapping[str, str]) -> None:
@@ -24,6 +27,15 @@ def refuse_missing(found: Mapping[str, str]) -> None:
         raise InvalidInput(
             f"Nothing was computed: {', '.join(found)} cannot be found. {first} Then give the same command again, or "
             "compute the rest with --allow-missing."
+        )
+
+
+def refuse_without_cuda(cells: Sequence[AuditConfig], engine: Engine) -> None:
+    """Raise if a head is to be trained on a GPU and the engine's tasks find none."""
+    if any(cell.training.device == "cuda" for cell in cells) and not engine.has_cuda:
+        raise InvalidInput(
+            "device = 'cuda' needs a CUDA GPU where tasks run. The engine finds none. Nothing was computed; use "
+            "device = 'cpu', or an engine that has one."
         )
 
 

@@ -17,7 +17,7 @@ from leaq.study.store import data_digest
 from leaq.training import TrainingConfig, chunks
 from leaq.types import Progress, Samples, silent
 
-__all__ = ["Head", "Part", "chunk_key", "measure_cell", "prepare_cells", "train_chunk"]
+__all__ = ["Head", "Part", "chunk_key", "describe", "measure_cell", "prepare_cells", "train_chunk"]
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,14 @@ def prepare_cells(
     """Read and embed the records that all cells of one data set and embedder share."""
     with limited_threads(config.threads):
         samples, resolved = prepare(config, progress=progress)
-        cut = {head.digest(): _ends(samples, config.models, head) for head in heads}
+        return describe(samples, resolved, heads), samples
+
+
+def describe(samples: Samples, resolved: AuditConfig, heads: tuple[TrainingConfig, ...]) -> Head:
+    """Return what the runner must know of prepared records; nothing in `resolved` is left to "auto"."""
+    cut = {head.digest(): _ends(samples, resolved.models, head) for head in heads}
     choices = {"task": resolved.task, "embedder": resolved.embedder}
-    return Head(choices, samples.name, data_digest(samples), cut), samples
+    return Head(choices, samples.name, data_digest(samples), cut)
 
 
 def _ends(samples: Samples, models: int, head: TrainingConfig) -> tuple[tuple[int, int], ...]:

@@ -1,8 +1,9 @@
 """A run folder's finished cells as MLflow runs: aggregates only, each cell once, whatever is logged again.
 
-One MLflow run a cell, in an experiment named after the study. Its tag ``leaq.cell`` is the cell's key, by which a second
-call knows it; a run that was cut short is removed and logged anew. Metrics are named QUANTIZER/KIND.NAME with .low and
-.high beside each; MLflow allows few characters in names, so ``ternary(sparsity=0.9)`` becomes ``ternary_sparsity_0.9``.
+One MLflow run a cell, in an experiment named after the study. Its tag ``leaq.cell`` is the cell's key, by which a
+second call knows it; a run that was cut short is removed and logged anew. Metrics are named QUANTIZER/KIND.NAME with
+.low and .high beside each; MLflow allows few characters in names, so ``ternary(sparsity=0.9)`` becomes
+``ternary_sparsity_0.9``.
 """
 
 import os

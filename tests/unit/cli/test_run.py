@@ -32,28 +32,45 @@ def test_run_show_gate_recommend_claims(study, tmp_path):
     assert "0 cells computed, 2 found finished, 0 failed" in " ".join(again.stderr.split())
     quiet = run("run", study, "--out", folder, "--quiet")
     assert (quiet.output, quiet.exit_code) == ("", 0)
-    assert run("show", folder).exit_code == 0
+    shown = run("show", folder)
+    assert "classification: quantizers over 2 cells of 1 data set" in shown.stdout
+    assert "wine holds" not in shown.stdout
+    assert run("show", folder, "--cells").stdout.count("wine holds") == 2
     assert run("gate", folder, "--max-advantage", 1).stdout.startswith("PASS  4 models judged")
     failed = run("gate", folder, "--max-advantage", 0.0, "--min-metric", 1)
     assert failed.exit_code == 1
-    assert "FAIL  wine (identity, seed 0), sign: roc_auc may be as small as" in failed.stdout
+    assert "FAIL  wine (identity, seed 0), sign: the advantage of" in failed.stdout
+    assert "; roc_auc may be as small as" in failed.stdout
+    assert "sign: roc_auc may be as small as" in run("gate", folder, "--min-metric", 1, "--all").stdout
     assert run("gate", folder).exit_code == 2
     recommended = run("recommend", folder, "--max-drop", 1)
     assert recommended.exit_code == 0
     assert recommended.stdout.startswith("classification: ")
-    assert run("claims", folder, "--out", tmp_path / "claims.md").exit_code == 0
+    pages = ("--out", tmp_path / "claims.md", "--runs", tmp_path / "runs.md")
+    assert run("claims", folder, *pages).exit_code == 0
+    assert "| identity | 2 | 178 |" in (tmp_path / "runs.md").read_text()
     assert "| (a) Quantizers differ" in (tmp_path / "claims.md").read_text()
     assert run("clean", folder).exit_code == 0
     assert run("show", folder).exit_code == 0
 
 
-def test_failed_cells_give_exit_code_1(tmp_path):
+def test_missing_data_stops_before_the_start_and_failed_cells_give_exit_code_1(tmp_path):
     path = tmp_path / "s.toml"
-    path.write_text(small(data=({"source": "none.csv", "target": "y"},), seeds=(0,)).to_toml())
-    result = run("run", path, "--out", tmp_path / "run")
+    path.write_text(small(data=({"source": "none.csv", "target": "y"},)).to_toml())
+    refused = run("run", path, "--out", tmp_path / "run")
+    assert refused.exit_code == 2
+    assert "Nothing was computed: none.csv cannot be found" in " ".join(refused.stderr.split())
+    planned = run("run", path, "--out", tmp_path / "run", "--plan")
+    assert "MISSING  none.csv: There is no file" in planned.stdout
+    result = run("run", path, "--out", tmp_path / "run", "--allow-missing")
     assert result.exit_code == 1
-    assert "There is no file" in " ".join(result.stderr.split())
-    assert "--retry-failed" in result.stderr
+    words = " ".join(result.stderr.split())
+    assert words.count("There is no file") == 2  # once as it happens, once at the end
+    assert "none_csv auto 8 seed 1: FAILED, for the same reason as none_csv auto 8 seed 0" in words
+    assert "--retry-failed" in words
+    shown = run("show", tmp_path / "run")
+    assert "FAILED  2 cells (none_csv auto 8 seed" in shown.stdout
+    assert shown.stdout.count("InvalidInput: There is no file") == 1
 
 
 def test_the_plan_alone_writes_nothing(study, tmp_path):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from leaq.errors import NotEnoughEvidence
@@ -29,29 +31,57 @@ def verdicts(cells):
 
 def test_a_study_that_says_so_supports_every_claim():
     found = verdicts(study((0.3, 0.05, 0.5), metrics=(0.94, 0.93, 0.949)))
-    assert found == dict.fromkeys(("a", "b1", "b2", "c", "d", "e", "f"), "supported")
+    assert found == dict.fromkeys(("a", "b1", "b2", "c", "d", "e", "f1"), "supported")
 
 
 def test_a_study_that_says_the_opposite_supports_none():
     found = verdicts(study((0.05, 0.3, 0.02), losses=(0.0, 0.0, 0.0), peak=9))
-    assert found["f"] == found["e"] == found["b2"] == found["b1"] == found["c"] == "not supported"
+    assert found["f1"] == found["e"] == found["b2"] == found["b1"] == found["c"] == "not supported"
 
 
 def test_no_difference_is_undecided_not_supported():
     found = verdicts(study((0.3, 0.3, 0.3)))
-    assert found["a"] == found["f"] == "undecided"
+    assert found["a"] == found["f1"] == "undecided"
 
 
-def test_two_data_sets_decide_nothing():
-    cells = [one for one in study((0.3, 0.05, 0.5)) if one.data["name"] in ("classification0", "classification1")]
+def test_four_data_sets_decide_nothing_and_the_page_says_why():
+    cells = [one for one in study((0.3, 0.05, 0.5)) if one.data["name"][-1] in "01"]
     assert set(verdicts(cells).values()) == {"undecided"}
+    page = claims_page([Group("x", cells)])
+    assert "- (a) Undecided: 4 data sets are too few, 5 are needed." in page
 
 
-def test_the_page_names_n_and_verdict():
-    page = markdown([("x", study((0.3, 0.05, 0.5)))])
+def test_five_of_five_data_sets_do_not_establish_a_majority():
+    """Clopper-Pearson of 5 of 5 reaches down to 0.48; the sixth decides."""
+    cells = study((0.3, 0.05, 0.5), tasks=("classification",))
+    assert verdicts(cells)["e"] == "supported"
+    assert verdicts([one for one in cells if one.data["name"][-1] != "5"])["e"] == "undecided"
+
+
+def test_sparsity_against_bits_is_judged_where_both_are_measured():
+    def cells(leaks):
+        names = ("ternary(sparsity=0.9)", "ternary(sparsity=0.33)", "uniform(bits=2)", "uniform(bits=4)")
+        rows = [[row("none", 0.6, 0.9), *(row(n, leak + 0.001 * i, 0.9) for n, leak in zip(names, leaks, strict=True))]
+                for i in range(6)]  # fmt: skip
+        return [cell(found, data=str(i)) for i, found in enumerate(rows)]
+
+    assert verdicts(cells((0.1, 0.5, 0.4, 0.6)))["f2"] == "supported"
+    assert verdicts(cells((0.1, 0.2, 0.3, 0.6)))["f2"] == "not supported"
+    page = claims_page([Group("x", cells((0.1, 0.2, 0.3, 0.6)))])
+    assert "**Disagrees with the source.** Here the step from 2 to 4 bits changes more" in page
+
+
+def test_the_pages_name_n_verdict_command_and_cost():
+    group = Group("x", [replace(one, timings={"models_seconds": 2.0, "measures_seconds": 4.0}) for one in
+                        study((0.3, 0.05, 0.5))], "leaq run x.toml")  # fmt: skip
+    page = claims_page([group])
     assert "## x: 24 cells, 12 data sets, attack: lira-online" in page
     assert "| 12 | **supported** |" in page
     assert "Kendall's W" in page
+    about = runs_page([group])
+    assert "    leaq run x.toml" in about
+    assert "| ecfp4 | 12 | 100 | 2.0 | 4.0 | 0.0 GiB |" in about
+    assert "24 cells, 2 minutes of tasks" in about
 
 
 def test_a_cell_without_skill_has_none_to_lose():

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from leaq.errors import InvalidInput, UnknownName
 from leaq.study.gating import gate
+from leaq.types import AttackResult, Estimate
 from tests.unit.study.cells import cell, row
 
 GOOD = cell([row("none", 0.5, 0.95), row("sign", 0.05, 0.9), row("uniform(bits=4)", 0.08, 0.92)])
@@ -44,3 +47,15 @@ def test_a_gate_without_a_limit_is_refused():
 def test_a_quantizer_that_was_not_measured_is_refused():
     with pytest.raises(UnknownName, match=r"Unknown quantizer in this run 'sgn'.*Did you mean 'sign'\?"):
         gate([GOOD], max_advantage=1, quantizers=("sgn",))
+
+
+def test_one_line_a_model_names_its_worst_attack_and_counts_the_others():
+    bad = row("sign", 0.5, 0.7)
+    worse = AttackResult("rmia", "outputs", "pool", Estimate(0.5, 0.4, 0.9, 40), Estimate(0.8, 0.7, 0.9, 40))
+    bad = replace(bad, attacks={**bad.attacks, "rmia": worse})
+    verdict = gate([cell([row("none", 0.5, 0.9), bad])], max_advantage=0.1, min_metric=0.8)
+    assert len(verdict.reasons) == 3
+    assert verdict.failing == (
+        "a (ecfp4, seed 0), sign: the advantage of rmia may be as large as 0.900, above 0.1 (2 attacks fail); "
+        "roc_auc may be as small as 0.690, below 0.8",
+    )

@@ -58,3 +58,23 @@ def test_what_is_missing_is_named():
         recommend([cell([row("none", None, 0.9), row("sign", None, 0.9)])], 0.02)
     with pytest.raises(InvalidInput, match="must be 0 or more. Found -1"):
         recommend([cell(rows())], -1)
+
+
+def test_cells_without_skill_in_full_precision_are_left_out_and_counted():
+    good = [cell([row("none", 0.5, 0.9), row("sign", 0.1, 0.9)], data=name) for name in "abc"]
+    hopeless = cell(
+        [row("none", 0.5, 0.5, flags=("no-skill",)), row("sign", 0.0, 0.5, flags=("no-skill",))], data="hopeless"
+    )
+    (found,) = recommend([*good, hopeless], 0.02)
+    assert (found.chosen, found.cells, found.left_out) == ("sign", 3, 1)
+    assert "1 more left out: no skill in full precision" in found.describe(0.02)
+    with pytest.raises(NotEnoughEvidence, match="models that predict something. Found none in 1 cells"):
+        recommend([hopeless], 0.02)
+
+
+def test_where_nothing_is_within_the_budget_the_nearest_is_named():
+    (found,) = recommend([cell([row("none", 0.5, 0.9), row("sign", 0.1, 0.8, drop=-0.1),
+                                row("uniform(bits=4)", 0.3, 0.87, drop=-0.03)])], 0.02)  # fmt: skip
+    assert (found.chosen, found.nearest) == (None, "uniform(bits=4)")
+    assert found.may_drop == pytest.approx(0.031, abs=0.001)
+    assert "Nearest: uniform(bits=4), which may drop by 0.03" in found.describe(0.02)

@@ -2,12 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaq.errors import StoreError
+from leaq.errors import InvalidInput, StoreError
 from leaq.study import Store, run_study
+from leaq.study import store as store_module
 from leaq.study import tasks as study_tasks
+from leaq.study.engines.local import Local
 from leaq.study.failures import Failures
 from leaq.study.locks import Claim
 from leaq.study.runner import Rules, Runner
+from leaq.study.sources import missing
 from tests.unit.study.small import small
 
 
@@ -59,20 +62,61 @@ def test_a_failing_cell_is_recorded_and_the_others_go_on(tmp_path, monkeypatch):
     assert "in broken" in failure.traceback
     assert events(seen, "failed") == ["wine auto 8 seed 1"]
     assert [found.reason for found in Failures(tmp_path / "run" / "failed")] == [failure.reason]
-    assert "First failure: wine auto 8 seed 1" in outcome.describe()
+    assert "Failed: wine auto 8 seed 1: MemoryError" in outcome.describe()
 
     again = run_study(small(), tmp_path / "run")
     assert (again.computed, again.found, len(again.failures)) == (0, 3, 1)
-    retried = run_study(small(), tmp_path / "run", retry_failed=True)
+    retried = run_study(small(), tmp_path / "run", rules=Rules(retry_failed=True))
     assert (retried.computed, retried.found, retried.failures) == (1, 3, ())
     assert list(Failures(tmp_path / "run" / "failed")) == []
 
 
-def test_a_source_that_is_not_there_fails_its_cells_only(tmp_path):
+def test_all_that_is_missing_is_named_before_anything_is_computed(tmp_path):
+    lost = [{"source": str(tmp_path / name), "target": "y"} for name in ("none.csv", "nil.csv")]
+    study = small(data=("wine", *lost))
+    with pytest.raises(InvalidInput, match=r"Nothing was computed: .*nil.csv, .*none.csv cannot be found. There is no"):
+        run_study(study, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_with_leave_the_cells_of_a_missing_source_fail_and_the_others_are_computed(tmp_path):
     study = small(data=("wine", {"source": str(tmp_path / "none.csv"), "target": "y"}))
-    outcome = run_study(study, tmp_path / "run")
+    outcome = run_study(study, tmp_path / "run", rules=Rules(allow_missing=True))
     assert (outcome.computed, len(outcome.failures)) == (2, 2)
-    assert "There is no file" in outcome.failures[0].reason
+    assert outcome.describe().count("There is no file") == 1
+    assert "none_csv auto 8 seed 0 and 1 more" in outcome.describe()
+
+
+def test_missing_weights_are_named_with_the_embedder(tmp_path, monkeypatch):
+    monkeypatch.setenv("LEAQ_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setenv("LEAQ_CACHE_DIR", str(tmp_path))
+    cells = small(data=("wine",), embedders=("chemvae_zinc", "maccs")).cells()
+    found = missing(cells)
+    assert list(found) == ["chemvae_zinc"]
+    assert "chemvae_zinc.safetensors" in found["chemvae_zinc"]
+
+
+def test_a_gpu_that_is_not_there_is_named_before_anything_is_computed(tmp_path, monkeypatch):
+    monkeypatch.setattr(Local, "has_cuda", False)
+    with pytest.raises(InvalidInput, match="needs a CUDA GPU where tasks run. The engine finds none"):
+        run_study(small(device="cuda"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_losses_that_are_kept_are_measured_anew_without_training(tmp_path, monkeypatch):
+    """A new version whose measures differ: other cell keys, the same chunks."""
+    study, rules = small(data=("wine",), seeds=(0,)), Rules(keep_losses=True)
+    run_study(study, tmp_path / "run", rules=rules)
+    table = (tmp_path / "run" / "results.csv").read_bytes()
+    assert len(list((tmp_path / "run" / "chunks").rglob("*.npz"))) == 2
+    real = store_module.code_digest
+    monkeypatch.setattr(store_module, "code_digest", lambda **rest: real(**rest) + ("" if rest else "later"))
+    monkeypatch.setattr(study_tasks, "chunk", guarded(study_tasks.chunk, limit=0))
+    outcome = run_study(study, tmp_path / "run", rules=rules)
+    assert (outcome.computed, outcome.found, outcome.failures) == (1, 0, ())
+    assert (tmp_path / "run" / "results.csv").read_bytes() == table
+    run_study(study, tmp_path / "run")  # told to keep them no longer
+    assert list((tmp_path / "run" / "chunks").rglob("*.npz")) == []
 
 
 def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, monkeypatch):
@@ -179,7 +223,5 @@ def test_changed_records_never_read_a_stale_result(tmp_path, rng):
 def test_on_failure_raise_lets_the_error_out(tmp_path):
     study = small(data=({"source": str(tmp_path / "none.csv"), "target": "y"},))
     store = Store.open(tmp_path / "run", study)
-    from leaq.study.engines.local import Local
-
     with pytest.raises(ValueError, match="There is no file"):
         Runner(store, study.cells(), Local(), rules=Rules(on_failure="raise")).run()

@@ -28,8 +28,18 @@ class Engine(Protocol):
         """Tasks that run at the same time."""
         ...
 
-    def submit(self, task: Task, *args: Any, returns: int = 1, progress: Progress) -> tuple[Handle, ...]:
-        """Start ``task(*args)`` when a slot is free; handles among `args` are replaced by their values."""
+    @property
+    def has_cuda(self) -> bool:
+        """Whether tasks find a CUDA GPU where they run."""
+        ...
+
+    def submit(
+        self, task: Task, *args: Any, returns: int = 1, cuda: bool = False, progress: Progress
+    ) -> tuple[Handle, ...]:
+        """Start ``task(*args)`` when a slot is free; handles among `args` are replaced by their values.
+
+        `cuda` says that the task needs a GPU.
+        """
         ...
 
     def share(self, value: Any) -> Handle:

@@ -56,10 +56,18 @@ class RayCluster:
         cores = int(self._ray.cluster_resources().get("CPU", 1))
         return max(1, min(cores, self._workers or cores))
 
-    def submit(self, task: Task, *args: Any, returns: int = 1, progress: Progress) -> tuple[Handle, ...]:
+    @property
+    def has_cuda(self) -> bool:
+        """Whether any node of the cluster has a GPU."""
+        return float(self._ray.cluster_resources().get("GPU", 0)) > 0
+
+    def submit(
+        self, task: Task, *args: Any, returns: int = 1, cuda: bool = False, progress: Progress
+    ) -> tuple[Handle, ...]:
         """Hand the task to Ray."""
         remote = self._ray.remote(task)
-        found = remote.options(num_cpus=1, num_returns=returns, max_retries=TRIES, name=task.__name__).remote(*args)
+        asked = {"num_cpus": 1, "num_gpus": int(cuda)}  # without asking, Ray hides the GPUs from a task
+        found = remote.options(**asked, num_returns=returns, max_retries=TRIES, name=task.__name__).remote(*args)
         return (found,) if returns == 1 else tuple(found)
 
     def share(self, value: Any) -> Handle:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from leaq.environment import cuda_here
 from leaq.study.engines.base import Handle, Task
 from leaq.types import Progress
 
@@ -28,7 +29,14 @@ class Local:
 
     slots = 1
 
-    def submit(self, task: Task, *args: Any, returns: int = 1, progress: Progress) -> tuple[Handle, ...]:
+    @property
+    def has_cuda(self) -> bool:
+        """Whether torch can use a GPU of this machine."""
+        return cuda_here()
+
+    def submit(
+        self, task: Task, *args: Any, returns: int = 1, cuda: bool = False, progress: Progress
+    ) -> tuple[Handle, ...]:
         """Run the task now; what it raises is kept for `result`. Interruptions pass through."""
         try:
             found = task(*[arg.get() if isinstance(arg, Value) else arg for arg in args], progress=progress)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import Any
 
+from leaq.environment import cuda_here
 from leaq.study.engines.base import Handle, Task, WorkerDied
 from leaq.types import Progress
 
@@ -64,7 +65,14 @@ class Processes:
         self._pools = [_pool() for _ in range(self.slots)]
         self._idle = list(range(self.slots))
 
-    def submit(self, task: Task, *args: Any, returns: int = 1, progress: Progress) -> tuple[Handle, ...]:
+    @property
+    def has_cuda(self) -> bool:
+        """Whether torch can use a GPU of this machine."""
+        return cuda_here()
+
+    def submit(
+        self, task: Task, *args: Any, returns: int = 1, cuda: bool = False, progress: Progress
+    ) -> tuple[Handle, ...]:
         """Queue the task; handles among `args` must have ended."""
         job = Job(task, args)
         self._waiting.append(job)

@@ -52,10 +52,9 @@ def start_with_patience():
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return started()
-        except Exception as err:
+        except Exception:
             if attempt == ATTEMPTS:
                 raise
-            print(f"attempt {attempt}: {err}")
             time.sleep(5 * attempt)
     raise AssertionError
 

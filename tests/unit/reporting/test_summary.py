@@ -1,0 +1,47 @@
+"""A study summed up: one row a quantizer and one a data set, a data set counting once."""
+
+from leaq.reporting.summary import by_data_set, by_quantizer
+from tests.unit.study.cells import cell, row
+
+
+def cells(leaks=((0.1, 0.3), (0.2, 0.5), (0.3, 0.7)), flags=()):
+    found = []
+    for data, (sign, full) in zip("abc", leaks, strict=True):
+        for seed in range(3 if data == "a" else 1):
+            rows = [row("none", full, 0.9, flags=flags if data == "c" else ()), row("sign", sign, 0.8, drop=-0.1)]
+            found.append(cell(rows, data=data, seed=seed))
+    return found
+
+
+def test_a_data_set_counts_once_whatever_its_seeds():
+    (table,) = by_quantizer(cells())
+    assert table.title == "classification: quantizers over 5 cells of 3 data sets"
+    assert [line[0] for line in table.rows] == ["sign", "none"]
+    assert table.rows[0][2].startswith("0.20 [-0.05, 0.45]")  # t with 2 degrees of freedom over 0.1, 0.2, 0.3
+    assert table.rows[0][5] == "5"
+    assert "over 3 data sets" in table.footnotes[0].text
+
+
+def test_cells_without_skill_in_full_precision_keep_their_leak_and_leave_the_metric():
+    (table,) = by_quantizer(cells(flags=("no-skill",)))
+    assert table.values[0][2] == 0.2 or abs(table.values[0][2] - 0.2) < 1e-12
+    assert table.rows[1][6] == "1"
+    assert table.footnotes[1].text == "ROC-AUC and change leave out 1 cell without skill in full precision."
+
+
+def test_one_data_set_has_no_interval():
+    (table,) = by_quantizer(cells()[:3])
+    assert table.rows[0][2] == "0.100"
+    assert "without interval" in table.footnotes[0].text
+
+
+def test_tasks_are_never_pooled():
+    other = cell([row("none", 0.5, 0.6, key="r2"), row("sign", 0.1, 0.5, key="r2")], data="d", task="regression")
+    assert [table.title.split(":")[0] for table in by_quantizer([*cells(), other])] == ["classification", "regression"]
+
+
+def test_one_row_a_data_set():
+    table = by_data_set(cells())
+    assert [line[0] for line in table.rows] == ["a", "b", "c"]
+    assert table.rows[0][4:] == ("3", "ROC-AUC 0.90 (0.90 to 0.90)", "0.30 (0.30 to 0.30)", "sign", "3 of 3")
+    assert table.rows[1][6] == "0.50"
