@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet -c constraints.txt
 
-.PHONY: demo test test-all check clean
+.PHONY: demo test test-all check results clean
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
@@ -31,6 +31,13 @@ check: $(VENV)/dev.stamp  ## linting, formatting, types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+results: $(VENV)/dev.stamp  ## run the source study again, or what is left of it, and write docs/results from it
+	$(VENV)/bin/leaq run studies/synthetic.toml --out runs/synthetic
+	$(VENV)/bin/leaq run studies/molecular.toml --out runs/molecular
+	$(VENV)/bin/leaq report runs/synthetic runs/synthetic.html
+	$(VENV)/bin/leaq report runs/molecular runs/molecular.html
+	$(VENV)/bin/leaq claims runs/synthetic runs/molecular --out docs/results/claims.md --runs docs/results/runs.md
 
 docs: $(VENV)/dev.stamp  ## build the documentation into site/, warnings as errors
 	$(VENV)/bin/mkdocs build --strict

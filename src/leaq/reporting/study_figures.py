@@ -64,7 +64,7 @@ def leaks(cells: Sequence[CellResult], *, width: int = 560) -> tuple[Spec, dict[
     order = [p["audit"] for p in sorted(points, key=lambda p: -p["x"]) if p["shape"] == "square"]
     y = {"field": "audit", "type": "nominal", "sort": order, "title": None,
          "axis": {"domain": False, "ticks": False, "grid": True,
-                  "labelLimit": 220 if width > 300 else 130}}  # fmt: skip
+                  "labelLimit": 320 if width > 300 else 130}}  # fmt: skip
     offset = {"field": "shape", "type": "nominal", "sort": ["square", "circle"], "scale": {"paddingOuter": 0.8}}
     x = {"field": "low", "type": "quantitative", "title": "advantage over blind guessing →",
          "axis": {"tickCount": max(3, width // 90)}}  # fmt: skip

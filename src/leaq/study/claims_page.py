@@ -97,7 +97,8 @@ def _why(claim: Claim) -> str:
     if claim.estimate is None:
         return "Undecided: the cells do not hold what it needs."
     if claim.estimate.n < FEWEST:
-        return f"Undecided: {claim.estimate.n} data sets are too few, {FEWEST} are needed."
+        n = claim.estimate.n
+        return f"Undecided: {n} data {'set is' if n == 1 else 'sets are'} too few, {FEWEST} are needed."
     return f"Undecided: the interval holds {claim.threshold:g}. More data sets would narrow it, more seeds hardly."
 
 

@@ -84,3 +84,11 @@ def test_a_binary_file_is_no_study(tmp_path):
     (tmp_path / "s.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InvalidInput, match="not UTF-8 text"):
         Study.from_toml(tmp_path / "s.toml")
+
+
+def test_a_device_named_once_is_every_heads_and_otherwise_each_heads_own():
+    heads = ({"hidden": (8,), "device": "cuda"}, {"hidden": (4,)})
+    assert [cell.training.device for cell in Study(data=("wine",), heads=heads).cells()] == ["cuda", "cpu"]
+    placed = Study(data=("wine",), heads=heads, device="cuda")
+    assert {cell.training.device for cell in placed.cells()} == {"cuda"}
+    assert Study.from_toml_text(placed.to_toml()) == placed

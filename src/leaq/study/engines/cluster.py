@@ -5,6 +5,7 @@ node that leaves takes its values along, and Ray makes them again from their tas
 run folder, so nodes need no shared disk for it.
 """
 
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from leaq.types import Progress
 
 __all__ = ["RayCluster"]
 
+KNOCK = 5.0
+"""Seconds a cluster has to accept a connection."""
 TRIES = 5
 """Times Ray starts a task again whose node or process went away."""
 
@@ -43,6 +46,7 @@ class RayCluster:
         else:
             options |= {"address": address}
         try:
+            _knock(address)
             self._ray.init(**options)
         except Exception as err:  # Ray raises bare Exceptions when a node does not start in time
             raise InvalidInput(
@@ -96,6 +100,13 @@ class RayCluster:
         """Leave the cluster, if this engine joined it."""
         if self._started:
             self._ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Raise if nobody listens at host:port; Ray itself would go on asking for minutes, and say so in its own log."""
+    host, colon, port = (address or "").rpartition("://")[2].rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK).close()
 
 
 def _as_raised(err: Any) -> BaseException:

@@ -9,6 +9,7 @@ import pytest
 from leaq.errors import InvalidInput, MissingExtra
 from leaq.study import run_study
 from leaq.study.engines import make_engine
+from leaq.types import silent
 from tests.helpers import require
 from tests.unit.study.small import small
 
@@ -20,6 +21,16 @@ def test_without_ray_the_extra_is_named(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_an_address_where_nobody_listens_is_named_at_once(monkeypatch):
+    require("ray")
+    import ray
+
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("Ray would go on asking for minutes"))
+    with pytest.raises(InvalidInput, match=r"No Ray cluster answers at '127.0.0.1:1' \(.*refused\)"):
+        make_engine("ray", address="127.0.0.1:1")
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_cluster_that_does_not_answer_is_named(monkeypatch):
     require("ray")
     import ray
@@ -28,8 +39,44 @@ def test_a_cluster_that_does_not_answer_is_named(monkeypatch):
         raise ConnectionError(f"nobody at {options['address']}\nmore")
 
     monkeypatch.setattr(ray, "init", nobody)
-    with pytest.raises(InvalidInput, match=r"No Ray cluster answers at '127.0.0.1:1'"):
-        make_engine("ray", address="127.0.0.1:1")
+    with pytest.raises(InvalidInput, match=r"No Ray cluster answers at 'auto' \(nobody at auto\)"):
+        make_engine("ray", address="auto")
+
+
+class RecordingRay:
+    """Stands in for Ray: remembers what a task asked for."""
+
+    def __init__(self):
+        self.options = []
+
+    def is_initialized(self):
+        return True
+
+    def cluster_resources(self):
+        return {"CPU": 4.0, "GPU": 1.0}
+
+    def remote(self, task):
+        ray = self
+
+        class Remote:
+            def options(self, **options):
+                ray.options.append(options)
+                return self
+
+            def remote(self, *args):
+                return "handle"
+
+        return Remote()
+
+
+def test_a_task_that_needs_a_gpu_asks_for_one(monkeypatch):
+    fake = RecordingRay()
+    monkeypatch.setattr("leaq.study.engines.cluster.need", lambda *_, **__: fake)
+    engine = make_engine("ray")
+    assert (engine.slots, engine.has_cuda) == (4, True)
+    for cuda in (False, True):
+        engine.submit(make_engine, cuda=cuda, progress=silent)
+    assert [options["num_gpus"] for options in fake.options] == [0, 1]
 
 
 ATTEMPTS = 5
