@@ -73,6 +73,7 @@ def check_store(uri: str) -> Any:
             "retired. Use sqlite:///mlflow.db."
         )
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # what is audited is nobody else's business
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     mlflow = need("mlflow", extra="mlflow", purpose="Logging to MLflow")
     if scheme in SCHEMES[:4]:
         need("sqlalchemy", extra="mlflow", purpose="Logging to MLflow")

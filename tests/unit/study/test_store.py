@@ -237,3 +237,21 @@ def test_audits_come_by_data_set_embedder_and_seed_whatever_their_files_are_call
             f"x{i}-0123456789abcde{i}-fedcba9876543210", result(config=config, data={**result().data, "name": name})
         )
     assert [(found.data["name"], found.config["seed"]) for found in store.finished()] == sorted(order)
+
+
+def test_a_read_only_folder_is_named_and_what_was_there_stays(store, monkeypatch):
+    store.save(KEY, result())
+
+    def refuse(*args, **options):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("leaq.files.tempfile.mkstemp", refuse)
+    with pytest.raises(StoreError, match=r"could not be written \(Read-only file system\).*run the same command again"):
+        store.save(KEY, result(primary_attack="other"))
+    assert [found.primary_attack for found in store.finished()] == ["threshold"]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="must be writable. It cannot be created"):
+        Store.open(tmp_path / "file" / "run", AuditConfig(source="wine"))
