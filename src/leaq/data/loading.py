@@ -82,9 +82,9 @@ def locate(source: str | Path, *, progress: Progress = silent) -> None:
     Examples
     --------
     >>> locate("wine")
-    >>> locate("mein.csv")
+    >>> locate("mixture(modes=1)")
     Traceback (most recent call last):
-    leaq.errors.InvalidInput: There is no file 'mein.csv'.
+    leaq.errors.InvalidInput: mixture: modes must be a whole number of at least 2. Found 1.
     """
     name = str(source)
     if synthetic.is_synthetic(name):

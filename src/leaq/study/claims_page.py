@@ -61,9 +61,9 @@ def claims_page(groups: Sequence[Group]) -> str:
         "Intervals are 95 %: Student's t over data sets, n of them (b2: Welch's t; e: Clopper-Pearson). They are wider",
         "than a bootstrap, which covers too little with so few data sets, and are not cut where the statistic ends.",
         "A claim is supported or not supported only if its whole interval lies on one side of the threshold (0 where",
-        f"none is named) and at least {FEWEST} data sets speak; otherwise it is undecided. The verdicts of a run are not",
-        "corrected for being several. Advantages are lower bounds on the leak, in the game the attack was played in; no",
-        "leak found by an attack is not the same as no leak.",
+        f"none is named) and at least {FEWEST} data sets speak; otherwise it is undecided. The verdicts of a run are",
+        "not corrected for being several. Advantages are lower bounds on the leak, in the game the attack was played",
+        "in; no leak found by an attack is not the same as no leak.",
     ]
     for group in groups:
         lines += _group(group)
