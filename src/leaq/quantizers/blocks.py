@@ -15,8 +15,8 @@ __all__ = ["Per", "axes", "into_blocks", "percentiles", "positive", "tiles", "wh
 
 Per = Literal["tensor", "channel", "group"]
 
-TILE = 2**17
-"""Numbers worked on at once: half a megabyte of float32, so that the temporaries of a scheme stay in the cache."""
+TILE = 2**19
+"""Numbers worked on at once: two megabytes of float32. Fewer cost more in calls than they save in the cache."""
 
 
 def into_blocks(tensor: Tensor, per: Per, group: int) -> Tensor:
@@ -46,8 +46,8 @@ def axes(weight: Tensor, per: str) -> tuple[int, ...]:
 
 
 def positive(step: Tensor) -> Tensor:
-    """Replace a zero step (an all-zero or constant block) by 1, which still represents it exactly."""
-    return torch.where(step > 0, step, torch.ones_like(step))
+    """Replace a zero step (an all-zero or constant block) by 1, which still represents it exactly; NaN stays NaN."""
+    return torch.where(step == 0, 1, step)
 
 
 def percentiles(blocks: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.blocks import Per, into_blocks, whole
-from leaq.quantizers.scheme import Needs
+from leaq.quantizers.scheme import Needs, Scheme
 from leaq.quantizers.uniform import Uniform
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ class _Calibrated(Uniform):
         """Not promised: the largest weight of a row may be rounded down, and the range with it."""
         return False
 
-    def project(self, weight: Tensor, scales: Scales) -> Tensor:
+    def project(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
         """Decode the chosen codes."""
-        return self.decode(self.encode(weight, scales), scales).to(weight.dtype)
+        return Scheme.project(self, weight, scales, out)
 
     def explain(self) -> str:
         """Say what happens to the weights."""
