@@ -7,7 +7,7 @@ from torch import Tensor
 
 from leaq.errors import InvalidInput
 from leaq.quantizers.applying import Scales
-from leaq.quantizers.blocks import into_blocks, positive, whole
+from leaq.quantizers.blocks import extremes, into_blocks, normal, positive, whole
 from leaq.quantizers.scheme import Scheme
 
 __all__ = ["BFloat16", "Float8", "Float16"]
@@ -133,7 +133,8 @@ class Float8(Scheme):
 
     def fit(self, weight: Tensor) -> Scales:
         """Largest magnitude of each block over the format's largest number."""
-        largest = into_blocks(weight, self.per, 1).abs().amax(-1, keepdim=True)
+        low, high = extremes(into_blocks(weight, self.per, 1))
+        largest = torch.maximum(low.neg(), high)
         return {"scale": positive(largest / torch.finfo(FLOAT8[self.format]).max)}
 
     def encode(self, weight: Tensor, scales: Scales) -> Tensor:
@@ -154,13 +155,23 @@ class Float8(Scheme):
         return True
 
     def project(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
-        """There and back again, by rounding to whole spacings of the format: faster than casting, the same numbers."""
+        """There and back again."""
+        out = torch.empty_like(weight, memory_format=torch.contiguous_format) if out is None else out
+        return self._project(weight, scales, out, clip=True)
+
+    def released(self, weight: Tensor, out: Tensor) -> Scales:
+        """Quantize with the weights' own scales: their extremes are the format's, nothing needs clipping."""
+        scales = self.fit(weight)
+        self._project(weight, scales, out, clip=not normal(scales["scale"]))
+        return scales
+
+    def _project(self, weight: Tensor, scales: Scales, out: Tensor, *, clip: bool) -> Tensor:
+        """Round to whole spacings of the format: the numbers a cast there and back gives, in less time."""
         if weight.dtype not in EXPONENT:
             return super().project(weight, scales, out)
-        out = torch.empty_like(weight, memory_format=torch.contiguous_format) if out is None else out
-        most = torch.finfo(FLOAT8[self.format]).max
         near = torch.div(into_blocks(weight, self.per, 1), scales["scale"], out=into_blocks(out, self.per, 1))
-        spacing = self._spacing(near.clamp_(-most, most))
+        most = torch.finfo(FLOAT8[self.format]).max
+        spacing = self._spacing(near.clamp_(-most, most) if clip else near)
         near.div_(spacing).round_().mul_(spacing).mul_(scales["scale"])
         return out
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from leaq.quantizers.applying import Scales
-from leaq.quantizers.blocks import Per, into_blocks, percentiles, positive, whole
+from leaq.quantizers.blocks import Per, extremes, into_blocks, normal, percentiles, positive, whole
 from leaq.quantizers.scheme import Scheme
 
 __all__ = ["Uniform"]
@@ -69,17 +69,14 @@ class Uniform(Scheme):
     def fit(self, weight: Tensor) -> Scales:
         """Range of each tensor, channel or group: the extremes, the 99.9th percentile, or the best in squared error."""
         blocks = into_blocks(weight, self.per, self.group)
-        if self.scale == "percentile":
-            low, high = percentiles(blocks)
-        else:
-            low, high = blocks.amin(-1, keepdim=True), blocks.amax(-1, keepdim=True)
+        low, high = (percentiles if self.scale == "percentile" else extremes)(blocks)
         if self.scale == "mse":
             return self._best_of_shrinks(blocks, low, high)
         return self._step(low, high)
 
     def _step(self, low: Tensor, high: Tensor) -> Scales:
         if self.symmetric:
-            step = torch.maximum(low.abs(), high.abs()) / (self.levels // 2)
+            step = torch.maximum(low.neg(), high) / (self.levels // 2)
             return {"step": positive(step)}
         step = positive((high - low) / (self.levels - 1))
         return {"step": step, "low": low}
@@ -127,11 +124,9 @@ class Uniform(Scheme):
     def _inside(self, scales: Scales) -> bool:
         """Whether the weights that the scales were fitted to all round to a level.
 
-        The extremes do: their position is the last level up to rounding, unless the step is so small that it has
-        lost digits (a subnormal number).
+        The extremes do: their position is the last level up to rounding, unless the step has lost digits.
         """
-        step = scales["step"]
-        return self.scale == "absmax" and bool((step >= torch.finfo(step.dtype).tiny).all())
+        return self.scale == "absmax" and normal(scales["step"])
 
     def _project(self, weight: Tensor, scales: Scales, out: Tensor | None, *, clip: bool) -> Tensor:
         blocks = into_blocks(weight, self.per, self.group)
