@@ -15,7 +15,7 @@ from torch import Tensor
 from leaq.errors import InvalidInput
 from leaq.quantizers.blocks import tiles
 from leaq.results import Size
-from leaq.types import Checkpoints
+from leaq.types import Checkpoints, Flag
 
 if TYPE_CHECKING:
     from leaq.quantizers.calibration import Calibration
@@ -51,7 +51,8 @@ def fit_state(scheme: "Scheme", checkpoints: Checkpoints, calibration: "Calibrat
         if calibration is None:
             raise InvalidInput(
                 f"{scheme.spec()}: needs calibration records. Pass "
-                "calibration=leaq.quantizers.Calibration(model, inputs, members)."
+                "calibration=leaq.quantizers.Calibration(model, inputs, members), or the quantizer frozen with it: "
+                "frozen_to(released, calibration)."
             )
         from leaq.quantizers.calibration import walk
 
@@ -112,11 +113,16 @@ def refuse_infinite(name: str, weight: Tensor) -> None:
 
 @dataclass(frozen=True)
 class Frozen:
-    """A scheme with fixed scales: maps checkpoints of batch ``(s, c)`` onto one finite codebook per model."""
+    """A scheme with fixed scales: maps checkpoints of batch ``(s, c)`` onto one finite codebook per model.
+
+    It stands wherever a quantizer is asked for, already calibrated. `calibrated_on` says whose records did that, None
+    if none were needed.
+    """
 
     scheme: "Scheme"
     state: State
     batch: tuple[int, ...]
+    calibrated_on: str | None = None
 
     def __call__(
         self, checkpoints: Checkpoints, calibration: "Calibration | None" = None, *, finite: bool = False
@@ -140,6 +146,22 @@ class Frozen:
         if self.scheme.bias == "corrected":
             quantized |= self._corrected(prepared, quantized, repeat)
         return _exchanged(self.scheme, prepared, quantized)
+
+    def frozen_to(self, reference: Checkpoints, calibration: "Calibration | None" = None) -> "Frozen":
+        """Return itself: everything is fixed already."""
+        return self
+
+    def plan(self, checkpoints: Checkpoints) -> dict[str, "Scheme"]:
+        """Return which scheme each quantized parameter goes through."""
+        return self.scheme.plan(checkpoints)
+
+    def spec(self) -> str:
+        """Return the text that builds the scheme again."""
+        return self.scheme.spec()
+
+    def flags(self) -> tuple[Flag, ...]:
+        """Return the doubts every number measured under this quantizer carries."""
+        return self.scheme.flags(self.calibrated_on or "members")
 
     def codes(self, checkpoints: Checkpoints) -> dict[str, tuple[Tensor, Scales]]:
         """Return each quantized parameter's codes (b, *shape) and scales (b, ...)."""

@@ -47,7 +47,8 @@ class _Calibrated(Uniform):
         kind = "symmetric around 0" if self.symmetric else "spanning the range"
         return (
             f"Each weight becomes one of {self.levels} even levels {kind}, one scale per {self.per}; which one is "
-            f"decided {self._how()}."
+            f"decided {self._how()}. Weights that are looked up (embeddings), and those of grouped convolutions, are "
+            "rounded to nearest."
         )
 
     def _how(self) -> str:

@@ -199,7 +199,8 @@ class Scheme(Config):
 
         The reference itself becomes exactly what ``self(reference, calibration)`` gives.
         """
-        return Frozen(self, self.fit_model(reference, calibration), reference.batch)
+        source = calibration.source if calibration is not None and self.needs.calibration else None
+        return Frozen(self, self.fit_model(reference, calibration), reference.batch, source)
 
     def codes(
         self, checkpoints: Checkpoints, calibration: "Calibration | None" = None
@@ -241,10 +242,23 @@ class Scheme(Config):
             chosen |= {name: rule for name, role in checkpoints.roles.items() if role == "bias"}
         return {name: chosen[name] for name in checkpoints.roles if name in chosen}
 
-    def flags(self) -> tuple[Flag, ...]:
-        """Return the doubts every number measured under this quantizer carries."""
+    def flags(self, source: str = "members") -> tuple[Flag, ...]:
+        """Return the doubts every number measured under this quantizer carries, calibrated on the records of `source`.
+
+        Examples
+        --------
+        >>> from leaq.quantizers import Gptq
+        >>> [flag.code for flag in Gptq().flags()], [flag.code for flag in Gptq().flags("public molecules")]
+        (['calibrated-on-members'], ['calibrated-elsewhere'])
+        """
         if not self.needs.calibration:
             return ()
+        if source != "members":
+            text = (
+                f"Calibrated on {source}, not on each model's own training records: what calibrating on members would "
+                "leak is not in these numbers."
+            )
+            return (Flag("calibrated-elsewhere", text),)
         text = (
             "Calibrated on members: the quantizer saw each model's own training records, a second way to leak them "
             "(every shadow model is calibrated on its own)."
