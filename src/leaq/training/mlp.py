@@ -86,12 +86,13 @@ class MLP:
             weight = params["layers.0.weight"] / scale.unsqueeze(1)  # (m, h, d)
             bias = params["layers.0.bias"] - (weight @ mean.unsqueeze(-1)).squeeze(-1)  # (m, h)
             m, h, d = weight.shape
-            hidden = (inputs @ weight.reshape(m * h, d).T).reshape(-1, m, h).transpose(0, 1) + bias.unsqueeze(1)
+            hidden = (inputs @ weight.reshape(m * h, d).T).reshape(-1, m, h).transpose(0, 1)
+            hidden += bias.unsqueeze(1)
         else:
             standard = (inputs - mean.unsqueeze(1)) / scale.unsqueeze(1)  # (m, n, d)
             hidden = self._linear(params, 0, standard, activation_bits)
         for i in range(1, self.depth):
-            hidden = self._linear(params, i, torch.relu(hidden), activation_bits)
+            hidden = self._linear(params, i, hidden.relu_(), activation_bits)  # in place: memory is most of the time
         if self.task == "regression":
             hidden = hidden * params["output.scale"].unsqueeze(1) + params["output.mean"].unsqueeze(1)
         return hidden
