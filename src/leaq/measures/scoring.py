@@ -107,14 +107,14 @@ def area_gap(
 def resamples(table: LossTable, members: Bools, protocol: Protocol) -> Drawn:
     """Return the bootstrap weights all attacks on the same models share, so that they are drawn once."""
     packed = np.packbits(members, axis=1).tobytes()
-    return _resamples(table.groups.tobytes(), packed, len(members), protocol.draws, protocol.seed)
+    return _resamples(table.groups.tobytes(), packed, draws=protocol.draws, seed=protocol.seed)
 
 
 @lru_cache(maxsize=2)
-def _resamples(groups: bytes, packed: bytes, targets: int, draws: int, seed: int) -> Drawn:
+def _resamples(groups: bytes, packed: bytes, *, draws: int, seed: int) -> Drawn:
     group = np.frombuffer(groups, dtype=np.int64)
-    bits = np.frombuffer(packed, dtype=np.uint8).reshape(targets, -1)
-    ways = TwoWay.draw(targets, group, draws=draws, rng=stream(seed, "attack-intervals"))
+    bits = np.frombuffer(packed, dtype=np.uint8).reshape(-1, -(-len(group) // 8))
+    ways = TwoWay.draw(len(bits), group, draws=draws, rng=stream(seed, "attack-intervals"))
     return Drawn(ways, np.unpackbits(bits, axis=1, count=len(group)).astype(bool))
 
 

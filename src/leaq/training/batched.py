@@ -235,7 +235,7 @@ class Batches:
             counted = np.repeat(np.add.reduceat(weights, starts, axis=1), np.diff([*starts, self._length]), axis=1)
             # One copy an epoch to where the models are, not one a step.
             there = torch.as_tensor(rows).to(self._like.device), torch.as_tensor(weights / counted).to(self._like)
-            yield from zip(*(tensor.split(self._size, dim=1) for tensor in there), strict=True)
+            yield from zip(*(torch.split(tensor, self._size, dim=1) for tensor in there), strict=True)
 
 
 class Core:
