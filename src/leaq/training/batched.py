@@ -63,7 +63,7 @@ def train(
     dtype = torch.float64 if config.dtype == "float64" else torch.float32
     models = range(first, first + len(members))
     x = torch.tensor(samples.inputs, dtype=dtype, device=_device(config))
-    y = torch.tensor(samples.targets, dtype=torch.int64 if samples.task == "classification" else dtype).to(x.device)
+    y = _targets(samples, x)
 
     params = {name: tensor.to(x.device) for name, tensor in mlp.init(seed, models, dtype=dtype).items()}
     params |= fit_scalers(x, y, members, mlp)
@@ -103,7 +103,7 @@ def seconds_per_step(samples: Samples, members: Bools, config: TrainingConfig, *
     _check(samples, members)
     mlp = MLP(samples.inputs.shape[1], max(1, len(samples.classes)), config.hidden, samples.task)
     x = torch.tensor(samples.inputs, dtype=torch.float32, device=_device(config))
-    y = torch.tensor(samples.targets, dtype=torch.int64 if samples.task == "classification" else x.dtype).to(x.device)
+    y = _targets(samples, x)
     params = mlp.init(0, range(len(members))) | fit_scalers(x, y, members, mlp)
     core = Core(mlp, {name: tensor.to(x.device) for name, tensor in params.items()}, x, config)
     optimizer = _optimizer([core.backprop.flat], config)
@@ -112,6 +112,8 @@ def seconds_per_step(samples: Samples, members: Bools, config: TrainingConfig, *
         started = time.perf_counter()
         core.gradient(rows, y, weights)
         optimizer.step()
+        if x.is_cuda:
+            torch.cuda.synchronize()  # a GPU is asked, not waited for
         taken.append(time.perf_counter() - started)
     return min(taken)
 
@@ -153,7 +155,7 @@ def train_modules(
     optimizer = _optimizer([params[name] for name in model.trained], config)
     batches = Batches(members, config, seed=seed, first=first, like=x)
     recorder = Recorder(model.roles, total=batches.total, keep=config.checkpoints)
-    with torch.random.fork_rng(devices=[]):  # dropout reads the global generator
+    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):  # dropout reads the global generator
         torch.manual_seed(int(stream(seed, "dropout", first).integers(2**63 - 1)))
         for step, (rows, weights) in enumerate(batches, start=1):
             gradient = model.gradient(params, x[rows], y[rows], weights / scale**2)
@@ -211,7 +213,7 @@ class Batches:
         first: int,
         like: Tensor | None = None,
     ) -> None:
-        self._like = torch.empty(0, dtype=torch.float64) if like is None else like
+        self._like = torch.empty(0, dtype=torch.float64, device="cpu") if like is None else like
         self._lists = [np.flatnonzero(row) for row in members]
         self._length = max(len(rows) for rows in self._lists)
         self._size = min(config.batch_size, self._length)
@@ -234,7 +236,7 @@ class Batches:
             starts = np.arange(0, self._length, self._size)
             counted = np.repeat(np.add.reduceat(weights, starts, axis=1), np.diff([*starts, self._length]), axis=1)
             # One copy an epoch to where the models are, not one a step.
-            there = torch.as_tensor(rows).to(self._like.device), torch.as_tensor(weights / counted).to(self._like)
+            there = torch.from_numpy(rows).to(self._like.device), torch.from_numpy(weights / counted).to(self._like)
             yield from zip(*(torch.split(tensor, self._size, dim=1) for tensor in there), strict=True)
 
 
@@ -285,6 +287,11 @@ def _optimizer(params: list[Tensor], config: TrainingConfig) -> torch.optim.Opti
     if config.optimizer == "adam":
         return torch.optim.Adam(params, lr=rate, weight_decay=decay, fused=True)
     return torch.optim.SGD(params, lr=rate, weight_decay=decay, momentum=config.momentum)
+
+
+def _targets(samples: Samples, x: Tensor) -> Tensor:
+    dtype = torch.int64 if samples.task == "classification" else x.dtype
+    return torch.tensor(samples.targets, dtype=dtype, device=x.device)
 
 
 def _device(config: TrainingConfig) -> torch.device:
