@@ -34,6 +34,7 @@ from leaq.cli.running import (
     name_folders,
     names,
     run_config,
+    say_folder,
     widths,
 )
 
@@ -108,12 +109,13 @@ def attack(
     result = run_config(config, out, quiet=quiet or json)
     if json:
         console.say(result.to_json())
-        return
-    _show(result)
-    if show_records:
-        show_exposed(result, out)
     else:
-        _rows(result)
+        _show(result)
+        if show_records:
+            show_exposed(result, out)
+        else:
+            _rows(result)
+    say_folder(out)
 
 
 def _show(result: "CellResult") -> None:

@@ -35,6 +35,7 @@ from leaq.cli.running import (
     name_folders,
     names,
     run_config,
+    say_folder,
     widths,
 )
 
@@ -121,8 +122,7 @@ def audit(
     _show(result, report, as_json=json)
     if show_records:
         show_exposed(result, out)
-    if out is not None:
-        console.note(f"Run folder: {out} (private: it holds row numbers and losses). Show it again: leaq show {out}")
+    say_folder(out)
 
 
 def _show(result: "CellResult", report: "Path | None", *, as_json: bool) -> None:

@@ -47,6 +47,7 @@ __all__ = [
     "name_folders",
     "names",
     "run_config",
+    "say_folder",
     "widths",
 ]
 
@@ -213,6 +214,12 @@ def widths(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise InvalidInput(f"--hidden must be widths such as 128,64, or none. Found {text!r}.") from None
+
+
+def say_folder(out: Path | None) -> None:
+    """Say where the run is kept, and how to read it again."""
+    if out is not None:
+        console.note(f"Run folder: {out} (private: it holds row numbers and losses). Show it again: leaq show {out}")
 
 
 def run_config(config: "AuditConfig", out: Path | None, *, quiet: bool) -> "CellResult":
