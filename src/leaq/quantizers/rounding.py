@@ -46,10 +46,8 @@ class _Noisy(Uniform):
     def _noise(self, blocks: Tensor, scales: Scales) -> Tensor:
         """Noise of each model, (b or 1, *blocks.shape[1:]); padding of the last group has noise too, unused."""
         shape = blocks.shape[1:]
-        drawn = [
-            torch.rand(shape, generator=torch_stream(self.seed, self.name, int(key)), dtype=blocks.dtype)
-            for key in scales["key"]
-        ]
+        streams = [torch_stream(self.seed, self.name, int(key)) for key in scales["key"]]
+        drawn = [torch.rand(shape, generator=one, dtype=blocks.dtype, device=one.device) for one in streams]
         return torch.stack(drawn).to(blocks.device)
 
 
