@@ -1,8 +1,9 @@
 """Speed of stacked shadow training and of scoring, against the plain sequential loop, in one process and one thread.
 
     OMP_NUM_THREADS=1 python benchmarks/attacks.py
+    python benchmarks/attacks.py --device cuda
 
-CPU seconds (`time.process_time`). Both sides train the same models on the same records with the same recipe and end in
+CPU seconds (`time.process_time`), one thread; on a GPU seconds of the clock, the loop as well. Both sides train the same models on the same records with the same recipe and end in
 logits on all records; the same LiRA scores both. Ratios hold for the machine and the minute they were taken in.
 """
 
@@ -18,12 +19,14 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from leaq.attacking import Recipe, shadow_tables
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
 from leaq.evaluation import evaluate
 from leaq.losses import margin
 from leaq.measures.lira import lira, lira_scores
 from leaq.measures.scoring import Protocol
+from leaq.quantizers import Sign
 from leaq.stats.roc import auc
 from leaq.training import TrainingConfig, train
 from leaq.types import Bools, LossTable, Samples
@@ -37,8 +40,8 @@ def toy(seed: int = 0) -> Samples:
     return from_arrays(0.2 * centres[labels] + rng.normal(size=(2000, 64)), labels)
 
 
-def config(hidden: int = 128) -> TrainingConfig:
-    return TrainingConfig(hidden=(hidden,), epochs=30, checkpoints=1)
+def config(*, device: str = "cpu", epochs: int = 30) -> TrainingConfig:
+    return TrainingConfig(hidden=(128,), epochs=epochs, checkpoints=1, device=device)
 
 
 def sequential(samples: Samples, members: Bools, recipe: TrainingConfig) -> np.ndarray:
@@ -73,13 +76,25 @@ def stacked(samples: Samples, members: Bools, recipe: TrainingConfig) -> np.ndar
     return scores
 
 
+DEVICE = "cpu"
+ROUNDS = 5
+
+
+def now() -> float:
+    """Processor time of this process; the clock where a GPU works, after it has finished."""
+    if DEVICE == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 def cpu(work: Callable[[], object], repeats: int = 1) -> tuple[float, object]:
-    """Least CPU seconds of a few runs, and the last result."""
+    """Least seconds of a few runs, and the last result."""
     best, result = float("inf"), None
     for _ in range(repeats):
-        started = time.process_time()
+        started = now()
         result = work()
-        best = min(best, time.process_time() - started)
+        best = min(best, now() - started)
     return best, result
 
 
@@ -95,26 +110,41 @@ def area(samples: Samples, members: Bools, scores: np.ndarray) -> float:
     return float(np.mean([auc(row, inside) for row, inside in zip(found, members, strict=True)]))
 
 
+def whole(samples: Samples, members: Bools, recipe: TrainingConfig) -> None:
+    """Train, evaluate under full precision and signs, and attack 16 of the models with intervals: all of it."""
+    made = shadow_tables(samples, members, [Sign()], Recipe(recipe))
+    for table in made.values():
+        lira(table, targets=range(16), protocol=Protocol(seed=0))
+
+
 def speed() -> dict[str, float]:
-    """Return the cost of 16 models one by one, and of 16 and 64 stacked."""
-    samples, recipe = toy(), config()
-    stacked(samples, halves(samples, 2, seed=1), recipe)  # imports and first calls are nobody's training cost
+    """Return the cost of 16 models one by one, and of 16 and 64 stacked; rounds interleaved, ratios within a round."""
+    samples, recipe = toy(), config(device=DEVICE)
+    sides = {f"{count}": halves(samples, count, seed=0) for count in (16, 64)}
+    stacked(samples, sides["16"], config(device=DEVICE, epochs=2))  # imports and first calls are nobody's cost
+    taken: dict[str, list[float]] = {}
     found: dict[str, float] = {}
-    for count in (16, 64):
-        members = halves(samples, count, seed=0)
-        found[f"stacked {count}, s"], scores = cpu(lambda m=members: stacked(samples, m, recipe), repeats=3)
-        found[f"stacked {count}, LiRA AUC"] = area(samples, members, scores)
-    members = halves(samples, 16, seed=0)
-    found["one by one 16, s"], scores = cpu(lambda: sequential(samples, members, recipe))
-    found["one by one 16, LiRA AUC"] = area(samples, members, scores)
+    for _ in range(ROUNDS):
+        for count, members in sides.items():
+            seconds, scores = cpu(lambda m=members: stacked(samples, m, recipe))
+            taken.setdefault(f"stacked {count}, s", []).append(seconds)
+            found[f"stacked {count}, LiRA AUC"] = area(samples, members, scores)
+            seconds, _ = cpu(lambda m=members: whole(samples, m, recipe))
+            taken.setdefault(f"whole attack {count}, s", []).append(seconds)
+    found |= {name: float(np.median(values)) for name, values in taken.items()}
+    for part in ("stacked", "whole attack"):
+        ratios = np.array(taken[f"{part} 64, s"]) / taken[f"{part} 16, s"]
+        found |= {f"{part}, 64 over 16": float(np.median(ratios)), f"{part}, least": ratios.min()}
+        found[f"{part}, most"] = ratios.max()
+    found["one by one 16, s"], scores = cpu(lambda: sequential(samples, sides["16"], config()))
+    found["one by one 16, LiRA AUC"] = area(samples, sides["16"], scores)
     found["ratio at 16"] = found["one by one 16, s"] / found["stacked 16, s"]
-    found["64 over 16"] = found["stacked 64, s"] / found["stacked 16, s"]
     return found
 
 
 def sgemm() -> float:
     """Return the rate of a 1024-cubed single-precision product on this machine now, in GFLOP/s."""
-    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
+    a, b = torch.randn(1024, 1024, device=DEVICE), torch.randn(1024, 1024, device=DEVICE)
     torch.mm(a, b)
     best, _ = cpu(lambda: torch.mm(a, b), repeats=10)
     return 2 * 1024**3 / best / 1e9
@@ -126,7 +156,7 @@ def fractions() -> dict[str, float]:
     members = halves(samples, 16, seed=0)
     found: dict[str, float] = {}
     for hidden in (32, 128, 512):
-        recipe = TrainingConfig(hidden=(hidden, hidden), epochs=5, checkpoints=1)
+        recipe = TrainingConfig(hidden=(hidden, hidden), epochs=5, checkpoints=1, device=DEVICE)
         weights = 64 * hidden + hidden * hidden + hidden * 10
         # forward and weight gradient of every layer, input gradient of all but the first: 2 flops a multiply-add
         flops = 2 * 16 * 1000 * recipe.epochs * (3 * weights - 64 * hidden)
@@ -141,7 +171,7 @@ def fractions() -> dict[str, float]:
 
 def where_it_goes() -> dict[str, float]:
     """Share of training time by kind of operation at hidden 128 (torch profiler)."""
-    samples, recipe = toy(), config()
+    samples, recipe = toy(), config(device=DEVICE)
     members = halves(samples, 16, seed=0)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         train(samples, members, recipe, seed=0)
@@ -156,31 +186,37 @@ def where_it_goes() -> dict[str, float]:
 
 
 def scoring(models: int = 64, records: int = 50_000, quantizers: int = 10) -> dict[str, float]:
-    """Seconds from logits to a finished result with intervals: one target a quantizer, and all of them."""
+    """Seconds from logits to every model's scores, and to finished results with intervals: one target, and all."""
     rng = np.random.default_rng(0)
     base = from_arrays(rng.normal(size=(records, 1)), np.arange(records) % 2)
     members = halves(base, models, seed=0)
     scores = rng.normal(size=(models, records)) + 0.5 * members
     table = table_of(base, members, scores)
-    found = {}
+    seconds, _ = cpu(lambda: lira_scores(table), repeats=3)
+    found = {f"scores of all 64, {quantizers} quantizers, s": seconds * quantizers}
     for name, targets in (("one target", [0]), ("all 64 as targets", None)):
         count = quantizers if targets else 2
         seconds, _ = cpu(
             lambda t=targets, c=count: [lira(table, targets=t, protocol=Protocol(seed=0)) for _ in range(c)]
         )
-        found[f"{name}, {quantizers} quantizers, s"] = seconds * quantizers / count
+        found[f"results, {name}, {quantizers} quantizers, s"] = seconds * quantizers / count
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", default="speed,fractions,where,scoring")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
+    global DEVICE  # noqa: PLW0603 - one word of the command line that every part reads
+    DEVICE = parser.parse_args().device
     wanted = parser.parse_args().parts.split(",")
     torch.set_num_threads(1)
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     model = next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.processor())
-    print(json.dumps({"cpu": model, "cores": os.cpu_count(), "torch": torch.__version__, "os": platform.platform()}))
+    print(json.dumps({"cpu": model, "cores": os.cpu_count(), "torch": torch.__version__,
+                      "os": platform.platform(), "device": torch.cuda.get_device_name() if DEVICE == "cuda" else "cpu",
+                      "load": os.getloadavg()[0]}))  # fmt: skip
     parts = {"speed": speed, "fractions": fractions, "where": where_it_goes, "scoring": scoring}
     for name in wanted:
         print(name, json.dumps({key: round(value, 4) for key, value in parts[name]().items()}), flush=True)

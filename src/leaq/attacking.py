@@ -13,14 +13,14 @@ from leaq.evaluation import evaluate, with_whitebox
 from leaq.protocols import EmptyShelf, Model, Shelf
 from leaq.quantizers import Identity, Scheme
 from leaq.results import Size
-from leaq.training import TrainingConfig, train, train_modules
+from leaq.training import TrainingConfig, chunks, train, train_modules
 from leaq.training.modules import Make
 from leaq.types import Bools, Checkpoints, Flag, LossTable, Progress, Samples, silent
 
 __all__ = ["Recipe", "shadow_tables"]
 
 CHUNK = 16
-"""Models trained in one tensor program where the configuration does not say."""
+"""Copies of a torch module trained in one tensor program where the configuration does not say."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Recipe:
 
     Attributes
     ----------
-    training : optimiser, epochs and so on; ``chunk`` says how many models are trained at once (16 if not given).
+    training : optimiser, epochs and so on; ``chunk`` says how many models are trained at once (if not given, as many
+        perceptrons as memory allows, or 16 copies of a module).
     make : builds one freshly initialised torch module; None for the built-in perceptron.
     seed : root seed of initial weights and batches.
     """
@@ -79,10 +80,8 @@ def shadow_tables(
     recipe = replace(recipe, training=released_only)
     everything = tuple(dict.fromkeys((Identity(), *quantizers)))
     shelf = shelf or EmptyShelf()
-    size = recipe.training.chunk or CHUNK
     parts = []
-    for start in range(0, len(members), size):
-        which = slice(start, min(start + size, len(members)))
+    for which in _parts(samples, len(members), recipe):
         key = f"shadows-{which.start}-{which.stop}"
         part = shelf.get(key)
         if part is None:
@@ -91,6 +90,14 @@ def shadow_tables(
         parts.append(part)
         progress("models", which.stop, len(members))
     return {spec: LossTable.stack([part[spec][0] for part in parts]) for spec in parts[0]}
+
+
+def _parts(samples: Samples, models: int, recipe: Recipe) -> list[slice]:
+    """Return which models are trained together: the more, the less each step's fixed cost weighs."""
+    training = recipe.training
+    if recipe.make is not None and training.chunk is None:
+        training = TrainingConfig.from_dict({**training.to_dict(), "chunk": CHUNK})
+    return chunks(samples, models, training)
 
 
 def _chunk(

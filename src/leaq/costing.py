@@ -71,12 +71,13 @@ def _seconds_per_pass(samples: Samples, models: int, config: AuditConfig) -> flo
     import torch
 
     mlp = MLP(samples.inputs.shape[1], max(1, len(samples.classes)), config.training.hidden, samples.task)
-    params = mlp.init(0, range(models))
-    x = torch.tensor(samples.inputs[:RECORDS], dtype=torch.float32)
+    device = torch.device(config.training.device)
+    params = {name: tensor.to(device) for name, tensor in mlp.init(0, range(models)).items()}
+    x = torch.tensor(samples.inputs[:RECORDS], dtype=torch.float32, device=device)
     taken = []
     for _ in range(2):
         started = time.perf_counter()
         with torch.no_grad():
-            mlp.forward(params, x)
+            mlp.forward(params, x).cpu()  # a GPU is waited for
         taken.append(time.perf_counter() - started)
     return min(taken) * len(samples) / len(x)

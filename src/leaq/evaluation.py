@@ -13,8 +13,14 @@ from leaq.types import Bools, Checkpoints, LossTable, Progress, Samples, silent
 
 __all__ = ["evaluate", "with_whitebox"]
 
-ACTIVATIONS = 2**25
-"""Numbers a forward pass may hold in its widest layer before records or models are split."""
+ACTIVATIONS = 2**21
+"""Numbers a forward pass may hold in its widest layer before records or models are split.
+
+On a CPU, a block of 32 MiB or more comes as fresh pages from the system every time, which costs more than the
+arithmetic done in it.
+"""
+LARGER_ON_GPU = 16
+"""How many times that a GPU holds: it wants large blocks."""
 
 
 def evaluate(
@@ -52,7 +58,7 @@ def evaluate(
     flat = {name: tensor.flatten(0, 1) for name, tensor in checkpoints.params.items()}
     losses = np.empty((s * c, n))
     released: list[Tensor] = []
-    group = _models_at_once(flat, n)
+    group = _models_at_once(flat, n, _budget(x))
     for start in range(0, s * c, group):
         part = {name: tensor[start : start + group] for name, tensor in flat.items()}
         outputs = _outputs(model, part, x, checkpoints.activation_bits)
@@ -102,7 +108,7 @@ def with_whitebox(table: LossTable, model: Model, checkpoints: Checkpoints, samp
     released = checkpoints if len(checkpoints.batch) == 1 else checkpoints.last()
     x, y = _tensors(samples, released)
     rows = min(len(x), 8192)
-    models = max(1, ACTIVATIONS // max(1, rows * x[0].numel()))
+    models = max(1, _budget(x) // max(1, rows * x[0].numel()))
     found = []
     for start in range(0, released.batch[0], models):
         part = {name: tensor[start : start + models] for name, tensor in released.params.items()}
@@ -119,10 +125,14 @@ def _tensors(samples: Samples, checkpoints: Checkpoints) -> tuple[Tensor, Tensor
     )
 
 
-def _models_at_once(flat: dict[str, Tensor], n: int) -> int:
+def _budget(x: Tensor) -> int:
+    return ACTIVATIONS if x.device.type == "cpu" else LARGER_ON_GPU * ACTIVATIONS
+
+
+def _models_at_once(flat: dict[str, Tensor], n: int, budget: int) -> int:
     """Return how many models' activations on `n` records (or on one slice of them) fit the budget."""
     width = max((tensor.shape[1] for tensor in flat.values() if tensor.ndim >= 3), default=1)
-    return max(1, ACTIVATIONS // (width * min(n, 8192)))
+    return max(1, budget // (width * min(n, 8192)))
 
 
 def _outputs(model: Model, params: dict[str, Tensor], x: Tensor, bits: int | None) -> Tensor:

@@ -95,7 +95,7 @@ def exposure(result: CellResult, *, most: int = 20, draw: bool = False) -> Expos
     config = AuditConfig.from_dict(dict(result.config))
     risks = _risks(result)
     samples = _molecules(config, result)
-    members = halves(samples, config.replicates, seed=config.seed)
+    members = halves(samples, config.models, seed=config.seed)
     near = neighbours(samples.inputs.tolist())
     similarity = nearest_nonmember(near, members)
     traits = _traits(samples, similarity)
@@ -121,7 +121,7 @@ def exposure(result: CellResult, *, most: int = 20, draw: bool = False) -> Expos
             "similarity to the nearest non-member": _by_similarity(similarity, risks, config),
             "explanations": _by_trait(traits, risks, config),
         },
-        flags=_doubts(config.replicates, len(samples)),
+        flags=_doubts(config.models, len(samples)),
     )
 
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from leaq.attacking import Recipe, shadow_tables
@@ -47,8 +48,45 @@ def test_tables_name_attackers_game_and_gap_but_no_record(words):
     assert "Attacks 6 models with 8 shadow models each" in " ".join(result.stderr.split())
 
 
-def test_records_are_shown_only_when_asked_for(words):
-    assert "a=" in run(*words, "--show-records", "--quiet").stdout
+@pytest.mark.parametrize("verb", ["attack", "audit"])
+def test_the_flag_shows_records_with_either_verb(verb, words):
+    found = run(verb, *words[1:], "--show-records", "--quiet")
+    assert found.exit_code == 0, found.output
+    assert "Most exposed records" in found.stdout
+    assert "a=" in found.stdout
+    assert "a=" not in run(verb, *words[1:], "--quiet").stdout
+
+
+@pytest.mark.parametrize("verb", ["attack", "audit"])
+def test_records_and_json_exclude_each_other(verb, words):
+    found = run(verb, *words[1:], "--show-records", "--json")
+    assert found.exit_code == 2
+    assert "--json prints aggregates" in found.stderr
+
+
+def test_what_is_missing_for_exposed_records_is_named(words):
+    found = run(*words, "--attacks", "threshold", "--show-records", "--quiet")
+    assert found.exit_code == 0
+    assert "Name it in --attacks" in " ".join(found.stderr.split())
+
+
+def test_molecules_without_a_run_folder_are_listed_but_not_drawn(tmp_path):
+    smiles = ["C" * (i // 3 + 1) + "ONF"[i % 3] for i in range(60)]
+    pd.DataFrame({"smiles": smiles, "y": np.arange(60) % 2}).to_csv(tmp_path / "m.csv", index=False)
+    options = ("--epochs", 2, "--replicates", 8, "--shadows", 0, "--quantizers", "sign", "--hidden", "8", "--quiet")
+    data = ("--smiles", "smiles", "--target", "y", "--embedder", "descriptors")
+    found = run("attack", tmp_path / "m.csv", *data, *options, "--attacks", "lira-online", "--show-records")
+    assert found.exit_code == 0, found.output
+    assert "CCO" in found.stdout
+    assert "With a run folder (--out)" in " ".join(found.stderr.split())
+
+
+def test_options_of_one_name_have_one_meaning():
+    commands = get_command(app).commands
+    told = {name: {o.name: getattr(o, "help", None) for o in commands[name].params} for name in ("audit", "attack")}
+    both = set(told["audit"]) & set(told["attack"])
+    assert both >= {"source", "quantizers", "shadows", "show_records", "data_dir", "out", "json"}
+    assert {name for name in both if told["audit"][name] != told["attack"][name]} == set()
 
 
 def test_json_is_a_result_that_reads_back(words):

@@ -5,23 +5,29 @@ from typing import Annotated
 import typer
 
 from leaq.cli import console
+from leaq.cli.running import MODEL, OUTPUT, Epochs, Quantizers, Quiet, Seed, Smiles, Source, Target
 
 __all__ = ["lambda_k"]
 
 
 def lambda_k(
-    source: Annotated[str, typer.Argument(help="A data set known by name, or a CSV, TSV, Parquet or NPZ file.")],
-    target: Annotated[str | None, typer.Option(help="Column to predict; needed for files.")] = None,
-    smiles: Annotated[str | None, typer.Option(help="Column of SMILES strings.")] = None,
-    quantizers: Annotated[str, typer.Option(help="Specifications or family names, separated by commas.")] = "study",
-    replicates: Annotated[int, typer.Option(help="Models trained.")] = 8,
-    checkpoints: Annotated[int, typer.Option(help="Candidates per model, evenly spaced along training.")] = 20,
-    epochs: Annotated[int, typer.Option(help="Passes over each model's members.")] = 60,
-    seed: Annotated[int, typer.Option(help="Root of every random choice.")] = 0,
+    source: Source,
+    target: Target = None,
+    smiles: Smiles = None,
+    quantizers: Quantizers = "study",
+    replicates: Annotated[int, typer.Option(help="Models trained.", rich_help_panel=MODEL)] = 8,
+    checkpoints: Annotated[
+        int, typer.Option(help="Candidates per model, evenly spaced along training.", rich_help_panel=MODEL)
+    ] = 20,
+    epochs: Epochs = 60,
+    seed: Seed = 0,
     json: Annotated[
-        bool, typer.Option("--json", help="Print curves, bands and statements as JSON and nothing else.")
+        bool,
+        typer.Option(
+            "--json", help="Print curves, bands and statements as JSON and nothing else.", rich_help_panel=OUTPUT
+        ),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Show which candidates decide the rate r: lambda_k against k with bands, and whether low k is enough."""
     from leaq.cell import AuditConfig

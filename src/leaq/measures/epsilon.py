@@ -79,9 +79,9 @@ def epsilon_bound(
             "A one-run bound on epsilon needs members drawn as a random half of a pool by whoever audits. Found given "
             "members and non-members. Audit the training (leaq attack) instead of a finished model."
         )
-    right, guesses = [], []
+    right, guesses, alike = [], [], _alike(table)
     for row, target in zip(scores, targets, strict=True):
-        inside, outside = _pairs(table, table.members[target], rng=stream(seed, "epsilon-pairs", target))
+        inside, outside = _pairs(alike, table.members[target], rng=stream(seed, "epsilon-pairs", target))
         lead = row[inside] - row[outside]
         surest = np.argsort(-np.abs(lead))[: max(1, round(SUREST * len(lead)))]
         lead = lead[surest][lead[surest] != 0]  # no guess where both look the same
@@ -102,18 +102,23 @@ def epsilon_bound(
     )
 
 
-def _pairs(table: LossTable, members: Bools, *, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Match members with non-members at random, within classes; records that come in groups are left out."""
+def _alike(table: LossTable) -> list[Ints]:
+    """Return the records of each class (of all, for a regression); records that come in groups are left out."""
     _, code, size = np.unique(table.groups, return_inverse=True, return_counts=True)
     alone = size[code] == 1
-    classification = table.task == "classification" and table.targets is not None
-    labels = np.asarray(table.targets) if classification else np.zeros(len(members))
+    if table.task != "classification" or table.targets is None:
+        return [np.flatnonzero(alone)]
+    labels = np.asarray(table.targets)
+    return [np.flatnonzero(alone & (labels == label)) for label in np.unique(labels)]
+
+
+def _pairs(alike: Sequence[Ints], members: Bools, *, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Match members with non-members at random, within classes."""
     inside: list[Ints] = []
     outside: list[Ints] = []
-    for label in np.unique(labels):
-        ours, others = (
-            rng.permutation(np.flatnonzero(alone & (labels == label) & kind)) for kind in (members, ~members)
-        )
+    for rows in alike:
+        kind = members[rows]
+        ours, others = rng.permutation(rows[kind]), rng.permutation(rows[~kind])
         count = min(len(ours), len(others))
         inside.append(ours[:count])
         outside.append(others[:count])

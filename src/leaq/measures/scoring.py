@@ -14,7 +14,7 @@ import numpy as np
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.epsilon import epsilon_bound
 from leaq.seeds import stream
-from leaq.stats.intervals import TwoWay, percentile_interval
+from leaq.stats.intervals import Drawn, TwoWay, percentile_interval
 from leaq.stats.roc import best_threshold, placements, roc_curve, thin, tpr_at_fpr, tpr_draws
 from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, Ints, LossTable, NotComputed
 
@@ -76,7 +76,7 @@ def attack_result(
         raise InvalidInput(f"{attack.name}: scores must be finite. Model {model} has NaN or infinite ones.")
     members = table.members[list(targets)]
     _refuse_one_kind(members, attack.name)
-    ways = resamples(table, len(targets), protocol)
+    drawn = resamples(table, members, protocol)
     flags = attack.flags
     if len(targets) < 4:
         flags = (*flags, Flag("few-models", f"Rests on {len(targets)} attacked models; the interval is optimistic."))
@@ -84,9 +84,9 @@ def attack_result(
         attack.name,
         attack.attacker,
         table.game,
-        advantage=_advantage(table, scores, members, ways=ways, protocol=protocol),
-        auc=_area(scores, members, ways=ways, protocol=protocol),
-        tpr={fpr: _tpr(scores, members, ways, fpr=fpr, level=protocol.level) for fpr in protocol.fprs},
+        advantage=_advantage(table, scores, drawn, protocol),
+        auc=_area(scores, drawn, protocol),
+        tpr={fpr: _tpr(scores, drawn, fpr=fpr, level=protocol.level) for fpr in protocol.fprs},
         roc=_curve(scores, members),
         risk=attack.risk,
         flags=flags,
@@ -98,22 +98,24 @@ def area_gap(
     table: LossTable, stronger: Floats, weaker: Floats, *, targets: Sequence[int], protocol: Protocol
 ) -> Estimate:
     """Return the AUC of one attack minus that of another on the same models, paired draw by draw."""
-    members = table.members[list(targets)]
-    ways = resamples(table, len(targets), protocol)
-    (a, draws_a), (b, draws_b) = (_areas(scores, members, ways) for scores in (stronger, weaker))
+    drawn = resamples(table, table.members[list(targets)], protocol)
+    (a, draws_a), (b, draws_b) = (_areas(scores, drawn) for scores in (stronger, weaker))
     method = "AUC difference, paired; bootstrap over models and records"
-    return _estimate(a - b, draws_a - draws_b, pairs=members.size, protocol=protocol, method=method)
+    return _estimate(a - b, draws_a - draws_b, pairs=stronger.size, protocol=protocol, method=method)
 
 
-def resamples(table: LossTable, targets: int, protocol: Protocol) -> TwoWay:
-    """Return the bootstrap weights all attacks on one table share, so that they are drawn once."""
-    return _resamples(table.groups.tobytes(), targets, protocol.draws, protocol.seed)
+def resamples(table: LossTable, members: Bools, protocol: Protocol) -> Drawn:
+    """Return the bootstrap weights all attacks on the same models share, so that they are drawn once."""
+    packed = np.packbits(members, axis=1).tobytes()
+    return _resamples(table.groups.tobytes(), packed, draws=protocol.draws, seed=protocol.seed)
 
 
 @lru_cache(maxsize=2)
-def _resamples(groups: bytes, targets: int, draws: int, seed: int) -> TwoWay:
-    rng = stream(seed, "attack-intervals")
-    return TwoWay.draw(targets, np.frombuffer(groups, dtype=np.int64), draws=draws, rng=rng)
+def _resamples(groups: bytes, packed: bytes, *, draws: int, seed: int) -> Drawn:
+    group = np.frombuffer(groups, dtype=np.int64)
+    bits = np.frombuffer(packed, dtype=np.uint8).reshape(-1, -(-len(group) // 8))
+    ways = TwoWay.draw(len(bits), group, draws=draws, rng=stream(seed, "attack-intervals"))
+    return Drawn(ways, np.unpackbits(bits, axis=1, count=len(group)).astype(bool))
 
 
 def halves_of(groups: Ints, *, seed: int, target: int) -> Bools:
@@ -134,48 +136,52 @@ def cross_fitted_decisions(scores: Floats, members: Bools, groups: Ints, *, seed
     return decisions
 
 
-def _advantage(table: LossTable, scores: Floats, members: Bools, *, ways: TwoWay, protocol: Protocol) -> Estimate:
+def _advantage(table: LossTable, scores: Floats, drawn: Drawn, protocol: Protocol) -> Estimate:
+    members = drawn.positive
     decisions = cross_fitted_decisions(scores, members, table.groups, seed=protocol.seed)
     hits, alarms = decisions & members, decisions & ~members
     value = float((hits.sum(1) / members.sum(1) - alarms.sum(1) / (~members).sum(1)).mean())
-    draws = _ratio(ways, hits, members) - _ratio(ways, alarms, ~members)
+    found = drawn.weight(hits)
+    draws = _ratio(found, drawn.inside) - _ratio(drawn.weight(decisions) - found, drawn.outside)
     return _estimate(
         value,
-        ways.over_models(draws),
+        drawn.ways.over_models(draws),
         pairs=scores.size,
         protocol=protocol,
         method="signed, threshold from the other half of the records; bootstrap over models and records",
     )
 
 
-def _area(scores: Floats, members: Bools, *, ways: TwoWay, protocol: Protocol) -> Estimate:
-    value, draws = _areas(scores, members, ways)
+def _area(scores: Floats, drawn: Drawn, protocol: Protocol) -> Estimate:
+    value, draws = _areas(scores, drawn)
     method = "mean over models; bootstrap over models and records"
     return _estimate(value, draws, pairs=scores.size, protocol=protocol, method=method)
 
 
-def _areas(scores: Floats, members: Bools, ways: TwoWay) -> tuple[float, Floats]:
+def _areas(scores: Floats, drawn: Drawn) -> tuple[float, Floats]:
     """Mean area under the ROC curve, and its draws: linear in the record weights (see `placements`)."""
+    members = drawn.positive
     parts = np.stack([placements(row, inside) for row, inside in zip(scores, members, strict=True)])  # (t, n)
     area = np.array([part[inside].mean() for part, inside in zip(parts, members, strict=True)])
-    resampled = _ratio(ways, parts * members, members) + _ratio(ways, parts * ~members, ~members) - area
-    return float(area.mean()), ways.over_models(np.clip(resampled, 0.0, 1.0))
+    resampled = _ratio(drawn.weight(parts * members), drawn.inside)
+    resampled = resampled + _ratio(drawn.weight(parts * ~members), drawn.outside) - area
+    return float(area.mean()), drawn.ways.over_models(np.clip(resampled, 0.0, 1.0))
 
 
-def _ratio(ways: TwoWay, part: Floats | Bools, whole: Bools) -> Floats:
-    """Share of the drawn weight of `whole` that lies in `part`, (b, t); NaN where none was drawn."""
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    """Share of drawn weights, (b, t); NaN where none was drawn."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        share: Floats = (ways.records @ part.T.astype(np.float64)) / (ways.records @ whole.T.astype(np.float64))
+        share: Floats = part / whole
     return share
 
 
-def _tpr(scores: Floats, members: Bools, ways: TwoWay, *, fpr: float, level: float) -> Estimate | NotComputed:
+def _tpr(scores: Floats, drawn: Drawn, *, fpr: float, level: float) -> Estimate | NotComputed:
     """TPR at one false-positive rate over all targets pooled, or why it is not given."""
     try:
-        value, expected = enough_tpr(scores.ravel(), members.ravel(), fpr)
+        value, expected = enough_tpr(scores.ravel(), drawn.positive.ravel(), fpr)
     except NotEnoughEvidence as err:
         return NotComputed(str(err))
-    draws = tpr_draws(scores, members, ways.models, ways.records, fpr=fpr)
+    draws = tpr_draws(scores, drawn, fpr=fpr)
     low, high = percentile_interval(draws[np.isfinite(draws)], level=level)
     return Estimate(
         value,

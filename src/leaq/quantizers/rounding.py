@@ -31,6 +31,10 @@ class _Noisy(Uniform):
         """New noise every time."""
         return False
 
+    def _inside(self, scales: Scales) -> bool:
+        """Noise may carry a weight beyond the levels."""
+        return False
+
     def fit(self, weight: Tensor) -> Scales:
         """Scales, and the key of each tensor's noise."""
         keys = [_digest(tensor) for tensor in weight]
@@ -42,10 +46,8 @@ class _Noisy(Uniform):
     def _noise(self, blocks: Tensor, scales: Scales) -> Tensor:
         """Noise of each model, (b or 1, *blocks.shape[1:]); padding of the last group has noise too, unused."""
         shape = blocks.shape[1:]
-        drawn = [
-            torch.rand(shape, generator=torch_stream(self.seed, self.name, int(key)), dtype=blocks.dtype)
-            for key in scales["key"]
-        ]
+        streams = [torch_stream(self.seed, self.name, int(key)) for key in scales["key"]]
+        drawn = [torch.rand(shape, generator=one, dtype=blocks.dtype, device=one.device) for one in streams]
         return torch.stack(drawn).to(blocks.device)
 
 
@@ -108,9 +110,9 @@ class Dithered(_Noisy):
         largest = into_blocks(weight, self.per, self.group).abs().amax(-1, keepdim=True)
         return {"step": largest / (self.levels // 2 - 0.5)}
 
-    def _position(self, blocks: Tensor, scales: Scales) -> Tensor:
+    def _position(self, blocks: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
         # The step of an all-zero block stays 0, so that reading gives 0 and not the noise.
-        return torch.div(blocks, positive(scales["step"]))
+        return torch.div(blocks, positive(scales["step"]), out=out)
 
     def _round(self, steps: Tensor, scales: Scales) -> Tensor:
         return steps.add_(self._noise(steps, scales).sub_(0.5)).round_()

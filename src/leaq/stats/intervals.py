@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import stats
 
 from leaq.errors import InvalidInput
-from leaq.types import Floats, Ints
+from leaq.types import Bools, Floats, Ints
 
-__all__ = ["TwoWay", "clopper_pearson", "few_means_widening", "mean_interval", "percentile_interval"]
+__all__ = ["Drawn", "TwoWay", "clopper_pearson", "few_means_widening", "mean_interval", "percentile_interval"]
+
+_AT_ONCE = 16
+"""Draws whose indices are held at once: those of all of them would not fit beside the counts."""
 
 
 def clopper_pearson(successes: int, trials: int, *, level: float = 0.95) -> tuple[float, float]:
@@ -103,11 +107,15 @@ class TwoWay:
         """Draw `draws` resamples of `models` models and of the record groups."""
         _, code = np.unique(groups, return_inverse=True)
         count = int(code.max()) + 1
-        records = np.empty((draws, len(groups)))
-        for row in records:  # one draw at a time: the indices of all of them would not fit beside the counts
-            row[:] = np.bincount(rng.integers(count, size=count), minlength=count)[code]
+        records = np.empty((len(groups), draws))  # a record's draws lie side by side: `tpr_draws` picks records
+        for start in range(0, draws, _AT_ONCE):
+            counts = [
+                np.bincount(rng.integers(count, size=count), minlength=count)[code]
+                for _ in range(min(_AT_ONCE, draws - start))
+            ]
+            records[:, start : start + _AT_ONCE] = np.stack(counts, axis=1)
         drawn = rng.multinomial(models, np.full(models, 1 / models), size=draws).astype(np.float64)
-        return cls(drawn, records)
+        return cls(drawn, records.T)
 
     def mean(self, statistic: Callable[[int, Floats], Floats]) -> Floats:
         """Return (b,) resampled means over models of ``statistic(model, record_weights) -> (b,)``.
@@ -125,3 +133,33 @@ class TwoWay:
         means = (np.where(np.isfinite(values), values, 0.0) * weights).sum(1) / np.maximum(total, 1e-300)
         usable: Floats = means[total > 0]
         return usable
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Resamples of models and records of two kinds, and how much of either kind each draw holds.
+
+    Attributes
+    ----------
+    ways : the resamples.
+    positive : (t, n) which records are of the first kind (members) for each model.
+    """
+
+    ways: TwoWay
+    positive: Bools
+
+    def weight(self, part: Floats | Bools) -> Floats:
+        """Return the drawn weight of `part` (t, n) in each draw and model, (b, t)."""
+        found: Floats = self.ways.records @ part.T.astype(np.float64)
+        return found
+
+    @cached_property
+    def inside(self) -> Floats:
+        """Weight of the first kind, (b, t)."""
+        return self.weight(self.positive)
+
+    @cached_property
+    def outside(self) -> Floats:
+        """Weight of the second kind, (b, t)."""
+        everything = self.ways.records @ np.ones(self.positive.shape[1])
+        return np.asarray(everything[:, None] - self.inside)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leaq.errors import NotEnoughEvidence
+from leaq.stats.intervals import Drawn
 from leaq.types import Bools, Floats, Ints
 
 __all__ = [
@@ -126,55 +127,62 @@ class _Cells:
     rows: Ints
     columns: Ints
 
-    def weights(self, models: Floats, records: Floats) -> Floats:
-        return np.asarray(models[:, self.rows] * records[:, self.columns])  # (b, cells)
+    def running(self, models: Floats, records: Floats) -> Floats:
+        """Return the weights of the first 0, 1, ... cells added up, (cells + 1, b): a draw's cells stand in a column.
+
+        One pass down whole rows: the draws of a record lie side by side in memory (see `TwoWay`).
+        """
+        total = np.zeros((len(self.rows) + 1, len(models)))
+        np.take(records.T, self.columns, axis=0, out=total[1:])
+        total[1:] *= models.T[self.rows]
+        return np.cumsum(total, axis=0, out=total)
 
 
-def tpr_draws(scores: Floats, positive: Bools, models: Floats, records: Floats, *, fpr: float) -> Floats:
-    """Return `tpr_at_fpr` of all cells pooled, for each draw of models and records.
+def tpr_draws(scores: Floats, drawn: Drawn, *, fpr: float) -> Floats:
+    """Return `tpr_at_fpr` of all cells pooled, for each draw of models and records, (b,).
 
     The same as `weighted_tpr_at_fpr` under weights ``models[b, i] * records[b, j]``, but only the cells near the
     threshold are sorted: what lies clearly above it in every draw is counted by a matrix product.
 
     Parameters
     ----------
-    scores, positive : (t, n).
-    models : (b, t) how often a model is drawn.
-    records : (b, n) how often a record is drawn.
+    scores : (t, n).
+    drawn : the draws, and which cells are positive.
     """
-    limits = _limits(scores, ~positive, models, records, fpr=fpr)  # (b,)
+    models, records, positive = drawn.ways.models, drawn.ways.records, drawn.positive
+    total, against = (np.einsum("bt,bt->b", models, part) for part in (drawn.inside, drawn.outside))
+    limits = _limits(scores, drawn, budget=fpr * (1 + 1e-12) * against)  # (b,)
     sure = positive & (scores > limits.max())
-    found = np.einsum("bt,bt->b", models, records @ sure.T.astype(np.float64))
-    total = np.einsum("bt,bt->b", models, records @ positive.T.astype(np.float64))
+    found = np.einsum("bt,bt->b", models, drawn.weight(sure))
     band = np.nonzero(positive & (scores > limits.min()) & ~sure)
     values = scores[band]
     order = np.argsort(-values)
     cells = _Cells(band[0][order], band[1][order])
     for start in range(0, len(models), _rows_at_once(len(order))):
         part = slice(start, start + _rows_at_once(len(order)))
-        running = np.cumsum(cells.weights(models[part], records[part]), axis=1)
         above = np.searchsorted(-values[order], -limits[part])  # cells strictly above each draw's limit
-        running = np.concatenate([np.zeros((len(running), 1)), running], axis=1)
-        found[part] += running[np.arange(len(running)), above]
+        found[part] += cells.running(models[part], records[part])[above, np.arange(len(above))]
     return np.asarray(found / np.where(total > 0, total, np.nan))
 
 
-def _limits(scores: Floats, negative: Bools, models: Floats, records: Floats, *, fpr: float) -> Floats:
-    """Return the score of the first negative each draw must not accuse, (b,)."""
-    budget = fpr * (1 + 1e-12) * np.einsum("bt,bt->b", models, records @ negative.T.astype(np.float64))
-    where = np.nonzero(negative)
+def _limits(scores: Floats, drawn: Drawn, *, budget: Floats) -> Floats:
+    """Return the score of the first negative each draw must not accuse, (b,): where its weights exceed `budget`."""
+    models, records = drawn.ways.models, drawn.ways.records
+    where = np.nonzero(~drawn.positive)
     values = scores[where]
     limits = np.full(len(models), -np.inf)
     left = np.arange(len(models))
-    count = min(len(values), 64 + int(2 * fpr * len(values)))
+    share = float((budget / np.maximum(np.einsum("bt,bt->b", models, drawn.outside), 1.0)).max())
+    count = min(len(values), 64 + int(1.5 * share * len(values)))
     while len(left):
         top = np.argpartition(-values, count - 1)[:count] if count < len(values) else np.arange(len(values))
         top = top[np.argsort(-values[top])]
         cells = _Cells(where[0][top], where[1][top])
         for part in np.array_split(left, -(-len(left) // _rows_at_once(count))):
-            spent = np.cumsum(cells.weights(models[part], records[part]), axis=1)
-            over = spent > budget[part, None]
-            limits[part] = np.where(over.any(1), values[top[over.argmax(1)]], -np.inf)
+            # Neighbouring draws as a slice: picking them one by one would copy every record's draws.
+            these = slice(part[0], part[-1] + 1) if part[-1] - part[0] + 1 == len(part) else part
+            over = cells.running(models[these], records[these])[1:] > budget[part]
+            limits[part] = np.where(over.any(0), values[top[over.argmax(0)]], -np.inf)
         left = left[np.isneginf(limits[left])]
         if count == len(values):
             break

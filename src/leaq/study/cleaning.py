@@ -9,7 +9,7 @@ from leaq.errors import InvalidInput, StoreError
 from leaq.study.locks import Claim
 from leaq.study.store import Store
 
-__all__ = ["Holding", "Removed", "clean", "holdings"]
+__all__ = ["EXPOSED", "Holding", "Removed", "clean", "holdings"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,9 @@ class Removed:
     bytes: int
 
 
+EXPOSED = "exposed.html"
+"""Page of a run folder that draws the molecules most exposed, where it was asked for."""
+
 # place -> (what it is, may it be shared); nothing else is made by leaq
 _PLACES = {
     "config.json": ("what was asked for; names data files and their folders", True),
@@ -40,6 +43,7 @@ _PLACES = {
     "private": ("row numbers, and each record's risk: names likely members", False),
     "chunks": ("losses and outputs of every record under every model: an attacker's input", False),
     "failed": ("tracebacks of failed cells: can quote paths and values", False),
+    EXPOSED: ("training molecules, drawn, and how exposed each is", False),
     "locks": ("who works on which cell: process number and host", False),
 }
 
@@ -70,7 +74,7 @@ def clean(folder: str | Path, *, dry_run: bool = False) -> Removed:
     store = Store(folder)
     _refuse_busy(store.folder)
     sensitive = [place for place, (_, shareable) in _PLACES.items() if not shareable]
-    gone = [path for place in sensitive for path in (store.folder / place).rglob("*") if path.is_file()]
+    gone = [path for place in sensitive for path in _inside(store.folder / place) if path.is_file()]
     gone += list(_asides(store.folder))
     files, size = _sized(gone)
     if not dry_run:
@@ -85,10 +89,13 @@ def clean(folder: str | Path, *, dry_run: bool = False) -> Removed:
 
 
 def _holding(folder: Path, place: str, what: str, shareable: bool) -> Holding:
-    path = folder / place
     asides = set(_asides(folder))
-    inside = path.rglob("*") if path.is_dir() else [path]
-    return Holding(place, what, shareable, *_sized(one for one in inside if one.is_file() and one not in asides))
+    inside = (one for one in _inside(folder / place) if one.is_file() and one not in asides)
+    return Holding(place, what, shareable, *_sized(inside))
+
+
+def _inside(path: Path) -> "Iterator[Path] | list[Path]":
+    return path.rglob("*") if path.is_dir() else [path]
 
 
 def _asides(folder: Path) -> Iterator[Path]:

@@ -54,7 +54,7 @@ class Backprop:
             torch.sum(delta, 1, out=self._grads[f"layers.{i}.bias"])
             if i > 0:
                 delta = torch.bmm(delta, self.params[f"layers.{i}.weight"])
-                delta *= layers[i].sign()  # 0 or 1: what ReLU let through
+                delta *= layers[i].sign_()  # 0 or 1: what ReLU let through
 
     def _forward(self, inputs: Tensor) -> list[Tensor]:
         layers = [inputs]

@@ -63,12 +63,12 @@ def train(
     dtype = torch.float64 if config.dtype == "float64" else torch.float32
     models = range(first, first + len(members))
     x = torch.tensor(samples.inputs, dtype=dtype, device=_device(config))
-    y = torch.tensor(samples.targets, dtype=torch.int64 if samples.task == "classification" else dtype).to(x.device)
+    y = _targets(samples, x)
 
     params = {name: tensor.to(x.device) for name, tensor in mlp.init(seed, models, dtype=dtype).items()}
     params |= fit_scalers(x, y, members, mlp)
     recorder = _descend(
-        mlp, params, (x, y), Batches(members, config, seed=seed, first=first), config=config, progress=progress
+        mlp, params, (x, y), Batches(members, config, seed=seed, first=first, like=x), config=config, progress=progress
     )
     checkpoints = recorder.checkpoints()
     _refuse_divergence(checkpoints, first, config)
@@ -90,7 +90,7 @@ def _descend(
     optimizer = _optimizer([core.backprop.flat], config)
     recorder = Recorder(mlp.roles, total=batches.total, keep=config.checkpoints)
     for step, (rows, weights) in enumerate(batches, start=1):
-        core.gradient(rows.to(x.device), y, weights.to(x.device))
+        core.gradient(rows, y, weights)
         optimizer.step()
         if step in recorder:
             recorder.record(step, core.params())
@@ -103,15 +103,17 @@ def seconds_per_step(samples: Samples, members: Bools, config: TrainingConfig, *
     _check(samples, members)
     mlp = MLP(samples.inputs.shape[1], max(1, len(samples.classes)), config.hidden, samples.task)
     x = torch.tensor(samples.inputs, dtype=torch.float32, device=_device(config))
-    y = torch.tensor(samples.targets, dtype=torch.int64 if samples.task == "classification" else x.dtype).to(x.device)
+    y = _targets(samples, x)
     params = mlp.init(0, range(len(members))) | fit_scalers(x, y, members, mlp)
     core = Core(mlp, {name: tensor.to(x.device) for name, tensor in params.items()}, x, config)
     optimizer = _optimizer([core.backprop.flat], config)
     taken = []
-    for _, (rows, weights) in zip(range(steps + 1), Batches(members, config, seed=0, first=0), strict=False):
+    for _, (rows, weights) in zip(range(steps + 1), Batches(members, config, seed=0, first=0, like=x), strict=False):
         started = time.perf_counter()
-        core.gradient(rows.to(x.device), y, weights.to(x.device))
+        core.gradient(rows, y, weights)
         optimizer.step()
+        if x.is_cuda:
+            torch.cuda.synchronize()  # a GPU is asked, not waited for
         taken.append(time.perf_counter() - started)
     return min(taken)
 
@@ -151,13 +153,12 @@ def train_modules(
         for name, tensor in model.init(seed, range(first, first + len(members)), dtype=dtype).items()
     }
     optimizer = _optimizer([params[name] for name in model.trained], config)
-    batches = Batches(members, config, seed=seed, first=first)
+    batches = Batches(members, config, seed=seed, first=first, like=x)
     recorder = Recorder(model.roles, total=batches.total, keep=config.checkpoints)
-    with torch.random.fork_rng(devices=[]):  # dropout reads the global generator
+    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):  # dropout reads the global generator
         torch.manual_seed(int(stream(seed, "dropout", first).integers(2**63 - 1)))
         for step, (rows, weights) in enumerate(batches, start=1):
-            here = rows.to(x.device)
-            gradient = model.gradient(params, x[here], y[here], weights.to(x) / scale**2)
+            gradient = model.gradient(params, x[rows], y[rows], weights / scale**2)
             for name in model.trained:
                 params[name].grad = gradient[name]
             optimizer.step()
@@ -199,10 +200,20 @@ class Batches:
     """The records each model sees at each step: every epoch each model walks its own shuffled members.
 
     Iterating yields ``rows`` (s, b) positions and ``weights`` (s, b): 1 over the size of the model's batch, and 0
-    where a model with fewer members has nothing left in the epoch's last batches.
+    where a model with fewer members has nothing left in the epoch's last batches. Both lie where `like` lies, the
+    weights in its precision (float64 on the CPU if not given).
     """
 
-    def __init__(self, members: Bools, config: TrainingConfig, *, seed: int, first: int) -> None:
+    def __init__(
+        self,
+        members: Bools,
+        config: TrainingConfig,
+        *,
+        seed: int,
+        first: int,
+        like: Tensor | None = None,
+    ) -> None:
+        self._like = torch.empty(0, dtype=torch.float64, device="cpu") if like is None else like
         self._lists = [np.flatnonzero(row) for row in members]
         self._length = max(len(rows) for rows in self._lists)
         self._size = min(config.batch_size, self._length)
@@ -222,10 +233,11 @@ class Batches:
                 order: Ints = rng.permutation(members)[: self._length]
                 rows[model, : len(order)] = order
                 weights[model, : len(order)] = 1.0
-            for start in range(0, self._length, self._size):
-                part = slice(start, start + self._size)
-                counted = weights[:, part]
-                yield torch.as_tensor(rows[:, part]), torch.as_tensor(counted / counted.sum(1, keepdims=True))
+            starts = np.arange(0, self._length, self._size)
+            counted = np.repeat(np.add.reduceat(weights, starts, axis=1), np.diff([*starts, self._length]), axis=1)
+            # One copy an epoch to where the models are, not one a step.
+            there = torch.from_numpy(rows).to(self._like.device), torch.from_numpy(weights / counted).to(self._like)
+            yield from zip(*(torch.split(tensor, self._size, dim=1) for tensor in there), strict=True)
 
 
 class Core:
@@ -254,7 +266,7 @@ class Core:
         targets = y[rows]
         if "output.mean" in params:
             targets = (targets - params["output.mean"]) / params["output.scale"]
-        self.backprop(inputs, targets, weights.to(self._x.dtype))
+        self.backprop(inputs, targets, weights)
 
     def params(self) -> dict[str, Tensor]:
         """Return every parameter in full width."""
@@ -275,6 +287,11 @@ def _optimizer(params: list[Tensor], config: TrainingConfig) -> torch.optim.Opti
     if config.optimizer == "adam":
         return torch.optim.Adam(params, lr=rate, weight_decay=decay, fused=True)
     return torch.optim.SGD(params, lr=rate, weight_decay=decay, momentum=config.momentum)
+
+
+def _targets(samples: Samples, x: Tensor) -> Tensor:
+    dtype = torch.int64 if samples.task == "classification" else x.dtype
+    return torch.tensor(samples.targets, dtype=dtype, device=x.device)
 
 
 def _device(config: TrainingConfig) -> torch.device:

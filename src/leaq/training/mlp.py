@@ -65,14 +65,15 @@ class MLP:
         return {name: torch.stack(tensors) for name, tensors in params.items()}
 
     def _init_one(self, generator: torch.Generator) -> dict[str, Tensor]:
-        one: dict[str, Tensor] = {"input.mean": torch.zeros(self.d), "input.scale": torch.ones(self.d)}
+        cpu = generator.device
+        one = {"input.mean": torch.zeros(self.d, device=cpu), "input.scale": torch.ones(self.d, device=cpu)}
         for i, (fan_in, fan_out) in enumerate(zip(self.widths[:-1], self.widths[1:], strict=True)):
             bound = fan_in**-0.5
             for name, shape in (("weight", (fan_out, fan_in)), ("bias", (fan_out,))):
-                uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
+                uniform = torch.rand(shape, generator=generator, dtype=torch.float64, device=cpu)
                 one[f"layers.{i}.{name}"] = (2 * uniform - 1) * bound
         if self.task == "regression":
-            one |= {"output.mean": torch.zeros(1), "output.scale": torch.ones(1)}
+            one |= {"output.mean": torch.zeros(1, device=cpu), "output.scale": torch.ones(1, device=cpu)}
         return one
 
     def forward(self, params: Mapping[str, Tensor], inputs: Tensor, *, activation_bits: int | None = None) -> Tensor:
@@ -86,12 +87,13 @@ class MLP:
             weight = params["layers.0.weight"] / scale.unsqueeze(1)  # (m, h, d)
             bias = params["layers.0.bias"] - (weight @ mean.unsqueeze(-1)).squeeze(-1)  # (m, h)
             m, h, d = weight.shape
-            hidden = (inputs @ weight.reshape(m * h, d).T).reshape(-1, m, h).transpose(0, 1) + bias.unsqueeze(1)
+            hidden = (inputs @ weight.reshape(m * h, d).T).reshape(-1, m, h).transpose(0, 1)
+            hidden += bias.unsqueeze(1)
         else:
             standard = (inputs - mean.unsqueeze(1)) / scale.unsqueeze(1)  # (m, n, d)
             hidden = self._linear(params, 0, standard, activation_bits)
         for i in range(1, self.depth):
-            hidden = self._linear(params, i, torch.relu(hidden), activation_bits)
+            hidden = self._linear(params, i, hidden.relu_(), activation_bits)  # in place: memory is most of the time
         if self.task == "regression":
             hidden = hidden * params["output.scale"].unsqueeze(1) + params["output.mean"].unsqueeze(1)
         return hidden

@@ -192,11 +192,13 @@ class StackedModule:
         """Return why vmap cannot run two copies in training, or None."""
         params = self.init(0, [0, 1], dtype=probe.dtype if probe.is_floating_point() else torch.float32)
         batch = torch.stack([probe, probe])
-        targets = torch.zeros(batch.shape[:2], dtype=torch.int64 if self.task == "classification" else probe.dtype)
+        dtype = torch.int64 if self.task == "classification" else probe.dtype
+        targets = torch.zeros(batch.shape[:2], dtype=dtype, device=probe.device)
+        weights = torch.full(targets.shape, 1 / len(probe), dtype=batch.dtype, device=probe.device)
         try:
             with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
                 warnings.simplefilter("error")  # a layer without a batching rule warns that it will be slow
-                self.gradient(params, batch, targets, torch.full(targets.shape, 1 / len(probe), dtype=batch.dtype))
+                self.gradient(params, batch, targets, weights)
         except (RuntimeError, UserWarning, NotImplementedError) as err:
             return " ".join(str(err).split())[:160]
         return None

@@ -55,14 +55,15 @@ def test_embedders_are_listed():
     assert "gat_contextpred" in result.output
 
 
-def test_an_audit_from_a_folder_draws_the_exposed_molecules(folder):
-    page = folder / "exposed.html"
-    result = run(
+def test_an_audit_from_a_folder_shows_and_draws_the_exposed_molecules(folder):
+    words = (
         "audit", "herg", "--data-dir", folder, "--embedder", "maccs", "--quantizers", "sign", "--replicates", 8,
-        "--epochs", 2, "--hidden", "8", "--show-records", page, "--quiet",
+        "--epochs", 2, "--hidden", "8", "--show-records", "--out", folder / "run", "--quiet",
     )  # fmt: skip
+    result = run(*words)
     assert result.exit_code == 0, result.output
-    assert page.read_text().count("<svg") == 20
+    assert "Most exposed records" in result.stdout
+    assert (folder / "run" / "exposed.html").read_text().count("<svg") == 20
     assert os.environ["LEAQ_DATA_DIR"] == str(folder.resolve())
 
 

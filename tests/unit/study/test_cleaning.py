@@ -4,7 +4,7 @@ from typer.testing import CliRunner
 from leaq.cli.main import app
 from leaq.errors import InvalidInput
 from leaq.study import Store
-from leaq.study.cleaning import clean, holdings
+from leaq.study.cleaning import EXPOSED, clean, holdings
 from leaq.study.failures import Failures
 from tests.unit.study.cells import cell, row
 from tests.unit.study.small import small
@@ -23,6 +23,7 @@ def run(tmp_path):
     (store.folder / "cells" / "x.damaged").write_text("{")
     (store.folder / "cells" / ".y.json-tmp1").write_text("{")
     (store.folder / "notes.txt").write_text("mine")
+    (store.folder / EXPOSED).write_text("<svg")
     Failures(store.folder / "failed").record(study.cells()[0], "wine", ValueError("row 3"))
     return store.folder
 
@@ -30,7 +31,7 @@ def run(tmp_path):
 def test_clean_keeps_what_may_be_shared_and_what_is_not_ours(run):
     kept = {"config.json", "results.csv", f"{KEY}.json", f"{KEY}.timings.json", "notes.txt"}
     removed = clean(run, dry_run=True)
-    assert removed.files == 5
+    assert removed.files == 6
     assert (run / "private" / f"{KEY}.json").exists()
     assert clean(run) == removed
     assert {path.name for path in run.rglob("*") if path.is_file()} == kept
@@ -42,7 +43,7 @@ def test_what_is_sensitive_is_said(run):
     shared = {one.place: one.shareable for one in holdings(run)}
     assert shared == {
         "config.json": True, "results.csv": True, "cells": True, "private": False, "chunks": False, "failed": False,
-        "set aside": False, "other": False,
+        "exposed.html": False, "set aside": False, "other": False,
     }  # fmt: skip
     output = CliRunner().invoke(app, ["show", str(run), "--what"]).output
     assert "SENSITIVE      chunks" in output

@@ -1,0 +1,87 @@
+"""--show-records: the records most exposed, as they stand in the source; molecules also drawn into the run folder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leaq.cli import console
+from leaq.errors import InvalidInput, NotEnoughEvidence
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from leaq.results import CellResult
+    from leaq.types import Feature, Samples
+
+__all__ = ["refuse_json", "show_exposed"]
+
+COLUMNS = 6
+"""Columns of a record that are printed."""
+
+
+def refuse_json(*, as_json: bool) -> None:
+    """Refuse --show-records beside --json before the work starts, rather than leave one out."""
+    if as_json:
+        raise InvalidInput("--json prints aggregates, --show-records single records. Found both. Name one.")
+
+
+def show_exposed(result: "CellResult", out: Path | None) -> None:
+    """Print the records most exposed with their content; draw molecules into the run folder, if there is one."""
+    from leaq.cell import AuditConfig
+    from leaq.data import load
+    from leaq.reporting.attacks import exposed
+
+    config = AuditConfig.from_dict(dict(result.config))
+    samples = load(config.source, config)
+    table = exposed(result, shown=_texts(samples))
+    if table is None:
+        console.note(f"No exposed records to show. {_why(result)}")
+        return
+    console.show_table(table)
+    if samples.kind == "smiles":
+        _draw(result, out)
+
+
+def _draw(result: "CellResult", out: Path | None) -> None:
+    if out is None:
+        console.note("With a run folder (--out) the exposed molecules are drawn, too.")
+        return
+    from leaq.exposure import exposure
+    from leaq.reporting.structures import write_structures
+    from leaq.study.cleaning import EXPOSED
+
+    try:
+        found = exposure(result, draw=True)
+    except NotEnoughEvidence as err:
+        console.note(f"Exposed molecules are not drawn. {err}")
+        return
+    page = write_structures(found, out / EXPOSED)
+    console.note(f"Exposed molecules: {page} (shows training records; do not share it)")
+
+
+def _why(result: "CellResult") -> str:
+    """Say what is missing."""
+    from leaq.types import NotComputed
+
+    found = result.rows[0].attacks.get("lira-online")
+    if found is None:
+        return "They are found by the attack lira-online. Name it in --attacks."
+    if isinstance(found, NotComputed):
+        return found.reason
+    return str(result.private.get("not_identified", "The run folder was cleaned. Run again into another one."))
+
+
+def _texts(samples: "Samples") -> "Mapping[int, str]":
+    """Return each record by row number as it stands in the source: SMILES, or its first columns."""
+    if samples.kind == "smiles":
+        return {int(i): str(text) for i, text in zip(samples.ids, samples.inputs, strict=True)}
+    from leaq.types import Feature
+
+    features = samples.features or tuple(Feature(str(i)) for i in range(samples.inputs.shape[1]))
+    return {
+        int(i): ", ".join(_value(f, value) for f, value in zip(features[:COLUMNS], row[:COLUMNS], strict=True))
+        for i, row in zip(samples.ids, samples.inputs, strict=True)
+    }
+
+
+def _value(feature: "Feature", value: float) -> str:
+    return f"{feature.name}={feature.levels[int(value)] if feature.levels else format(value, 'g')}"
