@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.fidelity.settings import QUANTIZERS, Setting
+from benchmarks.fidelity.settings import Setting, quantizers_of
 from leaq.candidates import ensemble, neighbour_table, trajectory
 from leaq.data.splits import halves
 from leaq.evaluation import evaluate
@@ -33,8 +33,9 @@ MOVES = 200
 SEED = 20261124
 
 
-def collect(setting: Setting, cache: Path, quantizers: tuple[str, ...] = QUANTIZERS) -> dict[str, dict[str, Floats]]:
+def collect(setting: Setting, cache: Path) -> dict[str, dict[str, Floats]]:
     """Return the arrays of one setting by quantizer, from the cache where they are there."""
+    quantizers = quantizers_of(setting)
     folder = cache / setting.name.replace(" ", "-")
     folder.mkdir(parents=True, exist_ok=True)
     missing = [spec for spec in ("none", *quantizers) if not (folder / f"{spec}.npz").exists()]
@@ -131,12 +132,15 @@ class Calibrated:
         return Calibration(self.model, self.inputs, self.members[: checkpoints.batch[0]], seed=SEED)
 
     def frozen_to(self, reference: Checkpoints):
+        """Fix the scales to those of `reference`."""
         return self.scheme.frozen_to(reference, self._own(reference))
 
     def codes(self, checkpoints: Checkpoints):
+        """Return codes and scales by parameter."""
         return self.scheme.codes(checkpoints, self._own(checkpoints))
 
     def __call__(self, checkpoints: Checkpoints) -> Checkpoints:
+        """Quantize each checkpoint with its own scales."""
         return self.scheme(checkpoints, self._own(checkpoints))
 
 

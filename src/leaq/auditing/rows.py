@@ -24,7 +24,8 @@ NO_SHADOWS = NotComputed(
 )
 NO_REPLICATES = NotComputed(
     "Needs a few replicates in full precision, each trained by the same rule on half of the records, so that every "
-    "record is in some and out of others (leaq.measures.forecast)."
+    "record is in some and out of others (leaq.measures.forecast). "
+    "leaq forecast with a table of records instead of a model trains them."
 )
 Attacks = Mapping[str, AttackResult | NotComputed]
 Number = Estimate | NotComputed

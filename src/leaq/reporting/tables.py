@@ -125,6 +125,7 @@ def ranking(result: CellResult) -> Table:
         Column("r", "Asymptotic rate of this set of candidates; larger is safer; read it with its flags."),
         Column("n·r", "r times the training records; below about 3, r says little."),
         *(Column(short_attack(key), _attack_words(key)) for key in attacks),
+        *((Column("Forecast", indicator("forecast")[1]),) if _forecast(result) else ()),
         Column("Flags", "Letters refer to the notes below the table.", "left"),
     )  # fmt: skip
     notes = Notes()
@@ -149,6 +150,11 @@ def _attacks_shown(result: CellResult) -> tuple[str, ...]:
     return tuple(dict.fromkeys(("threshold", result.primary_attack)))
 
 
+def _forecast(result: CellResult) -> bool:
+    """Whether any row has a forecast: a column of dashes is left to the indicators."""
+    return any(isinstance(row.measures.get("forecast"), Estimate) for row in result.rows)
+
+
 def _attack_words(key: str) -> str:
     return (
         f"Signed advantage (TPR - FPR) of the {attack_name(key)}, threshold chosen on other records; "
@@ -171,6 +177,8 @@ def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str], 
         number_cell(row.measures.get("n_r"), missing),
         *(number_cell(_advantage(row.attacks.get(attack)), missing, sign=True) for attack in attacks),
     ]
+    if _forecast(result):
+        numbers.append(number_cell(row.measures.get("forecast"), missing, sign=True))
     doubts = [flag_words(flag) for flag in _doubts(row, attacks)]
     mark = notes.mark(list(dict.fromkeys([*doubts, *missing])))
     return [
@@ -189,6 +197,7 @@ def _doubts(row: QuantizerRow, attacks: Sequence[str]) -> Iterator[Flag]:
         if isinstance(attack, AttackResult):
             yield from attack.flags
             yield from attack.advantage.flags
+    yield from getattr(row.measures.get("forecast"), "flags", ())
 
 
 def _advantage(attack: AttackResult | NotComputed | None) -> Estimate | NotComputed | None:
