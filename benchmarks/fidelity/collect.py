@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.fidelity.settings import Setting, quantizers_of
+from benchmarks.fidelity.settings import Setting, quantizers_of, sampled_too
 from leaq.candidates import ensemble, neighbour_table, trajectory
 from leaq.data.splits import halves
 from leaq.evaluation import evaluate
@@ -101,6 +101,8 @@ def _one(model, spec, released, kept, samples, *, members, reference):  # noqa: 
         part, full = _models(table, few), _models(reference, few)
         arrays["distortion"] = np.array(distortion(part, full, draws=2).value)
         arrays["correlation"] = np.array(_correlation(table.outputs[few], reference.outputs[few]))
+    if not sampled_too(spec):
+        return arrays
     run = evaluate(model, trajectory(quantizer, kept), samples, members[:SAMPLED], quantizer=spec)
     arrays["trajectory"] = run.losses.astype(np.float32)
     if spec != "none":

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.fidelity.collect import AGAIN, MOVES, REFERENCE, SAMPLED, collect
-from benchmarks.fidelity.settings import SETTINGS, Setting, quantizers_of
+from benchmarks.fidelity.settings import SETTINGS, Setting, quantizers_of, sampled_too
 from leaq.errors import LeaqError
 from leaq.measures.finite_sample import Options, finite_sample
 from leaq.measures.forecast import forecast
@@ -51,7 +51,7 @@ def one(setting: Setting, arrays: dict[str, Floats], spec: str, common: dict[str
     """Everything about one quantizer in one setting."""
     return {
         "setting": setting.name, "kind": setting.kind, "dev": setting.dev, "quantizer": spec,
-        **measured(arrays, common), **foretold(arrays, common), **sampled(arrays, common, str(common["kind"][0])),
+        **measured(arrays, common), **foretold(arrays, common), **sampled(arrays, common, spec),
     }  # fmt: skip
 
 
@@ -106,13 +106,13 @@ def foretold(arrays: dict[str, Floats], common: dict[str, Floats]) -> dict[str, 
     return row
 
 
-def sampled(arrays: dict[str, Floats], common: dict[str, Floats], task: str) -> dict[str, float]:
+def sampled(arrays: dict[str, Floats], common: dict[str, Floats], spec: str) -> dict[str, float]:
     """R and the finite-sample leak of each strategy's candidates."""
-    members = common["members"]
+    members, task = common["members"], str(common["kind"][0])
     n_train = int(members[0].sum())
     found: dict[str, float] = {}
     for strategy in ("trajectory", "neighbours", "ensemble"):
-        if strategy not in arrays:
+        if strategy not in arrays or not sampled_too(spec):
             continue
         losses = arrays[strategy].astype(float)
         m = members[:SAMPLED] if strategy != "ensemble" else np.zeros((1, losses.shape[2]), bool)

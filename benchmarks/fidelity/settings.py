@@ -120,7 +120,12 @@ QUANTIZERS = (
 
 
 def quantizers_of(setting: Setting) -> tuple[str, ...]:
-    """Return the quantizers of a setting; on 512 inputs AdaRound gets 50 iterations, as 200 take minutes."""
-    if setting.kind != "molecular":
+    """Return the quantizers of a setting; on 200 inputs and more AdaRound gets 50 iterations, as 200 take minutes."""
+    if setting.kind != "molecular" and setting.name != "mix wide":
         return QUANTIZERS
     return tuple(f"{spec[:-1]}, iterations=50)" if spec.startswith("adaround") else spec for spec in QUANTIZERS)
+
+
+def sampled_too(spec: str) -> bool:
+    """Tell whether candidates are sampled under a quantizer: those that round each weight to a fixed even grid."""
+    return not spec.startswith(("kmeans", "stochastic", "gptq", "adaround", "nf4"))

@@ -7,7 +7,7 @@ between models. Both are read off the replicates:
     g(o)      mean move of records whose signal, when held out, is o: moves from one half of the replicates, o from the
               other, so that their errors are independent (a running mean over records sorted by o)
     s_in, s_out   spread between models of records near o
-    tau = SPREAD sd(g)   spread of the moves around g(o), too small to be read off few replicates
+    tau = SPREAD |g(o)|   spread of the moves around g(o), too small to be read off few replicates
 
 An audit with 64 models is then simulated with these laws, and LiRA is run on it: its weaknesses (few shadows, one
 variance for all records) are simulated with it. Own method; the attack is that of arXiv 2112.03570v2.
@@ -31,8 +31,9 @@ __all__ = ["SHADOWS", "Forecast", "forecast", "forecast_risk"]
 SHADOWS = 64
 """Models of the audit that is forecast, unless told otherwise."""
 
-SPREAD = 0.45
-"""tau / sd(g): about the mean of the development settings named in docs/fidelity.md (0.32 to 0.69)."""
+SPREAD = 0.4
+"""tau / |g|: between the values that miss the advantage and the TPR of the development settings of docs/fidelity.md
+least (0.3 to 0.6). In proportion to the move: an easy record, which hardly moves, has no room to differ."""
 CALIBRATED = (0.0, 0.6)
 """Range of advantages in the development settings; a forecast outside is an extrapolation and flagged."""
 FEWEST = 4
@@ -163,20 +164,20 @@ def _rows(n: int, rng: np.random.Generator, *, first: bool) -> Ints:
 
 @dataclass(frozen=True)
 class _Laws:
-    """Per record (n,): held-out level, mean move, spreads; and standardised residuals to draw noise from."""
+    """Per record (n,): held-out level, mean move, spreads, tau; and standardised residuals to draw noise from."""
 
     level: Floats
     move: Floats
     spread_in: Floats
     spread_out: Floats
-    tau: float
+    tau: Floats
     noise_in: Floats
     noise_out: Floats
 
     def take(self, rows: "np.ndarray") -> "_Laws":
         return _Laws(
             self.level[rows], self.move[rows], self.spread_in[rows], self.spread_out[rows],
-            self.tau, self.noise_in, self.noise_out,
+            self.tau[rows], self.noise_in, self.noise_out,
         )  # fmt: skip
 
 
@@ -233,7 +234,7 @@ def _laws(signals: Floats, members: Bools) -> _Laws:
         move=move,
         spread_in=spread_in,
         spread_out=spread_out,
-        tau=SPREAD * float(np.std(move)),
+        tau=SPREAD * np.abs(move),
         noise_in=(residual_in / spread_in)[members],
         noise_out=(residual_out / spread_out)[~members],
     )
