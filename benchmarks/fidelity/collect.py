@@ -15,7 +15,7 @@ from benchmarks.fidelity.settings import Setting, quantizers_of, sampled_too
 from leaq.candidates import ensemble, neighbour_table, trajectory
 from leaq.data.splits import halves
 from leaq.evaluation import evaluate
-from leaq.measures.indicators import distortion
+from leaq.measures.indicators import correlation, distortion
 from leaq.quantizers import Calibration, Scheme, build
 from leaq.seeds import stream
 from leaq.training import train
@@ -100,7 +100,7 @@ def _one(model, spec, released, kept, samples, *, members, reference):  # noqa: 
     if spec != "none":
         part, full = _models(table, few), _models(reference, few)
         arrays["distortion"] = np.array(distortion(part, full, draws=2).value)
-        arrays["correlation"] = np.array(_correlation(table.outputs[few], reference.outputs[few]))
+        arrays["correlation"] = np.array(correlation(part, full, draws=2).value)
     if not sampled_too(spec):
         return arrays
     run = evaluate(model, trajectory(quantizer, kept), samples, members[:SAMPLED], quantizer=spec)
@@ -156,16 +156,6 @@ def _models(table: LossTable, which: slice) -> LossTable:
         scores=table.scores[which],
         outputs=table.outputs[which],
     )
-
-
-def _correlation(after: Floats, before: Floats) -> float:
-    """Mean over models of the correlation between quantized and full-precision outputs."""
-    if after.shape[2] > 1:
-        after, before = after - after.mean(2, keepdims=True), before - before.mean(2, keepdims=True)
-    pairs = [
-        np.corrcoef(a.ravel(), b.ravel())[0, 1] if a.std() > 0 else 0.0 for a, b in zip(after, before, strict=True)
-    ]
-    return float(np.mean(pairs))
 
 
 def _timings(samples: Samples, members: Bools, setting: Setting) -> dict[str, float]:

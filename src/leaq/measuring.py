@@ -10,7 +10,7 @@ from leaq.errors import NotEnoughEvidence
 from leaq.measures.finite_sample import Options, finite_sample
 from leaq.measures.forecast import forecast_risk
 from leaq.measures.foreseen import foreseen
-from leaq.measures.indicators import distortion, loss_gap
+from leaq.measures.indicators import correlation, distortion, loss_gap
 from leaq.measures.performance import drop, performance
 from leaq.measures.rate import order_changes, rate
 from leaq.measures.risk import exposure
@@ -58,7 +58,11 @@ def measure(
     drops: Mapping[str, Estimate] = {}
     if not isinstance(quantizer, Identity):
         drops = drop(table, reference, **options)
-        indicators["distortion"] = distortion(table, reference, **options)
+        for name, indicator in (("distortion", distortion), ("correlation", correlation)):
+            try:
+                indicators[name] = indicator(table, reference, **options)
+            except NotEnoughEvidence as err:
+                indicators[name] = NotComputed(str(err))
         indicators["adaptive_gap"] = adaptive_gap(field)
     attacks = run_attacks(field, config.attacks)
     indicators |= foreseen(table, attacks, level=config.level, seed=config.seed)

@@ -71,6 +71,7 @@ _INDICATORS = {
         "r with every other candidate left out; where it changes the order, do not rank by r.",
     ),
     "distortion": ("distortion", "How far quantization moved the outputs, relative to their variance."),
+    "correlation": ("correlation", "How well quantized outputs follow the original ones; 1 up to scale and shift."),
     "adaptive_gap": (
         "adaptive gap",
         "AUC that an attacker with equally quantized shadow models gains over one with full-precision ones.",
