@@ -114,6 +114,7 @@ def ranking(result: CellResult) -> Table:
     """Return one row per quantizer, least leak first: what it weighs, what it costs, what it gives away."""
     name = metric(result.primary_metric).name
     attacks = _attacks_shown(result)
+    ahead = _forecast(result)  # tells more of the leak than n·r, which is left to the indicators then
     columns = (
         Column("Quantizer", "How the weights were rounded.", "left"),
         Column("Bits", "Packed bits per quantized weight, scales included."),
@@ -123,9 +124,9 @@ def ranking(result: CellResult) -> Table:
                if metric(result.primary_metric).larger_is_better
                else f"Change of {name} against full precision, same models (positive: worse)."),
         Column("r", "Asymptotic rate of this set of candidates; larger is safer; read it with its flags."),
-        Column("n·r", "r times the training records; below about 3, r says little."),
+        *(() if ahead else (Column("n·r", "r times the training records; below about 3, r says little."),)),
         *(Column(short_attack(key), _attack_words(key)) for key in attacks),
-        *((Column("Forecast", indicator("forecast")[1]),) if _forecast(result) else ()),
+        *((Column("Forecast", indicator("forecast")[1]),) if ahead else ()),
         Column("Flags", "Letters refer to the notes below the table.", "left"),
     )  # fmt: skip
     notes = Notes()
@@ -170,14 +171,15 @@ def _level(result: CellResult) -> float:
 def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str], notes: Notes) -> list[Cell]:
     key = result.primary_metric
     missing: list[str] = []
+    ahead = _forecast(result)
     numbers = [
         number_cell(row.metrics.get(key), missing),
         number_cell(row.drops.get(key), missing, sign=True) if key in row.drops else Cell("", 0.0),
         number_cell(row.measures.get("r"), missing),
-        number_cell(row.measures.get("n_r"), missing),
+        *(() if ahead else (number_cell(row.measures.get("n_r"), missing),)),
         *(number_cell(_advantage(row.attacks.get(attack)), missing, sign=True) for attack in attacks),
     ]
-    if _forecast(result):
+    if ahead:
         numbers.append(number_cell(row.measures.get("forecast"), missing, sign=True))
     doubts = [flag_words(flag) for flag in _doubts(row, attacks)]
     mark = notes.mark(list(dict.fromkeys([*doubts, *missing])))
