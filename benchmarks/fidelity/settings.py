@@ -119,9 +119,17 @@ QUANTIZERS = (
 )
 
 
+ADAROUND = frozenset(
+    {"mix d20 k2", "mix d100 k4", "mix short", "mix long", "mix decay", "breast_cancer", "diabetes", "bace"}
+)
+"""Settings in which AdaRound is run too: it takes longer than all other quantizers together."""
+
+
 def quantizers_of(setting: Setting) -> tuple[str, ...]:
-    """Return the quantizers of a setting; on 200 inputs and more AdaRound gets 50 iterations, as 200 take minutes."""
-    if setting.kind != "molecular" and setting.name != "mix wide":
+    """Return the quantizers of a setting; on fingerprints AdaRound gets 50 iterations, as 200 take minutes."""
+    if setting.name not in ADAROUND:
+        return tuple(spec for spec in QUANTIZERS if not spec.startswith("adaround"))
+    if setting.kind != "molecular":
         return QUANTIZERS
     return tuple(f"{spec[:-1]}, iterations=50)" if spec.startswith("adaround") else spec for spec in QUANTIZERS)
 
