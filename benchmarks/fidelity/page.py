@@ -19,6 +19,15 @@ def by_setting(rows: Rows) -> dict[str, Rows]:
     return found
 
 
+def settings(rows: Rows) -> str:
+    """Name the settings, and what was different in some."""
+    said = {}
+    for row in rows:
+        doubts = ["development"] * row["dev"] + ["recorded earlier"] * ("earlier" in row)
+        said[row["setting"]] = row["setting"] + (f" ({', '.join(doubts)})" if doubts else "")
+    return ", ".join(said.values()) + "."
+
+
 def same_bits(rows: Rows, bits: int) -> Rows:
     """Rows of one bit width; nf4 has 4 bits without saying so."""
     named = {"nf4": 4}
@@ -59,11 +68,12 @@ def indicators(rows: Rows) -> list[str]:
     spread = [
         (max(r["lira"] for r in part) - min(r["lira"] for r in part), np.mean([r["lira_se"] for r in part]))
         for part in (same_bits(part, 4) for part in groups.values())
+        if part
     ]
     return [
         *lines,
         "",
-        f"{len(groups)} settings, {len(next(iter(groups.values())))} quantizers, {rows[0]['shadows']} shadows a target. "
+        f"{len(groups)} settings, {min(map(len, groups.values()))} to {max(map(len, groups.values()))} quantizers in each. "
         f"Within 4 bits the advantages of a setting span {np.median([a for a, _ in spread]):.3f} (median), and one of "
         f"them has a standard error over targets of {np.median([b for _, b in spread]):.3f}.",
     ]
@@ -77,7 +87,7 @@ def level(rows: Rows) -> list[str]:
     ]
     for name in ("forecast", "forecast of 8"):
         for dev in (True, False):
-            part = [row for row in rows if row["dev"] == dev]
+            part = [row for row in rows if row["dev"] == dev and name in row]
             if not part:
                 continue
             errors = [abs(row[name] - row["lira"]) for row in part]
@@ -93,6 +103,7 @@ def level(rows: Rows) -> list[str]:
                 f"| {name if name != 'forecast' else 'forecast of 4'} | {what} | {len(part)} | {mean(errors):.3f} | "
                 f"{np.exp(mean(ratios)):.2f} | {mean(rho):.2f} | {flagged:.0%} |"
             )
+    rows = [row for row in rows if "lira_again" in row]
     fpr = [row for row in rows if row["false_positives"] >= 20]
     again = [abs(np.log(max(row["tpr_again"], 1e-3) / max(row["tpr"], 1e-3))) for row in fpr]
     lines.append(
@@ -160,6 +171,7 @@ def write(page: Path, blocks: dict[str, list[str]]) -> None:
 def figure(rows: Rows, path: Path) -> None:
     """Forecast against measured advantage, one dot a setting and quantizer."""
     colours = {"synthetic": "#4477aa", "tabular": "#228833", "molecular": "#cc6677"}
+    rows = [row for row in rows if "forecast of 8" in row]
     dots = [
         f'<circle cx="{50 + 380 * row["lira"]:.1f}" cy="{430 - 380 * row["forecast of 8"]:.1f}" r="3" fill="{colours[row["kind"]]}" fill-opacity=".6"/>'
         for row in rows
