@@ -1,14 +1,15 @@
 """How long quantizing takes, against copying the same weights in the same run.
 
-A stack of checkpoints of a 128-256-256-1 MLP is quantized with every scheme; each time is divided by the time of
-copying the stack, measured just before it. Calibrated schemes are timed on one stack of released models, batched and
+A stack of checkpoints of a 128-256-256-1 MLP is quantized with every scheme, on one thread; rounds of quantizing and of
+copying the stack (`clone` of every tensor) take turns, and the best of each are compared, in processor time, with memory
+that is reused and with memory fresh from the system. Calibrated schemes are timed on one stack of released models, batched and
 one by one, and GPTQ beside brevitas' own GPTQ on the same model.
 
-    python benchmarks/quantizers.py [--checkpoints 1000] [--repeats 3]
+    OMP_NUM_THREADS=1 python benchmarks/quantizers.py [--checkpoints 1000] [--repeats 5]
 """
 
 import argparse
-import statistics
+import ctypes
 import time
 import warnings
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from leaq.quantizers import Calibration, build, parse_list
 from leaq.training import MLP
 from leaq.types import Checkpoints
 
+FAST = ("float16", "bfloat16", "float8", "sign", "uniform")
+"""Measured on the whole stack; the others on a tenth of it."""
 MODEL = MLP(d=128, k=1, hidden=(256, 256), task="regression")
 
 
@@ -29,36 +32,65 @@ def stack(count: int) -> Checkpoints:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
+    """Processor seconds of one thread: unlike the clock, they do not count who else uses the machine."""
+    started = time.process_time()
     result = work()
-    elapsed = time.perf_counter() - started
+    elapsed = time.process_time() - started
     del result
     return elapsed
 
 
+class Memory:
+    """Where the pages of a result come from: from earlier results ("reused"), or from the system ("fresh").
+
+    A fresh page costs more than copying what is written to it, and both sides pay for it alike; so the ratio to a copy
+    is higher, and says more about the work itself, where memory is reused. glibc only.
+    """
+
+    MMAP_MAX, TRIM_THRESHOLD = -4, -1
+
+    def __init__(self) -> None:
+        self.libc = ctypes.CDLL(None)
+        kept = self.libc.mallopt(self.MMAP_MAX, 0) and self.libc.mallopt(self.TRIM_THRESHOLD, 2**31 - 1)
+        if not kept:
+            raise SystemExit("Memory cannot be kept between rounds: this needs glibc.")
+
+    def before(self, state: str) -> None:
+        """Give what is free back to the system where memory shall be fresh."""
+        if state == "fresh":
+            self.libc.malloc_trim(0)
+
+
+def ratio(
+    memory: Memory, state: str, *, copy: Callable[[], object], work: Callable[[], object], repeats: int
+) -> tuple[float, float]:
+    """Best seconds of the work, and their ratio to the best of a copy; rounds of the two take turns."""
+    taken: list[list[float]] = [[], []]
+    for _ in range(repeats):
+        for side, todo in enumerate((copy, work)):
+            memory.before(state)
+            taken[side].append(seconds(todo))
+    return min(taken[1]), min(taken[1]) / min(taken[0])
+
+
 def plain(count: int, repeats: int, quantizers: str) -> None:
-    given = stack(count)
-    print(f"| scheme ({count} checkpoints) | seconds | times a copy | range |\n|---|---|---|---|")
-
-    def copy() -> object:
-        return {name: tensor.clone() for name, tensor in given.params.items()}
-
-    copy()
+    given, memory = stack(count), Memory()
+    print(f"| scheme ({count} checkpoints) | seconds | times a copy | times a copy, fresh memory |\n|---|---|---|---|")
     for scheme in parse_list(quantizers):
         if scheme.needs.calibration or scheme.needs.model or scheme.needs.extra:
             continue
-        few = given.at(slice(0, count // 10)) if scheme.name in ("kmeans", "uniform") and _slow(scheme) else given
-        share = few.batch[0] / count
-        scheme(few.at(slice(0, 1)))
-        pairs = [(seconds(copy) * share, seconds(lambda q=scheme, c=few: q(c))) for _ in range(repeats)]
-        ratios = sorted(taken / copied for copied, taken in pairs)
-        taken = statistics.median(pair[1] for pair in pairs) / share
-        spread = f"{ratios[0]:.1f}-{ratios[-1]:.1f}"
-        print(f"| `{scheme.spec()}` | {taken:.2f} | {statistics.median(ratios):.1f} | {spread} |", flush=True)
+        few = given if scheme.name in FAST else given.at(slice(0, count // 10))
+        share = count / few.batch[0]
 
+        def copy(few: Checkpoints = few) -> object:
+            return {name: tensor.clone() for name, tensor in few.params.items()}
 
-def _slow(scheme: object) -> bool:
-    return getattr(scheme, "scale", "") == "mse" or scheme.name == "kmeans"  # type: ignore[attr-defined]
+        found = []
+        for state in ("reused", "fresh"):
+            scheme(few.at(slice(0, 1)))
+            found.append(ratio(memory, state, copy=copy, work=lambda q=scheme, c=few: q(c), repeats=repeats))
+        taken = found[0][0] * share
+        print(f"| `{scheme.spec()}` | {taken:.2f} | {found[0][1]:.1f} | {found[1][1]:.1f} |", flush=True)
 
 
 def calibrated(models: int) -> None:
@@ -107,10 +139,11 @@ def brevitas_gptq(records: Calibration, given: Checkpoints) -> float:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoints", type=int, default=1000)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--models", type=int, default=32, help="0 leaves the calibrated ones out")
     parser.add_argument("--quantizers", default="all")
     options = parser.parse_args()
+    torch.set_num_threads(1)
     plain(options.checkpoints, options.repeats, options.quantizers)
     if options.models:
         calibrated(options.models)

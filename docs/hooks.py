@@ -62,9 +62,9 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def quantizers() -> str:
     """Return a table of every registered quantizer."""
-    from leaq.quantizers.registry import QUANTIZERS
+    from leaq.quantizers.catalogue import markdown
 
-    return _table(("name", "what it does"), [(f"`{name}`", _line(QUANTIZERS.get(name))) for name in QUANTIZERS])
+    return markdown()
 
 
 def families() -> str:
@@ -112,14 +112,6 @@ def data() -> str:
         for entry in listing()
     ]
     return _table(heads, rows)
-
-
-def _line(maker: Any) -> str:
-    """Return the first line of what a maker, or else what it makes, says about itself."""
-    if maker.__name__ == "<lambda>":
-        made = maker()
-        return f"`{made!r}`"
-    return (maker.__doc__ or "").strip().split("\n")[0]
 
 
 def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -38,8 +38,8 @@ def audit(
         sets, or texts.
     quantizers : specifications such as "ternary(sparsity=0.9)", quantizers, or a family such as "study".
     loss : for a finished model: "auto", a named loss, or a function (outputs, targets) -> one value per record.
-    options : for a finished model those of `ModelAuditConfig` and checkpoints=, shipped=, tokenizer=, reference=,
-        progress=; otherwise those of `AuditConfig`.
+    options : for a finished model those of `ModelAuditConfig` and checkpoints=, shipped=, calibration=, tokenizer=,
+        reference=, progress=; otherwise those of `AuditConfig`.
 
     Returns
     -------
@@ -93,13 +93,15 @@ def _audit_source(subject: Any, options: dict[str, Any]) -> "CellResult":
     return run(config, progress=progress)
 
 
-def quantize(checkpoints: "Checkpoints", quantizer: Any) -> "Checkpoints":
+def quantize(checkpoints: "Checkpoints", quantizer: Any, *, calibration: Any = None) -> "Checkpoints":
     """Return the checkpoints as one quantizer would release them, with the scales of the last one.
 
     Parameters
     ----------
     checkpoints : of `Recorder.checkpoints`, batch (s, c), or of finished models, batch (s,).
     quantizer : a quantizer or its specification.
+    calibration : for quantizers that look at records (gptq, adaround, ...) or at the architecture (equalised):
+        ``leaq.quantizers.Calibration(model, inputs)``.
 
     Examples
     --------
@@ -113,9 +115,9 @@ def quantize(checkpoints: "Checkpoints", quantizer: Any) -> "Checkpoints":
 
     scheme = build(quantizer) if isinstance(quantizer, str) else quantizer
     if len(checkpoints.batch) < 2:
-        quantized: Checkpoints = scheme(checkpoints)
+        quantized: Checkpoints = scheme(checkpoints, calibration)
         return quantized
-    candidates: Checkpoints = scheme.frozen_to(checkpoints.last())(checkpoints)
+    candidates: Checkpoints = scheme.frozen_to(checkpoints.last(), calibration)(checkpoints)
     return candidates
 
 

@@ -106,9 +106,9 @@ def test_rounding_to_nearest_is_not_unbiased():
 class Changes(Uniform):
     bits: int = 4
 
-    def project(self, weight, scales):
+    def _project(self, weight, scales, out, *, clip):
         weight.mul_(1.001)
-        return super().project(weight, scales)
+        return super()._project(weight, scales, out, clip=clip)
 
 
 class TooManyCodes(Uniform):
@@ -132,8 +132,8 @@ class SharesScales(Uniform):
 class FastPathDiffers(Uniform):
     bits: int = 4
 
-    def project(self, weight, scales):
-        return super().project(weight, scales) * (1 + 1e-6)
+    def project(self, weight, scales, out=None):
+        return super().project(weight, scales, out).mul_(1 + 1e-6)
 
 
 class Thaws(Uniform):
@@ -173,8 +173,8 @@ class Erases(Ternary):
     def encode(self, weight, scales):
         return torch.where(weight.abs() > scales["threshold"], super().encode(weight, scales), 1).to(torch.uint8)
 
-    def project(self, weight, scales):
-        return self.decode(self.encode(weight, scales), scales)
+    def project(self, weight, scales, out=None):
+        return Scheme.project(self, weight, scales, out)
 
 
 class DropsTooFew(Ternary):

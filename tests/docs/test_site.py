@@ -52,7 +52,8 @@ def test_catalogues_come_from_the_registries(site):
     from leaq.quantizers.registry import QUANTIZERS
 
     page = (site / "catalogue" / "index.html").read_text()
-    for name in (*QUANTIZERS, *EMBEDDERS, "breast_cancer", "freesolv"):
+    examples = [QUANTIZERS.get(name).examples[0] for name in QUANTIZERS]
+    for name in (*examples, *EMBEDDERS, "breast_cancer", "freesolv"):
         assert f"<code>{name}</code>" in page
 
 

@@ -6,11 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leaq.quantizers import FP4, NF4, Gptq, KMeans, PowerOfTwo, Scheme, Uniform, build
+from leaq.errors import InvalidInput
+from leaq.quantizers import FP4, NF4, Gptq, KMeans, PowerOfTwo, Scheme, Uniform, blocks, build
 from leaq.quantizers.calibrated import output_error
 from leaq.quantizers.calibration import Inputs
 from leaq.quantizers.casts import FLOAT8, read_float8
 from leaq.quantizers.packing import pack_codes, unpack_codes
+from leaq.types import Checkpoints
 from tests.helpers import ROUNDING
 
 
@@ -88,6 +90,80 @@ def test_kmeans_is_lloyd():
     np.testing.assert_allclose(levels, slow, **ROUNDING)
     with pytest.raises(AssertionError):  # the control: one step fewer is another codebook
         np.testing.assert_allclose(levels, [slow_lloyd(row, 8, 1) for row in weight.numpy()], **ROUNDING)
+
+
+FAST = [
+    *("float16", "bfloat16", "float8(format=e4m3)", "float8(format=e5m2)", "float8(format=e4m3, per=tensor)"),
+    *("sign", "sign(per=channel)", "sign(scale=one)", "twn", "ternary(sparsity=0.5)"),
+    *("uniform(bits=8)", "uniform(bits=4)", "uniform(bits=2, symmetric=False)", "uniform(bits=3, per=tensor)"),
+    *("uniform(bits=4, per=group, group=5)", "uniform(bits=4, per=group, group=4)", "uniform(bits=3, scale=mse)"),
+    *("uniform(bits=3, scale=percentile)", "stochastic(bits=4)", "stochastic(bits=3, symmetric=False)"),
+    "dithered(bits=4)",
+]
+
+
+def same_bits(fast: torch.Tensor, slow: torch.Tensor) -> bool:
+    return torch.equal(fast.view(torch.uint8), slow.view(torch.uint8))
+
+
+def drawn_over_many_powers(seed: int, dtype: torch.dtype, size: float) -> torch.Tensor:
+    """Weights of very different magnitudes, some of them plus and minus zero, some subnormal where `size` is small."""
+    rng = np.random.default_rng(seed)
+    weight = rng.standard_t(4, size=(3, 7, 12)) * np.exp(rng.normal(size=(3, 7, 12)) * 3) * size
+    weight = np.clip(weight, -6e4, 6e4)
+    weight[0, :2], weight[1, 3, 4:6] = 0.0, -0.0
+    return torch.from_numpy(weight).to(dtype)
+
+
+@pytest.mark.parametrize("spec", FAST)
+@settings(max_examples=8, deadline=None)
+@given(
+    seed=st.integers(0, 2**16),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    size=st.sampled_from([1.0, 1e3, 1e-4, 1e-38, 1e-41, 3e-44]),
+)
+def test_rounding_without_codes_gives_what_the_codes_stand_for_to_the_last_bit(spec, seed, dtype, size):
+    """Both short cuts: with frozen scales, and with the weights' own, where clipping may be left out."""
+    scheme, weight = build(spec), drawn_over_many_powers(seed, dtype, size)
+    scales = scheme.fit(weight)
+    before = weight.clone()
+    for beyond in (weight, -1.5 * weight if spec != "float16" else weight / 3):
+        slow = scheme.decode(scheme.encode(beyond, scales), scales).to(dtype)
+        assert same_bits(scheme.project(beyond, scales), slow)
+        assert same_bits(scheme.project(beyond, scales, torch.full_like(beyond, torch.nan)), slow)
+    own = torch.full_like(weight, torch.nan)
+    found = scheme.released(weight, own)
+    assert all(torch.equal(found[key], scales[key]) for key in scales)
+    assert same_bits(own, scheme.decode(scheme.encode(weight, scales), scales).to(dtype))
+    assert same_bits(weight, before)
+
+
+def test_a_short_cut_that_never_clips_is_caught():
+    """The control: steps that have lost digits put weights beyond the levels, where only clipping keeps them."""
+    scheme, weight = build("uniform(bits=8)"), torch.tensor([[[2.66e-43, 1e-44]]])
+    scales, out = scheme.fit(weight), torch.empty(1, 1, 2)
+    slow = scheme.decode(scheme.encode(weight, scales), scales)
+    scheme._project(weight, scales, out, clip=False)
+    assert not same_bits(out, slow)
+    scheme.released(weight, out)
+    assert same_bits(out, slow)
+
+
+@pytest.mark.parametrize("spec", FAST)
+def test_a_stack_cut_into_runs_is_the_stack_in_one(spec, monkeypatch):
+    scheme = build(spec)
+    weight = drawn_over_many_powers(3, torch.float32, 1.0)
+    stack = Checkpoints({"a.weight": weight}, {"a.weight": "linear"}, (3,))
+    once = scheme(stack).params["a.weight"]
+    monkeypatch.setattr(blocks.tiles, "__kwdefaults__", {"repeat": 1, "most": 100})  # one model at a time
+    assert same_bits(scheme(stack).params["a.weight"], once)
+    assert same_bits(scheme.frozen_to(stack)(stack).params["a.weight"], once)
+
+
+def test_weights_whose_scale_overflows_are_refused():
+    stack = Checkpoints({"a.weight": torch.full((1, 2, 4), 3e38)}, {"a.weight": "linear"}, (1,))
+    with pytest.raises(InvalidInput, match="Quantizing 'a.weight': weights must have a finite scale"):
+        build("sign")(stack)
 
 
 def test_float8_patterns_are_read_as_torch_reads_them():

@@ -8,6 +8,7 @@ from torch import nn
 import leaq
 from leaq.cell import AuditConfig
 from leaq.errors import InvalidInput
+from leaq.quantizers import Calibration
 from leaq.training import TrainingConfig
 
 
@@ -65,3 +66,38 @@ def test_scales_are_those_of_the_released_checkpoint():
     checkpoints = leaq.Checkpoints({"w": weights}, {"w": "linear"}, (1, 2))
     assert leaq.quantize(checkpoints, "sign").params["w"][0, 0].tolist() == [[0.5, -0.5]]
     assert leaq.quantize(checkpoints.last(), leaq.Sign()).params["w"].shape == (1, 1, 2)
+
+
+def test_calibrated_quantizers_take_their_records(records):
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    recorder = leaq.Recorder(model, every=1)
+    for _ in range(3):
+        with torch.no_grad():
+            model[0].weight.add_(0.1)
+        recorder.step()
+    given = Calibration(model, records["members"][0])
+    quantized = leaq.quantize(recorder.checkpoints, "gptq(bits=2)", calibration=given)
+    released = leaq.quantize(recorder.checkpoints.last(), "gptq(bits=2)", calibration=given)
+    assert quantized.batch == (1, 3)
+    assert all(torch.equal(quantized.last().params[name], released.params[name]) for name in released.params)
+    nearest = leaq.quantize(recorder.checkpoints.last(), "uniform(bits=2)")
+    assert not torch.equal(released.params["2.weight"], nearest.params["2.weight"])
+    with pytest.raises(InvalidInput, match=r"Pass calibration=leaq.quantizers.Calibration\(model, inputs, members\)"):
+        leaq.quantize(recorder.checkpoints, "gptq(bits=2)")
+
+
+def test_whose_records_calibrated_a_model_is_said(records):
+    """Members unless others are given; then the results name them, and the codes are theirs."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    others = Calibration(None, np.random.default_rng(1).normal(size=(30, 4)) ** 3, source="public records")
+    quick = {"quantizers": ["gptq(bits=2)", "sign"], "draws": 30, "neighbours": 8}
+    ours = leaq.audit(model, **records, **quick)
+    theirs = leaq.audit(model, **records, **quick, calibration=others)
+    codes = [[flag.code for flag in row.flags] for row in ours.rows]
+    assert ["calibrated-on-members" in row for row in codes] == [False, True, False]
+    flags = [[f for f in row.flags if f.code.startswith("calibrated")] for row in theirs.rows]
+    assert [[flag.code for flag in row] for row in flags] == [[], ["calibrated-elsewhere"], []]
+    assert "Calibrated on public records, not on each model's own training records" in flags[1][0].text
+    assert ours.rows[1].metrics["loss"] != theirs.rows[1].metrics["loss"]
+    assert ours.rows[2].metrics["loss"] == theirs.rows[2].metrics["loss"]

@@ -1,8 +1,6 @@
 """Which quantized weights r compares for a finished model: recorded checkpoints, or neighbours of the final codes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,9 +13,10 @@ from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
 from leaq.models import checkpoints_of
 from leaq.models.modules import full_precision
 from leaq.quantizers import Calibration, Identity, Scheme
+from leaq.quantizers.scheme import Frozen
 from leaq.types import Checkpoints, LossTable, NotComputed
 
-__all__ = ["Fitted", "candidates_of", "released_of", "with_released"]
+__all__ = ["candidates_of", "fitted_to", "released_of", "with_released"]
 
 MOVED_BYTES = 2**28
 """Weights of the moved copies that are held at once."""
@@ -64,63 +63,32 @@ def with_released(recorded: Checkpoints, released: Checkpoints) -> Checkpoints:
     return Checkpoints(joined, released.roles, (1, recorded.batch[1] + 1))
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A scheme whose scales were fitted to the released model, calibrated on members where it needs records."""
+def fitted_to(
+    scheme: Scheme, released: Checkpoints, bench: Bench, *, given: Calibration | None = None, seed: int = 0
+) -> Frozen:
+    """Fix a scheme's scales to the released weights, calibrated on `given` records or else on the members.
 
-    scheme: Scheme
-    frozen: Any
-
-    @classmethod
-    def to(cls, scheme: Scheme, released: Checkpoints, bench: Bench, *, seed: int) -> Self:
-        """Fit a scheme to the released weights.
-
-        Raises
-        ------
-        UnsupportedModel
-            If the scheme calibrates on inputs and these are no single array.
-        """
-        if not scheme.needs.calibration and not scheme.needs.model:
-            return cls(scheme, scheme.frozen_to(released))
-        parts = [batch.inputs for batch in bench.members.batches]
-        if not all(isinstance(part, torch.Tensor) for part in parts):
-            raise UnsupportedModel(
-                f"{scheme.spec()}: calibration needs inputs that are one array. Found several or other objects. "
-                "Leave this quantizer out, or wrap the model to take one array."
-            )
-        inputs = torch.cat([full_precision(part) for part in parts]).cpu().numpy()
-        calibration = Calibration(bench.model, inputs, np.ones((1, len(inputs)), dtype=bool), seed=seed)
-        return cls(scheme, scheme.frozen_to(released, calibration))
-
-    @property
-    def levels(self) -> int:
-        """Number of different codes."""
-        return self.scheme.levels
-
-    def codes(self, checkpoints: Checkpoints) -> Mapping[str, Any]:
-        """Return codes and scales by parameter name."""
-        found: Mapping[str, Any] = self.frozen.codes(checkpoints)
-        return found
-
-    def decode(self, codes: torch.Tensor, scales: Any) -> torch.Tensor:
-        """Return the weights the codes stand for."""
-        return self.scheme.decode(codes, scales)
-
-    def frozen_to(self, _reference: Checkpoints) -> Any:
-        """Return itself: the scales are fixed already."""
-        return self.frozen
-
-    def plan(self, checkpoints: Checkpoints) -> Mapping[str, Scheme]:
-        """Return which scheme each parameter goes through."""
-        return self.scheme.plan(checkpoints)
-
-    def spec(self) -> str:
-        """Return the text that builds the scheme again."""
-        return self.scheme.spec()
+    Raises
+    ------
+    UnsupportedModel
+        If the scheme calibrates on inputs and these are no single array.
+    """
+    if not scheme.needs.calibration and not scheme.needs.model:
+        return scheme.frozen_to(released)
+    if given is not None:
+        return scheme.frozen_to(released, replace(given, model=bench.model))
+    parts = [batch.inputs for batch in bench.members.batches]
+    if not all(isinstance(part, torch.Tensor) for part in parts):
+        raise UnsupportedModel(
+            f"{scheme.spec()}: calibration needs inputs that are one array. Found several or other objects. "
+            "Leave this quantizer out, or wrap the model to take one array."
+        )
+    inputs = torch.cat([full_precision(part) for part in parts]).cpu().numpy()
+    return scheme.frozen_to(released, Calibration(bench.model, inputs, seed=seed))
 
 
 def candidates_of(
-    bench: Bench, fitted: Fitted, released: Checkpoints, recorded: Checkpoints | None, *, config: ModelAuditConfig
+    bench: Bench, fitted: Frozen, released: Checkpoints, recorded: Checkpoints | None, *, config: ModelAuditConfig
 ) -> LossTable | NotComputed:
     """Return the losses of the candidates that r compares under one quantizer, or why there are none.
 
@@ -128,7 +96,7 @@ def candidates_of(
     codes with single ones moved to an adjacent level.
     """
     if recorded is not None:
-        candidates = fitted.frozen(with_released(recorded, released))
+        candidates = fitted(with_released(recorded, released))
         return bench.table(candidates, quantizer=fitted.spec(), strategy="trajectory")
     if isinstance(fitted.scheme, Identity):
         return NO_CODES

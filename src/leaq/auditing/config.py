@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt, field_validator
 from torch import nn
 
 from leaq.config import Config
-from leaq.quantizers import parse_list
+from leaq.quantizers import Calibration, parse_list
 from leaq.types import Checkpoints
 
 __all__ = ["Beside", "ModelAuditConfig"]
@@ -57,11 +57,14 @@ class Beside:
     ----------
     checkpoints : weights along training (`leaq.Recorder`), batch (1, c): candidates for r.
     shipped : models quantized elsewhere, or files of their weights, by name; audited as they are.
+    calibration : records that calibrated quantizers look at where they are not the members; its `source` is named in
+        the results.
     tokenizer : turns texts into tokens; makes this the audit of a language model.
     reference : a language model that has not seen the members; calibrates the attack.
     """
 
     checkpoints: Checkpoints | None = None
     shipped: Mapping[str, nn.Module | str | Path] = field(default_factory=dict)
+    calibration: Calibration | None = None
     tokenizer: Any = None
     reference: nn.Module | None = None

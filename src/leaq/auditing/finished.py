@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from leaq.auditing.candidates import Fitted, candidates_of, released_of
+from leaq.auditing.candidates import candidates_of, fitted_to, released_of
 from leaq.auditing.config import Beside, ModelAuditConfig
 from leaq.auditing.evaluating import Bench
 from leaq.auditing.losses import LossFunction
@@ -113,13 +113,13 @@ def _rows(bench: Bench, job: Job, progress: Progress) -> tuple[QuantizerRow, ...
     features = features_of(bench)
     reference: LossTable | None = None
     for scheme in schemes:
-        fitted = Fitted.to(scheme, released, bench, seed=config.seed)
-        table = bench.table(fitted.frozen(released), quantizer=scheme.spec())
+        fitted = fitted_to(scheme, released, bench, given=job.beside.calibration, seed=config.seed)
+        table = bench.table(fitted(released), quantizer=scheme.spec())
         attacks = job.extra(bench, table) if job.extra else {}
         found = candidates_of(bench, fitted, released, recorded, config=config)
-        names, size = (scheme.spec(), scheme.label()), fitted.frozen.size(released)
+        names, size = (scheme.spec(), scheme.label()), fitted.size(released)
         row = measure_model(names, table, reference, candidates=found, size=size, job=(config, features))
-        rows.append(replace(row, attacks={**row.attacks, **attacks}))
+        rows.append(replace(row, attacks={**row.attacks, **attacks}, flags=(*fitted.flags(), *row.flags)))
         reference = reference or table
         progress("quantizers", len(rows), total)
     for name, shipped in job.beside.shipped.items():

@@ -9,27 +9,39 @@ from leaq.types import Checkpoints
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Coded", "flat_models", "levels_of", "weights_at"]
+__all__ = ["Coded", "Freezable", "Levels", "flat_models", "levels_of", "weights_at"]
 
 
-class Coded(Protocol):
-    """A quantizer with integer codes; all registered ones but full precision."""
+class Freezable(Protocol):
+    """A quantizer, or one whose scales are fixed already: what ``frozen_to(released, calibration)`` returns."""
+
+    def __call__(self, checkpoints: Checkpoints, calibration: Any = None) -> Checkpoints:
+        """Quantize each checkpoint with its own scales, or with the fixed ones."""
+        ...
+
+    def frozen_to(self, reference: Checkpoints, calibration: Any = None) -> Any:
+        """Return the quantizer with its scales fixed to those of `reference`."""
+        ...
+
+
+class Levels(Protocol):
+    """How one tensor's integer codes become weights."""
 
     @property
     def levels(self) -> int:
         """Number of different codes."""
         ...
 
-    def codes(self, checkpoints: Checkpoints) -> Mapping[str, tuple["Tensor", Mapping[str, Any]]]:
-        """Return codes (b, *shape) and scales by parameter name."""
-        ...
-
     def decode(self, codes: "Tensor", scales: Any) -> "Tensor":
         """Return the weights the codes stand for."""
         ...
 
-    def frozen_to(self, reference: Checkpoints) -> Any:
-        """Return the quantizer with its scales fixed to those of `reference`."""
+
+class Coded(Freezable, Protocol):
+    """A quantizer with integer codes; all registered ones but full precision."""
+
+    def plan(self, checkpoints: Checkpoints) -> Mapping[str, Any]:
+        """Return how each quantized parameter's codes become weights: layers may differ."""
         ...
 
     def spec(self) -> str:
@@ -40,10 +52,9 @@ class Coded(Protocol):
 MOST_LEVELS = 2**16
 
 
-def levels_of(quantizer: Coded, name: str, released: Checkpoints) -> tuple[Coded, int]:
+def levels_of(quantizer: Coded, name: str, released: Checkpoints) -> tuple[Levels, int]:
     """Return the scheme that quantizes parameter `name` and its number of levels; refuses continuous weights."""
-    plan = getattr(quantizer, "plan", None)
-    scheme: Coded = plan(released)[name] if plan is not None else quantizer
+    scheme: Levels = quantizer.plan(released)[name]
     if not 2 <= scheme.levels <= MOST_LEVELS:
         raise InvalidInput(
             f"{quantizer.spec()}: candidates are made from codes, of which there must be 2 to {MOST_LEVELS:,}. "
@@ -52,7 +63,7 @@ def levels_of(quantizer: Coded, name: str, released: Checkpoints) -> tuple[Coded
     return scheme, scheme.levels
 
 
-def weights_at(scheme: Coded, codes: "Tensor", scales: Any, *, shift: int, levels: int) -> "Tensor":
+def weights_at(scheme: Levels, codes: "Tensor", scales: Any, *, shift: int, levels: int) -> "Tensor":
     """Return the weights with every code moved by `shift` levels, staying within the range."""
     dtype = codes.dtype
     return scheme.decode((codes.long() + shift).clamp(0, levels - 1).to(dtype), scales)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Moves:
 
 
 def draw_moves(
-    quantizer: Coded, released: Checkpoints, *, moves: int = 200, seed: int = 0, first: int = 0
+    quantizer: Coded, released: Checkpoints, *, moves: int = 200, seed: int = 0, first: int = 0, calibration: Any = None
 ) -> tuple[Checkpoints, list[Moves]]:
     """Return the released quantized models and, for each, distinct single-code moves drawn evenly over all weights.
 
@@ -48,30 +49,30 @@ def draw_moves(
     released : batch (s,), in full precision.
     moves : number of moves a model; all there are if there are fewer.
     first : index of the first model, so that its moves are the same in whatever stack it comes.
+    calibration : what calibrated quantizers ask for, a `leaq.quantizers.Calibration` of the s models.
     """
     s = flat_models(released, "neighbours")
     if moves < 1:
         raise InvalidInput(f"neighbours: moves must be at least 1. Found {moves}.")
-    coded = quantizer.codes(released)
+    frozen = quantizer.frozen_to(released, calibration)
+    coded = frozen.codes(released)
     if not coded:
         raise NotEnoughEvidence("neighbours: the model must have quantized weights. Found none.")
-    up_down, possible, exact = {}, {}, {}
+    quantized: Checkpoints = frozen(released)
+    up_down, possible = {}, {}
     for name, (codes, scales) in coded.items():
         scheme, levels = levels_of(quantizer, name, released)
-        exact[name] = scheme.decode(codes, scales)
         shifted = [weights_at(scheme, codes, scales, shift=shift, levels=levels) for shift in (1, -1)]
         up_down[name] = np.stack([value.double().numpy().reshape(s, -1) for value in shifted], 1)  # (s, 2, p)
-        possible[name] = up_down[name] != exact[name].double().numpy().reshape(s, 1, -1)
+        changes = up_down[name] != quantized.params[name].double().numpy().reshape(s, 1, -1)
+        # Beside the largest number of a floating-point format stands no number.
+        possible[name] = changes & np.isfinite(up_down[name])
     found = [
         _draw({name: values[i] for name, values in up_down.items()}, {n: p[i] for n, p in possible.items()},
               moves=moves, rng=stream(seed, "neighbours", first + i))
         for i in range(s)
     ]  # fmt: skip
-    quantized = {
-        name: value.reshape(released.params[name].shape).to(released.params[name].dtype)
-        for name, value in exact.items()
-    }
-    return released.replace(quantized), found
+    return quantized, found
 
 
 def _draw(values: dict[str, Floats], possible: dict[str, np.ndarray], *, moves: int, rng: np.random.Generator) -> Moves:
@@ -110,10 +111,11 @@ def moved(quantized: Checkpoints, moves: list[Moves]) -> Checkpoints:
 
 
 def neighbours(
-    quantizer: Coded, released: Checkpoints, *, moves: int = 200, seed: int = 0, first: int = 0
+    quantizer: Coded, released: Checkpoints, *, moves: int = 200, seed: int = 0, first: int = 0, calibration: Any = None
 ) -> Checkpoints:
     """Return candidates with one code moved to an adjacent level: batch (s, m + 1), the last one unmoved.
 
     For stacks of linear layers `leaq.candidates.neighbour_table` gives the same losses without these copies.
     """
-    return moved(*draw_moves(quantizer, released, moves=moves, seed=seed, first=first))
+    drawn = draw_moves(quantizer, released, moves=moves, seed=seed, first=first, calibration=calibration)
+    return moved(*drawn)

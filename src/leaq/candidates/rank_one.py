@@ -35,6 +35,8 @@ def neighbour_table(
 ) -> LossTable:
     """Return the losses of the released quantized models and of their single-code neighbours, (s, m + 1, n).
 
+    A calibrated quantizer is given frozen: ``quantizer.frozen_to(released, calibration)``.
+
     Direction and use: candidates for `leaq.measures.rate` and `finite_sample`. The last candidate is unmoved.
 
     Parameters
@@ -47,12 +49,12 @@ def neighbour_table(
     UnsupportedModel
         If the parameters are no plain stack of linear layers; `neighbours` and `evaluate` work for any model.
     """
-    depth = _depth(released)
     if members.shape != (*released.batch, len(samples)):
         raise InvalidInput(
             f"neighbour_table: members must have shape {(*released.batch, len(samples))}. Found {members.shape}."
         )
     quantized, drawn = draw_moves(quantizer, released, moves=moves, seed=seed)
+    depth = _depth(quantized)
     scale = float(np.std(samples.targets)) or 1.0 if samples.task == "regression" else 1.0
     # Fewer moves than asked for exist only in tiny models, and then equally few in every model of the stack... almost:
     fewest = min(len(one) for one in drawn)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from leaq.cli import console
+from leaq.errors import InvalidInput
 
 __all__ = ["quantize"]
 
@@ -35,6 +36,11 @@ def quantize(
     from leaq.quantizers import build, pack, quantizable, read_weights
 
     quantizer = build(scheme)
+    if quantizer.needs.calibration or quantizer.needs.model:
+        raise InvalidInput(
+            f"{quantizer.spec()}: needs {quantizer.needs}, and a weight file holds none. In Python give them: "
+            "leaq.quantizers.pack(checkpoints, quantizer, path, calibration=Calibration(model, inputs))."
+        )
     weights = read_weights(model, keep=keep or (), embeddings=embedding or ())
     size = pack(weights, quantizer, out)
     if json:

@@ -40,9 +40,12 @@ def quantizers(
 
 def _listed(entries: "tuple[Entry, ...]") -> str:
     """Align what a listing says in columns; the source, which is long, comes last."""
-    rows = [("QUANTIZER", "BITS", "QUANTIZES", "NEEDS", "SOURCE")]
-    rows += [(found.example, f"{found.bits:g}", found.weights, _needs(found), found.source) for found in entries]
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    rows = [("QUANTIZER", "BITS", "QUANTIZES", "NEEDS", "RUNS ON", "SOURCE")]
+    rows += [
+        (found.example, f"{found.bits:g}", found.weights, _needs(found), found.needs.device, found.source)
+        for found in entries
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
     lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[-1]]) for row in rows]
     closing = (
         "",

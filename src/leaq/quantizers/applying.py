@@ -15,13 +15,13 @@ from torch import Tensor
 from leaq.errors import InvalidInput
 from leaq.quantizers.blocks import tiles
 from leaq.results import Size
-from leaq.types import Checkpoints
+from leaq.types import Checkpoints, Flag
 
 if TYPE_CHECKING:
     from leaq.quantizers.calibration import Calibration
     from leaq.quantizers.scheme import Scheme
 
-__all__ = ["Frozen", "Scales", "State", "bias_of", "fit_state", "stacked"]
+__all__ = ["Frozen", "Scales", "State", "bias_of", "fit_state", "quantized", "stacked"]
 
 Scales = dict[str, Tensor]
 """What encoding and decoding need beside weights and codes: tensors whose first axis is the models'."""
@@ -51,7 +51,8 @@ def fit_state(scheme: "Scheme", checkpoints: Checkpoints, calibration: "Calibrat
         if calibration is None:
             raise InvalidInput(
                 f"{scheme.spec()}: needs calibration records. Pass "
-                "calibration=leaq.quantizers.Calibration(model, inputs, members)."
+                "calibration=leaq.quantizers.Calibration(model, inputs, members), or the quantizer frozen with it: "
+                "frozen_to(released, calibration)."
             )
         from leaq.quantizers.calibration import walk
 
@@ -60,11 +61,48 @@ def fit_state(scheme: "Scheme", checkpoints: Checkpoints, calibration: "Calibrat
 
 
 def _fit(scheme: "Scheme", name: str, weight: Tensor) -> Scales:
-    parts = []
-    for run, _ in tiles(len(weight), prod(weight.shape[1:])):
-        refuse_infinite(name, weight[run])
-        parts.append(scheme.fit(weight[run]))
+    parts = [_fit_finite(scheme, name, weight[run]) for run, _ in tiles(len(weight), prod(weight.shape[1:]))]
     return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+
+
+def quantized(scheme: "Scheme", checkpoints: Checkpoints) -> Checkpoints:
+    """Quantize every checkpoint with its own scales, for schemes that treat each tensor for itself.
+
+    The same as fitting all scales first; but each run of models is fitted and rounded while it is in the cache.
+    """
+    after = {}
+    for name, chosen in scheme.plan(checkpoints).items():
+        weight = stacked(checkpoints, name)
+        out = after[name] = torch.empty_like(weight, memory_format=torch.contiguous_format)
+        with torch.no_grad():
+            for run, _ in tiles(len(weight), prod(weight.shape[1:])):
+                _fit_finite(chosen, name, weight[run], out[run])
+    return _exchanged(scheme, checkpoints, after)
+
+
+def _fit_finite(scheme: "Scheme", name: str, weight: Tensor, out: Tensor | None = None) -> Scales:
+    """Return the scales of finite weights, quantized into `out` if given; refuse others."""
+    if not scheme.reveals_infinite:
+        refuse_infinite(name, weight)
+    scales = scheme.fit(weight) if out is None else scheme.released(weight, out)
+    if scheme.reveals_infinite and not all(_all_finite(value) for value in scales.values()):
+        refuse_infinite(name, weight)
+        raise InvalidInput(
+            f"Quantizing {name!r}: weights must have a finite scale. Found weights so large that it overflows. "
+            "Scale the model down."
+        )
+    return scales
+
+
+def _all_finite(scale: Tensor) -> bool:
+    """Whether all numbers are finite; a finite sum says so at once, and only an infinite one may mean nothing."""
+    return isfinite(scale.sum()) or bool(scale.isfinite().all())
+
+
+def _exchanged(scheme: "Scheme", before: Checkpoints, flat: Mapping[str, Tensor]) -> Checkpoints:
+    """Return the checkpoints with quantized parameters (b, *shape) in the place of theirs."""
+    after = before.replace({name: tensor.reshape(before.params[name].shape) for name, tensor in flat.items()})
+    return replace(after, activation_bits=scheme.activations) if scheme.activations else after
 
 
 def refuse_infinite(name: str, weight: Tensor) -> None:
@@ -75,11 +113,16 @@ def refuse_infinite(name: str, weight: Tensor) -> None:
 
 @dataclass(frozen=True)
 class Frozen:
-    """A scheme with fixed scales: maps checkpoints of batch ``(s, c)`` onto one finite codebook per model."""
+    """A scheme with fixed scales: maps checkpoints of batch ``(s, c)`` onto one finite codebook per model.
+
+    It stands wherever a quantizer is asked for, already calibrated. `calibrated_on` says whose records did that, None
+    if none were needed.
+    """
 
     scheme: "Scheme"
     state: State
     batch: tuple[int, ...]
+    calibrated_on: str | None = None
 
     def __call__(
         self, checkpoints: Checkpoints, calibration: "Calibration | None" = None, *, finite: bool = False
@@ -94,16 +137,31 @@ class Frozen:
         for name, chosen in self.scheme.plan(checkpoints).items():
             weight = stacked(prepared, name)
             out = torch.empty_like(weight, memory_format=torch.contiguous_format)
-            for run, scales in self._runs(name, weight, repeat):
-                if not finite:
-                    refuse_infinite(name, weight[run])
-                out[run] = chosen.project(weight[run], scales)
+            with torch.no_grad():
+                for run, scales in self._runs(name, weight, repeat):
+                    if not finite:
+                        refuse_infinite(name, weight[run])
+                    chosen.project(weight[run], scales, out[run])
             quantized[name] = out
         if self.scheme.bias == "corrected":
             quantized |= self._corrected(prepared, quantized, repeat)
-        shapes = {name: tensor.reshape(checkpoints.params[name].shape) for name, tensor in quantized.items()}
-        after = prepared.replace(shapes)
-        return replace(after, activation_bits=self.scheme.activations) if self.scheme.activations else after
+        return _exchanged(self.scheme, prepared, quantized)
+
+    def frozen_to(self, reference: Checkpoints, calibration: "Calibration | None" = None) -> "Frozen":
+        """Return itself: everything is fixed already."""
+        return self
+
+    def plan(self, checkpoints: Checkpoints) -> dict[str, "Scheme"]:
+        """Return which scheme each quantized parameter goes through."""
+        return self.scheme.plan(checkpoints)
+
+    def spec(self) -> str:
+        """Return the text that builds the scheme again."""
+        return self.scheme.spec()
+
+    def flags(self) -> tuple[Flag, ...]:
+        """Return the doubts every number measured under this quantizer carries."""
+        return self.scheme.flags(self.calibrated_on or "members")
 
     def codes(self, checkpoints: Checkpoints) -> dict[str, tuple[Tensor, Scales]]:
         """Return each quantized parameter's codes (b, *shape) and scales (b, ...)."""

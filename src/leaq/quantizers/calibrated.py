@@ -12,7 +12,7 @@ from torch import Tensor
 
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.blocks import Per, into_blocks, whole
-from leaq.quantizers.scheme import Needs
+from leaq.quantizers.scheme import Needs, Scheme
 from leaq.quantizers.uniform import Uniform
 
 if TYPE_CHECKING:
@@ -38,16 +38,17 @@ class _Calibrated(Uniform):
         """Not promised: the largest weight of a row may be rounded down, and the range with it."""
         return False
 
-    def project(self, weight: Tensor, scales: Scales) -> Tensor:
+    def project(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
         """Decode the chosen codes."""
-        return self.decode(self.encode(weight, scales), scales).to(weight.dtype)
+        return Scheme.project(self, weight, scales, out)
 
     def explain(self) -> str:
         """Say what happens to the weights."""
         kind = "symmetric around 0" if self.symmetric else "spanning the range"
         return (
             f"Each weight becomes one of {self.levels} even levels {kind}, one scale per {self.per}; which one is "
-            f"decided {self._how()}."
+            f"decided {self._how()}. Weights that are looked up (embeddings), and those of grouped convolutions, are "
+            "rounded to nearest."
         )
 
     def _how(self) -> str:

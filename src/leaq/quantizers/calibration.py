@@ -6,7 +6,7 @@ of the layers before it, already quantized.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.models.roles import roles_of
 from leaq.protocols import Layered
 from leaq.quantizers.applying import MOMENTS, Scales, State, bias_of, mean_shift, refuse_infinite, stacked
 from leaq.seeds import stream
@@ -38,12 +39,13 @@ class Calibration:
 
     Attributes
     ----------
-    model : how weights become outputs, and what each layer's input is (`leaq.protocols.Layered`).
+    model : how weights become outputs, and what each layer's input is (`leaq.protocols.Layered`), or a torch module.
     inputs : (n, d) embedded records.
-    members : (s, n), True where the record may calibrate the model.
+    members : (s, n), True where the record may calibrate the model; left out, every record calibrates every model.
     seed, first : name the stream that picks `most` of a model's records; `first` is the index of the first model.
     most : records a model is calibrated on at most.
-    source : whose records they are, for the flag.
+    source : whose records they are, in words: "members" if each model sees its own training records. Named in the
+        results.
 
     Examples
     --------
@@ -54,13 +56,15 @@ class Calibration:
 
     model: Any
     inputs: npt.NDArray[Any]
-    members: Bools
+    members: Bools = field(default_factory=lambda: np.empty((0, 0), dtype=bool))
     seed: int = 0
     first: int = 0
     most: int = RECORDS
     source: str = "members"
 
     def __post_init__(self) -> None:
+        if self.members.size == 0:
+            object.__setattr__(self, "members", np.ones((1, len(self.inputs)), dtype=bool))
         if self.members.ndim != 2 or self.members.shape[1] != len(self.inputs):
             raise InvalidInput(
                 f"Calibration: members must have shape (models, {len(self.inputs)}), one column a record. "
@@ -85,9 +89,17 @@ class Calibration:
         counts = np.minimum(self.members.sum(1), self.most)
         return np.asarray(np.arange(self.rows.shape[1]) < counts[:, None], dtype=np.float64)
 
+    @property
+    def looked_up(self) -> bool:
+        """Whether the inputs are codes that a torch module's embedding looks up, which no cast may touch."""
+        module = getattr(self.model, "module", self.model)
+        integers = np.asarray(self.inputs).dtype.kind in "iu"
+        return integers and isinstance(module, torch.nn.Module) and "embedding" in roles_of(module).values()
+
     def of(self, models: npt.NDArray[np.int64], like: Tensor) -> tuple[Tensor, Tensor]:
         """Return the records (m, r, d) and shares (m, r) of some models, in the dtype and on the device of `like`."""
-        inputs = torch.as_tensor(self.inputs[self.rows[models]], dtype=like.dtype, device=like.device)
+        inputs = torch.as_tensor(self.inputs[self.rows[models]], device=like.device)
+        inputs = inputs if self.looked_up else inputs.to(like.dtype)
         return inputs, torch.as_tensor(self.shares[models], dtype=like.dtype, device=like.device)
 
 
@@ -112,7 +124,11 @@ class Inputs:
 
 
 def layered(scheme: "Scheme", calibration: Calibration) -> Layered:
-    """Return the model if it can tell what each layer's input is."""
+    """Return the model if it can tell what each layer's input is; a torch module can."""
+    if isinstance(calibration.model, torch.nn.Module):
+        from leaq.models import ModuleModel
+
+        return ModuleModel(calibration.model)
     if not isinstance(calibration.model, Layered):
         raise UnsupportedModel(
             f"{scheme.spec()}: the model must tell each layer's input (method layer_inputs, see leaq.protocols). "

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
 
 from leaq.errors import InvalidInput
 from leaq.quantizers.backends import installed
@@ -113,7 +114,14 @@ def _name(spec: str) -> str:
     return spec.split("(", maxsplit=1)[0]
 
 
+def _kind(annotation: Any) -> str:
+    """Say what an option may be: the words it knows, or a type."""
+    words = [str(word) for word in get_args(annotation)]
+    if get_origin(annotation) is not Literal:
+        return str(getattr(annotation, "__name__", annotation))
+    return f"{', '.join(words[:-1])} or {words[-1]}" if words[1:] else f"always {words[0]}"
+
+
 def _options(scheme: type[Scheme]) -> Iterable[Option]:
     for name, info in options_of(scheme).items():
-        kind = str(info.annotation).replace("typing.", "").removeprefix("<class '").removesuffix("'>")
-        yield Option(name, kind, "required" if info.is_required() else str(info.default))
+        yield Option(name, _kind(info.annotation), "required" if info.is_required() else str(info.default))

@@ -54,7 +54,8 @@ class Equalised(Uniform):
         """Factors of each layer's rows and columns, and the scales of the equalised weights."""
         if calibration is None:
             raise InvalidInput(
-                f"{self.spec()}: needs the architecture. Pass calibration=leaq.quantizers.Calibration(model, ...)."
+                f"{self.spec()}: needs the architecture. Pass calibration=leaq.quantizers.Calibration(model, inputs), "
+                "or the quantizer frozen with it: frozen_to(released, calibration)."
             )
         from leaq.quantizers.calibration import layered
 

@@ -55,9 +55,14 @@ class Sign(Scheme):
         """Sign times scale."""
         return (2 * codes.to(scales["scale"].dtype) - 1) * scales["scale"]
 
-    def project(self, weight: Tensor, scales: Scales) -> Tensor:
+    @property
+    def reveals_infinite(self) -> bool:
+        """A mean is finite only if all magnitudes are."""
+        return self.scale == "mean"
+
+    def project(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
         """Encode and decode in one pass; adding 0 makes the sign of -0.0 a plus, as `encode` has it."""
-        return torch.copysign(scales["scale"], weight + 0.0)
+        return torch.copysign(scales["scale"], weight + 0.0, out=out)
 
     def title(self) -> str:
         """Name the scheme."""
@@ -93,10 +98,10 @@ class _Ternary(Scheme):
         """Code minus one, times scale."""
         return (codes.to(scales["scale"].dtype) - 1) * scales["scale"]
 
-    def project(self, weight: Tensor, scales: Scales) -> Tensor:
+    def project(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
         """Encode and decode in one pass; the last addition turns a dropped weight's -0.0 into 0.0."""
         keep = torch.ge(weight.abs(), scales["threshold"], out=torch.empty_like(weight))
-        return torch.copysign(scales["scale"], weight + 0.0).mul_(keep).add_(0.0)
+        return torch.copysign(scales["scale"], weight + 0.0, out=out).mul_(keep).add_(0.0)
 
 
 class Ternary(_Ternary):

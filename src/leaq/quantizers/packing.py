@@ -40,12 +40,16 @@ def pack(
 
     Raises
     ------
+    InvalidInput
+        If the file's name does not say its format.
     StoreError
         If the file exists already.
     """
     from safetensors.torch import save_file
 
     path = Path(path)
+    if path.suffix != ".safetensors":
+        raise InvalidInput(f"{path.name}: a packed file must end in .safetensors, which is its format. Rename it.")
     if path.exists():
         raise StoreError(f"{path.name}: the file must not exist yet. Found one. Choose another name, or remove it.")
     frozen = quantizer.frozen_to(checkpoints, calibration)

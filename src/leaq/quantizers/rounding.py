@@ -31,6 +31,10 @@ class _Noisy(Uniform):
         """New noise every time."""
         return False
 
+    def _inside(self, scales: Scales) -> bool:
+        """Noise may carry a weight beyond the levels."""
+        return False
+
     def fit(self, weight: Tensor) -> Scales:
         """Scales, and the key of each tensor's noise."""
         keys = [_digest(tensor) for tensor in weight]
@@ -108,9 +112,9 @@ class Dithered(_Noisy):
         largest = into_blocks(weight, self.per, self.group).abs().amax(-1, keepdim=True)
         return {"step": largest / (self.levels // 2 - 0.5)}
 
-    def _position(self, blocks: Tensor, scales: Scales) -> Tensor:
+    def _position(self, blocks: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
         # The step of an all-zero block stays 0, so that reading gives 0 and not the noise.
-        return torch.div(blocks, positive(scales["step"]))
+        return torch.div(blocks, positive(scales["step"]), out=out)
 
     def _round(self, steps: Tensor, scales: Scales) -> Tensor:
         return steps.add_(self._noise(steps, scales).sub_(0.5)).round_()

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from leaq.config import Config
 from leaq.errors import InvalidInput
-from leaq.quantizers.applying import Frozen, Scales, State, fit_state
+from leaq.quantizers.applying import Frozen, Scales, State, fit_state, quantized
 from leaq.results import Size
 from leaq.types import Checkpoints, Flag, Role
 
@@ -128,9 +128,24 @@ class Scheme(Config):
 
     # -- what a scheme may define ----------------------------------------------------------------------------------
 
-    def project(self, weight: Tensor, scales: Scales) -> Tensor:
-        """Return ``decode(encode(weight))``; schemes override it where one pass is faster and gives the same."""
-        return self.decode(self.encode(weight, scales), scales).to(weight.dtype)
+    def project(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
+        """Return ``decode(encode(weight))``, in `out` if given.
+
+        Schemes override it where fewer passes give the same. `out` is contiguous and never the weight itself.
+        """
+        decoded = self.decode(self.encode(weight, scales), scales).to(weight.dtype)
+        return decoded if out is None else out.copy_(decoded)
+
+    def released(self, weight: Tensor, out: Tensor) -> Scales:
+        """Quantize into `out` with the weights' own scales, and return these: `fit` and `project` in one go."""
+        scales = self.fit(weight)
+        self.project(weight, scales, out)
+        return scales
+
+    @property
+    def reveals_infinite(self) -> bool:
+        """Whether any NaN or infinite weight makes a scale NaN or infinite, so that no pass has to look for them."""
+        return False
 
     def fit_on(self, weight: Tensor, inputs: "Inputs") -> Scales:
         """Return the scales given what the weights are multiplied with; only calibrated schemes look at it."""
@@ -169,14 +184,23 @@ class Scheme(Config):
             If a weight is NaN or infinite (the message names the parameter), if nothing is left to quantize, or if
             calibration is needed and not given.
         """
+        if self._tensor_by_tensor():
+            return quantized(self, checkpoints)
         return self.frozen_to(checkpoints, calibration)(checkpoints, finite=True)
+
+    def _tensor_by_tensor(self) -> bool:
+        """Whether each tensor is quantized for itself, so that it is fitted and rounded while it is in the cache."""
+        whole_model = ("fit_model", "prepare", "frozen_to")
+        shared = all(getattr(type(self), name) is getattr(Scheme, name) for name in whole_model)
+        return shared and not self.needs.calibration
 
     def frozen_to(self, reference: Checkpoints, calibration: "Calibration | None" = None) -> Frozen:
         """Fix everything but the weights to `reference` (batch ``(s,)``), so that candidates form a finite set.
 
         The reference itself becomes exactly what ``self(reference, calibration)`` gives.
         """
-        return Frozen(self, self.fit_model(reference, calibration), reference.batch)
+        source = calibration.source if calibration is not None and self.needs.calibration else None
+        return Frozen(self, self.fit_model(reference, calibration), reference.batch, source)
 
     def codes(
         self, checkpoints: Checkpoints, calibration: "Calibration | None" = None
@@ -218,10 +242,23 @@ class Scheme(Config):
             chosen |= {name: rule for name, role in checkpoints.roles.items() if role == "bias"}
         return {name: chosen[name] for name in checkpoints.roles if name in chosen}
 
-    def flags(self) -> tuple[Flag, ...]:
-        """Return the doubts every number measured under this quantizer carries."""
+    def flags(self, source: str = "members") -> tuple[Flag, ...]:
+        """Return the doubts every number measured under this quantizer carries, calibrated on the records of `source`.
+
+        Examples
+        --------
+        >>> from leaq.quantizers import Gptq
+        >>> [flag.code for flag in Gptq().flags()], [flag.code for flag in Gptq().flags("public molecules")]
+        (['calibrated-on-members'], ['calibrated-elsewhere'])
+        """
         if not self.needs.calibration:
             return ()
+        if source != "members":
+            text = (
+                f"Calibrated on {source}, not on each model's own training records: what calibrating on members would "
+                "leak is not in these numbers."
+            )
+            return (Flag("calibrated-elsewhere", text),)
         text = (
             "Calibrated on members: the quantizer saw each model's own training records, a second way to leak them "
             "(every shadow model is calibrated on its own)."

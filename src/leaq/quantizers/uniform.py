@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from leaq.quantizers.applying import Scales
-from leaq.quantizers.blocks import Per, into_blocks, percentiles, positive, whole
+from leaq.quantizers.blocks import Per, extremes, into_blocks, normal, percentiles, positive, whole
 from leaq.quantizers.scheme import Scheme
 
 __all__ = ["Uniform"]
@@ -69,17 +69,14 @@ class Uniform(Scheme):
     def fit(self, weight: Tensor) -> Scales:
         """Range of each tensor, channel or group: the extremes, the 99.9th percentile, or the best in squared error."""
         blocks = into_blocks(weight, self.per, self.group)
-        if self.scale == "percentile":
-            low, high = percentiles(blocks)
-        else:
-            low, high = blocks.amin(-1, keepdim=True), blocks.amax(-1, keepdim=True)
+        low, high = (percentiles if self.scale == "percentile" else extremes)(blocks)
         if self.scale == "mse":
             return self._best_of_shrinks(blocks, low, high)
         return self._step(low, high)
 
     def _step(self, low: Tensor, high: Tensor) -> Scales:
         if self.symmetric:
-            step = torch.maximum(low.abs(), high.abs()) / (self.levels // 2)
+            step = torch.maximum(low.neg(), high) / (self.levels // 2)
             return {"step": positive(step)}
         step = positive((high - low) / (self.levels - 1))
         return {"step": step, "low": low}
@@ -109,16 +106,45 @@ class Uniform(Scheme):
             steps = steps - self.levels // 2
         return whole(self._value(steps, scales), self.per, codes.shape)
 
-    def project(self, weight: Tensor, scales: Scales) -> Tensor:
-        """Encode and decode in one pass, without the integers between."""
-        return whole(self._nearest(into_blocks(weight, self.per, self.group), scales), self.per, weight.shape)
+    def project(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
+        """Encode and decode without the integers between."""
+        return self._project(weight, scales, out, clip=True)
 
-    def _nearest(self, blocks: Tensor, scales: Scales) -> Tensor:
-        return self._value(self._clip(self._round(self._position(blocks, scales), scales)), scales)
+    def released(self, weight: Tensor, out: Tensor) -> Scales:
+        """Quantize with the weights' own scales; where these hold every weight, nothing needs clipping."""
+        scales = self.fit(weight)
+        self._project(weight, scales, out, clip=not self._inside(scales))
+        return scales
 
-    def _position(self, blocks: Tensor, scales: Scales) -> Tensor:
-        """Where each weight lies on the axis of levels, in steps; a new tensor, worked on in place from here."""
-        return torch.div(blocks if self.symmetric else blocks - scales["low"], scales["step"])
+    @property
+    def reveals_infinite(self) -> bool:
+        """Extremes are finite only if all weights are; percentiles and the best range may leave one out."""
+        return self.scale == "absmax"
+
+    def _inside(self, scales: Scales) -> bool:
+        """Whether the weights that the scales were fitted to all round to a level.
+
+        The extremes do: their position is the last level up to rounding, unless the step has lost digits.
+        """
+        return self.scale == "absmax" and normal(scales["step"])
+
+    def _project(self, weight: Tensor, scales: Scales, out: Tensor | None, *, clip: bool) -> Tensor:
+        blocks = into_blocks(weight, self.per, self.group)
+        if out is None or blocks.numel() != weight.numel():  # the last group is padded: it has no room in `out`
+            found = whole(self._nearest(blocks, scales, clip=clip), self.per, weight.shape)
+            return found if out is None else out.copy_(found)
+        self._nearest(blocks, scales, into_blocks(out, self.per, self.group), clip=clip)
+        return out
+
+    def _nearest(self, blocks: Tensor, scales: Scales, out: Tensor | None = None, *, clip: bool = True) -> Tensor:
+        steps = self._round(self._position(blocks, scales, out), scales)
+        return self._value(self._clip(steps) if clip else steps, scales)
+
+    def _position(self, blocks: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
+        """Where each weight lies on the axis of levels, in steps: in `out`, or new; worked on in place from here."""
+        if self.symmetric:
+            return torch.div(blocks, scales["step"], out=out)
+        return torch.sub(blocks, scales["low"], out=out).div_(scales["step"])
 
     def _round(self, steps: Tensor, scales: Scales) -> Tensor:
         """Round to whole steps, in place; what stochastic schemes change."""

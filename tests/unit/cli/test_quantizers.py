@@ -26,6 +26,16 @@ def test_every_quantizer_is_listed():
         assert f"\n{QUANTIZERS.get(name).examples[0]} " in result.stdout
     assert "calibration records" in result.stdout
     assert "extra bitsandbytes" in result.stdout
+    lines = {line.split()[0]: line for line in result.stdout.splitlines() if line}
+    assert "  CPU or GPU  " in lines["sign"]
+    assert "  CPU  " in lines["torchao.int8_weight_only"]
+
+
+def test_options_are_listed_in_words():
+    words = run("quantizers", "gptq").stdout
+    assert "  per: tensor, channel or group (default channel)\n" in words
+    assert "  damping: float (default 0.01)\n" in words
+    assert "Literal" not in words + run("quantizers", "torchao.int8_weight_only").stdout
 
 
 def test_one_quantizer_is_explained():
@@ -54,8 +64,8 @@ def test_quantize_writes_a_packed_file(weights, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--with", "gptq(bits=4)"), "needs calibration records"),
-        (("--with", "equalised(bits=4)"), "needs the architecture"),
+        (("--with", "gptq(bits=4)"), "needs calibration records, and a weight file holds none. In Python give them"),
+        (("--with", "equalised(bits=4)"), "needs the architecture, and a weight file holds none. In Python give them"),
         (("--with", "sign", "--keep", "b.*"), "no parameter matches 'b.*'"),
         (("--with", "sign", "--keep", "a.*"), "must have a conv1d, conv2d, embedding, linear weight to quantize"),
     ],

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.models import checkpoints_of
 from leaq.quantizers import Calibration, Equalised, Uniform, build
 from leaq.training import MLP
 from leaq.types import Checkpoints
@@ -98,6 +99,71 @@ def test_calibrated_results_say_so():
     assert [flag.code for flag in build("sign(bias=corrected)").flags()] == ["calibrated-on-members"]
     assert build("equalised(bits=4)").flags() == ()
     assert "training records" in build("gptq(bits=4)").flags()[0].text
+
+
+def test_a_frozen_quantizer_remembers_whose_records_it_saw():
+    elsewhere = calibration(source="public records")
+    for scheme, given, codes in (
+        (build("gptq(bits=4)"), calibration(), ["calibrated-on-members"]),
+        (build("gptq(bits=4)"), elsewhere, ["calibrated-elsewhere"]),
+        (build("equalised(bits=4)"), elsewhere, []),
+        (build("sign"), elsewhere, []),
+    ):
+        assert [flag.code for flag in scheme.frozen_to(models(), given).flags()] == codes
+    assert "Calibrated on public records" in build("gptq(bits=4)").frozen_to(models(), elsewhere).flags()[0].text
+
+
+def test_without_members_every_record_calibrates_every_model():
+    given = Calibration(MODEL, calibration().inputs)
+    everyone = Calibration(MODEL, given.inputs, np.ones((1, 60), bool))
+    a, b = (build("gptq(bits=2)")(models(), one).params["layers.1.weight"] for one in (given, everyone))
+    assert torch.equal(a, b)
+
+
+class Mixed(torch.nn.Module):
+    """Codes looked up, a convolution over them, a grouped one, a linear head."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = torch.nn.Embedding(11, 6)
+        self.conv = torch.nn.Conv1d(6, 8, 3)
+        self.grouped = torch.nn.Conv1d(8, 8, 2, groups=4)
+        self.head = torch.nn.Linear(8, 3)
+
+    def forward(self, codes):
+        x = torch.relu(self.conv(self.table(codes).transpose(1, 2)))
+        return self.head(torch.relu(self.grouped(x)).mean(-1))
+
+
+@pytest.mark.parametrize("kind", ["conv1d", "conv2d"])
+@pytest.mark.parametrize("spec", ["gptq(bits=2)", "adaround(bits=2)"])
+def test_convolutions_are_calibrated_on_their_patches(spec, kind):
+    """Never worse than rounding to nearest in any output channel on the calibration records, and better in sum."""
+    torch.manual_seed(0)
+    layer = torch.nn.Conv1d(3, 5, 3, padding=1) if kind == "conv1d" else torch.nn.Conv2d(3, 5, 2, stride=2)
+    records = torch.rand(40, 3, *([9] if kind == "conv1d" else [6, 6])) ** 2 + 0.2
+    given = checkpoints_of(layer)
+    quantized = build(spec)(given, Calibration(layer, records.numpy()))
+    errors = []
+    for found in (quantized, Uniform(bits=2)(given)):
+        rounded = torch.func.functional_call(layer, {name: t[0] for name, t in found.params.items()}, (records,))
+        errors.append((rounded - layer(records)).detach().square().transpose(0, 1).flatten(1).mean(1))
+    assert (errors[0] <= errors[1] * (1 + 1e-4)).all()
+    assert errors[0].sum() < 0.8 * errors[1].sum()
+
+
+@pytest.mark.parametrize("spec", ["gptq(bits=2)", "adaround(bits=2)"])
+def test_what_is_looked_up_or_grouped_is_rounded_to_nearest(spec):
+    """And said so; integer inputs reach the embedding as they are."""
+    torch.manual_seed(0)
+    model = Mixed()
+    given = checkpoints_of(model)
+    codes = np.random.default_rng(0).integers(11, size=(50, 7))
+    quantized, nearest = build(spec)(given, Calibration(model, codes)), Uniform(bits=2)(given)
+    for name in ("table.weight", "grouped.weight"):
+        assert torch.equal(quantized.params[name], nearest.params[name])
+    assert not all(torch.equal(quantized.params[name], nearest.params[name]) for name in ("conv.weight", "head.weight"))
+    assert "(embeddings), and those of grouped convolutions, are rounded to nearest" in build(spec).describe()
 
 
 def test_layer_inputs_are_what_the_layers_get():

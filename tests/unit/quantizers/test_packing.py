@@ -74,6 +74,11 @@ def test_pattern_that_matches_nothing(weights):
         read_weights(weights, keep=["haed.*"])
 
 
+def test_the_name_says_the_format(weights, tmp_path):
+    with pytest.raises(InvalidInput, match=r"packed.bin: a packed file must end in .safetensors"):
+        pack(read_weights(weights), build("sign"), tmp_path / "packed.bin")
+
+
 def test_existing_file_is_not_overwritten(weights):
     before = weights.read_bytes()
     with pytest.raises(StoreError, match="the file must not exist yet"):
