@@ -28,9 +28,7 @@ def main() -> None:
             "indicators": page.indicators(rows),
             "level": page.level(rows),
             "costs": page.costs(trained["timings"]),
-            "settings": [
-                ", ".join(dict.fromkeys(f"{r['setting']}{' (development)' if r['dev'] else ''}" for r in rows)) + "."
-            ],
+            "settings": [page.settings(rows)],
         },
     )
     page.figure(rows, ROOT / "docs" / "fidelity.svg")

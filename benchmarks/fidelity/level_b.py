@@ -2,20 +2,20 @@
 
 import json
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from benchmarks.fidelity.collect import MOVES, REFERENCE, SAMPLED, collect
-from benchmarks.fidelity.settings import QUANTIZERS, SETTINGS, Setting
+from benchmarks.fidelity.collect import AGAIN, MOVES, REFERENCE, SAMPLED, collect
+from benchmarks.fidelity.settings import SETTINGS, Setting, quantizers_of, sampled_too
 from leaq.errors import LeaqError
 from leaq.measures.finite_sample import Options, finite_sample
 from leaq.measures.forecast import forecast
 from leaq.measures.lira import lira_scores
 from leaq.measures.rate import rate
+from leaq.measures.risk import effect_size
 from leaq.measures.scoring import cross_fitted_decisions
 from leaq.seeds import stream
 from leaq.stats.roc import tpr_at_fpr
@@ -24,7 +24,7 @@ from leaq.types import Bools, Floats, LossTable
 RECORDED = "level_b.json"
 AUDITS = 3
 """Resampled audits behind a forecast here; the default is 12."""
-QUICK = Options(draws=1000, most=4000, close=0.5, resamples=0)
+QUICK = Options(draws=500, most=2000, close=0.5, resamples=0)
 
 DIRECTION = {
     "forecast": 1, "forecast TPR": 1, "loss threshold": 1, "loss gap": 1, "distortion": -1, "correlation": 1,
@@ -47,63 +47,72 @@ def signed(scores: Floats, members: Bools, groups: Floats) -> Floats:
     return (decisions & members).sum(1) / members.sum(1) - (decisions & ~members).sum(1) / (~members).sum(1)
 
 
-def effect_size(signals: Floats, members: Bools) -> Floats:
-    """LiRA's per-record effect size, with its sign left out."""
-    inside, outside = members.sum(0), (~members).sum(0)
-    a, b = (signals * members).sum(0) / inside, (signals * ~members).sum(0) / outside
-    squares = (((signals - a) * members) ** 2).sum(0) + (((signals - b) * ~members) ** 2).sum(0)
-    return np.abs(a - b) / np.sqrt(squares / (len(signals) - 2) + 1e-12)
-
-
 def one(setting: Setting, arrays: dict[str, Floats], spec: str, common: dict[str, Floats]) -> dict[str, Any]:
     """Everything about one quantizer in one setting."""
+    return {
+        "setting": setting.name, "kind": setting.kind, "dev": setting.dev, "quantizer": spec,
+        **measured(arrays, common), **foretold(arrays, common), **sampled(arrays, common, spec),
+    }  # fmt: skip
+
+
+def measured(arrays: dict[str, Floats], common: dict[str, Floats]) -> dict[str, Any]:
+    """Return the reference, the same attack once more with other models, and the simple indicators."""
     members, task = common["members"], str(common["kind"][0])
     pool = members.any(0)
-    signals = arrays["scores"].astype(float)[:, pool]
-    inside, groups = members[:, pool], common["groups"][pool]
-    m, half = inside[:REFERENCE], REFERENCE // 2
-    x = signals[:REFERENCE]
-    scores, advantages = attack(x, m, range(REFERENCE), groups)
+    signals, inside, groups = arrays["scores"].astype(float)[:, pool], members[:, pool], common["groups"][pool]
+    parts = (slice(0, REFERENCE), slice(REFERENCE, REFERENCE + AGAIN))
+    (scores, advantages), again = (attack(signals[p], inside[p], range(REFERENCE), groups) for p in parts)
+    x, m = signals[parts[0]], inside[parts[0]]
+    sizes = [effect_size(signals[p], inside[p]) for p in parts]
+    few = [effect_size(x[p], m[p]) for p in (slice(0, REFERENCE // 2), slice(REFERENCE // 2, None))]
     row: dict[str, Any] = {
-        "setting": setting.name, "kind": setting.kind, "dev": setting.dev, "quantizer": spec,
         "lira": float(advantages.mean()), "lira_se": float(advantages.std(ddof=1) / np.sqrt(REFERENCE)),
-        "lira_halves": [float(attack(x[p], m[p], range(half), groups)[1].mean()) for p in (slice(0, half), slice(half, None))],
+        "lira_again": float(again[1].mean()),
+        "shadows": REFERENCE - 2,  # the target and its complement left out
         "tpr": tpr_at_fpr(scores.ravel(), m.ravel(), 0.01), "false_positives": float(0.01 * (~m).sum()),
+        "tpr_again": tpr_at_fpr(again[0].ravel(), inside[parts[1]].ravel(), 0.01),
+        "spearman_again": float(stats.spearmanr(*sizes).statistic),
+        "spearman_halves": float(stats.spearmanr(*few).statistic),
+        "mean_effect": float(sizes[0].mean()),
     }  # fmt: skip
     plain = x if task == "classification" else -np.abs(x)
     eight = slice(0, 8)
     losses = np.logaddexp(0, -x) if task == "classification" else x**2
     row["loss threshold"] = float(signed(plain[eight], m[eight], groups).mean())
     row["loss gap"] = float(np.mean([losses[t][~m[t]].mean() - losses[t][m[t]].mean() for t in range(8)]))
-    row |= {name: float(arrays[name]) for name in ("distortion", "correlation") if name in arrays}
-    table = LossTable(
-        np.zeros((8, 1, members.shape[1])), members[REFERENCE:], task, "pool", int(m.sum(1).mean()),  # type: ignore[arg-type]
-        scores=arrays["scores"].astype(float)[REFERENCE:], groups=common["groups"],
-        score_kind="margin" if task == "classification" else "residual",
-    )  # fmt: skip
-    sizes = effect_size(x, m)
-    row["spearman_ceiling"] = float(
-        stats.spearmanr(effect_size(x[:half], m[:half]), effect_size(x[half:], m[half:])).statistic
-    )
+    return row | {name: float(arrays[name]) for name in ("distortion", "correlation") if name in arrays}
+
+
+def foretold(arrays: dict[str, Floats], common: dict[str, Floats]) -> dict[str, Any]:
+    """Return forecasts from the replicates that no reference model is among, and how they order records."""
+    members, task = common["members"], str(common["kind"][0])
+    pool = members.any(0)
+    x = arrays["scores"].astype(float)
+    sizes = effect_size(x[:REFERENCE, pool], members[:REFERENCE, pool])
+    row: dict[str, Any] = {}
     for name, count in (("forecast", 4), ("forecast of 8", 8)):
-        part = replace(table, losses=table.losses[:count], members=table.members[:count], scores=table.scores[:count])
-        found = forecast(part, seed=1, draws=AUDITS)
+        mine = slice(REFERENCE + AGAIN, REFERENCE + AGAIN + count)
+        table = LossTable(
+            np.zeros((count, 1, members.shape[1])), members[mine], task, "pool", int(members[0].sum()),  # type: ignore[arg-type]
+            scores=x[mine], groups=common["groups"], score_kind="margin" if task == "classification" else "residual",
+        )  # fmt: skip
+        found = forecast(table, seed=1, draws=AUDITS)
         row[name] = found.advantage.value
         row[f"{name} interval"] = [found.advantage.low, found.advantage.high]
         tpr = found.tpr[0.01]
         row[f"{name} TPR"] = getattr(tpr, "value", None)
         row[f"{name} spearman"] = float(stats.spearmanr(found.risk[pool], sizes).statistic)
         row[f"{name} flags"] = [flag.code for flag in found.flags]
-    return row | sampled(arrays, common, task)
+    return row
 
 
-def sampled(arrays: dict[str, Floats], common: dict[str, Floats], task: str) -> dict[str, float]:
+def sampled(arrays: dict[str, Floats], common: dict[str, Floats], spec: str) -> dict[str, float]:
     """R and the finite-sample leak of each strategy's candidates."""
-    members = common["members"]
+    members, task = common["members"], str(common["kind"][0])
     n_train = int(members[0].sum())
     found: dict[str, float] = {}
     for strategy in ("trajectory", "neighbours", "ensemble"):
-        if strategy not in arrays:
+        if strategy not in arrays or not sampled_too(spec):
             continue
         losses = arrays[strategy].astype(float)
         m = members[:SAMPLED] if strategy != "ensemble" else np.zeros((1, losses.shape[2]), bool)
@@ -117,7 +126,7 @@ def sampled(arrays: dict[str, Floats], common: dict[str, Floats], task: str) -> 
                 )
             few = table if strategy == "trajectory" else LossTable(losses[:1], m[:1], task, "iid", n_train)  # type: ignore[arg-type]
             if strategy != "ensemble":
-                found[f"{name} leak_n"] = finite_sample(few, models=range(len(few.losses))[:2], options=QUICK).value
+                found[f"{name} leak_n"] = finite_sample(few, models=range(1), options=QUICK).value
         except LeaqError as err:
             found[f"{name} refused"] = str(err)  # type: ignore[assignment]
     return found
@@ -130,21 +139,22 @@ def _median_move(losses: Floats) -> float:
     return float(np.median((d.mean(1)[spread > 0] / spread[spread > 0]) ** 2 / 2)) if (spread > 0).any() else 0.0
 
 
-def run(results: Path, cache: Path, quantizers: tuple[str, ...] = QUANTIZERS) -> list[dict[str, Any]]:
+def run(results: Path, cache: Path) -> list[dict[str, Any]]:
     """Measure every setting that is not recorded yet; write after each."""
     path = results / RECORDED
     rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
     timings = json.loads(path.read_text())["timings"] if path.exists() else {}
     for setting in SETTINGS:
-        done = {row["quantizer"] for row in rows if row["setting"] == setting.name}
-        todo = [spec for spec in ("none", *quantizers) if spec not in done]
+        done = {row["quantizer"] for row in rows if row["setting"] == setting.name and "earlier" not in row}
+        todo = [spec for spec in ("none", *quantizers_of(setting)) if spec not in done]
         if not todo:
             continue
         try:
-            arrays = collect(setting, cache, quantizers)
+            arrays = collect(setting, cache)
         except (FileNotFoundError, LeaqError) as err:
             print(f"skipped {setting.name}: {err}", flush=True)
             continue
+        rows = [row for row in rows if row["setting"] != setting.name or "earlier" not in row]
         timings[setting.name] = json.loads(str(arrays["common"]["seconds"]))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", stats.ConstantInputWarning)

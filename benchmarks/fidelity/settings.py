@@ -86,7 +86,7 @@ SETTINGS = (
     Setting("digits", "tabular", known("digits"), rule(64, epochs=40)),
     Setting("diabetes", "tabular", known("diabetes"), rule(64, 32, epochs=60), dev=True),
     Setting("bace", "molecular", molecules("bace.csv", "target", size=512, task="classification"), rule(64, epochs=20), dev=True),
-    Setting("dili", "molecular", molecules("dili.csv", "target", size=1024, task="classification"), rule(64, epochs=30)),
+    Setting("dili", "molecular", molecules("dili.csv", "target", size=512, task="classification"), rule(64, epochs=30)),
     Setting("bbbp", "molecular", molecules("bbbp.csv", "target", size=512, task="classification"), rule(32, epochs=20)),
     Setting("esol", "molecular", molecules("esol.csv", "target", size=512, task="regression"), rule(64, epochs=30)),
     Setting("caco2", "molecular", molecules("caco2_wang.csv", "target", size=512, task="regression"), rule(64, 32, epochs=30)),
@@ -102,9 +102,38 @@ QUANTIZERS = (
     "uniform(bits=3, per=group)",
     "uniform(bits=3, symmetric=false)",
     "uniform(bits=3, scale=mse)",
+    "kmeans(bits=3)",
+    "stochastic(bits=3)",
+    "gptq(bits=3)",
+    "adaround(bits=3)",
     "uniform(bits=4, per=tensor)",
     "uniform(bits=4)",
     "uniform(bits=4, per=group)",
     "uniform(bits=4, scale=mse)",
+    "kmeans(bits=4)",
+    "stochastic(bits=4)",
+    "gptq(bits=4)",
+    "adaround(bits=4)",
+    "nf4",
     "uniform(bits=8)",
 )
+
+
+ADAROUND = frozenset(
+    {"mix d20 k2", "mix d100 k4", "mix short", "mix long", "mix decay", "breast_cancer", "diabetes", "bace"}
+)
+"""Settings in which AdaRound is run too: it takes longer than all other quantizers together."""
+
+
+def quantizers_of(setting: Setting) -> tuple[str, ...]:
+    """Return the quantizers of a setting; on fingerprints AdaRound gets 50 iterations, as 200 take minutes."""
+    if setting.name not in ADAROUND:
+        return tuple(spec for spec in QUANTIZERS if not spec.startswith("adaround"))
+    if setting.kind != "molecular":
+        return QUANTIZERS
+    return tuple(f"{spec[:-1]}, iterations=50)" if spec.startswith("adaround") else spec for spec in QUANTIZERS)
+
+
+def sampled_too(spec: str) -> bool:
+    """Tell whether candidates are sampled under a quantizer: those that round each weight to a fixed even grid."""
+    return not spec.startswith(("kmeans", "stochastic", "gptq", "adaround", "nf4"))

@@ -8,7 +8,9 @@ import numpy as np
 from leaq.cell import AuditConfig
 from leaq.errors import NotEnoughEvidence
 from leaq.measures.finite_sample import Options, finite_sample
-from leaq.measures.indicators import distortion, loss_gap
+from leaq.measures.forecast import forecast_risk
+from leaq.measures.foreseen import foreseen
+from leaq.measures.indicators import correlation, distortion, loss_gap
 from leaq.measures.performance import drop, performance
 from leaq.measures.rate import order_changes, rate
 from leaq.measures.risk import exposure
@@ -56,8 +58,14 @@ def measure(
     drops: Mapping[str, Estimate] = {}
     if not isinstance(quantizer, Identity):
         drops = drop(table, reference, **options)
-        indicators["distortion"] = distortion(table, reference, **options)
+        for name, indicator in (("distortion", distortion), ("correlation", correlation)):
+            try:
+                indicators[name] = indicator(table, reference, **options)
+            except NotEnoughEvidence as err:
+                indicators[name] = NotComputed(str(err))
         indicators["adaptive_gap"] = adaptive_gap(field)
+    attacks = run_attacks(field, config.attacks)
+    indicators |= foreseen(table, attacks, level=config.level, seed=config.seed)
     return QuantizerRow(
         quantizer=quantizer.spec(),
         label=quantizer.label(),
@@ -65,7 +73,7 @@ def measure(
         metrics=metrics,
         drops=drops,
         measures=indicators,
-        attacks=run_attacks(field, config.attacks),
+        attacks=attacks,
         curves=curves,
         flags=(*quantizer.flags(), *doubts, *_no_skill(metrics, table)),
     )
@@ -129,9 +137,14 @@ GROUPED = frozenset({"grouped", "scaffold-split", "cluster-split"})
 def private_findings(samples: Samples, found: Mapping[str, tuple[LossTable, Size]]) -> dict[str, Any]:
     """Return what is known of single records, by row number: never for a shareable edition.
 
-    By quantizer, which records are identified at a false-discovery rate of 5 % (see `leaq.measures.risk`).
+    By quantizer, which records are identified at a false-discovery rate of 5 % (see `leaq.measures.risk`), and how
+    exposed each is expected to be (see `leaq.measures.forecast`).
     """
     private: dict[str, Any] = {"ids": samples.ids.tolist()}
+    try:
+        private["forecast_risk"] = {spec: forecast_risk(table).tolist() for spec, (table, _) in found.items()}
+    except NotEnoughEvidence as err:
+        private["not_forecast"] = str(err)
     try:
         private["identified"] = {
             spec: samples.ids[exposure(table).identified].tolist() for spec, (table, _) in found.items()

@@ -74,7 +74,7 @@ def _plain_table(config: AuditConfig, samples: Samples, members: Bools) -> LossT
 
 def _finished(row: QuantizerRow, private: PrivateTraining, n_train: int, spent: float) -> QuantizerRow:
     """State the guarantee; take out what has no meaning for a row that is no quantizer."""
-    measures = {name: value for name, value in row.measures.items() if name != "distortion"}
+    measures = {name: value for name, value in row.measures.items() if name not in ("distortion", "correlation")}
     measures |= {name: ONE_CANDIDATE for name in ("r", "n_r", "asymptotic") if name in measures}
     said = private.describe(n_train)
     if math.isfinite(spent):

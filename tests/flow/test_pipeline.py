@@ -127,3 +127,26 @@ def test_a_run_folder_gives_the_risk_of_records_back_until_it_is_cleaned(tmp_pat
         assert result.rows[1].attacks["lira-online"].risk.shape == (178,)
     clean(tmp_path / "run")
     assert audit_into(config, tmp_path / "run").private == {}
+
+
+@pytest.mark.parametrize("which", ["wine", "diabetes"])
+def test_the_forecast_stands_beside_the_attack_and_says_how_far_apart_they_are(which, request):
+    result = request.getfixturevalue(which)
+    for row in result.rows:
+        assert isinstance(row.measures["forecast"], Estimate)
+        said, gap = row.measures["forecast"], row.measures["forecast_gap"]
+        assert said.n == 8
+        assert gap.low <= gap.value <= gap.high
+    risk = np.asarray(result.private["forecast_risk"]["none"], dtype=float)
+    assert risk.shape == (result.data["n"],)
+    assert (risk[np.isfinite(risk)] >= 0).all()
+
+
+def test_four_models_are_enough_for_the_forecast_and_two_are_told_so():
+    few = AuditConfig(source="wine", quantizers=("sign",), replicates=4, training=QUICK, draws=20)
+    row = audit(few).rows[1]
+    assert isinstance(row.measures["forecast"], Estimate)
+    assert "forecast_gap" not in row.measures
+    two = audit(AuditConfig.from_dict({**few.to_dict(), "replicates": 2}))
+    assert "at least 4 replicates" in two.not_computed["forecast"]
+    assert "not_forecast" in two.private

@@ -7,7 +7,7 @@ from leaq.auditing.config import ModelAuditConfig
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.finite_sample import finite_sample
 from leaq.measures.held_out import held_out_drop, held_out_loss
-from leaq.measures.indicators import distortion, loss_gap
+from leaq.measures.indicators import correlation, distortion, loss_gap
 from leaq.measures.performance import drop, performance
 from leaq.measures.quantile import quantile
 from leaq.measures.rate import rate
@@ -24,7 +24,8 @@ NO_SHADOWS = NotComputed(
 )
 NO_REPLICATES = NotComputed(
     "Needs a few replicates in full precision, each trained by the same rule on half of the records, so that every "
-    "record is in some and out of others (leaq.measures.forecast)."
+    "record is in some and out of others (leaq.measures.forecast). "
+    "leaq forecast with a table of records instead of a model trains them."
 )
 Attacks = Mapping[str, AttackResult | NotComputed]
 Number = Estimate | NotComputed
@@ -69,7 +70,8 @@ def measure_model(
     if reference is not None:
         drops = _each(released, lambda: drop(released, reference, **options))
         drops["loss"] = held_out_drop(released, reference, **options)
-        measures["distortion"] = _distortion(released, reference, options)
+        measures["distortion"] = _compared(distortion, released, reference, options)
+        measures["correlation"] = _compared(correlation, released, reference, options)
     metrics: dict[str, Number] = _each(released, lambda: performance(released, **options))
     metrics["loss"] = held_out_loss(released, **options)
     return QuantizerRow(
@@ -119,12 +121,18 @@ def _each(table: LossTable, compute: Callable[[], Mapping[str, Number]]) -> dict
         return {name: reason for name in names}
 
 
-def _distortion(released: LossTable, reference: LossTable, options: Mapping[str, Any]) -> Number:
+def _compared(
+    indicator: Callable[..., Estimate], released: LossTable, reference: LossTable, options: Mapping[str, Any]
+) -> Number:
+    """Return an indicator that compares outputs before and after, or what it lacks."""
     if released.outputs is None or reference.outputs is None:
         return NotComputed("Needs outputs of one width for every record, at most 4,096 numbers.")
     if released.outputs.shape != reference.outputs.shape:
         return NotComputed("The shipped model must have as many outputs as its original.")
-    return distortion(released, reference, **options)
+    try:
+        return indicator(released, reference, **options)
+    except NotEnoughEvidence as err:
+        return NotComputed(str(err))
 
 
 def _rates(

@@ -7,7 +7,7 @@ between models. Both are read off the replicates:
     g(o)      mean move of records whose signal, when held out, is o: moves from one half of the replicates, o from the
               other, so that their errors are independent (a running mean over records sorted by o)
     s_in, s_out   spread between models of records near o
-    tau = SPREAD sd(g)   spread of the moves around g(o), too small to be read off few replicates
+    tau = SPREAD |g(o)|   spread of the moves around g(o), too small to be read off few replicates
 
 An audit with 64 models is then simulated with these laws, and LiRA is run on it: its weaknesses (few shadows, one
 variance for all records) are simulated with it. Own method; the attack is that of arXiv 2112.03570v2.
@@ -24,18 +24,26 @@ from leaq.measures.scoring import cross_fitted_decisions
 from leaq.seeds import stream
 from leaq.stats.intervals import percentile_interval
 from leaq.stats.roc import tpr_at_fpr
-from leaq.types import Bools, Estimate, Flag, Floats, LossTable, NotComputed
+from leaq.types import Bools, Estimate, Flag, Floats, Ints, LossTable, NotComputed
 
-__all__ = ["Forecast", "forecast"]
+__all__ = ["SHADOWS", "Forecast", "forecast", "forecast_risk"]
 
-SPREAD = 0.45
-"""tau / sd(g): about the mean of the development settings named in docs/fidelity.md (0.32 to 0.69)."""
+SHADOWS = 64
+"""Models of the audit that is forecast, unless told otherwise."""
+
+SPREAD = 0.4
+"""tau / |g|: between the values that miss the advantage and the TPR of the development settings of docs/fidelity.md
+least (0.3 to 0.6). In proportion to the move: an easy record, which hardly moves, has no room to differ."""
 CALIBRATED = (0.0, 0.6)
 """Range of advantages in the development settings; a forecast outside is an extrapolation and flagged."""
 FEWEST = 4
 FEWEST_RECORDS = 50
 WINDOW = 41
 """Records in the running mean, at most a tenth of all."""
+MOST_RECORDS = 4000
+"""Records of a simulated audit at most; more would change the forecast by less than its interval."""
+CHECKED = 16
+"""Models of a simulated audit on which the loss-threshold attack is run, as a check."""
 TOLERANCE = 0.05
 """Largest miss of the loss-threshold attack, which the replicates measure, before the forecast is flagged."""
 
@@ -62,7 +70,7 @@ class Forecast:
 def forecast(
     table: LossTable,
     *,
-    shadows: int = 64,
+    shadows: int = SHADOWS,
     fprs: tuple[float, ...] = (0.01,),
     level: float = 0.95,
     seed: int = 0,
@@ -89,11 +97,10 @@ def forecast(
     """
     signals, members, pool = _usable(table)
     rng = stream(seed, "forecast")
-    groups = table.groups[pool]
     laws = _laws(signals, members)
     audits = []
     for draw in range(draws + 1):
-        rows = np.arange(len(groups)) if draw == 0 else rng.integers(len(groups), size=len(groups))
+        rows = _rows(int(pool.sum()), rng, first=draw == 0)
         audits.append(_simulated_audit(laws.take(rows), shadows, fprs, kind=table.score_kind, rng=rng))
     measured = _threshold_advantage(signals, members, table.score_kind)
     values = np.array(audits)  # (draws + 1, 2 + fprs): advantage, threshold, TPRs
@@ -122,27 +129,55 @@ def forecast(
         reason = f"TPR at {fpr:.1%} FPR would rest on {trials * fpr:.0f} false positives. Bring more records."
         tpr[fpr] = estimate(2 + i, miss * float(centre[2 + i]), 1.0) if enough else NotComputed(reason)
     flags = _doubts(float(centre[0]), float(centre[1]), measured)
-    risk = np.full(table.members.shape[1], np.nan)
-    risk[pool] = np.abs(laws.move) / np.sqrt((laws.spread_in**2 + laws.spread_out**2) / 2)
+    tpr = {fpr: item.flagged(*flags) if isinstance(item, Estimate) else item for fpr, item in tpr.items()}
+    risk = _risk(laws, pool)
     return Forecast(estimate(0, miss, 1.0).flagged(*flags), tpr, risk, float(centre[1]), measured, flags)
+
+
+def forecast_risk(table: LossTable) -> Floats:
+    """Tell how exposed each record will be: expected distance of its signals in and out, in standard deviations, (n,).
+
+    Direction: larger is more exposed. Range: [0, inf), NaN for records that no replicate trained on. Without the
+    simulated audits of `forecast`, whose `risk` is the same. Do not trust single records: see docs/fidelity.md.
+
+    Raises
+    ------
+    NotEnoughEvidence
+        As `forecast`.
+    """
+    signals, members, pool = _usable(table)
+    return _risk(_laws(signals, members), pool)
+
+
+def _risk(laws: "_Laws", pool: Bools) -> Floats:
+    risk = np.full(len(pool), np.nan)
+    risk[pool] = np.abs(laws.move) / np.sqrt((laws.spread_in**2 + laws.spread_out**2) / 2)
+    return risk
+
+
+def _rows(n: int, rng: np.random.Generator, *, first: bool) -> Ints:
+    """Draw the records of one simulated audit: all of them first, then resampled; never more than `MOST_RECORDS`."""
+    if first and n <= MOST_RECORDS:
+        return np.arange(n)
+    return rng.integers(n, size=min(n, MOST_RECORDS))
 
 
 @dataclass(frozen=True)
 class _Laws:
-    """Per record (n,): held-out level, mean move, spreads; and standardised residuals to draw noise from."""
+    """Per record (n,): held-out level, mean move, spreads, tau; and standardised residuals to draw noise from."""
 
     level: Floats
     move: Floats
     spread_in: Floats
     spread_out: Floats
-    tau: float
+    tau: Floats
     noise_in: Floats
     noise_out: Floats
 
     def take(self, rows: "np.ndarray") -> "_Laws":
         return _Laws(
             self.level[rows], self.move[rows], self.spread_in[rows], self.spread_out[rows],
-            self.tau, self.noise_in, self.noise_out,
+            self.tau[rows], self.noise_in, self.noise_out,
         )  # fmt: skip
 
 
@@ -199,7 +234,7 @@ def _laws(signals: Floats, members: Bools) -> _Laws:
         move=move,
         spread_in=spread_in,
         spread_out=spread_out,
-        tau=SPREAD * float(np.std(move)),
+        tau=SPREAD * np.abs(move),
         noise_in=(residual_in / spread_in)[members],
         noise_out=(residual_out / spread_out)[~members],
     )
@@ -236,7 +271,7 @@ def _simulated_audit(
     decisions = cross_fitted_decisions(scores, truth, np.arange(n), seed=0)
     hits = (decisions & truth).sum(1) / truth.sum(1) - (decisions & ~truth).sum(1) / (~truth).sum(1)
     tprs = [tpr_at_fpr(scores.ravel(), truth.ravel(), fpr) for fpr in fprs]
-    return [float(hits.mean()), _threshold_advantage(signals, members, kind), *tprs]
+    return [float(hits.mean()), _threshold_advantage(signals[:CHECKED], members[:CHECKED], kind), *tprs]
 
 
 def _threshold_advantage(signals: Floats, members: Bools, kind: str) -> float:

@@ -1,13 +1,17 @@
-"""Simple indicators, which any new one has to beat: output distortion and the loss gap."""
+"""Simple indicators, which any new one has to beat: output distortion, output correlation and the loss gap.
+
+None is an attack. The first two do not even look at who trained on what; the loss-threshold attack, the simplest one
+that does, is in `leaq.measures.threshold`.
+"""
 
 import numpy as np
 
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.seeds import stream
 from leaq.stats.intervals import TwoWay, percentile_interval
-from leaq.types import Estimate, Floats, LossTable
+from leaq.types import Bools, Estimate, Flag, Floats, LossTable
 
-__all__ = ["distortion", "loss_gap"]
+__all__ = ["correlation", "distortion", "loss_gap"]
 
 
 def distortion(
@@ -17,26 +21,119 @@ def distortion(
 
     Direction: larger usually means less leak and less accuracy. Range: [0, inf); 0 = unchanged.
     Interval: bootstrap over models and record groups.
+    Do not trust when: flagged constant-outputs; as a measure of privacy, as it does not look at membership.
+
+    Raises
+    ------
+    InvalidInput
+        If a table holds no outputs, or they do not belong together.
+    NotEnoughEvidence
+        If every original model gives one output for all records.
     """
-    if table.outputs is None or reference.outputs is None:
-        raise InvalidInput("distortion: both tables must hold outputs.")
-    after, before = table.outputs, reference.outputs
-    if table.task == "classification":  # a constant added to all logits changes nothing
-        after, before = after - after.mean(2, keepdims=True), before - before.mean(2, keepdims=True)
+    after, before = _outputs(table, reference, "distortion")
     moved = ((after - before) ** 2).mean(2)  # (s, n)
     spread = ((before - before.mean(1, keepdims=True)) ** 2).mean((1, 2))  # (s,)
-    relative = moved / np.maximum(spread, 1e-300)[:, None]
+    usable = _varied(spread > 0, "distortion")
+    relative = moved[usable] / spread[usable, None]
     ways = TwoWay.draw(len(relative), table.groups, draws=draws, rng=stream(seed, "indicator-intervals"))
     resampled = ways.mean(lambda model, w: np.asarray(w @ relative[model] / w.sum(1)))
-    return _estimate(table, float(relative.mean()), resampled, level)
+    return _estimate(table, float(relative.mean()), resampled, level).flagged(*_left_out(usable))
+
+
+def correlation(
+    table: LossTable, reference: LossTable, *, level: float = 0.95, seed: int = 0, draws: int = 200
+) -> Estimate:
+    """Tell how well quantized outputs still follow the original ones: their correlation, mean over models.
+
+    Direction: larger usually means more leak and less loss of accuracy. Range: [-1, 1]; 1 = the same up to scale and
+    shift, so that a quantizer that only shrinks all outputs is forgiven, which `distortion` does not.
+    Interval: bootstrap over models and record groups.
+    Do not trust when: flagged constant-outputs; as a measure of privacy, as it does not look at membership.
+
+    Raises
+    ------
+    InvalidInput, NotEnoughEvidence
+        As `distortion`; a quantized model that gives one output for all records counts as 0.
+    """
+    after, before = _outputs(table, reference, "correlation")
+    usable = _varied(np.ptp(before, axis=1).max(1) > 0, "correlation")
+    after, before = after[usable], before[usable]
+    ways = TwoWay.draw(len(after), table.groups, draws=draws, rng=stream(seed, "indicator-intervals"))
+
+    def statistic(model: int, weights: Floats) -> Floats:
+        return _correlations(after[model], before[model], weights)
+
+    one = np.ones((1, after.shape[1]))
+    value = float(np.mean([statistic(model, one)[0] for model in range(len(after))]))
+    return _estimate(table, value, ways.mean(statistic), level).flagged(*_left_out(usable))
+
+
+def _correlations(after: Floats, before: Floats, weights: Floats) -> Floats:
+    """Weighted correlation over records and outputs, (n, k), (n, k), (b, n) -> (b,); 0 where `after` is constant."""
+    k = after.shape[1]
+    total = weights.sum(1) * k
+    x, y = after - after.mean(), before - before.mean()  # near 0, so that squares lose no digits
+    mean_x, mean_y = weights @ x.sum(1) / total, weights @ y.sum(1) / total
+    xx = weights @ (x**2).sum(1) / total - mean_x**2
+    yy = weights @ (y**2).sum(1) / total - mean_y**2
+    xy = weights @ (x * y).sum(1) / total - mean_x * mean_y
+    tiny = 1e-14 * np.array([max((x**2).max(), 1e-300), max((y**2).max(), 1e-300)])
+    flat = (xx <= tiny[0]) | (yy <= tiny[1])
+    found = np.where(flat, 0.0, xy / np.sqrt(np.where(flat, 1.0, xx * yy)))
+    return np.asarray(np.clip(found, -1.0, 1.0))  # rounding alone takes it beyond
+
+
+def _outputs(table: LossTable, reference: LossTable, what: str) -> tuple[Floats, Floats]:
+    """Return outputs after and before (s, n, k), the mean logit taken off: a constant added to all changes nothing."""
+    if table.outputs is None or reference.outputs is None:
+        raise InvalidInput(f"{what}: both tables must hold outputs.")
+    after, before = table.outputs, reference.outputs
+    if after.shape != before.shape:
+        raise InvalidInput(
+            f"{what}: both tables must hold the same models, records and outputs. Found {after.shape} and "
+            f"{before.shape}."
+        )
+    if not (np.isfinite(after).all() and np.isfinite(before).all()):
+        bad = int((~np.isfinite(after)).sum() + (~np.isfinite(before)).sum())
+        raise InvalidInput(f"{what}: outputs must be finite. Found {bad} NaN or infinite ones.")
+    if table.task == "classification":
+        after, before = after - after.mean(2, keepdims=True), before - before.mean(2, keepdims=True)
+    return after, before
+
+
+def _varied(usable: Bools, what: str) -> Bools:
+    if not usable.any():
+        raise NotEnoughEvidence(
+            f"{what} is relative to the spread of the original outputs. Every model gives one output for all records. "
+            "Train longer."
+        )
+    return np.asarray(usable)
+
+
+def _left_out(usable: Bools) -> tuple[Flag, ...]:
+    if usable.all():
+        return ()
+    text = f"{int((~usable).sum())} of {len(usable)} models give one output for all records; they are left out."
+    return (Flag("constant-outputs", text),)
 
 
 def loss_gap(table: LossTable, *, level: float = 0.95, seed: int = 0, draws: int = 200) -> Estimate:
     """Tell how much worse released models do on records that did not train them: mean loss outside minus inside.
 
     Direction: smaller is safer; about 0 for a model that did not overfit. Range: (-inf, inf).
+
+    Raises
+    ------
+    NotEnoughEvidence
+        If a model has no members or no non-members among the records.
     """
     losses, members = table.released, table.members
+    one_sided = members.all(1) | ~members.any(1)
+    if one_sided.any():
+        raise NotEnoughEvidence(
+            "loss_gap: every model needs members and non-members among the records. "
+            f"Found only one kind for model {int(np.argmax(one_sided))}."
+        )
     ways = TwoWay.draw(len(losses), table.groups, draws=draws, rng=stream(seed, "indicator-intervals"))
 
     def statistic(model: int, weights: Floats) -> Floats:

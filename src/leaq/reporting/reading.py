@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from leaq.reporting.choice import cost, leak, overlapping, recommended, reference, start_budget, useful
+from leaq.reporting.forecast_words import about_forecast
 from leaq.reporting.words import attack_name, game_words, metric
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
@@ -18,7 +19,15 @@ def reading(result: CellResult) -> str:
 
 def sentences(result: CellResult) -> list[str]:
     """Return the parts of the reading but that on r: each is a paragraph of the report."""
-    parts = (audited(result), attacker(result), headline(result), separation(result), within(result), useless(result))
+    parts = (
+        audited(result),
+        attacker(result),
+        headline(result),
+        separation(result),
+        within(result),
+        useless(result),
+        about_forecast(result),
+    )
     return [part for part in parts if part]
 
 

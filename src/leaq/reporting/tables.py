@@ -114,6 +114,7 @@ def ranking(result: CellResult) -> Table:
     """Return one row per quantizer, least leak first: what it weighs, what it costs, what it gives away."""
     name = metric(result.primary_metric).name
     attacks = _attacks_shown(result)
+    ahead = _forecast(result)  # tells more of the leak than n·r, which is left to the indicators then
     columns = (
         Column("Quantizer", "How the weights were rounded.", "left"),
         Column("Bits", "Packed bits per quantized weight, scales included."),
@@ -123,8 +124,9 @@ def ranking(result: CellResult) -> Table:
                if metric(result.primary_metric).larger_is_better
                else f"Change of {name} against full precision, same models (positive: worse)."),
         Column("r", "Asymptotic rate of this set of candidates; larger is safer; read it with its flags."),
-        Column("n·r", "r times the training records; below about 3, r says little."),
+        *(() if ahead else (Column("n·r", "r times the training records; below about 3, r says little."),)),
         *(Column(short_attack(key), _attack_words(key)) for key in attacks),
+        *((Column("Forecast", indicator("forecast")[1]),) if ahead else ()),
         Column("Flags", "Letters refer to the notes below the table.", "left"),
     )  # fmt: skip
     notes = Notes()
@@ -149,6 +151,11 @@ def _attacks_shown(result: CellResult) -> tuple[str, ...]:
     return tuple(dict.fromkeys(("threshold", result.primary_attack)))
 
 
+def _forecast(result: CellResult) -> bool:
+    """Whether any row has a forecast: a column of dashes is left to the indicators."""
+    return any(isinstance(row.measures.get("forecast"), Estimate) for row in result.rows)
+
+
 def _attack_words(key: str) -> str:
     return (
         f"Signed advantage (TPR - FPR) of the {attack_name(key)}, threshold chosen on other records; "
@@ -164,13 +171,16 @@ def _level(result: CellResult) -> float:
 def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str], notes: Notes) -> list[Cell]:
     key = result.primary_metric
     missing: list[str] = []
+    ahead = _forecast(result)
     numbers = [
         number_cell(row.metrics.get(key), missing),
         number_cell(row.drops.get(key), missing, sign=True) if key in row.drops else Cell("", 0.0),
         number_cell(row.measures.get("r"), missing),
-        number_cell(row.measures.get("n_r"), missing),
+        *(() if ahead else (number_cell(row.measures.get("n_r"), missing),)),
         *(number_cell(_advantage(row.attacks.get(attack)), missing, sign=True) for attack in attacks),
     ]
+    if ahead:
+        numbers.append(number_cell(row.measures.get("forecast"), missing, sign=True))
     doubts = [flag_words(flag) for flag in _doubts(row, attacks)]
     mark = notes.mark(list(dict.fromkeys([*doubts, *missing])))
     return [
@@ -189,6 +199,7 @@ def _doubts(row: QuantizerRow, attacks: Sequence[str]) -> Iterator[Flag]:
         if isinstance(attack, AttackResult):
             yield from attack.flags
             yield from attack.advantage.flags
+    yield from getattr(row.measures.get("forecast"), "flags", ())
 
 
 def _advantage(attack: AttackResult | NotComputed | None) -> Estimate | NotComputed | None:

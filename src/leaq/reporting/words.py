@@ -51,6 +51,15 @@ _ATTACKS = {
 }
 
 _INDICATORS = {
+    "forecast": (
+        "forecast",
+        "Advantage that LiRA with 64 models is expected to find, simulated from the models at hand; smaller is safer.",
+    ),
+    "forecast_tpr": ("forecast TPR", "Members that LiRA is expected to find at 1 % false positives; smaller is safer."),
+    "forecast_gap": (
+        "forecast − LiRA",
+        "Forecast for as many models as this audit has, minus what LiRA found with them; near 0 is better.",
+    ),
     "r": ("r", "Rate at which the leak falls with the number of records, for this set of candidates; larger is safer."),
     "n_r": ("n·r", "r times the number of training records; below about 3, r says little."),
     "asymptotic": ("exp(-n·r)", "Asymptotic value of the leak; neither a bound nor a forecast for small n·r."),
@@ -62,6 +71,7 @@ _INDICATORS = {
         "r with every other candidate left out; where it changes the order, do not rank by r.",
     ),
     "distortion": ("distortion", "How far quantization moved the outputs, relative to their variance."),
+    "correlation": ("correlation", "How well quantized outputs follow the original ones; 1 up to scale and shift."),
     "adaptive_gap": (
         "adaptive gap",
         "AUC that an attacker with equally quantized shadow models gains over one with full-precision ones.",

@@ -1,0 +1,73 @@
+"""The forecast of LiRA as a table of its own, beside LiRA itself where it was run."""
+
+from collections.abc import Iterator
+
+from leaq.reporting.forecast_words import forecast_of
+from leaq.reporting.tables import Cell, Column, Footnote, Notes, Table, number_cell
+from leaq.reporting.words import flag_words, metric
+from leaq.results import CellResult, QuantizerRow
+from leaq.types import AttackResult, Flag
+
+__all__ = ["forecast_table"]
+
+
+def forecast_table(result: CellResult) -> Table:
+    """Return one row per quantizer, least forecast leak first: advantage, true-positive rate, what LiRA found."""
+    name = metric(result.primary_metric).name
+    ordered = sorted(result.rows, key=lambda row: found.value if (found := forecast_of(row)) else float("inf"))
+    ran = any("forecast_gap" in row.measures for row in result.rows)
+    columns = [
+        Column("Quantizer", "How the weights were rounded.", "left"),
+        Column("Bits", "Packed bits per quantized weight, scales included."),
+        Column(name, f"{name} on records that did not train the model, mean over models, with its interval."),
+        Column("Change", f"Change of {name} against full precision, same models."),
+        Column("Forecast", "Advantage (TPR - FPR) that LiRA with 64 models is expected to find; smaller is safer."),
+        Column("TPR at 1% FPR", "Members it is expected to find while 1 % of the non-members are accused."),
+    ]
+    if ran:
+        columns += [
+            Column("LiRA", "Advantage LiRA found with the models of this audit."),
+            Column("Forecast - LiRA", "Forecast for as many models as that, minus what was found; near 0 is better."),
+        ]
+    columns.append(Column("Flags", "Letters refer to the notes below the table.", "left"))
+    notes = Notes()
+    drawn = [_cells(result, row, notes, ran=ran) for row in ordered]
+    return Table(
+        title=f"{result.data.get('name', 'data')}: what LiRA is expected to find",
+        columns=tuple(columns),
+        rows=tuple(tuple(cell.text for cell in cells) for cells in drawn),
+        values=tuple(tuple(cell.value for cell in cells) for cells in drawn),
+        keys=tuple(row.quantizer for row in ordered),
+        order="Ordered by the forecast, least leak first. It is no measurement: nothing was attacked with it.",
+        footnotes=(*notes.footnotes(), *(Footnote("", flag_words(flag)) for flag in result.flags)),
+    )
+
+
+def _cells(result: CellResult, row: QuantizerRow, notes: Notes, *, ran: bool) -> list[Cell]:
+    key = result.primary_metric
+    missing: list[str] = []
+    attack = row.attacks.get("lira-online")
+    cells = [
+        Cell(row.label, row.label),
+        Cell(f"{row.size.bits:.3g}", row.size.bits),
+        number_cell(row.metrics.get(key), missing),
+        number_cell(row.drops.get(key), missing, sign=True) if key in row.drops else Cell("", 0.0),
+        number_cell(row.measures.get("forecast"), missing, sign=True),
+        number_cell(row.measures.get("forecast_tpr"), missing),
+    ]
+    if ran:
+        advantage = attack.advantage if isinstance(attack, AttackResult) else attack
+        cells += [
+            number_cell(advantage, missing, sign=True),
+            number_cell(row.measures.get("forecast_gap"), missing, sign=True),
+        ]
+    doubts = [flag_words(flag) for flag in (*row.flags, *_doubts(row))]
+    mark = notes.mark(list(dict.fromkeys([*doubts, *missing])))
+    return [*cells, Cell(mark, mark)]
+
+
+def _doubts(row: QuantizerRow) -> Iterator[Flag]:
+    """Yield what speaks against a row's forecast."""
+    found = forecast_of(row)
+    if found is not None:
+        yield from found.flags
