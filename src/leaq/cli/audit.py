@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leaq.cli import console
+from leaq.cli.private import beside, read_epsilons
 from leaq.cli.running import (
     DATA,
     MODEL,
@@ -139,6 +140,18 @@ def audit(
     epochs: Epochs = 60,
     learning_rate: LearningRate = 1e-3,
     seed: Seed = 0,
+    yardstick: Annotated[
+        bool,
+        typer.Option(
+            "--yardstick",
+            help="Also train the heads with differential privacy (DP-SGD, extra dp) and show them in the same table and "
+            "picture: what quantization buys next to a guarantee. Takes much longer than the audit itself.",
+            rich_help_panel=MODEL,
+        ),
+    ] = False,
+    epsilons: Annotated[
+        str, typer.Option(help="Comma-separated privacy losses of --yardstick.", rich_help_panel=MODEL)
+    ] = "1,3,8,inf",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -170,6 +183,8 @@ def audit(
         leaq audit freesolv --quantizers 'sign,uniform(bits=4)' --report freesolv.html
 
         leaq audit my.csv --target y --out runs/mine
+
+        leaq audit breast_cancer --yardstick --report yardstick.html
 
         leaq audit my.csv --target y --smiles smiles
 
@@ -203,7 +218,10 @@ def audit(
         from leaq.files import writable_place
 
         writable_place(show_records)
+    budgets = read_epsilons(epsilons) if yardstick else ()
     result = run_config(config, out, quiet=quiet or json)
+    if budgets:
+        result = beside(result, budgets, kept=out is not None, quiet=quiet or json)
     _show(result, report, as_json=json)
     if show_records is not None:
         from leaq.exposure import exposure
