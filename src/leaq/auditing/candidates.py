@@ -15,7 +15,7 @@ from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
 from leaq.models import checkpoints_of
 from leaq.models.modules import full_precision
 from leaq.quantizers import Calibration, Identity, Scheme
-from leaq.types import Checkpoints, LossTable, NotComputed
+from leaq.types import Checkpoints, Flag, LossTable, NotComputed
 
 __all__ = ["Fitted", "candidates_of", "released_of", "with_released"]
 
@@ -70,6 +70,7 @@ class Fitted:
 
     scheme: Scheme
     frozen: Any
+    flags: tuple[Flag, ...] = ()
 
     @classmethod
     def to(cls, scheme: Scheme, released: Checkpoints, bench: Bench, *, seed: int) -> Self:
@@ -88,9 +89,11 @@ class Fitted:
                 f"{scheme.spec()}: calibration needs inputs that are one array. Found several or other objects. "
                 "Leave this quantizer out, or wrap the model to take one array."
             )
-        inputs = torch.cat([full_precision(part) for part in parts]).cpu().numpy()
-        calibration = Calibration(bench.model, inputs, np.ones((1, len(inputs)), dtype=bool), seed=seed)
-        return cls(scheme, scheme.frozen_to(released, calibration))
+        inputs = torch.cat([full_precision(part) for part in parts])
+        model = bench.model if inputs.is_floating_point() else _WholeNumbers(bench.model)
+        everyone = np.ones((1, len(inputs)), dtype=bool)
+        calibration = Calibration(model, inputs.cpu().numpy(), everyone, seed=seed)
+        return cls(scheme, scheme.frozen_to(released, calibration), _unseen(scheme, released, calibration))
 
     @property
     def levels(self) -> int:
@@ -117,6 +120,37 @@ class Fitted:
     def spec(self) -> str:
         """Return the text that builds the scheme again."""
         return self.scheme.spec()
+
+
+@dataclass(frozen=True)
+class _WholeNumbers:
+    """A model whose inputs are tokens or codes; calibration hands all inputs over as numbers of the weights' type."""
+
+    model: Any
+
+    @property
+    def homogeneous(self) -> tuple[tuple[str, str], ...]:
+        """None, as of any module."""
+        return ()
+
+    def layer_inputs(self, params: Mapping[str, torch.Tensor], inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return what each weight is multiplied with."""
+        found: dict[str, torch.Tensor] = self.model.layer_inputs(params, inputs.long())
+        return found
+
+
+def _unseen(scheme: Scheme, released: Checkpoints, calibration: Calibration) -> tuple[Flag, ...]:
+    """Name the weights that a calibrated quantizer rounds to nearest, because it cannot see their inputs."""
+    few, _ = calibration.of(np.zeros(1, np.int64), next(iter(released.params.values())))
+    seen = calibration.model.layer_inputs(released.params, few[:, :2])
+    rest = [name for name in scheme.plan(released) if released.roles[name] != "bias" and name not in seen]
+    if not rest:
+        return ()
+    text = (
+        f"Rounded to the nearest level without calibration, since what they are multiplied with cannot be seen: "
+        f"{', '.join(rest[:3])}{f' and {len(rest) - 3} more' * (len(rest) > 3)}."
+    )
+    return (Flag("partly-calibrated", text),)
 
 
 def candidates_of(

@@ -119,7 +119,7 @@ def _rows(bench: Bench, job: Job, progress: Progress) -> tuple[QuantizerRow, ...
         found = candidates_of(bench, fitted, released, recorded, config=config)
         names, size = (scheme.spec(), scheme.label()), fitted.frozen.size(released)
         row = measure_model(names, table, reference, candidates=found, size=size, job=(config, features))
-        rows.append(replace(row, attacks={**row.attacks, **attacks}))
+        rows.append(replace(row, flags=(*row.flags, *fitted.flags), attacks={**row.attacks, **attacks}))
         reference = reference or table
         progress("quantizers", len(rows), total)
     for name, shipped in job.beside.shipped.items():

@@ -144,8 +144,8 @@ def audit(
         bool,
         typer.Option(
             "--yardstick",
-            help="Also train the heads with differential privacy (DP-SGD, extra dp) and show them in the same table and "
-            "picture: what quantization buys next to a guarantee. Takes much longer than the audit itself.",
+            help="Also train the heads with differential privacy (DP-SGD, extra dp) and show them in the same table "
+            "and picture: what quantization buys next to a guarantee. Takes much longer than the audit itself.",
             rich_help_panel=MODEL,
         ),
     ] = False,
