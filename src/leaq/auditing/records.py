@@ -7,6 +7,7 @@ another order of records, and losses of the same record could not be compared.
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -147,7 +148,7 @@ def _arrays(inputs: Any, targets: Any, name: str) -> Iterator[Batch]:
         )
     for start in range(0, len(y), BATCH):
         rows = slice(start, start + BATCH)
-        yield Batch(_moved(x, lambda part, rows=rows: part[rows]), y[rows], len(y[rows]))
+        yield Batch(_moved(x, itemgetter(rows)), y[rows], len(y[rows]))
 
 
 def _loader(data: Iterable[Any], name: str) -> Iterator[Batch]:
