@@ -19,7 +19,7 @@ from leaq.training import chunks, train
 from leaq.training.private import PrivateTraining, train_private
 from leaq.types import Bools, Flag, LossTable, NotComputed, Progress, Samples, silent
 
-__all__ = ["EPSILONS", "private_rows", "with_yardstick"]
+__all__ = ["EPSILONS", "optimizer_steps", "private_rows", "with_yardstick"]
 
 EPSILONS = (1.0, 3.0, 8.0, math.inf)
 ONE_CANDIDATE = NotComputed("A DP-SGD model is no choice among quantized candidates.")
@@ -37,6 +37,14 @@ def with_yardstick(
     config = AuditConfig.from_dict(dict(result.config))
     rows = private_rows(config, epsilons=epsilons, progress=progress)
     return replace(result, rows=(*result.rows, *rows))
+
+
+def optimizer_steps(result: CellResult, epsilons: Sequence[float] = EPSILONS) -> int:
+    """Return how many optimizer steps the yardstick of a result takes, on average over Poisson batches."""
+    config = AuditConfig.from_dict(dict(result.config))
+    n_train = int(result.data["n_train"])
+    batches = math.ceil(n_train / min(config.training.batch_size, n_train))
+    return len(epsilons) * config.models * config.training.epochs * batches
 
 
 def private_rows(

@@ -16,6 +16,7 @@ NEEDS = {
     "language_model": ("transformers",),
     "already_quantized": ("torchao",),
     "dp_yardstick": ("opacus",),
+    "graph_network": ("rdkit", "datamol"),
 }
 ARGUMENTS = {"dp_yardstick": ("2",)}
 QUICK = {"recorder_loop"}
@@ -27,6 +28,7 @@ SAYS = {
     "language_model": "reference Estimate(",
     "already_quantized": "torchao int8",
     "dp_yardstick": "DP-SGD ε=∞",
+    "graph_network": "4-bit per channel R2",
 }
 
 

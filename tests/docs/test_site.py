@@ -64,6 +64,16 @@ def test_the_reference_names_what_people_import(site):
         assert f'id="{name}"' in page
 
 
+def test_the_reference_holds_every_public_name(site):
+    import leaq
+
+    page = (site / "api" / "index.html").read_text()
+    for name in leaq.__all__:
+        public = getattr(leaq, name)
+        assert f'id="{public.__module__}.{public.__qualname__}"' in page, name
+        assert f"<code>{name}</code>" in page, name
+
+
 def test_a_broken_link_is_an_error(tmp_path):
     require("mkdocs")
     (tmp_path / "docs").mkdir()

@@ -14,7 +14,7 @@ from leaq.models import checkpoints_of
 from leaq.models.modules import full_precision
 from leaq.quantizers import Calibration, Identity, Scheme
 from leaq.quantizers.scheme import Frozen
-from leaq.types import Checkpoints, LossTable, NotComputed
+from leaq.types import Checkpoints, Flag, LossTable, NotComputed
 
 __all__ = ["candidates_of", "fitted_to", "released_of", "with_released"]
 
@@ -65,8 +65,12 @@ def with_released(recorded: Checkpoints, released: Checkpoints) -> Checkpoints:
 
 def fitted_to(
     scheme: Scheme, released: Checkpoints, bench: Bench, *, given: Calibration | None = None, seed: int = 0
-) -> Frozen:
+) -> tuple[Frozen, tuple[Flag, ...]]:
     """Fix a scheme's scales to the released weights, calibrated on `given` records or else on the members.
+
+    Returns
+    -------
+    The fixed quantizer, and the doubts that numbers measured under it carry.
 
     Raises
     ------
@@ -74,9 +78,14 @@ def fitted_to(
         If the scheme calibrates on inputs and these are no single array.
     """
     if not scheme.needs.calibration and not scheme.needs.model:
-        return scheme.frozen_to(released)
-    if given is not None:
-        return scheme.frozen_to(released, replace(given, model=bench.model))
+        frozen = scheme.frozen_to(released)
+        return frozen, frozen.flags()
+    calibration = replace(given, model=bench.model) if given is not None else _on_members(scheme, bench, seed)
+    frozen = scheme.frozen_to(released, calibration)
+    return frozen, (*frozen.flags(), *_unseen(scheme, released, calibration))
+
+
+def _on_members(scheme: Scheme, bench: Bench, seed: int) -> Calibration:
     parts = [batch.inputs for batch in bench.members.batches]
     if not all(isinstance(part, torch.Tensor) for part in parts):
         raise UnsupportedModel(
@@ -84,7 +93,21 @@ def fitted_to(
             "Leave this quantizer out, or wrap the model to take one array."
         )
     inputs = torch.cat([full_precision(part) for part in parts]).cpu().numpy()
-    return scheme.frozen_to(released, Calibration(bench.model, inputs, seed=seed))
+    return Calibration(bench.model, inputs, seed=seed)
+
+
+def _unseen(scheme: Scheme, released: Checkpoints, calibration: Calibration) -> tuple[Flag, ...]:
+    """Name the weights that a calibrated quantizer rounds to nearest, because it cannot see their inputs."""
+    few, _ = calibration.of(np.zeros(1, np.int64), next(iter(released.params.values())))
+    seen = calibration.model.layer_inputs(released.params, few[:, :2])
+    rest = [name for name in scheme.plan(released) if released.roles[name] != "bias" and name not in seen]
+    if not rest:
+        return ()
+    text = (
+        f"Rounded to the nearest level without calibration, since what they are multiplied with cannot be seen: "
+        f"{', '.join(rest[:3])}{f' and {len(rest) - 3} more' * (len(rest) > 3)}."
+    )
+    return (Flag("partly-calibrated", text),)
 
 
 def candidates_of(

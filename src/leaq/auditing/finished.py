@@ -113,13 +113,13 @@ def _rows(bench: Bench, job: Job, progress: Progress) -> tuple[QuantizerRow, ...
     features = features_of(bench)
     reference: LossTable | None = None
     for scheme in schemes:
-        fitted = fitted_to(scheme, released, bench, given=job.beside.calibration, seed=config.seed)
+        fitted, doubts = fitted_to(scheme, released, bench, given=job.beside.calibration, seed=config.seed)
         table = bench.table(fitted(released), quantizer=scheme.spec())
         attacks = job.extra(bench, table) if job.extra else {}
         found = candidates_of(bench, fitted, released, recorded, config=config)
         names, size = (scheme.spec(), scheme.label()), fitted.size(released)
         row = measure_model(names, table, reference, candidates=found, size=size, job=(config, features))
-        rows.append(replace(row, attacks={**row.attacks, **attacks}, flags=(*fitted.flags(), *row.flags)))
+        rows.append(replace(row, attacks={**row.attacks, **attacks}, flags=(*doubts, *row.flags)))
         reference = reference or table
         progress("quantizers", len(rows), total)
     for name, shipped in job.beside.shipped.items():

@@ -7,6 +7,7 @@ another order of records, and losses of the same record could not be compared.
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -63,8 +64,9 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
 
     Parameters
     ----------
-    data : ``(inputs, targets)``, a mapping with "x" and "y", an iterable of batches ``(inputs, targets)`` (or objects
-        with `y`), a data set of single records, or anything with named columns.
+    data : ``(inputs, targets)``, where inputs may also be a tuple or mapping of arrays (several arguments of the model:
+        node features and adjacency of graphs), a mapping with "x" and "y", an iterable of batches
+        ``(inputs, targets)`` (or objects with `y`), a data set of single records, or anything with named columns.
     name : "members" or "nonmembers", for messages.
     columns, target : of a data set with named columns: the input columns, and the target.
 
@@ -77,7 +79,9 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
         data = (data["x"], data["y"])
     if hasattr(data, "column_names") and hasattr(data, "__getitem__"):
         batches = list(_columns(data, name, columns, target))
-    elif isinstance(data, tuple | list) and len(data) == 2 and _is_array(data[0]):
+    elif isinstance(data, Mapping):
+        raise InvalidInput(f"{name}: a mapping must hold 'x' and 'y'. Found {', '.join(map(repr, data)) or 'nothing'}.")
+    elif isinstance(data, tuple | list) and len(data) == 2 and (_is_array(data[0]) or _is_nest(*data)):
         batches = list(_arrays(data[0], data[1], name))
     elif _is_loader(data):
         batches = list(_loader(data, name))
@@ -102,6 +106,20 @@ def _is_array(value: Any) -> bool:
     return isinstance(value, Tensor | np.ndarray) or hasattr(value, "to_numpy") or hasattr(value, "toarray")
 
 
+def _is_nest(inputs: Any, targets: Any) -> bool:
+    """Tell several inputs with targets from two batches or two records."""
+    parts = list(inputs.values()) if isinstance(inputs, Mapping) else inputs
+    nested = isinstance(inputs, Mapping | tuple | list) and len(parts) > 0
+    return nested and _is_array(targets) and all(_is_array(part) for part in parts)
+
+
+def _tensors(inputs: Any) -> list[Any]:
+    """Return the inputs of a batch as a flat list."""
+    if isinstance(inputs, Mapping):
+        return list(inputs.values())
+    return list(inputs) if isinstance(inputs, tuple | list) else [inputs]
+
+
 def _tensor(values: Any) -> Tensor:
     """Turn numbers in any container into a tensor; 64-bit floats become 32-bit, as models expect."""
     if isinstance(values, Tensor):
@@ -122,13 +140,15 @@ def _tensor(values: Any) -> Tensor:
 
 
 def _arrays(inputs: Any, targets: Any, name: str) -> Iterator[Batch]:
-    x, y = _tensor(inputs), _tensor(targets)
-    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
+    x, y = (_tensor(inputs) if _is_array(inputs) else _moved(inputs, _tensor)), _tensor(targets)
+    if y.ndim == 0 or any(part.ndim == 0 or len(part) != len(y) for part in _tensors(x)):
+        shapes = ", ".join(str(tuple(part.shape)) for part in _tensors(x))
         raise InvalidInput(
-            f"{name}: inputs and targets must be equally long. Found shapes {tuple(x.shape)} and {tuple(y.shape)}."
+            f"{name}: inputs and targets must be equally long. Found shapes {shapes} and {tuple(y.shape)}."
         )
-    for start in range(0, len(x), BATCH):
-        yield Batch(x[start : start + BATCH], y[start : start + BATCH], len(y[start : start + BATCH]))
+    for start in range(0, len(y), BATCH):
+        rows = slice(start, start + BATCH)
+        yield Batch(_moved(x, itemgetter(rows)), y[rows], len(y[rows]))
 
 
 def _loader(data: Iterable[Any], name: str) -> Iterator[Batch]:
@@ -204,7 +224,7 @@ def _unreadable(data: Any, name: str) -> InvalidInput:
 def _refuse_bad_numbers(batches: list[Batch], name: str) -> None:
     start = 0
     for batch in batches:
-        for tensor in (batch.inputs, batch.targets):
+        for tensor in (*_tensors(batch.inputs), batch.targets):
             if isinstance(tensor, Tensor) and tensor.is_floating_point() and not torch.isfinite(tensor).all():
                 rows = ~torch.isfinite(tensor).flatten(1 if tensor.ndim > 1 else 0)
                 rows = rows.any(1) if rows.ndim > 1 else rows
@@ -219,9 +239,7 @@ def _features(batches: list[Batch]) -> Floats | None:
     """Return the inputs of all records as one matrix, if they are tensors with one row a record."""
     parts = []
     for batch in batches:
-        inputs = batch.inputs
-        tensors = list(inputs.values()) if isinstance(inputs, Mapping) else inputs
-        tensors = list(tensors) if isinstance(tensors, tuple | list) else [tensors]
+        tensors = _tensors(batch.inputs)
         if not tensors or not all(isinstance(t, Tensor) and t.ndim > 0 and len(t) == batch.n for t in tensors):
             return None
         parts.append(torch.cat([t.detach().cpu().reshape(batch.n, -1).double() for t in tensors], dim=1).numpy())
@@ -260,7 +278,8 @@ def groups_of(members: Records, nonmembers: Records) -> Ints:
 
 def move(batch: Batch, device: torch.device) -> Batch:
     """Return the batch on the device of the model."""
-    return Batch(_moved(batch.inputs, lambda item: item.to(device)), batch.targets.to(device), batch.n)
+    inputs = _moved(batch.inputs, lambda item: item.to(device) if hasattr(item, "to") else item)
+    return Batch(inputs, batch.targets.to(device), batch.n)
 
 
 def _moved(value: Any, to: Callable[[Any], Any]) -> Any:
@@ -268,4 +287,4 @@ def _moved(value: Any, to: Callable[[Any], Any]) -> Any:
         return {key: _moved(item, to) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return tuple(_moved(item, to) for item in value)
-    return to(value) if hasattr(value, "to") else value
+    return to(value)

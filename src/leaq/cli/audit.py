@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from leaq.cli import console
 from leaq.cli.exposing import refuse_json, show_exposed
+from leaq.cli.private import Epsilons, Yardstick, beside, read_epsilons
 from leaq.cli.running import (
     Attacks,
     DataDir,
@@ -69,6 +70,8 @@ def audit(
     epochs: Epochs = 60,
     learning_rate: LearningRate = 1e-3,
     seed: Seed = 0,
+    yardstick: Yardstick = False,
+    epsilons: Epsilons = "1,3,8,inf",
     out: Out = None,
     report: Report = None,
     show_records: ShowRecords = False,
@@ -87,6 +90,8 @@ def audit(
         leaq audit freesolv --quantizers 'sign,uniform(bits=4)' --report freesolv.html
 
         leaq audit my.csv --target y --out runs/mine
+
+        leaq audit breast_cancer --yardstick --report yardstick.html
 
         leaq audit my.csv --target y --smiles smiles
 
@@ -118,7 +123,10 @@ def audit(
         check_place(report)
     if show_records:
         refuse_json(as_json=json)
+    budgets = read_epsilons(epsilons) if yardstick else ()
     result = run_config(config, out, quiet=quiet or json)
+    if budgets:
+        result = beside(result, budgets, kept=out is not None, quiet=quiet or json)
     _show(result, report, as_json=json)
     if show_records:
         show_exposed(result, out)

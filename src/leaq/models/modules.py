@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, UnsupportedModel
-from leaq.models.roles import roles_of, tensors_of
+from leaq.models.roles import roles_of, shared_names, tensors_of
 from leaq.types import Checkpoints, Role
 
 __all__ = ["ModuleModel", "call", "checkpoints_of", "evaluating", "unwrap"]
@@ -130,6 +130,11 @@ class ModuleModel:
         """Return what each linear and convolution weight is multiplied with, for calibrated quantizers.
 
         Inputs (m, r, ...) -> (m, r', in) by weight; see `leaq.protocols.Layered`.
+
+        Raises
+        ------
+        UnsupportedModel
+            If one weight meets two kinds of inputs: it is tied, or its layer is called twice.
         """
         kept = [
             watch_inputs(self.module, self.own | {name: tensor[i] for name, tensor in params.items()}, one)
@@ -174,9 +179,17 @@ def call(module: nn.Module, params: Mapping[str, Tensor], inputs: Any) -> Tensor
 def watch_inputs(module: nn.Module, params: Mapping[str, Tensor], inputs: Any) -> dict[str, Tensor]:
     """Run a module and return the vectors (r', in) that each linear and ungrouped convolution weight met."""
     found: dict[str, Tensor] = {}
+    tied = shared_names(module)
+    several = {*tied, *tied.values()}
 
     def watch(name: str, layer: nn.Module) -> Any:
         def keep(_layer: nn.Module, args: tuple[Any, ...]) -> None:
+            if name in found or name in several:
+                raise UnsupportedModel(
+                    f"Calibration: a layer's weight must meet one kind of inputs. {name!r} is "
+                    f"{'tied to another weight' if name in several else 'used more than once in a forward pass'}. "
+                    "Use a quantizer without calibration, such as uniform(bits=4)."
+                )
             found[name] = _vectors(layer, args[0])
 
         return layer.register_forward_pre_hook(keep)

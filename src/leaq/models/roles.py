@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from leaq.errors import UnsupportedModel
 from leaq.types import Flag, Role
 
-__all__ = ["parameter_doubts", "roles_of", "shared_names", "tensors_of"]
+__all__ = ["LAYER_ROLES", "parameter_doubts", "role_of", "roles_of", "shared_names", "tensors_of"]
 
 _KINDS: tuple[tuple[type[nn.Module], Role], ...] = (
     (nn.Linear, "linear"),
@@ -20,6 +20,9 @@ _KINDS: tuple[tuple[type[nn.Module], Role], ...] = (
     (nn.RNNBase, "linear"),
     (nn.MultiheadAttention, "linear"),
 )
+
+LAYER_ROLES: tuple[Role, ...] = ("linear", "conv1d", "conv2d", "embedding")
+"""Roles of the weights of layers: what quantizers act on."""
 
 
 def tensors_of(module: nn.Module, *, trainable: bool = False) -> Iterator[tuple[str, Tensor, nn.Module]]:
@@ -52,10 +55,17 @@ def roles_of(module: nn.Module, *, trainable: bool = False) -> dict[str, Role]:
     >>> roles_of(nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)))["0.weight"]
     'linear'
     """
-    return {name: _role(name, tensor, owner) for name, tensor, owner in tensors_of(module, trainable=trainable)}
+    return {name: role_of(name, tensor, owner) for name, tensor, owner in tensors_of(module, trainable=trainable)}
 
 
-def _role(name: str, tensor: Tensor, owner: nn.Module) -> Role:
+def role_of(name: str, tensor: Tensor, owner: nn.Module) -> Role:
+    """Return the role of one parameter or buffer: the only place where layers are told apart.
+
+    Parameters
+    ----------
+    name : full name, for example "head.0.weight".
+    owner : the module that holds it.
+    """
     leaf = name.rsplit(".", maxsplit=1)[-1]
     kind = type(owner).__name__
     if "norm" in kind.lower():
@@ -110,7 +120,7 @@ def parameter_doubts(module: nn.Module) -> tuple[Flag, ...]:
             )
         if tensor.dtype in (torch.float16, torch.bfloat16):
             half.append(name)
-        roles[name] = _role(name, tensor, owner)
+        roles[name] = role_of(name, tensor, owner)
     _refuse_batch_statistics(module)
     return (*_tied(module), *_half(half), *_unquantized(roles), *_transposed(module))
 

@@ -8,13 +8,13 @@ that cannot be stacked, for example because its control flow looks at values, is
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
 from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.models.roles import LAYER_ROLES, role_of
 from leaq.seeds import stream
 from leaq.types import Flag, Role, Task
 
@@ -23,12 +23,6 @@ __all__ = ["Make", "StackedModule"]
 Make = Callable[[], torch.nn.Module]
 """Builds one freshly initialised module; called once a model, under that model's own seed."""
 NOT_STACKED = "not-stacked"
-_LAYERS: Mapping[type[torch.nn.Module], Role] = {
-    torch.nn.Linear: "linear",
-    torch.nn.Conv1d: "conv1d",
-    torch.nn.Conv2d: "conv2d",
-    torch.nn.Embedding: "embedding",
-}
 RECORDS = 64
 """Records whose own gradients are held at once by `alignments`."""
 
@@ -137,7 +131,7 @@ class StackedModule:
         Here every record's gradient by the quantizable weights is formed, a few records of one model at a time.
         """
         self._skeleton.eval()
-        quantized = [name for name, role in self.roles.items() if role in _LAYERS.values()]
+        quantized = [name for name, role in self.roles.items() if role in LAYER_ROLES]
         size = min(rows, RECORDS)
         return torch.stack(
             [
@@ -210,18 +204,10 @@ def _one(params: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
 
 
 def _roles(module: torch.nn.Module) -> dict[str, Role]:
-    """Name what each tensor is: weights of linear, convolution and embedding layers, biases, and everything else."""
-    roles: dict[str, Role] = {}
-    for path, part in module.named_modules():
-        own: list[tuple[str, Any]] = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
-        layer = next((role for kind, role in _LAYERS.items() if isinstance(part, kind)), None)
-        for name, _ in own:
-            full = f"{path}.{name}" if path else name
-            if layer is not None and name == "weight":
-                roles[full] = layer
-            elif name.startswith("bias"):
-                roles[full] = "bias"
-            else:
-                roles[full] = "norm" if "norm" in type(part).__name__.lower() else "other"
-    state = module.state_dict()
-    return {name: roles[name] for name in state}
+    """Name what each tensor of the state is; whole numbers, such as counters of batches, included."""
+    owners = {
+        f"{path}.{name}" if path else name: part
+        for path, part in module.named_modules(remove_duplicate=False)
+        for name in (*part._parameters, *part._buffers)
+    }
+    return {name: role_of(name, tensor, owners[name]) for name, tensor in module.state_dict(keep_vars=True).items()}

@@ -129,6 +129,63 @@ def test_kinds_of_models(rng, kind):
     assert isinstance(result.rows[1].measures["distortion"], Estimate)
 
 
+def test_calibrated_quantizers_say_what_they_could_not_calibrate():
+    from tests.unit.models.test_modules import Encoder
+
+    torch.manual_seed(0)
+    x, y = torch.randn(50, 4, 8), torch.randint(3, (50,))
+    result = audit_finished(
+        Encoder(), (x[:25], y[:25]), (x[25:], y[25:]), quantizers=("gptq(bits=3)",), draws=40, neighbours=8
+    )
+    text = next(flag.text for flag in result.rows[1].flags if flag.code == "partly-calibrated")
+    assert "body.layers.0.self_attn.in_proj_weight" in text
+    assert "linear1" not in text
+
+
+def test_calibrated_quantizers_take_tokens_and_refuse_several_inputs():
+    class Bag(nn.Sequential):
+        def forward(self, tokens):
+            return self[1](self[0](tokens).mean(1))
+
+    torch.manual_seed(0)
+    tokens, y = torch.randint(9, (50, 5)), torch.arange(50) % 2
+    inside, outside = (tokens[:25], y[:25]), (tokens[25:] + 9, y[25:])
+    options = {"quantizers": ("gptq(bits=3)",), "draws": 40, "neighbours": 8}
+    result = audit_finished(Bag(nn.Embedding(18, 6), nn.Linear(6, 2)), inside, outside, **options)
+    assert "0.weight" in next(flag.text for flag in result.rows[1].flags if flag.code == "partly-calibrated")
+    pair = (((tokens[:25], y[:25].float()), y[:25]), ((tokens[25:], y[25:].float()), y[25:]))
+
+    class Both(Bag):
+        def forward(self, tokens, _):
+            return super().forward(tokens)
+
+    with pytest.raises(UnsupportedModel, match="calibration needs inputs that are one array. Found several"):
+        audit_finished(Both(nn.Embedding(18, 6), nn.Linear(6, 2)), *pair, overlap="keep", **options)
+
+
+def test_nothing_is_made_on_the_default_device(model, data):
+    """With the default device without values, a tensor that forgets the model's device is an error."""
+    from leaq.auditing.evaluating import Bench
+    from leaq.auditing.records import read_records
+    from leaq.models import checkpoints_of
+    from leaq.quantizers import build
+
+    inside, outside = (read_records(part, name="members") for part in data)
+    with torch.device("meta"):
+        bench = Bench.build(model, inside, outside)
+        released = checkpoints_of(model)
+        for spec in ("sign", "ternary(sparsity=0.5)", "uniform(bits=4)"):
+            table = bench.table(build(spec).frozen_to(released)(released), quantizer=spec)
+            assert np.isfinite(table.losses).all()
+
+    class Forgetful(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) + torch.zeros(2)
+
+    with pytest.raises(RuntimeError, match="meta"), torch.device("meta"):  # negative control
+        Bench.build(Forgetful(6, 2, device="cpu"), inside, outside)
+
+
 def test_a_loss_of_ones_own_is_enough(model, data):
     def brier(outputs, targets):
         return ((outputs.softmax(-1) - nn.functional.one_hot(targets, 2)) ** 2).sum(-1)

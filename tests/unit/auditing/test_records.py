@@ -75,6 +75,38 @@ def test_several_columns_are_named_arguments(pair):
         read_records(data, name="members")
 
 
+def test_several_arrays_are_one_records_inputs(pair):
+    x, y = pair
+    both = read_records(((x, 2 * x), y), name="members")
+    named = read_records(({"a": x, "b": 2 * x}, y), name="members")
+    assert torch.equal(both.batches[0].inputs[1], torch.tensor(2 * x))
+    assert torch.equal(named.batches[0].inputs["b"], torch.tensor(2 * x))
+    assert (both.keys == named.keys).all()
+    with pytest.raises(InvalidInput, match=r"equally long. Found shapes \(30, .*\), \(7, .*\) and \(30,\)"):
+        read_records(((x, x[:7]), y), name="members")
+    bad = x.copy()
+    bad[3] = np.nan
+    with pytest.raises(InvalidInput, match=r"Found NaN or infinite ones in .*3"):
+        read_records(((x, bad), y), name="members")
+    with pytest.raises(InvalidInput, match="a mapping must hold 'x' and 'y'. Found 'a', 'b'"):
+        read_records({"a": x, "b": y}, name="members")
+
+
+def test_a_real_hugging_face_data_set_is_read(pair):
+    datasets = pytest.importorskip("datasets")
+    x, y = pair
+    plain = datasets.Dataset.from_dict(
+        {"inputs": x.tolist(), "label": y.tolist(), "id": [str(i) for i in range(len(x))]}
+    )
+    wanted = read_records((x, y), name="members")
+    for data in (plain, plain.with_format("torch"), plain.with_format("numpy")):
+        found = read_records(data, name="members", columns=("inputs",), target="label")
+        assert (found.targets == wanted.targets).all()
+        np.testing.assert_allclose(found.features, wanted.features, rtol=1e-6)
+    with pytest.raises(InvalidInput, match="Inputs and targets must be numbers. Found <U"):
+        read_records(plain, name="members", columns=("id",), target="label")
+
+
 def test_batches_of_graphs_carry_their_targets():
     class Graphs:
         def __init__(self, n):

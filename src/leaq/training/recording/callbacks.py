@@ -37,6 +37,10 @@ def lightning_callback(*, folder: str | Path | None = None, **options: Any) -> A
             if self.recorder is not None:
                 self.recorder.epoch(trainer.current_epoch + 1)
 
+        def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
+            if self.recorder is not None:
+                self.recorder.flush()
+
     return LightningRecorder()
 
 
@@ -62,5 +66,9 @@ def huggingface_callback(*, folder: str | Path | None = None, **options: Any) ->
         def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if self.recorder is not None:
                 self.recorder.epoch(round(state.epoch))
+
+        def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if self.recorder is not None:
+                self.recorder.flush()
 
     return HuggingFaceRecorder()

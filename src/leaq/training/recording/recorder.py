@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.errors import InvalidInput, NotEnoughEvidence, StoreError
 from leaq.models import roles_of, unwrap
 from leaq.models.roles import tensors_of
 from leaq.training.recording.config import RecorderConfig
@@ -82,8 +82,11 @@ class Recorder:
             done = self._kept[-1]
             self.steps_done, self.epochs_done = (0, done) if self.config.by == "epoch" else (done, 0)
             gaps = [b - a for a, b in zip(self._kept, self._kept[1:], strict=False)]
-            if self.config.spacing == "equal":
-                self._stride = max(self._stride, *gaps) if gaps else self._stride
+            if self.config.spacing == "equal" and gaps:
+                # A process killed while it thinned leaves both the wider and some of the narrower spacing.
+                self._stride = max(self._stride, *gaps)
+                for odd in [step for step in self._kept if step % self._stride]:
+                    self._forget(odd)
 
     def step(self, number: int | None = None) -> None:
         """Say that an optimizer step is done; cheap where nothing is recorded.
@@ -110,7 +113,25 @@ class Recorder:
         if is_due(step, self._stride, self.config.by):
             self._record(step)
 
+    def flush(self) -> None:
+        """Wait until everything recorded is kept; with a folder, until it is on disk.
+
+        Called by whatever reads the checkpoints, and at the end of the interpreter; a long evaluation after the last
+        step need not call it.
+
+        Raises
+        ------
+        StoreError
+            If the last checkpoint could not be written; it is then no longer among `steps`.
+        """
+        try:
+            self._shelf.flush()
+        except StoreError:
+            self._kept = self._shelf.steps()
+            raise
+
     def _record(self, step: int) -> None:
+        self.flush()
         self._shelf.put(step, self._weights())
         self._kept.append(step)
         if len(self._kept) > self.keep:
@@ -143,6 +164,7 @@ class Recorder:
         NotEnoughEvidence
             If nothing was recorded.
         """
+        self.flush()
         if not self._kept:
             raise NotEnoughEvidence(
                 f"Recorder: nothing was recorded in {self.steps_done} steps and {self.epochs_done} epochs with "

@@ -2,7 +2,9 @@
 
 import json
 import re
+import weakref
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,7 +12,8 @@ import torch
 from torch import Tensor
 
 from leaq.errors import StoreError
-from leaq.files import private_folder, read_bytes, write_atomic
+from leaq.files import private_folder, read_bytes, write_atomic, write_pages
+from leaq.training.recording.image import Image
 
 __all__ = ["FolderShelf", "MemoryShelf", "WeightShelf"]
 
@@ -31,6 +34,14 @@ class WeightShelf(Protocol):
 
     def get(self, step: int) -> Mapping[str, Tensor]:
         """Return the weights of a step."""
+        ...
+
+    def steps(self) -> list[int]:
+        """Return the steps that are kept, ascending."""
+        ...
+
+    def flush(self) -> None:
+        """Wait until everything is kept where it belongs; raise what went wrong."""
         ...
 
 
@@ -56,9 +67,21 @@ class MemoryShelf:
         """Return the weights of a step."""
         return self._kept[step]
 
+    def steps(self) -> list[int]:
+        """Return the steps that are kept, ascending."""
+        return sorted(self._kept)
+
+    def flush(self) -> None:
+        """Nothing to wait for."""
+
 
 class FolderShelf:
     """Keeps one file a step in a private folder, and beside them what they belong to.
+
+    The training loop waits for a copy of the weights in memory; one thread writes it while training goes on, and
+    the next copy waits for it. So at most one checkpoint is lost when the process is killed, never half of one, and
+    the memory taken is that of one model. What goes wrong in the thread is raised at the next call, or when the
+    interpreter ends.
 
     Raises
     ------
@@ -68,6 +91,8 @@ class FolderShelf:
 
     def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
         self.folder = private_folder(folder)
+        if earlier := _OPEN.get(folder.resolve()):  # of the same process, as when a notebook cell runs again
+            earlier.flush()
         self.resumed = (folder / ABOUT).exists()
         if self.resumed:
             self._check(about)
@@ -75,6 +100,13 @@ class FolderShelf:
             raise StoreError(f"{str(folder)!r} must hold {ABOUT} beside its checkpoints. Name an empty folder.")
         else:
             write_atomic(folder / ABOUT, json.dumps(about, indent=1, sort_keys=True))
+        for half in folder.glob(".step-*"):  # what a killed process was writing
+            half.unlink(missing_ok=True)
+        self._image: Image | None = None
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="leaq-recorder")  # its thread starts with the first job
+        self._pending: list[Future[None]] = []
+        weakref.finalize(self, _settle, self._pending)
+        _OPEN[folder.resolve()] = self
 
     def _check(self, about: Mapping[str, Any]) -> None:
         try:
@@ -109,17 +141,25 @@ class FolderShelf:
         return self.folder / f"step-{step:012d}.safetensors"
 
     def put(self, step: int, weights: Mapping[str, Tensor]) -> None:
-        """Write a file that is there whole or not at all."""
-        from safetensors.torch import save
-
-        write_atomic(self._path(step), save({n: t.detach().cpu().contiguous() for n, t in weights.items()}))
+        """Copy the weights, and write them behind the caller's back into a file that is there whole or not at all."""
+        self.flush()
+        self._image = self._image or Image(weights)
+        self._image.fill(weights)
+        self._pending.append(
+            self._writer.submit(write_pages, self._path(step), self._image.pages, size=self._image.size)
+        )
 
     def drop(self, step: int) -> None:
-        """Delete a step's file."""
-        self._path(step).unlink(missing_ok=True)
+        """Delete a step's file, after what is being written."""
+        self._pending.append(self._writer.submit(self._path(step).unlink, missing_ok=True))
+
+    def flush(self) -> None:
+        """Wait for the disk; raise the first thing that went wrong there."""
+        _settle(self._pending)
 
     def get(self, step: int) -> Mapping[str, Tensor]:
         """Read a step's file."""
+        self.flush()
         from safetensors import SafetensorError
         from safetensors.torch import load
 
@@ -127,3 +167,14 @@ class FolderShelf:
             return dict(load(read_bytes(self._path(step))))
         except SafetensorError as err:
             raise StoreError(f"{self._path(step).name} is damaged ({err}). Delete it to go on without it.") from None
+
+
+_OPEN: weakref.WeakValueDictionary[Path, FolderShelf] = weakref.WeakValueDictionary()
+
+
+def _settle(pending: list[Future[None]]) -> None:
+    """Wait for all that is pending and forget it; holds no shelf, so that one can be collected."""
+    errors = [error for error in (job.exception() for job in pending) if error is not None]
+    pending.clear()
+    if errors:
+        raise errors[0]

@@ -116,6 +116,7 @@ def test_steps_behind_an_earlier_state_are_dropped(tmp_path):
     recorder.step(6)
     assert recorder.steps == (2, 4, 6)
     assert recorder.checkpoints.params["weight"][0, -1, 0, 0] == -1
+    recorder.flush()
     assert len(list(tmp_path.glob("*.safetensors"))) == 3
 
 
@@ -123,9 +124,11 @@ def test_files_are_private_and_half_written_ones_are_not_taken(tmp_path):
     module = zero()
     recorder = Recorder(module, folder=tmp_path / "r")
     record(recorder, module, 2)
+    recorder.flush()
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "r").iterdir()} == {0o600}
     (tmp_path / "r" / ".step-000000000003.safetensors-x1").write_bytes(b"half")
     assert Recorder(module, folder=tmp_path / "r").steps == (1, 2)
+    assert not list((tmp_path / "r").glob(".*"))
 
 
 def test_folders_of_other_models_and_options_are_refused(tmp_path):
