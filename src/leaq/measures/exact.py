@@ -17,7 +17,7 @@ from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.chernoff import tilts
 from leaq.measures.gaps import check_losses, sorted_set
 from leaq.measures.others import with_replacement
-from leaq.measures.winners import Bracket, Contest, leak_bracket
+from leaq.measures.winners import Bracket, Contest, batch_error, leak_bracket
 from leaq.seeds import stream
 from leaq.types import Floats
 
@@ -87,7 +87,9 @@ def exact_leak(
     ordered = sorted_set(losses)
     contest = Contest(_able(ordered - ordered[:1], n), terms=n)
     rng = stream(seed, "exact", n)
-    counts, batches, done = [np.zeros(contest.shifts.shape) for _ in range(2)], [], 0
+    counts: list[Floats] = [np.zeros(contest.shifts.shape) for _ in range(2)]
+    batches: list[Floats] = []
+    done = 0
     while True:
         todo = done if done else draws
         for i in range(2):
@@ -125,12 +127,12 @@ def _count(contest: Contest, n: int, draws: int, rng: np.random.Generator) -> tu
     rows = max(1, min(2000, BLOCK // max(k, pool, min(n, 10 * pool))))
     parts: list[Floats] = []
     for size in np.diff(np.linspace(0, draws, BATCHES + 1).astype(int)):
-        total = np.zeros((k, pool))
+        total: Floats = np.zeros((k, pool))
         for start in range(0, size, rows):
             sets = with_replacement(pool, n - 1, min(rows, size - start), rng)
             total += contest.count(sets @ contest.shifts.T)
         parts.append(total)
-    return np.sum(parts, axis=0), parts
+    return np.asarray(np.sum(parts, axis=0)), parts
 
 
 def _error(batches: list[Floats], counts: list[Floats]) -> float:
@@ -138,11 +140,8 @@ def _error(batches: list[Floats], counts: list[Floats]) -> float:
     total = counts[0] + counts[1]
     signs = np.sign(total - total.mean(1, keepdims=True))
     sizes = np.array([part.sum(0).max() for part in batches])
-    leaks = [0.5 * float((signs * (part - part.mean(1, keepdims=True))).sum(0).mean()) for part in batches]
-    values = np.array(leaks) / sizes
-    share = sizes / sizes.sum()
-    spread = (share**2 * (values - share @ values) ** 2).sum()
-    return float(np.sqrt(spread * len(values) / (len(values) - 1)))
+    leaks = np.array([0.5 * float((signs * (part - part.mean(1, keepdims=True))).sum(0).mean()) for part in batches])
+    return batch_error(leaks / sizes, sizes)
 
 
 def two_gaussian(n: int, *, delta: float, sigma: float) -> float:

@@ -22,9 +22,9 @@ import numpy as np
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.gaps import check_losses, merge_duplicates, sorted_set
 from leaq.measures.others import BLOCK, Drawn, Game, Normal, differences, weights_of
-from leaq.measures.winners import Bracket, Contest, difference_bracket
+from leaq.measures.winners import Bracket, Contest, batch_error, difference_bracket
 from leaq.seeds import stream
-from leaq.stats.intervals import percentile_interval
+from leaq.stats.intervals import normal_quantile, percentile_interval, t_quantile
 from leaq.types import Estimate, Flag, Floats, LossTable
 
 __all__ = ["FiniteSample", "Options", "finite_sample", "leak_of"]
@@ -42,7 +42,8 @@ class Options:
     Attributes
     ----------
     draws : training sets in each half of the bracket at first; doubled until it is closed, up to `most`.
-    close : the bracket is closed when its width is below this share of its middle.
+    close : the bracket is closed when its width is below this share of its middle; else there is no number.
+    error : draws are also doubled while the standard error is above this share; what is left widens the interval.
     cut : candidates looked at first, lowest mean first; doubled until their leak is within `still` of all others'.
     resamples : bootstrap resamples of the records; 0 leaves the interval to the bracket.
     bootstrap_draws : of G for each resample, from the normal law.
@@ -52,6 +53,7 @@ class Options:
     draws: int = 2000
     most: int = 32000
     close: float = 0.03
+    error: float = 0.05
     cut: int = 16
     still: float = 0.005
     resamples: int = 30
@@ -66,7 +68,7 @@ class FiniteSample:
     Attributes
     ----------
     value : corrected for the error of m; `raw` : as plugged in, the middle of the bracket.
-    split, plug_in : the Monte-Carlo bracket; `low`, `high` : the interval.
+    split, plug_in : the Monte-Carlo bracket; `error` : its standard error; `low`, `high` : the interval.
     cut : candidates needed until the leak stopped moving; `draws` : training sets in all.
     """
 
@@ -74,6 +76,7 @@ class FiniteSample:
     raw: float
     split: float
     plug_in: float
+    error: float
     low: float
     high: float
     cut: int
@@ -140,25 +143,26 @@ def leak_of(
     game = Game(n, options.pool)
     cut = _low_k(A, game, options, rng)
     contest = Contest(A[:cut], terms=n + 1)
-    bracket, draws = _closed(contest, game, options, rng)
-    low, high, bias = _interval(contest, game, options, level=level, rng=rng)
+    bracket, error, draws = _closed(contest, game, options, rng)
+    spread, bias = _doubt(contest, game, options, level=level, rng=rng)
     value = min(1.0, bracket.value * bias)
     slack = bracket.gap / 2
-    ends = (min(1.0, value * low * (1 - slack)), min(1.0, value * high * (1 + slack)))
-    return FiniteSample(
-        value, bracket.value, bracket[0], bracket[1], min(ends[0], value), max(ends[1], value), cut, draws
-    )
+    noise = normal_quantile(level) * error / bracket.value if bracket.value else 0.0
+    width = float(np.hypot(spread, noise))
+    ends = (value * np.exp(-width) * (1 - slack), min(1.0, value * np.exp(width) * (1 + slack)))
+    low, high = min(float(ends[0]), value), max(float(ends[1]), value)
+    return FiniteSample(value, bracket.value, bracket[0], bracket[1], error, low, high, cut, draws)
 
 
 def _low_k(A: Floats, game: Game, options: Options, rng: np.random.Generator) -> int:
     """Return how many of the best candidates are needed to come within `still` of the leak of them all."""
     rows = max(1, min(options.draws // 4, BLOCK // A.shape[1]))
-    halves = [Drawn.sets(A.shape[1], game, rows, rng) for _ in range(2)]  # the same for every cut
+    one, two = (Drawn.sets(A.shape[1], game, rows, rng) for _ in range(2))  # the same for every cut
     w = weights_of(A.shape[1], game)
 
     def leak(cut: int) -> float:
         contest = Contest(A[:cut], terms=game.n + 1)
-        return difference_bracket(*(half.sway(contest) / rows for half in halves), w).value
+        return difference_bracket(one.sway(contest) / rows, two.sway(contest) / rows, w).value
 
     everyone, cut = leak(len(A)), min(options.cut, len(A))
     while cut < len(A) and abs(leak(cut) - everyone) > options.still * everyone:
@@ -166,18 +170,24 @@ def _low_k(A: Floats, game: Game, options: Options, rng: np.random.Generator) ->
     return cut
 
 
-def _closed(contest: Contest, game: Game, options: Options, rng: np.random.Generator) -> tuple[Bracket, int]:
+def _closed(contest: Contest, game: Game, options: Options, rng: np.random.Generator) -> tuple[Bracket, float, int]:
     """Raise the number of draws until the bracket is closed; refuse a leak that cannot be told from its noise."""
     w = weights_of(contest.shifts.shape[1], game)
-    halves, done, todo = [np.zeros(contest.shifts.shape) for _ in range(2)], 0, max(1, options.draws)
+    halves: list[Floats] = [np.zeros(contest.shifts.shape) for _ in range(2)]
+    values, sizes, done, todo = [], [], 0, max(1, options.draws)
     while True:
-        for i in range(2):
-            more = differences(contest, game, todo, rng)
-            halves[i] = (halves[i] * done + more * todo) / (done + todo)
+        batches = [(i, size, differences(contest, game, size, rng)) for i in range(2) for size in _parts(todo)]
+        for i, size, batch in batches:
+            halves[i] += batch * size
         done += todo
-        bracket = difference_bracket(halves[0], halves[1], w)
-        if bracket.gap <= options.close or bracket[1] < 1 / done:
-            return bracket, 2 * done
+        bracket = difference_bracket(halves[0] / done, halves[1] / done, w)
+        signs = np.sign(halves[0] + halves[1])
+        values += [0.5 * float((signs * batch).sum(0) @ w) for _, _, batch in batches]
+        sizes += [size for _, size, _ in batches]
+        error = batch_error(np.array(values), np.array(sizes, dtype=np.float64))
+        closed = bracket.gap <= options.close or bracket[1] < 1 / done
+        if closed and (error <= options.error * bracket.value or 2 * done > options.most):
+            return bracket, error, 2 * done
         if 2 * done > options.most:
             raise NotEnoughEvidence(
                 f"The finite-sample leak needs more draws than {options.most:,}: between {bracket[0]:.4g} and "
@@ -186,17 +196,22 @@ def _closed(contest: Contest, game: Game, options: Options, rng: np.random.Gener
         todo = done
 
 
-def _interval(
+def _parts(draws: int) -> list[int]:
+    """Split draws into up to four batches."""
+    return [int(size) for size in np.diff(np.linspace(0, draws, 5).astype(int)) if size]
+
+
+def _doubt(
     contest: Contest, game: Game, options: Options, *, level: float, rng: np.random.Generator
-) -> tuple[float, float, float]:
-    """Return low and high as factors of the corrected leak, and the correction itself.
+) -> tuple[float, float]:
+    """Return half the width of the interval of the logarithm, and the factor that corrects its bias.
 
     Resampling records repeats what drawing them did: log(resampled / estimated) has about the law of
     log(estimated / true). Its mean is the bias of the logarithm, its spread gives the interval. Both sides of the ratio
     take the normal law of G: only that moves smoothly with the weights of the records, under common draws.
     """
     if not options.resamples:
-        return 1.0, 1.0, 1.0
+        return 0.0, 1.0
     k, N = contest.shifts.shape
     Z = rng.standard_normal((max(2, options.bootstrap_draws // 2), k))
     law, even = Normal(contest, game, Z), np.full(N, 1 / N)
@@ -204,16 +219,9 @@ def _interval(
     centre = max(floor, law.leak(even))
     resampled = [max(floor, law.leak(rng.multinomial(N, even) / N)) for _ in range(options.resamples)]
     ratios = np.log(np.array(resampled) / centre)
-    bias = float(ratios.mean())
     # Few resamples: the normal law with their spread has steadier tails than their own quantiles.
-    spread = float(ratios.std(ddof=1)) * _quantile(level, options.resamples)
-    return float(np.exp(-spread)), float(np.exp(spread)), float(np.exp(-bias))
-
-
-def _quantile(level: float, resamples: int) -> float:
-    from scipy import stats
-
-    return float(stats.t.ppf((1 + level) / 2, max(1, resamples - 1)))
+    spread = float(ratios.std(ddof=1)) * t_quantile(level, options.resamples - 1)
+    return spread, float(np.exp(-ratios.mean()))
 
 
 def _summary(

@@ -73,7 +73,7 @@ class Drawn:
         winners = sums.argmin(1)
         joined = contest.count(sums - shifts[:, self.leaving].T, 1 - member)
         left = Contest(-shifts * contest.unit, terms=contest.terms).count(sums + shifts[:, self.joining].T, member)
-        stays, stays_out = (as_they_are(winners, *shifts.shape, w) for w in (member, 1 - member))
+        stays, stays_out = (as_they_are(winners, len(shifts), shifts.shape[1], w) for w in (member, 1 - member))
         return np.asarray(stays + joined - stays_out - left)
 
 
@@ -114,7 +114,7 @@ def differences(contest: Contest, game: Game, draws: int, rng: np.random.Generat
     """Return the mean of `Drawn.sway` over `draws` training sets, (k, N), a bounded number of them at a time."""
     k, records = contest.shifts.shape
     rows = max(1, min(2000, BLOCK // max(k, records, game.pool, min(game.n, 10 * records))))
-    total = np.zeros((k, records))
+    total: Floats = np.zeros((k, records))
     for start in range(0, draws, rows):
         total += Drawn.sets(records, game, min(rows, draws - start), rng).sway(contest)
     return total / draws
@@ -137,12 +137,13 @@ class Normal:
         centred = A - mean[:, None]
         noise = self._Z @ _root((centred * w) @ centred.T * (len(w) / (len(w) - 1)))
         if not pool:
-            inside = self._contest.count(_both_signs((n - 1) * mean, np.sqrt(n - 1) * noise)) / (2 * len(noise))
-            return np.asarray(inside - (inside @ w)[:, None])
+            sums = _both_signs((n - 1) * mean, np.sqrt(n - 1) * noise)
+            share = np.asarray(self._contest.count(sums) / len(sums))
+            return share - (share @ w)[:, None]
         # Drawing a known record in pushes its own excess in and draws everyone else's share out; and conversely.
         sums = _both_signs(n * mean, np.sqrt(n * (1 - n / pool)) * noise)
         enters, leaves = (pool / (pool - 1) * share for share in (1 - n / pool, n / pool))
-        inside = self._contest.count((sums - enters * mean) / enters)
+        inside = np.asarray(self._contest.count((sums - enters * mean) / enters))
         outside = self._turned.count((sums + leaves * mean) / leaves)
         return np.asarray((inside - outside) / len(sums))
 

@@ -16,7 +16,7 @@ import numpy as np
 from leaq.errors import InvalidInput
 from leaq.types import Floats, Ints
 
-__all__ = ["Bracket", "Contest", "as_they_are", "count_winners", "difference_bracket", "leak_bracket"]
+__all__ = ["Bracket", "Contest", "as_they_are", "batch_error", "count_winners", "difference_bracket", "leak_bracket"]
 
 BLOCK = 2**18
 """Numbers held at once while pairs of candidates are compared: about what a processor keeps close."""
@@ -187,3 +187,15 @@ def difference_bracket(a: Floats, b: Floats, w: Floats) -> Bracket:
     plug_in = float(np.abs(a + b).sum(0) @ w) / 4
     split = float((np.sign(a) * b + np.sign(b) * a).sum(0) @ w) / 4
     return Bracket((min(split, plug_in), plug_in))
+
+
+def batch_error(values: Floats, sizes: Floats) -> float:
+    """Return the standard error of the mean of batches (b,) of unequal size, from how far they differ.
+
+    The bracket does not show this error: draws shared by all records move all of them together.
+    """
+    if len(values) < 2:
+        return 0.0
+    share = sizes / sizes.sum()
+    spread = (share**2 * (values - share @ values) ** 2).sum()
+    return float(np.sqrt(spread * len(values) / (len(values) - 1)))

@@ -9,7 +9,7 @@ from scipy import stats
 from leaq.errors import InvalidInput
 from leaq.types import Floats, Ints
 
-__all__ = ["TwoWay", "clopper_pearson", "percentile_interval"]
+__all__ = ["TwoWay", "clopper_pearson", "normal_quantile", "percentile_interval", "t_quantile"]
 
 
 def clopper_pearson(successes: int, trials: int, *, level: float = 0.95) -> tuple[float, float]:
@@ -38,6 +38,16 @@ def percentile_interval(draws: Floats, *, level: float = 0.95) -> tuple[float, f
     tail = (1 - level) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def normal_quantile(level: float) -> float:
+    """Return how many standard errors an interval of this level reaches to either side under the normal law."""
+    return float(stats.norm.ppf((1 + level) / 2))
+
+
+def t_quantile(level: float, freedom: int) -> float:
+    """Return the same under Student's law, for a standard error from few values."""
+    return float(stats.t.ppf((1 + level) / 2, max(1, freedom)))
 
 
 @dataclass(frozen=True)
