@@ -32,7 +32,7 @@ POOL = 300
 RECORDED = "level_a.json"
 WORTH = 0.008
 """Smaller leaks do not count for the gates; no time is spent on closing their brackets."""
-CLOSE = {50: 0.01, 200: 0.006, 800: 0.006, 3200: 0.03}
+CLOSE = {50: 0.02, 200: 0.01, 800: 0.006, 3200: 0.03}
 """Width of the brackets, and twice the standard error, as shares of the leak: near-ties must not decide a ranking."""
 MOST = 2**21
 
@@ -125,17 +125,12 @@ def cell(losses: Floats, n: int, most: int) -> dict[str, float]:
         "exact_seconds": seconds,
     }  # fmt: skip
     if worth:
-        row["normal"] = normal_leak(ordered - ordered[:1], n, draws=most // 64)
+        row["normal"] = normal_leak(ordered - ordered[:1], n)
     started = time.process_time()
-    close = CLOSE[n] if worth else 0.03
-    options = Options(
-        resamples=0,
-        draws=16000 if worth else 4000,
-        most=most if worth else 64000,
-        close=close,
-        error=close / 2,
-        still=0.001,
-    )
+    close = CLOSE[n]
+    options = Options(resamples=0, draws=2000, most=8000)  # not counted
+    if worth:
+        options = Options(resamples=0, draws=16000, most=most, close=close, error=close / 2, still=0.001)
     try:
         estimate = leak_of(losses, n, seed=n, options=options)
         row |= {"finite": estimate.raw, "finite_gap": estimate.plug_in - estimate.split, "cut": estimate.cut,
@@ -145,13 +140,10 @@ def cell(losses: Floats, n: int, most: int) -> dict[str, float]:
     return {**row, "finite_seconds": time.process_time() - started}
 
 
-def normal_leak(A: Floats, n: int, draws: int) -> float:
+def normal_leak(A: Floats, n: int, draws: int = 8000) -> float:
     """Return the leak if the other records' sum were normal: middle of the bracket, two halves of `draws`."""
-    contest, w = Contest(A, terms=n + 1), np.full(A.shape[1], 1 / A.shape[1])
-    rng = stream(n, "normal-leak")
-    rounds = draws // 2000  # both signs of 1,000
-    laws = ((Normal(contest, Game(n), rng.standard_normal((1000, len(A)))) for _ in range(rounds)) for _ in range(2))
-    first, second = (sum((law.differences(w) for law in half), np.zeros(A.shape)) / rounds for half in laws)
+    contest, w, rng = Contest(A, terms=n + 1), np.full(A.shape[1], 1 / A.shape[1]), stream(n, "normal-leak")
+    first, second = (Normal(contest, Game(n), rng.standard_normal((draws // 2, len(A)))).differences(w) for _ in "12")
     return difference_bracket(first, second, w).value
 
 
@@ -160,7 +152,7 @@ def run(results: Path, most: int = MOST, sizes: Sequence[int] = SIZES) -> list[d
     path = results / RECORDED
     rows: list[dict[str, object]] = json.loads(path.read_text()) if path.exists() else []
     done = {(row["problem"], row["codebook"], row["n"]) for row in rows}
-    for n in reversed(sizes):
+    for n in sizes:
         for problem, (data, loss) in PROBLEMS.items():
             for codebook, weights in CODEBOOKS.items():
                 if (problem, codebook, n) in done:
