@@ -24,8 +24,8 @@ from leaq.seeds import stream
 from leaq.types import Floats
 
 RECORDED = "level_a_sampled.json"
-SIZES = (50, 200, 800)
-BOOKS = ("sign d7 x0.3", "sign d10 x1", "ternary d6 x0.3", "2-bit d4 x0.8", "3-bit d3 x0.2", "2 of 8 x0.5")
+SIZES = (50, 200)
+BOOKS = ("sign d7 x0.3", "ternary d6 x0.3", "2-bit d4 x0.8", "3-bit d3 x0.2", "2 of 8 x0.5")
 OPTIONS = Options(draws=4000, most=64000, close=0.05)
 
 

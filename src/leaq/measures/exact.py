@@ -17,7 +17,7 @@ from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.chernoff import tilts
 from leaq.measures.gaps import check_losses, sorted_set
 from leaq.measures.others import with_replacement
-from leaq.measures.winners import Bracket, Contest, batch_error, leak_bracket
+from leaq.measures.winners import Bracket, Contest, batch_error, leak_bracket, leak_by_signs, parts_of
 from leaq.seeds import stream
 from leaq.types import Floats
 
@@ -88,17 +88,20 @@ def exact_leak(
     contest = Contest(_able(ordered - ordered[:1], n), terms=n)
     rng = stream(seed, "exact", n)
     counts: list[Floats] = [np.zeros(contest.shifts.shape) for _ in range(2)]
-    batches: list[Floats] = []
+    leaks: list[float] = []
+    sizes: list[int] = []
     done = 0
     while True:
         todo = done if done else draws
-        for i in range(2):
-            found, more = _count(contest, n, todo, rng)
-            counts[i] += found
-            batches += more
+        batches = [(i, size, _count(contest, n, size, rng)) for i in range(2) for size in parts_of(todo, BATCHES)]
+        for i, _, batch in batches:
+            counts[i] += batch
         done += todo
+        signs = np.sign(counts[0] + counts[1] - (counts[0] + counts[1]).mean(1, keepdims=True))
+        leaks += [leak_by_signs(batch - batch.mean(1, keepdims=True), signs) / size for _, size, batch in batches]
+        sizes += [size for _, size, _ in batches]
         bracket = leak_bracket(counts[0] / done, counts[1] / done)
-        error = _error(batches, counts)
+        error = batch_error(np.array(leaks), np.array(sizes, dtype=np.float64))
         if 2 * done >= most or (bracket.gap <= close and error <= close / 2 * bracket.value):
             break
     return ExactLeak(bracket[0], bracket[1], error, 2 * done, len(contest.shifts))
@@ -121,27 +124,14 @@ def _able(difference: Floats, n: int) -> Floats:
     return np.asarray(difference[possible])
 
 
-def _count(contest: Contest, n: int, draws: int, rng: np.random.Generator) -> tuple[Floats, list[Floats]]:
-    """Winners over `draws` training sets of n - 1 other records, in total and by batch."""
+def _count(contest: Contest, n: int, draws: int, rng: np.random.Generator) -> Floats:
+    """Winners over `draws` training sets of n - 1 other records, a bounded number of them at a time."""
     k, pool = contest.shifts.shape
     rows = max(1, min(2000, BLOCK // max(k, pool, min(n, 10 * pool))))
-    parts: list[Floats] = []
-    for size in np.diff(np.linspace(0, draws, BATCHES + 1).astype(int)):
-        total: Floats = np.zeros((k, pool))
-        for start in range(0, size, rows):
-            sets = with_replacement(pool, n - 1, min(rows, size - start), rng)
-            total += contest.count(sets @ contest.shifts.T)
-        parts.append(total)
-    return np.asarray(np.sum(parts, axis=0)), parts
-
-
-def _error(batches: list[Floats], counts: list[Floats]) -> float:
-    """Return the standard error of the leak from batches of unequal size, the signs taken from all draws."""
-    total = counts[0] + counts[1]
-    signs = np.sign(total - total.mean(1, keepdims=True))
-    sizes = np.array([part.sum(0).max() for part in batches])
-    leaks = np.array([0.5 * float((signs * (part - part.mean(1, keepdims=True))).sum(0).mean()) for part in batches])
-    return batch_error(leaks / sizes, sizes)
+    total: Floats = np.zeros((k, pool))
+    for start in range(0, draws, rows):
+        total += contest.count(with_replacement(pool, n - 1, min(rows, draws - start), rng) @ contest.shifts.T)
+    return total
 
 
 def two_gaussian(n: int, *, delta: float, sigma: float) -> float:

@@ -22,7 +22,7 @@ import numpy as np
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.gaps import check_losses, merge_duplicates, sorted_set
 from leaq.measures.others import BLOCK, Drawn, Game, Normal, differences, weights_of
-from leaq.measures.winners import Bracket, Contest, batch_error, difference_bracket
+from leaq.measures.winners import Bracket, Contest, batch_error, difference_bracket, leak_by_signs, parts_of
 from leaq.seeds import stream
 from leaq.stats.intervals import normal_quantile, percentile_interval, t_quantile
 from leaq.types import Estimate, Flag, Floats, LossTable
@@ -145,13 +145,15 @@ def leak_of(
     contest = Contest(A[:cut], terms=n + 1)
     bracket, error, draws = _closed(contest, game, options, rng)
     spread, bias = _doubt(contest, game, options, level=level, rng=rng)
-    value = min(1.0, bracket.value * bias)
-    slack = bracket.gap / 2
-    noise = normal_quantile(level) * error / bracket.value if bracket.value else 0.0
-    width = float(np.hypot(spread, noise))
-    ends = (value * np.exp(-width) * (1 - slack), min(1.0, value * np.exp(width) * (1 + slack)))
-    low, high = min(float(ends[0]), value), max(float(ends[1]), value)
-    return FiniteSample(value, bracket.value, bracket[0], bracket[1], error, low, high, cut, draws)
+    raw = bracket.value
+    value = min(1.0, raw * bias)
+    noise = normal_quantile(level) * error
+    width = float(np.hypot(spread, noise / raw)) if raw else 0.0
+    slack = (bracket[1] - bracket[0]) / 2
+    never = -float(np.log1p(-level)) / draws  # what no draw showed happens less often than this
+    low, high = value * np.exp(-width) - slack, max(value * np.exp(width) + slack, noise, never)
+    ends = (min(value, max(0.0, float(low))), max(value, min(1.0, float(high))))
+    return FiniteSample(value, raw, bracket[0], bracket[1], error, *ends, cut, draws)
 
 
 def _low_k(A: Floats, game: Game, options: Options, rng: np.random.Generator) -> int:
@@ -176,13 +178,13 @@ def _closed(contest: Contest, game: Game, options: Options, rng: np.random.Gener
     halves: list[Floats] = [np.zeros(contest.shifts.shape) for _ in range(2)]
     values, sizes, done, todo = [], [], 0, max(1, options.draws)
     while True:
-        batches = [(i, size, differences(contest, game, size, rng)) for i in range(2) for size in _parts(todo)]
+        batches = [(i, size, differences(contest, game, size, rng)) for i in range(2) for size in parts_of(todo, 4)]
         for i, size, batch in batches:
             halves[i] += batch * size
         done += todo
         bracket = difference_bracket(halves[0] / done, halves[1] / done, w)
         signs = np.sign(halves[0] + halves[1])
-        values += [0.5 * float((signs * batch).sum(0) @ w) for _, _, batch in batches]
+        values += [leak_by_signs(batch, signs, w) for _, _, batch in batches]
         sizes += [size for _, size, _ in batches]
         error = batch_error(np.array(values), np.array(sizes, dtype=np.float64))
         closed = bracket.gap <= options.close or bracket[1] < 1 / done
@@ -194,11 +196,6 @@ def _closed(contest: Contest, game: Game, options: Options, rng: np.random.Gener
                 f"{bracket[1]:.4g} after {2 * done:,}. Raise Options(most=...)."
             )
         todo = done
-
-
-def _parts(draws: int) -> list[int]:
-    """Split draws into up to four batches."""
-    return [int(size) for size in np.diff(np.linspace(0, draws, 5).astype(int)) if size]
 
 
 def _doubt(

@@ -16,7 +16,17 @@ import numpy as np
 from leaq.errors import InvalidInput
 from leaq.types import Floats, Ints
 
-__all__ = ["Bracket", "Contest", "as_they_are", "batch_error", "count_winners", "difference_bracket", "leak_bracket"]
+__all__ = [
+    "Bracket",
+    "Contest",
+    "as_they_are",
+    "batch_error",
+    "count_winners",
+    "difference_bracket",
+    "leak_bracket",
+    "leak_by_signs",
+    "parts_of",
+]
 
 BLOCK = 2**18
 """Numbers held at once while pairs of candidates are compared: about what a processor keeps close."""
@@ -187,6 +197,17 @@ def difference_bracket(a: Floats, b: Floats, w: Floats) -> Bracket:
     plug_in = float(np.abs(a + b).sum(0) @ w) / 4
     split = float((np.sign(a) * b + np.sign(b) * a).sum(0) @ w) / 4
     return Bracket((min(split, plug_in), plug_in))
+
+
+def leak_by_signs(differences: Floats, signs: Floats, w: Floats | None = None) -> float:
+    """Return mean_z 1/2 sum_k s_k(z) d_k(z) with signs from elsewhere: linear in d, so that batches can be compared."""
+    by_record = 0.5 * (signs * differences).sum(0)
+    return float(by_record.mean() if w is None else by_record @ w)
+
+
+def parts_of(draws: int, parts: int) -> list[int]:
+    """Split draws into up to `parts` batches of about equal size."""
+    return [int(size) for size in np.diff(np.linspace(0, draws, parts + 1).astype(int)) if size]
 
 
 def batch_error(values: Floats, sizes: Floats) -> float:
