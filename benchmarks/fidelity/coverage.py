@@ -26,9 +26,9 @@ GRID = {
     "all tied": [0.0] * 5,
     "many": [0.0] + [0.3] * 19,
 }
-RUNS = 400
+RUNS = 200
 N_TRAIN, RECORDS, RATE_RECORDS = 30, 600, 400
-OPTIONS = Options(draws=1000, close=0.1)
+OPTIONS = Options(draws=1000, close=0.1, error=0.1)
 
 
 def losses_of(name: str, skewed: bool, seed: int, records: int) -> Floats:

@@ -84,6 +84,10 @@ def exact_leak(
     check_losses(losses)
     if n < 1:
         raise InvalidInput(f"exact_leak: n must be at least 1. Found {n}.")
+    if len(losses) < 2 or (losses == losses[:1]).all():
+        raise NotEnoughEvidence(
+            f"exact_leak: compares at least 2 distinct codewords. All {len(losses)} are the same function."
+        )
     ordered = sorted_set(losses)
     contest = Contest(_able(ordered - ordered[:1], n), terms=n)
     rng = stream(seed, "exact", n)
@@ -197,7 +201,7 @@ def union_bound(losses: Floats, n: int) -> float:
     _positive_n(n)
     if len(losses) < 2:
         raise NotEnoughEvidence("union_bound: compares at least 2 candidates. Found 1.")
-    ordered = losses[np.argsort(losses.mean(1), kind="stable")]
+    ordered = sorted_set(losses)
     return float(min(1.0, 2 * np.exp(-n * chernoff_exponents(ordered[1:] - ordered[0])).sum()))
 
 

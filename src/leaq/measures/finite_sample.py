@@ -136,7 +136,7 @@ def leak_of(
 ) -> FiniteSample:
     """Return the leak of one candidate set, losses (c, N), at n training records."""
     options = options or Options()
-    _check(losses, n, options)
+    _check(losses, n, level, options)
     ordered = sorted_set(losses)
     A = ordered - ordered[:1]
     rng = stream(seed, "finite-sample")
@@ -245,6 +245,8 @@ def _summary(
             f"Corrected by a factor {np.median([x.value / x.raw if x.raw else 1 for x in found]):.2f}.",
         ),
     ]
+    if any(losses.shape[1] < len(losses) for losses in usable):
+        flags.append(Flag("few-records", "Fewer held-out records than candidates: many of them are told apart by few."))
     fewest = min(losses.shape[1] for losses in usable)
     if fewest < 10 * table.n_train:
         text = f"{fewest} held-out records are fewer than 10 times the {table.n_train} training records."
@@ -255,7 +257,7 @@ def _summary(
     return Estimate(value, min(low, value), max(high, value), s, level, "models", method, tuple(flags))
 
 
-def _check(losses: Floats, n: int, options: Options) -> None:
+def _check(losses: Floats, n: int, level: float, options: Options) -> None:
     check_losses(losses)
     if len(losses) < 2:
         raise NotEnoughEvidence(f"The finite-sample leak compares at least 2 candidates. Found {len(losses)}.")
@@ -263,5 +265,11 @@ def _check(losses: Floats, n: int, options: Options) -> None:
         raise NotEnoughEvidence(f"The finite-sample leak needs at least 4 records. Found {losses.shape[1]}.")
     if n < 1:
         raise InvalidInput(f"finite_sample: n must be at least 1. Found {n}.")
+    if not 0 < level < 1:
+        raise InvalidInput(f"finite_sample: level must be between 0 and 1. Found {level}.")
+    if min(options.draws, options.cut) < 1 or min(options.pool, options.resamples) < 0 or options.resamples == 1:
+        raise InvalidInput(
+            f"finite_sample: needs draws and cut >= 1, pool >= 0, and no or at least 2 resamples. Found {options}."
+        )
     if options.pool and n >= options.pool:
         raise InvalidInput(f"finite_sample: n members must leave non-members in the pool. Found {n} of {options.pool}.")

@@ -122,8 +122,6 @@ def merge_duplicates(losses: Floats) -> Floats:
     candidates: what float32 arithmetic makes of equal weights.
     """
     check_losses(losses)
-    if not len(losses):
-        return losses
     between = losses - losses.mean(0)
     tolerance = max(SAME * float(np.sqrt(np.mean(between**2))), 8 * np.finfo(float).eps * float(np.abs(losses).max()))
     means = losses.mean(1)
@@ -155,6 +153,11 @@ def check_losses(losses: Floats) -> None:
     """Refuse what is no table of finite losses (c, n)."""
     if losses.ndim != 2:
         raise InvalidInput(f"losses must be (candidates, records). Found shape {losses.shape}.")
+    if not losses.size:
+        raise NotEnoughEvidence(
+            f"losses need at least one candidate and one record that trained none of them. Found shape {losses.shape}. "
+            "Keep records out of training."
+        )
     bad = ~np.isfinite(losses)
     if bad.any():
         worst = int(np.argmax(bad.any(1)))
