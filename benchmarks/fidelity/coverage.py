@@ -98,5 +98,9 @@ def run(runs: int = RUNS) -> list[dict[str, object]]:
     return rows
 
 
+def record(runs: int = RUNS) -> None:
+    RECORDED.write_text(json.dumps(run(runs), indent=1) + "\n")
+
+
 if __name__ == "__main__":
-    RECORDED.write_text(json.dumps(run(int(sys.argv[1]) if len(sys.argv) > 1 else RUNS), indent=1) + "\n")
+    record(int(sys.argv[1]) if len(sys.argv) > 1 else RUNS)
