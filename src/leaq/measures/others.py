@@ -72,7 +72,7 @@ class Drawn:
         member = self.counts / np.maximum(self.copies, 1)  # the share of a record's copies that are members
         winners = sums.argmin(1)
         joined = contest.count(sums - shifts[:, self.leaving].T, 1 - member)
-        left = Contest(-shifts * contest.unit, terms=contest.terms).count(sums + shifts[:, self.joining].T, member)
+        left = contest.turned.count(sums + shifts[:, self.joining].T, member)
         stays, stays_out = (as_they_are(winners, len(shifts), shifts.shape[1], w) for w in (member, 1 - member))
         return np.asarray(stays + joined - stays_out - left)
 
@@ -128,7 +128,6 @@ class Normal:
 
     def __init__(self, contest: Contest, game: Game, Z: Floats) -> None:
         self._contest, self._game, self._Z = contest, game, Z
-        self._turned = Contest(-contest.shifts * contest.unit, terms=contest.terms) if game.pool else contest
 
     def differences(self, w: Floats) -> Floats:
         """Return how much more often each candidate wins with a record inside, (k, N), if records weigh w (N,)."""
@@ -144,7 +143,7 @@ class Normal:
         sums = _both_signs(n * mean, np.sqrt(n * (1 - n / pool)) * noise)
         enters, leaves = (pool / (pool - 1) * share for share in (1 - n / pool, n / pool))
         inside = np.asarray(self._contest.count((sums - enters * mean) / enters))
-        outside = self._turned.count((sums + leaves * mean) / leaves)
+        outside = self._contest.turned.count((sums + leaves * mean) / leaves)
         return np.asarray((inside - outside) / len(sums))
 
     def leak(self, w: Floats) -> float:

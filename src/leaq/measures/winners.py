@@ -10,6 +10,7 @@ on paper tie here, and then the first wins, in the reference and in the estimato
 
 import math
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 
@@ -62,6 +63,11 @@ class Contest:
         self._rough = self._packed.astype(np.float32)
         self._room = 4 * float(np.finfo(np.float32).eps) * float(np.abs(self._packed).max(initial=0))
         self._ranges: dict[int, tuple[Floats, Floats]] = {}
+
+    @cached_property
+    def turned(self) -> "Contest":
+        """The contest in which a record leaves instead of joining."""
+        return Contest(-self.shifts * self.unit, terms=self.terms)
 
     def count(self, sums: Floats, weights: Floats | None = None) -> Floats:
         """Count for every candidate and record how many draws the candidate wins: (t, k) -> (k, n).
