@@ -32,7 +32,7 @@ POOL = 300
 RECORDED = "level_a.json"
 WORTH = 0.008
 """Smaller leaks do not count for the gates; no time is spent on closing their brackets."""
-CLOSE = {50: 0.03, 200: 0.02, 800: 0.015, 3200: 0.03}
+CLOSE = {50: 0.03, 200: 0.02, 800: 0.02, 3200: 0.03}
 """Width of the brackets, and twice the standard error, as shares of the leak: near-ties must not decide a ranking."""
 MOST = 2**21
 

@@ -25,7 +25,7 @@ from leaq.types import Floats
 
 RECORDED = "level_a_sampled.json"
 SIZES = (50, 200)
-BOOKS = ("sign d7 x0.3", "ternary d6 x0.3", "2-bit d4 x0.8", "3-bit d3 x0.2", "2 of 8 x0.5")
+BOOKS = ("sign d7 x0.3", "2-bit d4 x0.8", "3-bit d2 x0.5", "2 of 8 x0.5")
 OPTIONS = Options(draws=4000, most=64000, close=0.05)
 
 
