@@ -5,7 +5,6 @@ The grid and its truths are those of benchmarks/fidelity/coverage.py; docs/fidel
 
 import numpy as np
 import pytest
-
 from benchmarks.fidelity import coverage
 
 RUNS = 200
