@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.fidelity import level_a, level_b, page
+from benchmarks.fidelity import coverage, level_a, level_b, page, page_a, sampled
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -17,14 +17,23 @@ def main() -> None:
     cache = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.gettempdir()) / "leaq-fidelity"
     if "--page-only" not in sys.argv:
         level_a.run(results)
+        sampled.run(results)
+        if not coverage.RECORDED.exists():
+            coverage.record()
         level_b.run(results, cache)
-    exact = json.loads((results / level_a.RECORDED).read_text())
+    exact, samples, covered = (
+        json.loads((results / name).read_text())
+        for name in (level_a.RECORDED, sampled.RECORDED, coverage.RECORDED.name)
+    )
     trained = json.loads((results / level_b.RECORDED).read_text())
     rows = trained["rows"]
     page.write(
         ROOT / "docs" / "fidelity.md",
         {
-            "level-a": page.level_a(exact, level_a.summary(exact), level_a.slopes()),
+            "level-a": page_a.given_p(exact),
+            "closed-forms": page_a.closed_forms(level_a.slopes()),
+            "sampled": page_a.given_samples(samples),
+            "coverage": page_a.coverage(covered),
             "indicators": page.indicators(rows),
             "level": page.level(rows),
             "costs": page.costs(trained["timings"]),

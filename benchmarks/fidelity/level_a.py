@@ -1,24 +1,30 @@
 """Level A: rate, Chernoff exponent and finite-sample estimate against the exact leak of enumerable problems.
 
-A linear model with weights from a codebook of at most 1,024 words; a pool of 300 records is taken for P, so that
-nothing is estimated from a sample: what differs is the method alone.
+A linear model with weights from a codebook of at most 1,024 words; a pool of 300 records is taken for P. Nothing is
+estimated from a sample, so that only the method is judged. The finite-sample estimate draws its training sets from the
+records it is given: given P itself it counts what the reference counts, with other random numbers and without the
+candidates it cuts off. `sampled` judges it where it sees a sample.
 """
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import stats
+from scipy.special import logsumexp
 
 from leaq.data import load
 from leaq.errors import NotEnoughEvidence
 from leaq.measures.chernoff import chernoff_exponents
 from leaq.measures.exact import exact_leak, two_gamma, two_gaussian, union_bound
 from leaq.measures.finite_sample import Options, leak_of
-from leaq.measures.gaps import Gaps, merge_duplicates
+from leaq.measures.gaps import Gaps, merge_duplicates, sorted_set
+from leaq.measures.others import Game, Normal
+from leaq.measures.winners import Contest, difference_bracket
 from leaq.seeds import stream
 from leaq.types import Floats
 
@@ -27,6 +33,10 @@ POOL = 300
 RECORDED = "level_a.json"
 WORTH = 0.008
 """Smaller leaks do not count for the gates; no time is spent on closing their brackets."""
+CLOSE = {50: 0.01, 200: 0.006, 800: 0.006, 3200: 0.03}
+"""Width of the brackets, and twice the standard error, as shares of the leak: near-ties must not decide a ranking.
+Cells recorded with less are computed again."""
+MOST = 2**21
 
 
 def words(levels: tuple[float, ...], d: int) -> Floats:
@@ -100,43 +110,68 @@ PROBLEMS: dict[str, tuple[Callable[[], tuple[Floats, Floats]], Callable[[Floats,
 
 
 def cell(losses: Floats, n: int, most: int) -> dict[str, float]:
-    started = time.perf_counter()
-    exact = exact_leak(losses, n, seed=n, most=most // 8)
-    if exact.value > WORTH:
-        exact = exact_leak(losses, n, seed=n, most=most)
-    seconds = time.perf_counter() - started
+    started = time.process_time()
+    exact = exact_leak(losses, n, seed=n, most=most // 256)
+    worth = exact.value > WORTH
+    if worth:
+        exact = exact_leak(losses, n, seed=n, most=most, close=CLOSE[n])
+    seconds = time.process_time() - started
     found = Gaps.of(losses)
-    ordered = losses[np.argsort(losses.mean(1), kind="stable")]
-    r_c = float(chernoff_exponents(ordered[1:] - ordered[0]).min())
+    ordered = sorted_set(losses)
+    r_c = chernoff_exponents(ordered[1:] - ordered[0])
     row = {
-        "exact": exact.value, "exact_error": exact.error, "exact_gap": exact.gap, "codewords": exact.codewords,
-        "r": found.rate, "n_r": n * found.rate, "asymptotic": float(np.exp(-n * found.rate)),
-        "n_r_chernoff": n * r_c, "union_bound": union_bound(losses, n), "exact_seconds": seconds,
+        "exact": exact.value, "exact_error": exact.error, "exact_gap": exact.gap, "exact_draws": exact.draws,
+        "codewords": exact.codewords, "r": found.rate, "n_r": n * found.rate,
+        "asymptotic": float(np.exp(-n * found.rate)), "n_r_chernoff": n * float(r_c.min()),
+        "union_bound": union_bound(losses, n), "log_union": float(logsumexp(-n * r_c) + np.log(2)),
+        "exact_seconds": seconds,
     }  # fmt: skip
-    started = time.perf_counter()
+    if worth:
+        row["normal"] = normal_leak(ordered - ordered[:1], n)
+    started = time.process_time()
+    close = CLOSE[n]
+    options = Options(resamples=0, draws=2000, most=8000)  # not counted
+    if worth:
+        options = Options(resamples=0, draws=16000, most=most, close=close, error=close / 2, still=0.001)
     try:
-        estimate = leak_of(losses, n, seed=n, options=Options(resamples=0, draws=4000, most=most))
-        row |= {"finite": estimate.raw, "finite_gap": estimate.plug_in - estimate.split, "cut": estimate.cut}
+        estimate = leak_of(losses, n, seed=n, options=options)
+        row |= {"finite": estimate.raw, "finite_gap": estimate.plug_in - estimate.split, "cut": estimate.cut,
+                "finite_error": estimate.error, "finite_draws": estimate.draws}  # fmt: skip
     except NotEnoughEvidence as err:
         row["refused"] = str(err)  # type: ignore[assignment]
-    return {**row, "finite_seconds": time.perf_counter() - started}
+    return {**row, "finite_seconds": time.process_time() - started}
 
 
-def run(results: Path, most: int = 64000) -> list[dict[str, object]]:
-    """Compute every cell that is not recorded yet; write after each."""
+def normal_leak(A: Floats, n: int, draws: int = 8000) -> float:
+    """Return the leak if the other records' sum were normal: middle of the bracket, two halves of `draws`."""
+    contest, w, rng = Contest(A, terms=n + 1), np.full(A.shape[1], 1 / A.shape[1]), stream(n, "normal-leak")
+    first, second = (Normal(contest, Game(n), rng.standard_normal((draws // 2, len(A)))).differences(w) for _ in "12")
+    return difference_bracket(first, second, w).value
+
+
+def run(results: Path, most: int = MOST, sizes: Sequence[int] = SIZES) -> list[dict[str, object]]:
+    """Compute every cell that is not recorded yet, or not to `CLOSE`; write after each."""
     path = results / RECORDED
     rows: list[dict[str, object]] = json.loads(path.read_text()) if path.exists() else []
-    done = {(row["problem"], row["codebook"], row["n"]) for row in rows}
-    for n in reversed(SIZES):
+    done = {(row["problem"], row["codebook"], row["n"]) for row in rows if precise(row, most)}
+    for n in sizes:
         for problem, (data, loss) in PROBLEMS.items():
             for codebook, weights in CODEBOOKS.items():
                 if (problem, codebook, n) in done:
                     continue
                 losses = merge_duplicates(loss(weights, *data()))
+                rows = [row for row in rows if (row["problem"], row["codebook"], row["n"]) != (problem, codebook, n)]
                 rows.append({"problem": problem, "codebook": codebook, "n": n, **cell(losses, n, most)})
                 path.write_text(json.dumps(rows, indent=1) + "\n")
                 print(problem, codebook, n, f"{rows[-1]['exact']:.4f}", rows[-1].get("finite"), flush=True)
     return rows
+
+
+def precise(row: dict[str, Any], most: int) -> bool:
+    """Whether a recorded cell needs no more draws."""
+    close = CLOSE[row["n"]]
+    enough = row["exact_gap"] <= close and row["exact_error"] <= close / 2 * row["exact"]
+    return enough or row["exact"] <= WORTH or 2 * row["exact_draws"] > most
 
 
 def counted(row: dict[str, object]) -> bool:
@@ -144,30 +179,39 @@ def counted(row: dict[str, object]) -> bool:
     return float(row["exact_gap"]) <= 0.03 and float(row["exact"]) > 0.01  # type: ignore[arg-type]
 
 
+INDICATORS = {"finite": 1, "normal": 1, "asymptotic": 1, "n_r_chernoff": -1, "log_union": 1}
+"""What is ranked against the exact leak, with the sign of a perfect ranking. The union bound is ranked before it is cut
+off at 1: on every counted cell it is above 1, so that what is left of it would rank nothing."""
+
+
 def summary(rows: list[dict[str, object]]) -> dict[str, object]:
     """Errors of the finite-sample estimate and Kendall tau-b of every indicator with the exact leak, by n."""
-    errors = [float(row["finite"]) / float(row["exact"]) - 1 for row in rows if counted(row) and "finite" in row]  # type: ignore[arg-type]
-    taus: dict[str, dict[str, float]] = {}
-    for name, sign in (("finite", 1), ("asymptotic", 1), ("n_r_chernoff", -1), ("union_bound", 1)):
-        taus[name] = {}
-        for n in SIZES:
-            values = []
-            for problem in PROBLEMS:
-                pairs = [
-                    row
-                    for row in rows
-                    if row["n"] == n and row["problem"] == problem and counted(row) and "finite" in row
-                ]
-                if len(pairs) >= 4:
-                    a, b = ([float(row[key]) for row in pairs] for key in ("exact", name))  # type: ignore[arg-type]
-                    values.append(sign * stats.kendalltau(a, b).statistic)
-            if values:
-                taus[name][str(n)] = float(np.mean(values))
-    worst = float(np.max(np.abs(errors))) if errors else float("nan")
+    kept = [row for row in rows if counted(row)]
+    errors = {
+        name: np.array([float(row[name]) / float(row["exact"]) - 1 for row in kept if name in row])  # type: ignore[arg-type]
+        for name in ("finite", "normal")
+    }
     return {
-        "cells": len(rows), "counted": len(errors), "worst_error": worst,
-        "median_error": float(np.median(np.abs(errors))) if errors else float("nan"), "tau": taus,
+        "cells": len(rows), "counted": len(kept), "refused": sum("refused" in row for row in kept), "errors": errors,
+        "tau": {name: taus(kept, name, sign) for name, sign in INDICATORS.items()},
+        "bounded": sum(float(row["union_bound"]) < 1 for row in kept),  # type: ignore[arg-type]
+        "least_union": min((float(row["log_union"]) for row in kept), default=float("nan")),  # type: ignore[arg-type]
     }  # fmt: skip
+
+
+def taus(rows: list[dict[str, object]], name: str, sign: int, exact: str = "exact") -> dict[str, float]:
+    """Kendall tau-b by n, averaged over the problems that have at least four cells."""
+    found = {}
+    for n in SIZES:
+        values = []
+        for problem in dict.fromkeys(row["problem"] for row in rows):
+            part = [row for row in rows if row["n"] == n and row["problem"] == problem and name in row]
+            if len(part) >= 4:
+                a, b = ([float(row[key]) for row in part] for key in (exact, name))  # type: ignore[arg-type]
+                values.append(sign * stats.kendalltau(a, b).statistic)
+        if values:
+            found[str(n)] = float(np.mean(values))
+    return found
 
 
 def slopes() -> list[dict[str, float | str]]:

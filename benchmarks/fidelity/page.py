@@ -136,28 +136,6 @@ def costs(timings: dict[str, dict[str, float]]) -> list[str]:
     ]
 
 
-def level_a(rows: Rows, summary: dict[str, Any], slopes: Rows) -> list[str]:
-    errors = np.array(
-        [
-            row["finite"] / row["exact"] - 1
-            for row in rows
-            if row["exact_gap"] <= 0.03 and row["exact"] > 0.01 and "finite" in row
-        ]
-    )
-    lines = [
-        f"{summary['cells']} cells; {summary['counted']} have a closed bracket and a leak above 0.01. On these the "
-        f"finite-sample estimate misses the exact leak by {summary['median_error']:.1%} (median) and "
-        f"{summary['worst_error']:.0%} (worst); {np.mean(np.abs(errors) <= 0.1):.0%} are within 10 %.",
-        "", "| Kendall tau-b with the exact leak | " + " | ".join(f"n = {n}" for n in (50, 200, 800)) + " |", "|---|---|---|---|",
-    ]  # fmt: skip
-    for name, values in summary["tau"].items():
-        lines.append(
-            f"| {name} | " + " | ".join(f"{values.get(str(n), float('nan')):.2f}" for n in (50, 200, 800)) + " |"
-        )
-    lines += ["", "| two candidates | slope / r_C | slope / r |", "|---|---|---|"]
-    return lines + [f"| {row['name']} | {row['over_r_C']:.3f} | {row['over_r']:.3f} |" for row in slopes]
-
-
 def write(page: Path, blocks: dict[str, list[str]]) -> None:
     """Replace what stands between the markers."""
     text = page.read_text()

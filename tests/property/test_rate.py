@@ -1,11 +1,12 @@
-"""What r must not depend on: order, unit, constants per record; and counting must equal its slow twin."""
+"""What r and the finite-sample leak must not depend on: order, unit, constants per record; counting and its twin."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leaq.measures.gaps import merge_duplicates
+from leaq.measures.finite_sample import Options, leak_of
+from leaq.measures.gaps import Gaps, merge_duplicates
 from leaq.measures.rate import rate
 from leaq.measures.winners import count_winners
 from leaq.stats.moments import Moments
@@ -69,6 +70,52 @@ def test_repeating_candidates_changes_nothing_after_merging(seed):
     losses, rng = losses_of(seed)
     doubled = np.concatenate([losses, losses[rng.integers(len(losses), size=3)]])
     np.testing.assert_array_equal(merge_duplicates(doubled), losses)
+
+
+def leak(losses, n=20):
+    found = leak_of(losses, n, options=Options(draws=200, most=200, close=9.0, resamples=3, bootstrap_draws=50))
+    return found.raw, found.value, found.low, found.high, found.cut
+
+
+def losses_with_ties(seed, ties):
+    """Ties: losses of 0 and 1, so that the sums of different candidates are often equal."""
+    losses, rng = losses_of(seed)
+    return (rng.random(losses.shape) < rng.random((len(losses), 1))).astype(float) if ties else losses, rng
+
+
+@given(seeds, st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_the_finite_sample_leak_does_not_depend_on_order(seed, ties):
+    losses, rng = losses_with_ties(seed, ties)
+    shuffled = losses[rng.permutation(len(losses))][:, rng.permutation(losses.shape[1])]
+    assert leak(shuffled) == pytest.approx(leak(losses), rel=1e-6, abs=1e-12)
+
+
+@given(seeds, st.booleans(), st.sampled_from([2.0**-9, 8.0, 1e3, 0.3]))
+@settings(max_examples=20, deadline=None)
+def test_the_finite_sample_leak_does_not_depend_on_the_unit(seed, ties, unit):
+    losses, _ = losses_with_ties(seed, ties)
+    assert leak(losses * unit) == pytest.approx(leak(losses), rel=1e-6, abs=1e-12)
+
+
+@given(seeds)
+@settings(max_examples=20, deadline=None)
+def test_a_constant_per_record_does_not_change_the_finite_sample_leak(seed):
+    losses, rng = losses_of(seed)
+    moved = losses + rng.normal(0, 3, losses.shape[1])
+    assert leak(moved) == pytest.approx(leak(losses), rel=1e-6, abs=1e-12)
+
+
+@given(seeds)
+@settings(max_examples=20, deadline=None)
+def test_gaps_against_the_first_candidate_instead_of_the_best_are_caught(seed):
+    """A deliberately wrong delta: it depends on the order of candidates, and r would too."""
+    losses, _ = losses_of(seed)
+    worst_first = losses[np.argsort(-losses.mean(1))]
+    wrong = worst_first.mean(1) - worst_first[0].mean()
+    right = Gaps.of(worst_first).delta
+    assert (right >= 0).all()
+    assert not np.allclose(np.sort(wrong), right)
 
 
 def slow_winners(sums, shifts, *, last=False):

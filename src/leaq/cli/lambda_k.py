@@ -1,11 +1,14 @@
 """``leaq lambda``: lambda_k against k for one data set, and whether its maximum is at low k."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from leaq.cli import console
 from leaq.cli.running import MODEL, OUTPUT, Epochs, Quantizers, Quiet, Seed, Smiles, Source, Target
+
+if TYPE_CHECKING:
+    from leaq.results import Curve
 
 __all__ = ["lambda_k"]
 
@@ -32,7 +35,7 @@ def lambda_k(
     """Show which candidates decide the rate r: lambda_k against k with bands, and whether low k is enough."""
     from leaq.cell import AuditConfig
     from leaq.pipeline import audit
-    from leaq.reporting.lambdas import lambda_table, statement
+    from leaq.reporting.lambdas import lambda_table
     from leaq.training import TrainingConfig
 
     config = AuditConfig(
@@ -47,14 +50,18 @@ def lambda_k(
     with console.progress_bar(quiet=quiet or json) as progress:
         result = audit(config, progress=progress)
     if json:
-        from leaq.results import as_plain
-
-        curves = [(row, row.curves["lambda_k"]) for row in result.rows if "lambda_k" in row.curves]
-        console.say_json(
-            [{"quantizer": row.quantizer, "statement": statement(one), **as_plain(one)} for row, one in curves]
-        )
+        curves = {row.quantizer: row.curves["lambda_k"] for row in result.rows if "lambda_k" in row.curves}
+        console.say_json([_plain(quantizer, curve) for quantizer, curve in curves.items()])
         return
     console.show_table(lambda_table(result))
+
+
+def _plain(quantizer: str, curve: "Curve") -> dict[str, Any]:
+    from leaq.reporting.lambdas import peak, statement, verdict
+    from leaq.results import as_plain
+
+    said = {"k_max": peak(curve), "verdict": verdict(curve), "statement": statement(curve)}
+    return {"quantizer": quantizer, **said, **as_plain(curve)}
 
 
 def _parsed(text: str):  # type: ignore[no-untyped-def]

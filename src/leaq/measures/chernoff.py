@@ -58,11 +58,23 @@ def tilts(differences: Floats) -> Floats:
 
     0 where the mean is not positive, infinite where no record prefers the other candidate.
     """
-    if differences.ndim != 2 or not np.isfinite(differences).all():
-        raise InvalidInput(f"loss differences must be finite (candidates, records). Found {differences.shape}.")
+    _check(differences)
     rows = max(1, BLOCK // max(1, differences.shape[1]))
     parts = [_tilts(differences[i : i + rows]) for i in range(0, len(differences), rows)]
     return np.concatenate(parts) if parts else np.empty(0)
+
+
+def _check(differences: Floats) -> None:
+    if differences.ndim != 2 or not differences.shape[1]:
+        raise InvalidInput(
+            f"loss differences must be (candidates, records) with at least one record. Found shape {differences.shape}."
+        )
+    bad = ~np.isfinite(differences)
+    if bad.any():
+        raise InvalidInput(
+            f"loss differences must be finite. Found {int(bad.sum())} NaN or infinite values, first in row "
+            f"{int(bad.any(1).argmax())}. Leave that candidate out or lower the learning rate."
+        )
 
 
 def _tilts(differences: Floats) -> Floats:

@@ -2,8 +2,8 @@
 
     leak_n = TV( law(W, z_1), law(W) x law(z_0) ) = mean_z 1/2 sum_k |P(W = k | z_1 = z) - P(W = k)|
 
-`exact_leak` treats a finite pool as P and draws whole training sets from it: no normal approximation, no order of
-candidates, only counting. `two_gaussian` and `two_gamma` have no sampling error at all.
+`exact_leak` treats a finite pool as P and draws whole training sets from it, and counts. Codewords whose sums tie are
+told apart by their order: lower mean loss first. `two_gaussian` and `two_gamma` have no sampling error at all.
 
 Source of the leak: Aubinais, Gassiat, Piantanida (arXiv 2310.13786).
 """
@@ -15,8 +15,9 @@ from scipy import special, stats
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.chernoff import tilts
-from leaq.measures.gaps import check_losses
-from leaq.measures.winners import Bracket, count_winners, leak_bracket
+from leaq.measures.gaps import check_losses, sorted_set
+from leaq.measures.others import with_replacement
+from leaq.measures.winners import Bracket, Contest, batch_error, leak_bracket, leak_by_signs, parts_of
 from leaq.seeds import stream
 from leaq.types import Floats
 
@@ -24,6 +25,8 @@ __all__ = ["ExactLeak", "exact_leak", "two_gamma", "two_gaussian", "union_bound"
 
 BATCHES = 8
 """Parts of every round of draws, for the standard error."""
+BLOCK = 2**22
+"""Numbers held at once while training sets are drawn."""
 NEVER = 1e-9
 """Codewords are left out if together they win with less than this probability (a bound, not an estimate)."""
 
@@ -81,28 +84,38 @@ def exact_leak(
     check_losses(losses)
     if n < 1:
         raise InvalidInput(f"exact_leak: n must be at least 1. Found {n}.")
-    kept = _able(losses, n)
-    shifts = losses[kept]
+    if len(losses) < 2 or (losses == losses[:1]).all():
+        raise NotEnoughEvidence(
+            f"exact_leak: compares at least 2 distinct codewords. All {len(losses)} are the same function."
+        )
+    ordered = sorted_set(losses)
+    contest = Contest(_able(ordered - ordered[:1], n), terms=n)
     rng = stream(seed, "exact", n)
-    counts, batches, done = [np.zeros(shifts.shape) for _ in range(2)], [], 0
+    counts: list[Floats] = [np.zeros(contest.shifts.shape) for _ in range(2)]
+    leaks: list[float] = []
+    sizes: list[int] = []
+    done = 0
     while True:
         todo = done if done else draws
-        for i in range(2):
-            found, more = _count(shifts, n, todo, rng)
-            counts[i] += found
-            batches += more
+        batches = [(i, size, _count(contest, n, size, rng)) for i in range(2) for size in parts_of(todo, BATCHES)]
+        for i, _, batch in batches:
+            counts[i] += batch
         done += todo
+        signs = np.sign(counts[0] + counts[1] - (counts[0] + counts[1]).mean(1, keepdims=True))
+        leaks += [leak_by_signs(batch - batch.mean(1, keepdims=True), signs) / size for _, size, batch in batches]
+        sizes += [size for _, size, _ in batches]
         bracket = leak_bracket(counts[0] / done, counts[1] / done)
-        error = _error(batches, counts)
+        error = batch_error(np.array(leaks), np.array(sizes, dtype=np.float64))
         if 2 * done >= most or (bracket.gap <= close and error <= close / 2 * bracket.value):
             break
-    return ExactLeak(bracket[0], bracket[1], error, 2 * done, len(kept))
+    return ExactLeak(bracket[0], bracket[1], error, 2 * done, len(contest.shifts))
 
 
-def _able(losses: Floats, n: int) -> "np.ndarray":
-    """Return codewords whose bound on the chance of winning, e^(t max_z (l_1 - l_k)) M(t)^(n-1), is not negligible."""
-    best = int(losses.mean(1).argmin())
-    difference = losses - losses[best]
+def _able(difference: Floats, n: int) -> Floats:
+    """Keep codewords whose bound on the chance of winning, e^(t max_z (l_1 - l_k)) M(t)^(n-1), is not negligible.
+
+    Takes differences to the best codeword, which comes first.
+    """
     t = tilts(difference)
     finite = np.where(np.isfinite(t), t, 0.0)
     exponent = -finite[:, None] * difference
@@ -110,34 +123,19 @@ def _able(losses: Floats, n: int) -> "np.ndarray":
     log_m = top + np.log(np.exp(exponent - top[:, None]).mean(1))
     bound = (n - 1) * log_m + finite * (-difference.min(1))
     # Codewords that no record prefers never win (ties go to the first, so equal ones are kept).
-    possible = (bound > np.log(NEVER / len(losses))) & ~(np.isinf(t) & (difference.min(1) > 0))
-    possible[best] = True
-    return np.flatnonzero(possible)
+    possible = (bound > np.log(NEVER / len(difference))) & ~(np.isinf(t) & (difference.min(1) > 0))
+    possible[0] = True
+    return np.asarray(difference[possible])
 
 
-def _count(shifts: Floats, n: int, draws: int, rng: np.random.Generator) -> tuple[Floats, list[Floats]]:
-    """Winners over `draws` training sets of n - 1 other records, in total and by batch."""
-    pool = shifts.shape[1]
-    parts: list[Floats] = []
-    for size in np.diff(np.linspace(0, draws, BATCHES + 1).astype(int)):
-        total = np.zeros(shifts.shape)
-        for start in range(0, size, 2000):
-            rows = rng.multinomial(n - 1, np.full(pool, 1 / pool), size=min(2000, size - start)).astype(np.float64)
-            total += count_winners(rows @ shifts.T, shifts)
-        parts.append(total)
-    return np.sum(parts, axis=0), parts
-
-
-def _error(batches: list[Floats], counts: list[Floats]) -> float:
-    """Return the standard error of the leak from batches of unequal size, the signs taken from all draws."""
-    total = counts[0] + counts[1]
-    signs = np.sign(total - total.mean(1, keepdims=True))
-    sizes = np.array([part.sum(0).max() for part in batches])
-    leaks = [0.5 * float((signs * (part - part.mean(1, keepdims=True))).sum(0).mean()) for part in batches]
-    values = np.array(leaks) / sizes
-    share = sizes / sizes.sum()
-    spread = (share**2 * (values - share @ values) ** 2).sum()
-    return float(np.sqrt(spread * len(values) / (len(values) - 1)))
+def _count(contest: Contest, n: int, draws: int, rng: np.random.Generator) -> Floats:
+    """Winners over `draws` training sets of n - 1 other records, a bounded number of them at a time."""
+    k, pool = contest.shifts.shape
+    rows = max(1, min(2000, BLOCK // max(k, pool, min(n, 10 * pool))))
+    total: Floats = np.zeros((k, pool))
+    for start in range(0, draws, rows):
+        total += contest.count(with_replacement(pool, n - 1, min(rows, draws - start), rng) @ contest.shifts.T)
+    return total
 
 
 def two_gaussian(n: int, *, delta: float, sigma: float) -> float:
@@ -203,7 +201,7 @@ def union_bound(losses: Floats, n: int) -> float:
     _positive_n(n)
     if len(losses) < 2:
         raise NotEnoughEvidence("union_bound: compares at least 2 candidates. Found 1.")
-    ordered = losses[np.argsort(losses.mean(1), kind="stable")]
+    ordered = sorted_set(losses)
     return float(min(1.0, 2 * np.exp(-n * chernoff_exponents(ordered[1:] - ordered[0])).sum()))
 
 

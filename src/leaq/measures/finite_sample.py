@@ -1,13 +1,15 @@
 """Leak of an empirical minimiser among the given candidates at this number of training records, not asymptotically.
 
-    G ~ N((n-1) m, (n-1) Sigma)          what the other n - 1 records add up to, per candidate
+    G = A(z_2) + ... + A(z_n)            what the other n - 1 records add up to, per candidate
     p_k(z) = P(argmin_k G_k + A_k(z))    the law of the chosen candidate when z is a member
     leak_n = mean_z 1/2 sum_k |p_k(z) - pbar_k|
 
-with A the losses and m, Sigma their mean and covariance over records that trained no candidate. When n r is small,
-exp(-n r) misranks and this does not. The normal law of G is the only approximation; the order of candidates, their
-number and ties need no care. In the pool game (members are a random half of N known records) G has mean n m and
-covariance n (1 - n/N) Sigma, and a member's law is compared with a non-member's.
+with A the losses less those of the best candidate, on records that trained no candidate. The other records are drawn
+from these with replacement, so that G keeps the shape of their losses; the records standing for P is the only
+approximation. The order of candidates, their number and ties need no care. In the pool game (members are a random
+half of N known records) they are drawn without replacement, and a member's law is compared with a non-member's.
+
+When n r is small, exp(-n r) misranks and this does not.
 
 Own method; leak_n is that of Aubinais, Gassiat, Piantanida (arXiv 2310.13786).
 """
@@ -19,14 +21,18 @@ import numpy as np
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.gaps import check_losses, merge_duplicates, sorted_set
-from leaq.measures.winners import Bracket, count_winners, difference_bracket
+from leaq.measures.others import BLOCK, Drawn, Game, Normal, differences, weights_of
+from leaq.measures.winners import Bracket, Contest, batch_error, difference_bracket, leak_by_signs, parts_of
 from leaq.seeds import stream
-from leaq.stats.intervals import percentile_interval
+from leaq.stats.intervals import normal_quantile, percentile_interval, t_quantile
 from leaq.types import Estimate, Flag, Floats, LossTable
 
 __all__ = ["FiniteSample", "Options", "finite_sample", "leak_of"]
 
-METHOD = "median over models; bias-corrected bootstrap over records (their mean, covariance and number), {b} draws"
+METHOD = (
+    "training sets drawn from the held-out records; median over models; bias-corrected bootstrap over records of the "
+    "leak under a normal law, {b} draws"
+)
 
 
 @dataclass(frozen=True)
@@ -35,19 +41,21 @@ class Options:
 
     Attributes
     ----------
-    draws : of G in each half of the bracket at first; doubled until it is closed, up to `most`.
-    close : the bracket is closed when its width is below this share of its middle.
-    cut : candidates looked at first, lowest mean first; doubled until the leak moves by less than `still`.
+    draws : training sets in each half of the bracket at first; doubled until it is closed, up to `most`.
+    close : the bracket is closed when its width is below this share of its middle; else there is no number.
+    error : draws are also doubled while the standard error is above this share; what is left widens the interval.
+    cut : candidates looked at first, lowest mean first; doubled until their leak is within `still` of all others'.
     resamples : bootstrap resamples of the records; 0 leaves the interval to the bracket.
-    bootstrap_draws : of G for each resample.
+    bootstrap_draws : of G for each resample, from the normal law.
     pool : size N of the attacker's pool; 0 is the game of independent members.
     """
 
     draws: int = 2000
     most: int = 32000
     close: float = 0.03
+    error: float = 0.05
     cut: int = 16
-    still: float = 0.01
+    still: float = 0.005
     resamples: int = 30
     bootstrap_draws: int = 500
     pool: int = 0
@@ -60,14 +68,15 @@ class FiniteSample:
     Attributes
     ----------
     value : corrected for the error of m; `raw` : as plugged in, the middle of the bracket.
-    split, plug_in : the Monte-Carlo bracket; `low`, `high` : the interval.
-    cut : candidates needed until the leak stopped moving; `draws` : of G in all.
+    split, plug_in : the Monte-Carlo bracket; `error` : its standard error; `low`, `high` : the interval.
+    cut : candidates needed until the leak stopped moving; `draws` : training sets in all.
     """
 
     value: float
     raw: float
     split: float
     plug_in: float
+    error: float
     low: float
     high: float
     cut: int
@@ -127,91 +136,60 @@ def leak_of(
 ) -> FiniteSample:
     """Return the leak of one candidate set, losses (c, N), at n training records."""
     options = options or Options()
-    _check(losses, n, options)
+    _check(losses, n, level, options)
     ordered = sorted_set(losses)
     A = ordered - ordered[:1]
     rng = stream(seed, "finite-sample")
-    game = _Game(n, options.pool)
+    game = Game(n, options.pool)
     cut = _low_k(A, game, options, rng)
-    A = A[:cut]
-    bracket, draws = _closed(A, game, options, rng)
-    low, high, bias = _interval(A, game, options, level=level, rng=rng)
-    value = min(1.0, bracket.value * bias)
-    slack = bracket.gap / 2
-    ends = (min(1.0, value * low * (1 - slack)), min(1.0, value * high * (1 + slack)))
-    return FiniteSample(
-        value, bracket.value, bracket[0], bracket[1], min(ends[0], value), max(ends[1], value), cut, draws
-    )
+    contest = Contest(A[:cut], terms=n + 1)
+    bracket, error, draws = _closed(contest, game, options, rng)
+    spread, bias = _doubt(contest, game, options, level=level, rng=rng)
+    raw = bracket.value
+    value = min(1.0, raw * bias)
+    noise = normal_quantile(level) * error
+    width = float(np.hypot(spread, noise / raw)) if raw else 0.0
+    slack = (bracket[1] - bracket[0]) / 2
+    never = -float(np.log1p(-level)) / draws  # what no draw showed happens less often than this
+    low, high = value * np.exp(-width) - slack, max(value * np.exp(width) + slack, noise, never)
+    ends = (min(value, max(0.0, float(low))), max(value, min(1.0, float(high))))
+    return FiniteSample(value, raw, bracket[0], bracket[1], error, *ends, cut, draws)
 
 
-@dataclass(frozen=True)
-class _Game:
-    """What the other records add up to, and how a record sways it, in either game."""
+def _low_k(A: Floats, game: Game, options: Options, rng: np.random.Generator) -> int:
+    """Return how many of the best candidates are needed to come within `still` of the leak of them all."""
+    rows = max(1, min(options.draws // 4, BLOCK // A.shape[1]))
+    one, two = (Drawn.sets(A.shape[1], game, rows, rng) for _ in range(2))  # the same for every cut
+    w = weights_of(A.shape[1], game)
 
-    n: int
-    pool: int
+    def leak(cut: int) -> float:
+        contest = Contest(A[:cut], terms=game.n + 1)
+        return difference_bracket(one.sway(contest) / rows, two.sway(contest) / rows, w).value
 
-    def shares(self, A: Floats, Z: Floats, w: Floats) -> Floats:
-        """Differences (k, N) between the chosen candidate's law with z inside and its law without knowledge of z.
-
-        Z (t, k) are standard normal draws, used with either sign; w (N,) weighs the records and sums to 1.
-        """
-        mean = A @ w
-        centred = A - mean[:, None]
-        root = _root((centred * w) @ centred.T * (len(w) / (len(w) - 1)))
-        noise = Z @ root
-        if not self.pool:
-            count, free = self.n - 1, self.n - 1.0
-        else:
-            count, free = self.n, self.n * (1 - self.n / self.pool)
-        sums = np.concatenate([count * mean + np.sqrt(free) * sign * noise for sign in (1, -1)])
-        if not self.pool:
-            inside: Floats = count_winners(sums, A) / len(sums)
-            return np.asarray(inside - (inside @ w)[:, None])
-        # Drawing a known record in pushes its own excess in and draws everyone else's share out; and conversely.
-        excess = centred * (self.pool / (self.pool - 1))
-        inside = count_winners(sums, excess * (1 - self.n / self.pool))
-        outside = count_winners(sums, -excess * (self.n / self.pool))
-        return np.asarray((inside - outside) / len(sums))
-
-    def bracket(self, A: Floats, Z: Floats) -> Bracket:
-        """Monte-Carlo bracket from two halves of Z."""
-        w = np.full(A.shape[1], 1 / A.shape[1])
-        half = len(Z) // 2
-        return difference_bracket(self.shares(A, Z[:half], w), self.shares(A, Z[half:], w), w)
+    everyone, cut = leak(len(A)), min(options.cut, len(A))
+    while cut < len(A) and abs(leak(cut) - everyone) > options.still * everyone:
+        cut = min(2 * cut, len(A))
+    return cut
 
 
-def _root(covariance: Floats) -> Floats:
-    """Symmetric square root; continuous in the covariance, so that common draws stay common between resamples."""
-    values, vectors = np.linalg.eigh(covariance)
-    return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T)
-
-
-def _low_k(A: Floats, game: _Game, options: Options, rng: np.random.Generator) -> int:
-    """Return how many of the best candidates are needed until the leak stops moving (twice in a row)."""
-    Z = rng.standard_normal((max(2, options.draws // 4), len(A)))  # the same draws for every cut: changes show early
-    cut, before, calm = min(options.cut, len(A)), -1.0, 0
-    while True:
-        now = game.bracket(A[:cut], Z[:, :cut]).value
-        calm = calm + 1 if abs(now - before) <= options.still * now else 0
-        if calm == 2 or cut == len(A):
-            return cut
-        cut, before = min(2 * cut, len(A)), now
-
-
-def _closed(A: Floats, game: _Game, options: Options, rng: np.random.Generator) -> tuple[Bracket, int]:
+def _closed(contest: Contest, game: Game, options: Options, rng: np.random.Generator) -> tuple[Bracket, float, int]:
     """Raise the number of draws until the bracket is closed; refuse a leak that cannot be told from its noise."""
-    w = np.full(A.shape[1], 1 / A.shape[1])
-    halves, done, todo = [np.zeros(A.shape), np.zeros(A.shape)], 0, options.draws
+    w = weights_of(contest.shifts.shape[1], game)
+    halves: list[Floats] = [np.zeros(contest.shifts.shape) for _ in range(2)]
+    values, sizes, done, todo = [], [], 0, max(1, options.draws)
     while True:
-        for i in range(2):
-            halves[i] = (halves[i] * done + game.shares(A, rng.standard_normal((todo // 2, len(A))), w) * todo) / (
-                done + todo
-            )
+        batches = [(i, size, differences(contest, game, size, rng)) for i in range(2) for size in parts_of(todo, 4)]
+        for i, size, batch in batches:
+            halves[i] += batch * size
         done += todo
-        bracket = difference_bracket(halves[0], halves[1], w)
-        if bracket.gap <= options.close or bracket[1] < 1 / done:
-            return bracket, 2 * done
+        bracket = difference_bracket(halves[0] / done, halves[1] / done, w)
+        signs = np.sign(halves[0] + halves[1])
+        values += [leak_by_signs(batch, signs, w) for _, _, batch in batches]
+        sizes += [size for _, size, _ in batches]
+        error = batch_error(np.array(values), np.array(sizes, dtype=np.float64))
+        closed = bracket.gap <= options.close or bracket[1] < 1 / done
+        if closed and (error <= options.error * bracket.value or 2 * done > options.most):
+            return bracket, error, 2 * done
         if 2 * done > options.most:
             raise NotEnoughEvidence(
                 f"The finite-sample leak needs more draws than {options.most:,}: between {bracket[0]:.4g} and "
@@ -220,36 +198,27 @@ def _closed(A: Floats, game: _Game, options: Options, rng: np.random.Generator) 
         todo = done
 
 
-def _interval(
-    A: Floats, game: _Game, options: Options, *, level: float, rng: np.random.Generator
-) -> tuple[float, float, float]:
-    """Return low and high as factors of the corrected leak, and the correction itself.
+def _doubt(
+    contest: Contest, game: Game, options: Options, *, level: float, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Return half the width of the interval of the logarithm, and the factor that corrects its bias.
 
     Resampling records repeats what drawing them did: log(resampled / estimated) has about the law of
-    log(estimated / true). Its mean is the bias of the logarithm, its quantiles (turned around) give the interval.
+    log(estimated / true). Its mean is the bias of the logarithm, its spread gives the interval. Both sides of the ratio
+    take the normal law of G: only that moves smoothly with the weights of the records, under common draws.
     """
     if not options.resamples:
-        return 1.0, 1.0, 1.0
-    N = A.shape[1]
-    Z = rng.standard_normal((max(2, options.bootstrap_draws // 2), len(A)))
+        return 0.0, 1.0
+    k, N = contest.shifts.shape
+    Z = rng.standard_normal((max(2, options.bootstrap_draws // 2), k))
+    law, even = Normal(contest, game, Z), np.full(N, 1 / N)
     floor = 0.1 / (2 * len(Z))  # no flip was seen: the leak is below what these draws resolve
-    even = np.full(N, 1 / N)
-
-    def leak(w: Floats) -> float:
-        return max(floor, 0.5 * float(np.abs(game.shares(A, Z, w)).sum(0) @ w))
-
-    centre = leak(even)
-    ratios = np.array([np.log(leak(rng.multinomial(N, even) / N) / centre) for _ in range(options.resamples)])
-    bias = float(ratios.mean())
+    centre = max(floor, law.leak(even))
+    resampled = [max(floor, law.leak(rng.multinomial(N, even) / N)) for _ in range(options.resamples)]
+    ratios = np.log(np.array(resampled) / centre)
     # Few resamples: the normal law with their spread has steadier tails than their own quantiles.
-    spread = float(ratios.std(ddof=1)) * _quantile(level, options.resamples)
-    return float(np.exp(-spread)), float(np.exp(spread)), float(np.exp(-bias))
-
-
-def _quantile(level: float, resamples: int) -> float:
-    from scipy import stats
-
-    return float(stats.t.ppf((1 + level) / 2, max(1, resamples - 1)))
+    spread = float(ratios.std(ddof=1)) * t_quantile(level, options.resamples - 1)
+    return spread, float(np.exp(-ratios.mean()))
 
 
 def _summary(
@@ -276,6 +245,8 @@ def _summary(
             f"Corrected by a factor {np.median([x.value / x.raw if x.raw else 1 for x in found]):.2f}.",
         ),
     ]
+    if any(losses.shape[1] < len(losses) for losses in usable):
+        flags.append(Flag("few-records", "Fewer held-out records than candidates: many of them are told apart by few."))
     fewest = min(losses.shape[1] for losses in usable)
     if fewest < 10 * table.n_train:
         text = f"{fewest} held-out records are fewer than 10 times the {table.n_train} training records."
@@ -286,7 +257,7 @@ def _summary(
     return Estimate(value, min(low, value), max(high, value), s, level, "models", method, tuple(flags))
 
 
-def _check(losses: Floats, n: int, options: Options) -> None:
+def _check(losses: Floats, n: int, level: float, options: Options) -> None:
     check_losses(losses)
     if len(losses) < 2:
         raise NotEnoughEvidence(f"The finite-sample leak compares at least 2 candidates. Found {len(losses)}.")
@@ -294,5 +265,11 @@ def _check(losses: Floats, n: int, options: Options) -> None:
         raise NotEnoughEvidence(f"The finite-sample leak needs at least 4 records. Found {losses.shape[1]}.")
     if n < 1:
         raise InvalidInput(f"finite_sample: n must be at least 1. Found {n}.")
+    if not 0 < level < 1:
+        raise InvalidInput(f"finite_sample: level must be between 0 and 1. Found {level}.")
+    if min(options.draws, options.cut) < 1 or min(options.pool, options.resamples) < 0 or options.resamples == 1:
+        raise InvalidInput(
+            f"finite_sample: needs draws and cut >= 1, pool >= 0, and no or at least 2 resamples. Found {options}."
+        )
     if options.pool and n >= options.pool:
         raise InvalidInput(f"finite_sample: n members must leave non-members in the pool. Found {n} of {options.pool}.")

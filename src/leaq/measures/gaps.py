@@ -122,8 +122,6 @@ def merge_duplicates(losses: Floats) -> Floats:
     candidates: what float32 arithmetic makes of equal weights.
     """
     check_losses(losses)
-    if not len(losses):
-        return losses
     between = losses - losses.mean(0)
     tolerance = max(SAME * float(np.sqrt(np.mean(between**2))), 8 * np.finfo(float).eps * float(np.abs(losses).max()))
     means = losses.mean(1)
@@ -141,17 +139,25 @@ def sorted_set(losses: Floats) -> Floats:
     What is drawn or split at random afterwards does not depend on the order records or candidates came in, nor on
     a constant added to all losses of a record.
     """
-    ordered = losses[np.argsort(losses.mean(1), kind="stable")]
+    between = losses - losses.mean(0)
+    unit = float(np.abs(between).max(initial=0)) or 1.0
+    # Rounded, so that equal means are equal in whatever order they were summed; then the steadier candidate is first.
+    by_spread, by_mean = ((between / unit) ** 2).mean(1), between.mean(1) / unit
+    ordered = losses[np.lexsort((np.round(by_spread, 12), np.round(by_mean, 12)))]
     difference = ordered - ordered[:1]
-    unit = float(np.abs(difference).max()) or 1.0
-    keys = np.round(difference / unit, 9)[:0:-1]
-    return np.asarray(ordered[:, np.lexsort(keys)]) if len(keys) else ordered
+    keys = np.round(difference / (float(np.abs(difference).max(initial=0)) or 1.0), 9)[:0:-1]
+    return np.ascontiguousarray(ordered[:, np.lexsort(keys)]) if len(keys) else ordered
 
 
 def check_losses(losses: Floats) -> None:
     """Refuse what is no table of finite losses (c, n)."""
     if losses.ndim != 2:
         raise InvalidInput(f"losses must be (candidates, records). Found shape {losses.shape}.")
+    if not losses.size:
+        raise NotEnoughEvidence(
+            f"losses need at least one candidate and one record that trained none of them. Found shape {losses.shape}. "
+            "Keep records out of training."
+        )
     bad = ~np.isfinite(losses)
     if bad.any():
         worst = int(np.argmax(bad.any(1)))

@@ -10,7 +10,7 @@ from scipy import stats
 from leaq.errors import InvalidInput
 from leaq.types import Bools, Floats, Ints
 
-__all__ = ["Drawn", "TwoWay", "clopper_pearson", "few_means_widening", "mean_interval", "percentile_interval"]
+__all__ = ["Drawn", "TwoWay", "clopper_pearson", "few_means_widening", "mean_interval", "normal_quantile", "percentile_interval", "t_quantile"]
 
 _AT_ONCE = 16
 """Draws whose indices are held at once: those of all of them would not fit beside the counts."""
@@ -44,6 +44,16 @@ def percentile_interval(draws: Floats, *, level: float = 0.95) -> tuple[float, f
     return float(low), float(high)
 
 
+def normal_quantile(level: float) -> float:
+    """Return how many standard errors an interval of this level reaches to either side under the normal law."""
+    return float(stats.norm.ppf((1 + level) / 2))
+
+
+def t_quantile(level: float, freedom: float) -> float:
+    """Return the same under Student's law, for a standard error from few values."""
+    return float(stats.t.ppf((1 + level) / 2, max(1, freedom)))
+
+
 def mean_interval(values: Floats, other: Floats | None = None, *, level: float = 0.95) -> tuple[float, float]:
     """Return where the mean of what (n,) `values` were drawn from lies, honest for a handful of them.
 
@@ -67,7 +77,7 @@ def mean_interval(values: Floats, other: Floats | None = None, *, level: float =
     if squared == 0:
         return centre, centre
     degrees = squared**2 / sum(part**2 / (len(one) - 1) for part, one in zip(parts, groups, strict=True))
-    half = float(stats.t.isf((1 - level) / 2, degrees)) * squared**0.5
+    half = t_quantile(level, degrees) * squared**0.5
     return centre - half, centre + half
 
 
@@ -82,8 +92,7 @@ def few_means_widening(n: int, *, level: float = 0.95) -> float:
     >>> round(few_means_widening(5), 2), round(few_means_widening(100), 2)
     (1.58, 1.02)
     """
-    tail = (1 - level) / 2
-    return float((n / (n - 1)) ** 0.5 * stats.t.isf(tail, n - 1) / stats.norm.isf(tail))
+    return (n / (n - 1)) ** 0.5 * t_quantile(level, n - 1) / normal_quantile(level)
 
 
 @dataclass(frozen=True)

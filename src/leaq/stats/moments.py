@@ -39,9 +39,12 @@ class Moments:
         """Add a chunk of losses (c, n)."""
         if losses.ndim != 2 or losses.shape[0] != self.candidates:
             raise InvalidInput(f"Moments: a chunk must have shape ({self.candidates}, n). Found {losses.shape}.")
-        if not np.isfinite(losses).all():
-            worst = int(np.argmin(np.isfinite(losses).all(1)))
-            raise InvalidInput(f"Moments: losses must be finite. Candidate {worst} has NaN or infinite values.")
+        bad = ~np.isfinite(losses)
+        if bad.any():
+            raise InvalidInput(
+                f"Moments: losses must be finite. Found {int(bad.sum())} NaN or infinite values, first in candidate "
+                f"{int(bad.any(1).argmax())}. Leave that candidate out or lower the learning rate."
+            )
         if losses.shape[1] == 0:
             return
         part = Moments(self.candidates)
@@ -54,6 +57,10 @@ class Moments:
 
     def merge(self, other: "Moments") -> None:
         """Add what another worker accumulated; any grouping of merges gives the same result up to rounding."""
+        if other.candidates != self.candidates:
+            raise InvalidInput(
+                f"Moments: only moments of the same candidates merge. Found {self.candidates} and {other.candidates}."
+            )
         total = self.n + other.n
         if total == 0:
             return

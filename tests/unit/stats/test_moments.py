@@ -36,7 +36,7 @@ def test_workers_merge_in_any_grouping():
 
 
 def test_refusals_name_the_candidate_and_the_shape():
-    with pytest.raises(InvalidInput, match="Candidate 1 has NaN"):
+    with pytest.raises(InvalidInput, match="Found 1 NaN or infinite values, first in candidate 1"):
         Moments(2).update(np.array([[0.0], [np.nan]]))
     with pytest.raises(InvalidInput, match=r"shape \(2, n\)"):
         Moments(2).update(np.zeros((3, 4)))
