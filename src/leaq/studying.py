@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leaq.results import CellResult
-from leaq.study import Store, Study, run_study
+from leaq.study import Rules, Store, Study, run_study
 
 if TYPE_CHECKING:
     from leaq.reporting.html import Edition
@@ -22,6 +22,7 @@ def run(
     engine: "str | Engine" = "local",
     workers: int | None = None,
     retry_failed: bool = False,
+    allow_missing: bool = False,
 ) -> Store:
     """Compute every cell of a study that is not finished yet, and return the folder with all numbers.
 
@@ -31,6 +32,7 @@ def run(
     Parameters
     ----------
     engine, workers : where tasks run and how many at a time; the numbers are the same.
+    allow_missing : go on without data sets that are not to be had; otherwise all of them are named before the start.
 
     Examples
     --------
@@ -41,7 +43,8 @@ def run(
     >>> store.count(), "quantizer" in store.frame()
     (1, True)
     """
-    outcome = run_study(study, folder, engine=engine, workers=workers, retry_failed=retry_failed)
+    rules = Rules(retry_failed=retry_failed, allow_missing=allow_missing)
+    outcome = run_study(study, folder, engine=engine, workers=workers, rules=rules)
     if outcome.failures:
         warnings.warn(outcome.describe(), stacklevel=2)
     return Store(outcome.folder)

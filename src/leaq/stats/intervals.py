@@ -10,7 +10,16 @@ from scipy import stats
 from leaq.errors import InvalidInput
 from leaq.types import Bools, Floats, Ints
 
-__all__ = ["Drawn", "TwoWay", "clopper_pearson", "few_means_widening", "mean_interval", "normal_quantile", "percentile_interval", "t_quantile"]
+__all__ = [
+    "Drawn",
+    "TwoWay",
+    "clopper_pearson",
+    "few_means_widening",
+    "mean_interval",
+    "normal_quantile",
+    "percentile_interval",
+    "t_quantile",
+]
 
 _AT_ONCE = 16
 """Draws whose indices are held at once: those of all of them would not fit beside the counts."""
@@ -92,7 +101,7 @@ def few_means_widening(n: int, *, level: float = 0.95) -> float:
     >>> round(few_means_widening(5), 2), round(few_means_widening(100), 2)
     (1.58, 1.02)
     """
-    return (n / (n - 1)) ** 0.5 * t_quantile(level, n - 1) / normal_quantile(level)
+    return float((n / (n - 1)) ** 0.5) * t_quantile(level, n - 1) / normal_quantile(level)
 
 
 @dataclass(frozen=True)
