@@ -28,6 +28,7 @@ PURPOSES = {
     "lightning": "recording checkpoints of Lightning trainings",
     "dp": "differentially private training",
     "ray": "studies on a cluster",
+    "mlflow": "studies logged to MLflow",
 }
 """What each extra is for. Extras for working on leaq itself (docs, dev) are no business of its users."""
 

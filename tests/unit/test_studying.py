@@ -4,7 +4,7 @@ import sys
 import pytest
 
 import leaq
-from leaq.errors import StoreError
+from leaq.errors import InvalidInput, StoreError
 from tests.helpers import require
 
 QUICK = {"hidden": (4,), "epochs": 1, "checkpoints": 2}
@@ -30,9 +30,14 @@ def test_a_study_runs_into_a_folder_and_is_not_run_twice(store):
 
 
 def test_failed_cells_are_said(tmp_path):
-    with pytest.warns(UserWarning, match="1 cells computed, 0 found finished, 1 failed. First failure"):
-        store = leaq.run(study(data=("wine", "nowhere.csv")), tmp_path / "x")
+    with pytest.warns(UserWarning, match="1 cells computed, 0 found finished, 1 failed. Failed: nowhere"):
+        store = leaq.run(study(data=("wine", "nowhere.csv")), tmp_path / "x", allow_missing=True)
     assert store.count() == 1
+
+
+def test_missing_data_stop_a_study_before_anything_is_computed(tmp_path):
+    with pytest.raises(InvalidInput, match="Nothing was computed: nowhere.csv cannot be found"):
+        leaq.run(study(data=("wine", "nowhere.csv")), tmp_path / "x")
 
 
 def test_a_report_takes_a_store_an_audit_or_several(store, tmp_path):
