@@ -16,7 +16,7 @@ from leaq.candidates import ensemble, neighbour_table, trajectory
 from leaq.data.splits import halves
 from leaq.evaluation import evaluate
 from leaq.measures.indicators import correlation, distortion
-from leaq.quantizers import Calibration, Scheme, build
+from leaq.quantizers import Calibration, build
 from leaq.seeds import stream
 from leaq.training import train
 from leaq.types import Bools, Checkpoints, Floats, LossTable, Samples
@@ -93,8 +93,11 @@ def _run(setting: Setting, folder: Path, quantizers: tuple[str, ...], missing: l
 
 def _one(model, spec, released, kept, samples, *, members, reference):  # noqa: PLR0913, PLR0917
     """Everything kept of one quantizer."""
-    quantizer = Calibrated(build(spec), model, samples, members)
-    table = evaluate(model, quantizer(released), samples, members, quantizer=spec)
+    quantizer = build(spec)
+    calibration = None
+    if quantizer.needs.calibration:  # every model on its own members
+        calibration = Calibration(model, samples.inputs, members, seed=SEED)
+    table = evaluate(model, quantizer(released, calibration), samples, members, quantizer=spec)
     few = slice(0, 8)
     arrays = {"scores": table.scores.astype(np.float32)}
     if spec != "none":
@@ -116,34 +119,6 @@ def _one(model, spec, released, kept, samples, *, members, reference):  # noqa: 
     together = evaluate(model, ensemble(quantizer, ends), samples, everyone, quantizer=spec)
     arrays["ensemble"] = together.losses[:, :, outside].astype(np.float32)
     return arrays
-
-
-class Calibrated:
-    """A scheme that calibrates every model on its own members, as the candidates' rooms expect a quantizer.
-
-    `draw_moves`, `trajectory` and `ensemble` call it with stacks of the first few models.
-    """
-
-    def __init__(self, scheme: Scheme, model, samples: Samples, members: Bools) -> None:
-        self.scheme, self.model, self.inputs, self.members = scheme, model, samples.inputs, members
-        self.levels, self.decode, self.plan, self.spec = scheme.levels, scheme.decode, scheme.plan, scheme.spec
-
-    def _own(self, checkpoints: Checkpoints) -> Calibration | None:
-        if not self.scheme.needs.calibration:
-            return None
-        return Calibration(self.model, self.inputs, self.members[: checkpoints.batch[0]], seed=SEED)
-
-    def frozen_to(self, reference: Checkpoints):
-        """Fix the scales to those of `reference`."""
-        return self.scheme.frozen_to(reference, self._own(reference))
-
-    def codes(self, checkpoints: Checkpoints):
-        """Return codes and scales by parameter."""
-        return self.scheme.codes(checkpoints, self._own(checkpoints))
-
-    def __call__(self, checkpoints: Checkpoints) -> Checkpoints:
-        """Quantize each checkpoint with its own scales."""
-        return self.scheme(checkpoints, self._own(checkpoints))
 
 
 def _models(table: LossTable, which: slice) -> LossTable:
