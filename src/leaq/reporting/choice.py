@@ -9,7 +9,10 @@ from leaq.reporting.words import metric
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Estimate, NotComputed
 
-__all__ = ["cost", "front", "leak", "overlapping", "recommended", "reference", "start_budget", "useful"]
+__all__ = [
+    "contends", "cost", "front", "leak", "overlapping", "recommended", "reference", "start_budget", "useful",
+    "yardstick",
+]  # fmt: skip
 
 
 def leak(result: CellResult, row: QuantizerRow) -> Estimate | None:
@@ -54,12 +57,22 @@ def useful(row: QuantizerRow) -> bool:
     return all(flag.code != "no-skill" for flag in row.flags)
 
 
+def yardstick(row: QuantizerRow) -> bool:
+    """Tell whether a row stands beside the quantizers for comparison: another training, with differential privacy."""
+    return any(flag.code == "dp-sgd" for flag in row.flags)
+
+
+def contends(row: QuantizerRow) -> bool:
+    """Tell whether a row is a choice to take: this model, released in a form that still predicts."""
+    return useful(row) and not yardstick(row)
+
+
 def front(result: CellResult) -> tuple[QuantizerRow, ...]:
-    """Return the useful rows that no other beats in both leak and cost (point estimates), cheapest first."""
+    """Return the choices that no other beats in both leak and cost (point estimates), cheapest first."""
     points = [
         (c.value, a.value, row)
         for row in result.rows
-        if useful(row) and (c := cost(result, row)) and (a := leak(result, row))
+        if contends(row) and (c := cost(result, row)) and (a := leak(result, row))
     ]
     kept = [
         (x, y, row)
@@ -80,7 +93,7 @@ def recommended(result: CellResult, budget: float, *, cautious: bool = True) -> 
     allowed = []
     for row in result.ranked():
         price, advantage = cost(result, row), leak(result, row)
-        if price and advantage and useful(row) and (price.high if cautious else price.value) <= budget:
+        if price and advantage and contends(row) and (price.high if cautious else price.value) <= budget:
             allowed.append(row)
     return allowed[0] if allowed else None
 

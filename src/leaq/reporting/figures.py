@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from leaq.errors import need
-from leaq.reporting.choice import cost, front, leak, reference, useful
+from leaq.reporting.choice import cost, front, leak, reference, useful, yardstick
 from leaq.reporting.labels import place_labels
 from leaq.reporting.look import ACCENT, FAINT, INK, MUTED, PAPER, Spec, dressed, hues, layer, ruler
 from leaq.reporting.words import in_order, metric, short_attack
@@ -120,9 +120,17 @@ def _points(result: CellResult) -> list[dict[str, Any]]:
             "useful": useful(row),
             "fill": ACCENT if ahead else PAPER,
             "stroke": ACCENT if ahead else (MUTED if useful(row) else FAINT),
-            "shape": "square" if row is full else ("circle" if useful(row) else "cross"),
+            "shape": _shape(row, full),
         })  # fmt: skip
     return found
+
+
+def _shape(row: QuantizerRow, full: QuantizerRow) -> str:
+    if not useful(row):
+        return "cross"
+    if yardstick(row):
+        return "triangle-up"
+    return "square" if row is full else "circle"
 
 
 def _domain(wide: Sequence[Mapping[str, Any]], points: Sequence[Mapping[str, Any]], axis: str) -> list[float]:

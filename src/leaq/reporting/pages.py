@@ -7,7 +7,17 @@ from typing import Any
 from leaq.errors import need
 from leaq.reporting import figures, study_figures
 from leaq.reporting.attack_tables import attack_numbers
-from leaq.reporting.choice import cost, leak, overlapping, recommended, reference, start_budget, useful
+from leaq.reporting.choice import (
+    contends,
+    cost,
+    leak,
+    overlapping,
+    recommended,
+    reference,
+    start_budget,
+    useful,
+    yardstick,
+)
 from leaq.reporting.drawing import svg
 from leaq.reporting.many import agreements, names, overview, study_sentences, study_verdict
 from leaq.reporting.reading import about_r, attacker, headline, sentences, verdict
@@ -39,6 +49,7 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
         "key": headline(result) or attacker(result),
         "about_r": about_r(result),
         "chooser": _chooser(result),
+        "private": any(yardstick(row) for row in result.rows),
         "ranking": ranking(result),
         "indicators": indicators(result),
         "attack_numbers": attack_numbers(result),
@@ -105,9 +116,9 @@ def _chooser(result: CellResult) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for rank, row in enumerate(result.ranked(), start=1):
         advantage, price = leak(result, row), cost(result, row)
-        if advantage is None or price is None:
+        if advantage is None or price is None or yardstick(row):
             continue
-        same = [other.label for other in overlapping(result, row) if useful(other)]
+        same = [other.label for other in overlapping(result, row) if contends(other)]
         rows.append({
             "key": row.quantizer, "label": row.label, "rank": rank, "useful": useful(row),
             "leak": format_estimate(advantage), "quiet": advantage.low <= 0,

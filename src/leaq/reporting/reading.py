@@ -2,7 +2,17 @@
 
 from collections.abc import Sequence
 
-from leaq.reporting.choice import cost, leak, overlapping, recommended, reference, start_budget, useful
+from leaq.reporting.choice import (
+    contends,
+    cost,
+    leak,
+    overlapping,
+    recommended,
+    reference,
+    start_budget,
+    useful,
+    yardstick,
+)
 from leaq.reporting.forecast_words import about_forecast
 from leaq.reporting.words import attack_name, game_words, metric
 from leaq.results import CellResult, QuantizerRow
@@ -50,7 +60,7 @@ def verdict(result: CellResult) -> str:
 
 def _beside(result: CellResult, best: QuantizerRow) -> tuple[list[QuantizerRow], tuple[QuantizerRow, ...]]:
     """Return the other quantizers that still predict, and those of them that are not told apart from `best`."""
-    rest = [row for row in result.ranked() if row is not best and useful(row) and leak(result, row)]
+    rest = [row for row in result.ranked() if row is not best and contends(row) and leak(result, row)]
     return rest, overlapping(result, best, rest) if rest else ()
 
 
@@ -71,7 +81,7 @@ def within(result: CellResult) -> str:
     found = leak(result, chosen)
     if found is None:
         return ""
-    same = [row for row in overlapping(result, chosen) if useful(row)]
+    same = [row for row in overlapping(result, chosen) if contends(row)]
     doubt = f" The intervals of {_names(same)} overlap with that one." if same else ""
     return (
         f"Within a loss of {budget:.3g} {metric(result.primary_metric).name}, counted at the worse end of its "
@@ -81,7 +91,7 @@ def within(result: CellResult) -> str:
 
 def audited(result: CellResult) -> str:
     """Say what was audited, and how much of it there is."""
-    private = sum(row.quantizer.startswith("dp_sgd") for row in result.rows)
+    private = sum(yardstick(row) for row in result.rows)
     data, quantizers = result.data, len(result.rows) - 1 - private
     models = result.config.get("replicates")
     trained = f"{models} models, each trained on {data['n_train']:,} of them," if models else "the model"
@@ -125,7 +135,7 @@ def headline(result: CellResult) -> str:
 
 def least(result: CellResult) -> QuantizerRow | None:
     """Return the row that leaks least among those whose model still predicts something."""
-    return next((row for row in result.ranked() if leak(result, row) and useful(row)), None)
+    return next((row for row in result.ranked() if leak(result, row) and contends(row)), None)
 
 
 def _price(result: CellResult, row: QuantizerRow) -> str:

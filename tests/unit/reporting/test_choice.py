@@ -1,5 +1,10 @@
+from dataclasses import replace
+
 from leaq.reporting.choice import cost, front, leak, overlapping, recommended, reference, start_budget
-from leaq.types import NotComputed
+from leaq.reporting.figures import tradeoff
+from leaq.reporting.pages import audit_page
+from leaq.reporting.reading import verdict
+from leaq.types import Flag, NotComputed
 from tests.results import cell, estimate, row
 
 
@@ -81,3 +86,22 @@ def test_a_row_without_the_attack_has_no_leak_and_is_never_recommended():
     assert leak(result, bare) is None
     assert recommended(result, 1.0).label == "full precision"
     assert overlapping(result, bare) == ()
+
+
+def with_yardstick():
+    """Return a result in which the model trained with differential privacy leaks least and costs nothing."""
+    private = row("dp_sgd(epsilon=1)", "DP-SGD ε=1", 0.01)
+    private = replace(private, flags=(Flag("dp-sgd", "Trained with (1, 1e-5)-differential privacy."),))
+    return cell(row("none", "full precision", 0.30), row("a", "a", 0.2), private)
+
+
+def test_a_model_trained_with_differential_privacy_is_shown_but_no_choice():
+    result = with_yardstick()
+    assert labels(result.ranked())[0] == "DP-SGD ε=1"
+    assert recommended(result, 0.5).label == "a"
+    assert "DP-SGD ε=1" not in labels(front(result))
+    assert verdict(result).startswith("A gives away least")
+    points = next(found["data"]["values"] for found in tradeoff(result)["layer"] if "shape" in found["encoding"])
+    assert {point["label"]: point["shape"] for point in points}["DP-SGD ε=1"] == "triangle-up"
+    chooser = audit_page(result, prefix="x", internal=False)["chooser"]
+    assert {entry["label"] for entry in chooser["rows"]} == {"full precision", "a"}
