@@ -49,6 +49,7 @@ def show(
     if len(results) > 1:
         for table in by_quantizer(results):
             console.show_table(table)
+            console.say("")
         console.show_table(by_data_set(results))
     if cells or len(results) == 1:
         for result in results:

@@ -82,6 +82,7 @@ def study_page(cells: Sequence[CellResult], *, internal: bool) -> dict[str, Any]
         "overview": overview(cells),
         "agreements": agreements(cells),
         "heat": drawn,
+        "crowded": study_figures.crowded(cells),
         "leaks": _two(wide, narrow, name="leaks", label=about, keys=keys),
         "audits": [
             _brief(cell, label, prefix=f"a{at}", internal=internal)

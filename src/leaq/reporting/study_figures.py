@@ -11,7 +11,7 @@ from leaq.reporting.reading import least
 from leaq.results import CellResult
 from leaq.stats.digits import format_estimate
 
-__all__ = ["leaks", "ranks"]
+__all__ = ["crowded", "leaks", "ranks"]
 
 
 def ranks(cells: Sequence[CellResult], *, cell: int = 46) -> tuple[Spec, dict[str, str]]:
@@ -46,10 +46,20 @@ def ranks(cells: Sequence[CellResult], *, cell: int = 46) -> tuple[Spec, dict[st
     return figure, {value["tip"]: value["label"] for value in values}
 
 
+CROWD = 32
+"""Audits whose names a figure can hold on the first screen."""
+
+
+def crowded(cells: Sequence[CellResult]) -> bool:
+    """Tell whether there are too many audits for each to be named in the figure of leaks."""
+    return len(cells) > CROWD
+
+
 def leaks(cells: Sequence[CellResult], *, width: int = 560) -> tuple[Spec, dict[str, str]]:
     """Draw each audit's leak in full precision (square) and under its least leaking quantizer (circle).
 
-    Audits are ordered by their leak in full precision, largest first.
+    Audits are ordered by their leak in full precision, largest first. Where they are `crowded` the rows are thin and
+    unnamed: the tips and the table name them.
     """
     points: list[dict[str, Any]] = []
     for cell, name in zip(cells, names(cells), strict=True):
@@ -62,19 +72,22 @@ def leaks(cells: Sequence[CellResult], *, width: int = 560) -> tuple[Spec, dict[
                     "tip": f"{name} ({cell.data.get('task')}), {row.label}: advantage {format_estimate(number)}",
                 })  # fmt: skip
     order = [p["audit"] for p in sorted(points, key=lambda p: -p["x"]) if p["shape"] == "square"]
+    many = crowded(cells)
     y = {"field": "audit", "type": "nominal", "sort": order, "title": None,
-         "axis": {"domain": False, "ticks": False, "grid": True,
+         "axis": {"domain": False, "ticks": False, "grid": not many, "labels": not many,
                   "labelLimit": 320 if width > 300 else 130}}  # fmt: skip
-    offset = {"field": "shape", "type": "nominal", "sort": ["square", "circle"], "scale": {"paddingOuter": 0.8}}
+    apart = {"field": "shape", "type": "nominal", "sort": ["square", "circle"], "scale": {"paddingOuter": 0.8}}
+    offset = {} if many else {"yOffset": apart}
     x = {"field": "low", "type": "quantitative", "title": "advantage over blind guessing →",
          "axis": {"tickCount": max(3, width // 90)}}  # fmt: skip
     layers = [
         ruler(x=0.0),
         layer(points, {"type": "rule", "strokeWidth": 1.6, "color": FAINT}, x=x, x2={"field": "high"}, y=y,
-              yOffset=offset),
-        layer(points, {"type": "point", "filled": True, "opacity": 1, "size": 70, "strokeWidth": 1.5},
-              x={**x, "field": "x"}, y=y, yOffset=offset, description={"field": "tip"}, tooltip={"field": "tip"},
+              **offset),
+        layer(points, {"type": "point", "filled": True, "opacity": 1, "size": 24 if many else 70,
+                       "strokeWidth": 1.2 if many else 1.5},
+              x={**x, "field": "x"}, y=y, **offset, description={"field": "tip"}, tooltip={"field": "tip"},
               **{channel: {"field": channel, "scale": None} for channel in ("fill", "stroke", "shape")}),
     ]  # fmt: skip
-    tall = min(64, max(20, 320 // max(1, len(order))))
+    tall = max(5, 640 // len(order)) if many else min(64, max(20, 320 // max(1, len(order))))
     return dressed(layers, width, max(1, len(order)) * tall), {point["tip"]: point["audit"] for point in points}
