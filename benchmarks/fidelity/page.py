@@ -20,11 +20,8 @@ def by_setting(rows: Rows) -> dict[str, Rows]:
 
 
 def settings(rows: Rows) -> str:
-    """Name the settings, and what was different in some."""
-    said = {}
-    for row in rows:
-        doubts = ["development"] * row["dev"] + ["recorded earlier"] * ("earlier" in row)
-        said[row["setting"]] = row["setting"] + (f" ({', '.join(doubts)})" if doubts else "")
+    """Name the settings, and which of them the forecast was developed on."""
+    said = {row["setting"]: row["setting"] + " (development)" * row["dev"] for row in rows}
     return ", ".join(said.values()) + "."
 
 

@@ -33,11 +33,13 @@ from leaq.cli.running import (
     Task,
     WeightsDir,
     build_config,
+    check_report,
     name_folders,
     names,
     run_config,
     say_folder,
     widths,
+    write_page,
 )
 
 if TYPE_CHECKING:
@@ -117,10 +119,7 @@ def audit(
         seed=seed,
         training={"hidden": widths(hidden), "epochs": epochs, "learning_rate": learning_rate},
     )
-    if report is not None:
-        from leaq.reporting.html import check_place
-
-        check_place(report)
+    check_report(report)
     if show_records:
         refuse_json(as_json=json)
     budgets = read_epsilons(epsilons) if yardstick else ()
@@ -141,8 +140,4 @@ def _show(result: "CellResult", report: "Path | None", *, as_json: bool) -> None
     else:
         console.show_table(ranking(result))
         console.paragraph("\n" + reading(result))
-    if report is not None:
-        from leaq.reporting.html import write_report
-
-        write_report([result], report)
-        console.note(f"Report: {report}")
+    write_page(result, report)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leaq.cli import console
-from leaq.cli.running import Json, Quiet, Report
+from leaq.cli.running import Json, Quiet, Report, write_page
 from leaq.errors import InvalidInput
 from leaq.files import writable_place
 
@@ -145,8 +145,4 @@ def _show(result: "CellResult", report: Path | None, *, as_json: bool) -> None:
         console.say("\n" + reading(result))
         for name, reason in result.not_computed.items():
             console.note(f"Not computed: {name}. {reason}")
-    if report is not None:
-        from leaq.reporting.html import write_report
-
-        write_report([result], report)
-        console.note(f"Report: {report}")
+    write_page(result, report)

@@ -1,27 +1,34 @@
 """``leaq forecast``: what the strongest attack is expected to find, from a few models and without attacking."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leaq.cli import console
 from leaq.cli.running import (
-    DATA,
     MODEL,
     OUTPUT,
+    Embedder,
     Epochs,
+    Hidden,
+    Ignore,
     Json,
     LearningRate,
+    Out,
+    Quantizers,
     Quiet,
     Report,
     Seed,
+    SkipInvalid,
     Smiles,
+    Source,
     Target,
     Task,
     build_config,
+    check_report,
     run_config,
     widths,
+    write_page,
 )
 
 if TYPE_CHECKING:
@@ -31,24 +38,18 @@ __all__ = ["forecast"]
 
 
 def forecast(
-    source: Annotated[str, typer.Argument(help="A data set known by name, or a CSV, TSV, Parquet or NPZ file.")],
+    source: Source,
     target: Target = None,
     smiles: Smiles = None,
     task: Task = "auto",
-    ignore: Annotated[
-        list[str] | None, typer.Option(help="Column that is no feature; may be repeated.", rich_help_panel=DATA)
-    ] = None,
-    skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Drop and count unusable rows.", rich_help_panel=DATA)
-    ] = False,
-    embedder: Annotated[str, typer.Option(help="How records become numbers.", rich_help_panel=DATA)] = "auto",
-    quantizers: Annotated[
-        str, typer.Option(help="Comma-separated names or families; see leaq audit.", rich_help_panel=MODEL)
-    ] = "study,uniform(bits=8)",
+    ignore: Ignore = None,
+    skip_invalid: SkipInvalid = False,
+    embedder: Embedder = "auto",
+    quantizers: Quantizers = "study,uniform(bits=8)",
     replicates: Annotated[
         int, typer.Option(help="Models trained: at least 4; 8 forecast better.", rich_help_panel=MODEL)
     ] = 8,
-    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.", rich_help_panel=MODEL)] = "128,64",
+    hidden: Hidden = "128,64",
     epochs: Epochs = 60,
     learning_rate: LearningRate = 1e-3,
     seed: Seed = 0,
@@ -60,9 +61,7 @@ def forecast(
             rich_help_panel=OUTPUT,
         ),
     ] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="Run folder; the same command again goes on.", rich_help_panel=OUTPUT)
-    ] = None,
+    out: Out = None,
     report: Report = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -92,21 +91,14 @@ def forecast(
         seed=seed,
         training={"hidden": widths(hidden), "epochs": epochs, "learning_rate": learning_rate, "checkpoints": 1},
     )
-    if report is not None:
-        from leaq.reporting.html import check_place
-
-        check_place(report)
+    check_report(report)
     result = run_config(config, out, quiet=quiet or json)
     _refuse_none(result)
     if json:
         console.say(result.to_json())
     else:
         _show(result, records=records)
-    if report is not None:
-        from leaq.reporting.html import write_report
-
-        write_report([result], report)
-        console.note(f"Report: {report}")
+    write_page(result, report)
 
 
 def _refuse_none(result: "CellResult") -> None:

@@ -44,11 +44,13 @@ __all__ = [
     "Task",
     "WeightsDir",
     "build_config",
+    "check_report",
     "name_folders",
     "names",
     "run_config",
     "say_folder",
     "widths",
+    "write_page",
 ]
 
 DATA, MODEL, OUTPUT = "What to audit", "How models are trained and attacked", "Where results go"
@@ -214,6 +216,23 @@ def widths(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise InvalidInput(f"--hidden must be widths such as 128,64, or none. Found {text!r}.") from None
+
+
+def check_report(report: Path | None) -> None:
+    """Refuse a place where no report can be written, before the work starts."""
+    if report is not None:
+        from leaq.reporting.html import check_place
+
+        check_place(report)
+
+
+def write_page(result: "CellResult", report: Path | None) -> None:
+    """Write the report of --report, and say where it is."""
+    if report is not None:
+        from leaq.reporting.html import write_report
+
+        write_report([result], report)
+        console.note(f"Report: {report}")
 
 
 def say_folder(out: Path | None) -> None:

@@ -22,7 +22,6 @@ __all__ = [
     "Contest",
     "as_they_are",
     "batch_error",
-    "count_winners",
     "difference_bracket",
     "leak_bracket",
     "leak_by_signs",
@@ -151,24 +150,6 @@ def as_they_are(winners: Ints, k: int, n: int, weights: Floats | None = None) ->
     for one in np.unique(winners):
         counts[one] = weights[winners == one].sum(0)
     return counts
-
-
-def count_winners(sums: Floats, shifts: Floats) -> Floats:
-    """Count for every candidate and record how many draws the candidate wins: (t, k), (k, n) -> (k, n).
-
-    Ties go to the first candidate. Both are in units of the loss; see `Contest` for the grid they are put on.
-
-    Examples
-    --------
-    >>> count_winners(np.array([[0.0, 1.0], [0.0, 3.0]]), np.array([[0.0, 2.0], [0.0, 0.0]])).tolist()
-    [[2.0, 1.0], [0.0, 1.0]]
-    """
-    if sums.ndim != 2 or shifts.ndim != 2 or sums.shape[1] != len(shifts):
-        raise InvalidInput(
-            f"count_winners: sums (t, k) and shifts (k, n) must share k. Found {sums.shape} and {shifts.shape}."
-        )
-    contest = Contest(shifts)
-    return contest.count(sums / contest.unit)
 
 
 class Bracket(tuple[float, float]):

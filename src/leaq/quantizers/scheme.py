@@ -17,6 +17,7 @@ from torch import Tensor
 
 from leaq.config import Config
 from leaq.errors import InvalidInput
+from leaq.models.roles import LAYER_ROLES
 from leaq.quantizers.applying import Frozen, Scales, State, fit_state, quantized
 from leaq.results import Size
 from leaq.types import Checkpoints, Flag, Role
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WEIGHTS", "Bits", "Frozen", "Needs", "Scales", "Scheme", "quantizable"]
 
-WEIGHTS: frozenset[Role] = frozenset({"linear", "conv1d", "conv2d", "embedding"})
+WEIGHTS: frozenset[Role] = frozenset(LAYER_ROLES)
 
 EndLayer = Literal["same", "int8", "full"]
 
