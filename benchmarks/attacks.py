@@ -20,12 +20,12 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from leaq.attacking import Recipe, shadow_tables
+from leaq.attacks.lira import lira, lira_scores
+from leaq.attacks.scoring import Protocol
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
 from leaq.evaluation import evaluate
 from leaq.losses import margin
-from leaq.measures.lira import lira, lira_scores
-from leaq.measures.scoring import Protocol
 from leaq.quantizers import Sign
 from leaq.stats.roc import auc
 from leaq.training import TrainingConfig, train

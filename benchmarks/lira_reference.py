@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from scipy.stats import norm
 
+from leaq.attacks.lira import lira
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
 from leaq.evaluation import evaluate
-from leaq.measures.lira import lira
 from leaq.stats.roc import auc
 from leaq.training import TrainingConfig, train
 from leaq.types import Bools, Samples

@@ -10,13 +10,13 @@ from scipy import stats
 
 from benchmarks.fidelity.collect import AGAIN, MOVES, REFERENCE, SAMPLED, collect
 from benchmarks.fidelity.settings import SETTINGS, Setting, quantizers_of, sampled_too
+from leaq.attacks.forecast import forecast
+from leaq.attacks.lira import lira_scores
+from leaq.attacks.risk import effect_size
+from leaq.attacks.scoring import cross_fitted_decisions
 from leaq.errors import LeaqError
 from leaq.measures.finite_sample import Options, finite_sample
-from leaq.measures.forecast import forecast
-from leaq.measures.lira import lira_scores
 from leaq.measures.rate import rate
-from leaq.measures.risk import effect_size
-from leaq.measures.scoring import cross_fitted_decisions
 from leaq.seeds import stream
 from leaq.stats.roc import tpr_at_fpr
 from leaq.types import Bools, Floats, LossTable

@@ -51,7 +51,7 @@ def shadow_tables(
 ) -> dict[str, LossTable]:
     """Train one model per row of `members` and return its losses under every quantizer, by specification.
 
-    Every model is a target and the others' shadow; each table goes into any attack of `leaq.measures`. Full precision
+    Every model is a target and the others' shadow; each table goes into any attack of `leaq.attacks`. Full precision
     is always there, as "none", for the non-adaptive attack.
 
     Parameters
@@ -66,7 +66,7 @@ def shadow_tables(
     >>> import torch
     >>> from leaq.data import load
     >>> from leaq.data.splits import halves
-    >>> from leaq.measures.lira import lira
+    >>> from leaq.attacks.lira import lira
     >>> from leaq.quantizers import Sign
     >>> wine = load("wine")
     >>> recipe = Recipe(TrainingConfig(epochs=2), make=lambda: torch.nn.Linear(13, 3))

@@ -4,8 +4,8 @@ from typing import Self
 
 from pydantic import Field, PositiveInt, field_validator
 
+from leaq.attacks.suite import attack_names
 from leaq.data import Reading
-from leaq.measures.suite import attack_names
 from leaq.quantizers import parse_list
 from leaq.training import TrainingConfig
 

@@ -5,17 +5,17 @@ from typing import Any
 
 import numpy as np
 
+from leaq.attacks.forecast import forecast_risk
+from leaq.attacks.foreseen import foreseen
+from leaq.attacks.risk import exposure
+from leaq.attacks.scoring import Protocol
+from leaq.attacks.suite import Field, adaptive_gap, attack_names, run_attacks
 from leaq.cell import AuditConfig
 from leaq.errors import NotEnoughEvidence
 from leaq.measures.finite_sample import Options, finite_sample
-from leaq.measures.forecast import forecast_risk
-from leaq.measures.foreseen import foreseen
 from leaq.measures.indicators import correlation, distortion, loss_gap
 from leaq.measures.performance import drop, performance
 from leaq.measures.rate import order_changes, rate
-from leaq.measures.risk import exposure
-from leaq.measures.scoring import Protocol
-from leaq.measures.suite import Field, adaptive_gap, attack_names, run_attacks
 from leaq.quantizers import Identity, Scheme
 from leaq.results import Curve, QuantizerRow, Size
 from leaq.types import Bools, Estimate, Flag, Floats, LossTable, NotComputed, Samples
@@ -137,8 +137,8 @@ GROUPED = frozenset({"grouped", "scaffold-split", "cluster-split"})
 def private_findings(samples: Samples, found: Mapping[str, tuple[LossTable, Size]]) -> dict[str, Any]:
     """Return what is known of single records, by row number: never for a shareable edition.
 
-    By quantizer, which records are identified at a false-discovery rate of 5 % (see `leaq.measures.risk`), and how
-    exposed each is expected to be (see `leaq.measures.forecast`).
+    By quantizer, which records are identified at a false-discovery rate of 5 % (see `leaq.attacks.risk`), and how
+    exposed each is expected to be (see `leaq.attacks.forecast`).
     """
     private: dict[str, Any] = {"ids": samples.ids.tolist()}
     try:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from leaq.attacks.suite import attack_names
 from leaq.cell import AuditConfig
-from leaq.measures.suite import attack_names
 from leaq.pipeline import audit
 from leaq.training import TrainingConfig
 

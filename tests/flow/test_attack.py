@@ -9,10 +9,10 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from leaq.attacking import Recipe, shadow_tables
+from leaq.attacks.lira import lira
 from leaq.cli.main import app
 from leaq.data import load
 from leaq.data.splits import halves
-from leaq.measures.lira import lira
 from leaq.quantizers import parse_list
 from leaq.results import CellResult
 from leaq.study.shelf import DiskShelf

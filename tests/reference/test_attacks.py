@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from leaq.measures import lira as lira_room
-from leaq.measures import quantile as quantile_room
-from leaq.measures import rmia as rmia_room
-from leaq.measures import scoring as scoring_room
-from leaq.measures import threshold as threshold_room
-from leaq.measures import whitebox as whitebox_room
-from leaq.measures.calibrated import calibrated_scores
-from leaq.measures.lira import lira_scores
-from leaq.measures.quantile import quantile_scores
-from leaq.measures.rmia import log_likelihood, rmia_scores
-from leaq.measures.scoring import Protocol, halves_of
-from leaq.measures.shadows import Shadows
-from leaq.measures.suite import attack_names
-from leaq.measures.threshold import classwise_scores, threshold
-from leaq.measures.whitebox import whitebox_scores
+from leaq.attacks import lira as lira_room
+from leaq.attacks import quantile as quantile_room
+from leaq.attacks import rmia as rmia_room
+from leaq.attacks import scoring as scoring_room
+from leaq.attacks import threshold as threshold_room
+from leaq.attacks import whitebox as whitebox_room
+from leaq.attacks.calibrated import calibrated_scores
+from leaq.attacks.lira import lira_scores
+from leaq.attacks.quantile import quantile_scores
+from leaq.attacks.rmia import log_likelihood, rmia_scores
+from leaq.attacks.scoring import Protocol, halves_of
+from leaq.attacks.shadows import Shadows
+from leaq.attacks.suite import attack_names
+from leaq.attacks.threshold import classwise_scores, threshold
+from leaq.attacks.whitebox import whitebox_scores
 from tests import naive_attacks as naive
 from tests.attack_tables import planted
 from tests.helpers import ROUNDING

@@ -5,14 +5,14 @@ from functools import partial
 import numpy as np
 import pytest
 
-from leaq.measures.calibrated import calibrated
-from leaq.measures.lira import lira
-from leaq.measures.quantile import quantile
-from leaq.measures.rmia import rmia
-from leaq.measures.scoring import Protocol
-from leaq.measures.suite import attack_names
-from leaq.measures.threshold import threshold, threshold_classwise
-from leaq.measures.whitebox import whitebox
+from leaq.attacks.calibrated import calibrated
+from leaq.attacks.lira import lira
+from leaq.attacks.quantile import quantile
+from leaq.attacks.rmia import rmia
+from leaq.attacks.scoring import Protocol
+from leaq.attacks.suite import attack_names
+from leaq.attacks.threshold import threshold, threshold_classwise
+from leaq.attacks.whitebox import whitebox
 from tests.attack_tables import planted
 
 ATTACKS = {

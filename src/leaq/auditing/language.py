@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from leaq.attacks.tokens import against_reference, min_k
 from leaq.auditing.config import Beside, ModelAuditConfig
 from leaq.auditing.evaluating import Bench
 from leaq.auditing.finished import ExtraAttacks, Job, audit_records
 from leaq.auditing.records import Batch, Records
 from leaq.auditing.rows import Attacks, protocol_of
 from leaq.errors import InvalidInput
-from leaq.measures.tokens import against_reference, min_k
 from leaq.models.causal import IGNORED, TokenLoss, tokens_of
 from leaq.results import CellResult
 from leaq.types import Estimate, Floats, Ints, LossTable, NotComputed, Progress, silent

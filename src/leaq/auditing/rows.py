@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from leaq.attacks.quantile import quantile
+from leaq.attacks.scoring import Protocol
+from leaq.attacks.threshold import threshold, threshold_classwise
 from leaq.auditing.config import ModelAuditConfig
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.finite_sample import finite_sample
 from leaq.measures.held_out import held_out_drop, held_out_loss
 from leaq.measures.indicators import correlation, distortion, loss_gap
 from leaq.measures.performance import drop, performance
-from leaq.measures.quantile import quantile
 from leaq.measures.rate import rate
-from leaq.measures.scoring import Protocol
-from leaq.measures.threshold import threshold, threshold_classwise
 from leaq.results import Curve, QuantizerRow, Size
 from leaq.types import AttackResult, Estimate, Flag, Floats, LossTable, NotComputed
 
@@ -24,7 +24,7 @@ NO_SHADOWS = NotComputed(
 )
 NO_REPLICATES = NotComputed(
     "Needs a few replicates in full precision, each trained by the same rule on half of the records, so that every "
-    "record is in some and out of others (leaq.measures.forecast). "
+    "record is in some and out of others (leaq.attacks.forecast). "
     "leaq forecast with a table of records instead of a model trains them."
 )
 Attacks = Mapping[str, AttackResult | NotComputed]

@@ -1,1 +1,1 @@
-"""Measures: LossTable in, Estimate or AttackResult out. Torch-free; one paper a file; import the file you need."""
+"""Measures: LossTable in, Estimate out. Torch-free; one paper a file; import the file you need."""

@@ -1,7 +1,7 @@
 """Simple indicators, which any new one has to beat: output distortion, output correlation and the loss gap.
 
 None is an attack. The first two do not even look at who trained on what; the loss-threshold attack, the simplest one
-that does, is in `leaq.measures.threshold`.
+that does, is in `leaq.attacks.threshold`.
 """
 
 import numpy as np

@@ -55,7 +55,7 @@ __all__ = [
     "plain_name",
 ]
 
-MEASURING = frozenset({"measures", "measuring.py", "stats"})
+MEASURING = frozenset({"attacks", "measures", "measuring.py", "stats"})
 """Rooms whose code changes what is measured, and no loss it is measured from."""
 UNCOUNTED = frozenset(
     {"attacking.py", "auditing", "candidates", "checkup.py", "cli", "costing.py", "exposure.py", "reporting", "study"}

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leaq.attacks.scoring import Protocol
+from leaq.attacks.threshold import threshold
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.indicators import correlation, distortion, loss_gap
-from leaq.measures.scoring import Protocol
-from leaq.measures.threshold import threshold
 from leaq.types import LossTable
 from tests.helpers import ROUNDING
 

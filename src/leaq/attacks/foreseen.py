@@ -6,8 +6,8 @@ with enough, both are shown, and the attack that was run is forecast too: the di
 
 from collections.abc import Mapping
 
+from leaq.attacks.forecast import SHADOWS, Forecast, forecast
 from leaq.errors import NotEnoughEvidence
-from leaq.measures.forecast import SHADOWS, Forecast, forecast
 from leaq.types import AttackResult, Estimate, LossTable, NotComputed
 
 __all__ = ["foreseen"]

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leaq.attacks.lira import online_scores
+from leaq.attacks.scoring import cross_fitted_decisions
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.measures.lira import online_scores
-from leaq.measures.scoring import cross_fitted_decisions
 from leaq.seeds import stream
 from leaq.stats.intervals import percentile_interval
 from leaq.stats.roc import tpr_at_fpr

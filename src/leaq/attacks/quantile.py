@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets, halves_of
+from leaq.attacks.shadows import Signal, signal
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.measures.scoring import Attack, Protocol, attack_result, chosen_targets, halves_of
-from leaq.measures.shadows import Signal, signal
 from leaq.seeds import stream
 from leaq.types import AttackResult, Bools, Floats, LossTable
 

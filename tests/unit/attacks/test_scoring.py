@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from leaq.attacks.scoring import Attack, Protocol, area_gap, attack_result, cross_fitted_decisions
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.measures.scoring import Attack, Protocol, area_gap, attack_result, cross_fitted_decisions
 from leaq.stats.roc import auc, weighted_auc
 from leaq.types import Estimate, LossTable, NotComputed
 from tests.attack_tables import planted
@@ -79,7 +79,7 @@ def test_intervals_read_the_seed_and_the_level(rng):
 def test_large_curves_are_thinned_to_the_same_curve(rng, monkeypatch):
     table = planted(rng, n=500)
     whole = scored(table, draws=10).roc
-    monkeypatch.setattr("leaq.measures.scoring.CURVE_CELLS", 100)
+    monkeypatch.setattr("leaq.attacks.scoring.CURVE_CELLS", 100)
     thin = scored(table, draws=10).roc
     assert thin.shape[1] <= 302
     for fpr, tpr in thin.T:

@@ -5,8 +5,8 @@ Attacks" (arXiv 2111.08440v2), section 3; Shi et al., "Detecting Pretraining Dat
 (arXiv 2310.16789v3), section 3 (Min-K% Prob).
 """
 
+from leaq.attacks.scoring import Attack, Protocol, attack_result
 from leaq.errors import InvalidInput
-from leaq.measures.scoring import Attack, Protocol, attack_result
 from leaq.types import AttackResult, Floats, LossTable
 
 __all__ = ["against_reference", "min_k"]

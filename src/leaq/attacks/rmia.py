@@ -13,9 +13,9 @@ from typing import Literal
 
 import numpy as np
 
+from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets
+from leaq.attacks.shadows import Shadows, number_of_shadows
 from leaq.errors import InvalidInput
-from leaq.measures.scoring import Attack, Protocol, attack_result, chosen_targets
-from leaq.measures.shadows import Shadows, number_of_shadows
 from leaq.types import AttackResult, Floats, LossTable
 
 __all__ = ["log_likelihood", "rmia", "rmia_scores"]

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from leaq.measures.scoring import Attack, Protocol, attack_result, chosen_targets
-from leaq.measures.shadows import Shadows, number_of_shadows, signal
+from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets
+from leaq.attacks.shadows import Shadows, number_of_shadows, signal
 from leaq.types import AttackResult, Floats, LossTable
 
 __all__ = ["calibrated", "calibrated_scores"]

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from leaq.attacks.forecast import forecast
+from leaq.attacks.lira import lira
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.measures.forecast import forecast
-from leaq.measures.lira import lira
 from leaq.types import LossTable
 
 

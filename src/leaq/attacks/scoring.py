@@ -11,8 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from leaq.attacks.epsilon import epsilon_bound
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.measures.epsilon import epsilon_bound
 from leaq.seeds import stream
 from leaq.stats.intervals import Drawn, TwoWay, percentile_interval
 from leaq.stats.roc import best_threshold, placements, roc_curve, thin, tpr_at_fpr, tpr_draws

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from leaq.attacks.calibrated import calibrated
+from leaq.attacks.lira import lira, lira_scores
+from leaq.attacks.quantile import quantile
+from leaq.attacks.rmia import rmia
+from leaq.attacks.scoring import Protocol, area_gap, chosen_targets
+from leaq.attacks.threshold import threshold, threshold_classwise
+from leaq.attacks.whitebox import whitebox
 from leaq.errors import NotEnoughEvidence, unknown_name
-from leaq.measures.calibrated import calibrated
-from leaq.measures.lira import lira, lira_scores
-from leaq.measures.quantile import quantile
-from leaq.measures.rmia import rmia
-from leaq.measures.scoring import Protocol, area_gap, chosen_targets
-from leaq.measures.threshold import threshold, threshold_classwise
-from leaq.measures.whitebox import whitebox
 from leaq.types import AttackResult, Estimate, Floats, LossTable, NotComputed, Task
 
 __all__ = ["FAMILIES", "Field", "adaptive_gap", "attack_names", "run_attacks"]

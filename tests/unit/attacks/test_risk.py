@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from leaq.attacks.risk import Exposure, effect_size, exposure, last_identified
 from leaq.errors import NotEnoughEvidence
-from leaq.measures.risk import Exposure, effect_size, exposure, last_identified
 from leaq.types import LossTable
 from tests.attack_tables import planted
 

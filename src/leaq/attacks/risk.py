@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from leaq.attacks.shadows import signal
 from leaq.errors import NotEnoughEvidence
-from leaq.measures.shadows import signal
 from leaq.types import Bools, Floats, Ints, LossTable
 
 __all__ = ["Exposure", "effect_size", "exposure", "last_identified"]

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets, halves_of
 from leaq.errors import InvalidInput
-from leaq.measures.scoring import Attack, Protocol, attack_result, chosen_targets, halves_of
 from leaq.stats.roc import best_threshold
 from leaq.types import AttackResult, Bools, Flag, Floats, Ints, LossTable
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from leaq.measures.forecast import forecast, forecast_risk
-from leaq.measures.foreseen import foreseen
-from leaq.measures.lira import lira
-from leaq.measures.scoring import Protocol
+from leaq.attacks.forecast import forecast, forecast_risk
+from leaq.attacks.foreseen import foreseen
+from leaq.attacks.lira import lira
+from leaq.attacks.scoring import Protocol
 from leaq.types import Estimate, NotComputed
-from tests.unit.measures.test_forecast import audit, few
+from tests.unit.attacks.test_forecast import audit, few
 
 QUICK = Protocol(draws=20)
 

@@ -13,10 +13,10 @@ from typing import Literal
 
 import numpy as np
 
+from leaq.attacks.risk import effect_size
+from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets
+from leaq.attacks.shadows import InOut, Shadows, Signal, number_of_shadows, same_models, signal
 from leaq.errors import InvalidInput
-from leaq.measures.risk import effect_size
-from leaq.measures.scoring import Attack, Protocol, attack_result, chosen_targets
-from leaq.measures.shadows import InOut, Shadows, Signal, number_of_shadows, same_models, signal
 from leaq.types import AttackResult, Bools, Floats, LossTable
 
 __all__ = ["lira", "lira_scores", "online_scores"]

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from leaq.attacks.epsilon import epsilon_bound, one_run_epsilon
+from leaq.attacks.threshold import threshold_classwise
 from leaq.errors import NotEnoughEvidence
-from leaq.measures.epsilon import epsilon_bound, one_run_epsilon
-from leaq.measures.threshold import threshold_classwise
 from leaq.types import LossTable, NotComputed
 from tests.attack_tables import planted
 

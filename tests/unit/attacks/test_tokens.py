@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from leaq.attacks.threshold import threshold
+from leaq.attacks.tokens import against_reference, min_k
 from leaq.errors import InvalidInput
-from leaq.measures.threshold import threshold
-from leaq.measures.tokens import against_reference, min_k
 from leaq.types import LossTable
 
 
