@@ -1,1 +1,1 @@
-"""Attacks: LossTable in, AttackResult out. Torch-free; one paper a file; `registry` lists them, `scoring` judges them."""
+"""Attacks: LossTable in, AttackResult out. Torch-free; one paper a file; `scoring` turns scores into numbers."""
