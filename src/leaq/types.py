@@ -211,8 +211,9 @@ class LossTable:
     strategy : how candidates were sampled: "released" (c = 1), "trajectory", "neighbours", "ensemble", "enumeration".
     score_kind : "margin" (log-odds of the true class) or "residual" (signed, target minus prediction, in units
         of the pool's standard deviation).
-    whitebox : (s, n) float64 statistic that needs the released weights: how far each record's loss gradient points
-        along that of all other records. None where it was not asked for.
+    whitebox : (s, n, w) float64 statistics that need the released weights: how far each record's loss gradient points
+        along that of all other records, the logarithm of its norm, then the former by groups of layers. None where
+        they were not asked for.
     flags : doubts to carry on.
     """
 
@@ -252,15 +253,16 @@ class LossTable:
                 f"LossTable: losses must be finite. Found {int(bad.sum())} NaN or infinite values, "
                 f"first in candidate {candidate} of model {model}. Lower the learning rate or drop that candidate."
             )
-        per_model = dict.fromkeys(("scores", "whitebox"), (s, n))
-        for name, shape in {**per_model, **dict.fromkeys(("targets", "ids", "groups"), (n,))}.items():
+        for name, shape in {"scores": (s, n), **dict.fromkeys(("targets", "ids", "groups"), (n,))}.items():
             value = getattr(self, name)
             if name in ("ids", "groups") and value.size == 0:
                 object.__setattr__(self, name, np.arange(n, dtype=np.int64))
             elif value is not None and value.shape != shape:
                 raise InvalidInput(f"LossTable: {name} must have shape {shape}. Found {value.shape}.")
-        if self.outputs is not None and self.outputs.shape[:2] != (s, n):
-            raise InvalidInput(f"LossTable: outputs must be ({s}, {n}, k). Found {self.outputs.shape}.")
+        for name, last in (("outputs", "k"), ("whitebox", "w")):
+            value = getattr(self, name)
+            if value is not None and (value.ndim != 3 or value.shape[:2] != (s, n)):
+                raise InvalidInput(f"LossTable: {name} must be ({s}, {n}, {last}). Found {value.shape}.")
 
     @property
     def released(self) -> Floats:
