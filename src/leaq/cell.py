@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, PositiveInt, field_validator
 
-from leaq.attacks.suite import attack_names
+from leaq.attacks.registry import parse_attacks
 from leaq.data import Reading
 from leaq.quantizers import parse_list
 from leaq.training import TrainingConfig
@@ -33,7 +33,7 @@ class AuditConfig(Reading):
     shadows: int = Field(default=0, ge=0, le=4096)
     """Further models trained that are not attacked: more shadow models for every attacked one."""
     attacks: tuple[str, ...] = ("default",)
-    """Names of attacks, or the families "default" and "all"."""
+    """Specifications; the families "default" and "all" are replaced by what they stand for."""
     training: TrainingConfig = TrainingConfig()
     seed: int = Field(default=0, ge=0)
     level: float = Field(default=0.95, gt=0.5, lt=1)
@@ -50,10 +50,11 @@ class AuditConfig(Reading):
 
     @field_validator("attacks")
     @classmethod
-    def _known_attacks(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if not attack_names(names):
+    def _attacks_spelled_out(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        specs = tuple(attack.spec() for attack in parse_attacks(names))
+        if not specs:
             raise ValueError("attacks must name at least one attack")
-        return names
+        return specs
 
     @property
     def models(self) -> int:
@@ -63,7 +64,7 @@ class AuditConfig(Reading):
     @property
     def whitebox(self) -> bool:
         """Whether an attack asks for statistics of the released weights."""
-        return "whitebox" in attack_names(self.attacks)
+        return any(attack.access == "file" for attack in parse_attacks(self.attacks))
 
     def resolved(self, **choices: str) -> Self:
         """Return the configuration with what was "auto" replaced by what was chosen."""

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from leaq.errors import InvalidInput, closest, unknown_name
 
-__all__ = ["Config", "Registry", "parse_spec"]
+__all__ = ["Config", "Named", "Registry", "parse_spec", "split_specs"]
 
 T = TypeVar("T")
 Maker = TypeVar("Maker", bound=Callable[..., Any])
@@ -72,6 +72,60 @@ class Config(BaseModel):
         """Return 16 hexadecimal digits that are equal exactly when the configurations are."""
         text = json.dumps([type(self).__name__, self.to_dict()], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Named(Config):
+    """A configuration with a registered name; its `spec` is the text that builds it again.
+
+    Examples
+    --------
+    >>> class Blur(Named):
+    ...     name: ClassVar[str] = "blur"
+    ...     radius: int = 3
+    >>> Blur().spec(), Blur(radius=5).spec()
+    ('blur', 'blur(radius=5)')
+    """
+
+    name: ClassVar[str] = ""
+    """The registered name."""
+    always_named: ClassVar[frozenset[str]] = frozenset()
+    """Options that a specification names even at their default, because readers ask for them."""
+
+    def spec(self) -> str:
+        """Return the text that builds this configuration again; options at their default are left out."""
+        options = [
+            f"{key}={getattr(self, key)}"
+            for key in self.spec_order()
+            if key in self.always_named or not self.at_default(key)
+        ]
+        return f"{self.name}({', '.join(options)})" if options else self.name
+
+    @classmethod
+    def spec_order(cls) -> list[str]:
+        """Return the options in the order a specification names them."""
+        return list(cls.model_fields)
+
+    def at_default(self, key: str) -> bool:
+        """Tell whether an option is at its default."""
+        return bool(getattr(self, key) == type(self).model_fields[key].default)
+
+
+def split_specs(text: str) -> list[str]:
+    """Split a list of specifications at the commas that stand outside parentheses.
+
+    Examples
+    --------
+    >>> split_specs("sign, uniform(bits=3, per=tensor)")
+    ['sign', 'uniform(bits=3, per=tensor)']
+    """
+    items, depth = [""], 0
+    for char in text:
+        depth += (char == "(") - (char == ")")
+        if char == "," and depth == 0:
+            items.append("")
+        else:
+            items[-1] += char
+    return [item.strip() for item in items if item.strip()]
 
 
 def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
