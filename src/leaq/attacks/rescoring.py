@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from leaq.attacks.decisions import pairs_of, signed
+from leaq.attacks.decisions import pairs_of, signed, thresholds_by_others
 from leaq.errors import NotEnoughEvidence
 from leaq.stats.intervals import Drawn, jackknife_influence
 from leaq.stats.roc import auc
@@ -87,13 +87,13 @@ class Shared:
         return advantage, area
 
     def _without(self, out: Bools) -> tuple[float, float]:
-        """Return advantage and AUC of the models that stay, with none of those left `out` (t,) among their shadows.
-
-        By the same thresholds: which of many near-best ones wins jumps, and a jackknife makes too much of jumps.
-        """
+        """Return advantage and AUC of the models that stay, with none of those left `out` (t,) among their shadows."""
         pair, chosen = pairs_of(self.table.members), np.asarray(self.targets)
         stay = chosen[~out].tolist()
         scores = self.scores_from(stay, np.flatnonzero(~np.isin(pair, pair[chosen[out]])).tolist())
         members = self.table.members[stay]
+        thresholds = thresholds_by_others(scores, members)
+        if thresholds is None:  # too few are left to choose one: the threshold is that of all
+            thresholds = self.thresholds[~out]
         areas = [auc(row, inside) for row, inside in zip(scores, members, strict=True)]
-        return float(signed(scores > self.thresholds[~out, None], members).mean()), float(np.mean(areas))
+        return float(signed(scores > thresholds[:, None], members).mean()), float(np.mean(areas))
