@@ -87,13 +87,18 @@ class Shared:
         return advantage, area
 
     def _without(self, out: Bools) -> tuple[float, float]:
-        """Return advantage and AUC of the models that stay, with none of those left `out` (t,) among their shadows."""
+        """Return advantage and AUC of the models that stay, with none of those left `out` (t,) among their shadows.
+
+        The advantage is the mean of that by thresholds chosen anew and of that by the thresholds of all: that scores
+        move as a whole must be seen, but which of many near-best thresholds wins jumps, and a jackknife makes too much
+        of jumps.
+        """
         pair, chosen = pairs_of(self.table.members), np.asarray(self.targets)
         stay = chosen[~out].tolist()
         scores = self.scores_from(stay, np.flatnonzero(~np.isin(pair, pair[chosen[out]])).tolist())
         members = self.table.members[stay]
-        thresholds = thresholds_by_others(scores, members)
-        if thresholds is None:  # too few are left to choose one: the threshold is that of all
-            thresholds = self.thresholds[~out]
+        old = self.thresholds[~out]
+        new = thresholds_by_others(scores, members)
+        advantages = [signed(scores > one[:, None], members).mean() for one in (old, old if new is None else new)]
         areas = [auc(row, inside) for row, inside in zip(scores, members, strict=True)]
-        return float(signed(scores > thresholds[:, None], members).mean()), float(np.mean(areas))
+        return float(np.mean(advantages)), float(np.mean(areas))

@@ -50,7 +50,14 @@ def threshold(
     chosen = chosen_targets(table, targets)
     scores = -table.released[chosen]
     attack = Attack("threshold", ATTACKER, labelled=True)
-    return attack_result(attack, table, scores, targets=chosen, protocol=protocol or Protocol())
+    return attack_result(
+        attack,
+        table,
+        scores,
+        targets=chosen,
+        protocol=protocol or Protocol(),
+        scores_from=lambda models, _: -table.released[list(models)],  # no shadows: the same whichever there are
+    )
 
 
 def threshold_classwise(

@@ -76,7 +76,7 @@ class Evidence:
 
 
 def _normal(covariance: Floats, count: int, rng: np.random.Generator) -> Floats:
-    """Normal deviations (b, k) of this covariance; what is known to no precision at all deviates without limit."""
+    """Draw normal deviations (b, k) of this covariance; what is known to no precision deviates without limit."""
     known = np.isfinite(np.diag(covariance))
     drawn = rng.normal(size=(count, len(known)))
     size, axes = np.linalg.eigh(covariance[np.ix_(known, known)])
