@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from leaq.attacks.decisions import pairs_of, signed
+from leaq.attacks.decisions import pairs_of, signed, thresholds_by_others
 from leaq.errors import NotEnoughEvidence
 from leaq.stats.intervals import Drawn, jackknife_influence
 from leaq.stats.roc import auc
@@ -89,11 +89,16 @@ class Shared:
     def _without(self, out: Bools) -> tuple[float, float]:
         """Return advantage and AUC of the models that stay, with none of those left `out` (t,) among their shadows.
 
-        By the same thresholds: which of many near-best ones wins jumps, and a jackknife makes too much of jumps.
+        The advantage is the mean of that by thresholds chosen anew and of that by the thresholds of all: that scores
+        move as a whole must be seen, but which of many near-best thresholds wins jumps, and a jackknife makes too much
+        of jumps.
         """
         pair, chosen = pairs_of(self.table.members), np.asarray(self.targets)
         stay = chosen[~out].tolist()
         scores = self.scores_from(stay, np.flatnonzero(~np.isin(pair, pair[chosen[out]])).tolist())
         members = self.table.members[stay]
+        old = self.thresholds[~out]
+        new = thresholds_by_others(scores, members)
+        advantages = [signed(scores > one[:, None], members).mean() for one in (old, old if new is None else new)]
         areas = [auc(row, inside) for row, inside in zip(scores, members, strict=True)]
-        return float(signed(scores > self.thresholds[~out, None], members).mean()), float(np.mean(areas))
+        return float(np.mean(advantages)), float(np.mean(areas))

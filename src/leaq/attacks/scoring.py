@@ -102,16 +102,13 @@ def attack_result(
     _refuse_one_kind(members, attack.name)
     drawn = resamples(table, members, protocol)
     attack, thresholds = _thresholds(attack, scores, members)
+    shared: tuple[Floats | None, Floats | None] = (None, None)
     if thresholds is None:
         decisions = cross_fitted_decisions(scores, members, table.groups, seed=protocol.seed)
     else:
         decisions = scores > thresholds[:, None]
-    if len(targets) < 4:
-        few = Flag("few-models", f"Rests on {len(targets)} attacked models; the interval is optimistic.")
-        attack = replace(attack, flags=(*attack.flags, few))
-    shared: tuple[Floats | None, Floats | None] = (None, None)
-    if scores_from is not None and thresholds is not None:
-        shared = Shared(table, targets, thresholds, scores_from).influence(drawn)
+        if scores_from is not None:
+            shared = Shared(table, targets, thresholds, scores_from).influence(drawn)
     told = attack.told or attack.labelled
     advantage, draws = _advantage(decisions, drawn, protocol, told=told, influence=shared[0])
     return AttackResult(
@@ -124,7 +121,7 @@ def attack_result(
         roc=_curve(scores, members),
         risk=attack.risk,
         flags=attack.flags,
-        epsilon=_epsilon(attack, table, scores, targets=targets, protocol=protocol),
+        epsilon=_epsilon(attack, table, scores, targets=targets, protocol=protocol, scores_from=scores_from),
         told=told,
         draws=draws,
     )
@@ -135,6 +132,9 @@ def _thresholds(attack: Attack, scores: Floats, members: Bools) -> tuple[Attack,
 
     Without models enough for the former it is the latter, and the attack says so.
     """
+    if len(members) < 4:
+        few = Flag("few-models", f"Rests on {len(members)} attacked models; the interval is optimistic.")
+        attack = replace(attack, flags=(*attack.flags, few))
     if attack.told or attack.labelled:
         return attack, None
     thresholds = thresholds_by_others(scores, members)
@@ -266,12 +266,20 @@ def _curve(scores: Floats, members: Bools) -> Floats:
 
 
 def _epsilon(
-    attack: Attack, table: LossTable, scores: Floats, *, targets: Sequence[int], protocol: Protocol
+    attack: Attack,
+    table: LossTable,
+    scores: Floats,
+    *,
+    targets: Sequence[int],
+    protocol: Protocol,
+    scores_from: ScoresFrom | None,
 ) -> Estimate | NotComputed:
     if attack.told:
         return NotComputed(TOLD)
     try:
-        return epsilon_bound(table, scores, targets=targets, level=protocol.level, seed=protocol.seed)
+        return epsilon_bound(
+            table, scores, targets=targets, level=protocol.level, seed=protocol.seed, scores_from=scores_from
+        )
     except NotEnoughEvidence as err:
         return NotComputed(str(err))
 
