@@ -133,6 +133,12 @@ class CellResult:
         return tuple(sorted(self.rows, key=self._leak))
 
     @property
+    def risk_attack(self) -> str | None:
+        """The attack that tells each record's risk: the primary one if it does, else the first that does, if any."""
+        names = [self.primary_attack, *(name for row in self.rows for name in row.attacks)]
+        return next((name for name in names if any(_has_risk(row.attacks.get(name)) for row in self.rows)), None)
+
+    @property
     def not_computed(self) -> dict[str, str]:
         """What is missing in every row where it was asked for, and the ingredient that it needs."""
         found: dict[str, str] = {}
@@ -213,7 +219,7 @@ def _view(name: str) -> Callable[..., Any]:
     return found
 
 
-def _has_risk(found: AttackResult | NotComputed) -> TypeGuard[AttackResult]:
+def _has_risk(found: AttackResult | NotComputed | None) -> TypeGuard[AttackResult]:
     return isinstance(found, AttackResult) and found.risk is not None
 
 

@@ -113,8 +113,6 @@ def attack(
         _show(result)
         if show_records:
             show_exposed(result, out)
-        else:
-            _rows(result)
     say_folder(out)
 
 
@@ -125,12 +123,3 @@ def _show(result: "CellResult") -> None:
     gaps = gap_table(result)
     if gaps.rows:
         console.show_table(gaps)
-
-
-def _rows(result: "CellResult") -> None:
-    """Print the rows most exposed, by number only."""
-    from leaq.reporting.attacks import exposed
-
-    risky = exposed(result)
-    if risky is not None:
-        console.show_table(risky)
