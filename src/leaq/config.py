@@ -9,21 +9,31 @@ same in every process and keys stored results. A `Registry` maps names to config
 import ast
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from leaq.errors import InvalidInput, closest, unknown_name
 
-__all__ = ["Config", "Registry", "parse_spec"]
+__all__ = ["Config", "ConfigError", "Registry", "parse_spec"]
 
 T = TypeVar("T")
 Maker = TypeVar("Maker", bound=Callable[..., Any])
 
 
+class ConfigError(InvalidInput):
+    """Options are wrong; `problems` holds each one with the dotted path of its field, empty for the whole."""
+
+    def __init__(self, name: str, problems: Sequence[tuple[str, str]]) -> None:
+        super().__init__(f"{name}: " + " ".join(f"{where}: {text}" if where else text for where, text in problems))
+        self.problems = tuple(problems)
+
+
 class Config(BaseModel):
     """Base of every configuration: frozen, strict about names, comparable, hashable, serialisable.
+
+    A docstring under a field says what it is; the command line shows it as the help of its option.
 
     Examples
     --------
@@ -36,28 +46,31 @@ class Config(BaseModel):
     leaq.errors.InvalidInput: Mixing: unknown option 'sped'. Did you mean 'speed'?
     """
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True
+    )
 
     def __init__(self, **options: Any) -> None:
         try:
             super().__init__(**options)
         except ValidationError as err:
-            raise InvalidInput(self._explain(err)) from None
+            raise ConfigError(type(self).__name__, tuple(self._explained(err))) from None
 
     @classmethod
-    def _explain(cls, err: ValidationError) -> str:
-        problems = []
+    def _explained(cls, err: ValidationError) -> Iterator[tuple[str, str]]:
         for problem in err.errors():
             where = ".".join(str(part) for part in problem["loc"])
-            if problem["type"] == "extra_forbidden":
-                problems.append(f"unknown option '{where}'.{closest(where, cls.model_fields)}")
+            inner = problem.get("ctx", {}).get("error")
+            if isinstance(inner, ConfigError):  # of a configuration within this one
+                yield from ((f"{where}.{path}".rstrip("."), text) for path, text in inner.problems)
+            elif problem["type"] == "extra_forbidden":
+                yield "", f"unknown option '{where}'.{closest(where, cls.model_fields)}"
             elif problem["type"] == "missing":
-                problems.append(f"option '{where}' is required.")
+                yield "", f"option '{where}' is required."
             else:
                 text = problem["msg"].removeprefix("Value error, ").rstrip(".")
                 found = "" if problem["type"] == "value_error" else f" (found {problem['input']!r})"
-                problems.append(f"{where + ': ' if where else ''}{text}{found}" + ("" if text.endswith("?") else "."))
-        return f"{cls.__name__}: " + " ".join(problems)
+                yield where, f"{text}{found}" + ("" if text.endswith("?") else ".")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON-compatible values; `from_dict` turns them back into an equal configuration."""

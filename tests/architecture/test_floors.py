@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "leaq"
 
 # Lowest first; rooms on one floor never import each other. docs/how-it-works.md draws this.
 FLOORS = [
-    {"errors"},
+    {"errors", "lazy"},
     {"config", "files", "seeds"},
     {"types"},
     {"results"},
@@ -21,13 +21,14 @@ FLOORS = [
     {"stats", "losses", "environment", "downloads", "models"},
     {"data", "embedders", "training", "quantizers", "candidates", "evaluation", "measures", "attacks", "checkup"},
     {"cell"},
-    {"measuring", "costing", "exposure"},
+    {"measuring", "costing", "exposure", "options"},
     {"pipeline", "auditing", "attacking"},
-    {"verbs", "yardstick"},
+    {"verbs", "yardstick", "curves"},
     {"study"},
     {"reporting"},
     {"studying"},
     {"cli"},
+    {"__main__"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leaq.cli import console
-from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.errors import NotEnoughEvidence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,18 +12,12 @@ if TYPE_CHECKING:
     from leaq.results import CellResult
     from leaq.types import Feature, Samples
 
-__all__ = ["refuse_json", "show_exposed"]
+__all__ = ["show_exposed"]
 
 COLUMNS = 6
 """Columns of a record that are printed."""
 SHOWN = 10
 """Records that are printed."""
-
-
-def refuse_json(*, as_json: bool) -> None:
-    """Refuse --show-records beside --json before the work starts, rather than leave one out."""
-    if as_json:
-        raise InvalidInput("--json prints aggregates, --show-records single records. Found both. Name one.")
 
 
 def show_exposed(result: "CellResult", out: Path | None) -> None:
