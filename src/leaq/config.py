@@ -9,12 +9,12 @@ same in every process and keys stored results. A `Registry` maps names to config
 import ast
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from leaq.errors import InvalidInput, closest, unknown_name
+from leaq.errors import InvalidInput, UnknownName, closest, unknown_name
 
 __all__ = ["Config", "ConfigError", "Registry", "parse_spec"]
 
@@ -43,7 +43,7 @@ class Config(BaseModel):
     {'speed': 4}
     >>> Mixing.from_dict({"sped": 4})
     Traceback (most recent call last):
-    leaq.errors.InvalidInput: Mixing: unknown option 'sped'. Did you mean 'speed'?
+    leaq.config.ConfigError: Mixing: unknown option 'sped'. Did you mean 'speed'?
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -141,6 +141,7 @@ class Registry(Generic[T]):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._makers: dict[str, Callable[..., T]] = {}
+        self._aliases: dict[str, str] = {}
 
     def add(self, name: str) -> Callable[[Maker], Maker]:
         """Register a class or function under `name`; a name can be taken once."""
@@ -153,15 +154,36 @@ class Registry(Generic[T]):
 
         return register
 
+    def alias(self, **specs: str) -> None:
+        """Let names that people type stand for specifications.
+
+        Examples
+        --------
+        >>> sizes = Registry[int]("size")
+        >>> _ = sizes.add("wide")(lambda by=1: 10 * by)
+        >>> sizes.alias(huge="wide(by=9)")
+        >>> sizes.build("huge")
+        90
+        """
+        self._aliases |= specs
+
+    def spelled(self, spec: str) -> str:
+        """Return what an alias stands for; any other text as it is."""
+        return self._aliases.get(spec.strip(), spec)
+
     def get(self, name: str) -> Callable[..., T]:
         """Return what was registered under `name`; raises `UnknownName`."""
         if name not in self._makers:
-            raise unknown_name(self.kind, name, self._makers)
+            raise self.unknown(name)
         return self._makers[name]
 
+    def unknown(self, name: str, *, also: Iterable[str] = ()) -> UnknownName:
+        """Build the error for a name that is not registered; `also` holds names that are known besides."""
+        return unknown_name(self.kind, name, [*self._makers, *self._aliases, *also])
+
     def build(self, spec: str) -> T:
-        """Build from text such as ``ternary(sparsity=0.9)``."""
-        name, options = parse_spec(spec)
+        """Build from text such as ``ternary(sparsity=0.9)``, or an alias of such a text."""
+        name, options = parse_spec(self.spelled(spec))
         maker = self.get(name)
         try:
             return maker(**options)

@@ -73,12 +73,16 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 """`default` costs next to nothing once the models exist; `all` adds the quantile attack, which fits regressions."""
 
 
+ALIASES: Mapping[str, str] = {"lira": "lira-online", "loss": "threshold", "white-box": "whitebox"}
+"""What people type for an attack."""
+
+
 def attack_names(chosen: Sequence[str], *, task: Task | None = None) -> tuple[str, ...]:
     """Return the attacks that names and families stand for, in their order of strength; only those `task` allows.
 
     Examples
     --------
-    >>> attack_names(["lira-online", "threshold"])
+    >>> attack_names(["lira", "threshold"])
     ('threshold', 'lira-online')
     >>> "threshold-classwise" in attack_names(["all"], task="regression")
     False
@@ -86,12 +90,12 @@ def attack_names(chosen: Sequence[str], *, task: Task | None = None) -> tuple[st
     Raises
     ------
     UnknownName
-        If a name is neither an attack nor a family.
+        If a name is neither an attack, nor an alias of one, nor a family.
     """
     wanted: set[str] = set()
-    for name in chosen:
+    for name in (ALIASES.get(name, name) for name in chosen):
         if name not in _ATTACKS and name not in FAMILIES:
-            raise unknown_name("attack", name, [*_ATTACKS, *FAMILIES])
+            raise unknown_name("attack", name, [*_ATTACKS, *FAMILIES, *ALIASES])
         wanted.update(FAMILIES.get(name, (name,)))
     if task == "regression":
         wanted.discard("threshold-classwise")

@@ -18,7 +18,7 @@ class Reading(Config):
     --------
     >>> Reading(target="y", skipinvalid=True)
     Traceback (most recent call last):
-    leaq.errors.InvalidInput: Reading: unknown option 'skipinvalid'. Did you mean 'skip_invalid'?
+    leaq.config.ConfigError: Reading: unknown option 'skipinvalid'. Did you mean 'skip_invalid'?
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(title="What to audit")

@@ -42,7 +42,7 @@ def test_what_is_wrong_is_told_before_anything_that_computes_is_loaded():
         "lambda wine --taks auto",
     )
     said, found = loaded(("torch", "pandas", "sklearn", "scipy"), *lines)
-    for text in ("no file 'no.csv'", "Did you mean 'breast_cancer'?", "--epochs", "--task"):
+    for text in ("no file 'nofile.csv'", "Did you mean 'breast_cancer'?", "--epochs", "--task"):
         assert text in said
     assert found == "[]"
 
