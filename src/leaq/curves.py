@@ -5,7 +5,6 @@ from leaq.environment import limited_threads
 from leaq.errors import NotEnoughEvidence
 from leaq.measures.rate import rate
 from leaq.pipeline import asked, collect, prepare
-from leaq.protocols import EmptyShelf
 from leaq.quantizers import Scheme
 from leaq.results import Curve
 from leaq.types import Progress, silent
@@ -29,7 +28,7 @@ def rate_curves(config: AuditConfig, *, progress: Progress = silent) -> dict[Sch
     with limited_threads(config.threads):
         samples, resolved = prepare(config, progress=progress)
         members, quantizers = asked(resolved, samples)
-        found = collect(resolved, samples, members, quantizers, shelf=EmptyShelf(), progress=progress)
+        found = collect(resolved, samples, members, quantizers, progress=progress)
         curves = {}
         for quantizer in quantizers:
             table, _ = found[quantizer.spec()]
