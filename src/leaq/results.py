@@ -120,7 +120,7 @@ class CellResult:
         return str(_view("notebook")(self))
 
     def frame(self) -> "pd.DataFrame":
-        """Return a tidy table: one row per quantizer and number, with interval, n, unit and flags."""
+        """Return a tidy table, one row per quantizer and number: the columns of `leaq.tidy`, as of `Store.frame`."""
         found: pd.DataFrame = _view("frame")(self)
         return found
 
@@ -206,12 +206,12 @@ class CellResult:
 
 VIEWS = {
     "text": "leaq.reporting.tables:text",
-    "frame": "leaq.reporting.tables:frame",
+    "frame": "leaq.tidy:frame",
     "plot": "leaq.reporting.figures:plot",
     "notebook": "leaq.reporting.notebook:notebook",
 }
-"""How a result shows itself. The room that draws lies above this one, so it is named here and found on first use:
-the one place where a lower room knows of a higher one, and only for display (the architecture test keeps it so)."""
+"""How a result shows itself. The rooms that draw lie above this one, so they are named here and found on first use:
+the one place where a lower room knows of higher ones, and only for display (the architecture test keeps it so)."""
 
 
 def _view(name: str) -> Callable[..., Any]:

@@ -7,7 +7,8 @@ from leaq.reporting.forecasts import forecast_table
 from leaq.reporting.reading import reading
 from leaq.reporting.records import exposed
 from leaq.reporting.redaction import shareable
-from leaq.reporting.tables import frame, ranking
+from leaq.reporting.tables import ranking
+from leaq.tidy import frame
 from leaq.types import Flag, NotComputed
 from tests.results import cell, estimate, row
 
@@ -72,7 +73,7 @@ def test_the_ranking_has_a_column_and_the_frame_a_row():
     result = audited(gap=0.0)
     assert [column.title for column in ranking(result).columns][-2] == "Forecast"
     found = frame(result)
-    assert set(found[found.number.str.startswith("forecast")].number) == {"forecast", "forecast_tpr", "forecast_gap"}
+    assert set(found[found.name.str.startswith("forecast")].name) == {"forecast", "forecast_tpr", "forecast_gap"}
 
 
 def expected(result):
