@@ -12,6 +12,7 @@ _PUBLIC = {
     "audit": "leaq.verbs",
     "quantize": "leaq.verbs",
     "evaluate": "leaq.verbs",
+    "rate": "leaq.verbs",
     "mis": "leaq.verbs",
     "Study": "leaq.study",
     "run": "leaq.studying",
