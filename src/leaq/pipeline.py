@@ -9,6 +9,7 @@ record is a member of half of the models: held-out metrics, attacks and shadow m
 import time
 from collections.abc import Sequence
 
+from leaq.attacks.compared import with_comparison
 from leaq.cell import AuditConfig
 from leaq.data import load
 from leaq.data.splits import halves
@@ -54,7 +55,7 @@ def audit_samples(
         table, size = found[quantizer.spec()]
         rows.append(measure(quantizer, table, reference, size=size, config=config, features=samples.inputs))
         progress("measuring", done, len(quantizers))
-    return CellResult(
+    result = CellResult(
         config=config.to_dict(),
         data=describe_data(samples, members),
         rows=tuple(rows),
@@ -69,6 +70,7 @@ def audit_samples(
         private=private_findings(samples, found),
         flags=(*samples.flags, UNQUANTIZED, *order_doubt([row.measures for row in rows])),
     )
+    return with_comparison(result)
 
 
 def prepare(config: AuditConfig, *, progress: Progress = silent) -> tuple[Samples, AuditConfig]:

@@ -165,11 +165,9 @@ class Checkpoints:
             odd = sorted(set(self.params) ^ set(self.roles))
             raise InvalidInput(f"Checkpoints: every parameter needs one role. Unmatched: {', '.join(odd)}.")
         for name, tensor in self.params.items():
-            if tuple(tensor.shape[: len(self.batch)]) != self.batch:
-                raise InvalidInput(
-                    f"Checkpoints: {name!r} must start with the batch axes {self.batch}. "
-                    f"Found shape {tuple(tensor.shape)}."
-                )
+            shape = tuple(tensor.shape)
+            if shape[: len(self.batch)] != self.batch:
+                raise InvalidInput(f"Checkpoints: {name!r} must start with the batch axes {self.batch}. Found {shape}.")
 
     def replace(self, params: Mapping[str, "Tensor"]) -> Self:
         """Return these checkpoints with some parameters exchanged."""
@@ -237,9 +235,7 @@ class LossTable:
             raise InvalidInput(f"LossTable: losses must be (models, candidates, records). Found shape {losses.shape}.")
         s, c, n = losses.shape
         if min(s, c, n) == 0:
-            raise InvalidInput(
-                f"LossTable: needs at least one model, candidate and record. Found shape {losses.shape}."
-            )
+            raise InvalidInput(f"LossTable: needs a model, a candidate and a record. Found shape {losses.shape}.")
         if members.shape != (s, n) or members.dtype != np.bool_:
             raise InvalidInput(f"LossTable: members must be bool ({s}, {n}). Found {members.dtype} {members.shape}.")
         if self.n_train < 1:
@@ -322,9 +318,8 @@ class Estimate:
 
     def __post_init__(self) -> None:
         if np.isnan([self.value, self.low, self.high]).any():
-            raise InvalidInput(
-                f"Estimate: value and interval must be numbers. Found {self.value, self.low, self.high}."
-            )
+            found = (self.value, self.low, self.high)
+            raise InvalidInput(f"Estimate: value and interval must be numbers. Found {found}.")
 
     def __repr__(self) -> str:
         flags = f", flags: {', '.join(flag.code for flag in self.flags)}" if self.flags else ""
@@ -362,6 +357,8 @@ class AttackResult:
     epsilon : lower bound on the epsilon of differential privacy (replacing one record, delta = 0) by one-run auditing,
         in ``low``; or why there is none.
     flags : doubts.
+    told : the attacker was told the membership of some of the target's records, if only for the threshold.
+    draws : (b,) resamples of the advantage, the same models and records in every attack of an audit; never stored.
     """
 
     attack: str
@@ -374,6 +371,8 @@ class AttackResult:
     risk: Floats | None = field(default=None, repr=False)
     flags: tuple[Flag, ...] = ()
     epsilon: Estimate | NotComputed | None = None
+    told: bool = False
+    draws: Floats | None = field(default=None, repr=False, compare=False, metadata={"stored": False})
 
     @property
     def balanced_accuracy(self) -> Estimate:
@@ -384,7 +383,8 @@ class AttackResult:
     @property
     def leak_bound(self) -> Estimate:
         """Implied by the advantage: the leak of the game, named in `method`, is at least ``low``."""
-        a, text = self.advantage, f"lower bound on the leak of the {self.game} game"
+        more = ", other records' membership being told" if self.told else ""
+        a, text = self.advantage, f"lower bound on the leak of the {self.game} game{more}"
         return replace(a, value=max(0.0, a.value), low=max(0.0, a.low), high=1.0, method=text)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from leaq.attacks.rescoring import of_models, rescoring
 from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets
 from leaq.attacks.shadows import Shadows, number_of_shadows, signal
 from leaq.types import AttackResult, Floats, LossTable
@@ -39,7 +40,10 @@ def calibrated(
     shadows = number_of_shadows(Shadows(table.released, table.members), chosen)
     attack = Attack("calibrated", ATTACKER.format(s=shadows))
     scores = calibrated_scores(table, targets=chosen)
-    return attack_result(attack, table, scores, targets=chosen, protocol=protocol or Protocol())
+    scores_from = rescoring(lambda models, who: calibrated_scores(of_models(table, models), targets=who))
+    return attack_result(
+        attack, table, scores, targets=chosen, protocol=protocol or Protocol(), scores_from=scores_from
+    )
 
 
 def calibrated_scores(table: LossTable, *, targets: Sequence[int] | None = None) -> Floats:

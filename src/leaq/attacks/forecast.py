@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leaq.attacks.decisions import cross_fitted_decisions
 from leaq.attacks.lira import online_scores
-from leaq.attacks.scoring import cross_fitted_decisions
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.seeds import stream
 from leaq.stats.intervals import percentile_interval

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from leaq.attacks.rescoring import of_models, rescoring
 from leaq.attacks.risk import effect_size
 from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets
 from leaq.attacks.shadows import InOut, Shadows, Signal, number_of_shadows, same_models, signal
@@ -72,7 +73,18 @@ def lira(
         (ADAPTIVE if shadows is None else NON_ADAPTIVE).format(s=who),
         risk=effect_size(_signals(table, "online"), table.members),
     )
-    return attack_result(attack, table, scores, targets=chosen, protocol=protocol or Protocol())
+    scores_from = rescoring(
+        lambda models, who: lira_scores(
+            of_models(table, models),
+            mode=mode,
+            variance=variance,
+            targets=who,
+            shadows=None if shadows is None else of_models(shadows, models),
+        )
+    )
+    return attack_result(
+        attack, table, scores, targets=chosen, protocol=protocol or Protocol(), scores_from=scores_from
+    )
 
 
 def lira_scores(

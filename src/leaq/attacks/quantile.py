@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets, halves_of
+from leaq.attacks.decisions import halves_of
+from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets
 from leaq.attacks.shadows import Signal, signal
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.seeds import stream
@@ -20,8 +21,8 @@ from leaq.types import AttackResult, Bools, Floats, LossTable
 __all__ = ["quantile", "quantile_scores"]
 
 ATTACKER = (
-    "sees the quantized model's outputs; has other records known not to be members; no shadow models, no knowledge of "
-    "the training rule"
+    "sees the quantized model's outputs; is told which of its other records are members, and learns quantiles and the "
+    "threshold from them; no shadow models, no knowledge of the training rule"
 )
 QUANTILES = (0.5, 0.9)
 COMPONENTS = 32

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from leaq.attacks.rescoring import of_models, rescoring
 from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets
 from leaq.attacks.shadows import Shadows, number_of_shadows
 from leaq.errors import InvalidInput
@@ -58,7 +59,12 @@ def rmia(
     scores = rmia_scores(table, mode=mode, gamma=gamma, a=a, targets=chosen)
     shadows = number_of_shadows(Shadows(table.released, table.members), chosen)
     attack = Attack("rmia" if mode == "online" else "rmia-offline", ATTACKER.format(s=shadows))
-    return attack_result(attack, table, scores, targets=chosen, protocol=protocol or Protocol())
+    scores_from = rescoring(
+        lambda models, who: rmia_scores(of_models(table, models), mode=mode, gamma=gamma, a=a, targets=who)
+    )
+    return attack_result(
+        attack, table, scores, targets=chosen, protocol=protocol or Protocol(), scores_from=scores_from
+    )
 
 
 def rmia_scores(

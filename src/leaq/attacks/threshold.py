@@ -9,14 +9,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets, halves_of
+from leaq.attacks.decisions import halves_of
+from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets
 from leaq.errors import InvalidInput
 from leaq.stats.roc import best_threshold
 from leaq.types import AttackResult, Bools, Flag, Floats, Ints, LossTable
 
 __all__ = ["classwise_scores", "threshold", "threshold_classwise"]
 
-ATTACKER = "sees the quantized model's losses; knows nothing else; the threshold comes from other labelled records"
+ATTACKER = (
+    "sees the quantized model's losses; is told which of its other records are members, and takes the threshold from "
+    "them; no shadow models"
+)
 FEWEST_OF_A_CLASS = 10
 """Members, and non-members, of a class in one half of the records below which the class takes the common threshold."""
 
@@ -45,7 +49,15 @@ def threshold(
     """
     chosen = chosen_targets(table, targets)
     scores = -table.released[chosen]
-    return attack_result(Attack("threshold", ATTACKER), table, scores, targets=chosen, protocol=protocol or Protocol())
+    attack = Attack("threshold", ATTACKER, labelled=True)
+    return attack_result(
+        attack,
+        table,
+        scores,
+        targets=chosen,
+        protocol=protocol or Protocol(),
+        scores_from=lambda models, _: -table.released[list(models)],  # no shadows: the same whichever there are
+    )
 
 
 def threshold_classwise(

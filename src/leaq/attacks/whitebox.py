@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from leaq.attacks.rescoring import of_models, rescoring
 from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets
 from leaq.attacks.shadows import InOut, Shadows, number_of_shadows, signal
 from leaq.types import AttackResult, Floats, LossTable
@@ -56,7 +57,10 @@ def whitebox(
     scores = whitebox_scores(table, targets=chosen)
     shadows = number_of_shadows(Shadows(table.released, table.members), chosen)
     attack = Attack("whitebox", ATTACKER.format(s=shadows))
-    return attack_result(attack, table, scores, targets=chosen, protocol=protocol or Protocol())
+    scores_from = rescoring(lambda models, who: whitebox_scores(of_models(table, models), targets=who))
+    return attack_result(
+        attack, table, scores, targets=chosen, protocol=protocol or Protocol(), scores_from=scores_from
+    )
 
 
 def whitebox_scores(table: LossTable, *, targets: Sequence[int] | None = None) -> Floats:

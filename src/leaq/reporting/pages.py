@@ -12,7 +12,7 @@ from leaq.reporting.choice import (
     contends,
     cost,
     leak,
-    overlapping,
+    not_told_apart,
     recommended,
     reference,
     start_budget,
@@ -119,7 +119,7 @@ def _chooser(result: CellResult) -> dict[str, Any]:
         advantage, price = leak(result, row), cost(result, row)
         if advantage is None or price is None or yardstick(row):
             continue
-        same = [other.label for other in overlapping(result, row) if contends(other)]
+        same = [other.label for other in not_told_apart(result, row) if contends(other)]
         rows.append({
             "key": row.quantizer, "label": row.label, "rank": rank, "useful": useful(row),
             "leak": format_estimate(advantage), "quiet": advantage.low <= 0,

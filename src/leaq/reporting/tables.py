@@ -122,6 +122,7 @@ def ranking(result: CellResult) -> Table:
         Column("r", "Asymptotic rate of this set of candidates; larger is safer; read it with its flags."),
         *(() if ahead else (Column("n·r", "r times the training records; below about 3, r says little."),)),
         *(Column(short_attack(key), _attack_words(key)) for key in attacks),
+        *((Column("vs least", indicator("leak_vs_least")[1]),) if _compared(result) else ()),
         *((Column("Forecast", indicator("forecast")[1]),) if ahead else ()),
         Column("Flags", "Letters refer to the notes below the table.", "left"),
     )  # fmt: skip
@@ -152,9 +153,14 @@ def _forecast(result: CellResult) -> bool:
     return any(isinstance(row.measures.get("forecast"), Estimate) for row in result.rows)
 
 
+def _compared(result: CellResult) -> bool:
+    """Whether rows were compared with the one that leaks least."""
+    return any(isinstance(row.measures.get("leak_vs_least"), Estimate) for row in result.rows)
+
+
 def _attack_words(key: str) -> str:
     return (
-        f"Signed advantage (TPR - FPR) of the {attack_name(key)}, threshold chosen on other records; "
+        f"Signed advantage (TPR - FPR) of the {attack_name(key)}, threshold chosen on other models or records; "
         "0 is blind guessing, smaller is safer."
     )
 
@@ -175,6 +181,8 @@ def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str], 
         *(() if ahead else (number_cell(row.measures.get("n_r"), missing),)),
         *(number_cell(_advantage(row.attacks.get(attack)), missing, sign=True) for attack in attacks),
     ]
+    if _compared(result):
+        numbers.append(number_cell(row.measures.get("leak_vs_least"), missing, sign=True))
     if ahead:
         numbers.append(number_cell(row.measures.get("forecast"), missing, sign=True))
     doubts = [flag_words(flag) for flag in _doubts(row, attacks)]
@@ -227,7 +235,7 @@ def size_words(count: float) -> str:
 
 
 def indicators(result: CellResult) -> Table:
-    """Return the indicators beside the attacks: r and its companions, distortion, loss gap."""
+    """Return what stands beside the attacks: leaks compared, r and its companions, distortion, loss gap."""
     keys = in_order((key for row in result.rows for key in row.measures), "indicator")
     columns = [Column("Quantizer", "How the weights were rounded.", "left"), *(Column(*indicator(key)) for key in keys)]
     notes = Notes()
@@ -241,7 +249,7 @@ def indicators(result: CellResult) -> Table:
         rows.append(tuple(cell.text for cell in cells))
         values.append(tuple(cell.value for cell in cells))
     return Table(
-        title="Indicators computed without an attack",
+        title="Paired differences, and indicators computed without an attack",
         columns=(*columns, Column("Flags", "Letters refer to the notes below the table.", "left")),
         rows=tuple(rows),
         values=tuple(values),

@@ -51,6 +51,14 @@ _ATTACKS = {
 }
 
 _INDICATORS = {
+    "leak_vs_full": (
+        "leak − full precision",
+        "Advantage of the leading attack minus that in full precision, paired; intervals hold for all pairs at once.",
+    ),
+    "leak_vs_least": (
+        "leak − least",
+        "Advantage minus that of the row that leaks least, paired; an interval that holds 0 is not told apart from it.",
+    ),
     "forecast": (
         "forecast",
         "Advantage that LiRA with 64 models is expected to find, simulated from the models at hand; smaller is safer.",
