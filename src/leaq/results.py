@@ -149,7 +149,7 @@ class CellResult:
         return str(_view("notebook")(self))
 
     def frame(self) -> "pd.DataFrame":
-        """Return a tidy table: one row per quantizer and number, with interval, n, unit and flags."""
+        """Return a tidy table, one row per quantizer and number: the columns of `leaq.tidy`, as of `Store.frame`."""
         found: pd.DataFrame = _view("frame")(self)
         return found
 
@@ -176,6 +176,12 @@ class CellResult:
         if half is None:
             return first.low > second.high or second.low > first.high
         return abs(first.value - second.value) > half
+
+    @property
+    def risk_attack(self) -> str | None:
+        """The attack that tells each record's risk: the primary one if it does, else the first that does, if any."""
+        names = [self.primary_attack, *(name for row in self.rows for name in row.attacks)]
+        return next((name for name in names if any(_has_risk(row.attacks.get(name)) for row in self.rows)), None)
 
     @property
     def not_computed(self) -> dict[str, str]:
@@ -245,12 +251,12 @@ class CellResult:
 
 VIEWS = {
     "text": "leaq.reporting.tables:text",
-    "frame": "leaq.reporting.tables:frame",
+    "frame": "leaq.tidy:frame",
     "plot": "leaq.reporting.figures:plot",
     "notebook": "leaq.reporting.notebook:notebook",
 }
-"""How a result shows itself. The room that draws lies above this one, so it is named here and found on first use:
-the one place where a lower room knows of a higher one, and only for display (the architecture test keeps it so)."""
+"""How a result shows itself. The rooms that draw lie above this one, so they are named here and found on first use:
+the one place where a lower room knows of higher ones, and only for display (the architecture test keeps it so)."""
 
 
 def _view(name: str) -> Callable[..., Any]:
@@ -258,7 +264,7 @@ def _view(name: str) -> Callable[..., Any]:
     return found
 
 
-def _has_risk(found: AttackResult | NotComputed) -> TypeGuard[AttackResult]:
+def _has_risk(found: AttackResult | NotComputed | None) -> TypeGuard[AttackResult]:
     return isinstance(found, AttackResult) and found.risk is not None
 
 

@@ -85,7 +85,8 @@ class Samples:
     name : the data set's name, for display; any string.
     classes : the k class names, in code order (empty for regression).
     unit : unit of a regression target, for display.
-    ids : (n,) row numbers in the source; never content, never a hash of content.
+    ids : (n,) row numbers: which row of data of its source a record is, counted from 1; the header is none. Whatever
+        names a record (message, table, file) names this number; never content, never a hash of content.
     groups : (n,) group of each record; records of one group stay on one side of every split.
     features : the d columns (empty for strings and for embedded records).
     flags : what was dropped, merged or doubted on the way here.
@@ -106,11 +107,9 @@ class Samples:
         n = len(self.targets)
         if len(self.inputs) != n:
             raise InvalidInput(f"Samples: inputs and targets must be equally long. Found {len(self.inputs)} and {n}.")
-        if self.ids.size == 0:
-            object.__setattr__(self, "ids", np.arange(n, dtype=np.int64))
-        if self.groups.size == 0:
-            object.__setattr__(self, "groups", np.arange(n, dtype=np.int64))
-        for name in ("ids", "groups"):
+        for name, first in (("ids", 1), ("groups", 0)):
+            if getattr(self, name).size == 0:
+                object.__setattr__(self, name, np.arange(first, first + n, dtype=np.int64))
             if getattr(self, name).shape != (n,):
                 raise InvalidInput(f"Samples: {name} must have shape ({n},). Found {getattr(self, name).shape}.")
         if self.task == "classification" and len(self.classes) < 2:
@@ -201,7 +200,7 @@ class LossTable:
     outputs : (s, n, k) float64 outputs of the released candidate: logits, or predictions in the original unit.
     members : (s, n) bool, True where the record trained the model.
     targets : (n,) class codes or original values.
-    ids : (n,) row numbers.
+    ids : (n,) row numbers, as in `Samples`.
     groups : (n,) group of each record (duplicates share one).
     task, game : what the losses are, and how members were drawn.
     n_train : number of training records of each model.
@@ -252,7 +251,7 @@ class LossTable:
         for name, shape in {"scores": (s, n), **dict.fromkeys(("targets", "ids", "groups"), (n,))}.items():
             value = getattr(self, name)
             if name in ("ids", "groups") and value.size == 0:
-                object.__setattr__(self, name, np.arange(n, dtype=np.int64))
+                object.__setattr__(self, name, np.arange(n, dtype=np.int64) + (name == "ids"))
             elif value is not None and value.shape != shape:
                 raise InvalidInput(f"LossTable: {name} must have shape {shape}. Found {value.shape}.")
         for name, last in (("outputs", "k"), ("whitebox", "w")):

@@ -8,8 +8,9 @@ risk, names - is written once, here and in `scoring`.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
+from leaq.attacks.rescoring import ScoresFrom
 from leaq.attacks.risk import separation
 from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets
 from leaq.attacks.shadows import Shadows
@@ -112,6 +113,9 @@ class MembershipAttack(Named):
     examples: ClassVar[tuple[str, ...]] = ()
     """Specifications that show the attack; the first one stands in listings, the contract suite runs over all."""
 
+    jackknife: ClassVar[bool] = True
+    """Whether intervals score anew without each pair of models, to see what targets owe to the shadows they share."""
+
     # -- what an attack defines ------------------------------------------------------------------------------------
 
     @property
@@ -199,9 +203,15 @@ class MembershipAttack(Named):
             told=self.tells == "scores",
             labelled=self.tells == "threshold",
         )
-        anew = self._scores_from(context) if whole else None
-        options: dict[str, Any] = {"targets": targets, "protocol": context.protocol, "scores_from": anew}
-        return attack_result(found, context.table, scores, **options)
+        return attack_result(
+            found,
+            context.table,
+            scores,
+            targets=targets,
+            protocol=context.protocol,
+            scores_from=self._scores_from(context) if self.tells != "scores" else None,
+            jackknife=self.jackknife,
+        )
 
     def run(self, context: Context) -> AttackResult | NotComputed:
         """Attack in a context, or say which ingredient is missing."""
@@ -210,8 +220,8 @@ class MembershipAttack(Named):
         except NotEnoughEvidence as err:
             return NotComputed(str(err))
 
-    def _scores_from(self, context: Context) -> Any:
-        """Return how this attack scores anew with some models alone as shadows (`rescoring.ScoresFrom`)."""
+    def _scores_from(self, context: Context) -> ScoresFrom:
+        """Return how this attack scores anew with some models alone as shadows (see `ScoresFrom`)."""
         everyone = set(range(len(context.table.members)))
 
         def scores_from(targets: Sequence[int], shadows: Sequence[int]) -> Floats:

@@ -62,6 +62,7 @@ class Combined(MembershipAttack):
     name: ClassVar[str] = "combined"
     source: ClassVar[str] = "own; stacking: arXiv 1610.05820v2"
     examples: ClassVar[tuple[str, ...]] = ("combined(sees=outputs)", "combined")
+    jackknife: ClassVar[bool] = False  # learning the weights anew without each pair of models would cost as often as much
 
     sees: Literal["outputs", "file"] = "file"
 
@@ -98,10 +99,6 @@ class Combined(MembershipAttack):
     def _signals(self, context: Context) -> list[Floats]:
         signals = list(context.signals.outputs)
         return signals if self.sees == "outputs" else [*signals, *context.signals.gradients]
-
-    def _scores_from(self, context: Context) -> None:
-        """Score anew for no interval: learning the weights without each pair of models would cost as often as much."""
-        return
 
     def knows(self, context: Context) -> str:
         """Say what the attacker sees and knows."""

@@ -13,11 +13,18 @@ from leaq.attacks.whitebox import WhiteBox
 from leaq.config import Registry, split_specs
 from leaq.errors import LeaqError
 
-__all__ = ["ATTACKS", "FAMILIES", "build_attack", "family", "parse_attacks", "primary", "short_name", "title_of"]
+__all__ = ["ATTACKS", "FAMILIES", "build_attack", "parse_attacks", "primary", "short_name", "title_of"]
 
 ATTACKS: Registry[MembershipAttack] = Registry("attack")
 for _attack in (Threshold, Quantile, Calibrated, Rmia, Lira, WhiteBox, Combined):
     ATTACKS.add(_attack.name)(_attack)
+ATTACKS.alias(
+    **{"loss": "threshold", "white-box": "whitebox"},
+    # the names of version 0.1
+    **{"threshold-classwise": "threshold(per=class)", "rmia-offline": "rmia(mode=offline)", "lira-online": "lira"},
+    **{"lira-offline": "lira(mode=offline)", "lira-nonadaptive": "lira(shadows=full_precision)"},
+    **{"lira-online-per-record": "lira(variance=per_record)"},
+)
 
 FAMILIES = {
     "default": (
@@ -28,15 +35,6 @@ FAMILIES = {
 }
 """`default` costs little once the models exist; `all` adds variants, and the quantile attack, which fits regressions."""
 
-FORMER = {
-    "threshold-classwise": "threshold(per=class)",
-    "lira-online": "lira",
-    "lira-offline": "lira(mode=offline)",
-    "lira-nonadaptive": "lira(shadows=full_precision)",
-    "lira-online-per-record": "lira(variance=per_record)",
-    "rmia-offline": "rmia(mode=offline)",
-}
-"""Names of version 0.1; what they stand for now."""
 FEWEST_MODELS = 8
 """Models below which attacks with shadows rest on too little to lead the table."""
 
@@ -46,10 +44,10 @@ def build_attack(spec: str) -> MembershipAttack:
 
     Examples
     --------
-    >>> build_attack("lira(mode=offline)").short(), build_attack("lira-online").spec()
-    ('LiRA, offline', 'lira')
+    >>> build_attack("lira(mode=offline)").short(), build_attack("lira-online(normalise=false)").spec()
+    ('LiRA, offline', 'lira(normalise=False)')
     """
-    return ATTACKS.build(FORMER.get(spec, spec))
+    return ATTACKS.build(spec)
 
 
 def parse_attacks(chosen: Sequence[str]) -> tuple[MembershipAttack, ...]:
@@ -67,7 +65,10 @@ def parse_attacks(chosen: Sequence[str]) -> tuple[MembershipAttack, ...]:
     """
     specs: list[str] = []
     for item in split_specs(",".join(chosen)):
-        specs += family(item) or (item,)
+        name = ATTACKS.spelled(item).partition("(")[0]
+        if name not in ATTACKS and item not in FAMILIES:
+            raise ATTACKS.unknown(item, also=FAMILIES)
+        specs += FAMILIES.get(item, (item,))
     built = dict.fromkeys(build_attack(spec) for spec in specs)
     order = [build_attack(spec) for spec in FAMILIES["all"]]
     names = list(ATTACKS)
@@ -76,11 +77,6 @@ def parse_attacks(chosen: Sequence[str]) -> tuple[MembershipAttack, ...]:
         return names.index(attack.name), order.index(attack) if attack in order else len(order)
 
     return tuple(sorted(built, key=place))
-
-
-def family(name: str) -> tuple[str, ...]:
-    """Return the specifications of a family, nothing if there is none of that name."""
-    return FAMILIES.get(name, ())
 
 
 def primary(attacks: Sequence[MembershipAttack], *, models: int) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from leaq.errors import InvalidInput, closest, need
+from leaq.data.sources import refuse_missing
+from leaq.errors import InvalidInput, need
 
 __all__ = ["FORMATS", "STRUCTURE", "read_frame"]
 
@@ -21,10 +22,7 @@ def read_frame(path: Path) -> pd.DataFrame:
     X0, X1, ... Pickled arrays are refused. An SD file becomes a column ``smiles`` and one column a property;
     structures RDKit cannot read are missing SMILES.
     """
-    if not path.exists():
-        folder = path.parent
-        names = [item.name for item in folder.iterdir()] if folder.is_dir() else []
-        raise InvalidInput(f"There is no file {str(path)!r}.{closest(path.name, names)}")
+    refuse_missing(path)
     if path.is_dir():
         raise InvalidInput(f"{str(path)!r} is a folder. Name a file of type {', '.join(FORMATS)}.")
     suffix = path.suffix.lower()
