@@ -17,15 +17,15 @@ from tests.attack_tables import planted
 
 ATTACKS = {
     "threshold": threshold,
-    "threshold-classwise": threshold_classwise,
+    "threshold(per=class)": threshold_classwise,
     "quantile": lambda table, *, protocol: quantile(table, table.scores.mean(0)[:, None], protocol=protocol),
     "calibrated": calibrated,
-    "rmia-offline": partial(rmia, mode="offline"),
+    "rmia(mode=offline)": partial(rmia, mode="offline"),
     "rmia": rmia,
-    "lira-nonadaptive": lambda table, *, protocol: lira(table, shadows=other_precision(table), protocol=protocol),
-    "lira-offline": partial(lira, mode="offline"),
-    "lira-online": lira,
-    "lira-online-per-record": partial(lira, variance="per_record"),
+    "lira(shadows=full_precision)": lambda table, *, protocol: lira(table, shadows=other_precision(table), protocol=protocol),
+    "lira(mode=offline)": partial(lira, mode="offline"),
+    "lira": lira,
+    "lira(variance=per_record)": partial(lira, variance="per_record"),
     "whitebox": whitebox,
 }
 RUNS = {"quantile": 100}
