@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-
 from leaq.attacks.suite import attack_names
+
 from leaq.cell import AuditConfig
 from leaq.pipeline import audit
 from leaq.training import TrainingConfig

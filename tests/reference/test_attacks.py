@@ -28,7 +28,7 @@ from tests.helpers import ROUNDING
 
 TASKS = ["classification", "regression"]
 COMPARED = {
-    "threshold", "threshold(per=class)", "quantile", "calibrated", "rmia(mode=offline)", "rmia", "lira(shadows=full_precision)",
+    "threshold", "threshold(per=label)", "quantile", "calibrated", "rmia(mode=offline)", "rmia", "lira(shadows=full_precision)",
     "lira(mode=offline)", "lira", "lira(variance=per_record)", "whitebox",
 }  # fmt: skip
 

@@ -29,9 +29,7 @@ def row(name, value, risk=None):
 
 def result():
     rows = (row("none", 0.3, np.array([0.5, np.nan])), row("sign", 0.1), row("uniform(bits=4)", 0.2))
-    return CellResult(
-        {"seed": 0}, {"name": "x"}, rows, "roc_auc", "lira", timings={"s": 1.0}, private={"ids": [1, 2]}
-    )
+    return CellResult({"seed": 0}, {"name": "x"}, rows, "roc_auc", "lira", timings={"s": 1.0}, private={"ids": [1, 2]})
 
 
 def test_rows_are_ranked_least_leak_first():

@@ -94,7 +94,7 @@ def _attacks(released: LossTable, features: Floats | None, protocol: Protocol) -
     if features is None or released.scores is None:
         lacking["features"] = NO_FEATURES
     context = Context(released, features=features, protocol=protocol, lacking=lacking)
-    names = ["default", "threshold(per=class)", "quantile"]
+    names = ["default", "threshold(per=label)", "quantile"]
     attacks = [attack for attack in parse_attacks(names) if "classes" not in attack.needs or context.has("classes")]
     return {attack.spec(): attack.run(context) for attack in attacks}
 
