@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from leaq.cell import AuditConfig
+from leaq.locks import Claim
 from leaq.results import CellResult
 from leaq.study.engines import Engine
 from leaq.study.events import Event, Watch, unwatched
 from leaq.study.failures import Failure, Failures, grouped
-from leaq.study.locks import Claim
 from leaq.study.plan import effort, plan, records_of
 from leaq.study.shelf import DiskShelf
 from leaq.study.store import Store, cell_key, chunks_key, plain_name

@@ -32,9 +32,9 @@ from leaq.cell import AuditConfig
 from leaq.config import Config
 from leaq.errors import InvalidInput, StoreError
 from leaq.files import private_folder, read_bytes, write_atomic
+from leaq.locks import Claim
 from leaq.results import CellResult
 from leaq.study.evidence import in_order
-from leaq.study.locks import Claim
 from leaq.study.rows import COLUMNS, as_csv, tidy
 from leaq.study.sealed import DamagedFile, seal, unseal
 from leaq.study.shelf import DiskShelf

@@ -245,7 +245,7 @@ def test_a_read_only_folder_is_named_and_what_was_there_stays(store, monkeypatch
     def refuse(*args, **options):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("leaq.files.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("leaq.files._temporary", refuse)
     with pytest.raises(StoreError, match=r"could not be written \(Read-only file system\).*run the same command again"):
         store.save(KEY, result(primary_attack="other"))
     assert [found.primary_attack for found in store.finished()] == ["threshold"]
