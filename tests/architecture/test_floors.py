@@ -15,6 +15,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "leaq"
 FLOORS = [
     {"errors"},
     {"config", "files", "locks", "seeds"},
+    {"sealed"},
     {"types"},
     {"results"},
     {"protocols"},

@@ -1,7 +1,8 @@
 """The command ``leaq``: verbs, exit codes, and what an error looks like.
 
-Exit codes: 0 done; 1 a gate was not passed, cells of a study failed, or doctor found something that has to be done;
-2 wrong input, with one message that says what to do; 130 interrupted. docs/commands.md says the same.
+Exit codes: 0 done; 1 a gate was not passed, cells of a study failed, a file of a run folder is damaged, or doctor found
+something that has to be done; 2 wrong input, with one message that says what to do; 130 interrupted. docs/commands.md
+says the same.
 """
 
 from typing import Annotated, Any
@@ -27,6 +28,7 @@ from leaq.cli import (
     report,
     run,
     show,
+    verify,
 )
 from leaq.errors import LeaqError
 
@@ -67,6 +69,7 @@ VERBS = (
     recommend.recommend,
     gate.gate,
     clean.clean,
+    verify.verify,
     claims.claims,
     quantizers.quantizers,
     quantize.quantize,

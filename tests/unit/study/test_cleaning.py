@@ -34,7 +34,7 @@ def run(tmp_path):
 def test_clean_keeps_what_may_be_shared_and_what_is_not_ours(run):
     kept = {"config.json", "results.csv", f"{KEY}.json", f"{KEY}.timings.json", "notes.txt"}
     removed = clean(run, dry_run=True)
-    assert removed.files == 6
+    assert removed.files == 7
     assert (run / "private" / f"{KEY}.json").exists()
     assert clean(run) == removed
     assert {path.name for path in run.rglob("*") if path.is_file()} == kept
@@ -46,7 +46,7 @@ def test_what_is_sensitive_is_said(run):
     shared = {one.place: one.shareable for one in holdings(run)}
     assert shared == {
         "config.json": True, "results.csv": True, "cells": True, "private": False, "chunks": False, "failed": False,
-        "exposed.html": False, "set aside": False, "other": False,
+        "locks": False, "exposed.html": False, "set aside": False, "other": False,
     }  # fmt: skip
     output = CliRunner().invoke(app, ["show", str(run), "--what"]).output
     assert "SENSITIVE      chunks" in output
@@ -100,9 +100,9 @@ def test_links_to_files_are_removed_and_their_targets_stay(run, thesis):
 
 def test_a_run_folder_may_be_named_through_a_link(run, tmp_path):
     (tmp_path / "latest").symlink_to(run)
-    assert clean(tmp_path / "latest").files == 6
+    assert clean(tmp_path / "latest").files == 7
 
 
 def test_a_dry_run_takes_no_lock(run, monkeypatch):
     monkeypatch.setattr("leaq.study.cleaning.Claim", None)
-    assert clean(run, dry_run=True).files == 6
+    assert clean(run, dry_run=True).files == 7
