@@ -25,8 +25,23 @@ __all__ = [
 ]
 
 
+LONGEST = 4000
+"""Characters of a message; what quotes more of somebody's input has its middle left out."""
+COMPARED = 100
+"""Characters of a name that is compared with known ones."""
+
+
 class LeaqError(Exception):
     """Anything leaq refuses to do. Catch this to catch them all."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(_shortened(arg) if isinstance(arg, str) else arg for arg in args))
+
+
+def _shortened(text: str) -> str:
+    left_out = len(text) - LONGEST
+    half = LONGEST // 2
+    return text if left_out <= 0 else f"{text[:half]} ... ({left_out:,} characters left out) ... {text[-half:]}"
 
 
 class InvalidInput(LeaqError, ValueError):
@@ -61,7 +76,7 @@ def closest(name: str, known: Iterable[str]) -> str:
     >>> closest("ternery", ["sign", "ternary"])
     " Did you mean 'ternary'?"
     """
-    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    match = difflib.get_close_matches(str(name)[:COMPARED], [str(each) for each in known], n=1, cutoff=0.5)
     return f" Did you mean '{match[0]}'?" if match else ""
 
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from leaq.errors import StoreError
 from leaq.files import read_bytes
+from leaq.npz import read_npz
 
 __all__ = [
     "BLANK",
@@ -125,8 +126,8 @@ def seal_arrays(arrays: Mapping[str, Any], *, kind: str, key: str, compressed: b
 def read_arrays(path: Path, *, kind: str, key: str) -> dict[str, Any]:
     """Return the arrays of a sealed NPZ archive; raises as `read_sealed`."""
     content = read_sealed(path, kind=kind, key=key)
-    with _parsing(path), np.load(BytesIO(content), allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+    with _parsing(path):
+        return read_npz(content, name=path.name)
 
 
 @contextmanager
