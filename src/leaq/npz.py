@@ -1,6 +1,6 @@
 """One boundary around NPZ archives.
 
-What a file claims is checked before memory is given to it; whatever numpy and zipfile say to a damaged one is one error.
+What a file claims is checked before memory is given to it, and whatever numpy or zipfile say to damage is one error.
 """
 
 import os
