@@ -247,7 +247,12 @@ class CellResult:
                 f"This result was written by a newer leaq (schema {schema}; this version reads up to {SCHEMA}). "
                 "Upgrade leaq to read it."
             )
-        return _cell(plain)
+        try:
+            return _cell(plain)
+        except (KeyError, TypeError, ValueError, AttributeError) as err:
+            raise StoreError(
+                f"This is not a whole leaq result ({err!r}). Run the audit again into a new folder."
+            ) from None
 
 
 VIEWS = {
