@@ -10,10 +10,10 @@ from scipy import stats
 
 from benchmarks.fidelity.collect import AGAIN, MOVES, REFERENCE, SAMPLED, collect
 from benchmarks.fidelity.settings import SETTINGS, Setting, quantizers_of, sampled_too
+from leaq.attacks.decisions import cross_fitted_decisions
 from leaq.attacks.forecast import forecast
 from leaq.attacks.lira import lira_scores
 from leaq.attacks.risk import effect_size
-from leaq.attacks.scoring import cross_fitted_decisions
 from leaq.errors import LeaqError
 from leaq.measures.finite_sample import Options, finite_sample
 from leaq.measures.rate import rate

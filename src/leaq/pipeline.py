@@ -9,6 +9,7 @@ record is a member of half of the models: held-out metrics, attacks and shadow m
 import time
 from collections.abc import Sequence
 
+from leaq.attacks.compared import with_comparison
 from leaq.cell import AuditConfig
 from leaq.data import load
 from leaq.data.splits import halves
@@ -16,7 +17,6 @@ from leaq.embedders import embed
 from leaq.environment import describe_environment, limited_threads, peak_memory
 from leaq.evaluation import evaluate, with_whitebox
 from leaq.measuring import UNQUANTIZED, describe_data, measure, order_doubt, primary_attack, private_findings
-from leaq.protocols import EmptyShelf, Shelf
 from leaq.quantizers import Calibration, Identity, Scheme, parse_list
 from leaq.results import CellResult, Size
 from leaq.training import chunks, train
@@ -25,10 +25,8 @@ from leaq.types import Bools, LossTable, Progress, Samples, silent
 __all__ = ["asked", "audit", "audit_samples", "chunk", "prepare"]
 
 
-def audit(config: AuditConfig, *, shelf: Shelf | None = None, progress: Progress = silent) -> CellResult:
+def audit(config: AuditConfig, *, progress: Progress = silent) -> CellResult:
     """Measure what every quantizer gives away about training records, and what it costs in accuracy.
-
-    `shelf` keeps finished chunks of models, and gives them back after an interruption.
 
     Examples
     --------
@@ -40,16 +38,16 @@ def audit(config: AuditConfig, *, shelf: Shelf | None = None, progress: Progress
     """
     with limited_threads(config.threads):
         samples, resolved = prepare(config, progress=progress)
-        return audit_samples(samples, resolved, shelf=shelf, progress=progress)
+        return audit_samples(samples, resolved, progress=progress)
 
 
 def audit_samples(
-    samples: Samples, config: AuditConfig, *, shelf: Shelf | None = None, progress: Progress = silent
+    samples: Samples, config: AuditConfig, *, parts: "Sequence[Found]" = (), progress: Progress = silent
 ) -> CellResult:
-    """Audit embedded records: the second half of `audit`."""
+    """Audit embedded records: the second half of `audit`; `parts` are its chunks, where they were trained already."""
     started = time.perf_counter()
     members, quantizers = asked(config, samples)
-    found = collect(config, samples, members, quantizers, shelf=shelf or EmptyShelf(), progress=progress)
+    found = joined(parts) if parts else collect(config, samples, members, quantizers, progress=progress)
     trained = time.perf_counter()
     reference, _ = found[Identity().spec()]
     rows = []
@@ -57,7 +55,7 @@ def audit_samples(
         table, size = found[quantizer.spec()]
         rows.append(measure(quantizer, table, reference, size=size, config=config, features=samples.inputs))
         progress("measuring", done, len(quantizers))
-    return CellResult(
+    result = CellResult(
         config=config.to_dict(),
         data=describe_data(samples, members),
         rows=tuple(rows),
@@ -72,6 +70,7 @@ def audit_samples(
         private=private_findings(samples, found),
         flags=(*samples.flags, UNQUANTIZED, *order_doubt([row.measures for row in rows])),
     )
+    return with_comparison(result)
 
 
 def prepare(config: AuditConfig, *, progress: Progress = silent) -> tuple[Samples, AuditConfig]:
@@ -95,28 +94,22 @@ Found = dict[str, tuple[LossTable, Size]]
 
 
 def collect(
-    config: AuditConfig,
-    samples: Samples,
-    members: Bools,
-    quantizers: Sequence[Scheme],
-    *,
-    shelf: Shelf,
-    progress: Progress,
+    config: AuditConfig, samples: Samples, members: Bools, quantizers: Sequence[Scheme], *, progress: Progress
 ) -> Found:
     """Train all models once, a chunk at a time, and evaluate them under every quantizer."""
     parts: list[Found] = []
     todo = chunks(samples, len(members), config.training)
     for index, which in enumerate(todo):
-        key = f"models-{which.start}-{which.stop}"
-        part = shelf.get(key)
-        if part is None:
 
-            def step(what: str, done: int, total: int, before: int = index) -> None:
-                progress(what, before * total + done, len(todo) * total)
+        def step(what: str, done: int, total: int, before: int = index) -> None:
+            progress(what, before * total + done, len(todo) * total)
 
-            part = chunk(config, samples, members, quantizers, which=which, progress=step)
-            shelf.put(key, part)
-        parts.append(part)
+        parts.append(chunk(config, samples, members, quantizers, which=which, progress=step))
+    return joined(parts)
+
+
+def joined(parts: Sequence[Found]) -> Found:
+    """Return what all chunks of models hold, in their order."""
     return {spec: (LossTable.stack([part[spec][0] for part in parts]), parts[0][spec][1]) for spec in parts[0]}
 
 

@@ -85,7 +85,8 @@ class Samples:
     name : the data set's name, for display; any string.
     classes : the k class names, in code order (empty for regression).
     unit : unit of a regression target, for display.
-    ids : (n,) row numbers in the source; never content, never a hash of content.
+    ids : (n,) row numbers: which row of data of its source a record is, counted from 1; the header is none. Whatever
+        names a record (message, table, file) names this number; never content, never a hash of content.
     groups : (n,) group of each record; records of one group stay on one side of every split.
     features : the d columns (empty for strings and for embedded records).
     flags : what was dropped, merged or doubted on the way here.
@@ -106,11 +107,9 @@ class Samples:
         n = len(self.targets)
         if len(self.inputs) != n:
             raise InvalidInput(f"Samples: inputs and targets must be equally long. Found {len(self.inputs)} and {n}.")
-        if self.ids.size == 0:
-            object.__setattr__(self, "ids", np.arange(n, dtype=np.int64))
-        if self.groups.size == 0:
-            object.__setattr__(self, "groups", np.arange(n, dtype=np.int64))
-        for name in ("ids", "groups"):
+        for name, first in (("ids", 1), ("groups", 0)):
+            if getattr(self, name).size == 0:
+                object.__setattr__(self, name, np.arange(first, first + n, dtype=np.int64))
             if getattr(self, name).shape != (n,):
                 raise InvalidInput(f"Samples: {name} must have shape ({n},). Found {getattr(self, name).shape}.")
         if self.task == "classification" and len(self.classes) < 2:
@@ -166,11 +165,9 @@ class Checkpoints:
             odd = sorted(set(self.params) ^ set(self.roles))
             raise InvalidInput(f"Checkpoints: every parameter needs one role. Unmatched: {', '.join(odd)}.")
         for name, tensor in self.params.items():
-            if tuple(tensor.shape[: len(self.batch)]) != self.batch:
-                raise InvalidInput(
-                    f"Checkpoints: {name!r} must start with the batch axes {self.batch}. "
-                    f"Found shape {tuple(tensor.shape)}."
-                )
+            shape = tuple(tensor.shape)
+            if shape[: len(self.batch)] != self.batch:
+                raise InvalidInput(f"Checkpoints: {name!r} must start with the batch axes {self.batch}. Found {shape}.")
 
     def replace(self, params: Mapping[str, "Tensor"]) -> Self:
         """Return these checkpoints with some parameters exchanged."""
@@ -203,7 +200,7 @@ class LossTable:
     outputs : (s, n, k) float64 outputs of the released candidate: logits, or predictions in the original unit.
     members : (s, n) bool, True where the record trained the model.
     targets : (n,) class codes or original values.
-    ids : (n,) row numbers.
+    ids : (n,) row numbers, as in `Samples`.
     groups : (n,) group of each record (duplicates share one).
     task, game : what the losses are, and how members were drawn.
     n_train : number of training records of each model.
@@ -211,8 +208,9 @@ class LossTable:
     strategy : how candidates were sampled: "released" (c = 1), "trajectory", "neighbours", "ensemble", "enumeration".
     score_kind : "margin" (log-odds of the true class) or "residual" (signed, target minus prediction, in units
         of the pool's standard deviation).
-    whitebox : (s, n) float64 statistic that needs the released weights: how far each record's loss gradient points
-        along that of all other records. None where it was not asked for.
+    whitebox : (s, n, w) float64 statistics that need the released weights: how far each record's loss gradient points
+        along that of all other records, the logarithm of its norm, then the former by groups of layers. None where
+        they were not asked for.
     flags : doubts to carry on.
     """
 
@@ -238,9 +236,7 @@ class LossTable:
             raise InvalidInput(f"LossTable: losses must be (models, candidates, records). Found shape {losses.shape}.")
         s, c, n = losses.shape
         if min(s, c, n) == 0:
-            raise InvalidInput(
-                f"LossTable: needs at least one model, candidate and record. Found shape {losses.shape}."
-            )
+            raise InvalidInput(f"LossTable: needs a model, a candidate and a record. Found shape {losses.shape}.")
         if members.shape != (s, n) or members.dtype != np.bool_:
             raise InvalidInput(f"LossTable: members must be bool ({s}, {n}). Found {members.dtype} {members.shape}.")
         if self.n_train < 1:
@@ -252,15 +248,16 @@ class LossTable:
                 f"LossTable: losses must be finite. Found {int(bad.sum())} NaN or infinite values, "
                 f"first in candidate {candidate} of model {model}. Lower the learning rate or drop that candidate."
             )
-        per_model = dict.fromkeys(("scores", "whitebox"), (s, n))
-        for name, shape in {**per_model, **dict.fromkeys(("targets", "ids", "groups"), (n,))}.items():
+        for name, shape in {"scores": (s, n), **dict.fromkeys(("targets", "ids", "groups"), (n,))}.items():
             value = getattr(self, name)
             if name in ("ids", "groups") and value.size == 0:
-                object.__setattr__(self, name, np.arange(n, dtype=np.int64))
+                object.__setattr__(self, name, np.arange(n, dtype=np.int64) + (name == "ids"))
             elif value is not None and value.shape != shape:
                 raise InvalidInput(f"LossTable: {name} must have shape {shape}. Found {value.shape}.")
-        if self.outputs is not None and self.outputs.shape[:2] != (s, n):
-            raise InvalidInput(f"LossTable: outputs must be ({s}, {n}, k). Found {self.outputs.shape}.")
+        for name, last in (("outputs", "k"), ("whitebox", "w")):
+            value = getattr(self, name)
+            if value is not None and (value.ndim != 3 or value.shape[:2] != (s, n)):
+                raise InvalidInput(f"LossTable: {name} must be ({s}, {n}, {last}). Found {value.shape}.")
 
     @property
     def released(self) -> Floats:
@@ -323,9 +320,8 @@ class Estimate:
 
     def __post_init__(self) -> None:
         if np.isnan([self.value, self.low, self.high]).any():
-            raise InvalidInput(
-                f"Estimate: value and interval must be numbers. Found {self.value, self.low, self.high}."
-            )
+            found = (self.value, self.low, self.high)
+            raise InvalidInput(f"Estimate: value and interval must be numbers. Found {found}.")
 
     def __repr__(self) -> str:
         flags = f", flags: {', '.join(flag.code for flag in self.flags)}" if self.flags else ""
@@ -363,6 +359,8 @@ class AttackResult:
     epsilon : lower bound on the epsilon of differential privacy (replacing one record, delta = 0) by one-run auditing,
         in ``low``; or why there is none.
     flags : doubts.
+    told : the attacker was told the membership of some of the target's records, if only for the threshold.
+    draws : (b,) resamples of the advantage, the same models and records in every attack of an audit; never stored.
     """
 
     attack: str
@@ -375,6 +373,8 @@ class AttackResult:
     risk: Floats | None = field(default=None, repr=False)
     flags: tuple[Flag, ...] = ()
     epsilon: Estimate | NotComputed | None = None
+    told: bool = False
+    draws: Floats | None = field(default=None, repr=False, compare=False, metadata={"stored": False})
 
     @property
     def balanced_accuracy(self) -> Estimate:
@@ -385,7 +385,8 @@ class AttackResult:
     @property
     def leak_bound(self) -> Estimate:
         """Implied by the advantage: the leak of the game, named in `method`, is at least ``low``."""
-        a, text = self.advantage, f"lower bound on the leak of the {self.game} game"
+        more = ", other records' membership being told" if self.told else ""
+        a, text = self.advantage, f"lower bound on the leak of the {self.game} game{more}"
         return replace(a, value=max(0.0, a.value), low=max(0.0, a.low), high=1.0, method=text)
 
 

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from leaq.attacks import decisions as decisions_room
 from leaq.attacks import lira as lira_room
 from leaq.attacks import quantile as quantile_room
 from leaq.attacks import rmia as rmia_room
-from leaq.attacks import scoring as scoring_room
 from leaq.attacks import threshold as threshold_room
 from leaq.attacks import whitebox as whitebox_room
 from leaq.attacks.calibrated import calibrated_scores
+from leaq.attacks.decisions import halves_of
 from leaq.attacks.lira import lira_scores
 from leaq.attacks.quantile import quantile_scores
 from leaq.attacks.rmia import log_likelihood, rmia_scores
-from leaq.attacks.scoring import Protocol, halves_of
+from leaq.attacks.scoring import Protocol
 from leaq.attacks.shadows import Shadows
 from leaq.attacks.suite import attack_names
 from leaq.attacks.threshold import classwise_scores, threshold
@@ -102,7 +103,7 @@ def one_half(monkeypatch):
 
     def fixed(table, half=None):
         half = halves_of(table.groups, seed=0, target=0) if half is None else half
-        for room in (scoring_room, quantile_room):
+        for room in (decisions_room, quantile_room):
             monkeypatch.setattr(room, "halves_of", lambda *_, **__: half)
         return half
 
@@ -203,7 +204,7 @@ def test_the_comparison_catches_a_threshold_that_is_not_the_best(one_half, rng, 
     table = planted(rng, n=80, models=2)
     half = one_half(table, uneven(table.members[0]))
     paper = naive.advantage_by_trying(-table.released, table.members, half)
-    monkeypatch.setattr(scoring_room, "best_threshold", lambda scores, _: float(np.quantile(scores, 0.8)))
+    monkeypatch.setattr(decisions_room, "best_threshold", lambda scores, _: float(np.quantile(scores, 0.8)))
     assert abs(threshold(table, protocol=Protocol(draws=10)).advantage.value - paper) > 1e-3
 
 

@@ -20,13 +20,13 @@ def table(losses=None, **options):
 
 def test_ids_and_groups_default_to_row_numbers():
     one = samples()
-    assert one.ids.tolist() == list(range(30))
+    assert one.ids.tolist() == list(range(1, 31))
     assert one.groups.tolist() == list(range(30))
 
 
 def test_take_keeps_rows_together():
     part = samples().take([3, 5])
-    assert part.ids.tolist() == [3, 5]
+    assert part.ids.tolist() == [4, 6]
     assert part.inputs[:, 0].tolist() == [6.0, 10.0]
     assert len(part) == 2
 
@@ -53,7 +53,7 @@ def test_samples_that_do_not_fit_are_refused(options, text):
 def test_nan_inputs_are_counted_and_located():
     inputs = np.ones((30, 2))
     inputs[4, 0], inputs[9] = np.nan, np.inf
-    with pytest.raises(InvalidInput, match=r"Found 3 NaN or infinite values in 2 rows \(4, 9\)"):
+    with pytest.raises(InvalidInput, match=r"Found 3 NaN or infinite values in 2 rows \(5, 10\)"):
         samples(inputs=inputs)
 
 

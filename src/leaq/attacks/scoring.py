@@ -1,30 +1,36 @@
 """From attack scores to an AttackResult: the part all attacks share.
 
-Numbers without self-deception: max(TPR - FPR) on the records it is chosen on is never below 0, so the threshold is
-chosen on one half of the records and the SIGNED advantage measured on the other, both ways, averaged over targets.
-Intervals resample targets and records together (`TwoWay`).
+Numbers without self-deception: max(TPR - FPR) on the records it is chosen on is never below 0, so the threshold comes
+from elsewhere (`leaq.attacks.decisions`): for an attacker with shadow models from the other models, for one who is told
+memberships from the other half of the target's records. The advantage is SIGNED and averaged over targets.
+Intervals resample targets and records together (`TwoWay`). They are about the mean over models trained this way, not
+about the one model that will be released.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
+from leaq.attacks.decisions import cross_fitted_decisions, pairs_of, signed, thresholds_by_others
 from leaq.attacks.epsilon import epsilon_bound
+from leaq.attacks.rescoring import ScoresFrom, Shared
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.seeds import stream
 from leaq.stats.intervals import Drawn, TwoWay, percentile_interval
-from leaq.stats.roc import best_threshold, placements, roc_curve, thin, tpr_at_fpr, tpr_draws
-from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, Ints, LossTable, NotComputed
+from leaq.stats.roc import placements, roc_curve, thin, tpr_at_fpr, tpr_draws
+from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, LossTable, NotComputed
 
-__all__ = ["Attack", "Protocol", "area_gap", "attack_result", "chosen_targets", "cross_fitted_decisions", "halves_of"]
+__all__ = ["Attack", "Protocol", "area_gap", "attack_result", "chosen_targets"]
 
 FALSE_POSITIVES = 10
 """A TPR at a false-positive rate is given only if it rests on at least this many expected false positives."""
 CURVE_CELLS = 200_000
 """Record-model pairs from which the drawn ROC curve is thinned before it is sorted."""
 PAIRS = "record-model pairs"
+LABELLED = "the threshold comes from labelled records of the same model, half of them judged by the other half"
+"""What an attacker is told who has no other models to learn a threshold from."""
 TOLD = (
     "The attacker is told the membership of other records; a one-run bound on epsilon needs guesses made from the "
     "released model alone."
@@ -45,7 +51,11 @@ class Protocol:
 class Attack:
     """What an attack is called, what its attacker sees and knows, and what it says about each record.
 
-    `told` marks attackers who are told which other records are members; their guesses bound no epsilon.
+    Attributes
+    ----------
+    told : the attacker is told which of the target's other records are members: scores and threshold rest on that, and
+        the guesses bound no epsilon.
+    labelled : only the threshold comes from records whose membership is told; the scores know nothing of it.
     """
 
     name: str
@@ -53,6 +63,7 @@ class Attack:
     risk: Floats | None = None
     flags: tuple[Flag, ...] = ()
     told: bool = False
+    labelled: bool = False
 
 
 def chosen_targets(table: LossTable, targets: Sequence[int] | None) -> list[int]:
@@ -64,12 +75,27 @@ def chosen_targets(table: LossTable, targets: Sequence[int] | None) -> list[int]
 
 
 def attack_result(
-    attack: Attack, table: LossTable, scores: Floats, *, targets: Sequence[int], protocol: Protocol
+    attack: Attack,
+    table: LossTable,
+    scores: Floats,
+    *,
+    targets: Sequence[int],
+    protocol: Protocol,
+    scores_from: ScoresFrom | None = None,
+    jackknife: bool = True,
 ) -> AttackResult:
     """Turn scores (t, n), higher = more likely a member, into advantage, AUC, TPR and epsilon with intervals.
 
-    Direction: every number is larger for a larger leak; 0 (advantage) and 0.5 (AUC) are blind guessing.
+    Direction: every number is larger for a larger leak; 0 (advantage) and 0.5 (AUC) are blind guessing. The leak of
+    the game is at least the advantage only of attackers who are not told memberships (`Attack`): their threshold is the
+    one that is best on the other attacked models' scores, which must be on one scale. With fewer than three of those
+    the threshold comes from labelled records after all, with the flag "told-threshold".
     Do not trust when: there are fewer than four targets (the interval then hardly sees the variation of models).
+
+    Parameters
+    ----------
+    scores_from : scores anew with other shadows. With it guesses on independent models are pooled (`epsilon_bound`).
+    jackknife : whether intervals score anew too, so that they know that targets share their shadows.
     """
     if not np.isfinite(scores).all():
         model = targets[int(np.argmin(np.isfinite(scores).all(1)))]
@@ -77,21 +103,51 @@ def attack_result(
     members = table.members[list(targets)]
     _refuse_one_kind(members, attack.name)
     drawn = resamples(table, members, protocol)
-    flags = attack.flags
-    if len(targets) < 4:
-        flags = (*flags, Flag("few-models", f"Rests on {len(targets)} attacked models; the interval is optimistic."))
+    attack, thresholds = _thresholds(attack, scores, members)
+    shared: tuple[Floats | None, Floats | None] = (None, None)
+    if thresholds is None:
+        decisions = cross_fitted_decisions(scores, members, table.groups, seed=protocol.seed)
+    else:
+        decisions = scores > thresholds[:, None]
+        if scores_from is not None and jackknife:
+            shared = Shared(table, targets, thresholds, scores_from).influence(drawn)
+    told = attack.told or attack.labelled
+    advantage, draws = _advantage(decisions, drawn, protocol, told=told, influence=shared[0])
     return AttackResult(
         attack.name,
         attack.attacker,
         table.game,
-        advantage=_advantage(table, scores, drawn, protocol),
-        auc=_area(scores, drawn, protocol),
+        advantage=advantage,
+        auc=_area(scores, drawn, protocol, influence=shared[1]),
         tpr={fpr: _tpr(scores, drawn, fpr=fpr, level=protocol.level) for fpr in protocol.fprs},
         roc=_curve(scores, members),
         risk=attack.risk,
-        flags=flags,
-        epsilon=_epsilon(attack, table, scores, targets=targets, protocol=protocol),
+        flags=attack.flags,
+        epsilon=_epsilon(attack, table, scores, targets=targets, protocol=protocol, scores_from=scores_from),
+        told=told,
+        draws=draws,
     )
+
+
+def _thresholds(attack: Attack, scores: Floats, members: Bools) -> tuple[Attack, Floats | None]:
+    """Return each model's threshold from the others, None if it comes from labelled records, and the attack in words.
+
+    Without models enough for the former it is the latter, and the attack says so.
+    """
+    if len(members) < 4:
+        few = Flag("few-models", f"Rests on {len(members)} attacked models; the interval is optimistic.")
+        attack = replace(attack, flags=(*attack.flags, few))
+    if attack.told or attack.labelled:
+        return attack, None
+    thresholds = thresholds_by_others(scores, members)
+    if thresholds is not None:
+        return attack, thresholds
+    text = (
+        f"Rests on {len(members)} attacked models: too few for a threshold from the others, so that it comes from "
+        "labelled records of the attacked model."
+    )
+    words, flag = f"{attack.attacker}; {LABELLED}", Flag("told-threshold", text)
+    return replace(attack, attacker=words, labelled=True, flags=(*attack.flags, flag)), None
 
 
 def area_gap(
@@ -114,58 +170,45 @@ def resamples(table: LossTable, members: Bools, protocol: Protocol) -> Drawn:
 def _resamples(groups: bytes, packed: bytes, *, draws: int, seed: int) -> Drawn:
     group = np.frombuffer(groups, dtype=np.int64)
     bits = np.frombuffer(packed, dtype=np.uint8).reshape(-1, -(-len(group) // 8))
-    ways = TwoWay.draw(len(bits), group, draws=draws, rng=stream(seed, "attack-intervals"))
-    return Drawn(ways, np.unpackbits(bits, axis=1, count=len(group)).astype(bool))
+    members = np.unpackbits(bits, axis=1, count=len(group)).astype(bool)
+    # Complementary models share every coin: they are one draw of a split, not two.
+    units = pairs_of(members)
+    ways = TwoWay.draw(len(bits), group, draws=draws, rng=stream(seed, "attack-intervals"), units=units)
+    return Drawn(ways, members)
 
 
-def halves_of(groups: Ints, *, seed: int, target: int) -> Bools:
-    """Return one half of the records as a mask, groups whole: thresholds come from one half and act on the other."""
-    _, code = np.unique(groups, return_inverse=True)
-    order = stream(seed, "threshold-halves", target).permutation(int(code.max()) + 1)
-    return np.asarray((order % 2 == 0)[code])
-
-
-def cross_fitted_decisions(scores: Floats, members: Bools, groups: Ints, *, seed: int) -> Bools:
-    """Call each record member or not, by the threshold that was best on the other half of the records: (t, n)."""
-    decisions = np.zeros(scores.shape, dtype=bool)
-    for t in range(len(scores)):
-        half = halves_of(groups, seed=seed, target=t)
-        for chosen_on, measured_on in ((half, ~half), (~half, half)):
-            threshold = best_threshold(scores[t, chosen_on], members[t, chosen_on])
-            decisions[t, measured_on] = scores[t, measured_on] > threshold
-    return decisions
-
-
-def _advantage(table: LossTable, scores: Floats, drawn: Drawn, protocol: Protocol) -> Estimate:
+def _advantage(
+    decisions: Bools, drawn: Drawn, protocol: Protocol, *, told: bool, influence: Floats | None
+) -> tuple[Estimate, Floats]:
     members = drawn.positive
-    decisions = cross_fitted_decisions(scores, members, table.groups, seed=protocol.seed)
-    hits, alarms = decisions & members, decisions & ~members
-    value = float((hits.sum(1) / members.sum(1) - alarms.sum(1) / (~members).sum(1)).mean())
-    found = drawn.weight(hits)
+    found = drawn.weight(decisions & members)
     draws = _ratio(found, drawn.inside) - _ratio(drawn.weight(decisions) - found, drawn.outside)
-    return _estimate(
-        value,
-        drawn.ways.over_models(draws),
-        pairs=scores.size,
-        protocol=protocol,
-        method="signed, threshold from the other half of the records; bootstrap over models and records",
-    )
+    draws = np.clip(drawn.ways.over_models(draws, influence), -1.0, 1.0)
+    source = "the other half of the records" if told else "the other models"
+    method = f"signed, threshold from {source}; {_resampled(influence)}"
+    value = float(signed(decisions, members).mean())
+    return _estimate(value, draws, pairs=decisions.size, protocol=protocol, method=method), draws
 
 
-def _area(scores: Floats, drawn: Drawn, protocol: Protocol) -> Estimate:
-    value, draws = _areas(scores, drawn)
-    method = "mean over models; bootstrap over models and records"
+def _resampled(influence: Floats | None) -> str:
+    more = "" if influence is None else ", shadows drawn anew by a jackknife"
+    return f"bootstrap over models and records{more}"
+
+
+def _area(scores: Floats, drawn: Drawn, protocol: Protocol, *, influence: Floats | None) -> Estimate:
+    value, draws = _areas(scores, drawn, influence)
+    method = f"mean over models; {_resampled(influence)}"
     return _estimate(value, draws, pairs=scores.size, protocol=protocol, method=method)
 
 
-def _areas(scores: Floats, drawn: Drawn) -> tuple[float, Floats]:
+def _areas(scores: Floats, drawn: Drawn, influence: Floats | None = None) -> tuple[float, Floats]:
     """Mean area under the ROC curve, and its draws: linear in the record weights (see `placements`)."""
     members = drawn.positive
     parts = np.stack([placements(row, inside) for row, inside in zip(scores, members, strict=True)])  # (t, n)
     area = np.array([part[inside].mean() for part, inside in zip(parts, members, strict=True)])
     resampled = _ratio(drawn.weight(parts * members), drawn.inside)
     resampled = resampled + _ratio(drawn.weight(parts * ~members), drawn.outside) - area
-    return float(area.mean()), drawn.ways.over_models(np.clip(resampled, 0.0, 1.0))
+    return float(area.mean()), np.clip(drawn.ways.over_models(resampled, influence), 0.0, 1.0)
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
@@ -225,18 +268,26 @@ def _curve(scores: Floats, members: Bools) -> Floats:
 
 
 def _epsilon(
-    attack: Attack, table: LossTable, scores: Floats, *, targets: Sequence[int], protocol: Protocol
+    attack: Attack,
+    table: LossTable,
+    scores: Floats,
+    *,
+    targets: Sequence[int],
+    protocol: Protocol,
+    scores_from: ScoresFrom | None,
 ) -> Estimate | NotComputed:
     if attack.told:
         return NotComputed(TOLD)
     try:
-        return epsilon_bound(table, scores, targets=targets, level=protocol.level, seed=protocol.seed)
+        return epsilon_bound(
+            table, scores, targets=targets, level=protocol.level, seed=protocol.seed, scores_from=scores_from
+        )
     except NotEnoughEvidence as err:
         return NotComputed(str(err))
 
 
 def _estimate(value: float, draws: Floats, *, pairs: int, protocol: Protocol, method: str) -> Estimate:
-    low, high = percentile_interval(draws, level=protocol.level)
+    low, high = percentile_interval(draws[np.isfinite(draws)], level=protocol.level)
     return Estimate(value, min(low, value), max(high, value), pairs, protocol.level, PAIRS, method)
 
 

@@ -11,8 +11,9 @@ from leaq.types import AttackResult, Floats, LossTable
 
 __all__ = ["against_reference", "min_k"]
 
-REFERENCE = "sees the quantized model's losses, and those of a reference model that has not seen the members"
-LOWEST = "sees the quantized model's probability of every token; knows nothing else"
+TOLD = "is told which other texts are members, and takes the threshold from them"
+REFERENCE = f"sees the quantized model's losses, and those of a reference model that has not seen the members; {TOLD}"
+LOWEST = f"sees the quantized model's probability of every token; {TOLD}"
 
 
 def against_reference(table: LossTable, reference: LossTable, *, protocol: Protocol | None = None) -> AttackResult:
@@ -34,7 +35,7 @@ def against_reference(table: LossTable, reference: LossTable, *, protocol: Proto
     scores = reference.released - table.released
     targets = range(len(scores))
     return attack_result(
-        Attack("reference", REFERENCE), table, scores, targets=targets, protocol=protocol or Protocol()
+        Attack("reference", REFERENCE, labelled=True), table, scores, targets=targets, protocol=protocol or Protocol()
     )
 
 
@@ -51,4 +52,6 @@ def min_k(table: LossTable, lowest: Floats, *, protocol: Protocol | None = None)
     if lowest.shape != table.released.shape:
         raise InvalidInput(f"min_k: needs one value a record, {table.released.shape}. Found {lowest.shape}.")
     targets = range(len(lowest))
-    return attack_result(Attack("min-k", LOWEST), table, lowest, targets=targets, protocol=protocol or Protocol())
+    return attack_result(
+        Attack("min-k", LOWEST, labelled=True), table, lowest, targets=targets, protocol=protocol or Protocol()
+    )

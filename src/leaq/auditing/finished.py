@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from leaq.attacks.compared import with_comparison
 from leaq.auditing.candidates import candidates_of, fitted_to, released_of
 from leaq.auditing.config import Beside, ModelAuditConfig
 from leaq.auditing.evaluating import Bench
@@ -91,7 +92,7 @@ def audit_records(
     # Logits of a language model are large: its candidates run one after another.
     bench.model.vectorised = job.extra is None
     rows = _rows(bench, job, progress)
-    return CellResult(
+    result = CellResult(
         config={**config.to_dict(), "kind": "model", "loss": bench.loss.name},
         data=_describe(bench, model, compared),
         rows=rows,
@@ -101,6 +102,7 @@ def audit_records(
         timings={"total_seconds": time.perf_counter() - started, "peak_memory_bytes": float(peak_memory())},
         flags=(*flags, *bench.loss.flags),
     )
+    return with_comparison(result)
 
 
 def _rows(bench: Bench, job: Job, progress: Progress) -> tuple[QuantizerRow, ...]:

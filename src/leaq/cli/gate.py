@@ -37,7 +37,7 @@ def gate(
 ) -> None:
     """Fail (exit code 1) unless every quantizer leaks little enough and predicts well enough, beyond doubt.
 
-    Decided at the worse end of each interval; what was not computed fails. Passing means that the attacks that were \
+    Decided at the worse end of each interval; what was not computed fails. Passing means that the attacks that were
     run found no more than the limit, never that there is no leak.
 
     Examples:

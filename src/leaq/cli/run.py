@@ -82,8 +82,8 @@ def run(
 ) -> None:
     """Compute every cell of a study: data sets x embedders x heads x seeds, each audited under every quantizer.
 
-    Finished cells are kept and never computed again; a cell that fails is recorded with its traceback and does not \
-    stop the others. Exit code 1: some cells failed. Data sets and weights that cannot be found are named before \
+    Finished cells are kept and never computed again; a cell that fails is recorded with its traceback and does not
+    stop the others. Exit code 1: some cells failed. Data sets and weights that cannot be found are named before
     anything is computed.
 
     Examples:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from leaq.errors import InvalidInput, closest, need
+from leaq.data.sources import refuse_missing
+from leaq.errors import InvalidInput, need
 from leaq.types import Flag
 
 __all__ = ["FORMATS", "STRUCTURE", "Table", "read_frame", "read_table"]
@@ -56,10 +57,7 @@ def read_table(path: Path) -> Table:
     becomes columns X0, X1, ... Pickled arrays are refused. An SD file becomes a column ``smiles`` and one column a
     property; structures RDKit cannot read are missing SMILES.
     """
-    if not path.exists():
-        folder = path.parent
-        names = [item.name for item in folder.iterdir()] if folder.is_dir() else []
-        raise InvalidInput(f"There is no file {str(path)!r}.{closest(path.name, names)}")
+    refuse_missing(path)
     if path.is_dir():
         raise InvalidInput(f"{str(path)!r} is a folder. Name a file of type {', '.join(FORMATS)}.")
     suffix = path.suffix.lower()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
-from leaq.reporting.choice import leak, overlapping, recommended, reference, start_budget, useful
+from leaq.reporting.choice import leak, not_told_apart, recommended, reference, start_budget, useful
 from leaq.reporting.reading import least
 from leaq.reporting.tables import MISSING, Column, Footnote, Table
 from leaq.reporting.words import flag_words, metric, short_attack
@@ -59,7 +59,7 @@ def study_verdict(cells: Sequence[CellResult]) -> str:
 
 
 def _rivals(cell: CellResult, row: QuantizerRow) -> tuple[QuantizerRow, ...]:
-    return overlapping(cell, row, [other for other in cell.rows if useful(other)])
+    return not_told_apart(cell, row, [other for other in cell.rows if useful(other)])
 
 
 def study_sentences(cells: Sequence[CellResult]) -> list[str]:

@@ -6,7 +6,7 @@ from leaq.reporting.choice import (
     contends,
     cost,
     leak,
-    overlapping,
+    not_told_apart,
     recommended,
     reference,
     start_budget,
@@ -20,6 +20,9 @@ from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate
 
 __all__ = ["about_r", "attacker", "audited", "headline", "reading", "sentences", "verdict", "within"]
+
+
+PAIRED = "compared on the same models and records"
 
 
 def reading(result: CellResult) -> str:
@@ -42,7 +45,7 @@ def sentences(result: CellResult) -> list[str]:
 
 
 def verdict(result: CellResult) -> str:
-    """Return the outcome in one short sentence, no surer than the intervals are."""
+    """Return the outcome in one short sentence, no surer than the paired differences are."""
     best = least(result)
     if best is None:
         return "Nothing can be said about the leak."
@@ -61,7 +64,7 @@ def verdict(result: CellResult) -> str:
 def _beside(result: CellResult, best: QuantizerRow) -> tuple[list[QuantizerRow], tuple[QuantizerRow, ...]]:
     """Return the other quantizers that still predict, and those of them that are not told apart from `best`."""
     rest = [row for row in result.ranked() if row is not best and contends(row) and leak(result, row)]
-    return rest, overlapping(result, best, rest) if rest else ()
+    return rest, not_told_apart(result, best, rest) if rest else ()
 
 
 def _toll(result: CellResult, row: QuantizerRow) -> str:
@@ -81,8 +84,8 @@ def within(result: CellResult) -> str:
     found = leak(result, chosen)
     if found is None:
         return ""
-    same = [row for row in overlapping(result, chosen) if contends(row)]
-    doubt = f" The intervals of {_names(same)} overlap with that one." if same else ""
+    same = [row for row in not_told_apart(result, chosen) if contends(row)]
+    doubt = f" This audit does not tell {_names(same)} apart from it." if same else ""
     return (
         f"Within a loss of {budget:.3g} {metric(result.primary_metric).name}, counted at the worse end of its "
         f"interval, {chosen.label} leaks least: {format_estimate(found)}.{doubt}"
@@ -162,11 +165,11 @@ def separation(result: CellResult) -> str:
     if not rest:
         return ""
     if not same:
-        return "Its interval overlaps with that of no other, so the first place is established for this attack."
+        return f"Every other leaks more, {PAIRED}: the first place is established for this attack."
     if len(same) == len(rest):
-        return "All intervals overlap with it: this audit does not tell the quantizers apart."
+        return f"None of the others leaks more beyond doubt, {PAIRED}: this audit does not tell the quantizers apart."
     return (
-        f"The intervals of {_names(same)} overlap with it: this audit does not tell {_them(same)} apart from it. "
+        f"This audit does not tell {_names(same)} apart from it, {PAIRED}. "
         f"{_capital(_names([row for row in rest if row not in same]))} "
         f"{'leaks' if len(rest) - len(same) == 1 else 'leak'} more."
     )
@@ -201,10 +204,6 @@ def _names(rows: Sequence[QuantizerRow]) -> str:
     if len(labels) == 1:
         return labels[0]
     return f"{', '.join(labels[:-1])} and {labels[-1]}"
-
-
-def _them(rows: Sequence[QuantizerRow]) -> str:
-    return "it" if len(rows) == 1 else "them"
 
 
 def _capital(sentence: str) -> str:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from leaq.reporting.choice import leak
 from leaq.reporting.reading import reading
@@ -12,16 +12,12 @@ from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 __all__ = [
     "Cell",
     "Column",
     "Footnote",
     "Notes",
     "Table",
-    "frame",
     "indicators",
     "number_cell",
     "ranking",
@@ -126,6 +122,7 @@ def ranking(result: CellResult) -> Table:
         Column("r", "Asymptotic rate of this set of candidates; larger is safer; read it with its flags."),
         *(() if ahead else (Column("n·r", "r times the training records; below about 3, r says little."),)),
         *(Column(short_attack(key), _attack_words(key)) for key in attacks),
+        *((Column("vs least", indicator("leak_vs_least")[1]),) if _compared(result) else ()),
         *((Column("Forecast", indicator("forecast")[1]),) if ahead else ()),
         Column("Flags", "Letters refer to the notes below the table.", "left"),
     )  # fmt: skip
@@ -156,9 +153,14 @@ def _forecast(result: CellResult) -> bool:
     return any(isinstance(row.measures.get("forecast"), Estimate) for row in result.rows)
 
 
+def _compared(result: CellResult) -> bool:
+    """Whether rows were compared with the one that leaks least."""
+    return any(isinstance(row.measures.get("leak_vs_least"), Estimate) for row in result.rows)
+
+
 def _attack_words(key: str) -> str:
     return (
-        f"Signed advantage (TPR - FPR) of the {attack_name(key)}, threshold chosen on other records; "
+        f"Signed advantage (TPR - FPR) of the {attack_name(key)}, threshold chosen on other models or records; "
         "0 is blind guessing, smaller is safer."
     )
 
@@ -179,6 +181,8 @@ def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str], 
         *(() if ahead else (number_cell(row.measures.get("n_r"), missing),)),
         *(number_cell(_advantage(row.attacks.get(attack)), missing, sign=True) for attack in attacks),
     ]
+    if _compared(result):
+        numbers.append(number_cell(row.measures.get("leak_vs_least"), missing, sign=True))
     if ahead:
         numbers.append(number_cell(row.measures.get("forecast"), missing, sign=True))
     doubts = [flag_words(flag) for flag in _doubts(row, attacks)]
@@ -231,7 +235,7 @@ def size_words(count: float) -> str:
 
 
 def indicators(result: CellResult) -> Table:
-    """Return the indicators beside the attacks: r and its companions, distortion, loss gap."""
+    """Return what stands beside the attacks: leaks compared, r and its companions, distortion, loss gap."""
     keys = in_order((key for row in result.rows for key in row.measures), "indicator")
     columns = [Column("Quantizer", "How the weights were rounded.", "left"), *(Column(*indicator(key)) for key in keys)]
     notes = Notes()
@@ -245,7 +249,7 @@ def indicators(result: CellResult) -> Table:
         rows.append(tuple(cell.text for cell in cells))
         values.append(tuple(cell.value for cell in cells))
     return Table(
-        title="Indicators computed without an attack",
+        title="Paired differences, and indicators computed without an attack",
         columns=(*columns, Column("Flags", "Letters refer to the notes below the table.", "left")),
         rows=tuple(rows),
         values=tuple(values),
@@ -272,60 +276,3 @@ def text(result: CellResult) -> str:
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join([table.title, table.order, "", *lines, "", *map(str, table.footnotes), "", reading(result)])
-
-
-def frame(result: CellResult | Sequence[CellResult]) -> "pd.DataFrame":
-    """Return a tidy table: one row per quantizer and number, with interval, n, unit, level, and flags.
-
-    Columns: data, embedder, quantizer, label, kind (size, metric, drop, measure, attack), number, value, low, high,
-    level, n, unit, method, flags (codes), reason (why a number is missing).
-    """
-    import pandas as pd
-
-    results = [result] if isinstance(result, CellResult) else list(result)
-    records = [record for item in results for row in item.rows for record in _records(item, row)]
-    return pd.DataFrame.from_records(records, columns=list(_FRAME))
-
-
-_FRAME = (
-    "data", "embedder", "quantizer", "label", "kind", "number", "value", "low", "high", "level", "n", "unit", "method",
-    "flags", "reason",
-)  # fmt: skip
-
-
-def _records(result: CellResult, row: QuantizerRow) -> Iterator[dict[str, Any]]:
-    where = {
-        "data": result.data.get("name", ""),
-        "embedder": result.config.get("embedder", ""),
-        "quantizer": row.quantizer,
-        "label": row.label,
-    }
-    for name in ("bits", "entropy_bits", "bytes", "compression"):
-        yield {**where, "kind": "size", "number": name, "value": float(getattr(row.size, name)), "flags": ""}
-    for kind, numbers in (("metric", row.metrics), ("drop", row.drops), ("measure", row.measures)):
-        for name, item in numbers.items():
-            yield {**where, "kind": kind, "number": name, **_tidy(item)}
-    for name, attack in row.attacks.items():
-        if isinstance(attack, NotComputed):
-            yield {**where, "kind": "attack", "number": name, **_tidy(attack)}
-            continue
-        yield {**where, "kind": "attack", "number": f"{name}.advantage", **_tidy(attack.advantage)}
-        yield {**where, "kind": "attack", "number": f"{name}.auc", **_tidy(attack.auc)}
-        for fpr, item in attack.tpr.items():
-            yield {**where, "kind": "attack", "number": f"{name}.tpr@{fpr:g}", **_tidy(item)}
-
-
-def _tidy(item: Estimate | NotComputed) -> dict[str, Any]:
-    if isinstance(item, NotComputed):
-        return {"flags": "", "reason": item.reason}
-    return {
-        "value": item.value,
-        "low": item.low,
-        "high": item.high,
-        "level": item.level,
-        "n": item.n,
-        "unit": item.unit,
-        "method": item.method,
-        "flags": " ".join(flag.code for flag in item.flags),
-        "reason": "",
-    }

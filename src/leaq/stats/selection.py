@@ -7,7 +7,7 @@ import numpy as np
 from leaq.errors import InvalidInput
 from leaq.types import Floats
 
-__all__ = ["Choice", "choose_smallest", "surely_at_least"]
+__all__ = ["Choice", "Differences", "all_differences", "choose_smallest", "surely_at_least"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Choice:
     low, high : interval that holds for all k at once, so also for the one that was chosen.
     optimism : how much lower than its truth the winner's estimate is on average.
     best : (k,) share of draws in which each is the smallest.
-    behind : interval of how much larger the runner-up is, for all comparisons with the chosen at once.
+    behind : interval of how much larger the runner-up is, for all pairs at once, so also for the two that came first.
     """
 
     chosen: int
@@ -53,9 +53,7 @@ def choose_smallest(values: Floats, draws: Floats, *, level: float = 0.95) -> Ch
     >>> choice.chosen, choice.runner_up, choice.behind[0] > 0
     (1, 2, True)
     """
-    values, draws = np.asarray(values, float), np.asarray(draws, float)
-    if values.ndim != 1 or draws.ndim != 2 or draws.shape[1] != len(values) or len(values) == 0 or len(draws) < 2:
-        raise InvalidInput(f"Needs (k,) values and (b, k) draws. Found shapes {values.shape} and {draws.shape}.")
+    values, draws = _checked(values, draws)
     order = np.argsort(values, kind="stable")
     chosen = int(order[0])
     half = _simultaneous(values, draws, level)[chosen]
@@ -82,20 +80,73 @@ def surely_at_least(values: Floats, draws: Floats, *, level: float = 0.95) -> Fl
 
 def _simultaneous(values: Floats, draws: Floats, level: float) -> Floats:
     """Half widths (k,) that hold for all k at once."""
-    spread = np.sqrt(np.mean((draws - values) ** 2, axis=0))  # (k,)
-    safe = np.where(spread > 0, spread, 1.0)
-    factor = np.quantile((np.abs(draws - values) / safe).max(1), level)
-    half: Floats = factor * spread
+    moved = draws - values
+    half: Floats = _factor(moved, level) * np.sqrt(np.mean(moved**2, axis=0))
     return half
 
 
+@dataclass(frozen=True)
+class Differences:
+    """What all differences between k estimates are worth, from draws of all of them together.
+
+    Attributes
+    ----------
+    covariance : (k, k) of the estimates.
+    factor : half widths in standard errors, so that the intervals of all k (k - 1) / 2 differences hold at once.
+    """
+
+    covariance: Floats
+    factor: float
+
+    def half_width(self, first: int, second: int) -> float:
+        """Return how far the interval of value[first] - value[second] reaches to either side."""
+        c = self.covariance
+        return float(self.factor * np.sqrt(max(0.0, c[first, first] + c[second, second] - 2 * c[first, second])))
+
+
+def all_differences(values: Floats, draws: Floats, *, level: float = 0.95) -> Differences:
+    """Compare (k,) values by (b, k) resamples of all of them together: max-t over all pairs.
+
+    All pairs, because which pair is looked at is decided by the values: the smallest of k equal values lies behind the
+    largest by more than an interval for one pair allows far more often than its level says.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> shared = rng.normal(size=(500, 1))
+    >>> values = np.array([1.0, 1.1])
+    >>> found = all_differences(values, values + shared + 0.01 * rng.normal(size=(500, 2)))
+    >>> 0.02 < found.half_width(0, 1) < 0.04  # far less than either alone is uncertain by
+    True
+    """
+    values, draws = _checked(values, draws)
+    moved = draws - values
+    covariance = moved.T @ moved / len(draws)
+    first, second = np.triu_indices(len(values), 1)
+    if not len(first):
+        return Differences(covariance, 0.0)
+    return Differences(covariance, _factor(moved[:, first] - moved[:, second], level))
+
+
+def _checked(values: Floats, draws: Floats) -> tuple[Floats, Floats]:
+    values, draws = np.asarray(values, float), np.asarray(draws, float)
+    if values.ndim != 1 or draws.ndim != 2 or draws.shape[1] != len(values) or len(values) == 0 or len(draws) < 2:
+        raise InvalidInput(f"Needs (k,) values and (b, k) draws. Found shapes {values.shape} and {draws.shape}.")
+    return values, draws
+
+
+def _factor(moved: Floats, level: float) -> float:
+    """Return the max-t quantile of (b, m) deviations: how many standard errors hold for all m at once."""
+    spread = np.sqrt(np.mean(moved**2, axis=0))
+    safe = np.where(spread > 0, spread, 1.0)
+    return float(np.quantile((np.abs(moved) / safe).max(1), level))
+
+
 def _behind(values: Floats, draws: Floats, choice: tuple[int, int | None], level: float) -> tuple[float, float]:
-    """Interval of how far the runner-up lies behind, for all comparisons with the chosen one at once."""
+    """Interval of how far the runner-up lies behind, for all pairs at once."""
     chosen, runner_up = choice
     if runner_up is None:
         return 0.0, 0.0
-    others = [i for i in range(len(values)) if i != chosen]
-    gaps, drawn = values[others] - values[chosen], draws[:, others] - draws[:, [chosen]]
-    half = _simultaneous(gaps, drawn, level)[others.index(runner_up)]
+    half = all_differences(values, draws, level=level).half_width(runner_up, chosen)
     gap = values[runner_up] - values[chosen]
     return float(gap - half), float(gap + half)

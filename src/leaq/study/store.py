@@ -35,9 +35,9 @@ from leaq.files import private_folder, read_bytes, write_atomic
 from leaq.results import CellResult
 from leaq.study.evidence import in_order
 from leaq.study.locks import Claim
-from leaq.study.rows import COLUMNS, as_csv, tidy
 from leaq.study.sealed import DamagedFile, seal, unseal
 from leaq.study.shelf import DiskShelf
+from leaq.tidy import as_csv, frame, tidy
 from leaq.types import Samples
 
 if TYPE_CHECKING:
@@ -220,9 +220,7 @@ class Store:
 
     def frame(self) -> "pd.DataFrame":
         """Return every number of every finished cell, one a row: what results.csv holds."""
-        import pandas as pd
-
-        return pd.DataFrame(list(tidy(self.results())), columns=COLUMNS)
+        return frame(self.results())
 
     def write_table(self) -> Path:
         """Write results.csv anew from the finished cells; the same cells give the same bytes."""

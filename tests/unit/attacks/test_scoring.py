@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from leaq.attacks.scoring import Attack, Protocol, area_gap, attack_result, cross_fitted_decisions
+from leaq.attacks.decisions import cross_fitted_decisions
+from leaq.attacks.scoring import Attack, Protocol, area_gap, attack_result
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.stats.roc import auc, weighted_auc
 from leaq.types import Estimate, LossTable, NotComputed
@@ -63,7 +64,7 @@ def test_resampled_areas_agree_with_the_area_computed_anew_each_draw(rng):
     one = attack_result(ATTACK, table, table.scores[:1], targets=[0], protocol=Protocol(draws=400))
     assert (one.auc.high - one.auc.low) / (2 * 1.96) == pytest.approx(exact, rel=0.2)
     assert one.auc.value == pytest.approx(auc(scores, inside))
-    assert [flag.code for flag in one.flags] == ["few-models"]
+    assert [flag.code for flag in one.flags] == ["few-models", "told-threshold"]
 
 
 def test_intervals_read_the_seed_and_the_level(rng):

@@ -139,6 +139,9 @@ def test_the_suite_says_why_an_attack_is_missing(rng):
 def test_unknown_attacks_name_the_closest():
     with pytest.raises(UnknownName, match="Did you mean 'lira-online'"):
         attack_names(["lira-onlin"])
+    with pytest.raises(UnknownName, match="Did you mean 'rmia'"):
+        attack_names(["rmai"])
+    assert attack_names(["lira", "loss"]) == ("threshold", "lira-online")
 
 
 def test_only_the_chosen_models_are_attacked(rng):

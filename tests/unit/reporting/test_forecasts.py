@@ -6,7 +6,9 @@ from leaq.reporting.forecast_words import about_forecast
 from leaq.reporting.forecasts import forecast_table
 from leaq.reporting.reading import reading
 from leaq.reporting.records import exposed
-from leaq.reporting.tables import frame, ranking
+from leaq.reporting.redaction import shareable
+from leaq.reporting.tables import ranking
+from leaq.tidy import frame
 from leaq.types import Flag, NotComputed
 from tests.results import cell, estimate, row
 
@@ -71,7 +73,7 @@ def test_the_ranking_has_a_column_and_the_frame_a_row():
     result = audited(gap=0.0)
     assert [column.title for column in ranking(result).columns][-2] == "Forecast"
     found = frame(result)
-    assert set(found[found.number.str.startswith("forecast")].number) == {"forecast", "forecast_tpr", "forecast_gap"}
+    assert set(found[found.name.str.startswith("forecast")].name) == {"forecast", "forecast_tpr", "forecast_gap"}
 
 
 def expected(result):
@@ -81,12 +83,14 @@ def expected(result):
 
 def test_the_risk_by_record_stands_beside_the_attacks_or_alone():
     beside = exposed(expected(audited()), limit=3)
+    assert beside.keys == ("129", "127", "126")  # the attack tells no risk of 128
     assert beside.columns[-1].title == "Forecast"
-    assert "mostly noise" in beside.footnotes[-1].text
-    alone = exposed(expected(replace(audited(), primary_attack="threshold")), limit=3)
+    assert "mostly noise" in beside.footnotes[-2].text
+    bare = shareable(audited())
+    alone = exposed(expected(bare), limit=3)
     assert alone.title == "The 3 records expected to be most exposed in full precision"
-    assert alone.keys == ("129", "128", "127")
-    assert exposed(replace(audited(), primary_attack="threshold", private={})) is None
+    assert alone.keys == ("30", "29", "28")  # rows are counted from 1 where nothing else numbers them
+    assert exposed(bare) is None
 
 
 def test_no_record_leaves_with_the_shareable_result():

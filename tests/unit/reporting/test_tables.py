@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from leaq.reporting.attack_tables import attack_numbers
-from leaq.reporting.tables import MISSING, frame, indicators, ranking, size_words, text
+from leaq.reporting.tables import MISSING, indicators, ranking, size_words, text
 from leaq.stats.digits import format_estimate
 from leaq.types import Flag, NotComputed
 from tests.results import cell, estimate, row
@@ -115,23 +115,6 @@ def test_text_holds_every_row_every_note_and_the_reading():
     ):
         assert wanted in printed
     assert "\x1b" not in printed
-
-
-def test_frame_is_tidy_and_complete():
-    table = frame(cell())
-    sign = table[table["quantizer"] == "sign"]
-    leak = sign[sign["number"] == "lira-online.advantage"].iloc[0]
-    assert (leak["kind"], round(leak["value"], 3), round(leak["low"], 3), leak["n"]) == ("attack", 0.05, 0.03, 100)
-    missing = sign[sign["number"] == "distortion"].iloc[0]
-    assert missing["reason"] == "needs outputs"
-    assert np.isnan(missing["value"])
-    assert set(sign["kind"]) == {"size", "metric", "drop", "measure", "attack"}
-    assert not table.duplicated(["data", "quantizer", "kind", "number"]).any()
-
-
-def test_frame_takes_several_results():
-    table = frame([cell(name="one"), cell(name="two")])
-    assert list(table["data"].unique()) == ["one", "two"]
 
 
 def test_printed_numbers_are_those_of_the_result():

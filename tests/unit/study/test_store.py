@@ -11,9 +11,9 @@ from leaq.cell import AuditConfig
 from leaq.errors import InvalidInput, StoreError
 from leaq.results import CellResult, QuantizerRow, Size
 from leaq.study import Store
-from leaq.study.rows import COLUMNS
 from leaq.study.sealed import seal
 from leaq.study.store import MEASURING, UNCOUNTED, code_digest
+from leaq.tidy import COLUMNS
 from leaq.types import AttackResult, Estimate, NotComputed
 
 KEY = "wine-0123456789abcdef-fedcba9876543210"
