@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from leaq.attacks.base import Context
 from leaq.attacks.forecast import forecast_risk
 from leaq.attacks.foreseen import foreseen
-from leaq.attacks.risk import exposure
-from leaq.attacks.scoring import Protocol
-from leaq.attacks.base import Context
 from leaq.attacks.gap import adaptive_gap
 from leaq.attacks.registry import parse_attacks, primary
+from leaq.attacks.risk import exposure
+from leaq.attacks.scoring import Protocol
 from leaq.cell import AuditConfig
 from leaq.errors import NotEnoughEvidence
 from leaq.measures.finite_sample import Options, finite_sample

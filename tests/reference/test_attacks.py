@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from leaq.attacks.suite import attack_names
 from scipy import stats
 
 from leaq.attacks import decisions as decisions_room
@@ -19,7 +20,6 @@ from leaq.attacks.quantile import quantile_scores
 from leaq.attacks.rmia import log_likelihood, rmia_scores
 from leaq.attacks.scoring import Protocol
 from leaq.attacks.shadows import Shadows
-from leaq.attacks.suite import attack_names
 from leaq.attacks.threshold import classwise_scores, threshold
 from leaq.attacks.whitebox import whitebox_scores
 from tests import naive_attacks as naive

@@ -62,7 +62,9 @@ class Combined(MembershipAttack):
     name: ClassVar[str] = "combined"
     source: ClassVar[str] = "own; stacking: arXiv 1610.05820v2"
     examples: ClassVar[tuple[str, ...]] = ("combined(sees=outputs)", "combined")
-    jackknife: ClassVar[bool] = False  # learning the weights anew without each pair of models would cost as often as much
+    jackknife: ClassVar[bool] = (
+        False  # learning the weights anew without each pair of models would cost as often as much
+    )
 
     sees: Literal["outputs", "file"] = "file"
 

@@ -80,9 +80,7 @@ class Shadows:
     def excluded(self, target: int, also: Sequence[int] = ()) -> list[int]:
         """Return the models that are no shadows of `target`: itself, its exact complements, and those given."""
         left = set(also)
-        return [
-            i for i, code in enumerate(self._codes) if i == target or code == self._opposite[target] or i in left
-        ]
+        return [i for i, code in enumerate(self._codes) if i == target or code == self._opposite[target] or i in left]
 
     def count(self, target: int, also: Sequence[int] = ()) -> int:
         """Return the number of shadows of `target`, without the models given."""

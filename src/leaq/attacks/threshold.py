@@ -12,7 +12,6 @@ import numpy as np
 
 from leaq.attacks.base import Context, Ingredient, MembershipAttack, Tells
 from leaq.attacks.decisions import halves_of
-from leaq.errors import NotEnoughEvidence
 from leaq.stats.roc import best_threshold
 from leaq.types import Bools, Flag, Floats, Ints
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from leaq.data import shipped, synthetic, tasks
 from leaq.data.catalogue import TASKS, Entry
+from leaq.data.memory import in_memory, table_of
 from leaq.data.molecules import from_smiles
 from leaq.data.readers import STRUCTURE, Table, read_frame, read_table
 from leaq.data.reading import Reading
@@ -24,7 +25,7 @@ def listing() -> tuple[Entry, ...]:
 
 
 def load(
-    source: str | Path,
+    source: Any,
     reading: Reading | None = None,
     *,
     data_dir: str | Path | None = None,
@@ -36,7 +37,7 @@ def load(
     Parameters
     ----------
     source : a name from `listing`, ``mixture(modes=4, d=128, n=1000)``, or a CSV, TSV, JSON lines, Parquet,
-        NPZ or SD file.
+        NPZ or SD file; or records in memory: a data frame, or a pair ``(X, y)`` of arrays, frames or lists.
     reading : how to read it; or its options by name: ``target="y"``, ``smiles="smiles"``, ``group="patient"``,
         ``task``, ``ignore``, ``skip_invalid``, ``strip_salts``, ``log_target``, ``split`` (see `Reading`).
     data_dir : folder of catalogued molecular tasks, ``<task>.csv``; by default LEAQ_DATA_DIR, then the cache, then
@@ -54,8 +55,12 @@ def load(
     >>> samples = load("breast_cancer")
     >>> samples.inputs.shape, samples.task, samples.classes
     ((569, 30), 'classification', ('malignant', 'benign'))
+    >>> load(pd.DataFrame({"dose": range(0, 80, 2), "y": [0, 1] * 20}), target="y").inputs.shape
+    (40, 1)
     """
     reading = reading or Reading(**options)
+    if in_memory(source):
+        return _from_memory(source, reading)
     folder = Path(data_dir) if data_dir is not None else None
     name = str(source)
     if synthetic.is_synthetic(name):
@@ -131,6 +136,13 @@ def from_table(table: Table, reading: Reading, *, name: str, structure: str | No
     if unused:
         flags = (*flags, Flag("unused-columns", f"Columns beside the SMILES are not used: {', '.join(unused)}."))
     return replace(samples, flags=(*flags, *samples.flags))
+
+
+def _from_memory(source: Any, reading: Reading) -> Samples:
+    """Turn a data frame, or a pair (X, y), into Samples."""
+    frame, target = table_of(source, reading.target)
+    structure = STRUCTURE if list(frame.columns[:1]) == [STRUCTURE] and isinstance(source, tuple) else None
+    return from_table(Table(frame), reading.but(target=target), name="table", structure=structure)
 
 
 def _from_file(path: Path, reading: Reading) -> Samples:

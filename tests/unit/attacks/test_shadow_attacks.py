@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from leaq.attacks.suite import Field, adaptive_gap, attack_names, run_attacks
 
 from leaq.attacks.calibrated import calibrated
 from leaq.attacks.lira import lira, lira_scores
 from leaq.attacks.quantile import quantile
 from leaq.attacks.rmia import rmia, rmia_scores
-from leaq.attacks.suite import Field, adaptive_gap, attack_names, run_attacks
 from leaq.attacks.threshold import threshold, threshold_classwise
 from leaq.attacks.whitebox import whitebox
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnknownName
