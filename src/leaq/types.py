@@ -348,7 +348,7 @@ class AttackResult:
 
     Attributes
     ----------
-    attack : name, e.g. "threshold", "lira-online".
+    attack : name, e.g. "threshold", "lira".
     attacker : what the attacker sees and knows, in words (the row of docs/how-it-works.md).
     game : "iid" or "pool"; the advantage is a lower bound on the leak of this game only.
     advantage : signed TPR - FPR at a threshold chosen on other records or models.

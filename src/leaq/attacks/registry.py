@@ -21,7 +21,7 @@ for _attack in (Threshold, Quantile, Calibrated, Rmia, Lira, WhiteBox, Combined)
 ATTACKS.alias(
     **{"loss": "threshold", "white-box": "whitebox"},
     # the names of version 0.1
-    **{"threshold-classwise": "threshold(per=class)", "rmia-offline": "rmia(mode=offline)", "lira-online": "lira"},
+    **{"threshold-classwise": "threshold(per=label)", "rmia-offline": "rmia(mode=offline)", "lira-online": "lira"},
     **{"lira-offline": "lira(mode=offline)", "lira-nonadaptive": "lira(shadows=full_precision)"},
     **{"lira-online-per-record": "lira(variance=per_record)"},
 )

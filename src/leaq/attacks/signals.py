@@ -53,7 +53,7 @@ def normalised(table: LossTable) -> Floats:
         return centred_by_class(scores, None)  # the residual still shows the common offset, not the stretch
     target = np.asarray(table.targets, dtype=np.float64)
     spread = float(target.std())
-    standard = (target - target.mean()) / (spread if spread > 0 else 1.0)
+    standard: Floats = (target - target.mean()) / (spread if spread > 0 else 1.0)
     return standard - centred_by_class(standard - scores, None)
 
 

@@ -44,14 +44,14 @@ class Threshold(MembershipAttack):
 
     name: ClassVar[str] = "threshold"
     source: ClassVar[str] = "arXiv 1709.01604v5; by class: arXiv 2003.10595v2"
-    examples: ClassVar[tuple[str, ...]] = ("threshold", "threshold(per=class)")
+    examples: ClassVar[tuple[str, ...]] = ("threshold", "threshold(per=label)")
 
-    per: Literal["model", "class"] = "model"
+    per: Literal["model", "label"] = "model"
 
     @property
     def needs(self) -> tuple[Ingredient, ...]:
         """Nothing, or classes."""
-        return ("classes",) if self.per == "class" else ()
+        return ("classes",) if self.per == "label" else ()
 
     @property
     def tells(self) -> Tells:

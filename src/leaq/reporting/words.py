@@ -73,6 +73,10 @@ _INDICATORS = {
         "adaptive gap",
         "AUC that an attacker with equally quantized shadow models gains over one with full-precision ones.",
     ),
+    "adaptive_gap_raw": (
+        "adaptive gap, raw signals",
+        "The same where neither attacker takes each model's common move out of its signals: what a careless audit misses.",
+    ),
     "loss_gap": ("loss gap", "Mean loss outside minus inside the training data; near 0 without overfitting."),
 }
 

@@ -131,22 +131,22 @@ def test_the_suite_says_why_an_attack_is_missing(rng):
     found = run_attacks(Field(table, table), ["default", "quantile"])
     assert isinstance(found["threshold"], AttackResult)
     reasons = {name: item.reason for name, item in found.items() if isinstance(item, NotComputed)}
-    assert "at least 4 shadow" in reasons["lira-online"]
+    assert "at least 4 shadow" in reasons["lira"]
     assert "with_whitebox" in reasons["whitebox"]
     assert "features" in reasons["quantile"]
 
 
 def test_unknown_attacks_name_the_closest():
-    with pytest.raises(UnknownName, match="Did you mean 'lira-online'"):
+    with pytest.raises(UnknownName, match="Did you mean 'lira'"):
         attack_names(["lira-onlin"])
     with pytest.raises(UnknownName, match="Did you mean 'rmia'"):
         attack_names(["rmai"])
-    assert attack_names(["lira", "loss"]) == ("threshold", "lira-online")
+    assert attack_names(["lira", "loss"]) == ("threshold", "lira")
 
 
 def test_only_the_chosen_models_are_attacked(rng):
     table = planted(rng, n=200)
-    found = run_attacks(Field(table, table, targets=range(5)), ["lira-online"])["lira-online"]
+    found = run_attacks(Field(table, table, targets=range(5)), ["lira"])["lira"]
     assert found.auc.n == 5 * 200
 
 

@@ -85,6 +85,6 @@ def test_only_full_precision_is_still_a_sentence():
 
 def test_digits_follow_the_interval():
     wide = row("none", "full precision", 0.3)
-    found = wide.attacks["lira-online"]
-    wide.attacks["lira-online"] = replace(found, advantage=estimate(0.3123, 0.1))
+    found = wide.attacks["lira"]
+    wide.attacks["lira"] = replace(found, advantage=estimate(0.3123, 0.1))
     assert "0.31 [0.21, 0.41]" in reading(cell(wide))

@@ -14,7 +14,7 @@ def test_passes_only_at_the_worse_end_of_the_interval():
     assert gate([GOOD], max_advantage=0.091, min_metric=0.88).passed
     verdict = gate([GOOD], max_advantage=0.085)  # 0.08 passes, its upper limit 0.09 does not
     assert not verdict.passed
-    assert "uniform(bits=4): the advantage of lira-online may be as large as 0.090, above 0.085" in verdict.reasons[0]
+    assert "uniform(bits=4): the advantage of lira may be as large as 0.090, above 0.085" in verdict.reasons[0]
     verdict = gate([GOOD], min_metric=0.895)
     assert "roc_auc may be as small as 0.890, below 0.895" in verdict.reasons[0]
 
@@ -26,7 +26,7 @@ def test_full_precision_is_judged_only_by_name():
 
 def test_missing_evidence_fails():
     verdict = gate([cell([row("sign", None, 0.9)])], max_advantage=0.9)
-    assert "lira-online was not computed, and missing evidence fails" in verdict.reasons[0]
+    assert "lira was not computed, and missing evidence fails" in verdict.reasons[0]
     assert "accuracy was not computed" in gate([GOOD], min_metric=0.1, metric="accuracy").reasons[0]
     assert "nothing to judge" in gate([cell([row("none", 0.1, 0.9)])], max_advantage=0.9).reasons[0]
 
