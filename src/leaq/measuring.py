@@ -63,7 +63,7 @@ def measure(
                 indicators[name] = NotComputed(str(err))
         indicators["adaptive_gap"] = adaptive_gap(context)
         indicators["adaptive_gap_raw"] = adaptive_gap(context, normalise=False)
-    attacks = {attack.spec(): attack.run(context) for attack in parse_attacks(config.attacks)}
+    attacks = {attack.spec(): attack.run(context) for attack in parse_attacks(config.attacks, task=table.task)}
     indicators |= foreseen(table, attacks, level=config.level, seed=config.seed)
     return QuantizerRow(
         quantizer=quantizer.spec(),

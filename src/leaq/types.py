@@ -236,7 +236,7 @@ class LossTable:
             raise InvalidInput(f"LossTable: losses must be (models, candidates, records). Found shape {losses.shape}.")
         s, c, n = losses.shape
         if min(s, c, n) == 0:
-            raise InvalidInput(f"LossTable: needs a model, a candidate and a record. Found shape {losses.shape}.")
+            raise InvalidInput(f"LossTable: needs at least one model, candidate and record. Found {losses.shape}.")
         if members.shape != (s, n) or members.dtype != np.bool_:
             raise InvalidInput(f"LossTable: members must be bool ({s}, {n}). Found {members.dtype} {members.shape}.")
         if self.n_train < 1:
@@ -360,7 +360,7 @@ class AttackResult:
         in ``low``; or why there is none.
     flags : doubts.
     told : the attacker was told the membership of some of the target's records, if only for the threshold.
-    draws : (b,) resamples of the advantage, the same models and records in every attack of an audit; never stored.
+    crossed : what the advantage's interval is made of (`leaq.stats.crossed`), for paired differences; never stored.
     """
 
     attack: str
@@ -374,7 +374,7 @@ class AttackResult:
     flags: tuple[Flag, ...] = ()
     epsilon: Estimate | NotComputed | None = None
     told: bool = False
-    draws: Floats | None = field(default=None, repr=False, compare=False, metadata={"stored": False})
+    crossed: Any = field(default=None, repr=False, compare=False, metadata={"stored": False})
 
     @property
     def balanced_accuracy(self) -> Estimate:

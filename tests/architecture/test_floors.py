@@ -18,7 +18,7 @@ FLOORS = [
     {"types"},
     {"results"},
     {"protocols", "tidy"},
-    {"stats", "losses", "environment", "downloads", "models"},
+    {"stats", "losses", "metrics", "environment", "downloads", "models"},
     {"data", "embedders", "training", "quantizers", "candidates", "evaluation", "measures", "attacks", "checkup"},
     {"cell"},
     {"measuring", "costing", "exposure", "options"},

@@ -61,7 +61,7 @@ def test_nan_inputs_are_counted_and_located():
     ("losses", "options", "text"),
     [
         (np.ones((3, 4)), {}, "must be .models, candidates, records."),
-        (np.ones((2, 0, 4)), {}, "at least one model, candidate and record"),
+        (np.ones((2, 0, 4)), {}, "needs a model, a candidate and a record"),
         (np.ones((2, 3, 5)), {}, r"members must be bool \(2, 5\)"),
         (None, {"n_train": 0}, "n_train must be at least 1"),
         (None, {"scores": np.ones((2, 5))}, r"scores must have shape \(2, 4\)"),

@@ -50,8 +50,8 @@ def build_attack(spec: str) -> MembershipAttack:
     return ATTACKS.build(spec)
 
 
-def parse_attacks(chosen: Sequence[str]) -> tuple[MembershipAttack, ...]:
-    """Build the attacks that specifications and family names stand for, each once, weakest first.
+def parse_attacks(chosen: Sequence[str], *, task: str | None = None) -> tuple[MembershipAttack, ...]:
+    """Build the attacks that specifications and family names stand for, each once, weakest first; only those of `task`.
 
     Examples
     --------
@@ -70,6 +70,8 @@ def parse_attacks(chosen: Sequence[str]) -> tuple[MembershipAttack, ...]:
             raise ATTACKS.unknown(item, also=FAMILIES)
         specs += FAMILIES.get(item, (item,))
     built = dict.fromkeys(build_attack(spec) for spec in specs)
+    if task == "regression":
+        built = {attack: None for attack in built if "classes" not in attack.needs}
     order = [build_attack(spec) for spec in FAMILIES["all"]]
     names = list(ATTACKS)
 

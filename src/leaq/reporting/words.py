@@ -1,38 +1,14 @@
 """What numbers are called when people read them, and which way they are good. Nothing here computes."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 from leaq.attacks.registry import FAMILIES, short_name, title_of
+from leaq.metrics import metric
 from leaq.types import Flag
 
-__all__ = ["Metric", "attack_name", "flag_words", "game_words", "in_order", "indicator", "metric", "short_attack"]
+__all__ = ["attack_name", "flag_words", "game_words", "in_order", "indicator", "metric", "short_attack"]
 
-
-@dataclass(frozen=True)
-class Metric:
-    """A task metric as people know it: its name, and whether a larger value is better."""
-
-    name: str
-    larger_is_better: bool = True
-    budget: float | None = None
-    """A drop most people would accept, where that can be said at all; only the start of a slider."""
-
-
-_METRICS = {
-    "roc_auc": Metric("ROC-AUC", budget=0.01),
-    "pr_auc": Metric("PR-AUC", budget=0.01),
-    "accuracy": Metric("accuracy", budget=0.01),
-    "balanced_accuracy": Metric("balanced accuracy", budget=0.01),
-    "r2": Metric("R²", budget=0.02),
-    "spearman": Metric("Spearman correlation", budget=0.02),
-    "rmse": Metric("RMSE", larger_is_better=False),
-    "mae": Metric("MAE", larger_is_better=False),
-    "log_loss": Metric("log loss", larger_is_better=False),
-    "loss": Metric("held-out loss", larger_is_better=False),
-    "perplexity": Metric("perplexity", larger_is_better=False),
-}
 
 _TOKEN_ATTACKS = {
     "reference": ("loss attack calibrated by a reference model", "Reference model"),
@@ -84,11 +60,6 @@ _GAMES = {
     "pool": "members are a random half of a pool of records that the attacker knows",
     "iid": "members are drawn independently from the population",
 }
-
-
-def metric(key: str) -> Metric:
-    """Return the name and direction of a task metric; unknown ones keep their key."""
-    return _METRICS.get(key, Metric(key.replace("_", " ")))
 
 
 def in_order(keys: Iterable[str], kind: Literal["attack", "indicator"]) -> list[str]:
