@@ -24,6 +24,11 @@ _KINDS: tuple[tuple[type[nn.Module], Role], ...] = (
     (nn.MultiheadAttention, "linear"),
 )
 
+_BY_NAME: dict[str, Role] = {layer.__name__: role for layer, role in _KINDS if layer is not nn.RNNBase}
+_BY_NAME |= {"LSTM": "linear", "GRU": "linear", "RNN": "linear"}
+"""Layers of scripted modules."""
+_BY_RANK: dict[int, Role] = {2: "linear", 3: "conv1d", 4: "conv2d"}
+"""Weights of exported programs, whose layers have no class: by their number of axes. Embeddings count as linear."""
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 _NORM = re.compile(r"Norm(\d+d)?$|^Norm(?![a-z])")
 """Normalising layers by name: BatchNorm1d, LayerNorm, LlamaRMSNorm; neither NormedMlp nor NormLinear's matrices."""
@@ -88,7 +93,8 @@ def role_of(name: str, tensor: Tensor, owner: nn.Module) -> Role:
     owner : the module that holds it.
     """
     leaf = name.rsplit(".", maxsplit=1)[-1]
-    kind = type(owner).__name__
+    program = type(owner) in (nn.Module, torch.fx.GraphModule) or type(owner).__module__.startswith("torch.export")
+    kind = getattr(owner, "original_name", type(owner).__name__)  # scripted parts keep the name of their class only
     if tensor.is_complex():
         return "other"
     if tensor.ndim < 2 and (isinstance(owner, _NORMS) or _NORM.search(kind)):
@@ -102,6 +108,8 @@ def role_of(name: str, tensor: Tensor, owner: nn.Module) -> Role:
     for layer, role in _KINDS:
         if isinstance(owner, layer):
             return role if tensor.ndim > 1 else "other"
+    if (kind in _BY_NAME or (program and leaf == "weight")) and tensor.ndim > 1:
+        return _BY_NAME.get(kind, _BY_RANK.get(tensor.ndim, "other"))
     # Linear layers of other libraries: transformers' Conv1D, LoRA wrappers, parametrised linears.
     if tensor.ndim == 2 and leaf == "weight" and ("Linear" in kind or kind == "Conv1D"):
         return "linear"
