@@ -46,7 +46,7 @@ def attack(signals: Floats, members: Bools, targets: range) -> tuple[Floats, Flo
 
 
 def table_of(arrays: dict[str, Floats], common: dict[str, Floats], which: slice) -> LossTable:
-    """Some models' raw scores as a table; losses are not kept, and nothing here reads them."""
+    """Return some models' raw scores as a table; losses are not kept, and nothing here reads them."""
     members, task = common["members"][which], str(common["kind"][0])
     return LossTable(
         np.zeros((len(members), 1, members.shape[1])), members, task, "pool", int(members[0].sum()),  # type: ignore[arg-type]
