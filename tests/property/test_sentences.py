@@ -39,7 +39,10 @@ def rows(draw, at):
 @st.composite
 def results(draw):
     count = draw(st.integers(1, len(LABELS)))
-    made = cell(*[draw(rows(at)) for at in range(count)])
+    drawn = [draw(rows(at)) for at in range(count)]
+    if draw(st.integers(0, 4)) == 0:
+        drawn = [replace(one, flags=(NO_SKILL,)) for one in drawn]
+    made = cell(*drawn)
     primary = draw(st.sampled_from(("lira-online", "threshold", "rmia")))
     return replace(made, primary_attack=primary)
 
