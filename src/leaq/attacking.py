@@ -69,7 +69,7 @@ def shadow_tables(
     >>> recipe = Recipe(TrainingConfig(epochs=2), make=lambda: torch.nn.Linear(13, 3))
     >>> tables = shadow_tables(wine, halves(wine, 8, seed=0), [Sign()], recipe)
     >>> sorted(tables), lira(tables["sign"], shadows=tables["none"]).attack
-    (['none', 'sign'], 'lira-nonadaptive')
+    (['none', 'sign'], 'lira(shadows=full_precision)')
     """
     if members.shape[0] < 2:
         raise InvalidInput(f"shadow_tables: needs at least 2 models. Found {members.shape[0]}.")

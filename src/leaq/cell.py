@@ -36,7 +36,7 @@ class AuditConfig(Reading):
     shadows: int = Field(default=0, ge=0, le=4096)
     """Further models trained that are not attacked: more shadow models for every attacked one."""
     attacks: tuple[str, ...] = ("default",)
-    """Attacks by name, e.g. threshold,lira-online, or the families default (they cost next to nothing) and all."""
+    """Attacks, e.g. threshold,lira(mode=offline), or the families default (they cost little) and all."""
     training: TrainingConfig = TrainingConfig()
     seed: int = Field(default=0, ge=0)
     """Root of every random draw; the same seed gives the same numbers."""
@@ -56,12 +56,13 @@ class AuditConfig(Reading):
 
     @field_validator("attacks")
     @classmethod
-    def _known_attacks(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        from leaq.attacks.suite import attack_names
+    def _attacks_spelled_out(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        from leaq.attacks.registry import parse_attacks
 
-        if not attack_names(names):
+        specs = tuple(attack.spec() for attack in parse_attacks(names))
+        if not specs:
             raise ValueError("attacks must name at least one attack")
-        return names
+        return specs
 
     @property
     def models(self) -> int:
@@ -71,9 +72,9 @@ class AuditConfig(Reading):
     @property
     def whitebox(self) -> bool:
         """Whether an attack asks for statistics of the released weights."""
-        from leaq.attacks.suite import attack_names
+        from leaq.attacks.registry import parse_attacks
 
-        return "whitebox" in attack_names(self.attacks)
+        return any(attack.access == "file" for attack in parse_attacks(self.attacks))
 
     def resolved(self, **choices: str) -> Self:
         """Return the configuration with what was "auto" replaced by what was chosen."""

@@ -9,16 +9,21 @@ same in every process and keys stored results. A `Registry` maps names to config
 import ast
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from leaq.errors import InvalidInput, UnknownName, closest, unknown_name
+from leaq.errors import InvalidInput, LeaqError, UnknownName, closest, unknown_name
 
-__all__ = ["Config", "ConfigError", "Registry", "parse_spec"]
+__all__ = ["Config", "ConfigError", "Named", "Registry", "parse_spec", "split_specs"]
 
 T = TypeVar("T")
+LONGEST = 10_000
+"""Characters of a specification; Python's parser takes seconds and gigabytes for millions of brackets."""
+UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
+"""What Python's parser says to text that is no expression, holds a zero byte, or nests too deeply."""
 Maker = TypeVar("Maker", bound=Callable[..., Any])
 
 
@@ -50,7 +55,7 @@ class Config(BaseModel):
         frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True
     )
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, /, **options: Any) -> None:  # an option may be called self
         try:
             super().__init__(**options)
         except ValidationError as err:
@@ -87,6 +92,60 @@ class Config(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+class Named(Config):
+    """A configuration with a registered name; its `spec` is the text that builds it again.
+
+    Examples
+    --------
+    >>> class Blur(Named):
+    ...     name: ClassVar[str] = "blur"
+    ...     radius: int = 3
+    >>> Blur().spec(), Blur(radius=5).spec()
+    ('blur', 'blur(radius=5)')
+    """
+
+    name: ClassVar[str] = ""
+    """The registered name."""
+    always_named: ClassVar[frozenset[str]] = frozenset()
+    """Options that a specification names even at their default, because readers ask for them."""
+
+    def spec(self) -> str:
+        """Return the text that builds this configuration again; options at their default are left out."""
+        options = [
+            f"{key}={getattr(self, key)}"
+            for key in self.spec_order()
+            if key in self.always_named or not self.at_default(key)
+        ]
+        return f"{self.name}({', '.join(options)})" if options else self.name
+
+    @classmethod
+    def spec_order(cls) -> list[str]:
+        """Return the options in the order a specification names them."""
+        return list(cls.model_fields)
+
+    def at_default(self, key: str) -> bool:
+        """Tell whether an option is at its default."""
+        return bool(getattr(self, key) == type(self).model_fields[key].default)
+
+
+def split_specs(text: str) -> list[str]:
+    """Split a list of specifications at the commas that stand outside parentheses.
+
+    Examples
+    --------
+    >>> split_specs("sign, uniform(bits=3, per=tensor)")
+    ['sign', 'uniform(bits=3, per=tensor)']
+    """
+    items, depth = [""], 0
+    for char in text:
+        depth += (char == "(") - (char == ")")
+        if char == "," and depth == 0:
+            items.append("")
+        else:
+            items[-1] += char
+    return [item.strip() for item in items if item.strip()]
+
+
 def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
     """Read ``name`` or ``name(option=value, ...)``; values are Python literals or bare words.
 
@@ -99,8 +158,13 @@ def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
     """
     refusal = f"{text!r} must read name or name(option=value, ...), for example ternary(sparsity=0.9)."
     try:
-        node = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError:
+        if len(text) > LONGEST:
+            raise ValueError("too long")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # "is" with a literal, "\\d"; it is no code of ours
+            warnings.simplefilter("ignore", DeprecationWarning)
+            node = ast.parse(text.strip(), mode="eval").body
+    except UNREADABLE:
         raise InvalidInput(refusal) from None
     if isinstance(node, ast.Call):
         if node.args or any(keyword.arg is None for keyword in node.keywords):
@@ -123,7 +187,7 @@ def _literal(node: ast.expr, refusal: str) -> Any:
         return {"true": True, "false": False, "none": None}.get(node.id, node.id)
     try:
         return ast.literal_eval(node)
-    except ValueError:
+    except (TypeError, *UNREADABLE):
         raise InvalidInput(refusal) from None
 
 
@@ -168,8 +232,14 @@ class Registry(Generic[T]):
         self._aliases |= specs
 
     def spelled(self, spec: str) -> str:
-        """Return what an alias stands for; any other text as it is."""
-        return self._aliases.get(spec.strip(), spec)
+        """Return what an alias stands for, with the options that follow it; any other text as it is."""
+        name, bracket, options = spec.strip().partition("(")
+        known = self._aliases.get(name.strip())
+        if known is None:
+            return spec
+        if not bracket:
+            return known
+        return f"{known[:-1]}, {options}" if known.endswith(")") else f"{known}({options}"
 
     def get(self, name: str) -> Callable[..., T]:
         """Return what was registered under `name`; raises `UnknownName`."""
@@ -187,7 +257,9 @@ class Registry(Generic[T]):
         maker = self.get(name)
         try:
             return maker(**options)
-        except TypeError as err:
+        except LeaqError:
+            raise
+        except (TypeError, ValueError, OverflowError, RecursionError) as err:
             raise InvalidInput(f"{spec!r}: {err}.") from None
 
     def __iter__(self) -> Iterator[str]:

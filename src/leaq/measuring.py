@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from leaq.attacks.base import Context
 from leaq.attacks.forecast import forecast_risk
 from leaq.attacks.foreseen import foreseen
+from leaq.attacks.gap import adaptive_gap
+from leaq.attacks.registry import parse_attacks, primary
 from leaq.attacks.risk import exposure
 from leaq.attacks.scoring import Protocol
-from leaq.attacks.suite import Field, adaptive_gap, attack_names, run_attacks
 from leaq.cell import AuditConfig
 from leaq.errors import NotEnoughEvidence
 from leaq.measures.finite_sample import Options, finite_sample
@@ -27,15 +29,11 @@ UNQUANTIZED = Flag(
     "Biases and scalers are released in full precision and are fitted on the members; r and lambda_k do not cover "
     "what they give away.",
 )
-FEWEST_FOR_LIRA = 8
-"""Models below which the Gaussians of LiRA rest on too little to lead the table."""
 
 
 def primary_attack(config: AuditConfig) -> str:
-    """Return the attack rows are ordered by: adaptive LiRA where there are models enough, else the loss threshold."""
-    names = attack_names(config.attacks, task=None if config.task == "auto" else config.task)
-    wanted = "lira-online" if config.models >= FEWEST_FOR_LIRA else "threshold"
-    return wanted if wanted in names else names[-1]
+    """Return the attack rows are ordered by: the strongest that there are models enough for."""
+    return primary(parse_attacks(config.attacks), models=config.models)
 
 
 def measure(
@@ -49,7 +47,7 @@ def measure(
 ) -> QuantizerRow:
     """Measure one quantizer: accuracy and its cost, indicators, attacks."""
     protocol = Protocol(level=config.level, draws=config.draws, seed=config.seed)
-    field = Field(table, reference, range(config.replicates), features, protocol)
+    context = Context(table, reference, range(config.replicates), features, protocol)
     options: dict[str, Any] = {"level": config.level, "seed": config.seed, "draws": config.draws}
     metrics = performance(table, **options)
     indicators, curves, doubts = _rates(table, options)
@@ -63,8 +61,9 @@ def measure(
                 indicators[name] = indicator(table, reference, **options)
             except NotEnoughEvidence as err:
                 indicators[name] = NotComputed(str(err))
-        indicators["adaptive_gap"] = adaptive_gap(field)
-    attacks = run_attacks(field, config.attacks)
+        indicators["adaptive_gap"] = adaptive_gap(context)
+        indicators["adaptive_gap_raw"] = adaptive_gap(context, normalise=False)
+    attacks = {attack.spec(): attack.run(context) for attack in parse_attacks(config.attacks, task=table.task)}
     indicators |= foreseen(table, attacks, level=config.level, seed=config.seed)
     return QuantizerRow(
         quantizer=quantizer.spec(),

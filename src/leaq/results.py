@@ -58,22 +58,23 @@ class Comparison:
     Attributes
     ----------
     quantizers : k specifications.
-    covariance : (k, k) of the estimated advantages of the primary attack.
+    errors : (k, k) standard error of the difference between the advantages that the primary attack finds under two
+        quantizers; on the diagonal that of the advantage itself.
     factor : standard errors of a difference that its interval reaches to either side, so that the intervals of all
         k (k - 1) / 2 differences hold at once at the level of the audit.
     """
 
     quantizers: tuple[str, ...]
-    covariance: tuple[tuple[float, ...], ...]
+    errors: tuple[tuple[float, ...], ...]
     factor: float
 
     def half_width(self, first: str, second: str) -> float | None:
         """Return how far the interval of the difference between two rows reaches; None if either is not compared."""
         if first not in self.quantizers or second not in self.quantizers:
             return None
-        i, j = self.quantizers.index(first), self.quantizers.index(second)
-        square = self.covariance[i][i] + self.covariance[j][j] - 2 * self.covariance[i][j]
-        return self.factor * math.sqrt(max(0.0, square))
+        if first == second:
+            return 0.0
+        return self.factor * self.errors[self.quantizers.index(first)][self.quantizers.index(second)]
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class QuantizerRow:
     measures : indicators: "r", "n_r", "asymptotic", "finite_sample", "distortion", "loss_gap", ...; and how much more
         the primary attack finds than in full precision ("leak_vs_full") and than in the row that leaks least and still
         predicts something ("leak_vs_least"), paired, with intervals that hold for all pairs of rows at once.
-    attacks : by name: "threshold", "lira-online", ...
+    attacks : by name: "threshold", "lira", ...
     curves : by name: "lambda_k", ...
     flags : doubts about this row.
     """
@@ -246,7 +247,12 @@ class CellResult:
                 f"This result was written by a newer leaq (schema {schema}; this version reads up to {SCHEMA}). "
                 "Upgrade leaq to read it."
             )
-        return _cell(plain)
+        try:
+            return _cell(plain)
+        except (KeyError, TypeError, ValueError, AttributeError) as err:
+            raise StoreError(
+                f"This is not a whole leaq result ({err!r}). Run the audit again into a new folder."
+            ) from None
 
 
 VIEWS = {
@@ -306,8 +312,8 @@ def _cell(plain: dict[str, Any]) -> CellResult:
 
 
 def _comparison(plain: dict[str, Any]) -> Comparison:
-    covariance = tuple(tuple(float(value) for value in line) for line in plain["covariance"])
-    return Comparison(tuple(plain["quantizers"]), covariance, float(plain["factor"]))
+    errors = tuple(tuple(float(value) for value in line) for line in plain["errors"])
+    return Comparison(tuple(plain["quantizers"]), errors, float(plain["factor"]))
 
 
 def _row(plain: dict[str, Any]) -> QuantizerRow:

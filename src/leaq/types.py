@@ -6,17 +6,19 @@ Axis letters, the same everywhere: ``s`` models (replicates, targets or shadows)
 checkpoints or neighbours) of one model, ``n`` records, ``d`` features, ``k`` classes or outputs, ``p`` parameters.
 
 The LossTable is the waist of the hourglass. What trains or quantizes ends in one; what measures starts from one.
-Its contract: losses are per record, natural logarithms or squared errors, float64, finite, never reduced; every
-model says which records trained it; the game the membership was drawn in is named. Fields are only ever added.
+Its contract: losses are per record, natural logarithms or squared errors, float64, finite, never reduced; all of its
+arrays are checked when it is built, and other real numbers become float64; every model says which records trained it;
+the game the membership was drawn in is named. Fields are only ever added.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from leaq.arrays import checked_table
 from leaq.errors import InvalidInput, first_rows
 
 if TYPE_CHECKING:
@@ -208,8 +210,9 @@ class LossTable:
     strategy : how candidates were sampled: "released" (c = 1), "trajectory", "neighbours", "ensemble", "enumeration".
     score_kind : "margin" (log-odds of the true class) or "residual" (signed, target minus prediction, in units
         of the pool's standard deviation).
-    whitebox : (s, n) float64 statistic that needs the released weights: how far each record's loss gradient points
-        along that of all other records. None where it was not asked for.
+    whitebox : (s, n, w) float64 statistics that need the released weights: how far each record's loss gradient points
+        along that of all other records, the logarithm of its norm, then the former by groups of layers. None where
+        they were not asked for.
     flags : doubts to carry on.
     """
 
@@ -230,32 +233,8 @@ class LossTable:
     flags: tuple[Flag, ...] = ()
 
     def __post_init__(self) -> None:
-        losses, members = self.losses, self.members
-        if losses.ndim != 3:
-            raise InvalidInput(f"LossTable: losses must be (models, candidates, records). Found shape {losses.shape}.")
-        s, c, n = losses.shape
-        if min(s, c, n) == 0:
-            raise InvalidInput(f"LossTable: needs a model, a candidate and a record. Found shape {losses.shape}.")
-        if members.shape != (s, n) or members.dtype != np.bool_:
-            raise InvalidInput(f"LossTable: members must be bool ({s}, {n}). Found {members.dtype} {members.shape}.")
-        if self.n_train < 1:
-            raise InvalidInput(f"LossTable: n_train must be at least 1. Found {self.n_train}.")
-        bad = ~np.isfinite(losses)
-        if bad.any():
-            model, candidate, _ = np.argwhere(bad)[0]
-            raise InvalidInput(
-                f"LossTable: losses must be finite. Found {int(bad.sum())} NaN or infinite values, "
-                f"first in candidate {candidate} of model {model}. Lower the learning rate or drop that candidate."
-            )
-        per_model = dict.fromkeys(("scores", "whitebox"), (s, n))
-        for name, shape in {**per_model, **dict.fromkeys(("targets", "ids", "groups"), (n,))}.items():
-            value = getattr(self, name)
-            if name in ("ids", "groups") and value.size == 0:
-                object.__setattr__(self, name, np.arange(n, dtype=np.int64) + (name == "ids"))
-            elif value is not None and value.shape != shape:
-                raise InvalidInput(f"LossTable: {name} must have shape {shape}. Found {value.shape}.")
-        if self.outputs is not None and self.outputs.shape[:2] != (s, n):
-            raise InvalidInput(f"LossTable: outputs must be ({s}, {n}, k). Found {self.outputs.shape}.")
+        for name, value in checked_table(self, tasks=get_args(Task), games=get_args(Game)).items():
+            object.__setattr__(self, name, value)
 
     @property
     def released(self) -> Floats:
@@ -346,7 +325,7 @@ class AttackResult:
 
     Attributes
     ----------
-    attack : name, e.g. "threshold", "lira-online".
+    attack : name, e.g. "threshold", "lira".
     attacker : what the attacker sees and knows, in words (the row of docs/how-it-works.md).
     game : "iid" or "pool"; the advantage is a lower bound on the leak of this game only.
     advantage : signed TPR - FPR at a threshold chosen on other records or models.
@@ -358,7 +337,7 @@ class AttackResult:
         in ``low``; or why there is none.
     flags : doubts.
     told : the attacker was told the membership of some of the target's records, if only for the threshold.
-    draws : (b,) resamples of the advantage, the same models and records in every attack of an audit; never stored.
+    crossed : what the advantage's interval is made of (`leaq.stats.crossed`), for paired differences; never stored.
     """
 
     attack: str
@@ -372,7 +351,7 @@ class AttackResult:
     flags: tuple[Flag, ...] = ()
     epsilon: Estimate | NotComputed | None = None
     told: bool = False
-    draws: Floats | None = field(default=None, repr=False, compare=False, metadata={"stored": False})
+    crossed: Any = field(default=None, repr=False, compare=False, metadata={"stored": False})
 
     @property
     def balanced_accuracy(self) -> Estimate:

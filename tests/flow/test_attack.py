@@ -33,7 +33,7 @@ def words(rng, tmp_path):
     frame = pd.DataFrame({"a": rng.normal(size=80).round(4), "b": rng.normal(size=80), "y": rng.permutation(80) % 2})
     frame.to_csv(path, index=False)
     options = ("--epochs", 30, "--replicates", 6, "--shadows", 4, "--quantizers", "sign", "--hidden", "32")
-    return ("attack", path, "--target", "y", "--attacks", "threshold,lira-online,lira-nonadaptive", *options)
+    return ("attack", path, "--target", "y", "--attacks", "threshold,lira,lira(shadows=full_precision)", *options)
 
 
 def test_tables_name_attackers_game_and_gap_but_no_record(words):
@@ -69,13 +69,13 @@ def test_records_and_json_exclude_each_other(verb, words):
 
 
 def test_what_is_missing_for_exposed_records_is_named(words):
-    words = [word for word in words if word not in ("--attacks", "threshold,lira-online,lira-nonadaptive")]
+    words = [word for word in words if word not in ("--attacks", "threshold,lira,lira(shadows=full_precision)")]
     found = run(*words, "--attacks", "threshold", "--show-records", "--quiet")
     assert found.exit_code == 0
     assert "expected to be most exposed" in found.stdout  # the forecast alone tells them
     few = run(*words, "--attacks", "threshold", "--replicates", 2, "--shadows", 0, "--show-records", "--quiet")
     assert few.exit_code == 0
-    assert "found by LiRA. Name lira-online in --attacks" in " ".join(few.stderr.split())
+    assert "found by LiRA. Name lira in --attacks" in " ".join(few.stderr.split())
 
 
 def test_molecules_without_a_run_folder_are_listed_but_not_drawn(tmp_path):
@@ -83,7 +83,7 @@ def test_molecules_without_a_run_folder_are_listed_but_not_drawn(tmp_path):
     pd.DataFrame({"smiles": smiles, "y": np.arange(60) % 2}).to_csv(tmp_path / "m.csv", index=False)
     options = ("--epochs", 2, "--replicates", 8, "--shadows", 0, "--quantizers", "sign", "--hidden", "8", "--quiet")
     data = ("--smiles", "smiles", "--target", "y", "--embedder", "descriptors")
-    found = run("attack", tmp_path / "m.csv", *data, *options, "--attacks", "lira-online", "--show-records")
+    found = run("attack", tmp_path / "m.csv", *data, *options, "--attacks", "lira", "--show-records")
     assert found.exit_code == 0, found.output
     assert "CCO" in found.stdout
     assert "With a run folder (--out)" in " ".join(found.stderr.split())
@@ -100,7 +100,7 @@ def test_options_of_one_name_have_one_meaning():
 def test_json_is_a_result_that_reads_back(words):
     found = run(*words, "--json")
     result = CellResult.from_json(found.stdout)
-    attack = result.rows[1].attacks["lira-online"]
+    attack = result.rows[1].attacks["lira"]
     assert attack.auc.n == 6 * 80
     assert attack.epsilon.unit == "guesses"
     assert result.rows[1].measures["adaptive_gap"].unit == "record-model pairs"
@@ -108,7 +108,7 @@ def test_json_is_a_result_that_reads_back(words):
     for row in plain["rows"]:
         for item in row["attacks"].values():
             item.pop("epsilon", None)  # written by a version that had none
-    assert CellResult.from_json(json.dumps(plain)).rows[1].attacks["lira-online"].epsilon is None
+    assert CellResult.from_json(json.dumps(plain)).rows[1].attacks["lira"].epsilon is None
 
 
 def test_an_unknown_attack_is_refused_before_the_work(words):
@@ -131,7 +131,7 @@ def test_shadow_tables_do_not_depend_on_chunks_and_nothing_is_taken_from_another
         np.testing.assert_array_equal(parts[name].members, members)
     assert sorted(other) == ["none", "uniform(bits=4)"]
     assert not np.allclose(other["none"].losses, parts["none"].losses)
-    assert lira(parts["sign"]).attack == "lira-online"
+    assert lira(parts["sign"]).attack == "lira"
 
 
 @pytest.mark.parametrize("kind", ["table", "molecules"])

@@ -29,7 +29,7 @@ def rows(draw, at):
     attacks = {"threshold": attack("threshold", draw(leaks), draw(halves)), **made.attacks}
     attacks["rmia"] = attack("rmia", draw(leaks), draw(halves))
     if draw(st.integers(0, 9)) == 0:
-        attacks["lira-online"] = NotComputed("needs 8 models.")
+        attacks["lira"] = NotComputed("needs 8 models.")
     for name in draw(st.sets(st.sampled_from(sorted(attacks)), max_size=2)):
         attacks.pop(name)
     measures = {**made.measures, "r": estimate(0.01, draw(st.sampled_from((0.005, 0.01, 0.02))))}
@@ -43,7 +43,7 @@ def results(draw):
     if draw(st.integers(0, 4)) == 0:
         drawn = [replace(one, flags=(NO_SKILL,)) for one in drawn]
     made = cell(*drawn)
-    primary = draw(st.sampled_from(("lira-online", "threshold", "rmia")))
+    primary = draw(st.sampled_from(("lira", "threshold", "rmia")))
     return replace(made, primary_attack=primary)
 
 

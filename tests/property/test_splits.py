@@ -25,7 +25,7 @@ def violations(members, groups):
 
 
 @given(groups=GROUPS, seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_groups_stay_together_and_halves_are_even(groups, seed):
     members = halves(samples_of(groups), 4, seed=seed)
     assert violations(members, groups) == 0
@@ -50,7 +50,7 @@ def slow_joined(first, second):
 
 
 @given(pairs=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_joined_agrees_with_the_slow_twin(pairs):
     first, second = (np.array(part) for part in zip(*pairs, strict=True))
     found, slow = joined(first, second), slow_joined(first, second)

@@ -96,9 +96,9 @@ def test_a_command_with_everything_changed(asked):
 
 
 def test_shadows_attacks_and_checkpoints_are_not_lost():
-    given = {"source": "rows.csv", "shadows": 4, "attacks": ("threshold", "lira-online"), "training.checkpoints": 1}
+    given = {"source": "rows.csv", "shadows": 4, "attacks": ("threshold", "lira"), "training.checkpoints": 1}
     config = build(AuditConfig, {**given, "quantizers": ("sign",)})
-    words = "--quantizers sign --shadows 4 --attacks threshold,lira-online"
+    words = "--quantizers sign --shadows 4 --attacks threshold,lira"
     assert command(config.to_dict()) == f"leaq attack rows.csv {words}"
 
 

@@ -13,7 +13,7 @@ from tests.unit.study.small import small
 def test_frame_is_tidy_and_complete():
     table = frame(cell())
     sign = table[table["quantizer"] == "sign"]
-    leak = sign[sign["name"] == "lira-online.advantage"].iloc[0]
+    leak = sign[sign["name"] == "lira.advantage"].iloc[0]
     assert (leak["kind"], round(leak["value"], 3), round(leak["low"], 3), leak["n"]) == ("attack", 0.05, 0.03, 100)
     missing = sign[sign["name"] == "distortion"].iloc[0]
     assert missing["not_computed"] == "needs outputs"

@@ -4,19 +4,24 @@ Two quantizers are judged by the same attack on the same models and records, and
 the difference of their leaks is far better known than either leak, and two intervals that overlap say little about it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 
 from leaq.results import CellResult, Comparison, QuantizerRow
-from leaq.stats.selection import Differences, all_differences
-from leaq.types import AttackResult, Estimate, Floats
+from leaq.stats.crossed import Crossed
+from leaq.stats.intervals import normal_quantile
+from leaq.stats.selection import pairs_factor
+from leaq.types import AttackResult, Estimate
 
 __all__ = ["with_comparison"]
 
 METHOD = "paired over models and records; max-t over all pairs of rows"
 FULL = ("none", "identity")
+NO_CHOICE = ("no-skill", "dp-sgd")
+"""Flags of rows whose small leak is no merit, or that are no quantizer."""
 
 
 def with_comparison(result: CellResult) -> CellResult:
@@ -30,51 +35,51 @@ def with_comparison(result: CellResult) -> CellResult:
     Rows whose primary attack left no draws (read from a file, trained apart) are not compared.
     """
     found = [(row, attack) for row in result.rows if (attack := _drawn(result, row)) is not None]
-    if len(found) < 2 or len({len(_draws(attack)) for _, attack in found}) > 1:
+    if len(found) < 2 or len({attack.crossed.cells.shape for _, attack in found}) > 1:
         return result
-    values = np.array([attack.advantage.value for _, attack in found])
-    draws = np.stack([_draws(attack) for _, attack in found], axis=1)
-    usable = np.isfinite(draws).all(1)
-    if usable.sum() < 2:
-        return result
-    differences = all_differences(values, draws[usable], level=found[0][1].advantage.level)
-    specs = tuple(row.quantizer for row, _ in found)
-    table = _Table([row for row, _ in found], [attack.advantage for _, attack in found], differences)
-    covariance = tuple(tuple(float(value) for value in line) for line in differences.covariance)
-    rows = tuple(table.beside(row) for row in result.rows)
-    return replace(result, rows=rows, comparison=Comparison(specs, covariance, differences.factor))
+    leaks = [attack.advantage for _, attack in found]
+    comparison = _comparison(
+        [row.quantizer for row, _ in found], [attack.crossed for _, attack in found], leaks[0].level
+    )
+    against = _against([row for row, _ in found], leaks)
+    by_spec = {row.quantizer: leak for (row, _), leak in zip(found, leaks, strict=True)}
+    rows = tuple(_beside(row, by_spec, against, comparison) if row.quantizer in by_spec else row for row in result.rows)
+    return replace(result, rows=rows, comparison=comparison)
 
 
 def _drawn(result: CellResult, row: QuantizerRow) -> AttackResult | None:
     attack = row.attacks.get(result.primary_attack)
-    return attack if isinstance(attack, AttackResult) and attack.draws is not None else None
+    return attack if isinstance(attack, AttackResult) and attack.crossed is not None else None
 
 
-def _draws(attack: AttackResult) -> Floats:
-    return np.empty(0) if attack.draws is None else attack.draws
+def _comparison(quantizers: Sequence[str], leaks: Sequence[Crossed], level: float) -> Comparison:
+    """Return what all differences between the leaks are worth."""
+    size = len(leaks)
+    errors = np.diag([leak.error(level=level) for leak in leaks])
+    for i, j in combinations(range(size), 2):
+        errors[i, j] = errors[j, i] = (leaks[i] - leaks[j]).error(level=level)
+    factor = pairs_factor(np.stack([leak.draws() for leak in leaks], axis=1), level=level)
+    # The discrete draws of a few models can fall short of what one difference alone needs.
+    factor = max(factor, normal_quantile(level))
+    return Comparison(tuple(quantizers), tuple(tuple(float(value) for value in line) for line in errors), factor)
 
 
-class _Table:
-    """The compared rows, and the two that others are compared with."""
+def _against(rows: Sequence[QuantizerRow], leaks: Sequence[Estimate]) -> dict[str, str]:
+    """Return which row each difference is from."""
+    useful = [i for i, row in enumerate(rows) if all(flag.code not in NO_CHOICE for flag in row.flags)]
+    full = [row.quantizer for row in rows if row.quantizer in FULL]
+    found = {"leak_vs_full": full[0]} if full else {}
+    if useful:
+        found["leak_vs_least"] = rows[min(useful, key=lambda i: leaks[i].value)].quantizer
+    return found
 
-    def __init__(self, rows: Sequence[QuantizerRow], leaks: Sequence[Estimate], differences: Differences) -> None:
-        self.place = {row.quantizer: i for i, row in enumerate(rows)}
-        self.leaks, self.differences = leaks, differences
-        useful = [i for i, row in enumerate(rows) if all(flag.code not in ("no-skill", "dp-sgd") for flag in row.flags)]
-        self.against = {
-            "leak_vs_full": next((i for i, row in enumerate(rows) if row.quantizer in FULL), None),
-            "leak_vs_least": min(useful, key=lambda i: leaks[i].value) if useful else None,
-        }
 
-    def beside(self, row: QuantizerRow) -> QuantizerRow:
-        """Return the row with its differences, if it is among those compared."""
-        mine = self.place.get(row.quantizer)
-        if mine is None:
-            return row
-        more = {name: self._difference(mine, other) for name, other in self.against.items() if other is not None}
-        return replace(row, measures={**row.measures, **more})
-
-    def _difference(self, mine: int, other: int) -> Estimate:
-        one = self.leaks[mine]
-        gap, half = one.value - self.leaks[other].value, self.differences.half_width(mine, other)
-        return Estimate(gap, gap - half, gap + half, one.n, one.level, one.unit, METHOD)
+def _beside(
+    row: QuantizerRow, leaks: Mapping[str, Estimate], against: Mapping[str, str], comparison: Comparison
+) -> QuantizerRow:
+    """Return the row with its differences."""
+    mine, more = leaks[row.quantizer], {}
+    for name, other in against.items():
+        gap, half = mine.value - leaks[other].value, comparison.half_width(row.quantizer, other) or 0.0
+        more[name] = Estimate(gap, gap - half, gap + half, mine.n, mine.level, mine.unit, METHOD)
+    return replace(row, measures={**row.measures, **more})

@@ -20,7 +20,8 @@ import numpy as np
 
 from leaq.attacks.decisions import cross_fitted_decisions
 from leaq.attacks.lira import online_scores
-from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.attacks.signals import normalised
+from leaq.errors import NotEnoughEvidence
 from leaq.seeds import stream
 from leaq.stats.intervals import percentile_interval
 from leaq.stats.roc import tpr_at_fpr
@@ -183,8 +184,6 @@ class _Laws:
 
 def _usable(table: LossTable) -> tuple[Floats, Bools, Bools]:
     """Signals and members (s, m) on the records of the pool, and which records these are."""
-    if table.scores is None:
-        raise InvalidInput("forecast: the table must hold scores (margins or residuals). Found losses only.")
     s = len(table.members) // 2 * 2
     if s < FEWEST:
         raise NotEnoughEvidence(
@@ -199,10 +198,7 @@ def _usable(table: LossTable) -> tuple[Floats, Bools, Bools]:
             f"A forecast needs at least {FEWEST_RECORDS} records, each in for one and out for another replicate of "
             f"both halves. Found {int(pool.sum())} records. Train on paired halves of the pool."
         )
-    signals = table.scores[:s][:, pool]
-    if not np.isfinite(signals).all():
-        raise InvalidInput("forecast: scores must be finite. Found NaN or infinite ones.")
-    return np.asarray(signals, dtype=np.float64), members[:, pool], pool
+    return np.asarray(normalised(table)[:s][:, pool], dtype=np.float64), members[:, pool], pool
 
 
 def _means(signals: Floats, members: Bools) -> tuple[Floats, Floats]:

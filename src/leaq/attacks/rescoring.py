@@ -1,17 +1,18 @@
 """Scoring anew with fewer shadows: what intervals and epsilon bounds need of an attack that has shadow models."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from leaq.attacks.decisions import pairs_of, signed, thresholds_by_others
+from leaq.attacks.decisions import pairs_of
+from leaq.attacks.resampling import advantages, areas
 from leaq.errors import NotEnoughEvidence
+from leaq.stats.crossed import Influence
 from leaq.stats.intervals import Drawn, jackknife_influence
-from leaq.stats.roc import auc
 from leaq.types import Bools, Floats, LossTable
 
-__all__ = ["ScoresFrom", "Shared", "of_models", "rescoring"]
+__all__ = ["ScoresFrom", "Shared"]
 
 FEWEST_PARTS = 3
 """Pairs of complementary models below which a jackknife over them says nothing."""
@@ -21,41 +22,7 @@ RESCORED = 20_000_000
 ScoresFrom = Callable[[Sequence[int], Sequence[int]], Floats]
 """How an attack with shadow models scores anew: ``scores_from(targets, shadows)`` returns (len(targets), n) scores of
 these models of the table by an attacker whose shadows are `shadows` alone, each target and its exact complements left
-out of them. Raises `NotEnoughEvidence` where they are too few. `rescoring` makes one of a function."""
-
-
-def rescoring(score: Callable[[Sequence[int], Sequence[int]], Floats]) -> ScoresFrom:
-    """Turn a function that attacks some models of a few with the others as shadows into a `ScoresFrom`.
-
-    Parameters
-    ----------
-    score : ``score(models, targets)`` attacks the models at positions `targets` of the list `models`, each with all the
-        others of the list as shadows (its exact complements left out), and returns (len(targets), n).
-
-    Examples
-    --------
-    ``rescoring(lambda models, targets: lira_scores(of_models(table, models), targets=targets))``
-    """
-
-    def scores_from(targets: Sequence[int], shadows: Sequence[int]) -> Floats:
-        inside = sorted(shadows)
-        if set(targets) <= set(inside):
-            return score(inside, [inside.index(target) for target in targets])
-        parts = []
-        for target in targets:  # one at a time: targets are no shadows of each other
-            models = sorted({*inside, target})
-            parts.append(score(models, [models.index(target)]))
-        return np.concatenate(parts)
-
-    return scores_from
-
-
-def of_models(table: LossTable, models: Sequence[int]) -> LossTable:
-    """Return the released candidates of some models, in this order."""
-    rows = list(models)
-    per_model = {name: getattr(table, name) for name in ("scores", "outputs", "whitebox")}
-    kept = {name: value[rows] for name, value in per_model.items() if value is not None}
-    return replace(table, losses=table.losses[rows, -1:], members=table.members[rows], **kept)
+out of them. Raises `NotEnoughEvidence` where they are too few."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +34,8 @@ class Shared:
     thresholds: Floats
     scores_from: ScoresFrom
 
-    def influence(self, drawn: Drawn) -> tuple[Floats, Floats] | tuple[None, None]:
-        """Return the jackknife influence (u,) of each unit of models on advantage and AUC, its shadows included.
+    def influence(self, drawn: Drawn) -> tuple[Influence, Influence] | tuple[None, None]:
+        """Return the jackknife influence of each unit of models on advantage and AUC, its shadows included.
 
         Where scoring anew without each unit would cost more than `RESCORED` cells, several are left out at once.
         """
@@ -79,26 +46,29 @@ class Shared:
         parts = min(number, max(FEWEST_PARTS, RESCORED // drawn.positive.size))
         part = np.arange(number) % parts
         try:
-            found = np.array([self._without(part[unit] == one) for one in range(parts)])  # (parts, 2)
+            found = np.array([self._without(part[unit] == one, drawn) for one in range(parts)])  # (parts, 2, 1 + b)
         except NotEnoughEvidence:
             return None, None
         # Leaving several units out at once tells their mean influence: the spread of the mean over all stays the same.
-        advantage, area = (jackknife_influence(column)[part] * (number / parts) ** 0.5 for column in found.T)
+        moved = jackknife_influence(found)[part] * (number / parts) ** 0.5
+        advantage, area = (Influence(moved[:, i, 0], moved[:, i, 1:].T) for i in range(2))
         return advantage, area
 
-    def _without(self, out: Bools) -> tuple[float, float]:
-        """Return advantage and AUC of the models that stay, with none of those left `out` (t,) among their shadows.
+    def _without(self, out: Bools, drawn: Drawn) -> Floats:
+        """Return advantage and AUC of the models that stay, and both in each draw of the records, (2, 1 + b).
 
-        The advantage is the mean of that by thresholds chosen anew and of that by the thresholds of all: that scores
-        move as a whole must be seen, but which of many near-best thresholds wins jumps, and a jackknife makes too much
-        of jumps.
+        None of those left `out` (t,) is among the shadows. The thresholds are the same: which of many near-best ones
+        wins jumps, and a jackknife makes too much of jumps.
         """
         pair, chosen = pairs_of(self.table.members), np.asarray(self.targets)
         stay = chosen[~out].tolist()
         scores = self.scores_from(stay, np.flatnonzero(~np.isin(pair, pair[chosen[out]])).tolist())
-        members = self.table.members[stay]
-        old = self.thresholds[~out]
-        new = thresholds_by_others(scores, members)
-        advantages = [signed(scores > one[:, None], members).mean() for one in (old, old if new is None else new)]
-        areas = [auc(row, inside) for row, inside in zip(scores, members, strict=True)]
-        return float(np.mean(advantages)), float(np.mean(areas))
+        here = Drawn(drawn.ways, drawn.positive[~out])
+        found = advantages(scores > self.thresholds[~out, None], here), areas(scores, here)
+        return np.stack([np.r_[values.mean(), _mean(draws)] for values, draws in found])
+
+
+def _mean(draws: Floats) -> Floats:
+    """Mean over models in each draw, (b, t) -> (b,); the mean of all draws where nothing was found."""
+    found = np.nanmean(np.where(np.isfinite(draws), draws, np.nanmean(draws)), axis=1)
+    return np.asarray(found)

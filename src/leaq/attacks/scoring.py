@@ -9,17 +9,17 @@ about the one model that will be released.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 
-from leaq.attacks.decisions import cross_fitted_decisions, pairs_of, signed, thresholds_by_others
+from leaq.attacks.decisions import cross_fitted_decisions, thresholds_by_others
 from leaq.attacks.epsilon import epsilon_bound
+from leaq.attacks.resampling import advantages, areas, resamples
 from leaq.attacks.rescoring import ScoresFrom, Shared
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.seeds import stream
-from leaq.stats.intervals import Drawn, TwoWay, percentile_interval
-from leaq.stats.roc import placements, roc_curve, thin, tpr_at_fpr, tpr_draws
+from leaq.stats.crossed import Crossed, Influence, crossed
+from leaq.stats.intervals import Drawn, percentile_interval
+from leaq.stats.roc import roc_curve, thin, tpr_at_fpr, tpr_draws
 from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, LossTable, NotComputed
 
 __all__ = ["Attack", "Protocol", "area_gap", "attack_result", "chosen_targets"]
@@ -82,6 +82,7 @@ def attack_result(
     targets: Sequence[int],
     protocol: Protocol,
     scores_from: ScoresFrom | None = None,
+    jackknife: bool = True,
 ) -> AttackResult:
     """Turn scores (t, n), higher = more likely a member, into advantage, AUC, TPR and epsilon with intervals.
 
@@ -93,37 +94,41 @@ def attack_result(
 
     Parameters
     ----------
-    scores_from : scores anew with other shadows. With it intervals know that targets share their shadows.
+    scores_from : scores anew with other shadows. With it guesses on independent models are pooled (`epsilon_bound`).
+    jackknife : whether intervals score anew too, so that they know that targets share their shadows.
     """
     if not np.isfinite(scores).all():
         model = targets[int(np.argmin(np.isfinite(scores).all(1)))]
         raise InvalidInput(f"{attack.name}: scores must be finite. Model {model} has NaN or infinite ones.")
     members = table.members[list(targets)]
     _refuse_one_kind(members, attack.name)
-    drawn = resamples(table, members, protocol)
+    drawn = resamples(table.groups, members, draws=protocol.draws, seed=protocol.seed)
     attack, thresholds = _thresholds(attack, scores, members)
-    shared: tuple[Floats | None, Floats | None] = (None, None)
+    shared: tuple[Influence | None, Influence | None] = (None, None)
     if thresholds is None:
         decisions = cross_fitted_decisions(scores, members, table.groups, seed=protocol.seed)
     else:
         decisions = scores > thresholds[:, None]
-        if scores_from is not None:
+        if scores_from is not None and jackknife:
             shared = Shared(table, targets, thresholds, scores_from).influence(drawn)
     told = attack.told or attack.labelled
-    advantage, draws = _advantage(decisions, drawn, protocol, told=told, influence=shared[0])
+    advantage = crossed(*advantages(decisions, drawn), drawn.ways, influence=shared[0])
+    area = crossed(*areas(scores, drawn), drawn.ways, influence=shared[1])
+    signs = f"signed, threshold from the other {'half of the records' if told else 'models'}"
+    resampled = f"resampled over models and records{'' if shared[0] is None else ', shadows by a jackknife'}"
     return AttackResult(
         attack.name,
         attack.attacker,
         table.game,
-        advantage=advantage,
-        auc=_area(scores, drawn, protocol, influence=shared[1]),
+        advantage=_estimate(advantage, protocol, ends=(-1.0, 1.0), pairs=scores.size, method=f"{signs}; {resampled}"),
+        auc=_estimate(area, protocol, ends=(0.0, 1.0), pairs=scores.size, method=f"mean over models; {resampled}"),
         tpr={fpr: _tpr(scores, drawn, fpr=fpr, level=protocol.level) for fpr in protocol.fprs},
         roc=_curve(scores, members),
         risk=attack.risk,
         flags=attack.flags,
         epsilon=_epsilon(attack, table, scores, targets=targets, protocol=protocol, scores_from=scores_from),
         told=told,
-        draws=draws,
+        crossed=advantage,
     )
 
 
@@ -152,68 +157,11 @@ def area_gap(
     table: LossTable, stronger: Floats, weaker: Floats, *, targets: Sequence[int], protocol: Protocol
 ) -> Estimate:
     """Return the AUC of one attack minus that of another on the same models, paired draw by draw."""
-    drawn = resamples(table, table.members[list(targets)], protocol)
-    (a, draws_a), (b, draws_b) = (_areas(scores, drawn) for scores in (stronger, weaker))
-    method = "AUC difference, paired; bootstrap over models and records"
-    return _estimate(a - b, draws_a - draws_b, pairs=stronger.size, protocol=protocol, method=method)
-
-
-def resamples(table: LossTable, members: Bools, protocol: Protocol) -> Drawn:
-    """Return the bootstrap weights all attacks on the same models share, so that they are drawn once."""
-    packed = np.packbits(members, axis=1).tobytes()
-    return _resamples(table.groups.tobytes(), packed, draws=protocol.draws, seed=protocol.seed)
-
-
-@lru_cache(maxsize=2)
-def _resamples(groups: bytes, packed: bytes, *, draws: int, seed: int) -> Drawn:
-    group = np.frombuffer(groups, dtype=np.int64)
-    bits = np.frombuffer(packed, dtype=np.uint8).reshape(-1, -(-len(group) // 8))
-    members = np.unpackbits(bits, axis=1, count=len(group)).astype(bool)
-    # Complementary models share every coin: they are one draw of a split, not two.
-    units = pairs_of(members)
-    ways = TwoWay.draw(len(bits), group, draws=draws, rng=stream(seed, "attack-intervals"), units=units)
-    return Drawn(ways, members)
-
-
-def _advantage(
-    decisions: Bools, drawn: Drawn, protocol: Protocol, *, told: bool, influence: Floats | None
-) -> tuple[Estimate, Floats]:
-    members = drawn.positive
-    found = drawn.weight(decisions & members)
-    draws = _ratio(found, drawn.inside) - _ratio(drawn.weight(decisions) - found, drawn.outside)
-    draws = np.clip(drawn.ways.over_models(draws, influence), -1.0, 1.0)
-    source = "the other half of the records" if told else "the other models"
-    method = f"signed, threshold from {source}; {_resampled(influence)}"
-    value = float(signed(decisions, members).mean())
-    return _estimate(value, draws, pairs=decisions.size, protocol=protocol, method=method), draws
-
-
-def _resampled(influence: Floats | None) -> str:
-    more = "" if influence is None else ", shadows drawn anew by a jackknife"
-    return f"bootstrap over models and records{more}"
-
-
-def _area(scores: Floats, drawn: Drawn, protocol: Protocol, *, influence: Floats | None) -> Estimate:
-    value, draws = _areas(scores, drawn, influence)
-    method = f"mean over models; {_resampled(influence)}"
-    return _estimate(value, draws, pairs=scores.size, protocol=protocol, method=method)
-
-
-def _areas(scores: Floats, drawn: Drawn, influence: Floats | None = None) -> tuple[float, Floats]:
-    """Mean area under the ROC curve, and its draws: linear in the record weights (see `placements`)."""
-    members = drawn.positive
-    parts = np.stack([placements(row, inside) for row, inside in zip(scores, members, strict=True)])  # (t, n)
-    area = np.array([part[inside].mean() for part, inside in zip(parts, members, strict=True)])
-    resampled = _ratio(drawn.weight(parts * members), drawn.inside)
-    resampled = resampled + _ratio(drawn.weight(parts * ~members), drawn.outside) - area
-    return float(area.mean()), np.clip(drawn.ways.over_models(resampled, influence), 0.0, 1.0)
-
-
-def _ratio(part: Floats, whole: Floats) -> Floats:
-    """Share of drawn weights, (b, t); NaN where none was drawn."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share: Floats = part / whole
-    return share
+    drawn = resamples(table.groups, table.members[list(targets)], draws=protocol.draws, seed=protocol.seed)
+    one, other = (crossed(*areas(scores, drawn), drawn.ways) for scores in (stronger, weaker))
+    gap = one - other
+    method = "AUC difference, paired; resampled over models and records"
+    return _estimate(gap, protocol, ends=(-1.0, 1.0), pairs=stronger.size, method=method)
 
 
 def _tpr(scores: Floats, drawn: Drawn, *, fpr: float, level: float) -> Estimate | NotComputed:
@@ -284,9 +232,9 @@ def _epsilon(
         return NotComputed(str(err))
 
 
-def _estimate(value: float, draws: Floats, *, pairs: int, protocol: Protocol, method: str) -> Estimate:
-    low, high = percentile_interval(draws[np.isfinite(draws)], level=protocol.level)
-    return Estimate(value, min(low, value), max(high, value), pairs, protocol.level, PAIRS, method)
+def _estimate(found: Crossed, protocol: Protocol, *, ends: tuple[float, float], pairs: int, method: str) -> Estimate:
+    low, high = (float(np.clip(end, *ends)) for end in found.interval(level=protocol.level))
+    return Estimate(found.value, min(low, found.value), max(high, found.value), pairs, protocol.level, PAIRS, method)
 
 
 def _refuse_one_kind(members: Bools, name: str) -> None:

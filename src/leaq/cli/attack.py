@@ -25,7 +25,7 @@ def attack(config: "AuditConfig", folders: Folders, output: Output) -> None:
 
         leaq attack breast_cancer
 
-        leaq attack my.csv --target y --attacks lira-online,whitebox --shadows 48
+        leaq attack my.csv --target y --attacks lira,whitebox --shadows 48
 
         leaq attack freesolv --out runs/freesolv --show-records
     """

@@ -60,7 +60,7 @@ def _why(result: "CellResult") -> str:
 
     missing = [found.reason for found in result.rows[0].attacks.values() if isinstance(found, NotComputed)]
     if result.risk_attack is None:
-        return " ".join(missing[:1]) or "They are found by LiRA. Name lira-online in --attacks."
+        return " ".join(missing[:1]) or "They are found by LiRA. Name lira in --attacks."
     return str(result.private.get("not_identified", "The run folder was cleaned. Run again into another one."))
 
 

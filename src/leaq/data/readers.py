@@ -6,13 +6,16 @@ import numpy as np
 import pandas as pd
 
 from leaq.data.sources import refuse_missing
-from leaq.errors import InvalidInput, need
+from leaq.errors import InvalidInput, LeaqError, need
+from leaq.npz import read_npz, refuse_larger
 
 __all__ = ["FORMATS", "STRUCTURE", "read_frame"]
 
 FORMATS = (".csv", ".tsv", ".parquet", ".npz", ".sdf")
 STRUCTURE = "smiles"
 """The column that holds the structures of an SD file."""
+ROWS = 4096
+"""Rows of a Parquet file whose size is looked at together."""
 
 
 def read_frame(path: Path) -> pd.DataFrame:
@@ -32,7 +35,9 @@ def read_frame(path: Path) -> pd.DataFrame:
         raise InvalidInput(f"{path.name}: the file is empty (0 bytes).")
     try:
         frame = _READERS[suffix](path)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError, OSError) as err:
+    except LeaqError:
+        raise
+    except Exception as err:  # each format's library has a dozen of its own
         reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
         raise InvalidInput(f"{path.name}: cannot be read as {suffix[1:].upper()} ({reason}).") from None
     frame.columns = frame.columns.map(str)
@@ -54,20 +59,25 @@ def _csv(path: Path) -> pd.DataFrame:
 
 def _parquet(path: Path) -> pd.DataFrame:
     need("pyarrow", extra="parquet", purpose="Reading Parquet files")
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(path) as file:
+        taken = 0
+        for batch in file.iter_batches(batch_size=ROWS):  # a small file may repeat one long text a million times
+            taken += batch.nbytes
+            refuse_larger(taken, name=path.name)
     return pd.read_parquet(path)
 
 
 def _npz(path: Path) -> pd.DataFrame:
     columns: dict[str, np.ndarray] = {}
-    with np.load(path, allow_pickle=False) as arrays:
-        for name in arrays.files:
-            array = arrays[name]
-            if array.ndim == 2:
-                columns |= {f"{name}{i}": array[:, i] for i in range(array.shape[1])}
-            elif array.ndim == 1:
-                columns[name] = array
-            else:
-                raise ValueError(f"array {name!r} has {array.ndim} dimensions; 1 or 2 are read")
+    for name, array in read_npz(path, name=path.name).items():
+        if array.ndim == 2:
+            columns |= {f"{name}{i}": array[:, i] for i in range(array.shape[1])}
+        elif array.ndim == 1:
+            columns[name] = array
+        else:
+            raise ValueError(f"array {name!r} has {array.ndim} dimensions; 1 or 2 are read")
     return pd.DataFrame(columns)
 
 

@@ -1,6 +1,6 @@
 """Names of quantizers and of families of them."""
 
-from leaq.config import Registry
+from leaq.config import Registry, split_specs
 from leaq.errors import InvalidInput
 from leaq.quantizers.backends import BACKENDS, installed
 from leaq.quantizers.calibrated import AdaRound, BiasCorrection, Gptq
@@ -81,7 +81,7 @@ def parse_list(text: str) -> tuple[Scheme, ...]:
     """
     specs: list[str] = []
     known = families()
-    for item in _split(text):
+    for item in split_specs(text):
         if item.isidentifier() and item not in known and QUANTIZERS.spelled(item) == item and item not in QUANTIZERS:
             raise QUANTIZERS.unknown(item, also=known)
         specs += known.get(item, (item,))
@@ -89,15 +89,3 @@ def parse_list(text: str) -> tuple[Scheme, ...]:
         raise InvalidInput("The list of quantizers must name at least one. Found nothing. Try 'study' or 'sign'.")
     built = [build(spec) for spec in specs]
     return tuple(dict.fromkeys(built))
-
-
-def _split(text: str) -> list[str]:
-    """Split at commas that stand outside parentheses."""
-    items, depth = [""], 0
-    for char in text:
-        depth += (char == "(") - (char == ")")
-        if char == "," and depth == 0:
-            items.append("")
-        else:
-            items[-1] += char
-    return [item.strip() for item in items if item.strip()]

@@ -86,7 +86,7 @@ def gap_table(result: CellResult) -> Table:
     keys: list[str] = []
     for row in reversed(result.ranked()):
         gap = row.measures.get("adaptive_gap")
-        areas = [row.attacks.get(name) for name in ("lira-online", "lira-nonadaptive")]
+        areas = [row.attacks.get(name) for name in ("lira", "lira(shadows=full_precision)")]
         if not isinstance(gap, Estimate):
             continue
         cells = [format_estimate(a.auc) if isinstance(a, AttackResult) else MISSING for a in areas]

@@ -144,8 +144,10 @@ def ranking(result: CellResult) -> Table:
 
 
 def _attacks_shown(result: CellResult) -> tuple[str, ...]:
-    """Return the simplest attack and the one rows are ordered by."""
-    return tuple(dict.fromkeys(("threshold", result.primary_attack)))
+    """Return the simplest attack, the strongest of who only sees outputs, and the one rows are ordered by."""
+    there = {key for row in result.rows for key in row.attacks}
+    blind = [key for key in ("combined(sees=outputs)",) if key in there]
+    return tuple(dict.fromkeys(("threshold", *blind, result.primary_attack)))
 
 
 def _forecast(result: CellResult) -> bool:

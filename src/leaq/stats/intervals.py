@@ -157,27 +157,18 @@ class TwoWay:
         )
         return found[np.isfinite(found)]
 
-    def over_models(self, values: Floats, influence: Floats | None = None) -> Floats:
+    def over_models(self, values: Floats) -> Floats:
         """Return the mean over each draw's models of what was found in its records: (b, t) -> (b,), NaN left out.
 
         The mean over all models in the draw's records, plus what drawing the models changes, widened to what Student's
         t asks for with so few units. NaN where nothing was found in any model.
-
-        Parameters
-        ----------
-        influence : (u,) what one more weight of each unit would add to the mean, times u, where that is more than the
-            unit's own distance from the mean (see `jackknife_influence`).
         """
         every = _weighted_mean(values, np.ones_like(self.models))
         number = int(self.units.max()) + 1
         if number < 2:
             return every
-        if influence is None:
-            moved = _weighted_mean(values, self.models) - every
-            moved = np.where(np.isfinite(moved), moved, 0.0)
-        else:
-            _, first = np.unique(self.units, return_index=True)
-            moved = (self.models[:, first] - 1) @ influence / number
+        moved = _weighted_mean(values, self.models) - every
+        moved = np.where(np.isfinite(moved), moved, 0.0)
         result: Floats = every + few_means_widening(number) * moved
         return result
 
@@ -192,7 +183,7 @@ def _weighted_mean(values: Floats, weights: Floats) -> Floats:
 
 
 def jackknife_influence(without: Floats) -> Floats:
-    """Return each unit's influence (u,) on a mean, from what is found without it: (u - 1) (mean of all - without).
+    """Return each unit's influence (u, ...) on a mean, from what is found without it: (u - 1) (mean of all - without).
 
     Their variance over u - 1 is the jackknife's variance of the mean, whatever leaving a unit out changes: also what
     the others' numbers owe to it.
@@ -203,7 +194,7 @@ def jackknife_influence(without: Floats) -> Floats:
     >>> jackknife_influence(np.array([1.5, 3.0, 4.5])).tolist()  # the mean of 6, 3 and 0 without each of them
     [3.0, 0.0, -3.0]
     """
-    values: Floats = (len(without) - 1) * (without.mean() - without)
+    values: Floats = (len(without) - 1) * (without.mean(0) - without)
     return values
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from leaq.errors import InvalidInput
 from leaq.types import Floats
 
-__all__ = ["Choice", "Differences", "all_differences", "choose_smallest", "surely_at_least"]
+__all__ = ["Choice", "choose_smallest", "pairs_factor", "surely_at_least"]
 
 
 @dataclass(frozen=True)
@@ -85,47 +85,21 @@ def _simultaneous(values: Floats, draws: Floats, level: float) -> Floats:
     return half
 
 
-@dataclass(frozen=True)
-class Differences:
-    """What all differences between k estimates are worth, from draws of all of them together.
+def pairs_factor(draws: Floats, *, level: float = 0.95) -> float:
+    """Return how many standard errors hold for all k (k - 1) / 2 differences of (b, k) joint draws at once: max-t.
 
-    Attributes
-    ----------
-    covariance : (k, k) of the estimates.
-    factor : half widths in standard errors, so that the intervals of all k (k - 1) / 2 differences hold at once.
-    """
-
-    covariance: Floats
-    factor: float
-
-    def half_width(self, first: int, second: int) -> float:
-        """Return how far the interval of value[first] - value[second] reaches to either side."""
-        c = self.covariance
-        return float(self.factor * np.sqrt(max(0.0, c[first, first] + c[second, second] - 2 * c[first, second])))
-
-
-def all_differences(values: Floats, draws: Floats, *, level: float = 0.95) -> Differences:
-    """Compare (k,) values by (b, k) resamples of all of them together: max-t over all pairs.
-
-    All pairs, because which pair is looked at is decided by the values: the smallest of k equal values lies behind the
-    largest by more than an interval for one pair allows far more often than its level says.
+    All pairs, because which pair is looked at is decided by the values: that the smallest of k equal values lies behind
+    the largest by more than one pair's interval happens far more often than its level says.
 
     Examples
     --------
-    >>> rng = np.random.default_rng(0)
-    >>> shared = rng.normal(size=(500, 1))
-    >>> values = np.array([1.0, 1.1])
-    >>> found = all_differences(values, values + shared + 0.01 * rng.normal(size=(500, 2)))
-    >>> 0.02 < found.half_width(0, 1) < 0.04  # far less than either alone is uncertain by
-    True
+    >>> draws = np.random.default_rng(0).normal(size=(4000, 6))
+    >>> round(pairs_factor(draws[:, :2]), 1), round(pairs_factor(draws), 1)  # one pair, and fifteen
+    (2.0, 2.9)
     """
-    values, draws = _checked(values, draws)
-    moved = draws - values
-    covariance = moved.T @ moved / len(draws)
-    first, second = np.triu_indices(len(values), 1)
-    if not len(first):
-        return Differences(covariance, 0.0)
-    return Differences(covariance, _factor(moved[:, first] - moved[:, second], level))
+    moved = draws - draws.mean(0)
+    first, second = np.triu_indices(draws.shape[1], 1)
+    return _factor(moved[:, first] - moved[:, second], level) if len(first) else 0.0
 
 
 def _checked(values: Floats, draws: Floats) -> tuple[Floats, Floats]:
@@ -147,6 +121,7 @@ def _behind(values: Floats, draws: Floats, choice: tuple[int, int | None], level
     chosen, runner_up = choice
     if runner_up is None:
         return 0.0, 0.0
-    half = all_differences(values, draws, level=level).half_width(runner_up, chosen)
+    moved = (draws - values)[:, runner_up] - (draws - values)[:, chosen]
+    half = pairs_factor(draws, level=level) * float(np.sqrt(np.mean(moved**2)))
     gap = values[runner_up] - values[chosen]
     return float(gap - half), float(gap + half)

@@ -161,8 +161,11 @@ def _covariance(result: CellResult, quantizers: Sequence[str], found: Sequence[E
     if known is None or not set(quantizers) <= set(known.quantizers):
         return np.asarray(np.diag([_standard_error(one) ** 2 for one in found]))
     place = [known.quantizers.index(name) for name in quantizers]
-    whole: Floats = np.array(known.covariance)
-    return whole[np.ix_(place, place)]
+    squares = np.array(known.errors)[np.ix_(place, place)] ** 2  # of the differences, and of each on the diagonal
+    own = np.diag(squares)
+    shared: Floats = (own[:, None] + own - squares) / 2
+    np.fill_diagonal(shared, own)
+    return shared
 
 
 def _standard_error(estimate: Estimate) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leaq.attacks.suite import attack_names
+from leaq.attacks.registry import parse_attacks
 from leaq.errors import InvalidInput, LeaqError, unknown_name
 from leaq.metrics import metric as named
 from leaq.metrics import metric_key
@@ -136,7 +136,7 @@ def _check(results: Sequence[CellResult], limits: Limits) -> None:
     """Refuse limits that say nothing, or that would let the worse models pass."""
     if limits.max_advantage is None and limits.min_metric is None and limits.max_metric is None:
         raise InvalidInput("A gate needs a limit. Found none. Give --max-advantage, --min-metric or --max-metric.")
-    attack_names(limits.require)
+    parse_attacks(limits.require)
     keys = {metric_key(limits.metric)} if limits.metric else {result.primary_metric for result in results}
     for key in sorted(keys):
         known = named(key)
@@ -205,7 +205,7 @@ def _judge(result: CellResult, row: QuantizerRow, limits: Limits) -> Iterator[_L
 
 def _highs(result: CellResult, row: QuantizerRow, require: Sequence[str]) -> Iterator[tuple[str, float | None, str]]:
     """Upper limits of every attack computed; None for one that must be there and is not, and why it is not."""
-    wanted = attack_names(require, task=result.data.get("task"))
+    wanted = [attack.spec() for attack in parse_attacks(require, task=result.data.get("task"))]
     for name in sorted({*wanted, *row.attacks}):
         found = row.attacks.get(name)
         if isinstance(found, AttackResult):

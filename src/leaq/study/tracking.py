@@ -135,7 +135,7 @@ def _plain(name: str) -> str:
 
     Examples
     --------
-    >>> _plain("ternary(sparsity=0.9)"), _plain("lira-online.tpr@0.01")
-    ('ternary_sparsity_0.9', 'lira-online.tpr_0.01')
+    >>> _plain("ternary(sparsity=0.9)"), _plain("lira.tpr@0.01")
+    ('ternary_sparsity_0.9', 'lira.tpr_0.01')
     """
     return re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("_")

@@ -47,8 +47,8 @@ def test_memorised_records_are_found(result):
 
 
 def test_what_is_not_computed_names_its_ingredient(result):
-    assert {"lira-online", "lira-nonadaptive"} <= set(result.not_computed)
-    assert "shadow models" in result.not_computed["lira-online"]
+    assert {"lira", "lira(shadows=full_precision)"} <= set(result.not_computed)
+    assert "shadow models" in result.not_computed["lira"]
     assert "a few replicates" in result.not_computed["forecast"]
     assert isinstance(result.rows[1].measures["r"], Estimate)
     assert "no codes to move" in result.rows[0].measures["r"].reason

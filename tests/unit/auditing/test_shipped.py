@@ -98,7 +98,8 @@ def test_bitsandbytes_runs_where_its_kernels_do(model, data):
         layer.load_state_dict(other[0].state_dict())
         other[0] = layer.to("cpu")
         try:
-            other(torch.zeros(2, 32))
+            with torch.no_grad():
+                other.eval()(torch.zeros(2, 32))  # as an audit runs it: some CPUs take another kernel then
         except (RuntimeError, NotImplementedError, AssertionError) as err:
             pytest.skip(f"bitsandbytes has no kernel here: {err}")
         row = audit_finished(model, *data, shipped={"bnb": other}, **QUICK).rows[1]

@@ -52,7 +52,7 @@ def test_the_reading_names_what_is_expected_and_how_far_off_it_was():
     assert "not close: 0.080 away from what LiRA found, on average over 3 rows" in text
     assert about_forecast(audited(gap=-0.08)) in reading(audited(gap=-0.08))
     assert "unchecked: it could not be compared with LiRA here." in about_forecast(audited())
-    few = [replace(one, attacks={"lira-online": NotComputed("LiRA needs 4 shadows.")}) for one in audited().rows]
+    few = [replace(one, attacks={"lira": NotComputed("LiRA needs 4 shadows.")}) for one in audited().rows]
     assert "compared with LiRA here (LiRA needs 4 shadows)." in about_forecast(replace(audited(), rows=tuple(few)))
     none = [replace(one, attacks={}) for one in audited().rows]
     assert "LiRA was not run here" in about_forecast(replace(audited(), rows=tuple(none)))

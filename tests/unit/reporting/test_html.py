@@ -152,7 +152,7 @@ def bare(spec, label):
         metrics={},
         drops={},
         measures={"r": missing},
-        attacks={"lira-online": missing},
+        attacks={"lira": missing},
         curves={},
     )
 
@@ -167,7 +167,7 @@ def test_a_result_with_next_to_nothing_in_it_is_still_a_page():
 
 def test_only_a_loss_threshold_is_enough_for_a_page():
     rows = [
-        replace(item, attacks={"threshold": item.attacks["threshold"], "lira-online": NotComputed("needs 8 models")})
+        replace(item, attacks={"threshold": item.attacks["threshold"], "lira": NotComputed("needs 8 models")})
         for item in cell().rows
     ]
     text = " ".join(Page(render(cell(*rows, primary_attack="threshold"))).text)

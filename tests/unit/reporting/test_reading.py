@@ -85,8 +85,8 @@ def test_only_full_precision_is_still_a_sentence():
 
 def test_digits_follow_the_interval():
     wide = row("none", "full precision", 0.3)
-    found = wide.attacks["lira-online"]
-    wide.attacks["lira-online"] = replace(found, advantage=estimate(0.3123, 0.1))
+    found = wide.attacks["lira"]
+    wide.attacks["lira"] = replace(found, advantage=estimate(0.3123, 0.1))
     assert "0.31 [0.21, 0.41]" in reading(cell(wide))
 
 
@@ -136,7 +136,7 @@ def test_only_what_is_alone_is_called_so():
 def test_a_leading_attack_that_is_missing_does_not_hide_the_others():
     rows = [row("none", "full precision", 0.1), row("a", "a", 0.02)]
     for one in rows:
-        one.attacks["lira-online"] = NotComputed("needs 8 models")
+        one.attacks["lira"] = NotComputed("needs 8 models")
     assert verdict(cell(*rows)) == "The attack that leads could not be computed, so nothing is ranked."
     assert "others were, see their numbers" in reading(cell(*rows))
 

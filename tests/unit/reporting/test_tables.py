@@ -72,8 +72,8 @@ def test_what_is_not_computed_is_a_dash_with_its_reason():
 
 def test_flags_on_the_advantage_reach_the_table():
     odd = row("none", "full precision", 0.3)
-    found = odd.attacks["lira-online"]
-    odd.attacks["lira-online"] = replace(found, advantage=found.advantage.flagged(Flag("few", "Few models.")))
+    found = odd.attacks["lira"]
+    odd.attacks["lira"] = replace(found, advantage=found.advantage.flagged(Flag("few", "Few models.")))
     assert "a  Few models." in lines(ranking(cell(odd)))
 
 
@@ -120,7 +120,7 @@ def test_text_holds_every_row_every_note_and_the_reading():
 def test_printed_numbers_are_those_of_the_result():
     result = cell()
     printed = column(ranking(result), "LiRA, adaptive")
-    wanted = [format_estimate(item.attacks["lira-online"].advantage, sign=True) for item in result.ranked()]
+    wanted = [format_estimate(item.attacks["lira"].advantage, sign=True) for item in result.ranked()]
     assert printed == wanted
 
 
@@ -136,7 +136,7 @@ def test_attack_numbers_hold_every_attack_and_say_what_is_missing():
 
 def test_an_attack_that_was_not_run_keeps_its_line_and_its_reason():
     bare = row("none", "full precision", 0.3)
-    bare.attacks["lira-online"] = NotComputed("LiRA needs shadow models")
+    bare.attacks["lira"] = NotComputed("LiRA needs shadow models")
     table = attack_numbers(cell(bare))
     assert table.rows[1][2:] == (MISSING, MISSING, MISSING, MISSING, "b")
     assert {len(line) for line in table.rows} == {len(table.columns)}

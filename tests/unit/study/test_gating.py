@@ -2,8 +2,8 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
-
 from leaq.attacks.suite import attack_names
+
 from leaq.errors import InvalidInput, UnknownName
 from leaq.metrics import _METRICS, metric
 from leaq.study.gating import Limits, gate
@@ -16,14 +16,14 @@ GOOD = cell([row("none", 0.5, 0.95), row("sign", 0.05, 0.9), row("uniform(bits=4
 
 def limits(**given):
     """Limits that ask for no other evidence than these made-up results hold."""
-    return Limits(**{"require": ("lira-online",), **given})
+    return Limits(**{"require": ("lira",), **given})
 
 
 def test_passes_only_at_the_worse_end_of_the_interval():
     assert gate([GOOD], limits(max_advantage=0.091, min_metric=0.88)).passed
     verdict = gate([GOOD], limits(max_advantage=0.085))  # 0.08 passes, its upper limit 0.09 does not
     assert not verdict.passed
-    assert "uniform(bits=4): the advantage of lira-online may be as large as 0.090, above 0.085" in verdict.reasons[0]
+    assert "uniform(bits=4): the advantage of lira may be as large as 0.090, above 0.085" in verdict.reasons[0]
     verdict = gate([GOOD], limits(min_metric=0.895))
     assert "roc_auc may be as small as 0.890, below 0.895" in verdict.reasons[0]
 
@@ -35,7 +35,7 @@ def test_full_precision_is_judged_only_by_name():
 
 def test_missing_evidence_fails():
     verdict = gate([cell([row("sign", None, 0.9)])], limits(max_advantage=0.9))
-    assert "lira-online was not computed (Add replicates), and missing evidence fails" in verdict.reasons[0]
+    assert "lira was not computed (Add replicates), and missing evidence fails" in verdict.reasons[0]
     assert "accuracy was not computed" in gate([GOOD], limits(min_metric=0.1, metric="accuracy")).reasons[0]
     assert "nothing to judge" in gate([cell([row("none", 0.1, 0.9)])], limits(max_advantage=0.9)).reasons[0]
 
@@ -74,7 +74,7 @@ def test_what_a_standard_audit_runs_is_required_unless_told_otherwise():
     verdict = gate([GOOD], Limits(max_advantage=0.9))
     assert not verdict.passed
     missing = {reason.split("the attack ")[1].split()[0] for reason in verdict.reasons}
-    assert missing == set(attack_names(["default"])) - {"lira-online"}
+    assert missing == set(attack_names(["default"])) - {"lira"}
     assert gate([GOOD], Limits(max_advantage=0.9, require=())).passed
     assert gate([GOOD], Limits(min_metric=0.5)).passed  # no advantage is asked about
     with pytest.raises(UnknownName, match="Unknown attack 'lyra'"):
@@ -83,11 +83,11 @@ def test_what_a_standard_audit_runs_is_required_unless_told_otherwise():
 
 def test_an_attack_that_must_be_there_may_not_fall_back_to_a_weaker_one():
     weak = row("sign", 0.01, 0.9)
-    weak = replace(weak, attacks={"threshold": weak.attacks["lira-online"], "lira-online": NotComputed("8 models.")})
+    weak = replace(weak, attacks={"threshold": weak.attacks["lira"], "lira": NotComputed("8 models.")})
     result = replace(cell([row("none", 0.5, 0.9), weak]), primary_attack="threshold")
     assert gate([result], limits(max_advantage=0.05, require=())).passed
     [reason] = gate([result], limits(max_advantage=0.05)).reasons
-    assert "the attack lira-online was not computed (8 models), and missing evidence fails." in reason
+    assert "the attack lira was not computed (8 models), and missing evidence fails." in reason
 
 
 ERRORS = {"none": 2.0, "sign": 3.5, "uniform(bits=4)": 2.2}

@@ -126,7 +126,7 @@ def test_files_are_private_and_half_written_ones_are_not_taken(tmp_path):
     record(recorder, module, 2)
     recorder.flush()
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "r").iterdir()} == {0o600}
-    (tmp_path / "r" / ".step-000000000003.safetensors-x1").write_bytes(b"half")
+    (tmp_path / "r" / ".step-000000000003.safetensors-0123abcd").write_bytes(b"half")
     assert Recorder(module, folder=tmp_path / "r").steps == (1, 2)
     assert not list((tmp_path / "r").glob(".*"))
 
@@ -150,7 +150,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     recorder = Recorder(module, folder=tmp_path)
     record(recorder, module, 3)
     (tmp_path / "step-000000000002.safetensors").write_bytes(b"damaged")
-    with pytest.raises(StoreError, match="step-000000000002.safetensors is damaged"):
+    with pytest.raises(StoreError, match=r"step-000000000002.safetensors' is damaged, or is no checkpoint of step 2"):
         _ = recorder.checkpoints
 
 
@@ -175,3 +175,26 @@ def test_recorded_weights_do_not_change_with_the_model():
     found = recorder.checkpoints.params["weight"].clone()
     step(module, 100)
     assert torch.equal(recorder.checkpoints.params["weight"], found)
+
+
+def test_changed_weights_and_other_steps_and_recordings_are_refused(tmp_path, rng):
+    module, files = zero(), {}
+    for name in ("a", "b"):
+        recorder = Recorder(module, folder=tmp_path / name)
+        record(recorder, module, 3)
+        recorder.flush()
+        files[name] = [tmp_path / name / f"step-{step:012d}.safetensors" for step in (1, 2, 3)]
+    first, second, _ = files["a"]
+    content = first.read_bytes()
+    for _ in range(40):
+        damaged = bytearray(content)
+        damaged[int(rng.integers(len(content)))] ^= 1 << int(rng.integers(8))
+        first.write_bytes(damaged)
+        with pytest.raises(StoreError, match="is damaged, or is no checkpoint of step 1 of this recording"):
+            _ = Recorder(module, folder=tmp_path / "a").checkpoints
+    for other in (second, files["b"][0]):
+        first.write_bytes(other.read_bytes())
+        with pytest.raises(StoreError, match="is damaged, or is no checkpoint of step 1 of this recording"):
+            _ = Recorder(module, folder=tmp_path / "a").checkpoints
+    first.write_bytes(content)
+    assert Recorder(module, folder=tmp_path / "a").checkpoints.steps == (1, 2, 3)
