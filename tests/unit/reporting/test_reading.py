@@ -121,7 +121,7 @@ def test_a_quiet_attack_is_no_finding_where_another_one_is_loud():
     quiet = row("a", "a", 0.01, -0.01)
     quiet.attacks["rmia"] = replace(quiet.attacks["threshold"], attack="rmia", advantage=estimate(0.063, 0.02))
     words = reading(cell(row("none", "full precision", 0.3), quiet))
-    assert "no leak found by this attack, but RMIA, adaptive found one in the same model: 0.063 [0.043, " in words
+    assert "no leak found by this attack, but RMIA found one in the same model: 0.063 [0.043, " in words
     assert "does not rule out others" not in words
 
 
