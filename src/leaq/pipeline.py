@@ -8,6 +8,7 @@ record is a member of half of the models: held-out metrics, attacks and shadow m
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from leaq.attacks.compared import with_comparison
 from leaq.cell import AuditConfig
@@ -25,8 +26,10 @@ from leaq.types import Bools, LossTable, Progress, Samples, silent
 __all__ = ["asked", "audit", "audit_samples", "chunk", "prepare"]
 
 
-def audit(config: AuditConfig, *, progress: Progress = silent) -> CellResult:
+def audit(config: AuditConfig, *, data: Any = None, progress: Progress = silent) -> CellResult:
     """Measure what every quantizer gives away about training records, and what it costs in accuracy.
+
+    `data` holds records in memory, a data frame or a pair (X, y), which the configuration's source then only names.
 
     Examples
     --------
@@ -37,7 +40,7 @@ def audit(config: AuditConfig, *, progress: Progress = silent) -> CellResult:
     ['full precision', 'sign']
     """
     with limited_threads(config.threads):
-        samples, resolved = prepare(config, progress=progress)
+        samples, resolved = prepare(config, data=data, progress=progress)
         return audit_samples(samples, resolved, progress=progress)
 
 
@@ -73,9 +76,9 @@ def audit_samples(
     return with_comparison(result)
 
 
-def prepare(config: AuditConfig, *, progress: Progress = silent) -> tuple[Samples, AuditConfig]:
+def prepare(config: AuditConfig, *, data: Any = None, progress: Progress = silent) -> tuple[Samples, AuditConfig]:
     """Load and embed the records; return them with the configuration in which nothing is left to "auto"."""
-    samples = load(config.source, config, progress=progress)
+    samples = load(config.source if data is None else data, config, progress=progress)
     embedder = config.embedder
     if embedder == "auto":
         embedder = "ecfp4" if samples.kind == "smiles" else "identity"

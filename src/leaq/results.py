@@ -32,7 +32,8 @@ Number = Estimate | NotComputed
 class Size:
     """How much a released model weighs under one quantizer.
 
-    `bits` and `entropy_bits` are per quantized weight, scales included; `bytes` is the whole packed file.
+    `bits` and `entropy_bits` are per number of the whole model, scales and what stays in full precision included;
+    `bytes` is the whole packed file.
     """
 
     bits: float

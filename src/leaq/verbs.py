@@ -33,8 +33,9 @@ def audit(
 
     Parameters
     ----------
-    subject : a finished model (torch module, scikit-learn MLP, causal language model with tokenizer=...), audited as
-        it is on `members` and `nonmembers`; or a data set's name, file or `AuditConfig`, for which models are trained.
+    subject : a finished model (torch module, scikit-learn estimator, causal language model with tokenizer=...), audited
+        as it is on `members` and `nonmembers`; or what models are trained on: a data set's name, a file, a data frame
+        (with target=...), a pair ``(X, y)``, or an `AuditConfig`.
     members, nonmembers : records that did and did not train the finished model: ``(inputs, targets)``, loaders, data
         sets, or texts.
     quantizers : specifications such as "ternary(sparsity=0.9)", quantizers, or a family such as "study".
@@ -75,18 +76,23 @@ def _is_source(subject: Any) -> bool:
     from pathlib import Path
 
     from leaq.cell import AuditConfig
+    from leaq.data.memory import in_memory
 
-    return isinstance(subject, str | Path | AuditConfig)
+    return isinstance(subject, str | Path | AuditConfig) or in_memory(subject)
 
 
 def _audit_source(subject: Any, options: dict[str, Any]) -> "CellResult":
     from leaq.cell import AuditConfig
+    from leaq.data.memory import in_memory
     from leaq.pipeline import audit as run
     from leaq.types import silent
 
     progress = options.pop("progress", silent)
     if "quantizers" in options:
         options["quantizers"] = tuple(q if isinstance(q, str) else q.spec() for q in options["quantizers"])
+    if in_memory(subject):
+        config = AuditConfig(source=f"{type(subject).__name__} in memory", **options)
+        return run(config, data=subject, progress=progress)
     if isinstance(subject, AuditConfig):
         config = AuditConfig.from_dict({**subject.to_dict(), **options}) if options else subject
     else:

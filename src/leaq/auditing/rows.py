@@ -103,7 +103,10 @@ def _each(table: LossTable, compute: Callable[[], Mapping[str, Number]]) -> dict
     """Task metrics, where outputs and targets define any; or why there are none."""
     names = ("roc_auc", "accuracy") if table.task == "classification" else ("r2",)
     if table.outputs is None or table.targets is None:
-        return {}
+        wide = "one class or value a record, and outputs of at most 4,096 numbers"
+        return dict.fromkeys(
+            names, NotComputed(f"Needs {wide}, under a loss that says what they mean; the loss is given.")
+        )
     try:
         return dict(compute())
     except (InvalidInput, NotEnoughEvidence):

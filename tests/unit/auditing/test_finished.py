@@ -182,7 +182,7 @@ def test_nothing_is_made_on_the_default_device(model, data):
         def forward(self, x):
             return super().forward(x) + torch.zeros(2)
 
-    with pytest.raises(RuntimeError, match="meta"), torch.device("meta"):  # negative control
+    with pytest.raises(InvalidInput, match="meta"), torch.device("meta"):  # negative control
         Bench.build(Forgetful(6, 2, device="cpu"), inside, outside)
 
 
