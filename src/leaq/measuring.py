@@ -119,7 +119,7 @@ def _no_skill(metrics: Mapping[str, Estimate], table: LossTable) -> tuple[Flag, 
 
 
 def outdone(attacks: Mapping[str, AttackResult | NotComputed], leading: str) -> tuple[Flag, ...]:
-    """Flag the row where an attack finds more than the one that leads the table: the number led with is not the leak."""
+    """Flag the row where an attack finds more than the leading one: the number led with is then not the leak."""
     lead = attacks.get(leading)
     if not isinstance(lead, AttackResult):
         return ()

@@ -2,8 +2,8 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
-from leaq.attacks.registry import parse_attacks
 
+from leaq.attacks.registry import parse_attacks
 from leaq.errors import InvalidInput, UnknownName
 from leaq.metrics import _METRICS, metric
 from leaq.study.gating import Limits, gate
