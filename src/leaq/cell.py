@@ -8,6 +8,7 @@ from leaq.attacks.suite import attack_names
 from leaq.data import Reading
 from leaq.quantizers import parse_list
 from leaq.training import TrainingConfig
+from leaq.training.standardise import DEFAULT
 
 __all__ = ["AuditConfig"]
 
@@ -35,6 +36,9 @@ class AuditConfig(Reading):
     attacks: tuple[str, ...] = ("default",)
     """Names of attacks, or the families "default" and "all"."""
     training: TrainingConfig = TrainingConfig()
+    public: str = ""
+    """Public records of the same kind as the source's, a catalogued name or a file: ``standardise="public"`` takes its
+    statistics from them."""
     seed: int = Field(default=0, ge=0)
     level: float = Field(default=0.95, gt=0.5, lt=1)
     """Confidence level of all intervals."""
@@ -47,6 +51,13 @@ class AuditConfig(Reading):
     @classmethod
     def _spelled_out(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(quantizer.spec() for quantizer in parse_list(",".join(specs)))
+
+    @field_validator("training")
+    @classmethod
+    def _recorded_standardisation(cls, training: TrainingConfig) -> TrainingConfig:
+        if training.standardise != "auto":
+            return training
+        return TrainingConfig.from_dict({**training.to_dict(), "standardise": DEFAULT})
 
     @field_validator("attacks")
     @classmethod
@@ -64,6 +75,11 @@ class AuditConfig(Reading):
     def whitebox(self) -> bool:
         """Whether an attack asks for statistics of the released weights."""
         return "whitebox" in attack_names(self.attacks)
+
+    @property
+    def numbers(self) -> bool:
+        """Whether an attack asks for what the released file holds beside codes."""
+        return "file" in attack_names(self.attacks)
 
     def resolved(self, **choices: str) -> Self:
         """Return the configuration with what was "auto" replaced by what was chosen."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from leaq.attacks.calibrated import calibrated
+from leaq.attacks.file import file
 from leaq.attacks.lira import lira, lira_scores
 from leaq.attacks.quantile import quantile
 from leaq.attacks.rmia import rmia
@@ -25,7 +26,7 @@ class Field:
     table : models released under one quantizer.
     reference : the same models in full precision, for attackers who do not know the quantizer.
     targets : attacked models, all by default; the others are shadows only.
-    features : (n, d) what the quantile attack regresses on, usually the inputs.
+    features : (n, d) what the quantile and the file attack know of the records, usually the inputs.
     """
 
     table: LossTable
@@ -53,6 +54,14 @@ def _whitebox(f: Field) -> Found:
     return whitebox(f.table, targets=f.targets, protocol=f.protocol)
 
 
+def _file(f: Field) -> Found:
+    if f.table.numbers is None:
+        return NotComputed("file needs what the released file holds: add it with evaluation.with_numbers.")
+    if f.features is None:
+        return NotComputed("file needs what the attacker knows of each record (features), usually the inputs.")
+    return file(f.table, f.features, targets=f.targets, protocol=f.protocol)
+
+
 _ATTACKS: Mapping[str, Callable[[Field], Found]] = {
     "threshold": lambda f: threshold(f.table, targets=f.targets, protocol=f.protocol),
     "threshold-classwise": lambda f: threshold_classwise(f.table, targets=f.targets, protocol=f.protocol),
@@ -65,9 +74,10 @@ _ATTACKS: Mapping[str, Callable[[Field], Found]] = {
     "lira-online": lambda f: lira(f.table, targets=f.targets, protocol=f.protocol),
     "lira-online-per-record": lambda f: lira(f.table, variance="per_record", targets=f.targets, protocol=f.protocol),
     "whitebox": _whitebox,
+    "file": _file,
 }
 FAMILIES: Mapping[str, tuple[str, ...]] = {
-    "default": ("threshold", "calibrated", "rmia", "lira-nonadaptive", "lira-online", "whitebox"),
+    "default": ("threshold", "calibrated", "rmia", "lira-nonadaptive", "lira-online", "whitebox", "file"),
     "all": tuple(_ATTACKS),
 }
 """`default` costs next to nothing once the models exist; `all` adds the quantile attack, which fits regressions."""

@@ -26,6 +26,7 @@ from leaq.cli.running import (
     Smiles,
     Source,
     Split,
+    Standardise,
     StripSalts,
     Target,
     Task,
@@ -64,6 +65,7 @@ def attack(
     attacks: Attacks = "all",
     hidden: Hidden = "128,64",
     epochs: Epochs = 60,
+    standardise: Standardise = "auto",
     learning_rate: LearningRate = 1e-3,
     seed: Seed = 0,
     out: Out = None,
@@ -104,7 +106,13 @@ def attack(
         replicates=replicates,
         shadows=shadows,
         seed=seed,
-        training={"hidden": widths(hidden), "epochs": epochs, "learning_rate": learning_rate, "checkpoints": 1},
+        training={
+            "hidden": widths(hidden),
+            "epochs": epochs,
+            "learning_rate": learning_rate,
+            "checkpoints": 1,
+            "standardise": standardise,
+        },
     )
     result = run_config(config, out, quiet=quiet or json)
     if json:

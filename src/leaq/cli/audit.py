@@ -28,6 +28,7 @@ from leaq.cli.running import (
     Smiles,
     Source,
     Split,
+    Standardise,
     StripSalts,
     Target,
     Task,
@@ -70,6 +71,7 @@ def audit(
     attacks: Attacks = "default",
     hidden: Hidden = "128,64",
     epochs: Epochs = 60,
+    standardise: Standardise = "auto",
     learning_rate: LearningRate = 1e-3,
     seed: Seed = 0,
     yardstick: Yardstick = False,
@@ -117,7 +119,12 @@ def audit(
         shadows=shadows,
         attacks=names(attacks),
         seed=seed,
-        training={"hidden": widths(hidden), "epochs": epochs, "learning_rate": learning_rate},
+        training={
+            "hidden": widths(hidden),
+            "epochs": epochs,
+            "learning_rate": learning_rate,
+            "standardise": standardise,
+        },
     )
     check_report(report)
     if show_records:

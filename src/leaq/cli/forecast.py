@@ -22,6 +22,7 @@ from leaq.cli.running import (
     SkipInvalid,
     Smiles,
     Source,
+    Standardise,
     Target,
     Task,
     build_config,
@@ -51,6 +52,7 @@ def forecast(
     ] = 8,
     hidden: Hidden = "128,64",
     epochs: Epochs = 60,
+    standardise: Standardise = "auto",
     learning_rate: LearningRate = 1e-3,
     seed: Seed = 0,
     records: Annotated[
@@ -89,7 +91,13 @@ def forecast(
         attacks=("threshold",),
         replicates=replicates,
         seed=seed,
-        training={"hidden": widths(hidden), "epochs": epochs, "learning_rate": learning_rate, "checkpoints": 1},
+        training={
+            "hidden": widths(hidden),
+            "epochs": epochs,
+            "learning_rate": learning_rate,
+            "checkpoints": 1,
+            "standardise": standardise,
+        },
     )
     check_report(report)
     result = run_config(config, out, quiet=quiet or json)

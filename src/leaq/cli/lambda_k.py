@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leaq.cli import console
-from leaq.cli.running import MODEL, OUTPUT, Epochs, Quantizers, Quiet, Seed, Smiles, Source, Target
+from leaq.cli.running import MODEL, OUTPUT, Epochs, Quantizers, Quiet, Seed, Smiles, Source, Standardise, Target
 
 if TYPE_CHECKING:
     from leaq.results import Curve
@@ -23,6 +23,7 @@ def lambda_k(
         int, typer.Option(help="Candidates per model, evenly spaced along training.", rich_help_panel=MODEL)
     ] = 20,
     epochs: Epochs = 60,
+    standardise: Standardise = "auto",
     seed: Seed = 0,
     json: Annotated[
         bool,
@@ -44,7 +45,7 @@ def lambda_k(
         smiles=smiles,
         quantizers=tuple(part.spec() for part in _parsed(quantizers)),
         replicates=replicates,
-        training=TrainingConfig(epochs=epochs, checkpoints=checkpoints),
+        training=TrainingConfig.from_dict({"epochs": epochs, "checkpoints": checkpoints, "standardise": standardise}),
         seed=seed,
     )
     with console.progress_bar(quiet=quiet or json) as progress:

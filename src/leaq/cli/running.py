@@ -21,6 +21,7 @@ __all__ = [
     "DataDir",
     "Embedder",
     "Epochs",
+    "Standardise",
     "Group",
     "Hidden",
     "Ignore",
@@ -161,6 +162,13 @@ Hidden = Annotated[
     typer.Option(help="Widths of the hidden layers, e.g. 128,64; 'none' for a linear model.", rich_help_panel=MODEL),
 ]
 Epochs = Annotated[int, typer.Option(help="Passes over the training records.", rich_help_panel=MODEL)]
+Standardise = Annotated[
+    str,
+    typer.Option(
+        help="What inputs and targets are centred and scaled by: none, public, pool, rounded, private or members.",
+        rich_help_panel=MODEL,
+    ),
+]
 LearningRate = Annotated[float, typer.Option(help="Step size of Adam.", rich_help_panel=MODEL)]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.", rich_help_panel=MODEL)]
 Out = Annotated[

@@ -6,7 +6,10 @@ from pydantic import Field, PositiveInt
 
 from leaq.config import Config
 
-__all__ = ["TrainingConfig"]
+__all__ = ["Standardise", "TrainingConfig"]
+
+Standardise = Literal["auto", "none", "public", "pool", "rounded", "private", "members"]
+"""Whose statistics a model's inputs (and regression targets) are centred and scaled by; see `TrainingConfig`."""
 
 
 class TrainingConfig(Config):
@@ -29,6 +32,23 @@ class TrainingConfig(Config):
     weight_decay: float = Field(default=0.0, ge=0)
     checkpoints: PositiveInt = 20
     """Weights recorded along training at equal spacing; the last ones are the released model's."""
+    standardise: Standardise = "auto"
+    """What inputs and regression targets are centred and scaled by; it is released with the model.
+
+    none : nothing, they are taken as they are.
+    public : statistics of public records (`Samples.public`), columns of zeros and ones as they are; without public
+        records the same as none.
+    pool : all records of the pool, members and non-members alike: says nothing about who is a member, but takes for
+        granted that there are records beside the members.
+    rounded : the members' statistics kept to few bits: scales to powers of two, means to `standardise_bits`.
+    private : the members' statistics with the noise of differential privacy.
+    members : the members' own statistics in full precision; they give the members away.
+    auto : pool for the built-in perceptron; none for a module, whose scaling is its own business.
+    """
+    standardise_bits: PositiveInt = Field(default=2, le=24)
+    """Used by rounded: means are multiples of the scale over 2 ** (bits - 1)."""
+    standardise_epsilon: float = Field(default=1.0, gt=0, le=100)
+    """Used by private: one record more or less, delta = 1 / (10 n), all statistics of one model together."""
     dtype: Literal["float32", "float64"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
     """Where training and evaluation run; initial weights and batches are drawn on the CPU, so that devices agree."""
