@@ -100,9 +100,8 @@ class Combined(MembershipAttack):
                 )
             out = [*excluded, *np.flatnonzero(np.isin(pairs, fold))]
             combine = _learnt(evidence, pairs, learnt_on, members, out=out, seed=context.protocol.seed)
-            for row, target in enumerate(targets):
-                if pairs[target] in fold:
-                    scores[row] = combine(evidence.of(target, excluded))
+            rows = [row for row, target in enumerate(targets) if pairs[target] in fold]
+            scores[rows] = combine(evidence.of([targets[row] for row in rows], excluded))
         return scores
 
     def _signals(self, context: Context) -> list[Floats]:
@@ -149,16 +148,17 @@ class _Evidence:
         self._shadows = [Shadows(signal, context.table.members) for signal in signals]
         self._latest: tuple[list[int], list[Predictive]] = ([], [])
 
-    def of(self, target: int, excluded: Sequence[int]) -> Floats:
-        """Return (n, 6 a signal, and 1 of the file's numbers), tamed: the logarithm of what is far from 0."""
-        parts = [
-            fitted.evidence(signal[target])
-            for fitted, signal in zip(self._fitted(target, excluded), self._signals, strict=True)
-        ]
+    def of(self, targets: Sequence[int], excluded: Sequence[int]) -> Floats:
+        """Return (t, n, 6 a signal, and 1 of the file's numbers), tamed: the logarithm of what is far from 0."""
+        found = np.stack([self._of_signals(target, excluded) for target in targets])
         if self._reads and self._context.features is not None:
-            parts.append(file_scores(self._context.table, self._context.features, [target], excluded).T)
-        found = np.concatenate(parts, axis=1)
+            read = file_scores(self._context.table, self._context.features, targets, excluded)  # all at once: less work
+            found = np.concatenate([found, read[:, :, None]], axis=2)
         return np.asarray(np.sign(found) * np.log1p(np.abs(found)))
+
+    def _of_signals(self, target: int, excluded: Sequence[int]) -> Floats:
+        pairs = zip(self._fitted(target, excluded), self._signals, strict=True)
+        return np.concatenate([fitted.evidence(signal[target]) for fitted, signal in pairs], axis=1)
 
     def _fitted(self, target: int, excluded: Sequence[int]) -> list[Predictive]:
         """Return what the target's shadows lead one to expect, kept for its complement, which has the same ones."""
@@ -190,7 +190,8 @@ def _learnt(
     enough = max(2, ROWS // members.shape[1])
     models = np.sort(models[:enough])
     rows = [rng.permutation(members.shape[1])[: ROWS // len(models)] for _ in models]
-    x = np.concatenate([evidence.of(int(m), out)[kept] for m, kept in zip(models, rows, strict=True)])
+    found = evidence.of(models.tolist(), out)
+    x = np.concatenate([one[kept] for one, kept in zip(found, rows, strict=True)])
     y = np.concatenate([members[m, kept] for m, kept in zip(models, rows, strict=True)])
     centre, spread = x.mean(0), np.maximum(x.std(0), 1e-9)
     fitted = LogisticRegression(C=PENALTY, solver="newton-cholesky").fit((x - centre) / spread, y)
