@@ -40,7 +40,7 @@ def test_tables_name_attackers_game_and_gap_but_no_record(words):
     result = run(*words)
     assert result.exit_code == 0, result.output
     for text in (
-        "LiRA, adaptive",
+        "LiRA, not adaptive",
         "Game pool",
         "8 shadow models",
         "no proof of privacy",
