@@ -169,8 +169,8 @@ def command(config: Mapping[str, Any]) -> str:
     >>> command({"source": "my data.csv", "target": "y", "quantizers": ["sign"], "replicates": 8, "seed": 1})
     "leaq audit 'my data.csv' --target y --quantizers sign --replicates 8 --seed 1"
     >>> few = {"quantizers": ["sign"], "training": {"checkpoints": 1}}
-    >>> command({"source": "wine", "shadows": 16, "attacks": ["all"], **few})
-    'leaq attack wine --quantizers sign'
+    >>> command({"source": "wine", "replicates": 8, "attacks": ["threshold"], **few})
+    'leaq forecast wine --quantizers sign'
     """
     if config.get("kind") == "model":
         return f"leaq.audit(model, members=..., nonmembers=..., quantizers={list(config.get('quantizers', ()))})"

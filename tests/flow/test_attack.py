@@ -10,7 +10,8 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from leaq.attacking import Recipe, shadow_tables
-from leaq.attacks.lira import lira
+from leaq.attacks.base import Context
+from leaq.attacks.lira import Lira
 from leaq.cli.main import app
 from leaq.data import from_arrays, load
 from leaq.data.splits import halves
@@ -40,7 +41,7 @@ def test_tables_name_attackers_game_and_gap_but_no_record(words):
     result = run(*words)
     assert result.exit_code == 0, result.output
     for text in (
-        "LiRA, adaptive",
+        "LiRA, not adaptive",
         "Game pool",
         "8 shadow models",
         "no proof of privacy",
@@ -131,13 +132,13 @@ def test_shadow_tables_do_not_depend_on_chunks_and_nothing_is_taken_from_another
         np.testing.assert_array_equal(parts[name].members, members)
     assert sorted(other) == ["none", "uniform(bits=4)"]
     assert not np.allclose(other["none"].losses, parts["none"].losses)
-    assert lira(parts["sign"]).attack == "lira"
+    assert Lira().run(Context(parts["sign"])).attack == "lira"
 
 
 @pytest.mark.parametrize("kind", ["table", "molecules"])
 def test_every_list_of_records_names_the_row_of_data_that_holds_them(kind, rng, tmp_path):
     """Row 17 is the 17th below the header, in what is printed, in the internal report and on the page of molecules."""
-    frame = pd.DataFrame({"a": rng.permutation(60) + 0.5, "b": rng.permutation(60), "y": rng.permutation(60) % 2})
+    frame = pd.DataFrame({"a": rng.permutation(60) + 0.5, "b": 2 * rng.permutation(60), "y": rng.permutation(60) % 2})
     options = ["--target", "y"]
     if kind == "molecules":
         require("rdkit")
