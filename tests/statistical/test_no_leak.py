@@ -13,7 +13,7 @@ from leaq.attacks.scoring import Protocol
 from leaq.attacks.suite import attack_names
 from leaq.attacks.threshold import threshold, threshold_classwise
 from leaq.attacks.whitebox import whitebox
-from tests.attack_tables import planted
+from tests.attack_tables import grouped, planted, uneven_groups
 
 ATTACKS = {
     "threshold": threshold,
@@ -82,3 +82,27 @@ def test_false_positive_rate(attack, audits):
 def test_a_leak_raises_the_alarm_that_the_rate_counts(rng):
     found = [lira(planted(rng, leak=1.0, n=120, models=12), protocol=Protocol(draws=100)) for _ in range(50)]
     assert shares(found)["advantage"] > 0.95
+
+
+UNEVEN = {name: ATTACKS[name] for name in ("threshold", "calibrated", "rmia", "lira-online", "whitebox")}
+
+
+@pytest.mark.parametrize("kind", ["scaffolds", "patients"])
+@pytest.mark.parametrize("attack", UNEVEN)
+def test_false_positive_rate_of_uneven_groups_and_models_that_move_as_a_whole(attack, kind):
+    """Whole groups are members or not, and each model's signals are moved by one sd: still no alarm without a leak."""
+    rng, groups = np.random.default_rng(5), uneven_groups(kind)
+    results = [
+        UNEVEN[attack](grouped(rng, groups, models=8), protocol=Protocol(draws=100, fprs=(), seed=run))
+        for run in range(100)
+    ]
+    found = {name: share for name, share in shares(results).items() if "sided" not in name}
+    allowed = 0.05 + 2 * np.sqrt(0.05 * 0.95 / len(results))
+    assert {name: share for name, share in found.items() if share > allowed} == {}
+
+
+def test_a_leak_of_uneven_groups_raises_the_alarm():
+    rng = np.random.default_rng(5)
+    groups = uneven_groups("scaffolds")
+    leaky = [threshold(grouped(rng, groups, leak=1.0, models=8), protocol=Protocol(draws=100)) for _ in range(10)]
+    assert shares(leaky)["advantage"] > 0.9
