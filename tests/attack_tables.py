@@ -45,7 +45,7 @@ def planted(rng, *, models=12, n=60, leak=1.0, task="classification", ties=False
         scores=scores,
         targets=targets,
         score_kind=kind,
-        whitebox=rng.normal(size=(models, n)) + 0.5 * leak * members,
+        whitebox=rng.normal(size=(models, n, 3)) + 0.5 * leak * members[:, :, None],
     )
 
 

@@ -25,8 +25,23 @@ __all__ = [
 ]
 
 
+LONGEST = 4000
+"""Characters of a message; what quotes more of somebody's input has its middle left out."""
+COMPARED = 100
+"""Characters of a name that is compared with known ones."""
+
+
 class LeaqError(Exception):
     """Anything leaq refuses to do. Catch this to catch them all."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(_shortened(arg) if isinstance(arg, str) else arg for arg in args))
+
+
+def _shortened(text: str) -> str:
+    left_out = len(text) - LONGEST
+    half = LONGEST // 2
+    return text if left_out <= 0 else f"{text[:half]} ... ({left_out:,} characters left out) ... {text[-half:]}"
 
 
 class InvalidInput(LeaqError, ValueError):
@@ -56,25 +71,30 @@ class MissingExtra(LeaqError, ImportError):
 def closest(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the known name nearest to `name`, or an empty string.
 
+    A name that begins like it comes before one that is spelled nearly like it.
+
     Examples
     --------
-    >>> closest("ternery", ["sign", "ternary"])
-    " Did you mean 'ternary'?"
+    >>> closest("ternery", ["sign", "ternary"]), closest("adar", ["radar", "adaround"])
+    (" Did you mean 'ternary'?", " Did you mean 'adaround'?")
     """
-    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    asked = str(name)[:COMPARED]
+    names = sorted((str(each) for each in known), key=len)
+    begun = [one for one in names if len(asked) > 1 and one.lower().startswith(asked.lower())]
+    match = begun or difflib.get_close_matches(asked, names, n=1, cutoff=0.6)
     return f" Did you mean '{match[0]}'?" if match else ""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownName:
-    """Build the error for a name nobody registered: the known names and the closest one.
+    """Build the error for a name nobody registered: the closest one, and all that are known.
 
     Examples
     --------
     >>> str(unknown_name("quantizer", "sgn", ["sign", "ternary"]))
-    "Unknown quantizer 'sgn'. Known: sign, ternary. Did you mean 'sign'?"
+    "Unknown quantizer 'sgn'. Did you mean 'sign'? Known: sign, ternary."
     """
     names = sorted(known)
-    return UnknownName(f"Unknown {kind} {name!r}. Known: {', '.join(names)}.{closest(name, names)}")
+    return UnknownName(f"Unknown {kind} {name!r}.{closest(name, names)} Known: {', '.join(names)}.")
 
 
 def first_rows(rows: Sequence[int], limit: int = 5) -> str:

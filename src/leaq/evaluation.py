@@ -88,7 +88,7 @@ def evaluate(
 
 
 def with_whitebox(table: LossTable, model: Model, checkpoints: Checkpoints, samples: Samples) -> LossTable:
-    """Add what needs the released weights: how far each record's loss gradient points along that of all the others.
+    """Add what needs the released weights: each record's loss gradient by them, against that of all the others.
 
     Parameters
     ----------
@@ -98,11 +98,11 @@ def with_whitebox(table: LossTable, model: Model, checkpoints: Checkpoints, samp
     Raises
     ------
     UnsupportedModel
-        If the model cannot compute it (it has no ``alignments``).
+        If the model cannot compute it (it has no ``gradient_signals``).
     """
-    if not hasattr(model, "alignments"):
+    if not hasattr(model, "gradient_signals"):
         raise UnsupportedModel(
-            f"with_whitebox needs a model with alignments(). Found {type(model).__name__}. "
+            f"with_whitebox needs a model with gradient_signals(). Found {type(model).__name__}. "
             "Leave out the whitebox attack."
         )
     released = checkpoints if len(checkpoints.batch) == 1 else checkpoints.last()
@@ -113,7 +113,7 @@ def with_whitebox(table: LossTable, model: Model, checkpoints: Checkpoints, samp
     for start in range(0, released.batch[0], models):
         part = {name: tensor[start : start + models] for name, tensor in released.params.items()}
         with torch.no_grad():
-            found.append(model.alignments(part, x, y, rows=rows).double().cpu().numpy())
+            found.append(model.gradient_signals(part, x, y, rows=rows).double().cpu().numpy())
     return replace(table, whitebox=np.concatenate(found))
 
 

@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from leaq.attacks.base import Context
 from leaq.attacks.forecast import forecast_risk
 from leaq.attacks.foreseen import foreseen
+from leaq.attacks.gap import adaptive_gap
+from leaq.attacks.registry import parse_attacks, primary, title_of
 from leaq.attacks.risk import exposure
 from leaq.attacks.scoring import Protocol
-from leaq.attacks.suite import Field, adaptive_gap, attack_names, run_attacks
 from leaq.cell import AuditConfig
 from leaq.errors import NotEnoughEvidence
 from leaq.measures.finite_sample import Options, finite_sample
@@ -18,7 +20,7 @@ from leaq.measures.performance import drop, performance
 from leaq.measures.rate import order_changes, rate
 from leaq.quantizers import Identity, Scheme
 from leaq.results import Curve, QuantizerRow, Size
-from leaq.types import Bools, Estimate, Flag, Floats, LossTable, NotComputed, Samples
+from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, LossTable, NotComputed, Samples
 
 __all__ = ["UNQUANTIZED", "describe_data", "measure", "order_doubt", "primary_attack", "private_findings"]
 
@@ -27,15 +29,13 @@ UNQUANTIZED = Flag(
     "Biases and scalers are released in full precision and are fitted on the members; r and lambda_k do not cover "
     "what they give away.",
 )
-FEWEST_FOR_LIRA = 8
-"""Models below which the Gaussians of LiRA rest on too little to lead the table."""
+OUTDONE = 0.01
+"""By how much another attack must find more than the leading one before it is said: less is the luck of one audit."""
 
 
 def primary_attack(config: AuditConfig) -> str:
-    """Return the attack rows are ordered by: adaptive LiRA where there are models enough, else the loss threshold."""
-    names = attack_names(config.attacks, task=None if config.task == "auto" else config.task)
-    wanted = "lira-online" if config.models >= FEWEST_FOR_LIRA else "threshold"
-    return wanted if wanted in names else names[-1]
+    """Return the attack rows are ordered by: the strongest that there are models enough for."""
+    return primary(parse_attacks(config.attacks), models=config.models)
 
 
 def measure(
@@ -49,7 +49,7 @@ def measure(
 ) -> QuantizerRow:
     """Measure one quantizer: accuracy and its cost, indicators, attacks."""
     protocol = Protocol(level=config.level, draws=config.draws, seed=config.seed)
-    field = Field(table, reference, range(config.replicates), features, protocol)
+    context = Context(table, reference, range(config.replicates), features, protocol)
     options: dict[str, Any] = {"level": config.level, "seed": config.seed, "draws": config.draws}
     metrics = performance(table, **options)
     indicators, curves, doubts = _rates(table, options)
@@ -63,8 +63,9 @@ def measure(
                 indicators[name] = indicator(table, reference, **options)
             except NotEnoughEvidence as err:
                 indicators[name] = NotComputed(str(err))
-        indicators["adaptive_gap"] = adaptive_gap(field)
-    attacks = run_attacks(field, config.attacks)
+        indicators["adaptive_gap"] = adaptive_gap(context)
+        indicators["adaptive_gap_raw"] = adaptive_gap(context, normalise=False)
+    attacks = {attack.spec(): attack.run(context) for attack in parse_attacks(config.attacks, task=table.task)}
     indicators |= foreseen(table, attacks, level=config.level, seed=config.seed)
     return QuantizerRow(
         quantizer=quantizer.spec(),
@@ -75,7 +76,7 @@ def measure(
         measures=indicators,
         attacks=attacks,
         curves=curves,
-        flags=(*quantizer.flags(), *doubts, *_no_skill(metrics, table)),
+        flags=(*quantizer.flags(), *doubts, *_no_skill(metrics, table), *outdone(attacks, primary_attack(config))),
     )
 
 
@@ -115,6 +116,21 @@ def _no_skill(metrics: Mapping[str, Estimate], table: LossTable) -> tuple[Flag, 
     if metrics[name].low > chance:
         return ()
     return (Flag("no-skill", f"The interval of {name} reaches {chance:g}: predicts no better than guessing."),)
+
+
+def outdone(attacks: Mapping[str, AttackResult | NotComputed], leading: str) -> tuple[Flag, ...]:
+    """Flag the row where an attack finds more than the leading one: the number led with is then not the leak."""
+    lead = attacks.get(leading)
+    if not isinstance(lead, AttackResult):
+        return ()
+    found = {name: item for name, item in attacks.items() if isinstance(item, AttackResult)}
+    best = max(found, key=lambda name: found[name].advantage.value)
+    mine, theirs = lead.advantage.value, found[best].advantage.value
+    if theirs - mine <= OUTDONE:
+        return ()
+    told = ", which is told other memberships," if found[best].told else ""
+    text = f"The {title_of(best)}{told} finds more here: {theirs:+.3f} against {mine:+.3f}."
+    return (Flag("outdone", text),)
 
 
 def order_doubt(measures: Sequence[Mapping[str, Estimate | NotComputed]]) -> tuple[Flag, ...]:

@@ -8,6 +8,7 @@ record is a member of half of the models: held-out metrics, attacks and shadow m
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from leaq.attacks.compared import with_comparison
 from leaq.cell import AuditConfig
@@ -17,7 +18,6 @@ from leaq.embedders import embed
 from leaq.environment import describe_environment, limited_threads, peak_memory
 from leaq.evaluation import evaluate, with_whitebox
 from leaq.measuring import UNQUANTIZED, describe_data, measure, order_doubt, primary_attack, private_findings
-from leaq.protocols import EmptyShelf, Shelf
 from leaq.quantizers import Calibration, Identity, Scheme, parse_list
 from leaq.results import CellResult, Size
 from leaq.training import chunks, train
@@ -26,10 +26,10 @@ from leaq.types import Bools, LossTable, Progress, Samples, silent
 __all__ = ["asked", "audit", "audit_samples", "chunk", "prepare"]
 
 
-def audit(config: AuditConfig, *, shelf: Shelf | None = None, progress: Progress = silent) -> CellResult:
+def audit(config: AuditConfig, *, data: Any = None, progress: Progress = silent) -> CellResult:
     """Measure what every quantizer gives away about training records, and what it costs in accuracy.
 
-    `shelf` keeps finished chunks of models, and gives them back after an interruption.
+    `data` holds records in memory, a data frame or a pair (X, y), which the configuration's source then only names.
 
     Examples
     --------
@@ -40,17 +40,17 @@ def audit(config: AuditConfig, *, shelf: Shelf | None = None, progress: Progress
     ['full precision', 'sign']
     """
     with limited_threads(config.threads):
-        samples, resolved = prepare(config, progress=progress)
-        return audit_samples(samples, resolved, shelf=shelf, progress=progress)
+        samples, resolved = prepare(config, data=data, progress=progress)
+        return audit_samples(samples, resolved, progress=progress)
 
 
 def audit_samples(
-    samples: Samples, config: AuditConfig, *, shelf: Shelf | None = None, progress: Progress = silent
+    samples: Samples, config: AuditConfig, *, parts: "Sequence[Found]" = (), progress: Progress = silent
 ) -> CellResult:
-    """Audit embedded records: the second half of `audit`."""
+    """Audit embedded records: the second half of `audit`; `parts` are its chunks, where they were trained already."""
     started = time.perf_counter()
     members, quantizers = asked(config, samples)
-    found = collect(config, samples, members, quantizers, shelf=shelf or EmptyShelf(), progress=progress)
+    found = joined(parts) if parts else collect(config, samples, members, quantizers, progress=progress)
     trained = time.perf_counter()
     reference, _ = found[Identity().spec()]
     rows = []
@@ -76,9 +76,9 @@ def audit_samples(
     return with_comparison(result)
 
 
-def prepare(config: AuditConfig, *, progress: Progress = silent) -> tuple[Samples, AuditConfig]:
+def prepare(config: AuditConfig, *, data: Any = None, progress: Progress = silent) -> tuple[Samples, AuditConfig]:
     """Load and embed the records; return them with the configuration in which nothing is left to "auto"."""
-    samples = load(config.source, config, progress=progress)
+    samples = load(config.source if data is None else data, config, progress=progress)
     embedder = config.embedder
     if embedder == "auto":
         embedder = "ecfp4" if samples.kind == "smiles" else "identity"
@@ -97,28 +97,22 @@ Found = dict[str, tuple[LossTable, Size]]
 
 
 def collect(
-    config: AuditConfig,
-    samples: Samples,
-    members: Bools,
-    quantizers: Sequence[Scheme],
-    *,
-    shelf: Shelf,
-    progress: Progress,
+    config: AuditConfig, samples: Samples, members: Bools, quantizers: Sequence[Scheme], *, progress: Progress
 ) -> Found:
     """Train all models once, a chunk at a time, and evaluate them under every quantizer."""
     parts: list[Found] = []
     todo = chunks(samples, len(members), config.training)
     for index, which in enumerate(todo):
-        key = f"models-{which.start}-{which.stop}"
-        part = shelf.get(key)
-        if part is None:
 
-            def step(what: str, done: int, total: int, before: int = index) -> None:
-                progress(what, before * total + done, len(todo) * total)
+        def step(what: str, done: int, total: int, before: int = index) -> None:
+            progress(what, before * total + done, len(todo) * total)
 
-            part = chunk(config, samples, members, quantizers, which=which, progress=step)
-            shelf.put(key, part)
-        parts.append(part)
+        parts.append(chunk(config, samples, members, quantizers, which=which, progress=step))
+    return joined(parts)
+
+
+def joined(parts: Sequence[Found]) -> Found:
+    """Return what all chunks of models hold, in their order."""
     return {spec: (LossTable.stack([part[spec][0] for part in parts]), parts[0][spec][1]) for spec in parts[0]}
 
 

@@ -32,7 +32,8 @@ Number = Estimate | NotComputed
 class Size:
     """How much a released model weighs under one quantizer.
 
-    `bits` and `entropy_bits` are per quantized weight, scales included; `bytes` is the whole packed file.
+    `bits` and `entropy_bits` are per number of the whole model, scales and what stays in full precision included;
+    `bytes` is the whole packed file.
     """
 
     bits: float
@@ -91,7 +92,7 @@ class QuantizerRow:
     measures : indicators: "r", "n_r", "asymptotic", "finite_sample", "distortion", "loss_gap", ...; and how much more
         the primary attack finds than in full precision ("leak_vs_full") and than in the row that leaks least and still
         predicts something ("leak_vs_least"), paired, with intervals that hold for all pairs of rows at once.
-    attacks : by name: "threshold", "lira-online", ...
+    attacks : by name: "threshold", "lira", ...
     curves : by name: "lambda_k", ...
     flags : doubts about this row.
     """
@@ -150,7 +151,7 @@ class CellResult:
         return str(_view("notebook")(self))
 
     def frame(self) -> "pd.DataFrame":
-        """Return a tidy table: one row per quantizer and number, with interval, n, unit and flags."""
+        """Return a tidy table, one row per quantizer and number: the columns of `leaq.tidy`, as of `Store.frame`."""
         found: pd.DataFrame = _view("frame")(self)
         return found
 
@@ -177,6 +178,12 @@ class CellResult:
         if half is None:
             return first.low > second.high or second.low > first.high
         return abs(first.value - second.value) > half
+
+    @property
+    def risk_attack(self) -> str | None:
+        """The attack that tells each record's risk: the primary one if it does, else the first that does, if any."""
+        names = [self.primary_attack, *(name for row in self.rows for name in row.attacks)]
+        return next((name for name in names if any(_has_risk(row.attacks.get(name)) for row in self.rows)), None)
 
     @property
     def not_computed(self) -> dict[str, str]:
@@ -241,17 +248,22 @@ class CellResult:
                 f"This result was written by a newer leaq (schema {schema}; this version reads up to {SCHEMA}). "
                 "Upgrade leaq to read it."
             )
-        return _cell(plain)
+        try:
+            return _cell(plain)
+        except (KeyError, TypeError, ValueError, AttributeError) as err:
+            raise StoreError(
+                f"This is not a whole leaq result ({err!r}). Run the audit again into a new folder."
+            ) from None
 
 
 VIEWS = {
     "text": "leaq.reporting.tables:text",
-    "frame": "leaq.reporting.tables:frame",
+    "frame": "leaq.tidy:frame",
     "plot": "leaq.reporting.figures:plot",
     "notebook": "leaq.reporting.notebook:notebook",
 }
-"""How a result shows itself. The room that draws lies above this one, so it is named here and found on first use:
-the one place where a lower room knows of a higher one, and only for display (the architecture test keeps it so)."""
+"""How a result shows itself. The rooms that draw lie above this one, so they are named here and found on first use:
+the one place where a lower room knows of higher ones, and only for display (the architecture test keeps it so)."""
 
 
 def _view(name: str) -> Callable[..., Any]:
@@ -259,7 +271,7 @@ def _view(name: str) -> Callable[..., Any]:
     return found
 
 
-def _has_risk(found: AttackResult | NotComputed) -> TypeGuard[AttackResult]:
+def _has_risk(found: AttackResult | NotComputed | None) -> TypeGuard[AttackResult]:
     return isinstance(found, AttackResult) and found.risk is not None
 
 

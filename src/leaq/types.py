@@ -6,17 +6,19 @@ Axis letters, the same everywhere: ``s`` models (replicates, targets or shadows)
 checkpoints or neighbours) of one model, ``n`` records, ``d`` features, ``k`` classes or outputs, ``p`` parameters.
 
 The LossTable is the waist of the hourglass. What trains or quantizes ends in one; what measures starts from one.
-Its contract: losses are per record, natural logarithms or squared errors, float64, finite, never reduced; every
-model says which records trained it; the game the membership was drawn in is named. Fields are only ever added.
+Its contract: losses are per record, natural logarithms or squared errors, float64, finite, never reduced; all of its
+arrays are checked when it is built, and other real numbers become float64; every model says which records trained it;
+the game the membership was drawn in is named. Fields are only ever added.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from leaq.arrays import checked_table
 from leaq.errors import InvalidInput, first_rows
 
 if TYPE_CHECKING:
@@ -85,7 +87,8 @@ class Samples:
     name : the data set's name, for display; any string.
     classes : the k class names, in code order (empty for regression).
     unit : unit of a regression target, for display.
-    ids : (n,) row numbers in the source; never content, never a hash of content.
+    ids : (n,) row numbers: which row of data of its source a record is, counted from 1; the header is none. Whatever
+        names a record (message, table, file) names this number; never content, never a hash of content.
     groups : (n,) group of each record; records of one group stay on one side of every split.
     features : the d columns (empty for strings and for embedded records).
     flags : what was dropped, merged or doubted on the way here.
@@ -106,11 +109,9 @@ class Samples:
         n = len(self.targets)
         if len(self.inputs) != n:
             raise InvalidInput(f"Samples: inputs and targets must be equally long. Found {len(self.inputs)} and {n}.")
-        if self.ids.size == 0:
-            object.__setattr__(self, "ids", np.arange(n, dtype=np.int64))
-        if self.groups.size == 0:
-            object.__setattr__(self, "groups", np.arange(n, dtype=np.int64))
-        for name in ("ids", "groups"):
+        for name, first in (("ids", 1), ("groups", 0)):
+            if getattr(self, name).size == 0:
+                object.__setattr__(self, name, np.arange(first, first + n, dtype=np.int64))
             if getattr(self, name).shape != (n,):
                 raise InvalidInput(f"Samples: {name} must have shape ({n},). Found {getattr(self, name).shape}.")
         if self.task == "classification" and len(self.classes) < 2:
@@ -201,7 +202,7 @@ class LossTable:
     outputs : (s, n, k) float64 outputs of the released candidate: logits, or predictions in the original unit.
     members : (s, n) bool, True where the record trained the model.
     targets : (n,) class codes or original values.
-    ids : (n,) row numbers.
+    ids : (n,) row numbers, as in `Samples`.
     groups : (n,) group of each record (duplicates share one).
     task, game : what the losses are, and how members were drawn.
     n_train : number of training records of each model.
@@ -209,8 +210,9 @@ class LossTable:
     strategy : how candidates were sampled: "released" (c = 1), "trajectory", "neighbours", "ensemble", "enumeration".
     score_kind : "margin" (log-odds of the true class) or "residual" (signed, target minus prediction, in units
         of the pool's standard deviation).
-    whitebox : (s, n) float64 statistic that needs the released weights: how far each record's loss gradient points
-        along that of all other records. None where it was not asked for.
+    whitebox : (s, n, w) float64 statistics that need the released weights: how far each record's loss gradient points
+        along that of all other records, the logarithm of its norm, then the former by groups of layers. None where
+        they were not asked for.
     flags : doubts to carry on.
     """
 
@@ -231,32 +233,8 @@ class LossTable:
     flags: tuple[Flag, ...] = ()
 
     def __post_init__(self) -> None:
-        losses, members = self.losses, self.members
-        if losses.ndim != 3:
-            raise InvalidInput(f"LossTable: losses must be (models, candidates, records). Found shape {losses.shape}.")
-        s, c, n = losses.shape
-        if min(s, c, n) == 0:
-            raise InvalidInput(f"LossTable: needs at least one model, candidate and record. Found {losses.shape}.")
-        if members.shape != (s, n) or members.dtype != np.bool_:
-            raise InvalidInput(f"LossTable: members must be bool ({s}, {n}). Found {members.dtype} {members.shape}.")
-        if self.n_train < 1:
-            raise InvalidInput(f"LossTable: n_train must be at least 1. Found {self.n_train}.")
-        bad = ~np.isfinite(losses)
-        if bad.any():
-            model, candidate, _ = np.argwhere(bad)[0]
-            raise InvalidInput(
-                f"LossTable: losses must be finite. Found {int(bad.sum())} NaN or infinite values, "
-                f"first in candidate {candidate} of model {model}. Lower the learning rate or drop that candidate."
-            )
-        per_model = dict.fromkeys(("scores", "whitebox"), (s, n))
-        for name, shape in {**per_model, **dict.fromkeys(("targets", "ids", "groups"), (n,))}.items():
-            value = getattr(self, name)
-            if name in ("ids", "groups") and value.size == 0:
-                object.__setattr__(self, name, np.arange(n, dtype=np.int64))
-            elif value is not None and value.shape != shape:
-                raise InvalidInput(f"LossTable: {name} must have shape {shape}. Found {value.shape}.")
-        if self.outputs is not None and self.outputs.shape[:2] != (s, n):
-            raise InvalidInput(f"LossTable: outputs must be ({s}, {n}, k). Found {self.outputs.shape}.")
+        for name, value in checked_table(self, tasks=get_args(Task), games=get_args(Game)).items():
+            object.__setattr__(self, name, value)
 
     @property
     def released(self) -> Floats:
@@ -347,7 +325,7 @@ class AttackResult:
 
     Attributes
     ----------
-    attack : name, e.g. "threshold", "lira-online".
+    attack : name, e.g. "threshold", "lira".
     attacker : what the attacker sees and knows, in words (the row of docs/how-it-works.md).
     game : "iid" or "pool"; the advantage is a lower bound on the leak of this game only.
     advantage : signed TPR - FPR at a threshold chosen on other records or models.

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-
 from leaq.attacks.suite import attack_names
+
 from leaq.cell import AuditConfig
 from leaq.pipeline import audit
 from leaq.training import TrainingConfig
@@ -27,7 +27,7 @@ def test_every_number_of_an_audit_is_named():
     result = audit(AuditConfig(source="wine", quantizers=("sign",), replicates=8, training=quick, draws=20))
     text = "".join(page.read_text() for page in [DOCS / "attacks.md", *(DOCS / "measures").glob("*.md")])
     keys = {key for row in result.rows for key in (*row.measures, *row.attacks, *row.curves)}
-    assert {"r", "finite_sample", "lira-online"} <= keys
+    assert {"r", "finite_sample", "lira"} <= keys
     assert {key for key in keys if f"`{key}`" not in text} == set()
 
 

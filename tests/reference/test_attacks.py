@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from leaq.attacks.suite import attack_names
 from scipy import stats
 
 from leaq.attacks import decisions as decisions_room
@@ -19,7 +20,6 @@ from leaq.attacks.quantile import quantile_scores
 from leaq.attacks.rmia import log_likelihood, rmia_scores
 from leaq.attacks.scoring import Protocol
 from leaq.attacks.shadows import Shadows
-from leaq.attacks.suite import attack_names
 from leaq.attacks.threshold import classwise_scores, threshold
 from leaq.attacks.whitebox import whitebox_scores
 from tests import naive_attacks as naive
@@ -28,8 +28,8 @@ from tests.helpers import ROUNDING
 
 TASKS = ["classification", "regression"]
 COMPARED = {
-    "threshold", "threshold-classwise", "quantile", "calibrated", "rmia-offline", "rmia", "lira-nonadaptive",
-    "lira-offline", "lira-online", "lira-online-per-record", "whitebox",
+    "threshold", "threshold(per=label)", "quantile", "calibrated", "rmia(mode=offline)", "rmia", "lira(shadows=full_precision)",
+    "lira(mode=offline)", "lira", "lira(variance=per_record)", "whitebox",
 }  # fmt: skip
 
 
@@ -165,8 +165,8 @@ def test_quantile_regression_finds_the_quantiles_of_a_records_like(one_half, rng
 
 
 SHADOW_ATTACKS = {
-    "lira-online": (lira_scores, naive.lira),
-    "lira-offline": (lambda t: lira_scores(t, mode="offline"), lambda t: naive.lira(t, mode="offline")),
+    "lira": (lira_scores, naive.lira),
+    "lira(mode=offline)": (lambda t: lira_scores(t, mode="offline"), lambda t: naive.lira(t, mode="offline")),
     "rmia": (rmia_scores, lambda t: naive.rmia(t, np.exp(log_likelihood(t)))),
     "calibrated": (calibrated_scores, naive.calibrated),
     "whitebox": (whitebox_scores, naive.whitebox),

@@ -4,28 +4,30 @@ from functools import partial
 
 import numpy as np
 import pytest
+from leaq.attacks.suite import attack_names
 
 from leaq.attacks.calibrated import calibrated
 from leaq.attacks.lira import lira
 from leaq.attacks.quantile import quantile
 from leaq.attacks.rmia import rmia
 from leaq.attacks.scoring import Protocol
-from leaq.attacks.suite import attack_names
 from leaq.attacks.threshold import threshold, threshold_classwise
 from leaq.attacks.whitebox import whitebox
 from tests.attack_tables import grouped, planted, uneven_groups
 
 ATTACKS = {
     "threshold": threshold,
-    "threshold-classwise": threshold_classwise,
+    "threshold(per=label)": threshold_classwise,
     "quantile": lambda table, *, protocol: quantile(table, table.scores.mean(0)[:, None], protocol=protocol),
     "calibrated": calibrated,
-    "rmia-offline": partial(rmia, mode="offline"),
+    "rmia(mode=offline)": partial(rmia, mode="offline"),
     "rmia": rmia,
-    "lira-nonadaptive": lambda table, *, protocol: lira(table, shadows=other_precision(table), protocol=protocol),
-    "lira-offline": partial(lira, mode="offline"),
-    "lira-online": lira,
-    "lira-online-per-record": partial(lira, variance="per_record"),
+    "lira(shadows=full_precision)": lambda table, *, protocol: lira(
+        table, shadows=other_precision(table), protocol=protocol
+    ),
+    "lira(mode=offline)": partial(lira, mode="offline"),
+    "lira": lira,
+    "lira(variance=per_record)": partial(lira, variance="per_record"),
     "whitebox": whitebox,
 }
 RUNS = {"quantile": 100}

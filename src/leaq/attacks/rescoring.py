@@ -1,7 +1,7 @@
 """Scoring anew with fewer shadows: what intervals and epsilon bounds need of an attack that has shadow models."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from leaq.stats.crossed import Influence
 from leaq.stats.intervals import Drawn, jackknife_influence
 from leaq.types import Bools, Floats, LossTable
 
-__all__ = ["Influences", "ScoresFrom", "Shared", "of_models", "rescoring"]
+__all__ = ["Influences", "ScoresFrom", "Shared"]
 
 FEWEST_PARTS = 3
 """Pairs of complementary models below which a jackknife over them says nothing."""
@@ -22,41 +22,7 @@ RESCORED = 20_000_000
 ScoresFrom = Callable[[Sequence[int], Sequence[int]], Floats]
 """How an attack with shadow models scores anew: ``scores_from(targets, shadows)`` returns (len(targets), n) scores of
 these models of the table by an attacker whose shadows are `shadows` alone, each target and its exact complements left
-out of them. Raises `NotEnoughEvidence` where they are too few. `rescoring` makes one of a function."""
-
-
-def rescoring(score: Callable[[Sequence[int], Sequence[int]], Floats]) -> ScoresFrom:
-    """Turn a function that attacks some models of a few with the others as shadows into a `ScoresFrom`.
-
-    Parameters
-    ----------
-    score : ``score(models, targets)`` attacks the models at positions `targets` of the list `models`, each with all the
-        others of the list as shadows (its exact complements left out), and returns (len(targets), n).
-
-    Examples
-    --------
-    ``rescoring(lambda models, targets: lira_scores(of_models(table, models), targets=targets))``
-    """
-
-    def scores_from(targets: Sequence[int], shadows: Sequence[int]) -> Floats:
-        inside = sorted(shadows)
-        if set(targets) <= set(inside):
-            return score(inside, [inside.index(target) for target in targets])
-        parts = []
-        for target in targets:  # one at a time: targets are no shadows of each other
-            models = sorted({*inside, target})
-            parts.append(score(models, [models.index(target)]))
-        return np.concatenate(parts)
-
-    return scores_from
-
-
-def of_models(table: LossTable, models: Sequence[int]) -> LossTable:
-    """Return the released candidates of some models, in this order."""
-    rows = list(models)
-    per_model = {name: getattr(table, name) for name in ("scores", "outputs", "whitebox")}
-    kept = {name: value[rows] for name, value in per_model.items() if value is not None}
-    return replace(table, losses=table.losses[rows, -1:], members=table.members[rows], **kept)
+out of them. Raises `NotEnoughEvidence` where they are too few."""
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,7 @@ def attack_result(
     targets: Sequence[int],
     protocol: Protocol,
     scores_from: ScoresFrom | None = None,
+    jackknife: bool = True,
 ) -> AttackResult:
     """Turn scores (t, n), higher = more likely a member, into advantage, AUC, TPR and epsilon with intervals.
 
@@ -93,7 +94,8 @@ def attack_result(
 
     Parameters
     ----------
-    scores_from : scores anew with other shadows. With it intervals know that targets share their shadows.
+    scores_from : scores anew with other shadows. With it guesses on independent models are pooled (`epsilon_bound`).
+    jackknife : whether intervals score anew too, so that they know that targets share their shadows.
     """
     if not np.isfinite(scores).all():
         model = targets[int(np.argmin(np.isfinite(scores).all(1)))]
@@ -108,7 +110,7 @@ def attack_result(
         decisions = cross_fitted_decisions(scores, members, table.groups, seed=protocol.seed)
     else:
         decisions = scores > thresholds[:, None]
-        if scores_from is not None:
+        if scores_from is not None and jackknife:
             shared = Shared(table, targets, thresholds, scores_from).influence(drawn)
     told = attack.told or attack.labelled
     found = advantages(decisions, drawn)

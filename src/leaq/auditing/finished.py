@@ -100,7 +100,7 @@ def audit_records(
         primary_attack="threshold",
         environment=describe_environment(),
         timings={"total_seconds": time.perf_counter() - started, "peak_memory_bytes": float(peak_memory())},
-        flags=flags,
+        flags=(*flags, *bench.loss.flags),
     )
     return with_comparison(result)
 
@@ -214,8 +214,8 @@ def _describe(bench: Bench, model: nn.Module, compared: Estimate | NotComputed) 
     }
     if isinstance(compared, Estimate):
         described["shift_auc"] = {"value": compared.value, "low": compared.low, "high": compared.high}
-    if bench.task == "classification" and bench.standard and bench.targets is not None:
-        counts = np.bincount(bench.targets)
+    if bench.task == "classification" and bench.labels is not None:
+        counts = np.bincount(bench.labels)
         described["classes"] = {str(code): int(count) for code, count in enumerate(counts)}
     elif bench.task == "regression":
         described["unit"] = ""

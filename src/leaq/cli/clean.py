@@ -17,7 +17,7 @@ def clean(
 ) -> None:
     """Remove everything from a run folder that can give members away; results that may be shared stay.
 
-    Losses by record, row numbers, risks by record, tracebacks and set-aside files go. What stays: configuration, \
+    Losses by record, row numbers, risks by record, tracebacks and set-aside files go. What stays: configuration,
     results.csv and the cells, which hold aggregates only.
     """
     from leaq.study.cleaning import clean as remove
@@ -28,7 +28,7 @@ def clean(
 
         console.say_json({"dry_run": dry_run, **as_plain(removed)})
         return
+    links = f" {removed.links} were links; what they point to was left alone." if removed.links else ""
     verb = "Would remove" if dry_run else "Removed"
-    console.note(
-        f"{verb} {removed.files} files, {removed.bytes / 2**20:.1f} MiB. See what is left: leaq show {run} --what"
-    )
+    size = f"{removed.files} files, {removed.bytes / 2**20:.1f} MiB"
+    console.note(f"{verb} {size}.{links} See what is left: leaq show {run} --what")

@@ -13,6 +13,7 @@ from leaq.embedders.huggingface import HuggingFace
 from leaq.embedders.identity import Identity
 from leaq.embedders.pretrained import KNOWN, ChemVae, PretrainedGraph
 from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.stats.outliers import limited, outlier_flag
 from leaq.types import Flag, Floats, Progress, Samples, silent
 
 __all__ = ["CARDS", "EMBEDDERS", "Embedder", "embed", "listing", "locate"]
@@ -137,7 +138,10 @@ def embed(
             text = f"{built.describe()}: dropped {reasons(found.failed, samples)}."
             flags = (*flags, Flag("dropped-molecules", text))
             samples, found = _kept(samples, kept), Encoded(found.features[kept])
-        features = np.asarray(found.features, dtype=np.float32)
+        features, outside = limited(np.asarray(found.features, dtype=np.float32))
+        if outside.any():
+            where = f"{int(outside.any(1).sum())} molecules, {int(outside.any(0).sum())} features of {built.describe()}"
+            flags = (*flags, outlier_flag(outside, where))
     else:
         features = np.asarray(built.transform(samples), dtype=np.float32)
     if features.ndim != 2 or len(features) != len(samples):

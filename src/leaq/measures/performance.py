@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import rankdata
 
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.seeds import stream
 from leaq.stats.intervals import TwoWay, percentile_interval
 from leaq.stats.roc import weighted_auc
@@ -116,6 +116,8 @@ def _spearman(outputs: Floats, targets: Floats, weights: Floats) -> Floats:
 
 
 def _estimate(table: LossTable, value: float, draws: Floats, level: float) -> Estimate:
+    if np.isnan(value) or len(draws) == 0:
+        raise NotEnoughEvidence("A task metric needs held-out records of at least two classes, or values that vary.")
     low, high = percentile_interval(draws, level=level)
     n = int((~table.members).sum())
     return Estimate(

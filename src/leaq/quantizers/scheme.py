@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor
 
-from leaq.config import Config
+from leaq.config import Named
 from leaq.errors import InvalidInput
 from leaq.models.roles import LAYER_ROLES
 from leaq.quantizers.applying import Frozen, Scales, State, fit_state, quantized
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["WEIGHTS", "Bits", "Frozen", "Needs", "Scales", "Scheme", "quantizable"]
 
 WEIGHTS: frozenset[Role] = frozenset(LAYER_ROLES)
+
+_PARAMETRISED = (
+    " Weights that a parametrisation computes (weight_norm) are released once they are baked in: "
+    "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')."
+)
 
 EndLayer = Literal["same", "int8", "full"]
 
@@ -68,7 +73,7 @@ def quantizable(checkpoints: Checkpoints) -> tuple[str, ...]:
     return tuple(name for name, role in checkpoints.roles.items() if role in WEIGHTS)
 
 
-class Scheme(Config):
+class Scheme(Named):
     """A quantizer: ``scheme(checkpoints)`` returns the same checkpoints with quantized, dequantized weights.
 
     The options every scheme has choose layers and what happens around the weights:
@@ -80,14 +85,10 @@ class Scheme(Config):
     activations : each layer's input is rounded to this many bits per record too.
     """
 
-    name: ClassVar[str] = ""
-    """The registered name."""
     source: ClassVar[str] = ""
     """The paper or practice the scheme is taken from."""
     examples: ClassVar[tuple[str, ...]] = ()
     """Specifications that show the scheme; the first one stands in listings, the contract suite runs over all."""
-    always_named: ClassVar[frozenset[str]] = frozenset()
-    """Options that a specification names even at their default, because readers ask for them."""
     roles: ClassVar[frozenset[Role]] = WEIGHTS
     """Which weights the scheme can quantize; the others stay in full precision."""
     stored: ClassVar[frozenset[str]] = frozenset({"scale", "step", "low", "levels"})
@@ -237,6 +238,8 @@ class Scheme(Config):
             raise InvalidInput(
                 f"{self.spec()}: the model must have a {', '.join(sorted(self.roles))} weight to quantize. Found "
                 f"{len(weights)} weights in all, none left after first={self.first}, last={self.last}."
+                + _PARAMETRISED
+                * any(".parametrizations." in name for name in checkpoints.roles)
             )
         if self.bias in ("float16", "int8"):
             rule = _half() if self.bias == "float16" else _eight_bit()
@@ -271,7 +274,7 @@ class Scheme(Config):
         parts = [self.title()]
         for where, choice in (("first", self.first), ("last", self.last)):
             parts += [] if choice == "same" else [f"{where} layer {'8-bit' if choice == 'int8' else 'full'}"]
-        parts += [] if self._default("bias") else [f"bias {self.bias}"]
+        parts += [] if self.at_default("bias") else [f"bias {self.bias}"]
         parts += [f"{self.activations}-bit activations"] if self.activations else []
         return ", ".join(parts)
 
@@ -289,18 +292,12 @@ class Scheme(Config):
             sentences.append(f"Each layer's input is rounded to {self.activations} bits, record by record.")
         return " ".join(sentences)
 
-    def spec(self) -> str:
-        """Return the text that builds this quantizer again; options at their default are left out."""
+    @classmethod
+    def spec_order(cls) -> list[str]:
+        """Put what readers ask for first and what every scheme has last."""
         shared = list(Scheme.model_fields)
         last = {key: 1 + shared.index(key) for key in shared}
-        fields = sorted(type(self).model_fields, key=lambda key: last.get(key, -(key in self.always_named)))
-        options = [
-            f"{key}={getattr(self, key)}" for key in fields if not self._default(key) or key in self.always_named
-        ]
-        return f"{self.name}({', '.join(options)})" if options else self.name
-
-    def _default(self, key: str) -> bool:
-        return bool(getattr(self, key) == type(self).model_fields[key].default)
+        return sorted(cls.model_fields, key=lambda key: last.get(key, -(key in cls.always_named)))
 
     def code_bytes(self, count: int) -> int:
         """Bytes that `count` codes of one tensor take when packed."""

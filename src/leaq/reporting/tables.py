@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from leaq.reporting.choice import leak
 from leaq.reporting.reading import reading
@@ -12,16 +12,12 @@ from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 __all__ = [
     "Cell",
     "Column",
     "Footnote",
     "Notes",
     "Table",
-    "frame",
     "indicators",
     "number_cell",
     "ranking",
@@ -148,8 +144,10 @@ def ranking(result: CellResult) -> Table:
 
 
 def _attacks_shown(result: CellResult) -> tuple[str, ...]:
-    """Return the simplest attack and the one rows are ordered by."""
-    return tuple(dict.fromkeys(("threshold", result.primary_attack)))
+    """Return the simplest attack, the strongest of who only sees outputs, and the one rows are ordered by."""
+    there = {key for row in result.rows for key in row.attacks}
+    blind = [key for key in ("combined(sees=outputs)",) if key in there]
+    return tuple(dict.fromkeys(("threshold", *blind, result.primary_attack)))
 
 
 def _forecast(result: CellResult) -> bool:
@@ -280,60 +278,3 @@ def text(result: CellResult) -> str:
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join([table.title, table.order, "", *lines, "", *map(str, table.footnotes), "", reading(result)])
-
-
-def frame(result: CellResult | Sequence[CellResult]) -> "pd.DataFrame":
-    """Return a tidy table: one row per quantizer and number, with interval, n, unit, level, and flags.
-
-    Columns: data, embedder, quantizer, label, kind (size, metric, drop, measure, attack), number, value, low, high,
-    level, n, unit, method, flags (codes), reason (why a number is missing).
-    """
-    import pandas as pd
-
-    results = [result] if isinstance(result, CellResult) else list(result)
-    records = [record for item in results for row in item.rows for record in _records(item, row)]
-    return pd.DataFrame.from_records(records, columns=list(_FRAME))
-
-
-_FRAME = (
-    "data", "embedder", "quantizer", "label", "kind", "number", "value", "low", "high", "level", "n", "unit", "method",
-    "flags", "reason",
-)  # fmt: skip
-
-
-def _records(result: CellResult, row: QuantizerRow) -> Iterator[dict[str, Any]]:
-    where = {
-        "data": result.data.get("name", ""),
-        "embedder": result.config.get("embedder", ""),
-        "quantizer": row.quantizer,
-        "label": row.label,
-    }
-    for name in ("bits", "entropy_bits", "bytes", "compression"):
-        yield {**where, "kind": "size", "number": name, "value": float(getattr(row.size, name)), "flags": ""}
-    for kind, numbers in (("metric", row.metrics), ("drop", row.drops), ("measure", row.measures)):
-        for name, item in numbers.items():
-            yield {**where, "kind": kind, "number": name, **_tidy(item)}
-    for name, attack in row.attacks.items():
-        if isinstance(attack, NotComputed):
-            yield {**where, "kind": "attack", "number": name, **_tidy(attack)}
-            continue
-        yield {**where, "kind": "attack", "number": f"{name}.advantage", **_tidy(attack.advantage)}
-        yield {**where, "kind": "attack", "number": f"{name}.auc", **_tidy(attack.auc)}
-        for fpr, item in attack.tpr.items():
-            yield {**where, "kind": "attack", "number": f"{name}.tpr@{fpr:g}", **_tidy(item)}
-
-
-def _tidy(item: Estimate | NotComputed) -> dict[str, Any]:
-    if isinstance(item, NotComputed):
-        return {"flags": "", "reason": item.reason}
-    return {
-        "value": item.value,
-        "low": item.low,
-        "high": item.high,
-        "level": item.level,
-        "n": item.n,
-        "unit": item.unit,
-        "method": item.method,
-        "flags": " ".join(flag.code for flag in item.flags),
-        "reason": "",
-    }

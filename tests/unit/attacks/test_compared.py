@@ -20,9 +20,9 @@ def audited(rng, noise=(0.0, 0.0, 1.5), *, models=8, n=300, draws=200):
     rows = []
     for spec, more in zip(SPECS, noise, strict=True):
         scores = signal + more * rng.normal(size=signal.shape)
-        attack = Attack("lira-online", "sees the test")
+        attack = Attack("lira", "sees the test")
         found = attack_result(attack, table, scores, targets=range(models), protocol=Protocol(draws=draws))
-        rows.append(replace(row(spec, spec, 0.1), attacks={"lira-online": found}))
+        rows.append(replace(row(spec, spec, 0.1), attacks={"lira": found}))
     return cell(*rows)
 
 
@@ -54,7 +54,7 @@ def test_the_comparison_survives_the_file(rng):
     assert again.comparison == result.comparison
     assert again.told_apart(*again.rows[1:]) == result.told_apart(*result.rows[1:])
     assert again.rows[1].measures["leak_vs_full"] == result.rows[1].measures["leak_vs_full"]
-    assert again.rows[0].attacks["lira-online"].crossed is None
+    assert again.rows[0].attacks["lira"].crossed is None
 
 
 def test_a_row_that_predicts_nothing_is_never_the_least(rng):
@@ -79,9 +79,9 @@ def test_k_equal_rows_are_told_apart_at_most_as_often_as_the_level_allows(rng):
         rows = []
         for name in "abcdefgh":
             scores = table.scores + rng.normal(size=table.scores.shape)
-            attack = Attack("lira-online", "sees the test")
+            attack = Attack("lira", "sees the test")
             found = attack_result(attack, table, scores, targets=range(8), protocol=Protocol(draws=100))
-            rows.append(replace(row(name, name, 0.1), attacks={"lira-online": found}))
+            rows.append(replace(row(name, name, 0.1), attacks={"lira": found}))
         result = with_comparison(cell(*rows))
         wrong += any(result.told_apart(a, b) for a in result.rows for b in result.rows if a is not b)
     assert wrong / 100 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 100)

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from leaq.attacks.suite import Field, adaptive_gap, attack_names, run_attacks
 
 from leaq.attacks.calibrated import calibrated
 from leaq.attacks.lira import lira, lira_scores
 from leaq.attacks.quantile import quantile
 from leaq.attacks.rmia import rmia, rmia_scores
-from leaq.attacks.suite import Field, adaptive_gap, attack_names, run_attacks
 from leaq.attacks.threshold import threshold, threshold_classwise
 from leaq.attacks.whitebox import whitebox
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnknownName
@@ -71,7 +71,7 @@ def test_not_finite_logits_are_refused(rng):
     table = planted(rng)
     scores = table.scores.copy()
     scores[2, 5] = np.nan
-    with pytest.raises(InvalidInput, match="Found 1 NaN or infinite ones, first in model 2"):
+    with pytest.raises(InvalidInput, match=r"scores must be finite. Found 1 \(nan at \[2, 5\]"):
         lira(with_(table, scores=scores))
 
 
@@ -131,19 +131,22 @@ def test_the_suite_says_why_an_attack_is_missing(rng):
     found = run_attacks(Field(table, table), ["default", "quantile"])
     assert isinstance(found["threshold"], AttackResult)
     reasons = {name: item.reason for name, item in found.items() if isinstance(item, NotComputed)}
-    assert "at least 4 shadow" in reasons["lira-online"]
+    assert "at least 4 shadow" in reasons["lira"]
     assert "with_whitebox" in reasons["whitebox"]
     assert "features" in reasons["quantile"]
 
 
 def test_unknown_attacks_name_the_closest():
-    with pytest.raises(UnknownName, match="Did you mean 'lira-online'"):
+    with pytest.raises(UnknownName, match="Did you mean 'lira'"):
         attack_names(["lira-onlin"])
+    with pytest.raises(UnknownName, match="Did you mean 'rmia'"):
+        attack_names(["rmai"])
+    assert attack_names(["lira", "loss"]) == ("threshold", "lira")
 
 
 def test_only_the_chosen_models_are_attacked(rng):
     table = planted(rng, n=200)
-    found = run_attacks(Field(table, table, targets=range(5)), ["lira-online"])["lira-online"]
+    found = run_attacks(Field(table, table, targets=range(5)), ["lira"])["lira"]
     assert found.auc.n == 5 * 200
 
 

@@ -47,8 +47,8 @@ def test_memorised_records_are_found(result):
 
 
 def test_what_is_not_computed_names_its_ingredient(result):
-    assert {"lira-online", "lira-nonadaptive"} <= set(result.not_computed)
-    assert "shadow models" in result.not_computed["lira-online"]
+    assert {"lira", "lira(shadows=full_precision)"} <= set(result.not_computed)
+    assert "shadow models" in result.not_computed["lira"]
     assert "a few replicates" in result.not_computed["forecast"]
     assert isinstance(result.rows[1].measures["r"], Estimate)
     assert "no codes to move" in result.rows[0].measures["r"].reason
@@ -182,7 +182,7 @@ def test_nothing_is_made_on_the_default_device(model, data):
         def forward(self, x):
             return super().forward(x) + torch.zeros(2)
 
-    with pytest.raises(RuntimeError, match="meta"), torch.device("meta"):  # negative control
+    with pytest.raises(InvalidInput, match="meta"), torch.device("meta"):  # negative control
         Bench.build(Forgetful(6, 2, device="cpu"), inside, outside)
 
 

@@ -1,4 +1,7 @@
-"""Results as tidy rows: one number a row, with its interval, its n and where it comes from.
+"""Results as one tidy table: one number a row, with its interval, its n and where it comes from.
+
+The same columns wherever results become a table: ``CellResult.frame()``, ``Store.frame()``, results.csv of a run
+folder, and the exports of a report.
 
 pandas.read_csv("runs/x/results.csv")   polars.read_csv(...)   duckdb.sql("from 'runs/x/results.csv'")
 """
@@ -6,18 +9,22 @@ pandas.read_csv("runs/x/results.csv")   polars.read_csv(...)   duckdb.sql("from 
 import csv
 from collections.abc import Iterable, Iterator
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Estimate, NotComputed
 
-__all__ = ["COLUMNS", "as_csv", "tidy"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["COLUMNS", "as_csv", "frame", "tidy"]
 
 COLUMNS = (
-    "data", "task", "embedder", "head", "seed", "n_records", "n_train", "quantizer", "bits", "kind", "name",
-    "value", "low", "high", "level", "n", "unit", "primary", "flags", "not_computed",
+    "data", "task", "embedder", "head", "seed", "n_records", "n_train", "quantizer", "label", "bits", "kind",
+    "name", "value", "low", "high", "level", "n", "unit", "method", "primary", "flags", "not_computed",
 )  # fmt: skip
-"""`kind` is metric, drop, measure or attack; `primary` marks the metric and the attack the cell is judged by."""
+"""`kind` is size, metric, drop, measure or attack; `primary` marks the metric and the attack the cell is judged by;
+`flags` are codes; `not_computed` says why a number is missing."""
 
 
 def tidy(results: Iterable[CellResult]) -> Iterator[dict[str, Any]]:
@@ -25,7 +32,9 @@ def tidy(results: Iterable[CellResult]) -> Iterator[dict[str, Any]]:
     for result in results:
         where = _where(result)
         for row in result.rows:
-            here = {**where, "quantizer": row.quantizer, "bits": row.size.bits}
+            here = {**where, "quantizer": row.quantizer, "label": row.label, "bits": row.size.bits}
+            for name in ("bits", "entropy_bits", "bytes", "compression"):
+                yield {**here, "kind": "size", "name": name, "value": float(getattr(row.size, name)), "primary": False}
             for kind, name, number in _numbers(row):
                 primary = name in (result.primary_metric, f"{result.primary_attack}.advantage")
                 yield {**here, "kind": kind, "name": name, **_columns(number), "primary": primary}
@@ -33,13 +42,16 @@ def tidy(results: Iterable[CellResult]) -> Iterator[dict[str, Any]]:
 
 def _where(result: CellResult) -> dict[str, Any]:
     config, data = result.config, result.data
-    training = config.get("training") or {}
-    widths = "x".join(str(width) for width in training.get("hidden", ())) or "linear"
+    training = config.get("training")
+    head = ""  # a finished model's is its own
+    if training:
+        widths = "x".join(str(width) for width in training.get("hidden", ())) or "linear"
+        head = f"{widths}, {training.get('epochs', '?')} epochs"
     return {
         "data": data.get("name", ""),
         "task": data.get("task", config.get("task", "")),
         "embedder": config.get("embedder", ""),
-        "head": f"{widths}, {training.get('epochs', '?')} epochs",
+        "head": head,
         "seed": config.get("seed", ""),
         "n_records": data.get("n", ""),
         "n_train": data.get("n_train", ""),
@@ -71,8 +83,16 @@ def _columns(number: Estimate | NotComputed) -> dict[str, Any]:
         "level": number.level,
         "n": number.n,
         "unit": number.unit,
+        "method": number.method,
         "flags": " ".join(sorted({flag.code for flag in number.flags})),
     }
+
+
+def frame(results: CellResult | Iterable[CellResult]) -> "pd.DataFrame":
+    """Return the rows of one or several results as a pandas table."""
+    import pandas as pd
+
+    return pd.DataFrame(list(tidy([results] if isinstance(results, CellResult) else results)), columns=COLUMNS)
 
 
 def as_csv(rows: Iterable[dict[str, Any]]) -> str:

@@ -1,0 +1,63 @@
+"""Values far outside all others: found by the spread of the middle of a column, and limited to it.
+
+Each model standardises its inputs by the mean and the standard deviation of its own members. A column that hardly
+varies but for one record then becomes thousands of standard deviations wide as soon as that record is no member, and
+every prediction for it is absurd. Limits are set by all records of the pool alike, without a look at labels or
+membership, so that they tell nobody apart. (Winsorising; Tukey, "The Future of Data Analysis", Ann. Math. Statist. 33
+(1962) 1.)
+"""
+
+import numpy as np
+
+from leaq.types import Bools, Flag, Floats
+
+__all__ = ["far", "limited", "limits", "outlier_flag"]
+
+ENDS = 10
+"""Records at each end of a column (at least; else 1 %) that do not count for its middle. Fewer than this might all be
+non-members of one model."""
+REACH = 10.0
+"""Widths of the middle by which a value may lie outside it."""
+STEPS = 20.0
+"""The same, in units as they are, for a column whose middle does not vary: models leave its scale alone."""
+
+
+def limits(values: Floats, reach: float = REACH) -> tuple[Floats, Floats]:
+    """Return the lowest and highest value (d,) of each column (n, d) that is not far outside its middle.
+
+    Examples
+    --------
+    >>> column = np.r_[np.arange(100.0), 1e9][:, None]
+    >>> [float(end[0]) for end in limits(column)]
+    [-790.0, 890.0]
+    """
+    n = len(values)
+    skip = min(max(ENDS, n // 100), (n - 1) // 4)
+    ordered = np.sort(values, axis=0)
+    low, high = ordered[skip], ordered[n - 1 - skip]
+    with np.errstate(over="ignore"):
+        width = np.where(high > low, reach * (high - low), STEPS)
+    return low - width, high + width
+
+
+def far(values: Floats, reach: float = REACH) -> Bools:
+    """Tell which values (n, d) lie far outside the middle of their column."""
+    low, high = limits(values, reach)
+    return np.asarray((values < low) | (values > high))
+
+
+def limited(values: Floats) -> tuple[Floats, Bools]:
+    """Return the values (n, d) with those far outside moved to the limit of their column, and which they were."""
+    low, high = limits(values)
+    outside = np.asarray((values < low) | (values > high))
+    return (np.clip(values, low, high).astype(values.dtype) if outside.any() else values), outside
+
+
+def outlier_flag(outside: Bools, where: str) -> Flag:
+    """Say how many values were limited, and why."""
+    return Flag(
+        "limited-outliers",
+        f"{int(outside.sum())} values lie far outside all others of their column ({where}) and were moved to its "
+        "limit: a model that standardises by members without them would predict anything there. Codes for missing "
+        "values belong into empty cells.",
+    )
