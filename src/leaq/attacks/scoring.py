@@ -56,6 +56,7 @@ class Attack:
     told : the attacker is told which of the target's other records are members: scores and threshold rest on that, and
         the guesses bound no epsilon.
     labelled : only the threshold comes from records whose membership is told; the scores know nothing of it.
+    jackknife : intervals score anew without each pair of models; False where that would cost too much.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Attack:
     flags: tuple[Flag, ...] = ()
     told: bool = False
     labelled: bool = False
+    jackknife: bool = True
 
 
 def chosen_targets(table: LossTable, targets: Sequence[int] | None) -> list[int]:
@@ -82,7 +84,6 @@ def attack_result(
     targets: Sequence[int],
     protocol: Protocol,
     scores_from: ScoresFrom | None = None,
-    jackknife: bool = True,
 ) -> AttackResult:
     """Turn scores (t, n), higher = more likely a member, into advantage, AUC, TPR and epsilon with intervals.
 
@@ -94,8 +95,8 @@ def attack_result(
 
     Parameters
     ----------
-    scores_from : scores anew with other shadows. With it guesses on independent models are pooled (`epsilon_bound`).
-    jackknife : whether intervals score anew too, so that they know that targets share their shadows.
+    scores_from : scores anew with other shadows. With it guesses on independent models are pooled (`epsilon_bound`),
+        and intervals know that targets share their shadows, unless `Attack.jackknife` says otherwise.
     """
     if not np.isfinite(scores).all():
         model = targets[int(np.argmin(np.isfinite(scores).all(1)))]
@@ -110,7 +111,7 @@ def attack_result(
         decisions = cross_fitted_decisions(scores, members, table.groups, seed=protocol.seed)
     else:
         decisions = scores > thresholds[:, None]
-        if scores_from is not None and jackknife:
+        if scores_from is not None and attack.jackknife:
             shared = Shared(table, targets, thresholds, scores_from).influence(drawn)
     told = attack.told or attack.labelled
     found = advantages(decisions, drawn)
