@@ -1,8 +1,11 @@
 """Loss tables whose leak is known: what every test of an attack starts from."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from leaq.types import LossTable
+from leaq.data.splits import halves
+from leaq.types import LossTable, Samples
 
 
 def paired_members(rng, models, n):
@@ -44,3 +47,25 @@ def planted(rng, *, models=12, n=60, leak=1.0, task="classification", ties=False
         score_kind=kind,
         whitebox=rng.normal(size=(models, n, 3)) + 0.5 * leak * members[:, :, None],
     )
+
+
+def uneven_groups(kind):
+    """Groups as real data have them: scaffolds of ESOL (the largest 253 of 1,117), or 100 patients of 6 visits."""
+    if kind == "scaffolds":
+        sizes = [253, 90, 40, 30, 20, 15, 12, 10, 9, 8, *[5] * 20, *[2] * 60, *[1] * 410]
+        return np.repeat(np.arange(len(sizes)), sizes)
+    return np.repeat(np.arange(100), np.random.default_rng(0).poisson(5, 100) + 1)
+
+
+def grouped(rng, groups, *, models=16, leak=0.0, offset=1.0, shared=1.0):
+    """Models of whole groups, as `halves` splits them; an `offset` sd moves all signals of a model together.
+
+    `shared` sd of difficulty are common to a group, so that an attack may take the group for the membership.
+    """
+    table = planted(rng, models=models, n=len(groups), leak=0.0)
+    targets = rng.normal(size=len(groups))
+    samples = Samples(inputs=np.zeros((len(groups), 1)), targets=targets, task="regression", groups=groups)
+    members = halves(samples, models, seed=int(rng.integers(2**31)))
+    moved = offset * rng.normal(size=(models, 1)) + shared * rng.normal(size=len(groups))[groups]
+    scores = table.scores + leak * members + moved
+    return replace(table, members=members, scores=scores, losses=np.logaddexp(0, -scores)[:, None], groups=groups)

@@ -209,6 +209,7 @@ class MembershipAttack(Named):
             flags=self.flags(context),
             told=self.tells == "scores",
             labelled=self.tells == "threshold",
+            jackknife=self.jackknife,
         )
         return attack_result(
             found,
@@ -217,7 +218,6 @@ class MembershipAttack(Named):
             targets=targets,
             protocol=context.protocol,
             scores_from=self._scores_from(context) if self.tells != "scores" else None,
-            jackknife=self.jackknife,
         )
 
     def run(self, context: Context) -> AttackResult | NotComputed:

@@ -56,6 +56,7 @@ class Attack:
     told : the attacker is told which of the target's other records are members: scores and threshold rest on that, and
         the guesses bound no epsilon.
     labelled : only the threshold comes from records whose membership is told; the scores know nothing of it.
+    jackknife : intervals score anew without each pair of models; False where that would cost too much.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Attack:
     flags: tuple[Flag, ...] = ()
     told: bool = False
     labelled: bool = False
+    jackknife: bool = True
 
 
 def chosen_targets(table: LossTable, targets: Sequence[int] | None) -> list[int]:
@@ -82,7 +84,6 @@ def attack_result(
     targets: Sequence[int],
     protocol: Protocol,
     scores_from: ScoresFrom | None = None,
-    jackknife: bool = True,
 ) -> AttackResult:
     """Turn scores (t, n), higher = more likely a member, into advantage, AUC, TPR and epsilon with intervals.
 
@@ -94,8 +95,8 @@ def attack_result(
 
     Parameters
     ----------
-    scores_from : scores anew with other shadows. With it guesses on independent models are pooled (`epsilon_bound`).
-    jackknife : whether intervals score anew too, so that they know that targets share their shadows.
+    scores_from : scores anew with other shadows. With it guesses on independent models are pooled (`epsilon_bound`),
+        and intervals know that targets share their shadows, unless `Attack.jackknife` says otherwise.
     """
     if not np.isfinite(scores).all():
         model = targets[int(np.argmin(np.isfinite(scores).all(1)))]
@@ -103,13 +104,14 @@ def attack_result(
     members = table.members[list(targets)]
     _refuse_one_kind(members, attack.name)
     drawn = resamples(table.groups, members, draws=protocol.draws, seed=protocol.seed)
-    attack, thresholds = _thresholds(attack, scores, members)
+    thresholds = None if attack.told or attack.labelled else _thresholds(table, scores, targets, scores_from)
+    attack = _in_words(attack, len(targets), told=thresholds is None)
     shared = Influences()
     if thresholds is None:
         decisions = cross_fitted_decisions(scores, members, table.groups, seed=protocol.seed)
     else:
         decisions = scores > thresholds[:, None]
-        if scores_from is not None and jackknife:
+        if scores_from is not None and attack.jackknife:
             shared = Shared(table, targets, thresholds, scores_from).influence(drawn)
     told = attack.told or attack.labelled
     found = advantages(decisions, drawn)
@@ -133,25 +135,34 @@ def attack_result(
     )
 
 
-def _thresholds(attack: Attack, scores: Floats, members: Bools) -> tuple[Attack, Floats | None]:
-    """Return each model's threshold from the others, None if it comes from labelled records, and the attack in words.
+def _thresholds(
+    table: LossTable, scores: Floats, targets: Sequence[int], scores_from: ScoresFrom | None
+) -> Floats | None:
+    """Return each target's threshold from the other targets, if these are too few from all models; None without."""
+    found = thresholds_by_others(scores, table.members[list(targets)])
+    if found is not None or scores_from is None or len(targets) == len(table.members):
+        return found
+    everyone = range(len(table.members))
+    try:
+        all_of_them = thresholds_by_others(scores_from(everyone, everyone), table.members)
+    except NotEnoughEvidence:
+        return None
+    return None if all_of_them is None else all_of_them[list(targets)]
 
-    Without models enough for the former it is the latter, and the attack says so.
-    """
-    if len(members) < 4:
-        few = Flag("few-models", f"Rests on {len(members)} attacked models; the interval is optimistic.")
-        attack = replace(attack, flags=(*attack.flags, few))
-    if attack.told or attack.labelled:
-        return attack, None
-    thresholds = thresholds_by_others(scores, members)
-    if thresholds is not None:
-        return attack, thresholds
+
+def _in_words(attack: Attack, targets: int, *, told: bool) -> Attack:
+    """Return the attack with the doubts that few targets bring, and with what its attacker was told in the end."""
+    flags = attack.flags
+    if targets < 4:
+        flags = (*flags, Flag("few-models", f"Rests on {targets} attacked models; the interval is optimistic."))
+    if not told or attack.told or attack.labelled:
+        return replace(attack, flags=flags)
     text = (
-        f"Rests on {len(members)} attacked models: too few for a threshold from the others, so that it comes from "
-        "labelled records of the attacked model."
+        f"Rests on {targets} attacked models: too few for a threshold from the others, so that it comes from labelled "
+        "records of the attacked model."
     )
-    words, flag = f"{attack.attacker}; {LABELLED}", Flag("told-threshold", text)
-    return replace(attack, attacker=words, labelled=True, flags=(*attack.flags, flag)), None
+    words = f"{attack.attacker}; {LABELLED}"
+    return replace(attack, attacker=words, labelled=True, flags=(*flags, Flag("told-threshold", text)))
 
 
 def area_gap(
@@ -201,8 +212,8 @@ def enough_tpr(scores: Floats, members: Bools, fpr: float) -> tuple[float, int]:
     records = len(np.unique(where[1][accused]))
     if records < FALSE_POSITIVES:
         raise NotEnoughEvidence(
-            f"{need} {FALSE_POSITIVES} records among its false positives. Found {records}, accused {allowed} times. Bring "
-            "more records."
+            f"{need} {FALSE_POSITIVES} records among its false positives. Found {records}, accused {allowed} times. "
+            "Bring more records."
         )
     return tpr_at_fpr(scores.ravel(), members.ravel(), fpr), records
 

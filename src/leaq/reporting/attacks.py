@@ -8,6 +8,10 @@ from leaq.types import AttackResult, Estimate, NotComputed
 
 __all__ = ["attack_table", "gap_table"]
 
+TOLD = (
+    "Leak ≥ stands only where the attacker is told no memberships of the attacked model: to be told is another game, "
+    "whose advantage bounds no leak of this one."
+)
 FPRS = (0.01, 0.001)
 
 
@@ -53,7 +57,7 @@ def _cells(found: AttackResult | NotComputed) -> tuple[str, ...]:
         format_estimate(found.balanced_accuracy, interval=False),
         format_estimate(found.auc),
         *(_number(found.tpr.get(fpr)) for fpr in FPRS),
-        f"{found.leak_bound.low:.2f}",
+        MISSING if found.told else f"{found.leak_bound.low:.2f}",
         f"{epsilon.low:.2f}" if isinstance(epsilon, Estimate) else MISSING,
     )
 
@@ -71,6 +75,8 @@ def _footnotes(result: CellResult) -> tuple[Footnote, ...]:
                 texts.setdefault(f"{short_attack(name)}: not computed. {found.reason}")
                 continue
             texts.setdefault(f"Game {found.game}: {game_words(found.game)}. A bound is about the leak of this game.")
+            if found.told:
+                texts.setdefault(TOLD)
             texts.setdefault(f"{short_attack(name)}: the attacker {found.attacker}.")
             for fpr, rate in found.tpr.items():
                 if isinstance(rate, NotComputed):

@@ -3,9 +3,9 @@
 A number of each model on the same records varies for three reasons: which records were drawn (shared by all models),
 which models were trained (and, where the others are their shadows, which those were), and what is left for a model and
 a record together. Resampling records shows the first and the last, leaving models out the second and the last, so that
-the sum of both counts the last twice. In a difference, where it is most of what there is, it is measured and taken off
-once. In a single number it stays as a reserve: thresholds are held fixed in the resamples, and what they owe to the
-records is not seen.
+the sum of both counts the last twice. In a single number it stays twice, as a reserve: thresholds are held fixed in the
+resamples, and what they owe to the records is not seen. So it does in a difference, unless influences are those of a
+jackknife: leaving shadows out turns what is left for a record into a multiple of it, which is measured and taken off.
 
 Source: the two-way decomposition of Owen (2007), Annals of Applied Statistics 1:386, and Cameron, Gelbach, Miller
 (2011), Journal of Business & Economic Statistics 29:238; Student's t for the few models.
@@ -33,6 +33,7 @@ class Crossed:
     cells : (b, u) how far each unit moves in each draw of the records beside all others.
     models : (b, u) how often each unit is drawn; for draws of the mean.
     reserve : what is counted twice stays in.
+    jackknife : influences were found by leaving units out.
     """
 
     value: float
@@ -41,6 +42,7 @@ class Crossed:
     cells: Floats
     models: Floats
     reserve: bool = True
+    jackknife: bool = False
 
     def __sub__(self, other: "Crossed") -> "Crossed":
         return Crossed(
@@ -49,7 +51,8 @@ class Crossed:
             self.units - other.units,
             self.cells - other.cells,
             self.models,
-            reserve=False,
+            reserve=not self.jackknife,
+            jackknife=self.jackknife,
         )
 
     def error(self, *, level: float = 0.95) -> float:
@@ -101,7 +104,7 @@ def crossed(values: Floats, drawn: Floats, ways: TwoWay, *, influence: Influence
     ----------
     influence : of each unit of `ways`, where it moves more than its own models' values.
     """
-    every = np.nanmean(drawn, axis=1)
+    every, jackknife = np.nanmean(drawn, axis=1), influence is not None
     if influence is None:
         influence = _own(values, drawn, ways)
     cells = influence.drawn - influence.drawn.mean(0)
@@ -112,6 +115,7 @@ def crossed(values: Floats, drawn: Floats, ways: TwoWay, *, influence: Influence
         units=influence.units,
         cells=cells - cells.mean(1, keepdims=True),
         models=ways.models[:, first],
+        jackknife=jackknife,
     )
 
 
