@@ -18,7 +18,7 @@ FLOORS = [
     {"sealed"},
     {"types"},
     {"results"},
-    {"protocols"},
+    {"protocols", "redaction"},
     {"stats", "losses", "environment", "downloads", "models"},
     {"data", "embedders", "training", "quantizers", "candidates", "evaluation", "measures", "attacks", "checkup"},
     {"cell"},

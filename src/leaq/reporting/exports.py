@@ -5,7 +5,7 @@ from pathlib import Path
 
 from leaq.errors import InvalidInput
 from leaq.files import write_atomic
-from leaq.reporting.redaction import shareable
+from leaq.redaction import shareable
 from leaq.reporting.tables import frame
 from leaq.results import CellResult
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leaq.errors import need
+from leaq.redaction import shareable_config
 from leaq.reporting import figures, study_figures
 from leaq.reporting.attack_tables import attack_numbers
 from leaq.reporting.choice import (
@@ -22,7 +23,6 @@ from leaq.reporting.drawing import svg
 from leaq.reporting.many import agreements, names, overview, study_sentences, study_verdict
 from leaq.reporting.reading import about_r, attacker, headline, sentences, verdict
 from leaq.reporting.records import exposed
-from leaq.reporting.redaction import shareable_config
 from leaq.reporting.reproduction import command
 from leaq.reporting.summary import by_data_set, by_quantizer
 from leaq.reporting.tables import indicators, ranking, size_words
