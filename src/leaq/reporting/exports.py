@@ -8,6 +8,7 @@ from leaq.files import write_atomic
 from leaq.redaction import shareable
 from leaq.reporting.tables import frame
 from leaq.results import CellResult
+from leaq.study.rows import harmless
 
 __all__ = ["write_exports"]
 
@@ -34,7 +35,7 @@ def write_exports(
     text = texts[0] if isinstance(results, CellResult) else "[\n" + ",\n".join(texts) + "\n]"
     base = Path(stem)
     base = base.with_suffix("") if base.suffix in (".html", ".json", ".csv") else base
-    table = frame(kept).to_csv(index=False, lineterminator="\n")
+    table = frame(kept).map(harmless).to_csv(index=False, lineterminator="\n")
     files = (base.with_name(base.name + ".json"), base.with_name(base.name + ".csv"))
     # What names single records is for its owner alone.
     write_atomic(files[0], text + "\n", mode=0o600 if internal else 0o644)

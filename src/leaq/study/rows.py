@@ -11,7 +11,7 @@ from typing import Any
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Estimate, NotComputed
 
-__all__ = ["COLUMNS", "as_csv", "tidy"]
+__all__ = ["COLUMNS", "as_csv", "harmless", "tidy"]
 
 COLUMNS = (
     "data", "task", "embedder", "head", "seed", "n_records", "n_train", "quantizer", "bits", "kind", "name",
@@ -75,10 +75,24 @@ def _columns(number: Estimate | NotComputed) -> dict[str, Any]:
     }
 
 
+def harmless(value: Any) -> Any:
+    """Return a table's value so that a spreadsheet shows it: text that would be a formula gets an apostrophe.
+
+    Examples
+    --------
+    >>> harmless("=1+1.csv"), harmless(-0.5), harmless("wine")
+    ("'=1+1.csv", -0.5, 'wine')
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
 def as_csv(rows: Iterable[dict[str, Any]]) -> str:
     """Return rows as CSV; floats to the last bit, infinities as inf, what is missing as nothing."""
     text = StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", restval="")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: harmless(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
