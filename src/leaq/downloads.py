@@ -97,7 +97,9 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *args: Any) -> urllib.request.Request | None:
         """Refuse to leave https."""
         if not self._checked and not str(args[-1]).startswith("https://"):
-            raise ValueError(f"the server redirects to {args[-1]}, which is not https, and no hash of the file is known")
+            raise ValueError(
+                f"the server redirects to {args[-1]}, which is not https, and no hash of the file is known"
+            )
         return super().redirect_request(*args)
 
 

@@ -131,7 +131,7 @@ def test_hash_of_a_file(tmp_path):
 def test_a_server_that_sends_without_end_is_cut_off(server, tmp_path, monkeypatch, announced):
     monkeypatch.setattr(downloads, "LARGEST", 1000)
     if not announced:
-        monkeypatch.setattr(server, "send_header", lambda self, *_: None)
+        monkeypatch.setattr(server, "send_header", lambda *_: None)
     with pytest.raises(InvalidInput, match=r"(announces 1,024,000 bytes, more than|sends more than) the 1,000"):
         download(server.url, tmp_path / "f")
     part = tmp_path / "f.part"

@@ -87,11 +87,10 @@ def parse_list(text: str) -> tuple[Scheme, ...]:
 
 def _split(text: str) -> list[str]:
     """Split at commas that stand outside parentheses."""
-    items, depth = [""], 0
-    for char in text:
+    items, depth, start = [], 0, 0
+    for at, char in enumerate(text):
         depth += (char == "(") - (char == ")")
         if char == "," and depth == 0:
-            items.append("")
-        else:
-            items[-1] += char
-    return [item.strip() for item in items if item.strip()]
+            items.append(text[start:at])
+            start = at + 1
+    return [item.strip() for item in (*items, text[start:]) if item.strip()]
