@@ -1,4 +1,4 @@
-"""``python -m tests.attack [MINUTES]``: each attack for its share of the time; prints the table in docs/reliability.md."""
+"""``python -m tests.attack [MINUTES]``: each attack for its share of the time; prints docs/reliability.md's table."""
 
 import sys
 
