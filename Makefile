@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet -c constraints.txt
 
-.PHONY: demo test test-all check docs results clean
+.PHONY: demo test test-all attack check docs results clean
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
@@ -26,6 +26,9 @@ test: $(VENV)/dev.stamp  ## everything but the tests marked slow
 
 test-all: $(VENV)/dev.stamp  ## the slow statistical tests too
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m "slow or not slow"
+
+attack: $(VENV)/dev.stamp  ## attack readers, stored files and kills for MINUTES (10), and print the table of docs/reliability.md
+	$(VENV)/bin/python -m tests.attack $(or $(MINUTES),10)
 
 check: $(VENV)/dev.stamp  ## linting, formatting, types
 	$(VENV)/bin/ruff check .

@@ -136,14 +136,13 @@ def split_specs(text: str) -> list[str]:
     >>> split_specs("sign, uniform(bits=3, per=tensor)")
     ['sign', 'uniform(bits=3, per=tensor)']
     """
-    items, depth = [""], 0
-    for char in text:
+    items, depth, start = [], 0, 0
+    for at, char in enumerate(text):
         depth += (char == "(") - (char == ")")
         if char == "," and depth == 0:
-            items.append("")
-        else:
-            items[-1] += char
-    return [item.strip() for item in items if item.strip()]
+            items.append(text[start:at])
+            start = at + 1
+    return [item.strip() for item in (*items, text[start:]) if item.strip()]
 
 
 def parse_spec(text: str) -> tuple[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from leaq.errors import InvalidInput
 from leaq.files import private_folder
@@ -20,6 +21,8 @@ __all__ = ["cache_folder", "cache_place", "download", "sha256_of"]
 CHUNK = 1 << 18
 TIMEOUT = 30.0
 """Seconds without an answer before a server is called unreachable."""
+LARGEST = 8 << 30
+"""Bytes of a download; the largest file of the catalogues has well under a tenth of that."""
 
 
 def cache_place() -> Path:
@@ -69,7 +72,7 @@ def download(
         if path.exists():  # another process fetched it while this one waited
             return path
         try:
-            _fetch(url, part, what, progress)
+            _fetch(url, part, what, progress, checked=bool(sha256))
         except (urllib.error.URLError, OSError, ValueError) as err:
             kept = part.stat().st_size if part.exists() else 0
             more = f" {kept:,} bytes are kept; the next try goes on from there." if kept else ""
@@ -85,13 +88,29 @@ def download(
     return path
 
 
-def _fetch(url: str, part: Path, what: str, progress: Progress) -> None:
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows to https alone where no hash decides what is taken: on the way, anybody can exchange the rest."""
+
+    def __init__(self, *, checked: bool) -> None:
+        self._checked = checked
+
+    def redirect_request(self, *args: Any) -> urllib.request.Request | None:
+        """Refuse to leave https."""
+        if not self._checked and not str(args[-1]).startswith("https://"):
+            raise ValueError(
+                f"the server redirects to {args[-1]}, which is not https, and no hash of the file is known"
+            )
+        return super().redirect_request(*args)
+
+
+def _fetch(url: str, part: Path, what: str, progress: Progress, *, checked: bool) -> None:
     """Append what is missing to `part`; a server that cannot continue sends everything again."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "leaq", **({"Range": f"bytes={have}-"} if have else {})}
     request = urllib.request.Request(url, headers=headers)
     try:
-        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+        opener = urllib.request.build_opener(_Redirects(checked=checked))
+        answer = opener.open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as err:
         with err:
             finished = f"bytes */{have}"  # the kept part is already the whole file
@@ -100,16 +119,20 @@ def _fetch(url: str, part: Path, what: str, progress: Progress) -> None:
             if err.code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 raise
         part.unlink()
-        return _fetch(url, part, what, progress)
+        return _fetch(url, part, what, progress, checked=checked)
     with answer:
         if answer.status != HTTPStatus.PARTIAL_CONTENT:
             have = 0
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else 0
+        if total > LARGEST:
+            raise ValueError(f"the server announces {total:,} bytes, more than the {LARGEST:,} that are taken")
         with part.open("ab" if have else "wb") as file:
             while block := answer.read(CHUNK):
                 file.write(block)
                 have += len(block)
+                if have > LARGEST:
+                    raise ValueError(f"the server sends more than the {LARGEST:,} bytes that are taken")
                 progress(f"downloading {what}", have, max(total, have))
     if total and part.stat().st_size < total:
         raise OSError(f"the connection ended after {part.stat().st_size:,} of {total:,} bytes")

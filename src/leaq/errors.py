@@ -7,6 +7,7 @@ install something (`MissingExtra`). Nothing in leaq asserts on what a user gave.
 
 import difflib
 import importlib
+import re
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 
@@ -22,6 +23,7 @@ __all__ = [
     "first_rows",
     "need",
     "unknown_name",
+    "visible",
 ]
 
 
@@ -109,6 +111,24 @@ def first_rows(rows: Sequence[int], limit: int = 5) -> str:
     more = ", ..." if len(rows) > limit else ""
     noun = "row" if len(rows) == 1 else "rows"
     return f"{len(rows)} {noun} ({shown}{more})"
+
+
+def visible(text: str) -> str:
+    r"""Return text with control characters spelled out: a name may move a terminal's cursor, or stop a drawing.
+
+    Line ends and tabs stay; marks that turn the direction of reading are spelled out too.
+
+    Examples
+    --------
+    >>> visible("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char in "\n\t" or not _HIDDEN.match(char) else ascii(char)[1:-1] for char in text)
+
+
+_HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 def need(module: str, *, extra: str, purpose: str) -> ModuleType:

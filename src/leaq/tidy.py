@@ -17,7 +17,7 @@ from leaq.types import AttackResult, Estimate, NotComputed
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "as_csv", "frame", "tidy"]
+__all__ = ["COLUMNS", "as_csv", "frame", "harmless", "tidy"]
 
 COLUMNS = (
     "data", "task", "embedder", "head", "seed", "n_records", "n_train", "quantizer", "label", "bits", "kind",
@@ -95,10 +95,24 @@ def frame(results: CellResult | Iterable[CellResult]) -> "pd.DataFrame":
     return pd.DataFrame(list(tidy([results] if isinstance(results, CellResult) else results)), columns=COLUMNS)
 
 
+def harmless(value: Any) -> Any:
+    """Return a table's value so that a spreadsheet shows it: text that would be a formula gets an apostrophe.
+
+    Examples
+    --------
+    >>> harmless("=1+1.csv"), harmless(-0.5), harmless("wine")
+    ("'=1+1.csv", -0.5, 'wine')
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
 def as_csv(rows: Iterable[dict[str, Any]]) -> str:
     """Return rows as CSV; floats to the last bit, infinities as inf, what is missing as nothing."""
     text = StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", restval="")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: harmless(value) for key, value in row.items()} for row in rows)
     return text.getvalue()

@@ -18,7 +18,7 @@ FLOORS = [
     {"sealed"},
     {"types"},
     {"results"},
-    {"protocols", "tidy"},
+    {"protocols", "redaction", "tidy"},
     {"stats", "losses", "metrics", "environment", "downloads", "models"},
     {"data", "embedders", "training", "quantizers", "candidates", "evaluation", "measures", "attacks", "checkup"},
     {"cell"},

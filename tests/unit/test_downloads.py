@@ -125,3 +125,30 @@ def test_the_cache_is_private_and_named_by_the_user(tmp_path, monkeypatch):
 def test_hash_of_a_file(tmp_path):
     (tmp_path / "f").write_bytes(b"abc")
     assert sha256_of(tmp_path / "f") == hashlib.sha256(b"abc").hexdigest()
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_server_that_sends_without_end_is_cut_off(server, tmp_path, monkeypatch, announced):
+    monkeypatch.setattr(downloads, "LARGEST", 1000)
+    if not announced:
+        monkeypatch.setattr(server, "send_header", lambda *_: None)
+    with pytest.raises(InvalidInput, match=r"(announces 1,024,000 bytes, more than|sends more than) the 1,000"):
+        download(server.url, tmp_path / "f")
+    part = tmp_path / "f.part"
+    assert not part.exists() or part.stat().st_size <= downloads.CHUNK
+
+
+def redirecting(self):
+    if self.path == "/file":
+        self.send_response(302)
+        self.send_header("Location", type(self).url.replace("/file", "/elsewhere"))
+        self.end_headers()
+    else:
+        Server.do_GET(self)
+
+
+def test_a_redirect_away_from_https_is_followed_only_where_a_hash_decides(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "do_GET", redirecting)
+    with pytest.raises(InvalidInput, match=r"redirects to http://.*/elsewhere, which is not https, and no hash"):
+        download(server.url, tmp_path / "f")
+    assert download(server.url, tmp_path / "f", sha256=SHA).read_bytes() == BODY

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as unmarked
 
 from leaq.cli.watching import bars, json_events, log_events
+from leaq.errors import visible
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -24,6 +25,11 @@ __all__ = ["fail", "note", "paragraph", "progress_bar", "say", "say_json", "show
 
 LOG_EVERY = 10.0
 """Seconds between two progress lines where there is no terminal to draw a bar on."""
+
+
+def escape(text: str) -> str:
+    """Return text that rich and the terminal print as it is: no markup, no control characters."""
+    return str(unmarked(visible(text)))
 
 
 def _out() -> Console:
@@ -42,7 +48,7 @@ def _width(terminal: bool) -> int | None:
 
 def say(text: str) -> None:
     """Print a result, as it is."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(visible(text) + "\n")
 
 
 def say_json(value: Any) -> None:

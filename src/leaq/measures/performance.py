@@ -46,6 +46,11 @@ def _values(table: LossTable, *, seed: int, draws: int) -> dict[str, tuple[float
     if table.outputs is None or table.targets is None:
         raise InvalidInput("performance: the table must hold outputs and targets. Evaluate with outputs kept.")
     outputs, targets, held_out = table.outputs, np.asarray(table.targets), ~table.members
+    if not held_out.any(1).all():
+        raise NotEnoughEvidence(
+            "performance: every model needs records that did not train it. Model "
+            f"{int(np.argmin(held_out.any(1)))} has none. Hold some records out."
+        )
     ways = TwoWay.draw(len(outputs), table.groups, draws=draws, rng=stream(seed, "performance-intervals"))
     found = {}
     for name, metric in _metrics(table).items():
@@ -53,7 +58,7 @@ def _values(table: LossTable, *, seed: int, draws: int) -> dict[str, tuple[float
         def statistic(model: int, weights: Floats, metric: Metric = metric) -> Floats:
             rows = held_out[model]
             # A draw of groups may hold none of this model's non-members: undefined, and left out by `ways.mean`.
-            with np.errstate(invalid="ignore", divide="ignore"):
+            with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
                 values = metric(outputs[model][rows], targets[rows], weights[:, rows])
             return np.where(weights[:, rows].any(1), values, np.nan)
 
@@ -87,7 +92,7 @@ def _r2(outputs: Floats, targets: Floats, weights: Floats) -> Floats:
     total = weights.sum(1)
     mean = weights @ targets / total
     around = weights @ targets**2 / total - mean**2
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         result: Floats = 1 - _squared(outputs, targets, weights) / around
     return result
 

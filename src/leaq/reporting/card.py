@@ -6,8 +6,8 @@ from pathlib import Path
 
 from leaq.files import write_atomic
 from leaq.options import command
+from leaq.redaction import shareable, shareable_config
 from leaq.reporting.reading import about_r, sentences, verdict
-from leaq.reporting.redaction import shareable_config
 from leaq.reporting.tables import Table, ranking
 from leaq.reporting.words import flag_words
 from leaq.results import CellResult
@@ -24,6 +24,7 @@ LIMITS = (
 
 def privacy_card(result: CellResult) -> str:
     """Return a privacy card in Markdown: verdict, table, limits, how to reproduce. Aggregates only."""
+    result = shareable(result)
     versions = result.environment.get("versions", {})
     made = ", ".join(f"{name} {version}" for name, version in versions.items() if name in ("leaq", "torch"))
     table = ranking(result)

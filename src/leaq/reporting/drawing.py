@@ -6,9 +6,11 @@ and attributes outside a short list are refused, so a string in the data can nev
 
 import re
 from collections.abc import Mapping
+from typing import Any
 from xml.etree import ElementTree
 
-from leaq.errors import need
+from leaq.errors import need, visible
+from leaq.reporting.artist import draw
 from leaq.reporting.look import COLOURS, Spec
 
 __all__ = ["svg"]
@@ -27,13 +29,14 @@ def svg(figure: Spec, *, name: str, label: str, keys: Mapping[str, str] | None =
     label : what the picture shows, for those who do not see it.
     keys : from the sentence of a mark to the quantizer it stands for; such marks can be found by script.
     """
-    drawn = need("vl_convert", extra="report", purpose="Drawing figures").vegalite_to_svg(figure)
-    root = ElementTree.fromstring(drawn)
+    need("vl_convert", extra="report", purpose="Drawing figures")
+    keys = {visible(sentence): quantizer for sentence, quantizer in (keys or {}).items()}
+    root = ElementTree.fromstring(draw(_printable(figure)))
     # Ids count up over all drawings of a process; numbered anew, the same result gives the same bytes.
     named = [element.get("id", "") for element in root.iter() if "id" in element.attrib]
     ids = {old: f"{name}-{at}" for at, old in enumerate(named)}
     for element in root.iter():
-        _clean(element, ids, keys or {})
+        _clean(element, ids, keys)
     width, height = root.get("width", "0"), root.get("height", "0")
     root.attrib.clear()
     root.attrib.update({"viewBox": f"0 0 {width} {height}", "width": width, "role": "group", "aria-label": label})
@@ -42,6 +45,15 @@ def svg(figure: Spec, *, name: str, label: str, keys: Mapping[str, str] | None =
     for colour, value in COLOURS.items():
         text = text.replace(f'"{value}"', f'"var(--{colour})"')
     return text
+
+
+def _printable(value: Any) -> Any:
+    """Spell out control characters anywhere in a figure: the library ends its process at one."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, Mapping):
+        return {key: _printable(item) for key, item in value.items()}
+    return [_printable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _clean(element: ElementTree.Element, ids: Mapping[str, str], keys: Mapping[str, str]) -> None:

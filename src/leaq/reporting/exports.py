@@ -5,7 +5,7 @@ from pathlib import Path
 
 from leaq.errors import InvalidInput
 from leaq.files import write_atomic
-from leaq.reporting.redaction import shareable
+from leaq.redaction import shareable
 from leaq.results import CellResult
 from leaq.tidy import as_csv, tidy
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from leaq.errors import InvalidInput, need
 from leaq.files import writable_place, write_atomic
+from leaq.redaction import shareable
 from leaq.reporting.pages import audit_page, study_page
 from leaq.results import CellResult
 
@@ -43,6 +44,7 @@ def render(results: CellResult | Sequence[CellResult], edition: Edition = "share
     if edition not in ("shareable", "internal"):
         raise InvalidInput(f"edition must be 'shareable' or 'internal'. Found {edition!r}.")
     internal = edition == "internal"
+    cells = cells if internal else [shareable(cell) for cell in cells]
     if len(cells) == 1:
         kind, page = "audit.html", audit_page(cells[0], prefix="a0", internal=internal)
     else:

@@ -6,6 +6,7 @@ from typing import Any
 
 from leaq.errors import need
 from leaq.options import command
+from leaq.redaction import shareable_config
 from leaq.reporting import figures, study_figures
 from leaq.reporting.attack_tables import attack_numbers
 from leaq.reporting.choice import (
@@ -23,7 +24,6 @@ from leaq.reporting.drawing import svg
 from leaq.reporting.many import agreements, names, overview, study_sentences, study_verdict
 from leaq.reporting.reading import about_r, about_zero, attacker, headline, sentences, verdict
 from leaq.reporting.records import exposed
-from leaq.reporting.redaction import shareable_config
 from leaq.reporting.summary import by_data_set, by_quantizer
 from leaq.reporting.tables import indicators, ranking, size_words
 from leaq.reporting.words import attack_name, flag_words, game_words, metric, short_attack

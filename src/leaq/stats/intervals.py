@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from scipy import stats
 
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.types import Bools, Floats, Ints
 
 __all__ = [
@@ -49,6 +49,11 @@ def clopper_pearson(successes: int, trials: int, *, level: float = 0.95) -> tupl
 
 def percentile_interval(draws: Floats, *, level: float = 0.95) -> tuple[float, float]:
     """Return the central share `level` of bootstrap draws."""
+    if not np.size(draws):
+        raise NotEnoughEvidence(
+            "An interval needs draws in which its number is defined. Found none: the records or models all are of one "
+            "kind. Bring records of every class, members and non-members."
+        )
     tail = (1 - level) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return float(low), float(high)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leaq.errors import InvalidInput, StoreError
+from leaq.files import private_folder
 from leaq.locks import Claim
 from leaq.study.store import Store
 
@@ -38,10 +39,13 @@ EXPOSED = "exposed.html"
 
 # place -> (what it is, may it be shared); nothing else is made by leaq
 _PLACES = {
-    "config.json": ("what was asked for; names data files and their folders", True),
-    "study.toml": ("the same as a study file", True),
+    "config.json": ("what was asked for; names data files, folders and columns until cleaned", True),
+    "study.toml": ("the same as a study file: names data files, folders and columns", False),
     "results.csv": ("every number of every finished cell; aggregates over records", True),
-    "cells": ("finished cells; aggregates over records, versions of libraries, seconds", True),
+    "cells": (
+        "finished cells; aggregates, versions, seconds; name folders and columns until cleaned",
+        True,
+    ),
     "private": ("row numbers, and each record's risk: names likely members", False),
     "chunks": ("losses and outputs of every record under every model: an attacker's input", False),
     "failed": ("tracebacks of failed cells: can quote paths and values", False),
@@ -64,7 +68,7 @@ def holdings(folder: str | Path) -> list[Holding]:
 
 
 def clean(folder: str | Path, *, dry_run: bool = False) -> Removed:
-    """Remove what can give members away; configuration, cells and the table stay.
+    """Remove what can give members away; configuration, cells and the table stay, without folders and columns' names.
 
     An unfinished run then starts its unfinished cells anew. Files that leaq did not make are left alone, and so is
     everything outside the folder: a link is removed, never followed.
@@ -80,15 +84,27 @@ def clean(folder: str | Path, *, dry_run: bool = False) -> Removed:
     removed = Removed(*_sized(gone), links=sum(path.is_symlink() for path in gone))
     if dry_run:
         return removed
+    if (store.folder / "cells").is_symlink():
+        raise InvalidInput(
+            f"{str(store.folder / 'cells')!r} must be a folder. It is a link, and what it points to is not changed. "
+            "Clean the run folder it belongs to."
+        )
     _refuse_busy(store.folder)
     try:
-        for path in gone:
-            path.unlink(missing_ok=True)
-        for place in sensitive:
-            shutil.rmtree(place, ignore_errors=True)  # folders, by now empty
+        _remove(gone, sensitive)
+        private_folder(store.folder / "locks")
+        store.redact()
+        _remove([*_asides(store.folder)], sensitive)  # a damaged cell, the lock of the table
     except OSError as err:
         raise StoreError(f"{str(store.folder)!r} cannot be cleaned ({err.strerror}). Check who owns it.") from None
     return removed
+
+
+def _remove(files: Iterable[Path], folders: Iterable[Path]) -> None:
+    for path in files:
+        path.unlink(missing_ok=True)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _holding(folder: Path, place: str, what: str, shareable: bool) -> Holding:

@@ -36,6 +36,7 @@ from leaq.config import Config
 from leaq.errors import InvalidInput, StoreError
 from leaq.files import private_folder, read_bytes, sweep, write_atomic
 from leaq.locks import Claim
+from leaq.redaction import cleaned, cleaned_config
 from leaq.results import CellResult
 from leaq.sealed import DamagedFile, read_json, seal_json
 from leaq.study.evidence import in_order
@@ -88,7 +89,7 @@ class Store:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.schema, self.kind, self.config = self._read_config()
+        self.schema, self.kind, self.config, self.digest = self._read_config()
         self.damaged: list[Path] = []
         """Files found damaged and set aside, newest last."""
 
@@ -107,18 +108,18 @@ class Store:
         if not path.exists():
             _refuse_foreign(folder)
             private_folder(folder)
-            plain = {"schema": SCHEMA, "kind": _kind(config), "config": config.to_dict()}
-            text = json.dumps(plain, indent=1, sort_keys=True) + "\n"
-            write_atomic(path, seal_json(text, kind="configuration", key=""))
+            _write_config(path, _kind(config), config.to_dict(), digest=_digest(config.to_dict()))
         store = cls(folder)
-        _refuse_other(folder, store.config, config.to_dict())
+        if store.digest != _digest(config.to_dict()):
+            raise _other(folder, store.config, config.to_dict())
         for part in PARTS:
             private_folder(folder / part)
         for place in (folder, folder / "failed"):
             sweep(place)
         return store
 
-    def _read_config(self) -> tuple[int, str, dict[str, Any]]:
+    def _read_config(self) -> tuple[int, str, dict[str, Any], str]:
+        """Return layout, kind, configuration and its digest, which outlives what `redact` takes out of it."""
         path = self.folder / "config.json"
         if not path.is_file():
             raise InvalidInput(f"{str(self.folder)!r} is no run folder: it has no config.json. Name an --out folder.")
@@ -133,10 +134,11 @@ class Store:
                 "Upgrade leaq; nothing was changed."
             )
         if schema == 0:
-            return schema, "audit", found
+            return schema, "audit", found, _digest(found)
         try:
             found = found if schema == 1 else read_json(path, kind="configuration", key="")
-            return schema, str(found["kind"]), dict(found["config"])
+            config = dict(found["config"])
+            return schema, str(found["kind"]), config, str(found.get("digest") or _digest(config))
         except (DamagedFile, KeyError, ValueError, TypeError) as err:
             raise self._damaged_config(err) from None
 
@@ -277,6 +279,20 @@ class Store:
             write_atomic(path, self.table())
         return path
 
+    def redact(self) -> None:
+        """Take folders, columns' names and row numbers out of what may be shared; the same command still goes on here.
+
+        A damaged cell is set aside.
+        """
+        for key in self.stored():
+            if (found := self.load(key)) is not None:
+                text = cleaned(found).to_json(timings=False) + "\n"
+                write_atomic(self._cell(key), seal_json(text, kind="cell", key=key))
+        _write_config(self.folder / "config.json", self.kind, cleaned_config(self.config), digest=self.digest)
+        (self.folder / "study.toml").unlink(missing_ok=True)
+        self.schema, self.kind, self.config, self.digest = self._read_config()
+        self.write_table()
+
     def _cell(self, key: str) -> Path:
         return self.folder / "cells" / f"{key}.json"
 
@@ -366,12 +382,21 @@ def _refuse_foreign(folder: Path) -> None:
     )
 
 
-def _refuse_other(folder: Path, found: dict[str, Any], asked: dict[str, Any]) -> None:
+def _digest(config: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+def _write_config(path: Path, kind: str, config: dict[str, Any], *, digest: str) -> None:
+    plain = {"schema": SCHEMA, "kind": kind, "config": config, "digest": digest}
+    text = json.dumps(plain, indent=1, sort_keys=True) + "\n"
+    write_atomic(path, seal_json(text, kind="configuration", key=""))
+
+
+def _other(folder: Path, found: dict[str, Any], asked: dict[str, Any]) -> InvalidInput:
     found, asked = json.loads(json.dumps(found)), json.loads(json.dumps(asked))
     differing = sorted(key for key in found.keys() | asked.keys() if found.get(key) != asked.get(key))
-    if differing:
-        key = differing[0]
-        raise InvalidInput(
-            f"The run folder {str(folder)!r} holds another configuration: {', '.join(differing)} differ "
-            f"({key}: {found.get(key)!r} there, {asked.get(key)!r} asked for). Name another --out folder."
-        )
+    key = differing[0] if differing else "nothing"
+    return InvalidInput(
+        f"The run folder {str(folder)!r} holds another configuration: {', '.join(differing)} differ "
+        f"({key}: {found.get(key)!r} there, {asked.get(key)!r} asked for). Name another --out folder."
+    )

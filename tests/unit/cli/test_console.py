@@ -84,3 +84,19 @@ def test_progress_is_a_bar_on_a_terminal(monkeypatch):
         progress("models", 4, 4)
     assert "models" in screen.getvalue()
     assert "4/4" in screen.getvalue()
+
+
+def test_a_name_moves_no_cursor_and_clears_no_screen(monkeypatch, capsys):
+    name = "wine\x1b[2J\r\x07\u202e"
+    shown = "wine\\x1b[2J\\r\\x07\\u202e"
+    console.say(name)
+    assert capsys.readouterr().out == shown + "\n"
+    for verb in (console.note, console.fail):
+        verb(name)
+        assert shown in capsys.readouterr().err
+    console.paragraph(name)
+    assert shown in capsys.readouterr().out
+    screen = terminal(monkeypatch)
+    console.show_table(ranking(cell(name=name)))
+    assert "\x1b[2J" not in screen.getvalue()
+    assert "\u202e" not in screen.getvalue()

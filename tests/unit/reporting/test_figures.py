@@ -124,10 +124,8 @@ def test_a_drawing_holds_shapes_and_text_only():
 
 
 def test_a_foreign_element_is_refused(monkeypatch):
-    import vl_convert
-
     bad = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"><foreignObject/></svg>'
-    monkeypatch.setattr(vl_convert, "vegalite_to_svg", lambda _: bad)
+    monkeypatch.setattr("leaq.reporting.drawing.draw", lambda _: bad)
     with pytest.raises(ValueError, match="shapes and text only, found <foreignObject>"):
         svg({}, name="x", label="x")
 

@@ -1,14 +1,17 @@
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
 
 from leaq.cli.main import app
 from leaq.errors import InvalidInput
-from leaq.study import Store
+from leaq.study import Store, Study
 from leaq.study.cleaning import EXPOSED, clean, holdings
 from leaq.study.failures import Failures
+from leaq.study.verifying import verify
+from leaq.types import Flag
 from tests.unit.study.cells import cell, row
 from tests.unit.study.small import small
 
@@ -106,3 +109,48 @@ def test_a_run_folder_may_be_named_through_a_link(run, tmp_path):
 def test_a_dry_run_takes_no_lock(run, monkeypatch):
     monkeypatch.setattr("leaq.study.cleaning.Claim", None)
     assert clean(run, dry_run=True).files == 7
+
+
+def test_cells_that_are_a_link_are_not_changed(run, thesis):
+    (run / "cells").rename(thesis / "cells")
+    (run / "cells").symlink_to(thesis / "cells")
+    before = {path: path.read_bytes() for path in thesis.rglob("*.json")}
+    with pytest.raises(InvalidInput, match="cells' must be a folder. It is a link"):
+        clean(run)
+    assert before
+    assert {path: path.read_bytes() for path in thesis.rglob("*.json")} == before
+
+
+SECRETS = ("ada_lovelace", "secret-project", "hiv_status", "ward_number", "patient_name", "(6, 18)", "CC(=O)Nc1ccc")
+
+
+def test_nothing_of_the_source_stays_in_what_is_called_shareable(tmp_path):
+    """Planted in every place a folder's, a user's or a column's name, a row number or a molecule can get into."""
+    source = "/home/ada_lovelace/secret-project/cohort.csv"
+    columns = {"target": "hiv_status", "ignore": ["ward_number"]}
+    study = Study(data=({"source": source, **columns},), quantizers=("sign",), audit={"replicates": 4})
+    store = Store.open(tmp_path / "run", study)
+    flags = (
+        Flag("dropped-rows", "2 rows (6, 18) with missing values were dropped (columns 'ward_number' (2))."),
+        Flag("unused-columns", "Columns beside the SMILES are not used: patient_name."),
+        Flag("heavy-tail", "The target 'hiv_status' is heavy-tailed."),
+    )
+    found = cell([row("none", 0.5, 0.9), row("sign", 0.05, 0.9)])
+    config = study.cells()[0].to_dict()
+    private = {"ids": [6, 18], "smiles": "CC(=O)Nc1ccc"}
+    store.save(KEY, replace(found, config=config, flags=flags, private=private))
+    Failures(store.folder / "failed").record(study.cells()[0], "x", ValueError("row CC(=O)Nc1ccc"))
+    (store.folder / "study.toml").write_text(study.to_toml())
+    store.write_table()
+    planted = "".join(path.read_text() for path in store.folder.rglob("*") if path.is_file())
+    assert [secret for secret in SECRETS if secret not in planted] == []
+    clean(store.folder)
+    assert all(one.shareable for one in holdings(store.folder))
+    left = "".join(path.read_text() for path in store.folder.rglob("*") if path.is_file())
+    assert [secret for secret in SECRETS if secret in left] == []
+    assert "2 rows with missing values were dropped." in left
+    assert "cohort.csv" in left
+    assert verify(store.folder).whole
+    assert Store.open(store.folder, study).load(KEY) is not None  # the same command still goes on here
+    with pytest.raises(InvalidInput, match="holds another configuration"):
+        Store.open(store.folder, Study.from_dict({**study.to_dict(), "seeds": [1]}))

@@ -263,3 +263,11 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="must be writable. It cannot be created"):
         Store.open(tmp_path / "file" / "run", AuditConfig(source="wine"))
+
+
+def test_a_data_sets_name_is_no_formula_in_a_spreadsheet(store):
+    store.save(KEY, result(data={**result().data, "name": "=HYPERLINK(1)", "task": "@x"}))
+    frame = pd.read_csv(store.write_table())
+    assert set(frame["data"]) == {"'=HYPERLINK(1)"}
+    assert set(frame["task"]) == {"'@x"}
+    assert frame["value"].dtype == float

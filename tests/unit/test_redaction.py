@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from leaq.reporting.redaction import shareable, shareable_config
+from leaq.redaction import shareable, shareable_config
+from leaq.reporting.card import privacy_card
+from leaq.types import Flag
 from tests.results import cell
 
 
@@ -38,3 +42,16 @@ def test_what_is_shared_holds_aggregates_only():
     assert all(attack.risk is None for row in result.rows for attack in row.attacks.values())
     np.testing.assert_array_equal(result.rows[0].attacks["threshold"].roc, cell().rows[0].attacks["threshold"].roc)
     assert "/home/ada" not in result.to_json(private=True)
+
+
+def test_a_report_a_card_and_an_export_name_no_rows_and_no_unused_columns(tmp_path):
+    """Rows that were dropped are known non-members; a column's name can say what the file is about."""
+    texts = ("3 rows (6, 18, 20, ...) with missing or infinite values were dropped (columns 'ward' (3)).", "ward, age")
+    flags = (Flag("dropped-rows", texts[0]), Flag("unused-columns", texts[1]))
+    found = [flag.text for flag in shareable(replace(cell(), flags=flags)).flags]
+    assert found == [
+        "3 rows with missing or infinite values were dropped.",
+        "Columns beside the SMILES are not used.",
+    ]
+    assert "(6, 18" not in privacy_card(replace(cell(), flags=flags))
+    assert [flag.text for flag in replace(cell(), flags=flags).flags] == list(texts)

@@ -1,0 +1,119 @@
+"""What leaves the house: aggregates only, and no folder names; of a cleaned run, no word of the source's either."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
+from leaq.results import CellResult, QuantizerRow
+from leaq.types import AttackResult, Flag
+
+__all__ = ["cleaned", "cleaned_config", "shareable", "shareable_config"]
+
+COLUMNS = ("target", "smiles", "group", "ignore")
+"""Options that name columns of the source."""
+STAND_IN = "COLUMN"
+"""What stands for a column's name where it was taken out."""
+
+
+def shareable(result: CellResult) -> CellResult:
+    """Return the result without the risk of single records, row numbers, unused columns and the source's folder."""
+    rows = tuple(replace(_aggregates(row), flags=_flags(row.flags)) for row in result.rows)
+    return replace(result, rows=rows, private={}, flags=_flags(result.flags), config=shareable_config(result.config))
+
+
+def cleaned(result: CellResult) -> CellResult:
+    """Return what `shareable` does, without the names of the source's columns either."""
+    plain = shareable(result)
+    named = _named(result.config)
+    flags = tuple(replace(flag, text=_without(flag.text, named)) for flag in plain.flags)
+    return replace(plain, flags=flags, config=cleaned_config(plain.config))
+
+
+def cleaned_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration of an audit or a study without folders and the names of columns.
+
+    Examples
+    --------
+    >>> cleaned_config({"source": "/home/ada/patients.csv", "target": "hiv", "ignore": ["ward"], "seed": 0})
+    {'source': 'patients.csv', 'target': 'COLUMN', 'ignore': ['COLUMN'], 'seed': 0}
+    """
+    plain = {key: _cleaned_value(key, value) for key, value in config.items()}
+    return shareable_config(plain)
+
+
+def _cleaned_value(key: str, value: Any) -> Any:
+    if key in COLUMNS and value:
+        return STAND_IN if isinstance(value, str) else [STAND_IN for _ in value]
+    if key in ("data", "audit"):  # of a study: one table a data set, and what they share
+        return [cleaned_config(item) for item in value] if isinstance(value, list | tuple) else cleaned_config(value)
+    return value
+
+
+def _named(config: Mapping[str, Any]) -> list[str]:
+    found = [config.get(key) or () for key in COLUMNS]
+    names = [name for each in found for name in ([each] if isinstance(each, str) else each)]
+    return sorted(set(names), key=len, reverse=True)
+
+
+def _without(text: str, names: Sequence[str]) -> str:
+    for name in names:
+        text = text.replace(repr(name), STAND_IN)
+    return text
+
+
+_ROWS = re.compile(r"(\d+ rows?) \([\d, .]+\)")
+_COUNTED = re.compile(r" \(columns .*?\)(?=\.|:| )")
+
+
+def _flags(flags: Sequence[Flag]) -> tuple[Flag, ...]:
+    """Take out which rows were dropped and which columns were not used: both tell of single records and of the file."""
+    found = []
+    for flag in flags:
+        text = flag.text
+        if flag.code == "unused-columns":
+            text = "Columns beside the SMILES are not used."
+        if flag.code == "dropped-rows":
+            text = _COUNTED.sub("", _ROWS.sub(r"\1", text))
+        found.append(replace(flag, text=text))
+    return tuple(found)
+
+
+def _aggregates(row: QuantizerRow) -> QuantizerRow:
+    attacks = {
+        key: replace(attack, risk=None) if isinstance(attack, AttackResult) else attack
+        for key, attack in row.attacks.items()
+    }
+    return replace(row, attacks=attacks)
+
+
+def shareable_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration with folders taken off file names: they may name people and projects.
+
+    Examples
+    --------
+    >>> shareable_config({"source": "/home/ada/trial-7/patients.csv", "embedder": "saved(path='~/nets/v2')", "seed": 0})
+    {'source': 'patients.csv', 'embedder': "saved(path='v2')", 'seed': 0}
+    """
+    plain = {key: _bare(value) for key, value in config.items()}
+    if isinstance(plain.get("source"), str):
+        plain["source"] = PurePosixPath(PureWindowsPath(plain["source"]).name).name
+    if isinstance(plain.get("data"), list):  # of a study
+        plain["data"] = [shareable_config(item) if isinstance(item, Mapping) else item for item in plain["data"]]
+    return plain
+
+
+_FOLDERS = re.compile(r"(?<![\w.~/\\])(?:[A-Za-z]:|~|\.{1,2})?[/\\]+(?:[^'\"(),=/\\]+[/\\]+)*")
+"""The folders of a path that starts at a root, a home, a drive or here; names such as ``owner/model`` stay whole."""
+
+
+def _bare(value: Any) -> Any:
+    """Take folders off every string in a configuration."""
+    if isinstance(value, str):
+        return _FOLDERS.sub("", value)
+    if isinstance(value, Mapping):
+        return {key: _bare(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_bare(item) for item in value]
+    return value

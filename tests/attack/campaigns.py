@@ -1,0 +1,70 @@
+"""All attacks by name.
+
+A trial takes random numbers and an empty folder; anything it raises but `LeaqError` is a failure.
+"""
+
+import shutil
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from leaq.errors import LeaqError
+from tests.attack import inputs, storage
+
+Trial = Callable[[np.random.Generator, Path], None]
+CAMPAIGNS: dict[str, Trial] = {
+    "specifications of quantizers and embedders": inputs.specifications,
+    "study files (TOML)": inputs.study_files,
+    "CSV": inputs.file_of("csv"),
+    "TSV": inputs.file_of("tsv"),
+    "NPZ": inputs.file_of("npz"),
+    "Parquet": inputs.file_of("parquet"),
+    "SDF": inputs.file_of("sdf"),
+    "safetensors": inputs.file_of("safetensors"),
+    "arrays given to measures": inputs.arrays,
+    "bombs": inputs.bombs,
+    "flips, cuts and swaps in a run folder": storage.run_folder,
+    "flips and swaps of embeddings": storage.embedding_cache,
+    "flips and swaps of recorded weights": storage.recordings,
+    "links in a run folder": storage.links,
+    "kills at any file operation": storage.kills,
+}
+
+
+@dataclass
+class Outcome:
+    """How one campaign went: trials, of which so many were refused in leaq's own words, and what failed."""
+
+    name: str
+    trials: int = 0
+    refused: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+def attack(name: str, *, seconds: float = float("inf"), trials: int = 10**9, seed: int = 0) -> Outcome:
+    """Try until time or trials are up; the same seed tries the same things in the same order."""
+    outcome, rng = Outcome(name), np.random.default_rng([seed, *name.encode()])
+    end = time.monotonic() + seconds
+    while outcome.trials < trials and time.monotonic() < end:
+        folder = Path(tempfile.mkdtemp(prefix="leaq-attack-"))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                CAMPAIGNS[name](rng, folder)
+        except LeaqError:
+            outcome.refused += 1
+        except Exception as err:
+            where = traceback.extract_tb(err.__traceback__)[-1]
+            outcome.failures.append(
+                f"trial {outcome.trials}: {err!r:.300} at {Path(where.filename).name}:{where.lineno}"
+            )
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        outcome.trials += 1
+    return outcome
