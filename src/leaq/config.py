@@ -9,16 +9,21 @@ same in every process and keys stored results. A `Registry` maps names to config
 import ast
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from leaq.errors import InvalidInput, UnknownName, closest, unknown_name
+from leaq.errors import InvalidInput, LeaqError, UnknownName, closest, unknown_name
 
 __all__ = ["Config", "ConfigError", "Named", "Registry", "parse_spec", "split_specs"]
 
 T = TypeVar("T")
+LONGEST = 10_000
+"""Characters of a specification; Python's parser takes seconds and gigabytes for millions of brackets."""
+UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
+"""What Python's parser says to text that is no expression, holds a zero byte, or nests too deeply."""
 Maker = TypeVar("Maker", bound=Callable[..., Any])
 
 
@@ -50,7 +55,7 @@ class Config(BaseModel):
         frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True
     )
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, /, **options: Any) -> None:  # an option may be called self
         try:
             super().__init__(**options)
         except ValidationError as err:
@@ -153,8 +158,13 @@ def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
     """
     refusal = f"{text!r} must read name or name(option=value, ...), for example ternary(sparsity=0.9)."
     try:
-        node = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError:
+        if len(text) > LONGEST:
+            raise ValueError("too long")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # "is" with a literal, "\\d"; it is no code of ours
+            warnings.simplefilter("ignore", DeprecationWarning)
+            node = ast.parse(text.strip(), mode="eval").body
+    except UNREADABLE:
         raise InvalidInput(refusal) from None
     if isinstance(node, ast.Call):
         if node.args or any(keyword.arg is None for keyword in node.keywords):
@@ -177,7 +187,7 @@ def _literal(node: ast.expr, refusal: str) -> Any:
         return {"true": True, "false": False, "none": None}.get(node.id, node.id)
     try:
         return ast.literal_eval(node)
-    except ValueError:
+    except (TypeError, *UNREADABLE):
         raise InvalidInput(refusal) from None
 
 
@@ -247,7 +257,9 @@ class Registry(Generic[T]):
         maker = self.get(name)
         try:
             return maker(**options)
-        except TypeError as err:
+        except LeaqError:
+            raise
+        except (TypeError, ValueError, OverflowError, RecursionError) as err:
             raise InvalidInput(f"{spec!r}: {err}.") from None
 
     def __iter__(self) -> Iterator[str]:

@@ -3,17 +3,16 @@
 A file in the cache is complete and checked, or absent: an interrupted download waits beside it as ``.part``.
 """
 
-import contextlib
 import hashlib
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 
 from leaq.errors import InvalidInput
 from leaq.files import private_folder
+from leaq.locks import Claim
 from leaq.types import Progress, silent
 
 __all__ = ["cache_folder", "cache_place", "download", "sha256_of"]
@@ -64,9 +63,9 @@ def download(
         If the server cannot be reached, or the file has another hash (it is then deleted).
     """
     what = what or path.name
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     part = path.with_name(path.name + ".part")
-    with _alone(path):
+    with Claim.wait(path.with_name(path.name + ".lock")):  # one process at a time fetches it; the others wait
         if path.exists():  # another process fetched it while this one waited
             return path
         try:
@@ -122,17 +121,3 @@ def _reason(err: Exception) -> str:
         return f"the server answers {err.code} {err.reason}"
     reason = getattr(err, "reason", None) or err
     return str(reason) or type(err).__name__
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Let one process at a time fetch `path`; the others wait. Without file locks (Windows), each fetches alone."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    lock = path.with_name(path.name + ".lock")
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # released when closed, also when the process dies
-        yield

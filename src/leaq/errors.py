@@ -25,8 +25,23 @@ __all__ = [
 ]
 
 
+LONGEST = 4000
+"""Characters of a message; what quotes more of somebody's input has its middle left out."""
+COMPARED = 100
+"""Characters of a name that is compared with known ones."""
+
+
 class LeaqError(Exception):
     """Anything leaq refuses to do. Catch this to catch them all."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(_shortened(arg) if isinstance(arg, str) else arg for arg in args))
+
+
+def _shortened(text: str) -> str:
+    left_out = len(text) - LONGEST
+    half = LONGEST // 2
+    return text if left_out <= 0 else f"{text[:half]} ... ({left_out:,} characters left out) ... {text[-half:]}"
 
 
 class InvalidInput(LeaqError, ValueError):
@@ -63,9 +78,10 @@ def closest(name: str, known: Iterable[str]) -> str:
     >>> closest("ternery", ["sign", "ternary"]), closest("adar", ["radar", "adaround"])
     (" Did you mean 'ternary'?", " Did you mean 'adaround'?")
     """
-    names = sorted(known, key=len)
-    begun = [one for one in names if len(name) > 1 and one.lower().startswith(name.lower())]
-    match = begun or difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    asked = str(name)[:COMPARED]
+    names = sorted((str(each) for each in known), key=len)
+    begun = [one for one in names if len(asked) > 1 and one.lower().startswith(asked.lower())]
+    match = begun or difflib.get_close_matches(asked, names, n=1, cutoff=0.6)
     return f" Did you mean '{match[0]}'?" if match else ""
 
 

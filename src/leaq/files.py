@@ -2,23 +2,37 @@
 
 A run folder can itself give members away (losses, row numbers, checkpoints), so folders are created with mode 0700
 and files with 0600. A file is written beside its final place, flushed to disk and renamed: a reader sees the old
-file or the new one, never half of one, whatever is killed in between.
+file or the new one, never half of one, whatever is killed in between. What a kill leaves half-way is called
+``.NAME-xxxxxxxx`` and is removed by `sweep`. Nothing but a regular file is ever replaced.
 """
 
+import contextlib
+import glob
 import os
-import tempfile
+import secrets
+import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from leaq.errors import StoreError
 
-__all__ = ["private_folder", "read_bytes", "writable_place", "write_atomic", "write_pages"]
+__all__ = ["private_folder", "read_bytes", "sweep", "writable_place", "write_atomic", "write_pages"]
+
+STALE = 3600.0
+"""Seconds after which nobody writes a temporary file any more: writing one takes well under a minute."""
+LONGEST = 200
+"""Bytes of a file's name that its temporary file's name repeats; file systems allow 255 in all."""
 
 
 def private_folder(folder: Path) -> Path:
-    """Create `folder` and what is above it, readable by the owner alone; an existing one keeps its mode."""
+    """Create `folder` and what is missing above it, readable by the owner alone; existing ones keep their mode."""
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        for one in reversed(missing):
+            one.mkdir(exist_ok=True, mode=0o700)  # not parents=True: those would get the umask
+        if not folder.is_dir():
+            raise NotADirectoryError(20, "a file of that name is there")
     except OSError as err:
         raise StoreError(
             f"The folder {str(folder)!r} must be writable. It cannot be created ({_reason(err)}). Name another one."
@@ -32,16 +46,15 @@ def writable_place(path: Path) -> Path:
     Raises
     ------
     StoreError
-        If the folder is missing or cannot be written to, or `path` is a folder.
+        If the folder is missing or cannot be written to, or `path` is a folder, a device, a pipe or a socket.
     """
-    if path.is_dir():
-        raise StoreError(f"{str(path)!r} must be a file. It is a folder. Name a file in it.")
-    if not path.parent.is_dir():
-        raise StoreError(f"The folder of {str(path)!r} must exist. {str(path.parent)!r} does not. Create it first.")
     try:
-        handle, probe = tempfile.mkstemp(dir=path.parent, prefix=".leaq-")
-        os.close(handle)
-        Path(probe).unlink()
+        if path.is_dir():
+            raise StoreError(f"{str(path)!r} must be a file. It is a folder. Name a file in it.")
+        if not path.parent.is_dir():
+            raise StoreError(f"The folder of {str(path)!r} must exist. {str(path.parent)!r} does not. Create it first.")
+        _refuse_special(path)
+        Path(_temporary(path, 0o600)).unlink()
     except OSError as err:
         raise StoreError(
             f"The folder {str(path.parent)!r} must be writable. Writing there fails ({_reason(err)}). "
@@ -120,18 +133,57 @@ def _appear(path: Path, fill: Callable[[str], None], mode: int) -> None:
     """Fill a temporary file, then give it its name."""
     temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        os.close(handle)
+        _refuse_special(path)
+        temporary = _temporary(path, mode)
         fill(temporary)
-        Path(temporary).chmod(mode)
         Path(temporary).replace(path)
     except OSError as err:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the folder may be gone
+                Path(temporary).unlink()
         raise StoreError(
             f"{str(path)!r} could not be written ({_reason(err)}); what was there before is untouched. "
             "Free space or name another folder, then run the same command again."
         ) from None
+
+
+def _temporary(path: Path, mode: int) -> str:
+    """Create an empty file beside `path`; the system takes the umask off its mode."""
+    name = os.fsdecode(os.fsencode(path.name)[:LONGEST])
+    while True:
+        found = path.with_name(f".{name}-{secrets.token_hex(4)}")
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(found, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), mode))
+            return str(found)
+
+
+def _refuse_special(path: Path) -> None:
+    """Refuse what a rename would do away with though it is no file: /dev/null, a pipe, /dev/stdout."""
+    try:
+        kind = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        kind = stat.S_IFREG
+    if not stat.S_ISREG(kind) or path.parent.absolute() == Path("/dev"):
+        raise StoreError(
+            f"{str(path)!r} must be a regular file or not be there yet. It is a device, a pipe or a socket, which a "
+            "file would take the place of. Name a file."
+        )
+
+
+def sweep(folder: Path, name: str = "", *, older_than: float = STALE) -> int:
+    """Remove the temporary files that killed processes left for files whose names start with `name`; return how many.
+
+    Parameters
+    ----------
+    older_than : seconds since the last byte; 0 only where no other process can be writing such a file.
+    """
+    count = 0
+    for path in folder.glob(f".{glob.escape(name)}*-" + "[0-9a-f]" * 8):
+        with contextlib.suppress(OSError):  # another process may sweep too
+            if time.time() - path.lstat().st_mtime >= older_than:
+                path.unlink()
+                count += 1
+    return count
 
 
 def read_bytes(path: Path) -> bytes:

@@ -9,7 +9,7 @@ from leaq.attacks.base import Context
 from leaq.attacks.forecast import forecast_risk
 from leaq.attacks.foreseen import foreseen
 from leaq.attacks.gap import adaptive_gap
-from leaq.attacks.registry import parse_attacks, primary
+from leaq.attacks.registry import parse_attacks, primary, title_of
 from leaq.attacks.risk import exposure
 from leaq.attacks.scoring import Protocol
 from leaq.cell import AuditConfig
@@ -20,7 +20,7 @@ from leaq.measures.performance import drop, performance
 from leaq.measures.rate import order_changes, rate
 from leaq.quantizers import Identity, Scheme
 from leaq.results import Curve, QuantizerRow, Size
-from leaq.types import Bools, Estimate, Flag, Floats, LossTable, NotComputed, Samples
+from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, LossTable, NotComputed, Samples
 
 __all__ = ["UNQUANTIZED", "describe_data", "measure", "order_doubt", "primary_attack", "private_findings"]
 
@@ -29,6 +29,8 @@ UNQUANTIZED = Flag(
     "Biases and scalers are released in full precision and are fitted on the members; r and lambda_k do not cover "
     "what they give away.",
 )
+OUTDONE = 0.01
+"""By how much another attack must find more than the leading one before it is said: less is the luck of one audit."""
 
 
 def primary_attack(config: AuditConfig) -> str:
@@ -74,7 +76,7 @@ def measure(
         measures=indicators,
         attacks=attacks,
         curves=curves,
-        flags=(*quantizer.flags(), *doubts, *_no_skill(metrics, table)),
+        flags=(*quantizer.flags(), *doubts, *_no_skill(metrics, table), *outdone(attacks, primary_attack(config))),
     )
 
 
@@ -114,6 +116,21 @@ def _no_skill(metrics: Mapping[str, Estimate], table: LossTable) -> tuple[Flag, 
     if metrics[name].low > chance:
         return ()
     return (Flag("no-skill", f"The interval of {name} reaches {chance:g}: predicts no better than guessing."),)
+
+
+def outdone(attacks: Mapping[str, AttackResult | NotComputed], leading: str) -> tuple[Flag, ...]:
+    """Flag the row where an attack finds more than the leading one: the number led with is then not the leak."""
+    lead = attacks.get(leading)
+    if not isinstance(lead, AttackResult):
+        return ()
+    found = {name: item for name, item in attacks.items() if isinstance(item, AttackResult)}
+    best = max(found, key=lambda name: found[name].advantage.value)
+    mine, theirs = lead.advantage.value, found[best].advantage.value
+    if theirs - mine <= OUTDONE:
+        return ()
+    told = ", which is told other memberships," if found[best].told else ""
+    text = f"The {title_of(best)}{told} finds more here: {theirs:+.3f} against {mine:+.3f}."
+    return (Flag("outdone", text),)
 
 
 def order_doubt(measures: Sequence[Mapping[str, Estimate | NotComputed]]) -> tuple[Flag, ...]:

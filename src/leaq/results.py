@@ -32,7 +32,8 @@ Number = Estimate | NotComputed
 class Size:
     """How much a released model weighs under one quantizer.
 
-    `bits` and `entropy_bits` are per quantized weight, scales included; `bytes` is the whole packed file.
+    `bits` and `entropy_bits` are per number of the whole model, scales and what stays in full precision included;
+    `bytes` is the whole packed file.
     """
 
     bits: float
@@ -247,7 +248,12 @@ class CellResult:
                 f"This result was written by a newer leaq (schema {schema}; this version reads up to {SCHEMA}). "
                 "Upgrade leaq to read it."
             )
-        return _cell(plain)
+        try:
+            return _cell(plain)
+        except (KeyError, TypeError, ValueError, AttributeError) as err:
+            raise StoreError(
+                f"This is not a whole leaq result ({err!r}). Run the audit again into a new folder."
+            ) from None
 
 
 VIEWS = {

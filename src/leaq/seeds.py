@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leaq.errors import InvalidInput
+
 if TYPE_CHECKING:
     import torch
 
@@ -31,6 +33,8 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
     >>> bool(stream(7, "split", 0).random() == stream(7, "split", 1).random())
     False
     """
+    if seed < 0:
+        raise InvalidInput(f"A seed must be 0 or more. Found {seed}.")
     sequence = np.random.SeedSequence(entropy=seed, spawn_key=tuple(_key(name) for name in names))
     return np.random.Generator(np.random.PCG64(sequence))
 

@@ -6,17 +6,19 @@ Axis letters, the same everywhere: ``s`` models (replicates, targets or shadows)
 checkpoints or neighbours) of one model, ``n`` records, ``d`` features, ``k`` classes or outputs, ``p`` parameters.
 
 The LossTable is the waist of the hourglass. What trains or quantizes ends in one; what measures starts from one.
-Its contract: losses are per record, natural logarithms or squared errors, float64, finite, never reduced; every
-model says which records trained it; the game the membership was drawn in is named. Fields are only ever added.
+Its contract: losses are per record, natural logarithms or squared errors, float64, finite, never reduced; all of its
+arrays are checked when it is built, and other real numbers become float64; every model says which records trained it;
+the game the membership was drawn in is named. Fields are only ever added.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from leaq.arrays import checked_table
 from leaq.errors import InvalidInput, first_rows
 
 if TYPE_CHECKING:
@@ -231,33 +233,8 @@ class LossTable:
     flags: tuple[Flag, ...] = ()
 
     def __post_init__(self) -> None:
-        losses, members = self.losses, self.members
-        if losses.ndim != 3:
-            raise InvalidInput(f"LossTable: losses must be (models, candidates, records). Found shape {losses.shape}.")
-        s, c, n = losses.shape
-        if min(s, c, n) == 0:
-            raise InvalidInput(f"LossTable: needs at least one model, candidate and record. Found {losses.shape}.")
-        if members.shape != (s, n) or members.dtype != np.bool_:
-            raise InvalidInput(f"LossTable: members must be bool ({s}, {n}). Found {members.dtype} {members.shape}.")
-        if self.n_train < 1:
-            raise InvalidInput(f"LossTable: n_train must be at least 1. Found {self.n_train}.")
-        bad = ~np.isfinite(losses)
-        if bad.any():
-            model, candidate, _ = np.argwhere(bad)[0]
-            raise InvalidInput(
-                f"LossTable: losses must be finite. Found {int(bad.sum())} NaN or infinite values, "
-                f"first in candidate {candidate} of model {model}. Lower the learning rate or drop that candidate."
-            )
-        for name, shape in {"scores": (s, n), **dict.fromkeys(("targets", "ids", "groups"), (n,))}.items():
-            value = getattr(self, name)
-            if name in ("ids", "groups") and value.size == 0:
-                object.__setattr__(self, name, np.arange(n, dtype=np.int64) + (name == "ids"))
-            elif value is not None and value.shape != shape:
-                raise InvalidInput(f"LossTable: {name} must have shape {shape}. Found {value.shape}.")
-        for name, last in (("outputs", "k"), ("whitebox", "w")):
-            value = getattr(self, name)
-            if value is not None and (value.ndim != 3 or value.shape[:2] != (s, n)):
-                raise InvalidInput(f"LossTable: {name} must be ({s}, {n}, {last}). Found {value.shape}.")
+        for name, value in checked_table(self, tasks=get_args(Task), games=get_args(Game)).items():
+            object.__setattr__(self, name, value)
 
     @property
     def released(self) -> Floats:

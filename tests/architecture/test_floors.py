@@ -14,7 +14,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "leaq"
 # Lowest first; rooms on one floor never import each other. docs/how-it-works.md draws this.
 FLOORS = [
     {"errors", "lazy"},
-    {"config", "files", "seeds"},
+    {"arrays", "config", "files", "locks", "npz", "seeds"},
+    {"sealed"},
     {"types"},
     {"results"},
     {"protocols", "tidy"},

@@ -85,3 +85,19 @@ def test_registry_refuses_a_taken_name_and_wrong_options():
         shapes.build("square(height=2)")
     with pytest.raises(UnknownName, match="Unknown shape 'circle'. Known: square"):
         shapes.build("circle")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["uniform(bits={[]: 1})", "(" * 3000, "-" * 9000 + "1", "[" * 500 + "]" * 500, "a\0b", "a" * 10**6, "x(y=1 is 1)",
+     "uniform(bits=" + "9" * 5000 + ")"],
+    ids=lambda text: text[:12],
+)  # fmt: skip
+def test_text_that_no_parser_takes_is_refused_in_words(text):
+    with pytest.raises(InvalidInput, match="must read name or name"):
+        parse_spec(text)
+
+
+def test_an_option_may_be_called_self():
+    with pytest.raises(InvalidInput, match="unknown option 'self'"):
+        Config.from_dict({"self": 1})

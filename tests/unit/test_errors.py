@@ -35,3 +35,15 @@ def test_first_rows(rows, text):
 def test_a_missing_package_names_the_extra_and_the_command():
     with pytest.raises(errors.MissingExtra, match=r"Reading needs the package 'no_such'.*pip install 'leaq\[extra\]'"):
         errors.need("no_such.module", extra="extra", purpose="Reading")
+
+
+def test_a_message_that_quotes_a_million_letters_is_cut_in_the_middle():
+    text = str(errors.InvalidInput(f"Unknown quantizer {'a' * 10**6!r}. Known: sign."))
+    assert len(text) < 5000
+    assert text.startswith("Unknown quantizer 'aaa")
+    assert text.endswith("aaa'. Known: sign.")
+    assert "characters left out" in text
+
+
+def test_a_name_of_a_million_letters_is_answered_at_once():
+    assert errors.closest("a" * 10**6, ["sign", "ternary"]) == ""

@@ -19,7 +19,7 @@ from leaq.options import KEEPING, VERBS, Verb, build, command, join_items, optio
 
 TABLE = {".".join(one.path): one for one in options(AuditConfig)}
 TEXT = "it's; rm -rf /"
-CANDIDATES = (True, False, 3, 7, 0.5, 0.9, "morgan(radius=3)", TEXT, (3, 5), (), ("sign",), ("rmia", "threshold"))
+CANDIDATES = (True, False, 3, 7, 0.5, 0.9, "morgan(radius=3)", TEXT, (3, 5), (), ("sign",), ("threshold", "rmia"))
 
 
 def other_values(dotted):

@@ -64,8 +64,24 @@ def test_nan_inputs_are_counted_and_located():
         (np.ones((2, 0, 4)), {}, "needs a model, a candidate and a record"),
         (np.ones((2, 3, 5)), {}, r"members must be bool \(2, 5\)"),
         (None, {"n_train": 0}, "n_train must be at least 1"),
+        (None, {"n_train": 1e30}, r"n_train must be a whole number. Found 1e\+30"),
+        (None, {"task": "ranking"}, "task must be classification or regression. Found 'ranking'"),
+        (None, {"game": "chess"}, "game must be iid or pool. Found 'chess'"),
+        (np.full((2, 3, 4), "1"), {}, "losses must be real numbers. Found <U1"),
+        (np.ones((2, 3, 4), bool), {}, "losses must be real numbers. Found bool"),
+        (np.ones((2, 3, 4), complex), {}, "losses must be real numbers. Found complex128"),
+        (np.array([[[None] * 4] * 3] * 2), {}, "losses must be real numbers. Found object"),
+        (None, {"scores": np.full((2, 4), np.nan)}, r"scores must be finite. Found 8 \(nan at \[0, 0\], ...\)"),
+        (
+            None,
+            {"targets": np.array([0, 1, 1, 3]), "outputs": np.ones((2, 4, 3))},
+            r"targets must lie between 0 and 2. Found 1 \(3 at \[3\]\) outside",
+        ),
+        (None, {"targets": np.array([0, 1, 1, 0.5])}, r"targets must be whole numbers. Found 1 \(0.5 at \[3\]\)"),
+        (None, {"ids": np.array(["a", "b", "c", "d"])}, "ids must be whole numbers. Found <U1"),
+        (None, {"groups": np.array([0.0, np.nan, 1, 2])}, r"groups must be whole numbers. Found 1 \(nan at \[1\]\)"),
         (None, {"scores": np.ones((2, 5))}, r"scores must have shape \(2, 4\)"),
-        (None, {"outputs": np.ones((1, 4, 2))}, r"outputs must be \(2, 4, k\)"),
+        (None, {"outputs": np.ones((1, 4, 2))}, r"outputs must have shape \(2, 4, any\)"),
     ],
 )
 def test_tables_that_do_not_fit_are_refused(losses, options, text):
@@ -125,3 +141,12 @@ def test_checkpoints_need_a_role_for_each_parameter_and_the_batch_axes():
         Checkpoints({"w": torch.ones(2, 3)}, {"w": "linear", "v": "bias"}, (2,))
     with pytest.raises(InvalidInput, match=r"'w' must start with the batch axes \(3,\)"):
         Checkpoints({"w": torch.ones(2, 3)}, {"w": "linear"}, (3,))
+
+
+def test_other_real_numbers_become_float64_and_nothing_else_is_copied():
+    half = np.array([[[0.5, 0.25]]], np.float16)
+    found = LossTable(half, np.array([[True, False]]), "classification", "pool", 1, targets=np.array([0.0, 1.0]))
+    assert (found.losses.dtype, found.losses.tolist()) == (np.float64, half.tolist())
+    assert found.targets.dtype == np.int64
+    exact = np.ones((1, 1, 2))
+    assert LossTable(exact, np.array([[True, False]]), "regression", "iid", 1).losses is exact

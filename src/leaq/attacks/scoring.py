@@ -15,9 +15,9 @@ import numpy as np
 from leaq.attacks.decisions import cross_fitted_decisions, thresholds_by_others
 from leaq.attacks.epsilon import epsilon_bound
 from leaq.attacks.resampling import advantages, areas, resamples
-from leaq.attacks.rescoring import ScoresFrom, Shared
+from leaq.attacks.rescoring import Influences, ScoresFrom, Shared
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.stats.crossed import Crossed, Influence, crossed
+from leaq.stats.crossed import Crossed, crossed
 from leaq.stats.intervals import Drawn, percentile_interval
 from leaq.stats.roc import roc_curve, thin, tpr_at_fpr, tpr_draws
 from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, LossTable, NotComputed
@@ -25,7 +25,7 @@ from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, LossTable, N
 __all__ = ["Attack", "Protocol", "area_gap", "attack_result", "chosen_targets"]
 
 FALSE_POSITIVES = 10
-"""A TPR at a false-positive rate is given only if it rests on at least this many expected false positives."""
+"""A TPR at a false-positive rate is given only if its false positives are at least this many distinct records."""
 CURVE_CELLS = 200_000
 """Record-model pairs from which the drawn ROC curve is thinned before it is sorted."""
 PAIRS = "record-model pairs"
@@ -104,7 +104,7 @@ def attack_result(
     _refuse_one_kind(members, attack.name)
     drawn = resamples(table.groups, members, draws=protocol.draws, seed=protocol.seed)
     attack, thresholds = _thresholds(attack, scores, members)
-    shared: tuple[Influence | None, Influence | None] = (None, None)
+    shared = Influences()
     if thresholds is None:
         decisions = cross_fitted_decisions(scores, members, table.groups, seed=protocol.seed)
     else:
@@ -112,10 +112,11 @@ def attack_result(
         if scores_from is not None and jackknife:
             shared = Shared(table, targets, thresholds, scores_from).influence(drawn)
     told = attack.told or attack.labelled
-    advantage = crossed(*advantages(decisions, drawn), drawn.ways, influence=shared[0])
-    area = crossed(*areas(scores, drawn), drawn.ways, influence=shared[1])
+    found = advantages(decisions, drawn)
+    advantage = crossed(*found, drawn.ways, influence=shared.advantage)
+    area = crossed(*areas(scores, drawn), drawn.ways, influence=shared.area)
     signs = f"signed, threshold from the other {'half of the records' if told else 'models'}"
-    resampled = f"resampled over models and records{'' if shared[0] is None else ', shadows by a jackknife'}"
+    resampled = f"resampled over models and records{'' if shared.area is None else ', shadows by a jackknife'}"
     return AttackResult(
         attack.name,
         attack.attacker,
@@ -128,7 +129,7 @@ def attack_result(
         flags=attack.flags,
         epsilon=_epsilon(attack, table, scores, targets=targets, protocol=protocol, scores_from=scores_from),
         told=told,
-        crossed=advantage,
+        crossed=crossed(*found, drawn.ways, influence=shared.same_thresholds),
     )
 
 
@@ -167,37 +168,43 @@ def area_gap(
 def _tpr(scores: Floats, drawn: Drawn, *, fpr: float, level: float) -> Estimate | NotComputed:
     """TPR at one false-positive rate over all targets pooled, or why it is not given."""
     try:
-        value, expected = enough_tpr(scores.ravel(), drawn.positive.ravel(), fpr)
+        value, accused = enough_tpr(scores, drawn.positive, fpr)
     except NotEnoughEvidence as err:
         return NotComputed(str(err))
     draws = tpr_draws(scores, drawn, fpr=fpr)
     low, high = percentile_interval(draws[np.isfinite(draws)], level=level)
-    return Estimate(
-        value,
-        min(low, value),
-        max(high, value),
-        int(expected),
-        level,
-        "false positives",
-        "pooled over models; bootstrap over models and records",
-    )
+    method = "pooled over models; bootstrap over models and records"
+    return Estimate(value, min(low, value), max(high, value), accused, level, "falsely accused records", method)
 
 
-def enough_tpr(scores: Floats, members: Bools, fpr: float) -> tuple[float, float]:
-    """Return TPR at `fpr` and the expected false positives it rests on.
+def enough_tpr(scores: Floats, members: Bools, fpr: float) -> tuple[float, int]:
+    """Return TPR at `fpr` of (t, n) scores pooled, and how many distinct records stand behind its false positives.
+
+    The records are those of the non-members that the rate allows to accuse: one record can be accused in every model,
+    and then is one piece of evidence, not t.
 
     Raises
     ------
     NotEnoughEvidence
-        If fewer than `FALSE_POSITIVES` false positives are expected.
+        If there are fewer than `FALSE_POSITIVES` of them.
     """
     trials = int((~members).sum())
-    if trials * fpr < FALSE_POSITIVES:
+    allowed = int(trials * fpr * (1 + 1e-12))
+    need = f"TPR at {fpr:.1%} FPR needs at least"
+    if allowed < FALSE_POSITIVES:
         raise NotEnoughEvidence(
-            f"TPR at {fpr:.1%} FPR needs at least {FALSE_POSITIVES / fpr:,.0f} non-member trials "
-            f"(records x models). Found {trials:,}. Raise --replicates or bring more records."
+            f"{need} {FALSE_POSITIVES / fpr:,.0f} non-member trials (records x models). Found {trials:,}. Raise "
+            "--replicates or bring more records."
         )
-    return tpr_at_fpr(scores, members, fpr), trials * fpr
+    where = np.nonzero(~members)
+    accused = np.argpartition(-scores[where], allowed - 1)[:allowed]
+    records = len(np.unique(where[1][accused]))
+    if records < FALSE_POSITIVES:
+        raise NotEnoughEvidence(
+            f"{need} {FALSE_POSITIVES} records among its false positives. Found {records}, accused {allowed} times. Bring "
+            "more records."
+        )
+    return tpr_at_fpr(scores.ravel(), members.ravel(), fpr), records
 
 
 def _curve(scores: Floats, members: Bools) -> Floats:

@@ -1,6 +1,6 @@
 """Losses of a finished model's candidates on members and non-members: any module, any per-record loss, streamed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from leaq.auditing.losses import Loss, LossFunction, checked, choose_loss, refuse_batch_dependence
 from leaq.auditing.outputs import last_operation
 from leaq.auditing.records import Batch, Records, described, groups_of, move
-from leaq.errors import InvalidInput, LeaqError
+from leaq.errors import InvalidInput, LeaqError, UnsupportedModel
 from leaq.losses import margin, residual
 from leaq.models import ModuleModel, evaluating
-from leaq.models.modules import call, full_precision
+from leaq.models.calling import call, full_precision
 from leaq.types import Bools, Checkpoints, Flag, Floats, Ints, LossTable, Progress, Task, silent
 
 __all__ = ["Bench"]
@@ -24,6 +24,9 @@ TOGETHER = 32
 """Candidates that one vectorised call evaluates."""
 WIDEST_OUTPUT = 4096
 """Outputs a record beyond which they are not kept (a language model's logits)."""
+
+REPEATS = 32
+"""Runs on the first batch of a model that draws random numbers, before its outputs count as fixed."""
 
 Forward = Callable[[Mapping[str, Tensor], Any], Tensor]
 """Stacked weights (m, ...) and one batch's inputs -> outputs (m, n, ...)."""
@@ -71,6 +74,7 @@ class Bench:
         """
         model = ModuleModel(module)
         members, nonmembers, outputs = runnable(model, members, nonmembers)
+        refuse_random(model, members.batches, outputs)
         values = torch.from_numpy(np.concatenate([members.targets, nonmembers.targets]))
         few = Batch(_head(members.batches[0].inputs, members.batches[0].n), members.batches[0].targets[:1], 1)
         chosen = choose_loss(loss, outputs.cpu(), values, last=last_operation(lambda: _plain(model, few, grad=True)))
@@ -242,6 +246,37 @@ def _plain(model: ModuleModel, batch: Batch, *, grad: bool = False) -> Tensor:
     inputs = full_precision(move(batch, _device(module)).inputs)
     with torch.set_grad_enabled(grad), evaluating(module):
         return call(module, model.own, _with_gradients(inputs) if grad else inputs)
+
+
+def refuse_random(model: ModuleModel, batches: Sequence[Batch], once: Tensor) -> None:
+    """Refuse a model that gives other outputs for the same inputs in evaluation mode.
+
+    Parameters
+    ----------
+    once : its outputs on the first batch.
+
+    Raises
+    ------
+    UnsupportedModel
+        If two runs differ. Where a run draws random numbers, it is repeated, so that equal ones are no luck.
+    """
+    state = torch.get_rng_state()
+    try:
+        repeats, done = 1, 0
+        while done < repeats:
+            again = _plain(model, batches[0])
+            if not torch.allclose(once, again, rtol=1e-4, atol=1e-5 * float(once.abs().max()), equal_nan=True):
+                raise UnsupportedModel(
+                    "The model must give the same outputs for the same inputs in evaluation mode. This one is random in "
+                    f"evaluation mode: two runs on the same {batches[0].n} records differ by up to "
+                    f"{float((once - again).abs().max()):.3g}. Give functional dropout training=self.training, and draw "
+                    "no noise in forward outside of training."
+                )
+            done += 1
+            if not torch.equal(torch.get_rng_state(), state):
+                repeats = REPEATS
+    finally:
+        torch.set_rng_state(state)
 
 
 def _device(module: nn.Module) -> torch.device:

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from leaq.auditing import audit_finished
 from leaq.auditing.losses import LOSSES
 from leaq.auditing.texts import told
 from leaq.errors import InvalidInput, StoreError
 from leaq.models.causal import Told, load_causal
 from leaq.models.weights import architecture, load_into
+from leaq.npz import read_npz
 from leaq.results import CellResult
 from leaq.types import Progress, silent
 
@@ -85,15 +84,11 @@ def read_arrays(path: Path) -> Mapping[str, Any]:
         If it holds no x and y, or Python objects, which only pickle can read.
     """
     try:
-        with np.load(path, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
+        with path.open("rb"):
+            pass
     except OSError as err:
         raise StoreError(f"{path.name!r} cannot be read ({err.strerror or type(err).__name__}).") from None
-    except (ValueError, AttributeError, TypeError) as err:
-        raise InvalidInput(
-            f"{path.name}: records must be an NPZ file of numbers, np.savez(path, x=inputs, y=targets). "
-            f"Found something else ({str(err).splitlines()[0]})."
-        ) from None
+    arrays = read_npz(path, name=path.name)
     for x, y in (("x", "y"), ("X", "y"), ("inputs", "targets")):
         if x in arrays and y in arrays:
             return {"x": arrays[x], "y": arrays[y]}

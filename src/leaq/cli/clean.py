@@ -28,7 +28,7 @@ def clean(
 
         console.say_json({"dry_run": dry_run, **as_plain(removed)})
         return
+    links = f" {removed.links} were links; what they point to was left alone." if removed.links else ""
     verb = "Would remove" if dry_run else "Removed"
-    console.note(
-        f"{verb} {removed.files} files, {removed.bytes / 2**20:.1f} MiB. See what is left: leaq show {run} --what"
-    )
+    size = f"{removed.files} files, {removed.bytes / 2**20:.1f} MiB"
+    console.note(f"{verb} {size}.{links} See what is left: leaq show {run} --what")

@@ -1,7 +1,8 @@
 """The command ``leaq``: verbs, exit codes, and what an error looks like.
 
-Exit codes: 0 done; 1 a gate was not passed, cells of a study failed, or doctor found something that has to be done;
-2 wrong input, with one message that says what to do; 130 interrupted. docs/commands.md says the same.
+Exit codes: 0 done; 1 a gate was not passed, cells of a study failed, a file of a run folder is damaged, or doctor found
+something that has to be done; 2 wrong input, with one message that says what to do; 130 interrupted. docs/commands.md
+says the same.
 """
 
 from inspect import cleandoc
@@ -28,6 +29,7 @@ from leaq.cli import (
     report,
     run,
     show,
+    verify,
 )
 from leaq.errors import LeaqError
 
@@ -59,7 +61,7 @@ app = typer.Typer(
 )
 PANELS = {
     "Measure": (audit.audit, audit_model.audit_model, attack.attack, forecast.forecast, lambda_k.lambda_k, run.run),
-    "Read": (show.show, report.report, clean.clean),
+    "Read": (show.show, report.report, verify.verify, clean.clean),
     "Decide": (recommend.recommend, gate.gate, claims.claims),
     "Quantize": (quantize.quantize,),
     "Look up": (quantizers.quantizers, embedders.embedders, doctor.doctor),

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from leaq.data.sources import refuse_missing
-from leaq.errors import InvalidInput, need
+from leaq.errors import InvalidInput, LeaqError, need
+from leaq.npz import read_npz, refuse_larger
 from leaq.types import Flag
 
 __all__ = ["FORMATS", "STRUCTURE", "Table", "read_frame", "read_table"]
@@ -31,6 +32,8 @@ ELSEWHERE = {
 """Formats that are not read, and the way out."""
 STRUCTURE = "smiles"
 """The column that holds the structures of an SD file."""
+ROWS = 4096
+"""Rows of a Parquet file whose size is looked at together."""
 SEPARATORS = (",", ";", "\t", "|")
 BLANK = "Unnamed: "
 """How pandas names a column without a name."""
@@ -70,7 +73,9 @@ def read_table(path: Path) -> Table:
         raise InvalidInput(f"{path.name}: the file is empty (0 bytes).")
     try:
         table = _READERS[suffix](path)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError, OSError) as err:
+    except LeaqError:
+        raise
+    except Exception as err:  # each format's library has a dozen of its own
         reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
         raise InvalidInput(f"{path.name}: cannot be read as {suffix[1:].upper()} ({reason}).") from None
     frame = table.frame
@@ -207,6 +212,13 @@ def _json_lines(path: Path) -> Table:
 
 def _parquet(path: Path) -> Table:
     need("pyarrow", extra="parquet", purpose="Reading Parquet files")
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(path) as file:
+        taken = 0
+        for batch in file.iter_batches(batch_size=ROWS):  # a small file may repeat one long text a million times
+            taken += batch.nbytes
+            refuse_larger(taken, name=path.name)
     frame = pd.read_parquet(path)
     if isinstance(frame.index, pd.RangeIndex):
         return Table(frame)
@@ -216,18 +228,16 @@ def _parquet(path: Path) -> Table:
 
 def _npz(path: Path) -> Table:
     columns: dict[str, np.ndarray] = {}
-    with np.load(path, allow_pickle=False) as arrays:
-        for name in arrays.files:
-            array = arrays[name]
-            if array.dtype.kind == "c":
-                raise ValueError(f"array {name!r} holds complex numbers; give real and imaginary parts")
-            array = array.astype(array.dtype.newbyteorder("="))
-            if array.ndim == 2:
-                columns |= {f"{name}{i}": array[:, i] for i in range(array.shape[1])}
-            elif array.ndim == 1:
-                columns[name] = array
-            else:
-                raise ValueError(f"array {name!r} has {array.ndim} dimensions; 1 or 2 are read")
+    for name, array in read_npz(path, name=path.name).items():
+        if array.dtype.kind == "c":
+            raise ValueError(f"array {name!r} holds complex numbers; give real and imaginary parts")
+        native = array.astype(array.dtype.newbyteorder("="))
+        if native.ndim == 2:
+            columns |= {f"{name}{i}": native[:, i] for i in range(native.shape[1])}
+        elif native.ndim == 1:
+            columns[name] = native
+        else:
+            raise ValueError(f"array {name!r} has {native.ndim} dimensions; 1 or 2 are read")
     return Table(pd.DataFrame(columns))
 
 

@@ -6,10 +6,8 @@ Embeddings of confidential molecules are confidential, so folder and files are r
 """
 
 import hashlib
-import io
 import json
 import os
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,7 +15,9 @@ import numpy as np
 
 from leaq.downloads import cache_folder
 from leaq.embedders.base import Encoded, MoleculeEmbedder
-from leaq.files import private_folder, write_atomic
+from leaq.errors import StoreError
+from leaq.files import private_folder, sweep, write_atomic
+from leaq.sealed import read_arrays, seal_arrays
 
 __all__ = ["cache_key", "remembered"]
 
@@ -36,12 +36,14 @@ def remembered(embedder: MoleculeEmbedder, smiles: Sequence[str], compute: Calla
     wanted = os.environ.get("LEAQ_CACHE", "")
     if wanted == "off" or (wanted != "all" and embedder.cost * len(smiles) / 1000 < WORTHWHILE):
         return compute()
-    path = cache_folder() / "embeddings" / f"{cache_key(embedder, smiles)}.npz"
-    found = _read(path, len(smiles))
+    key = cache_key(embedder, smiles)
+    path = cache_folder() / "embeddings" / f"{key}.npz"
+    found = _read(path, key)
     if found is None:
         found = compute()
         private_folder(path.parent)
-        write_atomic(path, _packed(found))
+        sweep(path.parent)
+        write_atomic(path, _packed(found, key))
     return found
 
 
@@ -53,20 +55,17 @@ def cache_key(embedder: MoleculeEmbedder, smiles: Sequence[str]) -> str:
     return digest.hexdigest()[:40]
 
 
-def _packed(found: Encoded) -> bytes:
-    buffer = io.BytesIO()
+def _packed(found: Encoded, key: str) -> bytes:
     rows = np.array(sorted(found.failed), dtype=np.int64)
     reasons = np.array([found.failed[int(row)] for row in rows], dtype=str)
-    np.savez_compressed(buffer, features=found.features, rows=rows, reasons=reasons)
-    return buffer.getvalue()
+    arrays = {"features": found.features, "rows": rows, "reasons": reasons}
+    return seal_arrays(arrays, kind="embedding", key=key, compressed=True)
 
 
-def _read(path: Path, n: int) -> Encoded | None:
-    """Return a stored embedding, None if there is none that is whole."""
+def _read(path: Path, key: str) -> Encoded | None:
+    """Return a stored embedding, None if there is none that is whole and of these molecules."""
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            failed = dict(zip(arrays["rows"].tolist(), arrays["reasons"].tolist(), strict=True))
-            features = arrays["features"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
+        arrays = read_arrays(path, kind="embedding", key=key)
+    except StoreError:
         return None
-    return Encoded(features, failed) if len(features) == n else None
+    return Encoded(arrays["features"], dict(zip(arrays["rows"].tolist(), arrays["reasons"].tolist(), strict=True)))

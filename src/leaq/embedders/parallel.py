@@ -111,8 +111,9 @@ class Crew:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-            command = [sys.executable, "-m", "leaq.embedders.worker", self._order]
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(os.path.isabs, sys.path))}
+            # -P: without it, -m puts the current folder first on the path, and a pydantic.py in it would be run
+            command = [sys.executable, "-P", "-m", "leaq.embedders.worker", self._order]
             worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
             self._all.append(worker)
             return worker

@@ -13,37 +13,43 @@ from torch import Tensor, nn
 from leaq.errors import InvalidInput, StoreError, closest
 from leaq.models.roles import shared_names, tensors_of
 
-__all__ = ["architecture", "check_match", "load_into", "read_weights"]
+__all__ = ["architecture", "check_match", "load_into", "read_tensors", "read_weights"]
 
 PICKLED = frozenset({".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib"})
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file.
+    """Return the tensors of a safetensors file; refusals as of `read_tensors`."""
+    return read_tensors(path)[0]
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors of a safetensors file and the metadata in its header: the one door for weights.
 
     Raises
     ------
     InvalidInput
-        For pickled files, by name or by content: opening one can run any code.
+        If the file is missing; for pickled files, by name or by content: opening one can run any code.
     StoreError
-        If the file is missing or no safetensors file.
+        If it is no safetensors file.
     """
     path = Path(path)
     if not path.is_file():
-        raise StoreError(f"Weights must be a safetensors file. There is no file {path.name!r}.")
+        near = closest(path.name, [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else [])
+        raise InvalidInput(f"There is no weights file {str(path)!r}.{near} Name an existing safetensors file.")
     with path.open("rb") as handle:
         head = handle.read(4)
-    if path.suffix in PICKLED or head[:2] in (b"PK", b"\x80\x02", b"\x80\x04", b"\x80\x05"):
+    if path.suffix.lower() in PICKLED or head[:2] in (b"PK", b"\x80\x02", b"\x80\x04", b"\x80\x05"):
         raise InvalidInput(
             f"{path.name}: weights must be a safetensors file. Found a pickled one, and opening it can run any code "
             "that its author put there. Where you trust the author, convert it once: "
             "safetensors.torch.save_file(torch.load(path, weights_only=True), 'weights.safetensors')"
         )
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors import SafetensorError, safe_open
 
     try:
-        return dict(load_file(path))
+        with safe_open(str(path), framework="pt") as handle:
+            return {name: handle.get_tensor(name) for name in handle.keys()}, handle.metadata() or {}  # noqa: SIM118
     except SafetensorError as err:
         raise StoreError(f"{path.name}: this is no readable safetensors file ({err}). Save it again.") from None
 

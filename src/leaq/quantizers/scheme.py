@@ -29,6 +29,11 @@ __all__ = ["WEIGHTS", "Bits", "Frozen", "Needs", "Scales", "Scheme", "quantizabl
 
 WEIGHTS: frozenset[Role] = frozenset(LAYER_ROLES)
 
+_PARAMETRISED = (
+    " Weights that a parametrisation computes (weight_norm) are released once they are baked in: "
+    "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')."
+)
+
 EndLayer = Literal["same", "int8", "full"]
 
 
@@ -233,6 +238,8 @@ class Scheme(Named):
             raise InvalidInput(
                 f"{self.spec()}: the model must have a {', '.join(sorted(self.roles))} weight to quantize. Found "
                 f"{len(weights)} weights in all, none left after first={self.first}, last={self.last}."
+                + _PARAMETRISED
+                * any(".parametrizations." in name for name in checkpoints.roles)
             )
         if self.bias in ("float16", "int8"):
             rule = _half() if self.bias == "float16" else _eight_bit()

@@ -21,7 +21,7 @@ from leaq.reporting.choice import (
 )
 from leaq.reporting.drawing import svg
 from leaq.reporting.many import agreements, names, overview, study_sentences, study_verdict
-from leaq.reporting.reading import about_r, attacker, headline, sentences, verdict
+from leaq.reporting.reading import about_r, about_zero, attacker, headline, sentences, verdict
 from leaq.reporting.records import exposed
 from leaq.reporting.redaction import shareable_config
 from leaq.reporting.summary import by_data_set, by_quantizer
@@ -122,7 +122,7 @@ def _chooser(result: CellResult) -> dict[str, Any]:
         same = [other.label for other in not_told_apart(result, row) if contends(other)]
         rows.append({
             "key": row.quantizer, "label": row.label, "rank": rank, "useful": useful(row),
-            "leak": format_estimate(advantage), "quiet": advantage.low <= 0,
+            "leak": format_estimate(advantage), "hint": about_zero(result, row),
             "cost": price.value, "cost_high": price.high,
             "change": "none, by definition" if row is reference(result) else _change(result, row),
             "size": size_words(row.size.bytes), "smaller": f"{row.size.compression:.3g}",

@@ -3,7 +3,9 @@
 A number of each model on the same records varies for three reasons: which records were drawn (shared by all models),
 which models were trained (and, where the others are their shadows, which those were), and what is left for a model and
 a record together. Resampling records shows the first and the last, leaving models out the second and the last, so that
-the sum of both counts the last twice; it is measured, and taken off once.
+the sum of both counts the last twice. In a difference, where it is most of what there is, it is measured and taken off
+once. In a single number it stays as a reserve: thresholds are held fixed in the resamples, and what they owe to the
+records is not seen.
 
 Source: the two-way decomposition of Owen (2007), Annals of Applied Statistics 1:386, and Cameron, Gelbach, Miller
 (2011), Journal of Business & Economic Statistics 29:238; Student's t for the few models.
@@ -30,6 +32,7 @@ class Crossed:
     units : (u,) influence of each unit of models: u times what more weight on it would add to the mean.
     cells : (b, u) how far each unit moves in each draw of the records beside all others.
     models : (b, u) how often each unit is drawn; for draws of the mean.
+    reserve : what is counted twice stays in.
     """
 
     value: float
@@ -37,6 +40,7 @@ class Crossed:
     units: Floats
     cells: Floats
     models: Floats
+    reserve: bool = True
 
     def __sub__(self, other: "Crossed") -> "Crossed":
         return Crossed(
@@ -45,6 +49,7 @@ class Crossed:
             self.units - other.units,
             self.cells - other.cells,
             self.models,
+            reserve=False,
         )
 
     def error(self, *, level: float = 0.95) -> float:
@@ -58,7 +63,7 @@ class Crossed:
             wider = (t_quantile(level, number - 1) / normal_quantile(level)) ** 2
             between = wider * float(self.units.var(ddof=1)) / number
             within = float(np.nanmean(np.nanvar(self.cells, axis=1, ddof=1))) / number
-            variance += max(0.0, between - within)
+            variance += between if self.reserve else max(0.0, between - within)
         return float(np.sqrt(variance))
 
     def interval(self, *, level: float = 0.95) -> tuple[float, float]:

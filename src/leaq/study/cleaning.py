@@ -1,12 +1,13 @@
 """What in a run folder can give members away, and how to get rid of it."""
 
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from leaq.errors import InvalidInput, StoreError
-from leaq.study.locks import Claim
+from leaq.locks import Claim
 from leaq.study.store import Store
 
 __all__ = ["EXPOSED", "Holding", "Removed", "clean", "holdings"]
@@ -25,10 +26,11 @@ class Holding:
 
 @dataclass(frozen=True)
 class Removed:
-    """What `clean` took away."""
+    """What `clean` took away; `links` of the files were links, whose targets it left alone."""
 
     files: int
     bytes: int
+    links: int = 0
 
 
 EXPOSED = "exposed.html"
@@ -44,18 +46,18 @@ _PLACES = {
     "chunks": ("losses and outputs of every record under every model: an attacker's input", False),
     "failed": ("tracebacks of failed cells: can quote paths and values", False),
     EXPOSED: ("training molecules, drawn, and how exposed each is", False),
-    "locks": ("who works on which cell: process number and host", False),
+    "locks": ("which cells were worked on; empty files", False),
 }
 
 
 def holdings(folder: str | Path) -> list[Holding]:
     """Return what a run folder holds, sensitive things last."""
-    store = Store(folder)
+    store = Store(Path(folder).resolve())
     found = [_holding(store.folder, place, *known) for place, known in _PLACES.items()]
     aside = _sized(_asides(store.folder))
     if aside[0]:
         found.append(Holding("set aside", "damaged and superseded files, leftovers of killed runs", False, *aside))
-    strange = _sized(path for path in _strangers(store.folder) if path.is_file())
+    strange = _sized(_strangers(store.folder))
     if strange[0]:
         found.append(Holding("other", "files leaq did not make; clean leaves them alone", False, *strange))
     return sorted((one for one in found if one.files), key=lambda one: not one.shareable)
@@ -64,44 +66,52 @@ def holdings(folder: str | Path) -> list[Holding]:
 def clean(folder: str | Path, *, dry_run: bool = False) -> Removed:
     """Remove what can give members away; configuration, cells and the table stay.
 
-    An unfinished run then starts its unfinished cells anew. Files that leaq did not make are left alone.
+    An unfinished run then starts its unfinished cells anew. Files that leaq did not make are left alone, and so is
+    everything outside the folder: a link is removed, never followed.
 
     Raises
     ------
     InvalidInput
         If it is no run folder, or a process works in it.
     """
-    store = Store(folder)
+    store = Store(Path(folder).resolve())
+    sensitive = [store.folder / place for place, (_, shareable) in _PLACES.items() if not shareable]
+    gone = list(dict.fromkeys([path for place in sensitive for path in _inside(place)] + list(_asides(store.folder))))
+    removed = Removed(*_sized(gone), links=sum(path.is_symlink() for path in gone))
+    if dry_run:
+        return removed
     _refuse_busy(store.folder)
-    sensitive = [place for place, (_, shareable) in _PLACES.items() if not shareable]
-    gone = [path for place in sensitive for path in _inside(store.folder / place) if path.is_file()]
-    gone += list(_asides(store.folder))
-    files, size = _sized(gone)
-    if not dry_run:
-        try:
-            for path in gone:
-                path.unlink(missing_ok=True)
-            for place in sensitive:
-                shutil.rmtree(store.folder / place, ignore_errors=True)
-        except OSError as err:
-            raise StoreError(f"{str(store.folder)!r} cannot be cleaned ({err.strerror}). Check who owns it.") from None
-    return Removed(files, size)
+    try:
+        for path in gone:
+            path.unlink(missing_ok=True)
+        for place in sensitive:
+            shutil.rmtree(place, ignore_errors=True)  # folders, by now empty
+    except OSError as err:
+        raise StoreError(f"{str(store.folder)!r} cannot be cleaned ({err.strerror}). Check who owns it.") from None
+    return removed
 
 
 def _holding(folder: Path, place: str, what: str, shareable: bool) -> Holding:
     asides = set(_asides(folder))
-    inside = (one for one in _inside(folder / place) if one.is_file() and one not in asides)
+    inside = (one for one in _inside(folder / place) if one not in asides)
     return Holding(place, what, shareable, *_sized(inside))
 
 
-def _inside(path: Path) -> "Iterator[Path] | list[Path]":
-    return path.rglob("*") if path.is_dir() else [path]
+def _inside(path: Path) -> Iterator[Path]:
+    """Yield the file, or what lies below the folder, without its folders; a link is one thing, wherever it leads."""
+    if path.is_symlink() or not path.is_dir():
+        if os.path.lexists(path):
+            yield path
+        return
+    for parent, folders, files in os.walk(path, followlinks=False):
+        yield from (Path(parent, name) for name in files)
+        yield from (Path(parent, name) for name in folders if Path(parent, name).is_symlink())
 
 
 def _asides(folder: Path) -> Iterator[Path]:
     """Set-aside cells, and the temporary files a kill leaves: both hold what finished files hold, unchecked."""
-    for path in folder.rglob("*"):
-        if path.is_file() and (path.suffix in (".damaged", ".superseded") or path.name.startswith((".", ".leaq-"))):
+    for path in _inside(folder):
+        if path.suffix in (".damaged", ".superseded") or path.name.startswith("."):
             yield path
 
 
@@ -109,16 +119,18 @@ def _strangers(folder: Path) -> Iterator[Path]:
     asides = set(_asides(folder))
     for top in folder.iterdir():
         if top.name not in _PLACES:
-            yield from (path for path in (top.rglob("*") if top.is_dir() else [top]) if path not in asides)
+            yield from (path for path in _inside(top) if path not in asides)
 
 
-def _sized(paths: "Iterator[Path] | list[Path]") -> tuple[int, int]:
-    sizes = [path.stat().st_size for path in paths]
+def _sized(paths: Iterable[Path]) -> tuple[int, int]:
+    sizes = [path.lstat().st_size for path in paths]
     return len(sizes), sum(sizes)
 
 
 def _refuse_busy(folder: Path) -> None:
-    for path in sorted((folder / "locks").glob("*")):
+    for path in sorted(_inside(folder / "locks")):
+        if path.is_symlink() or not path.is_file():
+            continue  # no lock of leaq's
         claim = Claim.take(path)
         if claim is None:
             raise InvalidInput(

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from leaq.cell import AuditConfig
-from leaq.errors import LeaqError
-from leaq.files import private_folder, read_bytes, write_atomic
+from leaq.errors import LeaqError, StoreError
+from leaq.files import private_folder, write_atomic
+from leaq.sealed import read_json, seal_json
 
 __all__ = ["Failure", "Failures", "grouped"]
 
@@ -59,7 +60,8 @@ class Failures:
             config=config.to_dict(),
         )
         private_folder(self._folder)
-        write_atomic(self._path(config), json.dumps({"schema": 1, **vars(failure)}, indent=1) + "\n")
+        text = json.dumps({"schema": 1, **vars(failure)}, indent=1) + "\n"
+        write_atomic(self._path(config), seal_json(text, kind="failure", key=config.digest()))
         return failure
 
     def forget(self, config: AuditConfig) -> None:
@@ -87,7 +89,7 @@ def _message(err: BaseException) -> str:
 
 def _read(path: Path) -> Failure | None:
     try:
-        plain = json.loads(read_bytes(path))
+        plain = read_json(path, kind="failure", key=path.stem)
         return Failure(**{name: plain[name] for name in Failure.__dataclass_fields__})
-    except (ValueError, KeyError, TypeError):
+    except (StoreError, KeyError):
         return None  # a damaged record of a failure: the cell counts as never tried

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from leaq.cell import AuditConfig
 from leaq.config import Config
@@ -22,6 +22,10 @@ __all__ = ["Study"]
 
 AXES = frozenset({"source", "embedder", "training", "seed", "quantizers"})
 """Options of an audit that the study's own fields decide."""
+
+
+MOST = 50_000
+"""Cells of a study; looking each one up takes milliseconds before anything is computed."""
 
 
 class Study(Config):
@@ -42,7 +46,7 @@ class Study(Config):
     embedders: tuple[str, ...] = ("auto",)
     heads: tuple[TrainingConfig, ...] = (TrainingConfig(),)
     quantizers: tuple[str, ...] = ("study", "uniform(bits=8)")
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[NonNegativeInt, ...] = (0,)
     audit: dict[str, Any] = Field(default_factory=dict)
     """Every other option of an audit, the same in all cells: replicates, level, draws, ..."""
     threads: int = 1
@@ -79,6 +83,8 @@ class Study(Config):
                 _refuse_key(where, key)
             if where != "audit" and "source" not in options:
                 raise ValueError(f"{where}: source is required: the name of a data set, or a file")
+        if self.size > MOST:
+            raise ValueError(f"a study may have at most {MOST:,} cells, found {self.size:,}; split it")
         for i, item in enumerate(self.data):
             probe = {**self.audit, **item, "quantizers": self.quantizers, "seed": self.seeds[0]}
             _explained(f"data[{i}]", lambda probe=probe: AuditConfig.from_dict(probe))
@@ -131,9 +137,11 @@ class Study(Config):
         where = beside.name if beside else "study"
         try:
             options = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as err:
+        except (tomllib.TOMLDecodeError, RecursionError, ValueError) as err:  # the latter: numbers of 5,000 digits
             raise InvalidInput(f"{where} is not TOML: {err}.") from None
         variants = options.pop("variants", {})
+        if not (isinstance(variants, dict) and all(isinstance(each, dict) for each in variants.values())):
+            raise InvalidInput(f"{where}: variants must be tables, [variants.NAME]. Found something else.")
         if variant is not None:
             if variant not in variants:
                 known = ", ".join(sorted(variants)) or "none"

@@ -8,17 +8,18 @@ folder, so an engine's workers need not see it.
 import statistics
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from leaq.cell import AuditConfig
+from leaq.locks import Claim
 from leaq.results import CellResult
 from leaq.study.engines import Engine
 from leaq.study.events import Event, Watch, unwatched
 from leaq.study.failures import Failure, Failures, grouped
-from leaq.study.locks import Claim
 from leaq.study.plan import effort, plan, records_of
 from leaq.study.shelf import DiskShelf
 from leaq.study.store import Store, cell_key, chunks_key, plain_name
@@ -50,7 +51,7 @@ class Outcome:
         text = f"{self.computed} cells computed, {self.found} found finished, {len(self.failures)} failed."
         if self.damaged:
             names = ", ".join(path.name for path in self.damaged[:3])
-            text += f" {len(self.damaged)} damaged files were set aside and their cells computed again ({names})."
+            text += f" {len(self.damaged)} damaged files were set aside and what they held computed again ({names})."
         for reason, cells in grouped(self.failures).items():
             more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
             text += f" Failed: {cells[0]}{more}: {reason.rstrip('.')}."
@@ -220,10 +221,8 @@ class Runner:
         self._measure_if_complete(cell, config)
 
     def _is_finished(self, cell: Cell) -> bool:
-        before = len(self._store.damaged)
-        found = self._store.load(cell.key)
-        for path in self._store.damaged[before:]:
-            self._tell("damaged", cell, text=path.name)
+        with self._damage(cell):
+            found = self._store.load(cell.key)
         if found is None:
             return False
         self._found += 1
@@ -234,9 +233,18 @@ class Runner:
         self._tell("found", cell)
         return True
 
+    @contextmanager
+    def _damage(self, cell: Cell) -> Iterator[None]:
+        """Tell of the damaged files that are met meanwhile."""
+        before = len(self._store.damaged)
+        yield
+        for path in self._store.damaged[before:]:
+            self._tell("damaged", cell, text=path.name)
+
     def _chunk(self, cell: Cell, config: AuditConfig, ends: tuple[int, int]) -> None:
         assert cell.shelf is not None
-        kept = cell.shelf.get(chunk_key(ends))
+        with self._damage(cell):
+            kept = cell.shelf.get(chunk_key(ends))
         if kept is not None:
             cell.parts[ends] = self._engine.share(Part(kept, 0.0, 0))
             return

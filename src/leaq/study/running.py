@@ -55,7 +55,7 @@ def run_study(
     try:
         refuse_without_cuda(cells, made)
         store = Store.open(Path(folder), study)
-        write_atomic(store.folder / "study.toml", study.to_toml())
+        write_atomic(store.folder / "study.toml", Study.from_dict(store.config).to_toml())
         return Runner(store, cells, made, watch=watch, rules=rules).run()
     finally:
         if made is not engine:

@@ -1,10 +1,8 @@
 """Finished chunks of models on disk: plain arrays and JSON, no pickle."""
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +10,12 @@ import numpy as np
 
 from leaq.files import write_atomic
 from leaq.results import Size
+from leaq.sealed import DamagedFile, read_arrays, read_sealed, seal_arrays
 from leaq.types import Flag, LossTable
 
 __all__ = ["DiskShelf"]
 
+KIND = "chunk"
 _ARRAYS = ("losses", "members", "scores", "outputs", "targets", "ids", "groups", "whitebox")
 _WORDS = ("task", "game", "n_train", "quantizer", "strategy", "score_kind")
 
@@ -25,11 +25,13 @@ Found = dict[str, tuple[LossTable, Size]]
 class DiskShelf:
     """Keeps what evaluation found for a chunk of models, one file a chunk.
 
-    A file that is truncated or damaged counts as absent: its chunk is computed again.
+    A file that is truncated, damaged or another chunk's counts as absent, and is named in `damaged`: its chunk is
+    computed again.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, damaged: "list[Path] | None" = None) -> None:
         self._folder = folder
+        self.damaged = [] if damaged is None else damaged
 
     def get(self, key: str) -> Found | None:
         """Return what was put under `key`."""
@@ -37,14 +39,22 @@ class DiskShelf:
         if not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                heads = json.loads(str(arrays["heads"]))
-                return {
-                    head["spec"]: (_table(head, {name: arrays[f"{i}.{name}"] for name in head["arrays"]}), _size(head))
-                    for i, head in enumerate(heads)
-                }
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            arrays = read_arrays(path, kind=KIND, key=self._identity(key))
+            heads = json.loads(str(arrays["heads"]))
+            return {
+                head["spec"]: (_table(head, {name: arrays[f"{i}.{name}"] for name in head["arrays"]}), _size(head))
+                for i, head in enumerate(heads)
+            }
+        except (DamagedFile, ValueError, KeyError, TypeError):  # the latter: another version's, whole
+            self.damaged.append(path)
             return None
+
+    def check(self, key: str) -> None:
+        """Raise `DamagedFile` unless what was put under `key` is there to the byte."""
+        read_sealed(self._folder / f"{key}.npz", kind=KIND, key=self._identity(key))
+
+    def _identity(self, key: str) -> str:
+        return f"{self._folder.name}/{key}"
 
     def put(self, key: str, found: Mapping[str, tuple[LossTable, Size]]) -> None:
         """Keep a finished chunk."""
@@ -62,9 +72,8 @@ class DiskShelf:
                     "size": asdict(size),
                 }
             )
-        buffer = BytesIO()
-        np.savez(buffer, heads=np.array(json.dumps(heads)), **arrays)
-        write_atomic(self._folder / f"{key}.npz", buffer.getvalue())
+        content = {"heads": np.array(json.dumps(heads)), **arrays}
+        write_atomic(self._folder / f"{key}.npz", seal_arrays(content, kind=KIND, key=self._identity(key)))
 
 
 def _table(head: dict[str, Any], arrays: dict[str, Any]) -> LossTable:

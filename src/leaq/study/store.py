@@ -2,7 +2,7 @@
 
     config.json                  what was asked for: one audit, or a study; running it again gives the same numbers
     results.csv                  every number of every finished cell, one a row
-    cells/CELL.json              one finished audit, shareable: aggregates only, checksummed
+    cells/CELL.json              one finished audit, shareable: aggregates only
     cells/CELL.timings.json      seconds and memory, apart from the numbers because no two runs share them
     private/CELL.json            findings by row number; gives members away
     chunks/CHUNKS/*.npz          losses of finished chunks of models; gives members away; removed when a cell is done,
@@ -14,7 +14,9 @@ CELL is the data set's name, a digest of the configuration, and a digest of the 
 code that computes numbers, so that a changed file, option or version is never answered from an old result. CHUNKS is
 the same with only the code that makes loss tables (data, embedding, training, quantizing, evaluating): a changed
 measure is computed anew from the losses that are there, and trains nothing. A single audit is a study of one cell.
-Folders have mode 0700, files 0600.
+Folders have mode 0700, files 0600. Every JSON and NPZ file is sealed with what it is and whose it is (`leaq.sealed`):
+one that is damaged, or another's under its name, is set aside and made again, or refused. `leaq.study.verifying` checks
+a whole folder.
 """
 
 import hashlib
@@ -22,6 +24,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,11 +34,11 @@ import numpy as np
 from leaq.cell import AuditConfig
 from leaq.config import Config
 from leaq.errors import InvalidInput, StoreError
-from leaq.files import private_folder, read_bytes, write_atomic
+from leaq.files import private_folder, read_bytes, sweep, write_atomic
+from leaq.locks import Claim
 from leaq.results import CellResult
+from leaq.sealed import DamagedFile, read_json, seal_json
 from leaq.study.evidence import in_order
-from leaq.study.locks import Claim
-from leaq.study.sealed import DamagedFile, seal, unseal
 from leaq.study.shelf import DiskShelf
 from leaq.tidy import as_csv, frame, tidy
 from leaq.types import Samples
@@ -64,8 +67,11 @@ UNCOUNTED = frozenset(
 """Rooms whose code changes no number of a cell; the test of the floors' imports holds both lists to it."""
 
 
-SCHEMA = 1
-"""Version of the folder's layout. A folder without one was made by the first version, for a single audit."""
+SCHEMA = 2
+"""Version of the folder's layout. Without one, the folder was made by the first version, for a single audit; up to 1,
+configuration, private parts and chunks have no seal, and cells a checksum of their fields alone."""
+SEALED = 2
+"""First layout whose files are sealed."""
 PARTS = ("cells", "private", "chunks", "failed", "locks")
 
 
@@ -82,7 +88,7 @@ class Store:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.kind, self.config = self._read_config()
+        self.schema, self.kind, self.config = self._read_config()
         self.damaged: list[Path] = []
         """Files found damaged and set aside, newest last."""
 
@@ -102,49 +108,68 @@ class Store:
             _refuse_foreign(folder)
             private_folder(folder)
             plain = {"schema": SCHEMA, "kind": _kind(config), "config": config.to_dict()}
-            write_atomic(path, json.dumps(plain, indent=1, sort_keys=True) + "\n")
+            text = json.dumps(plain, indent=1, sort_keys=True) + "\n"
+            write_atomic(path, seal_json(text, kind="configuration", key=""))
         store = cls(folder)
         _refuse_other(folder, store.config, config.to_dict())
         for part in PARTS:
             private_folder(folder / part)
+        for place in (folder, folder / "failed"):
+            sweep(place)
         return store
 
-    def _read_config(self) -> tuple[str, dict[str, Any]]:
+    def _read_config(self) -> tuple[int, str, dict[str, Any]]:
         path = self.folder / "config.json"
         if not path.is_file():
             raise InvalidInput(f"{str(self.folder)!r} is no run folder: it has no config.json. Name an --out folder.")
         try:
-            found: dict[str, Any] = json.loads(read_bytes(path))
-        except ValueError as err:
-            raise StoreError(f"{str(path)!r} is damaged ({err}). Name another --out folder.") from None
-        schema = found.get("schema", 0)
-        if schema == 0:
-            return "audit", found
+            found = dict(json.loads(read_bytes(path)))
+            schema = int(found.get("schema", 0))
+        except (ValueError, TypeError, RecursionError) as err:
+            raise self._damaged_config(err) from None
         if schema > SCHEMA:
             raise StoreError(
                 f"{str(self.folder)!r} was made by a newer leaq (layout {schema}; this version reads up to {SCHEMA}). "
                 "Upgrade leaq; nothing was changed."
             )
-        return str(found["kind"]), dict(found["config"])
+        if schema == 0:
+            return schema, "audit", found
+        try:
+            found = found if schema == 1 else read_json(path, kind="configuration", key="")
+            return schema, str(found["kind"]), dict(found["config"])
+        except (DamagedFile, KeyError, ValueError, TypeError) as err:
+            raise self._damaged_config(err) from None
+
+    def _damaged_config(self, err: Exception) -> StoreError:
+        reason = "it was changed after it was written" if isinstance(err, DamagedFile) else str(err)
+        return StoreError(f"{str(self.folder / 'config.json')!r} is damaged ({reason}). Name another --out folder.")
 
     def load(self, key: str) -> CellResult | None:
         """Return a finished audit, or None; a damaged file is set aside, remembered, and counts as unfinished."""
         path = self._cell(key)
         if not path.exists():
             return None
+        read = path
         try:
-            return self._whole(path)
+            found = self.read(key)
+            read = self.folder / "private" / path.name
+            if read.exists():  # `leaq clean` may have removed it
+                self.read_private(key)
         except DamagedFile:
-            aside = path.with_suffix(".damaged")
-            path.replace(aside)
+            aside = read.with_suffix(".damaged")
+            read.replace(aside)
             self.damaged.append(aside)
             return None
+        return found
 
     def save(self, key: str, result: CellResult) -> None:
         """Keep a finished audit; what it takes the place of is set aside."""
-        write_atomic(self.folder / "private" / f"{key}.json", json.dumps(result.private_json()))
-        write_atomic(self._cell(key).with_suffix(".timings.json"), json.dumps(dict(result.timings), sort_keys=True))
-        write_atomic(self._cell(key), seal(result.to_json(timings=False)))
+        private = seal_json(json.dumps(result.private_json()), kind="private", key=key)
+        timings = seal_json(json.dumps(dict(result.timings), sort_keys=True), kind="timings", key=key)
+        cell = seal_json(result.to_json(timings=False) + "\n", kind="cell", key=key)
+        write_atomic(self.folder / "private" / f"{key}.json", private)
+        write_atomic(self._cell(key).with_suffix(".timings.json"), timings)
+        write_atomic(self._cell(key), cell)
         self._supersede(key)
 
     def forget_chunks(self, key: str, *, keep: bool = False) -> None:
@@ -160,12 +185,21 @@ class Store:
                 path.replace(path.with_suffix(".superseded"))
 
     def claim(self, key: str) -> Claim | None:
-        """Return the right to compute a cell, or None while another process holds it."""
-        return Claim.take(self.folder / "locks" / key)
+        """Return the right to compute a cell, or None while another process holds it.
+
+        What a killed process was writing of that cell is removed: nobody else writes it now.
+        """
+        claim = Claim.take(self.folder / "locks" / key)
+        if claim is not None:
+            for part in ("cells", "private"):
+                sweep(self.folder / part, key, older_than=0)
+        return claim
 
     def shelf(self, key: str) -> DiskShelf:
-        """Return where the chunks of an unfinished audit are kept; `key` is its `chunks_key`."""
-        return DiskShelf(private_folder(self.folder / "chunks" / key))
+        """Return where the chunks of an unfinished audit are kept; `key` is its `chunks_key`, its claim is held."""
+        folder = private_folder(self.folder / "chunks" / key)
+        sweep(folder, older_than=0)
+        return DiskShelf(folder, self.damaged)
 
     def finished(self) -> list[CellResult]:
         """Return every finished audit by data set, embedder, head and seed; `StoreError` if none, or one is damaged."""
@@ -182,68 +216,89 @@ class Store:
         StoreError
             If they are gone (`leaq clean` removes them) or damaged; a report without them would look harmless.
         """
-        found = in_order(self._whole(path).with_private(self._private(path)) for path in self._cells())
+        found = in_order(self.read(key).with_private(self.read_private(key)) for key in self.stored())
         return found or self.finished()
 
     @property
     def cleaned(self) -> bool:
         """Whether the risk of single records is no longer here."""
-        return not all((self.folder / "private" / cell.name).is_file() for cell in self._cells())
+        return not all((self.folder / "private" / f"{key}.json").is_file() for key in self.stored())
 
-    def _private(self, cell: Path) -> dict[str, Any]:
-        path = self.folder / "private" / cell.name
+    @property
+    def sealed(self) -> bool:
+        """Whether this layout seals its files."""
+        return self.schema >= SEALED
+
+    def read_private(self, key: str) -> dict[str, Any]:
+        """Return row numbers and risks of a finished audit; raises `StoreError` if they are gone or damaged."""
+        path = self.folder / "private" / f"{key}.json"
         if not path.is_file():
             raise StoreError(
                 f"An internal report needs the risk of every record. {str(path)!r} is not there: the folder was "
                 "cleaned, or copied without it. Run the audit again into a new folder, or leave --internal out."
             )
-        try:
-            return dict(json.loads(read_bytes(path)))
-        except (ValueError, TypeError) as err:
-            raise StoreError(
-                f"{str(path)!r} is damaged ({err}). Run the audit again into a new folder, or leave --internal out."
-            ) from None
+        if not self.sealed:
+            with suppress(ValueError, TypeError):
+                return dict(json.loads(read_bytes(path)))
+        return read_json(path, kind="private", key=key)
+
+    def stored(self) -> list[str]:
+        """Return what the finished audits are stored under, in order."""
+        found = sorted((self.folder / "cells").glob("*.json"))
+        return [path.stem for path in found if not path.name.endswith(".timings.json")]
 
     def results(self) -> Iterator[CellResult]:
-        """Yield every finished audit, in the order of file names; raises `StoreError` at a damaged file."""
-        for path in self._cells():
-            yield self._whole(path)
+        """Yield every finished audit, in the order of keys; raises `StoreError` at a damaged file."""
+        for key in self.stored():
+            yield self.read(key)
 
     def keyed(self) -> Iterator[tuple[str, CellResult]]:
         """Yield the key and the result of every finished audit."""
-        for path in self._cells():
-            yield path.stem, self._whole(path)
+        for key in self.stored():
+            yield key, self.read(key)
 
     def count(self) -> int:
         """Return how many audits are finished, without reading them."""
-        return len(self._cells())
+        return len(self.stored())
 
     def frame(self) -> "pd.DataFrame":
         """Return every number of every finished cell, one a row: what results.csv holds."""
         return frame(self.results())
 
-    def write_table(self) -> Path:
-        """Write results.csv anew from the finished cells; the same cells give the same bytes."""
-        path = self.folder / "results.csv"
-        write_atomic(path, as_csv(tidy(self.results())))
-        return path
+    def table(self) -> str:
+        """Return what results.csv must hold; the same cells give the same bytes."""
+        return as_csv(tidy(self.results()))
 
-    def _cells(self) -> list[Path]:
-        found = sorted((self.folder / "cells").glob("*.json"))
-        return [path for path in found if not path.name.endswith(".timings.json")]
+    def write_table(self) -> Path:
+        """Write results.csv anew from the finished cells."""
+        path = self.folder / "results.csv"
+        with Claim.wait(self.folder / "locks" / path.name):  # whoever comes last has seen every cell
+            sweep(self.folder, path.name, older_than=0)
+            write_atomic(path, self.table())
+        return path
 
     def _cell(self, key: str) -> Path:
         return self.folder / "cells" / f"{key}.json"
 
-    def _whole(self, path: Path) -> CellResult:
-        """Read one cell with its timings, checking that not a byte is missing or changed."""
-        plain = unseal(path)
-        timings = path.with_suffix(".timings.json")
+    def read(self, key: str) -> CellResult:
+        """Return a finished audit with its timings; raises `StoreError` if a byte of it is missing or changed."""
+        path = self._cell(key)
+        plain = None if self.sealed else self._unsealed(path)
+        plain = read_json(path, kind="cell", key=key) if plain is None else plain
         try:
-            plain["timings"] = json.loads(read_bytes(timings)) if timings.exists() else {}
-        except ValueError:
+            plain["timings"] = read_json(path.with_suffix(".timings.json"), kind="timings", key=key)
+        except StoreError:
             plain["timings"] = {}  # seconds are a courtesy; the numbers are whole
         return CellResult.from_plain(plain)
+
+    def _unsealed(self, path: Path) -> dict[str, Any] | None:
+        """Return a cell of an earlier layout, whose checksum is that of its fields; None if it is not whole."""
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            plain: dict[str, Any] = json.loads(read_bytes(path))
+            stated = plain.pop("checksum")
+            text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+            return plain if stated == hashlib.sha256(text.encode()).hexdigest() else None
+        return None
 
 
 def cell_key(config: AuditConfig, name: str, records: str) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
 from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.models.calling import places
 from leaq.models.roles import LAYER_ROLES, role_of
 from leaq.seeds import stream
 from leaq.training.mlp import signals_by_layer
@@ -171,7 +172,8 @@ class StackedModule:
 
     def _call(self, params: dict[str, Tensor], inputs: Tensor) -> Tensor:
         inputs = inputs.long() if self._integer else inputs
-        outputs: Tensor = functional_call(self._skeleton, params, (inputs,))
+        lent = places(self._skeleton, params)
+        outputs: Tensor = functional_call(self._skeleton, lent, (inputs,), tie_weights=False)
         return outputs.unsqueeze(-1) if self.task == "regression" and outputs.ndim == 1 else outputs
 
     def _loss(  # noqa: PLR0917 - vmap maps positional arguments

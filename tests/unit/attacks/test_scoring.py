@@ -52,7 +52,16 @@ def test_rates_that_rest_on_too_few_false_positives_are_refused(rng):
     found = scored(planted(rng, models=4, n=60), draws=20)
     assert isinstance(found.tpr[0.01], NotComputed)
     assert "needs at least 1,000 non-member trials" in found.tpr[0.01].reason
-    assert isinstance(scored(planted(rng, models=40, n=60), draws=20).tpr[0.01], Estimate)
+    enough = planted(rng, models=40, n=60)
+    assert isinstance(scored(enough, enough.scores - enough.scores.mean(0), draws=20).tpr[0.01], Estimate)
+
+
+def test_one_record_accused_in_many_models_is_one_piece_of_evidence(rng):
+    """One record draws all false alarms, 12 of 1,200: enough trials, too few records."""
+    table = planted(rng, models=40, n=60)
+    found = scored(table, table.scores + 100 * (np.arange(60) == 7), draws=20).tpr[0.01]
+    assert isinstance(found, NotComputed)
+    assert "at least 10 records among its false positives. Found 1, accused 12 times" in found.reason
 
 
 def test_resampled_areas_agree_with_the_area_computed_anew_each_draw(rng):

@@ -82,3 +82,33 @@ def test_the_cache_can_be_switched_off(folder, monkeypatch):
     cache.remembered(Morgan(), SMILES, compute)
     assert compute.calls == 2
     assert not folder.exists()
+
+
+def test_another_sets_embedding_is_never_taken_nor_a_widened_one(folder):
+    compute = Counting()
+    cache.remembered(Morgan(), SMILES, compute)
+    cache.remembered(Morgan(), SMILES[::-1], compute)
+    one, other = folder.iterdir()
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+    cache.remembered(Morgan(), SMILES, compute)
+    cache.remembered(Morgan(), SMILES[::-1], compute)
+    assert compute.calls == 4
+    np.savez_compressed(one, features=np.zeros((3, 99)), rows=np.array([2]), reasons=np.array(["why"]))
+    cache.remembered(Morgan(), SMILES, compute)
+    cache.remembered(Morgan(), SMILES[::-1], compute)
+    assert compute.calls == 5
+
+
+def test_damage_anywhere_is_made_again_and_never_raised(folder, rng):
+    compute = Counting()
+    cache.remembered(Morgan(), SMILES, compute)
+    (path,) = folder.iterdir()
+    content = path.read_bytes()
+    for trial in range(60):
+        damaged = bytearray(content)
+        damaged[int(rng.integers(len(content)))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        cache.remembered(Morgan(), SMILES, compute)
+        assert compute.calls == 2 + trial

@@ -36,3 +36,13 @@ def test_the_user_says_how_many_cores(monkeypatch):
     assert parallel.available_cores() == 3
     monkeypatch.setenv("LEAQ_JOBS", "many")
     assert parallel.available_cores() >= 1
+
+
+def test_workers_run_no_code_that_lies_in_the_current_folder(tmp_path, monkeypatch):
+    """Data may come with a file that is called like a library."""
+    for name in ("pydantic", "numpy", "json", "rdkit"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")
+    assert len(parallel.encode(EMBEDDERS.build("maccs"), SMILES, jobs=2).features) == 120
+    assert not (tmp_path / "ran").exists()

@@ -100,7 +100,7 @@ def test_a_model_trained_with_differential_privacy_is_shown_but_no_choice():
     assert labels(result.ranked())[0] == "DP-SGD ε=1"
     assert recommended(result, 0.5).label == "a"
     assert "DP-SGD ε=1" not in labels(front(result))
-    assert verdict(result).startswith("A gives away least")
+    assert verdict(result).startswith("Of the quantizers, a gives away least")
     points = next(found["data"]["values"] for found in tradeoff(result)["layer"] if "shape" in found["encoding"])
     assert {point["label"]: point["shape"] for point in points}["DP-SGD ε=1"] == "triangle-up"
     chooser = audit_page(result, prefix="x", internal=False)["chooser"]

@@ -51,7 +51,11 @@ def test_the_reading_names_what_is_expected_and_how_far_off_it_was():
     assert "0.400 [0.380, 0.420] in full precision and least under sign: 0.100 [0.080, 0.120]" in text
     assert "not close: 0.080 away from what LiRA found, on average over 3 rows" in text
     assert about_forecast(audited(gap=-0.08)) in reading(audited(gap=-0.08))
-    assert "LiRA was not run here" in about_forecast(audited())
+    assert "unchecked: it could not be compared with LiRA here." in about_forecast(audited())
+    few = [replace(one, attacks={"lira": NotComputed("LiRA needs 4 shadows.")}) for one in audited().rows]
+    assert "compared with LiRA here (LiRA needs 4 shadows)." in about_forecast(replace(audited(), rows=tuple(few)))
+    none = [replace(one, attacks={}) for one in audited().rows]
+    assert "LiRA was not run here" in about_forecast(replace(audited(), rows=tuple(none)))
 
 
 def test_it_says_when_it_cannot_be_trusted():

@@ -111,7 +111,7 @@ def test_text_holds_every_row_every_note_and_the_reading():
         "ternary 90% sparse",
         "Biases stay in full precision.",
         "least leak first",
-        "Sign",
+        "sign leaks least",
     ):
         assert wanted in printed
     assert "\x1b" not in printed

@@ -1,3 +1,6 @@
+import os
+import shutil
+
 import pytest
 from typer.testing import CliRunner
 
@@ -31,7 +34,7 @@ def run(tmp_path):
 def test_clean_keeps_what_may_be_shared_and_what_is_not_ours(run):
     kept = {"config.json", "results.csv", f"{KEY}.json", f"{KEY}.timings.json", "notes.txt"}
     removed = clean(run, dry_run=True)
-    assert removed.files == 6
+    assert removed.files == 7
     assert (run / "private" / f"{KEY}.json").exists()
     assert clean(run) == removed
     assert {path.name for path in run.rglob("*") if path.is_file()} == kept
@@ -43,7 +46,7 @@ def test_what_is_sensitive_is_said(run):
     shared = {one.place: one.shareable for one in holdings(run)}
     assert shared == {
         "config.json": True, "results.csv": True, "cells": True, "private": False, "chunks": False, "failed": False,
-        "exposed.html": False, "set aside": False, "other": False,
+        "locks": False, "exposed.html": False, "set aside": False, "other": False,
     }  # fmt: skip
     output = CliRunner().invoke(app, ["show", str(run), "--what"]).output
     assert "SENSITIVE      chunks" in output
@@ -61,3 +64,45 @@ def test_a_run_in_use_is_left_alone(run):
 def test_no_run_folder(tmp_path):
     with pytest.raises(InvalidInput, match="is no run folder"):
         clean(tmp_path)
+
+
+@pytest.fixture
+def thesis(tmp_path):
+    """A folder of somebody's, which a run folder from elsewhere may point to."""
+    folder = tmp_path / "thesis"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("thesis.docx", "deep/photo.jpg", ".hidden"):
+        (folder / name).write_text("mine")
+    return folder
+
+
+@pytest.mark.parametrize("place", ["private", "failed", "chunks", "locks", "chunks/other", "elsewhere", EXPOSED])
+def test_a_link_to_a_folder_is_removed_and_never_followed(run, thesis, place):
+    if (run / place).is_file():
+        (run / place).unlink()
+    else:
+        shutil.rmtree(run / place, ignore_errors=True)
+    (run / place).symlink_to(thesis)
+    removed = clean(run)
+    assert {path.name for path in thesis.rglob("*") if path.is_file()} == {"thesis.docx", "photo.jpg", ".hidden"}
+    ours = place != "elsewhere"
+    assert (removed.links, (run / place).is_symlink()) == (int(ours), not ours)
+
+
+def test_links_to_files_are_removed_and_their_targets_stay(run, thesis):
+    (run / "private" / "x.json").symlink_to(thesis / "thesis.docx")
+    (run / "locks" / "x").symlink_to(thesis / "thesis.docx")
+    (run / "cells" / ".tmp").symlink_to(thesis / "nothing")
+    assert clean(run).links == 3
+    assert (thesis / "thesis.docx").read_text() == "mine"
+    assert not os.path.lexists(run / "private" / "x.json")
+
+
+def test_a_run_folder_may_be_named_through_a_link(run, tmp_path):
+    (tmp_path / "latest").symlink_to(run)
+    assert clean(tmp_path / "latest").files == 7
+
+
+def test_a_dry_run_takes_no_lock(run, monkeypatch):
+    monkeypatch.setattr("leaq.study.cleaning.Claim", None)
+    assert clean(run, dry_run=True).files == 7

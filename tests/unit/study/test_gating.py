@@ -2,8 +2,8 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
-from leaq.attacks.suite import attack_names
 
+from leaq.attacks.registry import parse_attacks
 from leaq.errors import InvalidInput, UnknownName
 from leaq.metrics import _METRICS, metric
 from leaq.study.gating import Limits, gate
@@ -73,8 +73,8 @@ def test_one_line_a_model_names_its_worst_attack_and_counts_the_others():
 def test_what_a_standard_audit_runs_is_required_unless_told_otherwise():
     verdict = gate([GOOD], Limits(max_advantage=0.9))
     assert not verdict.passed
-    missing = {reason.split("the attack ")[1].split()[0] for reason in verdict.reasons}
-    assert missing == set(attack_names(["default"])) - {"lira"}
+    missing = {reason.split("the attack ")[1].split(" was not")[0] for reason in verdict.reasons}
+    assert missing == {one.spec() for one in parse_attacks(["default"])} - {"lira"}
     assert gate([GOOD], Limits(max_advantage=0.9, require=())).passed
     assert gate([GOOD], Limits(min_metric=0.5)).passed  # no advantage is asked about
     with pytest.raises(UnknownName, match="Unknown attack 'lyra'"):

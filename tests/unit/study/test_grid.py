@@ -92,3 +92,21 @@ def test_a_device_named_once_is_every_heads_and_otherwise_each_heads_own():
     placed = Study(data=("wine",), heads=heads, device="cuda")
     assert {cell.training.device for cell in placed.cells()} == {"cuda"}
     assert Study.from_toml_text(placed.to_toml()) == placed
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a=" + "[" * 20_000, "is not TOML"),
+        ("seeds=[" + "9" * 5000 + "]", "is not TOML"),
+        ("data=['wine']\nseeds=[0, -1]", "greater than or equal to 0"),
+        ("data=['wine']\nvariants=3", r"variants must be tables, \[variants.NAME\]"),
+        ("data=['wine']\n[variants]\nquick=3", r"variants must be tables, \[variants.NAME\]"),
+        ("data=['wine']\nself=1", "unknown option 'self'"),
+        (f"data=['wine']\nseeds={list(range(60_000))}", "at most 50,000 cells, found 60,000; split it"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_study_files_that_cannot_be_are_refused_in_words(text, found):
+    with pytest.raises(InvalidInput, match=found):
+        Study.from_toml_text(text)

@@ -3,12 +3,12 @@ import pandas as pd
 import pytest
 
 from leaq.errors import InvalidInput, StoreError
+from leaq.locks import Claim
 from leaq.study import Store, run_study
 from leaq.study import store as store_module
 from leaq.study import tasks as study_tasks
 from leaq.study.engines.local import Local
 from leaq.study.failures import Failures
-from leaq.study.locks import Claim
 from leaq.study.runner import Rules, Runner
 from leaq.study.sources import missing
 from tests.unit.study.small import small
@@ -185,7 +185,7 @@ def test_what_another_process_computes_is_left_to_it(tmp_path, monkeypatch):
     """The claim of one cell is held elsewhere and given up unfinished after a while: then it is ours."""
     study = small(data=("wine",))
     probe = run_study(study, tmp_path / "probe")
-    keys = sorted(path.name for path in (tmp_path / "probe" / "locks").iterdir())
+    keys = sorted(path.name for path in (tmp_path / "probe" / "locks").glob("wine-*"))
     assert probe.computed == len(keys) == 2
     store = Store.open(tmp_path / "run", study)
     held = Claim.take(store.folder / "locks" / keys[0])

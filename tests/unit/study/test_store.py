@@ -1,4 +1,5 @@
 import ast
+import hashlib
 import json
 import stat
 from pathlib import Path
@@ -10,8 +11,8 @@ import leaq
 from leaq.cell import AuditConfig
 from leaq.errors import InvalidInput, StoreError
 from leaq.results import CellResult, QuantizerRow, Size
+from leaq.sealed import seal_json
 from leaq.study import Store
-from leaq.study.sealed import seal
 from leaq.study.store import MEASURING, UNCOUNTED, code_digest
 from leaq.tidy import COLUMNS
 from leaq.types import AttackResult, Estimate, NotComputed
@@ -62,7 +63,7 @@ def test_a_damaged_cell_is_set_aside_and_remembered(store, damage):
     store.save(KEY, result())
     path = store.folder / "cells" / f"{KEY}.json"
     path.write_text(damage(path.read_text()))
-    with pytest.raises(StoreError, match="Run the same command again to compute it anew"):
+    with pytest.raises(StoreError, match="Run the same command again to make it anew"):
         store.finished()
     assert store.load(KEY) is None
     assert [aside.name for aside in store.damaged] == [f"{KEY}.damaged"]
@@ -81,8 +82,8 @@ def test_a_cell_of_a_newer_version_is_refused_and_left_alone(store):
     store.save(KEY, result())
     path = store.folder / "cells" / f"{KEY}.json"
     plain = json.loads(path.read_text())
-    plain.pop("checksum")
-    path.write_text(seal(json.dumps({**plain, "schema": 99})))
+    plain.pop("seal")
+    path.write_bytes(seal_json(json.dumps({**plain, "schema": 99}), kind="cell", key=KEY))
     before = path.read_bytes()
     with pytest.raises(StoreError, match=r"written by a newer leaq \(schema 99"):
         store.load(KEY)
@@ -92,7 +93,7 @@ def test_a_cell_of_a_newer_version_is_refused_and_left_alone(store):
 def test_a_folder_of_a_newer_version_is_refused(store):
     path = store.folder / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 99}))
-    with pytest.raises(StoreError, match=r"made by a newer leaq \(layout 99; this version reads up to 1\)"):
+    with pytest.raises(StoreError, match=r"made by a newer leaq \(layout 99; this version reads up to 2\)"):
         Store(store.folder)
 
 
@@ -102,11 +103,18 @@ def test_a_folder_of_the_first_version_is_read(tmp_path):
     (folder / "cells").mkdir(parents=True)
     config = AuditConfig(source="wine").to_dict()
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "cells" / "wine-0123456789abcdef.json").write_text(seal(result().to_json(timings=False)))
+    plain = json.loads(result().to_json(timings=False))
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    plain["checksum"] = hashlib.sha256(text.encode()).hexdigest()
+    cell = folder / "cells" / "wine-0123456789abcdef.json"
+    cell.write_text(json.dumps(plain))
     store = Store(folder)
     assert (store.kind, store.config["source"]) == ("audit", "wine")
     assert [found.data["name"] for found in store.finished()] == ["wine"]
     assert Store.open(folder, AuditConfig(source="wine")).finished()
+    cell.write_text(cell.read_text().replace("0.9", "0.8", 1))
+    with pytest.raises(StoreError, match="Run the same command again to make it anew"):
+        store.finished()
 
 
 def test_the_same_question_of_changed_records_takes_the_old_answers_place(store):
@@ -245,7 +253,7 @@ def test_a_read_only_folder_is_named_and_what_was_there_stays(store, monkeypatch
     def refuse(*args, **options):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("leaq.files.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("leaq.files._temporary", refuse)
     with pytest.raises(StoreError, match=r"could not be written \(Read-only file system\).*run the same command again"):
         store.save(KEY, result(primary_attack="other"))
     assert [found.primary_attack for found in store.finished()] == ["threshold"]

@@ -3,10 +3,19 @@
 One task is one core. Prepared records and loss tables stay where they were made until another task needs them; a
 node that leaves takes its values along, and Ray makes them again from their tasks. The driver alone writes to the
 run folder, so nodes need no shared disk for it.
+
+Whoever reaches Ray's ports can run code. A cluster started here therefore listens on this machine's loopback alone,
+with its sockets and logs in a folder of its own that only its owner can enter; one that is joined is used as it is.
+The current folder, which Ray would put on its workers' path, stays off it: what lies beside data may be called
+pydantic.py.
 """
 
+import os
+import shutil
 import socket
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from leaq.errors import InvalidInput, need
@@ -19,6 +28,8 @@ KNOCK = 5.0
 """Seconds a cluster has to accept a connection."""
 TRIES = 5
 """Times Ray starts a task again whose node or process went away."""
+LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Ray's switch for clusters of several machines, by default on where it supports them; off, it listens on loopback."""
 
 
 class RayCluster:
@@ -35,24 +46,52 @@ class RayCluster:
     def __init__(self, address: str | None = None, workers: int | None = None) -> None:
         self._ray = need("ray", extra="ray", purpose="The engine 'ray'")
         self._started = not self._ray.is_initialized()
+        self._folder: str | None = None
         if self._started:
             self._connect(address, workers)
         self._workers = workers
 
     def _connect(self, address: str | None, workers: int | None) -> None:
-        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-        if address in (None, "local"):
-            options |= {"address": "local", "num_cpus": workers, "include_dashboard": False}
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "job_config": self._job()}
+        local = address in (None, "local")
+        if local:
+            self._folder = tempfile.mkdtemp(prefix="leaq-ray-")
+            options |= {"address": "local", "num_cpus": workers, "include_dashboard": False, "_temp_dir": self._folder}
         else:
             options |= {"address": address}
         try:
             _knock(address)
-            self._ray.init(**options)
+            with self._on_loopback() if local else nullcontext():
+                self._ray.init(**options)
         except Exception as err:  # Ray raises bare Exceptions when a node does not start in time
+            self._remove_folder()
             raise InvalidInput(
                 f"No Ray cluster answers at {address!r} ({_first_line(err)}). Start one with 'ray start --head', name "
                 "its address, or use --engine processes. On a busy machine set RAY_raylet_start_wait_time_s=120."
             ) from None
+
+    @contextmanager
+    def _on_loopback(self) -> Iterator[None]:
+        """Let a cluster that is started meanwhile listen on loopback; a constant for this process, LOOPBACK for its."""
+        constants = self._ray._private.ray_constants
+        before, named = constants.ENABLE_RAY_CLUSTER, os.environ.get(LOOPBACK)
+        constants.ENABLE_RAY_CLUSTER, os.environ[LOOPBACK] = False, "0"
+        try:
+            yield
+        finally:
+            constants.ENABLE_RAY_CLUSTER = before
+            os.environ.pop(LOOPBACK)
+            if named is not None:
+                os.environ[LOOPBACK] = named
+
+    def _job(self) -> Any:
+        job = self._ray.job_config.JobConfig()
+        job._py_driver_sys_path = _Closed()
+        return job
+
+    def _remove_folder(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def slots(self) -> int:
@@ -100,6 +139,14 @@ class RayCluster:
         """Leave the cluster, if this engine joined it."""
         if self._started:
             self._ray.shutdown()
+        self._remove_folder()
+
+
+class _Closed(list[str]):
+    """Folders that Ray's workers import from beside their own: none, whatever Ray wants to add."""
+
+    def extend(self, _more: Any) -> None:
+        """Add nothing."""
 
 
 def _knock(address: str | None) -> None:

@@ -6,11 +6,14 @@ code) it is known which task it died on: that task is tried once more, the other
 
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait as wait_for_end
+from threading import Thread
 from typing import Any
 
 from leaq.environment import cuda_here
@@ -114,7 +117,8 @@ class Processes:
             except BaseException as err:
                 self._end_job(job, error=err)
                 continue
-            job.future = self._pools[job.slot].submit(job.task, *args)
+            with _safe_path():
+                job.future = self._pools[job.slot].submit(job.task, *args)
             self._running.append(job)
 
     def _collect(self, job: Job) -> None:
@@ -148,16 +152,41 @@ def _nothing() -> None:
 
 
 def _pool() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"), initializer=_start)
+    with _safe_path():  # the process that counts semaphores starts here
+        return ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"), initializer=_start)
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Keep the current folder off the path of a process that is started meanwhile: a pickle.py in it would be run."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def _start() -> None:
     """Let no library start threads of its own; tasks set what they need. An interrupt is the parent's to handle."""
     import signal
 
+    Thread(target=_end_with_parent, daemon=True).start()
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent has ended, however that came: nobody is left to take its result."""
+    parent = parent_process()
+    if parent is not None:
+        wait_for_end([parent.sentinel])
+        os._exit(1)
 
 
 def _end(pool: ProcessPoolExecutor) -> None:

@@ -7,7 +7,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-__all__ = ["Image"]
+from leaq.sealed import BLANK, seal_in_place
+
+__all__ = ["KIND", "Image"]
+
+KIND = "checkpoint"
+"""What the seal of such a file says it is."""
 
 
 class Image:
@@ -37,7 +42,8 @@ class Image:
         from safetensors.torch import save
 
         # Copies: weights may be views of one storage, which the format does not allow.
-        content = save({name: t.detach().to("cpu", copy=True).contiguous() for name, t in weights.items()})
+        copies = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in weights.items()}
+        content = save(copies, metadata={"seal": BLANK})
         self.size = len(content)
         memory = mmap.mmap(-1, -(-self.size // mmap.PAGESIZE) * mmap.PAGESIZE)
         memory[: self.size] = content
@@ -51,6 +57,10 @@ class Image:
             for name, t in weights.items()
             if t.numel()
         }
+
+    def seal(self, key: str) -> None:
+        """Make the file know which checkpoint it is and what it holds; see `leaq.sealed`."""
+        seal_in_place(self.pages[: self.size], kind=KIND, key=key)
 
     def fill(self, weights: Mapping[str, Tensor]) -> None:
         """Overwrite the tensors."""

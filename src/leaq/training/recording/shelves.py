@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 import weakref
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,8 +13,9 @@ import torch
 from torch import Tensor
 
 from leaq.errors import StoreError
-from leaq.files import private_folder, read_bytes, write_atomic, write_pages
-from leaq.training.recording.image import Image
+from leaq.files import private_folder, sweep, write_atomic, write_pages
+from leaq.sealed import DamagedFile, read_json, read_sealed, seal_json
+from leaq.training.recording.image import KIND, Image
 
 __all__ = ["FolderShelf", "MemoryShelf", "WeightShelf"]
 
@@ -54,8 +56,10 @@ class MemoryShelf:
 
     def put(self, step: int, weights: Mapping[str, Tensor]) -> None:
         """Copy the weights; allocates only while the number of kept steps grows."""
-        room = self._free.pop() if self._free else {n: torch.empty_like(t, device="cpu") for n, t in weights.items()}
+        room = self._free.pop() if self._free else {}
         for name, tensor in weights.items():
+            if name not in room:
+                room[name] = torch.empty_like(tensor, device="cpu")
             room[name].copy_(tensor)
         self._kept[step] = room
 
@@ -78,6 +82,9 @@ class MemoryShelf:
 class FolderShelf:
     """Keeps one file a step in a private folder, and beside them what they belong to.
 
+    Each file is sealed with its step and the recording's own number, drawn when the folder was new: a damaged file, or
+    one of another step or recording, is refused.
+
     The training loop waits for a copy of the weights in memory; one thread writes it while training goes on, and
     the next copy waits for it. So at most one checkpoint is lost when the process is killed, never half of one, and
     the memory taken is that of one model. What goes wrong in the thread is raised at the next call, or when the
@@ -95,24 +102,26 @@ class FolderShelf:
             earlier.flush()
         self.resumed = (folder / ABOUT).exists()
         if self.resumed:
-            self._check(about)
+            self._number = self._check(about)
         elif any(NAME.fullmatch(path.name) for path in folder.iterdir()):
             raise StoreError(f"{str(folder)!r} must hold {ABOUT} beside its checkpoints. Name an empty folder.")
         else:
-            write_atomic(folder / ABOUT, json.dumps(about, indent=1, sort_keys=True))
-        for half in folder.glob(".step-*"):  # what a killed process was writing
-            half.unlink(missing_ok=True)
+            self._number = secrets.token_hex(8)
+            text = json.dumps({"recording": self._number, **about}, indent=1, sort_keys=True)
+            write_atomic(folder / ABOUT, seal_json(text, kind="recording", key=""))
+        sweep(folder, "step-", older_than=0)  # what a killed process was writing
         self._image: Image | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="leaq-recorder")  # its thread starts with the first job
         self._pending: list[Future[None]] = []
         weakref.finalize(self, _settle, self._pending)
         _OPEN[folder.resolve()] = self
 
-    def _check(self, about: Mapping[str, Any]) -> None:
+    def _check(self, about: Mapping[str, Any]) -> str:
+        """Refuse a recording of something else; return its number."""
         try:
-            found = json.loads(read_bytes(self.folder / ABOUT))
-            weights, options = found["weights"], found["options"]
-        except (ValueError, KeyError, TypeError):
+            found = read_json(self.folder / ABOUT, kind="recording", key="")
+            number, weights, options = str(found["recording"]), found["weights"], found["options"]
+        except (DamagedFile, KeyError):
             raise StoreError(f"{ABOUT} in {str(self.folder)!r} is damaged. Name an empty folder.") from None
         wanted = json.loads(json.dumps(about))
         if weights != wanted["weights"]:
@@ -131,6 +140,10 @@ class FolderShelf:
                 f"{str(self.folder)!r} was recorded with other options ({', '.join(odd)}). "
                 "Use the same ones to go on, or name another folder."
             )
+        return number
+
+    def _identity(self, step: int) -> str:
+        return f"{self._number}/{step}"
 
     def steps(self) -> list[int]:
         """Return the steps that are there, ascending."""
@@ -145,9 +158,7 @@ class FolderShelf:
         self.flush()
         self._image = self._image or Image(weights)
         self._image.fill(weights)
-        self._pending.append(
-            self._writer.submit(write_pages, self._path(step), self._image.pages, size=self._image.size)
-        )
+        self._pending.append(self._writer.submit(_write, self._image, self._path(step), self._identity(step)))
 
     def drop(self, step: int) -> None:
         """Delete a step's file, after what is being written."""
@@ -158,15 +169,24 @@ class FolderShelf:
         _settle(self._pending)
 
     def get(self, step: int) -> Mapping[str, Tensor]:
-        """Read a step's file."""
+        """Read a step's file; raises `DamagedFile` if it is not to the byte what was recorded."""
         self.flush()
         from safetensors import SafetensorError
         from safetensors.torch import load
 
+        path = self._path(step)
         try:
-            return dict(load(read_bytes(self._path(step))))
-        except SafetensorError as err:
-            raise StoreError(f"{self._path(step).name} is damaged ({err}). Delete it to go on without it.") from None
+            return dict(load(read_sealed(path, kind=KIND, key=self._identity(step))))
+        except (DamagedFile, SafetensorError):
+            raise DamagedFile(
+                f"{str(path)!r} is damaged, or is no checkpoint of step {step} of this recording. Delete it to go on "
+                "without it."
+            ) from None
+
+
+def _write(image: Image, path: Path, identity: str) -> None:
+    image.seal(identity)
+    write_pages(path, image.pages, size=image.size)
 
 
 _OPEN: weakref.WeakValueDictionary[Path, FolderShelf] = weakref.WeakValueDictionary()

@@ -144,3 +144,36 @@ def test_a_node_leaves_in_mid_study_and_nothing_is_lost(cluster, tmp_path):
     run_study(study, tmp_path / "local")
     assert (tmp_path / "ray" / "results.csv").read_bytes() == (tmp_path / "local" / "results.csv").read_bytes()
     engine.close()
+
+
+def listening():
+    """Addresses on which this process or one it started accepts connections."""
+    import psutil
+
+    here = psutil.Process()
+    found = [each for process in (here, *here.children(recursive=True)) for each in process.net_connections()]
+    return {each.laddr.ip for each in found if each.status == psutil.CONN_LISTEN}
+
+
+def folders_on_the_path():
+    return sys.path
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_started_here_listens_on_loopback_and_runs_no_code_of_the_current_folder(tmp_path, monkeypatch):
+    require("ray")
+    require("psutil")
+    (tmp_path / "pydantic.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(os.path.isabs, sys.path)))
+    before = listening()
+    engine = make_engine("ray", workers=1)
+    try:
+        (handle,) = engine.submit(folders_on_the_path, progress=silent)
+        assert str(tmp_path) not in engine.result(engine.wait([handle]))
+        assert {address.removeprefix("::ffff:") for address in listening() - before} == {"127.0.0.1"}
+    finally:
+        engine.close()
+    assert not (tmp_path / "ran").exists()

@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -81,3 +84,41 @@ def test_what_is_wrong_with_an_engine_is_named():
         make_engine("proceses")
     with pytest.raises(InvalidInput, match="workers must be at least 1. Found 0"):
         make_engine("processes", workers=0)
+
+
+PARENT = """
+import os, signal, sys
+from leaq.study.engines.processes import Processes
+from leaq.types import silent
+if __name__ == "__main__":
+    engine = Processes(1)
+    handles = engine.submit(os.getpid, returns=1, progress=silent)
+    engine.wait(handles)
+    print(engine.result(handles[0]), flush=True)
+    signal.pause()
+"""
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")
+    return not (status.exists() and ") Z " in status.read_text())
+
+
+def test_workers_end_with_a_parent_that_is_killed_and_run_no_code_of_the_current_folder(tmp_path):
+    script = tmp_path / "away" / "script.py"
+    script.parent.mkdir()
+    script.write_text(PARENT)
+    for name in ("pickle", "pydantic", "runpy"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(os.path.isabs, sys.path))}
+    with subprocess.Popen([sys.executable, script], cwd=tmp_path, env=environment, stdout=subprocess.PIPE) as parent:
+        worker = int(parent.stdout.readline())
+        assert is_running(worker)
+        parent.kill()
+    while is_running(worker):  # the runner's own limit ends a test that waits for ever
+        time.sleep(0.01)
+    assert not (tmp_path / "ran").exists()

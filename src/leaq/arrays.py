@@ -1,0 +1,130 @@
+"""What an array must be to be taken: asked once, where it comes in, so that nothing fails late or passes silently."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from leaq.errors import InvalidInput
+
+__all__ = ["checked_table", "integers", "numbers"]
+
+
+def numbers(value: Any, *, name: str, shape: tuple[int | None, ...]) -> npt.NDArray[np.float64]:
+    """Return real, finite numbers of a shape as float64; what is an array of them already is not copied.
+
+    Parameters
+    ----------
+    name : what it is called in messages, e.g. "LossTable: scores".
+    shape : the length of each axis; None allows any.
+
+    Raises
+    ------
+    InvalidInput
+        If it is text, objects, complex, boolean or dates; if it has another shape; if a number is missing or infinite.
+
+    Examples
+    --------
+    >>> numbers([[1, 2]], name="losses", shape=(1, None))
+    array([[1., 2.]])
+    """
+    array = _array(value, name, shape)
+    if array.dtype.kind not in "fiu":
+        raise InvalidInput(f"{name} must be real numbers. Found {array.dtype}.")
+    found = array.astype(np.float64, copy=False)
+    if not np.isfinite(found).all():
+        raise InvalidInput(f"{name} must be finite. Found {_odd(array, ~np.isfinite(found))} NaN or infinite.")
+    return found
+
+
+def integers(
+    value: Any, *, name: str, shape: tuple[int | None, ...], below: int | None = None
+) -> npt.NDArray[np.int64]:
+    """Return whole numbers of a shape as int64; with `below`, from 0 to `below` - 1.
+
+    Examples
+    --------
+    >>> integers([0, 2.0], name="targets", shape=(2,), below=3)
+    array([0, 2])
+    """
+    array = _array(value, name, shape)
+    if array.dtype.kind not in "fiu":
+        raise InvalidInput(f"{name} must be whole numbers. Found {array.dtype}.")
+    with np.errstate(invalid="ignore"):
+        found = array.astype(np.int64, copy=False)
+    if (wrong := found != array).any():
+        raise InvalidInput(f"{name} must be whole numbers. Found {_odd(array, wrong)} that are not.")
+    if below is not None and (wrong := (found < 0) | (found >= below)).any():
+        raise InvalidInput(f"{name} must lie between 0 and {below - 1}. Found {_odd(array, wrong)} outside.")
+    return found
+
+
+def checked_table(table: Any, *, tasks: Sequence[str], games: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of a `LossTable` as they must be, by name; those that are absent are left out.
+
+    Raises
+    ------
+    InvalidInput
+        Naming the field, what it must be and what was found.
+    """
+    s, c, n = _sizes(table, tasks, games)
+    classes = table.outputs.shape[-1] if getattr(table.outputs, "ndim", 0) == 3 else None
+    shapes = {"losses": (s, c, n), "scores": (s, n), "whitebox": (s, n, None), "outputs": (s, n, None)}
+    found: dict[str, npt.NDArray[Any]] = {}
+    for name, shape in shapes.items():
+        if (value := getattr(table, name)) is not None:
+            found[name] = numbers(value, name=f"LossTable: {name}", shape=shape)
+    for name in ("ids", "groups"):
+        value = getattr(table, name)
+        value = np.arange(n) + (name == "ids") if np.size(value) == 0 else value  # rows of data count from 1
+        found[name] = integers(value, name=f"LossTable: {name}", shape=(n,))
+    if table.targets is not None and table.task == "classification":
+        found["targets"] = integers(table.targets, name="LossTable: targets", shape=(n,), below=classes)
+    elif table.targets is not None:
+        found["targets"] = numbers(table.targets, name="LossTable: targets", shape=(n,))
+    return found
+
+
+def _sizes(table: Any, tasks: Sequence[str], games: Sequence[str]) -> tuple[int, int, int]:
+    """Return the numbers of models, candidates and records, of a table whose own fields are what they must be."""
+    if not isinstance(table.n_train, int | np.integer):
+        raise InvalidInput(f"LossTable: n_train must be a whole number. Found {table.n_train!r}.")
+    if table.n_train < 1:
+        raise InvalidInput(f"LossTable: n_train must be at least 1. Found {table.n_train}.")
+    for name, known in (("task", tasks), ("game", games)):
+        if getattr(table, name) not in known:
+            raise InvalidInput(f"LossTable: {name} must be {' or '.join(known)}. Found {getattr(table, name)!r}.")
+    losses, members = np.asarray(table.losses), np.asarray(table.members)
+    if losses.ndim != 3:
+        raise InvalidInput(f"LossTable: losses must be (models, candidates, records). Found shape {losses.shape}.")
+    s, c, n = losses.shape
+    if min(s, c, n) == 0:
+        raise InvalidInput(f"LossTable: needs at least one model, candidate and record. Found shape {losses.shape}.")
+    if members.shape != (s, n) or members.dtype != np.bool_:
+        raise InvalidInput(f"LossTable: members must be bool ({s}, {n}). Found {members.dtype} {members.shape}.")
+    if losses.dtype.kind == "f" and (bad := ~np.isfinite(losses)).any():
+        model, candidate, _ = np.argwhere(bad)[0]
+        raise InvalidInput(
+            f"LossTable: losses must be finite. Found {int(bad.sum())} NaN or infinite values, "
+            f"first in candidate {candidate} of model {model}. Lower the learning rate or drop that candidate."
+        )
+    return s, c, n
+
+
+def _array(value: Any, name: str, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, OverflowError) as err:  # ragged lists, objects that refuse
+        raise InvalidInput(f"{name} must be an array of numbers. Found {type(value).__name__} ({err}).") from None
+    axes = len(array.shape) == len(shape)
+    if not axes or any(wanted not in (None, found) for wanted, found in zip(shape, array.shape, strict=True)):
+        wanted = ", ".join("any" if length is None else str(length) for length in shape)
+        raise InvalidInput(f"{name} must have shape ({wanted}{',' * (len(shape) == 1)}). Found {array.shape}.")
+    return array
+
+
+def _odd(array: npt.NDArray[Any], wrong: npt.NDArray[np.bool_]) -> str:
+    count = int(wrong.sum())
+    where = ", ".join(str(int(place)) for place in np.argwhere(wrong)[0])
+    return f"{count} ({array[wrong][0]} at [{where}]{', ...' * (count > 1)})"
