@@ -82,6 +82,20 @@ def test_the_loss_is_the_mean_token_loss_of_each_text(cast, result):
     assert result.rows[0].metrics["perplexity"].value == pytest.approx(np.exp(np.mean(losses)), rel=1e-5)
 
 
+def test_short_and_long_texts_go_through_in_batches_of_their_own_width(cast, monkeypatch):
+    model, reference, inside, outside = cast
+    whole = audit_finished(model, inside, [*outside, "1 2 3 4 5 6 7 8 9 10 11 12"], tokenizer=tokenizer, **QUICK)
+    monkeypatch.setattr("leaq.auditing.language.LOGITS", 20 * 9 * 50_000)  # a few texts at a time
+    parts = audit_finished(
+        model, inside, [*outside, "1 2 3 4 5 6 7 8 9 10 11 12"], tokenizer=tokenizer, reference=reference, **QUICK
+    )
+    for row, other in zip(whole.rows, parts.rows, strict=True):
+        assert other.metrics["loss"].value == pytest.approx(row.metrics["loss"].value, rel=1e-5)
+        for name in ("threshold", "min-k", "min-k++"):
+            assert other.attacks[name].advantage.value == pytest.approx(row.attacks[name].advantage.value)
+    assert isinstance(parts.rows[0].attacks["wbc"], AttackResult)
+
+
 def test_quantizers_act_through_the_same_contract(result):
     assert result.rows[1].quantizer == "uniform(bits=4)"
     assert isinstance(result.rows[1].measures["r"], Estimate)
