@@ -82,7 +82,7 @@ class Bench:
         task, labels = _meaning(chosen, outputs, chosen.targets(values))
         bench = cls(
             model, members, nonmembers, chosen, task, chosen.scale[0], n_train or len(members), labels is not None,
-            groups=groups_of(members, nonmembers), labels=labels,
+            chosen.flags, groups_of(members, nonmembers), labels,
         )  # fmt: skip
         bench._check_loss(members.batches[0], outputs, members.batches[0].targets)
         return bench

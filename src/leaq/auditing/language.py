@@ -159,9 +159,18 @@ def _bag(ids: Ints) -> Floats:
 
 
 def _longest(model: nn.Module) -> int:
-    config = getattr(model, "config", None)
-    return int(getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 10**9)
+    """Return how many tokens a model takes, as its configuration says; models without positions take any number."""
+    names = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
+    return _setting(model, names) or 10**9
 
 
 def _vocabulary(model: nn.Module) -> int:
-    return int(getattr(getattr(model, "config", None), "vocab_size", 0) or 50_000)
+    return _setting(model, ("vocab_size",)) or 50_000
+
+
+def _setting(model: nn.Module, names: tuple[str, ...]) -> int:
+    """Return the first of some settings that a model's configuration, or that of its text part, has; 0 if none."""
+    config = getattr(model, "config", None)
+    parts = (config, getattr(config, "text_config", None))
+    found = (getattr(part, name, None) for part in parts for name in names)
+    return next((value for value in found if isinstance(value, int) and value > 0), 0)

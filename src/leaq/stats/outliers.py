@@ -11,7 +11,7 @@ import numpy as np
 
 from leaq.types import Bools, Flag, Floats
 
-__all__ = ["far", "limited", "limits", "outlier_flag"]
+__all__ = ["far", "limited", "limits", "outlier_flag", "sentinel"]
 
 ENDS = 10
 """Records at each end of a column (at least; else 1 %) that do not count for its middle. Fewer than this might all be
@@ -51,6 +51,28 @@ def limited(values: Floats) -> tuple[Floats, Bools]:
     low, high = limits(values)
     outside = np.asarray((values < low) | (values > high))
     return (np.clip(values, low, high).astype(values.dtype) if outside.any() else values), outside
+
+
+def sentinel(values: Floats) -> float | None:
+    """Return the number of nines (-999, 99, ...) that stands far below or above all others of a column (n,), or None.
+
+    Such a number is a code for a missing value more often than a measurement, and is no outlier: it may stand in many
+    rows.
+
+    Examples
+    --------
+    >>> sentinel(np.r_[np.arange(30.0), -999.0, -999.0])
+    -999.0
+    >>> sentinel(np.arange(100.0)) is None
+    True
+    """
+    for end in (float(values.min()), float(values.max())):
+        rest = values[values != end]
+        if not np.isfinite(end) or set(f"{abs(end):.0f}") != {"9"} or abs(end) != round(abs(end)) or len(rest) == 0:
+            continue
+        if np.abs(rest - end).min() > 2 * (rest.max() - rest.min()) > 0:
+            return end
+    return None
 
 
 def outlier_flag(outside: Bools, where: str) -> Flag:
