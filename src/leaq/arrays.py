@@ -75,6 +75,8 @@ def checked_table(table: Any, *, tasks: Sequence[str], games: Sequence[str]) -> 
     for name, shape in shapes.items():
         if (value := getattr(table, name)) is not None:
             found[name] = numbers(value, name=f"LossTable: {name}", shape=shape)
+    for kind, value in (table.numbers or {}).items():
+        numbers(value, name=f"LossTable: numbers[{kind!r}]", shape=(s, None))
     for name in ("ids", "groups"):
         value = getattr(table, name)
         value = np.arange(n) + (name == "ids") if np.size(value) == 0 else value  # rows of data count from 1

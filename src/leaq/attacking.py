@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from leaq.errors import InvalidInput
-from leaq.evaluation import evaluate, with_whitebox
+from leaq.evaluation import evaluate, with_numbers, with_whitebox
 from leaq.protocols import Model
 from leaq.quantizers import Identity, Scheme
 from leaq.training import TrainingConfig, chunks, train, train_modules
@@ -106,7 +106,7 @@ def _chunk(
     for quantizer in quantizers:
         quantized = quantizer(released)
         table = evaluate(model, quantized, samples, here, quantizer=quantizer.spec())
-        table = with_whitebox(table, model, quantized, samples)
+        table = with_numbers(with_whitebox(table, model, quantized, samples), quantized, samples)
         found[quantizer.spec()] = replace(table, flags=(*table.flags, *flags))
     return found
 

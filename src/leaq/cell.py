@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field, PositiveInt, field_validator
 
 from leaq.data import Reading
 from leaq.training import TrainingConfig
+from leaq.training.config import STANDARDISE
 
 __all__ = ["AuditConfig"]
 
@@ -38,6 +39,9 @@ class AuditConfig(Reading):
     attacks: tuple[str, ...] = ("default",)
     """Attacks, e.g. threshold,lira(mode=offline), or the families default (they cost little) and all."""
     training: TrainingConfig = TrainingConfig()
+    public: str = ""
+    """Public records of the same kind as the source's, a catalogued name or a file: ``standardise="public"`` takes its
+    statistics from them."""
     seed: int = Field(default=0, ge=0)
     """Root of every random draw; the same seed gives the same numbers."""
     level: float = Field(default=0.95, gt=0.5, lt=1)
@@ -53,6 +57,13 @@ class AuditConfig(Reading):
         from leaq.quantizers import parse_list  # a configuration must be had without torch, see `leaq.options`
 
         return tuple(quantizer.spec() for quantizer in parse_list(",".join(specs)))
+
+    @field_validator("training")
+    @classmethod
+    def _recorded_standardisation(cls, training: TrainingConfig) -> TrainingConfig:
+        if training.standardise != "auto":
+            return training
+        return TrainingConfig.from_dict({**training.to_dict(), "standardise": STANDARDISE})
 
     @field_validator("attacks")
     @classmethod
@@ -74,7 +85,14 @@ class AuditConfig(Reading):
         """Whether an attack asks for statistics of the released weights."""
         from leaq.attacks.registry import parse_attacks
 
-        return any(attack.access == "file" for attack in parse_attacks(self.attacks))
+        return any("whitebox" in attack.uses for attack in parse_attacks(self.attacks))
+
+    @property
+    def numbers(self) -> bool:
+        """Whether an attack asks for what the released file holds beside codes."""
+        from leaq.attacks.registry import parse_attacks
+
+        return any("numbers" in attack.uses for attack in parse_attacks(self.attacks))
 
     def resolved(self, **choices: str) -> Self:
         """Return the configuration with what was "auto" replaced by what was chosen."""

@@ -8,6 +8,7 @@ record is a member of half of the models: held-out metrics, attacks and shadow m
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from leaq.attacks.compared import with_comparison
@@ -16,7 +17,7 @@ from leaq.data import load
 from leaq.data.splits import halves
 from leaq.embedders import embed
 from leaq.environment import describe_environment, limited_threads, peak_memory
-from leaq.evaluation import evaluate, with_whitebox
+from leaq.evaluation import evaluate, with_numbers, with_whitebox
 from leaq.measuring import UNQUANTIZED, describe_data, measure, order_doubt, primary_attack, private_findings
 from leaq.quantizers import Calibration, Identity, Scheme, parse_list
 from leaq.results import CellResult, Size
@@ -82,6 +83,8 @@ def prepare(config: AuditConfig, *, data: Any = None, progress: Progress = silen
     embedder = config.embedder
     if embedder == "auto":
         embedder = "ecfp4" if samples.kind == "smiles" else "identity"
+    if config.training.standardise == "public" and config.public:
+        samples = replace(samples, public=load(config.public, config, progress=progress))
     embedded = embed(samples, embedder, skip_invalid=config.skip_invalid, progress=progress)
     return embedded, config.resolved(task=embedded.task, embedder=embedder)
 
@@ -137,6 +140,7 @@ def chunk(
         candidates = frozen(checkpoints)
         table = evaluate(model, candidates, samples, members[which], quantizer=quantizer.spec())
         table = with_whitebox(table, model, candidates, samples) if config.whitebox else table
+        table = with_numbers(table, candidates, samples) if config.numbers else table
         found[quantizer.spec()] = (table, frozen.size(released))
         progress("evaluating", done, len(quantizers))
     return found

@@ -92,6 +92,7 @@ class Samples:
     groups : (n,) group of each record; records of one group stay on one side of every split.
     features : the d columns (empty for strings and for embedded records).
     flags : what was dropped, merged or doubted on the way here.
+    public : records that anybody may see and no model trains on, None if there are none; embedded like the others.
     """
 
     inputs: npt.NDArray[Any]
@@ -104,6 +105,7 @@ class Samples:
     groups: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     features: tuple[Feature, ...] = ()
     flags: tuple[Flag, ...] = ()
+    public: "Samples | None" = None
 
     def __post_init__(self) -> None:
         n = len(self.targets)
@@ -117,7 +119,10 @@ class Samples:
         if self.task == "classification" and len(self.classes) < 2:
             raise InvalidInput("Samples: classification needs at least two class names.")
         if self.inputs.dtype.kind == "f":
-            _finite_rows("Samples", self.inputs.reshape(n, -1), self.ids)
+            bad = ~np.isfinite(self.inputs.reshape(n, -1))
+            if bad.any():
+                found = f"{int(bad.sum())} NaN or infinite values in {first_rows(self.ids[bad.any(axis=1)].tolist())}"
+                raise InvalidInput(f"Samples: inputs must be finite. Found {found}. Fill or remove them first.")
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -130,13 +135,7 @@ class Samples:
     def take(self, rows: npt.ArrayLike) -> Self:
         """Return the records at `rows` (positions or a mask), everything else unchanged."""
         index = np.asarray(rows)
-        return replace(
-            self,
-            inputs=self.inputs[index],
-            targets=self.targets[index],
-            ids=self.ids[index],
-            groups=self.groups[index],
-        )
+        return replace(self, **{name: getattr(self, name)[index] for name in ("inputs", "targets", "ids", "groups")})
 
     def with_inputs(self, inputs: npt.NDArray[Any], *flags: Flag) -> Self:
         """Return the same records with embedded inputs and further flags."""
@@ -213,6 +212,7 @@ class LossTable:
     whitebox : (s, n, w) float64 statistics that need the released weights: how far each record's loss gradient points
         along that of all other records, the logarithm of its norm, then the former by groups of layers. None where
         they were not asked for.
+    numbers : by kind, (s, m) float64 numbers of the released file that are no codes: `leaq.evaluation.with_numbers`.
     flags : doubts to carry on.
     """
 
@@ -231,6 +231,7 @@ class LossTable:
     score_kind: Literal["margin", "residual"] = "margin"
     whitebox: Floats | None = None
     flags: tuple[Flag, ...] = ()
+    numbers: Mapping[str, Floats] | None = None
 
     def __post_init__(self) -> None:
         for name, value in checked_table(self, tasks=get_args(Task), games=get_args(Game)).items():
@@ -254,6 +255,9 @@ class LossTable:
         for name in ("scores", "outputs", "whitebox"):
             if all(getattr(part, name) is not None for part in parts):
                 joined[name] = np.concatenate([getattr(part, name) for part in parts])
+        held = [part.numbers for part in parts if part.numbers is not None]
+        if len(held) == len(parts):
+            joined["numbers"] = {kind: np.concatenate([each[kind] for each in held]) for kind in held[0]}
         n_train = round(float(np.mean(joined["members"].sum(1))))
         return replace(parts[0], **joined, n_train=max(1, n_train))
 
@@ -365,14 +369,3 @@ class AttackResult:
         more = ", other records' membership being told" if self.told else ""
         a, text = self.advantage, f"lower bound on the leak of the {self.game} game{more}"
         return replace(a, value=max(0.0, a.value), low=max(0.0, a.low), high=1.0, method=text)
-
-
-def _finite_rows(subject: str, values: Floats, ids: Ints) -> None:
-    """Refuse NaN and infinite inputs, naming how many and the first rows."""
-    bad = ~np.isfinite(values)
-    if bad.any():
-        rows = ids[bad.any(axis=1)]
-        raise InvalidInput(
-            f"{subject}: inputs must be finite. Found {int(bad.sum())} NaN or infinite values in "
-            f"{first_rows(rows.tolist())}. Fill or remove them first."
-        )

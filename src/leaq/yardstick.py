@@ -67,7 +67,7 @@ def private_rows(
         table = evaluate(mlp, weights, samples, members, quantizer=private.spec())
         size = Identity().size(weights)
         row = measure(private, table, reference, size=size, config=config)  # type: ignore[arg-type]
-        rows.append(_finished(row, private, int(members.sum(1).max()), spent))
+        rows.append(_finished(row, private.describe(int(members.sum(1).max()), config.training), spent))
     return tuple(rows)
 
 
@@ -80,11 +80,10 @@ def _plain_table(config: AuditConfig, samples: Samples, members: Bools) -> LossT
     return LossTable.stack(parts)
 
 
-def _finished(row: QuantizerRow, private: PrivateTraining, n_train: int, spent: float) -> QuantizerRow:
+def _finished(row: QuantizerRow, said: str, spent: float) -> QuantizerRow:
     """State the guarantee; take out what has no meaning for a row that is no quantizer."""
     measures = {name: value for name, value in row.measures.items() if name not in ("distortion", "correlation")}
     measures |= {name: ONE_CANDIDATE for name in ("r", "n_r", "asymptotic") if name in measures}
-    said = private.describe(n_train)
     if math.isfinite(spent):
         said += f" Spent: ε={spent:.3f}."
     return replace(row, measures=measures, flags=(*row.flags, Flag("dp-sgd", said)))

@@ -21,7 +21,7 @@ from leaq.types import AttackResult, Flag, Floats, LossTable, NotComputed
 
 __all__ = ["Access", "Context", "Ingredient", "MembershipAttack", "Tells"]
 
-Ingredient = Literal["shadows", "scores", "classes", "features", "reference", "whitebox"]
+Ingredient = Literal["shadows", "scores", "classes", "features", "reference", "whitebox", "numbers"]
 """What an attack may need beside the losses of the released models."""
 MISSING: Mapping[Ingredient, str] = {
     "shadows": "shadow models: several models trained by the same rule on other records of the pool",
@@ -30,6 +30,7 @@ MISSING: Mapping[Ingredient, str] = {
     "features": "what the attacker knows of each record (features), usually the inputs",
     "reference": "the same models in full precision",
     "whitebox": "statistics of the released weights (evaluation.with_whitebox adds them)",
+    "numbers": "what the released file holds beside codes (evaluation.with_numbers adds it)",
 }
 Access = Literal["outputs", "file"]
 """What the attacker holds: the model's answers, or the released file with every number in it."""
@@ -85,6 +86,7 @@ class Context:
             "features": self.features is not None,
             "reference": self.reference is not None,
             "whitebox": table.whitebox is not None,
+            "numbers": table.numbers is not None,
         }
         return ingredient not in self.lacking and there[ingredient]
 
@@ -122,6 +124,11 @@ class MembershipAttack(Named):
     def needs(self) -> tuple[Ingredient, ...]:
         """What must be at hand beside the losses of the released models."""
         raise NotImplementedError
+
+    @property
+    def uses(self) -> tuple[Ingredient, ...]:
+        """What it makes use of: what it needs, and what it takes where it is at hand."""
+        return self.needs
 
     @property
     def access(self) -> Access:

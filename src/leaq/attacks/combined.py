@@ -20,6 +20,7 @@ import numpy as np
 
 from leaq.attacks.base import Access, Context, Ingredient, MembershipAttack
 from leaq.attacks.decisions import pairs_of
+from leaq.attacks.file import file_scores
 from leaq.attacks.hierarchical import Predictive, predictive
 from leaq.attacks.shadows import Shadows
 from leaq.errors import NotEnoughEvidence
@@ -74,6 +75,12 @@ class Combined(MembershipAttack):
         return ("shadows", "scores")
 
     @property
+    def uses(self) -> tuple[Ingredient, ...]:
+        """For who holds the file, whatever it tells beside the outputs."""
+        more: tuple[Ingredient, ...] = ("whitebox", "features", "numbers") if self.sees == "file" else ()
+        return (*self.needs, *more)
+
+    @property
     def access(self) -> Access:
         """What it sees."""
         return self.sees
@@ -81,7 +88,7 @@ class Combined(MembershipAttack):
     def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
         """Return the log-odds of membership by the learnt weights, (t, n)."""
         members, pairs = context.table.members, pairs_of(context.table.members)
-        evidence = _Evidence(self._signals(context), members)
+        evidence = _Evidence(self._signals(context), context, reads=self._reads(context))
         usable = np.setdiff1d(np.unique(pairs), pairs[list(excluded)])
         scores = np.empty((len(targets), members.shape[1]))
         for fold in _folds(usable, pairs[list(targets)]):
@@ -102,14 +109,20 @@ class Combined(MembershipAttack):
         signals = list(context.signals.outputs)
         return signals if self.sees == "outputs" else [*signals, *context.signals.gradients]
 
+    def _reads(self, context: Context) -> bool:
+        """Tell whether the numbers of the file are read."""
+        return self.sees == "file" and context.has("numbers") and context.has("features")
+
     def knows(self, context: Context) -> str:
         """Say what the attacker sees and knows."""
         if self.sees == "outputs":
             sees = "sees the quantized model's outputs"
-        elif context.signals.gradients:
-            sees = "holds the released file: outputs and loss gradients by the quantized weights"
         else:
-            sees = "holds the released file, of which only the outputs are used here"
+            used = ["outputs"]
+            used += ["loss gradients by the quantized weights"] if context.signals.gradients else []
+            used += ["every number that is no code"] if self._reads(context) else []
+            listed = " and ".join([", ".join(used[:-1]), used[-1]] if used[1:] else used)
+            sees = f"holds the released file, of which it uses {listed}"
         return (
             f"{sees}; knows the pool, the training rule and the quantizer; {context.shadows_of()} shadow models, on "
             "which the signals are weighed"
@@ -131,17 +144,19 @@ class Combined(MembershipAttack):
 class _Evidence:
     """What all signals of a model say of each record."""
 
-    def __init__(self, signals: Sequence[Floats], members: Bools) -> None:
-        self._signals = signals
-        self._shadows = [Shadows(signal, members) for signal in signals]
+    def __init__(self, signals: Sequence[Floats], context: Context, *, reads: bool) -> None:
+        self._signals, self._context, self._reads = signals, context, reads
+        self._shadows = [Shadows(signal, context.table.members) for signal in signals]
         self._latest: tuple[list[int], list[Predictive]] = ([], [])
 
     def of(self, target: int, excluded: Sequence[int]) -> Floats:
-        """Return (n, 6 * signals), tamed: the logarithm of what is far from 0."""
+        """Return (n, 6 a signal, and 1 of the file's numbers), tamed: the logarithm of what is far from 0."""
         parts = [
             fitted.evidence(signal[target])
             for fitted, signal in zip(self._fitted(target, excluded), self._signals, strict=True)
         ]
+        if self._reads and self._context.features is not None:
+            parts.append(file_scores(self._context.table, self._context.features, [target], excluded).T)
         found = np.concatenate(parts, axis=1)
         return np.asarray(np.sign(found) * np.log1p(np.abs(found)))
 

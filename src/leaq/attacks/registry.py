@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from leaq.attacks.base import MembershipAttack
 from leaq.attacks.calibrated import Calibrated
 from leaq.attacks.combined import Combined
+from leaq.attacks.file import File
 from leaq.attacks.lira import Lira
 from leaq.attacks.quantile import Quantile
 from leaq.attacks.rmia import Rmia
@@ -16,7 +17,7 @@ from leaq.errors import LeaqError
 __all__ = ["ATTACKS", "FAMILIES", "build_attack", "parse_attacks", "primary", "short_name", "title_of"]
 
 ATTACKS: Registry[MembershipAttack] = Registry("attack")
-for _attack in (Threshold, Quantile, Calibrated, Rmia, Lira, WhiteBox, Combined):
+for _attack in (Threshold, Quantile, Calibrated, Rmia, Lira, WhiteBox, File, Combined):
     ATTACKS.add(_attack.name)(_attack)
 ATTACKS.alias(
     **{"loss": "threshold", "white-box": "whitebox"},
@@ -29,7 +30,7 @@ ATTACKS.alias(
 FAMILIES = {
     "default": (
         *("threshold", "rmia", "lira(normalise=False)", "lira(shadows=full_precision)", "lira", "whitebox"),
-        *("combined(sees=outputs)", "combined"),
+        *("file", "combined(sees=outputs)", "combined"),
     ),
     "all": tuple(spec for name in ATTACKS for spec in ATTACKS.get(name).examples),  # type: ignore[attr-defined]
 }

@@ -1,6 +1,7 @@
 """Names of embedders, what is known about each, and the one function that applies them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -146,7 +147,13 @@ def embed(
         features = np.asarray(built.transform(samples), dtype=np.float32)
     if features.ndim != 2 or len(features) != len(samples):
         raise InvalidInput(f"An embedder must return ({len(samples)}, d) features. Found shape {features.shape}.")
-    return samples.with_inputs(features, *flags)
+    embedded = samples.with_inputs(features, *flags)
+    if samples.public is None:
+        return embedded
+    if samples.public.features != samples.features:
+        raise InvalidInput("Public records must have the columns and levels of the pool. Found others.")
+    public = embed(samples.public, built, skip_invalid=skip_invalid, jobs=jobs, progress=progress)
+    return replace(embedded, public=public)
 
 
 def _encoded(samples: Samples, built: MoleculeEmbedder, jobs: int | None, progress: Progress) -> Encoded:

@@ -312,7 +312,9 @@ def cell_key(config: AuditConfig, name: str, records: str) -> str:
 def chunks_key(config: AuditConfig, name: str, records: str) -> str:
     """Return what a cell's loss tables are stored under: as `cell_key`, but for the code that measures them."""
     # Which attacks a family's name stands for is measuring code; whether one needs the weights decides what is kept.
-    return _key(config, name, f"{records} whitebox={config.whitebox}", code_digest(without=MEASURING))
+    return _key(
+        config, name, f"{records} whitebox={config.whitebox} numbers={config.numbers}", code_digest(without=MEASURING)
+    )
 
 
 def _key(config: AuditConfig, name: str, records: str, code: str) -> str:
@@ -330,6 +332,8 @@ def data_digest(samples: Samples) -> str:
     digest = hashlib.sha256(json.dumps([samples.task, samples.classes]).encode())
     for array in (samples.inputs, samples.targets, samples.groups, samples.ids):
         digest.update(np.ascontiguousarray(array).tobytes())
+    if samples.public is not None:
+        digest.update(data_digest(samples.public).encode())
     return digest.hexdigest()
 
 
