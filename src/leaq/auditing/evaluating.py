@@ -207,7 +207,7 @@ class Bench:
 
 
 def _targets(members: Records, nonmembers: Records, *, own: bool) -> Tensor:
-    """Return the targets (n, ...) of all records; of the first batch alone where a loss of one's own takes any shape."""
+    """Return the targets (n, ...) of all records; of the first batch alone where a user's own loss takes any shape."""
     parts = [batch.targets.cpu() for records in (members, nonmembers) for batch in records.batches]
     if len({part.shape[1:] for part in parts}) == 1:
         return torch.cat(parts)

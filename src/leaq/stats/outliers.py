@@ -1,8 +1,8 @@
 """Values far outside all others: found by the spread of the middle of a column, and limited to it.
 
-Each model standardises its inputs by the mean and the standard deviation of its own members. A column that hardly
-varies but for one record then becomes thousands of standard deviations wide as soon as that record is no member, and
-every prediction for it is absurd. Limits are set by all records of the pool alike, without a look at labels or
+Models standardise their inputs. A column that hardly varies but for one record becomes thousands of standard deviations
+wide where that is done by the members and the record is none, and every prediction for it is absurd; where it is done
+by the whole pool, the column tells nothing else any more. Limits are set by all records of the pool alike, without a look at labels or
 membership, so that they tell nobody apart. (Winsorising; Tukey, "The Future of Data Analysis", Ann. Math. Statist. 33
 (1962) 1.)
 """
@@ -80,6 +80,6 @@ def outlier_flag(outside: Bools, where: str) -> Flag:
     return Flag(
         "limited-outliers",
         f"{int(outside.sum())} values lie far outside all others of their column ({where}) and were moved to its "
-        "limit: a model that standardises by members without them would predict anything there. Codes for missing "
-        "values belong into empty cells.",
+        "limit: standardised, a column would tell nothing but these, or a model predict anything for them. Codes for "
+        "missing values belong into empty cells.",
     )
