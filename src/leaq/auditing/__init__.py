@@ -29,8 +29,8 @@ def audit_finished(
         members, nonmembers = converted.records(members, "members"), converted.records(nonmembers, "nonmembers")
     if not isinstance(model, nn.Module):
         raise UnsupportedModel(
-            f"A finished model must be a torch module or a scikit-learn estimator with weights. Found {type(model).__name__}. "
-            "To train models on a table, name the data set or the file."
+            "A finished model must be a torch module or a scikit-learn estimator with weights. "
+            f"Found {type(model).__name__}. To train models on a table, name the data set or the file."
         )
     if beside.tokenizer is not None:
         from leaq.auditing.language import audit_language

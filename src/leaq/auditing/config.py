@@ -33,8 +33,8 @@ class ModelAuditConfig(Config):
     columns: tuple[str, ...] = ()
     target: str | None = None
     """Input columns and target of data sets with named columns."""
-    length: PositiveInt = 256
-    """Tokens of a text that are read, for language models."""
+    length: PositiveInt | None = None
+    """Tokens of a text that are read, for language models; by default as many as the model takes."""
     neighbours: PositiveInt = Field(default=64, le=4096)
     """Candidates sampled around the quantized weights for r."""
     seed: int = Field(default=0, ge=0)

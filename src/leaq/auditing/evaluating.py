@@ -75,14 +75,14 @@ class Bench:
         model = ModuleModel(module)
         members, nonmembers, outputs = runnable(model, members, nonmembers)
         refuse_random(model, members.batches, outputs)
-        values = torch.from_numpy(np.concatenate([members.targets, nonmembers.targets]))
+        values = _targets(members, nonmembers, own=not isinstance(loss, str))
         few = Batch(_head(members.batches[0].inputs, members.batches[0].n), members.batches[0].targets[:1], 1)
         chosen = choose_loss(loss, outputs.cpu(), values, last=last_operation(lambda: _plain(model, few, grad=True)))
         members, nonmembers = (records.changed(targets=chosen.targets) for records in (members, nonmembers))
         task, labels = _meaning(chosen, outputs, chosen.targets(values))
         bench = cls(
             model, members, nonmembers, chosen, task, chosen.scale[0], n_train or len(members), labels is not None,
-            groups=groups_of(members, nonmembers), labels=labels,
+            chosen.flags, groups_of(members, nonmembers), labels,
         )  # fmt: skip
         bench._check_loss(members.batches[0], outputs, members.batches[0].targets)
         return bench
@@ -204,6 +204,20 @@ class Bench:
     def flagged(self, *flags: Flag) -> Self:
         """Return the same bench whose tables carry further flags."""
         return replace(self, flags=(*self.flags, *flags))
+
+
+def _targets(members: Records, nonmembers: Records, *, own: bool) -> Tensor:
+    """Return the targets (n, ...) of all records; of the first batch alone where a user's own loss takes any shape."""
+    parts = [batch.targets.cpu() for records in (members, nonmembers) for batch in records.batches]
+    if len({part.shape[1:] for part in parts}) == 1:
+        return torch.cat(parts)
+    if own:
+        return parts[0]
+    shapes = ", ".join(str(tuple(shape)) for shape in sorted({part.shape[1:] for part in parts})[:3])
+    raise InvalidInput(
+        f"Targets must have one shape for every record. Found {shapes}. Give a function of (outputs, targets) that "
+        "returns one value per record."
+    )
 
 
 def runnable(model: ModuleModel, members: Records, nonmembers: Records) -> tuple[Records, Records, Tensor]:

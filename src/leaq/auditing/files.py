@@ -9,8 +9,9 @@ from typing import Any
 
 from leaq.auditing import audit_finished
 from leaq.auditing.losses import LOSSES
+from leaq.auditing.texts import told
 from leaq.errors import InvalidInput, StoreError
-from leaq.models.causal import load_causal
+from leaq.models.causal import Told, load_causal
 from leaq.models.weights import architecture, load_into
 from leaq.npz import read_npz
 from leaq.results import CellResult
@@ -94,15 +95,20 @@ def read_arrays(path: Path) -> Mapping[str, Any]:
     raise InvalidInput(f"{path.name}: must hold the arrays x and y. Found {', '.join(arrays) or 'none'}.")
 
 
-def read_texts(path: Path) -> list[str]:
-    """Return the texts of a file: one a line, or the "text" of every JSON line."""
+def read_texts(path: Path) -> list[Told]:
+    """Return the texts of a file: one a line, or the "text" (or "prompt" and "completion") of every JSON line."""
     try:
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as err:
         raise StoreError(f"{path.name!r} must be a readable text file ({type(err).__name__}).") from None
     if path.suffix != ".jsonl":
-        return lines
+        return list[Told](lines)
     try:
-        return [str(json.loads(line)["text"]) for line in lines]
-    except (ValueError, KeyError, TypeError):
-        raise InvalidInput(f'{path.name}: every line must be JSON with "text". Found another.') from None
+        found = [told(json.loads(line)) for line in lines]
+    except ValueError:
+        found = [None]
+    if None in found:
+        raise InvalidInput(
+            f'{path.name}: every line must be JSON with "text", or with "prompt" and "completion". Found another.'
+        )
+    return [text for text in found if text is not None]

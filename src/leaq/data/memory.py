@@ -41,7 +41,8 @@ def table_of(source: Any, target: str | None) -> tuple[pd.DataFrame, str | None]
     values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
     if values.ndim != 1 or len(values) != len(frame):
         raise InvalidInput(
-            f"(X, y): there must be one target a record. Found X of {len(frame)} records and y of shape {values.shape}. "
+            f"(X, y): there must be one target a record. Found X of {len(frame)} records and y of shape "
+            f"{values.shape}. "
             "Several targets a record are audited one at a time."
         )
     name = target or str(getattr(targets, "name", None) or "target")

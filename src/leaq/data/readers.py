@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ STRUCTURE = "smiles"
 ROWS = 4096
 """Rows of a Parquet file whose size is looked at together."""
 SEPARATORS = (",", ";", "\t", "|")
+STATED = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 BLANK = "Unnamed: "
 """How pandas names a column without a name."""
 
@@ -91,9 +93,11 @@ def read_table(path: Path) -> Table:
 def _csv(path: Path) -> Table:
     text, flags = _decoded(path.read_bytes())
     usual = "\t" if path.suffix.lower() == ".tsv" else ","
-    separator = _separator(text, usual)
+    stated = STATED.match(text)  # a line that spreadsheets write for each other
+    text = text[stated.end() :] if stated else text
+    separator = stated[1] if stated else _separator(text, usual)
     if separator != usual:
-        name = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}[separator]
+        name = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}.get(separator, repr(separator))
         flags.append(Flag("separator", f"Columns are separated by the {name}, which was recognised from the header."))
     options: dict[str, Any] = {"sep": separator, "skipinitialspace": True}
     frame = pd.read_csv(io.StringIO(text), **options)
@@ -165,12 +169,13 @@ def _without_blanks(frame: pd.DataFrame, flags: list[Flag]) -> pd.DataFrame:
         flags.append(Flag("empty-columns", f"{len(empty)} columns without a name and without values were left out."))
     counted = [name for name in nameless if name not in empty and _counts(frame[name])]
     if counted:
-        flags.append(Flag("index-column", "A column without a name that counts the rows was left out (a saved index)."))
+        flags.append(Flag("index-column", "A nameless column that numbers the rows was left out (a saved index)."))
     return frame.drop(columns=[*empty, *counted])
 
 
 def _counts(column: "pd.Series[Any]") -> bool:
-    return pd.api.types.is_integer_dtype(column) and bool((column.diff().iloc[1:] == 1).all())
+    """Whether a column holds a whole number of its own for every row: an index, also of a part or in another order."""
+    return pd.api.types.is_integer_dtype(column) and bool(column.is_unique)
 
 
 def _with_words(

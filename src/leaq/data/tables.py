@@ -15,7 +15,7 @@ from leaq.data.columns import Problem, Settled, is_number, refusal, row_numbers,
 from leaq.data.reading import Reading, TaskChoice
 from leaq.data.splits import joined
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
-from leaq.stats.outliers import far, limited, outlier_flag
+from leaq.stats.outliers import far, limited, outlier_flag, sentinel
 from leaq.types import Bools, Feature, Flag, Floats, Ints, Samples, Task
 
 __all__ = ["check_classes", "from_arrays", "from_frame", "grouped", "targets_of"]
@@ -149,7 +149,14 @@ def targets_of(column: "pd.Series[Any]", name: str, reading: Reading) -> Targets
 
 def _refuse_absurd(values: Floats, column: "pd.Series[Any]", name: str) -> None:
     """Refuse a target that is far beyond all others: one such value rules every squared error."""
-    rows = np.flatnonzero(far(values[:, None], ABSURD)[:, 0])
+    code = sentinel(values)
+    rows = np.flatnonzero(far(values[:, None], ABSURD)[:, 0] if code is None else values == code)
+    if code is not None:
+        raise InvalidInput(
+            f"{name}: the target {column.name!r} must be measurements. {code:g} in "
+            f"{first_rows((np.asarray(column.index)[rows] + 1).tolist())} is far from all others, like a code for a "
+            "missing value. Empty those cells and drop the rows with --skip-invalid."
+        )
     if len(rows) and np.sort(values)[len(values) // 4] < np.sort(values)[-len(values) // 4]:
         where = first_rows((np.asarray(column.index)[rows] + 1).tolist())
         raise InvalidInput(
@@ -320,6 +327,14 @@ def _limited(
     if unique:
         text = f"Whole numbers, different in every record: columns {', '.join(unique[:5])}."
         flags = (Flag("unique-columns", f"{text} If they are identifiers, leave them out with --ignore."),)
+    coded = [
+        f"{number:g} in {int((column == number).sum())} rows of column {name!r}"
+        for name, column in zip(columns, matrix[:, numbers].T, strict=True)
+        if (number := sentinel(column)) is not None
+    ]
+    if coded:
+        text = f"Numbers of nines, far from all others: {'; '.join(coded[:5])}."
+        flags = (*flags, Flag("missing-codes", f"{text} If they stand for missing values, empty those cells."))
     if not outside.any():
         return matrix, flags
     where = [

@@ -82,8 +82,8 @@ class Converted:
             ours, theirs = outputs.softmax(1).numpy(), self._estimator.predict_proba(few)
         if not np.allclose(ours, theirs.reshape(ours.shape), rtol=1e-4, atol=1e-6):
             raise UnsupportedModel(
-                f"{type(self._estimator).__name__}: predictions must follow from its weights alone. On the first records "
-                "they do not: the estimator was fitted in a way that is not read here."
+                f"{type(self._estimator).__name__}: predictions must follow from its weights alone. On the first "
+                "records they do not: the estimator was fitted in a way that is not read here."
             )
 
 
@@ -152,8 +152,8 @@ def _linear(estimator: Any, kind: str) -> nn.Module:
     separate = kind == "SGDClassifier" or getattr(estimator, "solver", "") == "liblinear"
     if several and separate:
         raise UnsupportedModel(
-            f"{kind}: several classes must share one softmax. This one has a model for each class against the rest; fit "
-            "LogisticRegression with another solver."
+            f"{kind}: several classes must share one softmax. This one has a model for each class against the rest; "
+            "fit LogisticRegression with another solver."
         )
     weight = np.atleast_2d(np.asarray(estimator.coef_))
     bias = np.broadcast_to(np.asarray(estimator.intercept_, dtype=np.float64), len(weight))

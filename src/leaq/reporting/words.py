@@ -13,6 +13,8 @@ __all__ = ["attack_name", "flag_words", "game_words", "in_order", "indicator", "
 _TOKEN_ATTACKS = {
     "reference": ("loss attack calibrated by a reference model", "Reference model"),
     "min-k": ("Min-K% attack on the least likely tokens", "Min-K%"),
+    "min-k++": ("Min-K%++ attack on the least likely tokens for their place", "Min-K%++"),
+    "wbc": ("window-based comparison with a reference model", "WBC"),
 }
 
 _INDICATORS = {

@@ -1,8 +1,8 @@
 """Values far outside all others: found by the spread of the middle of a column, and limited to it.
 
-Each model standardises its inputs by the mean and the standard deviation of its own members. A column that hardly
-varies but for one record then becomes thousands of standard deviations wide as soon as that record is no member, and
-every prediction for it is absurd. Limits are set by all records of the pool alike, without a look at labels or
+Models standardise their inputs. A column that hardly varies but for one record becomes thousands of standard deviations
+wide where that is done by the members and the record is none, and every prediction for it is absurd; where it is done
+by the whole pool, the column tells nothing else any more. Limits are set by all records of the pool alike, without a look at labels or
 membership, so that they tell nobody apart. (Winsorising; Tukey, "The Future of Data Analysis", Ann. Math. Statist. 33
 (1962) 1.)
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from leaq.types import Bools, Flag, Floats
 
-__all__ = ["far", "limited", "limits", "outlier_flag"]
+__all__ = ["far", "limited", "limits", "outlier_flag", "sentinel"]
 
 ENDS = 10
 """Records at each end of a column (at least; else 1 %) that do not count for its middle. Fewer than this might all be
@@ -53,11 +53,33 @@ def limited(values: Floats) -> tuple[Floats, Bools]:
     return (np.clip(values, low, high).astype(values.dtype) if outside.any() else values), outside
 
 
+def sentinel(values: Floats) -> float | None:
+    """Return the number of nines (-999, 99, ...) that stands far below or above all others of a column (n,), or None.
+
+    Such a number is a code for a missing value more often than a measurement, and is no outlier: it may stand in many
+    rows.
+
+    Examples
+    --------
+    >>> sentinel(np.r_[np.arange(30.0), -999.0, -999.0])
+    -999.0
+    >>> sentinel(np.arange(100.0)) is None
+    True
+    """
+    for end in (float(values.min()), float(values.max())):
+        rest = values[values != end]
+        if not np.isfinite(end) or set(f"{abs(end):.0f}") != {"9"} or abs(end) != round(abs(end)) or len(rest) == 0:
+            continue
+        if np.abs(rest - end).min() > 2 * (rest.max() - rest.min()) > 0:
+            return end
+    return None
+
+
 def outlier_flag(outside: Bools, where: str) -> Flag:
     """Say how many values were limited, and why."""
     return Flag(
         "limited-outliers",
         f"{int(outside.sum())} values lie far outside all others of their column ({where}) and were moved to its "
-        "limit: a model that standardises by members without them would predict anything there. Codes for missing "
-        "values belong into empty cells.",
+        "limit: standardised, a column would tell nothing but these, or a model predict anything for them. Codes for "
+        "missing values belong into empty cells.",
     )

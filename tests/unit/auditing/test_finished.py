@@ -278,7 +278,9 @@ def test_too_few_records_foreign_labels_and_other_objects_are_refused(model, dat
         audit_finished(model, (x[:5], y[:5]), outside, **QUICK)
     with pytest.raises(InvalidInput, match=r"class codes 0..1, one for each output of the model. Found 0..7"):
         audit_finished(model, (x, np.where(y, 7, 0)), outside, **QUICK)
-    with pytest.raises(UnsupportedModel, match="must be a torch module or a scikit-learn MLP. Found dict"):
+    with pytest.raises(
+        UnsupportedModel, match="must be a torch module or a scikit-learn estimator with weights. Found dict"
+    ):
         audit_finished({}, *data)
     with pytest.raises(InvalidInput, match="Unknown quantizer .sgn.*Did you mean .sign"):
         audit_finished(model, *data, quantizers=("sgn",))

@@ -50,9 +50,8 @@ def test_what_does_not_belong_together_is_refused(pair, message):
 
 def test_a_frame_is_audited_like_its_file(frame, tmp_path):
     frame.to_csv(tmp_path / "table.csv", index=False)
-    quick = {
-        "quantizers": "sign", "replicates": 4, "draws": 20, "training": TrainingConfig(hidden=(4,), epochs=2, checkpoints=2)
-    }  # fmt: skip
+    training = TrainingConfig(hidden=(4,), epochs=2, checkpoints=2)
+    quick = {"quantizers": "sign", "replicates": 4, "draws": 20, "training": training}
     audits = [
         leaq.audit(str(tmp_path / "table.csv"), target="y", **quick),
         leaq.audit(frame, target="y", **quick),

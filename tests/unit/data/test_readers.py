@@ -202,6 +202,13 @@ def test_saved_row_names_are_left_out(frame, tmp_path):
         pd.testing.assert_frame_equal(table.frame, frame)
 
 
+def test_a_saved_index_of_a_part_and_the_line_of_a_spreadsheet(frame, tmp_path):
+    frame.sample(frac=0.7, random_state=0).to_csv(tmp_path / "part.csv")
+    assert said(read_table(tmp_path / "part.csv")) == ["index-column"]
+    (tmp_path / "sheet.csv").write_text("sep=;\r\n" + frame.to_csv(index=False, sep=";", decimal=","))
+    assert load(tmp_path / "sheet.csv", target="y").inputs.shape == (30, 2)
+
+
 def test_the_word_na_is_a_word_among_words_only(frame, tmp_path):
     land = ["NA", "DE", "FR"] * 10
     frame.assign(land=land, c=["NA", *frame["a"][1:]]).to_csv(tmp_path / "t.csv", index=False)

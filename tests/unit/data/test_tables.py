@@ -173,8 +173,7 @@ def test_one_absurd_value_is_limited_and_named(frame, value):
     plain = from_frame(frame, Reading(target="y"))
     frame.loc[3, "a"] = value
     samples = from_frame(frame, Reading(target="y"))
-    assert codes(samples) == ["limited-outliers"]
-    assert "'a': 1 row (4)" in samples.flags[0].text
+    assert "'a': 1 row (4)" in next(flag.text for flag in samples.flags if flag.code == "limited-outliers")
     assert abs(samples.inputs[3, 0]) < 30
     rest = np.arange(40) != 3
     np.testing.assert_array_equal(samples.inputs[rest], plain.inputs[rest])
@@ -185,6 +184,18 @@ def test_columns_beyond_32_bits_and_absurd_targets_are_refused(frame):
         from_frame(frame.assign(a=(np.arange(40) + 1) * 1e39), Reading(target="y"))
     frame.loc[3, "y"] = 1e6
     with pytest.raises(InvalidInput, match=r"In 1 row \(4\) it lies more than 100 times the spread of all others"):
+        from_frame(frame, Reading(target="y"))
+
+
+def test_codes_for_missing_values_are_doubted_and_refused_as_targets(frame, rng):
+    frame.loc[::4, "a"] = -999.0
+    found = from_frame(frame.drop_duplicates("a"), Reading(target="y"))
+    assert "limited-outliers" in codes(found) or "missing-codes" in codes(found)
+    frame["b"] = rng.normal(size=40)
+    found = from_frame(frame, Reading(target="y"))
+    assert "-999 in 10 rows of column 'a'" in next(flag.text for flag in found.flags if flag.code == "missing-codes")
+    frame.loc[::8, "y"] = 9999.0
+    with pytest.raises(InvalidInput, match=r"9999 in 5 rows \(1, 9, 17, 25, 33\) is far from all others, like a code"):
         from_frame(frame, Reading(target="y"))
 
 
