@@ -15,6 +15,7 @@ from leaq.errors import UnsupportedModel
 
 __all__ = ["call", "evaluating", "full_precision", "output_tensor", "places", "unwrap"]
 
+
 def unwrap(module: nn.Module) -> nn.Module:
     """Return the module inside torch.compile and data-parallel wrappers, whose names carry no prefix."""
     while True:

@@ -242,7 +242,8 @@ class Scheme(Config):
             raise InvalidInput(
                 f"{self.spec()}: the model must have a {', '.join(sorted(self.roles))} weight to quantize. Found "
                 f"{len(weights)} weights in all, none left after first={self.first}, last={self.last}."
-                + _PARAMETRISED * any(".parametrizations." in name for name in checkpoints.roles)
+                + _PARAMETRISED
+                * any(".parametrizations." in name for name in checkpoints.roles)
             )
         if self.bias in ("float16", "int8"):
             rule = _half() if self.bias == "float16" else _eight_bit()

@@ -105,7 +105,8 @@ def hooked():
 
 KINDS = {
     "plain": plain, "two names": TwoNames, "used twice": ConvTwice, "tied": Tied, "writes in forward": Writing,
-    "renormalised table": Renormalised, "batch norm": lambda: nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)),
+    "renormalised table": Renormalised,
+    "batch norm": lambda: nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)),
     "lazy, run once": lazy, "parametrised": parametrised, "old weight norm": hooked,
     "scripted": lambda: torch.jit.script(TwoNames()), "traced": lambda: torch.jit.trace(plain(), torch.zeros(3, 6)),
     "exported": exported, "half precision": lambda: plain().half(), "training mode": lambda: plain().train(),
@@ -115,7 +116,10 @@ KINDS = {
 def prints(module):
     """Every tensor by value and identity, every mode, every attribute."""
     tensors = {}
-    for name, tensor in (*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)):
+    for name, tensor in (
+        *module.named_parameters(remove_duplicate=False),
+        *module.named_buffers(remove_duplicate=False),
+    ):
         tensors[name] = tensor.detach().clone()
     modes = [part.training for part in module.modules()]
     held = {
@@ -166,7 +170,9 @@ def test_an_audit_leaves_every_kind_of_module_as_it_was(kind):
 def test_exchanged_weights_give_what_a_module_with_these_weights_gives(kind):
     torch.manual_seed(1)
     module = KINDS[kind]()
-    params = {name: torch.randn(3, *t.shape[1:]) for name, t in checkpoints_of(module).params.items() if "mean" not in name}
+    params = {
+        name: torch.randn(3, *t.shape[1:]) for name, t in checkpoints_of(module).params.items() if "mean" not in name
+    }
     found = ModuleModel(module).forward(params, x := torch.randn(5, 6))
     for i in range(3):
         other = copy.deepcopy(module).eval()
