@@ -16,6 +16,7 @@ from leaq.auditing.candidates import candidates_of, fitted_to, released_of
 from leaq.auditing.config import Beside, ModelAuditConfig
 from leaq.auditing.evaluating import Bench
 from leaq.auditing.losses import LossFunction
+from leaq.auditing.recipes import recipe_flag, recipe_of
 from leaq.auditing.records import Records, overlap_of, read_records
 from leaq.auditing.rows import measure_model
 from leaq.auditing.shipped import open_shipped, weigh
@@ -168,7 +169,9 @@ def _shipped_row(
         job=(job.config, features_of(bench)),
     )  # fmt: skip
     run = [flag for flag in table.flags if flag not in bench.flags]
-    return replace(row, flags=(*row.flags, *opened.flags, *run), attacks={**row.attacks, **attacks})
+    recipe = recipe_of(opened.module, original, opened.forms) if opened.read else None
+    made = [recipe_flag(recipe)] if recipe is not None else []
+    return replace(row, flags=(*row.flags, *opened.flags, *run, *made), attacks={**row.attacks, **attacks})
 
 
 def _primary(row: QuantizerRow) -> str:

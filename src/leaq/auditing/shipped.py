@@ -35,7 +35,7 @@ class Opened:
     ----------
     bytes : of all its tensors as they are packed, or of its file; None where neither is known.
     read : whether its weights were seen, and stand in `module` under the original's names.
-    forms : how many numbers are stored in which form.
+    forms : how many numbers of weights (biases left out) are stored in which form.
     """
 
     module: nn.Module

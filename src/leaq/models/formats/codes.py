@@ -66,8 +66,9 @@ def blocks_of(scale: Tensor, shape: torch.Size) -> Iterator[Tensor]:
 
 
 def _even(size: int, blocks: int) -> bool:
-    """Whether blocks of one size, the last one possibly shorter, cover an axis."""
-    return ceil(size / ceil(size / blocks)) == blocks
+    """Whether blocks of one size cover an axis; only blocks of usual sizes may end in a shorter one."""
+    block = ceil(size / blocks)
+    return size % blocks == 0 or (block % 16 == 0 and ceil(size / block) == blocks)
 
 
 def scaled(codes: Tensor, scale: Tensor, zero: Tensor | None = None, *, form: str) -> Weight | None:

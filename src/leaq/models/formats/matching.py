@@ -119,7 +119,7 @@ def fill(
         unchanged = unchanged and compare and torch.equal(weight.value, tensor.detach().cpu().to(weight.value.dtype))
         decided += [name] if weight.convention != first.convention else []
         scaled += [name] if by_input else []
-        if weight.form:
+        if weight.form and weight.value.ndim > 1:
             forms[weight.form] = forms.get(weight.form, 0) + weight.value.numel()
         with torch.no_grad():
             places[name].copy_(weight.value)

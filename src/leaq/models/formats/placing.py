@@ -59,7 +59,7 @@ def place(found: Sequence[Weight], original: nn.Module, *, subject: str) -> Plac
         )
     forms: dict[str, int] = {}
     for weight in chosen.values():
-        if weight.form:
+        if weight.form and weight.value.ndim > 1:
             forms[weight.form] = forms.get(weight.form, 0) + weight.value.numel()
     module = None if missing or not weights else _filled(original, chosen)
     return Placed(module, forms, tuple(missing))

@@ -87,8 +87,9 @@ def test_blocks_cover_a_weight_in_both_axes():
     (wide,) = blocks_of(scale, torch.Size([4, 6]))
     assert wide[:, 0].tolist() == [1, 1, 3, 3]
     assert wide[0].tolist() == [1, 1, 1, 2, 2, 2]
-    (wide,) = blocks_of(torch.arange(3.0).reshape(1, 3) + 1, torch.Size([2, 5]))  # a last block that is shorter
-    assert wide[0].tolist() == [1, 1, 2, 2, 3]
+    (wide,) = blocks_of(torch.arange(3.0).reshape(1, 3) + 1, torch.Size([2, 40]))  # a last block that is shorter
+    assert wide[0].tolist() == [1] * 16 + [2] * 16 + [3] * 8
+    assert list(blocks_of(torch.ones(1, 3), torch.Size([2, 128]))) == []  # no group size gives 3 groups of 128
     assert list(blocks_of(torch.ones(5, 7), torch.Size([4, 6]))) == []
 
 
