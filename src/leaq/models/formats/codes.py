@@ -10,6 +10,9 @@ from leaq.models.formats.weight import Weight
 
 __all__ = ["blocks_of", "scaled", "unpack_words"]
 
+USUAL = (16, 32, 64, 128, 256)
+"""Numbers that share a scale in what people ship."""
+
 
 def unpack_words(words: Tensor, bits: int, count: int) -> Tensor:
     """Return the codes of a stream of bits along the first axis, lowest bits first; codes may cross words.
@@ -56,19 +59,19 @@ def blocks_of(scale: Tensor, shape: torch.Size) -> Iterator[Tensor]:
         if view.shape in seen or not all(0 < blocks <= size for blocks, size in zip(view.shape, shape, strict=True)):
             continue
         seen.append(view.shape)
-        if view.ndim == 1 or all(
-            blocks in (1, size) or _even(size, blocks) for blocks, size in zip(view.shape, shape, strict=True)
-        ):
+        blocks = [_block(size, count) for count, size in zip(view.shape, shape, strict=True)]
+        if all(blocks):
             wide = view
-            for axis, size in enumerate(shape):
-                wide = wide.repeat_interleave(ceil(size / wide.shape[axis]), axis).narrow(axis, 0, size)
+            for axis, (block, size) in enumerate(zip(blocks, shape, strict=True)):
+                wide = wide.repeat_interleave(block, axis).narrow(axis, 0, size)
             yield wide
 
 
-def _even(size: int, blocks: int) -> bool:
-    """Whether blocks of one size cover an axis; only blocks of usual sizes may end in a shorter one."""
-    block = ceil(size / blocks)
-    return size % blocks == 0 or (block % 16 == 0 and ceil(size / block) == blocks)
+def _block(size: int, blocks: int) -> int:
+    """Return the size of the blocks that cover an axis, 0 if none does; only usual sizes may end in a shorter one."""
+    if size % blocks == 0:
+        return size // blocks
+    return next((block for block in USUAL if ceil(size / block) == blocks), 0)
 
 
 def scaled(codes: Tensor, scale: Tensor, zero: Tensor | None = None, *, form: str) -> Weight | None:
