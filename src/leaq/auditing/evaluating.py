@@ -1,7 +1,8 @@
 """Losses of a finished model's candidates on members and non-members: any module, any per-record loss, streamed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +17,7 @@ from leaq.errors import InvalidInput, LeaqError, UnsupportedModel
 from leaq.losses import margin, residual
 from leaq.models import ModuleModel, evaluating
 from leaq.models.calling import call, full_precision
+from leaq.models.roles import tensors_of
 from leaq.types import Bools, Checkpoints, Flag, Floats, Ints, LossTable, Progress, Task, silent
 
 __all__ = ["Bench"]
@@ -25,6 +27,13 @@ TOGETHER = 32
 WIDEST_OUTPUT = 4096
 """Outputs a record beyond which they are not kept (a language model's logits)."""
 
+ALONE = 16
+"""Records of a batch that are run by themselves too, to see whether their outputs change."""
+BY_RECORD = Flag(
+    "run-by-record",
+    "Outputs of this model change with the other records of a batch (activations scaled by the batch), so that every "
+    "record was run by itself.",
+)
 REPEATS = 32
 """Runs on the first batch of a model that draws random numbers, before its outputs count as fixed."""
 
@@ -88,6 +97,11 @@ class Bench:
         return bench
 
     @property
+    def weightless(self) -> bool:
+        """Whether the model shows no weights that could be quantized: a black box, or one of packed integers."""
+        return next(tensors_of(self.model.module), None) is None
+
+    @property
     def mask(self) -> Bools:
         """Which records are members, (n,)."""
         mask: Bools = np.arange(len(self.members) + len(self.nonmembers)) < len(self.members)
@@ -113,14 +127,48 @@ class Bench:
         return self._table(flat, forward, quantizer=quantizer, strategy=named, progress=progress)
 
     def table_of(self, module: nn.Module, *, quantizer: str) -> LossTable:
-        """Return the losses of another module as it runs, for example a model quantized elsewhere."""
+        """Return the losses of another module as it runs, for example a model quantized elsewhere.
+
+        What scales its activations by the whole batch (dynamic quantization) is run record by record, and flagged.
+
+        Raises
+        ------
+        UnsupportedModel
+            If it cannot run on these records; the message holds what it said.
+        """
         other = ModuleModel(module)
 
-        def forward(_: Mapping[str, Tensor], inputs: Any) -> Tensor:
-            with torch.no_grad(), evaluating(other.module):
-                return call(other.module, {}, inputs).unsqueeze(0)
+        def run(inputs: Any) -> Tensor:
+            try:
+                with torch.no_grad(), evaluating(other.module):
+                    return call(other.module, {}, inputs)
+            except LeaqError:
+                raise
+            except Exception as err:  # whatever other people's kernels raise
+                reason = (str(err).strip().splitlines() or ["no reason given"])[0][:200]
+                raise UnsupportedModel(
+                    f"{quantizer}: a shipped model must run on the records as they are. It failed with "
+                    f"{type(err).__name__}: {reason}. Leave it out, or give it as it runs for you."
+                ) from err
 
-        return self._table({"": torch.zeros(1)}, forward, quantizer=quantizer, strategy="released", progress=silent)
+        apart = self._depends_on_batch(run)
+
+        def forward(_: Mapping[str, Tensor], inputs: Any) -> Tensor:
+            return (torch.cat([run(one) for one in _each(inputs)]) if apart else run(inputs)).unsqueeze(0)
+
+        bench = self if not apart else self.flagged(BY_RECORD)
+        return bench._table({"": torch.zeros(1)}, forward, quantizer=quantizer, strategy="released", progress=silent)
+
+    def _depends_on_batch(self, run: Callable[[Any], Tensor]) -> bool:
+        """Whether the outputs for some records of a batch change with the others; False where there are no others."""
+        first = next((batch for batch in (*self.members.batches, *self.nonmembers.batches) if batch.n > 1), None)
+        if first is None or self.members.features is None or not isinstance(_head(first.inputs, 1), type(first.inputs)):
+            return False
+        there = move(first, _device(self.model.module)).inputs
+        few = min(first.n, ALONE)
+        together = run(there)[:few].double()
+        alone = torch.cat([run(one) for one in islice(_each(there), few)]).double()
+        return not torch.allclose(together, alone, rtol=1e-3, atol=1e-4 * float(together.abs().max()))
 
     def _table(
         self, flat: Mapping[str, Tensor], forward: Forward, *, quantizer: str, strategy: str, progress: Progress
@@ -198,7 +246,9 @@ class Bench:
         if first.n < 2 or self.members.features is None:
             return
         one = Batch(_head(first.inputs, first.n), first.targets[:1], 1)
-        alone = self.loss.function(_plain(self.model, one), one.targets.to(outputs.device))
+        # What runs without showing its weights may scale by the batch; it is then run record by record.
+        single = outputs[:1] if self.weightless else _plain(self.model, one)
+        alone = self.loss.function(single, one.targets.to(outputs.device))
         refuse_batch_dependence(values[:1].cpu(), checked(alone, 1, self.loss.name).cpu(), self.loss.name)
 
     def flagged(self, *flags: Flag) -> Self:
@@ -281,10 +331,10 @@ def refuse_random(model: ModuleModel, batches: Sequence[Batch], once: Tensor) ->
             again = _plain(model, batches[0])
             if not torch.allclose(once, again, rtol=1e-4, atol=1e-5 * float(once.abs().max()), equal_nan=True):
                 raise UnsupportedModel(
-                    "The model must give the same outputs for the same inputs in evaluation mode. This one is random in "
-                    f"evaluation mode: two runs on the same {batches[0].n} records differ by up to "
-                    f"{float((once - again).abs().max()):.3g}. Give functional dropout training=self.training, and draw "
-                    "no noise in forward outside of training."
+                    "The model must give the same outputs for the same inputs in evaluation mode. This one is random "
+                    f"in evaluation mode: two runs on the same {batches[0].n} records differ by up to "
+                    f"{float((once - again).abs().max()):.3g}. Give functional dropout training=self.training, and "
+                    "draw no noise in forward outside of training."
                 )
             done += 1
             if not torch.equal(torch.get_rng_state(), state):
@@ -304,6 +354,17 @@ def _head(inputs: Any, n: int) -> Any:
     if isinstance(inputs, tuple):
         return tuple(_head(value, n) for value in inputs)
     return inputs[:1] if isinstance(inputs, Tensor) else inputs
+
+
+def _each(inputs: Any) -> Iterator[Any]:
+    """Yield the inputs of one record after the other."""
+    if isinstance(inputs, Mapping):
+        columns = [list(_each(value)) for value in inputs.values()]
+        yield from (dict(zip(inputs, row, strict=True)) for row in zip(*columns, strict=True))
+    elif isinstance(inputs, tuple):
+        yield from zip(*(list(_each(value)) for value in inputs), strict=True)
+    else:
+        yield from (inputs[i : i + 1] for i in range(len(inputs)))
 
 
 def _with_gradients(inputs: Any) -> Any:

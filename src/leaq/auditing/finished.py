@@ -17,6 +17,7 @@ from leaq.auditing.candidates import candidates_of, fitted_to, released_of
 from leaq.auditing.config import Beside, ModelAuditConfig
 from leaq.auditing.evaluating import Bench
 from leaq.auditing.losses import LossFunction
+from leaq.auditing.recipes import recipe_flag, recipe_of
 from leaq.auditing.records import Records, overlap_of, read_records
 from leaq.auditing.rows import measure_model
 from leaq.auditing.shipped import open_shipped, weigh
@@ -33,6 +34,7 @@ __all__ = ["ExtraAttacks", "Job", "audit_model", "audit_records"]
 
 FEWEST = 20
 """Members, and non-members, without which no attack number means anything."""
+NO_WEIGHTS = NotComputed("Quantizers and r need weights, and this model shows none; it was measured as it runs.")
 ONE_CANDIDATE = NotComputed("r needs a quantizer that can be applied again; a shipped model is one candidate.")
 
 
@@ -108,6 +110,8 @@ def audit_records(
 def _rows(bench: Bench, job: Job, progress: Progress) -> tuple[QuantizerRow, ...]:
     """Full precision, every quantizer, every shipped model."""
     config, recorded = job.config, job.beside.checkpoints
+    if bench.weightless:
+        return _box_rows(bench, job)
     released = released_of(bench.model.module, recorded)
     schemes: list[Scheme] = list(dict.fromkeys((Identity(), *parse_list(",".join(config.quantizers or ("none",))))))
     total = len(schemes) + len(job.beside.shipped)
@@ -127,6 +131,22 @@ def _rows(bench: Bench, job: Job, progress: Progress) -> tuple[QuantizerRow, ...
     for name, shipped in job.beside.shipped.items():
         rows.append(_shipped_row(bench, name, shipped, reference, job=job))
         progress("quantizers", len(rows), total)
+    return tuple(rows)
+
+
+def _box_rows(bench: Bench, job: Job) -> tuple[QuantizerRow, ...]:
+    """Measure what shows no weights as it runs, and what is shipped beside it."""
+    if job.beside.checkpoints is not None:
+        raise InvalidInput("checkpoints belong to a model whose weights are seen. Found one without. Leave them out.")
+    opened = open_shipped(bench.model.module, bench.model.module, name="the model")
+    table = bench.table_of(opened.module, quantizer="none")
+    row = measure_model(
+        ("none", "as it runs"), table, None, candidates=NO_WEIGHTS, size=weigh(opened, bench.model.module),
+        job=(job.config, features_of(bench)),
+    )  # fmt: skip
+    run = [flag for flag in table.flags if flag not in bench.flags]
+    rows = [replace(row, flags=(*row.flags, *opened.flags, *run))]
+    rows += [_shipped_row(bench, name, given, table, job=job) for name, given in job.beside.shipped.items()]
     return tuple(rows)
 
 
@@ -150,7 +170,10 @@ def _shipped_row(
         (f"shipped({name})", name), table, reference, candidates=ONE_CANDIDATE, size=weigh(opened, original),
         job=(job.config, features_of(bench)),
     )  # fmt: skip
-    return replace(row, flags=(*row.flags, *opened.flags), attacks={**row.attacks, **attacks})
+    run = [flag for flag in table.flags if flag not in bench.flags]
+    recipe = recipe_of(opened.module, original, opened.forms) if opened.read else None
+    made = [recipe_flag(recipe)] if recipe is not None else []
+    return replace(row, flags=(*row.flags, *opened.flags, *run, *made), attacks={**row.attacks, **attacks})
 
 
 def _primary(row: QuantizerRow) -> str:

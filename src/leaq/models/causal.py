@@ -26,7 +26,8 @@ Told = str | tuple[str, str]
 def load_causal(name: str | Path) -> tuple[Any, Any]:
     """Return a causal language model and its tokenizer, by name or from a local folder.
 
-    Only safetensors weights are read and no code from the model's repository is run.
+    Only safetensors weights are read and no code from the model's repository is run. A GGUF file is dequantized by
+    transformers' own reader; its tokenizer comes out of it too.
 
     Raises
     ------
@@ -35,16 +36,20 @@ def load_causal(name: str | Path) -> tuple[Any, Any]:
     """
     transformers = need("transformers", extra="huggingface", purpose="Loading a language model")
     place = str(name)
-    if Path(place).is_dir() and not list(Path(place).glob("*.safetensors")):
+    options: dict[str, Any] = {}
+    if place.endswith(".gguf"):
+        need("gguf", extra="gguf", purpose="Reading a GGUF file")
+        place, options = str(Path(place).parent), {"gguf_file": Path(place).name}
+    if not options and Path(place).is_dir() and not list(Path(place).glob("*.safetensors")):
         raise StoreError(
             f"{place!r} must hold the model's weights as safetensors. Found none. Pickled weights are not opened; "
             "where you trust them, load them yourself and save with save_pretrained."
         )
     try:
         model = transformers.AutoModelForCausalLM.from_pretrained(
-            place, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+            place, trust_remote_code=False, dtype=torch.float32, **(options or {"use_safetensors": True})
         )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False, **options)
     except (OSError, ValueError) as err:
         raise StoreError(
             f"{place!r} must be a folder with a causal language model and its tokenizer, or the name of one that "

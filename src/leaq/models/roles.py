@@ -62,8 +62,8 @@ def tensors_of(module: nn.Module, *, trainable: bool = False) -> Iterator[tuple[
                 continue
             if is_lazy(tensor):
                 raise UnsupportedModel(
-                    f"The model's weights must have values. {name!r} of {prefix or 'the model'} gets its shape from the "
-                    "first batch, and none has come. Run the model once on a batch first."
+                    f"The model's weights must have values. {name!r} of {prefix or 'the model'} gets its shape from "
+                    "the first batch, and none has come. Run the model once on a batch first."
                 )
             if not (tensor.is_floating_point() or tensor.is_complex()):
                 continue
@@ -92,8 +92,6 @@ def role_of(name: str, tensor: Tensor, owner: nn.Module) -> Role:
     name : full name, for example "head.0.weight".
     owner : the module that holds it.
     """
-    leaf = name.rsplit(".", maxsplit=1)[-1]
-    program = type(owner) in (nn.Module, torch.fx.GraphModule) or type(owner).__module__.startswith("torch.export")
     kind = getattr(owner, "original_name", type(owner).__name__)  # scripted parts keep the name of their class only
     if tensor.is_complex():
         return "other"
@@ -101,19 +99,27 @@ def role_of(name: str, tensor: Tensor, owner: nn.Module) -> Role:
         return "norm"
     if not isinstance(tensor, nn.Parameter):
         return "scaler"
-    if tensor.ndim < 2 and _BIAS.search(leaf):
-        return "bias"
+    leaf = name.rsplit(".", maxsplit=1)[-1]
+    if tensor.ndim < 2:
+        return "bias" if _BIAS.search(leaf) else "other"
     if "lora" in name and tensor.ndim == 2:
         return "linear"
+    return _layer_role(kind, leaf, tensor, owner)
+
+
+def _layer_role(kind: str, leaf: str, tensor: Tensor, owner: nn.Module) -> Role:
+    """Return the role of a parameter of two axes or more: by its layer's class, or by the class's name."""
     for layer, role in _KINDS:
         if isinstance(owner, layer):
-            return role if tensor.ndim > 1 else "other"
-    if (kind in _BY_NAME or (program and leaf == "weight")) and tensor.ndim > 1:
-        return _BY_NAME.get(kind, _BY_RANK.get(tensor.ndim, "other"))
+            return role
+    if kind in _BY_NAME:
+        return _BY_NAME[kind]
+    program = type(owner) in (nn.Module, torch.fx.GraphModule) or type(owner).__module__.startswith("torch.export")
+    if program and leaf == "weight":
+        return _BY_RANK.get(tensor.ndim, "other")
     # Linear layers of other libraries: transformers' Conv1D, LoRA wrappers, parametrised linears.
-    if tensor.ndim == 2 and leaf == "weight" and ("Linear" in kind or kind == "Conv1D"):
-        return "linear"
-    return "other"
+    linear = tensor.ndim == 2 and leaf == "weight" and ("Linear" in kind or kind == "Conv1D")
+    return "linear" if linear else "other"
 
 
 def shared_names(module: nn.Module) -> dict[str, str]:
@@ -139,6 +145,13 @@ def parameter_doubts(module: nn.Module) -> tuple[Flag, ...]:
     roles: dict[str, Role] = {}
     counts: dict[str, int] = {}
     half = []
+    for name, parameter in module.named_parameters():
+        if not is_lazy(parameter) and not (parameter.is_floating_point() or parameter.is_complex()):
+            raise UnsupportedModel(
+                f"The model must hold ordinary weights. {name!r} is a {type(parameter).__name__} of "
+                f"{str(parameter.dtype).removeprefix('torch.')}: already quantized. Audit the full-precision original, "
+                "and give this one as shipped={'name': model}."
+            )
     for name, tensor, owner in tensors_of(module):
         if tensor.is_meta:
             raise UnsupportedModel(

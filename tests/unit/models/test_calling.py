@@ -105,7 +105,8 @@ def hooked():
 
 KINDS = {
     "plain": plain, "two names": TwoNames, "used twice": ConvTwice, "tied": Tied, "writes in forward": Writing,
-    "renormalised table": Renormalised, "batch norm": lambda: nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)),
+    "renormalised table": Renormalised,
+    "batch norm": lambda: nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)),
     "lazy, run once": lazy, "parametrised": parametrised, "old weight norm": hooked,
     "scripted": lambda: torch.jit.script(TwoNames()), "traced": lambda: torch.jit.trace(plain(), torch.zeros(3, 6)),
     "exported": exported, "half precision": lambda: plain().half(), "training mode": lambda: plain().train(),

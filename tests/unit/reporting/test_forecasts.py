@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
+from leaq.redaction import shareable
 from leaq.reporting.forecast_words import about_forecast
 from leaq.reporting.forecasts import forecast_table
 from leaq.reporting.reading import reading
 from leaq.reporting.records import exposed
-from leaq.redaction import shareable
 from leaq.reporting.tables import ranking
 from leaq.tidy import frame
 from leaq.types import Flag, NotComputed
