@@ -14,6 +14,7 @@ from leaq.reporting.choice import (
     yardstick,
 )
 from leaq.reporting.forecast_words import about_forecast
+from leaq.reporting.releases import about_calibration, about_releases
 from leaq.reporting.words import attack_name, game_words, metric
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
@@ -38,6 +39,8 @@ def sentences(result: CellResult) -> list[str]:
         headline(result),
         separation(result),
         within(result),
+        about_releases(result),
+        about_calibration(result),
         useless(result),
         about_forecast(result),
     )
@@ -97,12 +100,23 @@ def audited(result: CellResult) -> str:
     private = sum(yardstick(row) for row in result.rows)
     data, quantizers = result.data, len(result.rows) - 1 - private
     models = result.config.get("replicates")
+    if data.get("game") == "calibration":
+        return _calibrated(result)
     trained = f"{models} models, each trained on {data['n_train']:,} of them," if models else "the model"
     were = "were" if models else "was"
     return (
         f"{data['name']} holds {data['n']:,} records ({data['task']}); {trained} {were} attacked in full precision "
         f"and under {quantizers} quantizer{'' if quantizers == 1 else 's'}"
         f"{f', beside {private} trained with differential privacy' if private else ''}."
+    )
+
+
+def _calibrated(result: CellResult) -> str:
+    """Say what the game of calibration was played with."""
+    data, models = result.data, result.config.get("replicates")
+    return (
+        f"{data['name']} ({data['task']}): {data['n']:,} records that trained no model were set aside, and the "
+        f"quantizers calibrated {models} times, each time on {data['n_train']:,} of them; the attacker tells which."
     )
 
 

@@ -14,8 +14,8 @@ __all__ = ["shareable", "shareable_config"]
 
 def shareable(result: CellResult) -> CellResult:
     """Return the result without the risk of single records and without the folder of its source."""
-    rows = tuple(_aggregates(row) for row in result.rows)
-    return replace(result, rows=rows, private={}, config=shareable_config(result.config))
+    rows, together = (tuple(_aggregates(row) for row in kind) for kind in (result.rows, result.together))
+    return replace(result, rows=rows, together=together, private={}, config=shareable_config(result.config))
 
 
 def _aggregates(row: QuantizerRow) -> QuantizerRow:
