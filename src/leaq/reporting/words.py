@@ -26,6 +26,19 @@ _INDICATORS = {
         "leak − least",
         "Advantage minus that of the row that leaks least, paired; an interval that holds 0 is not told apart from it.",
     ),
+    "leak_vs_single": (
+        "leak − one release",
+        "Advantage against several releases together minus that against the most revealing of them alone, paired.",
+    ),
+    "leak_vs_elsewhere": (
+        "leak − calibrated elsewhere",
+        "Advantage minus that of the same quantizer calibrated on records that train no model, paired: the price of "
+        "calibrating on members.",
+    ),
+    "leak_vs_unknown": (
+        "leak − model unknown",
+        "Advantage minus that of an attacker who does not hold the model in full precision, paired.",
+    ),
     "forecast": (
         "forecast",
         "Advantage that LiRA with 64 models is expected to find, simulated from the models at hand; smaller is safer.",
@@ -60,6 +73,7 @@ _INDICATORS = {
 
 _GAMES = {
     "pool": "members are a random half of a pool of records that the attacker knows",
+    "calibration": "members are a random half of a pool that trained no model: the half a quantizer was calibrated on",
     "iid": "members are drawn independently from the population",
 }
 
