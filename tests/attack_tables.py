@@ -44,3 +44,8 @@ def planted(rng, *, models=12, n=60, leak=1.0, task="classification", ties=False
         score_kind=kind,
         whitebox=rng.normal(size=(models, n, 3)) + 0.5 * leak * members[:, :, None],
     )
+
+
+def with_(table, **fields):
+    """The same table with some fields exchanged."""
+    return LossTable(**{**vars(table), **fields})

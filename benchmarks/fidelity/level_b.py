@@ -12,7 +12,7 @@ from benchmarks.fidelity.collect import AGAIN, MOVES, REFERENCE, SAMPLED, collec
 from benchmarks.fidelity.settings import SETTINGS, Setting, quantizers_of, sampled_too
 from leaq.attacks.decisions import cross_fitted_decisions
 from leaq.attacks.forecast import forecast
-from leaq.attacks.lira import lira_scores
+from leaq.attacks.lira import online_scores
 from leaq.attacks.risk import effect_size
 from leaq.errors import LeaqError
 from leaq.measures.finite_sample import Options, finite_sample
@@ -36,9 +36,7 @@ DIRECTION = {
 
 def attack(signals: Floats, members: Bools, targets: range, groups: Floats) -> tuple[Floats, Floats]:
     """LiRA's scores and signed advantages of some targets, all others being shadows."""
-    losses = np.zeros((len(signals), 1, signals.shape[1]))  # the attack reads signals only
-    table = LossTable(losses, members, "classification", "pool", int(members[0].sum()), scores=signals)
-    scores = lira_scores(table, targets=targets)
+    scores = online_scores(signals, members, targets)
     return scores, signed(scores, members[list(targets)], groups)
 
 

@@ -231,7 +231,7 @@ class LossTable:
     flags: tuple[Flag, ...] = ()
 
     def __post_init__(self) -> None:
-        losses, members = self.losses, self.members
+        losses, members, bad = self.losses, self.members, ~np.isfinite(self.losses)
         if losses.ndim != 3:
             raise InvalidInput(f"LossTable: losses must be (models, candidates, records). Found shape {losses.shape}.")
         s, c, n = losses.shape
@@ -241,23 +241,22 @@ class LossTable:
             raise InvalidInput(f"LossTable: members must be bool ({s}, {n}). Found {members.dtype} {members.shape}.")
         if self.n_train < 1:
             raise InvalidInput(f"LossTable: n_train must be at least 1. Found {self.n_train}.")
-        bad = ~np.isfinite(losses)
         if bad.any():
             model, candidate, _ = np.argwhere(bad)[0]
             raise InvalidInput(
                 f"LossTable: losses must be finite. Found {int(bad.sum())} NaN or infinite values, "
                 f"first in candidate {candidate} of model {model}. Lower the learning rate or drop that candidate."
             )
-        for name, shape in {"scores": (s, n), **dict.fromkeys(("targets", "ids", "groups"), (n,))}.items():
+        self._check_shapes(s, n)
+
+    def _check_shapes(self, s: int, n: int) -> None:
+        wanted = {"scores": (s, n), "outputs": (s, n, "k"), "whitebox": (s, n, "w")}
+        for name, shape in {**wanted, **dict.fromkeys(("targets", "ids", "groups"), (n,))}.items():
             value = getattr(self, name)
             if name in ("ids", "groups") and value.size == 0:
                 object.__setattr__(self, name, np.arange(n, dtype=np.int64) + (name == "ids"))
-            elif value is not None and value.shape != shape:
-                raise InvalidInput(f"LossTable: {name} must have shape {shape}. Found {value.shape}.")
-        for name, last in (("outputs", "k"), ("whitebox", "w")):
-            value = getattr(self, name)
-            if value is not None and (value.ndim != 3 or value.shape[:2] != (s, n)):
-                raise InvalidInput(f"LossTable: {name} must be ({s}, {n}, {last}). Found {value.shape}.")
+            elif value is not None and (value.ndim != len(shape) or value.shape[:2] != shape[:2]):
+                raise InvalidInput(f"LossTable: {name} must have shape {shape}. Found {value.shape}.".replace("'", ""))
 
     @property
     def released(self) -> Floats:
@@ -271,12 +270,12 @@ class LossTable:
     @classmethod
     def stack(cls, parts: Sequence[Self]) -> Self:
         """Join tables of different models over the same records and candidates along the model axis."""
-        joined: dict[str, Any] = {
-            name: np.concatenate([getattr(part, name) for part in parts]) for name in ("losses", "members")
+        found = {
+            k: [getattr(part, k) for part in parts] for k in ("losses", "members", "scores", "outputs", "whitebox")
         }
-        for name in ("scores", "outputs", "whitebox"):
-            if all(getattr(part, name) is not None for part in parts):
-                joined[name] = np.concatenate([getattr(part, name) for part in parts])
+        joined: dict[str, Any] = {
+            name: np.concatenate(arrays) for name, arrays in found.items() if all(array is not None for array in arrays)
+        }
         n_train = round(float(np.mean(joined["members"].sum(1))))
         return replace(parts[0], **joined, n_train=max(1, n_train))
 

@@ -1,35 +1,13 @@
 """No leak: an interval at nominal 5 % excludes blind guessing in at most 7 % of the audits. A planted leak is found."""
 
-from functools import partial
-
 import numpy as np
 import pytest
-from leaq.attacks.suite import attack_names
 
-from leaq.attacks.calibrated import calibrated
-from leaq.attacks.lira import lira
-from leaq.attacks.quantile import quantile
-from leaq.attacks.rmia import rmia
+from leaq.attacks.base import Context
+from leaq.attacks.registry import FAMILIES, build_attack
 from leaq.attacks.scoring import Protocol
-from leaq.attacks.threshold import threshold, threshold_classwise
-from leaq.attacks.whitebox import whitebox
-from tests.attack_tables import planted
+from tests.attack_tables import planted, with_
 
-ATTACKS = {
-    "threshold": threshold,
-    "threshold(per=label)": threshold_classwise,
-    "quantile": lambda table, *, protocol: quantile(table, table.scores.mean(0)[:, None], protocol=protocol),
-    "calibrated": calibrated,
-    "rmia(mode=offline)": partial(rmia, mode="offline"),
-    "rmia": rmia,
-    "lira(shadows=full_precision)": lambda table, *, protocol: lira(
-        table, shadows=other_precision(table), protocol=protocol
-    ),
-    "lira(mode=offline)": partial(lira, mode="offline"),
-    "lira": lira,
-    "lira(variance=per_record)": partial(lira, variance="per_record"),
-    "whitebox": whitebox,
-}
 RUNS = {"quantile": 100}
 SIZES = {"quantile": {"n": 320, "models": 4}}
 """Where 300 audits of 120 records and 12 models are too many to regress on, or the records too few."""
@@ -40,11 +18,13 @@ pytestmark = pytest.mark.slow
 def other_precision(table):
     """The same models with more noise in their signals."""
     noise = np.random.default_rng(0).normal(size=table.scores.shape)
-    return type(table)(**{**vars(table), "scores": table.scores + noise})
+    return with_(table, scores=table.scores + noise)
 
 
-def test_every_attack_is_here():
-    assert tuple(ATTACKS) == attack_names(["all"])
+def attacked(spec, table, protocol):
+    """What an attack finds where it is given everything there is beside the table."""
+    context = Context(table, other_precision(table), features=table.scores.mean(0)[:, None], protocol=protocol)
+    return build_attack(spec).attack(context)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +37,7 @@ def audits():
             rng = np.random.default_rng(20260213)
             size = {"n": 120, "models": 12, **SIZES.get(attack, {})}
             found[attack] = [
-                ATTACKS[attack](planted(rng, leak=0.0, **size), protocol=Protocol(draws=100, seed=run))
+                attacked(attack, planted(rng, leak=0.0, **size), Protocol(draws=100, seed=run))
                 for run in range(RUNS.get(attack, 300))
             ]
         return found[attack]
@@ -75,12 +55,12 @@ def shares(results):
     }
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("attack", FAMILIES["all"])
 def test_false_positive_rate(attack, audits):
     """Each tail of a 95 % interval may hold 2.5 %, both together 5 %."""
     assert {name: share for name, share in shares(audits(attack)).items() if share > 0.07} == {}
 
 
 def test_a_leak_raises_the_alarm_that_the_rate_counts(rng):
-    found = [lira(planted(rng, leak=1.0, n=120, models=12), protocol=Protocol(draws=100)) for _ in range(50)]
+    found = [attacked("lira", planted(rng, leak=1.0, n=120, models=12), Protocol(draws=100)) for _ in range(50)]
     assert shares(found)["advantage"] > 0.95

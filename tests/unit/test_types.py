@@ -61,11 +61,13 @@ def test_nan_inputs_are_counted_and_located():
     ("losses", "options", "text"),
     [
         (np.ones((3, 4)), {}, "must be .models, candidates, records."),
-        (np.ones((2, 0, 4)), {}, "at least one model, candidate and record"),
+        (np.ones((2, 0, 4)), {}, r"needs a model, a candidate and a record. Found shape \(2, 0, 4\)"),
         (np.ones((2, 3, 5)), {}, r"members must be bool \(2, 5\)"),
         (None, {"n_train": 0}, "n_train must be at least 1"),
         (None, {"scores": np.ones((2, 5))}, r"scores must have shape \(2, 4\)"),
-        (None, {"outputs": np.ones((1, 4, 2))}, r"outputs must be \(2, 4, k\)"),
+        (None, {"outputs": np.ones((1, 4, 2))}, r"outputs must have shape \(2, 4, k\)"),
+        (None, {"whitebox": np.ones((2, 4))}, r"whitebox must have shape \(2, 4, w\). Found \(2, 4\)"),
+        (None, {"targets": np.ones(5)}, r"targets must have shape \(4,\)"),
     ],
 )
 def test_tables_that_do_not_fit_are_refused(losses, options, text):

@@ -1,8 +1,8 @@
 """The contract of every attack: a frozen configuration that turns a `Context` into scores, and scores into a result.
 
 An attack defines `scores` (higher = more likely a member), says what it needs (`needs`), what its attacker sees and
-knows (`knows`) and what it is called. Everything else - which ingredient is missing, thresholds, intervals, epsilon, per-record
-risk, names - is written once, here and in `scoring`.
+knows (`knows`) and what it is called. Everything else - which ingredient is missing, thresholds, intervals, epsilon,
+per-record risk, names - is written once, here and in `scoring`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -188,10 +188,7 @@ class MembershipAttack(Named):
 
     def attack(self, context: Context) -> AttackResult:
         """Attack in a context; as calling the attack."""
-        missing = [name for name in self.needs if not context.has(name)]
-        if missing:
-            reason = context.lacking.get(missing[0])
-            raise NotEnoughEvidence(reason or f"{self.spec()} needs {MISSING[missing[0]]}.")
+        self.require(context)
         targets = list(self.attacked(context))
         scores = self.scores(context, targets)
         whole = "shadows" in self.needs
@@ -202,16 +199,17 @@ class MembershipAttack(Named):
             flags=self.flags(context),
             told=self.tells == "scores",
             labelled=self.tells == "threshold",
-        )
-        return attack_result(
-            found,
-            context.table,
-            scores,
-            targets=targets,
-            protocol=context.protocol,
             scores_from=self._scores_from(context) if self.tells != "scores" else None,
             jackknife=self.jackknife,
         )
+        return attack_result(found, context.table, scores, targets=targets, protocol=context.protocol)
+
+    def require(self, context: Context) -> None:
+        """Refuse a context without an ingredient that this attack needs; raises `NotEnoughEvidence`."""
+        missing = [name for name in self.needs if not context.has(name)]
+        if missing:
+            reason = context.lacking.get(missing[0])
+            raise NotEnoughEvidence(reason or f"{self.spec()} needs {MISSING[missing[0]]}.")
 
     def run(self, context: Context) -> AttackResult | NotComputed:
         """Attack in a context, or say which ingredient is missing."""

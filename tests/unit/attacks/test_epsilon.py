@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from leaq.attacks.epsilon import epsilon_bound, one_run_epsilon
-from leaq.attacks.threshold import threshold_classwise
+from leaq.attacks.threshold import Threshold
 from leaq.errors import NotEnoughEvidence
 from leaq.types import LossTable, NotComputed
 from tests.attack_tables import paired_members, planted
@@ -106,6 +106,6 @@ def test_few_pairs_are_refused(rng):
 
 
 def test_attackers_who_are_told_other_members_bound_no_epsilon(rng):
-    found = threshold_classwise(planted(rng, n=200))
+    found = Threshold(per="label")(planted(rng, n=200))
     assert isinstance(found.epsilon, NotComputed)
     assert "told the membership of other records" in found.epsilon.reason

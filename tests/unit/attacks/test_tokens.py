@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from leaq.attacks.threshold import threshold
+from leaq.attacks.threshold import Threshold
 from leaq.attacks.tokens import against_reference, min_k
 from leaq.errors import InvalidInput
 from leaq.types import LossTable
@@ -19,7 +19,7 @@ def tables(rng):
 def test_calibration_takes_difficulty_out(tables):
     table, reference = tables
     assert against_reference(table, reference).advantage.low > 0.6
-    assert threshold(table).advantage.high < 0.4
+    assert Threshold()(table).advantage.high < 0.4
 
 
 def test_a_reference_that_is_the_model_itself_finds_nothing(tables):
