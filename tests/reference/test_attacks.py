@@ -154,7 +154,7 @@ def test_combined_is_stacking_on_the_other_pairs(task, sees, rng):
     signals = [naive.normalised(table)]
     if task == "regression":
         square = signals[0] ** 2
-        logarithm = np.log(square + 1e-6 * square.mean())
+        logarithm = np.log(square + 1e-6 * square.mean(1)[:, None])
         signals.append(np.array([(row - row.mean()) / row.std() for row in logarithm]))
     if sees == "file":
         signals += naive.gradients(table, 3)

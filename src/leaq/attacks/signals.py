@@ -104,7 +104,7 @@ class Signals:
         if self.table.task == "classification":
             return (signed,)
         square = signed**2
-        return signed, centred_by_class(np.log(square + 1e-6 * max(float(square.mean()), TINY)), None)
+        return signed, centred_by_class(np.log(square + 1e-6 * np.maximum(square.mean(1, keepdims=True), TINY)), None)
 
     @cached_property
     def gradients(self) -> tuple[Floats, ...]:
