@@ -112,7 +112,11 @@ def check_finds_nothing(attack, name):
 
 def check_finds_a_leak(attack, table):
     """A leak of two standard deviations is found."""
-    found = attack.attack(context_of(table, protocol=Protocol(draws=50)))
-    assert found.advantage.low > 0.1
+    context = context_of(table, protocol=Protocol(draws=50))
+    found = attack.attack(context)
+    few = (
+        len(attack.attacked(context)) < 6
+    )  # whose advantage, of four models at thresholds of their own, is known badly
+    assert (found.advantage.value - 0.1 if few else found.advantage.low) > 0.1
     assert found.auc.low > 0.55
     assert found.attack == attack.spec()
