@@ -250,12 +250,12 @@ class LossTable:
     @classmethod
     def stack(cls, parts: Sequence[Self]) -> Self:
         """Join tables of different models over the same records and candidates along the model axis."""
-        joined: dict[str, Any] = {
-            name: np.concatenate([getattr(part, name) for part in parts]) for name in ("losses", "members")
+        found = {
+            k: [getattr(part, k) for part in parts] for k in ("losses", "members", "scores", "outputs", "whitebox")
         }
-        for name in ("scores", "outputs", "whitebox"):
-            if all(getattr(part, name) is not None for part in parts):
-                joined[name] = np.concatenate([getattr(part, name) for part in parts])
+        joined: dict[str, Any] = {
+            name: np.concatenate(arrays) for name, arrays in found.items() if all(array is not None for array in arrays)
+        }
         held = [part.numbers for part in parts if part.numbers is not None]
         if len(held) == len(parts):
             joined["numbers"] = {kind: np.concatenate([each[kind] for each in held]) for kind in held[0]}

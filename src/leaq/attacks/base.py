@@ -1,8 +1,8 @@
 """The contract of every attack: a frozen configuration that turns a `Context` into scores, and scores into a result.
 
 An attack defines `scores` (higher = more likely a member), says what it needs (`needs`), what its attacker sees and
-knows (`knows`) and what it is called. Everything else - which ingredient is missing, thresholds, intervals, epsilon, per-record
-risk, names - is written once, here and in `scoring`.
+knows (`knows`) and what it is called. Everything else - which ingredient is missing, thresholds, intervals, epsilon,
+per-record risk, names - is written once, here and in `scoring`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -211,10 +211,7 @@ class MembershipAttack(Named):
         """Attack in a context; as calling the attack."""
         if context.beside and not self.joins:
             raise NotEnoughEvidence(f"{self.spec()} attacks one release. Several together are read by combined.")
-        missing = [name for name in self.needs if not context.has(name)]
-        if missing:
-            reason = context.lacking.get(missing[0])
-            raise NotEnoughEvidence(reason or f"{self.spec()} needs {MISSING[missing[0]]}.")
+        self.require(context)
         targets = list(self.attacked(context))
         scores = self.scores(context, targets)
         whole = "shadows" in self.needs
@@ -226,15 +223,16 @@ class MembershipAttack(Named):
             told=self.tells == "scores",
             labelled=self.tells == "threshold",
             jackknife=self.jackknife,
-        )
-        return attack_result(
-            found,
-            context.table,
-            scores,
-            targets=targets,
-            protocol=context.protocol,
             scores_from=self._scores_from(context) if self.tells != "scores" else None,
         )
+        return attack_result(found, context.table, scores, targets=targets, protocol=context.protocol)
+
+    def require(self, context: Context) -> None:
+        """Refuse a context without an ingredient that this attack needs; raises `NotEnoughEvidence`."""
+        missing = [name for name in self.needs if not context.has(name)]
+        if missing:
+            reason = context.lacking.get(missing[0])
+            raise NotEnoughEvidence(reason or f"{self.spec()} needs {MISSING[missing[0]]}.")
 
     def run(self, context: Context) -> AttackResult | NotComputed:
         """Attack in a context, or say which ingredient is missing."""

@@ -1,9 +1,9 @@
 """The strongest attack: everything the attacker sees, weighed by what worked on models whose members he knows.
 
 Each signal - the output's, in regression also the logarithm of its square, for whoever holds the file also the loss
-gradients' - becomes evidence about each record through the hierarchical likelihood ratio of `leaq.attacks.hierarchical`.
-A ridge-penalised logistic regression on the evidence of other models, in which the attacker knows who was a member, says
-how much each piece is worth.
+gradients' - becomes evidence about each record through the hierarchical likelihood ratio of
+`leaq.attacks.hierarchical`. A ridge-penalised logistic regression on the evidence of other models, in which the
+attacker knows who was a member, says how much each piece is worth.
 
 Cross-fitted: a target, its exact complements and the other targets of its fold are left out of everything the weights
 are learnt from, as targets and as shadows; the models the weights are learnt from are scored by shadows that exclude
@@ -64,9 +64,8 @@ class Combined(MembershipAttack):
     name: ClassVar[str] = "combined"
     source: ClassVar[str] = "own; stacking: arXiv 1610.05820v2"
     examples: ClassVar[tuple[str, ...]] = ("combined(sees=outputs)", "combined")
-    jackknife: ClassVar[bool] = (
-        False  # learning the weights anew without each pair of models would cost as often as much
-    )
+    # Learning the weights anew without each pair of models would cost as often as much.
+    jackknife: ClassVar[bool] = False
 
     joins: ClassVar[bool] = True
 

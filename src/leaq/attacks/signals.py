@@ -78,7 +78,7 @@ def with_square(signed: Floats, task: Task) -> tuple[Floats, ...]:
     if task == "classification":
         return (signed,)
     square = signed**2
-    return signed, centred_by_class(np.log(square + 1e-6 * max(float(square.mean()), TINY)), None)
+    return signed, centred_by_class(np.log(square + 1e-6 * np.maximum(square.mean(1, keepdims=True), TINY)), None)
 
 
 def together(releases: "Sequence[Signals]") -> tuple[Floats, ...]:

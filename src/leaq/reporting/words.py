@@ -66,7 +66,7 @@ _INDICATORS = {
     ),
     "adaptive_gap_raw": (
         "adaptive gap, raw signals",
-        "The same where neither attacker takes each model's common move out of its signals: what a careless audit misses.",
+        "The same where neither attacker takes models' common moves out of the signals: what a careless audit misses.",
     ),
     "loss_gap": ("loss gap", "Mean loss outside minus inside the training data; near 0 without overfitting."),
 }
