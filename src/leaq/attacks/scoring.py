@@ -100,7 +100,7 @@ def attack_result(
     members = table.members[list(targets)]
     _refuse_one_kind(members, attack.name)
     drawn = resamples(table.groups, members, draws=protocol.draws, seed=protocol.seed)
-    thresholds = None if attack.told or attack.labelled else _thresholds(table, scores, targets, scores_from)
+    thresholds = None if attack.told or attack.labelled else _thresholds(table, scores, targets, attack.scores_from)
     attack = _in_words(attack, len(targets), told=thresholds is None)
     shared = Influences()
     if thresholds is None:
