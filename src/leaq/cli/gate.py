@@ -48,7 +48,7 @@ def gate(
     from leaq.study.gating import gate as judge
 
     verdict = judge(
-        Store(run).finished(),
+        Store(run).summaries(),
         max_advantage=max_advantage,
         min_metric=min_metric,
         metric=metric,

@@ -11,13 +11,15 @@ from typing import Any
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Estimate, NotComputed
 
-__all__ = ["COLUMNS", "as_csv", "harmless", "tidy"]
+__all__ = ["COLUMNS", "NUMERIC", "as_csv", "harmless", "tidy"]
 
 COLUMNS = (
     "data", "task", "embedder", "head", "seed", "n_records", "n_train", "quantizer", "bits", "kind", "name",
     "value", "low", "high", "level", "n", "unit", "primary", "flags", "not_computed",
 )  # fmt: skip
 """`kind` is metric, drop, measure or attack; `primary` marks the metric and the attack the cell is judged by."""
+NUMERIC = ("seed", "n_records", "n_train", "bits", "value", "low", "high", "level", "n")
+"""Columns in which nothing means that there is no number."""
 
 
 def tidy(results: Iterable[CellResult]) -> Iterator[dict[str, Any]]:
