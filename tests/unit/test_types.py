@@ -71,6 +71,7 @@ def test_nan_inputs_are_counted_and_located():
         (np.ones((2, 3, 4), bool), {}, "losses must be real numbers. Found bool"),
         (np.ones((2, 3, 4), complex), {}, "losses must be real numbers. Found complex128"),
         (np.array([[[None] * 4] * 3] * 2), {}, "losses must be real numbers. Found object"),
+        (None, {"outputs": np.ones((2, 4, 0))}, r"outputs must hold at least one number a record"),
         (None, {"scores": np.full((2, 4), np.nan)}, r"scores must be finite. Found 8 \(nan at \[0, 0\], ...\)"),
         (
             None,
