@@ -1,5 +1,7 @@
 """Loss tables whose leak is known: what every test of an attack starts from."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from leaq.types import LossTable
@@ -44,3 +46,20 @@ def planted(rng, *, models=12, n=60, leak=1.0, task="classification", ties=False
         score_kind=kind,
         whitebox=rng.normal(size=(models, n)) + 0.5 * leak * members,
     )
+
+
+def with_file(rng, table, *, leak=1.0, columns=80):
+    """The table with the numbers of released files, and the features (n, columns) these are sums of over members.
+
+    Scalers are the members' own (leak = 1) or noise (leak = 0); columns carry them blurred, biases nothing.
+    """
+    features = (rng.random((table.members.shape[1], columns)) < 0.1).astype(float)
+    share = table.members @ (features - features.mean(0)) / table.members.sum(1, keepdims=True)
+    noise = rng.normal(size=share.shape) * share.std()
+    exact = leak * share + (1 - leak) * noise
+    numbers = {
+        "scaler.mean": features.mean(0) + exact,
+        "columns.mean": leak * share + noise,
+        "bias": rng.normal(size=(len(share), 5)),
+    }
+    return replace(table, numbers=numbers), features

@@ -18,17 +18,25 @@ from leaq.measures.performance import drop, performance
 from leaq.measures.rate import order_changes, rate
 from leaq.quantizers import Identity, Scheme
 from leaq.results import Curve, QuantizerRow, Size
+from leaq.training import TrainingConfig
 from leaq.types import Bools, Estimate, Flag, Floats, LossTable, NotComputed, Samples
 
-__all__ = ["UNQUANTIZED", "describe_data", "measure", "order_doubt", "primary_attack", "private_findings"]
+__all__ = ["describe_data", "measure", "order_doubt", "primary_attack", "private_findings", "unquantized"]
 
-UNQUANTIZED = Flag(
-    "unquantized-rest",
-    "Biases and scalers are released in full precision and are fitted on the members; r and lambda_k do not cover "
-    "what they give away.",
-)
 FEWEST_FOR_LIRA = 8
 """Models below which the Gaussians of LiRA rest on too little to lead the table."""
+
+
+def unquantized(training: TrainingConfig) -> Flag:
+    """Return the doubt about what no quantizer touches: whose statistics the scalers are decides how much it is."""
+    whose = {
+        "members": "the scalers are the members' own statistics and give the members away, see the file attack",
+        "rounded": "the scalers are the members' own statistics, kept to few bits",
+        "private": f"the scalers are the members' own statistics with noise, epsilon {training.standardise_epsilon:g}",
+        "pool": "the scalers are those of the whole pool and say nothing about who is a member",
+    }.get(training.standardise, "the scalers do not depend on the pool")
+    text = f"Biases and scalers are released in full precision; {whose}. r and lambda_k do not cover them."
+    return Flag("unquantized-rest", text)
 
 
 def primary_attack(config: AuditConfig) -> str:

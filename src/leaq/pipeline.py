@@ -16,7 +16,7 @@ from leaq.data.splits import halves
 from leaq.embedders import embed
 from leaq.environment import describe_environment, limited_threads, peak_memory
 from leaq.evaluation import evaluate, with_numbers, with_whitebox
-from leaq.measuring import UNQUANTIZED, describe_data, measure, order_doubt, primary_attack, private_findings
+from leaq.measuring import describe_data, measure, order_doubt, primary_attack, private_findings, unquantized
 from leaq.protocols import EmptyShelf, Shelf
 from leaq.quantizers import Calibration, Identity, Scheme, parse_list
 from leaq.results import CellResult, Size
@@ -71,7 +71,7 @@ def audit_samples(
             "peak_memory_bytes": float(peak_memory()),
         },
         private=private_findings(samples, found),
-        flags=(*samples.flags, UNQUANTIZED, *order_doubt([row.measures for row in rows])),
+        flags=(*samples.flags, unquantized(config.training), *order_doubt([row.measures for row in rows])),
     )
 
 

@@ -285,11 +285,11 @@ class LossTable:
             name: np.concatenate([getattr(part, name) for part in parts]) for name in ("losses", "members")
         }
         for name in ("scores", "outputs", "whitebox"):
-            if all(getattr(part, name) is not None for part in parts):
-                joined[name] = np.concatenate([getattr(part, name) for part in parts])
+            whole = all(getattr(part, name) is not None for part in parts)
+            joined[name] = np.concatenate([getattr(part, name) for part in parts]) if whole else None
         held = [part.numbers for part in parts if part.numbers is not None]
-        if len(held) == len(parts):
-            joined["numbers"] = {kind: np.concatenate([each[kind] for each in held]) for kind in held[0]}
+        numbers = {kind: np.concatenate([each[kind] for each in held]) for kind in held[0]} if held else {}
+        joined["numbers"] = numbers if held and len(held) == len(parts) else None
         n_train = round(float(np.mean(joined["members"].sum(1))))
         return replace(parts[0], **joined, n_train=max(1, n_train))
 

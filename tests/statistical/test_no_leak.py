@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from leaq.attacks.calibrated import calibrated
+from leaq.attacks.file import file
 from leaq.attacks.lira import lira
 from leaq.attacks.quantile import quantile
 from leaq.attacks.rmia import rmia
@@ -13,7 +14,7 @@ from leaq.attacks.scoring import Protocol
 from leaq.attacks.suite import attack_names
 from leaq.attacks.threshold import threshold, threshold_classwise
 from leaq.attacks.whitebox import whitebox
-from tests.attack_tables import planted
+from tests.attack_tables import planted, with_file
 
 ATTACKS = {
     "threshold": threshold,
@@ -27,6 +28,9 @@ ATTACKS = {
     "lira-online": lira,
     "lira-online-per-record": partial(lira, variance="per_record"),
     "whitebox": whitebox,
+    "file": lambda table, *, protocol: file(
+        *with_file(np.random.default_rng(protocol.seed), table, leak=0.0), protocol=protocol
+    ),
 }
 RUNS = {"quantile": 100}
 SIZES = {"quantile": {"n": 320, "models": 4}}

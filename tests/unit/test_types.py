@@ -125,3 +125,11 @@ def test_checkpoints_need_a_role_for_each_parameter_and_the_batch_axes():
         Checkpoints({"w": torch.ones(2, 3)}, {"w": "linear", "v": "bias"}, (2,))
     with pytest.raises(InvalidInput, match=r"'w' must start with the batch axes \(3,\)"):
         Checkpoints({"w": torch.ones(2, 3)}, {"w": "linear"}, (3,))
+
+
+def test_numbers_of_the_file_join_and_belong_to_every_model():
+    joined = LossTable.stack([table(numbers={"bias": np.zeros((2, 3))}), table(numbers={"bias": np.ones((2, 3))})])
+    assert joined.numbers["bias"].mean(1).tolist() == [0, 0, 1, 1]
+    assert LossTable.stack([table(numbers={"bias": np.zeros((2, 3))}), table()]).numbers is None
+    with pytest.raises(InvalidInput, match=r"numbers\['bias'\] must have shape \(2, m\). Found \(3, 2\)"):
+        table(numbers={"bias": np.zeros((3, 2))})

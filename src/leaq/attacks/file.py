@@ -44,7 +44,7 @@ PRIOR = 8.0
 """Degrees of freedom with which a column's own noise is shrunk to its group's."""
 ROUNDING = 1e-6
 """Numbers that differ between models by a smaller part of themselves are equal but for the order of additions."""
-STEPS, TOLERANCE = 200, 1e-5
+STEPS, TOLERANCE = 400, 1e-6
 """Most steps of the conjugate-gradient solver, and the squared residual it stops at, in parts of the first one."""
 COIN = 4.0
 """Precision of a fair coin."""
@@ -137,8 +137,10 @@ def members_from_statistics(
         raise InvalidInput(f"members must be between 1 and {len(x) - 1}, fewer than the pool. Found {members}.")
     designs, sums = [x], [known[0]]
     if scale is not None:
-        designs.append(x**2)
-        sums.append(known[1] ** 2 + known[0] ** 2)
+        # The square of a bit is the bit; and a scale of exactly 1 stands for a column that is constant among members.
+        told = ~((x == 0) | (x == 1)).all(0) & (known[1] != 1)
+        designs.append(x[:, told] ** 2)
+        sums.append((known[1] ** 2 + known[0] ** 2)[told])
     share = members / len(x)
     design = np.concatenate(designs, axis=1)
     centre = design.mean(0)
@@ -217,7 +219,7 @@ class _Block:
         weight = (self.design**2).sum(0) / COIN  # variance of the sum over members drawn at random
         slope, doubt, noise = _slopes(there - level, counts - middle, _groups(weight))
         noise = noise * (1 + 1 / len(others)) + doubt * weight
-        spread = np.sqrt(np.maximum(noise, np.maximum(PRECISION**2 * there.var(0, ddof=1), 1e-300)))
+        spread = np.sqrt(np.maximum(noise, np.maximum(PRECISION**2 * slope**2 * weight, 1e-300)))
         return (self.numbers[target] - level + slope * middle) / spread, slope / spread
 
 
@@ -244,8 +246,9 @@ def _slopes(numbers: Floats, counts: Floats, group: Ints) -> tuple[Floats, Float
     noise = pooled(left) / (pooled(np.ones(len(group))) * freedom)
     beyond = pooled((product - common * square) ** 2 - square * noise) / np.maximum(pooled(square**2), tiny)
     beyond = np.maximum(beyond, 0.0)
-    slope = (common * noise + beyond * product) / np.maximum(noise + beyond * square, tiny)
-    doubt = beyond * noise / np.maximum(noise + beyond * square, tiny)
+    trust = beyond * square / np.maximum(noise + beyond * square, tiny)  # 0: the group's slope, 1: the column's own
+    slope = common + trust * (product / np.maximum(square, tiny) - common)
+    doubt = beyond * (1 - trust)
     about = np.maximum(total - 2 * slope * product + slope**2 * square, 0.0)
     return slope, doubt, (about + PRIOR * noise) / (freedom + PRIOR)
 
