@@ -80,7 +80,7 @@ TASKS = (
     Task("dili, ECFP4", molecules("dili", "ecfp4")),
     Task("herg, ECFP4", molecules("herg", "ecfp4")),
     Task("bbbp, GraphSAGE (public: clintox)", molecules("bbbp", GRAPH, "clintox"), 30),
-    Task("esol, GraphSAGE (public: solubility_aqsoldb)", molecules("esol", GRAPH, "solubility_aqsoldb"), 30),
+    Task("esol, GraphSAGE", molecules("esol", GRAPH), 30),
     Task("breast_cancer", shipped("breast_cancer")),
     Task("diabetes", shipped("diabetes")),
     Task("location30", arrays("location30"), 20),
