@@ -68,7 +68,7 @@ def arrays(name: str, n: int = 1500) -> Callable[[Path], Samples]:
                 codes = data["X_cat"][rows].astype(int)
                 hot = [np.eye(int(data["X_cat"][:, j].max()) + 1)[codes[:, j]] for j in range(codes.shape[1])]
                 features = np.concatenate([data["X_num"][rows], *hot], axis=1)
-            return embed(from_arrays(features, labels[rows]))
+            return embed(from_arrays(features, labels[rows], task="classification"))
 
     return make
 
