@@ -68,7 +68,7 @@ def arrays(name: str, n: int = 1500) -> Callable[[Path], Samples]:
                 codes = data["X_cat"][rows].astype(int)
                 hot = [np.eye(int(data["X_cat"][:, j].max()) + 1)[codes[:, j]] for j in range(codes.shape[1])]
                 features = np.concatenate([data["X_num"][rows], *hot], axis=1)
-            return embed(from_arrays(features, labels[rows]))
+            return embed(from_arrays(features, labels[rows], task="classification"))
 
     return make
 
@@ -137,6 +137,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--models", type=int, default=8)
+    parser.add_argument("--rules", default=",".join(RULES), help="choices to measure, the first one the reference")
     parser.add_argument("--tasks", default="", help="only tasks whose name holds this")
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
@@ -145,7 +146,7 @@ def main() -> None:
         if options.tasks not in task.name:
             continue
         samples, reference = task.make(options.data), None
-        for rule in RULES:
+        for rule in options.rules.split(","):
             text, table = line(task, rule, samples=samples, reference=reference, models=options.models)
             reference = table if reference is None else reference
             lines.append(text)

@@ -26,6 +26,12 @@ __all__ = ["Scaled", "Scalers", "buffer_of", "fit_scalers", "gaussian_mu"]
 
 Scalers = dict[str, Floats]
 """``input.mean``, ``input.scale`` (s, d) and, for regression, ``output.mean``, ``output.scale`` (s, 1); float64."""
+BIT_SCALE = 0.5
+"""What `pool` scales columns of zeros and ones by, the largest spread they can have.
+
+A rare bit divided by its own small spread is a huge input, and one that no member of a model sets meets weights that
+were never trained: held-out records with it are predicted at random (docs/standardisation.md).
+"""
 CONSTANT = 1e-6
 """A column whose spread is below this part of the pool's is called constant and left unscaled."""
 
@@ -89,6 +95,7 @@ def _exact(config: TrainingConfig, x: Floats, members: Bools, public: Floats | N
         return own if rule == "members" else _rounded(own, config.standardise_bits)
     if rule == "pool":
         fitted = _of(x, np.ones((1, len(x)), dtype=bool))
+        fitted = _Moments(fitted.mean, np.where(((x == 0) | (x == 1)).all(0), BIT_SCALE, fitted.scale))
     elif rule == "public" and public is not None:
         fitted = _of_public(x, public)
     else:

@@ -168,3 +168,11 @@ def test_the_choice_is_recorded():
     assert AuditConfig.from_dict(asked.to_dict()).training.standardise == "members"
     with pytest.raises(InvalidInput, match="standardise"):
         TrainingConfig(standardise="median")
+
+
+def test_the_pool_scales_bits_by_a_half_however_rare(rng):
+    bits = embed(from_arrays(np.c_[rng.random((60, 12)) < 0.5, rng.normal(size=60)].astype(float), np.arange(60) % 2))
+    found = fit_scalers(bits, halves(bits, 2, seed=0), rule("pool"))
+    np.testing.assert_allclose(found["input.mean"][0], bits.inputs.mean(0, dtype=float))
+    assert (found["input.scale"][:, :12] == 0.5).all()
+    np.testing.assert_allclose(found["input.scale"][:, 12], bits.inputs[:, 12].std(dtype=float), rtol=1e-5)
