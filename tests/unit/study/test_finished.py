@@ -5,6 +5,7 @@ import pytest
 
 from leaq.errors import StoreError
 from leaq.study import Store
+from leaq.study.finished import listed
 from leaq.study.gating import gate
 from leaq.study.recommending import recommend
 from leaq.types import AttackResult
@@ -91,3 +92,16 @@ def test_results_come_one_at_a_time_in_the_same_order(store):
     assert [found.to_json() for found in store.ordered()] == [found.to_json() for found in store.finished()]
     with pytest.raises(StoreError, match="holds no finished audit"):
         list(Store.open(store.folder.parent / "empty", small()).ordered())
+
+
+def test_a_page_lists_the_cells_that_leak_most_whole_and_sums_up_all(store, monkeypatch):
+    monkeypatch.setattr("leaq.study.finished.LISTED", 2)
+    leaky = store.stored()[3]
+    store.save(leaky, cell([row("none", 0.95, 0.9), row("sign", 0.1, 0.8)], data="q"))
+    store.write_table()
+    found = store.reported()
+    assert len(found) == 6
+    assert [bool(one.rows[0].curves) for one in found].count(True) == 2
+    assert next(one for one in found if one.data["name"] == "q").rows[0].curves
+    assert len(listed(found)) == 2
+    assert told(found) == told(store.finished())
