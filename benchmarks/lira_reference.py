@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from scipy.stats import norm
 
-from leaq.attacks.lira import lira
+from leaq.attacks.lira import Lira
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
 from leaq.evaluation import evaluate
@@ -100,7 +100,7 @@ def main() -> None:
         members = halves(samples, MODELS, seed=0)
         started = time.process_time()
         model, checkpoints = train(samples, members, recipe, seed=0)
-        ours = lira(evaluate(model, checkpoints, samples, members)).auc
+        ours = Lira(normalise=False)(evaluate(model, checkpoints, samples, members)).auc
         stacked = time.process_time() - started
         started = time.process_time()
         plain = plain_lira(plain_logits(samples, members, recipe), members)

@@ -103,7 +103,7 @@ def main() -> None:
         "",
         "Leak: advantage (TPR - FPR) of the strongest attack measured, pool game:",
         "",
-        *table(cells, "lira-online"),
+        *table(cells, "lira"),
     ]
     Path(given.out).write_text("\n".join(lines) + "\n")
     print(f"written: {given.out}")

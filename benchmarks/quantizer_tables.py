@@ -38,7 +38,7 @@ def written(value: object) -> str:
 
 
 def line(row: QuantizerRow, result: CellResult) -> str:
-    attacks = [row.attacks.get(name) for name in ("threshold", "lira-online")]
+    attacks = [row.attacks.get(name) for name in ("threshold", "lira")]
     leaks = [written(attack.advantage) if isinstance(attack, AttackResult) else "not computed" for attack in attacks]
     size = f"{row.size.bits:.2f} | {row.size.entropy_bits:.2f} | {row.size.bytes}"
     return f"| `{row.quantizer}` | {size} | {written(row.metrics[result.primary_metric])} | {' | '.join(leaks)} |"

@@ -29,7 +29,7 @@ records = {"members": (x[inside], y[inside]), "nonmembers": (x[~inside], y[~insi
 quantized = leaq.quantize(recorder.checkpoints, leaq.Ternary(sparsity=0.5))
 table = leaq.evaluate(model, quantized, **records)
 print("recorded steps", recorder.steps)
-print("r of the ternary candidates", leaq.mis(table).r)
+print("r of the ternary candidates", leaq.rate(table).r)
 
 result = leaq.audit(model, **records, quantizers=["ternary(sparsity=0.5)"], checkpoints=recorder.checkpoints)
 for row in result.rows:

@@ -10,10 +10,12 @@ from scipy import stats
 
 from benchmarks.fidelity.collect import AGAIN, MOVES, REFERENCE, SAMPLED, collect
 from benchmarks.fidelity.settings import SETTINGS, Setting, quantizers_of, sampled_too
+from leaq.attacks.decisions import cross_fitted_decisions, thresholds_by_others
+from leaq.attacks.decisions import signed as decided
 from leaq.attacks.forecast import forecast
-from leaq.attacks.lira import lira_scores
+from leaq.attacks.lira import online_scores
 from leaq.attacks.risk import effect_size
-from leaq.attacks.scoring import cross_fitted_decisions
+from leaq.attacks.signals import normalised
 from leaq.errors import LeaqError
 from leaq.measures.finite_sample import Options, finite_sample
 from leaq.measures.rate import rate
@@ -34,17 +36,27 @@ DIRECTION = {
 """Sign with which an indicator should go with the attack's advantage."""
 
 
-def attack(signals: Floats, members: Bools, targets: range, groups: Floats) -> tuple[Floats, Floats]:
-    """LiRA's scores and signed advantages of some targets, all others being shadows."""
-    losses = np.zeros((len(signals), 1, signals.shape[1]))  # the attack reads signals only
-    table = LossTable(losses, members, "classification", "pool", int(members[0].sum()), scores=signals)
-    scores = lira_scores(table, targets=targets)
-    return scores, signed(scores, members[list(targets)], groups)
+def attack(signals: Floats, members: Bools, targets: range) -> tuple[Floats, Floats]:
+    """LiRA's scores and signed advantages of some targets, all others being shadows; thresholds from the others."""
+    scores = online_scores(signals, members, targets)
+    inside = members[list(targets)]
+    thresholds = thresholds_by_others(scores, inside)
+    assert thresholds is not None
+    return scores, decided(scores > thresholds[:, None], inside)
+
+
+def table_of(arrays: dict[str, Floats], common: dict[str, Floats], which: slice) -> LossTable:
+    """Return some models' raw scores as a table; losses are not kept, and nothing here reads them."""
+    members, task = common["members"][which], str(common["kind"][0])
+    return LossTable(
+        np.zeros((len(members), 1, members.shape[1])), members, task, "pool", int(members[0].sum()),  # type: ignore[arg-type]
+        scores=arrays["scores"][which].astype(float), targets=common["targets"], groups=common["groups"],
+        score_kind="margin" if task == "classification" else "residual",
+    )  # fmt: skip
 
 
 def signed(scores: Floats, members: Bools, groups: Floats) -> Floats:
-    decisions = cross_fitted_decisions(scores, members, groups, seed=0)
-    return (decisions & members).sum(1) / members.sum(1) - (decisions & ~members).sum(1) / (~members).sum(1)
+    return decided(cross_fitted_decisions(scores, members, groups, seed=0), members)
 
 
 def one(setting: Setting, arrays: dict[str, Floats], spec: str, common: dict[str, Floats]) -> dict[str, Any]:
@@ -59,9 +71,10 @@ def measured(arrays: dict[str, Floats], common: dict[str, Floats]) -> dict[str, 
     """Return the reference, the same attack once more with other models, and the simple indicators."""
     members, task = common["members"], str(common["kind"][0])
     pool = members.any(0)
-    signals, inside, groups = arrays["scores"].astype(float)[:, pool], members[:, pool], common["groups"][pool]
+    signals = normalised(table_of(arrays, common, slice(None)))[:, pool]
+    raw, inside, groups = arrays["scores"].astype(float)[:, pool], members[:, pool], common["groups"][pool]
     parts = (slice(0, REFERENCE), slice(REFERENCE, REFERENCE + AGAIN))
-    (scores, advantages), again = (attack(signals[p], inside[p], range(REFERENCE), groups) for p in parts)
+    (scores, advantages), again = (attack(signals[p], inside[p], range(REFERENCE)) for p in parts)
     x, m = signals[parts[0]], inside[parts[0]]
     sizes = [effect_size(signals[p], inside[p]) for p in parts]
     few = [effect_size(x[p], m[p]) for p in (slice(0, REFERENCE // 2), slice(REFERENCE // 2, None))]
@@ -75,9 +88,9 @@ def measured(arrays: dict[str, Floats], common: dict[str, Floats]) -> dict[str, 
         "spearman_halves": float(stats.spearmanr(*few).statistic),
         "mean_effect": float(sizes[0].mean()),
     }  # fmt: skip
-    plain = x if task == "classification" else -np.abs(x)
+    plain = raw if task == "classification" else -np.abs(raw)
     eight = slice(0, 8)
-    losses = np.logaddexp(0, -x) if task == "classification" else x**2
+    losses = np.logaddexp(0, -raw) if task == "classification" else raw**2
     row["loss threshold"] = float(signed(plain[eight], m[eight], groups).mean())
     row["loss gap"] = float(np.mean([losses[t][~m[t]].mean() - losses[t][m[t]].mean() for t in range(8)]))
     return row | {name: float(arrays[name]) for name in ("distortion", "correlation") if name in arrays}
@@ -85,17 +98,14 @@ def measured(arrays: dict[str, Floats], common: dict[str, Floats]) -> dict[str, 
 
 def foretold(arrays: dict[str, Floats], common: dict[str, Floats]) -> dict[str, Any]:
     """Return forecasts from the replicates that no reference model is among, and how they order records."""
-    members, task = common["members"], str(common["kind"][0])
+    members = common["members"]
     pool = members.any(0)
-    x = arrays["scores"].astype(float)
-    sizes = effect_size(x[:REFERENCE, pool], members[:REFERENCE, pool])
+    x = normalised(table_of(arrays, common, slice(0, REFERENCE)))
+    sizes = effect_size(x[:, pool], members[:REFERENCE, pool])
     row: dict[str, Any] = {}
     for name, count in (("forecast", 4), ("forecast of 8", 8)):
         mine = slice(REFERENCE + AGAIN, REFERENCE + AGAIN + count)
-        table = LossTable(
-            np.zeros((count, 1, members.shape[1])), members[mine], task, "pool", int(members[0].sum()),  # type: ignore[arg-type]
-            scores=x[mine], groups=common["groups"], score_kind="margin" if task == "classification" else "residual",
-        )  # fmt: skip
+        table = table_of(arrays, common, mine)
         found = forecast(table, seed=1, draws=AUDITS)
         row[name] = found.advantage.value
         row[f"{name} interval"] = [found.advantage.low, found.advantage.high]

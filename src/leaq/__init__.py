@@ -3,8 +3,7 @@
 The public names are resolved on first use, so that ``import leaq`` loads neither torch nor pandas.
 """
 
-from importlib import import_module
-from typing import Any
+from leaq.lazy import found_in
 
 __version__ = "0.1.0"
 
@@ -13,6 +12,7 @@ _PUBLIC = {
     "audit": "leaq.verbs",
     "quantize": "leaq.verbs",
     "evaluate": "leaq.verbs",
+    "rate": "leaq.verbs",
     "mis": "leaq.verbs",
     "Study": "leaq.study",
     "run": "leaq.studying",
@@ -32,12 +32,7 @@ _PUBLIC = {
 }
 
 __all__ = list(_PUBLIC)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(import_module(_PUBLIC[name]), name)
-    raise AttributeError(f"module 'leaq' has no attribute {name!r}")
+__getattr__ = found_in(__name__, _PUBLIC)
 
 
 def __dir__() -> list[str]:

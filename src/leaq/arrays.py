@@ -72,14 +72,16 @@ def checked_table(table: Any, *, tasks: Sequence[str], games: Sequence[str]) -> 
     classes = table.outputs.shape[-1] if getattr(table.outputs, "ndim", 0) == 3 else None
     if classes == 0:
         raise InvalidInput(f"LossTable: outputs must hold at least one number a record. Found {table.outputs.shape}.")
-    shapes = {"losses": (s, c, n), "scores": (s, n), "whitebox": (s, n), "outputs": (s, n, None)}
+    shapes = {"losses": (s, c, n), "scores": (s, n), "whitebox": (s, n, None), "outputs": (s, n, None)}
     found: dict[str, npt.NDArray[Any]] = {}
     for name, shape in shapes.items():
         if (value := getattr(table, name)) is not None:
             found[name] = numbers(value, name=f"LossTable: {name}", shape=shape)
+    for kind, value in (table.numbers or {}).items():
+        numbers(value, name=f"LossTable: numbers[{kind!r}]", shape=(s, None))
     for name in ("ids", "groups"):
         value = getattr(table, name)
-        value = np.arange(n) if np.size(value) == 0 else value
+        value = np.arange(n) + (name == "ids") if np.size(value) == 0 else value  # rows of data count from 1
         found[name] = integers(value, name=f"LossTable: {name}", shape=(n,))
     if table.targets is not None and table.task == "classification":
         found["targets"] = integers(table.targets, name="LossTable: targets", shape=(n,), below=classes)
@@ -102,7 +104,7 @@ def _sizes(table: Any, tasks: Sequence[str], games: Sequence[str]) -> tuple[int,
         raise InvalidInput(f"LossTable: losses must be (models, candidates, records). Found shape {losses.shape}.")
     s, c, n = losses.shape
     if min(s, c, n) == 0:
-        raise InvalidInput(f"LossTable: needs at least one model, candidate and record. Found shape {losses.shape}.")
+        raise InvalidInput(f"LossTable: needs a model, a candidate and a record. Found shape {losses.shape}.")
     if members.shape != (s, n) or members.dtype != np.bool_:
         raise InvalidInput(f"LossTable: members must be bool ({s}, {n}). Found {members.dtype} {members.shape}.")
     if losses.dtype.kind == "f" and (bad := ~np.isfinite(losses)).any():

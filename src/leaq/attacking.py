@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from leaq.errors import InvalidInput
-from leaq.evaluation import evaluate, with_whitebox
-from leaq.protocols import EmptyShelf, Model, Shelf
+from leaq.evaluation import evaluate, with_numbers, with_whitebox
+from leaq.protocols import Model
 from leaq.quantizers import Identity, Scheme
-from leaq.results import Size
 from leaq.training import TrainingConfig, chunks, train, train_modules
 from leaq.training.modules import Make
 from leaq.types import Bools, Checkpoints, Flag, LossTable, Progress, Samples, silent
@@ -46,7 +45,6 @@ def shadow_tables(
     quantizers: Sequence[Scheme],
     recipe: Recipe,
     *,
-    shelf: Shelf | None = None,
     progress: Progress = silent,
 ) -> dict[str, LossTable]:
     """Train one model per row of `members` and return its losses under every quantizer, by specification.
@@ -59,37 +57,31 @@ def shadow_tables(
     members : (s, n), e.g. from `leaq.data.splits.halves`, which keeps complementary pairs together.
     quantizers : what every released model goes through, shadows as well as targets.
     recipe : how every model is made.
-    shelf : where finished chunks are kept and found again; see `leaq.study.DiskShelf`.
 
     Examples
     --------
     >>> import torch
     >>> from leaq.data import load
     >>> from leaq.data.splits import halves
-    >>> from leaq.attacks.lira import lira
+    >>> from leaq.attacks.lira import Lira
     >>> from leaq.quantizers import Sign
     >>> wine = load("wine")
     >>> recipe = Recipe(TrainingConfig(epochs=2), make=lambda: torch.nn.Linear(13, 3))
     >>> tables = shadow_tables(wine, halves(wine, 8, seed=0), [Sign()], recipe)
-    >>> sorted(tables), lira(tables["sign"], shadows=tables["none"]).attack
-    (['none', 'sign'], 'lira-nonadaptive')
+    >>> adversary = Lira(shadows="full_precision")
+    >>> sorted(tables), adversary(tables["sign"], reference=tables["none"]).attack
+    (['none', 'sign'], 'lira(shadows=full_precision)')
     """
     if members.shape[0] < 2:
         raise InvalidInput(f"shadow_tables: needs at least 2 models. Found {members.shape[0]}.")
     released_only = TrainingConfig.from_dict({**recipe.training.to_dict(), "checkpoints": 1})
     recipe = replace(recipe, training=released_only)
     everything = tuple(dict.fromkeys((Identity(), *quantizers)))
-    shelf = shelf or EmptyShelf()
-    parts = []
+    parts: list[dict[str, LossTable]] = []
     for which in _parts(samples, len(members), recipe):
-        key = f"shadows-{which.start}-{which.stop}"
-        part = shelf.get(key)
-        if part is None:
-            part = _chunk(samples, members, everything, recipe, which=which)
-            shelf.put(key, part)
-        parts.append(part)
+        parts.append(_chunk(samples, members, everything, recipe, which=which))
         progress("models", which.stop, len(members))
-    return {spec: LossTable.stack([part[spec][0] for part in parts]) for spec in parts[0]}
+    return {spec: LossTable.stack([part[spec] for part in parts]) for spec in parts[0]}
 
 
 def _parts(samples: Samples, models: int, recipe: Recipe) -> list[slice]:
@@ -107,7 +99,7 @@ def _chunk(
     recipe: Recipe,
     *,
     which: slice,
-) -> dict[str, tuple[LossTable, Size]]:
+) -> dict[str, LossTable]:
     here = members[which]
     model, checkpoints, flags = _trained(samples, here, recipe, first=which.start)
     released = checkpoints.last()
@@ -115,8 +107,8 @@ def _chunk(
     for quantizer in quantizers:
         quantized = quantizer(released)
         table = evaluate(model, quantized, samples, here, quantizer=quantizer.spec())
-        table = with_whitebox(table, model, quantized, samples)
-        found[quantizer.spec()] = (replace(table, flags=(*table.flags, *flags)), quantizer.size(released))
+        table = with_numbers(with_whitebox(table, model, quantized, samples), quantized, samples)
+        found[quantizer.spec()] = replace(table, flags=(*table.flags, *flags))
     return found
 
 

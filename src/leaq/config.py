@@ -10,14 +10,14 @@ import ast
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from leaq.errors import InvalidInput, LeaqError, closest, unknown_name
+from leaq.errors import InvalidInput, LeaqError, UnknownName, closest, unknown_name
 
-__all__ = ["Config", "Registry", "parse_spec"]
+__all__ = ["Config", "ConfigError", "Named", "Registry", "parse_spec", "split_specs"]
 
 T = TypeVar("T")
 LONGEST = 10_000
@@ -27,8 +27,18 @@ UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowErro
 Maker = TypeVar("Maker", bound=Callable[..., Any])
 
 
+class ConfigError(InvalidInput):
+    """Options are wrong; `problems` holds each one with the dotted path of its field, empty for the whole."""
+
+    def __init__(self, name: str, problems: Sequence[tuple[str, str]]) -> None:
+        super().__init__(f"{name}: " + " ".join(f"{where}: {text}" if where else text for where, text in problems))
+        self.problems = tuple(problems)
+
+
 class Config(BaseModel):
     """Base of every configuration: frozen, strict about names, comparable, hashable, serialisable.
+
+    A docstring under a field says what it is; the command line shows it as the help of its option.
 
     Examples
     --------
@@ -38,31 +48,34 @@ class Config(BaseModel):
     {'speed': 4}
     >>> Mixing.from_dict({"sped": 4})
     Traceback (most recent call last):
-    leaq.errors.InvalidInput: Mixing: unknown option 'sped'. Did you mean 'speed'?
+    leaq.config.ConfigError: Mixing: unknown option 'sped'. Did you mean 'speed'?
     """
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True
+    )
 
     def __init__(self, /, **options: Any) -> None:  # an option may be called self
         try:
             super().__init__(**options)
         except ValidationError as err:
-            raise InvalidInput(self._explain(err)) from None
+            raise ConfigError(type(self).__name__, tuple(self._explained(err))) from None
 
     @classmethod
-    def _explain(cls, err: ValidationError) -> str:
-        problems = []
+    def _explained(cls, err: ValidationError) -> Iterator[tuple[str, str]]:
         for problem in err.errors():
             where = ".".join(str(part) for part in problem["loc"])
-            if problem["type"] == "extra_forbidden":
-                problems.append(f"unknown option '{where}'.{closest(where, cls.model_fields)}")
+            inner = problem.get("ctx", {}).get("error")
+            if isinstance(inner, ConfigError):  # of a configuration within this one
+                yield from ((f"{where}.{path}".rstrip("."), text) for path, text in inner.problems)
+            elif problem["type"] == "extra_forbidden":
+                yield "", f"unknown option '{where}'.{closest(where, cls.model_fields)}"
             elif problem["type"] == "missing":
-                problems.append(f"option '{where}' is required.")
+                yield "", f"option '{where}' is required."
             else:
                 text = problem["msg"].removeprefix("Value error, ").rstrip(".")
                 found = "" if problem["type"] == "value_error" else f" (found {problem['input']!r})"
-                problems.append(f"{where + ': ' if where else ''}{text}{found}" + ("" if text.endswith("?") else "."))
-        return f"{cls.__name__}: " + " ".join(problems)
+                yield where, f"{text}{found}" + ("" if text.endswith("?") else ".")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON-compatible values; `from_dict` turns them back into an equal configuration."""
@@ -77,6 +90,59 @@ class Config(BaseModel):
         """Return 16 hexadecimal digits that are equal exactly when the configurations are."""
         text = json.dumps([type(self).__name__, self.to_dict()], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Named(Config):
+    """A configuration with a registered name; its `spec` is the text that builds it again.
+
+    Examples
+    --------
+    >>> class Blur(Named):
+    ...     name: ClassVar[str] = "blur"
+    ...     radius: int = 3
+    >>> Blur().spec(), Blur(radius=5).spec()
+    ('blur', 'blur(radius=5)')
+    """
+
+    name: ClassVar[str] = ""
+    """The registered name."""
+    always_named: ClassVar[frozenset[str]] = frozenset()
+    """Options that a specification names even at their default, because readers ask for them."""
+
+    def spec(self) -> str:
+        """Return the text that builds this configuration again; options at their default are left out."""
+        options = [
+            f"{key}={getattr(self, key)}"
+            for key in self.spec_order()
+            if key in self.always_named or not self.at_default(key)
+        ]
+        return f"{self.name}({', '.join(options)})" if options else self.name
+
+    @classmethod
+    def spec_order(cls) -> list[str]:
+        """Return the options in the order a specification names them."""
+        return list(cls.model_fields)
+
+    def at_default(self, key: str) -> bool:
+        """Tell whether an option is at its default."""
+        return bool(getattr(self, key) == type(self).model_fields[key].default)
+
+
+def split_specs(text: str) -> list[str]:
+    """Split a list of specifications at the commas that stand outside parentheses.
+
+    Examples
+    --------
+    >>> split_specs("sign, uniform(bits=3, per=tensor)")
+    ['sign', 'uniform(bits=3, per=tensor)']
+    """
+    items, depth, start = [], 0, 0
+    for at, char in enumerate(text):
+        depth += (char == "(") - (char == ")")
+        if char == "," and depth == 0:
+            items.append(text[start:at])
+            start = at + 1
+    return [item.strip() for item in (*items, text[start:]) if item.strip()]
 
 
 def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
@@ -138,6 +204,7 @@ class Registry(Generic[T]):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._makers: dict[str, Callable[..., T]] = {}
+        self._aliases: dict[str, str] = {}
 
     def add(self, name: str) -> Callable[[Maker], Maker]:
         """Register a class or function under `name`; a name can be taken once."""
@@ -150,15 +217,42 @@ class Registry(Generic[T]):
 
         return register
 
+    def alias(self, **specs: str) -> None:
+        """Let names that people type stand for specifications.
+
+        Examples
+        --------
+        >>> sizes = Registry[int]("size")
+        >>> _ = sizes.add("wide")(lambda by=1: 10 * by)
+        >>> sizes.alias(huge="wide(by=9)")
+        >>> sizes.build("huge")
+        90
+        """
+        self._aliases |= specs
+
+    def spelled(self, spec: str) -> str:
+        """Return what an alias stands for, with the options that follow it; any other text as it is."""
+        name, bracket, options = spec.strip().partition("(")
+        known = self._aliases.get(name.strip())
+        if known is None:
+            return spec
+        if not bracket:
+            return known
+        return f"{known[:-1]}, {options}" if known.endswith(")") else f"{known}({options}"
+
     def get(self, name: str) -> Callable[..., T]:
         """Return what was registered under `name`; raises `UnknownName`."""
         if name not in self._makers:
-            raise unknown_name(self.kind, name, self._makers)
+            raise self.unknown(name)
         return self._makers[name]
 
+    def unknown(self, name: str, *, also: Iterable[str] = ()) -> UnknownName:
+        """Build the error for a name that is not registered; `also` holds names that are known besides."""
+        return unknown_name(self.kind, name, [*self._makers, *self._aliases, *also])
+
     def build(self, spec: str) -> T:
-        """Build from text such as ``ternary(sparsity=0.9)``."""
-        name, options = parse_spec(spec)
+        """Build from text such as ``ternary(sparsity=0.9)``, or an alias of such a text."""
+        name, options = parse_spec(self.spelled(spec))
         maker = self.get(name)
         try:
             return maker(**options)

@@ -74,25 +74,30 @@ class MissingExtra(LeaqError, ImportError):
 def closest(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the known name nearest to `name`, or an empty string.
 
+    A name that begins like it comes before one that is spelled nearly like it.
+
     Examples
     --------
-    >>> closest("ternery", ["sign", "ternary"])
-    " Did you mean 'ternary'?"
+    >>> closest("ternery", ["sign", "ternary"]), closest("adar", ["radar", "adaround"])
+    (" Did you mean 'ternary'?", " Did you mean 'adaround'?")
     """
-    match = difflib.get_close_matches(str(name)[:COMPARED], [str(each) for each in known], n=1, cutoff=0.5)
+    asked = str(name)[:COMPARED]
+    names = sorted((str(each) for each in known), key=len)
+    begun = [one for one in names if len(asked) > 1 and one.lower().startswith(asked.lower())]
+    match = begun or difflib.get_close_matches(asked, names, n=1, cutoff=0.6)
     return f" Did you mean '{match[0]}'?" if match else ""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownName:
-    """Build the error for a name nobody registered: the known names and the closest one.
+    """Build the error for a name nobody registered: the closest one, and all that are known.
 
     Examples
     --------
     >>> str(unknown_name("quantizer", "sgn", ["sign", "ternary"]))
-    "Unknown quantizer 'sgn'. Known: sign, ternary. Did you mean 'sign'?"
+    "Unknown quantizer 'sgn'. Did you mean 'sign'? Known: sign, ternary."
     """
     names = sorted(known)
-    return UnknownName(f"Unknown {kind} {name!r}. Known: {', '.join(names)}.{closest(name, names)}")
+    return UnknownName(f"Unknown {kind} {name!r}.{closest(name, names)} Known: {', '.join(names)}.")
 
 
 def first_rows(rows: Sequence[int], limit: int = 5) -> str:

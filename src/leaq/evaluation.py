@@ -8,10 +8,11 @@ from torch import Tensor
 
 from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.losses import margin, per_record, residual
+from leaq.models.numbers import released_numbers
 from leaq.protocols import Model
 from leaq.types import Bools, Checkpoints, LossTable, Progress, Samples, silent
 
-__all__ = ["evaluate", "with_whitebox"]
+__all__ = ["evaluate", "with_numbers", "with_whitebox"]
 
 ACTIVATIONS = 2**21
 """Numbers a forward pass may hold in its widest layer before records or models are split.
@@ -88,7 +89,7 @@ def evaluate(
 
 
 def with_whitebox(table: LossTable, model: Model, checkpoints: Checkpoints, samples: Samples) -> LossTable:
-    """Add what needs the released weights: how far each record's loss gradient points along that of all the others.
+    """Add what needs the released weights: each record's loss gradient by them, against that of all the others.
 
     Parameters
     ----------
@@ -98,11 +99,11 @@ def with_whitebox(table: LossTable, model: Model, checkpoints: Checkpoints, samp
     Raises
     ------
     UnsupportedModel
-        If the model cannot compute it (it has no ``alignments``).
+        If the model cannot compute it (it has no ``gradient_signals``).
     """
-    if not hasattr(model, "alignments"):
+    if not hasattr(model, "gradient_signals"):
         raise UnsupportedModel(
-            f"with_whitebox needs a model with alignments(). Found {type(model).__name__}. "
+            f"with_whitebox needs a model with gradient_signals(). Found {type(model).__name__}. "
             "Leave out the whitebox attack."
         )
     released = checkpoints if len(checkpoints.batch) == 1 else checkpoints.last()
@@ -113,8 +114,30 @@ def with_whitebox(table: LossTable, model: Model, checkpoints: Checkpoints, samp
     for start in range(0, released.batch[0], models):
         part = {name: tensor[start : start + models] for name, tensor in released.params.items()}
         with torch.no_grad():
-            found.append(model.alignments(part, x, y, rows=rows).double().cpu().numpy())
+            found.append(model.gradient_signals(part, x, y, rows=rows).double().cpu().numpy())
     return replace(table, whitebox=np.concatenate(found))
+
+
+def with_numbers(table: LossTable, checkpoints: Checkpoints, samples: Samples) -> LossTable:
+    """Add what the released file holds beside codes, by kind: what the file attack reads.
+
+    ``scaler.mean``, ``scaler.scale`` (s, d)
+        What the features are standardised by, or the running statistics of a batch normalisation of them.
+    ``target.mean``, ``target.scale`` (s, 1)
+        What a regression target is standardised by.
+    ``columns.mean``, ``columns.power`` (s, d)
+        Mean and mean square, by feature, of the first layer's quantized weights: zeros of a sparse quantizer included.
+    ``bias``, ``norm``, ``scales`` (s, m)
+        Biases, norm weights, and the largest and mean magnitude of each quantized tensor; each tensor's sorted, since
+        hidden units have no order.
+
+    Parameters
+    ----------
+    table : what `evaluate` returned for the same arguments.
+    checkpoints : batch (s, c) or (s,), quantized.
+    """
+    released = checkpoints if len(checkpoints.batch) == 1 else checkpoints.last()
+    return replace(table, numbers=released_numbers(released, samples.inputs[0].size))
 
 
 def _tensors(samples: Samples, checkpoints: Checkpoints) -> tuple[Tensor, Tensor]:

@@ -37,7 +37,7 @@ class Exposed:
 
     Attributes
     ----------
-    row : row number in the source.
+    row : row number, as in `Samples.ids`.
     smiles, target : what it is and its label or value.
     risk : effect size of the attack on it, by quantizer label.
     nearest : similarity (Tanimoto, ECFP4) to its nearest non-member, averaged over the models it trained.
@@ -115,7 +115,7 @@ def exposure(result: CellResult, *, most: int = 20, draw: bool = False) -> Expos
     )
     return Exposure(
         task=samples.name,
-        attack=result.primary_attack,
+        attack=str(result.risk_attack),
         records=records,
         strata={
             "similarity to the nearest non-member": _by_similarity(similarity, risks, config),
@@ -145,10 +145,10 @@ def nearest_nonmember(near: Neighbours, members: Bools) -> Floats:
 
 
 def _risks(result: CellResult) -> dict[str, Floats]:
-    """Return per-record risk of the leading attack by quantizer label."""
+    """Return per-record risk by quantizer label."""
     found: dict[str, Floats] = {}
     for row in result.rows:
-        attack = row.attacks.get(result.primary_attack)
+        attack = row.attacks.get(result.risk_attack or "")
         if isinstance(attack, AttackResult) and attack.risk is not None:
             found[row.label] = np.nan_to_num(np.asarray(attack.risk, dtype=np.float64))
     if not found and result.primary_attack == "threshold":

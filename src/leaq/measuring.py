@@ -1,41 +1,70 @@
 """From loss tables to one row of the result: every measure that the ingredients allow, the others named."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from leaq.attacks.base import Context
 from leaq.attacks.forecast import forecast_risk
 from leaq.attacks.foreseen import foreseen
+from leaq.attacks.gap import adaptive_gap
+from leaq.attacks.registry import parse_attacks, primary, title_of
 from leaq.attacks.risk import exposure
 from leaq.attacks.scoring import Protocol
-from leaq.attacks.suite import Field, adaptive_gap, attack_names, run_attacks
 from leaq.cell import AuditConfig
 from leaq.errors import NotEnoughEvidence
 from leaq.measures.finite_sample import Options, finite_sample
 from leaq.measures.indicators import correlation, distortion, loss_gap
 from leaq.measures.performance import drop, performance
 from leaq.measures.rate import order_changes, rate
-from leaq.quantizers import Identity, Scheme
+from leaq.quantizers import Identity, ReleaseSet, Scheme
 from leaq.results import Curve, QuantizerRow, Size
-from leaq.types import Bools, Estimate, Flag, Floats, LossTable, NotComputed, Samples
+from leaq.training import TrainingConfig
+from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, LossTable, NotComputed, Samples
 
-__all__ = ["UNQUANTIZED", "describe_data", "measure", "order_doubt", "primary_attack", "private_findings"]
+__all__ = [
+    "describe_data",
+    "doubts",
+    "measure",
+    "measure_together",
+    "no_skill",
+    "order_doubt",
+    "primary_attack",
+    "private_findings",
+    "unquantized",
+]
 
-UNQUANTIZED = Flag(
-    "unquantized-rest",
-    "Biases and scalers are released in full precision and are fitted on the members; r and lambda_k do not cover "
-    "what they give away.",
+TOGETHER = Flag(
+    "together",
+    "Several releases of one model, all held by the attacker: what publishing them together gives away. The size is "
+    "that of all files; each release keeps its own metrics.",
 )
-FEWEST_FOR_LIRA = 8
-"""Models below which the Gaussians of LiRA rest on too little to lead the table."""
+OUTDONE = 0.01
+"""By how much another attack must find more than the leading one before it is said: less is the luck of one audit."""
+
+
+def doubts(training: TrainingConfig, rows: Sequence[QuantizerRow]) -> tuple[Flag, ...]:
+    """Return the doubts about a whole audit: what no quantizer touches, and whether the ranking by r holds."""
+    return (unquantized(training), *order_doubt([row.measures for row in rows]))
+
+
+def unquantized(training: TrainingConfig) -> Flag:
+    """Return the doubt about what no quantizer touches: whose statistics the scalers are decides how much it is."""
+    whose = {
+        "members": "the scalers are the members' own statistics and give the members away, see the file attack",
+        "rounded": "the scalers are the members' own statistics, kept to few bits",
+        "private": f"the scalers are the members' own statistics with noise, epsilon {training.standardise_epsilon:g}",
+        "pool": "the scalers are those of the whole pool and say nothing about who is a member",
+    }.get(training.standardise, "the scalers do not depend on the pool")
+    text = f"Biases and scalers are released in full precision; {whose}. r and lambda_k do not cover them."
+    return Flag("unquantized-rest", text)
 
 
 def primary_attack(config: AuditConfig) -> str:
-    """Return the attack rows are ordered by: adaptive LiRA where there are models enough, else the loss threshold."""
-    names = attack_names(config.attacks, task=None if config.task == "auto" else config.task)
-    wanted = "lira-online" if config.models >= FEWEST_FOR_LIRA else "threshold"
-    return wanted if wanted in names else names[-1]
+    """Return the attack rows are ordered by: the strongest that there are models enough for."""
+    return primary(parse_attacks(config.attacks), models=config.models)
 
 
 def measure(
@@ -49,7 +78,7 @@ def measure(
 ) -> QuantizerRow:
     """Measure one quantizer: accuracy and its cost, indicators, attacks."""
     protocol = Protocol(level=config.level, draws=config.draws, seed=config.seed)
-    field = Field(table, reference, range(config.replicates), features, protocol)
+    context = Context(table, reference, range(config.replicates), features, protocol)
     options: dict[str, Any] = {"level": config.level, "seed": config.seed, "draws": config.draws}
     metrics = performance(table, **options)
     indicators, curves, doubts = _rates(table, options)
@@ -63,8 +92,9 @@ def measure(
                 indicators[name] = indicator(table, reference, **options)
             except NotEnoughEvidence as err:
                 indicators[name] = NotComputed(str(err))
-        indicators["adaptive_gap"] = adaptive_gap(field)
-    attacks = run_attacks(field, config.attacks)
+        indicators["adaptive_gap"] = adaptive_gap(context)
+        indicators["adaptive_gap_raw"] = adaptive_gap(context, normalise=False)
+    attacks = {attack.spec(): attack.run(context) for attack in parse_attacks(config.attacks, task=table.task)}
     indicators |= foreseen(table, attacks, level=config.level, seed=config.seed)
     return QuantizerRow(
         quantizer=quantizer.spec(),
@@ -75,7 +105,35 @@ def measure(
         measures=indicators,
         attacks=attacks,
         curves=curves,
-        flags=(*quantizer.flags(), *doubts, *_no_skill(metrics, table)),
+        flags=(*quantizer.flags(), *doubts, *no_skill(metrics, table), *outdone(attacks, primary_attack(config))),
+    )
+
+
+def measure_together(
+    releases: ReleaseSet, found: Mapping[str, tuple[LossTable, Size]], *, config: AuditConfig
+) -> QuantizerRow:
+    """Attack several releases of the same models together: the size is that of all files, metrics stay with each.
+
+    Risks of single records are left to the releases' own rows.
+    """
+    held = [found[quantizer.spec()] for quantizer in releases.quantizers]
+    (table, *beside), sizes = [table for table, _ in held], [size for _, size in held]
+    protocol = Protocol(level=config.level, draws=config.draws, seed=config.seed)
+    context = Context(table, targets=range(config.replicates), protocol=protocol, beside=beside)
+    attacks = {attack.spec(): attack.run(context) for attack in parse_attacks(config.attacks, task=table.task)}
+    full = sum(size.bytes * size.compression for size in sizes) / len(sizes)
+    bits, entropy, total = (
+        sum(column) for column in zip(*((s.bits, s.entropy_bits, s.bytes) for s in sizes), strict=True)
+    )
+    return QuantizerRow(
+        quantizer=releases.text,
+        label=releases.label,
+        size=Size(bits, entropy, int(total), full / total),
+        attacks={
+            name: replace(result, risk=None) if isinstance(result, AttackResult) else result
+            for name, result in attacks.items()
+        },
+        flags=(TOGETHER,),
     )
 
 
@@ -109,12 +167,27 @@ def _finite_sample(table: LossTable, config: AuditConfig) -> Estimate | NotCompu
         return NotComputed(str(err))
 
 
-def _no_skill(metrics: Mapping[str, Estimate], table: LossTable) -> tuple[Flag, ...]:
+def no_skill(metrics: Mapping[str, Estimate], table: LossTable) -> tuple[Flag, ...]:
     """Flag a model that predicts no better than guessing: its small leak is no merit."""
     name, chance = ("roc_auc", 0.5) if table.task == "classification" else ("r2", 0.0)
     if metrics[name].low > chance:
         return ()
     return (Flag("no-skill", f"The interval of {name} reaches {chance:g}: predicts no better than guessing."),)
+
+
+def outdone(attacks: Mapping[str, AttackResult | NotComputed], leading: str) -> tuple[Flag, ...]:
+    """Flag the row where an attack finds more than the leading one: the number led with is then not the leak."""
+    lead = attacks.get(leading)
+    if not isinstance(lead, AttackResult):
+        return ()
+    found = {name: item for name, item in attacks.items() if isinstance(item, AttackResult)}
+    best = max(found, key=lambda name: found[name].advantage.value)
+    mine, theirs = lead.advantage.value, found[best].advantage.value
+    if theirs - mine <= OUTDONE:
+        return ()
+    told = ", which is told other memberships," if found[best].told else ""
+    text = f"The {title_of(best)}{told} finds more here: {theirs:+.3f} against {mine:+.3f}."
+    return (Flag("outdone", text),)
 
 
 def order_doubt(measures: Sequence[Mapping[str, Estimate | NotComputed]]) -> tuple[Flag, ...]:
@@ -154,8 +227,8 @@ def private_findings(samples: Samples, found: Mapping[str, tuple[LossTable, Size
     return private
 
 
-def describe_data(samples: Samples, members: Bools) -> dict[str, Any]:
-    """Return aggregates of the records, fit to be shown to anybody."""
+def describe_data(samples: Samples, members: Bools, *, game: str = "pool") -> dict[str, Any]:
+    """Return aggregates of the records asked about, fit to be shown to anybody: of `n`, `n_train` are members."""
     described: dict[str, Any] = {
         "name": samples.name,
         "task": samples.task,
@@ -163,7 +236,7 @@ def describe_data(samples: Samples, members: Bools) -> dict[str, Any]:
         "n_train": round(float(members.sum(1).mean())),
         "features": int(samples.inputs.shape[1]),
         "duplicates": len(samples) - len(np.unique(samples.groups)),
-        "game": "pool",
+        "game": game,
     }
     if any(flag.code in GROUPED for flag in samples.flags):
         # Groups were asked for: how many of their records are duplicates is another matter, told by the flags.

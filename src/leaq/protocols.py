@@ -1,15 +1,14 @@
-"""What a model, a quantizer and a shelf must be able to do; any object with these methods works."""
+"""What a model must be able to do; any object with these methods works."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from leaq.results import Size
-from leaq.types import Checkpoints, LossTable, Role
+from leaq.types import Role
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["EmptyShelf", "Layered", "Model", "Quantizer", "Shelf"]
+__all__ = ["Layered", "Model"]
 
 
 class Model(Protocol):
@@ -43,46 +42,3 @@ class Layered(Protocol):
         one record side by side. Weights that are looked up (embeddings) are left out.
         """
         ...
-
-
-class Quantizer(Protocol):
-    """What every quantizer does; see `leaq.quantizers` for the registered ones."""
-
-    def __call__(self, checkpoints: Checkpoints, calibration: Any = None) -> Checkpoints:
-        """Return the same checkpoints with dequantized quantized weights; the input stays untouched."""
-        ...
-
-    def bits_per_weight(self, checkpoints: Checkpoints) -> Any:
-        """Return packed and entropy bits per quantized weight, scales included."""
-        ...
-
-    def frozen_to(self, reference: Checkpoints, calibration: Any = None) -> Any:
-        """Return a quantizer whose scales are fixed to those of `reference` (batch ``(s,)``)."""
-        ...
-
-    def describe(self) -> str:
-        """Say in one sentence what is quantized, and how."""
-        ...
-
-
-class Shelf(Protocol):
-    """Where finished chunks of models are kept, so that interrupted work resumes."""
-
-    def get(self, key: str) -> dict[str, tuple[LossTable, Size]] | None:
-        """Return what was put under `key`: table and size by quantizer specification."""
-        ...
-
-    def put(self, key: str, found: Mapping[str, tuple[LossTable, Size]]) -> None:
-        """Keep a finished chunk."""
-        ...
-
-
-class EmptyShelf:
-    """Keeps nothing; the default where no run folder is named."""
-
-    def get(self, key: str) -> dict[str, tuple[LossTable, Size]] | None:
-        """Find nothing."""
-        return None
-
-    def put(self, key: str, found: Mapping[str, tuple[LossTable, Size]]) -> None:
-        """Forget it."""

@@ -20,7 +20,7 @@ from leaq.types import AttackResult, Estimate, Flag, NotComputed
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SCHEMA", "CellResult", "Curve", "QuantizerRow", "Size", "as_plain"]
+__all__ = ["SCHEMA", "CellResult", "Comparison", "Curve", "QuantizerRow", "Size", "as_plain"]
 
 SCHEMA = 1
 """Version of the stored form. Fields are only added; a reader refuses a newer version."""
@@ -32,7 +32,8 @@ Number = Estimate | NotComputed
 class Size:
     """How much a released model weighs under one quantizer.
 
-    `bits` and `entropy_bits` are per quantized weight, scales included; `bytes` is the whole packed file.
+    `bits` and `entropy_bits` are per number of the whole model, scales and what stays in full precision included;
+    `bytes` is the whole packed file.
     """
 
     bits: float
@@ -52,6 +53,32 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """How surely the leaks of rows differ: the rows share models and records, so that differences are paired.
+
+    Attributes
+    ----------
+    quantizers : k specifications.
+    errors : (k, k) standard error of the difference between the advantages that the primary attack finds under two
+        quantizers; on the diagonal that of the advantage itself.
+    factor : standard errors of a difference that its interval reaches to either side, so that the intervals of all
+        k (k - 1) / 2 differences hold at once at the level of the audit.
+    """
+
+    quantizers: tuple[str, ...]
+    errors: tuple[tuple[float, ...], ...]
+    factor: float
+
+    def half_width(self, first: str, second: str) -> float | None:
+        """Return how far the interval of the difference between two rows reaches; None if either is not compared."""
+        if first not in self.quantizers or second not in self.quantizers:
+            return None
+        if first == second:
+            return 0.0
+        return self.factor * self.errors[self.quantizers.index(first)][self.quantizers.index(second)]
+
+
+@dataclass(frozen=True)
 class QuantizerRow:
     """Everything measured under one quantizer.
 
@@ -62,8 +89,10 @@ class QuantizerRow:
     size : bits and bytes.
     metrics : task metrics on records that trained no part of the model: roc_auc, accuracy | r2, rmse, mae, spearman.
     drops : metric minus that of full precision, paired over models (same keys; negative r2/auc = worse).
-    measures : indicators: "r", "n_r", "asymptotic", "finite_sample", "distortion", "loss_gap", ...
-    attacks : by name: "threshold", "lira-online", ...
+    measures : indicators: "r", "n_r", "asymptotic", "finite_sample", "distortion", "loss_gap", ...; and how much more
+        the primary attack finds than in full precision ("leak_vs_full") and than in the row that leaks least and still
+        predicts something ("leak_vs_least"), paired, with intervals that hold for all pairs of rows at once.
+    attacks : by name: "threshold", "lira", ...
     curves : by name: "lambda_k", ...
     flags : doubts about this row.
     """
@@ -94,6 +123,10 @@ class CellResult:
     timings : seconds by stage and peak memory; stored apart from the numbers, which must be reproducible.
     private : per-record findings by row number; absent from shareable editions.
     flags : doubts about the whole audit.
+    comparison : how surely the leaks of rows differ; None where the attack left nothing to compare by.
+    together : one row a set of releases of one model that were attacked together: `quantizer` names the set, `size` is
+        the sum of its files, and there are no metrics, since each release has its own. No such set is a quantizer to
+        choose, so they stand apart from `rows`.
     """
 
     config: Mapping[str, Any]
@@ -106,6 +139,8 @@ class CellResult:
     private: Mapping[str, Any] = field(default_factory=dict)
     flags: tuple[Flag, ...] = ()
     schema: int = SCHEMA
+    comparison: Comparison | None = None
+    together: tuple[QuantizerRow, ...] = ()
 
     def __repr__(self) -> str:
         best = self.ranked()[0] if self.rows else None
@@ -120,7 +155,7 @@ class CellResult:
         return str(_view("notebook")(self))
 
     def frame(self) -> "pd.DataFrame":
-        """Return a tidy table: one row per quantizer and number, with interval, n, unit and flags."""
+        """Return a tidy table, one row per quantizer and number: the columns of `leaq.tidy`, as of `Store.frame`."""
         found: pd.DataFrame = _view("frame")(self)
         return found
 
@@ -131,6 +166,32 @@ class CellResult:
     def ranked(self) -> tuple[QuantizerRow, ...]:
         """Rows ordered by the held-out advantage of the primary attack, least leak first (ties: as asked for)."""
         return tuple(sorted(self.rows, key=self._leak))
+
+    def shown(self) -> tuple[QuantizerRow, ...]:
+        """Rows as tables show them: `ranked`, and below them the sets of releases, as asked for."""
+        return (*self.ranked(), *self.together)
+
+    def told_apart(self, one: QuantizerRow, other: QuantizerRow) -> bool:
+        """Tell whether the leaks of two rows differ beyond doubt, whichever pair is looked at.
+
+        By the paired difference where the audit holds the comparison of both; else (rows of an older version, or
+        trained apart) only if their intervals do not overlap, which is far too strict for rows that share models.
+        A row without a leak is told apart from none.
+        """
+        leaks = [row.attacks.get(self.primary_attack) for row in (one, other)]
+        first, second = (found.advantage if isinstance(found, AttackResult) else None for found in leaks)
+        if first is None or second is None:
+            return False
+        half = self.comparison.half_width(one.quantizer, other.quantizer) if self.comparison else None
+        if half is None:
+            return first.low > second.high or second.low > first.high
+        return abs(first.value - second.value) > half
+
+    @property
+    def risk_attack(self) -> str | None:
+        """The attack that tells each record's risk: the primary one if it does, else the first that does, if any."""
+        names = [self.primary_attack, *(name for row in self.rows for name in row.attacks)]
+        return next((name for name in names if any(_has_risk(row.attacks.get(name)) for row in self.rows)), None)
 
     @property
     def not_computed(self) -> dict[str, str]:
@@ -156,7 +217,7 @@ class CellResult:
             plain.pop("timings")
         if not private:
             plain.pop("private")
-            for row in plain["rows"]:
+            for row in (*plain["rows"], *plain["together"]):
                 for attack in row["attacks"].values():
                     attack.pop("risk", None)
         return json.dumps(plain, indent=1, sort_keys=True, allow_nan=False)
@@ -205,12 +266,12 @@ class CellResult:
 
 VIEWS = {
     "text": "leaq.reporting.tables:text",
-    "frame": "leaq.reporting.tables:frame",
+    "frame": "leaq.tidy:frame",
     "plot": "leaq.reporting.figures:plot",
     "notebook": "leaq.reporting.notebook:notebook",
 }
-"""How a result shows itself. The room that draws lies above this one, so it is named here and found on first use:
-the one place where a lower room knows of a higher one, and only for display (the architecture test keeps it so)."""
+"""How a result shows itself. The rooms that draw lie above this one, so they are named here and found on first use:
+the one place where a lower room knows of higher ones, and only for display (the architecture test keeps it so)."""
 
 
 def _view(name: str) -> Callable[..., Any]:
@@ -218,7 +279,7 @@ def _view(name: str) -> Callable[..., Any]:
     return found
 
 
-def _has_risk(found: AttackResult | NotComputed) -> TypeGuard[AttackResult]:
+def _has_risk(found: AttackResult | NotComputed | None) -> TypeGuard[AttackResult]:
     return isinstance(found, AttackResult) and found.risk is not None
 
 
@@ -234,7 +295,8 @@ def _with_risk(row: QuantizerRow, risks: Mapping[str, Any]) -> QuantizerRow:
 def as_plain(value: Any) -> Any:
     """Turn nested dataclasses, arrays and mappings into JSON values; infinities become the strings 'inf', '-inf'."""
     if is_dataclass(value) and not isinstance(value, type):
-        plain = {item.name: as_plain(getattr(value, item.name)) for item in fields(value)}
+        stored = [item.name for item in fields(value) if item.metadata.get("stored", True)]
+        plain = {name: as_plain(getattr(value, name)) for name in stored}
         kind = {Estimate: "estimate", NotComputed: "not_computed", AttackResult: "attack"}.get(type(value))
         return {"kind": kind, **plain} if kind else plain
     if isinstance(value, Mapping):
@@ -254,7 +316,15 @@ def _cell(plain: dict[str, Any]) -> CellResult:
     known = {item.name for item in fields(CellResult)}
     plain = {key: value for key, value in plain.items() if key in known}
     rows = tuple(_row(row) for row in plain.pop("rows"))
-    return CellResult(**{**plain, "rows": rows, "flags": _flags(plain["flags"])})
+    together = tuple(_row(row) for row in plain.pop("together", ()))
+    comparison = plain.get("comparison") and _comparison(plain["comparison"])
+    built = {"rows": rows, "together": together, "flags": _flags(plain["flags"]), "comparison": comparison}
+    return CellResult(**{**plain, **built})
+
+
+def _comparison(plain: dict[str, Any]) -> Comparison:
+    errors = tuple(tuple(float(value) for value in line) for line in plain["errors"])
+    return Comparison(tuple(plain["quantizers"]), errors, float(plain["factor"]))
 
 
 def _row(plain: dict[str, Any]) -> QuantizerRow:

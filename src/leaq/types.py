@@ -47,8 +47,9 @@ Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Task = Literal["classification", "regression"]
-Game = Literal["iid", "pool"]
-"""How members were drawn: independently from P, or as a random half of a fixed pool the attacker knows."""
+Game = Literal["iid", "pool", "calibration"]
+"""How members were drawn: independently from P; as a random half of a fixed pool the attacker knows; or as a random
+half of a fixed pool that no model trains on: the members then calibrate the quantizer."""
 Role = Literal["linear", "conv1d", "conv2d", "embedding", "bias", "norm", "scaler", "other"]
 """What a parameter is. Only linear, conv and embedding weights are quantized by default."""
 Progress = Callable[[str, int, int], None]
@@ -87,10 +88,12 @@ class Samples:
     name : the data set's name, for display; any string.
     classes : the k class names, in code order (empty for regression).
     unit : unit of a regression target, for display.
-    ids : (n,) row numbers in the source; never content, never a hash of content.
+    ids : (n,) row numbers: which row of data of its source a record is, counted from 1; the header is none. Whatever
+        names a record (message, table, file) names this number; never content, never a hash of content.
     groups : (n,) group of each record; records of one group stay on one side of every split.
     features : the d columns (empty for strings and for embedded records).
     flags : what was dropped, merged or doubted on the way here.
+    public : records that anybody may see and no model trains on, None if there are none; embedded like the others.
     """
 
     inputs: npt.NDArray[Any]
@@ -103,22 +106,24 @@ class Samples:
     groups: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     features: tuple[Feature, ...] = ()
     flags: tuple[Flag, ...] = ()
+    public: "Samples | None" = None
 
     def __post_init__(self) -> None:
         n = len(self.targets)
         if len(self.inputs) != n:
             raise InvalidInput(f"Samples: inputs and targets must be equally long. Found {len(self.inputs)} and {n}.")
-        if self.ids.size == 0:
-            object.__setattr__(self, "ids", np.arange(n, dtype=np.int64))
-        if self.groups.size == 0:
-            object.__setattr__(self, "groups", np.arange(n, dtype=np.int64))
-        for name in ("ids", "groups"):
+        for name, first in (("ids", 1), ("groups", 0)):
+            if getattr(self, name).size == 0:
+                object.__setattr__(self, name, np.arange(first, first + n, dtype=np.int64))
             if getattr(self, name).shape != (n,):
                 raise InvalidInput(f"Samples: {name} must have shape ({n},). Found {getattr(self, name).shape}.")
         if self.task == "classification" and len(self.classes) < 2:
             raise InvalidInput("Samples: classification needs at least two class names.")
         if self.inputs.dtype.kind == "f":
-            _finite_rows("Samples", self.inputs.reshape(n, -1), self.ids)
+            bad = ~np.isfinite(self.inputs.reshape(n, -1))
+            if bad.any():
+                found = f"{int(bad.sum())} NaN or infinite values in {first_rows(self.ids[bad.any(axis=1)].tolist())}"
+                raise InvalidInput(f"Samples: inputs must be finite. Found {found}. Fill or remove them first.")
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -131,13 +136,7 @@ class Samples:
     def take(self, rows: npt.ArrayLike) -> Self:
         """Return the records at `rows` (positions or a mask), everything else unchanged."""
         index = np.asarray(rows)
-        return replace(
-            self,
-            inputs=self.inputs[index],
-            targets=self.targets[index],
-            ids=self.ids[index],
-            groups=self.groups[index],
-        )
+        return replace(self, **{name: getattr(self, name)[index] for name in ("inputs", "targets", "ids", "groups")})
 
     def with_inputs(self, inputs: npt.NDArray[Any], *flags: Flag) -> Self:
         """Return the same records with embedded inputs and further flags."""
@@ -168,11 +167,9 @@ class Checkpoints:
             odd = sorted(set(self.params) ^ set(self.roles))
             raise InvalidInput(f"Checkpoints: every parameter needs one role. Unmatched: {', '.join(odd)}.")
         for name, tensor in self.params.items():
-            if tuple(tensor.shape[: len(self.batch)]) != self.batch:
-                raise InvalidInput(
-                    f"Checkpoints: {name!r} must start with the batch axes {self.batch}. "
-                    f"Found shape {tuple(tensor.shape)}."
-                )
+            shape = tuple(tensor.shape)
+            if shape[: len(self.batch)] != self.batch:
+                raise InvalidInput(f"Checkpoints: {name!r} must start with the batch axes {self.batch}. Found {shape}.")
 
     def replace(self, params: Mapping[str, "Tensor"]) -> Self:
         """Return these checkpoints with some parameters exchanged."""
@@ -205,7 +202,7 @@ class LossTable:
     outputs : (s, n, k) float64 outputs of the released candidate: logits, or predictions in the original unit.
     members : (s, n) bool, True where the record trained the model.
     targets : (n,) class codes or original values.
-    ids : (n,) row numbers.
+    ids : (n,) row numbers, as in `Samples`.
     groups : (n,) group of each record (duplicates share one).
     task, game : what the losses are, and how members were drawn.
     n_train : number of training records of each model.
@@ -213,8 +210,10 @@ class LossTable:
     strategy : how candidates were sampled: "released" (c = 1), "trajectory", "neighbours", "ensemble", "enumeration".
     score_kind : "margin" (log-odds of the true class) or "residual" (signed, target minus prediction, in units
         of the pool's standard deviation).
-    whitebox : (s, n) float64 statistic that needs the released weights: how far each record's loss gradient points
-        along that of all other records. None where it was not asked for.
+    whitebox : (s, n, w) float64 statistics that need the released weights: how far each record's loss gradient points
+        along that of all other records, the logarithm of its norm, then the former by groups of layers. None where
+        they were not asked for.
+    numbers : by kind, (s, m) float64 numbers of the released file that are no codes: `leaq.evaluation.with_numbers`.
     flags : doubts to carry on.
     """
 
@@ -233,6 +232,7 @@ class LossTable:
     score_kind: Literal["margin", "residual"] = "margin"
     whitebox: Floats | None = None
     flags: tuple[Flag, ...] = ()
+    numbers: Mapping[str, Floats] | None = None
 
     def __post_init__(self) -> None:
         for name, value in checked_table(self, tasks=get_args(Task), games=get_args(Game)).items():
@@ -250,12 +250,16 @@ class LossTable:
     @classmethod
     def stack(cls, parts: Sequence[Self]) -> Self:
         """Join tables of different models over the same records and candidates along the model axis."""
-        joined: dict[str, Any] = {
-            name: np.concatenate([getattr(part, name) for part in parts]) for name in ("losses", "members")
+        found = {
+            k: [getattr(part, k) for part in parts] for k in ("losses", "members", "scores", "outputs", "whitebox")
         }
-        for name in ("scores", "outputs", "whitebox"):
-            if all(getattr(part, name) is not None for part in parts):
-                joined[name] = np.concatenate([getattr(part, name) for part in parts])
+        joined: dict[str, Any] = {
+            name: np.concatenate(arrays) if all(array is not None for array in arrays) else None
+            for name, arrays in found.items()
+        }
+        held = [part.numbers for part in parts if part.numbers is not None]
+        numbers = {kind: np.concatenate([each[kind] for each in held]) for kind in held[0]} if held else {}
+        joined["numbers"] = numbers if held and len(held) == len(parts) else None
         n_train = round(float(np.mean(joined["members"].sum(1))))
         return replace(parts[0], **joined, n_train=max(1, n_train))
 
@@ -299,9 +303,8 @@ class Estimate:
 
     def __post_init__(self) -> None:
         if np.isnan([self.value, self.low, self.high]).any():
-            raise InvalidInput(
-                f"Estimate: value and interval must be numbers. Found {self.value, self.low, self.high}."
-            )
+            found = (self.value, self.low, self.high)
+            raise InvalidInput(f"Estimate: value and interval must be numbers. Found {found}.")
 
     def __repr__(self) -> str:
         flags = f", flags: {', '.join(flag.code for flag in self.flags)}" if self.flags else ""
@@ -328,9 +331,9 @@ class AttackResult:
 
     Attributes
     ----------
-    attack : name, e.g. "threshold", "lira-online".
+    attack : name, e.g. "threshold", "lira".
     attacker : what the attacker sees and knows, in words (the row of docs/how-it-works.md).
-    game : "iid" or "pool"; the advantage is a lower bound on the leak of this game only.
+    game : "iid", "pool" or "calibration"; the advantage is a lower bound on the leak of this game only.
     advantage : signed TPR - FPR at a threshold chosen on other records or models.
     auc : area under the ROC curve.
     tpr : TPR at each false-positive rate, or why it is not given.
@@ -339,6 +342,8 @@ class AttackResult:
     epsilon : lower bound on the epsilon of differential privacy (replacing one record, delta = 0) by one-run auditing,
         in ``low``; or why there is none.
     flags : doubts.
+    told : the attacker was told the membership of some of the target's records, if only for the threshold.
+    crossed : what the advantage's interval is made of (`leaq.stats.crossed`), for paired differences; never stored.
     """
 
     attack: str
@@ -351,6 +356,8 @@ class AttackResult:
     risk: Floats | None = field(default=None, repr=False)
     flags: tuple[Flag, ...] = ()
     epsilon: Estimate | NotComputed | None = None
+    told: bool = False
+    crossed: Any = field(default=None, repr=False, compare=False, metadata={"stored": False})
 
     @property
     def balanced_accuracy(self) -> Estimate:
@@ -361,16 +368,6 @@ class AttackResult:
     @property
     def leak_bound(self) -> Estimate:
         """Implied by the advantage: the leak of the game, named in `method`, is at least ``low``."""
-        a, text = self.advantage, f"lower bound on the leak of the {self.game} game"
+        more = ", other records' membership being told" if self.told else ""
+        a, text = self.advantage, f"lower bound on the leak of the {self.game} game{more}"
         return replace(a, value=max(0.0, a.value), low=max(0.0, a.low), high=1.0, method=text)
-
-
-def _finite_rows(subject: str, values: Floats, ids: Ints) -> None:
-    """Refuse NaN and infinite inputs, naming how many and the first rows."""
-    bad = ~np.isfinite(values)
-    if bad.any():
-        rows = ids[bad.any(axis=1)]
-        raise InvalidInput(
-            f"{subject}: inputs must be finite. Found {int(bad.sum())} NaN or infinite values in "
-            f"{first_rows(rows.tolist())}. Fill or remove them first."
-        )

@@ -10,9 +10,11 @@ from dataclasses import replace
 
 from leaq.cell import AuditConfig
 from leaq.data.splits import halves
-from leaq.evaluation import evaluate
+from leaq.errors import InvalidInput
+from leaq.evaluation import evaluate, with_numbers
 from leaq.measuring import measure
 from leaq.pipeline import prepare
+from leaq.planning import asked
 from leaq.quantizers import Identity
 from leaq.results import CellResult, QuantizerRow
 from leaq.training import chunks, train
@@ -55,7 +57,10 @@ def private_rows(
     Direction: a smaller epsilon is the stronger guarantee; (epsilon, delta) bounds the advantage of every attack by
     (e^epsilon - 1 + 2 delta) / (e^epsilon + 1), also of those not run.
     """
+    if config.game != "pool":
+        raise InvalidInput(f"The yardstick trains models, so it is of the game pool. Found game {config.game}.")
     samples, config = prepare(config)
+    samples = asked(config, samples).pool
     members = halves(samples, config.replicates, seed=config.seed)
     reference = _plain_table(config, samples, members)
     rows = []
@@ -64,10 +69,11 @@ def private_rows(
         mlp, weights, spent = train_private(
             samples, members, config.training, private, seed=config.seed, progress=progress
         )
-        table = evaluate(mlp, weights, samples, members, quantizer=private.spec())
+        table = with_numbers(evaluate(mlp, weights, samples, members, quantizer=private.spec()), weights, samples)
         size = Identity().size(weights)
-        row = measure(private, table, reference, size=size, config=config)  # type: ignore[arg-type]
-        rows.append(_finished(row, private, int(members.sum(1).max()), spent))
+        known = {"size": size, "config": config, "features": samples.inputs}
+        row = measure(private, table, reference, **known)  # type: ignore[arg-type]
+        rows.append(_finished(row, private.describe(int(members.sum(1).max()), config.training), spent))
     return tuple(rows)
 
 
@@ -80,11 +86,10 @@ def _plain_table(config: AuditConfig, samples: Samples, members: Bools) -> LossT
     return LossTable.stack(parts)
 
 
-def _finished(row: QuantizerRow, private: PrivateTraining, n_train: int, spent: float) -> QuantizerRow:
+def _finished(row: QuantizerRow, said: str, spent: float) -> QuantizerRow:
     """State the guarantee; take out what has no meaning for a row that is no quantizer."""
     measures = {name: value for name, value in row.measures.items() if name not in ("distortion", "correlation")}
     measures |= {name: ONE_CANDIDATE for name in ("r", "n_r", "asymptotic") if name in measures}
-    said = private.describe(n_train)
     if math.isfinite(spent):
         said += f" Spent: ε={spent:.3f}."
     return replace(row, measures=measures, flags=(*row.flags, Flag("dp-sgd", said)))

@@ -82,7 +82,7 @@ def test_every_point_of_the_picture_can_be_pointed_at(page):
         "return [t.hidden, t.textContent]",
     )
     assert words[0] is False
-    assert words[1].startswith("sign: advantage of LiRA, adaptive 0.050 [0.030, 0.070]")
+    assert words[1].startswith("sign: advantage of LiRA 0.050 [0.030, 0.070]")
 
 
 def test_points_are_reached_by_keyboard(page):

@@ -55,7 +55,7 @@ SHAPES = st.one_of(
 
 
 @pytest.mark.parametrize("spec", OWN)
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.differing_executors])
 @given(role_and_shape=SHAPES, count=st.integers(1, 3), seed=st.integers(0, 2**16))
 def test_any_shape(spec, role_and_shape, count, seed):
     """Every role and shape: form kept, candidates frozen, codes decode to what is released."""

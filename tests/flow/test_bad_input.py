@@ -123,7 +123,7 @@ def test_a_quantizer_option_that_does_not_exist(table):
 
 
 def test_hidden_widths_that_are_none(table):
-    assert "--hidden must be widths such as 128,64, or none. Found '12x'" in refused(
+    assert "--hidden: Input should be a valid integer, unable to parse string as an integer (found '12x')." in refused(
         "audit", table(), "--target", "y", "--hidden", "12x"
     )
 

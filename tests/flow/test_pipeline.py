@@ -35,7 +35,7 @@ def test_one_row_a_quantizer_full_precision_first(wine):
 
 def test_rows_are_ordered_by_the_attack_named(wine):
     leaks = [row.attacks[wine.primary_attack].advantage.value for row in wine.ranked()]
-    assert wine.primary_attack == "lira-online"
+    assert wine.primary_attack == "combined"
     assert leaks == sorted(leaks)
 
 
@@ -113,7 +113,7 @@ def test_data_description_holds_aggregates_only(wine):
 def test_few_models_fall_back_to_the_attack_that_needs_none():
     result = audit(AuditConfig(source="wine", quantizers=("sign",), replicates=2, training=QUICK, draws=20))
     assert result.primary_attack == "threshold"
-    assert "Add --replicates" in result.rows[0].attacks["lira-online"].reason
+    assert "Add --replicates" in result.rows[0].attacks["lira"].reason
 
 
 def test_a_run_folder_gives_the_risk_of_records_back_until_it_is_cleaned(tmp_path):
@@ -124,7 +124,7 @@ def test_a_run_folder_gives_the_risk_of_records_back_until_it_is_cleaned(tmp_pat
     for _ in range(2):  # computed, then read
         result = audit_into(config, tmp_path / "run")
         assert len(result.private["ids"]) == 178
-        assert result.rows[1].attacks["lira-online"].risk.shape == (178,)
+        assert result.rows[1].attacks["lira"].risk.shape == (178,)
     clean(tmp_path / "run")
     assert audit_into(config, tmp_path / "run").private == {}
 

@@ -27,7 +27,7 @@ def losses_of(seed):
 
 
 @given(seeds)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_order_of_records_and_candidates_is_irrelevant(seed):
     losses, rng = losses_of(seed)
     shuffled = losses[rng.permutation(len(losses))][:, rng.permutation(losses.shape[1])]
@@ -35,21 +35,21 @@ def test_order_of_records_and_candidates_is_irrelevant(seed):
 
 
 @given(seeds, st.floats(1e-3, 1e3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_unit_of_the_losses_is_irrelevant(seed, unit):
     losses, _ = losses_of(seed)
     assert found(losses * unit) == pytest.approx(found(losses), rel=1e-7, abs=1e-12)
 
 
 @given(seeds)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_constant_per_record_changes_nothing(seed):
     losses, rng = losses_of(seed)
     assert found(losses + rng.normal(0, 3, losses.shape[1])) == pytest.approx(found(losses), rel=1e-7, abs=1e-12)
 
 
 @given(seeds)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_merging_moments_in_any_grouping_is_the_same(seed):
     losses, rng = losses_of(seed)
     cuts = np.sort(rng.integers(0, losses.shape[1], 3))
@@ -65,7 +65,7 @@ def test_merging_moments_in_any_grouping_is_the_same(seed):
 
 
 @given(seeds)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_repeating_candidates_changes_nothing_after_merging(seed):
     losses, rng = losses_of(seed)
     doubled = np.concatenate([losses, losses[rng.integers(len(losses), size=3)]])
@@ -84,7 +84,7 @@ def losses_with_ties(seed, ties):
 
 
 @given(seeds, st.booleans())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_finite_sample_leak_does_not_depend_on_order(seed, ties):
     losses, rng = losses_with_ties(seed, ties)
     shuffled = losses[rng.permutation(len(losses))][:, rng.permutation(losses.shape[1])]
@@ -92,14 +92,14 @@ def test_the_finite_sample_leak_does_not_depend_on_order(seed, ties):
 
 
 @given(seeds, st.booleans(), st.sampled_from([2.0**-9, 8.0, 1e3, 0.3]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_finite_sample_leak_does_not_depend_on_the_unit(seed, ties, unit):
     losses, _ = losses_with_ties(seed, ties)
     assert leak(losses * unit) == pytest.approx(leak(losses), rel=1e-6, abs=1e-12)
 
 
 @given(seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_constant_per_record_does_not_change_the_finite_sample_leak(seed):
     losses, rng = losses_of(seed)
     moved = losses + rng.normal(0, 3, losses.shape[1])
@@ -107,7 +107,7 @@ def test_a_constant_per_record_does_not_change_the_finite_sample_leak(seed):
 
 
 @given(seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_gaps_against_the_first_candidate_instead_of_the_best_are_caught(seed):
     """A deliberately wrong delta: it depends on the order of candidates, and r would too."""
     losses, _ = losses_of(seed)
@@ -135,7 +135,7 @@ def slow_winners(sums, shifts, *, last=False):
 
 
 @given(seeds, st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_counting_winners_equals_the_slow_twin_with_and_without_ties(seed, ties):
     rng = np.random.default_rng(seed)
     t, k, n = rng.integers(1, 30), rng.integers(1, 8), rng.integers(1, 20)

@@ -130,7 +130,7 @@ def slow_count(sums, shifts, weights):
 
 
 @given(seeds, st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_weighted_counting_equals_its_slow_twin(seed, ties):
     rng = np.random.default_rng(seed)
     t, k, n = rng.integers(1, 30), rng.integers(2, 8), rng.integers(1, 20)

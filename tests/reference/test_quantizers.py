@@ -44,7 +44,7 @@ def slow_uniform(scheme: Uniform, row: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**16),
     bits=st.integers(2, 5),
@@ -116,7 +116,7 @@ def drawn_over_many_powers(seed: int, dtype: torch.dtype, size: float) -> torch.
 
 
 @pytest.mark.parametrize("spec", FAST)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     seed=st.integers(0, 2**16),
     dtype=st.sampled_from([torch.float32, torch.float64]),
@@ -174,7 +174,7 @@ def test_float8_patterns_are_read_as_torch_reads_them():
         assert torch.equal(read_float8(patterns, kind, torch.float64)[finite], slow[finite])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**16), bits=st.integers(1, 8), count=st.integers(1, 23))
 def test_packing(seed, bits, count):
     scheme = Uniform(bits=bits, symmetric=False)

@@ -32,12 +32,15 @@ def by_hand(samples, members, config, *, seed, model):
     x = torch.tensor(samples.inputs, dtype=dtype)
     y = torch.tensor(samples.targets)
     rows = np.flatnonzero(members)
-    mean, scale = x[rows].mean(0), x[rows].std(0, correction=0)
-    scale = torch.where(scale > 1e-12, scale, 1.0)
-    x = (x - mean) / scale
     regression = samples.task == "regression"
-    if regression:
-        y = ((y - y[rows].mean()) / y[rows].std(correction=0)).to(dtype)
+    fitted = {"members": rows, "pool": np.arange(len(x)), "none": None}[config.standardise]
+    if fitted is not None:
+        mean, scale = x[fitted].mean(0), x[fitted].std(0, correction=0)
+        scale = torch.where(scale > 1e-12, scale, 1.0)
+        x = (x - mean) / scale
+        if regression:
+            y = (y - y[fitted].mean()) / y[fitted].std(correction=0)
+    y = y.to(dtype) if regression else y
     mlp = MLP(x.shape[1], max(1, len(samples.classes)), config.hidden, samples.task)
     widths = mlp.widths
     layers = [torch.nn.Linear(a, b, dtype=dtype) for a, b in pairwise(widths)]
@@ -73,7 +76,7 @@ def by_hand(samples, members, config, *, seed, model):
 WEIGHTS = ("weight", "bias")
 
 
-def worst(task, optimizer, rng, *, decay=0.0, constant=False, hidden=(7, 6), dtype="float64"):
+def worst(task, optimizer, rng, *, decay=0.0, constant=False, hidden=(7, 6), dtype="float64", rule="pool"):
     """Largest difference between the stacked weights and those of the twin, over all models and layers."""
     samples = records(task, rng, constant=constant)
     members = halves(samples, MODELS, seed=3)
@@ -86,6 +89,7 @@ def worst(task, optimizer, rng, *, decay=0.0, constant=False, hidden=(7, 6), dty
         weight_decay=decay,
         checkpoints=2,
         dtype=dtype,
+        standardise=rule,
     )
     _, checkpoints = train(samples, members, config, seed=11)
     last = checkpoints.last()
@@ -107,8 +111,14 @@ def test_weight_decay_reaches_every_weight_even_of_constant_columns(optimizer, r
     assert worst("classification", optimizer, rng, decay=0.1, constant=True) < 1e-12
 
 
-def test_leaving_out_constant_columns_changes_nothing(rng):
-    assert worst("regression", "adam", rng, constant=True) < 1e-12
+@pytest.mark.parametrize("rule", ["members", "pool", "none"])
+def test_leaving_out_constant_columns_changes_nothing(rule, rng):
+    """Without standardisation a constant column other than 0 is a second bias, and trained."""
+    assert worst("regression", "adam", rng, constant=True, rule=rule) < 1e-11
+
+
+def test_members_of_their_own_statistics_are_standardised_each_by_its_own(rng):
+    assert worst("classification", "sgd", rng, rule="members") < 1e-12
 
 
 def test_a_linear_head_is_trained_too(rng):
@@ -146,7 +156,7 @@ def test_unequal_numbers_of_members_keep_each_model_its_own_mean_loss(rng):
     samples = records("regression", rng)
     members = halves(samples, 2, seed=0)
     members[1, np.flatnonzero(members[1])[:2]] = False
-    config = TrainingConfig(hidden=(4,), epochs=2, batch_size=9, checkpoints=1, dtype="float64")
+    config = TrainingConfig(hidden=(4,), epochs=2, batch_size=9, checkpoints=1, dtype="float64", standardise="members")
     _, both = train(samples, members, config, seed=1)
     twin = by_hand(samples, members[1], config, seed=1, model=1)
     assert (

@@ -17,7 +17,7 @@ def test_wrong_input_is_also_a_value_error():
 
 def test_unknown_name_lists_the_known_and_the_closest():
     err = errors.unknown_name("quantizer", "ternery", ["sign", "ternary"])
-    assert str(err) == "Unknown quantizer 'ternery'. Known: sign, ternary. Did you mean 'ternary'?"
+    assert str(err) == "Unknown quantizer 'ternery'. Did you mean 'ternary'? Known: sign, ternary."
 
 
 def test_no_suggestion_for_something_else_entirely():

@@ -13,7 +13,7 @@ def attack(value, risk=None):
     number = Estimate(value, value - 0.1, value + 0.1, 50)
     roc = np.array([[0.0, 1.0], [0.0, 1.0]])
     tpr = {0.01: number, 0.001: NotComputed("too few")}
-    return AttackResult("lira-online", "sees outputs", "pool", number, number, tpr, roc, risk, (Flag("a", "b"),))
+    return AttackResult("lira", "sees outputs", "pool", number, number, tpr, roc, risk, (Flag("a", "b"),))
 
 
 def row(name, value, risk=None):
@@ -22,16 +22,14 @@ def row(name, value, risk=None):
         label=name,
         size=Size(4.0, 3.5, 100, 8.0),
         measures={"r": Estimate(0.1, 0.0, inf, 10), "x": NotComputed("missing")},
-        attacks={"lira-online": attack(value, risk)},
+        attacks={"lira": attack(value, risk)},
         curves={"lambda_k": Curve((2.0, 3.0), (1.0, 0.5), (0.9, 0.4), (1.1, 0.6))},
     )
 
 
 def result():
     rows = (row("none", 0.3, np.array([0.5, np.nan])), row("sign", 0.1), row("uniform(bits=4)", 0.2))
-    return CellResult(
-        {"seed": 0}, {"name": "x"}, rows, "roc_auc", "lira-online", timings={"s": 1.0}, private={"ids": [1, 2]}
-    )
+    return CellResult({"seed": 0}, {"name": "x"}, rows, "roc_auc", "lira", timings={"s": 1.0}, private={"ids": [1, 2]})
 
 
 def test_rows_are_ranked_least_leak_first():
@@ -58,7 +56,7 @@ def test_the_shared_form_holds_nothing_by_record():
 def test_the_private_form_holds_the_rest():
     private = result().private_json()
     assert private["ids"] == [1, 2]
-    assert private["risk"]["none"] == {"lira-online": [0.5, "nan"]}
+    assert private["risk"]["none"] == {"lira": [0.5, "nan"]}
 
 
 def test_a_newer_schema_is_refused_and_an_unknown_field_is_not():

@@ -20,13 +20,13 @@ def table(losses=None, **options):
 
 def test_ids_and_groups_default_to_row_numbers():
     one = samples()
-    assert one.ids.tolist() == list(range(30))
+    assert one.ids.tolist() == list(range(1, 31))
     assert one.groups.tolist() == list(range(30))
 
 
 def test_take_keeps_rows_together():
     part = samples().take([3, 5])
-    assert part.ids.tolist() == [3, 5]
+    assert part.ids.tolist() == [4, 6]
     assert part.inputs[:, 0].tolist() == [6.0, 10.0]
     assert len(part) == 2
 
@@ -53,7 +53,7 @@ def test_samples_that_do_not_fit_are_refused(options, text):
 def test_nan_inputs_are_counted_and_located():
     inputs = np.ones((30, 2))
     inputs[4, 0], inputs[9] = np.nan, np.inf
-    with pytest.raises(InvalidInput, match=r"Found 3 NaN or infinite values in 2 rows \(4, 9\)"):
+    with pytest.raises(InvalidInput, match=r"Found 3 NaN or infinite values in 2 rows \(5, 10\)"):
         samples(inputs=inputs)
 
 
@@ -61,12 +61,12 @@ def test_nan_inputs_are_counted_and_located():
     ("losses", "options", "text"),
     [
         (np.ones((3, 4)), {}, "must be .models, candidates, records."),
-        (np.ones((2, 0, 4)), {}, "at least one model, candidate and record"),
+        (np.ones((2, 0, 4)), {}, "needs a model, a candidate and a record"),
         (np.ones((2, 3, 5)), {}, r"members must be bool \(2, 5\)"),
         (None, {"n_train": 0}, "n_train must be at least 1"),
         (None, {"n_train": 1e30}, r"n_train must be a whole number. Found 1e\+30"),
         (None, {"task": "ranking"}, "task must be classification or regression. Found 'ranking'"),
-        (None, {"game": "chess"}, "game must be iid or pool. Found 'chess'"),
+        (None, {"game": "chess"}, "game must be iid or pool or calibration. Found 'chess'"),
         (np.full((2, 3, 4), "1"), {}, "losses must be real numbers. Found <U1"),
         (np.ones((2, 3, 4), bool), {}, "losses must be real numbers. Found bool"),
         (np.ones((2, 3, 4), complex), {}, "losses must be real numbers. Found complex128"),
@@ -83,6 +83,8 @@ def test_nan_inputs_are_counted_and_located():
         (None, {"groups": np.array([0.0, np.nan, 1, 2])}, r"groups must be whole numbers. Found 1 \(nan at \[1\]\)"),
         (None, {"scores": np.ones((2, 5))}, r"scores must have shape \(2, 4\)"),
         (None, {"outputs": np.ones((1, 4, 2))}, r"outputs must have shape \(2, 4, any\)"),
+        (None, {"whitebox": np.ones((2, 4))}, r"whitebox must have shape \(2, 4, any\). Found \(2, 4\)"),
+        (None, {"targets": np.ones(5)}, r"targets must have shape \(4,\)"),
     ],
 )
 def test_tables_that_do_not_fit_are_refused(losses, options, text):
@@ -151,3 +153,11 @@ def test_other_real_numbers_become_float64_and_nothing_else_is_copied():
     assert found.targets.dtype == np.int64
     exact = np.ones((1, 1, 2))
     assert LossTable(exact, np.array([[True, False]]), "regression", "iid", 1).losses is exact
+
+
+def test_numbers_of_the_file_join_and_belong_to_every_model():
+    joined = LossTable.stack([table(numbers={"bias": np.zeros((2, 3))}), table(numbers={"bias": np.ones((2, 3))})])
+    assert joined.numbers["bias"].mean(1).tolist() == [0, 0, 1, 1]
+    assert LossTable.stack([table(numbers={"bias": np.zeros((2, 3))}), table()]).numbers is None
+    with pytest.raises(InvalidInput, match=r"numbers\['bias'\] must have shape \(2, any\). Found \(3, 2\)"):
+        table(numbers={"bias": np.zeros((3, 2))})

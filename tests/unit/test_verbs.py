@@ -8,6 +8,7 @@ from torch import nn
 import leaq
 from leaq.cell import AuditConfig
 from leaq.errors import InvalidInput
+from leaq.measures.finite_sample import finite_sample
 from leaq.quantizers import Calibration
 from leaq.training import TrainingConfig
 
@@ -58,7 +59,10 @@ def test_the_engineers_way(records):
     released = torch.nn.functional.linear(torch.tensor(records["nonmembers"][0]), quantized.params["weight"][0, -1],
                                           quantized.params["bias"][0, -1])  # fmt: skip
     np.testing.assert_allclose(table.outputs[0, 40:], released.numpy(), rtol=1e-5, atol=1e-6)
-    assert leaq.mis(table).r.value >= 0
+    assert leaq.rate(table).r.value >= 0
+    found, leak = leaq.mis(table), finite_sample(table)
+    assert (found.value, found.low, found.high) == (1 - leak.value, 1 - leak.high, 1 - leak.low)
+    assert 0 <= found.low <= found.value <= found.high <= 1
 
 
 def test_scales_are_those_of_the_released_checkpoint():

@@ -32,7 +32,8 @@ def test_private_rows_stand_beside_quantizers(result):
 
 def test_the_points_appear_in_the_same_picture_and_table(result):
     from leaq.reporting.reading import audited
-    from leaq.reporting.tables import frame, ranking
+    from leaq.reporting.tables import ranking
+    from leaq.tidy import frame
 
     assert "DP-SGD ε=∞" in [row[0] for row in ranking(result).rows]
     assert "dp_sgd(epsilon=inf)" in set(frame(result)["quantizer"])

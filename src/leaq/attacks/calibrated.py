@@ -1,50 +1,72 @@
 """Difficulty calibration: how much better a model fits a record than models that never saw it do.
 
 Source: Watson, Guo, Cormode, Sablayrolles, "On the Importance of Difficulty Calibration in Membership Inference
-Attacks" (arXiv 2111.08440v2), equation 1, with the loss as the score and the shadows that did not train on the record
-as reference models.
+Attacks" (arXiv 2111.08440v2), equation 1, with the shadows that did not train on the record as reference models. As
+published (``normalise=False``) the score is the loss; otherwise the normalised margin or squared residual.
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
-from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets
-from leaq.attacks.shadows import Shadows, number_of_shadows, signal
-from leaq.types import AttackResult, Floats, LossTable
+from leaq.attacks.base import Context, Ingredient, MembershipAttack
+from leaq.attacks.shadows import Shadows
+from leaq.types import Floats
 
-__all__ = ["calibrated", "calibrated_scores"]
-
-ATTACKER = (
-    "sees the quantized model's losses; knows the pool, the training rule and the quantizer; {s} shadow models, those "
-    "that did not train on a record as its references"
-)
+__all__ = ["Calibrated"]
 
 
-def calibrated(
-    table: LossTable, *, targets: Sequence[int] | None = None, protocol: Protocol | None = None
-) -> AttackResult:
-    """Tell how well the loss, less the mean loss of models that did not train on the record, finds members.
+class Calibrated(MembershipAttack):
+    """Difficulty calibration: the record's fit, less the mean fit of models that did not train on it.
 
-    Direction: smaller is safer. Range: advantage in [-1, 1]. The same score for classification (cross-entropy) and
-    regression (squared error). Do not trust when it is quiet: it knows a record's difficulty but not its spread, which
-    LiRA does.
+    Direction: smaller is safer. Range: advantage in [-1, 1]. Do not trust when it is quiet: it knows a record's
+    difficulty but not its spread, which LiRA does.
+
+    normalise : take each model's common move out of its signals; False is the published attack on losses.
 
     Raises
     ------
     NotEnoughEvidence
         If there are fewer than 4 shadows, or a record is out of none of a target's shadows.
     """
-    chosen = chosen_targets(table, targets)
-    shadows = number_of_shadows(Shadows(table.released, table.members), chosen)
-    attack = Attack("calibrated", ATTACKER.format(s=shadows))
-    scores = calibrated_scores(table, targets=chosen)
-    return attack_result(attack, table, scores, targets=chosen, protocol=protocol or Protocol())
 
+    name: ClassVar[str] = "calibrated"
+    source: ClassVar[str] = "arXiv 2111.08440v2"
+    examples: ClassVar[tuple[str, ...]] = ("calibrated(normalise=False)", "calibrated")
 
-def calibrated_scores(table: LossTable, *, targets: Sequence[int] | None = None) -> Floats:
-    """Return reference loss minus own loss, (t, n): higher = more likely a member."""
-    chosen = chosen_targets(table, targets)
-    signals = signal(table, "loss", attack="calibrated")
-    shadows = Shadows(signals, table.members)
-    return np.stack([signals[t] - shadows.of(t, attack="calibrated", sides="out").mean_out for t in chosen])
+    normalise: bool = True
+
+    @property
+    def needs(self) -> tuple[Ingredient, ...]:
+        """Shadows, and scores unless it works on losses."""
+        return ("shadows", "scores") if self.normalise else ("shadows",)
+
+    def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
+        """Return own fit minus the references' mean fit, (t, n)."""
+        signals = context.signals.of("magnitude" if self.normalise else "loss", normalise=self.normalise)
+        if self.normalise and context.table.task == "regression":
+            signals = -(signals**2)
+        shadows = Shadows(signals, context.table.members)
+        return np.stack(
+            [signals[t] - shadows.of(t, excluded, attack=self.spec(), sides="out").mean_out for t in targets]
+        )
+
+    def knows(self, context: Context) -> str:
+        """Say what the attacker sees and knows."""
+        return (
+            "sees the quantized model's losses; knows the pool, the training rule and the quantizer; "
+            f"{context.shadows_of()} shadow models, those that did not train on a record as its references"
+        )
+
+    def title(self) -> str:
+        """Name the attack in a sentence."""
+        return "difficulty-calibrated loss attack" + ("" if self.normalise else ", signals as published")
+
+    def short(self) -> str:
+        """Name the attack in a table head or legend."""
+        return "Calibrated loss" + ("" if self.normalise else ", as published")
+
+    def explain(self) -> str:
+        """Say what the attack does."""
+        return "How much better the model fits a record than models that never saw it do."

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leaq.attacks.decisions import cross_fitted_decisions, signed, thresholds_by_others
 from leaq.attacks.lira import online_scores
-from leaq.attacks.scoring import cross_fitted_decisions
-from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.attacks.signals import normalised
+from leaq.errors import NotEnoughEvidence
 from leaq.seeds import stream
 from leaq.stats.intervals import percentile_interval
 from leaq.stats.roc import tpr_at_fpr
@@ -183,8 +184,6 @@ class _Laws:
 
 def _usable(table: LossTable) -> tuple[Floats, Bools, Bools]:
     """Signals and members (s, m) on the records of the pool, and which records these are."""
-    if table.scores is None:
-        raise InvalidInput("forecast: the table must hold scores (margins or residuals). Found losses only.")
     s = len(table.members) // 2 * 2
     if s < FEWEST:
         raise NotEnoughEvidence(
@@ -199,10 +198,7 @@ def _usable(table: LossTable) -> tuple[Floats, Bools, Bools]:
             f"A forecast needs at least {FEWEST_RECORDS} records, each in for one and out for another replicate of "
             f"both halves. Found {int(pool.sum())} records. Train on paired halves of the pool."
         )
-    signals = table.scores[:s][:, pool]
-    if not np.isfinite(signals).all():
-        raise InvalidInput("forecast: scores must be finite. Found NaN or infinite ones.")
-    return np.asarray(signals, dtype=np.float64), members[:, pool], pool
+    return np.asarray(normalised(table)[:s][:, pool], dtype=np.float64), members[:, pool], pool
 
 
 def _means(signals: Floats, members: Bools) -> tuple[Floats, Floats]:
@@ -268,8 +264,12 @@ def _simulated_audit(
     attacked = range(0, len(members), 2)  # one of each pair: the other adds little
     scores = online_scores(signals, members, attacked)
     truth = members[::2]
-    decisions = cross_fitted_decisions(scores, truth, np.arange(n), seed=0)
-    hits = (decisions & truth).sum(1) / truth.sum(1) - (decisions & ~truth).sum(1) / (~truth).sum(1)
+    thresholds = thresholds_by_others(scores, truth)
+    if thresholds is None:  # as `scoring` does with so few models
+        decisions = cross_fitted_decisions(scores, truth, np.arange(n), seed=0)
+    else:
+        decisions = scores > thresholds[:, None]
+    hits = signed(decisions, truth)
     tprs = [tpr_at_fpr(scores.ravel(), truth.ravel(), fpr) for fpr in fprs]
     return [float(hits.mean()), _threshold_advantage(signals[:CHECKED], members[:CHECKED], kind), *tprs]
 
@@ -278,8 +278,7 @@ def _threshold_advantage(signals: Floats, members: Bools, kind: str) -> float:
     """Signed advantage of a loss threshold (large margins, or small residuals), averaged over models."""
     scores = signals if kind == "margin" else -np.abs(signals)
     decisions = cross_fitted_decisions(scores, members, np.arange(signals.shape[1]), seed=0)
-    hits = (decisions & members).sum(1) / members.sum(1) - (decisions & ~members).sum(1) / (~members).sum(1)
-    return float(hits.mean())
+    return float(signed(decisions, members).mean())
 
 
 def _doubts(advantage: float, checked: float, measured: float) -> tuple[Flag, ...]:

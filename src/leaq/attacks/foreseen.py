@@ -28,7 +28,7 @@ def foreseen(
     Parameters
     ----------
     table : released models under one quantizer, with scores.
-    attacks : what was run on it; only "lira-online" is looked at.
+    attacks : what was run on it; only "lira" is looked at.
     """
     try:
         ahead = forecast(table, shadows=SHADOWS, fprs=(FPR,), level=level, seed=seed)
@@ -36,7 +36,7 @@ def foreseen(
         missing = NotComputed(str(err))
         return {"forecast": missing, "forecast_tpr": missing}
     found: dict[str, Number] = {"forecast": ahead.advantage, "forecast_tpr": ahead.tpr[FPR]}
-    run = attacks.get("lira-online")
+    run = attacks.get("lira")
     if isinstance(run, AttackResult):
         models = len(table.members) // 2 * 2
         same = ahead if models == SHADOWS else forecast(table, shadows=models, fprs=(), level=level, seed=seed)

@@ -1,116 +1,146 @@
 """Likelihood-ratio attack (LiRA), with every other model as a shadow, quantized the same way or not.
 
-For a target and a record, the shadows split into those that trained on the record and those that did not. Gaussians
+For a target and a record, the shadows split into those that trained on the record and those that did not. Densities
 are fitted to their signals. Online, the score is the log-likelihood ratio of the target's own signal; offline, only
 the shadows that did not train on the record are used, and the score is how far the target's signal lies above theirs.
 
 Source: Carlini, Chien, Nasr, Song, Terzis, Tramer, "Membership Inference Attacks From First Principles"
 (arXiv 2112.03570v2), Algorithm 1 (online), equation 4 (offline) and section VI-C (global variance for few shadows).
+Ours: signals normalised over the pool (`leaq.attacks.signals`) and the hierarchical variances of
+`leaq.attacks.hierarchical`. ``lira(normalise=False)`` is the published attack.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from leaq.attacks.risk import effect_size
-from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets
-from leaq.attacks.shadows import InOut, Shadows, Signal, number_of_shadows, same_models, signal
-from leaq.errors import InvalidInput
-from leaq.types import AttackResult, Bools, Floats, LossTable
+from leaq.attacks.base import Context, Ingredient, MembershipAttack
+from leaq.attacks.hierarchical import predictive
+from leaq.attacks.shadows import InOut, Shadows, same_models
+from leaq.attacks.signals import Kind
+from leaq.types import Bools, Floats
 
-__all__ = ["lira", "lira_scores", "online_scores"]
+__all__ = ["Lira", "online_scores"]
 
-Variance = Literal["fixed", "per_record"]
-ADAPTIVE = "sees the quantized model's outputs; knows the pool, the training rule and the quantizer; {s} shadow models"
-NON_ADAPTIVE = (
-    "sees the quantized model's outputs; knows the pool and the training rule, not the quantizer; "
-    "{s} full-precision shadow models"
-)
+Variance = Literal["fixed", "per_record", "hierarchical"]
+MODES = {"online": "LiRA", "offline": "offline LiRA"}
+VARIANCES = {"fixed": "", "per_record": ", a variance a record", "hierarchical": ", hierarchical"}
 
 
-def lira(
-    table: LossTable,
-    *,
-    mode: Literal["online", "offline"] = "online",
-    variance: Variance = "fixed",
-    targets: Sequence[int] | None = None,
-    shadows: LossTable | None = None,
-    protocol: Protocol | None = None,
-) -> AttackResult:
-    """Tell how well an attacker with shadow models separates members from non-members.
+class Lira(MembershipAttack):
+    """LiRA: two densities a record, one over the shadows that trained on it and one over the others.
 
-    Direction: smaller is safer. Range: advantage in [-1, 1]. The advantage is a lower bound on the leak of the game
-    named in the result. Do not trust a quiet result from few shadows: with fewer than about 16 the Gaussians are
-    poor.
+    Direction: smaller is safer. Range: advantage in [-1, 1]. Do not trust a quiet result from few shadows: with fewer
+    than about 16 the Gaussians are poor; ``variance=hierarchical`` then finds more.
 
     Regression: online uses the signed residual. A model that trained on a record has its residual near 0, the others
-    on one side of it, and the Gaussian pair sees both the shift and the narrowing that a squared error blurs. Offline
-    has one Gaussian and needs a signal with a direction: the negative absolute residual.
+    on one side of it, and the pair of densities sees both the shift and the narrowing that a squared error blurs.
+    Offline has one density and needs a signal with a direction: the negative absolute residual.
 
-    Parameters
-    ----------
-    table : scores (s, n) of models released under one quantizer.
     mode : "online" needs shadows that trained on the record, "offline" only others (cheaper for an attacker).
-    variance : one variance for all records (better for few shadows), or one a record.
-    targets : attacked models; every other model of the table is their shadow, except exact complements.
-    shadows : another table of the same models, index by index, to take shadow signals from. The full-precision one
-        gives the non-adaptive attack; None (the default) the adaptive one.
+    variance : one for all records (better for few shadows than one a record), one a record, or in between: shrunk
+        towards records like it (online only).
+    shadows : quantized as the target is, or in full precision: an attacker who does not know the quantizer.
+    normalise : take each model's common move out of its signals; False is the published attack.
 
     Raises
     ------
     NotEnoughEvidence
         If there are fewer than 4 shadows, or a record is in (or out of) none of a target's shadows.
+
+    Examples
+    --------
+    >>> Lira(mode="offline", normalise=False).spec()
+    'lira(mode=offline, normalise=False)'
     """
-    chosen = chosen_targets(table, targets)
-    scores = lira_scores(table, mode=mode, variance=variance, targets=chosen, shadows=shadows)
-    source = table if shadows is None else shadows
-    who = number_of_shadows(Shadows(source.losses[:, -1], table.members), chosen)
-    name = f"lira-{mode}" if shadows is None else f"lira-nonadaptive{'-offline' if mode == 'offline' else ''}"
-    attack = Attack(
-        name + ("-per-record" if variance == "per_record" else ""),
-        (ADAPTIVE if shadows is None else NON_ADAPTIVE).format(s=who),
-        risk=effect_size(_signals(table, "online"), table.members),
+
+    name: ClassVar[str] = "lira"
+    source: ClassVar[str] = "arXiv 2112.03570v2"
+    examples: ClassVar[tuple[str, ...]] = (
+        "lira(mode=offline)",
+        "lira(shadows=full_precision, normalise=False)",
+        "lira(shadows=full_precision)",
+        "lira(normalise=False)",
+        "lira(variance=per_record)",
+        "lira",
+        "lira(variance=hierarchical)",
     )
-    return attack_result(attack, table, scores, targets=chosen, protocol=protocol or Protocol())
 
+    mode: Literal["online", "offline"] = "online"
+    variance: Variance = "fixed"
+    shadows: Literal["quantized", "full_precision"] = "quantized"
+    normalise: bool = True
 
-def lira_scores(
-    table: LossTable,
-    *,
-    mode: Literal["online", "offline"] = "online",
-    variance: Variance = "fixed",
-    targets: Sequence[int] | None = None,
-    shadows: LossTable | None = None,
-) -> Floats:
-    """Return each attacked model's score of each record, (t, n): higher = more likely a member. See `lira`."""
-    if mode not in ("online", "offline") or variance not in ("fixed", "per_record"):
-        raise InvalidInput(
-            f"lira: mode must be online or offline, variance fixed or per_record. Found {mode!r}, {variance!r}."
-        )
-    chosen = chosen_targets(table, targets)
-    source = table if shadows is None else shadows
-    same_models(table, source, attack="LiRA")
-    signals = _signals(table, mode)
-    statistics = Shadows(signals if shadows is None else _signals(source, mode), table.members)
-    sides: Literal["both", "out"] = "both" if mode == "online" else "out"
-    score = _online if mode == "online" else _offline
-    return np.stack([score(signals[t], statistics.of(t, attack="LiRA", sides=sides), variance) for t in chosen])
+    @property
+    def needs(self) -> tuple[Ingredient, ...]:
+        """Shadows, scores, and the full-precision models where these are the shadows."""
+        return ("shadows", "scores", "reference") if self.shadows == "full_precision" else ("shadows", "scores")
+
+    def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
+        """Return log-likelihood ratios (online) or standard deviations above the out-shadows (offline), (t, n)."""
+        kind: Kind = "magnitude" if self.mode == "offline" else "auto"
+        signals = context.signals.of(kind, normalise=self.normalise)
+        others = signals
+        if self.shadows == "full_precision":
+            others = context.reference_signals.of(kind, normalise=self.normalise)
+            same_models(context.table, context.reference_signals.table, attack=self.spec())
+        statistics = Shadows(others, context.table.members)
+        sides: Literal["both", "out"] = "both" if self.mode == "online" else "out"
+        found = []
+        for target in targets:
+            known = statistics.of(target, excluded, attack=self.spec(), sides=sides)
+            found.append(self._score(signals[target], known))
+        return np.stack(found)
+
+    def _score(self, signal: Floats, known: InOut) -> Floats:
+        if self.mode == "offline":
+            return _above(signal, known, self.variance)
+        if self.variance == "hierarchical":
+            return predictive(known).log_ratio(signal)
+        return _ratio(signal, known, self.variance)
+
+    def knows(self, context: Context) -> str:
+        """Say what the attacker sees and knows."""
+        rule = "the training rule and the quantizer"
+        kind = "shadow models"
+        if self.shadows == "full_precision":
+            rule, kind = "the training rule, not the quantizer", "full-precision shadow models"
+        return f"sees the quantized model's outputs; knows the pool, {rule}; {context.shadows_of()} {kind}"
+
+    def title(self) -> str:
+        """Name the attack in a sentence."""
+        shadows = "equally quantized" if self.shadows == "quantized" else "full-precision"
+        as_published = "" if self.normalise else ", signals as published"
+        return f"{MODES[self.mode]} with {shadows} shadow models{VARIANCES[self.variance]}{as_published}"
+
+    def short(self) -> str:
+        """Name the attack in a table head or legend."""
+        kind = "" if self.shadows == "quantized" else ", not adaptive"
+        as_published = "" if self.normalise else ", as published"
+        return f"{'LiRA' if self.mode == 'online' else 'LiRA, offline'}{kind}{VARIANCES[self.variance]}{as_published}"
+
+    def explain(self) -> str:
+        """Say what the attack does."""
+        signal = "normalised signal" if self.normalise else "raw signal"
+        if self.mode == "offline":
+            return f"How far a record's {signal} lies above that of shadow models that did not train on it."
+        return f"Likelihood of a record's {signal} among shadow models that trained on it, against the others."
 
 
 def online_scores(signals: Floats, members: Bools, targets: Sequence[int]) -> Floats:
     """Return the online scores of bare signals (s, n) under a fixed variance, (t, n): LiRA without a table."""
     shadows = Shadows(signals, members)
-    return np.stack([_online(signals[t], shadows.of(t, attack="LiRA"), "fixed") for t in targets])
+    return np.stack([_ratio(signals[t], shadows.of(t, attack="LiRA"), "fixed") for t in targets])
 
 
-def _online(target: Floats, known: InOut, variance: Variance) -> Floats:
+def _ratio(target: Floats, known: InOut, variance: Literal["fixed", "per_record", "hierarchical"]) -> Floats:
     """Log N(x; in) - log N(x; out), (n,)."""
-    var_in, var_out = known.variances(variance)
+    var_in, var_out = known.variances("fixed" if variance == "fixed" else "per_record")
     return _log_normal(target, known.mean_in, var_in) - _log_normal(target, known.mean_out, var_out)
 
 
-def _offline(target: Floats, known: InOut, variance: Variance) -> Floats:
+def _above(target: Floats, known: InOut, variance: Variance) -> Floats:
     """Return standard deviations above the shadows not trained on it, (n,); monotone in the paper's 1 - p-value."""
     if variance == "per_record":
         _, spread = known.variances("per_record")
@@ -122,10 +152,3 @@ def _offline(target: Floats, known: InOut, variance: Variance) -> Floats:
 def _log_normal(x: Floats, mean: Floats, variance: Floats) -> Floats:
     density: Floats = -0.5 * np.log(variance) - (x - mean) ** 2 / (2 * variance)
     return density
-
-
-def _signals(table: LossTable, mode: str) -> Floats:
-    kind: Signal = "auto"
-    if mode == "offline" and table.task == "regression":
-        kind = "magnitude"
-    return signal(table, kind, attack="lira")

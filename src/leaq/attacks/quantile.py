@@ -8,73 +8,95 @@ Source: Bertran, Tang, Kearns, Morgenstern, Roth, Wu, "Scalable Membership Infer
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
-from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets, halves_of
-from leaq.attacks.shadows import Signal, signal
+from leaq.attacks.base import Context, Ingredient, MembershipAttack, Tells
+from leaq.attacks.decisions import halves_of
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.seeds import stream
-from leaq.types import AttackResult, Bools, Floats, LossTable
+from leaq.types import Bools, Floats, LossTable
 
-__all__ = ["quantile", "quantile_scores"]
+__all__ = ["Quantile"]
 
-ATTACKER = (
-    "sees the quantized model's outputs; has other records known not to be members; no shadow models, no knowledge of "
-    "the training rule"
-)
 QUANTILES = (0.5, 0.9)
 COMPONENTS = 32
 """Wider features are projected on this many principal components of the known non-members first."""
 FEWEST_KNOWN = 50
+TARGETS = 4
+"""Models that are attacked at most: each needs four regressions of its own."""
 
 
-def quantile(
-    table: LossTable,
-    features: Floats,
-    *,
-    targets: Sequence[int] | None = None,
-    protocol: Protocol | None = None,
-) -> AttackResult:
-    """Tell how well an attacker without shadow models, but with known non-members, finds members.
+class Quantile(MembershipAttack):
+    """Quantile regression on known non-members: no shadow models, but known memberships of other records.
 
-    Direction: smaller is safer. Range: advantage in [-1, 1]. Do not trust when it is quiet: it is weaker than
-    shadow attacks, and on few or wide records the regression learns little.
-
-    Parameters
-    ----------
-    table : scores of the released models.
-    features : (n, d) what the attacker knows of each record, usually the inputs. The class is added.
+    Direction: smaller is safer. Range: advantage in [-1, 1]. Do not trust when it is quiet: it is weaker than shadow
+    attacks, and on few or wide records the regression learns little. The class is added to the features.
 
     Raises
     ------
     NotEnoughEvidence
         If one half of the records has fewer than 50 known non-members.
     """
-    protocol = protocol or Protocol()
-    chosen = chosen_targets(table, targets)
-    scores = quantile_scores(table, features, targets=chosen, seed=protocol.seed)
-    return attack_result(Attack("quantile", ATTACKER, told=True), table, scores, targets=chosen, protocol=protocol)
+
+    name: ClassVar[str] = "quantile"
+    source: ClassVar[str] = "arXiv 2307.03694v1"
+    examples: ClassVar[tuple[str, ...]] = ("quantile",)
+
+    @property
+    def needs(self) -> tuple[Ingredient, ...]:
+        """Scores, and features of the records."""
+        return ("features", "scores")
+
+    @property
+    def tells(self) -> Tells:
+        """Memberships of other records, for the quantiles and the threshold."""
+        return "scores"
+
+    def attacked(self, context: Context) -> Sequence[int]:
+        """Return the first few models: each needs regressions of its own."""
+        return context.chosen[:TARGETS]
+
+    def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
+        """Return standardised distances above the predicted median, (t, n)."""
+        table, seed = context.table, context.protocol.seed
+        features = _with_classes(_usable(context), table)
+        signals = context.signals.of("magnitude", normalise=False)
+        scores = np.empty((len(targets), table.members.shape[1]))
+        for row, target in enumerate(targets):
+            half = halves_of(table.groups, seed=seed, target=row)
+            for known, judged in ((half, ~half), (~half, half)):
+                outside = known & ~table.members[target]
+                scores[row, judged] = _excess(features, signals[target], outside, judged, seed=seed)
+        return scores
+
+    def knows(self, context: Context) -> str:
+        """Say what the attacker sees and knows."""
+        return (
+            "sees the quantized model's outputs; is told which of its other records are members, and learns quantiles "
+            "and the threshold from them; no shadow models, no knowledge of the training rule"
+        )
+
+    def title(self) -> str:
+        """Name the attack in a sentence."""
+        return "quantile-regression attack"
+
+    def short(self) -> str:
+        """Name the attack in a table head or legend."""
+        return "Quantile"
+
+    def explain(self) -> str:
+        """Say what the attack does."""
+        return "How far a record's signal lies above that of known non-members with inputs like its own."
 
 
-def quantile_scores(
-    table: LossTable, features: Floats, *, targets: Sequence[int] | None = None, seed: int = 0
-) -> Floats:
-    """Return standardised distances above the predicted median, (t, n): higher = more likely a member."""
-    n = table.members.shape[1]
-    if features.ndim != 2 or len(features) != n or not np.isfinite(features).all():
-        raise InvalidInput(f"quantile: features must be a finite array with {n} rows. Found shape {features.shape}.")
-    kind: Signal = "auto" if table.task == "classification" else "magnitude"
-    signals = signal(table, kind, attack="quantile")
-    features = _with_classes(features, table)
-    chosen = chosen_targets(table, targets)
-    scores = np.empty((len(chosen), n))
-    for row, target in enumerate(chosen):
-        half = halves_of(table.groups, seed=seed, target=row)
-        for known, judged in ((half, ~half), (~half, half)):
-            outside = known & ~table.members[target]
-            scores[row, judged] = _excess(features, signals[target], outside, judged, seed=seed)
-    return scores
+def _usable(context: Context) -> Floats:
+    n, features = context.table.members.shape[1], context.features
+    if features is None or features.ndim != 2 or len(features) != n or not np.isfinite(features).all():
+        shape = None if features is None else features.shape
+        raise InvalidInput(f"quantile: features must be a finite array with {n} rows. Found shape {shape}.")
+    return features
 
 
 def _with_classes(features: Floats, table: LossTable) -> Floats:

@@ -7,18 +7,17 @@ Source of the effect size: the per-example hardness of Carlini et al. (arXiv 211
 selection: Benjamini and Hochberg (1995), Journal of the Royal Statistical Society B 57:289.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from scipy import stats
 
-from leaq.attacks.shadows import signal
+from leaq.attacks.signals import normalised
 from leaq.errors import NotEnoughEvidence
 from leaq.types import Bools, Floats, Ints, LossTable
 
-__all__ = ["Exposure", "effect_size", "exposure", "last_identified"]
+__all__ = ["Exposure", "effect_size", "exposure", "separation"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,18 @@ def effect_size(signals: Floats, members: Bools) -> Floats:
     return size
 
 
+def separation(scores: Floats, members: Bools) -> Floats:
+    """Return how far an attack's scores of each record lie apart in models trained on it and in others, (t, n) -> (n,).
+
+    In pooled standard deviations, signed: positive where the attack is right about the record. NaN where the record
+    was in, or out of, none of the attacked models.
+    """
+    inside, outside = members.sum(0), (~members).sum(0)
+    size = effect_size(scores, members)
+    higher = (scores * members).sum(0) / inside.clip(1) >= (scores * ~members).sum(0) / outside.clip(1)
+    return np.where((inside > 0) & (outside > 0), np.where(higher, size, -size), np.nan)
+
+
 def exposure(table: LossTable, *, rate: float = 0.05) -> Exposure:
     """Tell which records models give away under one quantizer.
 
@@ -66,7 +77,7 @@ def exposure(table: LossTable, *, rate: float = 0.05) -> Exposure:
     NotEnoughEvidence
         If a record was in, or out of, fewer than two models.
     """
-    signals, members = signal(table, "auto", attack="exposure"), table.members
+    signals, members = normalised(table), table.members
     fewest = int(min(members.sum(0).min(), (~members).sum(0).min()))
     if fewest < 2:
         raise NotEnoughEvidence(
@@ -94,16 +105,3 @@ def _discoveries(p_value: Floats, rate: float) -> Bools:
     """Benjamini-Hochberg: the largest set whose expected share of false members is at most `rate`."""
     adjusted = stats.false_discovery_control(p_value)
     return np.asarray(adjusted <= rate)
-
-
-def last_identified(exposures: Mapping[str, Exposure], order: Sequence[str]) -> Ints:
-    """Return the position in `order` of the last quantizer that still identifies each record; -1 if none does, (n,).
-
-    Parameters
-    ----------
-    exposures : by quantizer.
-    order : quantizers from the most to the least revealing, e.g. from full precision down.
-    """
-    found = np.stack([exposures[name].identified for name in order])  # (q, n)
-    last = len(order) - 1 - np.argmax(found[::-1], axis=0)
-    return np.asarray(np.where(found.any(0), last, -1), dtype=np.int64)

@@ -9,100 +9,103 @@ and 3; offline p(x) = ((1 + a) p_out(x) + (1 - a)) / 2, appendix B.2.2.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
-from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets
-from leaq.attacks.shadows import Shadows, number_of_shadows
-from leaq.errors import InvalidInput
-from leaq.types import AttackResult, Floats, LossTable
+from leaq.attacks.base import Context, Ingredient, MembershipAttack
+from leaq.attacks.shadows import Shadows
+from leaq.types import Floats, LossTable
 
-__all__ = ["log_likelihood", "rmia", "rmia_scores"]
-
-ATTACKER = (
-    "sees the quantized model's losses; knows the pool, the training rule and the quantizer; {s} shadow models, the "
-    "rest of the pool as comparison"
-)
+__all__ = ["Rmia", "log_likelihood"]
 
 
-def rmia(
-    table: LossTable,
-    *,
-    mode: Literal["online", "offline"] = "online",
-    gamma: float = 2.0,
-    a: float = 0.33,
-    targets: Sequence[int] | None = None,
-    protocol: Protocol | None = None,
-) -> AttackResult:
-    """Tell how well pairwise likelihood ratios against other records find members.
+class Rmia(MembershipAttack):
+    """Pairwise likelihood ratios against the other records of the pool, on losses as published.
 
     Direction: smaller is safer. Range: advantage in [-1, 1]. Meant for few shadows (1 to 8), where LiRA's Gaussians
     are poor; with more, LiRA usually finds as much. Do not trust when it is quiet and shadows are many: look at LiRA.
+    Within one model the score is a monotone function of the ratio p(x | model) / p(x), so neither gamma nor the
+    records compared with change the order of records, only the scale on which models are compared.
 
     Regression: the likelihood of a target is Gaussian around the prediction, with one noise variance for all records.
 
-    Parameters
-    ----------
-    table : losses of models released under one quantizer.
     mode : "online" takes shadows in and out of a record, "offline" only those out.
     gamma : how much likelier the record must be than the other, from 1.
-    a : offline only: how much smaller p_out is than p; 0 = p is half way to 1, 1 = p is p_out.
+    a : offline only: how much smaller p_out is than p; 0 = p is half way to 1, 1 = p is p_out. 0.33 is the paper's
+        value for CIFAR-10.
 
     Raises
     ------
     NotEnoughEvidence
         If there are fewer than 4 shadows, or a record is in (or out of) none of a target's shadows.
     """
-    chosen = chosen_targets(table, targets)
-    scores = rmia_scores(table, mode=mode, gamma=gamma, a=a, targets=chosen)
-    shadows = number_of_shadows(Shadows(table.released, table.members), chosen)
-    attack = Attack("rmia" if mode == "online" else "rmia-offline", ATTACKER.format(s=shadows))
-    return attack_result(attack, table, scores, targets=chosen, protocol=protocol or Protocol())
 
+    name: ClassVar[str] = "rmia"
+    source: ClassVar[str] = "arXiv 2312.03262v3"
+    examples: ClassVar[tuple[str, ...]] = ("rmia(mode=offline)", "rmia")
 
-def rmia_scores(
-    table: LossTable,
-    *,
-    mode: Literal["online", "offline"] = "online",
-    gamma: float = 2.0,
-    a: float = 0.33,
-    targets: Sequence[int] | None = None,
-) -> Floats:
-    """Return the share of records each record beats, (t, n) in [0, 1]; ties are broken by the ratio itself.
+    mode: Literal["online", "offline"] = "online"
+    gamma: float = Field(default=2.0, ge=1)
+    a: float = Field(default=0.33, ge=0, le=1)
 
-    For one model the share is a monotone function of the ratio p(x | model) / p(x), so many records tie (all that beat
-    everybody, all that beat nobody). Within a tie the ratio decides: 1e-9 times its rank is added.
-    """
-    if mode not in ("online", "offline") or gamma < 1 or not 0 <= a <= 1:
-        raise InvalidInput(
-            f"rmia: needs mode online or offline, gamma >= 1, 0 <= a <= 1. Found {mode!r}, {gamma}, {a}."
+    @property
+    def needs(self) -> tuple[Ingredient, ...]:
+        """Shadows."""
+        return ("shadows",)
+
+    def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
+        """Return the share of records each record beats, (t, n) in [0, 1]; ties are broken by the ratio itself.
+
+        Many records tie (all that beat everybody, all that beat nobody). Within a tie the ratio decides: 1e-9 times its
+        rank is added.
+        """
+        logp = log_likelihood(context.table, excluded)
+        # Means of likelihoods, not of their logarithms; 1 is the largest likelihood, so nothing overflows.
+        shadows = Shadows(np.exp(logp), context.table.members)
+        scores = np.empty((len(targets), logp.shape[1]))
+        for row, target in enumerate(targets):
+            sides: Literal["both", "out"] = "both" if self.mode == "online" else "out"
+            known = shadows.of(target, excluded, attack=self.spec(), sides=sides)
+            if self.mode == "online":
+                marginal = (known.mean_in + known.mean_out) / 2
+            else:
+                marginal = ((1 + self.a) * known.mean_out + (1 - self.a)) / 2
+            ratio = logp[target] - np.log(np.maximum(marginal, np.finfo(np.float64).tiny))
+            order = np.sort(ratio)
+            beaten = np.searchsorted(order, ratio - np.log(self.gamma), side="right") / len(ratio)
+            scores[row] = beaten + 1e-9 * np.searchsorted(order, ratio) / len(ratio)
+        return scores
+
+    def knows(self, context: Context) -> str:
+        """Say what the attacker sees and knows."""
+        return (
+            "sees the quantized model's losses; knows the pool, the training rule and the quantizer; "
+            f"{context.shadows_of()} shadow models, the rest of the pool as comparison"
         )
-    chosen = chosen_targets(table, targets)
-    logp = log_likelihood(table)
-    # Means of likelihoods, not of their logarithms; 1 is the largest likelihood, so nothing overflows.
-    shadows = Shadows(np.exp(logp), table.members)
-    scores = np.empty((len(chosen), logp.shape[1]))
-    for row, target in enumerate(chosen):
-        known = shadows.of(target, attack="RMIA", sides="both" if mode == "online" else "out")
-        if mode == "online":
-            marginal = (known.mean_in + known.mean_out) / 2
-        else:
-            marginal = ((1 + a) * known.mean_out + (1 - a)) / 2
-        ratio = logp[target] - np.log(np.maximum(marginal, np.finfo(np.float64).tiny))
-        order = np.sort(ratio)
-        beaten = np.searchsorted(order, ratio - np.log(gamma), side="right") / len(ratio)
-        scores[row] = beaten + 1e-9 * np.searchsorted(order, ratio) / len(ratio)
-    return scores
+
+    def title(self) -> str:
+        """Name the attack in a sentence."""
+        return f"{'RMIA' if self.mode == 'online' else 'offline RMIA'} with equally quantized shadow models"
+
+    def short(self) -> str:
+        """Name the attack in a table head or legend."""
+        return "RMIA" if self.mode == "online" else "RMIA, offline"
+
+    def explain(self) -> str:
+        """Say what the attack does."""
+        return "Share of the pool's records that a record beats in how much the model favours it over shadow models."
 
 
-def log_likelihood(table: LossTable) -> Floats:
+def log_likelihood(table: LossTable, excluded: Sequence[int] = ()) -> Floats:
     """Return log p(target | model) of each model and record, (s, n), at most 0.
 
     Classification: minus the cross-entropy. Regression: Gaussian around the prediction, divided by its peak; the
-    variance is the mean squared error of all models on all records, which tells nothing about who is a member.
+    variance is the mean squared error of all models but those excluded on all records, which tells nothing about who is
+    a member.
     """
     losses = table.released
     if table.task == "classification":
         return -losses
-    return -losses / (2 * max(float(losses.mean()), 1e-12))
+    return -losses / (2 * max(float(np.delete(losses, list(excluded), axis=0).mean()), 1e-12))

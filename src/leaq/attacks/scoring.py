@@ -1,30 +1,36 @@
 """From attack scores to an AttackResult: the part all attacks share.
 
-Numbers without self-deception: max(TPR - FPR) on the records it is chosen on is never below 0, so the threshold is
-chosen on one half of the records and the SIGNED advantage measured on the other, both ways, averaged over targets.
-Intervals resample targets and records together (`TwoWay`).
+Numbers without self-deception: max(TPR - FPR) on the records it is chosen on is never below 0, so the threshold comes
+from elsewhere (`leaq.attacks.decisions`): for an attacker with shadow models from the other models, for one who is told
+memberships from the other half of the target's records. The advantage is SIGNED and averaged over targets.
+Intervals resample targets and records together (`TwoWay`). They are about the mean over models trained this way, not
+about the one model that will be released.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from leaq.attacks.decisions import cross_fitted_decisions, thresholds_by_others
 from leaq.attacks.epsilon import epsilon_bound
+from leaq.attacks.resampling import advantages, areas, resamples
+from leaq.attacks.rescoring import Influences, ScoresFrom, Shared
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.seeds import stream
-from leaq.stats.intervals import Drawn, TwoWay, percentile_interval
-from leaq.stats.roc import best_threshold, placements, roc_curve, thin, tpr_at_fpr, tpr_draws
-from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, Ints, LossTable, NotComputed
+from leaq.stats.crossed import Crossed, crossed
+from leaq.stats.intervals import Drawn, percentile_interval
+from leaq.stats.roc import roc_curve, thin, tpr_at_fpr, tpr_draws
+from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, LossTable, NotComputed
 
-__all__ = ["Attack", "Protocol", "area_gap", "attack_result", "chosen_targets", "cross_fitted_decisions", "halves_of"]
+__all__ = ["Attack", "Protocol", "area_gap", "attack_result", "chosen_targets"]
 
 FALSE_POSITIVES = 10
-"""A TPR at a false-positive rate is given only if it rests on at least this many expected false positives."""
+"""A TPR at a false-positive rate is given only if its false positives are at least this many distinct records."""
 CURVE_CELLS = 200_000
 """Record-model pairs from which the drawn ROC curve is thinned before it is sorted."""
 PAIRS = "record-model pairs"
+LABELLED = "the threshold comes from labelled records of the same model, half of them judged by the other half"
+"""What an attacker is told who has no other models to learn a threshold from."""
 TOLD = (
     "The attacker is told the membership of other records; a one-run bound on epsilon needs guesses made from the "
     "released model alone."
@@ -45,7 +51,13 @@ class Protocol:
 class Attack:
     """What an attack is called, what its attacker sees and knows, and what it says about each record.
 
-    `told` marks attackers who are told which other records are members; their guesses bound no epsilon.
+    Attributes
+    ----------
+    told : the attacker is told which of the target's other records are members: scores and threshold rest on that, and
+        the guesses bound no epsilon.
+    labelled : only the threshold comes from records whose membership is told; the scores know nothing of it.
+    scores_from : scores anew with other shadows. With it guesses on independent models are pooled (`epsilon_bound`).
+    jackknife : whether intervals score anew too, so that they know that targets share their shadows.
     """
 
     name: str
@@ -53,6 +65,9 @@ class Attack:
     risk: Floats | None = None
     flags: tuple[Flag, ...] = ()
     told: bool = False
+    labelled: bool = False
+    scores_from: ScoresFrom | None = None
+    jackknife: bool = True
 
 
 def chosen_targets(table: LossTable, targets: Sequence[int] | None) -> list[int]:
@@ -64,11 +79,19 @@ def chosen_targets(table: LossTable, targets: Sequence[int] | None) -> list[int]
 
 
 def attack_result(
-    attack: Attack, table: LossTable, scores: Floats, *, targets: Sequence[int], protocol: Protocol
+    attack: Attack,
+    table: LossTable,
+    scores: Floats,
+    *,
+    targets: Sequence[int],
+    protocol: Protocol,
 ) -> AttackResult:
     """Turn scores (t, n), higher = more likely a member, into advantage, AUC, TPR and epsilon with intervals.
 
-    Direction: every number is larger for a larger leak; 0 (advantage) and 0.5 (AUC) are blind guessing.
+    Direction: every number is larger for a larger leak; 0 (advantage) and 0.5 (AUC) are blind guessing. The leak of
+    the game is at least the advantage only of attackers who are not told memberships (`Attack`): their threshold is the
+    one that is best on the other attacked models' scores, which must be on one scale. With fewer than three of those
+    the threshold comes from labelled records after all, with the flag "told-threshold".
     Do not trust when: there are fewer than four targets (the interval then hardly sees the variation of models).
     """
     if not np.isfinite(scores).all():
@@ -76,139 +99,119 @@ def attack_result(
         raise InvalidInput(f"{attack.name}: scores must be finite. Model {model} has NaN or infinite ones.")
     members = table.members[list(targets)]
     _refuse_one_kind(members, attack.name)
-    drawn = resamples(table, members, protocol)
-    flags = attack.flags
-    if len(targets) < 4:
-        flags = (*flags, Flag("few-models", f"Rests on {len(targets)} attacked models; the interval is optimistic."))
+    drawn = resamples(table.groups, members, draws=protocol.draws, seed=protocol.seed)
+    thresholds = None if attack.told or attack.labelled else _thresholds(table, scores, targets, attack.scores_from)
+    attack = _in_words(attack, len(targets), told=thresholds is None)
+    shared = Influences()
+    if thresholds is None:
+        decisions = cross_fitted_decisions(scores, members, table.groups, seed=protocol.seed)
+    else:
+        decisions = scores > thresholds[:, None]
+        if attack.scores_from is not None and attack.jackknife:
+            shared = Shared(table, targets, thresholds, attack.scores_from).influence(drawn)
+    told = attack.told or attack.labelled
+    found = advantages(decisions, drawn)
+    advantage = crossed(*found, drawn.ways, influence=shared.advantage)
+    area = crossed(*areas(scores, drawn), drawn.ways, influence=shared.area)
+    signs = f"signed, threshold from the other {'half of the records' if told else 'models'}"
+    resampled = f"resampled over models and records{'' if shared.area is None else ', shadows by a jackknife'}"
     return AttackResult(
         attack.name,
         attack.attacker,
         table.game,
-        advantage=_advantage(table, scores, drawn, protocol),
-        auc=_area(scores, drawn, protocol),
+        advantage=_estimate(advantage, protocol, ends=(-1.0, 1.0), pairs=scores.size, method=f"{signs}; {resampled}"),
+        auc=_estimate(area, protocol, ends=(0.0, 1.0), pairs=scores.size, method=f"mean over models; {resampled}"),
         tpr={fpr: _tpr(scores, drawn, fpr=fpr, level=protocol.level) for fpr in protocol.fprs},
         roc=_curve(scores, members),
         risk=attack.risk,
-        flags=flags,
+        flags=attack.flags,
         epsilon=_epsilon(attack, table, scores, targets=targets, protocol=protocol),
+        told=told,
+        crossed=crossed(*found, drawn.ways, influence=shared.same_thresholds),
     )
+
+
+def _thresholds(
+    table: LossTable, scores: Floats, targets: Sequence[int], scores_from: ScoresFrom | None
+) -> Floats | None:
+    """Return each target's threshold from the other targets, if these are too few from all models; None without."""
+    found = thresholds_by_others(scores, table.members[list(targets)])
+    if found is not None or scores_from is None or len(targets) == len(table.members):
+        return found
+    everyone = range(len(table.members))
+    try:
+        all_of_them = thresholds_by_others(scores_from(everyone, everyone), table.members)
+    except NotEnoughEvidence:
+        return None
+    return None if all_of_them is None else all_of_them[list(targets)]
+
+
+def _in_words(attack: Attack, targets: int, *, told: bool) -> Attack:
+    """Return the attack with the doubts that few targets bring, and with what its attacker was told in the end."""
+    flags = attack.flags
+    if targets < 4:
+        flags = (*flags, Flag("few-models", f"Rests on {targets} attacked models; the interval is optimistic."))
+    if not told or attack.told or attack.labelled:
+        return replace(attack, flags=flags)
+    text = (
+        f"Rests on {targets} attacked models: too few for a threshold from the others, so that it comes from labelled "
+        "records of the attacked model."
+    )
+    words = f"{attack.attacker}; {LABELLED}"
+    return replace(attack, attacker=words, labelled=True, flags=(*flags, Flag("told-threshold", text)))
 
 
 def area_gap(
     table: LossTable, stronger: Floats, weaker: Floats, *, targets: Sequence[int], protocol: Protocol
 ) -> Estimate:
     """Return the AUC of one attack minus that of another on the same models, paired draw by draw."""
-    drawn = resamples(table, table.members[list(targets)], protocol)
-    (a, draws_a), (b, draws_b) = (_areas(scores, drawn) for scores in (stronger, weaker))
-    method = "AUC difference, paired; bootstrap over models and records"
-    return _estimate(a - b, draws_a - draws_b, pairs=stronger.size, protocol=protocol, method=method)
-
-
-def resamples(table: LossTable, members: Bools, protocol: Protocol) -> Drawn:
-    """Return the bootstrap weights all attacks on the same models share, so that they are drawn once."""
-    packed = np.packbits(members, axis=1).tobytes()
-    return _resamples(table.groups.tobytes(), packed, draws=protocol.draws, seed=protocol.seed)
-
-
-@lru_cache(maxsize=2)
-def _resamples(groups: bytes, packed: bytes, *, draws: int, seed: int) -> Drawn:
-    group = np.frombuffer(groups, dtype=np.int64)
-    bits = np.frombuffer(packed, dtype=np.uint8).reshape(-1, -(-len(group) // 8))
-    ways = TwoWay.draw(len(bits), group, draws=draws, rng=stream(seed, "attack-intervals"))
-    return Drawn(ways, np.unpackbits(bits, axis=1, count=len(group)).astype(bool))
-
-
-def halves_of(groups: Ints, *, seed: int, target: int) -> Bools:
-    """Return one half of the records as a mask, groups whole: thresholds come from one half and act on the other."""
-    _, code = np.unique(groups, return_inverse=True)
-    order = stream(seed, "threshold-halves", target).permutation(int(code.max()) + 1)
-    return np.asarray((order % 2 == 0)[code])
-
-
-def cross_fitted_decisions(scores: Floats, members: Bools, groups: Ints, *, seed: int) -> Bools:
-    """Call each record member or not, by the threshold that was best on the other half of the records: (t, n)."""
-    decisions = np.zeros(scores.shape, dtype=bool)
-    for t in range(len(scores)):
-        half = halves_of(groups, seed=seed, target=t)
-        for chosen_on, measured_on in ((half, ~half), (~half, half)):
-            threshold = best_threshold(scores[t, chosen_on], members[t, chosen_on])
-            decisions[t, measured_on] = scores[t, measured_on] > threshold
-    return decisions
-
-
-def _advantage(table: LossTable, scores: Floats, drawn: Drawn, protocol: Protocol) -> Estimate:
-    members = drawn.positive
-    decisions = cross_fitted_decisions(scores, members, table.groups, seed=protocol.seed)
-    hits, alarms = decisions & members, decisions & ~members
-    value = float((hits.sum(1) / members.sum(1) - alarms.sum(1) / (~members).sum(1)).mean())
-    found = drawn.weight(hits)
-    draws = _ratio(found, drawn.inside) - _ratio(drawn.weight(decisions) - found, drawn.outside)
-    return _estimate(
-        value,
-        drawn.ways.over_models(draws),
-        pairs=scores.size,
-        protocol=protocol,
-        method="signed, threshold from the other half of the records; bootstrap over models and records",
-    )
-
-
-def _area(scores: Floats, drawn: Drawn, protocol: Protocol) -> Estimate:
-    value, draws = _areas(scores, drawn)
-    method = "mean over models; bootstrap over models and records"
-    return _estimate(value, draws, pairs=scores.size, protocol=protocol, method=method)
-
-
-def _areas(scores: Floats, drawn: Drawn) -> tuple[float, Floats]:
-    """Mean area under the ROC curve, and its draws: linear in the record weights (see `placements`)."""
-    members = drawn.positive
-    parts = np.stack([placements(row, inside) for row, inside in zip(scores, members, strict=True)])  # (t, n)
-    area = np.array([part[inside].mean() for part, inside in zip(parts, members, strict=True)])
-    resampled = _ratio(drawn.weight(parts * members), drawn.inside)
-    resampled = resampled + _ratio(drawn.weight(parts * ~members), drawn.outside) - area
-    return float(area.mean()), drawn.ways.over_models(np.clip(resampled, 0.0, 1.0))
-
-
-def _ratio(part: Floats, whole: Floats) -> Floats:
-    """Share of drawn weights, (b, t); NaN where none was drawn."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share: Floats = part / whole
-    return share
+    drawn = resamples(table.groups, table.members[list(targets)], draws=protocol.draws, seed=protocol.seed)
+    one, other = (crossed(*areas(scores, drawn), drawn.ways) for scores in (stronger, weaker))
+    gap = one - other
+    method = "AUC difference, paired; resampled over models and records"
+    return _estimate(gap, protocol, ends=(-1.0, 1.0), pairs=stronger.size, method=method)
 
 
 def _tpr(scores: Floats, drawn: Drawn, *, fpr: float, level: float) -> Estimate | NotComputed:
     """TPR at one false-positive rate over all targets pooled, or why it is not given."""
     try:
-        value, expected = enough_tpr(scores.ravel(), drawn.positive.ravel(), fpr)
+        value, accused = enough_tpr(scores, drawn.positive, fpr)
     except NotEnoughEvidence as err:
         return NotComputed(str(err))
     draws = tpr_draws(scores, drawn, fpr=fpr)
     low, high = percentile_interval(draws[np.isfinite(draws)], level=level)
-    return Estimate(
-        value,
-        min(low, value),
-        max(high, value),
-        int(expected),
-        level,
-        "false positives",
-        "pooled over models; bootstrap over models and records",
-    )
+    method = "pooled over models; bootstrap over models and records"
+    return Estimate(value, min(low, value), max(high, value), accused, level, "falsely accused records", method)
 
 
-def enough_tpr(scores: Floats, members: Bools, fpr: float) -> tuple[float, float]:
-    """Return TPR at `fpr` and the expected false positives it rests on.
+def enough_tpr(scores: Floats, members: Bools, fpr: float) -> tuple[float, int]:
+    """Return TPR at `fpr` of (t, n) scores pooled, and how many distinct records stand behind its false positives.
+
+    The records are those of the non-members that the rate allows to accuse: one record can be accused in every model,
+    and then is one piece of evidence, not t.
 
     Raises
     ------
     NotEnoughEvidence
-        If fewer than `FALSE_POSITIVES` false positives are expected.
+        If there are fewer than `FALSE_POSITIVES` of them.
     """
     trials = int((~members).sum())
-    if trials * fpr < FALSE_POSITIVES:
+    allowed = int(trials * fpr * (1 + 1e-12))
+    need = f"TPR at {fpr:.1%} FPR needs at least"
+    if allowed < FALSE_POSITIVES:
         raise NotEnoughEvidence(
-            f"TPR at {fpr:.1%} FPR needs at least {FALSE_POSITIVES / fpr:,.0f} non-member trials "
-            f"(records x models). Found {trials:,}. Raise --replicates or bring more records."
+            f"{need} {FALSE_POSITIVES / fpr:,.0f} non-member trials (records x models). Found {trials:,}. Raise "
+            "--replicates or bring more records."
         )
-    return tpr_at_fpr(scores, members, fpr), trials * fpr
+    where = np.nonzero(~members)
+    accused = np.argpartition(-scores[where], allowed - 1)[:allowed]
+    records = len(np.unique(where[1][accused]))
+    if records < FALSE_POSITIVES:
+        raise NotEnoughEvidence(
+            f"{need} {FALSE_POSITIVES} records among its false positives. Found {records}, accused {allowed} times. "
+            "Bring more records."
+        )
+    return tpr_at_fpr(scores.ravel(), members.ravel(), fpr), records
 
 
 def _curve(scores: Floats, members: Bools) -> Floats:
@@ -230,14 +233,17 @@ def _epsilon(
     if attack.told:
         return NotComputed(TOLD)
     try:
-        return epsilon_bound(table, scores, targets=targets, level=protocol.level, seed=protocol.seed)
+        again = attack.scores_from
+        return epsilon_bound(
+            table, scores, targets=targets, level=protocol.level, seed=protocol.seed, scores_from=again
+        )
     except NotEnoughEvidence as err:
         return NotComputed(str(err))
 
 
-def _estimate(value: float, draws: Floats, *, pairs: int, protocol: Protocol, method: str) -> Estimate:
-    low, high = percentile_interval(draws, level=protocol.level)
-    return Estimate(value, min(low, value), max(high, value), pairs, protocol.level, PAIRS, method)
+def _estimate(found: Crossed, protocol: Protocol, *, ends: tuple[float, float], pairs: int, method: str) -> Estimate:
+    low, high = (float(np.clip(end, *ends)) for end in found.interval(level=protocol.level))
+    return Estimate(found.value, min(low, found.value), max(high, found.value), pairs, protocol.level, PAIRS, method)
 
 
 def _refuse_one_kind(members: Bools, name: str) -> None:

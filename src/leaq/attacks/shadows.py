@@ -15,57 +15,11 @@ import numpy as np
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
 from leaq.types import Bools, Floats, Ints, LossTable
 
-__all__ = ["FEWEST_SHADOWS", "InOut", "Shadows", "Signal", "signal"]
+__all__ = ["FEWEST_SHADOWS", "InOut", "Shadows", "same_models"]
 
 FEWEST_SHADOWS = 4
 SMALLEST_VARIANCE = 1e-12
 """The smallest spread a float64 ratio survives; equal signals are then separated by any difference."""
-
-Signal = Literal["auto", "margin", "residual", "magnitude", "loss", "whitebox"]
-"""What is compared between models: higher or lower for members, as the attack says."""
-
-
-def signal(table: LossTable, kind: Signal, *, attack: str) -> Floats:
-    """Return the released models' signals (s, n).
-
-    ``margin`` is a classifier's log-odds of the true class; ``residual`` a regressor's signed error; ``magnitude`` its
-    negative absolute error, monotone in the squared error but far less skewed; ``loss`` the negative loss;
-    ``whitebox`` the alignment of the record's gradient. ``auto`` is the margin or the signed residual.
-
-    Raises
-    ------
-    InvalidInput
-        If the table lacks it, the task has no such signal, or a value is NaN or infinite.
-    """
-    if kind == "auto":
-        kind = "margin" if table.task == "classification" else "residual"
-    if kind == "loss":
-        return -table.released
-    if kind == "whitebox":
-        return _present(table.whitebox, attack, "white-box statistics (evaluation.with_whitebox adds them)")
-    _refuse_other_task(table, kind, attack)
-    scores = _present(table.scores, attack, "scores (margins or residuals)")
-    return -np.abs(scores) if kind == "magnitude" else scores
-
-
-def _refuse_other_task(table: LossTable, kind: str, attack: str) -> None:
-    wanted = "margin" if kind == "margin" else "residual"
-    if table.task == "regression" and (kind == "margin" or table.score_kind == "margin"):
-        raise InvalidInput(f"{attack}: a regression has no classification margin. Use score_kind='residual'.")
-    if table.score_kind != wanted:
-        raise InvalidInput(f"{attack}: {kind} needs score_kind={wanted!r}. Found {table.score_kind!r}.")
-
-
-def _present(values: Floats | None, attack: str, what: str) -> Floats:
-    if values is None:
-        raise InvalidInput(f"{attack}: the table must hold {what}. Found losses only.")
-    bad = ~np.isfinite(values)
-    if bad.any():
-        raise InvalidInput(
-            f"{attack}: scores must be finite. Found {int(bad.sum())} NaN or infinite ones, first in model "
-            f"{int(np.argwhere(bad)[0][0])}."
-        )
-    return values
 
 
 @dataclass(frozen=True)
@@ -123,23 +77,26 @@ class Shadows:
         self._codes = [row.tobytes() for row in np.packbits(members, axis=1)]
         self._opposite = [row.tobytes() for row in np.packbits(~members, axis=1)]
 
-    def excluded(self, target: int) -> list[int]:
-        """Return the models that are no shadows of `target`: itself, and its exact complements."""
-        return [i for i, code in enumerate(self._codes) if i == target or code == self._opposite[target]]
+    def excluded(self, target: int, also: Sequence[int] = ()) -> list[int]:
+        """Return the models that are no shadows of `target`: itself, its exact complements, and those given."""
+        left = set(also)
+        return [i for i, code in enumerate(self._codes) if i == target or code == self._opposite[target] or i in left]
 
-    def count(self, target: int) -> int:
-        """Return the number of shadows of `target`."""
-        return len(self._codes) - len(self.excluded(target))
+    def count(self, target: int, also: Sequence[int] = ()) -> int:
+        """Return the number of shadows of `target`, without the models given."""
+        return len(self._codes) - len(self.excluded(target, also))
 
-    def of(self, target: int, *, attack: str, sides: Literal["both", "out"] = "both") -> InOut:
-        """Return the statistics over the shadows of `target`.
+    def of(
+        self, target: int, also: Sequence[int] = (), *, attack: str, sides: Literal["both", "out"] = "both"
+    ) -> InOut:
+        """Return the statistics over the shadows of `target`, without the models given.
 
         Raises
         ------
         NotEnoughEvidence
             If there are fewer than 4 shadows, or a record is in (or out of) none of them.
         """
-        left = self.excluded(target)
+        left = self.excluded(target, also)
         shadows = len(self.members) - len(left)
         if shadows < FEWEST_SHADOWS:
             raise NotEnoughEvidence(
@@ -179,13 +136,7 @@ class Shadows:
                 )
 
 
-def same_models(table: LossTable, shadows: LossTable, *, attack: str) -> None:
-    """Refuse shadow signals of other models or records than the table's."""
+def same_models(table: LossTable, shadows: LossTable, *, attack: str, what: str = "shadows") -> None:
+    """Refuse signals of other models or records than the table's; `what` names them."""
     if shadows.losses.shape[::2] != table.losses.shape[::2] or not np.array_equal(shadows.members, table.members):
-        raise InvalidInput(f"{attack}: shadows must hold the same models and records as the table, in the same order.")
-
-
-def number_of_shadows(shadows: Shadows, targets: Sequence[int]) -> str:
-    """Say how many shadows the targets have."""
-    counts = sorted({shadows.count(target) for target in targets})
-    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        raise InvalidInput(f"{attack}: {what} must hold the same models and records as the table, in the same order.")

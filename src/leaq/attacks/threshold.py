@@ -6,80 +6,104 @@ One threshold a class: Song, Mittal, "Systematic Evaluation of Privacy Risks of 
 """
 
 from collections.abc import Sequence
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets, halves_of
-from leaq.errors import InvalidInput
+from leaq.attacks.base import Context, Ingredient, MembershipAttack, Tells
+from leaq.attacks.decisions import halves_of
 from leaq.stats.roc import best_threshold
-from leaq.types import AttackResult, Bools, Flag, Floats, Ints, LossTable
+from leaq.types import Bools, Flag, Floats, Ints
 
-__all__ = ["classwise_scores", "threshold", "threshold_classwise"]
+__all__ = ["Threshold", "classwise_scores"]
 
-ATTACKER = "sees the quantized model's losses; knows nothing else; the threshold comes from other labelled records"
 FEWEST_OF_A_CLASS = 10
 """Members, and non-members, of a class in one half of the records below which the class takes the common threshold."""
 
 
-def threshold(
-    table: LossTable, *, targets: Sequence[int] | None = None, protocol: Protocol | None = None
-) -> AttackResult:
-    """Tell how well a bare loss threshold separates members from non-members.
+class Threshold(MembershipAttack):
+    """Call a member what the model fits well: the simplest attack there is.
 
-    Direction: smaller is safer; an advantage near 0 means that this attack, the simplest there is, found nothing.
-    Range: advantage in [-1, 1], AUC in [0, 1]. Do not trust when it is quiet: stronger attacks exist.
+    Direction: smaller is safer; an advantage near 0 means that this attack found nothing. Range: advantage in
+    [-1, 1], AUC in [0, 1]. Do not trust when it is quiet: stronger attacks exist.
 
-    Parameters
-    ----------
-    table : losses of t target models; the released candidate is attacked.
-    targets : which models are attacked, all by default.
+    per : one threshold for the whole model, or one a class: a gain where classes differ in difficulty, a little lost
+        to the noise of more thresholds where they do not. A class with fewer than 10 known members or non-members
+        takes the threshold of all classes (flag "small-classes").
 
     Examples
     --------
     >>> import numpy as np
+    >>> from leaq.types import LossTable
     >>> rng = np.random.default_rng(0)
     >>> table = LossTable.from_losses(rng.exponential(0.2, 500), rng.exponential(1.0, 500))
-    >>> result = threshold(table)
+    >>> result = Threshold()(table)
     >>> 0.3 < result.advantage.low < 0.535 < result.advantage.high  # exponentials: best possible is 0.535
     True
     """
-    chosen = chosen_targets(table, targets)
-    scores = -table.released[chosen]
-    return attack_result(Attack("threshold", ATTACKER), table, scores, targets=chosen, protocol=protocol or Protocol())
 
+    name: ClassVar[str] = "threshold"
+    source: ClassVar[str] = "arXiv 1709.01604v5; by class: arXiv 2003.10595v2"
+    examples: ClassVar[tuple[str, ...]] = ("threshold", "threshold(per=label)")
 
-def threshold_classwise(
-    table: LossTable, *, targets: Sequence[int] | None = None, protocol: Protocol | None = None
-) -> AttackResult:
-    """Tell how well loss thresholds, one a class, separate members from non-members.
+    per: Literal["model", "label"] = "model"
 
-    Direction, range: as `threshold`. It gains where classes differ in difficulty, and loses a little to the noise of
-    more thresholds where they do not. A class with fewer than 10 known members or non-members takes the threshold of
-    all classes (flag "small-classes").
+    @property
+    def needs(self) -> tuple[Ingredient, ...]:
+        """Nothing, or classes."""
+        return ("classes",) if self.per == "label" else ()
 
-    Raises
-    ------
-    InvalidInput
-        If the records have no classes.
-    """
-    if table.task != "classification" or table.targets is None:
-        raise InvalidInput("threshold-classwise: needs a classification with targets. Use threshold.")
-    protocol = protocol or Protocol()
-    chosen = chosen_targets(table, targets)
-    labels = np.unique(np.asarray(table.targets), return_inverse=True)[1]
-    scores = np.empty((len(chosen), len(labels)))
-    small = 0
-    for row, target in enumerate(chosen):
-        half = halves_of(table.groups, seed=protocol.seed, target=row)
-        scores[row], few = classwise_scores(-table.released[target], table.members[target], labels, half)
-        small += few
-    flags: tuple[Flag, ...] = ()
-    if small:
-        total = 2 * len(chosen) * (int(labels.max()) + 1)
+    @property
+    def tells(self) -> Tells:
+        """Memberships of other records, for one threshold or for those of the classes."""
+        return "threshold" if self.per == "model" else "scores"
+
+    def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
+        """Return negative losses, (t, n); by class less the class's threshold on the other half of the records."""
+        losses = -context.table.released[list(targets)]
+        return losses if self.per == "model" else self._by_class(context, targets)[0]
+
+    def flags(self, context: Context) -> tuple[Flag, ...]:
+        """Say how many class thresholds rest on too few records."""
+        if self.per == "model":
+            return ()
+        small = self._by_class(context, context.chosen)[1]
+        if not small:
+            return ()
+        total = 2 * len(context.chosen) * len(np.unique(np.asarray(context.table.targets)))
         text = f"{small} of {total} class thresholds rest on too few records; the common one is used there."
-        flags = (Flag("small-classes", text),)
-    attack = Attack("threshold-classwise", ATTACKER, flags=flags, told=True)
-    return attack_result(attack, table, scores, targets=chosen, protocol=protocol)
+        return (Flag("small-classes", text),)
+
+    def _by_class(self, context: Context, targets: Sequence[int]) -> tuple[Floats, int]:
+        table = context.table
+        labels = np.unique(np.asarray(table.targets), return_inverse=True)[1]
+        scores = np.empty((len(targets), len(labels)))
+        small = 0
+        for row, target in enumerate(targets):
+            half = halves_of(table.groups, seed=context.protocol.seed, target=row)
+            scores[row], few = classwise_scores(-table.released[target], table.members[target], labels, half)
+            small += few
+        return scores, small
+
+    def knows(self, context: Context) -> str:
+        """Say what the attacker sees and knows."""
+        learns = "takes the threshold" if self.per == "model" else "learns a threshold a class"
+        return (
+            "sees the quantized model's losses; is told which of its other records are members, and "
+            f"{learns} from them; no shadow models"
+        )
+
+    def title(self) -> str:
+        """Name the attack in a sentence."""
+        return "loss-threshold attack" + ("" if self.per == "model" else ", one threshold a class")
+
+    def short(self) -> str:
+        """Name the attack in a table head or legend."""
+        return "Loss threshold" + ("" if self.per == "model" else ", by class")
+
+    def explain(self) -> str:
+        """Say what the attack does."""
+        return "Calls a member what the model fits well."
 
 
 def classwise_scores(scores: Floats, members: Bools, labels: Ints, half: Bools) -> tuple[Floats, int]:

@@ -9,6 +9,7 @@ from leaq.auditing.config import Beside, ModelAuditConfig
 from leaq.auditing.finished import Job, audit_model
 from leaq.auditing.losses import LossFunction
 from leaq.errors import UnsupportedModel
+from leaq.models.boxes import box_of
 from leaq.models.sklearn import from_sklearn, is_sklearn
 from leaq.results import CellResult
 from leaq.types import silent
@@ -28,10 +29,13 @@ def audit_finished(
         model = converted.module
         members, nonmembers = converted.records(members, "members"), converted.records(nonmembers, "nonmembers")
     if not isinstance(model, nn.Module):
-        raise UnsupportedModel(
-            f"A finished model must be a torch module or a scikit-learn MLP. Found {type(model).__name__}. "
-            "To train models on a table, name the data set or the file."
-        )
+        box = box_of(model)
+        if box is None:
+            raise UnsupportedModel(
+                "A finished model must be a torch module, a scikit-learn estimator with weights, or something that can "
+                f"be called. Found {type(model).__name__}. To train models on a table, name the data set or the file."
+            )
+        model = box
     if beside.tokenizer is not None:
         from leaq.auditing.language import audit_language
 

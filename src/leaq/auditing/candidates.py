@@ -11,7 +11,7 @@ from leaq.auditing.evaluating import Bench
 from leaq.candidates import Moves, draw_moves, moved
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
 from leaq.models import checkpoints_of
-from leaq.models.modules import full_precision
+from leaq.models.calling import full_precision
 from leaq.quantizers import Calibration, Identity, Scheme
 from leaq.quantizers.scheme import Frozen
 from leaq.types import Checkpoints, Flag, LossTable, NotComputed

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator
@@ -33,8 +32,8 @@ class ModelAuditConfig(Config):
     columns: tuple[str, ...] = ()
     target: str | None = None
     """Input columns and target of data sets with named columns."""
-    length: PositiveInt = 256
-    """Tokens of a text that are read, for language models."""
+    length: PositiveInt | None = None
+    """Tokens of a text that are read, for language models; by default as many as the model takes."""
     neighbours: PositiveInt = Field(default=64, le=4096)
     """Candidates sampled around the quantized weights for r."""
     seed: int = Field(default=0, ge=0)
@@ -56,7 +55,8 @@ class Beside:
     Attributes
     ----------
     checkpoints : weights along training (`leaq.Recorder`), batch (1, c): candidates for r.
-    shipped : models quantized elsewhere, or files of their weights, by name; audited as they are.
+    shipped : models quantized elsewhere, by name, as they run or as files: a module, a session, a function, an
+        endpoint, a file or folder of weights or of a program; see `leaq.auditing.shipped.open_shipped`.
     calibration : records that calibrated quantizers look at where they are not the members; its `source` is named in
         the results.
     tokenizer : turns texts into tokens; makes this the audit of a language model.
@@ -64,7 +64,7 @@ class Beside:
     """
 
     checkpoints: Checkpoints | None = None
-    shipped: Mapping[str, nn.Module | str | Path] = field(default_factory=dict)
+    shipped: Mapping[str, Any] = field(default_factory=dict)
     calibration: Calibration | None = None
     tokenizer: Any = None
     reference: nn.Module | None = None

@@ -7,10 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from leaq.auditing import audit_finished
 from leaq.auditing.losses import LOSSES
+from leaq.auditing.texts import told
 from leaq.errors import InvalidInput, StoreError
-from leaq.models.causal import load_causal
+from leaq.models.boxes import open_box
+from leaq.models.causal import Told, load_causal
+from leaq.models.formats import describe_file, fill, read_file
+from leaq.models.formats.gguf import is_language_gguf
 from leaq.models.weights import architecture, load_into
 from leaq.npz import read_npz
 from leaq.results import CellResult
@@ -28,34 +34,51 @@ def audit_files(
     progress: Progress = silent,
     **options: Any,
 ) -> CellResult:
-    """Audit weights in a file (with `arch`), or a language model in a folder.
+    """Audit weights in a file (with `arch`), a program in a file, or a language model in a folder or GGUF file.
 
     Parameters
     ----------
-    weights : a safetensors file, or a folder with a causal language model and its tokenizer.
+    weights : a file of weights (safetensors, GGUF); one of a program (ONNX, TorchScript, exported, LiteRT, OpenVINO),
+        which is run as it is; or a folder with a causal language model and its tokenizer.
     members, nonmembers : NPZ files with arrays x and y; for a language model text files with one text a line, or
         JSON lines with "text".
     arch : ``module:function`` that builds the network; imports and runs the user's code.
     options : those of `leaq.audit`; `loss` may also be ``module:function``, `shipped` maps names to files and
         `reference` is a folder.
     """
-    if weights.is_dir():
+    if _is_language_model(weights, arch):
         model, tokenizer = load_causal(weights)
         reference = options.pop("reference", None)
         if reference is not None:
             options["reference"] = load_causal(reference)[0]
         texts = (read_texts(members), read_texts(nonmembers))
         return audit_finished(model, *texts, tokenizer=tokenizer, progress=progress, **options)
-    if arch is None:
-        raise InvalidInput(
-            "Weights alone do not say how they are used. Name the function that builds the network with "
-            "--arch module:function; it is imported from the current folder and run."
-        )
     options.pop("reference", None)
     loss = options.pop("loss", "auto")
-    model = load_into(architecture(arch), weights)
+    model = open_box(weights) if arch is None else _built(arch, weights)
+    if model is None:
+        raise InvalidInput(
+            f"Weights alone do not say how they are used. {weights.name} holds {describe_file(weights)}. Name the "
+            "function that builds the network with --arch module:function; it is imported from the current folder and "
+            "run."
+        )
     arrays = (read_arrays(members), read_arrays(nonmembers))
     return audit_finished(model, *arrays, loss=_loss(loss), progress=progress, **options)
+
+
+def _is_language_model(weights: Path, arch: str | None) -> bool:
+    if arch is not None:
+        return False
+    return weights.is_dir() or (weights.suffix == ".gguf" and is_language_gguf(weights))
+
+
+def _built(arch: str, weights: Path) -> nn.Module:
+    """Build the network and fill it with a file's weights, quantized ones dequantized."""
+    module = architecture(arch)
+    if any(tensor.is_meta for tensor in module.parameters()):
+        return load_into(module, weights)
+    reading = read_file(weights, module)
+    return fill(reading.weights, module, subject=weights.name, kind=reading.kind, compare=False).module
 
 
 def _loss(spec: str) -> Any:
@@ -94,15 +117,20 @@ def read_arrays(path: Path) -> Mapping[str, Any]:
     raise InvalidInput(f"{path.name}: must hold the arrays x and y. Found {', '.join(arrays) or 'none'}.")
 
 
-def read_texts(path: Path) -> list[str]:
-    """Return the texts of a file: one a line, or the "text" of every JSON line."""
+def read_texts(path: Path) -> list[Told]:
+    """Return the texts of a file: one a line, or the "text" (or "prompt" and "completion") of every JSON line."""
     try:
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as err:
         raise StoreError(f"{path.name!r} must be a readable text file ({type(err).__name__}).") from None
     if path.suffix != ".jsonl":
-        return lines
+        return list[Told](lines)
     try:
-        return [str(json.loads(line)["text"]) for line in lines]
-    except (ValueError, KeyError, TypeError):
-        raise InvalidInput(f'{path.name}: every line must be JSON with "text". Found another.') from None
+        found = [told(json.loads(line)) for line in lines]
+    except ValueError:
+        found = [None]
+    if None in found:
+        raise InvalidInput(
+            f'{path.name}: every line must be JSON with "text", or with "prompt" and "completion". Found another.'
+        )
+    return [text for text in found if text is not None]

@@ -6,16 +6,17 @@ members, nonmembers -> checks -> quantize the weights -> evaluate -> LossTable -
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import nn
 
+from leaq.attacks.compared import with_comparison
 from leaq.auditing.candidates import candidates_of, fitted_to, released_of
 from leaq.auditing.config import Beside, ModelAuditConfig
 from leaq.auditing.evaluating import Bench
 from leaq.auditing.losses import LossFunction
+from leaq.auditing.recipes import recipe_flag, recipe_of
 from leaq.auditing.records import Records, overlap_of, read_records
 from leaq.auditing.rows import measure_model
 from leaq.auditing.shipped import open_shipped, weigh
@@ -23,15 +24,16 @@ from leaq.environment import describe_environment, peak_memory
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
 from leaq.measures.shift import shift, shift_doubt
 from leaq.models import unwrap
-from leaq.models.roles import parameter_doubts
+from leaq.models.roles import LAYER_ROLES, parameter_doubts, roles_of
 from leaq.quantizers import Identity, Scheme, parse_list
 from leaq.results import CellResult, QuantizerRow
-from leaq.types import AttackResult, Estimate, Flag, Floats, LossTable, NotComputed, Progress, silent
+from leaq.types import AttackResult, Checkpoints, Estimate, Flag, Floats, LossTable, NotComputed, Progress, silent
 
 __all__ = ["ExtraAttacks", "Job", "audit_model", "audit_records"]
 
 FEWEST = 20
 """Members, and non-members, without which no attack number means anything."""
+NO_WEIGHTS = NotComputed("Quantizers and r need weights, and this model shows none; it was measured as it runs.")
 ONE_CANDIDATE = NotComputed("r needs a quantizer that can be applied again; a shipped model is one candidate.")
 
 
@@ -84,6 +86,7 @@ def audit_records(
     started = time.perf_counter()
     model, config = unwrap(model), job.config
     flags = (*_mode_doubt(model), *parameter_doubts(model), *_record_doubts(members, nonmembers, config))
+    flags = (*flags, *_recorded_part(model, job.beside.checkpoints))
     compared = _compared(members, nonmembers, config)
     if isinstance(compared, Estimate):
         flags = (*flags, *shift_doubt(compared))
@@ -91,7 +94,7 @@ def audit_records(
     # Logits of a language model are large: its candidates run one after another.
     bench.model.vectorised = job.extra is None
     rows = _rows(bench, job, progress)
-    return CellResult(
+    result = CellResult(
         config={**config.to_dict(), "kind": "model", "loss": bench.loss.name},
         data=_describe(bench, model, compared),
         rows=rows,
@@ -99,13 +102,16 @@ def audit_records(
         primary_attack="threshold",
         environment=describe_environment(),
         timings={"total_seconds": time.perf_counter() - started, "peak_memory_bytes": float(peak_memory())},
-        flags=flags,
+        flags=(*flags, *bench.loss.flags),
     )
+    return with_comparison(result)
 
 
 def _rows(bench: Bench, job: Job, progress: Progress) -> tuple[QuantizerRow, ...]:
     """Full precision, every quantizer, every shipped model."""
     config, recorded = job.config, job.beside.checkpoints
+    if bench.weightless:
+        return _box_rows(bench, job)
     released = released_of(bench.model.module, recorded)
     schemes: list[Scheme] = list(dict.fromkeys((Identity(), *parse_list(",".join(config.quantizers or ("none",))))))
     total = len(schemes) + len(job.beside.shipped)
@@ -128,6 +134,22 @@ def _rows(bench: Bench, job: Job, progress: Progress) -> tuple[QuantizerRow, ...
     return tuple(rows)
 
 
+def _box_rows(bench: Bench, job: Job) -> tuple[QuantizerRow, ...]:
+    """Measure what shows no weights as it runs, and what is shipped beside it."""
+    if job.beside.checkpoints is not None:
+        raise InvalidInput("checkpoints belong to a model whose weights are seen. Found one without. Leave them out.")
+    opened = open_shipped(bench.model.module, bench.model.module, name="the model")
+    table = bench.table_of(opened.module, quantizer="none")
+    row = measure_model(
+        ("none", "as it runs"), table, None, candidates=NO_WEIGHTS, size=weigh(opened, bench.model.module),
+        job=(job.config, features_of(bench)),
+    )  # fmt: skip
+    run = [flag for flag in table.flags if flag not in bench.flags]
+    rows = [replace(row, flags=(*row.flags, *opened.flags, *run))]
+    rows += [_shipped_row(bench, name, given, table, job=job) for name, given in job.beside.shipped.items()]
+    return tuple(rows)
+
+
 def features_of(bench: Bench) -> Floats | None:
     """Return the inputs (n, d) of all records, where they are arrays of one width."""
     parts = [records.features for records in (bench.members, bench.nonmembers)]
@@ -136,9 +158,7 @@ def features_of(bench: Bench) -> Floats | None:
     return np.concatenate([part for part in parts if part is not None])
 
 
-def _shipped_row(
-    bench: Bench, name: str, shipped: nn.Module | str | Path, reference: LossTable | None, *, job: Job
-) -> QuantizerRow:
+def _shipped_row(bench: Bench, name: str, shipped: Any, reference: LossTable | None, *, job: Job) -> QuantizerRow:
     """Measure a model quantized elsewhere, as it runs, against its full-precision original."""
     original = bench.model.module
     opened = open_shipped(shipped, original, name=name)
@@ -148,7 +168,10 @@ def _shipped_row(
         (f"shipped({name})", name), table, reference, candidates=ONE_CANDIDATE, size=weigh(opened, original),
         job=(job.config, features_of(bench)),
     )  # fmt: skip
-    return replace(row, flags=(*row.flags, *opened.flags), attacks={**row.attacks, **attacks})
+    run = [flag for flag in table.flags if flag not in bench.flags]
+    recipe = recipe_of(opened.module, original, opened.forms) if opened.read else None
+    made = [recipe_flag(recipe)] if recipe is not None else []
+    return replace(row, flags=(*row.flags, *opened.flags, *run, *made), attacks={**row.attacks, **attacks})
 
 
 def _primary(row: QuantizerRow) -> str:
@@ -160,6 +183,22 @@ def _mode_doubt(model: nn.Module) -> tuple[Flag, ...]:
         return ()
     text = "The model came in training mode; it was audited in evaluation mode (no dropout) and put back."
     return (Flag("training-mode", text),)
+
+
+def _recorded_part(model: nn.Module, recorded: Checkpoints | None) -> tuple[Flag, ...]:
+    """Say that quantizers act on recorded weights alone, where not all were recorded."""
+    rest = [
+        name
+        for name, role in roles_of(model).items()
+        if recorded and role in LAYER_ROLES and name not in recorded.params
+    ]
+    if not rest:
+        return ()
+    text = (
+        f"Not recorded, and so left in full precision by every quantizer: {', '.join(rest[:3])}"
+        f"{', ...' * (len(rest) > 3)} (what did not train). Sizes count what was recorded."
+    )
+    return (Flag("recorded-part", text),)
 
 
 def _record_doubts(members: Records, nonmembers: Records, config: ModelAuditConfig) -> tuple[Flag, ...]:
@@ -212,8 +251,8 @@ def _describe(bench: Bench, model: nn.Module, compared: Estimate | NotComputed) 
     }
     if isinstance(compared, Estimate):
         described["shift_auc"] = {"value": compared.value, "low": compared.low, "high": compared.high}
-    if bench.task == "classification" and bench.standard and bench.targets is not None:
-        counts = np.bincount(bench.targets)
+    if bench.task == "classification" and bench.labels is not None:
+        counts = np.bincount(bench.labels)
         described["classes"] = {str(code): int(count) for code, count in enumerate(counts)}
     elif bench.task == "regression":
         described["unit"] = ""

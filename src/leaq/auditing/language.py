@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,16 +9,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from leaq.attacks.tokens import against_reference, min_k
+from leaq.attacks.tokens import against_reference, by_windows, min_k
 from leaq.auditing.config import Beside, ModelAuditConfig
 from leaq.auditing.evaluating import Bench
 from leaq.auditing.finished import ExtraAttacks, Job, audit_records
 from leaq.auditing.records import Batch, Records
 from leaq.auditing.rows import Attacks, protocol_of
-from leaq.errors import InvalidInput
-from leaq.models.causal import IGNORED, TokenLoss, tokens_of
+from leaq.auditing.texts import texts_of
+from leaq.models.causal import IGNORED, Text, TokenLoss, Tokens, tokens_of
 from leaq.results import CellResult
-from leaq.types import Estimate, Floats, Ints, LossTable, NotComputed, Progress, silent
+from leaq.types import AttackResult, Estimate, Flag, Floats, Ints, LossTable, NotComputed, Progress, silent
 
 __all__ = ["audit_language"]
 
@@ -42,43 +41,77 @@ def audit_language(
 
     Parameters
     ----------
-    members, nonmembers : lists of texts, or data sets with a text column (`target`, by default "text").
+    members, nonmembers : lists of texts or of pairs (prompt, answer), or data sets with a text column (`target`, by
+        default "text") or with columns "prompt" and "completion"; of pairs the answer alone is scored.
     beside : the tokenizer; a reference model that has not seen the members makes the strongest attack here.
     """
     started = time.perf_counter()
-    inside, outside = (
-        _texts(data, config.target or "text", name) for name, data in (("members", members), ("nonmembers", nonmembers))
-    )
-    length = min(config.length, _longest(model))
-    ids, mask = tokens_of([*inside, *outside], beside.tokenizer, length=length, name="texts")
-    size = max(1, LOGITS // (ids.shape[1] * _vocabulary(model)))
-    cut = len(inside)
-    loss = TokenLoss()
+    named = (("members", members), ("nonmembers", nonmembers))
+    told = {name: texts_of(data, config.target, name) for name, data in named}
+    length = min(config.length or _longest(model), _longest(model))
+    inside, outside = (tokens_of(told[name], beside.tokenizer, length=length, name=name) for name, _ in named)
+    loss = TokenLoss(keep=len(inside) + len(outside))
     job = Job(config, loss, beside, _token_attacks(loss, beside, config))
-    inside_records = _records(ids[:cut], mask[:cut], size)
-    result = audit_records(model, inside_records, _records(ids[cut:], mask[cut:], size), job=job, progress=progress)
+    records = [_records(texts, _vocabulary(model)) for texts in (inside, outside)]
+    result = audit_records(model, records[0], records[1], job=job, progress=progress)
     primary = "threshold" if beside.reference is None else "reference"
     timings = {**result.timings, "total_seconds": time.perf_counter() - started}
     rows = tuple(replace(row, metrics={**row.metrics, **_perplexity(row.metrics["loss"])}) for row in result.rows)
-    data = {**result.data, "task": "language", "tokens": int(mask.sum()), "longest": int(mask.sum(1).max())}
-    return replace(result, rows=rows, primary_attack=primary, data=data, timings=timings)
+    everything = [*inside, *outside]
+    data = {
+        **result.data,
+        "task": "language",
+        "tokens": sum(len(text.ids) for text in everything),
+        "scored_tokens": sum(len(text.ids) - text.start for text in everything),
+        "longest": max(len(text.ids) for text in everything),
+        "length": length,
+    }
+    flags = (*result.flags, *_doubts(inside, outside, length, model))
+    return replace(result, rows=rows, primary_attack=primary, data=data, timings=timings, flags=flags)
+
+
+def _doubts(inside: list[Text], outside: list[Text], length: int, model: nn.Module) -> tuple[Flag, ...]:
+    """Say what of the texts was not read, and what of them was read but not scored."""
+    texts, flags = [*inside, *outside], list[Flag]()
+    cut = [text for text in texts if text.cut]
+    if cut:
+        seen = {text.ids.tobytes() for text in inside}
+        alike = sum(text.ids.tobytes() in seen for text in outside)
+        same = f" {alike} non-members read exactly like a member, so that no attack can tell them." if alike else ""
+        limit = "the model's own length" if length >= _longest(model) else "raise length=... (--length)"
+        flags.append(Flag(
+            "cut-texts",
+            f"{len(cut)} of {len(texts)} texts are longer than {length} tokens; {sum(text.cut for text in cut)} of "
+            f"{sum(len(text.whole) for text in texts)} tokens were not read ({limit}).{same}",
+        ))  # fmt: skip
+    prompts = sum(text.start > 1 for text in texts)
+    if prompts:
+        total = sum(len(text.ids) - text.start for text in texts)
+        text = f"Answers alone are scored: {total} tokens of {len(texts)} texts, {prompts} of them behind a prompt."
+        flags.append(Flag("answers-scored", text))
+    return tuple(flags)
 
 
 def _token_attacks(loss: TokenLoss, beside: Beside, config: ModelAuditConfig) -> ExtraAttacks:
     """Return what computes the attacks on tokens, once a released model was evaluated."""
-    known: list[LossTable] = []
+    known: list[tuple[LossTable, Tokens]] = []
 
     def attacks(bench: Bench, released: LossTable) -> Attacks:
-        protocol = protocol_of(config)
-        found: dict[str, Any] = {"min-k": min_k(released, loss.take()[None][:, -len(bench.mask) :], protocol=protocol)}
+        protocol, n, found = protocol_of(config), len(bench.mask), loss.take()
+        done: dict[str, AttackResult | NotComputed] = {
+            "min-k": min_k(released, found.lowest[None][:, -n:], protocol=protocol),
+            "min-k++": min_k(released, found.normalised[None][:, -n:], normalised=True, protocol=protocol),
+        }
         if beside.reference is None:
-            found["reference"] = NotComputed("Needs reference=...: a model that has not seen the members.")
-            return found
+            lacking = NotComputed("Needs reference=...: a model that has not seen the members, such as the base model.")
+            return {**done, "reference": lacking, "wbc": lacking}
         if not known:
-            known.append(bench.table_of(beside.reference, quantizer="reference"))
-            loss.take()
-        found["reference"] = against_reference(released, known[0], protocol=protocol)
-        return found
+            table = bench.table_of(beside.reference, quantizer="reference")
+            known.append((table, loss.take()))
+        table, reference = known[0]
+        done["reference"] = against_reference(released, table, protocol=protocol)
+        done["wbc"] = by_windows(released, found.logp[-n:], reference.logp[-n:], protocol=protocol)
+        return done
 
     return attacks
 
@@ -91,46 +124,53 @@ def _perplexity(loss: Estimate | NotComputed) -> dict[str, Estimate]:
     return {"perplexity": Estimate(value, low, high, loss.n, loss.level, "texts", "exp of the mean loss of texts")}
 
 
-def _texts(data: Any, column: str, name: str) -> list[str]:
-    if hasattr(data, "column_names"):
-        if column not in data.column_names:
-            raise InvalidInput(f"{name}: name the text column with target=... Columns: {', '.join(data.column_names)}.")
-        data = data[:][column]
-    texts = list(data) if isinstance(data, Sequence) and not isinstance(data, str) else None
-    if texts is None or not all(isinstance(text, str) for text in texts):
-        raise InvalidInput(f"{name}: a language model needs a list of texts. Found {type(data).__name__}.")
-    return texts
+def _records(texts: list[Text], vocabulary: int) -> Records:
+    """Return texts as batches, each padded on the right to its longest; a record is told by its whole text."""
+    batches, start = [], 0
+    while start < len(texts):
+        stop, width = start, 0
+        while stop < len(texts):
+            wider = max(width, len(texts[stop].ids))
+            if stop > start and (stop + 1 - start) * wider * vocabulary > LOGITS:
+                break
+            stop, width = stop + 1, wider
+        batches.append(_batch(texts[start:stop], width))
+        start = stop
+    digests = (hashlib.blake2b(text.whole.tobytes(), digest_size=8).digest() for text in texts)
+    keys = np.array([int.from_bytes(digest, "little", signed=True) for digest in digests], dtype=np.int64)
+    return Records(tuple(batches), np.stack([_bag(text.ids) for text in texts]), keys)
 
 
-def _records(ids: Ints, mask: Ints, size: int) -> Records:
-    batches = []
-    for start in range(0, len(ids), size):
-        part = slice(start, start + size)
-        tokens, there = torch.from_numpy(ids[part]), torch.from_numpy(mask[part])
-        inputs = {"input_ids": tokens, "attention_mask": there}
-        batches.append(Batch(inputs, tokens.masked_fill(there == 0, IGNORED), len(tokens)))
-    keys = [
-        hashlib.blake2b(row[row_mask > 0].tobytes(), digest_size=8).digest()
-        for row, row_mask in zip(ids, mask, strict=True)
-    ]
-    fingerprints = np.array([int.from_bytes(key, "little", signed=True) for key in keys], dtype=np.int64)
-    return Records(tuple(batches), _bag(ids, mask), fingerprints)
+def _batch(texts: list[Text], width: int) -> Batch:
+    tokens = torch.zeros((len(texts), width), dtype=torch.int64)
+    there = torch.zeros((len(texts), width), dtype=torch.int64)
+    targets = torch.full((len(texts), width), IGNORED)
+    for row, text in enumerate(texts):
+        ids = torch.from_numpy(text.ids)
+        tokens[row, : len(ids)], there[row, : len(ids)] = ids, 1
+        targets[row, text.start : len(ids)] = ids[text.start :]
+    return Batch({"input_ids": tokens, "attention_mask": there}, targets, len(texts))
 
 
-def _bag(ids: Ints, mask: Ints) -> Floats:
+def _bag(ids: Ints) -> Floats:
     """Share of tokens in each bucket, and the length: what a comparison of texts looks at."""
-    bag = np.zeros((len(ids), BUCKETS + 1))
-    rows = np.repeat(np.arange(len(ids)), mask.sum(1))
-    np.add.at(bag, (rows, ids[mask > 0] % BUCKETS), 1.0)
-    bag[:, :BUCKETS] /= mask.sum(1, keepdims=True)
-    bag[:, BUCKETS] = mask.sum(1)
-    return bag
+    shares = np.bincount(ids % BUCKETS, minlength=BUCKETS) / len(ids)
+    return np.concatenate([shares, [float(len(ids))]])
 
 
 def _longest(model: nn.Module) -> int:
-    config = getattr(model, "config", None)
-    return int(getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 10**9)
+    """Return how many tokens a model takes, as its configuration says; models without positions take any number."""
+    names = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
+    return _setting(model, names) or 10**9
 
 
 def _vocabulary(model: nn.Module) -> int:
-    return int(getattr(getattr(model, "config", None), "vocab_size", 0) or 50_000)
+    return _setting(model, ("vocab_size",)) or 50_000
+
+
+def _setting(model: nn.Module, names: tuple[str, ...]) -> int:
+    """Return the first of some settings that a model's configuration, or that of its text part, has; 0 if none."""
+    config = getattr(model, "config", None)
+    parts = (config, getattr(config, "text_config", None))
+    found = (getattr(part, name, None) for part in parts for name in names)
+    return next((value for value in found if isinstance(value, int) and value > 0), 0)

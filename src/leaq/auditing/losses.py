@@ -2,48 +2,79 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from leaq.auditing.labels import Kind, read_labels
+from leaq.auditing.outputs import read_outputs
 from leaq.errors import InvalidInput, unknown_name
 from leaq.losses import per_record
-from leaq.types import Task
+from leaq.types import Flag, Task
 
-__all__ = ["LOSSES", "Loss", "choose_loss", "checked"]
+__all__ = ["LOSSES", "Loss", "checked", "choose_loss", "refuse_batch_dependence"]
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 """(outputs (n, ...), targets (n, ...)) -> (n,)"""
-LOSSES = ("auto", "cross_entropy", "binary", "squared_error")
+LOSSES = ("auto", "cross_entropy", "binary", "squared_error", "gaussian", "gaussian_log")
+LEAST_VARIANCE = 1e-6
+"""In units of a target's own variance; smaller ones count as this, as in torch's GaussianNLLLoss."""
+
+
+def _as_given(values: Tensor) -> Tensor:
+    return values
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A per-record loss with its name and what the outputs mean.
+    """A per-record loss with its name, and what outputs and targets mean under it.
 
     Attributes
     ----------
-    kind : "classes" (outputs are logits (n, k)), "binary" (one logit), "values" (one prediction), or "own".
+    function : outputs as the model gives them and targets in the form of `targets` -> one loss a record.
+    kind : "classes" (codes), "soft" (probabilities of classes), "binary" (one 0/1 target), "tasks" (several), "values",
+        "gaussian" (means with variances), or "own".
+    targets : targets as given -> the form `function` takes.
+    predictions : outputs as given -> what metrics and attack signals read: logits, or predicted values.
+    scale : spread of each target, the unit of its errors.
+    flags : what was recognised and chosen, where it is not plain.
     """
 
     name: str
     function: LossFunction
-    kind: Literal["classes", "binary", "values", "own"]
+    kind: Kind
+    targets: Callable[[Tensor], Tensor] = _as_given
+    predictions: Callable[[Tensor], Tensor] = _as_given
+    scale: tuple[float, ...] = (1.0,)
+    flags: tuple[Flag, ...] = ()
 
     @property
     def task(self) -> Task:
         """Whether outputs are read as class scores or as values."""
-        return "classification" if self.kind in ("classes", "binary") else "regression"
+        return "classification" if self.kind in ("classes", "soft", "binary", "tasks") else "regression"
+
+    def labels(self, targets: Tensor) -> Tensor | None:
+        """Return one number a record for metrics and signals, of targets in this loss's form; None if there is none."""
+        if self.kind == "classes":
+            return targets
+        if self.kind == "soft":
+            return targets.argmax(1)
+        if self.kind == "binary":
+            return (targets[:, 0] > 0.5).long()
+        if self.kind in ("values", "gaussian") and targets.shape[1] == 1:
+            return targets[:, 0]
+        return None
 
 
-def choose_loss(loss: str | LossFunction, outputs: Tensor, targets: Tensor, *, scale: float = 1.0) -> Loss:
+def choose_loss(loss: str | LossFunction, outputs: Tensor, targets: Tensor, *, last: str = "") -> Loss:
     """Return the named loss, the one that fits the targets ("auto"), or the user's own.
 
     Parameters
     ----------
-    outputs, targets : of a few records; decide what "auto" means.
-    scale : unit of regression errors: the spread of all targets.
+    outputs : (m, ...) of some records; they decide whether they are logits, probabilities or values.
+    targets : (n, ...) of all records; decide what "auto" means, and the unit of regression errors.
+    last : what the model did last, see `last_operation`.
     """
     if not isinstance(loss, str):
         reduction = getattr(loss, "reduction", "none")
@@ -52,34 +83,87 @@ def choose_loss(loss: str | LossFunction, outputs: Tensor, targets: Tensor, *, s
                 f"loss: an audit compares records, so the loss must give one value per record. "
                 f"{type(loss).__name__} returns their {reduction}. Build it with reduction='none'."
             )
-        return Loss(getattr(loss, "__name__", type(loss).__name__), loss, "own")
+        return Loss(getattr(loss, "__name__", type(loss).__name__), loss, "own", scale=_spread(targets.reshape(-1, 1)))
     if loss not in LOSSES:
         raise unknown_name("loss", loss, LOSSES)
-    if loss == "auto":
-        loss = _fitting(outputs, targets)
-    if loss == "squared_error":
-        return Loss(loss, lambda out, y: _squared(out, y) / scale**2, "values")
-    if loss == "binary":
-        return Loss(loss, lambda out, y: per_record(two_logits(out), y.reshape(-1), "classification"), "binary")
-    if outputs.ndim != 2:
+    labels = read_labels(loss, outputs, targets)
+    logits, flags = read_outputs(labels.kind, outputs, last)
+    scale = _spread(targets) if labels.kind in ("values", "gaussian") else (1.0,)
+    named = {"classes": "cross_entropy", "soft": "cross_entropy", "values": "squared_error"}
+    name = "binary" if labels.kind in ("binary", "tasks") else named.get(labels.kind, loss)
+    if loss == "gaussian":
+        _refuse_negative(_moments(outputs, len(scale))[1])
+    function, predictions = _named(labels.kind, logits, scale, log_variance=loss == "gaussian_log")
+    return Loss(name, function, labels.kind, labels.recode, predictions, scale, (*labels.flags, *flags))
+
+
+def _named(
+    kind: Kind, logits: Callable[[Tensor], Tensor], scale: tuple[float, ...], *, log_variance: bool
+) -> tuple[LossFunction, Callable[[Tensor], Tensor]]:
+    """Return a loss of outputs as given, and what metrics read of them."""
+    unit = torch.tensor(scale, dtype=torch.float64)
+    if kind == "classes":
+        return lambda out, y: per_record(logits(out), y, "classification"), logits
+    if kind == "soft":
+        return lambda out, y: -(y * torch.log_softmax(logits(out).double(), -1)).sum(-1), logits
+    if kind == "binary":
+        return lambda out, y: _tasks(logits(out), y), lambda out: two_logits(logits(out))
+    if kind == "tasks":
+        return lambda out, y: _tasks(logits(out), y), logits
+    if kind == "gaussian":
+
+        def likelihood(out: Tensor, y: Tensor) -> Tensor:
+            mean, variance = _moments(out, y.shape[1])
+            return _gaussian(mean, variance, y, unit=unit, log_variance=log_variance)
+
+        return likelihood, lambda out: _moments(out, len(scale))[0]
+    return lambda out, y: _known_mean(((out.double().reshape(y.shape) - y) / unit.to(y.device)) ** 2), _as_given
+
+
+def _spread(targets: Tensor) -> tuple[float, ...]:
+    """Return the standard deviation of each target over the records that have it, 1 where it does not vary."""
+    wide = targets.double().reshape(len(targets), -1)
+    mean = wide.nanmean(0)
+    spread = ((wide - mean) ** 2).nanmean(0).sqrt()
+    return tuple(float(value) if 0 < float(value) < float("inf") else 1.0 for value in spread)
+
+
+def _known_mean(losses: Tensor) -> Tensor:
+    """Average (n, t) over the targets each record has."""
+    known = ~losses.isnan()
+    mean: Tensor = losses.masked_fill(~known, 0.0).sum(1) / known.sum(1)
+    return mean
+
+
+def _tasks(logits: Tensor, targets: Tensor) -> Tensor:
+    z = logits.double().reshape(targets.shape)
+    return _known_mean(torch.clamp(z, min=0) - z * targets + torch.log1p(torch.exp(-z.abs())))
+
+
+def _moments(outputs: Tensor, t: int) -> tuple[Tensor, Tensor]:
+    """Return means and variances (n, t), which stand side by side or along a last axis of two."""
+    if outputs.ndim > 2 and outputs.shape[-1] == 2:
+        pairs = outputs.double().reshape(len(outputs), t, 2)
+        return pairs[..., 0], pairs[..., 1]
+    flat = outputs.double().reshape(len(outputs), 2 * t)
+    return flat[:, :t], flat[:, t:]
+
+
+def _refuse_negative(variance: Tensor) -> None:
+    if float(variance.min()) < 0:
         raise InvalidInput(
-            f"loss: cross-entropy needs outputs (records, classes). Found shape {tuple(outputs.shape)}. "
-            "Give a function of (outputs, targets) that returns one value per record."
+            "loss: a Gaussian likelihood needs variances of at least 0. Found "
+            f"{float(variance.min()):.3g}. If the model gives their logarithm, say loss='gaussian_log'."
         )
-    return Loss(loss, lambda out, y: per_record(out, y, "classification"), "classes")
 
 
-def _fitting(outputs: Tensor, targets: Tensor) -> str:
-    single = outputs.ndim == 1 or (outputs.ndim == 2 and outputs.shape[1] == 1)
-    if targets.is_floating_point():
-        whole = bool(((targets == 0) | (targets == 1)).all())
-        return "binary" if single and whole else "squared_error"
-    return "binary" if single else "cross_entropy"
-
-
-def _squared(outputs: Tensor, targets: Tensor) -> Tensor:
-    n = len(targets)
-    return ((outputs.double().reshape(n, -1) - targets.double().reshape(n, -1)) ** 2).mean(1)
+def _gaussian(mean: Tensor, variance: Tensor, targets: Tensor, *, unit: Tensor, log_variance: bool) -> Tensor:
+    """Negative log-likelihood of targets in units of their spread, averaged over those a record has."""
+    there = unit.to(targets.device)
+    variance = variance.exp() if log_variance else variance
+    relative = (variance / there**2).clamp_min(LEAST_VARIANCE)  # rounded weights may push one below 0
+    error = (targets - mean) / there
+    return _known_mean(0.5 * (relative.log() + error**2 / relative + float(torch.log(torch.tensor(2 * torch.pi)))))
 
 
 def two_logits(outputs: Tensor) -> Tensor:

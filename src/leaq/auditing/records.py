@@ -6,24 +6,30 @@ another order of records, and losses of the same record could not be compared.
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from leaq.auditing.arrays import is_array, is_numbers, tensor_of
 from leaq.errors import InvalidInput, first_rows
 from leaq.types import Floats, Ints
 
-__all__ = ["Batch", "Records", "groups_of", "overlap_of", "read_records"]
+__all__ = ["Batch", "Records", "described", "groups_of", "move", "overlap_of", "read_records"]
 
 BATCH = 512
 """Records of an array that go through the model at once."""
+TARGETS = ("labels", "label", "targets", "target", "y")
+"""Names, in any case, under which batches and data sets hold their targets."""
 WIDEST = 256
 """Input columns that the comparison of members and non-members looks at, evenly picked."""
+
+
+Change = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,18 @@ class Records:
     def __len__(self) -> int:
         return sum(batch.n for batch in self.batches)
 
+    def changed(self, *, inputs: Callable[[Any], Any] | None = None, targets: Change | None = None) -> Self:
+        """Return the same records with every batch's inputs or targets in another form."""
+        batches = tuple(
+            replace(
+                batch,
+                inputs=batch.inputs if inputs is None else _moved(batch.inputs, inputs),
+                targets=batch.targets if targets is None else targets(batch.targets),
+            )
+            for batch in self.batches
+        )
+        return replace(self, batches=batches)
+
     @property
     def targets(self) -> npt.NDArray[Any]:
         """Targets of all records (n, ...)."""
@@ -81,7 +99,7 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
         batches = list(_columns(data, name, columns, target))
     elif isinstance(data, Mapping):
         raise InvalidInput(f"{name}: a mapping must hold 'x' and 'y'. Found {', '.join(map(repr, data)) or 'nothing'}.")
-    elif isinstance(data, tuple | list) and len(data) == 2 and (_is_array(data[0]) or _is_nest(*data)):
+    elif isinstance(data, tuple | list) and len(data) == 2 and _is_pair(*data):
         batches = list(_arrays(data[0], data[1], name))
     elif _is_loader(data):
         batches = list(_loader(data, name))
@@ -102,15 +120,15 @@ def _is_loader(data: Any) -> bool:
     return hasattr(data, "batch_size") or isinstance(data, Iterator) or not hasattr(data, "__getitem__")
 
 
-def _is_array(value: Any) -> bool:
-    return isinstance(value, Tensor | np.ndarray) or hasattr(value, "to_numpy") or hasattr(value, "toarray")
-
-
-def _is_nest(inputs: Any, targets: Any) -> bool:
-    """Tell several inputs with targets from two batches or two records."""
+def _is_pair(inputs: Any, targets: Any) -> bool:
+    """Tell inputs and targets (arrays, lists of numbers, several arrays) from two batches or two records."""
+    if is_array(inputs):
+        return True
+    if is_numbers(inputs, axes=2):
+        return is_array(targets) or (is_numbers(targets, axes=1) and len(targets) == len(inputs))
     parts = list(inputs.values()) if isinstance(inputs, Mapping) else inputs
     nested = isinstance(inputs, Mapping | tuple | list) and len(parts) > 0
-    return nested and _is_array(targets) and all(_is_array(part) for part in parts)
+    return nested and is_array(targets) and all(is_array(part) for part in parts)
 
 
 def _tensors(inputs: Any) -> list[Any]:
@@ -120,27 +138,13 @@ def _tensors(inputs: Any) -> list[Any]:
     return list(inputs) if isinstance(inputs, tuple | list) else [inputs]
 
 
-def _tensor(values: Any) -> Tensor:
-    """Turn numbers in any container into a tensor; 64-bit floats become 32-bit, as models expect."""
-    if isinstance(values, Tensor):
-        return values.detach()
-    if hasattr(values, "toarray"):
-        values = values.toarray()
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiub":
-        raise InvalidInput(
-            f"Inputs and targets must be numbers. Found {array.dtype}. Encode texts and categories first; "
-            "texts for a language model go through leaq.audit(..., tokenizer=...)."
-        )
-    if array.dtype == np.float64:
-        array = array.astype(np.float32)
-    if array.dtype.kind in "ui":
-        array = array.astype(np.int64)
-    return torch.tensor(array)
+def _inputs(values: Any) -> Tensor:
+    return tensor_of(values, double=True)
 
 
 def _arrays(inputs: Any, targets: Any, name: str) -> Iterator[Batch]:
-    x, y = (_tensor(inputs) if _is_array(inputs) else _moved(inputs, _tensor)), _tensor(targets)
+    whole = is_array(inputs) or is_numbers(inputs, axes=2)
+    x, y = (_inputs(inputs) if whole else _moved(inputs, _inputs)), tensor_of(targets)
     if y.ndim == 0 or any(part.ndim == 0 or len(part) != len(y) for part in _tensors(x)):
         shapes = ", ".join(str(tuple(part.shape)) for part in _tensors(x))
         raise InvalidInput(
@@ -157,7 +161,9 @@ def _loader(data: Iterable[Any], name: str) -> Iterator[Batch]:
     except TypeError:
         raise _unreadable(data, name) from None
     for batch in iterator:
-        if isinstance(batch, tuple | list) and len(batch) >= 2:
+        if _target_field(batch) is not None:
+            yield _named(batch, name)
+        elif isinstance(batch, tuple | list) and len(batch) >= 2:
             inputs = batch[0] if len(batch) == 2 else tuple(batch[:-1])
             yield _batch(inputs, batch[-1])
         elif isinstance(batch, Mapping):
@@ -168,24 +174,48 @@ def _loader(data: Iterable[Any], name: str) -> Iterator[Batch]:
             raise _unreadable(batch, f"{name}: a batch")
 
 
+def _target_field(batch: Any) -> str | None:
+    """Return which field of a named tuple holds the targets, None for every other batch."""
+    fields = getattr(batch, "_fields", ()) if isinstance(batch, tuple) else ()
+    return next((field for field in fields if field.lower() in TARGETS and is_array(getattr(batch, field))), None)
+
+
+def _named(batch: Any, name: str) -> Batch:
+    """Read a batch with named fields: what stands before the targets is the model's, weights and masks after it not.
+
+    This is the form of chemprop's loaders: (bmg, V_d, X_d, Y, w, lt_mask, gt_mask).
+    """
+    field = _target_field(batch)
+    at = batch._fields.index(field)
+    for other in batch._fields[at + 1 :]:
+        mask = getattr(batch, other)
+        if isinstance(mask, Tensor) and mask.dtype == torch.bool and bool(mask.any()):
+            raise InvalidInput(
+                f"{name}: targets must be values. The field {other!r} of a batch marks {int(mask.sum())} of them as "
+                "bounds (censored). Leave those records out, or give batches (inputs, targets) and a loss of your own."
+            )
+    inputs = batch[:at] if at else batch[1:]
+    return _batch(inputs[0] if len(inputs) == 1 else tuple(inputs), batch[at])
+
+
 def _batch(inputs: Any, targets: Any) -> Batch:
-    y = _tensor(targets)
+    y = tensor_of(targets)
     if y.ndim == 0:
         y = y[None]
     if isinstance(inputs, tuple | list):
-        inputs = tuple(_tensor(part) if _is_array(part) else part for part in inputs)
-    elif _is_array(inputs) or isinstance(inputs, list):
-        inputs = _tensor(inputs)
+        inputs = tuple(_inputs(part) if is_array(part) else part for part in inputs)
+    elif is_array(inputs) or isinstance(inputs, list):
+        inputs = _inputs(inputs)
     return Batch(inputs, y, len(y))
 
 
 def _mapping(batch: Mapping[str, Any], name: str, columns: tuple[str, ...], target: str | None) -> Batch:
     known = [str(key) for key in batch]
-    found = target or next((key for key in ("labels", "label", "targets", "target", "y") if key in known), None)
+    found = target or next((key for name in TARGETS for key in known if key.lower() == name), None)
     if found is None or found not in known:
         raise InvalidInput(f"{name}: name the target column with target=... Columns: {', '.join(known)}.")
     named = columns or tuple(key for key in known if key != found)
-    inputs = {key: _tensor(batch[key]) for key in named}
+    inputs = {key: _inputs(batch[key]) for key in named}
     # One column is the model's only argument; several are its named arguments.
     return _batch(next(iter(inputs.values())), batch[found]) if len(inputs) == 1 else _batch(inputs, batch[found])
 
@@ -197,9 +227,9 @@ def _columns(data: Any, name: str, columns: tuple[str, ...], target: str | None)
 
 def _looks_like_batches(data: list[Any]) -> bool:
     first = data[0]
-    if hasattr(first, "y") and not _is_array(first):
+    if _target_field(first) is not None or (hasattr(first, "y") and not is_array(first)):
         return True
-    return isinstance(first, tuple | list) and len(first) >= 2 and _is_array(first[-1]) and _tensor(first[-1]).ndim > 0
+    return isinstance(first, tuple | list) and len(first) >= 2 and is_array(first[-1]) and tensor_of(first[-1]).ndim > 0
 
 
 def _dataset(data: Any, name: str) -> Iterator[Batch]:
@@ -222,17 +252,27 @@ def _unreadable(data: Any, name: str) -> InvalidInput:
 
 
 def _refuse_bad_numbers(batches: list[Batch], name: str) -> None:
-    start = 0
+    """Refuse inputs that are not finite, infinite targets, and records without any target; single holes are kept."""
+    start, inputs, targets = 0, list[int](), list[int]()
     for batch in batches:
-        for tensor in (*_tensors(batch.inputs), batch.targets):
-            if isinstance(tensor, Tensor) and tensor.is_floating_point() and not torch.isfinite(tensor).all():
-                rows = ~torch.isfinite(tensor).flatten(1 if tensor.ndim > 1 else 0)
-                rows = rows.any(1) if rows.ndim > 1 else rows
-                bad = (rows.nonzero().flatten() + start).tolist()
-                raise InvalidInput(
-                    f"{name}: numbers must be finite. Found NaN or infinite ones in {first_rows(bad)}, counted from 0."
-                )
+        for tensor in _tensors(batch.inputs):
+            if isinstance(tensor, Tensor) and tensor.is_floating_point():
+                inputs += (_rows(~torch.isfinite(tensor)).any(1).nonzero().flatten() + start).tolist()
+        if batch.targets.is_floating_point():
+            rows = _rows(batch.targets)
+            bad = torch.isinf(rows).any(1) | torch.isnan(rows).all(1)
+            targets += (bad.nonzero().flatten() + start).tolist()
         start += batch.n
+    for what, bad_rows in (("inputs", sorted(set(inputs))), ("targets", targets)):
+        if bad_rows:
+            raise InvalidInput(
+                f"{name}: numbers must be finite. Found NaN or infinite ones in {first_rows(bad_rows)}, counted from "
+                f"0, of the {what}. Fill them, or leave those records out."
+            )
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    return tensor.reshape(len(tensor), -1) if tensor.ndim else tensor.reshape(1, 1)
 
 
 def _features(batches: list[Batch]) -> Floats | None:
@@ -242,7 +282,9 @@ def _features(batches: list[Batch]) -> Floats | None:
         tensors = _tensors(batch.inputs)
         if not tensors or not all(isinstance(t, Tensor) and t.ndim > 0 and len(t) == batch.n for t in tensors):
             return None
-        parts.append(torch.cat([t.detach().cpu().reshape(batch.n, -1).double() for t in tensors], dim=1).numpy())
+        # Equal in 32 bits is equal here: the same records may be kept in 64 bits elsewhere.
+        rows = [t.detach().cpu().reshape(batch.n, -1) for t in tensors]
+        parts.append(torch.cat([(t.float() if t.is_floating_point() else t).double() for t in rows], dim=1).numpy())
     if len({part.shape[1] for part in parts}) != 1:
         return None
     return np.concatenate(parts)
@@ -278,8 +320,25 @@ def groups_of(members: Records, nonmembers: Records) -> Ints:
 
 def move(batch: Batch, device: torch.device) -> Batch:
     """Return the batch on the device of the model."""
-    inputs = _moved(batch.inputs, lambda item: item.to(device) if hasattr(item, "to") else item)
+    inputs = _moved(batch.inputs, lambda item: _to(item, device))
     return Batch(inputs, batch.targets.to(device), batch.n)
+
+
+def _to(item: Any, device: torch.device) -> Any:
+    """Move anything that can be moved; an object that moves itself in place returns nothing."""
+    moved = item.to(device) if hasattr(item, "to") else item
+    return item if moved is None else moved
+
+
+def described(inputs: Any) -> str:
+    """Say what the inputs of a batch are: types and shapes."""
+    parts = [
+        f"{str(part.dtype).removeprefix('torch.')} {tuple(part.shape)}"
+        if isinstance(part, Tensor)
+        else type(part).__name__
+        for part in _tensors(inputs)
+    ]
+    return ", ".join(parts)
 
 
 def _moved(value: Any, to: Callable[[Any], Any]) -> Any:

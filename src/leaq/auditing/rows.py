@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from leaq.attacks.quantile import quantile
+from leaq.attacks.base import Context, Ingredient
+from leaq.attacks.registry import parse_attacks
 from leaq.attacks.scoring import Protocol
-from leaq.attacks.threshold import threshold, threshold_classwise
 from leaq.auditing.config import ModelAuditConfig
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.finite_sample import finite_sample
@@ -18,10 +18,11 @@ from leaq.types import AttackResult, Estimate, Flag, Floats, LossTable, NotCompu
 
 __all__ = ["NO_SHADOWS", "Attacks", "measure_model", "options_of"]
 
-NO_SHADOWS = NotComputed(
+NO_SHADOWS = (
     "Needs shadow models: several models trained by the same rule on other records. "
     "leaq.audit with a table of records instead of a model trains them."
 )
+NO_FEATURES = "Needs inputs that are arrays of numbers, and outputs that are classes or values."
 NO_REPLICATES = NotComputed(
     "Needs a few replicates in full precision, each trained by the same rule on half of the records, so that every "
     "record is in some and out of others (leaq.attacks.forecast). "
@@ -88,32 +89,24 @@ def measure_model(
 
 
 def _attacks(released: LossTable, features: Floats | None, protocol: Protocol) -> dict[str, Found]:
-    """Run the attacks that need no shadow models; name the others."""
-    found: dict[str, Found] = {"threshold": threshold(released, protocol=protocol)}
-    if released.task == "classification" and released.targets is not None:
-        found["threshold-classwise"] = _tried(lambda: threshold_classwise(released, protocol=protocol))
+    """Run the attacks of a standard audit, and those that need no shadow models; what is lacking says so."""
+    lacking: dict[Ingredient, str] = {"shadows": NO_SHADOWS}
     if features is None or released.scores is None:
-        found["quantile"] = NotComputed(
-            "Needs inputs that are arrays of numbers, and outputs that are classes or values."
-        )
-    else:
-        found["quantile"] = _tried(lambda: quantile(released, features, protocol=protocol))
-    found |= dict.fromkeys(("calibrated", "rmia", "lira-nonadaptive", "lira-online"), NO_SHADOWS)
-    return found
-
-
-def _tried(attack: Callable[[], AttackResult]) -> Found:
-    try:
-        return attack()
-    except NotEnoughEvidence as err:
-        return NotComputed(str(err))
+        lacking["features"] = NO_FEATURES
+    context = Context(released, features=features, protocol=protocol, lacking=lacking)
+    names = ["default", "threshold(per=label)", "quantile"]
+    attacks = [attack for attack in parse_attacks(names) if "classes" not in attack.needs or context.has("classes")]
+    return {attack.spec(): attack.run(context) for attack in attacks}
 
 
 def _each(table: LossTable, compute: Callable[[], Mapping[str, Number]]) -> dict[str, Number]:
     """Task metrics, where outputs and targets define any; or why there are none."""
     names = ("roc_auc", "accuracy") if table.task == "classification" else ("r2",)
     if table.outputs is None or table.targets is None:
-        return {}
+        wide = "one class or value a record, and outputs of at most 4,096 numbers"
+        return dict.fromkeys(
+            names, NotComputed(f"Needs {wide}, under a loss that says what they mean; the loss is given.")
+        )
     try:
         return dict(compute())
     except (InvalidInput, NotEnoughEvidence):

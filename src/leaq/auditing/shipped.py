@@ -1,11 +1,12 @@
-"""Models that somebody already quantized: audited as they run, or read from their file into the original's layers.
+"""Models that somebody already quantized: run as they run, or read from their file into the original's layers.
 
-A module (torchao, bitsandbytes, any other) runs its own kernels. A safetensors file is read into a copy of the
-original: packed GPTQ layers are unpacked, everything else must match by name. An ONNX file is read for its weights.
+A program (a module, a session, an ONNX, LiteRT, OpenVINO, TorchScript or exported file, an endpoint) runs itself. A
+file of weights is read into a copy of the original, each weight compared with the original's.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.models import unwrap
-from leaq.models.gptq import unpack_gptq
-from leaq.models.onnx import read_onnx
+from leaq.models.boxes import BlackBox, box_of, open_box
+from leaq.models.formats import fill, read_file
+from leaq.models.formats.onnx import Graph, load_onnx
+from leaq.models.formats.placing import place
 from leaq.models.roles import tensors_of
-from leaq.models.weights import check_match, metadata_of, read_weights
 from leaq.results import Size
 from leaq.types import Flag
 
@@ -27,54 +29,152 @@ __all__ = ["Opened", "open_shipped", "weigh"]
 
 @dataclass(frozen=True)
 class Opened:
-    """A shipped model that can run, the bytes its tensors take, and doubts."""
+    """A shipped model that can run, what it weighs, and doubts.
+
+    Attributes
+    ----------
+    bytes : of all its tensors as they are packed, or of its file; None where neither is known.
+    read : whether its weights were seen, and stand in `module` under the original's names.
+    forms : how many numbers of weights (biases left out) are stored in which form.
+    """
 
     module: nn.Module
-    bytes: int
+    bytes: int | None
     flags: tuple[Flag, ...] = ()
+    read: bool = False
+    forms: tuple[tuple[str, int], ...] = ()
 
 
-def open_shipped(shipped: nn.Module | str | Path, original: nn.Module, *, name: str) -> Opened:
+def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
     """Return a shipped model ready to run.
 
     Parameters
     ----------
-    shipped : a module, or a .safetensors or .onnx file with weights of the original's architecture.
+    shipped : a module; anything else that runs (a session, a function, an endpoint); or a file or folder.
     original : the full-precision model; copied where weights are read into it, never changed.
+
+    Raises
+    ------
+    InvalidInput
+        If a file's weights are not near the original's, or of another architecture.
+    StoreError
+        If a file is missing, damaged or incomplete.
     """
     if isinstance(shipped, nn.Module):
         module = unwrap(shipped)
-        return Opened(module, sum(stored_bytes(tensor) for tensor in _stored(module)))
+        size, flags = _module_bytes(module)
+        return Opened(_apart(module), size, (*_box_flags(module), *flags))
+    if not isinstance(shipped, str | Path):
+        box = box_of(shipped)
+        if box is None:
+            raise UnsupportedModel(
+                f"{name}: a shipped model must be a module, a file, or something that can be called. "
+                f"Found {type(shipped).__name__}."
+            )
+        return open_shipped(box, original, name=name)
     path = Path(shipped)
     if path.suffix == ".onnx":
-        weights, size = read_onnx(path, original)
-    else:
-        stored = read_weights(path)
-        size = sum(tensor.nbytes for tensor in stored.values())
-        weights = unpack_gptq(stored, metadata_of(path))
-    check_match(original, weights, subject=name)
-    flags = _same(original, weights, name)
-    return Opened(_filled(original, weights), size, flags)
+        return _open_onnx(path, original, name)
+    if (program := open_box(path)) is not None:
+        if isinstance(program, BlackBox):
+            return Opened(program, program.bytes, _box_flags(program))
+        return Opened(program, path.stat().st_size, (_unseen(f"the program in {path.name}"),))
+    reading = read_file(path, original)
+    filled = fill(reading.weights, original, subject=name, kind=reading.kind)
+    return Opened(filled.module, reading.bytes, filled.flags, read=True, forms=tuple(filled.forms.items()))
+
+
+def _open_onnx(path: Path, original: nn.Module, name: str) -> Opened:
+    """Run an ONNX file by its runtime; its weights are followed through the graph for size and comparison."""
+    graph = Graph(load_onnx(path))
+    placed = place(graph.weights(), original, subject=name)
+    box = open_box(path)
+    if not isinstance(box, BlackBox):
+        raise UnsupportedModel(f"{name}: an ONNX file must run by itself. Found {type(box).__name__}.")
+    flags = []
+    if graph.integer_activations:
+        text = f"{name} rounds activations too, as its graph says; they are in the numbers, since the file was run."
+        flags.append(Flag("integer-activations", text))
+    if placed.missing:
+        text = (
+            f"{name} was run; {len(placed.missing)} of the original's weights ({', '.join(placed.missing[:2])}"
+            f"{', ...' * (len(placed.missing) > 2)}) were not found in its graph, so that they were not compared."
+        )
+        flags.append(Flag("weights-not-seen", text))
+    elif not placed.forms:
+        flags.append(Flag("not-quantized", f"The weights of {name} are floating-point numbers: nothing was quantized."))
+    module = box if placed.module is None else box.graft(placed.module)
+    return Opened(module, graph.bytes, tuple(flags), placed.module is not None, tuple(placed.forms.items()))
+
+
+def _apart(module: nn.Module) -> nn.Module:
+    """Return a copy to run, since some layers repack their weights when they first run; itself if none can be made."""
+    try:
+        return copy.deepcopy(module)
+    except Exception:  # whatever a module's own parts raise when they cannot be copied
+        return module
+
+
+def _unseen(what: str) -> Flag:
+    return Flag("weights-not-seen", f"This row is {what} as it runs; its weights were not seen or compared.")
+
+
+def _box_flags(module: nn.Module) -> tuple[Flag, ...]:
+    if not isinstance(module, BlackBox):
+        return ()
+    flags = [_unseen(module.kind)]
+    if module.place:
+        flags.append(Flag("records-sent", f"All records were sent to {module.place}."))
+    if module.bytes is None:
+        flags.append(Flag("size-unknown", f"What {module.kind} weighs is not known."))
+    return tuple(flags)
+
+
+def _module_bytes(module: nn.Module) -> tuple[int | None, tuple[Flag, ...]]:
+    """Return what a module weighs: its tensors, and the packed codes of layers that keep them elsewhere."""
+    if isinstance(module, BlackBox):
+        return module.bytes, ()
+    size = sum(stored_bytes(tensor) for tensor in _stored(module))
+    size += sum(_packed(part) for part in module.modules())
+    if size == 0 and any(True for _ in module.modules()):
+        text = "Where this module keeps its weights is not known, and so is what it weighs."
+        return None, (Flag("size-unknown", text),)
+    return size, ()
+
+
+def _packed(part: nn.Module) -> int:
+    """Bytes that a layer keeps as packed objects: torch's own int8 layers, dynamic, static and recurrent."""
+    return sum(_bytes_within(item) for item in vars(part).values() if isinstance(item, torch.ScriptObject))
+
+
+def _bytes_within(item: Any) -> int:
+    """Bytes of the tensors in a nest of containers, script objects and packed parameters."""
+    if isinstance(item, Tensor):
+        scales = 0
+        if item.is_quantized:  # a scale and a zero point for each channel, or for all
+            scales = 16 * (item.q_per_channel_scales().numel() if "channel" in str(item.qscheme()) else 1)
+        return int(item.numel() * item.element_size()) + scales
+    if isinstance(item, list | tuple):
+        return sum(_bytes_within(inner) for inner in item)
+    for way in ("unpack", "__getstate__"):
+        try:
+            return _bytes_within(getattr(item, way)())
+        except (AttributeError, RuntimeError, TypeError):
+            continue
+    return 0
 
 
 def weigh(opened: Opened, original: nn.Module) -> Size:
-    """Return bits per parameter of the original and bytes of a shipped model; the codes' entropy is not known."""
+    """Return bits per number of the original and bytes of a shipped model, NaN where its bytes are not known.
+
+    The entropy of its codes is not estimated.
+    """
     count = sum(tensor.numel() for _, tensor, _ in tensors_of(original))
+    full = sum(tensor.numel() * max(4, tensor.element_size()) for _, tensor, _ in tensors_of(original))
+    if opened.bytes is None or count == 0:
+        return Size(math.nan, math.nan, opened.bytes or 0, math.nan)
     bits = 8 * opened.bytes / count
-    return Size(bits, bits, opened.bytes, 4 * count / max(1, opened.bytes))
-
-
-def _filled(original: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
-    module = copy.deepcopy(original).float().eval()
-    module.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, strict=False)
-    return module
-
-
-def _same(original: nn.Module, weights: Mapping[str, Tensor], name: str) -> tuple[Flag, ...]:
-    own = {key: tensor for key, tensor, _ in tensors_of(original)}
-    if all(torch.equal(weights[key].float().cpu(), own[key].detach().float().cpu()) for key in own):
-        return (Flag("not-quantized", f"The weights of {name} equal the original's: nothing was quantized."),)
-    return ()
+    return Size(bits, bits, opened.bytes, full / max(1, opened.bytes))
 
 
 def _stored(module: nn.Module) -> Iterator[Tensor]:

@@ -1,121 +1,43 @@
-"""``leaq attack``: every attack on released models, with many shadow models, and the records most exposed."""
+"""``leaq attack``: every attack on released models, with many shadow models."""
 
 from typing import TYPE_CHECKING
 
 from leaq.cli import console
-from leaq.cli.exposing import refuse_json, show_exposed
-from leaq.cli.running import (
-    Attacks,
-    DataDir,
-    Embedder,
-    Epochs,
-    Group,
-    Hidden,
-    Ignore,
-    Json,
-    LearningRate,
-    LogTarget,
-    Out,
-    Quantizers,
-    Quiet,
-    Replicates,
-    Seed,
-    Shadows,
-    ShowRecords,
-    SkipInvalid,
-    Smiles,
-    Source,
-    Split,
-    StripSalts,
-    Target,
-    Task,
-    WeightsDir,
-    build_config,
-    name_folders,
-    names,
-    run_config,
-    say_folder,
-    widths,
-)
+from leaq.cli.configured import configured
+from leaq.cli.exposing import show_exposed
+from leaq.cli.running import Folders, Output, run_config, say_folder, write_page
 
 if TYPE_CHECKING:
+    from leaq.cell import AuditConfig
     from leaq.results import CellResult
 
 __all__ = ["attack"]
 
 
-def attack(
-    source: Source,
-    target: Target = None,
-    smiles: Smiles = None,
-    task: Task = "auto",
-    ignore: Ignore = None,
-    skip_invalid: SkipInvalid = False,
-    group: Group = None,
-    strip_salts: StripSalts = False,
-    log_target: LogTarget = False,
-    split: Split = "random",
-    data_dir: DataDir = None,
-    weights_dir: WeightsDir = None,
-    embedder: Embedder = "auto",
-    quantizers: Quantizers = "sign,ternary(sparsity=0.5),uniform(bits=4)",
-    replicates: Replicates = 16,
-    shadows: Shadows = 16,
-    attacks: Attacks = "all",
-    hidden: Hidden = "128,64",
-    epochs: Epochs = 60,
-    learning_rate: LearningRate = 1e-3,
-    seed: Seed = 0,
-    out: Out = None,
-    show_records: ShowRecords = False,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Attack released quantized models in every way leaq knows, and say which records are exposed.
+@configured("attack", Folders, Output)
+def attack(config: "AuditConfig", folders: Folders, output: Output) -> None:
+    """Attack released quantized models in every way leaq knows.
 
-    Like leaq audit, but only released weights are evaluated, so more shadow models fit into the same time. Every \
-    number names its attacker and the game that was played.
+    Like leaq audit, but only released weights are evaluated, so more shadow models fit into the same time. Every
+    number names its attacker and the game that was played. Which records are exposed is said if asked for.
 
     Examples:
 
         leaq attack breast_cancer
 
-        leaq attack my.csv --target y --attacks lira-online,whitebox --shadows 48
+        leaq attack my.csv --target y --attacks lira,whitebox --shadows 48
 
         leaq attack freesolv --out runs/freesolv --show-records
     """
-    if show_records:
-        refuse_json(as_json=json)
-    name_folders(LEAQ_DATA_DIR=data_dir, LEAQ_WEIGHTS_DIR=weights_dir)
-    config = build_config(
-        source=source,
-        target=target,
-        smiles=smiles,
-        task=task,
-        ignore=tuple(ignore or ()),
-        skip_invalid=skip_invalid,
-        group=group,
-        strip_salts=strip_salts,
-        log_target=log_target,
-        split=split,
-        embedder=embedder,
-        quantizers=(quantizers,),
-        attacks=names(attacks),
-        replicates=replicates,
-        shadows=shadows,
-        seed=seed,
-        training={"hidden": widths(hidden), "epochs": epochs, "learning_rate": learning_rate, "checkpoints": 1},
-    )
-    result = run_config(config, out, quiet=quiet or json)
-    if json:
+    result = run_config(config, output, folders)
+    if output.json:
         console.say(result.to_json())
     else:
         _show(result)
-        if show_records:
-            show_exposed(result, out)
-        else:
-            _rows(result)
-    say_folder(out)
+    write_page(result, output.report)
+    if output.show_records:
+        show_exposed(result, output.out)
+    say_folder(output.out)
 
 
 def _show(result: "CellResult") -> None:
@@ -125,12 +47,3 @@ def _show(result: "CellResult") -> None:
     gaps = gap_table(result)
     if gaps.rows:
         console.show_table(gaps)
-
-
-def _rows(result: "CellResult") -> None:
-    """Print the rows most exposed, by number only."""
-    from leaq.reporting.attacks import exposed
-
-    risky = exposed(result)
-    if risky is not None:
-        console.show_table(risky)

@@ -22,15 +22,15 @@ def audit_model(
     weights: Annotated[
         Path,
         typer.Argument(
-            help="A safetensors file of weights (with --arch), or a folder with a causal language model. Pickled "
-            "weights (.pt, .bin) are refused."
+            help="A file of weights (safetensors or GGUF, with --arch), a program that runs by itself (ONNX, "
+            "TorchScript, .pt2, LiteRT, OpenVINO), or a language model (a folder or GGUF). Pickled weights are refused."
         ),
     ],
     members: Annotated[
         Path,
         typer.Option(
             help="Records that trained the model: NPZ with arrays x and y; for a language model a text file, one text "
-            "a line, or .jsonl with 'text'.",
+            "a line, or .jsonl with 'text', or with 'prompt' and 'completion' (the answers alone are scored).",
             rich_help_panel=DATA,
         ),
     ],
@@ -49,8 +49,8 @@ def audit_model(
     loss: Annotated[
         str,
         typer.Option(
-            help="auto, cross_entropy, binary, squared_error, or module:function of (outputs, targets) that returns "
-            "one value per record (imported and run like --arch).",
+            help="auto, cross_entropy, binary, squared_error, gaussian, gaussian_log, or module:function of (outputs, "
+            "targets) that returns one value per record (imported and run like --arch).",
             rich_help_panel=MODEL,
         ),
     ] = "auto",
@@ -64,8 +64,8 @@ def audit_model(
     shipped: Annotated[
         list[str] | None,
         typer.Option(
-            help="name=file: weights of the same network quantized elsewhere (GPTQ-format safetensors, "
-            "safetensors, ONNX); may be repeated.",
+            help="name=file: the same network quantized elsewhere (GGUF, GPTQ, AWQ, compressed-tensors, bitsandbytes, "
+            "torchao, ONNX, LiteRT, OpenVINO, ...); may be repeated.",
             rich_help_panel=MODEL,
         ),
     ] = None,
@@ -74,6 +74,14 @@ def audit_model(
         typer.Option(
             help="Folder of a language model that has not seen the members; calibrates the attack.",
             rich_help_panel=MODEL,
+        ),
+    ] = None,
+    length: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens of a text that are read, for language models; by default as many as the model takes. What is "
+            "cut is counted.",
+            rich_help_panel=DATA,
         ),
     ] = None,
     n_train: Annotated[
@@ -113,6 +121,7 @@ def audit_model(
         "quantizers": (quantizers,),
         "shipped": _shipped(shipped or []),
         "reference": reference,
+        "length": length,
         "n_train": n_train,
         "overlap": "keep" if keep_overlap else "refuse",
         "seed": seed,

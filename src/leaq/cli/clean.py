@@ -17,7 +17,7 @@ def clean(
 ) -> None:
     """Remove everything from a run folder that can give members away; results that may be shared stay.
 
-    Losses by record, row numbers, risks by record, tracebacks and set-aside files go. What stays: configuration, \
+    Losses by record, row numbers, risks by record, tracebacks and set-aside files go. What stays: configuration,
     results.csv and the cells, which hold aggregates only.
     """
     from leaq.study.cleaning import clean as remove

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leaq.cli import console
-from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.errors import NotEnoughEvidence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,27 +12,23 @@ if TYPE_CHECKING:
     from leaq.results import CellResult
     from leaq.types import Feature, Samples
 
-__all__ = ["refuse_json", "show_exposed"]
+__all__ = ["show_exposed"]
 
 COLUMNS = 6
 """Columns of a record that are printed."""
-
-
-def refuse_json(*, as_json: bool) -> None:
-    """Refuse --show-records beside --json before the work starts, rather than leave one out."""
-    if as_json:
-        raise InvalidInput("--json prints aggregates, --show-records single records. Found both. Name one.")
+SHOWN = 10
+"""Records that are printed."""
 
 
 def show_exposed(result: "CellResult", out: Path | None) -> None:
     """Print the records most exposed with their content; draw molecules into the run folder, if there is one."""
     from leaq.cell import AuditConfig
     from leaq.data import load
-    from leaq.reporting.attacks import exposed
+    from leaq.reporting.records import exposed
 
     config = AuditConfig.from_dict(dict(result.config))
     samples = load(config.source, config)
-    table = exposed(result, shown=_texts(samples))
+    table = exposed(result, limit=SHOWN, every=False, shown=_texts(samples))
     if table is None:
         console.note(f"No exposed records to show. {_why(result)}")
         return
@@ -62,11 +58,9 @@ def _why(result: "CellResult") -> str:
     """Say what is missing."""
     from leaq.types import NotComputed
 
-    found = result.rows[0].attacks.get("lira-online")
-    if found is None:
-        return "They are found by the attack lira-online. Name it in --attacks."
-    if isinstance(found, NotComputed):
-        return found.reason
+    missing = [found.reason for found in result.rows[0].attacks.values() if isinstance(found, NotComputed)]
+    if result.risk_attack is None:
+        return " ".join(missing[:1]) or "They are found by LiRA. Name lira in --attacks."
     return str(result.private.get("not_identified", "The run folder was cleaned. Run again into another one."))
 
 

@@ -1,75 +1,25 @@
 """``leaq forecast``: what the strongest attack is expected to find, from a few models and without attacking."""
 
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from leaq.cli import console
-from leaq.cli.running import (
-    MODEL,
-    OUTPUT,
-    Embedder,
-    Epochs,
-    Hidden,
-    Ignore,
-    Json,
-    LearningRate,
-    Out,
-    Quantizers,
-    Quiet,
-    Report,
-    Seed,
-    SkipInvalid,
-    Smiles,
-    Source,
-    Target,
-    Task,
-    build_config,
-    check_report,
-    run_config,
-    widths,
-    write_page,
-)
+from leaq.cli.configured import configured
+from leaq.cli.exposing import show_exposed
+from leaq.cli.running import Folders, Output, run_config, say_folder, write_page
 
 if TYPE_CHECKING:
+    from leaq.cell import AuditConfig
     from leaq.results import CellResult
 
 __all__ = ["forecast"]
 
 
-def forecast(
-    source: Source,
-    target: Target = None,
-    smiles: Smiles = None,
-    task: Task = "auto",
-    ignore: Ignore = None,
-    skip_invalid: SkipInvalid = False,
-    embedder: Embedder = "auto",
-    quantizers: Quantizers = "study,uniform(bits=8)",
-    replicates: Annotated[
-        int, typer.Option(help="Models trained: at least 4; 8 forecast better.", rich_help_panel=MODEL)
-    ] = 8,
-    hidden: Hidden = "128,64",
-    epochs: Epochs = 60,
-    learning_rate: LearningRate = 1e-3,
-    seed: Seed = 0,
-    records: Annotated[
-        bool,
-        typer.Option(
-            "--records",
-            help="Print the rows expected to be most exposed too. It names training records: not to be shared.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = False,
-    out: Out = None,
-    report: Report = None,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> None:
+@configured("forecast", Folders, Output)
+def forecast(config: "AuditConfig", folders: Folders, output: Output) -> None:
     """Forecast what LiRA with 64 models would find, for every quantizer, from a few models and without attacking.
 
-    For those who cannot afford the attack: a few models are trained instead of 64. A forecast is no measurement; one \
-    that cannot be trusted is flagged, and leaq audit shows it beside the attack.
+    For those who cannot afford the attack: a few models are trained instead of 64, at least 4; 8 forecast better. A
+    forecast is no measurement; one that cannot be trusted is flagged, and leaq audit shows it beside the attack.
 
     Examples:
 
@@ -77,28 +27,16 @@ def forecast(
 
         leaq forecast my.csv --target y --replicates 4 --quantizers 'sign,uniform(bits=4)'
     """
-    config = build_config(
-        source=source,
-        target=target,
-        smiles=smiles,
-        task=task,
-        ignore=tuple(ignore or ()),
-        skip_invalid=skip_invalid,
-        embedder=embedder,
-        quantizers=(quantizers,),
-        attacks=("threshold",),
-        replicates=replicates,
-        seed=seed,
-        training={"hidden": widths(hidden), "epochs": epochs, "learning_rate": learning_rate, "checkpoints": 1},
-    )
-    check_report(report)
-    result = run_config(config, out, quiet=quiet or json)
+    result = run_config(config, output, folders)
     _refuse_none(result)
-    if json:
+    if output.json:
         console.say(result.to_json())
     else:
-        _show(result, records=records)
-    write_page(result, report)
+        _show(result)
+    write_page(result, output.report)
+    if output.show_records:
+        show_exposed(result, output.out)
+    say_folder(output.out)
 
 
 def _refuse_none(result: "CellResult") -> None:
@@ -109,13 +47,9 @@ def _refuse_none(result: "CellResult") -> None:
         raise NotEnoughEvidence(result.not_computed["forecast"])
 
 
-def _show(result: "CellResult", *, records: bool) -> None:
+def _show(result: "CellResult") -> None:
     from leaq.reporting.forecast_words import about_forecast
     from leaq.reporting.forecasts import forecast_table
-    from leaq.reporting.records import exposed
 
     console.show_table(forecast_table(result))
     console.paragraph("\n" + about_forecast(result))
-    risky = exposed(result, limit=10) if records else None
-    if risky is not None:
-        console.show_table(risky)

@@ -1,59 +1,47 @@
 """``leaq lambda``: lambda_k against k for one data set, and whether its maximum is at low k."""
 
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from leaq.cli import console
-from leaq.cli.running import MODEL, OUTPUT, Epochs, Quantizers, Quiet, Seed, Smiles, Source, Target
+from leaq.cli.configured import configured
+from leaq.cli.running import Folders, Json, Quiet
 
 if TYPE_CHECKING:
+    from leaq.cell import AuditConfig
     from leaq.results import Curve
 
 __all__ = ["lambda_k"]
 
 
-def lambda_k(
-    source: Source,
-    target: Target = None,
-    smiles: Smiles = None,
-    quantizers: Quantizers = "study",
-    replicates: Annotated[int, typer.Option(help="Models trained.", rich_help_panel=MODEL)] = 8,
-    checkpoints: Annotated[
-        int, typer.Option(help="Candidates per model, evenly spaced along training.", rich_help_panel=MODEL)
-    ] = 20,
-    epochs: Epochs = 60,
-    seed: Seed = 0,
-    json: Annotated[
-        bool,
-        typer.Option(
-            "--json", help="Print curves, bands and statements as JSON and nothing else.", rich_help_panel=OUTPUT
-        ),
-    ] = False,
-    quiet: Quiet = False,
-) -> None:
-    """Show which candidates decide the rate r: lambda_k against k with bands, and whether low k is enough."""
-    from leaq.cell import AuditConfig
-    from leaq.pipeline import audit
-    from leaq.reporting.lambdas import lambda_table
-    from leaq.training import TrainingConfig
+@dataclass(frozen=True)
+class Screen:
+    """What is printed."""
 
-    config = AuditConfig(
-        source=source,
-        target=target,
-        smiles=smiles,
-        quantizers=tuple(part.spec() for part in _parsed(quantizers)),
-        replicates=replicates,
-        training=TrainingConfig(epochs=epochs, checkpoints=checkpoints),
-        seed=seed,
-    )
-    with console.progress_bar(quiet=quiet or json) as progress:
-        result = audit(config, progress=progress)
-    if json:
-        curves = {row.quantizer: row.curves["lambda_k"] for row in result.rows if "lambda_k" in row.curves}
-        console.say_json([_plain(quantizer, curve) for quantizer, curve in curves.items()])
+    json: Json = False
+    quiet: Quiet = False
+
+
+@configured("lambda", Folders, Screen)
+def lambda_k(config: "AuditConfig", folders: Folders, screen: Screen) -> None:
+    """Show which candidates decide the rate r: lambda_k against k with bands, and whether low k is enough.
+
+    Models are trained and their quantized checkpoints evaluated; nothing is attacked.
+
+    Examples:
+
+        leaq lambda wine --quantizers sign --checkpoints 40
+    """
+    from leaq.curves import rate_curves
+    from leaq.reporting.lambdas import lambda_table
+
+    folders.use()
+    with console.progress_bar(quiet=screen.quiet or screen.json) as progress:
+        curves = rate_curves(config, progress=progress)
+    if screen.json:
+        console.say_json([_plain(quantizer.spec(), curve) for quantizer, curve in curves.items()])
         return
-    console.show_table(lambda_table(result))
+    console.show_table(lambda_table({quantizer.label(): curve for quantizer, curve in curves.items()}))
 
 
 def _plain(quantizer: str, curve: "Curve") -> dict[str, Any]:
@@ -62,9 +50,3 @@ def _plain(quantizer: str, curve: "Curve") -> dict[str, Any]:
 
     said = {"k_max": peak(curve), "verdict": verdict(curve), "statement": statement(curve)}
     return {"quantizer": quantizer, **said, **as_plain(curve)}
-
-
-def _parsed(text: str):  # type: ignore[no-untyped-def]
-    from leaq.quantizers import parse_list
-
-    return parse_list(text)

@@ -5,12 +5,14 @@ something that has to be done; 2 wrong input, with one message that says what to
 says the same.
 """
 
+from inspect import cleandoc
 from typing import Annotated, Any
 
 import typer
 
 from leaq.cli import (
     attack,
+    attacks,
     audit,
     audit_model,
     claims,
@@ -71,28 +73,26 @@ app = typer.Typer(
     epilog="Start with: leaq audit breast_cancer. Is everything there? leaq doctor. Exit codes: 0 done; 1 a gate not "
     "passed, cells of a study failed, or doctor found something to do; 2 wrong input; 130 interrupted.",
 )
-VERBS = (
-    audit.audit,
-    audit_model.audit_model,
-    attack.attack,
-    forecast.forecast,
-    run.run,
-    show.show,
-    report.report,
-    recommend.recommend,
-    gate.gate,
-    clean.clean,
-    verify.verify,
-    claims.claims,
-    quantizers.quantizers,
-    quantize.quantize,
-    embedders.embedders,
-    doctor.doctor,
-)
-for verb in VERBS:
-    app.command()(verb)
-app.command("lambda")(lambda_k.lambda_k)
-app.add_typer(datasets.app, name="datasets")
+PANELS = {
+    "Measure": (audit.audit, audit_model.audit_model, attack.attack, forecast.forecast, lambda_k.lambda_k, run.run),
+    "Read": (show.show, report.report, verify.verify, clean.clean),
+    "Decide": (recommend.recommend, gate.gate, claims.claims),
+    "Quantize": (quantize.quantize,),
+    "Look up": (attacks.attacks, quantizers.quantizers, embedders.embedders, doctor.doctor),
+}
+
+
+def _text(doc: str | None) -> str:
+    """Return a docstring with each paragraph on one line: the screen folds it, wherever it is narrow."""
+    paragraphs = cleandoc(doc or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+for panel, verbs in PANELS.items():
+    for verb in verbs:
+        name = "lambda" if verb is lambda_k.lambda_k else None
+        app.command(name, help=_text(verb.__doc__), rich_help_panel=panel)(verb)
+app.add_typer(datasets.app, name="datasets", rich_help_panel="Look up")
 
 
 def _print_version(asked: bool) -> None:

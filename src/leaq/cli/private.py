@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leaq.cli import console
-from leaq.cli.running import MODEL
 from leaq.errors import InvalidInput, need
 
 if TYPE_CHECKING:
     from leaq.results import CellResult
+
+PANEL = "Beside the quantizers"
 
 __all__ = ["Epsilons", "Yardstick", "beside", "read_epsilons"]
 
@@ -19,10 +20,10 @@ Yardstick = Annotated[
         "--yardstick",
         help="Also train the heads with differential privacy (DP-SGD, extra dp) and show them in the same table and "
         "picture: what quantization buys next to a guarantee. Takes much longer than the audit itself.",
-        rich_help_panel=MODEL,
+        rich_help_panel=PANEL,
     ),
 ]
-Epsilons = Annotated[str, typer.Option(help="Comma-separated privacy losses of --yardstick.", rich_help_panel=MODEL)]
+Epsilons = Annotated[str, typer.Option(help="Comma-separated privacy losses of --yardstick.", rich_help_panel=PANEL)]
 
 
 def read_epsilons(text: str) -> tuple[float, ...]:

@@ -26,7 +26,7 @@ def quantize(
 ) -> None:
     """Quantize a weight file into packed codes and scales, and say what it weighs.
 
-    Parameters with two axes are linear weights, with three or four convolutions; vectors (biases, norms) stay as \
+    Parameters with two axes are linear weights, with three or four convolutions; vectors (biases, norms) stay as
     they are. Quantizers that need calibration records or the architecture are refused: a weight file has neither.
 
     Examples:

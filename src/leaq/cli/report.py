@@ -30,7 +30,7 @@ def report(
 ) -> None:
     """Write the HTML report of a run folder; nothing is computed.
 
-    Everything written holds aggregates only and can be passed on, unless --internal asks for single records. A \
+    Everything written holds aggregates only and can be passed on, unless --internal asks for single records. A
     privacy card never names any.
 
     Examples:

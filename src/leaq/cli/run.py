@@ -2,7 +2,7 @@
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -43,6 +43,23 @@ def run(
         str | None,
         typer.Option(help="Ray cluster: auto, host:port, or local to start one here.", rich_help_panel=WHERE),
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="Threads of each task instead of the study's; part of the numbers' rounding.",
+            min=1,
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
+    device: Annotated[
+        Literal["cpu", "cuda"] | None,
+        typer.Option(
+            help="Where models are trained and evaluated instead of the study's choice, cpu or cuda; part of the "
+            "numbers' rounding.",
+            metavar="<choice>",
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try cells again that failed in an earlier run.")
     ] = False,
@@ -82,8 +99,8 @@ def run(
 ) -> None:
     """Compute every cell of a study: data sets x embedders x heads x seeds, each audited under every quantizer.
 
-    Finished cells are kept and never computed again; a cell that fails is recorded with its traceback and does not \
-    stop the others. Exit code 1: some cells failed. Data sets and weights that cannot be found are named before \
+    Finished cells are kept and never computed again; a cell that fails is recorded with its traceback and does not
+    stop the others. Exit code 1: some cells failed. Data sets and weights that cannot be found are named before
     anything is computed.
 
     Examples:
@@ -103,6 +120,9 @@ def run(
     if mlflow is not None:
         check_store(mlflow)
     asked = Study.from_toml(study, variant=variant)
+    placed = {name: value for name, value in (("threads", threads), ("device", device)) if value is not None}
+    if placed:
+        asked = Study.from_dict({**asked.to_dict(), **placed})
     if plan:
         _plan(asked, workers or 1, as_json=json_lines)
         return

@@ -25,7 +25,7 @@ def show(
 ) -> None:
     """Print what a run folder holds; nothing is computed.
 
-    A study is summed up: each quantizer over all cells, then each data set, then what failed and why. A single \
+    A study is summed up: each quantizer over all cells, then each data set, then what failed and why. A single
     audit is printed whole.
     """
     if what:

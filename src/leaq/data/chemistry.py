@@ -20,6 +20,8 @@ ANALOGUE = 0.7
 """Tanimoto similarity of ECFP4 bits from which two molecules are called close analogues here."""
 PROBES = 500
 """Molecules whose neighbours are looked up to estimate a share in a larger set."""
+ISOTOPES = 400
+"""More than any isotope's mass number."""
 CLUSTER = 0.4
 """Distance (1 - Tanimoto) within which molecules join a cluster's centre."""
 
@@ -35,6 +37,8 @@ class Look(NamedTuple):
     """A molecule as one reading of its SMILES shows it; everything leaq asks of it, so that it is parsed once."""
 
     canonical: str
+    key: str
+    """Equal for every drawing of one molecule: atoms, bonds, hydrogens and total charge, wherever electrons stand."""
     flat: str
     """Without stereo marks: equal for stereoisomers."""
     tautomer: str
@@ -66,11 +70,49 @@ def looks(smiles: list[str], *, strip_salts: bool = False) -> list[Look | None]:
                 continue
             if strip_salts and "." in text:
                 molecule = largest.choose(molecule)
+            for atom in molecule.GetAtoms():
+                atom.SetAtomMapNum(0)  # a reaction's bookkeeping, no part of the molecule
             canonical, bits = chem.MolToSmiles(molecule), ecfp4.GetFingerprint(molecule)
+            key = _key(molecule, canonical)
             chem.RemoveStereochemistry(molecule)
             tautomer = rdMolHash.MolHash(molecule, rdMolHash.HashFunction.HetAtomTautomerv2)
-            found.append(Look(canonical, chem.MolToSmiles(molecule), tautomer, bits))
+            found.append(Look(canonical, key, chem.MolToSmiles(molecule), tautomer, bits))
     return found
+
+
+def _key(molecule: Any, canonical: str) -> str:
+    """Return what resonance forms share: S=O and [S+][O-] are one molecule, drawn twice.
+
+    They have the same atoms, connections, hydrogens at every atom and total charge; bond orders and formal charges
+    differ. Stereo marks need the drawn bonds, so molecules with any are compared after RDKit's normalisation of
+    functional groups.
+    """
+    chem = _rdkit()
+    from rdkit.Chem.MolStandardize import rdMolStandardize
+
+    if any(mark in canonical for mark in "/\\@"):
+        return str(chem.MolToSmiles(_normalizer(rdMolStandardize).normalize(molecule)))
+    charge, unpaired = chem.GetFormalCharge(molecule), 0
+    bare = chem.RWMol(molecule)
+    for atom in bare.GetAtoms():
+        # The writer drops hydrogens it could add itself; a mark on the atom stays.
+        atom.SetIsotope(atom.GetIsotope() + ISOTOPES * (1 + atom.GetTotalNumHs()))
+        unpaired += atom.GetNumRadicalElectrons()
+        atom.SetNoImplicit(True)
+        atom.SetNumExplicitHs(0)
+        atom.SetFormalCharge(0)
+        atom.SetNumRadicalElectrons(0)
+        atom.SetIsAromatic(False)
+    for bond in bare.GetBonds():
+        bond.SetBondType(chem.BondType.SINGLE)
+        bond.SetIsAromatic(False)
+    bare.UpdatePropertyCache(strict=False)
+    return f"{chem.MolToSmiles(bare)} {charge:+d} {unpaired}"
+
+
+@lru_cache(maxsize=1)
+def _normalizer(standardize: Any) -> Any:
+    return standardize.Normalizer()
 
 
 def scaffolds(smiles: list[str]) -> list[str]:

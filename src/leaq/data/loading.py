@@ -8,8 +8,9 @@ import pandas as pd
 
 from leaq.data import shipped, synthetic, tasks
 from leaq.data.catalogue import TASKS, Entry
+from leaq.data.memory import in_memory, table_of
 from leaq.data.molecules import from_smiles
-from leaq.data.readers import STRUCTURE, read_frame
+from leaq.data.readers import STRUCTURE, Table, read_frame, read_table
 from leaq.data.reading import Reading
 from leaq.data.tables import from_frame
 from leaq.errors import InvalidInput, closest, unknown_name
@@ -24,7 +25,7 @@ def listing() -> tuple[Entry, ...]:
 
 
 def load(
-    source: str | Path,
+    source: Any,
     reading: Reading | None = None,
     *,
     data_dir: str | Path | None = None,
@@ -35,7 +36,8 @@ def load(
 
     Parameters
     ----------
-    source : a name from `listing`, ``mixture(modes=4, d=128, n=1000)``, or a CSV, TSV, Parquet, NPZ or SD file.
+    source : a name from `listing`, ``mixture(modes=4, d=128, n=1000)``, or a CSV, TSV, JSON lines, Parquet,
+        NPZ or SD file; or records in memory: a data frame, or a pair ``(X, y)`` of arrays, frames or lists.
     reading : how to read it; or its options by name: ``target="y"``, ``smiles="smiles"``, ``group="patient"``,
         ``task``, ``ignore``, ``skip_invalid``, ``strip_salts``, ``log_target``, ``split`` (see `Reading`).
     data_dir : folder of catalogued molecular tasks, ``<task>.csv``; by default LEAQ_DATA_DIR, then the cache, then
@@ -53,8 +55,12 @@ def load(
     >>> samples = load("breast_cancer")
     >>> samples.inputs.shape, samples.task, samples.classes
     ((569, 30), 'classification', ('malignant', 'benign'))
+    >>> load(pd.DataFrame({"dose": range(0, 80, 2), "y": [0, 1] * 20}), target="y").inputs.shape
+    (40, 1)
     """
     reading = reading or Reading(**options)
+    if in_memory(source):
+        return _from_memory(source, reading)
     folder = Path(data_dir) if data_dir is not None else None
     name = str(source)
     if synthetic.is_synthetic(name):
@@ -109,33 +115,48 @@ def _refuse_columns(entry: Entry, reading: Reading) -> None:
         raise InvalidInput(f"{entry.name} is a catalogued data set: its columns are known. Leave {options} out.")
 
 
-def _from_file(path: Path, reading: Reading) -> Samples:
-    frame = read_frame(path)
-    target = _column(frame, reading.target, "--target", path)
+def from_table(table: Table, reading: Reading, *, name: str, structure: str | None = None) -> Samples:
+    """Turn a table into Samples: molecules where a SMILES column is named (or is the file's own), else features."""
+    frame, flags = table.frame, table.flags
+    target = _column(frame, reading.target, "--target", name)
     if reading.group is not None:
-        _column(frame, reading.group, "--group", path)
+        _column(frame, reading.group, "--group", name)
         if reading.group == target:
-            raise InvalidInput(f"{path.name}: --group and --target must be different columns. Both are {target!r}.")
-    smiles = reading.smiles or (STRUCTURE if path.suffix.lower() == ".sdf" else None)
+            raise InvalidInput(f"{name}: --group and --target must be different columns. Both are {target!r}.")
+    short = Path(name).stem
+    smiles = reading.smiles or structure
     if smiles is None:
-        return from_frame(frame, reading, name=path.stem)
-    smiles = _column(frame, smiles, "--smiles", path)
+        samples = from_frame(frame, reading, name=short)
+        return replace(samples, flags=(*flags, *samples.flags))
+    smiles = _column(frame, smiles, "--smiles", name)
     groups = None if reading.group is None else frame[reading.group]
-    samples = from_smiles(frame[smiles], frame[target], name=path.stem, groups=groups, reading=reading)
+    samples = from_smiles(frame[smiles], frame[target], name=short, groups=groups, reading=reading)
     used = (smiles, target, reading.group, *reading.ignore)
     unused = [str(column) for column in frame.columns if column not in used]
     if unused:
-        text = f"Columns beside the SMILES are not used: {', '.join(unused)}."
-        samples = replace(samples, flags=(*samples.flags, Flag("unused-columns", text)))
-    return samples
+        flags = (*flags, Flag("unused-columns", f"Columns beside the SMILES are not used: {', '.join(unused)}."))
+    return replace(samples, flags=(*flags, *samples.flags))
 
 
-def _column(frame: pd.DataFrame, name: str | None, option: str, path: Path) -> str:
+def _from_memory(source: Any, reading: Reading) -> Samples:
+    """Turn a data frame, or a pair (X, y), into Samples."""
+    frame, target = table_of(source, reading.target)
+    structure = STRUCTURE if list(frame.columns[:1]) == [STRUCTURE] and isinstance(source, tuple) else None
+    return from_table(Table(frame), reading.but(target=target), name="table", structure=structure)
+
+
+def _from_file(path: Path, reading: Reading) -> Samples:
+    structure = STRUCTURE if path.suffix.lower() == ".sdf" else None
+    return from_table(read_table(path), reading, name=path.name, structure=structure)
+
+
+def _column(frame: pd.DataFrame, name: str | None, option: str, source: str) -> str:
     known = [str(column) for column in frame.columns]
     if name is None:
-        raise InvalidInput(f"{path.name}: {option} must name a column. Columns: {', '.join(known)}.")
+        raise InvalidInput(f"{source}: {option} must name a column. Columns: {', '.join(known)}.")
     if name not in known:
-        raise InvalidInput(
-            f"{path.name}: there is no column {name!r} ({option}). Columns: {', '.join(known)}.{closest(name, known)}"
-        )
+        hint = closest(name, known)
+        if len(known) == 1:
+            hint = " Separators that are recognised: comma, semicolon, tab, bar."
+        raise InvalidInput(f"{source}: there is no column {name!r} ({option}). Columns: {', '.join(known)}.{hint}")
     return name

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from leaq.data import chemistry
+from leaq.data.columns import refusal, settle
 from leaq.data.reading import Reading
 from leaq.data.splits import chemistry_split, joined
 from leaq.data.tables import FEWEST_RECORDS, check_classes, grouped, targets_of
@@ -61,7 +62,15 @@ def from_smiles(
     reading = reading or Reading()
     frame = pd.DataFrame({"smiles": smiles.to_numpy(), "target": targets.to_numpy()})
     frame["group"] = range(len(frame)) if groups is None else groups.to_numpy()
-    flags: list[Flag] = []
+    settled = settle(frame[["target"]].rename(columns={"target": str(targets.name)}))
+    frame["target"] = settled.frame.iloc[:, 0]
+    flags: list[Flag] = list(settled.flags)
+    odd = settled.problems[0] if settled.problems else None
+    if odd is not None and odd.rows is not None and reading.skip_invalid:
+        words = frame["target"].mask(odd.rows)
+        frame["target"] = settle(words.to_frame()).frame.iloc[:, 0]
+    elif odd is not None:
+        raise refusal(name, [odd])
     frame, seen = _canonical(frame, name, flags, reading)
     values, classes, kind, unit_flags = targets_of(frame["target"].rename(str(targets.name)), name, reading)
     if reading.log_target:
@@ -94,6 +103,7 @@ def _canonical(
     texts = ["" if pd.isna(text) else str(text).strip() for text in frame["smiles"]]
     found = chemistry.looks(texts, strip_salts=reading.strip_salts)
     frame["smiles"] = [None if look is None else look.canonical for look in found]
+    frame["molecule"] = [None if look is None else look.key for look in found]
     missing = (
         ("smiles", "SMILES that cannot be read"),
         ("target", "a missing or infinite target"),
@@ -114,10 +124,11 @@ def _canonical(
 
 
 def _merged(frame: pd.DataFrame, name: str, kind: str, flags: list[Flag]) -> tuple[pd.DataFrame, Ints]:
-    """Merge records of one molecule: one row a canonical SMILES, and the code of its group."""
-    merged = frame.groupby("smiles", sort=False).agg(
-        target=("target", "mean"), distinct=("target", "nunique"), row=("row", "first")
+    """Merge records of one molecule, however it is drawn: one row a canonical SMILES, and the code of its group."""
+    merged = frame.groupby("molecule", sort=False).agg(
+        smiles=("smiles", "first"), target=("target", "mean"), distinct=("target", "nunique"), row=("row", "first")
     )
+    merged = merged.set_index("smiles")
     repeats, conflicts = len(frame) - len(merged), int((merged["distinct"] > 1).sum())
     if repeats > len(frame) / 2:
         raise InvalidInput(
@@ -125,7 +136,7 @@ def _merged(frame: pd.DataFrame, name: str, kind: str, flags: list[Flag]) -> tup
             "Check that --smiles names the right column, or merge the measurements of each molecule first."
         )
     # A molecule in two groups joins them: both must stay on its side.
-    molecule, _ = pd.factorize(frame["smiles"])
+    molecule, _ = pd.factorize(frame["molecule"])
     codes = joined(molecule, pd.factorize(frame["group"])[0])[np.unique(molecule, return_index=True)[1]]
     if repeats:
         flags.append(Flag("merged-duplicates", f"{repeats} records repeated a molecule and were merged."))

@@ -1,65 +1,221 @@
-"""Files into data frames; nothing is dropped or filled here."""
+"""Files into data frames, with a word about every guess; nothing is dropped or filled here."""
 
+import csv
+import io
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from leaq.errors import InvalidInput, LeaqError, closest, need
+from leaq.data.sources import refuse_missing
+from leaq.errors import InvalidInput, LeaqError, need
 from leaq.npz import read_npz, refuse_larger
+from leaq.types import Flag
 
-__all__ = ["FORMATS", "STRUCTURE", "read_frame"]
+__all__ = ["FORMATS", "STRUCTURE", "Table", "read_frame", "read_table"]
 
-FORMATS = (".csv", ".tsv", ".parquet", ".npz", ".sdf")
+FORMATS = (".csv", ".tsv", ".txt", ".jsonl", ".parquet", ".npz", ".sdf")
+ELSEWHERE = {
+    ".xlsx": "Save the sheet as CSV (UTF-8).",
+    ".xls": "Save the sheet as CSV (UTF-8).",
+    ".ods": "Save the sheet as CSV (UTF-8).",
+    ".json": "Write one record a line (JSON lines, .jsonl; pandas: to_json(path, orient='records', lines=True)).",
+    ".feather": "Write it as Parquet.",
+    ".pkl": "Pickles are not opened; write it as Parquet or CSV.",
+    ".gz": "Unpack it first.",
+    ".zip": "Unpack it first.",
+}
+"""Formats that are not read, and the way out."""
 STRUCTURE = "smiles"
 """The column that holds the structures of an SD file."""
 ROWS = 4096
 """Rows of a Parquet file whose size is looked at together."""
+SEPARATORS = (",", ";", "\t", "|")
+STATED = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
+BLANK = "Unnamed: "
+"""How pandas names a column without a name."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file's records as they stand in it, and what had to be guessed to read them."""
+
+    frame: pd.DataFrame
+    flags: tuple[Flag, ...] = ()
 
 
 def read_frame(path: Path) -> pd.DataFrame:
+    """Return the records of a file without a word; see `read_table`."""
+    return read_table(path).frame
+
+
+def read_table(path: Path) -> Table:
     """Return the table in a file.
 
-    CSV and TSV need a header row. NPZ needs arrays of equal length; a two-dimensional array ``X`` becomes columns
-    X0, X1, ... Pickled arrays are refused. An SD file becomes a column ``smiles`` and one column a property;
-    structures RDKit cannot read are missing SMILES.
+    CSV and TSV need a header row; separator and encoding are recognised, and said where they are not a file's usual
+    ones. JSON lines hold one flat record a line. NPZ needs arrays of equal length; a two-dimensional array ``X``
+    becomes columns X0, X1, ... Pickled arrays are refused. An SD file becomes a column ``smiles`` and one column a
+    property; structures RDKit cannot read are missing SMILES.
     """
-    if not path.exists():
-        folder = path.parent
-        names = [item.name for item in folder.iterdir()] if folder.is_dir() else []
-        raise InvalidInput(f"There is no file {str(path)!r}.{closest(path.name, names)}")
+    refuse_missing(path)
     if path.is_dir():
         raise InvalidInput(f"{str(path)!r} is a folder. Name a file of type {', '.join(FORMATS)}.")
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
-        raise InvalidInput(f"{path.name}: file type must be one of {', '.join(FORMATS)}. Found {suffix or 'none'!r}.")
+        raise InvalidInput(
+            f"{path.name}: file type must be one of {', '.join(FORMATS)}. Found {suffix or 'none'!r}."
+            + (f" {ELSEWHERE[suffix]}" if suffix in ELSEWHERE else "")
+        )
     if path.stat().st_size == 0:
         raise InvalidInput(f"{path.name}: the file is empty (0 bytes).")
     try:
-        frame = _READERS[suffix](path)
+        table = _READERS[suffix](path)
     except LeaqError:
         raise
     except Exception as err:  # each format's library has a dozen of its own
         reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
         raise InvalidInput(f"{path.name}: cannot be read as {suffix[1:].upper()} ({reason}).") from None
-    frame.columns = frame.columns.map(str)
+    frame = table.frame
+    frame.columns = frame.columns.map(lambda name: str(name).strip())
     if frame.empty:
         raise InvalidInput(f"{path.name}: the table has a header but no rows.")
     repeated = frame.columns[frame.columns.duplicated()].unique()
     if len(repeated):
         raise InvalidInput(f"{path.name}: column names must differ. Found twice: {', '.join(repeated)}.")
-    return frame
+    return table
 
 
-def _csv(path: Path) -> pd.DataFrame:
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
-    head = path.read_bytes()[:4096]
-    if b"\0" in head:
+def _csv(path: Path) -> Table:
+    text, flags = _decoded(path.read_bytes())
+    usual = "\t" if path.suffix.lower() == ".tsv" else ","
+    stated = STATED.match(text)  # a line that spreadsheets write for each other
+    text = text[stated.end() :] if stated else text
+    separator = stated[1] if stated else _separator(text, usual)
+    if separator != usual:
+        name = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}.get(separator, repr(separator))
+        flags.append(Flag("separator", f"Columns are separated by the {name}, which was recognised from the header."))
+    options: dict[str, Any] = {"sep": separator, "skipinitialspace": True}
+    frame = pd.read_csv(io.StringIO(text), **options)
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = _one_field_more(frame, text, options, flags)
+    frame = _without_blanks(frame, flags)
+    words = [
+        name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name]) or frame[name].isna().all()
+    ]
+    frame, kept = _with_words(frame, words, text, options)
+    if kept:
+        said = "; ".join(f"{word!r} in {count} rows of column {name!r}" for name, word, count in kept[:5])
+        flags.append(Flag("kept-words", f"Words that stand for missing values elsewhere were read as words: {said}."))
+    return Table(frame, tuple(flags))
+
+
+def _decoded(content: bytes) -> tuple[str, list[Flag]]:
+    """Return the text of a file in UTF-8, UTF-16 with its mark, or else the Windows code page of Western Europe."""
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16"), [Flag("encoding", "The file is in UTF-16.")]
+    if b"\0" in content[:4096]:
         raise ValueError("it holds binary data")
-    return pd.read_csv(path, sep=separator, skipinitialspace=True)
+    try:
+        return content.decode("utf-8-sig"), []
+    except UnicodeDecodeError:
+        try:
+            text = content.decode("cp1252")
+        except UnicodeDecodeError:
+            text = content.decode("latin-1")
+        said = "The file is not in UTF-8; it was read in the code page of Western Europe (Windows-1252)."
+        return text, [Flag("encoding", f"{said} Check names with other letters.")]
 
 
-def _parquet(path: Path) -> pd.DataFrame:
+def _separator(text: str, usual: str) -> str:
+    """Return the separator under which header and records have equally many fields, most of them."""
+    lines = [line for line in text[:65536].splitlines()[:50] if line.strip()]
+    lines = lines[:-1] if len(text) > 65536 and len(lines) > 2 else lines
+
+    def fields(separator: str) -> int:
+        """Columns in which header and most records agree (a record may have one more), 1 if they do not."""
+        counts = [len(row) for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row]
+        agree = sum(count in (counts[0], counts[0] + 1) for count in counts)
+        return counts[0] if counts and agree >= 0.9 * len(counts) else 1
+
+    found = {separator: fields(separator) for separator in (usual, *SEPARATORS)}
+    if found[usual] > 1:
+        return usual
+    best = max(found, key=lambda separator: found[separator])
+    return best if found[best] > 1 else usual
+
+
+def _one_field_more(frame: pd.DataFrame, text: str, options: dict[str, Any], flags: list[Flag]) -> pd.DataFrame:
+    """Read a file whose records have a field more than its header: a separator at the end, or row names in front."""
+    if frame.iloc[:, -1].isna().all():
+        flags.append(Flag("trailing-separators", "Every record ends in a separator that the header lacks."))
+        found: pd.DataFrame = pd.read_csv(io.StringIO(text), index_col=False, **options)
+        return found
+    if isinstance(frame.index, pd.MultiIndex):
+        raise ValueError("records have more fields than the header has names")
+    flags.append(Flag("index-column", "The first field of every record has no name; it was left out as a row name."))
+    return frame.reset_index(drop=True)
+
+
+def _without_blanks(frame: pd.DataFrame, flags: list[Flag]) -> pd.DataFrame:
+    """Leave out nameless columns that hold nothing, or only the numbers of the rows."""
+    nameless = [str(name) for name in frame.columns if str(name).startswith(BLANK)]
+    empty = [name for name in nameless if frame[name].isna().all()]
+    if empty:
+        flags.append(Flag("empty-columns", f"{len(empty)} columns without a name and without values were left out."))
+    counted = [name for name in nameless if name not in empty and _counts(frame[name])]
+    if counted:
+        flags.append(Flag("index-column", "A nameless column that numbers the rows was left out (a saved index)."))
+    return frame.drop(columns=[*empty, *counted])
+
+
+def _counts(column: "pd.Series[Any]") -> bool:
+    """Whether a column holds a whole number of its own for every row: an index, also of a part or in another order."""
+    return pd.api.types.is_integer_dtype(column) and bool(column.is_unique)
+
+
+def _with_words(
+    frame: pd.DataFrame, words: Sequence[str], text: str, options: dict[str, Any]
+) -> tuple[pd.DataFrame, list[tuple[str, str, int]]]:
+    """Put back the words NA, None and the like where a column holds words; pandas takes them for missing values."""
+    hollow = [name for name in words if frame[name].isna().any()]
+    said: list[tuple[str, str, int]] = []
+    if not hollow:
+        return frame, said
+    raw = pd.read_csv(
+        io.StringIO(text), usecols=hollow, dtype=str, keep_default_na=False, na_values=[""], index_col=False, **options
+    )
+    for name in hollow:
+        known = frame[name].dropna().astype(str)
+        if pd.to_numeric(known.str.replace(",", "."), errors="coerce").notna().mean() > 0.5:
+            continue  # numbers with words among them: NA is no value there
+        kept = raw[name].isin(["NA", "None"]) & frame[name].isna()
+        if kept.any():
+            frame[name] = frame[name].astype(object).where(~kept, raw[name])
+            said += [(name, str(word), int(count)) for word, count in raw[name][kept].value_counts().items()]
+    return frame, said
+
+
+def _json_lines(path: Path) -> Table:
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            raise ValueError(f"line {number} is no JSON") from None
+        if not isinstance(row, dict):
+            raise ValueError(f"line {number} is no record with named fields")
+        rows.append(row)
+    return Table(pd.DataFrame(rows))
+
+
+def _parquet(path: Path) -> Table:
     need("pyarrow", extra="parquet", purpose="Reading Parquet files")
     from pyarrow.parquet import ParquetFile
 
@@ -68,22 +224,29 @@ def _parquet(path: Path) -> pd.DataFrame:
         for batch in file.iter_batches(batch_size=ROWS):  # a small file may repeat one long text a million times
             taken += batch.nbytes
             refuse_larger(taken, name=path.name)
-    return pd.read_parquet(path)
+    frame = pd.read_parquet(path)
+    if isinstance(frame.index, pd.RangeIndex):
+        return Table(frame)
+    names = ", ".join(repr(name) for name in frame.index.names if name is not None) or "without a name"
+    return Table(frame.reset_index(drop=True), (Flag("index-column", f"The table's index ({names}) was left out."),))
 
 
-def _npz(path: Path) -> pd.DataFrame:
+def _npz(path: Path) -> Table:
     columns: dict[str, np.ndarray] = {}
     for name, array in read_npz(path, name=path.name).items():
-        if array.ndim == 2:
-            columns |= {f"{name}{i}": array[:, i] for i in range(array.shape[1])}
-        elif array.ndim == 1:
-            columns[name] = array
+        if array.dtype.kind == "c":
+            raise ValueError(f"array {name!r} holds complex numbers; give real and imaginary parts")
+        native = array.astype(array.dtype.newbyteorder("="))
+        if native.ndim == 2:
+            columns |= {f"{name}{i}": native[:, i] for i in range(native.shape[1])}
+        elif native.ndim == 1:
+            columns[name] = native
         else:
-            raise ValueError(f"array {name!r} has {array.ndim} dimensions; 1 or 2 are read")
-    return pd.DataFrame(columns)
+            raise ValueError(f"array {name!r} has {native.ndim} dimensions; 1 or 2 are read")
+    return Table(pd.DataFrame(columns))
 
 
-def _sdf(path: Path) -> pd.DataFrame:
+def _sdf(path: Path) -> Table:
     need("rdkit", extra="molecules", purpose="Reading SD files")
     from rdkit import Chem
     from rdkit.rdBase import BlockLogs
@@ -98,7 +261,7 @@ def _sdf(path: Path) -> pd.DataFrame:
     frame = pd.DataFrame(rows)
     for column in frame.columns.drop(STRUCTURE):
         frame[column] = _numbers(frame[column])
-    return frame
+    return Table(frame)
 
 
 def _numbers(texts: "pd.Series[str]") -> "pd.Series[float] | pd.Series[str]":
@@ -109,4 +272,12 @@ def _numbers(texts: "pd.Series[str]") -> "pd.Series[float] | pd.Series[str]":
         return texts
 
 
-_READERS = {".csv": _csv, ".tsv": _csv, ".parquet": _parquet, ".npz": _npz, ".sdf": _sdf}
+_READERS = {
+    ".csv": _csv,
+    ".tsv": _csv,
+    ".txt": _csv,
+    ".jsonl": _json_lines,
+    ".parquet": _parquet,
+    ".npz": _npz,
+    ".sdf": _sdf,
+}

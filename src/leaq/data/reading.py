@@ -1,6 +1,8 @@
 """How records are read: the options every source of data shares."""
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import ConfigDict
 
 from leaq.config import Config
 
@@ -16,26 +18,30 @@ class Reading(Config):
     --------
     >>> Reading(target="y", skipinvalid=True)
     Traceback (most recent call last):
-    leaq.errors.InvalidInput: Reading: unknown option 'skipinvalid'. Did you mean 'skip_invalid'?
+    leaq.config.ConfigError: Reading: unknown option 'skipinvalid'. Did you mean 'skip_invalid'?
     """
 
+    model_config: ClassVar[ConfigDict] = ConfigDict(title="What to audit")
+
     target: str | None = None
-    """Column to predict."""
+    """Column to predict; needed for files."""
     smiles: str | None = None
     """Column of SMILES strings; makes the records molecules."""
     group: str | None = None
     """Column whose equal values (a patient, a series) stay on one side of every split."""
     task: TaskChoice = "auto"
+    """What is predicted; auto: classes where the target holds few different values."""
     ignore: tuple[str, ...] = ()
-    """Columns that are no features."""
+    """Columns that are no features, such as an identifier."""
     skip_invalid: bool = False
-    """Drop and count what cannot be used, instead of refusing."""
+    """Drop and count records that cannot be used (missing values, unreadable SMILES), instead of refusing them."""
     strip_salts: bool = False
     """Keep the largest organic fragment of each molecule."""
     log_target: bool = False
     """Predict log10 of a positive regression target."""
     split: Literal["random", "scaffold", "cluster"] = "random"
-    """What stays on one side of a split: a molecule, a scaffold, or a cluster of similar molecules."""
+    """What stays on one side of a split: a molecule, a scaffold, or a cluster of similar molecules. Anything but random
+    changes what attack numbers mean, and is marked."""
 
     def but(self, **changes: Any) -> Self:
         """Return the same options with some changed."""

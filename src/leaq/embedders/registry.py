@@ -1,6 +1,7 @@
 """Names of embedders, what is known about each, and the one function that applies them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from leaq.embedders.huggingface import HuggingFace
 from leaq.embedders.identity import Identity
 from leaq.embedders.pretrained import KNOWN, ChemVae, PretrainedGraph
 from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.outliers import limited, outlier_flag
 from leaq.types import Flag, Floats, Progress, Samples, silent
 
 __all__ = ["CARDS", "EMBEDDERS", "Embedder", "embed", "listing", "locate"]
@@ -137,12 +139,21 @@ def embed(
             text = f"{built.describe()}: dropped {reasons(found.failed, samples)}."
             flags = (*flags, Flag("dropped-molecules", text))
             samples, found = _kept(samples, kept), Encoded(found.features[kept])
-        features = np.asarray(found.features, dtype=np.float32)
+        features, outside = limited(np.asarray(found.features, dtype=np.float32))
+        if outside.any():
+            where = f"{int(outside.any(1).sum())} molecules, {int(outside.any(0).sum())} features of {built.describe()}"
+            flags = (*flags, outlier_flag(outside, where))
     else:
         features = np.asarray(built.transform(samples), dtype=np.float32)
     if features.ndim != 2 or len(features) != len(samples):
         raise InvalidInput(f"An embedder must return ({len(samples)}, d) features. Found shape {features.shape}.")
-    return samples.with_inputs(features, *flags)
+    embedded = samples.with_inputs(features, *flags)
+    if samples.public is None:
+        return embedded
+    if samples.public.features != samples.features:
+        raise InvalidInput("Public records must have the columns and levels of the pool. Found others.")
+    public = embed(samples.public, built, skip_invalid=skip_invalid, jobs=jobs, progress=progress)
+    return replace(embedded, public=public)
 
 
 def _encoded(samples: Samples, built: MoleculeEmbedder, jobs: int | None, progress: Progress) -> Encoded:

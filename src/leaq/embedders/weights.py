@@ -54,8 +54,10 @@ def read_weights(known: Weights, own: str | None = None, *, progress: Progress =
     InvalidInput
         If the file is absent and cannot be downloaded, is no safetensors file, or its content has another hash.
     """
+    from leaq.models.weights import read_tensors
+
     path = find_weights(known, own, progress=progress)
-    tensors = _load(path)
+    tensors, _ = read_tensors(path)
     if own is not None:
         return tensors
     found = tensor_sha256(tensors)
@@ -99,19 +101,6 @@ def _fetch(known: Weights, path: Path, progress: Progress) -> Path:
     write_atomic(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}))
     raw.unlink()
     return path
-
-
-def _load(path: Path) -> dict[str, "Tensor"]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(_existing(path))
-    except (SafetensorError, OSError) as err:
-        raise InvalidInput(
-            f"{path.name}: weights must be a safetensors file. It cannot be read as one ({err}). Pickled "
-            "checkpoints (.pth, .bin) are not read, because they can run code; convert them."
-        ) from None
 
 
 def tensor_sha256(tensors: TensorMap) -> str:

@@ -121,6 +121,8 @@ def _spearman(outputs: Floats, targets: Floats, weights: Floats) -> Floats:
 
 
 def _estimate(table: LossTable, value: float, draws: Floats, level: float) -> Estimate:
+    if np.isnan(value) or len(draws) == 0:
+        raise NotEnoughEvidence("A task metric needs held-out records of at least two classes, or values that vary.")
     low, high = percentile_interval(draws, level=level)
     n = int((~table.members).sum())
     return Estimate(

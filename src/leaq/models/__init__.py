@@ -4,7 +4,8 @@
 the user's module lends its architecture and is never changed.
 """
 
-from leaq.models.modules import ModuleModel, checkpoints_of, evaluating, unwrap
+from leaq.models.calling import evaluating, unwrap
+from leaq.models.modules import ModuleModel, checkpoints_of
 from leaq.models.roles import roles_of
 
 __all__ = ["ModuleModel", "checkpoints_of", "evaluating", "roles_of", "unwrap"]

@@ -1,5 +1,7 @@
 """Causal language models: loading, texts as tokens, and the loss of a text."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +12,22 @@ from torch import Tensor
 from leaq.errors import InvalidInput, StoreError, need
 from leaq.types import Floats, Ints
 
-__all__ = ["TokenLoss", "load_causal", "tokens_of"]
+__all__ = ["Text", "TokenLoss", "Tokens", "Told", "load_causal", "tokens_of"]
 
 IGNORED = -100
-"""Target of positions that carry no token."""
+"""Target of positions that carry no token, or one of a prompt."""
+SLICE = 2**24
+"""Logits that are turned into double precision at once."""
+
+Told = str | tuple[str, str]
+"""A text, or a prompt and its answer."""
 
 
 def load_causal(name: str | Path) -> tuple[Any, Any]:
     """Return a causal language model and its tokenizer, by name or from a local folder.
 
-    Only safetensors weights are read and no code from the model's repository is run.
+    Only safetensors weights are read and no code from the model's repository is run. A GGUF file is dequantized by
+    transformers' own reader; its tokenizer comes out of it too.
 
     Raises
     ------
@@ -28,16 +36,20 @@ def load_causal(name: str | Path) -> tuple[Any, Any]:
     """
     transformers = need("transformers", extra="huggingface", purpose="Loading a language model")
     place = str(name)
-    if Path(place).is_dir() and not list(Path(place).glob("*.safetensors")):
+    options: dict[str, Any] = {}
+    if place.endswith(".gguf"):
+        need("gguf", extra="gguf", purpose="Reading a GGUF file")
+        place, options = str(Path(place).parent), {"gguf_file": Path(place).name}
+    if not options and Path(place).is_dir() and not list(Path(place).glob("*.safetensors")):
         raise StoreError(
             f"{place!r} must hold the model's weights as safetensors. Found none. Pickled weights are not opened; "
             "where you trust them, load them yourself and save with save_pretrained."
         )
     try:
         model = transformers.AutoModelForCausalLM.from_pretrained(
-            place, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+            place, trust_remote_code=False, dtype=torch.float32, **(options or {"use_safetensors": True})
         )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False, **options)
     except (OSError, ValueError) as err:
         raise StoreError(
             f"{place!r} must be a folder with a causal language model and its tokenizer, or the name of one that "
@@ -46,35 +58,91 @@ def load_causal(name: str | Path) -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
-def tokens_of(texts: list[str], tokenizer: Any, *, length: int, name: str) -> tuple[Ints, Ints]:
-    """Return token ids and attention masks (n, t), padded on the right, t <= length.
+@dataclass(frozen=True)
+class Text:
+    """One text as the model reads it.
+
+    Attributes
+    ----------
+    ids : (t,) tokens that are read, at most the model's length.
+    start : first token whose probability counts; those before it are a prompt. At least 1: the first has no context.
+    whole : tokens of the whole text, which tell it from others.
+    """
+
+    ids: Ints
+    start: int
+    whole: Ints
+
+    @property
+    def cut(self) -> int:
+        """Tokens that are not read."""
+        return len(self.whole) - len(self.ids)
+
+
+def tokens_of(texts: Sequence[Told], tokenizer: Any, *, length: int, name: str) -> list[Text]:
+    """Return the tokens of texts, cut to `length`: a prompt loses its beginning, everything else its end.
+
+    Which side a text without a prompt loses is the tokenizer's to say (`truncation_side`).
 
     Raises
     ------
     InvalidInput
-        If a text has fewer than two tokens: its loss would be of nothing.
+        If a text has no token to be scored: its loss would be of nothing.
     """
-    rows = [list(tokenizer(text, truncation=True, max_length=length)["input_ids"]) for text in texts]
-    short = [i for i, row in enumerate(rows) if len(row) < 2]
+    side = getattr(tokenizer, "truncation_side", "right")
+    found = [
+        _alone(_ids(text, tokenizer), length, side) if isinstance(text, str) else _answered(*text, tokenizer, length)
+        for text in texts
+    ]
+    short = [i for i, text in enumerate(found) if len(text.ids) <= text.start]
     if short:
+        more = f" and {len(short) - 1} more have" if len(short) > 1 else " has"
         raise InvalidInput(
-            f"{name}: every text must have at least two tokens. Text {short[0]} (counted from 0) and "
-            f"{len(short) - 1} more have fewer. Remove them."
+            f"{name}: every text must have at least two tokens, and every answer one. Text {short[0]} (counted from "
+            f"0){more} fewer. Remove them, or read more of them with length=..."
         )
-    width = max(len(row) for row in rows)
-    ids = np.zeros((len(rows), width), dtype=np.int64)
-    mask = np.zeros((len(rows), width), dtype=np.int64)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)] = row
-        mask[i, : len(row)] = 1
-    return ids, mask
+    return found
+
+
+def _ids(text: str, tokenizer: Any) -> list[int]:
+    return list(tokenizer(text, truncation=False, max_length=None)["input_ids"])
+
+
+def _alone(ids: list[int], length: int, side: str) -> Text:
+    read = ids[-length:] if side == "left" else ids[:length]
+    return Text(np.array(read, dtype=np.int64), 1, np.array(ids, dtype=np.int64))
+
+
+def _answered(prompt: str, answer: str, tokenizer: Any, length: int) -> Text:
+    """Join a prompt and its answer as the model saw them; the answer begins where the tokens first differ."""
+    before, ids = _ids(prompt, tokenizer), _ids(prompt + answer, tokenizer)
+    same = [a == b for a, b in zip(before, ids, strict=False)]
+    start = same.index(False) if False in same else len(same)
+    drop = min(max(0, len(ids) - length), max(0, start - 1))
+    read = np.array(ids[drop : drop + length], dtype=np.int64)
+    return Text(read, max(1, start - drop), np.array(ids, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What single tokens tell of texts, beside their mean loss.
+
+    Attributes
+    ----------
+    lowest : (n,) mean log-probability of each text's least likely fifth.
+    normalised : (n,) the same of log-probabilities in standard deviations from the mean of their position.
+    logp : n arrays, log-probability of every scored token.
+    """
+
+    lowest: Floats
+    normalised: Floats
+    logp: tuple[Floats, ...]
 
 
 class TokenLoss:
     """Mean token loss of each text in nats, (outputs (n, t, v), targets (n, t)) -> (n,).
 
-    Between two calls of `take`, also collects each text's mean log-probability of its least likely tokens, so that
-    a second pass over the model is not needed.
+    Also keeps what single tokens of the last `keep` texts tell, so that a second pass over the model is not needed.
 
     Examples
     --------
@@ -85,25 +153,54 @@ class TokenLoss:
 
     share = 0.2
 
-    def __init__(self) -> None:
-        self._lowest: list[Tensor] = []
+    def __init__(self, keep: int = 10**9) -> None:
+        self._keep = keep
+        self._kept: list[Tokens] = []
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Loss of each position's next token, averaged over the text."""
         wanted = targets[:, 1:]
         there = wanted != IGNORED
-        logp = torch.log_softmax(outputs[:, :-1].double(), dim=-1)
-        picked = logp.gather(-1, wanted.clamp_min(0).unsqueeze(-1)).squeeze(-1)  # (n, t - 1)
+        picked, normalised = self._positions(outputs[:, :-1], wanted.clamp_min(0))
         count = there.sum(1)
-        ordered = picked.masked_fill(~there, torch.inf).sort(dim=1).values
-        few = (self.share * count).ceil().long().clamp_min(1)
-        low = torch.arange(ordered.shape[1], device=ordered.device) < few.unsqueeze(1)
-        self._lowest.append((ordered.masked_fill(~low, 0.0).sum(1) / few).cpu())
+        rows = picked.cpu().numpy()
+        logp = tuple(row[mask] for row, mask in zip(rows, there.cpu().numpy(), strict=True))
+        self._kept.append(Tokens(self._lowest(picked, there), self._lowest(normalised, there), logp))
+        while len(self._kept) > 1 and sum(len(part.logp) for part in self._kept[1:]) >= self._keep:
+            del self._kept[0]
         mean: Tensor = -picked.masked_fill(~there, 0.0).sum(1) / count
         return mean
 
-    def take(self) -> Floats:
-        """Return the mean log-probabilities of the least likely tokens collected since the last call, (n,)."""
-        found = torch.cat(self._lowest).numpy() if self._lowest else np.empty(0)
-        self._lowest = []
-        return np.asarray(found)
+    @staticmethod
+    def _positions(outputs: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each next token's log-probability (n, t), and how many standard deviations it is above the mean.
+
+        A slice of positions at a time: in double precision all logits of long texts would not fit into memory.
+        """
+        n, t, v = outputs.shape
+        step = max(1, SLICE // (n * v))
+        parts = []
+        for start in range(0, t, step):
+            logp = torch.log_softmax(outputs[:, start : start + step].double(), dim=-1)
+            picked = logp.gather(-1, wanted[:, start : start + step].unsqueeze(-1)).squeeze(-1)
+            share = logp.exp()
+            mean = (share * logp).sum(-1)
+            variance = ((share * logp.square()).sum(-1) - mean.square()).clamp_min(torch.finfo(logp.dtype).tiny)
+            parts.append((picked, (picked - mean) / variance.sqrt()))
+        return torch.cat([part[0] for part in parts], 1), torch.cat([part[1] for part in parts], 1)
+
+    def _lowest(self, values: Tensor, there: Tensor) -> Floats:
+        """Return the mean (n,) of each text's lowest fifth of its values (n, t)."""
+        ordered = values.masked_fill(~there, torch.inf).sort(dim=1).values
+        few = (self.share * there.sum(1)).ceil().long().clamp_min(1)
+        low = torch.arange(ordered.shape[1], device=ordered.device) < few.unsqueeze(1)
+        return np.asarray((ordered.masked_fill(~low, 0.0).sum(1) / few).cpu().numpy())
+
+    def take(self) -> Tokens:
+        """Return what was kept since the last call, in the order of the texts."""
+        kept, self._kept = self._kept, []
+        lowest, normalised = (
+            np.concatenate([getattr(part, name) for part in kept]) if kept else np.empty(0)
+            for name in ("lowest", "normalised")
+        )
+        return Tokens(lowest, normalised, tuple(row for part in kept for row in part.logp))

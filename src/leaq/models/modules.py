@@ -11,36 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.models.calling import call, evaluating, full_precision, unwrap
 from leaq.models.roles import roles_of, shared_names, tensors_of
 from leaq.types import Checkpoints, Role
 
-__all__ = ["ModuleModel", "call", "checkpoints_of", "evaluating", "unwrap"]
+__all__ = ["ModuleModel", "checkpoints_of"]
 
 STACKED_BYTES = 2**26
 """Weights of the candidates that one vectorised call may hold; larger models run one after another."""
-
-
-def unwrap(module: nn.Module) -> nn.Module:
-    """Return the module inside torch.compile and data-parallel wrappers, whose names carry no prefix."""
-    while True:
-        inner = getattr(module, "_orig_mod", None)
-        if inner is None and isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
-            inner = module.module
-        if not isinstance(inner, nn.Module):
-            return module
-        module = inner
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[nn.Module]:
-    """Put a module into evaluation mode and every part of it back into the mode it was in."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield module
-    finally:
-        for part, mode in modes:
-            part.training = mode
 
 
 def checkpoints_of(module: nn.Module, *, trainable: bool = False) -> Checkpoints:
@@ -61,15 +39,6 @@ def checkpoints_of(module: nn.Module, *, trainable: bool = False) -> Checkpoints
     if not params:
         raise InvalidInput("The model must have floating-point weights. Found none.")
     return Checkpoints(params, roles, (1,))
-
-
-def full_precision(value: Any) -> Any:
-    """Widen half-precision tensors to 32 bits, wherever they stand in a nest of containers."""
-    if isinstance(value, Tensor):
-        return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
-    if isinstance(value, Mapping):
-        return {key: full_precision(item) for key, item in value.items()}
-    return tuple(full_precision(item) for item in value) if isinstance(value, tuple | list) else value
 
 
 @dataclass
@@ -112,14 +81,14 @@ class ModuleModel:
         """
         count = len(next(iter(params.values())))
         inputs = full_precision(inputs)
-        with torch.no_grad(), evaluating(self.module), _rounded_inputs(self.module, activation_bits):
+        with torch.no_grad(), _rounded_inputs(self.module, activation_bits):
             if self.vectorised and count > 1 and self._fits(params):
                 try:
                     return self._at_once(params, inputs)
                 except Exception:  # whatever vmap cannot do, the loop can, or it raises the true error
                     self.vectorised = False
             rows = ({name: tensor[i] for name, tensor in params.items()} for i in range(count))
-            return torch.stack([call(self.module, self.own | row, inputs) for row in rows])
+            return torch.stack([self._run(row, inputs) for row in rows])
 
     @property
     def homogeneous(self) -> tuple[tuple[str, str], ...]:
@@ -149,8 +118,14 @@ class ModuleModel:
             def run(one: dict[str, Tensor]) -> Tensor:
                 return call(self.module, self.own | one, inputs)
 
-            found: Tensor = torch.func.vmap(run)(dict(params))
+            with evaluating(self.module):
+                found: Tensor = torch.func.vmap(run)(dict(params))
             return found
+
+    def _run(self, one: dict[str, Tensor], inputs: Any) -> Tensor:
+        """Run one candidate; each finds the module, its buffers included, in the same state."""
+        with evaluating(self.module):
+            return call(self.module, self.own | one, inputs)
 
     @staticmethod
     def _fits(params: Mapping[str, Tensor]) -> bool:
@@ -158,22 +133,6 @@ class ModuleModel:
         if any(tensor.ndim > 3 for tensor in params.values()):
             return False
         return sum(tensor.nbytes for tensor in params.values()) <= STACKED_BYTES
-
-
-def call(module: nn.Module, params: Mapping[str, Tensor], inputs: Any) -> Tensor:
-    """Run a module with exchanged weights on one batch; tied parameters stay tied.
-
-    Raises
-    ------
-    UnsupportedModel
-        If what comes out holds no tensor of outputs.
-    """
-    if isinstance(inputs, Mapping):
-        args, kwargs = (), dict(inputs)
-    else:
-        args, kwargs = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,), {}
-    outputs = torch.func.functional_call(module, dict(params), args, kwargs) if params else module(*args, **kwargs)
-    return output_tensor(outputs)
 
 
 def watch_inputs(module: nn.Module, params: Mapping[str, Tensor], inputs: Any) -> dict[str, Tensor]:
@@ -230,21 +189,6 @@ def _vectors(layer: nn.Module, x: Tensor) -> Tensor:
     size, dilation, padding, stride = pairs
     patches = nn.functional.unfold(x, size, dilation, padding, stride)  # (r, in * kernel, positions)
     return patches.transpose(1, 2).reshape(-1, patches.shape[1])
-
-
-def output_tensor(outputs: Any) -> Tensor:
-    """Return the tensor of outputs: itself, `.logits`, or the first of a tuple."""
-    if isinstance(outputs, Tensor):
-        return outputs
-    logits = outputs.get("logits") if isinstance(outputs, Mapping) else getattr(outputs, "logits", None)
-    if isinstance(logits, Tensor):
-        return logits
-    if isinstance(outputs, tuple | list) and outputs and isinstance(outputs[0], Tensor):
-        return outputs[0]
-    raise UnsupportedModel(
-        f"The model must return a tensor, a tuple that starts with one, or something with logits. "
-        f"Found {type(outputs).__name__}. Wrap it in a module that returns the outputs."
-    )
 
 
 @contextmanager

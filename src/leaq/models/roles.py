@@ -1,9 +1,11 @@
 """What each parameter of a torch module is: decides what a quantizer touches."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from leaq.errors import UnsupportedModel
 from leaq.types import Flag, Role
@@ -18,28 +20,52 @@ _KINDS: tuple[tuple[type[nn.Module], Role], ...] = (
     (nn.Embedding, "embedding"),
     (nn.EmbeddingBag, "embedding"),
     (nn.RNNBase, "linear"),
+    (nn.RNNCellBase, "linear"),
     (nn.MultiheadAttention, "linear"),
 )
+
+_BY_NAME: dict[str, Role] = {layer.__name__: role for layer, role in _KINDS if layer is not nn.RNNBase}
+_BY_NAME |= {"LSTM": "linear", "GRU": "linear", "RNN": "linear"}
+"""Layers of scripted modules."""
+_BY_RANK: dict[int, Role] = {2: "linear", 3: "conv1d", 4: "conv2d"}
+"""Weights of exported programs, whose layers have no class: by their number of axes. Embeddings count as linear."""
+_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+_NORM = re.compile(r"Norm(\d+d)?$|^Norm(?![a-z])")
+"""Normalising layers by name: BatchNorm1d, LayerNorm, LlamaRMSNorm; neither NormedMlp nor NormLinear's matrices."""
+_BIAS = re.compile(r"(^|_)bias($|_)")
+"""Biases by name: bias, bias_ih_l0, in_proj_bias; not debias_proj."""
 
 LAYER_ROLES: tuple[Role, ...] = ("linear", "conv1d", "conv2d", "embedding")
 """Roles of the weights of layers: what quantizers act on."""
 
 
 def tensors_of(module: nn.Module, *, trainable: bool = False) -> Iterator[tuple[str, Tensor, nn.Module]]:
-    """Yield what a released model consists of: parameters and floating-point buffers, shared ones once.
+    """Yield what a released model consists of: parameters and buffers of real or complex numbers, shared ones once.
 
     Buffers that the module does not save (position tables, masks) are part of the architecture and left out.
 
     Parameters
     ----------
     trainable : only parameters that require a gradient, and the buffers of modules in training (batch statistics).
+
+    Raises
+    ------
+    UnsupportedModel
+        If a layer never saw a batch that would tell it its shape.
     """
     seen: set[int] = set()
     for prefix, owner in module.named_modules():
         unsaved = owner._non_persistent_buffers_set
         owned = [*owner._parameters.items(), *((k, v) for k, v in owner._buffers.items() if k not in unsaved)]
         for name, tensor in owned:
-            if tensor is None or id(tensor) in seen or not tensor.is_floating_point():
+            if tensor is None or id(tensor) in seen:
+                continue
+            if is_lazy(tensor):
+                raise UnsupportedModel(
+                    f"The model's weights must have values. {name!r} of {prefix or 'the model'} gets its shape from "
+                    "the first batch, and none has come. Run the model once on a batch first."
+                )
+            if not (tensor.is_floating_point() or tensor.is_complex()):
                 continue
             if trainable and isinstance(tensor, nn.Parameter) and not tensor.requires_grad:
                 continue
@@ -66,23 +92,34 @@ def role_of(name: str, tensor: Tensor, owner: nn.Module) -> Role:
     name : full name, for example "head.0.weight".
     owner : the module that holds it.
     """
-    leaf = name.rsplit(".", maxsplit=1)[-1]
-    kind = type(owner).__name__
-    if "norm" in kind.lower():
+    kind = getattr(owner, "original_name", type(owner).__name__)  # scripted parts keep the name of their class only
+    if tensor.is_complex():
+        return "other"
+    if tensor.ndim < 2 and (isinstance(owner, _NORMS) or _NORM.search(kind)):
         return "norm"
     if not isinstance(tensor, nn.Parameter):
         return "scaler"
-    if "bias" in leaf:
-        return "bias"
+    leaf = name.rsplit(".", maxsplit=1)[-1]
+    if tensor.ndim < 2:
+        return "bias" if _BIAS.search(leaf) else "other"
     if "lora" in name and tensor.ndim == 2:
         return "linear"
+    return _layer_role(kind, leaf, tensor, owner)
+
+
+def _layer_role(kind: str, leaf: str, tensor: Tensor, owner: nn.Module) -> Role:
+    """Return the role of a parameter of two axes or more: by its layer's class, or by the class's name."""
     for layer, role in _KINDS:
         if isinstance(owner, layer):
-            return role if tensor.ndim > 1 else "other"
+            return role
+    if kind in _BY_NAME:
+        return _BY_NAME[kind]
+    program = type(owner) in (nn.Module, torch.fx.GraphModule) or type(owner).__module__.startswith("torch.export")
+    if program and leaf == "weight":
+        return _BY_RANK.get(tensor.ndim, "other")
     # Linear layers of other libraries: transformers' Conv1D, LoRA wrappers, parametrised linears.
-    if tensor.ndim == 2 and leaf == "weight" and ("Linear" in kind or kind == "Conv1D"):
-        return "linear"
-    return "other"
+    linear = tensor.ndim == 2 and leaf == "weight" and ("Linear" in kind or kind == "Conv1D")
+    return "linear" if linear else "other"
 
 
 def shared_names(module: nn.Module) -> dict[str, str]:
@@ -106,7 +143,15 @@ def parameter_doubts(module: nn.Module) -> tuple[Flag, ...]:
         If a tensor is on the meta device, or a batch normalisation has no statistics of its own.
     """
     roles: dict[str, Role] = {}
+    counts: dict[str, int] = {}
     half = []
+    for name, parameter in module.named_parameters():
+        if not is_lazy(parameter) and not (parameter.is_floating_point() or parameter.is_complex()):
+            raise UnsupportedModel(
+                f"The model must hold ordinary weights. {name!r} is a {type(parameter).__name__} of "
+                f"{str(parameter.dtype).removeprefix('torch.')}: already quantized. Audit the full-precision original, "
+                "and give this one as shipped={'name': model}."
+            )
     for name, tensor, owner in tensors_of(module):
         if tensor.is_meta:
             raise UnsupportedModel(
@@ -120,9 +165,9 @@ def parameter_doubts(module: nn.Module) -> tuple[Flag, ...]:
             )
         if tensor.dtype in (torch.float16, torch.bfloat16):
             half.append(name)
-        roles[name] = role_of(name, tensor, owner)
+        roles[name], counts[name] = role_of(name, tensor, owner), tensor.numel()
     _refuse_batch_statistics(module)
-    return (*_tied(module), *_half(half), *_unquantized(roles), *_transposed(module))
+    return (*_tied(module), *_half(half), *_unquantized(roles, counts), *_transposed(module))
 
 
 def _refuse_batch_statistics(module: nn.Module) -> None:
@@ -149,7 +194,8 @@ def _half(half: list[str]) -> tuple[Flag, ...]:
     return (Flag("half-precision", text),)
 
 
-def _unquantized(roles: dict[str, Role]) -> tuple[Flag, ...]:
+def _unquantized(roles: Mapping[str, Role], counts: Mapping[str, int]) -> tuple[Flag, ...]:
+    """Name and count what no quantizer touches; sizes and bits count all of it."""
     other = [name for name, role in roles.items() if role == "other"]
     kept = sum(role in ("bias", "norm", "scaler") for role in roles.values())
     flags = []
@@ -157,7 +203,13 @@ def _unquantized(roles: dict[str, Role]) -> tuple[Flag, ...]:
         text = f"{kept} bias, norm and statistics tensors are released in full precision; r does not cover them."
         flags.append(Flag("unquantized-rest", text))
     if other:
-        text = f"Not quantized, of a kind no quantizer knows: {', '.join(other[:5])}{', ...' * (len(other) > 5)}."
+        part = sum(counts[name] for name in other)
+        text = (
+            f"Not quantized, of a kind no quantizer knows: {', '.join(other[:5])}{', ...' * (len(other) > 5)}: "
+            f"{part:,} of {sum(counts.values()):,} numbers, released in full precision."
+        )
+        parametrised = any(".parametrizations." in name for name in other)
+        text += " Bake them in with torch.nn.utils.parametrize.remove_parametrizations." * parametrised
         flags.append(Flag("unquantized-other", text))
     return tuple(flags)
 

@@ -1,10 +1,9 @@
-"""scikit-learn's multilayer perceptrons as torch modules that give the same outputs."""
+"""scikit-learn's perceptrons and linear models as torch modules that give the same outputs."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +11,10 @@ from leaq.errors import InvalidInput, UnsupportedModel
 
 __all__ = ["Converted", "from_sklearn", "is_sklearn"]
 
+LINEAR = ("LogisticRegression", "LinearRegression", "Ridge", "LogisticRegressionCV", "RidgeCV", "Lasso", "LassoCV",
+          "ElasticNet", "ElasticNetCV", "BayesianRidge", "ARDRegression", "HuberRegressor", "TheilSenRegressor", "Lars",
+          "LassoLars", "SGDRegressor", "SGDClassifier", "LinearSVR")  # fmt: skip
+"""Estimators that predict coefficients times inputs plus an intercept, through no link but the logistic one."""
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "identity": nn.Identity,
     "logistic": nn.Sigmoid,
@@ -33,10 +36,11 @@ class Converted:
     module : torch network in float64 that returns logits (classes, or one for two classes) or values.
     """
 
-    def __init__(self, module: nn.Module, before: Sequence[Any], classes: npt.NDArray[Any] | None) -> None:
+    def __init__(self, module: nn.Module, before: Sequence[Any], estimator: Any) -> None:
         self.module = module
         self._before = before
-        self._classes = classes
+        self._estimator = estimator
+        self._classes = getattr(estimator, "classes_", None)
 
     def records(self, data: Any, name: str) -> tuple[Tensor, Tensor]:
         """Return inputs after the pipeline's earlier steps, and targets as class codes or values.
@@ -51,36 +55,75 @@ class Converted:
         x, y = data
         for step in self._before:
             x = step.transform(x)
+        self._agree(x)
         x = x.toarray() if hasattr(x, "toarray") else np.asarray(x)
         inputs = torch.tensor(np.asarray(x, dtype=np.float64))
-        if self._classes is None:
-            return inputs, torch.tensor(np.asarray(y, dtype=np.float64))
         labels = np.asarray(y)
+        labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+        if self._classes is None:
+            return inputs, torch.tensor(labels.astype(np.float64))
         codes = np.searchsorted(self._classes, labels).clip(max=len(self._classes) - 1)
         if not (self._classes[codes] == labels).all():
             unknown = sorted({str(label) for label in labels[self._classes[codes] != labels]})
             raise InvalidInput(f"{name}: labels must be among the fitted classes. Found {', '.join(unknown[:3])}.")
         return inputs, torch.tensor(codes.astype(np.int64))
 
+    def _agree(self, x: Any) -> None:
+        """Compare the network with the estimator on a few records: a model misread would be audited in its place."""
+        few = x[:50] if not hasattr(x, "iloc") else x.iloc[:50]
+        rows = torch.tensor(np.asarray(few.toarray() if hasattr(few, "toarray") else few, dtype=np.float64))
+        with torch.no_grad():
+            outputs = self.module(rows)
+        if self._classes is None:
+            ours, theirs = outputs.numpy(), np.asarray(self._estimator.predict(few))
+        elif outputs.shape[1] == 1:
+            ours, theirs = outputs.sigmoid().numpy(), self._estimator.predict_proba(few)[:, 1]
+        else:
+            ours, theirs = outputs.softmax(1).numpy(), self._estimator.predict_proba(few)
+        if not np.allclose(ours, theirs.reshape(ours.shape), rtol=1e-4, atol=1e-6):
+            raise UnsupportedModel(
+                f"{type(self._estimator).__name__}: predictions must follow from its weights alone. On the first "
+                "records they do not: the estimator was fitted in a way that is not read here."
+            )
+
 
 def from_sklearn(estimator: Any) -> Converted:
-    """Turn a fitted MLPClassifier or MLPRegressor (or a Pipeline that ends in one) into a torch network.
+    """Turn a fitted scikit-learn model into a torch network of the same outputs.
+
+    MLPClassifier and MLPRegressor; linear models with a squared or logistic loss; each alone, found by a search
+    (GridSearchCV, ...), or at the end of pipelines, nested as deeply as they are.
 
     Raises
     ------
     UnsupportedModel
         For other estimators, several labels a record, or one that is not fitted.
     """
-    before: Sequence[Any] = ()
-    if type(estimator).__name__ == "Pipeline":
-        before = [step for _, step in estimator.steps[:-1] if step not in ("passthrough", None)]
-        estimator = estimator.steps[-1][1]
+    before: list[Any] = []
+    while True:
+        if hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif type(estimator).__name__ == "Pipeline":
+            before += [step for _, step in estimator.steps[:-1] if step not in ("passthrough", None)]
+            estimator = estimator.steps[-1][1]
+        else:
+            break
     kind = type(estimator).__name__
-    if kind not in ("MLPClassifier", "MLPRegressor"):
+    if kind.endswith("SearchCV"):
+        raise UnsupportedModel(f"{kind}: the search must be fitted and keep its best model. Call fit, with refit=True.")
+    if kind in ("MLPClassifier", "MLPRegressor"):
+        module = _perceptron(estimator, kind)
+    elif kind in LINEAR:
+        module = _linear(estimator, kind)
+    else:
         raise UnsupportedModel(
-            f"Of scikit-learn, MLPClassifier and MLPRegressor (and pipelines that end in one) have weights to quantize "
+            "Of scikit-learn, perceptrons (MLPClassifier, MLPRegressor) and linear models "
+            f"({', '.join(LINEAR[:3])}, ...), alone, in a search or at the end of a pipeline, have weights to quantize "
             f"here. Found {kind}."
         )
+    return Converted(module, before, estimator)
+
+
+def _perceptron(estimator: Any, kind: str) -> nn.Module:
     if not hasattr(estimator, "coefs_"):
         raise UnsupportedModel(f"{kind}: the estimator must be fitted. Call fit first.")
     if estimator.out_activation_ not in ("identity", "logistic", "softmax"):
@@ -93,10 +136,33 @@ def from_sklearn(estimator: Any) -> Converted:
         raise UnsupportedModel(f"{kind}: a record must have one label. This one was fitted on {outputs} at once.")
     layers: list[nn.Module] = []
     for weight, bias in zip(estimator.coefs_, estimator.intercepts_, strict=True):
-        linear = nn.Linear(weight.shape[0], weight.shape[1], dtype=torch.float64)
-        with torch.no_grad():
-            linear.weight.copy_(torch.tensor(np.asarray(weight, dtype=np.float64).T))
-            linear.bias.copy_(torch.tensor(np.asarray(bias, dtype=np.float64)))
-        layers += [linear, _ACTIVATIONS[estimator.activation]()]
-    module = nn.Sequential(*layers[:-1]).eval()
-    return Converted(module, before, getattr(estimator, "classes_", None))
+        layers += [_layer(np.asarray(weight).T, bias), _ACTIVATIONS[estimator.activation]()]
+    return nn.Sequential(*layers[:-1]).eval()
+
+
+def _linear(estimator: Any, kind: str) -> nn.Module:
+    """Return coefficients and intercept as one layer; classes must have logistic or softmax probabilities."""
+    if not hasattr(estimator, "coef_"):
+        raise UnsupportedModel(f"{kind}: the estimator must be fitted. Call fit first.")
+    several = len(getattr(estimator, "classes_", ())) > 2
+    if kind == "SGDClassifier" and estimator.loss != "log_loss":
+        raise UnsupportedModel(
+            f"{kind}: it must give probabilities. Found loss={estimator.loss!r}; fit with 'log_loss'."
+        )
+    separate = kind == "SGDClassifier" or getattr(estimator, "solver", "") == "liblinear"
+    if several and separate:
+        raise UnsupportedModel(
+            f"{kind}: several classes must share one softmax. This one has a model for each class against the rest; "
+            "fit LogisticRegression with another solver."
+        )
+    weight = np.atleast_2d(np.asarray(estimator.coef_))
+    bias = np.broadcast_to(np.asarray(estimator.intercept_, dtype=np.float64), len(weight))
+    return nn.Sequential(_layer(weight, bias)).eval()
+
+
+def _layer(weight: Any, bias: Any) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0], dtype=torch.float64)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor(np.asarray(weight, dtype=np.float64)))
+        layer.bias.copy_(torch.tensor(np.asarray(bias, dtype=np.float64)))
+    return layer

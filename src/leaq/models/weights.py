@@ -1,11 +1,9 @@
 """Weights from files, into an architecture: safetensors only, and only if names and shapes match."""
 
 import importlib
-import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,51 +11,82 @@ from torch import Tensor, nn
 from leaq.errors import InvalidInput, StoreError, closest
 from leaq.models.roles import shared_names, tensors_of
 
-__all__ = ["architecture", "check_match", "load_into", "read_weights"]
+__all__ = ["OpenWeights", "architecture", "check_match", "load_into", "open_weights", "read_tensors", "read_weights"]
 
 PICKLED = frozenset({".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib"})
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file.
+class OpenWeights:
+    """The tensors of a safetensors file, read from the mapped file one by one.
+
+    Attributes
+    ----------
+    bytes : what all tensors take.
+    metadata : the words in the file's header.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from safetensors import SafetensorError, safe_open
+
+        self._path, self._error = path, SafetensorError
+        try:
+            self._file = safe_open(path, framework="pt")
+            self._names = list(self._file.keys())  # type: ignore[no-untyped-call]
+            self.metadata: dict[str, str] = self._file.metadata() or {}  # type: ignore[no-untyped-call]
+        except SafetensorError as err:
+            raise StoreError(f"{path.name}: this is no readable safetensors file ({err}). Save it again.") from None
+        with path.open("rb") as handle:  # the format: length of the header, header, tensors
+            self.bytes = path.stat().st_size - 8 - int.from_bytes(handle.read(8), "little")
+
+    def keys(self) -> list[str]:
+        """Return the names."""
+        return self._names
+
+    def get(self, name: str) -> Tensor:
+        """Read one tensor."""
+        try:
+            tensor: Tensor = self._file.get_tensor(name)  # type: ignore[no-untyped-call]
+        except self._error as err:
+            raise StoreError(f"{self._path.name}: {name!r} cannot be read ({err}). Save it again.") from None
+        return tensor
+
+
+def open_weights(path: str | Path) -> OpenWeights:
+    """Open a safetensors file; its tensors are read when they are asked for.
 
     Raises
     ------
     InvalidInput
-        For pickled files, by name or by content: opening one can run any code.
+        If the file is missing; for pickled files, by name or by content: opening one can run any code.
     StoreError
-        If the file is missing or no safetensors file.
+        If it is no safetensors file.
     """
     path = Path(path)
     if not path.is_file():
-        raise StoreError(f"Weights must be a safetensors file. There is no file {path.name!r}.")
+        near = closest(path.name, [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else [])
+        raise InvalidInput(f"There is no weights file {str(path)!r}.{near} Name an existing safetensors file.")
     with path.open("rb") as handle:
-        head = handle.read(4)
-    if path.suffix in PICKLED or head[:2] in (b"PK", b"\x80\x02", b"\x80\x04", b"\x80\x05"):
+        head = handle.read(9)
+    # A safetensors file begins with the length of its header, which may look like anything, and the header's "{".
+    looks = head[:4] == b"PK\x03\x04" or head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+    if path.suffix.lower() in PICKLED or (looks and head[8:] != b"{"):
         raise InvalidInput(
             f"{path.name}: weights must be a safetensors file. Found a pickled one, and opening it can run any code "
             "that its author put there. Where you trust the author, convert it once: "
             "safetensors.torch.save_file(torch.load(path, weights_only=True), 'weights.safetensors')"
         )
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return dict(load_file(path))
-    except SafetensorError as err:
-        raise StoreError(f"{path.name}: this is no readable safetensors file ({err}). Save it again.") from None
+    return OpenWeights(path)
 
 
-def metadata_of(path: Path) -> dict[str, Any]:
-    """Return the quantization settings that stand beside a checkpoint (quantize_config.json), if any."""
-    for name in ("quantize_config.json", "config.json"):
-        file = path.parent / name
-        if file.is_file():
-            found = json.loads(file.read_text())
-            settings = found.get("quantization_config", found if name.startswith("quantize") else None)
-            if isinstance(settings, dict):
-                return settings
-    return {}
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file, all at once; see `open_weights`."""
+    return read_tensors(path)[0]
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors of a safetensors file, all at once, and the metadata in its header; see `open_weights`."""
+    opened = open_weights(path)
+    return {name: opened.get(name) for name in opened.keys()}, opened.metadata  # noqa: SIM118 - no mapping
 
 
 def architecture(spec: str, *, folder: Path | None = None) -> nn.Module:

@@ -203,20 +203,26 @@ class Frozen:
     def size(self, reference: Checkpoints) -> Size:
         """Weigh one released model; `bytes` is what `packing.pack` writes beside its header.
 
-        Compression is against the same model unquantized.
+        Bits are per number of the whole model, those left in full precision included. Compression is against the
+        same model unquantized.
         """
-        packed, entropy = self.bits(reference)
+        from leaq.quantizers.scheme import quantizable
+
+        per_weight, weights = self.bits(reference), quantizable(reference)
         plan = self.scheme.plan(reference)
-        total = full = 0
+        total = full = numbers = within = 0
         for name in reference.params:
             tensor = stacked(reference, name)
             count = prod(tensor.shape[1:])
+            numbers += count
+            within += count if name in weights else 0
             full += tensor.element_size() * count
             if name in plan:
                 total += plan[name].code_bytes(count) + scale_bits(plan[name], self.state[name]) // 8
             else:
                 total += tensor.element_size() * count
-        return Size(packed, entropy, total, full / total)
+        saved = (per_weight[0] - per_weight[1]) * within / numbers
+        return Size(8 * total / numbers, 8 * total / numbers - saved, total, full / total)
 
     def _repeat(self, checkpoints: Checkpoints) -> int:
         if checkpoints.batch[: len(self.batch)] != self.batch:

@@ -73,6 +73,7 @@ def entry(name: str) -> Entry:
     >>> entry("ternary").needs.calibration, entry("ternary").families
     (False, ('study', 'all'))
     """
+    name = QUANTIZERS.spelled(name)
     scheme = build(name if "(" in name else _example(name))
     weights = "all weights" if len(scheme.roles) > 1 else "Linear weights"
     return Entry(

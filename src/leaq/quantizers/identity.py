@@ -72,7 +72,7 @@ class _Unchanged(Frozen):
     def size(self, reference: Checkpoints) -> Size:
         """All tensors as they are; their entropy is not estimated."""
         total = sum(stacked(reference, name)[0].numel() * t.element_size() for name, t in reference.params.items())
-        bits = 8.0 * next(iter(reference.params.values())).element_size()
+        bits = 8 * total / sum(stacked(reference, name)[0].numel() for name in reference.params)
         return Size(bits, bits, total, 1.0)
 
     def bits(self, reference: Checkpoints) -> tuple[float, float]:

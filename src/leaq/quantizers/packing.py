@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from leaq.errors import InvalidInput, StoreError
+from leaq.models.weights import read_tensors
 from leaq.quantizers.applying import Frozen, stacked
 from leaq.quantizers.scheme import Scheme, trits_per_code
 from leaq.results import Size
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["pack", "pack_codes", "read_weights", "unpack", "unpack_codes"]
 
 FORMAT = "leaq-packed-1"
-PICKLES = {".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib"}
 
 
 def pack(
@@ -96,7 +96,7 @@ def unpack(path: Path | str) -> tuple[Checkpoints, str]:
     """Read a packed file: the released weights, bit for bit, and the quantizer's specification."""
     from leaq.quantizers.registry import build
 
-    tensors, metadata = _open(Path(path))
+    tensors, metadata = read_tensors(path)
     if metadata.get("format") != FORMAT:
         raise StoreError(
             f"{Path(path).name}: must be a packed file of format {FORMAT}. Found {metadata.get('format', 'none')!r}. "
@@ -165,12 +165,7 @@ def read_weights(path: Path | str, *, keep: Iterable[str] = (), embeddings: Iter
         If the file is a pickle (which could run code when read), or a pattern matches nothing.
     """
     path = Path(path)
-    if path.suffix.lower() in PICKLES:
-        raise InvalidInput(
-            f"{path.name}: weights must be a safetensors file, which holds only numbers. Found {path.suffix}, a "
-            "pickle, which can run code when read. Convert it where you trust it: safetensors.torch.save_file(state)."
-        )
-    tensors, metadata = _open(path)
+    tensors, metadata = read_tensors(path)
     if metadata.get("format") == FORMAT:
         raise InvalidInput(f"{path.name}: is packed already with {metadata['quantizer']}. Give the original weights.")
     roles = {name: _role(name, tensor, keep, embeddings) for name, tensor in tensors.items()}
@@ -188,17 +183,3 @@ def _role(name: str, tensor: Tensor, keep: Iterable[str], embeddings: Iterable[s
         return "embedding"
     by_axes: dict[int, Role] = {2: "linear", 3: "conv1d", 4: "conv2d"}
     return by_axes.get(tensor.ndim, "bias" if name.endswith("bias") else "other")
-
-
-def _open(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise InvalidInput(f"{path.name}: there is no such file. Give the path of a safetensors file.")
-    try:
-        with safe_open(str(path), framework="pt") as handle:
-            return {name: handle.get_tensor(name) for name in handle.keys()}, handle.metadata() or {}  # noqa: SIM118
-    except SafetensorError as err:
-        raise StoreError(
-            f"{path.name}: must be a safetensors file. It cannot be read as one ({err}). Convert the weights first."
-        ) from None

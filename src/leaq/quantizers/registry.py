@@ -1,6 +1,6 @@
 """Names of quantizers and of families of them."""
 
-from leaq.config import Registry
+from leaq.config import Registry, split_specs
 from leaq.errors import InvalidInput
 from leaq.quantizers.backends import BACKENDS, installed
 from leaq.quantizers.calibrated import AdaRound, BiasCorrection, Gptq
@@ -24,6 +24,10 @@ _OWN: tuple[type[Scheme], ...] = (
 QUANTIZERS: Registry[Scheme] = Registry("quantizer")
 for _scheme in (*_OWN, *BACKENDS):
     QUANTIZERS.add(_scheme.name)(_scheme)
+QUANTIZERS.alias(
+    binary="sign", int8="uniform(bits=8)", int4="uniform(bits=4)", int3="uniform(bits=3)", int2="uniform(bits=2)",
+    fp16="float16", bf16="bfloat16", fp8="float8(format=e4m3)", identity="none",
+)  # fmt: skip
 
 _STUDY = (
     "sign",
@@ -77,20 +81,11 @@ def parse_list(text: str) -> tuple[Scheme, ...]:
     """
     specs: list[str] = []
     known = families()
-    for item in _split(text):
+    for item in split_specs(text):
+        if item.isidentifier() and item not in known and QUANTIZERS.spelled(item) == item and item not in QUANTIZERS:
+            raise QUANTIZERS.unknown(item, also=known)
         specs += known.get(item, (item,))
     if not specs:
         raise InvalidInput("The list of quantizers must name at least one. Found nothing. Try 'study' or 'sign'.")
     built = [build(spec) for spec in specs]
     return tuple(dict.fromkeys(built))
-
-
-def _split(text: str) -> list[str]:
-    """Split at commas that stand outside parentheses."""
-    items, depth, start = [], 0, 0
-    for at, char in enumerate(text):
-        depth += (char == "(") - (char == ")")
-        if char == "," and depth == 0:
-            items.append(text[start:at])
-            start = at + 1
-    return [item.strip() for item in (*items, text[start:]) if item.strip()]

@@ -10,12 +10,12 @@ Quantizers are pure functions: the checkpoints they are given stay untouched.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, log2
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
-from leaq.config import Config
+from leaq.config import Named
 from leaq.errors import InvalidInput
 from leaq.models.roles import LAYER_ROLES
 from leaq.quantizers.applying import Frozen, Scales, State, fit_state, quantized
@@ -25,11 +25,18 @@ from leaq.types import Checkpoints, Flag, Role
 if TYPE_CHECKING:
     from leaq.quantizers.calibration import Calibration, Inputs
 
-__all__ = ["WEIGHTS", "Bits", "Frozen", "Needs", "Scales", "Scheme", "quantizable"]
+__all__ = ["ASIDE", "WEIGHTS", "Bits", "Frozen", "Needs", "Scales", "Scheme", "quantizable"]
 
 WEIGHTS: frozenset[Role] = frozenset(LAYER_ROLES)
 
+_PARAMETRISED = (
+    " Weights that a parametrisation computes (weight_norm) are released once they are baked in: "
+    "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')."
+)
+
 EndLayer = Literal["same", "int8", "full"]
+ASIDE = "records set aside that train no model"
+"""Whose records calibrate a quantizer with ``calibrated=elsewhere`` in an audit."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ def quantizable(checkpoints: Checkpoints) -> tuple[str, ...]:
     return tuple(name for name, role in checkpoints.roles.items() if role in WEIGHTS)
 
 
-class Scheme(Config):
+class Scheme(Named):
     """A quantizer: ``scheme(checkpoints)`` returns the same checkpoints with quantized, dequantized weights.
 
     The options every scheme has choose layers and what happens around the weights:
@@ -78,16 +85,14 @@ class Scheme(Config):
     bias : biases stay in full precision ("full", flagged), become "float16" or "int8", or are "corrected" so that
         each output keeps its mean over the calibration records.
     activations : each layer's input is rounded to this many bits per record too.
+    calibrated : whose records a calibrated scheme looks at: those of "members", each model its own, or "elsewhere",
+        records that train no model.
     """
 
-    name: ClassVar[str] = ""
-    """The registered name."""
     source: ClassVar[str] = ""
     """The paper or practice the scheme is taken from."""
     examples: ClassVar[tuple[str, ...]] = ()
     """Specifications that show the scheme; the first one stands in listings, the contract suite runs over all."""
-    always_named: ClassVar[frozenset[str]] = frozenset()
-    """Options that a specification names even at their default, because readers ask for them."""
     roles: ClassVar[frozenset[Role]] = WEIGHTS
     """Which weights the scheme can quantize; the others stay in full precision."""
     stored: ClassVar[frozenset[str]] = frozenset({"scale", "step", "low", "levels"})
@@ -99,6 +104,13 @@ class Scheme(Config):
     last: EndLayer = "same"
     bias: Literal["full", "float16", "int8", "corrected"] = "full"
     activations: int | None = Field(default=None, ge=2, le=16)
+    calibrated: Literal["members", "elsewhere"] = "members"
+
+    @model_validator(mode="after")
+    def _calibrated_at_all(self) -> Self:
+        if self.calibrated == "elsewhere" and not self.needs.calibration:
+            raise ValueError("calibrated says whose records a quantizer looks at, and this one looks at none")
+        return self
 
     # -- what a scheme defines -------------------------------------------------------------------------------------
 
@@ -201,6 +213,11 @@ class Scheme(Config):
         The reference itself becomes exactly what ``self(reference, calibration)`` gives.
         """
         source = calibration.source if calibration is not None and self.needs.calibration else None
+        if source == "members" and self.calibrated == "elsewhere":
+            raise InvalidInput(
+                f"{self.spec()}: the calibration records must be others than the members. Found those of the members. "
+                "Name whose they are: leaq.quantizers.Calibration(model, inputs, source='public records')."
+            )
         return Frozen(self, self.fit_model(reference, calibration), reference.batch, source)
 
     def codes(
@@ -237,6 +254,8 @@ class Scheme(Config):
             raise InvalidInput(
                 f"{self.spec()}: the model must have a {', '.join(sorted(self.roles))} weight to quantize. Found "
                 f"{len(weights)} weights in all, none left after first={self.first}, last={self.last}."
+                + _PARAMETRISED
+                * any(".parametrizations." in name for name in checkpoints.roles)
             )
         if self.bias in ("float16", "int8"):
             rule = _half() if self.bias == "float16" else _eight_bit()
@@ -254,6 +273,8 @@ class Scheme(Config):
         """
         if not self.needs.calibration:
             return ()
+        if source == "members" and self.calibrated == "elsewhere":
+            source = ASIDE
         if source != "members":
             text = (
                 f"Calibrated on {source}, not on each model's own training records: what calibrating on members would "
@@ -271,8 +292,9 @@ class Scheme(Config):
         parts = [self.title()]
         for where, choice in (("first", self.first), ("last", self.last)):
             parts += [] if choice == "same" else [f"{where} layer {'8-bit' if choice == 'int8' else 'full'}"]
-        parts += [] if self._default("bias") else [f"bias {self.bias}"]
+        parts += [] if self.at_default("bias") else [f"bias {self.bias}"]
         parts += [f"{self.activations}-bit activations"] if self.activations else []
+        parts += [] if self.at_default("calibrated") else ["calibrated elsewhere"]
         return ", ".join(parts)
 
     def describe(self) -> str:
@@ -287,20 +309,16 @@ class Scheme(Config):
             sentences.append(f"Biases become {self.bias}.")
         if self.activations:
             sentences.append(f"Each layer's input is rounded to {self.activations} bits, record by record.")
+        if self.calibrated == "elsewhere":
+            sentences.append("The calibration records train no model.")
         return " ".join(sentences)
 
-    def spec(self) -> str:
-        """Return the text that builds this quantizer again; options at their default are left out."""
+    @classmethod
+    def spec_order(cls) -> list[str]:
+        """Put what readers ask for first and what every scheme has last."""
         shared = list(Scheme.model_fields)
         last = {key: 1 + shared.index(key) for key in shared}
-        fields = sorted(type(self).model_fields, key=lambda key: last.get(key, -(key in self.always_named)))
-        options = [
-            f"{key}={getattr(self, key)}" for key in fields if not self._default(key) or key in self.always_named
-        ]
-        return f"{self.name}({', '.join(options)})" if options else self.name
-
-    def _default(self, key: str) -> bool:
-        return bool(getattr(self, key) == type(self).model_fields[key].default)
+        return sorted(cls.model_fields, key=lambda key: last.get(key, -(key in cls.always_named)))
 
     def code_bytes(self, count: int) -> int:
         """Bytes that `count` codes of one tensor take when packed."""

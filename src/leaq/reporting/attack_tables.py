@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from leaq.reporting.tables import Cell, Column, Notes, Table, number_cell
 from leaq.reporting.words import flag_words, in_order, short_attack
 from leaq.results import CellResult, QuantizerRow
-from leaq.types import AttackResult, NotComputed
+from leaq.types import AttackResult, Estimate, NotComputed
 
 __all__ = ["attack_numbers"]
 
@@ -22,7 +22,7 @@ def attack_numbers(result: CellResult) -> Table:
     notes = Notes()
     drawn = [
         (row.quantizer, _cells(row, key, rates, bounded=bounded, notes=notes))
-        for row in result.ranked()
+        for row in result.shown()
         for key in keys
         if key in row.attacks
     ]
@@ -70,7 +70,12 @@ def _cells(row: QuantizerRow, key: str, rates: Sequence[float], *, bounded: bool
     numbers = [number_cell(attack.advantage, missing, sign=True), number_cell(attack.auc, missing)]
     numbers += [number_cell(attack.tpr.get(rate), missing) for rate in rates]
     if bounded:
-        numbers.append(number_cell(getattr(attack, "epsilon", None), missing))
+        numbers.append(_bound(attack.epsilon, missing))
     doubts = [flag_words(flag) for flag in (*attack.flags, *attack.advantage.flags, *attack.auc.flags)]
     mark = notes.mark(list(dict.fromkeys([*doubts, *missing])))
     return [*head, *numbers, Cell(mark, mark)]
+
+
+def _bound(item: Estimate | NotComputed | None, missing: list[str]) -> Cell:
+    """Write the lower limit alone: nothing but a bound is known."""
+    return Cell(f"{item.low:.2f}", item.low) if isinstance(item, Estimate) else number_cell(item, missing)

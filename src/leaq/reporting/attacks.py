@@ -1,8 +1,4 @@
-"""What attacks found, as tables: every attack under every quantizer, the adaptive gap, and the records most exposed."""
-
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+"""What attacks found, as tables: every attack under every quantizer, and the adaptive gap."""
 
 from leaq.reporting.tables import MISSING, Column, Footnote, Table
 from leaq.reporting.words import game_words, in_order, short_attack
@@ -10,8 +6,12 @@ from leaq.results import CellResult
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate, NotComputed
 
-__all__ = ["attack_table", "exposed", "gap_table"]
+__all__ = ["attack_table", "gap_table"]
 
+TOLD = (
+    "Leak ≥ stands only where the attacker is told no memberships of the attacked model: to be told is another game, "
+    "whose advantage bounds no leak of this one."
+)
 FPRS = (0.01, 0.001)
 
 
@@ -30,7 +30,7 @@ def attack_table(result: CellResult) -> Table:
     rows: list[tuple[str, ...]] = []
     values: list[tuple[float | str, ...]] = []
     keys: list[str] = []
-    for row in reversed(result.ranked()):
+    for row in (*reversed(result.ranked()), *result.together):
         for name in in_order(row.attacks, "attack"):
             found = row.attacks[name]
             rows.append((row.label, short_attack(name), *_cells(found)))
@@ -57,7 +57,7 @@ def _cells(found: AttackResult | NotComputed) -> tuple[str, ...]:
         format_estimate(found.balanced_accuracy, interval=False),
         format_estimate(found.auc),
         *(_number(found.tpr.get(fpr)) for fpr in FPRS),
-        f"{found.leak_bound.low:.2f}",
+        MISSING if found.told else f"{found.leak_bound.low:.2f}",
         f"{epsilon.low:.2f}" if isinstance(epsilon, Estimate) else MISSING,
     )
 
@@ -69,12 +69,14 @@ def _number(found: Estimate | NotComputed | None) -> str:
 def _footnotes(result: CellResult) -> tuple[Footnote, ...]:
     """Say which game was played, who attacks, and why numbers are missing."""
     texts: dict[str, None] = {}
-    for row in result.rows:
+    for row in result.shown():
         for name, found in row.attacks.items():
             if isinstance(found, NotComputed):
                 texts.setdefault(f"{short_attack(name)}: not computed. {found.reason}")
                 continue
             texts.setdefault(f"Game {found.game}: {game_words(found.game)}. A bound is about the leak of this game.")
+            if found.told:
+                texts.setdefault(TOLD)
             texts.setdefault(f"{short_attack(name)}: the attacker {found.attacker}.")
             for fpr, rate in found.tpr.items():
                 if isinstance(rate, NotComputed):
@@ -90,7 +92,7 @@ def gap_table(result: CellResult) -> Table:
     keys: list[str] = []
     for row in reversed(result.ranked()):
         gap = row.measures.get("adaptive_gap")
-        areas = [row.attacks.get(name) for name in ("lira-online", "lira-nonadaptive")]
+        areas = [row.attacks.get(name) for name in ("lira", "lira(shadows=full_precision)")]
         if not isinstance(gap, Estimate):
             continue
         cells = [format_estimate(a.auc) if isinstance(a, AttackResult) else MISSING for a in areas]
@@ -111,49 +113,3 @@ def gap_table(result: CellResult) -> Table:
         keys=tuple(keys),
         order="Most revealing quantizer first.",
     )
-
-
-def exposed(result: CellResult, *, count: int = 10, shown: Mapping[int, str] | None = None) -> Table | None:
-    """Return the records most exposed in full precision, and the quantizer up to which each is identified.
-
-    Row numbers only, unless `shown` gives the text of each. None where the findings by record are not at hand.
-    """
-    private = result.private
-    full = result.rows[0].attacks.get("lira-online")
-    if "identified" not in private or not isinstance(full, AttackResult) or full.risk is None:
-        return None
-    order = [row for row in reversed(result.ranked())]
-    ids = np.asarray(private["ids"])
-    top = np.argsort(-full.risk)[:count]
-    rows: list[tuple[str, ...]] = []
-    values: list[tuple[float | str, ...]] = []
-    for index in top:
-        last = _last(int(ids[index]), [(row.quantizer, row.label) for row in order], private["identified"])
-        text = () if shown is None else (shown.get(int(ids[index]), MISSING),)
-        rows.append((str(int(ids[index]) + 1), f"{full.risk[index]:.1f}", last, *text))
-        values.append((int(ids[index]), float(full.risk[index]), last, *text))
-    columns = [
-        Column("Row", "Row of the record in the source, counted from 1."),
-        Column("Effect size", "Distance of its signals in models that trained on it and that did not, in sd."),
-        Column(
-            "Identified up to", "Least revealing quantizer that still identifies it (5 % false discoveries).", "left"
-        ),
-    ]
-    if shown is not None:
-        columns.append(Column("Record", "Shown because it was asked for.", "left"))
-    total = len(private["identified"].get(result.rows[0].quantizer, ()))
-    return Table(
-        title=f"Most exposed records ({total} of {len(ids)} identified in full precision)",
-        columns=tuple(columns),
-        rows=tuple(rows),
-        values=tuple(values),
-        keys=tuple(str(int(ids[index])) for index in top),
-        order="Most exposed first.",
-        footnotes=(Footnote("", "This table names training records: keep it to yourself."),),
-    )
-
-
-def _last(record: int, order: Sequence[tuple[str, str]], identified: Mapping[str, Sequence[int]]) -> str:
-    """Return the label of the least revealing quantizer that identifies the record."""
-    found = [label for spec, label in order if record in set(identified.get(spec, ()))]
-    return found[-1] if found else "not identified"

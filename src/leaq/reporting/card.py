@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from leaq.files import write_atomic
+from leaq.options import command
 from leaq.redaction import shareable, shareable_config
 from leaq.reporting.reading import about_r, sentences, verdict
-from leaq.reporting.reproduction import command
 from leaq.reporting.tables import Table, ranking
 from leaq.reporting.words import flag_words
 from leaq.results import CellResult

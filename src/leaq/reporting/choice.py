@@ -1,6 +1,7 @@
 """Which quantizer to take: leak and cost of each row, the Pareto front, and the choice within an accuracy budget.
 
-Only compares what the result holds. Two quantizers whose intervals overlap are never called different.
+Only compares what the result holds. Two quantizers that the audit does not tell apart (`CellResult.told_apart`) are
+never called different.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Estimate, NotComputed
 
 __all__ = [
-    "contends", "cost", "front", "leak", "overlapping", "recommended", "reference", "start_budget", "useful",
+    "contends", "cost", "front", "leak", "not_told_apart", "recommended", "reference", "start_budget", "useful",
     "yardstick",
 ]  # fmt: skip
 
@@ -107,14 +108,11 @@ def start_budget(result: CellResult) -> float:
     return 0.02 if isinstance(value, NotComputed) or value is None else abs(value.value) * 0.02
 
 
-def overlapping(result: CellResult, row: QuantizerRow, rows: Sequence[QuantizerRow] = ()) -> tuple[QuantizerRow, ...]:
-    """Return the other rows whose leak has an interval that overlaps that of `row`."""
-    mine = leak(result, row)
-    if mine is None:
+def not_told_apart(
+    result: CellResult, row: QuantizerRow, rows: Sequence[QuantizerRow] = ()
+) -> tuple[QuantizerRow, ...]:
+    """Return the other rows whose leak this audit does not tell apart from that of `row`."""
+    if leak(result, row) is None:
         return ()
-    found = []
-    for other in rows or result.ranked():
-        theirs = leak(result, other)
-        if other is not row and theirs and theirs.low <= mine.high and mine.low <= theirs.high:
-            found.append(other)
-    return tuple(found)
+    others = [other for other in rows or result.ranked() if other is not row and leak(result, other)]
+    return tuple(other for other in others if not result.told_apart(row, other))

@@ -6,9 +6,8 @@ from pathlib import Path
 from leaq.errors import InvalidInput
 from leaq.files import write_atomic
 from leaq.redaction import shareable
-from leaq.reporting.tables import frame
 from leaq.results import CellResult
-from leaq.study.rows import harmless
+from leaq.tidy import as_csv, tidy
 
 __all__ = ["write_exports"]
 
@@ -35,9 +34,8 @@ def write_exports(
     text = texts[0] if isinstance(results, CellResult) else "[\n" + ",\n".join(texts) + "\n]"
     base = Path(stem)
     base = base.with_suffix("") if base.suffix in (".html", ".json", ".csv") else base
-    table = frame(kept).map(harmless).to_csv(index=False, lineterminator="\n")
     files = (base.with_name(base.name + ".json"), base.with_name(base.name + ".csv"))
     # What names single records is for its owner alone.
     write_atomic(files[0], text + "\n", mode=0o600 if internal else 0o644)
-    write_atomic(files[1], str(table), mode=0o644)
+    write_atomic(files[1], as_csv(tidy(kept)), mode=0o644)
     return files

@@ -148,7 +148,7 @@ def attack_keys(result: CellResult) -> list[str]:
 
 MOST_DRAWN = 5
 """Attacks a figure can hold and still be read; the table of attack numbers holds all."""
-_TELLING = ("threshold", "lira-nonadaptive", "rmia", "whitebox", "lira-offline", "quantile")
+_TELLING = ("combined(sees=outputs)", "threshold", "lira", "whitebox", "lira(shadows=full_precision)", "rmia")
 
 
 def drawn_attacks(result: CellResult) -> list[str]:

@@ -3,7 +3,7 @@
 from leaq.reporting.choice import reference, useful
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
-from leaq.types import Estimate
+from leaq.types import Estimate, NotComputed
 
 __all__ = ["about_forecast", "forecast_of"]
 
@@ -42,7 +42,12 @@ def _checked(result: CellResult) -> str:
     """Compare with the attack that was run; without one, say that nothing was."""
     gaps = [(gap.value, row) for row in result.rows if isinstance(gap := row.measures.get("forecast_gap"), Estimate)]
     if not gaps:
-        return "LiRA was not run here, so the forecast stands unchecked by it."
+        found = [attack for row in result.rows for name, attack in row.attacks.items() if name.startswith("lira")]
+        reasons = [attack.reason.rstrip(".") for attack in found if isinstance(attack, NotComputed)]
+        if not found:
+            return "LiRA was not run here, so the forecast stands unchecked by it."
+        why = f" ({reasons[0]})" if len(reasons) == len(found) else ""
+        return f"The forecast stands unchecked: it could not be compared with LiRA here{why}."
     mean = sum(abs(value) for value, _ in gaps) / len(gaps)
     worst, row = max(gaps, key=lambda pair: abs(pair[0]))
     return (

@@ -46,7 +46,7 @@ def forecast_table(result: CellResult) -> Table:
 def _cells(result: CellResult, row: QuantizerRow, notes: Notes, *, ran: bool) -> list[Cell]:
     key = result.primary_metric
     missing: list[str] = []
-    attack = row.attacks.get("lira-online")
+    attack = row.attacks.get("lira")
     cells = [
         Cell(row.label, row.label),
         Cell(f"{row.size.bits:.3g}", row.size.bits),

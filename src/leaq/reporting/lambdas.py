@@ -1,26 +1,24 @@
 """lambda_k against k, in words and in a table: which candidates decide r."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from leaq.reporting.tables import Column, Footnote, Table
-from leaq.results import CellResult, Curve
+from leaq.results import Curve
 
 __all__ = ["Verdict", "lambda_table", "peak", "statement", "verdict"]
 
 Verdict = Literal["low k", "not at low k", "undecided"]
 
 
-def lambda_table(result: CellResult) -> Table:
-    """Return lambda_k over its largest (which is r / r_k) for every quantizer and k, with its band."""
+def lambda_table(curves: Mapping[str, Curve]) -> Table:
+    """Return lambda_k over its largest (which is r / r_k) for every k, with its band; `curves` by quantizer's label."""
     rows, keys, notes = [], [], []
-    for row in result.rows:
-        curve = row.curves.get("lambda_k")
-        if curve is None:
-            continue
+    for label, curve in curves.items():
         bands = zip(curve.x, curve.y, curve.low or curve.y, curve.high or curve.y, strict=True)
-        rows += [(row.label, f"{k:.0f}", f"{y:.3f}", f"[{low:.3f}, {high:.3f}]") for k, y, low, high in bands]
-        keys += [row.quantizer] * len(curve.x)
-        notes.append(Footnote("", f"{row.label}: {statement(curve)}"))
+        rows += [(label, f"{k:.0f}", f"{y:.3f}", f"[{low:.3f}, {high:.3f}]") for k, y, low, high in bands]
+        keys += [label] * len(curve.x)
+        notes.append(Footnote("", f"{label}: {statement(curve)}"))
     columns = (
         Column("quantizer", "", "left"),
         Column("k", "candidates in order of their mean loss, the best being 1"),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
-from leaq.reporting.choice import leak, overlapping, recommended, reference, start_budget, useful
+from leaq.reporting.choice import contends, leak, not_told_apart, recommended, reference, start_budget, useful
 from leaq.reporting.reading import least
 from leaq.reporting.tables import MISSING, Column, Footnote, Table
 from leaq.reporting.words import flag_words, metric, short_attack
@@ -49,17 +49,26 @@ def _options(cell: CellResult) -> dict[str, str]:
 
 def study_verdict(cells: Sequence[CellResult]) -> str:
     """Return the outcome over all audits in one sentence, with the number of audits it rests on."""
-    winners = [row for cell in cells if (row := least(cell)) is not None]
+    winners = [(cell, row) for cell in cells if (row := least(cell)) is not None and _compared(cell, row)]
     if not winners:
-        return "Nothing can be said about the leak."
-    label, count = Counter(row.label for row in winners).most_common(1)[0]
-    alone = sum(1 for cell in cells if (row := least(cell)) and row.label == label and not _rivals(cell, row))
+        known = any(leak(cell, row) for cell in cells for row in cell.rows)
+        none = "In no audit are there two models that predict better than guessing, so nothing is compared."
+        return none if known else "Nothing can be said about the leak."
+    label, count = Counter(row.label for _, row in winners).most_common(1)[0]
+    alone = sum(1 for cell, row in winners if row.label == label and not _rivals(cell, row))
     apart = "in none of them set apart from every other" if not alone else f"set apart from every other in {alone}"
-    return f"{label[:1].upper() + label[1:]} gives away least in {count} of {len(winners)} audits, {apart}."
+    left = len(cells) - len(winners)
+    out = f" In {left} there are no two models that predict better than guessing to compare." if left else ""
+    return f"{label[:1].upper() + label[1:]} gives away least in {count} of {len(cells)} audits, {apart}.{out}"
+
+
+def _compared(cell: CellResult, row: QuantizerRow) -> bool:
+    """Whether there is another model of some use beside the one that leaks least."""
+    return any(other is not row and contends(other) and leak(cell, other) for other in cell.rows)
 
 
 def _rivals(cell: CellResult, row: QuantizerRow) -> tuple[QuantizerRow, ...]:
-    return overlapping(cell, row, [other for other in cell.rows if useful(other)])
+    return not_told_apart(cell, row, [other for other in cell.rows if useful(other)])
 
 
 def study_sentences(cells: Sequence[CellResult]) -> list[str]:
@@ -82,7 +91,7 @@ def study_sentences(cells: Sequence[CellResult]) -> list[str]:
     useless = Counter(row.label for cell in cells for row in cell.rows if not useful(row))
     if useless:
         listed = ", ".join(f"{label} in {count}" for label, count in useless.most_common())
-        found.append(f"No better than guessing: {listed} of {len(cells)} audits; a small leak there is no merit.")
+        found.append(f"No better than guessing: {listed} of {len(cells)} audits; a small leak is no merit there.")
     return found
 
 

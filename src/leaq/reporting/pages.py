@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leaq.errors import need
+from leaq.options import command
 from leaq.redaction import shareable_config
 from leaq.reporting import figures, study_figures
 from leaq.reporting.attack_tables import attack_numbers
@@ -12,7 +13,7 @@ from leaq.reporting.choice import (
     contends,
     cost,
     leak,
-    overlapping,
+    not_told_apart,
     recommended,
     reference,
     start_budget,
@@ -21,9 +22,8 @@ from leaq.reporting.choice import (
 )
 from leaq.reporting.drawing import svg
 from leaq.reporting.many import agreements, names, overview, study_sentences, study_verdict
-from leaq.reporting.reading import about_r, attacker, headline, sentences, verdict
+from leaq.reporting.reading import about_r, about_zero, attacker, headline, sentences, verdict
 from leaq.reporting.records import exposed
-from leaq.reporting.reproduction import command
 from leaq.reporting.summary import by_data_set, by_quantizer
 from leaq.reporting.tables import indicators, ranking, size_words
 from leaq.reporting.words import attack_name, flag_words, game_words, metric, short_attack
@@ -130,10 +130,10 @@ def _chooser(result: CellResult) -> dict[str, Any]:
         advantage, price = leak(result, row), cost(result, row)
         if advantage is None or price is None or yardstick(row):
             continue
-        same = [other.label for other in overlapping(result, row) if contends(other)]
+        same = [other.label for other in not_told_apart(result, row) if contends(other)]
         rows.append({
             "key": row.quantizer, "label": row.label, "rank": rank, "useful": useful(row),
-            "leak": format_estimate(advantage), "quiet": advantage.low <= 0,
+            "leak": format_estimate(advantage), "hint": about_zero(result, row),
             "cost": price.value, "cost_high": price.high,
             "change": "none, by definition" if row is reference(result) else _change(result, row),
             "size": size_words(row.size.bytes), "smaller": f"{row.size.compression:.3g}",

@@ -1,12 +1,13 @@
 """The verdict in plain words: what was audited, what leaks least at which cost, how sure that is, and against whom."""
 
+import math
 from collections.abc import Sequence
 
 from leaq.reporting.choice import (
     contends,
     cost,
     leak,
-    overlapping,
+    not_told_apart,
     recommended,
     reference,
     start_budget,
@@ -14,12 +15,17 @@ from leaq.reporting.choice import (
     yardstick,
 )
 from leaq.reporting.forecast_words import about_forecast
-from leaq.reporting.words import attack_name, game_words, metric
+from leaq.reporting.releases import about_calibration, about_releases
+from leaq.reporting.words import attack_name, game_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
+from leaq.study.evidence import FULL
 from leaq.types import AttackResult, Estimate
 
-__all__ = ["about_r", "attacker", "audited", "headline", "reading", "sentences", "verdict", "within"]
+__all__ = ["about_r", "about_zero", "attacker", "audited", "headline", "reading", "sentences", "verdict", "within"]
+
+
+PAIRED = "compared on the same models and records"
 
 
 def reading(result: CellResult) -> str:
@@ -35,6 +41,8 @@ def sentences(result: CellResult) -> list[str]:
         headline(result),
         separation(result),
         within(result),
+        about_releases(result),
+        about_calibration(result),
         useless(result),
         about_forecast(result),
     )
@@ -42,26 +50,77 @@ def sentences(result: CellResult) -> list[str]:
 
 
 def verdict(result: CellResult) -> str:
-    """Return the outcome in one short sentence, no surer than the intervals are."""
+    """Return the outcome in one short sentence, no surer than the paired differences are."""
     best = least(result)
     if best is None:
-        return "Nothing can be said about the leak."
+        return _no_choice(result)
     rest, same = _beside(result, best)
     if not rest:
-        return f"Only {best.label} was measured."
+        return _alone(result, best)
+    found = f"{_among(result, best)}{best.label} gives away least"
     if len(same) == len(rest):
-        return f"{_capital(best.label)} gives away least in this sample, but no quantizer is set apart from the others."
-    found = f"{_capital(best.label)} gives away least{_toll(result, best)}"
+        return _capital(f"{found} in this sample, but no quantizer is set apart from the others.")
+    found += _toll(result, best)
     if not same:
-        return f"{found}."
+        return _capital(f"{found}.")
     others = _names(same) if len(same) <= 2 else f"{len(same)} others"
-    return f"{found}; {others} cannot be told apart from it."
+    return _capital(f"{found}; {others} cannot be told apart from it.")
+
+
+def _no_choice(result: CellResult) -> str:
+    """Say why no row is named: no leak is known, or nothing that leaks little predicts anything."""
+    known = [found for row in result.rows if not yardstick(row) and (found := leak(result, row))]
+    if not known:
+        ran = any(isinstance(attack, AttackResult) for row in result.rows for attack in row.attacks.values())
+        lacking = "The attack that leads could not be computed, so nothing is ranked."
+        return lacking if ran else "Nothing can be said about the leak."
+    if any(found.low > 0 for found in known):
+        return f"No model predicts better than guessing, and members are given away all the same: {_span(known)}."
+    return f"No model predicts better than guessing, so that no leak is found ({_span(known)}) is no merit."
+
+
+def _alone(result: CellResult, best: QuantizerRow) -> str:
+    """Say why there is nothing to compare the only row with."""
+    others = [row for row in result.rows if row is not best and not yardstick(row)]
+    if not others:
+        return f"Only {best.label} was measured."
+    found = leak(result, best)
+    told = f"; its leak is {format_estimate(found)}" if found else ""
+    if not any(useful(row) for row in others):
+        return f"Only {best.label} predicts better than guessing{told}."
+    return f"Only of {best.label} both leak and skill are known{told}."
+
+
+def _span(found: Sequence[Estimate]) -> str:
+    """Return the smallest and the largest of several leaks, or the only one with its interval."""
+    if len(found) == 1:
+        return format_estimate(found[0])
+    ends = min(found, key=lambda one: one.value), max(found, key=lambda one: one.value)
+    return " to ".join(format_estimate(one, interval=False) for one in ends)
+
+
+def _among(result: CellResult, row: QuantizerRow, budget: float = math.inf) -> str:
+    """Say what a row leaks least of, where rows that are no choice leak less: worthless ones, or another training."""
+    mine = leak(result, row)
+    less = [
+        other
+        for other in result.rows
+        if not contends(other)
+        and (theirs := leak(result, other))
+        and (mine is None or theirs.value <= mine.value)
+        and ((price := cost(result, other)) is None or price.high <= budget)
+    ]
+    if not less:
+        return ""
+    kind = "the quantizers" if any(yardstick(other) for other in less) else "those"
+    predict = " that still predict" if any(not useful(other) for other in less) else ""
+    return f"of {kind}{predict}, "
 
 
 def _beside(result: CellResult, best: QuantizerRow) -> tuple[list[QuantizerRow], tuple[QuantizerRow, ...]]:
     """Return the other quantizers that still predict, and those of them that are not told apart from `best`."""
     rest = [row for row in result.ranked() if row is not best and contends(row) and leak(result, row)]
-    return rest, overlapping(result, best, rest) if rest else ()
+    return rest, not_told_apart(result, best, rest) if rest else ()
 
 
 def _toll(result: CellResult, row: QuantizerRow) -> str:
@@ -81,25 +140,39 @@ def within(result: CellResult) -> str:
     found = leak(result, chosen)
     if found is None:
         return ""
-    same = [row for row in overlapping(result, chosen) if contends(row)]
-    doubt = f" The intervals of {_names(same)} overlap with that one." if same else ""
+    same = [row for row in not_told_apart(result, chosen) if contends(row)]
+    doubt = f" This audit does not tell {_names(same)} apart from it." if same else ""
     return (
         f"Within a loss of {budget:.3g} {metric(result.primary_metric).name}, counted at the worse end of its "
-        f"interval, {chosen.label} leaks least: {format_estimate(found)}.{doubt}"
+        f"interval, {_among(result, chosen, budget)}{chosen.label} leaks least: {format_estimate(found)}.{doubt}"
     )
 
 
 def audited(result: CellResult) -> str:
     """Say what was audited, and how much of it there is."""
     private = sum(yardstick(row) for row in result.rows)
-    data, quantizers = result.data, len(result.rows) - 1 - private
+    full = reference(result).quantizer == FULL
+    data, quantizers = result.data, len(result.rows) - full - private
     models = result.config.get("replicates")
+    if data.get("game") == "calibration":
+        return _calibrated(result)
     trained = f"{models} models, each trained on {data['n_train']:,} of them," if models else "the model"
     were = "were" if models else "was"
+    done = any(isinstance(attack, AttackResult) for row in result.rows for attack in row.attacks.values())
     return (
-        f"{data['name']} holds {data['n']:,} records ({data['task']}); {trained} {were} attacked in full precision "
-        f"and under {quantizers} quantizer{'' if quantizers == 1 else 's'}"
+        f"{data['name']} holds {data['n']:,} records ({data['task']}); {trained} {were} "
+        f"{'attacked' if done else 'evaluated'} {'in full precision and ' if full else ''}"
+        f"under {quantizers} quantizer{'' if quantizers == 1 else 's'}"
         f"{f', beside {private} trained with differential privacy' if private else ''}."
+    )
+
+
+def _calibrated(result: CellResult) -> str:
+    """Say what the game of calibration was played with."""
+    data, models = result.data, result.config.get("replicates")
+    return (
+        f"{data['name']} ({data['task']}): {data['n']:,} records that trained no model were set aside, and the "
+        f"quantizers calibrated {models} times, each time on {data['n_train']:,} of them; the attacker tells which."
     )
 
 
@@ -108,9 +181,11 @@ def attacker(result: CellResult) -> str:
     attack = next(
         (a for row in result.rows if isinstance(a := row.attacks.get(result.primary_attack), AttackResult)), None
     )
-    if attack is None:
-        return "No attack could be computed, so nothing is known about the leak."
     name = attack_name(result.primary_attack)
+    if attack is None:
+        if any(isinstance(other, AttackResult) for row in result.rows for other in row.attacks.values()):
+            return f"The attack that leads ({name}) could not be computed; others were, see their numbers."
+        return "No attack could be computed, so nothing is known about the leak."
     return f"The attacker ({name}) {attack.attacker}; {game_words(attack.game)}."
 
 
@@ -128,9 +203,32 @@ def headline(result: CellResult) -> str:
             f"In full precision the attacker's advantage over blind guessing (0 = none, 1 = certainty) is "
             f"{format_estimate(before)}. "
         )
-    what = f"{best.label} leaks least: {format_estimate(found)}{_price(result, best)}."
-    quiet = " That interval includes 0: no leak found by this attack, which does not rule out others."
-    return lead + _capital(what) + (quiet if found.low <= 0 else "")
+    rest, _ = _beside(result, best)
+    least_of = f"{_among(result, best)}{best.label} leaks least:" if rest else f"{best.label} leaks"
+    said = f"{_capital(least_of)} {format_estimate(found)}{_price(result, best)}."
+    return lead + " ".join(part for part in (said, about_zero(result, best)) if part)
+
+
+def about_zero(result: CellResult, row: QuantizerRow) -> str:
+    """Say what an interval that reaches 0, or lies below it, means beside what the other attacks found."""
+    found = leak(result, row)
+    if found is None or found.low > 0:
+        return ""
+    if found.high < 0:
+        return (
+            "That interval lies below 0, worse than blind guessing: either chance, or members and non-members differ "
+            "in more than membership. Do not read it as safety."
+        )
+    quiet = "That interval includes 0: no leak found by this attack"
+    others = {
+        name: attack.advantage
+        for name, attack in row.attacks.items()
+        if name != result.primary_attack and isinstance(attack, AttackResult) and attack.advantage.low > 0
+    }
+    if not others:
+        return f"{quiet}, which does not rule out others."
+    name = max(others, key=lambda key: others[key].low)
+    return f"{quiet}, but {short_attack(name)} found one in the same model: {format_estimate(others[name])}."
 
 
 def least(result: CellResult) -> QuantizerRow | None:
@@ -162,11 +260,11 @@ def separation(result: CellResult) -> str:
     if not rest:
         return ""
     if not same:
-        return "Its interval overlaps with that of no other, so the first place is established for this attack."
+        return f"Every other leaks more, {PAIRED}: the first place is established for this attack."
     if len(same) == len(rest):
-        return "All intervals overlap with it: this audit does not tell the quantizers apart."
+        return f"None of the others leaks more beyond doubt, {PAIRED}: this audit does not tell the quantizers apart."
     return (
-        f"The intervals of {_names(same)} overlap with it: this audit does not tell {_them(same)} apart from it. "
+        f"This audit does not tell {_names(same)} apart from it, {PAIRED}. "
         f"{_capital(_names([row for row in rest if row not in same]))} "
         f"{'leaks' if len(rest) - len(same) == 1 else 'leak'} more."
     )
@@ -175,12 +273,23 @@ def separation(result: CellResult) -> str:
 def useless(result: CellResult) -> str:
     """Name the quantizers under which nothing is predicted any more."""
     empty = [row for row in result.rows if not useful(row)]
-    if not empty:
-        return ""
-    return (
-        f"{_capital(_names(empty))} {'predicts' if len(empty) == 1 else 'predict'} no better than guessing; "
-        f"a small leak there is no merit."
-    )
+    loud = [row for row in empty if (found := leak(result, row)) and found.low > 0]
+    quiet = [row for row in empty if row not in loud]
+    parts = []
+    if loud:
+        span = _span([found for row in loud if (found := leak(result, row))])
+        parts.append(f"{_guesses(loud)} and {_do(loud, 'give')} members away all the same: {span}.")
+    if quiet:
+        parts.append(f"{_guesses(quiet)}; that little or no leak is found there is no merit.")
+    return " ".join(parts)
+
+
+def _guesses(rows: Sequence[QuantizerRow]) -> str:
+    return f"{_capital(_names(rows))} {_do(rows, 'predict')} no better than guessing"
+
+
+def _do(rows: Sequence[QuantizerRow], verb: str) -> str:
+    return verb + ("s" if len(rows) == 1 else "")
 
 
 def about_r(result: CellResult) -> str:
@@ -188,12 +297,16 @@ def about_r(result: CellResult) -> str:
     rated = [(r.value, row) for row in result.rows if isinstance(r := row.measures.get("r"), Estimate)]
     if not rated:
         return "The indicator r could not be computed."
+    zero = sum(row.measures["r"].low <= 0 for _, row in rated)  # type: ignore[union-attr]
+    nothing = f" r cannot be told from 0 for {zero} of {len(rated)} rows." if zero else ""
     caveat = "r belongs to a set of sampled candidates and does not cover what scales and biases give away"
     unstable = next((flag.text for flag in result.flags if flag.code == "r-order-unstable"), None)
     if unstable:
-        return f"The indicator r gives no ranking here ({unstable.split(':', 1)[-1].strip().rstrip('.')}); {caveat}."
+        share = unstable.split(":", 1)[-1].strip().rstrip(".")
+        return f"The indicator r gives no ranking here ({share}); {caveat}.{nothing}"
     top = max(rated, key=lambda pair: pair[0])[1]
-    return f"The indicator r is largest (most private) for {top.label}; {caveat}, so it is shown beside the attacks."
+    lead = f"The indicator r is largest (most private) for {top.label}"
+    return f"{lead}; {caveat}, so it is shown beside the attacks.{nothing}"
 
 
 def _names(rows: Sequence[QuantizerRow]) -> str:
@@ -201,10 +314,6 @@ def _names(rows: Sequence[QuantizerRow]) -> str:
     if len(labels) == 1:
         return labels[0]
     return f"{', '.join(labels[:-1])} and {labels[-1]}"
-
-
-def _them(rows: Sequence[QuantizerRow]) -> str:
-    return "it" if len(rows) == 1 else "them"
 
 
 def _capital(sentence: str) -> str:

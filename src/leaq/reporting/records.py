@@ -1,9 +1,11 @@
-"""The records an audit exposes most, by row number: internal editions only."""
+"""The records an audit exposes most, by row number: for those who may see the training data."""
+
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from leaq.reporting.choice import reference
-from leaq.reporting.tables import MISSING, Column, Footnote, Table
+from leaq.reporting.tables import MISSING, Cell, Column, Footnote, Table
 from leaq.reporting.words import attack_name
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Floats
@@ -14,54 +16,90 @@ EXPECTED = (
     "Risk: how far LiRA's signal of the record is expected to move when it is trained on, in standard deviations over "
     "models. Forecast from few models: the order of single records is mostly noise, read it as a hint where to look."
 )
+PRIVATE = "This table names training records: keep it to yourself."
 
 
-def exposed(result: CellResult, limit: int = 20) -> Table | None:
-    """Return the records with the largest risk in full precision, and their risk under every quantizer.
+def exposed(
+    result: CellResult, *, limit: int = 20, every: bool = True, shown: Mapping[int, str] | None = None
+) -> Table | None:
+    """Return the records with the largest risk in full precision, by row number (see `Samples.ids`).
 
     The risk is the attack's, with the forecast one beside it; where no attack tells it, the forecast alone. None where
     the result holds no risks: they are kept apart from shareable results.
+
+    Parameters
+    ----------
+    every : show the risk under every quantizer, not only in full precision.
+    shown : what each row holds, by row number; added as a column.
     """
     measured = [(row, risk) for row in result.ranked() if (risk := _risk(result, row)) is not None]
     expected = [(row, risk) for row in result.ranked() if (risk := _expected(result, row)) is not None]
-    shown = measured or expected
-    if not shown:
+    leading = measured or expected
+    if not leading:
         return None
-    by = next((risk for row, risk in shown if row is reference(result)), shown[-1][1])
-    ids = result.private.get("ids") or range(len(by))
-    order = [int(at) for at in np.argsort(-np.nan_to_num(by, nan=-np.inf), kind="stable")[:limit]]
-    order = [at for at in order if np.isfinite(by[at])]
-    columns = [Column(row.label, f"Effect size of membership under {row.label}.") for row, _ in shown]
-    risks = [risk for _, risk in shown]
+    full = next(((row, risk) for row, risk in leading if row is reference(result)), leading[-1])
+    ids: Sequence[int] = result.private.get("ids") or range(1, len(full[1]) + 1)
+    order = [int(at) for at in np.argsort(-np.nan_to_num(full[1], nan=-np.inf), kind="stable")[:limit]]
+    order = [at for at in order if np.isfinite(full[1][at])]
     beside = next((risk for row, risk in expected if row is reference(result)), None) if measured else None
-    if beside is not None:
-        columns.append(Column("Forecast", "Effect size expected in full precision, without the attack."))
-        risks.append(beside)
+    columns = [
+        (Column("Row", "Row of data in the source, counted from 1.", "left"), [Cell(str(i), float(i)) for i in ids]),
+        *((Column(row.label, f"Effect size of membership under {row.label}."), _cells(risk))
+          for row, risk in (leading if every else [full])),
+        *_forecast(beside), *_identified(result, ids), *_contents(ids, shown),
+    ]  # fmt: skip
     notes = [_note(result)] if measured else []
     if expected and (not measured or beside is not None):
         notes.append(("Forecast: " if measured else "") + EXPECTED)
+    how = "most exposed" if measured else "expected to be most exposed"
     return Table(
-        title=f"The {len(order)} records {'most exposed' if measured else 'expected to be most exposed'} in full "
-        "precision",
-        columns=(Column("Row", "Row number in the source, counted from 0.", "left"), *columns),
-        rows=tuple((str(ids[at]), *(_text(risk[at]) for risk in risks)) for at in order),
-        values=tuple((float(ids[at]), *(float(risk[at]) for risk in risks)) for at in order),
+        title=f"The {len(order)} records {how} in full precision",
+        columns=tuple(head for head, _ in columns),
+        rows=tuple(tuple(cells[at].text for _, cells in columns) for at in order),
+        values=tuple(tuple(cells[at].value for _, cells in columns) for at in order),
         keys=tuple(str(ids[at]) for at in order),
         order="Ordered by the risk in full precision, largest first.",
-        footnotes=tuple(Footnote("", note) for note in notes),
+        footnotes=tuple(Footnote("", note) for note in (*notes, PRIVATE)),
     )
+
+
+Columns = Iterator[tuple[Column, list[Cell]]]
+"""Heads, each with a cell for every record."""
+
+
+def _forecast(risk: Floats | None) -> Columns:
+    if risk is not None:
+        yield Column("Forecast", "Effect size expected in full precision, without the attack."), _cells(risk)
+
+
+def _identified(result: CellResult, ids: Sequence[int]) -> Columns:
+    """Yield the least revealing quantizer under which each record is still identified, where that was looked at."""
+    found = result.private.get("identified")
+    if found is None:
+        return
+    last = dict.fromkeys(ids, "not identified")
+    for row in reversed(result.ranked()):
+        last |= dict.fromkeys(found.get(row.quantizer, ()), row.label)
+    about = "Least revealing quantizer that still identifies it, by LiRA's signal (5 % false discoveries)."
+    yield Column("Identified up to", about, "left"), [Cell(last[i], last[i]) for i in ids]
+
+
+def _contents(ids: Sequence[int], shown: Mapping[int, str] | None) -> Columns:
+    if shown is not None:
+        texts = [shown.get(i, MISSING) for i in ids]
+        yield Column("Record", "Shown because it was asked for.", "left"), [Cell(text, text) for text in texts]
 
 
 def _note(result: CellResult) -> str:
     return (
-        f"Risk: how far the signal of {attack_name(result.primary_attack)} moves when the record is trained "
+        f"Risk: how far the signal of {attack_name(str(result.risk_attack))} moves when the record is trained "
         "on, in standard deviations over models. A single record's risk rests on few models and carries no "
         "interval here: read it as an order of magnitude."
     )
 
 
 def _risk(result: CellResult, row: QuantizerRow) -> Floats | None:
-    attack = row.attacks.get(result.primary_attack)
+    attack = row.attacks.get(result.risk_attack or "")
     return attack.risk if isinstance(attack, AttackResult) else None
 
 
@@ -71,5 +109,5 @@ def _expected(result: CellResult, row: QuantizerRow) -> Floats | None:
     return None if found is None else np.asarray(found, dtype=np.float64)
 
 
-def _text(value: float) -> str:
-    return f"{value:.1f}" if np.isfinite(value) else MISSING
+def _cells(risk: Floats) -> list[Cell]:
+    return [Cell(f"{value:.1f}" if np.isfinite(value) else MISSING, float(value)) for value in risk]

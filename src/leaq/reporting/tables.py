@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from leaq.reporting.choice import leak
 from leaq.reporting.reading import reading
@@ -12,16 +12,12 @@ from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 __all__ = [
     "Cell",
     "Column",
     "Footnote",
     "Notes",
     "Table",
-    "frame",
     "indicators",
     "number_cell",
     "ranking",
@@ -64,6 +60,7 @@ class Table:
     keys : the quantizer of each row.
     order : one sentence that states the sort key.
     footnotes : doubts, with the letters that rows refer to.
+    unranked : rows at the end that have no place in the order.
     """
 
     title: str
@@ -73,6 +70,7 @@ class Table:
     keys: tuple[str, ...]
     order: str
     footnotes: tuple[Footnote, ...] = ()
+    unranked: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,29 +124,33 @@ def ranking(result: CellResult) -> Table:
         Column("r", "Asymptotic rate of this set of candidates; larger is safer; read it with its flags."),
         *(() if ahead else (Column("n·r", "r times the training records; below about 3, r says little."),)),
         *(Column(short_attack(key), _attack_words(key)) for key in attacks),
+        *((Column("vs least", indicator("leak_vs_least")[1]),) if _compared(result) else ()),
         *((Column("Forecast", indicator("forecast")[1]),) if ahead else ()),
         Column("Flags", "Letters refer to the notes below the table.", "left"),
     )  # fmt: skip
     notes = Notes()
-    drawn = [_ranking_row(result, row, attacks, notes) for row in result.ranked()]
+    drawn = [_ranking_row(result, row, attacks, notes) for row in result.shown()]
     level = _level(result)
     return Table(
         title=f"{result.data.get('name', 'data')}: quantizers by what they give away",
         columns=columns,
         rows=tuple(tuple(cell.text for cell in cells) for cells in drawn),
         values=tuple(tuple(cell.value for cell in cells) for cells in drawn),
-        keys=tuple(row.quantizer for row in result.ranked()),
+        keys=tuple(row.quantizer for row in result.shown()),
         order=(
             f"Ordered by the held-out advantage of {attack_name(result.primary_attack)}, least leak first. "
-            f"Brackets: {level:.0%} intervals."
+            f"{'Below them: releases attacked together. ' if result.together else ''}Brackets: {level:.0%} intervals."
         ),
         footnotes=(*notes.footnotes(), *(Footnote("", flag_words(flag)) for flag in result.flags)),
+        unranked=len(result.together),
     )
 
 
 def _attacks_shown(result: CellResult) -> tuple[str, ...]:
-    """Return the simplest attack and the one rows are ordered by."""
-    return tuple(dict.fromkeys(("threshold", result.primary_attack)))
+    """Return the simplest attack, the strongest of who only sees outputs, and the one rows are ordered by."""
+    there = {key for row in result.rows for key in row.attacks}
+    blind = [key for key in ("combined(sees=outputs)",) if key in there]
+    return tuple(dict.fromkeys(("threshold", *blind, result.primary_attack)))
 
 
 def _forecast(result: CellResult) -> bool:
@@ -156,9 +158,14 @@ def _forecast(result: CellResult) -> bool:
     return any(isinstance(row.measures.get("forecast"), Estimate) for row in result.rows)
 
 
+def _compared(result: CellResult) -> bool:
+    """Whether rows were compared with the one that leaks least."""
+    return any(isinstance(row.measures.get("leak_vs_least"), Estimate) for row in result.rows)
+
+
 def _attack_words(key: str) -> str:
     return (
-        f"Signed advantage (TPR - FPR) of the {attack_name(key)}, threshold chosen on other records; "
+        f"Signed advantage (TPR - FPR) of the {attack_name(key)}, threshold chosen on other models or records; "
         "0 is blind guessing, smaller is safer."
     )
 
@@ -174,11 +181,13 @@ def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str], 
     ahead = _forecast(result)
     numbers = [
         number_cell(row.metrics.get(key), missing),
-        number_cell(row.drops.get(key), missing, sign=True) if key in row.drops else Cell("", 0.0),
+        number_cell(row.drops.get(key), missing, sign=True) if key in row.drops or not row.metrics else Cell("", 0.0),
         number_cell(row.measures.get("r"), missing),
         *(() if ahead else (number_cell(row.measures.get("n_r"), missing),)),
         *(number_cell(_advantage(row.attacks.get(attack)), missing, sign=True) for attack in attacks),
     ]
+    if _compared(result):
+        numbers.append(number_cell(row.measures.get("leak_vs_least"), missing, sign=True))
     if ahead:
         numbers.append(number_cell(row.measures.get("forecast"), missing, sign=True))
     doubts = [flag_words(flag) for flag in _doubts(row, attacks)]
@@ -231,12 +240,12 @@ def size_words(count: float) -> str:
 
 
 def indicators(result: CellResult) -> Table:
-    """Return the indicators beside the attacks: r and its companions, distortion, loss gap."""
-    keys = in_order((key for row in result.rows for key in row.measures), "indicator")
+    """Return what stands beside the attacks: leaks compared, r and its companions, distortion, loss gap."""
+    keys = in_order((key for row in result.shown() for key in row.measures), "indicator")
     columns = [Column("Quantizer", "How the weights were rounded.", "left"), *(Column(*indicator(key)) for key in keys)]
     notes = Notes()
     rows, values = [], []
-    for row in result.ranked():
+    for row in result.shown():
         missing: list[str] = []
         cells = [number_cell(row.measures.get(key), missing) for key in keys]
         doubts = [flag_words(flag) for number in row.measures.values() for flag in getattr(number, "flags", ())]
@@ -245,13 +254,14 @@ def indicators(result: CellResult) -> Table:
         rows.append(tuple(cell.text for cell in cells))
         values.append(tuple(cell.value for cell in cells))
     return Table(
-        title="Indicators computed without an attack",
+        title="Paired differences, and indicators computed without an attack",
         columns=(*columns, Column("Flags", "Letters refer to the notes below the table.", "left")),
         rows=tuple(rows),
         values=tuple(values),
-        keys=tuple(row.quantizer for row in result.ranked()),
+        keys=tuple(row.quantizer for row in result.shown()),
         order="In the order of the ranking.",
         footnotes=notes.footnotes(),
+        unranked=len(result.together),
     )
 
 
@@ -272,60 +282,3 @@ def text(result: CellResult) -> str:
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join([table.title, table.order, "", *lines, "", *map(str, table.footnotes), "", reading(result)])
-
-
-def frame(result: CellResult | Sequence[CellResult]) -> "pd.DataFrame":
-    """Return a tidy table: one row per quantizer and number, with interval, n, unit, level, and flags.
-
-    Columns: data, embedder, quantizer, label, kind (size, metric, drop, measure, attack), number, value, low, high,
-    level, n, unit, method, flags (codes), reason (why a number is missing).
-    """
-    import pandas as pd
-
-    results = [result] if isinstance(result, CellResult) else list(result)
-    records = [record for item in results for row in item.rows for record in _records(item, row)]
-    return pd.DataFrame.from_records(records, columns=list(_FRAME))
-
-
-_FRAME = (
-    "data", "embedder", "quantizer", "label", "kind", "number", "value", "low", "high", "level", "n", "unit", "method",
-    "flags", "reason",
-)  # fmt: skip
-
-
-def _records(result: CellResult, row: QuantizerRow) -> Iterator[dict[str, Any]]:
-    where = {
-        "data": result.data.get("name", ""),
-        "embedder": result.config.get("embedder", ""),
-        "quantizer": row.quantizer,
-        "label": row.label,
-    }
-    for name in ("bits", "entropy_bits", "bytes", "compression"):
-        yield {**where, "kind": "size", "number": name, "value": float(getattr(row.size, name)), "flags": ""}
-    for kind, numbers in (("metric", row.metrics), ("drop", row.drops), ("measure", row.measures)):
-        for name, item in numbers.items():
-            yield {**where, "kind": kind, "number": name, **_tidy(item)}
-    for name, attack in row.attacks.items():
-        if isinstance(attack, NotComputed):
-            yield {**where, "kind": "attack", "number": name, **_tidy(attack)}
-            continue
-        yield {**where, "kind": "attack", "number": f"{name}.advantage", **_tidy(attack.advantage)}
-        yield {**where, "kind": "attack", "number": f"{name}.auc", **_tidy(attack.auc)}
-        for fpr, item in attack.tpr.items():
-            yield {**where, "kind": "attack", "number": f"{name}.tpr@{fpr:g}", **_tidy(item)}
-
-
-def _tidy(item: Estimate | NotComputed) -> dict[str, Any]:
-    if isinstance(item, NotComputed):
-        return {"flags": "", "reason": item.reason}
-    return {
-        "value": item.value,
-        "low": item.low,
-        "high": item.high,
-        "level": item.level,
-        "n": item.n,
-        "unit": item.unit,
-        "method": item.method,
-        "flags": " ".join(flag.code for flag in item.flags),
-        "reason": "",
-    }

@@ -1,56 +1,44 @@
 """What numbers are called when people read them, and which way they are good. Nothing here computes."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
+from leaq.attacks.registry import FAMILIES, short_name, title_of
+from leaq.metrics import metric
 from leaq.types import Flag
 
-__all__ = ["Metric", "attack_name", "flag_words", "game_words", "in_order", "indicator", "metric", "short_attack"]
+__all__ = ["attack_name", "flag_words", "game_words", "in_order", "indicator", "metric", "short_attack"]
 
 
-@dataclass(frozen=True)
-class Metric:
-    """A task metric as people know it: its name, and whether a larger value is better."""
-
-    name: str
-    larger_is_better: bool = True
-    budget: float | None = None
-    """A drop most people would accept, where that can be said at all; only the start of a slider."""
-
-
-_METRICS = {
-    "roc_auc": Metric("ROC-AUC", budget=0.01),
-    "pr_auc": Metric("PR-AUC", budget=0.01),
-    "accuracy": Metric("accuracy", budget=0.01),
-    "balanced_accuracy": Metric("balanced accuracy", budget=0.01),
-    "r2": Metric("R²", budget=0.02),
-    "spearman": Metric("Spearman correlation", budget=0.02),
-    "rmse": Metric("RMSE", larger_is_better=False),
-    "mae": Metric("MAE", larger_is_better=False),
-    "log_loss": Metric("log loss", larger_is_better=False),
-    "loss": Metric("held-out loss", larger_is_better=False),
-    "perplexity": Metric("perplexity", larger_is_better=False),
-}
-
-_ATTACKS = {
-    "threshold": ("loss-threshold attack", "Loss threshold"),
-    "threshold-classwise": ("loss-threshold attack, one threshold a class", "Loss threshold, by class"),
-    "calibrated": ("difficulty-calibrated loss attack with equally quantized shadow models", "Calibrated loss"),
-    "lira-online": ("LiRA with equally quantized shadow models", "LiRA, adaptive"),
-    "lira-offline": ("offline LiRA with equally quantized shadow models", "LiRA, offline"),
-    "lira-nonadaptive": ("LiRA with full-precision shadow models", "LiRA, not adaptive"),
-    "rmia": ("RMIA with equally quantized shadow models", "RMIA, adaptive"),
-    "lira-online-per-record": ("LiRA with one variance a record", "LiRA, per record"),
-    "rmia-offline": ("offline RMIA with equally quantized shadow models", "RMIA, offline"),
-    "rmia-nonadaptive": ("RMIA with full-precision shadow models", "RMIA, not adaptive"),
-    "quantile": ("quantile-regression attack", "Quantile"),
+_TOKEN_ATTACKS = {
     "reference": ("loss attack calibrated by a reference model", "Reference model"),
     "min-k": ("Min-K% attack on the least likely tokens", "Min-K%"),
-    "whitebox": ("attack on the released weights", "White box"),
+    "min-k++": ("Min-K%++ attack on the least likely tokens for their place", "Min-K%++"),
+    "wbc": ("window-based comparison with a reference model", "WBC"),
 }
 
 _INDICATORS = {
+    "leak_vs_full": (
+        "leak − full precision",
+        "Advantage of the leading attack minus that in full precision, paired; intervals hold for all pairs at once.",
+    ),
+    "leak_vs_least": (
+        "leak − least",
+        "Advantage minus that of the row that leaks least, paired; an interval that holds 0 is not told apart from it.",
+    ),
+    "leak_vs_single": (
+        "leak − one release",
+        "Advantage against several releases together minus that against the most revealing of them alone, paired.",
+    ),
+    "leak_vs_elsewhere": (
+        "leak − calibrated elsewhere",
+        "Advantage minus that of the same quantizer calibrated on records that train no model, paired: the price of "
+        "calibrating on members.",
+    ),
+    "leak_vs_unknown": (
+        "leak − model unknown",
+        "Advantage minus that of an attacker who does not hold the model in full precision, paired.",
+    ),
     "forecast": (
         "forecast",
         "Advantage that LiRA with 64 models is expected to find, simulated from the models at hand; smaller is safer.",
@@ -76,35 +64,35 @@ _INDICATORS = {
         "adaptive gap",
         "AUC that an attacker with equally quantized shadow models gains over one with full-precision ones.",
     ),
+    "adaptive_gap_raw": (
+        "adaptive gap, raw signals",
+        "The same where neither attacker takes models' common moves out of the signals: what a careless audit misses.",
+    ),
     "loss_gap": ("loss gap", "Mean loss outside minus inside the training data; near 0 without overfitting."),
 }
 
 _GAMES = {
     "pool": "members are a random half of a pool of records that the attacker knows",
+    "calibration": "members are a random half of a pool that trained no model: the half a quantizer was calibrated on",
     "iid": "members are drawn independently from the population",
 }
 
 
-def metric(key: str) -> Metric:
-    """Return the name and direction of a task metric; unknown ones keep their key."""
-    return _METRICS.get(key, Metric(key.replace("_", " ")))
-
-
 def in_order(keys: Iterable[str], kind: Literal["attack", "indicator"]) -> list[str]:
     """Return distinct keys in the order people expect them, unknown ones last."""
-    known = list(_ATTACKS if kind == "attack" else _INDICATORS)
+    known = list(FAMILIES["all"] if kind == "attack" else _INDICATORS)
     distinct = list(dict.fromkeys(keys))
     return sorted(distinct, key=lambda key: (known.index(key) if key in known else len(known), key))
 
 
 def attack_name(key: str) -> str:
     """Name an attack in a sentence."""
-    return _ATTACKS.get(key, (key.replace("-", " "),))[0]
+    return _TOKEN_ATTACKS[key][0] if key in _TOKEN_ATTACKS else title_of(key)
 
 
 def short_attack(key: str) -> str:
     """Name an attack in a table head or legend."""
-    return _ATTACKS.get(key, ("", key.replace("-", " ")))[1]
+    return _TOKEN_ATTACKS[key][1] if key in _TOKEN_ATTACKS else short_name(key)
 
 
 def indicator(key: str) -> tuple[str, str]:

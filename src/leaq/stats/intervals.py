@@ -1,7 +1,7 @@
 """Intervals: exact binomial ones, and a bootstrap over models and records at once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +15,7 @@ __all__ = [
     "TwoWay",
     "clopper_pearson",
     "few_means_widening",
+    "jackknife_influence",
     "mean_interval",
     "normal_quantile",
     "percentile_interval",
@@ -114,20 +115,29 @@ class TwoWay:
     """Bootstrap weights over models and record groups: both are shared, so both are resampled.
 
     A bootstrap over records alone is too narrow, because every model saw the same records, and the records' results
-    share the models.
+    share the models. Resamples of a handful of models lie too close together: `over_models` moves them apart by
+    `few_means_widening`.
 
     Attributes
     ----------
-    models : (b, t) how often each of t models is drawn.
+    models : (b, t) how often each of t models is drawn; models of one unit are drawn together.
     records : (b, n) how often each record is drawn; records of one group are drawn together.
+    units : (t,) code 0..u-1 of what each model is drawn with; each on its own by default.
     """
 
     models: Floats
     records: Floats
+    units: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __post_init__(self) -> None:
+        if self.units.size == 0:
+            object.__setattr__(self, "units", np.arange(self.models.shape[1], dtype=np.int64))
 
     @classmethod
-    def draw(cls, models: int, groups: Ints, *, draws: int, rng: np.random.Generator) -> "TwoWay":
-        """Draw `draws` resamples of `models` models and of the record groups."""
+    def draw(
+        cls, models: int, groups: Ints, *, draws: int, rng: np.random.Generator, units: Ints | None = None
+    ) -> "TwoWay":
+        """Draw `draws` resamples of `models` models, those of one of `units` (t,) together, and of record groups."""
         _, code = np.unique(groups, return_inverse=True)
         count = int(code.max()) + 1
         records = np.empty((len(groups), draws))  # a record's draws lie side by side: `tpr_draws` picks records
@@ -137,25 +147,60 @@ class TwoWay:
                 for _ in range(min(_AT_ONCE, draws - start))
             ]
             records[:, start : start + _AT_ONCE] = np.stack(counts, axis=1)
-        drawn = rng.multinomial(models, np.full(models, 1 / models), size=draws).astype(np.float64)
-        return cls(drawn, records.T)
+        unit = np.arange(models) if units is None else np.unique(units, return_inverse=True)[1]
+        number = int(unit.max()) + 1
+        drawn = rng.multinomial(number, np.full(number, 1 / number), size=draws).astype(np.float64)
+        return cls(drawn[:, unit], records.T, unit)
 
     def mean(self, statistic: Callable[[int, Floats], Floats]) -> Floats:
         """Return (b,) resampled means over models of ``statistic(model, record_weights) -> (b,)``.
 
         A draw in which the statistic is undefined for a model (no record of one kind drawn) leaves that model out.
         """
-        return self.over_models(
+        found = self.over_models(
             np.stack([statistic(model, self.records) for model in range(self.models.shape[1])], axis=1)
         )
+        return found[np.isfinite(found)]
 
     def over_models(self, values: Floats) -> Floats:
-        """Return the mean over each draw's models of what was found in its records: (b, t) -> (b,), NaN left out."""
-        weights = np.where(np.isfinite(values), self.models, 0.0)
-        total = weights.sum(1)
-        means = (np.where(np.isfinite(values), values, 0.0) * weights).sum(1) / np.maximum(total, 1e-300)
-        usable: Floats = means[total > 0]
-        return usable
+        """Return the mean over each draw's models of what was found in its records: (b, t) -> (b,), NaN left out.
+
+        The mean over all models in the draw's records, plus what drawing the models changes, widened to what Student's
+        t asks for with so few units. NaN where nothing was found in any model.
+        """
+        every = _weighted_mean(values, np.ones_like(self.models))
+        number = int(self.units.max()) + 1
+        if number < 2:
+            return every
+        moved = _weighted_mean(values, self.models) - every
+        moved = np.where(np.isfinite(moved), moved, 0.0)
+        result: Floats = every + few_means_widening(number) * moved
+        return result
+
+
+def _weighted_mean(values: Floats, weights: Floats) -> Floats:
+    """Mean of each row's finite values (b, t) under its weights, (b,); NaN where they weigh nothing."""
+    weights = np.where(np.isfinite(values), weights, 0.0)
+    total = weights.sum(1)
+    summed = (np.where(np.isfinite(values), values, 0.0) * weights).sum(1)
+    mean: Floats = np.where(total > 0, summed / np.where(total > 0, total, 1.0), np.nan)
+    return mean
+
+
+def jackknife_influence(without: Floats) -> Floats:
+    """Return each unit's influence (u, ...) on a mean, from what is found without it: (u - 1) (mean of all - without).
+
+    Their variance over u - 1 is the jackknife's variance of the mean, whatever leaving a unit out changes: also what
+    the others' numbers owe to it.
+    Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 11.
+
+    Examples
+    --------
+    >>> jackknife_influence(np.array([1.5, 3.0, 4.5])).tolist()  # the mean of 6, 3 and 0 without each of them
+    [3.0, 0.0, -3.0]
+    """
+    values: Floats = (len(without) - 1) * (without.mean(0) - without)
+    return values
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from leaq.types import Bools, Floats, Ints
 __all__ = [
     "auc",
     "best_threshold",
+    "detection",
     "placements",
     "roc_curve",
     "thin",
@@ -211,6 +212,21 @@ def best_threshold(scores: Floats, positive: Bools) -> float:
         return float("inf")
     last = ends[best]
     return float(ordered[last] if last + 1 == len(scores) else (ordered[last] + ordered[last + 1]) / 2)
+
+
+def detection(scores: Floats, positive: Bools, cuts: Floats) -> tuple[Floats, Floats]:
+    """Return the share of positives and the share of negatives above each of (c,) cuts.
+
+    Examples
+    --------
+    >>> hits, alarms = detection(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True]), np.array([0.3]))
+    >>> hits.tolist(), alarms.tolist()
+    ([1.0], [0.5])
+    """
+    _both_kinds(positive)
+    kinds = (np.sort(scores[positive]), np.sort(scores[~positive]))
+    hits, alarms = (1 - np.searchsorted(kind, cuts, side="right") / len(kind) for kind in kinds)
+    return hits, alarms
 
 
 def thin(curve: Floats, points: int = 300) -> Floats:

@@ -30,13 +30,14 @@ class Evidence:
     Attributes
     ----------
     quantizers : k specifications.
-    values, errors : (m, k) estimates and their standard errors.
+    values : (m, k) estimates.
+    covariances : (m, k, k) of the estimates within each cell, whose rows share models and records.
     clusters : (m,) the data set of each cell.
     """
 
     quantizers: tuple[str, ...]
     values: Floats
-    errors: Floats
+    covariances: Floats
     clusters: tuple[str, ...]
 
     @property
@@ -60,10 +61,8 @@ class Evidence:
             return wider
         held = np.array(self.clusters)
         # Seeds of one data set share its records: their errors are taken as one, not averaged away.
-        errors = np.stack([self.errors[held == name].mean(0) for name in names])
-        spread = np.sqrt(np.square(errors).sum(0)) / len(names)
-        found: Floats = self.means + rng.normal(size=(count, len(spread))) * spread
-        return found
+        shared = np.stack([self.covariances[held == name].mean(0) for name in names]).sum(0) / len(names) ** 2
+        return self.means + _normal(shared, count, rng)
 
     @property
     def by_data_sets(self) -> bool:
@@ -73,7 +72,17 @@ class Evidence:
     def only(self, keep: Bools) -> "Evidence":
         """Return the evidence of some quantizers."""
         names = tuple(name for name, kept in zip(self.quantizers, keep, strict=True) if kept)
-        return Evidence(names, self.values[:, keep], self.errors[:, keep], self.clusters)
+        return Evidence(names, self.values[:, keep], self.covariances[:, keep][:, :, keep], self.clusters)
+
+
+def _normal(covariance: Floats, count: int, rng: np.random.Generator) -> Floats:
+    """Draw normal deviations (b, k) of this covariance; what is known to no precision deviates without limit."""
+    known = np.isfinite(np.diag(covariance))
+    drawn = rng.normal(size=(count, len(known)))
+    size, axes = np.linalg.eigh(covariance[np.ix_(known, known)])
+    found: Floats = np.where(drawn < 0, -np.inf, np.inf)
+    found[:, known] = (drawn[:, known] * np.sqrt(np.maximum(size, 0.0))) @ axes.T
+    return found
 
 
 def over_data_sets(values: Sequence[float] | Floats, clusters: Sequence[str]) -> Estimate | None:
@@ -129,18 +138,34 @@ def number(kind: str, name: str) -> Number:
 
 
 def collected(results: Sequence[CellResult], read: Number, quantizers: Sequence[str]) -> Evidence | None:
-    """Gather one number of the cells that hold it, finite, for every one of `quantizers`; None if no cell does."""
-    values, errors, clusters = [], [], []
+    """Gather one number of the cells that hold it, finite, for every one of `quantizers`; None if no cell does.
+
+    Leaks that a cell compares bring their covariance, so that their differences are the paired ones.
+    """
+    values, covariances, clusters = [], [], []
     for result in results:
         rows = {row.quantizer: row for row in result.rows}
         found = [read(result, rows[name]) if name in rows else None for name in quantizers]
         if all(one is not None and np.isfinite(one.value) for one in found):
             values.append([one.value for one in found if one])
-            errors.append([_standard_error(one) for one in found if one])
+            covariances.append(_covariance(result, quantizers, [one for one in found if one], paired=read is advantage))
             clusters.append(str(result.data.get("name", "")))
     if not values:
         return None
-    return Evidence(tuple(quantizers), np.array(values), np.array(errors), tuple(clusters))
+    return Evidence(tuple(quantizers), np.array(values), np.array(covariances), tuple(clusters))
+
+
+def _covariance(result: CellResult, quantizers: Sequence[str], found: Sequence[Estimate], *, paired: bool) -> Floats:
+    """Return (k, k): from the cell's own comparison where it has one, else as if nothing were shared."""
+    known = result.comparison if paired else None
+    if known is None or not set(quantizers) <= set(known.quantizers):
+        return np.asarray(np.diag([_standard_error(one) ** 2 for one in found]))
+    place = [known.quantizers.index(name) for name in quantizers]
+    squares = np.array(known.errors)[np.ix_(place, place)] ** 2  # of the differences, and of each on the diagonal
+    own = np.diag(squares)
+    shared: Floats = (own[:, None] + own - squares) / 2
+    np.fill_diagonal(shared, own)
+    return shared
 
 
 def _standard_error(estimate: Estimate) -> float:

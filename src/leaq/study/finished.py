@@ -12,7 +12,7 @@ from leaq.locks import Claim
 from leaq.results import CellResult
 from leaq.study.evidence import FULL, advantage, in_order
 from leaq.study.index import Index
-from leaq.study.rows import NUMERIC, as_csv, tidy
+from leaq.tidy import NUMERIC, as_csv, tidy
 
 if TYPE_CHECKING:
     import pandas as pd

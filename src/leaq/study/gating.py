@@ -5,12 +5,47 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leaq.errors import InvalidInput, unknown_name
+from leaq.attacks.registry import build_attack, parse_attacks
+from leaq.errors import InvalidInput, LeaqError, unknown_name
+from leaq.metrics import metric as named
+from leaq.metrics import metric_key
+from leaq.quantizers import build
 from leaq.results import CellResult, QuantizerRow
 from leaq.study.evidence import FULL
-from leaq.types import AttackResult, Estimate
+from leaq.types import AttackResult, Estimate, NotComputed
 
-__all__ = ["Verdict", "gate"]
+__all__ = ["STANDARD", "Judged", "Limits", "Verdict", "gate"]
+
+STANDARD = ("default",)
+"""Evidence a gate asks for unless told otherwise: every attack of a standard audit."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a released model must keep to, each at the worse end of an interval.
+
+    Attributes
+    ----------
+    max_advantage : largest advantage any attack may have at its upper limit.
+    min_metric : smallest value of a metric of which more is better, at its lower limit.
+    max_metric : largest value of a metric of which less is better (RMSE, losses), at its upper limit.
+    metric : which one, by key or name; by default the cell's primary metric.
+    require : attacks, by name or family, that must have been computed for `max_advantage` to be kept; empty for none.
+    """
+
+    max_advantage: float | None = None
+    min_metric: float | None = None
+    max_metric: float | None = None
+    metric: str | None = None
+    require: tuple[str, ...] = STANDARD
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One released model, (cell, quantizer): where it stands, and every reason against it."""
+
+    where: str
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -23,7 +58,9 @@ class Verdict:
     failing : the same by model, (cell, quantizer): the worst attack and the metric, one line each, in the order of
         data set, embedder and seed.
     checked : how many (cell, quantizer) pairs were looked at.
-    worst_advantage, worst_metric : the largest upper limit and the smallest lower limit seen; None without evidence.
+    worst_advantage : the largest upper limit of an advantage; None without evidence.
+    worst_metric : the metric's worst limit: the smallest lower one, or the largest upper one; None without evidence.
+    models : each model with its own reasons.
     """
 
     reasons: tuple[str, ...]
@@ -31,6 +68,7 @@ class Verdict:
     worst_advantage: float | None
     worst_metric: float | None
     failing: tuple[str, ...] = ()
+    models: tuple[Judged, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -43,68 +81,94 @@ class Verdict:
         if self.worst_advantage is not None:
             parts.append(f"largest upper limit of an advantage {self.worst_advantage:.3f}")
         if self.worst_metric is not None:
-            parts.append(f"smallest lower limit of the metric {self.worst_metric:.3f}")
+            parts.append(f"worst limit of the metric {self.worst_metric:.3f}")
         return ", ".join(parts)
 
 
-def gate(
-    results: Sequence[CellResult],
-    *,
-    max_advantage: float | None = None,
-    min_metric: float | None = None,
-    metric: str | None = None,
-    quantizers: Sequence[str] = (),
-) -> Verdict:
+def gate(results: Sequence[CellResult], limits: Limits, *, quantizers: Sequence[str] = ()) -> Verdict:
     """Judge cells at the worse end of each interval; what was not computed counts against.
+
+    Every attack that was computed must stay within the limit, and those required must have been computed. No attack
+    found is not the same as safe.
 
     Parameters
     ----------
-    max_advantage : every attack that was computed must stay below this at the upper limit of its interval, and the
-        one the cell is judged by must have been computed. No attack found is not the same as safe.
-    min_metric : the task metric must reach this at the lower limit of its interval.
-    metric : which one; by default the cell's primary metric.
-    quantizers : only these specifications; by default all that were asked for, full precision excepted.
+    quantizers : only these, by specification or label; by default all that were asked for, full precision excepted.
 
     Raises
     ------
     InvalidInput
-        If neither limit is given, or a quantizer is not in the results.
+        If no limit is given, a limit is against the metric's direction, or a name is not known.
     """
-    if max_advantage is None and min_metric is None:
-        raise InvalidInput("A gate needs a limit. Found none. Give --max-advantage, --min-metric or both.")
-    known = {row.quantizer for result in results for row in result.rows}
-    for name in quantizers:
-        if name not in known:
-            raise unknown_name("quantizer in this run", name, known)
+    _check(results, limits)
+    chosen = {spec for name in quantizers for spec in _specs(results, name)}
     found = [
         limit
         for result in results
-        for row in _rows(result, quantizers)
-        for limit in _limits(result, row, (max_advantage, min_metric), metric)
+        for row in (*result.rows, *result.together)
+        if (row.quantizer in chosen if quantizers else row.quantizer != FULL)
+        for limit in _judge(result, row, limits)
     ]
-    reasons = [one.reason for one in found if one.reason]
+    reasons = list(_reasons(found))
     if not found:
         reasons.append("There is nothing to judge: no quantizer was measured.")
     highs = [one.value for one in found if one.kind == "advantage" and one.value is not None]
-    lows = [one.value for one in found if one.kind == "metric" and one.value is not None]
-    checked = len({one.where for one in found})
-    return Verdict(tuple(reasons), checked, max(highs, default=None), min(lows, default=None), _by_model(found))
-
-
-def _by_model(found: Sequence["_Limit"]) -> tuple[str, ...]:
+    metrics = [one.value for one in found if one.kind == "metric" and one.value is not None]
+    worst = min if limits.max_metric is None else max
     groups: dict[str, list[_Limit]] = {}
     for one in found:
-        if one.reason:
-            groups.setdefault(one.where, []).append(one)
-    lines = []
-    for where, group in groups.items():
-        leaks = [one for one in group if one.kind == "advantage"]
-        worst = max(leaks, key=lambda one: np.inf if one.value is None else one.value, default=None)
-        more = f" ({len(leaks)} attacks fail)" if len(leaks) > 1 else ""
-        texts = [_said(worst) + more] if worst else []
-        texts += [_said(one) for one in group if one.kind == "metric"]
-        lines.append(f"{where}: {'; '.join(texts)}")
-    return tuple(lines)
+        groups.setdefault(one.where, []).append(one)
+    return Verdict(
+        reasons=tuple(reasons),
+        checked=len(groups),
+        worst_advantage=max(highs, default=None),
+        worst_metric=worst(metrics, default=None),
+        failing=tuple(_line(where, group) for where, group in groups.items() if _reasons(group)),
+        models=tuple(Judged(where, _reasons(group)) for where, group in groups.items()),
+    )
+
+
+def _reasons(group: Sequence["_Limit"]) -> tuple[str, ...]:
+    return tuple(one.reason for one in group if one.reason)
+
+
+def _check(results: Sequence[CellResult], limits: Limits) -> None:
+    """Refuse limits that say nothing, or that would let the worse models pass."""
+    if limits.max_advantage is None and limits.min_metric is None and limits.max_metric is None:
+        raise InvalidInput("A gate needs a limit. Found none. Give --max-advantage, --min-metric or --max-metric.")
+    parse_attacks(limits.require)
+    keys = {metric_key(limits.metric)} if limits.metric else {result.primary_metric for result in results}
+    for key in sorted(keys):
+        known = named(key)
+        if limits.min_metric is not None and not known.larger_is_better:
+            raise InvalidInput(f"--min-metric: {known.name} is better the smaller it is. Give --max-metric.")
+        if limits.max_metric is not None and known.larger_is_better:
+            raise InvalidInput(f"--max-metric: {known.name} is better the larger it is. Give --min-metric.")
+
+
+def _specs(results: Sequence[CellResult], name: str) -> set[str]:
+    """Return the specifications a name stands for: itself, a label as it is printed, or another way to write it."""
+    rows = [row for result in results for row in (*result.rows, *result.together)]
+    text = name.strip().casefold()
+    found = {row.quantizer for row in rows if text in (row.quantizer.casefold(), row.label.casefold())}
+    if found:
+        return found
+    try:
+        spec = build(name).spec()
+    except LeaqError:
+        spec = ""
+    if spec in {row.quantizer for row in rows}:
+        return {spec}
+    raise unknown_name("quantizer in this run", name, {text for row in rows for text in (row.quantizer, row.label)})
+
+
+def _line(where: str, group: Sequence["_Limit"]) -> str:
+    leaks = [one for one in group if one.kind == "advantage" and one.reason]
+    worst = max(leaks, key=lambda one: np.inf if one.value is None else one.value, default=None)
+    more = f" ({len(leaks)} attacks fail)" if len(leaks) > 1 else ""
+    texts = [_said(worst) + more] if worst else []
+    texts += [_said(one) for one in group if one.kind == "metric" and one.reason]
+    return f"{where}: {'; '.join(texts)}"
 
 
 def _said(one: "_Limit") -> str:
@@ -121,48 +185,46 @@ class _Limit:
     reason: str
 
 
-def _limits(
-    result: CellResult, row: QuantizerRow, limits: tuple[float | None, float | None], metric: str | None
-) -> Iterator[_Limit]:
-    max_advantage, min_metric = limits
+def _judge(result: CellResult, row: QuantizerRow, limits: Limits) -> Iterator[_Limit]:
     config = result.config
     cell = f"{result.data.get('name', 'data')} ({config.get('embedder', '?')}, seed {config.get('seed', '?')})"
     where = f"{cell}, {row.label}"
-    if max_advantage is not None:
-        for name, high in _highs(result, row):
-            wrong = high is None or not high <= max_advantage
-            yield _Limit(where, "advantage", high, f"{where}: {_leaks(name, high, max_advantage)}" if wrong else "")
-    if min_metric is not None:
-        key = metric or result.primary_metric
+    most = limits.max_advantage
+    if most is not None:
+        for name, high, why in _highs(result, row, limits.require):
+            wrong = high is None or not high <= most
+            yield _Limit(where, "advantage", high, f"{where}: {_leaks(name, high, most, why)}" if wrong else "")
+    bound, largest = (limits.min_metric, False) if limits.max_metric is None else (limits.max_metric, True)
+    if bound is not None and row not in result.together:  # each of several releases has its own metric
+        key = metric_key(limits.metric) if limits.metric else result.primary_metric
         found = row.metrics.get(key)
-        low = found.low if isinstance(found, Estimate) else None
-        wrong = low is None or not low >= min_metric
-        yield _Limit(where, "metric", low, f"{where}: {_predicts(key, low, min_metric)}" if wrong else "")
+        end = None if not isinstance(found, Estimate) else found.high if largest else found.low
+        wrong = end is None or not (end <= bound if largest else end >= bound)
+        yield _Limit(where, "metric", end, f"{where}: {_predicts(key, end, bound, largest=largest)}" if wrong else "")
 
 
-def _rows(result: CellResult, quantizers: Sequence[str]) -> Iterator[QuantizerRow]:
-    for row in result.rows:
-        if row.quantizer in quantizers or (not quantizers and row.quantizer != FULL):
-            yield row
-
-
-def _highs(result: CellResult, row: QuantizerRow) -> Iterator[tuple[str, float | None]]:
-    """Upper limits of every attack computed; None for the attack that must be there and is not."""
-    for name in sorted({result.primary_attack, *row.attacks}):
+def _highs(result: CellResult, row: QuantizerRow, require: Sequence[str]) -> Iterator[tuple[str, float | None, str]]:
+    """Upper limits of every attack computed; None for one that must be there and is not, and why it is not."""
+    wanted = [attack.spec() for attack in parse_attacks(require, task=result.data.get("task"))]
+    if row in result.together:
+        wanted = [spec for spec in wanted if build_attack(spec).joins]
+    for name in sorted({*wanted, *row.attacks}):
         found = row.attacks.get(name)
         if isinstance(found, AttackResult):
-            yield name, found.advantage.high
-        elif name == result.primary_attack:
-            yield name, None
+            yield name, found.advantage.high, ""
+        elif name in wanted:
+            yield name, None, found.reason if isinstance(found, NotComputed) else ""
 
 
-def _leaks(name: str, high: float | None, limit: float) -> str:
+def _leaks(name: str, high: float | None, limit: float, why: str) -> str:
     if high is None:
-        return f"the attack {name} was not computed, and missing evidence fails."
+        because = f" ({why.rstrip('.')})" if why else ""
+        return f"the attack {name} was not computed{because}, and missing evidence fails."
     return f"the advantage of {name} may be as large as {high:.3f}, above {limit:g}."
 
 
-def _predicts(name: str, low: float | None, limit: float) -> str:
-    if low is None:
+def _predicts(name: str, end: float | None, limit: float, *, largest: bool) -> str:
+    if end is None:
         return f"{name} was not computed, and missing evidence fails."
-    return f"{name} may be as small as {low:.3f}, below {limit:g}."
+    size, side = ("large", "above") if largest else ("small", "below")
+    return f"{name} may be as {size} as {end:.3f}, {side} {limit:g}."

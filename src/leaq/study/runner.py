@@ -269,7 +269,7 @@ class Runner:
             return
         parts = [cell.parts[ends] for ends in cell.ends]
         progress = self._progress(cell, "")
-        (handle,) = self._engine.submit(measure_cell, cell.samples, config, cell.ends, *parts, progress=progress)
+        (handle,) = self._engine.submit(measure_cell, cell.samples, config, *parts, progress=progress)
         self._on(handle, lambda: self._measured(cell, handle))
 
     def _measured(self, cell: Cell, handle: Any) -> None:

@@ -61,8 +61,10 @@ class DiskShelf:
         arrays: dict[str, Any] = {}
         heads = []
         for i, (spec, (table, size)) in enumerate(found.items()):
-            present = [name for name in _ARRAYS if getattr(table, name) is not None]
-            arrays |= {f"{i}.{name}": getattr(table, name) for name in present}
+            held = {name: getattr(table, name) for name in _ARRAYS if getattr(table, name) is not None}
+            held |= {f"numbers.{kind}": values for kind, values in (table.numbers or {}).items()}
+            present = list(held)
+            arrays |= {f"{i}.{name}": values for name, values in held.items()}
             heads.append(
                 {
                     "spec": spec,
@@ -77,7 +79,9 @@ class DiskShelf:
 
 
 def _table(head: dict[str, Any], arrays: dict[str, Any]) -> LossTable:
-    return LossTable(**arrays, **head["words"], flags=tuple(Flag(**flag) for flag in head["flags"]))
+    numbers = {name.partition(".")[2]: arrays.pop(name) for name in list(arrays) if name.startswith("numbers.")}
+    flags = tuple(Flag(**flag) for flag in head["flags"])
+    return LossTable(**arrays, **head["words"], flags=flags, numbers=numbers or None)
 
 
 def _size(head: dict[str, Any]) -> Size:

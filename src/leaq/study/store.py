@@ -60,7 +60,7 @@ MEASURING = frozenset({"attacks", "measures", "measuring.py", "stats"})
 """Rooms whose code changes what is measured, and no loss it is measured from."""
 UNCOUNTED = frozenset(
     {"attacking.py", "auditing", "candidates", "checkup.py", "cli", "costing.py", "exposure.py", "reporting", "study"}
-    | {"verbs.py", "yardstick.py", "__init__.py"}
+    | {"verbs.py", "yardstick.py", "__init__.py", "__main__.py", "curves.py", "metrics.py", "options.py", "tidy.py"}
 )
 """Rooms whose code changes no number of a cell; the test of the floors' imports holds both lists to it."""
 
@@ -290,7 +290,9 @@ def cell_key(config: AuditConfig, name: str, records: str) -> str:
 def chunks_key(config: AuditConfig, name: str, records: str) -> str:
     """Return what a cell's loss tables are stored under: as `cell_key`, but for the code that measures them."""
     # Which attacks a family's name stands for is measuring code; whether one needs the weights decides what is kept.
-    return _key(config, name, f"{records} whitebox={config.whitebox}", code_digest(without=MEASURING))
+    return _key(
+        config, name, f"{records} whitebox={config.whitebox} numbers={config.numbers}", code_digest(without=MEASURING)
+    )
 
 
 def _key(config: AuditConfig, name: str, records: str, code: str) -> str:
@@ -308,6 +310,8 @@ def data_digest(samples: Samples) -> str:
     digest = hashlib.sha256(json.dumps([samples.task, samples.classes]).encode())
     for array in (samples.inputs, samples.targets, samples.groups, samples.ids):
         digest.update(np.ascontiguousarray(array).tobytes())
+    if samples.public is not None:
+        digest.update(data_digest(samples.public).encode())
     return digest.hexdigest()
 
 

@@ -9,9 +9,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from leaq.calibrating import planned
 from leaq.cell import AuditConfig
 from leaq.environment import limited_threads, peak_memory
-from leaq.pipeline import Found, asked, audit_samples, chunk, prepare
+from leaq.pipeline import audit_samples, chunk, prepare
+from leaq.planning import Found
 from leaq.results import CellResult
 from leaq.study.store import data_digest
 from leaq.training import TrainingConfig, chunks
@@ -68,7 +70,7 @@ def _ends(samples: Samples, models: int, head: TrainingConfig) -> tuple[tuple[in
 
 
 def chunk_key(ends: tuple[int, int]) -> str:
-    """Return the name the pipeline keeps a chunk under."""
+    """Return the name a chunk is kept under; the folder it lies in belongs to one configuration."""
     return f"models-{ends[0]}-{ends[1]}"
 
 
@@ -76,35 +78,14 @@ def train_chunk(samples: Samples, config: AuditConfig, ends: tuple[int, int], *,
     """Train the models of one chunk once, and evaluate them under every quantizer."""
     started = time.perf_counter()
     with limited_threads(config.threads):
-        members, quantizers = asked(config, samples)
-        found = chunk(config, samples, members, quantizers, which=slice(*ends), progress=progress)
+        found = chunk(config, planned(config, samples), which=slice(*ends), progress=progress)
     return Part(found, time.perf_counter() - started, peak_memory())
 
 
-class _Held:
-    """A shelf with every chunk on it."""
-
-    def __init__(self, parts: Mapping[str, Found]) -> None:
-        self._parts = parts
-
-    def get(self, key: str) -> Found | None:
-        return self._parts.get(key)
-
-    def put(self, key: str, found: Mapping[str, object]) -> None:
-        raise AssertionError(f"{key} was computed where it should have been given")
-
-
-def measure_cell(
-    samples: Samples,
-    config: AuditConfig,
-    ends: tuple[tuple[int, int], ...],
-    *parts: Part,
-    progress: Progress = silent,
-) -> CellResult:
-    """Measure what the chunks of a cell hold; its timings are those of all its parts."""
-    held = _Held({chunk_key(one): part.found for one, part in zip(ends, parts, strict=True)})
+def measure_cell(samples: Samples, config: AuditConfig, *parts: Part, progress: Progress = silent) -> CellResult:
+    """Measure what the chunks of a cell hold, in the order of their models; its timings are those of all its parts."""
     with limited_threads(config.threads):
-        result = audit_samples(samples, config, shelf=held, progress=progress)
+        result = audit_samples(samples, config, parts=[part.found for part in parts], progress=progress)
     timings = {
         **result.timings,
         "models_seconds": sum(part.seconds for part in parts),

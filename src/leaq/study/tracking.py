@@ -15,8 +15,8 @@ from typing import Any
 
 from leaq.errors import InvalidInput, need
 from leaq.results import CellResult
-from leaq.study.rows import tidy
 from leaq.study.store import Store
+from leaq.tidy import tidy
 
 __all__ = ["Tracked", "check_store", "track"]
 
@@ -124,12 +124,10 @@ def _params(cell: CellResult) -> Iterator[tuple[str, str]]:
 
 def _numbers(cell: CellResult) -> Iterator[tuple[str, float]]:
     for row in tidy([cell]):
-        if "value" not in row:
-            continue  # not computed: the cell says why
         name = f"{_plain(row['quantizer'])}/{row['kind']}.{_plain(row['name'])}"
-        yield name, float(row["value"])
-        yield f"{name}.low", float(row["low"])
-        yield f"{name}.high", float(row["high"])
+        for column, ending in (("value", ""), ("low", ".low"), ("high", ".high")):
+            if column in row:  # what is not computed has none: the cell says why
+                yield name + ending, float(row[column])
 
 
 def _plain(name: str) -> str:
@@ -137,7 +135,7 @@ def _plain(name: str) -> str:
 
     Examples
     --------
-    >>> _plain("ternary(sparsity=0.9)"), _plain("lira-online.tpr@0.01")
-    ('ternary_sparsity_0.9', 'lira-online.tpr_0.01')
+    >>> _plain("ternary(sparsity=0.9)"), _plain("lira.tpr@0.01")
+    ('ternary_sparsity_0.9', 'lira.tpr_0.01')
     """
     return re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("_")

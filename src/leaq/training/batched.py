@@ -8,6 +8,7 @@ model at a time with torch.nn and torch.optim, stands in tests/reference/test_st
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -21,6 +22,7 @@ from leaq.training.config import TrainingConfig
 from leaq.training.mlp import MLP
 from leaq.training.modules import Make, StackedModule
 from leaq.training.recorder import Recorder
+from leaq.training.standardise import Scaled, Scalers, buffer_of, fit_scalers
 from leaq.types import Bools, Checkpoints, Ints, Progress, Samples, silent
 
 __all__ = ["chunks", "seconds_per_step", "train", "train_modules"]
@@ -66,7 +68,8 @@ def train(
     y = _targets(samples, x)
 
     params = {name: tensor.to(x.device) for name, tensor in mlp.init(seed, models, dtype=dtype).items()}
-    params |= fit_scalers(x, y, members, mlp)
+    scalers = fit_scalers(samples, members, config, seed=seed, first=first)
+    params |= {name: torch.from_numpy(values).to(x) for name, values in scalers.items()}
     recorder = _descend(
         mlp, params, (x, y), Batches(members, config, seed=seed, first=first, like=x), config=config, progress=progress
     )
@@ -104,8 +107,9 @@ def seconds_per_step(samples: Samples, members: Bools, config: TrainingConfig, *
     mlp = MLP(samples.inputs.shape[1], max(1, len(samples.classes)), config.hidden, samples.task)
     x = torch.tensor(samples.inputs, dtype=torch.float32, device=_device(config))
     y = _targets(samples, x)
-    params = mlp.init(0, range(len(members))) | fit_scalers(x, y, members, mlp)
-    core = Core(mlp, {name: tensor.to(x.device) for name, tensor in params.items()}, x, config)
+    params = {name: tensor.to(x) for name, tensor in mlp.init(0, range(len(members))).items()}
+    params |= {name: torch.from_numpy(values).to(x) for name, values in fit_scalers(samples, members, config).items()}
+    core = Core(mlp, params, x, config)
     optimizer = _optimizer([core.backprop.flat], config)
     taken = []
     for _, (rows, weights) in zip(range(steps + 1), Batches(members, config, seed=0, first=0, like=x), strict=False):
@@ -130,7 +134,8 @@ def train_modules(
     """Train one copy of any module per row of `members`; `train` for other architectures than the perceptron.
 
     Same batches, optimiser and recipe; `config.hidden` is not used. Losses are cross-entropy, or the squared error in
-    units of the pool's standard deviation.
+    units of the pool's standard deviation. Scaling is the module's own business, unless `config.standardise` asks for
+    it: the module then stands between scalers (see `leaq.training.standardise.Scaled`).
 
     Parameters
     ----------
@@ -147,11 +152,15 @@ def train_modules(
     y, scale = torch.tensor(samples.targets, device=x.device), 1.0
     if samples.task == "regression":
         y, scale = y.to(dtype), float(np.std(samples.targets)) or 1.0
-    model = StackedModule(make, samples.task, x[:2].cpu())
+    scalers: Scalers = {}
+    if config.standardise not in ("auto", "none"):
+        scalers = fit_scalers(samples, members, config, seed=seed, first=first)
+    model = StackedModule(partial(Scaled, make, scalers) if scalers else make, samples.task, x[:2].cpu())
     params = {
         name: tensor.to(x.device)
         for name, tensor in model.init(seed, range(first, first + len(members)), dtype=dtype).items()
     }
+    params |= {buffer_of(name): torch.from_numpy(values).to(x) for name, values in scalers.items()}
     optimizer = _optimizer([params[name] for name in model.trained], config)
     batches = Batches(members, config, seed=seed, first=first, like=x)
     recorder = Recorder(model.roles, total=batches.total, keep=config.checkpoints)
@@ -172,28 +181,6 @@ def chunks(samples: Samples, models: int, config: TrainingConfig) -> list[slice]
     """Return which models are trained together, so that their checkpoints fit into memory."""
     size = config.chunk or _fitting(samples, config)
     return [slice(start, min(start + size, models)) for start in range(0, models, size)]
-
-
-def fit_scalers(x: Tensor, y: Tensor, members: Bools, mlp: MLP) -> dict[str, Tensor]:
-    """Return each model's input (and target) mean and standard deviation over its own members."""
-    mask = torch.as_tensor(members, dtype=torch.float64, device=x.device)
-    count = mask.sum(1, keepdim=True)
-
-    def moments(values: Tensor) -> tuple[Tensor, Tensor]:
-        # Shifted by the pool mean first: subtracting squares of large means would cancel.
-        shift = values.mean(0)
-        centred = values - shift
-        mean = mask @ centred / count  # (s, d)
-        variance = (mask @ centred**2 / count - mean**2).clamp_min(0)
-        spread = values.std(0, correction=0)
-        scale = variance.sqrt()
-        scale = torch.where(scale > 1e-6 * spread, scale, torch.ones_like(scale))  # constant column: leave it
-        return (mean + shift).to(x.dtype), scale.to(x.dtype)
-
-    scalers = dict(zip(("input.mean", "input.scale"), moments(x.double()), strict=True))
-    if mlp.task == "regression":
-        scalers |= dict(zip(("output.mean", "output.scale"), moments(y.double().unsqueeze(1)), strict=True))
-    return scalers
 
 
 class Batches:
@@ -243,14 +230,14 @@ class Batches:
 class Core:
     """What is trained of the models: everything but the first-layer weights of inputs that never vary.
 
-    A column that is the same in every record of the pool is 0 after standardisation. Its weights have no gradient and
-    keep their initial values (without weight decay), so they need not be carried through every step; of a 2,048-bit
-    fingerprint of a small pool that is a third to a half.
+    A column in which all records of the pool equal the mean it is centred by is 0 after standardisation. Its weights
+    have no gradient and keep their initial values (without weight decay), so they need not be carried through every
+    step; of a 2,048-bit fingerprint of a small pool that is a third to a half.
     """
 
     def __init__(self, mlp: MLP, params: dict[str, Tensor], x: Tensor, config: TrainingConfig) -> None:
         self._all = params
-        varies = (x != x[:1]).any(0)
+        varies = (x != x[:1]).any(0) | (params["input.mean"] != x[0]).any(0)
         self._columns = None if config.weight_decay > 0 or bool(varies.all()) else varies.nonzero().flatten()
         if self._columns is not None:
             x = x[:, self._columns]

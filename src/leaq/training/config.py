@@ -1,12 +1,18 @@
 """The recipe a head is trained with; targets, replicates and shadows all use the same one."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import ConfigDict, Field, PositiveInt
 
 from leaq.config import Config
 
-__all__ = ["TrainingConfig"]
+__all__ = ["STANDARDISE", "Standardise", "TrainingConfig"]
+
+Standardise = Literal["auto", "none", "public", "pool", "rounded", "private", "members"]
+"""Whose statistics a model's inputs (and regression targets) are centred and scaled by; see `TrainingConfig`."""
+
+STANDARDISE: Standardise = "pool"
+"""What "auto" stands for in the built-in perceptron; chosen by measurement (docs/standardisation.md)."""
 
 
 class TrainingConfig(Config):
@@ -18,22 +24,47 @@ class TrainingConfig(Config):
     40
     """
 
+    model_config: ClassVar[ConfigDict] = ConfigDict(title="How each model is trained")
+
     hidden: tuple[PositiveInt, ...] = (128, 64)
-    """Widths of the hidden layers (ReLU between them); empty for a linear head."""
+    """Widths of the hidden layers, ReLU between them; none for a linear head."""
     epochs: PositiveInt = 60
+    """Passes over the training records."""
     batch_size: PositiveInt = 32
+    """Records of one step."""
     learning_rate: float = Field(default=1e-3, gt=0)
+    """Step size of the optimizer."""
     optimizer: Literal["adam", "sgd"] = "adam"
+    """Rule of the steps."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     """Used by sgd only."""
     weight_decay: float = Field(default=0.0, ge=0)
+    """Factor of the weights that is added to the gradient (an L2 penalty)."""
     checkpoints: PositiveInt = 20
     """Weights recorded along training at equal spacing; the last ones are the released model's."""
+    standardise: Standardise = "auto"
+    """What inputs and regression targets are centred and scaled by; it is released with the model.
+
+    none : nothing, they are taken as they are.
+    public : statistics of public records (`Samples.public`), columns of zeros and ones as they are; without public
+        records the same as none.
+    pool : all records of the pool, members and non-members alike: says nothing about who is a member, but takes for
+        granted that there are records beside the members.
+    rounded : the members' statistics kept to few bits: scales to powers of two, means to `standardise_bits`.
+    private : the members' statistics with the noise of differential privacy.
+    members : the members' own statistics in full precision; they give the members away.
+    auto : pool for the built-in perceptron; none for a module, whose scaling is its own business.
+    """
+    standardise_bits: PositiveInt = Field(default=2, le=24)
+    """Used by rounded: means are multiples of the scale over 2 ** (bits - 1)."""
+    standardise_epsilon: float = Field(default=1.0, gt=0, le=100)
+    """Used by private: one record more or less, delta = 1 / (10 n), all statistics of one model together."""
     dtype: Literal["float32", "float64"] = "float32"
+    """Precision of training and evaluation."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where training and evaluation run; initial weights and batches are drawn on the CPU, so that devices agree."""
     chunk: PositiveInt | None = None
-    """Models trained in one tensor program; None lets memory decide. Part of the numbers' rounding in float32."""
+    """Models trained in one tensor program; by default memory decides. Part of the numbers' rounding in float32."""
 
     def steps(self, n_train: int) -> int:
         """Return the number of optimiser steps over `n_train` records."""

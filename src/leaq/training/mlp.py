@@ -18,8 +18,8 @@ class MLP:
     """Architecture of a head with its own input scaler; holds no weights.
 
     Parameters are named ``input.mean``, ``input.scale`` (d,), ``layers.i.weight`` (out, in), ``layers.i.bias`` (out,)
-    and, for regression, ``output.mean``, ``output.scale`` (1,). The scalers are fitted on each model's own members,
-    belong to the released model and are never quantized.
+    and, for regression, ``output.mean``, ``output.scale`` (1,). `TrainingConfig.standardise` says what the
+    scalers are fitted on; they belong to the released model and are never quantized.
 
     Examples
     --------
@@ -112,12 +112,16 @@ class MLP:
             found[f"layers.{i}.weight"] = hidden
         return found
 
-    def alignments(self, params: Mapping[str, Tensor], inputs: Tensor, targets: Tensor, *, rows: int = 8192) -> Tensor:
-        """Return how far each record's loss gradient points along the summed gradient of all the others, (m, n).
+    def gradient_signals(
+        self, params: Mapping[str, Tensor], inputs: Tensor, targets: Tensor, *, rows: int = 8192
+    ) -> Tensor:
+        """Return what each record's loss gradient tells of the released weights, (m, n, w).
 
-        By the linear weights g_i of record i and the total G: <g_i, G - g_i> / |g_i|. The gradient of one record by a
-        weight matrix is an outer product, so neither it nor any other gradient of a single record is ever formed. The
-        loss is cross-entropy, or the squared error on the model's own target scale. `rows` records at a time.
+        By the linear weights g_i of record i and the total G: the alignment <g_i, G - g_i> / |g_i|, the logarithm of
+        |g_i|, then the alignments by groups of layers (`layer_groups`; none if there is only one layer). The gradient
+        of one record by a weight matrix is an outer product, so neither it nor any other gradient of a single record
+        is ever formed. The loss is cross-entropy, or the squared error on the model's own target scale. `rows` records
+        at a time.
         """
         parts = list(zip(torch.split(inputs, rows), torch.split(targets, rows), strict=True))
         totals: dict[int, Tensor] = {}
@@ -126,12 +130,12 @@ class MLP:
                 totals[i] = totals.get(i, 0) + delta.transpose(1, 2) @ active  # (m, out, in)
         found = []
         for x, y in parts:
-            dot = square = torch.zeros((), dtype=inputs.dtype, device=inputs.device)
+            dots, squares = {}, {}
             for i, delta, active in self._backward(params, x, y):
-                dot = dot + ((delta @ totals[i]) * active).sum(-1)
-                square = square + delta.square().sum(-1) * active.square().sum(-1)
-            norm = square.sqrt()
-            found.append(dot / norm.clamp_min(torch.finfo(inputs.dtype).tiny) - norm)
+                dots[i] = ((delta @ totals[i]) * active).sum(-1)
+                squares[i] = delta.square().sum(-1) * active.square().sum(-1)
+            order = range(self.depth)
+            found.append(signals_by_layer([dots[i] for i in order], [squares[i] for i in order]))
         return torch.cat(found, dim=1)
 
     def _backward(
@@ -162,6 +166,35 @@ class MLP:
             x = _round_records(x, bits)
         weight, bias = params[f"layers.{i}.weight"], params[f"layers.{i}.bias"]
         return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
+
+
+def layer_groups(layers: int) -> list[slice]:
+    """Return the groups of layers whose alignments are told apart: first, all in between, last; none of one layer.
+
+    Examples
+    --------
+    >>> layer_groups(5)
+    [slice(0, 1, None), slice(1, 4, None), slice(4, 5, None)]
+    """
+    if layers < 2:
+        return []
+    middle = [slice(1, layers - 1)] if layers > 2 else []
+    return [slice(0, 1), *middle, slice(layers - 1, layers)]
+
+
+def signals_by_layer(dots: Sequence[Tensor], squares: Sequence[Tensor]) -> Tensor:
+    """Combine <g_i, G> and |g_i|^2 of each layer, (..., n) each, into the signals of `MLP.gradient_signals`."""
+
+    def aligned(dot: Tensor, square: Tensor) -> Tensor:
+        norm = square.sqrt()
+        return dot / norm.clamp_min(torch.finfo(norm.dtype).tiny) - norm
+
+    dot, square = torch.stack(list(dots)), torch.stack(list(squares))  # (layers, ..., n)
+    whole = square.sum(0)
+    # A gradient of exactly 0 has no logarithm; the smallest number of its precision stands for it.
+    size = whole.clamp_min(torch.finfo(whole.dtype).tiny).log() / 2
+    groups = [aligned(dot[group].sum(0), square[group].sum(0)) for group in layer_groups(len(dot))]
+    return torch.stack([aligned(dot.sum(0), whole), size, *groups], dim=-1)
 
 
 def _round_records(x: Tensor, bits: int) -> Tensor:

@@ -14,8 +14,10 @@ from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
 from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.models.calling import places
 from leaq.models.roles import LAYER_ROLES, role_of
 from leaq.seeds import stream
+from leaq.training.mlp import signals_by_layer
 from leaq.types import Flag, Role, Task
 
 __all__ = ["Make", "StackedModule"]
@@ -24,7 +26,7 @@ Make = Callable[[], torch.nn.Module]
 """Builds one freshly initialised module; called once a model, under that model's own seed."""
 NOT_STACKED = "not-stacked"
 RECORDS = 64
-"""Records whose own gradients are held at once by `alignments`."""
+"""Records whose own gradients are held at once by `gradient_signals`."""
 
 
 class StackedModule:
@@ -125,8 +127,10 @@ class StackedModule:
         ]
         return {name: torch.stack([one[name] for one in each]) for name in trained}
 
-    def alignments(self, params: Mapping[str, Tensor], inputs: Tensor, targets: Tensor, *, rows: int = 8192) -> Tensor:
-        """Return how far each record's loss gradient points along that of all the others, (m, n); see `MLP.alignments`.
+    def gradient_signals(
+        self, params: Mapping[str, Tensor], inputs: Tensor, targets: Tensor, *, rows: int = 8192
+    ) -> Tensor:
+        """Return what each record's loss gradient tells of the weights, (m, n, w); see `MLP.gradient_signals`.
 
         Here every record's gradient by the quantizable weights is formed, a few records of one model at a time.
         """
@@ -135,12 +139,12 @@ class StackedModule:
         size = min(rows, RECORDS)
         return torch.stack(
             [
-                self._aligned(_one(params, i), quantized, torch.split(inputs, size), torch.split(targets, size))
+                self._signals(_one(params, i), quantized, torch.split(inputs, size), torch.split(targets, size))
                 for i in range(len(next(iter(params.values()))))
             ]
         )
 
-    def _aligned(
+    def _signals(
         self, params: dict[str, Tensor], quantized: Sequence[str], inputs: Sequence[Tensor], targets: Sequence[Tensor]
     ) -> Tensor:
         wanted = {name: params[name] for name in quantized}
@@ -149,26 +153,27 @@ class StackedModule:
         def single(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
             return self._loss(weights, rest, x.unsqueeze(0), y.unsqueeze(0), torch.ones(1, device=x.device))
 
-        def of_each(x: Tensor, y: Tensor) -> Tensor:
+        def of_each(x: Tensor, y: Tensor) -> list[Tensor]:
             if self.note is None:
                 found = vmap(grad(single), in_dims=(None, 0, 0))(wanted, x, y)
             else:
                 each = [grad(single)(wanted, a, b) for a, b in zip(x, y, strict=True)]
                 found = {name: torch.stack([one[name] for one in each]) for name in wanted}
-            return torch.cat([found[name].flatten(1) for name in quantized], dim=1)  # (b, p)
+            return [found[name].flatten(1) for name in quantized]  # (b, p) a layer
 
         parts = list(zip(inputs, targets, strict=True))
-        total = sum(of_each(x, y).sum(0) for x, y in parts)
-        aligned = []
+        totals = [sum(layer) for layer in zip(*[[g.sum(0) for g in of_each(x, y)] for x, y in parts], strict=True)]
+        found = []
         for x, y in parts:
             gradients = of_each(x, y)
-            norm = gradients.norm(dim=1)
-            aligned.append(gradients @ total / norm.clamp_min(torch.finfo(norm.dtype).tiny) - norm)
-        return torch.cat(aligned)
+            dots = [g @ total for g, total in zip(gradients, totals, strict=True)]
+            found.append(signals_by_layer(dots, [g.square().sum(1) for g in gradients]))
+        return torch.cat(found)
 
     def _call(self, params: dict[str, Tensor], inputs: Tensor) -> Tensor:
         inputs = inputs.long() if self._integer else inputs
-        outputs: Tensor = functional_call(self._skeleton, params, (inputs,))
+        lent = places(self._skeleton, params)
+        outputs: Tensor = functional_call(self._skeleton, lent, (inputs,), tie_weights=False)
         return outputs.unsqueeze(-1) if self.task == "regression" and outputs.ndim == 1 else outputs
 
     def _loss(  # noqa: PLR0917 - vmap maps positional arguments

@@ -1,8 +1,9 @@
 """The same heads trained with differential privacy (DP-SGD by Opacus): a yardstick with a guarantee.
 
 Stated with every number: add/remove neighbours (one record more or less), Poisson sampling, the PRV accountant,
-delta = 1 / (10 n). The input and target scalers are fitted on the whole pool, the same for every model: they say
-nothing about who is a member, and epsilon covers the weights alone.
+delta = 1 / (10 n). Inputs and targets are standardised as in the heads beside it (`TrainingConfig.standardise`), but
+never by the members' own statistics, which would void the guarantee: the pool's take their place. Statistics of the
+pool or the public say nothing about who is a member; private ones spend a budget of their own, which is said.
 
 Sources: Abadi et al., "Deep Learning with Differential Privacy" (arXiv 1607.00133v2), algorithm 1; Gopi, Lee,
 Wutschitz, "Numerical Composition of Differential Privacy" (arXiv 2106.02848v3) for the accountant.
@@ -14,7 +15,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from leaq.config import Config
 from leaq.errors import need
 from leaq.seeds import torch_stream
-from leaq.training.batched import fit_scalers
 from leaq.training.config import TrainingConfig
 from leaq.training.mlp import MLP
+from leaq.training.standardise import fit_scalers
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples, silent
 
 __all__ = ["PrivateTraining", "train_private"]
@@ -61,15 +61,30 @@ class PrivateTraining(Config):
         """Return the delta of the guarantee: a tenth of 1/n."""
         return 0.1 / n_train
 
-    def describe(self, n_train: int) -> str:
-        """Say in one sentence what is guaranteed, and under which accounting."""
+    def describe(self, n_train: int, config: TrainingConfig | None = None) -> str:
+        """Say in one sentence what is guaranteed, under which accounting, for heads trained as `config` says."""
         if math.isinf(self.epsilon):
             return f"DP-SGD without noise: gradients clipped to {self.max_grad_norm:g}, Poisson sampling, no guarantee."
         return (
             f"(ε={self.epsilon:g}, δ={self.delta(n_train):.2g})-differentially private for one record more or less: "
-            f"Poisson sampling, PRV accountant, gradients clipped to {self.max_grad_norm:g}; the scalers, fitted on "
-            "the whole pool, are outside the guarantee."
+            f"Poisson sampling, PRV accountant, gradients clipped to {self.max_grad_norm:g}; "
+            f"{_standardised(config or TrainingConfig())}."
         )
+
+
+def _standardised(config: TrainingConfig) -> str:
+    rule = _rule(config).standardise
+    if rule == "private":
+        return f"the scalers, differentially private themselves, spend ε={config.standardise_epsilon:g} beside it"
+    if rule == "pool":
+        return "the scalers, fitted on the whole pool, are outside the guarantee"
+    return "the scalers do not depend on the records"
+
+
+def _rule(config: TrainingConfig) -> TrainingConfig:
+    """Return the configuration with a standardisation under which the guarantee holds."""
+    voids = config.standardise in ("auto", "members", "rounded")
+    return TrainingConfig.from_dict({**config.to_dict(), "standardise": "pool"}) if voids else config
 
 
 def train_private(
@@ -91,19 +106,20 @@ def train_private(
     mlp = MLP(samples.inputs.shape[1], max(1, len(samples.classes)), config.hidden, samples.task)
     x = torch.tensor(samples.inputs, dtype=torch.float32)
     y = torch.tensor(samples.targets, dtype=torch.int64 if samples.task == "classification" else torch.float32)
-    # One scaler for all models, fitted on members and non-members alike.
-    scalers = fit_scalers(x, y, np.ones((1, len(samples)), dtype=bool), mlp)
-    x = (x - scalers["input.mean"]) / scalers["input.scale"]
-    if samples.task == "regression":
-        y = (y - scalers["output.mean"][0]) / scalers["output.scale"][0]
+    fitted = fit_scalers(samples, members, _rule(config), seed=seed)
+    scalers = {name: torch.from_numpy(values).float() for name, values in fitted.items()}
     trained: list[dict[str, Tensor]] = []
     found = _Accounts(private.delta(int(members.sum(1).max())))
     for model, rows in enumerate(members):
         keep = torch.as_tensor(rows)
         run = _Run(config, private, found, seed=seed, model=model)
         initial = {name: tensor[0] for name, tensor in mlp.init(seed, [model]).items()}
-        weights = run.fit(_network(mlp, initial), x[keep], y[keep])
-        trained.append({**initial, **{name: t[0] for name, t in scalers.items()}, **weights})
+        own = {name: tensor[model] for name, tensor in scalers.items()}
+        inputs, targets = (x[keep] - own["input.mean"]) / own["input.scale"], y[keep]
+        if samples.task == "regression":
+            targets = (targets - own["output.mean"]) / own["output.scale"]
+        weights = run.fit(_network(mlp, initial), inputs, targets)
+        trained.append({**initial, **own, **weights})
         progress(private.label(), model + 1, len(members))
     params = {name: torch.stack([one[name] for one in trained]) for name in mlp.roles}
     return mlp, Checkpoints(params, mlp.roles, (len(members),)), max(found.spent.values(), default=math.inf)

@@ -1,7 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from leaq.attacks.scoring import Attack, Protocol, area_gap, attack_result, cross_fitted_decisions
+from leaq.attacks.base import Context
+from leaq.attacks.decisions import cross_fitted_decisions
+from leaq.attacks.lira import Lira
+from leaq.attacks.scoring import Attack, Protocol, area_gap, attack_result
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.stats.roc import auc, weighted_auc
 from leaq.types import Estimate, LossTable, NotComputed
@@ -51,7 +56,52 @@ def test_rates_that_rest_on_too_few_false_positives_are_refused(rng):
     found = scored(planted(rng, models=4, n=60), draws=20)
     assert isinstance(found.tpr[0.01], NotComputed)
     assert "needs at least 1,000 non-member trials" in found.tpr[0.01].reason
-    assert isinstance(scored(planted(rng, models=40, n=60), draws=20).tpr[0.01], Estimate)
+    enough = planted(rng, models=40, n=60)
+    assert isinstance(scored(enough, enough.scores - enough.scores.mean(0), draws=20).tpr[0.01], Estimate)
+
+
+def test_attackers_without_other_models_are_told_and_say_so(rng):
+    table = planted(rng, models=4)
+    few, enough = scored(table, draws=20), scored(planted(rng, models=6), draws=20)
+    assert "told-threshold" in [flag.code for flag in few.flags]
+    assert "the threshold comes from labelled records of the same model" in few.attacker
+    assert few.told
+    assert "other records' membership being told" in few.leak_bound.method
+    assert not enough.told
+    assert enough.leak_bound.method == "lower bound on the leak of the pool game"
+
+
+def test_shadows_that_are_not_attacked_give_the_threshold_too(rng):
+    table = planted(rng, models=10, n=200)
+    options = {"targets": [0, 1], "protocol": Protocol(draws=20)}
+    found = attack_result(
+        ATTACK, table, table.scores[:2], scores_from=lambda who, _: table.scores[list(who)], **options
+    )
+    assert not found.told
+    assert attack_result(ATTACK, table, table.scores[:2], **options).told
+
+
+def test_targets_that_share_their_shadows_have_wider_intervals(rng):
+    """An offset of each model moves the targets' scores and, through the shadows, everybody else's."""
+    lira, widths = Lira(normalise=False), []
+    for _ in range(5):
+        table = planted(rng, models=8, n=400)
+        moved = replace(table, scores=table.scores + 1.5 * rng.normal(size=(8, 1)))
+        scores = lira.scores(Context(moved), range(8))
+        alone = attack_result(ATTACK, moved, scores, targets=range(8), protocol=Protocol(draws=100))
+        shared = lira(moved, protocol=Protocol(draws=100))
+        assert shared.auc.value == alone.auc.value
+        widths.append([found.auc.high - found.auc.low for found in (alone, shared)])
+    assert np.mean(widths, axis=0)[1] > 1.2 * np.mean(widths, axis=0)[0]
+    assert "shadows by a jackknife" in shared.advantage.method
+
+
+def test_one_record_accused_in_many_models_is_one_piece_of_evidence(rng):
+    """One record draws all false alarms, 12 of 1,200: enough trials, too few records."""
+    table = planted(rng, models=40, n=60)
+    found = scored(table, table.scores + 100 * (np.arange(60) == 7), draws=20).tpr[0.01]
+    assert isinstance(found, NotComputed)
+    assert "at least 10 records among its false positives. Found 1, accused 12 times" in found.reason
 
 
 def test_resampled_areas_agree_with_the_area_computed_anew_each_draw(rng):
@@ -63,7 +113,7 @@ def test_resampled_areas_agree_with_the_area_computed_anew_each_draw(rng):
     one = attack_result(ATTACK, table, table.scores[:1], targets=[0], protocol=Protocol(draws=400))
     assert (one.auc.high - one.auc.low) / (2 * 1.96) == pytest.approx(exact, rel=0.2)
     assert one.auc.value == pytest.approx(auc(scores, inside))
-    assert [flag.code for flag in one.flags] == ["few-models"]
+    assert [flag.code for flag in one.flags] == ["few-models", "told-threshold"]
 
 
 def test_intervals_read_the_seed_and_the_level(rng):

@@ -6,27 +6,61 @@ from leaq.auditing.losses import checked, choose_loss
 from leaq.errors import InvalidInput, UnknownName
 
 
-@pytest.mark.parametrize(("outputs", "targets", "kind"), [
-    (torch.zeros(4, 3), torch.tensor([0, 1, 2, 0]), "classes"),
-    (torch.zeros(4, 1), torch.tensor([0, 1, 1, 0]), "binary"),
-    (torch.zeros(4), torch.tensor([0.0, 1, 1, 0]), "binary"),
-    (torch.zeros(4, 1), torch.tensor([0.5, 1, 2, 0]), "values"),
-    (torch.zeros(4, 2), torch.rand(4, 2), "values"),
-])  # fmt: skip
-def test_auto_follows_outputs_and_targets(outputs, targets, kind):
-    assert choose_loss("auto", outputs, targets).kind == kind
-
-
 def test_a_single_logit_is_a_class_of_two():
     z, y = torch.randn(5, 1), torch.tensor([0, 1, 1, 0, 1])
-    found = choose_loss("binary", z, y).function(z, y)
+    loss = choose_loss("binary", z, y)
     wanted = nn.functional.binary_cross_entropy_with_logits(z[:, 0].double(), y.double(), reduction="none")
-    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(loss.function(z, loss.targets(y)), wanted)
+    assert loss.predictions(z).tolist() == [[0.0, value] for value in z[:, 0].tolist()]
 
 
-def test_squared_errors_are_in_units_of_the_spread():
-    out, y = torch.tensor([[1.0], [4.0]]), torch.tensor([3.0, 4.0])
-    assert choose_loss("squared_error", out, y, scale=2.0).function(out, y).tolist() == [1.0, 0.0]
+def test_squared_errors_are_in_units_of_each_targets_spread():
+    out, y = torch.tensor([[1.0, 0.0], [4.0, 30.0]]), torch.tensor([[3.0, 10.0], [5.0, float("nan")]])
+    loss = choose_loss("squared_error", out, y)
+    assert loss.scale == (1.0, 1.0)  # what varies in one record alone has no spread
+    assert loss.function(out, loss.targets(y)).tolist() == [(4 + 100) / 2, 1.0]
+    loss = choose_loss("squared_error", out[:, :1], torch.tensor([9.0, 15.0]))
+    assert loss.scale == (3.0,)
+    assert loss.function(out[:, :1], torch.tensor([[9.0], [15.0]])).tolist() == pytest.approx([64 / 9, 121 / 9])
+
+
+def test_several_tasks_average_over_the_labels_a_record_has(rng):
+    z, y = torch.randn(6, 3), torch.randint(2, (6, 3)).double()
+    y[:2, 0], y[4, 1:] = 1.0, float("nan")
+    y[0] = torch.tensor([1.0, 1.0, 0.0])
+    loss = choose_loss("auto", z, y)
+    each = nn.functional.binary_cross_entropy_with_logits(z.double(), y.nan_to_num(), reduction="none")
+    torch.testing.assert_close(loss.function(z, loss.targets(y)), each.masked_fill(y.isnan(), torch.nan).nanmean(1))
+    assert (loss.kind, loss.name, loss.labels(y)) == ("tasks", "binary", None)
+    assert {flag.code for flag in loss.flags} == {"loss-chosen", "missing-labels"}
+
+
+def test_soft_labels_are_compared_with_all_classes():
+    z, y = torch.randn(5, 3), torch.softmax(torch.randn(5, 3), 1)
+    loss = choose_loss("auto", z, y)
+    torch.testing.assert_close(
+        loss.function(z, loss.targets(y)), nn.functional.cross_entropy(z.double(), y.double(), reduction="none"),
+        atol=1e-6, rtol=1e-6,
+    )  # fmt: skip
+    assert loss.labels(loss.targets(y)).tolist() == y.argmax(1).tolist()
+
+
+@pytest.mark.parametrize("form", ["side by side", "last axis", "logarithm"])
+def test_a_mean_with_its_variance_has_a_gaussian_likelihood(form):
+    mean, variance, y = torch.randn(6, 2), torch.rand(6, 2) + 0.1, torch.randn(6, 2)
+    wanted = nn.functional.gaussian_nll_loss(mean, y, variance, full=True, reduction="none").double()
+    spread = y.double().std(0, correction=0)
+    wanted = (wanted + 0.0 - spread.log()).mean(1)  # densities in units of each target's spread
+    outputs = torch.cat([mean, variance.log() if form == "logarithm" else variance], 1)
+    outputs = torch.stack([mean, variance], -1) if form == "last axis" else outputs
+    loss = choose_loss("gaussian_log" if form == "logarithm" else "gaussian", outputs, y)
+    torch.testing.assert_close(loss.function(outputs, loss.targets(y)), wanted, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(loss.predictions(outputs).float(), mean)
+
+
+def test_negative_variances_are_named():
+    with pytest.raises(InvalidInput, match="needs variances of at least 0. Found -1.*loss='gaussian_log'"):
+        choose_loss("gaussian", torch.tensor([[0.0, -1.0]]), torch.tensor([0.5]))
 
 
 def test_a_loss_object_that_averages_is_explained():

@@ -1,17 +1,30 @@
 """The same records in every form people have them."""
 
+from typing import NamedTuple
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from leaq.auditing.records import groups_of, overlap_of, read_records
+from leaq.auditing.records import groups_of, move, overlap_of, read_records
 from leaq.errors import InvalidInput
 
 
 @pytest.fixture
 def pair(rng):
     return rng.normal(size=(30, 4)).astype(np.float32), rng.integers(3, size=30)
+
+
+class Training(NamedTuple):
+    """A batch as graph libraries make them: the model's arguments, the targets, and what belongs to training."""
+
+    x: object
+    extra: object
+    Y: object
+    w: object
+    lt_mask: object = None
 
 
 class Columns:
@@ -34,7 +47,11 @@ def forms(x, y):
         "arrays": (x, y),
         "tensors": (torch.tensor(x), torch.tensor(y)),
         "lists of labels": (x, y.tolist()),
+        "lists": (x.tolist(), y.tolist()),
+        "frames": (pd.DataFrame(x), pd.Series(y)),
+        "64 bits": (x.astype(np.float64), y.astype(">i4")),
         "mapping": {"x": x, "y": y},
+        "named tuples": [Training(x[:10], None, y[:10], np.ones(10)), Training(x[10:], None, y[10:], np.ones(20))],
         "loader": DataLoader(tensors, batch_size=7),
         "torch data set": tensors,
         "list of batches": [(x[:10], y[:10]), (x[10:], y[10:])],
@@ -53,7 +70,44 @@ def test_every_form_gives_the_same_records(pair, form):
     records = read_records(given, name="members")
     assert len(records) == 30
     np.testing.assert_array_equal(records.targets, y)
+    if form == "named tuples":  # one argument is no array
+        assert records.batches[1].inputs[1] is None
+        return
     np.testing.assert_allclose(records.features, x)
+
+
+def test_batches_with_bounds_for_targets_are_refused(pair):
+    x, y = pair
+    bounds = torch.zeros(30, dtype=torch.bool)
+    batch = Training(torch.tensor(x), None, y, None, bounds)
+    assert len(read_records([batch], name="members")) == 30
+    bounds[3] = True
+    with pytest.raises(InvalidInput, match="The field 'lt_mask' of a batch marks 1 of them as bounds"):
+        read_records([batch], name="members")
+
+
+def test_objects_that_move_themselves_are_kept():
+    class Graphs:
+        def __init__(self):
+            self.y, self.moved = torch.arange(3), 0
+
+        def to(self, device):
+            self.moved += 1
+
+    graphs = Graphs()
+    batch = read_records([graphs], name="members").batches[0]
+    assert move(batch, torch.device("cpu")).inputs is graphs
+    assert graphs.moved == 1
+
+
+def test_holes_are_kept_where_a_record_has_another_target(pair):
+    x, y = pair
+    two = np.stack([y, y], 1).astype(float)
+    two[4, 0] = np.nan
+    assert np.isnan(read_records((x, two), name="members").targets[4, 0])
+    two[4, 1] = np.nan
+    with pytest.raises(InvalidInput, match=r"in 1 row \(4\), counted from 0, of the targets"):
+        read_records((x, two), name="members")
 
 
 def test_a_shuffling_loader_is_walked_once(pair):

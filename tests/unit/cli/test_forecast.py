@@ -16,7 +16,7 @@ def run(*more):
 
 @pytest.fixture(scope="module")
 def shown():
-    return run("--replicates", "4", "--records")
+    return run("--replicates", "4", "--show-records")
 
 
 def test_it_prints_every_quantizer_and_says_that_nothing_was_attacked(shown):

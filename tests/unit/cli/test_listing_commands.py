@@ -62,7 +62,7 @@ def test_an_audit_from_a_folder_shows_and_draws_the_exposed_molecules(folder):
     )  # fmt: skip
     result = run(*words)
     assert result.exit_code == 0, result.output
-    assert "Most exposed records" in result.stdout
+    assert "records most exposed" in result.stdout
     assert (folder / "run" / "exposed.html").read_text().count("<svg") == 20
     assert os.environ["LEAQ_DATA_DIR"] == str(folder.resolve())
 
@@ -76,4 +76,4 @@ def test_an_absent_folder_is_refused(folder):
 def test_an_unknown_split_is_refused(folder):
     result = run("audit", "herg", "--data-dir", folder, "--split", "time")
     assert result.exit_code == 2
-    assert "'random', 'scaffold' or 'cluster'" in " ".join(result.stderr.split())
+    assert "'scaffold', 'cluster'" in " ".join(result.stderr.split())

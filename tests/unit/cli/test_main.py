@@ -1,6 +1,8 @@
+import re
 import subprocess
 import sys
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
@@ -8,19 +10,56 @@ import leaq
 from leaq.cli.main import app
 
 
-def test_help_loads_nothing_that_computes():
-    """What keeps `leaq --help` quick (0.4 s); the time itself depends on what else the machine does."""
+def loaded(heavy, *lines):
+    """Run command lines one after the other in a process of its own; return its output and the libraries it loaded."""
     code = (
-        "import sys; sys.argv = ['leaq', '--help']\n"
+        "import sys\n"
         "from leaq.cli.main import main\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "heavy = ('torch', 'pandas', 'numpy', 'sklearn', 'scipy', 'pydantic')\n"
-        "print([m for m in heavy if m in sys.modules], file=sys.stderr)"
+        f"for line in {[line.split() for line in lines]!r}:\n"
+        "    sys.argv = ['leaq', *line]\n"
+        "    try: main()\n"
+        "    except SystemExit: pass\n"
+        f"print([m for m in {heavy!r} if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "audit" in result.stdout
-    assert result.stderr.strip() == "[]"
+    *said, found = result.stdout.splitlines()
+    return "\n".join([*said, result.stderr]), found
+
+
+def test_help_loads_nothing_that_computes():
+    """What keeps every help quick (0.3 s); the time itself depends on what else the machine does."""
+    verbs = [f"{name} --help" for name in typer.main.get_command(app).commands]
+    said, found = loaded(("torch", "pandas", "numpy", "sklearn", "scipy"), "--help", *verbs)
+    assert said.count("Usage") == len(verbs) + 1
+    assert found == "[]"
+
+
+def test_what_is_wrong_is_told_before_anything_that_computes_is_loaded():
+    lines = (
+        "audit nofile.csv --target y",
+        "attack breastcancer",
+        "forecast wine --epochs x",
+        "lambda wine --taks auto",
+    )
+    said, found = loaded(("torch", "pandas", "sklearn", "scipy"), *lines)
+    for text in ("no file 'nofile.csv'", "Did you mean 'breast_cancer'?", "--epochs", "--task"):
+        assert text in said
+    assert found == "[]"
+
+
+def test_the_package_is_a_command():
+    result = subprocess.run([sys.executable, "-m", "leaq", "--version"], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == leaq.__version__
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_help_is_folded_by_the_screen_and_not_by_the_source(columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for name in typer.main.get_command(app).commands:
+        text = CliRunner().invoke(app, [name, "--help"]).output
+        assert max(map(len, text.splitlines())) <= columns
+        prose = [line.strip() for line in text.split("╭")[0].splitlines()]
+        assert not any(re.search(r"\w {2,}\w", line) for line in prose), name
 
 
 def test_version():

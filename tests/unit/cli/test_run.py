@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 from leaq.cli.main import app
 from leaq.cli.watching import sentence
+from leaq.errors import InvalidInput
 from leaq.study.events import Event
 from tests.unit.study.small import small
 
@@ -36,8 +37,8 @@ def test_run_show_gate_recommend_claims(study, tmp_path):
     assert "classification: quantizers over 2 cells of 1 data set" in shown.stdout
     assert "wine holds" not in shown.stdout
     assert run("show", folder, "--cells").stdout.count("wine holds") == 2
-    assert run("gate", folder, "--max-advantage", 1).stdout.startswith("PASS  4 models judged")
-    failed = run("gate", folder, "--max-advantage", 0.0, "--min-metric", 1)
+    assert run("gate", folder, "--max-advantage", 1, "--require", "none").stdout.startswith("PASS  4 models judged")
+    failed = run("gate", folder, "--max-advantage", 0.0, "--min-metric", 1, "--require", "none")
     assert failed.exit_code == 1
     assert "FAIL  wine (identity, seed 0), sign: the advantage of" in failed.stdout
     assert "; roc_auc may be as small as" in failed.stdout
@@ -129,3 +130,20 @@ def test_bars_are_drawn_on_a_terminal():
     assert "whole study" in text
     assert "wine: done in 3 s" in text
     assert "no [such] thing" in text
+
+
+def test_threads_and_device_of_the_command_take_the_place_of_the_studys(study, tmp_path, monkeypatch):
+    seen = []
+
+    def capture(asked, *_, **__):
+        seen.append(asked)
+        raise InvalidInput("Enough.")
+
+    monkeypatch.setattr("leaq.study.run_study", capture)
+    run("run", study, "--out", tmp_path / "run", "--threads", 3, "--device", "cuda")
+    run("run", study, "--out", tmp_path / "run")
+    assert [(one.threads, {cell.training.device for cell in one.cells()}) for one in seen] == [
+        (3, {"cuda"}),
+        (1, {"cpu"}),
+    ]
+    assert run("run", study, "--out", tmp_path / "run", "--device", "tpu").exit_code == 2

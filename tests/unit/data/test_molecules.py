@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from leaq.data import chemistry
 from leaq.data.molecules import canonical_smiles, from_smiles
 from leaq.data.reading import Reading
 from leaq.errors import InvalidInput, NotEnoughEvidence
@@ -136,3 +137,33 @@ def test_a_scaffold_split_is_marked_loudly():
 def test_a_split_into_too_few_scaffolds_is_refused():
     with pytest.raises(InvalidInput, match=r"a scaffold split needs several scaffolds.*Use a random split"):
         build([f"{'C' * i}c1ccccc1" for i in range(30)], split="scaffold")
+
+
+@pytest.mark.parametrize(("one", "other"), [
+    ("CS(=O)C", "C[S+]([O-])C"), ("[CH3:1][OH:2]", "CO"), ("[H]OC", "CO"), ("CN=[N+]=[N-]", "C[N-][N+]#N"),
+    ("NC(=[NH2+])NC", "[NH2+]=C(N)NC"), ("C[S@](=O)CC", "C[S@+]([O-])CC"), ("c1ccc[n+]([O-])c1", "O=n1ccccc1"),
+])  # fmt: skip
+def test_drawings_of_one_molecule_are_merged(one, other):
+    smiles = [one, other, *("C" * i for i in range(2, 26))]
+    samples = from_smiles(pd.Series(smiles), pd.Series(np.arange(26.0) / 7))
+    assert len(samples) == 25
+    assert "merged-duplicates" in {flag.code for flag in samples.flags}
+    assert ":" not in samples.inputs[0]
+
+
+@pytest.mark.parametrize(("one", "other"), [
+    ("CC(=O)C", "CC(O)=C"), ("C[C@H](O)F", "C[C@@H](O)F"), ("F/C=C/F", "F/C=C\\F"), ("CC#N", "CCN"),
+    ("CC(C)=O", "CC(C)O"), ("[13CH4]", "C"), ("C[O-]", "CO"),
+])  # fmt: skip
+def test_different_molecules_are_not(one, other):
+    first, second = chemistry.looks([one, other])
+    assert first.key != second.key
+
+
+def test_a_target_with_words_in_it_is_named():
+    smiles = pd.Series(["C" * i for i in range(1, 31)])
+    values = pd.Series([*(f"{i / 7:.2f}" for i in range(29)), ">10"], name="ic50")
+    with pytest.raises(InvalidInput, match=r"'ic50' holds numbers but for 1 row \(30\): '>10'"):
+        from_smiles(smiles, values)
+    assert len(from_smiles(smiles, values, reading=Reading(skip_invalid=True))) == 29
+    assert from_smiles(smiles, values[:29].str.replace(".", ",").reindex(range(30)).fillna("0,5")).task == "regression"

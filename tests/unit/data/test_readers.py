@@ -1,9 +1,11 @@
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from leaq.data import load
-from leaq.data.readers import read_frame
+from leaq.data.readers import read_frame, read_table
 from leaq.errors import InvalidInput
 from tests.helpers import require
 
@@ -38,8 +40,11 @@ def test_a_folder_is_no_file(tmp_path):
 
 def test_other_types_are_refused(tmp_path):
     (tmp_path / "t.xlsx").write_bytes(b"x")
-    with pytest.raises(InvalidInput, match=r"file type must be one of .* Found '\.xlsx'"):
+    with pytest.raises(InvalidInput, match=r"file type must be one of .* Found '\.xlsx'\. Save the sheet as CSV"):
         read_frame(tmp_path / "t.xlsx")
+    (tmp_path / "t.json").write_text("[]")
+    with pytest.raises(InvalidInput, match=r"Found '\.json'\. Write one record a line"):
+        read_frame(tmp_path / "t.json")
 
 
 @pytest.mark.parametrize(
@@ -147,3 +152,94 @@ def test_a_damaged_file_of_any_form_is_refused_in_words_or_read(name, tmp_path, 
             read_frame(path)
         except InvalidInput as err:
             assert "m." in str(err)  # noqa: PT017 -- damage to a value leaves a table
+
+
+def said(table):
+    return [flag.code for flag in table.flags]
+
+
+@pytest.mark.parametrize(("form", "flags"), [
+    ((",", ".", ".csv"), []), ((";", ",", ".csv"), ["separator"]), (("\t", ".", ".csv"), ["separator"]),
+    (("|", ".", ".txt"), ["separator"]), ((",", ".", ".tsv"), ["separator"]), (("\t", ".", ".tsv"), []),
+])  # fmt: skip
+def test_separators_are_recognised(frame, tmp_path, form, flags):
+    separator, decimal, suffix = form
+    path = tmp_path / f"t{suffix}"
+    frame.to_csv(path, sep=separator, decimal=decimal, index=False)
+    table = read_table(path)
+    assert said(table) == flags
+    samples = load(path, target="y")
+    np.testing.assert_allclose(samples.inputs, frame[["a", "b"]])
+
+
+@pytest.mark.parametrize(("encoding", "flags"), [("utf-8", []), ("utf-8-sig", []), ("utf-16", ["encoding"]),
+                                                 ("cp1252", ["encoding"])])  # fmt: skip
+def test_encodings_are_recognised(frame, tmp_path, encoding, flags):
+    frame.assign(größe=["é", "ü"] * 15).to_csv(tmp_path / "t.csv", index=False, encoding=encoding)
+    table = read_table(tmp_path / "t.csv")
+    assert said(table) == flags
+    assert table.frame["größe"][0] == "é"
+
+
+def test_a_separator_at_the_end_shifts_nothing(frame, tmp_path):
+    lines = frame.to_csv(index=False).splitlines()
+    (tmp_path / "records.csv").write_text("\n".join([lines[0], *(line + "," for line in lines[1:])]))
+    (tmp_path / "all.csv").write_text("\n".join(line + "," for line in lines))
+    for name, flag in (("records", "trailing-separators"), ("all", "empty-columns")):
+        table = read_table(tmp_path / f"{name}.csv")
+        assert said(table) == [flag]
+        pd.testing.assert_frame_equal(table.frame, frame)
+
+
+def test_saved_row_names_are_left_out(frame, tmp_path):
+    frame.to_csv(tmp_path / "index.csv")
+    lines = frame.to_csv(index=False).splitlines()
+    named = [f"r{i},{line}" for i, line in enumerate(lines[1:])]
+    (tmp_path / "r.csv").write_text("\n".join([lines[0], *named]))
+    for name in ("index", "r"):
+        table = read_table(tmp_path / f"{name}.csv")
+        assert said(table) == ["index-column"]
+        pd.testing.assert_frame_equal(table.frame, frame)
+
+
+def test_a_saved_index_of_a_part_and_the_line_of_a_spreadsheet(frame, tmp_path):
+    frame.sample(frac=0.7, random_state=0).to_csv(tmp_path / "part.csv")
+    assert said(read_table(tmp_path / "part.csv")) == ["index-column"]
+    (tmp_path / "sheet.csv").write_text("sep=;\r\n" + frame.to_csv(index=False, sep=";", decimal=","))
+    assert load(tmp_path / "sheet.csv", target="y").inputs.shape == (30, 2)
+
+
+def test_the_word_na_is_a_word_among_words_only(frame, tmp_path):
+    land = ["NA", "DE", "FR"] * 10
+    frame.assign(land=land, c=["NA", *frame["a"][1:]]).to_csv(tmp_path / "t.csv", index=False)
+    table = read_table(tmp_path / "t.csv")
+    assert table.frame["land"].tolist() == land
+    assert table.frame["c"].isna().tolist() == [True] + [False] * 29
+    assert "'NA' in 10 rows of column 'land'" in table.flags[0].text
+    frame.assign(land=["", "DE", "FR"] * 10).to_csv(tmp_path / "t.csv", index=False)
+    assert read_frame(tmp_path / "t.csv")["land"].isna().sum() == 10
+
+
+def test_json_lines_are_records(frame, tmp_path):
+    frame.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
+    pd.testing.assert_frame_equal(read_frame(tmp_path / "t.jsonl"), frame)
+    (tmp_path / "t.jsonl").write_text('{"a": 1}\n{"a": \n')
+    with pytest.raises(InvalidInput, match="line 2 is no JSON"):
+        read_frame(tmp_path / "t.jsonl")
+
+
+def test_arrays_of_any_byte_order_and_no_complex_ones(frame, tmp_path):
+    np.savez(tmp_path / "t.npz", X=frame[["a", "b"]].to_numpy(">f8"), y=frame["y"].to_numpy(">i4"))
+    np.testing.assert_array_equal(load(tmp_path / "t.npz", target="y").inputs, frame[["a", "b"]])
+    np.savez(tmp_path / "t.npz", X=frame[["a"]].to_numpy() + 1j, y=frame["y"])
+    with pytest.raises(InvalidInput, match="array 'X' holds complex numbers"):
+        read_frame(tmp_path / "t.npz")
+
+
+def test_decimals_of_parquet_are_numbers(frame, tmp_path):
+    require("pyarrow")
+    exact = [Decimal(f"{value:.2f}") for value in frame["a"]]
+    frame.assign(a=exact, y=exact).to_parquet(tmp_path / "t.parquet")
+    samples = load(tmp_path / "t.parquet", target="y")
+    assert samples.task == "regression"
+    np.testing.assert_allclose(samples.inputs[:, 0], frame["a"].round(2))

@@ -39,7 +39,9 @@ def test_text_becomes_a_category(frame):
 
 
 def test_text_with_too_many_levels_is_refused(frame):
-    with pytest.raises(InvalidInput, match=r"column 'note' has 40 different texts.*--ignore, or with --smiles"):
+    with pytest.raises(
+        InvalidInput, match=r"'note' holds 40 different texts in 40 records.*--ignore note, or .* with --smiles"
+    ):
         from_frame(frame.assign(note=[f"n{i}" for i in range(40)]), Reading(target="y"))
 
 
@@ -119,3 +121,85 @@ def test_text_cannot_be_regressed_on(frame):
 def test_too_many_classes_are_refused(frame):
     with pytest.raises(InvalidInput, match="40 classes in 40 records are too many"):
         from_frame(frame.assign(y=[f"c{i}" for i in range(40)]), Reading(target="y"))
+
+
+def test_everything_that_cannot_be_used_is_named_at_once(frame):
+    table = frame.assign(
+        patient=np.arange(40) + 7000,
+        note=[f"n{i}" for i in range(40)],
+        visit=pd.date_range("2026-01-01", periods=40),
+        weight=[*(f"{i / 7:.2f}" for i in range(39)), "unknown"],
+    )
+    with pytest.raises(InvalidInput) as refused:
+        from_frame(table, Reading(target="y"))
+    text = str(refused.value)
+    assert "4 columns" in text
+    for found in (
+        "'patient' holds row numbers (every whole number from 7000 to 7039 once)",
+        "'note' holds 40 different texts in 40 records",
+        "'visit' holds dates or times",
+        "'weight' holds numbers but for 1 row (40): 'unknown'",
+        "--ignore visit --ignore patient --ignore note",
+        "--skip-invalid",
+    ):
+        assert found in text
+
+
+def test_odd_rows_are_dropped_where_that_was_asked_for(frame):
+    table = frame.assign(weight=[*(f"{i / 7:.2f}" for i in range(38)), "unknown", None])
+    samples = from_frame(table, Reading(target="y", skip_invalid=True))
+    assert samples.inputs.shape == (38, 2)
+    assert samples.inputs[7, 1] == 1.0
+    assert "dropped-rows" in codes(samples)
+    with pytest.raises(InvalidInput, match=r"Missing or infinite in 2 rows \(1, 40\).*numbers but for 1 row \(39\)"):
+        from_frame(table.assign(a=[None, *range(39)]), Reading(target="y"))
+
+
+def test_a_censored_target_is_named(frame):
+    y = ["<-1.5" if i % 9 == 0 else f"{value:.4f}" for i, value in enumerate(frame["y"])]
+    with pytest.raises(InvalidInput, match=r"'y' holds numbers but for 5 rows \(1, 10, 19, 28, 37\): '<-1.5'"):
+        from_frame(frame.assign(y=y), Reading(target="y"))
+
+
+def test_whole_numbers_that_never_repeat_are_doubted(frame, rng):
+    found = from_frame(frame.assign(key=rng.permutation(4000)[:40]), Reading(target="y"))
+    assert codes(found) == ["unique-columns"]
+    assert "columns 'key'" in found.flags[0].text
+    assert codes(from_frame(frame.assign(dose=rng.integers(9, size=40)), Reading(target="y"))) == []
+
+
+@pytest.mark.parametrize("value", [-99999.0, 1e10, 1e30, 1e300, -1e300])
+def test_one_absurd_value_is_limited_and_named(frame, value):
+    plain = from_frame(frame, Reading(target="y"))
+    frame.loc[3, "a"] = value
+    samples = from_frame(frame, Reading(target="y"))
+    assert "'a': 1 row (4)" in next(flag.text for flag in samples.flags if flag.code == "limited-outliers")
+    assert abs(samples.inputs[3, 0]) < 30
+    rest = np.arange(40) != 3
+    np.testing.assert_array_equal(samples.inputs[rest], plain.inputs[rest])
+
+
+def test_columns_beyond_32_bits_and_absurd_targets_are_refused(frame):
+    with pytest.raises(InvalidInput, match=r"below 1e\+37. Column 'a' holds larger ones in 40 rows"):
+        from_frame(frame.assign(a=(np.arange(40) + 1) * 1e39), Reading(target="y"))
+    frame.loc[3, "y"] = 1e6
+    with pytest.raises(InvalidInput, match=r"In 1 row \(4\) it lies more than 100 times the spread of all others"):
+        from_frame(frame, Reading(target="y"))
+
+
+def test_codes_for_missing_values_are_doubted_and_refused_as_targets(frame, rng):
+    frame.loc[::4, "a"] = -999.0
+    found = from_frame(frame.drop_duplicates("a"), Reading(target="y"))
+    assert "limited-outliers" in codes(found) or "missing-codes" in codes(found)
+    frame["b"] = rng.normal(size=40)
+    found = from_frame(frame, Reading(target="y"))
+    assert "-999 in 10 rows of column 'a'" in next(flag.text for flag in found.flags if flag.code == "missing-codes")
+    frame.loc[::8, "y"] = 9999.0
+    with pytest.raises(InvalidInput, match=r"9999 in 5 rows \(1, 9, 17, 25, 33\) is far from all others, like a code"):
+        from_frame(frame, Reading(target="y"))
+
+
+def test_heavy_tails_and_rare_values_are_no_outliers(rng):
+    table = pd.DataFrame({"a": rng.lognormal(0, 1, 400), "bit": np.arange(400) == 7, "y": rng.lognormal(0, 3, 400)})
+    table["bit"] = table["bit"].astype(float)
+    assert "limited-outliers" not in codes(from_frame(table, Reading(target="y")))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leaq.attacks.scoring import Protocol
-from leaq.attacks.threshold import threshold
+from leaq.attacks.threshold import Threshold
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.indicators import correlation, distortion, loss_gap
 from leaq.types import LossTable
@@ -65,7 +65,7 @@ shapes = {"seed": st.integers(0, 999), "s": st.integers(1, 4), "n": st.integers(
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
 @pytest.mark.parametrize("indicator", TWINS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(**shapes)
 def test_as_the_slow_twin(indicator, task, seed, s, n, k):  # noqa: PLR0917
     after, before = pair(seed, s=s, n=n, k=k, task=task)
@@ -74,7 +74,7 @@ def test_as_the_slow_twin(indicator, task, seed, s, n, k):  # noqa: PLR0917
     assert found.low <= found.value <= found.high
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(**shapes)
 def test_the_gap_as_its_slow_twin(seed, s, n, k):
     one = pair(seed, s=s, n=n, k=k)[0]
@@ -155,9 +155,9 @@ def test_the_threshold_attack_reads_the_order_of_losses_only():
     one = table(np.zeros((4, 300, 1)), losses=rng.exponential(1, (4, 300)))
     fitted = replace(one, losses=np.where(one.members, 0.3 * one.losses[:, 0], one.losses[:, 0])[:, None])
     quick = Protocol(draws=10)
-    found = threshold(fitted, protocol=quick).advantage
-    assert threshold(replace(fitted, losses=np.log1p(fitted.losses)), protocol=quick).advantage == found
-    assert abs(threshold(one, protocol=quick).advantage.value) < 0.1 < found.value
+    found = Threshold()(fitted, protocol=quick).advantage
+    assert Threshold()(replace(fitted, losses=np.log1p(fitted.losses)), protocol=quick).advantage == found
+    assert abs(Threshold()(one, protocol=quick).advantage.value) < 0.1 < found.value
 
 
 @pytest.mark.parametrize("indicator", [distortion, correlation])

@@ -25,23 +25,72 @@ def test_token_losses_agree_with_one_token_after_the_other():
     loss = TokenLoss()
     losses, lowest = by_hand(outputs, targets)
     np.testing.assert_allclose(loss(outputs, targets).numpy(), losses, rtol=1e-12)
-    np.testing.assert_allclose(loss.take(), lowest, rtol=1e-12)
-    assert len(loss.take()) == 0
+    np.testing.assert_allclose(loss.take().lowest, lowest, rtol=1e-12)
+    assert len(loss.take().lowest) == 0
+
+
+def test_surprise_is_measured_by_what_each_position_expects(monkeypatch):
+    """Min-K%++ one position after the other; slices of positions change nothing."""
+    monkeypatch.setattr("leaq.models.causal.SLICE", 4 * 7 * 3)
+    torch.manual_seed(0)
+    outputs, targets = torch.randn(4, 13, 7) * 3, torch.randint(7, (4, 13))
+    targets[1, 5:] = IGNORED
+    loss = TokenLoss()
+    loss(outputs, targets)
+    found = loss.take()
+    for row in range(4):
+        surprise = []
+        for t in range(1, 13):
+            if targets[row, t] != IGNORED:
+                logp = torch.log_softmax(outputs[row, t - 1].double(), 0)
+                mean = float((logp.exp() * logp).sum())
+                spread = float((logp.exp() * (logp - mean) ** 2).sum()) ** 0.5
+                surprise.append((float(logp[targets[row, t]]) - mean) / spread)
+        assert found.normalised[row] == pytest.approx(np.mean(sorted(surprise)[: int(np.ceil(0.2 * len(surprise)))]))
+        assert len(found.logp[row]) == len(surprise)
+
+
+def test_no_more_texts_are_kept_than_asked_for():
+    loss = TokenLoss(keep=5)
+    for i in range(6):
+        loss(torch.zeros(3, 4, 2), torch.full((3, 4), i % 2))
+    assert 5 <= len(loss.take().logp) <= 7
 
 
 def words(text, truncation, max_length):
     return {"input_ids": [len(word) for word in text.split()][:max_length]}
 
 
-def test_texts_are_padded_and_cut():
-    ids, mask = tokens_of(["a bb", "a bb ccc dddd"], words, length=3, name="texts")
-    assert ids.tolist() == [[1, 2, 0], [1, 2, 3]]
-    assert mask.tolist() == [[1, 1, 0], [1, 1, 1]]
+def test_texts_are_cut_and_known_by_the_whole():
+    short, long = tokens_of(["a bb", "a bb ccc dddd"], words, length=3, name="texts")
+    assert (short.ids.tolist(), short.cut) == ([1, 2], 0)
+    assert (long.ids.tolist(), long.cut, long.whole.tolist()) == ([1, 2, 3], 1, [1, 2, 3, 4])
+    words.truncation_side = "left"
+    try:
+        assert tokens_of(["a bb ccc dddd"], words, length=3, name="texts")[0].ids.tolist() == [2, 3, 4]
+    finally:
+        del words.truncation_side
+
+
+def test_answers_are_scored_and_prompts_lose_their_beginning():
+    whole, cut, tight = (
+        tokens_of([("a bb ccc", " dddd eeeee")], words, length=length, name="texts")[0] for length in (9, 4, 2)
+    )
+    assert (whole.ids.tolist(), whole.start) == ([1, 2, 3, 4, 5], 3)
+    assert (cut.ids.tolist(), cut.start) == ([2, 3, 4, 5], 2)
+    assert (tight.ids.tolist(), tight.start) == ([3, 4], 1)
+
+
+def test_an_answer_that_changes_the_last_token_begins_there():
+    text = tokens_of([("a bb c", "cc dddd")], words, length=9, name="texts")[0]
+    assert (text.ids.tolist(), text.start) == ([1, 2, 3, 4], 2)
 
 
 def test_texts_without_a_next_token_are_refused():
-    with pytest.raises(InvalidInput, match=r"at least two tokens. Text 1 \(counted from 0\) and 1 more"):
+    with pytest.raises(InvalidInput, match=r"at least two tokens, .* Text 1 \(counted from 0\) and 1 more have"):
         tokens_of(["a bb", "a", ""], words, length=3, name="texts")
+    with pytest.raises(InvalidInput, match=r"every answer one. Text 0 \(counted from 0\) has fewer"):
+        tokens_of([("a bb", "")], words, length=3, name="texts")
 
 
 def test_pickled_and_absent_language_models_are_refused(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import pytest
 
 from leaq.errors import InvalidInput, UnknownName
 from leaq.quantizers import QUANTIZERS, build, families, parse_list, registry
+from leaq.quantizers.catalogue import entry
 
 
 def test_every_example_builds_under_its_name():
@@ -40,6 +41,15 @@ def test_labels_and_specs_are_unique_in_all():
     assert len({scheme.spec() for scheme in built}) == len(built)
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("int8", "uniform(bits=8)"), ("int4", "uniform(bits=4)"), ("fp8", "float8(format=e4m3)"), ("binary", "sign")],
+)
+def test_what_people_type_is_understood(typed, meant):
+    assert parse_list(f"{typed}, {meant}") == (build(meant),)
+    assert entry(typed) == entry(meant)
+
+
 def test_list_mixes_families_and_specs_once():
     assert [scheme.spec() for scheme in parse_list("study,sign")] == [scheme.spec() for scheme in parse_list("study")]
 
@@ -48,7 +58,8 @@ def test_list_mixes_families_and_specs_once():
     ("text", "message"),
     [
         ("", "must name at least one"),
-        ("shiped", "Unknown quantizer 'shiped'"),
+        ("shiped", "Unknown quantizer 'shiped'. Did you mean 'shipped'"),
+        ("int16", "Unknown quantizer 'int16'. Did you mean 'int"),
         ("nf5", "Did you mean 'nf4'"),
         ("uniform", "option 'bits' is required"),
         ("uniform(bits=4, bit=3)", "unknown option 'bit'. Did you mean 'bits'"),

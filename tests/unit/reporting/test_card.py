@@ -4,7 +4,7 @@ from tests.results import NASTY, cell, nasty
 
 def test_card_holds_verdict_table_limits_and_command():
     card = privacy_card(cell())
-    assert card.startswith("## Membership privacy of toy\n\n**Sign gives away least and loses 0.0300 ROC-AUC.**")
+    assert card.startswith("## Membership privacy of toy\n\n**Of those that still predict, sign gives away least")
     assert "| Quantizer | Bits | Size | ROC-AUC |" in card
     assert "lower bound" in card
     assert "no proof of privacy" in card

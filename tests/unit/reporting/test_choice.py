@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from leaq.reporting.choice import cost, front, leak, overlapping, recommended, reference, start_budget
+from leaq.reporting.choice import cost, front, leak, not_told_apart, recommended, reference, start_budget
 from leaq.reporting.figures import tradeoff
 from leaq.reporting.pages import audit_page
 from leaq.reporting.reading import verdict
@@ -71,21 +71,21 @@ def test_start_budget_depends_on_the_metric():
     assert start_budget(cell(full, primary_metric="rmse")) == 0.02
 
 
-def test_overlapping_intervals_are_found_both_ways():
+def test_not_told_apart_intervals_are_found_both_ways():
     a, b, c = row("none", "a", 0.10, half=0.03), row("b", "b", 0.15, half=0.03), row("c", "c", 0.30, half=0.03)
     result = cell(a, b, c)
-    assert labels(overlapping(result, a)) == ["b"]
-    assert labels(overlapping(result, b)) == ["a"]
-    assert overlapping(result, c) == ()
+    assert labels(not_told_apart(result, a)) == ["b"]
+    assert labels(not_told_apart(result, b)) == ["a"]
+    assert not_told_apart(result, c) == ()
 
 
 def test_a_row_without_the_attack_has_no_leak_and_is_never_recommended():
     bare = row("sign", "sign", 0.0)
-    bare.attacks["lira-online"] = NotComputed("needs shadows")
+    bare.attacks["lira"] = NotComputed("needs shadows")
     result = cell(row("none", "full precision", 0.3), bare)
     assert leak(result, bare) is None
     assert recommended(result, 1.0).label == "full precision"
-    assert overlapping(result, bare) == ()
+    assert not_told_apart(result, bare) == ()
 
 
 def with_yardstick():
@@ -100,7 +100,7 @@ def test_a_model_trained_with_differential_privacy_is_shown_but_no_choice():
     assert labels(result.ranked())[0] == "DP-SGD ε=1"
     assert recommended(result, 0.5).label == "a"
     assert "DP-SGD ε=1" not in labels(front(result))
-    assert verdict(result).startswith("A gives away least")
+    assert verdict(result).startswith("Of the quantizers, a gives away least")
     points = next(found["data"]["values"] for found in tradeoff(result)["layer"] if "shape" in found["encoding"])
     assert {point["label"]: point["shape"] for point in points}["DP-SGD ε=1"] == "triangle-up"
     chooser = audit_page(result, prefix="x", internal=False)["chooser"]

@@ -62,10 +62,10 @@ def test_nothing_to_export_and_nowhere_to_write_are_refused(tmp_path):
 
 def test_private_findings_come_back_for_the_internal_edition():
     shared = CellResult.from_json(cell().to_json())
-    assert shared.rows[0].attacks["lira-online"].risk is None
+    assert shared.rows[0].attacks["lira"].risk is None
     back = shared.with_private(json.loads(json.dumps(cell().private_json())))
     assert back.private["ids"][0] == 100
-    for attack in ("lira-online", "lira-nonadaptive"):
+    for attack in ("lira", "lira(shadows=full_precision)"):
         for one, two in zip(back.rows, cell().rows, strict=True):
             risk = two.attacks[attack].risk
             assert (one.attacks[attack].risk is None) == (risk is None)

@@ -75,12 +75,12 @@ def test_lambda_has_its_band():
 
 def test_figures_show_the_leading_attack_and_leave_the_rest_to_the_table():
     full = row("none", "full precision", 0.3)
-    for name in ("rmia", "whitebox", "quantile", "calibrated", "lira-offline", "zeta"):
+    for name in ("rmia", "whitebox", "quantile", "calibrated", "lira(mode=offline)", "zeta"):
         full.attacks[name] = attack(name, 0.1)
     result = cell(full, primary_attack="zeta")
     drawn = drawn_attacks(result)
     assert len(drawn) == 5
-    assert {"zeta", "threshold", "lira-nonadaptive"} <= set(drawn)
+    assert {"zeta", "threshold", "lira(shadows=full_precision)"} <= set(drawn)
     assert len({item["attack"] for item in values(attacks(result), 1)}) == 5
     require("jinja2"), require("vl_convert")
     assert "Not drawn, but in the table:" in render(result)

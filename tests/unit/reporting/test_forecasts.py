@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+from leaq.redaction import shareable
 from leaq.reporting.forecast_words import about_forecast
 from leaq.reporting.forecasts import forecast_table
 from leaq.reporting.reading import reading
 from leaq.reporting.records import exposed
-from leaq.reporting.tables import frame, ranking
+from leaq.reporting.tables import ranking
+from leaq.tidy import frame
 from leaq.types import Flag, NotComputed
 from tests.results import cell, estimate, row
 
@@ -49,7 +51,11 @@ def test_the_reading_names_what_is_expected_and_how_far_off_it_was():
     assert "0.400 [0.380, 0.420] in full precision and least under sign: 0.100 [0.080, 0.120]" in text
     assert "not close: 0.080 away from what LiRA found, on average over 3 rows" in text
     assert about_forecast(audited(gap=-0.08)) in reading(audited(gap=-0.08))
-    assert "LiRA was not run here" in about_forecast(audited())
+    assert "unchecked: it could not be compared with LiRA here." in about_forecast(audited())
+    few = [replace(one, attacks={"lira": NotComputed("LiRA needs 4 shadows.")}) for one in audited().rows]
+    assert "compared with LiRA here (LiRA needs 4 shadows)." in about_forecast(replace(audited(), rows=tuple(few)))
+    none = [replace(one, attacks={}) for one in audited().rows]
+    assert "LiRA was not run here" in about_forecast(replace(audited(), rows=tuple(none)))
 
 
 def test_it_says_when_it_cannot_be_trusted():
@@ -71,7 +77,7 @@ def test_the_ranking_has_a_column_and_the_frame_a_row():
     result = audited(gap=0.0)
     assert [column.title for column in ranking(result).columns][-2] == "Forecast"
     found = frame(result)
-    assert set(found[found.number.str.startswith("forecast")].number) == {"forecast", "forecast_tpr", "forecast_gap"}
+    assert set(found[found.name.str.startswith("forecast")].name) == {"forecast", "forecast_tpr", "forecast_gap"}
 
 
 def expected(result):
@@ -81,12 +87,14 @@ def expected(result):
 
 def test_the_risk_by_record_stands_beside_the_attacks_or_alone():
     beside = exposed(expected(audited()), limit=3)
+    assert beside.keys == ("129", "127", "126")  # the attack tells no risk of 128
     assert beside.columns[-1].title == "Forecast"
-    assert "mostly noise" in beside.footnotes[-1].text
-    alone = exposed(expected(replace(audited(), primary_attack="threshold")), limit=3)
+    assert "mostly noise" in beside.footnotes[-2].text
+    bare = shareable(audited())
+    alone = exposed(expected(bare), limit=3)
     assert alone.title == "The 3 records expected to be most exposed in full precision"
-    assert alone.keys == ("129", "128", "127")
-    assert exposed(replace(audited(), primary_attack="threshold", private={})) is None
+    assert alone.keys == ("30", "29", "28")  # rows are counted from 1 where nothing else numbers them
+    assert exposed(bare) is None
 
 
 def test_no_record_leaves_with_the_shareable_result():

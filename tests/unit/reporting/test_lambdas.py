@@ -85,7 +85,8 @@ def test_a_single_other_candidate_is_at_low_k():
 
 
 def test_the_table_shows_every_band_and_says_the_verdict_of_each_quantizer():
-    table = lambda_table(cell(row("none", "full precision", 0.3), row("sign", "sign", 0.1)))
+    result = cell(row("none", "full precision", 0.3), row("sign", "sign", 0.1))
+    table = lambda_table({row.label: row.curves["lambda_k"] for row in result.rows})
     assert table.rows[1] == ("full precision", "3", "0.500", "[0.200, 0.800]")
     assert len(table.rows) == 6
     assert [str(note).split(":")[0].strip() for note in table.footnotes] == ["full precision", "sign"]

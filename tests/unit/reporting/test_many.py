@@ -5,6 +5,7 @@ import pytest
 from leaq.reporting.html import render
 from leaq.reporting.many import MOST_PAIRS, agreements, names, overview, pairs, study_sentences, study_verdict
 from leaq.reporting.study_figures import crowded, leaks
+from leaq.types import Flag
 from tests.helpers import require
 from tests.results import cell, nasty, row
 
@@ -71,6 +72,16 @@ def test_verdict_counts_audits_and_claims_no_more():
     assert study_verdict(study()) == "Sign gives away least in 2 of 4 audits, set apart from every other in 2."
     close = [cell(row("none", "full precision", 0.06, half=0.1), row("a", "a", 0.05, half=0.1), name=n) for n in "xy"]
     assert study_verdict(close) == "A gives away least in 2 of 2 audits, in none of them set apart from every other."
+
+
+def test_a_model_without_rivals_wins_no_contest():
+    """Two of three rows predict nothing: the third is least of one, which is no victory."""
+    flags = (Flag("no-skill", "Predicts nothing."),)
+    alone = (row("none", "full precision", 0.02), row("a", "a", -0.03, flags=flags), row("b", "b", 0.003, flags=flags))
+    contest = (row("none", "full precision", 0.3), row("a", "a", 0.05), row("b", "b", 0.2))
+    said = "A gives away least in 1 of 2 audits, set apart from every other in 1. In 1 there are no two models"
+    assert study_verdict([cell(*alone, name="x"), cell(*contest, name="y")]).startswith(said)
+    assert study_verdict([cell(*alone, name=n) for n in "xy"]).startswith("In no audit are there two models")
 
 
 def test_sentences_name_extremes_and_useless_quantizers():

@@ -12,7 +12,7 @@ def test_reading_says_what_who_how_much_and_at_what_cost():
     assert "under 4 quantizers" in words
     assert "sees the quantized model's outputs" in words
     assert "random half of a pool" in words
-    assert "Sign leaks least: 0.050 [0.030, 0.070]" in words
+    assert "Of those that still predict, sign leaks least: 0.050 [0.030, 0.070]" in words
     assert "at a cost of 0.0300 [0.0280, 0.0320] in ROC-AUC" in words
     assert "r belongs to a set of sampled candidates" in words
 
@@ -27,7 +27,7 @@ def test_reading_never_calls_anything_private_or_safe():
 def test_a_small_leak_of_a_useless_model_is_no_merit():
     words = reading(cell())
     assert "Ternary 90% sparse predicts no better than guessing" in words
-    assert verdict(cell()) == "Sign gives away least and loses 0.0300 ROC-AUC."
+    assert verdict(cell()) == "Of those that still predict, sign gives away least and loses 0.0300 ROC-AUC."
 
 
 def test_the_best_within_the_usual_budget_is_named_where_it_is_another():
@@ -85,6 +85,65 @@ def test_only_full_precision_is_still_a_sentence():
 
 def test_digits_follow_the_interval():
     wide = row("none", "full precision", 0.3)
-    found = wide.attacks["lira-online"]
-    wide.attacks["lira-online"] = replace(found, advantage=estimate(0.3123, 0.1))
+    found = wide.attacks["lira"]
+    wide.attacks["lira"] = replace(found, advantage=estimate(0.3123, 0.1))
     assert "0.31 [0.21, 0.41]" in reading(cell(wide))
+
+
+GUESS = (Flag("no-skill", "Predicts nothing."),)
+
+
+def test_models_that_predict_nothing_and_name_their_members_are_not_passed_over():
+    """300 records of 2,000 features: nothing is learned, everything is memorised."""
+    rows = [row("none", "full precision", 0.99, half=0.01, flags=GUESS), row("a", "a", 0.88, half=0.03, flags=GUESS)]
+    words = reading(cell(*rows))
+    assert verdict(cell(*rows)) == (
+        "No model predicts better than guessing, and members are given away all the same: 0.880 to 0.990."
+    )
+    assert "Full precision and a predict no better than guessing and give members away all the same" in words
+    assert "no merit" not in words
+    assert "Nothing can be said" not in words
+
+
+def test_models_that_predict_nothing_and_leak_nothing_have_no_merit():
+    rows = [row("none", "full precision", 0.0, flags=GUESS), row("a", "a", 0.01, flags=GUESS)]
+    assert "that no leak is found (0.000 to 0.010) is no merit" in verdict(cell(*rows))
+    assert "that little or no leak is found there is no merit" in reading(cell(*rows))
+
+
+def test_an_interval_below_0_does_not_include_0():
+    result = cell(row("none", "full precision", 0.3), row("a", "a", -0.12, -0.01, half=0.09))
+    assert "That interval lies below 0, worse than blind guessing" in reading(result)
+    assert "includes 0" not in reading(result)
+
+
+def test_a_quiet_attack_is_no_finding_where_another_one_is_loud():
+    quiet = row("a", "a", 0.01, -0.01)
+    quiet.attacks["rmia"] = replace(quiet.attacks["threshold"], attack="rmia", advantage=estimate(0.063, 0.02))
+    words = reading(cell(row("none", "full precision", 0.3), quiet))
+    assert "no leak found by this attack, but RMIA found one in the same model: 0.063 [0.043, " in words
+    assert "does not rule out others" not in words
+
+
+def test_only_what_is_alone_is_called_so():
+    rows = [row("none", "full precision", 0.1), row("a", "a", 0.02, flags=GUESS), row("b", "b", 0.03, flags=GUESS)]
+    assert (
+        verdict(cell(*rows)) == "Only full precision predicts better than guessing; its leak is 0.100 [0.080, 0.120]."
+    )
+    assert "leaks least" not in reading(cell(*rows))
+
+
+def test_a_leading_attack_that_is_missing_does_not_hide_the_others():
+    rows = [row("none", "full precision", 0.1), row("a", "a", 0.02)]
+    for one in rows:
+        one.attacks["lira"] = NotComputed("needs 8 models")
+    assert verdict(cell(*rows)) == "The attack that leads could not be computed, so nothing is ranked."
+    assert "others were, see their numbers" in reading(cell(*rows))
+
+
+def test_the_number_of_rows_whose_r_is_no_more_than_0_is_told():
+    flag = Flag("r-order-unstable", "No ranking by r: 2% of the pairs change order.")
+    rows = [row("none", "full precision", 0.3), row("a", "a", 0.1)]
+    rows[1].measures["r"] = estimate(0.0, 0.0)
+    words = reading(cell(*rows, flags=(flag,)))
+    assert "r cannot be told from 0 for 1 of 2 rows." in words

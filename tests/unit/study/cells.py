@@ -11,7 +11,7 @@ def estimate(value, half=0.01, n=40):
 def row(name, leak, metric, *, drop=0.0, key="roc_auc", peak=0, half=0.01, flags=()):
     attack = NotComputed("Add replicates.")
     if leak is not None:
-        attack = AttackResult("lira-online", "outputs", "pool", estimate(leak, half), estimate(0.5 + leak / 2))
+        attack = AttackResult("lira", "outputs", "pool", estimate(leak, half), estimate(0.5 + leak / 2))
     heights = [0.0] * 10
     heights[peak] = 1.0
     return QuantizerRow(
@@ -20,7 +20,7 @@ def row(name, leak, metric, *, drop=0.0, key="roc_auc", peak=0, half=0.01, flags
         Size(1.0, 1.0, 10, 32.0),
         metrics={key: estimate(metric)},
         drops={} if name == "none" else {key: estimate(drop, 0.001)},
-        attacks={"lira-online": attack},
+        attacks={"lira": attack},
         curves={"lambda_k": Curve(tuple(range(10)), tuple(heights))},
         flags=tuple(Flag(code, code) for code in flags),
     )
@@ -32,5 +32,5 @@ def cell(rows, *, data="a", task="classification", embedder="ecfp4", seed=0):
         data={"name": data, "task": task, "n": 100, "n_train": 50},
         rows=tuple(rows),
         primary_metric="roc_auc" if task == "classification" else "r2",
-        primary_attack="lira-online",
+        primary_attack="lira",
     )

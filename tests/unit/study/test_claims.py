@@ -75,7 +75,7 @@ def test_the_pages_name_n_verdict_command_and_cost():
     group = Group("x", [replace(one, timings={"models_seconds": 2.0, "measures_seconds": 4.0}) for one in
                         study((0.3, 0.05, 0.5))], "leaq run x.toml")  # fmt: skip
     page = claims_page([group])
-    assert "## x: 24 cells, 12 data sets, attack: lira-online" in page
+    assert "## x: 24 cells, 12 data sets, attack: lira" in page
     assert "| 12 | **supported** |" in page
     assert "Kendall's W" in page
     about = runs_page([group])

@@ -6,7 +6,7 @@ import pytest
 from leaq.errors import StoreError
 from leaq.study import Store
 from leaq.study.finished import listed
-from leaq.study.gating import gate
+from leaq.study.gating import Limits, gate
 from leaq.study.recommending import recommend
 from leaq.types import AttackResult
 from tests.unit.study.cells import cell, row
@@ -52,7 +52,8 @@ def told(results):
 def test_what_is_summed_up_is_what_the_cells_say(store):
     assert told(store.summaries()) == told(store.finished())
     whole, brief = store.finished(), store.summaries()
-    assert gate(brief, max_advantage=0.1) == gate(whole, max_advantage=0.1)
+    limits = Limits(max_advantage=0.1)
+    assert gate(brief, limits) == gate(whole, limits)
     assert recommend(brief, 0.1) == recommend(whole, 0.1)
 
 

@@ -13,8 +13,8 @@ from leaq.errors import InvalidInput, StoreError
 from leaq.results import CellResult, QuantizerRow, Size
 from leaq.sealed import seal_json
 from leaq.study import Store
-from leaq.study.rows import COLUMNS
 from leaq.study.store import MEASURING, UNCOUNTED, code_digest
+from leaq.tidy import COLUMNS
 from leaq.types import AttackResult, Estimate, NotComputed
 
 KEY = "wine-0123456789abcdef-fedcba9876543210"

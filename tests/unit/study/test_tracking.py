@@ -41,10 +41,10 @@ def test_every_cell_is_logged_once_with_intervals_and_counts_of_what_is_infinite
     assert sorted(run.data.tags["leaq.cell"] for run in found) == sorted(KEYS)
     one = next(run for run in found if run.data.params["data.name"] == "a")
     assert one.data.params["embedder"] == "ecfp4"
-    assert one.data.metrics["none/attack.lira-online.advantage"] == 0.5
-    assert one.data.metrics["none/attack.lira-online.advantage.high"] == pytest.approx(0.51)
-    assert one.data.metrics["ternary_sparsity_0.9/attack.lira-online.advantage"] == 0.05
-    assert "ternary_sparsity_0.9/attack.lira-online.advantage.high" not in one.data.metrics
+    assert one.data.metrics["none/attack.lira.advantage"] == 0.5
+    assert one.data.metrics["none/attack.lira.advantage.high"] == pytest.approx(0.51)
+    assert one.data.metrics["ternary_sparsity_0.9/attack.lira.advantage"] == 0.05
+    assert "ternary_sparsity_0.9/attack.lira.advantage.high" not in one.data.metrics
     assert one.data.tags["leaq.infinite"] == "2"
 
     client.update_run(one.info.run_id, status="RUNNING")  # as a kill in the middle leaves it

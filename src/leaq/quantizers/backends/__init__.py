@@ -7,6 +7,8 @@ dequantized weights must come out of them bit for bit. Libraries are imported wh
 from leaq.quantizers.backends.base import Backend, installed
 from leaq.quantizers.backends.bitsandbytes import BnbBlockwise8, BnbFP4, BnbInt8, BnbNF4
 from leaq.quantizers.backends.brevitas import BrevitasInt
+from leaq.quantizers.backends.compressed_tensors import CompressedTensors
+from leaq.quantizers.backends.gguf import Gguf
 from leaq.quantizers.backends.torchao import (
     TorchaoFloat8,
     TorchaoInt8,
@@ -22,6 +24,8 @@ __all__ = [
     "BnbInt8",
     "BnbNF4",
     "BrevitasInt",
+    "CompressedTensors",
+    "Gguf",
     "TorchaoFloat8",
     "TorchaoInt8",
     "TorchaoInt8Dynamic",
@@ -39,4 +43,6 @@ BACKENDS: tuple[type[Backend], ...] = (
     BnbInt8,
     BnbBlockwise8,
     BrevitasInt,
+    Gguf,
+    CompressedTensors,
 )

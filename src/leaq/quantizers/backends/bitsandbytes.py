@@ -84,10 +84,13 @@ class BnbNF4(_Blockwise):
         import bitsandbytes.functional as bnb
 
         kind = self.name.rsplit(".", maxsplit=1)[-1]
-        packed, state = bnb.quantize_4bit(weight.contiguous(), blocksize=self.blocksize, quant_type=kind)
+        # As one row: blocks run over the flattened matrix anyway, and on CPUs with AVX-512 the library's own
+        # dequantization is wrong for matrices with rows shorter than a block (0.50.2).
+        packed, state = bnb.quantize_4bit(weight.reshape(1, -1), blocksize=self.blocksize, quant_type=kind)
         flat = packed.flatten()
         codes = torch.stack([flat >> 4, flat & 15], dim=1).flatten()[: weight.numel()].reshape(weight.shape)
-        return Given(codes, {"absmax": state.absmax.clone()}, bnb.dequantize_4bit(packed, state))
+        restored = bnb.dequantize_4bit(packed, state).reshape(weight.shape)
+        return Given(codes, {"absmax": state.absmax.clone()}, restored)
 
     def title(self) -> str:
         """Name the scheme."""

@@ -88,9 +88,9 @@
         const same = best.same.filter((label) => data.rows.some((row) => row.label === label && keys.has(row.key)));
         const hints = [];
         if (same.length) hints.push(`Not told apart from it in leak, within this budget: ${same.join(", ")}.`);
-        if (best.quiet) hints.push("No leak found by this attack, which does not rule out others.");
+        if (best.hint) hints.push(minus(best.hint));
         if (hints.length) box.append(element("p", hints.join(" "), "hint"));
-      } else box.append(element("p", "Nothing stays within this budget.", "take"));
+      } else box.append(element("p", data.rows.some((row) => row.useful) ? "Nothing stays within this budget." : "Nothing here predicts better than guessing.", "take"));
       for (const mark of article.querySelectorAll(`#${prefix}-tradeoff .mark`)) {
         mark.classList.toggle("over", !keys.has(mark.dataset.key));
         mark.classList.toggle("chosen", Boolean(best) && mark.dataset.key === best.key);

@@ -52,9 +52,11 @@ class Recorder:
         self._model = unwrap(model)
         self._trainable = self.config.parameters == "trainable"
         self.roles = roles_of(self._model, trainable=self._trainable)
-        weights = self._weights()
-        if not weights:
+        if not self.roles:
             raise InvalidInput("Recorder: the model must have weights to record. Found none that require a gradient.")
+        everything = self._everything()
+        self._shapes = {name: tensor.shape for name, tensor in everything.items()}
+        weights = {name: everything[name] for name in self.roles}
         size = sum(tensor.nbytes for tensor in weights.values())
         self.keep = min(self.config.keep, self.config.max_bytes // size)
         if self.keep < 2:
@@ -67,6 +69,8 @@ class Recorder:
         self._shelf: WeightShelf = MemoryShelf()
         self.steps_done = 0
         self.epochs_done = 0
+        self._frozen = {} if folder is not None else self._still(everything)
+        self._changes = self._versions()
         if folder is not None:
             self._open(Path(folder), weights)
 
@@ -97,12 +101,14 @@ class Recorder:
             earlier state of training, drops what was recorded behind it.
         """
         self.steps_done = self.steps_done + 1 if number is None else number
+        self._changes = self._versions()
         if self.config.by != "epoch":
             self._maybe(self.steps_done)
 
     def epoch(self, number: int | None = None) -> None:
         """Say that an epoch is done; records with by="epoch"."""
         self.epochs_done = self.epochs_done + 1 if number is None else number
+        self._changes = self._versions()
         if self.config.by == "epoch":
             self._maybe(self.epochs_done)
 
@@ -145,8 +151,50 @@ class Recorder:
         self._shelf.drop(step)
         self._kept.remove(step)
 
+    def _everything(self) -> dict[str, Tensor]:
+        return {name: t.detach() for name, t, _ in tensors_of(self._model)}
+
+    def _still(self, everything: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return copies of the weights that do not train, if the budget holds them: some may train later."""
+        rest = {name: tensor for name, tensor in everything.items() if name not in self.roles}
+        if sum(tensor.nbytes for tensor in rest.values()) > self.config.max_bytes:
+            return {}
+        return {name: tensor.to("cpu", copy=True) for name, tensor in rest.items()}
+
+    def _versions(self) -> int:
+        """Count the writes to the weights; with equal spacing, tells weights that were put back from trained ones."""
+        if self.config.spacing != "equal":
+            return 0
+        return sum(tensor._version for _, tensor, _ in tensors_of(self._model))
+
     def _weights(self) -> dict[str, Tensor]:
-        return {name: t.detach() for name, t, _ in tensors_of(self._model, trainable=self._trainable)}
+        """Return the weights of now: those recorded so far, and those that train since.
+
+        Raises
+        ------
+        InvalidInput
+            If the model became another one, or weights began to train whose earlier values were not kept.
+        """
+        everything = self._everything()
+        odd = [name for name in everything | self._shapes if self._shapes.get(name) != _shape(everything.get(name))]
+        if odd:
+            raise InvalidInput(
+                f"Recorder: the model must stay the one that the recording began with. At step {self.steps_done} "
+                f"{', '.join(odd[:3])}{', ...' * (len(odd) > 3)} {'is' if len(odd) == 1 else 'are'} new, gone or of "
+                "another shape. Make a new Recorder when a layer is replaced."
+            )
+        training = roles_of(self._model, trainable=True) if self._trainable else {}
+        late = [name for name in training if name not in self.roles]
+        lost = [name for name in late if name not in self._frozen]
+        if lost:
+            raise InvalidInput(
+                f"Recorder: with parameters='trainable' the same weights must train throughout. "
+                f"{', '.join(lost[:3])}{', ...' * (len(lost) > 3)} began to train by step {self.steps_done}, and what "
+                "they were before was not kept. Record parameters='all'."
+            )
+        if late:
+            self.roles = {name: role for name, role in roles_of(self._model).items() if name in {*self.roles, *late}}
+        return {name: everything[name] for name in self.roles}
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -155,14 +203,17 @@ class Recorder:
 
     @property
     def checkpoints(self) -> Checkpoints:
-        """Everything recorded, batch (1, c), the weights of now last.
+        """Everything recorded, batch (1, c); the last are the weights the model has now, value by value.
 
-        With equal spacing only the recorded ones: r compares candidates of one spacing.
+        Weights that were put back after training (the best ones, an average) count as one step more. With equal
+        spacing what training did after the last record is left out: r compares candidates of one spacing.
 
         Raises
         ------
         NotEnoughEvidence
             If nothing was recorded.
+        InvalidInput
+            If the model became another one.
         """
         self.flush()
         if not self._kept:
@@ -170,11 +221,24 @@ class Recorder:
                 f"Recorder: nothing was recorded in {self.steps_done} steps and {self.epochs_done} epochs with "
                 f"every={self.config.every}, by={self.config.by!r}. Call step() after each optimizer step, or epoch()."
             )
-        now = self.epochs_done if self.config.by == "epoch" else self.steps_done
-        rows = [self._shelf.get(step) for step in self._kept]
+        now = {name: tensor.cpu() for name, tensor in self._weights().items()}
+        # Weights that trained later only have no earlier records: until then they were what they were at the start.
+        rows = [{**self._frozen, **self._shelf.get(step)} for step in self._kept]
         steps = list(self._kept)
-        if self.config.spacing == "dense_end" and now > steps[-1]:
-            rows.append({name: tensor.cpu() for name, tensor in self._weights().items()})
-            steps.append(now)
+        if not all(torch.equal(rows[-1][name], tensor) for name, tensor in now.items()) and self._released(steps[-1]):
+            rows.append(now)
+            done = self.epochs_done if self.config.by == "epoch" else self.steps_done
+            steps.append(max(done, steps[-1] + 1))
         stacked = {name: torch.stack([row[name] for row in rows]).unsqueeze(0) for name in self.roles}
         return Checkpoints(stacked, self.roles, (1, len(steps)), tuple(steps))
+
+    def _released(self, last: int) -> bool:
+        """Whether weights of now that differ from the last record belong to the recording."""
+        if self.config.spacing != "equal":
+            return True
+        done = self.epochs_done if self.config.by == "epoch" else self.steps_done
+        return done == last or self._versions() != self._changes
+
+
+def _shape(tensor: Tensor | None) -> torch.Size | None:
+    return None if tensor is None else tensor.shape

@@ -56,8 +56,10 @@ class MemoryShelf:
 
     def put(self, step: int, weights: Mapping[str, Tensor]) -> None:
         """Copy the weights; allocates only while the number of kept steps grows."""
-        room = self._free.pop() if self._free else {n: torch.empty_like(t, device="cpu") for n, t in weights.items()}
+        room = self._free.pop() if self._free else {}
         for name, tensor in weights.items():
+            if name not in room:
+                room[name] = torch.empty_like(tensor, device="cpu")
             room[name].copy_(tensor)
         self._kept[step] = room
 

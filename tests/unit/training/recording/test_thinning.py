@@ -18,7 +18,7 @@ def kept_after(total, keep, spacing, every=1):
     return steps
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(total=st.integers(3, 600), keep=st.integers(2, 30), every=st.integers(1, 5))
 def test_equal_spacing_stays_equal_within_its_budget(total, keep, every):
     steps = kept_after(total, keep, "equal", every)
@@ -28,7 +28,7 @@ def test_equal_spacing_stays_equal_within_its_budget(total, keep, every):
         assert len(steps) >= keep // 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(total=st.integers(20, 800), keep=st.integers(6, 30))
 def test_the_end_stays_dense_and_the_last_step_is_there(total, keep):
     steps = kept_after(total, keep, "dense_end")

@@ -1,0 +1,212 @@
+"""The strongest attack: everything the attacker sees, weighed by what worked on models whose members he knows.
+
+Each signal - the output's, in regression also the logarithm of its square, for whoever holds the file also the loss
+gradients' - becomes evidence about each record through the hierarchical likelihood ratio of
+`leaq.attacks.hierarchical`. A ridge-penalised logistic regression on the evidence of other models, in which the
+attacker knows who was a member, says how much each piece is worth.
+
+Cross-fitted: a target, its exact complements and the other targets of its fold are left out of everything the weights
+are learnt from, as targets and as shadows; the models the weights are learnt from are scored by shadows that exclude
+themselves too. So what the selection of evidence gains by chance on its own models counts for nothing.
+
+Own method. Combining attack signals by learning on shadow models is due to Shokri et al. (arXiv 1610.05820v2); logistic
+stacking to Wolpert (1992), Neural Networks 5:241.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from leaq.attacks.base import Access, Context, Ingredient, MembershipAttack
+from leaq.attacks.decisions import pairs_of
+from leaq.attacks.file import file_scores
+from leaq.attacks.hierarchical import Predictive, predictive
+from leaq.attacks.shadows import Shadows
+from leaq.attacks.signals import together
+from leaq.errors import NotEnoughEvidence
+from leaq.seeds import stream
+from leaq.types import Bools, Floats, Ints
+
+__all__ = ["FEWEST_PAIRS", "Combined"]
+
+FOLDS = 4
+"""Parts of the models that are attacked with weights learnt on the other parts."""
+FEWEST_PAIRS = 4
+"""Pairs of complementary models: one attacked, one to learn the weights from, two as its shadows."""
+ROWS = 30_000
+"""Record-model pairs the weights are learnt from, at most."""
+PENALTY = 0.1
+"""Inverse strength of the ridge penalty on standardised evidence."""
+Combiner = Callable[[Floats], Floats]
+
+
+class Combined(MembershipAttack):
+    """All signals of the attacker, weighed by what worked on shadow models; leads the table.
+
+    Direction: smaller is safer. Range: advantage in [-1, 1]. A lower bound on the leak of the game played: the
+    strongest attack tried here, not the strongest there is. Do not trust when there are fewer than about 12 models: the
+    weights then rest on few.
+
+    sees : "file": the released file, weights included; "outputs": the model's answers alone.
+
+    Raises
+    ------
+    NotEnoughEvidence
+        If there are fewer than 8 models, or a record is in (or out of) none of a target's shadows.
+
+    Examples
+    --------
+    >>> Combined(sees="outputs").spec(), Combined().access
+    ('combined(sees=outputs)', 'file')
+    """
+
+    name: ClassVar[str] = "combined"
+    source: ClassVar[str] = "own; stacking: arXiv 1610.05820v2"
+    examples: ClassVar[tuple[str, ...]] = ("combined(sees=outputs)", "combined")
+    # Learning the weights anew without each pair of models would cost as often as much.
+    jackknife: ClassVar[bool] = False
+
+    joins: ClassVar[bool] = True
+
+    sees: Literal["outputs", "file"] = "file"
+
+    @property
+    def needs(self) -> tuple[Ingredient, ...]:
+        """Shadows and scores; statistics of the weights are used where the table has them."""
+        return ("shadows", "scores")
+
+    @property
+    def uses(self) -> tuple[Ingredient, ...]:
+        """For who holds the file, whatever it tells beside the outputs."""
+        more: tuple[Ingredient, ...] = ("whitebox", "features", "numbers") if self.sees == "file" else ()
+        return (*self.needs, *more)
+
+    @property
+    def access(self) -> Access:
+        """What it sees."""
+        return self.sees
+
+    def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
+        """Return the log-odds of membership by the learnt weights, (t, n)."""
+        members, pairs = context.table.members, pairs_of(context.table.members)
+        evidence = _Evidence(self._signals(context), context, reads=self._reads(context))
+        usable = np.setdiff1d(np.unique(pairs), pairs[list(excluded)])
+        scores = np.empty((len(targets), members.shape[1]))
+        for fold in _folds(usable, pairs[list(targets)]):
+            learnt_on = np.setdiff1d(usable, fold)
+            if len(learnt_on) < FEWEST_PAIRS - 1:
+                raise NotEnoughEvidence(
+                    f"{self.spec()} needs at least {2 * FEWEST_PAIRS} models in complementary pairs: a target's, and 3 "
+                    f"to learn from. Found {2 * len(learnt_on)} beside the targets. Add --replicates or --shadows."
+                )
+            out = [*excluded, *np.flatnonzero(np.isin(pairs, fold))]
+            combine = _learnt(evidence, pairs, learnt_on, members, out=out, seed=context.protocol.seed)
+            rows = [row for row, target in enumerate(targets) if pairs[target] in fold]
+            scores[rows] = combine(evidence.of([targets[row] for row in rows], excluded))
+        return scores
+
+    def _signals(self, context: Context) -> list[Floats]:
+        """Return every signal of every release, and of several releases their mean, which random rounding spares."""
+        releases = context.releases
+        kinds = [[one.outputs for one in releases]]
+        kinds += [[one.gradients for one in releases]] if self.sees == "file" else []
+        found = [signal for kind in kinds for each in kind for signal in each]
+        if len(releases) > 1:
+            found += together(releases)
+            found += [np.mean(same, axis=0) for same in zip(*kinds[-1], strict=True)] if self.sees == "file" else []
+        return found
+
+    def _reads(self, context: Context) -> bool:
+        """Tell whether the numbers of the file are read."""
+        return self.sees == "file" and context.has("numbers") and context.has("features")
+
+    def knows(self, context: Context) -> str:
+        """Say what the attacker sees and knows."""
+        if context.beside:
+            several = f"{len(context.releases)} quantized releases of the model"
+            sees = f"holds {several}, files and all" if self.sees == "file" else f"sees the outputs of {several}"
+        elif self.sees == "outputs":
+            sees = "sees the quantized model's outputs"
+        else:
+            used = ["outputs"]
+            used += ["loss gradients by the quantized weights"] if context.signals.gradients else []
+            used += ["every number that is no code"] if self._reads(context) else []
+            listed = " and ".join([", ".join(used[:-1]), used[-1]] if used[1:] else used)
+            sees = f"holds the released file, of which it uses {listed}"
+        return (
+            f"{sees}; knows the pool, the training rule and the quantizer; {context.shadows_of()} shadow models, on "
+            "which the signals are weighed"
+        )
+
+    def title(self) -> str:
+        """Name the attack in a sentence."""
+        return f"combined attack of who {'holds the file' if self.sees == 'file' else 'sees the outputs'}"
+
+    def short(self) -> str:
+        """Name the attack in a table head or legend."""
+        return f"Combined, {self.sees}"
+
+    def explain(self) -> str:
+        """Say what the attack does."""
+        return "Weighs every signal by what it was worth on shadow models, cross-fitted; the strongest attack here."
+
+
+class _Evidence:
+    """What all signals of a model say of each record."""
+
+    def __init__(self, signals: Sequence[Floats], context: Context, *, reads: bool) -> None:
+        self._signals, self._context, self._reads = signals, context, reads
+        self._shadows = [Shadows(signal, context.table.members) for signal in signals]
+        self._latest: tuple[list[int], list[Predictive]] = ([], [])
+
+    def of(self, targets: Sequence[int], excluded: Sequence[int]) -> Floats:
+        """Return (t, n, 6 a signal, and 1 of the file's numbers), tamed: the logarithm of what is far from 0."""
+        found = np.stack([self._of_signals(target, excluded) for target in targets])
+        if self._reads and self._context.features is not None:
+            read = file_scores(self._context.table, self._context.features, targets, excluded)  # all at once: less work
+            found = np.concatenate([found, read[:, :, None]], axis=2)
+        return np.asarray(np.sign(found) * np.log1p(np.abs(found)))
+
+    def _of_signals(self, target: int, excluded: Sequence[int]) -> Floats:
+        pairs = zip(self._fitted(target, excluded), self._signals, strict=True)
+        return np.concatenate([fitted.evidence(signal[target]) for fitted, signal in pairs], axis=1)
+
+    def _fitted(self, target: int, excluded: Sequence[int]) -> list[Predictive]:
+        """Return what the target's shadows lead one to expect, kept for its complement, which has the same ones."""
+        left = self._shadows[0].excluded(target, excluded)
+        if left != self._latest[0]:
+            known = [shadows.of(target, excluded, attack="combined") for shadows in self._shadows]
+            self._latest = (left, [predictive(each) for each in known])
+        return self._latest[1]
+
+
+def _folds(usable: Ints, wanted: Ints) -> list[Ints]:
+    """Return groups of pairs that are attacked with the same weights and hold every wanted one.
+
+    Pairs that are not usable teach nothing, so that all of them can be attacked at once.
+    """
+    parts = [usable[start::FOLDS] for start in range(min(FOLDS, len(usable)))]
+    parts.append(np.setdiff1d(wanted, usable))
+    return [part for part in parts if np.isin(part, wanted).any()]
+
+
+def _learnt(
+    evidence: _Evidence, pairs: Ints, learnt_on: Ints, members: Bools, *, out: Sequence[int], seed: int
+) -> Combiner:
+    """Return what turns the evidence of a model into log-odds, learnt on models none of which is `out`."""
+    from sklearn.linear_model import LogisticRegression
+
+    rng = stream(seed, "combined", *sorted(int(i) for i in out))
+    models = rng.permutation(np.flatnonzero(np.isin(pairs, learnt_on)))
+    enough = max(2, ROWS // members.shape[1])
+    models = np.sort(models[:enough])
+    rows = [rng.permutation(members.shape[1])[: ROWS // len(models)] for _ in models]
+    found = evidence.of(models.tolist(), out)
+    x = np.concatenate([one[kept] for one, kept in zip(found, rows, strict=True)])
+    y = np.concatenate([members[m, kept] for m, kept in zip(models, rows, strict=True)])
+    centre, spread = x.mean(0), np.maximum(x.std(0), 1e-9)
+    fitted = LogisticRegression(C=PENALTY, solver="newton-cholesky").fit((x - centre) / spread, y)
+    weights = fitted.coef_[0] / spread
+    constant = float(fitted.intercept_[0] - centre @ weights)
+    return lambda found: found @ weights + constant

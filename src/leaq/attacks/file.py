@@ -1,0 +1,238 @@
+"""The attack on the released file: every number in it is an equation about who is in the training data.
+
+Means and scales of standardisation fitted on the members are sums over the members of features the attacker knows:
+X^T m = n mean, a linear system in the membership vector m. Other numbers follow the same sums less strictly. A column
+of a fingerprint that no member sets is never trained, so the weights of its inputs keep the spread they were drawn
+with, and those of a column that few members set have moved by about as much as there are members that set it. So
+
+    u_j = a_j + b_j sum_i F_ij m_i + noise of variance s_j
+
+with F the features, or these times the target. Slopes b, levels a and variances s are learned on the shadow models:
+pooled over columns of equal weight in the pool and shrunk to each column's own (empirical Bayes). All equations are
+solved together for the posterior mean of m under fair coins: ridge regression, each equation weighted by its precision.
+A number published in full precision has next to no noise and the solution becomes least squares; one that does not
+depend on the members has no slope and drops out. Numbers without an order of their own (biases, norms, quantizer
+scales) enter by their similarity to the shadows'.
+
+Sources: the likelihood-ratio game is that of Carlini et al. (arXiv 2112.03570v2); membership from published means:
+Homer et al., "Resolving Individuals Contributing Trace Amounts of DNA" (PLoS Genetics 4, e1000167), and Dwork et al.,
+"Robust Traceability from Trace Amounts" (FOCS 2015). Reading first-layer columns as such means is our choice.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from leaq.attacks.base import Access, Context, Ingredient, MembershipAttack
+from leaq.attacks.equations import DESIGNS, PRECISION, ROUNDING, log_ratios
+from leaq.attacks.scoring import chosen_targets
+from leaq.attacks.shadows import FEWEST_SHADOWS, Shadows
+from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.types import Bools, Floats, LossTable
+
+__all__ = ["File", "file_scores", "members_from_statistics"]
+
+ATTACKER = (
+    "holds the released file: its standardisation, biases, norms and quantizer scales, and the weights of the first "
+    "layer column by column (zeros included); computes no outputs; knows the pool, the training rule and the "
+    "quantizer; {s} shadow models"
+)
+
+UNORDERED = ("bias", "norm", "scales")
+"""Kinds whose numbers have no feature each."""
+
+
+class File(MembershipAttack):
+    """Read memberships off the numbers of the released file, without running the model once.
+
+    Direction: smaller is safer; compare with lira, which sees outputs only. Range: advantage in [-1, 1]. Do not trust a
+    quiet result as proof that the file is safe: outputs and gradients are not looked at here, and wide inputs that all
+    members share (dense columns) say little. A lower bound on the leak of the game played.
+
+    Raises
+    ------
+    InvalidInput
+        If features do not fit the numbers.
+    NotEnoughEvidence
+        If the table holds no numbers (see `leaq.evaluation.with_numbers`), or there are fewer than 4 shadows.
+    """
+
+    name: ClassVar[str] = "file"
+    source: ClassVar[str] = "own; membership from published means: PLoS Genetics 4, e1000167"
+    examples: ClassVar[tuple[str, ...]] = ("file",)
+    jackknife: ClassVar[bool] = False  # solving anew without each pair of models would cost as often as much
+
+    @property
+    def needs(self) -> tuple[Ingredient, ...]:
+        """Shadows, features of the records, and the numbers of the file."""
+        return ("shadows", "features", "numbers")
+
+    @property
+    def access(self) -> Access:
+        """The file."""
+        return "file"
+
+    def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
+        """Return log-likelihood ratios as far as the file tells, (t, n)."""
+        assert context.features is not None
+        return file_scores(context.table, context.features, targets, excluded)
+
+    def knows(self, context: Context) -> str:
+        """Say what the attacker sees and knows."""
+        return ATTACKER.format(s=context.shadows_of())
+
+    def title(self) -> str:
+        """Name the attack in a sentence."""
+        return "attack on the numbers of the released file"
+
+    def short(self) -> str:
+        """Name the attack in a table head or legend."""
+        return "File"
+
+    def explain(self) -> str:
+        """Say what the attack does."""
+        return "Solves for the members the equations that scalers, first-layer columns, biases and scales are."
+
+
+def file_scores(
+    table: LossTable, features: Floats, targets: Sequence[int] | None = None, excluded: Sequence[int] = ()
+) -> Floats:
+    """Return each record's log-likelihood ratio as far as the file tells, (t, n): higher = more likely a member.
+
+    Models that are `excluded` are nobody's shadows.
+    """
+    chosen = chosen_targets(table, targets)
+    numbers = _checked(table, features)
+    shadows = Shadows(table.released, table.members)
+    others = [_others(shadows, target, excluded) for target in chosen]
+    scores = log_ratios(numbers, np.asarray(features, np.float64), table, chosen=chosen, others=others)
+    loose = [values for kind, values in numbers.items() if kind in UNORDERED and values.shape[1]]
+    if loose:
+        scores += _by_similarity(np.concatenate(loose, axis=1), table.members, chosen, others)
+    return scores
+
+
+def members_from_statistics(
+    features: Floats, mean: Floats, scale: Floats | None = None, *, members: int, precision: float = PRECISION
+) -> Floats:
+    """Return how likely each record of a pool is to be among those that published statistics were computed from, (n,).
+
+    For a scaler in front of a network, or the running statistics of a batch normalisation of its inputs: needs neither
+    the network nor shadow models. Posterior mean of membership (about 0 to 1); higher = more likely a member.
+
+    Parameters
+    ----------
+    features : (n, d) of the pool, which holds all members.
+    mean, scale : (d,) published over the members; ``scale`` is the root of the mean squared deviation.
+    members : how many they are.
+    precision : noise of the published numbers, in parts of their spread over draws of members.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> pool, inside = rng.normal(size=(40, 60)), np.arange(40) < 20
+    >>> found = members_from_statistics(pool, pool[inside].mean(0), members=20)
+    >>> bool((found[inside] > 0.9).all() and (found[~inside] < 0.1).all())
+    True
+
+    Raises
+    ------
+    InvalidInput
+        If shapes differ, a value is not finite, or members are not between 1 and the size of the pool.
+    """
+    x = np.asarray(features, np.float64)
+    known = [np.asarray(mean, np.float64)] + ([] if scale is None else [np.asarray(scale, np.float64)])
+    if x.ndim != 2 or any(values.shape != x.shape[1:] for values in known):
+        found = ", ".join(str(values.shape) for values in (x, *known))
+        raise InvalidInput(f"Published statistics need features (n, d) and as many means and scales. Found {found}.")
+    if not all(np.isfinite(values).all() for values in (x, *known)):
+        raise InvalidInput("Published statistics and features must be finite. Found NaN or infinite values.")
+    if not 0 < members < len(x):
+        raise InvalidInput(f"members must be between 1 and {len(x) - 1}, fewer than the pool. Found {members}.")
+    designs, sums = [x], [known[0]]
+    if scale is not None:
+        # The square of a bit is the bit; and a scale of exactly 1 stands for a column that is constant among members.
+        told = ~((x == 0) | (x == 1)).all(0) & (known[1] != 1)
+        designs.append(x[:, told] ** 2)
+        sums.append((known[1] ** 2 + known[0] ** 2)[told])
+    share = members / len(x)
+    design = np.concatenate(designs, axis=1)
+    centre = design.mean(0)
+    design = design - centre
+    spread = np.sqrt((design**2).sum(0) * share * (1 - share))  # of the sum over members drawn at random
+    kept = spread > 1e-12 * max(1.0, float(np.abs(centre).max()))
+    design = design[:, kept] / (precision * spread[kept])
+    right = members * (np.concatenate(sums) - centre)[kept] / (precision * spread[kept])
+    left, values, back = np.linalg.svd(design, full_matrices=False)
+    solution = left @ (values / (values**2 + 1 / (share * (1 - share))) * (back @ right))
+    return np.asarray(share + solution)
+
+
+def _checked(table: LossTable, features: Floats) -> Mapping[str, Floats]:
+    if table.numbers is None:
+        raise InvalidInput(
+            "file: the table must hold the numbers of the released files. evaluation.with_numbers adds them."
+        )
+    features = np.asarray(features)
+    if features.ndim != 2 or len(features) != table.members.shape[1]:
+        raise InvalidInput(
+            f"file: features must be ({table.members.shape[1]}, d), one row a record. Found {features.shape}."
+        )
+    for kind, values in table.numbers.items():
+        if kind in DESIGNS and not kind.startswith("target.") and values.shape[1] != features.shape[1]:
+            raise InvalidInput(
+                f"file: {kind} must have one number a feature. Found {values.shape[1]} numbers and "
+                f"{features.shape[1]} features."
+            )
+        if not np.isfinite(values).all():
+            raise InvalidInput(f"file: numbers must be finite. Found NaN or infinite ones in {kind}.")
+    if not np.isfinite(features).all():
+        raise InvalidInput("file: features must be finite. Found NaN or infinite ones.")
+    return table.numbers
+
+
+def _others(shadows: Shadows, target: int, excluded: Sequence[int]) -> list[int]:
+    """Return the shadows of `target`, or refuse: too few teach no slope."""
+    left = set(shadows.excluded(target, excluded))
+    found = [model for model in range(len(shadows.members)) if model not in left]
+    if len(found) < FEWEST_SHADOWS:
+        raise NotEnoughEvidence(
+            f"file needs at least {FEWEST_SHADOWS} shadow models beside the target and its complement. "
+            f"Found {len(found)}. Add --replicates or --shadows."
+        )
+    return found
+
+
+def _by_similarity(numbers: Floats, members: Bools, chosen: Sequence[int], others: Sequence[Sequence[int]]) -> Floats:
+    """Return the log-likelihood ratio of each record by whose numbers (s, m) the target's resemble, (t, n).
+
+    The linear discriminant in its dual form: mean similarity to the shadows with the record minus that to those
+    without. What a unit of it is worth is learned on the shadows, each attacked with the others.
+    """
+    scores = np.zeros((len(chosen), members.shape[1]))
+    for row, (target, shadows) in enumerate(zip(chosen, others, strict=True)):
+        spread = numbers[shadows].std(0)
+        kept = spread > ROUNDING * np.abs(numbers[shadows]).max(0)
+        if not kept.any():
+            continue
+        standard = (numbers[:, kept] - numbers[shadows][:, kept].mean(0)) / spread[kept]
+        alike = standard @ standard.T / kept.sum()
+        tried = np.stack([_resemblance(alike, members, model, _beside(model, shadows, members)) for model in shadows])
+        inside = members[list(shadows)]
+        gap = tried[inside].mean() - tried[~inside].mean()
+        noise = (tried[inside].var() + tried[~inside].var()) / 2
+        if gap > 0 and noise > 0:
+            scores[row] = gap / noise * _resemblance(alike, members, target, shadows)
+    return scores
+
+
+def _beside(model: int, shadows: Sequence[int], members: Bools) -> list[int]:
+    """Return the shadows but one and its complements."""
+    return [o for o in shadows if o != model and not (members[o] == ~members[model]).all()]
+
+
+def _resemblance(alike: Floats, members: Bools, model: int, shadows: Sequence[int]) -> Floats:
+    """Mean similarity of a model to the shadows with each record minus that to those without, centred, (n,)."""
+    found = alike[model, shadows] @ np.where(members[shadows], 1.0, -1.0) / len(shadows)
+    return np.asarray(found - found.mean())

@@ -1,0 +1,118 @@
+"""Names of attacks and of families of them."""
+
+from collections.abc import Sequence
+
+from leaq.attacks.base import MembershipAttack
+from leaq.attacks.calibrated import Calibrated
+from leaq.attacks.combined import Combined
+from leaq.attacks.file import File
+from leaq.attacks.lira import Lira
+from leaq.attacks.quantile import Quantile
+from leaq.attacks.rmia import Rmia
+from leaq.attacks.threshold import Threshold
+from leaq.attacks.whitebox import WhiteBox
+from leaq.config import Registry, split_specs
+from leaq.errors import LeaqError
+
+__all__ = ["ATTACKS", "FAMILIES", "build_attack", "parse_attacks", "primary", "short_name", "title_of"]
+
+ATTACKS: Registry[MembershipAttack] = Registry("attack")
+for _attack in (Threshold, Quantile, Calibrated, Rmia, Lira, WhiteBox, File, Combined):
+    ATTACKS.add(_attack.name)(_attack)
+ATTACKS.alias(
+    **{"loss": "threshold", "white-box": "whitebox"},
+    # the names of version 0.1
+    **{"threshold-classwise": "threshold(per=label)", "rmia-offline": "rmia(mode=offline)", "lira-online": "lira"},
+    **{"lira-offline": "lira(mode=offline)", "lira-nonadaptive": "lira(shadows=full_precision)"},
+    **{"lira-online-per-record": "lira(variance=per_record)"},
+)
+
+FAMILIES = {
+    "default": (
+        *("threshold", "rmia", "lira(normalise=False)", "lira(shadows=full_precision)", "lira", "whitebox"),
+        *("file", "combined(sees=outputs)", "combined"),
+    ),
+    "all": tuple(spec for name in ATTACKS for spec in ATTACKS.get(name).examples),  # type: ignore[attr-defined]
+}
+"""`default` costs little once the models exist; `all` adds variants and the quantile attack, which fits regressions."""
+
+FEWEST_MODELS = 8
+"""Models below which attacks with shadows rest on too little to lead the table."""
+
+
+def build_attack(spec: str) -> MembershipAttack:
+    """Build an attack from its specification, or from a name it had before.
+
+    Examples
+    --------
+    >>> build_attack("lira(mode=offline)").short(), build_attack("lira-online(normalise=false)").spec()
+    ('LiRA, offline', 'lira(normalise=False)')
+    """
+    return ATTACKS.build(spec)
+
+
+def parse_attacks(chosen: Sequence[str], *, task: str | None = None) -> tuple[MembershipAttack, ...]:
+    """Build the attacks that specifications and family names stand for, each once, weakest first; only those of `task`.
+
+    Examples
+    --------
+    >>> [attack.spec() for attack in parse_attacks(["lira", "threshold, rmia(mode=offline)"])]
+    ['threshold', 'rmia(mode=offline)', 'lira']
+
+    Raises
+    ------
+    UnknownName
+        If a name is neither an attack nor a family.
+    """
+    specs: list[str] = []
+    for item in split_specs(",".join(chosen)):
+        name = ATTACKS.spelled(item).partition("(")[0]
+        if name not in ATTACKS and item not in FAMILIES:
+            raise ATTACKS.unknown(item, also=FAMILIES)
+        specs += FAMILIES.get(item, (item,))
+    built = dict.fromkeys(build_attack(spec) for spec in specs)
+    if task == "regression":
+        built = {attack: None for attack in built if "classes" not in attack.needs}
+    order = [build_attack(spec) for spec in FAMILIES["all"]]
+    names = list(ATTACKS)
+
+    def place(attack: MembershipAttack) -> tuple[int, int]:
+        return names.index(attack.name), order.index(attack) if attack in order else len(order)
+
+    return tuple(sorted(built, key=place))
+
+
+def primary(attacks: Sequence[MembershipAttack], *, models: int) -> str:
+    """Return the specification rows are ordered by: the strongest attack there is evidence for.
+
+    The combined attack of who holds the file, then of who sees the outputs, then the last of those named; with fewer
+    than 8 models the loss threshold.
+
+    Examples
+    --------
+    >>> primary(parse_attacks(["default"]), models=16), primary(parse_attacks(["default"]), models=4)
+    ('combined', 'threshold')
+    """
+    specs = [attack.spec() for attack in attacks]
+    if models < FEWEST_MODELS and "threshold" in specs:
+        return "threshold"
+    return specs[-1]
+
+
+def title_of(key: str) -> str:
+    """Name an attack in a sentence, by its specification; what is no attack of this registry keeps its words."""
+    attack = _known(key)
+    return attack.title() if attack else key.replace("-", " ")
+
+
+def short_name(key: str) -> str:
+    """Name an attack in a table head or legend; as `title_of`."""
+    attack = _known(key)
+    return attack.short() if attack else key.replace("-", " ")
+
+
+def _known(key: str) -> MembershipAttack | None:
+    try:
+        return build_attack(key)
+    except LeaqError:
+        return None

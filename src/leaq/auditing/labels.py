@@ -1,0 +1,231 @@
+"""What labels mean: the forms people keep them in, read for the outputs of the model they belong to.
+
+Class codes (whole numbers, also as floats or as a column), one-hot and soft labels, several tasks of 0 and 1 with
+holes, values. What does not fit the outputs is refused: nothing is broadcast.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from torch import Tensor
+
+from leaq.errors import InvalidInput
+from leaq.types import Flag
+
+__all__ = ["Kind", "Labels", "read_labels"]
+
+Kind = Literal["classes", "soft", "binary", "tasks", "values", "gaussian", "own"]
+OWN = "or give a function of (outputs, targets) that returns one value per record"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the targets are, and how to bring them into the one form its loss takes.
+
+    Attributes
+    ----------
+    recode : targets as given -> class codes (n,), class probabilities (n, k), or numbers (n, t) with NaN for holes.
+    flags : what was chosen, where the targets alone do not say it.
+    """
+
+    kind: Kind
+    recode: Callable[[Tensor], Tensor]
+    flags: tuple[Flag, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What decides: outputs (m, ...) of some records, targets (n, ...) of all."""
+
+    outputs: Tensor
+    targets: Tensor
+
+    @cached_property
+    def wide(self) -> Tensor:
+        return _columns(self.targets)
+
+    @cached_property
+    def k(self) -> int:
+        return self.outputs[0].numel()
+
+    @cached_property
+    def t(self) -> int:
+        return self.wide.shape[1]
+
+    @cached_property
+    def known(self) -> Tensor:
+        return self.wide[~self.wide.isnan()]
+
+    @cached_property
+    def whole(self) -> bool:
+        return bool((self.known == self.known.round()).all())
+
+    @cached_property
+    def codes(self) -> bool:
+        """Whether the targets are one whole number a record below the number of outputs."""
+        inside = len(self.known) > 0 and float(self.known.min()) >= 0 and float(self.known.max()) < self.k
+        return self.t == 1 and self.whole and inside
+
+    @cached_property
+    def shares(self) -> bool:
+        """Whether every record's targets are probabilities that sum to 1."""
+        sums = self.wide.sum(1)
+        return bool((self.wide >= 0).all() and (sums - 1).abs().max() < 1e-3)
+
+    @cached_property
+    def zero_one(self) -> bool:
+        return bool(((self.known == 0) | (self.known == 1)).all())
+
+    @cached_property
+    def signs(self) -> bool:
+        """Whether the targets are -1 and 1 (and 0)."""
+        return self.whole and bool((self.known.abs() <= 1).all() and (self.known == -1).any())
+
+    @property
+    def said(self) -> str:
+        """The outputs and targets in words."""
+        low, high = float(self.known.min()), float(self.known.max())
+        outputs, targets = (
+            f"{n} {word}{'' if n == 1 else 's'}" for n, word in ((self.k, "output"), (self.t, "target"))
+        )
+        return f"{outputs} and {targets} a record ({low:g}..{high:g})"
+
+
+def read_labels(loss: str, outputs: Tensor, targets: Tensor) -> Labels:
+    """Return what targets mean under a named loss, or under the one that fits them and the outputs ("auto").
+
+    Parameters
+    ----------
+    outputs : (m, ...) of some records.
+    targets : (n, ...) of all records; NaN where a label is missing.
+
+    Raises
+    ------
+    InvalidInput
+        If they do not fit each other, with the forms that would.
+
+    Examples
+    --------
+    >>> read_labels("auto", torch.zeros(4, 2), torch.tensor([[0.0], [1.0], [1.0], [0.0]])).kind
+    'classes'
+    """
+    facts, flags = _Facts(outputs, targets), tuple[Flag, ...]()
+    if loss == "auto":
+        loss, flags = _auto(facts)
+    read = {"cross_entropy": _classes, "binary": _binary, "squared_error": _values}.get(loss, _gaussian)(facts)
+    return Labels(read.kind, read.recode, (*flags, *read.flags))
+
+
+def _auto(facts: _Facts) -> tuple[str, tuple[Flag, ...]]:
+    """Return the loss that fits, and a word where another one is conceivable."""
+    whole = not facts.targets.is_floating_point()
+    if facts.outputs.ndim > 2 and whole:
+        return "cross_entropy", ()  # which says what it takes
+    if facts.k == facts.t:
+        if facts.signs:
+            raise InvalidInput(
+                f"loss: labels -1 and 1 may be two classes, classes with holes, or values. Found {facts.said}. "
+                "Recode classes to 0 and 1 (holes to NaN), or say loss='squared_error'."
+            )
+        if facts.k > 1 and facts.shares:
+            return "cross_entropy", ()
+        if facts.zero_one:
+            if facts.k == 1:
+                return "binary", ()
+            text = f"{facts.said}, all 0 or 1: read as {facts.t} binary tasks, whose losses are averaged a record."
+            return "binary", (_chosen(text + " Say loss='squared_error' if they are values."),)
+        text = f"{facts.said}, whole numbers: read as values, under the squared error."
+        return "squared_error", (_chosen(text + " For classes the model needs an output each."),) if whole else ()
+    if facts.k > 1 and facts.codes:
+        text = f"{facts.said}, whole numbers in a type for fractions: read as class codes, under cross-entropy."
+        return "cross_entropy", () if whole else (_chosen(text),)
+    if facts.k > 1 and facts.t == 1 and whole:
+        raise _no_codes(facts)
+    raise _unequal(facts)
+
+
+def _chosen(text: str) -> Flag:
+    return Flag("loss-chosen", text)
+
+
+def _no_codes(facts: _Facts) -> InvalidInput:
+    low, high = float(facts.known.min()), float(facts.known.max())
+    return InvalidInput(
+        f"Targets must be class codes 0..{facts.k - 1}, one for each output of the model. Found {low:g}..{high:g}. "
+        "Recode the labels, or give a loss of your own."
+    )
+
+
+def _unequal(facts: _Facts) -> InvalidInput:
+    wanted = f"class codes 0..{facts.k - 1} or {facts.k} numbers a record" if facts.k > 1 else "one number a record"
+    spread = " A mean and a variance are loss='gaussian' ('gaussian_log' for the variance's logarithm)."
+    hint = spread if facts.k == 2 * facts.t and not facts.whole else ""
+    return InvalidInput(f"loss: targets must fit the model's outputs. Found {facts.said}. Give {wanted}, {OWN}.{hint}")
+
+
+def _classes(facts: _Facts) -> Labels:
+    if facts.outputs.ndim != 2:
+        raise InvalidInput(
+            f"loss: cross-entropy needs outputs (records, classes). Found shape {tuple(facts.outputs.shape)}. "
+            "Give a function of (outputs, targets) that returns one value per record."
+        )
+    if facts.k < 2:
+        raise InvalidInput("loss: cross-entropy needs an output for each class. Found one output. Use loss='binary'.")
+    if facts.t == 1:
+        if not facts.codes:
+            raise _no_codes(facts)
+        return Labels("classes", lambda y: _columns(y)[:, 0].long())
+    if facts.t != facts.k or not facts.shares:
+        raise _unequal(facts)
+    if facts.zero_one:
+        text = f"Labels are one-hot: read as class codes 0..{facts.k - 1}."
+        return Labels("classes", lambda y: _columns(y).argmax(1), (Flag("one-hot", text),))
+    text = (
+        "Labels are probabilities of the classes: the loss is the cross-entropy with them, and accuracy, ROC-AUC and "
+        "margins are those of the likeliest class."
+    )
+    return Labels("soft", _columns, (Flag("soft-labels", text),))
+
+
+def _binary(facts: _Facts) -> Labels:
+    if facts.t != facts.k:
+        raise _unequal(facts)
+    if len(facts.known) and not (float(facts.known.min()) >= 0 and float(facts.known.max()) <= 1):
+        raise InvalidInput(
+            f"loss: binary labels must be 0 or 1, or probabilities of 1. Found {facts.said}. Recode them."
+        )
+    holes = int(facts.wide.isnan().sum())
+    missing = Flag("missing-labels", f"{holes} of {facts.wide.numel()} labels are missing; a record's loss is the mean "
+                   "of those it has.")  # fmt: skip
+    return Labels("binary" if facts.k == 1 else "tasks", _columns, (missing,) if holes else ())
+
+
+def _values(facts: _Facts) -> Labels:
+    if facts.t != facts.k:
+        raise _unequal(facts)
+    return Labels("values", _columns, _several(facts))
+
+
+def _gaussian(facts: _Facts) -> Labels:
+    if facts.k != 2 * facts.t:
+        raise InvalidInput(
+            f"loss: a Gaussian likelihood needs a mean and a variance for every target. Found {facts.said}. "
+            "Return means and variances side by side, (n, 2 t), or along a last axis, (n, t, 2)."
+        )
+    return Labels("gaussian", _columns, _several(facts))
+
+
+def _several(facts: _Facts) -> tuple[Flag, ...]:
+    holes = int(facts.wide.isnan().sum())
+    if facts.t == 1:
+        return ()
+    text = f"{facts.t} targets a record: its loss is the mean over them, each in units of its own spread."
+    more = f" {holes} missing ones are left out." if holes else ""
+    return (Flag("several-targets", text + more),)
+
+
+def _columns(targets: Tensor) -> Tensor:
+    """Return targets as (n, t) in double precision."""
+    return targets.double().reshape(len(targets), -1)

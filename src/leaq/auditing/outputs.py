@@ -1,0 +1,117 @@
+"""What a classifier's outputs are: logits, or probabilities whose logarithms must be taken first."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from leaq.auditing.labels import Kind
+from leaq.errors import InvalidInput
+from leaq.types import Flag
+
+__all__ = ["last_operation", "read_outputs"]
+
+SQUASHING = ("Sigmoid", "Softmax", "Exp")
+"""Operations whose results are probabilities."""
+LINEAR = ("Addmm", "Mm", "Bmm", "Baddbmm", "Addbmm", "Convolution", "Add", "Sub")
+"""Operations whose results are scores of any sign."""
+PASSING = ("View", "Reshape", "Squeeze", "Unsqueeze", "Select", "Slice", "Alias", "Clone", "ToCopy", "Permute",
+           "Transpose", "T", "UnsafeView", "Split", "Unbind", "Index", "Expand")  # fmt: skip
+"""Operations that change no number."""
+CLOSE = 1e-3
+WIDE = 0.5
+"""Spread of outputs within [0, 1] from which no logits are believed to have stayed there."""
+LEAST, MOST = 1e-38, 1 - 2**-25
+"""Probabilities below and above which a 32-bit number is 0 or 1."""
+
+
+def last_operation(run: Callable[[], Any]) -> str:
+    """Return what a forward pass with gradients did last, e.g. "Sigmoid" or "Addmm"; "" if it cannot be told.
+
+    Examples
+    --------
+    >>> last_operation(lambda: torch.nn.Linear(2, 1)(torch.zeros(3, 2)).sigmoid().squeeze(1))
+    'Sigmoid'
+    """
+    try:
+        with torch.enable_grad():
+            node = run().grad_fn
+    except Exception:  # a forward pass that cannot be differentiated says nothing here
+        return ""
+    while node is not None:
+        name: str = node.name().rpartition("::")[2].split("Backward")[0]
+        if name not in PASSING or not node.next_functions:
+            return "" if name == "AccumulateGrad" else name
+        node = node.next_functions[0][0]
+    return ""
+
+
+def read_outputs(kind: Kind, outputs: Tensor, last: str) -> tuple[Callable[[Tensor], Tensor], tuple[Flag, ...]]:
+    """Return what turns a model's outputs into logits (nothing, where they are), and a word about it.
+
+    Parameters
+    ----------
+    kind : what the targets are.
+    outputs : (m, ...) of some records.
+    last : what the model did last, see `last_operation`.
+
+    Raises
+    ------
+    InvalidInput
+        If outputs lie in [0, 1] and it cannot be told what they are.
+    """
+    if kind not in ("classes", "soft", "binary", "tasks"):
+        return _same, ()
+    values = outputs.double().reshape(len(outputs), -1)
+    if float(values.min()) < -1e-6 or float(values.max()) > 1 + 1e-6 or last in LINEAR:
+        return _same, ()
+    squashed = last in SQUASHING or float(values.max() - values.min()) > WIDE
+    if kind in ("classes", "soft"):
+        if bool(((values.sum(1) - 1).abs() < CLOSE).all()):
+            return _logarithms, (_said(values, "sum to 1 a record"),)
+        if squashed:
+            raise InvalidInput(
+                f"The outputs of a classifier must be logits, or probabilities that sum to 1. Found {values.shape[1]} "
+                "outputs in [0, 1] with other sums. Leave out the last activation, or give a loss of your own."
+            )
+        return _same, ()
+    if squashed:
+        return _log_odds, (_said(values, "lie in [0, 1]"),)
+    if float(values.min()) == float(values.max()):
+        return _same, ()  # a model that says nothing, such as a fresh last layer of zeros
+    raise InvalidInput(
+        "The outputs of a binary classifier must be logits, or recognisable probabilities. Found numbers from "
+        f"{float(values.min()):.3g} to {float(values.max()):.3g}, which may be either. Return logits, or end the "
+        "model in a sigmoid."
+    )
+
+
+def _same(outputs: Tensor) -> Tensor:
+    return outputs
+
+
+def _said(values: Tensor, why: str) -> Flag:
+    ends = int(((values < LEAST) | (values > MOST)).sum())
+    text = f"The model's outputs are probabilities (they {why}): their logarithms are taken."
+    more = f" {ends} of the first {values.numel()} are rounded to 0 or 1 and stand at the last number before."
+    return Flag("probabilities", text + (more if ends else ""))
+
+
+def _checked(outputs: Tensor) -> Tensor:
+    values = outputs.double()
+    if float(values.min()) < -CLOSE or float(values.max()) > 1 + CLOSE:
+        raise InvalidInput(
+            "Outputs must be of one kind. The original gives probabilities, but here they run from "
+            f"{float(values.min()):.3g} to {float(values.max()):.3g}. Compare models with the same last activation."
+        )
+    return values
+
+
+def _logarithms(outputs: Tensor) -> Tensor:
+    return _checked(outputs).clamp_min(LEAST).log()
+
+
+def _log_odds(outputs: Tensor) -> Tensor:
+    values = _checked(outputs).clamp(LEAST, MOST)
+    return values.log() - torch.log1p(-values)

@@ -1,0 +1,206 @@
+"""What a table's columns hold: numbers in any of the forms files keep them in, words, or what is neither.
+
+Numbers are read as numbers (decimals, decimal commas, numbers kept as text); a column that is numbers but for a few
+rows is not taken for words, and its odd rows are named. What cannot be used is collected, so that one message names
+it all.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from leaq.errors import InvalidInput, first_rows
+from leaq.types import Bools, Flag
+
+__all__ = ["Problem", "Settled", "is_number", "refusal", "row_numbers", "settle"]
+
+MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "#na", "nan", "-nan", "<na>", "null", "none"})
+"""Texts, in any case, that stand for no value in a column of numbers."""
+MOST_LEVELS = 20
+"""Different numbers up to which a column with words in it may be a code and not a measurement."""
+COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+(e[+-]?\d+)?", re.IGNORECASE)
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a column cannot be used: its name, what was found, and whether leaving out rows mends it.
+
+    Attributes
+    ----------
+    rows : (n,) where the fault lies, if only some rows have it.
+    """
+
+    column: str
+    found: str
+    rows: Bools | None = None
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A table whose columns are numbers, booleans or words, what was read in another form, and what has neither."""
+
+    frame: pd.DataFrame
+    flags: tuple[Flag, ...]
+    problems: tuple[Problem, ...]
+
+
+def is_number(column: "pd.Series[Any]") -> bool:
+    """Tell a column of numbers from words and truth values."""
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def settle(frame: pd.DataFrame) -> Settled:
+    """Read every column as numbers, truth values or words; name those that are neither.
+
+    Examples
+    --------
+    >>> found = settle(pd.DataFrame({"dose": ["0,5", "1,25", "2"], "land": ["NA", "DE", "FR"]}))
+    >>> found.frame["dose"].tolist(), found.frame["land"].tolist(), [flag.code for flag in found.flags]
+    ([0.5, 1.25, 2.0], ['NA', 'DE', 'FR'], ['decimal-commas'])
+    """
+    columns: dict[str, pd.Series[Any]] = {}
+    problems, forms = [], dict[str, list[str]]()
+    for name in frame.columns:
+        read = _read(frame[name])
+        if isinstance(read, Problem):
+            problems.append(read)
+            columns[name] = frame[name]
+            continue
+        columns[name], form = read
+        if form:
+            forms.setdefault(form, []).append(repr(str(name)))
+    flags = tuple(Flag(code, SAID[code].format(columns=", ".join(names))) for code, names in forms.items())
+    return Settled(pd.DataFrame(columns, index=frame.index), flags, tuple(problems))
+
+
+SAID: Mapping[str, str] = {
+    "decimal-commas": "Numbers with a decimal comma were read as numbers: columns {columns}.",
+    "numbers-as-text": "Numbers kept as text were read as numbers: columns {columns}.",
+}
+
+
+def _read(column: "pd.Series[Any]") -> "tuple[pd.Series[Any], str] | Problem":
+    """Return a column as numbers, truth values or words with the form it came in, or why it is none of them."""
+    name = str(column.name)
+    if pd.api.types.is_complex_dtype(column):
+        return Problem(name, "complex numbers (give real and imaginary parts)")
+    if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
+        return Problem(name, "dates or times (turn them into numbers)")
+    if is_number(column) or pd.api.types.is_bool_dtype(column):
+        return _native(column), ""
+    values = column.astype(object).to_numpy()
+    there = ~pd.isna(column).to_numpy()
+    known = values[there]
+    if all(isinstance(value, Real | Decimal | np.bool_) for value in known):
+        if len(known) and all(isinstance(value, bool | np.bool_) for value in known):
+            return (column, "") if not there.all() else (column.astype(bool), "")
+        return pd.Series([float(v) if ok else np.nan for v, ok in zip(values, there, strict=True)], column.index), ""
+    if any(not isinstance(value, str | Real | Decimal) for value in known):
+        odd = next(type(value).__name__ for value in known if not isinstance(value, str | Real | Decimal))
+        return Problem(name, f"values of type {odd}")
+    return _texts(column, there)
+
+
+def _native(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return numbers in numpy's own types and the machine's byte order."""
+    if not is_number(column):
+        return column
+    dtype: Any = column.dtype
+    if isinstance(dtype, np.dtype):
+        return column if dtype.isnative else column.astype(dtype.newbyteorder("="))
+    if not column.isna().any() and pd.api.types.is_integer_dtype(column):
+        return column.astype(np.int64)
+    return pd.Series(column.to_numpy(dtype=np.float64, na_value=np.nan), column.index)
+
+
+def _texts(column: "pd.Series[Any]", there: Bools) -> "tuple[pd.Series[Any], str] | Problem":
+    """Tell words from numbers that are written as text, and from numbers with a few words among them."""
+    texts = np.array([str(value).strip() if ok else "" for value, ok in zip(column, there, strict=True)], dtype=object)
+    hollow = np.array([text.lower() in MISSING_WORDS for text in texts])
+    plain = pd.to_numeric(pd.Series(texts), errors="coerce").to_numpy(dtype=np.float64)
+    commas = np.array([COMMA.fullmatch(text) is not None for text in texts])
+    number = (np.isfinite(plain) | commas) & ~hollow
+    words = ~number & ~hollow
+    if not number.any():
+        return _words(column, texts, there), ""
+    values = np.where(
+        commas, [_european(text) if ok else np.nan for text, ok in zip(texts, commas, strict=True)], plain
+    )
+    values[hollow] = np.nan
+    if not words.any():
+        grouped = np.array([THOUSANDS.fullmatch(text) is not None for text in texts])
+        if commas.any() and grouped[commas].all():
+            sample = texts[commas][0]
+            return Problem(
+                str(column.name), f"numbers such as {sample!r}, whose comma may set off thousands or decimals"
+            )
+        if not commas.any() and any(re.match(r"0\d", text) for text in texts):
+            return _words(column, texts, there), ""  # codes such as 01234 are no numbers
+        return pd.Series(values, column.index), "decimal-commas" if commas.any() else "numbers-as-text"
+    distinct = len(np.unique(values[number]))
+    if distinct <= MOST_LEVELS and distinct <= max(2, number.sum() // 4):
+        return _words(column, texts, there), ""
+    if number.sum() < words.sum():
+        return _words(column, texts, there), ""
+    said = ", ".join(repr(word) for word in dict.fromkeys(texts[words][:200].tolist()))
+    said = said if len(said) <= 60 else said[:57] + "..."
+    rows = np.asarray(words, dtype=bool)
+    return Problem(str(column.name), f"numbers but for {first_rows(_numbers(column, rows))}: {said}", rows)
+
+
+def _words(column: "pd.Series[Any]", texts: npt.NDArray[Any], there: Bools) -> "pd.Series[Any]":
+    values = texts.copy()
+    values[~there] = None
+    return pd.Series(values, column.index)
+
+
+def _european(text: str) -> float:
+    return float(text.replace(".", "").replace(",", "."))
+
+
+def _numbers(column: "pd.Series[Any]", rows: Bools) -> list[int]:
+    """Return row numbers from 1."""
+    return [int(row) + 1 for row in np.asarray(column.index)[rows]]
+
+
+def row_numbers(column: "pd.Series[Any]") -> str | None:
+    """Return "count" for a column that counts the records, "unique" for whole numbers none of which stands twice.
+
+    Such a column tells every record apart and says nothing about others: a model that sees it learns the order of
+    the file.
+    """
+    if not is_number(column) or len(column) < MOST_LEVELS:
+        return None
+    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    if not np.array_equal(values, np.round(values)) or len(np.unique(values)) < len(values):
+        return None
+    return "count" if values.max() - values.min() == len(values) - 1 else "unique"
+
+
+def refusal(name: str, problems: list[Problem]) -> InvalidInput:
+    """Build the one error that names every column that cannot be used, and what to do."""
+    rows = any(problem.rows is not None for problem in problems)
+    whole = [problem.column for problem in problems if problem.rows is None]
+    remedy = []
+    if whole:
+        options = " ".join(f"--ignore {shlex.quote(column)}" for column in whole[:5])
+        texts = any("different texts" in problem.found for problem in problems)
+        molecules = ", or name the one that holds molecules with --smiles" if texts else ""
+        remedy.append(f"leave columns out with {options}{molecules}")
+    if rows:
+        remedy.append("correct the rows, or drop them with --skip-invalid")
+    found = "; ".join(f"{problem.column!r} holds {problem.found}" for problem in problems)
+    noun = "column" if len(problems) == 1 else f"{len(problems)} columns"
+    done = ", ".join(remedy)
+    return InvalidInput(
+        f"{name}: columns must be numbers or categories. Found {noun}: {found}. {done[0].upper()}{done[1:]}."
+    )

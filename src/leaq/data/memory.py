@@ -1,0 +1,75 @@
+"""Records that are in memory already: data frames, and pairs of inputs and targets."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from leaq.errors import InvalidInput
+
+__all__ = ["in_memory", "table_of"]
+
+
+def in_memory(source: Any) -> bool:
+    """Tell a data frame (of pandas or another library) or a pair (X, y) from a name or a file.
+
+    Examples
+    --------
+    >>> in_memory(pd.DataFrame()), in_memory(([[1.0]], [0])), in_memory("wine")
+    (True, True, False)
+    """
+    pair = isinstance(source, tuple | list) and len(source) == 2
+    return pair or (hasattr(source, "columns") and hasattr(source, "to_numpy"))
+
+
+def table_of(source: Any, target: str | None) -> tuple[pd.DataFrame, str | None]:
+    """Return records in memory as one frame, and the name of its target column.
+
+    Columns of an array X are named x0, x1, ...; texts in place of X are taken for SMILES. The row labels of a frame are
+    no column.
+
+    Raises
+    ------
+    InvalidInput
+        If X and y do not belong together.
+    """
+    if hasattr(source, "columns"):
+        return _frame(source), target
+    inputs, targets = source
+    frame = _frame(inputs) if hasattr(inputs, "columns") else _of_array(inputs)
+    values = np.asarray(targets)
+    values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+    if values.ndim != 1 or len(values) != len(frame):
+        raise InvalidInput(
+            f"(X, y): there must be one target a record. Found X of {len(frame)} records and y of shape "
+            f"{values.shape}. "
+            "Several targets a record are audited one at a time."
+        )
+    name = target or str(getattr(targets, "name", None) or "target")
+    if name in frame.columns:
+        raise InvalidInput(f"(X, y): the target must be no column of X. Found {name!r} in both. Rename one.")
+    frame[name] = values
+    return frame, name
+
+
+def _frame(source: Any) -> pd.DataFrame:
+    """Return a copy with text names; rows are numbered from 0."""
+    if isinstance(source, pd.DataFrame):
+        frame = source.reset_index(drop=True)
+        frame.columns = frame.columns.map(str)
+        return frame
+    return pd.DataFrame({str(name): source[name].to_numpy() for name in source.columns})
+
+
+def _of_array(inputs: Any) -> pd.DataFrame:
+    matrix = np.asarray(inputs.toarray() if hasattr(inputs, "toarray") else inputs)
+    if matrix.ndim == 1 and matrix.dtype.kind in "UTO":
+        return pd.DataFrame({"smiles": matrix.astype(object)})
+    if matrix.ndim == 1 and matrix.dtype.kind in "fiub":
+        matrix = matrix[:, None]
+    if matrix.ndim != 2:
+        raise InvalidInput(
+            f"(X, y): X must be a table, (records, features). Found shape {matrix.shape}. Reshape it, or audit a "
+            "finished model with members=... and nonmembers=..."
+        )
+    return pd.DataFrame(matrix, columns=[f"x{i}" for i in range(matrix.shape[1])])

@@ -1,0 +1,56 @@
+"""Task metrics: what people call them, which way they are good, and what drop most would accept. Nothing computes."""
+
+from dataclasses import dataclass
+
+from leaq.errors import unknown_name
+
+__all__ = ["Metric", "metric", "metric_key"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A task metric as people know it: its name, and whether a larger value is better."""
+
+    name: str
+    larger_is_better: bool = True
+    budget: float | None = None
+    """A drop most people would accept, where that can be said at all; only the start of a slider."""
+
+
+_METRICS = {
+    "roc_auc": Metric("ROC-AUC", budget=0.01),
+    "pr_auc": Metric("PR-AUC", budget=0.01),
+    "accuracy": Metric("accuracy", budget=0.01),
+    "balanced_accuracy": Metric("balanced accuracy", budget=0.01),
+    "r2": Metric("R²", budget=0.02),
+    "spearman": Metric("Spearman correlation", budget=0.02),
+    "rmse": Metric("RMSE", larger_is_better=False),
+    "mae": Metric("MAE", larger_is_better=False),
+    "log_loss": Metric("log loss", larger_is_better=False),
+    "loss": Metric("held-out loss", larger_is_better=False),
+    "perplexity": Metric("perplexity", larger_is_better=False),
+}
+
+
+def metric(key: str) -> Metric:
+    """Return the name and direction of a task metric; unknown ones keep their key."""
+    return _METRICS.get(key, Metric(key.replace("_", " ")))
+
+
+def metric_key(text: str) -> str:
+    """Return the key of a metric given by key or by name.
+
+    Examples
+    --------
+    >>> metric_key("ROC-AUC"), metric_key("rmse")
+    ('roc_auc', 'rmse')
+
+    Raises
+    ------
+    UnknownName
+        If no metric is called so: its direction would be a guess.
+    """
+    for key, known in _METRICS.items():
+        if text.casefold() in (key, known.name.casefold()):
+            return key
+    raise unknown_name("metric", text, _METRICS)

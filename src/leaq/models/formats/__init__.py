@@ -1,0 +1,12 @@
+"""Files of quantized models: read as their producers write them, and compared with the original beside them.
+
+`read_file` tells by content what a file is; each module here knows one family of layouts. Codes become weights by the
+file's own scales; where a layout has two conventions, the one that is nearer to the original is taken, and what is
+not near it by any is refused.
+"""
+
+from leaq.models.formats.matching import fill
+from leaq.models.formats.reading import Reading, describe_file, read_file
+from leaq.models.formats.weight import Weight
+
+__all__ = ["Reading", "Weight", "describe_file", "fill", "read_file"]

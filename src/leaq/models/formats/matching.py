@@ -1,0 +1,178 @@
+"""Which weight of a file belongs to which of the original's parameters, and the original filled with them."""
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from leaq.errors import InvalidInput
+from leaq.models.formats.layers import LazyWeight
+from leaq.models.formats.weight import nearest
+from leaq.models.roles import shared_names, tensors_of
+from leaq.types import Flag
+
+__all__ = ["Filled", "fill", "matched"]
+
+MOST_PREFIXES = 64
+WRAPPERS = frozenset({"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+"""Names that torch.compile, data parallelism and sharding put into the names of weights."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A copy of the original with a file's weights, the forms these were stored in, and doubts."""
+
+    module: nn.Module
+    forms: Mapping[str, int]
+    flags: tuple[Flag, ...]
+
+
+def matched(names: Iterable[str], original: nn.Module) -> dict[str, str]:
+    """Return the file's name of each of the original's parameters, as far as there is one.
+
+    Prefixes that wrappers and frameworks add ("module.", "_orig_mod.", "model.") or leave out are seen through: the one
+    under which most parameters are found counts.
+
+    Examples
+    --------
+    >>> matched(["model.0.weight", "model.0.bias"], nn.Sequential(nn.Linear(2, 2)))
+    {'0.weight': 'model.0.weight', '0.bias': 'model.0.bias'}
+    """
+    own = _names(original)
+    given_names = set(names)
+    straight = {name: [alias for alias in aliases if alias in given_names] for name, aliases in own.items()}
+    if all(straight.values()):
+        return {name: aliases[0] for name, aliases in straight.items()}
+    plain = {_unwrapped(name): name for name in given_names}
+    tails = {_unwrapped(alias): name for name, aliases in own.items() for alias in aliases}
+    best: dict[str, str] = {}
+    for prefix in sorted(_prefixes(plain, tails), key=lambda text: (len(text), text)):
+        found: dict[str, str] = {}
+        for wanted, name in tails.items():
+            given = wanted.removeprefix(prefix[1:]) if prefix.startswith("-") else prefix + wanted
+            if given in plain:
+                found.setdefault(name, plain[given])
+        if len(found) > len(best):
+            best = found
+    return {name: best[name] for name in own if name in best}
+
+
+def _prefixes(plain: Iterable[str], tails: Iterable[str]) -> set[str]:
+    """Return the prefixes by which names of the file are longer than the original's; "-" marks shorter ones."""
+    found = {""}
+    for given in plain:
+        for wanted in tails:
+            if given.endswith(f".{wanted}"):
+                found.add(given[: -len(wanted)])
+            elif wanted.endswith(f".{given}"):
+                found.add("-" + wanted[: -len(given)])
+        if len(found) > MOST_PREFIXES:
+            break
+    return found
+
+
+def _names(original: nn.Module) -> dict[str, list[str]]:
+    """Return every name of each parameter: its own, those of tied ones, those of layers under two names."""
+    places: dict[int, list[str]] = {}
+    every = (*original.named_parameters(remove_duplicate=False), *original.named_buffers(remove_duplicate=False))
+    for name, tensor in every:
+        places.setdefault(id(tensor), []).append(name)
+    return {name: list(dict.fromkeys([name, *places.get(id(tensor), [])])) for name, tensor, _ in tensors_of(original)}
+
+
+def _unwrapped(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+
+
+def fill(
+    weights: Mapping[str, LazyWeight],
+    original: nn.Module,
+    *,
+    subject: str,
+    kind: str = "safetensors",
+    compare: bool = True,
+) -> Filled:
+    """Return a copy of the original in 32 bits with the weights of a file, each compared with the original's.
+
+    Parameters
+    ----------
+    compare : False where the module is no original but an architecture without its weights; conventions are then as
+        the file names them.
+
+    Raises
+    ------
+    InvalidInput
+        If weights are missing, of other shapes, or not near the original's; the message names the first.
+    """
+    found = matched(weights, original)
+    own = {name: tensor for name, tensor, _ in tensors_of(original)}
+    refuse_others(found, weights, original, subject=subject, kind=kind)
+    module = copy.deepcopy(original).float().eval()
+    places = {name: tensor for name, tensor, _ in tensors_of(module)}
+    forms: dict[str, int] = {}
+    decided, scaled, unchanged = [], [], True
+    for name, tensor in own.items():
+        first = weights[found[name]]()
+        weight, by_input = nearest(first, tensor if compare else None, name=name, subject=subject, shape=tensor.shape)
+        unchanged = unchanged and compare and torch.equal(weight.value, tensor.detach().cpu().to(weight.value.dtype))
+        decided += [name] if weight.convention != first.convention else []
+        scaled += [name] if by_input else []
+        if weight.form and weight.value.ndim > 1:
+            forms[weight.form] = forms.get(weight.form, 0) + weight.value.numel()
+        with torch.no_grad():
+            places[name].copy_(weight.value)
+    return Filled(module, forms, tuple(_doubts(subject, decided, scaled, unchanged=unchanged)))
+
+
+def _doubts(subject: str, decided: list[str], scaled: list[str], *, unchanged: bool) -> Iterable[Flag]:
+    if unchanged:
+        yield Flag("not-quantized", f"The weights of {subject} equal the original's: nothing was quantized.")
+    if decided:
+        text = (
+            f"{subject}: {len(decided)} weights ({', '.join(decided[:2])}{', ...' * (len(decided) > 2)}) are nearer to "
+            "the original by another convention than the one their file names; they are read by it."
+        )
+        yield Flag("convention-decided", text)
+    if scaled:
+        text = (
+            f"{subject}: {len(scaled)} weights ({', '.join(scaled[:2])}{', ...' * (len(scaled) > 2)}) carry a factor "
+            "for each input that another layer takes back (AWQ, SmoothQuant); that it does was not checked."
+        )
+        yield Flag("rescaled-inputs", text)
+
+
+def refuse_others(
+    found: Mapping[str, str], weights: Mapping[str, LazyWeight], original: nn.Module, *, subject: str, kind: str
+) -> None:
+    """Refuse files that lack weights of the original, or hold some that it does not have."""
+    own = [name for name, _, _ in tensors_of(original)]
+    counters = {name for name, tensor in original.named_buffers() if not tensor.is_floating_point()}
+    allowed = {*found.values(), *shared_names(original), *counters}
+    missing = [name for name in own if name not in found]
+    surplus = [name for name in weights if name not in allowed and _unwrapped(name) not in allowed]
+    surplus = [name for name in surplus if not any(name.endswith(f".{known}") for known in allowed)]
+    problems = [
+        f"{word}: {', '.join(names[:3])}{', ...' * (len(names) > 3)}"
+        for word, names in (("missing", missing), ("unexpected", surplus))
+        if names
+    ]
+    if not problems:
+        return
+    if surplus and all("lora_" in name for name in weights):
+        raise InvalidInput(
+            f"{subject}: a shipped model must be whole. Found an adapter (LoRA) without its base. Merge it into the "
+            "base (merge_and_unload) and save that, or give the running model."
+        )
+    raise InvalidInput(
+        f"{subject}: the weights must belong to the same architecture as the model. Found "
+        f"{f'{kind}; ' * (kind != 'safetensors')}{'; '.join(problems)}. {_way_out(surplus)}"
+    )
+
+
+def _way_out(surplus: list[str]) -> str:
+    parts = sorted({name.rpartition(".")[2] for name in surplus if name.rpartition(".")[2] not in ("weight", "bias")})
+    if parts:
+        return f"Parts named {', '.join(parts[:4])} belong to no layout that is read: give the running model instead."
+    return "Build the model with the options it was trained with."

@@ -1,0 +1,343 @@
+"""Weights of an ONNX file, found by following the graph from the operators that multiply with them.
+
+What an operator says counts, not names or shapes: MatMul stores (in, out), Gemm says whether it transposes,
+convolutions store (out, in, ...), DequantizeLinear names the axis of its scales, integer products are scaled
+behind them.
+Source: https://onnx.ai/onnx/operators/ (opset 21) and onnxruntime's contrib operators (MatMulNBits, QGemm, ...).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from leaq.errors import InvalidInput, StoreError, need
+from leaq.models.formats.weight import Weight
+
+__all__ = ["Graph", "load_onnx"]
+
+PRODUCTS = frozenset({"MatMul", "Gemm", "FusedGemm", "FusedMatMul", "Conv", "ConvTranspose", "Gather", "Add"})
+"""Operators whose constant operand is a weight in floating point, possibly behind DequantizeLinear."""
+INTEGER = frozenset({
+    "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv", "QGemm",
+    "DynamicQuantizeMatMul", "MatMulIntegerToFloat",
+})  # fmt: skip
+"""Operators that compute with integer activations."""
+THROUGH = frozenset({"Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "QuantizeLinear"})
+
+
+def load_onnx(path: Path) -> Any:
+    """Return an ONNX model with its external data, which must lie in the file's own folder.
+
+    Raises
+    ------
+    InvalidInput
+        If external data lie elsewhere.
+    StoreError
+        If the file or its external data are missing or unreadable.
+    """
+    onnx = need("onnx", extra="onnx", purpose="Reading an ONNX file")
+    if not path.is_file():
+        raise StoreError(f"There is no file {path.name!r}.")
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception as err:  # whatever the protobuf reader raises for bytes that are no model
+        raise StoreError(f"{path.name}: this is no readable ONNX file ({type(err).__name__}).") from None
+    if not model.graph.node:
+        raise StoreError(f"{path.name}: this is no readable ONNX file (its graph is empty).")
+    folder = path.parent.resolve()
+    for tensor in _tensors(model.graph):
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        place = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+        file = folder / place
+        if not place or Path(place).is_absolute() or folder not in file.resolve().parents:
+            raise InvalidInput(
+                f"{path.name}: external data must lie in the file's own folder. {tensor.name!r} points to {place!r}. "
+                "Nothing there was opened; save the model with its data beside it."
+            )
+        if not file.is_file():
+            raise StoreError(
+                f"{path.name}: its weights lie in {place!r} beside it, and there is no such file. Copy it."
+            )
+    try:
+        onnx.external_data_helper.load_external_data_for_model(model, str(folder))
+    except Exception as err:  # a data file that ends early, or is none
+        raise StoreError(
+            f"{path.name}: its external data cannot be read ({type(err).__name__}: {str(err).splitlines()[0][:120]})."
+        ) from None
+    return model
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """Yield every tensor of a graph and its subgraphs."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                yield from _tensors(inner)
+
+
+@dataclass(frozen=True)
+class _Value:
+    """A constant of the graph: its numbers, and the distance of their levels where they were codes."""
+
+    array: np.ndarray[Any, Any]
+    step: np.ndarray[Any, Any] | None = None
+    form: str = ""
+
+
+class Graph:
+    """An ONNX graph whose constants can be followed to the operators that use them."""
+
+    def __init__(self, model: Any) -> None:
+        import onnx
+
+        self._onnx = onnx
+        self.nodes = list(model.graph.node)
+        self.stored = {item.name: item for item in model.graph.initializer}
+        for node in self.nodes:
+            if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
+                self.stored[node.output[0]] = node.attribute[0].t
+        self.maker = {name: node for node in self.nodes for name in node.output}
+        self.users: dict[str, list[Any]] = {}
+        for node in self.nodes:
+            for name in node.input:
+                self.users.setdefault(name, []).append(node)
+        self._bytes = sum(_bytes(onnx, item) for item in model.graph.initializer)
+
+    @property
+    def bytes(self) -> int:
+        """What all stored constants take, codes of less than a byte packed."""
+        return self._bytes
+
+    @property
+    def integer_activations(self) -> bool:
+        """Whether activations are rounded when the graph runs."""
+        return any(
+            node.op_type in INTEGER or (node.op_type == "QuantizeLinear" and self.constant(node.input[0]) is None)
+            for node in self.nodes
+        )
+
+    def weights(self) -> list[Weight]:
+        """Return every weight and bias that an operator multiplies with or adds, in torch's orientation."""
+        found = []
+        for node in self.nodes:
+            for value, turned in self._operands(node):
+                array, step = value.array, value.step
+                if turned and array.ndim == 2:
+                    array, step = array.T, None if step is None else step.T
+                numbers = torch.tensor(np.ascontiguousarray(array, dtype=np.float32))
+                wide = None if step is None else torch.tensor(np.ascontiguousarray(step, dtype=np.float32))
+                found.append(Weight(numbers, wide, value.form))
+        return found
+
+    def _operands(self, node: Any) -> Iterator[tuple[_Value, bool]]:
+        """Yield the constants an operator works with, and whether they are stored (in, out)."""
+        kind, given = node.op_type, node.input
+        special = {
+            "MatMulInteger": self._product, "ConvInteger": self._product, "MatMulNBits": self._nbits,
+            "QLinearMatMul": self._quantized, "QLinearConv": self._quantized, "QGemm": self._quantized,
+            "DynamicQuantizeMatMul": self._fused, "MatMulIntegerToFloat": self._fused,
+        }  # fmt: skip
+        if kind in special:
+            yield from special[kind](node)
+        elif kind in PRODUCTS:
+            turned = kind in ("MatMul", "FusedMatMul") or (
+                kind in ("Gemm", "FusedGemm") and not _int(node, "transB", 0)
+            )
+            for i, name in enumerate(given):
+                value = self.constant(name)
+                if value is not None and value.array.dtype.kind == "f":
+                    yield value, turned and i == 1
+
+    # -- constants -------------------------------------------------------------------------------------------------
+
+    def constant(self, name: str) -> _Value | None:
+        """Return the value of a name if it depends on stored constants alone."""
+        if name in self.stored:
+            return _Value(self._onnx.numpy_helper.to_array(self.stored[name]))
+        node = self.maker.get(name)
+        if node is None or not node.input:
+            return None
+        if node.op_type == "DequantizeLinear":
+            return self._dequantized(node)
+        if node.op_type not in THROUGH:
+            return None
+        value = self.constant(node.input[0])
+        if value is None:
+            return None
+        if node.op_type == "QuantizeLinear":
+            return self._rounded(node, value)
+        return self._moved(node, value)
+
+    def _moved(self, node: Any, value: _Value) -> _Value | None:
+        if node.op_type in ("Identity", "Cast"):
+            return value
+        if node.op_type == "Transpose":
+            order = _ints(node, "perm") or list(range(value.array.ndim))[::-1]
+            step = None if value.step is None else value.step.transpose(order)
+            return _Value(value.array.transpose(order), step, value.form)
+        shape = self.constant(node.input[1]) if node.op_type == "Reshape" and len(node.input) > 1 else None
+        if shape is None:
+            return None
+        to = [int(size) for size in shape.array]
+        step = None if value.step is None else np.broadcast_to(value.step, value.array.shape).reshape(to)
+        return _Value(value.array.reshape(to), step, value.form)
+
+    def _dequantized(self, node: Any) -> _Value | None:
+        codes, scale = self.constant(node.input[0]), self.constant(node.input[1])
+        if codes is None or scale is None:
+            return None
+        zero = self.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else None
+        axis, block = _int(node, "axis", 1), _int(node, "block_size", 0)
+        return _decoded(codes.array, scale.array, None if zero is None else zero.array, axis=axis, block=block)
+
+    def _rounded(self, node: Any, value: _Value) -> _Value | None:
+        """Round a stored weight as the runtime does when it loads the graph (Q/DQ pairs on weights)."""
+        scale = self.constant(node.input[1])
+        zero = self.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else None
+        if scale is None:
+            return None
+        kind = np.dtype(np.uint8) if zero is None else zero.array.dtype
+        wide = _spread(scale.array, value.array.shape, _int(node, "axis", 1), 0)
+        offset = (
+            0 if zero is None else _spread(zero.array.astype(np.float32), value.array.shape, _int(node, "axis", 1), 0)
+        )
+        low, high = _range(kind)
+        return _Value(np.clip(np.rint(value.array / wide) + offset, low, high).astype(np.float32))
+
+    # -- operators on integers -------------------------------------------------------------------------------------
+
+    def _product(self, node: Any) -> Iterator[tuple[_Value, bool]]:
+        codes = self.constant(node.input[1])
+        scale = self._scale_behind(node)
+        if codes is None or scale is None:
+            return
+        zero = self.constant(node.input[3]) if len(node.input) > 3 and node.input[3] else None
+        axis = 0 if node.op_type == "ConvInteger" else 1
+        wide = scale.flatten()  # behind a convolution the scales are spread over its positions
+        yield _decoded(codes.array, wide, None if zero is None else zero.array, axis=axis), axis == 1
+
+    def _scale_behind(self, node: Any) -> np.ndarray[Any, Any] | None:
+        """Return the constant that the result of an integer product is multiplied with, beside the input's scale."""
+        for cast in self.users.get(node.output[0], ()):
+            for product in self.users.get(cast.output[0], ()) if cast.op_type == "Cast" else (cast,):
+                if product.op_type != "Mul":
+                    continue
+                pending = [name for name in product.input if name != cast.output[0]]
+                while pending:
+                    name = pending.pop()
+                    if (value := self.constant(name)) is not None:
+                        return value.array
+                    maker = self.maker.get(name)
+                    if maker is not None and maker.op_type in ("Mul", "Reshape", "Unsqueeze"):
+                        pending += list(maker.input)[: 2 if maker.op_type == "Mul" else 1]
+        return None
+
+    def _quantized(self, node: Any) -> Iterator[tuple[_Value, bool]]:
+        """QLinearMatMul, QLinearConv, QGemm: weight, scale and zero point at fixed places."""
+        values = [self.constant(name) if name else None for name in node.input]
+        codes, scale, zero = values[3:6]
+        if codes is None or scale is None or zero is None:
+            return
+        plain = node.op_type == "QLinearConv" or (node.op_type == "QGemm" and _int(node, "transB", 0) == 1)
+        yield _decoded(codes.array, scale.array, zero.array, axis=0 if plain else 1), not plain
+        bias = values[8] if node.op_type == "QLinearConv" and len(values) > 8 else None
+        bias = values[6] if node.op_type == "QGemm" else bias
+        if bias is not None and values[1] is not None:
+            yield _decoded(bias.array, (values[1].array * scale.array).astype(np.float32), None, axis=0), False
+
+    def _fused(self, node: Any) -> Iterator[tuple[_Value, bool]]:
+        at = (2, 3, 4) if node.op_type == "DynamicQuantizeMatMul" else (3, 5, 6)
+        values = [self.constant(name) if name else None for name in node.input]
+        values += [None] * (8 - len(values))
+        codes, scale, zero, bias = values[1], *(values[i] for i in at)
+        if codes is not None and scale is not None:
+            yield _decoded(codes.array, scale.array, None if zero is None else zero.array, axis=1), True
+        if bias is not None:
+            yield bias, False
+
+    def _nbits(self, node: Any) -> Iterator[tuple[_Value, bool]]:
+        """MatMulNBits: codes of a few bits in blocks along the inputs, (out, blocks, bytes)."""
+        inputs, outputs = _int(node, "K", 0), _int(node, "N", 0)
+        bits, size = _int(node, "bits", 4), _int(node, "block_size", 32)
+        packed, scales = self.constant(node.input[1]), self.constant(node.input[2])
+        if packed is None or scales is None:
+            return
+        blocks = ceil(inputs / size)
+        codes = _bits_of(packed.array.reshape(outputs * blocks, -1), bits, size).reshape(outputs, blocks, size)
+        zero: Any = 2 ** (bits - 1)
+        if len(node.input) > 3 and node.input[3] and (stored := self.constant(node.input[3])) is not None:
+            zero = stored.array.reshape(outputs, -1)
+            zero = _bits_of(zero, bits, blocks) if zero.dtype == np.uint8 else zero
+            zero = zero.reshape(outputs, blocks, 1)
+        wide = scales.array.reshape(outputs, blocks, 1).astype(np.float32)
+        value = ((codes.astype(np.float32) - zero) * wide).reshape(outputs, -1)[:, :inputs]
+        step = np.broadcast_to(wide, codes.shape).reshape(outputs, -1)[:, :inputs]
+        yield _Value(value, step, f"ONNX {bits}-bit blocks of {size}"), False
+        if len(node.input) > 5 and (bias := self.constant(node.input[5])) is not None:
+            yield bias, False
+
+
+def _decoded(codes: Any, scale: Any, zero: Any, *, axis: int, block: int = 0) -> _Value:
+    """(code - zero) * scale along an axis. Source: ONNX DequantizeLinear."""
+    wide = _spread(np.asarray(scale, dtype=np.float32), codes.shape, axis, block)
+    offset = 0.0 if zero is None else _spread(np.asarray(zero).astype(np.float32), codes.shape, axis, block)
+    kind = np.dtype(codes.dtype).name
+    return _Value((codes.astype(np.float32) - offset) * wide, np.broadcast_to(wide, codes.shape), f"ONNX {kind}")
+
+
+def _spread(values: Any, shape: tuple[int, ...], axis: int, block: int) -> Any:
+    if values.size == 1:
+        return values.reshape([1] * len(shape))
+    if block:
+        return np.repeat(values, block, axis=axis).take(range(shape[axis]), axis=axis)
+    if values.ndim > 1:
+        return values
+    to = [1] * len(shape)
+    to[axis] = values.size
+    return values.reshape(to)
+
+
+def _range(kind: Any) -> tuple[float, float]:
+    bits = {"int4": (-8, 7), "uint4": (0, 15)}.get(np.dtype(kind).name)
+    return bits if bits else (float(np.iinfo(kind).min), float(np.iinfo(kind).max))
+
+
+def _bits_of(packed: Any, bits: int, count: int) -> Any:
+    """Spread rows of bytes into codes, lowest bits first."""
+    per = 8 // bits
+    shifts = np.arange(per) * bits
+    codes = (packed.astype(np.int64)[..., None] >> shifts) & (2**bits - 1)
+    return codes.reshape(len(packed), -1)[:, :count]
+
+
+def _bytes(onnx: Any, item: Any) -> int:
+    numbers = int(np.prod(list(item.dims))) if item.dims else 1
+    name = onnx.TensorProto.DataType.Name(item.data_type)
+    small = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}.get(name)
+    return (
+        ceil(numbers * small / 8) if small else numbers * onnx.helper.tensor_dtype_to_np_dtype(item.data_type).itemsize
+    )
+
+
+def _attribute(node: Any, name: str) -> Any:
+    return next((attribute for attribute in node.attribute if attribute.name == name), None)
+
+
+def _int(node: Any, name: str, default: int) -> int:
+    found = _attribute(node, name)
+    return default if found is None else int(found.i)
+
+
+def _ints(node: Any, name: str) -> list[int]:
+    found = _attribute(node, name)
+    return [] if found is None else [int(value) for value in found.ints]

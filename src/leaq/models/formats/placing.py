@@ -1,0 +1,78 @@
+"""Weights without names, such as those of a graph, given to the parameters they are nearest to."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from leaq.errors import InvalidInput
+from leaq.models.formats.weight import Weight, unlike
+from leaq.models.roles import tensors_of
+
+__all__ = ["Placed", "place"]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The original with the weights that were found, what they were stored as, and what was not found.
+
+    Attributes
+    ----------
+    module : None unless every weight of the original (of two axes or more) was found.
+    """
+
+    module: nn.Module | None
+    forms: dict[str, int]
+    missing: tuple[str, ...]
+
+
+def place(found: Sequence[Weight], original: nn.Module, *, subject: str) -> Placed:
+    """Give each parameter the weight of its shape that is nearest to it and near it.
+
+    Raises
+    ------
+    InvalidInput
+        If weights of all shapes are there and none is near the original's: the file is another model's.
+    """
+    left = list(found)
+    chosen: dict[str, Weight] = {}
+    missing, foreign = [], []
+    for name, tensor, _ in tensors_of(original):
+        wanted = tensor.detach().cpu().float() if not tensor.is_complex() else tensor.detach().cpu()
+        alike = [one for one in left if one.value.shape == wanted.shape]
+        best = min(alike, key=lambda one: _distance(one, wanted), default=None)
+        problem = "" if best is None else unlike(best, wanted)
+        if best is not None and not problem:
+            chosen[name] = best
+            left.remove(best)
+            continue
+        if tensor.ndim > 1:
+            missing.append(name)
+            foreign += [f"{name} {problem}"] if best is not None else []
+    weights = [name for name, tensor, _ in tensors_of(original) if tensor.ndim > 1]
+    if weights and len(foreign) == len(weights):
+        raise InvalidInput(
+            f"{subject}: what a file holds must be near the original that it was made from. {foreign[0]}. Give the "
+            "original of this file, or audit the file by itself."
+        )
+    forms: dict[str, int] = {}
+    for weight in chosen.values():
+        if weight.form and weight.value.ndim > 1:
+            forms[weight.form] = forms.get(weight.form, 0) + weight.value.numel()
+    module = None if missing or not weights else _filled(original, chosen)
+    return Placed(module, forms, tuple(missing))
+
+
+def _distance(weight: Weight, wanted: Tensor) -> float:
+    return float((weight.value - wanted).abs().square().sum())
+
+
+def _filled(original: nn.Module, chosen: dict[str, Weight]) -> nn.Module:
+    module = copy.deepcopy(original).float().eval()
+    with torch.no_grad():
+        for name, tensor, _ in tensors_of(module):
+            if name in chosen:
+                tensor.copy_(chosen[name].value)
+    return module

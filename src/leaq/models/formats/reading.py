@@ -1,0 +1,162 @@
+"""What a file is, by its content, and its weights ready to be read one by one."""
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from leaq.errors import InvalidInput, StoreError
+from leaq.models.formats.gguf import describe_gguf, read_gguf
+from leaq.models.formats.layers import LazyWeight, layers_of
+from leaq.models.formats.weight import Weight
+from leaq.models.weights import open_weights
+
+__all__ = ["Reading", "describe_file", "metadata_of", "read_file", "weight_files"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The weights of a file, by its names, each read when it is asked for.
+
+    Attributes
+    ----------
+    bytes : what all tensors of the file take, codes and scales as they are packed.
+    kind : what the file is, in words.
+    """
+
+    weights: Mapping[str, LazyWeight]
+    bytes: int
+    kind: str = "safetensors"
+
+
+def read_file(path: Path, original: nn.Module) -> Reading:
+    """Return the weights of a safetensors file, a folder of them, or a GGUF file.
+
+    Raises
+    ------
+    InvalidInput
+        For pickled files, and for integers that stand alone where weights are expected.
+    StoreError
+        If there is no such file, it is damaged, or one of several is missing.
+    """
+    files = weight_files(path)
+    with suppress(OSError), files[0].open("rb") as handle:
+        if handle.read(4) == b"GGUF":
+            weights, size = read_gguf(files[0], original)
+            return Reading(weights, size, describe_gguf(files[0]))
+    opened = [open_weights(file) for file in files]
+    place: dict[str, Any] = {name: one for one in opened for name in one.keys()}  # noqa: SIM118 - no mapping
+    sizes = sum(one.bytes for one in opened)
+
+    def load(name: str) -> Tensor:
+        tensor: Tensor = place[name].get(name)
+        return tensor
+
+    weights, rest = layers_of(list(place), load, metadata_of(files[0]))
+    return Reading({**{name: _plain(name, load, path.name) for name in rest}, **weights}, sizes)
+
+
+def describe_file(path: Path) -> str:
+    """Say what a file of weights holds: how many tensors, in which forms.
+
+    Raises
+    ------
+    StoreError, InvalidInput
+        As `read_file`.
+    """
+    file = weight_files(path)[0]
+    with suppress(OSError), file.open("rb") as handle:
+        if handle.read(4) == b"GGUF":
+            return describe_gguf(file)
+    opened = open_weights(file)
+    quantized, rest = layers_of(opened.keys(), opened.get, metadata_of(file))
+    forms: dict[str, int] = {}
+    for read in quantized.values():
+        forms[read().form] = forms.get(read().form, 0) + 1
+    words = [f"{count} weights as {form}" for form, count in forms.items()]
+    return ", ".join([*words, f"{len(rest)} {'other ' * bool(words)}tensors"])
+
+
+def _plain(name: str, load: Callable[[str], Tensor], subject: str) -> LazyWeight:
+    def read() -> Weight:
+        tensor = load(name)
+        if tensor.is_complex() or tensor.is_floating_point():
+            coarse = tensor.dtype.itemsize == 1
+            form = str(tensor.dtype).removeprefix("torch.") if tensor.dtype.itemsize < 4 else ""
+            return Weight(tensor if tensor.is_complex() else tensor.float(), None, form * coarse)
+        raise InvalidInput(
+            f"{subject}: integers are codes, and codes need scales to be weights. {name} holds {tensor.dtype} numbers "
+            f"{tuple(tensor.shape)} and no scales stand beside it. Give the file that holds both, or the running model."
+        )
+
+    return read
+
+
+def weight_files(path: Path) -> list[Path]:
+    """Return the files that hold a model's weights: the file itself, or what a folder's index names.
+
+    Raises
+    ------
+    StoreError
+        If nothing is there, or a shard of several is missing.
+    """
+    if not path.is_dir():
+        if path.name.endswith(".safetensors.index.json"):
+            return _shards(path)
+        return [path]
+    if (index := path / "model.safetensors.index.json").is_file():
+        return _shards(index)
+    for pattern in ("model.safetensors", "*.safetensors", "*.gguf"):
+        found = sorted(path.glob(pattern))
+        if len(found) == 1:
+            return found
+        if found:
+            names = ", ".join(file.name for file in found[:3])
+            raise StoreError(f"{path.name}: a folder must hold one model. Found {names}. Name the file itself.")
+    adapter = " Found an adapter, not a model: merge it into its base first." * (path / "adapter_config.json").is_file()
+    raise StoreError(
+        f"{path.name}: a folder with a model must hold its weights as safetensors or GGUF. Found none.{adapter}"
+    )
+
+
+def _shards(index: Path) -> list[Path]:
+    try:
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as err:
+        raise StoreError(f"{index.name}: this is no index of safetensors files ({type(err).__name__}).") from None
+    files = [index.parent / name for name in names]
+    missing = [file.name for file in files if not file.is_file()]
+    if missing or not files:
+        raise StoreError(
+            f"{index.name}: a model in several files needs all of them. Missing: {', '.join(missing[:3])} of "
+            f"{len(files)}. Copy them beside the others."
+        )
+    outside = [file.name for file in files if index.parent.resolve() not in file.resolve().parents]
+    if outside:
+        raise InvalidInput(f"{index.name}: files must lie in the folder of their index. Found {outside[0]}.")
+    return files
+
+
+def metadata_of(path: Path) -> dict[str, Any]:
+    """Return the quantization settings that stand beside a checkpoint (config.json and its kin), if any.
+
+    Raises
+    ------
+    InvalidInput
+        If a file of settings is no JSON.
+    """
+    for name in ("quantize_config.json", "quantization_config.json", "quant_config.json", "config.json"):
+        file = path.parent / name
+        if file.is_file():
+            try:
+                found = json.loads(file.read_text())
+            except (OSError, ValueError):
+                raise InvalidInput(f"{file.name} beside {path.name} must be JSON. Found something else.") from None
+            settings = found.get("quantization_config", found if name.startswith("quant") else None)
+            if isinstance(settings, dict):
+                return settings
+    return {}

@@ -1,0 +1,141 @@
+"""One weight as a file holds it, and whether it is near the original it was made from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from leaq.errors import InvalidInput
+
+__all__ = ["Weight", "nearest", "unlike"]
+
+FEWEST = 16
+"""Numbers below which a weight is not compared: chance alone makes few of them alike."""
+
+
+SIGNS = 0.25
+"""Agreement in sign below which a weight is another one; two bits with dither keep 0.4, all others more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Weight:
+    """A weight as it was read, dequantized.
+
+    Attributes
+    ----------
+    value : 32-bit floating point (complex numbers stay complex), in the original's orientation (out, in, ...).
+    step : distance of neighbouring levels at each number, broadcast against `value`; None where it is not known.
+    form : how it is stored, in words; empty where it is not quantized.
+    convention : which of several readings of the same bytes this is.
+    others : the readings by other conventions.
+    """
+
+    value: Tensor
+    step: Tensor | None = None
+    form: str = ""
+    convention: str = ""
+    others: tuple["Weight", ...] = ()
+
+    def readings(self) -> Iterator["Weight"]:
+        """Yield this reading and those by other conventions, the one that the file says first."""
+        yield self
+        for other in self.others:
+            yield replace(other, form=other.form or self.form)
+
+
+def nearest(
+    weight: Weight, original: Tensor | None, *, name: str, subject: str, shape: torch.Size
+) -> tuple[Weight, bool]:
+    """Return the reading that is near the original, and whether that needed a factor for each input.
+
+    Equalising quantizers (AWQ, SmoothQuant) move such factors from one layer to the one before it.
+
+    Parameters
+    ----------
+    original : None where there is nothing to compare with; the first reading of the right shape is then taken.
+
+    Raises
+    ------
+    InvalidInput
+        If no reading is near the original; the message says how the first one differs.
+    """
+    fitting = [one for one in weight.readings() if one.value.shape == shape]
+    if not fitting:
+        shapes = ", ".join(dict.fromkeys(str(tuple(one.value.shape)) for one in weight.readings()))
+        raise InvalidInput(
+            f"{subject}: {name} must have the original's shape {tuple(shape)}. Found {shapes}"
+            f"{f' ({weight.form})' * bool(weight.form)}. Check that the file belongs to this model, and its group size."
+        )
+    _refuse_infinite(fitting[0], name, subject)
+    alone = not weight.form and not weight.others and len(shape) < 2  # a bias or a norm: small, and often retrained
+    if original is None or alone or original.is_complex() or shape.numel() < FEWEST or not bool(original.any()):
+        return fitting[0], False
+    wanted = original.detach().cpu().float()
+    best = min(fitting, key=lambda one: float((one.value - wanted).square().sum()))
+    problem = unlike(best, wanted)
+    if not problem:
+        return best, False
+    near = wanted.ndim == 2 and not unlike(Weight(best.value), wanted)  # in sign and size; then steps are what is off
+    if near and not unlike(_rescaled(best, wanted), wanted):
+        return best, True
+    raise InvalidInput(
+        f"{subject}: what a file holds must be near the original that it was made from. {name}"
+        f"{f' ({best.form})' * bool(best.form)} {problem}. Give the original of this file, or the running model "
+        "instead of its file."
+    )
+
+
+def _refuse_infinite(weight: Weight, name: str, subject: str) -> None:
+    if not torch.isfinite(weight.value).all():
+        raise InvalidInput(
+            f"{subject}: weights must be finite. {name} is read with NaN or infinite values"
+            f"{f' ({weight.form})' * bool(weight.form)}: the file is damaged, or of a layout by another convention."
+        )
+
+
+def unlike(weight: Weight, original: Tensor) -> str:
+    """Say how a reading differs from the original by more than quantizing explains; empty if it does not.
+
+    Quantizers keep signs and sizes: weighted by magnitude, nearly all numbers that are not 0 keep their sign, and
+    those have about the original's size. Where the distance of levels is known, most numbers lie within one of them.
+    """
+    value, there = weight.value, weight.value != 0
+    kept = original.abs()[there].double().sum()
+    if not bool(there.any()) or float(kept) == 0:
+        return "is read as 0 throughout" if not bool(there.any()) else ""
+    agreement = _agreement(value, original)
+    if agreement < SIGNS:
+        square = original.ndim == 2 and original.shape[0] == original.shape[1]
+        flipped = square and _agreement(value.T, original) >= 0.5
+        cause = "it is stored transposed" if flipped else "another model's, or its rows are in another order"
+        return f"agrees with the original in sign no better than by chance ({agreement:+.2f} of 1): {cause}"
+    ratio = float(value[there].double().norm() / original[there].double().norm())
+    if not 0.2 < ratio < 5:
+        return f"is {ratio:.3g} times as large as the original: its scales are missing or by another convention"
+    if weight.step is None:
+        return ""
+    tiny = torch.finfo(torch.float32).tiny
+    off = ((value - original) / weight.step.abs().clamp_min(tiny)).flatten().double()
+    shift, spread = float(off.median()), float(off.abs().median())
+    if abs(shift) > 0.6:
+        return f"is off by {shift:+.2g} steps throughout: its zero points are by another convention"
+    if spread > 1.5:
+        return f"is off by {spread:.2g} steps: its scales belong to other numbers (another axis or group size)"
+    return ""
+
+
+def _agreement(value: Tensor, original: Tensor) -> float:
+    """Agreement in sign, weighted by the original's magnitude, where a reading is not 0: 1 everywhere, 0 by chance."""
+    there = value != 0
+    return float((original * value.sign())[there].double().sum() / original.abs()[there].double().sum())
+
+
+def _rescaled(weight: Weight, original: Tensor) -> Weight:
+    """Return the reading with the factor of each input that brings it nearest to the original."""
+    value = weight.value
+    factor = (value * original).sum(0) / value.square().sum(0).clamp_min(torch.finfo(torch.float32).tiny)
+    if float(factor.min()) <= 0:
+        return Weight(torch.zeros_like(value))
+    step = None if weight.step is None else weight.step * factor
+    return Weight(value * factor, step)

@@ -1,0 +1,85 @@
+"""Values far outside all others: found by the spread of the middle of a column, and limited to it.
+
+Models standardise their inputs. A column that hardly varies but for one record becomes thousands of standard
+deviations wide where that is done by the members and the record is none, and every prediction for it is absurd; where
+it is done by the whole pool, the column tells nothing else any more. Limits are set by all records of the pool alike,
+without a look at labels or membership, so that they tell nobody apart. (Winsorising; Tukey, "The Future of Data
+Analysis", Ann. Math. Statist. 33 (1962) 1.)
+"""
+
+import numpy as np
+
+from leaq.types import Bools, Flag, Floats
+
+__all__ = ["far", "limited", "limits", "outlier_flag", "sentinel"]
+
+ENDS = 10
+"""Records at each end of a column (at least; else 1 %) that do not count for its middle. Fewer than this might all be
+non-members of one model."""
+REACH = 10.0
+"""Widths of the middle by which a value may lie outside it."""
+STEPS = 20.0
+"""The same, in units as they are, for a column whose middle does not vary: models leave its scale alone."""
+
+
+def limits(values: Floats, reach: float = REACH) -> tuple[Floats, Floats]:
+    """Return the lowest and highest value (d,) of each column (n, d) that is not far outside its middle.
+
+    Examples
+    --------
+    >>> column = np.r_[np.arange(100.0), 1e9][:, None]
+    >>> [float(end[0]) for end in limits(column)]
+    [-790.0, 890.0]
+    """
+    n = len(values)
+    skip = min(max(ENDS, n // 100), (n - 1) // 4)
+    ordered = np.sort(values, axis=0)
+    low, high = ordered[skip], ordered[n - 1 - skip]
+    with np.errstate(over="ignore"):
+        width = np.where(high > low, reach * (high - low), STEPS)
+    return low - width, high + width
+
+
+def far(values: Floats, reach: float = REACH) -> Bools:
+    """Tell which values (n, d) lie far outside the middle of their column."""
+    low, high = limits(values, reach)
+    return np.asarray((values < low) | (values > high))
+
+
+def limited(values: Floats) -> tuple[Floats, Bools]:
+    """Return the values (n, d) with those far outside moved to the limit of their column, and which they were."""
+    low, high = limits(values)
+    outside = np.asarray((values < low) | (values > high))
+    return (np.clip(values, low, high).astype(values.dtype) if outside.any() else values), outside
+
+
+def sentinel(values: Floats) -> float | None:
+    """Return the number of nines (-999, 99, ...) that stands far below or above all others of a column (n,), or None.
+
+    Such a number is a code for a missing value more often than a measurement, and is no outlier: it may stand in many
+    rows.
+
+    Examples
+    --------
+    >>> sentinel(np.r_[np.arange(30.0), -999.0, -999.0])
+    -999.0
+    >>> sentinel(np.arange(100.0)) is None
+    True
+    """
+    for end in (float(values.min()), float(values.max())):
+        rest = values[values != end]
+        if not np.isfinite(end) or set(f"{abs(end):.0f}") != {"9"} or abs(end) != round(abs(end)) or len(rest) == 0:
+            continue
+        if np.abs(rest - end).min() > 2 * (rest.max() - rest.min()) > 0:
+            return end
+    return None
+
+
+def outlier_flag(outside: Bools, where: str) -> Flag:
+    """Say how many values were limited, and why."""
+    return Flag(
+        "limited-outliers",
+        f"{int(outside.sum())} values lie far outside all others of their column ({where}) and were moved to its "
+        "limit: standardised, a column would tell nothing but these, or a model predict anything for them. Codes for "
+        "missing values belong into empty cells.",
+    )

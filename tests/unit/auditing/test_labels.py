@@ -1,0 +1,109 @@
+"""The same labels in every form people keep them in, and what is refused instead of broadcast."""
+
+import numpy as np
+import pytest
+import torch
+
+from leaq.auditing import audit_finished
+from leaq.auditing.labels import read_labels
+from leaq.errors import InvalidInput
+from leaq.types import NotComputed
+from tests.unit.auditing.models import noisy, overfitted
+
+QUICK = {"quantizers": ("sign",), "draws": 20, "neighbours": 4}
+ONE, TWO, THREE = torch.randn(6, 1), torch.randn(6, 2), torch.randn(6, 3)
+CODES = torch.tensor([0, 1, 1, 0, 1, 0])
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(("outputs", "targets", "kind"), [
+    (THREE, torch.tensor([0, 1, 2, 0, 1, 2]), "classes"),
+    (TWO, CODES.float(), "classes"),
+    (TWO, CODES[:, None], "classes"),
+    (TWO, CODES[:, None].double(), "classes"),
+    (TWO, CODES.bool(), "classes"),
+    (TWO, torch.eye(2)[CODES], "classes"),
+    (TWO, torch.eye(2, dtype=torch.int64)[CODES], "classes"),
+    (TWO, torch.eye(2)[CODES] * 0.8 + 0.1, "soft"),
+    (ONE, CODES, "binary"),
+    (ONE[:, 0], CODES.float(), "binary"),
+    (ONE, CODES[:, None], "binary"),
+    (ONE, torch.tensor([0.5, 1, 2, 0, 3, 1]), "values"),
+    (ONE, torch.tensor([0, 7, 49, 3, 2, 1]), "values"),
+    (THREE, torch.tensor([[1, 1, 0]] * 6), "tasks"),
+    (THREE, torch.tensor([[1.0, NAN, 0]] * 6), "tasks"),
+    (TWO, torch.randn(6, 2), "values"),
+    (torch.randn(6, 2, 3), torch.randn(6, 2, 3), "values"),
+])  # fmt: skip
+def test_auto_follows_outputs_and_targets(outputs, targets, kind):
+    assert read_labels("auto", outputs, targets).kind == kind
+
+
+@pytest.mark.parametrize(("loss", "outputs", "targets", "message"), [
+    ("auto", TWO, torch.randn(6), r"Found 2 outputs and 1 target a record .*loss='gaussian'"),
+    ("auto", TWO, torch.randn(6, 3), "Found 2 outputs and 3 targets a record"),
+    ("auto", ONE, torch.eye(2)[CODES], "Found 1 output and 2 targets a record .* Give one number a record"),
+    ("auto", THREE, torch.arange(6), "class codes 0..2, one for each output of the model. Found 0..5"),
+    ("auto", THREE, torch.arange(6).float(), r"class codes 0..2 or 3 numbers a record"),
+    ("auto", ONE, CODES * 2 - 1, "labels -1 and 1 may be two classes"),
+    ("auto", THREE, torch.tensor([[1, -1, 0]] * 6), "holes to NaN"),
+    ("squared_error", TWO, CODES.float(), "Found 2 outputs and 1 target"),
+    ("binary", TWO, CODES, "Found 2 outputs and 1 target"),
+    ("binary", ONE, torch.arange(6), "must be 0 or 1, or probabilities of 1"),
+    ("cross_entropy", ONE, CODES, "needs an output for each class. Found one output. Use loss='binary'"),
+    ("cross_entropy", TWO, torch.randn(6, 2), "Found 2 outputs and 2 targets"),
+    ("gaussian", ONE, CODES.float(), "needs a mean and a variance for every target"),
+])  # fmt: skip
+def test_what_does_not_fit_is_refused_with_the_forms_that_would(loss, outputs, targets, message):
+    with pytest.raises(InvalidInput, match=message):
+        read_labels(loss, outputs, targets)
+
+
+def test_what_was_chosen_is_said_where_it_is_not_plain():
+    def codes(outputs, targets):
+        return {flag.code for flag in read_labels("auto", outputs, targets).flags}
+
+    assert codes(TWO, CODES) == codes(ONE, CODES) == codes(ONE, torch.randn(6)) == set()
+    assert (
+        codes(TWO, CODES.float())
+        == codes(ONE, CODES * 9)
+        == codes(THREE, torch.tensor([[1, 1, 0]] * 6))
+        == {"loss-chosen"}
+    )
+    assert codes(TWO, torch.eye(2)[CODES]) == {"one-hot"}
+    assert codes(TWO, torch.randn(6, 2)) == {"several-targets"}
+
+
+@pytest.mark.parametrize("form", [
+    lambda y: y.astype(np.float32), lambda y: y[:, None], lambda y: y[:, None].astype(float), lambda y: y.astype(bool),
+    lambda y: np.eye(2)[y], lambda y: np.eye(2, dtype=int)[y],
+])  # fmt: skip
+def test_an_audit_is_the_same_for_every_form(form):
+    x, y = noisy()
+    model = overfitted(x[:60], y[:60])
+
+    def numbers(labels):
+        result = audit_finished(model, (x[:60], labels[:60]), (x[60:], labels[60:]), **QUICK)
+        return [(row.metrics["accuracy"].value, row.attacks["threshold"].advantage.value) for row in result.rows]
+
+    assert numbers(form(y)) == numbers(y)
+    assert numbers(y)[0][1] > 0.1
+
+
+def test_several_tasks_say_why_there_is_no_metric():
+    x, _ = noisy()
+    y = (x[:, :3] > 0).astype(float)
+    y[::7, 1] = np.nan
+    torch.manual_seed(0)
+    result = audit_finished(torch.nn.Linear(6, 3), (x[:60], y[:60]), (x[60:], y[60:]), **QUICK)
+    assert isinstance(result.rows[0].metrics["roc_auc"], NotComputed)
+    assert result.config["loss"] == "binary"
+    assert result.rows[0].metrics["loss"].value > 0
+
+
+def test_targets_that_never_vary_have_no_metric():
+    x, _ = noisy()
+    for target in (2.5, 0.0):
+        y = np.full(120, target, np.float32)
+        result = audit_finished(torch.nn.Linear(6, 1), (x[:60], y[:60]), (x[60:], y[60:]), **QUICK)
+        assert any(isinstance(number, NotComputed) for number in result.rows[0].metrics.values())

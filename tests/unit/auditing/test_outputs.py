@@ -1,0 +1,97 @@
+"""Logits and probabilities, told apart by what the model did last and by the numbers."""
+
+import pytest
+import torch
+from torch import nn
+
+from leaq.auditing import audit_finished
+from leaq.auditing.outputs import last_operation, read_outputs
+from leaq.errors import InvalidInput
+from tests.unit.auditing.models import noisy, overfitted
+
+QUICK = {"quantizers": ("sign",), "draws": 20, "neighbours": 4}
+
+
+class Squashed(nn.Module):
+    """The same network with its probabilities computed in forward; `how` says by which operations."""
+
+    def __init__(self, net, how):
+        super().__init__()
+        self.net, self.how = net, how
+
+    def forward(self, x):
+        return self.how(self.net(x))
+
+
+def test_the_last_operation_is_seen_through_reshaping():
+    net, x = nn.Linear(3, 2), torch.randn(4, 3)
+    assert last_operation(lambda: net(x)) == "Addmm"
+    assert last_operation(lambda: net(x).softmax(1)[:, 1].unsqueeze(1)) == "Softmax"
+    assert last_operation(lambda: nn.Sequential(net, nn.Sigmoid())(x)) == "Sigmoid"
+    assert last_operation(lambda: torch.zeros(3)) == ""
+
+
+@pytest.mark.parametrize(
+    "how", [lambda z: z.softmax(-1), lambda z: z.log_softmax(-1).exp(), lambda z: z.log_softmax(-1)]
+)
+@pytest.mark.parametrize("loss", ["auto", "cross_entropy"])
+def test_probabilities_of_classes_give_the_numbers_of_their_logits(how, loss):
+    x, y = noisy()
+    net = overfitted(x[:60], y[:60])
+    parts = (x[:60], y[:60]), (x[60:], y[60:])
+    plain, squashed = (audit_finished(model, *parts, loss=loss, **QUICK) for model in (net, Squashed(net, how).eval()))
+    for row, other in zip(plain.rows, squashed.rows, strict=True):
+        assert other.metrics["loss"].value == pytest.approx(row.metrics["loss"].value, rel=1e-4)
+        assert other.metrics["accuracy"].value == row.metrics["accuracy"].value
+        assert other.attacks["threshold"].advantage.value == pytest.approx(
+            row.attacks["threshold"].advantage.value, abs=0.02
+        )
+
+
+@pytest.mark.parametrize(
+    "how",
+    [torch.sigmoid, lambda z: torch.stack([z, z]).sigmoid().mean(0), lambda z: z.sigmoid()[:, 0]],
+    ids=["sigmoid", "ensemble", "squeezed"],
+)
+def test_probabilities_of_one_class_too(how):
+    x, y = noisy()
+    two = overfitted(x[:60], y[:60])
+    one = nn.Sequential(*list(two)[:2], nn.Linear(48, 1))
+    with torch.no_grad():
+        for parameter in two[2].parameters():
+            parameter.mul_(0.4)  # or probabilities round to 1, which no logarithm undoes
+        one[2].weight.copy_(two[2].weight[1:] - two[2].weight[:1])
+        one[2].bias.copy_(two[2].bias[1:] - two[2].bias[:1])
+    parts = (x[:60], y[:60]), (x[60:], y[60:])
+    row = audit_finished(two, *parts, **QUICK).rows[0]
+    result = audit_finished(Squashed(one, how).eval(), *parts, **QUICK)
+    assert result.rows[0].metrics["accuracy"].value == row.metrics["accuracy"].value
+    assert result.rows[0].metrics["loss"].value == pytest.approx(row.metrics["loss"].value, rel=1e-3)
+    assert "probabilities" in {flag.code for flag in result.flags}
+
+
+@pytest.mark.parametrize(("kind", "outputs", "last", "found"), [
+    ("binary", [[0.2], [0.6]], "Addmm", "same"),
+    ("binary", [[0.2], [1.6]], "Mean", "same"),
+    ("binary", [[0.0], [0.0]], "", "same"),
+    ("binary", [[0.2], [0.6]], "Mean", "which may be either"),
+    ("classes", [[0.2, 0.3], [0.1, 0.2]], "Addmm", "same"),
+    ("classes", [[0.2, 0.3], [0.1, 0.9]], "Sigmoid", "2 outputs in .0, 1. with other sums"),
+    ("values", [[0.2], [0.8]], "Sigmoid", "same"),
+])  # fmt: skip
+def test_what_may_be_either_is_refused(kind, outputs, last, found):
+    outputs = torch.tensor(outputs)
+    if found == "same":
+        assert read_outputs(kind, outputs, last)[0](outputs) is outputs
+        return
+    with pytest.raises(InvalidInput, match=found):
+        read_outputs(kind, outputs, last)
+
+
+def test_rounded_probabilities_are_counted_and_finite():
+    outputs = torch.tensor([[0.0], [1.0], [0.5]])
+    read, flags = read_outputs("binary", outputs, "Sigmoid")
+    assert torch.isfinite(read(outputs)).all()
+    assert "2 of the first 3 are rounded to 0 or 1" in flags[0].text
+    with pytest.raises(InvalidInput, match="original gives probabilities, but here they run from"):
+        read(torch.tensor([[3.0]]))

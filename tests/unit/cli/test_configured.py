@@ -1,0 +1,78 @@
+"""Fields of a configuration as options of a command: what each kind of field reads."""
+
+import inspect
+from typing import Literal
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from leaq.cli.configured import _parameter, _read
+from leaq.config import Config
+from leaq.options import build, options
+
+
+class Everything(Config):
+    scale: bool = True
+    """On unless told otherwise."""
+    merge: bool = False
+    """Off unless told otherwise."""
+    kind: Literal["a", "b"] = "a"
+    """A choice."""
+    widths: tuple[int, ...] = (4, 2)
+    """Several numbers."""
+    names: tuple[str, ...] = ()
+    """Several texts."""
+    limit: int | None = None
+    """A number, or none."""
+    rate: float = 0.5
+    """A real number."""
+
+
+TABLE = {one.flag[2:].replace("-", "_"): one for one in options(Everything)}
+
+
+def parse(*words):
+    seen = []
+
+    def command(**given):
+        values = {".".join(one.path): _read(one, given[name]) for name, one in TABLE.items()}
+        seen.append(build(Everything, values))
+
+    command.__signature__ = inspect.Signature([_parameter(name, one) for name, one in TABLE.items()])
+    app = typer.Typer()
+    app.command()(command)
+    result = CliRunner().invoke(app, words)
+    return seen[0] if seen else result
+
+
+@pytest.mark.parametrize(
+    ("words", "changed"),
+    [
+        ((), {}),
+        (("--no-scale", "--merge"), {"scale": False, "merge": True}),
+        (("--scale",), {}),
+        (("--kind", "b"), {"kind": "b"}),
+        (("--widths", "8,4,2"), {"widths": (8, 4, 2)}),
+        (("--widths", "none"), {"widths": ()}),
+        (("--names", 'a,"b, c"', "--names", "d"), {"names": ("a", "b, c", "d")}),
+        (("--limit", "3", "--rate", "1e-3"), {"limit": 3, "rate": 1e-3}),
+    ],
+)
+def test_every_kind_of_field_is_read(words, changed):
+    assert parse(*words) == Everything(**changed)
+
+
+@pytest.mark.parametrize("words", [("--kind", "c"), ("--limit", "x"), ("--no-merge",), ("--rate", "fast")])
+def test_what_does_not_fit_is_refused(words):
+    result = parse(*words)
+    assert result.exit_code == 2
+    assert words[0] in result.output
+
+
+def test_the_help_names_choices_and_defaults(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    text = " ".join(parse("--help").output.split())
+    assert "A choice. One of a, b. [default: a]" in text.replace("│ │ ", "").replace("  ", " ")
+    assert "--no-scale" in text
+    assert "[default: 4,2]" in text

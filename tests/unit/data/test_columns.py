@@ -1,0 +1,46 @@
+"""Numbers in the forms files keep them in, and words that only look like some."""
+
+import pandas as pd
+import pytest
+
+from leaq.data.columns import row_numbers, settle
+
+
+def read(values):
+    found = settle(pd.DataFrame({"c": values}))
+    return found.frame["c"].tolist(), [flag.code for flag in found.flags], [problem.found for problem in found.problems]
+
+
+@pytest.mark.parametrize(("values", "numbers", "flags"), [
+    (["0,5", "-1,25", "2"], [0.5, -1.25, 2.0], ["decimal-commas"]),
+    (["1.234,5", "12,0"], [1234.5, 12.0], ["decimal-commas"]),
+    (["1e-3", " 2.5 "], [0.001, 2.5], ["numbers-as-text"]),
+    ([True, False], [True, False], []),
+    (pd.array([1, 2], dtype="Int64"), [1, 2], []),
+])  # fmt: skip
+def test_numbers_are_numbers(values, numbers, flags):
+    assert read(values) == (numbers, flags, [])
+
+
+@pytest.mark.parametrize("values", [["a", "b"], ["01234", "00017"], ["1", "2", "3", "3b"] * 5, ["NA", "DE"]])
+def test_words_are_words(values):
+    assert read(values) == (values, [], [])
+
+
+@pytest.mark.parametrize(("values", "found"), [
+    (["1,234", "56,789"], "comma may set off thousands or decimals"),
+    ([1 + 2j, 3j], "complex numbers"),
+    (pd.date_range("2026-01-01", periods=2), "dates or times"),
+    ([[1], [2]], "values of type list"),
+    ([*map(str, range(30)), "?"], r"numbers but for 1 row (31): '?'"),
+    ([*(f"{i},5" for i in range(30)), "unknown", "lost"], r"numbers but for 2 rows (31, 32): 'unknown', 'lost'"),
+])  # fmt: skip
+def test_what_is_neither_is_a_problem(values, found):
+    assert found in read(values)[2][0]
+
+
+def test_row_numbers_are_told_from_counts_of_things():
+    assert row_numbers(pd.Series(range(7, 47))) == "count"
+    assert row_numbers(pd.Series([i * i for i in range(40)])) == "unique"
+    assert row_numbers(pd.Series([i // 2 for i in range(40)])) is None
+    assert row_numbers(pd.Series([i / 7 for i in range(40)])) is None

@@ -1,0 +1,64 @@
+"""Records in memory are read as the same records in a file."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import leaq
+from leaq.data import load
+from leaq.errors import InvalidInput
+from leaq.training import TrainingConfig
+
+
+@pytest.fixture
+def frame(rng):
+    x = rng.normal(size=(40, 2))
+    return pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "land": ["DE", "FR"] * 20, "y": (x[:, 0] > 0).astype(int)})
+
+
+def test_a_frame_is_the_same_as_its_file(frame, tmp_path):
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    wanted = load(tmp_path / "t.csv", target="y")
+    shuffled = frame.set_index(pd.Index([f"p{i}" for i in range(40)]))
+    pairs = (frame.drop(columns="y"), frame["y"]), [frame.drop(columns="y"), frame[["y"]]]
+    for found in (load(frame, target="y"), load(shuffled, target="y"), *(load(pair) for pair in pairs)):
+        np.testing.assert_allclose(found.inputs, wanted.inputs)
+        np.testing.assert_array_equal(found.targets, wanted.targets)
+        assert [feature.name for feature in found.features] == ["a", "b", "land"]
+    assert frame.columns.tolist() == ["a", "b", "land", "y"]
+
+
+def test_arrays_lists_and_molecules(frame):
+    x, y = frame[["a", "b"]].to_numpy(), frame["y"].to_numpy()
+    assert [feature.name for feature in load((x, y)).features] == ["x0", "x1"]
+    np.testing.assert_array_equal(load((x.tolist(), y.tolist())).inputs, x)
+    pytest.importorskip("rdkit")
+    smiles = ["C" * i for i in range(1, 31)]
+    assert load((smiles, np.arange(30) / 7)).kind == "smiles"
+
+
+@pytest.mark.parametrize(("pair", "message"), [
+    ((np.zeros((3, 2)), np.zeros(4)), "must be one target a record. Found X of 3 records and y of shape .4,."),
+    ((np.zeros((3, 2)), np.zeros((3, 2))), "audited one at a time"),
+    ((np.zeros((3, 2, 2)), np.zeros(3)), "X must be a table"),
+    ((pd.DataFrame({"y": [1, 2]}), pd.Series([1, 2], name="y")), "no column of X. Found 'y' in both"),
+])  # fmt: skip
+def test_what_does_not_belong_together_is_refused(pair, message):
+    with pytest.raises(InvalidInput, match=message):
+        load(pair)
+
+
+def test_a_frame_is_audited_like_its_file(frame, tmp_path):
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    training = TrainingConfig(hidden=(4,), epochs=2, checkpoints=2)
+    quick = {"quantizers": "sign", "replicates": 4, "draws": 20, "training": training}
+    audits = [
+        leaq.audit(str(tmp_path / "table.csv"), target="y", **quick),
+        leaq.audit(frame, target="y", **quick),
+        leaq.audit((frame.drop(columns="y"), frame["y"]), **quick),
+    ]
+    losses = [[row.metrics["accuracy"].value for row in result.rows] for result in audits]
+    assert losses[0] == losses[1] == losses[2]
+    assert audits[1].config["source"] == "DataFrame in memory"
+    with pytest.raises(InvalidInput, match="table: --target must name a column"):
+        leaq.audit(frame, **quick)

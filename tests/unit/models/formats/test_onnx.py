@@ -1,0 +1,129 @@
+"""An ONNX graph is followed: by operators, axes and transposition, whatever the names are."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from leaq.auditing.shipped import open_shipped
+from leaq.errors import InvalidInput, StoreError
+from leaq.models.formats.onnx import Graph, load_onnx
+from tests.helpers import require
+
+
+@pytest.fixture
+def onnx():
+    require("onnx")
+    import onnx
+
+    return onnx
+
+
+def model_of(onnx, arrays, nodes, *, inputs=3):
+    made = [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in arrays.items()]
+    given = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", inputs])
+    out = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
+    graph = onnx.helper.make_graph(nodes, "g", [given], [out], initializer=made)
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10)
+
+
+def node(onnx, kind, inputs, outputs=("y",), **attributes):
+    return onnx.helper.make_node(kind, list(inputs), list(outputs), **attributes)
+
+
+CODES = np.array([[1, 2, 3], [4, 5, 6], [7, 8, -9]], np.int8)
+SCALE = np.array([1, 10, 100], np.float32)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("product", [("MatMul", {}), ("Gemm", {"transB": 1}), ("Gemm", {})])
+def test_square_weights_lie_as_their_operator_says(onnx, product, axis):
+    kind, attributes = product
+    turned = not attributes
+    arrays = {"anything": CODES, "s": SCALE, "z": np.ones(3, np.int8)}
+    made = model_of(onnx, arrays, [
+        node(onnx, "DequantizeLinear", ["anything", "s", "z"], ["w"], axis=axis),
+        node(onnx, kind, ["x", "w"], **attributes),
+    ])  # fmt: skip
+    (found,) = Graph(made).weights()
+    spread = SCALE[None] if axis else SCALE[:, None]
+    wanted = (CODES.astype(np.float32) - 1) * spread
+    torch.testing.assert_close(found.value, torch.tensor(wanted.T.copy() if turned else wanted))
+    assert found.form == "ONNX int8"
+
+
+def test_blocks_of_scales_and_transposed_constants_are_followed(onnx):
+    scale = np.array([[1, 2, 3], [10, 20, 30]], np.float32)
+    codes = np.arange(12, dtype=np.int8).reshape(4, 3)
+    made = model_of(onnx, {"c": codes, "s": scale}, [
+        node(onnx, "DequantizeLinear", ["c", "s"], ["w"], axis=0, block_size=2),
+        node(onnx, "Transpose", ["w"], ["t"], perm=[1, 0]),
+        node(onnx, "MatMul", ["x", "t"]),
+    ], inputs=3)  # fmt: skip
+    (found,) = Graph(made).weights()
+    torch.testing.assert_close(found.value, torch.tensor(codes.astype(np.float32) * scale.repeat(2, 0)))
+
+
+def test_pairs_on_a_stored_weight_are_rounded_as_the_runtime_rounds_them(onnx):
+    weight = np.array([[0.24, -0.26], [0.9, -5.0]], np.float32)
+    made = model_of(onnx, {"w": weight, "s": np.float32(0.5), "z": np.int8(0)}, [
+        node(onnx, "QuantizeLinear", ["w", "s", "z"], ["q"]), node(onnx, "DequantizeLinear", ["q", "s", "z"], ["d"]),
+        node(onnx, "Gemm", ["x", "d"], transB=1),
+    ], inputs=2)  # fmt: skip
+    graph = Graph(made)
+    torch.testing.assert_close(graph.weights()[0].value, torch.tensor([[0.0, -0.5], [1.0, -5.0]]))
+    assert not graph.integer_activations
+
+
+def test_codes_of_half_a_byte_weigh_half_a_byte(onnx):
+    codes = onnx.helper.make_tensor("c", onnx.TensorProto.INT4, [3, 3], np.array([1, -2, 3, -4, 5, -6, 7, -8, 0]))
+    made = model_of(onnx, {"s": np.float32(0.5)}, [
+        node(onnx, "DequantizeLinear", ["c", "s"], ["w"]), node(onnx, "Gemm", ["x", "w"], transB=1)
+    ])  # fmt: skip
+    made.graph.initializer.append(codes)
+    graph = Graph(made)
+    assert graph.bytes == 5 + 4
+    assert graph.weights()[0].value[0].tolist() == [0.5, -1.0, 1.5]
+
+
+def test_external_data_must_lie_in_the_folder_of_the_file(onnx, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    weight = np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32)
+    made = model_of(onnx, {"w": weight}, [node(onnx, "Gemm", ["x", "w"], transB=1)])
+    onnx.save(made, folder / "m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
+    assert torch.equal(Graph(load_onnx(folder / "m.onnx")).weights()[0].value, torch.tensor(weight))
+    (folder / "m.data").rename(tmp_path / "m.data")
+    with pytest.raises(StoreError, match="its weights lie in 'm.data' beside it, and there is no such file"):
+        load_onnx(folder / "m.onnx")
+    (folder / "m.data").symlink_to(tmp_path / "m.data")
+    with pytest.raises(InvalidInput, match="external data must lie in the file's own folder. 'w' points to 'm.data'"):
+        load_onnx(folder / "m.onnx")
+    loaded = onnx.load(folder / "m.onnx", load_external_data=False)
+    for place in ("../m.data", str(tmp_path / "m.data"), "/etc/passwd"):
+        loaded.graph.initializer[0].external_data[0].value = place
+        (folder / "out.onnx").write_bytes(loaded.SerializeToString())
+        with pytest.raises(InvalidInput, match="external data must lie in the file's own folder"):
+            open_shipped(folder / "out.onnx", nn.Linear(3, 2, bias=False), name="s")
+    (folder / "short.data").write_bytes(b"ab")
+    loaded.graph.initializer[0].external_data[0].value = "short.data"
+    (folder / "out.onnx").write_bytes(loaded.SerializeToString())
+    with pytest.raises(StoreError, match="its external data cannot be read|cannot open it"):
+        open_shipped(folder / "out.onnx", nn.Linear(3, 2, bias=False), name="s")
+
+
+def test_another_model_and_other_files_are_refused(onnx, tmp_path):
+    require("onnxruntime")
+    torch.manual_seed(0)
+    weight = np.random.default_rng(0).normal(size=(16, 16)).astype(np.float32)
+    made = model_of(onnx, {"w": weight}, [node(onnx, "Gemm", ["x", "w"], transB=1)], inputs=16)
+    onnx.save(made, tmp_path / "m.onnx")
+    with pytest.raises(InvalidInput, match="s: what a file holds must be near the original.*weight"):
+        open_shipped(tmp_path / "m.onnx", nn.Linear(16, 16, bias=False), name="s")
+    opened = open_shipped(tmp_path / "m.onnx", nn.Linear(16, 2), name="s")
+    assert [flag.code for flag in opened.flags] == ["weights-not-seen"]
+    assert not opened.read
+    for content in (b"\xff\xffno model", b""):
+        (tmp_path / "bad.onnx").write_bytes(content)
+        with pytest.raises(StoreError, match="no readable ONNX file"):
+            open_shipped(tmp_path / "bad.onnx", nn.Linear(3, 2), name="s")

@@ -1,0 +1,178 @@
+"""Files that are damaged, incomplete, of another model, or codes without scales: one clear error each."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from leaq.auditing.shipped import open_shipped
+from leaq.errors import InvalidInput, StoreError
+from leaq.models.formats import describe_file
+from leaq.models.formats.matching import matched
+from tests.helpers import require
+from tests.unit.models.formats.producers import compressed, gguf_file, net
+from tests.unit.models.formats.test_words import pack_by_hand
+
+
+def whole(path, module, **changes):
+    save_file({name: t.contiguous() for name, t in {**module.state_dict(), **changes}.items()}, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod.", "base.net.", "_fsdp_wrapped_module."]
+)
+def test_prefixes_of_wrappers_are_seen_through(tmp_path, prefix):
+    module = net()
+    path = tmp_path / "m.safetensors"
+    save_file({prefix + name: t for name, t in module.state_dict().items()}, path)
+    opened = open_shipped(path, module, name="m")
+    assert [flag.code for flag in opened.flags] == ["not-quantized"]
+    packed, exact = pack_by_hand(module[2].weight.detach(), 4, 32)
+    stored = {prefix + name: t for name, t in module.state_dict().items() if name != "2.weight"}
+    save_file({**stored, **{f"{prefix}2.{part}": t.contiguous() for part, t in packed.items()}}, path)
+    torch.testing.assert_close(open_shipped(path, module, name="m").module[2].weight.detach(), exact)
+
+
+def test_names_inside_and_missing_prefixes_are_seen_through():
+    inner = nn.Sequential(nn.Sequential(nn.Linear(2, 2)))
+    assert matched(["0._orig_mod.0.weight", "0._orig_mod.0.bias"], inner) == {
+        "0.0.weight": "0._orig_mod.0.weight", "0.0.bias": "0._orig_mod.0.bias",
+    }  # fmt: skip
+    outer = nn.ModuleDict({"model": nn.Sequential(nn.Linear(2, 2))})
+    assert matched(["0.weight", "0.bias"], outer) == {"model.0.weight": "0.weight", "model.0.bias": "0.bias"}
+    own = nn.ModuleDict({"module": nn.Linear(2, 2)})  # its own name, not a wrapper's
+    assert matched(["module.weight", "module.bias"], own)["module.weight"] == "module.weight"
+
+
+def test_a_tied_weight_may_stand_under_either_name(tmp_path):
+    module = nn.Sequential(nn.Embedding(8, 16), nn.Linear(16, 8, bias=False))
+    module[1].weight = module[0].weight
+    save_file({"1.weight": module[0].weight.detach()}, tmp_path / "m.safetensors")
+    assert torch.equal(open_shipped(tmp_path / "m.safetensors", module, name="m").module[0].weight, module[0].weight)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int32, torch.int64])
+def test_codes_without_scales_are_no_weights(tmp_path, dtype):
+    module = net()
+    path = whole(tmp_path / "m.safetensors", module, **{"0.weight": torch.ones(64, 128, dtype=dtype)})
+    with pytest.raises(InvalidInput, match="codes need scales to be weights. 0.weight holds torch"):
+        open_shipped(path, module, name="m")
+
+
+def test_float8_without_scales_is_judged_by_its_values(tmp_path):
+    module = net()
+    eight = {"0.weight": module[0].weight.detach().to(torch.float8_e4m3fn)}
+    assert open_shipped(whole(tmp_path / "m.safetensors", module, **eight), module, name="m").read
+    eight["0.weight"] = (module[0].weight.detach() * 4000).to(torch.float8_e4m3fn)
+    with pytest.raises(InvalidInput, match="scales are missing|NaN or infinite"):
+        open_shipped(whole(tmp_path / "m.safetensors", module, **eight), module, name="m")
+
+
+def test_damaged_and_missing_files_are_named(tmp_path):
+    module = net()
+    path = whole(tmp_path / "m.safetensors", module)
+    (tmp_path / "cut.safetensors").write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(StoreError, match="cut.safetensors: this is no readable safetensors file"):
+        open_shipped(tmp_path / "cut.safetensors", module, name="m")
+    with pytest.raises(StoreError, match="There is no file 'none.safetensors'"):
+        open_shipped(tmp_path / "none.safetensors", module, name="m")
+    empty = tmp_path / "folder"
+    empty.mkdir()
+    with pytest.raises(StoreError, match="folder: a folder with a model must hold its weights"):
+        open_shipped(empty, module, name="m")
+    (empty / "adapter_config.json").write_text("{}")
+    with pytest.raises(StoreError, match="Found an adapter, not a model"):
+        open_shipped(empty, module, name="m")
+    whole(empty / "a.safetensors", module), whole(empty / "b.safetensors", module)
+    with pytest.raises(StoreError, match="must hold one model. Found a.safetensors, b.safetensors"):
+        open_shipped(empty, module, name="m")
+    (empty / "config.json").write_text("{no json")
+    with pytest.raises(InvalidInput, match="config.json beside a.safetensors must be JSON"):
+        open_shipped(empty / "a.safetensors", module, name="m")
+
+
+def test_gguf_files_that_end_early_or_hold_another_model_are_named(tmp_path):
+    require("gguf")
+    module = net()
+    gguf_file(tmp_path / "m.gguf", module, "Q4_0")
+    content = (tmp_path / "m.gguf").read_bytes()
+    for size in (6, 100, len(content) - 2000):
+        (tmp_path / "cut.gguf").write_bytes(content[:size])
+        with pytest.raises(StoreError, match="cut.gguf: this is no readable GGUF file, or it ends early"):
+            open_shipped(tmp_path / "cut.gguf", module, name="m")
+    with pytest.raises(InvalidInput, match="architecture 'perceptron' with 3 F32, 3 Q4_0 tensors; missing: 1.weight"):
+        open_shipped(tmp_path / "m.gguf", nn.Sequential(nn.Linear(128, 64), nn.Linear(64, 64)), name="m")
+    assert describe_file(tmp_path / "m.gguf") == "a GGUF file of architecture 'perceptron' with 3 F32, 3 Q4_0 tensors"
+
+
+def test_shards_are_joined_and_a_missing_one_is_named(tmp_path):
+    module = net()
+    names = list(module.state_dict())
+    place = {name: f"part-{i % 2}.safetensors" for i, name in enumerate(names)}
+    for file in set(place.values()):
+        save_file({name: module.state_dict()[name] for name in names if place[name] == file}, tmp_path / file)
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": place}))
+    for path in (tmp_path, tmp_path / "model.safetensors.index.json"):
+        assert open_shipped(path, module, name="m").bytes == sum(t.nbytes for t in module.state_dict().values())
+    (tmp_path / "part-1.safetensors").unlink()
+    with pytest.raises(StoreError, match="needs all of them. Missing: part-1.safetensors of 2"):
+        open_shipped(tmp_path, module, name="m")
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../part-0.safetensors"}}))
+    with pytest.raises((InvalidInput, StoreError)):
+        open_shipped(tmp_path, module, name="m")
+
+
+def test_adapters_and_other_architectures_are_told_apart(tmp_path):
+    module = net()
+    save_file({"0.lora_A.weight": torch.ones(2, 128), "0.lora_B.weight": torch.ones(64, 2)}, tmp_path / "a.safetensors")
+    with pytest.raises(InvalidInput, match=r"Found an adapter \(LoRA\) without its base"):
+        open_shipped(tmp_path / "a.safetensors", module, name="m")
+    whole(tmp_path / "b.safetensors", module, **{"0.weight_blob": torch.ones(3)})
+    with pytest.raises(InvalidInput, match="Parts named weight_blob belong to no layout that is read"):
+        open_shipped(tmp_path / "b.safetensors", module, name="m")
+    save_file({"0.weight": torch.ones(64, 128)}, tmp_path / "c.safetensors")
+    with pytest.raises(InvalidInput, match="missing: 0.bias, 2.weight, 2.bias.*Build the model with the options"):
+        open_shipped(tmp_path / "c.safetensors", module, name="m")
+
+
+def test_mixed_types_are_read_each_as_it_is(tmp_path):
+    module = net()
+    changes = {"0.weight": module[0].weight.detach().half(), "2.bias": module[2].bias.detach().bfloat16()}
+    opened = open_shipped(whole(tmp_path / "m.safetensors", module, **changes), module, name="m")
+    assert torch.equal(opened.module[0].weight, changes["0.weight"].float())
+    assert opened.module[2].bias.dtype == torch.float32
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_parts_that_do_not_belong_together_are_named(tmp_path):
+    module = net()
+    compressed(tmp_path, module)
+    from safetensors.torch import load_file
+
+    stored = load_file(tmp_path / "model.safetensors")
+    for change, message in (
+        (
+            {"0.weight_scale": stored["0.weight_scale"][:, :3]},
+            "must be covered by their scales|must be near the original",
+        ),
+        ({"0.weight_packed": stored["0.weight_packed"][:, :5]}, "weight_packed must hold 64 x 128 codes"),
+        ({"0.weight_packed": stored["0.weight_packed"][:5]}, "weight_packed must hold 64 x 128 codes"),
+    ):
+        save_file({**stored, **{key: t.contiguous() for key, t in change.items()}}, tmp_path / "model.safetensors")
+        with pytest.raises(InvalidInput, match=message):
+            open_shipped(tmp_path, module, name="m")
+    without = {key: t for key, t in stored.items() if key != "0.weight_scale"}
+    save_file(without, tmp_path / "model.safetensors")
+    with pytest.raises(InvalidInput, match="'0' of compressed-tensors must hold weight_scale beside weight_packed"):
+        open_shipped(tmp_path, module, name="m")
+
+
+def test_a_file_of_another_model_of_the_same_shape_is_refused(tmp_path):
+    module = net()
+    torch.manual_seed(9)
+    other = nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 32))
+    with pytest.raises(InvalidInput, match="m: what a file holds must be near the original.*0.weight"):
+        open_shipped(whole(tmp_path / "m.safetensors", other), module, name="m")

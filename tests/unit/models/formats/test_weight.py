@@ -1,0 +1,102 @@
+"""What was read is compared with the original: quantizers of every kind pass, misreadings do not."""
+
+import pytest
+import torch
+
+from leaq.errors import InvalidInput
+from leaq.models.formats.codes import blocks_of, scaled, unpack_words
+from leaq.models.formats.weight import Weight, nearest
+from leaq.quantizers import build
+from leaq.types import Checkpoints
+
+
+def original(shape=(48, 48), seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * torch.linspace(0.02, 0.1, shape[1])
+
+
+def judge(value, wanted, step=None, others=()):
+    return nearest(Weight(value, step, "codes", "", others), wanted, name="w", subject="m", shape=wanted.shape)
+
+
+@pytest.mark.parametrize("spec", [
+    "sign", "sign(per=channel)", "ternary(sparsity=0.5)", "ternary(sparsity=0.95)", "twn", "uniform(bits=2)",
+    "uniform(bits=2, per=tensor)", "uniform(bits=4)", "uniform(bits=8)", "uniform(bits=1, symmetric=False)", "nf4",
+    "fp4", "kmeans(bits=2)", "power_of_two(bits=4)", "stochastic(bits=2)", "dithered(bits=2)", "float8(format=e5m2)",
+])  # fmt: skip
+def test_every_quantizer_is_near_its_original(spec):
+    wanted = original()
+    found = build(spec)(Checkpoints({"w": wanted.unsqueeze(0)}, {"w": "linear"}, (1,))).params["w"][0]
+    assert torch.equal(judge(found, wanted)[0].value, found)
+
+
+def eight(wanted, axis=1):
+    step = wanted.abs().amax(axis, keepdim=True) / 127
+    return (wanted / step).round(), step
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_a_zero_point_off_by_one_is_refused(bits):
+    wanted = original()
+    step = wanted.abs().amax(1, keepdim=True) / (2 ** (bits - 1) - 1)
+    codes = (wanted / step).round()
+    with pytest.raises(InvalidInput, match="must be near the original.*w.*(off by .1 steps|in sign|by another conv)"):
+        judge((codes + 1) * step, wanted, step)
+
+
+def test_misreadings_are_refused_with_their_cause():
+    wanted = original() * torch.linspace(0.3, 3, 48).unsqueeze(1)
+    codes, step = eight(wanted)
+    for value, steps, cause in (
+        ((codes * step).T, None, "it is stored transposed"),
+        (codes, None, "scales are missing"),
+        ((codes * step)[torch.randperm(48)], None, "another model's, or its rows are in another order"),
+        (original(seed=1), None, "in sign no better than by chance"),
+        (codes * step.T, step.T, "scales belong to other numbers"),
+        (torch.zeros_like(wanted), None, "is read as 0 throughout"),
+    ):
+        with pytest.raises(InvalidInput, match=cause):
+            judge(value, wanted, steps)
+    with pytest.raises(InvalidInput, match="NaN or infinite"):
+        judge(torch.full_like(wanted, torch.nan), wanted)
+    with pytest.raises(InvalidInput, match=r"w must have the original's shape \(48, 48\). Found \(48, 24\) \(codes\)"):
+        judge(wanted[:, :24], wanted)
+
+
+def test_a_factor_for_each_input_is_told_and_not_refused():
+    wanted = original()
+    factor = torch.linspace(0.3, 3, 48)
+    codes, step = eight(wanted * factor)
+    assert judge(codes * step, wanted, step)[1]
+    codes, step = eight(wanted)
+    assert not judge(codes * step, wanted, step)[1]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("inverse", [False, True])
+def test_the_original_decides_which_axis_scales_belong_to(axis, inverse):
+    wanted = original()
+    codes, step = eight(wanted, axis=axis)
+    given = 1 / step.flatten() if inverse else step.flatten()
+    found = scaled(codes.to(torch.int8), given, form="int8")
+    got, _ = nearest(found, wanted, name="w", subject="m", shape=wanted.shape)
+    torch.testing.assert_close(got.value, codes * step)
+
+
+def test_blocks_cover_a_weight_in_both_axes():
+    scale = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    (wide,) = blocks_of(scale, torch.Size([4, 6]))
+    assert wide[:, 0].tolist() == [1, 1, 3, 3]
+    assert wide[0].tolist() == [1, 1, 1, 2, 2, 2]
+    (wide,) = blocks_of(torch.arange(3.0).reshape(1, 3) + 1, torch.Size([2, 40]))  # a last block that is shorter
+    assert wide[0].tolist() == [1] * 16 + [2] * 16 + [3] * 8
+    assert list(blocks_of(torch.ones(1, 3), torch.Size([2, 128]))) == []  # no group size gives 3 groups of 128
+    assert list(blocks_of(torch.ones(5, 7), torch.Size([4, 6]))) == []
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_streams_of_bits_are_cut_into_codes(bits, rng):
+    codes = rng.integers(0, 2**bits, 32)
+    stream = sum(int(code) << (i * bits) for i, code in enumerate(codes))
+    words = torch.tensor([stream >> (32 * i) & 0xFFFFFFFF for i in range(bits)])
+    words = torch.where(words >= 2**31, words - 2**32, words).to(torch.int32)
+    assert unpack_words(words, bits, 32).tolist() == codes.tolist()

@@ -1,0 +1,79 @@
+"""LiteRT models, written with the package's own schema: one dense layer in 8-bit integers."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from leaq.auditing.shipped import open_shipped
+from leaq.errors import StoreError
+from leaq.models.boxes import open_box
+from tests.helpers import require
+
+
+def quantization(schema, scale, zero=0):
+    made = schema.QuantizationParametersT()
+    made.scale, made.zeroPoint = [float(scale)], [int(zero)]
+    return made
+
+
+def dense(path, layer, inputs, *, batch):
+    """Write a fully connected layer of int8 weights, inputs and outputs; returns what it computes, by hand."""
+    require("ai_edge_litert")
+    import ai_edge_litert.schema_py_generated as schema
+    import flatbuffers
+
+    weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+    exact = inputs @ weight.T + bias
+    s_in, s_w, s_out = (abs(t).max() / 127 for t in (inputs, weight, exact))
+    w, b = np.rint(weight / s_w).astype(np.int8), np.rint(bias / (s_in * s_w)).astype(np.int32)
+    tensors, buffers = [], [schema.BufferT()]
+    for name, shape, kind, scale, data in (
+        ("x", [batch, weight.shape[1]], schema.TensorType.INT8, s_in, None),
+        ("w", list(w.shape), schema.TensorType.INT8, s_w, w),
+        ("b", [len(b)], schema.TensorType.INT32, s_in * s_w, b),
+        ("y", [batch, len(b)], schema.TensorType.INT8, s_out, None),
+    ):
+        tensor, buffer = schema.TensorT(), schema.BufferT()
+        tensor.name, tensor.shape, tensor.type = name.encode(), shape, kind
+        tensor.quantization, tensor.buffer = quantization(schema, scale), 0
+        if data is not None:
+            buffer.data = np.frombuffer(data.tobytes(), np.uint8)
+            buffers.append(buffer)
+            tensor.buffer = len(buffers) - 1
+        tensors.append(tensor)
+    operator, code, graph, model = schema.OperatorT(), schema.OperatorCodeT(), schema.SubGraphT(), schema.ModelT()
+    operator.inputs, operator.outputs = [0, 1, 2], [3]
+    operator.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
+    operator.builtinOptions = schema.FullyConnectedOptionsT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.FULLY_CONNECTED
+    code.version = 4
+    graph.tensors, graph.inputs, graph.outputs, graph.operators = tensors, [0], [3], [operator]
+    model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, [code], [graph], buffers
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path.write_bytes(bytes(builder.Output()))
+    codes = np.rint(inputs / s_in).astype(np.int32) @ w.T.astype(np.int32) + b
+    return np.clip(np.rint(codes * (s_in * s_w / s_out)), -128, 127) * s_out, s_out
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_integers_go_in_and_come_out_as_the_file_scales_them(tmp_path, batch):
+    torch.manual_seed(0)
+    layer = nn.Linear(16, 3)
+    x = torch.randn(10, 16)
+    wanted, step = dense(tmp_path / "m.tflite", layer, x.numpy(), batch=batch)
+    opened = open_shipped(tmp_path / "m.tflite", layer, name="m")
+    np.testing.assert_allclose(opened.module(x).numpy(), wanted, atol=1.01 * step)
+    torch.testing.assert_close(opened.module(x), layer(x).detach(), rtol=0, atol=4 * step)
+    assert opened.bytes == (tmp_path / "m.tflite").stat().st_size
+    assert [flag.code for flag in opened.flags] == ["weights-not-seen"]
+
+
+def test_other_files_are_refused(tmp_path):
+    require("ai_edge_litert")
+    (tmp_path / "bad.tflite").write_bytes(b"no model at all")
+    with pytest.raises(StoreError, match="bad.tflite: its runtime cannot open it"):
+        open_box(tmp_path / "bad.tflite")
+    with pytest.raises(StoreError, match="There is no file 'none.tflite'"):
+        open_box(tmp_path / "none.tflite")
