@@ -104,7 +104,7 @@ def _sizes(table: Any, tasks: Sequence[str], games: Sequence[str]) -> tuple[int,
         raise InvalidInput(f"LossTable: losses must be (models, candidates, records). Found shape {losses.shape}.")
     s, c, n = losses.shape
     if min(s, c, n) == 0:
-        raise InvalidInput(f"LossTable: needs at least one model, candidate and record. Found shape {losses.shape}.")
+        raise InvalidInput(f"LossTable: needs a model, a candidate and a record. Found shape {losses.shape}.")
     if members.shape != (s, n) or members.dtype != np.bool_:
         raise InvalidInput(f"LossTable: members must be bool ({s}, {n}). Found {members.dtype} {members.shape}.")
     if losses.dtype.kind == "f" and (bad := ~np.isfinite(losses)).any():

@@ -22,6 +22,7 @@ __all__ = [
     "closest",
     "first_rows",
     "need",
+    "out_of_memory",
     "unknown_name",
     "visible",
 ]
@@ -129,6 +130,18 @@ def visible(text: str) -> str:
 
 
 _HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def out_of_memory(err: BaseException) -> bool:
+    """Tell whether memory ran out: Python says MemoryError, torch a RuntimeError in words.
+
+    Examples
+    --------
+    >>> out_of_memory(RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."))
+    True
+    """
+    words = ("not enough memory", "out of memory", "can't allocate memory", "Cannot allocate memory")
+    return isinstance(err, MemoryError) or (isinstance(err, RuntimeError) and any(word in str(err) for word in words))
 
 
 def need(module: str, *, extra: str, purpose: str) -> ModuleType:

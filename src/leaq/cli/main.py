@@ -32,7 +32,7 @@ from leaq.cli import (
     show,
     verify,
 )
-from leaq.errors import LeaqError
+from leaq.errors import LeaqError, out_of_memory
 
 __all__ = ["app", "main"]
 
@@ -46,6 +46,19 @@ class Verbs(typer.core.TyperGroup):
             return super().invoke(ctx)
         except LeaqError as err:
             console.fail(" ".join([str(err), *getattr(err, "__notes__", ())]))
+            raise typer.Exit(2) from None
+        except OSError as err:  # of a name that was given: too long, on a device that fails
+            if err.filename is None:
+                raise
+            console.fail(f"{str(err.filename)!r} cannot be used ({err.strerror}). Name another file or folder.")
+            raise typer.Exit(2) from None
+        except (MemoryError, RuntimeError) as err:
+            if not out_of_memory(err):
+                raise
+            console.fail(
+                "There is too little memory for this. Take fewer records, models (--replicates) or checkpoints, "
+                "or a machine with more. What was finished in --out is kept."
+            )
             raise typer.Exit(2) from None
 
 

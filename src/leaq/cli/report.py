@@ -45,7 +45,8 @@ def report(
     from leaq.study import Store
 
     store = Store(run)
-    results = store.with_risks() if internal else store.finished()
+    whole = store.with_risks if internal else store.finished
+    results = whole() if internal or exports or card is not None else store.reported()
     check_place(html)
     write_report(results, html, "internal" if internal else "shareable")
     console.note(f"Report: {html}" + (" (names training records; do not pass it on)" if internal else ""))

@@ -95,7 +95,13 @@ class HuggingFace(MoleculeEmbedder):
         else:
             from transformers import AutoConfig
 
-            config = AutoConfig.from_pretrained(self.model, revision=self.revision, trust_remote_code=False)
+            try:
+                config = AutoConfig.from_pretrained(self.model, revision=self.revision, trust_remote_code=False)
+            except (OSError, ValueError) as err:
+                reason = str(err).strip().split("\n", maxsplit=1)[0]
+                raise InvalidInput(
+                    f"{self.model!r} must be a folder with an encoder, or one on the hub. It cannot be read ({reason})."
+                ) from None
             content = str(getattr(config, "_commit_hash", self.revision))
         return f"transformers {version('transformers')}, {content}"
 

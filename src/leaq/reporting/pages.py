@@ -29,6 +29,7 @@ from leaq.reporting.tables import indicators, ranking, size_words
 from leaq.reporting.words import attack_name, flag_words, game_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
+from leaq.study.finished import listed
 from leaq.types import AttackResult, Estimate
 
 __all__ = ["audit_page", "study_page"]
@@ -67,31 +68,41 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
 
 def study_page(cells: Sequence[CellResult], *, internal: bool) -> dict[str, Any]:
     """Take several results apart: all of them beside each other, then the table of each."""
-    labels = names(cells)
-    heat, heat_keys = study_figures.ranks(cells)
-    wide, keys = study_figures.leaks(cells, width=600)
-    narrow, _ = study_figures.leaks(cells, width=190)
+    shown = listed(cells)
+    labels = names(shown)
+    heat, heat_keys = study_figures.ranks(shown)
+    wide, keys = study_figures.leaks(shown, width=600)
+    narrow, _ = study_figures.leaks(shown, width=190)
     drawn = safe(svg(heat, name="ranks", label="Rank of each quantizer in each audit.", keys=heat_keys))
     about = "Leak of each audit in full precision and under its least leaking quantizer."
     return {
-        "names": labels,
+        "count": len(cells),
         "verdict": study_verdict(cells),
-        "sentences": study_sentences(cells),
+        "sentences": [*study_sentences(cells), *_left_out(len(cells), len(shown))],
         "quantizers": by_quantizer(cells),
         "data_sets": by_data_set(cells),
-        "overview": overview(cells),
-        "agreements": agreements(cells),
+        "overview": overview(shown),
+        "agreements": agreements(shown),
         "heat": drawn,
-        "crowded": study_figures.crowded(cells),
+        "crowded": study_figures.crowded(shown),
         "leaks": _two(wide, narrow, name="leaks", label=about, keys=keys),
         "audits": [
             _brief(cell, label, prefix=f"a{at}", internal=internal)
-            for at, (cell, label) in enumerate(zip(cells, labels, strict=True))
+            for at, (cell, label) in enumerate(zip(shown, labels, strict=True))
         ],
         "attackers": _attackers(cells[0]),
         "metrics": " or ".join(dict.fromkeys(metric(cell.primary_metric).name for cell in cells)),
         "environment": cells[0].environment,
     }
+
+
+def _left_out(count: int, shown: int) -> list[str]:
+    if shown == count:
+        return []
+    return [
+        f"Drawn and listed one by one are the {shown} audits with the largest leak in full precision; tables of "
+        "quantizers and data sets, and every sentence here, are about all."
+    ]
 
 
 def _brief(cell: CellResult, label: str, *, prefix: str, internal: bool) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from leaq.cell import AuditConfig
-from leaq.errors import LeaqError, StoreError
+from leaq.errors import LeaqError, StoreError, out_of_memory
 from leaq.files import private_folder, write_atomic
 from leaq.sealed import read_json, seal_json
 
@@ -79,7 +79,7 @@ class Failures:
 
 
 def _message(err: BaseException) -> str:
-    if isinstance(err, MemoryError):
+    if out_of_memory(err):
         return (
             "the cell ran out of memory. Give each task fewer models (training.chunk), fewer checkpoints or fewer "
             "records, or run fewer workers"

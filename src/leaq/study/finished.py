@@ -1,7 +1,7 @@
 """Finished cells read together: whole, summed up, or as one table."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,17 +10,32 @@ from leaq.errors import StoreError
 from leaq.files import read_bytes, sweep, write_atomic
 from leaq.locks import Claim
 from leaq.results import CellResult
-from leaq.study.evidence import in_order
+from leaq.study.evidence import FULL, advantage, in_order
 from leaq.study.index import Index
 from leaq.tidy import NUMERIC, as_csv, tidy
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["INDEX", "Finished"]
+__all__ = ["INDEX", "LISTED", "Finished", "listed"]
+
+LISTED = 100
+"""Cells of a study that a page draws and lists one by one; its tables over all cells know no limit."""
 
 INDEX = "index.json"
 """What is summed up of every cell; written with results.csv."""
+
+
+def listed(cells: Sequence[CellResult]) -> list[CellResult]:
+    """Return the cells that a page lists one by one, in their order: all, or those that leak most in full precision."""
+
+    def height(at: int) -> float:
+        rows = {row.quantizer: row for row in cells[at].rows}
+        found = advantage(cells[at], rows[FULL]) if FULL in rows else None
+        return found.value if found else float("-inf")
+
+    most = sorted(range(len(cells)), key=height, reverse=True)[:LISTED]
+    return [cells[at] for at in sorted(most)]
 
 
 class Finished:
@@ -60,6 +75,16 @@ class Finished:
     def count(self) -> int:
         """Return how many audits are finished, without reading them."""
         return len(self.stored())
+
+    def reported(self) -> list[CellResult]:
+        """Return what a page about the study is made of: summaries, and whole the cells that it lists one by one."""
+        if self.count() <= LISTED:
+            return self.finished()
+        brief = dict(self._brief())
+        keys = {id(found): key for key, found in brief.items()}
+        found = in_order(brief.values())
+        whole = {id(one): self.read(keys[id(one)]) for one in listed(found)}
+        return [whole.get(id(one), one) for one in found]
 
     def ordered(self) -> Iterator[CellResult]:
         """Yield what `finished` returns, one at a time: thousands of cells need not fit into memory."""

@@ -123,6 +123,8 @@ class Runner:
         self._elsewhere: list[Cell] = []
         self._active: set[Cell] = set()
         self._ended: set[int] = set()
+        self._everything = sum(cell.effort for cell in self._cells) or 1.0
+        self._behind = 0.0  # effort of the cells that have ended
         self._computed = self._found = 0
         self._failed: list[Failure] = []
         self._pace: list[tuple[float, float, float]] = []  # effort, seconds, bytes of memory of computed cells
@@ -304,6 +306,7 @@ class Runner:
             cell.claim.release()
         self._active.discard(cell)
         self._ended.add(cell.index)
+        self._behind += cell.effort
         cell.samples, cell.parts, cell.shelf = None, {}, None
 
     def _look_elsewhere(self) -> None:
@@ -334,8 +337,7 @@ class Runner:
         return progress
 
     def _tell(self, kind: Any, cell: Cell | None = None, **what: Any) -> None:
-        everything = sum(one.effort for one in self._cells) or 1.0
-        share = sum(one.effort for one in self._cells if one.index in self._ended) / everything
+        share = self._behind / self._everything
         self._watch(Event(kind, cell.name if cell else "", share=share, **what))
 
 

@@ -130,10 +130,11 @@ class Store(Finished):
                 f"{str(self.folder)!r} was made by a newer leaq (layout {schema}; this version reads up to {SCHEMA}). "
                 "Upgrade leaq; nothing was changed."
             )
-        if schema == 0:
-            return schema, "audit", found, _digest(found)
         try:
-            found = found if schema == 1 else read_json(path, kind="configuration", key="")
+            if schema >= SEALED or "seal" in found:  # a flipped bit must not turn this layout into an earlier one
+                found = read_json(path, kind="configuration", key="")
+            if schema == 0:
+                return schema, "audit", found, _digest(found)
             config = dict(found["config"])
             return schema, str(found["kind"]), config, str(found.get("digest") or _digest(config))
         except (DamagedFile, KeyError, ValueError, TypeError) as err:

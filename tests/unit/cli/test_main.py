@@ -79,3 +79,18 @@ def test_a_mistyped_command_is_refused():
     result = CliRunner().invoke(app, ["audti"])
     assert result.exit_code == 2
     assert "audti" in result.output
+
+
+def test_a_name_that_is_too_long_and_memory_that_runs_out_are_said_in_words(monkeypatch):
+    found = CliRunner().invoke(app, ["audit", "x" * 300])
+    assert found.exit_code == 2
+    assert "cannot be used (File name too long)" in found.output or "There is no" in found.output
+    for err in (MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes.")):
+
+        def fail(*_, err=err, **__):
+            raise err
+
+        monkeypatch.setattr("leaq.study.Store", fail)
+        found = CliRunner().invoke(app, ["gate", "run", "--max-advantage", "0.1"])
+        assert found.exit_code == 2
+        assert "There is too little memory for this." in found.output

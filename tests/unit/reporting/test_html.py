@@ -184,3 +184,14 @@ def test_infinite_rates_are_drawn_as_words():
 def test_a_study_with_bare_audits_is_still_a_page():
     found = render([cell(), cell(bare("none", "full precision"), name="empty")])
     assert "empty" in " ".join(Page(found).text)
+
+
+def test_a_study_of_many_audits_lists_some_and_says_so(monkeypatch):
+    monkeypatch.setattr("leaq.study.finished.LISTED", 3)
+    cells = [
+        cell(row("none", "full precision", 0.1 * at), row("sign", "sign", 0.05), name=f"set{at}") for at in range(1, 6)
+    ]
+    page = render(cells)
+    assert "study of 5 audits" in page
+    assert "Drawn and listed one by one are the 3 audits with the largest leak in full precision" in page
+    assert page.count('class="audit-details"') == 3

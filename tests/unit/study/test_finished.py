@@ -5,7 +5,8 @@ import pytest
 
 from leaq.errors import StoreError
 from leaq.study import Store
-from leaq.study.gating import gate
+from leaq.study.finished import listed
+from leaq.study.gating import Limits, gate
 from leaq.study.recommending import recommend
 from leaq.types import AttackResult
 from tests.unit.study.cells import cell, row
@@ -51,7 +52,8 @@ def told(results):
 def test_what_is_summed_up_is_what_the_cells_say(store):
     assert told(store.summaries()) == told(store.finished())
     whole, brief = store.finished(), store.summaries()
-    assert gate(brief, max_advantage=0.1) == gate(whole, max_advantage=0.1)
+    limits = Limits(max_advantage=0.1)
+    assert gate(brief, limits) == gate(whole, limits)
     assert recommend(brief, 0.1) == recommend(whole, 0.1)
 
 
@@ -91,3 +93,16 @@ def test_results_come_one_at_a_time_in_the_same_order(store):
     assert [found.to_json() for found in store.ordered()] == [found.to_json() for found in store.finished()]
     with pytest.raises(StoreError, match="holds no finished audit"):
         list(Store.open(store.folder.parent / "empty", small()).ordered())
+
+
+def test_a_page_lists_the_cells_that_leak_most_whole_and_sums_up_all(store, monkeypatch):
+    monkeypatch.setattr("leaq.study.finished.LISTED", 2)
+    leaky = store.stored()[3]
+    store.save(leaky, cell([row("none", 0.95, 0.9), row("sign", 0.1, 0.8)], data="q"))
+    store.write_table()
+    found = store.reported()
+    assert len(found) == 6
+    assert [bool(one.rows[0].curves) for one in found].count(True) == 2
+    assert next(one for one in found if one.data["name"] == "q").rows[0].curves
+    assert len(listed(found)) == 2
+    assert told(found) == told(store.finished())

@@ -5,6 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from leaq.cli.main import app
+from leaq.errors import StoreError
 from leaq.results import Size
 from leaq.study import Store, Study
 from leaq.study.failures import Failures
@@ -149,3 +150,13 @@ def test_the_command_says_what_is_damaged(run):
     told = json.loads(runner.invoke(app, ["verify", str(run), "--json"]).stdout)
     assert not told["whole"]
     assert told["damaged"][0]["file"] == f"cells/{KEYS[0]}.json"
+
+
+@pytest.mark.parametrize("schema", ["0", "1", "-2", '"2"', "2.5", "true", "null"])
+def test_a_layout_changed_by_damage_is_never_read_as_an_earlier_one_without_seals(run, schema):
+    path = run / "config.json"
+    changed = path.read_text().replace('"schema": 2', f'"schema": {schema}')
+    assert changed != path.read_text()
+    path.write_text(changed)
+    with pytest.raises(StoreError, match="config.json' is damaged"):
+        Store(run)
