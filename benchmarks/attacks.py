@@ -20,7 +20,8 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from leaq.attacking import Recipe, shadow_tables
-from leaq.attacks.lira import lira, lira_scores
+from leaq.attacks.base import Context
+from leaq.attacks.lira import Lira, online_scores
 from leaq.attacks.scoring import Protocol
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
@@ -105,8 +106,8 @@ def table_of(samples: Samples, members: Bools, scores: np.ndarray) -> LossTable:
     )  # fmt: skip
 
 
-def area(samples: Samples, members: Bools, scores: np.ndarray) -> float:
-    found = lira_scores(table_of(samples, members, scores))
+def area(members: Bools, scores: np.ndarray) -> float:
+    found = online_scores(scores, members, range(len(scores)))
     return float(np.mean([auc(row, inside) for row, inside in zip(found, members, strict=True)]))
 
 
@@ -114,7 +115,7 @@ def whole(samples: Samples, members: Bools, recipe: TrainingConfig) -> None:
     """Train, evaluate under full precision and signs, and attack 16 of the models with intervals: all of it."""
     made = shadow_tables(samples, members, [Sign()], Recipe(recipe))
     for table in made.values():
-        lira(table, targets=range(16), protocol=Protocol(seed=0))
+        Lira()(table, targets=range(16), protocol=Protocol(seed=0))
 
 
 def speed() -> dict[str, float]:
@@ -128,7 +129,7 @@ def speed() -> dict[str, float]:
         for count, members in sides.items():
             seconds, scores = cpu(lambda m=members: stacked(samples, m, recipe))
             taken.setdefault(f"stacked {count}, s", []).append(seconds)
-            found[f"stacked {count}, LiRA AUC"] = area(samples, members, scores)
+            found[f"stacked {count}, LiRA AUC"] = area(members, scores)
             seconds, _ = cpu(lambda m=members: whole(samples, m, recipe))
             taken.setdefault(f"whole attack {count}, s", []).append(seconds)
     found |= {name: float(np.median(values)) for name, values in taken.items()}
@@ -137,7 +138,7 @@ def speed() -> dict[str, float]:
         found |= {f"{part}, 64 over 16": float(np.median(ratios)), f"{part}, least": ratios.min()}
         found[f"{part}, most"] = ratios.max()
     found["one by one 16, s"], scores = cpu(lambda: sequential(samples, sides["16"], config()))
-    found["one by one 16, LiRA AUC"] = area(samples, sides["16"], scores)
+    found["one by one 16, LiRA AUC"] = area(sides["16"], scores)
     found["ratio at 16"] = found["one by one 16, s"] / found["stacked 16, s"]
     return found
 
@@ -192,12 +193,12 @@ def scoring(models: int = 64, records: int = 50_000, quantizers: int = 10) -> di
     members = halves(base, models, seed=0)
     scores = rng.normal(size=(models, records)) + 0.5 * members
     table = table_of(base, members, scores)
-    seconds, _ = cpu(lambda: lira_scores(table), repeats=3)
+    seconds, _ = cpu(lambda: Lira().scores(Context(table), range(models)), repeats=3)
     found = {f"scores of all 64, {quantizers} quantizers, s": seconds * quantizers}
     for name, targets in (("one target", [0]), ("all 64 as targets", None)):
         count = quantizers if targets else 2
         seconds, _ = cpu(
-            lambda t=targets, c=count: [lira(table, targets=t, protocol=Protocol(seed=0)) for _ in range(c)]
+            lambda t=targets, c=count: [Lira()(table, targets=t, protocol=Protocol(seed=0)) for _ in range(c)]
         )
         found[f"results, {name}, {quantizers} quantizers, s"] = seconds * quantizers / count
     return found

@@ -1,7 +1,10 @@
-"""Audit what is shipped: a model quantized by torchao, beside its original. Needs the extra `torchao`."""
+"""Audit what is shipped beside its original: a module of torchao, a GGUF file. Needs the extras `torchao` and `gguf`."""
 
 import copy
+import tempfile
+from pathlib import Path
 
+import gguf
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
@@ -27,12 +30,27 @@ for _ in range(60):
 
 shipped = copy.deepcopy(model).eval()
 quantize_(shipped, Int8WeightOnlyConfig(version=2))
+
+# A GGUF file as llama.cpp's own package writes it: 4-bit blocks of 32 for matrices, the rest as it is.
+file = Path(tempfile.mkdtemp()) / "digits-q4_0.gguf"
+writer = gguf.GGUFWriter(str(file), "digits")
+for name, tensor in model.state_dict().items():
+    kind = gguf.GGMLQuantizationType.Q4_0 if tensor.ndim == 2 else gguf.GGMLQuantizationType.F32
+    writer.add_tensor(name, gguf.quants.quantize(tensor.numpy(), kind), raw_dtype=kind)
+writer.write_header_to_file()
+writer.write_kv_data_to_file()
+writer.write_tensors_to_file()
+writer.close()
+
 result = leaq.audit(
     model,
     members=(x[inside], y[inside]),
     nonmembers=(x[~inside], y[~inside]),
     quantizers=["uniform(bits=8)", "sign"],
-    shipped={"torchao int8": shipped},
+    shipped={"torchao int8": shipped, "llama.cpp Q4_0": file},
 )
 for row in result.rows:
     print(row.label, row.size.bytes, "bytes", row.metrics["accuracy"], row.attacks["threshold"].advantage)
+    for flag in row.flags:
+        if flag.code == "recipe":
+            print("   ", flag.text)

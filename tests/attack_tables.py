@@ -69,3 +69,8 @@ def grouped(rng, groups, *, models=16, leak=0.0, offset=1.0, shared=1.0):
     moved = offset * rng.normal(size=(models, 1)) + shared * rng.normal(size=len(groups))[groups]
     scores = table.scores + leak * members + moved
     return replace(table, members=members, scores=scores, losses=np.logaddexp(0, -scores)[:, None], groups=groups)
+
+
+def with_(table, **fields):
+    """The same table with some fields exchanged."""
+    return LossTable(**{**vars(table), **fields})

@@ -70,6 +70,8 @@ def checked_table(table: Any, *, tasks: Sequence[str], games: Sequence[str]) -> 
     """
     s, c, n = _sizes(table, tasks, games)
     classes = table.outputs.shape[-1] if getattr(table.outputs, "ndim", 0) == 3 else None
+    if classes == 0:
+        raise InvalidInput(f"LossTable: outputs must hold at least one number a record. Found {table.outputs.shape}.")
     shapes = {"losses": (s, c, n), "scores": (s, n), "whitebox": (s, n, None), "outputs": (s, n, None)}
     found: dict[str, npt.NDArray[Any]] = {}
     for name, shape in shapes.items():

@@ -63,13 +63,13 @@ def shadow_tables(
     >>> import torch
     >>> from leaq.data import load
     >>> from leaq.data.splits import halves
-    >>> from leaq.attacks.base import Context
     >>> from leaq.attacks.lira import Lira
     >>> from leaq.quantizers import Sign
     >>> wine = load("wine")
     >>> recipe = Recipe(TrainingConfig(epochs=2), make=lambda: torch.nn.Linear(13, 3))
     >>> tables = shadow_tables(wine, halves(wine, 8, seed=0), [Sign()], recipe)
-    >>> sorted(tables), Lira(shadows="full_precision").run(Context(tables["sign"], tables["none"])).attack
+    >>> adversary = Lira(shadows="full_precision")
+    >>> sorted(tables), adversary(tables["sign"], reference=tables["none"]).attack
     (['none', 'sign'], 'lira(shadows=full_precision)')
     """
     if members.shape[0] < 2:

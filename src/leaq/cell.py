@@ -1,6 +1,6 @@
 """What one cell of a study is: one data set, one embedder, one head, several quantizers, one seed."""
 
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, PositiveInt, field_validator
 
@@ -38,6 +38,12 @@ class AuditConfig(Reading):
     """Further models trained that are not attacked: more shadow models for every attacked one."""
     attacks: tuple[str, ...] = ("default",)
     """Attacks, e.g. threshold,lira(mode=offline), or the families default (they cost little) and all."""
+    together: tuple[str, ...] = ()
+    """Releases of one model that are attacked together, a plus between them, e.g. 'sign + uniform(bits=2)'; of a random
+    rounding several, e.g. 'stochastic(bits=2) x8', or a set of each size with 'stochastic(bits=2) x2/4/8'."""
+    game: Literal["pool", "calibration"] = "pool"
+    """What is asked about a record: pool, did it train the model; calibration, did it calibrate the quantizer (of a
+    model that it did not train; replicates and shadows then count calibrations)."""
     training: TrainingConfig = TrainingConfig()
     public: str = ""
     """Public records of the same kind as the source's, a catalogued name or a file: ``standardise="public"`` takes its
@@ -74,6 +80,13 @@ class AuditConfig(Reading):
         if not specs:
             raise ValueError("attacks must name at least one attack")
         return specs
+
+    @field_validator("together")
+    @classmethod
+    def _together_spelled_out(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        from leaq.quantizers import parse_together
+
+        return tuple(one.text for one in parse_together(texts)) if texts else ()
 
     @property
     def models(self) -> int:

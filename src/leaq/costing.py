@@ -4,8 +4,7 @@ import time
 from dataclasses import dataclass
 
 from leaq.cell import AuditConfig
-from leaq.data.splits import halves
-from leaq.quantizers import Identity, parse_list
+from leaq.planning import asked
 from leaq.training import MLP, chunks, seconds_per_step
 from leaq.types import Samples
 
@@ -49,10 +48,11 @@ class Cost:
 
 def cost(samples: Samples, config: AuditConfig) -> Cost:
     """Time a few steps and one forward pass of what the audit would run, and multiply."""
-    members = halves(samples, config.models, seed=config.seed)
+    todo = asked(config, samples)
+    samples, members = todo.pool, todo.members
     parts = chunks(samples, config.models, config.training)
     steps = config.training.steps(int(members[0].sum()))
-    quantizers = len(set(parse_list(",".join(config.quantizers))) | {Identity()})
+    quantizers = len(todo.quantizers)
     first = members[parts[0]]
     training = seconds_per_step(samples, first, config.training) * steps * len(parts)
     evaluating = _seconds_per_pass(samples, len(first), config) / len(first)

@@ -4,7 +4,8 @@ from leaq.cell import AuditConfig
 from leaq.environment import limited_threads
 from leaq.errors import NotEnoughEvidence
 from leaq.measures.rate import rate
-from leaq.pipeline import asked, collect, prepare
+from leaq.pipeline import collect, prepare
+from leaq.planning import asked
 from leaq.quantizers import Scheme
 from leaq.results import Curve
 from leaq.types import Progress, silent
@@ -27,10 +28,10 @@ def rate_curves(config: AuditConfig, *, progress: Progress = silent) -> dict[Sch
     """
     with limited_threads(config.threads):
         samples, resolved = prepare(config, progress=progress)
-        members, quantizers = asked(resolved, samples)
-        found = collect(resolved, samples, members, quantizers, progress=progress)
+        todo = asked(resolved, samples)
+        found = collect(resolved, todo, progress=progress)
         curves = {}
-        for quantizer in quantizers:
+        for quantizer in todo.quantizers:
             table, _ = found[quantizer.spec()]
             try:
                 curves[quantizer] = rate(table, level=config.level, seed=config.seed, draws=config.draws).curve

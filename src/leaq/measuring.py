@@ -1,6 +1,7 @@
 """From loss tables to one row of the result: every measure that the ingredients allow, the others named."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,24 @@ from leaq.measures.finite_sample import Options, finite_sample
 from leaq.measures.indicators import correlation, distortion, loss_gap
 from leaq.measures.performance import drop, performance
 from leaq.measures.rate import order_changes, rate
-from leaq.quantizers import Identity, Scheme
+from leaq.quantizers import Identity, ReleaseSet, Scheme
 from leaq.results import Curve, QuantizerRow, Size
 from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, LossTable, NotComputed, Samples
 
-__all__ = ["UNQUANTIZED", "describe_data", "measure", "order_doubt", "primary_attack", "private_findings"]
+__all__ = [
+    "describe_data",
+    "measure",
+    "measure_together",
+    "no_skill",
+    "order_doubt",
+    "primary_attack",
+    "private_findings",
+]
 
-UNQUANTIZED = Flag(
-    "unquantized-rest",
-    "Biases and scalers are released in full precision and are fitted on the members; r and lambda_k do not cover "
-    "what they give away.",
+TOGETHER = Flag(
+    "together",
+    "Several releases of one model, all held by the attacker: what publishing them together gives away. The size is "
+    "that of all files; each release keeps its own metrics.",
 )
 OUTDONE = 0.01
 """By how much another attack must find more than the leading one before it is said: less is the luck of one audit."""
@@ -76,7 +85,35 @@ def measure(
         measures=indicators,
         attacks=attacks,
         curves=curves,
-        flags=(*quantizer.flags(), *doubts, *_no_skill(metrics, table), *outdone(attacks, primary_attack(config))),
+        flags=(*quantizer.flags(), *doubts, *no_skill(metrics, table), *outdone(attacks, primary_attack(config))),
+    )
+
+
+def measure_together(
+    releases: ReleaseSet, found: Mapping[str, tuple[LossTable, Size]], *, config: AuditConfig
+) -> QuantizerRow:
+    """Attack several releases of the same models together: the size is that of all files, metrics stay with each.
+
+    Risks of single records are left to the releases' own rows.
+    """
+    held = [found[quantizer.spec()] for quantizer in releases.quantizers]
+    (table, *beside), sizes = [table for table, _ in held], [size for _, size in held]
+    protocol = Protocol(level=config.level, draws=config.draws, seed=config.seed)
+    context = Context(table, targets=range(config.replicates), protocol=protocol, beside=beside)
+    attacks = {attack.spec(): attack.run(context) for attack in parse_attacks(config.attacks, task=table.task)}
+    full = sum(size.bytes * size.compression for size in sizes) / len(sizes)
+    bits, entropy, total = (
+        sum(column) for column in zip(*((s.bits, s.entropy_bits, s.bytes) for s in sizes), strict=True)
+    )
+    return QuantizerRow(
+        quantizer=releases.text,
+        label=releases.label,
+        size=Size(bits, entropy, int(total), full / total),
+        attacks={
+            name: replace(result, risk=None) if isinstance(result, AttackResult) else result
+            for name, result in attacks.items()
+        },
+        flags=(TOGETHER,),
     )
 
 
@@ -110,7 +147,7 @@ def _finite_sample(table: LossTable, config: AuditConfig) -> Estimate | NotCompu
         return NotComputed(str(err))
 
 
-def _no_skill(metrics: Mapping[str, Estimate], table: LossTable) -> tuple[Flag, ...]:
+def no_skill(metrics: Mapping[str, Estimate], table: LossTable) -> tuple[Flag, ...]:
     """Flag a model that predicts no better than guessing: its small leak is no merit."""
     name, chance = ("roc_auc", 0.5) if table.task == "classification" else ("r2", 0.0)
     if metrics[name].low > chance:
@@ -170,8 +207,8 @@ def private_findings(samples: Samples, found: Mapping[str, tuple[LossTable, Size
     return private
 
 
-def describe_data(samples: Samples, members: Bools) -> dict[str, Any]:
-    """Return aggregates of the records, fit to be shown to anybody."""
+def describe_data(samples: Samples, members: Bools, *, game: str = "pool") -> dict[str, Any]:
+    """Return aggregates of the records asked about, fit to be shown to anybody: of `n`, `n_train` are members."""
     described: dict[str, Any] = {
         "name": samples.name,
         "task": samples.task,
@@ -179,7 +216,7 @@ def describe_data(samples: Samples, members: Bools) -> dict[str, Any]:
         "n_train": round(float(members.sum(1).mean())),
         "features": int(samples.inputs.shape[1]),
         "duplicates": len(samples) - len(np.unique(samples.groups)),
-        "game": "pool",
+        "game": game,
     }
     if any(flag.code in GROUPED for flag in samples.flags):
         # Groups were asked for: how many of their records are duplicates is another matter, told by the flags.

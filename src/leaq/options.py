@@ -74,10 +74,12 @@ VERBS: Mapping[str, Verb] = {
         }
     ),
     "forecast": Verb(
-        {"replicates": 8, "attacks": ("threshold",), "training.checkpoints": 1}, without=frozenset({"attacks"})
+        {"replicates": 8, "attacks": ("threshold",), "training.checkpoints": 1},
+        without=frozenset({"attacks", "together", "game"}),
     ),
     "lambda": Verb(
-        {"quantizers": ("study",), "replicates": 8, "attacks": ("threshold",)}, without=frozenset({"attacks"})
+        {"quantizers": ("study",), "replicates": 8, "attacks": ("threshold",)},
+        without=frozenset({"attacks", "together", "game"}),
     ),
 }
 """`lambda` keeps no result; the others differ in what they run by default and in what they print."""

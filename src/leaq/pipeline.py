@@ -12,19 +12,20 @@ from dataclasses import replace
 from typing import Any
 
 from leaq.attacks.compared import with_comparison
+from leaq.calibrating import Calibrations, calibrate, measure_calibrations, planned
 from leaq.cell import AuditConfig
 from leaq.data import load
-from leaq.data.splits import halves
 from leaq.embedders import embed
 from leaq.environment import describe_environment, limited_threads, peak_memory
 from leaq.evaluation import evaluate, with_numbers, with_whitebox
-from leaq.measuring import UNQUANTIZED, describe_data, measure, order_doubt, primary_attack, private_findings
-from leaq.quantizers import Calibration, Identity, Scheme, parse_list
-from leaq.results import CellResult, Size
+from leaq.measuring import describe_data, measure, measure_together, order_doubt, primary_attack, private_findings
+from leaq.planning import Asked, Found
+from leaq.quantizers import Identity
+from leaq.results import CellResult, QuantizerRow
 from leaq.training import chunks, train
-from leaq.types import Bools, LossTable, Progress, Samples, silent
+from leaq.types import LossTable, Progress, Samples, silent
 
-__all__ = ["asked", "audit", "audit_samples", "chunk", "prepare"]
+__all__ = ["audit", "audit_samples", "chunk", "collect", "prepare"]
 
 
 def audit(config: AuditConfig, *, data: Any = None, progress: Progress = silent) -> CellResult:
@@ -46,23 +47,18 @@ def audit(config: AuditConfig, *, data: Any = None, progress: Progress = silent)
 
 
 def audit_samples(
-    samples: Samples, config: AuditConfig, *, parts: "Sequence[Found]" = (), progress: Progress = silent
+    samples: Samples, config: AuditConfig, *, parts: Sequence[Found] = (), progress: Progress = silent
 ) -> CellResult:
     """Audit embedded records: the second half of `audit`; `parts` are its chunks, where they were trained already."""
     started = time.perf_counter()
-    members, quantizers = asked(config, samples)
-    found = joined(parts) if parts else collect(config, samples, members, quantizers, progress=progress)
+    todo = planned(config, samples)
+    found = joined(parts) if parts else collect(config, todo, progress=progress)
     trained = time.perf_counter()
-    reference, _ = found[Identity().spec()]
-    rows = []
-    for done, quantizer in enumerate(quantizers, start=1):
-        table, size = found[quantizer.spec()]
-        rows.append(measure(quantizer, table, reference, size=size, config=config, features=samples.inputs))
-        progress("measuring", done, len(quantizers))
+    rows, together = measured(config, todo, found, progress=progress)
     result = CellResult(
         config=config.to_dict(),
-        data=describe_data(samples, members),
-        rows=tuple(rows),
+        data=describe_data(todo.pool, todo.members, game=config.game),
+        rows=rows,
         primary_metric="roc_auc" if samples.task == "classification" else "r2",
         primary_attack=primary_attack(config),
         environment=describe_environment(config.training.device),
@@ -71,10 +67,26 @@ def audit_samples(
             "measures_seconds": time.perf_counter() - trained,
             "peak_memory_bytes": float(peak_memory()),
         },
-        private=private_findings(samples, found),
-        flags=(*samples.flags, UNQUANTIZED, *order_doubt([row.measures for row in rows])),
+        private=private_findings(todo.pool, {key: found[key] for key in todo.keys}),
+        flags=(*samples.flags, *todo.flags, *order_doubt([row.measures for row in rows])),
+        together=together,
     )
-    return with_comparison(result)
+    return with_comparison(result, todo.contrasts)
+
+
+def measured(
+    config: AuditConfig, todo: Asked | Calibrations, found: Found, *, progress: Progress
+) -> tuple[tuple[QuantizerRow, ...], tuple[QuantizerRow, ...]]:
+    """Return one row a quantizer, and one a set of releases."""
+    if isinstance(todo, Calibrations):
+        return measure_calibrations(config, todo, found), ()
+    reference, _ = found[Identity().spec()]
+    rows = []
+    for done, quantizer in enumerate(todo.quantizers, start=1):
+        table, size = found[quantizer.spec()]
+        rows.append(measure(quantizer, table, reference, size=size, config=config, features=todo.pool.inputs))
+        progress("measuring", done, len(todo.quantizers))
+    return tuple(rows), tuple(measure_together(one, found, config=config) for one in todo.sets)
 
 
 def prepare(config: AuditConfig, *, data: Any = None, progress: Progress = silent) -> tuple[Samples, AuditConfig]:
@@ -89,28 +101,16 @@ def prepare(config: AuditConfig, *, data: Any = None, progress: Progress = silen
     return embedded, config.resolved(task=embedded.task, embedder=embedder)
 
 
-def asked(config: AuditConfig, samples: Samples) -> tuple[Bools, tuple[Scheme, ...]]:
-    """Return who trains which model, and the quantizers: full precision first, each once."""
-    quantizers = (Identity(), *parse_list(",".join(config.quantizers)))
-    return halves(samples, config.models, seed=config.seed), tuple(dict.fromkeys(quantizers))
-
-
-Found = dict[str, tuple[LossTable, Size]]
-"""By quantizer specification: the losses of its candidates, and the size of one released model."""
-
-
-def collect(
-    config: AuditConfig, samples: Samples, members: Bools, quantizers: Sequence[Scheme], *, progress: Progress
-) -> Found:
+def collect(config: AuditConfig, todo: Asked | Calibrations, *, progress: Progress) -> Found:
     """Train all models once, a chunk at a time, and evaluate them under every quantizer."""
     parts: list[Found] = []
-    todo = chunks(samples, len(members), config.training)
-    for index, which in enumerate(todo):
+    runs = chunks(todo.pool, len(todo.members), config.training)
+    for index, which in enumerate(runs):
 
         def step(what: str, done: int, total: int, before: int = index) -> None:
-            progress(what, before * total + done, len(todo) * total)
+            progress(what, before * total + done, len(runs) * total)
 
-        parts.append(chunk(config, samples, members, quantizers, which=which, progress=step))
+        parts.append(chunk(config, todo, which=which, progress=step))
     return joined(parts)
 
 
@@ -119,28 +119,26 @@ def joined(parts: Sequence[Found]) -> Found:
     return {spec: (LossTable.stack([part[spec][0] for part in parts]), parts[0][spec][1]) for spec in parts[0]}
 
 
-def chunk(
-    config: AuditConfig,
-    samples: Samples,
-    members: Bools,
-    quantizers: Sequence[Scheme],
-    *,
-    which: slice,
-    progress: Progress,
-) -> Found:
-    """One chunk of models: train once, then quantize every checkpoint with the released model's scales, evaluate."""
+def chunk(config: AuditConfig, todo: Asked | Calibrations, *, which: slice, progress: Progress) -> Found:
+    """One chunk of models: train once, then quantize every checkpoint with the released model's scales, evaluate.
+
+    Of what is released beside the rows' quantizers, the released model alone.
+    """
+    if isinstance(todo, Calibrations):
+        return calibrate(config, todo, which=which, progress=progress)
+    samples, members = todo.pool, todo.members[which]
     model, checkpoints = train(
-        samples, members[which], config.training, seed=config.seed, first=which.start, progress=progress
+        samples, members, config.training, seed=config.seed, first=which.start, progress=progress
     )
     released = checkpoints.last()
-    calibration = Calibration(model, samples.inputs, members[which], seed=config.seed, first=which.start)
     found: Found = {}
-    for done, quantizer in enumerate(quantizers, start=1):
-        frozen = quantizer.frozen_to(released, calibration)
-        candidates = frozen(checkpoints)
-        table = evaluate(model, candidates, samples, members[which], quantizer=quantizer.spec())
+    everything = (*todo.quantizers, *todo.releases)
+    for done, quantizer in enumerate(everything, start=1):
+        frozen = quantizer.frozen_to(released, todo.calibration(model, which, quantizer, seed=config.seed))
+        candidates = frozen(checkpoints if quantizer in todo.quantizers else released)
+        table = evaluate(model, candidates, samples, members, quantizer=quantizer.spec())
         table = with_whitebox(table, model, candidates, samples) if config.whitebox else table
         table = with_numbers(table, candidates, samples) if config.numbers else table
         found[quantizer.spec()] = (table, frozen.size(released))
-        progress("evaluating", done, len(quantizers))
+        progress("evaluating", done, len(everything))
     return found

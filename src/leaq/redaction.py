@@ -19,8 +19,18 @@ STAND_IN = "COLUMN"
 
 def shareable(result: CellResult) -> CellResult:
     """Return the result without the risk of single records, row numbers, unused columns and the source's folder."""
-    rows = tuple(replace(_aggregates(row), flags=_flags(row.flags)) for row in result.rows)
-    return replace(result, rows=rows, private={}, flags=_flags(result.flags), config=shareable_config(result.config))
+    rows, together = (
+        tuple(replace(_aggregates(row), flags=_flags(row.flags)) for row in kind)
+        for kind in (result.rows, result.together)
+    )
+    return replace(
+        result,
+        rows=rows,
+        together=together,
+        private={},
+        flags=_flags(result.flags),
+        config=shareable_config(result.config),
+    )
 
 
 def cleaned(result: CellResult) -> CellResult:

@@ -124,6 +124,9 @@ class CellResult:
     private : per-record findings by row number; absent from shareable editions.
     flags : doubts about the whole audit.
     comparison : how surely the leaks of rows differ; None where the attack left nothing to compare by.
+    together : one row a set of releases of one model that were attacked together: `quantizer` names the set, `size` is
+        the sum of its files, and there are no metrics, since each release has its own. No such set is a quantizer to
+        choose, so they stand apart from `rows`.
     """
 
     config: Mapping[str, Any]
@@ -137,6 +140,7 @@ class CellResult:
     flags: tuple[Flag, ...] = ()
     schema: int = SCHEMA
     comparison: Comparison | None = None
+    together: tuple[QuantizerRow, ...] = ()
 
     def __repr__(self) -> str:
         best = self.ranked()[0] if self.rows else None
@@ -162,6 +166,10 @@ class CellResult:
     def ranked(self) -> tuple[QuantizerRow, ...]:
         """Rows ordered by the held-out advantage of the primary attack, least leak first (ties: as asked for)."""
         return tuple(sorted(self.rows, key=self._leak))
+
+    def shown(self) -> tuple[QuantizerRow, ...]:
+        """Rows as tables show them: `ranked`, and below them the sets of releases, as asked for."""
+        return (*self.ranked(), *self.together)
 
     def told_apart(self, one: QuantizerRow, other: QuantizerRow) -> bool:
         """Tell whether the leaks of two rows differ beyond doubt, whichever pair is looked at.
@@ -209,7 +217,7 @@ class CellResult:
             plain.pop("timings")
         if not private:
             plain.pop("private")
-            for row in plain["rows"]:
+            for row in (*plain["rows"], *plain["together"]):
                 for attack in row["attacks"].values():
                     attack.pop("risk", None)
         return json.dumps(plain, indent=1, sort_keys=True, allow_nan=False)
@@ -308,8 +316,10 @@ def _cell(plain: dict[str, Any]) -> CellResult:
     known = {item.name for item in fields(CellResult)}
     plain = {key: value for key, value in plain.items() if key in known}
     rows = tuple(_row(row) for row in plain.pop("rows"))
+    together = tuple(_row(row) for row in plain.pop("together", ()))
     comparison = plain.get("comparison") and _comparison(plain["comparison"])
-    return CellResult(**{**plain, "rows": rows, "flags": _flags(plain["flags"]), "comparison": comparison})
+    built = {"rows": rows, "together": together, "flags": _flags(plain["flags"]), "comparison": comparison}
+    return CellResult(**{**plain, **built})
 
 
 def _comparison(plain: dict[str, Any]) -> Comparison:

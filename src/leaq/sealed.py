@@ -34,6 +34,7 @@ __all__ = [
     "seal_arrays",
     "seal_in_place",
     "seal_json",
+    "seal_of",
 ]
 
 MARK = b"leaq-seal:"
@@ -90,6 +91,17 @@ def read_sealed(path: Path, *, kind: str, key: str) -> bytes:
             f"{str(path)!r} was changed after it was written, or is another file under this name (checksum). {_AGAIN}"
         )
     return content
+
+
+def seal_of(path: Path) -> str:
+    """Return the digits of a sealed JSON file's seal without reading the rest; empty where there are none."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(MARK) + DIGITS + 32)
+    except OSError:
+        return ""
+    at = head.find(MARK) + len(MARK)
+    return head[at : at + DIGITS].decode("ascii", "replace") if at >= len(MARK) else ""
 
 
 def seal_json(text: str, *, kind: str, key: str) -> bytes:

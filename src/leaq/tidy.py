@@ -17,7 +17,7 @@ from leaq.types import AttackResult, Estimate, NotComputed
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "as_csv", "frame", "harmless", "tidy"]
+__all__ = ["COLUMNS", "NUMERIC", "as_csv", "frame", "harmless", "tidy"]
 
 COLUMNS = (
     "data", "task", "embedder", "head", "seed", "n_records", "n_train", "quantizer", "label", "bits", "kind",
@@ -25,13 +25,15 @@ COLUMNS = (
 )  # fmt: skip
 """`kind` is size, metric, drop, measure or attack; `primary` marks the metric and the attack the cell is judged by;
 `flags` are codes; `not_computed` says why a number is missing."""
+NUMERIC = ("seed", "n_records", "n_train", "bits", "value", "low", "high", "level", "n")
+"""Columns in which nothing means that there is no number."""
 
 
 def tidy(results: Iterable[CellResult]) -> Iterator[dict[str, Any]]:
     """Yield one row a number of every cell and quantizer."""
     for result in results:
         where = _where(result)
-        for row in result.rows:
+        for row in (*result.rows, *result.together):
             here = {**where, "quantizer": row.quantizer, "label": row.label, "bits": row.size.bits}
             for name in ("bits", "entropy_bits", "bytes", "compression"):
                 yield {**here, "kind": "size", "name": name, "value": float(getattr(row.size, name)), "primary": False}

@@ -47,8 +47,9 @@ Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Task = Literal["classification", "regression"]
-Game = Literal["iid", "pool"]
-"""How members were drawn: independently from P, or as a random half of a fixed pool the attacker knows."""
+Game = Literal["iid", "pool", "calibration"]
+"""How members were drawn: independently from P; as a random half of a fixed pool the attacker knows; or as a random
+half of a fixed pool that no model trains on: the members then calibrate the quantizer."""
 Role = Literal["linear", "conv1d", "conv2d", "embedding", "bias", "norm", "scaler", "other"]
 """What a parameter is. Only linear, conv and embedding weights are quantized by default."""
 Progress = Callable[[str, int, int], None]
@@ -249,12 +250,12 @@ class LossTable:
     @classmethod
     def stack(cls, parts: Sequence[Self]) -> Self:
         """Join tables of different models over the same records and candidates along the model axis."""
-        joined: dict[str, Any] = {
-            name: np.concatenate([getattr(part, name) for part in parts]) for name in ("losses", "members")
+        found = {
+            k: [getattr(part, k) for part in parts] for k in ("losses", "members", "scores", "outputs", "whitebox")
         }
-        for name in ("scores", "outputs", "whitebox"):
-            if all(getattr(part, name) is not None for part in parts):
-                joined[name] = np.concatenate([getattr(part, name) for part in parts])
+        joined: dict[str, Any] = {
+            name: np.concatenate(arrays) for name, arrays in found.items() if all(array is not None for array in arrays)
+        }
         held = [part.numbers for part in parts if part.numbers is not None]
         if len(held) == len(parts):
             joined["numbers"] = {kind: np.concatenate([each[kind] for each in held]) for kind in held[0]}
@@ -331,7 +332,7 @@ class AttackResult:
     ----------
     attack : name, e.g. "threshold", "lira".
     attacker : what the attacker sees and knows, in words (the row of docs/how-it-works.md).
-    game : "iid" or "pool"; the advantage is a lower bound on the leak of this game only.
+    game : "iid", "pool" or "calibration"; the advantage is a lower bound on the leak of this game only.
     advantage : signed TPR - FPR at a threshold chosen on other records or models.
     auc : area under the ROC curve.
     tpr : TPR at each false-positive rate, or why it is not given.

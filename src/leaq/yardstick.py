@@ -10,9 +10,11 @@ from dataclasses import replace
 
 from leaq.cell import AuditConfig
 from leaq.data.splits import halves
+from leaq.errors import InvalidInput
 from leaq.evaluation import evaluate
 from leaq.measuring import measure
 from leaq.pipeline import prepare
+from leaq.planning import asked
 from leaq.quantizers import Identity
 from leaq.results import CellResult, QuantizerRow
 from leaq.training import chunks, train
@@ -55,7 +57,10 @@ def private_rows(
     Direction: a smaller epsilon is the stronger guarantee; (epsilon, delta) bounds the advantage of every attack by
     (e^epsilon - 1 + 2 delta) / (e^epsilon + 1), also of those not run.
     """
+    if config.game != "pool":
+        raise InvalidInput(f"The yardstick trains models, so it is of the game pool. Found game {config.game}.")
     samples, config = prepare(config)
+    samples = asked(config, samples).pool
     members = halves(samples, config.replicates, seed=config.seed)
     reference = _plain_table(config, samples, members)
     rows = []

@@ -10,7 +10,6 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from leaq.attacking import Recipe, shadow_tables
-from leaq.attacks.base import Context
 from leaq.attacks.lira import Lira
 from leaq.cli.main import app
 from leaq.data import from_arrays, load
@@ -41,6 +40,7 @@ def test_tables_name_attackers_game_and_gap_but_no_record(words):
     result = run(*words)
     assert result.exit_code == 0, result.output
     for text in (
+        "LiRA",
         "LiRA, not adaptive",
         "Game pool",
         "8 shadow models",
@@ -132,7 +132,7 @@ def test_shadow_tables_do_not_depend_on_chunks_and_nothing_is_taken_from_another
         np.testing.assert_array_equal(parts[name].members, members)
     assert sorted(other) == ["none", "uniform(bits=4)"]
     assert not np.allclose(other["none"].losses, parts["none"].losses)
-    assert Lira().run(Context(parts["sign"])).attack == "lira"
+    assert Lira()(parts["sign"]).attack == "lira"
 
 
 @pytest.mark.parametrize("kind", ["table", "molecules"])

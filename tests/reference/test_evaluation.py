@@ -63,16 +63,21 @@ def test_white_box_statistic_against_autograd(task, rng):
     table = with_whitebox(evaluate(model, quantized, samples, members), model, quantized, samples)
     for s in range(3):
         params = {name: tensor[s, -1] for name, tensor in quantized.params.items()}
-        gradients = []
+        gradients = [[] for _ in range(4)]  # of all layers, and of each of the three
         for i in range(len(samples)):
             raw, _, leaves = by_hand(params, torch.tensor(samples.inputs[i]), task)
             if task == "classification":
                 loss = -torch.log_softmax(raw, 0)[samples.targets[i]]
             else:
                 loss = (raw[0] - (samples.targets[i] - params["output.mean"][0]) / params["output.scale"][0]) ** 2
-            gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, leaves)]))
-        g = torch.stack(gradients)
-        expected = (g * (g.sum(0) - g)).sum(1) / g.norm(dim=1).clamp_min(1e-300)
+            by_layer = [g.flatten() for g in torch.autograd.grad(loss, leaves)]
+            for kept, one in zip(gradients, (torch.cat(by_layer), *by_layer), strict=True):
+                kept.append(one)
+        stacked = [torch.stack(kept) for kept in gradients]
+        whole, *groups = [(g * (g.sum(0) - g)).sum(1) / g.norm(dim=1).clamp_min(1e-300) for g in stacked]
+        expected = torch.stack(
+            [whole, stacked[0].norm(dim=1).clamp_min(np.finfo(float).tiny ** 0.5).log(), *groups], dim=1
+        )
         np.testing.assert_allclose(table.whitebox[s], expected, rtol=1e-8, atol=1e-9)
 
 
@@ -100,5 +105,5 @@ def test_members_of_other_records_are_refused(rng):
 def test_white_box_needs_a_model_that_can(rng):
     samples, members, model, checkpoints = case("classification", rng)
     table = evaluate(model, checkpoints, samples, members)
-    with pytest.raises(UnsupportedModel, match=r"needs a model with alignments\(\). Found object"):
+    with pytest.raises(UnsupportedModel, match=r"needs a model with gradient_signals\(\). Found object"):
         with_whitebox(table, object(), checkpoints, samples)

@@ -21,6 +21,8 @@ TABLE = {".".join(one.path): one for one in options(AuditConfig)}
 TEXT = "it's; rm -rf /"
 CANDIDATES = (True, False, 3, 7, 0.5, 0.9, "morgan(radius=3)", TEXT, (3, 5), (), ("sign",), ("threshold", "rmia"))
 
+CANDIDATES += (("sign + twn",),)  # releases attacked together
+
 
 def other_values(dotted):
     """Values a field may have instead of its default, found by trying: a new field is covered by itself."""
@@ -106,7 +108,7 @@ def test_verbs_of_one_kind_take_the_same_options():
     commands = get_command(app).commands
     taken = {name: {flag for one in commands[name].params for flag in one.opts} for name in VERBS}
     assert taken["audit"] - taken["attack"] == {"--yardstick", "--epsilons"}
-    assert taken["attack"] - taken["forecast"] == {"--attacks"}
+    assert taken["attack"] - taken["forecast"] == {"--attacks", "--game", "--together"}
     assert taken["forecast"] - taken["lambda"] == {"--out", "--report", "--show-records"}
     for name, verb in VERBS.items():
         assert {one.flag for one in options(AuditConfig, verb)} - {"--source"} <= taken[name]

@@ -71,6 +71,7 @@ def test_nan_inputs_are_counted_and_located():
         (np.ones((2, 3, 4), bool), {}, "losses must be real numbers. Found bool"),
         (np.ones((2, 3, 4), complex), {}, "losses must be real numbers. Found complex128"),
         (np.array([[[None] * 4] * 3] * 2), {}, "losses must be real numbers. Found object"),
+        (None, {"outputs": np.ones((2, 4, 0))}, r"outputs must hold at least one number a record"),
         (None, {"scores": np.full((2, 4), np.nan)}, r"scores must be finite. Found 8 \(nan at \[0, 0\], ...\)"),
         (
             None,
@@ -82,6 +83,8 @@ def test_nan_inputs_are_counted_and_located():
         (None, {"groups": np.array([0.0, np.nan, 1, 2])}, r"groups must be whole numbers. Found 1 \(nan at \[1\]\)"),
         (None, {"scores": np.ones((2, 5))}, r"scores must have shape \(2, 4\)"),
         (None, {"outputs": np.ones((1, 4, 2))}, r"outputs must have shape \(2, 4, any\)"),
+        (None, {"whitebox": np.ones((2, 4))}, r"whitebox must have shape \(2, 4, any\). Found \(2, 4\)"),
+        (None, {"targets": np.ones(5)}, r"targets must have shape \(4,\)"),
     ],
 )
 def test_tables_that_do_not_fit_are_refused(losses, options, text):

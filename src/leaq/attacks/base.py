@@ -1,8 +1,8 @@
 """The contract of every attack: a frozen configuration that turns a `Context` into scores, and scores into a result.
 
 An attack defines `scores` (higher = more likely a member), says what it needs (`needs`), what its attacker sees and
-knows (`knows`) and what it is called. Everything else - which ingredient is missing, thresholds, intervals, epsilon, per-record
-risk, names - is written once, here and in `scoring`.
+knows (`knows`) and what it is called. Everything else - which ingredient is missing, thresholds, intervals, epsilon,
+per-record risk, names - is written once, here and in `scoring`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 from leaq.attacks.rescoring import ScoresFrom
 from leaq.attacks.risk import separation
 from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets
-from leaq.attacks.shadows import Shadows
+from leaq.attacks.shadows import Shadows, same_models
 from leaq.attacks.signals import Signals
 from leaq.config import Named
 from leaq.errors import InvalidInput, NotEnoughEvidence
@@ -50,6 +50,7 @@ class Context:
     features : (n, d) what is known of each record, usually the inputs.
     protocol : how numbers and intervals are made.
     lacking : ingredients that cannot be had here, with the reason and the remedy in a sentence.
+    beside : further releases of the same models, each under a quantizer of its own, that the attacker holds too.
     """
 
     table: LossTable
@@ -58,6 +59,16 @@ class Context:
     features: Floats | None = None
     protocol: Protocol = field(default_factory=Protocol)
     lacking: Mapping[Ingredient, str] = field(default_factory=dict)
+    beside: Sequence[LossTable] = ()
+
+    def __post_init__(self) -> None:
+        for other in self.beside:
+            same_models(self.table, other, attack="Context", what="tables beside")
+
+    @cached_property
+    def releases(self) -> tuple[Signals, ...]:
+        """Signals of every release of the models that the attacker holds."""
+        return (self.signals, *map(Signals, self.beside))
 
     @cached_property
     def signals(self) -> Signals:
@@ -117,6 +128,9 @@ class MembershipAttack(Named):
 
     jackknife: ClassVar[bool] = True
     """Whether intervals score anew without each pair of models, to see what targets owe to the shadows they share."""
+
+    joins: ClassVar[bool] = False
+    """Whether the attack reads several releases of one model together."""
 
     # -- what an attack defines ------------------------------------------------------------------------------------
 
@@ -195,10 +209,9 @@ class MembershipAttack(Named):
 
     def attack(self, context: Context) -> AttackResult:
         """Attack in a context; as calling the attack."""
-        missing = [name for name in self.needs if not context.has(name)]
-        if missing:
-            reason = context.lacking.get(missing[0])
-            raise NotEnoughEvidence(reason or f"{self.spec()} needs {MISSING[missing[0]]}.")
+        if context.beside and not self.joins:
+            raise NotEnoughEvidence(f"{self.spec()} attacks one release. Several together are read by combined.")
+        self.require(context)
         targets = list(self.attacked(context))
         scores = self.scores(context, targets)
         whole = "shadows" in self.needs
@@ -210,15 +223,16 @@ class MembershipAttack(Named):
             told=self.tells == "scores",
             labelled=self.tells == "threshold",
             jackknife=self.jackknife,
-        )
-        return attack_result(
-            found,
-            context.table,
-            scores,
-            targets=targets,
-            protocol=context.protocol,
             scores_from=self._scores_from(context) if self.tells != "scores" else None,
         )
+        return attack_result(found, context.table, scores, targets=targets, protocol=context.protocol)
+
+    def require(self, context: Context) -> None:
+        """Refuse a context without an ingredient that this attack needs; raises `NotEnoughEvidence`."""
+        missing = [name for name in self.needs if not context.has(name)]
+        if missing:
+            reason = context.lacking.get(missing[0])
+            raise NotEnoughEvidence(reason or f"{self.spec()} needs {MISSING[missing[0]]}.")
 
     def run(self, context: Context) -> AttackResult | NotComputed:
         """Attack in a context, or say which ingredient is missing."""

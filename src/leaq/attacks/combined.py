@@ -1,9 +1,9 @@
 """The strongest attack: everything the attacker sees, weighed by what worked on models whose members he knows.
 
 Each signal - the output's, in regression also the logarithm of its square, for whoever holds the file also the loss
-gradients' - becomes evidence about each record through the hierarchical likelihood ratio of `leaq.attacks.hierarchical`.
-A ridge-penalised logistic regression on the evidence of other models, in which the attacker knows who was a member, says
-how much each piece is worth.
+gradients' - becomes evidence about each record through the hierarchical likelihood ratio of
+`leaq.attacks.hierarchical`. A ridge-penalised logistic regression on the evidence of other models, in which the
+attacker knows who was a member, says how much each piece is worth.
 
 Cross-fitted: a target, its exact complements and the other targets of its fold are left out of everything the weights
 are learnt from, as targets and as shadows; the models the weights are learnt from are scored by shadows that exclude
@@ -23,6 +23,7 @@ from leaq.attacks.decisions import pairs_of
 from leaq.attacks.file import file_scores
 from leaq.attacks.hierarchical import Predictive, predictive
 from leaq.attacks.shadows import Shadows
+from leaq.attacks.signals import together
 from leaq.errors import NotEnoughEvidence
 from leaq.seeds import stream
 from leaq.types import Bools, Floats, Ints
@@ -63,9 +64,10 @@ class Combined(MembershipAttack):
     name: ClassVar[str] = "combined"
     source: ClassVar[str] = "own; stacking: arXiv 1610.05820v2"
     examples: ClassVar[tuple[str, ...]] = ("combined(sees=outputs)", "combined")
-    jackknife: ClassVar[bool] = (
-        False  # learning the weights anew without each pair of models would cost as often as much
-    )
+    # Learning the weights anew without each pair of models would cost as often as much.
+    jackknife: ClassVar[bool] = False
+
+    joins: ClassVar[bool] = True
 
     sees: Literal["outputs", "file"] = "file"
 
@@ -105,8 +107,15 @@ class Combined(MembershipAttack):
         return scores
 
     def _signals(self, context: Context) -> list[Floats]:
-        signals = list(context.signals.outputs)
-        return signals if self.sees == "outputs" else [*signals, *context.signals.gradients]
+        """Return every signal of every release, and of several releases their mean, which random rounding spares."""
+        releases = context.releases
+        kinds = [[one.outputs for one in releases]]
+        kinds += [[one.gradients for one in releases]] if self.sees == "file" else []
+        found = [signal for kind in kinds for each in kind for signal in each]
+        if len(releases) > 1:
+            found += together(releases)
+            found += [np.mean(same, axis=0) for same in zip(*kinds[-1], strict=True)] if self.sees == "file" else []
+        return found
 
     def _reads(self, context: Context) -> bool:
         """Tell whether the numbers of the file are read."""
@@ -114,7 +123,10 @@ class Combined(MembershipAttack):
 
     def knows(self, context: Context) -> str:
         """Say what the attacker sees and knows."""
-        if self.sees == "outputs":
+        if context.beside:
+            several = f"{len(context.releases)} quantized releases of the model"
+            sees = f"holds {several}, files and all" if self.sees == "file" else f"sees the outputs of {several}"
+        elif self.sees == "outputs":
             sees = "sees the quantized model's outputs"
         else:
             used = ["outputs"]

@@ -7,6 +7,7 @@ the difference of their leaks is far better known than either leak, and two inte
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
+from types import MappingProxyType
 
 import numpy as np
 
@@ -24,8 +25,15 @@ NO_CHOICE = ("no-skill", "dp-sgd")
 """Flags of rows whose small leak is no merit, or that are no quantizer."""
 
 
-def with_comparison(result: CellResult) -> CellResult:
+def with_comparison(
+    result: CellResult, contrasts: Mapping[str, Mapping[str, Sequence[str]]] = MappingProxyType({})
+) -> CellResult:
     """Return an audit with its rows compared: `CellResult.comparison`, "leak_vs_full" and "leak_vs_least" in each row.
+
+    Parameters
+    ----------
+    contrasts : further measures, each by row the rows it is compared with; the most revealing of them counts. A
+        repetition of a random rounding has no row and leaks what the first release does.
 
     Direction: a positive difference leaks more than full precision, or than the row that leaks least and still predicts
     something. Range: [-2, 2]. Interval: of the paired difference, for all pairs of rows at once, so that the winner's
@@ -34,17 +42,30 @@ def with_comparison(result: CellResult) -> CellResult:
 
     Rows whose primary attack left no draws (read from a file, trained apart) are not compared.
     """
-    found = [(row, attack) for row in result.rows if (attack := _drawn(result, row)) is not None]
+    everything = (*result.rows, *result.together)
+    found = [(row, attack) for row in everything if (attack := _drawn(result, row)) is not None]
     if len(found) < 2 or len({attack.crossed.cells.shape for _, attack in found}) > 1:
         return result
     leaks = [attack.advantage for _, attack in found]
     comparison = _comparison(
         [row.quantizer for row, _ in found], [attack.crossed for _, attack in found], leaks[0].level
     )
-    against = _against([row for row, _ in found], leaks)
     by_spec = {row.quantizer: leak for (row, _), leak in zip(found, leaks, strict=True)}
-    rows = tuple(_beside(row, by_spec, against, comparison) if row.quantizer in by_spec else row for row in result.rows)
-    return replace(result, rows=rows, comparison=comparison)
+    usual = _against(result.rows, by_spec)
+
+    def compared(row: QuantizerRow) -> QuantizerRow:
+        if row.quantizer not in by_spec:
+            return row
+        own = {name: _most(rows.get(row.quantizer, ()), by_spec) for name, rows in contrasts.items()}
+        return _beside(row, by_spec, usual | {name: other for name, other in own.items() if other}, comparison)
+
+    rows, together = (tuple(compared(row) for row in kind) for kind in (result.rows, result.together))
+    return replace(result, rows=rows, together=together, comparison=comparison)
+
+
+def _most(rows: Sequence[str], leaks: Mapping[str, Estimate]) -> str:
+    """Return the most revealing of some rows; empty if none of them is compared."""
+    return max((row for row in rows if row in leaks), key=lambda row: leaks[row].value, default="")
 
 
 def _drawn(result: CellResult, row: QuantizerRow) -> AttackResult | None:
@@ -64,13 +85,14 @@ def _comparison(quantizers: Sequence[str], leaks: Sequence[Crossed], level: floa
     return Comparison(tuple(quantizers), tuple(tuple(float(value) for value in line) for line in errors), factor)
 
 
-def _against(rows: Sequence[QuantizerRow], leaks: Sequence[Estimate]) -> dict[str, str]:
+def _against(rows: Sequence[QuantizerRow], leaks: Mapping[str, Estimate]) -> dict[str, str]:
     """Return which row each difference is from."""
-    useful = [i for i, row in enumerate(rows) if all(flag.code not in NO_CHOICE for flag in row.flags)]
+    rows = [row for row in rows if row.quantizer in leaks]
+    useful = [row.quantizer for row in rows if all(flag.code not in NO_CHOICE for flag in row.flags)]
     full = [row.quantizer for row in rows if row.quantizer in FULL]
     found = {"leak_vs_full": full[0]} if full else {}
     if useful:
-        found["leak_vs_least"] = rows[min(useful, key=lambda i: leaks[i].value)].quantizer
+        found["leak_vs_least"] = min(useful, key=lambda spec: leaks[spec].value)
     return found
 
 

@@ -81,7 +81,7 @@ def epsilon_bound(
 
     Parameters
     ----------
-    table : in the game "pool", members a random half of the records (within each class).
+    table : in the game "pool" or "calibration", members a random half of the records (within each class).
     scores : (t, n) of the attacked models, computed without knowing any record's membership in them.
     scores_from : scores anew with other shadows; then the guesses on independent models are pooled.
 
@@ -90,7 +90,7 @@ def epsilon_bound(
     NotEnoughEvidence
         If membership was not drawn as halves of a pool, or there are too few pairs.
     """
-    if table.game != "pool":
+    if table.game == "iid":
         raise NotEnoughEvidence(
             "A one-run bound on epsilon needs members drawn as a random half of a pool by whoever audits. Found given "
             "members and non-members. Audit the training (leaq attack) instead of a finished model."

@@ -21,11 +21,11 @@ def adaptive_gap(context: Context, *, normalise: bool = True) -> Estimate | NotC
         (False: what a careless audit misses) is that move: rescaling the outputs closes it without knowing the
         quantizer.
     """
+    attackers = Lira(normalise=normalise), Lira(normalise=normalise, shadows="full_precision")
     try:
-        adaptive, other = (
-            Lira(shadows=shadows, normalise=normalise).scores(context, context.chosen)
-            for shadows in ("quantized", "full_precision")
-        )
+        for attacker in attackers:
+            attacker.require(context)
+        adaptive, other = (attacker.scores(context, context.chosen) for attacker in attackers)
     except NotEnoughEvidence as err:
         return NotComputed(str(err))
     return area_gap(context.table, adaptive, other, targets=context.chosen, protocol=context.protocol)

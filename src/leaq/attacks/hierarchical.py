@@ -75,7 +75,7 @@ def predictive(known: InOut) -> Predictive:
     >>> import numpy as np
     >>> from leaq.attacks.shadows import Shadows
     >>> rng = np.random.default_rng(0)
-    >>> members = np.tile([[True], [False]], (8, 300))
+    >>> members = rng.random((16, 300)) < 0.5
     >>> signals = rng.normal(size=(16, 300)) + 2 * members
     >>> found = predictive(Shadows(signals, members).of(0, attack="example"))
     >>> bool(np.abs(found.mean_in - found.mean_out - 2).max() < 0.5)

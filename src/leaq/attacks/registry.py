@@ -34,7 +34,7 @@ FAMILIES = {
     ),
     "all": tuple(spec for name in ATTACKS for spec in ATTACKS.get(name).examples),  # type: ignore[attr-defined]
 }
-"""`default` costs little once the models exist; `all` adds variants, and the quantile attack, which fits regressions."""
+"""`default` costs little once the models exist; `all` adds variants and the quantile attack, which fits regressions."""
 
 FEWEST_MODELS = 8
 """Models below which attacks with shadows rest on too little to lead the table."""

@@ -61,7 +61,7 @@ class Rmia(MembershipAttack):
         Many records tie (all that beat everybody, all that beat nobody). Within a tie the ratio decides: 1e-9 times its
         rank is added.
         """
-        logp = log_likelihood(context.table)
+        logp = log_likelihood(context.table, excluded)
         # Means of likelihoods, not of their logarithms; 1 is the largest likelihood, so nothing overflows.
         shadows = Shadows(np.exp(logp), context.table.members)
         scores = np.empty((len(targets), logp.shape[1]))
@@ -98,13 +98,14 @@ class Rmia(MembershipAttack):
         return "Share of the pool's records that a record beats in how much the model favours it over shadow models."
 
 
-def log_likelihood(table: LossTable) -> Floats:
+def log_likelihood(table: LossTable, excluded: Sequence[int] = ()) -> Floats:
     """Return log p(target | model) of each model and record, (s, n), at most 0.
 
     Classification: minus the cross-entropy. Regression: Gaussian around the prediction, divided by its peak; the
-    variance is the mean squared error of all models on all records, which tells nothing about who is a member.
+    variance is the mean squared error of all models but those excluded on all records, which tells nothing about who is
+    a member.
     """
     losses = table.released
     if table.task == "classification":
         return -losses
-    return -losses / (2 * max(float(losses.mean()), 1e-12))
+    return -losses / (2 * max(float(np.delete(losses, list(excluded), axis=0).mean()), 1e-12))

@@ -56,7 +56,8 @@ class Attack:
     told : the attacker is told which of the target's other records are members: scores and threshold rest on that, and
         the guesses bound no epsilon.
     labelled : only the threshold comes from records whose membership is told; the scores know nothing of it.
-    jackknife : intervals score anew without each pair of models; False where that would cost too much.
+    scores_from : scores anew with other shadows. With it guesses on independent models are pooled (`epsilon_bound`).
+    jackknife : whether intervals score anew too, so that they know that targets share their shadows.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Attack:
     flags: tuple[Flag, ...] = ()
     told: bool = False
     labelled: bool = False
+    scores_from: ScoresFrom | None = None
     jackknife: bool = True
 
 
@@ -83,7 +85,6 @@ def attack_result(
     *,
     targets: Sequence[int],
     protocol: Protocol,
-    scores_from: ScoresFrom | None = None,
 ) -> AttackResult:
     """Turn scores (t, n), higher = more likely a member, into advantage, AUC, TPR and epsilon with intervals.
 
@@ -92,11 +93,6 @@ def attack_result(
     one that is best on the other attacked models' scores, which must be on one scale. With fewer than three of those
     the threshold comes from labelled records after all, with the flag "told-threshold".
     Do not trust when: there are fewer than four targets (the interval then hardly sees the variation of models).
-
-    Parameters
-    ----------
-    scores_from : scores anew with other shadows. With it guesses on independent models are pooled (`epsilon_bound`),
-        and intervals know that targets share their shadows, unless `Attack.jackknife` says otherwise.
     """
     if not np.isfinite(scores).all():
         model = targets[int(np.argmin(np.isfinite(scores).all(1)))]
@@ -104,15 +100,15 @@ def attack_result(
     members = table.members[list(targets)]
     _refuse_one_kind(members, attack.name)
     drawn = resamples(table.groups, members, draws=protocol.draws, seed=protocol.seed)
-    thresholds = None if attack.told or attack.labelled else _thresholds(table, scores, targets, scores_from)
+    thresholds = None if attack.told or attack.labelled else _thresholds(table, scores, targets, attack.scores_from)
     attack = _in_words(attack, len(targets), told=thresholds is None)
     shared = Influences()
     if thresholds is None:
         decisions = cross_fitted_decisions(scores, members, table.groups, seed=protocol.seed)
     else:
         decisions = scores > thresholds[:, None]
-        if scores_from is not None and attack.jackknife:
-            shared = Shared(table, targets, thresholds, scores_from).influence(drawn)
+        if attack.scores_from is not None and attack.jackknife:
+            shared = Shared(table, targets, thresholds, attack.scores_from).influence(drawn)
     told = attack.told or attack.labelled
     found = advantages(decisions, drawn)
     advantage = crossed(*found, drawn.ways, influence=shared.advantage)
@@ -129,7 +125,7 @@ def attack_result(
         roc=_curve(scores, members),
         risk=attack.risk,
         flags=attack.flags,
-        epsilon=_epsilon(attack, table, scores, targets=targets, protocol=protocol, scores_from=scores_from),
+        epsilon=_epsilon(attack, table, scores, targets=targets, protocol=protocol),
         told=told,
         crossed=crossed(*found, drawn.ways, influence=shared.same_thresholds),
     )
@@ -232,19 +228,14 @@ def _curve(scores: Floats, members: Bools) -> Floats:
 
 
 def _epsilon(
-    attack: Attack,
-    table: LossTable,
-    scores: Floats,
-    *,
-    targets: Sequence[int],
-    protocol: Protocol,
-    scores_from: ScoresFrom | None,
+    attack: Attack, table: LossTable, scores: Floats, *, targets: Sequence[int], protocol: Protocol
 ) -> Estimate | NotComputed:
     if attack.told:
         return NotComputed(TOLD)
     try:
+        again = attack.scores_from
         return epsilon_bound(
-            table, scores, targets=targets, level=protocol.level, seed=protocol.seed, scores_from=scores_from
+            table, scores, targets=targets, level=protocol.level, seed=protocol.seed, scores_from=again
         )
     except NotEnoughEvidence as err:
         return NotComputed(str(err))

@@ -136,7 +136,7 @@ class Shadows:
                 )
 
 
-def same_models(table: LossTable, shadows: LossTable, *, attack: str) -> None:
-    """Refuse shadow signals of other models or records than the table's."""
+def same_models(table: LossTable, shadows: LossTable, *, attack: str, what: str = "shadows") -> None:
+    """Refuse signals of other models or records than the table's; `what` names them."""
     if shadows.losses.shape[::2] != table.losses.shape[::2] or not np.array_equal(shadows.members, table.members):
-        raise InvalidInput(f"{attack}: shadows must hold the same models and records as the table, in the same order.")
+        raise InvalidInput(f"{attack}: {what} must hold the same models and records as the table, in the same order.")

@@ -14,6 +14,7 @@ by model:
 Raw signals are what the published attacks compare; ``normalise=False`` gives them.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
 
@@ -21,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from leaq.errors import InvalidInput
-from leaq.types import Floats, LossTable
+from leaq.types import Floats, LossTable, Task
 
-__all__ = ["Kind", "Signals", "centred_by_class", "normalised"]
+__all__ = ["Kind", "Signals", "centred_by_class", "normalised", "together"]
 
 Kind = Literal["auto", "magnitude", "loss"]
 """``auto`` is the log-odds of the true class, or the signed residual; ``magnitude`` the same for a classifier and the
@@ -72,6 +73,22 @@ def centred_by_class(values: Floats, classes: npt.NDArray[np.generic] | None) ->
     return np.where(spread > rounding, centred / np.maximum(spread, rounding), 0.0)
 
 
+def with_square(signed: Floats, task: Task) -> tuple[Floats, ...]:
+    """Return a margin alone; a residual (s, n) with the logarithm of its square, which sees it narrow."""
+    if task == "classification":
+        return (signed,)
+    square = signed**2
+    return signed, centred_by_class(np.log(square + 1e-6 * np.maximum(square.mean(1, keepdims=True), TINY)), None)
+
+
+def together(releases: "Sequence[Signals]") -> tuple[Floats, ...]:
+    """Return the output signals of the mean of several releases of the same models: what random rounding spares.
+
+    Each release is normalised first, so that none counts more for its scale.
+    """
+    return with_square(np.mean([one.of("auto") for one in releases], axis=0), releases[0].table.task)
+
+
 class Signals:
     """The signals of one table, each computed once.
 
@@ -100,11 +117,7 @@ class Signals:
     @cached_property
     def outputs(self) -> tuple[Floats, ...]:
         """What the outputs alone give, normalised: the margin; or the residual and the logarithm of its square."""
-        signed = self.of("auto")
-        if self.table.task == "classification":
-            return (signed,)
-        square = signed**2
-        return signed, centred_by_class(np.log(square + 1e-6 * max(float(square.mean()), TINY)), None)
+        return with_square(self.of("auto"), self.table.task)
 
     @cached_property
     def gradients(self) -> tuple[Floats, ...]:

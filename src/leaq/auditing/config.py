@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator
@@ -56,7 +55,8 @@ class Beside:
     Attributes
     ----------
     checkpoints : weights along training (`leaq.Recorder`), batch (1, c): candidates for r.
-    shipped : models quantized elsewhere, or files of their weights, by name; audited as they are.
+    shipped : models quantized elsewhere, by name, as they run or as files: a module, a session, a function, an
+        endpoint, a file or folder of weights or of a program; see `leaq.auditing.shipped.open_shipped`.
     calibration : records that calibrated quantizers look at where they are not the members; its `source` is named in
         the results.
     tokenizer : turns texts into tokens; makes this the audit of a language model.
@@ -64,7 +64,7 @@ class Beside:
     """
 
     checkpoints: Checkpoints | None = None
-    shipped: Mapping[str, nn.Module | str | Path] = field(default_factory=dict)
+    shipped: Mapping[str, Any] = field(default_factory=dict)
     calibration: Calibration | None = None
     tokenizer: Any = None
     reference: nn.Module | None = None

@@ -6,7 +6,6 @@ members, nonmembers -> checks -> quantize the weights -> evaluate -> LossTable -
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,10 +24,10 @@ from leaq.environment import describe_environment, peak_memory
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
 from leaq.measures.shift import shift, shift_doubt
 from leaq.models import unwrap
-from leaq.models.roles import parameter_doubts
+from leaq.models.roles import LAYER_ROLES, parameter_doubts, roles_of
 from leaq.quantizers import Identity, Scheme, parse_list
 from leaq.results import CellResult, QuantizerRow
-from leaq.types import AttackResult, Estimate, Flag, Floats, LossTable, NotComputed, Progress, silent
+from leaq.types import AttackResult, Checkpoints, Estimate, Flag, Floats, LossTable, NotComputed, Progress, silent
 
 __all__ = ["ExtraAttacks", "Job", "audit_model", "audit_records"]
 
@@ -87,6 +86,7 @@ def audit_records(
     started = time.perf_counter()
     model, config = unwrap(model), job.config
     flags = (*_mode_doubt(model), *parameter_doubts(model), *_record_doubts(members, nonmembers, config))
+    flags = (*flags, *_recorded_part(model, job.beside.checkpoints))
     compared = _compared(members, nonmembers, config)
     if isinstance(compared, Estimate):
         flags = (*flags, *shift_doubt(compared))
@@ -158,9 +158,7 @@ def features_of(bench: Bench) -> Floats | None:
     return np.concatenate([part for part in parts if part is not None])
 
 
-def _shipped_row(
-    bench: Bench, name: str, shipped: nn.Module | str | Path, reference: LossTable | None, *, job: Job
-) -> QuantizerRow:
+def _shipped_row(bench: Bench, name: str, shipped: Any, reference: LossTable | None, *, job: Job) -> QuantizerRow:
     """Measure a model quantized elsewhere, as it runs, against its full-precision original."""
     original = bench.model.module
     opened = open_shipped(shipped, original, name=name)
@@ -185,6 +183,22 @@ def _mode_doubt(model: nn.Module) -> tuple[Flag, ...]:
         return ()
     text = "The model came in training mode; it was audited in evaluation mode (no dropout) and put back."
     return (Flag("training-mode", text),)
+
+
+def _recorded_part(model: nn.Module, recorded: Checkpoints | None) -> tuple[Flag, ...]:
+    """Say that quantizers act on recorded weights alone, where not all were recorded."""
+    rest = [
+        name
+        for name, role in roles_of(model).items()
+        if recorded and role in LAYER_ROLES and name not in recorded.params
+    ]
+    if not rest:
+        return ()
+    text = (
+        f"Not recorded, and so left in full precision by every quantizer: {', '.join(rest[:3])}"
+        f"{', ...' * (len(rest) > 3)} (what did not train). Sizes count what was recorded."
+    )
+    return (Flag("recorded-part", text),)
 
 
 def _record_doubts(members: Records, nonmembers: Records, config: ModelAuditConfig) -> tuple[Flag, ...]:

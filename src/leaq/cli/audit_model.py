@@ -22,8 +22,8 @@ def audit_model(
     weights: Annotated[
         Path,
         typer.Argument(
-            help="A safetensors file of weights (with --arch), or a folder with a causal language model. Pickled "
-            "weights (.pt, .bin) are refused."
+            help="A file of weights (safetensors or GGUF, with --arch), a program that runs by itself (ONNX, "
+            "TorchScript, .pt2, LiteRT, OpenVINO), or a language model (a folder or GGUF). Pickled weights are refused."
         ),
     ],
     members: Annotated[
@@ -64,8 +64,8 @@ def audit_model(
     shipped: Annotated[
         list[str] | None,
         typer.Option(
-            help="name=file: weights of the same network quantized elsewhere (GPTQ-format safetensors, "
-            "safetensors, ONNX); may be repeated.",
+            help="name=file: the same network quantized elsewhere (GGUF, GPTQ, AWQ, compressed-tensors, bitsandbytes, "
+            "torchao, ONNX, LiteRT, OpenVINO, ...); may be repeated.",
             rich_help_panel=MODEL,
         ),
     ] = None,

@@ -4,9 +4,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.markup import escape as unmarked
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from leaq.study.events import Watch
     from leaq.types import Progress
 
-__all__ = ["fail", "note", "paragraph", "progress_bar", "say", "say_json", "show_table", "watching"]
+__all__ = ["fail", "listing", "note", "paragraph", "progress_bar", "say", "say_json", "show_table", "watching"]
 
+T = TypeVar("T")
 LOG_EVERY = 10.0
 """Seconds between two progress lines where there is no terminal to draw a bar on."""
 
@@ -54,6 +55,16 @@ def say(text: str) -> None:
 def say_json(value: Any) -> None:
     """Print plain values as JSON that every parser reads: no NaN, no bare infinities."""
     say(json.dumps(value, indent=1, allow_nan=False))
+
+
+def listing(found: T, show: Callable[[T], None], *, json: bool) -> None:
+    """Print what is known by name: as JSON of everything that is recorded, or the way people read it."""
+    if json:
+        from leaq.results import as_plain
+
+        say_json(as_plain(found))
+    else:
+        show(found)
 
 
 def note(text: str) -> None:

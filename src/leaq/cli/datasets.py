@@ -25,16 +25,9 @@ def datasets(
     if ctx.invoked_subcommand is not None:
         return
     from leaq.data import listing
-
-    if json:
-        from dataclasses import asdict
-        from json import dumps
-
-        console.say(dumps([asdict(entry) for entry in listing()], indent=1))
-        return
     from leaq.reporting.listings import datasets_table
 
-    console.show_table(datasets_table(listing()))
+    console.listing(listing(), lambda found: console.show_table(datasets_table(found)), json=json)
 
 
 @app.command()

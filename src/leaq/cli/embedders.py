@@ -14,12 +14,6 @@ def embedders(
 ) -> None:
     """List the embedders known by name, with dimension, source, licence and what they were pretrained on."""
     from leaq.embedders import listing
-
-    if json:
-        from leaq.results import as_plain
-
-        console.say_json(as_plain(listing()))
-        return
     from leaq.reporting.listings import embedders_table
 
-    console.show_table(embedders_table(listing()))
+    console.listing(listing(), lambda found: console.show_table(embedders_table(found)), json=json)

@@ -86,7 +86,7 @@ def gate(
         writable_place(junit)
     asked = STANDARD if require is None else tuple(item for text in require for item in split_items(text))
     limits = Limits(max_advantage, min_metric, max_metric, metric, asked)
-    verdict = judge(Store(run).finished(), limits, quantizers=tuple(quantizer or ()))
+    verdict = judge(Store(run).summaries(), limits, quantizers=tuple(quantizer or ()))
     if junit is not None:
         write_junit(verdict, junit)
     if json:

@@ -12,6 +12,7 @@ import typer
 
 from leaq.cli import (
     attack,
+    attacks,
     audit,
     audit_model,
     claims,
@@ -64,7 +65,7 @@ PANELS = {
     "Read": (show.show, report.report, verify.verify, clean.clean),
     "Decide": (recommend.recommend, gate.gate, claims.claims),
     "Quantize": (quantize.quantize,),
-    "Look up": (quantizers.quantizers, embedders.embedders, doctor.doctor),
+    "Look up": (attacks.attacks, quantizers.quantizers, embedders.embedders, doctor.doctor),
 }
 
 

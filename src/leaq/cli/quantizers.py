@@ -28,14 +28,10 @@ def quantizers(
     """
     from leaq.quantizers.catalogue import catalogue, entry
 
-    if json:
-        from leaq.results import as_plain
-
-        console.say_json(as_plain(catalogue() if name is None else entry(name)))
-    elif name is not None:
-        console.say(_explained(entry(name)))
+    if name is not None:
+        console.listing(entry(name), lambda found: console.say(_explained(found)), json=json)
     else:
-        console.say(_listed(catalogue()))
+        console.listing(catalogue(), lambda found: console.say(_listed(found)), json=json)
 
 
 def _listed(entries: "tuple[Entry, ...]") -> str:

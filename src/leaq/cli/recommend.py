@@ -29,7 +29,7 @@ def recommend(
     from leaq.study import Store
     from leaq.study.recommending import recommend as choose
 
-    found = choose(Store(run).finished(), max_drop, level=level)
+    found = choose(Store(run).summaries(), max_drop, level=level)
     if json:
         from leaq.results import as_plain
 

@@ -41,11 +41,11 @@ def show(
     if failures and not store.count():
         _failed(failures)
         return
-    results = store.finished()
     if json:
-        for result in results:
+        for result in store.ordered():
             console.say(" ".join(result.to_json().split("\n")))
         return
+    results = store.summaries() if store.count() > 1 and not cells else store.finished()
     if len(results) > 1:
         for table in by_quantizer(results):
             console.show_table(table)

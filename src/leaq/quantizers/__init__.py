@@ -15,6 +15,7 @@ from leaq.quantizers.packing import pack, read_weights, unpack
 from leaq.quantizers.registry import QUANTIZERS, build, families, parse_list
 from leaq.quantizers.rounding import Dithered, Stochastic
 from leaq.quantizers.scheme import Bits, Needs, Scheme, quantizable
+from leaq.quantizers.together import ReleaseSet, parse_together
 from leaq.quantizers.uniform import Uniform
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "KMeans",
     "Needs",
     "PowerOfTwo",
+    "ReleaseSet",
     "Scheme",
     "Sign",
     "Stochastic",
@@ -45,6 +47,7 @@ __all__ = [
     "families",
     "pack",
     "parse_list",
+    "parse_together",
     "quantizable",
     "read_weights",
     "unpack",

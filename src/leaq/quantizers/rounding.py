@@ -6,7 +6,7 @@ weights are equal, and the candidates of one model share it when the quantizer i
 """
 
 import hashlib
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -16,12 +16,19 @@ from leaq.quantizers.applying import Scales
 from leaq.quantizers.blocks import into_blocks, positive
 from leaq.quantizers.uniform import Uniform
 from leaq.seeds import torch_stream
+from leaq.types import Flag
 
-__all__ = ["Dithered", "Stochastic"]
+__all__ = ["Dithered", "Noisy", "Stochastic"]
+
+ONE_RELEASE = Flag(
+    "protects-one-release",
+    "Protects one release: the rounding is random, and whoever holds several roundings of the same model averages the "
+    "noise out. --together measures several, e.g. 'stochastic(bits=4) x2/4/8'.",
+)
 
 
-class _Noisy(Uniform):
-    """Uniform levels with one uniform random number in [0, 1) per weight."""
+class Noisy(Uniform):
+    """Uniform levels with one uniform random number in [0, 1) per weight: what random rounding schemes share."""
 
     seed: int = Field(default=0, ge=0)
     """Root seed of the noise."""
@@ -30,6 +37,20 @@ class _Noisy(Uniform):
     def idempotent(self) -> bool:
         """New noise every time."""
         return False
+
+    def flags(self, source: str = "members") -> tuple[Flag, ...]:
+        """Say that each further release of the same model averages the noise out."""
+        return (*super().flags(source), ONE_RELEASE)
+
+    def again(self, times: int) -> tuple[Self, ...]:
+        """Return the quantizers of several releases of one model, each with noise of its own.
+
+        Examples
+        --------
+        >>> [one.spec() for one in Stochastic(bits=4).again(2)]
+        ['stochastic(bits=4)', 'stochastic(bits=4, seed=1)']
+        """
+        return tuple(type(self)(**{**self.to_dict(), "seed": self.seed + i}) for i in range(times))
 
     def _inside(self, scales: Scales) -> bool:
         """Noise may carry a weight beyond the levels."""
@@ -51,7 +72,7 @@ class _Noisy(Uniform):
         return torch.stack(drawn).to(blocks.device)
 
 
-class Stochastic(_Noisy):
+class Stochastic(Noisy):
     """Round up with a probability equal to the fraction lost, else down: unbiased where nothing is clipped.
 
     Examples
@@ -79,7 +100,7 @@ class Stochastic(_Noisy):
         )
 
 
-class Dithered(_Noisy):
+class Dithered(Noisy):
     """Subtractive dither: add noise of one step's width, round to nearest, subtract the noise when reading.
 
     The error is uniform within half a step whatever the weight, so it carries no trace of the weight itself. The

@@ -10,9 +10,9 @@ Quantizers are pure functions: the checkpoints they are given stay untouched.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, log2
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from leaq.config import Named
@@ -25,7 +25,7 @@ from leaq.types import Checkpoints, Flag, Role
 if TYPE_CHECKING:
     from leaq.quantizers.calibration import Calibration, Inputs
 
-__all__ = ["WEIGHTS", "Bits", "Frozen", "Needs", "Scales", "Scheme", "quantizable"]
+__all__ = ["ASIDE", "WEIGHTS", "Bits", "Frozen", "Needs", "Scales", "Scheme", "quantizable"]
 
 WEIGHTS: frozenset[Role] = frozenset(LAYER_ROLES)
 
@@ -35,6 +35,8 @@ _PARAMETRISED = (
 )
 
 EndLayer = Literal["same", "int8", "full"]
+ASIDE = "records set aside that train no model"
+"""Whose records calibrate a quantizer with ``calibrated=elsewhere`` in an audit."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class Scheme(Named):
     bias : biases stay in full precision ("full", flagged), become "float16" or "int8", or are "corrected" so that
         each output keeps its mean over the calibration records.
     activations : each layer's input is rounded to this many bits per record too.
+    calibrated : whose records a calibrated scheme looks at: those of "members", each model its own, or "elsewhere",
+        records that train no model.
     """
 
     source: ClassVar[str] = ""
@@ -100,6 +104,13 @@ class Scheme(Named):
     last: EndLayer = "same"
     bias: Literal["full", "float16", "int8", "corrected"] = "full"
     activations: int | None = Field(default=None, ge=2, le=16)
+    calibrated: Literal["members", "elsewhere"] = "members"
+
+    @model_validator(mode="after")
+    def _calibrated_at_all(self) -> Self:
+        if self.calibrated == "elsewhere" and not self.needs.calibration:
+            raise ValueError("calibrated says whose records a quantizer looks at, and this one looks at none")
+        return self
 
     # -- what a scheme defines -------------------------------------------------------------------------------------
 
@@ -202,6 +213,11 @@ class Scheme(Named):
         The reference itself becomes exactly what ``self(reference, calibration)`` gives.
         """
         source = calibration.source if calibration is not None and self.needs.calibration else None
+        if source == "members" and self.calibrated == "elsewhere":
+            raise InvalidInput(
+                f"{self.spec()}: the calibration records must be others than the members. Found those of the members. "
+                "Name whose they are: leaq.quantizers.Calibration(model, inputs, source='public records')."
+            )
         return Frozen(self, self.fit_model(reference, calibration), reference.batch, source)
 
     def codes(
@@ -257,6 +273,8 @@ class Scheme(Named):
         """
         if not self.needs.calibration:
             return ()
+        if source == "members" and self.calibrated == "elsewhere":
+            source = ASIDE
         if source != "members":
             text = (
                 f"Calibrated on {source}, not on each model's own training records: what calibrating on members would "
@@ -276,6 +294,7 @@ class Scheme(Named):
             parts += [] if choice == "same" else [f"{where} layer {'8-bit' if choice == 'int8' else 'full'}"]
         parts += [] if self.at_default("bias") else [f"bias {self.bias}"]
         parts += [f"{self.activations}-bit activations"] if self.activations else []
+        parts += [] if self.at_default("calibrated") else ["calibrated elsewhere"]
         return ", ".join(parts)
 
     def describe(self) -> str:
@@ -290,6 +309,8 @@ class Scheme(Named):
             sentences.append(f"Biases become {self.bias}.")
         if self.activations:
             sentences.append(f"Each layer's input is rounded to {self.activations} bits, record by record.")
+        if self.calibrated == "elsewhere":
+            sentences.append("The calibration records train no model.")
         return " ".join(sentences)
 
     @classmethod

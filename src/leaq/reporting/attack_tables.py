@@ -22,7 +22,7 @@ def attack_numbers(result: CellResult) -> Table:
     notes = Notes()
     drawn = [
         (row.quantizer, _cells(row, key, rates, bounded=bounded, notes=notes))
-        for row in result.ranked()
+        for row in result.shown()
         for key in keys
         if key in row.attacks
     ]

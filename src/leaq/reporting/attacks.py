@@ -30,7 +30,7 @@ def attack_table(result: CellResult) -> Table:
     rows: list[tuple[str, ...]] = []
     values: list[tuple[float | str, ...]] = []
     keys: list[str] = []
-    for row in reversed(result.ranked()):
+    for row in (*reversed(result.ranked()), *result.together):
         for name in in_order(row.attacks, "attack"):
             found = row.attacks[name]
             rows.append((row.label, short_attack(name), *_cells(found)))
@@ -69,7 +69,7 @@ def _number(found: Estimate | NotComputed | None) -> str:
 def _footnotes(result: CellResult) -> tuple[Footnote, ...]:
     """Say which game was played, who attacks, and why numbers are missing."""
     texts: dict[str, None] = {}
-    for row in result.rows:
+    for row in result.shown():
         for name, found in row.attacks.items():
             if isinstance(found, NotComputed):
                 texts.setdefault(f"{short_attack(name)}: not computed. {found.reason}")

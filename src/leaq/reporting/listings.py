@@ -1,12 +1,13 @@
-"""Tables of what is known by name: data sets and embedders."""
+"""Tables of what is known by name: data sets, embedders and attacks."""
 
 from collections.abc import Sequence
 
+from leaq.attacks.catalogue import Entry as AttackEntry
 from leaq.data.catalogue import Entry
 from leaq.embedders.base import Card
 from leaq.reporting.tables import Column, Table
 
-__all__ = ["datasets_table", "embedders_table"]
+__all__ = ["attacks_table", "datasets_table", "embedders_table"]
 
 
 def datasets_table(entries: Sequence[Entry]) -> Table:
@@ -45,6 +46,24 @@ def embedders_table(cards: Sequence[Card]) -> Table:
     )
     heads = ("name", "kind", "dimension", "what", "source", "licence", "pretrained on")
     return _table("Embedders known by name", heads, rows, "Use one with: leaq audit NAME --embedder EMBEDDER")
+
+
+def attacks_table(entries: Sequence[AttackEntry]) -> Table:
+    """Return attacks by specification, in the order given."""
+    rows = tuple(
+        (
+            entry.spec,
+            entry.what,
+            ", ".join(entry.needs) or "losses",
+            entry.holds,
+            entry.told,
+            entry.source,
+            ", ".join(entry.families),
+        )
+        for entry in entries
+    )
+    heads = ("attack", "what it does", "needs", "attacker holds", "is told", "source", "families")
+    return _table("Attacks", heads, rows, "Weakest first; choose with: leaq attack SOURCE --attacks lira,combined")
 
 
 def _table(title: str, heads: tuple[str, ...], rows: tuple[tuple[str, ...], ...], order: str) -> Table:

@@ -15,6 +15,7 @@ from leaq.reporting.choice import (
     yardstick,
 )
 from leaq.reporting.forecast_words import about_forecast
+from leaq.reporting.releases import about_calibration, about_releases
 from leaq.reporting.words import attack_name, game_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
@@ -40,6 +41,8 @@ def sentences(result: CellResult) -> list[str]:
         headline(result),
         separation(result),
         within(result),
+        about_releases(result),
+        about_calibration(result),
         useless(result),
         about_forecast(result),
     )
@@ -151,6 +154,8 @@ def audited(result: CellResult) -> str:
     full = reference(result).quantizer == FULL
     data, quantizers = result.data, len(result.rows) - full - private
     models = result.config.get("replicates")
+    if data.get("game") == "calibration":
+        return _calibrated(result)
     trained = f"{models} models, each trained on {data['n_train']:,} of them," if models else "the model"
     were = "were" if models else "was"
     done = any(isinstance(attack, AttackResult) for row in result.rows for attack in row.attacks.values())
@@ -159,6 +164,15 @@ def audited(result: CellResult) -> str:
         f"{'attacked' if done else 'evaluated'} {'in full precision and ' if full else ''}"
         f"under {quantizers} quantizer{'' if quantizers == 1 else 's'}"
         f"{f', beside {private} trained with differential privacy' if private else ''}."
+    )
+
+
+def _calibrated(result: CellResult) -> str:
+    """Say what the game of calibration was played with."""
+    data, models = result.data, result.config.get("replicates")
+    return (
+        f"{data['name']} ({data['task']}): {data['n']:,} records that trained no model were set aside, and the "
+        f"quantizers calibrated {models} times, each time on {data['n_train']:,} of them; the attacker tells which."
     )
 
 

@@ -60,6 +60,7 @@ class Table:
     keys : the quantizer of each row.
     order : one sentence that states the sort key.
     footnotes : doubts, with the letters that rows refer to.
+    unranked : rows at the end that have no place in the order.
     """
 
     title: str
@@ -69,6 +70,7 @@ class Table:
     keys: tuple[str, ...]
     order: str
     footnotes: tuple[Footnote, ...] = ()
+    unranked: int = 0
 
 
 @dataclass(frozen=True)
@@ -127,19 +129,20 @@ def ranking(result: CellResult) -> Table:
         Column("Flags", "Letters refer to the notes below the table.", "left"),
     )  # fmt: skip
     notes = Notes()
-    drawn = [_ranking_row(result, row, attacks, notes) for row in result.ranked()]
+    drawn = [_ranking_row(result, row, attacks, notes) for row in result.shown()]
     level = _level(result)
     return Table(
         title=f"{result.data.get('name', 'data')}: quantizers by what they give away",
         columns=columns,
         rows=tuple(tuple(cell.text for cell in cells) for cells in drawn),
         values=tuple(tuple(cell.value for cell in cells) for cells in drawn),
-        keys=tuple(row.quantizer for row in result.ranked()),
+        keys=tuple(row.quantizer for row in result.shown()),
         order=(
             f"Ordered by the held-out advantage of {attack_name(result.primary_attack)}, least leak first. "
-            f"Brackets: {level:.0%} intervals."
+            f"{'Below them: releases attacked together. ' if result.together else ''}Brackets: {level:.0%} intervals."
         ),
         footnotes=(*notes.footnotes(), *(Footnote("", flag_words(flag)) for flag in result.flags)),
+        unranked=len(result.together),
     )
 
 
@@ -178,7 +181,7 @@ def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str], 
     ahead = _forecast(result)
     numbers = [
         number_cell(row.metrics.get(key), missing),
-        number_cell(row.drops.get(key), missing, sign=True) if key in row.drops else Cell("", 0.0),
+        number_cell(row.drops.get(key), missing, sign=True) if key in row.drops or not row.metrics else Cell("", 0.0),
         number_cell(row.measures.get("r"), missing),
         *(() if ahead else (number_cell(row.measures.get("n_r"), missing),)),
         *(number_cell(_advantage(row.attacks.get(attack)), missing, sign=True) for attack in attacks),
@@ -238,11 +241,11 @@ def size_words(count: float) -> str:
 
 def indicators(result: CellResult) -> Table:
     """Return what stands beside the attacks: leaks compared, r and its companions, distortion, loss gap."""
-    keys = in_order((key for row in result.rows for key in row.measures), "indicator")
+    keys = in_order((key for row in result.shown() for key in row.measures), "indicator")
     columns = [Column("Quantizer", "How the weights were rounded.", "left"), *(Column(*indicator(key)) for key in keys)]
     notes = Notes()
     rows, values = [], []
-    for row in result.ranked():
+    for row in result.shown():
         missing: list[str] = []
         cells = [number_cell(row.measures.get(key), missing) for key in keys]
         doubts = [flag_words(flag) for number in row.measures.values() for flag in getattr(number, "flags", ())]
@@ -255,9 +258,10 @@ def indicators(result: CellResult) -> Table:
         columns=(*columns, Column("Flags", "Letters refer to the notes below the table.", "left")),
         rows=tuple(rows),
         values=tuple(values),
-        keys=tuple(row.quantizer for row in result.ranked()),
+        keys=tuple(row.quantizer for row in result.shown()),
         order="In the order of the ranking.",
         footnotes=notes.footnotes(),
+        unranked=len(result.together),
     )
 
 

@@ -26,6 +26,19 @@ _INDICATORS = {
         "leak − least",
         "Advantage minus that of the row that leaks least, paired; an interval that holds 0 is not told apart from it.",
     ),
+    "leak_vs_single": (
+        "leak − one release",
+        "Advantage against several releases together minus that against the most revealing of them alone, paired.",
+    ),
+    "leak_vs_elsewhere": (
+        "leak − calibrated elsewhere",
+        "Advantage minus that of the same quantizer calibrated on records that train no model, paired: the price of "
+        "calibrating on members.",
+    ),
+    "leak_vs_unknown": (
+        "leak − model unknown",
+        "Advantage minus that of an attacker who does not hold the model in full precision, paired.",
+    ),
     "forecast": (
         "forecast",
         "Advantage that LiRA with 64 models is expected to find, simulated from the models at hand; smaller is safer.",
@@ -53,13 +66,14 @@ _INDICATORS = {
     ),
     "adaptive_gap_raw": (
         "adaptive gap, raw signals",
-        "The same where neither attacker takes each model's common move out of its signals: what a careless audit misses.",
+        "The same where neither attacker takes models' common moves out of the signals: what a careless audit misses.",
     ),
     "loss_gap": ("loss gap", "Mean loss outside minus inside the training data; near 0 without overfitting."),
 }
 
 _GAMES = {
     "pool": "members are a random half of a pool of records that the attacker knows",
+    "calibration": "members are a random half of a pool that trained no model: the half a quantizer was calibrated on",
     "iid": "members are drawn independently from the population",
 }
 

@@ -42,6 +42,7 @@ _PLACES = {
     "config.json": ("what was asked for; names data files, folders and columns until cleaned", True),
     "study.toml": ("the same as a study file: names data files, folders and columns", False),
     "results.csv": ("every number of every finished cell; aggregates over records", True),
+    "index.json": ("the numbers that tables over cells need; aggregates over records", True),
     "cells": (
         "finished cells; aggregates, versions, seconds; name folders and columns until cleaned",
         True,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leaq.attacks.registry import parse_attacks
+from leaq.attacks.registry import build_attack, parse_attacks
 from leaq.errors import InvalidInput, LeaqError, unknown_name
 from leaq.metrics import metric as named
 from leaq.metrics import metric_key
@@ -105,7 +105,7 @@ def gate(results: Sequence[CellResult], limits: Limits, *, quantizers: Sequence[
     found = [
         limit
         for result in results
-        for row in result.rows
+        for row in (*result.rows, *result.together)
         if (row.quantizer in chosen if quantizers else row.quantizer != FULL)
         for limit in _judge(result, row, limits)
     ]
@@ -148,7 +148,7 @@ def _check(results: Sequence[CellResult], limits: Limits) -> None:
 
 def _specs(results: Sequence[CellResult], name: str) -> set[str]:
     """Return the specifications a name stands for: itself, a label as it is printed, or another way to write it."""
-    rows = [row for result in results for row in result.rows]
+    rows = [row for result in results for row in (*result.rows, *result.together)]
     text = name.strip().casefold()
     found = {row.quantizer for row in rows if text in (row.quantizer.casefold(), row.label.casefold())}
     if found:
@@ -195,7 +195,7 @@ def _judge(result: CellResult, row: QuantizerRow, limits: Limits) -> Iterator[_L
             wrong = high is None or not high <= most
             yield _Limit(where, "advantage", high, f"{where}: {_leaks(name, high, most, why)}" if wrong else "")
     bound, largest = (limits.min_metric, False) if limits.max_metric is None else (limits.max_metric, True)
-    if bound is not None:
+    if bound is not None and row not in result.together:  # each of several releases has its own metric
         key = metric_key(limits.metric) if limits.metric else result.primary_metric
         found = row.metrics.get(key)
         end = None if not isinstance(found, Estimate) else found.high if largest else found.low
@@ -206,6 +206,8 @@ def _judge(result: CellResult, row: QuantizerRow, limits: Limits) -> Iterator[_L
 def _highs(result: CellResult, row: QuantizerRow, require: Sequence[str]) -> Iterator[tuple[str, float | None, str]]:
     """Upper limits of every attack computed; None for one that must be there and is not, and why it is not."""
     wanted = [attack.spec() for attack in parse_attacks(require, task=result.data.get("task"))]
+    if row in result.together:
+        wanted = [spec for spec in wanted if build_attack(spec).joins]
     for name in sorted({*wanted, *row.attacks}):
         found = row.attacks.get(name)
         if isinstance(found, AttackResult):

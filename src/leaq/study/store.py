@@ -2,6 +2,7 @@
 
     config.json                  what was asked for: one audit, or a study; running it again gives the same numbers
     results.csv                  every number of every finished cell, one a row
+    index.json                   the numbers of every cell that tables over cells need, written with results.csv
     cells/CELL.json              one finished audit, shareable: aggregates only
     cells/CELL.timings.json      seconds and memory, apart from the numbers because no two runs share them
     private/CELL.json            findings by row number; gives members away
@@ -23,11 +24,10 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -40,12 +40,9 @@ from leaq.redaction import cleaned, cleaned_config
 from leaq.results import CellResult
 from leaq.sealed import DamagedFile, read_json, seal_json
 from leaq.study.evidence import in_order
+from leaq.study.finished import Finished
 from leaq.study.shelf import DiskShelf
-from leaq.tidy import as_csv, frame, tidy
 from leaq.types import Samples
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = [
     "MEASURING",
@@ -76,7 +73,7 @@ SEALED = 2
 PARTS = ("cells", "private", "chunks", "failed", "locks")
 
 
-class Store:
+class Store(Finished):
     """One run folder.
 
     Examples
@@ -148,7 +145,7 @@ class Store:
 
     def load(self, key: str) -> CellResult | None:
         """Return a finished audit, or None; a damaged file is set aside, remembered, and counts as unfinished."""
-        path = self._cell(key)
+        path = self.cell_path(key)
         if not path.exists():
             return None
         read = path
@@ -170,8 +167,8 @@ class Store:
         timings = seal_json(json.dumps(dict(result.timings), sort_keys=True), kind="timings", key=key)
         cell = seal_json(result.to_json(timings=False) + "\n", kind="cell", key=key)
         write_atomic(self.folder / "private" / f"{key}.json", private)
-        write_atomic(self._cell(key).with_suffix(".timings.json"), timings)
-        write_atomic(self._cell(key), cell)
+        write_atomic(self.cell_path(key).with_suffix(".timings.json"), timings)
+        write_atomic(self.cell_path(key), cell)
         self._supersede(key)
 
     def forget_chunks(self, key: str, *, keep: bool = False) -> None:
@@ -202,13 +199,6 @@ class Store:
         folder = private_folder(self.folder / "chunks" / key)
         sweep(folder, older_than=0)
         return DiskShelf(folder, self.damaged)
-
-    def finished(self) -> list[CellResult]:
-        """Return every finished audit by data set, embedder, head and seed; `StoreError` if none, or one is damaged."""
-        found = in_order(self.results())
-        if not found:
-            raise StoreError(f"{str(self.folder)!r} holds no finished audit yet. Run its command again to go on.")
-        return found
 
     def with_risks(self) -> list[CellResult]:
         """Return every finished audit with the risk of each record, for internal editions.
@@ -249,36 +239,6 @@ class Store:
         found = sorted((self.folder / "cells").glob("*.json"))
         return [path.stem for path in found if not path.name.endswith(".timings.json")]
 
-    def results(self) -> Iterator[CellResult]:
-        """Yield every finished audit, in the order of keys; raises `StoreError` at a damaged file."""
-        for key in self.stored():
-            yield self.read(key)
-
-    def keyed(self) -> Iterator[tuple[str, CellResult]]:
-        """Yield the key and the result of every finished audit."""
-        for key in self.stored():
-            yield key, self.read(key)
-
-    def count(self) -> int:
-        """Return how many audits are finished, without reading them."""
-        return len(self.stored())
-
-    def frame(self) -> "pd.DataFrame":
-        """Return every number of every finished cell, one a row: what results.csv holds."""
-        return frame(self.results())
-
-    def table(self) -> str:
-        """Return what results.csv must hold; the same cells give the same bytes."""
-        return as_csv(tidy(self.results()))
-
-    def write_table(self) -> Path:
-        """Write results.csv anew from the finished cells."""
-        path = self.folder / "results.csv"
-        with Claim.wait(self.folder / "locks" / path.name):  # whoever comes last has seen every cell
-            sweep(self.folder, path.name, older_than=0)
-            write_atomic(path, self.table())
-        return path
-
     def redact(self) -> None:
         """Take folders, columns' names and row numbers out of what may be shared; the same command still goes on here.
 
@@ -287,18 +247,19 @@ class Store:
         for key in self.stored():
             if (found := self.load(key)) is not None:
                 text = cleaned(found).to_json(timings=False) + "\n"
-                write_atomic(self._cell(key), seal_json(text, kind="cell", key=key))
+                write_atomic(self.cell_path(key), seal_json(text, kind="cell", key=key))
         _write_config(self.folder / "config.json", self.kind, cleaned_config(self.config), digest=self.digest)
         (self.folder / "study.toml").unlink(missing_ok=True)
         self.schema, self.kind, self.config, self.digest = self._read_config()
         self.write_table()
 
-    def _cell(self, key: str) -> Path:
+    def cell_path(self, key: str) -> Path:
+        """Return the file of a finished audit."""
         return self.folder / "cells" / f"{key}.json"
 
     def read(self, key: str) -> CellResult:
         """Return a finished audit with its timings; raises `StoreError` if a byte of it is missing or changed."""
-        path = self._cell(key)
+        path = self.cell_path(key)
         plain = None if self.sealed else self._unsealed(path)
         plain = read_json(path, kind="cell", key=key) if plain is None else plain
         try:

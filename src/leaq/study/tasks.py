@@ -9,9 +9,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from leaq.calibrating import planned
 from leaq.cell import AuditConfig
 from leaq.environment import limited_threads, peak_memory
-from leaq.pipeline import Found, asked, audit_samples, chunk, prepare
+from leaq.pipeline import audit_samples, chunk, prepare
+from leaq.planning import Found
 from leaq.results import CellResult
 from leaq.study.store import data_digest
 from leaq.training import TrainingConfig, chunks
@@ -76,8 +78,7 @@ def train_chunk(samples: Samples, config: AuditConfig, ends: tuple[int, int], *,
     """Train the models of one chunk once, and evaluate them under every quantizer."""
     started = time.perf_counter()
     with limited_threads(config.threads):
-        members, quantizers = asked(config, samples)
-        found = chunk(config, samples, members, quantizers, which=slice(*ends), progress=progress)
+        found = chunk(config, planned(config, samples), which=slice(*ends), progress=progress)
     return Part(found, time.perf_counter() - started, peak_memory())
 
 

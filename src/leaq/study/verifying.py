@@ -8,6 +8,7 @@ from pathlib import Path
 from leaq.errors import LeaqError
 from leaq.files import read_bytes
 from leaq.sealed import DamagedFile, read_json
+from leaq.study.finished import INDEX
 from leaq.study.grid import Study
 from leaq.study.shelf import DiskShelf
 from leaq.study.store import Store
@@ -82,6 +83,8 @@ def _checks(store: Store) -> Iterator[tuple[Path, Callable[[], object]]]:
         yield path, partial(read_json, path, kind="failure", key=path.stem)
     for path in sorted((store.folder / "chunks").glob("*/*.npz")):
         yield path, partial(DiskShelf(path.parent).check, path.stem)
+    if (store.folder / INDEX).exists():
+        yield store.folder / INDEX, partial(read_json, store.folder / INDEX, kind="index", key="")
     for name, expected in (("results.csv", store.table), ("study.toml", partial(_toml, store))):
         path = store.folder / name
         if path.exists():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from leaq.attacks.forecast import forecast
-from leaq.attacks.lira import lira
+from leaq.attacks.lira import Lira
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.types import LossTable
 
@@ -31,7 +31,7 @@ def few(table, count):
 def test_four_replicates_forecast_the_attack_of_64(move):
     table = audit(move)
     found = forecast(few(table, 8), draws=4)
-    truth = lira(table).advantage.value
+    truth = Lira()(table).advantage.value
     assert found.advantage.value == pytest.approx(truth, abs=0.07)
     assert found.advantage.low <= found.advantage.value <= found.advantage.high
 

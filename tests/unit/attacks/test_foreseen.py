@@ -5,7 +5,7 @@ import pytest
 
 from leaq.attacks.forecast import forecast, forecast_risk
 from leaq.attacks.foreseen import foreseen
-from leaq.attacks.lira import lira
+from leaq.attacks.lira import Lira
 from leaq.attacks.scoring import Protocol
 from leaq.types import Estimate, NotComputed
 from tests.unit.attacks.test_forecast import audit, few
@@ -24,7 +24,7 @@ def test_with_too_few_models_for_the_attack_the_forecast_stands_alone():
 
 def test_beside_the_attack_it_is_told_how_far_apart_they_are():
     table = few(audit(1.0), 8)
-    attack = lira(table, protocol=QUICK)
+    attack = Lira()(table, protocol=QUICK)
     gap = foreseen(table, {"lira": attack})["forecast_gap"]
     same = forecast(table, shadows=8, fprs=()).advantage
     assert gap.value == pytest.approx(same.value - attack.advantage.value)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from leaq.attacks.risk import Exposure, effect_size, exposure, last_identified
+from leaq.attacks.risk import effect_size, exposure, separation
 from leaq.errors import NotEnoughEvidence
 from leaq.types import LossTable
 from tests.attack_tables import planted
@@ -39,9 +39,20 @@ def test_one_model_on_a_side_is_refused(rng):
         exposure(planted(rng, models=2))
 
 
-def test_last_quantizer_that_identifies_each_record():
-    def of(*identified):
-        return Exposure(np.zeros(3), np.ones(3), np.array(identified))
+def test_separation_is_signed_by_who_is_right(rng):
+    members = planted(rng, n=30).members
+    scores = rng.normal(size=members.shape) + 5 * members
+    scores[:, :10] *= -1
+    found = separation(scores, members)
+    assert (found[:10] < -2).all()
+    assert (found[10:] > 2).all()
+    np.testing.assert_allclose(np.abs(found), effect_size(scores, members))
 
-    found = last_identified({"full": of(True, True, False), "sign": of(False, True, False)}, ["full", "sign"])
-    assert found.tolist() == [0, 1, -1]
+
+def test_separation_is_not_known_where_one_kind_is_missing(rng):
+    table = planted(rng, n=6)
+    members = table.members.copy()
+    members[:, 2], members[:, 4] = True, False
+    found = separation(table.scores, members)
+    assert np.isnan(found[[2, 4]]).all()
+    assert np.isfinite(np.delete(found, [2, 4])).all()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leaq.attacks.scoring import Protocol
-from leaq.attacks.threshold import threshold
+from leaq.attacks.threshold import Threshold
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.indicators import correlation, distortion, loss_gap
 from leaq.types import LossTable
@@ -155,9 +155,9 @@ def test_the_threshold_attack_reads_the_order_of_losses_only():
     one = table(np.zeros((4, 300, 1)), losses=rng.exponential(1, (4, 300)))
     fitted = replace(one, losses=np.where(one.members, 0.3 * one.losses[:, 0], one.losses[:, 0])[:, None])
     quick = Protocol(draws=10)
-    found = threshold(fitted, protocol=quick).advantage
-    assert threshold(replace(fitted, losses=np.log1p(fitted.losses)), protocol=quick).advantage == found
-    assert abs(threshold(one, protocol=quick).advantage.value) < 0.1 < found.value
+    found = Threshold()(fitted, protocol=quick).advantage
+    assert Threshold()(replace(fitted, losses=np.log1p(fitted.losses)), protocol=quick).advantage == found
+    assert abs(Threshold()(one, protocol=quick).advantage.value) < 0.1 < found.value
 
 
 @pytest.mark.parametrize("indicator", [distortion, correlation])

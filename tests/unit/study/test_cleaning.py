@@ -35,7 +35,7 @@ def run(tmp_path):
 
 
 def test_clean_keeps_what_may_be_shared_and_what_is_not_ours(run):
-    kept = {"config.json", "results.csv", f"{KEY}.json", f"{KEY}.timings.json", "notes.txt"}
+    kept = {"config.json", "results.csv", "index.json", f"{KEY}.json", f"{KEY}.timings.json", "notes.txt"}
     removed = clean(run, dry_run=True)
     assert removed.files == 7
     assert (run / "private" / f"{KEY}.json").exists()
@@ -48,8 +48,8 @@ def test_clean_keeps_what_may_be_shared_and_what_is_not_ours(run):
 def test_what_is_sensitive_is_said(run):
     shared = {one.place: one.shareable for one in holdings(run)}
     assert shared == {
-        "config.json": True, "results.csv": True, "cells": True, "private": False, "chunks": False, "failed": False,
-        "locks": False, "exposed.html": False, "set aside": False, "other": False,
+        "config.json": True, "results.csv": True, "index.json": True, "cells": True, "private": False, "chunks": False,
+        "failed": False, "locks": False, "exposed.html": False, "set aside": False, "other": False,
     }  # fmt: skip
     output = CliRunner().invoke(app, ["show", str(run), "--what"]).output
     assert "SENSITIVE      chunks" in output

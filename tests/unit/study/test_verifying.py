@@ -14,7 +14,7 @@ from tests.unit.study.cells import cell, row
 from tests.unit.study.small import small
 
 KEYS = ("wine-0123456789abcdef-fedcba9876543210", "wine-0123456789abcd00-fedcba9876543210")
-FILES = 1 + 2 * 3 + 1 + 2 + 2  # configuration; cell, timings, private; failure; chunks; table and study
+FILES = 1 + 2 * 3 + 1 + 2 + 3  # configuration; cell, timings, private; failure; chunks; table, index, study
 
 
 def chunk(value):

@@ -125,7 +125,7 @@ def test_the_arithmetic_of_a_step_stays_where_its_operands_are(task):
         step = Backprop(mlp, params)
         step(x, y, w)
         outputs = mlp.forward(step.params, x[0])
-        found = [step.flat.grad, outputs, mlp.forward(step.params, x), mlp.alignments(step.params, x[0], y[0])]
+        found = [step.flat.grad, outputs, mlp.forward(step.params, x), mlp.gradient_signals(step.params, x[0], y[0])]
         found.append(mlp.forward(step.params, x[0], activation_bits=8))
         found.append(per_record(outputs, y[0], task))
         found.append(margin(outputs, y[0]) if task == "classification" else residual(outputs, y[0]))

@@ -1,0 +1,80 @@
+"""What there is to choose from: one entry per attack of the family "all", for listings and for docs/attacks.md."""
+
+from dataclasses import dataclass
+
+from leaq.attacks.base import Access, Ingredient, MembershipAttack, Tells
+from leaq.attacks.registry import FAMILIES, build_attack
+
+__all__ = ["BEGIN", "END", "Entry", "catalogue", "entry", "markdown"]
+
+BEGIN, END = "<!-- catalogue: begin -->", "<!-- catalogue: end -->"
+HOLDS: dict[Access, str] = {"outputs": "the model's answers", "file": "the released file"}
+TOLD: dict[Tells, str] = {
+    "nothing": "nothing",
+    "threshold": "members among other records, for the threshold",
+    "scores": "members among other records, for scores and threshold",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One attack.
+
+    Attributes
+    ----------
+    spec : the specification that builds it.
+    title, what : its name in a sentence, and what it does.
+    needs : what must be at hand beside the losses of the released models.
+    holds : what its attacker holds.
+    told : what its attacker is told of the target's other records.
+    source : paper.
+    families : the families it is in.
+    """
+
+    spec: str
+    title: str
+    what: str
+    needs: tuple[Ingredient, ...]
+    holds: str
+    told: str
+    source: str
+    families: tuple[str, ...]
+
+
+def catalogue() -> tuple[Entry, ...]:
+    """Return every attack of the family "all", weakest first.
+
+    Examples
+    --------
+    >>> [found.spec for found in catalogue()][:2]
+    ['threshold', 'threshold(per=label)']
+    """
+    return tuple(_described(build_attack(spec)) for spec in FAMILIES["all"])
+
+
+def entry(spec: str) -> Entry:
+    """Return what is known about one attack, by specification or older name; raises `UnknownName`.
+
+    Examples
+    --------
+    >>> entry("lira(mode=offline)").spec, entry("rmia").needs
+    ('lira(mode=offline)', ('shadows',))
+    """
+    return _described(build_attack(spec))
+
+
+def markdown() -> str:
+    """Return the catalogue as a Markdown table."""
+    lines = ["| attack | what it does | needs | attacker holds | is told | source |", "|---|---|---|---|---|---|"]
+    for found in catalogue():
+        needs = ", ".join(found.needs) or "losses"
+        cells = (f"`{found.spec}`", found.what, needs, found.holds, found.told, found.source)
+        lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def _described(attack: MembershipAttack) -> Entry:
+    spec = attack.spec()
+    families = tuple(name for name, specs in FAMILIES.items() if spec in specs)
+    holds, told = HOLDS[attack.access], TOLD[attack.tells]
+    return Entry(spec, attack.title(), attack.explain(), attack.needs, holds, told, attack.source, families)

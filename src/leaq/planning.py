@@ -1,0 +1,140 @@
+"""What an audit does with its records: who trains which model, what calibrates quantizers, what goes through which.
+
+Where a quantizer is calibrated, a fifth of the records is set aside first: no model trains on them and nobody is asked
+about them. Calibrating on the records a model did *not* train on would give its members away by their absence; on
+records that no model knows, calibration says nothing about who trained. So each calibrated quantizer is measured twice,
+on equally many records: calibrated on the members, and on those set aside. The difference is the price of the former.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from leaq.cell import AuditConfig
+from leaq.data.splits import halves
+from leaq.protocols import Model
+from leaq.quantizers import Calibration, Identity, ReleaseSet, Scheme, parse_list, parse_together
+from leaq.quantizers.calibration import RECORDS
+from leaq.quantizers.scheme import ASIDE
+from leaq.results import Size
+from leaq.seeds import stream
+from leaq.types import Bools, Flag, LossTable, Samples
+
+__all__ = ["UNQUANTIZED", "Asked", "Found", "asked", "elsewhere", "set_aside"]
+
+Found = dict[str, tuple[LossTable, Size]]
+"""By quantizer specification: the losses of its candidates, and the size of one released model."""
+UNQUANTIZED = Flag(
+    "unquantized-rest",
+    "Biases and scalers are released in full precision and are fitted on the members; r and lambda_k do not cover "
+    "what they give away.",
+)
+SHARE = 0.2
+"""Share of the records that is set aside where a quantizer is calibrated."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Everything an audit is going to do.
+
+    Attributes
+    ----------
+    pool : records that models train on and attackers ask about.
+    members : (s, n) which of them train each model.
+    quantizers : one row each, full precision first.
+    sets : releases that are attacked together.
+    aside : records that no model trains on, for calibration; None where nothing is calibrated.
+    """
+
+    pool: Samples
+    members: Bools
+    quantizers: tuple[Scheme, ...]
+    sets: tuple[ReleaseSet, ...] = ()
+    aside: Samples | None = None
+
+    @property
+    def releases(self) -> tuple[Scheme, ...]:
+        """Further releases that are attacked as one of a set only."""
+        return tuple(dict.fromkeys(q for one in self.sets for q in one.quantizers if q not in self.quantizers))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Under which names the rows' tables are found."""
+        return tuple(quantizer.spec() for quantizer in self.quantizers)
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """What was done to the records, and what no row covers."""
+        if self.aside is None:
+            return (UNQUANTIZED,)
+        text = (
+            f"{len(self.aside)} records were set aside to calibrate quantizers on: no model trains on them, and nobody "
+            "is asked about them."
+        )
+        return (Flag("set-aside", text), UNQUANTIZED)
+
+    @property
+    def contrasts(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+        """Which row is compared with which others beside the usual ones: by measure, by row (see `with_comparison`)."""
+        pairs = {q.spec(): (elsewhere(q).spec(),) for q in self.quantizers if _on_members(q)}
+        return {"leak_vs_elsewhere": pairs, "leak_vs_single": {one.text: specs(one) for one in self.sets}}
+
+    def calibration(self, model: Model, which: slice, scheme: Scheme, *, seed: int) -> Calibration:
+        """Return what some models show a quantizer: to all of them the same records set aside, or each its members."""
+        if self.aside is not None and scheme.calibrated == "elsewhere":
+            return Calibration(model, self.aside.inputs, seed=seed, source=ASIDE)
+        most = RECORDS if self.aside is None else min(RECORDS, len(self.aside))
+        members = self.members[which]
+        return Calibration(model, self.pool.inputs, members, seed=seed, first=which.start, most=most)
+
+
+def specs(releases: ReleaseSet) -> tuple[str, ...]:
+    """Return the specification of each release of a set."""
+    return tuple(quantizer.spec() for quantizer in releases.quantizers)
+
+
+def asked(config: AuditConfig, samples: Samples) -> Asked:
+    """Return what an audit of these records is going to do.
+
+    Quantizers, each once: full precision, those named, each calibrated one followed by itself calibrated elsewhere, and
+    those of each set of releases (of a random rounding the first release).
+    """
+    named = parse_list(",".join(config.quantizers))
+    sets = parse_together(config.together)
+    named += tuple(quantizer for one in sets for quantizer in one.rows)
+    quantizers = [Identity(), *(one for q in named for one in ((q, elsewhere(q)) if _on_members(q) else (q,)))]
+    pool, aside = samples, None
+    if any(quantizer.needs.calibration for quantizer in quantizers):
+        pool, aside = set_aside(samples, share=SHARE, seed=config.seed)
+    members = halves(pool, config.models, seed=config.seed)
+    return Asked(pool, members, tuple(dict.fromkeys(quantizers)), sets, aside)
+
+
+def elsewhere(quantizer: Scheme) -> Scheme:
+    """Return a calibrated quantizer with its calibration records drawn elsewhere."""
+    return type(quantizer)(**{**quantizer.to_dict(), "calibrated": "elsewhere"})
+
+
+def _on_members(quantizer: Scheme) -> bool:
+    return quantizer.needs.calibration and quantizer.calibrated == "members"
+
+
+def set_aside(samples: Samples, *, share: float, seed: int) -> tuple[Samples, Samples]:
+    """Draw whole groups of records until they make up a share of all; return the others, and those drawn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from leaq.data.tables import from_arrays
+    >>> pool, aside = set_aside(from_arrays(np.eye(20), np.arange(20) % 2), share=0.25, seed=0)
+    >>> len(pool), len(aside), set(pool.ids) & set(aside.ids)
+    (15, 5, set())
+    """
+    _, code, sizes = np.unique(samples.groups, return_inverse=True, return_counts=True)
+    order = stream(seed, "set aside").permutation(len(sizes))
+    drawn = np.zeros(len(sizes), dtype=bool)
+    # The largest group may not fit into the share; at least one is drawn, and one is left.
+    drawn[order[np.cumsum(sizes[order]) <= share * len(samples)]] = True
+    drawn[order[0]] = True
+    return samples.take(~drawn[code]), samples.take(drawn[code])

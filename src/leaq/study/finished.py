@@ -1,0 +1,117 @@
+"""Finished cells read together: whole, summed up, or as one table."""
+
+import hashlib
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leaq.errors import StoreError
+from leaq.files import read_bytes, sweep, write_atomic
+from leaq.locks import Claim
+from leaq.results import CellResult
+from leaq.study.evidence import in_order
+from leaq.study.index import Index
+from leaq.tidy import NUMERIC, as_csv, tidy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["INDEX", "Finished"]
+
+INDEX = "index.json"
+"""What is summed up of every cell; written with results.csv."""
+
+
+class Finished:
+    """The half of a `Store` that reads finished cells together; the other half says where each one is."""
+
+    folder: Path
+
+    def stored(self) -> list[str]:
+        """Return what the finished audits are stored under, in order."""
+        raise NotImplementedError
+
+    def read(self, key: str) -> CellResult:
+        """Return a finished audit."""
+        raise NotImplementedError
+
+    def cell_path(self, key: str) -> Path:
+        """Return the file of a finished audit."""
+        raise NotImplementedError
+
+    def finished(self) -> list[CellResult]:
+        """Return every finished audit by data set, embedder, head and seed; `StoreError` if none, or one is damaged."""
+        found = in_order(self.results())
+        if not found:
+            raise StoreError(f"{str(self.folder)!r} holds no finished audit yet. Run its command again to go on.")
+        return found
+
+    def results(self) -> Iterator[CellResult]:
+        """Yield every finished audit, in the order of keys; raises `StoreError` at a damaged file."""
+        for key in self.stored():
+            yield self.read(key)
+
+    def keyed(self) -> Iterator[tuple[str, CellResult]]:
+        """Yield the key and the result of every finished audit."""
+        for key in self.stored():
+            yield key, self.read(key)
+
+    def count(self) -> int:
+        """Return how many audits are finished, without reading them."""
+        return len(self.stored())
+
+    def ordered(self) -> Iterator[CellResult]:
+        """Yield what `finished` returns, one at a time: thousands of cells need not fit into memory."""
+        brief = dict(self._brief())
+        keys = {id(found): key for key, found in brief.items()}
+        if not keys:
+            self.finished()
+        for found in in_order(brief.values()):
+            yield self.read(keys[id(found)])
+
+    def _brief(self) -> Iterator[tuple[str, CellResult]]:
+        """Yield every finished audit from the index, or from its own file where the index does not know it."""
+        index = Index.read(self.folder / INDEX)
+        for key in self.stored():
+            yield key, index.get(key, self.cell_path(key)) or self.read(key)
+
+    def summaries(self) -> list[CellResult]:
+        """Return what `finished` does without curves and indicators, from one file where a run has written it."""
+        found = in_order(found for _, found in self._brief())
+        return found or self.finished()
+
+    def frame(self) -> "pd.DataFrame":
+        """Return every number of every finished cell, one a row: what results.csv holds."""
+        import pandas as pd
+
+        path, index = self.folder / "results.csv", Index.read(self.folder / INDEX)
+        content = read_bytes(path) if path.is_file() else b""
+        current = index.table == hashlib.sha256(content).hexdigest()
+        if not (current and index.covers({key: self.cell_path(key) for key in self.stored()})):
+            content = self.table().encode()
+        frame = pd.read_csv(BytesIO(content), keep_default_na=False, na_values={name: [""] for name in NUMERIC})
+        return frame
+
+    def table(self, index: Index | None = None) -> str:
+        """Return what results.csv must hold, and take each cell up in `index`; the same cells give the same bytes."""
+
+        def read() -> Iterator[CellResult]:
+            for key, found in self.keyed():
+                if index is not None:
+                    index.add(key, found, self.cell_path(key))
+                yield found
+
+        return as_csv(tidy(read()))
+
+    def write_table(self) -> Path:
+        """Write results.csv anew from the finished cells, and the index of what is summed up."""
+        path, index = self.folder / "results.csv", Index()
+        with Claim.wait(self.folder / "locks" / path.name):  # whoever comes last has seen every cell
+            for name in (path.name, INDEX):
+                sweep(self.folder, name, older_than=0)
+            content = self.table(index).encode()
+            index.table = hashlib.sha256(content).hexdigest()
+            write_atomic(path, content)
+            write_atomic(self.folder / INDEX, index.sealed())
+        return path

@@ -1,0 +1,101 @@
+"""The combined attack: it gains by what helps, pays little for what does not, and learns from nobody it attacks."""
+
+import numpy as np
+import pytest
+
+from leaq.attacks import combined as room
+from leaq.attacks.base import Context
+from leaq.attacks.combined import Combined, _folds
+from leaq.attacks.lira import Lira
+from leaq.attacks.scoring import Protocol
+from leaq.attacks.whitebox import WhiteBox
+from leaq.stats.roc import auc
+from leaq.types import NotComputed
+from tests.attack_tables import planted, with_
+
+OUTPUTS, FILE = Combined(sees="outputs"), Combined()
+
+
+def areas(table, attack, targets=None):
+    targets = range(len(table.members)) if targets is None else targets
+    scores = attack.scores(Context(table), targets)
+    return np.mean([auc(row, table.members[t]) for row, t in zip(scores, targets, strict=True)])
+
+
+def test_signals_of_noise_cost_little(rng):
+    """Four signals more, none of which knows anything: cross-fitted weights leave them near 0."""
+    table = planted(rng, n=300, models=16)
+    noise = with_(table, whitebox=rng.normal(size=(16, 300, 4)))
+    alone = areas(noise, OUTPUTS)
+    assert areas(noise, FILE) > alone - 0.015
+    assert alone > areas(table, Lira()) - 0.015
+    assert areas(noise, FILE) > areas(noise, WhiteBox())
+
+
+def test_signals_that_tell_more_are_used(rng):
+    table = planted(rng, n=300, models=16)
+    more = with_(table, whitebox=table.whitebox + table.members[:, :, None])
+    assert areas(more, FILE) > areas(more, OUTPUTS) + 0.05
+    assert areas(more, FILE) > areas(more, WhiteBox())
+
+
+def test_noise_alone_finds_nothing(rng):
+    """What weights gain by chance on their own models counts for nothing on the attacked ones."""
+    table = with_(planted(rng, n=100, leak=0.0), whitebox=rng.normal(size=(12, 100, 6)))
+    assert abs(areas(table, FILE) - 0.5) < 0.05
+
+
+def test_eight_models_are_needed_and_enough(rng):
+    few = OUTPUTS.run(Context(planted(rng, models=6, n=100)))
+    assert isinstance(few, NotComputed)
+    assert "combined(sees=outputs) needs at least 8 models in complementary pairs" in few.reason
+    assert "Found 4 beside the targets" in few.reason
+    found = OUTPUTS(planted(rng, models=8, n=100, leak=2.0), protocol=Protocol(draws=20))
+    assert found.auc.low > 0.6
+
+
+def test_without_statistics_of_the_weights_the_file_tells_what_outputs_do(rng):
+    bare = Context(with_(planted(rng), whitebox=None))
+    np.testing.assert_array_equal(FILE.scores(bare, [0, 1]), OUTPUTS.scores(bare, [0, 1]))
+    assert "of which only the outputs are used" in FILE.knows(bare)
+    assert "loss gradients" in FILE.knows(Context(planted(rng)))
+
+
+def test_models_that_are_left_out_are_attacked_by_the_others(rng):
+    """A model judged by shadows it is not among: all left-out pairs at once, by weights of the same other models."""
+    table = planted(rng, n=200, models=16, leak=2.0)
+    out = [12, 13, 14, 15]
+    scores = OUTPUTS.scores(Context(table), [12, 14], out)
+    for row, target in zip(scores, (12, 14), strict=True):
+        assert auc(row, table.members[target]) > 0.75
+    alone = OUTPUTS.scores(Context(table), [14], out)
+    np.testing.assert_allclose(alone[0], scores[1], rtol=1e-9, atol=1e-12)
+
+
+def test_every_wanted_pair_is_in_one_fold():
+    usable = np.array([0, 1, 2, 4, 5, 7])
+    folds = _folds(usable, np.array([1, 3, 5, 6]))
+    wanted = np.concatenate(folds)
+    assert len(set(wanted.tolist())) == len(wanted)
+    assert {1, 3, 5, 6} <= set(wanted.tolist())
+    assert [3, 6] in [fold.tolist() for fold in folds]
+    assert [fold.tolist() for fold in _folds(usable, np.array([2]))] == [[2]]
+
+
+def test_the_weights_are_learnt_from_a_bounded_number_of_rows(rng, monkeypatch):
+    from sklearn.linear_model import LogisticRegression
+
+    seen = []
+    original = LogisticRegression.fit
+
+    def fit(self, x, y):
+        seen.append(len(x))
+        return original(self, x, y)
+
+    monkeypatch.setattr(LogisticRegression, "fit", fit)
+    table = planted(rng, n=100, leak=2.0)
+    whole = areas(table, OUTPUTS, [0])
+    monkeypatch.setattr(room, "ROWS", 250)
+    assert areas(table, OUTPUTS, [0]) == pytest.approx(whole, abs=0.1)
+    assert seen[0] == 8 * 100
+    assert seen[1] <= 250

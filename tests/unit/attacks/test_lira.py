@@ -1,0 +1,77 @@
+"""What LiRA refuses, and what it must find."""
+
+import numpy as np
+import pytest
+
+from leaq.attacks.base import Context
+from leaq.attacks.lira import Lira, online_scores
+from leaq.attacks.scoring import Protocol, area_gap
+from leaq.attacks.threshold import Threshold
+from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.types import NotComputed
+from tests.attack_tables import planted, with_
+
+
+def test_shadows_take_out_the_difficulty_a_threshold_cannot(rng):
+    table = planted(rng, leak=1.0, n=400, models=16)
+    assert Lira()(table).auc.low > Threshold()(table).auc.high
+
+
+def test_a_regression_is_refused_by_a_classification_score(rng):
+    table = with_(planted(rng), task="regression")
+    with pytest.raises(InvalidInput, match="a regression needs score_kind='residual'. Found 'margin'"):
+        Lira()(table)
+
+
+def test_not_finite_logits_name_the_model(rng):
+    table = planted(rng)
+    scores = table.scores.copy()
+    scores[2, 5] = np.nan
+    with pytest.raises(InvalidInput, match="Found 1 NaN or infinite ones, first in model 2"):
+        Lira()(with_(table, scores=scores))
+
+
+def test_losses_alone_are_not_enough(rng):
+    table = with_(planted(rng), scores=None)
+    with pytest.raises(NotEnoughEvidence, match=r"lira needs scores of every record \(margins or residuals\)"):
+        Lira()(table)
+
+
+def test_shadows_of_other_models_are_refused(rng):
+    with pytest.raises(InvalidInput, match="same models and records"):
+        Lira(shadows="full_precision")(planted(rng), reference=planted(rng))
+
+
+def test_a_variance_per_record_is_not_computed_with_one_shadow_on_a_side(rng):
+    table = planted(rng, models=8, n=200)
+    members = table.members.copy()
+    members[:, 7] = np.arange(8) < 2
+    table = with_(table, members=members)
+    found = Lira(variance="per_record").run(Context(table))
+    assert isinstance(found, NotComputed)
+    assert "at least 2 shadows in and 2 out" in found.reason
+    assert Lira()(table).auc.value > 0.5
+
+
+def test_bare_signals_score_as_a_table_does(rng):
+    table = planted(rng)
+    ours = Lira(normalise=False).scores(Context(table), [3, 0])
+    np.testing.assert_array_equal(online_scores(table.scores, table.members, [3, 0]), ours)
+
+
+@pytest.mark.parametrize("mode", ["online", "offline"])
+def test_normalising_takes_out_what_moves_a_whole_model(mode, rng):
+    """Every model is moved by 3 standard deviations; LiRA as published takes that for noise."""
+    table = planted(rng, n=300, models=16)
+    moved = with_(table, scores=table.scores + 3 * rng.normal(size=(16, 1)))
+    ours, published = (Lira(mode=mode, normalise=n).scores(Context(moved), range(16)) for n in (True, False))
+    assert area_gap(moved, ours, published, targets=range(16), protocol=Protocol()).low > 0.02
+
+
+def test_full_precision_shadows_find_less_after_a_change_they_do_not_know(rng):
+    reference = planted(rng, n=300, models=16, leak=1.5)
+    table = with_(reference, scores=reference.scores + 3 * rng.normal(size=300))
+    unaware = Lira(shadows="full_precision")(table, reference=reference)
+    assert unaware.auc.high < Lira()(table).auc.low
+    assert "not the quantizer" in unaware.attacker
+    assert "14 full-precision shadow models" in unaware.attacker

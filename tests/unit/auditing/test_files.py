@@ -1,0 +1,85 @@
+"""What `leaq audit-model` makes of a file: a program runs, weights need an architecture, a language model its texts."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from leaq.auditing import audit_finished
+from leaq.auditing.files import audit_files
+from leaq.errors import InvalidInput
+from tests.helpers import require
+from tests.unit.auditing.models import noisy, overfitted
+from tests.unit.models.formats.producers import compressed, exported, gguf_file
+
+QUICK = {"quantizers": ("none",), "draws": 20}
+NET = (
+    "import torch\n\nn = torch.nn\ndef make():\n    return n.Sequential(n.Linear(32, 64), n.ReLU(), n.Linear(64, 2))\n"
+)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "netsmade.py").write_text(NET)
+    x, y = noisy(d=32)
+    for name, part in (("in", slice(60)), ("out", slice(60, None))):
+        np.savez(tmp_path / f"{name}.npz", x=x[part], y=y[part])
+    return tmp_path, x, y
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_programs_need_no_architecture_and_weights_do(place):
+    folder, x, y = place
+    model = overfitted(x[:60], y[:60], width=64)
+    wanted = audit_finished(model, (x[:60], y[:60]), (x[60:], y[60:]), **QUICK).rows[0].metrics["loss"].value
+    records = (folder / "in.npz", folder / "out.npz")
+    exported(folder / "m.onnx", model, torch.from_numpy(x))
+    found = audit_files(folder / "m.onnx", *records, **QUICK)
+    assert found.rows[0].metrics["loss"].value == pytest.approx(wanted, rel=1e-4)
+    expected = gguf_file(folder / "m.gguf", model, "Q8_0")
+    with pytest.raises(InvalidInput, match="m.gguf holds a GGUF file of arch.* with .* 2 Q8_0 tensors"):
+        audit_files(folder / "m.gguf", *records, **QUICK)
+    model.load_state_dict(expected)
+    wanted = audit_finished(model, (x[:60], y[:60]), (x[60:], y[60:]), **QUICK).rows[0].metrics["loss"].value
+    found = audit_files(folder / "m.gguf", *records, arch="netsmade:make", **QUICK)
+    assert found.rows[0].metrics["loss"].value == pytest.approx(wanted, rel=1e-6)
+    save_file({f"module.{name}": t for name, t in expected.items()}, folder / "m.safetensors")
+    found = audit_files(folder / "m.safetensors", *records, arch="netsmade:make", **QUICK)
+    assert found.rows[0].metrics["loss"].value == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_file_of_codes_says_in_which_form_it_is(place):
+    folder, x, y = place
+    model = overfitted(x[:60], y[:60], width=64)
+    compressed(folder, model, group=32)
+    with pytest.raises(InvalidInput, match="model.safetensors holds 2 weights as compressed-tensors 4-bit, 2"):
+        audit_files(folder / "model.safetensors", folder / "in.npz", folder / "out.npz", **QUICK)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_language_model_is_audited_from_gguf_beside_its_original(tmp_path):
+    require("tokenizers")
+    from tests.unit.models.formats.producers import llama
+
+    model = llama()
+    words = [f"w{i}" for i in range(60)]
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.WordLevel({"<unk>": 0, **{w: i + 1 for i, w in enumerate(words)}}, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>")
+    rng = np.random.default_rng(0)
+    seen, unseen = ([" ".join(rng.choice(words, 12)) for _ in range(24)] for _ in range(2))
+    rows = {}
+    for kind in ("Q4_0", "Q8_0"):
+        gguf_file(tmp_path / f"{kind}.gguf", model, kind, arch="llama")
+        rows[kind] = tmp_path / f"{kind}.gguf"
+    specs = tuple(f"gguf(type={kind})" for kind in rows)
+    result = audit_finished(model, seen, unseen, tokenizer=tokenizer, quantizers=specs, shipped=rows, draws=20)
+    for own, shipped in zip(result.rows[1:3], result.rows[3:], strict=True):
+        assert shipped.metrics["loss"].value == pytest.approx(own.metrics["loss"].value, rel=1e-5)
+        assert own.quantizer in next(flag.text for flag in shipped.flags if flag.code == "recipe")
+        assert shipped.size.bytes == own.size.bytes

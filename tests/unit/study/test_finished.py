@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from leaq.errors import StoreError
+from leaq.study import Store
+from leaq.study.gating import gate
+from leaq.study.recommending import recommend
+from leaq.types import AttackResult
+from tests.unit.study.cells import cell, row
+from tests.unit.study.small import small
+
+
+def made(folder, count=6):
+    store = Store.open(folder, small())
+    for i in range(count):
+        rows = [
+            row("none", 0.5, 0.9),
+            row("sign", 0.05 + i / 50, 0.8, drop=-0.01),
+            row("int4", 0.2 if i < 5 else None, 0.85, drop=-0.001),
+        ]
+        key = f"x{count - i}-0123456789abcde{i}-fedcba9876543210"
+        store.save(key, cell(rows, data="abc"[i % 3], seed=i // 3))
+    return store
+
+
+@pytest.fixture
+def store(tmp_path):
+    found = made(tmp_path / "run")
+    found.write_table()
+    return found
+
+
+def told(results):
+    """What the verbs look at."""
+    return [
+        (
+            each.config, each.data, each.primary_metric, each.primary_attack,
+            [(r.quantizer, r.label, r.size, dict(r.metrics), dict(r.drops), r.flags) for r in each.rows],
+            [
+                (a.advantage, a.auc, a.game) if isinstance(a, AttackResult) else a
+                for r in each.rows
+                for a in r.attacks.values()
+            ],
+        )
+        for each in results
+    ]  # fmt: skip
+
+
+def test_what_is_summed_up_is_what_the_cells_say(store):
+    assert told(store.summaries()) == told(store.finished())
+    whole, brief = store.finished(), store.summaries()
+    assert gate(brief, max_advantage=0.1) == gate(whole, max_advantage=0.1)
+    assert recommend(brief, 0.1) == recommend(whole, 0.1)
+
+
+def test_no_cell_is_read_for_a_table_over_cells(store, monkeypatch):
+    expected = told(store.finished())
+    monkeypatch.setattr(Store, "read", lambda *_: pytest.fail("a cell was read"))
+    assert told(store.summaries()) == expected
+    assert len(store.frame())
+
+
+def test_a_cell_that_was_changed_since_is_read_itself(store):
+    key = store.stored()[0]
+    store.save(key, cell([row("none", 0.5, 0.9), row("sign", 0.9, 0.1)], data="z"))
+    assert told(store.summaries()) == told(store.finished())
+    assert "z" in set(store.frame()["data"])
+    store.cell_path(key).write_text("{")
+    with pytest.raises(StoreError, match="make it anew"):
+        store.summaries()
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("{"), lambda path: path.write_bytes(b"")])
+def test_an_absent_or_damaged_index_costs_time_and_nothing_else(store, damage):
+    expected, frame = told(store.finished()), store.frame()
+    damage(store.folder / "index.json")
+    assert told(store.summaries()) == expected
+    pd.testing.assert_frame_equal(store.frame(), frame)
+
+
+def test_a_table_that_was_changed_by_hand_is_not_believed(store):
+    frame = store.frame()
+    path = store.folder / "results.csv"
+    path.write_text(path.read_text().replace("0.5", "0.4"))
+    pd.testing.assert_frame_equal(store.frame(), frame)
+
+
+def test_results_come_one_at_a_time_in_the_same_order(store):
+    assert [found.to_json() for found in store.ordered()] == [found.to_json() for found in store.finished()]
+    with pytest.raises(StoreError, match="holds no finished audit"):
+        list(Store.open(store.folder.parent / "empty", small()).ordered())
