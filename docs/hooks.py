@@ -12,6 +12,7 @@ ORDER: dict[str, list[str]] = {
     "Understand": [
         "how-it-works.md",
         "attacks.md",
+        "standardisation.md",
         "measures/index.md",
         "measures/*.md",
         "fidelity.md",

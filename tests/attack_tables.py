@@ -74,3 +74,20 @@ def grouped(rng, groups, *, models=16, leak=0.0, offset=1.0, shared=1.0):
 def with_(table, **fields):
     """The same table with some fields exchanged."""
     return LossTable(**{**vars(table), **fields})
+
+
+def with_file(rng, table, *, leak=1.0, columns=80):
+    """The table with the numbers of released files, and the features (n, columns) these are sums of over members.
+
+    Scalers are the members' own (leak = 1) or noise (leak = 0); columns carry them blurred, biases nothing.
+    """
+    features = (rng.random((table.members.shape[1], columns)) < 0.1).astype(float)
+    share = table.members @ (features - features.mean(0)) / table.members.sum(1, keepdims=True)
+    noise = rng.normal(size=share.shape) * share.std()
+    exact = leak * share + (1 - leak) * noise
+    numbers = {
+        "scaler.mean": features.mean(0) + exact,
+        "columns.mean": leak * share + noise,
+        "bias": rng.normal(size=(len(share), 5)),
+    }
+    return replace(table, numbers=numbers), features

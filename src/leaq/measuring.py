@@ -21,16 +21,19 @@ from leaq.measures.performance import drop, performance
 from leaq.measures.rate import order_changes, rate
 from leaq.quantizers import Identity, ReleaseSet, Scheme
 from leaq.results import Curve, QuantizerRow, Size
+from leaq.training import TrainingConfig
 from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, LossTable, NotComputed, Samples
 
 __all__ = [
     "describe_data",
+    "doubts",
     "measure",
     "measure_together",
     "no_skill",
     "order_doubt",
     "primary_attack",
     "private_findings",
+    "unquantized",
 ]
 
 TOGETHER = Flag(
@@ -40,6 +43,23 @@ TOGETHER = Flag(
 )
 OUTDONE = 0.01
 """By how much another attack must find more than the leading one before it is said: less is the luck of one audit."""
+
+
+def doubts(training: TrainingConfig, rows: Sequence[QuantizerRow]) -> tuple[Flag, ...]:
+    """Return the doubts about a whole audit: what no quantizer touches, and whether the ranking by r holds."""
+    return (unquantized(training), *order_doubt([row.measures for row in rows]))
+
+
+def unquantized(training: TrainingConfig) -> Flag:
+    """Return the doubt about what no quantizer touches: whose statistics the scalers are decides how much it is."""
+    whose = {
+        "members": "the scalers are the members' own statistics and give the members away, see the file attack",
+        "rounded": "the scalers are the members' own statistics, kept to few bits",
+        "private": f"the scalers are the members' own statistics with noise, epsilon {training.standardise_epsilon:g}",
+        "pool": "the scalers are those of the whole pool and say nothing about who is a member",
+    }.get(training.standardise, "the scalers do not depend on the pool")
+    text = f"Biases and scalers are released in full precision; {whose}. r and lambda_k do not cover them."
+    return Flag("unquantized-rest", text)
 
 
 def primary_attack(config: AuditConfig) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from leaq import measuring
 from leaq.attacks.compared import with_comparison
 from leaq.calibrating import Calibrations, calibrate, measure_calibrations, planned
 from leaq.cell import AuditConfig
@@ -18,7 +19,7 @@ from leaq.data import load
 from leaq.embedders import embed
 from leaq.environment import describe_environment, limited_threads, peak_memory
 from leaq.evaluation import evaluate, with_numbers, with_whitebox
-from leaq.measuring import describe_data, measure, measure_together, order_doubt, primary_attack, private_findings
+from leaq.measuring import measure, measure_together
 from leaq.planning import Asked, Found
 from leaq.quantizers import Identity
 from leaq.results import CellResult, QuantizerRow
@@ -57,18 +58,18 @@ def audit_samples(
     rows, together = measured(config, todo, found, progress=progress)
     result = CellResult(
         config=config.to_dict(),
-        data=describe_data(todo.pool, todo.members, game=config.game),
+        data=measuring.describe_data(todo.pool, todo.members, game=config.game),
         rows=rows,
         primary_metric="roc_auc" if samples.task == "classification" else "r2",
-        primary_attack=primary_attack(config),
+        primary_attack=measuring.primary_attack(config),
         environment=describe_environment(config.training.device),
         timings={
             "models_seconds": trained - started,
             "measures_seconds": time.perf_counter() - trained,
             "peak_memory_bytes": float(peak_memory()),
         },
-        private=private_findings(todo.pool, {key: found[key] for key in todo.keys}),
-        flags=(*samples.flags, *todo.flags, *order_doubt([row.measures for row in rows])),
+        private=measuring.private_findings(todo.pool, {key: found[key] for key in todo.keys}),
+        flags=(*samples.flags, *todo.flags, *measuring.doubts(config.training, rows)),
         together=together,
     )
     return with_comparison(result, todo.contrasts)

@@ -21,15 +21,10 @@ from leaq.results import Size
 from leaq.seeds import stream
 from leaq.types import Bools, Flag, LossTable, Samples
 
-__all__ = ["UNQUANTIZED", "Asked", "Found", "asked", "elsewhere", "set_aside"]
+__all__ = ["Asked", "Found", "asked", "elsewhere", "set_aside"]
 
 Found = dict[str, tuple[LossTable, Size]]
 """By quantizer specification: the losses of its candidates, and the size of one released model."""
-UNQUANTIZED = Flag(
-    "unquantized-rest",
-    "Biases and scalers are released in full precision and are fitted on the members; r and lambda_k do not cover "
-    "what they give away.",
-)
 SHARE = 0.2
 """Share of the records that is set aside where a quantizer is calibrated."""
 
@@ -65,14 +60,14 @@ class Asked:
 
     @property
     def flags(self) -> tuple[Flag, ...]:
-        """What was done to the records, and what no row covers."""
+        """What was done to the records."""
         if self.aside is None:
-            return (UNQUANTIZED,)
+            return ()
         text = (
             f"{len(self.aside)} records were set aside to calibrate quantizers on: no model trains on them, and nobody "
             "is asked about them."
         )
-        return (Flag("set-aside", text), UNQUANTIZED)
+        return (Flag("set-aside", text),)
 
     @property
     def contrasts(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:

@@ -254,11 +254,12 @@ class LossTable:
             k: [getattr(part, k) for part in parts] for k in ("losses", "members", "scores", "outputs", "whitebox")
         }
         joined: dict[str, Any] = {
-            name: np.concatenate(arrays) for name, arrays in found.items() if all(array is not None for array in arrays)
+            name: np.concatenate(arrays) if all(array is not None for array in arrays) else None
+            for name, arrays in found.items()
         }
         held = [part.numbers for part in parts if part.numbers is not None]
-        if len(held) == len(parts):
-            joined["numbers"] = {kind: np.concatenate([each[kind] for each in held]) for kind in held[0]}
+        numbers = {kind: np.concatenate([each[kind] for each in held]) for kind in held[0]} if held else {}
+        joined["numbers"] = numbers if held and len(held) == len(parts) else None
         n_train = round(float(np.mean(joined["members"].sum(1))))
         return replace(parts[0], **joined, n_train=max(1, n_train))
 

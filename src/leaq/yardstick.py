@@ -11,7 +11,7 @@ from dataclasses import replace
 from leaq.cell import AuditConfig
 from leaq.data.splits import halves
 from leaq.errors import InvalidInput
-from leaq.evaluation import evaluate
+from leaq.evaluation import evaluate, with_numbers
 from leaq.measuring import measure
 from leaq.pipeline import prepare
 from leaq.planning import asked
@@ -69,9 +69,10 @@ def private_rows(
         mlp, weights, spent = train_private(
             samples, members, config.training, private, seed=config.seed, progress=progress
         )
-        table = evaluate(mlp, weights, samples, members, quantizer=private.spec())
+        table = with_numbers(evaluate(mlp, weights, samples, members, quantizer=private.spec()), weights, samples)
         size = Identity().size(weights)
-        row = measure(private, table, reference, size=size, config=config)  # type: ignore[arg-type]
+        known = {"size": size, "config": config, "features": samples.inputs}
+        row = measure(private, table, reference, **known)  # type: ignore[arg-type]
         rows.append(_finished(row, private.describe(int(members.sum(1).max()), config.training), spent))
     return tuple(rows)
 

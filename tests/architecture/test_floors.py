@@ -19,7 +19,7 @@ FLOORS = [
     {"types"},
     {"results"},
     {"protocols", "redaction", "tidy"},
-    {"stats", "losses", "metrics", "environment", "downloads", "models"},
+    {"stats", "losses", "metrics", "outliers", "environment", "downloads", "models"},
     {"data", "embedders", "training", "quantizers", "candidates", "evaluation", "measures", "attacks", "checkup"},
     {"cell"},
     {"planning"},

@@ -1,4 +1,4 @@
-"""No leak: an interval at nominal 5 % excludes blind guessing in at most 7 % of the audits. A planted leak is found."""
+"""No leak: an interval at nominal 5 % excludes blind guessing in at most 5 % of the audits. A planted leak is found."""
 
 from dataclasses import replace
 
@@ -7,9 +7,9 @@ import pytest
 
 from leaq.attacks.registry import FAMILIES, build_attack
 from leaq.attacks.scoring import Protocol
-from tests.attack_tables import grouped, planted, uneven_groups
+from tests.attack_tables import grouped, planted, uneven_groups, with_file
 
-ATTACKS = tuple(name for name in FAMILIES["all"] if name != "file")  # its numbers come from weights: tested beside it
+ATTACKS = FAMILIES["all"]
 RUNS = {"quantile": 100}
 SIZES = {"quantile": {"n": 320, "models": 4}}
 """Where 300 audits of 120 records and 12 models are too many to regress on, or the records too few."""
@@ -22,6 +22,8 @@ def attacked(spec, table, **options):
     noise = np.random.default_rng(0).normal(size=table.scores.shape)
     reference = replace(table, scores=table.scores + noise)  # the same models with more noise in their signals
     features = table.scores.mean(0)[:, None]
+    if spec == "file":
+        table, features = with_file(np.random.default_rng(options.get("seed", 0)), table, leak=0.0)
     return build_attack(spec)(table, reference=reference, features=features, protocol=Protocol(draws=100, **options))
 
 
@@ -51,10 +53,16 @@ def shares(results):
     }
 
 
+def too_often(results):
+    """The shares above 5 % by more than two standard errors of a share of so many audits."""
+    allowed = 0.05 + 2 * np.sqrt(0.05 * 0.95 / len(results))
+    return {name: share for name, share in shares(results).items() if share > allowed}
+
+
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_false_positive_rate(attack, audits):
     """Each tail of a 95 % interval may hold 2.5 %, both together 5 %; the bound on epsilon is one-sided at 5 %."""
-    assert {name: share for name, share in shares(audits(attack)).items() if share > 0.07} == {}
+    assert too_often(audits(attack)) == {}
 
 
 def test_a_leak_raises_the_alarm_that_the_rate_counts(rng):
@@ -71,9 +79,7 @@ def test_false_positive_rate_of_uneven_groups_and_models_that_move_as_a_whole(at
     """Whole groups are members or not, and each model's signals are moved by one sd: still no alarm without a leak."""
     rng, groups = np.random.default_rng(5), uneven_groups(kind)
     results = [attacked(attack, grouped(rng, groups, models=8), fprs=(), seed=run) for run in range(100)]
-    found = {name: share for name, share in shares(results).items() if "sided" not in name}
-    allowed = 0.05 + 2 * np.sqrt(0.05 * 0.95 / len(results))
-    assert {name: share for name, share in found.items() if share > allowed} == {}
+    assert too_often(results) == {}
 
 
 def test_a_leak_of_uneven_groups_raises_the_alarm():

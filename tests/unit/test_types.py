@@ -153,3 +153,11 @@ def test_other_real_numbers_become_float64_and_nothing_else_is_copied():
     assert found.targets.dtype == np.int64
     exact = np.ones((1, 1, 2))
     assert LossTable(exact, np.array([[True, False]]), "regression", "iid", 1).losses is exact
+
+
+def test_numbers_of_the_file_join_and_belong_to_every_model():
+    joined = LossTable.stack([table(numbers={"bias": np.zeros((2, 3))}), table(numbers={"bias": np.ones((2, 3))})])
+    assert joined.numbers["bias"].mean(1).tolist() == [0, 0, 1, 1]
+    assert LossTable.stack([table(numbers={"bias": np.zeros((2, 3))}), table()]).numbers is None
+    with pytest.raises(InvalidInput, match=r"numbers\['bias'\] must have shape \(2, any\). Found \(3, 2\)"):
+        table(numbers={"bias": np.zeros((3, 2))})

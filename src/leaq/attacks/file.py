@@ -19,17 +19,17 @@ Homer et al., "Resolving Individuals Contributing Trace Amounts of DNA" (PLoS Ge
 "Robust Traceability from Trace Amounts" (FOCS 2015). Reading first-layer columns as such means is our choice.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from leaq.attacks.base import Access, Context, Ingredient, MembershipAttack
+from leaq.attacks.equations import DESIGNS, PRECISION, ROUNDING, log_ratios
 from leaq.attacks.scoring import chosen_targets
 from leaq.attacks.shadows import FEWEST_SHADOWS, Shadows
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.types import Bools, Floats, Ints, LossTable
+from leaq.types import Bools, Floats, LossTable
 
 __all__ = ["File", "file_scores", "members_from_statistics"]
 
@@ -38,18 +38,9 @@ ATTACKER = (
     "layer column by column (zeros included); computes no outputs; knows the pool, the training rule and the "
     "quantizer; {s} shadow models"
 )
-PRECISION = 1e-5
-"""Noise of a published number, in parts of its spread over models, below which none is believed (float32 and more)."""
-GROUPS = 8
-"""Groups of columns, by their variance in the pool, that slopes and noise are pooled in."""
-PRIOR = 8.0
-"""Degrees of freedom with which a column's own noise is shrunk to its group's."""
-ROUNDING = 1e-6
-"""Numbers that differ between models by a smaller part of themselves are equal but for the order of additions."""
-STEPS, TOLERANCE = 400, 1e-6
-"""Most steps of the conjugate-gradient solver, and the squared residual it stops at, in parts of the first one."""
-COIN = 4.0
-"""Precision of a fair coin."""
+
+UNORDERED = ("bias", "norm", "scales")
+"""Kinds whose numbers have no feature each."""
 
 
 class File(MembershipAttack):
@@ -115,10 +106,7 @@ def file_scores(
     numbers = _checked(table, features)
     shadows = Shadows(table.released, table.members)
     others = [_others(shadows, target, excluded) for target in chosen]
-    scores = np.zeros((len(chosen), table.members.shape[1]))
-    blocks = list(_blocks(numbers, np.asarray(features, np.float64), table))
-    if blocks:
-        scores += _solved(blocks, chosen, others)
+    scores = log_ratios(numbers, np.asarray(features, np.float64), table, chosen=chosen, others=others)
     loose = [values for kind, values in numbers.items() if kind in UNORDERED and values.shape[1]]
     if loose:
         scores += _by_similarity(np.concatenate(loose, axis=1), table.members, chosen, others)
@@ -214,165 +202,6 @@ def _others(shadows: Shadows, target: int, excluded: Sequence[int]) -> list[int]
             f"Found {len(found)}. Add --replicates or --shadows."
         )
     return found
-
-
-# -- numbers that are sums over members ----------------------------------------------------------------------------
-
-DESIGNS: Mapping[str, tuple[str, ...]] = {
-    "scaler.mean": ("feature",),
-    "scaler.square": ("square",),
-    "target.mean": ("target",),
-    "target.square": ("target square",),
-    "columns.mean": ("feature", "signed"),
-    "columns.power": ("feature", "signed"),
-}
-"""What each kind of number is a sum of, over the members: features of a record, or these times its target."""
-UNORDERED = ("bias", "norm", "scales")
-"""Kinds whose numbers have no feature each."""
-
-
-@dataclass(frozen=True)
-class _Block:
-    """Numbers (s, m) of all models, and the design (n, m), centred, that they are sums over."""
-
-    numbers: Floats
-    design: Floats
-    members: Bools
-
-    def equations(self, target: int, others: Sequence[int]) -> tuple[Floats, Floats]:
-        """Return the target's numbers and their slopes by the sums, both in units of the noise, (m,) each."""
-        there, counts = self.numbers[others], (self.members[others] - 0.5) @ self.design  # (o, m)
-        level, middle = there.mean(0), counts.mean(0)
-        weight = (self.design**2).sum(0) / COIN  # variance of the sum over members drawn at random
-        slope, doubt, noise = _slopes(there - level, counts - middle, _groups(weight))
-        noise = noise * (1 + 1 / len(others)) + doubt * weight
-        spread = np.sqrt(np.maximum(noise, np.maximum(PRECISION**2 * slope**2 * weight, 1e-300)))
-        return (self.numbers[target] - level + slope * middle) / spread, slope / spread
-
-
-def _groups(weight: Floats) -> Ints:
-    """Put columns into `GROUPS` equally large groups by their weight, (m,)."""
-    rank = np.argsort(np.argsort(weight, kind="stable"), kind="stable")
-    return np.asarray(rank * min(GROUPS, len(weight)) // len(weight))
-
-
-def _slopes(numbers: Floats, counts: Floats, group: Ints) -> tuple[Floats, Floats, Floats]:
-    """Return each column's slope of numbers by counts (o, m), its variance, and the noise about it: (m,) each.
-
-    Slopes of a group are drawn about a common one, by how much more they differ than their noise explains.
-    """
-    square, product, total = (counts**2).sum(0), (counts * numbers).sum(0), (numbers**2).sum(0)
-    freedom = max(1, len(numbers) - 2)
-
-    def pooled(values: Floats) -> Floats:
-        return np.asarray(np.bincount(group, values)[group])
-
-    tiny = 1e-300
-    common = pooled(product) / np.maximum(pooled(square), tiny)
-    left = np.maximum(total - product**2 / np.maximum(square, tiny), 0.0)
-    noise = pooled(left) / (pooled(np.ones(len(group))) * freedom)
-    beyond = pooled((product - common * square) ** 2 - square * noise) / np.maximum(pooled(square**2), tiny)
-    beyond = np.maximum(beyond, 0.0)
-    trust = beyond * square / np.maximum(noise + beyond * square, tiny)  # 0: the group's slope, 1: the column's own
-    slope = common + trust * (product / np.maximum(square, tiny) - common)
-    doubt = beyond * (1 - trust)
-    about = np.maximum(total - 2 * slope * product + slope**2 * square, 0.0)
-    return slope, doubt, (about + PRIOR * noise) / (freedom + PRIOR)
-
-
-def _blocks(numbers: Mapping[str, Floats], features: Floats, table: LossTable) -> Iterator[_Block]:
-    """Yield every kind of ordered numbers with its designs; columns that are equal in all models tell nothing."""
-    made: dict[str, Floats] = {}
-    for kind, values in _ordered(numbers):
-        varies = np.ptp(values, axis=0) > ROUNDING * np.abs(values).max(0)
-        if kind == "scaler.square":
-            varies = varies & ~((features == 0) | (features == 1)).all(0)  # the square of a bit is the bit
-        for name in DESIGNS[kind]:
-            design = made.get(name)
-            if design is None:
-                design = made[name] = _design(name, features, table)
-            kept = varies & design.any(0) if design.size else np.zeros_like(varies)
-            if kept.any():
-                yield _Block(values[:, kept], design[:, kept], table.members)
-
-
-def _ordered(numbers: Mapping[str, Floats]) -> Iterator[tuple[str, Floats]]:
-    """Yield the kinds that have a number a feature (or a target), as sums: scales become mean squares."""
-    for part in ("scaler", "target"):
-        mean, scale = numbers.get(f"{part}.mean"), numbers.get(f"{part}.scale")
-        if mean is not None:
-            yield f"{part}.mean", mean
-        if mean is not None and scale is not None:
-            yield f"{part}.square", scale**2 + mean**2
-    for kind in ("columns.mean", "columns.power"):
-        if kind in numbers:
-            yield kind, _standard(numbers[kind], logs=kind == "columns.power")
-
-
-def _design(name: str, features: Floats, table: LossTable) -> Floats:
-    """Return one design (n, m), centred over the pool; empty where the task has none."""
-    targets = None if table.targets is None else np.asarray(table.targets, np.float64)[:, None]
-    if name == "feature":
-        design = features
-    elif name == "square":
-        design = features**2
-    elif targets is None or (table.task == "classification" and targets.max() > 1):
-        return np.empty((len(features), 0))
-    elif name == "signed":
-        design = features * ((targets - targets.mean()) / (targets.std() or 1.0))
-    else:
-        design = targets if name == "target" else targets**2
-    return np.asarray(design - design.mean(0))
-
-
-def _standard(values: Floats, *, logs: bool) -> Floats:
-    """Take out what all columns of one model share: its training length, its scale, its quantizer; zeros if no more."""
-    size = np.abs(values).mean(1, keepdims=True)
-    centred = values - values.mean(1, keepdims=True)
-    spread = centred.std(1, keepdims=True)
-    told = spread > ROUNDING * size
-    if logs:
-        floored = np.log(values / np.where(size > 0, size, 1.0) + 1e-3)
-        centred = floored - floored.mean(1, keepdims=True)
-        spread = centred.std(1, keepdims=True)
-    return np.asarray(np.where(told, centred / np.where(told, spread, 1.0), 0.0))
-
-
-def _solved(blocks: Sequence[_Block], chosen: Sequence[int], others: Sequence[Sequence[int]]) -> Floats:
-    """Return the log-likelihood ratio of each record from all equations of each target together, (t, n)."""
-    systems = []
-    for block in blocks:
-        found = [block.equations(t, o) for t, o in zip(chosen, others, strict=True)]
-        systems.append((block.design, *(np.stack(part) for part in zip(*found, strict=True))))  # (t, m) each
-
-    def normal(records: Floats) -> Floats:
-        """(4 + B B^T) v."""
-        explained = sum(((records @ design) * slope**2) @ design.T for design, _, slope in systems)
-        return np.asarray(COIN * records + explained)
-
-    right = np.asarray(sum((number * slope) @ design.T for design, number, slope in systems))
-    return COIN * conjugate_gradients(normal, right)
-
-
-def conjugate_gradients(normal: Callable[[Floats], Floats], right: Floats) -> Floats:
-    """Solve a positive definite system for several right-hand sides (t, n) at once; stopping early regularises."""
-    found, left = np.zeros_like(right), right.copy()
-    step, size = left.copy(), (left**2).sum(1, keepdims=True)
-    enough = TOLERANCE * size
-    for _ in range(STEPS):
-        if (size <= enough).all():
-            break
-        image = normal(step)
-        along = size / np.maximum((step * image).sum(1, keepdims=True), 1e-300)
-        found += along * step
-        left -= along * image
-        after = (left**2).sum(1, keepdims=True)
-        step = left + after / np.maximum(size, 1e-300) * step
-        size = after
-    return found
-
-
-# -- numbers in no order -------------------------------------------------------------------------------------------
 
 
 def _by_similarity(numbers: Floats, members: Bools, chosen: Sequence[int], others: Sequence[Sequence[int]]) -> Floats:

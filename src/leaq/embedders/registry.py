@@ -14,7 +14,7 @@ from leaq.embedders.huggingface import HuggingFace
 from leaq.embedders.identity import Identity
 from leaq.embedders.pretrained import KNOWN, ChemVae, PretrainedGraph
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.stats.outliers import limited, outlier_flag
+from leaq.outliers import limited, outlier_flag
 from leaq.types import Flag, Floats, Progress, Samples, silent
 
 __all__ = ["CARDS", "EMBEDDERS", "Embedder", "embed", "listing", "locate"]

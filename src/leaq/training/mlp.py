@@ -18,8 +18,8 @@ class MLP:
     """Architecture of a head with its own input scaler; holds no weights.
 
     Parameters are named ``input.mean``, ``input.scale`` (d,), ``layers.i.weight`` (out, in), ``layers.i.bias`` (out,)
-    and, for regression, ``output.mean``, ``output.scale`` (1,). The scalers are fitted on each model's own members,
-    belong to the released model and are never quantized.
+    and, for regression, ``output.mean``, ``output.scale`` (1,). `TrainingConfig.standardise` says what the
+    scalers are fitted on; they belong to the released model and are never quantized.
 
     Examples
     --------

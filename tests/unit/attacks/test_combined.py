@@ -57,7 +57,7 @@ def test_eight_models_are_needed_and_enough(rng):
 def test_without_statistics_of_the_weights_the_file_tells_what_outputs_do(rng):
     bare = Context(with_(planted(rng), whitebox=None))
     np.testing.assert_array_equal(FILE.scores(bare, [0, 1]), OUTPUTS.scores(bare, [0, 1]))
-    assert "of which only the outputs are used" in FILE.knows(bare)
+    assert "of which it uses outputs;" in FILE.knows(bare)
     assert "loss gradients" in FILE.knows(Context(planted(rng)))
 
 

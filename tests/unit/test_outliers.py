@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from leaq.stats.outliers import far, limited, limits, outlier_flag
+from leaq.outliers import far, limited, limits, outlier_flag
 
 
 def test_a_far_value_is_moved_to_the_limit(rng):

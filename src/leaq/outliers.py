@@ -1,10 +1,10 @@
 """Values far outside all others: found by the spread of the middle of a column, and limited to it.
 
-Models standardise their inputs. A column that hardly varies but for one record becomes thousands of standard deviations
-wide where that is done by the members and the record is none, and every prediction for it is absurd; where it is done
-by the whole pool, the column tells nothing else any more. Limits are set by all records of the pool alike, without a look at labels or
-membership, so that they tell nobody apart. (Winsorising; Tukey, "The Future of Data Analysis", Ann. Math. Statist. 33
-(1962) 1.)
+Models standardise their inputs. A column that hardly varies but for one record becomes thousands of standard
+deviations wide where that is done by the members and the record is none, and every prediction for it is absurd; where
+it is done by the whole pool, the column tells nothing else any more. Limits are set by all records of the pool alike,
+without a look at labels or membership, so that they tell nobody apart. (Winsorising; Tukey, "The Future of Data
+Analysis", Ann. Math. Statist. 33 (1962) 1.)
 """
 
 import numpy as np
