@@ -177,6 +177,7 @@ def command(config: Mapping[str, Any]) -> str:
     if config.get("kind") == "model":
         return f"leaq.audit(model, members=..., nonmembers=..., quantizers={list(config.get('quantizers', ()))})"
     source = str(config.get("source", "data"))
+    source = "TABLE.csv" if source.endswith(" in memory") else source  # a data frame: to be saved first
     found = [(name, words) for name in KEEPING if (words := _differing(config, VERBS[name])) is not None]
     name, words = min(found, key=lambda one: len(one[1]))
     subject = [source, *words] if not source.startswith("-") else [*words, "--", source]

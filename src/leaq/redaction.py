@@ -73,7 +73,18 @@ def _without(text: str, names: Sequence[str]) -> str:
     return text
 
 
+WITHOUT_NAMES: Mapping[str, str] = {
+    "unused-columns": "Columns beside the SMILES are not used.",
+    "index-column": "A saved index was left out.",
+    "decimal-commas": "Numbers with a decimal comma were read as numbers.",
+    "numbers-as-text": "Numbers kept as text were read as numbers.",
+    "kept-words": "Words that stand for missing values elsewhere were read as words.",
+    "unique-columns": "Some columns hold whole numbers that are different in every record.",
+    "missing-codes": "Some columns hold a number of nines far from all others, perhaps for missing values.",
+}
+"""What flags say whose text names columns or words of the source."""
 _ROWS = re.compile(r"(\d+ rows?) \([\d, .]+\)")
+_PLACED = re.compile(r" \('.*?\) and were moved")
 _COUNTED = re.compile(r" \(columns .*?\)(?=\.|:| )")
 
 
@@ -81,9 +92,9 @@ def _flags(flags: Sequence[Flag]) -> tuple[Flag, ...]:
     """Take out which rows were dropped and which columns were not used: both tell of single records and of the file."""
     found = []
     for flag in flags:
-        text = flag.text
-        if flag.code == "unused-columns":
-            text = "Columns beside the SMILES are not used."
+        text = WITHOUT_NAMES.get(flag.code, flag.text)
+        if flag.code == "limited-outliers":
+            text = _PLACED.sub(" and were moved", text)
         if flag.code == "dropped-rows":
             text = _COUNTED.sub("", _ROWS.sub(r"\1", text))
         found.append(replace(flag, text=text))

@@ -1,8 +1,10 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from leaq.data import load
 from leaq.redaction import shareable, shareable_config
 from leaq.reporting.card import privacy_card
 from leaq.types import Flag
@@ -55,3 +57,24 @@ def test_a_report_a_card_and_an_export_name_no_rows_and_no_unused_columns(tmp_pa
     ]
     assert "(6, 18" not in privacy_card(replace(cell(), flags=flags))
     assert [flag.text for flag in replace(cell(), flags=flags).flags] == list(texts)
+
+
+def test_what_reading_a_table_says_names_no_column_row_or_word(rng, tmp_path):
+    secret = pd.DataFrame(
+        {
+            "hiv_load": rng.normal(size=60), "ward": ["NA", "DE"] * 30, "number": rng.permutation(9000)[:60],
+            "dose": [f"{value:.2f}".replace(".", ",") for value in rng.normal(size=60)], "y": [0, 1] * 30,
+            "code": rng.integers(5, size=60),
+        }
+    )  # fmt: skip
+    secret.loc[6, "hiv_load"] = 1e12
+    secret.loc[::7, "code"] = -999
+    secret.loc[9, "dose"] = "lost"
+    secret.to_csv(tmp_path / "t.csv", index=False, sep=";")
+    flags = load(tmp_path / "t.csv", target="y", skip_invalid=True).flags
+    said = {"separator", "kept-words", "unique-columns", "missing-codes", "limited-outliers", "dropped-rows"}
+    assert said <= {flag.code for flag in flags}
+    assert any("hiv_load" in flag.text and "(7)" in flag.text for flag in flags)
+    left = " ".join(flag.text for flag in shareable(replace(cell(), flags=flags)).flags)
+    for word in ("hiv_load", "ward", "number'", "dose", "code'", "(7)", "(10)", "lost", "'NA'"):
+        assert word not in left, word

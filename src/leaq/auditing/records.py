@@ -95,6 +95,8 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
     """
     if isinstance(data, Mapping) and {"x", "y"} <= set(data):
         data = (data["x"], data["y"])
+    if hasattr(data, "columns") and hasattr(data, "to_numpy"):
+        data = _of_frame(data, name, columns, target)
     if hasattr(data, "column_names") and hasattr(data, "__getitem__"):
         batches = list(_columns(data, name, columns, target))
     elif isinstance(data, Mapping):
@@ -111,6 +113,20 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
     _refuse_bad_numbers(batches, name)
     features = _features(batches)
     return Records(tuple(batches), None if features is None else _narrow(features), _keys(features))
+
+
+def _of_frame(frame: Any, name: str, columns: tuple[str, ...], target: str | None) -> tuple[Any, Any]:
+    """Return the input columns of a data frame, all but the target if none are named, and the target."""
+    known = [str(column) for column in frame.columns]
+    absent = [repr(column) for column in (*columns, *([target] if target else ())) if column not in known]
+    if target is None or absent:
+        found = f" There is no {', '.join(absent)}." if absent else ""
+        raise InvalidInput(
+            f"{name}: name the target column of a data frame with target=..., or give a pair (X, y).{found} "
+            f"Columns: {', '.join(known)}."
+        )
+    inputs = list(columns) or [column for column in known if column != target]
+    return frame[inputs], frame[target]
 
 
 def _is_loader(data: Any) -> bool:
@@ -240,7 +256,7 @@ def _dataset(data: Any, name: str) -> Iterator[Batch]:
         for start in range(0, total, BATCH):
             rows = [data[i] for i in range(start, min(start + BATCH, total))]
             yield from _loader([default_collate(rows)], name)
-    except TypeError:
+    except (TypeError, KeyError, IndexError, RuntimeError):  # no records by number, or records that do not stack
         raise _unreadable(data, name) from None
 
 

@@ -76,6 +76,20 @@ def test_every_form_gives_the_same_records(pair, form):
     np.testing.assert_allclose(records.features, x)
 
 
+def test_a_frame_names_its_target(pair):
+    x, y = pair
+    frame = pd.DataFrame(x, columns=list("abcd")).assign(out=y)
+    records = read_records(frame, name="members", target="out")
+    np.testing.assert_array_equal(records.targets, y)
+    np.testing.assert_allclose(records.features, x)
+    two = read_records(frame, name="members", target="out", columns=("b", "d"))
+    np.testing.assert_allclose(two.features, x[:, [1, 3]])
+    with pytest.raises(InvalidInput, match=r"name the target column of a data frame .* Columns: a, b, c, d, out"):
+        read_records(frame, name="members")
+    with pytest.raises(InvalidInput, match="There is no 'e'"):
+        read_records(frame, name="members", target="out", columns=("e",))
+
+
 def test_batches_with_bounds_for_targets_are_refused(pair):
     x, y = pair
     bounds = torch.zeros(30, dtype=torch.bool)

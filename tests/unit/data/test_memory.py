@@ -7,6 +7,7 @@ import pytest
 import leaq
 from leaq.data import load
 from leaq.errors import InvalidInput
+from leaq.options import command
 from leaq.training import TrainingConfig
 
 
@@ -60,5 +61,6 @@ def test_a_frame_is_audited_like_its_file(frame, tmp_path):
     losses = [[row.metrics["accuracy"].value for row in result.rows] for result in audits]
     assert losses[0] == losses[1] == losses[2]
     assert audits[1].config["source"] == "DataFrame in memory"
+    assert command(audits[1].config).startswith("leaq audit TABLE.csv --target y")
     with pytest.raises(InvalidInput, match="table: --target must name a column"):
         leaq.audit(frame, **quick)
