@@ -278,7 +278,10 @@ def test_too_few_records_foreign_labels_and_other_objects_are_refused(model, dat
         audit_finished(model, (x[:5], y[:5]), outside, **QUICK)
     with pytest.raises(InvalidInput, match=r"class codes 0..1, one for each output of the model. Found 0..7"):
         audit_finished(model, (x, np.where(y, 7, 0)), outside, **QUICK)
-    with pytest.raises(UnsupportedModel, match="must be a torch module or a scikit-learn MLP. Found dict"):
+    with pytest.raises(
+        UnsupportedModel,
+        match="must be a torch module, a scikit-learn MLP, or something that can be called. Found dict",
+    ):
         audit_finished({}, *data)
     with pytest.raises(InvalidInput, match="Unknown quantizer .sgn.*Did you mean .sign"):
         audit_finished(model, *data, quantizers=("sgn",))
@@ -306,3 +309,19 @@ def test_scikit_learn_is_audited_in_one_call(rng):
         model = MLPClassifier(hidden_layer_sizes=(40,), max_iter=150, random_state=0).fit(x[:40], y[:40])
     result = audit_finished(model, (x[:40], y[:40]), (x[40:], y[40:]), **QUICK)
     assert result.rows[0].metrics["accuracy"].value == pytest.approx(model.score(x[40:], y[40:]))
+
+
+def test_weights_that_were_not_recorded_are_named():
+    from leaq.training.recording import Recorder
+
+    x, y = noisy(n=60)
+    module = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
+    module[0].requires_grad_(False)
+    recorder = Recorder(module, parameters="trainable")
+    for _ in range(3):
+        with torch.no_grad():
+            module[2].weight.add_(0.1)
+        recorder.step()
+    options = {"quantizers": "sign", "draws": 20, "checkpoints": recorder.checkpoints}
+    flags = audit_finished(module, (x[:30], y[:30]), (x[30:], y[30:]), **options).flags
+    assert "every quantizer: 0.weight (what" in next(flag.text for flag in flags if flag.code == "recorded-part")
