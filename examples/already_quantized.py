@@ -1,4 +1,4 @@
-"""Audit what is shipped beside its original: a module of torchao, a GGUF file. Needs the extras torchao and gguf."""
+"""Audit what is shipped beside its original: a torchao module, a GGUF file. Needs the extras `torchao` and `gguf`."""
 
 import copy
 import tempfile

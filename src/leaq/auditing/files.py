@@ -4,6 +4,7 @@ import importlib
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from leaq.models.formats.gguf import is_language_gguf
 from leaq.models.weights import architecture, load_into
 from leaq.npz import read_npz
 from leaq.results import CellResult
-from leaq.types import Progress, silent
+from leaq.types import Flag, Progress, silent
 
 __all__ = ["audit_files", "read_arrays", "read_texts"]
 
@@ -52,10 +53,11 @@ def audit_files(
         if reference is not None:
             options["reference"] = load_causal(reference)[0]
         texts = (read_texts(members), read_texts(nonmembers))
-        return audit_finished(model, *texts, tokenizer=tokenizer, progress=progress, **options)
+        result = audit_finished(model, *texts, tokenizer=tokenizer, progress=progress, **options)
+        return _dequantized(result, weights, describe_file(weights) if weights.suffix == ".gguf" else "")
     options.pop("reference", None)
     loss = options.pop("loss", "auto")
-    model = open_box(weights) if arch is None else _built(arch, weights)
+    model, held = (open_box(weights), "") if arch is None else _built(arch, weights)
     if model is None:
         raise InvalidInput(
             f"Weights alone do not say how they are used. {weights.name} holds {describe_file(weights)}. Name the "
@@ -63,7 +65,8 @@ def audit_files(
             "run."
         )
     arrays = (read_arrays(members), read_arrays(nonmembers))
-    return audit_finished(model, *arrays, loss=_loss(loss), progress=progress, **options)
+    result = audit_finished(model, *arrays, loss=_loss(loss), progress=progress, **options)
+    return _dequantized(result, weights, held)
 
 
 def _is_language_model(weights: Path, arch: str | None) -> bool:
@@ -72,13 +75,25 @@ def _is_language_model(weights: Path, arch: str | None) -> bool:
     return weights.is_dir() or (weights.suffix == ".gguf" and is_language_gguf(weights))
 
 
-def _built(arch: str, weights: Path) -> nn.Module:
-    """Build the network and fill it with a file's weights, quantized ones dequantized."""
+def _built(arch: str, weights: Path) -> tuple[nn.Module, str]:
+    """Build the network and fill it with a file's weights; say in which form these were, if quantized."""
     module = architecture(arch)
     if any(tensor.is_meta for tensor in module.parameters()):
-        return load_into(module, weights)
+        return load_into(module, weights), ""
     reading = read_file(weights, module)
-    return fill(reading.weights, module, subject=weights.name, kind=reading.kind, compare=False).module
+    filled = fill(reading.weights, module, subject=weights.name, kind=reading.kind, compare=False)
+    return filled.module, f"weights as {', '.join(filled.forms)}" if filled.forms else ""
+
+
+def _dequantized(result: CellResult, weights: Path, held: str) -> CellResult:
+    """Say that what counts as full precision was quantized before, where it was."""
+    if not held:
+        return result
+    text = (
+        f"{weights.name} holds {held}, dequantized here without an original to compare with: its conventions are taken "
+        "as it names them, and 'full precision' means what it holds."
+    )
+    return replace(result, flags=(*result.flags, Flag("already-quantized", text)))
 
 
 def _loss(spec: str) -> Any:

@@ -61,9 +61,10 @@ def tensors_of(module: nn.Module, *, trainable: bool = False) -> Iterator[tuple[
             if tensor is None or id(tensor) in seen:
                 continue
             if is_lazy(tensor):
+                full = f"{prefix}.{name}" if prefix else name
                 raise UnsupportedModel(
-                    f"The model's weights must have values. {name!r} of {prefix or 'the model'} gets its shape from "
-                    "the first batch, and none has come. Run the model once on a batch first."
+                    f"The model's weights must have values. {full!r} gets its shape from the first batch, and none has "
+                    "come. Run the model once on a batch first."
                 )
             if not (tensor.is_floating_point() or tensor.is_complex()):
                 continue

@@ -44,6 +44,7 @@ def test_programs_need_no_architecture_and_weights_do(place):
     wanted = audit_finished(model, (x[:60], y[:60]), (x[60:], y[60:]), **QUICK).rows[0].metrics["loss"].value
     found = audit_files(folder / "m.gguf", *records, arch="netsmade:make", **QUICK)
     assert found.rows[0].metrics["loss"].value == pytest.approx(wanted, rel=1e-6)
+    assert "already-quantized" in [flag.code for flag in found.flags]
     save_file({f"module.{name}": t for name, t in expected.items()}, folder / "m.safetensors")
     found = audit_files(folder / "m.safetensors", *records, arch="netsmade:make", **QUICK)
     assert found.rows[0].metrics["loss"].value == pytest.approx(wanted, rel=1e-6)
@@ -83,3 +84,39 @@ def test_a_language_model_is_audited_from_gguf_beside_its_original(tmp_path):
         assert shipped.metrics["loss"].value == pytest.approx(own.metrics["loss"].value, rel=1e-5)
         assert own.quantizer in next(flag.text for flag in shipped.flags if flag.code == "recipe")
         assert shipped.size.bytes == own.size.bytes
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_gguf_language_model_is_audited_by_itself(tmp_path):
+    require("gguf")
+    from tests.unit.models.formats.producers import llama
+
+    model = llama()
+    letters = [chr(97 + i) for i in range(26)]
+    tokens = ["<unk>", "<s>", "</s>", *(f"\u2581{letter}" for letter in letters), *letters, "\u2581"]
+    tokens += [f"<0x{i:02X}>" for i in range(64 - len(tokens))]
+
+    def about(writer):
+        writer.add_context_length(64)
+        writer.add_embedding_length(64)
+        writer.add_feed_forward_length(128)
+        writer.add_layer_norm_rms_eps(model.config.rms_norm_eps)
+        writer.add_rope_dimension_count(16)
+        writer.add_rope_freq_base(10000.0)
+        writer.add_vocab_size(64)
+        writer.add_tokenizer_model("llama")
+        writer.add_token_list(tokens)
+        writer.add_token_scores([0.0] * 64)
+        writer.add_token_types([2, 3, 3, *[1] * 61])
+        writer.add_bos_token_id(1)
+        writer.add_eos_token_id(2)
+        writer.add_unk_token_id(0)
+
+    gguf_file(tmp_path / "m.gguf", model, "Q8_0", arch="llama", about=about)
+    rng = np.random.default_rng(0)
+    for name in ("in", "out"):
+        texts = (" ".join(rng.choice(letters, 12)) for _ in range(24))
+        (tmp_path / f"{name}.txt").write_text("\n".join(texts))
+    found = audit_files(tmp_path / "m.gguf", tmp_path / "in.txt", tmp_path / "out.txt", **QUICK)
+    assert "architecture 'llama'" in next(flag.text for flag in found.flags if flag.code == "already-quantized")
+    assert found.rows[0].metrics["loss"].value == pytest.approx(np.log(64), abs=0.3)

@@ -279,7 +279,7 @@ def test_too_few_records_foreign_labels_and_other_objects_are_refused(model, dat
         audit_finished(model, (x[:5], y[:5]), outside, **QUICK)
     with pytest.raises(InvalidInput, match=r"class codes 0..1, one for each output of the model. Found 0..7"):
         audit_finished(model, (x, np.where(y, 7, 0)), outside, **QUICK)
-    with pytest.raises(UnsupportedModel, match="a scikit-learn estimator with weights, .* Found dict"):
+    with pytest.raises(UnsupportedModel, match="weights, or something that can be called. Found dict"):
         audit_finished({}, *data)
     with pytest.raises(InvalidInput, match="Unknown quantizer .sgn.*Did you mean .sign"):
         audit_finished(model, *data, quantizers=("sgn",))
@@ -359,3 +359,19 @@ def test_loaders_of_graph_libraries_are_audited_as_they_are():
     wanted = float(torch.nanmean(errors.double()[60:], dim=1).mean())
     assert result.rows[0].metrics["loss"].value == pytest.approx(wanted, rel=1e-5)
     assert {"several-targets", "overlap-unchecked"} <= codes(result.flags)
+
+
+def test_weights_that_were_not_recorded_are_named():
+    from leaq.training.recording import Recorder
+
+    x, y = noisy(n=60)
+    module = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
+    module[0].requires_grad_(False)
+    recorder = Recorder(module, parameters="trainable")
+    for _ in range(3):
+        with torch.no_grad():
+            module[2].weight.add_(0.1)
+        recorder.step()
+    options = {"quantizers": "sign", "draws": 20, "checkpoints": recorder.checkpoints}
+    flags = audit_finished(module, (x[:30], y[:30]), (x[30:], y[30:]), **options).flags
+    assert "every quantizer: 0.weight (what" in next(flag.text for flag in flags if flag.code == "recorded-part")

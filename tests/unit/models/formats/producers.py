@@ -46,7 +46,7 @@ def others(module, quantized):
 # -- GGUF --------
 
 
-def gguf_file(path, module, kind, *, arch=None):
+def gguf_file(path, module, kind, *, arch=None, about=None):
     """Write a GGUF file; a Llama's queries and keys are interleaved, as llama.cpp's converter does."""
     require("gguf")
     import gguf
@@ -63,6 +63,8 @@ def gguf_file(path, module, kind, *, arch=None):
         def rename(name):
             return table.get_name(name, try_suffixes=(".weight", ".bias"))
 
+    if about is not None:
+        about(writer)
     expected = {}
     for name, tensor in module.state_dict().items():
         rows = tensor.detach().float().numpy()

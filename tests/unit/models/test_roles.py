@@ -1,0 +1,100 @@
+"""What no quantizer touches is counted and named: matrices whose names look like norms or biases, complex ones."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from leaq.auditing import audit_finished
+from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.models import checkpoints_of, roles_of
+from leaq.models.roles import parameter_doubts
+from leaq.quantizers import build
+from leaq.training.recording import Recorder
+from tests.unit.auditing.models import noisy
+
+
+class NormedMlp(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w1 = nn.Parameter(torch.randn(16, 6))
+        self.debias_proj = nn.Parameter(torch.randn(16, 16))
+        self.norm_matrix = nn.Parameter(torch.randn(16, 16))
+        self.spectrum = nn.Parameter(torch.randn(9, dtype=torch.complex64))
+        self.gain = nn.Parameter(torch.ones(16))
+        self.norm, self.out = nn.LayerNorm(16), nn.Linear(16, 2)
+
+    def forward(self, x):
+        h = nn.functional.linear(
+            nn.functional.linear(nn.functional.linear(x, self.w1), self.debias_proj), self.norm_matrix
+        )
+        h = torch.fft.irfft(torch.fft.rfft(h) * self.spectrum, n=16)
+        return self.out(self.norm(h * self.gain))
+
+
+class NormLinear(nn.Linear):
+    """A linear layer with a norm's name."""
+
+
+def test_names_that_look_like_norms_and_biases_decide_nothing():
+    roles = roles_of(NormedMlp())
+    assert {name for name, role in roles.items() if role == "other"} == {
+        "w1", "debias_proj", "norm_matrix", "spectrum", "gain",
+    }  # fmt: skip
+    assert roles["norm.weight"] == roles["norm.bias"] == "norm"
+    assert roles["out.weight"] == "linear"
+    assert roles_of(NormLinear(3, 2))["weight"] == "linear"
+    assert set(roles_of(nn.GRUCell(3, 2)).values()) == {"linear", "bias"}
+    assert roles_of(nn.BatchNorm2d(3))["running_mean"] == "norm"
+
+
+def test_what_is_left_is_named_with_its_count():
+    flag = next(flag for flag in parameter_doubts(NormedMlp()) if flag.code == "unquantized-other")
+    assert "w1, debias_proj, norm_matrix, spectrum, gain: 633 of 699 numbers" in flag.text
+
+
+def test_bits_and_bytes_are_over_all_numbers():
+    x, y = noisy(n=60)
+    torch.manual_seed(0)
+    row = audit_finished(NormedMlp(), (x[:30], y[:30]), (x[30:], y[30:]), quantizers="sign", draws=20).rows[1]
+    bytes_ = 32 // 8 + 4 + 4 * (699 - 32 - 9) + 8 * 9  # 32 signs, one scale, real numbers, complex ones
+    assert row.size.bytes == bytes_
+    assert row.size.bits == pytest.approx(8 * bytes_ / 699)
+
+
+def test_complex_weights_are_recorded_and_run(tmp_path):
+    torch.manual_seed(0)
+    x, y = noisy(n=60)
+    for folder in (None, tmp_path / "r"):
+        module = NormedMlp()
+        recorder = Recorder(module, folder=folder)
+        by_hand = []
+        for _ in range(3):
+            with torch.no_grad():
+                for parameter in module.parameters():
+                    parameter.add_(0.1 * torch.randn_like(parameter))
+                by_hand.append(nn.functional.cross_entropy(module(torch.tensor(x)), torch.tensor(y)).item())
+            recorder.step()
+        from leaq.verbs import evaluate
+
+        table = evaluate(module, recorder.checkpoints, members=(x[:30], y[:30]), nonmembers=(x[30:], y[30:]))
+        np.testing.assert_allclose(table.losses[0].mean(1), by_hand, rtol=1e-5)
+
+
+def test_parametrised_layers_are_told_how_to_be_released():
+    module = nn.Sequential(*(nn.utils.parametrizations.weight_norm(nn.Linear(6, 6)) for _ in range(2)))
+    with pytest.raises(InvalidInput, match="remove_parametrizations"):
+        build("sign")(checkpoints_of(module))
+    flag = next(flag for flag in parameter_doubts(module) if flag.code == "unquantized-other")
+    assert "remove_parametrizations" in flag.text
+
+
+def test_lazy_and_quantized_weights_are_no_ordinary_ones():
+    with pytest.raises(UnsupportedModel, match="'1.weight' gets its shape from the first batch"):
+        roles_of(nn.Sequential(nn.ReLU(), nn.LazyLinear(3)))
+    with pytest.raises(UnsupportedModel, match="gets its shape from the first batch"):
+        Recorder(nn.LazyLinear(3))
+    packed = nn.Linear(4, 4)
+    packed.weight = nn.Parameter(torch.ones(8, 1, dtype=torch.uint8), requires_grad=False)
+    with pytest.raises(UnsupportedModel, match="'weight' is a Parameter of uint8: already quantized.*shipped="):
+        parameter_doubts(packed)
