@@ -90,7 +90,8 @@ def test_a_set_survives_storage_and_redaction():
 def test_sentences_name_what_a_set_adds_and_what_members_cost():
     alone, more = (format_estimate(estimate(value), sign=sign) for value, sign in ((0.24, False), (0.04, True)))
     assert (
-        f"Whoever holds sign + 3-bit together has an advantage of {alone}, {more} against the most revealing of them alone."
+        f"Whoever holds sign + 3-bit together has an advantage of {alone}, {more} against the most revealing of them "
+        "alone."
     ) in reading(replace(cell(), together=(joint(0.24),)))
     unsure = reading(replace(cell(), together=(joint(0.24, 0.01),)))
     assert "against the most revealing of them alone; not told apart from it." in unsure
