@@ -171,6 +171,11 @@ class CellResult:
         """Rows as tables show them: `ranked`, and below them the sets of releases, as asked for."""
         return (*self.ranked(), *self.together)
 
+    def attacked(self, row: QuantizerRow) -> dict[str, AttackResult | NotComputed]:
+        """Return the attacks of a row that tables show: of a set of releases those that read several."""
+        joint = any(row is one for one in self.together)
+        return {name: found for name, found in row.attacks.items() if not joint or isinstance(found, AttackResult)}
+
     def told_apart(self, one: QuantizerRow, other: QuantizerRow) -> bool:
         """Tell whether the leaks of two rows differ beyond doubt, whichever pair is looked at.
 

@@ -24,7 +24,7 @@ def attack_numbers(result: CellResult) -> Table:
         (row.quantizer, _cells(row, key, rates, bounded=bounded, notes=notes))
         for row in result.shown()
         for key in keys
-        if key in row.attacks
+        if key in result.attacked(row)
     ]
     columns = [
         Column("Quantizer", "How the weights were rounded.", "left"),

@@ -1,7 +1,7 @@
 """What attacks found, as tables: every attack under every quantizer, and the adaptive gap."""
 
 from leaq.reporting.tables import MISSING, Column, Footnote, Table
-from leaq.reporting.words import game_words, in_order, short_attack
+from leaq.reporting.words import flag_words, game_words, in_order, short_attack
 from leaq.results import CellResult
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate, NotComputed
@@ -31,8 +31,9 @@ def attack_table(result: CellResult) -> Table:
     values: list[tuple[float | str, ...]] = []
     keys: list[str] = []
     for row in (*reversed(result.ranked()), *result.together):
-        for name in in_order(row.attacks, "attack"):
-            found = row.attacks[name]
+        shown = result.attacked(row)
+        for name in in_order(shown, "attack"):
+            found = shown[name]
             rows.append((row.label, short_attack(name), *_cells(found)))
             advantage = found.advantage.value if isinstance(found, AttackResult) else float("inf")
             values.append((row.label, name, *[advantage] * 7))
@@ -70,7 +71,7 @@ def _footnotes(result: CellResult) -> tuple[Footnote, ...]:
     """Say which game was played, who attacks, and why numbers are missing."""
     texts: dict[str, None] = {}
     for row in result.shown():
-        for name, found in row.attacks.items():
+        for name, found in result.attacked(row).items():
             if isinstance(found, NotComputed):
                 texts.setdefault(f"{short_attack(name)}: not computed. {found.reason}")
                 continue
@@ -81,6 +82,8 @@ def _footnotes(result: CellResult) -> tuple[Footnote, ...]:
             for fpr, rate in found.tpr.items():
                 if isinstance(rate, NotComputed):
                     texts.setdefault(f"TPR @ {fpr:.1%} FPR: {rate.reason}")
+    for row in result.together:
+        texts |= dict.fromkeys(map(flag_words, row.flags))
     texts.setdefault("An attack that finds nothing is no proof of privacy; a stronger one may.")
     return tuple(Footnote("", text) for text in texts)
 

@@ -52,13 +52,14 @@ def exposed(
     if expected and (not measured or beside is not None):
         notes.append(("Forecast: " if measured else "") + EXPECTED)
     how = "most exposed" if measured else "expected to be most exposed"
+    where = "in full precision" if full[0] is reference(result) else f"under {full[0].label}"
     return Table(
-        title=f"The {len(order)} records {how} in full precision",
+        title=f"The {len(order)} records {how} {where}",
         columns=tuple(head for head, _ in columns),
         rows=tuple(tuple(cells[at].text for _, cells in columns) for at in order),
         values=tuple(tuple(cells[at].value for _, cells in columns) for at in order),
         keys=tuple(str(ids[at]) for at in order),
-        order="Ordered by the risk in full precision, largest first.",
+        order=f"Ordered by the risk {where}, largest first.",
         footnotes=tuple(Footnote("", note) for note in (*notes, PRIVATE)),
     )
 

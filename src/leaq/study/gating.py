@@ -195,7 +195,8 @@ def _judge(result: CellResult, row: QuantizerRow, limits: Limits) -> Iterator[_L
             wrong = high is None or not high <= most
             yield _Limit(where, "advantage", high, f"{where}: {_leaks(name, high, most, why)}" if wrong else "")
     bound, largest = (limits.min_metric, False) if limits.max_metric is None else (limits.max_metric, True)
-    if bound is not None and row not in result.together:  # each of several releases has its own metric
+    joint = any(row is one for one in result.together)
+    if bound is not None and not joint:  # each of several releases has its own metric
         key = metric_key(limits.metric) if limits.metric else result.primary_metric
         found = row.metrics.get(key)
         end = None if not isinstance(found, Estimate) else found.high if largest else found.low
@@ -206,7 +207,7 @@ def _judge(result: CellResult, row: QuantizerRow, limits: Limits) -> Iterator[_L
 def _highs(result: CellResult, row: QuantizerRow, require: Sequence[str]) -> Iterator[tuple[str, float | None, str]]:
     """Upper limits of every attack computed; None for one that must be there and is not, and why it is not."""
     wanted = [attack.spec() for attack in parse_attacks(require, task=result.data.get("task"))]
-    if row in result.together:
+    if any(row is one for one in result.together):
         wanted = [spec for spec in wanted if build_attack(spec).joins]
     for name in sorted({*wanted, *row.attacks}):
         found = row.attacks.get(name)

@@ -1,0 +1,118 @@
+"""Several releases together, and calibration on members: where they are shown, and that no set is ever a choice."""
+
+from dataclasses import replace
+
+from leaq.reporting.attack_tables import attack_numbers
+from leaq.reporting.attacks import attack_table
+from leaq.reporting.choice import front, not_told_apart, recommended
+from leaq.reporting.pages import audit_page
+from leaq.reporting.reading import reading
+from leaq.reporting.records import exposed
+from leaq.reporting.redaction import shareable
+from leaq.reporting.tables import indicators, ranking
+from leaq.results import CellResult, QuantizerRow, Size
+from leaq.stats.digits import format_estimate
+from leaq.study.gating import Limits, gate
+from leaq.study.recommending import recommend
+from leaq.tidy import tidy
+from leaq.types import Flag, NotComputed
+from tests.results import attack, cell, estimate, row
+
+SPEC, LABEL = "sign + uniform(bits=3)", "sign + 3-bit"
+
+
+def joint(value=0.001, more=0.04, half=0.02):
+    return QuantizerRow(
+        SPEC,
+        LABEL,
+        Size(9.0, 8.0, 14_000, 3.5),
+        measures={"leak_vs_single": estimate(more, half)},
+        attacks={"lira": attack("lira", value), "threshold": NotComputed("threshold attacks one release.")},
+        flags=(Flag("together", "Several releases of one model."),),
+    )
+
+
+def test_a_set_stands_below_the_ranking_and_has_no_place_in_it():
+    table = ranking(replace(cell(), together=(joint(),)))
+    assert table.keys[-1] == SPEC
+    assert table.unranked == 1
+    cells = dict(zip((column.title for column in table.columns), table.rows[-1], strict=True))
+    assert (cells["Quantizer"], cells["Bits"], cells["ROC-AUC"], cells["Change"]) == (LABEL, "9", "–", "–")
+    assert cells["Size"] == "14 kB"
+    assert "Below them: releases attacked together." in table.order
+    assert "Several releases of one model." in [note.text for note in table.footnotes]
+    assert "Below them" not in ranking(cell()).order
+
+
+def test_tables_show_only_the_attacks_that_read_several_releases():
+    result = replace(cell(), together=(joint(),))
+    for table in (attack_table(result), attack_numbers(result)):
+        assert [key for key in table.keys if key == SPEC] == [SPEC]
+    notes = [note.text for note in attack_table(result).footnotes]
+    assert "Several releases of one model." in notes
+    assert not any("attacks one release" in note for note in notes)
+    assert SPEC in indicators(result).keys
+    assert any(one["quantizer"] == SPEC and one["name"] == "lira.advantage" for one in tidy([result]))
+
+
+def test_a_set_that_leaks_least_is_never_chosen():
+    plain = cell()
+    result = replace(plain, together=(joint(-0.5),))
+    assert result.ranked() == plain.ranked()
+    assert recommended(result, 1.0) == recommended(plain, 1.0)
+    assert front(result) == front(plain)
+    assert not_told_apart(result, result.rows[3]) == not_told_apart(plain, plain.rows[3])
+    assert [one.chosen for one in recommend([result], 0.02)] == [one.chosen for one in recommend([plain], 0.02)]
+    page = audit_page(result, prefix="a", internal=False)
+    assert SPEC not in [one["key"] for one in page["chooser"]["rows"]]
+    assert page["ranking"].keys[-1] == SPEC
+
+
+def test_a_gate_judges_the_advantage_of_a_set_and_no_metric():
+    low, high = (replace(cell(), together=(joint(value),)) for value in (0.1, 0.9))
+    limits = Limits(max_advantage=0.5, min_metric=0.1, require=("lira",))
+    assert gate([low], limits).passed
+    assert not gate([high], limits).passed
+    assert gate([high], limits).failing == (gate([high], limits, quantizers=[SPEC]).failing)
+
+
+def test_a_set_survives_storage_and_redaction():
+    result = replace(cell(), together=(joint(),))
+    again = CellResult.from_json(result.to_json())
+    assert again.together[0].attacks["lira"].advantage == joint().attacks["lira"].advantage
+    assert again.to_json() == result.to_json()
+    assert shareable(result).together[0].attacks["lira"].risk is None
+    old = result.to_json().replace('"together"', '"unknown"', 1)
+    assert CellResult.from_json(replace(cell(), together=()).to_json()).together == ()
+    assert CellResult.from_json(old).rows[0].quantizer == "none"
+
+
+def test_sentences_name_what_a_set_adds_and_what_members_cost():
+    alone, more = (format_estimate(estimate(value), sign=sign) for value, sign in ((0.24, False), (0.04, True)))
+    assert (
+        f"Whoever holds sign + 3-bit together has an advantage of {alone}, {more} against the most revealing of them "
+        "alone."
+    ) in reading(replace(cell(), together=(joint(0.24),)))
+    unsure = reading(replace(cell(), together=(joint(0.24, 0.01),)))
+    assert "against the most revealing of them alone; not told apart from it." in unsure
+    member = row("gptq(bits=2)", "2-bit GPTQ", 0.2)
+    for price, doubt in ((0.1, ""), (0.01, "; not told apart")):
+        priced = replace(member, measures={"leak_vs_elsewhere": estimate(price)})
+        found = format_estimate(estimate(price), sign=True)
+        assert (
+            f"2-bit GPTQ leaks {found} calibrated on members, against records that train no model{doubt}."
+        ) in reading(cell(row("none", "full precision", 0.3), priced))
+
+
+def test_the_game_of_calibration_is_told_in_its_own_words():
+    known = row("gptq(bits=2)", "2-bit GPTQ", 0.2)
+    full = replace(row("none", "full precision", 0.3), attacks={"lira": NotComputed("Looks at none.")})
+    result = cell(full, known)
+    result = replace(result, data={**result.data, "game": "calibration", "n": 88, "n_train": 44})
+    assert reading(result).startswith(
+        "toy (classification): 88 records that trained no model were set aside, and the quantizers calibrated 16 "
+        "times, each time on 44 of them; the attacker tells which."
+    )
+    table = exposed(result)
+    assert table is not None
+    assert table.title.endswith("most exposed under 2-bit GPTQ")
