@@ -80,7 +80,8 @@ def pairs_of(members: Bools) -> Ints:
 
 def _cuts(scores: Floats) -> Floats:
     """Return thresholds halfway between neighbouring scores of all models, and one that accuses nobody, ascending."""
-    values: Floats = np.unique(scores)
+    values = np.sort(scores, axis=None)
     if len(values) > CUTS:
-        values = np.unique(np.quantile(scores, np.linspace(0, 1, CUTS), method="nearest"))
+        values = values[np.linspace(0, len(values) - 1, CUTS).round().astype(int)]
+    values = values[np.r_[True, values[1:] > values[:-1]]]
     return np.concatenate([[-np.inf], (values[1:] + values[:-1]) / 2, [np.inf]])
