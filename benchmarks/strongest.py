@@ -23,7 +23,8 @@ from leaq.attacks.registry import build_attack
 from leaq.cell import AuditConfig
 from leaq.embedders import embed
 from leaq.errors import NotEnoughEvidence
-from leaq.pipeline import asked, collect, prepare
+from leaq.pipeline import collect, prepare
+from leaq.planning import asked
 from leaq.stats.digits import format_estimate
 from leaq.stats.roc import tpr_at_fpr
 from leaq.training import TrainingConfig
@@ -71,8 +72,7 @@ def tables_of(folder: Path, setting: Setting, *, standardise: str = "auto") -> t
         samples, config = prepare(config)
     else:
         samples, config = embed(read(folder / "benchmarks", setting.name)), AuditConfig(source="wine", **common)
-    members, quantizers = asked(config, samples)
-    found = collect(config, samples, members, quantizers, progress=silent)
+    found = collect(config, asked(config, samples), progress=silent)
     return samples, {spec: table for spec, (table, _) in found.items()}
 
 

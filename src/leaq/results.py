@@ -78,6 +78,39 @@ class Comparison:
         return self.factor * self.errors[self.quantizers.index(first)][self.quantizers.index(second)]
 
 
+FORMER = {
+    "threshold-classwise": "threshold(per=label)",
+    "rmia-offline": "rmia(mode=offline)",
+    "lira-online": "lira",
+    "lira-offline": "lira(mode=offline)",
+    "lira-nonadaptive": "lira(shadows=full_precision)",
+    "lira-online-per-record": "lira(variance=per_record)",
+}
+"""What attacks were called in version 0.1; accepted for a version wherever an attack is named."""
+
+
+class Attacks(dict[str, AttackResult | NotComputed]):
+    """Results of attacks by specification; found by the names of version 0.1, too.
+
+    Examples
+    --------
+    >>> Attacks(lira=NotComputed("needs shadows"))["lira-online"].reason
+    'needs shadows'
+    """
+
+    def __missing__(self, key: str) -> AttackResult | NotComputed:
+        if FORMER.get(key) in self:
+            return self[FORMER[key]]
+        raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(key) or super().__contains__(FORMER.get(str(key)))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return what is stored under a name, `default` if nothing is."""
+        return self[key] if key in self else default
+
+
 @dataclass(frozen=True)
 class QuantizerRow:
     """Everything measured under one quantizer.
@@ -106,6 +139,9 @@ class QuantizerRow:
     attacks: Mapping[str, AttackResult | NotComputed] = field(default_factory=dict)
     curves: Mapping[str, Curve] = field(default_factory=dict)
     flags: tuple[Flag, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "attacks", Attacks(self.attacks))
 
 
 @dataclass(frozen=True, repr=False)

@@ -13,19 +13,14 @@ from leaq.attacks.threshold import Threshold
 from leaq.attacks.whitebox import WhiteBox
 from leaq.config import Registry, split_specs
 from leaq.errors import LeaqError
+from leaq.results import FORMER
 
 __all__ = ["ATTACKS", "FAMILIES", "build_attack", "parse_attacks", "primary", "short_name", "title_of"]
 
 ATTACKS: Registry[MembershipAttack] = Registry("attack")
 for _attack in (Threshold, Quantile, Calibrated, Rmia, Lira, WhiteBox, File, Combined):
     ATTACKS.add(_attack.name)(_attack)
-ATTACKS.alias(
-    **{"loss": "threshold", "white-box": "whitebox"},
-    # the names of version 0.1
-    **{"threshold-classwise": "threshold(per=label)", "rmia-offline": "rmia(mode=offline)", "lira-online": "lira"},
-    **{"lira-offline": "lira(mode=offline)", "lira-nonadaptive": "lira(shadows=full_precision)"},
-    **{"lira-online-per-record": "lira(variance=per_record)"},
-)
+ATTACKS.alias(**{"loss": "threshold", "white-box": "whitebox"}, **FORMER)
 
 FAMILIES = {
     "default": (

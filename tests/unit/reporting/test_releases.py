@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
+from leaq.reporting.redaction import shareable
+
 from leaq.reporting.attack_tables import attack_numbers
 from leaq.reporting.attacks import attack_table
 from leaq.reporting.choice import front, not_told_apart, recommended
 from leaq.reporting.pages import audit_page
 from leaq.reporting.reading import reading
 from leaq.reporting.records import exposed
-from leaq.reporting.redaction import shareable
 from leaq.reporting.tables import indicators, ranking
 from leaq.results import CellResult, QuantizerRow, Size
 from leaq.stats.digits import format_estimate
