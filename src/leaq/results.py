@@ -108,7 +108,10 @@ class Attacks(dict[str, AttackResult | NotComputed]):
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return what is stored under a name, `default` if nothing is."""
-        return self[key] if key in self else default
+        try:
+            return self[key]
+        except KeyError:
+            return default
 
 
 @dataclass(frozen=True)
