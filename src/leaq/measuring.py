@@ -45,9 +45,10 @@ OUTDONE = 0.01
 """By how much another attack must find more than the leading one before it is said: less is the luck of one audit."""
 
 
-def doubts(training: TrainingConfig, rows: Sequence[QuantizerRow]) -> tuple[Flag, ...]:
+def doubts(config: AuditConfig, rows: Sequence[QuantizerRow]) -> tuple[Flag, ...]:
     """Return the doubts about a whole audit: what no quantizer touches, and whether the ranking by r holds."""
-    return (unquantized(training), *order_doubt([row.measures for row in rows]))
+    rest = () if config.game == "calibration" else (unquantized(config.training),)
+    return (*rest, *order_doubt([row.measures for row in rows]))
 
 
 def unquantized(training: TrainingConfig) -> Flag:

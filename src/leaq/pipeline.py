@@ -69,7 +69,7 @@ def audit_samples(
             "peak_memory_bytes": float(peak_memory()),
         },
         private=measuring.private_findings(todo.pool, {key: found[key] for key in todo.keys}),
-        flags=(*samples.flags, *todo.flags, *measuring.doubts(config.training, rows)),
+        flags=(*samples.flags, *todo.flags, *measuring.doubts(config, rows)),
         together=together,
     )
     return with_comparison(result, todo.contrasts)

@@ -136,10 +136,8 @@ def test_values_that_are_not_finite_name_the_model(spec):
         table = world("2 classes")
         values = getattr(table, field).copy()
         values[2, 5] = np.nan
-        context = context_of(table)
-        broken = Context(with_(table, **{field: values}), context.reference, features=context.features)
-        with pytest.raises(InvalidInput, match=r"Found \d NaN or infinite ones, first in model 2"):
-            attack.run(broken)
+        with pytest.raises(InvalidInput, match=rf"{field} must be finite. Found \d \(nan at \[2, 5"):
+            attack.run(context_of(with_(table, **{field: values})))
 
 
 @pytest.mark.parametrize("spec", SHADOWED)
@@ -150,7 +148,7 @@ def test_too_few_models_are_not_computed(spec):
 
 
 @pytest.mark.parametrize("value", [False, True])
-@pytest.mark.parametrize("spec", SHADOWED)
+@pytest.mark.parametrize("spec", [spec for spec in SHADOWED if spec != "file"])  # it asks for no record's shadows
 def test_a_record_in_or_out_of_no_shadow_is_named(spec, value):
     table = world("2 classes")
     members = table.members.copy()

@@ -59,7 +59,7 @@ def test_catalogues_come_from_the_registries(site):
 
 def test_the_reference_names_what_people_import(site):
     page = (site / "api" / "index.html").read_text()
-    for name in ("leaq.types.LossTable", "leaq.results.CellResult", "leaq.pipeline.audit", "leaq.attacks.lira.lira",
+    for name in ("leaq.types.LossTable", "leaq.results.CellResult", "leaq.pipeline.audit", "leaq.attacks.lira.Lira",
                  "leaq.reporting.html.write_report"):  # fmt: skip
         assert f'id="{name}"' in page
 

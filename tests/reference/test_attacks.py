@@ -30,7 +30,7 @@ COMPARED = {
     "threshold", "threshold(per=label)", "quantile", "calibrated(normalise=False)", "calibrated",
     "rmia(mode=offline)", "rmia", "lira(mode=offline)", "lira(shadows=full_precision, normalise=False)",
     "lira(shadows=full_precision)", "lira(normalise=False)", "lira(variance=per_record)", "lira",
-    "lira(variance=hierarchical)", "whitebox", "combined(sees=outputs)", "combined",
+    "lira(variance=hierarchical)", "whitebox", "file", "combined(sees=outputs)", "combined",
 }  # fmt: skip
 
 

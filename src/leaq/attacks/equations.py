@@ -191,10 +191,12 @@ def conjugate_gradients(normal: Callable[[Floats], Floats], right: Floats) -> Fl
     step, size = left.copy(), (left**2).sum(1, keepdims=True)
     enough = TOLERANCE * size
     for _ in range(STEPS):
-        if (size <= enough).all():
+        going = size > enough
+        if not going.any():
             break
         image = normal(step)
-        along = size / np.maximum((step * image).sum(1, keepdims=True), 1e-300)
+        # Each target stops when it is done itself: its scores do not depend on who else is attacked.
+        along = np.where(going, size / np.maximum((step * image).sum(1, keepdims=True), 1e-300), 0.0)
         found += along * step
         left -= along * image
         after = (left**2).sum(1, keepdims=True)

@@ -106,7 +106,7 @@ class Signals:
         Raises
         ------
         InvalidInput
-            If the table lacks it, it is of the other task, or a value is NaN or infinite.
+            If the table lacks it, or it is of the other task.
         """
         if kind == "loss":
             return -self.table.released
@@ -141,13 +141,7 @@ class Signals:
 
 
 def present(values: Floats | None, what: str) -> Floats:
-    """Return finite values, or refuse by name what is missing or not finite."""
+    """Return values, or refuse by name what is missing."""
     if values is None:
         raise InvalidInput(f"Signals: the table must hold {what}. Found losses only.")
-    bad = ~np.isfinite(values)
-    if bad.any():
-        raise InvalidInput(
-            f"Signals: scores must be finite. Found {int(bad.sum())} NaN or infinite ones, first in model "
-            f"{int(np.argwhere(bad)[0][0])}."
-        )
     return values

@@ -108,6 +108,7 @@ def read_labels(loss: str, outputs: Tensor, targets: Tensor) -> Labels:
 
     Examples
     --------
+    >>> import torch
     >>> read_labels("auto", torch.zeros(4, 2), torch.tensor([[0.0], [1.0], [1.0], [0.0]])).kind
     'classes'
     """

@@ -94,8 +94,8 @@ def pairs_factor(draws: Floats, *, level: float = 0.95) -> float:
     Examples
     --------
     >>> draws = np.random.default_rng(0).normal(size=(4000, 6))
-    >>> round(pairs_factor(draws[:, :2]), 1), round(pairs_factor(draws), 1)  # one pair, and fifteen
-    (2.0, 2.9)
+    >>> pairs_factor(draws[:, :2]) < 2.2 < 2.6 < pairs_factor(draws)  # one pair, and fifteen
+    True
     """
     moved = draws - draws.mean(0)
     first, second = np.triu_indices(draws.shape[1], 1)

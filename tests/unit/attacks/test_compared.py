@@ -40,7 +40,7 @@ def test_equal_rows_differ_by_nothing_and_a_worse_attack_by_something(rng):
 
 
 def test_pairing_tells_apart_what_overlapping_intervals_do_not(rng):
-    plain = audited(rng, noise=(0.0, 0.0, 0.7), models=24)
+    plain = audited(rng, noise=(0.0, 0.0, 0.6), n=400, models=16)
     paired = with_comparison(plain)
     full, _, sign = plain.rows
     assert not plain.told_apart(full, sign)

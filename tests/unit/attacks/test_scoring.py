@@ -74,9 +74,8 @@ def test_attackers_without_other_models_are_told_and_say_so(rng):
 def test_shadows_that_are_not_attacked_give_the_threshold_too(rng):
     table = planted(rng, models=10, n=200)
     options = {"targets": [0, 1], "protocol": Protocol(draws=20)}
-    found = attack_result(
-        ATTACK, table, table.scores[:2], scores_from=lambda who, _: table.scores[list(who)], **options
-    )
+    rescored = replace(ATTACK, scores_from=lambda who, _: table.scores[list(who)])
+    found = attack_result(rescored, table, table.scores[:2], **options)
     assert not found.told
     assert attack_result(ATTACK, table, table.scores[:2], **options).told
 

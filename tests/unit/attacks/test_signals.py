@@ -101,5 +101,5 @@ def test_signals_of_the_other_task_or_not_finite_are_refused(rng):
     scores = table.scores.copy()
     scores[4, 1] = -np.inf
     for normalise in (True, False):
-        with pytest.raises(InvalidInput, match="Found 1 NaN or infinite ones, first in model 4"):
+        with pytest.raises(InvalidInput, match=r"must be finite. Found 1 \(.* at \[4"):
             Signals(with_(table, scores=scores)).of("auto", normalise=normalise)

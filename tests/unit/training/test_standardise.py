@@ -16,7 +16,8 @@ from leaq.errors import InvalidInput
 from leaq.evaluation import evaluate, with_numbers
 from leaq.stats.roc import auc
 from leaq.training import TrainingConfig, train, train_modules
-from leaq.training.standardise import DEFAULT, fit_scalers, gaussian_mu
+from leaq.training.config import STANDARDISE
+from leaq.training.standardise import fit_scalers, gaussian_mu
 from tests.helpers import ROUNDING
 
 SMALL = {"hidden": (4,), "epochs": 1, "checkpoints": 1}
@@ -71,7 +72,7 @@ def test_exact_choices_are_what_they_say(samples, members):
     pool = fit_scalers(samples, members, rule("pool"))
     np.testing.assert_allclose(pool["output.mean"], np.full((8, 1), y.mean()))
     chosen = fit_scalers(samples, members, rule("auto"))
-    np.testing.assert_array_equal(chosen["input.mean"], fit_scalers(samples, members, rule(DEFAULT))["input.mean"])
+    np.testing.assert_array_equal(chosen["input.mean"], fit_scalers(samples, members, rule(STANDARDISE))["input.mean"])
     none = fit_scalers(samples, members, rule("none"))
     assert (none["input.mean"] == 0).all()
     assert (none["output.scale"] == 1).all()
@@ -163,7 +164,7 @@ def test_statistics_of_a_first_batch_normalisation_are_read(samples, members):
 
 
 def test_the_choice_is_recorded():
-    assert AuditConfig(source="wine").training.standardise == DEFAULT
+    assert AuditConfig(source="wine").training.standardise == STANDARDISE
     asked = AuditConfig(source="wine", training={"standardise": "members"})
     assert AuditConfig.from_dict(asked.to_dict()).training.standardise == "members"
     with pytest.raises(InvalidInput, match="standardise"):

@@ -77,7 +77,7 @@ def test_damaged_and_missing_files_are_named(tmp_path):
     (tmp_path / "cut.safetensors").write_bytes(path.read_bytes()[:-100])
     with pytest.raises(StoreError, match="cut.safetensors: this is no readable safetensors file"):
         open_shipped(tmp_path / "cut.safetensors", module, name="m")
-    with pytest.raises(StoreError, match="There is no file 'none.safetensors'"):
+    with pytest.raises(InvalidInput, match=r"There is no weights file .*none.safetensors"):
         open_shipped(tmp_path / "none.safetensors", module, name="m")
     empty = tmp_path / "folder"
     empty.mkdir()

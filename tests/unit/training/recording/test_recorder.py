@@ -197,7 +197,7 @@ def test_changed_weights_and_other_steps_and_recordings_are_refused(tmp_path, rn
         with pytest.raises(StoreError, match="is damaged, or is no checkpoint of step 1 of this recording"):
             _ = Recorder(module, folder=tmp_path / "a").checkpoints
     first.write_bytes(content)
-    assert Recorder(module, folder=tmp_path / "a").checkpoints.steps == (1, 2, 3)
+    assert Recorder(module, folder=tmp_path / "a").checkpoints.steps[:3] == (1, 2, 3)  # and the weights of now
 
 
 @pytest.mark.parametrize("spacing", ["dense_end", "equal"])
