@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 
 from leaq.errors import StoreError
+from leaq.former import Renamed
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
 
 if TYPE_CHECKING:
@@ -78,42 +79,6 @@ class Comparison:
         return self.factor * self.errors[self.quantizers.index(first)][self.quantizers.index(second)]
 
 
-FORMER = {
-    "threshold-classwise": "threshold(per=label)",
-    "rmia-offline": "rmia(mode=offline)",
-    "lira-online": "lira",
-    "lira-offline": "lira(mode=offline)",
-    "lira-nonadaptive": "lira(shadows=full_precision)",
-    "lira-online-per-record": "lira(variance=per_record)",
-}
-"""What attacks were called in version 0.1; accepted for a version wherever an attack is named."""
-
-
-class Attacks(dict[str, AttackResult | NotComputed]):
-    """Results of attacks by specification; found by the names of version 0.1, too.
-
-    Examples
-    --------
-    >>> Attacks(lira=NotComputed("needs shadows"))["lira-online"].reason
-    'needs shadows'
-    """
-
-    def __missing__(self, key: str) -> AttackResult | NotComputed:
-        if FORMER.get(key) in self:
-            return self[FORMER[key]]
-        raise KeyError(key)
-
-    def __contains__(self, key: object) -> bool:
-        return super().__contains__(key) or super().__contains__(FORMER.get(str(key)))
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return what is stored under a name, `default` if nothing is."""
-        try:
-            return self[key]
-        except KeyError:
-            return default
-
-
 @dataclass(frozen=True)
 class QuantizerRow:
     """Everything measured under one quantizer.
@@ -144,7 +109,7 @@ class QuantizerRow:
     flags: tuple[Flag, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "attacks", Attacks(self.attacks))
+        object.__setattr__(self, "attacks", Renamed(self.attacks))
 
 
 @dataclass(frozen=True, repr=False)

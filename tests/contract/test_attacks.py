@@ -101,7 +101,8 @@ def without(ingredient, context):
     """The same context less one ingredient."""
     table, reference, features = context.table, context.reference, context.features
     if ingredient == "shadows":
-        table = with_(table, **{name: getattr(table, name)[:1] for name in ("losses", "members", "scores", "whitebox")})
+        first = {name: getattr(table, name)[:1] for name in ("losses", "members", "scores", "whitebox")}
+        table = with_(table, **first, numbers={kind: values[:1] for kind, values in table.numbers.items()})
     elif ingredient == "reference":
         reference = None
     elif ingredient == "features":

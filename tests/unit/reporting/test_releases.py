@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from leaq.reporting.redaction import shareable
-
+from leaq.redaction import shareable
 from leaq.reporting.attack_tables import attack_numbers
 from leaq.reporting.attacks import attack_table
 from leaq.reporting.choice import front, not_told_apart, recommended
