@@ -5,7 +5,7 @@ The public names are resolved on first use, so that ``import leaq`` loads neithe
 
 from leaq.lazy import found_in
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # One line per public name: where it lives. At most 20; everything else is reached through its room.
 _PUBLIC = {
