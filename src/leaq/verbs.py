@@ -5,7 +5,6 @@ the models itself; a finished model goes to the auditing room, which trains noth
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from leaq.errors import InvalidInput
@@ -176,7 +175,8 @@ def mis(table: "LossTable", **options: Any) -> "Estimate":
     """Return the membership inference security of a loss table's candidates at this number of records: 1 - leak.
 
     Direction: larger is safer. Range: [0, 1]; 1 = no attacker gains anything. The leak is that of the learner that
-    picks the best candidate on its training records; what else a released model gives away is not in it.
+    picks the best candidate on its training records; what else a released model gives away is not in it. Attributes of
+    `leaq.rate`'s result, which this name returned in version 0.1, are still found, with a warning.
 
     Parameters
     ----------
@@ -196,7 +196,6 @@ def mis(table: "LossTable", **options: Any) -> "Estimate":
     >>> found.low < 1 - 0.0287 < found.high  # the truth, by drawing 40,000 training sets
     True
     """
-    from leaq.measures.finite_sample import finite_sample
+    from leaq.measures.security import security
 
-    leak = finite_sample(table, **options)
-    return replace(leak, value=1 - leak.value, low=1 - leak.high, high=1 - leak.low, method=f"1 - leak; {leak.method}")
+    return security(table, **options)
