@@ -1,14 +1,10 @@
 """Put the catalogue of attacks into docs/attacks.md.
 
-python benchmarks/attack_docs.py
+python -m benchmarks.attack_docs
 """
 
-from pathlib import Path
-
-from leaq.attacks.catalogue import BEGIN, END, markdown
-
-PAGE = Path(__file__).parents[1] / "docs" / "attacks.md"
+from benchmarks.pages import DOCS, put
+from leaq.attacks.catalogue import markdown
 
 if __name__ == "__main__":
-    before, rest = PAGE.read_text().split(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n{markdown()}\n{END}{rest.split(END)[1]}")
+    put(DOCS / "attacks.md", "catalogue", markdown())

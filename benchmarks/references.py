@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.strongest import SETTINGS, put, tables_of
+from benchmarks.pages import put
+from benchmarks.strongest import PAGE, SETTINGS, achieved, tables_of
 from leaq.attacks.base import Context
 from leaq.attacks.decisions import signed, thresholds_by_others
 from leaq.attacks.registry import build_attack
-from leaq.stats.roc import tpr_at_fpr
 from leaq.types import Floats, LossTable
 
 OURS = ("rmia", "lira(normalise=False)", "lira(variance=hierarchical)", "combined(sees=outputs)")
@@ -103,10 +103,8 @@ THEIRS = {"BaVarIA-t": bavaria, "BASE": base, "RMIA, tuned a": tuned_rmia}
 
 
 def cell(scores: Floats, table: LossTable) -> str:
-    thresholds = thresholds_by_others(scores, table.members)
-    assert thresholds is not None
-    advantage = signed(scores > thresholds[:, None], table.members).mean()
-    return f"{advantage:+.3f} ({tpr_at_fpr(scores.ravel(), table.members.ravel(), 0.01):.3f})"
+    advantage, tpr = achieved(scores, table.members)
+    return f"{advantage:+.3f} ({tpr:.3f})"
 
 
 def main() -> None:
@@ -124,7 +122,7 @@ def main() -> None:
             cells += [cell(build_attack(a).scores(context, context.chosen), table) for a in OURS]
             lines.append(f"| {setting.name} | {spec} | {' | '.join(cells)} |")
             print(lines[-1], flush=True)
-    put("references", lines)
+    put(PAGE, "references", "\n".join(lines))
 
 
 if __name__ == "__main__":

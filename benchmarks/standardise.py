@@ -17,7 +17,7 @@ import numpy as np
 
 from leaq.attacks.file import file_scores
 from leaq.attacks.lira import lira_scores
-from leaq.attacks.scoring import cross_fitted_decisions
+from leaq.attacks.scoring import cross_fitted_decisions, signed
 from leaq.data import load
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
@@ -93,8 +93,7 @@ def advantage(table: LossTable, scores: Floats) -> float:
     """Return the signed held-out advantage of scores (s, n), averaged over models."""
     inside = table.members
     called = cross_fitted_decisions(scores, inside, table.groups, seed=0)
-    hits, alarms = (called & inside).sum(1) / inside.sum(1), (called & ~inside).sum(1) / (~inside).sum(1)
-    return float((hits - alarms).mean())
+    return float(signed(called, inside).mean())
 
 
 def scalers_alone(table: LossTable) -> LossTable:

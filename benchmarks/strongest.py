@@ -9,7 +9,6 @@ printed as Markdown and written between the markers of docs/attacks.md.
 
 import argparse
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.lira_reference import read
+from benchmarks.pages import DOCS, put
 from leaq.attacks.base import Context
 from leaq.attacks.decisions import signed, thresholds_by_others
 from leaq.attacks.registry import build_attack
@@ -28,9 +28,9 @@ from leaq.planning import asked
 from leaq.stats.digits import format_estimate
 from leaq.stats.roc import tpr_at_fpr
 from leaq.training import TrainingConfig
-from leaq.types import AttackResult, LossTable, Samples, silent
+from leaq.types import AttackResult, Bools, Floats, LossTable, Samples, silent
 
-PAGE = Path(__file__).parents[1] / "docs" / "attacks.md"
+PAGE = DOCS / "attacks.md"
 QUANTIZERS = ("none", "uniform(bits=3)", "ternary(sparsity=0.5)", "sign", "ternary(sparsity=0.9)")
 SINGLE = ("threshold", "rmia", "lira(normalise=False)", "lira", "lira(variance=hierarchical)", "whitebox", "file")
 ATTACKS = ("lira(normalise=False)", "lira", "combined(sees=outputs)", "file", "combined")
@@ -134,20 +134,15 @@ def _external(table: LossTable, attack: str, shadows: int) -> tuple[float, float
         scores = build_attack(attack).scores(Context(table), targets, excluded)
     except NotEnoughEvidence:
         return None
-    members = table.members[targets]
+    return achieved(scores, table.members[targets])
+
+
+def achieved(scores: Floats, members: Bools) -> tuple[float, float]:
+    """Return the advantage, thresholds from the other models, and the TPR at 1 % FPR of scores (t, n)."""
     thresholds = thresholds_by_others(scores, members)
     assert thresholds is not None, "the targets are too few to give each other thresholds"
-    return float(signed(scores > thresholds[:, None], members).mean()), tpr_at_fpr(
-        scores.ravel(), members.ravel(), 0.01
-    )
-
-
-def put(name: str, lines: list[str]) -> None:
-    """Write a table between its markers in the page."""
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    text = PAGE.read_text(encoding="utf-8")
-    body = "\n".join([begin, "", *lines, "", end])
-    PAGE.write_text(re.sub(f"{begin}.*?{end}", lambda _: body, text, flags=re.DOTALL), encoding="utf-8")
+    advantage = float(signed(scores > thresholds[:, None], members).mean())
+    return advantage, tpr_at_fpr(scores.ravel(), members.ravel(), 0.01)
 
 
 def main() -> None:
@@ -165,7 +160,7 @@ def main() -> None:
     for name, lines in tables.items():
         print(f"\n{name}\n", *lines, sep="\n")
         if not given.quick:
-            put(name, lines)
+            put(PAGE, name, "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -9,4 +9,4 @@ PAGE = Path(__file__).parents[2] / "docs" / "attacks.md"
 
 def test_the_catalogue_is_current():
     shown = PAGE.read_text().split(BEGIN)[1].split(END)[0].strip()
-    assert shown == markdown(), "run: python benchmarks/attack_docs.py"
+    assert shown == markdown(), "run: python -m benchmarks.attack_docs"

@@ -27,8 +27,8 @@ import numpy as np
 from leaq.attacks.base import Access, Context, Ingredient, MembershipAttack
 from leaq.attacks.equations import DESIGNS, PRECISION, ROUNDING, log_ratios
 from leaq.attacks.scoring import chosen_targets
-from leaq.attacks.shadows import FEWEST_SHADOWS, Shadows
-from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.attacks.shadows import Shadows
+from leaq.errors import InvalidInput
 from leaq.types import Bools, Floats, LossTable
 
 __all__ = ["File", "file_scores", "members_from_statistics"]
@@ -105,7 +105,7 @@ def file_scores(
     chosen = chosen_targets(table, targets)
     numbers = _checked(table, features)
     shadows = Shadows(table.released, table.members)
-    others = [_others(shadows, target, excluded) for target in chosen]
+    others = [shadows.models(target, excluded, attack="file").tolist() for target in chosen]
     scores = log_ratios(numbers, np.asarray(features, np.float64), table, chosen=chosen, others=others)
     loose = [values for kind, values in numbers.items() if kind in UNORDERED and values.shape[1]]
     if loose:
@@ -188,18 +188,6 @@ def _checked(table: LossTable, features: Floats) -> Mapping[str, Floats]:
     if not np.isfinite(features).all():
         raise InvalidInput("file: features must be finite. Found NaN or infinite ones.")
     return table.numbers
-
-
-def _others(shadows: Shadows, target: int, excluded: Sequence[int]) -> list[int]:
-    """Return the shadows of `target`, or refuse: too few teach no slope."""
-    left = set(shadows.excluded(target, excluded))
-    found = [model for model in range(len(shadows.members)) if model not in left]
-    if len(found) < FEWEST_SHADOWS:
-        raise NotEnoughEvidence(
-            f"file needs at least {FEWEST_SHADOWS} shadow models beside the target and its complement. "
-            f"Found {len(found)}. Add --replicates or --shadows."
-        )
-    return found
 
 
 def _by_similarity(numbers: Floats, members: Bools, chosen: Sequence[int], others: Sequence[Sequence[int]]) -> Floats:

@@ -86,6 +86,18 @@ class Shadows:
         """Return the number of shadows of `target`, without the models given."""
         return len(self._codes) - len(self.excluded(target, also))
 
+    def models(self, target: int, also: Sequence[int] = (), *, attack: str) -> Ints:
+        """Return the shadows of `target` by number, without the models given.
+
+        Raises
+        ------
+        NotEnoughEvidence
+            If there are fewer than 4.
+        """
+        found = np.setdiff1d(np.arange(len(self.members)), self.excluded(target, also))
+        self._refuse_few(len(found), attack)
+        return found
+
     def of(
         self, target: int, also: Sequence[int] = (), *, attack: str, sides: Literal["both", "out"] = "both"
     ) -> InOut:
@@ -98,11 +110,7 @@ class Shadows:
         """
         left = self.excluded(target, also)
         shadows = len(self.members) - len(left)
-        if shadows < FEWEST_SHADOWS:
-            raise NotEnoughEvidence(
-                f"{attack} needs at least {FEWEST_SHADOWS} shadow models beside the target and its complement. "
-                f"Found {shadows}. Add --replicates or --shadows."
-            )
+        self._refuse_few(shadows, attack)
         inside, signals = self.members[left], self._centred[left]
         count_in = self._count_in - inside.sum(0)
         self._refuse_one_sided(count_in, shadows, attack, sides)
@@ -121,6 +129,14 @@ class Shadows:
             count_in=count_in,
             count_out=count_out,
         )
+
+    @staticmethod
+    def _refuse_few(shadows: int, attack: str) -> None:
+        if shadows < FEWEST_SHADOWS:
+            raise NotEnoughEvidence(
+                f"{attack} needs at least {FEWEST_SHADOWS} shadow models beside the target and its complement. "
+                f"Found {shadows}. Add --replicates or --shadows."
+            )
 
     @staticmethod
     def _refuse_one_sided(count_in: Ints, shadows: int, attack: str, sides: str) -> None:

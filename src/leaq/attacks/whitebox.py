@@ -64,9 +64,8 @@ class WhiteBox(MembershipAttack):
         known = Shadows(signals[:, :, 0], members)
         found = []
         for target in targets:
-            known.of(target, excluded, attack=self.spec())  # refuses where there is too little
-            left = known.excluded(target, excluded)
-            shadows = np.setdiff1d(np.arange(len(members)), left)
+            known.of(target, excluded, attack=self.spec())  # refuses records in, or out of, none of them
+            shadows = known.models(target, excluded, attack=self.spec())
             inside = _log_normal(signals[target], signals[shadows], members[shadows])
             outside = _log_normal(signals[target], signals[shadows], ~members[shadows])
             found.append(inside - outside)

@@ -32,6 +32,5 @@ class Security(Estimate):
 def security(table: LossTable, **options: Any) -> Security:
     """Return 1 - leak with the leak's interval turned round; options as of `finite_sample`."""
     leak = finite_sample(table, **options)
-    shared = {each.name: getattr(leak, each.name) for each in fields(Estimate)}
     turned = {"value": 1 - leak.value, "low": 1 - leak.high, "high": 1 - leak.low, "method": f"1 - leak; {leak.method}"}
-    return Security(**{**shared, **turned}, table=table)
+    return Security(**(vars(leak) | turned), table=table)

@@ -23,6 +23,13 @@ def noisy(n=120, d=6, seed=0):
     return x, y
 
 
+def halves(**options):
+    """What `noisy` gives, as members and as many non-members."""
+    x, y = noisy(**options)
+    half = len(x) // 2
+    return (x[:half], y[:half]), (x[half:], y[half:])
+
+
 def overfitted(x, y, width=48):
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(x.shape[1], width), nn.ReLU(), nn.Linear(width, 2))

@@ -13,15 +13,14 @@ from leaq.auditing import audit_finished
 from leaq.auditing.shipped import open_shipped, stored_bytes
 from leaq.errors import InvalidInput, UnsupportedModel
 from tests.helpers import require
-from tests.unit.auditing.models import noisy, overfitted
+from tests.unit.auditing.models import halves, overfitted
 
 QUICK = {"quantizers": (), "draws": 40}
 
 
 @pytest.fixture(scope="module")
 def data():
-    x, y = noisy(d=32)
-    return (x[:60], y[:60]), (x[60:], y[60:])
+    return halves(d=32)
 
 
 @pytest.fixture(scope="module")

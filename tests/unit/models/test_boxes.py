@@ -14,14 +14,13 @@ from leaq.auditing.shipped import open_shipped
 from leaq.errors import InvalidInput, StoreError, UnsupportedModel
 from leaq.models.boxes import BlackBox, Endpoint, box_of, open_box
 from tests.helpers import require
-from tests.unit.auditing.models import noisy, overfitted
+from tests.unit.auditing.models import halves, overfitted
 from tests.unit.models.formats.producers import exported, onnxruntime_file
 
 
 @pytest.fixture(scope="module")
 def data():
-    x, y = noisy(d=32)
-    return (x[:60], y[:60]), (x[60:], y[60:])
+    return halves(d=32)
 
 
 @pytest.fixture(scope="module")

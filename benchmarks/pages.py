@@ -1,0 +1,15 @@
+"""Writing what was measured between the marks of a page."""
+
+from pathlib import Path
+
+__all__ = ["DOCS", "put"]
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def put(page: Path, name: str, body: str) -> None:
+    """Replace what stands between the two marks of `name`; fails where the page has none, and leaves it as it is."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, rest = page.read_text(encoding="utf-8").split(begin)
+    _, after = rest.split(end)
+    page.write_text(f"{before}{begin}\n\n{body.strip()}\n\n{end}{after}", encoding="utf-8")
