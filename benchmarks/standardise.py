@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from leaq.attacks.base import Context
+from leaq.attacks.decisions import cross_fitted_decisions, signed
 from leaq.attacks.file import file_scores
-from leaq.attacks.lira import lira_scores
-from leaq.attacks.scoring import cross_fitted_decisions, signed
+from leaq.attacks.lira import Lira
 from leaq.data import load
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
@@ -114,7 +115,9 @@ def line(task: Task, rule: str, *, samples: Samples, reference: LossTable | None
     # No quantizer touches the scalers: what they give away alone is the same under both.
     cells = [f"{advantage(plain, file_scores(scalers_alone(plain), samples.inputs)):+.3f}"]
     for table in tables:
-        cells.append(f"{advantage(table, lira_scores(table)):+.3f}")
+        context = Context(table)
+        published = Lira(normalise=False).scores(context, context.chosen)
+        cells.append(f"{advantage(table, published):+.3f}")
         cells.append(f"{advantage(table, file_scores(table, samples.inputs)):+.3f}")
     name = "roc_auc" if samples.task == "classification" else "r2"
     metric = performance(plain, draws=100)[name].value
