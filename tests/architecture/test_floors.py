@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "leaq"
 # Lowest first; rooms on one floor never import each other. docs/how-it-works.md draws this.
 FLOORS = [
     {"errors", "former", "lazy"},
-    {"arrays", "config", "files", "locks", "npz", "seeds"},
+    {"arrays", "config", "files", "locks", "npz", "seeds", "usercode"},
     {"sealed"},
     {"types"},
     {"results"},

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from leaq import evaluation
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
 from leaq.errors import InvalidInput, UnsupportedModel
-from leaq.evaluation import evaluate, with_whitebox
+from leaq.evaluation import evaluate, tables, with_whitebox
 from leaq.quantizers import parse_list
 from leaq.training import TrainingConfig, train
 
@@ -38,7 +37,7 @@ def by_hand(params, x, task, depth=3):
 @pytest.mark.parametrize("budget", [2**25, 40])
 @pytest.mark.parametrize("task", TASKS)
 def test_losses_and_outputs_of_every_candidate(task, budget, rng, monkeypatch):
-    monkeypatch.setattr(evaluation, "ACTIVATIONS", budget)
+    monkeypatch.setattr(tables, "ACTIVATIONS", budget)
     samples, members, model, checkpoints = case(task, rng)
     table = evaluate(model, checkpoints, samples, members)
     spread = np.std(samples.targets)

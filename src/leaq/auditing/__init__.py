@@ -7,8 +7,8 @@ from torch import nn
 
 from leaq.auditing.config import Beside, ModelAuditConfig
 from leaq.auditing.finished import Job, audit_model
-from leaq.auditing.losses import LossFunction
 from leaq.errors import UnsupportedModel
+from leaq.evaluation.losses import LossFunction
 from leaq.models.boxes import box_of
 from leaq.models.sklearn import from_sklearn, is_sklearn
 from leaq.results import CellResult

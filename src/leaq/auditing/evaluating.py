@@ -10,10 +10,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from leaq.auditing.losses import Loss, LossFunction, checked, choose_loss, refuse_batch_dependence
-from leaq.auditing.outputs import last_operation
 from leaq.auditing.records import Batch, Records, described, groups_of, move
 from leaq.errors import InvalidInput, LeaqError, UnsupportedModel
+from leaq.evaluation.losses import Loss, LossFunction, checked, choose_loss, refuse_batch_dependence
+from leaq.evaluation.outputs import last_operation
 from leaq.losses import margin, residual
 from leaq.models import ModuleModel, evaluating
 from leaq.models.calling import call, full_precision

@@ -1,8 +1,6 @@
 """A finished model and its records from files: what `leaq audit-model` does."""
 
-import importlib
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +9,9 @@ from typing import Any
 from torch import nn
 
 from leaq.auditing import audit_finished
-from leaq.auditing.losses import LOSSES
 from leaq.auditing.texts import told
 from leaq.errors import InvalidInput, StoreError
+from leaq.evaluation.losses import LOSSES
 from leaq.models.boxes import open_box
 from leaq.models.causal import Told, load_causal
 from leaq.models.formats import describe_file, fill, read_file
@@ -22,6 +20,7 @@ from leaq.models.weights import architecture, load_into
 from leaq.npz import read_npz
 from leaq.results import CellResult
 from leaq.types import Flag, Progress, silent
+from leaq.usercode import user_function
 
 __all__ = ["audit_files", "read_arrays", "read_texts"]
 
@@ -100,14 +99,7 @@ def _loss(spec: str) -> Any:
     """Return a loss by name, or import the user's own."""
     if spec in LOSSES or ":" not in spec:
         return spec
-    name, _, attribute = spec.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        return getattr(importlib.import_module(name), attribute)
-    except (ImportError, AttributeError) as err:
-        raise InvalidInput(f"--loss {spec!r}: cannot be imported from here ({err}).") from None
-    finally:
-        sys.path.pop(0)
+    return user_function(spec, what="--loss")
 
 
 def read_arrays(path: Path) -> Mapping[str, Any]:

@@ -15,17 +15,17 @@ from leaq.attacks.compared import with_comparison
 from leaq.auditing.candidates import candidates_of, fitted_to, released_of
 from leaq.auditing.config import Beside, ModelAuditConfig
 from leaq.auditing.evaluating import Bench
-from leaq.auditing.losses import LossFunction
-from leaq.auditing.recipes import recipe_flag, recipe_of
 from leaq.auditing.records import Records, overlap_of, read_records
 from leaq.auditing.rows import measure_model
 from leaq.auditing.shipped import open_shipped, weigh
 from leaq.environment import describe_environment, peak_memory
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
+from leaq.evaluation.losses import LossFunction
 from leaq.measures.shift import shift, shift_doubt
 from leaq.models import unwrap
 from leaq.models.roles import LAYER_ROLES, parameter_doubts, roles_of
 from leaq.quantizers import Identity, Scheme, parse_list
+from leaq.quantizers.recognised import recipe_flag, recipe_of
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Checkpoints, Estimate, Flag, Floats, LossTable, NotComputed, Progress, silent
 

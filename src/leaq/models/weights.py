@@ -1,8 +1,6 @@
 """Weights from files, into an architecture: safetensors only, and only if names and shapes match."""
 
-import importlib
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -10,6 +8,7 @@ from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, StoreError, closest
 from leaq.models.roles import shared_names, tensors_of
+from leaq.usercode import user_function
 
 __all__ = ["OpenWeights", "architecture", "check_match", "load_into", "open_weights", "read_tensors", "read_weights"]
 
@@ -90,28 +89,13 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def architecture(spec: str, *, folder: Path | None = None) -> nn.Module:
-    """Import ``module:function`` and return the torch module that the function builds. This runs the user's code.
+    """Return the torch module that ``nets.py:make`` or ``nets:make`` builds. This runs the user's code.
 
     Parameters
     ----------
-    folder : where modules are looked for first; the current folder by default.
+    folder : where files and modules are looked for first; the current folder by default.
     """
-    name, _, attribute = spec.partition(":")
-    if not name or not attribute.isidentifier():
-        raise InvalidInput(f"An architecture must read module:function, for example nets:make. Found {spec!r}.")
-    place = str((folder or Path.cwd()).resolve())
-    sys.path.insert(0, place)
-    try:
-        made = importlib.import_module(name)
-    except ImportError as err:
-        raise InvalidInput(f"{spec!r}: the module {name!r} cannot be imported from here ({err}).") from err
-    finally:
-        sys.path.remove(place)
-    function: Callable[[], object] | None = getattr(made, attribute, None)
-    if function is None:
-        names = [key for key, value in vars(made).items() if callable(value) and not key.startswith("_")]
-        raise InvalidInput(f"{spec!r}: {name} has no function {attribute!r}.{closest(attribute, names)}")
-    module = function()
+    module = user_function(spec, what="An architecture", folder=folder)()
     if not isinstance(module, nn.Module):
         raise InvalidInput(f"{spec!r}: the function must return a torch.nn.Module. Found {type(module).__name__}.")
     return module

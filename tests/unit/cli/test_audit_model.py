@@ -58,9 +58,9 @@ def test_json_holds_shipped_files_and_own_losses(desk):
 
 @pytest.mark.parametrize(("words", "message"), [
     ([], "Name the function that builds the network with --arch module:function"),
-    (["--arch", "nets_of_a_user"], "must read module:function"),
+    (["--arch", "nets_of_a_user"], "must read file.py:function or module:function"),
     (["--arch", "nets_of_a_user:make", "--shipped", "x"], "--shipped must read name=file"),
-    (["--arch", "nets_of_a_user:make", "--loss", "nets_of_a_user:none"], "cannot be imported from here"),
+    (["--arch", "nets_of_a_user:make", "--loss", "nets_of_a_user:none"], "has no function 'none'"),
     (["--arch", "nets_of_a_user:make", "--members", "no.npz"], "'no.npz' cannot be read"),
     (["--arch", "nets_of_a_user:make", "--members", "objects.npz"], "must be an NPZ file of numbers"),
     (["--arch", "nets_of_a_user:make", "--members", "other.npz"], "must hold the arrays x and y. Found z"),

@@ -59,7 +59,7 @@ def test_an_architecture_is_imported_from_a_folder(tmp_path):
     assert isinstance(architecture("own_nets_a:make", folder=tmp_path), nn.Linear)
     with pytest.raises(InvalidInput, match="has no function 'mak'. Did you mean 'make'"):
         architecture("own_nets_a:mak", folder=tmp_path)
-    with pytest.raises(InvalidInput, match="must read module:function"):
+    with pytest.raises(InvalidInput, match="must read file.py:function or module:function"):
         architecture("own_nets_a", folder=tmp_path)
     with pytest.raises(InvalidInput, match="cannot be imported from here"):
         architecture("no_such_nets:make", folder=tmp_path)

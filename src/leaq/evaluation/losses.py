@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from leaq.auditing.labels import Kind, read_labels
-from leaq.auditing.outputs import read_outputs
 from leaq.errors import InvalidInput, unknown_name
+from leaq.evaluation.labels import Kind, read_labels
+from leaq.evaluation.outputs import read_outputs
 from leaq.losses import per_record
 from leaq.types import Flag, Task
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from leaq.auditing.recipes import recipe_of
 from leaq.auditing.shipped import open_shipped
 from leaq.models import checkpoints_of
 from leaq.quantizers import build
+from leaq.quantizers.recognised import recipe_of
 from tests.unit.models.formats import producers
 from tests.unit.models.formats.producers import compressed, gguf_file, llama, net, torchao
 

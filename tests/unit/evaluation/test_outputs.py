@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from leaq.auditing import audit_finished
-from leaq.auditing.outputs import last_operation, read_outputs
 from leaq.errors import InvalidInput
+from leaq.evaluation.outputs import last_operation, read_outputs
 from tests.unit.auditing.models import noisy, overfitted
 
 QUICK = {"quantizers": ("sign",), "draws": 20, "neighbours": 4}

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from leaq.auditing.labels import Kind
 from leaq.errors import InvalidInput
+from leaq.evaluation.labels import Kind
 from leaq.types import Flag
 
 __all__ = ["last_operation", "read_outputs"]

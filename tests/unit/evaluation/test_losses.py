@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from leaq.auditing.losses import checked, choose_loss
 from leaq.errors import InvalidInput, UnknownName
+from leaq.evaluation.losses import checked, choose_loss
 
 
 def test_a_single_logit_is_a_class_of_two():

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from leaq.auditing import audit_finished
-from leaq.auditing.labels import read_labels
 from leaq.errors import InvalidInput
+from leaq.evaluation.labels import read_labels
 from leaq.types import NotComputed
 from tests.unit.auditing.models import noisy, overfitted
 
