@@ -30,7 +30,7 @@ from leaq.protocols import Model
 from leaq.quantizers import Calibration, Identity, Scheme, parse_list
 from leaq.quantizers.calibration import RECORDS
 from leaq.results import QuantizerRow
-from leaq.training import TrainingConfig, train
+from leaq.subjects import Subject
 from leaq.types import AttackResult, Bools, Checkpoints, Flag, LossTable, NotComputed, Progress, Samples, silent
 
 __all__ = ["UNKNOWN", "Calibrations", "calibrate", "calibrations", "measure_calibrations", "planned"]
@@ -120,6 +120,8 @@ def calibrations(config: AuditConfig, samples: Samples) -> Calibrations:
             "The game calibration asks which records a quantizer was calibrated on, so quantizers must name one "
             f"that is calibrated on members. Found {', '.join(config.quantizers)}. Name one, e.g. gptq(bits=4)."
         )
+    if config.released:
+        raise InvalidInput("A released file is asked about its training (game pool). Found the game calibration.")
     if config.together:
         raise InvalidInput(
             "Several releases together are attacked in the game pool. Found the game calibration. Leave out together."
@@ -130,17 +132,16 @@ def calibrations(config: AuditConfig, samples: Samples) -> Calibrations:
     return Calibrations(training, pool, halves(pool, config.models, seed=config.seed), tuple(dict.fromkeys(quantizers)))
 
 
-def calibrate(config: AuditConfig, todo: Calibrations, *, which: slice, progress: Progress = silent) -> Found:
+def calibrate(
+    config: AuditConfig, todo: Calibrations, subject: Subject, *, which: slice, progress: Progress = silent
+) -> Found:
     """Run some calibrations of every quantizer, and evaluate them on the pool."""
-    last_only = TrainingConfig.from_dict({**config.training.to_dict(), "checkpoints": 1})
     count = which.stop - which.start
 
     def trained(first: int, models: int, progress: Progress = silent) -> tuple[Model, Checkpoints]:
         everybody = np.ones((models, len(todo.training)), dtype=bool)
-        model, checkpoints = train(
-            todo.training, everybody, last_only, seed=config.seed, first=first, progress=progress
-        )
-        return model, checkpoints.last()
+        made = subject.train(todo.training, everybody, which=slice(first, first + models), progress=progress)
+        return made.model, made.checkpoints.last()
 
     model, known = trained(0, 1)
     one = known.at(np.zeros(count, dtype=np.int64))
@@ -185,7 +186,7 @@ def _row(
     attacks: dict[str, AttackResult | NotComputed] = {}
     context = Context(
         table,
-        targets=range(config.replicates),
+        targets=config.attacked,
         features=todo.pool.inputs,
         protocol=Protocol(level=config.level, draws=config.draws, seed=config.seed),
         lacking={"reference": NO_REFERENCE},

@@ -4,14 +4,41 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, PositiveInt, field_validator
 
+from leaq.config import Config
 from leaq.data import Reading
 from leaq.training import TrainingConfig
 from leaq.training.config import STANDARDISE
 
-__all__ = ["AuditConfig"]
+__all__ = ["AuditConfig", "Origin"]
 
 
-class AuditConfig(Reading):
+class Origin(Config):
+    """Where the models come from: leaq's own perceptron, a network or a training of the user's, a finished model.
+
+    What goes together is checked by `leaq.subjects.subject_of`.
+
+    Examples
+    --------
+    >>> Origin(model="nets.py:make").recipe
+    ''
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(title="Whose model it is")
+
+    model: str = ""
+    """Your own network: file.py:function that returns a torch module and may take features, outputs, task and shape.
+    Copies of it are trained together by leaq. Runs your code; name only code you trust."""
+    recipe: str = ""
+    """Your own training: file.py:function of (records, seed) that returns the trained model, a torch module or a
+    scikit-learn network; records has inputs and targets. Runs your code; name only code you trust."""
+    released: str = ""
+    """The file that is released, of a model that was trained by the recipe (or is the network named) on the records of
+    members: it is attacked, with shadow models from the recipe."""
+    members: str = ""
+    """Records that trained the released file, a table with the source's columns; the source's other records did not."""
+
+
+class AuditConfig(Reading, Origin):
     """Everything an audit depends on; the same configuration gives the same numbers.
 
     How the records are read is inherited from `Reading`. Folders are no part of it: results carry a digest of the data.
@@ -90,8 +117,18 @@ class AuditConfig(Reading):
 
     @property
     def models(self) -> int:
+        """Number of models, the released file among them."""
+        return self.trained + bool(self.released)
+
+    @property
+    def trained(self) -> int:
         """Number of models trained."""
         return self.replicates + self.shadows
+
+    @property
+    def attacked(self) -> range:
+        """Which models are attacked: the released file, or all replicates."""
+        return range(1) if self.released else range(self.replicates)
 
     @property
     def whitebox(self) -> bool:

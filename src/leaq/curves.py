@@ -8,6 +8,7 @@ from leaq.pipeline import collect, prepare
 from leaq.planning import asked
 from leaq.quantizers import Scheme
 from leaq.results import Curve
+from leaq.subjects import subject_of
 from leaq.types import Progress, silent
 
 __all__ = ["rate_curves"]
@@ -29,7 +30,7 @@ def rate_curves(config: AuditConfig, *, progress: Progress = silent) -> dict[Sch
     with limited_threads(config.threads):
         samples, resolved = prepare(config, progress=progress)
         todo = asked(resolved, samples)
-        found = collect(resolved, todo, progress=progress)
+        found = collect(resolved, todo, subject_of(resolved), progress=progress)
         curves = {}
         for quantizer in todo.quantizers:
             table, _ = found[quantizer.spec()]

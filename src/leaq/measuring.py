@@ -21,7 +21,6 @@ from leaq.measures.performance import drop, performance
 from leaq.measures.rate import order_changes, rate
 from leaq.quantizers import Identity, ReleaseSet, Scheme
 from leaq.results import Curve, QuantizerRow, Size
-from leaq.training import TrainingConfig
 from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, LossTable, NotComputed, Samples
 
 __all__ = [
@@ -41,18 +40,23 @@ TOGETHER = Flag(
     "Several releases of one model, all held by the attacker: what publishing them together gives away. The size is "
     "that of all files; each release keeps its own metrics.",
 )
+NO_CANDIDATES = NotComputed("Compares candidates recorded along training; the released weights alone are known.")
 OUTDONE = 0.01
 """By how much another attack must find more than the leading one before it is said: less is the luck of one audit."""
 
 
 def doubts(config: AuditConfig, rows: Sequence[QuantizerRow]) -> tuple[Flag, ...]:
     """Return the doubts about a whole audit: what no quantizer touches, and whether the ranking by r holds."""
-    rest = () if config.game == "calibration" else (unquantized(config.training),)
+    rest = () if config.game == "calibration" else (unquantized(config),)
     return (*rest, *order_doubt([row.measures for row in rows]))
 
 
-def unquantized(training: TrainingConfig) -> Flag:
+def unquantized(config: AuditConfig) -> Flag:
     """Return the doubt about what no quantizer touches: whose statistics the scalers are decides how much it is."""
+    if config.recipe or config.released:
+        text = "Biases, norms and statistics are released in full precision; the file attack reads them, r does not."
+        return Flag("unquantized-rest", text)
+    training = config.training
     whose = {
         "members": "the scalers are the members' own statistics and give the members away, see the file attack",
         "rounded": "the scalers are the members' own statistics, kept to few bits",
@@ -79,18 +83,20 @@ def measure(
 ) -> QuantizerRow:
     """Measure one quantizer: accuracy and its cost, indicators, attacks."""
     protocol = Protocol(level=config.level, draws=config.draws, seed=config.seed)
-    context = Context(table, reference, range(config.replicates), features, protocol)
+    context = Context(table, reference, config.attacked, features, protocol)
     options: dict[str, Any] = {"level": config.level, "seed": config.seed, "draws": config.draws}
-    metrics = performance(table, **options)
+    # Of a released file, its own accuracy and losses count, and not those of its shadow models.
+    own, before = (one.of(config.attacked) if config.released else one for one in (table, reference))
+    metrics = performance(own, **options)
     indicators, curves, doubts = _rates(table, options)
     indicators["finite_sample"] = _finite_sample(table, config)
-    indicators["loss_gap"] = loss_gap(table, **options)
+    indicators["loss_gap"] = loss_gap(own, **options)
     drops: Mapping[str, Estimate] = {}
     if not isinstance(quantizer, Identity):
-        drops = drop(table, reference, **options)
+        drops = drop(own, before, **options)
         for name, indicator in (("distortion", distortion), ("correlation", correlation)):
             try:
-                indicators[name] = indicator(table, reference, **options)
+                indicators[name] = indicator(own, before, **options)
             except NotEnoughEvidence as err:
                 indicators[name] = NotComputed(str(err))
         indicators["adaptive_gap"] = adaptive_gap(context)
@@ -106,7 +112,7 @@ def measure(
         measures=indicators,
         attacks=attacks,
         curves=curves,
-        flags=(*quantizer.flags(), *doubts, *no_skill(metrics, table), *outdone(attacks, primary_attack(config))),
+        flags=(*quantizer.flags(), *doubts, *no_skill(metrics, own), *outdone(attacks, primary_attack(config))),
     )
 
 
@@ -120,7 +126,7 @@ def measure_together(
     held = [found[quantizer.spec()] for quantizer in releases.quantizers]
     (table, *beside), sizes = [table for table, _ in held], [size for _, size in held]
     protocol = Protocol(level=config.level, draws=config.draws, seed=config.seed)
-    context = Context(table, targets=range(config.replicates), protocol=protocol, beside=beside)
+    context = Context(table, targets=config.attacked, protocol=protocol, beside=beside)
     attacks = {attack.spec(): attack.run(context) for attack in parse_attacks(config.attacks, task=table.task)}
     full = sum(size.bytes * size.compression for size in sizes) / len(sizes)
     bits, entropy, total = (
@@ -142,10 +148,13 @@ def _rates(
     table: LossTable, options: Mapping[str, Any]
 ) -> tuple[dict[str, Estimate | NotComputed], dict[str, Curve], tuple[Flag, ...]]:
     """Return r and its companions, or why there is none."""
+    names = ("r", "n_r", "asymptotic")
+    if table.losses.shape[1] == 1:
+        return dict.fromkeys(names, NO_CANDIDATES), {}, ()
     try:
         found = rate(table, **options)
     except NotEnoughEvidence as err:
-        return {name: NotComputed(str(err)) for name in ("r", "n_r", "asymptotic")}, {}, ()
+        return {name: NotComputed(str(err)) for name in names}, {}, ()
     numbers: dict[str, Estimate | NotComputed] = {
         "r": found.r,
         "n_r": found.n_r,
@@ -159,6 +168,8 @@ def _rates(
 
 def _finite_sample(table: LossTable, config: AuditConfig) -> Estimate | NotComputed:
     """Return the finite-sample leak of an empirical minimiser over two models' candidates, or why there is none."""
+    if table.losses.shape[1] == 1:
+        return NO_CANDIDATES
     quick = Options(draws=500, most=2000, close=0.05, resamples=10, bootstrap_draws=100, pool=table.losses.shape[2])
     try:
         return finite_sample(
@@ -235,7 +246,7 @@ def describe_data(samples: Samples, members: Bools, *, game: str = "pool") -> di
         "task": samples.task,
         "n": len(samples),
         "n_train": round(float(members.sum(1).mean())),
-        "features": int(samples.inputs.shape[1]),
+        "features": int(samples.inputs[0].size),
         "duplicates": len(samples) - len(np.unique(samples.groups)),
         "game": game,
     }

@@ -9,7 +9,6 @@ record is a member of half of the models: held-out metrics, attacks and shadow m
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from leaq import measuring
 from leaq.attacks.compared import with_comparison
@@ -20,19 +19,19 @@ from leaq.embedders import embed
 from leaq.environment import describe_environment, limited_threads, peak_memory
 from leaq.evaluation import evaluate, with_numbers, with_whitebox
 from leaq.measuring import measure, measure_together
-from leaq.planning import Asked, Found
-from leaq.quantizers import Identity
+from leaq.planning import Asked, Found, joined
+from leaq.quantizers import Identity, build
 from leaq.results import CellResult, QuantizerRow
-from leaq.training import chunks, train
-from leaq.types import LossTable, Progress, Samples, silent
+from leaq.subjects import Given, Subject, subject_of
+from leaq.types import Progress, Samples, silent
 
 __all__ = ["audit", "audit_samples", "chunk", "collect", "prepare"]
 
 
-def audit(config: AuditConfig, *, data: Any = None, progress: Progress = silent) -> CellResult:
+def audit(config: AuditConfig, *, given: Given | None = None, progress: Progress = silent) -> CellResult:
     """Measure what every quantizer gives away about training records, and what it costs in accuracy.
 
-    `data` holds records in memory, a data frame or a pair (X, y), which the configuration's source then only names.
+    `given` holds what is in memory (records, a network, a recipe), which the configuration then only names.
 
     Examples
     --------
@@ -43,22 +42,28 @@ def audit(config: AuditConfig, *, data: Any = None, progress: Progress = silent)
     ['full precision', 'sign']
     """
     with limited_threads(config.threads):
-        samples, resolved = prepare(config, data=data, progress=progress)
-        return audit_samples(samples, resolved, progress=progress)
+        samples, resolved = prepare(config, given=given, progress=progress)
+        return audit_samples(samples, resolved, given=given, progress=progress)
 
 
 def audit_samples(
-    samples: Samples, config: AuditConfig, *, parts: Sequence[Found] = (), progress: Progress = silent
+    samples: Samples,
+    config: AuditConfig,
+    *,
+    given: Given | None = None,
+    parts: Sequence[Found] = (),
+    progress: Progress = silent,
 ) -> CellResult:
     """Audit embedded records: the second half of `audit`; `parts` are its chunks, where they were trained already."""
-    started = time.perf_counter()
-    todo = planned(config, samples)
-    found = joined(parts) if parts else collect(config, todo, progress=progress)
+    started, todo = time.perf_counter(), planned(config, samples)
+    found = joined(parts) if parts else collect(config, todo, subject_of(config, given), progress=progress)
     trained = time.perf_counter()
     rows, together = measured(config, todo, found, progress=progress)
     result = CellResult(
         config=config.to_dict(),
-        data=measuring.describe_data(todo.pool, todo.members, game=config.game),
+        data=measuring.describe_data(
+            todo.pool, todo.members[list(config.attacked)], game="released" if config.released else config.game
+        ),
         rows=rows,
         primary_metric="roc_auc" if samples.task == "classification" else "r2",
         primary_attack=measuring.primary_attack(config),
@@ -69,7 +74,7 @@ def audit_samples(
             "peak_memory_bytes": float(peak_memory()),
         },
         private=measuring.private_findings(todo.pool, {key: found[key] for key in todo.keys}),
-        flags=(*samples.flags, *todo.flags, *measuring.doubts(config, rows)),
+        flags=(*found[Identity().spec()][0].flags, *todo.flags, *measuring.doubts(config, rows)),
         together=together,
     )
     return with_comparison(result, todo.contrasts)
@@ -83,16 +88,23 @@ def measured(
         return measure_calibrations(config, todo, found), ()
     reference, _ = found[Identity().spec()]
     rows = []
-    for done, quantizer in enumerate(todo.quantizers, start=1):
+    quantizers = todo.rows(found)
+    for done, quantizer in enumerate(quantizers, start=1):
         table, size = found[quantizer.spec()]
-        rows.append(measure(quantizer, table, reference, size=size, config=config, features=todo.pool.inputs))
-        progress("measuring", done, len(todo.quantizers))
+        rows.append(measure(quantizer, table, reference, size=size, config=config, features=todo.features))
+        progress("measuring", done, len(quantizers))
     return tuple(rows), tuple(measure_together(one, found, config=config) for one in todo.sets)
 
 
-def prepare(config: AuditConfig, *, data: Any = None, progress: Progress = silent) -> tuple[Samples, AuditConfig]:
+def prepare(
+    config: AuditConfig, *, given: Given | None = None, progress: Progress = silent
+) -> tuple[Samples, AuditConfig]:
     """Load and embed the records; return them with the configuration in which nothing is left to "auto"."""
-    samples = load(config.source if data is None else data, config, progress=progress)
+    given = given or Given()
+    subject_of(config, given)  # refuses what does not go together before anything is read
+    source = config.source if given.data is None else given.data
+    members = (config.members or None) if given.members is None else given.members
+    samples = load(source, config, members=members, progress=progress)
     embedder = config.embedder
     if embedder == "auto":
         embedder = "ecfp4" if samples.kind == "smiles" else "identity"
@@ -102,41 +114,34 @@ def prepare(config: AuditConfig, *, data: Any = None, progress: Progress = silen
     return embedded, config.resolved(task=embedded.task, embedder=embedder)
 
 
-def collect(config: AuditConfig, todo: Asked | Calibrations, *, progress: Progress) -> Found:
+def collect(config: AuditConfig, todo: Asked | Calibrations, subject: Subject, *, progress: Progress) -> Found:
     """Train all models once, a chunk at a time, and evaluate them under every quantizer."""
     parts: list[Found] = []
-    runs = chunks(todo.pool, len(todo.members), config.training)
+    runs = subject.parts(todo.pool, len(todo.members))
     for index, which in enumerate(runs):
 
         def step(what: str, done: int, total: int, before: int = index) -> None:
             progress(what, before * total + done, len(runs) * total)
 
-        parts.append(chunk(config, todo, which=which, progress=step))
+        parts.append(chunk(config, todo, subject, which=which, progress=step))
     return joined(parts)
 
 
-def joined(parts: Sequence[Found]) -> Found:
-    """Return what all chunks of models hold, in their order."""
-    return {spec: (LossTable.stack([part[spec][0] for part in parts]), parts[0][spec][1]) for spec in parts[0]}
-
-
-def chunk(config: AuditConfig, todo: Asked | Calibrations, *, which: slice, progress: Progress) -> Found:
-    """One chunk of models: train once, then quantize every checkpoint with the released model's scales, evaluate.
-
-    Of what is released beside the rows' quantizers, the released model alone.
-    """
+def chunk(
+    config: AuditConfig, todo: Asked | Calibrations, subject: Subject, *, which: slice, progress: Progress
+) -> Found:
+    """Train one chunk of models; quantize each checkpoint (of further releases the last) as the released one is."""
     if isinstance(todo, Calibrations):
-        return calibrate(config, todo, which=which, progress=progress)
+        return calibrate(config, todo, subject, which=which, progress=progress)
     samples, members = todo.pool, todo.members[which]
-    model, checkpoints = train(
-        samples, members, config.training, seed=config.seed, first=which.start, progress=progress
-    )
-    released = checkpoints.last()
+    made = subject.train(samples, members, which=which, progress=progress)
+    model, checkpoints, released = made.model, made.checkpoints, made.checkpoints.last()
+    samples = replace(samples, flags=(*samples.flags, *made.flags))
     found: Found = {}
-    everything = (*todo.quantizers, *todo.releases)
+    everything = dict.fromkeys((*todo.quantizers, *map(build, made.quantized_by), *todo.releases))
     for done, quantizer in enumerate(everything, start=1):
         frozen = quantizer.frozen_to(released, todo.calibration(model, which, quantizer, seed=config.seed))
-        candidates = frozen(checkpoints if quantizer in todo.quantizers else released)
+        candidates = frozen(released if quantizer in todo.releases else checkpoints)
         table = evaluate(model, candidates, samples, members, quantizer=quantizer.spec())
         table = with_whitebox(table, model, candidates, samples) if config.whitebox else table
         table = with_numbers(table, candidates, samples) if config.numbers else table

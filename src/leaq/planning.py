@@ -6,22 +6,23 @@ records that no model knows, calibration says nothing about who trained. So each
 on equally many records: calibrated on the members, and on those set aside. The difference is the price of the former.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from leaq.cell import AuditConfig
 from leaq.data.splits import halves
+from leaq.errors import InvalidInput
 from leaq.protocols import Model
-from leaq.quantizers import Calibration, Identity, ReleaseSet, Scheme, parse_list, parse_together
+from leaq.quantizers import Calibration, Identity, ReleaseSet, Scheme, build, parse_list, parse_together
 from leaq.quantizers.calibration import RECORDS
 from leaq.quantizers.scheme import ASIDE
 from leaq.results import Size
 from leaq.seeds import stream
-from leaq.types import Bools, Flag, LossTable, Samples
+from leaq.types import Bools, Flag, Floats, LossTable, Samples
 
-__all__ = ["Asked", "Found", "asked", "elsewhere", "set_aside"]
+__all__ = ["Asked", "Found", "asked", "elsewhere", "joined", "set_aside"]
 
 Found = dict[str, tuple[LossTable, Size]]
 """By quantizer specification: the losses of its candidates, and the size of one released model."""
@@ -36,7 +37,7 @@ class Asked:
     Attributes
     ----------
     pool : records that models train on and attackers ask about.
-    members : (s, n) which of them train each model.
+    members : (s, n) which of them train each model; a released file comes first.
     quantizers : one row each, full precision first.
     sets : releases that are attacked together.
     aside : records that no model trains on, for calibration; None where nothing is calibrated.
@@ -57,6 +58,16 @@ class Asked:
     def keys(self) -> tuple[str, ...]:
         """Under which names the rows' tables are found."""
         return tuple(quantizer.spec() for quantizer in self.quantizers)
+
+    def rows(self, found: Mapping[str, object]) -> tuple[Scheme, ...]:
+        """Return the quantizers that have a row, that of a released file among them (see `Trained.quantized_by`)."""
+        known = {*self.keys, *(quantizer.spec() for quantizer in self.releases)}
+        return (*self.quantizers, *(build(spec) for spec in found if spec not in known))
+
+    @property
+    def features(self) -> Floats:
+        """What an attacker knows of each record beside its label, (n, d)."""
+        return self.pool.inputs.reshape(len(self.pool), -1)
 
     @property
     def flags(self) -> tuple[Flag, ...]:
@@ -102,7 +113,9 @@ def asked(config: AuditConfig, samples: Samples) -> Asked:
     pool, aside = samples, None
     if any(quantizer.needs.calibration for quantizer in quantizers):
         pool, aside = set_aside(samples, share=SHARE, seed=config.seed)
-    members = halves(pool, config.models, seed=config.seed)
+    members = halves(pool, config.trained, seed=config.seed)
+    if pool.released_on is not None:
+        members = np.concatenate([pool.released_on[None], members])
     return Asked(pool, members, tuple(dict.fromkeys(quantizers)), sets, aside)
 
 
@@ -133,3 +146,21 @@ def set_aside(samples: Samples, *, share: float, seed: int) -> tuple[Samples, Sa
     drawn[order[np.cumsum(sizes[order]) <= share * len(samples)]] = True
     drawn[order[0]] = True
     return samples.take(~drawn[code]), samples.take(drawn[code])
+
+
+def joined(parts: Sequence[Found]) -> Found:
+    """Return what all chunks of models hold, in their order.
+
+    Raises
+    ------
+    InvalidInput
+        If their models weigh differently: those of one audit have one architecture.
+    """
+    full = Identity().spec()
+    sizes = {part[full][1].bytes for part in parts if full in part}
+    if len(sizes) > 1:
+        raise InvalidInput(
+            f"All models of an audit must have one architecture. Found models of {min(sizes):,} and {max(sizes):,} "
+            "bytes. Let sizes depend on the data set, not on the members."
+        )
+    return {spec: (LossTable.stack([part[spec][0] for part in parts]), parts[0][spec][1]) for spec in parts[0]}

@@ -13,6 +13,8 @@ __all__ = ["cleaned", "cleaned_config", "shareable", "shareable_config"]
 
 COLUMNS = ("target", "smiles", "group", "ignore")
 """Options that name columns of the source."""
+PLACES = ("source", "model", "recipe", "released", "members", "nonmembers", "reference")
+"""Options that name a file or a folder."""
 STAND_IN = "COLUMN"
 """What stands for a column's name where it was taken out."""
 
@@ -76,6 +78,8 @@ def _without(text: str, names: Sequence[str]) -> str:
 WITHOUT_NAMES: Mapping[str, str] = {
     "unused-columns": "Columns beside the SMILES are not used.",
     "index-column": "A saved index was left out.",
+    "members": "The members of the released model were found among the source's rows, or added to them.",
+    "overlap": "Some non-members equal a member, or belong together with one; attacks look quieter.",
     "decimal-commas": "Numbers with a decimal comma were read as numbers.",
     "numbers-as-text": "Numbers kept as text were read as numbers.",
     "kept-words": "Words that stand for missing values elsewhere were read as words.",
@@ -118,8 +122,9 @@ def shareable_config(config: Mapping[str, Any]) -> dict[str, Any]:
     {'source': 'patients.csv', 'embedder': "saved(path='v2')", 'seed': 0}
     """
     plain = {key: _bare(value) for key, value in config.items()}
-    if isinstance(plain.get("source"), str):
-        plain["source"] = PurePosixPath(PureWindowsPath(plain["source"]).name).name
+    for key in PLACES:
+        if isinstance(plain.get(key), str):
+            plain[key] = PurePosixPath(PureWindowsPath(plain[key]).name).name
     if isinstance(plain.get("data"), list):  # of a study
         plain["data"] = [shareable_config(item) if isinstance(item, Mapping) else item for item in plain["data"]]
     return plain

@@ -47,7 +47,7 @@ Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Task = Literal["classification", "regression"]
-Game = Literal["iid", "pool", "calibration"]
+Game = Literal["iid", "pool", "calibration", "released"]
 """How members were drawn: independently from P; as a random half of a fixed pool the attacker knows; or as a random
 half of a fixed pool that no model trains on: the members then calibrate the quantizer."""
 Role = Literal["linear", "conv1d", "conv2d", "embedding", "bias", "norm", "scaler", "other"]
@@ -94,6 +94,7 @@ class Samples:
     features : the d columns (empty for strings and for embedded records).
     flags : what was dropped, merged or doubted on the way here.
     public : records that anybody may see and no model trains on, None if there are none; embedded like the others.
+    released_on : (n,) True for the records that trained the model that is released; None where models are trained here.
     """
 
     inputs: npt.NDArray[Any]
@@ -107,6 +108,7 @@ class Samples:
     features: tuple[Feature, ...] = ()
     flags: tuple[Flag, ...] = ()
     public: "Samples | None" = None
+    released_on: Bools | None = None
 
     def __post_init__(self) -> None:
         n = len(self.targets)
@@ -136,7 +138,8 @@ class Samples:
     def take(self, rows: npt.ArrayLike) -> Self:
         """Return the records at `rows` (positions or a mask), everything else unchanged."""
         index = np.asarray(rows)
-        return replace(self, **{name: getattr(self, name)[index] for name in ("inputs", "targets", "ids", "groups")})
+        named = ("inputs", "targets", "ids", "groups", *(("released_on",) if self.released_on is not None else ()))
+        return replace(self, **{name: getattr(self, name)[index] for name in named})
 
     def with_inputs(self, inputs: npt.NDArray[Any], *flags: Flag) -> Self:
         """Return the same records with embedded inputs and further flags."""
@@ -247,6 +250,15 @@ class LossTable:
         """Losses of one model's candidates on the records that did not train it, (c, n_out)."""
         return np.asarray(self.losses[model][:, ~self.members[model]])
 
+    def of(self, models: Sequence[int]) -> Self:
+        """Return the table of some of the models."""
+        index = np.asarray(models, dtype=np.int64)
+        arrays = {k: getattr(self, k) for k in ("losses", "members", "scores", "outputs", "whitebox")}
+        taken: dict[str, Any] = {k: None if array is None else array[index] for k, array in arrays.items()}
+        numbers = None if self.numbers is None else {kind: held[index] for kind, held in self.numbers.items()}
+        n_train = max(1, round(float(np.mean(taken["members"].sum(1)))))
+        return replace(self, **taken, numbers=numbers, n_train=n_train)
+
     @classmethod
     def stack(cls, parts: Sequence[Self]) -> Self:
         """Join tables of different models over the same records and candidates along the model axis."""
@@ -333,7 +345,7 @@ class AttackResult:
     ----------
     attack : name, e.g. "threshold", "lira".
     attacker : what the attacker sees and knows, in words (the row of docs/how-it-works.md).
-    game : "iid", "pool" or "calibration"; the advantage is a lower bound on the leak of this game only.
+    game : "iid", "pool", "calibration" or "released"; the advantage is a lower bound on the leak of this game only.
     advantage : signed TPR - FPR at a threshold chosen on other records or models.
     auc : area under the ROC curve.
     tpr : TPR at each false-positive rate, or why it is not given.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from leaq.measures.rate import RateResult
     from leaq.results import CellResult
+    from leaq.subjects import Given
     from leaq.types import Checkpoints, Estimate, LossTable
 
 __all__ = ["audit", "evaluate", "mis", "quantize", "rate"]
@@ -36,11 +37,12 @@ def audit(
         as it is on `members` and `nonmembers`; or what models are trained on: a data set's name, a file, a data frame
         (with target=...), a pair ``(X, y)``, or an `AuditConfig`.
     members, nonmembers : records that did and did not train the finished model: ``(inputs, targets)``, loaders, data
-        sets, or texts.
+        sets, or texts. With ``released=...``, members says which records of `subject` trained it.
     quantizers : specifications such as "ternary(sparsity=0.9)", quantizers, or a family such as "study".
     loss : for a finished model: "auto", a named loss, or a function (outputs, targets) -> one value per record.
     options : for a finished model those of `ModelAuditConfig` and checkpoints=, shipped=, calibration=, tokenizer=,
-        reference=, progress=; otherwise those of `AuditConfig`.
+        reference=, progress=; otherwise those of `AuditConfig`, of which model, recipe and released may be functions
+        and a module themselves.
 
     Returns
     -------
@@ -58,9 +60,12 @@ def audit(
     if quantizers is not None:
         options["quantizers"] = (quantizers,) if isinstance(quantizers, str) else tuple(quantizers)
     if _is_source(subject):
-        if members is not None or nonmembers is not None:
-            raise InvalidInput("audit: members and nonmembers belong to a finished model. Found a data set.")
-        return _audit_source(subject, options)
+        if nonmembers is not None or (members is not None and "released" not in options):
+            raise InvalidInput(
+                "audit: members and nonmembers belong to a finished model, and members to a released one. Found a data "
+                "set. Name the model first, or the file that was trained on it with released=..."
+            )
+        return _audit_source(subject, options if members is None else {**options, "members": members})
     if members is None or nonmembers is None:
         raise InvalidInput(
             "audit: a finished model needs members=... (records that trained it) and nonmembers=... (records that "
@@ -82,21 +87,39 @@ def _is_source(subject: Any) -> bool:
 
 def _audit_source(subject: Any, options: dict[str, Any]) -> "CellResult":
     from leaq.cell import AuditConfig
-    from leaq.data.memory import in_memory
     from leaq.pipeline import audit as run
     from leaq.types import silent
 
     progress = options.pop("progress", silent)
     if "quantizers" in options:
         options["quantizers"] = tuple(q if isinstance(q, str) else q.spec() for q in options["quantizers"])
-    if in_memory(subject):
-        config = AuditConfig(source=f"{type(subject).__name__} in memory", **options)
-        return run(config, data=subject, progress=progress)
+    source, options, given = _given(subject, options)
     if isinstance(subject, AuditConfig):
         config = AuditConfig.from_dict({**subject.to_dict(), **options}) if options else subject
     else:
-        config = AuditConfig(source=str(subject), **options)
-    return run(config, progress=progress)
+        config = AuditConfig(source=source, **options)
+    return run(config, given=given, progress=progress)
+
+
+def _given(subject: Any, options: dict[str, Any]) -> "tuple[str, dict[str, Any], Given]":
+    """Separate what is in memory from what a configuration names; it names that, too, by what it is."""
+    from leaq.data.memory import in_memory
+    from leaq.subjects import Given
+
+    places = {"model": "make", "recipe": "train", "released": "released", "members": "members"}
+    held: dict[str, Any] = {"data": subject} if in_memory(subject) else {}
+    named = dict(options)
+    for option, place in places.items():
+        value = options.get(option)
+        if value is None or isinstance(value, str):
+            continue
+        if hasattr(value, "__fspath__"):
+            named[option] = str(value)
+            continue
+        held[place] = value
+        named[option] = f"{getattr(value, '__name__', type(value).__name__)} in memory"
+    source = f"{type(subject).__name__} in memory" if in_memory(subject) else str(subject)
+    return source, named, Given(**held)
 
 
 def quantize(checkpoints: "Checkpoints", quantizer: Any, *, calibration: Any = None) -> "Checkpoints":

@@ -22,7 +22,7 @@ FLOORS = [
     {"stats", "losses", "metrics", "outliers", "environment", "downloads", "models"},
     {"data", "embedders", "training", "quantizers", "candidates", "evaluation", "measures", "attacks", "checkup"},
     {"cell"},
-    {"planning"},
+    {"planning", "subjects"},
     {"measuring", "costing", "exposure", "options"},
     {"calibrating"},
     {"pipeline", "auditing", "attacking"},
@@ -38,7 +38,8 @@ FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 # Which rooms may import a heavy library at all (None: nobody) -- in functions or at the top.
 HEAVY = {
     "torch": {"seeds", "types", "protocols", "losses", "environment", "models", "embedders", "training", "quantizers",
-              "candidates", "evaluation", "costing", "pipeline", "auditing", "attacking", "verbs", "study", "cli"},
+              "candidates", "evaluation", "subjects", "costing", "pipeline", "auditing", "attacking",
+              "verbs", "study", "cli"},
     "rdkit": {"data", "embedders", "reporting"},
     "transformers": {"embedders"},
     "datamol": {"data"},

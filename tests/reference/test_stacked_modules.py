@@ -6,8 +6,8 @@ import torch
 
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
-from leaq.errors import UnsupportedModel
 from leaq.evaluation import evaluate, with_whitebox
+from leaq.models.modules import ModuleModel
 from leaq.seeds import stream
 from leaq.training import TrainingConfig, train_modules
 from leaq.training.modules import StackedModule
@@ -140,10 +140,15 @@ def test_dropout_reads_the_seed(rng):
     assert not torch.equal(weights(1), weights(2))
 
 
-def test_quantized_activations_are_refused():
-    model = StackedModule(lambda: nn.Linear(3, 2), "classification", torch.zeros(2, 3))
-    with pytest.raises(UnsupportedModel, match="Use weight-only quantizers"):
-        model.forward(model.init(0, [0]), torch.zeros(4, 3), activation_bits=8)
+def test_quantized_activations_round_each_record_as_one_model_alone_does(rng):
+    model = StackedModule(convolution, "classification", torch.zeros(2, 4))
+    params = model.init(0, [0, 1])
+    x = torch.tensor(rng.normal(size=(6, 4)), dtype=torch.float32)
+    rounded = model.forward(params, x, activation_bits=4)
+    for i in range(2):
+        alone = ModuleModel(convolution()).forward({k: v[i : i + 1] for k, v in params.items()}, x, activation_bits=4)
+        torch.testing.assert_close(rounded[i], alone[0])
+    assert not torch.allclose(rounded, model.forward(params, x))
 
 
 def test_make_must_build_modules():

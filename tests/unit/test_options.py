@@ -109,7 +109,7 @@ def test_verbs_of_one_kind_take_the_same_options():
     taken = {name: {flag for one in commands[name].params for flag in one.opts} for name in VERBS}
     assert taken["audit"] - taken["attack"] == {"--yardstick", "--epsilons"}
     assert taken["attack"] - taken["forecast"] == {"--attacks", "--game", "--together"}
-    assert taken["forecast"] - taken["lambda"] == {"--out", "--report", "--show-records"}
+    assert taken["forecast"] - taken["lambda"] == {"--out", "--report", "--show-records", "--jobs", "--engine"}
     for name, verb in VERBS.items():
         assert {one.flag for one in options(AuditConfig, verb)} - {"--source"} <= taken[name]
 

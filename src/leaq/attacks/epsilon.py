@@ -90,10 +90,10 @@ def epsilon_bound(
     NotEnoughEvidence
         If membership was not drawn as halves of a pool, or there are too few pairs.
     """
-    if table.game == "iid":
+    if table.game in ("iid", "released"):
         raise NotEnoughEvidence(
             "A one-run bound on epsilon needs members drawn as a random half of a pool by whoever audits. Found given "
-            "members and non-members. Audit the training (leaq attack) instead of a finished model."
+            "members and non-members. Audit the training instead of a finished model."
         )
     runs = "dependent runs"
     independent = None if scores_from is None else _independent(table, targets, scores_from)

@@ -107,6 +107,11 @@ def attack_result(
         decisions = cross_fitted_decisions(scores, members, table.groups, seed=protocol.seed)
     else:
         decisions = scores > thresholds[:, None]
+        if len(targets) == 1 and (decisions.all() or not decisions.any()):
+            # The others' threshold tells nobody of this model apart, and the number would be 0 without a doubt: half of
+            # the records are accused instead, which no membership decides.
+            thresholds = np.median(scores, axis=1)
+            decisions = scores > thresholds[:, None]
         if attack.scores_from is not None and attack.jackknife:
             shared = Shared(table, targets, thresholds, attack.scores_from).influence(drawn)
     told = attack.told or attack.labelled
@@ -149,13 +154,16 @@ def _thresholds(
 def _in_words(attack: Attack, targets: int, *, told: bool) -> Attack:
     """Return the attack with the doubts that few targets bring, and with what its attacker was told in the end."""
     flags = attack.flags
-    if targets < 4:
+    if 1 < targets < 4:
         flags = (*flags, Flag("few-models", f"Rests on {targets} attacked models; the interval is optimistic."))
+    if targets == 1:
+        text = "Rests on one attacked model; what another one, trained alike, would leak is not in the interval."
+        flags = (*flags, Flag("few-models", text))
     if not told or attack.told or attack.labelled:
         return replace(attack, flags=flags)
     text = (
-        f"Rests on {targets} attacked models: too few for a threshold from the others, so that it comes from labelled "
-        "records of the attacked model."
+        f"Rests on {targets} attacked model{'s' * (targets > 1)}: too few for a threshold from the others, so that it "
+        "comes from labelled records of the attacked model."
     )
     words = f"{attack.attacker}; {LABELLED}"
     return replace(attack, attacker=words, labelled=True, flags=(*flags, Flag("told-threshold", text)))

@@ -1,9 +1,11 @@
 """What the verbs that train share: where results go, saying the cost, running with a progress bar."""
 
 import os
+import tempfile
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +15,7 @@ from leaq.errors import InvalidInput
 if TYPE_CHECKING:
     from leaq.cell import AuditConfig
     from leaq.results import CellResult
+    from leaq.types import Samples
 
 __all__ = ["OUTPUT", "Folders", "Json", "Output", "Quiet", "Report", "run_config", "say_folder", "write_page"]
 
@@ -77,11 +80,24 @@ class Output:
     ] = False
     json: Json = False
     quiet: Quiet = False
+    jobs: Annotated[
+        int,
+        typer.Option(help="Processes that train and measure at the same time; the numbers are the same.", min=1),
+    ] = 1
+    engine: Annotated[
+        str | None,
+        typer.Option(help="Where these run: processes (this machine) or ray; by default processes, for several jobs."),
+    ] = None
 
     @property
     def silent(self) -> bool:
         """Whether no progress is shown: asked for, or because programs read along."""
         return self.quiet or self.json
+
+    @property
+    def alone(self) -> bool:
+        """Whether everything runs in this process."""
+        return self.jobs == 1 and self.engine in (None, "local")
 
     def check(self) -> None:
         """Refuse, before the work starts, what cannot be written or goes not together."""
@@ -114,7 +130,6 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders) -> "Cell
     folders.use()
     from leaq.environment import limited_threads
     from leaq.pipeline import audit_samples, prepare
-    from leaq.study import audit_into
 
     out, quiet = output.out, output.silent
     try:
@@ -127,15 +142,27 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders) -> "Cell
 
                 console.note(cost(samples, resolved).sentence())
 
-        if out is None:
-            say_cost()
         with limited_threads(config.threads), console.progress_bar(quiet=quiet) as progress:
-            if out is None:
+            if out is None and output.alone:
+                say_cost()
                 return audit_samples(samples, resolved, progress=progress)
-            return audit_into(config, out, prepared=(samples, resolved), started=say_cost, progress=progress)
+            return _into_folder(config, output, (samples, resolved), started=say_cost, progress=progress)
     except KeyboardInterrupt:
         kept = "Nothing was kept: name a run folder with --out to be able to resume."
         if out is not None:
             kept = f"Finished work is kept in {out}. Resume: the same command again."
         console.note(f"Interrupted. {kept}")
         raise typer.Exit(130) from None
+
+
+def _into_folder(
+    config: "AuditConfig", output: Output, prepared: "tuple[Samples, AuditConfig]", **watching: Any
+) -> "CellResult":
+    """Run in the folder of --out, or in one for the time being: processes exchange their parts there."""
+    from leaq.study import audit_into
+    from leaq.study.engines import make_engine
+
+    name = output.engine or ("local" if output.jobs == 1 else "processes")
+    with closing(make_engine(name, workers=output.jobs)) as engine, tempfile.TemporaryDirectory() as passing:
+        folder = output.out or Path(passing) / "run"
+        return audit_into(config, folder, prepared=prepared, engine=engine, **watching)

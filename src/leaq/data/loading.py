@@ -8,6 +8,7 @@ import pandas as pd
 
 from leaq.data import shipped, synthetic, tasks
 from leaq.data.catalogue import TASKS, Entry
+from leaq.data.membership import marked, released_on
 from leaq.data.memory import in_memory, table_of
 from leaq.data.molecules import from_smiles
 from leaq.data.readers import STRUCTURE, Table, read_frame, read_table
@@ -29,6 +30,7 @@ def load(
     reading: Reading | None = None,
     *,
     data_dir: str | Path | None = None,
+    members: Any = None,
     progress: Progress = silent,
     **options: Any,
 ) -> Samples:
@@ -42,6 +44,9 @@ def load(
         ``task``, ``ignore``, ``skip_invalid``, ``strip_salts``, ``log_target``, ``split`` (see `Reading`).
     data_dir : folder of catalogued molecular tasks, ``<task>.csv``; by default LEAQ_DATA_DIR, then the cache, then
         a download.
+    members : which records trained a model that is released: a table with the source's columns (a file, a frame, a
+        pair), row numbers counted from 1, or a mask; of files and records in memory only. See
+        `Samples.released_on`.
 
     Raises
     ------
@@ -60,7 +65,12 @@ def load(
     """
     reading = reading or Reading(**options)
     if in_memory(source):
-        return _from_memory(source, reading)
+        return _from_memory(source, reading, members)
+    if members is not None and not Path(source).suffix:
+        raise InvalidInput(
+            f"The members of a released model are told from the rows of a table. Found the data set {str(source)!r}. "
+            "Save its records as CSV."
+        )
     folder = Path(data_dir) if data_dir is not None else None
     name = str(source)
     if synthetic.is_synthetic(name):
@@ -74,7 +84,7 @@ def load(
     path = Path(source)
     if not path.suffix and not path.exists():
         raise unknown_name("data set", name, known)
-    return _from_file(path, reading)
+    return _from_file(path, reading, members)
 
 
 def locate(source: str | Path, *, progress: Progress = silent) -> None:
@@ -138,16 +148,26 @@ def from_table(table: Table, reading: Reading, *, name: str, structure: str | No
     return replace(samples, flags=(*flags, *samples.flags))
 
 
-def _from_memory(source: Any, reading: Reading) -> Samples:
+def _from_memory(source: Any, reading: Reading, members: Any) -> Samples:
     """Turn a data frame, or a pair (X, y), into Samples."""
     frame, target = table_of(source, reading.target)
     structure = STRUCTURE if list(frame.columns[:1]) == [STRUCTURE] and isinstance(source, tuple) else None
-    return from_table(Table(frame), reading.but(target=target), name="table", structure=structure)
+    reading = reading.but(target=target)
+    return _with_members(Table(frame), reading, members, name="table", structure=structure)
 
 
-def _from_file(path: Path, reading: Reading) -> Samples:
+def _from_file(path: Path, reading: Reading, members: Any) -> Samples:
     structure = STRUCTURE if path.suffix.lower() == ".sdf" else None
-    return from_table(read_table(path), reading, name=path.name, structure=structure)
+    return _with_members(read_table(path), reading, members, name=path.name, structure=structure)
+
+
+def _with_members(table: Table, reading: Reading, members: Any, *, name: str, structure: str | None) -> Samples:
+    """Turn a table into Samples that know, where it is told, which of them trained a released model."""
+    if members is None:
+        return from_table(table, reading, name=name, structure=structure)
+    table, inside = marked(table, members, target=reading.target)
+    samples = from_table(table, reading, name=name, structure=structure)
+    return released_on(samples, inside[samples.ids - 1])
 
 
 def _column(frame: pd.DataFrame, name: str | None, option: str, source: str) -> str:

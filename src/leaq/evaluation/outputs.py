@@ -10,7 +10,7 @@ from leaq.errors import InvalidInput
 from leaq.evaluation.labels import Kind
 from leaq.types import Flag
 
-__all__ = ["last_operation", "read_outputs"]
+__all__ = ["last_operation", "logits_of", "read_outputs"]
 
 SQUASHING = ("Sigmoid", "Softmax", "Exp")
 """Operations whose results are probabilities."""
@@ -109,9 +109,24 @@ def _checked(outputs: Tensor) -> Tensor:
 
 
 def _logarithms(outputs: Tensor) -> Tensor:
-    return _checked(outputs).clamp_min(LEAST).log()
+    return _log(_checked(outputs))
 
 
 def _log_odds(outputs: Tensor) -> Tensor:
-    values = _checked(outputs).clamp(LEAST, MOST)
+    return _odds(_checked(outputs))
+
+
+def _log(values: Tensor) -> Tensor:
+    return values.double().clamp_min(LEAST).log()
+
+
+def _odds(values: Tensor) -> Tensor:
+    values = values.double().clamp(LEAST, MOST)
     return values.log() - torch.log1p(-values)
+
+
+def logits_of(reads: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Return what `read_outputs` returned without its check of each number, which no vectorised call can do."""
+    if reads is _logarithms:
+        return _log
+    return _odds if reads is _log_odds else reads

@@ -59,7 +59,7 @@ def evaluate(
     flat = {name: tensor.flatten(0, 1) for name, tensor in checkpoints.params.items()}
     losses = np.empty((s * c, n))
     released: list[Tensor] = []
-    group = _models_at_once(flat, n, _budget(x))
+    group = _models_at_once(model, flat, n, _budget(x))
     for start in range(0, s * c, group):
         part = {name: tensor[start : start + group] for name, tensor in flat.items()}
         outputs = _outputs(model, part, x, checkpoints.activation_bits)
@@ -74,7 +74,7 @@ def evaluate(
         losses=losses.reshape(s, c, n),
         members=members,
         task=samples.task,
-        game="pool",
+        game="pool" if samples.released_on is None else "released",
         n_train=round(float(members.sum(1).mean())),
         scores=scores.cpu().numpy(),
         outputs=outputs.double().cpu().numpy(),
@@ -152,9 +152,9 @@ def _budget(x: Tensor) -> int:
     return ACTIVATIONS if x.device.type == "cpu" else LARGER_ON_GPU * ACTIVATIONS
 
 
-def _models_at_once(flat: dict[str, Tensor], n: int, budget: int) -> int:
+def _models_at_once(model: Model, flat: dict[str, Tensor], n: int, budget: int) -> int:
     """Return how many models' activations on `n` records (or on one slice of them) fit the budget."""
-    width = max((tensor.shape[1] for tensor in flat.values() if tensor.ndim >= 3), default=1)
+    width = getattr(model, "widest", 0) or max((t.shape[1] for t in flat.values() if t.ndim >= 3), default=1)
     return max(1, budget // (width * min(n, 8192)))
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, UnsupportedModel
 
-__all__ = ["Converted", "from_sklearn", "is_sklearn"]
+__all__ = ["Converted", "as_module", "from_sklearn", "is_sklearn"]
 
 LINEAR = ("LogisticRegression", "LinearRegression", "Ridge", "LogisticRegressionCV", "RidgeCV", "Lasso", "LassoCV",
           "ElasticNet", "ElasticNetCV", "BayesianRidge", "ARDRegression", "HuberRegressor", "TheilSenRegressor", "Lars",
@@ -38,7 +38,7 @@ class Converted:
 
     def __init__(self, module: nn.Module, before: Sequence[Any], estimator: Any) -> None:
         self.module = module
-        self._before = before
+        self.before = before
         self._estimator = estimator
         self._classes = getattr(estimator, "classes_", None)
 
@@ -53,7 +53,7 @@ class Converted:
         if not isinstance(data, tuple | list) or len(data) != 2:
             raise InvalidInput(f"{name}: a scikit-learn model takes a pair (X, y). Found {type(data).__name__}.")
         x, y = data
-        for step in self._before:
+        for step in self.before:
             x = step.transform(x)
         self._agree(x)
         x = x.toarray() if hasattr(x, "toarray") else np.asarray(x)
@@ -121,6 +121,51 @@ def from_sklearn(estimator: Any) -> Converted:
             f"here. Found {kind}."
         )
     return Converted(module, before, estimator)
+
+
+class Standardised(nn.Module):
+    """Inputs centred and scaled, as the scalers of a pipeline do it; means and scales are released with the model."""
+
+    def __init__(self, mean: Any, scale: Any) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(np.asarray(mean, dtype=np.float64)))
+        self.register_buffer("scale", torch.tensor(np.asarray(scale, dtype=np.float64)))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the standardised inputs."""
+        return (inputs - self.get_buffer("mean")) / self.get_buffer("scale")
+
+
+def as_module(estimator: Any) -> nn.Module:
+    """Turn a fitted scikit-learn model into one torch network, the scalers in front of it included.
+
+    Raises
+    ------
+    UnsupportedModel
+        As `from_sklearn`, and for pipelines with other steps than StandardScaler, MinMaxScaler, MaxAbsScaler and
+        RobustScaler: what else is fitted in front of a network would be released with it and not be seen here.
+    """
+    converted = from_sklearn(estimator)
+    return nn.Sequential(*(_scaler(step) for step in converted.before), *converted.module.children()).eval()
+
+
+def _scaler(step: Any) -> Standardised:
+    kind = type(step).__name__
+    width = np.ones(step.n_features_in_)
+    if kind == "StandardScaler":
+        mean = width * 0 if step.mean_ is None or not step.with_mean else step.mean_
+        return Standardised(mean, width if step.scale_ is None else step.scale_)
+    if kind == "MinMaxScaler" and not step.clip:
+        return Standardised(-step.min_ / step.scale_, 1 / step.scale_)
+    if kind == "MaxAbsScaler":
+        return Standardised(width * 0, step.scale_)
+    if kind == "RobustScaler":
+        mean = width * 0 if step.center_ is None else step.center_
+        return Standardised(mean, width if step.scale_ is None else step.scale_)
+    raise UnsupportedModel(
+        "In front of a network, a pipeline may hold scalers (StandardScaler, MinMaxScaler, MaxAbsScaler, "
+        f"RobustScaler). Found {kind}. Transform the records before the audit, or scale them in the recipe."
+    )
 
 
 def _perceptron(estimator: Any, kind: str) -> nn.Module:

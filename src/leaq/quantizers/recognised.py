@@ -17,6 +17,8 @@ from leaq.types import Checkpoints, Flag
 
 __all__ = ["recipe_flag", "recipe_of"]
 
+PLAIN = frozenset({"F32", "F16", "BF16", "F64"})
+"""Forms of layers that a quantizer left alone, too small for it."""
 GROUPS = (128, 32, 64)
 
 
@@ -55,6 +57,7 @@ def recipe_of(read: nn.Module, original: nn.Module, forms: tuple[tuple[str, int]
     -------
     None if the file holds several forms, or none of the known quantizers made it.
     """
+    forms = tuple(form for form in forms if form[0].split()[-1] not in PLAIN)
     if len(forms) != 1:
         return None
     found = {name: tensor.detach() for name, tensor, _ in tensors_of(read) if tensor.ndim > 1}

@@ -156,8 +156,11 @@ def audited(result: CellResult) -> str:
     models = result.config.get("replicates")
     if data.get("game") == "calibration":
         return _calibrated(result)
-    trained = f"{models} models, each trained on {data['n_train']:,} of them," if models else "the model"
-    were = "were" if models else "was"
+    several = bool(models) and data.get("game") != "released"
+    trained = f"{models} models, each trained on {data['n_train']:,} of them," if several else "the model"
+    if data.get("game") == "released":
+        trained = f"the released model, trained on {data['n_train']:,} of them,"
+    were = "were" if several else "was"
     done = any(isinstance(attack, AttackResult) for row in result.rows for attack in row.attacks.values())
     return (
         f"{data['name']} holds {data['n']:,} records ({data['task']}); {trained} {were} "

@@ -74,6 +74,7 @@ _INDICATORS = {
 _GAMES = {
     "pool": "members are a random half of a pool of records that the attacker knows",
     "calibration": "members are a random half of a pool that trained no model: the half a quantizer was calibrated on",
+    "released": "members are the records that trained the released model; the attacker knows the pool they are from",
     "iid": "members are drawn independently from the population",
 }
 

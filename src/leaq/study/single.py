@@ -5,6 +5,7 @@ from pathlib import Path
 
 from leaq.cell import AuditConfig
 from leaq.results import CellResult
+from leaq.study.engines.base import Engine
 from leaq.study.engines.local import Local
 from leaq.study.events import Event
 from leaq.study.runner import Rules, Runner
@@ -19,6 +20,7 @@ def audit_into(
     folder: str | Path,
     *,
     prepared: tuple[Samples, AuditConfig] | None = None,
+    engine: Engine | None = None,
     started: Callable[[], None] = lambda: None,
     progress: Progress = silent,
 ) -> CellResult:
@@ -26,6 +28,7 @@ def audit_into(
 
     Parameters
     ----------
+    engine : where its parts run, from `make_engine`; by default in this process.
     prepared : what `leaq.pipeline.prepare` returned for `config`, if the records were read already.
     started : called once if there is something to compute, before it is.
 
@@ -55,7 +58,7 @@ def audit_into(
             progress(event.text, event.done, event.total)
 
     store = Store.open(Path(folder), config)
-    runner = Runner(store, [config], Local(), watch=watch, rules=Rules(on_failure="raise"))
+    runner = Runner(store, [config], engine or Local(), watch=watch, rules=Rules(on_failure="raise"))
     if prepared is not None:
         runner.give(config, *prepared)
     runner.run()

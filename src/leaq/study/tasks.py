@@ -16,7 +16,8 @@ from leaq.pipeline import audit_samples, chunk, prepare
 from leaq.planning import Found
 from leaq.results import CellResult
 from leaq.study.store import data_digest
-from leaq.training import TrainingConfig, chunks
+from leaq.subjects import origin_digest, subject_of
+from leaq.training import TrainingConfig
 from leaq.types import Progress, Samples, silent
 
 __all__ = ["Head", "Part", "chunk_key", "describe", "measure_cell", "prepare_cells", "train_chunk"]
@@ -30,7 +31,7 @@ class Head:
     ----------
     choices : the options "auto" was resolved to.
     name : the data set's.
-    digest : of the records as they are trained on.
+    digest : of the records as they are trained on, and of the user's code and file where there is one.
     chunks : by digest of the head's training configuration: (first, last + 1) models trained together.
     """
 
@@ -60,13 +61,13 @@ def prepare_cells(
 
 def describe(samples: Samples, resolved: AuditConfig, heads: tuple[TrainingConfig, ...]) -> Head:
     """Return what the runner must know of prepared records; nothing in `resolved` is left to "auto"."""
-    cut = {head.digest(): _ends(samples, resolved.models, head) for head in heads}
+    cut = {head.digest(): _ends(samples, resolved.model_copy(update={"training": head})) for head in heads}
     choices = {"task": resolved.task, "embedder": resolved.embedder}
-    return Head(choices, samples.name, data_digest(samples), cut)
+    return Head(choices, samples.name, data_digest(samples) + origin_digest(resolved), cut)
 
 
-def _ends(samples: Samples, models: int, head: TrainingConfig) -> tuple[tuple[int, int], ...]:
-    return tuple((part.start, part.stop) for part in chunks(samples, models, head))
+def _ends(samples: Samples, config: AuditConfig) -> tuple[tuple[int, int], ...]:
+    return tuple((part.start, part.stop) for part in subject_of(config).parts(samples, config.models))
 
 
 def chunk_key(ends: tuple[int, int]) -> str:
@@ -78,7 +79,8 @@ def train_chunk(samples: Samples, config: AuditConfig, ends: tuple[int, int], *,
     """Train the models of one chunk once, and evaluate them under every quantizer."""
     started = time.perf_counter()
     with limited_threads(config.threads):
-        found = chunk(config, planned(config, samples), which=slice(*ends), progress=progress)
+        todo = planned(config, samples)
+        found = chunk(config, todo, subject_of(config), which=slice(*ends), progress=progress)
     return Part(found, time.perf_counter() - started, peak_memory())
 
 

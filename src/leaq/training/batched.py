@@ -20,7 +20,7 @@ from leaq.seeds import stream
 from leaq.training.backprop import Backprop
 from leaq.training.config import TrainingConfig
 from leaq.training.mlp import MLP
-from leaq.training.modules import Make, StackedModule
+from leaq.training.modules import Make, StackedModule, looks_up
 from leaq.training.recorder import Recorder
 from leaq.training.standardise import Scaled, Scalers, buffer_of, fit_scalers
 from leaq.types import Bools, Checkpoints, Ints, Progress, Samples, silent
@@ -122,7 +122,7 @@ def seconds_per_step(samples: Samples, members: Bools, config: TrainingConfig, *
     return min(taken)
 
 
-def train_modules(
+def train_modules(  # noqa: PLR0913 - what `train` takes, and what to build
     make: Make,
     samples: Samples,
     members: Bools,
@@ -130,12 +130,14 @@ def train_modules(
     *,
     seed: int,
     first: int = 0,
+    progress: Progress = silent,
 ) -> tuple[StackedModule, Checkpoints]:
     """Train one copy of any module per row of `members`; `train` for other architectures than the perceptron.
 
     Same batches, optimiser and recipe; `config.hidden` is not used. Losses are cross-entropy, or the squared error in
     units of the pool's standard deviation. Scaling is the module's own business, unless `config.standardise` asks for
-    it: the module then stands between scalers (see `leaq.training.standardise.Scaled`).
+    it: the module then stands between scalers (see `leaq.training.standardise.Scaled`). Inputs of more than one axis
+    (images, graphs) and those that a module looks up (tokens) are left as they are; only targets are scaled, then.
 
     Parameters
     ----------
@@ -155,6 +157,8 @@ def train_modules(
     scalers: Scalers = {}
     if config.standardise not in ("auto", "none"):
         scalers = fit_scalers(samples, members, config, seed=seed, first=first)
+        if x.ndim > 2 or looks_up(make):
+            scalers = {name: values for name, values in scalers.items() if name.startswith("output")}
     model = StackedModule(partial(Scaled, make, scalers) if scalers else make, samples.task, x[:2].cpu())
     params = {
         name: tensor.to(x.device)
@@ -172,6 +176,7 @@ def train_modules(
                 params[name].grad = gradient[name]
             optimizer.step()
             recorder.record(step, params)
+            progress("training", step, batches.total)
     checkpoints = recorder.checkpoints()
     _refuse_divergence(checkpoints, first, config)
     return model, checkpoints

@@ -14,13 +14,14 @@ from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
 from leaq.errors import InvalidInput, UnsupportedModel
-from leaq.models.calling import places
+from leaq.models.calling import evaluating, output_tensor, places
+from leaq.models.modules import ModuleModel
 from leaq.models.roles import LAYER_ROLES, role_of
 from leaq.seeds import stream
 from leaq.training.mlp import signals_by_layer
 from leaq.types import Flag, Role, Task
 
-__all__ = ["Make", "StackedModule"]
+__all__ = ["Make", "StackedModule", "looks_up"]
 
 Make = Callable[[], torch.nn.Module]
 """Builds one freshly initialised module; called once a model, under that model's own seed."""
@@ -32,14 +33,21 @@ RECORDS = 64
 class StackedModule:
     """m copies of one architecture; holds no weights (the `Model` protocol).
 
-    Inputs go to the module as they are: scaling is the module's own business. A classifier returns logits (n, k), a
-    regressor (n, 1) or (n,) predictions in the unit of the targets.
+    Inputs go to the module as they are: scaling is the module's own business. A classifier returns logits (n, k), or
+    of two classes those of the second, (n, 1) or (n,); a regressor (n, 1) or (n,) predictions in the unit of the
+    targets.
 
     Parameters
     ----------
     make : builds one module.
     task : what the outputs are.
     probe : (b, ...) a few records, to find out whether the module can be stacked.
+
+    Attributes
+    ----------
+    note : why the copies run one after another, None where they do not.
+    reads : turns what the module returns into logits; by default it returns them.
+    widest : numbers in the largest output of a layer for one record.
 
     Examples
     --------
@@ -56,11 +64,14 @@ class StackedModule:
             skeleton = make()
         if not isinstance(skeleton, torch.nn.Module):
             raise InvalidInput(f"make must return a torch.nn.Module. Found {type(skeleton).__name__}.")
-        self._integer = any(isinstance(part, torch.nn.Embedding) for part in skeleton.modules())
+        self._integer = _embeds(skeleton)
         self._roles = _roles(skeleton)
         self._record_axes = probe.ndim
         self.note: Flag | None = None
-        self._skeleton = skeleton.to("meta")
+        self._skeleton = skeleton
+        self._evaluated = ModuleModel(skeleton)
+        self.reads: Callable[[Tensor], Tensor] = _as_given
+        self.widest = _widest(skeleton, self.as_inputs(probe))
         reason = self._why_not_stackable(probe)
         if reason is not None:
             self.note = Flag(NOT_STACKED, f"Trained one model after another: {reason}")
@@ -87,21 +98,37 @@ class StackedModule:
         stacked = {name: torch.stack([state[name] for state in states]) for name in self.roles}
         return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in stacked.items()}
 
+    @property
+    def module(self) -> torch.nn.Module:
+        """One module of the architecture; its own weights mean nothing."""
+        return self._skeleton
+
+    def as_inputs(self, inputs: Tensor) -> Tensor:
+        """Return inputs in the form the module takes: whole numbers where it looks something up."""
+        return inputs.long() if self._integer else inputs
+
     def forward(self, params: Mapping[str, Tensor], inputs: Tensor, *, activation_bits: int | None = None) -> Tensor:
         """Run m stacked models in evaluation mode: inputs (n, ...) shared, or (m, n, ...) -> (m, n, k)."""
-        if activation_bits is not None:
-            raise UnsupportedModel(
-                "Quantized activations need a model that rounds its layers' inputs. Found a stacked torch module. "
-                "Use weight-only quantizers."
+        if inputs.ndim == self._record_axes:
+            outputs = self._evaluated.forward(params, self.as_inputs(inputs), activation_bits=activation_bits)
+        else:
+            each = [{name: tensor[i : i + 1] for name, tensor in params.items()} for i in range(len(inputs))]
+            outputs = torch.cat(
+                [
+                    self._evaluated.forward(one, self.as_inputs(x), activation_bits=activation_bits)
+                    for one, x in zip(each, inputs, strict=True)
+                ]
             )
-        self._skeleton.eval()
-        shared = inputs.ndim == self._record_axes  # a model axis in front otherwise
-        if self.note is None:
-            outputs: Tensor = vmap(self._call, in_dims=(0, None if shared else 0))(dict(params), inputs)
-            return outputs
-        m = len(next(iter(params.values())))
-        each = [self._call(_one(params, i), inputs if shared else inputs[i]) for i in range(m)]
-        return torch.stack(each)
+        return self._shaped(outputs, axes=2)
+
+    @property
+    def homogeneous(self) -> Sequence[tuple[str, str]]:
+        """Pairs of weights that may be scaled against each other; see `leaq.protocols.Layered`."""
+        return self._evaluated.homogeneous
+
+    def layer_inputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Mapping[str, Tensor]:
+        """Return what each weight is multiplied with; see `leaq.protocols.Layered`."""
+        return self._evaluated.layer_inputs(params, self.as_inputs(inputs))
 
     def gradient(
         self, params: Mapping[str, Tensor], inputs: Tensor, targets: Tensor, weights: Tensor
@@ -171,10 +198,17 @@ class StackedModule:
         return torch.cat(found)
 
     def _call(self, params: dict[str, Tensor], inputs: Tensor) -> Tensor:
-        inputs = inputs.long() if self._integer else inputs
         lent = places(self._skeleton, params)
-        outputs: Tensor = functional_call(self._skeleton, lent, (inputs,), tie_weights=False)
-        return outputs.unsqueeze(-1) if self.task == "regression" and outputs.ndim == 1 else outputs
+        outputs = output_tensor(functional_call(self._skeleton, lent, (self.as_inputs(inputs),), tie_weights=False))
+        return self._shaped(outputs, axes=1)
+
+    def _shaped(self, outputs: Tensor, *, axes: int) -> Tensor:
+        """Return logits or values, (..., n, k); of one logit those of both classes."""
+        outputs = outputs.unsqueeze(-1) if outputs.ndim == axes else outputs.flatten(axes)
+        outputs = self.reads(outputs)
+        if self.task == "classification" and outputs.shape[-1] == 1:
+            outputs = torch.cat([torch.zeros_like(outputs), outputs], dim=-1)
+        return outputs
 
     def _loss(  # noqa: PLR0917 - vmap maps positional arguments
         self, trained: dict[str, Tensor], rest: dict[str, Tensor], /, inputs: Tensor, targets: Tensor, weights: Tensor
@@ -201,6 +235,41 @@ class StackedModule:
         except (RuntimeError, UserWarning, NotImplementedError) as err:
             return " ".join(str(err).split())[:160]
         return None
+
+
+def looks_up(make: Make) -> bool:
+    """Whether the network looks its inputs up: they are then codes, which no scale means anything to."""
+    with torch.random.fork_rng(devices=[]):
+        return _embeds(make())
+
+
+def _embeds(module: torch.nn.Module) -> bool:
+    return any(isinstance(part, torch.nn.Embedding) for part in module.modules())
+
+
+def _as_given(outputs: Tensor) -> Tensor:
+    return outputs
+
+
+def _widest(module: torch.nn.Module, inputs: Tensor) -> int:
+    """Return the numbers in the largest tensor that a layer returns for one record; its inputs', if it cannot run."""
+    found = [inputs[0].numel()]
+
+    def measure(_module: torch.nn.Module, _inputs: object, outputs: object) -> None:
+        if isinstance(outputs, Tensor) and outputs.ndim:
+            found.append(outputs.numel() // len(inputs))
+
+    hooks = [part.register_forward_hook(measure) for part in module.modules()]
+    dtype = next((tensor.dtype for tensor in module.parameters() if tensor.is_floating_point()), torch.float32)
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), evaluating(module):
+            module(inputs.to(dtype) if inputs.is_floating_point() else inputs)
+    except Exception:
+        pass
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return max(found)
 
 
 def _one(params: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:

@@ -84,7 +84,7 @@ def fit_scalers(samples: Samples, members: Bools, config: TrainingConfig, *, see
 
 
 def _columns(samples: Samples, part: str) -> Floats:
-    return np.asarray(samples.inputs if part == "input" else samples.targets[:, None], np.float64)
+    return np.asarray(samples.inputs if part == "input" else samples.targets, np.float64).reshape(len(samples), -1)
 
 
 def _exact(config: TrainingConfig, x: Floats, members: Bools, public: Floats | None) -> _Moments:
@@ -191,7 +191,9 @@ class Scaled(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the module's outputs on standardised inputs."""
-        outputs: Tensor = self.module((inputs - self.get_buffer("input_mean")) / self.get_buffer("input_scale"))
+        if "input_mean" in self._buffers:
+            inputs = (inputs - self.get_buffer("input_mean")) / self.get_buffer("input_scale")
+        outputs: Tensor = self.module(inputs)
         if "output_mean" in self._buffers:
             outputs = outputs * self.get_buffer("output_scale") + self.get_buffer("output_mean")
         return outputs

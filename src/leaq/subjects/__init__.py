@@ -1,0 +1,9 @@
+"""Where models come from: leaq's perceptron, a network or a training of the user's, a file that is released.
+
+Every subject gives models in the same form, one chunk after the other; nothing after it knows which one it was.
+"""
+
+from leaq.subjects.base import Given, Subject, Trained
+from leaq.subjects.choice import origin_digest, subject_of
+
+__all__ = ["Given", "Subject", "Trained", "origin_digest", "subject_of"]

@@ -1,0 +1,75 @@
+"""A network of the user's, trained by leaq: copies of it stacked, as the perceptron is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from leaq.errors import InvalidInput
+from leaq.subjects.base import Trained
+from leaq.subjects.outputs import refuse_unfit
+from leaq.training import TrainingConfig, chunks, train_modules
+from leaq.types import Bools, Progress, Samples
+from leaq.usercode import accepted
+
+__all__ = ["CHUNK", "Architecture", "built"]
+
+CHUNK = 16
+"""Copies trained in one tensor program where the configuration does not say."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Copies of one network, each trained on its own members by the recipe of the configuration.
+
+    Attributes
+    ----------
+    make : returns a torch module; is given those of features, outputs, task and shape that it names.
+    """
+
+    make: Callable[..., Any]
+    training: TrainingConfig
+    seed: int
+
+    def parts(self, samples: Samples, models: int) -> list[slice]:
+        """Return 16 at a time, unless the configuration says otherwise."""
+        return chunks(samples, models, self.training.model_copy(update={"chunk": self.training.chunk or CHUNK}))
+
+    def train(self, samples: Samples, members: Bools, *, which: slice, progress: Progress) -> Trained:
+        """Train the models `which`."""
+        make = partial(built, self.make, samples)
+        with torch.random.fork_rng(devices=[]):
+            refuse_unfit(make(), samples)
+        model, checkpoints = train_modules(
+            make, samples, members, self.training, seed=self.seed, first=which.start, progress=progress
+        )
+        return Trained(model, checkpoints, () if model.note is None else (model.note,))
+
+
+def built(make: Callable[..., Any], samples: Samples) -> nn.Module:
+    """Return one fresh network for these records.
+
+    `make` may name ``features`` (width of a record), ``outputs`` (number of classes, 1 for a value), ``task``
+    ("classification" or "regression") and ``shape`` (of one record) among its arguments.
+
+    Raises
+    ------
+    InvalidInput
+        If it fails, or returns no torch module.
+    """
+    outputs = len(samples.classes) if samples.task == "classification" else 1
+    shape = tuple(samples.inputs.shape[1:])
+    given = {"features": int(samples.inputs[0].size), "outputs": outputs, "task": samples.task, "shape": shape}
+    try:
+        module = make(**accepted(make, given))
+    except Exception as err:
+        raise InvalidInput(
+            f"The network could not be built: {type(err).__name__}: {err}. The function may take features, outputs, "
+            "task and shape, and nothing else that has no default."
+        ) from err
+    if not isinstance(module, nn.Module):
+        raise InvalidInput(f"The function must return a torch.nn.Module. Found {type(module).__name__}.")
+    return module

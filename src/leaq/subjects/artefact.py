@@ -1,0 +1,85 @@
+"""The very file that is released, beside shadow models trained as it was."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from leaq.errors import InvalidInput
+from leaq.models import checkpoints_of, unwrap
+from leaq.models.formats import fill, read_file
+from leaq.models.sklearn import as_module, is_sklearn
+from leaq.models.weights import check_match, load_into
+from leaq.quantizers.recognised import recipe_of
+from leaq.subjects.base import Subject, Trained
+from leaq.subjects.recipe import joined
+from leaq.training.modules import StackedModule
+from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
+
+__all__ = ["Artefact"]
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A released file as model 0, and models of another subject as the rest; only released weights are looked at.
+
+    Attributes
+    ----------
+    released : a file of weights (safetensors, GGUF, a folder), or a module.
+    shadows : the subject that trained it, as far as it can be done again.
+    """
+
+    released: Any
+    shadows: Subject
+
+    def parts(self, samples: Samples, models: int) -> list[slice]:
+        """Return the parts of the shadow models; the file stands with the first, whose architecture it is read into."""
+        inner = self.shadows.parts(samples, models - 1)
+        return [slice(part.start + 1 if part.start else 0, part.stop + 1) for part in inner]
+
+    def train(self, samples: Samples, members: Bools, *, which: slice, progress: Progress) -> Trained:
+        """Read the file where model 0 is asked for, and train the shadow models that are."""
+        first = which.start == 0
+        inside = members[1:] if first else members
+        inner = slice(0 if first else which.start - 1, which.stop - 1)
+        made = self.shadows.train(samples, inside, which=inner, progress=progress)
+        if not isinstance(made.model, StackedModule):
+            raise InvalidInput("A released file needs the network it belongs to. Name it with model or recipe.")
+        weights, spec, doubts = self._read(made.model.module)
+        shadows = made.checkpoints.last().at((slice(None), None))
+        held = joined([weights, shadows]) if first else shadows
+        flags = tuple(flag for flag in made.flags if flag.code != "no-checkpoints")
+        return Trained(made.model, held, (*flags, *doubts), () if spec is None else (spec,))
+
+    def _read(self, template: nn.Module) -> tuple[Checkpoints, str | None, tuple[Flag, ...]]:
+        """Return the released weights, batch (1, 1), which quantizer made them, and doubts."""
+        module, forms = _opened(self.released, template)
+        weights = checkpoints_of(module).at((slice(None), None))
+        if not forms:
+            return weights, None, ()
+        spec = recipe_of(module, module, forms)
+        words = ", ".join(form for form, _ in forms)
+        shadows = (
+            f"its codes are those of {spec}, which quantizes the shadow models in its row"
+            if spec
+            else "no quantizer known here gives its codes, so that no row has shadow models quantized like it; name one"
+        )
+        text = f"The released file holds weights as {words}; {shadows}. 'Full precision' means what the file holds."
+        return weights, spec, (Flag("already-quantized", text),)
+
+
+def _opened(released: Any, template: nn.Module) -> tuple[nn.Module, tuple[tuple[str, int], ...]]:
+    """Return a released model in the template's architecture, and in which forms its weights are stored."""
+    if is_sklearn(released):
+        released = as_module(released)
+    if isinstance(released, nn.Module):
+        module = unwrap(released)
+        check_match(template, dict(checkpoints_of(module).at(0).params), subject="the released model")
+        return module, ()
+    path = Path(released)
+    if any(tensor.is_meta for tensor in template.parameters()):
+        return load_into(template, path), ()
+    reading = read_file(path, template)
+    filled = fill(reading.weights, template, subject=path.name, kind=reading.kind, compare=False)
+    return filled.module, tuple(filled.forms.items())

@@ -1,0 +1,77 @@
+"""Which subject a configuration asks for."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leaq.errors import InvalidInput
+from leaq.subjects.architecture import Architecture
+from leaq.subjects.artefact import Artefact
+from leaq.subjects.base import Given, Subject
+from leaq.subjects.heads import Heads
+from leaq.subjects.recipe import OwnTraining
+from leaq.usercode import code_of, user_function
+
+if TYPE_CHECKING:
+    from leaq.cell import AuditConfig
+
+__all__ = ["origin_digest", "subject_of"]
+
+
+def subject_of(config: "AuditConfig", given: Given | None = None) -> Subject:
+    """Return what gives the models of an audit: the perceptron, unless the user brings something.
+
+    Raises
+    ------
+    InvalidInput
+        If a function that is named cannot be had, or nothing says how shadow models of a released file are trained.
+    """
+    given = given or Given()
+    if config.model and config.recipe:
+        raise InvalidInput(
+            "A network is trained by leaq (model) or by yourself (recipe). Found both. Name one of them."
+        )
+    if bool(config.released) != bool(config.members):
+        raise InvalidInput(
+            "A released file (released) needs the records that trained it (members), and they need it. Found one of "
+            "the two. Name both."
+        )
+    released = given.released if given.released is not None else config.released or None
+    trainer = _trainer(config, given, bare=released is not None)
+    if released is None:
+        return trainer
+    if isinstance(trainer, Heads):
+        raise InvalidInput(
+            "A released file is attacked with shadow models trained as it was, so its training must be named. Found "
+            "none. Name it with recipe (file.py:function of records and seed) or, for a network that leaq can train, "
+            "with model."
+        )
+    return Artefact(released, trainer)
+
+
+def _trainer(config: "AuditConfig", given: Given, *, bare: bool) -> Subject:
+    make, train = given.make, given.train
+    if make is None and config.model:
+        make = user_function(config.model, what="model")
+    if train is None and config.recipe:
+        train = user_function(config.recipe, what="recipe")
+    if train is not None:
+        return OwnTraining(train, config.seed)
+    if make is None:
+        return Heads(config.training, config.seed)
+    # A file that was trained elsewhere holds no scalers of ours, so its shadow models have none.
+    training = config.training.model_copy(update={"standardise": "none"}) if bare else config.training
+    return Architecture(make, training, config.seed)
+
+
+def origin_digest(config: "AuditConfig") -> str:
+    """Return a digest of the user's code and released file, so that neither is answered from an old result; or ""."""
+    named = [code_of(spec) for spec in (config.model, config.recipe) if spec]
+    path = Path(config.released)
+    if config.released:
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            if file.is_file():
+                with file.open("rb") as handle:
+                    named.append(hashlib.file_digest(handle, "sha256").hexdigest())
+    return hashlib.sha256("".join(named).encode()).hexdigest()[:16] if named else ""

@@ -1,0 +1,81 @@
+"""A trained module of unknown make as the stacked model that evaluation wants: logits, or values."""
+
+import copy
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from leaq.errors import InvalidInput, LeaqError
+from leaq.evaluation.outputs import last_operation, logits_of, read_outputs
+from leaq.models.calling import call, evaluating
+from leaq.training.modules import StackedModule
+from leaq.types import Samples
+
+__all__ = ["refuse_unfit", "stacked"]
+
+PROBED = 256
+"""Records whose outputs tell logits from probabilities."""
+
+
+def stacked(module: nn.Module, samples: Samples) -> StackedModule:
+    """Return the architecture of a trained module, its outputs read as logits (n, k) or values (n, 1).
+
+    Raises
+    ------
+    InvalidInput
+        If it cannot run on the records, or its outputs do not fit the targets.
+    """
+    probe = _probe(module, samples)
+    model = StackedModule(partial(copy.deepcopy, module), samples.task, probe[:2])
+    model.reads = logits_of(_reading(module, samples, probe, model))
+    return model
+
+
+def refuse_unfit(module: nn.Module, samples: Samples) -> None:
+    """Refuse a network that cannot be trained on the records by cross-entropy or squared error.
+
+    Raises
+    ------
+    InvalidInput
+        If it cannot run, returns another number of outputs than there are classes, or probabilities.
+    """
+    probe = _probe(module, samples)
+    reads = _reading(module, samples, probe, StackedModule(partial(copy.deepcopy, module), samples.task, probe[:2]))
+    if logits_of(reads) is not reads:
+        raise InvalidInput(
+            "A network that is trained by cross-entropy must return logits. Found probabilities. Leave out its last "
+            "activation."
+        )
+
+
+def _probe(module: nn.Module, samples: Samples) -> Tensor:
+    dtype = next((t.dtype for t in module.parameters() if t.is_floating_point()), torch.float32)
+    return torch.tensor(samples.inputs[:PROBED], dtype=dtype)
+
+
+def _reading(module: nn.Module, samples: Samples, probe: Tensor, model: StackedModule) -> Callable[[Tensor], Tensor]:
+    """Return what turns the module's outputs into logits; nothing, where they are."""
+    try:
+        with torch.no_grad(), evaluating(module):
+            outputs = call(module, {}, model.as_inputs(probe))
+    except LeaqError:
+        raise
+    except Exception as err:
+        raise InvalidInput(
+            f"The model must run on the records, shape {tuple(probe.shape)}. It failed with {type(err).__name__}: "
+            f"{' '.join(str(err).split())[:200]}."
+        ) from err
+    outputs = outputs.reshape(len(outputs), -1)
+    k, classes = outputs.shape[1], len(samples.classes)
+    if len(outputs) != len(probe):
+        raise InvalidInput(f"The model must return one row a record. Found {len(outputs)} for {len(probe)} records.")
+    if samples.task == "regression":
+        if k != 1:
+            raise InvalidInput(f"A model of one value a record must return one output. Found {k}.")
+        return read_outputs("values", outputs, "")[0]
+    if k != classes and not (k == 1 and classes == 2):
+        raise InvalidInput(f"A classifier must return one output a class, {classes}. Found {k}.")
+    last = last_operation(lambda: call(module, {}, model.as_inputs(probe[:2])))
+    return read_outputs("binary" if k == 1 else "classes", outputs, last)[0]
