@@ -87,7 +87,8 @@ def measured(
         table, size = found[quantizer.spec()]
         rows.append(measure(quantizer, table, reference, size=size, config=config, features=todo.pool.inputs))
         progress("measuring", done, len(todo.quantizers))
-    return tuple(rows), tuple(measure_together(one, found, config=config) for one in todo.sets)
+    sets = [measure_together(one, found, config=config, features=todo.pool.inputs) for one in todo.sets]
+    return tuple(rows), tuple(sets)
 
 
 def prepare(config: AuditConfig, *, data: Any = None, progress: Progress = silent) -> tuple[Samples, AuditConfig]:
