@@ -117,7 +117,11 @@ def measure(
 
 
 def measure_together(
-    releases: ReleaseSet, found: Mapping[str, tuple[LossTable, Size]], *, config: AuditConfig
+    releases: ReleaseSet,
+    found: Mapping[str, tuple[LossTable, Size]],
+    *,
+    config: AuditConfig,
+    features: Floats | None = None,
 ) -> QuantizerRow:
     """Attack several releases of the same models together: the size is that of all files, metrics stay with each.
 
@@ -126,7 +130,7 @@ def measure_together(
     held = [found[quantizer.spec()] for quantizer in releases.quantizers]
     (table, *beside), sizes = [table for table, _ in held], [size for _, size in held]
     protocol = Protocol(level=config.level, draws=config.draws, seed=config.seed)
-    context = Context(table, targets=config.attacked, protocol=protocol, beside=beside)
+    context = Context(table, None, config.attacked, features, protocol, beside=beside)
     attacks = {attack.spec(): attack.run(context) for attack in parse_attacks(config.attacks, task=table.task)}
     full = sum(size.bytes * size.compression for size in sizes) / len(sizes)
     bits, entropy, total = (

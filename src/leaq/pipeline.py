@@ -93,7 +93,7 @@ def measured(
         table, size = found[quantizer.spec()]
         rows.append(measure(quantizer, table, reference, size=size, config=config, features=todo.features))
         progress("measuring", done, len(quantizers))
-    return tuple(rows), tuple(measure_together(one, found, config=config) for one in todo.sets)
+    return tuple(rows), tuple(measure_together(one, found, config=config, features=todo.features) for one in todo.sets)
 
 
 def prepare(

@@ -150,3 +150,20 @@ def test_four_models_are_enough_for_the_forecast_and_two_are_told_so():
     two = audit(AuditConfig.from_dict({**few.to_dict(), "replicates": 2}))
     assert "at least 4 replicates" in two.not_computed["forecast"]
     assert "not_forecast" in two.private
+
+
+def test_who_holds_several_files_reads_the_numbers_of_each():
+    """Scalers of the members, in every file: hardly trained models give nothing else away."""
+    training = TrainingConfig(hidden=(4,), epochs=1, checkpoints=1, standardise="members")
+    config = AuditConfig(
+        source="wine",
+        quantizers=("sign",),
+        together=("sign + uniform(bits=4)",),
+        attacks=("combined(sees=outputs)", "combined"),
+        replicates=12,
+        training=training,
+        draws=50,
+    )
+    attacks = audit(config).together[0].attacks
+    assert attacks["combined"].advantage.low > 0.1
+    assert attacks["combined"].advantage.value > attacks["combined(sees=outputs)"].advantage.value + 0.1

@@ -74,10 +74,26 @@ def test_white_box_statistic_against_autograd(task, rng):
                 kept.append(one)
         stacked = [torch.stack(kept) for kept in gradients]
         whole, *groups = [(g * (g.sum(0) - g)).sum(1) / g.norm(dim=1).clamp_min(1e-300) for g in stacked]
-        expected = torch.stack(
-            [whole, stacked[0].norm(dim=1).clamp_min(np.finfo(float).tiny ** 0.5).log(), *groups], dim=1
-        )
+        norm = stacked[0].norm(dim=1)
+        expected = torch.stack([whole, norm.clamp_min(norm[norm > 0].min()).log(), *groups], dim=1)
         np.testing.assert_allclose(table.whitebox[s], expected, rtol=1e-8, atol=1e-9)
+
+
+def test_a_record_that_reaches_no_unit_is_no_outlier(rng):
+    """Its gradient is exactly 0: the model's smallest other one stands for it, however few are looked at at once."""
+    samples, members, model, checkpoints = case("classification", rng)
+    weight = checkpoints.params["layers.0.weight"].abs()
+    weight[..., 1:] = 0.0  # the first input alone, and only where it is above its mean
+    biases = {name: torch.zeros_like(checkpoints.params[name]) for name in ("layers.0.bias", "layers.1.bias")}
+    cut = checkpoints.replace({"layers.0.weight": weight, **biases})
+    dead = samples.inputs[:, 0] < samples.inputs[:, 0].mean()
+    size = with_whitebox(evaluate(model, cut, samples, members), model, cut, samples).whitebox[:, :, 1]
+    for row in size:
+        assert len(set(row[dead])) == 1
+        assert row[dead][0] == row[~dead].min() < row[~dead].max()
+    x, y = (torch.tensor(values) for values in (samples.inputs, samples.targets))
+    few = model.gradient_signals(cut.last().params, x, y, rows=4)
+    np.testing.assert_allclose(few[:, :, 1], size, rtol=1e-9)
 
 
 def test_the_comparison_catches_a_lost_bias(rng, monkeypatch):

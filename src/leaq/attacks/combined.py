@@ -1,7 +1,7 @@
 """The strongest attack: everything the attacker sees, weighed by what worked on models whose members he knows.
 
-Each signal - the output's, in regression also the logarithm of its square, for whoever holds the file also the loss
-gradients' - becomes evidence about each record through the hierarchical likelihood ratio of
+Each signal - the output's, normalised and raw, in regression also the logarithm of its square, for whoever holds the
+file also the loss gradients' - becomes evidence about each record through the hierarchical likelihood ratio of
 `leaq.attacks.hierarchical`. A ridge-penalised logistic regression on the evidence of other models, in which the
 attacker knows who was a member, says how much each piece is worth.
 
@@ -26,7 +26,7 @@ from leaq.attacks.shadows import Shadows
 from leaq.attacks.signals import together
 from leaq.errors import NotEnoughEvidence
 from leaq.seeds import stream
-from leaq.types import Bools, Floats, Ints
+from leaq.types import Bools, Floats, Ints, LossTable
 
 __all__ = ["FEWEST_PAIRS", "Combined"]
 
@@ -90,7 +90,7 @@ class Combined(MembershipAttack):
     def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
         """Return the log-odds of membership by the learnt weights, (t, n)."""
         members, pairs = context.table.members, pairs_of(context.table.members)
-        evidence = _Evidence(self._signals(context), context, reads=self._reads(context))
+        evidence = _Evidence(self._signals(context), context, files=self._files(context))
         usable = np.setdiff1d(np.unique(pairs), pairs[list(excluded)])
         scores = np.empty((len(targets), members.shape[1]))
         for fold in _folds(usable, pairs[list(targets)]):
@@ -117,9 +117,10 @@ class Combined(MembershipAttack):
             found += [np.mean(same, axis=0) for same in zip(*kinds[-1], strict=True)] if self.sees == "file" else []
         return found
 
-    def _reads(self, context: Context) -> bool:
-        """Tell whether the numbers of the file are read."""
-        return self.sees == "file" and context.has("numbers") and context.has("features")
+    def _files(self, context: Context) -> list[LossTable]:
+        """Return the releases whose files' numbers are read."""
+        reads = self.sees == "file" and context.has("numbers") and context.has("features")
+        return [one.table for one in context.releases if reads and one.table.numbers is not None]
 
     def knows(self, context: Context) -> str:
         """Say what the attacker sees and knows."""
@@ -131,7 +132,7 @@ class Combined(MembershipAttack):
         else:
             used = ["outputs"]
             used += ["loss gradients by the quantized weights"] if context.signals.gradients else []
-            used += ["every number that is no code"] if self._reads(context) else []
+            used += ["every number that is no code"] if self._files(context) else []
             listed = " and ".join([", ".join(used[:-1]), used[-1]] if used[1:] else used)
             sees = f"holds the released file, of which it uses {listed}"
         return (
@@ -155,17 +156,18 @@ class Combined(MembershipAttack):
 class _Evidence:
     """What all signals of a model say of each record."""
 
-    def __init__(self, signals: Sequence[Floats], context: Context, *, reads: bool) -> None:
-        self._signals, self._context, self._reads = signals, context, reads
+    def __init__(self, signals: Sequence[Floats], context: Context, *, files: Sequence[LossTable]) -> None:
+        self._signals, self._context, self._files = signals, context, files
         self._shadows = [Shadows(signal, context.table.members) for signal in signals]
         self._latest: tuple[list[int], list[Predictive]] = ([], [])
 
     def of(self, targets: Sequence[int], excluded: Sequence[int]) -> Floats:
-        """Return (t, n, 6 a signal, and 1 of the file's numbers), tamed: the logarithm of what is far from 0."""
+        """Return (t, n, 6 a signal, and 1 a file's numbers), tamed: the logarithm of what is far from 0."""
         found = np.stack([self._of_signals(target, excluded) for target in targets])
-        if self._reads and self._context.features is not None:
-            read = file_scores(self._context.table, self._context.features, targets, excluded)  # all at once: less work
-            found = np.concatenate([found, read[:, :, None]], axis=2)
+        if self._context.features is not None and self._files:
+            # All targets at once: less work.
+            read = [file_scores(file, self._context.features, targets, excluded) for file in self._files]
+            found = np.concatenate([found, np.stack(read, axis=2)], axis=2)
         return np.asarray(np.sign(found) * np.log1p(np.abs(found)))
 
     def _of_signals(self, target: int, excluded: Sequence[int]) -> Floats:

@@ -128,15 +128,13 @@ class MLP:
         for x, y in parts:
             for i, delta, active in self._backward(params, x, y):
                 totals[i] = totals.get(i, 0) + delta.transpose(1, 2) @ active  # (m, out, in)
-        found = []
+        dots: list[list[Tensor]] = [[] for _ in range(self.depth)]
+        squares: list[list[Tensor]] = [[] for _ in range(self.depth)]
         for x, y in parts:
-            dots, squares = {}, {}
             for i, delta, active in self._backward(params, x, y):
-                dots[i] = ((delta @ totals[i]) * active).sum(-1)
-                squares[i] = delta.square().sum(-1) * active.square().sum(-1)
-            order = range(self.depth)
-            found.append(signals_by_layer([dots[i] for i in order], [squares[i] for i in order]))
-        return torch.cat(found, dim=1)
+                dots[i].append(((delta @ totals[i]) * active).sum(-1))
+                squares[i].append(delta.square().sum(-1) * active.square().sum(-1))
+        return signals_by_layer(*([torch.cat(layer, dim=1) for layer in kind] for kind in (dots, squares)))
 
     def _backward(
         self, params: Mapping[str, Tensor], inputs: Tensor, targets: Tensor
@@ -183,7 +181,7 @@ def layer_groups(layers: int) -> list[slice]:
 
 
 def signals_by_layer(dots: Sequence[Tensor], squares: Sequence[Tensor]) -> Tensor:
-    """Combine <g_i, G> and |g_i|^2 of each layer, (..., n) each, into the signals of `MLP.gradient_signals`."""
+    """Combine <g_i, G> and |g_i|^2 of each layer, (..., n) of all records each, into `MLP.gradient_signals`."""
 
     def aligned(dot: Tensor, square: Tensor) -> Tensor:
         norm = square.sqrt()
@@ -191,8 +189,10 @@ def signals_by_layer(dots: Sequence[Tensor], squares: Sequence[Tensor]) -> Tenso
 
     dot, square = torch.stack(list(dots)), torch.stack(list(squares))  # (layers, ..., n)
     whole = square.sum(0)
-    # A gradient of exactly 0 has no logarithm; the smallest number of its precision stands for it.
-    size = whole.clamp_min(torch.finfo(whole.dtype).tiny).log() / 2
+    # A gradient of exactly 0 (no unit active, or a fit within rounding) has no logarithm: the model's smallest other
+    # one stands for it. The smallest number of the precision would be an outlier that drowns the spread of all others.
+    smallest = torch.where(whole > 0, whole, torch.inf).amin(-1, keepdim=True)
+    size = torch.maximum(whole, torch.where(smallest.isinf(), 1.0, smallest)).log() / 2
     groups = [aligned(dot[group].sum(0), square[group].sum(0)) for group in layer_groups(len(dot))]
     return torch.stack([aligned(dot.sum(0), whole), size, *groups], dim=-1)
 

@@ -190,12 +190,13 @@ class StackedModule:
 
         parts = list(zip(inputs, targets, strict=True))
         totals = [sum(layer) for layer in zip(*[[g.sum(0) for g in of_each(x, y)] for x, y in parts], strict=True)]
-        found = []
+        dots: list[list[Tensor]] = [[] for _ in quantized]
+        squares: list[list[Tensor]] = [[] for _ in quantized]
         for x, y in parts:
-            gradients = of_each(x, y)
-            dots = [g @ total for g, total in zip(gradients, totals, strict=True)]
-            found.append(signals_by_layer(dots, [g.square().sum(1) for g in gradients]))
-        return torch.cat(found)
+            for i, g in enumerate(of_each(x, y)):
+                dots[i].append(g @ totals[i])
+                squares[i].append(g.square().sum(1))
+        return signals_by_layer(*([torch.cat(layer) for layer in kind] for kind in (dots, squares)))
 
     def _call(self, params: dict[str, Tensor], inputs: Tensor) -> Tensor:
         lent = places(self._skeleton, params)

@@ -11,7 +11,7 @@ from leaq.attacks.registry import parse_attacks
 from leaq.attacks.signals import Signals, together
 from leaq.errors import InvalidInput
 from leaq.types import AttackResult, NotComputed
-from tests.attack_tables import planted
+from tests.attack_tables import planted, with_file
 
 TASKS = ("classification", "regression")
 
@@ -27,8 +27,8 @@ def releases(rng, count, *, leak, task, noise=2.0):
     return found
 
 
-def leak(table, *beside, sees="outputs"):
-    found = Combined(sees=sees).run(Context(table, beside=beside))
+def leak(table, *beside, sees="outputs", features=None):
+    found = Combined(sees=sees).run(Context(table, beside=beside, features=features))
     assert isinstance(found, AttackResult)
     return found.advantage
 
@@ -61,6 +61,21 @@ def test_files_of_several_releases_add_up_too(rng):
     files = [replace(one, whitebox=members + 2.0 * rng.normal(size=(*one.members.shape, 1))) for _ in range(4)]
     assert leak(*files, sees="file").value > leak(files[0], sees="file").value + 0.1
     assert leak(*files, sees="outputs").high > 0 > leak(*files, sees="outputs").low
+
+
+def test_numbers_of_every_file_are_read(rng):
+    """Files whose statistics are blurred each on its own tell more together, whichever comes first."""
+    bare = replace(planted(rng, models=16, n=240, leak=0.0), whitebox=None)
+    _, features = with_file(rng, bare)
+    files = []
+    for _ in range(3):
+        sums = bare.members @ (features - features.mean(0)) / bare.members.sum(1, keepdims=True)
+        files.append(replace(bare, numbers={"scaler.mean": sums + 0.7 * sums.std() * rng.normal(size=sums.shape)}))
+    alone = leak(files[0], sees="file", features=features)
+    assert alone.low > 0.05
+    assert leak(*files, sees="file", features=features).value > alone.value + 0.05
+    assert leak(bare, *files, sees="file", features=features).value == pytest.approx(0, abs=0.08)
+    assert leak(*files, sees="file").value == pytest.approx(0, abs=0.08)
 
 
 def test_the_mean_release_is_that_of_the_normalised_signals(rng):
