@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field, PositiveInt, field_validator
 
 from leaq.config import Config
 from leaq.data import Reading
+from leaq.data.sources import is_model
 from leaq.training import TrainingConfig
 from leaq.training.config import STANDARDISE
 
@@ -35,10 +36,44 @@ class Origin(Config):
     """The file that is released, of a model that was trained by the recipe (or is the network named) on the records of
     members: it is attacked, with shadow models from the recipe."""
     members: str = ""
-    """Records that trained the released file, a table with the source's columns; the source's other records did not."""
+    """Records that trained the released file, a table with the source's columns; the source's other records did not.
+    Of a finished model: NPZ with arrays x and y; of a language model texts, one a line, or .jsonl with text, or with
+    prompt and completion (the answers alone are scored)."""
 
 
-class AuditConfig(Reading, Origin):
+class Finished(Config):
+    """How a finished model is audited: the source is its file, and nothing is trained.
+
+    Examples
+    --------
+    >>> Finished(nonmembers="b.npz").loss
+    'auto'
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(title="A finished model")
+
+    nonmembers: str = ""
+    """Records of the members' origin that did not train the model, in the same form."""
+    loss: str = "auto"
+    """auto, cross_entropy, binary, squared_error, gaussian, gaussian_log, or file.py:function of (outputs, targets)
+    that returns one value a record (your code is run)."""
+    shipped: tuple[str, ...] = ()
+    """name=file: the same network quantized elsewhere (GGUF, GPTQ, AWQ, compressed-tensors, bitsandbytes, torchao,
+    ONNX, LiteRT, OpenVINO, ...)."""
+    reference: str = ""
+    """Folder of a language model that has not seen the members; calibrates the attack."""
+    length: PositiveInt | None = None
+    """Tokens of a text that are read, for language models; by default as many as the model takes. What is cut is
+    counted."""
+    n_train: PositiveInt | None = None
+    """Records the model was trained on, where members holds only some of them."""
+    overlap: Literal["refuse", "keep"] = "refuse"
+    """What to do with non-members that have the inputs of a member: refuse them, or keep and flag them."""
+    neighbours: PositiveInt = Field(default=64, le=4096)
+    """Candidates sampled around the quantized weights for r."""
+
+
+class AuditConfig(Reading, Origin, Finished):
     """Everything an audit depends on; the same configuration gives the same numbers.
 
     How the records are read is inherited from `Reading`. Folders are no part of it: results carry a digest of the data.
@@ -53,7 +88,8 @@ class AuditConfig(Reading, Origin):
 
     source: str
     """A data set known by name (breast_cancer, freesolv, bbb_martins, ...: see leaq datasets), or a CSV, TSV, Parquet,
-    NPZ or SD file."""
+    NPZ or SD file; or a finished model: a file of weights (safetensors or GGUF, with model), a program that runs by
+    itself (ONNX, TorchScript, .pt2, LiteRT, OpenVINO) or a language model (a folder or GGUF)."""
     embedder: str = "auto"
     """How records become numbers: auto, identity, ecfp4, descriptors, ...: see leaq embedders."""
     quantizers: tuple[str, ...] = ("study", "uniform(bits=8)")
@@ -114,6 +150,11 @@ class AuditConfig(Reading, Origin):
         from leaq.quantizers import parse_together
 
         return tuple(one.text for one in parse_together(texts)) if texts else ()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the source is a finished model."""
+        return is_model(self.source)
 
     @property
     def models(self) -> int:

@@ -6,7 +6,24 @@ from leaq.data.catalogue import SHIPPED, TASKS
 from leaq.data.synthetic import is_synthetic
 from leaq.errors import InvalidInput, closest, unknown_name
 
-__all__ = ["check_source", "refuse_missing"]
+__all__ = ["check_source", "is_model", "refuse_missing"]
+
+MODELS = frozenset(
+    {".safetensors", ".gguf", ".onnx", ".pt", ".pth", ".bin", ".ckpt", ".pt2", ".ts", ".torchscript", ".tflite", ".xml"}
+)
+"""How the names of files end that hold a model."""
+
+
+def is_model(source: str | Path) -> bool:
+    """Whether a source is a finished model, a file of one or a folder, and no table of records.
+
+    Examples
+    --------
+    >>> is_model("weights.safetensors"), is_model("my.csv"), is_model("wine")
+    (True, False, False)
+    """
+    path = Path(source)
+    return path.suffix.lower() in MODELS or path.is_dir()
 
 
 def check_source(source: str | Path) -> None:
@@ -28,6 +45,9 @@ def check_source(source: str | Path) -> None:
     """
     name, path, known = str(source), Path(source), {**TASKS, **SHIPPED}
     if is_synthetic(name) or name in known:
+        return
+    if is_model(path):
+        refuse_missing(path)
         return
     if not path.suffix and not path.exists():
         raise unknown_name("data set", name, known)
