@@ -5,9 +5,9 @@ import pytest
 
 from leaq.errors import StoreError
 from leaq.study import Store
+from leaq.study.choosing import recommend
 from leaq.study.finished import listed
 from leaq.study.gating import Limits, gate
-from leaq.study.recommending import recommend
 from leaq.types import AttackResult
 from tests.unit.study.cells import cell, row
 from tests.unit.study.small import small
