@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "leaq"
 FLOORS = [
     {"errors", "former", "lazy"},
     {"arrays", "config", "files", "locks", "npz", "seeds"},
-    {"sealed"},
+    {"sealed", "signing"},
     {"types"},
     {"results"},
     {"protocols", "redaction", "tidy"},
@@ -44,6 +44,7 @@ HEAVY = {
     "datamol": {"data"},
     "altair": {"reporting"},
     "vl_convert": {"reporting"},
+    "cryptography": {"signing"},
     "jinja2": {"reporting"},
     "typer": {"cli"},
     "rich": {"cli"},
