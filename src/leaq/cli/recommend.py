@@ -1,4 +1,4 @@
-"""``leaq recommend``: the most private quantizer within an accuracy budget."""
+"""``leaq recommend``, the former name of ``leaq decide`` without limits."""
 
 from pathlib import Path
 from typing import Annotated
@@ -28,7 +28,7 @@ def recommend(
 
     Examples:
 
-        leaq recommend runs/x --max-drop 0.02
+        leaq decide runs/x --max-drop 0.02
     """
     from leaq.reporting.decision import described
     from leaq.study import Store

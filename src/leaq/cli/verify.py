@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leaq.cli import console
+from leaq.cli.completing import complete_runs
 from leaq.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -17,7 +18,12 @@ CARD = "Of a card"
 
 
 def verify(
-    what: Annotated[Path, typer.Argument(help="A run folder, or a card: the JSON or HTML file of report --profile.")],
+    what: Annotated[
+        Path,
+        typer.Argument(
+            help="A run folder, or a card: the JSON or HTML file of report --profile.", autocompletion=complete_runs
+        ),
+    ],
     key: Annotated[
         Path | None,
         typer.Option(help="Public key (PEM) the card must be signed with; by default any.", rich_help_panel=CARD),

@@ -6,7 +6,18 @@ from leaq.data.catalogue import SHIPPED, TASKS
 from leaq.data.synthetic import is_synthetic
 from leaq.errors import InvalidInput, closest, unknown_name
 
-__all__ = ["check_source", "refuse_missing"]
+__all__ = ["check_source", "names", "refuse_missing"]
+
+
+def names() -> tuple[str, ...]:
+    """Return every data set known by name.
+
+    Examples
+    --------
+    >>> "wine" in names()
+    True
+    """
+    return (*TASKS, *SHIPPED)
 
 
 def check_source(source: str | Path) -> None:

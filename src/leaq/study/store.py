@@ -33,7 +33,7 @@ import numpy as np
 
 from leaq.cell import AuditConfig
 from leaq.config import Config
-from leaq.errors import InvalidInput, StoreError
+from leaq.errors import InvalidInput, LeaqError, StoreError
 from leaq.files import private_folder, read_bytes, sweep, write_atomic
 from leaq.locks import Claim
 from leaq.redaction import cleaned, cleaned_config
@@ -114,6 +114,14 @@ class Store(Finished):
         for place in (folder, folder / "failed"):
             sweep(place)
         return store
+
+    @classmethod
+    def holds(cls, folder: Path, config: Config) -> bool:
+        """Tell whether a folder is the run folder of this configuration; a damaged one is nobody's."""
+        try:
+            return cls(folder).digest == _digest(config.to_dict())
+        except LeaqError:
+            return False
 
     def _read_config(self) -> tuple[int, str, dict[str, Any], str]:
         """Return layout, kind, configuration and its digest, which outlives what `redact` takes out of it."""
