@@ -23,7 +23,8 @@ from leaq.attacks.registry import build_attack
 from leaq.cell import AuditConfig
 from leaq.embedders import embed
 from leaq.errors import NotEnoughEvidence
-from leaq.pipeline import collect, prepare
+from leaq.pipeline import collect
+from leaq.preparing import prepare
 from leaq.planning import asked
 from leaq.stats.digits import format_estimate
 from leaq.stats.roc import tpr_at_fpr

@@ -21,6 +21,12 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture(autouse=True)
+def nothing_kept_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verbs keep no run where tests happen to run, and read none of an earlier test; tests of that name a folder."""
+    monkeypatch.setenv("LEAQ_RUNS_DIR", "off")
+
+
+@pytest.fixture(autouse=True)
 def as_wide_as_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """Printed tables are folded to no terminal's width, whichever runner the tests run under."""
     monkeypatch.delenv("COLUMNS", raising=False)

@@ -10,7 +10,7 @@ from leaq.data.sources import is_model
 from leaq.training import TrainingConfig
 from leaq.training.config import STANDARDISE
 
-__all__ = ["AuditConfig", "Origin"]
+__all__ = ["AuditConfig", "Finished", "Origin"]
 
 
 class Origin(Config):
@@ -87,13 +87,13 @@ class AuditConfig(Reading, Origin, Finished):
     model_config: ClassVar[ConfigDict] = ConfigDict(title="What is done to it")
 
     source: str
-    """A data set known by name (breast_cancer, freesolv, bbb_martins, ...: see leaq datasets), or a CSV, TSV, Parquet,
-    NPZ or SD file; or a finished model: a file of weights (safetensors or GGUF, with model), a program that runs by
-    itself (ONNX, TorchScript, .pt2, LiteRT, OpenVINO) or a language model (a folder or GGUF)."""
+    """A data set known by name (breast_cancer, freesolv, bbb_martins, ...: see leaq list datasets), or a CSV, TSV,
+    Parquet, NPZ or SD file; or a finished model: a file of weights (safetensors or GGUF, with model), a program that
+    runs by itself (ONNX, TorchScript, .pt2, LiteRT, OpenVINO) or a language model (a folder or GGUF)."""
     embedder: str = "auto"
-    """How records become numbers: auto, identity, ecfp4, descriptors, ...: see leaq embedders."""
+    """How records become numbers: auto, identity, ecfp4, descriptors, ...: see leaq list embedders."""
     quantizers: tuple[str, ...] = ("study", "uniform(bits=8)")
-    """Ways to quantize, e.g. sign,uniform(bits=4) (see leaq quantizers), or the families study, shipped, all. Full
+    """Ways to quantize, e.g. sign,uniform(bits=4) (see leaq list quantizers), or the families study, shipped, all. Full
     precision is always measured too."""
     replicates: PositiveInt = Field(default=16, ge=2, le=4096)
     """Models trained, each on its own half of the records; each is attacked with all others as its shadow models."""

@@ -4,8 +4,9 @@ from leaq.cell import AuditConfig
 from leaq.environment import limited_threads
 from leaq.errors import NotEnoughEvidence
 from leaq.measures.rate import rate
-from leaq.pipeline import collect, prepare
+from leaq.pipeline import collect
 from leaq.planning import asked
+from leaq.preparing import prepare
 from leaq.quantizers import Scheme
 from leaq.results import Curve
 from leaq.subjects import subject_of

@@ -15,15 +15,17 @@ class Metric:
     larger_is_better: bool = True
     budget: float | None = None
     """A drop most people would accept, where that can be said at all; only the start of a slider."""
+    guessing: float | None = None
+    """What a guess reaches, where that does not depend on the data."""
 
 
 _METRICS = {
-    "roc_auc": Metric("ROC-AUC", budget=0.01),
+    "roc_auc": Metric("ROC-AUC", budget=0.01, guessing=0.5),
     "pr_auc": Metric("PR-AUC", budget=0.01),
     "accuracy": Metric("accuracy", budget=0.01),
     "balanced_accuracy": Metric("balanced accuracy", budget=0.01),
-    "r2": Metric("R²", budget=0.02),
-    "spearman": Metric("Spearman correlation", budget=0.02),
+    "r2": Metric("R²", budget=0.02, guessing=0.0),
+    "spearman": Metric("Spearman correlation", budget=0.02, guessing=0.0),
     "rmse": Metric("RMSE", larger_is_better=False),
     "mae": Metric("MAE", larger_is_better=False),
     "log_loss": Metric("log loss", larger_is_better=False),

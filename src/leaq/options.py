@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_origin
 
-from leaq.cell import AuditConfig
+from leaq.cell import AuditConfig, Finished
 from leaq.config import Config, ConfigError
 from leaq.errors import InvalidInput
 
@@ -75,11 +75,11 @@ VERBS: Mapping[str, Verb] = {
     ),
     "forecast": Verb(
         {"replicates": 8, "attacks": ("threshold",), "training.checkpoints": 1},
-        without=frozenset({"attacks", "together", "game"}),
+        without=frozenset({"attacks", "together", "game", "released", "members", *Finished.model_fields}),
     ),
     "lambda": Verb(
         {"quantizers": ("study",), "replicates": 8, "attacks": ("threshold",)},
-        without=frozenset({"attacks", "together", "game"}),
+        without=frozenset({"attacks", "together", "game", "released", "members", *Finished.model_fields}),
     ),
 }
 """`lambda` keeps no result; the others differ in what they run by default and in what they print."""
@@ -174,7 +174,7 @@ def command(config: Mapping[str, Any]) -> str:
     >>> command({"source": "wine", "replicates": 8, "attacks": ["threshold"], **few})
     'leaq forecast wine --quantizers sign'
     """
-    if config.get("kind") == "model":
+    if config.get("kind") == "model" and not config.get("source"):
         return f"leaq.audit(model, members=..., nonmembers=..., quantizers={list(config.get('quantizers', ()))})"
     source = str(config.get("source", "data"))
     source = "TABLE.csv" if source.endswith(" in memory") else source  # a data frame: to be saved first

@@ -12,26 +12,27 @@ from dataclasses import replace
 
 from leaq import measuring
 from leaq.attacks.compared import with_comparison
+from leaq.auditing.files import audit_file
 from leaq.calibrating import Calibrations, calibrate, measure_calibrations, planned
 from leaq.cell import AuditConfig
-from leaq.data import load
-from leaq.embedders import embed
 from leaq.environment import describe_environment, limited_threads, peak_memory
 from leaq.evaluation import evaluate, with_numbers, with_whitebox
 from leaq.measuring import measure, measure_together
 from leaq.planning import Asked, Found, joined
+from leaq.preparing import prepare
 from leaq.quantizers import Identity, build
 from leaq.results import CellResult, QuantizerRow
 from leaq.subjects import Given, Subject, subject_of
 from leaq.types import Progress, Samples, silent
 
-__all__ = ["audit", "audit_samples", "chunk", "collect", "prepare"]
+__all__ = ["audit", "audit_samples", "chunk", "collect"]
 
 
 def audit(config: AuditConfig, *, given: Given | None = None, progress: Progress = silent) -> CellResult:
     """Measure what every quantizer gives away about training records, and what it costs in accuracy.
 
-    `given` holds what is in memory (records, a network, a recipe), which the configuration then only names.
+    `given` holds what is in memory (records, a network, a recipe), which the configuration then only names. Of a
+    finished model nothing is trained (see `leaq.auditing`).
 
     Examples
     --------
@@ -42,6 +43,8 @@ def audit(config: AuditConfig, *, given: Given | None = None, progress: Progress
     ['full precision', 'sign']
     """
     with limited_threads(config.threads):
+        if config.finished:
+            return audit_file(config, progress=progress)
         samples, resolved = prepare(config, given=given, progress=progress)
         return audit_samples(samples, resolved, given=given, progress=progress)
 
@@ -94,24 +97,6 @@ def measured(
         rows.append(measure(quantizer, table, reference, size=size, config=config, features=todo.features))
         progress("measuring", done, len(quantizers))
     return tuple(rows), tuple(measure_together(one, found, config=config, features=todo.features) for one in todo.sets)
-
-
-def prepare(
-    config: AuditConfig, *, given: Given | None = None, progress: Progress = silent
-) -> tuple[Samples, AuditConfig]:
-    """Load and embed the records; return them with the configuration in which nothing is left to "auto"."""
-    given = given or Given()
-    subject_of(config, given)  # refuses what does not go together before anything is read
-    source = config.source if given.data is None else given.data
-    members = (config.members or None) if given.members is None else given.members
-    samples = load(source, config, members=members, progress=progress)
-    embedder = config.embedder
-    if embedder == "auto":
-        embedder = "ecfp4" if samples.kind == "smiles" else "identity"
-    if config.training.standardise == "public" and config.public:
-        samples = replace(samples, public=load(config.public, config, progress=progress))
-    embedded = embed(samples, embedder, skip_invalid=config.skip_invalid, progress=progress)
-    return embedded, config.resolved(task=embedded.task, embedder=embedder)
 
 
 def collect(config: AuditConfig, todo: Asked | Calibrations, subject: Subject, *, progress: Progress) -> Found:

@@ -70,6 +70,12 @@ class Comparison:
     errors: tuple[tuple[float, ...], ...]
     factor: float
 
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Comparison":
+        """Read what `as_plain` made of it."""
+        errors = tuple(tuple(float(value) for value in line) for line in plain["errors"])
+        return cls(tuple(plain["quantizers"]), errors, float(plain["factor"]))
+
     def half_width(self, first: str, second: str) -> float | None:
         """Return how far the interval of the difference between two rows reaches; None if either is not compared."""
         if first not in self.quantizers or second not in self.quantizers:
@@ -326,14 +332,9 @@ def _cell(plain: dict[str, Any]) -> CellResult:
     plain = {key: value for key, value in plain.items() if key in known}
     rows = tuple(_row(row) for row in plain.pop("rows"))
     together = tuple(_row(row) for row in plain.pop("together", ()))
-    comparison = plain.get("comparison") and _comparison(plain["comparison"])
+    comparison = plain.get("comparison") and Comparison.from_plain(plain["comparison"])
     built = {"rows": rows, "together": together, "flags": _flags(plain["flags"]), "comparison": comparison}
     return CellResult(**{**plain, **built})
-
-
-def _comparison(plain: dict[str, Any]) -> Comparison:
-    errors = tuple(tuple(float(value) for value in line) for line in plain["errors"])
-    return Comparison(tuple(plain["quantizers"]), errors, float(plain["factor"]))
 
 
 def _row(plain: dict[str, Any]) -> QuantizerRow:

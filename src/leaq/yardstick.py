@@ -13,8 +13,8 @@ from leaq.data.splits import halves
 from leaq.errors import InvalidInput
 from leaq.evaluation import evaluate, with_numbers
 from leaq.measuring import measure
-from leaq.pipeline import prepare
 from leaq.planning import asked
+from leaq.preparing import prepare
 from leaq.quantizers import Identity
 from leaq.results import CellResult, QuantizerRow
 from leaq.training import chunks, train

@@ -131,11 +131,11 @@ def test_the_budget_chooses_the_quantizer(page):
 
 
 def test_the_choice_agrees_with_the_one_made_in_python(page):
-    from leaq.reporting.choice import recommended
+    from leaq.study.choosing import choosers
 
     for cautious in (True, False):
         for budget in (0.0, 0.005, 0.012, 0.02, 0.033):
-            wanted = recommended(cell(), budget, cautious=cautious).label
+            wanted = choosers([cell()])[0].at(budget, cautious=cautious).label
             assert f"Take {wanted}" in slide(page, budget, cautious=cautious)
 
 

@@ -17,7 +17,7 @@ INSTALL, GATE = ACTION["runs"]["steps"]
 
 
 def test_every_input_but_the_run_and_the_installation_is_an_option_of_the_gate():
-    known = {flag for one in get_command(app).commands["gate"].params for flag in one.opts}
+    known = {flag for one in get_command(app).commands["decide"].params for flag in one.opts}
     inputs = set(ACTION["inputs"]) - {"run", "install"}
     assert {f"--{name}" for name in inputs} <= known
     assert set(GATE["env"]) == {name.upper().replace("-", "_") for name in {*inputs, "run"}}
@@ -48,5 +48,9 @@ def calls(tmp_path):
 
 def test_the_script_calls_the_gate_with_what_was_given(calls):
     found = calls(RUN="runs/my run", MAX_ADVANTAGE="0.1", QUANTIZER="uniform(bits=4); rm -rf /", JUNIT="x.xml")
-    words = ["-m", "leaq", "gate", "runs/my run", "--max-advantage", "0.1"]
+    words = ["-m", "leaq", "decide", "runs/my run", "--max-advantage", "0.1"]
     assert found == str([*words, "--quantizer", "uniform(bits=4); rm -rf /", "--junit", "x.xml"])
+
+
+def test_without_a_quantizer_every_one_is_judged(calls):
+    assert calls(RUN="runs/x", MAX_ADVANTAGE="0.1").endswith("'--max-advantage', '0.1', '--all']")

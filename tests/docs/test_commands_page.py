@@ -12,8 +12,19 @@ PAGE = (ROOT / "docs" / "commands.md").read_text()
 
 
 def test_every_command_is_on_the_page():
-    missing = [name for name in get_command(app).commands if f"`leaq {name}" not in PAGE]
+    missing = [name for name in shown() if f"`leaq {name}" not in PAGE]
     assert missing == []
+    former = set(get_command(app).commands) - set(shown())
+    assert {name for name in former if f"`{name}`" not in PAGE and f"`leaq {name}`" not in PAGE} == set()
+
+
+def shown():
+    """The verbs that the help lists."""
+    return [name for name, command in get_command(app).commands.items() if not command.hidden]
+
+
+def test_verbs_are_few():
+    assert len(shown()) <= 16
 
 
 def test_every_command_on_the_page_exists():

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from leaq.attacks.base import Access, Ingredient, MembershipAttack, Tells
 from leaq.attacks.registry import FAMILIES, build_attack
 
-__all__ = ["BEGIN", "END", "Entry", "catalogue", "entry", "markdown"]
+__all__ = ["AS_OF", "BEGIN", "END", "Entry", "catalogue", "entry", "markdown"]
 
+AS_OF = "November 2026"
+"""When the list of attacks was last held against what is published."""
 BEGIN, END = "<!-- catalogue: begin -->", "<!-- catalogue: end -->"
 HOLDS: dict[Access, str] = {"outputs": "the model's answers", "file": "the released file"}
 TOLD: dict[Tells, str] = {

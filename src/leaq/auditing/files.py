@@ -26,13 +26,6 @@ from leaq.usercode import code_of, user_function
 
 __all__ = ["audit_file", "audit_files", "files_digest", "read_arrays", "read_texts"]
 
-WEAK = Flag(
-    "weak-attacker",
-    "The numbers are those of a weak attacker: without the recipe that trained it there are no shadow models. In a trial "
-    "the loss threshold found 0.06 in a model under sign, and the combined attack with shadow models 0.56. Name the "
-    "recipe to know.",
-)
-
 OWN = ("quantizers", "seed", "level", "draws", "length", "n_train", "overlap", "neighbours")
 """Options of an audit that a finished model takes as they are."""
 
@@ -59,7 +52,7 @@ def audit_file(config: AuditConfig, *, progress: Progress = silent) -> CellResul
         **given,
     )
     chosen = {"kind": "model", "loss": found.config.get("loss", config.loss)}
-    return replace(found, config={**config.to_dict(), **chosen}, flags=(WEAK, *found.flags))
+    return replace(found, config={**config.to_dict(), **chosen})
 
 
 def _refuse_training(config: AuditConfig) -> None:
@@ -67,7 +60,7 @@ def _refuse_training(config: AuditConfig) -> None:
     missing = [name for name in ("members", "nonmembers") if not getattr(config, name)]
     if missing:
         raise InvalidInput(
-            f"{Path(config.source).name} is a finished model, which is audited on members (records that trained it) and "
+            f"{Path(config.source).name} is a finished model, audited on members (records that trained it) and "
             f"nonmembers (records that did not). Missing: {' and '.join(missing)}. Name them; to train models on a "
             "table, name the table as the source."
         )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from leaq.cli import console
 from leaq.cli.configured import configured
 from leaq.cli.exposing import show_exposed
-from leaq.cli.running import Folders, Output, run_config, say_folder, write_page
+from leaq.cli.running import Folders, Output, kept_in, run_config, say_folder, write_page
 
 if TYPE_CHECKING:
     from leaq.cell import AuditConfig
@@ -29,12 +29,13 @@ def attack(config: "AuditConfig", folders: Folders, output: Output) -> None:
 
         leaq attack freesolv --out runs/freesolv --show-records
     """
+    output = kept_in(config, output)
     result = run_config(config, output, folders)
     if output.json:
         console.say(result.to_json())
     else:
         _show(result)
-    write_page(result, output.report)
+    write_page(result, output.page, show=output.show)
     if output.show_records:
         show_exposed(result, output.out)
     say_folder(output.out)

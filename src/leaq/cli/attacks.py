@@ -22,9 +22,9 @@ def attacks(
 
     Examples:
 
-        leaq attacks
+        leaq list attacks
 
-        leaq attacks "lira(mode=offline)"
+        leaq list attacks "lira(mode=offline)"
     """
     from leaq.attacks.catalogue import catalogue, entry
     from leaq.reporting.listings import attacks_table

@@ -6,7 +6,7 @@ from leaq.cli import console
 from leaq.cli.configured import configured
 from leaq.cli.exposing import show_exposed
 from leaq.cli.private import Epsilons, Yardstick, beside, read_epsilons
-from leaq.cli.running import Folders, Output, run_config, say_folder, write_page
+from leaq.cli.running import Folders, Output, kept_in, run_config, say_folder, write_page
 
 if TYPE_CHECKING:
     from leaq.cell import AuditConfig
@@ -45,6 +45,7 @@ def audit(
     from leaq.reporting.tables import ranking, reading
 
     budgets = read_epsilons(epsilons) if yardstick else ()
+    output = kept_in(config, output)
     result = run_config(config, output, folders)
     if budgets:
         result = beside(result, budgets, kept=output.out is not None, quiet=output.silent)
@@ -53,7 +54,7 @@ def audit(
     else:
         console.show_table(ranking(result))
         console.paragraph("\n" + reading(result))
-    write_page(result, output.report)
+    write_page(result, output.page, show=output.show)
     if output.show_records:
         show_exposed(result, output.out)
     say_folder(output.out)

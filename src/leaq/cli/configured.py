@@ -10,10 +10,14 @@ import typer
 from rich.markup import escape
 
 from leaq.cell import AuditConfig
+from leaq.cli.completing import COMPLETE
 from leaq.config import Config
 from leaq.options import VERBS, Option, build, options, split_items
 
 __all__ = ["configured"]
+
+ALSO = {"--model": ("--arch",)}
+"""Other names of an option: what people call it."""
 
 
 def configured(name: str, *others: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -66,14 +70,17 @@ def _read(one: Option, value: Any) -> Any:
 def _parameter(name: str, one: Option) -> inspect.Parameter:
     kind = _type(one.kind)
     if one.path == ("source",):
-        said: Any = typer.Argument(help=escape(one.help))
+        said: Any = typer.Argument(help=escape(one.help), autocompletion=COMPLETE["source"])
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[kind, said])
     flag = f"{one.flag}/{one.words(False)[0]}" if one.default is True else one.flag
+    flags = (flag, *ALSO.get(one.flag, ()))
     choices = f" One of {', '.join(get_args(kind))}." if get_origin(kind) is Literal else ""
     default, metavar = one.default, "<choice>" if choices else None
     if one.many:
         kind, default, metavar = list[str], [one.text(one.default)] if one.default else [], "<list>"
-    said = typer.Option(flag, help=escape(one.help + choices), metavar=metavar, rich_help_panel=one.panel)
+    finish = COMPLETE.get(one.path[-1])
+    words = escape(one.help + choices)
+    said = typer.Option(*flags, help=words, metavar=metavar, rich_help_panel=one.panel, autocompletion=finish)
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, said])
 
 

@@ -1,79 +1,34 @@
-"""``leaq gate``: pass or fail a run, for the CI of models."""
+"""``leaq gate``, the former name of limits in ``leaq decide``: judges every quantizer, and prints no choice."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from leaq.cli import console
+from leaq.cli.decide import Junit, Limit, MaxMetric, Metric, MinMetric, Quantizer, Require, Run, say_verdict
 
 __all__ = ["gate"]
 
-SHOWN = 20
-"""Models that fail, printed unless all are asked for."""
-LIMITS, EVIDENCE = "Limits", "What is judged, and on what evidence"
-
 
 def gate(
-    run: Annotated[Path, typer.Argument(help="A run folder, made by --out.")],
-    max_advantage: Annotated[
-        float | None,
-        typer.Option(help="Largest acceptable advantage of any attack, at its upper limit.", rich_help_panel=LIMITS),
-    ] = None,
-    min_metric: Annotated[
-        float | None,
-        typer.Option(
-            help="Smallest acceptable task metric, at its lower limit; for metrics of which more is better.",
-            rich_help_panel=LIMITS,
-        ),
-    ] = None,
-    max_metric: Annotated[
-        float | None,
-        typer.Option(
-            help="Largest acceptable task metric, at its upper limit; for RMSE, losses and the like.",
-            rich_help_panel=LIMITS,
-        ),
-    ] = None,
-    metric: Annotated[
-        str | None,
-        typer.Option(help="Which metric, e.g. accuracy; by default ROC-AUC or R².", rich_help_panel=LIMITS),
-    ] = None,
-    require: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Attacks, by name or family, without which no advantage passes; none: whatever was run. By default "
-            "those of a standard audit.",
-            metavar="<list>",
-            rich_help_panel=EVIDENCE,
-        ),
-    ] = None,
-    quantizer: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Judge only this quantizer, e.g. 'uniform(bits=4)' or '4-bit per channel'; may be repeated. Default: "
-            "all asked for.",
-            metavar="<name>",
-            rich_help_panel=EVIDENCE,
-        ),
-    ] = None,
-    every: Annotated[
-        bool, typer.Option("--all", help=f"Print every reason; by default the first {SHOWN} models that fail.")
-    ] = False,
-    junit: Annotated[Path | None, typer.Option(help="Write the verdict as JUnit XML too, for a CI server.")] = None,
+    run: Run,
+    max_leak: Limit = None,
+    min_metric: MinMetric = None,
+    max_metric: MaxMetric = None,
+    metric: Metric = None,
+    require: Require = None,
+    quantizer: Quantizer = None,
+    every: Annotated[bool, typer.Option("--all", help="Print every reason.")] = False,
+    junit: Junit = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the verdict with every reason as JSON and nothing else.")
     ] = False,
 ) -> None:
-    """Fail (exit code 1) unless every quantizer leaks little enough and predicts well enough, beyond doubt.
-
-    Decided at the worse end of each interval; what was not computed fails. Passing means that the attacks that were
-    run found no more than the limit, never that there is no leak.
+    """Fail (exit code 1) unless every quantizer keeps the limits: the former name of leaq decide --all.
 
     Examples:
 
-        leaq gate runs/x --max-advantage 0.1 --min-metric 0.85
-
-        leaq gate runs/x --metric rmse --max-metric 3 --junit gate.xml
+        leaq decide runs/x --all --max-leak 0.1 --min-metric 0.85
     """
     from leaq.files import writable_place
     from leaq.options import split_items
@@ -85,7 +40,7 @@ def gate(
     if junit is not None:
         writable_place(junit)
     asked = STANDARD if require is None else tuple(item for text in require for item in split_items(text))
-    limits = Limits(max_advantage, min_metric, max_metric, metric, asked)
+    limits = Limits(max_leak, min_metric, max_metric, metric, asked)
     verdict = judge(Store(run).summaries(), limits, quantizers=tuple(quantizer or ()))
     if junit is not None:
         write_junit(verdict, junit)
@@ -93,13 +48,7 @@ def gate(
         from leaq.results import as_plain
 
         console.say_json({"passed": verdict.passed, **as_plain(verdict)})
-        raise typer.Exit(0 if verdict.passed else 1)
+    else:
+        say_verdict(verdict, every=every)
     if not verdict.passed:
-        lines = verdict.reasons if every or not verdict.failing else verdict.failing[:SHOWN]
-        for line in lines:
-            console.say(f"FAIL  {line}")
-        failing = len(verdict.failing)
-        hidden = "" if every or failing <= SHOWN else f" {failing - SHOWN} more are not printed: --all, or --json."
-        console.note(f"Gate not passed: {failing} of {verdict.checked} models fail.{hidden}")
         raise typer.Exit(1)
-    console.say(f"PASS  {verdict.checked} models judged, {verdict.describe()}")

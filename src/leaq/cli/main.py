@@ -5,6 +5,7 @@ something that has to be done; 2 wrong input, with one message that says what to
 says the same.
 """
 
+from collections.abc import Callable
 from inspect import cleandoc
 from typing import Annotated, Any
 
@@ -19,11 +20,13 @@ from leaq.cli import (
     clean,
     console,
     datasets,
+    decide,
     doctor,
     embedders,
     forecast,
     gate,
     lambda_k,
+    listing,
     quantize,
     quantizers,
     recommend,
@@ -74,12 +77,15 @@ app = typer.Typer(
     "passed, cells of a study failed, or doctor found something to do; 2 wrong input; 130 interrupted.",
 )
 PANELS = {
-    "Measure": (audit.audit, audit_model.audit_model, attack.attack, forecast.forecast, lambda_k.lambda_k, run.run),
-    "Read": (show.show, report.report, verify.verify, clean.clean),
-    "Decide": (recommend.recommend, gate.gate, claims.claims),
+    "Measure": (audit.audit, attack.attack, forecast.forecast, lambda_k.lambda_k, run.run),
+    "Decide": (decide.decide,),
+    "Read and hand on": (show.show, report.report, verify.verify, clean.clean),
     "Quantize": (quantize.quantize,),
-    "Look up": (attacks.attacks, quantizers.quantizers, embedders.embedders, doctor.doctor),
+    "Look up": (listing.list_, listing.get, doctor.doctor),
 }
+FORMER = (recommend.recommend, gate.gate, claims.claims, attacks.attacks, quantizers.quantizers, embedders.embedders)
+"""Names of version 0.1, and the source study's own verb: they work for one more version, and no help lists them."""
+NAMES: dict[Callable[..., None], str] = {lambda_k.lambda_k: "lambda", listing.list_: "list"}
 
 
 def _text(doc: str | None) -> str:
@@ -90,9 +96,13 @@ def _text(doc: str | None) -> str:
 
 for panel, verbs in PANELS.items():
     for verb in verbs:
-        name = "lambda" if verb is lambda_k.lambda_k else None
-        app.command(name, help=_text(verb.__doc__), rich_help_panel=panel)(verb)
-app.add_typer(datasets.app, name="datasets", rich_help_panel="Look up")
+        app.command(NAMES.get(verb), help=_text(verb.__doc__), rich_help_panel=panel)(verb)
+for verb in FORMER:
+    app.command(help=_text(verb.__doc__), hidden=True)(verb)
+app.command(
+    hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
+)(audit_model.audit_model)
+app.add_typer(datasets.app, name="datasets", hidden=True)
 
 
 def _print_version(asked: bool) -> None:

@@ -13,7 +13,9 @@ __all__ = ["quantize"]
 
 def quantize(
     model: Annotated[Path, typer.Argument(help="Weights of one model, a safetensors file; pickles are refused.")],
-    scheme: Annotated[str, typer.Option("--with", help="A quantizer, e.g. 'uniform(bits=4)'; see leaq quantizers.")],
+    scheme: Annotated[
+        str, typer.Option("--with", help="A quantizer, e.g. 'uniform(bits=4)'; see leaq list quantizers.")
+    ],
     out: Annotated[Path, typer.Option(help="The packed file to write, a new .safetensors file.")],
     keep: Annotated[
         list[str] | None,

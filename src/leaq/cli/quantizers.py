@@ -22,9 +22,9 @@ def quantizers(
 
     Examples:
 
-        leaq quantizers
+        leaq list quantizers
 
-        leaq quantizers ternary
+        leaq list quantizers ternary
     """
     from leaq.quantizers.catalogue import catalogue, entry
 
@@ -46,7 +46,7 @@ def _listed(entries: "tuple[Entry, ...]") -> str:
     closing = (
         "",
         "Bits are those of one packed code, without scales. Families for leaq audit --quantizers: study, shipped, all.",
-        "Every quantizer also has the options first, last, bias and activations. Explain one: leaq quantizers ternary",
+        "Every quantizer also has the options first, last, bias and activations. Explained: leaq list quantizers sign",
     )
     return "\n".join([*lines, *closing])
 

@@ -1,9 +1,11 @@
 """What the verbs that train share: where results go, saying the cost, running with a progress bar."""
 
 import os
+import re
 import tempfile
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +19,18 @@ if TYPE_CHECKING:
     from leaq.results import CellResult
     from leaq.types import Samples
 
-__all__ = ["OUTPUT", "Folders", "Json", "Output", "Quiet", "Report", "run_config", "say_folder", "write_page"]
+__all__ = [
+    "OUTPUT",
+    "Folders",
+    "Json",
+    "Output",
+    "Quiet",
+    "Report",
+    "kept_in",
+    "run_config",
+    "say_folder",
+    "write_page",
+]
 
 OUTPUT = "Where results go"
 
@@ -64,11 +77,19 @@ class Output:
         Path | None,
         typer.Option(
             help="Run folder: keeps configuration and results, private to you; the same command again goes on after "
-            "an interruption, or reads what is finished.",
+            "an interruption, or reads what is finished. By default runs/NAME (NAME-2, ... where another audit lies); "
+            "LEAQ_RUNS_DIR names another place than runs, or off to keep nothing.",
+            show_default=False,
             rich_help_panel=OUTPUT,
         ),
     ] = None
     report: Report = None
+    show: Annotated[
+        bool,
+        typer.Option(
+            "--open", help="Open the report in the browser; without --report in the run folder.", rich_help_panel=OUTPUT
+        ),
+    ] = False
     show_records: Annotated[
         bool,
         typer.Option(
@@ -99,23 +120,47 @@ class Output:
         """Whether everything runs in this process."""
         return self.jobs == 1 and self.engine in (None, "local")
 
+    @property
+    def page(self) -> Path | None:
+        """Where the report is written, if one is: as asked for, or in the run folder to be opened."""
+        return self.out / "report.html" if self.show and self.report is None and self.out else self.report
+
     def check(self) -> None:
         """Refuse, before the work starts, what cannot be written or goes not together."""
         if self.show_records and self.json:
             raise InvalidInput("--json prints aggregates, --show-records single records. Found both. Name one.")
+        if self.show and self.page is None:
+            raise InvalidInput("--open needs a page to open. Found no run folder (LEAQ_RUNS_DIR=off). Name --report.")
         if self.report is not None:
             from leaq.reporting.html import check_place
 
             check_place(self.report)
 
 
-def write_page(result: "CellResult", report: Path | None) -> None:
-    """Write the report of --report, and say where it is."""
+def kept_in(config: "AuditConfig", output: Output) -> Output:
+    """Return where results go, with the default run folder in it: the audit's own, or the first name that is free."""
+    place = os.environ.get("LEAQ_RUNS_DIR", "runs")
+    if output.out is not None or place == "off":
+        return output
+    from leaq.study import Store
+
+    name = re.sub(r"[^\w.-]+", "-", Path(config.source).stem).strip("-.") or "audit"
+    for number in count(1):
+        folder = Path(place) / (name if number == 1 else f"{name}-{number}")
+        if not folder.exists() or Store.holds(folder, config):
+            return replace(output, out=folder)
+    raise AssertionError  # there is always a free name
+
+
+def write_page(result: "CellResult", report: Path | None, *, show: bool = False) -> None:
+    """Write the report of --report, say where it is, and open it if asked for."""
     if report is not None:
         from leaq.reporting.html import write_report
 
         write_report([result], report)
         console.note(f"Report: {report}")
+        if show:
+            typer.launch(str(report.resolve()))
 
 
 def say_folder(out: Path | None) -> None:
@@ -129,10 +174,15 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders) -> "Cell
     output.check()
     folders.use()
     from leaq.environment import limited_threads
-    from leaq.pipeline import audit_samples, prepare
+    from leaq.pipeline import audit, audit_samples
+    from leaq.preparing import prepare
+    from leaq.study import audit_into
 
     out, quiet = output.out, output.silent
     try:
+        if config.finished:
+            with limited_threads(config.threads), console.progress_bar(quiet=quiet) as progress:
+                return audit_into(config, out, progress=progress) if out else audit(config, progress=progress)
         with limited_threads(config.threads), console.progress_bar(quiet=quiet) as progress:
             samples, resolved = prepare(config, progress=progress)
 

@@ -1,28 +1,68 @@
-"""``leaq verify``: is a run folder to the byte what leaq wrote?"""
+"""``leaq verify``: is a run folder to the byte what leaq wrote, and does a card hold?"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leaq.cli import console
+from leaq.cli.completing import complete_runs
+from leaq.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from leaq.reporting.recheck import Rechecked
 
 __all__ = ["verify"]
 
+CARD = "Of a card"
+
 
 def verify(
-    run: Annotated[Path, typer.Argument(help="A run folder, made by --out.")],
+    what: Annotated[
+        Path,
+        typer.Argument(
+            help="A run folder, or a card: the JSON or HTML file of report --profile.", autocompletion=complete_runs
+        ),
+    ],
+    key: Annotated[
+        Path | None,
+        typer.Option(help="Public key (PEM) the card must be signed with; by default any.", rich_help_panel=CARD),
+    ] = None,
+    source: Annotated[
+        str, typer.Option(help="Where the data lies, if not under the card's own name for it.", rich_help_panel=CARD)
+    ] = "",
+    rerun: Annotated[
+        bool, typer.Option("--rerun/--no-rerun", help="Compute a random tenth again.", rich_help_panel=CARD)
+    ] = True,
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON and nothing else.")] = False,
 ) -> None:
-    """Check that every file of a run folder is what was written, whole and under its own name; nothing is changed.
+    """Check that a run folder is what was written, or that a card is signed and a random tenth of it comes out again.
 
-    Finds bad disks, half copies, and files that were restored from an older backup or mixed up. Exit code 1 if one is \
-    damaged: the command that made the folder sets it aside and computes it again.
+    Of a folder every file is checked, whole and under its own name; nothing is changed. Of a card the signature is
+    checked, and numbers drawn anew each time are computed again and held against the stated intervals. Exit code 1 if
+    something is wrong.
+
+    Examples:
+
+        leaq verify runs/mine
+
+        leaq verify mine-edpb.json --key auditor.pub
     """
+    if what.is_file():
+        _card(what, key, source, rerun=rerun, as_json=json)
+        return
+    if key is not None or source:
+        raise InvalidInput(
+            "--key and --source are for a card, a file. Found a folder, whose files are sealed unsigned."
+        )
+    _folder(what, as_json=json)
+
+
+def _folder(run: Path, *, as_json: bool) -> None:
     from leaq.study.verifying import verify as check
 
     found = check(run)
-    if json:
+    if as_json:
         from leaq.results import as_plain
 
         console.say_json({"whole": found.whole, **as_plain(found)})
@@ -34,3 +74,35 @@ def verify(
         console.say(f"{found.checked} files checked, {len(found.damaged)} damaged.")
     if not found.whole:
         raise typer.Exit(1)
+
+
+def _card(path: Path, key: Path | None, source: str, *, rerun: bool, as_json: bool) -> None:
+    from leaq.reporting.recheck import recheck
+
+    with console.progress_bar(quiet=as_json) as progress:
+        found = recheck(path, key_file=key, source=source, rerun=rerun, progress=progress)
+    if as_json:
+        from leaq.results import as_plain
+
+        compared = [{"agrees": one.agrees, **as_plain(one)} for one in found.compared]
+        console.say_json({"whole": found.whole, **as_plain(found), "compared": compared})
+    else:
+        _say(found)
+    if not found.whole:
+        raise typer.Exit(1)
+
+
+def _say(found: "Rechecked") -> None:
+    said = {
+        "valid": f"The signature is that of key {found.key}.",
+        "none": "No signature.",
+        "invalid": "FORGED or changed: the signature is not that of this card.",
+        "other key": f"Signed by another key ({found.key or 'none'}) than the one named.",
+    }
+    console.say(said[found.signed])
+    for one in found.compared:
+        low, high = one.stated
+        mark = "agrees  " if one.agrees else "DIFFERS "
+        console.say(f"{mark} {one.name}: computed {one.found:.3f}, stated [{low:.3f}, {high:.3f}]")
+    for note in found.notes:
+        console.note(note)

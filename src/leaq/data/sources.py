@@ -6,7 +6,7 @@ from leaq.data.catalogue import SHIPPED, TASKS
 from leaq.data.synthetic import is_synthetic
 from leaq.errors import InvalidInput, closest, unknown_name
 
-__all__ = ["check_source", "is_model", "refuse_missing"]
+__all__ = ["check_source", "is_model", "names", "refuse_missing"]
 
 MODELS = frozenset(
     {".safetensors", ".gguf", ".onnx", ".pt", ".pth", ".bin", ".ckpt", ".pt2", ".ts", ".torchscript", ".tflite", ".xml"}
@@ -24,6 +24,17 @@ def is_model(source: str | Path) -> bool:
     """
     path = Path(source)
     return path.suffix.lower() in MODELS or path.is_dir()
+
+
+def names() -> tuple[str, ...]:
+    """Return every data set known by name.
+
+    Examples
+    --------
+    >>> "wine" in names()
+    True
+    """
+    return (*TASKS, *SHIPPED)
 
 
 def check_source(source: str | Path) -> None:

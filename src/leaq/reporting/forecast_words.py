@@ -1,8 +1,8 @@
 """The forecast of LiRA in sentences: what is expected, how far off it is where LiRA was run, when not to trust it."""
 
-from leaq.reporting.choice import reference, useful
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
+from leaq.study.standing import reference, useful
 from leaq.types import Estimate, NotComputed
 
 __all__ = ["about_forecast", "forecast_of"]

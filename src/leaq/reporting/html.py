@@ -4,7 +4,7 @@ Two editions. "shareable" holds aggregates only; "internal" adds the risk of sin
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from leaq.redaction import shareable
 from leaq.reporting.pages import audit_page, study_page
 from leaq.results import CellResult
 
-__all__ = ["Edition", "check_place", "render", "write_report"]
+__all__ = ["Edition", "check_place", "page_of", "render", "write_report"]
 
 Edition = Literal["shareable", "internal"]
 TEMPLATES = Path(__file__).parent / "templates"
@@ -49,8 +49,13 @@ def render(results: CellResult | Sequence[CellResult], edition: Edition = "share
         kind, page = "audit.html", audit_page(cells[0], prefix="a0", internal=internal)
     else:
         kind, page = "study.html", study_page(cells, internal=internal)
-    template = _environment().get_template(kind)
-    return str(template.render(page=page, edition=edition, css=_asset("report.css"), script=_asset("report.js")))
+    return page_of(kind, page, edition=edition)
+
+
+def page_of(template: str, page: Mapping[str, Any], *, edition: Edition = "shareable") -> str:
+    """Return a page of this house: its template, filled, with style and script inside."""
+    found = _environment().get_template(template)
+    return str(found.render(page=page, edition=edition, css=_asset("report.css"), script=_asset("report.js")))
 
 
 def _environment() -> Any:

@@ -5,16 +5,19 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
-from leaq.reporting.choice import contends, leak, not_told_apart, recommended, reference, start_budget, useful
+from leaq.errors import NotEnoughEvidence
+from leaq.reporting.decision import chooser_of, decision, knee_words
 from leaq.reporting.reading import least
 from leaq.reporting.tables import MISSING, Column, Footnote, Table
 from leaq.reporting.words import flag_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.stats.ranks import agreement
+from leaq.study.choosing import choosers
+from leaq.study.standing import contends, leak, not_told_apart, reference, start_budget, useful
 from leaq.types import Estimate
 
-__all__ = ["agreements", "names", "overview", "pairs", "study_sentences", "study_verdict"]
+__all__ = ["agreements", "names", "overview", "pairs", "study_sentences", "study_verdict", "study_winner"]
 
 MOST_PAIRS = 60
 """Pairs of audits a table of agreements lists; the rest is counted."""
@@ -48,7 +51,27 @@ def _options(cell: CellResult) -> dict[str, str]:
 
 
 def study_verdict(cells: Sequence[CellResult]) -> str:
-    """Return the outcome over all audits in one sentence, with the number of audits it rests on."""
+    """Return what to release over all audits, one sentence a kind of task, each with what it rests on."""
+    try:
+        found = choosers(cells)
+    except NotEnoughEvidence:
+        found = []
+    decided = [(one, one.at(one.budget)) for one in found if len(one.names) > 1]
+    if not decided:
+        return study_winner(cells)
+    parts = []
+    for _, one in decided:
+        knee = f" {knee_words(one.knee, one.metric)}" if one.knee and one.knee.quantizer != one.chosen else ""
+        parts.append(f"{one.task.capitalize()} ({one.cells} of {len(cells)} audits): {_lower(decision(one))}{knee}")
+    return " ".join(parts)
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
+def study_winner(cells: Sequence[CellResult]) -> str:
+    """Say which quantizer gives away least in most audits, and in how many it is set apart from every other."""
     winners = [(cell, row) for cell in cells if (row := least(cell)) is not None and _compared(cell, row)]
     if not winners:
         known = any(leak(cell, row) for cell in cells for row in cell.rows)
@@ -78,8 +101,9 @@ def study_sentences(cells: Sequence[CellResult]) -> list[str]:
     tasks = Counter(str(cell.data.get("task")) for cell in cells)
     kinds = " and ".join(f"{count} {task}" for task, count in sorted(tasks.items()))
     found = [
+        study_winner(cells),
         f"{len(cells)} audits ({kinds}) of {len(data)} data set{'s' if len(data) > 1 else ''} with {len(embedders)} "
-        f"embedder{'s' if len(embedders) > 1 else ''}."
+        f"embedder{'s' if len(embedders) > 1 else ''}.",
     ]
     full = [(a, name) for cell, name in zip(cells, names(cells), strict=True) if (a := leak(cell, reference(cell)))]
     if full:
@@ -101,13 +125,14 @@ def overview(cells: Sequence[CellResult]) -> Table:
     rows, values = [], []
     for cell, name in zip(cells, labels, strict=True):
         best, full = least(cell), reference(cell)
-        within = recommended(cell, start_budget(cell))
+        chooser = chooser_of(cell)
+        within = chooser.at(chooser.budget).label if chooser else "none"
         numbers = [full.metrics.get(cell.primary_metric), leak(cell, full), best and leak(cell, best)]
         texts = [format_estimate(item) if isinstance(item, Estimate) else MISSING for item in numbers]
         sortable = [item.value if isinstance(item, Estimate) else float("inf") for item in numbers]
         task, n = str(cell.data.get("task")), int(cell.data.get("n", 0))
         measured = f"{metric(cell.primary_metric).name} {texts[0]}"
-        chosen, winner = within.label if within else "none", best.label if best else MISSING
+        chosen, winner = within, best.label if best else MISSING
         rows.append((name, task, f"{n:,}", measured, texts[1], winner, texts[2], chosen))
         values.append((name, task, float(n), sortable[0], sortable[1], winner, sortable[2], chosen))
     return Table(
@@ -120,13 +145,17 @@ def overview(cells: Sequence[CellResult]) -> Table:
             Column("Its leak", "Advantage of the leading attack in full precision."),
             Column("Least leak", "Quantizer with the smallest leak that still predicts something.", "left"),
             Column("Leak", "Its advantage."),
-            Column("Within budget", f"Least leak among those within {_budgets(cells)}.", "left"),
+            Column(
+                "Take",
+                f"Not told apart from the least leak within {_budgets(cells)}; then cheapest, then smallest.",
+                "left",
+            ),
         ),
         rows=tuple(rows),
         values=tuple(values),
         keys=tuple(labels),
         order="By data set, embedder and seed; the heads sort.",
-        footnotes=(Footnote("", f"Within budget: {_budgets(cells)}, at the worse end of the interval."),),
+        footnotes=(Footnote("", f"Take: within {_budgets(cells)}, at the worse end of its interval."),),
     )
 
 

@@ -4,22 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from leaq.errors import need
 from leaq.options import command
 from leaq.redaction import shareable_config
 from leaq.reporting import figures, study_figures
 from leaq.reporting.attack_tables import attack_numbers
-from leaq.reporting.choice import (
-    contends,
-    cost,
-    leak,
-    not_told_apart,
-    recommended,
-    reference,
-    start_budget,
-    useful,
-    yardstick,
-)
+from leaq.reporting.decision import chooser_of
 from leaq.reporting.drawing import svg
 from leaq.reporting.many import agreements, names, overview, study_sentences, study_verdict
 from leaq.reporting.reading import about_r, about_zero, attacker, headline, sentences, verdict
@@ -29,8 +21,13 @@ from leaq.reporting.tables import indicators, ranking, size_words
 from leaq.reporting.words import attack_name, flag_words, game_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
+from leaq.study.choosing import Chooser, Recommendation
 from leaq.study.finished import listed
-from leaq.types import AttackResult, Estimate
+from leaq.study.standing import (
+    reference,
+    yardstick,
+)
+from leaq.types import AttackResult, Estimate, Floats
 
 __all__ = ["audit_page", "study_page"]
 
@@ -46,7 +43,7 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
         "attack": attack_name(result.primary_attack),
         "short_attack": short_attack(result.primary_attack),
         "verdict": verdict(result),
-        "sentences": sentences(result),
+        "sentences": [one for one in sentences(result) if one != headline(result)],
         "key": headline(result) or attacker(result),
         "about_r": about_r(result),
         "chooser": _chooser(result),
@@ -124,35 +121,65 @@ def _brief(cell: CellResult, label: str, *, prefix: str, internal: bool) -> dict
 
 
 def _chooser(result: CellResult) -> dict[str, Any]:
-    """Collect what the accuracy budget works on: every row's leak and cost, and where the slider starts and ends."""
-    rows: list[dict[str, Any]] = []
-    for rank, row in enumerate(result.ranked(), start=1):
-        advantage, price = leak(result, row), cost(result, row)
-        if advantage is None or price is None or yardstick(row):
-            continue
-        same = [other.label for other in not_told_apart(result, row) if contends(other)]
-        rows.append({
-            "key": row.quantizer, "label": row.label, "rank": rank, "useful": useful(row),
-            "leak": format_estimate(advantage), "hint": about_zero(result, row),
-            "cost": price.value, "cost_high": price.high,
+    """Collect what the accuracy budget works on: every row's leak and cost, and what is chosen from which budget on."""
+    chooser = chooser_of(result)
+    if chooser is None:
+        return {"rows": [], "steps": {}, "chosen": None}
+    counted = {True: chooser.costing(), False: chooser.costing(cautious=False)}
+    place = {name: at for at, name in enumerate(chooser.names)}
+    rows = [
+        {
+            "key": row.quantizer, "label": row.label, "hint": about_zero(result, row),
+            "worst": _finite(counted[True][place[row.quantizer]]),
+            "cost": _finite(counted[False][place[row.quantizer]]),
             "change": "none, by definition" if row is reference(result) else _change(result, row),
             "size": size_words(row.size.bytes), "smaller": f"{row.size.compression:.3g}",
-            "same": same,
-        })  # fmt: skip
-    start = start_budget(result)
-    costs = [row["cost_high"] for row in rows if row["useful"]]
+        }
+        for row in result.ranked()
+        if row.quantizer in place
+    ]  # fmt: skip
+    start = chooser.budget
+    costs = [cost for cost in counted[True] if np.isfinite(cost)]
     largest = max([2 * start, *(c for c in costs if c < 40 * start)])
     step = 10.0 ** figures.decade(start / 10)
-    chosen = recommended(result, start)
     return {
         "rows": rows,
+        "steps": {
+            "cautious": _steps(chooser, counted[True], cautious=True),
+            "estimate": _steps(chooser, counted[False], cautious=False),
+        },
         "start": start,
         "step": step,
         "max": (largest // step + 1) * step,
         "decimals": max(0, -figures.decade(step)),
-        "metric": metric(result.primary_metric).name,
-        "chosen": next((row for row in rows if chosen is not None and row["key"] == chosen.quantizer), None),
+        "metric": chooser.metric,
+        "chosen": _said(chooser.at(start), rows),
     }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _steps(chooser: Chooser, costs: Floats, *, cautious: bool) -> list[dict[str, Any]]:
+    """Return the choice from each budget on at which it can change."""
+    budgets = sorted({max(0.0, float(cost)) for cost in costs if np.isfinite(cost)} | {0.0})
+    found = [(budget, chooser.at(budget, cautious=cautious)) for budget in budgets]
+    return [
+        {
+            "from": budget,
+            "key": one.chosen,
+            "leak": format_estimate(one.advantage),
+            "same": [one.names[name] for name in one.tied],
+        }
+        for budget, one in found
+    ]
+
+
+def _said(found: Recommendation, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return what a page says of the choice without a script."""
+    row = next((row for row in rows if row["key"] == found.chosen), None)
+    return None if row is None else {**row, "leak": format_estimate(found.advantage)}
 
 
 def _change(result: CellResult, row: QuantizerRow) -> str:

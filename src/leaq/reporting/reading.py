@@ -1,46 +1,46 @@
 """The verdict in plain words: what was audited, what leaks least at which cost, how sure that is, and against whom."""
 
-import math
 from collections.abc import Sequence
 
-from leaq.reporting.choice import (
-    contends,
-    cost,
-    leak,
-    not_told_apart,
-    recommended,
-    reference,
-    start_budget,
-    useful,
-    yardstick,
-)
+from leaq.reporting.decision import beside as decided_beside
+from leaq.reporting.decision import chooser_of, decision, knee_words, listed_names
 from leaq.reporting.forecast_words import about_forecast
 from leaq.reporting.releases import about_calibration, about_releases
 from leaq.reporting.words import attack_name, game_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
+from leaq.study.choosing import Recommendation
 from leaq.study.evidence import FULL
+from leaq.study.standing import (
+    contends,
+    cost,
+    leak,
+    not_told_apart,
+    reference,
+    useful,
+    yardstick,
+)
 from leaq.types import AttackResult, Estimate
 
-__all__ = ["about_r", "about_zero", "attacker", "audited", "headline", "reading", "sentences", "verdict", "within"]
+__all__ = ["about_r", "about_zero", "attacker", "audited", "headline", "reading", "sentences", "verdict"]
 
 
 PAIRED = "compared on the same models and records"
 
 
 def reading(result: CellResult) -> str:
-    """Return the result as one paragraph for somebody who is no statistician."""
-    return " ".join([*sentences(result), about_r(result)])
+    """Return the result as one paragraph for somebody who is no statistician, the answer first."""
+    return " ".join([verdict(result), *sentences(result), about_r(result)])
 
 
 def sentences(result: CellResult) -> list[str]:
-    """Return the parts of the reading but that on r: each is a paragraph of the report."""
+    """Return what stands behind the verdict, but for r: each is a paragraph of the report."""
     parts = (
-        audited(result),
-        attacker(result),
         headline(result),
         separation(result),
-        within(result),
+        doubts(result),
+        audited(result),
+        attacker(result),
         about_releases(result),
         about_calibration(result),
         useless(result),
@@ -50,21 +50,41 @@ def sentences(result: CellResult) -> list[str]:
 
 
 def verdict(result: CellResult) -> str:
-    """Return the outcome in one short sentence, no surer than the paired differences are."""
-    best = least(result)
+    """Return what to release, no surer than the paired differences are, and the bargain if another one stands out."""
+    best, chooser = least(result), chooser_of(result)
     if best is None:
         return _no_choice(result)
     rest, same = _beside(result, best)
     if not rest:
         return _alone(result, best)
-    found = f"{_among(result, best)}{best.label} gives away least"
-    if len(same) == len(rest):
-        return _capital(f"{found} in this sample, but no quantizer is set apart from the others.")
-    found += _toll(result, best)
-    if not same:
-        return _capital(f"{found}.")
-    others = _names(same) if len(same) <= 2 else f"{len(same)} others"
-    return _capital(f"{found}; {others} cannot be told apart from it.")
+    if chooser is None:  # the game of calibration, in which full precision gives nothing away
+        doubt = f"; {_called(same)} cannot be told apart from it" if same else ""
+        return _capital(f"{_among(result, best)}{best.label} gives away least{doubt}.")
+    found = chooser.at(chooser.budget)
+    return " ".join(part for part in (_loud(result, found), decision(found), _knee(found)) if part)
+
+
+def _loud(result: CellResult, found: Recommendation) -> str:
+    """Say first that a model which predicts nothing gives more away than the choice: no table hides that."""
+    loud = [row for row in result.rows if not useful(row) and (one := leak(result, row)) and one.low > 0]
+    worst = max(loud, key=lambda row: getattr(leak(result, row), "value", 0.0), default=None)
+    found_there = leak(result, worst) if worst else None
+    if worst is None or found_there is None or found_there.low <= found.advantage.high:
+        return ""
+    return f"{_capital(worst.label)} predicts nothing and gives members away ({format_estimate(found_there)})."
+
+
+def _knee(found: Recommendation) -> str:
+    return knee_words(found.knee, found.metric) if found.knee and found.knee.quantizer != found.chosen else ""
+
+
+def doubts(result: CellResult) -> str:
+    """Say how large the leak of the choice is, corrected for having been chosen, and what it is not told apart from."""
+    chooser, best = chooser_of(result), least(result)
+    if chooser is None or best is None or not _beside(result, best)[0]:
+        return ""
+    found = chooser.at(chooser.budget)
+    return f"Of the choice, {found.label}: {decided_beside(found)}" if found.quantized else ""
 
 
 def _no_choice(result: CellResult) -> str:
@@ -99,16 +119,13 @@ def _span(found: Sequence[Estimate]) -> str:
     return " to ".join(format_estimate(one, interval=False) for one in ends)
 
 
-def _among(result: CellResult, row: QuantizerRow, budget: float = math.inf) -> str:
+def _among(result: CellResult, row: QuantizerRow) -> str:
     """Say what a row leaks least of, where rows that are no choice leak less: worthless ones, or another training."""
     mine = leak(result, row)
     less = [
         other
         for other in result.rows
-        if not contends(other)
-        and (theirs := leak(result, other))
-        and (mine is None or theirs.value <= mine.value)
-        and ((price := cost(result, other)) is None or price.high <= budget)
+        if not contends(other) and (theirs := leak(result, other)) and (mine is None or theirs.value <= mine.value)
     ]
     if not less:
         return ""
@@ -121,31 +138,6 @@ def _beside(result: CellResult, best: QuantizerRow) -> tuple[list[QuantizerRow],
     """Return the other quantizers that still predict, and those of them that are not told apart from `best`."""
     rest = [row for row in result.ranked() if row is not best and contends(row) and leak(result, row)]
     return rest, not_told_apart(result, best, rest) if rest else ()
-
-
-def _toll(result: CellResult, row: QuantizerRow) -> str:
-    """Return what the winner costs, where its cost is established: a verdict without it would mislead."""
-    price = cost(result, row)
-    if price is None or price.low <= 0:
-        return ""
-    return f" and loses {format_estimate(price, interval=False)} {metric(result.primary_metric).name}"
-
-
-def within(result: CellResult) -> str:
-    """Say which quantizer leaks least among those that cost little, if that is another one than the least of all."""
-    budget = start_budget(result)
-    chosen, best = recommended(result, budget), least(result)
-    if chosen is None or chosen is best:
-        return ""
-    found = leak(result, chosen)
-    if found is None:
-        return ""
-    same = [row for row in not_told_apart(result, chosen) if contends(row)]
-    doubt = f" This audit does not tell {_names(same)} apart from it." if same else ""
-    return (
-        f"Within a loss of {budget:.3g} {metric(result.primary_metric).name}, counted at the worse end of its "
-        f"interval, {_among(result, chosen, budget)}{chosen.label} leaks least: {format_estimate(found)}.{doubt}"
-    )
 
 
 def audited(result: CellResult) -> str:
@@ -267,8 +259,8 @@ def separation(result: CellResult) -> str:
     if len(same) == len(rest):
         return f"None of the others leaks more beyond doubt, {PAIRED}: this audit does not tell the quantizers apart."
     return (
-        f"This audit does not tell {_names(same)} apart from it, {PAIRED}. "
-        f"{_capital(_names([row for row in rest if row not in same]))} "
+        f"This audit does not tell {_called(same)} apart from it, {PAIRED}. "
+        f"{_capital(_called([row for row in rest if row not in same]))} "
         f"{'leaks' if len(rest) - len(same) == 1 else 'leak'} more."
     )
 
@@ -288,7 +280,7 @@ def useless(result: CellResult) -> str:
 
 
 def _guesses(rows: Sequence[QuantizerRow]) -> str:
-    return f"{_capital(_names(rows))} {_do(rows, 'predict')} no better than guessing"
+    return f"{_capital(_called(rows))} {_do(rows, 'predict')} no better than guessing"
 
 
 def _do(rows: Sequence[QuantizerRow], verb: str) -> str:
@@ -312,11 +304,8 @@ def about_r(result: CellResult) -> str:
     return f"{lead}; {caveat}, so it is shown beside the attacks.{nothing}"
 
 
-def _names(rows: Sequence[QuantizerRow]) -> str:
-    labels = [row.label for row in rows]
-    if len(labels) == 1:
-        return labels[0]
-    return f"{', '.join(labels[:-1])} and {labels[-1]}"
+def _called(rows: Sequence[QuantizerRow]) -> str:
+    return listed_names([row.label for row in rows])
 
 
 def _capital(sentence: str) -> str:

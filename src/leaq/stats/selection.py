@@ -1,45 +1,60 @@
 """Choosing the best of many, and saying how good it is without the luck that made it win."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from leaq.errors import InvalidInput
-from leaq.types import Floats
+from leaq.types import Bools, Floats, Ints
 
 __all__ = ["Choice", "choose_smallest", "pairs_factor", "surely_at_least"]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The smallest of k estimates.
+    """The choice among k estimates: the smallest, or one that is preferred among those not told apart from it.
 
     Attributes
     ----------
-    chosen, runner_up : positions; `runner_up` is None where there is no other.
-    value : the chosen estimate, raised by what winning flatters it on average.
+    chosen : position of the choice.
+    smallest : position of the smallest estimate.
+    tied : (k,) which ones are not told apart from the smallest, itself included.
+    value : the chosen estimate, raised by what being chosen flatters it on average.
     low, high : interval that holds for all k at once, so also for the one that was chosen.
-    optimism : how much lower than its truth the winner's estimate is on average.
-    best : (k,) share of draws in which each is the smallest.
-    behind : interval of how much larger the runner-up is, for all pairs at once, so also for the two that came first.
+    optimism : how much lower than its truth the choice's estimate is on average.
+    again : (k,) share of draws in which each would be chosen.
     """
 
     chosen: int
-    runner_up: int | None
+    smallest: int
+    tied: Bools
     value: float
     low: float
     high: float
     optimism: float
-    best: Floats
-    behind: tuple[float, float]
+    again: Floats
 
 
-def choose_smallest(values: Floats, draws: Floats, *, level: float = 0.95) -> Choice:
+def choose_smallest(
+    values: Floats,
+    draws: Floats,
+    *,
+    level: float = 0.95,
+    order: Sequence[int] | None = None,
+    apart: Floats | None = None,
+) -> Choice:
     """Choose the smallest of (k,) values, given (b, k) resamples of all of them together.
 
     The interval is the max-t one: value +- c sd with c the `level` quantile of ``max_j |draw_j - value_j| / sd_j``, so
-    that its coverage does not suffer from the choice. The winner's optimism is estimated by letting the resamples
-    choose: mean of ``value_w - draw_w`` over draws, w the winner of the draw.
+    that its coverage does not suffer from the choice. The optimism of the choice is estimated by letting the resamples
+    choose: mean of ``value_w - draw_w`` over draws, w the choice of the draw.
+
+    Parameters
+    ----------
+    order : positions, most preferred first; which one is taken among those not told apart from the smallest.
+    apart : (k, k) how much larger than the first one the second must be to be told apart from it; by default nothing
+        is a tie.
 
     Do not trust when the draws do not carry the dependence between the values: independent draws are wide enough for
     positively dependent values (models and records are shared), not for negatively dependent ones.
@@ -49,27 +64,40 @@ def choose_smallest(values: Floats, draws: Floats, *, level: float = 0.95) -> Ch
     --------
     >>> rng = np.random.default_rng(0)
     >>> values = np.array([0.3, 0.1, 0.2])
-    >>> choice = choose_smallest(values, values + 0.01 * rng.normal(size=(1000, 3)))
-    >>> choice.chosen, choice.runner_up, choice.behind[0] > 0
-    (1, 2, True)
+    >>> draws = values + 0.01 * rng.normal(size=(1000, 3))
+    >>> choose_smallest(values, draws).chosen
+    1
+    >>> tied = choose_smallest(values, draws, order=(2, 1, 0), apart=np.full((3, 3), 0.15))
+    >>> tied.chosen, tied.smallest, tied.tied.tolist()
+    (2, 1, [False, True, True])
     """
     values, draws = _checked(values, draws)
-    order = np.argsort(values, kind="stable")
-    chosen = int(order[0])
-    half = _simultaneous(values, draws, level)[chosen]
-    winners = draws.argmin(1)
-    optimism = float(np.mean(values[winners] - draws[np.arange(len(draws)), winners]))
-    runner_up = int(order[1]) if len(values) > 1 else None
+    size = len(values)
+    places = np.argsort(np.arange(size) if order is None else np.asarray(order))
+    margins = np.zeros((size, size)) if apart is None else np.asarray(apart, float)
+    chosen, tied = _picked(values[None], places, margins)
+    pick = int(chosen[0])
+    half = _simultaneous(values, draws, level)[pick]
+    winners, _ = _picked(draws, places, margins)
+    optimism = max(0.0, float(np.mean(values[winners] - draws[np.arange(len(draws)), winners])))
     return Choice(
-        chosen=chosen,
-        runner_up=runner_up,
-        value=float(values[chosen]) + max(0.0, optimism),
-        low=float(values[chosen] - half),
-        high=float(values[chosen] + half),
-        optimism=max(0.0, optimism),
-        best=np.bincount(winners, minlength=len(values)) / len(draws),
-        behind=_behind(values, draws, (chosen, runner_up), level),
+        chosen=pick,
+        smallest=int(values.argmin()),
+        tied=tied[0],
+        value=float(values[pick]) + optimism,
+        low=float(values[pick] - half),
+        high=float(values[pick] + half),
+        optimism=optimism,
+        again=np.bincount(winners, minlength=size) / len(draws),
     )
+
+
+def _picked(draws: Floats, places: Ints, margins: Floats) -> tuple[Ints, Bools]:
+    """Return for each of (b, k) draws the position that is chosen, and which are not told apart from the smallest."""
+    least = draws.argmin(1)
+    tied: Bools = draws - draws.min(1, keepdims=True) <= margins[least]
+    chosen: Ints = np.where(tied, places, len(places)).argmin(1)
+    return chosen, tied
 
 
 def surely_at_least(values: Floats, draws: Floats, *, level: float = 0.95) -> Floats:
@@ -114,14 +142,3 @@ def _factor(moved: Floats, level: float) -> float:
     spread = np.sqrt(np.mean(moved**2, axis=0))
     safe = np.where(spread > 0, spread, 1.0)
     return float(np.quantile((np.abs(moved) / safe).max(1), level))
-
-
-def _behind(values: Floats, draws: Floats, choice: tuple[int, int | None], level: float) -> tuple[float, float]:
-    """Interval of how far the runner-up lies behind, for all pairs at once."""
-    chosen, runner_up = choice
-    if runner_up is None:
-        return 0.0, 0.0
-    moved = (draws - values)[:, runner_up] - (draws - values)[:, chosen]
-    half = pairs_factor(draws, level=level) * float(np.sqrt(np.mean(moved**2)))
-    gap = values[runner_up] - values[chosen]
-    return float(gap - half), float(gap + half)

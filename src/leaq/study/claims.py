@@ -16,7 +16,8 @@ from leaq.results import CellResult
 from leaq.stats.agreement import concordance, mean_tau, pareto_front
 from leaq.stats.intervals import clopper_pearson, mean_interval
 from leaq.stats.ranks import kendall
-from leaq.study.evidence import FULL, Evidence, advantage, collected, data_set_means, number, over_data_sets
+from leaq.study.evidence import FULL, Evidence, collected, data_set_means, number, over_data_sets
+from leaq.study.standing import leak
 from leaq.types import Estimate, Floats
 
 __all__ = ["FEWEST", "Claim", "claims"]
@@ -64,7 +65,7 @@ def claims(results: Sequence[CellResult]) -> list[Claim]:
     names = [row.quantizer for row in results[0].rows if row.quantizer != FULL]
     if len(names) < 2:
         raise NotEnoughEvidence(f"The claims compare quantizers and need at least 2. Found {len(names)}. Name more.")
-    leaks = collected(results, advantage, names)
+    leaks = collected(results, leak, names)
     if leaks is None:
         return []
     return [
@@ -131,7 +132,7 @@ def _suffers_more(regression: Floats, classification: Floats) -> Claim:
 
 
 def _taus(results: Sequence[CellResult], names: Sequence[str], metric: str) -> tuple[list[float], list[str]]:
-    leaks, metrics = collected(results, advantage, names), collected(results, number("metrics", metric), names)
+    leaks, metrics = collected(results, leak, names), collected(results, number("metrics", metric), names)
     if leaks is None or metrics is None or len(leaks.clusters) != len(metrics.clusters):
         return [], []
     return kendall(leaks.values, metrics.values, tied=np.nan).tolist(), list(leaks.clusters)
@@ -156,7 +157,7 @@ def _trade_off(results: Sequence[CellResult], names: Sequence[str]) -> Claim:
         cells = [r for r in results if r.data.get("task") == task]
         some, data = _taus(cells, names, metric)
         taus, clusters = taus + some, clusters + data
-        leaks, metrics = collected(cells, advantage, names), collected(cells, number("metrics", metric), names)
+        leaks, metrics = collected(cells, leak, names), collected(cells, number("metrics", metric), names)
         if leaks is not None and metrics is not None and len(leaks.values) == len(metrics.values):
             pairs = zip(leaks.values, metrics.values, strict=True)
             kept += [float(pareto_front(np.c_[a, -b]).sum()) for a, b in pairs]
@@ -175,7 +176,7 @@ def _embedders(results: Sequence[CellResult], names: Sequence[str]) -> list[Clai
     leaks: dict[tuple[str, str], list[Floats]] = {}
     taus, shares, data = [], [], []
     for cell in results:
-        one = collected([cell], advantage, names)
+        one = collected([cell], leak, names)
         if one is not None:
             leaks.setdefault((str(cell.data["name"]), str(cell.config["embedder"])), []).append(one.values[0])
     for name in sorted({key[0] for key in leaks}):

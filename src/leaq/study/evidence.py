@@ -11,9 +11,10 @@ from leaq.results import CellResult, QuantizerRow
 from leaq.seeds import stream
 from leaq.stats.agreement import cluster_means
 from leaq.stats.intervals import few_means_widening, mean_interval
-from leaq.types import AttackResult, Bools, Estimate, Floats
+from leaq.study.standing import leak
+from leaq.types import Bools, Estimate, Floats
 
-__all__ = ["FULL", "Evidence", "advantage", "collected", "in_order", "number", "over_data_sets"]
+__all__ = ["FULL", "Evidence", "collected", "in_order", "number", "over_data_sets"]
 
 FULL = "none"
 """The specification of full precision."""
@@ -121,12 +122,6 @@ def in_order(results: Iterable[CellResult]) -> list[CellResult]:
     return sorted(results, key=place)
 
 
-def advantage(result: CellResult, row: QuantizerRow) -> Estimate | None:
-    """Return the advantage of the attack the cell is judged by."""
-    attack = row.attacks.get(result.primary_attack)
-    return attack.advantage if isinstance(attack, AttackResult) else None
-
-
 def number(kind: str, name: str) -> Number:
     """Return a reader of one number, e.g. ``number("measures", "r")``."""
 
@@ -148,7 +143,7 @@ def collected(results: Sequence[CellResult], read: Number, quantizers: Sequence[
         found = [read(result, rows[name]) if name in rows else None for name in quantizers]
         if all(one is not None and np.isfinite(one.value) for one in found):
             values.append([one.value for one in found if one])
-            covariances.append(_covariance(result, quantizers, [one for one in found if one], paired=read is advantage))
+            covariances.append(_covariance(result, quantizers, [one for one in found if one], paired=read is leak))
             clusters.append(str(result.data.get("name", "")))
     if not values:
         return None

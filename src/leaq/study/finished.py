@@ -10,8 +10,9 @@ from leaq.errors import StoreError
 from leaq.files import read_bytes, sweep, write_atomic
 from leaq.locks import Claim
 from leaq.results import CellResult
-from leaq.study.evidence import FULL, advantage, in_order
+from leaq.study.evidence import FULL, in_order
 from leaq.study.index import Index
+from leaq.study.standing import leak
 from leaq.tidy import NUMERIC, as_csv, tidy
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def listed(cells: Sequence[CellResult]) -> list[CellResult]:
 
     def height(at: int) -> float:
         rows = {row.quantizer: row for row in cells[at].rows}
-        found = advantage(cells[at], rows[FULL]) if FULL in rows else None
+        found = leak(cells[at], rows[FULL]) if FULL in rows else None
         return found.value if found else float("-inf")
 
     most = sorted(range(len(cells)), key=height, reverse=True)[:LISTED]

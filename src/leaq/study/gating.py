@@ -14,7 +14,7 @@ from leaq.results import CellResult, QuantizerRow
 from leaq.study.evidence import FULL
 from leaq.types import AttackResult, Estimate, NotComputed
 
-__all__ = ["STANDARD", "Judged", "Limits", "Verdict", "gate"]
+__all__ = ["STANDARD", "Judged", "Limits", "Verdict", "gate", "joined"]
 
 STANDARD = ("default",)
 """Evidence a gate asks for unless told otherwise: every attack of a standard audit."""
@@ -125,6 +125,20 @@ def gate(results: Sequence[CellResult], limits: Limits, *, quantizers: Sequence[
         worst_metric=worst(metrics, default=None),
         failing=tuple(_line(where, group) for where, group in groups.items() if _reasons(group)),
         models=tuple(Judged(where, _reasons(group)) for where, group in groups.items()),
+    )
+
+
+def joined(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return one verdict of several: passed if all are."""
+    worst = [one.worst_advantage for one in verdicts if one.worst_advantage is not None]
+    metrics = [one.worst_metric for one in verdicts if one.worst_metric is not None]
+    return Verdict(
+        reasons=tuple(reason for one in verdicts for reason in one.reasons),
+        checked=sum(one.checked for one in verdicts),
+        worst_advantage=max(worst, default=None),
+        worst_metric=metrics[0] if len(metrics) == 1 else None,  # metrics of different tasks do not compare
+        failing=tuple(line for one in verdicts for line in one.failing),
+        models=tuple(model for one in verdicts for model in one.models),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from leaq.results import CellResult, QuantizerRow, Size
+from leaq.results import CellResult, Comparison, QuantizerRow, Size, as_plain
 from leaq.sealed import DamagedFile, read_json, seal_json, seal_of
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
 
@@ -48,7 +48,8 @@ class Index:
         """Return the index in a file; an absent, damaged or foreign one is empty."""
         try:
             plain = read_json(path, kind=KIND, key="") if path.is_file() else {}
-            return cls(plain.get("entries"), str(plain.get("table", "")))
+            whole = {key: one for key, one in plain.get("entries", {}).items() if "comparison" in one[1]}
+            return cls(whole, str(plain.get("table", "")))  # entries of older versions lack what choices go by
         except DamagedFile:
             return cls()
 
@@ -82,6 +83,8 @@ def _brief(result: CellResult) -> dict[str, Any]:
         **{name: getattr(result, name) for name in kept},
         "flags": [[flag.code, flag.text] for flag in result.flags],
         "rows": [_brief_row(row) for row in result.rows],
+        "together": [_brief_row(row) for row in result.together],
+        "comparison": as_plain(result.comparison),
     }
 
 
@@ -128,16 +131,19 @@ def _flags(packed: list[list[str]]) -> tuple[Flag, ...]:
 
 
 def _cell(plain: Mapping[str, Any]) -> CellResult:
-    rows = tuple(
-        QuantizerRow(
-            row["quantizer"],
-            row["label"],
-            Size(*row["size"]),
-            metrics=Lazy(row["metrics"], _number),
-            drops=Lazy(row["drops"], _number),
-            attacks=Lazy(row["attacks"], _attack),
-            flags=_flags(row["flags"]),
-        )
-        for row in plain["rows"]
+    rows, together = (tuple(_row(row) for row in plain[kind]) for kind in ("rows", "together"))
+    comparison = plain["comparison"] and Comparison.from_plain(plain["comparison"])
+    built = {"rows": rows, "together": together, "comparison": comparison, "flags": _flags(plain["flags"])}
+    return CellResult(**{**plain, **built})
+
+
+def _row(row: Mapping[str, Any]) -> QuantizerRow:
+    return QuantizerRow(
+        row["quantizer"],
+        row["label"],
+        Size(*row["size"]),
+        metrics=Lazy(row["metrics"], _number),
+        drops=Lazy(row["drops"], _number),
+        attacks=Lazy(row["attacks"], _attack),
+        flags=_flags(row["flags"]),
     )
-    return CellResult(**{**plain, "rows": rows, "flags": _flags(plain["flags"])})

@@ -33,7 +33,7 @@ import numpy as np
 
 from leaq.cell import AuditConfig
 from leaq.config import Config
-from leaq.errors import InvalidInput, StoreError
+from leaq.errors import InvalidInput, LeaqError, StoreError
 from leaq.files import private_folder, read_bytes, sweep, write_atomic
 from leaq.locks import Claim
 from leaq.redaction import cleaned, cleaned_config
@@ -59,7 +59,7 @@ __all__ = [
 MEASURING = frozenset({"attacks", "measures", "measuring.py", "stats"})
 """Rooms whose code changes what is measured, and no loss it is measured from."""
 UNCOUNTED = frozenset(
-    {"attacking.py", "auditing", "candidates", "checkup.py", "cli", "costing.py", "exposure.py", "reporting", "study"}
+    {"attacking.py", "candidates", "checkup.py", "cli", "costing.py", "exposure.py", "reporting", "study"}
     | {"verbs.py", "yardstick.py", "__init__.py", "__main__.py", "curves.py", "metrics.py", "options.py", "tidy.py"}
 )
 """Rooms whose code changes no number of a cell; the test of the floors' imports holds both lists to it."""
@@ -114,6 +114,14 @@ class Store(Finished):
         for place in (folder, folder / "failed"):
             sweep(place)
         return store
+
+    @classmethod
+    def holds(cls, folder: Path, config: Config) -> bool:
+        """Tell whether a folder is the run folder of this configuration; a damaged one is nobody's."""
+        try:
+            return cls(folder).digest == _digest(config.to_dict())
+        except LeaqError:
+            return False
 
     def _read_config(self) -> tuple[int, str, dict[str, Any], str]:
         """Return layout, kind, configuration and its digest, which outlives what `redact` takes out of it."""

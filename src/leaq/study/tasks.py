@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from leaq.calibrating import planned
 from leaq.cell import AuditConfig
 from leaq.environment import limited_threads, peak_memory
-from leaq.pipeline import audit_samples, chunk, prepare
+from leaq.pipeline import audit_samples, chunk
 from leaq.planning import Found
+from leaq.preparing import prepare
 from leaq.results import CellResult
 from leaq.study.store import data_digest
 from leaq.subjects import origin_digest, subject_of

@@ -43,6 +43,25 @@ def test_get_prints_where_the_file_is(folder):
     assert result.stdout.strip() == str(folder / "herg.csv")
 
 
+def test_list_lists_what_former_verbs_did():
+    for kind in ("datasets", "embedders", "quantizers", "attacks"):
+        assert run("list", kind, "--json").stdout == run(kind, "--json").stdout
+    assert run("list", "attacks", "lira").stdout == run("attacks", "lira").stdout
+    assert run("list").stdout.splitlines() == [
+        f"leaq list {kind}" for kind in ("attacks", "datasets", "embedders", "quantizers")
+    ]
+    wrong = run("list", "quantisers")
+    assert wrong.exit_code == 2
+    assert "Did you mean 'quantizers'?" in " ".join(wrong.stderr.split())
+    assert run("list", "embedders", "ecfp4").exit_code == 2
+
+
+def test_get_of_what_ships_with_a_library_says_so():
+    found = run("get", "breast_cancer")
+    assert found.exit_code == 0
+    assert "breast_cancer ships with scikit-learn: there is nothing to fetch." in found.stdout
+
+
 def test_get_of_an_absent_task_says_what_to_put_where(folder):
     result = run("datasets", "get", "ames", "--data-dir", folder)
     assert result.exit_code == 2

@@ -3,8 +3,18 @@ import re
 import pytest
 
 from leaq.reporting.html import render
-from leaq.reporting.many import MOST_PAIRS, agreements, names, overview, pairs, study_sentences, study_verdict
+from leaq.reporting.many import (
+    MOST_PAIRS,
+    agreements,
+    names,
+    overview,
+    pairs,
+    study_sentences,
+    study_verdict,
+    study_winner,
+)
 from leaq.reporting.study_figures import crowded, leaks
+from leaq.study.choosing import recommend
 from leaq.types import Flag
 from tests.helpers import require
 from tests.results import cell, nasty, row
@@ -69,9 +79,16 @@ def test_overview_has_one_line_an_audit():
 
 
 def test_verdict_counts_audits_and_claims_no_more():
-    assert study_verdict(study()) == "Sign gives away least in 2 of 4 audits, set apart from every other in 2."
+    assert study_winner(study()) == "Sign gives away least in 2 of 4 audits, set apart from every other in 2."
     close = [cell(row("none", "full precision", 0.06, half=0.1), row("a", "a", 0.05, half=0.1), name=n) for n in "xy"]
-    assert study_verdict(close) == "A gives away least in 2 of 2 audits, in none of them set apart from every other."
+    assert study_winner(close) == "A gives away least in 2 of 2 audits, in none of them set apart from every other."
+
+
+def test_the_verdict_of_a_study_is_the_recommendation_over_all_its_audits():
+    said = study_verdict(study())
+    [found] = recommend(study())
+    assert said.startswith("Classification (4 of 4 audits): within a loss of 0.01 ROC-AUC, take 8-bit")
+    assert found.label == "8-bit"
 
 
 def test_a_model_without_rivals_wins_no_contest():
@@ -80,8 +97,8 @@ def test_a_model_without_rivals_wins_no_contest():
     alone = (row("none", "full precision", 0.02), row("a", "a", -0.03, flags=flags), row("b", "b", 0.003, flags=flags))
     contest = (row("none", "full precision", 0.3), row("a", "a", 0.05), row("b", "b", 0.2))
     said = "A gives away least in 1 of 2 audits, set apart from every other in 1. In 1 there are no two models"
-    assert study_verdict([cell(*alone, name="x"), cell(*contest, name="y")]).startswith(said)
-    assert study_verdict([cell(*alone, name=n) for n in "xy"]).startswith("In no audit are there two models")
+    assert study_winner([cell(*alone, name="x"), cell(*contest, name="y")]).startswith(said)
+    assert study_winner([cell(*alone, name=n) for n in "xy"]).startswith("In no audit are there two models")
 
 
 def test_sentences_name_extremes_and_useless_quantizers():

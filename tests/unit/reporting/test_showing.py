@@ -25,7 +25,7 @@ def test_an_empty_result_has_a_repr():
 
 def test_a_notebook_shows_verdict_table_and_doubts():
     html = cell()._repr_html_()
-    assert "<b>Of those that still predict, sign gives away least and loses 0.0300 ROC-AUC.</b>" in html
+    assert "<b>Within a loss of 0.01 ROC-AUC, take 8-bit" in html
     assert html.count("<tr>") == 6
     assert "Biases stay in full precision." in html
 

@@ -17,7 +17,7 @@ def row(name, leak, metric, *, drop=0.0, key="roc_auc", peak=0, half=0.01, flags
     return QuantizerRow(
         name,
         name,
-        Size(1.0, 1.0, 10, 32.0),
+        Size(32.0, 32.0, 320, 1.0) if name == "none" else Size(1.0, 1.0, 10, 32.0),
         metrics={key: estimate(metric)},
         drops={} if name == "none" else {key: estimate(drop, 0.001)},
         attacks={"lira": attack},

@@ -1,13 +1,17 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from leaq.errors import StoreError
+from leaq.results import Comparison
+from leaq.sealed import read_json, seal_json
 from leaq.study import Store
+from leaq.study.choosing import recommend
 from leaq.study.finished import listed
 from leaq.study.gating import Limits, gate
-from leaq.study.recommending import recommend
 from leaq.types import AttackResult
 from tests.unit.study.cells import cell, row
 from tests.unit.study.small import small
@@ -22,7 +26,11 @@ def made(folder, count=6):
             row("int4", 0.2 if i < 5 else None, 0.85, drop=-0.001),
         ]
         key = f"x{count - i}-0123456789abcde{i}-fedcba9876543210"
-        store.save(key, cell(rows, data="abc"[i % 3], seed=i // 3))
+        # What a choice and a gate go by beside the rows: paired differences, and releases attacked together.
+        errors = ((0.1, 0.002, 0.01), (0.002, 0.1, float("inf")), (0.01, float("inf"), 0.1))
+        both = row("sign + int4", 0.3 + i / 50, 0.9)
+        made = cell(rows, data="abc"[i % 3], seed=i // 3)
+        store.save(key, replace(made, comparison=Comparison(("none", "sign", "int4"), errors, 2.5), together=(both,)))
     return store
 
 
@@ -37,11 +45,11 @@ def told(results):
     """What the verbs look at."""
     return [
         (
-            each.config, each.data, each.primary_metric, each.primary_attack,
-            [(r.quantizer, r.label, r.size, dict(r.metrics), dict(r.drops), r.flags) for r in each.rows],
+            each.config, each.data, each.primary_metric, each.primary_attack, each.comparison,
+            [(r.quantizer, r.label, r.size, dict(r.metrics), dict(r.drops), r.flags) for r in each.shown()],
             [
                 (a.advantage, a.auc, a.game) if isinstance(a, AttackResult) else a
-                for r in each.rows
+                for r in each.shown()
                 for a in r.attacks.values()
             ],
         )
@@ -106,3 +114,13 @@ def test_a_page_lists_the_cells_that_leak_most_whole_and_sums_up_all(store, monk
     assert next(one for one in found if one.data["name"] == "q").rows[0].curves
     assert len(listed(found)) == 2
     assert told(found) == told(store.finished())
+
+
+def test_an_index_of_an_older_version_is_not_believed(store):
+    """It lacks comparisons and releases attacked together: a choice made from it would not be that of the page."""
+    path = store.folder / "index.json"
+    plain = read_json(path, kind="index", key="")
+    for entry in plain["entries"].values():
+        del entry[1]["comparison"], entry[1]["together"]
+    path.write_bytes(seal_json(json.dumps(plain), kind="index", key=""))
+    assert told(store.summaries()) == told(store.finished())

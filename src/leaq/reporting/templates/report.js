@@ -65,7 +65,7 @@
     }));
   }
 
-  // The accuracy budget: the quantizer that leaks least among those within it.
+  // The accuracy budget: what is chosen from which budget on was decided when the page was written.
   const element = (tag, text, kind) => Object.assign(document.createElement(tag), { textContent: text, className: kind || "" });
   const fact = (name, value) => { const row = element("div", ""); row.append(element("dt", name), element("dd", value)); return row; };
   for (const form of document.querySelectorAll("form.chooser")) {
@@ -75,27 +75,24 @@
     const update = () => {
       const limit = Number(budget.value) + 1e-12;
       at("amount").textContent = Number(budget.value).toFixed(data.decimals);
-      const within = (row) => row.useful && (cautious.checked ? row.cost_high : row.cost) <= limit;
-      const best = data.rows.find(within);
-      const keys = new Set(data.rows.filter(within).map((row) => row.key));
-      box.replaceChildren();
-      if (best) {
-        const take = element("p", "Take ", "take");
-        take.append(element("strong", best.label));
-        const facts = element("dl", "");
-        facts.append(fact("leak", minus(best.leak)), fact(`change of ${data.metric}`, minus(best.change)), fact("file", `${best.size}, ${best.smaller}× smaller`));
-        box.append(take, facts);
-        const same = best.same.filter((label) => data.rows.some((row) => row.label === label && keys.has(row.key)));
-        const hints = [];
-        if (same.length) hints.push(`Not told apart from it in leak, within this budget: ${same.join(", ")}.`);
-        if (best.hint) hints.push(minus(best.hint));
-        if (hints.length) box.append(element("p", hints.join(" "), "hint"));
-      } else box.append(element("p", data.rows.some((row) => row.useful) ? "Nothing stays within this budget." : "Nothing here predicts better than guessing.", "take"));
+      const loss = (row) => cautious.checked ? row.worst : row.cost;
+      const keys = new Set(data.rows.filter((row) => loss(row) !== null && loss(row) <= limit).map((row) => row.key));
+      const step = data.steps[cautious.checked ? "cautious" : "estimate"].findLast((one) => one.from <= limit);
+      const best = data.rows.find((row) => row.key === step.key);
+      const take = element("p", "Take ", "take");
+      take.append(element("strong", best.label));
+      const facts = element("dl", "");
+      facts.append(fact("leak, corrected for the choice", minus(step.leak)), fact(`change of ${data.metric}`, minus(best.change)), fact("file", `${best.size}, ${best.smaller}× smaller`));
+      box.replaceChildren(take, facts);
+      const hints = [];
+      if (step.same.length) hints.push(`Not told apart from the least leak within this budget either, but dearer or larger: ${step.same.join(", ")}.`);
+      if (best.hint) hints.push(minus(best.hint));
+      if (hints.length) box.append(element("p", hints.join(" "), "hint"));
       for (const mark of article.querySelectorAll(`#${prefix}-tradeoff .mark`)) {
         mark.classList.toggle("over", !keys.has(mark.dataset.key));
-        mark.classList.toggle("chosen", Boolean(best) && mark.dataset.key === best.key);
+        mark.classList.toggle("chosen", mark.dataset.key === best.key);
       }
-      for (const row of article.querySelectorAll(`#${prefix}-ranking tbody tr`)) row.classList.toggle("chosen", Boolean(best) && row.dataset.key === best.key);
+      for (const row of article.querySelectorAll(`#${prefix}-ranking tbody tr`)) row.classList.toggle("chosen", row.dataset.key === best.key);
     };
     budget.addEventListener("input", update);
     cautious.addEventListener("change", update);

@@ -1,18 +1,17 @@
-"""Which quantizer to take: leak and cost of each row, the Pareto front, and the choice within an accuracy budget.
+"""How each row of an audit stands: its leak, what it costs, whether it is a choice to take, the Pareto front.
 
 Only compares what the result holds. Two quantizers that the audit does not tell apart (`CellResult.told_apart`) are
-never called different.
+never called different. `leaq.study.choosing` takes one of them.
 """
 
 from collections.abc import Sequence
 
-from leaq.reporting.words import metric
+from leaq.metrics import metric
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Estimate, NotComputed
 
 __all__ = [
-    "contends", "cost", "front", "leak", "not_told_apart", "recommended", "reference", "start_budget", "useful",
-    "yardstick",
+    "contends", "cost", "front", "leak", "not_told_apart", "reference", "start_budget", "useful", "yardstick",
 ]  # fmt: skip
 
 
@@ -81,22 +80,6 @@ def front(result: CellResult) -> tuple[QuantizerRow, ...]:
         if not any((u <= x and v <= y) and (u < x or v < y) for u, v, other in points if other is not row)
     ]
     return tuple(row for _, _, row in sorted(kept, key=lambda point: point[:2]))
-
-
-def recommended(result: CellResult, budget: float, *, cautious: bool = True) -> QuantizerRow | None:
-    """Return the row that leaks least among those that cost at most `budget`.
-
-    Parameters
-    ----------
-    budget : largest acceptable loss of the primary metric.
-    cautious : count the cost at the worse end of its interval, not at its estimate.
-    """
-    allowed = []
-    for row in result.ranked():
-        price, advantage = cost(result, row), leak(result, row)
-        if price and advantage and contends(row) and (price.high if cautious else price.value) <= budget:
-            allowed.append(row)
-    return allowed[0] if allowed else None
 
 
 def start_budget(result: CellResult) -> float:

@@ -1,9 +1,10 @@
 from dataclasses import replace
 
-from leaq.reporting.choice import cost, front, leak, not_told_apart, recommended, reference, start_budget
 from leaq.reporting.figures import tradeoff
 from leaq.reporting.pages import audit_page
-from leaq.reporting.reading import verdict
+from leaq.reporting.reading import headline
+from leaq.study.choosing import recommend
+from leaq.study.standing import cost, front, leak, not_told_apart, reference, start_budget
 from leaq.types import Flag, NotComputed
 from tests.results import cell, estimate, row
 
@@ -48,20 +49,6 @@ def test_equal_points_are_both_on_the_front():
     assert labels(front(cell(*rows))) == ["full precision", "a", "b"]
 
 
-def test_recommendation_follows_the_budget():
-    result = cell()
-    assert recommended(result, 0.0).label == "full precision"
-    assert recommended(result, 0.011, cautious=False).label == "3-bit"
-    assert recommended(result, 0.05).label == "sign"
-    assert recommended(result, 1.0).label == "sign", "a model that predicts nothing is never recommended"
-
-
-def test_cautious_counts_the_worse_end_of_the_interval():
-    result = cell()
-    assert recommended(result, 0.0105, cautious=False).label == "3-bit"
-    assert recommended(result, 0.0105).label == "8-bit"
-
-
 def test_start_budget_depends_on_the_metric():
     assert start_budget(cell()) == 0.01
     full = row("none", "full precision", 0.3)
@@ -79,12 +66,11 @@ def test_not_told_apart_intervals_are_found_both_ways():
     assert not_told_apart(result, c) == ()
 
 
-def test_a_row_without_the_attack_has_no_leak_and_is_never_recommended():
+def test_a_row_without_the_attack_has_no_leak():
     bare = row("sign", "sign", 0.0)
     bare.attacks["lira"] = NotComputed("needs shadows")
     result = cell(row("none", "full precision", 0.3), bare)
     assert leak(result, bare) is None
-    assert recommended(result, 1.0).label == "full precision"
     assert not_told_apart(result, bare) == ()
 
 
@@ -98,9 +84,12 @@ def with_yardstick():
 def test_a_model_trained_with_differential_privacy_is_shown_but_no_choice():
     result = with_yardstick()
     assert labels(result.ranked())[0] == "DP-SGD ε=1"
-    assert recommended(result, 0.5).label == "a"
+    assert recommend([result], 0.5)[0].chosen == "a"
     assert "DP-SGD ε=1" not in labels(front(result))
-    assert verdict(result).startswith("Of the quantizers, a gives away least")
+    assert headline(result).endswith(
+        "Of the quantizers, a leaks least: 0.200 [0.180, 0.220], with no established change "
+        "of ROC-AUC (loss 0.0000 [-0.0020, 0.0020])."
+    )
     points = next(found["data"]["values"] for found in tradeoff(result)["layer"] if "shape" in found["encoding"])
     assert {point["label"]: point["shape"] for point in points}["DP-SGD ε=1"] == "triangle-up"
     chooser = audit_page(result, prefix="x", internal=False)["chooser"]

@@ -1,0 +1,207 @@
+"""``leaq decide``: which model to release, and whether it keeps within limits; one rule for people and for CI."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from leaq.cli import console
+from leaq.cli.completing import complete_quantizers, complete_runs
+from leaq.errors import NotEnoughEvidence
+
+if TYPE_CHECKING:
+    from leaq.results import CellResult
+    from leaq.study.choosing import Recommendation
+    from leaq.study.gating import Verdict
+
+__all__ = ["Junit", "Limit", "MaxMetric", "Metric", "MinMetric", "Quantizer", "Require", "Run", "decide", "say_verdict"]
+
+SHOWN = 20
+"""Models that fail, printed unless all are asked for."""
+LIMITS, EVIDENCE = "Limits, for CI: exit code 1 if one is not kept", "What is judged, and on what evidence"
+
+Run = Annotated[Path, typer.Argument(help="A run folder.", autocompletion=complete_runs)]
+Limit = Annotated[
+    float | None,
+    typer.Option(
+        "--max-leak",
+        "--max-advantage",
+        help="Largest acceptable advantage of any attack, at its upper limit.",
+        rich_help_panel=LIMITS,
+    ),
+]
+MinMetric = Annotated[
+    float | None,
+    typer.Option(
+        help="Smallest acceptable task metric, at its lower limit; for metrics of which more is better.",
+        rich_help_panel=LIMITS,
+    ),
+]
+MaxMetric = Annotated[
+    float | None,
+    typer.Option(
+        help="Largest acceptable task metric, at its upper limit; for RMSE, losses and the like.",
+        rich_help_panel=LIMITS,
+    ),
+]
+Metric = Annotated[
+    str | None, typer.Option(help="Which metric, e.g. accuracy; by default ROC-AUC or R².", rich_help_panel=LIMITS)
+]
+Require = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Attacks, by name or family, without which no advantage passes; none: whatever was run. By default those "
+        "of a standard audit.",
+        metavar="<list>",
+        rich_help_panel=EVIDENCE,
+    ),
+]
+Quantizer = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Judge this quantizer, e.g. 'uniform(bits=4)' or '4-bit per channel'; may be repeated.",
+        metavar="<name>",
+        rich_help_panel=EVIDENCE,
+        autocompletion=complete_quantizers,
+    ),
+]
+Junit = Annotated[Path | None, typer.Option(help="Write the verdict as JUnit XML too, for a CI server.")]
+
+
+def decide(
+    run: Run,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(help="Largest acceptable loss of the task's metric; by default 0.01 ROC-AUC or 0.02 R²."),
+    ] = None,
+    level: Annotated[float, typer.Option(help="Confidence level of the choice.", min=0.5, max=0.9999)] = 0.95,
+    max_leak: Limit = None,
+    min_metric: MinMetric = None,
+    max_metric: MaxMetric = None,
+    metric: Metric = None,
+    require: Require = None,
+    quantizer: Quantizer = None,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="Judge every quantizer, not only the choice.", rich_help_panel=EVIDENCE),
+    ] = False,
+    reasons: Annotated[
+        bool, typer.Option("--reasons", help=f"Print every reason; by default the first {SHOWN} models that fail.")
+    ] = False,
+    junit: Junit = None,
+    json: Annotated[bool, typer.Option("--json", help="Print choice and verdict as JSON and nothing else.")] = False,
+) -> None:
+    """Name the model to release within an accuracy budget; with limits, pass or fail (exit code 1).
+
+    Of those whose leak is not told apart from the least, the cheapest in the task's metric is taken, then the smallest
+    file; how sure that is, and the bargain if there is one, are said. Limits judge the choice, or --quantizer, or
+    --all, at the worse end of each interval; what was not computed fails. Passing means that the attacks that were run
+    found no more than the limit, never that there is no leak.
+
+    Examples:
+
+        leaq decide runs/x --max-drop 0.02
+
+        leaq decide runs/x --max-leak 0.1 --min-metric 0.85 --junit gate.xml
+
+        leaq decide runs/x --all --metric rmse --max-metric 3
+    """
+    from leaq.files import writable_place
+    from leaq.results import as_plain
+    from leaq.study import Store
+
+    if junit is not None:
+        writable_place(junit)
+    results = Store(run).summaries()
+    limits = _limits(max_leak, min_metric, max_metric, metric, require)
+    found = _recommended(results, max_drop, level, needed=limits is None or not (quantizer or every))
+    verdict = None
+    if limits is not None:
+        verdict = _judged(results, limits, tuple(quantizer or ()), found, every=every)
+        _write_junit(verdict, junit)
+    if json:
+        plain = verdict and {"passed": verdict.passed, **as_plain(verdict)}
+        console.say_json({"recommended": as_plain(found), "verdict": plain})
+    else:
+        _say(found)
+        if verdict is not None:
+            say_verdict(verdict, every=reasons)
+    if verdict is not None and not verdict.passed:
+        raise typer.Exit(1)
+
+
+def _limits(
+    max_leak: float | None,
+    min_metric: float | None,
+    max_metric: float | None,
+    metric: str | None,
+    require: list[str] | None,
+) -> Any:
+    from leaq.options import split_items
+    from leaq.study.gating import STANDARD, Limits
+
+    if (max_leak, min_metric, max_metric) == (None, None, None):
+        return None
+    asked = STANDARD if require is None else tuple(item for text in require for item in split_items(text))
+    return Limits(max_leak, min_metric, max_metric, metric, asked)
+
+
+def _recommended(
+    results: "Sequence[CellResult]", max_drop: float | None, level: float, *, needed: bool
+) -> "list[Recommendation]":
+    from leaq.study.choosing import recommend
+
+    try:
+        return recommend(results, max_drop, level=level)
+    except NotEnoughEvidence:
+        if needed:
+            raise
+        return []
+
+
+def _judged(
+    results: "Sequence[CellResult]",
+    limits: Any,
+    named: tuple[str, ...],
+    found: "list[Recommendation]",
+    *,
+    every: bool,
+) -> "Verdict":
+    """Judge what was named, everything, or the choice of each kind of task."""
+    from leaq.study.gating import gate, joined
+
+    if named or every:
+        return gate(results, limits, quantizers=named)
+    parts = [
+        gate([one for one in results if one.data.get("task") == choice.task], limits, quantizers=(choice.chosen,))
+        for choice in found
+    ]
+    return joined(parts)
+
+
+def _write_junit(verdict: "Verdict", place: Path | None) -> None:
+    from leaq.study.junit import write_junit
+
+    if place is not None:
+        write_junit(verdict, place)
+
+
+def _say(found: "list[Recommendation]") -> None:
+    from leaq.reporting.decision import described
+
+    for one in found:
+        console.paragraph(f"{one.task}: {described(one)}")
+
+
+def say_verdict(verdict: "Verdict", *, every: bool) -> None:
+    """Print PASS, or FAIL with the reasons."""
+    if verdict.passed:
+        console.say(f"PASS  {verdict.checked} models judged, {verdict.describe()}")
+        return
+    lines = verdict.reasons if every or not verdict.failing else verdict.failing[:SHOWN]
+    for line in lines:
+        console.say(f"FAIL  {line}")
+    failing = len(verdict.failing)
+    hidden = "" if every or failing <= SHOWN else f" {failing - SHOWN} more are not printed: --reasons, or --json."
+    console.note(f"Gate not passed: {failing} of {verdict.checked} models fail.{hidden}")

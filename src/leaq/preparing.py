@@ -1,0 +1,41 @@
+"""Records from a source, read and embedded: what every audit starts from."""
+
+from dataclasses import replace
+
+from leaq.cell import AuditConfig
+from leaq.data import load
+from leaq.embedders import embed
+from leaq.subjects import Given, subject_of
+from leaq.types import Progress, Samples, silent
+
+__all__ = ["prepare"]
+
+
+def prepare(
+    config: AuditConfig, *, given: Given | None = None, progress: Progress = silent
+) -> tuple[Samples, AuditConfig]:
+    """Load and embed the records; return them with the configuration in which nothing is left to "auto".
+
+    Raises
+    ------
+    InvalidInput
+        If the configuration names what does not go together, before anything is read; or the records cannot be used.
+
+    Examples
+    --------
+    >>> samples, resolved = prepare(AuditConfig(source="wine"))
+    >>> samples.inputs.shape, resolved.embedder, resolved.task
+    ((178, 13), 'identity', 'classification')
+    """
+    given = given or Given()
+    subject_of(config, given)
+    source = config.source if given.data is None else given.data
+    members = (config.members or None) if given.members is None else given.members
+    samples = load(source, config, members=members, progress=progress)
+    embedder = config.embedder
+    if embedder == "auto":
+        embedder = "ecfp4" if samples.kind == "smiles" else "identity"
+    if config.training.standardise == "public" and config.public:
+        samples = replace(samples, public=load(config.public, config, progress=progress))
+    embedded = embed(samples, embedder, skip_invalid=config.skip_invalid, progress=progress)
+    return embedded, config.resolved(task=embedded.task, embedder=embedder)

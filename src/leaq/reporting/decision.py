@@ -1,0 +1,112 @@
+"""What to release, in words: the sentences of page, card, command line and notebook about one recommendation."""
+
+from collections.abc import Sequence
+
+from leaq.errors import NotEnoughEvidence
+from leaq.results import CellResult
+from leaq.stats.digits import format_estimate, format_value
+from leaq.study.choosing import Chooser, Recommendation, choosers
+from leaq.study.knee import Knee
+
+__all__ = ["chooser_of", "decision", "described", "knee_words", "listed_names"]
+
+
+def chooser_of(result: CellResult) -> Chooser | None:
+    """Return what a choice of one audit is made by; None where no leak, no metric or no skill is known."""
+    try:
+        [found] = choosers([result], level=float(result.config.get("level", 0.95)))
+    except NotEnoughEvidence:
+        return None
+    return found
+
+
+def decision(found: Recommendation) -> str:
+    """Say what to release within the budget, and how sure it is that it gives away less than full precision.
+
+    Examples
+    --------
+    "Within a loss of 0.02 R², take 4-bit: it gives away 0.10 [0.05, 0.15] less than full precision (0.79)."
+    """
+    budget = f"Within a loss of {found.budget:.3g} {found.metric},"
+    if not found.quantized:
+        return _stay(found, budget)
+    take = f"{budget} take {found.label}"
+    if found.reduction is not None and found.told_apart:
+        said = f"{take}: it gives away {format_estimate(found.reduction)} less than full precision"
+        return f"{said} ({found.full_precision:.2f})."
+    has = "loses least" if found.loss.low > 0 else "is the smallest file without an established loss"
+    return f"{take}: its leak is not told apart from full precision's; of those not told apart from the least it {has}."
+
+
+def _stay(found: Recommendation, budget: str) -> str:
+    """Say why full precision is the choice."""
+    if len(found.allowed) == 1:
+        near = (
+            f"; {found.names[found.nearest]} comes nearest and may lose {found.may_lose:.3g}" if found.nearest else ""
+        )
+        return f"{budget} no quantizer is to be had beyond doubt{near}."
+    if found.smallest == found.chosen:
+        return f"{budget} take full precision: nothing there leaks less."
+    least = found.names[found.smallest]
+    return f"{budget} take full precision: {least}, which leaks least there, is not told apart from it and loses more."
+
+
+def described(found: Recommendation) -> str:
+    """Return one paragraph: the choice, what is not told apart from it, its corrected leak, and what it rests on."""
+    rests = f"{found.cells} cell{_s(found.cells)} of {found.data_sets} data set{_s(found.data_sets)}"
+    if found.left_out:
+        rests += f" ({found.left_out} more left out: no skill in full precision)"
+    again = "" if found.probability is None else f" It would be chosen again in {found.probability:.0%} of repetitions."
+    knee = f" {knee_words(found.knee, found.metric)}" if found.knee else ""
+    return (
+        f"{decision(found)}{knee} Of the choice: {beside(found)}{again} {len(found.allowed)} of "
+        f"{len(found.allowed) + len(found.refused)} models keep within the budget beyond doubt. Rests on {rests}; no "
+        "leak found by this attack is not the same as no leak."
+    )
+
+
+def beside(found: Recommendation) -> str:
+    """Say how large the leak of the choice is, corrected, and which models are not told apart from it."""
+    leak = f"leak {format_estimate(found.advantage)}, corrected for having been chosen"
+    loss = f", loss of {found.metric} {format_estimate(found.loss)}" if found.quantized else ""
+    if not found.tied:
+        return f"{leak}{loss}."
+    if found.smallest == found.chosen:
+        same = f"Not told apart from it in leak: {listed_names([found.names[name] for name in found.tied])}."
+        return f"{leak}{loss}. {same}"
+    same = listed_names([found.names[name] for name in found.tied if name != found.smallest])
+    others = f", nor are {same}" if same else ""
+    return (
+        f"{leak}{loss}. The smallest estimate within the budget is that of {found.names[found.smallest]}, not told "
+        f"apart from it{others}; of these the choice loses least, or is the smallest file that loses nothing."
+    )
+
+
+def knee_words(knee: Knee, name: str) -> str:
+    """Say what the knee of the trade-off is worth.
+
+    Examples
+    --------
+    "2-bit per channel more than halves the leak (0.79 to 0.35) for at most 0.05 R²."
+    """
+    does = "more than halves the leak" if knee.halves else f"takes {knee.share:.0%} of the leak away"
+    price = f"for at most {format_value(knee.may_lose, 3).rstrip('0').rstrip('.')} {name}"
+    if knee.may_lose <= 0:
+        price = f"and loses no {name}"
+    sentence = f"{knee.label} {does} ({knee.before:.2f} to {knee.after:.2f}) {price}"
+    return f"{sentence[:1].upper()}{sentence[1:]}."
+
+
+def listed_names(labels: Sequence[str]) -> str:
+    """Join names as a sentence does.
+
+    Examples
+    --------
+    >>> listed_names(["sign", "2-bit", "4-bit"])
+    'sign, 2-bit and 4-bit'
+    """
+    return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]}" if labels else ""
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"

@@ -1,0 +1,159 @@
+"""Whether a card is true: its signature, and a random tenth of it computed again."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leaq.cell import AuditConfig
+from leaq.errors import InvalidInput
+from leaq.pipeline import audit
+from leaq.reporting.form_files import read_card, signer
+from leaq.results import CellResult
+from leaq.signing import read_public_key
+from leaq.types import AttackResult, Estimate, Progress, silent
+
+__all__ = ["Compared", "Rechecked", "recheck"]
+
+SHARE = 10
+"""One number in so many is computed again, at least one."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One number of the card beside the same one computed again."""
+
+    name: str
+    stated: tuple[float, float]
+    found: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the new number lies in the stated interval."""
+        return self.stated[0] <= self.found <= self.stated[1]
+
+
+@dataclass(frozen=True)
+class Rechecked:
+    """What is left of a card after it was checked.
+
+    Attributes
+    ----------
+    signed : "valid", "invalid", "none", or "other key".
+    key : fingerprint of the key that signed it, empty if none did.
+    compared : numbers computed again.
+    notes : what could not be checked, one sentence each.
+    """
+
+    signed: str
+    key: str
+    compared: tuple[Compared, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing speaks against the card."""
+        return self.signed in ("valid", "none") and all(one.agrees for one in self.compared)
+
+
+def recheck(
+    path: str | Path,
+    *,
+    key_file: Path | None = None,
+    source: str = "",
+    rerun: bool = True,
+    progress: Progress = silent,
+) -> Rechecked:
+    """Check a card's signature, and compute a random tenth of its numbers again.
+
+    The draw is made anew each time, so that whoever wrote the card could not know it. The audit is run as the card says
+    with the attacks of the drawn numbers; a new number agrees if it lies in the stated interval.
+
+    Parameters
+    ----------
+    path : JSON or HTML file of `leaq report --profile`.
+    key_file : public key (PEM) that must have signed it; by default any key.
+    source : where the data lies, if the card's own name for it is not found here.
+    rerun : compute again; else only the signature is looked at.
+    """
+    card = read_card(path)
+    signed, key = _signature(card, key_file)
+    notes = []
+    if signed == "none":
+        notes.append("The card is not signed: anybody can have changed it.")
+    elif signed == "valid" and key_file is None:
+        notes.append(f"Signed by key {key}. Compare it with the auditor's own, or give --key.")
+    compared: tuple[Compared, ...] = ()
+    if rerun and card["config"].get("kind") == "model":
+        notes.append("The audit of a finished model needs the model: its numbers were not computed again.")
+    elif rerun:
+        compared = _again(card, source, progress)
+    return Rechecked(signed, key, compared, tuple(notes))
+
+
+def _signature(card: Mapping[str, Any], key_file: Path | None) -> tuple[str, str]:
+    expected = read_public_key(key_file) if key_file is not None else ""
+    if "signature" not in card:
+        return ("other key" if expected else "none"), ""
+    found = signer(card)
+    if found is None:
+        return "invalid", ""
+    return ("valid" if expected in ("", found) else "other key"), found
+
+
+def _again(card: Mapping[str, Any], source: str, progress: Progress) -> tuple[Compared, ...]:
+    """Compute drawn numbers again and set them beside what the card states."""
+    stated = _stated(card)
+    if not stated:
+        return ()
+    names = sorted(stated)
+    drawn = set(np.random.default_rng(secrets.randbits(64)).choice(names, ceil(len(names) / SHARE), replace=False))
+    config = dict(card["config"])
+    attacks = [name.removeprefix("advantage of ") for name in drawn if name.startswith("advantage of ")]
+    calibrated = [spec for spec in config["quantizers"] if _calibrated(spec)]
+    asked = [card["quantizer"]] if card["quantizer"] != "none" else config["quantizers"][:1]
+    change = {
+        "source": source or config.get("source"),
+        "quantizers": list(dict.fromkeys([*asked, *calibrated[:1]])),  # else other records would be set aside
+        "attacks": attacks or ["threshold"],
+        "together": [],
+    }
+    result = audit(AuditConfig.from_dict({**config, **change}), progress=progress)
+    found = _numbers(result, card["quantizer"])
+    missing = drawn - set(found)
+    if missing:
+        listed = ", ".join(sorted(missing))
+        raise InvalidInput(f"The card states numbers that its own configuration does not give: {listed}.")
+    return tuple(Compared(name, stated[name], found[name]) for name in sorted(drawn))
+
+
+def _calibrated(spec: str) -> bool:
+    from leaq.quantizers import build
+
+    return bool(build(spec).needs.calibration)
+
+
+def _stated(card: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    answers = {one["key"]: one["numbers"] for one in card["answers"]}
+    tried = answers.get("attacks", {}).get("tried", {})
+    found = {f"advantage of {name}": _ends(number) for name, number in tried.items()}
+    value = answers.get("utility", {}).get("value")
+    return found | ({str(answers["utility"]["metric"]): _ends(value)} if value else {})
+
+
+def _ends(number: Mapping[str, Any]) -> tuple[float, float]:
+    return float(number["low"]), float(number["high"])
+
+
+def _numbers(result: CellResult, quantizer: str) -> dict[str, float]:
+    row = next(row for row in result.rows if row.quantizer == quantizer)
+    found = {
+        f"advantage of {name}": one.advantage.value
+        for name, one in row.attacks.items()
+        if isinstance(one, AttackResult)
+    }
+    return found | {name: one.value for name, one in row.metrics.items() if isinstance(one, Estimate)}

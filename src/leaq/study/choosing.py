@@ -1,0 +1,313 @@
+"""Which quantizer to take: the one chooser behind page, card, command line and Python.
+
+Among the models that keep within a budget, beyond doubt, those are looked at whose leak is not told apart from the
+smallest; of these the cheapest in the task's metric is taken, then the smallest file. What the choice flatters its own
+leak by is corrected.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.metrics import metric
+from leaq.results import CellResult, QuantizerRow
+from leaq.stats.intervals import normal_quantile
+from leaq.stats.selection import Choice, choose_smallest, pairs_factor, surely_at_least
+from leaq.study.evidence import Evidence, collected
+from leaq.study.knee import Knee, find_knee
+from leaq.study.standing import contends, cost, leak, reference, start_budget, useful, yardstick
+from leaq.types import Bools, Estimate, Floats, Ints
+
+__all__ = ["Chooser", "Recommendation", "choosers", "recommend"]
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One model to release, and how sure that is.
+
+    Attributes
+    ----------
+    task : "classification" or "regression"; the two are never pooled, their metrics do not compare.
+    metric : what the budget is counted in, by its name.
+    budget : largest acceptable loss of it.
+    allowed, refused : specifications within the budget beyond doubt, and the others; full precision is one of them.
+    cells, data_sets : what it rests on.
+    full_precision : leak without quantization.
+    chosen, label : specification and name of the choice; full precision where no quantizer is a better one.
+    advantage : leak of the choice, corrected for having been chosen; the interval holds for all candidates at once.
+    loss : what the choice loses of the metric, positive = worse; the interval holds for all candidates at once.
+    smallest : the one whose estimate of the leak is smallest within the budget.
+    tied : those within the budget whose leak is not told apart from the smallest, the choice left out.
+    reduction : how much less the choice gives away than full precision, paired; None if it is full precision.
+    probability : how often the same data, drawn again, would lead to the same choice.
+    left_out : cells in which even full precision predicts no better than guessing; nothing can be lost there.
+    nearest, may_lose : where nothing quantized is within the budget, what comes nearest, and the loss that cannot be
+        excluded for it.
+    names : by specification, what each model is called.
+    knee : the model that takes away most of the leak for the least skill, if one stands out, whatever the budget.
+    """
+
+    task: str
+    metric: str
+    budget: float
+    allowed: tuple[str, ...]
+    refused: tuple[str, ...]
+    cells: int
+    data_sets: int
+    full_precision: float
+    chosen: str
+    label: str
+    advantage: Estimate
+    loss: Estimate
+    smallest: str
+    tied: tuple[str, ...]
+    probability: float
+    names: Mapping[str, str]
+    reduction: Estimate | None = None
+    left_out: int = 0
+    nearest: str | None = None
+    may_lose: float | None = None
+    knee: Knee | None = None
+
+    @property
+    def quantized(self) -> bool:
+        """Whether the choice is another model than full precision."""
+        return self.reduction is not None
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the choice gives away less than full precision, beyond doubt."""
+        return self.reduction is not None and self.reduction.low > 0
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """What is known of the models of one kind of task, before a budget is named.
+
+    Attributes
+    ----------
+    task, metric : as in `Recommendation`; `metric` by its name.
+    names, labels, bytes : k specifications, names and file sizes, full precision first.
+    leaks, costs : (k) leaks, and losses of the metric counted from full precision (0 for itself).
+    skilled : (k,) whether it predicts better than guessing wherever full precision does.
+    worst : (k,) loss that cannot be excluded, for all at once.
+    apart : (k, k) how much larger than the first leak the second must be to be told apart from it.
+    budget : loss of the metric that most would accept.
+    knee : see `Recommendation`.
+    level, seed, left_out : see `recommend`.
+    """
+
+    task: str
+    metric: str
+    budget: float
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    bytes: tuple[float, ...]
+    leaks: Evidence
+    costs: Evidence
+    skilled: Bools
+    worst: Floats
+    apart: Floats
+    knee: Knee | None
+    level: float
+    seed: int
+    left_out: int
+
+    def costing(self, *, cautious: bool = True) -> Floats:
+        """Return the loss that each model is counted with, (k,); infinite where it is no choice."""
+        counted: Floats = np.where(self.skilled, self.worst if cautious else self.costs.means, np.inf)
+        return counted
+
+    def at(self, budget: float, *, cautious: bool = True) -> Recommendation:
+        """Choose within a budget; with `cautious` losses count at the worse end of their intervals.
+
+        Raises
+        ------
+        InvalidInput
+            If the budget is negative or no number.
+        """
+        if not 0 <= budget < np.inf:
+            raise InvalidInput(f"The largest acceptable drop must be 0 or more. Found {budget!r}.")
+        counted = self.costing(cautious=cautious)
+        within = counted <= budget + 1e-12  # full precision always is: it costs nothing and has skill
+        kept = np.flatnonzero(within)
+        picked = self._picked(kept)
+        best, smallest = int(kept[picked.chosen]), int(kept[picked.smallest])
+        loss, half = float(self.costs.means[best]), float(self.worst[best] - self.costs.means[best])
+        others = np.where(np.arange(len(counted)) > 0, counted, np.inf)
+        nearest = None if within[1:].any() or not np.isfinite(others).any() else int(others.argmin())
+        return Recommendation(
+            task=self.task,
+            metric=self.metric,
+            budget=budget,
+            allowed=self._named(within),
+            refused=self._named(~within),
+            cells=len(self.leaks.clusters),
+            data_sets=len(set(self.leaks.clusters)),
+            full_precision=float(self.leaks.means[0]),
+            chosen=self.names[best],
+            label=self.labels[best],
+            advantage=self._estimate(picked.value, picked.low, picked.high),
+            loss=self._estimate(loss, loss - half, loss + half),
+            smallest=self.names[smallest],
+            tied=tuple(self.names[i] for i, same in zip(kept, picked.tied, strict=True) if same and i != best),
+            reduction=self._reduction(best),
+            probability=float(picked.again[picked.chosen]),
+            names=dict(zip(self.names, self.labels, strict=True)),
+            left_out=self.left_out,
+            nearest=None if nearest is None else self.names[nearest],
+            may_lose=None if nearest is None else float(others[nearest]),
+            knee=self.knee,
+        )
+
+    def _picked(self, kept: Ints) -> Choice:
+        """Choose among some models: of those not told apart from the smallest leak the cheapest, then the smallest."""
+        leaks = self.leaks.only(np.isin(np.arange(len(self.names)), kept))
+        # A loss that is not established is none: then the smaller file decides, then the order asked for. Were it the
+        # smaller leak, luck would choose among equals.
+        price = np.where(2 * self.costs.means > self.worst, self.costs.means, 0.0)
+        order = sorted(range(len(kept)), key=lambda j: (price[kept[j]], self.bytes[kept[j]]))
+        apart = self.apart[np.ix_(kept, kept)]
+        return choose_smallest(leaks.means, leaks.draws(seed=self.seed), level=self.level, order=order, apart=apart)
+
+    def _reduction(self, best: int) -> Estimate | None:
+        """Return how much less than full precision a model gives away; None for full precision."""
+        if best == 0:
+            return None
+        value, half = float(self.leaks.means[0] - self.leaks.means[best]), float(self.apart[best, 0])
+        return self._estimate(value, value - half, value + half)
+
+    def _estimate(self, value: float, low: float, high: float) -> Estimate:
+        count = len(self.leaks.clusters)
+        return Estimate(value, min(low, value), max(high, value), count, self.level, "cells")
+
+    def _named(self, which: Bools) -> tuple[str, ...]:
+        return tuple(name for name, kept in zip(self.names, which, strict=True) if kept)
+
+
+def recommend(
+    results: Sequence[CellResult], budget: float | None = None, *, level: float = 0.95, seed: int = 0
+) -> list[Recommendation]:
+    """Choose for each kind of task; see `choosers`.
+
+    Parameters
+    ----------
+    budget : largest acceptable loss of the primary metric; by default what most would accept (`start_budget`).
+
+    Do not trust when there are few data sets: below five, intervals rest on the cells' own and say nothing about other
+    data.
+
+    Examples
+    --------
+    ``recommend([leaq.audit("breast_cancer")], 0.02)[0].chosen``
+    """
+    found = choosers(results, level=level, seed=seed)
+    return [one.at(one.budget if budget is None else budget) for one in found]
+
+
+def choosers(results: Sequence[CellResult], *, level: float = 0.95, seed: int = 0) -> list[Chooser]:
+    """Gather what a choice needs, one chooser a kind of task.
+
+    A model is a choice if it predicts better than guessing in every cell where full precision does, and a loss counts
+    at the end of an interval that holds for all models at once. Cells in which full precision has no skill are left
+    out and counted. Rows without a leak or a loss are no choice; neither are models trained with differential privacy.
+
+    Raises
+    ------
+    NotEnoughEvidence
+        If no cell has both an attack and a metric, or none has a full-precision model that predicts something.
+    """
+    tasks = sorted({str(result.data.get("task", "")) for result in results})
+    by_task = {task: [result for result in results if str(result.data.get("task", "")) == task] for task in tasks}
+    return [_chooser(cells, task, level=level, seed=seed) for task, cells in by_task.items()]
+
+
+def _chooser(results: Sequence[CellResult], task: str, *, level: float, seed: int) -> Chooser:
+    every, results = len(results), [result for result in results if useful(reference(result))]
+    if not results:
+        raise NotEnoughEvidence(
+            f"A recommendation for {task} needs models that predict something. Found none in {every} cells, even in "
+            "full precision. Train longer or choose another embedder."
+        )
+    full = reference(results[0]).quantizer
+    counts = Counter(row.quantizer for result in results for row in result.rows if _known(result, row))
+    most = max(counts.values(), default=0)
+    names = [
+        full,
+        *(row.quantizer for row in results[0].rows if row.quantizer != full and counts[row.quantizer] == most),
+    ]
+    cells = [
+        result for result in results if {row.quantizer for row in result.rows if _known(result, row)} >= set(names)
+    ]
+    leaks, costs = collected(cells, leak, names), collected(cells, cost, names)
+    if leaks is None or costs is None:
+        raise NotEnoughEvidence(
+            f"A recommendation for {task} needs an attack and the task's metric for every quantizer in at least one "
+            "cell. Found none. Add replicates to the audits."
+        )
+    worst = -surely_at_least(-costs.means, -costs.draws(seed=seed), level=level)
+    skilled = np.array([all(contends(row) for cell in cells for row in _rows(cell, name)) for name in names])
+    apart = _apart(cells, leaks, level=level, seed=seed)
+    rows = [row for name in names for row in _rows(cells[0], name)]
+    labels = tuple(row.label for row in rows)
+    skill = float(np.mean([_skill(cell) for cell in cells]))
+    return Chooser(
+        task=task,
+        metric=metric(cells[0].primary_metric).name,
+        budget=start_budget(cells[0]),
+        names=tuple(names),
+        labels=labels,
+        bytes=tuple(float(row.size.bytes) for row in rows),
+        leaks=leaks,
+        costs=costs,
+        skilled=skilled,
+        worst=worst,
+        apart=apart,
+        knee=find_knee(leaks, np.where(skilled, worst, np.inf), apart, skill=skill, labels=labels, seed=seed),
+        level=level,
+        seed=seed,
+        left_out=every - len(results),
+    )
+
+
+def _rows(result: CellResult, name: str) -> list[QuantizerRow]:
+    return [row for row in result.rows if row.quantizer == name]
+
+
+def _known(result: CellResult, row: QuantizerRow) -> bool:
+    """Whether a row has a leak and a loss, both with intervals that say something."""
+    ends = [end for one in (leak(result, row), cost(result, row)) if one for end in (one.low, one.high)]
+    return not yardstick(row) and len(ends) == 4 and bool(np.isfinite(ends).all())
+
+
+def _apart(cells: Sequence[CellResult], leaks: Evidence, *, level: float, seed: int) -> Floats:
+    """Return (k, k): how much larger than the first leak the second must be to be told apart, all pairs at once.
+
+    Of one audit it is what `CellResult.told_apart` goes by, so that no sentence about it disagrees with the choice.
+    """
+    if len(cells) > 1:
+        draws = leaks.draws(seed=seed)
+        spread = (draws[:, :, None] - draws[:, None, :]).std(0)
+        far: Floats = max(pairs_factor(draws, level=level), normal_quantile(level)) * spread
+        return far
+    result = cells[0]
+    rows = [_rows(result, name)[0] for name in leaks.quantizers]
+    return np.array([[_margin(result, one, other) for other in rows] for one in rows])
+
+
+def _margin(result: CellResult, one: QuantizerRow, other: QuantizerRow) -> float:
+    half = result.comparison.half_width(one.quantizer, other.quantizer) if result.comparison else None
+    lower, upper = leak(result, one), leak(result, other)
+    if half is not None or lower is None or upper is None:
+        return half or 0.0
+    return 0.0 if one is other else (lower.high - lower.value) + (upper.value - upper.low)
+
+
+def _skill(result: CellResult) -> float:
+    """Return what full precision has above guessing; of a metric without such a level, the metric itself."""
+    found = reference(result).metrics.get(result.primary_metric)
+    value = found.value if isinstance(found, Estimate) else 0.0
+    return abs(value - (metric(result.primary_metric).guessing or 0.0))

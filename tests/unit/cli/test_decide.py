@@ -1,0 +1,85 @@
+import json
+from xml.etree import ElementTree
+
+import pytest
+from typer.testing import CliRunner
+
+from leaq.cli.main import app
+from leaq.study import Store
+from tests.unit.study.cells import cell, row
+from tests.unit.study.small import small
+
+
+@pytest.fixture
+def folder(tmp_path):
+    store = Store.open(tmp_path / "run", small())
+    rows = [row("none", 0.5, 0.95), row("sparse", 0.02, 0.7, drop=-0.25), row("sign", 0.2, 0.94, drop=-0.005),
+            row("four", 0.4, 0.95)]  # fmt: skip
+    store.save("x-0123456789abcdef-fedcba9876543210", cell(rows))
+    store.write_table()
+    return tmp_path / "run"
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_without_limits_it_says_what_to_release(folder):
+    found = run("decide", folder)
+    assert found.exit_code == 0
+    assert found.stdout.startswith("classification: Within a loss of 0.01 ROC-AUC, take sign")
+    assert "PASS" not in found.stdout
+
+
+def test_limits_judge_the_choice_and_nothing_else(folder):
+    kept = run("decide", folder, "--max-leak", 0.25, "--require", "none")
+    assert kept.exit_code == 0
+    assert "PASS  1 models judged" in kept.stdout
+    failed = run("decide", folder, "--max-leak", 0.15, "--require", "none")
+    assert failed.exit_code == 1
+    assert "FAIL  a (ecfp4, seed 0), sign" in failed.stdout
+
+
+def test_all_and_named_quantizers_are_judged_as_asked(folder):
+    words = ("--max-leak", 0.25, "--require", "none")
+    assert run("decide", folder, *words, "--all").exit_code == 1
+    assert run("decide", folder, *words, "--quantizer", "four").exit_code == 1
+    assert run("decide", folder, *words, "--quantizer", "sparse").exit_code == 0
+
+
+def test_evidence_is_asked_for(folder):
+    found = run("decide", folder, "--max-leak", 0.25)
+    assert found.exit_code == 1
+    assert "was not computed" in found.stdout
+
+
+def test_choice_and_verdict_as_json_and_the_verdict_for_a_server(folder, tmp_path):
+    found = run("decide", folder, "--max-leak", 0.15, "--require", "none", "--json", "--junit", tmp_path / "x.xml")
+    plain = json.loads(found.stdout)
+    assert plain["recommended"][0]["chosen"] == "sign"
+    assert plain["verdict"]["passed"] is False
+    assert len(ElementTree.parse(tmp_path / "x.xml").getroot().findall(".//failure")) == 1
+    assert json.loads(run("decide", folder, "--json").stdout)["verdict"] is None
+
+
+def test_former_names_still_work_and_stand_in_no_help(folder):
+    assert run("gate", folder, "--max-advantage", 0.25, "--require", "none").exit_code == 1
+    assert "take sign" in run("recommend", folder, "--max-drop", 0.02).stdout
+    shown = run("--help").stdout
+    assert "│ recommend " not in shown
+    assert "│ decide " in shown
+    assert "│ gate " not in shown
+
+
+def test_a_folder_without_skill_can_still_be_judged_but_not_chosen_from(tmp_path):
+    store = Store.open(tmp_path / "run", small())
+    flags = ("no-skill",)
+    store.save(
+        "x-0123456789abcdef-fedcba9876543210",
+        cell([row("none", 0.9, 0.5, flags=flags), row("sign", 0.9, 0.5, flags=flags)]),
+    )
+    store.write_table()
+    assert run("decide", tmp_path / "run").exit_code == 2
+    judged = run("decide", tmp_path / "run", "--max-leak", 0.1, "--all", "--require", "none")
+    assert judged.exit_code == 1
+    assert "FAIL" in judged.stdout

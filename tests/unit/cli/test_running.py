@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from leaq.cell import AuditConfig
+from leaq.cli.main import app
+from leaq.cli.running import Output, kept_in
+from leaq.study import Store
+
+QUICK = ("--quantizers", "sign", "--replicates", "2", "--epochs", "1", "--hidden", "4", "--checkpoints", "2")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LEAQ_RUNS_DIR")
+    return tmp_path
+
+
+def audit(*words):
+    found = CliRunner().invoke(app, ["audit", "wine", *QUICK, *words])
+    assert found.exit_code == 0, found.output
+    return found
+
+
+def test_a_run_is_kept_where_its_source_says_and_another_beside_it(here):
+    assert "Run folder: runs/wine" in audit("--quiet").stderr.replace("\n", " ")
+    assert Store("runs/wine").count() == 1
+    audit("--quiet")
+    assert [path.name for path in Path("runs").iterdir()] == ["wine"], "the same audit is the same run"
+    audit("--quiet", "--seed", "1")
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["wine", "wine-2"]
+    assert Path("runs/wine").stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_of_somebody_else_is_left_alone(here):
+    Path("runs/wine").mkdir(parents=True)
+    Path("runs/wine/notes.txt").write_text("mine")
+    assert kept_in(AuditConfig(source="wine"), Output()).out == Path("runs/wine-2")
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("/data/my table.csv", "my-table"), ("mixture(modes=2, d=4, n=60)", "mixture-modes-2-d-4-n-60"), ("...", "audit")],
+)
+def test_a_folder_is_named_after_its_source(here, source, name):
+    assert kept_in(AuditConfig(source=source), Output()).out == Path("runs") / name
+
+
+def test_off_keeps_nothing_and_another_place_can_be_named(here, monkeypatch):
+    monkeypatch.setenv("LEAQ_RUNS_DIR", "off")
+    audit("--quiet")
+    assert not Path("runs").exists()
+    monkeypatch.setenv("LEAQ_RUNS_DIR", str(here / "kept"))
+    assert kept_in(AuditConfig(source="wine"), Output()).out == here / "kept" / "wine"
+
+
+def test_open_opens_the_report_that_is_written_into_the_run_folder(here, monkeypatch):
+    opened = []
+    monkeypatch.setattr("typer.launch", opened.append)
+    audit("--quiet", "--open")
+    assert opened == [str((here / "runs" / "wine" / "report.html").resolve())]
+    assert Path(opened[0]).is_file()
