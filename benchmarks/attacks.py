@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from leaq.attacking import Recipe, shadow_tables
 from leaq.attacks.base import Context
 from leaq.attacks.lira import Lira, online_scores
 from leaq.attacks.scoring import Protocol
@@ -27,7 +26,7 @@ from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
 from leaq.evaluation import evaluate
 from leaq.losses import margin
-from leaq.quantizers import Sign
+from leaq.quantizers import Identity, Sign
 from leaq.stats.roc import auc
 from leaq.training import TrainingConfig, train
 from leaq.types import Bools, LossTable, Samples
@@ -113,8 +112,9 @@ def area(members: Bools, scores: np.ndarray) -> float:
 
 def whole(samples: Samples, members: Bools, recipe: TrainingConfig) -> None:
     """Train, evaluate under full precision and signs, and attack 16 of the models with intervals: all of it."""
-    made = shadow_tables(samples, members, [Sign()], Recipe(recipe))
-    for table in made.values():
+    model, checkpoints = train(samples, members, recipe, seed=0)
+    for quantizer in (Identity(), Sign()):
+        table = evaluate(model, quantizer(checkpoints.last()), samples, members, quantizer=quantizer.spec())
         Lira()(table, targets=range(16), protocol=Protocol(seed=0))
 
 

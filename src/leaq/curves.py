@@ -1,15 +1,11 @@
 """lambda_k of every quantizer of an audit: models are trained and their candidates evaluated, nothing is attacked."""
 
 from leaq.cell import AuditConfig
-from leaq.environment import limited_threads
 from leaq.errors import NotEnoughEvidence
 from leaq.measures.rate import rate
-from leaq.pipeline import collect
-from leaq.planning import asked
-from leaq.preparing import prepare
-from leaq.quantizers import Scheme
+from leaq.pipeline import loss_tables
+from leaq.quantizers import Scheme, build
 from leaq.results import Curve
-from leaq.subjects import subject_of
 from leaq.types import Progress, silent
 
 __all__ = ["rate_curves"]
@@ -28,15 +24,10 @@ def rate_curves(config: AuditConfig, *, progress: Progress = silent) -> dict[Sch
     >>> [quantizer.label() for quantizer in curves]
     ['full precision', 'sign']
     """
-    with limited_threads(config.threads):
-        samples, resolved = prepare(config, progress=progress)
-        todo = asked(resolved, samples)
-        found = collect(resolved, todo, subject_of(resolved), progress=progress)
-        curves = {}
-        for quantizer in todo.quantizers:
-            table, _ = found[quantizer.spec()]
-            try:
-                curves[quantizer] = rate(table, level=config.level, seed=config.seed, draws=config.draws).curve
-            except NotEnoughEvidence:
-                continue
-        return curves
+    curves = {}
+    for spec, table in loss_tables(config, progress=progress).items():
+        try:
+            curves[build(spec)] = rate(table, level=config.level, seed=config.seed, draws=config.draws).curve
+        except NotEnoughEvidence:
+            continue
+    return curves

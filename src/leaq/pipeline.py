@@ -23,9 +23,9 @@ from leaq.preparing import prepare
 from leaq.quantizers import Identity, build
 from leaq.results import CellResult, QuantizerRow
 from leaq.subjects import Given, Subject, subject_of
-from leaq.types import Progress, Samples, silent
+from leaq.types import LossTable, Progress, Samples, silent
 
-__all__ = ["audit", "audit_samples", "chunk", "collect"]
+__all__ = ["audit", "audit_samples", "chunk", "collect", "loss_tables"]
 
 
 def audit(config: AuditConfig, *, given: Given | None = None, progress: Progress = silent) -> CellResult:
@@ -97,6 +97,17 @@ def measured(
         rows.append(measure(quantizer, table, reference, size=size, config=config, features=todo.features))
         progress("measuring", done, len(quantizers))
     return tuple(rows), tuple(measure_together(one, found, config=config, features=todo.features) for one in todo.sets)
+
+
+def loss_tables(
+    config: AuditConfig, *, given: Given | None = None, progress: Progress = silent
+) -> dict[str, LossTable]:
+    """Return the losses of all models under every quantizer of an audit, by specification: what attacks start from."""
+    with limited_threads(config.threads):
+        samples, resolved = prepare(config, given=given, progress=progress)
+        todo = planned(resolved, samples)
+        found = collect(resolved, todo, subject_of(resolved, given), progress=progress)
+        return {spec: table for spec, (table, _) in found.items()}
 
 
 def collect(config: AuditConfig, todo: Asked | Calibrations, subject: Subject, *, progress: Progress) -> Found:

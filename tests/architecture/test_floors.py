@@ -27,7 +27,7 @@ FLOORS = [
     {"measuring", "costing", "exposure", "options"},
     {"calibrating"},
     {"auditing"},
-    {"pipeline", "attacking"},
+    {"pipeline"},
     {"verbs", "yardstick", "curves"},
     {"study"},
     {"reporting"},
@@ -40,7 +40,7 @@ FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 # Which rooms may import a heavy library at all (None: nobody) -- in functions or at the top.
 HEAVY = {
     "torch": {"seeds", "types", "protocols", "losses", "environment", "models", "embedders", "training", "quantizers",
-              "candidates", "evaluation", "subjects", "costing", "pipeline", "auditing", "attacking",
+              "candidates", "evaluation", "subjects", "costing", "pipeline", "auditing",
               "verbs", "study", "cli"},
     "rdkit": {"data", "embedders", "reporting"},
     "transformers": {"embedders"},

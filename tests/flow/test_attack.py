@@ -9,13 +9,12 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from leaq.attacking import Recipe, shadow_tables
 from leaq.attacks.lira import Lira
+from leaq.cell import AuditConfig
 from leaq.cli.main import app
 from leaq.data import from_arrays, load
-from leaq.data.splits import halves
 from leaq.exposure import exposure
-from leaq.quantizers import parse_list
+from leaq.pipeline import loss_tables
 from leaq.reporting.records import exposed
 from leaq.results import CellResult
 from leaq.study import Store
@@ -118,18 +117,16 @@ def test_an_unknown_attack_is_refused_before_the_work(words):
     assert "Unknown attack 'lyra'" in result.stderr
 
 
-def test_shadow_tables_do_not_depend_on_chunks_and_nothing_is_taken_from_another_call():
-    wine = load("wine")
-    members = halves(wine, 6, seed=0)
+def test_loss_tables_do_not_depend_on_chunks_and_nothing_is_taken_from_another_call():
+    def tables(chunk, quantizers=("sign",), seed=0):
+        training = TrainingConfig(hidden=(8,), epochs=2, chunk=chunk, checkpoints=1)
+        options = {"quantizers": quantizers, "replicates": 6, "seed": seed, "training": training}
+        return loss_tables(AuditConfig(source="wine", **options))
 
-    def tables(chunk, quantizers="sign", seed=0):
-        recipe = Recipe(TrainingConfig(hidden=(8,), epochs=2, chunk=chunk), seed=seed)
-        return shadow_tables(wine, members, parse_list(quantizers), recipe)
-
-    parts, whole, other = tables(4), tables(6), tables(4, "uniform(bits=4)", seed=1)
+    parts, whole, other = tables(4), tables(6), tables(4, ("uniform(bits=4)",), seed=1)
     for name in ("none", "sign"):
         np.testing.assert_allclose(parts[name].losses, whole[name].losses, rtol=1e-4, atol=1e-5)
-        np.testing.assert_array_equal(parts[name].members, members)
+        np.testing.assert_array_equal(parts[name].members, whole[name].members)
     assert sorted(other) == ["none", "uniform(bits=4)"]
     assert not np.allclose(other["none"].losses, parts["none"].losses)
     assert Lira()(parts["sign"]).attack == "lira"

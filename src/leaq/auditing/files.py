@@ -28,6 +28,8 @@ __all__ = ["audit_file", "audit_files", "files_digest", "read_arrays", "read_tex
 
 OWN = ("quantizers", "seed", "level", "draws", "length", "n_train", "overlap", "neighbours")
 """Options of an audit that a finished model takes as they are."""
+USED = frozenset({*OWN, "source", "members", "nonmembers", "model", "loss", "shipped", "reference", "threads"})
+"""Options of an audit that mean something for a finished model."""
 
 
 def audit_file(config: AuditConfig, *, progress: Progress = silent) -> CellResult:
@@ -52,7 +54,8 @@ def audit_file(config: AuditConfig, *, progress: Progress = silent) -> CellResul
         **given,
     )
     chosen = {"kind": "model", "loss": found.config.get("loss", config.loss)}
-    return replace(found, config={**config.to_dict(), **chosen})
+    used = {name: value for name, value in config.to_dict().items() if name in USED}
+    return replace(found, config={**used, **chosen})
 
 
 def _refuse_training(config: AuditConfig) -> None:
@@ -65,8 +68,12 @@ def _refuse_training(config: AuditConfig) -> None:
             "table, name the table as the source."
         )
     plain, mine = AuditConfig(source=config.source).to_dict(), config.to_dict()
-    used = {*OWN, "source", "members", "nonmembers", "model", "loss", "shipped", "reference", "threads"}
-    unused = sorted(name for name in mine if name not in used and mine[name] != plain[name])
+    unused = sorted(
+        key
+        for name, value in mine.items()
+        if name not in USED and value != plain[name]
+        for key in ([k for k in value if value[k] != plain[name][k]] if isinstance(value, dict) else [name])
+    )
     if unused:
         raise InvalidInput(
             f"Of a finished model nothing is trained, so {', '.join(unused)} {'have' if len(unused) > 1 else 'has'} no "

@@ -25,6 +25,7 @@ from leaq.types import AttackResult, Estimate
 __all__ = ["about_r", "about_zero", "attacker", "audited", "headline", "reading", "sentences", "verdict"]
 
 
+WEAK = "A weak attacker's numbers, without shadow models: the leak may be far larger. "
 PAIRED = "compared on the same models and records"
 
 
@@ -51,6 +52,11 @@ def sentences(result: CellResult) -> list[str]:
 
 def verdict(result: CellResult) -> str:
     """Return what to release, no surer than the paired differences are, and the bargain if another one stands out."""
+    weak = WEAK if result.config.get("kind") == "model" else ""
+    return weak + _verdict(result)
+
+
+def _verdict(result: CellResult) -> str:
     best, chooser = least(result), chooser_of(result)
     if best is None:
         return _no_choice(result)

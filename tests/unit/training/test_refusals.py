@@ -5,7 +5,6 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from leaq.attacking import Recipe, shadow_tables
 from leaq.cli.main import app
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
@@ -32,8 +31,6 @@ def test_a_class_absent_from_a_models_members_is_named(rare):
         train(samples, members, QUICK, seed=0)
     with pytest.raises(InvalidInput, match=ABSENT):
         train_modules(lambda: torch.nn.Linear(3, 3), samples, members, QUICK, seed=0)
-    with pytest.raises(InvalidInput, match=ABSENT):
-        shadow_tables(samples, members, [], Recipe(QUICK))
 
 
 def test_the_model_that_lacks_the_class_is_named_and_a_table_where_none_does_is_trained(rare):

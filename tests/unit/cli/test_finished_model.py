@@ -1,4 +1,4 @@
-"""`leaq audit-model` from files, and its wrong inputs."""
+"""`leaq audit` of a finished model from files, and its wrong inputs."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from leaq.cli.main import app
 from tests.unit.auditing.models import noisy, overfitted
 
-RUN = ["audit-model", "w.safetensors", "--members", "a.npz", "--nonmembers", "b.npz", "--quiet"]
+RUN = ["audit", "w.safetensors", "--members", "a.npz", "--nonmembers", "b.npz", "--quiet"]
 NETS = """
 from torch import nn
 def make():
@@ -57,9 +57,9 @@ def test_json_holds_shipped_files_and_own_losses(desk):
 
 
 @pytest.mark.parametrize(("words", "message"), [
-    ([], "Name the function that builds the network with --arch module:function"),
+    ([], "Name the function that builds the network with --model file.py:function"),
     (["--arch", "nets_of_a_user"], "must read file.py:function or module:function"),
-    (["--arch", "nets_of_a_user:make", "--shipped", "x"], "--shipped must read name=file"),
+    (["--arch", "nets_of_a_user:make", "--shipped", "x"], "shipped must read name=file"),
     (["--arch", "nets_of_a_user:make", "--loss", "nets_of_a_user:none"], "has no function 'none'"),
     (["--arch", "nets_of_a_user:make", "--members", "no.npz"], "'no.npz' cannot be read"),
     (["--arch", "nets_of_a_user:make", "--members", "objects.npz"], "must be an NPZ file of numbers"),
@@ -75,14 +75,14 @@ def test_wrong_input_ends_with_one_message(desk, words, message):
 
 def test_pickled_weights_are_refused(desk):
     torch.save({}, "w.pt")
-    found = CliRunner().invoke(app, ["audit-model", "w.pt", *RUN[2:], "--arch", "nets_of_a_user:make"])
+    found = CliRunner().invoke(app, ["audit", "w.pt", *RUN[2:], "--arch", "nets_of_a_user:make"])
     assert found.exit_code == 2
     assert "can run any code" in re.sub(r"\s+", " ", found.output)
 
 
 def test_the_help_says_that_code_is_run():
-    found = CliRunner().invoke(app, ["audit-model", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
-    assert "IMPORTS AND RUNS YOUR CODE" in found.output
+    found = CliRunner().invoke(app, ["audit", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
+    assert "Runs your code; name only code you trust" in re.sub(r"[\s│]+", " ", found.output)
 
 
 def test_a_language_model_comes_from_a_folder(tmp_path, monkeypatch):
@@ -113,7 +113,7 @@ def test_a_language_model_comes_from_a_folder(tmp_path, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = CliRunner().invoke(app, [
-            "audit-model", "lm", "--members", "a.txt", "--nonmembers", "b.jsonl", "--reference", "lm",
+            "audit", "lm", "--members", "a.txt", "--nonmembers", "b.jsonl", "--reference", "lm",
             "--quantizers", "uniform(bits=4)", "--json",
         ])  # fmt: skip
     assert found.exit_code == 0, found.output
