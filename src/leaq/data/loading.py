@@ -61,6 +61,11 @@ def load(
     reading = reading or Reading(**options)
     if in_memory(source):
         return _from_memory(source, reading)
+    if not isinstance(source, str | Path):
+        raise InvalidInput(
+            "A source of records must be a name, a file, a data frame or a pair (X, y). "
+            f"Found {type(source).__name__}{f' of {len(source)}' if isinstance(source, list | tuple) else ''}."
+        )
     folder = Path(data_dir) if data_dir is not None else None
     name = str(source)
     if synthetic.is_synthetic(name):

@@ -123,7 +123,7 @@ def targets_of(column: "pd.Series[Any]", name: str, reading: Reading) -> Targets
     task, values = reading.task, column.to_numpy()
     distinct = pd.unique(column)
     if len(distinct) < 2:
-        raise InvalidInput(f"{name}: the target {column.name!r} must vary. Every record has {distinct[0]!r}.")
+        raise InvalidInput(f"{name}: the target {column.name!r} must vary. Every record has {distinct[0]}.")
     numeric = is_number(column)
     if task == "auto":
         whole = numeric and np.array_equal(values, np.round(values.astype(float)))
@@ -144,7 +144,26 @@ def targets_of(column: "pd.Series[Any]", name: str, reading: Reading) -> Targets
             f"{name}: {len(labels)} classes in {len(values)} records are too many. "
             "Use --task regression, or another target."
         )
-    return codes.astype(np.int64), tuple(_class_name(label) for label in labels), "classification", ()
+    if numeric and (code := sentinel(values.astype(np.float64))) is not None:
+        count = int((values == code).sum())
+        raise InvalidInput(
+            f"{name}: the target {column.name!r} must be classes. {code:g} in {count} rows is far from all others, like "
+            "a code for a missing value. Empty those cells and drop the rows with --skip-invalid."
+        )
+    names = tuple(_class_name(label) for label in labels)
+    return codes.astype(np.int64), names, "classification", _alike(names, column)
+
+
+def _alike(classes: tuple[str, ...], column: "pd.Series[Any]") -> tuple[Flag, ...]:
+    """Flag classes that differ in capitals alone: one class spelled in several ways more often than several."""
+    spelled: dict[str, list[str]] = {}
+    for label in classes:
+        spelled.setdefault(label.casefold(), []).append(repr(label))
+    doubled = ["/".join(names) for names in spelled.values() if len(names) > 1]
+    if not doubled:
+        return ()
+    text = f"Classes of {column.name!r} that differ in capitals alone count as several: {', '.join(doubled)}."
+    return (Flag("alike-classes", f"{text} Spell them alike if they are the same."),)
 
 
 def _refuse_absurd(values: Floats, column: "pd.Series[Any]", name: str) -> None:
