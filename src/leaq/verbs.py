@@ -4,7 +4,7 @@ What is audited decides who does it: a configuration, a name or a file of record
 the models itself; a finished model goes to the auditing room, which trains nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from leaq.errors import InvalidInput
@@ -56,7 +56,8 @@ def audit(
     ['full precision', 'sign']
     """
     if quantizers is not None:
-        options["quantizers"] = (quantizers,) if isinstance(quantizers, str) else tuple(quantizers)
+        several = isinstance(quantizers, Iterable) and not isinstance(quantizers, str)
+        options["quantizers"] = tuple(quantizers) if several else (quantizers,)
     if _is_source(subject):
         if members is not None or nonmembers is not None:
             raise InvalidInput("audit: members and nonmembers belong to a finished model. Found a data set.")
@@ -88,7 +89,7 @@ def _audit_source(subject: Any, options: dict[str, Any]) -> "CellResult":
 
     progress = options.pop("progress", silent)
     if "quantizers" in options:
-        options["quantizers"] = tuple(q if isinstance(q, str) else q.spec() for q in options["quantizers"])
+        options["quantizers"] = tuple(q.spec() if hasattr(q, "spec") else q for q in options["quantizers"])
     if in_memory(subject):
         config = AuditConfig(source=f"{type(subject).__name__} in memory", **options)
         return run(config, data=subject, progress=progress)

@@ -7,7 +7,7 @@ from torch import nn
 
 from leaq.auditing.config import Beside, ModelAuditConfig
 from leaq.auditing.finished import Job, audit_model
-from leaq.errors import UnsupportedModel
+from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.evaluation.losses import LossFunction
 from leaq.models.boxes import box_of
 from leaq.models.sklearn import from_sklearn, is_sklearn
@@ -22,6 +22,10 @@ def audit_finished(
 ) -> CellResult:
     """Audit a torch module, a scikit-learn network or a causal language model; see `leaq.audit`."""
     progress = options.pop("progress", silent)
+    if not callable(progress):
+        raise InvalidInput(
+            f"progress must be a function of (step, done, total). Found {type(progress).__name__}. Leave it out."
+        )
     beside = Beside(**{item.name: options.pop(item.name) for item in fields(Beside) if item.name in options})
     config = ModelAuditConfig(**options)
     if is_sklearn(model):

@@ -81,7 +81,14 @@ def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
         return Opened(program, path.stat().st_size, (_unseen(f"the program in {path.name}"),))
     reading = read_file(path, original)
     filled = fill(reading.weights, original, subject=name, kind=reading.kind)
-    return Opened(filled.module, reading.bytes, filled.flags, read=True, forms=tuple(filled.forms.items()))
+    flags = filled.flags
+    if not filled.forms and not any(flag.code == "not-quantized" for flag in flags):
+        text = (
+            f"{name} stores its weights as floating-point numbers, though not the original's: its size is that of the "
+            "file, whatever few levels these numbers may take."
+        )
+        flags = (*flags, Flag("stored-as-floats", text))
+    return Opened(filled.module, reading.bytes, flags, read=True, forms=tuple(filled.forms.items()))
 
 
 def _open_onnx(path: Path, original: nn.Module, name: str) -> Opened:
