@@ -5,6 +5,7 @@ the models itself; a finished model goes to the auditing room, which trains noth
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leaq.errors import InvalidInput
@@ -32,9 +33,9 @@ def audit(
 
     Parameters
     ----------
-    subject : a finished model (torch module, scikit-learn estimator, causal language model with tokenizer=...), audited
-        as it is on `members` and `nonmembers`; or what models are trained on: a data set's name, a file, a data frame
-        (with target=...), a pair ``(X, y)``, or an `AuditConfig`.
+    subject : a finished model (torch module, scikit-learn estimator, causal language model with tokenizer=..., a file
+        that runs by itself such as ONNX), audited as it is on `members` and `nonmembers`; or what models are trained
+        on: a data set's name, a file, a data frame (with target=...), a pair ``(X, y)``, or an `AuditConfig`.
     members, nonmembers : records that did and did not train the finished model: ``(inputs, targets)``, loaders, data
         sets, or texts.
     quantizers : specifications such as "ternary(sparsity=0.9)", quantizers, or a family such as "study".
@@ -58,7 +59,8 @@ def audit(
     if quantizers is not None:
         several = isinstance(quantizers, Iterable) and not isinstance(quantizers, str)
         options["quantizers"] = tuple(quantizers) if several else (quantizers,)
-    if _is_source(subject):
+    in_file = isinstance(subject, str | Path) and members is not None and nonmembers is not None
+    if _is_source(subject) and not in_file:
         if members is not None or nonmembers is not None:
             raise InvalidInput("audit: members and nonmembers belong to a finished model. Found a data set.")
         return _audit_source(subject, options)
@@ -73,8 +75,6 @@ def audit(
 
 
 def _is_source(subject: Any) -> bool:
-    from pathlib import Path
-
     from leaq.cell import AuditConfig
     from leaq.data.memory import in_memory
 

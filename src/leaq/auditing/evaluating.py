@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from leaq.auditing.foreign import BY_RECORD, depends_on_batch, in_form_of, runner
 from leaq.auditing.records import Batch, Records, described, groups_of, move
 from leaq.auditing.running import (
-    copied,
     device_of,
     each,
     head,
@@ -23,12 +23,11 @@ from leaq.auditing.running import (
     run_first,
     run_plain,
 )  # fmt: skip
-from leaq.errors import InvalidInput, LeaqError, UnsupportedModel
+from leaq.errors import InvalidInput, LeaqError
 from leaq.evaluation.losses import Loss, LossFunction, checked, choose_loss, refuse_batch_dependence
 from leaq.evaluation.outputs import last_operation
 from leaq.losses import margin, residual
-from leaq.models import ModuleModel, evaluating
-from leaq.models.calling import call
+from leaq.models import ModuleModel
 from leaq.types import Bools, Checkpoints, Flag, Floats, Ints, LossTable, Progress, Task, silent
 
 __all__ = ["Bench"]
@@ -38,13 +37,6 @@ TOGETHER = 32
 WIDEST_OUTPUT = 4096
 """Outputs a record beyond which they are not kept (a language model's logits)."""
 
-ALONE = 16
-"""Records of a batch that are run by themselves too, to see whether their outputs change."""
-BY_RECORD = Flag(
-    "run-by-record",
-    "Outputs of this model change with the other records of a batch (activations scaled by the batch), so that every "
-    "record was run by itself.",
-)
 Forward = Callable[[Mapping[str, Tensor], Any], Tensor]
 """Stacked weights (m, ...) and one batch's inputs -> outputs (m, n, ...)."""
 
@@ -91,7 +83,7 @@ class Bench:
         """
         model = ModuleModel(module)
         members, nonmembers, outputs = run_first(model, members, nonmembers)
-        refuse_random(model, members.batches[0], outputs)
+        refuse_random(partial(run_plain, model, members.batches[0]), outputs)
         values = _targets(members, nonmembers, own=not isinstance(loss, str))
         few = Batch(head(members.batches[0].inputs), members.batches[0].targets[:1], 1)
         chosen = choose_loss(loss, outputs.cpu(), values, last=last_operation(lambda: run_plain(model, few, grad=True)))
@@ -142,40 +134,26 @@ class Bench:
         Raises
         ------
         UnsupportedModel
-            If it cannot run on these records; the message holds what it said.
+            If it cannot run on these records, or is random; the message holds what it said.
+        InvalidInput
+            If its outputs are not as many as the original's, or not finite.
         """
-        other = ModuleModel(module)
-
-        def run(inputs: Any) -> Tensor:
-            try:
-                with torch.no_grad(), evaluating(other.module):
-                    return call(other.module, {}, copied(inputs))
-            except LeaqError:
-                raise
-            except Exception as err:  # whatever other people's kernels raise
-                raise UnsupportedModel(
-                    f"{quantizer}: a shipped model must run on the records as they are. It failed with "
-                    f"{reason_of(err)}. Leave it out, or give it as it runs for you."
-                ) from err
-
-        apart = self._depends_on_batch(run)
+        first = max((*self.members.batches, *self.nonmembers.batches), key=lambda batch: batch.n > 1)
+        there = move(first, device_of(self.model.module)).inputs
+        name = "The model" if quantizer == "none" else quantizer
+        run, flags = runner(module, name=name)
+        as_it_is = partial(run, there)
+        refuse_random(as_it_is, rows_of(as_it_is(), first.n), what=name)
+        if not self.weightless and self.loss.kind != "own":
+            run, said = in_form_of(run, there, run_plain(self.model, first), loss=self.loss, name=name)
+            flags = (*flags, *said)
+        apart = first.n > 1 and self.members.features is not None and depends_on_batch(run, first, there)
 
         def forward(_: Mapping[str, Tensor], inputs: Any) -> Tensor:
             return (torch.cat([run(one) for one in each(inputs)]) if apart else run(inputs)).unsqueeze(0)
 
-        bench = self if not apart else self.flagged(BY_RECORD)
+        bench = self.flagged(*flags, *([BY_RECORD] if apart else []))
         return bench._table({"": torch.zeros(1)}, forward, quantizer=quantizer, strategy="released", progress=silent)
-
-    def _depends_on_batch(self, run: Callable[[Any], Tensor]) -> bool:
-        """Whether the outputs for some records of a batch change with the others; False where there are no others."""
-        first = next((batch for batch in (*self.members.batches, *self.nonmembers.batches) if batch.n > 1), None)
-        if first is None or self.members.features is None or not isinstance(head(first.inputs), type(first.inputs)):
-            return False
-        there = move(first, device_of(self.model.module)).inputs
-        few = min(first.n, ALONE)
-        together = run(there)[:few].double()
-        alone = torch.cat([run(one) for one in islice(each(there), few)]).double()
-        return not torch.allclose(together, alone, rtol=1e-3, atol=1e-4 * float(together.abs().max()))
 
     def _table(
         self, flat: Mapping[str, Tensor], forward: Forward, *, quantizer: str, strategy: str, progress: Progress

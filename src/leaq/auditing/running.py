@@ -118,7 +118,7 @@ def _writable(module: nn.Module) -> list[tuple[str, Tensor]]:
 
 def copied(inputs: Any) -> Any:
     """Return the same nest of inputs with a copy of every tensor."""
-    return _mapped(inputs, torch.clone)
+    return mapped(inputs, torch.clone)
 
 
 def _tensors(inputs: Any) -> list[Tensor]:
@@ -128,7 +128,7 @@ def _tensors(inputs: Any) -> list[Tensor]:
         found.append(tensor)
         return tensor
 
-    _mapped(inputs, keep)
+    mapped(inputs, keep)
     return found
 
 
@@ -137,7 +137,7 @@ def run_plain(model: ModuleModel, batch: Batch, *, grad: bool = False) -> Tensor
     module = model.module
     inputs = full_precision(move(batch, device_of(module)).inputs)
     with torch.set_grad_enabled(grad), evaluating(module):
-        return call(module, model.own, _mapped(inputs, _asking) if grad else inputs)
+        return call(module, model.own, mapped(inputs, _asking) if grad else inputs)
 
 
 def rows_of(outputs: Tensor, n: int) -> Tensor:
@@ -162,12 +162,13 @@ def reason_of(err: Exception) -> str:
     return f"{type(err).__name__}: {said[0][:200] if said else 'no message'}"
 
 
-def refuse_random(model: ModuleModel, first: Batch, once: Tensor) -> None:
+def refuse_random(run: Callable[[], Tensor], once: Tensor, *, what: str = "The model") -> None:
     """Refuse a model that gives other outputs for the same inputs in evaluation mode.
 
     Parameters
     ----------
-    once : its outputs on the first batch.
+    run : runs it on some records again.
+    once : its outputs on them.
 
     Raises
     ------
@@ -178,11 +179,11 @@ def refuse_random(model: ModuleModel, first: Batch, once: Tensor) -> None:
     try:
         repeats, done = 1, 0
         while done < repeats:
-            again = run_plain(model, first)
+            again = run()
             if not torch.allclose(once, again, rtol=1e-4, atol=1e-5 * float(once.abs().max()), equal_nan=True):
                 raise UnsupportedModel(
-                    "The model must give the same outputs for the same inputs in evaluation mode. This one is random "
-                    f"in evaluation mode: two runs on the same {first.n} records differ by up to "
+                    f"{what} must give the same outputs for the same inputs in evaluation mode. This one is random "
+                    f"in evaluation mode: two runs on the same {len(once)} records differ by up to "
                     f"{float((once - again).abs().max()):.3g}. Give functional dropout training=self.training, and "
                     "draw no noise in forward outside of training."
                 )
@@ -223,10 +224,10 @@ def _asking(tensor: Tensor) -> Tensor:
     return tensor.detach().clone().requires_grad_() if tensor.is_floating_point() else tensor
 
 
-def _mapped(inputs: Any, change: Callable[[Tensor], Tensor]) -> Any:
+def mapped(inputs: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """Return the same nest of inputs with every tensor changed."""
     if isinstance(inputs, Mapping):
-        return {key: _mapped(value, change) for key, value in inputs.items()}
+        return {key: mapped(value, change) for key, value in inputs.items()}
     if isinstance(inputs, tuple):
-        return tuple(_mapped(value, change) for value in inputs)
+        return tuple(mapped(value, change) for value in inputs)
     return change(inputs) if isinstance(inputs, Tensor) else inputs

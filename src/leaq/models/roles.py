@@ -35,6 +35,8 @@ _NORM = re.compile(r"Norm(\d+d)?$|^Norm(?![a-z])")
 _BIAS = re.compile(r"(^|_)bias($|_)")
 """Biases by name: bias, bias_ih_l0, in_proj_bias; not debias_proj."""
 
+CODES = (torch.int8, torch.uint8, torch.int16, torch.int32)
+"""Types of packed codes; counters and tables of positions are of 64 bits."""
 LAYER_ROLES: tuple[Role, ...] = ("linear", "conv1d", "conv2d", "embedding")
 """Roles of the weights of layers: what quantizers act on."""
 
@@ -153,6 +155,7 @@ def parameter_doubts(module: nn.Module) -> tuple[Flag, ...]:
                 f"{str(parameter.dtype).removeprefix('torch.')}: already quantized. Audit the full-precision original, "
                 "and give this one as shipped={'name': model}."
             )
+    _refuse_codes(module)
     for name, tensor, owner in tensors_of(module):
         if tensor.is_meta:
             raise UnsupportedModel(
@@ -169,6 +172,20 @@ def parameter_doubts(module: nn.Module) -> tuple[Flag, ...]:
         roles[name], counts[name] = role_of(name, tensor, owner), tensor.numel()
     _refuse_batch_statistics(module)
     return (*_tied(module), *_half(half), *_unquantized(roles, counts), *_unregistered(module), *_transposed(module))
+
+
+def _refuse_codes(module: nn.Module) -> None:
+    """Refuse matrices of small whole numbers among the buffers: packed layers and converted graphs keep codes there."""
+    for prefix, owner in module.named_modules():
+        for name, tensor in owner._buffers.items():
+            saved = name not in owner._non_persistent_buffers_set
+            if tensor is not None and saved and tensor.ndim == 2 and tensor.dtype in CODES and tensor.numel() > 1:
+                full = f"{prefix}.{name}" if prefix else name
+                raise UnsupportedModel(
+                    f"The model must hold ordinary weights. {full!r} is a buffer of "
+                    f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}: already quantized. Audit the "
+                    "full-precision original, and give this one as shipped={'name': model}."
+                )
 
 
 def _refuse_batch_statistics(module: nn.Module) -> None:
