@@ -9,15 +9,17 @@ Analysis", Ann. Math. Statist. 33 (1962) 1.)
 
 import numpy as np
 
-from leaq.types import Bools, Flag, Floats
+from leaq.types import Bools, Flag, Floats, Ints
 
-__all__ = ["far", "limited", "limits", "outlier_flag", "sentinel"]
+__all__ = ["absurd", "far", "limited", "limits", "outlier_flag", "sentinel"]
 
 ENDS = 10
 """Records at each end of a column (at least; else 1 %) that do not count for its middle. Fewer than this might all be
 non-members of one model."""
 REACH = 10.0
 """Widths of the middle by which a value may lie outside it."""
+ABSURD = 100.0
+"""Widths of the middle of a regression target outside which a value is taken for an error."""
 STEPS = 20.0
 """The same, in units as they are, for a column whose middle does not vary: models leave its scale alone."""
 
@@ -73,6 +75,25 @@ def sentinel(values: Floats) -> float | None:
         if np.abs(rest - end).min() > 2 * (rest.max() - rest.min()) > 0:
             return end
     return None
+
+
+def absurd(values: Floats) -> tuple[float | None, Ints]:
+    """Return the code for missing among measurements (n,), None if there is none, and which rows (r,) are beyond them.
+
+    Rows are those of the code, or those more than 100 widths of the middle outside it, where the middle varies: one
+    such value rules every squared error.
+
+    Examples
+    --------
+    >>> code, rows = absurd(np.r_[np.arange(30.0), 1e9])
+    >>> code, rows.tolist()
+    (None, [30])
+    """
+    code = sentinel(values)
+    rows = np.flatnonzero(far(values[:, None], ABSURD)[:, 0] if code is None else values == code)
+    ordered = np.sort(values)
+    varies = code is not None or ordered[len(values) // 4] < ordered[-len(values) // 4]
+    return code, rows.astype(np.int64) if varies else np.empty(0, np.int64)
 
 
 def outlier_flag(outside: Bools, where: str) -> Flag:

@@ -4,7 +4,8 @@ What is audited decides who does it: a configuration, a name or a file of record
 the models itself; a finished model goes to the auditing room, which trains nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leaq.errors import InvalidInput
@@ -33,9 +34,9 @@ def audit(
 
     Parameters
     ----------
-    subject : a finished model (torch module, scikit-learn estimator, causal language model with tokenizer=...), audited
-        as it is on `members` and `nonmembers`; or what models are trained on: a data set's name, a file, a data frame
-        (with target=...), a pair ``(X, y)``, or an `AuditConfig`.
+    subject : a finished model (torch module, scikit-learn estimator, causal language model with tokenizer=..., a file
+        that runs by itself such as ONNX), audited as it is on `members` and `nonmembers`; or what models are trained
+        on: a data set's name, a file, a data frame (with target=...), a pair ``(X, y)``, or an `AuditConfig`.
     members, nonmembers : records that did and did not train the finished model: ``(inputs, targets)``, loaders, data
         sets, or texts. With ``released=...``, members says which records of `subject` trained it.
     quantizers : specifications such as "ternary(sparsity=0.9)", quantizers, or a family such as "study".
@@ -58,8 +59,10 @@ def audit(
     ['full precision', 'sign']
     """
     if quantizers is not None:
-        options["quantizers"] = (quantizers,) if isinstance(quantizers, str) else tuple(quantizers)
-    if _is_source(subject):
+        several = isinstance(quantizers, Iterable) and not isinstance(quantizers, str)
+        options["quantizers"] = tuple(quantizers) if several else (quantizers,)
+    in_file = isinstance(subject, str | Path) and members is not None and nonmembers is not None
+    if _is_source(subject) and (not in_file or "released" in options):
         if nonmembers is not None or (members is not None and "released" not in options):
             raise InvalidInput(
                 "audit: members and nonmembers belong to a finished model, and members to a released one. Found a data "
@@ -77,8 +80,6 @@ def audit(
 
 
 def _is_source(subject: Any) -> bool:
-    from pathlib import Path
-
     from leaq.cell import AuditConfig
     from leaq.data.memory import in_memory
 
@@ -92,7 +93,7 @@ def _audit_source(subject: Any, options: dict[str, Any]) -> "CellResult":
 
     progress = options.pop("progress", silent)
     if "quantizers" in options:
-        options["quantizers"] = tuple(q if isinstance(q, str) else q.spec() for q in options["quantizers"])
+        options["quantizers"] = tuple(q.spec() if hasattr(q, "spec") else q for q in options["quantizers"])
     source, options, given = _given(subject, options)
     if isinstance(subject, AuditConfig):
         config = AuditConfig.from_dict({**subject.to_dict(), **options}) if options else subject

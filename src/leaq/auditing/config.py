@@ -8,6 +8,7 @@ from pydantic import Field, PositiveInt, field_validator
 from torch import nn
 
 from leaq.config import Config
+from leaq.errors import InvalidInput
 from leaq.quantizers import Calibration, parse_list
 from leaq.types import Checkpoints
 
@@ -43,7 +44,12 @@ class ModelAuditConfig(Config):
     @field_validator("quantizers", mode="before")
     @classmethod
     def _spelled_out(cls, specs: Any) -> tuple[str, ...]:
-        names = (specs,) if isinstance(specs, str) else tuple(specs)
+        names = tuple(specs) if isinstance(specs, list | tuple | set | frozenset) else (specs,)
+        odd = next(
+            (item for item in names if not isinstance(item, str) and not callable(getattr(item, "spec", None))), ""
+        )
+        if odd != "":
+            raise ValueError(f"each must be a specification or a quantizer, and one is a {type(odd).__name__}")
         texts = [item if isinstance(item, str) else item.spec() for item in names]
         return tuple(quantizer.spec() for quantizer in parse_list(",".join(texts))) if texts else ()
 
@@ -61,6 +67,11 @@ class Beside:
         the results.
     tokenizer : turns texts into tokens; makes this the audit of a language model.
     reference : a language model that has not seen the members; calibrates the attack.
+
+    Raises
+    ------
+    InvalidInput
+        If `shipped` is no mapping of names to models, or `checkpoints` are none.
     """
 
     checkpoints: Checkpoints | None = None
@@ -68,3 +79,11 @@ class Beside:
     calibration: Calibration | None = None
     tokenizer: Any = None
     reference: nn.Module | None = None
+
+    def __post_init__(self) -> None:
+        for name, kind, wanted in (
+            ("shipped", Mapping, "map names to models, such as {'q4': model}"),
+            ("checkpoints", Checkpoints | None, "be those of a recorder (recorder.checkpoints)"),
+        ):
+            if not isinstance(getattr(self, name), kind):
+                raise InvalidInput(f"{name} must {wanted}. Found a {type(getattr(self, name)).__name__}.")

@@ -1,8 +1,8 @@
 """Losses of a finished model's candidates on members and non-members: any module, any per-record loss, streamed."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -10,14 +10,24 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from leaq.auditing.foreign import BY_RECORD, depends_on_batch, in_form_of, runner
 from leaq.auditing.records import Batch, Records, described, groups_of, move
-from leaq.errors import InvalidInput, LeaqError, UnsupportedModel
+from leaq.auditing.running import (
+    device_of,
+    each,
+    head,
+    is_weightless,
+    reason_of,
+    refuse_random,
+    rows_of,
+    run_first,
+    run_plain,
+)  # fmt: skip
+from leaq.errors import InvalidInput, LeaqError
 from leaq.evaluation.losses import Loss, LossFunction, checked, choose_loss, refuse_batch_dependence
 from leaq.evaluation.outputs import last_operation
 from leaq.losses import margin, residual
-from leaq.models import ModuleModel, evaluating
-from leaq.models.calling import call, full_precision
-from leaq.models.roles import tensors_of
+from leaq.models import ModuleModel
 from leaq.types import Bools, Checkpoints, Flag, Floats, Ints, LossTable, Progress, Task, silent
 
 __all__ = ["Bench"]
@@ -26,16 +36,6 @@ TOGETHER = 32
 """Candidates that one vectorised call evaluates."""
 WIDEST_OUTPUT = 4096
 """Outputs a record beyond which they are not kept (a language model's logits)."""
-
-ALONE = 16
-"""Records of a batch that are run by themselves too, to see whether their outputs change."""
-BY_RECORD = Flag(
-    "run-by-record",
-    "Outputs of this model change with the other records of a batch (activations scaled by the batch), so that every "
-    "record was run by itself.",
-)
-REPEATS = 32
-"""Runs on the first batch of a model that draws random numbers, before its outputs count as fixed."""
 
 Forward = Callable[[Mapping[str, Tensor], Any], Tensor]
 """Stacked weights (m, ...) and one batch's inputs -> outputs (m, n, ...)."""
@@ -82,11 +82,11 @@ class Bench:
             If the loss is a mean, depends on the batch, or a label has no output.
         """
         model = ModuleModel(module)
-        members, nonmembers, outputs = runnable(model, members, nonmembers)
-        refuse_random(model, members.batches, outputs)
+        members, nonmembers, outputs = run_first(model, members, nonmembers)
+        refuse_random(partial(run_plain, model, members.batches[0]), outputs)
         values = _targets(members, nonmembers, own=not isinstance(loss, str))
-        few = Batch(_head(members.batches[0].inputs, members.batches[0].n), members.batches[0].targets[:1], 1)
-        chosen = choose_loss(loss, outputs.cpu(), values, last=last_operation(lambda: _plain(model, few, grad=True)))
+        few = Batch(head(members.batches[0].inputs), members.batches[0].targets[:1], 1)
+        chosen = choose_loss(loss, outputs.cpu(), values, last=last_operation(lambda: run_plain(model, few, grad=True)))
         members, nonmembers = (records.changed(targets=chosen.targets) for records in (members, nonmembers))
         task, labels = _meaning(chosen, outputs, chosen.targets(values))
         bench = cls(
@@ -99,7 +99,7 @@ class Bench:
     @property
     def weightless(self) -> bool:
         """Whether the model shows no weights that could be quantized: a black box, or one of packed integers."""
-        return next(tensors_of(self.model.module), None) is None
+        return is_weightless(self.model.module)
 
     @property
     def mask(self) -> Bools:
@@ -134,53 +134,38 @@ class Bench:
         Raises
         ------
         UnsupportedModel
-            If it cannot run on these records; the message holds what it said.
+            If it cannot run on these records, or is random; the message holds what it said.
+        InvalidInput
+            If its outputs are not as many as the original's, or not finite.
         """
-        other = ModuleModel(module)
-
-        def run(inputs: Any) -> Tensor:
-            try:
-                with torch.no_grad(), evaluating(other.module):
-                    return call(other.module, {}, inputs)
-            except LeaqError:
-                raise
-            except Exception as err:  # whatever other people's kernels raise
-                reason = (str(err).strip().splitlines() or ["no reason given"])[0][:200]
-                raise UnsupportedModel(
-                    f"{quantizer}: a shipped model must run on the records as they are. It failed with "
-                    f"{type(err).__name__}: {reason}. Leave it out, or give it as it runs for you."
-                ) from err
-
-        apart = self._depends_on_batch(run)
+        first = max((*self.members.batches, *self.nonmembers.batches), key=lambda batch: batch.n > 1)
+        there = move(first, device_of(self.model.module)).inputs
+        name = "The model" if quantizer == "none" else quantizer
+        run, flags = runner(module, name=name)
+        as_it_is = partial(run, there)
+        refuse_random(as_it_is, rows_of(as_it_is(), first.n), what=name)
+        if not self.weightless and self.loss.kind != "own":
+            run, said = in_form_of(run, there, run_plain(self.model, first), loss=self.loss, name=name)
+            flags = (*flags, *said)
+        apart = first.n > 1 and self.members.features is not None and depends_on_batch(run, first, there)
 
         def forward(_: Mapping[str, Tensor], inputs: Any) -> Tensor:
-            return (torch.cat([run(one) for one in _each(inputs)]) if apart else run(inputs)).unsqueeze(0)
+            return (torch.cat([run(one) for one in each(inputs)]) if apart else run(inputs)).unsqueeze(0)
 
-        bench = self if not apart else self.flagged(BY_RECORD)
+        bench = self.flagged(*flags, *([BY_RECORD] if apart else []))
         return bench._table({"": torch.zeros(1)}, forward, quantizer=quantizer, strategy="released", progress=silent)
-
-    def _depends_on_batch(self, run: Callable[[Any], Tensor]) -> bool:
-        """Whether the outputs for some records of a batch change with the others; False where there are no others."""
-        first = next((batch for batch in (*self.members.batches, *self.nonmembers.batches) if batch.n > 1), None)
-        if first is None or self.members.features is None or not isinstance(_head(first.inputs, 1), type(first.inputs)):
-            return False
-        there = move(first, _device(self.model.module)).inputs
-        few = min(first.n, ALONE)
-        together = run(there)[:few].double()
-        alone = torch.cat([run(one) for one in islice(_each(there), few)]).double()
-        return not torch.allclose(together, alone, rtol=1e-3, atol=1e-4 * float(together.abs().max()))
 
     def _table(
         self, flat: Mapping[str, Tensor], forward: Forward, *, quantizer: str, strategy: str, progress: Progress
     ) -> LossTable:
         c = len(next(iter(flat.values())))
-        device = _device(self.model.module)
+        device = device_of(self.model.module)
         losses: list[Floats] = []
         released: list[Tensor] = []
-        batches = (*self.members.batches, *self.nonmembers.batches)
+        batches, inside = (*self.members.batches, *self.nonmembers.batches), len(self.members.batches)
         for done, batch in enumerate(batches, start=1):
-            there = move(batch, device)
-            column, last = self._batch(flat, forward, there, quantizer=quantizer)
+            kind, number = ("members", done) if done <= inside else ("nonmembers", done - inside)
+            column, last = self._batch(flat, forward, move(batch, device), quantizer=quantizer, where=(kind, number))
             losses.append(column)
             released.append(last)
             progress("evaluating", done, len(batches))
@@ -203,7 +188,7 @@ class Bench:
         )
 
     def _batch(
-        self, flat: Mapping[str, Tensor], forward: Forward, batch: Batch, *, quantizer: str
+        self, flat: Mapping[str, Tensor], forward: Forward, batch: Batch, *, quantizer: str, where: tuple[str, int]
     ) -> tuple[Floats, Tensor]:
         """Losses (c, n) of all candidates on one batch, and the outputs of the last."""
         c = len(next(iter(flat.values())))
@@ -211,8 +196,18 @@ class Bench:
         last = torch.empty(0)
         step = TOGETHER if self.model.vectorised else 1
         for start in range(0, c, step):
-            outputs = forward({name: tensor[start : start + step] for name, tensor in flat.items()}, batch.inputs)
+            part = {name: tensor[start : start + step] for name, tensor in flat.items()}
+            try:
+                outputs = forward(part, batch.inputs)
+            except LeaqError:
+                raise
+            except Exception as err:  # whatever the user's code raises for records unlike the first
+                raise InvalidInput(
+                    f"The model must run on all records. On batch {where[1]} of the {where[0]} "
+                    f"({described(batch.inputs)}) it raised {reason_of(err)}."
+                ) from err
             for i, one in enumerate(outputs):
+                rows_of(one, batch.n)
                 if not torch.isfinite(one).all():
                     raise InvalidInput(
                         f"Outputs must be finite. Candidate {start + i} under {quantizer} gives NaN or infinite ones. "
@@ -245,9 +240,9 @@ class Bench:
         values = checked(self.loss.function(outputs, targets.to(outputs.device)), first.n, self.loss.name)
         if first.n < 2 or self.members.features is None:
             return
-        one = Batch(_head(first.inputs, first.n), first.targets[:1], 1)
+        one = Batch(head(first.inputs), first.targets[:1], 1)
         # What runs without showing its weights may scale by the batch; it is then run record by record.
-        single = outputs[:1] if self.weightless else _plain(self.model, one)
+        single = outputs[:1] if self.weightless else run_plain(self.model, one)
         alone = self.loss.function(single, one.targets.to(outputs.device))
         refuse_batch_dependence(values[:1].cpu(), checked(alone, 1, self.loss.name).cpu(), self.loss.name)
 
@@ -268,114 +263,6 @@ def _targets(members: Records, nonmembers: Records, *, own: bool) -> Tensor:
         f"Targets must have one shape for every record. Found {shapes}. Give a function of (outputs, targets) that "
         "returns one value per record."
     )
-
-
-def runnable(model: ModuleModel, members: Records, nonmembers: Records) -> tuple[Records, Records, Tensor]:
-    """Return the records in numbers the model takes, and its outputs (n, ...) on the first of them.
-
-    Numbers stay as they are if the model runs on them; else they get the type of its weights (64-bit or whole numbers
-    for a 32-bit model).
-
-    Raises
-    ------
-    InvalidInput
-        With the model's own error, if it runs on neither.
-    """
-    first = members.batches[0]
-    try:
-        return members, nonmembers, _plain(model, first)
-    except LeaqError:
-        raise
-    except Exception as err:  # whatever the user's code raises
-        dtype = next((t.dtype for t in model.module.parameters() if t.is_floating_point()), torch.float32)
-        dtype = torch.float64 if dtype == torch.float64 else torch.float32
-
-        def cast(value: Any) -> Any:
-            return value.to(dtype) if isinstance(value, Tensor) else value
-
-        try:
-            recast = [records.changed(inputs=cast) for records in (members, nonmembers)]
-            return recast[0], recast[1], _plain(model, recast[0].batches[0])
-        except Exception:
-            reason = str(err).strip().splitlines()[0] if str(err).strip() else "no message"
-            raise InvalidInput(
-                f"The model must run on the records given. On the first {first.n} members ({described(first.inputs)}) "
-                f"it raised {type(err).__name__}: {reason}. Give inputs as its forward method takes them."
-            ) from err
-
-
-def _plain(model: ModuleModel, batch: Batch, *, grad: bool = False) -> Tensor:
-    """Return the outputs (n, ...) of the module as it is, in evaluation mode and at least 32 bits."""
-    module = model.module
-    inputs = full_precision(move(batch, _device(module)).inputs)
-    with torch.set_grad_enabled(grad), evaluating(module):
-        return call(module, model.own, _with_gradients(inputs) if grad else inputs)
-
-
-def refuse_random(model: ModuleModel, batches: Sequence[Batch], once: Tensor) -> None:
-    """Refuse a model that gives other outputs for the same inputs in evaluation mode.
-
-    Parameters
-    ----------
-    once : its outputs on the first batch.
-
-    Raises
-    ------
-    UnsupportedModel
-        If two runs differ. Where a run draws random numbers, it is repeated, so that equal ones are no luck.
-    """
-    state = torch.get_rng_state()
-    try:
-        repeats, done = 1, 0
-        while done < repeats:
-            again = _plain(model, batches[0])
-            if not torch.allclose(once, again, rtol=1e-4, atol=1e-5 * float(once.abs().max()), equal_nan=True):
-                raise UnsupportedModel(
-                    "The model must give the same outputs for the same inputs in evaluation mode. This one is random "
-                    f"in evaluation mode: two runs on the same {batches[0].n} records differ by up to "
-                    f"{float((once - again).abs().max()):.3g}. Give functional dropout training=self.training, and "
-                    "draw no noise in forward outside of training."
-                )
-            done += 1
-            if not torch.equal(torch.get_rng_state(), state):
-                repeats = REPEATS
-    finally:
-        torch.set_rng_state(state)
-
-
-def _device(module: nn.Module) -> torch.device:
-    return next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
-
-
-def _head(inputs: Any, n: int) -> Any:
-    """Return the inputs of the first record."""
-    if isinstance(inputs, Mapping):
-        return {key: _head(value, n) for key, value in inputs.items()}
-    if isinstance(inputs, tuple):
-        return tuple(_head(value, n) for value in inputs)
-    return inputs[:1] if isinstance(inputs, Tensor) else inputs
-
-
-def _each(inputs: Any) -> Iterator[Any]:
-    """Yield the inputs of one record after the other."""
-    if isinstance(inputs, Mapping):
-        columns = [list(_each(value)) for value in inputs.values()]
-        yield from (dict(zip(inputs, row, strict=True)) for row in zip(*columns, strict=True))
-    elif isinstance(inputs, tuple):
-        yield from zip(*(list(_each(value)) for value in inputs), strict=True)
-    else:
-        yield from (inputs[i : i + 1] for i in range(len(inputs)))
-
-
-def _with_gradients(inputs: Any) -> Any:
-    """Return copies of the inputs that ask for gradients, so that frozen models show what they compute, too."""
-    if isinstance(inputs, Mapping):
-        return {key: _with_gradients(value) for key, value in inputs.items()}
-    if isinstance(inputs, tuple):
-        return tuple(_with_gradients(value) for value in inputs)
-    if isinstance(inputs, Tensor) and inputs.is_floating_point():
-        return inputs.detach().clone().requires_grad_()
-    return inputs
 
 
 def _meaning(loss: Loss, outputs: Tensor, targets: Tensor) -> tuple[Task, npt.NDArray[Any] | None]:

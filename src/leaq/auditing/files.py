@@ -206,7 +206,8 @@ def read_arrays(path: Path) -> Mapping[str, Any]:
 def read_texts(path: Path) -> list[Told]:
     """Return the texts of a file: one a line, or the "text" (or "prompt" and "completion") of every JSON line."""
     try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        text = path.read_text(encoding="utf-8-sig")  # universal newlines; other ends of lines belong to the texts
+        lines = [line for line in text.split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as err:
         raise StoreError(f"{path.name!r} must be a readable text file ({type(err).__name__}).") from None
     if path.suffix != ".jsonl":

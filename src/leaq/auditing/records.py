@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from leaq.auditing.arrays import is_array, is_numbers, tensor_of
-from leaq.errors import InvalidInput, first_rows
+from leaq.errors import InvalidInput, LeaqError, first_rows
 from leaq.types import Floats, Ints
 
 __all__ = ["Batch", "Records", "described", "groups_of", "move", "overlap_of", "read_records"]
@@ -93,20 +93,15 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
     InvalidInput
         With what was found and the forms that are read.
     """
-    if isinstance(data, Mapping) and {"x", "y"} <= set(data):
-        data = (data["x"], data["y"])
-    if hasattr(data, "columns") and hasattr(data, "to_numpy"):
-        data = _of_frame(data, name, columns, target)
-    if hasattr(data, "column_names") and hasattr(data, "__getitem__"):
-        batches = list(_columns(data, name, columns, target))
-    elif isinstance(data, Mapping):
-        raise InvalidInput(f"{name}: a mapping must hold 'x' and 'y'. Found {', '.join(map(repr, data)) or 'nothing'}.")
-    elif isinstance(data, tuple | list) and len(data) == 2 and _is_pair(*data):
-        batches = list(_arrays(data[0], data[1], name))
-    elif _is_loader(data):
-        batches = list(_loader(data, name))
-    else:
-        batches = list(_dataset(data, name))
+    try:
+        batches = list(_batches(data, name, columns, target))
+    except LeaqError:
+        raise
+    except Exception as err:  # whatever the user's loader, or an array of odd parts, raises
+        said = (str(err).strip().splitlines() or ["no message"])[0][:200]
+        raise InvalidInput(
+            f"{name}: the records must be readable. Reading them raised {type(err).__name__}: {said}."
+        ) from err
     total = sum(batch.n for batch in batches)
     if total < 1:
         raise InvalidInput(f"{name}: there must be at least one record. Found none.")
@@ -115,9 +110,29 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
     return Records(tuple(batches), None if features is None else _narrow(features), _keys(features))
 
 
+def _batches(data: Any, name: str, columns: tuple[str, ...], target: str | None) -> Iterator[Batch]:
+    """Yield the batches of whatever holds the records."""
+    if isinstance(data, Mapping) and {"x", "y"} <= set(data):
+        data = (data["x"], data["y"])
+    if hasattr(data, "columns") and hasattr(data, "to_numpy"):
+        data = _of_frame(data, name, columns, target)
+    if hasattr(data, "column_names") and hasattr(data, "__getitem__"):
+        yield from _columns(data, name, columns, target)
+    elif isinstance(data, Mapping):
+        raise InvalidInput(f"{name}: a mapping must hold 'x' and 'y'. Found {', '.join(map(repr, data)) or 'nothing'}.")
+    elif isinstance(data, tuple | list) and len(data) == 2 and _is_pair(*data):
+        yield from _arrays(data[0], data[1], name)
+    elif _is_loader(data):
+        yield from _loader(data, name)
+    else:
+        yield from _dataset(data, name)
+
+
 def _of_frame(frame: Any, name: str, columns: tuple[str, ...], target: str | None) -> tuple[Any, Any]:
     """Return the input columns of a data frame, all but the target if none are named, and the target."""
     known = [str(column) for column in frame.columns]
+    if repeated := sorted({column for column in known if known.count(column) > 1}):
+        raise InvalidInput(f"{name}: column names must differ. Found twice: {', '.join(repeated)}.")
     absent = [repr(column) for column in (*columns, *([target] if target else ())) if column not in known]
     if target is None or absent:
         found = f" There is no {', '.join(absent)}." if absent else ""
@@ -125,8 +140,8 @@ def _of_frame(frame: Any, name: str, columns: tuple[str, ...], target: str | Non
             f"{name}: name the target column of a data frame with target=..., or give a pair (X, y).{found} "
             f"Columns: {', '.join(known)}."
         )
-    inputs = list(columns) or [column for column in known if column != target]
-    return frame[inputs], frame[target]
+    own = dict(zip(known, frame.columns, strict=True))  # names may be numbers
+    return frame[[own[column] for column in columns or known if column != target]], frame[own[target]]
 
 
 def _is_loader(data: Any) -> bool:

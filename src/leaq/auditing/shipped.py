@@ -6,6 +6,7 @@ file of weights is read into a copy of the original, each weight compared with t
 
 import copy
 import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
     if isinstance(shipped, nn.Module):
         module = unwrap(shipped)
         size, flags = _module_bytes(module)
-        return Opened(_apart(module), size, (*_box_flags(module), *flags))
+        return Opened(_apart(module), size, (*_box_flags(module), *flags, *_unchanged(module, original, name)))
     if not isinstance(shipped, str | Path):
         box = box_of(shipped)
         if box is None:
@@ -81,7 +82,14 @@ def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
         return Opened(program, path.stat().st_size, (_unseen(f"the program in {path.name}"),))
     reading = read_file(path, original)
     filled = fill(reading.weights, original, subject=name, kind=reading.kind)
-    return Opened(filled.module, reading.bytes, filled.flags, read=True, forms=tuple(filled.forms.items()))
+    flags = filled.flags
+    if not filled.forms and not any(flag.code == "not-quantized" for flag in flags):
+        text = (
+            f"{name} stores its weights as floating-point numbers, though not the original's: its size is that of the "
+            "file, whatever few levels these numbers may take."
+        )
+        flags = (*flags, Flag("stored-as-floats", text))
+    return Opened(filled.module, reading.bytes, flags, read=True, forms=tuple(filled.forms.items()))
 
 
 def _open_onnx(path: Path, original: nn.Module, name: str) -> Opened:
@@ -110,9 +118,26 @@ def _open_onnx(path: Path, original: nn.Module, name: str) -> Opened:
 def _apart(module: nn.Module) -> nn.Module:
     """Return a copy to run, since some layers repack their weights when they first run; itself if none can be made."""
     try:
-        return copy.deepcopy(module)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the formats that old programs were exported by
+            return copy.deepcopy(module)
     except Exception:  # whatever a module's own parts raise when they cannot be copied
         return module
+
+
+def _unchanged(module: nn.Module, original: nn.Module, name: str) -> tuple[Flag, ...]:
+    """Say so where a module holds the original's weights as they are."""
+    own = {key: tensor for key, tensor, _ in tensors_of(original)}
+    here = {key: tensor for key, tensor, _ in tensors_of(module)} if own and module is not original else {}
+    same = own.keys() == here.keys() and all(
+        type(here[key]) in (Tensor, nn.Parameter)
+        and here[key].dtype == one.dtype
+        and torch.equal(here[key].cpu(), one.cpu())
+        for key, one in own.items()
+    )
+    if not own or not (same or module is original):
+        return ()
+    return (Flag("not-quantized", f"The weights of {name} equal the original's: nothing was quantized."),)
 
 
 def _unseen(what: str) -> Flag:
@@ -144,7 +169,10 @@ def _module_bytes(module: nn.Module) -> tuple[int | None, tuple[Flag, ...]]:
 
 def _packed(part: nn.Module) -> int:
     """Bytes that a layer keeps as packed objects: torch's own int8 layers, dynamic, static and recurrent."""
-    return sum(_bytes_within(item) for item in vars(part).values() if isinstance(item, torch.ScriptObject))
+    half = getattr(part, "dtype", None) == torch.float16  # packed in 16 bits, and unpacked into 32
+    return sum(_bytes_within(item) for item in vars(part).values() if isinstance(item, torch.ScriptObject)) // (
+        1 + half
+    )
 
 
 def _bytes_within(item: Any) -> int:
@@ -178,8 +206,19 @@ def weigh(opened: Opened, original: nn.Module) -> Size:
 
 
 def _stored(module: nn.Module) -> Iterator[Tensor]:
+    """Yield every tensor that a module keeps once; of a traced graph those that it uses.
+
+    Converting a traced graph leaves the weights that it replaced by codes where they were.
+    """
     seen: set[int] = set()
-    for tensor in (*module.parameters(), *module.buffers()):
+    used = None
+    if isinstance(module, torch.fx.GraphModule):
+        used = tuple(
+            str(node.target) for node in module.graph.nodes if node.op in ("get_attr", "call_module") and node.users
+        )
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if used is not None and not any(name == one or name.startswith(f"{one}.") for one in used):
+            continue
         if id(tensor) not in seen:
             seen.add(id(tensor))
             yield tensor

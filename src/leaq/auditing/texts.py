@@ -18,7 +18,7 @@ def texts_of(data: Any, column: str | None, name: str) -> list[Told]:
     Parameters
     ----------
     data : a list of texts, of pairs, or of mappings with "prompt" and "completion" (or response, answer, output); or a
-        data set with such columns, or with a text column.
+        data set or frame with such columns, or with a text column.
     column : the text column, by default "text".
     name : "members" or "nonmembers", for messages.
 
@@ -27,6 +27,8 @@ def texts_of(data: Any, column: str | None, name: str) -> list[Told]:
     >>> texts_of([{"prompt": "2 + 2 =", "completion": " 4"}], None, "members")
     [('2 + 2 =', ' 4')]
     """
+    if hasattr(data, "columns") and hasattr(data, "to_dict"):
+        data = data.to_dict("records")
     if hasattr(data, "column_names"):
         names = list(data.column_names)
         answer = next((item for item in ANSWERS if item in names), None)

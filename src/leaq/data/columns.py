@@ -28,6 +28,12 @@ MOST_LEVELS = 20
 """Different numbers up to which a column with words in it may be a code and not a measurement."""
 COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+(e[+-]?\d+)?", re.IGNORECASE)
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+AMERICAN = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+\.\d+")
+SET_OFF = re.compile(r"[+-]?[1-9]\d{0,2}([' \u00a0\u2009\u202f\u2019]\d{3})+([.,]\d+)?")
+"""Numbers whose thousands are set off by an apostrophe or a space."""
+DOTTED = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
+MINUS = "\u2212"
+"""The sign that word processors and spreadsheets print for a minus."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,10 @@ class Settled:
 
 
 def is_number(column: "pd.Series[Any]") -> bool:
-    """Tell a column of numbers from words and truth values."""
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    """Tell a column of real numbers from words and truth values."""
+    kinds = pd.api.types
+    plain = kinds.is_numeric_dtype(column) and not kinds.is_bool_dtype(column)
+    return plain and not kinds.is_complex_dtype(column)
 
 
 def settle(frame: pd.DataFrame) -> Settled:
@@ -84,6 +92,7 @@ def settle(frame: pd.DataFrame) -> Settled:
 
 SAID: Mapping[str, str] = {
     "decimal-commas": "Numbers with a decimal comma were read as numbers: columns {columns}.",
+    "thousands": "Numbers with thousands set off, or a printed minus, were read as numbers: columns {columns}.",
     "numbers-as-text": "Numbers kept as text were read as numbers: columns {columns}.",
 }
 
@@ -103,11 +112,19 @@ def _read(column: "pd.Series[Any]") -> "tuple[pd.Series[Any], str] | Problem":
     if all(isinstance(value, Real | Decimal | np.bool_) for value in known):
         if len(known) and all(isinstance(value, bool | np.bool_) for value in known):
             return (column, "") if not there.all() else (column.astype(bool), "")
-        return pd.Series([float(v) if ok else np.nan for v, ok in zip(values, there, strict=True)], column.index), ""
+        return pd.Series([_float(v) if ok else np.nan for v, ok in zip(values, there, strict=True)], column.index), ""
     if any(not isinstance(value, str | Real | Decimal) for value in known):
         odd = next(type(value).__name__ for value in known if not isinstance(value, str | Real | Decimal))
         return Problem(name, f"values of type {odd}")
     return _texts(column, there)
+
+
+def _float(value: Any) -> float:
+    """Return a number as float, infinite where it is beyond all floats."""
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
 
 
 def _native(column: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -125,27 +142,32 @@ def _native(column: "pd.Series[Any]") -> "pd.Series[Any]":
 def _texts(column: "pd.Series[Any]", there: Bools) -> "tuple[pd.Series[Any], str] | Problem":
     """Tell words from numbers that are written as text, and from numbers with a few words among them."""
     texts = np.array([str(value).strip() if ok else "" for value, ok in zip(column, there, strict=True)], dtype=object)
+    plainly = _ungrouped(texts)
     hollow = np.array([text.lower() in MISSING_WORDS for text in texts])
-    plain = pd.to_numeric(pd.Series(texts), errors="coerce").to_numpy(dtype=np.float64)
-    commas = np.array([COMMA.fullmatch(text) is not None for text in texts])
+    plain = pd.to_numeric(pd.Series(plainly), errors="coerce").to_numpy(dtype=np.float64)
+    commas = np.array([COMMA.fullmatch(text) is not None for text in plainly])
     number = (np.isfinite(plain) | commas) & ~hollow
     words = ~number & ~hollow
     if not number.any():
         return _words(column, texts, there), ""
+    dotted = np.array(["." in text for text in plainly]) & np.isfinite(plain) & bool(commas.any())
+    thousands = np.array([DOTTED.fullmatch(text) is not None for text in plainly]) & dotted
+    european = commas | thousands
     values = np.where(
-        commas, [_european(text) if ok else np.nan for text, ok in zip(texts, commas, strict=True)], plain
+        european, [_european(text) if ok else np.nan for text, ok in zip(plainly, european, strict=True)], plain
     )
     values[hollow] = np.nan
     if not words.any():
-        grouped = np.array([THOUSANDS.fullmatch(text) is not None for text in texts])
-        if commas.any() and grouped[commas].all():
+        grouped = np.array([THOUSANDS.fullmatch(text) is not None for text in plainly])
+        if commas.any() and (grouped[commas].all() or (dotted & ~thousands).any()):
             sample = texts[commas][0]
             return Problem(
                 str(column.name), f"numbers such as {sample!r}, whose comma may set off thousands or decimals"
             )
         if not commas.any() and any(re.match(r"0\d", text) for text in texts):
             return _words(column, texts, there), ""  # codes such as 01234 are no numbers
-        return pd.Series(values, column.index), "decimal-commas" if commas.any() else "numbers-as-text"
+        form = "decimal-commas" if commas.any() else "thousands" if (plainly != texts).any() else "numbers-as-text"
+        return pd.Series(values, column.index), form
     distinct = len(np.unique(values[number]))
     if distinct <= MOST_LEVELS and distinct <= max(2, number.sum() // 4):
         return _words(column, texts, there), ""
@@ -155,6 +177,22 @@ def _texts(column: "pd.Series[Any]", there: Bools) -> "tuple[pd.Series[Any], str
     said = said if len(said) <= 60 else said[:57] + "..."
     rows = np.asarray(words, dtype=bool)
     return Problem(str(column.name), f"numbers but for {first_rows(_numbers(column, rows))}: {said}", rows)
+
+
+def _ungrouped(texts: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return numbers' texts with a plain minus and without what sets off their thousands; other texts as they are.
+
+    A comma sets off thousands where a number of the column has a decimal point behind one.
+    """
+    plain = [text.replace(MINUS, "-", 1) if text.startswith(MINUS) else text for text in texts]
+    commas = any(AMERICAN.fullmatch(text) for text in plain)
+    found = []
+    for text in plain:
+        if commas and (AMERICAN.fullmatch(text) or THOUSANDS.fullmatch(text)):
+            found.append(text.replace(",", ""))
+        else:
+            found.append(re.sub(r"[^\d.,+-]", "", text) if SET_OFF.fullmatch(text) else text)
+    return np.array(found, dtype=object)
 
 
 def _words(column: "pd.Series[Any]", texts: npt.NDArray[Any], there: Bools) -> "pd.Series[Any]":

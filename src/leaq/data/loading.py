@@ -66,6 +66,11 @@ def load(
     reading = reading or Reading(**options)
     if in_memory(source):
         return _from_memory(source, reading, members)
+    if not isinstance(source, str | Path):
+        raise InvalidInput(
+            "A source of records must be a name, a file, a data frame or a pair (X, y). "
+            f"Found {type(source).__name__}{f' of {len(source)}' if isinstance(source, list | tuple) else ''}."
+        )
     if members is not None and not Path(source).suffix:
         raise InvalidInput(
             f"The members of a released model are told from the rows of a table. Found the data set {str(source)!r}. "

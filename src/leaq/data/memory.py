@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from leaq.errors import InvalidInput
@@ -36,8 +37,9 @@ def table_of(source: Any, target: str | None) -> tuple[pd.DataFrame, str | None]
     if hasattr(source, "columns"):
         return _frame(source), target
     inputs, targets = source
+    _refuse_other_order(inputs, targets)
     frame = _frame(inputs) if hasattr(inputs, "columns") else _of_array(inputs)
-    values = np.asarray(targets)
+    values = _unmasked(targets)
     values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
     if values.ndim != 1 or len(values) != len(frame):
         raise InvalidInput(
@@ -52,17 +54,39 @@ def table_of(source: Any, target: str | None) -> tuple[pd.DataFrame, str | None]
     return frame, name
 
 
+def _refuse_other_order(inputs: Any, targets: Any) -> None:
+    """Refuse a frame and a column of the same row labels in another order: by position they are other records."""
+    if not (isinstance(inputs, pd.DataFrame) and isinstance(targets, pd.Series | pd.DataFrame)):
+        return
+    rows, others = inputs.index, targets.index
+    if len(rows) == len(others) and not rows.equals(others) and rows.sort_values().equals(others.sort_values()):
+        raise InvalidInput(
+            "(X, y): records and targets must stand in one order. X and y have the same row labels in another order. "
+            "Give y.loc[X.index]."
+        )
+
+
+def _unmasked(values: Any) -> npt.NDArray[Any]:
+    """Return an array in which what a mask hides is missing."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
+        return np.where(np.ma.getmaskarray(values), np.nan, np.asarray(values.data, dtype=np.float64))
+    return np.asarray(values)
+
+
 def _frame(source: Any) -> pd.DataFrame:
     """Return a copy with text names; rows are numbered from 0."""
     if isinstance(source, pd.DataFrame):
         frame = source.reset_index(drop=True)
         frame.columns = frame.columns.map(str)
+        repeated = frame.columns[frame.columns.duplicated()].unique()
+        if len(repeated):
+            raise InvalidInput(f"table: column names must differ. Found twice: {', '.join(repeated)}.")
         return frame
     return pd.DataFrame({str(name): source[name].to_numpy() for name in source.columns})
 
 
 def _of_array(inputs: Any) -> pd.DataFrame:
-    matrix = np.asarray(inputs.toarray() if hasattr(inputs, "toarray") else inputs)
+    matrix = _unmasked(inputs.toarray() if hasattr(inputs, "toarray") else inputs)
     if matrix.ndim == 1 and matrix.dtype.kind in "UTO":
         return pd.DataFrame({"smiles": matrix.astype(object)})
     if matrix.ndim == 1 and matrix.dtype.kind in "fiub":

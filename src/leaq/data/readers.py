@@ -36,7 +36,9 @@ STRUCTURE = "smiles"
 ROWS = 4096
 """Rows of a Parquet file whose size is looked at together."""
 SEPARATORS = (",", ";", "\t", "|")
+TWICE = "field twice"
 STATED = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
+LEADING = re.compile(r"(?:^|[,;\t|\"])[ ]*0\d", re.MULTILINE)
 BLANK = "Unnamed: "
 """How pandas names a column without a name."""
 
@@ -59,8 +61,8 @@ def read_table(path: Path) -> Table:
 
     CSV and TSV need a header row; separator and encoding are recognised, and said where they are not a file's usual
     ones. JSON lines hold one flat record a line. NPZ needs arrays of equal length; a two-dimensional array ``X``
-    becomes columns X0, X1, ... Pickled arrays are refused. An SD file becomes a column ``smiles`` and one column a
-    property; structures RDKit cannot read are missing SMILES.
+    becomes columns X0, X1, ..., or X if it has one. Pickled arrays are refused. An SD file becomes a column ``smiles``
+    and one column a property; structures RDKit cannot read are missing SMILES.
     """
     refuse_missing(path)
     if path.is_dir():
@@ -100,10 +102,12 @@ def _csv(path: Path) -> Table:
         name = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}.get(separator, repr(separator))
         flags.append(Flag("separator", f"Columns are separated by the {name}, which was recognised from the header."))
     options: dict[str, Any] = {"sep": separator, "skipinitialspace": True}
+    _refuse_repeated(text, separator)
     frame = pd.read_csv(io.StringIO(text), **options)
     if not isinstance(frame.index, pd.RangeIndex):
         frame = _one_field_more(frame, text, options, flags)
     frame = _without_blanks(frame, flags)
+    frame = _with_codes(frame, text, options)
     words = [
         name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name]) or frame[name].isna().all()
     ]
@@ -117,9 +121,12 @@ def _csv(path: Path) -> Table:
 def _decoded(content: bytes) -> tuple[str, list[Flag]]:
     """Return the text of a file in UTF-8, UTF-16 with its mark, or else the Windows code page of Western Europe."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return content.decode("utf-16"), [Flag("encoding", "The file is in UTF-16.")]
+        text = content.decode("utf-16")
+        if "\0" in text[:4096]:
+            raise ValueError("it is in UTF-32 or holds binary data; save it in UTF-8")
+        return text, [Flag("encoding", "The file is in UTF-16.")]
     if b"\0" in content[:4096]:
-        raise ValueError("it holds binary data")
+        raise ValueError("it holds binary data; text must be in UTF-8, or in UTF-16 with its mark")
     try:
         return content.decode("utf-8-sig"), []
     except UnicodeDecodeError:
@@ -149,14 +156,32 @@ def _separator(text: str, usual: str) -> str:
     return best if found[best] > 1 else usual
 
 
+def _refuse_repeated(text: str, separator: str) -> None:
+    """Refuse a header that names a column twice: pandas would rename the second without a word."""
+    header = next(
+        (row for row in csv.reader(io.StringIO(text, newline=None), delimiter=separator, skipinitialspace=True) if row),
+        [],
+    )
+    names = [name.strip() for name in header if name.strip()]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"column names must differ; found twice: {', '.join(repeated)}")
+
+
 def _one_field_more(frame: pd.DataFrame, text: str, options: dict[str, Any], flags: list[Flag]) -> pd.DataFrame:
     """Read a file whose records have a field more than its header: a separator at the end, or row names in front."""
     if frame.iloc[:, -1].isna().all():
         flags.append(Flag("trailing-separators", "Every record ends in a separator that the header lacks."))
-        found: pd.DataFrame = pd.read_csv(io.StringIO(text), index_col=False, **options)
+        options["index_col"] = False
+        found: pd.DataFrame = pd.read_csv(io.StringIO(text), **options)
         return found
     if isinstance(frame.index, pd.MultiIndex):
         raise ValueError("records have more fields than the header has names")
+    if not frame.index.is_unique:
+        raise ValueError(
+            "records have one field more than the header has names, and the first does not tell them apart as a row "
+            "name would; where decimals are set off by the separator, save the file with semicolons"
+        )
     flags.append(Flag("index-column", "The first field of every record has no name; it was left out as a row name."))
     return frame.reset_index(drop=True)
 
@@ -170,12 +195,33 @@ def _without_blanks(frame: pd.DataFrame, flags: list[Flag]) -> pd.DataFrame:
     counted = [name for name in nameless if name not in empty and _counts(frame[name])]
     if counted:
         flags.append(Flag("index-column", "A nameless column that numbers the rows was left out (a saved index)."))
+    kept = [name for name in nameless if name not in empty and name not in counted]
+    if kept:
+        flags.append(Flag("nameless-columns", f"Columns without a name are features: {', '.join(kept[:5])}."))
     return frame.drop(columns=[*empty, *counted])
 
 
 def _counts(column: "pd.Series[Any]") -> bool:
     """Whether a column holds a whole number of its own for every row: an index, also of a part or in another order."""
     return pd.api.types.is_integer_dtype(column) and bool(column.is_unique)
+
+
+def _with_codes(frame: pd.DataFrame, text: str, options: dict[str, Any]) -> pd.DataFrame:
+    """Put back the zeros that whole numbers begin with: 01234 is a code, not 1234."""
+    whole = [name for name in frame.columns if pd.api.types.is_integer_dtype(frame[name])]
+    if not whole or LEADING.search(text) is None:
+        return frame
+    raw = _as_text(text, options)
+    for name in whole:
+        if raw[name].str.match(r"0\d").any():
+            frame[name] = raw[name].to_numpy()
+    return frame
+
+
+def _as_text(text: str, options: dict[str, Any]) -> pd.DataFrame:
+    """Return the same records as they are spelled; only empty cells are missing."""
+    raw: pd.DataFrame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, na_values=[""], **options)
+    return raw.reset_index(drop=True)
 
 
 def _with_words(
@@ -186,9 +232,7 @@ def _with_words(
     said: list[tuple[str, str, int]] = []
     if not hollow:
         return frame, said
-    raw = pd.read_csv(
-        io.StringIO(text), usecols=hollow, dtype=str, keep_default_na=False, na_values=[""], index_col=False, **options
-    )
+    raw = _as_text(text, options)
     for name in hollow:
         known = frame[name].dropna().astype(str)
         if pd.to_numeric(known.str.replace(",", "."), errors="coerce").notna().mean() > 0.5:
@@ -202,17 +246,28 @@ def _with_words(
 
 def _json_lines(path: Path) -> Table:
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    # Lines end in a line feed alone: texts may hold the other characters that count as ends of lines.
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except ValueError:
+            row = json.loads(line, object_pairs_hook=_named_once)
+        except ValueError as err:
+            if str(err).startswith(TWICE):
+                raise ValueError(f"line {number} holds a {err}") from None
             raise ValueError(f"line {number} is no JSON") from None
         if not isinstance(row, dict):
             raise ValueError(f"line {number} is no record with named fields")
         rows.append(row)
     return Table(pd.DataFrame(rows))
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return one object's fields; json itself would keep the last of those with the same name."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"{TWICE}: {next(name for name, _ in pairs if [n for n, _ in pairs].count(name) > 1)!r}")
+    return found
 
 
 def _parquet(path: Path) -> Table:
@@ -237,12 +292,13 @@ def _npz(path: Path) -> Table:
         if array.dtype.kind == "c":
             raise ValueError(f"array {name!r} holds complex numbers; give real and imaginary parts")
         native = array.astype(array.dtype.newbyteorder("="))
-        if native.ndim == 2:
-            columns |= {f"{name}{i}": native[:, i] for i in range(native.shape[1])}
-        elif native.ndim == 1:
-            columns[name] = native
-        else:
+        if native.ndim not in (1, 2):
             raise ValueError(f"array {name!r} has {native.ndim} dimensions; 1 or 2 are read")
+        wide = native.ndim == 2 and native.shape[1] != 1
+        parts = {f"{name}{i}": native[:, i] for i in range(native.shape[1])} if wide else {name: native.reshape(-1)}
+        if twice := sorted(set(parts) & set(columns)):
+            raise ValueError(f"column names must differ; found twice: {', '.join(twice[:3])}")
+        columns |= parts
     return Table(pd.DataFrame(columns))
 
 

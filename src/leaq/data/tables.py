@@ -15,7 +15,7 @@ from leaq.data.columns import Problem, Settled, is_number, refusal, row_numbers,
 from leaq.data.reading import Reading, TaskChoice
 from leaq.data.splits import joined
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
-from leaq.outliers import far, limited, outlier_flag, sentinel
+from leaq.outliers import ABSURD, absurd, limited, outlier_flag, sentinel
 from leaq.types import Bools, Feature, Flag, Floats, Ints, Samples, Task
 
 __all__ = ["check_classes", "from_arrays", "from_frame", "grouped", "targets_of"]
@@ -25,9 +25,6 @@ MOST_LEVELS = 20
 """Different texts (or a quarter of the records) up to which a column is a category."""
 MOST_CLASSES = 20
 """Integers with more distinct values than this are taken for quantities unless the task is given."""
-
-ABSURD = 100.0
-"""Widths of the middle of a regression target outside which a value is taken for an error."""
 LARGEST = 1e37
 """Inputs are 32-bit numbers from here on."""
 HEAVY_TAIL = 1.0
@@ -123,7 +120,7 @@ def targets_of(column: "pd.Series[Any]", name: str, reading: Reading) -> Targets
     task, values = reading.task, column.to_numpy()
     distinct = pd.unique(column)
     if len(distinct) < 2:
-        raise InvalidInput(f"{name}: the target {column.name!r} must vary. Every record has {distinct[0]!r}.")
+        raise InvalidInput(f"{name}: the target {column.name!r} must vary. Every record has {distinct[0]}.")
     numeric = is_number(column)
     if task == "auto":
         whole = numeric and np.array_equal(values, np.round(values.astype(float)))
@@ -144,21 +141,38 @@ def targets_of(column: "pd.Series[Any]", name: str, reading: Reading) -> Targets
             f"{name}: {len(labels)} classes in {len(values)} records are too many. "
             "Use --task regression, or another target."
         )
-    return codes.astype(np.int64), tuple(_class_name(label) for label in labels), "classification", ()
+    if numeric and (code := sentinel(values.astype(np.float64))) is not None:
+        count = int((values == code).sum())
+        raise InvalidInput(
+            f"{name}: the target {column.name!r} must be classes. {code:g} in {count} rows is far from all others, as "
+            "a code for a missing value is. Empty those cells and drop the rows with --skip-invalid."
+        )
+    names = tuple(_class_name(label) for label in labels)
+    return codes.astype(np.int64), names, "classification", _alike(names, column)
+
+
+def _alike(classes: tuple[str, ...], column: "pd.Series[Any]") -> tuple[Flag, ...]:
+    """Flag classes that differ in capitals alone: one class spelled in several ways more often than several."""
+    spelled: dict[str, list[str]] = {}
+    for label in classes:
+        spelled.setdefault(label.casefold(), []).append(repr(label))
+    doubled = ["/".join(names) for names in spelled.values() if len(names) > 1]
+    if not doubled:
+        return ()
+    text = f"Classes of {column.name!r} that differ in capitals alone count as several: {', '.join(doubled)}."
+    return (Flag("alike-classes", f"{text} Spell them alike if they are the same."),)
 
 
 def _refuse_absurd(values: Floats, column: "pd.Series[Any]", name: str) -> None:
     """Refuse a target that is far beyond all others: one such value rules every squared error."""
-    code = sentinel(values)
-    rows = np.flatnonzero(far(values[:, None], ABSURD)[:, 0] if code is None else values == code)
+    code, rows = absurd(values)
+    where = first_rows((np.asarray(column.index)[rows] + 1).tolist())
     if code is not None:
         raise InvalidInput(
-            f"{name}: the target {column.name!r} must be measurements. {code:g} in "
-            f"{first_rows((np.asarray(column.index)[rows] + 1).tolist())} is far from all others, like a code for a "
-            "missing value. Empty those cells and drop the rows with --skip-invalid."
+            f"{name}: the target {column.name!r} must be measurements. {code:g} in {where} is far from all others, "
+            "like a code for a missing value. Empty those cells and drop the rows with --skip-invalid."
         )
-    if len(rows) and np.sort(values)[len(values) // 4] < np.sort(values)[-len(values) // 4]:
-        where = first_rows((np.asarray(column.index)[rows] + 1).tolist())
+    if len(rows):
         raise InvalidInput(
             f"{name}: the target {column.name!r} must be measurements. In {where} it lies more than {ABSURD:.0f} times "
             "the spread of all others away, like an overflow or a code for missing. Correct or remove those rows, or "

@@ -11,12 +11,17 @@ from typing import Literal
 
 from torch import Tensor
 
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, first_rows
+from leaq.outliers import absurd
 from leaq.types import Flag
 
 __all__ = ["Kind", "Labels", "read_labels"]
 
 Kind = Literal["classes", "soft", "binary", "tasks", "values", "gaussian", "own"]
+FEWEST = 20
+"""Targets below which none is called far from the others."""
+MOST_CODES = 20
+"""Different whole numbers up to which values may have been meant as classes."""
 OWN = "or give a function of (outputs, targets) that returns one value per record"
 
 
@@ -83,6 +88,25 @@ class _Facts:
         """Whether the targets are -1 and 1 (and 0)."""
         return self.whole and bool((self.known.abs() <= 1).all() and (self.known == -1).any())
 
+    @cached_property
+    def odd_code(self) -> float | None:
+        """The one other number among labels 0 and 1 that is negative or of nines, as holes are coded; or None."""
+        rest = self.known[(self.known != 0) & (self.known != 1)]
+        if len(rest) == 0 or not bool((rest == rest[0]).all()) or len(set(self.known.tolist())) < 3:
+            return None
+        code = float(rest[0])
+        return code if code < 0 or set(f"{code:g}") == {"9"} else None
+
+    @cached_property
+    def few(self) -> bool:
+        """Whether the targets are a few different whole numbers, which classes would be too."""
+        return self.whole and len(set(self.known.tolist())) <= MOST_CODES
+
+    @cached_property
+    def unit(self) -> bool:
+        """Whether all targets lie between 0 and 1, and some inside."""
+        return bool(((self.known >= 0) & (self.known <= 1)).all()) and not self.zero_one
+
     @property
     def said(self) -> str:
         """The outputs and targets in words."""
@@ -125,20 +149,7 @@ def _auto(facts: _Facts) -> tuple[str, tuple[Flag, ...]]:
     if facts.outputs.ndim > 2 and whole:
         return "cross_entropy", ()  # which says what it takes
     if facts.k == facts.t:
-        if facts.signs:
-            raise InvalidInput(
-                f"loss: labels -1 and 1 may be two classes, classes with holes, or values. Found {facts.said}. "
-                "Recode classes to 0 and 1 (holes to NaN), or say loss='squared_error'."
-            )
-        if facts.k > 1 and facts.shares:
-            return "cross_entropy", ()
-        if facts.zero_one:
-            if facts.k == 1:
-                return "binary", ()
-            text = f"{facts.said}, all 0 or 1: read as {facts.t} binary tasks, whose losses are averaged a record."
-            return "binary", (_chosen(text + " Say loss='squared_error' if they are values."),)
-        text = f"{facts.said}, whole numbers: read as values, under the squared error."
-        return "squared_error", (_chosen(text + " For classes the model needs an output each."),) if whole else ()
+        return _paired(facts)
     if facts.k > 1 and facts.codes:
         text = f"{facts.said}, whole numbers in a type for fractions: read as class codes, under cross-entropy."
         return "cross_entropy", () if whole else (_chosen(text),)
@@ -147,12 +158,49 @@ def _auto(facts: _Facts) -> tuple[str, tuple[Flag, ...]]:
     raise _unequal(facts)
 
 
+def _paired(facts: _Facts) -> tuple[str, tuple[Flag, ...]]:
+    """Return the loss of targets that are as many as the outputs."""
+    _refuse_codes(facts)
+    if facts.k > 1 and facts.shares:
+        return "cross_entropy", ()
+    if facts.zero_one:
+        text = f"{facts.said}, all 0 or 1: read as {facts.t} binary tasks, whose losses are averaged a record."
+        return "binary", (_chosen(text + " Say loss='squared_error' if they are values."),) if facts.k > 1 else ()
+    text = ""
+    if not facts.targets.is_floating_point() or facts.few:
+        text = "whole numbers: read as values, under the squared error. For classes the model needs an output each."
+    elif facts.unit:
+        text = "between 0 and 1: read as values, under the squared error. If they are probabilities, say loss='binary'."
+    return "squared_error", (_chosen(f"{facts.said}, {text}"),) if text else ()
+
+
+def _refuse_codes(facts: _Facts) -> None:
+    """Refuse labels of which some may stand for holes."""
+    if facts.signs:
+        raise InvalidInput(
+            f"loss: labels -1 and 1 may be two classes, classes with holes, or values. Found {facts.said}. "
+            "Recode classes to 0 and 1 (holes to NaN), or say loss='squared_error'."
+        )
+    if (code := facts.odd_code) is not None:
+        raise InvalidInput(
+            f"loss: labels 0 and 1 with {code:g} among them are labels with holes, or values. Found {facts.said}. "
+            "Recode holes to NaN, or say loss='squared_error'."
+        )
+
+
 def _chosen(text: str) -> Flag:
     return Flag("loss-chosen", text)
 
 
 def _no_codes(facts: _Facts) -> InvalidInput:
     low, high = float(facts.known.min()), float(facts.known.max())
+    inside = (facts.known >= 0) & (facts.known < facts.k) & (facts.known == facts.known.round())
+    others = facts.known[~inside]
+    if facts.t == 1 and len(set(others.tolist())) == 1 and len(set(facts.known[inside].tolist())) > 1 and others[0] < 0:
+        return InvalidInput(
+            f"Targets must be class codes 0..{facts.k - 1}, one for each output of the model. {len(others)} of "
+            f"{len(facts.known)} are {float(others[0]):g}, as records without a label are coded. Leave them out."
+        )
     return InvalidInput(
         f"Targets must be class codes 0..{facts.k - 1}, one for each output of the model. Found {low:g}..{high:g}. "
         "Recode the labels, or give a loss of your own."
@@ -206,6 +254,7 @@ def _binary(facts: _Facts) -> Labels:
 def _values(facts: _Facts) -> Labels:
     if facts.t != facts.k:
         raise _unequal(facts)
+    _refuse_absurd(facts)
     return Labels("values", _columns, _several(facts))
 
 
@@ -215,7 +264,26 @@ def _gaussian(facts: _Facts) -> Labels:
             f"loss: a Gaussian likelihood needs a mean and a variance for every target. Found {facts.said}. "
             "Return means and variances side by side, (n, 2 t), or along a last axis, (n, t, 2)."
         )
+    _refuse_absurd(facts)
     return Labels("gaussian", _columns, _several(facts))
+
+
+def _refuse_absurd(facts: _Facts) -> None:
+    """Refuse a target far beyond all others: one such value rules the unit of every error."""
+    for column in range(facts.t):
+        values = facts.wide[:, column]
+        there = (~values.isnan()).nonzero().flatten().numpy()
+        if len(there) < FEWEST:
+            continue
+        code, rows = absurd(values[~values.isnan()].numpy())
+        if len(rows):
+            which = f" {column}" * (facts.t > 1)
+            cause = f"{code:g}, like a code for a missing value" if code is not None else "like an overflow"
+            raise InvalidInput(
+                f"Targets must be measurements. Target{which} lies far from all others in "
+                f"{first_rows(there[rows].tolist())} (members first, counted from 0): {cause}. Set it to NaN where "
+                "records have other targets, or leave those records out; a loss of your own takes any."
+            )
 
 
 def _several(facts: _Facts) -> tuple[Flag, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from leaq.errors import InvalidInput, unknown_name
+from leaq.errors import InvalidInput, LeaqError, unknown_name
 from leaq.evaluation.labels import Kind, read_labels
 from leaq.evaluation.outputs import read_outputs
 from leaq.losses import per_record
@@ -76,6 +76,11 @@ def choose_loss(loss: str | LossFunction, outputs: Tensor, targets: Tensor, *, l
     targets : (n, ...) of all records; decide what "auto" means, and the unit of regression errors.
     last : what the model did last, see `last_operation`.
     """
+    if not isinstance(loss, str) and not callable(loss):
+        raise InvalidInput(
+            f"loss: must be one of {', '.join(LOSSES)}, or a function of (outputs, targets). Found a "
+            f"{type(loss).__name__}."
+        )
     if not isinstance(loss, str):
         reduction = getattr(loss, "reduction", "none")
         if reduction != "none":
@@ -83,7 +88,8 @@ def choose_loss(loss: str | LossFunction, outputs: Tensor, targets: Tensor, *, l
                 f"loss: an audit compares records, so the loss must give one value per record. "
                 f"{type(loss).__name__} returns their {reduction}. Build it with reduction='none'."
             )
-        return Loss(getattr(loss, "__name__", type(loss).__name__), loss, "own", scale=_spread(targets.reshape(-1, 1)))
+        name = getattr(loss, "__name__", type(loss).__name__)
+        return Loss(name, _guarded(loss, name), "own", scale=_spread(targets.reshape(-1, 1)))
     if loss not in LOSSES:
         raise unknown_name("loss", loss, LOSSES)
     labels = read_labels(loss, outputs, targets)
@@ -95,6 +101,24 @@ def choose_loss(loss: str | LossFunction, outputs: Tensor, targets: Tensor, *, l
         _refuse_negative(_moments(outputs, len(scale))[1])
     function, predictions = _named(labels.kind, logits, scale, log_variance=loss == "gaussian_log")
     return Loss(name, function, labels.kind, labels.recode, predictions, scale, (*labels.flags, *flags))
+
+
+def _guarded(loss: LossFunction, name: str) -> LossFunction:
+    """Return a user's loss whose errors say whose they are."""
+
+    def run(outputs: Tensor, targets: Tensor) -> Tensor:
+        try:
+            return loss(outputs, targets)
+        except LeaqError:
+            raise
+        except Exception as err:  # whatever the user's code raises
+            said = (str(err).strip().splitlines() or ["no message"])[0][:200]
+            raise InvalidInput(
+                f"loss: {name} must take (outputs, targets). On outputs {tuple(outputs.shape)} and targets "
+                f"{tuple(targets.shape)} it raised {type(err).__name__}: {said}."
+            ) from err
+
+    return run
 
 
 def _named(
@@ -178,7 +202,7 @@ def checked(values: Any, n: int, name: str) -> Tensor:
     Raises
     ------
     InvalidInput
-        If the loss returned a mean, another shape, or NaN.
+        If the loss returned a mean, another shape, or a number that is not finite.
     """
     if not isinstance(values, Tensor) or values.numel() == 1 != n:
         raise InvalidInput(
@@ -190,7 +214,14 @@ def checked(values: Any, n: int, name: str) -> Tensor:
             f"loss: {name} must return one value per record, shape ({n},). Found shape {tuple(values.shape)}. "
             "Average over everything but the records."
         )
-    return values.detach().double().reshape(n)
+    losses = values.detach().double().reshape(n)
+    if not torch.isfinite(losses).all():
+        at = int((~torch.isfinite(losses)).nonzero()[0])
+        raise InvalidInput(
+            f"loss: every record's loss must be finite. {name} gives {float(losses[at])} for record {at} of a batch "
+            "(counted from 0), whose outputs are finite. Look for a logarithm of 0 or a division by 0 in it."
+        )
+    return losses
 
 
 def refuse_batch_dependence(together: Tensor, alone: Tensor, name: str) -> None:

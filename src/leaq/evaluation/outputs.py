@@ -64,6 +64,7 @@ def read_outputs(kind: Kind, outputs: Tensor, last: str) -> tuple[Callable[[Tens
     if kind not in ("classes", "soft", "binary", "tasks"):
         return _same, ()
     values = outputs.double().reshape(len(outputs), -1)
+    _refuse_one_sided(kind, values, last)
     if float(values.min()) < -1e-6 or float(values.max()) > 1 + 1e-6 or last in LINEAR:
         return _same, ()
     squashed = last in SQUASHING or float(values.max() - values.min()) > WIDE
@@ -85,6 +86,23 @@ def read_outputs(kind: Kind, outputs: Tensor, last: str) -> tuple[Callable[[Tens
         f"{float(values.min()):.3g} to {float(values.max()):.3g}, which may be either. Return logits, or end the "
         "model in a sigmoid."
     )
+
+
+def _refuse_one_sided(kind: Kind, values: Tensor, last: str) -> None:
+    """Refuse logarithms of single probabilities, and shares of a hundred: read as logits they give other losses."""
+    several = kind in ("classes", "soft")
+    if last == "LogSigmoid" or (last == "LogSoftmax" and not several):
+        raise InvalidInput(
+            f"The outputs of a classifier must be logits or probabilities. This model ends in {last}, the logarithm of "
+            "one probability. Leave out that last activation, or give a loss of your own."
+        )
+    total = values.sum(1)
+    equal = float(total.max() - total.min()) < CLOSE * float(total.abs().max())
+    if several and last not in LINEAR and bool((values >= 0).all()) and equal and abs(float(total[0]) - 1) > 0.01:
+        raise InvalidInput(
+            "The outputs of a classifier must be logits, or probabilities that sum to 1. Found outputs of at least 0 "
+            f"that sum to {float(total[0]):.4g} for every record. Return the logits, or divide by it."
+        )
 
 
 def _same(outputs: Tensor) -> Tensor:

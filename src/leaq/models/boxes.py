@@ -4,9 +4,11 @@ A function, an onnxruntime session, a LiteRT or OpenVINO model, a TorchScript or
 """
 
 import json
+import logging
 import urllib.error
 import urllib.request
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,14 +157,11 @@ def open_box(path: Path) -> nn.Module | None:
 def _program_kind(path: Path) -> str | None:
     if path.suffix in BOXES:
         return {".torchscript": "ts"}.get(path.suffix, path.suffix[1:])
-    if path.suffix in (".pt", ".pth") and path.is_file():
-        import zipfile
-
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                # The programs of torch.jit.save hold code; what torch.save writes is a pickle and never opened.
-                if any("/code/" in name for name in archive.namelist()):
-                    return "ts"
+    if path.suffix in (".pt", ".pth") and path.is_file() and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            # The programs of torch.jit.save hold code; what torch.save writes is a pickle and never opened.
+            if any("/code/" in name for name in archive.namelist()):
+                return "ts"
     return None
 
 
@@ -258,7 +257,14 @@ def _open_script(path: Path) -> nn.Module:
 
 
 def _open_exported(path: Path) -> nn.Module:
-    return _program(torch.export.load(str(path)))
+    if not zipfile.is_zipfile(path):
+        raise StoreError(f"{path.name}: this is no exported program, or it ends early. Export it again.")
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # torch logs the traceback of what is raised here anyway
+    try:
+        return _program(torch.export.load(str(path)))
+    finally:
+        logging.disable(before)
 
 
 def _program(program: torch.export.ExportedProgram) -> nn.Module:

@@ -161,15 +161,26 @@ def full_precision(value: Any) -> Any:
 
 
 def output_tensor(outputs: Any) -> Tensor:
-    """Return the tensor of outputs: itself, `.logits`, or the first of a tuple."""
+    """Return the tensor of outputs in floating point: itself, `.logits`, or the first of a tuple."""
     if isinstance(outputs, Tensor):
-        return outputs
+        return _real(outputs)
     logits = outputs.get("logits") if isinstance(outputs, Mapping) else getattr(outputs, "logits", None)
     if isinstance(logits, Tensor):
-        return logits
+        return _real(logits)
     if isinstance(outputs, tuple | list) and outputs and isinstance(outputs[0], Tensor):
-        return outputs[0]
+        return _real(outputs[0])
     raise UnsupportedModel(
         f"The model must return a tensor, a tuple that starts with one, or something with logits. "
         f"Found {type(outputs).__name__}. Wrap it in a module that returns the outputs."
     )
+
+
+def _real(outputs: Tensor) -> Tensor:
+    if outputs.is_complex():
+        raise UnsupportedModel(
+            "The model's outputs must be real numbers. Found complex ones. Return their magnitude, or their real part."
+        )
+    if outputs.layout != torch.strided:
+        outputs = outputs.to_dense()
+    outputs = outputs.dequantize() if outputs.is_quantized else outputs
+    return outputs if outputs.is_floating_point() else outputs.float()

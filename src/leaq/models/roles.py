@@ -35,6 +35,8 @@ _NORM = re.compile(r"Norm(\d+d)?$|^Norm(?![a-z])")
 _BIAS = re.compile(r"(^|_)bias($|_)")
 """Biases by name: bias, bias_ih_l0, in_proj_bias; not debias_proj."""
 
+CODES = (torch.int8, torch.uint8, torch.int16, torch.int32)
+"""Types of packed codes; counters and tables of positions are of 64 bits."""
 LAYER_ROLES: tuple[Role, ...] = ("linear", "conv1d", "conv2d", "embedding")
 """Roles of the weights of layers: what quantizers act on."""
 
@@ -153,6 +155,7 @@ def parameter_doubts(module: nn.Module) -> tuple[Flag, ...]:
                 f"{str(parameter.dtype).removeprefix('torch.')}: already quantized. Audit the full-precision original, "
                 "and give this one as shipped={'name': model}."
             )
+    _refuse_codes(module)
     for name, tensor, owner in tensors_of(module):
         if tensor.is_meta:
             raise UnsupportedModel(
@@ -168,7 +171,21 @@ def parameter_doubts(module: nn.Module) -> tuple[Flag, ...]:
             half.append(name)
         roles[name], counts[name] = role_of(name, tensor, owner), tensor.numel()
     _refuse_batch_statistics(module)
-    return (*_tied(module), *_half(half), *_unquantized(roles, counts), *_transposed(module))
+    return (*_tied(module), *_half(half), *_unquantized(roles, counts), *_unregistered(module), *_transposed(module))
+
+
+def _refuse_codes(module: nn.Module) -> None:
+    """Refuse matrices of small whole numbers among the buffers: packed layers and converted graphs keep codes there."""
+    for prefix, owner in module.named_modules():
+        for name, tensor in owner._buffers.items():
+            saved = name not in owner._non_persistent_buffers_set
+            if tensor is not None and saved and tensor.ndim == 2 and tensor.dtype in CODES and tensor.numel() > 1:
+                full = f"{prefix}.{name}" if prefix else name
+                raise UnsupportedModel(
+                    f"The model must hold ordinary weights. {full!r} is a buffer of "
+                    f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}: already quantized. Audit the "
+                    "full-precision original, and give this one as shipped={'name': model}."
+                )
 
 
 def _refuse_batch_statistics(module: nn.Module) -> None:
@@ -213,6 +230,40 @@ def _unquantized(roles: Mapping[str, Role], counts: Mapping[str, int]) -> tuple[
         text += " Bake them in with torch.nn.utils.parametrize.remove_parametrizations." * parametrised
         flags.append(Flag("unquantized-other", text))
     return tuple(flags)
+
+
+def _unregistered(module: nn.Module) -> tuple[Flag, ...]:
+    """Name numbers that run and are no parameters: plain tensors, and layers kept in lists or mappings."""
+    known = {id(tensor) for tensor in (*module.parameters(), *module.buffers())}
+    found = {}
+    for prefix, owner in module.named_modules():
+        for name, held in vars(owner).items():
+            if name.startswith("_") or isinstance(owner, torch.jit.ScriptModule):
+                continue
+            count = sum(tensor.numel() for tensor in _tensors_in(held) if id(tensor) not in known)
+            if count > 1:
+                found[f"{prefix}.{name}" if prefix else name] = count
+    if not found:
+        return ()
+    text = (
+        f"No parameters of the model, and so neither quantized nor counted: {', '.join(list(found)[:5])}"
+        f"{', ...' * (len(found) > 5)}: {sum(found.values()):,} numbers. Layers belong into a ModuleList, weights into "
+        "a Parameter, other numbers into a buffer (register_buffer)."
+    )
+    return (Flag("unregistered", text),)
+
+
+def _tensors_in(held: object) -> Iterator[Tensor]:
+    """Yield the tensors of numbers in an attribute: itself, of a layer, or of a list or mapping of either."""
+    if isinstance(held, Tensor):
+        yield from [held] if held.is_floating_point() or held.is_complex() else []
+    elif isinstance(held, nn.Module):
+        yield from (*held.parameters(), *held.buffers())
+    elif isinstance(held, list | tuple):
+        for item in held:
+            yield from _tensors_in(item)
+    elif isinstance(held, Mapping):
+        yield from _tensors_in(list(held.values()))
 
 
 def _transposed(module: nn.Module) -> tuple[Flag, ...]:

@@ -287,13 +287,16 @@ def test_too_few_records_foreign_labels_and_other_objects_are_refused(model, dat
         audit_finished(model, *data, member=3)
 
 
-def test_outputs_that_are_not_finite_name_the_candidate(data):
+def test_outputs_that_are_not_finite_name_records_or_the_candidate(data):
     class Broken(nn.Linear):
         def forward(self, x):
-            return super().forward(x) / (x[:, :1] > -10).float().where(x[:, :1] < 2.0, torch.zeros(()))
+            return super().forward(x) / (x[:, :1] < 2.0).float()
 
+    (x, y), outside = data
+    with pytest.raises(InvalidInput, match=r"outputs must be finite. They are NaN or infinite for 1 row \(45\)"):
+        audit_finished(Broken(6, 2), (x, y), outside, **QUICK)
     with pytest.raises(InvalidInput, match="Outputs must be finite. Candidate 0 under none"):
-        audit_finished(Broken(6, 2), *data, loss=lambda out, _: out.nan_to_num(0, 0, 0).sum(1), **QUICK)
+        audit_finished(Broken(6, 2), (x.clip(max=1.9), y), (outside[0] + 2, outside[1]), **QUICK)
 
 
 def test_scikit_learn_is_audited_in_one_call(rng):

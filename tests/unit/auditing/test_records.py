@@ -207,3 +207,10 @@ def test_overlap_and_groups_follow_the_inputs(pair):
     groups = groups_of(inside, outside)
     assert groups[3] == groups[30]
     assert len(np.unique(groups)) == 35
+
+
+def test_a_frame_may_have_numbers_for_names_but_not_one_twice():
+    frame = pd.DataFrame(np.eye(3), columns=[0, 1, 2]).assign(y=[0, 1, 0])
+    assert read_records(frame, name="members", target="y").features.shape == (3, 3)
+    with pytest.raises(InvalidInput, match="column names must differ. Found twice: a"):
+        read_records(frame.set_axis(["a", "a", "b", "y"], axis=1), name="members", target="y")

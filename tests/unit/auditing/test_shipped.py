@@ -121,3 +121,95 @@ def test_bytes_are_those_of_the_tensors():
     assert stored_bytes(torch.zeros(3, dtype=torch.int8)) == 3
     with pytest.raises(InvalidInput, match="must be a tensor. Found ndarray"):
         stored_bytes(np.zeros(3))
+
+
+class Ending(nn.Module):
+    """A model with something behind it."""
+
+    def __init__(self, model, end):
+        super().__init__()
+        self.model, self.end = copy.deepcopy(model), end
+
+    def forward(self, x):
+        return self.end(self.model(x))
+
+
+def rows_of(model, data, **shipped):
+    return {row.label: row for row in audit_finished(model, *data, shipped=shipped, **QUICK).rows}
+
+
+def test_probabilities_beside_an_original_that_gives_logits_are_recognised(model, data):
+    rows = rows_of(
+        model, data, soft=Ending(model, lambda z: z.softmax(1)), log=Ending(model, lambda z: z.log_softmax(1))
+    )
+    full = rows["full precision"].metrics["loss"].value
+    assert rows["soft"].metrics["loss"].value == pytest.approx(full, rel=1e-3)
+    assert rows["log"].metrics["loss"].value == pytest.approx(full, rel=1e-5)
+    assert [flag.code for flag in rows["soft"].flags] == ["probabilities"]
+
+
+@pytest.mark.parametrize(
+    ("end", "text"),
+    [
+        (lambda z: torch.cat([z, z], 1), "as many outputs as its original. Found 4 a record beside 2"),
+        (lambda z: z.argmax(1), "Found 1 a record beside 2: it is another model, or returns decisions"),
+        (lambda z: z * torch.nan, "x: outputs must be finite"),
+        (lambda z: z[1:], "one row of outputs a record. For 60 records it returned shape"),
+        (lambda z: z + torch.randn_like(z), "x must give the same outputs for the same inputs"),
+    ],
+)
+def test_what_is_no_form_of_the_original_is_refused(model, data, end, text):
+    with pytest.raises((InvalidInput, UnsupportedModel), match=text):
+        rows_of(model, data, x=Ending(model, end))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_run_as_they_are(model, data, dtype):
+    row = rows_of(model, data, x=copy.deepcopy(model).to(dtype))["x"]
+    assert row.size.bits == 8 * dtype.itemsize
+    assert [flag.code for flag in row.flags] == ["own-precision"]
+
+
+def test_a_module_with_the_weights_of_the_original_says_so(model, data):
+    assert [flag.code for flag in rows_of(model, data, x=copy.deepcopy(model))["x"].flags] == ["not-quantized"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_graph_quantized_by_pt2e_is_run_and_weighed_by_its_codes(model, data, tmp_path):
+    require("torchao")
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+    from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
+
+    def export(module):
+        example = (torch.zeros(8, 32),)
+        return torch.export.export(module, example, dynamic_shapes=({0: torch.export.Dim("n")},))
+
+    quantizer = x86.X86InductorQuantizer().set_global(x86.get_default_x86_inductor_quantization_config())
+    prepared = prepare_pt2e(export(model).module(), quantizer)
+    prepared(torch.tensor(data[0][0]))
+    converted = convert_pt2e(prepared)
+    torch.export.save(export(converted), tmp_path / "m.pt2")
+    rows = rows_of(model, data, module=converted, program=export(converted), file=tmp_path / "m.pt2")
+    with torch.no_grad():
+        wanted = nn.functional.cross_entropy(converted(torch.tensor(data[1][0])), torch.tensor(data[1][1]))
+    for row in list(rows.values())[1:]:
+        assert row.metrics["loss"].value == pytest.approx(float(wanted), rel=1e-4)
+    assert 8 < rows["module"].size.bits < 12
+    with pytest.raises(UnsupportedModel, match="is a buffer of int8 .* already quantized"):
+        audit_finished(converted, *data, **QUICK)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_file_that_runs_is_a_model_and_others_say_what_they_lack(model, data, tmp_path):
+    import leaq
+
+    torch.jit.script(model).save(str(tmp_path / "m.ts"))
+    result = leaq.audit(tmp_path / "m.ts", members=data[0], nonmembers=data[1], **QUICK)
+    assert result.rows[0].metrics["loss"].value > 0
+    save_file(model.state_dict(), tmp_path / "m.safetensors")
+    for name, text in (("m.safetensors", "does not say how it runs"), ("wine", "'wine', which is no file")):
+        with pytest.raises(InvalidInput, match=text):
+            leaq.audit(str(tmp_path / name) if "." in name else name, members=data[0], nonmembers=data[1])
+    (tmp_path / "bad.pt2").write_bytes(b"PK\x03\x04")
+    with pytest.raises(leaq.LeaqError, match="bad.pt2: this is no exported program"):
+        rows_of(model, data, x=tmp_path / "bad.pt2")

@@ -14,6 +14,12 @@ def read(values):
 @pytest.mark.parametrize(("values", "numbers", "flags"), [
     (["0,5", "-1,25", "2"], [0.5, -1.25, 2.0], ["decimal-commas"]),
     (["1.234,5", "12,0"], [1234.5, 12.0], ["decimal-commas"]),
+    (["1.234,5", "1.234"], [1234.5, 1234.0], ["decimal-commas"]),
+    (["1,234.5", "12", "1,234"], [1234.5, 12.0, 1234.0], ["thousands"]),
+    (["1'234.5", "-12'000", "7"], [1234.5, -12000.0, 7.0], ["thousands"]),
+    (["1 234,5", "-2\u00a0000,25", "7,5"], [1234.5, -2000.25, 7.5], ["decimal-commas"]),
+    (["\u22121.5", "2.5"], [-1.5, 2.5], ["thousands"]),
+    ([10**400, 1], [float("inf"), 1.0], []),
     (["1e-3", " 2.5 "], [0.001, 2.5], ["numbers-as-text"]),
     ([True, False], [True, False], []),
     (pd.array([1, 2], dtype="Int64"), [1, 2], []),
@@ -28,6 +34,7 @@ def test_words_are_words(values):
 
 
 @pytest.mark.parametrize(("values", "found"), [
+    (["0,5", "0.5", "1,25"], "comma may set off thousands or decimals"),
     (["1,234", "56,789"], "comma may set off thousands or decimals"),
     ([1 + 2j, 3j], "complex numbers"),
     (pd.date_range("2026-01-01", periods=2), "dates or times"),

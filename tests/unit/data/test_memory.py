@@ -64,3 +64,20 @@ def test_a_frame_is_audited_like_its_file(frame, tmp_path):
     assert command(audits[1].config).startswith("leaq audit TABLE.csv --target y")
     with pytest.raises(InvalidInput, match="table: --target must name a column"):
         leaq.audit(frame, **quick)
+
+
+def test_rows_in_another_order_names_twice_and_masks_are_not_read_over(frame):
+    inputs, y = frame[["a", "b"]], frame["y"]
+    with pytest.raises(InvalidInput, match=r"same row labels in another order\. Give y\.loc\[X\.index\]"):
+        load((inputs, y.sample(frac=1, random_state=0)))
+    with pytest.raises(InvalidInput, match="column names must differ. Found twice: a"):
+        load(inputs.set_axis(["a", "a"], axis=1).assign(y=y), target="y")
+    hidden = np.ma.array(inputs.to_numpy(), mask=np.arange(80).reshape(40, 2) == 6)
+    with pytest.raises(InvalidInput, match=r"Missing or infinite in 1 row \(4\), columns 'x0'"):
+        load((hidden, y))
+
+
+@pytest.mark.parametrize("source", [[1, 2, 3], None, 5])
+def test_what_is_no_source_is_refused_in_words(source):
+    with pytest.raises(InvalidInput, match="must be a name, a file, a data frame or a pair"):
+        load(source)

@@ -243,3 +243,50 @@ def test_decimals_of_parquet_are_numbers(frame, tmp_path):
     samples = load(tmp_path / "t.parquet", target="y")
     assert samples.task == "regression"
     np.testing.assert_allclose(samples.inputs[:, 0], frame["a"].round(2))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("t.csv", b"a,y,y\n1,2,3\n", "column names must differ; found twice: y"),
+        ("t.csv", b"a,y\n0,5,1\n0,7,2\n", "records have one field more .* save the file with semicolons"),
+        ("t.csv", "a,y\n1,2\n".encode("utf-32"), "UTF-32"),
+        ("t.csv", "a,y\n1,2\n".encode("utf-16-le"), "UTF-16 with its mark"),
+        ("t.jsonl", b'{"a": 1, "a": 2}\n', "line 1 holds a field twice: 'a'"),
+    ],
+)
+def test_what_would_be_read_as_something_else_is_refused(tmp_path, name, content, text):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidInput, match=text):
+        read_frame(tmp_path / name)
+
+
+def test_row_names_that_tell_records_apart_are_left_out(tmp_path):
+    (tmp_path / "t.csv").write_text("a,land,y\rr1,05,NA,1\rr2,17,DE,2\r")
+    table = read_table(tmp_path / "t.csv")
+    assert table.frame.to_dict("list") == {"a": ["05", "17"], "land": ["NA", "DE"], "y": [1, 2]}
+    assert [flag.code for flag in table.flags] == ["index-column", "kept-words"]
+
+
+def test_numbers_that_begin_with_zeros_are_codes(tmp_path):
+    (tmp_path / "t.csv").write_text("zip,n,y\n01234,0,1\n17000,10,2\n")
+    frame = read_frame(tmp_path / "t.csv")
+    assert frame.to_dict("list") == {"zip": ["01234", "17000"], "n": [0, 10], "y": [1, 2]}
+
+
+def test_a_nameless_column_of_values_is_told(tmp_path):
+    (tmp_path / "t.csv").write_text(",y\n0.5,1\n0.7,2\n")
+    assert [flag.code for flag in read_table(tmp_path / "t.csv").flags] == ["nameless-columns"]
+
+
+def test_lines_of_json_end_in_line_feeds_alone(tmp_path):
+    (tmp_path / "t.jsonl").write_bytes('{"s": "x\u2028y", "y": 1}\r\n{"s": "z\x85", "y": 2}\n'.encode())
+    assert read_frame(tmp_path / "t.jsonl")["s"].tolist() == ["x\u2028y", "z\x85"]
+
+
+def test_arrays_of_one_column_keep_their_name_and_names_differ(tmp_path):
+    np.savez(tmp_path / "t.npz", X=np.zeros((3, 2)), y=np.ones((3, 1)))
+    assert read_frame(tmp_path / "t.npz").columns.tolist() == ["X0", "X1", "y"]
+    np.savez(tmp_path / "t.npz", X=np.zeros((3, 2)), X0=np.ones(3))
+    with pytest.raises(InvalidInput, match="found twice: X0"):
+        read_frame(tmp_path / "t.npz")

@@ -203,3 +203,10 @@ def test_heavy_tails_and_rare_values_are_no_outliers(rng):
     table = pd.DataFrame({"a": rng.lognormal(0, 1, 400), "bit": np.arange(400) == 7, "y": rng.lognormal(0, 3, 400)})
     table["bit"] = table["bit"].astype(float)
     assert "limited-outliers" not in codes(from_frame(table, Reading(target="y")))
+
+
+def test_codes_for_missing_are_no_class_and_capitals_are_told(frame):
+    with pytest.raises(InvalidInput, match="-999 in 2 rows is far from all others, as a code for a missing value is"):
+        from_frame(frame.assign(y=[-999, 0, 1, -999] + [0, 1] * 18), Reading(target="y"))
+    samples = from_frame(frame.assign(y=["Yes", "yes", "no", "no"] * 10), Reading(target="y"))
+    assert "'Yes'/'yes'" in next(flag.text for flag in samples.flags if flag.code == "alike-classes")

@@ -107,3 +107,31 @@ def test_targets_that_never_vary_have_no_metric():
         y = np.full(120, target, np.float32)
         result = audit_finished(torch.nn.Linear(6, 1), (x[:60], y[:60]), (x[60:], y[60:]), **QUICK)
         assert any(isinstance(number, NotComputed) for number in result.rows[0].metrics.values())
+
+
+@pytest.mark.parametrize(
+    ("outputs", "targets", "text"),
+    [
+        (THREE, torch.tensor([[0, 1, -100.0]] * 3 + [[1, 0, 0]] * 3), "labels 0 and 1 with -100 among them"),
+        (THREE, torch.tensor([[0, 1, 999]] * 3 + [[1, 0, 0]] * 3), "labels 0 and 1 with 999 among them"),
+        (TWO, torch.tensor([0, 1, 0, 1, -100, -100]), "2 of 6 are -100, as records without a label are coded"),
+        (
+            torch.zeros(40, 1),
+            torch.cat([torch.randn(39), torch.tensor([1e30])]),
+            r"far from all others in 1 row \(39\)",
+        ),
+        (
+            torch.zeros(40, 1),
+            torch.cat([torch.randn(38), torch.tensor([-999.0] * 2)]),
+            "-999, like a code for a missing",
+        ),
+    ],
+)
+def test_codes_for_holes_and_overflows_are_no_labels(outputs, targets, text):
+    with pytest.raises(InvalidInput, match=text):
+        read_labels("auto", outputs, targets)
+
+
+def test_values_that_may_be_classes_or_probabilities_are_told():
+    for targets in (CODES.float() * 2, torch.linspace(0, 1, 6)):
+        assert [flag.code for flag in read_labels("auto", ONE, targets).flags] == ["loss-chosen"]

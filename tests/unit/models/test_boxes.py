@@ -181,5 +181,5 @@ def test_a_pickle_is_no_program_and_is_not_opened(tmp_path):
     with pytest.raises(InvalidInput, match="Found a pickled one"):
         open_shipped(tmp_path / "w.pt", nn.Linear(2, 2), name="s")
     (tmp_path / "x.pt2").write_bytes(b"no program")
-    with pytest.raises(StoreError, match="x.pt2: its runtime cannot open it"):
+    with pytest.raises(StoreError, match="x.pt2: this is no exported program"):
         open_box(tmp_path / "x.pt2")

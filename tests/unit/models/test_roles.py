@@ -98,3 +98,17 @@ def test_lazy_and_quantized_weights_are_no_ordinary_ones():
     packed.weight = nn.Parameter(torch.ones(8, 1, dtype=torch.uint8), requires_grad=False)
     with pytest.raises(UnsupportedModel, match="'weight' is a Parameter of uint8: already quantized.*shipped="):
         parameter_doubts(packed)
+
+
+def test_numbers_that_are_no_parameters_are_named():
+    class Loose(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(4, 2)
+            self.table = torch.randn(3, 4)
+            self.layers = [nn.Linear(4, 4), nn.ReLU()]
+            self.same = {"head": self.head}
+
+    flag = next(flag for flag in parameter_doubts(Loose()) if flag.code == "unregistered")
+    assert "table, layers: 32 numbers" in flag.text
+    assert "unregistered" not in {flag.code for flag in parameter_doubts(nn.Linear(4, 2))}

@@ -9,7 +9,7 @@ from torch import nn
 
 from leaq.errors import InvalidInput
 from leaq.models.formats.layers import LazyWeight
-from leaq.models.formats.weight import nearest
+from leaq.models.formats.weight import nearest, uneven
 from leaq.models.roles import shared_names, tensors_of
 from leaq.types import Flag
 
@@ -112,18 +112,19 @@ def fill(
     module = copy.deepcopy(original).float().eval()
     places = {name: tensor for name, tensor, _ in tensors_of(module)}
     forms: dict[str, int] = {}
-    decided, scaled, unchanged = [], [], True
+    decided, scaled, doubted, unchanged = [], [], [], True
     for name, tensor in own.items():
         first = weights[found[name]]()
         weight, by_input = nearest(first, tensor if compare else None, name=name, subject=subject, shape=tensor.shape)
         unchanged = unchanged and compare and torch.equal(weight.value, tensor.detach().cpu().to(weight.value.dtype))
         decided += [name] if weight.convention != first.convention else []
         scaled += [name] if by_input else []
+        doubted += [name] if compare and not by_input and uneven(weight, tensor) else []
         if weight.form and weight.value.ndim > 1:
             forms[weight.form] = forms.get(weight.form, 0) + weight.value.numel()
         with torch.no_grad():
             places[name].copy_(weight.value)
-    return Filled(module, forms, tuple(_doubts(subject, decided, scaled, unchanged=unchanged)))
+    return Filled(module, forms, (*_doubts(subject, decided, scaled, unchanged=unchanged), *_uneven(subject, doubted)))
 
 
 def _doubts(subject: str, decided: list[str], scaled: list[str], *, unchanged: bool) -> Iterable[Flag]:
@@ -141,6 +142,17 @@ def _doubts(subject: str, decided: list[str], scaled: list[str], *, unchanged: b
             "for each input that another layer takes back (AWQ, SmoothQuant); that it does was not checked."
         )
         yield Flag("rescaled-inputs", text)
+
+
+def _uneven(subject: str, doubted: list[str]) -> tuple[Flag, ...]:
+    if not doubted:
+        return ()
+    text = (
+        f"{subject}: errors of {len(doubted)} weights ({', '.join(doubted[:2])}{', ...' * (len(doubted) > 2)}) grow "
+        "with their codes, as if scales belonged to other inputs (a missing g_idx, another group size): this row may "
+        "be wrong."
+    )
+    return (Flag("uneven-scales", text),)
 
 
 def refuse_others(

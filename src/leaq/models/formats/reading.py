@@ -156,6 +156,8 @@ def metadata_of(path: Path) -> dict[str, Any]:
                 found = json.loads(file.read_text())
             except (OSError, ValueError):
                 raise InvalidInput(f"{file.name} beside {path.name} must be JSON. Found something else.") from None
+            if not isinstance(found, dict):
+                raise InvalidInput(f"{file.name} beside {path.name} must hold named settings. Found something else.")
             settings = found.get("quantization_config", found if name.startswith("quant") else None)
             if isinstance(settings, dict):
                 return settings

@@ -3,17 +3,22 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from leaq.errors import InvalidInput
 
-__all__ = ["Weight", "nearest", "unlike"]
+__all__ = ["Weight", "nearest", "uneven", "unlike"]
 
 FEWEST = 16
 """Numbers below which a weight is not compared: chance alone makes few of them alike."""
 
 
+ROUNDING = 1 / 12
+"""Mean square of rounding errors, in steps."""
+UNEVEN = 1.25
+"""Mean square error of large codes over that of small ones from which scales are doubted; symmetric ones reach 1.2."""
 SIGNS = 0.25
 """Agreement in sign below which a weight is another one; two bits with dither keep 0.4, all others more."""
 
@@ -71,6 +76,11 @@ def nearest(
     alone = not weight.form and not weight.others and len(shape) < 2  # a bias or a norm: small, and often retrained
     if original is None or alone or original.is_complex() or shape.numel() < FEWEST or not bool(original.any()):
         return fitting[0], False
+    if any(one.value.is_complex() for one in fitting):
+        raise InvalidInput(
+            f"{subject}: {name} must be of real numbers, as the original's is. Found complex ones. Check that the file "
+            "belongs to this model."
+        )
     wanted = original.detach().cpu().float()
     best = min(fitting, key=lambda one: float((one.value - wanted).square().sum()))
     problem = unlike(best, wanted)
@@ -123,6 +133,22 @@ def unlike(weight: Weight, original: Tensor) -> str:
     if spread > 1.5:
         return f"is off by {spread:.2g} steps: its scales belong to other numbers (another axis or group size)"
     return ""
+
+
+def uneven(weight: Weight, original: Tensor) -> bool:
+    """Whether errors grow with the codes, as they do where scales belong to other numbers than those they multiply.
+
+    Rounding errs by as much for small codes as for large ones; a scale that is a tenth off errs by a tenth of the code.
+    The largest codes are left out, since those that were cut off err more.
+    """
+    if weight.step is None or original.is_complex() or original.numel() < FEWEST:
+        return False
+    step = weight.step.abs().clamp_min(torch.finfo(torch.float32).tiny)
+    size = (weight.value / step).abs().flatten().double().numpy()
+    wrong = ((weight.value - original.detach().cpu().float()) / step).flatten().double().square().numpy()
+    low, high, top = np.quantile(size, (0.25, 0.75, 0.95))
+    large, small = wrong[(size >= high) & (size <= top)], wrong[size <= low]
+    return bool(wrong.mean() > 3 * ROUNDING and len(large) > FEWEST and large.mean() > UNEVEN * small.mean())
 
 
 def _agreement(value: Tensor, original: Tensor) -> float:

@@ -47,6 +47,13 @@ def read_words(parts: Mapping[str, Tensor], settings: Mapping[str, Any], *, laye
             f"Layer {layer!r} of packed words must hold matrices. Found qweight {tuple(parts['qweight'].shape)} and "
             f"scales {tuple(parts['scales'].shape)}."
         )
+    odd = [name for name in ("qweight", "qzeros") if name in parts and parts[name].is_floating_point()]
+    if odd or not parts["scales"].is_floating_point():
+        name = odd[0] if odd else "scales"
+        raise InvalidInput(
+            f"Layer {layer!r} of packed words must hold whole numbers in qweight and qzeros and fractions in scales. "
+            f"Found {name} of {parts[name].dtype}."
+        )
     outputs = parts["scales"].shape[1]
     bits = _width(parts, settings, outputs, layer)
     if parts["qweight"].shape[1] != outputs and parts["qweight"].shape[1] * 32 == outputs * bits:
@@ -105,11 +112,17 @@ def _groups(
     if stored is not None and stored.numel() == inputs and (groups == 1 or bool((stored != 0).any())):
         if int(stored.min()) < 0 or int(stored.max()) >= groups:
             raise InvalidInput(
-                f"GPTQ layer {layer!r}: g_idx must name one of {groups} groups. Found {int(stored.max())}."
+                f"GPTQ layer {layer!r}: g_idx must name one of {groups} groups, 0 to {groups - 1}. Found "
+                f"{int(stored.min())} to {int(stored.max())}."
             )
         return stored.long()
     if stored is not None and stored.numel() not in (0, inputs):
         raise InvalidInput(f"GPTQ layer {layer!r}: g_idx must name {inputs} inputs. Found {stored.numel()}.")
+    if groups > 1 and settings.get("desc_act"):
+        raise InvalidInput(
+            f"GPTQ layer {layer!r}: inputs were reordered (desc_act in the settings), and g_idx must say how. Found "
+            "none. Save the checkpoint with g_idx, or give the running model."
+        )
     size = -(-inputs // groups)
     said = settings.get("group_size", settings.get("q_group_size"))
     if isinstance(said, int) and said > 0 and -(-inputs // said) != groups:

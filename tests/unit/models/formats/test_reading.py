@@ -176,3 +176,20 @@ def test_a_file_of_another_model_of_the_same_shape_is_refused(tmp_path):
     other = nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 32))
     with pytest.raises(InvalidInput, match="m: what a file holds must be near the original.*0.weight"):
         open_shipped(whole(tmp_path / "m.safetensors", other), module, name="m")
+
+
+def test_complex_weights_and_settings_of_another_form_are_refused(tmp_path):
+    module = net()
+    path = whole(tmp_path / "m.safetensors", module, **{"2.weight": module[2].weight.detach().to(torch.complex64)})
+    with pytest.raises(InvalidInput, match="2.weight must be of real numbers"):
+        open_shipped(path, module, name="m")
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(InvalidInput, match="config.json beside m.safetensors must hold named settings"):
+        open_shipped(path, module, name="m")
+
+
+def test_numbers_stored_in_full_width_are_told(tmp_path):
+    module = net()
+    rounded = {name: (t * 64).round() / 64 for name, t in module.state_dict().items()}
+    opened = open_shipped(whole(tmp_path / "m.safetensors", module, **rounded), module, name="m")
+    assert [flag.code for flag in opened.flags] == ["stored-as-floats"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from leaq.errors import InvalidInput
-from leaq.models.formats.weight import nearest
+from leaq.models.formats.weight import nearest, uneven
 from leaq.models.formats.words import INTERLEAVED, read_words
 
 
@@ -120,9 +120,28 @@ def test_what_does_not_belong_together_is_refused():
         read_words({name: part for name, part in parts.items() if name != "g_idx"}, {"group_size": 32}, layer="x")
     with pytest.raises(InvalidInput, match="g_idx must name 64 inputs. Found 42"):
         read_words({**parts, "g_idx": torch.zeros(42)}, {}, layer="x")
-    with pytest.raises(InvalidInput, match="g_idx must name one of 4 groups. Found 9"):
+    with pytest.raises(InvalidInput, match="g_idx must name one of 4 groups, 0 to 3. Found 9 to 9"):
         read_words({**parts, "g_idx": torch.full((64,), 9)}, {}, layer="x")
     with pytest.raises(InvalidInput, match="codes of 2 to 8 bits. Found 16"):
         read_words({**parts, "qzeros": torch.zeros(4, 16, dtype=torch.int32)}, {}, layer="x")
     with pytest.raises(InvalidInput, match=r"qweight must be \(in \* 4 / 32, 32\). Found \(8, 31\)"):
         read_words({**parts, "qweight": parts["qweight"][:, 1:]}, {}, layer="x")
+    with pytest.raises(InvalidInput, match="whole numbers in qweight and qzeros .* Found qweight of torch.float32"):
+        read_words({**parts, "qweight": parts["qweight"].float()}, {}, layer="x")
+    with pytest.raises(InvalidInput, match="fractions in scales. Found scales of torch.int32"):
+        read_words({**parts, "scales": parts["scales"].int()}, {}, layer="x")
+
+
+def test_an_order_that_is_missing_is_refused_or_doubted():
+    torch.manual_seed(0)
+    original = torch.randn(64, 128) * torch.linspace(0.2, 2, 128)[torch.randperm(128)]
+    parts, exact = pack_by_hand(original, 4, 16, act_order=True)
+    without = {name: part for name, part in parts.items() if name != "g_idx"}
+    with pytest.raises(InvalidInput, match="inputs were reordered .* and g_idx must say how. Found none"):
+        read_words(without, {"desc_act": True}, layer="x")
+    right, wrong = (
+        nearest(read_words(given, {}, layer="x"), original, name="x", subject="f", shape=original.shape)[0]
+        for given in (parts, without)
+    )
+    torch.testing.assert_close(right.value, exact)
+    assert (uneven(right, original), uneven(wrong, original)) == (False, True)
