@@ -6,9 +6,8 @@ without has to be told the membership of other records; that is another game, an
 
 import numpy as np
 
-from leaq.errors import NotEnoughEvidence
 from leaq.seeds import stream
-from leaq.stats.roc import best_threshold, detection
+from leaq.stats.roc import above, best_thresholds
 from leaq.types import Bools, Floats, Ints
 
 __all__ = ["FEWEST_OTHERS", "cross_fitted_decisions", "halves_of", "pairs_of", "signed", "thresholds_by_others"]
@@ -31,16 +30,9 @@ def cross_fitted_decisions(scores: Floats, members: Bools, groups: Ints, *, seed
 
     A half that holds one kind only teaches nothing: nobody in the other half is accused.
     """
-    decisions = np.zeros(scores.shape, dtype=bool)
-    for t in range(len(scores)):
-        half = halves_of(groups, seed=seed, target=t)
-        for chosen_on, measured_on in ((half, ~half), (~half, half)):
-            try:
-                threshold = best_threshold(scores[t, chosen_on], members[t, chosen_on])
-            except NotEnoughEvidence:
-                threshold = np.inf
-            decisions[t, measured_on] = scores[t, measured_on] > threshold
-    return decisions
+    half = np.stack([halves_of(groups, seed=seed, target=t) for t in range(len(scores))])
+    limits = [best_thresholds(scores, members, chosen_on)[:, None] for chosen_on in (half, ~half)]
+    return np.asarray(scores > np.where(half, limits[1], limits[0]))
 
 
 def thresholds_by_others(scores: Floats, members: Bools) -> Floats | None:
@@ -57,7 +49,7 @@ def thresholds_by_others(scores: Floats, members: Bools) -> Floats | None:
     if min(int((pair != mine).sum()) for mine in pair) < FEWEST_OTHERS:
         return None
     cuts = _cuts(scores)
-    gain = np.stack([np.subtract(*detection(row, inside, cuts)) for row, inside in zip(scores, members, strict=True)])
+    gain = np.subtract(*above(scores, members, cuts))
     by_pair = np.zeros((int(pair.max()) + 1, len(cuts)))
     np.add.at(by_pair, pair, gain)
     best: Floats = cuts[(gain.sum(0) - by_pair).argmax(1)]
