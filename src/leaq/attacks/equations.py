@@ -99,8 +99,9 @@ class _Block:
 
 
 def _groups(weight: Floats) -> Ints:
-    """Put columns into `GROUPS` equally large groups by their weight, (m,)."""
-    rank = np.argsort(np.argsort(weight, kind="stable"), kind="stable")
+    """Put columns into `GROUPS` equally large groups by their weight, (m,); of equal weights the first comes first."""
+    # Rounded: columns set by as many records weigh the same, in whatever order a processor added them up.
+    rank = np.argsort(np.argsort(np.round(weight / weight.max(), 9), kind="stable"), kind="stable")
     return np.asarray(rank * min(GROUPS, len(weight)) // len(weight))
 
 
@@ -157,8 +158,9 @@ class Equations:
             for shadows in dict.fromkeys(others):  # a target and its complement have the same ones
                 rows = [row for row, mine in enumerate(others) if mine == shadows]
                 number, slope = block.of([targets[row] for row in rows], list(shadows))
-                weighted[np.ix_(rows, block.kept)] += number * slope
-                precision[np.ix_(rows, block.kept)] += slope**2
+                cells = np.ix_(np.array(rows), np.flatnonzero(block.kept))
+                weighted[cells] += number * slope
+                precision[cells] += slope**2
         if not systems:
             return np.zeros(shape)
 

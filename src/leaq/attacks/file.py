@@ -155,7 +155,7 @@ class ReadFile:
         if not (gap > 0 and noise > 0):
             return nothing
         alike = mine @ standard.T / kept.sum()
-        return gap / noise * _resemblance(alike, signs, np.full(len(targets), len(shadows)))
+        return np.asarray(gap / noise * _resemblance(alike, signs, np.full(len(targets), len(shadows))))
 
 
 def members_from_statistics(
