@@ -60,13 +60,13 @@ class Design:
     def sums(self, records: Floats) -> Floats:
         """Return what records (t, n) add up to, (t, m)."""
         if self._sparse is None:
-            return records @ self.values
+            return np.asarray(records @ self.values)
         return np.asarray((self._sparse.T @ records.T).T - np.outer(records.sum(1), self._mean))
 
     def records(self, sums: Floats) -> Floats:
         """Return the transposed product with (t, m), (t, n)."""
         if self._sparse is None:
-            return sums @ self.values.T
+            return np.asarray(sums @ self.values.T)
         return np.asarray((self._sparse @ sums.T).T - (sums @ self._mean)[:, None])
 
 
@@ -101,7 +101,7 @@ class _Block:
 def _groups(weight: Floats) -> Ints:
     """Put columns into `GROUPS` equally large groups by their weight, (m,); of equal weights the first comes first."""
     # Rounded: columns set by as many records weigh the same, in whatever order a processor added them up.
-    rank = np.argsort(np.argsort(np.round(weight / weight.max(), 9), kind="stable"), kind="stable")
+    rank = np.argsort(np.argsort(np.round(np.log(weight), 9), kind="stable"), kind="stable")
     return np.asarray(rank * min(GROUPS, len(weight)) // len(weight))
 
 
