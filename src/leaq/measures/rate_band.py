@@ -85,10 +85,13 @@ def relative_draws(ordered: Floats, found: Gaps, *, draws: int, rng: np.random.G
     d = ordered[1:] - ordered[0]
     k, n = d.shape
     d -= d.mean(1, keepdims=True)
+    unit = np.abs(d).max(1, keepdims=True)
+    unit = np.where(unit > 0, unit, 1.0)
+    d /= unit
     both = np.concatenate([d, d**2 - (d**2).mean(1, keepdims=True)])
     moved = np.concatenate([np.zeros((1, 2 * k)), _normal(both @ both.T / n**2, draws, rng)])
-    delta = found.delta[1:] + moved[:, :k]
-    variance = found.sigma[1:] ** 2 + moved[:, k:]
+    delta = found.delta[1:] + moved[:, :k] * unit[:, 0]
+    variance = found.sigma[1:] ** 2 + moved[:, k:] * unit[:, 0] ** 2
     r_k = exponents(delta, np.sqrt(np.maximum(variance, 0)))
     smallest = r_k.min(1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
