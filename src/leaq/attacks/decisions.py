@@ -4,6 +4,8 @@ An attacker with shadow models knows who trained those, so the threshold that se
 without has to be told the membership of other records; that is another game, and its result says so.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from leaq.seeds import stream
@@ -20,9 +22,16 @@ CUTS = 4096
 
 def halves_of(groups: Ints, *, seed: int, target: int) -> Bools:
     """Return one half of the records as a mask, groups whole: thresholds come from one half and act on the other."""
-    _, code = np.unique(groups, return_inverse=True)
-    order = stream(seed, "threshold-halves", target).permutation(int(code.max()) + 1)
+    code, count = _codes(np.ascontiguousarray(groups).tobytes(), np.asarray(groups).dtype.str)
+    order = stream(seed, "threshold-halves", target).permutation(count)
     return np.asarray((order % 2 == 0)[code])
+
+
+@lru_cache(maxsize=2)
+def _codes(groups: bytes, dtype: str) -> tuple[Ints, int]:
+    """Return a code 0..g-1 for each record's group, and g: asked for once a model, and the same each time."""
+    _, code = np.unique(np.frombuffer(groups, dtype=dtype), return_inverse=True)
+    return code, int(code.max()) + 1
 
 
 def cross_fitted_decisions(scores: Floats, members: Bools, groups: Ints, *, seed: int) -> Bools:
@@ -50,8 +59,7 @@ def thresholds_by_others(scores: Floats, members: Bools) -> Floats | None:
         return None
     cuts = _cuts(scores)
     gain = np.subtract(*above(scores, members, cuts))
-    by_pair = np.zeros((int(pair.max()) + 1, len(cuts)))
-    np.add.at(by_pair, pair, gain)
+    by_pair = (pair == np.arange(int(pair.max()) + 1)[:, None]).astype(np.float64) @ gain
     best: Floats = cuts[(gain.sum(0) - by_pair).argmax(1)]
     return best[pair]
 
