@@ -118,5 +118,5 @@ def test_few_rows_at_a_time_change_nothing(rng, monkeypatch):
 
 def test_the_comparison_catches_ties_counted_as_wins(rng, monkeypatch):
     scores, positive = np.array([0.0, 0.0, 1.0, 0.0]), np.array([True, False, True, False])
-    monkeypatch.setattr(roc, "_tie_starts", lambda ordered: np.arange(len(ordered)))
+    monkeypatch.setattr(roc, "_tied_ranges", lambda tied: (np.arange(tied.shape[-1] + 1),) * 2)
     assert auc(scores, positive) != pytest.approx(pairs(scores, positive))

@@ -48,9 +48,8 @@ class Calibrated(MembershipAttack):
         if self.normalise and context.table.task == "regression":
             signals = -(signals**2)
         shadows = Shadows(signals, context.table.members)
-        return np.stack(
-            [signals[t] - shadows.of(t, excluded, attack=self.spec(), sides="out").mean_out for t in targets]
-        )
+        known = shadows.of_all(targets, excluded, attack=self.spec(), sides="out")
+        return np.asarray(signals[list(targets)] - known.mean_out)
 
     def knows(self, context: Context) -> str:
         """Say what the attacker sees and knows."""

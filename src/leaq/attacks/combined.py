@@ -20,8 +20,8 @@ import numpy as np
 
 from leaq.attacks.base import Access, Context, Ingredient, MembershipAttack
 from leaq.attacks.decisions import pairs_of
-from leaq.attacks.file import file_scores
-from leaq.attacks.hierarchical import Predictive, predictive
+from leaq.attacks.file import ReadFile
+from leaq.attacks.hierarchical import predictive
 from leaq.attacks.shadows import Shadows
 from leaq.attacks.signals import together
 from leaq.errors import NotEnoughEvidence
@@ -157,30 +157,25 @@ class _Evidence:
     """What all signals of a model say of each record."""
 
     def __init__(self, signals: Sequence[Floats], context: Context, *, files: Sequence[LossTable]) -> None:
-        self._signals, self._context, self._files = signals, context, files
+        self._signals, features = signals, context.features
+        self._files = [] if features is None else [ReadFile(table, features) for table in files]
         self._shadows = [Shadows(signal, context.table.members) for signal in signals]
-        self._latest: tuple[list[int], list[Predictive]] = ([], [])
 
     def of(self, targets: Sequence[int], excluded: Sequence[int]) -> Floats:
         """Return (t, n, 6 a signal, and 1 a file's numbers), tamed: the logarithm of what is far from 0."""
-        found = np.stack([self._of_signals(target, excluded) for target in targets])
-        if self._context.features is not None and self._files:
-            # All targets at once: less work.
-            read = [file_scores(file, self._context.features, targets, excluded) for file in self._files]
-            found = np.concatenate([found, np.stack(read, axis=2)], axis=2)
-        return np.asarray(np.sign(found) * np.log1p(np.abs(found)))
+        parts = [self._of_signal(place, targets, excluded) for place in range(len(self._signals))]
+        parts += [file.scores(targets, excluded)[:, :, None] for file in self._files]
+        found = np.concatenate(parts, axis=2)
+        return np.asarray(np.copysign(np.log1p(np.abs(found)), found))
 
-    def _of_signals(self, target: int, excluded: Sequence[int]) -> Floats:
-        pairs = zip(self._fitted(target, excluded), self._signals, strict=True)
-        return np.concatenate([fitted.evidence(signal[target]) for fitted, signal in pairs], axis=1)
-
-    def _fitted(self, target: int, excluded: Sequence[int]) -> list[Predictive]:
-        """Return what the target's shadows lead one to expect, kept for its complement, which has the same ones."""
-        left = self._shadows[0].excluded(target, excluded)
-        if left != self._latest[0]:
-            known = [shadows.of(target, excluded, attack="combined") for shadows in self._shadows]
-            self._latest = (left, [predictive(each) for each in known])
-        return self._latest[1]
+    def _of_signal(self, place: int, targets: Sequence[int], excluded: Sequence[int]) -> Floats:
+        """Return (t, n, 6): a target and its complement have the same shadows, which are fitted once."""
+        shadows, signal = self._shadows[place], self._signals[place]
+        fits: dict[tuple[int, ...], int] = {}
+        row = [fits.setdefault(tuple(shadows.excluded(target, excluded)), len(fits)) for target in targets]
+        first = [targets[row.index(one)] for one in range(len(fits))]
+        fitted = predictive(shadows.of_all(first, excluded, attack="combined"))
+        return fitted.of(row).evidence(signal[list(targets)])
 
 
 def _folds(usable: Ints, wanted: Ints) -> list[Ints]:

@@ -4,11 +4,12 @@ An attacker with shadow models knows who trained those, so the threshold that se
 without has to be told the membership of other records; that is another game, and its result says so.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
-from leaq.errors import NotEnoughEvidence
 from leaq.seeds import stream
-from leaq.stats.roc import best_threshold, detection
+from leaq.stats.roc import above, best_thresholds
 from leaq.types import Bools, Floats, Ints
 
 __all__ = ["FEWEST_OTHERS", "cross_fitted_decisions", "halves_of", "pairs_of", "signed", "thresholds_by_others"]
@@ -21,9 +22,16 @@ CUTS = 4096
 
 def halves_of(groups: Ints, *, seed: int, target: int) -> Bools:
     """Return one half of the records as a mask, groups whole: thresholds come from one half and act on the other."""
-    _, code = np.unique(groups, return_inverse=True)
-    order = stream(seed, "threshold-halves", target).permutation(int(code.max()) + 1)
+    code, count = _codes(np.ascontiguousarray(groups).tobytes(), np.asarray(groups).dtype.str)
+    order = stream(seed, "threshold-halves", target).permutation(count)
     return np.asarray((order % 2 == 0)[code])
+
+
+@lru_cache(maxsize=2)
+def _codes(groups: bytes, dtype: str) -> tuple[Ints, int]:
+    """Return a code 0..g-1 for each record's group, and g: asked for once a model, and the same each time."""
+    _, code = np.unique(np.frombuffer(groups, dtype=dtype), return_inverse=True)
+    return code, int(code.max()) + 1
 
 
 def cross_fitted_decisions(scores: Floats, members: Bools, groups: Ints, *, seed: int) -> Bools:
@@ -31,16 +39,9 @@ def cross_fitted_decisions(scores: Floats, members: Bools, groups: Ints, *, seed
 
     A half that holds one kind only teaches nothing: nobody in the other half is accused.
     """
-    decisions = np.zeros(scores.shape, dtype=bool)
-    for t in range(len(scores)):
-        half = halves_of(groups, seed=seed, target=t)
-        for chosen_on, measured_on in ((half, ~half), (~half, half)):
-            try:
-                threshold = best_threshold(scores[t, chosen_on], members[t, chosen_on])
-            except NotEnoughEvidence:
-                threshold = np.inf
-            decisions[t, measured_on] = scores[t, measured_on] > threshold
-    return decisions
+    half = np.stack([halves_of(groups, seed=seed, target=t) for t in range(len(scores))])
+    limits = [best_thresholds(scores, members, chosen_on)[:, None] for chosen_on in (half, ~half)]
+    return np.asarray(scores > np.where(half, limits[1], limits[0]))
 
 
 def thresholds_by_others(scores: Floats, members: Bools) -> Floats | None:
@@ -57,9 +58,8 @@ def thresholds_by_others(scores: Floats, members: Bools) -> Floats | None:
     if min(int((pair != mine).sum()) for mine in pair) < FEWEST_OTHERS:
         return None
     cuts = _cuts(scores)
-    gain = np.stack([np.subtract(*detection(row, inside, cuts)) for row, inside in zip(scores, members, strict=True)])
-    by_pair = np.zeros((int(pair.max()) + 1, len(cuts)))
-    np.add.at(by_pair, pair, gain)
+    gain = np.subtract(*above(scores, members, cuts))
+    by_pair = (pair == np.arange(int(pair.max()) + 1)[:, None]).astype(np.float64) @ gain
     best: Floats = cuts[(gain.sum(0) - by_pair).argmax(1)]
     return best[pair]
 

@@ -18,8 +18,7 @@ holds for the coins of independent runs taken together. Dependent p-values: Vovk
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import optimize, stats
-from scipy.special import expit
+from scipy.special import betainc, expit
 
 from leaq.attacks.decisions import pairs_of
 from leaq.attacks.rescoring import ScoresFrom
@@ -50,11 +49,13 @@ def one_run_epsilon(right: Sequence[int], guesses: Sequence[int], *, level: floa
     >>> one_run_epsilon([50], [100])
     0.0
     """
+    from scipy import optimize
+
     v, r = np.asarray(right), np.asarray(guesses)
     factor = 1.0 if len(v) == 1 else 2.0
 
     def excess(epsilon: float) -> float:
-        return factor * float(np.mean(stats.binom.sf(v - 1, r, expit(epsilon)))) - (1 - level)
+        return factor * float(np.mean(_at_least(v, r, float(expit(epsilon))))) - (1 - level)
 
     if excess(0.0) > 0:
         return 0.0
@@ -62,6 +63,13 @@ def one_run_epsilon(right: Sequence[int], guesses: Sequence[int], *, level: floa
         return LARGEST
     # A root may be found a rounding above the true one; the bound is the safe side of it.
     return max(0.0, float(optimize.brentq(excess, 0.0, LARGEST, xtol=1e-9)) - 1e-8)
+
+
+def _at_least(successes: Ints, trials: Ints, chance: float) -> Floats:
+    """Return the chance of at least so many successes in binomial trials: an incomplete beta function."""
+    some = successes > 0
+    tail = betainc(np.where(some, successes, 1), np.maximum(trials - successes + 1, 1), chance)
+    return np.where(some, tail, 1.0)
 
 
 def epsilon_bound(

@@ -4,13 +4,13 @@ See `leaq.attacks.file` for the model behind them: a number is a level, a slope 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from leaq.types import Bools, Floats, Ints, LossTable
 
-__all__ = ["DESIGNS", "PRECISION", "ROUNDING", "conjugate_gradients", "log_ratios"]
+__all__ = ["DESIGNS", "PRECISION", "ROUNDING", "Design", "Equations", "conjugate_gradients"]
 
 GROUPS = 8
 """Groups of columns, by their variance in the pool, that slopes and noise are pooled in."""
@@ -18,6 +18,8 @@ PRIOR = 8.0
 """Degrees of freedom with which a column's own noise is shrunk to its group's."""
 STEPS, TOLERANCE = 400, 1e-6
 """Most steps of the conjugate-gradient solver, and the squared residual it stops at, in parts of the first one."""
+SPARSE, SPARSE_FROM = 0.1, 100_000
+"""Share of features that are not 0, and their number, below and above which products skip the others."""
 COIN = 4.0
 """Precision of a fair coin."""
 PRECISION = 1e-5
@@ -36,30 +38,70 @@ DESIGNS: Mapping[str, tuple[str, ...]] = {
 """What each kind of number is a sum of, over the members: features of a record, or these times its target."""
 
 
-@dataclass(frozen=True)
+class Design:
+    """What numbers are sums over: (n, m) features of the pool's records, centred.
+
+    Where most features are 0, products skip them: of a fingerprint all but one in thirty or so.
+    """
+
+    def __init__(self, features: Floats) -> None:
+        self.values = np.asarray(features - features.mean(0))
+        self._mean, self._sparse = features.mean(0), None
+        if features.size > SPARSE_FROM and np.count_nonzero(features) < SPARSE * features.size:
+            from scipy.sparse import csr_array
+
+            self._sparse = csr_array(features)
+
+    @cached_property
+    def weight(self) -> Floats:
+        """Variance of the sum over members drawn at random, (m,)."""
+        return np.asarray((self.values**2).sum(0) / COIN)
+
+    def sums(self, records: Floats) -> Floats:
+        """Return what records (t, n) add up to, (t, m)."""
+        if self._sparse is None:
+            return np.asarray(records @ self.values)
+        return np.asarray((self._sparse.T @ records.T).T - np.outer(records.sum(1), self._mean))
+
+    def records(self, sums: Floats) -> Floats:
+        """Return the transposed product with (t, m), (t, n)."""
+        if self._sparse is None:
+            return np.asarray(sums @ self.values.T)
+        return np.asarray((self._sparse @ sums.T).T - (sums @ self._mean)[:, None])
+
+
 class _Block:
-    """Numbers (s, m) of all models, and the design (n, m), centred, that they are sums over."""
+    """Numbers (s, m) of all models, and the columns (m,) of the design that they are sums over."""
 
-    numbers: Floats
-    design: Floats
-    members: Bools
-    whole: Floats
-    """The design with the columns that tell nothing, too."""
+    def __init__(self, numbers: Floats, design: Design, kept: Bools, members: Bools) -> None:
+        self.design, self.kept = design, kept
+        self._numbers = numbers[:, kept]
+        self._counts = (members - 0.5) @ design.values[:, kept]  # (s, m)
+        self._weight = design.weight[kept]
+        self._group = _groups(self._weight)
 
-    def equations(self, target: int, others: Sequence[int]) -> tuple[Floats, Floats]:
-        """Return the target's numbers and their slopes by the sums, both in units of the noise, (m,) each."""
-        there, counts = self.numbers[others], (self.members[others] - 0.5) @ self.design  # (o, m)
+    def equations(self, others: Sequence[int]) -> tuple[Floats, Floats, Floats]:
+        """Return what targets' numbers are taken from, their slopes by the sums, and the noise, (m,) each.
+
+        Learned on the models `others`.
+        """
+        there, counts = self._numbers[others], self._counts[others]  # (o, m)
         level, middle = there.mean(0), counts.mean(0)
-        weight = (self.design**2).sum(0) / COIN  # variance of the sum over members drawn at random
-        slope, doubt, noise = _slopes(there - level, counts - middle, _groups(weight))
-        noise = noise * (1 + 1 / len(others)) + doubt * weight
-        spread = np.sqrt(np.maximum(noise, np.maximum(PRECISION**2 * slope**2 * weight, 1e-300)))
-        return (self.numbers[target] - level + slope * middle) / spread, slope / spread
+        slope, doubt, noise = _slopes(there - level, counts - middle, self._group)
+        noise = noise * (1 + 1 / len(others)) + doubt * self._weight
+        spread = np.sqrt(np.maximum(noise, np.maximum(PRECISION**2 * slope**2 * self._weight, 1e-300)))
+        return level - slope * middle, slope, spread
+
+    def of(self, targets: Sequence[int], others: Sequence[int]) -> tuple[Floats, Floats]:
+        """Return the targets' numbers (t, m) and their slopes by the sums (m,), both in units of the noise."""
+        level, slope, spread = self.equations(others)
+        return (self._numbers[list(targets)] - level) / spread, slope / spread
 
 
 def _groups(weight: Floats) -> Ints:
-    """Put columns into `GROUPS` equally large groups by their weight, (m,)."""
-    rank = np.argsort(np.argsort(weight, kind="stable"), kind="stable")
+    """Put columns into `GROUPS` equally large groups by their weight, (m,); of equal weights the first comes first."""
+    # Rounded: columns set by as many records weigh the same, in whatever order a processor added them up.
+    rank = np.argsort(np.argsort(np.round(np.log(weight), 9), kind="stable"), kind="stable")
     return np.asarray(rank * min(GROUPS, len(weight)) // len(weight))
 
 
@@ -87,23 +129,70 @@ def _slopes(numbers: Floats, counts: Floats, group: Ints) -> tuple[Floats, Float
     return slope, doubt, (about + PRIOR * noise) / (freedom + PRIOR)
 
 
-def _blocks(numbers: Mapping[str, Floats], features: Floats, table: LossTable) -> Iterator[tuple[str, Bools, _Block]]:
-    """Yield every kind of ordered numbers with its designs: their name, which columns tell something, the equations.
+class Equations:
+    """All numbers of the files that are sums over the members, and their joint solution.
+
+    Parameters
+    ----------
+    numbers : by kind, (s, m); kinds without an order of their own (not in `DESIGNS`) are left out.
+    features : (n, d) of the pool.
+    """
+
+    def __init__(self, numbers: Mapping[str, Floats], features: Floats, table: LossTable) -> None:
+        self._records = table.members.shape[1]
+        self._blocks = list(_blocks(numbers, features, table))
+
+    def log_ratios(self, targets: Sequence[int], others: Sequence[tuple[int, ...]]) -> Floats:
+        """Return the log-likelihood ratio of each record from all equations of each target together, (t, n).
+
+        Parameters
+        ----------
+        others : the shadows of each target, from which levels, slopes and noise are learned.
+        """
+        shape = (len(targets), self._records)
+        systems: dict[int, tuple[Design, Floats, Floats]] = {}
+        for block in self._blocks:
+            # Numbers that are sums of the same features share one design: their precisions add up.
+            empty = np.zeros((len(targets), len(block.kept)))
+            _, weighted, precision = systems.setdefault(id(block.design), (block.design, empty, empty.copy()))
+            for shadows in dict.fromkeys(others):  # a target and its complement have the same ones
+                rows = [row for row, mine in enumerate(others) if mine == shadows]
+                number, slope = block.of([targets[row] for row in rows], list(shadows))
+                cells = np.ix_(np.array(rows), np.flatnonzero(block.kept))
+                weighted[cells] += number * slope
+                precision[cells] += slope**2
+        if not systems:
+            return np.zeros(shape)
+
+        def normal(records: Floats) -> Floats:
+            """(4 + B B^T) v."""
+            explained = sum(one.records(one.sums(records) * precision) for one, _, precision in systems.values())
+            return np.asarray(COIN * records + explained)
+
+        right = np.asarray(sum(one.records(weighted) for one, weighted, _ in systems.values()))
+        return COIN * conjugate_gradients(normal, right)
+
+
+def _blocks(numbers: Mapping[str, Floats], features: Floats, table: LossTable) -> Iterator[_Block]:
+    """Yield every kind of ordered numbers with its designs: which columns tell something, and the equations.
 
     Columns that are equal in all models tell nothing.
     """
-    made: dict[str, Floats] = {}
+    made: dict[str, Design | None] = {}
+    bits = ((features == 0) | (features == 1)).all(0)
     for kind, values in _ordered(numbers):
         varies = np.ptp(values, axis=0) > ROUNDING * np.abs(values).max(0)
         if kind == "scaler.square":
-            varies = varies & ~((features == 0) | (features == 1)).all(0)  # the square of a bit is the bit
-        for name in DESIGNS[kind]:
-            design = made.get(name)
+            varies = varies & ~bits  # the square of a bit is the bit
+        for name in DESIGNS[kind] if varies.any() else ():
+            if name not in made:
+                made[name] = _design(name, features, table)
+            design = made[name]
             if design is None:
-                design = made[name] = _design(name, features, table)
-            kept = varies & design.any(0) if design.size else np.zeros_like(varies)
+                continue
+            kept = varies & (design.weight > 0)
             if kept.any():
-                yield name, kept, _Block(values[:, kept], design[:, kept], table.members, design)
+                yield _Block(values, design, kept, table.members)
 
 
 def _ordered(numbers: Mapping[str, Floats]) -> Iterator[tuple[str, Floats]]:
@@ -119,20 +208,18 @@ def _ordered(numbers: Mapping[str, Floats]) -> Iterator[tuple[str, Floats]]:
             yield kind, _standard(numbers[kind], logs=kind == "columns.power")
 
 
-def _design(name: str, features: Floats, table: LossTable) -> Floats:
-    """Return one design (n, m), centred over the pool; empty where the task has none."""
+def _design(name: str, features: Floats, table: LossTable) -> Design | None:
+    """Return one design (n, m) over the pool; None where the task has none."""
     targets = None if table.targets is None else np.asarray(table.targets, np.float64)[:, None]
     if name == "feature":
-        design = features
-    elif name == "square":
-        design = features**2
-    elif targets is None or (table.task == "classification" and targets.max() > 1):
-        return np.empty((len(features), 0))
-    elif name == "signed":
-        design = features * ((targets - targets.mean()) / (targets.std() or 1.0))
-    else:
-        design = targets if name == "target" else targets**2
-    return np.asarray(design - design.mean(0))
+        return Design(features)
+    if name == "square":
+        return Design(features**2)
+    if targets is None or (table.task == "classification" and targets.max() > 1):
+        return None
+    if name == "signed":
+        return Design(features * ((targets - targets.mean()) / (targets.std() or 1.0)))
+    return Design(targets if name == "target" else targets**2)
 
 
 def _standard(values: Floats, *, logs: bool) -> Floats:
@@ -146,43 +233,6 @@ def _standard(values: Floats, *, logs: bool) -> Floats:
         centred = floored - floored.mean(1, keepdims=True)
         spread = centred.std(1, keepdims=True)
     return np.asarray(np.where(told, centred / np.where(told, spread, 1.0), 0.0))
-
-
-def log_ratios(
-    numbers: Mapping[str, Floats],
-    features: Floats,
-    table: LossTable,
-    *,
-    chosen: Sequence[int],
-    others: Sequence[Sequence[int]],
-) -> Floats:
-    """Return the log-likelihood ratio of each record from all equations of each target together, (t, n).
-
-    Parameters
-    ----------
-    numbers : by kind, (s, m); kinds without an order of their own (not in `DESIGNS`) are left out.
-    others : the shadows of each target, from which levels, slopes and noise are learned.
-    """
-    systems: dict[str, tuple[Floats, Floats, Floats]] = {}
-    for name, kept, block in _blocks(numbers, features, table):
-        found = [block.equations(t, o) for t, o in zip(chosen, others, strict=True)]
-        number, slope = (np.stack(part) for part in zip(*found, strict=True))  # (t, m) each
-        if name not in systems:
-            empty = np.zeros((len(chosen), len(kept)))
-            systems[name] = (block.whole, empty, empty.copy())
-        # Numbers that are sums of the same features share one design: their precisions add up.
-        systems[name][1][:, kept] += number * slope
-        systems[name][2][:, kept] += slope**2
-    if not systems:
-        return np.zeros((len(chosen), table.members.shape[1]))
-
-    def normal(records: Floats) -> Floats:
-        """(4 + B B^T) v."""
-        explained = sum(((records @ design) * precision) @ design.T for design, _, precision in systems.values())
-        return np.asarray(COIN * records + explained)
-
-    right = np.asarray(sum(weighted @ design.T for design, weighted, _ in systems.values()))
-    return COIN * conjugate_gradients(normal, right)
 
 
 def conjugate_gradients(normal: Callable[[Floats], Floats], right: Floats) -> Floats:

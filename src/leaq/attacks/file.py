@@ -25,13 +25,13 @@ from typing import ClassVar
 import numpy as np
 
 from leaq.attacks.base import Access, Context, Ingredient, MembershipAttack
-from leaq.attacks.equations import DESIGNS, PRECISION, ROUNDING, log_ratios
+from leaq.attacks.equations import DESIGNS, PRECISION, ROUNDING, Equations
 from leaq.attacks.scoring import chosen_targets
 from leaq.attacks.shadows import Shadows
 from leaq.errors import InvalidInput
-from leaq.types import Bools, Floats, LossTable
+from leaq.types import Floats, Ints, LossTable
 
-__all__ = ["File", "file_scores", "members_from_statistics"]
+__all__ = ["File", "ReadFile", "file_scores", "members_from_statistics"]
 
 ATTACKER = (
     "holds the released file: its standardisation, biases, norms and quantizer scales, and the weights of the first "
@@ -102,15 +102,60 @@ def file_scores(
 
     Models that are `excluded` are nobody's shadows.
     """
-    chosen = chosen_targets(table, targets)
-    numbers = _checked(table, features)
-    shadows = Shadows(table.released, table.members)
-    others = [shadows.models(target, excluded, attack="file").tolist() for target in chosen]
-    scores = log_ratios(numbers, np.asarray(features, np.float64), table, chosen=chosen, others=others)
-    loose = [values for kind, values in numbers.items() if kind in UNORDERED and values.shape[1]]
-    if loose:
-        scores += _by_similarity(np.concatenate(loose, axis=1), table.members, chosen, others)
-    return scores
+    return ReadFile(table, features).scores(chosen_targets(table, targets), excluded)
+
+
+class ReadFile:
+    """The numbers of the models' files, and what of them does not depend on who is attacked.
+
+    Parameters
+    ----------
+    table : with numbers.
+    features : (n, d) of the pool.
+    """
+
+    def __init__(self, table: LossTable, features: Floats) -> None:
+        numbers = _checked(table, features)
+        self._members = table.members
+        self._shadows = Shadows(table.released, table.members)
+        self._equations = Equations(numbers, np.asarray(features, np.float64), table)
+        loose = [values for kind, values in numbers.items() if kind in UNORDERED and values.shape[1]]
+        self._loose = np.concatenate(loose, axis=1) if loose else None
+
+    def scores(self, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
+        """Return log-likelihood ratios as far as the file tells, (t, n); models `excluded` are nobody's shadows."""
+        others = [tuple(self._shadows.models(target, excluded, attack="file").tolist()) for target in targets]
+        scores = self._equations.log_ratios(targets, others)
+        if self._loose is not None:
+            for shadows in dict.fromkeys(others):  # a target and its complement have the same ones
+                rows = [row for row, mine in enumerate(others) if mine == shadows]
+                scores[rows] += self._by_similarity([targets[row] for row in rows], list(shadows))
+        return scores
+
+    def _by_similarity(self, targets: Sequence[int], shadows: Sequence[int]) -> Floats:
+        """Return the log-likelihood ratio of each record by whose loose numbers a target's resemble, (t, n).
+
+        The linear discriminant in its dual form: mean similarity to the shadows with the record minus that to those
+        without. What a unit of it is worth is learned on the shadows, each attacked with the others.
+        """
+        assert self._loose is not None
+        there, members = self._loose[shadows], self._members[shadows]
+        spread = there.std(0)
+        kept = spread > ROUNDING * np.abs(there).max(0)
+        nothing: Floats = np.zeros((len(targets), members.shape[1]))
+        if not kept.any():
+            return nothing
+        centre = there[:, kept].mean(0)
+        standard, mine = ((values[:, kept] - centre) / spread[kept] for values in (there, self._loose[list(targets)]))
+        signs = np.where(members, 1.0, -1.0)
+        beside = np.array([[i not in self._shadows.excluded(model) for i in shadows] for model in shadows])
+        tried = _resemblance(np.where(beside, standard @ standard.T / kept.sum(), 0.0), signs, beside.sum(1))
+        gap = tried[members].mean() - tried[~members].mean()
+        noise = (tried[members].var() + tried[~members].var()) / 2
+        if not (gap > 0 and noise > 0):
+            return nothing
+        alike = mine @ standard.T / kept.sum()
+        return np.asarray(gap / noise * _resemblance(alike, signs, np.full(len(targets), len(shadows))))
 
 
 def members_from_statistics(
@@ -190,35 +235,7 @@ def _checked(table: LossTable, features: Floats) -> Mapping[str, Floats]:
     return table.numbers
 
 
-def _by_similarity(numbers: Floats, members: Bools, chosen: Sequence[int], others: Sequence[Sequence[int]]) -> Floats:
-    """Return the log-likelihood ratio of each record by whose numbers (s, m) the target's resemble, (t, n).
-
-    The linear discriminant in its dual form: mean similarity to the shadows with the record minus that to those
-    without. What a unit of it is worth is learned on the shadows, each attacked with the others.
-    """
-    scores = np.zeros((len(chosen), members.shape[1]))
-    for row, (target, shadows) in enumerate(zip(chosen, others, strict=True)):
-        spread = numbers[shadows].std(0)
-        kept = spread > ROUNDING * np.abs(numbers[shadows]).max(0)
-        if not kept.any():
-            continue
-        standard = (numbers[:, kept] - numbers[shadows][:, kept].mean(0)) / spread[kept]
-        alike = standard @ standard.T / kept.sum()
-        tried = np.stack([_resemblance(alike, members, model, _beside(model, shadows, members)) for model in shadows])
-        inside = members[list(shadows)]
-        gap = tried[inside].mean() - tried[~inside].mean()
-        noise = (tried[inside].var() + tried[~inside].var()) / 2
-        if gap > 0 and noise > 0:
-            scores[row] = gap / noise * _resemblance(alike, members, target, shadows)
-    return scores
-
-
-def _beside(model: int, shadows: Sequence[int], members: Bools) -> list[int]:
-    """Return the shadows but one and its complements."""
-    return [o for o in shadows if o != model and not (members[o] == ~members[model]).all()]
-
-
-def _resemblance(alike: Floats, members: Bools, model: int, shadows: Sequence[int]) -> Floats:
-    """Mean similarity of a model to the shadows with each record minus that to those without, centred, (n,)."""
-    found = alike[model, shadows] @ np.where(members[shadows], 1.0, -1.0) / len(shadows)
-    return np.asarray(found - found.mean())
+def _resemblance(alike: Floats, signs: Floats, count: Ints) -> Floats:
+    """Mean similarity (t, o) of models to the shadows with each record minus that to those without, centred, (t, n)."""
+    found = alike @ signs / count[:, None]
+    return np.asarray(found - found.mean(1, keepdims=True))

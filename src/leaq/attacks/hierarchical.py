@@ -16,31 +16,38 @@ Own method; the ingredients are Efron and Morris (1975), Journal of the American
 (1996), Statistical Science 11:89 (penalised splines). Shrunken variances for LiRA are also in arXiv 2603.11799.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
-from scipy.interpolate import BSpline
 from scipy.special import gammaln
 
 from leaq.attacks.shadows import InOut
-from leaq.types import Floats
+from leaq.types import Floats, Ints
 
-__all__ = ["EVIDENCE", "Predictive", "predictive"]
+__all__ = ["EVIDENCE", "Predictive", "Splines", "knots_of", "predictive", "smoothed", "spline_basis"]
 
 EVIDENCE = ("llr", "z_in", "z_out", "shift", "level", "narrowing")
 """Columns of `Predictive.evidence`."""
 KNOTS = 10
+DEGREE = 3
 PENALTIES = np.geomspace(1e-2, 1e4, 13)
 """Among these the smoothness is chosen by generalised cross-validation."""
 EXTREME = 20.0
 """A variance curve stays within this factor of the mean variance of all records."""
+ROWS = 2**18
+"""Record-target pairs that are fitted at once: each holds a dozen splines."""
 LEAST, MOST = 4.2, 1e3
 """Range of the prior's degrees of freedom: below 4 its spread is not defined, above it is a fixed curve."""
 
 
 @dataclass(frozen=True)
 class Predictive:
-    """What an attacker expects of each record's signal in a model that trained on it (in) or not (out), (n,) each."""
+    """What an attacker expects of each record's signal in a model that trained on it (in) or not (out).
+
+    (n,) each, or (..., n) of several targets and signals.
+    """
 
     mean_in: Floats
     mean_out: Floats
@@ -49,26 +56,49 @@ class Predictive:
     freedom_in: Floats
     freedom_out: Floats
 
+    @cached_property
+    def _constants(self) -> tuple[Floats, Floats]:
+        """What the logarithms of the densities hold beside the signal."""
+        return _log_t_constant(self.variance_in, self.freedom_in), _log_t_constant(self.variance_out, self.freedom_out)
+
+    @cached_property
+    def _of_the_record(self) -> Floats:
+        """Return the columns of evidence that no signal enters: shift, level and narrowing, (..., n, 3)."""
+        shift = (self.mean_in - self.mean_out) / np.sqrt((self.variance_in + self.variance_out) / 2)
+        narrowing = np.log(self.variance_in / self.variance_out) / 2
+        return np.stack([shift, self.mean_out / np.sqrt(self.variance_out), narrowing], axis=-1)
+
+    def _standardised(self, signal: Floats) -> tuple[Floats, Floats]:
+        z_in = (signal - self.mean_in) / np.sqrt(self.variance_in)
+        return z_in, (signal - self.mean_out) / np.sqrt(self.variance_out)
+
     def evidence(self, signal: Floats) -> Floats:
-        """Return what a target's signal (n,) says of each record, (n, 6): see `EVIDENCE`.
+        """Return what a target's signal (..., n) says of each record, (..., n, 6): see `EVIDENCE`.
 
         The log-likelihood ratio; how many standard deviations the signal lies from either mean; and of the record
         itself the shift and the level in standard deviations and the logarithm of the ratio of the two.
         """
-        z_in = (signal - self.mean_in) / np.sqrt(self.variance_in)
-        z_out = (signal - self.mean_out) / np.sqrt(self.variance_out)
-        llr = _log_t(z_in, self.variance_in, self.freedom_in) - _log_t(z_out, self.variance_out, self.freedom_out)
-        shift = (self.mean_in - self.mean_out) / np.sqrt((self.variance_in + self.variance_out) / 2)
-        narrowing = np.log(self.variance_in / self.variance_out) / 2
-        return np.stack([llr, z_in, z_out, shift, self.mean_out / np.sqrt(self.variance_out), narrowing], axis=1)
+        z_in, z_out = self._standardised(signal)
+        fitted = np.stack([self._ratio(z_in, z_out), z_in, z_out], axis=-1)
+        return np.concatenate([fitted, self._of_the_record], axis=-1)
 
     def log_ratio(self, signal: Floats) -> Floats:
-        """Return the log-likelihood ratio of a target's signal (n,), in against out, (n,)."""
-        return np.asarray(self.evidence(signal)[:, 0])
+        """Return the log-likelihood ratio of a target's signal (..., n), in against out, (..., n)."""
+        return self._ratio(*self._standardised(signal))
+
+    def _ratio(self, z_in: Floats, z_out: Floats) -> Floats:
+        constant_in, constant_out = self._constants
+        inside = constant_in - (self.freedom_in + 1) / 2 * np.log1p(z_in**2 / self.freedom_in)
+        outside = constant_out - (self.freedom_out + 1) / 2 * np.log1p(z_out**2 / self.freedom_out)
+        return np.asarray(inside - outside)
+
+    def of(self, row: int | Sequence[int]) -> "Predictive":
+        """Return what is expected of one of several targets, or of some."""
+        return Predictive(*(getattr(self, one.name)[row] for one in fields(self)))
 
 
 def predictive(known: InOut) -> Predictive:
-    """Fit the hierarchy to the statistics of a target's shadows.
+    """Fit the hierarchy to the statistics of a target's shadows, (n,), or of several targets', (t, n).
 
     Examples
     --------
@@ -81,17 +111,28 @@ def predictive(known: InOut) -> Predictive:
     >>> bool(np.abs(found.mean_in - found.mean_out - 2).max() < 0.5)
     True
     """
+    if known.mean_in.ndim == 1:
+        alone = InOut(*(getattr(known, one.name)[None] for one in fields(known)))
+        return predictive(alone).of(0)
+    rows = max(1, ROWS // known.mean_in.shape[1])
+    parts = [_predictive(known.of(slice(i, i + rows))) for i in range(0, len(known.mean_in), rows)]
+    if len(parts) == 1:
+        return parts[0]
+    return Predictive(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Predictive)))
+
+
+def _predictive(known: InOut) -> Predictive:
     level, shift = (known.mean_in + known.mean_out) / 2, known.mean_in - known.mean_out
-    basis = spline_basis(level)
+    splines = Splines(level)
     count_in, count_out = known.count_in.astype(np.float64), known.count_out.astype(np.float64)
-    variance_in, freedom_in = _variances(known.square_in, count_in - 1, basis)
-    variance_out, freedom_out = _variances(known.square_out, count_out - 1, basis)
+    variance_in, freedom_in = _variances(known.square_in, count_in - 1, splines)
+    variance_out, freedom_out = _variances(known.square_out, count_out - 1, splines)
     noise_in, noise_out = variance_in / count_in, variance_out / count_out
     noise = noise_in + noise_out
-    curve = smoothed(basis, shift, 1 / noise)
+    curve = splines.smoothed(shift, 1 / noise)
     weight = 1 / noise**2
-    own = max(0.0, float((weight * ((shift - curve) ** 2 - noise)).sum() / weight.sum()))
-    spread = np.maximum(own, 1e-9 * noise)
+    beyond = (weight * ((shift - curve) ** 2 - noise)).sum(1, keepdims=True) / weight.sum(1, keepdims=True)
+    spread = np.maximum(np.maximum(0.0, beyond), 1e-9 * noise)
     # Two independent views of either mean: its own shadows, and the other side's moved by what records like it move.
     mean_in, doubt_in = _pooled(known.mean_in, noise_in, known.mean_out + curve, noise_out + spread)
     mean_out, doubt_out = _pooled(known.mean_out, noise_out, known.mean_in - curve, noise_in + spread)
@@ -100,50 +141,109 @@ def predictive(known: InOut) -> Predictive:
     )  # fmt: skip
 
 
-def spline_basis(at: Floats) -> Floats:
-    """Return cubic B-splines over the quantiles of `at`, (n, b): one constant column where all values are equal."""
-    low, high = float(at.min()), float(at.max())
-    if not high > low:
-        return np.ones((len(at), 1))
-    inner = np.unique(np.quantile(at, np.linspace(0, 1, KNOTS)[1:-1]))
-    inner = inner[(inner > low) & (inner < high)]
-    knots = np.r_[[low] * 4, inner, [high] * 4]
-    return np.asarray(BSpline.design_matrix(at, knots, 3).toarray())
+class Splines:
+    """Cubic B-splines over the quantiles of each row's values (t, n): a constant where all of a row are equal.
+
+    Penalty of a fit: squared second differences of neighbouring coefficients.
+    """
+
+    def __init__(self, at: Floats) -> None:
+        self._shape = at.shape
+        self._bases: list[tuple[Ints, Floats]] = []  # rows, and (rows, n, b) of those with as many splines
+        knots = knots_of(at)
+        for size in sorted({len(one) for one in knots}):
+            rows = np.array([row for row, one in enumerate(knots) if len(one) == size])
+            if size:
+                self._bases.append((rows, spline_basis(at[rows], np.stack([knots[row] for row in rows]))))
+            else:
+                self._bases.append((rows, np.ones((len(rows), at.shape[1], 1))))
+
+    def smoothed(self, values: Floats, weights: Floats) -> Floats:
+        """Return the penalised weighted fit of each row of `values` (t, n), its smoothness cross-validated."""
+        found = np.empty(self._shape)
+        for rows, basis in self._bases:
+            found[rows] = smoothed(basis, values[rows], weights[rows])
+        return found
+
+
+def knots_of(at: Floats) -> list[Floats]:
+    """Return the knots of each row's splines, (b + 4,) each; none where all of its values (t, n) are equal."""
+    quantiles = np.quantile(at, np.linspace(0, 1, KNOTS)[1:-1], axis=1).T
+    found = []
+    for low, high, row in zip(at.min(1), at.max(1), quantiles, strict=True):
+        inner = np.unique(row[(row > low) & (row < high)])
+        ends = DEGREE + 1 if high > low else 0
+        found.append(np.concatenate([np.full(ends, low), inner, np.full(ends, high)]))
+    return found
+
+
+def spline_basis(at: Floats, knots: Floats) -> Floats:
+    """Return cubic B-splines of each row, (t, n, b), by the recursion of de Boor: at most four are not 0 at a point.
+
+    Parameters
+    ----------
+    at : (t, n).
+    knots : (t, b + 4), the first and the last four times.
+    """
+    places, size = np.arange(DEGREE + 1), knots.shape[1] - DEGREE - 1
+    # The interval each point lies in; the last one holds its right end.
+    inner = knots[:, DEGREE + 1 : size]
+    interval = DEGREE + (at[:, :, None] >= inner[:, None, :]).sum(2)
+    row = np.arange(len(at))[:, None]
+    local = [np.ones(at.shape)]
+    for degree in range(1, DEGREE + 1):
+        saved, above = np.zeros(at.shape), []
+        for j in range(degree):
+            right, left = knots[row, interval + j + 1], knots[row, interval + j + 1 - degree]
+            part = local[j] / (right - left)
+            above.append(saved + (right - at) * part)
+            saved = (at - left) * part
+        local = [*above, saved]
+    basis = np.zeros((*at.shape, size))
+    np.put_along_axis(basis, interval[:, :, None] - DEGREE + places, np.stack(local, axis=2), 2)
+    return basis
 
 
 def smoothed(basis: Floats, values: Floats, weights: Floats) -> Floats:
-    """Return the penalised weighted fit of `values` (n,) on `basis` (n, b), its smoothness cross-validated.
-
-    Penalty: squared second differences of neighbouring coefficients.
-    """
-    weights = weights / weights.mean()
-    size = basis.shape[1]
-    gram = basis.T @ (weights[:, None] * basis)
-    gram[np.diag_indices(size)] += 1e-9 * np.trace(gram) / size  # an empty stretch of the axis has no weight
-    right = basis.T @ (weights * values)
+    """Return the penalised weighted fits of `values` (t, n) on `basis` (t, n, b)."""
+    weights = weights / weights.mean(1, keepdims=True)
+    size = basis.shape[2]
+    turned = basis.transpose(0, 2, 1)
+    gram = turned @ (weights[:, :, None] * basis)  # (t, b, b)
+    trace = np.trace(gram, axis1=1, axis2=2)
+    diagonal = np.arange(size)
+    gram[:, diagonal, diagonal] += (1e-9 * trace / size)[:, None]  # an empty stretch of the axis has no weight
+    right = (turned @ (weights * values)[:, :, None])[:, :, 0]  # (t, b)
     second = np.diff(np.eye(size), 2, axis=0)
-    solved = np.linalg.solve(gram + PENALTIES[:, None, None] * (second.T @ second), np.c_[right, gram])
-    coefficients, hat = solved[:, :, 0], solved[:, :, 1:]
-    rest = weights @ values**2 - 2 * coefficients @ right + np.einsum("pi,ij,pj->p", coefficients, gram, coefficients)
-    used = np.minimum(np.trace(hat, axis1=1, axis2=2) / len(values), 1 - 1e-6)
-    best = int(np.argmin(np.maximum(rest, 0.0) / (1 - used) ** 2))
-    return np.asarray(basis @ coefficients[best])
+    penalised = gram[:, None] + PENALTIES[:, None, None] * (second.T @ second)  # (t, p, b, b)
+    both = np.concatenate([right[:, :, None], gram], axis=2)[:, None]
+    solved = np.linalg.solve(penalised, np.broadcast_to(both, (*penalised.shape[:2], *both.shape[2:])))
+    coefficients, hat = solved[..., 0], solved[..., 1:]
+    rest = (weights * values**2).sum(1)[:, None] - 2 * (coefficients @ right[:, :, None])[:, :, 0]
+    rest += (coefficients * (coefficients @ gram)).sum(2)
+    used = np.minimum(np.trace(hat, axis1=2, axis2=3) / values.shape[1], 1 - 1e-6)
+    best = np.argmin(np.maximum(rest, 0.0) / (1 - used) ** 2, axis=1)
+    return np.asarray((basis @ coefficients[np.arange(len(basis)), best][:, :, None])[:, :, 0])
 
 
-def _variances(squares: Floats, freedom: Floats, basis: Floats) -> tuple[Floats, Floats]:
-    """Return each record's variance, shrunk towards the curve of records like it, and its degrees of freedom, (n,)."""
-    total = float(freedom.sum())
-    typical = max(float(squares.sum()) / max(total, 1.0), 1e-24)
+def _variances(squares: Floats, freedom: Floats, splines: Splines) -> tuple[Floats, Floats]:
+    """Return each record's variance, shrunk towards the curve of records like it, and its degrees of freedom, (t, n).
+
+    A record with no degree of freedom of its own is given what records like it have.
+    """
+    total = freedom.sum(1, keepdims=True)
+    typical = np.maximum(squares.sum(1, keepdims=True) / np.maximum(total, 1.0), 1e-24)
     seen = freedom > 0
     ratio = np.where(seen, squares / np.maximum(freedom, 1.0) / typical, 1.0)
-    curve = typical * np.clip(smoothed(basis, ratio, np.maximum(freedom, 1e-9)), 1 / EXTREME, EXTREME)
-    if not seen.any():
-        return curve, np.full(len(curve), LEAST)
-    relative, weight = (ratio * typical / curve)[seen], freedom[seen]
-    beyond_chance = float(np.average((relative - 1) ** 2 - 2 / weight, weights=weight))
-    scale = float(np.average(1 + 2 / weight, weights=weight))
-    prior = float(np.clip(4 + 2 * scale / max(beyond_chance, 1e-12), LEAST, MOST))
-    return (prior * curve + squares) / (prior + freedom), prior + freedom
+    curve = typical * np.clip(splines.smoothed(ratio, np.maximum(freedom, 1e-9)), 1 / EXTREME, EXTREME)
+    weight, safe = np.where(seen, freedom, 0.0), np.maximum(freedom, 1.0)
+    whole = np.maximum(weight.sum(1, keepdims=True), 1.0)
+    relative = ratio * typical / curve
+    beyond_chance = (((relative - 1) ** 2 - 2 / safe) * weight).sum(1, keepdims=True) / whole
+    scale = ((1 + 2 / safe) * weight).sum(1, keepdims=True) / whole
+    prior = np.clip(4 + 2 * scale / np.maximum(beyond_chance, 1e-12), LEAST, MOST)
+    prior = np.where(seen.any(1, keepdims=True), prior, LEAST)
+    return (prior * curve + np.where(seen, squares, 0.0)) / (prior + weight), prior + weight
 
 
 def _pooled(first: Floats, noise_first: Floats, second: Floats, noise_second: Floats) -> tuple[Floats, Floats]:
@@ -152,7 +252,6 @@ def _pooled(first: Floats, noise_first: Floats, second: Floats, noise_second: Fl
     return variance * (first / noise_first + second / noise_second), variance
 
 
-def _log_t(z: Floats, variance: Floats, freedom: Floats) -> Floats:
-    """Log density of Student's t with a scale, at z standard deviations from its centre."""
-    constant = gammaln((freedom + 1) / 2) - gammaln(freedom / 2) - np.log(freedom * variance) / 2
-    return np.asarray(constant - (freedom + 1) / 2 * np.log1p(z**2 / freedom))
+def _log_t_constant(variance: Floats, freedom: Floats) -> Floats:
+    """Return what the log density of Student's t with a scale is at its centre."""
+    return np.asarray(gammaln((freedom + 1) / 2) - gammaln(freedom / 2) - np.log(freedom * variance) / 2)

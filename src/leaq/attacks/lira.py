@@ -87,11 +87,8 @@ class Lira(MembershipAttack):
             same_models(context.table, context.reference_signals.table, attack=self.spec())
         statistics = Shadows(others, context.table.members)
         sides: Literal["both", "out"] = "both" if self.mode == "online" else "out"
-        found = []
-        for target in targets:
-            known = statistics.of(target, excluded, attack=self.spec(), sides=sides)
-            found.append(self._score(signals[target], known))
-        return np.stack(found)
+        known = statistics.of_all(targets, excluded, attack=self.spec(), sides=sides)
+        return self._score(signals[list(targets)], known)
 
     def _score(self, signal: Floats, known: InOut) -> Floats:
         if self.mode == "offline":
@@ -131,21 +128,18 @@ class Lira(MembershipAttack):
 def online_scores(signals: Floats, members: Bools, targets: Sequence[int]) -> Floats:
     """Return the online scores of bare signals (s, n) under a fixed variance, (t, n): LiRA without a table."""
     shadows = Shadows(signals, members)
-    return np.stack([_ratio(signals[t], shadows.of(t, attack="LiRA"), "fixed") for t in targets])
+    return _ratio(signals[list(targets)], shadows.of_all(targets, attack="LiRA"), "fixed")
 
 
 def _ratio(target: Floats, known: InOut, variance: Literal["fixed", "per_record", "hierarchical"]) -> Floats:
-    """Log N(x; in) - log N(x; out), (n,)."""
+    """Log N(x; in) - log N(x; out), (t, n)."""
     var_in, var_out = known.variances("fixed" if variance == "fixed" else "per_record")
     return _log_normal(target, known.mean_in, var_in) - _log_normal(target, known.mean_out, var_out)
 
 
 def _above(target: Floats, known: InOut, variance: Variance) -> Floats:
-    """Return standard deviations above the shadows not trained on it, (n,); monotone in the paper's 1 - p-value."""
-    if variance == "per_record":
-        _, spread = known.variances("per_record")
-    else:
-        spread = np.maximum(np.array(known.square_out.sum() / max(1, (known.count_out - 1).sum())), 1e-12)
+    """Return standard deviations above the shadows not trained on it, (t, n); monotone in the paper's 1 - p-value."""
+    _, spread = known.variances("per_record" if variance == "per_record" else "fixed")
     return np.asarray((target - known.mean_out) / np.sqrt(spread))
 
 

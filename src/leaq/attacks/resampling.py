@@ -44,7 +44,7 @@ def areas(scores: Floats, drawn: Drawn) -> tuple[Floats, Floats]:
     See `placements`.
     """
     members = drawn.positive
-    parts = np.stack([placements(row, inside) for row, inside in zip(scores, members, strict=True)])  # (t, n)
+    parts = placements(scores, members)  # (t, n)
     area = np.array([part[inside].mean() for part, inside in zip(parts, members, strict=True)])
     draws = _ratio(drawn.weight(parts * members), drawn.inside)
     return area, draws + _ratio(drawn.weight(parts * ~members), drawn.outside) - area

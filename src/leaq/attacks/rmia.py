@@ -64,15 +64,15 @@ class Rmia(MembershipAttack):
         logp = log_likelihood(context.table, excluded)
         # Means of likelihoods, not of their logarithms; 1 is the largest likelihood, so nothing overflows.
         shadows = Shadows(np.exp(logp), context.table.members)
-        scores = np.empty((len(targets), logp.shape[1]))
-        for row, target in enumerate(targets):
-            sides: Literal["both", "out"] = "both" if self.mode == "online" else "out"
-            known = shadows.of(target, excluded, attack=self.spec(), sides=sides)
-            if self.mode == "online":
-                marginal = (known.mean_in + known.mean_out) / 2
-            else:
-                marginal = ((1 + self.a) * known.mean_out + (1 - self.a)) / 2
-            ratio = logp[target] - np.log(np.maximum(marginal, np.finfo(np.float64).tiny))
+        sides: Literal["both", "out"] = "both" if self.mode == "online" else "out"
+        known = shadows.of_all(targets, excluded, attack=self.spec(), sides=sides)
+        if self.mode == "online":
+            marginal = (known.mean_in + known.mean_out) / 2
+        else:
+            marginal = ((1 + self.a) * known.mean_out + (1 - self.a)) / 2
+        ratios = logp[list(targets)] - np.log(np.maximum(marginal, np.finfo(np.float64).tiny))
+        scores = np.empty(ratios.shape)
+        for row, ratio in enumerate(ratios):
             order = np.sort(ratio)
             beaten = np.searchsorted(order, ratio - np.log(self.gamma), side="right") / len(ratio)
             scores[row] = beaten + 1e-9 * np.searchsorted(order, ratio) / len(ratio)

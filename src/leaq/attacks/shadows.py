@@ -7,8 +7,8 @@ shadows with it, which a real attacker's shadows never do.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,10 @@ SMALLEST_VARIANCE = 1e-12
 
 @dataclass(frozen=True)
 class InOut:
-    """Means and unbiased variances of a record's signal over shadows that trained on it and that did not, (n,)."""
+    """Means and unbiased variances of records' signals over shadows that trained on them and that did not.
+
+    (n,) of one target, or (t, n) of several.
+    """
 
     mean_in: Floats
     mean_out: Floats
@@ -34,8 +37,12 @@ class InOut:
     count_in: Ints
     count_out: Ints
 
+    def of(self, row: int | slice) -> "InOut":
+        """Return the statistics of one of several targets, or of some."""
+        return InOut(*(getattr(self, one.name)[row] for one in fields(self)))
+
     def variances(self, kind: Literal["fixed", "per_record"]) -> tuple[Floats, Floats]:
-        """Return the variances in and out: one for all records, or one a record.
+        """Return the variances in and out: one for all records of a target, (..., 1), or one a record, (..., n).
 
         Raises
         ------
@@ -44,7 +51,10 @@ class InOut:
         """
         pairs = ((self.square_in, self.count_in), (self.square_out, self.count_out))
         if kind == "fixed":
-            pooled = [np.array(square.sum() / max(1, (count - 1).sum())) for square, count in pairs]
+            pooled = [
+                square.sum(-1, keepdims=True) / np.maximum(1, (count - 1).sum(-1, keepdims=True))
+                for square, count in pairs
+            ]
             return np.maximum(pooled[0], SMALLEST_VARIANCE), np.maximum(pooled[1], SMALLEST_VARIANCE)
         fewest = min(int(self.count_in.min()), int(self.count_out.min()))
         if fewest < 2:
@@ -69,22 +79,28 @@ class Shadows:
         self.members = members
         self._shift = signals.mean(0)
         self._centred = signals - self._shift
-        inside = np.where(members, self._centred, 0.0)
-        self._sum_in, self._sum_all = inside.sum(0), self._centred.sum(0)
-        self._square_in = np.einsum("sn,sn->n", inside, inside)
-        self._square_all = np.einsum("sn,sn->n", self._centred, self._centred)
-        self._count_in = members.sum(0)
-        self._codes = [row.tobytes() for row in np.packbits(members, axis=1)]
-        self._opposite = [row.tobytes() for row in np.packbits(~members, axis=1)]
+        self._trained = np.where(members, self._centred, 0.0)
+        self._sums = _Sums(
+            members.sum(0),
+            self._trained.sum(0),
+            self._centred.sum(0),
+            np.einsum("sn,sn->n", self._trained, self._trained),
+            np.einsum("sn,sn->n", self._centred, self._centred),
+        )
+        codes = [row.tobytes() for row in np.packbits(members, axis=1)]
+        where: dict[bytes, list[int]] = {}
+        for i, code in enumerate(codes):
+            where.setdefault(code, []).append(i)
+        opposite = [row.tobytes() for row in np.packbits(~members, axis=1)]
+        self._own = [sorted({i, *where.get(code, ())}) for i, code in enumerate(opposite)]
 
     def excluded(self, target: int, also: Sequence[int] = ()) -> list[int]:
         """Return the models that are no shadows of `target`: itself, its exact complements, and those given."""
-        left = set(also)
-        return [i for i, code in enumerate(self._codes) if i == target or code == self._opposite[target] or i in left]
+        return sorted({*self._own[target], *(int(i) for i in also)})
 
     def count(self, target: int, also: Sequence[int] = ()) -> int:
         """Return the number of shadows of `target`, without the models given."""
-        return len(self._codes) - len(self.excluded(target, also))
+        return len(self.members) - len(self.excluded(target, also))
 
     def models(self, target: int, also: Sequence[int] = (), *, attack: str) -> Ints:
         """Return the shadows of `target` by number, without the models given.
@@ -101,25 +117,26 @@ class Shadows:
     def of(
         self, target: int, also: Sequence[int] = (), *, attack: str, sides: Literal["both", "out"] = "both"
     ) -> InOut:
-        """Return the statistics over the shadows of `target`, without the models given.
+        """Return the statistics over the shadows of one `target`; see `of_all`."""
+        return self.of_all([target], also, attack=attack, sides=sides).of(0)
+
+    def of_all(
+        self, targets: Sequence[int], also: Sequence[int] = (), *, attack: str, sides: Literal["both", "out"] = "both"
+    ) -> InOut:
+        """Return the statistics over the shadows of each of `targets`, without the models given, (t, n).
 
         Raises
         ------
         NotEnoughEvidence
             If there are fewer than 4 shadows, or a record is in (or out of) none of them.
         """
-        left = self.excluded(target, also)
-        shadows = len(self.members) - len(left)
-        self._refuse_few(shadows, attack)
-        inside, signals = self.members[left], self._centred[left]
-        count_in = self._count_in - inside.sum(0)
-        self._refuse_one_sided(count_in, shadows, attack, sides)
-        trained = np.where(inside, signals, 0.0)
-        sum_in = self._sum_in - trained.sum(0)
-        sum_out = self._sum_all - signals.sum(0) - sum_in
-        square_in = self._square_in - (trained**2).sum(0)
-        square_out = self._square_all - (signals**2).sum(0) - square_in
-        count_out = shadows - count_in
+        shadows = np.array([self.count(target, also) for target in targets])
+        self._refuse_few(int(shadows.min()), attack)
+        count_in, sum_in, sum_all, square_in, square_all = self._left(targets, also)
+        for row in range(len(targets)):
+            self._refuse_one_sided(count_in[row], int(shadows[row]), attack, sides)
+        sum_out, square_out = sum_all - sum_in, square_all - square_in
+        count_out = shadows[:, None] - count_in
         mean_in, mean_out = sum_in / np.maximum(count_in, 1), sum_out / np.maximum(count_out, 1)
         return InOut(
             mean_in=mean_in + self._shift,
@@ -129,6 +146,27 @@ class Shadows:
             count_in=count_in,
             count_out=count_out,
         )
+
+    def _left(self, targets: Sequence[int], also: Sequence[int]) -> "_Sums":
+        """Return the sums over each target's shadows, (t, n): over all models less those that are none."""
+        out = {int(i) for i in also}
+        common = self._of_models(sorted(out))
+        base = [whole - part for whole, part in zip(self._sums, common, strict=True)] if out else self._sums
+        own = [[i for i in self._own[target] if i not in out] for target in targets]
+        left = [np.repeat(each[None], len(targets), axis=0) for each in base]
+        for place in range(max(map(len, own))):  # a model and its complement: two steps, however many targets
+            rows = [row for row, models in enumerate(own) if len(models) > place]
+            taken = [own[row][place] for row in rows]
+            everything, trained = self._centred[taken], self._trained[taken]
+            gone = (self.members[taken], trained, everything, trained**2, everything**2)
+            for sums, part in zip(left, gone, strict=True):
+                sums[rows] -= part
+        return _Sums(*left)
+
+    def _of_models(self, models: Sequence[int]) -> "_Sums":
+        everything, trained = self._centred[models], self._trained[models]
+        parts = (self.members[models], trained, everything, trained**2, everything**2)
+        return _Sums(*(part.sum(0) for part in parts))
 
     @staticmethod
     def _refuse_few(shadows: int, attack: str) -> None:
@@ -150,6 +188,16 @@ class Shadows:
                     f"{attack} needs every record in some shadows and out of others. {first_rows(rows.tolist())} "
                     f"are {word} none of {shadows} shadows. Train on paired halves of the pool."
                 )
+
+
+class _Sums(NamedTuple):
+    """What statistics over shadows are made of: members, sums and sums of squares of those in, and of all."""
+
+    count_in: Ints
+    sum_in: Floats
+    sum_all: Floats
+    square_in: Floats
+    square_all: Floats
 
 
 def same_models(table: LossTable, shadows: LossTable, *, attack: str, what: str = "shadows") -> None:

@@ -21,7 +21,7 @@ import numpy as np
 
 from leaq.attacks.base import Access, Context, Ingredient, MembershipAttack
 from leaq.attacks.shadows import Shadows
-from leaq.types import Bools, Floats
+from leaq.types import Bools, Floats, Ints
 
 __all__ = ["WhiteBox"]
 
@@ -60,14 +60,22 @@ class WhiteBox(MembershipAttack):
     def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
         """Return multivariate log-likelihood ratios, (t, n)."""
         signals = np.stack([context.signals.outputs[0], *context.signals.gradients[:GRADIENTS]], axis=-1)
-        members = context.table.members
-        known = Shadows(signals[:, :, 0], members)
+        signals = signals - signals.mean(0)
+        members, places = context.table.members, range(signals.shape[2])
+        shadows = [Shadows(signals[:, :, w], members) for w in places]
+        known = [one.of_all(targets, excluded, attack=self.spec()) for one in shadows]
+        products = [_products(signals, mask) for mask in (members, ~members)]  # (s, w, w) each
         found = []
-        for target in targets:
-            known.of(target, excluded, attack=self.spec())  # refuses records in, or out of, none of them
-            shadows = known.models(target, excluded, attack=self.spec())
-            inside = _log_normal(signals[target], signals[shadows], members[shadows])
-            outside = _log_normal(signals[target], signals[shadows], ~members[shadows])
+        for row, target in enumerate(targets):
+            others = shadows[0].models(target, excluded, attack=self.spec())
+            sides = [
+                (np.stack([one.mean_in[row] for one in known], axis=1), known[0].count_in[row]),
+                (np.stack([one.mean_out[row] for one in known], axis=1), known[0].count_out[row]),
+            ]
+            inside, outside = (
+                _log_normal(signals[target], mean, _covariance(product[others].sum(0), mean, count))
+                for (mean, count), product in zip(sides, products, strict=True)
+            )
             found.append(inside - outside)
         return np.stack(found)
 
@@ -91,20 +99,22 @@ class WhiteBox(MembershipAttack):
         return "LiRA on the output, on how a record's loss gradient aligns with the others', and on its norm."
 
 
-def _log_normal(here: Floats, shadows: Floats, mask: Bools) -> Floats:
-    """Log density (n,) of signals (n, w) under a Gaussian a record with a covariance common to all records.
+def _products(signals: Floats, mask: Bools) -> Floats:
+    """Return the products of each model's signals (s, n, w), added up over the records of its mask, (s, w, w)."""
+    return np.stack([one[kept].T @ one[kept] for one, kept in zip(signals, mask, strict=True)])
 
-    Parameters
-    ----------
-    shadows : (s, n, w) signals of the shadow models.
-    mask : (s, n) which of them belong to the density.
-    """
-    count = mask.sum(0)
-    mean = np.einsum("sn,snw->nw", mask.astype(np.float64), shadows) / count[:, None]
-    deviation = (shadows - mean)[mask]  # (pairs, w)
-    covariance = deviation.T @ deviation / max(1, int((count - 1).sum()))
+
+def _covariance(product: Floats, mean: Floats, count: Ints) -> Floats:
+    """Return the covariance (w, w) common to all records about their own means (n, w) over `count` shadows each."""
+    found = (product - (count[:, None] * mean).T @ mean) / max(1, int((count - 1).sum()))
     # Perfectly dependent signals would make the density singular; a millionth of the variances keeps it defined.
-    covariance[np.diag_indices(len(covariance))] += 1e-6 * np.diag(covariance) + 1e-12
+    variances = np.maximum(np.diag(found), 0.0)
+    found[np.diag_indices(len(found))] = variances + 1e-6 * variances + 1e-12
+    return np.asarray(found)
+
+
+def _log_normal(here: Floats, mean: Floats, covariance: Floats) -> Floats:
+    """Log density (n,) of signals (n, w) under a Gaussian a record with a covariance common to all records."""
     factor = np.linalg.cholesky(covariance)
     scaled = np.linalg.solve(factor, (here - mean).T)  # (w, n)
     return np.asarray(-0.5 * (scaled**2).sum(0) - np.log(np.diag(factor)).sum())

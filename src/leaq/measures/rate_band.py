@@ -23,8 +23,7 @@ def band(ordered: Floats, found: Gaps, *, level: float, draws: int, rng: np.rand
 
     Valid whichever candidate is truly best: if it is not the first, its gap's band contains 0, and so does r's.
     rho*_k - rho_k is drawn from its normal limit by the delta method, psi = (d - delta)/sigma - rho ((d - delta)^2 /
-    sigma^2 - 1)/2 per record, with one set of normal multipliers for all candidates: skewed and heavy-tailed loss
-    differences are as they are in the sample.
+    sigma^2 - 1)/2 per record: skewed and heavy-tailed loss differences are as they are in the sample.
     """
     rho = rho_of(found.delta, found.sigma)[1:]
     smallest = rho.min()
@@ -36,28 +35,46 @@ def band(ordered: Floats, found: Gaps, *, level: float, draws: int, rng: np.rand
     near = near[found.sigma[1:][near] > 0]
     if not len(near):  # the only candidates at that distance are equally good and never vary: merged or tied
         return 0.0, 0.0
-    d = ordered[1 + near] - ordered[0]
-    unit = (d - d.mean(1, keepdims=True)) / found.sigma[1:][near][:, None]
-    psi = unit - rho[near][:, None] * (unit**2 - 1) / 2  # (near, n)
-    drawn = rng.standard_normal((max(draws, 400), n)) @ psi.T / (n - 1)  # (draws, near)
+    psi = ordered[1 + near] - ordered[0]
+    psi -= psi.mean(1, keepdims=True)
+    psi /= found.sigma[1:][near][:, None]
+    psi -= rho[near][:, None] * (psi**2 - 1) / 2  # (near, n)
+    drawn = _normal(psi @ psi.T / (n - 1) ** 2, max(draws, 400), rng)  # (draws, near)
     width = float(np.quantile(np.abs(drawn).max(1), level))
     return max(smallest - width, 0.0) ** 2 / 2, max(smallest + width, 0.0) ** 2 / 2
 
 
+def _normal(covariance: Floats, draws: int, rng: np.random.Generator) -> Floats:
+    """Return draws (b, k) of centred normal variables with this covariance (k, k), which may be singular.
+
+    What independent normal multipliers of the records add up to has just this law, and costs a number a record a draw.
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    return np.asarray(rng.standard_normal((draws, len(values))) @ (root @ vectors.T))
+
+
 def cross_fitted(ordered: Floats, rng: np.random.Generator) -> float:
     """Rate with the best and the deciding candidate chosen on one half and their gap measured on the other."""
-    c, n = ordered.shape
+    n = ordered.shape[1]
+    halves = np.stack([rng.permutation(n) < n // 2 for _ in range(SPLITS)])
+    halves = np.stack([halves, ~halves], axis=1).reshape(-1, n)  # each used both ways
+    centred = ordered - ordered[0]
+    count = halves.sum(1)
+    mean = (halves @ centred.T) / count[:, None]  # (halves, c)
+    best = mean.argmin(1)
+    deciding = []
+    for half, b, m, size in zip(halves, best, mean, count, strict=True):
+        part = centred[:, half] - centred[b, half]  # differences first: candidates may differ by very little
+        gap = m - m[b]
+        variance = (np.einsum("cn,cn->c", part, part) - size * gap**2) / (size - 1)
+        rho = rho_of(gap, np.sqrt(np.maximum(variance, 0.0)))
+        rho[b] = np.inf
+        deciding.append(int(rho.argmin()))
     measured = []
-    for _ in range(SPLITS):
-        half = rng.permutation(n) < n // 2
-        for chosen_on, measured_on in ((half, ~half), (~half, half)):
-            mean = ordered[:, chosen_on].mean(1)
-            best = int(mean.argmin())
-            others = np.delete(np.arange(c), best)
-            d = ordered[others] - ordered[best]
-            rho = rho_of(mean[others] - mean[best], d[:, chosen_on].std(1, ddof=1))
-            gap = d[int(rho.argmin())][measured_on]
-            measured.append(float(rho_of(np.asarray(gap.mean()), np.asarray(gap.std(ddof=1)))))
+    for half, b, k in zip(halves, best, deciding, strict=True):
+        rest = centred[k, ~half] - centred[b, ~half]
+        measured.append(float(rho_of(np.asarray(rest.mean()), np.asarray(rest.std(ddof=1)))))
     # Halves without variation give infinities of either sign, which have no mean.
     middle = np.mean(measured) if np.isfinite(measured).all() else np.quantile(measured, 0.5, method="lower")
     return float(max(middle, 0.0) ** 2 / 2)
@@ -66,12 +83,15 @@ def cross_fitted(ordered: Floats, rng: np.random.Generator) -> float:
 def relative_draws(ordered: Floats, found: Gaps, *, draws: int, rng: np.random.Generator) -> Floats:
     """Draws (draws, c - 1) of lambda_k over its largest, which is r / r_k; order of k as in the sample."""
     d = ordered[1:] - ordered[0]
-    n = d.shape[1]
-    centred = d - d.mean(1, keepdims=True)
-    multipliers = np.r_[np.zeros((1, n)), rng.standard_normal((draws, n))]
-    multipliers -= multipliers.mean(1, keepdims=True)
-    delta = found.delta[1:] + multipliers @ centred.T / n
-    variance = found.sigma[1:] ** 2 + multipliers @ (centred**2).T / n
+    k, n = d.shape
+    d -= d.mean(1, keepdims=True)
+    unit = np.abs(d).max(1, keepdims=True)
+    unit = np.where(unit > 0, unit, 1.0)
+    d /= unit
+    both = np.concatenate([d, d**2 - (d**2).mean(1, keepdims=True)])
+    moved = np.concatenate([np.zeros((1, 2 * k)), _normal(both @ both.T / n**2, draws, rng)])
+    delta = found.delta[1:] + moved[:, :k] * unit[:, 0]
+    variance = found.sigma[1:] ** 2 + moved[:, k:] * unit[:, 0] ** 2
     r_k = exponents(delta, np.sqrt(np.maximum(variance, 0)))
     smallest = r_k.min(1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.types import Bools, Floats, Ints
@@ -42,8 +42,8 @@ def clopper_pearson(successes: int, trials: int, *, level: float = 0.95) -> tupl
             f"clopper_pearson: needs 0 <= successes <= trials, trials >= 1. Found {successes}, {trials}."
         )
     tail = (1 - level) / 2
-    low = stats.beta.ppf(tail, successes, trials - successes + 1) if successes else 0.0
-    high = stats.beta.isf(tail, successes + 1, trials - successes) if successes < trials else 1.0
+    low = special.betaincinv(successes, trials - successes + 1, tail) if successes else 0.0
+    high = special.betainccinv(successes + 1, trials - successes, tail) if successes < trials else 1.0
     return float(low), float(high)
 
 
@@ -61,12 +61,12 @@ def percentile_interval(draws: Floats, *, level: float = 0.95) -> tuple[float, f
 
 def normal_quantile(level: float) -> float:
     """Return how many standard errors an interval of this level reaches to either side under the normal law."""
-    return float(stats.norm.ppf((1 + level) / 2))
+    return float(special.ndtri((1 + level) / 2))
 
 
 def t_quantile(level: float, freedom: float) -> float:
     """Return the same under Student's law, for a standard error from few values."""
-    return float(stats.t.ppf((1 + level) / 2, max(1, freedom)))
+    return float(special.stdtrit(max(1, freedom), (1 + level) / 2))
 
 
 def mean_interval(values: Floats, other: Floats | None = None, *, level: float = 0.95) -> tuple[float, float]:

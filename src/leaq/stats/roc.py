@@ -9,9 +9,10 @@ from leaq.stats.intervals import Drawn
 from leaq.types import Bools, Floats, Ints
 
 __all__ = [
+    "above",
     "auc",
     "best_threshold",
-    "detection",
+    "best_thresholds",
     "placements",
     "roc_curve",
     "thin",
@@ -55,7 +56,7 @@ def auc(scores: Floats, positive: Bools) -> float:
 
 
 def placements(scores: Floats, positive: Bools) -> Floats:
-    """Return each record's part in the area under the ROC curve, (n,), ties counting half.
+    """Return each record's part in the area under the ROC curve of its row, (..., n), ties counting half.
 
     For a positive the share of negatives it outscores, for a negative the share of positives that outscore it. The
     mean over positives, and over negatives, is the area. To first order the area of records weighted by w is the
@@ -63,24 +64,37 @@ def placements(scores: Floats, positive: Bools) -> Floats:
 
     Source: DeLong, DeLong, Clarke-Pearson (1988), Biometrics 44:837, structural components.
     """
-    order = np.argsort(scores)
-    starts = _tie_starts(scores[order])
-    hits = positive[order]
-    up_to = np.cumsum(hits)  # positives at or below
-    total = int(up_to[-1])
-    if len(starts) < len(scores):  # a tied group shares the middle of its range
-        size = np.diff(np.append(starts, len(scores)))
-        group = np.add.reduceat(hits, starts, dtype=np.int64)
-        before: Ints = up_to[starts] - hits[starts]
-        below_pos: Floats = np.repeat(before + group / 2, size)
-        below_neg: Floats = np.repeat(starts - before + (size - group) / 2, size)
+    order = np.argsort(scores, axis=-1)
+    hits = np.take_along_axis(positive, order, -1)
+    up_to = np.cumsum(hits, axis=-1)  # positives at or below
+    total, count = up_to[..., -1:], scores.shape[-1]
+    place: Ints = np.arange(count)
+    ordered = np.take_along_axis(scores, order, -1)
+    tied = ordered[..., 1:] == ordered[..., :-1]
+    if tied.any():  # a tied group shares the middle of its range
+        first, last = _tied_ranges(tied)
+        before: Ints = np.take_along_axis(up_to, first, -1) - np.take_along_axis(hits, first, -1)
+        group: Ints = np.take_along_axis(up_to, last, -1) - before
+        below_pos: Floats = before + group / 2
+        below_neg: Floats = first - before + (last + 1 - first - group) / 2
     else:
-        below_pos = up_to - hits / 2
-        below_neg = np.arange(1, len(scores) + 1) - up_to - ~hits / 2
-    values = np.empty(len(scores))
+        below_pos = np.asarray(up_to - hits / 2)
+        below_neg = place + 1 - up_to - ~hits / 2
+    values = np.empty(scores.shape)
     with np.errstate(invalid="ignore", divide="ignore"):
-        values[order] = np.where(hits, below_neg / (len(scores) - total), (total - below_pos) / total)
+        shares = np.where(hits, below_neg / (count - total), (total - below_pos) / total)
+    np.put_along_axis(values, order, shares, -1)
     return values
+
+
+def _tied_ranges(tied: Bools) -> tuple[Ints, Ints]:
+    """Return where each place's tied group begins and ends, (..., n), from which neighbours tie, (..., n - 1)."""
+    place = np.arange(tied.shape[-1] + 1)
+    edge = np.ones((*tied.shape[:-1], 1), bool)
+    begins, ends = np.concatenate([edge, ~tied], axis=-1), np.concatenate([~tied, edge], axis=-1)
+    first = np.maximum.accumulate(np.where(begins, place, 0), axis=-1)
+    last = np.minimum.accumulate(np.where(ends, place, len(place))[..., ::-1], axis=-1)[..., ::-1]
+    return first, last
 
 
 def roc_curve(scores: Floats, positive: Bools) -> Floats:
@@ -202,30 +216,53 @@ def best_threshold(scores: Floats, positive: Bools) -> float:
     Halfway between two scores, so that it makes sense for other records; infinite if accusing nobody is best.
     """
     _both_kinds(positive)
-    order = np.argsort(-scores)
-    ordered, hits = scores[order], positive[order]
-    ends = np.r_[_tie_starts(-ordered)[1:], len(scores)] - 1
-    found = np.cumsum(hits)[ends]
-    gain = found / hits.sum() - (ends + 1 - found) / (~hits).sum()
-    best = int(np.argmax(gain))
-    if gain[best] <= 0:
-        return float("inf")
-    last = ends[best]
-    return float(ordered[last] if last + 1 == len(scores) else (ordered[last] + ordered[last + 1]) / 2)
+    return float(best_thresholds(scores[None], positive[None], np.ones((1, len(scores)), bool))[0])
 
 
-def detection(scores: Floats, positive: Bools, cuts: Floats) -> tuple[Floats, Floats]:
-    """Return the share of positives and the share of negatives above each of (c,) cuts.
+def best_thresholds(scores: Floats, positive: Bools, among: Bools) -> Floats:
+    """Return `best_threshold` of some records of each row, (t,); infinite where these are all of one kind.
+
+    Parameters
+    ----------
+    scores, positive : (t, n).
+    among : (t, n) the records whose scores and kinds are looked at.
+    """
+    order = np.argsort(-scores, axis=1)
+    ordered, seen = np.take_along_axis(scores, order, 1), np.take_along_axis(among, order, 1)
+    hits = np.take_along_axis(positive, order, 1) & seen
+    found, count = np.cumsum(hits, axis=1), np.cumsum(seen, axis=1)
+    inside: Ints = np.asarray(found[:, -1:], np.int64)
+    outside: Ints = count[:, -1:] - inside
+    with np.errstate(invalid="ignore", divide="ignore"):
+        gain = found / inside - (count - found) / outside
+    gain[:, :-1][ordered[:, 1:] == ordered[:, :-1]] = -np.inf  # no threshold cuts a tie
+    rows = np.arange(len(scores))
+    usable = ((inside > 0) & (outside > 0))[:, 0]
+    best = np.where(usable, np.argmax(gain, axis=1), 0)
+    usable &= gain[rows, best] > 0
+    later = seen & (np.arange(scores.shape[1]) > best[:, None])
+    following = np.where(later.any(1), later.argmax(1), best)  # the next lower score of those looked at
+    middle = (ordered[rows, best] + ordered[rows, following]) / 2
+    limits = np.where(following > best, middle, ordered[rows, best])
+    return np.where(usable, limits, np.inf)
+
+
+def above(scores: Floats, positive: Bools, cuts: Floats) -> tuple[Floats, Floats]:
+    """Return the shares (t, c) of each row's positives and of its negatives above each of (c,) ascending cuts.
 
     Examples
     --------
-    >>> hits, alarms = detection(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True]), np.array([0.3]))
+    >>> scores, cuts = np.array([[0.1, 0.4, 0.35, 0.8]]), np.array([0.3])
+    >>> hits, alarms = above(scores, np.array([[False, False, True, True]]), cuts)
     >>> hits.tolist(), alarms.tolist()
-    ([1.0], [0.5])
+    ([[1.0]], [[0.5]])
     """
-    _both_kinds(positive)
-    kinds = (np.sort(scores[positive]), np.sort(scores[~positive]))
-    hits, alarms = (1 - np.searchsorted(kind, cuts, side="right") / len(kind) for kind in kinds)
+    bins = len(cuts) + 1
+    at = np.searchsorted(cuts, scores)  # cuts strictly below each score
+    kind = positive + 2 * np.arange(len(scores))[:, None]
+    counts = np.bincount((kind * bins + at).ravel(), minlength=2 * len(scores) * bins).reshape(len(scores), 2, bins)
+    up_to = np.cumsum(counts, axis=2)  # at or below each cut, and all of them
+    alarms, hits = (1 - up_to[:, i, :-1] / up_to[:, i, -1:] for i in range(2))
     return hits, alarms
 
 

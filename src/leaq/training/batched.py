@@ -23,6 +23,7 @@ from leaq.training.mlp import MLP
 from leaq.training.modules import Make, StackedModule, looks_up
 from leaq.training.recorder import Recorder
 from leaq.training.standardise import Scaled, Scalers, buffer_of, fit_scalers
+from leaq.training.steps import Descent
 from leaq.types import Bools, Checkpoints, Ints, Progress, Samples, silent
 
 __all__ = ["chunks", "seconds_per_step", "train", "train_modules"]
@@ -90,7 +91,7 @@ def _descend(
     """Walk all models down their losses together; return what was recorded on the way."""
     x, y = data
     core = Core(mlp, params, x, config)
-    optimizer = _optimizer([core.backprop.flat], config)
+    optimizer = Descent([core.backprop.flat], config)
     recorder = Recorder(mlp.roles, total=batches.total, keep=config.checkpoints)
     for step, (rows, weights) in enumerate(batches, start=1):
         core.gradient(rows, y, weights)
@@ -110,7 +111,7 @@ def seconds_per_step(samples: Samples, members: Bools, config: TrainingConfig, *
     params = {name: tensor.to(x) for name, tensor in mlp.init(0, range(len(members))).items()}
     params |= {name: torch.from_numpy(values).to(x) for name, values in fit_scalers(samples, members, config).items()}
     core = Core(mlp, params, x, config)
-    optimizer = _optimizer([core.backprop.flat], config)
+    optimizer = Descent([core.backprop.flat], config)
     taken = []
     for _, (rows, weights) in zip(range(steps + 1), Batches(members, config, seed=0, first=0, like=x), strict=False):
         started = time.perf_counter()
@@ -165,7 +166,7 @@ def train_modules(  # noqa: PLR0913 - what `train` takes, and what to build
         for name, tensor in model.init(seed, range(first, first + len(members)), dtype=dtype).items()
     }
     params |= {buffer_of(name): torch.from_numpy(values).to(x) for name, values in scalers.items()}
-    optimizer = _optimizer([params[name] for name in model.trained], config)
+    optimizer = Descent([params[name] for name in model.trained], config)
     batches = Batches(members, config, seed=seed, first=first, like=x)
     recorder = Recorder(model.roles, total=batches.total, keep=config.checkpoints)
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):  # dropout reads the global generator
@@ -271,14 +272,6 @@ class Core:
 
     def _narrow(self, name: str, tensor: Tensor) -> Tensor:
         return tensor[..., self._columns] if name in COLUMNWISE else tensor
-
-
-def _optimizer(params: list[Tensor], config: TrainingConfig) -> torch.optim.Optimizer:
-    """Every rule here acts on each weight alone, which is what makes stacking exact."""
-    rate, decay = config.learning_rate, config.weight_decay
-    if config.optimizer == "adam":
-        return torch.optim.Adam(params, lr=rate, weight_decay=decay, fused=True)
-    return torch.optim.SGD(params, lr=rate, weight_decay=decay, momentum=config.momentum)
 
 
 def _targets(samples: Samples, x: Tensor) -> Tensor:

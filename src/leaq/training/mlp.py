@@ -124,23 +124,31 @@ class MLP:
         at a time.
         """
         parts = list(zip(torch.split(inputs, rows), torch.split(targets, rows), strict=True))
+        walked = [list(self._backward(params, *parts[0]))] if len(parts) == 1 else None  # one walk serves both passes
         totals: dict[int, Tensor] = {}
-        for x, y in parts:
-            for i, delta, active in self._backward(params, x, y):
+        for layers in walked or (self._backward(params, x, y) for x, y in parts):
+            for i, delta, active in layers:
                 totals[i] = totals.get(i, 0) + delta.transpose(1, 2) @ active  # (m, out, in)
         dots: list[list[Tensor]] = [[] for _ in range(self.depth)]
         squares: list[list[Tensor]] = [[] for _ in range(self.depth)]
-        for x, y in parts:
-            for i, delta, active in self._backward(params, x, y):
-                dots[i].append(((delta @ totals[i]) * active).sum(-1))
+        for layers in walked or (self._backward(params, x, y) for x, y in parts):
+            for i, delta, active in layers:
+                # <g_i, G> = delta_i . (G active_i): what G makes of a record is narrower than G itself.
+                dots[i].append(((active @ totals[i].transpose(1, 2)) * delta).sum(-1))
                 squares[i].append(delta.square().sum(-1) * active.square().sum(-1))
         return signals_by_layer(*([torch.cat(layer, dim=1) for layer in kind] for kind in (dots, squares)))
 
     def _backward(
         self, params: Mapping[str, Tensor], inputs: Tensor, targets: Tensor
     ) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Yield, last layer first, its number, the loss gradient by its outputs (m, n, out), and its inputs."""
-        layers = [(inputs - params["input.mean"].unsqueeze(1)) / params["input.scale"].unsqueeze(1)]
+        """Yield, last layer first, its number, the loss gradient by its outputs (m, n, out), and its inputs.
+
+        Inputs of the first layer are (1, n, in) where all models scale them alike.
+        """
+        mean, scale = params["input.mean"], params["input.scale"]
+        if _alike(mean) and _alike(scale):
+            mean, scale = mean[:1], scale[:1]
+        layers = [(inputs - mean.unsqueeze(1)) / scale.unsqueeze(1)]
         for i in range(self.depth):
             layers.append(self._linear(params, i, layers[-1], None))
             if i < self.depth - 1:
@@ -163,7 +171,15 @@ class MLP:
         if bits is not None:
             x = _round_records(x, bits)
         weight, bias = params[f"layers.{i}.weight"], params[f"layers.{i}.bias"]
+        if len(x) == 1 < len(weight):  # shared by all models: one product
+            m, out, width = weight.shape
+            return (x[0] @ weight.reshape(m * out, width).T).reshape(-1, m, out).transpose(0, 1) + bias.unsqueeze(1)
         return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
+
+
+def _alike(rows: Tensor) -> bool:
+    """Tell whether all rows hold the same numbers; without numbers (on the meta device) nothing is known to."""
+    return not rows.is_meta and bool((rows == rows[:1]).all())
 
 
 def layer_groups(layers: int) -> list[slice]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import ndtr
 from torch import Tensor, nn
 
 from leaq.errors import InvalidInput
@@ -167,7 +167,7 @@ def gaussian_mu(epsilon: float, delta: float) -> float:
     """
 
     def spent(mu: float) -> float:
-        return float(norm.cdf(mu / 2 - epsilon / mu) - math.exp(epsilon) * norm.cdf(-mu / 2 - epsilon / mu)) - delta
+        return float(ndtr(mu / 2 - epsilon / mu) - math.exp(epsilon) * ndtr(-mu / 2 - epsilon / mu)) - delta
 
     return float(brentq(spent, 1e-6, 10 + 2 * epsilon))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from leaq.attacks.base import Context
-from leaq.attacks.hierarchical import EVIDENCE, predictive, smoothed, spline_basis
+from leaq.attacks.hierarchical import EVIDENCE, Splines, predictive
 from leaq.attacks.lira import Lira
 from leaq.attacks.shadows import InOut, Shadows
 from leaq.stats.roc import auc
@@ -94,5 +94,5 @@ def test_many_shadows_speak_for_themselves_and_few_borrow(rng):
 
 def test_a_curve_of_equal_levels_is_their_mean(rng):
     values = rng.normal(size=20)
-    basis = spline_basis(np.full(20, 3.0))
-    np.testing.assert_allclose(smoothed(basis, values, np.ones(20)), values.mean())
+    found = Splines(np.full((1, 20), 3.0)).smoothed(values[None], np.ones((1, 20)))
+    np.testing.assert_allclose(found[0], values.mean())

@@ -1,0 +1,86 @@
+"""One step down the gradient, by the rules of torch.optim without what it loads: its compiler costs a second to import.
+
+Every rule here acts on each weight alone, which is what makes stacking exact. The same to the last digit as
+torch.optim, whose own operators do the arithmetic (`tests/unit/training/test_steps.py`).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from leaq.errors import InvalidInput
+from leaq.training.config import TrainingConfig
+
+__all__ = ["Descent"]
+
+BETAS, TINY = (0.9, 0.999), 1e-8
+"""Adam's, as in torch.optim."""
+
+
+class Descent:
+    """Steps of SGD with momentum, or of Adam, on tensors whose ``grad`` is filled before each step.
+
+    Examples
+    --------
+    >>> weight = torch.ones(2)
+    >>> weight.grad = torch.tensor([1.0, -1.0])
+    >>> Descent([weight], TrainingConfig(optimizer="sgd", learning_rate=0.5, momentum=0.0, weight_decay=0.0)).step()
+    >>> weight
+    tensor([0.5000, 1.5000])
+    """
+
+    def __init__(self, params: Sequence[Tensor], config: TrainingConfig) -> None:
+        self._params, self._config = list(params), config
+        self._first = [torch.zeros_like(one) for one in self._params] if config.optimizer == "adam" else []
+        self._second = [torch.zeros_like(one) for one in self._first]
+        self._counts = [torch.zeros((), dtype=torch.float32, device=one.device) for one in self._first]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move the parameters.
+
+        Raises
+        ------
+        InvalidInput
+            If one has no gradient.
+        """
+        gradients = [one.grad for one in self._params if one.grad is not None]
+        if len(gradients) < len(self._params):
+            raise InvalidInput(
+                f"A step needs the gradient of all {len(self._params)} parameters. Found those of {len(gradients)}."
+            )
+        if self._config.optimizer == "adam":
+            self._adam(gradients)
+        else:
+            self._sgd(gradients)
+
+    def _adam(self, gradients: list[Tensor]) -> None:
+        torch._foreach_add_(self._counts, 1)
+        torch._fused_adam_(
+            self._params,
+            gradients,
+            self._first,
+            self._second,
+            [],
+            self._counts,
+            lr=self._config.learning_rate,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            weight_decay=self._config.weight_decay,
+            eps=TINY,
+            amsgrad=False,
+            maximize=False,
+        )
+
+    def _sgd(self, gradients: list[Tensor]) -> None:
+        decay, momentum = self._config.weight_decay, self._config.momentum
+        fresh = not self._first
+        for place, (param, gradient) in enumerate(zip(self._params, gradients, strict=True)):
+            if decay:
+                gradient = gradient.add(param, alpha=decay)  # noqa: PLW2901
+            if momentum and fresh:
+                self._first.append(gradient.clone())
+            elif momentum:
+                self._first[place].mul_(momentum).add_(gradient)
+            param.add_(self._first[place] if momentum else gradient, alpha=-self._config.learning_rate)
