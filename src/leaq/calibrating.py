@@ -120,6 +120,11 @@ def calibrations(config: AuditConfig, samples: Samples) -> Calibrations:
             "The game calibration asks which records a quantizer was calibrated on, so quantizers must name one "
             f"that is calibrated on members. Found {', '.join(config.quantizers)}. Name one, e.g. gptq(bits=4)."
         )
+    if any(quantizer.stop < 1 for quantizer in parse_list(",".join(config.quantizers))):
+        raise InvalidInput(
+            "The game calibration knows one model, trained to its end. Found a quantizer that stops earlier. Leave out "
+            "stop."
+        )
     if config.together:
         raise InvalidInput(
             "Several releases together are attacked in the game pool. Found the game calibration. Leave out together."

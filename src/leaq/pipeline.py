@@ -131,12 +131,13 @@ def chunk(config: AuditConfig, todo: Asked | Calibrations, *, which: slice, prog
     model, checkpoints = train(
         samples, members, config.training, seed=config.seed, first=which.start, progress=progress
     )
-    released = checkpoints.last()
     found: Found = {}
     everything = (*todo.quantizers, *todo.releases)
     for done, quantizer in enumerate(everything, start=1):
+        recorded = quantizer.recorded(checkpoints)
+        released = recorded.last()
         frozen = quantizer.frozen_to(released, todo.calibration(model, which, quantizer, seed=config.seed))
-        candidates = frozen(checkpoints if quantizer in todo.quantizers else released)
+        candidates = frozen(recorded if quantizer in todo.quantizers else released)
         table = evaluate(model, candidates, samples, members, quantizer=quantizer.spec())
         table = with_whitebox(table, model, candidates, samples) if config.whitebox else table
         table = with_numbers(table, candidates, samples) if config.numbers else table

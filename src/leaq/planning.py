@@ -16,7 +16,7 @@ from leaq.data.splits import halves
 from leaq.protocols import Model
 from leaq.quantizers import Calibration, Identity, ReleaseSet, Scheme, parse_list, parse_together
 from leaq.quantizers.calibration import RECORDS
-from leaq.quantizers.scheme import ASIDE
+from leaq.quantizers.saying import ASIDE
 from leaq.results import Size
 from leaq.seeds import stream
 from leaq.types import Bools, Flag, LossTable, Samples
