@@ -151,11 +151,13 @@ def test_the_curves_are_penalised_splines(noise, rng):
 def test_combined_is_stacking_on_the_other_pairs(task, sees, rng):
     """The slow twin minimises by other means, both to a tolerance: log-odds of either agree to a thousandth."""
     table = planted(rng, n=20, models=12, task=task)
-    signals = [naive.normalised(table)]
-    if task == "regression":
-        square = signals[0] ** 2
-        logarithm = np.log(square + 1e-6 * square.mean(1)[:, None])
-        signals.append(np.array([(row - row.mean()) / row.std() for row in logarithm]))
+    signals = []
+    for signed in (naive.normalised(table), table.scores):
+        signals.append(signed)
+        if task == "regression":
+            square = signed**2
+            logarithm = np.log(square + 1e-6 * square.mean(1)[:, None])
+            signals.append(np.array([(row - row.mean()) / row.std() for row in logarithm]))
     if sees == "file":
         signals += naive.gradients(table, 3)
     ours = scored(f"combined(sees={sees})", table)

@@ -1,7 +1,7 @@
 """The strongest attack: everything the attacker sees, weighed by what worked on models whose members he knows.
 
-Each signal - the output's, in regression also the logarithm of its square, for whoever holds the file also the loss
-gradients' - becomes evidence about each record through the hierarchical likelihood ratio of
+Each signal - the output's, normalised and raw, in regression also the logarithm of its square, for whoever holds the
+file also the loss gradients' - becomes evidence about each record through the hierarchical likelihood ratio of
 `leaq.attacks.hierarchical`. A ridge-penalised logistic regression on the evidence of other models, in which the
 attacker knows who was a member, says how much each piece is worth.
 

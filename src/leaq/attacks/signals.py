@@ -11,7 +11,9 @@ by model:
                     less its mean over the pool, divided by its standard deviation over the pool
     white-box       each statistic as a margin
 
-Raw signals are what the published attacks compare; ``normalise=False`` gives them.
+Raw signals are what the published attacks compare; ``normalise=False`` gives them. Where models do not move as a whole,
+as in full precision, they can say more: a model that fits its members exactly leaves residuals of 0, which dividing by
+a spread of its own blurs. The combined attack weighs both.
 """
 
 from collections.abc import Sequence
@@ -116,8 +118,9 @@ class Signals:
 
     @cached_property
     def outputs(self) -> tuple[Floats, ...]:
-        """What the outputs alone give, normalised: the margin; or the residual and the logarithm of its square."""
-        return with_square(self.of("auto"), self.table.task)
+        """What the outputs alone give, normalised and then raw: the margin; or the residual and its log square."""
+        signed = (self.of("auto"), self.of("auto", normalise=False))
+        return tuple(signal for one in signed for signal in with_square(one, self.table.task))
 
     @cached_property
     def gradients(self) -> tuple[Floats, ...]:

@@ -39,6 +39,25 @@ def test_signals_that_tell_more_are_used(rng):
     assert areas(more, FILE) > areas(more, WhiteBox())
 
 
+def test_what_normalising_blurs_is_read_from_raw_signals(rng):
+    """Members' residuals are next to 0 in every model; predictions of the others stretch by a factor of its own."""
+    table = planted(rng, n=300, models=16, leak=0.0, task="regression")
+    stretch = np.exp(0.5 * rng.normal(size=(16, 1)))
+    others = table.targets * (1 - stretch) + 0.3 * rng.normal(size=table.members.shape)
+    scores = np.where(table.members, 0.1 * rng.normal(size=table.members.shape), others)
+    blurred = with_(table, scores=scores, losses=(scores**2)[:, None])
+    raw, normalised = areas(blurred, Lira(normalise=False)), areas(blurred, Lira())
+    assert raw > normalised + 0.03
+    assert areas(blurred, OUTPUTS) > raw - 0.01
+
+
+def test_a_common_move_of_all_outputs_costs_nothing(rng):
+    table = planted(rng, n=300, models=16)
+    moved = with_(table, scores=table.scores + 10 * rng.normal(size=(16, 1)))
+    assert areas(moved, Lira(normalise=False)) < areas(table, OUTPUTS) - 0.05
+    assert areas(moved, OUTPUTS) > areas(table, OUTPUTS) - 0.015
+
+
 def test_noise_alone_finds_nothing(rng):
     """What weights gain by chance on their own models counts for nothing on the attacked ones."""
     table = with_(planted(rng, n=100, leak=0.0), whitebox=rng.normal(size=(12, 100, 6)))

@@ -86,8 +86,8 @@ def test_kinds(rng):
     np.testing.assert_array_equal(signals.of("magnitude", normalise=False), -np.abs(table.scores))
     np.testing.assert_array_equal(signals.of("magnitude"), -np.abs(normalised(table)))
     np.testing.assert_array_equal(signals.of("loss"), -table.released)
-    assert len(signals.outputs) == 2
-    assert len(Signals(planted(rng)).outputs) == 1
+    assert len(signals.outputs) == 4
+    assert len(Signals(planted(rng)).outputs) == 2
     assert len(signals.gradients) == 3
     assert Signals(with_(table, whitebox=None)).gradients == ()
 
