@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.protect.settings import CONTROLS, EMBEDDER, EPSILON, EXISTING, MODELS, OURS, RECORDS, TRAINING
+from benchmarks.protect.settings import (
+    CONTROLS,
+    EMBEDDER,
+    EPSILON,
+    EXISTING,
+    MODELS,
+    OURS,
+    PRIVATE_ON,
+    RECORDS,
+    TRAINING,
+)
 from leaq.attacks.base import Context
 from leaq.attacks.decisions import signed, thresholds_by_others
 from leaq.attacks.registry import build_attack
@@ -44,19 +54,25 @@ def collect(folder: Path, task: str, *, seed: int) -> dict[str, Any]:
     todo = asked(config, samples)
     model, checkpoints = train(todo.pool, todo.members, config.training, seed=seed)
     rows: dict[str, Any] = {}
-    for name, released in _releases(config, todo, model, checkpoints):
+    for name, released in _releases(task, config, todo, trained=(model, checkpoints)):
         begun = time.perf_counter()
         rows[name] = _measured(_table(model, released, todo), todo.pool)
         row = rows[name]
         took = time.perf_counter() - begun
-        print(f"{task:28s} {name:72s} {row['metric']:.3f} {row['outputs']:+.3f} {row['file']:+.3f} {took:5.1f} s", flush=True)
+        print(
+            f"{task:28s} {name:72s} {row['metric']:.3f} {row['outputs']:+.3f} {row['file']:+.3f} {took:5.1f} s",
+            flush=True,
+        )
     assert todo.aside is not None
     counts = {"n": len(todo.pool), "public": len(todo.aside), "members": round(float(todo.members.sum(1).mean()))}
     return {"task": task, "kind": samples.task, **counts, "seconds": time.perf_counter() - started, "rows": rows}
 
 
-def _releases(config: AuditConfig, todo: Asked, model: MLP, checkpoints: Checkpoints) -> Iterator[tuple[str, Checkpoints]]:
-    """Yield the released models of each row asked for, then the two that are trained anew."""
+def _releases(
+    task: str, config: AuditConfig, todo: Asked, *, trained: tuple[MLP, Checkpoints]
+) -> Iterator[tuple[str, Checkpoints]]:
+    """Yield the released models of each row asked for, then those that are trained anew."""
+    model, checkpoints = trained
     asked_for = {*EXISTING, *OURS, *CONTROLS}
     every = slice(0, MODELS)
     for quantizer in todo.quantizers:
@@ -66,6 +82,8 @@ def _releases(config: AuditConfig, todo: Asked, model: MLP, checkpoints: Checkpo
             yield quantizer.spec(), quantizer.frozen_to(released, calibration)(released)
     assert todo.aside is not None
     yield "student", _student(model, checkpoints.last(), todo.aside, seed=config.seed)
+    if task not in PRIVATE_ON:
+        return
     private = PrivateTraining(epsilon=EPSILON)
     yield f"dp-sgd {EPSILON:g}", train_private(todo.pool, todo.members, config.training, private, seed=config.seed)[1]
 
@@ -119,7 +137,8 @@ def _metric(table: LossTable, model: int, name: str) -> float:
     from dataclasses import replace
 
     one = slice(model, model + 1)
-    assert table.outputs is not None and table.scores is not None
+    assert table.outputs is not None
+    assert table.scores is not None
     alone = replace(
         table, losses=table.losses[one], members=table.members[one], outputs=table.outputs[one],
         scores=table.scores[one], whitebox=None, numbers=None,

@@ -77,12 +77,16 @@ VERBS: Mapping[str, Verb] = {
         {"replicates": 8, "attacks": ("threshold",), "training.checkpoints": 1},
         without=frozenset({"attacks", "together", "game"}),
     ),
+    "protect": Verb(
+        {"quantizers": ("protect",), "attacks": ("combined(sees=outputs)", "combined")},
+        without=frozenset({"attacks", "together", "game"}),
+    ),
     "lambda": Verb(
         {"quantizers": ("study",), "replicates": 8, "attacks": ("threshold",)},
         without=frozenset({"attacks", "together", "game"}),
     ),
 }
-"""`lambda` keeps no result; the others differ in what they run by default and in what they print."""
+"""`lambda` keeps no result, `protect` several; the others differ in what they run by default and in what they print."""
 KEEPING = ("audit", "attack", "forecast")
 
 

@@ -24,6 +24,7 @@ from leaq.cli import (
     forecast,
     gate,
     lambda_k,
+    protect,
     quantize,
     quantizers,
     recommend,
@@ -76,7 +77,7 @@ app = typer.Typer(
 PANELS = {
     "Measure": (audit.audit, audit_model.audit_model, attack.attack, forecast.forecast, lambda_k.lambda_k, run.run),
     "Read": (show.show, report.report, verify.verify, clean.clean),
-    "Decide": (recommend.recommend, gate.gate, claims.claims),
+    "Decide": (protect.protect, recommend.recommend, gate.gate, claims.claims),
     "Quantize": (quantize.quantize,),
     "Look up": (attacks.attacks, quantizers.quantizers, embedders.embedders, doctor.doctor),
 }
