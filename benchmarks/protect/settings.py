@@ -20,22 +20,6 @@ TASKS = (
     *("caco2_wang", "hia_hou", "bace_pic50", "ames", "solubility_aqsoldb", "dili"),
 )
 """Six regressions, six classifications."""
-EMBEDDER",
-    "EPSILON",
-    "EXISTING",
-    "MODELS",
-    "OURS",
-    "PRIVATE_ON",
-    "RECORDS",
-    "TASKS",
-    "TRAINING",
-]
-
-TASKS = (
-    *("freesolv", "esol", "lipophilicity_astrazeneca", "caco2_wang", "bace_pic50", "solubility_aqsoldb"),
-    *("dili", "bbb_martins", "bace", "herg", "hia_hou", "ames"),
-)
-"""Six regressions, six classifications."""
 EMBEDDER = "ecfp4(size=512)"
 RECORDS = 500
 """Records of a task at most, drawn once; a fifth of them is the public part."""

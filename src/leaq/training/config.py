@@ -48,7 +48,8 @@ class TrainingConfig(Config):
     none : nothing, they are taken as they are.
     public : statistics of public records (`Samples.public`), columns of zeros and ones centred and scaled by 1/2;
         without public records the same as none.
-    pool : the same of all records of the pool, members and non-members alike. Says nothing about who is a member, but takes for granted that there are records beside the members.
+    pool : the same of all records of the pool, members and non-members alike. Says nothing about who is a member, but
+        takes for granted that there are records beside the members.
     rounded : the members' statistics kept to few bits: scales to powers of two, means to `standardise_bits`.
     private : the members' statistics with the noise of differential privacy.
     members : the members' own statistics in full precision; they give the members away.
