@@ -5,6 +5,7 @@ python -m benchmarks.protect                                              # writ
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import torch
@@ -26,3 +27,6 @@ if __name__ == "__main__":
         for seed in range(given.seeds):
             for task in given.tasks.split(","):
                 kept(given.folder, task, RESULTS, seed=seed)
+    from benchmarks.protect.page import write
+
+    write([json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))])

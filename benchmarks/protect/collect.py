@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from benchmarks.protect.settings import (
     MODELS,
     OURS,
     PRIVATE_ON,
+    PUBLIC,
     RECORDS,
     TRAINING,
 )
@@ -27,7 +29,7 @@ from leaq.cell import AuditConfig
 from leaq.evaluation import evaluate, with_numbers, with_whitebox
 from leaq.measures.performance import performance
 from leaq.pipeline import prepare
-from leaq.planning import Asked, asked
+from leaq.planning import Asked, asked, set_aside
 from leaq.seeds import stream
 from leaq.stats.roc import tpr_at_fpr
 from leaq.training import MLP, train
@@ -51,7 +53,8 @@ def collect(folder: Path, task: str, *, seed: int) -> dict[str, Any]:
     samples, config = prepare(config)
     if len(samples) > RECORDS:
         samples = samples.take(np.sort(stream(seed, "protect", task).permutation(len(samples))[:RECORDS]))
-    todo = asked(config, samples)
+    pool, public = set_aside(samples, share=PUBLIC, seed=seed)
+    todo = asked(config, replace(pool, public=public))
     model, checkpoints = train(todo.pool, todo.members, config.training, seed=seed)
     rows: dict[str, Any] = {}
     for name, released in _releases(task, config, todo, trained=(model, checkpoints)):
@@ -134,8 +137,6 @@ def _measured(table: LossTable, pool: Samples) -> dict[str, Any]:
 
 
 def _metric(table: LossTable, model: int, name: str) -> float:
-    from dataclasses import replace
-
     one = slice(model, model + 1)
     assert table.outputs is not None
     assert table.scores is not None

@@ -10,6 +10,7 @@ __all__ = [
     "MODELS",
     "OURS",
     "PRIVATE_ON",
+    "PUBLIC",
     "RECORDS",
     "TASKS",
     "TRAINING",
@@ -21,8 +22,8 @@ TASKS = (
 )
 """Six regressions, six classifications."""
 EMBEDDER = "ecfp4(size=512)"
-RECORDS = 500
-"""Records of a task at most, drawn once; a fifth of them is the public part."""
+RECORDS, PUBLIC = 600, 0.3
+"""Records of a task at most, drawn once, and the share of them that is public: no model trains on it."""
 MODELS = 16
 TRAINING = TrainingConfig(checkpoints=20)
 EPSILON, PRIVATE_ON = 8.0, ("dili",)

@@ -122,13 +122,20 @@ def _of_all(x: Floats) -> _Moments:
 
 
 def _of_public(x: Floats, known: Floats) -> _Moments:
-    """Return what `pool` does, of the public records."""
+    """Return what `pool` does, of the public records; the share of ones of a column is estimated, never 0.
+
+    By Krichevsky and Trofimov's rule, half a record of each kind more: a column that no public record sets would else
+    be exactly 0 for all members that do not set it either, its weights would never be trained, and who holds the file
+    would read from them that no member sets it.
+    """
     if known.shape[1:] != x.shape[1:]:
         raise InvalidInput(
             f"standardise='public': public records must have the pool's {x.shape[1]} columns. Found {known.shape[1]}. "
             "Embed both in the same way."
         )
-    return _of_all(known)
+    fitted = _of_all(known)
+    bits = ((known == 0) | (known == 1)).all(0)
+    return _Moments(np.where(bits, (known.sum(0) + 0.5) / (len(known) + 1), fitted.mean), fitted.scale)
 
 
 def _rounded(exact: _Moments, bits: int) -> _Moments:
