@@ -165,10 +165,10 @@ def _heads(where: str) -> Iterator[str]:
         where = where.rpartition(".")[0]
 
 
-def command(config: Mapping[str, Any]) -> str:
+def command(config: Mapping[str, Any], *, verb: str | None = None) -> str:
     """Return the command that gives the numbers of a configuration again (the call, for a finished model).
 
-    It names every field that differs from the default, under the verb that needs fewest words for it.
+    It names every field that differs from the default, under `verb`, or else under the one that needs fewest words.
 
     Examples
     --------
@@ -182,7 +182,9 @@ def command(config: Mapping[str, Any]) -> str:
         return f"leaq.audit(model, members=..., nonmembers=..., quantizers={list(config.get('quantizers', ()))})"
     source = str(config.get("source", "data"))
     source = "TABLE.csv" if source.endswith(" in memory") else source  # a data frame: to be saved first
-    found = [(name, words) for name in KEEPING if (words := _differing(config, VERBS[name])) is not None]
+    tried = KEEPING if verb is None else (verb, *KEEPING)
+    found = [(name, words) for name in tried if (words := _differing(config, VERBS[name])) is not None]
+    found = [one for one in found if one[0] == verb] or found
     name, words = min(found, key=lambda one: len(one[1]))
     subject = [source, *words] if not source.startswith("-") else [*words, "--", source]
     return " ".join(["leaq", name, *map(shlex.quote, subject)])

@@ -19,10 +19,12 @@ from leaq.cell import AuditConfig
 from leaq.environment import limited_threads
 from leaq.errors import InvalidInput
 from leaq.files import write_atomic
+from leaq.options import command
 from leaq.pipeline import audit_samples, prepare
 from leaq.protecting.choosing import ATTACK, Tried, search
 from leaq.protecting.parts import Parts
 from leaq.quantizers import Calibration, build, pack
+from leaq.redaction import shareable_config
 from leaq.reporting.card import privacy_card
 from leaq.results import CellResult
 from leaq.study import audit_into
@@ -125,7 +127,7 @@ def protect(
         tried = search(config, parts, max_drop=max_drop, folder=folder, progress=progress)
         best = next(one for one in tried if one.advantage is not None)  # full precision is always attacked
         audit = _proof(config, parts, best, folder=folder, progress=progress)
-        card = _card(audit, tried, parts, max_drop=max_drop)
+        card = _card(audit, tried, parts, again=_again(config, max_drop), max_drop=max_drop)
         if folder is not None:
             _release(config, parts, best, folder / MODEL, progress=progress)
             write_atomic(folder / CARD, card, mode=0o644)
@@ -166,7 +168,13 @@ def _release(config: AuditConfig, parts: Parts, best: Tried, path: Path, *, prog
     pack(given, quantizer, path, calibration=calibration if quantizer.needs.calibration else None)
 
 
-def _card(audit: CellResult, tried: Sequence[Tried], parts: Parts, *, max_drop: float) -> str:
+def _again(config: AuditConfig, max_drop: float) -> str:
+    """Return the command that does all of it again."""
+    said = "" if max_drop == DROP else f" --max-drop {max_drop:g}"
+    return command(shareable_config(config.to_dict()), verb="protect") + said
+
+
+def _card(audit: CellResult, tried: Sequence[Tried], parts: Parts, *, again: str, max_drop: float) -> str:
     """Return the audit's card, with how the release was chosen and what the released model is."""
     best = next(one for one in tried if one.advantage is not None)
     lines = [f"| release | {parts.metric} where chosen | change | advantage where chosen |", "|---|---:|---:|---:|"]
@@ -175,7 +183,7 @@ def _card(audit: CellResult, tried: Sequence[Tried], parts: Parts, *, max_drop: 
         lines.append(f"| {one.label} | {_cell(one.metric)} | {_cell(one.drop)} | {leak} |")
     models = int(audit.config["replicates"]) + int(audit.config.get("shadows", 0))
     sections = (
-        privacy_card(audit).rstrip(),
+        privacy_card(audit, reproduce=again).rstrip(),
         "### How the release was chosen",
         f"Of {len(tried)} releases, **{best.label}** had the smallest advantage of those whose {parts.metric} fell by "
         f"at most {max_drop:g}. {parts.said(models)} The figures below made the choice, so the best of them flatter; "
