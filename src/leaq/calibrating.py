@@ -122,6 +122,11 @@ def calibrations(config: AuditConfig, samples: Samples) -> Calibrations:
         )
     if config.released:
         raise InvalidInput("A released file is asked about its training (game pool). Found the game calibration.")
+    if any(quantizer.stop < 1 for quantizer in parse_list(",".join(config.quantizers))):
+        raise InvalidInput(
+            "The game calibration knows one model, trained to its end. Found a quantizer that stops earlier. Leave out "
+            "stop."
+        )
     if config.together:
         raise InvalidInput(
             "Several releases together are attacked in the game pool. Found the game calibration. Leave out together."

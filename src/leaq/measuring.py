@@ -92,7 +92,7 @@ def measure(
     indicators["finite_sample"] = _finite_sample(table, config)
     indicators["loss_gap"] = loss_gap(own, **options)
     drops: Mapping[str, Estimate] = {}
-    if not isinstance(quantizer, Identity):
+    if quantizer != Identity():
         drops = drop(own, before, **options)
         for name, indicator in (("distortion", distortion), ("correlation", correlation)):
             try:

@@ -77,12 +77,16 @@ VERBS: Mapping[str, Verb] = {
         {"replicates": 8, "attacks": ("threshold",), "training.checkpoints": 1},
         without=frozenset({"attacks", "together", "game", "released", "members", *Finished.model_fields}),
     ),
+    "protect": Verb(
+        {"quantizers": ("protect",), "attacks": ("combined(sees=outputs)", "combined")},
+        without=frozenset({"attacks", "together", "game"}),
+    ),
     "lambda": Verb(
         {"quantizers": ("study",), "replicates": 8, "attacks": ("threshold",)},
         without=frozenset({"attacks", "together", "game", "released", "members", *Finished.model_fields}),
     ),
 }
-"""`lambda` keeps no result; the others differ in what they run by default and in what they print."""
+"""`lambda` keeps no result, `protect` several; the others differ in what they run by default and in what they print."""
 KEEPING = ("audit", "attack", "forecast")
 
 
@@ -161,10 +165,10 @@ def _heads(where: str) -> Iterator[str]:
         where = where.rpartition(".")[0]
 
 
-def command(config: Mapping[str, Any]) -> str:
+def command(config: Mapping[str, Any], *, verb: str | None = None) -> str:
     """Return the command that gives the numbers of a configuration again (the call, for a finished model).
 
-    It names every field that differs from the default, under the verb that needs fewest words for it.
+    It names every field that differs from the default, under `verb`, or else under the one that needs fewest words.
 
     Examples
     --------
@@ -178,7 +182,9 @@ def command(config: Mapping[str, Any]) -> str:
         return f"leaq.audit(model, members=..., nonmembers=..., quantizers={list(config.get('quantizers', ()))})"
     source = str(config.get("source", "data"))
     source = "TABLE.csv" if source.endswith(" in memory") else source  # a data frame: to be saved first
-    found = [(name, words) for name in KEEPING if (words := _differing(config, VERBS[name])) is not None]
+    tried = KEEPING if verb is None else (verb, *KEEPING)
+    found = [(name, words) for name in tried if (words := _differing(config, VERBS[name])) is not None]
+    found = [one for one in found if one[0] == verb] or found
     name, words = min(found, key=lambda one: len(one[1]))
     subject = [source, *words] if not source.startswith("-") else [*words, "--", source]
     return " ".join(["leaq", name, *map(shlex.quote, subject)])

@@ -131,13 +131,15 @@ def chunk(
         return calibrate(config, todo, subject, which=which, progress=progress)
     samples, members = todo.pool, todo.members[which]
     made = subject.train(samples, members, which=which, progress=progress)
-    model, checkpoints, released = made.model, made.checkpoints, made.checkpoints.last()
+    model, checkpoints = made.model, made.checkpoints
     samples = replace(samples, flags=(*samples.flags, *made.flags))
     found: Found = {}
     everything = dict.fromkeys((*todo.quantizers, *map(build, made.quantized_by), *todo.releases))
     for done, quantizer in enumerate(everything, start=1):
+        recorded = quantizer.recorded(checkpoints)
+        released = recorded.last()
         frozen = quantizer.frozen_to(released, todo.calibration(model, which, quantizer, seed=config.seed))
-        candidates = frozen(released if quantizer in todo.releases else checkpoints)
+        candidates = frozen(released if quantizer in todo.releases else recorded)
         table = evaluate(model, candidates, samples, members, quantizer=quantizer.spec())
         table = with_whitebox(table, model, candidates, samples) if config.whitebox else table
         table = with_numbers(table, candidates, samples) if config.numbers else table

@@ -1,9 +1,10 @@
 """What an audit does with its records: who trains which model, what calibrates quantizers, what goes through which.
 
-Where a quantizer is calibrated, a fifth of the records is set aside first: no model trains on them and nobody is asked
-about them. Calibrating on the records a model did *not* train on would give its members away by their absence; on
-records that no model knows, calibration says nothing about who trained. So each calibrated quantizer is measured twice,
-on equally many records: calibrated on the members, and on those set aside. The difference is the price of the former.
+Where a quantizer is calibrated, a fifth of the records is set aside first, unless there are public ones: no model
+trains on them and nobody is asked about them. Calibrating on the records a model did *not* train on would give its
+members away by their absence; on records that no model knows, calibration says nothing about who trained. So each
+calibrated quantizer is measured twice, on equally many records: calibrated on the members, and on those set aside. The
+difference is the price of the former.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,15 +18,17 @@ from leaq.errors import InvalidInput
 from leaq.protocols import Model
 from leaq.quantizers import Calibration, Identity, ReleaseSet, Scheme, build, parse_list, parse_together
 from leaq.quantizers.calibration import RECORDS
-from leaq.quantizers.scheme import ASIDE
+from leaq.quantizers.saying import ASIDE
 from leaq.results import Size
 from leaq.seeds import stream
 from leaq.types import Bools, Flag, Floats, LossTable, Samples
 
-__all__ = ["Asked", "Found", "asked", "elsewhere", "joined", "set_aside"]
+__all__ = ["PUBLIC", "Asked", "Found", "asked", "elsewhere", "joined", "set_aside", "strangers"]
 
 Found = dict[str, tuple[LossTable, Size]]
 """By quantizer specification: the losses of its candidates, and the size of one released model."""
+PUBLIC = "public records"
+"""Whose records calibrate a quantizer with ``calibrated=elsewhere`` where there are public ones."""
 SHARE = 0.2
 """Share of the records that is set aside where a quantizer is calibrated."""
 
@@ -40,7 +43,8 @@ class Asked:
     members : (s, n) which of them train each model; a released file comes first.
     quantizers : one row each, full precision first.
     sets : releases that are attacked together.
-    aside : records that no model trains on, for calibration; None where nothing is calibrated.
+    aside : records that no model trains on, for calibration: the public ones, or some set aside; None where nothing is
+        calibrated.
     """
 
     pool: Samples
@@ -48,6 +52,7 @@ class Asked:
     quantizers: tuple[Scheme, ...]
     sets: tuple[ReleaseSet, ...] = ()
     aside: Samples | None = None
+    public: bool = False
 
     @property
     def releases(self) -> tuple[Scheme, ...]:
@@ -74,6 +79,9 @@ class Asked:
         """What was done to the records."""
         if self.aside is None:
             return ()
+        if self.public:
+            text = f"{len(self.aside)} public records calibrate quantizers, none of them equal to a record of the pool."
+            return (Flag("public-records", text),)
         text = (
             f"{len(self.aside)} records were set aside to calibrate quantizers on: no model trains on them, and nobody "
             "is asked about them."
@@ -89,7 +97,7 @@ class Asked:
     def calibration(self, model: Model, which: slice, scheme: Scheme, *, seed: int) -> Calibration:
         """Return what some models show a quantizer: to all of them the same records set aside, or each its members."""
         if self.aside is not None and scheme.calibrated == "elsewhere":
-            return Calibration(model, self.aside.inputs, seed=seed, source=ASIDE)
+            return Calibration(model, self.aside.inputs, seed=seed, source=PUBLIC if self.public else ASIDE)
         most = RECORDS if self.aside is None else min(RECORDS, len(self.aside))
         members = self.members[which]
         return Calibration(model, self.pool.inputs, members, seed=seed, first=which.start, most=most)
@@ -110,18 +118,43 @@ def asked(config: AuditConfig, samples: Samples) -> Asked:
     sets = parse_together(config.together)
     named += tuple(quantizer for one in sets for quantizer in one.rows)
     quantizers = [Identity(), *(one for q in named for one in ((q, elsewhere(q)) if _on_members(q) else (q,)))]
-    pool, aside = samples, None
+    pool, aside, public = samples, None, samples.public is not None
     if any(quantizer.needs.calibration for quantizer in quantizers):
-        pool, aside = set_aside(samples, share=SHARE, seed=config.seed)
+        if samples.public is not None:
+            aside = strangers(samples.public, samples)
+        else:
+            pool, aside = set_aside(samples, share=SHARE, seed=config.seed)
     members = halves(pool, config.trained, seed=config.seed)
     if pool.released_on is not None:
         members = np.concatenate([pool.released_on[None], members])
-    return Asked(pool, members, tuple(dict.fromkeys(quantizers)), sets, aside)
+    return Asked(pool, members, tuple(dict.fromkeys(quantizers)), sets, aside, public)
 
 
 def elsewhere(quantizer: Scheme) -> Scheme:
     """Return a calibrated quantizer with its calibration records drawn elsewhere."""
     return type(quantizer)(**{**quantizer.to_dict(), "calibrated": "elsewhere"})
+
+
+def strangers(public: Samples, pool: Samples) -> Samples:
+    """Return the public records that equal none of the pool's once embedded: nobody asked about is public.
+
+    Raises
+    ------
+    InvalidInput
+        If none is left, or the columns are others.
+    """
+    if public.inputs.shape[1:] != pool.inputs.shape[1:]:
+        raise InvalidInput(
+            f"Public records must have the pool's {pool.inputs.shape[1]} columns. Found {public.inputs.shape[1]}."
+        )
+    known = {row.tobytes() for row in pool.inputs}
+    new = np.array([row.tobytes() not in known for row in public.inputs.astype(pool.inputs.dtype, copy=False)])
+    if not new.any():
+        raise InvalidInput(
+            f"Public records must be others than those asked about. Found {len(public)}, each equal to one of the "
+            "pool. Name other records."
+        )
+    return public.take(new)
 
 
 def _on_members(quantizer: Scheme) -> bool:

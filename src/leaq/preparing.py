@@ -35,7 +35,7 @@ def prepare(
     embedder = config.embedder
     if embedder == "auto":
         embedder = "ecfp4" if samples.kind == "smiles" else "identity"
-    if config.training.standardise == "public" and config.public:
+    if config.public:
         samples = replace(samples, public=load(config.public, config, progress=progress))
     embedded = embed(samples, embedder, skip_invalid=config.skip_invalid, progress=progress)
     return embedded, config.resolved(task=embedded.task, embedder=embedder)

@@ -42,3 +42,7 @@ class Layered(Protocol):
         one record side by side. Weights that are looked up (embeddings) are left out.
         """
         ...
+
+    def outputs(self, params: Mapping[str, "Tensor"], inputs: "Tensor") -> "Tensor":
+        """Run each model on records of its own, differentiably: inputs ``(m, r, ...)`` -> ``(m, r, ...)``."""
+        ...

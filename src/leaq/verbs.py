@@ -147,7 +147,8 @@ def quantize(checkpoints: "Checkpoints", quantizer: Any, *, calibration: Any = N
     if len(checkpoints.batch) < 2:
         quantized: Checkpoints = scheme(checkpoints, calibration)
         return quantized
-    candidates: Checkpoints = scheme.frozen_to(checkpoints.last(), calibration)(checkpoints)
+    recorded = scheme.recorded(checkpoints)
+    candidates: Checkpoints = scheme.frozen_to(recorded.last(), calibration)(recorded)
     return candidates
 
 

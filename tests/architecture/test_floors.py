@@ -31,7 +31,7 @@ FLOORS = [
     {"verbs", "yardstick", "curves"},
     {"study"},
     {"reporting"},
-    {"studying"},
+    {"studying", "protecting"},
     {"cli"},
     {"__main__"},
 ]

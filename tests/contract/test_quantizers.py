@@ -22,6 +22,10 @@ SPECS += [
     "nf4(last=full, bias=int8)",
     "uniform(bits=8, activations=8)",
     "gptq(bits=3, per=tensor, bias=corrected, last=int8)",
+    "sign(refit=layers, last=int8)",
+    "uniform(bits=2, refit=outputs)",
+    "kmeans(bits=2, refit=last)",
+    "ternary(sparsity=0.75, keep=inputs)",
 ]
 # Few steps of the optimiser are enough for the contract.
 SPECS = [spec.replace(")", ", iterations=20)") if spec.startswith("adaround") else spec for spec in SPECS]
@@ -70,7 +74,7 @@ def test_any_shape(spec, role_and_shape, count, seed):
         assert torch.isfinite(tensor).all()
     contract.equal(candidates.last(), scheme(stack.last(), records))
     for name, (codes, scales) in frozen.codes(stack).items():
-        decoded = scheme.plan(stack)[name].decode(codes, scales).to(torch.float32)
+        decoded = scheme.plan(stack)[name].dequantize(codes, scales).to(torch.float32)
         assert torch.equal(decoded.reshape(stack.params[name].shape), candidates.params[name])
 
 

@@ -1,10 +1,13 @@
 """What an audit does with its records and models."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from leaq.cell import AuditConfig
 from leaq.data.tables import from_arrays
+from leaq.errors import InvalidInput
 from leaq.planning import asked, elsewhere, set_aside
 from leaq.quantizers import build
 from leaq.types import Samples
@@ -72,3 +75,27 @@ def test_whole_groups_are_set_aside(share):
     assert not np.array_equal(
         set_aside(records(), share=share, seed=4)[1].ids, set_aside(records(), share=share, seed=3)[1].ids
     )
+
+
+def test_public_records_calibrate_where_there_are_any_and_none_is_asked_about():
+    samples = records()
+    known = replace(samples.take(np.arange(20)), inputs=samples.inputs[:20] + 7.0)
+    mixed = replace(
+        known,
+        inputs=np.concatenate([known.inputs, samples.inputs[:5]]),
+        targets=np.concatenate([known.targets, samples.targets[:5]]),
+        ids=np.arange(1, 26),
+        groups=np.arange(25),
+    )
+    todo = asked(config(quantizers=("gptq(bits=4)",)), replace(samples, public=mixed))
+    assert len(todo.pool) == len(samples)
+    np.testing.assert_array_equal(todo.aside.inputs, known.inputs)
+    elsewhere = todo.quantizers[2]
+    assert todo.calibration(None, slice(0, 2), elsewhere, seed=0).source == "public records"
+    assert [flag.code for flag in todo.flags] == ["public-records"]
+
+
+def test_public_records_that_are_all_asked_about_are_refused():
+    samples = records()
+    with pytest.raises(InvalidInput, match="Public records must be others than those asked about"):
+        asked(config(quantizers=("gptq(bits=4)",)), replace(samples, public=samples))

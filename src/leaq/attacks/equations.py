@@ -34,6 +34,7 @@ DESIGNS: Mapping[str, tuple[str, ...]] = {
     "target.square": ("target square",),
     "columns.mean": ("feature", "signed"),
     "columns.power": ("feature", "signed"),
+    "columns.mask": ("feature", "signed"),
 }
 """What each kind of number is a sum of, over the members: features of a record, or these times its target."""
 
@@ -203,7 +204,7 @@ def _ordered(numbers: Mapping[str, Floats]) -> Iterator[tuple[str, Floats]]:
             yield f"{part}.mean", mean
         if mean is not None and scale is not None:
             yield f"{part}.square", scale**2 + mean**2
-    for kind in ("columns.mean", "columns.power"):
+    for kind in ("columns.mean", "columns.power", "columns.mask"):
         if kind in numbers:
             yield kind, _standard(numbers[kind], logs=kind == "columns.power")
 

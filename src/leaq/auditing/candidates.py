@@ -74,9 +74,12 @@ def fitted_to(
 
     Raises
     ------
+    InvalidInput
+        If the scheme stops training early: a finished model is released as it is.
     UnsupportedModel
         If the scheme calibrates on inputs and these are no single array.
     """
+    released = scheme.recorded(released)
     if not scheme.needs.calibration and not scheme.needs.model:
         frozen = scheme.frozen_to(released)
         return frozen, frozen.flags()

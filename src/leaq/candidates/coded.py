@@ -32,7 +32,7 @@ class Levels(Protocol):
         """Number of different codes."""
         ...
 
-    def decode(self, codes: "Tensor", scales: Any) -> "Tensor":
+    def dequantize(self, codes: "Tensor", scales: Any) -> "Tensor":
         """Return the weights the codes stand for."""
         ...
 
@@ -66,7 +66,7 @@ def levels_of(quantizer: Coded, name: str, released: Checkpoints) -> tuple[Level
 def weights_at(scheme: Levels, codes: "Tensor", scales: Any, *, shift: int, levels: int) -> "Tensor":
     """Return the weights with every code moved by `shift` levels, staying within the range."""
     dtype = codes.dtype
-    return scheme.decode((codes.long() + shift).clamp(0, levels - 1).to(dtype), scales)
+    return scheme.dequantize((codes.long() + shift).clamp(0, levels - 1).to(dtype), scales)
 
 
 def flat_models(released: Checkpoints, what: str) -> int:

@@ -53,7 +53,7 @@ def enumeration(quantizer: Coded, released: Checkpoints, *, most: int = 4096, ca
         codes, scales = coded[name]
         chosen = torch.as_tensor(words[:, start : start + count]).reshape(len(words), *codes.shape[1:])
         repeated = {key: value.repeat_interleave(len(words), 0) for key, value in scales.items()}
-        every = scheme.decode(chosen.repeat(s, *[1] * (codes.ndim - 1)).to(codes.dtype), repeated)
+        every = scheme.dequantize(chosen.repeat(s, *[1] * (codes.ndim - 1)).to(codes.dtype), repeated)
         params[name][:, :-1] = every.reshape(s, len(words), *codes.shape[1:]).to(params[name].dtype)
         start += count
     return replace(final, params=params, batch=(s, len(words) + 1))

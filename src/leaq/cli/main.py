@@ -27,6 +27,7 @@ from leaq.cli import (
     gate,
     lambda_k,
     listing,
+    protect,
     quantize,
     quantizers,
     recommend,
@@ -78,7 +79,7 @@ app = typer.Typer(
 )
 PANELS = {
     "Measure": (audit.audit, attack.attack, forecast.forecast, lambda_k.lambda_k, run.run),
-    "Decide": (decide.decide,),
+    "Decide": (decide.decide, protect.protect),
     "Read and hand on": (show.show, report.report, verify.verify, clean.clean),
     "Quantize": (quantize.quantize,),
     "Look up": (listing.list_, listing.get, doctor.doctor),

@@ -75,7 +75,7 @@ def evaluate(
         members=members,
         task=samples.task,
         game="pool" if samples.released_on is None else "released",
-        n_train=round(float(members.sum(1).mean())),
+        n_train=max(1, round(float(members.sum(1).mean()))),
         scores=scores.cpu().numpy(),
         outputs=outputs.double().cpu().numpy(),
         targets=samples.targets,

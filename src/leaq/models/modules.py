@@ -111,6 +111,11 @@ class ModuleModel:
         ]
         return {name: torch.stack([one[name] for one in kept]) for name in kept[0]}
 
+    def outputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        """Run each model on records of its own: inputs (m, r, ...) -> (m, r, ...); gradients flow to the weights."""
+        rows = ({name: tensor[i] for name, tensor in params.items()} for i in range(len(inputs)))
+        return torch.stack([self._run(row, full_precision(one)) for row, one in zip(rows, inputs, strict=True)])
+
     def _at_once(self, params: Mapping[str, Tensor], inputs: Any) -> Tensor:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*performance drop.*")  # a loop is faster, then

@@ -37,6 +37,7 @@ def _kinds(released: Checkpoints, features: int) -> Iterator[tuple[str, Tensor]]
             if first and role == "linear" and value.ndim == 3 and value.shape[2] == features:
                 yield "columns.mean", value.double().mean(1)
                 yield "columns.power", value.double().square().mean(1)
+                yield "columns.mask", (value != 0).double().mean(1)
             first = False
             magnitude = value.abs().flatten(1)
             yield "scales", torch.stack([magnitude.amax(1), magnitude.mean(1)], dim=1)

@@ -8,8 +8,9 @@ from leaq.quantizers.calibrated import AdaRound, BiasCorrection, Gptq
 from leaq.quantizers.calibration import Calibration
 from leaq.quantizers.casts import BFloat16, Float8, Float16
 from leaq.quantizers.codebooks import FP4, NF4, KMeans, PowerOfTwo
+from leaq.quantizers.disturbed import Gaussian, Pruned
 from leaq.quantizers.equalised import Equalised
-from leaq.quantizers.few_bits import Sign, Ternary, Twn
+from leaq.quantizers.few_bits import Sign, SparseRefit, Ternary, Twn
 from leaq.quantizers.identity import Identity
 from leaq.quantizers.packing import pack, read_weights, unpack
 from leaq.quantizers.registry import QUANTIZERS, build, families, parse_list
@@ -31,14 +32,17 @@ __all__ = [
     "Equalised",
     "Float8",
     "Float16",
+    "Gaussian",
     "Gptq",
     "Identity",
     "KMeans",
     "Needs",
     "PowerOfTwo",
+    "Pruned",
     "ReleaseSet",
     "Scheme",
     "Sign",
+    "SparseRefit",
     "Stochastic",
     "Ternary",
     "Twn",

@@ -31,6 +31,8 @@ State = Mapping[str, Scales]
 
 MOMENTS = ("input_mean", "quantized_input_mean")
 """Names under which a corrected bias keeps the mean input of its layer."""
+GAIN, SHIFT = "gain", "shift"
+"""Names under which a refitted weight keeps what each output channel is multiplied by, and a bias what is added."""
 
 
 def stacked(checkpoints: Checkpoints, name: str) -> Tensor:
@@ -141,10 +143,9 @@ class Frozen:
                 for run, scales in self._runs(name, weight, repeat):
                     if not finite:
                         refuse_infinite(name, weight[run])
-                    chosen.project(weight[run], scales, out[run])
+                    chosen.release(weight[run], scales, out[run])
             quantized[name] = out
-        if self.scheme.bias == "corrected":
-            quantized |= self._corrected(prepared, quantized, repeat)
+        quantized |= self._shifted(prepared, quantized, repeat)
         return _exchanged(self.scheme, prepared, quantized)
 
     def frozen_to(self, reference: Checkpoints, calibration: "Calibration | None" = None) -> "Frozen":
@@ -235,15 +236,20 @@ class Frozen:
         for run, own in tiles(len(weight), prod(weight.shape[1:]), repeat=repeat):
             yield run, {key: value[own] for key, value in self.state[name].items()}
 
-    def _corrected(self, before: Checkpoints, quantized: Mapping[str, Tensor], repeat: int) -> dict[str, Tensor]:
-        """Return biases that keep each output's mean: b + W E[x] - W' E[x'] (x' behind quantized layers)."""
+    def _shifted(self, before: Checkpoints, quantized: Mapping[str, Tensor], repeat: int) -> dict[str, Tensor]:
+        """Return the biases that were refitted, or keep each output's mean: b + W E[x] - W' E[x'].
+
+        x' are the inputs behind quantized layers.
+        """
         found = {}
         for name in quantized:
             bias = bias_of(name, before)
-            if bias is None or bias not in self.state:
-                continue
-            exact, rounded = (self.state[bias][key].repeat_interleave(repeat, 0) for key in MOMENTS)
-            found[bias] = stacked(before, bias) + mean_shift(stacked(before, name), quantized[name], exact, rounded)
+            known = self.state.get(bias, {}) if bias is not None else {}
+            if bias is not None and SHIFT in known:
+                found[bias] = stacked(before, bias) + known[SHIFT].repeat_interleave(repeat, 0)
+            elif bias is not None and set(MOMENTS) <= set(known):
+                exact, rounded = (known[key].repeat_interleave(repeat, 0) for key in MOMENTS)
+                found[bias] = stacked(before, bias) + mean_shift(stacked(before, name), quantized[name], exact, rounded)
         return found
 
 
@@ -255,12 +261,14 @@ def mean_shift(weight: Tensor, quantized: Tensor, exact: Tensor, rounded: Tensor
 
 def scale_bits(scheme: "Scheme", scales: Scales) -> int:
     """Bits that the scales of one model's tensor take in the file."""
-    return sum(8 * value.element_size() * value[0].numel() for key, value in scales.items() if key in scheme.stored)
+    return sum(8 * value.element_size() * value[0].numel() for value in scheme.in_file(scales).values())
 
 
 def _entropy(codes: Tensor) -> float:
     """Shannon entropy of the code frequencies, in bits per code."""
-    counts = torch.bincount(codes.flatten().long()).double()
-    counts = counts[counts > 0]
+    flat = codes.flatten().long()
+    wide = int(flat.max()) >= 2**20  # the bits of whole numbers, say
+    counts = torch.unique(flat, return_counts=True)[1] if wide else torch.bincount(flat)
+    counts = counts[counts > 0].double()
     share = counts / counts.sum()
     return float(-(share * share.log2()).sum()) if len(share) > 1 else 0.0

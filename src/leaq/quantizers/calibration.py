@@ -5,7 +5,7 @@ and every shadow model does it with its own. The walk goes layer by layer: a lay
 of the layers before it, already quantized.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,18 @@ from torch import Tensor
 from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.models.roles import roles_of
 from leaq.protocols import Layered
-from leaq.quantizers.applying import MOMENTS, Scales, State, bias_of, mean_shift, refuse_infinite, stacked
+from leaq.quantizers.applying import (
+    GAIN,
+    MOMENTS,
+    SHIFT,
+    Scales,
+    State,
+    bias_of,
+    mean_shift,
+    refuse_infinite,
+    stacked,
+)
+from leaq.quantizers.refitting import jointly, line_through
 from leaq.seeds import stream
 from leaq.types import Bools, Checkpoints
 
@@ -164,9 +175,11 @@ def _walk(scheme: "Scheme", model: Layered, exact: Checkpoints, given: Inputs) -
     x, shares = given.records, given.shares
     now = dict(exact.params)
     state: dict[str, Scales] = {}
+    plan = scheme.plan(exact)
+    refitted = _refitted(scheme, exact, plan)
     correct = scheme.bias == "corrected"
-    means = model.layer_inputs(exact.params, x) if correct else {}
-    for name, chosen in scheme.plan(exact).items():
+    before = model.layer_inputs(exact.params, x) if correct or refitted else {}
+    for name, chosen in plan.items():
         weight = exact.params[name]
         refuse_infinite(name, weight)
         seen = model.layer_inputs(now, x).get(name) if exact.roles[name] != "bias" else None
@@ -177,11 +190,66 @@ def _walk(scheme: "Scheme", model: Layered, exact: Checkpoints, given: Inputs) -
             state[name] = chosen.fit_on(weight, inputs)
         now[name] = chosen.project(weight, state[name])
         bias = bias_of(name, exact)
+        if seen is not None and name in refitted:
+            now |= _refit(name, bias, state, now=now, exact=exact.params, inputs=(before[name], inputs))
         if correct and bias is not None and seen is not None:
-            exact_mean = Inputs(means[name], _shares(shares, seen)).mean
+            exact_mean = Inputs(before[name], _shares(shares, seen)).mean
             state[bias] = dict(zip(MOMENTS, (exact_mean, inputs.mean), strict=True))
             now[bias] = exact.params[bias] + mean_shift(weight, now[name], exact_mean, inputs.mean)
+    if scheme.refit == "outputs":
+        _refit_outputs(model, state, refitted, now=now, exact=exact, given=given)
     return state
+
+
+def _refitted(scheme: "Scheme", exact: Checkpoints, plan: Mapping[str, "Scheme"]) -> tuple[str, ...]:
+    """Return the quantized weights that are refitted; looked-up ones have no output channels."""
+    weights = [name for name in plan if exact.roles[name] not in ("bias", "embedding")]
+    return tuple({"off": [], "last": weights[-1:]}.get(scheme.refit, weights))
+
+
+def _refit(
+    name: str,
+    bias: str | None,
+    state: dict[str, Scales],
+    *,
+    now: Mapping[str, Tensor],
+    exact: Mapping[str, Tensor],
+    inputs: tuple[Tensor, Inputs],
+) -> dict[str, Tensor]:
+    """Fit one layer's gains and shifts into its state; return its weight and bias as they now are."""
+    before, behind = inputs
+    u = torch.bmm(behind.records, now[name].flatten(2).transpose(1, 2))
+    t = torch.bmm(before, exact[name].flatten(2).transpose(1, 2))
+    gain, shift = line_through(u, t, behind.shares)
+    state[name][GAIN] = gain.reshape(*gain.shape, *[1] * (now[name].ndim - 2))
+    found = {name: now[name] * state[name][GAIN]}
+    if bias is not None:
+        state[bias] = {SHIFT: shift}
+        found[bias] = exact[bias] + shift
+    return found
+
+
+def _refit_outputs(
+    model: Layered,
+    state: dict[str, Scales],
+    weights: tuple[str, ...],
+    *,
+    now: Mapping[str, Tensor],
+    exact: Checkpoints,
+    given: Inputs,
+) -> None:
+    """Fit all gains and shifts together, from where the layers' own refits left them."""
+    pairs = {name: bias_of(name, exact) or "" for name in weights}
+
+    def forward(params: Mapping[str, Tensor]) -> Tensor:
+        outputs = model.outputs(params, given.records)
+        return outputs if outputs.ndim > 2 else outputs.unsqueeze(-1)
+
+    factors, shifts = jointly(forward, exact.params, now, pairs=pairs, shares=given.shares)
+    for name, factor in factors.items():
+        state[name][GAIN] = state[name].get(GAIN, 1.0) * factor
+    for bias, shift in shifts.items():
+        state[bias] = {SHIFT: state.get(bias, {}).get(SHIFT, 0.0) + shift}
 
 
 def _shares(shares: Tensor, seen: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Sign and ternary: one and 1.58 bits a weight."""
 
-from typing import ClassVar, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -8,9 +9,12 @@ from torch import Tensor
 
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.blocks import axes
-from leaq.quantizers.scheme import Scheme, trits_per_code
+from leaq.quantizers.scheme import Needs, Refit, Scheme, trits_per_code
 
-__all__ = ["Sign", "Ternary", "Twn"]
+if TYPE_CHECKING:
+    from leaq.quantizers.calibration import Inputs
+
+__all__ = ["Sign", "SparseRefit", "Ternary", "Twn"]
 
 
 class Sign(Scheme):
@@ -121,6 +125,29 @@ class Ternary(_Ternary):
     examples: ClassVar[tuple[str, ...]] = tuple(f"ternary(sparsity={s})" for s in (0.5, 0.33, 0.75, 0.9))
     always_named: ClassVar[frozenset[str]] = frozenset({"sparsity"})
     sparsity: float = Field(default=0.5, ge=0, lt=1)
+    keep: Literal["magnitude", "inputs"] = "magnitude"
+    """Which weights survive: the largest, or those largest times the root mean square of what they are multiplied with
+    on the calibration records (Wanda, arXiv 2306.11695v3, eq. 1, over the tensor). An input that hardly ever occurs
+    there is dropped, however much the few members that have it have moved its weights."""
+
+    @property
+    def needs(self) -> Needs:
+        """Records, where inputs decide what survives."""
+        return replace(super().needs, calibration=True) if self.keep == "inputs" else super().needs
+
+    def fit_on(self, weight: Tensor, inputs: "Inputs") -> Scales:
+        """Weigh each weight by its inputs for the threshold; the scale is still the survivors' mean magnitude."""
+        if self.keep == "magnitude":
+            return self.fit(weight)
+        shares = inputs.shares / inputs.shares.sum(1, keepdim=True)
+        size = torch.bmm(shares.unsqueeze(1), inputs.records.square()).sqrt()  # (b, 1, in)
+        size = torch.where(size.amax(2, keepdim=True) > 0, size, 1.0)  # no input ever occurs: magnitudes decide
+        size = size.reshape(len(weight), 1, *weight.shape[2:])
+        threshold = self.fit(weight * size)["threshold"] / torch.where(size > 0, size, 1.0)
+        threshold = torch.where(size > 0, threshold, torch.inf)
+        kept = weight.abs() >= threshold
+        total, count = (part.flatten(1).sum(1) for part in (weight.abs() * kept, kept))
+        return {"scale": (total / count.clamp_min(1)).reshape(-1, *[1] * (weight.ndim - 1)), "threshold": threshold}
 
     def fit(self, weight: Tensor) -> Scales:
         """Threshold halfway between the largest dropped and the smallest kept magnitude, and the survivors' mean."""
@@ -142,14 +169,35 @@ class Ternary(_Ternary):
 
     def title(self) -> str:
         """Name the scheme."""
-        return f"ternary {self.sparsity:.0%} sparse"
+        return f"ternary {self.sparsity:.0%} sparse" + " by inputs" * (self.keep == "inputs")
 
     def explain(self) -> str:
         """Say what happens to the weights."""
+        weighed = ", each weighed by the size of its input on the calibration records," * (self.keep == "inputs")
         return (
-            f"The {self.sparsity:.0%} smallest weights of each tensor become 0, the others plus or minus their mean "
-            "magnitude (1.58 bits)."
+            f"The {self.sparsity:.0%} smallest weights of each tensor{weighed} become 0, the others plus or minus "
+            "their mean magnitude (1.58 bits)."
         )
+
+
+class SparseRefit(Ternary):
+    """Few ternary codes, chosen by inputs, with refitted scales and biases: made to leak little.
+
+    What `ternary(keep=inputs, refit=outputs)` is. Calibrated on records that train no model (``calibrated=elsewhere``),
+    the refit looks at no member; what is left of the members lies in the few codes.
+
+    Examples
+    --------
+    >>> SparseRefit(calibrated="elsewhere").label()
+    'ternary 90% sparse by inputs, refitted, calibrated elsewhere'
+    """
+
+    name: ClassVar[str] = "sparse_refit"
+    source: ClassVar[str] = "own; survivors as in Wanda (arXiv 2306.11695v3), imitation as in arXiv 1503.02531v1"
+    examples: ClassVar[tuple[str, ...]] = ("sparse_refit(sparsity=0.9)", "sparse_refit(sparsity=0.9, refit=layers)")
+    sparsity: float = Field(default=0.9, ge=0, lt=1)
+    keep: Literal["magnitude", "inputs"] = "inputs"
+    refit: Refit = "outputs"
 
 
 class Twn(_Ternary):

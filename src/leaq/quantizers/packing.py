@@ -36,7 +36,8 @@ def pack(
 ) -> Size:
     """Quantize, write packed codes and scales to `path`, and return what one model weighs.
 
-    The bytes of the returned size are those of the file without its header, over the number of stacked models.
+    A quantizer that stops early is given the checkpoints of training, batch (s, c); any other the released weights. The
+    bytes of the returned size are those of the file without its header, over the number of stacked models.
 
     Raises
     ------
@@ -52,6 +53,8 @@ def pack(
         raise InvalidInput(f"{path.name}: a packed file must end in .safetensors, which is its format. Rename it.")
     if path.exists():
         raise StoreError(f"{path.name}: the file must not exist yet. Found one. Choose another name, or remove it.")
+    if quantizer.stop < 1:
+        checkpoints = quantizer.recorded(checkpoints).last()
     frozen = quantizer.frozen_to(checkpoints, calibration)
     tensors, described = _packed(checkpoints, frozen)
     metadata = {
@@ -73,7 +76,7 @@ def _packed(checkpoints: Checkpoints, frozen: Frozen) -> tuple[dict[str, Tensor]
     described: dict[str, Any] = {}
     for name, (codes, scales) in frozen.codes(checkpoints).items():
         exact = stacked(checkpoints, name)
-        decoded = plan[name].decode(codes, scales).to(exact.dtype)
+        decoded = plan[name].dequantize(codes, scales).to(exact.dtype)
         if not torch.equal(decoded, stacked(released, name)):
             raise StoreError(
                 f"{plan[name].spec()}: codes and scales of {name!r} must give the released weights. They do not: the "
@@ -81,12 +84,13 @@ def _packed(checkpoints: Checkpoints, frozen: Frozen) -> tuple[dict[str, Tensor]
             )
         rule = plan[name]
         tensors[f"{name}.codes"] = pack_codes(codes.flatten(1), rule)
-        tensors |= {f"{name}.{key}": value.contiguous() for key, value in scales.items() if key in rule.stored}
+        kept = rule.in_file(scales)
+        tensors |= {f"{name}.{key}": value.contiguous() for key, value in kept.items()}
         described[name] = {
             "quantizer": rule.spec(),
             "shape": list(exact.shape[1:]),
             "dtype": str(exact.dtype).removeprefix("torch."),
-            "scales": sorted(key for key in scales if key in rule.stored),
+            "scales": sorted(kept),
         }
     rest = {name: tensor.contiguous() for name, tensor in released.params.items() if name not in described}
     return tensors | rest, described
@@ -110,7 +114,7 @@ def unpack(path: Path | str) -> tuple[Checkpoints, str]:
         shape, models = item["shape"], prod(batch)
         codes = unpack_codes(tensors[f"{name}.codes"], rule, prod(shape)).reshape(models, *shape)
         scales = {key: tensors[f"{name}.{key}"] for key in item["scales"]}
-        params[name] = rule.decode(codes, scales).to(getattr(torch, item["dtype"])).reshape(*batch, *shape)
+        params[name] = rule.dequantize(codes, scales).to(getattr(torch, item["dtype"])).reshape(*batch, *shape)
     bits = json.loads(metadata["activation_bits"])
     return Checkpoints({name: params[name] for name in roles}, roles, batch, activation_bits=bits), metadata[
         "quantizer"

@@ -6,8 +6,9 @@ from leaq.quantizers.backends import BACKENDS, installed
 from leaq.quantizers.calibrated import AdaRound, BiasCorrection, Gptq
 from leaq.quantizers.casts import BFloat16, Float8, Float16
 from leaq.quantizers.codebooks import FP4, NF4, KMeans, PowerOfTwo
+from leaq.quantizers.disturbed import Gaussian, Pruned
 from leaq.quantizers.equalised import Equalised
-from leaq.quantizers.few_bits import Sign, Ternary, Twn
+from leaq.quantizers.few_bits import Sign, SparseRefit, Ternary, Twn
 from leaq.quantizers.identity import Identity
 from leaq.quantizers.rounding import Dithered, Stochastic
 from leaq.quantizers.scheme import Scheme
@@ -16,8 +17,8 @@ from leaq.quantizers.uniform import Uniform
 __all__ = ["QUANTIZERS", "build", "families", "parse_list"]
 
 _OWN: tuple[type[Scheme], ...] = (
-    *(Identity, Float16, BFloat16, Float8),
-    *(Sign, Ternary, Twn, Uniform, PowerOfTwo, NF4, FP4, KMeans, Stochastic, Dithered),
+    *(Identity, Float16, BFloat16, Float8, Pruned, Gaussian),
+    *(Sign, Ternary, Twn, SparseRefit, Uniform, PowerOfTwo, NF4, FP4, KMeans, Stochastic, Dithered),
     *(Gptq, AdaRound, BiasCorrection, Equalised),
 )
 
@@ -44,6 +45,14 @@ _OTHERS = (
     *("twn", "sign(per=channel)", "uniform(bits=4, scale=mse)", "power_of_two(bits=4)", "kmeans(bits=4)"),
     *("stochastic(bits=4)", "dithered(bits=4)", "adaround(bits=4)", "bias_correction(bits=4)", "equalised(bits=4)"),
     *("uniform(bits=4, last=int8)", "uniform(bits=8, activations=8)", "float8(format=e5m2)"),
+    *("pruned(sparsity=0.9)", "gaussian(sd=0.5)", "sparse_refit(sparsity=0.9)"),
+)
+_PROTECT = (
+    *(f"sparse_refit(sparsity={s}, calibrated=elsewhere)" for s in (0.8, 0.9, 0.95)),
+    *(f"sparse_refit(sparsity={s}, calibrated=elsewhere, stop=0.25)" for s in (0.8, 0.9, 0.95)),
+    *(f"ternary(sparsity={s}, refit=outputs, calibrated=elsewhere)" for s in (0.8, 0.9, 0.95)),
+    *("sign", "uniform(bits=2)", "uniform(bits=3)", "sign(stop=0.1)", "uniform(bits=2, stop=0.1)"),
+    *("none(stop=0.25)", "none(stop=0.1)"),
 )
 
 
@@ -51,13 +60,15 @@ def families() -> dict[str, tuple[str, ...]]:
     """Return the named families and the specifications in each; libraries count where they are installed.
 
     ``study`` is the family of the study that introduced r, ``shipped`` what people release, ``all`` everything that
-    runs here: both, every other quantizer once, and every installed library.
+    runs here: both, every other quantizer once, and every installed library. ``protect`` is what `leaq.protect` chooses
+    from.
     """
     backends = {cls.name: cls for cls in BACKENDS}
     here = [name for name, cls in backends.items() if installed(cls.wants.extra)]
     shipped = (*_SHIPPED, *(spec for spec in _SHIPPED_LIBRARIES if spec.split("(", maxsplit=1)[0] in here))
     rest = [backends[name].examples[0] for name in here]
-    return {"study": _STUDY, "shipped": shipped, "all": tuple(dict.fromkeys((*_STUDY, *shipped, *_OTHERS, *rest)))}
+    everything = tuple(dict.fromkeys((*_STUDY, *shipped, *_OTHERS, *rest)))
+    return {"study": _STUDY, "shipped": shipped, "protect": _PROTECT, "all": everything}
 
 
 def build(spec: str) -> Scheme:

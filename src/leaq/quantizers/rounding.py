@@ -6,6 +6,7 @@ weights are equal, and the candidates of one model share it when the quantizer i
 """
 
 import hashlib
+from collections.abc import Callable
 from typing import ClassVar, Self
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.blocks import into_blocks, positive
+from leaq.quantizers.scheme import Scheme
 from leaq.quantizers.uniform import Uniform
 from leaq.seeds import torch_stream
 from leaq.types import Flag
@@ -27,8 +29,8 @@ ONE_RELEASE = Flag(
 )
 
 
-class Noisy(Uniform):
-    """Uniform levels with one uniform random number in [0, 1) per weight: what random rounding schemes share."""
+class Noisy(Scheme):
+    """What schemes with random numbers share, one a weight."""
 
     seed: int = Field(default=0, ge=0)
     """Root seed of the noise."""
@@ -52,27 +54,34 @@ class Noisy(Uniform):
         """
         return tuple(type(self)(**{**self.to_dict(), "seed": self.seed + i}) for i in range(times))
 
-    def _inside(self, scales: Scales) -> bool:
-        """Noise may carry a weight beyond the levels."""
-        return False
-
     def fit(self, weight: Tensor) -> Scales:
         """Scales, and the key of each tensor's noise."""
         keys = [_digest(tensor) for tensor in weight]
         return {**self._fit(weight), "key": torch.tensor(keys, dtype=torch.int64, device=weight.device)}
 
     def _fit(self, weight: Tensor) -> Scales:
-        return super().fit(weight)
+        raise NotImplementedError
 
-    def _noise(self, blocks: Tensor, scales: Scales) -> Tensor:
+    def _noise(self, blocks: Tensor, scales: Scales, draw: Callable[..., Tensor] = torch.rand) -> Tensor:
         """Noise of each model, (b or 1, *blocks.shape[1:]); padding of the last group has noise too, unused."""
         shape = blocks.shape[1:]
         streams = [torch_stream(self.seed, self.name, int(key)) for key in scales["key"]]
-        drawn = [torch.rand(shape, generator=one, dtype=blocks.dtype, device=one.device) for one in streams]
+        drawn = [draw(shape, generator=one, dtype=blocks.dtype, device=one.device) for one in streams]
         return torch.stack(drawn).to(blocks.device)
 
 
-class Stochastic(Noisy):
+class _RandomRounding(Noisy, Uniform):
+    """Uniform levels with one uniform random number in [0, 1) per weight."""
+
+    def _inside(self, scales: Scales) -> bool:
+        """Noise may carry a weight beyond the levels."""
+        return False
+
+    def _fit(self, weight: Tensor) -> Scales:
+        return Uniform.fit(self, weight)
+
+
+class Stochastic(_RandomRounding):
     """Round up with a probability equal to the fraction lost, else down: unbiased where nothing is clipped.
 
     Examples
@@ -100,7 +109,7 @@ class Stochastic(Noisy):
         )
 
 
-class Dithered(Noisy):
+class Dithered(_RandomRounding):
     """Subtractive dither: add noise of one step's width, round to nearest, subtract the noise when reading.
 
     The error is uniform within half a step whatever the weight, so it carries no trace of the weight itself. The

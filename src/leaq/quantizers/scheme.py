@@ -18,14 +18,15 @@ from torch import Tensor
 from leaq.config import Named
 from leaq.errors import InvalidInput
 from leaq.models.roles import LAYER_ROLES
-from leaq.quantizers.applying import Frozen, Scales, State, fit_state, quantized
+from leaq.quantizers.applying import GAIN, Frozen, Scales, State, fit_state, quantized
+from leaq.quantizers.saying import described, doubts, label_of
 from leaq.results import Size
 from leaq.types import Checkpoints, Flag, Role
 
 if TYPE_CHECKING:
     from leaq.quantizers.calibration import Calibration, Inputs
 
-__all__ = ["ASIDE", "WEIGHTS", "Bits", "Frozen", "Needs", "Scales", "Scheme", "quantizable"]
+__all__ = ["WEIGHTS", "Bits", "Frozen", "Needs", "Scales", "Scheme", "quantizable"]
 
 WEIGHTS: frozenset[Role] = frozenset(LAYER_ROLES)
 
@@ -35,8 +36,7 @@ _PARAMETRISED = (
 )
 
 EndLayer = Literal["same", "int8", "full"]
-ASIDE = "records set aside that train no model"
-"""Whose records calibrate a quantizer with ``calibrated=elsewhere`` in an audit."""
+Refit = Literal["off", "last", "layers", "outputs"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,10 @@ class Scheme(Named):
     activations : each layer's input is rounded to this many bits per record too.
     calibrated : whose records a calibrated scheme looks at: those of "members", each model its own, or "elsewhere",
         records that train no model.
+    refit : after rounding, one scale an output channel and the biases are fitted anew so that the model imitates itself
+        in full precision, codes unchanged: of the "last" layer, of all "layers" in turn, or then all together for the
+        model's "outputs" (see `leaq.quantizers.refitting`).
+    stop : the share of training after which the model is released; from recorded checkpoints.
     """
 
     source: ClassVar[str] = ""
@@ -105,11 +109,17 @@ class Scheme(Named):
     bias: Literal["full", "float16", "int8", "corrected"] = "full"
     activations: int | None = Field(default=None, ge=2, le=16)
     calibrated: Literal["members", "elsewhere"] = "members"
+    refit: Refit = "off"
+    stop: float = Field(default=1.0, gt=0, le=1)
 
     @model_validator(mode="after")
-    def _calibrated_at_all(self) -> Self:
+    def _consistent(self) -> Self:
         if self.calibrated == "elsewhere" and not self.needs.calibration:
             raise ValueError("calibrated says whose records a quantizer looks at, and this one looks at none")
+        if self.refit != "off" and self.bias != "full":
+            raise ValueError(
+                f"refit fits the biases itself and leaves them in full precision, so bias={self.bias} is moot"
+            )
         return self
 
     # -- what a scheme defines -------------------------------------------------------------------------------------
@@ -160,6 +170,42 @@ class Scheme(Named):
         """Whether any NaN or infinite weight makes a scale NaN or infinite, so that no pass has to look for them."""
         return False
 
+    # The scales of a refitted layer hold a gain for each output channel beside what the scheme fitted.
+
+    def dequantize(self, codes: Tensor, scales: Scales) -> Tensor:
+        """Return the released weights the codes stand for, (b, *shape): decoded, times the gains of a refit."""
+        decoded = self.decode(codes, scales)
+        return decoded * scales[GAIN] if GAIN in scales else decoded
+
+    def release(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
+        """Return ``dequantize(encode(weight))``, in `out` if given."""
+        found = self.project(weight, scales, out)
+        return found.mul_(scales[GAIN]) if GAIN in scales else found
+
+    def in_file(self, scales: Scales) -> Scales:
+        """Return those of a tensor's scales that `dequantize` needs."""
+        return {key: value for key, value in scales.items() if key in self.stored or key == GAIN}
+
+    def recorded(self, checkpoints: Checkpoints) -> Checkpoints:
+        """Return the checkpoints (s, c) up to the one that is released, which becomes the last.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from leaq.quantizers import build
+        >>> trained = Checkpoints({"w": torch.zeros(2, 20, 3, 3)}, {"w": "linear"}, (2, 20))
+        >>> build("sign(stop=0.25)").recorded(trained).batch
+        (2, 5)
+        """
+        if self.stop == 1:
+            return checkpoints
+        if len(checkpoints.batch) != 2:
+            raise InvalidInput(
+                f"{self.spec()}: stop needs the checkpoints of training, batch (models, checkpoints). Found batch "
+                f"{checkpoints.batch}. Leave stop out."
+            )
+        return checkpoints.at((slice(None), slice(0, max(1, round(self.stop * checkpoints.batch[1])))))
+
     def fit_on(self, weight: Tensor, inputs: "Inputs") -> Scales:
         """Return the scales given what the weights are multiplied with; only calibrated schemes look at it."""
         return self.fit(weight)
@@ -189,7 +235,7 @@ class Scheme(Named):
     # -- what all schemes share ------------------------------------------------------------------------------------
 
     def __call__(self, checkpoints: Checkpoints, calibration: "Calibration | None" = None) -> Checkpoints:
-        """Quantize every checkpoint with its own scales.
+        """Quantize every checkpoint with its own scales; of a quantizer that stops early, those up to there.
 
         Raises
         ------
@@ -197,6 +243,7 @@ class Scheme(Named):
             If a weight is NaN or infinite (the message names the parameter), if nothing is left to quantize, or if
             calibration is needed and not given.
         """
+        checkpoints = self.recorded(checkpoints)
         if self._tensor_by_tensor():
             return quantized(self, checkpoints)
         return self.frozen_to(checkpoints, calibration)(checkpoints, finite=True)
@@ -238,7 +285,8 @@ class Scheme(Named):
     def needs(self) -> Needs:
         """What must be given or installed beside the weights."""
         wants = self.wants
-        return Needs(wants.calibration or self.bias == "corrected", wants.model, wants.extra, wants.device)
+        looks = wants.calibration or self.bias == "corrected" or self.refit != "off"
+        return Needs(looks, wants.model, wants.extra, wants.device)
 
     def plan(self, checkpoints: Checkpoints) -> dict[str, "Scheme"]:
         """Return which scheme each quantized parameter goes through, in forward order; the others stay as they are."""
@@ -271,47 +319,15 @@ class Scheme(Named):
         >>> [flag.code for flag in Gptq().flags()], [flag.code for flag in Gptq().flags("public molecules")]
         (['calibrated-on-members'], ['calibrated-elsewhere'])
         """
-        if not self.needs.calibration:
-            return ()
-        if source == "members" and self.calibrated == "elsewhere":
-            source = ASIDE
-        if source != "members":
-            text = (
-                f"Calibrated on {source}, not on each model's own training records: what calibrating on members would "
-                "leak is not in these numbers."
-            )
-            return (Flag("calibrated-elsewhere", text),)
-        text = (
-            "Calibrated on members: the quantizer saw each model's own training records, a second way to leak them "
-            "(every shadow model is calibrated on its own)."
-        )
-        return (Flag("calibrated-on-members", text),)
+        return doubts(self, source)
 
     def label(self) -> str:
         """Short text for tables and figures."""
-        parts = [self.title()]
-        for where, choice in (("first", self.first), ("last", self.last)):
-            parts += [] if choice == "same" else [f"{where} layer {'8-bit' if choice == 'int8' else 'full'}"]
-        parts += [] if self.at_default("bias") else [f"bias {self.bias}"]
-        parts += [f"{self.activations}-bit activations"] if self.activations else []
-        parts += [] if self.at_default("calibrated") else ["calibrated elsewhere"]
-        return ", ".join(parts)
+        return label_of(self)
 
     def describe(self) -> str:
         """Say what is quantized, and how."""
-        sentences = [self.explain()]
-        for where, choice in (("first", self.first), ("last", self.last)):
-            how = {"int8": "is rounded to 8 bits per channel", "full": "stays in full precision"}
-            sentences += [] if choice == "same" else [f"The {where} layer {how[choice]}."]
-        if self.bias == "corrected":
-            sentences.append("Biases are shifted so that each output keeps its mean over the calibration records.")
-        elif self.bias != "full":
-            sentences.append(f"Biases become {self.bias}.")
-        if self.activations:
-            sentences.append(f"Each layer's input is rounded to {self.activations} bits, record by record.")
-        if self.calibrated == "elsewhere":
-            sentences.append("The calibration records train no model.")
-        return " ".join(sentences)
+        return described(self)
 
     @classmethod
     def spec_order(cls) -> list[str]:

@@ -22,8 +22,13 @@ LIMITS = (
 )
 
 
-def privacy_card(result: CellResult) -> str:
-    """Return a privacy card in Markdown: verdict, table, limits, how to reproduce. Aggregates only."""
+def privacy_card(result: CellResult, *, reproduce: str | None = None) -> str:
+    """Return a privacy card in Markdown: verdict, table, limits, how to reproduce. Aggregates only.
+
+    Parameters
+    ----------
+    reproduce : the command that gives the numbers again, where an audit of the result's configuration does not.
+    """
     result = shareable(result)
     versions = result.environment.get("versions", {})
     made = ", ".join(f"{name} {version}" for name, version in versions.items() if name in ("leaq", "torch"))
@@ -42,7 +47,7 @@ def privacy_card(result: CellResult) -> str:
         _escape(about_r(result)),
         "\n".join(doubts),
         "### Reproduce",
-        f"```\n{_one_line(command(shareable_config(result.config)))}\n```",
+        f"```\n{_one_line(reproduce or command(shareable_config(result.config)))}\n```",
         f"Made with {_escape(made)}." if made else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

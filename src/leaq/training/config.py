@@ -46,10 +46,10 @@ class TrainingConfig(Config):
     """What inputs and regression targets are centred and scaled by; it is released with the model.
 
     none : nothing, they are taken as they are.
-    public : statistics of public records (`Samples.public`), columns of zeros and ones as they are; without public
-        records the same as none.
-    pool : all records of the pool, members and non-members alike; columns of zeros and ones are centred and scaled by
-        1/2. Says nothing about who is a member, but takes for granted that there are records beside the members.
+    public : statistics of public records (`Samples.public`), columns of zeros and ones centred and scaled by 1/2;
+        without public records the same as none.
+    pool : the same of all records of the pool, members and non-members alike. Says nothing about who is a member, but
+        takes for granted that there are records beside the members.
     rounded : the members' statistics kept to few bits: scales to powers of two, means to `standardise_bits`.
     private : the members' statistics with the noise of differential privacy.
     members : the members' own statistics in full precision; they give the members away.

@@ -112,6 +112,10 @@ class MLP:
             found[f"layers.{i}.weight"] = hidden
         return found
 
+    def outputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        """Run each model on records of its own: inputs (m, n, d) -> (m, n, k)."""
+        return self.forward(params, inputs)
+
     def gradient_signals(
         self, params: Mapping[str, Tensor], inputs: Tensor, targets: Tensor, *, rows: int = 8192
     ) -> Tensor:

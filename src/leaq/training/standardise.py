@@ -27,7 +27,7 @@ __all__ = ["Scaled", "Scalers", "buffer_of", "fit_scalers", "gaussian_mu"]
 Scalers = dict[str, Floats]
 """``input.mean``, ``input.scale`` (s, d) and, for regression, ``output.mean``, ``output.scale`` (s, 1); float64."""
 BIT_SCALE = 0.5
-"""What `pool` scales columns of zeros and ones by, the largest spread they can have.
+"""What `pool` and `public` scale columns of zeros and ones by, the largest spread they can have.
 
 A rare bit divided by its own small spread is a huge input, and one that no member of a model sets meets weights that
 were never trained: held-out records with it are predicted at random (docs/standardisation.md).
@@ -94,8 +94,7 @@ def _exact(config: TrainingConfig, x: Floats, members: Bools, public: Floats | N
         own = _of(x, members)
         return own if rule == "members" else _rounded(own, config.standardise_bits)
     if rule == "pool":
-        fitted = _of(x, np.ones((1, len(x)), dtype=bool))
-        fitted = _Moments(fitted.mean, np.where(((x == 0) | (x == 1)).all(0), BIT_SCALE, fitted.scale))
+        fitted = _of_all(x)
     elif rule == "public" and public is not None:
         fitted = _of_public(x, public)
     else:
@@ -116,16 +115,27 @@ def _of(x: Floats, members: Bools) -> _Moments:
     return _Moments(mean + shift, np.where(scale > CONSTANT * x.std(0), scale, 1.0))
 
 
+def _of_all(x: Floats) -> _Moments:
+    """Mean and standard deviation over all records, (1, d); columns of zeros and ones are scaled by a constant."""
+    fitted = _of(x, np.ones((1, len(x)), dtype=bool))
+    return _Moments(fitted.mean, np.where(((x == 0) | (x == 1)).all(0), BIT_SCALE, fitted.scale))
+
+
 def _of_public(x: Floats, known: Floats) -> _Moments:
-    """Mean and standard deviation over public records; columns of zeros and ones stay as they are."""
+    """Return what `pool` does, of the public records; the share of ones of a column is estimated, never 0.
+
+    By Krichevsky and Trofimov's rule, half a record of each kind more: a column that no public record sets would else
+    be exactly 0 for all members that do not set it either, its weights would never be trained, and who holds the file
+    would read from them that no member sets it.
+    """
     if known.shape[1:] != x.shape[1:]:
         raise InvalidInput(
             f"standardise='public': public records must have the pool's {x.shape[1]} columns. Found {known.shape[1]}. "
             "Embed both in the same way."
         )
-    fitted = _of(known, np.ones((1, len(known)), dtype=bool))
+    fitted = _of_all(known)
     bits = ((known == 0) | (known == 1)).all(0)
-    return _Moments(np.where(bits, 0.0, fitted.mean), np.where(bits, 1.0, fitted.scale))
+    return _Moments(np.where(bits, (known.sum(0) + 0.5) / (len(known) + 1), fitted.mean), fitted.scale)
 
 
 def _rounded(exact: _Moments, bits: int) -> _Moments:

@@ -1,0 +1,70 @@
+"""What records are for: some are public, some are chosen on, the rest is the pool."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from leaq.cell import AuditConfig
+from leaq.planning import set_aside, strangers
+from leaq.types import Samples
+
+__all__ = ["Parts"]
+
+SHARE = 0.2
+"""Share of the records for each of the two parts: public records, where none are given, and those chosen on."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Records by what they are for.
+
+    Attributes
+    ----------
+    pool : models of the search and of the audit train on halves of it; names the public records as its own.
+    choosing : accuracy is chosen by on them; no model of the search or of the audit trains on them.
+    public : standardise and calibrate; no model trains on them.
+    given : whether the public records were given, not set aside.
+    """
+
+    pool: Samples
+    choosing: Samples
+    public: Samples
+    given: bool
+
+    @classmethod
+    def of(cls, samples: Samples, config: AuditConfig) -> Self:
+        """Draw the parts; a fifth of the records each."""
+        if samples.public is None:
+            rest, public = set_aside(samples, share=SHARE, seed=config.seed)
+            share = SHARE / (1 - SHARE)
+        else:
+            rest, public, share = samples, strangers(samples.public, samples), SHARE
+        pool, choosing = set_aside(replace(rest, public=public), share=share, seed=config.seed)
+        return cls(pool, choosing, public, given=samples.public is not None)
+
+    @property
+    def whole(self) -> Samples:
+        """Return what the released model is trained on: everything but the public records."""
+        pool, more = self.pool, self.choosing
+        return replace(
+            pool,
+            inputs=np.concatenate([pool.inputs, more.inputs]),
+            targets=np.concatenate([pool.targets, more.targets]),
+            ids=np.concatenate([pool.ids, more.ids]),
+            groups=np.concatenate([pool.groups, more.groups]),
+        )
+
+    @property
+    def metric(self) -> str:
+        """Return the name of the metric that must not fall."""
+        return "roc_auc" if self.pool.task == "classification" else "r2"
+
+    def said(self, models: int) -> str:
+        """Say how the release was chosen, and what is public."""
+        where = "given as public" if self.given else "set aside as if they were public"
+        return (
+            f"The release was chosen on {models} models by its accuracy on {len(self.choosing)} records that train "
+            "none of the models audited here, which were trained anew after the choice. "
+            f"{len(self.public)} records {where} standardise and calibrate; nobody is asked about them."
+        )

@@ -1,0 +1,200 @@
+"""Protection, front to back.
+
+    records -> public part | choosing part | pool -> choose on models of the pool -> audit new models -> train, pack
+
+The choice is paid for with records: the choosing part trains no model and is in no audit, so the accuracy by which a
+release is chosen is not the one that is reported, and the models of the final audit are trained anew after the choice,
+with other halves and other initial weights. The released model is trained on pool and choosing part by the same recipe.
+Nothing in its file but codes, scales and biases has seen a member: it is standardised and calibrated on public records.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leaq.cell import AuditConfig
+from leaq.environment import limited_threads
+from leaq.errors import InvalidInput
+from leaq.files import write_atomic
+from leaq.options import command
+from leaq.pipeline import audit_samples
+from leaq.preparing import prepare
+from leaq.protecting.choosing import ATTACK, Tried, search
+from leaq.protecting.parts import Parts
+from leaq.quantizers import Calibration, build, pack
+from leaq.redaction import shareable_config
+from leaq.reporting.card import privacy_card
+from leaq.results import CellResult
+from leaq.study import audit_into
+from leaq.training import train
+from leaq.types import AttackResult, Estimate, Flag, Progress, silent
+
+__all__ = ["DROP", "Protected", "protect"]
+
+DROP = 0.02
+"""By how much the metric may fall where nothing is said."""
+AUDIT, CARD, MODEL = "audit", "card.md", "protected.safetensors"
+
+
+@dataclass(frozen=True)
+class Protected:
+    """What `protect` hands out.
+
+    Attributes
+    ----------
+    quantizer : specification of the release that was chosen.
+    tried : every release of the search, least leak first; those whose metric fell too far were not attacked.
+    audit : the audit of models trained anew, with full precision and the chosen release.
+    metric : name of the metric that the drop is of.
+    card : the privacy card, Markdown.
+    folder : where everything was written, None if nowhere.
+    """
+
+    quantizer: str
+    tried: tuple[Tried, ...]
+    audit: CellResult
+    metric: str
+    card: str
+    folder: Path | None = None
+
+    @property
+    def chosen(self) -> str:
+        """Say what was chosen, from what, and at what price."""
+        best = next(one for one in self.tried if one.quantizer == self.quantizer)
+        if best.drop is None:
+            return (
+                f"None of the {len(self.tried) - 1} releases tried leaks less than full precision within the budget: "
+                "allow a larger drop, or give more public records."
+            )
+        return (
+            f"Chosen of {len(self.tried)} releases: {best.label}. Where it was chosen, its {self.metric} changed by "
+            f"{best.drop.value:+.3f} [{best.drop.low:+.3f}, {best.drop.high:+.3f}]."
+        )
+
+    def __str__(self) -> str:
+        return "\n".join(_line(row.label, row.metrics[self.metric], row.attacks[ATTACK]) for row in self.audit.rows)
+
+
+def _line(label: str, metric: Any, attack: Any) -> str:
+    found = attack.advantage if isinstance(attack, AttackResult) else attack
+    return f"{label}: {metric!r}, advantage of who holds the file {found!r}"
+
+
+def protect(
+    source: Any, *, max_drop: float = DROP, out: str | Path | None = None, progress: Progress = silent, **options: Any
+) -> Protected:
+    """Find the release of a model of these records that leaks least within an accuracy budget, and prove it.
+
+    Parameters
+    ----------
+    source : what models are trained on: a name, a file, or an `AuditConfig`, whose quantizers are those tried.
+    max_drop : by how much ROC-AUC or R2 may fall below full precision, on average over models.
+    out : folder for ``protected.safetensors``, ``card.md`` and the audit; the same call again goes on after an
+        interruption, or reads what is finished.
+    options : of `AuditConfig`: ``public="public.csv"``, ``quantizers=("protect",)``, ``replicates=16``, ...
+
+    Raises
+    ------
+    InvalidInput
+        If the budget is negative, the folder belongs to other options, or another game is asked for.
+    NotEnoughEvidence
+        If there are too few models to attack.
+
+    Examples
+    --------
+    >>> from leaq.training import TrainingConfig
+    >>> found = protect(
+    ...     "breast_cancer",
+    ...     quantizers=("sign", "sparse_refit(sparsity=0.5, calibrated=elsewhere)"),
+    ...     replicates=8,
+    ...     training=TrainingConfig(hidden=(8,), epochs=5, checkpoints=4),
+    ... )
+    >>> len(found.tried), found.audit.rows[0].label
+    (3, 'full precision')
+    """
+    if not max_drop >= 0:
+        raise InvalidInput(f"max_drop must be 0 or more, what the metric may lose. Found {max_drop}. Give e.g. 0.02.")
+    if isinstance(source, AuditConfig):
+        config = AuditConfig.from_dict({**source.to_dict(), **options})
+    else:
+        config = AuditConfig(source=str(source), **{"quantizers": ("protect",), **options})
+    folder = None if out is None else Path(out)
+    with limited_threads(config.threads):
+        samples, config = prepare(_standardised_publicly(config), progress=progress)
+        parts = Parts.of(samples, config)
+        tried = search(config, parts, max_drop=max_drop, folder=folder, progress=progress)
+        best = next(one for one in tried if one.advantage is not None)  # full precision is always attacked
+        audit = _proof(config, parts, best, folder=folder, progress=progress)
+        card = _card(audit, tried, parts, again=_again(config, max_drop), max_drop=max_drop)
+        if folder is not None:
+            _release(config, parts, best, folder / MODEL, progress=progress)
+            write_atomic(folder / CARD, card, mode=0o644)
+    return Protected(best.quantizer, tried, audit, parts.metric, card, folder)
+
+
+def _standardised_publicly(config: AuditConfig) -> AuditConfig:
+    """Standardise by public records instead of the pool: the pool of a released model is its members."""
+    if config.game != "pool" or config.together:
+        raise InvalidInput(
+            "protect asks who trained one model that is released once. Found another game, or several releases. Leave "
+            "out game and together."
+        )
+    tree = config.to_dict()
+    if config.training.standardise == "pool":
+        tree["training"] = {**tree["training"], "standardise": "public"}
+    return AuditConfig.from_dict(tree)
+
+
+def _proof(config: AuditConfig, parts: Parts, best: Tried, *, folder: Path | None, progress: Progress) -> CellResult:
+    """Audit the chosen release on models trained anew: other halves, other initial weights."""
+    anew = AuditConfig.from_dict({**config.to_dict(), "quantizers": (best.quantizer,), "seed": config.seed + 1})
+    pool = replace(parts.pool, flags=(*parts.pool.flags, Flag("chosen", parts.said(config.models))))
+    if folder is None:
+        return audit_samples(pool, anew, progress=progress)
+    return audit_into(anew, folder / AUDIT, prepared=(pool, anew), progress=progress)
+
+
+def _release(config: AuditConfig, parts: Parts, best: Tried, path: Path, *, progress: Progress) -> None:
+    """Train one model on all records but the public ones, and write it as chosen; an existing file is finished."""
+    if path.exists():
+        return
+    quantizer, seed = build(best.quantizer), config.seed + 2
+    everybody = np.ones((1, len(parts.whole)), dtype=bool)
+    model, checkpoints = train(parts.whole, everybody, config.training, seed=seed, progress=progress)
+    calibration = Calibration(model, parts.public.inputs, seed=seed, source="public records")
+    given = checkpoints if quantizer.stop < 1 else checkpoints.last()
+    pack(given, quantizer, path, calibration=calibration if quantizer.needs.calibration else None)
+
+
+def _again(config: AuditConfig, max_drop: float) -> str:
+    """Return the command that does all of it again."""
+    said = "" if max_drop == DROP else f" --max-drop {max_drop:g}"
+    return command(shareable_config(config.to_dict()), verb="protect") + said
+
+
+def _card(audit: CellResult, tried: Sequence[Tried], parts: Parts, *, again: str, max_drop: float) -> str:
+    """Return the audit's card, with how the release was chosen and what the released model is."""
+    best = next(one for one in tried if one.advantage is not None)
+    lines = [f"| release | {parts.metric} where chosen | change | advantage where chosen |", "|---|---:|---:|---:|"]
+    for one in tried:
+        leak = "not attacked" if one.advantage is None else _cell(one.advantage)
+        lines.append(f"| {one.label} | {_cell(one.metric)} | {_cell(one.drop)} | {leak} |")
+    models = int(audit.config["replicates"]) + int(audit.config.get("shadows", 0))
+    sections = (
+        privacy_card(audit, reproduce=again).rstrip(),
+        "### How the release was chosen",
+        f"Of {len(tried)} releases, **{best.label}** had the smallest advantage of those whose {parts.metric} fell by "
+        f"at most {max_drop:g}. {parts.said(models)} The figures below made the choice, so the best of them flatter; "
+        "those of the audit above do not.",
+        "\n".join(lines),
+        f"The released model was trained by the audited recipe on {len(parts.whole)} records, the audited ones on "
+        f"{audit.data['n_train']} each: the figures are about the recipe.",
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def _cell(estimate: Estimate | None) -> str:
+    return "" if estimate is None else f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"

@@ -1,0 +1,77 @@
+"""What is said of a quantizer: its label, its description, and the doubts its numbers carry."""
+
+from typing import TYPE_CHECKING
+
+from leaq.types import Flag
+
+if TYPE_CHECKING:
+    from leaq.quantizers.scheme import Scheme
+
+__all__ = ["ASIDE", "described", "doubts", "label_of"]
+
+ASIDE = "records set aside that train no model"
+"""Whose records calibrate a quantizer with ``calibrated=elsewhere`` in an audit."""
+STOPPED = (
+    "Released after {share:.0%} of training: r compares the checkpoints up to there, fewer than in rows of full "
+    "training."
+)
+REFITTED = {
+    "last": "the scale and bias of each output are",
+    "layers": "layer after layer, one scale an output channel and the biases are",
+    "outputs": "one scale an output channel and the biases of all layers are",
+}
+ENDS = {"int8": "is rounded to 8 bits per channel", "full": "stays in full precision"}
+
+
+def doubts(scheme: "Scheme", source: str) -> tuple[Flag, ...]:
+    """Return the doubts that numbers measured under a quantizer carry, calibrated on the records of `source`."""
+    early = (Flag("stopped-early", STOPPED.format(share=scheme.stop)),) if scheme.stop < 1 else ()
+    if not scheme.needs.calibration:
+        return early
+    if source == "members" and scheme.calibrated == "elsewhere":
+        source = ASIDE
+    if source != "members":
+        text = (
+            f"Calibrated on {source}, not on each model's own training records: what calibrating on members would "
+            "leak is not in these numbers."
+        )
+        return (*early, Flag("calibrated-elsewhere", text))
+    text = (
+        "Calibrated on members: the quantizer saw each model's own training records, a second way to leak them "
+        "(every shadow model is calibrated on its own)."
+    )
+    return (*early, Flag("calibrated-on-members", text))
+
+
+def label_of(scheme: "Scheme") -> str:
+    """Return a quantizer's title and what its options change."""
+    parts = [scheme.title()]
+    for where, choice in (("first", scheme.first), ("last", scheme.last)):
+        parts += [] if choice == "same" else [f"{where} layer {'8-bit' if choice == 'int8' else 'full'}"]
+    parts += [] if scheme.at_default("bias") else [f"bias {scheme.bias}"]
+    parts += [f"{scheme.activations}-bit activations"] if scheme.activations else []
+    parts += {"off": [], "last": ["last layer refitted"], "layers": ["layers refitted"]}.get(scheme.refit, ["refitted"])
+    parts += [] if scheme.at_default("calibrated") else ["calibrated elsewhere"]
+    parts += [] if scheme.stop == 1 else [f"stopped at {scheme.stop:.0%}"]
+    return ", ".join(parts)
+
+
+def described(scheme: "Scheme") -> str:
+    """Say in sentences what is quantized, and how."""
+    sentences = [scheme.explain()]
+    for where, choice in (("first", scheme.first), ("last", scheme.last)):
+        sentences += [] if choice == "same" else [f"The {where} layer {ENDS[choice]}."]
+    if scheme.bias == "corrected":
+        sentences.append("Biases are shifted so that each output keeps its mean over the calibration records.")
+    elif scheme.bias != "full":
+        sentences.append(f"Biases become {scheme.bias}.")
+    if scheme.activations:
+        sentences.append(f"Each layer's input is rounded to {scheme.activations} bits, record by record.")
+    if scheme.refit != "off":
+        said = f"Then {REFITTED[scheme.refit]} refitted to imitate full precision on the calibration records"
+        sentences.append(f"{said}, codes unchanged.")
+    if scheme.calibrated == "elsewhere":
+        sentences.append("The calibration records train no model.")
+    if scheme.stop < 1:
+        sentences.append(f"Training stops after {scheme.stop:.0%} of its steps.")
+    return " ".join(sentences)
