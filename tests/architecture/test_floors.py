@@ -19,12 +19,12 @@ FLOORS = [
     {"types"},
     {"results"},
     {"protocols", "redaction", "tidy"},
-    {"stats", "losses", "metrics", "outliers", "environment", "downloads", "models"},
+    {"stats", "losses", "metrics", "outliers", "environment", "downloads", "models", "nets"},
     {"data", "embedders", "training", "quantizers", "candidates", "evaluation", "measures", "attacks", "checkup"},
     {"cell"},
     {"planning", "subjects"},
     {"measuring", "costing", "exposure", "options"},
-    {"calibrating"},
+    {"calibrating", "references"},
     {"pipeline", "auditing", "attacking"},
     {"verbs", "yardstick", "curves"},
     {"study"},
@@ -37,8 +37,9 @@ FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
 # Which rooms may import a heavy library at all (None: nobody) -- in functions or at the top.
 HEAVY = {
-    "torch": {"seeds", "types", "protocols", "losses", "environment", "models", "embedders", "training", "quantizers",
-              "candidates", "evaluation", "subjects", "costing", "pipeline", "auditing", "attacking",
+    "torch": {"seeds", "types", "protocols", "losses", "environment", "models", "nets", "embedders", "training",
+              "quantizers", "candidates", "evaluation", "subjects", "costing", "references", "pipeline", "auditing",
+              "attacking",
               "verbs", "study", "cli"},
     "rdkit": {"data", "embedders", "reporting"},
     "transformers": {"embedders"},
