@@ -19,13 +19,13 @@ FLOORS = [
     {"types"},
     {"results"},
     {"protocols", "redaction", "tidy"},
-    {"stats", "losses", "metrics", "outliers", "environment", "downloads", "models"},
+    {"stats", "losses", "metrics", "outliers", "environment", "downloads", "models", "nets"},
     {"data", "embedders", "training", "quantizers", "candidates", "evaluation", "measures", "attacks", "checkup"},
     {"cell"},
     {"planning", "subjects"},
     {"preparing"},
     {"measuring", "costing", "exposure", "options"},
-    {"calibrating"},
+    {"calibrating", "references"},
     {"auditing"},
     {"pipeline"},
     {"verbs", "yardstick", "curves"},
@@ -39,8 +39,8 @@ FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
 # Which rooms may import a heavy library at all (None: nobody) -- in functions or at the top.
 HEAVY = {
-    "torch": {"seeds", "types", "protocols", "losses", "environment", "models", "embedders", "training", "quantizers",
-              "candidates", "evaluation", "subjects", "costing", "pipeline", "auditing",
+    "torch": {"seeds", "types", "protocols", "losses", "environment", "models", "nets", "embedders", "training",
+              "quantizers", "candidates", "evaluation", "subjects", "costing", "references", "pipeline", "auditing",
               "verbs", "study", "cli"},
     "rdkit": {"data", "embedders", "reporting"},
     "transformers": {"embedders"},

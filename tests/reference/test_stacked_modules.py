@@ -6,11 +6,15 @@ import torch
 
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
+from leaq.embedders import EMBEDDERS
 from leaq.evaluation import evaluate, with_whitebox
 from leaq.models.modules import ModuleModel
+from leaq.nets import NETS
 from leaq.seeds import stream
 from leaq.training import TrainingConfig, train_modules
 from leaq.training.modules import StackedModule
+from leaq.types import Samples
+from tests.helpers import require
 
 MODELS = 3
 nn = torch.nn
@@ -40,10 +44,29 @@ def regressor():
     return nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 1), nn.Flatten(0))
 
 
-CASES = {"convolution": convolution, "batch norm": normalised, "branching": Branching, "regressor": regressor}
+def graphs():
+    return NETS.build("dmpnn(hidden=5)")(3)
+
+
+CASES = {
+    "convolution": convolution,
+    "batch norm": normalised,
+    "branching": Branching,
+    "regressor": regressor,
+    "graphs": graphs,
+}
+
+
+def molecules(n=40):
+    """Chains and rings of different lengths, packed."""
+    require("rdkit")
+    found = [f"{head}{'C' * length}{tail}" for length in range(1, 6) for head in "NOCS" for tail in ("", "c1ccccc1")]
+    return EMBEDDERS.build("molgraph").encode(found[:n]).features.astype(np.float64)
 
 
 def records(name, rng, n=40):
+    if name == "graphs":
+        return Samples(molecules(n), rng.permutation(np.arange(n) % 3), "classification", classes=("a", "b", "c"))
     x = rng.normal(size=(n, 4))
     return from_arrays(x, rng.normal(size=n) if name == "regressor" else rng.permutation(np.arange(n) % 3))
 
@@ -154,3 +177,31 @@ def test_quantized_activations_round_each_record_as_one_model_alone_does(rng):
 def test_make_must_build_modules():
     with pytest.raises(ValueError, match=r"must return a torch.nn.Module. Found int"):
         StackedModule(lambda: 3, "classification", torch.zeros(2, 3))
+
+
+def test_the_step_size_follows_its_schedule(rng):
+    samples = records("regressor", rng)
+    members = halves(samples, 2, seed=1)
+    config = TrainingConfig(epochs=5, batch_size=7, learning_rate=0.01, schedule="warmup", dtype="float64")
+    _, checkpoints = train_modules(regressor, samples, members, config, seed=4)
+    step, total = 0, config.steps(int(members[0].sum()))
+    torch.manual_seed(int(stream(4, "init", 0).integers(2**63 - 1)))
+    twin = regressor().double()
+    x, y = torch.tensor(samples.inputs), torch.tensor(samples.targets)
+    optimizer = torch.optim.Adam(twin.parameters(), lr=0.001)
+    # chemprop's own formula
+    warm, cool = 2 * total // 5, total - 2 * total // 5
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda at: 1 + at * 9 / warm if at < warm else 10 * 0.1 ** ((at - warm) / cool)
+    )
+    order_of = stream(4, "batches", 0)
+    for _ in range(5):
+        for batch in torch.tensor(order_of.permutation(np.flatnonzero(members[0]))).split(7):
+            optimizer.zero_grad()
+            (((twin(x[batch]) - y[batch]) / float(np.std(samples.targets))) ** 2).mean().backward()
+            optimizer.step()
+            schedule.step()
+            step += 1
+    assert step == total
+    for name, tensor in twin.state_dict().items():
+        np.testing.assert_allclose(checkpoints.last().params[name][0], tensor, atol=1e-11)

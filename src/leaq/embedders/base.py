@@ -55,6 +55,8 @@ class MoleculeEmbedder(Config):
     """Milliseconds a molecule, roughly: decides what is worth several processes or a place in the cache."""
     separable: ClassVar[bool] = True
     """Whether chunks may be encoded in other processes."""
+    columns: ClassVar[bool] = True
+    """Whether each feature is a column of its own, which may be compared between molecules, limited and scaled."""
 
     def encode(self, smiles: Sequence[str], *, progress: Progress = silent) -> Encoded:
         """Return (n, d) features of the molecules, and which could not be encoded, why."""

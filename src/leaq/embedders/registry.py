@@ -12,6 +12,7 @@ from leaq.embedders.base import Card, Encoded, MoleculeEmbedder, molecules_of, r
 from leaq.embedders.fingerprints import AtomPair, Descriptors, Maccs, Morgan, Paths, Torsion
 from leaq.embedders.huggingface import HuggingFace
 from leaq.embedders.identity import Identity
+from leaq.embedders.molgraph import MolGraph
 from leaq.embedders.pretrained import KNOWN, ChemVae, PretrainedGraph
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.outliers import limited, outlier_flag
@@ -69,6 +70,10 @@ _fingerprint("rdkit", 2048, "paths and branches of up to 7 bonds", Paths)
 _fingerprint("atompair", 2048, "pairs of atoms and their distance", AtomPair)
 _fingerprint("torsion", 2048, "chains of four atoms", Torsion)
 _fingerprint("descriptors", None, "two-dimensional descriptors", Descriptors)
+_add(
+    Card("molgraph", None, "smiles", "packed graph", "atoms and bonds, for graph networks", "RDKit", "BSD-3-Clause"),
+    MolGraph,
+)
 _pretrained("gcn_contextpred", 300, "GCN", _graph("gcn_contextpred"))
 _pretrained("graphsage_contextpred", 300, "GraphSAGE", _graph("graphsage_contextpred"))
 _pretrained("gat_contextpred", 300, "GAT", _graph("gat_contextpred"))
@@ -139,7 +144,8 @@ def embed(
             text = f"{built.describe()}: dropped {reasons(found.failed, samples)}."
             flags = (*flags, Flag("dropped-molecules", text))
             samples, found = _kept(samples, kept), Encoded(found.features[kept])
-        features, outside = limited(np.asarray(found.features, dtype=np.float32))
+        features = np.asarray(found.features, dtype=np.float32)
+        features, outside = limited(features) if built.columns else (features, np.zeros((0, 0), bool))
         if outside.any():
             where = f"{int(outside.any(1).sum())} molecules, {int(outside.any(0).sum())} features of {built.describe()}"
             flags = (*flags, outlier_flag(outside, where))

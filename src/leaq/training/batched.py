@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.nets.layout import GRAPHS
 from leaq.seeds import stream
 from leaq.training.backprop import Backprop
 from leaq.training.config import TrainingConfig
@@ -62,6 +63,7 @@ def train(
         If a class is absent from a model's members, or training diverges.
     """
     _check(samples, members)
+    _refuse_graphs(samples)
     mlp = MLP(samples.inputs.shape[1], max(1, len(samples.classes)), config.hidden, samples.task)
     dtype = torch.float64 if config.dtype == "float64" else torch.float32
     models = range(first, first + len(members))
@@ -95,7 +97,7 @@ def _descend(
     recorder = Recorder(mlp.roles, total=batches.total, keep=config.checkpoints)
     for step, (rows, weights) in enumerate(batches, start=1):
         core.gradient(rows, y, weights)
-        optimizer.step()
+        optimizer.step(config.rate(step, batches.total))
         if step in recorder:
             recorder.record(step, core.params())
         progress("training", step, batches.total)
@@ -138,7 +140,7 @@ def train_modules(  # noqa: PLR0913 - what `train` takes, and what to build
     Same batches, optimiser and recipe; `config.hidden` is not used. Losses are cross-entropy, or the squared error in
     units of the pool's standard deviation. Scaling is the module's own business, unless `config.standardise` asks for
     it: the module then stands between scalers (see `leaq.training.standardise.Scaled`). Inputs of more than one axis
-    (images, graphs) and those that a module looks up (tokens) are left as they are; only targets are scaled, then.
+    (images), packed graphs and what a module looks up (tokens) are left as they are; only targets are scaled, then.
 
     Parameters
     ----------
@@ -156,9 +158,10 @@ def train_modules(  # noqa: PLR0913 - what `train` takes, and what to build
     if samples.task == "regression":
         y, scale = y.to(dtype), float(np.std(samples.targets)) or 1.0
     scalers: Scalers = {}
+    packed = GRAPHS in samples.flags
     if config.standardise not in ("auto", "none"):
         scalers = fit_scalers(samples, members, config, seed=seed, first=first)
-        if x.ndim > 2 or looks_up(make):
+        if x.ndim > 2 or packed or looks_up(make):
             scalers = {name: values for name, values in scalers.items() if name.startswith("output")}
     model = StackedModule(partial(Scaled, make, scalers) if scalers else make, samples.task, x[:2].cpu())
     params = {
@@ -175,7 +178,7 @@ def train_modules(  # noqa: PLR0913 - what `train` takes, and what to build
             gradient = model.gradient(params, x[rows], y[rows], weights / scale**2)
             for name in model.trained:
                 params[name].grad = gradient[name]
-            optimizer.step()
+            optimizer.step(config.rate(step, batches.total))
             recorder.record(step, params)
             progress("training", step, batches.total)
     checkpoints = recorder.checkpoints()
@@ -309,6 +312,14 @@ def _check(samples: Samples, members: Bools) -> None:
                 f"train: every class must occur among a model's members. Class {samples.classes[code]!r} is absent "
                 f"from model {model}. Merge rare classes or bring more records of them."
             )
+
+
+def _refuse_graphs(samples: Samples) -> None:
+    if GRAPHS in samples.flags:
+        raise InvalidInput(
+            "train: the built-in perceptron reads columns of features. Found packed molecular graphs. Train a graph "
+            "network on them (model dmpnn, gin or gcn), or choose another embedder than molgraph."
+        )
 
 
 def _refuse_divergence(checkpoints: Checkpoints, first: int, config: TrainingConfig) -> None:

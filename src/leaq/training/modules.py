@@ -8,6 +8,7 @@ that cannot be stacked, for example because its control flow looks at values, is
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,6 +37,10 @@ class StackedModule:
     Inputs go to the module as they are: scaling is the module's own business. A classifier returns logits (n, k), or
     of two classes those of the second, (n, 1) or (n,); a regressor (n, 1) or (n,) predictions in the unit of the
     targets.
+
+    A module whose records differ in size may bring a method `collate`: it gets the batches of all models at once,
+    (m, b, ...), before they are stacked, and returns tensors (or a tuple of them) with the model axis in front, which
+    the module is then called with, a model at a time. See `leaq.nets` for one.
 
     Parameters
     ----------
@@ -67,6 +72,7 @@ class StackedModule:
         self._integer = _embeds(skeleton)
         self._roles = _roles(skeleton)
         self._record_axes = probe.ndim
+        self._collate: Callable[[Tensor], Any] = getattr(skeleton, "collate", _as_given)
         self.note: Flag | None = None
         self._skeleton = skeleton
         self._evaluated = ModuleModel(skeleton)
@@ -103,7 +109,7 @@ class StackedModule:
         """One module of the architecture; its own weights mean nothing."""
         return self._skeleton
 
-    def as_inputs(self, inputs: Tensor) -> Tensor:
+    def as_inputs(self, inputs: Any) -> Any:
         """Return inputs in the form the module takes: whole numbers where it looks something up."""
         return inputs.long() if self._integer else inputs
 
@@ -145,7 +151,7 @@ class StackedModule:
         rest = {name: tensor for name, tensor in params.items() if name not in trained}
         if self.note is None:
             found: dict[str, Tensor] = vmap(grad(self._loss), randomness="different")(
-                trained, rest, inputs, targets, weights
+                trained, rest, self._collate(inputs), targets, weights
             )
             return found
         each = [
@@ -177,12 +183,13 @@ class StackedModule:
         wanted = {name: params[name] for name in quantized}
         rest = {name: tensor for name, tensor in params.items() if name not in wanted}
 
-        def single(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-            return self._loss(weights, rest, x.unsqueeze(0), y.unsqueeze(0), torch.ones(1, device=x.device))
+        def single(weights: dict[str, Tensor], x: Any, y: Tensor) -> Tensor:  # a batch of one record
+            return self._loss(weights, rest, x, y, torch.ones(1, device=y.device))
 
         def of_each(x: Tensor, y: Tensor) -> list[Tensor]:
+            x, y = x.unsqueeze(1), y.unsqueeze(1)
             if self.note is None:
-                found = vmap(grad(single), in_dims=(None, 0, 0))(wanted, x, y)
+                found = vmap(grad(single), in_dims=(None, 0, 0))(wanted, self._collate(x), y)
             else:
                 each = [grad(single)(wanted, a, b) for a, b in zip(x, y, strict=True)]
                 found = {name: torch.stack([one[name] for one in each]) for name in wanted}
@@ -198,7 +205,7 @@ class StackedModule:
                 squares[i].append(g.square().sum(1))
         return signals_by_layer(*([torch.cat(layer) for layer in kind] for kind in (dots, squares)))
 
-    def _call(self, params: dict[str, Tensor], inputs: Tensor) -> Tensor:
+    def _call(self, params: dict[str, Tensor], inputs: Any) -> Tensor:
         lent = places(self._skeleton, params)
         outputs = output_tensor(functional_call(self._skeleton, lent, (self.as_inputs(inputs),), tie_weights=False))
         return self._shaped(outputs, axes=1)
@@ -212,7 +219,7 @@ class StackedModule:
         return outputs
 
     def _loss(  # noqa: PLR0917 - vmap maps positional arguments
-        self, trained: dict[str, Tensor], rest: dict[str, Tensor], /, inputs: Tensor, targets: Tensor, weights: Tensor
+        self, trained: dict[str, Tensor], rest: dict[str, Tensor], /, inputs: Any, targets: Tensor, weights: Tensor
     ) -> Tensor:
         """Weighted cross-entropy, or squared error in the unit of the targets."""
         outputs = self._call({**trained, **rest}, inputs)
@@ -248,8 +255,8 @@ def _embeds(module: torch.nn.Module) -> bool:
     return any(isinstance(part, torch.nn.Embedding) for part in module.modules())
 
 
-def _as_given(outputs: Tensor) -> Tensor:
-    return outputs
+def _as_given(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def _widest(module: torch.nn.Module, inputs: Tensor) -> int:

@@ -10,6 +10,7 @@ Privacy" (arXiv 1805.06530v2), theorem 8 (the exact calibration), and Dong, Roth
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -190,16 +191,19 @@ def buffer_of(name: str) -> str:
 class Scaled(nn.Module):
     """A module between its scalers: standardised inputs go in, predictions come out in the unit of the targets.
 
-    The scalers are buffers, so that they are released and stacked like any other statistics of the model.
+    The scalers are buffers, so that they are released and stacked like any other statistics of the model. Without
+    scalers of the inputs these go in as they are, whatever the module takes.
     """
 
     def __init__(self, make: Callable[[], nn.Module], scalers: Scalers) -> None:
         super().__init__()
         self.module = make()
+        if hasattr(self.module, "collate"):
+            self.collate = self.module.collate
         for name, value in scalers.items():
             self.register_buffer(buffer_of(name), torch.tensor(value[0], dtype=torch.get_default_dtype()))
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Any) -> Tensor:
         """Return the module's outputs on standardised inputs."""
         if "input_mean" in self._buffers:
             inputs = (inputs - self.get_buffer("input_mean")) / self.get_buffer("input_scale")

@@ -37,8 +37,8 @@ class Descent:
         self._counts = [torch.zeros((), dtype=torch.float32, device=one.device) for one in self._first]
 
     @torch.no_grad()
-    def step(self) -> None:
-        """Move the parameters.
+    def step(self, rate: float | None = None) -> None:
+        """Move the parameters, by steps of this size where it is not that of the configuration.
 
         Raises
         ------
@@ -50,12 +50,13 @@ class Descent:
             raise InvalidInput(
                 f"A step needs the gradient of all {len(self._params)} parameters. Found those of {len(gradients)}."
             )
+        rate = self._config.learning_rate if rate is None else rate
         if self._config.optimizer == "adam":
-            self._adam(gradients)
+            self._adam(gradients, rate)
         else:
-            self._sgd(gradients)
+            self._sgd(gradients, rate)
 
-    def _adam(self, gradients: list[Tensor]) -> None:
+    def _adam(self, gradients: list[Tensor], rate: float) -> None:
         torch._foreach_add_(self._counts, 1)
         torch._fused_adam_(
             self._params,
@@ -64,7 +65,7 @@ class Descent:
             self._second,
             [],
             self._counts,
-            lr=self._config.learning_rate,
+            lr=rate,
             beta1=BETAS[0],
             beta2=BETAS[1],
             weight_decay=self._config.weight_decay,
@@ -73,7 +74,7 @@ class Descent:
             maximize=False,
         )
 
-    def _sgd(self, gradients: list[Tensor]) -> None:
+    def _sgd(self, gradients: list[Tensor], rate: float) -> None:
         decay, momentum = self._config.weight_decay, self._config.momentum
         fresh = not self._first
         for place, (param, gradient) in enumerate(zip(self._params, gradients, strict=True)):
@@ -83,4 +84,4 @@ class Descent:
                 self._first.append(gradient.clone())
             elif momentum:
                 self._first[place].mul_(momentum).add_(gradient)
-            param.add_(self._first[place] if momentum else gradient, alpha=-self._config.learning_rate)
+            param.add_(self._first[place] if momentum else gradient, alpha=-rate)

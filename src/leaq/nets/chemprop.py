@@ -1,0 +1,203 @@
+"""chemprop's own files, read without chemprop and without running what is in them.
+
+A file of chemprop 2 (``best.pt``, Lightning's ``.ckpt``) is a pickle that names classes. torch's restricted reader
+builds nothing but tensors and plain containers; every class that the file names, of the few packages that such files
+name, is replaced by an inert record of its attributes, and any other name is refused. Architecture and weights are
+then put together in `leaq.nets.networks`, whose parameters have chemprop's names.
+"""
+
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from leaq.errors import InvalidInput, StoreError
+from leaq.nets.layout import ATOM, BOND
+from leaq.nets.networks import Aggregation, DirectedMessages, GraphNet
+
+__all__ = ["Ensemble", "is_chemprop", "read_chemprop"]
+
+PACKAGES = ("chemprop.", "lightning.fabric.", "torchmetrics.", "torch.nn.modules.")
+"""Whose classes a file of chemprop names; none of them is imported."""
+KNOWN = {"RegressionFFN": "regression", "BinaryClassificationFFN": "binary", "MulticlassClassificationFFN": "classes"}
+"""Predictors that are read."""
+AGGREGATIONS: dict[str, Aggregation] = {"MeanAggregation": "mean", "SumAggregation": "sum", "NormAggregation": "norm"}
+UNUSED = ("metrics.", "predictor.criterion.")
+"""Beginnings of names that hold no part of the network."""
+
+
+class Ensemble(nn.Module):
+    """Several networks released as one: their mean prediction, or the logit of their mean probability.
+
+    Parameters
+    ----------
+    members : networks of one kind.
+    kind : "regression"; "binary", logits of single classes; or "classes", logits of one target's classes.
+    """
+
+    def __init__(self, members: Sequence[GraphNet], kind: str) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.kind = kind
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return what chemprop predicts with an ensemble, on the scale of one network's outputs."""
+        outputs = torch.stack([member(inputs) for member in self.members])
+        if self.kind == "binary":
+            return torch.logit(torch.sigmoid(outputs.double()).mean(0)).to(outputs.dtype)
+        if self.kind == "classes":
+            return torch.log(torch.softmax(outputs, dim=-1).mean(0))
+        return outputs.mean(0)
+
+
+class _Inert:
+    """Stands for an object of a class that the file names: its attributes, and nothing that runs."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+
+
+def is_chemprop(path: str | Path) -> bool:
+    """Tell whether a file is a network saved by chemprop 2, by the names in it; nothing is loaded."""
+    try:
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError, EOFError):
+        return False
+    return any(name.startswith("chemprop.nn.message_passing.") for name in names)
+
+
+def read_chemprop(*paths: str | Path) -> nn.Module:
+    """Read a network of chemprop 2, or several as one ensemble.
+
+    The network takes rows of the embedder ``molgraph``. It returns predictions (n, t) in the unit of the targets,
+    logits (n, t) of binary targets (``loss="binary"``), or logits (n, k) of one target with k classes.
+
+    Raises
+    ------
+    StoreError
+        If a file cannot be read.
+    InvalidInput
+        If it is no network of chemprop 2, or one with parts that are not read here.
+
+    Examples
+    --------
+    >>> read_chemprop("nowhere.pt")
+    Traceback (most recent call last):
+    leaq.errors.StoreError: nowhere.pt: cannot be read (No such file or directory).
+    """
+    if not paths:
+        raise InvalidInput("read_chemprop: needs at least one file. Found none.")
+    found = [_read(Path(path)) for path in paths]
+    if len({(kind, network.outputs) for network, kind in found}) > 1:
+        raise InvalidInput("read_chemprop: an ensemble's networks must predict the same. Found different outputs.")
+    networks = [network.eval() for network, _ in found]
+    return networks[0] if len(networks) == 1 else Ensemble(networks, found[0][1]).eval()
+
+
+def _read(path: Path) -> tuple[GraphNet, str]:
+    content = _content(path)
+    if not {"hyper_parameters", "state_dict"} <= set(content) or "message_passing" not in content["hyper_parameters"]:
+        older = " It looks like chemprop 1's: convert it with chemprop convert." if "args" in content else ""
+        raise InvalidInput(f"{path.name}: must be a network saved by chemprop 2. Found another file.{older}")
+    options, state = content["hyper_parameters"], content["state_dict"]
+    network, kind = _built(path.name, options)
+    own = network.state_dict()
+    given = {name: tensor for name, tensor in state.items() if not name.startswith(UNUSED)}
+    if set(given) != set(own) or any(given[name].shape != own[name].shape for name in own):
+        odd = sorted(set(given) ^ set(own)) or [name for name in own if given[name].shape != own[name].shape]
+        raise InvalidInput(
+            f"{path.name}: weights must be those of the network it describes. Found others: {', '.join(odd[:3])}. "
+            "Save it again with a current chemprop 2."
+        )
+    network.load_state_dict(given)
+    return network, kind
+
+
+def _content(path: Path) -> Mapping[str, Any]:
+    """Return the file's content with inert records for objects."""
+    strange: list[str] = []
+    try:
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+        strange += [name for name in names if not name.startswith(PACKAGES)]
+        allowed: list[Any] = [] if strange else [(_stand_in(name), name) for name in names]
+        with torch.serialization.safe_globals(allowed):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as err:
+        raise StoreError(f"{path.name}: cannot be read ({err.strerror or type(err).__name__}).") from None
+    except (RuntimeError, ValueError, AttributeError, TypeError, pickle.UnpicklingError, EOFError):
+        if strange:
+            raise InvalidInput(
+                f"{path.name}: a network of chemprop names classes of chemprop, lightning and torch alone. Found "
+                f"{strange[0]!r}, which loading the file would run. Do not load it."
+            ) from None
+        raise InvalidInput(
+            f"{path.name}: must be a network saved by chemprop 2. Found a file that torch cannot read safely. Save it "
+            "again with a current chemprop 2."
+        ) from None
+    return content if isinstance(content, Mapping) else {}
+
+
+def _stand_in(name: str) -> type:
+    if name.endswith(".AttributeDict"):
+        return dict
+    return type(name.rpartition(".")[2], (_Inert,), {})
+
+
+def _built(subject: str, options: Mapping[str, Any]) -> tuple[GraphNet, str]:
+    """Build the network that the hyper-parameters describe, and tell what it predicts."""
+    messages, agg, end = (options[part] for part in ("message_passing", "agg", "predictor"))
+    kind, how = KNOWN.get(end["cls"].__name__), AGGREGATIONS.get(agg["cls"].__name__)
+    strange = [
+        text
+        for text, wrong in {
+            f"message passing by {messages['cls'].__name__}": messages["cls"].__name__ != "BondMessagePassing",
+            f"atom and bond features of {messages['d_v']} and {messages['d_e']} numbers (another featuriser)": (
+                (messages["d_v"], messages["d_e"]) != (ATOM, BOND)
+            ),
+            "extra atom descriptors": bool(messages["d_vd"]),
+            "undirected messages": bool(messages["undirected"]),
+            "scaled atom or bond features": not _idle(messages["graph_transform"]),
+            "extra descriptors of molecules": end["input_dim"] != messages["d_h"],
+            f"aggregation by {agg['cls'].__name__}": how is None,
+            f"predictions by {end['cls'].__name__}": kind is None,
+            "an activation other than ReLU": not (_relu(messages["activation"]) and _relu(end["activation"])),
+        }.items()
+        if wrong
+    ]
+    if strange or how is None or kind is None:
+        raise InvalidInput(
+            f"{subject}: read are networks of chemprop 2 with its standard parts. Found {strange[0]}. Audit it with "
+            "leaq.audit(model, members, nonmembers), the model loaded and its loaders made by chemprop."
+        )
+    hidden = end["hidden_dim"]
+    inner = [hidden] * end["n_layers"] if isinstance(hidden, int) else list(hidden)
+    outputs = end["n_tasks"] * (end.get("n_classes") or 1 if kind == "classes" else 1)
+    if kind == "classes" and end["n_tasks"] > 1:
+        raise InvalidInput(
+            f"{subject}: of several targets with classes each, one network is read for each. Found {outputs}."
+        )
+    network = GraphNet(
+        DirectedMessages(messages["d_h"], messages["depth"], bias=messages["bias"]),
+        (messages["d_h"], *inner, outputs),
+        aggregation=how,
+        unscale=kind == "regression",
+        norm=float(agg.get("norm") or 100.0),
+        normalise=bool(options["batch_norm"]),
+    )
+    return network, kind
+
+
+def _relu(activation: Any) -> bool:
+    """Tell whether an activation, named, an enumeration's value or a module, is ReLU."""
+    if isinstance(activation, _Inert):
+        return type(activation).__name__ == "ReLU" or "relu" in [str(value).lower() for value in activation.arguments]
+    return str(activation).lower() == "relu"
+
+
+def _idle(transform: Any) -> bool:
+    """Tell whether a transformation of graphs changes nothing."""
+    parts = vars(transform).get("_modules", {}) if isinstance(transform, _Inert) else {}
+    return all(type(part).__name__ == "Identity" for part in parts.values())

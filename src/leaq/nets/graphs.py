@@ -1,0 +1,215 @@
+"""Batches of molecules as one graph each, and sums over its bonds and atoms that many models can share a program for.
+
+A network's weights carry a model axis under `torch.func.vmap`; so do its batches in training. The gathers and sums of
+message passing are then done for all models at once, as rows of one tall matrix, and not by the generic rules for
+indexing, which are several times slower. Each is linear, and the transpose of one is the other: that is all their
+gradients need.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from leaq.errors import InvalidInput
+from leaq.nets.layout import ATOM, BOND, COUNTS, SLOT
+
+__all__ = ["Graphs", "collate", "flip", "pool", "spread"]
+
+
+class Graphs(NamedTuple):
+    """b molecules of one batch as one graph without bonds between them; a model axis may stand in front of everything.
+
+    The last atom, the last bond and the last molecule belong to no record: they hold what smaller batches are filled
+    up with.
+
+    Attributes
+    ----------
+    atoms : (a, 72) features.
+    bonds : (e, 14) features of directed bonds, sorted by the atom they point to.
+    source, target : (e,) the atoms a bond comes from and points to.
+    reverse : (e,) the same bond in the other direction.
+    bond_starts : (a,) the first of the bonds that point to each atom.
+    molecule : (a,) which molecule each atom belongs to, ascending.
+    atom_starts : (b + 1,) the first atom of each molecule.
+    """
+
+    atoms: Tensor
+    bonds: Tensor
+    source: Tensor
+    target: Tensor
+    reverse: Tensor
+    bond_starts: Tensor
+    molecule: Tensor
+    atom_starts: Tensor
+
+
+def collate(inputs: Tensor) -> Graphs:
+    """Return the batches (m, b, w) of m models, rows as in `leaq.nets.layout`, as m graphs filled up to one size.
+
+    Raises
+    ------
+    InvalidInput
+        If the rows are no packed graphs.
+    """
+    m, b, width = inputs.shape
+    atoms, bonds = inputs[..., 0].long(), inputs[..., 1].long()  # (m, b) counts
+    slots, rest = divmod(width - COUNTS, SLOT)
+    total, counts = atoms + bonds, inputs[..., :COUNTS]
+    _require(
+        rest == 0
+        and bool((counts == counts.round()).all() & (atoms > 0).all() & (bonds >= 0).all() & (total <= slots).all())
+    )
+    place = torch.arange(slots, device=inputs.device)
+    content = inputs[..., COUNTS:].reshape(m, b, slots, SLOT)
+    is_atom = place < atoms.unsqueeze(-1)
+    is_bond = ~is_atom & (place < total.unsqueeze(-1))
+    atom, bond = _Filling(atoms), _Filling(bonds)
+    words = content[is_atom]  # (all atoms, 8)
+    features = _ones(words[:, :7], ATOM)
+    features[:, ATOM - 1] = words[:, 7]
+    ties = content[is_bond]  # (all bonds, 8)
+    ends, most = ties[:, :3], torch.stack([atoms, atoms, bonds], dim=-1).flatten(0, 1)[bond.molecule]
+    _require(bool(((ends >= 0) & (ends < most)).all()))
+    shift = atom.before.flatten()[bond.molecule]
+    target = bond.filled(ties[:, 1].long() + shift, atom.size - 1)
+    reverse = bond.filled(ties[:, 2].long() + bond.before.flatten()[bond.molecule], 0)
+    itself = torch.arange(bond.size, device=inputs.device).expand_as(reverse)
+    degrees = torch.zeros(m, atom.size, dtype=torch.int64, device=inputs.device)
+    degrees.scatter_add_(1, target, torch.ones_like(target))
+    return Graphs(
+        atoms=atom.filled(features, 0),
+        bonds=bond.filled(_ones(ties[:, 3:7], BOND), 0),
+        source=bond.filled(ties[:, 0].long() + shift, atom.size - 1),
+        target=target,
+        reverse=torch.where(itself < bonds.sum(1, keepdim=True), reverse, itself),
+        bond_starts=degrees.cumsum(1) - degrees,
+        molecule=atom.filled(atom.molecule % b, b),
+        atom_starts=torch.cat([atom.before, atoms.sum(1, keepdim=True)], dim=1),
+    )
+
+
+def _require(graphs: bool) -> None:
+    if not graphs:
+        raise InvalidInput(
+            "A graph network reads packed molecular graphs. Found rows that are none. Embed the molecules with "
+            "molgraph, and standardise nothing."
+        )
+
+
+class _Filling:
+    """Where the parts (atoms or bonds) of all models' molecules go: each model's behind each other, then filling."""
+
+    def __init__(self, counts: Tensor) -> None:
+        m, b = counts.shape
+        per_model = counts.sum(1)
+        self.size = int(per_model.max()) + 1
+        self.before = counts.cumsum(1) - counts  # (m, b) parts of a model's earlier molecules
+        self.molecule = torch.repeat_interleave(counts.flatten())  # (all parts,) molecule of all models
+        start = per_model.cumsum(0) - per_model
+        model = self.molecule // b
+        within = torch.arange(len(self.molecule), device=counts.device) - start[model]
+        self._shape, self._at = (m, self.size), model * self.size + within
+
+    def filled(self, values: Tensor, rest: int) -> Tensor:
+        """Return values (all parts, ...) as (m, size, ...), `rest` where there is no part."""
+        m, size = self._shape
+        found = values.new_full((m * size, *values.shape[1:]), rest)
+        found[self._at] = values
+        return found.view(m, size, *values.shape[1:])
+
+
+def _ones(positions: Tensor, size: int) -> Tensor:
+    """Return rows (n, size) with ones at the positions (n, k); -1 stands for none."""
+    found = positions.new_zeros(len(positions), size + 1)
+    found.scatter_(1, torch.where(positions < 0, size, positions).long(), 1.0)
+    return found[:, :size]
+
+
+def spread(values: Tensor, index: Tensor, starts: Tensor) -> Tensor:
+    """Give each part its whole's row: values (wholes, d) -> (parts, d); `index` (parts,) ascends."""
+    return _run(_Spread, values, index, starts)
+
+
+def pool(values: Tensor, index: Tensor, starts: Tensor) -> Tensor:
+    """Add up the rows of each whole's parts: values (parts, d) -> (wholes, d); `starts` (wholes,) its first part."""
+    return _run(_Pool, values, index, starts)
+
+
+def flip(values: Tensor, reverse: Tensor) -> Tensor:
+    """Give each directed bond the row (e, d) of its reverse."""
+    return _run(_Flip, values, reverse)
+
+
+def _run(kind: type[torch.autograd.Function], *arguments: Tensor) -> Tensor:
+    found: Tensor = kind.apply(*arguments)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Map(torch.autograd.Function):
+    """A linear map by tables of whole numbers; under vmap all models' rows stand below each other."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[1:])
+
+
+class _Spread(_Map):
+    @staticmethod
+    def forward(values: Tensor, *tables: Tensor) -> Tensor:
+        return values.index_select(0, tables[0])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        return _run(_Pool, gradient, *ctx.saved_tensors), None, None
+
+    @staticmethod
+    def vmap(info: Any, dims: tuple[int | None, ...], *arguments: Tensor) -> tuple[Tensor, int]:
+        values, index, starts = _with_models(info.batch_size, dims, arguments)
+        below = _below(index, values.shape[1]), _below(starts, index.shape[1])
+        return _run(_Spread, values.flatten(0, 1), *below).view(*index.shape, -1), 0
+
+
+class _Pool(_Map):
+    @staticmethod
+    def forward(values: Tensor, *tables: Tensor) -> Tensor:
+        every = torch.arange(len(values), device=values.device)
+        return torch.nn.functional.embedding_bag(every, values.contiguous(), tables[1], mode="sum")
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        return _run(_Spread, gradient, *ctx.saved_tensors), None, None
+
+    @staticmethod
+    def vmap(info: Any, dims: tuple[int | None, ...], *arguments: Tensor) -> tuple[Tensor, int]:
+        values, index, starts = _with_models(info.batch_size, dims, arguments)
+        below = _below(index, starts.shape[1]), _below(starts, values.shape[1])
+        return _run(_Pool, values.flatten(0, 1), *below).view(*starts.shape, -1), 0
+
+
+class _Flip(_Map):
+    @staticmethod
+    def forward(values: Tensor, *tables: Tensor) -> Tensor:
+        return values.index_select(0, tables[0])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        return _run(_Flip, gradient, *ctx.saved_tensors), None
+
+    @staticmethod
+    def vmap(info: Any, dims: tuple[int | None, ...], *arguments: Tensor) -> tuple[Tensor, int]:
+        values, reverse = _with_models(info.batch_size, dims, arguments)
+        return _run(_Flip, values.flatten(0, 1), _below(reverse, values.shape[1])).view(values.shape), 0
+
+
+def _with_models(models: int, dims: tuple[int | None, ...], tensors: tuple[Tensor, ...]) -> list[Tensor]:
+    """Return each tensor with the model axis in front, repeated where it had none."""
+    return [
+        tensor.expand(models, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+        for tensor, dim in zip(tensors, dims, strict=True)
+    ]
+
+
+def _below(table: Tensor, rows: int) -> Tensor:
+    """Return a table (m, n) as one (m n,) into all models' rows, `rows` of them a model."""
+    return (table + rows * torch.arange(len(table), device=table.device).unsqueeze(1)).reshape(-1)

@@ -1,0 +1,188 @@
+"""Graph networks over rows of packed molecules (`leaq.nets.layout`), trained end to end; plain torch modules.
+
+Each is called with rows (n, w), or inside a stacked program with what its `collate` made of them.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from leaq.nets.graphs import Graphs, collate, flip, pool, spread
+from leaq.nets.layout import ATOM, BOND
+
+__all__ = ["Aggregation", "Convolutions", "DirectedMessages", "GraphNet", "Isomorphisms"]
+
+Aggregation = Literal["mean", "sum", "norm"]
+"""How atoms make a molecule: their mean, their sum, or their sum over 100."""
+MOLECULES = 64
+"""Molecules of one pass outside a stacked program; more only spill out of the processor's caches."""
+
+
+class Unscale(nn.Module):
+    """Outputs in the unit of the targets, as chemprop releases them: times a scale, plus a mean."""
+
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(1, k))
+        self.register_buffer("scale", torch.ones(1, k))
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        """Map standardised outputs (b, k)."""
+        return outputs * self.get_buffer("scale") + self.get_buffer("mean")
+
+
+class Predictor(nn.Module):
+    """A perceptron from a molecule's vector to its outputs, named as chemprop names it.
+
+    Parameters
+    ----------
+    widths : from the molecule's vector to the outputs.
+    unscale : whether outputs have a scale and a mean of their own.
+    """
+
+    def __init__(self, widths: Sequence[int], *, unscale: bool) -> None:
+        super().__init__()
+        first, *rest = [nn.Linear(before, after) for before, after in pairwise(widths)]
+        self.ffn = nn.Sequential(
+            nn.Sequential(first), *(nn.Sequential(nn.ReLU(), nn.Identity(), linear) for linear in rest)
+        )
+        self.output_transform = Unscale(widths[-1]) if unscale else nn.Identity()
+
+    def forward(self, molecules: Tensor) -> Tensor:
+        """Map vectors (b, width) to outputs (b, k)."""
+        found: Tensor = self.output_transform(self.ffn(molecules))
+        return found
+
+
+class GraphNet(nn.Module):
+    """Rows become graphs, messages make a vector of each atom, atoms make a molecule, a perceptron predicts.
+
+    Parameters
+    ----------
+    message_passing : from `Graphs` to atoms (a, widths[0]).
+    widths : of the perceptron, from a molecule's vector to the outputs.
+    aggregation : how atoms make a molecule.
+    unscale : outputs have a scale and a mean of their own.
+    norm : what "norm" divides by.
+    normalise : a batch normalisation of molecules' vectors.
+    """
+
+    collate = staticmethod(collate)
+    """Called by `leaq.training.StackedModule` with the batches of all models (m, b, w)."""
+
+    def __init__(
+        self,
+        message_passing: nn.Module,
+        widths: Sequence[int],
+        *,
+        aggregation: Aggregation,
+        unscale: bool = False,
+        norm: float = 100.0,
+        normalise: bool = False,
+    ) -> None:
+        super().__init__()
+        self.message_passing = message_passing
+        self.aggregation, self.norm = aggregation, norm
+        self.bn = nn.BatchNorm1d(widths[0]) if normalise else nn.Identity()
+        self.outputs = widths[-1]
+        self.predictor = Predictor(widths, unscale=unscale)
+
+    def forward(self, inputs: Tensor | Graphs) -> Tensor:
+        """Return logits or predictions (n, k)."""
+        if isinstance(inputs, Graphs):
+            return self._outputs(inputs)
+        parts = [Graphs(*(table[0] for table in collate(part.unsqueeze(0)))) for part in torch.split(inputs, MOLECULES)]
+        return torch.cat([self._outputs(part) for part in parts])
+
+    def _outputs(self, graphs: Graphs) -> Tensor:
+        summed = pool(self.message_passing(graphs), graphs.molecule, graphs.atom_starts)[:-1]
+        if self.aggregation == "mean":
+            sizes = graphs.atom_starts[1:] - graphs.atom_starts[:-1]
+            summed = summed / sizes.unsqueeze(1)
+        elif self.aggregation == "norm":
+            summed = summed / self.norm
+        outputs: Tensor = self.predictor(self.bn(summed))
+        return outputs
+
+
+class DirectedMessages(nn.Module):
+    """Messages along directed bonds, never straight back; `depth` - 1 rounds, then a sum into each atom.
+
+    The encoder of chemprop 2 with its defaults; parameters are named as there. Source: Yang et al., "Analyzing Learned
+    Molecular Representations for Property Prediction" (arXiv 1904.01561v5).
+    """
+
+    def __init__(self, hidden: int, depth: int, *, bias: bool = False) -> None:
+        super().__init__()
+        self.depth = depth
+        self.W_i = nn.Linear(ATOM + BOND, hidden, bias=bias)
+        self.W_h = nn.Linear(hidden, hidden, bias=bias)
+        self.W_o = nn.Linear(ATOM + hidden, hidden)
+
+    def forward(self, graphs: Graphs) -> Tensor:
+        """Return each atom's vector (a, hidden)."""
+        start = self.W_i(torch.cat([graphs.atoms[graphs.source], graphs.bonds], dim=1))
+        state = torch.relu(start)
+        for _ in range(1, self.depth):
+            inward = spread(pool(state, graphs.target, graphs.bond_starts), graphs.target, graphs.bond_starts)
+            state = torch.relu(start + self.W_h(flip(inward - state, graphs.reverse)))
+        inward = pool(state, graphs.target, graphs.bond_starts)
+        return torch.relu(self.W_o(torch.cat([graphs.atoms, inward], dim=1)))
+
+
+class Isomorphisms(nn.Module):
+    """A graph isomorphism network that sees bonds: a perceptron of (1 + eps) h_v + sum of relu(h_u + e_uv).
+
+    Layer normalisation stands where the authors have batch normalisation: a record's output must not depend on the
+    others of its batch. Sources: Xu et al., "How Powerful are Graph Neural Networks?" (arXiv 1810.00826v3); Hu et al.
+    (arXiv 1905.12265v3) for the bonds.
+    """
+
+    def __init__(self, hidden: int, depth: int) -> None:
+        super().__init__()
+        self.start = nn.Linear(ATOM, hidden)
+        self.ties = nn.ModuleList(nn.Linear(BOND, hidden) for _ in range(depth))
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.LayerNorm(hidden))
+            for _ in range(depth)
+        )
+        self.eps = nn.Parameter(torch.zeros(depth))
+
+    def forward(self, graphs: Graphs) -> Tensor:
+        """Return each atom's vector (a, hidden)."""
+        h: Tensor = self.start(graphs.atoms)
+        for eps, tie, layer in zip(self.eps, self.ties, self.layers, strict=True):
+            inward = pool(torch.relu(_sources(h, graphs) + tie(graphs.bonds)), graphs.target, graphs.bond_starts)
+            h = torch.relu(layer((1 + eps) * h + inward))
+        return h
+
+
+class Convolutions(nn.Module):
+    """A graph convolutional network: the sum over neighbours and self of W h_u / sqrt(d_u d_v), residual.
+
+    Degrees count the loop; bonds are seen by their presence only. Source: Kipf and Welling, "Semi-Supervised
+    Classification with Graph Convolutional Networks" (arXiv 1609.02907v4).
+    """
+
+    def __init__(self, hidden: int, depth: int) -> None:
+        super().__init__()
+        self.start = nn.Linear(ATOM, hidden)
+        self.layers = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(depth))
+
+    def forward(self, graphs: Graphs) -> Tensor:
+        """Return each atom's vector (a, hidden)."""
+        ones = torch.ones_like(graphs.bonds[:, :1])
+        root = (1 + pool(ones, graphs.target, graphs.bond_starts)).rsqrt()  # (a, 1)
+        h: Tensor = torch.relu(self.start(graphs.atoms))
+        for layer in self.layers:
+            z = layer(h) * root
+            h = h + torch.relu((pool(_sources(z, graphs), graphs.target, graphs.bond_starts) + z) * root)
+        return h
+
+
+def _sources(h: Tensor, graphs: Graphs) -> Tensor:
+    """Return the vector of the atom each bond comes from: the target of its reverse, by maps with fast transposes."""
+    return flip(spread(h, graphs.target, graphs.bond_starts), graphs.reverse)

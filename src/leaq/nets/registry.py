@@ -1,0 +1,94 @@
+"""Networks by name: what ``--model dmpnn`` stands for."""
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field, PositiveInt
+
+from leaq.config import Named, Registry
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["NETS", "Dmpnn", "Gcn", "Gin", "Net", "dmpnn", "gcn", "gin"]
+
+
+class Net(Named):
+    """A network's architecture; called, it builds one freshly initialised module.
+
+    Examples
+    --------
+    >>> net = NETS.build("dmpnn(hidden=16)")
+    >>> net.spec(), sum(weights.numel() for weights in net(outputs=2).parameters())
+    ('dmpnn(hidden=16)', 3362)
+    """
+
+    embedder: ClassVar[str] = "molgraph"
+    """What turns records into the rows it reads."""
+
+    messages: ClassVar[str] = ""
+    """The class in `leaq.nets.networks`."""
+
+    hidden: PositiveInt = 300
+    """Width of every layer."""
+    depth: int = Field(default=3, ge=1, le=12)
+    """Rounds of messages; an atom sees as many bonds far."""
+    aggregation: Literal["mean", "sum", "norm"] = "norm"
+    """How atoms make a molecule: their mean, their sum, or their sum over 100."""
+
+    def __call__(self, outputs: int = 1) -> "torch.nn.Module":
+        """Build a module from rows of packed graphs to logits, or to standardised predictions, (n, outputs).
+
+        Parameters
+        ----------
+        outputs : number of classes, or 1. leaq puts the pool's mean and scale of a regression's targets behind it
+            (`leaq.training.TrainingConfig.standardise`).
+        """
+        from leaq.nets import networks  # torch is loaded when a network is built, not when it is named
+
+        messages = getattr(networks, self.messages)(self.hidden, self.depth)
+        return networks.GraphNet(messages, (self.hidden, self.hidden, outputs), aggregation=self.aggregation)
+
+
+class Dmpnn(Net):
+    """Directed message passing, chemprop 2's architecture and defaults."""
+
+    name: ClassVar[str] = "dmpnn"
+    messages: ClassVar[str] = "DirectedMessages"
+
+
+class Gin(Net):
+    """Graph isomorphism network that sees bonds."""
+
+    name: ClassVar[str] = "gin"
+    messages: ClassVar[str] = "Isomorphisms"
+    hidden: PositiveInt = 128
+    """Width of every layer."""
+
+
+class Gcn(Net):
+    """Graph convolutional network."""
+
+    name: ClassVar[str] = "gcn"
+    messages: ClassVar[str] = "Convolutions"
+    hidden: PositiveInt = 128
+    """Width of every layer."""
+
+
+NETS: Registry[Net] = Registry("network")
+for _kind in (Dmpnn, Gin, Gcn):
+    NETS.add(_kind.name)(_kind)
+
+
+def dmpnn(outputs: int = 1) -> "torch.nn.Module":
+    """Build a directed message-passing network with chemprop's defaults; see `Net`."""
+    return Dmpnn()(outputs)
+
+
+def gin(outputs: int = 1) -> "torch.nn.Module":
+    """Build a graph isomorphism network; see `Net`."""
+    return Gin()(outputs)
+
+
+def gcn(outputs: int = 1) -> "torch.nn.Module":
+    """Build a graph convolutional network; see `Net`."""
+    return Gcn()(outputs)
