@@ -86,13 +86,13 @@ def _memory(samples: Samples, config: AuditConfig, *, chunk: int, quantizers: in
     n, outputs, training = len(samples), max(1, len(samples.classes)), config.training
     widths = (samples.inputs.shape[1], *training.hidden, outputs)
     weights = sum(a * b + b for a, b in pairwise(widths))
-    size = 8 if training.dtype == "float64" else 4
+    size: int = 8 if training.dtype == "float64" else 4
     gradients = 2 + len(layer_groups(len(widths) - 1)) if config.whitebox else 0
     table = 8 * n * config.models * (training.checkpoints + outputs + 1 + gradients)
     signals = 2 * (1 + gradients)  # normalised and raw
     measuring = 8 * n * (RESAMPLED * config.draws + config.models * EVIDENCE * signals)
     checkpoints = HELD * size * weights * chunk * training.checkpoints
-    return LIBRARIES + checkpoints + quantizers * table + measuring + 2 * int(samples.inputs.nbytes)
+    return int(LIBRARIES + checkpoints + quantizers * table + measuring + 2 * samples.inputs.nbytes)
 
 
 def _seconds_per_pass(samples: Samples, models: int, config: AuditConfig) -> float:
