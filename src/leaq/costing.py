@@ -2,16 +2,26 @@
 
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 
 from leaq.cell import AuditConfig
 from leaq.planning import asked
 from leaq.training import MLP, chunks, seconds_per_step
+from leaq.training.mlp import layer_groups
 from leaq.types import Samples
 
 __all__ = ["Cost", "cost"]
 
 RECORDS = 512
 """Records one trial evaluation runs on."""
+LIBRARIES = 550_000_000
+"""Bytes that torch, numpy and the rest take before anything is computed."""
+HELD = 3
+"""Copies of a chunk's checkpoints at the worst moment: as recorded, quantized, and what evaluation makes of them."""
+RESAMPLED = 3
+"""Tables of resampled records that are held at once, (draws, n): of attacks, metrics and indicators."""
+EVIDENCE = 6
+"""Numbers a signal that the combined attack holds of every record and model."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +29,8 @@ class Cost:
     """What is going to be trained and evaluated, and roughly how long that takes here.
 
     `seconds` covers training and evaluation, extrapolated from a few steps; quantizing and measuring come on top.
+    `memory` is the largest number of bytes held at once, by arithmetic: within a quarter where it was measured (see
+    docs/scaling.md), linear in records, models, checkpoints, quantizers and outputs.
     """
 
     attacked: int
@@ -28,21 +40,22 @@ class Cost:
     quantizers: int
     candidates: int
     seconds: float
+    memory: float = 0.0
 
     def sentence(self) -> str:
         """Say it in one sentence.
 
         Examples
         --------
-        >>> Cost(16, 14, 660, 10, 320, 41.2).sentence()  # doctest: +NORMALIZE_WHITESPACE
+        >>> Cost(16, 14, 660, 10, 320, 41.2, 1.63e9).sentence()  # doctest: +NORMALIZE_WHITESPACE
         'Attacks 16 models with 14 shadow models each: 660 training steps, 10 quantizers of 320 candidates. Training and
-        evaluating take about 41 s here; quantizing and measuring come on top.'
+        evaluating take about 41 s here; quantizing and measuring come on top. Needs about 1.6 GB of memory.'
         """
         duration = f"{self.seconds:.0f} s" if self.seconds < 120 else f"{self.seconds / 60:.0f} min"
         return (
             f"Attacks {self.attacked} models with {self.shadows} shadow models each: {self.steps} training steps, "
             f"{self.quantizers} quantizers of {self.candidates} candidates. Training and evaluating take about "
-            f"{duration} here; quantizing and measuring come on top."
+            f"{duration} here; quantizing and measuring come on top. Needs about {self.memory / 1e9:.1f} GB of memory."
         )
 
 
@@ -64,7 +77,22 @@ def cost(samples: Samples, config: AuditConfig) -> Cost:
         quantizers=quantizers,
         candidates=candidates,
         seconds=training + evaluating * candidates * quantizers,
+        memory=float(_memory(samples, config, chunk=len(first), quantizers=quantizers)),
     )
+
+
+def _memory(samples: Samples, config: AuditConfig, *, chunk: int, quantizers: int) -> int:
+    """Return the bytes an audit holds at most: checkpoints of one chunk of models, all loss tables, one measurement."""
+    n, outputs, training = len(samples), max(1, len(samples.classes)), config.training
+    widths = (samples.inputs.shape[1], *training.hidden, outputs)
+    weights = sum(a * b + b for a, b in pairwise(widths))
+    size: int = 8 if training.dtype == "float64" else 4
+    gradients = 2 + len(layer_groups(len(widths) - 1)) if config.whitebox else 0
+    table = 8 * n * config.models * (training.checkpoints + outputs + 1 + gradients)
+    signals = 2 * (1 + gradients)  # normalised and raw
+    measuring = 8 * n * (RESAMPLED * config.draws + config.models * EVIDENCE * signals)
+    checkpoints = HELD * size * weights * chunk * training.checkpoints
+    return int(LIBRARIES + checkpoints + quantizers * table + measuring + 2 * samples.inputs.nbytes)
 
 
 def _seconds_per_pass(samples: Samples, models: int, config: AuditConfig) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.seeds import stream
 from leaq.stats.intervals import TwoWay, percentile_interval
+from leaq.stats.ranks import ranked
 from leaq.stats.roc import weighted_auc
 from leaq.types import Estimate, Floats, LossTable
 
@@ -110,20 +111,13 @@ def _mae(outputs: Floats, targets: Floats, weights: Floats) -> Floats:
 
 def _spearman(outputs: Floats, targets: Floats, weights: Floats) -> Floats:
     """Weighted correlation of the ranks in the whole held-out set (ranks are not recomputed a draw)."""
-    a, b = _ranks(outputs[:, 0]), _ranks(targets)
+    a, b = ranked(outputs[:, 0]), ranked(targets)
     total = weights.sum(1)
     mean_a, mean_b = weights @ a / total, weights @ b / total
     covariance = weights @ (a * b) / total - mean_a * mean_b
     spread = (weights @ a**2 / total - mean_a**2) * (weights @ b**2 / total - mean_b**2)
     # A constant prediction ranks nothing: its correlation is 0 by convention, not undefined.
     return np.asarray(np.where(spread > 1e-12, covariance / np.sqrt(np.maximum(spread, 1e-12)), 0.0))
-
-
-def _ranks(values: Floats) -> Floats:
-    """Return ranks from 1; equal values share the middle of theirs."""
-    _, code, count = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(count)
-    return np.asarray((last - (count - 1) / 2)[code])
 
 
 def _estimate(table: LossTable, value: float, draws: Floats, level: float) -> Estimate:

@@ -5,10 +5,9 @@ Axis letters here: ``m`` rankings (embedders, seeds, cells), ``k`` ranked things
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from leaq.errors import InvalidInput
-from leaq.stats.ranks import kendall
+from leaq.stats.ranks import kendall, ranked
 from leaq.types import Bools, Floats
 
 __all__ = ["cluster_means", "concordance", "mean_tau", "pareto_front"]
@@ -43,7 +42,7 @@ def concordance(values: npt.ArrayLike) -> float:
     """
     rows = _rankings(values)
     m, k = rows.shape
-    ranks = stats.rankdata(rows, axis=1)
+    ranks = np.stack([ranked(row) for row in rows])
     squares = float(np.square(ranks.sum(0) - m * (k + 1) / 2).sum())
     ties = sum(float((counts**3 - counts).sum()) for row in rows for _, counts in [np.unique(row, return_counts=True)])
     largest = m**2 * (k**3 - k) - m * ties

@@ -13,10 +13,22 @@ from leaq.seeds import stream
 from leaq.stats.intervals import percentile_interval
 from leaq.types import Estimate, Flag, Floats
 
-__all__ = ["agreement", "kendall"]
+__all__ = ["agreement", "kendall", "ranked"]
 
 FEW = 5
 """Ordered things below which tau can take hardly any values."""
+
+
+def ranked(values: Floats) -> Floats:
+    """Return the ranks of (n,) values from 1; equal ones share the middle of theirs.
+
+    Examples
+    --------
+    >>> ranked(np.array([3.0, 1.0, 3.0])).tolist()
+    [2.5, 1.0, 2.5]
+    """
+    _, code, count = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(count) - (count - 1) / 2)[code])
 
 
 def kendall(a: Floats, b: Floats, *, tied: float = 0.0) -> Floats:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri
 
 from leaq.results import CellResult, QuantizerRow
 from leaq.seeds import stream
@@ -166,4 +166,4 @@ def _covariance(result: CellResult, quantizers: Sequence[str], found: Sequence[E
 def _standard_error(estimate: Estimate) -> float:
     """Return the standard error an interval stands for, were it normal: its wider side counts."""
     side = max(estimate.high - estimate.value, estimate.value - estimate.low)
-    return float(side / stats.norm.ppf((1 + estimate.level) / 2)) if np.isfinite(side) else np.inf
+    return float(side / ndtri((1 + estimate.level) / 2)) if np.isfinite(side) else np.inf
