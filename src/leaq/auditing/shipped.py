@@ -21,6 +21,7 @@ from leaq.models.boxes import BlackBox, box_of, open_box
 from leaq.models.formats import fill, read_file
 from leaq.models.formats.onnx import Graph, load_onnx
 from leaq.models.formats.placing import place
+from leaq.models.formats.weight import FEWEST, Weight, unlike
 from leaq.models.roles import tensors_of
 from leaq.results import Size
 from leaq.types import Flag
@@ -64,7 +65,7 @@ def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
     if isinstance(shipped, nn.Module):
         module = unwrap(shipped)
         size, flags = _module_bytes(module)
-        return Opened(_apart(module), size, (*_box_flags(module), *flags, *_unchanged(module, original, name)))
+        return Opened(_apart(module), size, (*_box_flags(module), *flags, *_compared(module, original, name)))
     if not isinstance(shipped, str | Path):
         box = box_of(shipped)
         if box is None:
@@ -125,19 +126,24 @@ def _apart(module: nn.Module) -> nn.Module:
         return module
 
 
-def _unchanged(module: nn.Module, original: nn.Module, name: str) -> tuple[Flag, ...]:
-    """Say so where a module holds the original's weights as they are."""
-    own = {key: tensor for key, tensor, _ in tensors_of(original)}
-    here = {key: tensor for key, tensor, _ in tensors_of(module)} if own and module is not original else {}
-    same = own.keys() == here.keys() and all(
-        type(here[key]) in (Tensor, nn.Parameter)
-        and here[key].dtype == one.dtype
-        and torch.equal(here[key].cpu(), one.cpu())
-        for key, one in own.items()
-    )
-    if not own or not (same or module is original):
-        return ()
-    return (Flag("not-quantized", f"The weights of {name} equal the original's: nothing was quantized."),)
+def _compared(module: nn.Module, original: nn.Module, name: str) -> tuple[Flag, ...]:
+    """Say where the ordinary weights of a module are the original's as they are, or nowhere near them."""
+    own = {key: tensor.detach().cpu() for key, tensor, _ in tensors_of(original)}
+    here = {
+        key: tensor.detach().cpu()
+        for key, tensor, _ in tensors_of(module)
+        if type(tensor) in (Tensor, nn.Parameter) and key in own and tensor.shape == own[key].shape
+    }
+    if own and all(key in here and here[key].dtype == t.dtype and torch.equal(here[key], t) for key, t in own.items()):
+        return (Flag("not-quantized", f"The weights of {name} equal the original's: nothing was quantized."),)
+    for key, tensor in here.items():
+        wanted = own[key]
+        if tensor.ndim < 2 or tensor.is_complex() or wanted.is_complex() or not bool(wanted.any()):
+            continue
+        if wanted.numel() >= FEWEST and (problem := unlike(Weight(tensor.float()), wanted.float())):
+            text = f"{name} is compared with an original that it was not made from, as it seems: {key} {problem}."
+            return (Flag("unlike-original", text),)
+    return ()
 
 
 def _unseen(what: str) -> Flag:

@@ -17,8 +17,8 @@ def texts_of(data: Any, column: str | None, name: str) -> list[Told]:
 
     Parameters
     ----------
-    data : a list of texts, of pairs, or of mappings with "prompt" and "completion" (or response, answer, output); or a
-        data set or frame with such columns, or with a text column.
+    data : a list or array of texts, a list of pairs, or of mappings with "prompt" and "completion" (response, answer,
+        output); or a data set or frame with such columns, or with a text column.
     column : the text column, by default "text".
     name : "members" or "nonmembers", for messages.
 
@@ -29,6 +29,8 @@ def texts_of(data: Any, column: str | None, name: str) -> list[Told]:
     """
     if hasattr(data, "columns") and hasattr(data, "to_dict"):
         data = data.to_dict("records")
+    elif hasattr(data, "tolist") and getattr(data, "dtype", None) is not None and data.dtype.kind in "UTO":
+        data = data.tolist()
     if hasattr(data, "column_names"):
         names = list(data.column_names)
         answer = next((item for item in ANSWERS if item in names), None)

@@ -46,15 +46,26 @@ def load_causal(name: str | Path) -> tuple[Any, Any]:
             "where you trust them, load them yourself and save with save_pretrained."
         )
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            place, trust_remote_code=False, dtype=torch.float32, **(options or {"use_safetensors": True})
+        model, found = transformers.AutoModelForCausalLM.from_pretrained(
+            place,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **(options or {"use_safetensors": True}),
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False, **options)
-    except (OSError, ValueError) as err:
+    except Exception as err:  # transformers, tokenizers and safetensors have a dozen of their own
+        said = (str(err).strip().splitlines() or [type(err).__name__])[0]
         raise StoreError(
             f"{place!r} must be a folder with a causal language model and its tokenizer, or the name of one that "
-            f"can be reached. {str(err).splitlines()[0]}"
+            f"can be reached. {said}"
         ) from None
+    missing = sorted(found.get("missing_keys", ()))
+    if missing:  # transformers would go on with random numbers in their place
+        raise StoreError(
+            f"{place!r} must hold every weight of the model. Missing: {', '.join(missing[:3])}"
+            f"{f' and {len(missing) - 3} more' * (len(missing) > 3)}. Save the whole model, or merge the adapter first."
+        )
     return model.eval(), tokenizer
 
 
@@ -105,7 +116,14 @@ def tokens_of(texts: Sequence[Told], tokenizer: Any, *, length: int, name: str) 
 
 
 def _ids(text: str, tokenizer: Any) -> list[int]:
-    return list(tokenizer(text, truncation=False, max_length=None)["input_ids"])
+    try:
+        return [int(token) for token in tokenizer(text, truncation=False, max_length=None)["input_ids"]]
+    except Exception as err:  # whatever a tokenizer, or something that is none, raises
+        said = (str(err).strip().splitlines() or ["no message"])[0][:200]
+        raise InvalidInput(
+            "tokenizer must turn a text into tokens as those of transformers do, tokenizer(text)['input_ids']. "
+            f"{type(tokenizer).__name__} raised {type(err).__name__}: {said}."
+        ) from err
 
 
 def _alone(ids: list[int], length: int, side: str) -> Text:

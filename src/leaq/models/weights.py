@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from leaq.errors import InvalidInput, StoreError, closest
+from leaq.errors import InvalidInput, LeaqError, StoreError, closest
 from leaq.models.roles import shared_names, tensors_of
 from leaq.usercode import user_function
 
@@ -95,7 +95,16 @@ def architecture(spec: str, *, folder: Path | None = None) -> nn.Module:
     ----------
     folder : where files and modules are looked for first; the current folder by default.
     """
-    module = user_function(spec, what="An architecture", folder=folder)()
+    make = user_function(spec, what="An architecture", folder=folder)
+    try:
+        module = make()
+    except LeaqError:
+        raise
+    except Exception as err:  # whatever the user's code raises
+        said = (str(err).strip().splitlines() or ["no message"])[0][:200]
+        raise InvalidInput(
+            f"{spec!r}: the function must build the network without arguments. It raised {type(err).__name__}: {said}."
+        ) from err
     if not isinstance(module, nn.Module):
         raise InvalidInput(f"{spec!r}: the function must return a torch.nn.Module. Found {type(module).__name__}.")
     return module

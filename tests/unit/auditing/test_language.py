@@ -193,3 +193,21 @@ def test_a_fine_tuned_transformer_is_told_from_its_base():
     for row in result.rows:
         for name in ("threshold", "reference", "wbc", "min-k", "min-k++"):
             assert row.attacks[name].advantage.value > 0.5, (row.label, name)
+
+
+def test_texts_may_stand_in_arrays_and_frames():
+    import pandas as pd
+
+    from leaq.auditing.texts import texts_of
+
+    lines = ["a b", "c d"]
+    for data in (lines, np.array(lines), pd.Series(lines), pd.DataFrame({"text": lines})):
+        assert texts_of(data, None, "members") == lines
+    assert texts_of(pd.DataFrame({"prompt": ["a"], "completion": ["b"]}), None, "members") == [("a", "b")]
+
+
+def test_only_line_feeds_end_a_text(tmp_path):
+    from leaq.auditing.files import read_texts
+
+    (tmp_path / "t.txt").write_bytes("one\u2028still one\r\ntwo\x0bstill two\n".encode())
+    assert read_texts(tmp_path / "t.txt") == ["one\u2028still one", "two\x0bstill two"]

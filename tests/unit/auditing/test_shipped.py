@@ -213,3 +213,13 @@ def test_a_file_that_runs_is_a_model_and_others_say_what_they_lack(model, data, 
     (tmp_path / "bad.pt2").write_bytes(b"PK\x03\x04")
     with pytest.raises(leaq.LeaqError, match="bad.pt2: this is no exported program"):
         rows_of(model, data, x=tmp_path / "bad.pt2")
+
+
+def test_a_module_of_another_model_is_told(model, data):
+    other = copy.deepcopy(model)
+    torch.manual_seed(5)
+    for layer in (other[0], other[2]):
+        layer.reset_parameters()
+    flag = rows_of(model, data, x=other)["x"].flags[0]
+    assert flag.code == "unlike-original"
+    assert "0.weight agrees with the original in sign no better than by chance" in flag.text

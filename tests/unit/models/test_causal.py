@@ -99,3 +99,29 @@ def test_pickled_and_absent_language_models_are_refused(tmp_path, monkeypatch):
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(StoreError, match="must hold the model's weights as safetensors. Found none. Pickled"):
         load_causal(tmp_path)
+
+
+def test_a_folder_without_all_weights_is_refused_and_not_filled_with_random_ones(tmp_path):
+    require("transformers")
+    import tokenizers
+    import transformers
+    from safetensors.torch import load_file, save_file
+
+    shape = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=20, **shape)).save_pretrained(tmp_path)
+    plain = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0, "b": 1}, unk_token="a"))
+    transformers.PreTrainedTokenizerFast(tokenizer_object=plain).save_pretrained(tmp_path)
+    assert load_causal(tmp_path)[0].config.vocab_size == 20
+    weights = load_file(tmp_path / "model.safetensors")
+    name = "model.layers.0.self_attn.q_proj.weight"
+    save_file({key: t for key, t in weights.items() if key != name}, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(StoreError, match=f"must hold every weight of the model. Missing: {name}"):
+        load_causal(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"cut")
+    with pytest.raises(StoreError, match="must be a folder with a causal language model"):
+        load_causal(tmp_path)
+
+
+def test_what_is_no_tokenizer_is_named():
+    with pytest.raises(InvalidInput, match="tokenizer must turn a text into tokens .* int raised TypeError"):
+        tokens_of(["a bb"], 5, length=3, name="texts")

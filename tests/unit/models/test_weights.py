@@ -76,3 +76,9 @@ def test_a_header_whose_length_looks_like_a_pickle_is_none(tmp_path, length):
     header = content[8:start].rstrip().ljust(length)  # the format allows spaces at the end of its header
     (tmp_path / "w.safetensors").write_bytes(length.to_bytes(8, "little") + header + content[start:])
     assert torch.equal(read_weights(tmp_path / "w.safetensors")["w"], torch.ones(2))
+
+
+def test_an_architecture_that_cannot_be_built_says_why(tmp_path):
+    (tmp_path / "own_nets_c.py").write_text("def make(width):\n    return None\n")
+    with pytest.raises(InvalidInput, match="must build the network without arguments. It raised TypeError"):
+        architecture("own_nets_c:make", folder=tmp_path)

@@ -116,10 +116,12 @@ def weight_files(path: Path) -> list[Path]:
             return found
         if found:
             names = ", ".join(file.name for file in found[:3])
-            raise StoreError(f"{path.name}: a folder must hold one model. Found {names}. Name the file itself.")
+            raise StoreError(
+                f"{path.resolve().name}: a folder must hold one model. Found {names}. Name the file itself."
+            )
     adapter = " Found an adapter, not a model: merge it into its base first." * (path / "adapter_config.json").is_file()
     raise StoreError(
-        f"{path.name}: a folder with a model must hold its weights as safetensors or GGUF. Found none.{adapter}"
+        f"{path.resolve().name}: a model's folder must hold its weights as safetensors or GGUF. Found none.{adapter}"
     )
 
 

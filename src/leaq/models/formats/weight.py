@@ -9,7 +9,7 @@ from torch import Tensor
 
 from leaq.errors import InvalidInput
 
-__all__ = ["Weight", "nearest", "uneven", "unlike"]
+__all__ = ["FEWEST", "Weight", "nearest", "uneven", "unlike"]
 
 FEWEST = 16
 """Numbers below which a weight is not compared: chance alone makes few of them alike."""

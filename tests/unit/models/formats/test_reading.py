@@ -81,7 +81,7 @@ def test_damaged_and_missing_files_are_named(tmp_path):
         open_shipped(tmp_path / "none.safetensors", module, name="m")
     empty = tmp_path / "folder"
     empty.mkdir()
-    with pytest.raises(StoreError, match="folder: a folder with a model must hold its weights"):
+    with pytest.raises(StoreError, match="folder: a model.s folder must hold its weights"):
         open_shipped(empty, module, name="m")
     (empty / "adapter_config.json").write_text("{}")
     with pytest.raises(StoreError, match="Found an adapter, not a model"):
