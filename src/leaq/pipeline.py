@@ -18,11 +18,11 @@ from leaq.data import load
 from leaq.embedders import embed
 from leaq.environment import describe_environment, limited_threads, peak_memory
 from leaq.evaluation import evaluate, with_numbers, with_whitebox
-from leaq.measuring import measure, measure_together
+from leaq.measuring import measure, measure_references, measure_together
 from leaq.planning import Asked, Found, joined
 from leaq.quantizers import Identity, build
 from leaq.results import CellResult, QuantizerRow
-from leaq.subjects import Given, Subject, subject_of
+from leaq.subjects import Given, Subject, embedder_of, subject_of
 from leaq.types import Progress, Samples, silent
 
 __all__ = ["audit", "audit_samples", "chunk", "collect", "prepare"]
@@ -55,7 +55,7 @@ def audit_samples(
     progress: Progress = silent,
 ) -> CellResult:
     """Audit embedded records: the second half of `audit`; `parts` are its chunks, where they were trained already."""
-    started, todo = time.perf_counter(), planned(config, samples)
+    started, todo, given = time.perf_counter(), planned(config, samples), given or Given()
     found = joined(parts) if parts else collect(config, todo, subject_of(config, given), progress=progress)
     trained = time.perf_counter()
     rows, together = measured(config, todo, found, progress=progress)
@@ -76,6 +76,7 @@ def audit_samples(
         private=measuring.private_findings(todo.pool, {key: found[key] for key in todo.keys}),
         flags=(*found[Identity().spec()][0].flags, *todo.flags, *measuring.doubts(config, rows)),
         together=together,
+        references=measure_references(config, todo.pool, todo.members, data=given.data, progress=progress),
     )
     return with_comparison(result, todo.contrasts)
 
@@ -105,9 +106,7 @@ def prepare(
     source = config.source if given.data is None else given.data
     members = (config.members or None) if given.members is None else given.members
     samples = load(source, config, members=members, progress=progress)
-    embedder = config.embedder
-    if embedder == "auto":
-        embedder = "ecfp4" if samples.kind == "smiles" else "identity"
+    embedder = embedder_of(config, samples.kind, given)
     if config.training.standardise == "public" and config.public:
         samples = replace(samples, public=load(config.public, config, progress=progress))
     embedded = embed(samples, embedder, skip_invalid=config.skip_invalid, progress=progress)
