@@ -23,7 +23,9 @@ QUANTIZERS = ("uniform(bits=4)", "sign", "ternary(sparsity=0.9)")
 ATTACK = "combined(sees=outputs)"
 MODELS, DRAWS = 16, 100
 HEADS = TrainingConfig(checkpoints=1)
-GRAPHS = TrainingConfig(epochs=50, batch_size=32, schedule="warmup", checkpoints=1)
+GRAPHS = TrainingConfig(epochs=50, schedule="warmup", checkpoints=1)
+BATCH = {"freesolv": 30}
+"""Records of a step where 32 would leave a single one at the end of every epoch (see benchmarks/chemprop_parity.py)."""
 NETWORK = "dmpnn(hidden=64)"
 
 
@@ -59,7 +61,10 @@ def lines_of(task: str) -> list[str]:
     found = []
     for model, change in (
         ("ECFP4, perceptron", {"training": HEADS}),
-        ("D-MPNN, end to end", {"model": NETWORK, "training": GRAPHS}),
+        (
+            "D-MPNN, end to end",
+            {"model": NETWORK, "training": GRAPHS.model_copy(update={"batch_size": BATCH.get(task, 32)})},
+        ),
     ):
         started = time.process_time()
         samples, resolved = prepare(config(task, **change))

@@ -75,11 +75,11 @@ VERBS: Mapping[str, Verb] = {
     ),
     "forecast": Verb(
         {"replicates": 8, "attacks": ("threshold",), "training.checkpoints": 1},
-        without=frozenset({"attacks", "together", "game"}),
+        without=frozenset({"attacks", "together", "game", "references"}),
     ),
     "lambda": Verb(
         {"quantizers": ("study",), "replicates": 8, "attacks": ("threshold",)},
-        without=frozenset({"attacks", "together", "game"}),
+        without=frozenset({"attacks", "together", "game", "references"}),
     ),
 }
 """`lambda` keeps no result; the others differ in what they run by default and in what they print."""
