@@ -27,8 +27,9 @@ class Origin(Config):
     model_config: ClassVar[ConfigDict] = ConfigDict(title="Whose model it is")
 
     model: str = ""
-    """Your own network: file.py:function that returns a torch module and may take features, outputs, task and shape.
-    Copies of it are trained together by leaq. Runs your code; name only code you trust."""
+    """A graph network of molecules: dmpnn (chemprop's), gin or gcn, e.g. dmpnn(hidden=64). Or your own network:
+    file.py:function that returns a torch module and may take features, outputs, task and shape. Copies of it are
+    trained together by leaq, end to end. A function runs your code; name only code you trust."""
     recipe: str = ""
     """Your own training: file.py:function of (records, seed) that returns the trained model, a torch module or a
     scikit-learn network; records has inputs and targets. Runs your code; name only code you trust."""
@@ -104,6 +105,8 @@ class AuditConfig(Reading, Origin, Finished):
     together: tuple[str, ...] = ()
     """Releases of one model that are attacked together, a plus between them, e.g. 'sign + uniform(bits=2)'; of a random
     rounding several, e.g. 'stochastic(bits=2) x8', or a set of each size with 'stochastic(bits=2) x2/4/8'."""
+    references: tuple[str, ...] = ()
+    """Classical models on the same records, attacked alike, to compare with: forest, boosting, knn."""
     game: Literal["pool", "calibration"] = "pool"
     """What is asked about a record: pool, did it train the model; calibration, did it calibrate the quantizer (of a
     model that it did not train; replicates and shadows then count calibrations)."""
@@ -150,6 +153,13 @@ class AuditConfig(Reading, Origin, Finished):
         from leaq.quantizers import parse_together
 
         return tuple(one.text for one in parse_together(texts)) if texts else ()
+
+    @field_validator("references")
+    @classmethod
+    def _references_spelled_out(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
+        from leaq.references import parse_references
+
+        return tuple(reference.spec() for reference in parse_references(",".join(specs)))
 
     @property
     def finished(self) -> bool:

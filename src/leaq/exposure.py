@@ -4,11 +4,12 @@ For people who may see the data: everything here names single records.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from scipy.stats import rankdata
 
 from leaq.cell import AuditConfig
 from leaq.data import load
@@ -24,6 +25,10 @@ __all__ = ["Exposed", "Exposure", "Stratum", "exposure", "nearest_nonmember"]
 
 SIMILARITIES = (0.0, 0.3, 0.5, 0.7, 1.0 + 1e-9)
 """Edges of the strata of similarity to the nearest non-member."""
+SCAFFOLDS = ((1, 1), (2, 4), (5, 19), (20, None))
+"""Fewest and most molecules of a scaffold: the strata of its size."""
+OUTWARD = (0.0, 0.5, 0.8, 0.9, 1.0 + 1e-9)
+"""Edges of the strata of how far out a value lies: the share of values that lie nearer to the median in rank."""
 MINORITY = 2 / 3
 """A class is called a minority when its share is below this part of an even share."""
 EXTREME = 0.05
@@ -118,7 +123,10 @@ def exposure(result: CellResult, *, most: int = 20, draw: bool = False) -> Expos
         attack=str(result.risk_attack),
         records=records,
         strata={
-            "similarity to the nearest non-member": _by_similarity(similarity, risks, config),
+            "similarity to the nearest non-member": _by_edges(similarity, SIMILARITIES, risks, config),
+            "similarity to the nearest other molecule": _by_edges(near.similarity[:, 0], SIMILARITIES, risks, config),
+            "molecules of the same scaffold": _by_scaffold(samples, risks, config),
+            **_by_label(samples, risks, config),
             "explanations": _by_trait(traits, risks, config),
         },
         flags=_doubts(config.models, len(samples)),
@@ -194,12 +202,42 @@ def _traits(samples: Samples, similarity: Floats) -> dict[str, Bools]:
     return traits
 
 
-def _by_similarity(similarity: Floats, risks: Mapping[str, Floats], config: AuditConfig) -> tuple[Stratum, ...]:
+def _by_edges(
+    values: Floats, edges: Sequence[float], risks: Mapping[str, Floats], config: AuditConfig
+) -> tuple[Stratum, ...]:
     found = []
-    for low, high in pairwise(SIMILARITIES):
-        inside = (similarity >= low) & (similarity < high)
+    for low, high in pairwise(edges):
+        inside = (values >= low) & (values < high)
         found.append(_stratum(f"{low:g} to {min(high, 1.0):g}", inside, risks, config))
     return tuple(stratum for stratum in found if stratum.n)
+
+
+def _by_scaffold(samples: Samples, risks: Mapping[str, Floats], config: AuditConfig) -> tuple[Stratum, ...]:
+    frames = scaffolds(samples.inputs.tolist())
+    count = Counter(frames)
+    sizes = np.array([count[frame] for frame in frames])
+    found = []
+    for fewest, most in SCAFFOLDS:
+        name = f"{fewest} or more" if most is None else (f"{fewest} to {most}" if most > fewest else str(fewest))
+        inside = (sizes >= fewest) & (sizes <= (sizes.max() if most is None else most))
+        found.append(_stratum(name, inside, risks, config))
+    return tuple(stratum for stratum in found if stratum.n)
+
+
+def _by_label(samples: Samples, risks: Mapping[str, Floats], config: AuditConfig) -> dict[str, tuple[Stratum, ...]]:
+    """Return strata of a value's rarity: its class, or how far from the middle it lies."""
+    if samples.task == "classification":
+        counts = np.bincount(samples.targets, minlength=len(samples.classes))
+        order = np.argsort(counts, kind="stable")
+        strata = tuple(
+            _stratum(
+                f"{samples.classes[code]} ({counts[code] / len(samples):.0%})", samples.targets == code, risks, config
+            )
+            for code in order
+        )
+        return {"class, rarest first": tuple(stratum for stratum in strata if stratum.n)}
+    ranks = rankdata(samples.targets) / (len(samples) + 1)
+    return {"distance of the value from the middle": _by_edges(2 * np.abs(ranks - 0.5), OUTWARD, risks, config)}
 
 
 def _by_trait(traits: Mapping[str, Bools], risks: Mapping[str, Floats], config: AuditConfig) -> tuple[Stratum, ...]:

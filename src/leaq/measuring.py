@@ -14,19 +14,24 @@ from leaq.attacks.registry import parse_attacks, primary, title_of
 from leaq.attacks.risk import exposure
 from leaq.attacks.scoring import Protocol
 from leaq.cell import AuditConfig
+from leaq.data import load
+from leaq.embedders import embed
 from leaq.errors import NotEnoughEvidence
 from leaq.measures.finite_sample import Options, finite_sample
 from leaq.measures.indicators import correlation, distortion, loss_gap
 from leaq.measures.performance import drop, performance
 from leaq.measures.rate import order_changes, rate
+from leaq.nets.layout import GRAPHS
 from leaq.quantizers import Identity, ReleaseSet, Scheme
+from leaq.references import parse_references, reference_table
 from leaq.results import Curve, QuantizerRow, Size
-from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, LossTable, NotComputed, Samples
+from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, LossTable, NotComputed, Progress, Samples
 
 __all__ = [
     "describe_data",
     "doubts",
     "measure",
+    "measure_references",
     "measure_together",
     "no_skill",
     "order_doubt",
@@ -41,6 +46,11 @@ TOGETHER = Flag(
     "that of all files; each release keeps its own metrics.",
 )
 NO_CANDIDATES = NotComputed("Compares candidates recorded along training; the released weights alone are known.")
+REFERENCE = Flag(
+    "reference",
+    "A reference, no release of the network: trained on the same members, attacked by who sees its outputs, with "
+    "shadow models of its own kind. The size is what its fitted arrays take in memory.",
+)
 OUTDONE = 0.01
 """By how much another attack must find more than the leading one before it is said: less is the luck of one audit."""
 
@@ -146,6 +156,31 @@ def measure_together(
         },
         flags=(TOGETHER,),
     )
+
+
+def measure_references(
+    config: AuditConfig, pool: Samples, members: Bools, *, data: Any = None, progress: Progress
+) -> tuple[QuantizerRow, ...]:
+    """Train the references on the members of every network; return their metrics and what attackers find.
+
+    Attacks that read weights or files name what is missing. Molecules that a graph network reads are embedded by ecfp4;
+    `data` holds them where they are in memory.
+    """
+    options: dict[str, Any] = {"level": config.level, "seed": config.seed, "draws": config.draws}
+    references = parse_references(",".join(config.references))
+    if references and GRAPHS in pool.flags:
+        again = load(config.source if data is None else data, config)
+        pool = embed(again.take(np.isin(again.ids, pool.ids)), "ecfp4")
+    rows = []
+    for reference in references:
+        table, size = reference_table(reference, pool, members, seed=config.seed, progress=progress)
+        metrics = performance(table, **options)
+        context = Context(table, None, config.attacked, pool.inputs, Protocol(**options))
+        attacks = {one.spec(): one.run(context) for one in parse_attacks(config.attacks, task=table.task)}
+        doubts = (*no_skill(metrics, table), *outdone(attacks, primary_attack(config)))
+        row = QuantizerRow(reference.spec(), reference.label, size, flags=(REFERENCE, *doubts))
+        rows.append(replace(row, metrics=metrics, attacks=attacks))
+    return tuple(rows)
 
 
 def _rates(

@@ -17,7 +17,7 @@ from leaq.calibrating import Calibrations, calibrate, measure_calibrations, plan
 from leaq.cell import AuditConfig
 from leaq.environment import describe_environment, limited_threads, peak_memory
 from leaq.evaluation import evaluate, with_numbers, with_whitebox
-from leaq.measuring import measure, measure_together
+from leaq.measuring import measure, measure_references, measure_together
 from leaq.planning import Asked, Found, joined
 from leaq.preparing import prepare
 from leaq.quantizers import Identity, build
@@ -58,7 +58,7 @@ def audit_samples(
     progress: Progress = silent,
 ) -> CellResult:
     """Audit embedded records: the second half of `audit`; `parts` are its chunks, where they were trained already."""
-    started, todo = time.perf_counter(), planned(config, samples)
+    started, todo, given = time.perf_counter(), planned(config, samples), given or Given()
     found = joined(parts) if parts else collect(config, todo, subject_of(config, given), progress=progress)
     trained = time.perf_counter()
     rows, together = measured(config, todo, found, progress=progress)
@@ -79,6 +79,7 @@ def audit_samples(
         private=measuring.private_findings(todo.pool, {key: found[key] for key in todo.keys}),
         flags=(*found[Identity().spec()][0].flags, *todo.flags, *measuring.doubts(config, rows)),
         together=together,
+        references=measure_references(config, todo.pool, todo.members, data=given.data, progress=progress),
     )
     return with_comparison(result, todo.contrasts)
 

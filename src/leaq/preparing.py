@@ -5,7 +5,7 @@ from dataclasses import replace
 from leaq.cell import AuditConfig
 from leaq.data import load
 from leaq.embedders import embed
-from leaq.subjects import Given, subject_of
+from leaq.subjects import Given, embedder_of, subject_of
 from leaq.types import Progress, Samples, silent
 
 __all__ = ["prepare"]
@@ -32,9 +32,7 @@ def prepare(
     source = config.source if given.data is None else given.data
     members = (config.members or None) if given.members is None else given.members
     samples = load(source, config, members=members, progress=progress)
-    embedder = config.embedder
-    if embedder == "auto":
-        embedder = "ecfp4" if samples.kind == "smiles" else "identity"
+    embedder = embedder_of(config, samples.kind, given)
     if config.public:
         samples = replace(samples, public=load(config.public, config, progress=progress))
     embedded = embed(samples, embedder, skip_invalid=config.skip_invalid, progress=progress)

@@ -21,14 +21,15 @@ STAND_IN = "COLUMN"
 
 def shareable(result: CellResult) -> CellResult:
     """Return the result without the risk of single records, row numbers, unused columns and the source's folder."""
-    rows, together = (
+    rows, together, references = (
         tuple(replace(_aggregates(row), flags=_flags(row.flags)) for row in kind)
-        for kind in (result.rows, result.together)
+        for kind in (result.rows, result.together, result.references)
     )
     return replace(
         result,
         rows=rows,
         together=together,
+        references=references,
         private={},
         flags=_flags(result.flags),
         config=shareable_config(result.config),

@@ -5,34 +5,20 @@ members of every network, and every one is a target and the others' shadow. They
 their outputs alone: what their files hold is no weight, and nearest neighbours are their training records.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, PositiveInt
 
-from leaq.attacks.base import Context
-from leaq.attacks.registry import parse_attacks
-from leaq.attacks.scoring import Protocol
-from leaq.cell import AuditConfig
 from leaq.config import Named, Registry, split_specs
 from leaq.errors import InvalidInput
 from leaq.losses import margin, per_record, residual
-from leaq.measures.performance import performance
-from leaq.measuring import no_skill, outdone, primary_attack
-from leaq.results import QuantizerRow, Size
+from leaq.nets.layout import GRAPHS
+from leaq.results import Size
 from leaq.seeds import stream
-from leaq.types import Bools, Flag, Floats, LossTable, Progress, Samples, silent
+from leaq.types import Bools, Floats, LossTable, Progress, Samples, silent
 
-__all__ = ["REFERENCES", "Boosting", "Forest", "Neighbours", "Reference", "parse_references", "reference_rows",
-           "reference_table"]  # fmt: skip
-
-REFERENCE = Flag(
-    "reference",
-    "A reference, no release of the network: trained on the same members, attacked by who sees its outputs, with "
-    "shadow models of its own kind. The size is what its fitted arrays take in memory.",
-)
+__all__ = ["REFERENCES", "Boosting", "Forest", "Neighbours", "Reference", "parse_references", "reference_table"]
 
 
 class Reference(Named):
@@ -231,8 +217,6 @@ def _numbers(array: Any) -> int:
 
 
 def _require(reference: Reference, samples: Samples, members: Bools) -> None:
-    from leaq.nets.layout import GRAPHS
-
     if samples.inputs.ndim != 2 or samples.inputs.dtype.kind not in "fiub" or GRAPHS in samples.flags:
         raise InvalidInput(
             f"{reference.spec()}: references are trained on columns of features. Found other inputs. Embed molecules "
@@ -241,28 +225,3 @@ def _require(reference: Reference, samples: Samples, members: Bools) -> None:
     fewest = int(members.sum(1).min())
     if isinstance(reference, Neighbours) and fewest < reference.neighbours:
         raise InvalidInput(f"{reference.spec()}: needs as many members as neighbours. Found {fewest}. Ask fewer.")
-
-
-def reference_rows(
-    samples: Samples,
-    members: Bools,
-    config: AuditConfig,
-    references: Sequence[Reference],
-    *,
-    progress: Progress = silent,
-) -> tuple[QuantizerRow, ...]:
-    """Return one row a reference: its metrics and what the audit's attacks find, each with its interval.
-
-    Attacks that read weights or files are left out by name: there are none.
-    """
-    options: dict[str, Any] = {"level": config.level, "seed": config.seed, "draws": config.draws}
-    rows = []
-    for reference in references:
-        table, size = reference_table(reference, samples, members, seed=config.seed, progress=progress)
-        metrics = performance(table, **options)
-        context = Context(table, None, range(config.replicates), samples.inputs, Protocol(**options))
-        attacks = {one.spec(): one.run(context) for one in parse_attacks(config.attacks, task=table.task)}
-        doubts = (*no_skill(metrics, table), *outdone(attacks, primary_attack(config)))
-        row = QuantizerRow(reference.spec(), reference.label, size, flags=(REFERENCE, *doubts))
-        rows.append(replace(row, metrics=metrics, attacks=attacks))
-    return tuple(rows)

@@ -137,6 +137,7 @@ class CellResult:
     together : one row a set of releases of one model that were attacked together: `quantizer` names the set, `size` is
         the sum of its files, and there are no metrics, since each release has its own. No such set is a quantizer to
         choose, so they stand apart from `rows`.
+    references : one row a classical model on the same records, to compare with; `quantizer` names it.
     """
 
     config: Mapping[str, Any]
@@ -151,6 +152,7 @@ class CellResult:
     schema: int = SCHEMA
     comparison: Comparison | None = None
     together: tuple[QuantizerRow, ...] = ()
+    references: tuple[QuantizerRow, ...] = ()
 
     def __repr__(self) -> str:
         best = self.ranked()[0] if self.rows else None
@@ -178,8 +180,13 @@ class CellResult:
         return tuple(sorted(self.rows, key=self._leak))
 
     def shown(self) -> tuple[QuantizerRow, ...]:
-        """Rows as tables show them: `ranked`, and below them the sets of releases, as asked for."""
-        return (*self.ranked(), *self.together)
+        """Rows as tables show them: `ranked`, and below them `unranked`."""
+        return (*self.ranked(), *self.unranked)
+
+    @property
+    def unranked(self) -> tuple[QuantizerRow, ...]:
+        """Rows that are no quantizer to choose: references, and sets of releases, as asked for."""
+        return (*self.references, *self.together)
 
     def attacked(self, row: QuantizerRow) -> dict[str, AttackResult | NotComputed]:
         """Return the attacks of a row that tables show: of a set of releases those that read several."""
@@ -232,7 +239,7 @@ class CellResult:
             plain.pop("timings")
         if not private:
             plain.pop("private")
-            for row in (*plain["rows"], *plain["together"]):
+            for row in (*plain["rows"], *plain["together"], *plain["references"]):
                 for attack in row["attacks"].values():
                     attack.pop("risk", None)
         return json.dumps(plain, indent=1, sort_keys=True, allow_nan=False)
@@ -331,9 +338,10 @@ def _cell(plain: dict[str, Any]) -> CellResult:
     known = {item.name for item in fields(CellResult)}
     plain = {key: value for key, value in plain.items() if key in known}
     rows = tuple(_row(row) for row in plain.pop("rows"))
-    together = tuple(_row(row) for row in plain.pop("together", ()))
+    together, references = (tuple(_row(row) for row in plain.pop(kind, ())) for kind in ("together", "references"))
     comparison = plain.get("comparison") and Comparison.from_plain(plain["comparison"])
-    built = {"rows": rows, "together": together, "flags": _flags(plain["flags"]), "comparison": comparison}
+    built: dict[str, Any] = {"rows": rows, "together": together, "references": references}
+    built |= {"flags": _flags(plain["flags"]), "comparison": comparison}
     return CellResult(**{**plain, **built})
 
 

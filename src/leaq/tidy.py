@@ -33,7 +33,7 @@ def tidy(results: Iterable[CellResult]) -> Iterator[dict[str, Any]]:
     """Yield one row a number of every cell and quantizer."""
     for result in results:
         where = _where(result)
-        for row in (*result.rows, *result.together):
+        for row in (*result.rows, *result.unranked):
             here = {**where, "quantizer": row.quantizer, "label": row.label, "bits": row.size.bits}
             for name in ("bits", "entropy_bits", "bytes", "compression"):
                 yield {**here, "kind": "size", "name": name, "value": float(getattr(row.size, name)), "primary": False}

@@ -142,3 +142,31 @@ def test_text_from_the_data_is_escaped(result):
 
 def test_the_shareable_result_holds_no_smiles(result):
     assert "c1ccccc1" not in json.dumps(json.loads(result.to_json()))
+
+
+def test_strata_of_scaffold_class_and_nearest_molecule(result):
+    found = exposure(result).strata
+    n = len(result.private["ids"])
+    for name in ("similarity to the nearest other molecule", "molecules of the same scaffold", "class, rarest first"):
+        assert sum(stratum.n for stratum in found[name]) == n, name
+    rare, common = found["class, rarest first"]
+    assert rare.n < common.n
+    assert rare.name.startswith("1 (")
+    label = result.rows[0].label
+    risk = np.asarray(result.rows[0].attacks[result.risk_attack].risk)
+    whole = sum(stratum.n * stratum.risk[label].value for stratum in found["molecules of the same scaffold"])
+    assert whole == pytest.approx(np.nan_to_num(risk).sum())
+    assert [stratum.name for stratum in found["molecules of the same scaffold"]] == ["5 to 19"]  # five rings, 18 each
+
+
+def test_values_far_from_the_middle_stand_apart(tmp_path):
+    require("rdkit")
+    lines = [f"{'C' * n}{tail},{n * n}" for n in range(1, 21) for tail in ("O", "N", "Cl")]
+    (tmp_path / "m.csv").write_text("\n".join(["smiles,y", *lines]) + "\n")
+    config = AuditConfig(
+        source=str(tmp_path / "m.csv"), target="y", smiles="smiles", embedder="maccs", quantizers=("sign",),
+        replicates=8, training=QUICK, draws=20,
+    )  # fmt: skip
+    strata = exposure(audit(config)).strata["distance of the value from the middle"]
+    assert [stratum.name for stratum in strata] == ["0 to 0.5", "0.5 to 0.8", "0.8 to 0.9", "0.9 to 1"]
+    assert [stratum.n for stratum in strata] == [30, 18, 6, 6]

@@ -22,6 +22,7 @@ TEXT = "it's; rm -rf /"
 CANDIDATES = (True, False, 3, 7, 0.5, 0.9, "morgan(radius=3)", TEXT, (3, 5), (), ("sign",), ("threshold", "rmia"))
 
 CANDIDATES += (("sign + twn",),)  # releases attacked together
+CANDIDATES += (("forest", "knn(neighbours=1)"),)  # references
 
 
 def other_values(dotted):
@@ -108,7 +109,7 @@ def test_verbs_of_one_kind_take_the_same_options():
     commands = get_command(app).commands
     taken = {name: {flag for one in commands[name].params for flag in one.opts} for name in VERBS}
     assert taken["audit"] - taken["attack"] == {"--yardstick", "--epsilons"}
-    assert taken["attack"] - taken["forecast"] == {"--attacks", "--game", "--together"}
+    assert taken["attack"] - taken["forecast"] == {"--attacks", "--game", "--together", "--references"}
     assert taken["forecast"] - taken["lambda"] == {"--out", "--report", "--show-records", "--jobs", "--engine"}
     for name, verb in VERBS.items():
         assert {one.flag for one in options(AuditConfig, verb)} - {"--source"} <= taken[name]

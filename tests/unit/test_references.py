@@ -10,9 +10,15 @@ from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
 from leaq.embedders import embed
 from leaq.errors import InvalidInput
+from leaq.measuring import measure_references
 from leaq.nets.layout import GRAPHS
-from leaq.references import REFERENCES, parse_references, reference_rows, reference_table
-from leaq.types import AttackResult
+from leaq.pipeline import audit
+from leaq.redaction import shareable
+from leaq.references import REFERENCES, parse_references, reference_table
+from leaq.results import CellResult
+from leaq.training import TrainingConfig
+from leaq.types import AttackResult, silent
+from tests.helpers import require
 
 SMALL = {"forest": "forest(trees=20)", "boosting": "boosting(rounds=10)", "knn": "knn"}
 
@@ -58,9 +64,8 @@ def test_scores_are_those_of_the_estimator_by_hand(rng):
 
 def test_rows_say_what_attackers_find_and_what_cannot_be_asked(rng):
     samples = records("regression", rng)
-    config = AuditConfig(source="x", replicates=8, draws=20, attacks=("default",))
-    members = halves(samples, 8, seed=0)
-    rows = reference_rows(samples, members, config, parse_references("knn,forest(trees=20)"))
+    config = AuditConfig(source="x", replicates=8, draws=20, references=("knn", "forest(trees=20)"))
+    rows = measure_references(config, samples, halves(samples, 8, seed=0), progress=silent)
     assert [row.label for row in rows] == ["nearest neighbours", "random forest"]
     worst, forest = (row.attacks["threshold"].advantage for row in rows)
     assert worst.value > 0.95  # it answers for a training record with that record's own label
@@ -80,3 +85,34 @@ def test_bad_input_is_refused(rng):
         reference_table(REFERENCES.build("knn(neighbours=90)"), samples, members, seed=0)
     with pytest.raises(InvalidInput, match="forst"):
         parse_references("forst")
+
+
+def test_an_audit_shows_references_below_its_quantizers_and_keeps_them():
+    config = AuditConfig(
+        source="wine", quantizers=("sign",), replicates=8, draws=20, references=("forest(trees=10)",),
+        training=TrainingConfig(hidden=(8,), epochs=3, checkpoints=2),
+    )  # fmt: skip
+    result = audit(config)
+    assert [row.label for row in result.shown()][-1] == "random forest"
+    assert "random forest" not in [row.label for row in result.ranked()]
+    assert "Below them: references. Brackets" in str(result)
+    again = CellResult.from_json(result.to_json())
+    assert again.references[0].metrics == result.references[0].metrics
+    shown = result.frame()
+    assert {"random forest"} <= set(shown["label"])
+    assert all(
+        found.risk is None for found in shareable(result).references[0].attacks.values() if hasattr(found, "risk")
+    )
+
+
+def test_references_of_a_graph_network_read_fingerprints(tmp_path):
+    require("rdkit")
+    lines = [f"{'C' * n}{tail},{n}" for n in range(1, 11) for tail in ("O", "N", "Cl", "F")]
+    (tmp_path / "m.csv").write_text("\n".join(["smiles,y", *lines]) + "\n")
+    config = AuditConfig(
+        source=str(tmp_path / "m.csv"), smiles="smiles", target="y", model="dmpnn(hidden=4)", quantizers=("sign",),
+        replicates=8, draws=20, references=("knn",), training=TrainingConfig(epochs=2, checkpoints=1),
+    )  # fmt: skip
+    result = audit(config)
+    assert result.config["embedder"] == "molgraph"
+    assert result.references[0].attacks["threshold"].advantage.low > 0

@@ -30,7 +30,7 @@ def attack_table(result: CellResult) -> Table:
     rows: list[tuple[str, ...]] = []
     values: list[tuple[float | str, ...]] = []
     keys: list[str] = []
-    for row in (*reversed(result.ranked()), *result.together):
+    for row in (*reversed(result.ranked()), *result.unranked):
         shown = result.attacked(row)
         for name in in_order(shown, "attack"):
             found = shown[name]

@@ -139,11 +139,18 @@ def ranking(result: CellResult) -> Table:
         keys=tuple(row.quantizer for row in result.shown()),
         order=(
             f"Ordered by the held-out advantage of {attack_name(result.primary_attack)}, least leak first. "
-            f"{'Below them: releases attacked together. ' if result.together else ''}Brackets: {level:.0%} intervals."
+            f"{_below(result)}Brackets: {level:.0%} intervals."
         ),
         footnotes=(*notes.footnotes(), *(Footnote("", flag_words(flag)) for flag in result.flags)),
-        unranked=len(result.together),
+        unranked=len(result.unranked),
     )
+
+
+def _below(result: CellResult) -> str:
+    """Say what stands below the ranked rows."""
+    kinds = {"references": result.references, "releases attacked together": result.together}
+    named = [name for name, rows in kinds.items() if rows]
+    return f"Below them: {', then '.join(named)}. " if named else ""
 
 
 def _attacks_shown(result: CellResult) -> tuple[str, ...]:
@@ -261,7 +268,7 @@ def indicators(result: CellResult) -> Table:
         keys=tuple(row.quantizer for row in result.shown()),
         order="In the order of the ranking.",
         footnotes=notes.footnotes(),
-        unranked=len(result.together),
+        unranked=len(result.unranked),
     )
 
 

@@ -4,6 +4,6 @@ Every subject gives models in the same form, one chunk after the other; nothing 
 """
 
 from leaq.subjects.base import Given, Subject, Trained
-from leaq.subjects.choice import origin_digest, subject_of
+from leaq.subjects.choice import embedder_of, origin_digest, subject_of
 
-__all__ = ["Given", "Subject", "Trained", "origin_digest", "subject_of"]
+__all__ = ["Given", "Subject", "Trained", "embedder_of", "origin_digest", "subject_of"]

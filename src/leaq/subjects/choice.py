@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leaq.errors import InvalidInput
+from leaq.nets import NETS, Net
 from leaq.subjects.architecture import Architecture
 from leaq.subjects.artefact import Artefact
 from leaq.subjects.base import Given, Subject
@@ -15,7 +16,7 @@ from leaq.usercode import code_of, user_function
 if TYPE_CHECKING:
     from leaq.cell import AuditConfig
 
-__all__ = ["origin_digest", "subject_of"]
+__all__ = ["embedder_of", "origin_digest", "subject_of"]
 
 
 def subject_of(config: "AuditConfig", given: Given | None = None) -> Subject:
@@ -52,7 +53,7 @@ def subject_of(config: "AuditConfig", given: Given | None = None) -> Subject:
 def _trainer(config: "AuditConfig", given: Given, *, bare: bool) -> Subject:
     make, train = given.make, given.train
     if make is None and config.model:
-        make = user_function(config.model, what="model")
+        make = _network(config.model) or user_function(config.model, what="model")
     if train is None and config.recipe:
         train = user_function(config.recipe, what="recipe")
     if train is not None:
@@ -64,9 +65,37 @@ def _trainer(config: "AuditConfig", given: Given, *, bare: bool) -> Subject:
     return Architecture(make, training, config.seed)
 
 
+def _network(model: str) -> Net | None:
+    """Return one of leaq's own networks, None where a function is named."""
+    return None if not model or ":" in model or model.endswith(".py") else NETS.build(model)
+
+
+def embedder_of(config: "AuditConfig", kind: str, given: Given | None = None) -> str:
+    """Return what turns records into numbers: what is named, or what "auto" stands for.
+
+    Parameters
+    ----------
+    kind : "smiles" or "table".
+
+    Raises
+    ------
+    InvalidInput
+        If a network of leaq's reads molecules, and the records are none.
+    """
+    net = _network(config.model) if given is None or given.make is None else None
+    if net is not None and kind != "smiles":
+        raise InvalidInput(f"{net.spec()} reads molecules. Found a table of numbers; name its SMILES column.")
+    if config.embedder != "auto":
+        return config.embedder
+    if net is not None:
+        return net.embedder
+    return "ecfp4" if kind == "smiles" else "identity"
+
+
 def origin_digest(config: "AuditConfig") -> str:
     """Return a digest of the user's code and released file, so that neither is answered from an old result; or ""."""
-    named = [code_of(spec) for spec in (config.model, config.recipe) if spec]
+    own = _network(config.model) is not None  # the configuration names all of it
+    named = [code_of(spec) for spec in ("" if own else config.model, config.recipe) if spec]
     path = Path(config.released)
     if config.released:
         files = sorted(path.rglob("*")) if path.is_dir() else [path]

@@ -15,6 +15,7 @@ import leaq
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
 from leaq.quantizers import build
 from leaq.types import AttackResult, Checkpoints, NotComputed
+from tests.helpers import require
 
 nn = torch.nn
 N = 80
@@ -263,3 +264,23 @@ def test_activations_and_calibration_work_on_a_network_of_ones_own(table):
     assert build("gptq(bits=3)").needs.calibration
     result = leaq.audit(table, model=net, **quick(quantizers=specs, replicates=4))
     assert [row.label for row in result.rows][1:]
+
+
+def test_a_graph_network_is_named_and_reads_packed_graphs(tmp_path):
+    require("rdkit")
+    lines = [f"{'C' * n}{tail},{n}" for n in range(1, 11) for tail in ("O", "N", "Cl", "F")]
+    (tmp_path / "m.csv").write_text("\n".join(["smiles,y", *lines]) + "\n")
+    given = {"smiles": "smiles", "target": "y", "quantizers": "sign", "replicates": 2, "training": {"epochs": 2}}
+    result = leaq.audit(str(tmp_path / "m.csv"), model="gin(hidden=4)", **given)
+    assert (result.config["model"], result.config["embedder"]) == ("gin(hidden=4)", "molgraph")
+    assert [row.label for row in result.rows] == ["full precision", "sign"]
+    assert not any(flag.code == "not-stacked" for flag in result.flags)
+    with pytest.raises(InvalidInput, match="Unknown network 'dmpn'. Did you mean 'dmpnn'"):
+        leaq.audit(str(tmp_path / "m.csv"), model="dmpn", **given)
+    with pytest.raises(InvalidInput, match="must read file.py:function"):
+        leaq.audit(str(tmp_path / "m.csv"), model="nets.py", **given)
+
+
+def test_a_graph_network_needs_molecules(table):
+    with pytest.raises(InvalidInput, match="gcn reads molecules. Found a table of numbers; name its SMILES column."):
+        leaq.audit(table, model="gcn", **quick())
