@@ -7,7 +7,7 @@ import typer
 
 from leaq.cli import console
 from leaq.cli.configured import configured
-from leaq.cli.running import OUTPUT, Folders, Quiet
+from leaq.cli.running import OUTPUT, Folders, Json, Quiet
 
 if TYPE_CHECKING:
     from leaq.cell import AuditConfig
@@ -32,7 +32,13 @@ Out = Annotated[
 
 @configured("protect", Folders)
 def protect(
-    config: "AuditConfig", folders: Folders, *, max_drop: Drop = 0.02, out: Out = None, quiet: Quiet = False
+    config: "AuditConfig",
+    folders: Folders,
+    *,
+    max_drop: Drop = 0.02,
+    out: Out = None,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Find the release of a model that leaks least within an accuracy budget, prove it, and write it.
 
@@ -52,12 +58,15 @@ def protect(
     from leaq.reporting.tables import ranking, reading
 
     try:
-        with console.progress_bar(quiet=quiet) as progress:
+        with console.progress_bar(quiet=quiet or json) as progress:
             found = run(config, max_drop=max_drop, out=out, progress=progress)
     except KeyboardInterrupt:
         kept = "Nothing was kept: name a folder with --out to be able to resume."
         console.note(f"Interrupted. {kept if out is None else 'Resume: the same command again.'}")
         raise typer.Exit(130) from None
+    if json:
+        console.say_json(found.to_plain())
+        return
     console.show_table(ranking(found.audit))
     console.paragraph("\n" + reading(found.audit))
     console.paragraph("\n" + found.chosen)

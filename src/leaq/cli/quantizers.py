@@ -45,8 +45,9 @@ def _listed(entries: "tuple[Entry, ...]") -> str:
     lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[-1]]) for row in rows]
     closing = (
         "",
-        "Bits are those of one packed code, without scales. Families for leaq audit --quantizers: study, shipped, all.",
-        "Every quantizer also has the options first, last, bias and activations. Explained: leaq list quantizers sign",
+        "Bits are those of one packed code, without scales. Families for --quantizers: study, shipped, protect, all.",
+        "Every quantizer also has the options first, last, bias, activations, calibrated, refit and stop. Explained: "
+        "leaq list quantizers sign",
     )
     return "\n".join([*lines, *closing])
 
@@ -69,5 +70,7 @@ def _explained(found: "Entry") -> str:
         "  first, last: same, int8 or full (default same)",
         "  bias: full, float16, int8 or corrected",
         "  activations: bits each layer's input is rounded to (default: not rounded)",
+        "  refit: off, last, layers or outputs (default off)",
+        "  stop: share of training after which the model is released (default 1)",
     ]
     return "\n".join(lines)

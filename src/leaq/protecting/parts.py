@@ -39,7 +39,8 @@ class Parts:
             rest, public = set_aside(samples, share=SHARE, seed=config.seed)
             share = SHARE / (1 - SHARE)
         else:
-            rest, public, share = samples, strangers(samples.public, samples), SHARE
+            rest, public, share = samples, samples.public, SHARE
+        public = strangers(public, rest)
         pool, choosing = set_aside(replace(rest, public=public), share=share, seed=config.seed)
         return cls(pool, choosing, public, given=samples.public is not None)
 

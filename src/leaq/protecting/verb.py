@@ -8,6 +8,7 @@ with other halves and other initial weights. The released model is trained on po
 Nothing in its file but codes, scales and biases has seen a member: it is standardised and calibrated on public records.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,9 +26,9 @@ from leaq.preparing import prepare
 from leaq.protecting.choosing import ATTACK, Tried, search
 from leaq.protecting.parts import Parts
 from leaq.quantizers import Calibration, build, pack
-from leaq.redaction import shareable_config
+from leaq.redaction import shareable, shareable_config
 from leaq.reporting.card import privacy_card
-from leaq.results import CellResult
+from leaq.results import CellResult, as_plain
 from leaq.study import audit_into
 from leaq.training import train
 from leaq.types import AttackResult, Estimate, Flag, Progress, silent
@@ -73,6 +74,16 @@ class Protected:
             f"Chosen of {len(self.tried)} releases: {best.label}. Where it was chosen, its {self.metric} changed by "
             f"{best.drop.value:+.3f} [{best.drop.low:+.3f}, {best.drop.high:+.3f}]."
         )
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return everything but the card as JSON values; aggregates only."""
+        return {
+            "quantizer": self.quantizer,
+            "metric": self.metric,
+            "tried": as_plain(self.tried),
+            "audit": json.loads(shareable(self.audit).to_json()),
+            "folder": None if self.folder is None else str(self.folder),
+        }
 
     def __str__(self) -> str:
         return "\n".join(_line(row.label, row.metrics[self.metric], row.attacks[ATTACK]) for row in self.audit.rows)

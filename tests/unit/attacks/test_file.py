@@ -29,6 +29,18 @@ def test_scalers_of_the_members_name_them_all(rng):
     assert File()(table, features=features, protocol=Protocol(draws=50)).advantage.low > 0.9
 
 
+def test_survivors_by_column_name_members_where_nothing_else_does(rng):
+    """The mask of a sparse first layer alone: more weights survive in columns that members set."""
+    table, features = with_file(rng, planted(rng, leak=0.0))
+    bits = (features > 0).astype(float)
+    counts = table.members @ (bits - bits.mean(0))
+    kept = 0.1 + 0.02 * (counts / counts.std() + 0.5 * rng.normal(size=counts.shape))
+    masked = replace(table, numbers={"columns.mask": kept})
+    assert area(file_scores(masked, bits), table.members) > 0.8
+    silent = replace(table, numbers={"columns.mask": rng.normal(0.1, 0.02, size=counts.shape)})
+    assert area(file_scores(silent, bits), table.members) < 0.6
+
+
 def test_noise_in_what_is_published_is_weighed_not_believed(rng):
     """Blurred sums say something; joined with exact ones they take nothing away."""
     table, features = with_file(rng, planted(rng, leak=0.0))

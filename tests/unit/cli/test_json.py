@@ -95,6 +95,9 @@ def test_what_is_trained_for_it():
     assert len(curves[1]["x"]) == len(curves[1]["low"])
     for verb in ("audit", "attack"):
         assert len(plain(verb, "wine", *small_run, "--hidden", 8)["rows"]) == 2
+    protected = plain("protect", "wine", "--epochs", 2, "--replicates", 8, "--quantizers", "sign", "--max-drop", 1)
+    assert {one["quantizer"] for one in protected["tried"]} == {"none", "sign"}
+    assert protected["audit"]["rows"][0]["quantizer"] == "none"
 
 
 def test_a_packed_file(tmp_path):

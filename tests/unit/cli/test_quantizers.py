@@ -40,7 +40,12 @@ def test_options_are_listed_in_words():
 
 def test_one_quantizer_is_explained():
     result = run("quantizers", "ternary")
-    for words in ("sparsity: float (default 0.5)", "In the families: study, all.", "arXiv 1605.04711", "Levels: 3."):
+    for words in (
+        "sparsity: float (default 0.5)",
+        "In the families: study, protect, all.",
+        "arXiv 1605.04711",
+        "Levels: 3.",
+    ):
         assert words in result.stdout
 
 
