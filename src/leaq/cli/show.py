@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leaq.cli import console
-from leaq.cli.completing import complete_runs
+from leaq.cli.completing import complete_runs, there
 
 if TYPE_CHECKING:
     from leaq.study.failures import Failure
@@ -15,7 +15,7 @@ __all__ = ["show"]
 
 
 def show(
-    run: Annotated[Path, typer.Argument(help="A run folder.", autocompletion=complete_runs)],
+    run: Annotated[Path, typer.Argument(help="A run folder.", autocompletion=complete_runs, callback=there)],
     cells: Annotated[bool, typer.Option("--cells", help="Print the table of every cell of a study too.")] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print the results as JSON, one a line; with --what, one list.")

@@ -30,8 +30,8 @@ PAIRED = "compared on the same models and records"
 
 
 def reading(result: CellResult) -> str:
-    """Return the result as one paragraph for somebody who is no statistician, the answer first."""
-    return " ".join([verdict(result), *sentences(result), about_r(result)])
+    """Return the result for somebody who is no statistician, a line a matter, the answer first."""
+    return "\n".join([verdict(result), *sentences(result), about_r(result)])
 
 
 def sentences(result: CellResult) -> list[str]:

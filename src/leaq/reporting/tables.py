@@ -30,11 +30,15 @@ MISSING = "–"
 
 @dataclass(frozen=True)
 class Column:
-    """A column's head, what it means, and how it is set."""
+    """A column's head, what it means, and how it is set.
+
+    `keep` says how soon it gives way where a screen is narrow: the smallest number first, None never.
+    """
 
     title: str
     explanation: str
     align: Literal["left", "right"] = "right"
+    keep: int | None = None
 
 
 @dataclass(frozen=True)
@@ -113,19 +117,18 @@ def ranking(result: CellResult) -> Table:
     name = metric(result.primary_metric).name
     attacks = _attacks_shown(result)
     ahead = _forecast(result)  # tells more of the leak than n·r, which is left to the indicators then
+    way = "negative" if metric(result.primary_metric).larger_is_better else "positive"
     columns = (
         Column("Quantizer", "How the weights were rounded.", "left"),
-        Column("Bits", "Packed bits per quantized weight, scales included."),
-        Column("Size", "The whole released file."),
-        Column(name, f"{name} on records that did not train the model, mean over models, with its interval."),
-        Column("Change", f"Change of {name} against full precision, same models (negative: worse)."
-               if metric(result.primary_metric).larger_is_better
-               else f"Change of {name} against full precision, same models (positive: worse)."),
-        Column("r", "Asymptotic rate of this set of candidates; larger is safer; read it with its flags."),
-        *(() if ahead else (Column("n·r", "r times the training records; below about 3, r says little."),)),
-        *(Column(short_attack(key), _attack_words(key)) for key in attacks),
-        *((Column("vs least", indicator("leak_vs_least")[1]),) if _compared(result) else ()),
-        *((Column("Forecast", indicator("forecast")[1]),) if ahead else ()),
+        Column("Bits", "Packed bits per quantized weight, scales included.", keep=1),
+        Column("Size", "The whole released file.", keep=4),
+        Column(name, f"{name} on records that did not train the model, mean over models, with its interval.", keep=7),
+        Column("Change", f"Change of {name} against full precision, same models ({way}: worse).", keep=8),
+        Column("r", "Asymptotic rate of this set of candidates; larger is safer; read it with its flags.", keep=0),
+        *(() if ahead else (Column("n·r", "r times the training records; below about 3, r says little.", keep=0),)),
+        *(Column(short_attack(key), _attack_words(key), keep=_stay(result, key)) for key in attacks),
+        *((Column("vs least", indicator("leak_vs_least")[1], keep=5),) if _compared(result) else ()),
+        *((Column("Forecast", indicator("forecast")[1], keep=2),) if ahead else ()),
         Column("Flags", "Letters refer to the notes below the table.", "left"),
     )  # fmt: skip
     notes = Notes()
@@ -144,6 +147,11 @@ def ranking(result: CellResult) -> Table:
         footnotes=(*notes.footnotes(), *(Footnote("", flag_words(flag)) for flag in result.flags)),
         unranked=len(result.together),
     )
+
+
+def _stay(result: CellResult, attack: str) -> int | None:
+    """Say how soon an attack's column gives way: the leading one never, the simplest soon."""
+    return None if attack == result.primary_attack else 3 if attack == "threshold" else 6
 
 
 def _attacks_shown(result: CellResult) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ def test_the_answer_comes_first_and_says_how_much_less_is_given_away():
     assert reading(cell()).startswith(TOY)
     cheap = cell(row("none", "full precision", 0.3), row("a", "a", 0.05, -0.001))
     assert reading(cheap).startswith(
-        "Within a loss of 0.01 ROC-AUC, take a: it gives away 0.250 [0.210, 0.290] less than full precision (0.30). "
+        "Within a loss of 0.01 ROC-AUC, take a: it gives away 0.250 [0.210, 0.290] less than full precision (0.30).\n"
     )
     assert "Of the choice, a: leak 0.050 [" in reading(cheap)
 
