@@ -8,7 +8,7 @@ from leaq.files import refuse_no_run
 
 __all__ = [
     "COMPLETE", "complete_attacks", "complete_data_sets", "complete_embedders", "complete_kinds", "complete_quantizers",
-    "complete_runs", "there",
+    "complete_runs", "there", "there_if_given",
 ]  # fmt: skip
 
 KINDS = ("attacks", "datasets", "embedders", "quantizers")
@@ -67,6 +67,11 @@ def there(folder: Path) -> Path:
     """Refuse what is no run folder before anything that computes is loaded."""
     refuse_no_run(folder)
     return folder
+
+
+def there_if_given(folder: Path | None) -> Path | None:
+    """Do what `there` does where a folder was named."""
+    return None if folder is None else there(folder)
 
 
 COMPLETE: dict[str, Callable[[str], list[str]]] = {

@@ -131,8 +131,14 @@ def ranking(result: CellResult) -> Table:
         *((Column("Forecast", indicator("forecast")[1], keep=2),) if ahead else ()),
         Column("Flags", "Letters refer to the notes below the table.", "left"),
     )  # fmt: skip
+    shared = _everywhere([_row_doubts(row, attacks) for row in result.rows])
     notes = Notes()
-    drawn = [_ranking_row(result, row, attacks, notes) for row in result.shown()]
+    rows = [_ranking_row(result, row, attacks, notes, shared=shared) for row in result.shown()]
+    # As they would stay on a narrow screen: the name, the leak, its price; letters of notes last.
+    order = sorted(range(1, len(columns) - 1), key=lambda at: -(99 if (keep := columns[at].keep) is None else keep))
+    order = [0, *order, len(columns) - 1]
+    columns = tuple(columns[at] for at in order)
+    drawn = [[cells[at] for at in order] for cells in rows]
     level = _level(result)
     return Table(
         title=f"{result.data.get('name', 'data')}: quantizers by what they give away",
@@ -144,7 +150,11 @@ def ranking(result: CellResult) -> Table:
             f"Ordered by the held-out advantage of {attack_name(result.primary_attack)}, least leak first. "
             f"{'Below them: releases attacked together. ' if result.together else ''}Brackets: {level:.0%} intervals."
         ),
-        footnotes=(*notes.footnotes(), *(Footnote("", flag_words(flag)) for flag in result.flags)),
+        footnotes=(
+            *notes.footnotes(),
+            *(Footnote("", f"Every row: {text}") for text in shared),
+            *(Footnote("", flag_words(flag)) for flag in result.flags),
+        ),
         unranked=len(result.together),
     )
 
@@ -183,7 +193,20 @@ def _level(result: CellResult) -> float:
     return first.level if first else float(result.config.get("level", 0.95))
 
 
-def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str], notes: Notes) -> list[Cell]:
+def _everywhere(doubts: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return the doubts that every one of several rows has: they are said once, not marked in each."""
+    if len(doubts) < 2:
+        return ()
+    return tuple(text for text in doubts[0] if all(text in other for other in doubts[1:]))
+
+
+def _row_doubts(row: QuantizerRow, attacks: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(flag_words(flag) for flag in _doubts(row, attacks)))
+
+
+def _ranking_row(
+    result: CellResult, row: QuantizerRow, attacks: Sequence[str], notes: Notes, *, shared: Sequence[str]
+) -> list[Cell]:
     key = result.primary_metric
     missing: list[str] = []
     ahead = _forecast(result)
@@ -198,7 +221,7 @@ def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str], 
         numbers.append(number_cell(row.measures.get("leak_vs_least"), missing, sign=True))
     if ahead:
         numbers.append(number_cell(row.measures.get("forecast"), missing, sign=True))
-    doubts = [flag_words(flag) for flag in _doubts(row, attacks)]
+    doubts = [text for text in _row_doubts(row, attacks) if text not in shared]
     mark = notes.mark(list(dict.fromkeys([*doubts, *missing])))
     return [
         Cell(row.label, row.label),

@@ -60,7 +60,7 @@ def test_overlapping_quantizers_are_said_to_be_so():
         "Within a loss of 0.01 ROC-AUC, no quantizer is to be had beyond doubt; a comes nearest and may lose 0.0123. "
         "A more than halves the leak (0.30 to 0.05) for at most 0.012 ROC-AUC."
     )
-    assert "This audit does not tell b apart from it" in reading(result)
+    assert "This audit does not tell b apart from a, compared" in reading(result)
     assert "Full precision leaks more." in reading(result)
 
 
