@@ -30,6 +30,7 @@ PURPOSES = {
     "litert": "LiteRT (TFLite) models, run",
     "openvino": "OpenVINO models, run",
     "lightning": "recording checkpoints of Lightning trainings",
+    "sign": "signing cards and checking them",
     "dp": "differentially private training",
     "ray": "studies on a cluster",
     "mlflow": "studies logged to MLflow",

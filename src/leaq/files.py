@@ -15,14 +15,26 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from leaq.errors import StoreError
+from leaq.errors import InvalidInput, StoreError
 
-__all__ = ["private_folder", "read_bytes", "sweep", "writable_place", "write_atomic", "write_pages"]
+__all__ = ["private_folder", "read_bytes", "refuse_no_run", "sweep", "writable_place", "write_atomic", "write_pages"]
 
 STALE = 3600.0
 """Seconds after which nobody writes a temporary file any more: writing one takes well under a minute."""
 LONGEST = 200
 """Bytes of a file's name that its temporary file's name repeats; file systems allow 255 in all."""
+
+
+def refuse_no_run(folder: Path) -> None:
+    """Refuse what is no run folder; costs nothing, so that a wrong name is answered at once.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no config.json in it.
+    """
+    if not (folder / "config.json").is_file():
+        raise InvalidInput(f"{str(folder)!r} is no run folder: it has no config.json. Name an --out folder.")
 
 
 def private_folder(folder: Path) -> Path:

@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from leaq.cli import console
-from leaq.cli.completing import complete_runs
+from leaq.cli.completing import complete_runs, there
 
 __all__ = ["clean"]
 
 
 def clean(
-    run: Annotated[Path, typer.Argument(help="A run folder.", autocompletion=complete_runs)],
+    run: Annotated[Path, typer.Argument(help="A run folder.", autocompletion=complete_runs, callback=there)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what went as JSON and nothing else.")] = False,
 ) -> None:

@@ -4,9 +4,11 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from leaq.files import refuse_no_run
+
 __all__ = [
     "COMPLETE", "complete_attacks", "complete_data_sets", "complete_embedders", "complete_kinds", "complete_quantizers",
-    "complete_runs",
+    "complete_runs", "there", "there_if_given",
 ]  # fmt: skip
 
 KINDS = ("attacks", "datasets", "embedders", "quantizers")
@@ -59,6 +61,17 @@ def complete_runs(incomplete: str) -> list[str]:
     places += [Path(incomplete).parent, Path(os.environ.get(RUNS, "runs"))]
     found = {str(path.parent) for place in places if place.is_dir() for path in place.glob("*/config.json")}
     return sorted(name for name in found if name.startswith(incomplete))
+
+
+def there(folder: Path) -> Path:
+    """Refuse what is no run folder before anything that computes is loaded."""
+    refuse_no_run(folder)
+    return folder
+
+
+def there_if_given(folder: Path | None) -> Path | None:
+    """Do what `there` does where a folder was named."""
+    return None if folder is None else there(folder)
 
 
 COMPLETE: dict[str, Callable[[str], list[str]]] = {

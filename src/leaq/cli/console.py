@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -78,19 +78,43 @@ def fail(text: str) -> None:
 
 
 def show_table(table: "Table") -> None:
-    """Print a table with its sort key and footnotes; intervals go to a second line where the terminal is narrow."""
+    """Print a table with its sort key and footnotes.
+
+    Where the terminal is narrow intervals go to a second line, then columns give way, least important first, and are
+    named. No number is ever folded.
+    """
     console = _out()
-    drawn = _drawn(table, stacked=False)
-    if console.measure(drawn).maximum > console.width:
-        drawn = _drawn(table, stacked=True)
+    shown = list(range(len(table.columns)))
+    drawn = _drawn(table, shown, stacked=False)
+    if console.measure(drawn, options=console.options.update(width=10_000)).maximum > console.width:
+        while _needs(drawn := _drawn(table, shown, stacked=True)) > console.width:
+            least = _least(table, shown)
+            if least is None:
+                break
+            shown.remove(least)
     console.print(drawn)
+    hidden = [column.title for at, column in enumerate(table.columns) if at not in shown]
+    if hidden:
+        console.print(escape(f"For want of width without: {', '.join(hidden)}."), style="dim")
     console.print(escape(table.order), style="dim")
     for footnote in table.footnotes:
         mark = f"{footnote.mark}  " if footnote.mark else ""
         console.print(escape(mark + footnote.text), style="dim")
 
 
-def _drawn(table: "Table", *, stacked: bool) -> "RichTable":
+def _needs(drawn: "RichTable") -> int:
+    """Return the width at which nothing is broken inside; rich's own answer takes no column's least width for given."""
+    return 1 + sum((column.min_width or 0) + 2 for column in drawn.columns)
+
+
+def _least(table: "Table", shown: Sequence[int]) -> int | None:
+    """Return the column that gives way next; None if all that are left have to stay."""
+    free = [(keep, at) for at in shown if (keep := table.columns[at].keep) is not None]
+    return min(free)[1] if free else None
+
+
+def _drawn(table: "Table", shown: Sequence[int], *, stacked: bool) -> "RichTable":
+    """Draw some columns; those set right hold numbers, which stay whole."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as RichTable
 
@@ -103,10 +127,15 @@ def _drawn(table: "Table", *, stacked: bool) -> "RichTable":
         padding=(0, 1, 0, 0) if stacked else (0, 1),
         pad_edge=False,
     )
-    for column in table.columns:
-        drawn.add_column(escape(column.title), justify=column.align, overflow="fold")
-    for row in table.rows:
-        drawn.add_row(*(escape(cell.replace(" [", "\n[", 1) if stacked else cell) for cell in row))
+    rows = [[row[at].replace(" [", "\n[", 1) if stacked else row[at] for at in shown] for row in table.rows]
+    for place, at in enumerate(shown):
+        column = table.columns[at]
+        parts = str.splitlines if column.align == "right" else str.split
+        whole = max((len(part) for row in rows for part in parts(row[place])), default=0)
+        width = max(whole, *map(len, column.title.split()))
+        drawn.add_column(escape(column.title), justify=column.align, overflow="fold", min_width=width)
+    for row in rows:
+        drawn.add_row(*map(escape, row))
     return drawn
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leaq.cli import console
-from leaq.cli.completing import complete_quantizers, complete_runs
+from leaq.cli.completing import complete_quantizers, complete_runs, there
 from leaq.errors import NotEnoughEvidence
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ SHOWN = 20
 """Models that fail, printed unless all are asked for."""
 LIMITS, EVIDENCE = "Limits, for CI: exit code 1 if one is not kept", "What is judged, and on what evidence"
 
-Run = Annotated[Path, typer.Argument(help="A run folder.", autocompletion=complete_runs)]
+Run = Annotated[Path, typer.Argument(help="A run folder.", autocompletion=complete_runs, callback=there)]
 Limit = Annotated[
     float | None,
     typer.Option(

@@ -1,17 +1,17 @@
 """``leaq recommend``, the former name of ``leaq decide`` without limits."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from leaq.cli import console
+from leaq.cli.decide import Run
 
 __all__ = ["recommend"]
 
 
 def recommend(
-    run: Annotated[Path, typer.Argument(help="A run folder, made by --out.")],
+    run: Run,
     max_drop: Annotated[
         float | None,
         typer.Option(help="Largest acceptable loss of the task's metric; by default 0.01 ROC-AUC or 0.02 R²."),

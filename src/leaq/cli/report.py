@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leaq.cli import console
-from leaq.cli.completing import complete_runs
+from leaq.cli.completing import complete_runs, there
 from leaq.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ FORM = "The form of a regulator or output checker (--profile)"
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="A run folder.", autocompletion=complete_runs)],
+    run: Annotated[Path, typer.Argument(help="A run folder.", autocompletion=complete_runs, callback=there)],
     html: Annotated[
         Path | None, typer.Argument(help="The HTML file to write; by default in the run folder.", show_default=False)
     ] = None,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leaq.cli import console
-from leaq.cli.completing import complete_runs
+from leaq.cli.completing import complete_runs, there, there_if_given
+from leaq.errors import InvalidInput
 
 if TYPE_CHECKING:
     from leaq.study.failures import Failure
@@ -15,7 +16,16 @@ __all__ = ["show"]
 
 
 def show(
-    run: Annotated[Path, typer.Argument(help="A run folder.", autocompletion=complete_runs)],
+    run: Annotated[Path, typer.Argument(help="A run folder.", autocompletion=complete_runs, callback=there)],
+    other: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A second run folder: both audits beside each other.",
+            autocompletion=complete_runs,
+            callback=there_if_given,
+            show_default=False,
+        ),
+    ] = None,
     cells: Annotated[bool, typer.Option("--cells", help="Print the table of every cell of a study too.")] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print the results as JSON, one a line; with --what, one list.")
@@ -26,11 +36,14 @@ def show(
 ) -> None:
     """Print what a run folder holds; nothing is computed.
 
-    A study is summed up: each quantizer over all cells, then each data set, then what failed and why. A single
-    audit is printed whole.
+    Of two run folders the audits stand beside each other. A study is summed up: each quantizer over all cells, then
+    each data set, then what failed and why. A single audit is printed whole.
     """
     if what:
         _what(run, as_json=json)
+        return
+    if other is not None:
+        _two(run, other, alone=not (cells or json))
         return
     from leaq.reporting.summary import by_data_set, by_quantizer
     from leaq.reporting.tables import ranking, reading
@@ -59,6 +72,23 @@ def show(
     else:
         console.note(f"Every cell: leaq show {run} --cells. A page with pictures: leaq report {run} FILE.html")
     _failed(failures)
+
+
+def _two(run: Path, other: Path, *, alone: bool) -> None:
+    from leaq.reporting.beside import beside, verdicts
+    from leaq.study import Store
+
+    if not alone:
+        raise InvalidInput("Two runs are shown as a table. Found --cells or --json. Show each run for itself.")
+    found = [Store(folder).finished() for folder in (run, other)]
+    for folder, results in zip((run, other), found, strict=True):
+        if len(results) != 1:
+            raise InvalidInput(
+                f"Two runs side by side must hold one audit each. Found {len(results)} in {str(folder)!r}."
+            )
+    console.show_table(beside(found[0][0], found[1][0]))
+    for line in verdicts(found[0][0], found[1][0]):
+        console.paragraph(line)
 
 
 def _failed(failures: "list[Failure]") -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leaq.cli import console
-from leaq.cli.completing import complete_runs
+from leaq.cli.completing import complete_runs, there
 from leaq.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def verify(
 
         leaq verify mine-edpb.json --key auditor.pub
     """
+    if not what.is_file():
+        there(what)
     if what.is_file():
         _card(what, key, source, rerun=rerun, as_json=json)
         return

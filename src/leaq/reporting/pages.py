@@ -1,20 +1,23 @@
 """What the report's templates are given: one result taken apart into sentences, tables, drawings and plain data."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from leaq.errors import need
+from leaq.errors import LeaqError, need
 from leaq.options import command
-from leaq.redaction import shareable_config
+from leaq.quantizers.catalogue import entry
+from leaq.redaction import shareable, shareable_config
 from leaq.reporting import figures, study_figures
 from leaq.reporting.attack_tables import attack_numbers
 from leaq.reporting.decision import chooser_of
 from leaq.reporting.drawing import svg
 from leaq.reporting.many import agreements, names, overview, study_sentences, study_verdict
-from leaq.reporting.reading import about_r, about_zero, attacker, headline, sentences, verdict
+from leaq.reporting.reading import about_r, about_zero, attacker, headline, outcome, sentences, verdict
 from leaq.reporting.records import exposed
 from leaq.reporting.summary import by_data_set, by_quantizer
 from leaq.reporting.tables import indicators, ranking, size_words
@@ -42,7 +45,7 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
         "metric": name.name,
         "attack": attack_name(result.primary_attack),
         "short_attack": short_attack(result.primary_attack),
-        "verdict": verdict(result),
+        "verdict": outcome(result),
         "sentences": [one for one in sentences(result) if one != headline(result)],
         "key": headline(result) or attacker(result),
         "about_r": about_r(result),
@@ -55,6 +58,9 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
         "panels": _panels(result, prefix),
         "attackers": _attackers(result),
         "flags": [flag_words(flag) for flag in result.flags],
+        "meanings": _meanings(result),
+        "digest": hashlib.sha256(shareable(result).to_json(timings=False).encode()).hexdigest(),
+        "written": f"{datetime.now(UTC):%Y-%m-%d}",
         "reproduce": command(shareable_config(result.config)),
         "config": json.dumps(shareable_config(result.config), indent=2, ensure_ascii=False),
         "environment": result.environment,
@@ -227,10 +233,13 @@ def _attack_keys(result: CellResult) -> dict[str, str]:
 def _panels(result: CellResult, prefix: str) -> dict[str, list[dict[str, Any]]]:
     """Small multiples: one ROC and one lambda_k panel a quantizer."""
     rocs, lambdas = [], []
+    chooser = chooser_of(result)
+    chosen = chooser.at(chooser.budget).chosen if chooser else ""
     for index, row in enumerate(result.ranked()):
         if any(isinstance(attack, AttackResult) and attack.roc is not None for attack in row.attacks.values()):
             drawing = svg(figures.roc(result, row), name=f"{prefix}-roc{index}", label=f"ROC curves for {row.label}")
-            rocs.append({"label": row.label, "svg": safe(drawing), "note": _roc_note(result, row)})
+            first = row is reference(result) or row.quantizer == chosen
+            rocs.append({"label": row.label, "svg": safe(drawing), "note": _roc_note(result, row), "first": first})
         if "lambda_k" in row.curves:
             drawing = svg(figures.lambda_k(row), name=f"{prefix}-lambda{index}", label=f"lambda_k for {row.label}")
             lambdas.append({"label": row.label, "svg": safe(drawing)})
@@ -239,7 +248,9 @@ def _panels(result: CellResult, prefix: str) -> dict[str, list[dict[str, Any]]]:
 
 def _roc_note(result: CellResult, row: QuantizerRow) -> str:
     attack = row.attacks.get(result.primary_attack)
-    return f"AUC {format_estimate(attack.auc)}" if isinstance(attack, AttackResult) else ""
+    if not isinstance(attack, AttackResult):
+        return ""
+    return f"{short_attack(result.primary_attack)}: AUC {format_estimate(attack.auc)}"
 
 
 def _attackers(result: CellResult) -> list[dict[str, Any]]:
@@ -260,6 +271,18 @@ def _attackers(result: CellResult) -> list[dict[str, Any]]:
                 **words,
             }
         )
+    return found
+
+
+def _meanings(result: CellResult) -> dict[str, str]:
+    """Say what each quantizer does, by specification; files and models of other makes have no entry."""
+    found = {}
+    for row in result.rows:
+        try:
+            known = entry(row.quantizer)
+        except LeaqError:
+            continue
+        found[row.quantizer] = f"{known.what} Source: {known.source}."
     return found
 
 

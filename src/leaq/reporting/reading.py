@@ -22,16 +22,16 @@ from leaq.study.standing import (
 )
 from leaq.types import AttackResult, Estimate
 
-__all__ = ["about_r", "about_zero", "attacker", "audited", "headline", "reading", "sentences", "verdict"]
+__all__ = ["about_r", "about_zero", "attacker", "audited", "headline", "outcome", "reading", "sentences", "verdict"]
 
 
-WEAK = "A weak attacker's numbers, without shadow models: the leak may be far larger. "
+WEAK = "A weak attacker's numbers, without shadow models: the leak may be far larger."
 PAIRED = "compared on the same models and records"
 
 
 def reading(result: CellResult) -> str:
-    """Return the result as one paragraph for somebody who is no statistician, the answer first."""
-    return " ".join([verdict(result), *sentences(result), about_r(result)])
+    """Return the result for somebody who is no statistician, a line a matter, the answer first."""
+    return "\n".join([verdict(result), *sentences(result), about_r(result)])
 
 
 def sentences(result: CellResult) -> list[str]:
@@ -52,22 +52,26 @@ def sentences(result: CellResult) -> list[str]:
 
 def verdict(result: CellResult) -> str:
     """Return what to release, no surer than the paired differences are, and the bargain if another one stands out."""
-    weak = WEAK if result.config.get("kind") == "model" else ""
-    return weak + _verdict(result)
+    return " ".join(outcome(result))
 
 
-def _verdict(result: CellResult) -> str:
+def outcome(result: CellResult) -> list[str]:
+    """Return the sentences of the verdict, each for itself: a page sets the first one large."""
+    return [WEAK, *_outcome(result)] if result.config.get("kind") == "model" else _outcome(result)
+
+
+def _outcome(result: CellResult) -> list[str]:
     best, chooser = least(result), chooser_of(result)
     if best is None:
-        return _no_choice(result)
+        return [_no_choice(result)]
     rest, same = _beside(result, best)
     if not rest:
-        return _alone(result, best)
+        return [_alone(result, best)]
     if chooser is None:  # the game of calibration, in which full precision gives nothing away
         doubt = f"; {_called(same)} cannot be told apart from it" if same else ""
-        return _capital(f"{_among(result, best)}{best.label} gives away least{doubt}.")
+        return [_capital(f"{_among(result, best)}{best.label} gives away least{doubt}.")]
     found = chooser.at(chooser.budget)
-    return " ".join(part for part in (_loud(result, found), decision(found), _knee(found)) if part)
+    return [part for part in (_loud(result, found), decision(found), _knee(found)) if part]
 
 
 def _loud(result: CellResult, found: Recommendation) -> str:
@@ -261,11 +265,11 @@ def separation(result: CellResult) -> str:
     if not rest:
         return ""
     if not same:
-        return f"Every other leaks more, {PAIRED}: the first place is established for this attack."
+        return f"Every other leaks more than {best.label}, {PAIRED}: the first place is established for this attack."
     if len(same) == len(rest):
         return f"None of the others leaks more beyond doubt, {PAIRED}: this audit does not tell the quantizers apart."
     return (
-        f"This audit does not tell {_called(same)} apart from it, {PAIRED}. "
+        f"This audit does not tell {_called(same)} apart from {best.label}, {PAIRED}. "
         f"{_capital(_called([row for row in rest if row not in same]))} "
         f"{'leaks' if len(rest) - len(same) == 1 else 'leak'} more."
     )

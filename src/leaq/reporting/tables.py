@@ -30,11 +30,15 @@ MISSING = "–"
 
 @dataclass(frozen=True)
 class Column:
-    """A column's head, what it means, and how it is set."""
+    """A column's head, what it means, and how it is set.
+
+    `keep` says how soon it gives way where a screen is narrow: the smallest number first, None never.
+    """
 
     title: str
     explanation: str
     align: Literal["left", "right"] = "right"
+    keep: int | None = None
 
 
 @dataclass(frozen=True)
@@ -113,23 +117,28 @@ def ranking(result: CellResult) -> Table:
     name = metric(result.primary_metric).name
     attacks = _attacks_shown(result)
     ahead = _forecast(result)  # tells more of the leak than n·r, which is left to the indicators then
+    way = "negative" if metric(result.primary_metric).larger_is_better else "positive"
     columns = (
         Column("Quantizer", "How the weights were rounded.", "left"),
-        Column("Bits", "Packed bits per quantized weight, scales included."),
-        Column("Size", "The whole released file."),
-        Column(name, f"{name} on records that did not train the model, mean over models, with its interval."),
-        Column("Change", f"Change of {name} against full precision, same models (negative: worse)."
-               if metric(result.primary_metric).larger_is_better
-               else f"Change of {name} against full precision, same models (positive: worse)."),
-        Column("r", "Asymptotic rate of this set of candidates; larger is safer; read it with its flags."),
-        *(() if ahead else (Column("n·r", "r times the training records; below about 3, r says little."),)),
-        *(Column(short_attack(key), _attack_words(key)) for key in attacks),
-        *((Column("vs least", indicator("leak_vs_least")[1]),) if _compared(result) else ()),
-        *((Column("Forecast", indicator("forecast")[1]),) if ahead else ()),
+        Column("Bits", "Packed bits per quantized weight, scales included.", keep=1),
+        Column("Size", "The whole released file.", keep=4),
+        Column(name, f"{name} on records that did not train the model, mean over models, with its interval.", keep=7),
+        Column("Change", f"Change of {name} against full precision, same models ({way}: worse).", keep=8),
+        Column("r", "Asymptotic rate of this set of candidates; larger is safer; read it with its flags.", keep=0),
+        *(() if ahead else (Column("n·r", "r times the training records; below about 3, r says little.", keep=0),)),
+        *(Column(short_attack(key), _attack_words(key), keep=_stay(result, key)) for key in attacks),
+        *((Column("vs least", indicator("leak_vs_least")[1], keep=5),) if _compared(result) else ()),
+        *((Column("Forecast", indicator("forecast")[1], keep=2),) if ahead else ()),
         Column("Flags", "Letters refer to the notes below the table.", "left"),
     )  # fmt: skip
+    shared = _everywhere([_row_doubts(row, attacks) for row in result.rows])
     notes = Notes()
-    drawn = [_ranking_row(result, row, attacks, notes) for row in result.shown()]
+    rows = [_ranking_row(result, row, attacks, notes, shared=shared) for row in result.shown()]
+    # As they would stay on a narrow screen: the name, the leak, its price; letters of notes last.
+    order = sorted(range(1, len(columns) - 1), key=lambda at: -(99 if (keep := columns[at].keep) is None else keep))
+    order = [0, *order, len(columns) - 1]
+    columns = tuple(columns[at] for at in order)
+    drawn = [[cells[at] for at in order] for cells in rows]
     level = _level(result)
     return Table(
         title=f"{result.data.get('name', 'data')}: quantizers by what they give away",
@@ -141,7 +150,11 @@ def ranking(result: CellResult) -> Table:
             f"Ordered by the held-out advantage of {attack_name(result.primary_attack)}, least leak first. "
             f"{_below(result)}Brackets: {level:.0%} intervals."
         ),
-        footnotes=(*notes.footnotes(), *(Footnote("", flag_words(flag)) for flag in result.flags)),
+        footnotes=(
+            *notes.footnotes(),
+            *(Footnote("", f"Every row: {text}") for text in shared),
+            *(Footnote("", flag_words(flag)) for flag in result.flags),
+        ),
         unranked=len(result.unranked),
     )
 
@@ -151,6 +164,11 @@ def _below(result: CellResult) -> str:
     kinds = {"references": result.references, "releases attacked together": result.together}
     named = [name for name, rows in kinds.items() if rows]
     return f"Below them: {', then '.join(named)}. " if named else ""
+
+
+def _stay(result: CellResult, attack: str) -> int | None:
+    """Say how soon an attack's column gives way: the leading one never, the simplest soon."""
+    return None if attack == result.primary_attack else 3 if attack == "threshold" else 6
 
 
 def _attacks_shown(result: CellResult) -> tuple[str, ...]:
@@ -182,7 +200,20 @@ def _level(result: CellResult) -> float:
     return first.level if first else float(result.config.get("level", 0.95))
 
 
-def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str], notes: Notes) -> list[Cell]:
+def _everywhere(doubts: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return the doubts that every one of several rows has: they are said once, not marked in each."""
+    if len(doubts) < 2:
+        return ()
+    return tuple(text for text in doubts[0] if all(text in other for other in doubts[1:]))
+
+
+def _row_doubts(row: QuantizerRow, attacks: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(flag_words(flag) for flag in _doubts(row, attacks)))
+
+
+def _ranking_row(
+    result: CellResult, row: QuantizerRow, attacks: Sequence[str], notes: Notes, *, shared: Sequence[str]
+) -> list[Cell]:
     key = result.primary_metric
     missing: list[str] = []
     ahead = _forecast(result)
@@ -197,7 +228,7 @@ def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str], 
         numbers.append(number_cell(row.measures.get("leak_vs_least"), missing, sign=True))
     if ahead:
         numbers.append(number_cell(row.measures.get("forecast"), missing, sign=True))
-    doubts = [flag_words(flag) for flag in _doubts(row, attacks)]
+    doubts = [text for text in _row_doubts(row, attacks) if text not in shared]
     mark = notes.mark(list(dict.fromkeys([*doubts, *missing])))
     return [
         Cell(row.label, row.label),

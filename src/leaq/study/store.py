@@ -34,7 +34,7 @@ import numpy as np
 from leaq.cell import AuditConfig
 from leaq.config import Config
 from leaq.errors import InvalidInput, LeaqError, StoreError
-from leaq.files import private_folder, read_bytes, sweep, write_atomic
+from leaq.files import private_folder, read_bytes, refuse_no_run, sweep, write_atomic
 from leaq.locks import Claim
 from leaq.redaction import cleaned, cleaned_config
 from leaq.results import CellResult
@@ -126,8 +126,7 @@ class Store(Finished):
     def _read_config(self) -> tuple[int, str, dict[str, Any], str]:
         """Return layout, kind, configuration and its digest, which outlives what `redact` takes out of it."""
         path = self.folder / "config.json"
-        if not path.is_file():
-            raise InvalidInput(f"{str(self.folder)!r} is no run folder: it has no config.json. Name an --out folder.")
+        refuse_no_run(self.folder)
         try:
             found = dict(json.loads(read_bytes(path)))
             schema = int(found.get("schema", 0))

@@ -4,7 +4,10 @@ import sys
 
 import pytest
 
+from leaq.attacks.catalogue import catalogue
 from leaq.cli import console
+from leaq.data import listing
+from leaq.reporting.listings import attacks_table, datasets_table
 from leaq.reporting.tables import ranking
 from tests.results import cell
 
@@ -46,6 +49,36 @@ def test_no_color_is_respected(monkeypatch):
     assert "No such thing." in screen.getvalue()
     assert "ternary" in screen.getvalue()
     assert colours(screen.getvalue()) == []
+
+
+@pytest.mark.parametrize("width", [50, 80, 110, 300])
+def test_no_number_is_ever_folded_and_what_gives_way_is_named(width, monkeypatch):
+    screen = terminal(monkeypatch)
+    monkeypatch.setenv("COLUMNS", str(width))
+    table = ranking(cell())
+    console.show_table(table)
+    text = re.sub(r"\x1b\[[\d;]*m", "", screen.getvalue())
+    assert max(map(len, text.splitlines())) <= width
+    hidden = re.search(r"For want of width without: ([^.]+)\.", " ".join(text.split()))
+    gone = set(hidden[1].split(", ")) if hidden else set()
+    assert {"Quantizer", "LiRA", "Flags"}.isdisjoint(gone)
+    assert bool(gone) == (width < 200)
+    for at, column in enumerate(table.columns):
+        numbers = [part for row in table.rows for part in row[at].replace(" [", "\n[", 1).splitlines()]
+        shown = column.title not in gone
+        if column.align == "right":
+            assert all(part in text for part in numbers) or not shown
+    if width == 80:
+        assert {"ROC-AUC", "Change"}.isdisjoint(gone)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_listings_break_no_name(width, monkeypatch):
+    screen = terminal(monkeypatch)
+    monkeypatch.setenv("COLUMNS", str(width))
+    for table in (datasets_table(listing()), attacks_table(catalogue())):
+        console.show_table(table)
+        assert all(word in screen.getvalue() for name in table.keys for word in name.split())
 
 
 def test_a_pipe_gets_neither_escapes_nor_folded_rows(monkeypatch):

