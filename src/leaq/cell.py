@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, PositiveInt, field_validator
 
 from leaq.config import Config
 from leaq.data import Reading
-from leaq.data.sources import is_model
+from leaq.files import is_model
 from leaq.training import TrainingConfig
 from leaq.training.config import STANDARDISE
 

@@ -29,6 +29,7 @@ PURPOSES = {
     "onnx": "ONNX files, run and read",
     "litert": "LiteRT (TFLite) models, run",
     "openvino": "OpenVINO models, run",
+    "chemprop": "training and running chemprop beside leaq",
     "lightning": "recording checkpoints of Lightning trainings",
     "sign": "signing cards and checking them",
     "dp": "differentially private training",

@@ -17,7 +17,34 @@ from pathlib import Path
 
 from leaq.errors import InvalidInput, StoreError
 
-__all__ = ["private_folder", "read_bytes", "refuse_no_run", "sweep", "writable_place", "write_atomic", "write_pages"]
+__all__ = [
+    "is_model",
+    "private_folder",
+    "read_bytes",
+    "refuse_no_run",
+    "sweep",
+    "writable_place",
+    "write_atomic",
+    "write_pages",
+]
+
+MODELS = frozenset(
+    {".safetensors", ".gguf", ".onnx", ".pt", ".pth", ".bin", ".ckpt", ".pt2", ".ts", ".torchscript", ".tflite", ".xml"}
+)
+"""How the names of files end that hold a model."""
+
+
+def is_model(source: str | Path) -> bool:
+    """Whether a source is a finished model, a file of one or a folder, and no table of records.
+
+    Examples
+    --------
+    >>> is_model("weights.safetensors"), is_model("my.csv"), is_model("wine")
+    (True, False, False)
+    """
+    path = Path(source)
+    return path.suffix.lower() in MODELS or path.is_dir()
+
 
 STALE = 3600.0
 """Seconds after which nobody writes a temporary file any more: writing one takes well under a minute."""

@@ -12,6 +12,7 @@ from leaq.pipeline import audit
 from leaq.planning import Asked
 from leaq.quantizers import Calibration
 from leaq.results import CellResult
+from leaq.subjects import heads
 from leaq.training import TrainingConfig
 from leaq.types import AttackResult, Estimate, NotComputed
 
@@ -73,9 +74,9 @@ def test_who_calibrates_trains_nothing_and_one_model_serves_all_calibrations(mon
         trained.append((samples, members, options["first"]))
         return train(samples, members, *args, **options)
 
-    train = calibrating.train
+    train = heads.train
     monkeypatch.setattr(calibrating, "Calibration", Watched)
-    monkeypatch.setattr(calibrating, "train", watched)
+    monkeypatch.setattr(heads, "train", watched)
     audit(config(attacks=("threshold",)))
     assert [(len(members), first) for _, members, first in trained] == [(1, 0), (4, 1), (1, 0), (4, 5)]
     todo = calibrations(config(), load("wine"))

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from leaq.cell import AuditConfig
+from leaq.cell import AuditConfig, Finished
 from leaq.cli import attack, audit, forecast
 from leaq.cli.main import app
 from leaq.config import Config
@@ -18,6 +18,7 @@ from leaq.errors import InvalidInput
 from leaq.options import KEEPING, VERBS, Verb, build, command, join_items, options, split_items
 
 TABLE = {".".join(one.path): one for one in options(AuditConfig)}
+FINISHED = {"--" + name.replace("_", "-") for name in Finished.model_fields}
 TEXT = "it's; rm -rf /"
 CANDIDATES = (True, False, 3, 7, 0.5, 0.9, "morgan(radius=3)", TEXT, (3, 5), (), ("sign",), ("threshold", "rmia"))
 
@@ -109,8 +110,22 @@ def test_verbs_of_one_kind_take_the_same_options():
     commands = get_command(app).commands
     taken = {name: {flag for one in commands[name].params for flag in one.opts} for name in VERBS}
     assert taken["audit"] - taken["attack"] == {"--yardstick", "--epsilons"}
-    assert taken["attack"] - taken["forecast"] == {"--attacks", "--game", "--together", "--references"}
-    assert taken["forecast"] - taken["lambda"] == {"--out", "--report", "--show-records", "--jobs", "--engine"}
+    assert taken["attack"] - taken["forecast"] == FINISHED | {
+        "--attacks",
+        "--game",
+        "--together",
+        "--references",
+        "--released",
+        "--members",
+    }
+    assert taken["forecast"] - taken["lambda"] == {
+        "--out",
+        "--report",
+        "--show-records",
+        "--jobs",
+        "--engine",
+        "--open",
+    }
     for name, verb in VERBS.items():
         assert {one.flag for one in options(AuditConfig, verb)} - {"--source"} <= taken[name]
 

@@ -139,8 +139,8 @@ def audit_files(
     if model is None:
         raise InvalidInput(
             f"Weights alone do not say how they are used. {weights.name} holds {describe_file(weights)}. Name the "
-            "function that builds the network with --arch module:function; it is imported from the current folder and "
-            "run."
+            "function that builds the network with --model file.py:function; it is imported from the current folder "
+            "and run."
         )
     arrays = (read_arrays(members), read_arrays(nonmembers))
     result = audit_finished(model, *arrays, loss=_loss(loss), progress=progress, **options)

@@ -14,5 +14,5 @@ def audit_model(ctx: typer.Context) -> None:
     from leaq.cli.main import app
 
     words = [word for given in ctx.args for word in FORMER.get(given, [given])]
-    console.note("leaq audit-model is leaq audit now, with the same options; this name goes in version 0.3.")
+    console.note("leaq audit-model is leaq audit now; this name goes in version 0.3.")
     app(["audit", *words], standalone_mode=False)

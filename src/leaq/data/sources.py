@@ -5,25 +5,9 @@ from pathlib import Path
 from leaq.data.catalogue import SHIPPED, TASKS
 from leaq.data.synthetic import is_synthetic
 from leaq.errors import InvalidInput, closest, unknown_name
+from leaq.files import is_model
 
-__all__ = ["check_source", "is_model", "names", "refuse_missing"]
-
-MODELS = frozenset(
-    {".safetensors", ".gguf", ".onnx", ".pt", ".pth", ".bin", ".ckpt", ".pt2", ".ts", ".torchscript", ".tflite", ".xml"}
-)
-"""How the names of files end that hold a model."""
-
-
-def is_model(source: str | Path) -> bool:
-    """Whether a source is a finished model, a file of one or a folder, and no table of records.
-
-    Examples
-    --------
-    >>> is_model("weights.safetensors"), is_model("my.csv"), is_model("wine")
-    (True, False, False)
-    """
-    path = Path(source)
-    return path.suffix.lower() in MODELS or path.is_dir()
+__all__ = ["check_source", "names", "refuse_missing"]
 
 
 def names() -> tuple[str, ...]:

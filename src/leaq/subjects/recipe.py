@@ -2,10 +2,11 @@
 
 import copy
 import random
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +58,8 @@ class OwnTraining:
 
     def _one(self, records: Samples, number: int) -> tuple[nn.Module, Checkpoints]:
         seed = int(stream(self.seed, "recipe", number).integers(2**31))
-        with _seeded(seed):
+        # What a recipe prints is for people; results may be read by a program.
+        with _seeded(seed), redirect_stdout(sys.stderr):
             try:
                 found = self.trained_by(records, seed)
             except LeaqError:

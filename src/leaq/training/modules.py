@@ -132,6 +132,10 @@ class StackedModule:
         """Pairs of weights that may be scaled against each other; see `leaq.protocols.Layered`."""
         return self._evaluated.homogeneous
 
+    def outputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        """Run each model on records of its own, differentiably: inputs (m, r, ...) -> (m, r, k)."""
+        return self._shaped(self._evaluated.outputs(params, self.as_inputs(inputs)), axes=2)
+
     def layer_inputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Mapping[str, Tensor]:
         """Return what each weight is multiplied with; see `leaq.protocols.Layered`."""
         return self._evaluated.layer_inputs(params, self.as_inputs(inputs))

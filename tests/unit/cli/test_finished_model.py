@@ -42,7 +42,7 @@ def test_a_file_is_audited_into_table_and_report(desk):
     assert found.exit_code == 0, found.output
     assert "full precision" in found.output
     assert "sign" in found.output
-    assert "lira" in found.output
+    assert "weak attacker" in found.output
     assert "Sequential" in (desk / "own.html").read_text()
 
 

@@ -14,6 +14,7 @@ from leaq.study import run_study
 from tests.unit.study.small import small
 
 WITHOUT = {
+    "audit-model": "the former name of audit, with its options",
     "report": "writes files and prints no result",
     "run": "has --json-lines, one event a line; its result is the folder",
 }

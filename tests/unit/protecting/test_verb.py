@@ -81,7 +81,7 @@ def test_the_same_call_again_reads(protected, monkeypatch):
 
     monkeypatch.setattr("leaq.protecting.choosing.train", never)
     monkeypatch.setattr("leaq.protecting.verb.train", never)
-    monkeypatch.setattr("leaq.pipeline.train", never)
+    monkeypatch.setattr("leaq.subjects.heads.train", never)
     again = leaq.protect("breast_cancer", max_drop=0.05, out=protected.folder, **OPTIONS)
     assert again.quantizer == protected.quantizer
     assert again.tried == protected.tried

@@ -1,0 +1,37 @@
+"""The recipes of examples/recipes: each is a whole audit of a network trained by the framework's own loop."""
+
+from pathlib import Path
+
+import pytest
+
+import leaq
+from leaq.types import AttackResult
+from tests.helpers import require
+
+RECIPES = Path(__file__).parents[3] / "examples" / "recipes"
+
+
+@pytest.mark.parametrize(("name", "needs"), [
+    ("scikit", ()),
+    pytest.param("with_lightning", ("lightning",), marks=pytest.mark.slow),
+    pytest.param("with_trainer", ("transformers", "accelerate"), marks=pytest.mark.slow),
+])  # fmt: skip
+def test_a_recipe_of_another_framework_is_audited(name, needs, capsys):
+    for module in needs:
+        require(module)
+    recipe = f"{RECIPES / name}.py:train"
+    result = leaq.audit("breast_cancer", recipe=recipe, quantizers="sign", replicates=8, draws=40)
+    assert [row.label for row in result.rows] == ["full precision", "sign"]
+    for row in result.rows:
+        assert isinstance(row.attacks["combined"], AttackResult)
+        assert row.metrics["roc_auc"].low > 0.9
+        # What its scaler or batch statistics give away is more than what its outputs do.
+        assert row.attacks["file"].advantage.low > 0.03
+    assert capsys.readouterr().out == ""  # what a training prints is not mixed with results
+
+
+def test_a_convolution_network_is_audited_from_its_file():
+    model = f"{RECIPES / 'convolution.py'}:make"
+    training = {"epochs": 2, "checkpoints": 2, "standardise": "none"}
+    result = leaq.audit("digits", model=model, quantizers="sign", replicates=4, draws=20, training=training)
+    assert result.rows[0].metrics["accuracy"].value > 0.5
