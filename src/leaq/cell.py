@@ -107,6 +107,9 @@ class AuditConfig(Reading, Origin, Finished):
     rounding several, e.g. 'stochastic(bits=2) x8', or a set of each size with 'stochastic(bits=2) x2/4/8'."""
     references: tuple[str, ...] = ()
     """Classical models on the same records, attacked alike, to compare with: forest, boosting, knn."""
+    dp_sgd: tuple[str, ...] = ()
+    """Privacy losses, e.g. 1,3,8,inf, at which the perceptrons are also trained with differential privacy (DP-SGD,
+    extra dp): what quantization buys next to a guarantee. Takes much longer than the audit itself."""
     game: Literal["pool", "calibration"] = "pool"
     """What is asked about a record: pool, did it train the model; calibration, did it calibrate the quantizer (of a
     model that it did not train; replicates and shadows then count calibrations)."""
@@ -160,6 +163,17 @@ class AuditConfig(Reading, Origin, Finished):
         from leaq.references import parse_references
 
         return tuple(reference.spec() for reference in parse_references(",".join(specs)))
+
+    @field_validator("dp_sgd")
+    @classmethod
+    def _privacy_losses(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            found = [float(text) for text in texts]
+        except ValueError:
+            found = [0.0]
+        if not all(value > 0 for value in found):
+            raise ValueError(f"dp_sgd must be positive numbers or inf, such as 1,3,8,inf. Found {','.join(texts)!r}.")
+        return tuple(dict.fromkeys(f"{value:g}" for value in found))
 
     @property
     def finished(self) -> bool:

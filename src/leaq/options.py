@@ -75,15 +75,19 @@ VERBS: Mapping[str, Verb] = {
     ),
     "forecast": Verb(
         {"replicates": 8, "attacks": ("threshold",), "training.checkpoints": 1},
-        without=frozenset({"attacks", "together", "game", "released", "members", "references", *Finished.model_fields}),
+        without=frozenset(
+            {"attacks", "together", "game", "released", "members", "references", "dp_sgd", *Finished.model_fields}
+        ),
     ),
     "protect": Verb(
         {"quantizers": ("protect",), "attacks": ("combined(sees=outputs)", "combined")},
-        without=frozenset({"attacks", "together", "game", "references"}),
+        without=frozenset({"attacks", "together", "game", "references", "dp_sgd"}),
     ),
     "lambda": Verb(
         {"quantizers": ("study",), "replicates": 8, "attacks": ("threshold",)},
-        without=frozenset({"attacks", "together", "game", "released", "members", "references", *Finished.model_fields}),
+        without=frozenset(
+            {"attacks", "together", "game", "released", "members", "references", "dp_sgd", *Finished.model_fields}
+        ),
     ),
 }
 """`lambda` keeps no result, `protect` several; the others differ in what they run by default and in what they print."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 from leaq import measuring
 from leaq.attacks.compared import with_comparison
 from leaq.auditing.files import audit_file
+from leaq.baseline import private_rows
 from leaq.calibrating import Calibrations, calibrate, measure_calibrations, planned
 from leaq.cell import AuditConfig
 from leaq.environment import describe_environment, limited_threads, peak_memory
@@ -90,13 +91,12 @@ def measured(
     """Return one row a quantizer, and one a set of releases."""
     if isinstance(todo, Calibrations):
         return measure_calibrations(config, todo, found), ()
-    reference, _ = found[Identity().spec()]
-    rows = []
-    quantizers = todo.rows(found)
+    reference, quantizers, rows = found[Identity().spec()][0], todo.rows(found), []
     for done, quantizer in enumerate(quantizers, start=1):
         table, size = found[quantizer.spec()]
         rows.append(measure(quantizer, table, reference, size=size, config=config, features=todo.features))
         progress("measuring", done, len(quantizers))
+    rows += private_rows(config, todo, reference, progress=progress)
     return tuple(rows), tuple(measure_together(one, found, config=config, features=todo.features) for one in todo.sets)
 
 

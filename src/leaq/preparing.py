@@ -5,6 +5,7 @@ from dataclasses import replace
 from leaq.cell import AuditConfig
 from leaq.data import load
 from leaq.embedders import embed
+from leaq.errors import need
 from leaq.subjects import Given, embedder_of, subject_of
 from leaq.types import Progress, Samples, silent
 
@@ -29,6 +30,8 @@ def prepare(
     """
     given = given or Given()
     subject_of(config, given)
+    if config.dp_sgd:
+        need("opacus", extra="dp", purpose="Training with differential privacy (dp_sgd)")
     source = config.source if given.data is None else given.data
     members = (config.members or None) if given.members is None else given.members
     samples = load(source, config, members=members, progress=progress)

@@ -250,6 +250,10 @@ class LossTable:
         """Losses of one model's candidates on the records that did not train it, (c, n_out)."""
         return np.asarray(self.losses[model][:, ~self.members[model]])
 
+    def released_only(self) -> Self:
+        """Return the table of the released candidates alone, (s, 1, n)."""
+        return replace(self, losses=self.losses[:, -1:])
+
     def of(self, models: Sequence[int]) -> Self:
         """Return the table of some of the models."""
         index = np.asarray(models, dtype=np.int64)

@@ -15,10 +15,10 @@ NEEDS = {
     "recorder_huggingface": ("transformers", "accelerate"),
     "language_model": ("transformers",),
     "already_quantized": ("torchao",),
-    "dp_yardstick": ("opacus",),
+    "dp_sgd": ("opacus",),
     "graph_network": ("rdkit", "datamol"),
 }
-ARGUMENTS = {"dp_yardstick": ("2",)}
+ARGUMENTS = {"dp_sgd": ("2",)}
 QUICK = {"recorder_loop"}
 """The others import large libraries or train longer; their parts are tested one by one elsewhere."""
 SAYS = {
@@ -27,7 +27,7 @@ SAYS = {
     "recorder_huggingface": "recorded steps (10, 20",
     "language_model": "reference Estimate(",
     "already_quantized": "torchao int8",
-    "dp_yardstick": "DP-SGD ε=∞",
+    "dp_sgd": "DP-SGD ε=∞",
     "graph_network": "4-bit per channel R2",
 }
 

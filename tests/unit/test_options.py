@@ -22,7 +22,7 @@ FINISHED = {"--" + name.replace("_", "-") for name in Finished.model_fields}
 TEXT = "it's; rm -rf /"
 CANDIDATES = (True, False, 3, 7, 0.5, 0.9, "morgan(radius=3)", TEXT, (3, 5), (), ("sign",), ("threshold", "rmia"))
 
-CANDIDATES += (("sign + twn",),)  # releases attacked together
+CANDIDATES += (("1", "inf"), ("sign + twn",))  # releases attacked together
 CANDIDATES += (("forest", "knn(neighbours=1)"),)  # references
 
 
@@ -115,6 +115,7 @@ def test_verbs_of_one_kind_take_the_same_options():
         "--game",
         "--together",
         "--references",
+        "--dp-sgd",
         "--released",
         "--members",
     }

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from leaq.cli import console
 from leaq.cli.configured import configured
 from leaq.cli.exposing import show_exposed
-from leaq.cli.private import Epsilons, Yardstick, beside, read_epsilons
+from leaq.cli.private import Epsilons, Yardstick, as_asked
 from leaq.cli.running import Folders, Output, kept_in, run_config, say_folder, write_page
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def audit(
 
         leaq audit my.csv --target y --out runs/mine
 
-        leaq audit breast_cancer --yardstick --report yardstick.html
+        leaq audit breast_cancer --dp-sgd 1,3,8,inf --report baseline.html
 
         leaq audit my.csv --target y --smiles smiles
 
@@ -44,11 +44,9 @@ def audit(
     """
     from leaq.reporting.tables import ranking, reading
 
-    budgets = read_epsilons(epsilons) if yardstick else ()
+    config = as_asked(config, yardstick=yardstick, epsilons=epsilons)
     output = kept_in(config, output)
     result = run_config(config, output, folders)
-    if budgets:
-        result = beside(result, budgets, kept=output.out is not None, quiet=output.silent)
     if output.json:
         console.say(result.to_json())
     else:

@@ -1,4 +1,4 @@
-"""The same heads trained with differential privacy (DP-SGD by Opacus): a yardstick with a guarantee.
+"""The same heads trained with differential privacy (DP-SGD by Opacus): a baseline with a guarantee.
 
 Stated with every number: add/remove neighbours (one record more or less), Poisson sampling, the PRV accountant,
 delta = 1 / (10 n). Inputs and targets are standardised as in the heads beside it (`TrainingConfig.standardise`), but
