@@ -28,6 +28,7 @@ from leaq.planning import asked
 from leaq.preparing import prepare
 from leaq.stats.digits import format_estimate
 from leaq.stats.roc import tpr_at_fpr
+from leaq.subjects import subject_of
 from leaq.training import TrainingConfig
 from leaq.types import AttackResult, Bools, Floats, LossTable, Samples, silent
 
@@ -73,7 +74,7 @@ def tables_of(folder: Path, setting: Setting, *, standardise: str = "auto") -> t
         samples, config = prepare(config)
     else:
         samples, config = embed(read(folder / "benchmarks", setting.name)), AuditConfig(source="wine", **common)
-    found = collect(config, asked(config, samples), progress=silent)
+    found = collect(config, asked(config, samples), subject_of(config), progress=silent)
     return samples, {spec: table for spec, (table, _) in found.items()}
 
 
