@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from leaq.errors import LeaqError
-from tests.attack import inputs, storage
+from tests.attack import inputs, models, storage
 
 Trial = Callable[[np.random.Generator, Path], None]
 CAMPAIGNS: dict[str, Trial] = {
@@ -27,6 +27,9 @@ CAMPAIGNS: dict[str, Trial] = {
     "Parquet": inputs.file_of("parquet"),
     "SDF": inputs.file_of("sdf"),
     "safetensors": inputs.file_of("safetensors"),
+    "quantized layers (GPTQ, AWQ, int8)": models.layers,
+    "GGUF": models.gguf_files,
+    "ONNX": models.onnx_files,
     "arrays given to measures": inputs.arrays,
     "bombs": inputs.bombs,
     "flips, cuts and swaps in a run folder": storage.run_folder,

@@ -6,7 +6,7 @@ from tests.attack.campaigns import CAMPAIGNS, attack
 from tests.helpers import require
 
 SLOW = {"kills at any file operation": 2, "flips, cuts and swaps in a run folder": 4, "links in a run folder": 3}
-NEEDS = {"Parquet": "pyarrow", "SDF": "rdkit", "flips and swaps of embeddings": "rdkit"}
+NEEDS = {"Parquet": "pyarrow", "GGUF": "gguf", "ONNX": "onnx", "SDF": "rdkit", "flips and swaps of embeddings": "rdkit"}
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,8 @@ def _later(tensor: Any, heads: int | None) -> LazyWeight:
 
         kind = tensor.tensor_type.name
         try:
-            numbers = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+            with np.errstate(all="ignore"):  # of damaged scales; infinite weights are refused by name
+                numbers = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
         except NotImplementedError:
             raise UnsupportedModel(
                 f"GGUF tensor {tensor.name!r}: the package gguf must decode its type. It does not decode {kind}."

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, LeaqError
 from leaq.models.formats.codes import scaled, unpack_words
 from leaq.models.formats.weight import Weight
 from leaq.models.formats.words import read_words
@@ -85,7 +85,20 @@ def _later(
     load: Callable[[str], Tensor],
     settings: Mapping[str, Any],
 ) -> LazyWeight:
-    return lambda: reader({part: load(name) for part, name in found.items()}, settings)
+    def read() -> Weight:
+        parts = {part: load(name) for part, name in found.items()}
+        try:
+            return reader(parts, settings)
+        except LeaqError:
+            raise
+        except Exception as err:  # parts of other shapes and types than any producer writes
+            held = ", ".join(f"{part} {tuple(tensor.shape)}" for part, tensor in parts.items())
+            raise InvalidInput(
+                f"Layer {settings['layer']!r}: its parts must belong together. Found {held} ({type(err).__name__}). "
+                "The file is damaged, or of a layout that is not read: give the running model."
+            ) from None
+
+    return read
 
 
 def _reader(parts: Mapping[str, str]) -> Callable[[Parts, Mapping[str, Any]], Weight] | None:
