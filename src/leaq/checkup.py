@@ -32,7 +32,6 @@ PURPOSES = {
     "chemprop": "training and running chemprop beside leaq",
     "lightning": "recording checkpoints of Lightning trainings",
     "sign": "signing cards and checking them",
-    "chemprop": "files of chemprop's networks",
     "dp": "differentially private training",
     "ray": "studies on a cluster",
     "mlflow": "studies logged to MLflow",
