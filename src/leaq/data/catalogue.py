@@ -9,9 +9,10 @@ one, else it is "unverified".
 import csv
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from leaq.types import Task
+if TYPE_CHECKING:
+    from leaq.types import Task
 
 __all__ = ["SHIPPED", "TASKS", "Entry"]
 
@@ -34,7 +35,7 @@ class Entry:
     """
 
     name: str
-    task: Task
+    task: "Task"
     records: int
     what: str
     source: str

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from leaq.data.catalogue import SHIPPED, TASKS
-from leaq.data.synthetic import is_synthetic
 from leaq.errors import InvalidInput, closest, unknown_name
 from leaq.files import is_model
 
@@ -38,6 +37,8 @@ def check_source(source: str | Path) -> None:
     Traceback (most recent call last):
     leaq.errors.UnknownName: Unknown data set 'breastcancer'. Did you mean 'breast_cancer'? Known: ...
     """
+    from leaq.data.synthetic import is_synthetic  # brings numpy, and no help needs it
+
     name, path, known = str(source), Path(source), {**TASKS, **SHIPPED}
     if is_synthetic(name) or name in known:
         return
