@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.pages import DOCS, put
-from benchmarks.protect.settings import CONTROLS, EPSILON, EXISTING, OURS
+from benchmarks.protect.settings import CONTROLS, EXISTING, OURS
 from leaq.quantizers import build
 from leaq.seeds import stream
 from leaq.types import Floats
@@ -136,12 +136,6 @@ def _rows(results: Sequence[Mapping[str, Any]]) -> list[str]:
             cells += [f"{np.mean([one['rows'][name][key] for one in kept]):+.3f}" for key in ("outputs", "file")]
             cells.append(f"{np.mean([one['rows'][name]['file_tpr'] for one in kept]):.3f}")
             lines.append(f"| {_label(name)} | {' | '.join(cells)} |")
-    private = f"dp-sgd {EPSILON:g}"
-    for one in results:
-        if private in one["rows"]:
-            row, base = one["rows"][private], one["rows"]["none"]
-            lines += ["", f"DP-SGD at ε = {EPSILON:g} on {one['task']} alone: {row['metric']:.3f} (full precision "
-                      f"{base['metric']:.3f}), advantage {row['file']:+.3f} (outputs {row['outputs']:+.3f})."]  # fmt: skip
     return lines
 
 
