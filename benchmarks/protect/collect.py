@@ -13,11 +13,9 @@ import torch
 from benchmarks.protect.settings import (
     CONTROLS,
     EMBEDDER,
-    EPSILON,
     EXISTING,
     MODELS,
     OURS,
-    PRIVATE_ON,
     PUBLIC,
     RECORDS,
     TRAINING,
@@ -33,7 +31,6 @@ from leaq.preparing import prepare
 from leaq.seeds import stream
 from leaq.stats.roc import tpr_at_fpr
 from leaq.training import MLP, train
-from leaq.training.private import PrivateTraining, train_private
 from leaq.types import Checkpoints, Floats, LossTable, Samples
 
 __all__ = ["collect"]
@@ -57,7 +54,7 @@ def collect(folder: Path, task: str, *, seed: int) -> dict[str, Any]:
     todo = asked(config, replace(pool, public=public))
     model, checkpoints = train(todo.pool, todo.members, config.training, seed=seed)
     rows: dict[str, Any] = {}
-    for name, released in _releases(task, config, todo, trained=(model, checkpoints)):
+    for name, released in _releases(config, todo, model, checkpoints):
         begun = time.perf_counter()
         rows[name] = _measured(_table(model, released, todo), todo.pool)
         row = rows[name]
@@ -72,10 +69,9 @@ def collect(folder: Path, task: str, *, seed: int) -> dict[str, Any]:
 
 
 def _releases(
-    task: str, config: AuditConfig, todo: Asked, *, trained: tuple[MLP, Checkpoints]
+    config: AuditConfig, todo: Asked, model: MLP, checkpoints: Checkpoints
 ) -> Iterator[tuple[str, Checkpoints]]:
-    """Yield the released models of each row asked for, then those that are trained anew."""
-    model, checkpoints = trained
+    """Yield the released models of each row asked for, then the student."""
     asked_for = {*EXISTING, *OURS, *CONTROLS}
     every = slice(0, MODELS)
     for quantizer in todo.quantizers:
@@ -85,10 +81,6 @@ def _releases(
             yield quantizer.spec(), quantizer.frozen_to(released, calibration)(released)
     assert todo.aside is not None
     yield "student", _student(model, checkpoints.last(), todo.aside, seed=config.seed)
-    if task not in PRIVATE_ON:
-        return
-    private = PrivateTraining(epsilon=EPSILON)
-    yield f"dp-sgd {EPSILON:g}", train_private(todo.pool, todo.members, config.training, private, seed=config.seed)[1]
 
 
 def _spelled(spec: str) -> str:

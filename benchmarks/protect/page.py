@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.pages import DOCS, put
-from benchmarks.protect.settings import CONTROLS, EPSILON, EXISTING, OURS
+from benchmarks.protect.settings import CONTROLS, EXISTING, OURS
 from leaq.quantizers import build
 from leaq.seeds import stream
 from leaq.types import Floats
@@ -22,6 +22,12 @@ PAGE = DOCS / "protect.md"
 DROPS = np.linspace(0.0, 0.1, 21)
 BUDGETS = (0.0, 0.02, 0.05)
 STUDENT = "student"
+QUANTIZERS, STUDENTS, PROTECT = "quantizers and training less", "a student as well", "with protect"
+FRONTS = {
+    QUANTIZERS: EXISTING,
+    STUDENTS: (*EXISTING, STUDENT),
+    PROTECT: (*EXISTING, STUDENT, *OURS),
+}
 Row = Mapping[str, Any]
 
 
@@ -60,37 +66,36 @@ def interval(values: Floats) -> tuple[float, float, float]:
 
 def write(results: Sequence[Mapping[str, Any]]) -> None:
     """Write the summary, the tables and the picture."""
-    before, after = (
-        [front(one["rows"], allowed) for one in results]
-        for allowed in ((*EXISTING, STUDENT), (*EXISTING, STUDENT, *OURS))
-    )
-    put(PAGE, "protect-summary", "\n".join(_summary(results, before, after)))
+    fronts = {name: [front(one["rows"], rows) for one in results] for name, rows in FRONTS.items()}
+    put(PAGE, "protect-summary", "\n".join(_summary(results, fronts)))
     put(PAGE, "protect-tasks", "\n".join(_tasks(results)))
     put(PAGE, "protect-rows", "\n".join(_rows(results)))
-    (DOCS / "protect.svg").write_text(_picture(before, after), encoding="utf-8")
+    (DOCS / "protect.svg").write_text(_picture(fronts), encoding="utf-8")
 
 
-def _summary(results: Sequence[Mapping[str, Any]], before: Sequence[Front], after: Sequence[Front]) -> list[str]:
-    without, with_ = (np.array([one.leak for one in fronts]) for fronts in (before, after))
+def _summary(results: Sequence[Mapping[str, Any]], fronts: Mapping[str, Sequence[Front]]) -> list[str]:
+    leaks = {name: np.array([one.leak for one in each]) for name, each in fronts.items()}
     full = np.array([one["rows"]["none"]["file"] for one in results])
-    area = interval((without - with_).mean(1))
+    last = leaks[PROTECT]
+    area = [f"{_triple(interval((leaks[name] - last).mean(1)))} below {name}" for name in FRONTS if name != PROTECT]
     lines = [
         f"Mean over {len(results)} tasks; advantage of the combined attack of who holds the file; 95 % intervals over tasks. "
-        f"Full precision: {_triple(interval(full))}. Mean distance between the two fronts over drops of 0 to 0.1: "
-        f"**{_triple(area)}**.",
+        f"Full precision: {_triple(interval(full))}. Mean distance between the fronts over drops of 0 to 0.1: with protect "
+        f"**{', '.join(area)}**.",
         "",
-        "| allowed drop | best without | best with protect | less by | share | lower on | really paid, without / with |",
-        "|---|---|---|---|---|---|---|",
+        f"| allowed drop | {' | '.join(FRONTS)} | less than {QUANTIZERS} | less than {STUDENTS} | really paid |",
+        "|---|" + "---|" * (len(FRONTS) + 3),
     ]
     for drop in BUDGETS:
         at = int(np.abs(DROPS - drop).argmin())
-        a, b = without[:, at], with_[:, at]
-        paid = [float(np.mean([one.paid[at] for one in fronts])) for fronts in (before, after)]
-        share = 1 - b.mean() / a.mean()
-        lines.append(
-            f"| {drop:g} | {_triple(interval(a))} | {_triple(interval(b))} | {_triple(interval(a - b))} | {share:.0%} | "
-            f"{int((b < a - 1e-9).sum())}, higher on {int((b > a + 1e-9).sum())} | {paid[0]:+.3f} / {paid[1]:+.3f} |"
-        )
+        cells = [_triple(interval(leaks[name][:, at])) for name in FRONTS]
+        for name in (QUANTIZERS, STUDENTS):
+            less = leaks[name][:, at] - last[:, at]
+            share = less.mean() / leaks[name][:, at].mean()
+            counts = f"lower on {int((less > 1e-9).sum())}, higher on {int((less < -1e-9).sum())}"
+            cells.append(f"{_triple(interval(less))}, {share:.0%}; {counts}")
+        cells.append(" / ".join(f"{np.mean([one.paid[at] for one in each]):+.3f}" for each in fronts.values()))
+        lines.append(f"| {drop:g} | {' | '.join(cells)} |")
     return lines
 
 
@@ -123,7 +128,7 @@ def _rows(results: Sequence[Mapping[str, Any]]) -> list[str]:
         "| release | change of R² (6 tasks) | change of ROC-AUC (6 tasks) | sees outputs | holds the file | TPR at 1 % |",
         "|---|---|---|---|---|---|",
     ]
-    groups = (("without", (*EXISTING, STUDENT)), ("with protect", OURS), ("controls", CONTROLS))
+    groups = (("without", (*EXISTING, STUDENT)), (PROTECT, OURS), ("controls", CONTROLS))
     for title, names in groups:
         lines.append(f"| *{title}* | | | | | |")
         for name in names:
@@ -136,12 +141,6 @@ def _rows(results: Sequence[Mapping[str, Any]]) -> list[str]:
             cells += [f"{np.mean([one['rows'][name][key] for one in kept]):+.3f}" for key in ("outputs", "file")]
             cells.append(f"{np.mean([one['rows'][name]['file_tpr'] for one in kept]):.3f}")
             lines.append(f"| {_label(name)} | {' | '.join(cells)} |")
-    private = f"dp-sgd {EPSILON:g}"
-    for one in results:
-        if private in one["rows"]:
-            row, base = one["rows"][private], one["rows"]["none"]
-            lines += ["", f"DP-SGD at ε = {EPSILON:g} on {one['task']} alone: {row['metric']:.3f} (full precision "
-                      f"{base['metric']:.3f}), advantage {row['file']:+.3f} (outputs {row['outputs']:+.3f})."]  # fmt: skip
     return lines
 
 
@@ -156,12 +155,12 @@ def _triple(values: tuple[float, float, float]) -> str:
 # -- the picture -------------------------------------------------------------------------------------------------------
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 560, 380, 64, 24, 24, 56
-COLOURS = {"without": "#b35900", "with protect": "#0b6e99"}
+COLOURS = {QUANTIZERS: "#b35900", STUDENTS: "#7a7a7a", PROTECT: "#0b6e99"}
 
 
-def _picture(before: Sequence[Front], after: Sequence[Front]) -> str:
-    """Draw both fronts, means over tasks with the intervals over tasks of each."""
-    curves = {"without": np.array([o.leak for o in before]), "with protect": np.array([o.leak for o in after])}
+def _picture(fronts: Mapping[str, Sequence[Front]]) -> str:
+    """Draw the fronts, means over tasks with the intervals over tasks of each."""
+    curves = {name: np.array([one.leak for one in each]) for name, each in fronts.items()}
     top = max(float(interval(column)[2]) for values in curves.values() for column in values.T)
     top = np.ceil(top * 10) / 10
 

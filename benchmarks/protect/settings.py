@@ -5,11 +5,9 @@ from leaq.training import TrainingConfig
 __all__ = [
     "CONTROLS",
     "EMBEDDER",
-    "EPSILON",
     "EXISTING",
     "MODELS",
     "OURS",
-    "PRIVATE_ON",
     "PUBLIC",
     "RECORDS",
     "TASKS",
@@ -26,8 +24,6 @@ RECORDS, PUBLIC = 600, 0.3
 """Records of a task at most, drawn once, and the share of them that is public: no model trains on it."""
 MODELS = 16
 TRAINING = TrainingConfig(checkpoints=20)
-EPSILON, PRIVATE_ON = 8.0, ("dili",)
-"""DP-SGD stands beside the others on one task: it takes longer than all of them together."""
 EXISTING = (
     *("none", "uniform(bits=3)", "uniform(bits=2)", "stochastic(bits=2)", "gaussian(sd=0.5)"),
     *("sign", "ternary(sparsity=0.75)", "ternary(sparsity=0.9)"),
@@ -37,11 +33,11 @@ EXISTING = (
 OURS = (
     *(f"sparse_refit(sparsity={s}, calibrated=elsewhere)" for s in (0.8, 0.9, 0.95)),
     *(f"sparse_refit(sparsity={s}, calibrated=elsewhere, stop=0.25)" for s in (0.8, 0.9)),
-    "ternary(sparsity=0.9, refit=outputs, calibrated=elsewhere)",
+    "ternary(sparsity=0.9, calibrated=elsewhere, refit=outputs)",
 )
 CONTROLS = (
     "sparse_refit(sparsity=0.9)",
-    "pruned(sparsity=0.9, keep=inputs, refit=outputs, calibrated=elsewhere)",
-    "sign(refit=last, calibrated=elsewhere)",
+    "pruned(sparsity=0.9, keep=inputs, calibrated=elsewhere, refit=outputs)",
+    "sign(calibrated=elsewhere, refit=last)",
 )
 """What the parts do alone, and what calibrating on members gives away; in neither front."""

@@ -29,6 +29,7 @@ SPECS += [
 ]
 # Few steps of the optimiser are enough for the contract.
 SPECS = [spec.replace(")", ", iterations=20)") if spec.startswith("adaround") else spec for spec in SPECS]
+SPECS = ["distilled(steps=10)" if spec == "distilled" else spec for spec in SPECS]
 OWN = [spec for spec in SPECS if "." not in spec.split("(")[0]]
 
 

@@ -8,6 +8,7 @@ from leaq.quantizers.calibrated import AdaRound, BiasCorrection, Gptq
 from leaq.quantizers.calibration import Calibration
 from leaq.quantizers.casts import BFloat16, Float8, Float16
 from leaq.quantizers.codebooks import FP4, NF4, KMeans, PowerOfTwo
+from leaq.quantizers.distilled import Distilled
 from leaq.quantizers.disturbed import Gaussian, Pruned
 from leaq.quantizers.equalised import Equalised
 from leaq.quantizers.few_bits import Sign, SparseRefit, Ternary, Twn
@@ -28,6 +29,7 @@ __all__ = [
     "BiasCorrection",
     "Bits",
     "Calibration",
+    "Distilled",
     "Dithered",
     "Equalised",
     "Float8",

@@ -242,8 +242,7 @@ def _refit_outputs(
     pairs = {name: bias_of(name, exact) or "" for name in weights}
 
     def forward(params: Mapping[str, Tensor]) -> Tensor:
-        outputs = model.outputs(params, given.records)
-        return outputs if outputs.ndim > 2 else outputs.unsqueeze(-1)
+        return model.outputs(params, given.records)
 
     factors, shifts = jointly(forward, exact.params, now, pairs=pairs, shares=given.shares)
     for name, factor in factors.items():

@@ -14,10 +14,10 @@ from leaq.quantizers.few_bits import Ternary
 from leaq.quantizers.rounding import Noisy
 from leaq.quantizers.scheme import Scheme
 
-__all__ = ["Gaussian", "Pruned"]
+__all__ = ["Gaussian", "Pruned", "Single"]
 
 
-class _Single(Scheme):
+class Single(Scheme):
     """Codes are the bits of a float32."""
 
     @property
@@ -46,7 +46,7 @@ class _Single(Scheme):
         raise NotImplementedError
 
 
-class Pruned(_Single, Ternary):
+class Pruned(Single, Ternary):
     """Pruning alone: the survivors of `Ternary` keep their values.
 
     Examples
@@ -83,7 +83,7 @@ class Pruned(_Single, Ternary):
         )
 
 
-class Gaussian(_Single, Noisy):
+class Gaussian(Single, Noisy):
     """Gaussian noise on every weight, `sd` times the standard deviation of its tensor's weights.
 
     Examples

@@ -13,12 +13,12 @@ eq. 1; imitating one's own outputs is distillation (Hinton, Vinyals, Dean, arXiv
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-__all__ = ["jointly", "line_through"]
+__all__ = ["imitate", "jointly", "line_through"]
 
 STEPS, RATE = 60, 0.05
 """Steps of Adam on the model's outputs, and the first one's size in logarithms of gains; it falls along a cosine."""
@@ -64,27 +64,51 @@ def jointly(
     pairs : which bias, "" if none, goes with each weight that is fitted.
     shares : (b, r) of the records.
     """
-    with torch.no_grad():
-        goal = forward(exact).flatten(2)
-    axes = shares.reshape(*shares.shape, 1) / shares.sum(1).reshape(-1, 1, 1)
-    centre = (goal * axes).sum(1, keepdim=True)
-    unit = ((goal - centre).square() * axes).sum(1, keepdim=True).clamp_min(torch.finfo(goal.dtype).tiny)
-    logs = {w: torch.zeros(_channels(start[w]), dtype=goal.dtype, device=goal.device) for w in pairs}
+    logs = {w: torch.zeros(_channels(start[w]), dtype=start[w].dtype, device=start[w].device) for w in pairs}
     shifts = {b: torch.zeros_like(start[b]) for b in pairs.values() if b}
-    free = [*logs.values(), *shifts.values()]
+
+    def now() -> dict[str, Tensor]:
+        return {**start, **{w: start[w] * logs[w].exp() for w in pairs}, **{b: start[b] + c for b, c in shifts.items()}}
+
+    imitate(forward, exact, now, [*logs.values(), *shifts.values()], shares=shares, pace=(STEPS, RATE))
+    return {w: log.detach().exp() for w, log in logs.items()}, {b: shift.detach() for b, shift in shifts.items()}
+
+
+def imitate(
+    forward: Forward,
+    exact: Mapping[str, Tensor],
+    now: Callable[[], Mapping[str, Tensor]],
+    free: Sequence[Tensor],
+    *,
+    shares: Tensor,
+    pace: tuple[int, float],
+) -> None:
+    """Move `free`, in place, until the weights that `now` makes of it answer as the exact ones do.
+
+    Adam on the mean squared difference of the outputs in units of their spread: as many steps as `pace` says, from its
+    step size down along a cosine. Each stacked model is fitted as if it were alone.
+    """
+    steps, rate = pace
+    with torch.no_grad():
+        goal = _flat(forward(exact))
+    weights = (shares / shares.sum(1, keepdim=True)).unsqueeze(-1)
+    centre = (goal * weights).sum(1, keepdim=True)
+    unit = ((goal - centre).square() * weights).sum(1, keepdim=True).clamp_min(torch.finfo(goal.dtype).tiny)
     for tensor in free:
         tensor.requires_grad_()
-    optimizer = torch.optim.Adam(free, lr=RATE)
+    optimizer = torch.optim.Adam(list(free), lr=rate)
     with torch.enable_grad():
-        for step in range(STEPS):
-            optimizer.param_groups[0]["lr"] = RATE * (1 + math.cos(math.pi * step / STEPS)) / 2
-            now = {**start, **{w: start[w] * logs[w].exp() for w in pairs}}
-            now |= {b: start[b] + shift for b, shift in shifts.items()}
-            loss = ((forward(now).flatten(2) - goal).square() / unit * axes).sum(1).mean(1)
+        for step in range(steps):
+            optimizer.param_groups[0]["lr"] = rate * (1 + math.cos(math.pi * step / steps)) / 2
+            loss = ((_flat(forward(now())) - goal).square() / unit * weights).sum(1).mean(1)
             optimizer.zero_grad(set_to_none=True)
             loss.sum().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-    return {w: log.detach().exp() for w, log in logs.items()}, {b: shift.detach() for b, shift in shifts.items()}
+
+
+def _flat(outputs: Tensor) -> Tensor:
+    """Return outputs (b, r, ...) with one axis of numbers a record, (b, r, k)."""
+    return outputs.flatten(2) if outputs.ndim > 2 else outputs.unsqueeze(-1)
 
 
 def _channels(weight: Tensor) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from leaq.quantizers.backends import BACKENDS, installed
 from leaq.quantizers.calibrated import AdaRound, BiasCorrection, Gptq
 from leaq.quantizers.casts import BFloat16, Float8, Float16
 from leaq.quantizers.codebooks import FP4, NF4, KMeans, PowerOfTwo
+from leaq.quantizers.distilled import Distilled
 from leaq.quantizers.disturbed import Gaussian, Pruned
 from leaq.quantizers.equalised import Equalised
 from leaq.quantizers.few_bits import Sign, SparseRefit, Ternary, Twn
@@ -19,7 +20,7 @@ __all__ = ["QUANTIZERS", "build", "families", "parse_list"]
 _OWN: tuple[type[Scheme], ...] = (
     *(Identity, Float16, BFloat16, Float8, Pruned, Gaussian),
     *(Sign, Ternary, Twn, SparseRefit, Uniform, PowerOfTwo, NF4, FP4, KMeans, Stochastic, Dithered),
-    *(Gptq, AdaRound, BiasCorrection, Equalised),
+    *(Gptq, AdaRound, BiasCorrection, Equalised, Distilled),
 )
 
 QUANTIZERS: Registry[Scheme] = Registry("quantizer")
@@ -45,14 +46,14 @@ _OTHERS = (
     *("twn", "sign(per=channel)", "uniform(bits=4, scale=mse)", "power_of_two(bits=4)", "kmeans(bits=4)"),
     *("stochastic(bits=4)", "dithered(bits=4)", "adaround(bits=4)", "bias_correction(bits=4)", "equalised(bits=4)"),
     *("uniform(bits=4, last=int8)", "uniform(bits=8, activations=8)", "float8(format=e5m2)"),
-    *("pruned(sparsity=0.9)", "gaussian(sd=0.5)", "sparse_refit(sparsity=0.9)"),
+    *("pruned(sparsity=0.9)", "gaussian(sd=0.5)", "sparse_refit(sparsity=0.9)", "distilled"),
 )
 _PROTECT = (
     *(f"sparse_refit(sparsity={s}, calibrated=elsewhere)" for s in (0.8, 0.9, 0.95)),
     *(f"sparse_refit(sparsity={s}, calibrated=elsewhere, stop=0.25)" for s in (0.8, 0.9, 0.95)),
     *(f"ternary(sparsity={s}, refit=outputs, calibrated=elsewhere)" for s in (0.8, 0.9, 0.95)),
     *("sign", "uniform(bits=2)", "uniform(bits=3)", "sign(stop=0.1)", "uniform(bits=2, stop=0.1)"),
-    *("none(stop=0.25)", "none(stop=0.1)"),
+    *("none(stop=0.25)", "none(stop=0.1)", "distilled(calibrated=elsewhere)"),
 )
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from leaq.data.tables import from_arrays
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.models import ModuleModel, checkpoints_of
 from leaq.quantizers import Calibration, build, pack, unpack
 from leaq.quantizers.refitting import line_through
@@ -118,6 +118,29 @@ def test_the_file_holds_the_gains(trained, tmp_path):
 def test_biases_are_fitted_or_rounded_and_not_both():
     with pytest.raises(InvalidInput, match="refit fits the biases itself"):
         build("sign(refit=layers, bias=int8)")
+
+
+# -- a student ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_student_answers_like_the_model_and_shares_no_weight_with_it(trained):
+    _, checkpoints, public = trained
+    assert (far(trained, "distilled") < far(trained, "sign")).all()
+    model = trained[0]
+    released = checkpoints.last()
+    student = build("distilled")(released, Calibration(model, public, source="public records"))
+    for name, role in released.roles.items():
+        if role != "scaler":
+            together = np.corrcoef(released.params[name][0].ravel().numpy(), student.params[name][0].ravel().numpy())
+            assert not torch.equal(student.params[name], released.params[name])
+            assert released.params[name][0].numel() < 50 or abs(together[0, 1]) < 0.5
+
+
+def test_a_student_of_a_normalised_model_is_refused():
+    module = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.Linear(8, 1))
+    records = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    with pytest.raises(UnsupportedModel, match=r"a student may take over nothing that was trained. Found 1\.weight"):
+        build("distilled")(checkpoints_of(module), Calibration(module, records, source="public records"))
 
 
 # -- what inputs keep --------------------------------------------------------------------------------------------------
