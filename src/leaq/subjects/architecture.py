@@ -12,6 +12,7 @@ from leaq.errors import InvalidInput
 from leaq.subjects.base import Trained
 from leaq.subjects.outputs import refuse_unfit
 from leaq.training import TrainingConfig, chunks, train_modules
+from leaq.training.batched import MEMORY
 from leaq.types import Bools, Progress, Samples
 from leaq.usercode import accepted
 
@@ -35,8 +36,15 @@ class Architecture:
     seed: int
 
     def parts(self, samples: Samples, models: int) -> list[slice]:
-        """Return 16 at a time, unless the configuration says otherwise."""
-        return chunks(samples, models, self.training.model_copy(update={"chunk": self.training.chunk or CHUNK}))
+        """Return 16 at a time, or as many as their checkpoints fit into memory, unless the configuration says."""
+        return chunks(
+            samples, models, self.training.model_copy(update={"chunk": self.training.chunk or self._fit(samples)})
+        )
+
+    def _fit(self, samples: Samples) -> int:
+        with torch.random.fork_rng(devices=[]):
+            weights = sum(tensor.numel() for tensor in built(self.make, samples).state_dict().values())
+        return int(max(1, min(CHUNK, MEMORY // (8 * max(1, weights) * self.training.checkpoints))))
 
     def train(self, samples: Samples, members: Bools, *, which: slice, progress: Progress) -> Trained:
         """Train the models `which`."""
