@@ -96,6 +96,12 @@ def _summary(results: Sequence[Mapping[str, Any]], fronts: Mapping[str, Sequence
             cells.append(f"{_triple(interval(less))}, {share:.0%}; {counts}")
         cells.append(" / ".join(f"{np.mean([one.paid[at] for one in each]):+.3f}" for each in fronts.values()))
         lines.append(f"| {drop:g} | {' | '.join(cells)} |")
+    refits = np.array([front(one["rows"], (*EXISTING, *OURS)).leak for one in results])
+    at = int(np.abs(DROPS - 0.02).argmin())
+    less = leaks[QUANTIZERS][:, at] - refits[:, at]
+    lines += ["", f"Refits without the student, at a drop of 0.02: {_triple(interval(refits[:, at]))}, less than {QUANTIZERS} by "
+              f"{_triple(interval(less))}, {less.mean() / leaks[QUANTIZERS][:, at].mean():.0%}; lower on {int((less > 1e-9).sum())}, "
+              f"higher on {int((less < -1e-9).sum())}."]  # fmt: skip
     return lines
 
 
