@@ -12,9 +12,9 @@
     locks/CELL                   who works on what; empty of results
 
 CELL is the data set's name, a digest of the configuration, and a digest of the configuration, the records and the
-code that computes numbers, so that a changed file, option or version is never answered from an old result. CHUNKS is
-the same with only the code that makes loss tables (data, embedding, training, quantizing, evaluating): a changed
-measure is computed anew from the losses that are there, and trains nothing. A single audit is a study of one cell.
+numbers of the stages that compute (`leaq.study.stages`), so that a changed file, option or computation is never
+answered from an old result. CHUNKS is the same without the stage that measures: a changed measure is computed anew from
+the losses that are there, and trains nothing. A single audit is a study of one cell.
 Folders have mode 0700, files 0600. Every JSON and NPZ file is sealed with what it is and whose it is (`leaq.sealed`):
 one that is damaged, or another's under its name, is set aside and made again, or refused. `leaq.study.verifying` checks
 a whole folder.
@@ -25,7 +25,6 @@ import json
 import re
 import shutil
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,28 +41,17 @@ from leaq.sealed import DamagedFile, read_json, seal_json
 from leaq.study.evidence import in_order
 from leaq.study.finished import Finished
 from leaq.study.shelf import DiskShelf
+from leaq.study.stages import stages_key
 from leaq.types import Samples
 
 __all__ = [
-    "MEASURING",
     "SCHEMA",
-    "UNCOUNTED",
     "Store",
     "cell_key",
     "chunks_key",
-    "code_digest",
     "data_digest",
     "plain_name",
 ]
-
-MEASURING = frozenset({"attacks", "measures", "measuring.py", "stats"})
-"""Rooms whose code changes what is measured, and no loss it is measured from."""
-UNCOUNTED = frozenset(
-    {"checkup.py", "cli", "costing.py", "exposure.py", "reporting", "study"}
-    | {"verbs.py", "__init__.py", "__main__.py", "curves.py", "metrics.py", "options.py", "tidy.py"}
-)
-"""Rooms whose code changes no number of a cell; the test of the floors' imports holds both lists to it."""
-
 
 SCHEMA = 2
 """Version of the folder's layout. Without one, the folder was made by the first version, for a single audit; up to 1,
@@ -291,19 +279,18 @@ def cell_key(config: AuditConfig, name: str, records: str) -> str:
 
     `records` is the `data_digest` of the records.
     """
-    return _key(config, name, records, code_digest())
+    return _key(config, name, records, stages_key())
 
 
 def chunks_key(config: AuditConfig, name: str, records: str) -> str:
     """Return what a cell's loss tables are stored under: as `cell_key`, but for the code that measures them."""
     # Which attacks a family's name stands for is measuring code; whether one needs the weights decides what is kept.
-    return _key(
-        config, name, f"{records} whitebox={config.whitebox} numbers={config.numbers}", code_digest(without=MEASURING)
-    )
+    kept = f"{records} whitebox={config.whitebox} numbers={config.numbers}"
+    return _key(config, name, kept, stages_key(without=frozenset({"measure"})))
 
 
-def _key(config: AuditConfig, name: str, records: str, code: str) -> str:
-    text = json.dumps([config.to_dict(), records, code], sort_keys=True)
+def _key(config: AuditConfig, name: str, records: str, stages: str) -> str:
+    text = json.dumps([config.to_dict(), records, stages], sort_keys=True)
     return f"{plain_name(name)}-{config.digest()}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
@@ -319,17 +306,6 @@ def data_digest(samples: Samples) -> str:
         digest.update(np.ascontiguousarray(array).tobytes())
     if samples.public is not None:
         digest.update(data_digest(samples.public).encode())
-    return digest.hexdigest()
-
-
-@cache
-def code_digest(root: Path = Path(__file__).parents[1], *, without: frozenset[str] = frozenset()) -> str:
-    """Return a digest of the installed code that computes numbers, some of its rooms left out."""
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        part = path.relative_to(root)
-        if part.parts[0] not in UNCOUNTED | without:
-            digest.update(part.as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 

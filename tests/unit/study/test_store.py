@@ -1,19 +1,15 @@
-import ast
 import hashlib
 import json
 import stat
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-import leaq
 from leaq.cell import AuditConfig
 from leaq.errors import InvalidInput, StoreError
 from leaq.results import CellResult, QuantizerRow, Size
 from leaq.sealed import seal_json
 from leaq.study import Store
-from leaq.study.store import MEASURING, UNCOUNTED, code_digest
 from leaq.tidy import COLUMNS
 from leaq.types import AttackResult, Estimate, NotComputed
 
@@ -174,67 +170,6 @@ def test_a_damaged_configuration_is_named(store):
     (store.folder / "config.json").write_text("{")
     with pytest.raises(StoreError, match=r"config.json' is damaged"):
         Store(store.folder)
-
-
-SOURCE = Path(leaq.__file__).parent
-
-
-def imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("leaq"):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-            yield node.module
-
-
-def rooms_reached_from(*starts):
-    """Rooms whose code runs when these modules do, imports inside functions included."""
-    todo, seen = [SOURCE / start for start in starts], set()
-    while todo:
-        path = todo.pop()
-        if path in seen:
-            continue
-        seen.add(path)
-        for name in imports(path):
-            place = SOURCE.joinpath(*name.split(".")[1:])
-            for found in (place.with_suffix(".py"), place / "__init__.py"):
-                if found.is_file() and found != SOURCE / "__init__.py":
-                    todo.append(found)
-    return {path.relative_to(SOURCE).parts[0] for path in seen}
-
-
-def test_no_code_that_computes_numbers_is_left_out_of_the_digest():
-    reached = rooms_reached_from("pipeline.py")
-    assert {"measures", "training", "quantizers", "data", "stats"} <= reached
-    assert not reached & UNCOUNTED
-
-
-def test_no_code_that_makes_losses_is_taken_for_measuring_code():
-    stages = ("data", "embedders", "training", "quantizers")
-    reached = rooms_reached_from("evaluation/__init__.py", "losses.py", *(f"{stage}/__init__.py" for stage in stages))
-    assert {"data", "embedders", "training", "quantizers", "evaluation", "seeds.py"} <= reached
-    assert not reached & MEASURING
-
-
-def test_a_changed_measure_changes_the_cells_key_and_not_its_chunks(tmp_path):
-    """And a changed trainer changes both, a changed report neither."""
-    for room in ("measures", "training", "reporting"):
-        (tmp_path / room).mkdir()
-        (tmp_path / room / "x.py").write_text("1")
-
-    def digests():
-        code_digest.cache_clear()
-        return code_digest(tmp_path), code_digest(tmp_path, without=MEASURING)
-
-    before = digests()
-    (tmp_path / "reporting" / "x.py").write_text("2")
-    assert digests() == before
-    (tmp_path / "measures" / "x.py").write_text("2")
-    measured = digests()
-    assert (measured[0] != before[0], measured[1] == before[1]) == (True, True)
-    (tmp_path / "training" / "x.py").write_text("2")
-    trained = digests()
-    assert (trained[0] != measured[0], trained[1] != measured[1]) == (True, True)
-    code_digest.cache_clear()
 
 
 def test_audits_come_by_data_set_embedder_and_seed_whatever_their_files_are_called(store):
