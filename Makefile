@@ -44,7 +44,7 @@ results: $(VENV)/dev.stamp  ## run the source study again, or what is left of it
 	$(VENV)/bin/leaq run studies/molecular.toml --out runs/molecular
 	$(VENV)/bin/leaq report runs/synthetic runs/synthetic.html
 	$(VENV)/bin/leaq report runs/molecular runs/molecular.html
-	$(VENV)/bin/leaq claims runs/synthetic runs/molecular --out docs/results/claims.md --runs docs/results/runs.md
+	$(VENV)/bin/python -m benchmarks.claims runs/synthetic runs/molecular --out docs/results/claims.md --runs docs/results/runs.md
 
 docs: $(VENV)/dev.stamp  ## build the documentation into site/, warnings as errors
 	$(VENV)/bin/mkdocs build --strict

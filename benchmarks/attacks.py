@@ -25,7 +25,7 @@ from leaq.attacks.scoring import Protocol
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
 from leaq.evaluation import evaluate
-from leaq.losses import margin
+from leaq.models.losses import margin
 from leaq.quantizers import Identity, Sign
 from leaq.stats.roc import auc
 from leaq.training import TrainingConfig, train

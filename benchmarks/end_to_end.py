@@ -12,9 +12,9 @@ from pathlib import Path
 
 from leaq.cell import AuditConfig
 from leaq.data.splits import halves
-from leaq.measuring import measure_references
 from leaq.pipeline import audit_samples
-from leaq.preparing import prepare
+from leaq.pipeline.measuring import measure_references
+from leaq.pipeline.preparing import prepare
 from leaq.results import QuantizerRow
 from leaq.training import TrainingConfig
 from leaq.types import AttackResult, Estimate, silent

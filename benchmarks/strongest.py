@@ -24,8 +24,8 @@ from leaq.cell import AuditConfig
 from leaq.embedders import embed
 from leaq.errors import NotEnoughEvidence
 from leaq.pipeline import collect
-from leaq.planning import asked
-from leaq.preparing import prepare
+from leaq.pipeline.planning import asked
+from leaq.pipeline.preparing import prepare
 from leaq.stats.digits import format_estimate
 from leaq.stats.roc import tpr_at_fpr
 from leaq.subjects import subject_of

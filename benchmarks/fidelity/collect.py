@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.fidelity.candidates import ensemble, neighbour_table, trajectory
 from benchmarks.fidelity.settings import Setting, quantizers_of, sampled_too
-from leaq.candidates import ensemble, neighbour_table, trajectory
 from leaq.data.splits import halves
 from leaq.evaluation import evaluate
 from leaq.measures.indicators import correlation, distortion

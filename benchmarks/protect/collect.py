@@ -26,8 +26,8 @@ from leaq.attacks.registry import build_attack
 from leaq.cell import AuditConfig
 from leaq.evaluation import evaluate, with_numbers, with_whitebox
 from leaq.measures.performance import performance
-from leaq.planning import Asked, asked, set_aside
-from leaq.preparing import prepare
+from leaq.pipeline.planning import Asked, asked, set_aside
+from leaq.pipeline.preparing import prepare
 from leaq.seeds import stream
 from leaq.stats.roc import tpr_at_fpr
 from leaq.training import MLP, train

@@ -9,15 +9,15 @@ __version__ = "0.2.0"
 
 # One line per public name: where it lives. At most 21; everything else is reached through its room.
 _PUBLIC = {
-    "audit": "leaq.verbs",
+    "audit": "leaq.api",
     "protect": "leaq.protecting",
-    "quantize": "leaq.verbs",
-    "evaluate": "leaq.verbs",
-    "rate": "leaq.verbs",
-    "mis": "leaq.verbs",
+    "quantize": "leaq.api",
+    "evaluate": "leaq.api",
+    "rate": "leaq.api",
+    "mis": "leaq.api",
     "Study": "leaq.study",
-    "run": "leaq.studying",
-    "report": "leaq.studying",
+    "run": "leaq.api",
+    "report": "leaq.api",
     "Store": "leaq.study",
     "Recorder": "leaq.training.recording",
     "Sign": "leaq.quantizers",

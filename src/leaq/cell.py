@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, PositiveInt, field_validator
 
 from leaq.config import Config
 from leaq.data import Reading
-from leaq.files import is_model
+from leaq.system.files import is_model
 from leaq.training import TrainingConfig
 from leaq.training.config import STANDARDISE
 
@@ -160,7 +160,7 @@ class AuditConfig(Reading, Origin, Finished):
     @field_validator("references")
     @classmethod
     def _references_spelled_out(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
-        from leaq.references import parse_references
+        from leaq.training.references import parse_references
 
         return tuple(reference.spec() for reference in parse_references(",".join(specs)))
 

@@ -15,9 +15,9 @@ from leaq.data.readers import read_frame
 from leaq.embedders import EMBEDDERS
 from leaq.measures.performance import drop, performance
 from leaq.models.weights import read_weights
-from leaq.npz import read_npz
 from leaq.quantizers import parse_list
 from leaq.study import Study
+from leaq.system.npz import read_npz
 from leaq.types import LossTable
 
 Rng = np.random.Generator

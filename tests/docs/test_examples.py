@@ -6,6 +6,7 @@ A block that cannot run here is marked by a line ``<!-- not run: reason -->`` ab
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,16 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from leaq.cli.main import app
-from leaq.files import is_model
+from leaq.system.files import is_model
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"(?P<before>^[^\n]*\n)?^```(?P<kind>python|console)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-SMALL = {"audit": ["--epochs", "40", "--learning-rate", "0.02", "--replicates", "4", "--hidden", "8", "--quiet"]}
+QUICK = ["--epochs", "40", "--learning-rate", "0.02", "--hidden", "8", "--quiet"]
+SMALL = {
+    "audit": [*QUICK, "--replicates", "4"],
+    "protect": [*QUICK, "--replicates", "8", "--quantizers", "sign,sparse_refit(sparsity=0.5)", "--max-drop", "1"],
+}
 
 
 def blocks(page):
@@ -39,7 +44,9 @@ def desk(tmp_path, monkeypatch):
     table = frame.assign(y=np.arange(60) / 10 + frame["a"] + rng.normal(size=60) / 4)  # chains and columns tell it
     table.to_csv(tmp_path / "my.csv", index=False)
     table[::2].to_csv(tmp_path / "members.csv", index=False)
+    table.assign(smiles=["N" + one for one in smiles]).to_csv(tmp_path / "public.csv", index=False)
     _models(tmp_path)
+    monkeypatch.delitem(sys.modules, "nets", raising=False)  # of another test's folder
     monkeypatch.setattr("typer.launch", lambda _place: None)
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -13,8 +13,8 @@ from leaq.attacks.lira import Lira
 from leaq.cell import AuditConfig
 from leaq.cli.main import app
 from leaq.data import from_arrays, load
-from leaq.exposure import exposure
 from leaq.pipeline import loss_tables
+from leaq.reporting.exposure import exposure
 from leaq.reporting.records import exposed
 from leaq.results import CellResult
 from leaq.study import Store

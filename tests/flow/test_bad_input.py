@@ -181,7 +181,7 @@ def test_interrupted_work_says_how_to_resume(table, tmp_path, monkeypatch):
 
     words = ("audit", table(), "--target", "y", "--epochs", 1, "--replicates", 4, "--quantizers", "sign", "--quiet")
     with monkeypatch.context() as patch:
-        patch.setattr("leaq.pipeline.measure", interrupt)
+        patch.setattr("leaq.pipeline.flow.measure", interrupt)
         result = run(*words, "--out", tmp_path / "run")
         assert result.exit_code == 130
         assert "Finished work is kept" in result.stderr

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from leaq import pipeline, planning
 from leaq.cell import AuditConfig
+from leaq.pipeline import flow as pipeline
+from leaq.pipeline import planning
 from leaq.quantizers import Calibration
 from leaq.training import TrainingConfig
 from leaq.types import Estimate

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from benchmarks.claims.judging import claims
 
 from leaq.study import Rules, Store, Study, run_study
-from leaq.study.claims import claims
 from tests.helpers import require, shared
 
 STUDIES = Path(__file__).parents[2] / "studies"

@@ -8,11 +8,11 @@ from torch import nn
 
 from leaq.auditing.config import ModelAuditConfig
 from leaq.auditing.evaluating import Bench
-from leaq.candidates import Moves, draw_moves, moved
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
 from leaq.models import checkpoints_of
 from leaq.models.calling import full_precision
 from leaq.quantizers import Calibration, Identity, Scheme
+from leaq.quantizers.neighbours import Moves, draw_moves, moved
 from leaq.quantizers.scheme import Frozen
 from leaq.types import Checkpoints, Flag, LossTable, NotComputed
 

@@ -26,8 +26,8 @@ from leaq.auditing.running import (
 from leaq.errors import InvalidInput, LeaqError
 from leaq.evaluation.losses import Loss, LossFunction, checked, choose_loss, refuse_batch_dependence
 from leaq.evaluation.outputs import last_operation
-from leaq.losses import margin, residual
 from leaq.models import ModuleModel
+from leaq.models.losses import margin, residual
 from leaq.types import Bools, Checkpoints, Flag, Floats, Ints, LossTable, Progress, Task, silent
 
 __all__ = ["Bench"]

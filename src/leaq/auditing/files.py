@@ -19,10 +19,10 @@ from leaq.models.causal import Told, load_causal
 from leaq.models.formats import describe_file, fill, read_file
 from leaq.models.formats.gguf import is_language_gguf
 from leaq.models.weights import architecture, load_into
-from leaq.npz import read_npz
 from leaq.results import CellResult
+from leaq.system.npz import read_npz
+from leaq.system.usercode import code_of, user_function
 from leaq.types import Flag, Progress, silent
-from leaq.usercode import code_of, user_function
 
 __all__ = ["audit_file", "audit_files", "files_digest", "read_arrays", "read_texts"]
 

@@ -18,7 +18,6 @@ from leaq.auditing.evaluating import Bench
 from leaq.auditing.records import Records, overlap_of, read_records
 from leaq.auditing.rows import measure_model
 from leaq.auditing.shipped import open_shipped, weigh
-from leaq.environment import describe_environment, peak_memory
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
 from leaq.evaluation.losses import LossFunction
 from leaq.measures.shift import shift, shift_doubt
@@ -27,6 +26,7 @@ from leaq.models.roles import LAYER_ROLES, parameter_doubts, roles_of
 from leaq.quantizers import Identity, Scheme, parse_list
 from leaq.quantizers.recognised import recipe_flag, recipe_of
 from leaq.results import CellResult, QuantizerRow
+from leaq.system.environment import describe_environment, peak_memory
 from leaq.types import AttackResult, Checkpoints, Estimate, Flag, Floats, LossTable, NotComputed, Progress, silent
 
 __all__ = ["ExtraAttacks", "Job", "audit_model", "audit_records"]

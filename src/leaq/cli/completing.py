@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from leaq.files import refuse_no_run
+from leaq.system.files import refuse_no_run
 
 __all__ = [
     "COMPLETE", "complete_attacks", "complete_data_sets", "complete_embedders", "complete_kinds", "complete_quantizers",

@@ -107,9 +107,9 @@ def decide(
 
         leaq decide runs/x --all --metric rmse --max-metric 3
     """
-    from leaq.files import writable_place
     from leaq.results import as_plain
     from leaq.study import Store
+    from leaq.system.files import writable_place
 
     if junit is not None:
         writable_place(junit)

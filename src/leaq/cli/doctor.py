@@ -7,7 +7,7 @@ import typer
 from leaq.cli import console
 
 if TYPE_CHECKING:
-    from leaq.checkup import Checkup, Package
+    from leaq.system.doctor import Checkup, Package
 
 __all__ = ["doctor"]
 
@@ -25,7 +25,7 @@ def doctor(
     """
     from dataclasses import asdict
 
-    from leaq.checkup import check
+    from leaq.system.doctor import check
 
     found = check()
     if json:

@@ -41,7 +41,7 @@ def _draw(result: "CellResult", out: Path | None) -> None:
     if out is None:
         console.note("With a run folder (--out) the exposed molecules are drawn, too.")
         return
-    from leaq.exposure import exposure
+    from leaq.reporting.exposure import exposure
     from leaq.reporting.structures import write_structures
     from leaq.study.cleaning import EXPOSED
 

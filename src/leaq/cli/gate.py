@@ -30,12 +30,12 @@ def gate(
 
         leaq decide runs/x --all --max-leak 0.1 --min-metric 0.85
     """
-    from leaq.files import writable_place
     from leaq.options import split_items
     from leaq.study import Store
     from leaq.study.gating import STANDARD, Limits
     from leaq.study.gating import gate as judge
     from leaq.study.junit import write_junit
+    from leaq.system.files import writable_place
 
     if junit is not None:
         writable_place(junit)

@@ -32,7 +32,7 @@ def lambda_k(config: "AuditConfig", folders: Folders, screen: Screen) -> None:
 
         leaq lambda wine --quantizers sign --checkpoints 40
     """
-    from leaq.curves import rate_curves
+    from leaq.pipeline.curves import rate_curves
     from leaq.reporting.lambdas import lambda_table
 
     folders.use()

@@ -16,7 +16,6 @@ from leaq.cli import (
     attacks,
     audit,
     audit_model,
-    claims,
     clean,
     console,
     datasets,
@@ -84,7 +83,7 @@ PANELS = {
     "Quantize": (quantize.quantize,),
     "Look up": (listing.list_, listing.get, doctor.doctor),
 }
-FORMER = (recommend.recommend, gate.gate, claims.claims, attacks.attacks, quantizers.quantizers, embedders.embedders)
+FORMER = (recommend.recommend, gate.gate, attacks.attacks, quantizers.quantizers, embedders.embedders)
 """Names of version 0.1, and the source study's own verb: they work for one more version, and no help lists them."""
 NAMES: dict[Callable[..., None], str] = {lambda_k.lambda_k: "lambda", listing.list_: "list"}
 

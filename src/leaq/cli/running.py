@@ -173,10 +173,10 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders) -> "Cell
     """Run an audit; say beforehand what it costs, if there is anything to compute."""
     output.check()
     folders.use()
-    from leaq.environment import limited_threads
     from leaq.pipeline import audit, audit_samples
-    from leaq.preparing import prepare
+    from leaq.pipeline.preparing import prepare
     from leaq.study import audit_into
+    from leaq.system.environment import limited_threads
 
     out, quiet = output.out, output.silent
     try:
@@ -188,7 +188,7 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders) -> "Cell
 
         def say_cost() -> None:
             if not quiet:
-                from leaq.costing import cost
+                from leaq.pipeline.costing import cost
 
                 console.note(cost(samples, resolved).sentence())
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from leaq.data.sources import refuse_missing
 from leaq.errors import InvalidInput, LeaqError, need
-from leaq.npz import read_npz, refuse_larger
+from leaq.system.npz import read_npz, refuse_larger
 from leaq.types import Flag
 
 __all__ = ["FORMATS", "STRUCTURE", "Table", "read_frame", "read_table"]

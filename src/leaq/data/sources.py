@@ -4,7 +4,7 @@ from pathlib import Path
 
 from leaq.data.catalogue import SHIPPED, TASKS
 from leaq.errors import InvalidInput, closest, unknown_name
-from leaq.files import is_model
+from leaq.system.files import is_model
 
 __all__ = ["check_source", "names", "refuse_missing"]
 

@@ -15,7 +15,7 @@ from leaq.data.columns import Problem, Settled, is_number, refusal, row_numbers,
 from leaq.data.reading import Reading, TaskChoice
 from leaq.data.splits import joined
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
-from leaq.outliers import ABSURD, absurd, limited, outlier_flag, sentinel
+from leaq.stats.outliers import ABSURD, absurd, limited, outlier_flag, sentinel
 from leaq.types import Bools, Feature, Flag, Floats, Ints, Samples, Task
 
 __all__ = ["check_classes", "from_arrays", "from_frame", "grouped", "targets_of"]
@@ -64,7 +64,7 @@ def from_frame(frame: pd.DataFrame, reading: Reading, *, name: str = "table") ->
     """Turn a data frame into Samples: numbers as they are, text and booleans as categories.
 
     Duplicate records (equal in every feature) get one group, so that they stay on one side of every split. Values far
-    outside all others of their column are limited, and flagged; see `leaq.outliers`.
+    outside all others of their column are limited, and flagged; see `leaq.stats.outliers`.
 
     Raises
     ------

@@ -15,9 +15,9 @@ from leaq.data.catalogue import TASKS, Entry
 from leaq.data.molecules import canonical_smiles, from_smiles
 from leaq.data.readers import read_frame
 from leaq.data.reading import Reading
-from leaq.downloads import cache_folder, download
 from leaq.errors import InvalidInput, unknown_name
-from leaq.files import write_atomic
+from leaq.system.downloads import cache_folder, download
+from leaq.system.files import write_atomic
 from leaq.types import Flag, Progress, Samples, silent
 
 __all__ = ["content_sha256", "fetch", "find", "read"]

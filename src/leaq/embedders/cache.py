@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from leaq.downloads import cache_folder
 from leaq.embedders.base import Encoded, MoleculeEmbedder
 from leaq.errors import StoreError
-from leaq.files import private_folder, sweep, write_atomic
-from leaq.sealed import read_arrays, seal_arrays
+from leaq.system.downloads import cache_folder
+from leaq.system.files import private_folder, sweep, write_atomic
+from leaq.system.sealed import read_arrays, seal_arrays
 
 __all__ = ["cache_key", "remembered"]
 

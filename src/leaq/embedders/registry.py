@@ -15,7 +15,7 @@ from leaq.embedders.identity import Identity
 from leaq.embedders.molgraph import MolGraph
 from leaq.embedders.pretrained import KNOWN, ChemVae, PretrainedGraph
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.outliers import limited, outlier_flag
+from leaq.stats.outliers import limited, outlier_flag
 from leaq.types import Flag, Floats, Progress, Samples, silent
 
 __all__ = ["CARDS", "EMBEDDERS", "Embedder", "embed", "listing", "locate"]

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leaq.downloads import cache_folder, download
 from leaq.errors import InvalidInput
-from leaq.files import write_atomic
+from leaq.system.downloads import cache_folder, download
+from leaq.system.files import write_atomic
 from leaq.types import Progress, silent
 
 if TYPE_CHECKING:

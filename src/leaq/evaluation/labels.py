@@ -12,7 +12,7 @@ from typing import Literal
 from torch import Tensor
 
 from leaq.errors import InvalidInput, first_rows
-from leaq.outliers import absurd
+from leaq.stats.outliers import absurd
 from leaq.types import Flag
 
 __all__ = ["Kind", "Labels", "read_labels"]

@@ -10,7 +10,7 @@ from torch import Tensor
 from leaq.errors import InvalidInput, LeaqError, unknown_name
 from leaq.evaluation.labels import Kind, read_labels
 from leaq.evaluation.outputs import read_outputs
-from leaq.losses import per_record
+from leaq.models.losses import per_record
 from leaq.types import Flag, Task
 
 __all__ = ["LOSSES", "Loss", "checked", "choose_loss", "refuse_batch_dependence"]

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from leaq.errors import InvalidInput, UnsupportedModel
-from leaq.losses import margin, per_record, residual
+from leaq.models.losses import margin, per_record, residual
 from leaq.models.numbers import released_numbers
-from leaq.protocols import Model
+from leaq.models.protocols import Model
 from leaq.types import Bools, Checkpoints, LossTable, Progress, Samples, silent
 
 __all__ = ["evaluate", "with_numbers", "with_whitebox"]

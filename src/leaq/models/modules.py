@@ -43,7 +43,7 @@ def checkpoints_of(module: nn.Module, *, trainable: bool = False) -> Checkpoints
 
 @dataclass
 class ModuleModel:
-    """The architecture of `module`, for stacked weights; see `leaq.protocols.Model`.
+    """The architecture of `module`, for stacked weights; see `leaq.models.protocols.Model`.
 
     All candidates run as one vectorised call (`torch.func.vmap`) where the layers allow it, one after another where
     they do not; the numbers agree up to rounding. Tensors absent from the weights are the module's own.
@@ -98,7 +98,7 @@ class ModuleModel:
     def layer_inputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> dict[str, Tensor]:
         """Return what each linear and convolution weight is multiplied with, for calibrated quantizers.
 
-        Inputs (m, r, ...) -> (m, r', in) by weight; see `leaq.protocols.Layered`.
+        Inputs (m, r, ...) -> (m, r', in) by weight; see `leaq.models.protocols.Layered`.
 
         Raises
         ------

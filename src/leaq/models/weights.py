@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, LeaqError, StoreError, closest
 from leaq.models.roles import shared_names, tensors_of
-from leaq.usercode import user_function
+from leaq.system.usercode import user_function
 
 __all__ = ["OpenWeights", "architecture", "check_match", "load_into", "open_weights", "read_tensors", "read_weights"]
 

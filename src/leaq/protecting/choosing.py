@@ -15,12 +15,12 @@ from leaq.attacks.scoring import Protocol
 from leaq.cell import AuditConfig
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.evaluation import evaluate, with_numbers, with_whitebox
-from leaq.files import write_atomic
 from leaq.measures.performance import drop, performance
-from leaq.planning import Asked, asked
+from leaq.models.protocols import Model
+from leaq.pipeline.planning import Asked, asked
 from leaq.protecting.parts import Parts
-from leaq.protocols import Model
 from leaq.quantizers import Identity, Scheme
+from leaq.system.files import write_atomic
 from leaq.training import train
 from leaq.types import AttackResult, Checkpoints, Estimate, Flag, LossTable, Progress
 

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 
 from leaq.cell import AuditConfig
-from leaq.planning import set_aside, strangers
+from leaq.pipeline.planning import set_aside, strangers
 from leaq.types import Samples
 
 __all__ = ["Parts"]

@@ -17,19 +17,19 @@ from typing import Any
 import numpy as np
 
 from leaq.cell import AuditConfig
-from leaq.environment import limited_threads
 from leaq.errors import InvalidInput
-from leaq.files import write_atomic
 from leaq.options import command
 from leaq.pipeline import audit_samples
-from leaq.preparing import prepare
+from leaq.pipeline.preparing import prepare
 from leaq.protecting.choosing import ATTACK, Tried, search
 from leaq.protecting.parts import Parts
 from leaq.quantizers import Calibration, build, pack
-from leaq.redaction import shareable, shareable_config
 from leaq.reporting.card import privacy_card
 from leaq.results import CellResult, as_plain
+from leaq.results.redaction import shareable, shareable_config
 from leaq.study import audit_into
+from leaq.system.environment import limited_threads
+from leaq.system.files import write_atomic
 from leaq.training import train
 from leaq.types import AttackResult, Estimate, Flag, Progress, silent
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.models.protocols import Layered
 from leaq.models.roles import roles_of
-from leaq.protocols import Layered
 from leaq.quantizers.applying import (
     GAIN,
     MOMENTS,
@@ -50,7 +50,7 @@ class Calibration:
 
     Attributes
     ----------
-    model : how weights become outputs, and what each layer's input is (`leaq.protocols.Layered`), or a torch module.
+    model : how weights become outputs, and what each layer's input is (see `leaq.models.protocols`), or a module.
     inputs : (n, d) embedded records.
     members : (s, n), True where the record may calibrate the model; left out, every record calibrates every model.
     seed, first : name the stream that picks `most` of a model's records; `first` is the index of the first model.
@@ -142,7 +142,7 @@ def layered(scheme: "Scheme", calibration: Calibration) -> Layered:
         return ModuleModel(calibration.model)
     if not isinstance(calibration.model, Layered):
         raise UnsupportedModel(
-            f"{scheme.spec()}: the model must tell each layer's input (method layer_inputs, see leaq.protocols). "
+            f"{scheme.spec()}: the model must tell each layer's input (layer_inputs of leaq.models.protocols). "
             f"Found {type(calibration.model).__name__}. Use a quantizer without calibration."
         )
     return calibration.model

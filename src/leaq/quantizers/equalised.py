@@ -26,8 +26,8 @@ class Equalised(Uniform):
     Output i of a layer is divided by s_i and input i of the next multiplied by it; a ReLU between lets s_i through.
     s_i = sqrt(r1_i / r2_i) makes the range of row i of the first weight and of column i of the second both
     sqrt(r1_i r2_i). Works only across activations with f(s x) = s f(x) for s > 0: the model must say where they are
-    (`leaq.protocols.Layered.homogeneous`). With one scale per channel the rows' ranges matter little: the default is
-    one scale per tensor.
+    (`leaq.models.protocols.Layered.homogeneous`). With one scale per channel the rows' ranges matter little: the
+    default is one scale per tensor.
 
     Examples
     --------

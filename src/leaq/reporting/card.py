@@ -4,13 +4,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from leaq.files import write_atomic
 from leaq.options import command
-from leaq.redaction import shareable, shareable_config
 from leaq.reporting.reading import about_r, sentences, verdict
 from leaq.reporting.tables import Table, ranking
 from leaq.reporting.words import flag_words
 from leaq.results import CellResult
+from leaq.results.redaction import shareable, shareable_config
+from leaq.system.files import write_atomic
 
 __all__ = ["privacy_card", "write_cards"]
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from leaq.errors import InvalidInput
-from leaq.files import write_atomic
-from leaq.redaction import shareable
 from leaq.results import CellResult
-from leaq.tidy import as_csv, tidy
+from leaq.results.redaction import shareable
+from leaq.results.tidy import as_csv, tidy
+from leaq.system.files import write_atomic
 
 __all__ = ["write_exports"]
 

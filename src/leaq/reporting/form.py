@@ -15,10 +15,10 @@ import numpy as np
 from leaq.attacks.catalogue import AS_OF, catalogue
 from leaq.errors import InvalidInput, unknown_name
 from leaq.options import command
-from leaq.redaction import shareable, shareable_config
 from leaq.reporting.decision import chooser_of
 from leaq.reporting.words import attack_name, flag_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow, as_plain
+from leaq.results.redaction import shareable, shareable_config
 from leaq.stats.digits import format_estimate
 from leaq.study.standing import reference
 from leaq.types import AttackResult, Estimate

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from leaq.errors import InvalidInput
-from leaq.files import read_bytes, write_atomic
 from leaq.reporting.form import Form
 from leaq.reporting.html import page_of
 from leaq.results import as_plain
-from leaq.signing import sign, signed_by
+from leaq.system.files import read_bytes, write_atomic
+from leaq.system.signing import sign, signed_by
 
 __all__ = ["SCHEMA", "read_card", "signer", "write_form"]
 

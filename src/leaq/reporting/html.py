@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from leaq.errors import InvalidInput, need
-from leaq.files import writable_place, write_atomic
-from leaq.redaction import shareable
 from leaq.reporting.pages import audit_page, study_page
 from leaq.results import CellResult
+from leaq.results.redaction import shareable
+from leaq.system.files import writable_place, write_atomic
 
 __all__ = ["Edition", "check_place", "page_of", "render", "write_report"]
 

@@ -11,7 +11,6 @@ import numpy as np
 from leaq.errors import LeaqError, need
 from leaq.options import command
 from leaq.quantizers.catalogue import entry
-from leaq.redaction import shareable, shareable_config
 from leaq.reporting import figures, study_figures
 from leaq.reporting.attack_tables import attack_numbers
 from leaq.reporting.decision import chooser_of
@@ -23,6 +22,7 @@ from leaq.reporting.summary import by_data_set, by_quantizer
 from leaq.reporting.tables import indicators, ranking, size_words
 from leaq.reporting.words import attack_name, flag_words, game_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
+from leaq.results.redaction import shareable, shareable_config
 from leaq.stats.digits import format_estimate
 from leaq.study.choosing import Chooser, Recommendation
 from leaq.study.finished import listed

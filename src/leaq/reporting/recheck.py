@@ -14,7 +14,7 @@ from leaq.errors import InvalidInput
 from leaq.pipeline import audit
 from leaq.reporting.form_files import read_card, signer
 from leaq.results import CellResult
-from leaq.signing import read_public_key
+from leaq.system.signing import read_public_key
 from leaq.types import AttackResult, Estimate, Progress, silent
 
 __all__ = ["Compared", "Rechecked", "recheck"]

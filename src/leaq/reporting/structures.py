@@ -3,8 +3,8 @@
 from html import escape
 from pathlib import Path
 
-from leaq.exposure import Exposed, Exposure, Stratum
-from leaq.files import write_atomic
+from leaq.reporting.exposure import Exposed, Exposure, Stratum
+from leaq.system.files import write_atomic
 
 __all__ = ["structures_html", "write_structures"]
 

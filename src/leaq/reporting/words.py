@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from leaq.attacks.registry import FAMILIES, short_name, title_of
-from leaq.metrics import metric
+from leaq.results.metrics import metric
 from leaq.types import Flag
 
 __all__ = ["attack_name", "flag_words", "game_words", "in_order", "indicator", "metric", "short_attack"]

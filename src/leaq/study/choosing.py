@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.metrics import metric
 from leaq.results import CellResult, QuantizerRow
+from leaq.results.metrics import metric
 from leaq.stats.intervals import normal_quantile
 from leaq.stats.selection import Choice, choose_smallest, pairs_factor, surely_at_least
 from leaq.study.evidence import Evidence, collected

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leaq.errors import InvalidInput, StoreError
-from leaq.files import private_folder
-from leaq.locks import Claim
 from leaq.study.store import Store
+from leaq.system.files import private_folder
+from leaq.system.locks import Claim
 
 __all__ = ["EXPOSED", "Holding", "Removed", "clean", "holdings"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from leaq.cell import AuditConfig
 from leaq.errors import LeaqError, StoreError, out_of_memory
-from leaq.files import private_folder, write_atomic
-from leaq.sealed import read_json, seal_json
+from leaq.system.files import private_folder, write_atomic
+from leaq.system.sealed import read_json, seal_json
 
 __all__ = ["Failure", "Failures", "grouped"]
 

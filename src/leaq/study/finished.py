@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leaq.errors import StoreError
-from leaq.files import read_bytes, sweep, write_atomic
-from leaq.locks import Claim
 from leaq.results import CellResult
+from leaq.results.tidy import NUMERIC, as_csv, tidy
 from leaq.study.evidence import FULL, in_order
 from leaq.study.index import Index
 from leaq.study.standing import leak
-from leaq.tidy import NUMERIC, as_csv, tidy
+from leaq.system.files import read_bytes, sweep, write_atomic
+from leaq.system.locks import Claim
 
 if TYPE_CHECKING:
     import pandas as pd

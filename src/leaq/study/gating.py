@@ -7,10 +7,10 @@ import numpy as np
 
 from leaq.attacks.registry import build_attack, parse_attacks
 from leaq.errors import InvalidInput, LeaqError, unknown_name
-from leaq.metrics import metric as named
-from leaq.metrics import metric_key
 from leaq.quantizers import build
 from leaq.results import CellResult, QuantizerRow
+from leaq.results.metrics import metric as named
+from leaq.results.metrics import metric_key
 from leaq.study.evidence import FULL
 from leaq.types import AttackResult, Estimate, NotComputed
 

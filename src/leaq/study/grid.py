@@ -15,7 +15,7 @@ from leaq.cell import AuditConfig
 from leaq.config import Config
 from leaq.embedders import EMBEDDERS
 from leaq.errors import InvalidInput, LeaqError, closest
-from leaq.files import read_bytes
+from leaq.system.files import read_bytes
 from leaq.training import TrainingConfig
 
 __all__ = ["Study"]

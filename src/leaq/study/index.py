@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from leaq.results import CellResult, Comparison, QuantizerRow, Size, as_plain
-from leaq.sealed import DamagedFile, read_json, seal_json, seal_of
+from leaq.system.sealed import DamagedFile, read_json, seal_json, seal_of
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
 
 __all__ = ["Index", "Lazy"]

@@ -3,8 +3,8 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
-from leaq.files import write_atomic
 from leaq.study.gating import Verdict
+from leaq.system.files import write_atomic
 
 __all__ = ["junit", "write_junit"]
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from leaq.cell import AuditConfig
-from leaq.locks import Claim
 from leaq.results import CellResult
 from leaq.study.engines import Engine
 from leaq.study.events import Event, Watch, unwatched
@@ -24,6 +23,7 @@ from leaq.study.plan import effort, plan, records_of
 from leaq.study.shelf import DiskShelf
 from leaq.study.store import Store, cell_key, chunks_key, plain_name
 from leaq.study.tasks import Head, Part, chunk_key, describe, measure_cell, prepare_cells, train_chunk
+from leaq.system.locks import Claim
 from leaq.types import Progress, Samples
 
 __all__ = ["Outcome", "Rules", "Runner"]

@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
-from leaq.files import write_atomic
 from leaq.study.engines import Engine, make_engine
 from leaq.study.events import Watch, unwatched
 from leaq.study.grid import Study
 from leaq.study.runner import Outcome, Rules, Runner
 from leaq.study.sources import missing, refuse_missing, refuse_without_cuda
 from leaq.study.store import Store
+from leaq.system.files import write_atomic
 
 __all__ = ["run_study"]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from leaq.files import write_atomic
 from leaq.results import Size
-from leaq.sealed import DamagedFile, read_arrays, read_sealed, seal_arrays
+from leaq.system.files import write_atomic
+from leaq.system.sealed import DamagedFile, read_arrays, read_sealed, seal_arrays
 from leaq.types import Flag, LossTable
 
 __all__ = ["DiskShelf"]

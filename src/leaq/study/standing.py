@@ -6,8 +6,8 @@ never called different. `leaq.study.choosing` takes one of them.
 
 from collections.abc import Sequence
 
-from leaq.metrics import metric
 from leaq.results import CellResult, QuantizerRow
+from leaq.results.metrics import metric
 from leaq.types import AttackResult, Estimate, NotComputed
 
 __all__ = [

@@ -15,9 +15,9 @@ CELL is the data set's name, a digest of the configuration, and a digest of the 
 numbers of the stages that compute (`leaq.study.stages`), so that a changed file, option or computation is never
 answered from an old result. CHUNKS is the same without the stage that measures: a changed measure is computed anew from
 the losses that are there, and trains nothing. A single audit is a study of one cell.
-Folders have mode 0700, files 0600. Every JSON and NPZ file is sealed with what it is and whose it is (`leaq.sealed`):
-one that is damaged, or another's under its name, is set aside and made again, or refused. `leaq.study.verifying` checks
-a whole folder.
+Folders have mode 0700, files 0600. Every JSON and NPZ file is sealed with what it is and whose it is
+(`leaq.system.sealed`): one that is damaged, or another's under its name, is set aside and made again, or refused.
+`leaq.study.verifying` checks a whole folder.
 """
 
 import hashlib
@@ -33,15 +33,15 @@ import numpy as np
 from leaq.cell import AuditConfig
 from leaq.config import Config
 from leaq.errors import InvalidInput, LeaqError, StoreError
-from leaq.files import private_folder, read_bytes, refuse_no_run, sweep, write_atomic
-from leaq.locks import Claim
-from leaq.redaction import cleaned, cleaned_config
 from leaq.results import CellResult
-from leaq.sealed import DamagedFile, read_json, seal_json
+from leaq.results.redaction import cleaned, cleaned_config
 from leaq.study.evidence import in_order
 from leaq.study.finished import Finished
 from leaq.study.shelf import DiskShelf
 from leaq.study.stages import stages_key
+from leaq.system.files import private_folder, read_bytes, refuse_no_run, sweep, write_atomic
+from leaq.system.locks import Claim
+from leaq.system.sealed import DamagedFile, read_json, seal_json
 from leaq.types import Samples
 
 __all__ = [

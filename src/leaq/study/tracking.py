@@ -15,8 +15,8 @@ from typing import Any
 
 from leaq.errors import InvalidInput, need
 from leaq.results import CellResult
+from leaq.results.tidy import tidy
 from leaq.study.store import Store
-from leaq.tidy import tidy
 
 __all__ = ["Tracked", "check_store", "track"]
 

@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from leaq.errors import LeaqError
-from leaq.files import read_bytes
-from leaq.sealed import DamagedFile, read_json
 from leaq.study.finished import INDEX
 from leaq.study.grid import Study
 from leaq.study.shelf import DiskShelf
 from leaq.study.store import Store
+from leaq.system.files import read_bytes
+from leaq.system.sealed import DamagedFile, read_json
 
 __all__ = ["Damage", "Verified", "verify"]
 

@@ -11,10 +11,10 @@ from torch import nn
 from leaq.errors import InvalidInput
 from leaq.subjects.base import Trained
 from leaq.subjects.outputs import refuse_unfit
+from leaq.system.usercode import accepted
 from leaq.training import TrainingConfig, chunks, train_modules
 from leaq.training.batched import MEMORY
 from leaq.types import Bools, Progress, Samples
-from leaq.usercode import accepted
 
 __all__ = ["CHUNK", "Architecture", "built"]
 

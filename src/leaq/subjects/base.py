@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from leaq.protocols import Model
+from leaq.models.protocols import Model
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
 __all__ = ["Given", "Subject", "Trained"]

@@ -11,7 +11,7 @@ from leaq.subjects.artefact import Artefact
 from leaq.subjects.base import Given, Subject
 from leaq.subjects.heads import Heads
 from leaq.subjects.recipe import OwnTraining
-from leaq.usercode import code_of, user_function
+from leaq.system.usercode import code_of, user_function
 
 if TYPE_CHECKING:
     from leaq.cell import AuditConfig

@@ -129,7 +129,7 @@ class StackedModule:
 
     @property
     def homogeneous(self) -> Sequence[tuple[str, str]]:
-        """Pairs of weights that may be scaled against each other; see `leaq.protocols.Layered`."""
+        """Pairs of weights that may be scaled against each other; see `leaq.models.protocols.Layered`."""
         return self._evaluated.homogeneous
 
     def outputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ class StackedModule:
         return self._shaped(self._evaluated.outputs(params, self.as_inputs(inputs)), axes=2)
 
     def layer_inputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Mapping[str, Tensor]:
-        """Return what each weight is multiplied with; see `leaq.protocols.Layered`."""
+        """Return what each weight is multiplied with; see `leaq.models.protocols.Layered`."""
         return self._evaluated.layer_inputs(params, self.as_inputs(inputs))
 
     def gradient(

@@ -4,8 +4,8 @@ import sys
 
 from typer.testing import CliRunner
 
-from leaq import checkup
 from leaq.cli.main import app
+from leaq.system import doctor as checkup
 
 
 def run(*words):

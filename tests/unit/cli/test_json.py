@@ -78,7 +78,6 @@ def test_what_a_run_folder_says(folder):
     [recommended] = plain("recommend", folder, "--max-drop", 1)
     assert recommended["task"] == "classification"
     assert sorted(recommended["allowed"] + recommended["refused"]) == ["none", "sign", "uniform(bits=4)"]
-    assert {one["verdict"] for one in plain("claims", folder)} <= {"supported", "not supported", "undecided"}
     assert plain("clean", folder, "--dry-run")["files"] > 0
 
 

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from benchmarks.claims.__main__ import main as judge
 from typer.testing import CliRunner
 
 from leaq.cli.main import app
@@ -21,7 +22,7 @@ def study(tmp_path):
     return path
 
 
-def test_run_show_gate_recommend_claims(study, tmp_path):
+def test_run_show_gate_recommend_claims(study, tmp_path, capsys):
     folder = tmp_path / "run"
     result = run("run", study, "--out", folder, "--json-lines")
     assert result.exit_code == 0, result.output
@@ -47,10 +48,12 @@ def test_run_show_gate_recommend_claims(study, tmp_path):
     recommended = run("recommend", folder, "--max-drop", 1)
     assert recommended.exit_code == 0
     assert recommended.stdout.startswith("classification: ")
-    pages = ("--out", tmp_path / "claims.md", "--runs", tmp_path / "runs.md")
-    assert run("claims", folder, *pages).exit_code == 0
+    judge([str(folder), "--out", str(tmp_path / "claims.md"), "--runs", str(tmp_path / "runs.md")])
     assert "| identity | 2 | 178 |" in (tmp_path / "runs.md").read_text()
     assert "| (a) Quantizers differ" in (tmp_path / "claims.md").read_text()
+    judge([str(folder), "--json"])
+    judged = json.loads(capsys.readouterr().out)
+    assert {one["verdict"] for one in judged} <= {"supported", "not supported", "undecided"}
     assert run("clean", folder).exit_code == 0
     assert run("show", folder).exit_code == 0
 

@@ -123,7 +123,7 @@ def test_a_small_parquet_file_with_a_large_content_is_refused(tmp_path, monkeypa
     path = tmp_path / "bomb.parquet"
     pd.DataFrame({"smiles": ["C" * 5000] * 10_000}).to_parquet(path)
     assert path.stat().st_size < 100_000
-    monkeypatch.setattr("leaq.npz.memory_budget", lambda: 1 << 24)
+    monkeypatch.setattr("leaq.system.npz.memory_budget", lambda: 1 << 24)
     with pytest.raises(InvalidInput, match=r"bomb.parquet: its content must fit into"):
         read_frame(path)
 

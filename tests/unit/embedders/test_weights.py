@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from leaq.downloads import sha256_of
 from leaq.embedders import EMBEDDERS
 from leaq.embedders.networks import GraphNetwork
 from leaq.embedders.pretrained import KNOWN
 from leaq.embedders.weights import Weights, check_shapes, read_weights, tensor_sha256
 from leaq.errors import InvalidInput
+from leaq.system.downloads import sha256_of
 from tests.helpers import require
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3)}

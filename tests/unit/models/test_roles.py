@@ -75,7 +75,7 @@ def test_complex_weights_are_recorded_and_run(tmp_path):
                     parameter.add_(0.1 * torch.randn_like(parameter))
                 by_hand.append(nn.functional.cross_entropy(module(torch.tensor(x)), torch.tensor(y)).item())
             recorder.step()
-        from leaq.verbs import evaluate
+        from leaq.api import evaluate
 
         table = evaluate(module, recorder.checkpoints, members=(x[:30], y[:30]), nonmembers=(x[30:], y[30:]))
         np.testing.assert_allclose(table.losses[0].mean(1), by_hand, rtol=1e-5)

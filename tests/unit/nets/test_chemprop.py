@@ -110,7 +110,7 @@ def test_an_ensemble_is_one_release(tmp_path, named, rows, end):
 
 def test_what_is_read_is_audited_like_any_module(tmp_path, named):
     require("rdkit")
-    from leaq.verbs import audit
+    from leaq.api import audit
 
     written(tmp_path / "best.pt", named)
     smiles = [f"{'C' * length}{tail}" for length in range(1, 21) for tail in ("O", "N", "Cl")]

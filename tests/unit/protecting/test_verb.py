@@ -10,7 +10,7 @@ import leaq
 from leaq.cell import AuditConfig
 from leaq.data import load
 from leaq.errors import InvalidInput
-from leaq.pipeline import prepare
+from leaq.pipeline.preparing import prepare
 from leaq.protecting import choosing
 from leaq.protecting.parts import Parts
 from leaq.quantizers import unpack

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from leaq.redaction import shareable
 from leaq.reporting.forecast_words import about_forecast
 from leaq.reporting.forecasts import forecast_table
 from leaq.reporting.reading import reading
 from leaq.reporting.records import exposed
 from leaq.reporting.tables import ranking
-from leaq.tidy import frame
+from leaq.results.redaction import shareable
+from leaq.results.tidy import frame
 from leaq.types import Flag, NotComputed
 from tests.results import cell, estimate, row
 

@@ -13,7 +13,7 @@ from leaq.reporting.form_files import read_card, signer, write_form
 from leaq.reporting.recheck import recheck
 from leaq.types import Flag
 from tests.results import NASTY, cell, nasty, row
-from tests.unit.test_signing import keys
+from tests.unit.system.test_signing import keys
 
 __all__ = ["keys"]
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from leaq.redaction import shareable
 from leaq.reporting.attack_tables import attack_numbers
 from leaq.reporting.attacks import attack_table
 from leaq.reporting.pages import audit_page
@@ -10,11 +9,12 @@ from leaq.reporting.reading import reading, verdict
 from leaq.reporting.records import exposed
 from leaq.reporting.tables import indicators, ranking
 from leaq.results import CellResult, QuantizerRow, Size
+from leaq.results.redaction import shareable
+from leaq.results.tidy import tidy
 from leaq.stats.digits import format_estimate
 from leaq.study.choosing import recommend
 from leaq.study.gating import Limits, gate
 from leaq.study.standing import front, not_told_apart
-from leaq.tidy import tidy
 from leaq.types import Flag, NotComputed
 from tests.results import attack, cell, estimate, row
 

@@ -7,11 +7,11 @@ import pytest
 
 from leaq.errors import StoreError
 from leaq.results import Comparison
-from leaq.sealed import read_json, seal_json
 from leaq.study import Store
 from leaq.study.choosing import recommend
 from leaq.study.finished import listed
 from leaq.study.gating import Limits, gate
+from leaq.system.sealed import read_json, seal_json
 from leaq.types import AttackResult
 from tests.unit.study.cells import cell, row
 from tests.unit.study.small import small

@@ -5,7 +5,7 @@ import pytest
 
 from leaq.attacks.registry import parse_attacks
 from leaq.errors import InvalidInput, UnknownName
-from leaq.metrics import _METRICS, metric
+from leaq.results.metrics import _METRICS, metric
 from leaq.study.gating import Limits, gate
 from leaq.study.junit import junit
 from leaq.types import AttackResult, Estimate, NotComputed

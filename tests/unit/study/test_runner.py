@@ -3,13 +3,13 @@ import pandas as pd
 import pytest
 
 from leaq.errors import InvalidInput, StoreError
-from leaq.locks import Claim
 from leaq.study import Store, run_study, stages
 from leaq.study import tasks as study_tasks
 from leaq.study.engines.local import Local
 from leaq.study.failures import Failures
 from leaq.study.runner import Rules, Runner
 from leaq.study.sources import missing
+from leaq.system.locks import Claim
 from tests.unit.study.small import small
 
 

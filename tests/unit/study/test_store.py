@@ -8,9 +8,9 @@ import pytest
 from leaq.cell import AuditConfig
 from leaq.errors import InvalidInput, StoreError
 from leaq.results import CellResult, QuantizerRow, Size
-from leaq.sealed import seal_json
+from leaq.results.tidy import COLUMNS
 from leaq.study import Store
-from leaq.tidy import COLUMNS
+from leaq.system.sealed import seal_json
 from leaq.types import AttackResult, Estimate, NotComputed
 
 KEY = "wine-0123456789abcdef-fedcba9876543210"
@@ -188,7 +188,7 @@ def test_a_read_only_folder_is_named_and_what_was_there_stays(store, monkeypatch
     def refuse(*args, **options):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("leaq.files._temporary", refuse)
+    monkeypatch.setattr("leaq.system.files._temporary", refuse)
     with pytest.raises(StoreError, match=r"could not be written \(Read-only file system\).*run the same command again"):
         store.save(KEY, result(primary_attack="other"))
     assert [found.primary_attack for found in store.finished()] == ["threshold"]

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
 from leaq.evaluation import evaluate, with_whitebox
-from leaq.losses import margin, per_record, residual
+from leaq.models.losses import margin, per_record, residual
 from leaq.quantizers import Calibration, parse_list
 from leaq.training import MLP, TrainingConfig, seconds_per_step, train, train_modules
 from leaq.training.backprop import Backprop

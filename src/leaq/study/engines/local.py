@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from leaq.environment import cuda_here
 from leaq.study.engines.base import Handle, Task
+from leaq.system.environment import cuda_here
 from leaq.types import Progress
 
 __all__ = ["Local"]

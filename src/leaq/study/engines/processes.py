@@ -16,8 +16,8 @@ from multiprocessing.connection import wait as wait_for_end
 from threading import Thread
 from typing import Any
 
-from leaq.environment import cuda_here
 from leaq.study.engines.base import Handle, Task, WorkerDied
+from leaq.system.environment import cuda_here
 from leaq.types import Progress
 
 __all__ = ["Processes"]

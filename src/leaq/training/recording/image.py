@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from leaq.sealed import BLANK, seal_in_place
+from leaq.system.sealed import BLANK, seal_in_place
 
 __all__ = ["KIND", "Image"]
 
@@ -59,7 +59,7 @@ class Image:
         }
 
     def seal(self, key: str) -> None:
-        """Make the file know which checkpoint it is and what it holds; see `leaq.sealed`."""
+        """Make the file know which checkpoint it is and what it holds; see `leaq.system.sealed`."""
         seal_in_place(self.pages[: self.size], kind=KIND, key=key)
 
     def fill(self, weights: Mapping[str, Tensor]) -> None:

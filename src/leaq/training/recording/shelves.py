@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from leaq.errors import StoreError
-from leaq.files import private_folder, sweep, write_atomic, write_pages
-from leaq.sealed import DamagedFile, read_json, read_sealed, seal_json
+from leaq.system.files import private_folder, sweep, write_atomic, write_pages
+from leaq.system.sealed import DamagedFile, read_json, read_sealed, seal_json
 from leaq.training.recording.image import KIND, Image
 
 __all__ = ["FolderShelf", "MemoryShelf", "WeightShelf"]

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from leaq.errors import StoreError
-from leaq.files import write_pages
+from leaq.system.files import write_pages
 from leaq.training.recording import Recorder, shelves
 from leaq.training.recording.image import Image
 

@@ -1,0 +1,290 @@
+"""The public functions, `leaq.audit`, `run`, `report`, `quantize`, ...: one call each, nothing computed here.
+
+What is audited decides who does it: a configuration, a name or a file of records goes to the pipeline, which trains
+the models itself; a finished model goes to the auditing room, which trains nothing.
+"""
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leaq.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from leaq.measures.rate import RateResult
+    from leaq.reporting.html import Edition
+    from leaq.results import CellResult
+    from leaq.study import Store, Study
+    from leaq.study.engines import Engine
+    from leaq.subjects import Given
+    from leaq.types import Checkpoints, Estimate, LossTable
+
+__all__ = ["audit", "evaluate", "mis", "quantize", "rate", "report", "run"]
+
+
+def audit(
+    subject: Any,
+    *,
+    members: Any = None,
+    nonmembers: Any = None,
+    quantizers: Sequence[Any] | str | None = None,
+    loss: "str | Callable[[Tensor, Tensor], Tensor]" = "auto",
+    **options: Any,
+) -> "CellResult":
+    """Tell what quantized models give away about their training records, and what the privacy costs in accuracy.
+
+    Parameters
+    ----------
+    subject : a finished model (torch module, scikit-learn estimator, causal language model with tokenizer=..., a file
+        that runs by itself such as ONNX), audited as it is on `members` and `nonmembers`; or what models are trained
+        on: a data set's name, a file, a data frame (with target=...), a pair ``(X, y)``, or an `AuditConfig`.
+    members, nonmembers : records that did and did not train the finished model: ``(inputs, targets)``, loaders, data
+        sets, or texts. With ``released=...``, members says which records of `subject` trained it.
+    quantizers : specifications such as "ternary(sparsity=0.9)", quantizers, or a family such as "study".
+    loss : for a finished model: "auto", a named loss, or a function (outputs, targets) -> one value per record.
+    options : for a finished model those of `ModelAuditConfig` and checkpoints=, shipped=, calibration=, tokenizer=,
+        reference=, progress=; otherwise those of `AuditConfig`, of which model, recipe and released may be functions
+        and a module themselves.
+
+    Returns
+    -------
+    One row a quantizer. `result.not_computed` names the missing ingredient of everything that is not there.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.normal(size=(80, 4)), np.arange(80) % 2
+    >>> result = audit(torch.nn.Linear(4, 2), members=(x[:40], y[:40]), nonmembers=(x[40:], y[40:]), quantizers="sign")
+    >>> [row.label for row in result.rows]
+    ['full precision', 'sign']
+    """
+    if quantizers is not None:
+        several = isinstance(quantizers, Iterable) and not isinstance(quantizers, str)
+        options["quantizers"] = tuple(quantizers) if several else (quantizers,)
+    in_file = isinstance(subject, str | Path) and members is not None and nonmembers is not None
+    if _is_source(subject) and (not in_file or "released" in options):
+        if nonmembers is not None or (members is not None and "released" not in options):
+            raise InvalidInput(
+                "audit: members and nonmembers belong to a finished model, and members to a released one. Found a data "
+                "set. Name the model first, or the file that was trained on it with released=..."
+            )
+        return _audit_source(subject, options if members is None else {**options, "members": members})
+    if members is None or nonmembers is None:
+        raise InvalidInput(
+            "audit: a finished model needs members=... (records that trained it) and nonmembers=... (records that "
+            "did not). Without them, give a data set to train on."
+        )
+    from leaq.auditing import audit_finished
+
+    return audit_finished(subject, members, nonmembers, loss=loss, **options)
+
+
+def _is_source(subject: Any) -> bool:
+    from leaq.cell import AuditConfig
+    from leaq.data.memory import in_memory
+
+    return isinstance(subject, str | Path | AuditConfig) or in_memory(subject)
+
+
+def _audit_source(subject: Any, options: dict[str, Any]) -> "CellResult":
+    from leaq.cell import AuditConfig
+    from leaq.pipeline import audit as run
+    from leaq.types import silent
+
+    progress = options.pop("progress", silent)
+    if "quantizers" in options:
+        options["quantizers"] = tuple(q.spec() if hasattr(q, "spec") else q for q in options["quantizers"])
+    source, options, given = _given(subject, options)
+    if isinstance(subject, AuditConfig):
+        config = AuditConfig.from_dict({**subject.to_dict(), **options}) if options else subject
+    else:
+        config = AuditConfig(source=source, **options)
+    return run(config, given=given, progress=progress)
+
+
+def _given(subject: Any, options: dict[str, Any]) -> "tuple[str, dict[str, Any], Given]":
+    """Separate what is in memory from what a configuration names; it names that, too, by what it is."""
+    from leaq.data.memory import in_memory
+    from leaq.subjects import Given
+
+    places = {"model": "make", "recipe": "train", "released": "released", "members": "members"}
+    held: dict[str, Any] = {"data": subject} if in_memory(subject) else {}
+    named = dict(options)
+    for option, place in places.items():
+        value = options.get(option)
+        if value is None or isinstance(value, str):
+            continue
+        if hasattr(value, "__fspath__"):
+            named[option] = str(value)
+            continue
+        held[place] = value
+        named[option] = f"{getattr(value, '__name__', type(value).__name__)} in memory"
+    source = f"{type(subject).__name__} in memory" if in_memory(subject) else str(subject)
+    return source, named, Given(**held)
+
+
+def quantize(checkpoints: "Checkpoints", quantizer: Any, *, calibration: Any = None) -> "Checkpoints":
+    """Return the checkpoints as one quantizer would release them, with the scales of the last one.
+
+    Parameters
+    ----------
+    checkpoints : of `Recorder.checkpoints`, batch (s, c), or of finished models, batch (s,).
+    quantizer : a quantizer or its specification.
+    calibration : for quantizers that look at records (gptq, adaround, ...) or at the architecture (equalised):
+        ``leaq.quantizers.Calibration(model, inputs)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from leaq.types import Checkpoints
+    >>> one = Checkpoints({"w": torch.tensor([[[0.5, -1.5]]])}, {"w": "linear"}, (1,))
+    >>> quantize(one, "sign").params["w"]
+    tensor([[[ 1., -1.]]])
+    """
+    from leaq.quantizers import build
+
+    scheme = build(quantizer) if isinstance(quantizer, str) else quantizer
+    if len(checkpoints.batch) < 2:
+        quantized: Checkpoints = scheme(checkpoints, calibration)
+        return quantized
+    recorded = scheme.recorded(checkpoints)
+    candidates: Checkpoints = scheme.frozen_to(recorded.last(), calibration)(recorded)
+    return candidates
+
+
+def evaluate(
+    model: "nn.Module",
+    checkpoints: "Checkpoints",
+    *,
+    members: Any,
+    nonmembers: Any,
+    loss: "str | Callable[[Tensor, Tensor], Tensor]" = "auto",
+) -> "LossTable":
+    """Return the losses of a model's candidates on members and non-members: what every measure starts from.
+
+    Parameters
+    ----------
+    model : the architecture; its own weights are not used where `checkpoints` has others.
+    checkpoints : batch (1, c) or (1,), quantized or not.
+    """
+    from leaq.auditing.evaluating import Bench
+    from leaq.auditing.records import read_records
+
+    inside = read_records(members, name="members")
+    outside = read_records(nonmembers, name="nonmembers")
+    return Bench.build(model, inside, outside, loss=loss).table(checkpoints)
+
+
+def rate(table: "LossTable", **options: Any) -> "RateResult":
+    """Return the rate r at which the leak of a loss table's candidates falls with the records, and its companions.
+
+    Parameters
+    ----------
+    options : of `leaq.measures.rate.rate`: level, seed, draws.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from leaq.types import LossTable
+    >>> losses = np.random.default_rng(0).normal([[0.0], [0.1]], 1.0, size=(2, 2000))
+    >>> found = rate(LossTable(losses[None], np.zeros((1, 2000), bool), "regression", "iid", n_train=100))
+    >>> found.r.low < 0.1**2 / 4 < found.r.high
+    True
+    """
+    from leaq.measures.rate import rate as measure
+
+    return measure(table, **options)
+
+
+def mis(table: "LossTable", **options: Any) -> "Estimate":
+    """Return the membership inference security of a loss table's candidates at this number of records: 1 - leak.
+
+    Direction: larger is safer. Range: [0, 1]; 1 = no attacker gains anything. The leak is that of the learner that
+    picks the best candidate on its training records; what else a released model gives away is not in it. Attributes of
+    `leaq.rate`'s result, which this name returned in version 0.1, are still found, with a warning.
+
+    Parameters
+    ----------
+    options : of `leaq.measures.finite_sample.finite_sample`: models, level, seed, options.
+
+    Raises
+    ------
+    NotEnoughEvidence
+        If no model has two distinct candidates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from leaq.types import LossTable
+    >>> losses = np.random.default_rng(0).normal([[0.0], [0.1], [0.2]], 1.0, size=(3, 2000))
+    >>> found = mis(LossTable(losses[None], np.zeros((1, 2000), bool), "regression", "iid", n_train=100))
+    >>> found.low < 1 - 0.0287 < found.high  # the truth, by drawing 40,000 training sets
+    True
+    """
+    from leaq.measures.security import security
+
+    return security(table, **options)
+
+
+def run(
+    study: "Study",
+    folder: str | Path,
+    *,
+    engine: "str | Engine" = "local",
+    workers: int | None = None,
+    retry_failed: bool = False,
+    allow_missing: bool = False,
+) -> "Store":
+    """Compute every cell of a study that is not finished yet, and return the folder with all numbers.
+
+    The same call again computes nothing twice and goes on where it was interrupted. Cells that failed do not stop the
+    others; a warning names the first, and `retry_failed` tries them again.
+
+    Parameters
+    ----------
+    engine, workers : where tasks run and how many at a time; the numbers are the same.
+    allow_missing : go on without data sets that are not to be had; otherwise all of them are named before the start.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from leaq.study import Study
+    >>> quick = {"hidden": (8,), "epochs": 2, "checkpoints": 4}
+    >>> study = Study(data=("wine",), heads=(quick,), quantizers=("sign",), audit={"replicates": 4})
+    >>> store = run(study, Path(tempfile.mkdtemp()) / "wine")
+    >>> store.count(), "quantizer" in store.frame()
+    (1, True)
+    """
+    from leaq.study import Rules, Store, run_study
+
+    rules = Rules(retry_failed=retry_failed, allow_missing=allow_missing)
+    outcome = run_study(study, folder, engine=engine, workers=workers, rules=rules)
+    if outcome.failures:
+        warnings.warn(outcome.describe(), stacklevel=2)
+    return Store(outcome.folder)
+
+
+def report(
+    results: "Store | CellResult | Sequence[CellResult]", path: str | Path, *, edition: "Edition" = "shareable"
+) -> Path:
+    """Write one self-contained HTML page about an audit, several, or a whole study.
+
+    Parameters
+    ----------
+    results : what `leaq.run` or `leaq.audit` returned.
+    edition : "shareable" holds aggregates only; "internal" names records by row number and is not to be shared.
+
+    Examples
+    --------
+    ``leaq.report(leaq.audit("breast_cancer"), "breast_cancer.html")``
+    """
+    from leaq.reporting.html import write_report
+    from leaq.study import Store
+
+    if isinstance(results, Store):
+        results = results.with_risks() if edition == "internal" else results.finished()
+    return write_report(results, path, edition)

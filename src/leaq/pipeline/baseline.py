@@ -1,0 +1,82 @@
+"""The DP-SGD baseline: what differential privacy costs and buys on the same data, beside what quantization does.
+
+The heads of an audit are trained again with DP-SGD at several epsilons, on the same halves of the records, and measured
+by the same attacks; the rows join those of the quantizers in every table and figure.
+"""
+
+import math
+from dataclasses import replace
+
+from leaq.cell import AuditConfig
+from leaq.errors import InvalidInput
+from leaq.evaluation import evaluate, with_numbers
+from leaq.pipeline.measuring import measure
+from leaq.pipeline.planning import Asked
+from leaq.quantizers import Identity
+from leaq.results import QuantizerRow
+from leaq.training.private import PrivateTraining, train_private
+from leaq.types import Flag, LossTable, NotComputed, Progress, silent
+
+__all__ = ["optimizer_steps", "private_rows"]
+
+ONE_CANDIDATE = NotComputed("A DP-SGD model is no choice among quantized candidates.")
+
+
+def optimizer_steps(config: AuditConfig, n_train: int) -> int:
+    """Return how many optimizer steps the baseline of an audit takes, on average over Poisson batches.
+
+    Examples
+    --------
+    >>> optimizer_steps(AuditConfig(source="wine", dp_sgd=("1", "8"), replicates=4, training={"epochs": 3}), 89)
+    72
+    """
+    batches = math.ceil(n_train / min(config.training.batch_size, n_train))
+    return len(config.dp_sgd) * config.models * config.training.epochs * batches
+
+
+def private_rows(
+    config: AuditConfig, todo: Asked, reference: LossTable, *, progress: Progress = silent
+) -> tuple[QuantizerRow, ...]:
+    """Train the heads of an audit under DP-SGD and measure them as released models in full precision.
+
+    Direction: a smaller epsilon is the stronger guarantee; (epsilon, delta) bounds the advantage of every attack by
+    (e^epsilon - 1 + 2 delta) / (e^epsilon + 1), also of those not run.
+
+    Parameters
+    ----------
+    reference : losses of the ordinary heads in full precision, on the same halves: what a drop is from.
+
+    Raises
+    ------
+    InvalidInput
+        If the models are not leaq's own perceptrons.
+    """
+    if config.dp_sgd and (config.model or config.recipe or config.released):
+        raise InvalidInput(
+            "DP-SGD trains leaq's own perceptrons (dp_sgd). Found a network or a training of your own. Train it "
+            "privately in a recipe, e.g. with Opacus, and audit that."
+        )
+    samples, members = todo.pool, todo.members
+    rows = []
+    for text in config.dp_sgd:
+        private = PrivateTraining(epsilon=float(text))
+        mlp, weights, spent = train_private(
+            samples, members, config.training, private, seed=config.seed, progress=progress
+        )
+        table = with_numbers(evaluate(mlp, weights, samples, members, quantizer=private.spec()), weights, samples)
+        row = measure(
+            private,  # type: ignore[arg-type]  # has a specification, a label and flags, and is applied to nothing
+            table, reference.released_only(), size=Identity().size(weights), config=config,
+            features=todo.features,
+        )  # fmt: skip
+        rows.append(_finished(row, private.describe(int(members.sum(1).max()), config.training), spent))
+    return tuple(rows)
+
+
+def _finished(row: QuantizerRow, said: str, spent: float) -> QuantizerRow:
+    """State the guarantee; take out what has no meaning for a row that is no quantizer."""
+    measures = {name: value for name, value in row.measures.items() if name not in ("distortion", "correlation")}
+    measures |= {name: ONE_CANDIDATE for name in ("r", "n_r", "asymptotic") if name in measures}
+    if math.isfinite(spent):
+        said += f" Spent: ε={spent:.3f}."
+    return replace(row, measures=measures, flags=(*row.flags, Flag("dp-sgd", said)))

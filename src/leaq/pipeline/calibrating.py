@@ -1,0 +1,209 @@
+"""The game of calibration: was this record among those that a quantizer was calibrated on?
+
+A pool of records is set aside that no model trains on. One model, trained on all other records, is calibrated many
+times, each time on its own random half of the pool: calibrations 2i and 2i + 1 on complementary halves. So a record is
+a member of half of the calibrations, and every calibration is attacked with the others as shadows, whose members the
+attacker drew himself. Nothing is trained but that one model, which the attacker holds: it was published in full
+precision too. In a second row each calibration is that of a model of its own, trained on the same records from its own
+initial weights: the attacker then knows how the model was trained and not which one it was.
+
+Trained on none of the pool, a model in full precision knows nothing of it: what is found here is the calibration's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from leaq.attacks.base import Context
+from leaq.attacks.registry import parse_attacks
+from leaq.attacks.scoring import Protocol
+from leaq.cell import AuditConfig
+from leaq.data.splits import halves
+from leaq.errors import InvalidInput
+from leaq.evaluation import evaluate, with_whitebox
+from leaq.measures.performance import drop, performance
+from leaq.models.protocols import Model
+from leaq.pipeline.measuring import no_skill
+from leaq.pipeline.planning import Asked, Found, asked, set_aside
+from leaq.quantizers import Calibration, Identity, Scheme, parse_list
+from leaq.quantizers.calibration import RECORDS
+from leaq.results import QuantizerRow
+from leaq.subjects import Subject
+from leaq.types import AttackResult, Bools, Checkpoints, Flag, LossTable, NotComputed, Progress, Samples, silent
+
+__all__ = ["UNKNOWN", "Calibrations", "calibrate", "calibrations", "measure_calibrations", "planned"]
+
+UNKNOWN = ", model unknown"
+"""Behind the specification of a quantizer whose attacker does not hold the model in full precision."""
+UNCALIBRATED = NotComputed("Looks at no calibration records, so it gives none away.")
+NO_REFERENCE = (
+    "No model in full precision knows the calibration records, so none is a shadow to learn from. Use lira, whose "
+    "shadows are calibrated."
+)
+KNOWN_MODEL = Flag(
+    "known-model",
+    "The attacker holds the model in full precision and calibrates it himself on records of his own choice. Rests on "
+    "one trained model.",
+)
+UNKNOWN_MODEL = Flag(
+    "unknown-model",
+    "The attacker does not hold the model in full precision: his calibrations are of other models, trained on the same "
+    "records from other initial weights.",
+)
+
+
+@dataclass(frozen=True)
+class Calibrations:
+    """Who calibrates what.
+
+    Attributes
+    ----------
+    training : records that train every model.
+    pool : records asked about, none of which trains a model.
+    members : (s, n) which of them calibrate.
+    quantizers : full precision first; a calibrated one has a second row, with the model unknown.
+    """
+
+    training: Samples
+    pool: Samples
+    members: Bools
+    quantizers: tuple[Scheme, ...]
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """What was done to the records."""
+        text = (
+            f"The game is about calibration: {len(self.training)} records trained the model, and each calibration "
+            f"looks at a random half of {len(self.pool)} others. Which records trained the model is another question "
+            "(game pool)."
+        )
+        return (Flag("calibration-game", text),)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Under which names calibrated quantizers are found: the model known, and unknown."""
+        calibrated = [quantizer.spec() for quantizer in self.quantizers if quantizer.needs.calibration]
+        return tuple(key for spec in calibrated for key in (spec, spec + UNKNOWN))
+
+    @property
+    def contrasts(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+        """What holding the model is worth to the attacker."""
+        known = self.keys[::2]
+        return {"leak_vs_unknown": {key: (key + UNKNOWN,) for key in known}}
+
+    def calibration(self, model: Model, which: slice, *, seed: int) -> Calibration:
+        """Return what some calibrations show a quantizer: all their members."""
+        most = int(self.members.sum(1).max())
+        return Calibration(model, self.pool.inputs, self.members[which], seed=seed, first=which.start, most=most)
+
+
+def planned(config: AuditConfig, samples: Samples) -> Asked | Calibrations:
+    """Return what an audit of these records is going to do, by the game that is played."""
+    return calibrations(config, samples) if config.game == "calibration" else asked(config, samples)
+
+
+def calibrations(config: AuditConfig, samples: Samples) -> Calibrations:
+    """Return what this game is going to do with the records: at most 512 of them are asked about, at most half of all.
+
+    So that a half is what a quantizer looks at, and the model has enough to train on.
+
+    Raises
+    ------
+    InvalidInput
+        If no quantizer is calibrated, one is calibrated elsewhere, or several releases are to be attacked together.
+    """
+    calibrated = [one for one in parse_list(",".join(config.quantizers)) if one.needs.calibration]
+    if not calibrated or any(quantizer.calibrated == "elsewhere" for quantizer in calibrated):
+        raise InvalidInput(
+            "The game calibration asks which records a quantizer was calibrated on, so quantizers must name one "
+            f"that is calibrated on members. Found {', '.join(config.quantizers)}. Name one, e.g. gptq(bits=4)."
+        )
+    if config.released:
+        raise InvalidInput("A released file is asked about its training (game pool). Found the game calibration.")
+    if any(quantizer.stop < 1 for quantizer in parse_list(",".join(config.quantizers))):
+        raise InvalidInput(
+            "The game calibration knows one model, trained to its end. Found a quantizer that stops earlier. Leave out "
+            "stop."
+        )
+    if config.together:
+        raise InvalidInput(
+            "Several releases together are attacked in the game pool. Found the game calibration. Leave out together."
+        )
+    share = min(0.5, 2 * RECORDS / len(samples))
+    training, pool = set_aside(samples, share=share, seed=config.seed)
+    quantizers = (Identity(), *parse_list(",".join(config.quantizers)))
+    return Calibrations(training, pool, halves(pool, config.models, seed=config.seed), tuple(dict.fromkeys(quantizers)))
+
+
+def calibrate(
+    config: AuditConfig, todo: Calibrations, subject: Subject, *, which: slice, progress: Progress = silent
+) -> Found:
+    """Run some calibrations of every quantizer, and evaluate them on the pool."""
+    count = which.stop - which.start
+
+    def trained(first: int, models: int, progress: Progress = silent) -> tuple[Model, Checkpoints]:
+        everybody = np.ones((models, len(todo.training)), dtype=bool)
+        made = subject.train(todo.training, everybody, which=slice(first, first + models), progress=progress)
+        return made.model, made.checkpoints.last()
+
+    model, known = trained(0, 1)
+    one = known.at(np.zeros(count, dtype=np.int64))
+    _, unknown = trained(1 + which.start, count, progress)
+    found: Found = {}
+    for done, quantizer in enumerate(todo.quantizers, start=1):
+        twice = quantizer.needs.calibration or isinstance(quantizer, Identity)  # full precision: what drops are from
+        for released, more in ((one, ""), (unknown, UNKNOWN))[: 1 + twice]:
+            frozen = quantizer.frozen_to(released, todo.calibration(model, which, seed=config.seed))
+            table = _evaluated(config, todo, model, frozen(released), which=which)
+            found[quantizer.spec() + more] = replace(table, quantizer=quantizer.spec()), frozen.size(released)
+        progress("evaluating", done, len(todo.quantizers))
+    return found
+
+
+def _evaluated(
+    config: AuditConfig, todo: Calibrations, model: Model, released: Checkpoints, *, which: slice
+) -> LossTable:
+    table = evaluate(model, released, todo.pool, todo.members[which])
+    table = with_whitebox(table, model, released, todo.pool) if config.whitebox else table
+    return replace(table, game="calibration")
+
+
+def measure_calibrations(config: AuditConfig, todo: Calibrations, found: Found) -> tuple[QuantizerRow, ...]:
+    """Return the rows of the game: metrics on records that neither trained nor calibrated, and the attacks."""
+    rows = []
+    for quantizer in todo.quantizers:
+        flags = (KNOWN_MODEL,) if quantizer.needs.calibration else ()
+        rows.append(_row(config, todo, found, quantizer, more="", flags=flags))
+        if quantizer.needs.calibration:
+            rows.append(_row(config, todo, found, quantizer, more=UNKNOWN, flags=(UNKNOWN_MODEL,)))
+    return tuple(rows)
+
+
+def _row(
+    config: AuditConfig, todo: Calibrations, found: Found, quantizer: Scheme, *, more: str, flags: tuple[Flag, ...]
+) -> QuantizerRow:
+    (table, size), (reference, _) = found[quantizer.spec() + more], found[Identity().spec() + more]
+    options: dict[str, Any] = {"level": config.level, "seed": config.seed, "draws": config.draws}
+    metrics = performance(table, **options)
+    drops = {} if isinstance(quantizer, Identity) else drop(table, reference, **options)
+    attacks: dict[str, AttackResult | NotComputed] = {}
+    context = Context(
+        table,
+        targets=config.attacked,
+        features=todo.pool.inputs,
+        protocol=Protocol(level=config.level, draws=config.draws, seed=config.seed),
+        lacking={"reference": NO_REFERENCE},
+    )
+    for attack in parse_attacks(config.attacks, task=table.task):
+        attacks[attack.spec()] = attack.run(context) if quantizer.needs.calibration else UNCALIBRATED
+    return QuantizerRow(
+        quantizer=quantizer.spec() + more,
+        label=quantizer.label() + more,
+        size=size,
+        metrics=metrics,
+        drops=drops,
+        attacks=attacks,
+        flags=(*flags, *no_skill(metrics, table)),
+    )

@@ -1,0 +1,199 @@
+"""What an audit does with its records: who trains which model, what calibrates quantizers, what goes through which.
+
+Where a quantizer is calibrated, a fifth of the records is set aside first, unless there are public ones: no model
+trains on them and nobody is asked about them. Calibrating on the records a model did *not* train on would give its
+members away by their absence; on records that no model knows, calibration says nothing about who trained. So each
+calibrated quantizer is measured twice, on equally many records: calibrated on the members, and on those set aside. The
+difference is the price of the former.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from leaq.cell import AuditConfig
+from leaq.data.splits import halves
+from leaq.errors import InvalidInput
+from leaq.models.protocols import Model
+from leaq.quantizers import Calibration, Identity, ReleaseSet, Scheme, build, parse_list, parse_together
+from leaq.quantizers.calibration import RECORDS
+from leaq.quantizers.saying import ASIDE
+from leaq.results import Size
+from leaq.seeds import stream
+from leaq.types import Bools, Flag, Floats, LossTable, Samples
+
+__all__ = ["PUBLIC", "Asked", "Found", "asked", "elsewhere", "joined", "set_aside", "strangers"]
+
+Found = dict[str, tuple[LossTable, Size]]
+"""By quantizer specification: the losses of its candidates, and the size of one released model."""
+PUBLIC = "public records"
+"""Whose records calibrate a quantizer with ``calibrated=elsewhere`` where there are public ones."""
+SHARE = 0.2
+"""Share of the records that is set aside where a quantizer is calibrated."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Everything an audit is going to do.
+
+    Attributes
+    ----------
+    pool : records that models train on and attackers ask about.
+    members : (s, n) which of them train each model; a released file comes first.
+    quantizers : one row each, full precision first.
+    sets : releases that are attacked together.
+    aside : records that no model trains on, for calibration: the public ones, or some set aside; None where nothing is
+        calibrated.
+    """
+
+    pool: Samples
+    members: Bools
+    quantizers: tuple[Scheme, ...]
+    sets: tuple[ReleaseSet, ...] = ()
+    aside: Samples | None = None
+    public: bool = False
+
+    @property
+    def releases(self) -> tuple[Scheme, ...]:
+        """Further releases that are attacked as one of a set only."""
+        return tuple(dict.fromkeys(q for one in self.sets for q in one.quantizers if q not in self.quantizers))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Under which names the rows' tables are found."""
+        return tuple(quantizer.spec() for quantizer in self.quantizers)
+
+    def rows(self, found: Mapping[str, object]) -> tuple[Scheme, ...]:
+        """Return the quantizers that have a row, that of a released file among them (see `Trained.quantized_by`)."""
+        known = {*self.keys, *(quantizer.spec() for quantizer in self.releases)}
+        return (*self.quantizers, *(build(spec) for spec in found if spec not in known))
+
+    @property
+    def features(self) -> Floats:
+        """What an attacker knows of each record beside its label, (n, d)."""
+        return self.pool.inputs.reshape(len(self.pool), -1)
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """What was done to the records."""
+        if self.aside is None:
+            return ()
+        if self.public:
+            text = f"{len(self.aside)} public records calibrate quantizers, none of them equal to a record of the pool."
+            return (Flag("public-records", text),)
+        text = (
+            f"{len(self.aside)} records were set aside to calibrate quantizers on: no model trains on them, and nobody "
+            "is asked about them."
+        )
+        return (Flag("set-aside", text),)
+
+    @property
+    def contrasts(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+        """Which row is compared with which others beside the usual ones: by measure, by row (see `with_comparison`)."""
+        pairs = {q.spec(): (elsewhere(q).spec(),) for q in self.quantizers if _on_members(q)}
+        return {"leak_vs_elsewhere": pairs, "leak_vs_single": {one.text: specs(one) for one in self.sets}}
+
+    def calibration(self, model: Model, which: slice, scheme: Scheme, *, seed: int) -> Calibration:
+        """Return what some models show a quantizer: to all of them the same records set aside, or each its members."""
+        if self.aside is not None and scheme.calibrated == "elsewhere":
+            return Calibration(model, self.aside.inputs, seed=seed, source=PUBLIC if self.public else ASIDE)
+        most = RECORDS if self.aside is None else min(RECORDS, len(self.aside))
+        members = self.members[which]
+        return Calibration(model, self.pool.inputs, members, seed=seed, first=which.start, most=most)
+
+
+def specs(releases: ReleaseSet) -> tuple[str, ...]:
+    """Return the specification of each release of a set."""
+    return tuple(quantizer.spec() for quantizer in releases.quantizers)
+
+
+def asked(config: AuditConfig, samples: Samples) -> Asked:
+    """Return what an audit of these records is going to do.
+
+    Quantizers, each once: full precision, those named, each calibrated one followed by itself calibrated elsewhere, and
+    those of each set of releases (of a random rounding the first release).
+    """
+    named = parse_list(",".join(config.quantizers))
+    sets = parse_together(config.together)
+    named += tuple(quantizer for one in sets for quantizer in one.rows)
+    quantizers = [Identity(), *(one for q in named for one in ((q, elsewhere(q)) if _on_members(q) else (q,)))]
+    pool, aside, public = samples, None, samples.public is not None
+    if any(quantizer.needs.calibration for quantizer in quantizers):
+        if samples.public is not None:
+            aside = strangers(samples.public, samples)
+        else:
+            pool, aside = set_aside(samples, share=SHARE, seed=config.seed)
+    members = halves(pool, config.trained, seed=config.seed)
+    if pool.released_on is not None:
+        members = np.concatenate([pool.released_on[None], members])
+    return Asked(pool, members, tuple(dict.fromkeys(quantizers)), sets, aside, public)
+
+
+def elsewhere(quantizer: Scheme) -> Scheme:
+    """Return a calibrated quantizer with its calibration records drawn elsewhere."""
+    return type(quantizer)(**{**quantizer.to_dict(), "calibrated": "elsewhere"})
+
+
+def strangers(public: Samples, pool: Samples) -> Samples:
+    """Return the public records that equal none of the pool's once embedded: nobody asked about is public.
+
+    Raises
+    ------
+    InvalidInput
+        If none is left, or the columns are others.
+    """
+    if public.inputs.shape[1:] != pool.inputs.shape[1:]:
+        raise InvalidInput(
+            f"Public records must have the pool's {pool.inputs.shape[1]} columns. Found {public.inputs.shape[1]}."
+        )
+    known = {row.tobytes() for row in pool.inputs}
+    new = np.array([row.tobytes() not in known for row in public.inputs.astype(pool.inputs.dtype, copy=False)])
+    if not new.any():
+        raise InvalidInput(
+            f"Public records must be others than those asked about. Found {len(public)}, each equal to one of the "
+            "pool. Name other records."
+        )
+    return public.take(new)
+
+
+def _on_members(quantizer: Scheme) -> bool:
+    return quantizer.needs.calibration and quantizer.calibrated == "members"
+
+
+def set_aside(samples: Samples, *, share: float, seed: int) -> tuple[Samples, Samples]:
+    """Draw whole groups of records until they make up a share of all; return the others, and those drawn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from leaq.data.tables import from_arrays
+    >>> pool, aside = set_aside(from_arrays(np.eye(20), np.arange(20) % 2), share=0.25, seed=0)
+    >>> len(pool), len(aside), set(pool.ids) & set(aside.ids)
+    (15, 5, set())
+    """
+    _, code, sizes = np.unique(samples.groups, return_inverse=True, return_counts=True)
+    order = stream(seed, "set aside").permutation(len(sizes))
+    drawn = np.zeros(len(sizes), dtype=bool)
+    # The largest group may not fit into the share; at least one is drawn, and one is left.
+    drawn[order[np.cumsum(sizes[order]) <= share * len(samples)]] = True
+    drawn[order[0]] = True
+    return samples.take(~drawn[code]), samples.take(drawn[code])
+
+
+def joined(parts: Sequence[Found]) -> Found:
+    """Return what all chunks of models hold, in their order.
+
+    Raises
+    ------
+    InvalidInput
+        If their models weigh differently: those of one audit have one architecture.
+    """
+    full = Identity().spec()
+    sizes = {part[full][1].bytes for part in parts if full in part}
+    if len(sizes) > 1:
+        raise InvalidInput(
+            f"All models of an audit must have one architecture. Found models of {min(sizes):,} and {max(sizes):,} "
+            "bytes. Let sizes depend on the data set, not on the members."
+        )
+    return {spec: (LossTable.stack([part[spec][0] for part in parts]), parts[0][spec][1]) for spec in parts[0]}

@@ -1,0 +1,172 @@
+"""The envelope of every file leaq keeps: it knows what it is, whose it is, and whether a byte of it was changed.
+
+A sealed file holds, somewhere in it, ``leaq-seal:`` and 64 hexadecimal digits: the SHA-256 of its kind, its key (which
+cell, which chunk of models, which step of which recording) and its bytes with zeros in the digits' place. The seal
+stands where the file's format has room for a remark, so other programs read the files as before: the first field of a
+JSON object, the comment of an NPZ archive, the metadata of a safetensors file. It is looked at before anything is
+parsed, so damage is found before a format library meets it.
+
+A seal is no signature: it finds accidents (bad disks, half copies, a restored or mixed-up file), not a forger, who can
+seal what he likes.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leaq.errors import StoreError
+from leaq.system.files import read_bytes
+from leaq.system.npz import read_npz
+
+__all__ = [
+    "BLANK",
+    "DamagedFile",
+    "read_arrays",
+    "read_json",
+    "read_sealed",
+    "seal",
+    "seal_arrays",
+    "seal_in_place",
+    "seal_json",
+    "seal_of",
+]
+
+MARK = b"leaq-seal:"
+DIGITS = 64
+BLANK = MARK.decode() + "0" * DIGITS
+"""A seal that is still to be made; a format puts it where it has room."""
+_AGAIN = "Run the same command again to make it anew."
+
+
+class DamagedFile(StoreError):
+    """A file is truncated, was changed after it was written, or is another one's; what it held must be made again."""
+
+
+def seal(content: bytes, *, kind: str, key: str) -> bytes:
+    """Return `content` with its blank seal filled in.
+
+    Examples
+    --------
+    >>> sealed = seal(b"# " + BLANK.encode() + b" 1, 2, 3", kind="list", key="mine")
+    >>> sealed[:22]
+    b'# leaq-seal:00cfbeeeda'
+    """
+    filled = bytearray(content)
+    seal_in_place(memoryview(filled), kind=kind, key=key)
+    return bytes(filled)
+
+
+def seal_in_place(content: memoryview, *, kind: str, key: str) -> None:
+    """Fill in the seal of bytes that hold one, blank or of earlier content; nothing is copied."""
+    start = _place(content)
+    content[start : start + DIGITS] = b"0" * DIGITS
+    content[start : start + DIGITS] = _checksum([content], kind, key).encode()
+
+
+def read_sealed(path: Path, *, kind: str, key: str) -> bytes:
+    """Return a file's content.
+
+    Raises
+    ------
+    DamagedFile
+        If it is not to the byte what was sealed as this kind under this key.
+    StoreError
+        If it cannot be read.
+    """
+    content = read_bytes(path)
+    view = memoryview(content)
+    try:
+        start = _place(view)
+    except ValueError:
+        raise DamagedFile(f"{str(path)!r} is truncated or no file of leaq: it has no seal. {_AGAIN}") from None
+    parts = [view[:start], memoryview(b"0" * DIGITS), view[start + DIGITS :]]
+    if _checksum(parts, kind, key).encode() != view[start : start + DIGITS]:
+        raise DamagedFile(
+            f"{str(path)!r} was changed after it was written, or is another file under this name (checksum). {_AGAIN}"
+        )
+    return content
+
+
+def seal_of(path: Path) -> str:
+    """Return the digits of a sealed JSON file's seal without reading the rest; empty where there are none."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(MARK) + DIGITS + 32)
+    except OSError:
+        return ""
+    at = head.find(MARK) + len(MARK)
+    return head[at : at + DIGITS].decode("ascii", "replace") if at >= len(MARK) else ""
+
+
+def seal_json(text: str, *, kind: str, key: str) -> bytes:
+    """Return the text of a JSON object with its seal as the first field.
+
+    Examples
+    --------
+    >>> seal_json('{"a": 1}', kind="list", key="mine")[-10:]
+    b'", "a": 1}'
+    """
+    rest = text[1:]
+    comma = "" if rest.strip() == "}" else ", "
+    return seal(f'{{"seal": "{BLANK}"{comma}{rest}'.encode(), kind=kind, key=key)
+
+
+def read_json(path: Path, *, kind: str, key: str) -> dict[str, Any]:
+    """Return the fields of a sealed JSON object; raises as `read_sealed`."""
+    content = read_sealed(path, kind=kind, key=key)
+    with _parsing(path):
+        plain = dict(json.loads(content))
+        del plain["seal"]
+    return plain
+
+
+def seal_arrays(arrays: Mapping[str, Any], *, kind: str, key: str, compressed: bool = False) -> bytes:
+    """Return an NPZ archive, its seal as the archive's comment."""
+    buffer = BytesIO()
+    (np.savez_compressed if compressed else np.savez)(buffer, **arrays)
+    comment = BLANK.encode()
+    content = buffer.getvalue()[:-2] + len(comment).to_bytes(2, "little") + comment  # a ZIP ends with its comment
+    return seal(content, kind=kind, key=key)
+
+
+def read_arrays(path: Path, *, kind: str, key: str) -> dict[str, Any]:
+    """Return the arrays of a sealed NPZ archive; raises as `read_sealed`."""
+    content = read_sealed(path, kind=kind, key=key)
+    with _parsing(path):
+        return read_npz(content, name=path.name)
+
+
+@contextmanager
+def _parsing(path: Path) -> Iterator[None]:
+    """Turn whatever a library says to a sealed file into damage: another version or a forger wrote it."""
+    try:
+        yield
+    except Exception as err:
+        reason = str(err) or type(err).__name__
+        raise DamagedFile(f"{str(path)!r} cannot be read ({reason}). {_AGAIN}") from None
+
+
+def _place(content: memoryview) -> int:
+    """Return where the digits start: at the very end, where an archive has its comment, or first in the file."""
+    last = len(content) - DIGITS
+    if last >= len(MARK) and content[last - len(MARK) : last] == MARK:
+        return last
+    step = 1 << 16
+    for start in range(0, len(content), step):
+        found = bytes(content[start : start + step + len(MARK)]).find(MARK)
+        if found >= 0 and start + found + len(MARK) + DIGITS <= len(content):
+            return start + found + len(MARK)
+    raise ValueError("there is no seal")
+
+
+def _checksum(parts: "list[memoryview]", kind: str, key: str) -> str:
+    digest = hashlib.sha256(json.dumps([kind, key]).encode())
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()

@@ -1,0 +1,117 @@
+"""The user's own functions, named as ``file.py:function`` or ``module:function``: networks, recipes, losses.
+
+To name one is to run it: nothing here protects from code that its owner does not trust.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from inspect import Parameter, signature
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from leaq.errors import InvalidInput, closest
+
+__all__ = ["accepted", "code_of", "user_function"]
+
+Function = Callable[..., Any]
+
+
+def user_function(spec: str, *, what: str, folder: Path | None = None) -> Function:
+    """Import the function that ``nets.py:make`` or ``nets:make`` names. This runs the user's code.
+
+    Parameters
+    ----------
+    what : the option it was given to, for messages.
+    folder : where files and modules are looked for first; the current folder by default.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such file, module or function, or the file cannot be run; the message says why.
+    """
+    place, _, name = spec.rpartition(":")
+    if not place or not name.isidentifier():
+        raise InvalidInput(f"{what} must read file.py:function or module:function, e.g. nets.py:make. Found {spec!r}.")
+    folder = (folder or Path.cwd()).resolve()
+    sys.path.insert(0, str(folder))
+    try:
+        module = _of_file(folder / place, spec) if place.endswith(".py") else importlib.import_module(place)
+    except InvalidInput:
+        raise
+    except ImportError as err:
+        raise InvalidInput(f"{what} {spec!r}: {place!r} cannot be imported from here ({err}).") from err
+    except Exception as err:  # whatever the user's file raises while it is run
+        raise InvalidInput(f"{what} {spec!r}: running {place!r} failed with {type(err).__name__}: {err}.") from err
+    finally:
+        sys.path.remove(str(folder))
+        if str(folder) not in sys.path:  # last, for what the function imports when it is called: it shadows nothing
+            sys.path.append(str(folder))
+    function = getattr(module, name, None)
+    if not callable(function):
+        names = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise InvalidInput(f"{what} {spec!r}: {place} has no function {name!r}.{closest(name, names)}")
+    return function  # type: ignore[no-any-return]
+
+
+def _of_file(path: Path, spec: str) -> ModuleType:
+    if not path.is_file():
+        near = closest(path.name, [item.name for item in path.parent.glob("*.py")] if path.parent.is_dir() else [])
+        raise InvalidInput(f"There is no file {str(path)!r}, of which {spec!r} names a function.{near}")
+    name = f"leaq_user_{path.stem}_{hashlib.sha256(str(path).encode() + path.read_bytes()).hexdigest()[:12]}"
+    if name in sys.modules:  # the same classes wherever they are met in this process, until the file changes
+        return sys.modules[name]
+    found = importlib.util.spec_from_file_location(name, path)
+    if found is None or found.loader is None:
+        raise ImportError("no Python file")
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module
+    try:
+        found.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def code_of(spec: str, *, folder: Path | None = None) -> str:
+    """Return a digest of the file that holds a function, so that results of changed code are not taken for its own.
+
+    What that file imports is not looked at.
+
+    Examples
+    --------
+    >>> len(code_of("leaq.system.usercode:code_of")), code_of("")
+    (64, '')
+    """
+    place = spec.rpartition(":")[0]
+    if not place:
+        return ""
+    folder = folder or Path.cwd()
+    paths = [folder / place, folder / (place.replace(".", "/") + ".py")]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        found = importlib.util.find_spec(place)
+        path = Path(found.origin) if found and found.origin else None
+    return hashlib.sha256(path.read_bytes() if path else place.encode()).hexdigest()
+
+
+def accepted(function: Function, given: dict[str, Any]) -> dict[str, Any]:
+    """Return those of the arguments that a function names among its own; all, if it takes any keyword.
+
+    Examples
+    --------
+    >>> accepted(lambda features, wide=3: None, {"features": 8, "outputs": 2})
+    {'features': 8}
+    """
+    try:
+        known = signature(function).parameters
+    except (TypeError, ValueError):  # written in C, or otherwise without one
+        return {}
+    if any(one.kind is Parameter.VAR_KEYWORD for one in known.values()):
+        return given
+    named = {name for name, one in known.items() if one.kind is not Parameter.POSITIONAL_ONLY}
+    return {name: value for name, value in given.items() if name in named}

@@ -1,0 +1,179 @@
+"""Candidates: single-code moves by rank-one update equal the whole network run again; strategies and their limits."""
+
+import numpy as np
+import pytest
+from benchmarks.fidelity.candidates import ensemble, enumeration, neighbour_table, trajectory
+
+from leaq.data import load
+from leaq.data.splits import halves
+from leaq.data.tables import from_arrays
+from leaq.embedders import embed
+from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
+from leaq.evaluation import evaluate
+from leaq.quantizers import Calibration, build
+from leaq.quantizers.neighbours import draw_moves, neighbours
+from leaq.training import TrainingConfig, train
+
+QUANTIZERS = ("sign", "ternary(sparsity=0.5)", "uniform(bits=3)", "uniform(bits=4, per=group)")
+
+
+@pytest.fixture(scope="module", params=["wine", "diabetes"])
+def trained(request):
+    samples = embed(load(request.param))
+    members = halves(samples, 2, seed=0)
+    config = TrainingConfig(hidden=(8, 6), epochs=3, checkpoints=3, dtype="float64")
+    model, checkpoints = train(samples, members, config, seed=0)
+    return model, checkpoints, samples, members
+
+
+@pytest.mark.parametrize("spec", QUANTIZERS)
+def test_rank_one_updates_equal_running_the_network_again(trained, spec):
+    model, checkpoints, samples, members = trained
+    fast = neighbour_table(build(spec), checkpoints.last(), samples, members, moves=30, seed=1)
+    slow = evaluate(model, neighbours(build(spec), checkpoints.last(), moves=30, seed=1), samples, members)
+    np.testing.assert_allclose(fast.losses, slow.losses, rtol=1e-9, atol=1e-11)
+    shifted = np.roll(slow.losses, 1, axis=1)  # the negative control: the right losses of the wrong moves
+    assert not np.allclose(fast.losses, shifted, rtol=1e-9, atol=1e-11)
+
+
+def test_every_move_changes_one_weight_to_an_adjacent_level(trained):
+    _, checkpoints, _, _ = trained
+    quantizer = build("uniform(bits=3, per=tensor)")
+    quantized, moves = draw_moves(quantizer, checkpoints.last(), moves=50, seed=0)
+    pairs = set(zip(moves[0].name, moves[0].position.tolist(), moves[0].value.tolist(), strict=True))
+    assert len(pairs) == 50
+    for name, which in moves[0].by_parameter():
+        weights = quantized.params[name][0].double().reshape(-1).numpy()
+        levels = np.unique(weights)
+        step = np.diff(levels).min()
+        moved = np.abs(moves[0].value[which] - weights[moves[0].position[which]])
+        np.testing.assert_allclose(moved, step, rtol=1e-6)
+
+
+def test_trajectory_ends_at_the_released_model(trained):
+    _, checkpoints, _, _ = trained
+    quantizer = build("sign")
+    found = trajectory(quantizer, checkpoints)
+    assert found.batch == (2, 3)
+    released = quantizer(checkpoints.last()).params["layers.0.weight"]
+    assert (found.last().params["layers.0.weight"] == released).all()
+    with pytest.raises(NotEnoughEvidence, match="at least 2 checkpoints"):
+        trajectory(quantizer, checkpoints.last())
+
+
+def test_an_ensemble_is_one_set_of_all_runs(trained):
+    _, checkpoints, _, _ = trained
+    assert ensemble(build("sign"), checkpoints.last()).batch == (1, 2)
+    with pytest.raises(InvalidInput, match="released models"):
+        ensemble(build("sign"), checkpoints)
+
+
+def test_enumeration_lists_every_codeword_once():
+    samples = embed(from_arrays(np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) / 7, task="regression"))
+    members = halves(samples, 2, seed=0)
+    _, checkpoints = train(samples, members, TrainingConfig(hidden=(), epochs=2, checkpoints=2), seed=0)
+    found = enumeration(build("sign"), checkpoints.last())
+    assert found.batch == (2, 9)
+    words = found.params["layers.0.weight"][0].reshape(9, -1)
+    assert len(np.unique(words[:-1].numpy(), axis=0)) == 8
+    assert (words[:-1] == words[-1]).all(1).sum() == 1
+
+
+CALIBRATED = ("gptq(bits=3)", "adaround(bits=3, iterations=20)", "equalised(bits=3)", "uniform(bits=3, bias=corrected)")
+
+
+def same(found, released):
+    return all((found.params[name] == released.params[name]).all() for name in released.params)
+
+
+@pytest.mark.parametrize("spec", CALIBRATED)
+def test_calibrated_quantizers_have_candidates_too(trained, spec):
+    """The last candidate is the released model, biases included; a frozen quantizer does without calibration."""
+    model, checkpoints, samples, members = trained
+    quantizer, records = build(spec), Calibration(model, samples.inputs, members)
+    released = quantizer(checkpoints.last(), records)
+    frozen = quantizer.frozen_to(checkpoints.last(), records)
+    for calibrated, given in ((quantizer, records), (frozen, None)):
+        assert same(trajectory(calibrated, checkpoints, calibration=given).last(), released)
+        assert same(neighbours(calibrated, checkpoints.last(), moves=3, calibration=given).last(), released)
+        assert same(ensemble(calibrated, checkpoints.last(), calibration=given).at(0), released)
+    fast = neighbour_table(frozen, checkpoints.last(), samples, members, moves=20)
+    slow = evaluate(model, neighbours(frozen, checkpoints.last(), moves=20), samples, members)
+    np.testing.assert_allclose(fast.losses, slow.losses, rtol=1e-9, atol=1e-11)
+    for strategy, given in (
+        (trajectory, checkpoints),
+        (neighbours, checkpoints.last()),
+        (ensemble, checkpoints.last()),
+    ):
+        with pytest.raises(InvalidInput, match=r"needs (calibration records|the architecture)\. Pass calibration="):
+            strategy(quantizer, given)
+
+
+def test_an_enumerated_model_ends_at_the_released_one():
+    samples = embed(from_arrays(np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) / 7, task="regression"))
+    members = halves(samples, 2, seed=0)
+    config = TrainingConfig(hidden=(), epochs=2, checkpoints=2)
+    model, checkpoints = train(samples, members, config, seed=0)
+    quantizer, records = (
+        build("uniform(bits=2, bias=corrected, activations=8)"),
+        Calibration(model, samples.inputs, members),
+    )
+    found = enumeration(quantizer, checkpoints.last(), calibration=records)
+    assert found.activation_bits == 8
+    assert same(found.last(), quantizer(checkpoints.last(), records))
+    assert not same(found.last(), checkpoints.last())
+
+
+def test_each_layer_is_moved_by_its_own_plan(trained):
+    """With a decoupled last layer and half-precision biases, every moved weight lies on its own layer's levels."""
+    _, checkpoints, _, _ = trained
+    quantizer = build("sign(last=int8, bias=float16)")
+    quantized, moves = draw_moves(quantizer, checkpoints.last(), moves=300, seed=0)
+    last = max(name for name in quantized.params if name.startswith("layers") and name.endswith("weight"))
+    step = quantizer.codes(checkpoints.last())[last][1]["step"]
+    seen = set()
+    for name, which in moves[0].by_parameter():
+        before = quantized.params[name][0].double().reshape(-1).numpy()[moves[0].position[which]]
+        after = moves[0].value[which]
+        if name == last:
+            width = quantized.params[name].shape[-1]
+            steps = step[0, moves[0].position[which] // width, 0].double().numpy()
+            np.testing.assert_allclose(np.abs(after - before), steps, rtol=1e-6)
+        elif name.endswith("bias"):
+            assert (after == after.astype(np.float16)).all()
+        else:
+            np.testing.assert_array_equal(after, -before)
+        seen.add(name == last or name.endswith("bias"))
+    assert seen == {True, False}
+    assert same(neighbours(quantizer, checkpoints.last(), moves=2).last(), quantizer(checkpoints.last()))
+
+
+@pytest.mark.parametrize("spec", ["float8(format=e4m3)", "float8(format=e5m2)", "float16"])
+def test_no_move_leaves_the_numbers(trained, spec):
+    """Beside the largest code of a floating-point format stands NaN or infinity: no level."""
+    _, checkpoints, _, _ = trained
+    quantizer = build(spec)
+    _, moves = draw_moves(quantizer, checkpoints.last(), moves=10**6)
+    assert all(np.isfinite(one.value).all() for one in moves)
+
+
+def test_rounded_activations_are_not_ignored(trained):
+    _, checkpoints, samples, members = trained
+    found = neighbours(build("uniform(bits=8, activations=8)"), checkpoints.last(), moves=2)
+    assert found.activation_bits == 8
+    with pytest.raises(UnsupportedModel, match="rounded activations"):
+        neighbour_table(build("uniform(bits=8, activations=8)"), checkpoints.last(), samples, members)
+
+
+def test_limits_are_named(trained):
+    _, checkpoints, samples, members = trained
+    with pytest.raises(InvalidInput, match=r"codewords, more than 4,096"):
+        enumeration(build("sign"), checkpoints.last())
+    with pytest.raises(InvalidInput, match="moves must be at least 1"):
+        neighbours(build("sign"), checkpoints.last(), moves=0)
+    with pytest.raises(InvalidInput, match="members must have shape"):
+        neighbour_table(build("sign"), checkpoints.last(), samples, members[:1])
+    from dataclasses import replace
+
+    with pytest.raises(UnsupportedModel, match="rounded activations"):
+        neighbour_table(build("sign"), replace(checkpoints.last(), activation_bits=8), samples, members)

@@ -1,0 +1,46 @@
+"""Functions of the user, by file or module: found, refused in words, and told apart when their file changes."""
+
+import pytest
+
+from leaq.errors import InvalidInput
+from leaq.system.usercode import accepted, code_of, user_function
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "nets.py").write_text("def make(features, outputs=2):\n    return features\n")
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    return tmp_path
+
+
+def test_a_file_and_a_module_name_the_same_function(folder):
+    for spec in ("nets.py:make", "nets:make", f"{folder / 'nets.py'}:make"):
+        assert user_function(spec, what="--model", folder=folder)(3) == 3
+
+
+def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(folder):
+    first = user_function("nets.py:make", what="--model", folder=folder)
+    assert user_function("nets.py:make", what="--model", folder=folder) is first
+    before = code_of("nets.py:make", folder=folder)
+    (folder / "nets.py").write_text("def make(features):\n    return -features\n")
+    assert user_function("nets.py:make", what="--model", folder=folder)(3) == -3
+    assert code_of("nets.py:make", folder=folder) != before
+
+
+@pytest.mark.parametrize(("spec", "said"), [
+    ("nets.py", "--model must read file.py:function or module:function"),
+    ("net.py:make", "There is no file"),
+    ("nets.py:mak", "has no function 'mak'. Did you mean 'make'"),
+    ("nowhere.at.all:make", "cannot be imported from here"),
+    ("broken.py:make", "failed with ZeroDivisionError"),
+])  # fmt: skip
+def test_what_cannot_be_had_is_refused_with_the_reason(folder, spec, said):
+    with pytest.raises(InvalidInput, match=said):
+        user_function(spec, what="--model", folder=folder)
+
+
+def test_a_function_is_given_what_it_names():
+    given = {"features": 4, "outputs": 2, "task": "classification"}
+    assert accepted(lambda: None, given) == {}
+    assert accepted(lambda outputs: outputs, given) == {"outputs": 2}
+    assert accepted(lambda **options: options, given) == given
