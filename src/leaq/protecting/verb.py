@@ -153,6 +153,11 @@ def _standardised_publicly(config: AuditConfig) -> AuditConfig:
             "protect asks who trained one model that is released once. Found another game, or several releases. Leave "
             "out game and together."
         )
+    if config.finished or config.model or config.recipe or config.released:
+        raise InvalidInput(
+            "protect trains leaq's own perceptron on records. Found a finished model, a network or a recipe. Leave out "
+            "model, recipe and released; leaq audit measures these under --quantizers protect."
+        )
     tree = config.to_dict()
     if config.training.standardise == "pool":
         tree["training"] = {**tree["training"], "standardise": "public"}

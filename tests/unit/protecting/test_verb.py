@@ -121,6 +121,7 @@ def test_an_interrupted_search_goes_on(protected, tmp_path, monkeypatch):
         ({"max_drop": float("nan")}, "max_drop must be 0 or more"),
         ({"game": "calibration"}, "Found another game"),
         ({"together": ("sign + uniform(bits=2)",)}, "several releases"),
+        ({"model": "nets.py:make"}, "protect trains leaq's own perceptron on records"),
     ],
 )
 def test_what_makes_no_sense_is_refused(wrong, said):
