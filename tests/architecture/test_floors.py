@@ -20,6 +20,7 @@ FLOORS = [
     {"results"},
     {"stats", "models", "nets"},
     {"data", "embedders", "training", "quantizers", "evaluation", "measures", "attacks"},
+    {"rows"},
     {"cell"},
     {"options", "subjects"},
     {"auditing"},

@@ -16,7 +16,7 @@ from leaq.auditing.candidates import candidates_of, fitted_to, released_of
 from leaq.auditing.config import Beside, ModelAuditConfig
 from leaq.auditing.evaluating import Bench
 from leaq.auditing.records import Records, overlap_of, read_records
-from leaq.auditing.rows import measure_model
+from leaq.auditing.rows import how_of
 from leaq.auditing.shipped import open_shipped, weigh
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
 from leaq.evaluation.losses import LossFunction
@@ -26,6 +26,7 @@ from leaq.models.roles import LAYER_ROLES, parameter_doubts, roles_of
 from leaq.quantizers import Identity, Scheme, parse_list
 from leaq.quantizers.recognised import recipe_flag, recipe_of
 from leaq.results import CellResult, QuantizerRow
+from leaq.rows import Released, row
 from leaq.system.environment import describe_environment, peak_memory
 from leaq.types import AttackResult, Checkpoints, Estimate, Flag, Floats, LossTable, NotComputed, Progress, silent
 
@@ -130,8 +131,9 @@ def _rows(bench: Bench, job: Job, progress: Progress) -> tuple[QuantizerRow, ...
         attacks = job.extra(bench, table) if job.extra else {}
         found = candidates_of(bench, fitted, released, recorded, config=config)
         names, size = (scheme.spec(), scheme.label()), fitted.size(released)
-        row = measure_model(names, table, reference, candidates=found, size=size, job=(config, features))
-        rows.append(replace(row, attacks={**row.attacks, **attacks}, flags=(*doubts, *row.flags)))
+        one = Released(names, table, size, reference, candidates=found, flags=doubts)
+        made = row(one, how_of(config, table, features))
+        rows.append(replace(made, attacks={**made.attacks, **attacks}))
         reference = reference or table
         progress("quantizers", len(rows), total)
     for name, shipped in job.beside.shipped.items():
@@ -146,12 +148,12 @@ def _box_rows(bench: Bench, job: Job) -> tuple[QuantizerRow, ...]:
         raise InvalidInput("checkpoints belong to a model whose weights are seen. Found one without. Leave them out.")
     opened = open_shipped(bench.model.module, bench.model.module, name="the model")
     table = bench.table_of(opened.module, quantizer="none")
-    row = measure_model(
-        ("none", "as it runs"), table, None, candidates=NO_WEIGHTS, size=weigh(opened, bench.model.module),
-        job=(job.config, features_of(bench)),
-    )  # fmt: skip
     run = [flag for flag in table.flags if flag not in bench.flags]
-    rows = [replace(row, flags=(*row.flags, *opened.flags, *run))]
+    one = Released(
+        ("none", "as it runs"), table, weigh(opened, bench.model.module), candidates=NO_WEIGHTS,
+        flags=(*opened.flags, *run),
+    )  # fmt: skip
+    rows = [row(one, how_of(job.config, table, features_of(bench)))]
     rows += [_shipped_row(bench, name, given, table, job=job) for name, given in job.beside.shipped.items()]
     return tuple(rows)
 
@@ -170,14 +172,15 @@ def _shipped_row(bench: Bench, name: str, shipped: Any, reference: LossTable | N
     opened = open_shipped(shipped, original, name=name)
     table = bench.table_of(opened.module, quantizer=name)
     attacks = job.extra(bench, table) if job.extra else {}
-    row = measure_model(
-        (f"shipped({name})", name), table, reference, candidates=ONE_CANDIDATE, size=weigh(opened, original),
-        job=(job.config, features_of(bench)),
-    )  # fmt: skip
     run = [flag for flag in table.flags if flag not in bench.flags]
     recipe = recipe_of(opened.module, original, opened.forms) if opened.read else None
     made = [recipe_flag(recipe)] if recipe is not None else []
-    return replace(row, flags=(*row.flags, *opened.flags, *run, *made), attacks={**row.attacks, **attacks})
+    one = Released(
+        (f"shipped({name})", name), table, weigh(opened, original), reference, candidates=ONE_CANDIDATE,
+        flags=(*opened.flags, *run, *made),
+    )  # fmt: skip
+    found = row(one, how_of(job.config, table, features_of(bench)))
+    return replace(found, attacks={**found.attacks, **attacks})
 
 
 def _primary(row: QuantizerRow) -> str:

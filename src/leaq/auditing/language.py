@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from leaq.attacks.scoring import Protocol
 from leaq.attacks.tokens import against_reference, by_windows, min_k
 from leaq.auditing.config import Beside, ModelAuditConfig
 from leaq.auditing.evaluating import Bench
 from leaq.auditing.finished import ExtraAttacks, Job, audit_records
 from leaq.auditing.records import Batch, Records
-from leaq.auditing.rows import Attacks, protocol_of
 from leaq.auditing.texts import texts_of
 from leaq.models.causal import IGNORED, Text, TokenLoss, Tokens, tokens_of
 from leaq.results import CellResult
@@ -96,8 +96,9 @@ def _token_attacks(loss: TokenLoss, beside: Beside, config: ModelAuditConfig) ->
     """Return what computes the attacks on tokens, once a released model was evaluated."""
     known: list[tuple[LossTable, Tokens]] = []
 
-    def attacks(bench: Bench, released: LossTable) -> Attacks:
-        protocol, n, found = protocol_of(config), len(bench.mask), loss.take()
+    def attacks(bench: Bench, released: LossTable) -> dict[str, AttackResult | NotComputed]:
+        protocol = Protocol(level=config.level, draws=config.draws, seed=config.seed)
+        n, found = len(bench.mask), loss.take()
         done: dict[str, AttackResult | NotComputed] = {
             "min-k": min_k(released, found.lowest[None][:, -n:], protocol=protocol),
             "min-k++": min_k(released, found.normalised[None][:, -n:], normalised=True, protocol=protocol),

@@ -25,11 +25,11 @@ from leaq.errors import InvalidInput
 from leaq.evaluation import evaluate, with_whitebox
 from leaq.measures.performance import drop, performance
 from leaq.models.protocols import Model
-from leaq.pipeline.measuring import no_skill
 from leaq.pipeline.planning import Asked, Found, asked, set_aside
 from leaq.quantizers import Calibration, Identity, Scheme, parse_list
 from leaq.quantizers.calibration import RECORDS
 from leaq.results import QuantizerRow
+from leaq.rows import no_skill
 from leaq.subjects import Subject
 from leaq.types import AttackResult, Bools, Checkpoints, Flag, LossTable, NotComputed, Progress, Samples, silent
 
@@ -205,5 +205,5 @@ def _row(
         metrics=metrics,
         drops=drops,
         attacks=attacks,
-        flags=(*flags, *no_skill(metrics, table)),
+        flags=(*flags, *no_skill(metrics)),
     )

@@ -8,24 +8,21 @@ import numpy as np
 
 from leaq.attacks.base import Context
 from leaq.attacks.forecast import forecast_risk
-from leaq.attacks.foreseen import foreseen
-from leaq.attacks.gap import adaptive_gap
-from leaq.attacks.registry import parse_attacks, primary, title_of
+from leaq.attacks.registry import parse_attacks, primary
 from leaq.attacks.risk import exposure
 from leaq.attacks.scoring import Protocol
 from leaq.cell import AuditConfig
 from leaq.data import load
 from leaq.embedders import embed
 from leaq.errors import NotEnoughEvidence
-from leaq.measures.finite_sample import Options, finite_sample
-from leaq.measures.indicators import correlation, distortion, loss_gap
-from leaq.measures.performance import drop, performance
-from leaq.measures.rate import order_changes, rate
+from leaq.measures.performance import performance
+from leaq.measures.rate import order_changes
 from leaq.nets.layout import GRAPHS
 from leaq.quantizers import Identity, ReleaseSet, Scheme
-from leaq.results import Curve, QuantizerRow, Size
+from leaq.results import QuantizerRow, Size
+from leaq.rows import How, Released, no_skill, outdone, row
 from leaq.training.references import parse_references, reference_table
-from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, LossTable, NotComputed, Progress, Samples
+from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, LossTable, NotComputed, Progress, Samples, Task
 
 __all__ = [
     "describe_data",
@@ -33,7 +30,6 @@ __all__ = [
     "measure",
     "measure_references",
     "measure_together",
-    "no_skill",
     "order_doubt",
     "primary_attack",
     "private_findings",
@@ -45,14 +41,11 @@ TOGETHER = Flag(
     "Several releases of one model, all held by the attacker: what publishing them together gives away. The size is "
     "that of all files; each release keeps its own metrics.",
 )
-NO_CANDIDATES = NotComputed("Compares candidates recorded along training; the released weights alone are known.")
 REFERENCE = Flag(
     "reference",
     "A reference, no release of the network: trained on the same members, attacked by who sees its outputs, with "
     "shadow models of its own kind. The size is what its fitted arrays take in memory.",
 )
-OUTDONE = 0.01
-"""By how much another attack must find more than the leading one before it is said: less is the luck of one audit."""
 
 
 def doubts(config: AuditConfig, rows: Sequence[QuantizerRow]) -> tuple[Flag, ...]:
@@ -82,6 +75,12 @@ def primary_attack(config: AuditConfig) -> str:
     return primary(parse_attacks(config.attacks), models=config.models)
 
 
+def how_of(config: AuditConfig, features: Floats | None = None, *, task: Task) -> How:
+    """Return how every number of an audit is made."""
+    attacks = parse_attacks(config.attacks, task=task)
+    return How(config.level, config.draws, config.seed, attacks, primary_attack(config), config.attacked, features)
+
+
 def measure(
     quantizer: Scheme,
     table: LossTable,
@@ -91,39 +90,17 @@ def measure(
     config: AuditConfig,
     features: Floats | None = None,
 ) -> QuantizerRow:
-    """Measure one quantizer: accuracy and its cost, indicators, attacks."""
-    protocol = Protocol(level=config.level, draws=config.draws, seed=config.seed)
-    context = Context(table, reference, config.attacked, features, protocol)
-    options: dict[str, Any] = {"level": config.level, "seed": config.seed, "draws": config.draws}
-    # Of a released file, its own accuracy and losses count, and not those of its shadow models.
-    own, before = (one.of(config.attacked) if config.released else one for one in (table, reference))
-    metrics = performance(own, **options)
-    indicators, curves, doubts = _rates(table, options)
-    indicators["finite_sample"] = _finite_sample(table, config)
-    indicators["loss_gap"] = loss_gap(own, **options)
-    drops: Mapping[str, Estimate] = {}
-    if quantizer != Identity():
-        drops = drop(own, before, **options)
-        for name, indicator in (("distortion", distortion), ("correlation", correlation)):
-            try:
-                indicators[name] = indicator(own, before, **options)
-            except NotEnoughEvidence as err:
-                indicators[name] = NotComputed(str(err))
-        indicators["adaptive_gap"] = adaptive_gap(context)
-        indicators["adaptive_gap_raw"] = adaptive_gap(context, normalise=False)
-    attacks = {attack.spec(): attack.run(context) for attack in parse_attacks(config.attacks, task=table.task)}
-    indicators |= foreseen(table, attacks, level=config.level, seed=config.seed)
-    return QuantizerRow(
-        quantizer=quantizer.spec(),
-        label=quantizer.label(),
-        size=size,
-        metrics=metrics,
-        drops=drops,
-        measures=indicators,
-        attacks=attacks,
-        curves=curves,
-        flags=(*quantizer.flags(), *doubts, *no_skill(metrics, own), *outdone(attacks, primary_attack(config))),
+    """Measure one quantizer; of a released file, its own accuracy counts, and not that of its shadow models."""
+    released = Released(
+        (quantizer.spec(), quantizer.label()),
+        table,
+        size,
+        reference=reference,
+        full=quantizer == Identity(),
+        own=config.attacked if config.released else None,
+        flags=quantizer.flags(),
     )
+    return row(released, how_of(config, features, task=table.task))
 
 
 def measure_together(
@@ -177,68 +154,10 @@ def measure_references(
         metrics = performance(table, **options)
         context = Context(table, None, config.attacked, pool.inputs, Protocol(**options))
         attacks = {one.spec(): one.run(context) for one in parse_attacks(config.attacks, task=table.task)}
-        doubts = (*no_skill(metrics, table), *outdone(attacks, primary_attack(config)))
+        doubts = (*no_skill(metrics), *outdone(attacks, primary_attack(config)))
         row = QuantizerRow(reference.spec(), reference.label, size, flags=(REFERENCE, *doubts))
         rows.append(replace(row, metrics=metrics, attacks=attacks))
     return tuple(rows)
-
-
-def _rates(
-    table: LossTable, options: Mapping[str, Any]
-) -> tuple[dict[str, Estimate | NotComputed], dict[str, Curve], tuple[Flag, ...]]:
-    """Return r and its companions, or why there is none."""
-    names = ("r", "n_r", "asymptotic")
-    if table.losses.shape[1] == 1:
-        return dict.fromkeys(names, NO_CANDIDATES), {}, ()
-    try:
-        found = rate(table, **options)
-    except NotEnoughEvidence as err:
-        return {name: NotComputed(str(err)) for name in names}, {}, ()
-    numbers: dict[str, Estimate | NotComputed] = {
-        "r": found.r,
-        "n_r": found.n_r,
-        "asymptotic": found.asymptotic,
-        "chernoff": found.chernoff,
-        "union_bound": found.union_bound,
-        "r_halved": found.halved,
-    }
-    return numbers, {"lambda_k": found.curve}, found.flags
-
-
-def _finite_sample(table: LossTable, config: AuditConfig) -> Estimate | NotComputed:
-    """Return the finite-sample leak of an empirical minimiser over two models' candidates, or why there is none."""
-    if table.losses.shape[1] == 1:
-        return NO_CANDIDATES
-    quick = Options(draws=500, most=2000, close=0.05, resamples=10, bootstrap_draws=100, pool=table.losses.shape[2])
-    try:
-        return finite_sample(
-            table, models=range(min(2, len(table.losses))), level=config.level, seed=config.seed, options=quick
-        )
-    except NotEnoughEvidence as err:
-        return NotComputed(str(err))
-
-
-def no_skill(metrics: Mapping[str, Estimate], table: LossTable) -> tuple[Flag, ...]:
-    """Flag a model that predicts no better than guessing: its small leak is no merit."""
-    name, chance = ("roc_auc", 0.5) if table.task == "classification" else ("r2", 0.0)
-    if metrics[name].low > chance:
-        return ()
-    return (Flag("no-skill", f"The interval of {name} reaches {chance:g}: predicts no better than guessing."),)
-
-
-def outdone(attacks: Mapping[str, AttackResult | NotComputed], leading: str) -> tuple[Flag, ...]:
-    """Flag the row where an attack finds more than the leading one: the number led with is then not the leak."""
-    lead = attacks.get(leading)
-    if not isinstance(lead, AttackResult):
-        return ()
-    found = {name: item for name, item in attacks.items() if isinstance(item, AttackResult)}
-    best = max(found, key=lambda name: found[name].advantage.value)
-    mine, theirs = lead.advantage.value, found[best].advantage.value
-    if theirs - mine <= OUTDONE:
-        return ()
-    told = ", which is told other memberships," if found[best].told else ""
-    text = f"The {title_of(best)}{told} finds more here: {theirs:+.3f} against {mine:+.3f}."
-    return (Flag("outdone", text),)
 
 
 def order_doubt(measures: Sequence[Mapping[str, Estimate | NotComputed]]) -> tuple[Flag, ...]:

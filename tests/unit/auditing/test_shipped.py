@@ -145,7 +145,7 @@ def test_probabilities_beside_an_original_that_gives_logits_are_recognised(model
     full = rows["full precision"].metrics["loss"].value
     assert rows["soft"].metrics["loss"].value == pytest.approx(full, rel=1e-3)
     assert rows["log"].metrics["loss"].value == pytest.approx(full, rel=1e-5)
-    assert [flag.code for flag in rows["soft"].flags] == ["probabilities"]
+    assert [flag.code for flag in rows["soft"].flags] == ["probabilities", "no-skill"]
 
 
 @pytest.mark.parametrize(
@@ -167,11 +167,11 @@ def test_what_is_no_form_of_the_original_is_refused(model, data, end, text):
 def test_other_precisions_run_as_they_are(model, data, dtype):
     row = rows_of(model, data, x=copy.deepcopy(model).to(dtype))["x"]
     assert row.size.bits == 8 * dtype.itemsize
-    assert [flag.code for flag in row.flags] == ["own-precision"]
+    assert [flag.code for flag in row.flags] == ["own-precision", "no-skill"]
 
 
 def test_a_module_with_the_weights_of_the_original_says_so(model, data):
-    assert [flag.code for flag in rows_of(model, data, x=copy.deepcopy(model))["x"].flags] == ["not-quantized"]
+    assert [flag.code for flag in rows_of(model, data, x=copy.deepcopy(model))["x"].flags] == ["not-quantized", "no-skill"]
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,0 +1,231 @@
+"""From loss tables to one row of the result, whoever's model it was: what the ingredients allow, the others named.
+
+Every measure and attack says what it needs; what is lacking becomes `NotComputed` with the ingredient, here and
+nowhere else. The pipeline brings models in tens and their shadows; the audit of a finished model brings one.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from leaq.attacks.base import Context, Ingredient, MembershipAttack
+from leaq.attacks.foreseen import foreseen
+from leaq.attacks.gap import adaptive_gap
+from leaq.attacks.registry import title_of
+from leaq.attacks.scoring import Protocol
+from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.measures.finite_sample import Options, finite_sample
+from leaq.measures.held_out import held_out_drop, held_out_loss
+from leaq.measures.indicators import correlation, distortion, loss_gap
+from leaq.measures.performance import drop, performance
+from leaq.measures.rate import rate
+from leaq.results import Curve, QuantizerRow, Size
+from leaq.types import AttackResult, Estimate, Flag, Floats, LossTable, NotComputed
+
+__all__ = ["How", "Released", "no_skill", "outdone", "row"]
+
+Number = Estimate | NotComputed
+NO_CANDIDATES = NotComputed("Compares candidates recorded along training; the released weights alone are known.")
+OUTDONE = 0.01
+"""By how much another attack must find more than the leading one before it is said: less is the luck of one audit."""
+METRICS = {"classification": ("roc_auc", "accuracy"), "regression": ("r2",)}
+CHANCE = {"roc_auc": 0.5, "r2": 0.0}
+
+
+@dataclass(frozen=True)
+class How:
+    """How every number of an audit is made.
+
+    Attributes
+    ----------
+    attacks : run in this order.
+    leading : specification of the attack the audit leads with.
+    targets : which models are attacked; all if not given.
+    features : (n, d) inputs, where they are arrays of one width.
+    lacking : what attacks need and is not there, with the words of a remedy.
+    no_replicates : why there is no forecast, where there are no replicates to make one from.
+    """
+
+    level: float
+    draws: int
+    seed: int
+    attacks: Sequence[MembershipAttack] = ()
+    leading: str = ""
+    targets: Sequence[int] | None = None
+    features: Floats | None = None
+    lacking: Mapping[Ingredient, str] = field(default_factory=dict)
+    no_replicates: str = ""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What measures take."""
+        return {"level": self.level, "seed": self.seed, "draws": self.draws}
+
+    @property
+    def protocol(self) -> Protocol:
+        """What attacks take."""
+        return Protocol(level=self.level, draws=self.draws, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class Released:
+    """One release of some models.
+
+    Attributes
+    ----------
+    names : specification and label.
+    table : losses of the targets and their shadow models; the last candidate is the released one.
+    reference : the same models in full precision, None if nobody has them.
+    full : whether this is full precision itself, which is compared with nothing.
+    candidates : losses of what r compares, where that is another table than `table`; or why there are none.
+    own : which models' accuracy and losses count; all if not given.
+    """
+
+    names: tuple[str, str]
+    table: LossTable
+    size: Size
+    reference: LossTable | None = None
+    full: bool = False
+    candidates: LossTable | NotComputed | None = None
+    own: Sequence[int] | None = None
+    flags: tuple[Flag, ...] = ()
+
+
+def row(released: Released, how: How) -> QuantizerRow:
+    """Measure one release: accuracy and its cost, indicators, attacks."""
+    table, options = released.table, how.options
+    own, before = table, None if released.full else released.reference
+    if released.own is not None:
+        own, before = own.of(released.own), None if before is None else before.of(released.own)
+    metrics = _each(own, lambda: performance(own, **options))
+    drops: dict[str, Number] = {}
+    measures, curves, doubts = _rates(table if released.candidates is None else released.candidates, how)
+    measures["loss_gap"] = loss_gap(own, **options)
+    context = Context(table, released.reference, how.targets, how.features, how.protocol, how.lacking)
+    if before is not None:
+        drops = _each(own, lambda: drop(own, before, **options))
+        measures["distortion"] = _compared(distortion, own, before, options)
+        measures["correlation"] = _compared(correlation, own, before, options)
+        measures["adaptive_gap"] = adaptive_gap(context)
+        measures["adaptive_gap_raw"] = adaptive_gap(context, normalise=False)
+    if table.game == "iid":  # a finished model's loss may be the user's own, and then is all there is
+        metrics["loss"] = held_out_loss(own, **options)
+        if before is not None:
+            drops["loss"] = held_out_drop(own, before, **options)
+    attacks = {attack.spec(): attack.run(context) for attack in how.attacks if _asked(attack, context)}
+    measures |= _forecast(table, attacks, how)
+    return QuantizerRow(
+        quantizer=released.names[0],
+        label=released.names[1],
+        size=released.size,
+        metrics=metrics,
+        drops=drops,
+        measures=measures,
+        attacks=attacks,
+        curves=curves,
+        flags=(*released.flags, *doubts, *no_skill(metrics), *outdone(attacks, how.leading)),
+    )
+
+
+def _asked(attack: MembershipAttack, context: Context) -> bool:
+    """Whether an attack has a meaning here; one on classes has none where there are none."""
+    return "classes" not in attack.needs or context.has("classes")
+
+
+def _each(table: LossTable, compute: Callable[[], Mapping[str, Number]]) -> dict[str, Number]:
+    """Return task metrics, where outputs and targets define any; or why there are none."""
+    names = METRICS[table.task]
+    if table.outputs is None or table.targets is None:
+        wide = "one class or value a record, and outputs of at most 4,096 numbers"
+        return dict.fromkeys(
+            names, NotComputed(f"Needs {wide}, under a loss that says what they mean; the loss is given.")
+        )
+    if table.game != "iid":
+        return dict(compute())
+    try:
+        return dict(compute())
+    except (InvalidInput, NotEnoughEvidence):
+        return dict.fromkeys(names, NotComputed("The non-members given must hold at least two classes (or values)."))
+
+
+def _compared(
+    indicator: Callable[..., Estimate], released: LossTable, reference: LossTable, options: Mapping[str, Any]
+) -> Number:
+    """Return an indicator that compares outputs before and after, or what it lacks."""
+    if released.outputs is None or reference.outputs is None:
+        return NotComputed("Needs outputs of one width for every record, at most 4,096 numbers.")
+    if released.outputs.shape != reference.outputs.shape:
+        return NotComputed("The shipped model must have as many outputs as its original.")
+    try:
+        return indicator(released, reference, **options)
+    except NotEnoughEvidence as err:
+        return NotComputed(str(err))
+
+
+def _rates(
+    candidates: LossTable | NotComputed, how: How
+) -> tuple[dict[str, Number], dict[str, Curve], tuple[Flag, ...]]:
+    """Return r, its companions and the finite-sample leak of the candidates, or why there are none."""
+    names = ("r", "n_r", "asymptotic", "finite_sample")
+    if isinstance(candidates, LossTable) and candidates.losses.shape[1] == 1:
+        candidates = NO_CANDIDATES
+    if isinstance(candidates, NotComputed):
+        return dict.fromkeys(names, candidates), {}, ()
+    numbers: dict[str, Number] = {"finite_sample": _finite_sample(candidates, how)}
+    try:
+        found = rate(candidates, **how.options)
+    except NotEnoughEvidence as err:
+        return {**dict.fromkeys(names[:3], NotComputed(str(err))), **numbers}, {}, ()
+    numbers |= {
+        "r": found.r,
+        "n_r": found.n_r,
+        "asymptotic": found.asymptotic,
+        "chernoff": found.chernoff,
+        "union_bound": found.union_bound,
+        "r_halved": found.halved,
+    }
+    return numbers, {"lambda_k": found.curve}, found.flags
+
+
+def _finite_sample(table: LossTable, how: How) -> Number:
+    """Return the finite-sample leak of an empirical minimiser over at most two models' candidates."""
+    pool = table.losses.shape[2] if table.game == "pool" else 0
+    quick = Options(draws=500, most=2000, close=0.05, resamples=10, bootstrap_draws=100, pool=pool)
+    try:
+        return finite_sample(
+            table, models=range(min(2, len(table.losses))), level=how.level, seed=how.seed, options=quick
+        )
+    except NotEnoughEvidence as err:
+        return NotComputed(str(err))
+
+
+def _forecast(table: LossTable, attacks: Mapping[str, AttackResult | NotComputed], how: How) -> dict[str, Number]:
+    """Return the forecast of LiRA, or that it needs replicates."""
+    if how.no_replicates:
+        return {"forecast": NotComputed(how.no_replicates)}
+    return foreseen(table, attacks, level=how.level, seed=how.seed)
+
+
+def no_skill(metrics: Mapping[str, Number]) -> tuple[Flag, ...]:
+    """Flag a model that predicts no better than guessing: its small leak is no merit."""
+    for name, chance in CHANCE.items():
+        found = metrics.get(name)
+        if isinstance(found, Estimate) and found.low <= chance:
+            text = f"The interval of {name} reaches {chance:g}: predicts no better than guessing."
+            return (Flag("no-skill", text),)
+    return ()
+
+
+def outdone(attacks: Mapping[str, AttackResult | NotComputed], leading: str) -> tuple[Flag, ...]:
+    """Flag the row where an attack finds more than the leading one: the number led with is then not the leak."""
+    lead = attacks.get(leading)
+    if not isinstance(lead, AttackResult):
+        return ()
+    found = {name: item for name, item in attacks.items() if isinstance(item, AttackResult)}
+    best = max(found, key=lambda name: found[name].advantage.value)
+    mine, theirs = lead.advantage.value, found[best].advantage.value
+    if theirs - mine <= OUTDONE:
+        return ()
+    told = ", which is told other memberships," if found[best].told else ""
+    text = f"The {title_of(best)}{told} finds more here: {theirs:+.3f} against {mine:+.3f}."
+    return (Flag("outdone", text),)
