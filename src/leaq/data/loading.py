@@ -4,12 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from leaq.data import shipped, synthetic, tasks
 from leaq.data.catalogue import TASKS, Entry
 from leaq.data.membership import marked, released_on
-from leaq.data.memory import in_memory, table_of
+from leaq.data.memory import in_memory, shape_of, table_of
 from leaq.data.molecules import from_smiles
 from leaq.data.readers import STRUCTURE, Table, read_frame, read_table
 from leaq.data.reading import Reading
@@ -158,7 +159,8 @@ def _from_memory(source: Any, reading: Reading, members: Any) -> Samples:
     frame, target = table_of(source, reading.target)
     structure = STRUCTURE if list(frame.columns[:1]) == [STRUCTURE] and isinstance(source, tuple) else None
     reading = reading.but(target=target)
-    return _with_members(Table(frame), reading, members, name="table", structure=structure)
+    table = Table(frame, shape=shape_of(source))
+    return _with_members(table, reading, members, name="table", structure=structure)
 
 
 def _from_file(path: Path, reading: Reading, members: Any) -> Samples:
@@ -168,11 +170,23 @@ def _from_file(path: Path, reading: Reading, members: Any) -> Samples:
 
 def _with_members(table: Table, reading: Reading, members: Any, *, name: str, structure: str | None) -> Samples:
     """Turn a table into Samples that know, where it is told, which of them trained a released model."""
-    if members is None:
-        return from_table(table, reading, name=name, structure=structure)
-    table, inside = marked(table, members, target=reading.target)
+    inside = None
+    if members is not None:
+        table, inside = marked(table, members, target=reading.target)
     samples = from_table(table, reading, name=name, structure=structure)
-    return released_on(samples, inside[samples.ids - 1])
+    if table.shape:
+        samples = _shaped(samples, table.shape, name)
+    return samples if inside is None else released_on(samples, inside[samples.ids - 1])
+
+
+def _shaped(samples: Samples, shape: tuple[int, ...], name: str) -> Samples:
+    """Put records that were laid flat back into their shape."""
+    if samples.inputs[0].size != int(np.prod(shape)):
+        raise InvalidInput(
+            f"{name}: records of shape {shape} have {int(np.prod(shape))} numbers. Found {samples.inputs[0].size} "
+            "columns beside the target. Leave out other arrays, and --ignore."
+        )
+    return replace(samples, inputs=samples.inputs.reshape(len(samples), *shape), features=())
 
 
 def _column(frame: pd.DataFrame, name: str | None, option: str, source: str) -> str:

@@ -52,7 +52,9 @@ def marked(table: Table, members: Any, *, target: str | None) -> tuple[Table, Bo
     frame = pd.concat([table.frame, theirs.iloc[new]], ignore_index=True) if new else table.frame
     text = f"Of {len(theirs)} members, {len(theirs) - len(new)} are rows of the source"
     text += f"; {len(new)} are not, and stand after them, counted from row {len(known) + 1}." if new else "."
-    return Table(frame, (*table.flags, Flag("members", text))), np.r_[inside, np.ones(len(new), dtype=bool)]
+    return Table(frame, (*table.flags, Flag("members", text)), table.shape), np.r_[
+        inside, np.ones(len(new), dtype=bool)
+    ]
 
 
 def _taken(places: dict[int, list[int]], code: int, inside: Bools) -> bool:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from leaq.errors import InvalidInput
 
-__all__ = ["in_memory", "table_of"]
+__all__ = ["in_memory", "shape_of", "table_of"]
 
 
 def in_memory(source: Any) -> bool:
@@ -73,6 +73,18 @@ def _unmasked(values: Any) -> npt.NDArray[Any]:
     return np.asarray(values)
 
 
+def shape_of(source: Any) -> tuple[int, ...]:
+    """Return the shape of one record of a pair (X, y) whose X is an array of images or the like; () of a table.
+
+    Examples
+    --------
+    >>> shape_of((np.zeros((9, 4, 4)), np.zeros(9))), shape_of((np.zeros((9, 4)), np.zeros(9)))
+    ((4, 4), ())
+    """
+    shape = getattr(source[0], "shape", ()) if isinstance(source, tuple | list) else ()
+    return tuple(int(size) for size in shape[1:]) if len(shape) > 2 else ()
+
+
 def _frame(source: Any) -> pd.DataFrame:
     """Return a copy with text names; rows are numbered from 0."""
     if isinstance(source, pd.DataFrame):
@@ -91,9 +103,8 @@ def _of_array(inputs: Any) -> pd.DataFrame:
         return pd.DataFrame({"smiles": matrix.astype(object)})
     if matrix.ndim == 1 and matrix.dtype.kind in "fiub":
         matrix = matrix[:, None]
+    if matrix.ndim > 2:
+        matrix = matrix.reshape(len(matrix), -1)
     if matrix.ndim != 2:
-        raise InvalidInput(
-            f"(X, y): X must be a table, (records, features). Found shape {matrix.shape}. Reshape it, or audit a "
-            "finished model with members=... and nonmembers=..."
-        )
+        raise InvalidInput(f"(X, y): X must hold one row a record. Found shape {matrix.shape}.")
     return pd.DataFrame(matrix, columns=[f"x{i}" for i in range(matrix.shape[1])])

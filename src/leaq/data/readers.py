@@ -45,10 +45,16 @@ BLANK = "Unnamed: "
 
 @dataclass(frozen=True)
 class Table:
-    """A file's records as they stand in it, and what had to be guessed to read them."""
+    """A file's records as they stand in it, and what had to be guessed to read them.
+
+    Attributes
+    ----------
+    shape : of one record, where its columns are an image or another array laid flat.
+    """
 
     frame: pd.DataFrame
     flags: tuple[Flag, ...] = ()
+    shape: tuple[int, ...] = ()
 
 
 def read_frame(path: Path) -> pd.DataFrame:
@@ -288,18 +294,21 @@ def _parquet(path: Path) -> Table:
 
 def _npz(path: Path) -> Table:
     columns: dict[str, np.ndarray] = {}
+    shape: tuple[int, ...] = ()
     for name, array in read_npz(path, name=path.name).items():
         if array.dtype.kind == "c":
             raise ValueError(f"array {name!r} holds complex numbers; give real and imaginary parts")
         native = array.astype(array.dtype.newbyteorder("="))
+        if native.ndim > 2 and not shape:
+            shape, native = native.shape[1:], native.reshape(len(native), -1)
         if native.ndim not in (1, 2):
-            raise ValueError(f"array {name!r} has {native.ndim} dimensions; 1 or 2 are read")
+            raise ValueError(f"array {name!r} has {native.ndim} dimensions; one array may have more than 2")
         wide = native.ndim == 2 and native.shape[1] != 1
         parts = {f"{name}{i}": native[:, i] for i in range(native.shape[1])} if wide else {name: native.reshape(-1)}
         if twice := sorted(set(parts) & set(columns)):
             raise ValueError(f"column names must differ; found twice: {', '.join(twice[:3])}")
         columns |= parts
-    return Table(pd.DataFrame(columns))
+    return Table(pd.DataFrame(columns), shape=shape)
 
 
 def _sdf(path: Path) -> Table:

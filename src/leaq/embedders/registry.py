@@ -151,7 +151,8 @@ def embed(
             flags = (*flags, outlier_flag(outside, where))
     else:
         features = np.asarray(built.transform(samples), dtype=np.float32)
-    if features.ndim != 2 or len(features) != len(samples):
+    shaped = features.ndim == 2 or features.shape == samples.inputs.shape  # images stay what they are
+    if not shaped or len(features) != len(samples):
         raise InvalidInput(f"An embedder must return ({len(samples)}, d) features. Found shape {features.shape}.")
     embedded = samples.with_inputs(features, *flags)
     if samples.public is None:

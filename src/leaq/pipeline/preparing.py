@@ -6,7 +6,7 @@ from leaq.cell import AuditConfig
 from leaq.data import load
 from leaq.embedders import embed
 from leaq.errors import need
-from leaq.subjects import Given, embedder_of, subject_of
+from leaq.subjects import Given, Heads, embedder_of, subject_of
 from leaq.types import Progress, Samples, silent
 
 __all__ = ["prepare"]
@@ -29,7 +29,7 @@ def prepare(
     ((178, 13), 'identity', 'classification')
     """
     given = given or Given()
-    subject_of(config, given)
+    subject = subject_of(config, given)
     if config.dp_sgd:
         need("opacus", extra="dp", purpose="Training with differential privacy (dp_sgd)")
     source = config.source if given.data is None else given.data
@@ -38,5 +38,7 @@ def prepare(
     embedder = embedder_of(config, samples.kind, given)
     if config.public:
         samples = replace(samples, public=load(config.public, config, progress=progress))
+    if isinstance(subject, Heads) and samples.kind == "table":
+        samples = replace(samples, inputs=samples.inputs.reshape(len(samples), -1))  # a perceptron reads rows
     embedded = embed(samples, embedder, skip_invalid=config.skip_invalid, progress=progress)
     return embedded, config.resolved(task=embedded.task, embedder=embedder)

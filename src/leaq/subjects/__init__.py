@@ -5,5 +5,6 @@ Every subject gives models in the same form, one chunk after the other; nothing 
 
 from leaq.subjects.base import Given, Subject, Trained
 from leaq.subjects.choice import embedder_of, origin_digest, subject_of
+from leaq.subjects.heads import Heads
 
-__all__ = ["Given", "Subject", "Trained", "embedder_of", "origin_digest", "subject_of"]
+__all__ = ["Given", "Heads", "Subject", "Trained", "embedder_of", "origin_digest", "subject_of"]

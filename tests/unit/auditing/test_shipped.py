@@ -171,7 +171,10 @@ def test_other_precisions_run_as_they_are(model, data, dtype):
 
 
 def test_a_module_with_the_weights_of_the_original_says_so(model, data):
-    assert [flag.code for flag in rows_of(model, data, x=copy.deepcopy(model))["x"].flags] == ["not-quantized", "no-skill"]
+    assert [flag.code for flag in rows_of(model, data, x=copy.deepcopy(model))["x"].flags] == [
+        "not-quantized",
+        "no-skill",
+    ]
 
 
 @pytest.mark.filterwarnings("ignore")

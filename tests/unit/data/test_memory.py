@@ -41,7 +41,7 @@ def test_arrays_lists_and_molecules(frame):
 @pytest.mark.parametrize(("pair", "message"), [
     ((np.zeros((3, 2)), np.zeros(4)), "must be one target a record. Found X of 3 records and y of shape .4,."),
     ((np.zeros((3, 2)), np.zeros((3, 2))), "audited one at a time"),
-    ((np.zeros((3, 2, 2)), np.zeros(3)), "X must be a table"),
+    ((np.zeros(()), np.zeros(3)), "must hold one row a record"),
     ((pd.DataFrame({"y": [1, 2]}), pd.Series([1, 2], name="y")), "no column of X. Found 'y' in both"),
 ])  # fmt: skip
 def test_what_does_not_belong_together_is_refused(pair, message):

@@ -73,9 +73,13 @@ def test_pickled_arrays_are_refused(tmp_path):
         read_frame(tmp_path / "t.npz")
 
 
-def test_arrays_of_three_axes_are_refused(tmp_path):
-    np.savez(tmp_path / "t.npz", X=np.zeros((2, 2, 2)))
-    with pytest.raises(InvalidInput, match="array 'X' has 3 dimensions; 1 or 2 are read"):
+def test_one_array_may_hold_images_and_two_are_refused(tmp_path):
+    np.savez(tmp_path / "t.npz", X=np.arange(24.0).reshape(4, 2, 3), y=np.zeros(4))
+    table = read_table(tmp_path / "t.npz")
+    assert table.shape == (2, 3)
+    np.testing.assert_array_equal(table.frame.drop(columns="y").to_numpy(), np.arange(24.0).reshape(4, 6))
+    np.savez(tmp_path / "t.npz", X=np.zeros((2, 2, 2)), Z=np.zeros((2, 2, 2)))
+    with pytest.raises(InvalidInput, match="array 'Z' has 3 dimensions; one array may have more than 2"):
         read_frame(tmp_path / "t.npz")
 
 

@@ -284,3 +284,25 @@ def test_a_graph_network_is_named_and_reads_packed_graphs(tmp_path):
 def test_a_graph_network_needs_molecules(table):
     with pytest.raises(InvalidInput, match="gcn reads molecules. Found a table of numbers; name its SMILES column."):
         leaq.audit(table, model="gcn", **quick())
+
+
+def images(rng):
+    x = rng.normal(size=(N, 1, 4, 4))
+    return x, (x.mean((1, 2, 3)) + 0.1 * rng.normal(size=N) > 0).astype(int)
+
+
+def test_images_reach_a_network_in_their_shape_and_the_perceptron_as_rows(rng, tmp_path):
+    x, y = images(rng)
+    np.savez(tmp_path / "images.npz", x=x, y=y)
+    shapes = []
+
+    def convolution(shape, outputs):
+        shapes.append(shape)
+        return nn.Sequential(nn.Conv2d(shape[0], 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, outputs))
+
+    for source, target in (((x, y), None), (tmp_path / "images.npz", "y")):
+        result = leaq.audit(source, model=convolution, **{**quick(replicates=4), "target": target})
+        assert set(shapes) == {(1, 4, 4)}
+        assert result.data["features"] == 16
+    plain = leaq.audit((x, y), **{**quick(replicates=4), "target": None})
+    assert plain.data["features"] == 16
