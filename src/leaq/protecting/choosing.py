@@ -13,15 +13,15 @@ from leaq.attacks.base import Context
 from leaq.attacks.registry import build_attack
 from leaq.attacks.scoring import Protocol
 from leaq.cell import AuditConfig
-from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
 from leaq.evaluation import evaluate, with_numbers, with_whitebox
 from leaq.measures.performance import drop, performance
 from leaq.models.protocols import Model
 from leaq.pipeline.planning import Asked, asked
 from leaq.protecting.parts import Parts
 from leaq.quantizers import Identity, Scheme
+from leaq.subjects import subject_of
 from leaq.system.files import write_atomic
-from leaq.training import train
 from leaq.types import AttackResult, Checkpoints, Estimate, Flag, LossTable, Progress
 
 __all__ = ["ATTACK", "Tried", "search"]
@@ -33,13 +33,17 @@ CHOICE = "choice.json"
 
 @dataclass(frozen=True)
 class Tried:
-    """One release that was tried: metric and drop on the records chosen on, advantage of who holds the file."""
+    """One release that was tried: metric and drop on the records chosen on, advantage of who holds the file.
+
+    `refused` says why it cannot be made of these models, where it cannot; there is no number then.
+    """
 
     quantizer: str
     label: str
-    metric: Estimate
+    metric: Estimate | None
     drop: Estimate | None = None
     advantage: Estimate | None = None
+    refused: str = ""
 
 
 def search(
@@ -51,8 +55,9 @@ def search(
     # A release calibrated on members is followed by itself calibrated elsewhere, which has not seen them.
     wanted = [q for q in todo.quantizers if not (q.needs.calibration and q.calibrated == "members")]
     if any(quantizer.spec() not in shelf.found for quantizer in wanted):
-        model, checkpoints = train(parts.pool, todo.members, config.training, seed=config.seed, progress=progress)
-        trained = _Trained(config, parts, todo, model, checkpoints)
+        everybody = slice(0, len(todo.members))
+        made = subject_of(config).train(parts.pool, todo.members, which=everybody, progress=progress)
+        trained = _Trained(config, parts, todo, made.model, made.checkpoints)
         for done, quantizer in enumerate(wanted, start=1):
             if quantizer.spec() not in shelf.found:
                 shelf.put(trained.tried(quantizer, max_drop))
@@ -73,7 +78,10 @@ class _Trained:
 
     def tried(self, quantizer: Scheme, max_drop: float) -> Tried:
         """Measure the metric on the records chosen on; attack only what is accurate enough to be chosen."""
-        released, name = self._released(quantizer), self.parts.metric
+        try:
+            released, name = self._released(quantizer), self.parts.metric
+        except UnsupportedModel as err:
+            return Tried(quantizer.spec(), quantizer.label(), None, refused=str(err))
         table, level, seed = self._on_choosing(released), self.config.level, self.config.seed
         tried = Tried(quantizer.spec(), quantizer.label(), performance(table, level=level, seed=seed)[name])
         if quantizer != Identity():
@@ -150,8 +158,7 @@ class _Shelf:
 
 def _tried(item: Mapping[str, Any]) -> Tried:
     metric, cost, advantage = (_estimate(item[name]) for name in ("metric", "drop", "advantage"))
-    assert metric is not None, "a metric is always kept"
-    return Tried(item["quantizer"], item["label"], metric, cost, advantage)
+    return Tried(item["quantizer"], item["label"], metric, cost, advantage, item.get("refused", ""))
 
 
 def _estimate(item: Mapping[str, Any] | None) -> Estimate | None:

@@ -28,9 +28,9 @@ from leaq.reporting.card import privacy_card
 from leaq.results import CellResult, as_plain
 from leaq.results.redaction import shareable, shareable_config
 from leaq.study import audit_into
+from leaq.subjects import subject_of
 from leaq.system.environment import limited_threads
 from leaq.system.files import write_atomic
-from leaq.training import train
 from leaq.types import AttackResult, Estimate, Flag, Progress, silent
 
 __all__ = ["DROP", "Protected", "protect"]
@@ -153,10 +153,10 @@ def _standardised_publicly(config: AuditConfig) -> AuditConfig:
             "protect asks who trained one model that is released once. Found another game, or several releases. Leave "
             "out game and together."
         )
-    if config.finished or config.model or config.recipe or config.released:
+    if config.finished or config.released:
         raise InvalidInput(
-            "protect trains leaq's own perceptron on records. Found a finished model, a network or a recipe. Leave out "
-            "model, recipe and released; leaq audit measures these under --quantizers protect."
+            "protect trains the models it chooses on and the one it releases, from records. Found a finished model. "
+            "Name the records as the source, and its network or training with model or recipe."
         )
     tree = config.to_dict()
     if config.training.standardise == "pool":
@@ -179,7 +179,9 @@ def _release(config: AuditConfig, parts: Parts, best: Tried, path: Path, *, prog
         return
     quantizer, seed = build(best.quantizer), config.seed + 2
     everybody = np.ones((1, len(parts.whole)), dtype=bool)
-    model, checkpoints = train(parts.whole, everybody, config.training, seed=seed, progress=progress)
+    anew = AuditConfig.from_dict({**config.to_dict(), "seed": seed})
+    made = subject_of(anew).train(parts.whole, everybody, which=slice(0, 1), progress=progress)
+    model, checkpoints = made.model, made.checkpoints
     calibration = Calibration(model, parts.public.inputs, seed=seed, source="public records")
     given = checkpoints if quantizer.stop < 1 else checkpoints.last()
     pack(given, quantizer, path, calibration=calibration if quantizer.needs.calibration else None)
@@ -197,6 +199,7 @@ def _card(audit: CellResult, tried: Sequence[Tried], parts: Parts, *, again: str
     lines = [f"| release | {parts.metric} where chosen | change | advantage where chosen |", "|---|---:|---:|---:|"]
     for one in tried:
         leak = "not attacked" if one.advantage is None else _cell(one.advantage)
+        leak = f"not made: {one.refused}" if one.refused else leak
         lines.append(f"| {one.label} | {_cell(one.metric)} | {_cell(one.drop)} | {leak} |")
     models = int(audit.config["replicates"]) + int(audit.config.get("shadows", 0))
     sections = (

@@ -79,8 +79,6 @@ def test_the_same_call_again_reads(protected, monkeypatch):
     def never(*_args, **_kwargs):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr("leaq.protecting.choosing.train", never)
-    monkeypatch.setattr("leaq.protecting.verb.train", never)
     monkeypatch.setattr("leaq.subjects.heads.train", never)
     again = leaq.protect("breast_cancer", max_drop=0.05, out=protected.folder, **OPTIONS)
     assert again.quantizer == protected.quantizer
@@ -121,9 +119,36 @@ def test_an_interrupted_search_goes_on(protected, tmp_path, monkeypatch):
         ({"max_drop": float("nan")}, "max_drop must be 0 or more"),
         ({"game": "calibration"}, "Found another game"),
         ({"together": ("sign + uniform(bits=2)",)}, "several releases"),
-        ({"model": "nets.py:make"}, "protect trains leaq's own perceptron on records"),
+        ({"recipe": "t.py:train", "released": "m.gguf", "members": "m.csv"}, "Name the records as the source, and its"),
     ],
 )
 def test_what_makes_no_sense_is_refused(wrong, said):
     with pytest.raises(InvalidInput, match=said):
         leaq.protect("wine", **{**OPTIONS, **wrong})
+
+
+NETS = """
+from torch import nn
+def make(features, outputs):
+    return nn.Sequential(nn.Linear(features, 12), nn.LayerNorm(12), nn.ReLU(), nn.Linear(12, outputs))
+"""
+
+
+def test_a_network_of_ones_own_is_protected_and_what_it_cannot_take_is_named(tmp_path, monkeypatch):
+    (tmp_path / "nets.py").write_text(NETS)
+    monkeypatch.chdir(tmp_path)
+    found = leaq.protect(
+        "wine",
+        model="nets.py:make",
+        quantizers=("sign", "sparse_refit(sparsity=0.5, calibrated=elsewhere)", "distilled"),
+        replicates=8,
+        max_drop=1.0,
+        out=tmp_path / "p",
+        training={"epochs": 10, "learning_rate": 0.01, "checkpoints": 2},
+    )
+    tried = {one.label.split(",")[0]: one for one in found.tried}
+    assert "a student may take over nothing that was trained" in tried["distilled"].refused
+    assert all(one.advantage is not None for one in found.tried if not one.refused)
+    assert (tmp_path / "p" / "protected.safetensors").exists()
+    assert "not made: " in found.card
+    assert len(found.audit.rows) in (1, 2)
