@@ -24,6 +24,8 @@ AXES = frozenset({"source", "embedder", "training", "seed", "quantizers"})
 """Options of an audit that the study's own fields decide."""
 
 
+PLACES = ("source", "model", "recipe", "released", "members", "public")
+"""Options that name a file."""
 MOST = 50_000
 """Cells of a study; looking each one up takes milliseconds before anything is computed."""
 
@@ -120,7 +122,8 @@ class Study(Config):
     def from_toml(cls, path: str | Path, *, variant: str | None = None) -> Self:
         """Read a study file; `variant` names a table under ``[variants]`` whose entries replace the file's own.
 
-        A source that is a file is found relative to the study file, if it is not where the command runs.
+        Files (sources, networks, recipes, released files, members, public records) are found relative to the study
+        file, if they are not where the command runs.
         """
         path = Path(path)
         if not path.is_file():
@@ -149,6 +152,8 @@ class Study(Config):
             options |= variants[variant]
         if beside is not None and isinstance(options.get("data"), list):
             options["data"] = [_found(item, beside.parent) for item in options["data"]]
+        if beside is not None and isinstance(options.get("audit"), Mapping):
+            options["audit"] = _found(options["audit"], beside.parent)
         try:
             return cls.from_dict(options)
         except InvalidInput as err:
@@ -171,12 +176,20 @@ def _explained(where: str, build: Any) -> None:
 
 
 def _found(item: Any, folder: Path) -> Any:
-    """Return a data entry with its file named from where it is, if it lies beside the study file."""
-    source = item.get("source") if isinstance(item, Mapping) else item
-    if not isinstance(source, str) or Path(source).exists() or not (folder / source).is_file():
-        return item
-    found = str((folder / source).resolve())
-    return {**item, "source": found} if isinstance(item, Mapping) else found
+    """Return a data entry with its files named from where they are, if they lie beside the study file."""
+    if not isinstance(item, Mapping):
+        return _placed(item, folder)
+    return {key: _placed(value, folder) if key in PLACES else value for key, value in item.items()}
+
+
+def _placed(name: Any, folder: Path) -> Any:
+    """Return a file, or ``file.py:function``, by where it lies beside the study file, if it is not where we run."""
+    if not isinstance(name, str):
+        return name
+    head, colon, function = name.rpartition(":") if ".py:" in name else (name, "", "")
+    if not head or Path(head).exists() or not (folder / head).is_file():
+        return name
+    return f"{(folder / head).resolve()}{colon}{function}"
 
 
 def _without_none(value: Any) -> Any:

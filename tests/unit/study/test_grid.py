@@ -110,3 +110,17 @@ def test_a_device_named_once_is_every_heads_and_otherwise_each_heads_own():
 def test_study_files_that_cannot_be_are_refused_in_words(text, found):
     with pytest.raises(InvalidInput, match=found):
         Study.from_toml_text(text)
+
+
+def test_networks_and_recipes_lie_beside_the_study_file(tmp_path, monkeypatch):
+    here = tmp_path / "studies"
+    here.mkdir()
+    (here / "nets.py").write_text("def make(): ...\n")
+    (here / "my.csv").write_text("a,y\n1,2\n")
+    text = '[[data]]\nsource = "my.csv"\ntarget = "y"\n[audit]\nmodel = "nets.py:make"\n'
+    (here / "study.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    [cell] = Study.from_toml(here / "study.toml").cells()
+    assert cell.source == str(here / "my.csv")
+    assert cell.model == f"{here / 'nets.py'}:make"
+    assert Study.from_toml_text(text).cells()[0].model == "nets.py:make"
