@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from leaq.auditing import audit_finished
@@ -55,7 +56,8 @@ def audit_file(config: AuditConfig, *, progress: Progress = silent) -> CellResul
     )
     chosen = {"kind": "model", "loss": found.config.get("loss", config.loss)}
     used = {name: value for name, value in config.to_dict().items() if name in USED}
-    return replace(found, config={**used, **chosen})
+    data = {**found.data, "name": Path(config.source).stem}
+    return replace(found, data=data, config={**used, **chosen})
 
 
 def _refuse_training(config: AuditConfig) -> None:
@@ -135,14 +137,14 @@ def audit_files(
         return _dequantized(result, weights, describe_file(weights) if weights.suffix == ".gguf" else "")
     options.pop("reference", None)
     loss = options.pop("loss", "auto")
-    model, held = (open_box(weights), "") if arch is None else _built(arch, weights)
+    arrays = (read_arrays(members), read_arrays(nonmembers))
+    model, held = (open_box(weights), "") if arch is None else _built(arch, weights, _about(*arrays, loss=loss))
     if model is None:
         raise InvalidInput(
             f"Weights alone do not say how they are used. {weights.name} holds {describe_file(weights)}. Name the "
             "function that builds the network with --model file.py:function; it is imported from the current folder "
             "and run."
         )
-    arrays = (read_arrays(members), read_arrays(nonmembers))
     result = audit_finished(model, *arrays, loss=_loss(loss), progress=progress, **options)
     return _dequantized(result, weights, held)
 
@@ -153,9 +155,23 @@ def _is_language_model(weights: Path, arch: str | None) -> bool:
     return weights.is_dir() or (weights.suffix == ".gguf" and is_language_gguf(weights))
 
 
-def _built(arch: str, weights: Path) -> tuple[nn.Module, str]:
+def _about(members: Mapping[str, Any], nonmembers: Mapping[str, Any], *, loss: str) -> dict[str, Any]:
+    """Return what the records say about the network they belong to: widths, and what its outputs are."""
+    shape, targets = members["x"].shape[1:], [np.asarray(part["y"]) for part in (members, nonmembers)]
+    whole = all(y.ndim == 1 and y.size and bool(np.all(y == np.floor(y)) and y.min() >= 0) for y in targets)
+    classes = whole and loss in ("auto", "cross_entropy", "binary")
+    wide = targets[0].shape[1] if targets[0].ndim == 2 else 1
+    return {
+        "features": int(np.prod(shape)),
+        "outputs": int(max(y.max() for y in targets)) + 1 if classes else wide,
+        "task": "classification" if classes else "regression",
+        "shape": tuple(shape),
+    }
+
+
+def _built(arch: str, weights: Path, about: Mapping[str, Any]) -> tuple[nn.Module, str]:
     """Build the network and fill it with a file's weights; say in which form these were, if quantized."""
-    module = architecture(arch)
+    module = architecture(arch, given=about)
     if any(tensor.is_meta for tensor in module.parameters()):
         return load_into(module, weights), ""
     reading = read_file(weights, module)

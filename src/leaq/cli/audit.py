@@ -1,5 +1,6 @@
 """``leaq audit``: train, quantize, attack and measure, from a name or a file to a ranked table."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from leaq.cli import console
@@ -52,9 +53,17 @@ def audit(
     else:
         console.show_table(ranking(result))
         console.paragraph("\n" + reading(result))
-        for name, reason in result.not_computed.items():
-            console.note(f"Not computed: {name}. {reason}")
+        for reason, names in _by_reason(result.not_computed).items():
+            console.note(f"Not computed: {', '.join(names)}. {reason}")
     write_page(result, output.page, show=output.show)
     if output.show_records:
         show_exposed(result, output.out)
     say_folder(output.out)
+
+
+def _by_reason(not_computed: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return which numbers are missing for one and the same reason."""
+    found: dict[str, list[str]] = {}
+    for name, reason in not_computed.items():
+        found.setdefault(reason, []).append(name)
+    return found

@@ -124,7 +124,7 @@ def decide(
         plain = verdict and {"passed": verdict.passed, **as_plain(verdict)}
         console.say_json({"recommended": as_plain(found), "verdict": plain})
     else:
-        _say(found)
+        _say(found, weak=any(one.config.get("kind") == "model" for one in results))
         if verdict is not None:
             say_verdict(verdict, every=reasons)
     if verdict is not None and not verdict.passed:
@@ -187,9 +187,12 @@ def _write_junit(verdict: "Verdict", place: Path | None) -> None:
         write_junit(verdict, place)
 
 
-def _say(found: "list[Recommendation]") -> None:
+def _say(found: "list[Recommendation]", *, weak: bool) -> None:
     from leaq.reporting.decision import described
+    from leaq.reporting.reading import WEAK
 
+    if weak:
+        console.paragraph(WEAK)
     for one in found:
         console.paragraph(f"{one.task}: {described(one)}")
 
@@ -197,11 +200,13 @@ def _say(found: "list[Recommendation]") -> None:
 def say_verdict(verdict: "Verdict", *, every: bool) -> None:
     """Print PASS, or FAIL with the reasons."""
     if verdict.passed:
-        console.say(f"PASS  {verdict.checked} models judged, {verdict.describe()}")
+        models = f"{verdict.checked} model{'' if verdict.checked == 1 else 's'}"
+        console.say(f"PASS  {models} judged, {verdict.describe()}")
         return
     lines = verdict.reasons if every or not verdict.failing else verdict.failing[:SHOWN]
     for line in lines:
         console.say(f"FAIL  {line}")
     failing = len(verdict.failing)
     hidden = "" if every or failing <= SHOWN else f" {failing - SHOWN} more are not printed: --reasons, or --json."
-    console.note(f"Gate not passed: {failing} of {verdict.checked} models fail.{hidden}")
+    fail = "model fails" if verdict.checked == 1 else "models fail"
+    console.note(f"Gate not passed: {failing} of {verdict.checked} {fail}.{hidden}")

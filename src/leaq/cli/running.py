@@ -1,8 +1,11 @@
 """What the verbs that train share: where results go, saying the cost, running with a progress bar."""
 
+import math
 import os
 import re
 import tempfile
+import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import count
@@ -12,12 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leaq.cli import console
+from leaq.cli.watching import duration
 from leaq.errors import InvalidInput
 
 if TYPE_CHECKING:
     from leaq.cell import AuditConfig
     from leaq.results import CellResult
-    from leaq.types import Samples
+    from leaq.types import Progress, Samples
 
 __all__ = [
     "OUTPUT",
@@ -33,6 +37,8 @@ __all__ = [
 ]
 
 OUTPUT = "Where results go"
+WORTH_SAYING = 10.0
+"""Seconds left from which on it is said how long the trainings of a recipe take."""
 
 Report = Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.", rich_help_panel=OUTPUT)]
 Json = Annotated[
@@ -192,7 +198,10 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders) -> "Cell
 
                 console.note(cost(samples, resolved).sentence())
 
-        with limited_threads(config.threads), console.progress_bar(quiet=quiet) as progress:
+        with limited_threads(config.threads), console.progress_bar(quiet=quiet) as bar:
+            progress = bar
+            if config.recipe and not quiet:
+                progress = _timing_first(bar, note=console.note, jobs=output.jobs)
             if out is None and output.alone:
                 say_cost()
                 return audit_samples(samples, resolved, progress=progress)
@@ -203,6 +212,22 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders) -> "Cell
             kept = f"Finished work is kept in {out}. Resume: the same command again."
         console.note(f"Interrupted. {kept}")
         raise typer.Exit(130) from None
+
+
+def _timing_first(bar: "Progress", *, note: Callable[[str], None], jobs: int) -> "Progress":
+    """Say how long the first of the user's trainings took, and so the others, where that is worth waiting for."""
+    started, said = time.monotonic(), False
+
+    def progress(what: str, done: int, total: int) -> None:
+        nonlocal said
+        bar(what, done, total)
+        if not said and what in ("training", "models") and done:
+            said, taken = True, time.monotonic() - started
+            left = math.ceil((total - done) / jobs) * taken
+            if left >= WORTH_SAYING:
+                note(f"The first of {total} trainings took {duration(taken)}; the others take about {duration(left)}.")
+
+    return progress
 
 
 def _into_folder(

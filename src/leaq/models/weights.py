@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, LeaqError, StoreError, closest
 from leaq.models.roles import shared_names, tensors_of
-from leaq.system.usercode import user_function
+from leaq.system.usercode import accepted, user_function
 
 __all__ = ["OpenWeights", "architecture", "check_match", "load_into", "open_weights", "read_tensors", "read_weights"]
 
@@ -88,22 +89,24 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return {name: opened.get(name) for name in opened.keys()}, opened.metadata  # noqa: SIM118 - no mapping
 
 
-def architecture(spec: str, *, folder: Path | None = None) -> nn.Module:
+def architecture(spec: str, *, given: Mapping[str, Any] | None = None, folder: Path | None = None) -> nn.Module:
     """Return the torch module that ``nets.py:make`` or ``nets:make`` builds. This runs the user's code.
 
     Parameters
     ----------
+    given : arguments it may take, each if it names it: features, outputs, task, shape.
     folder : where files and modules are looked for first; the current folder by default.
     """
     make = user_function(spec, what="An architecture", folder=folder)
     try:
-        module = make()
+        module = make(**accepted(make, dict(given or {})))
     except LeaqError:
         raise
     except Exception as err:  # whatever the user's code raises
         said = (str(err).strip().splitlines() or ["no message"])[0][:200]
         raise InvalidInput(
-            f"{spec!r}: the function must build the network without arguments. It raised {type(err).__name__}: {said}."
+            f"{spec!r}: the network could not be built ({type(err).__name__}: {said}). The function may take features, "
+            "outputs, task and shape, and nothing else that has no default."
         ) from err
     if not isinstance(module, nn.Module):
         raise InvalidInput(f"{spec!r}: the function must return a torch.nn.Module. Found {type(module).__name__}.")

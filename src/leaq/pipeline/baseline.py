@@ -8,7 +8,6 @@ import math
 from dataclasses import replace
 
 from leaq.cell import AuditConfig
-from leaq.errors import InvalidInput
 from leaq.evaluation import evaluate, with_numbers
 from leaq.pipeline.measuring import measure
 from leaq.pipeline.planning import Asked
@@ -45,17 +44,7 @@ def private_rows(
     Parameters
     ----------
     reference : losses of the ordinary heads in full precision, on the same halves: what a drop is from.
-
-    Raises
-    ------
-    InvalidInput
-        If the models are not leaq's own perceptrons.
     """
-    if config.dp_sgd and (config.model or config.recipe or config.released):
-        raise InvalidInput(
-            "DP-SGD trains leaq's own perceptrons (dp_sgd). Found a network or a training of your own. Train it "
-            "privately in a recipe, e.g. with Opacus, and audit that."
-        )
     samples, members = todo.pool, todo.members
     rows = []
     for text in config.dp_sgd:

@@ -1,17 +1,28 @@
 """What an audit will cost, said before it starts: models, steps, and seconds measured on this machine."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
+from typing import Any
+
+import torch
 
 from leaq.cell import AuditConfig
+from leaq.models.roles import LAYER_ROLES
 from leaq.pipeline.planning import asked
-from leaq.training import MLP, chunks, seconds_per_step
+from leaq.subjects import Subject, subject_of
+from leaq.subjects.architecture import Architecture, built
+from leaq.subjects.artefact import Artefact
+from leaq.subjects.recipe import OwnTraining
+from leaq.training import MLP, StackedModule
 from leaq.training.mlp import layer_groups
-from leaq.types import Samples
+from leaq.types import Bools, Samples
 
 __all__ = ["Cost", "cost"]
 
+STEPS = 5
+"""Steps of a training that are timed."""
 RECORDS = 512
 """Records one trial evaluation runs on."""
 LIBRARIES = 550_000_000
@@ -30,7 +41,8 @@ class Cost:
 
     `seconds` covers training and evaluation, extrapolated from a few steps; quantizing and measuring come on top.
     `memory` is the largest number of bytes held at once, by arithmetic: within a quarter where it was measured (see
-    docs/scaling.md), linear in records, models, checkpoints, quantizers and outputs.
+    docs/scaling.md), linear in records, models, checkpoints, quantizers and outputs. Of a training of the user's
+    neither is known beforehand.
     """
 
     attacked: int
@@ -41,6 +53,12 @@ class Cost:
     candidates: int
     seconds: float
     memory: float = 0.0
+    released: bool = False
+    """Whether a file that was trained elsewhere is attacked; it has no complement, and all others are its shadows."""
+    recipe: str = ""
+    """The training of the user's, as it was named, or empty."""
+    trainings: int = 0
+    """How often it is called."""
 
     def sentence(self) -> str:
         """Say it in one sentence.
@@ -51,9 +69,16 @@ class Cost:
         'Attacks 16 models with 14 shadow models each: 660 training steps, 10 quantizers of 320 candidates. Training and
         evaluating take about 41 s here; quantizing and measuring come on top. Needs about 1.6 GB of memory.'
         """
+        shadows = f"{self.shadows} shadow model{'' if self.shadows == 1 else 's'}"
+        whom = f"the released file with {shadows}" if self.released else f"{self.attacked} models with {shadows} each"
+        if self.recipe:
+            return (
+                f"Attacks {whom}: {self.trainings} trainings by {self.recipe}, {self.quantizers} quantizers. How long "
+                "a training takes, and how much memory, is not known before it is done."
+            )
         duration = f"{self.seconds:.0f} s" if self.seconds < 120 else f"{self.seconds / 60:.0f} min"
         return (
-            f"Attacks {self.attacked} models with {self.shadows} shadow models each: {self.steps} training steps, "
+            f"Attacks {whom}: {self.steps} training steps, "
             f"{self.quantizers} quantizers of {self.candidates} candidates. Training and evaluating take about "
             f"{duration} here; quantizing and measuring come on top. Needs about {self.memory / 1e9:.1f} GB of memory."
         )
@@ -61,51 +86,93 @@ class Cost:
 
 def cost(samples: Samples, config: AuditConfig) -> Cost:
     """Time a few steps and one forward pass of what the audit would run, and multiply."""
-    todo = asked(config, samples)
-    samples, members = todo.pool, todo.members
-    parts = chunks(samples, config.models, config.training)
-    steps = config.training.steps(int(members[0].sum()))
-    quantizers = len(todo.quantizers)
+    todo, subject = asked(config, samples), subject_of(config)
+    released = isinstance(subject, Artefact)
+    trained = subject.shadows if isinstance(subject, Artefact) else subject
+    samples, members = todo.pool, todo.members[int(released) :]
+    known: dict[str, Any] = {
+        "attacked": len(config.attacked),
+        "shadows": config.trained if released else max(0, config.models - 2),
+        "quantizers": len(todo.quantizers),
+        "released": released,
+    }
+    if isinstance(trained, OwnTraining):
+        return Cost(**known, steps=0, candidates=0, seconds=0.0, recipe=config.recipe, trainings=len(members))
+    parts = trained.parts(samples, len(members))
+    steps = config.training.steps(int(members[0].sum())) * len(parts)
     first = members[parts[0]]
-    training = seconds_per_step(samples, first, config.training) * steps * len(parts)
-    evaluating = _seconds_per_pass(samples, len(first), config) / len(first)
-    candidates = config.models * config.training.checkpoints
+    model = _model(trained, samples, config)
+    params = model.init(0, range(len(first)))
+    training = _seconds_per_step(trained, samples, first, config) * steps
+    evaluating = _seconds_per_pass(model, params, samples, config) / len(first)
+    each = 1 if released else config.training.checkpoints
+    weights = sum(tensor.numel() for tensor in params.values()) // len(first)
+    gradients = 2 + len(layer_groups(sum(role in LAYER_ROLES for role in model.roles.values())))
     return Cost(
-        attacked=config.replicates,
-        shadows=max(0, config.models - 2),
-        steps=steps * len(parts),
-        quantizers=quantizers,
-        candidates=candidates,
-        seconds=training + evaluating * candidates * quantizers,
-        memory=float(_memory(samples, config, chunk=len(first), quantizers=quantizers)),
-    )
+        **known,
+        steps=steps,
+        candidates=config.models * each,
+        seconds=training + evaluating * config.models * each * len(todo.quantizers),
+        memory=float(
+            _memory(
+                samples, config, held=weights * len(first), gradients=gradients if config.whitebox else 0,
+                quantizers=len(todo.quantizers),
+            )
+        ),
+    )  # fmt: skip
 
 
-def _memory(samples: Samples, config: AuditConfig, *, chunk: int, quantizers: int) -> int:
+def _model(trained: Subject, samples: Samples, config: AuditConfig) -> MLP | StackedModule:
+    """Return how the weights of the models become outputs."""
+    if isinstance(trained, Architecture):
+        make = partial(built, trained.make, samples)
+        return StackedModule(make, samples.task, torch.tensor(samples.inputs[:2], dtype=torch.float32))
+    return MLP(samples.inputs.shape[1], max(1, len(samples.classes)), config.training.hidden, samples.task)
+
+
+class _Enough(Exception):
+    """Raised out of a training of which enough steps were seen."""
+
+
+def _seconds_per_step(trained: Subject, samples: Samples, members: Bools, config: AuditConfig) -> float:
+    """Begin to train these models, and time the steps."""
+    taken, last = [], time.perf_counter()
+
+    def watch(_what: str, done: int, _total: int) -> None:
+        nonlocal last
+        if config.training.device == "cuda":
+            torch.cuda.synchronize()  # a GPU is asked, not waited for
+        taken.append(time.perf_counter() - last)
+        if done >= STEPS:
+            raise _Enough
+        last = time.perf_counter()
+
+    with suppress(_Enough):
+        trained.train(samples, members, which=slice(0, len(members)), progress=watch)
+    return min(taken)
+
+
+def _memory(samples: Samples, config: AuditConfig, *, held: int, gradients: int, quantizers: int) -> int:
     """Return the bytes an audit holds at most: checkpoints of one chunk of models, all loss tables, one measurement."""
     n, outputs, training = len(samples), max(1, len(samples.classes)), config.training
-    widths = (samples.inputs.shape[1], *training.hidden, outputs)
-    weights = sum(a * b + b for a, b in pairwise(widths))
     size: int = 8 if training.dtype == "float64" else 4
-    gradients = 2 + len(layer_groups(len(widths) - 1)) if config.whitebox else 0
     table = 8 * n * config.models * (training.checkpoints + outputs + 1 + gradients)
     signals = 2 * (1 + gradients)  # normalised and raw
     measuring = 8 * n * (RESAMPLED * config.draws + config.models * EVIDENCE * signals)
-    checkpoints = HELD * size * weights * chunk * training.checkpoints
+    checkpoints = HELD * size * held * training.checkpoints
     return int(LIBRARIES + checkpoints + quantizers * table + measuring + 2 * samples.inputs.nbytes)
 
 
-def _seconds_per_pass(samples: Samples, models: int, config: AuditConfig) -> float:
-    import torch
-
-    mlp = MLP(samples.inputs.shape[1], max(1, len(samples.classes)), config.training.hidden, samples.task)
+def _seconds_per_pass(
+    model: MLP | StackedModule, params: dict[str, torch.Tensor], samples: Samples, config: AuditConfig
+) -> float:
     device = torch.device(config.training.device)
-    params = {name: tensor.to(device) for name, tensor in mlp.init(0, range(models)).items()}
+    there = {name: tensor.to(device) for name, tensor in params.items()}
     x = torch.tensor(samples.inputs[:RECORDS], dtype=torch.float32, device=device)
     taken = []
     for _ in range(2):
         started = time.perf_counter()
         with torch.no_grad():
-            mlp.forward(params, x).cpu()  # a GPU is waited for
+            model.forward(there, x).cpu()  # a GPU is waited for
         taken.append(time.perf_counter() - started)
     return min(taken) * len(samples) / len(x)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from leaq.cell import AuditConfig
 from leaq.data import load
 from leaq.embedders import embed
-from leaq.errors import need
+from leaq.errors import InvalidInput, need
 from leaq.subjects import Given, Heads, embedder_of, subject_of
 from leaq.types import Progress, Samples, silent
 
@@ -31,6 +31,11 @@ def prepare(
     given = given or Given()
     subject = subject_of(config, given)
     if config.dp_sgd:
+        if config.model or config.recipe or config.released:
+            raise InvalidInput(
+                "DP-SGD trains leaq's own perceptrons (dp_sgd). Found a network or a training of your own. Train it "
+                "privately in a recipe, e.g. with Opacus, and audit that."
+            )
         need("opacus", extra="dp", purpose="Training with differential privacy (dp_sgd)")
     source = config.source if given.data is None else given.data
     members = (config.members or None) if given.members is None else given.members

@@ -63,7 +63,7 @@ def _differ(one: CellResult, other: CellResult) -> list[str]:
         notes.append("The data differ, and with them the question.")
     flat = [_flat(cell.config) for cell in (one, other)]
     keys = sorted(key for key in flat[0].keys() | flat[1].keys() if flat[0].get(key) != flat[1].get(key))
-    changed = [f"{key} {flat[0].get(key)} / {flat[1].get(key)}" for key in keys if key != "quantizers"]
+    changed = [f"{key} {' / '.join(one.get(key) or MISSING for one in flat)}" for key in keys if key != "quantizers"]
     notes.append(f"Options that differ, A / B: {'; '.join(changed)}." if changed else "The same options in both.")
     return notes
 

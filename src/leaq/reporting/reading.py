@@ -24,9 +24,7 @@ from leaq.types import AttackResult, Estimate
 
 __all__ = ["about_r", "about_zero", "attacker", "audited", "headline", "outcome", "reading", "sentences", "verdict"]
 
-
 WEAK = "A weak attacker's numbers, without shadow models: the leak may be far larger."
-PAIRED = "compared on the same models and records"
 
 
 def reading(result: CellResult) -> str:
@@ -57,7 +55,7 @@ def verdict(result: CellResult) -> str:
 
 def outcome(result: CellResult) -> list[str]:
     """Return the sentences of the verdict, each for itself: a page sets the first one large."""
-    return [WEAK, *_outcome(result)] if result.config.get("kind") == "model" else _outcome(result)
+    return [WEAK, *_outcome(result)] if _finished(result) else _outcome(result)
 
 
 def _outcome(result: CellResult) -> list[str]:
@@ -158,16 +156,19 @@ def audited(result: CellResult) -> str:
     models = result.config.get("replicates")
     if data.get("game") == "calibration":
         return _calibrated(result)
-    several = bool(models) and data.get("game") != "released"
-    trained = f"{models} models, each trained on {data['n_train']:,} of them," if several else "the model"
-    if data.get("game") == "released":
-        trained = f"the released model, trained on {data['n_train']:,} of them,"
-    were = "were" if several else "was"
     done = any(isinstance(attack, AttackResult) for row in result.rows for attack in row.attacks.values())
+    attacked = "attacked" if done else "evaluated"
+    holds = f"{data['name']} holds {data['n']:,} records ({data['task']});"
+    if _finished(result):
+        texts = "texts" if data["task"] == "language" else "records"
+        told = f"{data['members']:,} members and {data['nonmembers']:,} other {texts} ({data['task']})"
+        said = f"{data['name']} was {attacked} on {told},"
+    elif data.get("game") == "released":
+        said = f"{holds} the released model, trained on {data['n_train']:,} of them, was {attacked}"
+    else:
+        said = f"{holds} {models} models, each trained on {data['n_train']:,} of them, were {attacked}"
     return (
-        f"{data['name']} holds {data['n']:,} records ({data['task']}); {trained} {were} "
-        f"{'attacked' if done else 'evaluated'} {'in full precision and ' if full else ''}"
-        f"under {quantizers} quantizer{'' if quantizers == 1 else 's'}"
+        f"{said} {'in full precision and ' if full else ''}under {quantizers} quantizer{'' if quantizers == 1 else 's'}"
         f"{f', beside {private} trained with differential privacy' if private else ''}."
     )
 
@@ -264,12 +265,14 @@ def separation(result: CellResult) -> str:
     rest, same = _beside(result, best)
     if not rest:
         return ""
+    one = _finished(result) or result.data.get("game") == "released"
+    paired = f"compared on the same {'' if one else 'models and '}records"
     if not same:
-        return f"Every other leaks more than {best.label}, {PAIRED}: the first place is established for this attack."
+        return f"Every other leaks more than {best.label}, {paired}: the first place is established for this attack."
     if len(same) == len(rest):
-        return f"None of the others leaks more beyond doubt, {PAIRED}: this audit does not tell the quantizers apart."
+        return f"None of the others leaks more beyond doubt, {paired}: this audit does not tell the quantizers apart."
     return (
-        f"This audit does not tell {_called(same)} apart from {best.label}, {PAIRED}. "
+        f"This audit does not tell {_called(same)} apart from {best.label}, {paired}. "
         f"{_capital(_called([row for row in rest if row not in same]))} "
         f"{'leaks' if len(rest) - len(same) == 1 else 'leak'} more."
     )
@@ -312,6 +315,11 @@ def about_r(result: CellResult) -> str:
     top = max(rated, key=lambda pair: pair[0])[1]
     lead = f"The indicator r is largest (most private) for {top.label}"
     return f"{lead}; {caveat}, so it is shown beside the attacks.{nothing}"
+
+
+def _finished(result: CellResult) -> bool:
+    """Whether a finished model was audited, of which there are no shadow models."""
+    return result.config.get("kind") == "model"
 
 
 def _called(rows: Sequence[QuantizerRow]) -> str:

@@ -75,7 +75,7 @@ _GAMES = {
     "pool": "members are a random half of a pool of records that the attacker knows",
     "calibration": "members are a random half of a pool that trained no model: the half a quantizer was calibrated on",
     "released": "members are the records that trained the released model; the attacker knows the pool they are from",
-    "iid": "members are drawn independently from the population",
+    "iid": "members and the others are taken to be drawn alike from one population",
 }
 
 

@@ -201,7 +201,8 @@ class _Limit:
 
 def _judge(result: CellResult, row: QuantizerRow, limits: Limits) -> Iterator[_Limit]:
     config = result.config
-    cell = f"{result.data.get('name', 'data')} ({config.get('embedder', '?')}, seed {config.get('seed', '?')})"
+    inputs = f"{config['embedder']}, " if config.get("embedder") else ""
+    cell = f"{result.data.get('name', 'data')} ({inputs}seed {config.get('seed', '?')})"
     where = f"{cell}, {row.label}"
     most = limits.max_advantage
     if most is not None:

@@ -11,7 +11,7 @@ from torch import nn
 from leaq.errors import InvalidInput
 from leaq.subjects.base import Trained
 from leaq.subjects.outputs import refuse_unfit
-from leaq.system.usercode import accepted
+from leaq.system.usercode import accepted, raised
 from leaq.training import TrainingConfig, chunks, train_modules
 from leaq.training.batched import MEMORY
 from leaq.types import Bools, Progress, Samples
@@ -75,7 +75,7 @@ def built(make: Callable[..., Any], samples: Samples) -> nn.Module:
         module = make(**accepted(make, given))
     except Exception as err:
         raise InvalidInput(
-            f"The network could not be built: {type(err).__name__}: {err}. The function may take features, outputs, "
+            f"The network could not be built: {raised(err, make)}. The function may take features, outputs, "
             "task and shape, and nothing else that has no default."
         ) from err
     if not isinstance(module, nn.Module):

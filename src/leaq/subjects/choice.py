@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, closest
 from leaq.nets import NETS, Net
 from leaq.subjects.architecture import Architecture
 from leaq.subjects.artefact import Artefact
@@ -47,6 +47,9 @@ def subject_of(config: "AuditConfig", given: Given | None = None) -> Subject:
             "none. Name it with recipe (file.py:function of records and seed) or, for a network that leaq can train, "
             "with model."
         )
+    if given.released is None and not (path := Path(config.released)).exists():
+        near = closest(path.name, [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else [])
+        raise InvalidInput(f"There is no released file {config.released!r}.{near} Name an existing file of weights.")
     return Artefact(released, trainer)
 
 

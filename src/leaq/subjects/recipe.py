@@ -20,6 +20,7 @@ from leaq.models.sklearn import as_module, is_sklearn
 from leaq.seeds import stream
 from leaq.subjects.base import Trained
 from leaq.subjects.outputs import stacked
+from leaq.system.usercode import raised
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
 __all__ = ["OwnTraining", "joined"]
@@ -66,7 +67,7 @@ class OwnTraining:
                 raise
             except Exception as err:
                 raise InvalidInput(
-                    f"The recipe failed on model {number} ({len(records)} records) with {type(err).__name__}: {err}."
+                    f"The recipe failed on model {number} ({len(records)} records) with {raised(err, self.trained_by)}."
                 ) from err
         return _read(found)
 

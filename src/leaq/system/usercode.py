@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Callable
 from inspect import Parameter, signature
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 from leaq.errors import InvalidInput, closest
 
-__all__ = ["accepted", "code_of", "user_function"]
+__all__ = ["accepted", "code_of", "raised", "user_function"]
 
 Function = Callable[..., Any]
 
@@ -97,6 +98,20 @@ def code_of(spec: str, *, folder: Path | None = None) -> str:
         found = importlib.util.find_spec(place)
         path = Path(found.origin) if found and found.origin else None
     return hashlib.sha256(path.read_bytes() if path else place.encode()).hexdigest()
+
+
+def raised(err: Exception, function: Function) -> str:
+    """Return what a user's function raised, and the last line of its own file that led there.
+
+    Examples
+    --------
+    >>> raised(ValueError("no such luck"), print)
+    'ValueError: no such luck'
+    """
+    said = f"{type(err).__name__}: {err}".rstrip(".")
+    file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    lines = [frame for frame in traceback.extract_tb(err.__traceback__) if frame.filename == file]
+    return f"{said} ({Path(lines[-1].filename).name}, line {lines[-1].lineno})" if lines else said
 
 
 def accepted(function: Function, given: dict[str, Any]) -> dict[str, Any]:

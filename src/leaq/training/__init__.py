@@ -9,18 +9,18 @@ from leaq.lazy import found_in
 from leaq.training.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from leaq.training.batched import chunks, seconds_per_step, train, train_modules
+    from leaq.training.batched import chunks, train, train_modules
     from leaq.training.mlp import MLP
     from leaq.training.modules import StackedModule
     from leaq.training.recorder import Recorder
 
-__all__ = ["MLP", "Recorder", "StackedModule", "TrainingConfig", "chunks", "seconds_per_step", "train", "train_modules"]
+__all__ = ["MLP", "Recorder", "StackedModule", "TrainingConfig", "chunks", "train", "train_modules"]
 
 # The recipe must be had without torch: the command line shows its options.
 __getattr__ = found_in(
     __name__,
     {
-        **dict.fromkeys(("chunks", "seconds_per_step", "train", "train_modules"), "leaq.training.batched"),
+        **dict.fromkeys(("chunks", "train", "train_modules"), "leaq.training.batched"),
         "MLP": "leaq.training.mlp",
         "StackedModule": "leaq.training.modules",
         "Recorder": "leaq.training.recorder",

@@ -5,7 +5,6 @@ streams named by its index, so that a model is the same whichever others are tra
 model at a time with torch.nn and torch.optim, stands in tests/reference/test_stacked_training.py.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -27,7 +26,7 @@ from leaq.training.standardise import Scaled, Scalers, buffer_of, fit_scalers
 from leaq.training.steps import Descent
 from leaq.types import Bools, Checkpoints, Ints, Progress, Samples, silent
 
-__all__ = ["chunks", "seconds_per_step", "train", "train_modules"]
+__all__ = ["chunks", "train", "train_modules"]
 
 COLUMNWISE = ("input.mean", "input.scale", "layers.0.weight")
 """Parameters whose last axis is the input columns."""
@@ -102,27 +101,6 @@ def _descend(
             recorder.record(step, core.params())
         progress("training", step, batches.total)
     return recorder
-
-
-def seconds_per_step(samples: Samples, members: Bools, config: TrainingConfig, *, steps: int = 4) -> float:
-    """Time one optimiser step of these models trained together: what a cost shown beforehand rests on."""
-    _check(samples, members)
-    mlp = MLP(samples.inputs.shape[1], max(1, len(samples.classes)), config.hidden, samples.task)
-    x = torch.tensor(samples.inputs, dtype=torch.float32, device=_device(config))
-    y = _targets(samples, x)
-    params = {name: tensor.to(x) for name, tensor in mlp.init(0, range(len(members))).items()}
-    params |= {name: torch.from_numpy(values).to(x) for name, values in fit_scalers(samples, members, config).items()}
-    core = Core(mlp, params, x, config)
-    optimizer = Descent([core.backprop.flat], config)
-    taken = []
-    for _, (rows, weights) in zip(range(steps + 1), Batches(members, config, seed=0, first=0, like=x), strict=False):
-        started = time.perf_counter()
-        core.gradient(rows, y, weights)
-        optimizer.step()
-        if x.is_cuda:
-            torch.cuda.synchronize()  # a GPU is asked, not waited for
-        taken.append(time.perf_counter() - started)
-    return min(taken)
 
 
 def train_modules(  # noqa: PLR0913 - what `train` takes, and what to build

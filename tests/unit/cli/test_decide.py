@@ -34,7 +34,7 @@ def test_without_limits_it_says_what_to_release(folder):
 def test_limits_judge_the_choice_and_nothing_else(folder):
     kept = run("decide", folder, "--max-leak", 0.25, "--require", "none")
     assert kept.exit_code == 0
-    assert "PASS  1 models judged" in kept.stdout
+    assert "PASS  1 model judged" in kept.stdout
     failed = run("decide", folder, "--max-leak", 0.15, "--require", "none")
     assert failed.exit_code == 1
     assert "FAIL  a (ecfp4, seed 0), sign" in failed.stdout

@@ -43,7 +43,7 @@ def test_a_file_is_audited_into_table_and_report(desk):
     assert "full precision" in found.output
     assert "sign" in found.output
     assert "weak attacker" in found.output
-    assert "Sequential" in (desk / "own.html").read_text()
+    assert "full precision" in (desk / "own.html").read_text()
 
 
 def test_json_holds_shipped_files_and_own_losses(desk):
@@ -120,3 +120,27 @@ def test_a_language_model_comes_from_a_folder(tmp_path, monkeypatch):
     plain = json.loads(found.stdout)
     assert plain["primary_attack"] == "reference"
     assert plain["rows"][0]["attacks"]["reference"]["advantage"]["value"] == 0  # it is its own reference
+
+
+def test_the_builder_may_take_what_the_records_say(desk):
+    """The same function serves ``--model`` of a table and of a finished file."""
+    told = "\ndef told(features, outputs, task, shape):\n    assert (task, shape) == ('classification', (6,))\n"
+    built = "    return nn.Sequential(nn.Linear(features, 48), nn.ReLU(), nn.Linear(48, outputs))\n"
+    with (desk / "nets_of_a_user.py").open("a") as handle:
+        handle.write(told + built + "def needy(width):\n    return None\n")
+    found = run("--model", "nets_of_a_user:told", "--quantizers", "sign")
+    assert found.exit_code == 0, found.output
+    assert "w was attacked on 60 members and 60 other records (classification), in full precision" in flat(found)
+    refused = run("--model", "nets_of_a_user:needy")
+    assert refused.exit_code == 2
+    assert "The function may take features, outputs, task and shape" in flat(refused)
+
+
+def test_what_is_missing_for_one_reason_is_said_once(desk):
+    found = flat(run("--model", "nets_of_a_user:make", "--quantizers", "sign"))
+    assert found.count("Not computed: combined, combined(sees=outputs)") == 1
+    assert "Not computed: lira." not in found
+
+
+def flat(found):
+    return " ".join(found.output.split())

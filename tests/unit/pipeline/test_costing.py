@@ -31,6 +31,50 @@ def test_more_of_anything_needs_more_memory(more, rng):
 
 
 def test_a_wide_first_layer_is_told_by_its_checkpoints(rng):
-    """3 copies of 8 models, 4 checkpoints of (2000 + 2) x 64 and a few more weights in float32."""
-    expected = 3 * 4 * 8 * 4 * 2000 * 64
+    """3 copies of 8 models, 4 checkpoints of 2000 x 64 weights, and a scaler's two numbers a column, in float32."""
+    expected = 3 * 4 * 8 * 4 * 2000 * (64 + 2)
     assert held(rng, features=2000, hidden=(64,)) == pytest.approx(expected, rel=0.2)
+
+
+NET = """
+from torch import nn
+def make(features, outputs, width=8):
+    return nn.Sequential(nn.Linear(features, width), nn.ReLU(), nn.Linear(width, outputs))
+def wide(features, outputs):
+    return make(features, outputs, width=512)
+def train(records, seed):
+    raise AssertionError("a cost is said before anything is trained")
+"""
+
+
+def said(rng, folder, **options):
+    (folder / "netspriced.py").write_text(NET)
+    (folder / "m.safetensors").write_bytes(b"")
+    config = AuditConfig(source="memory", training=TrainingConfig(epochs=2, checkpoints=4), quantizers=("sign",),
+                         replicates=8, **options)  # fmt: skip
+    members = np.arange(200) % 4 < 2 if "released" in options else None
+    samples = load((rng.normal(size=(200, 6)), np.arange(200) % 2), config, members=members)
+    return cost(samples, config.resolved(task=samples.task, embedder="identity"))
+
+
+def test_a_network_of_ones_own_is_priced_and_not_the_perceptron(rng, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    narrow, wide = (said(rng, tmp_path, model=f"netspriced.py:{name}") for name in ("make", "wide"))
+    weights = {width: 6 * width + width + 2 * width + 2 for width in (8, 512)}
+    # 3 copies, 4 bytes, 8 models, 4 checkpoints
+    assert wide.memory - narrow.memory == pytest.approx(3 * 4 * 8 * 4 * (weights[512] - weights[8]), rel=1e-6)
+    assert narrow.seconds > 0
+    assert "8 models with 6 shadow models each" in narrow.sentence()
+
+
+def test_of_a_recipe_what_is_not_known_is_not_said(rng, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sentence = said(rng, tmp_path, recipe="netspriced.py:train").sentence()
+    assert sentence.startswith("Attacks 8 models with 6 shadow models each: 8 trainings by netspriced.py:train, 2 quan")
+    assert "GB" not in sentence
+    released = {"released": "m.safetensors", "members": "in memory"}
+    sentence = said(rng, tmp_path, recipe="netspriced.py:train", **released).sentence()
+    assert sentence.startswith("Attacks the released file with 8 shadow models: 8 trainings by netspriced.py:train")
+    found = said(rng, tmp_path, model="netspriced.py:make", **released)
+    assert (found.candidates, found.shadows) == (9, 8)
+    assert found.steps == said(rng, tmp_path, model="netspriced.py:make").steps

@@ -214,9 +214,16 @@ def test_a_quantized_file_finds_its_quantizer_and_shadows_go_through_it(rng, tmp
     assert row.drops["accuracy"].value == 0  # rounding again what is rounded changes nothing
 
 
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_file(net().state_dict(), "m.safetensors")
+
+
+@pytest.mark.usefixtures("home")
 @pytest.mark.parametrize(("options", "said"), [
     ({"recipe": lambda *_: 3}, "A recipe must return the trained model"),
-    ({"recipe": lambda *_: 1 / 0}, r"The recipe failed on model 0 \(40 records\) with ZeroDivisionError"),
+    ({"recipe": lambda *_: 1 / 0}, r"failed on model 0 \(40 records\) with ZeroDivisionError.*\(test_origins.py, line \d"),
     ({"recipe": lambda *_: nn.Linear(6, 5)}, "one output a class, 2. Found 5"),
     ({"recipe": lambda *_: nn.Linear(7, 2)}, "must run on the records"),
     ({"recipe": lambda r, _: net() if r.ids.min() == 1 else nn.Linear(6, 2)}, "must have one architecture"),
@@ -226,6 +233,7 @@ def test_a_quantized_file_finds_its_quantizer_and_shadows_go_through_it(rng, tmp
     ({"model": net, "recipe": overfit}, "Found both. Name one of them"),
     ({"model": "nowhere.py:make"}, "There is no file"),
     ({"recipe": overfit, "released": "m.safetensors"}, "needs the records that trained it"),
+    ({"recipe": overfit, "released": "n.safetensors", "members": [1]}, "no released file .* Did you mean"),
     ({"released": "m.safetensors", "members": np.arange(N) % 2 == 0}, "so its training must be named"),
     ({"recipe": overfit, "released": "m.safetensors", "members": np.arange(N) < 5}, "at least 20 members. Found 5"),
     ({"recipe": overfit, "released": "m.safetensors", "members": [0, 1]}, "row numbers must lie in 1..80"),
