@@ -128,17 +128,17 @@ def test_the_builder_may_take_what_the_records_say(desk):
     built = "    return nn.Sequential(nn.Linear(features, 48), nn.ReLU(), nn.Linear(48, outputs))\n"
     with (desk / "nets_of_a_user.py").open("a") as handle:
         handle.write(told + built + "def needy(width):\n    return None\n")
-    found = run("--model", "nets_of_a_user:told", "--quantizers", "sign")
+    found = run("--model", "nets_of_a_user.py:told", "--quantizers", "sign")
     assert found.exit_code == 0, found.output
     assert "w was attacked on 60 members and 60 other records (classification), in full precision" in flat(found)
-    refused = run("--model", "nets_of_a_user:needy")
+    refused = run("--model", "nets_of_a_user.py:needy")
     assert refused.exit_code == 2
     assert "The function may take features, outputs, task and shape" in flat(refused)
 
 
 def test_what_is_missing_for_one_reason_is_said_once(desk):
     found = flat(run("--model", "nets_of_a_user:make", "--quantizers", "sign"))
-    assert found.count("Not computed: combined, combined(sees=outputs)") == 1
+    assert found.count("Needs shadow models:") == 1
     assert "Not computed: lira." not in found
 
 
