@@ -41,7 +41,7 @@ ONE_CANDIDATE = NotComputed("r needs a quantizer that can be applied again; a sh
 WEAK = Flag(
     "weak-attacker",
     "The numbers are those of a weak attacker: there are no shadow models without the recipe that trained this model. "
-    "In our trial under sign the loss threshold found 0.06 and the combined attack with shadow models 0.56. To know, "
+    "In our trial under sign the loss threshold found 0.06 and the combined attack with shadow models 0.55. To know, "
     "name the records as the source, this model as released, and the recipe.",
 )
 ExtraAttacks = Callable[[Bench, LossTable], Mapping[str, AttackResult | NotComputed]]

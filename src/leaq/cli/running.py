@@ -5,7 +5,6 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import count
@@ -197,11 +196,12 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders) -> "Cell
                 from leaq.pipeline.costing import cost
 
                 console.note(cost(samples, resolved).sentence())
+            if isinstance(progress, _First):
+                progress.begin()
 
         with limited_threads(config.threads), console.progress_bar(quiet=quiet) as bar:
-            progress = bar
-            if config.recipe and not quiet:
-                progress = _timing_first(bar, note=console.note, jobs=output.jobs)
+            timed = config.recipe and not quiet and output.engine is None
+            progress = _First(bar, jobs=output.jobs) if timed else bar
             if out is None and output.alone:
                 say_cost()
                 return audit_samples(samples, resolved, progress=progress)
@@ -214,20 +214,36 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders) -> "Cell
         raise typer.Exit(130) from None
 
 
-def _timing_first(bar: "Progress", *, note: Callable[[str], None], jobs: int) -> "Progress":
-    """Say how long the first of the user's trainings took, and so the others, where that is worth waiting for."""
-    started, said = time.monotonic(), False
+class _First:
+    """Says how long the user's trainings take, once the first of them are done, where that is worth waiting for.
 
-    def progress(what: str, done: int, total: int) -> None:
-        nonlocal said
-        bar(what, done, total)
-        if not said and what in ("training", "models") and done:
-            said, taken = True, time.monotonic() - started
-            left = math.ceil((total - done) / jobs) * taken
-            if left >= WORTH_SAYING:
-                note(f"The first of {total} trainings took {duration(taken)}; the others take about {duration(left)}.")
+    Processes take their time to start, so with several the clock starts when the first training is done.
+    """
 
-    return progress
+    def __init__(self, bar: "Progress", *, jobs: int) -> None:
+        self._bar, self._jobs = bar, jobs
+        self._said = False
+        self.begin()
+
+    def begin(self) -> None:
+        """Start the clock."""
+        self._since, self._before = time.monotonic(), 0
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        self._bar(what, done, total)
+        counted = ("training", "models") if self._jobs == 1 else ("models",)
+        if self._said or what not in counted or not done:
+            return
+        if self._jobs > 1 and not self._before:
+            self.begin()
+            self._before = done
+            return
+        if done - self._before < self._jobs:
+            return
+        self._said, one = True, time.monotonic() - self._since
+        left = math.ceil((total - done) / self._jobs) * one
+        if left >= WORTH_SAYING:
+            console.note(f"A training took {duration(one)}; the other {total - done} take about {duration(left)}.")
 
 
 def _into_folder(

@@ -73,7 +73,8 @@ def tradeoff(result: CellResult, *, width: int = 620, height: int = 400) -> Spec
             **{channel: {"field": channel, "scale": None} for channel in ("fill", "stroke", "shape")},
             **_spoken(),
         ),
-        *_names(points, (x_domain, y_domain), (width, height), {"x": x, "y": y}),
+        # The square is named first: a quantizer that costs nothing lies under it, and its name there would be a lie.
+        *_names([*on_top[-1:], *on_top[:-1]], (x_domain, y_domain), (width, height), {"x": x, "y": y}),
     ]
     return dressed(layers, width, height)
 

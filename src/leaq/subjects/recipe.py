@@ -122,7 +122,7 @@ def joined(parts: list[Checkpoints]) -> Checkpoints:
                 "not on the members."
             )
     params = {name: torch.cat([part.params[name] for part in parts]) for name in first.params}
-    return Checkpoints(params, first.roles, (len(parts), *first.batch[1:]), first.steps)
+    return Checkpoints(params, first.roles, (sum(part.batch[0] for part in parts), *first.batch[1:]), first.steps)
 
 
 @contextmanager

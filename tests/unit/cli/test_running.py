@@ -4,6 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from leaq.cell import AuditConfig
+from leaq.cli import running
 from leaq.cli.main import app
 from leaq.cli.running import Output, kept_in
 from leaq.study import Store
@@ -62,3 +63,16 @@ def test_open_opens_the_report_that_is_written_into_the_run_folder(here, monkeyp
     audit("--quiet", "--open")
     assert opened == [str((here / "runs" / "wine" / "report.html").resolve())]
     assert Path(opened[0]).is_file()
+
+
+@pytest.mark.parametrize(("jobs", "done", "said"), [(1, (1,), 5), (2, (1, 2, 3), 3), (2, (1, 2), None)])
+def test_how_long_the_trainings_of_a_recipe_take_is_said_once_it_is_known(jobs, done, said, monkeypatch):
+    clock, notes = iter(range(0, 1000, 20)), []
+    monkeypatch.setattr(running.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(running.console, "note", notes.append)
+    watch = running._First(lambda *_: None, jobs=jobs)
+    for number in done:
+        watch("models", number, 6)
+        watch("evaluating", number, 6)
+    assert len(notes) == (said is not None)
+    assert said is None or f"the other {said} take about" in notes[0]

@@ -39,6 +39,12 @@ def test_tradeoff_marks_front_reference_and_useless_rows():
     assert points["data"]["values"][-1]["key"] == "none", "drawn last, on top"
 
 
+def test_the_square_bears_the_name_of_full_precision_whatever_lies_under_it():
+    same = cell(row("uniform(bits=8)", "8-bit", 0.3, 0.0), row("none", "full precision", 0.3, 0.0))
+    placed = [text for text in layers(tradeoff(same), "text") if text["data"]["values"][0]["label"] == "full precision"]
+    assert (placed[0]["mark"]["align"], placed[0]["mark"]["dx"]) == ("left", 10), "the first place beside it"
+
+
 def test_no_point_lies_outside_the_axes():
     figure = tradeoff(cell())
     (points,) = layers(figure, "point")

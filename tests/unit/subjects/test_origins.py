@@ -223,7 +223,7 @@ def home(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize(("options", "said"), [
     ({"recipe": lambda *_: 3}, "A recipe must return the trained model"),
-    ({"recipe": lambda *_: 1 / 0}, r"failed on model 0 \(40 records\) with ZeroDivisionError.*\(test_origins.py, line"),
+    ({"recipe": lambda *_: 1 / 0}, r"failed on model 0 \(40 records\) with ZeroDivisionError.*test_origins.py, line"),
     ({"recipe": lambda *_: nn.Linear(6, 5)}, "one output a class, 2. Found 5"),
     ({"recipe": lambda *_: nn.Linear(7, 2)}, "must run on the records"),
     ({"recipe": lambda r, _: net() if r.ids.min() == 1 else nn.Linear(6, 2)}, "must have one architecture"),
@@ -314,3 +314,11 @@ def test_images_reach_a_network_in_their_shape_and_the_perceptron_as_rows(rng, t
         assert result.data["features"] == 16
     plain = leaq.audit((x, y), **{**quick(replicates=4), "target": None})
     assert plain.data["features"] == 16
+
+
+def test_a_released_file_of_a_network_that_leaq_trains_stands_before_all_its_shadows(table, released):
+    """Shadow models of a network are trained several at a time, beside the file."""
+    _, inside, path = released
+    result = leaq.audit(table, model=net, released=path, members=inside, **quick(replicates=8))
+    assert result.data["game"] == "released"
+    assert leak(result).low > 0.2
