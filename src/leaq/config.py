@@ -104,6 +104,9 @@ class Named(Config):
     ('blur', 'blur(radius=5)')
     """
 
+    # No help shows these options, and reading each class's source is most of what defining it costs.
+    model_config: ClassVar[ConfigDict] = ConfigDict(use_attribute_docstrings=False)
+
     name: ClassVar[str] = ""
     """The registered name."""
     always_named: ClassVar[frozenset[str]] = frozenset()

@@ -1,10 +1,10 @@
-"""Public names of a package that are found on first use, so that naming a room does not load what it computes with."""
+"""What is found on first use, so that naming a room does not load what it computes with: names, libraries."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["found_in"]
+__all__ = ["found_in", "special", "torch"]
 
 
 def found_in(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:
@@ -26,3 +26,21 @@ def found_in(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return find
+
+
+class _Late:
+    """A library that is imported when something of it is first asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self._name), name)
+
+
+# For modules whose names, options and refusals must be had at once: those of every quantizer and every attack.
+if TYPE_CHECKING:
+    import torch
+    from scipy import special
+else:
+    special, torch = _Late("scipy.special"), _Late("torch")

@@ -33,6 +33,7 @@ __all__ = [
     "Flag",
     "Floats",
     "Game",
+    "LAYER_ROLES",
     "Ints",
     "LossTable",
     "NotComputed",
@@ -52,6 +53,8 @@ Game = Literal["iid", "pool", "calibration", "released"]
 half of a fixed pool that no model trains on: the members then calibrate the quantizer."""
 Role = Literal["linear", "conv1d", "conv2d", "embedding", "bias", "norm", "scaler", "other"]
 """What a parameter is. Only linear, conv and embedding weights are quantized by default."""
+LAYER_ROLES: tuple[Role, ...] = ("linear", "conv1d", "conv2d", "embedding")
+"""Roles of the weights of layers: what quantizers act on."""
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(what, done, total)``; libraries call it, only the command line draws it."""
 

@@ -10,7 +10,7 @@ from leaq.errors import InvalidInput
 from leaq.quantizers import FP4, NF4, Gptq, KMeans, PowerOfTwo, Scheme, Uniform, blocks, build
 from leaq.quantizers.calibrated import output_error
 from leaq.quantizers.calibration import Inputs
-from leaq.quantizers.casts import FLOAT8, read_float8
+from leaq.quantizers.casts import FLOAT8, float8, read_float8
 from leaq.quantizers.packing import pack_codes, unpack_codes
 from leaq.types import Checkpoints
 from tests.helpers import ROUNDING
@@ -168,7 +168,7 @@ def test_weights_whose_scale_overflows_are_refused():
 
 def test_float8_patterns_are_read_as_torch_reads_them():
     patterns = torch.arange(256, dtype=torch.uint8)
-    for kind, dtype in FLOAT8.items():
+    for kind, dtype in ((kind, float8(kind)) for kind in FLOAT8):
         slow = patterns.view(dtype).double()
         finite = torch.isfinite(slow)
         assert torch.equal(read_float8(patterns, kind, torch.float64)[finite], slow[finite])

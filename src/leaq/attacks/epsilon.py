@@ -18,11 +18,11 @@ holds for the coins of independent runs taken together. Dependent p-values: Vovk
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import betainc, expit
 
 from leaq.attacks.decisions import pairs_of
 from leaq.attacks.rescoring import ScoresFrom
 from leaq.errors import NotEnoughEvidence
+from leaq.lazy import special
 from leaq.seeds import stream
 from leaq.types import Bools, Estimate, Floats, Ints, LossTable
 
@@ -55,7 +55,7 @@ def one_run_epsilon(right: Sequence[int], guesses: Sequence[int], *, level: floa
     factor = 1.0 if len(v) == 1 else 2.0
 
     def excess(epsilon: float) -> float:
-        return factor * float(np.mean(_at_least(v, r, float(expit(epsilon))))) - (1 - level)
+        return factor * float(np.mean(_at_least(v, r, float(special.expit(epsilon))))) - (1 - level)
 
     if excess(0.0) > 0:
         return 0.0
@@ -68,7 +68,7 @@ def one_run_epsilon(right: Sequence[int], guesses: Sequence[int], *, level: floa
 def _at_least(successes: Ints, trials: Ints, chance: float) -> Floats:
     """Return the chance of at least so many successes in binomial trials: an incomplete beta function."""
     some = successes > 0
-    tail = betainc(np.where(some, successes, 1), np.maximum(trials - successes + 1, 1), chance)
+    tail = special.betainc(np.where(some, successes, 1), np.maximum(trials - successes + 1, 1), chance)
     return np.where(some, tail, 1.0)
 
 

@@ -21,9 +21,9 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
-from scipy.special import gammaln
 
 from leaq.attacks.shadows import InOut
+from leaq.lazy import special
 from leaq.types import Floats, Ints
 
 __all__ = ["EVIDENCE", "Predictive", "Splines", "knots_of", "predictive", "smoothed", "spline_basis"]
@@ -254,4 +254,6 @@ def _pooled(first: Floats, noise_first: Floats, second: Floats, noise_second: Fl
 
 def _log_t_constant(variance: Floats, freedom: Floats) -> Floats:
     """Return what the log density of Student's t with a scale is at its centre."""
-    return np.asarray(gammaln((freedom + 1) / 2) - gammaln(freedom / 2) - np.log(freedom * variance) / 2)
+    return np.asarray(
+        special.gammaln((freedom + 1) / 2) - special.gammaln(freedom / 2) - np.log(freedom * variance) / 2
+    )

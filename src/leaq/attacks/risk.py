@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import stdtr
 
 from leaq.attacks.signals import normalised
 from leaq.errors import NotEnoughEvidence
+from leaq.lazy import special
 from leaq.types import Bools, Floats, Ints, LossTable
 
 __all__ = ["Exposure", "effect_size", "exposure", "separation"]
@@ -109,7 +109,7 @@ def _welch(
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = (part_in + part_out) ** 2 / (part_in**2 / (count_in - 1) + part_out**2 / (count_out - 1))
         t = (mean_in - mean_out) / np.sqrt(part_in + part_out)
-        return np.asarray(stdtr(freedom, -t) if side == "greater" else 2 * stdtr(freedom, -np.abs(t)))
+        return np.asarray(special.stdtr(freedom, -t) if side == "greater" else 2 * special.stdtr(freedom, -np.abs(t)))
 
 
 def _discoveries(p_value: Floats, rate: float) -> Bools:

@@ -22,13 +22,24 @@ from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
 from leaq.evaluation.losses import LossFunction
 from leaq.measures.shift import shift, shift_doubt
 from leaq.models import unwrap
-from leaq.models.roles import LAYER_ROLES, parameter_doubts, roles_of
+from leaq.models.roles import parameter_doubts, roles_of
 from leaq.quantizers import Identity, Scheme, parse_list
 from leaq.quantizers.recognised import recipe_flag, recipe_of
 from leaq.results import CellResult, QuantizerRow
 from leaq.rows import Released, row
 from leaq.system.environment import describe_environment, peak_memory
-from leaq.types import AttackResult, Checkpoints, Estimate, Flag, Floats, LossTable, NotComputed, Progress, silent
+from leaq.types import (
+    LAYER_ROLES,
+    AttackResult,
+    Checkpoints,
+    Estimate,
+    Flag,
+    Floats,
+    LossTable,
+    NotComputed,
+    Progress,
+    silent,
+)
 
 __all__ = ["ExtraAttacks", "Job", "audit_model", "audit_records"]
 

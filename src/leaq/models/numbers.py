@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from leaq.models.roles import LAYER_ROLES
-from leaq.types import Checkpoints, Floats
+from leaq.types import LAYER_ROLES, Checkpoints, Floats
 
 __all__ = ["released_numbers"]
 

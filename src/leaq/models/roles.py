@@ -10,7 +10,7 @@ from torch.nn.parameter import is_lazy
 from leaq.errors import UnsupportedModel
 from leaq.types import Flag, Role
 
-__all__ = ["LAYER_ROLES", "parameter_doubts", "role_of", "roles_of", "shared_names", "tensors_of"]
+__all__ = ["parameter_doubts", "role_of", "roles_of", "shared_names", "tensors_of"]
 
 _KINDS: tuple[tuple[type[nn.Module], Role], ...] = (
     (nn.Linear, "linear"),
@@ -37,8 +37,6 @@ _BIAS = re.compile(r"(^|_)bias($|_)")
 
 CODES = (torch.int8, torch.uint8, torch.int16, torch.int32)
 """Types of packed codes; counters and tables of positions are of 64 bits."""
-LAYER_ROLES: tuple[Role, ...] = ("linear", "conv1d", "conv2d", "embedding")
-"""Roles of the weights of layers: what quantizers act on."""
 
 
 def tensors_of(module: nn.Module, *, trainable: bool = False) -> Iterator[tuple[str, Tensor, nn.Module]]:

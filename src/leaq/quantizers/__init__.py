@@ -4,6 +4,9 @@ Every quantizer is a small frozen configuration with one contract (`leaq.quantiz
 `QUANTIZERS`, so that ``ternary(sparsity=0.9)`` means the same in Python, in TOML and on the command line.
 """
 
+from typing import TYPE_CHECKING
+
+from leaq.lazy import found_in
 from leaq.quantizers.calibrated import AdaRound, BiasCorrection, Gptq
 from leaq.quantizers.calibration import Calibration
 from leaq.quantizers.casts import BFloat16, Float8, Float16
@@ -13,12 +16,14 @@ from leaq.quantizers.disturbed import Gaussian, Pruned
 from leaq.quantizers.equalised import Equalised
 from leaq.quantizers.few_bits import Sign, SparseRefit, Ternary, Twn
 from leaq.quantizers.identity import Identity
-from leaq.quantizers.packing import pack, read_weights, unpack
 from leaq.quantizers.registry import QUANTIZERS, build, families, parse_list
 from leaq.quantizers.rounding import Dithered, Stochastic
 from leaq.quantizers.scheme import Bits, Needs, Scheme, quantizable
 from leaq.quantizers.together import ReleaseSet, parse_together
 from leaq.quantizers.uniform import Uniform
+
+if TYPE_CHECKING:
+    from leaq.quantizers.packing import pack, read_weights, unpack
 
 __all__ = [
     "FP4",
@@ -58,3 +63,6 @@ __all__ = [
     "read_weights",
     "unpack",
 ]
+
+# Names, options and refusals must be had without torch; files of weights are read with it.
+__getattr__ = found_in(__name__, dict.fromkeys(("pack", "read_weights", "unpack"), "leaq.quantizers.packing"))

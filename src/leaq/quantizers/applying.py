@@ -4,26 +4,28 @@ Stacks are worked on in cache-sized runs of models. A `Frozen` scheme holds the 
 `State`); quantizing is then a fixed map from weights onto one finite codebook per model.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite, prod
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
 from leaq.errors import InvalidInput
+from leaq.lazy import torch
 from leaq.quantizers.blocks import tiles
 from leaq.results import Size
 from leaq.types import Checkpoints, Flag
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from leaq.quantizers.calibration import Calibration
     from leaq.quantizers.scheme import Scheme
 
 __all__ = ["Frozen", "Scales", "State", "bias_of", "fit_state", "quantized", "stacked"]
 
-Scales = dict[str, Tensor]
+Scales = dict[str, "Tensor"]
 """What encoding and decoding need beside weights and codes: tensors whose first axis is the models'."""
 
 State = Mapping[str, Scales]
@@ -47,7 +49,7 @@ def bias_of(weight: str, checkpoints: Checkpoints) -> str | None:
     return name if weight.endswith("weight") and name in checkpoints.params else None
 
 
-def fit_state(scheme: "Scheme", checkpoints: Checkpoints, calibration: "Calibration | None") -> State:
+def fit_state(scheme: Scheme, checkpoints: Checkpoints, calibration: Calibration | None) -> State:
     """Return the scales of every parameter a scheme quantizes; walks the network where calibration is needed."""
     if scheme.needs.calibration:
         if calibration is None:
@@ -62,12 +64,12 @@ def fit_state(scheme: "Scheme", checkpoints: Checkpoints, calibration: "Calibrat
     return {name: _fit(chosen, name, stacked(checkpoints, name)) for name, chosen in scheme.plan(checkpoints).items()}
 
 
-def _fit(scheme: "Scheme", name: str, weight: Tensor) -> Scales:
+def _fit(scheme: Scheme, name: str, weight: Tensor) -> Scales:
     parts = [_fit_finite(scheme, name, weight[run]) for run, _ in tiles(len(weight), prod(weight.shape[1:]))]
     return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
 
-def quantized(scheme: "Scheme", checkpoints: Checkpoints) -> Checkpoints:
+def quantized(scheme: Scheme, checkpoints: Checkpoints) -> Checkpoints:
     """Quantize every checkpoint with its own scales, for schemes that treat each tensor for itself.
 
     The same as fitting all scales first; but each run of models is fitted and rounded while it is in the cache.
@@ -82,7 +84,7 @@ def quantized(scheme: "Scheme", checkpoints: Checkpoints) -> Checkpoints:
     return _exchanged(scheme, checkpoints, after)
 
 
-def _fit_finite(scheme: "Scheme", name: str, weight: Tensor, out: Tensor | None = None) -> Scales:
+def _fit_finite(scheme: Scheme, name: str, weight: Tensor, out: Tensor | None = None) -> Scales:
     """Return the scales of finite weights, quantized into `out` if given; refuse others."""
     if not scheme.reveals_infinite:
         refuse_infinite(name, weight)
@@ -101,7 +103,7 @@ def _all_finite(scale: Tensor) -> bool:
     return isfinite(scale.sum()) or bool(scale.isfinite().all())
 
 
-def _exchanged(scheme: "Scheme", before: Checkpoints, flat: Mapping[str, Tensor]) -> Checkpoints:
+def _exchanged(scheme: Scheme, before: Checkpoints, flat: Mapping[str, Tensor]) -> Checkpoints:
     """Return the checkpoints with quantized parameters (b, *shape) in the place of theirs."""
     after = before.replace({name: tensor.reshape(before.params[name].shape) for name, tensor in flat.items()})
     return replace(after, activation_bits=scheme.activations) if scheme.activations else after
@@ -121,13 +123,13 @@ class Frozen:
     if none were needed.
     """
 
-    scheme: "Scheme"
+    scheme: Scheme
     state: State
     batch: tuple[int, ...]
     calibrated_on: str | None = None
 
     def __call__(
-        self, checkpoints: Checkpoints, calibration: "Calibration | None" = None, *, finite: bool = False
+        self, checkpoints: Checkpoints, calibration: Calibration | None = None, *, finite: bool = False
     ) -> Checkpoints:
         """Quantize with the fixed scales; the leading batch axes must be those of the reference.
 
@@ -148,11 +150,11 @@ class Frozen:
         quantized |= self._shifted(prepared, quantized, repeat)
         return _exchanged(self.scheme, prepared, quantized)
 
-    def frozen_to(self, reference: Checkpoints, calibration: "Calibration | None" = None) -> "Frozen":
+    def frozen_to(self, reference: Checkpoints, calibration: Calibration | None = None) -> Frozen:
         """Return itself: everything is fixed already."""
         return self
 
-    def plan(self, checkpoints: Checkpoints) -> dict[str, "Scheme"]:
+    def plan(self, checkpoints: Checkpoints) -> dict[str, Scheme]:
         """Return which scheme each quantized parameter goes through."""
         return self.scheme.plan(checkpoints)
 
@@ -259,7 +261,7 @@ def mean_shift(weight: Tensor, quantized: Tensor, exact: Tensor, rounded: Tensor
     return (before - torch.bmm(quantized.flatten(2), rounded.unsqueeze(-1))).squeeze(-1)
 
 
-def scale_bits(scheme: "Scheme", scales: Scales) -> int:
+def scale_bits(scheme: Scheme, scales: Scales) -> int:
     """Bits that the scales of one model's tensor take in the file."""
     return sum(8 * value.element_size() * value[0].numel() for value in scheme.in_file(scales).values())
 

@@ -4,12 +4,16 @@ Shapes: stacked weights ``(b, *shape)`` -> blocks ``(b, blocks, size)``. A chann
 a Linear or Conv weight, one row of an Embedding. A group is a run of `group` inputs inside a channel.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from math import prod
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor
+from leaq.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Per", "axes", "extremes", "into_blocks", "normal", "percentiles", "positive", "tiles", "whole"]
 

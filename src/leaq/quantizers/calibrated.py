@@ -4,18 +4,21 @@ All are batched over the model axis, and none makes a layer's output worse on it
 nearest does: rows where it would keep the nearest levels.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
+from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.blocks import Per, into_blocks, whole
 from leaq.quantizers.scheme import Needs, Scheme
 from leaq.quantizers.uniform import Uniform
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from leaq.quantizers.calibration import Inputs
 
 __all__ = ["AdaRound", "BiasCorrection", "Gptq"]
@@ -86,7 +89,7 @@ class Gptq(_Calibrated):
     damping: float = Field(default=0.01, gt=0)
     """Share of the mean diagonal of H that is added to the diagonal."""
 
-    def fit_on(self, weight: Tensor, inputs: "Inputs") -> Scales:
+    def fit_on(self, weight: Tensor, inputs: Inputs) -> Scales:
         """Scales, second moments and the Cholesky factor of their inverse."""
         return {**self.fit(weight), "moment": inputs.moment, "factor": _inverse_factor(inputs.moment, self.damping)}
 
@@ -177,7 +180,7 @@ class AdaRound(_Calibrated):
     strength: float = Field(default=0.01, ge=0)
     """Weight of the term that drives switches to 0 or 1, in units of the nearest levels' output error."""
 
-    def fit_on(self, weight: Tensor, inputs: "Inputs") -> Scales:
+    def fit_on(self, weight: Tensor, inputs: Inputs) -> Scales:
         """Scales, and the boundary between down and up of each weight: 1/2 where nearest is kept."""
         scales = self.fit(weight)
         position = self._position(into_blocks(weight, self.per, self.group), scales)
@@ -206,7 +209,7 @@ class AdaRound(_Calibrated):
         half = self.levels // 2 if self.symmetric else 0
         return (self._clip(position.floor() + up) + half).to(torch.uint8)
 
-    def _learn(self, weight: Tensor, fraction: Tensor, scales: Scales, inputs: "Inputs") -> Tensor:
+    def _learn(self, weight: Tensor, fraction: Tensor, scales: Scales, inputs: Inputs) -> Tensor:
         """Return which weights go up, (b, *shape)."""
         step = whole(
             into_blocks(torch.ones_like(weight), self.per, self.group) * scales["step"], self.per, weight.shape
@@ -230,7 +233,7 @@ class AdaRound(_Calibrated):
 
     BATCH: ClassVar[int] = 64
 
-    def _output_loss(self, change: Tensor, inputs: "Inputs", i: int) -> Tensor:
+    def _output_loss(self, change: Tensor, inputs: Inputs, i: int) -> Tensor:
         """Mean squared change of the outputs, (b,): exact where the moments are small, else on a batch in turn."""
         if change.shape[-1] <= 2 * self.BATCH or inputs.records.shape[1] <= self.BATCH:
             return (torch.bmm(change, inputs.moment) * change).sum((1, 2))

@@ -5,6 +5,8 @@ and every shadow model does it with its own. The walk goes layer by layer: a lay
 of the layers before it, already quantized.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,12 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.lazy import torch
 from leaq.models.protocols import Layered
-from leaq.models.roles import roles_of
 from leaq.quantizers.applying import (
     GAIN,
     MOMENTS,
@@ -34,6 +34,8 @@ from leaq.seeds import stream
 from leaq.types import Bools, Checkpoints
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from leaq.quantizers.scheme import Scheme
 
 __all__ = ["Calibration", "Inputs", "walk"]
@@ -103,6 +105,8 @@ class Calibration:
     @property
     def looked_up(self) -> bool:
         """Whether the inputs are codes that a torch module's embedding looks up, which no cast may touch."""
+        from leaq.models.roles import roles_of
+
         module = getattr(self.model, "module", self.model)
         integers = np.asarray(self.inputs).dtype.kind in "iu"
         return integers and isinstance(module, torch.nn.Module) and "embedding" in roles_of(module).values()
@@ -134,7 +138,7 @@ class Inputs:
         return torch.bmm(shares.unsqueeze(1), self.records).squeeze(1)
 
 
-def layered(scheme: "Scheme", calibration: Calibration) -> Layered:
+def layered(scheme: Scheme, calibration: Calibration) -> Layered:
     """Return the model if it can tell what each layer's input is; a torch module can."""
     if isinstance(calibration.model, torch.nn.Module):
         from leaq.models import ModuleModel
@@ -148,7 +152,7 @@ def layered(scheme: "Scheme", calibration: Calibration) -> Layered:
     return calibration.model
 
 
-def walk(scheme: "Scheme", checkpoints: Checkpoints, calibration: Calibration) -> State:
+def walk(scheme: Scheme, checkpoints: Checkpoints, calibration: Calibration) -> State:
     """Return the scales of every quantized parameter, each layer fitted behind its quantized predecessors."""
     model = layered(scheme, calibration)
     models = int(np.prod(checkpoints.batch))
@@ -170,7 +174,7 @@ def walk(scheme: "Scheme", checkpoints: Checkpoints, calibration: Calibration) -
     }
 
 
-def _walk(scheme: "Scheme", model: Layered, exact: Checkpoints, given: Inputs) -> dict[str, Scales]:
+def _walk(scheme: Scheme, model: Layered, exact: Checkpoints, given: Inputs) -> dict[str, Scales]:
     """Fit one run of models, layer by layer."""
     x, shares = given.records, given.shares
     now = dict(exact.params)
@@ -201,7 +205,7 @@ def _walk(scheme: "Scheme", model: Layered, exact: Checkpoints, given: Inputs) -
     return state
 
 
-def _refitted(scheme: "Scheme", exact: Checkpoints, plan: Mapping[str, "Scheme"]) -> tuple[str, ...]:
+def _refitted(scheme: Scheme, exact: Checkpoints, plan: Mapping[str, Scheme]) -> tuple[str, ...]:
     """Return the quantized weights that are refitted; looked-up ones have no output channels."""
     weights = [name for name in plan if exact.roles[name] not in ("bias", "embedding")]
     return tuple({"off": [], "last": weights[-1:]}.get(scheme.refit, weights))

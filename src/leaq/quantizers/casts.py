@@ -1,20 +1,29 @@
 """Casts to a shorter floating-point format."""
 
-from typing import ClassVar, Literal
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from leaq.errors import InvalidInput
+from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.blocks import extremes, into_blocks, normal, positive, whole
 from leaq.quantizers.scheme import Scheme
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 __all__ = ["BFloat16", "Float8", "Float16"]
 
-FLOAT8 = {"e4m3": torch.float8_e4m3fn, "e5m2": torch.float8_e5m2}
-EXPONENT = {torch.float32: (torch.int32, 0xFF << 23), torch.float64: (torch.int64, 0x7FF << 52)}
-"""Where the exponent stands in the bit pattern of a number."""
+FLOAT8 = {"e4m3": "float8_e4m3fn", "e5m2": "float8_e5m2"}
+EXPONENT = {"torch.float32": ("int32", 0xFF << 23), "torch.float64": ("int64", 0x7FF << 52)}
+"""Where the exponent stands in the bit pattern of a number: an integer type, and a mask."""
+
+
+def float8(kind: str) -> torch.dtype:
+    """Return torch's type of a format, "e4m3" or "e5m2"."""
+    found: torch.dtype = getattr(torch, FLOAT8[kind])
+    return found
 
 
 def read_float8(bits: Tensor, kind: str, dtype: torch.dtype) -> Tensor:
@@ -32,7 +41,11 @@ def read_float8(bits: Tensor, kind: str, dtype: torch.dtype) -> Tensor:
 class _Half(Scheme):
     """A 16-bit format; the code of a weight is its bit pattern."""
 
-    dtype: ClassVar[torch.dtype]
+    @property
+    def dtype(self) -> torch.dtype:
+        """The format, as torch names it."""
+        found: torch.dtype = getattr(torch, self.name)
+        return found
 
     @property
     def levels(self) -> int:
@@ -86,7 +99,6 @@ class Float16(_Half):
     name: ClassVar[str] = "float16"
     source: ClassVar[str] = "IEEE 754-2008 binary16"
     examples: ClassVar[tuple[str, ...]] = ("float16",)
-    dtype: ClassVar[torch.dtype] = torch.float16
 
 
 class BFloat16(_Half):
@@ -102,7 +114,6 @@ class BFloat16(_Half):
     name: ClassVar[str] = "bfloat16"
     source: ClassVar[str] = "Kalamkar et al. (arXiv 1905.12322v3)"
     examples: ClassVar[tuple[str, ...]] = ("bfloat16",)
-    dtype: ClassVar[torch.dtype] = torch.bfloat16
 
 
 class Float8(Scheme):
@@ -135,7 +146,7 @@ class Float8(Scheme):
         """Largest magnitude of each block over the format's largest number."""
         low, high = extremes(into_blocks(weight, self.per, 1))
         largest = torch.maximum(low.neg(), high)
-        return {"scale": positive(largest / torch.finfo(FLOAT8[self.format]).max)}
+        return {"scale": positive(largest / torch.finfo(float8(self.format)).max)}
 
     def encode(self, weight: Tensor, scales: Scales) -> Tensor:
         """Bit pattern as an integer 0..255; candidates beyond the frozen range are clipped to it."""
@@ -167,23 +178,23 @@ class Float8(Scheme):
 
     def _project(self, weight: Tensor, scales: Scales, out: Tensor, *, clip: bool) -> Tensor:
         """Round to whole spacings of the format: the numbers a cast there and back gives, in less time."""
-        if weight.dtype not in EXPONENT:
+        if str(weight.dtype) not in EXPONENT:
             return super().project(weight, scales, out)
         near = torch.div(into_blocks(weight, self.per, 1), scales["scale"], out=into_blocks(out, self.per, 1))
-        most = torch.finfo(FLOAT8[self.format]).max
+        most = torch.finfo(float8(self.format)).max
         spacing = self._spacing(near.clamp_(-most, most) if clip else near)
         near.div_(spacing).round_().mul_(spacing).mul_(scales["scale"])
         return out
 
     def _spacing(self, numbers: Tensor) -> Tensor:
         """How far apart the format's numbers are around each number: 2^exponent over 2^(mantissa bits)."""
-        whole_numbers, mask = EXPONENT[numbers.dtype]
-        power = numbers.view(whole_numbers).bitwise_and(mask).view(numbers.dtype)  # 2^exponent, sign dropped
-        info = torch.finfo(FLOAT8[self.format])
+        name, mask = EXPONENT[str(numbers.dtype)]
+        power = numbers.view(getattr(torch, name)).bitwise_and(mask).view(numbers.dtype)  # 2^exponent, sign dropped
+        info = torch.finfo(float8(self.format))
         return power.clamp_(min=info.smallest_normal).mul_(info.eps)
 
     def _cast(self, blocks: Tensor, scales: Scales) -> Tensor:
-        dtype = FLOAT8[self.format]
+        dtype = float8(self.format)
         most = torch.finfo(dtype).max
         return (blocks / scales["scale"]).clamp_(-most, most).to(dtype)
 

@@ -1,14 +1,18 @@
 """Levels that are not even: NF4, FP4, powers of two, and levels learnt from the weights by k-means."""
 
-from typing import ClassVar, Literal
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, ClassVar, Literal
+
 from pydantic import Field
-from torch import Tensor
 
+from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.blocks import Per, into_blocks, positive, whole
 from leaq.quantizers.scheme import Scheme
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["FP4", "NF4", "KMeans", "PowerOfTwo"]
 

@@ -1,13 +1,14 @@
 """Distillation as a release: a student that never saw a member learns the model's outputs on calibration records."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.lazy import torch
 from leaq.quantizers.applying import Scales, State, refuse_infinite, stacked
 from leaq.quantizers.calibration import layered
 from leaq.quantizers.disturbed import Single
@@ -17,6 +18,8 @@ from leaq.seeds import torch_stream
 from leaq.types import Checkpoints
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from leaq.quantizers.calibration import Calibration
 
 __all__ = ["Distilled"]
@@ -64,7 +67,7 @@ class Distilled(Single):
         biases = {name for name, role in checkpoints.roles.items() if role == "bias"}
         return {name: self for name in checkpoints.roles if name in weights or name in biases}
 
-    def fit_model(self, checkpoints: Checkpoints, calibration: "Calibration | None") -> State:
+    def fit_model(self, checkpoints: Checkpoints, calibration: Calibration | None) -> State:
         """Return the student's weights and biases."""
         if calibration is None:
             raise InvalidInput(

@@ -3,16 +3,20 @@
 What sparsity and noise do to a leak by themselves, beside schemes that round as well.
 """
 
-from typing import ClassVar, Literal
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, ClassVar, Literal
+
 from pydantic import Field
-from torch import Tensor
 
+from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.few_bits import Ternary
 from leaq.quantizers.rounding import Noisy
 from leaq.quantizers.scheme import Scheme
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Gaussian", "Pruned", "Single"]
 

@@ -1,13 +1,14 @@
 """Data-free equalisation: move the ranges of neighbouring layers together before rounding, without any record."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from leaq.errors import InvalidInput
+from leaq.lazy import torch
 from leaq.quantizers.applying import Scales, State, bias_of, fit_state, refuse_infinite, stacked
 from leaq.quantizers.blocks import Per
 from leaq.quantizers.scheme import Needs
@@ -15,6 +16,8 @@ from leaq.quantizers.uniform import Uniform
 from leaq.types import Checkpoints
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from leaq.quantizers.calibration import Calibration
 
 __all__ = ["Equalised"]
@@ -50,7 +53,7 @@ class Equalised(Uniform):
         """Ranges differ again after rounding."""
         return False
 
-    def fit_model(self, checkpoints: Checkpoints, calibration: "Calibration | None") -> State:
+    def fit_model(self, checkpoints: Checkpoints, calibration: Calibration | None) -> State:
         """Factors of each layer's rows and columns, and the scales of the equalised weights."""
         if calibration is None:
             raise InvalidInput(
@@ -98,7 +101,7 @@ class _Chain:
     between: dict[tuple[str, str], Tensor]
 
     @classmethod
-    def of(cls, checkpoints: Checkpoints, pairs: list[tuple[str, str]]) -> "_Chain":
+    def of(cls, checkpoints: Checkpoints, pairs: list[tuple[str, str]]) -> _Chain:
         between = {pair: torch.ones_like(stacked(checkpoints, pair[0]).flatten(2)[..., 0]) for pair in pairs}
         return cls(checkpoints, pairs, between)
 

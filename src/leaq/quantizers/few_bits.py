@@ -1,17 +1,20 @@
 """Sign and ternary: one and 1.58 bits a weight."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
+from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.blocks import axes
 from leaq.quantizers.scheme import Needs, Refit, Scheme, trits_per_code
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from leaq.quantizers.calibration import Inputs
 
 __all__ = ["Sign", "SparseRefit", "Ternary", "Twn"]
@@ -135,7 +138,7 @@ class Ternary(_Ternary):
         """Records, where inputs decide what survives."""
         return replace(super().needs, calibration=True) if self.keep == "inputs" else super().needs
 
-    def fit_on(self, weight: Tensor, inputs: "Inputs") -> Scales:
+    def fit_on(self, weight: Tensor, inputs: Inputs) -> Scales:
         """Weigh each weight by its inputs for the threshold; the scale is still the survivors' mean magnitude."""
         if self.keep == "magnitude":
             return self.fit(weight)

@@ -1,9 +1,9 @@
 """Full precision: the reference every drop and size is measured against."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
-
-from torch import Tensor
 
 from leaq.quantizers.applying import Frozen, Scales, State, stacked
 from leaq.quantizers.scheme import Scheme
@@ -11,6 +11,8 @@ from leaq.results import Size
 from leaq.types import Checkpoints
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from leaq.quantizers.calibration import Calibration
 
 __all__ = ["Identity"]
@@ -50,11 +52,11 @@ class Identity(Scheme):
         """Quantize nothing."""
         return {}
 
-    def fit_model(self, checkpoints: Checkpoints, calibration: "Calibration | None") -> State:
+    def fit_model(self, checkpoints: Checkpoints, calibration: Calibration | None) -> State:
         """There are no scales."""
         return {}
 
-    def frozen_to(self, reference: Checkpoints, calibration: "Calibration | None" = None) -> Frozen:
+    def frozen_to(self, reference: Checkpoints, calibration: Calibration | None = None) -> Frozen:
         """Return a quantizer that changes nothing; there are no scales to fix."""
         return _Unchanged(self, {}, reference.batch)
 
@@ -62,7 +64,7 @@ class Identity(Scheme):
 @dataclass(frozen=True)
 class _Unchanged(Frozen):
     def __call__(
-        self, checkpoints: Checkpoints, calibration: "Calibration | None" = None, *, finite: bool = False
+        self, checkpoints: Checkpoints, calibration: Calibration | None = None, *, finite: bool = False
     ) -> Checkpoints:
         return checkpoints
 

@@ -5,6 +5,8 @@ byte) and one tensor per scale, ``name.scale`` and so on; every other parameter 
 metadata name the quantizer of each parameter, so that a file explains itself. No pickle is read or written.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterable
 from fnmatch import fnmatch
@@ -13,10 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from leaq.errors import InvalidInput, StoreError
+from leaq.lazy import torch
 from leaq.models.weights import read_tensors
 from leaq.quantizers.applying import Frozen, stacked
 from leaq.quantizers.scheme import Scheme, trits_per_code
@@ -24,6 +25,8 @@ from leaq.results import Size
 from leaq.types import Checkpoints, Role
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from leaq.quantizers.calibration import Calibration
 
 __all__ = ["pack", "pack_codes", "read_weights", "unpack", "unpack_codes"]
@@ -32,7 +35,7 @@ FORMAT = "leaq-packed-1"
 
 
 def pack(
-    checkpoints: Checkpoints, quantizer: Scheme, path: Path | str, *, calibration: "Calibration | None" = None
+    checkpoints: Checkpoints, quantizer: Scheme, path: Path | str, *, calibration: Calibration | None = None
 ) -> Size:
     """Quantize, write packed codes and scales to `path`, and return what one model weighs.
 

@@ -12,17 +12,22 @@ reconstruction of He, Zhang, Sun, "Channel Pruning for Accelerating Very Deep Ne
 eq. 1; imitating one's own outputs is distillation (Hinton, Vinyals, Dean, arXiv 1503.02531v1).
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from leaq.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["imitate", "jointly", "line_through"]
 
 STEPS, RATE = 60, 0.05
 """Steps of Adam on the model's outputs, and the first one's size in logarithms of gains; it falls along a cosine."""
-Forward = Callable[[Mapping[str, Tensor]], Tensor]
+Forward = Callable[[Mapping[str, "Tensor"]], "Tensor"]
 
 
 def line_through(u: Tensor, t: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,20 +5,24 @@ does not depend on which models are quantized together or in which order, two mo
 weights are equal, and the candidates of one model share it when the quantizer is frozen to that model.
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
-import torch
 from pydantic import Field, model_validator
-from torch import Tensor
 
+from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.blocks import into_blocks, positive
 from leaq.quantizers.scheme import Scheme
 from leaq.quantizers.uniform import Uniform
 from leaq.seeds import torch_stream
 from leaq.types import Flag
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Dithered", "Noisy", "Stochastic"]
 
@@ -62,10 +66,11 @@ class Noisy(Scheme):
     def _fit(self, weight: Tensor) -> Scales:
         raise NotImplementedError
 
-    def _noise(self, blocks: Tensor, scales: Scales, draw: Callable[..., Tensor] = torch.rand) -> Tensor:
+    def _noise(self, blocks: Tensor, scales: Scales, draw: Callable[..., Tensor] | None = None) -> Tensor:
         """Noise of each model, (b or 1, *blocks.shape[1:]); padding of the last group has noise too, unused."""
         shape = blocks.shape[1:]
         streams = [torch_stream(self.seed, self.name, int(key)) for key in scales["key"]]
+        draw = draw or torch.rand
         drawn = [draw(shape, generator=one, dtype=blocks.dtype, device=one.device) for one in streams]
         return torch.stack(drawn).to(blocks.device)
 
@@ -129,7 +134,7 @@ class Dithered(_RandomRounding):
     bits: int = Field(ge=2, le=8)
 
     @model_validator(mode="after")
-    def _symmetric_absmax_only(self) -> "Dithered":
+    def _symmetric_absmax_only(self) -> Dithered:
         if not self.symmetric or self.scale != "absmax":
             raise ValueError(
                 "dithered levels are symmetric and span max|w|; leave symmetric and scale at their default"

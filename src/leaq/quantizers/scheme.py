@@ -7,23 +7,25 @@ counting, names - is written once: here, in `applying` (the walk over a model's 
 Quantizers are pure functions: the checkpoints they are given stay untouched.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, log2
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
-from torch import Tensor
 
 from leaq.config import Named
 from leaq.errors import InvalidInput
-from leaq.models.roles import LAYER_ROLES
 from leaq.quantizers.applying import GAIN, Frozen, Scales, State, fit_state, quantized
 from leaq.quantizers.saying import described, doubts, label_of
 from leaq.results import Size
-from leaq.types import Checkpoints, Flag, Role
+from leaq.types import LAYER_ROLES, Checkpoints, Flag, Role
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from leaq.quantizers.calibration import Calibration, Inputs
 
 __all__ = ["WEIGHTS", "Bits", "Frozen", "Needs", "Scales", "Scheme", "quantizable"]
@@ -206,7 +208,7 @@ class Scheme(Named):
             )
         return checkpoints.at((slice(None), slice(0, max(1, round(self.stop * checkpoints.batch[1])))))
 
-    def fit_on(self, weight: Tensor, inputs: "Inputs") -> Scales:
+    def fit_on(self, weight: Tensor, inputs: Inputs) -> Scales:
         """Return the scales given what the weights are multiplied with; only calibrated schemes look at it."""
         return self.fit(weight)
 
@@ -214,7 +216,7 @@ class Scheme(Named):
         """Rewrite the model before it is quantized, leaving its function as it is."""
         return checkpoints
 
-    def fit_model(self, checkpoints: Checkpoints, calibration: "Calibration | None") -> State:
+    def fit_model(self, checkpoints: Checkpoints, calibration: Calibration | None) -> State:
         """Return the scales of every parameter."""
         return fit_state(self, checkpoints, calibration)
 
@@ -234,7 +236,7 @@ class Scheme(Named):
 
     # -- what all schemes share ------------------------------------------------------------------------------------
 
-    def __call__(self, checkpoints: Checkpoints, calibration: "Calibration | None" = None) -> Checkpoints:
+    def __call__(self, checkpoints: Checkpoints, calibration: Calibration | None = None) -> Checkpoints:
         """Quantize every checkpoint with its own scales; of a quantizer that stops early, those up to there.
 
         Raises
@@ -254,7 +256,7 @@ class Scheme(Named):
         shared = all(getattr(type(self), name) is getattr(Scheme, name) for name in whole_model)
         return shared and not self.needs.calibration
 
-    def frozen_to(self, reference: Checkpoints, calibration: "Calibration | None" = None) -> Frozen:
+    def frozen_to(self, reference: Checkpoints, calibration: Calibration | None = None) -> Frozen:
         """Fix everything but the weights to `reference` (batch ``(s,)``), so that candidates form a finite set.
 
         The reference itself becomes exactly what ``self(reference, calibration)`` gives.
@@ -268,16 +270,16 @@ class Scheme(Named):
         return Frozen(self, self.fit_model(reference, calibration), reference.batch, source)
 
     def codes(
-        self, checkpoints: Checkpoints, calibration: "Calibration | None" = None
+        self, checkpoints: Checkpoints, calibration: Calibration | None = None
     ) -> dict[str, tuple[Tensor, Scales]]:
         """Return each quantized parameter's codes (b, *shape) and scales, with the batch axes flattened to b."""
         return self.frozen_to(checkpoints, calibration).codes(checkpoints)
 
-    def bits_per_weight(self, checkpoints: Checkpoints, calibration: "Calibration | None" = None) -> Bits:
+    def bits_per_weight(self, checkpoints: Checkpoints, calibration: Calibration | None = None) -> Bits:
         """Count bits per weight, scales included, averaged over the stacked models; see `Frozen.bits`."""
         return Bits(*self.frozen_to(checkpoints, calibration).bits(checkpoints))
 
-    def size(self, checkpoints: Checkpoints, calibration: "Calibration | None" = None) -> Size:
+    def size(self, checkpoints: Checkpoints, calibration: Calibration | None = None) -> Size:
         """Weigh one released model: bits per weight, bytes of everything, compression against float32."""
         return self.frozen_to(checkpoints, calibration).size(checkpoints)
 
@@ -288,7 +290,7 @@ class Scheme(Named):
         looks = wants.calibration or self.bias == "corrected" or self.refit != "off"
         return Needs(looks, wants.model, wants.extra, wants.device)
 
-    def plan(self, checkpoints: Checkpoints) -> dict[str, "Scheme"]:
+    def plan(self, checkpoints: Checkpoints) -> dict[str, Scheme]:
         """Return which scheme each quantized parameter goes through, in forward order; the others stay as they are."""
         weights = quantizable(checkpoints)
         chosen: dict[str, Scheme] = {name: self for name in weights if checkpoints.roles[name] in self.roles}

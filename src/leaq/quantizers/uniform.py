@@ -1,14 +1,18 @@
 """Evenly spaced levels, rounded to nearest: what most shipped integer formats do."""
 
-from typing import ClassVar, Literal
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, ClassVar, Literal
+
 from pydantic import Field, model_validator
-from torch import Tensor
 
+from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.blocks import Per, extremes, into_blocks, normal, percentiles, positive, whole
 from leaq.quantizers.scheme import Scheme
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Uniform"]
 
@@ -49,7 +53,7 @@ class Uniform(Scheme):
     """Weights that share a scale with per="group", counted along the flattened input of each channel."""
 
     @model_validator(mode="after")
-    def _one_bit_is_asymmetric(self) -> "Uniform":
+    def _one_bit_is_asymmetric(self) -> Uniform:
         if self.bits == 1 and self.symmetric:
             raise ValueError(
                 "one symmetric bit has the single level 0 and would erase every weight; use sign, or symmetric=False"

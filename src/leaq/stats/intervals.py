@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from scipy import special
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.lazy import special
 from leaq.types import Bools, Floats, Ints
 
 __all__ = [

@@ -6,9 +6,9 @@ Source: Kendall (1938), Biometrika 30:81; tau-b for ties (Kendall 1945).
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import ndtri
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.lazy import special
 from leaq.seeds import stream
 from leaq.stats.intervals import percentile_interval
 from leaq.types import Estimate, Flag, Floats
@@ -75,6 +75,6 @@ def _redrawn(items: Sequence[Estimate], draws: int, rng: np.random.Generator) ->
     ends = np.array([[item.value, item.low, item.high] for item in items])
     if not np.isfinite(ends).all():
         raise InvalidInput("agreement: values and intervals must be finite.")
-    quantile = np.array([ndtri((1 + item.level) / 2) for item in items])
+    quantile = np.array([special.ndtri((1 + item.level) / 2) for item in items])
     spread = (ends[:, 2] - ends[:, 1]) / (2 * quantile)
     return np.asarray(ends[:, 0] + spread * rng.standard_normal((draws, len(items))))

@@ -17,10 +17,10 @@ from torch.func import functional_call, grad, vmap
 from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.models.calling import evaluating, output_tensor, places
 from leaq.models.modules import ModuleModel
-from leaq.models.roles import LAYER_ROLES, role_of
+from leaq.models.roles import role_of
 from leaq.seeds import stream
 from leaq.training.mlp import signals_by_layer
-from leaq.types import Flag, Role, Task
+from leaq.types import LAYER_ROLES, Flag, Role, Task
 
 __all__ = ["Make", "StackedModule", "looks_up"]
 

@@ -45,6 +45,14 @@ def test_what_is_wrong_is_told_before_anything_that_computes_is_loaded():
         "report nowhere",
         "verify nowhere",
         "clean nowhere",
+        "audit wine --quantizers sgin",
+        "audit wine --quantizers uniform(bits=99)",
+        "audit wine --quantizers torchao.int8_weight_only(bit=8)",
+        "audit wine --attacks lyra",
+        "attack wine --attacks lira(mode=of)",
+        "audit wine --together sgin+twn",
+        "audit wine --references forst",
+        "protect wine --quantizers strenary",
     )
     said, found = loaded(("torch", "pandas", "sklearn", "scipy"), *lines)
     for text in (
@@ -53,6 +61,13 @@ def test_what_is_wrong_is_told_before_anything_that_computes_is_loaded():
         "--epochs",
         "--task",
         "'nowhere' is no run folder",
+        "Unknown quantizer 'sgin'. Did you mean 'sign'?",
+        "less than or equal to 8 (found 99)",
+        "unknown option 'bit'. Did you mean 'bits'?",
+        "Unknown attack 'lyra'. Did you mean 'lira'?",
+        "'online' or 'offline' (found 'of')",
+        "Did you mean 'forest'?",
+        "Did you mean 'ternary'?",
     ):
         assert text in said
     assert found == "[]"

@@ -1,20 +1,23 @@
 """What every library backend shares: run it on each model, check what it gives, answer for candidates."""
 
+from __future__ import annotations
+
 import logging
 import sys
 import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
 from types import ModuleType
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from leaq.errors import UnsupportedModel, need
+from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.scheme import Scheme
 from leaq.types import Role
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Backend", "Given", "installed"]
 

@@ -1,14 +1,17 @@
 """bitsandbytes: its 4-bit and 8-bit formats, which run on the CPU too."""
 
-from typing import ClassVar, Literal
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.backends.base import Backend, Given
 from leaq.quantizers.blocks import into_blocks, whole
 from leaq.quantizers.scheme import Needs
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["BnbBlockwise8", "BnbFP4", "BnbInt8", "BnbNF4"]
 

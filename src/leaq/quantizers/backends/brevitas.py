@@ -1,14 +1,18 @@
 """brevitas: the weights of its QuantLinear."""
 
-from typing import ClassVar, Literal
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, ClassVar, Literal
+
 from pydantic import Field
-from torch import Tensor
 
+from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.backends.base import Backend, Given
 from leaq.quantizers.scheme import Needs
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["BrevitasInt"]
 

@@ -1,16 +1,20 @@
 """compressed-tensors: the integer formats of llm-compressor and vLLM, with scales by the package's own rule."""
 
-from typing import ClassVar, Literal
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, ClassVar, Literal
+
 from pydantic import Field
-from torch import Tensor
 
 from leaq.errors import UnsupportedModel
+from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.backends.base import Backend, Given
 from leaq.quantizers.blocks import into_blocks, whole
 from leaq.quantizers.scheme import Needs
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["CompressedTensors"]
 

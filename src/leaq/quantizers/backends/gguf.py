@@ -1,16 +1,20 @@
 """GGUF types that the package `gguf` encodes itself: what llama.cpp's converter writes."""
 
-from typing import ClassVar, Literal
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.backends.base import Backend, Given
 from leaq.quantizers.blocks import into_blocks, whole
 from leaq.quantizers.scheme import Needs
 from leaq.types import Role
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Gguf"]
 

@@ -1,17 +1,21 @@
 """torchao: what its `quantize_` makes of a Linear."""
 
-from typing import Any, ClassVar, Literal
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
 from pydantic import Field
-from torch import Tensor
 
 from leaq.errors import UnsupportedModel
+from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.backends.base import Backend, Given
 from leaq.quantizers.blocks import into_blocks, whole
-from leaq.quantizers.casts import FLOAT8
+from leaq.quantizers.casts import float8
 from leaq.quantizers.scheme import Needs
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["TorchaoFloat8", "TorchaoInt8", "TorchaoInt8Dynamic", "TorchaoIntx"]
 
@@ -197,7 +201,7 @@ class TorchaoFloat8(_Torchao):
         """Float8WeightOnlyConfig."""
         from torchao.quantization import Float8WeightOnlyConfig
 
-        return Float8WeightOnlyConfig(weight_dtype=FLOAT8[self.format])
+        return Float8WeightOnlyConfig(weight_dtype=float8(self.format))
 
     def run(self, weight: Tensor) -> Given:
         """Read qdata and scale from the library's tensor."""
@@ -206,11 +210,11 @@ class TorchaoFloat8(_Torchao):
 
     def decode(self, codes: Tensor, scales: Scales) -> Tensor:
         """Read the bit pattern, times the scale."""
-        return codes.view(FLOAT8[self.format]).to(scales["step"].dtype) * scales["step"]
+        return codes.view(float8(self.format)).to(scales["step"].dtype) * scales["step"]
 
     def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
         """Cast after scaling."""
-        dtype = FLOAT8[self.format]
+        dtype = float8(self.format)
         most = torch.finfo(dtype).max
         return (weight / scales["step"]).clamp(-most, most).to(dtype).view(torch.uint8)
 
