@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from leaq.cell import AuditConfig
-from leaq.models.roles import LAYER_ROLES
 from leaq.pipeline.planning import asked
 from leaq.subjects import Subject, subject_of
 from leaq.subjects.architecture import Architecture, built
@@ -17,7 +16,7 @@ from leaq.subjects.artefact import Artefact
 from leaq.subjects.recipe import OwnTraining
 from leaq.training import MLP, StackedModule
 from leaq.training.mlp import layer_groups
-from leaq.types import Bools, Samples
+from leaq.types import LAYER_ROLES, Bools, Samples
 
 __all__ = ["Cost", "cost"]
 
