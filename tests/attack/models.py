@@ -77,6 +77,8 @@ def gguf_files(rng: Rng, folder: Path) -> None:
 
     path = folder / "m.gguf"
     writer = gguf.GGUFWriter(str(path), "mlp")
+    writer.add_array("tokens", ["a", "bc", ""])
+    writer.add_array("scores", [1.0, 2.0])
     for name, tensor, _ in tensors_of(network()):
         values = tensor.detach().numpy()
         kind = gguf.GGMLQuantizationType.Q8_0 if values.ndim == 2 else gguf.GGMLQuantizationType.F32

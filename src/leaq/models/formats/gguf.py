@@ -5,13 +5,13 @@ Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md; names by the 
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leaq.errors import StoreError, UnsupportedModel, need
+from leaq.errors import StoreError, UnsupportedModel
+from leaq.models.formats.gguf_file import GgufFile, GgufTensor, open_gguf
 from leaq.models.formats.layers import LazyWeight
 from leaq.models.formats.weight import Weight
 from leaq.models.roles import tensors_of
@@ -22,17 +22,6 @@ UNCHANGED = frozenset({"F32", "F16", "F64", "BF16"})
 """Types that are no quantization."""
 
 
-def _open(path: Path) -> Any:
-    gguf = need("gguf", extra="gguf", purpose=f"Reading {path.name}")
-    try:
-        return gguf.GGUFReader(str(path))
-    except Exception as err:  # whatever the package raises for bytes that are no GGUF, or end early
-        raise StoreError(
-            f"{path.name}: this is no readable GGUF file, or it ends early ({type(err).__name__}: "
-            f"{str(err).splitlines()[0] if str(err) else 'no reason given'}). Download it again."
-        ) from None
-
-
 def describe_gguf(path: Path) -> str:
     """Say what a GGUF file holds: architecture, number of tensors, their types.
 
@@ -41,25 +30,20 @@ def describe_gguf(path: Path) -> str:
     StoreError
         If it is no GGUF file.
     """
-    reader = _open(path)
+    file = open_gguf(path)
     kinds: dict[str, int] = {}
-    for tensor in reader.tensors:
-        kinds[tensor.tensor_type.name] = kinds.get(tensor.tensor_type.name, 0) + 1
+    for tensor in file.tensors:
+        kinds[tensor.kind.name] = kinds.get(tensor.kind.name, 0) + 1
     types = ", ".join(f"{count} {name}" for name, count in sorted(kinds.items()))
-    return f"a GGUF file of architecture {_field(reader, 'general.architecture')!r} with {types or 'no'} tensors"
+    return f"a GGUF file of architecture {file.fields.get('general.architecture')!r:.80} with {types or 'no'} tensors"
 
 
 def is_language_gguf(path: Path) -> bool:
     """Whether a GGUF file says that it is a language model of an architecture that llama.cpp knows."""
-    reader = _open(path)
+    file = open_gguf(path)
     import gguf
 
-    return _field(reader, "general.architecture") in gguf.MODEL_ARCH_NAMES.values()
-
-
-def _field(reader: Any, name: str, default: Any = None) -> Any:
-    field = reader.fields.get(name)
-    return default if field is None else field.contents()
+    return file.fields.get("general.architecture") in gguf.MODEL_ARCH_NAMES.values()
 
 
 def read_gguf(path: Path, original: nn.Module) -> tuple[dict[str, LazyWeight], int]:
@@ -70,20 +54,26 @@ def read_gguf(path: Path, original: nn.Module) -> tuple[dict[str, LazyWeight], i
     StoreError
         If it is no GGUF file, or it ends early.
     """
-    reader = _open(path)
-    if not reader.tensors:
+    file = open_gguf(path)
+    if not file.tensors:
         raise StoreError(f"{path.name}: a shipped model must hold weights. Found a GGUF file without tensors.")
-    arch = str(_field(reader, "general.architecture", ""))
-    here = {tensor.name: tensor for tensor in reader.tensors}
-    rename = _names(arch, int(_field(reader, f"{arch}.block_count", 0) or 0))
+    arch = str(file.fields.get("general.architecture", ""))
+    here = {tensor.name: tensor for tensor in file.tensors}
+    rename = _names(arch, min(_count(file, f"{arch}.block_count"), len(here)))
     found: dict[str, LazyWeight] = {}
     for name, _, _ in tensors_of(original):
         if (stored := rename(name)) in here:
-            found[name] = _later(here.pop(stored), _heads(reader, arch, stored))
+            found[name] = _later(here.pop(stored), _heads(file, arch, stored))
     for name, tensor in here.items():
         if name != "rope_freqs.weight":  # positions, a part of the architecture
-            found[name] = _later(tensor, None)
-    return found, sum(int(tensor.n_bytes) for tensor in reader.tensors)
+            found[name] = _later(tensor, 0)
+    return found, file.bytes
+
+
+def _count(file: GgufFile, name: str) -> int:
+    """Return a number of things, 0 where the file names none."""
+    value = file.fields.get(name)
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _names(arch: str, blocks: int) -> Callable[[str], str]:
@@ -104,28 +94,27 @@ def _names(arch: str, blocks: int) -> Callable[[str], str]:
     return rename
 
 
-def _heads(reader: Any, arch: str, stored: str) -> int | None:
-    """Return how many heads the rows of a Llama's query or key are interleaved by."""
+def _heads(file: GgufFile, arch: str, stored: str) -> int:
+    """Return how many heads the rows of a Llama's query or key are interleaved by, 0 if they are not."""
     if arch != "llama" or not (".attn_q." in stored or ".attn_k." in stored):
-        return None
-    heads = _field(reader, f"{arch}.attention.head_count", 0)
-    return int(heads if ".attn_q." in stored else _field(reader, f"{arch}.attention.head_count_kv", heads)) or None
+        return 0
+    heads = _count(file, f"{arch}.attention.head_count")
+    return heads if ".attn_q." in stored else _count(file, f"{arch}.attention.head_count_kv") or heads
 
 
-def _later(tensor: Any, heads: int | None) -> LazyWeight:
+def _later(tensor: GgufTensor, heads: int) -> LazyWeight:
     def read() -> Weight:
         import gguf
 
-        kind = tensor.tensor_type.name
+        kind = tensor.kind.name
         try:
             with np.errstate(all="ignore"):  # of damaged scales; infinite weights are refused by name
-                numbers = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+                numbers = gguf.quants.dequantize(tensor.data, tensor.kind)
         except NotImplementedError:
             raise UnsupportedModel(
                 f"GGUF tensor {tensor.name!r}: the package gguf must decode its type. It does not decode {kind}."
             ) from None
-        shape = [int(size) for size in tensor.shape][::-1]
-        value = torch.from_numpy(np.array(numbers, dtype=np.float32)).reshape(shape)
+        value = torch.from_numpy(np.array(numbers, dtype=np.float32)).reshape(tensor.shape)
         form = "" if kind in UNCHANGED else f"GGUF {kind}"
         others = [Weight(value, None, form, "rows as they are")] if heads else []
         others += [Weight(value.T.contiguous(), None, form, "transposed")] if value.ndim == 2 else []

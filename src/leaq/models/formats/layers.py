@@ -233,12 +233,17 @@ def _bitsandbytes(parts: Parts, settings: Mapping[str, Any]) -> Weight:
     absmax = parts["weight.absmax"].float()
     if "weight.nested_absmax" in parts:
         levels = parts["weight.nested_quant_map"].float()[parts["weight.absmax"].long()]
-        size = int(about["nested_blocksize"])
-        absmax = levels * parts["weight.nested_absmax"].float().repeat_interleave(size)[: len(levels)]
-        absmax = absmax + float(about["nested_offset"])
+        nested = parts["weight.nested_absmax"].float()
+        absmax = levels * _each(nested, int(about["nested_blocksize"]), len(levels)) + float(about["nested_offset"])
     packed = parts["weight"].flatten().contiguous().view(torch.uint8)
     codes = torch.stack([packed >> 4, packed & 15], dim=1).flatten()
     shape = torch.Size(about["shape"])
-    scale = absmax.repeat_interleave(int(about["blocksize"]))[: shape.numel()]
-    value = (parts["weight.quant_map"].float()[codes[: shape.numel()].long()] * scale).reshape(shape)
+    codes = codes[: shape.numel()]
+    scale = _each(absmax, int(about["blocksize"]), len(codes))
+    value = (parts["weight.quant_map"].float()[codes.long()] * scale).reshape(shape)
     return Weight(value, None, f"bitsandbytes {str(about.get('quant_type', '4-bit')).upper()}")
+
+
+def _each(scales: Tensor, size: int, count: int) -> Tensor:
+    """Return the scale of each of some numbers in blocks of a size; no more is made, whatever size a file claims."""
+    return scales[torch.arange(count) // size]

@@ -8,7 +8,7 @@ Source: https://onnx.ai/onnx/operators/ (opset 21) and onnxruntime's contrib ope
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,7 @@ class Graph:
             if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
                 self.stored[node.output[0]] = node.attribute[0].t
         self.maker = {name: node for node in self.nodes for name in node.output}
+        self._known: dict[str, _Value | None] = {}
         self.users: dict[str, list[Any]] = {}
         for node in self.nodes:
             for name in node.input:
@@ -127,16 +128,23 @@ class Graph:
         )
 
     def weights(self) -> list[Weight]:
-        """Return every weight and bias that an operator multiplies with or adds, in torch's orientation."""
+        """Return every weight and bias that an operator multiplies with or adds, in torch's orientation.
+
+        Raises
+        ------
+        StoreError
+            If constants do not have the shapes, types and sizes that their operator asks for.
+        """
         found = []
         for node in self.nodes:
-            for value, turned in self._operands(node):
-                array, step = value.array, value.step
-                if turned and array.ndim == 2:
-                    array, step = array.T, None if step is None else step.T
-                numbers = torch.tensor(np.ascontiguousarray(array, dtype=np.float32))
-                wide = None if step is None else torch.tensor(np.ascontiguousarray(step, dtype=np.float32))
-                found.append(Weight(numbers, wide, value.form))
+            self._known.clear()
+            try:
+                found += [_weight(value, turned) for value, turned in self._operands(node)]
+            except Exception as err:  # whatever numpy and the package raise for constants that do not fit
+                raise StoreError(
+                    f"ONNX operator {node.op_type} {node.name!r:.80}: its constants must fit it and each other. "
+                    f"{type(err).__name__}: {str(err)[:120]}. The file is damaged: export it again."
+                ) from None
         return found
 
     def _operands(self, node: Any) -> Iterator[tuple[_Value, bool]]:
@@ -162,6 +170,12 @@ class Graph:
 
     def constant(self, name: str) -> _Value | None:
         """Return the value of a name if it depends on stored constants alone."""
+        if name not in self._known:
+            self._known[name] = None  # what depends on itself is no constant
+            self._known[name] = self._constant(name)
+        return self._known[name]
+
+    def _constant(self, name: str) -> _Value | None:
         if name in self.stored:
             return _Value(self._onnx.numpy_helper.to_array(self.stored[name]))
         node = self.maker.get(name)
@@ -233,8 +247,12 @@ class Graph:
                 if product.op_type != "Mul":
                     continue
                 pending = [name for name in product.input if name != cast.output[0]]
+                seen: set[str] = set()
                 while pending:
                     name = pending.pop()
+                    if name in seen:
+                        continue
+                    seen.add(name)
                     if (value := self.constant(name)) is not None:
                         return value.array
                     maker = self.maker.get(name)
@@ -287,6 +305,16 @@ class Graph:
             yield bias, False
 
 
+def _weight(value: _Value, turned: bool) -> Weight:
+    array, step = value.array, value.step
+    if turned and array.ndim == 2:
+        array, step = array.T, None if step is None else step.T
+    with np.errstate(all="ignore"):  # of numbers beyond what 32 bits hold; infinite weights are refused by name
+        numbers = torch.tensor(np.ascontiguousarray(array, dtype=np.float32))
+        wide = None if step is None else torch.tensor(np.ascontiguousarray(step, dtype=np.float32))
+    return Weight(numbers, wide, value.form)
+
+
 def _decoded(codes: Any, scale: Any, zero: Any, *, axis: int, block: int = 0) -> _Value:
     """(code - zero) * scale along an axis. Source: ONNX DequantizeLinear."""
     wide = _spread(np.asarray(scale, dtype=np.float32), codes.shape, axis, block)
@@ -299,9 +327,9 @@ def _spread(values: Any, shape: tuple[int, ...], axis: int, block: int) -> Any:
     if values.size == 1:
         return values.reshape([1] * len(shape))
     if block:
-        return np.repeat(values, block, axis=axis).take(range(shape[axis]), axis=axis)
+        return values.take(np.arange(shape[axis]) // block, axis=axis)
     if values.ndim > 1:
-        return values
+        return np.broadcast_to(values, shape)
     to = [1] * len(shape)
     to[axis] = values.size
     return values.reshape(to)
@@ -321,12 +349,17 @@ def _bits_of(packed: Any, bits: int, count: int) -> Any:
 
 
 def _bytes(onnx: Any, item: Any) -> int:
-    numbers = int(np.prod(list(item.dims))) if item.dims else 1
-    name = onnx.TensorProto.DataType.Name(item.data_type)
-    small = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}.get(name)
-    return (
-        ceil(numbers * small / 8) if small else numbers * onnx.helper.tensor_dtype_to_np_dtype(item.data_type).itemsize
-    )
+    numbers = int(prod(item.dims))
+    try:
+        name = onnx.TensorProto.DataType.Name(item.data_type)
+        small = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}.get(name)
+        size = 0 if small else int(onnx.helper.tensor_dtype_to_np_dtype(item.data_type).itemsize)
+    except (ValueError, KeyError):
+        raise StoreError(
+            f"ONNX tensor {item.name!r:.80}: its type must be one of the installed onnx. Found number "
+            f"{item.data_type}. The file is damaged, or newer than the package."
+        ) from None
+    return ceil(numbers * small / 8) if small else numbers * size
 
 
 def _attribute(node: Any, name: str) -> Any:

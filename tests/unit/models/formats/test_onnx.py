@@ -127,3 +127,25 @@ def test_another_model_and_other_files_are_refused(onnx, tmp_path):
         (tmp_path / "bad.onnx").write_bytes(content)
         with pytest.raises(StoreError, match="no readable ONNX file"):
             open_shipped(tmp_path / "bad.onnx", nn.Linear(3, 2), name="s")
+
+
+def test_graphs_that_go_in_circles_or_claim_too_much_end_at_once(onnx):
+    circle = model_of(onnx, {"c": CODES, "s": SCALE}, [
+        node(onnx, "Identity", ["b"], ["a"]),
+        node(onnx, "Identity", ["a"], ["b"]),
+        node(onnx, "MatMul", ["x", "a"], ["y"]),
+        node(onnx, "MatMulInteger", ["x", "c"], ["i"]),
+        node(onnx, "Cast", ["i"], ["f"], to=1),
+        node(onnx, "Mul", ["m", "m"], ["m"]),
+        node(onnx, "Mul", ["f", "m"], ["out"]),
+    ])  # fmt: skip
+    assert Graph(circle).weights() == []
+    deep = [node(onnx, "DequantizeLinear", [f"n{i}"] * 3, [f"n{i + 1}"]) for i in range(60)]
+    assert Graph(model_of(onnx, {}, [*deep, node(onnx, "MatMul", ["x", "n60"])])).weights() == []
+    for arrays, attributes in (
+        ({"c": np.ones((40000, 1), np.int8), "s": np.ones((1, 40000), np.float32)}, {}),
+        ({"c": np.ones((4, 4), np.int8), "s": np.ones((0, 4), np.float32)}, {"axis": 0, "block_size": 2**40}),
+    ):
+        dequantized = node(onnx, "DequantizeLinear", ["c", "s"], ["w"], **attributes)
+        with pytest.raises(StoreError, match="ONNX operator MatMul '': its constants must fit"):
+            Graph(model_of(onnx, arrays, [dequantized, node(onnx, "MatMul", ["x", "w"])])).weights()
