@@ -4,6 +4,7 @@ A trial takes random numbers and an empty folder; anything it raises but `LeaqEr
 """
 
 import shutil
+import signal
 import tempfile
 import time
 import traceback
@@ -50,8 +51,13 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
 
 
-def attack(name: str, *, seconds: float = float("inf"), trials: int = 10**9, seed: int = 0) -> Outcome:
-    """Try until time or trials are up; the same seed tries the same things in the same order."""
+def attack(
+    name: str, *, seconds: float = float("inf"), trials: int = 10**9, seed: int = 0, longest: int = 0
+) -> Outcome:
+    """Try until time or trials are up; the same seed tries the same things in the same order.
+
+    A trial that takes longer than `longest` seconds is ended by SIGALRM, whose handler is the caller's; 0: never.
+    """
     outcome, rng = Outcome(name), np.random.default_rng([seed, *name.encode()])
     end = time.monotonic() + seconds
     while outcome.trials < trials and time.monotonic() < end:
@@ -59,6 +65,7 @@ def attack(name: str, *, seconds: float = float("inf"), trials: int = 10**9, see
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
+                signal.alarm(longest)
                 CAMPAIGNS[name](rng, folder)
         except LeaqError:
             outcome.refused += 1
@@ -68,6 +75,7 @@ def attack(name: str, *, seconds: float = float("inf"), trials: int = 10**9, see
                 f"trial {outcome.trials}: {err!r:.300} at {Path(where.filename).name}:{where.lineno}"
             )
         finally:
+            signal.alarm(0)
             shutil.rmtree(folder, ignore_errors=True)
         outcome.trials += 1
     return outcome
