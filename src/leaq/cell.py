@@ -133,6 +133,15 @@ class AuditConfig(Reading, Origin, Finished):
 
         return tuple(quantizer.spec() for quantizer in parse_list(",".join(specs)))
 
+    @field_validator("embedder")
+    @classmethod
+    def _known_embedder(cls, spec: str) -> str:
+        from leaq.embedders import EMBEDDERS
+
+        if spec != "auto":
+            EMBEDDERS.build(spec)
+        return spec
+
     @field_validator("training")
     @classmethod
     def _recorded_standardisation(cls, training: TrainingConfig) -> TrainingConfig:

@@ -75,10 +75,11 @@ class Cost:
                 f"Attacks {whom}: {self.trainings} trainings by {self.recipe}, {self.quantizers} quantizers. How long "
                 "a training takes, and how much memory, is not known before it is done."
             )
-        duration = f"{self.seconds:.0f} s" if self.seconds < 120 else f"{self.seconds / 60:.0f} min"
+        duration = f"about {self.seconds:.0f} s" if self.seconds < 120 else f"about {self.seconds / 60:.0f} min"
+        duration = "less than a second" if self.seconds < 1 else duration
         return (
             f"Attacks {whom}: {self.steps} training steps, "
-            f"{self.quantizers} quantizers of {self.candidates} candidates. Training and evaluating take about "
+            f"{self.quantizers} quantizers of {self.candidates} candidates. Training and evaluating take "
             f"{duration} here; quantizing and measuring come on top. Needs about {self.memory / 1e9:.1f} GB of memory."
         )
 
