@@ -133,6 +133,10 @@ class Uniform(Scheme):
         return self.scale == "absmax" and normal(scales["step"])
 
     def _project(self, weight: Tensor, scales: Scales, out: Tensor | None, *, clip: bool) -> Tensor:
+        if not (self.symmetric or normal(scales["step"])):
+            # A step without all its digits: the short cut may give a zero the other sign.
+            found = self.decode(self.encode(weight, scales), scales).to(weight.dtype)
+            return found if out is None else out.copy_(found)
         blocks = into_blocks(weight, self.per, self.group)
         if out is None or blocks.numel() != weight.numel():  # the last group is padded: it has no room in `out`
             found = whole(self._nearest(blocks, scales, clip=clip), self.per, weight.shape)
