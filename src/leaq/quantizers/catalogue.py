@@ -71,7 +71,7 @@ def entry(name: str) -> Entry:
     Examples
     --------
     >>> entry("ternary").needs.calibration, entry("ternary").families
-    (False, ('study', 'all'))
+    (False, ('study', 'protect', 'all'))
     """
     name = QUANTIZERS.spelled(name)
     scheme = build(name if "(" in name else _example(name))
