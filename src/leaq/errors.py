@@ -20,6 +20,7 @@ __all__ = [
     "UnknownName",
     "UnsupportedModel",
     "closest",
+    "first_line",
     "first_rows",
     "need",
     "out_of_memory",
@@ -112,6 +113,17 @@ def first_rows(rows: Sequence[int], limit: int = 5) -> str:
     more = ", ..." if len(rows) > limit else ""
     noun = "row" if len(rows) == 1 else "rows"
     return f"{len(rows)} {noun} ({shown}{more})"
+
+
+def first_line(err: BaseException) -> str:
+    """Return the first line of what other people's code raised, cut to a length for a message.
+
+    Examples
+    --------
+    >>> first_line(ValueError("odd")), first_line(ValueError())
+    ('odd', 'no message')
+    """
+    return (str(err).strip().splitlines() or ["no message"])[0][:200]
 
 
 def visible(text: str) -> str:

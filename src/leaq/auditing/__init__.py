@@ -51,7 +51,7 @@ def audit_finished(
 
 
 def _program_in(path: Path) -> nn.Module:
-    """Open a file that runs by itself, as `leaq audit-model` does."""
+    """Open a file that runs by itself, as `leaq audit` does."""
     if not path.exists():
         raise InvalidInput(
             f"audit: members and nonmembers belong to a finished model. Found {str(path)!r}, which is no file. For a "

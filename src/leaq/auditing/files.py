@@ -17,10 +17,11 @@ from leaq.errors import InvalidInput, StoreError
 from leaq.evaluation.losses import LOSSES
 from leaq.models.boxes import open_box
 from leaq.models.causal import Told, load_causal
-from leaq.models.formats import describe_file, fill, read_file
+from leaq.models.formats import describe_file, filled_from
 from leaq.models.formats.gguf import is_language_gguf
-from leaq.models.weights import architecture, load_into
+from leaq.models.weights import architecture
 from leaq.results import CellResult
+from leaq.system.files import sha256_within
 from leaq.system.npz import read_npz
 from leaq.system.usercode import code_of, user_function
 from leaq.types import Flag, Progress, silent
@@ -98,11 +99,8 @@ def files_digest(config: AuditConfig) -> str:
     places += [str(place) for place in _shipped(config.shipped).values()]
     digest = hashlib.sha256("".join(code_of(spec) for spec in (config.model, config.loss) if ":" in spec).encode())
     for place in filter(None, places):
-        path = Path(place)
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file():
-                with file.open("rb") as handle:
-                    digest.update(hashlib.file_digest(handle, "sha256").digest())
+        for found in sha256_within(Path(place)):
+            digest.update(bytes.fromhex(found))
     return digest.hexdigest()
 
 
@@ -171,12 +169,8 @@ def _about(members: Mapping[str, Any], nonmembers: Mapping[str, Any], *, loss: s
 
 def _built(arch: str, weights: Path, about: Mapping[str, Any]) -> tuple[nn.Module, str]:
     """Build the network and fill it with a file's weights; say in which form these were, if quantized."""
-    module = architecture(arch, given=about)
-    if any(tensor.is_meta for tensor in module.parameters()):
-        return load_into(module, weights), ""
-    reading = read_file(weights, module)
-    filled = fill(reading.weights, module, subject=weights.name, kind=reading.kind, compare=False)
-    return filled.module, f"weights as {', '.join(filled.forms)}" if filled.forms else ""
+    module, forms = filled_from(weights, architecture(arch, given=about))
+    return module, f"weights as {', '.join(forms)}" if forms else ""
 
 
 def _dequantized(result: CellResult, weights: Path, held: str) -> CellResult:

@@ -18,6 +18,7 @@ from leaq.auditing.evaluating import Bench
 from leaq.auditing.records import Records, overlap_of, read_records
 from leaq.auditing.rows import how_of
 from leaq.auditing.shipped import open_shipped, weigh
+from leaq.data.membership import FEWEST
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
 from leaq.evaluation.losses import LossFunction
 from leaq.measures.shift import shift, shift_doubt
@@ -43,8 +44,6 @@ from leaq.types import (
 
 __all__ = ["ExtraAttacks", "Job", "audit_model", "audit_records"]
 
-FEWEST = 20
-"""Members, and non-members, without which no attack number means anything."""
 NO_WEIGHTS = NotComputed("Quantizers and r need weights, and this model shows none; it was measured as it runs.")
 ONE_CANDIDATE = NotComputed("r needs a quantizer that can be applied again; a shipped model is one candidate.")
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from leaq.auditing.arrays import is_array, is_numbers, tensor_of
-from leaq.errors import InvalidInput, LeaqError, first_rows
+from leaq.errors import InvalidInput, LeaqError, first_line, first_rows
 from leaq.types import Floats, Ints
 
 __all__ = ["Batch", "Records", "described", "groups_of", "move", "overlap_of", "read_records"]
@@ -98,9 +98,8 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
     except LeaqError:
         raise
     except Exception as err:  # whatever the user's loader, or an array of odd parts, raises
-        said = (str(err).strip().splitlines() or ["no message"])[0][:200]
         raise InvalidInput(
-            f"{name}: the records must be readable. Reading them raised {type(err).__name__}: {said}."
+            f"{name}: the records must be readable. Reading them raised {type(err).__name__}: {first_line(err)}."
         ) from err
     total = sum(batch.n for batch in batches)
     if total < 1:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from leaq.data.catalogue import SHIPPED, TASKS
-from leaq.errors import InvalidInput, closest, unknown_name
-from leaq.system.files import is_model
+from leaq.errors import InvalidInput, unknown_name
+from leaq.system.files import is_model, nearest
 
 __all__ = ["check_source", "names", "refuse_missing"]
 
@@ -53,6 +53,4 @@ def check_source(source: str | Path) -> None:
 def refuse_missing(path: Path) -> None:
     """Refuse a file that does not exist, naming the one of the folder that is nearest in name."""
     if not path.exists():
-        folder = path.parent
-        names = [item.name for item in folder.iterdir()] if folder.is_dir() else []
-        raise InvalidInput(f"There is no file {str(path)!r}.{closest(path.name, names)}")
+        raise InvalidInput(f"There is no file {str(path)!r}.{nearest(path)}")

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from leaq.errors import InvalidInput, LeaqError, unknown_name
+from leaq.errors import InvalidInput, LeaqError, first_line, unknown_name
 from leaq.evaluation.labels import Kind, read_labels
 from leaq.evaluation.outputs import read_outputs
 from leaq.models.losses import per_record
@@ -112,10 +112,9 @@ def _guarded(loss: LossFunction, name: str) -> LossFunction:
         except LeaqError:
             raise
         except Exception as err:  # whatever the user's code raises
-            said = (str(err).strip().splitlines() or ["no message"])[0][:200]
             raise InvalidInput(
                 f"loss: {name} must take (outputs, targets). On outputs {tuple(outputs.shape)} and targets "
-                f"{tuple(targets.shape)} it raised {type(err).__name__}: {said}."
+                f"{tuple(targets.shape)} it raised {type(err).__name__}: {first_line(err)}."
             ) from err
 
     return run

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from leaq.errors import InvalidInput, StoreError, need
+from leaq.errors import InvalidInput, StoreError, first_line, need
 from leaq.types import Floats, Ints
 
 __all__ = ["Text", "TokenLoss", "Tokens", "Told", "load_causal", "tokens_of"]
@@ -119,10 +119,9 @@ def _ids(text: str, tokenizer: Any) -> list[int]:
     try:
         return [int(token) for token in tokenizer(text, truncation=False, max_length=None)["input_ids"]]
     except Exception as err:  # whatever a tokenizer, or something that is none, raises
-        said = (str(err).strip().splitlines() or ["no message"])[0][:200]
         raise InvalidInput(
             "tokenizer must turn a text into tokens as those of transformers do, tokenizer(text)['input_ids']. "
-            f"{type(tokenizer).__name__} raised {type(err).__name__}: {said}."
+            f"{type(tokenizer).__name__} raised {type(err).__name__}: {first_line(err)}."
         ) from err
 
 

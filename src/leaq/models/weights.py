@@ -1,17 +1,27 @@
 """Weights from files, into an architecture: safetensors only, and only if names and shapes match."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from leaq.errors import InvalidInput, LeaqError, StoreError, closest
+from leaq.errors import InvalidInput, LeaqError, StoreError
 from leaq.models.roles import shared_names, tensors_of
-from leaq.system.usercode import accepted, user_function
+from leaq.system.files import nearest
+from leaq.system.usercode import accepted, raised, user_function
 
-__all__ = ["OpenWeights", "architecture", "check_match", "load_into", "open_weights", "read_tensors", "read_weights"]
+__all__ = [
+    "OpenWeights",
+    "architecture",
+    "built",
+    "check_match",
+    "load_into",
+    "open_weights",
+    "read_tensors",
+    "read_weights",
+]
 
 PICKLED = frozenset({".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib"})
 
@@ -63,8 +73,7 @@ def open_weights(path: str | Path) -> OpenWeights:
     """
     path = Path(path)
     if not path.is_file():
-        near = closest(path.name, [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else [])
-        raise InvalidInput(f"There is no weights file {str(path)!r}.{near} Name an existing safetensors file.")
+        raise InvalidInput(f"There is no weights file {str(path)!r}.{nearest(path)} Name an existing safetensors file.")
     with path.open("rb") as handle:
         head = handle.read(9)
     # A safetensors file begins with the length of its header, which may look like anything, and the header's "{".
@@ -97,19 +106,33 @@ def architecture(spec: str, *, given: Mapping[str, Any] | None = None, folder: P
     given : arguments it may take, each if it names it: features, outputs, task, shape.
     folder : where files and modules are looked for first; the current folder by default.
     """
-    make = user_function(spec, what="An architecture", folder=folder)
+    return built(user_function(spec, what="An architecture", folder=folder), given or {}, subject=f"{spec!r}: the")
+
+
+def built(make: Callable[..., Any], given: Mapping[str, Any], *, subject: str = "The") -> nn.Module:
+    """Return the torch module that a function of the user's builds.
+
+    Parameters
+    ----------
+    given : arguments it may take, each if it names it: features, outputs, task, shape.
+    subject : the beginning of messages.
+
+    Raises
+    ------
+    InvalidInput
+        If it fails, or returns no torch module.
+    """
     try:
-        module = make(**accepted(make, dict(given or {})))
+        module = make(**accepted(make, dict(given)))
     except LeaqError:
         raise
     except Exception as err:  # whatever the user's code raises
-        said = (str(err).strip().splitlines() or ["no message"])[0][:200]
         raise InvalidInput(
-            f"{spec!r}: the network could not be built ({type(err).__name__}: {said}). The function may take features, "
-            "outputs, task and shape, and nothing else that has no default."
+            f"{subject} network could not be built ({raised(err, make)}). The function may take features, outputs, "
+            "task and shape, and nothing else that has no default."
         ) from err
     if not isinstance(module, nn.Module):
-        raise InvalidInput(f"{spec!r}: the function must return a torch.nn.Module. Found {type(module).__name__}.")
+        raise InvalidInput(f"{subject} function must return a torch.nn.Module. Found {type(module).__name__}.")
     return module
 
 

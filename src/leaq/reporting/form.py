@@ -21,6 +21,7 @@ from leaq.results import CellResult, QuantizerRow, as_plain
 from leaq.results.redaction import shareable, shareable_config
 from leaq.stats.digits import format_estimate
 from leaq.study.standing import reference
+from leaq.system.files import sha256_of
 from leaq.types import AttackResult, Estimate
 
 __all__ = ["PROFILES", "Answer", "Auditor", "Form", "Profile", "fill"]
@@ -275,8 +276,7 @@ def _artefact(result: CellResult, row: QuantizerRow, auditor: Auditor) -> Filled
 def _hash(path: Path) -> str:
     if not path.is_file():
         raise InvalidInput(f"There is no file {str(path)!r}. Name the file that will be released.")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)
 
 
 def _shift(result: CellResult) -> Filled:

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from leaq.errors import InvalidInput
+from leaq.models.weights import built as network
 from leaq.subjects.base import Trained
 from leaq.subjects.outputs import refuse_unfit
-from leaq.system.usercode import accepted, raised
 from leaq.training import TrainingConfig, chunks, train_modules
 from leaq.training.batched import MEMORY
 from leaq.types import Bools, Progress, Samples
@@ -71,13 +70,4 @@ def built(make: Callable[..., Any], samples: Samples) -> nn.Module:
     outputs = len(samples.classes) if samples.task == "classification" else 1
     shape = tuple(samples.inputs.shape[1:])
     given = {"features": int(samples.inputs[0].size), "outputs": outputs, "task": samples.task, "shape": shape}
-    try:
-        module = make(**accepted(make, given))
-    except Exception as err:
-        raise InvalidInput(
-            f"The network could not be built: {raised(err, make)}. The function may take features, outputs, "
-            "task and shape, and nothing else that has no default."
-        ) from err
-    if not isinstance(module, nn.Module):
-        raise InvalidInput(f"The function must return a torch.nn.Module. Found {type(module).__name__}.")
-    return module
+    return network(make, given)

@@ -8,9 +8,9 @@ from torch import nn
 
 from leaq.errors import InvalidInput
 from leaq.models import checkpoints_of, unwrap
-from leaq.models.formats import fill, read_file
+from leaq.models.formats import filled_from
 from leaq.models.sklearn import as_module, is_sklearn
-from leaq.models.weights import check_match, load_into
+from leaq.models.weights import check_match
 from leaq.quantizers.recognised import recipe_of
 from leaq.subjects.base import Subject, Trained
 from leaq.subjects.recipe import joined
@@ -77,9 +77,5 @@ def _opened(released: Any, template: nn.Module) -> tuple[nn.Module, tuple[tuple[
         module = unwrap(released)
         check_match(template, dict(checkpoints_of(module).at(0).params), subject="the released model")
         return module, ()
-    path = Path(released)
-    if any(tensor.is_meta for tensor in template.parameters()):
-        return load_into(template, path), ()
-    reading = read_file(path, template)
-    filled = fill(reading.weights, template, subject=path.name, kind=reading.kind, compare=False)
-    return filled.module, tuple(filled.forms.items())
+    module, forms = filled_from(Path(released), template)
+    return module, tuple(forms.items())

@@ -4,13 +4,14 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leaq.errors import InvalidInput, closest
+from leaq.errors import InvalidInput
 from leaq.nets import NETS, Net
 from leaq.subjects.architecture import Architecture
 from leaq.subjects.artefact import Artefact
 from leaq.subjects.base import Given, Subject
 from leaq.subjects.heads import Heads
 from leaq.subjects.recipe import OwnTraining
+from leaq.system.files import nearest, sha256_within
 from leaq.system.usercode import code_of, user_function
 
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ def subject_of(config: "AuditConfig", given: Given | None = None) -> Subject:
             "with model."
         )
     if given.released is None and not (path := Path(config.released)).exists():
-        near = closest(path.name, [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else [])
-        raise InvalidInput(f"There is no released file {config.released!r}.{near} Name an existing file of weights.")
+        raise InvalidInput(
+            f"There is no released file {config.released!r}.{nearest(path)} Name an existing file of weights."
+        )
     return Artefact(released, trainer)
 
 
@@ -99,11 +101,6 @@ def origin_digest(config: "AuditConfig") -> str:
     """Return a digest of the user's code and released file, so that neither is answered from an old result; or ""."""
     own = _network(config.model) is not None  # the configuration names all of it
     named = [code_of(spec) for spec in ("" if own else config.model, config.recipe) if spec]
-    path = Path(config.released)
     if config.released:
-        files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in files:
-            if file.is_file():
-                with file.open("rb") as handle:
-                    named.append(hashlib.file_digest(handle, "sha256").hexdigest())
+        named += sha256_within(Path(config.released))
     return hashlib.sha256("".join(named).encode()).hexdigest()[:16] if named else ""

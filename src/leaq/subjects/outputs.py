@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from leaq.errors import InvalidInput, LeaqError
 from leaq.evaluation.outputs import last_operation, logits_of, read_outputs
 from leaq.models.calling import call, evaluating
-from leaq.training.modules import StackedModule
+from leaq.training.modules import StackedModule, embeds
 from leaq.types import Samples
 
 __all__ = ["refuse_unfit", "stacked"]
@@ -27,9 +27,9 @@ def stacked(module: nn.Module, samples: Samples) -> StackedModule:
     InvalidInput
         If it cannot run on the records, or its outputs do not fit the targets.
     """
-    probe = _probe(module, samples)
-    model = StackedModule(partial(copy.deepcopy, module), samples.task, probe[:2])
-    model.reads = logits_of(_reading(module, samples, probe, model))
+    reads = _reading(module, samples)
+    model = StackedModule(partial(copy.deepcopy, module), samples.task, _probe(module, samples)[:2])
+    model.reads = logits_of(reads)
     return model
 
 
@@ -41,8 +41,7 @@ def refuse_unfit(module: nn.Module, samples: Samples) -> None:
     InvalidInput
         If it cannot run, returns another number of outputs than there are classes, or probabilities.
     """
-    probe = _probe(module, samples)
-    reads = _reading(module, samples, probe, StackedModule(partial(copy.deepcopy, module), samples.task, probe[:2]))
+    reads = _reading(module, samples)
     if logits_of(reads) is not reads:
         raise InvalidInput(
             "A network that is trained by cross-entropy must return logits. Found probabilities. Leave out its last "
@@ -55,11 +54,13 @@ def _probe(module: nn.Module, samples: Samples) -> Tensor:
     return torch.tensor(samples.inputs[:PROBED], dtype=dtype)
 
 
-def _reading(module: nn.Module, samples: Samples, probe: Tensor, model: StackedModule) -> Callable[[Tensor], Tensor]:
+def _reading(module: nn.Module, samples: Samples) -> Callable[[Tensor], Tensor]:
     """Return what turns the module's outputs into logits; nothing, where they are."""
+    probe = _probe(module, samples)
+    probe = probe.long() if embeds(module) else probe
     try:
         with torch.no_grad(), evaluating(module):
-            outputs = call(module, {}, model.as_inputs(probe))
+            outputs = call(module, {}, probe)
     except LeaqError:
         raise
     except Exception as err:
@@ -77,5 +78,5 @@ def _reading(module: nn.Module, samples: Samples, probe: Tensor, model: StackedM
         return read_outputs("values", outputs, "")[0]
     if k != classes and not (k == 1 and classes == 2):
         raise InvalidInput(f"A classifier must return one output a class, {classes}. Found {k}.")
-    last = last_operation(lambda: call(module, {}, model.as_inputs(probe[:2])))
+    last = last_operation(lambda: call(module, {}, probe[:2]))
     return read_outputs("binary" if k == 1 else "classes", outputs, last)[0]

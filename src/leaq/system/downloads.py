@@ -3,7 +3,6 @@
 A file in the cache is complete and checked, or absent: an interrupted download waits beside it as ``.part``.
 """
 
-import hashlib
 import os
 import urllib.error
 import urllib.request
@@ -12,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from leaq.errors import InvalidInput
-from leaq.system.files import private_folder
+from leaq.system.files import private_folder, sha256_of
 from leaq.system.locks import Claim
 from leaq.types import Progress, silent
 
-__all__ = ["cache_folder", "cache_place", "download", "sha256_of"]
+__all__ = ["cache_folder", "cache_place", "download"]
 
 CHUNK = 1 << 18
 TIMEOUT = 30.0
@@ -41,12 +40,6 @@ def cache_folder() -> Path:
     Embeddings of confidential molecules are confidential: the folder is created readable by its owner alone.
     """
     return private_folder(cache_place())
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def download(

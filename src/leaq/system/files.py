@@ -8,6 +8,7 @@ file or the new one, never half of one, whatever is killed in between. What a ki
 
 import contextlib
 import glob
+import hashlib
 import os
 import secrets
 import stat
@@ -15,13 +16,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from leaq.errors import InvalidInput, StoreError
+from leaq.errors import InvalidInput, StoreError, closest
 
 __all__ = [
     "is_model",
     "private_folder",
+    "nearest",
     "read_bytes",
     "refuse_no_run",
+    "sha256_of",
+    "sha256_within",
     "sweep",
     "writable_place",
     "write_atomic",
@@ -44,6 +48,23 @@ def is_model(source: str | Path) -> bool:
     """
     path = Path(source)
     return path.suffix.lower() in MODELS or path.is_dir()
+
+
+def nearest(path: Path) -> str:
+    """Return a word about the file of the same folder that is nearest in name to one that is missing, or ""."""
+    return closest(path.name, [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else [])
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_within(path: Path) -> list[str]:
+    """Return the SHA-256 of a file, or of every file in a folder, in the order of their names."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [sha256_of(file) for file in files if file.is_file()]
 
 
 STALE = 3600.0

@@ -22,7 +22,7 @@ from leaq.seeds import stream
 from leaq.training.mlp import signals_by_layer
 from leaq.types import LAYER_ROLES, Flag, Role, Task
 
-__all__ = ["Make", "StackedModule", "looks_up"]
+__all__ = ["Make", "StackedModule", "embeds", "looks_up"]
 
 Make = Callable[[], torch.nn.Module]
 """Builds one freshly initialised module; called once a model, under that model's own seed."""
@@ -69,7 +69,7 @@ class StackedModule:
             skeleton = make()
         if not isinstance(skeleton, torch.nn.Module):
             raise InvalidInput(f"make must return a torch.nn.Module. Found {type(skeleton).__name__}.")
-        self._integer = _embeds(skeleton)
+        self._integer = embeds(skeleton)
         self._roles = _roles(skeleton)
         self._record_axes = probe.ndim
         self._collate: Callable[[Tensor], Any] = getattr(skeleton, "collate", _as_given)
@@ -252,10 +252,11 @@ class StackedModule:
 def looks_up(make: Make) -> bool:
     """Whether the network looks its inputs up: they are then codes, which no scale means anything to."""
     with torch.random.fork_rng(devices=[]):
-        return _embeds(make())
+        return embeds(make())
 
 
-def _embeds(module: torch.nn.Module) -> bool:
+def embeds(module: torch.nn.Module) -> bool:
+    """Whether a module looks its inputs up, which are whole numbers then."""
     return any(isinstance(part, torch.nn.Embedding) for part in module.modules())
 
 

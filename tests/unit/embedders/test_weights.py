@@ -11,7 +11,7 @@ from leaq.embedders.networks import GraphNetwork
 from leaq.embedders.pretrained import KNOWN
 from leaq.embedders.weights import Weights, check_shapes, read_weights, tensor_sha256
 from leaq.errors import InvalidInput
-from leaq.system.downloads import sha256_of
+from leaq.system.files import sha256_of
 from tests.helpers import require
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3)}

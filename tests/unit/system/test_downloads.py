@@ -7,7 +7,8 @@ import pytest
 
 from leaq.errors import InvalidInput
 from leaq.system import downloads
-from leaq.system.downloads import cache_folder, download, sha256_of
+from leaq.system.downloads import cache_folder, download
+from leaq.system.files import sha256_of
 
 BODY = bytes(range(256)) * 4000
 SHA = hashlib.sha256(BODY).hexdigest()

@@ -5,8 +5,9 @@ file's own scales; where a layout has two conventions, the one that is nearer to
 not near it by any is refused.
 """
 
+from leaq.models.formats.filling import filled_from
 from leaq.models.formats.matching import fill
 from leaq.models.formats.reading import Reading, describe_file, read_file
 from leaq.models.formats.weight import Weight
 
-__all__ = ["Reading", "Weight", "describe_file", "fill", "read_file"]
+__all__ = ["Reading", "Weight", "describe_file", "fill", "filled_from", "read_file"]

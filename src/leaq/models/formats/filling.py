@@ -1,0 +1,24 @@
+"""A file's weights in the network they belong to, where no original stands beside it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import nn
+
+from leaq.models.formats.matching import fill
+from leaq.models.formats.reading import read_file
+from leaq.models.weights import load_into
+
+__all__ = ["filled_from"]
+
+
+def filled_from(path: Path, network: nn.Module) -> tuple[nn.Module, Mapping[str, int]]:
+    """Return the network with a file's weights, and how many numbers of them are stored in which quantized form.
+
+    With no original to compare with, the file's conventions are taken as it names them.
+    """
+    if any(tensor.is_meta for tensor in network.parameters()):
+        return load_into(network, path), {}
+    reading = read_file(path, network)
+    filled = fill(reading.weights, network, subject=path.name, kind=reading.kind, compare=False)
+    return filled.module, filled.forms
