@@ -61,10 +61,17 @@ class How:
         """What measures take."""
         return {"level": self.level, "seed": self.seed, "draws": self.draws}
 
-    @property
-    def protocol(self) -> Protocol:
-        """What attacks take."""
-        return Protocol(level=self.level, draws=self.draws, seed=self.seed)
+    def context(
+        self, table: LossTable, reference: LossTable | None = None, *, beside: Sequence[LossTable] = ()
+    ) -> Context:
+        """Return what attacks are given: a release, the same models in full precision, further releases of them."""
+        protocol = Protocol(level=self.level, draws=self.draws, seed=self.seed)
+        return Context(table, reference, self.targets, self.features, protocol, self.lacking, beside)
+
+    def attacked(self, context: Context) -> dict[str, AttackResult | NotComputed]:
+        """Run every attack that has a meaning there; one on classes has none where there are none."""
+        asked = (one for one in self.attacks if "classes" not in one.needs or context.has("classes"))
+        return {one.spec(): one.run(context) for one in asked}
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ def row(released: Released, how: How) -> QuantizerRow:
     drops: dict[str, Number] = {}
     measures, curves, doubts = _rates(table if released.candidates is None else released.candidates, how)
     measures["loss_gap"] = loss_gap(own, **options)
-    context = Context(table, released.reference, how.targets, how.features, how.protocol, how.lacking)
+    context = how.context(table, released.reference)
     if before is not None:
         drops = _each(own, lambda: drop(own, before, **options))
         measures["distortion"] = _compared(distortion, own, before, options)
@@ -112,7 +119,7 @@ def row(released: Released, how: How) -> QuantizerRow:
         metrics["loss"] = held_out_loss(own, **options)
         if before is not None:
             drops["loss"] = held_out_drop(own, before, **options)
-    attacks = {attack.spec(): attack.run(context) for attack in how.attacks if _asked(attack, context)}
+    attacks = how.attacked(context)
     measures |= _forecast(table, attacks, how)
     return QuantizerRow(
         quantizer=released.names[0],
@@ -125,11 +132,6 @@ def row(released: Released, how: How) -> QuantizerRow:
         curves=curves,
         flags=(*released.flags, *doubts, *no_skill(metrics), *outdone(attacks, how.leading)),
     )
-
-
-def _asked(attack: MembershipAttack, context: Context) -> bool:
-    """Whether an attack has a meaning here; one on classes has none where there are none."""
-    return "classes" not in attack.needs or context.has("classes")
 
 
 def _each(table: LossTable, compute: Callable[[], Mapping[str, Number]]) -> dict[str, Number]:

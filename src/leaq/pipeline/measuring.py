@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from leaq.attacks.base import Context
 from leaq.attacks.forecast import forecast_risk
 from leaq.attacks.registry import parse_attacks, primary
 from leaq.attacks.risk import exposure
-from leaq.attacks.scoring import Protocol
 from leaq.cell import AuditConfig
 from leaq.data import load
 from leaq.embedders import embed
@@ -116,9 +114,8 @@ def measure_together(
     """
     held = [found[quantizer.spec()] for quantizer in releases.quantizers]
     (table, *beside), sizes = [table for table, _ in held], [size for _, size in held]
-    protocol = Protocol(level=config.level, draws=config.draws, seed=config.seed)
-    context = Context(table, None, config.attacked, features, protocol, beside=beside)
-    attacks = {attack.spec(): attack.run(context) for attack in parse_attacks(config.attacks, task=table.task)}
+    how = how_of(config, features, task=table.task)
+    attacks = how.attacked(how.context(table, beside=beside))
     full = sum(size.bytes * size.compression for size in sizes) / len(sizes)
     bits, entropy, total = (
         sum(column) for column in zip(*((s.bits, s.entropy_bits, s.bytes) for s in sizes), strict=True)
@@ -143,7 +140,6 @@ def measure_references(
     Attacks that read weights or files name what is missing. Molecules that a graph network reads are embedded by ecfp4;
     `data` holds them where they are in memory.
     """
-    options: dict[str, Any] = {"level": config.level, "seed": config.seed, "draws": config.draws}
     references = parse_references(",".join(config.references))
     if references and GRAPHS in pool.flags:
         again = load(config.source if data is None else data, config)
@@ -151,10 +147,9 @@ def measure_references(
     rows = []
     for reference in references:
         table, size = reference_table(reference, pool, members, seed=config.seed, progress=progress)
-        metrics = performance(table, **options)
-        context = Context(table, None, config.attacked, pool.inputs, Protocol(**options))
-        attacks = {one.spec(): one.run(context) for one in parse_attacks(config.attacks, task=table.task)}
-        doubts = (*no_skill(metrics), *outdone(attacks, primary_attack(config)))
+        how = how_of(config, pool.inputs, task=table.task)
+        metrics, attacks = performance(table, **how.options), how.attacked(how.context(table))
+        doubts = (*no_skill(metrics), *outdone(attacks, how.leading))
         row = QuantizerRow(reference.spec(), reference.label, size, flags=(REFERENCE, *doubts))
         rows.append(replace(row, metrics=metrics, attacks=attacks))
     return tuple(rows)
