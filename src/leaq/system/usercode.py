@@ -40,7 +40,7 @@ def user_function(spec: str, *, what: str, folder: Path | None = None) -> Functi
     folder = (folder or Path.cwd()).resolve()
     sys.path.insert(0, str(folder))
     try:
-        module = _of_file(folder / place, spec) if place.endswith(".py") else importlib.import_module(place)
+        module = _of_file(folder / place, spec) if place.endswith(".py") else _of_module(place, folder)
     except InvalidInput:
         raise
     except ImportError as err:
@@ -56,6 +56,17 @@ def user_function(spec: str, *, what: str, folder: Path | None = None) -> Functi
         names = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise InvalidInput(f"{what} {spec!r}: {place} has no function {name!r}.{closest(name, names)}")
     return function  # type: ignore[no-any-return]
+
+
+def _of_module(name: str, folder: Path) -> ModuleType:
+    """Import a module; one that lies in the folder is that one, whatever of its name was imported from elsewhere."""
+    path = folder / (name.replace(".", "/") + ".py")
+    if path.is_file() and "." not in name:
+        return _of_file(path, name)
+    module = importlib.import_module(name)
+    if path.is_file() and Path(module.__file__ or "").resolve() != path.resolve():
+        raise ImportError(f"another {name} was imported before, from {module.__file__}; name the file, {path.name}")
+    return module
 
 
 def _of_file(path: Path, spec: str) -> ModuleType:

@@ -18,6 +18,20 @@ def test_a_file_and_a_module_name_the_same_function(folder):
         assert user_function(spec, what="--model", folder=folder)(3) == 3
 
 
+def test_a_module_of_the_folder_is_told_from_one_of_its_name_imported_elsewhere(folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    for place, value in ((folder, 1), (other, 2)):
+        (place / "twice_named.py").write_text(f"def make(features):\n    return {value}\n")
+        (place / "package_named").mkdir()
+        (place / "package_named" / "nets.py").write_text(f"def make(features):\n    return {value}\n")
+    assert user_function("twice_named:make", what="--model", folder=folder)(3) == 1
+    assert user_function("twice_named:make", what="--model", folder=other)(3) == 2
+    assert user_function("package_named.nets:make", what="--model", folder=folder)(3) == 1
+    with pytest.raises(InvalidInput, match="another package_named.nets was imported before"):
+        user_function("package_named.nets:make", what="--model", folder=other)
+    assert user_function("package_named/nets.py:make", what="--model", folder=other)(3) == 2
+
+
 def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(folder):
     first = user_function("nets.py:make", what="--model", folder=folder)
     assert user_function("nets.py:make", what="--model", folder=folder) is first
