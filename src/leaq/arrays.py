@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, first_rows
+from leaq.tasks import MULTITASK
 
-__all__ = ["checked_table", "integers", "numbers"]
+__all__ = ["checked_samples", "checked_table", "integers", "numbers"]
 
 
 def numbers(value: Any, *, name: str, shape: tuple[int | None, ...]) -> npt.NDArray[np.float64]:
@@ -57,6 +58,40 @@ def integers(
         raise InvalidInput(f"{name} must be whole numbers. Found {_odd(array, wrong)} that are not.")
     if below is not None and (wrong := (found < 0) | (found >= below)).any():
         raise InvalidInput(f"{name} must lie between 0 and {below - 1}. Found {_odd(array, wrong)} outside.")
+    return found
+
+
+def checked_samples(samples: Any) -> dict[str, npt.NDArray[Any]]:
+    """Return the row numbers and groups of a `Samples` where it has none, by name.
+
+    Raises
+    ------
+    InvalidInput
+        If lengths, shapes or the task do not fit, or inputs are not finite.
+    """
+    n, found = len(samples.targets), dict[str, npt.NDArray[Any]]()
+    if len(samples.inputs) != n:
+        raise InvalidInput(f"Samples: inputs and targets must be equally long. Found {len(samples.inputs)} and {n}.")
+    for name, first in (("ids", 1), ("groups", 0)):
+        value = getattr(samples, name)
+        if value.size == 0:
+            value = found[name] = np.arange(first, first + n, dtype=np.int64)
+        if value.shape != (n,):
+            raise InvalidInput(f"Samples: {name} must have shape ({n},). Found {value.shape}.")
+    if samples.task == "classification" and len(samples.classes) < 2:
+        raise InvalidInput("Samples: classification needs at least two class names.")
+    wanted = (n, len(samples.tasks)) if samples.tasks else (n,)
+    if bool(samples.tasks) != (samples.task == MULTITASK) or np.shape(samples.targets) != wanted:
+        raise InvalidInput(
+            f"Samples: {samples.task} targets must have shape {wanted}, one column a task. "
+            f"Found {np.shape(samples.targets)} and {len(samples.tasks)} tasks."
+        )
+    if samples.inputs.dtype.kind == "f":
+        bad = ~np.isfinite(samples.inputs.reshape(n, -1))
+        if bad.any():
+            ids = found.get("ids", samples.ids)
+            where = f"{int(bad.sum())} NaN or infinite values in {first_rows(ids[bad.any(axis=1)].tolist())}"
+            raise InvalidInput(f"Samples: inputs must be finite. Found {where}. Fill or remove them first.")
     return found
 
 

@@ -5,7 +5,7 @@ nowhere else. The pipeline brings models in tens and their shadows; the audit of
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from leaq.attacks.base import Context, Ingredient, MembershipAttack
@@ -17,19 +17,21 @@ from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.finite_sample import Options, finite_sample
 from leaq.measures.held_out import held_out_drop, held_out_loss
 from leaq.measures.indicators import correlation, distortion, loss_gap
-from leaq.measures.performance import drop, performance
+from leaq.measures.performance import drop, metrics_of, performance
 from leaq.measures.rate import rate
 from leaq.results import Curve, QuantizerRow, Size
-from leaq.types import AttackResult, Estimate, Flag, Floats, LossTable, NotComputed
+from leaq.types import AttackResult, Estimate, Flag, Floats, LossTable, NotComputed, Samples
 
-__all__ = ["How", "Released", "no_skill", "outdone", "row"]
+__all__ = ["How", "Released", "by_task", "no_skill", "outdone", "primary_metric", "row"]
 
 Number = Estimate | NotComputed
 NO_CANDIDATES = NotComputed("Compares candidates recorded along training; the released weights alone are known.")
+ONE_TASK = ("threshold", "combined(sees=outputs)")
+"""Attacks on each of several targets."""
 OUTDONE = 0.01
 """By how much another attack must find more than the leading one before it is said: less is the luck of one audit."""
-METRICS = {"classification": ("roc_auc", "accuracy"), "regression": ("r2",)}
-CHANCE = {"roc_auc": 0.5, "r2": 0.0}
+LED_BY = {"classification": ("roc_auc", "accuracy"), "regression": ("r2",), "mixed": ("skill",)}
+CHANCE = {"roc_auc": 0.5, "r2": 0.0, "skill": 0.0}
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,15 @@ class How:
     def options(self) -> dict[str, Any]:
         """What measures take."""
         return {"level": self.level, "seed": self.seed, "draws": self.draws}
+
+    @property
+    def of_one_task(self) -> "How":
+        """How one of several targets is measured: by who sees outputs alone, the simplest attack and the strongest.
+
+        What the file tells beside outputs is of all targets, and is read by the attacks on all of them.
+        """
+        blind = [one for one in self.attacks if one.access == "outputs" and one.spec() in (*ONE_TASK, self.leading)]
+        return replace(self, attacks=blind, leading="", features=None)
 
     def context(
         self, table: LossTable, reference: LossTable | None = None, *, beside: Sequence[LossTable] = ()
@@ -131,13 +142,35 @@ def row(released: Released, how: How) -> QuantizerRow:
         attacks=attacks,
         curves=curves,
         flags=(*released.flags, *doubts, *no_skill(metrics), *outdone(attacks, how.leading)),
+        by_task=by_task(released, how),
     )
+
+
+def by_task(released: Released, how: How) -> dict[str, QuantizerRow]:
+    """Measure each of several targets alone, over the records that have its label; see `How.of_one_task`."""
+    found = {}
+    for name, table in released.table.by_task.items():
+        before = None if released.full or released.reference is None else released.reference.by_task[name]
+        own = table if released.own is None else table.of(released.own)
+        prior = before if before is None or released.own is None else before.of(released.own)
+        one = QuantizerRow(*released.names, released.size)
+        metrics = _each(own, lambda own=own: performance(own, **how.options))  # type: ignore[misc]
+        drops = {} if prior is None else _each(own, lambda own=own, prior=prior: drop(own, prior, **how.options))  # type: ignore[misc]
+        attacks = how.of_one_task.attacked(how.of_one_task.context(table, before))
+        told = {spec: _aggregated(item) for spec, item in attacks.items()}
+        found[name] = replace(one, metrics=metrics, drops=drops, attacks=told, flags=no_skill(metrics))
+    return found
+
+
+def _aggregated(item: AttackResult | NotComputed) -> AttackResult | NotComputed:
+    """Return what of an attack on one of several targets is kept: no curve, and no risk of single records."""
+    return replace(item, risk=None, roc=None) if isinstance(item, AttackResult) else item
 
 
 def _each(table: LossTable, compute: Callable[[], Mapping[str, Number]]) -> dict[str, Number]:
     """Return task metrics, where outputs and targets define any; or why there are none."""
-    names = METRICS[table.task]
-    if table.outputs is None or table.targets is None:
+    names = LED_BY[metrics_of(table).removeprefix("several ")]
+    if not table.by_task and (table.outputs is None or table.targets is None):
         wide = "one class or value a record, and outputs of at most 4,096 numbers"
         return dict.fromkeys(
             names, NotComputed(f"Needs {wide}, under a loss that says what they mean; the loss is given.")
@@ -206,6 +239,19 @@ def _forecast(table: LossTable, attacks: Mapping[str, AttackResult | NotComputed
     if how.no_replicates:
         return {"forecast": NotComputed(how.no_replicates)}
     return foreseen(table, attacks, level=how.level, seed=how.seed)
+
+
+def primary_metric(samples: Samples) -> str:
+    """Return the metric that the trade-off is drawn with.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> primary_metric(Samples(np.zeros((2, 1)), np.zeros(2), "regression"))
+    'r2'
+    """
+    kinds: set[str] = {task.kind for task in samples.tasks} or {samples.task}
+    return LED_BY["mixed" if len(kinds) > 1 else kinds.pop()][0]
 
 
 def no_skill(metrics: Mapping[str, Number]) -> tuple[Flag, ...]:

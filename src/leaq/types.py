@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from leaq.arrays import checked_table
-from leaq.errors import InvalidInput, first_rows
+from leaq.arrays import checked_samples, checked_table
+from leaq.errors import InvalidInput
+from leaq.tasks import TaskSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +48,8 @@ __all__ = [
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "multitask"]
+"""What is predicted; multitask: several targets at once, see `leaq.tasks`."""
 Game = Literal["iid", "pool", "calibration", "released"]
 """How members were drawn: independently from P; as a random half of a fixed pool the attacker knows; or as a random
 half of a fixed pool that no model trains on: the members then calibrate the quantizer."""
@@ -86,7 +88,8 @@ class Samples:
     Attributes
     ----------
     inputs : (n, d) float array, or (n,) strings (SMILES) that an embedder turns into one.
-    targets : (n,) int64 class codes 0..k-1, or float64 values in their original unit.
+    targets : (n,) int64 class codes 0..k-1, or float64 values in their original unit; of several targets (n, t)
+        float64 of both, NaN where a label is missing.
     task : what the targets are.
     name : the data set's name, for display; any string.
     classes : the k class names, in code order (empty for regression).
@@ -98,6 +101,7 @@ class Samples:
     flags : what was dropped, merged or doubted on the way here.
     public : records that anybody may see and no model trains on, None if there are none; embedded like the others.
     released_on : (n,) True for the records that trained the model that is released; None where models are trained here.
+    tasks : what each of several targets is (then `classes` and `unit` are empty); empty for a single one.
     """
 
     inputs: npt.NDArray[Any]
@@ -112,23 +116,11 @@ class Samples:
     flags: tuple[Flag, ...] = ()
     public: "Samples | None" = None
     released_on: Bools | None = None
+    tasks: tuple[TaskSpec, ...] = ()
 
     def __post_init__(self) -> None:
-        n = len(self.targets)
-        if len(self.inputs) != n:
-            raise InvalidInput(f"Samples: inputs and targets must be equally long. Found {len(self.inputs)} and {n}.")
-        for name, first in (("ids", 1), ("groups", 0)):
-            if getattr(self, name).size == 0:
-                object.__setattr__(self, name, np.arange(first, first + n, dtype=np.int64))
-            if getattr(self, name).shape != (n,):
-                raise InvalidInput(f"Samples: {name} must have shape ({n},). Found {getattr(self, name).shape}.")
-        if self.task == "classification" and len(self.classes) < 2:
-            raise InvalidInput("Samples: classification needs at least two class names.")
-        if self.inputs.dtype.kind == "f":
-            bad = ~np.isfinite(self.inputs.reshape(n, -1))
-            if bad.any():
-                found = f"{int(bad.sum())} NaN or infinite values in {first_rows(self.ids[bad.any(axis=1)].tolist())}"
-                raise InvalidInput(f"Samples: inputs must be finite. Found {found}. Fill or remove them first.")
+        for name, value in checked_samples(self).items():
+            object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -220,6 +212,8 @@ class LossTable:
         along that of all other records, the logarithm of its norm, then the former by groups of layers. None where
         they were not asked for.
     numbers : by kind, (s, m) float64 numbers of the released file that are no codes: `leaq.evaluation.with_numbers`.
+    by_task : of several targets, by name the released candidates' table of each over the records that have its label.
+        `losses` and `scores` are then joint: a record's mean loss, and the log-odds of the probability it stands for.
     flags : doubts to carry on.
     """
 
@@ -239,6 +233,7 @@ class LossTable:
     whitebox: Floats | None = None
     flags: tuple[Flag, ...] = ()
     numbers: Mapping[str, Floats] | None = None
+    by_task: Mapping[str, "LossTable"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, value in checked_table(self, tasks=get_args(Task), games=get_args(Game)).items():
@@ -264,7 +259,12 @@ class LossTable:
         taken: dict[str, Any] = {k: None if array is None else array[index] for k, array in arrays.items()}
         numbers = None if self.numbers is None else {kind: held[index] for kind, held in self.numbers.items()}
         n_train = max(1, round(float(np.mean(taken["members"].sum(1)))))
-        return replace(self, **taken, numbers=numbers, n_train=n_train)
+        by_task = {name: part.of(models) for name, part in self.by_task.items()}
+        return replace(self, **taken, numbers=numbers, n_train=n_train, by_task=by_task)
+
+    def rows_of(self, task: str) -> Ints:
+        """Return which records have a label of one of several targets, by position."""
+        return np.flatnonzero(np.isin(self.ids, self.by_task[task].ids))
 
     @classmethod
     def stack(cls, parts: Sequence[Self]) -> Self:
@@ -279,6 +279,7 @@ class LossTable:
         held = [part.numbers for part in parts if part.numbers is not None]
         numbers = {kind: np.concatenate([each[kind] for each in held]) for kind in held[0]} if held else {}
         joined["numbers"] = numbers if held and len(held) == len(parts) else None
+        joined["by_task"] = {name: LossTable.stack([part.by_task[name] for part in parts]) for name in parts[0].by_task}
         n_train = round(float(np.mean(joined["members"].sum(1))))
         return replace(parts[0], **joined, n_train=max(1, n_train))
 

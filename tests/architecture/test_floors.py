@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "leaq"
 
 # Lowest first; rooms on one floor never import each other. docs/how-it-works.md draws this.
 FLOORS = [
-    {"errors", "former", "lazy"},
+    {"errors", "former", "lazy", "tasks"},
     {"arrays", "config", "seeds"},
     {"types"},
     {"system"},

@@ -23,7 +23,7 @@ from leaq.attacks.decisions import pairs_of
 from leaq.attacks.file import ReadFile
 from leaq.attacks.hierarchical import predictive
 from leaq.attacks.shadows import Shadows
-from leaq.attacks.signals import together
+from leaq.attacks.signals import Signals, together
 from leaq.errors import NotEnoughEvidence
 from leaq.seeds import stream
 from leaq.types import Bools, Floats, Ints, LossTable
@@ -38,6 +38,8 @@ ROWS = 30_000
 """Record-model pairs the weights are learnt from, at most."""
 PENALTY = 0.1
 """Inverse strength of the ridge penalty on standardised evidence."""
+Part = tuple[Floats, Ints | slice]
+"""A signal (s, m), and which of the records it is about."""
 Combiner = Callable[[Floats], Floats]
 
 
@@ -106,8 +108,20 @@ class Combined(MembershipAttack):
             scores[rows] = combine(evidence.of([targets[row] for row in rows], excluded))
         return scores
 
-    def _signals(self, context: Context) -> list[Floats]:
-        """Return every signal of every release, and of several releases their mean, which random rounding spares."""
+    def _signals(self, context: Context) -> list[Part]:
+        """Return every signal of every release, of several releases their mean too, which random rounding spares.
+
+        Of several targets also each task's, over the records that have its label.
+        """
+        every = slice(None)
+        found: list[Part] = [(signal, every) for signal in self._joint(context)]
+        for one in context.releases:
+            for name, part in one.table.by_task.items():
+                rows = one.table.rows_of(name)
+                found += [(signal, rows) for signal in Signals(part).outputs]
+        return found
+
+    def _joint(self, context: Context) -> list[Floats]:
         releases = context.releases
         kinds = [[one.outputs for one in releases]]
         kinds += [[one.gradients for one in releases]] if self.sees == "file" else []
@@ -156,26 +170,35 @@ class Combined(MembershipAttack):
 class _Evidence:
     """What all signals of a model say of each record."""
 
-    def __init__(self, signals: Sequence[Floats], context: Context, *, files: Sequence[LossTable]) -> None:
-        self._signals, features = signals, context.features
+    def __init__(self, parts: Sequence[Part], context: Context, *, files: Sequence[LossTable]) -> None:
+        self._parts, features = parts, context.features
         self._files = [] if features is None else [ReadFile(table, features) for table in files]
-        self._shadows = [Shadows(signal, context.table.members) for signal in signals]
+        self._records = context.table.members.shape[1]
+        self._shadows = [Shadows(signal, context.table.members[:, rows]) for signal, rows in parts]
 
     def of(self, targets: Sequence[int], excluded: Sequence[int]) -> Floats:
         """Return (t, n, 6 a signal, and 1 a file's numbers), tamed: the logarithm of what is far from 0."""
-        parts = [self._of_signal(place, targets, excluded) for place in range(len(self._signals))]
+        parts = [self._of_signal(place, targets, excluded) for place in range(len(self._parts))]
         parts += [file.scores(targets, excluded)[:, :, None] for file in self._files]
         found = np.concatenate(parts, axis=2)
         return np.asarray(np.copysign(np.log1p(np.abs(found)), found))
 
     def _of_signal(self, place: int, targets: Sequence[int], excluded: Sequence[int]) -> Floats:
-        """Return (t, n, 6): a target and its complement have the same shadows, which are fitted once."""
-        shadows, signal = self._shadows[place], self._signals[place]
+        """Return (t, n, 6): a target and its complement have the same shadows, which are fitted once.
+
+        A record that a signal says nothing of has zeros, which is what no evidence is.
+        """
+        shadows, (signal, rows) = self._shadows[place], self._parts[place]
         fits: dict[tuple[int, ...], int] = {}
         row = [fits.setdefault(tuple(shadows.excluded(target, excluded)), len(fits)) for target in targets]
         first = [targets[row.index(one)] for one in range(len(fits))]
         fitted = predictive(shadows.of_all(first, excluded, attack="combined"))
-        return fitted.of(row).evidence(signal[list(targets)])
+        said = fitted.of(row).evidence(signal[list(targets)])
+        if isinstance(rows, slice):
+            return said
+        found = np.zeros((len(targets), self._records, said.shape[2]))
+        found[:, rows] = said
+        return found
 
 
 def _folds(usable: Ints, wanted: Ints) -> list[Ints]:

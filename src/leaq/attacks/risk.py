@@ -83,7 +83,7 @@ def exposure(table: LossTable, *, rate: float = 0.05) -> Exposure:
         raise NotEnoughEvidence(
             f"Per-record risk needs every record in and out of at least 2 models. Found {fewest}. Add --shadows."
         )
-    side: Literal["greater", "two-sided"] = "greater" if table.task == "classification" else "two-sided"
+    side: Literal["greater", "two-sided"] = "two-sided" if table.task == "regression" else "greater"
     # A record with the same signal in all models carries nothing: the t-test is 0/0 there, and its p-value 1.
     varies = np.ptp(signals, axis=0) > 1e-12 * (1 + np.abs(signals).max(0))
     p_value = np.ones(signals.shape[1])

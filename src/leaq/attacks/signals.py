@@ -51,6 +51,8 @@ def normalised(table: LossTable) -> Floats:
     >>> normalised(table).round(2).tolist()
     [[-1.22, 0.0, 1.22], [-1.22, 0.0, 1.22]]
     """
+    if table.by_task:
+        return _joint(table)
     scores = present(table.scores, "scores (margins or residuals)")
     if table.task == "classification":
         return centred_by_class(scores, table.targets)
@@ -60,6 +62,20 @@ def normalised(table: LossTable) -> Floats:
     spread = float(target.std())
     standard: Floats = (target - target.mean()) / (spread if spread > 0 else 1.0)
     return standard - centred_by_class(standard - scores, None)
+
+
+def _joint(table: LossTable) -> Floats:
+    """Return one signal of several targets (s, n): each task's own, higher in members, added up over a record's labels.
+
+    Divided by the root of their number, so that the noise of records with few and with many labels is alike.
+    """
+    total, count = np.zeros(table.members.shape), np.zeros(table.members.shape[1])
+    for name, part in table.by_task.items():
+        rows = table.rows_of(name)
+        *_, last = with_square(normalised(part), part.task)
+        total[:, rows] += -last if part.task == "regression" else last
+        count[rows] += 1
+    return centred_by_class(total / np.sqrt(np.maximum(count, 1)), None)
 
 
 def centred_by_class(values: Floats, classes: npt.NDArray[np.generic] | None) -> Floats:
@@ -79,7 +95,7 @@ def centred_by_class(values: Floats, classes: npt.NDArray[np.generic] | None) ->
 
 def with_square(signed: Floats, task: Task) -> tuple[Floats, ...]:
     """Return a margin alone; a residual (s, n) with the logarithm of its square, which sees it narrow."""
-    if task == "classification":
+    if task != "regression":
         return (signed,)
     square = signed**2
     return signed, centred_by_class(np.log(square + 1e-6 * np.maximum(square.mean(1, keepdims=True), TINY)), None)
@@ -138,7 +154,7 @@ class Signals:
         return normalised(self.table)
 
     def _refuse_other_task(self) -> None:
-        wanted = "margin" if self.table.task == "classification" else "residual"
+        wanted = "residual" if self.table.task == "regression" else "margin"
         if self.table.score_kind != wanted:
             raise InvalidInput(
                 f"Signals: a {self.table.task} needs score_kind={wanted!r}. Found {self.table.score_kind!r}."

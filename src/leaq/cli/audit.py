@@ -52,6 +52,7 @@ def audit(
         console.say(result.to_json())
     else:
         console.show_table(ranking(result))
+        console.show_tasks(result)
         console.paragraph("\n" + reading(result))
         for reason, names in _by_reason(result.not_computed).items():
             console.note(f"Not computed: {', '.join(names)}. {reason}")

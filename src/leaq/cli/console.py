@@ -18,10 +18,22 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
     from leaq.reporting.tables import Table
+    from leaq.results import CellResult
     from leaq.study.events import Watch
     from leaq.types import Progress
 
-__all__ = ["fail", "listing", "note", "paragraph", "progress_bar", "say", "say_json", "show_table", "watching"]
+__all__ = [
+    "fail",
+    "listing",
+    "note",
+    "paragraph",
+    "progress_bar",
+    "say",
+    "say_json",
+    "show_table",
+    "show_tasks",
+    "watching",
+]
 
 T = TypeVar("T")
 LOG_EVERY = 10.0
@@ -100,6 +112,15 @@ def show_table(table: "Table") -> None:
     for footnote in table.footnotes:
         mark = f"{footnote.mark}  " if footnote.mark else ""
         console.print(escape(mark + footnote.text), style="dim")
+
+
+def show_tasks(result: "CellResult") -> None:
+    """Print what each of several targets gives away by itself; nothing of a single one."""
+    from leaq.reporting.task_tables import by_task
+
+    table = by_task(result, brief=True)
+    if table is not None:
+        show_table(table)
 
 
 def _needs(drawn: "RichTable") -> int:

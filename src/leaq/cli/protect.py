@@ -68,6 +68,7 @@ def protect(
         console.say_json(found.to_plain())
         return
     console.show_table(ranking(found.audit))
+    console.show_tasks(found.audit)
     console.paragraph("\n" + reading(found.audit))
     console.paragraph("\n" + found.chosen)
     if out is not None:

@@ -68,6 +68,7 @@ def show(
     if cells or len(results) == 1:
         for result in results:
             console.show_table(ranking(result))
+            console.show_tasks(result)
             console.paragraph("\n" + reading(result) + "\n")
     else:
         console.note(f"Every cell: leaq show {run} --cells. A page with pictures: leaq report {run} FILE.html")

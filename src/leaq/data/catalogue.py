@@ -27,8 +27,8 @@ class Entry:
     source : where it comes from, for display.
     licence : as stated upstream for the data, or "unverified".
     address : upstream file at a fixed commit; empty where none is recorded.
-    columns : upstream's SMILES and target columns. The converter keeps these two, and the rows that have a label and a
-        SMILES RDKit can read; strings and order stay upstream's.
+    columns : upstream's SMILES and target columns, of several targets all of them (`targets`). The converter keeps
+        these, and the rows that have a label and a SMILES RDKit can read; strings and order stay upstream's.
     upstream_sha256 : hash of the upstream file, empty where it is not recorded (the content hash still decides).
     sha256 : hash of the converted table's content, see `leaq.data.tasks.content_sha256`; empty where not recorded.
     note : what a reader of results must know: scale, censoring, overlap with other tasks.
@@ -42,17 +42,22 @@ class Entry:
     licence: str
     unit: str = ""
     address: str = ""
-    columns: tuple[str, str] = ("smiles", "target")
+    columns: tuple[str, ...] = ("smiles", "target")
     upstream_sha256: str = ""
     sha256: str = ""
     note: str = ""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Columns of a converted table beside ``smiles``: ``target``, or of several targets upstream's own names."""
+        return self.columns[1:] if len(self.columns) > 2 else ("target",)
 
 
 def _read() -> dict[str, Entry]:
     rows = csv.DictReader(files("leaq.data").joinpath("catalogue.csv").read_text(encoding="utf-8").splitlines())
     found = {}
     for row in rows:
-        columns = (row.pop("smiles_column"), row.pop("target_column"))
+        columns = (row.pop("smiles_column"), *row.pop("target_column").split(";"))
         task, records = cast("Task", row.pop("task")), int(row.pop("records") or 0)
         found[row["name"]] = Entry(task=task, records=records, columns=columns, **row)
     return found

@@ -134,11 +134,12 @@ def _refuse_columns(entry: Entry, reading: Reading) -> None:
 def from_table(table: Table, reading: Reading, *, name: str, structure: str | None = None) -> Samples:
     """Turn a table into Samples: molecules where a SMILES column is named (or is the file's own), else features."""
     frame, flags = table.frame, table.flags
-    target = _column(frame, reading.target, "--target", name)
+    wanted = reading.targets([str(column) for column in frame.columns]) or (None,)
+    targets = [_column(frame, one, "--target", name) for one in wanted]
     if reading.group is not None:
         _column(frame, reading.group, "--group", name)
-        if reading.group == target:
-            raise InvalidInput(f"{name}: --group and --target must be different columns. Both are {target!r}.")
+        if reading.group in targets:
+            raise InvalidInput(f"{name}: --group and --target must be different columns. Both are {reading.group!r}.")
     short = Path(name).stem
     smiles = reading.smiles or structure
     if smiles is None:
@@ -146,8 +147,9 @@ def from_table(table: Table, reading: Reading, *, name: str, structure: str | No
         return replace(samples, flags=(*flags, *samples.flags))
     smiles = _column(frame, smiles, "--smiles", name)
     groups = None if reading.group is None else frame[reading.group]
-    samples = from_smiles(frame[smiles], frame[target], name=short, groups=groups, reading=reading)
-    used = (smiles, target, reading.group, *reading.ignore)
+    predicted = frame[targets] if len(targets) > 1 else frame[targets[0]]
+    samples = from_smiles(frame[smiles], predicted, name=short, groups=groups, reading=reading)
+    used = (smiles, *targets, reading.group, *reading.ignore)
     unused = [str(column) for column in frame.columns if column not in used]
     if unused:
         flags = (*flags, Flag("unused-columns", f"Columns beside the SMILES are not used: {', '.join(unused)}."))

@@ -41,17 +41,35 @@ def table_of(source: Any, target: str | None) -> tuple[pd.DataFrame, str | None]
     frame = _frame(inputs) if hasattr(inputs, "columns") else _of_array(inputs)
     values = _unmasked(targets)
     values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
-    if values.ndim != 1 or len(values) != len(frame):
+    if values.ndim not in (1, 2) or len(values) != len(frame):
         raise InvalidInput(
-            f"(X, y): there must be one target a record. Found X of {len(frame)} records and y of shape "
-            f"{values.shape}. "
-            "Several targets a record are audited one at a time."
+            f"(X, y): y must hold one target a record, or one column a task. Found X of {len(frame)} records and y of "
+            f"shape {values.shape}."
         )
+    if values.ndim == 2:
+        return _several(frame, targets, values, target)
     name = target or str(getattr(targets, "name", None) or "target")
-    if name in frame.columns:
-        raise InvalidInput(f"(X, y): the target must be no column of X. Found {name!r} in both. Rename one.")
+    _refuse_same(frame, name)
     frame[name] = values
     return frame, name
+
+
+def _several(
+    frame: pd.DataFrame, targets: Any, values: npt.NDArray[Any], target: str | None
+) -> tuple[pd.DataFrame, str]:
+    """Add several targets to a frame, by the names of a frame y, of `target`, or task0, task1, ..."""
+    columns = getattr(targets, "columns", None)
+    given = [str(column) for column in columns] if columns is not None else (target or "").split(",")
+    names = given if len(given) == values.shape[1] else [f"task{at}" for at in range(values.shape[1])]
+    for at, name in enumerate(names):
+        _refuse_same(frame, name)
+        frame[name] = values[:, at]
+    return frame, ",".join(names)
+
+
+def _refuse_same(frame: pd.DataFrame, name: str) -> None:
+    if name in frame.columns:
+        raise InvalidInput(f"(X, y): the target must be no column of X. Found {name!r} in both. Rename one.")
 
 
 def _refuse_other_order(inputs: Any, targets: Any) -> None:

@@ -13,9 +13,12 @@ import pandas as pd
 from leaq.data import chemistry
 from leaq.data.columns import refusal, settle
 from leaq.data.reading import Reading
+from leaq.data.several import holes, labelled, merged_labels, read_several
 from leaq.data.splits import chemistry_split, joined
-from leaq.data.tables import FEWEST_RECORDS, check_classes, grouped, targets_of
+from leaq.data.tables import FEWEST_RECORDS, check_classes, grouped
+from leaq.data.targets import targets_of
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
+from leaq.tasks import MULTITASK
 from leaq.types import Bools, Flag, Ints, Samples
 
 __all__ = ["canonical_smiles", "from_smiles"]
@@ -40,7 +43,7 @@ def canonical_smiles(smiles: list[str], *, strip_salts: bool = False) -> list[st
 
 def from_smiles(
     smiles: "pd.Series[Any]",
-    targets: "pd.Series[Any]",
+    targets: "pd.Series[Any] | pd.DataFrame",
     *,
     name: str = "molecules",
     unit: str = "",
@@ -51,6 +54,7 @@ def from_smiles(
 
     Parameters
     ----------
+    targets : one column, or several of which a record may lack some.
     groups : records with an equal value stay on one side of every split.
     reading : what may be dropped, salts, the scale of the target, the split; see `Reading`.
 
@@ -60,6 +64,8 @@ def from_smiles(
         Naming the rows whose SMILES does not parse, unless ``skip_invalid`` drops and counts them.
     """
     reading = reading or Reading()
+    if isinstance(targets, pd.DataFrame):
+        return _of_several(smiles, targets, name=name, groups=groups, reading=reading)
     frame = pd.DataFrame({"smiles": smiles.to_numpy(), "target": targets.to_numpy()})
     frame["group"] = range(len(frame)) if groups is None else groups.to_numpy()
     settled = settle(frame[["target"]].rename(columns={"target": str(targets.name)}))
@@ -78,20 +84,55 @@ def from_smiles(
     flags.extend(unit_flags)
     frame = frame.assign(target=values, row=frame.index + 1)
     merged, codes = _merged(frame, name, kind, flags)
+    predicted: dict[str, Any] = {
+        "targets": merged["target"].to_numpy(dtype=np.int64 if kind == "classification" else np.float64),
+        "task": kind, "classes": classes, "unit": unit,
+    }  # fmt: skip
+    return _samples(merged, codes if groups is not None else None, (flags, seen), reading, name=name, **predicted)
+
+
+def _of_several(
+    smiles: "pd.Series[Any]", targets: pd.DataFrame, *, name: str, groups: "pd.Series[Any] | None", reading: Reading
+) -> Samples:
+    """Turn molecules with several targets into Samples: a molecule has the labels of all its rows."""
+    several = read_several(targets.reset_index(drop=True), name, reading)
+    there = labelled(several, name, reading)
+    frame = pd.DataFrame({"smiles": smiles.to_numpy(), "target": np.where(there, 0.0, np.nan)})
+    frame["group"] = range(len(frame)) if groups is None else groups.to_numpy()
+    flags: list[Flag] = list(several.flags)
+    frame, seen = _canonical(frame, name, flags, reading)
+    frame["row"] = frame.index + 1
+    merged, codes = _merged(frame, name, "several", flags)
+    values, doubts = merged_labels(several.values[frame.index], several.tasks, pd.factorize(frame["molecule"])[0])
+    kept = ~np.isnan(values).all(1)  # contradicting labels may have been all there was
+    merged, codes, values = merged.iloc[np.flatnonzero(kept)], codes[kept], values[kept]
+    flags += [*doubts, *holes(values)]
+    predicted: dict[str, Any] = {"targets": values, "task": MULTITASK, "tasks": several.tasks}
+    return _samples(merged, codes if groups is not None else None, (flags, seen), reading, name=name, **predicted)
+
+
+def _samples(
+    merged: pd.DataFrame,
+    codes: Ints | None,
+    found: tuple[list[Flag], dict[str, chemistry.Look]],
+    reading: Reading,
+    *,
+    name: str,
+    **predicted: Any,
+) -> Samples:
+    """Put merged molecules together with their targets and groups."""
     if len(merged) < FEWEST_RECORDS:
         raise NotEnoughEvidence(f"{name}: an audit needs at least {FEWEST_RECORDS} molecules. Found {len(merged)}.")
+    flags, seen = found
     samples = Samples(
         inputs=merged.index.to_numpy(dtype=str),
-        targets=merged["target"].to_numpy(dtype=np.int64 if kind == "classification" else np.float64),
-        task=kind,
         name=name,
-        classes=classes,
-        unit=unit,
         ids=merged["row"].to_numpy(dtype=np.int64),
         flags=(*flags, *chemistry.relatives([seen[text] for text in merged.index])),
+        **predicted,
     )
     check_classes(samples)
-    if groups is not None:
+    if codes is not None:
         samples = grouped(samples, codes)
     return chemistry_split(samples, reading.split)
 

@@ -1,8 +1,9 @@
 """How records are read: the options every source of data shares."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, field_validator
 
 from leaq.config import Config
 
@@ -24,7 +25,8 @@ class Reading(Config):
     model_config: ClassVar[ConfigDict] = ConfigDict(title="What to audit")
 
     target: str | None = None
-    """Column to predict; needed for files."""
+    """Column to predict, or several with commas between them, predicted together (a record may lack some of them);
+    needed for files."""
     smiles: str | None = None
     """Column of SMILES strings; makes the records molecules."""
     group: str | None = None
@@ -42,6 +44,23 @@ class Reading(Config):
     split: Literal["random", "scaffold", "cluster"] = "random"
     """What stays on one side of a split: a molecule, a scaffold, or a cluster of similar molecules. Anything but random
     changes what attack numbers mean, and is marked."""
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _one_text(cls, target: Any) -> Any:
+        return ",".join(map(str, target)) if isinstance(target, list | tuple) else target
+
+    def targets(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return the columns to predict: the one of that name, or those that its parts name.
+
+        Examples
+        --------
+        >>> Reading(target=["NR-AR", "logS"]).target, Reading(target="a, b").targets(["a", "b"])
+        ('NR-AR,logS', ('a', 'b'))
+        """
+        if self.target is None or self.target in columns:
+            return () if self.target is None else (self.target,)
+        return tuple(dict.fromkeys(part for one in self.target.split(",") if (part := one.strip())))
 
     def but(self, **changes: Any) -> Self:
         """Return the same options with some changed."""

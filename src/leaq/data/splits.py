@@ -32,7 +32,7 @@ def halves(samples: Samples, models: int, *, seed: int) -> Bools:
     if models < 2:
         raise InvalidInput(f"halves: there must be at least 2 models. Found {models}.")
     _, first, code, sizes = np.unique(samples.groups, return_index=True, return_inverse=True, return_counts=True)
-    labels = samples.targets[first] if samples.task == "classification" else np.zeros(len(first))
+    labels = _strata(samples)[first]
     strata = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     uneven = bool(sizes.max() > 1)
     members = np.empty((models, len(samples)), dtype=bool)
@@ -51,6 +51,23 @@ def halves(samples: Samples, models: int, *, seed: int) -> Bools:
         if 2 * pair + 1 < models:
             members[2 * pair + 1] = ~inside[code]
     return members
+
+
+def _strata(samples: Samples) -> "np.ndarray":
+    """Return what is balanced between the halves, (n,): classes; of several targets the rarest class a record has.
+
+    Source: the first step of iterative stratification (Sechidis et al., "On the Stratification of Multi-Label Data",
+    ECML PKDD 2011).
+    """
+    if samples.task == "classification":
+        return samples.targets
+    found, fewest = np.zeros(len(samples)), np.full(len(samples), np.inf)
+    classes = [(at, code) for at, task in enumerate(samples.tasks) for code in range(len(task.classes))]
+    for stratum, (at, code) in enumerate(classes, start=1):
+        mine = samples.targets[:, at] == code
+        rarer = mine & (mine.sum() < fewest)
+        found[rarer], fewest[rarer] = stratum, mine.sum()
+    return found
 
 
 def _drawn(inside: Bools, order: Ints, sizes: Ints, *, ahead: int, rng: np.random.Generator) -> int:

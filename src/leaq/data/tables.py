@@ -13,22 +13,23 @@ import pandas as pd
 
 from leaq.data.columns import Problem, Settled, is_number, refusal, row_numbers, settle
 from leaq.data.reading import Reading, TaskChoice
+from leaq.data.several import Several, holes, labelled, read_several
 from leaq.data.splits import joined
+from leaq.data.targets import targets_of
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
-from leaq.stats.outliers import ABSURD, absurd, limited, outlier_flag, sentinel
-from leaq.types import Bools, Feature, Flag, Floats, Ints, Samples, Task
+from leaq.stats.outliers import limited, outlier_flag, sentinel
+from leaq.tasks import MULTITASK
+from leaq.types import Bools, Feature, Flag, Floats, Ints, Samples
 
-__all__ = ["check_classes", "from_arrays", "from_frame", "grouped", "targets_of"]
+__all__ = ["check_classes", "from_arrays", "from_frame", "grouped"]
 
 FEWEST_RECORDS = 20
+FEWEST_LABELS = 20
+"""Labels of one of several tasks."""
 MOST_LEVELS = 20
 """Different texts (or a quarter of the records) up to which a column is a category."""
-MOST_CLASSES = 20
-"""Integers with more distinct values than this are taken for quantities unless the task is given."""
 LARGEST = 1e37
 """Inputs are 32-bit numbers from here on."""
-HEAVY_TAIL = 1.0
-"""Skewness of a positive target from which logarithms are suggested."""
 
 
 def from_arrays(
@@ -71,7 +72,7 @@ def from_frame(frame: pd.DataFrame, reading: Reading, *, name: str = "table") ->
     InvalidInput
         With every column that cannot be used, in one message.
     """
-    target = str(reading.target)
+    wanted = reading.targets(list(frame.columns))
     unknown = sorted(set(reading.ignore) - set(frame.columns))
     if unknown:
         raise InvalidInput(f"{name}: columns to ignore must exist. Found {', '.join(unknown)}.")
@@ -81,14 +82,18 @@ def from_frame(frame: pd.DataFrame, reading: Reading, *, name: str = "table") ->
             "keep records together with --group."
         )
     ignored = [column for column in reading.ignore if column != reading.group]
-    settled = settle(frame.drop(columns=ignored).reset_index(drop=True))
+    frame = frame.drop(columns=ignored).reset_index(drop=True)
+    several = read_several(frame[list(wanted)], name, reading) if len(wanted) > 1 else None
+    settled = settle(frame if several is None else frame.drop(columns=list(wanted)))
     frame, flags = usable(settled, name, reading)
+    if several is not None:
+        frame = frame[labelled(several, name, reading)[frame.index]]
     if len(frame) < FEWEST_RECORDS:
         raise NotEnoughEvidence(f"{name}: an audit needs at least {FEWEST_RECORDS} records. Found {len(frame)}.")
-    targets, classes, kind, doubts = targets_of(frame[target], name, reading)
-    inputs = frame.drop(columns=[target, *([reading.group] if reading.group else [])])
+    predicted = _of_one(frame[wanted[0]], name, reading) if several is None else _of_several(several, frame)
+    inputs = frame.drop(columns=[*([] if several else wanted), *([reading.group] if reading.group else [])])
     if inputs.shape[1] == 0:
-        raise InvalidInput(f"{name}: there must be a feature column beside the target {target!r}. Found none.")
+        raise InvalidInput(f"{name}: there must be a feature column beside the target {wanted[0]!r}. Found none.")
     matrix, features = _features(inputs)
     groups = pd.util.hash_pandas_object(pd.DataFrame(matrix), index=False).to_numpy()
     _, codes = np.unique(groups, return_inverse=True)
@@ -96,111 +101,33 @@ def from_frame(frame: pd.DataFrame, reading: Reading, *, name: str = "table") ->
     matrix, limits = _limited(matrix, features, rows, name=name)
     samples = Samples(
         inputs=matrix,
-        targets=targets,
-        task=kind,
         name=name,
-        classes=classes,
         ids=rows,
         groups=codes.astype(np.int64),
         features=features,
-        unit="log10" if reading.log_target else "",
-        flags=(*flags, *doubts, *limits),
+        **{**predicted, "flags": (*flags, *predicted["flags"], *limits)},
     )
     samples = _check_duplicates(samples)
     check_classes(samples)
     return grouped(samples, pd.factorize(frame[reading.group])[0]) if reading.group else samples
 
 
-Targets = tuple[npt.NDArray[Any], tuple[str, ...], Task, tuple[Flag, ...]]
-"""Class codes or values, class names, the task, and doubts."""
+def _of_several(several: Several, frame: pd.DataFrame) -> dict[str, Any]:
+    """Return what `Samples` says of several targets of the rows that are left."""
+    values = several.values[frame.index]
+    there = np.isin(np.arange(len(several.values)), frame.index)
+    unlabelled = int((np.isnan(several.values).all(1) & ~there).sum())
+    text = f"{unlabelled} records without a label of any task were dropped."
+    dropped = (Flag("dropped-rows", text),) if unlabelled else ()
+    flags = (*several.flags, *dropped, *holes(values))
+    return {"targets": values, "task": MULTITASK, "tasks": several.tasks, "flags": flags}
 
 
-def targets_of(column: "pd.Series[Any]", name: str, reading: Reading) -> Targets:
-    """Read the target column: class codes and names, or values, on a log scale where asked for."""
-    task, values = reading.task, column.to_numpy()
-    distinct = pd.unique(column)
-    if len(distinct) < 2:
-        raise InvalidInput(f"{name}: the target {column.name!r} must vary. Every record has {distinct[0]}.")
-    numeric = is_number(column)
-    if task == "auto":
-        whole = numeric and np.array_equal(values, np.round(values.astype(float)))
-        few = len(distinct) <= min(MOST_CLASSES, max(2, len(values) // 10))
-        task = "classification" if not numeric or (whole and few) else "regression"
-    if task == "regression":
-        if not numeric:
-            raise InvalidInput(f"{name}: a regression target must be numbers. Column {column.name!r} holds text.")
-        if not reading.log_target:
-            _refuse_absurd(values.astype(np.float64), column, name)
-        scaled, flags = _scaled(values.astype(np.float64), column, name, log=reading.log_target)
-        return scaled, (), "regression", flags
-    if reading.log_target:
-        raise InvalidInput(f"{name}: only a regression target has logarithms. Column {column.name!r} holds classes.")
-    labels, codes = np.unique(values.astype(str) if not numeric else values, return_inverse=True)
-    if len(labels) > len(values) // 2:
-        raise InvalidInput(
-            f"{name}: {len(labels)} classes in {len(values)} records are too many. "
-            "Use --task regression, or another target."
-        )
-    if numeric and (code := sentinel(values.astype(np.float64))) is not None:
-        count = int((values == code).sum())
-        raise InvalidInput(
-            f"{name}: the target {column.name!r} must be classes. {code:g} in {count} rows is far from all others, as "
-            "a code for a missing value is. Empty those cells and drop the rows with --skip-invalid."
-        )
-    names = tuple(_class_name(label) for label in labels)
-    return codes.astype(np.int64), names, "classification", _alike(names, column)
-
-
-def _alike(classes: tuple[str, ...], column: "pd.Series[Any]") -> tuple[Flag, ...]:
-    """Flag classes that differ in capitals alone: one class spelled in several ways more often than several."""
-    spelled: dict[str, list[str]] = {}
-    for label in classes:
-        spelled.setdefault(label.casefold(), []).append(repr(label))
-    doubled = ["/".join(names) for names in spelled.values() if len(names) > 1]
-    if not doubled:
-        return ()
-    text = f"Classes of {column.name!r} that differ in capitals alone count as several: {', '.join(doubled)}."
-    return (Flag("alike-classes", f"{text} Spell them alike if they are the same."),)
-
-
-def _refuse_absurd(values: Floats, column: "pd.Series[Any]", name: str) -> None:
-    """Refuse a target that is far beyond all others: one such value rules every squared error."""
-    code, rows = absurd(values)
-    where = first_rows((np.asarray(column.index)[rows] + 1).tolist())
-    if code is not None:
-        raise InvalidInput(
-            f"{name}: the target {column.name!r} must be measurements. {code:g} in {where} is far from all others, "
-            "like a code for a missing value. Empty those cells and drop the rows with --skip-invalid."
-        )
-    if len(rows):
-        raise InvalidInput(
-            f"{name}: the target {column.name!r} must be measurements. In {where} it lies more than {ABSURD:.0f} times "
-            "the spread of all others away, like an overflow or a code for missing. Correct or remove those rows, or "
-            "predict its logarithm with --log-target."
-        )
-
-
-def _scaled(values: Floats, column: "pd.Series[Any]", name: str, *, log: bool) -> tuple[Floats, tuple[Flag, ...]]:
-    """Take logarithms where asked for; suggest them where a squared error would see only the largest values."""
-    rows = np.flatnonzero(values <= 0)
-    if log:
-        if len(rows):
-            where = first_rows((np.asarray(column.index)[rows] + 1).tolist())
-            raise InvalidInput(f"{name}: a log target must be positive. Found values of 0 or below in {where}.")
-        return np.log10(values), ()
-    if len(rows) or _skewness(values) < HEAVY_TAIL or abs(_skewness(np.log10(values))) > _skewness(values) / 2:
-        return values, ()
-    text = (
-        f"The target {column.name!r} is heavy-tailed (skewness {_skewness(values):.1f}; "
-        f"{_skewness(np.log10(values)):.1f} after log10): its few largest values rule every squared error. "
-        "Consider --log-target."
-    )
-    return values, (Flag("heavy-tail", text),)
-
-
-def _skewness(values: Floats) -> float:
-    centred = values - values.mean()
-    return float((centred**3).mean() / ((centred**2).mean() ** 1.5 + 1e-300))
+def _of_one(column: "pd.Series[Any]", name: str, reading: Reading) -> dict[str, Any]:
+    """Return what `Samples` says of a single target."""
+    targets, classes, kind, doubts = targets_of(column, name, reading)
+    unit = "log10" if reading.log_target else ""
+    return {"targets": targets, "task": kind, "classes": classes, "unit": unit, "flags": doubts}
 
 
 def grouped(samples: Samples, codes: Ints) -> Samples:
@@ -226,14 +153,25 @@ def grouped(samples: Samples, codes: Ints) -> Samples:
 
 def check_classes(samples: Samples) -> None:
     """Refuse a class that cannot be both trained on and held out."""
-    if samples.task == "classification":
-        for code, label in enumerate(samples.classes):
-            have = len(np.unique(samples.groups[samples.targets == code]))
+    for targets, classes, name in _targets(samples):
+        for code, label in enumerate(classes):
+            have = len(np.unique(samples.groups[targets == code]))
             if have < 2:
                 raise InvalidInput(
                     f"{samples.name}: every class needs at least 2 different records, one to train on and one to hold "
-                    f"out. Class {label!r} has {have}. Merge it with another class or remove it."
+                    f"out. Class {label!r}{name} has {have}. Merge it with another class or remove it."
                 )
+    for targets, classes, name in _targets(samples):
+        if not classes and samples.tasks and (have := int((~np.isnan(targets)).sum())) < FEWEST_LABELS:
+            raise NotEnoughEvidence(
+                f"{samples.name}: every task needs at least {FEWEST_LABELS} labels. Found {have}{name}. Leave it out."
+            )
+
+
+def _targets(samples: Samples) -> list[tuple["np.ndarray", tuple[str, ...], str]]:
+    """Return every target (n,) with its classes (none of values), and how messages name it."""
+    several = [(samples.targets[:, at], one.classes, f" of {one.name!r}") for at, one in enumerate(samples.tasks)]
+    return several or [(samples.targets, samples.classes, "")]
 
 
 def _check_duplicates(samples: Samples) -> Samples:
@@ -248,11 +186,6 @@ def _check_duplicates(samples: Samples) -> Samples:
         return samples
     text = f"{n - distinct} of {n} records repeat the features of another; they stay on one side of every split."
     return replace(samples, flags=(*samples.flags, Flag("duplicates", text)))
-
-
-def _class_name(label: Any) -> str:
-    number = isinstance(label, float | np.floating) and float(label).is_integer()
-    return str(int(label)) if number else str(label)
 
 
 def usable(settled: Settled, name: str, reading: Reading) -> tuple[pd.DataFrame, tuple[Flag, ...]]:

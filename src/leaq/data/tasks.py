@@ -18,6 +18,7 @@ from leaq.data.reading import Reading
 from leaq.errors import InvalidInput, unknown_name
 from leaq.system.downloads import cache_folder, download
 from leaq.system.files import write_atomic
+from leaq.tasks import MULTITASK
 from leaq.types import Flag, Progress, Samples, silent
 
 __all__ = ["content_sha256", "fetch", "find", "read"]
@@ -49,7 +50,8 @@ def fetch(name: str, data_dir: Path | None = None, *, progress: Progress = silen
         return found
     entry = TASKS[name]
     target = (data_dir or cache_folder() / "data") / f"{name}.csv"
-    remedy = f"Put a CSV file with the columns smiles,target at {str(target)!r}, or name its folder with --data-dir."
+    columns = ",".join(("smiles", *entry.targets))
+    remedy = f"Put a CSV file with the columns {columns} at {str(target)!r}, or name its folder with --data-dir."
     if data_dir is not None:
         raise InvalidInput(f"{name}: there is no {target.name} in {str(data_dir)!r}. {remedy}")
     if not entry.address:
@@ -74,26 +76,28 @@ def convert(path: Path, entry: Entry) -> pd.DataFrame:
         frame = pd.read_csv(path, sep=separator)
     except (ValueError, UnicodeDecodeError) as err:  # pandas' parser errors are ValueErrors
         raise InvalidInput(f"{entry.name}: the file from {entry.address} cannot be read as a table ({err}).") from None
-    smiles, target = entry.columns
-    if target not in frame.columns and len(frame.columns) == 2:
-        target = str(frame.columns.drop(smiles)[0]) if smiles in frame.columns else target
-    absent = [column for column in (smiles, target) if column not in frame.columns]
+    smiles, *targets = entry.columns
+    if targets[0] not in frame.columns and len(frame.columns) == len(entry.columns) == 2:
+        targets = [str(frame.columns.drop(smiles)[0])] if smiles in frame.columns else targets
+    absent = [column for column in (smiles, *targets) if column not in frame.columns]
     if absent:
         raise InvalidInput(
-            f"{entry.name}: the file from {entry.address} must have the columns {smiles}, {target}. Found "
+            f"{entry.name}: the file from {entry.address} must have the columns {smiles}, {', '.join(targets)}. Found "
             f"{', '.join(map(str, frame.columns[:12]))}."
         )
-    frame = frame[[smiles, target]].set_axis(["smiles", "target"], axis=1).dropna().reset_index(drop=True)
+    frame = frame[[smiles, *targets]].set_axis(["smiles", *entry.targets], axis=1)
+    frame = frame.dropna(subset=["smiles"]).dropna(subset=list(entry.targets), how="all").reset_index(drop=True)
     frame["smiles"] = frame["smiles"].astype(str).str.strip()
     readable = [text is not None for text in canonical_smiles(frame["smiles"].tolist())]
     return frame[readable].reset_index(drop=True)
 
 
 def content_sha256(frame: pd.DataFrame) -> str:
-    """Return the hash of a table's SMILES and targets, in order, however numbers are written in the file."""
+    """Return the hash of a table's SMILES and targets (all other columns), in order, however numbers are written."""
     digest = hashlib.sha256()
-    for smiles, target in zip(frame["smiles"], frame["target"], strict=True):
-        digest.update(f"{str(smiles).strip()}\t{float(target)!r}\n".encode())
+    for smiles, *targets in frame.itertuples(index=False, name=None):
+        labels = "\t".join(repr(float(target)) for target in targets)
+        digest.update(f"{str(smiles).strip()}\t{labels}\n".encode())
     return digest.hexdigest()
 
 
@@ -102,22 +106,23 @@ def read(name: str, reading: Reading, data_dir: Path | None = None, *, progress:
     entry = TASKS[name]
     path = fetch(name, data_dir, progress=progress)
     frame = read_frame(path)
-    if not {"smiles", "target"} <= set(frame.columns):
+    columns = ["smiles", *entry.targets]
+    if not set(columns) <= set(frame.columns):
         raise InvalidInput(
-            f"{path.name}: a catalogued task needs the columns smiles,target. Found {', '.join(frame.columns)}. "
-            "For a table of your own name the file itself, with --smiles and --target."
+            f"{path.name}: this catalogued task needs the columns {','.join(columns)}. Found "
+            f"{', '.join(frame.columns)}. For a table of your own name the file itself, with --smiles and --target."
         )
     flags = []
-    if content_sha256(frame) != entry.sha256:
+    if content_sha256(frame[columns]) != entry.sha256:
         why = "differs from the catalogued content" if entry.sha256 else "has no catalogued content to compare with"
         flags.append(Flag("unverified-data", f"{path.name} {why}; it is used as it is."))
     if entry.note:
         flags.append(Flag("data-note", f"{name}: {entry.note}."))
     samples = from_smiles(
         frame["smiles"],
-        frame["target"],
+        frame["target"] if entry.targets == ("target",) else frame[list(entry.targets)],
         name=name,
         unit=entry.unit,
-        reading=reading.but(task=entry.task),
+        reading=reading.but(task="auto" if entry.task == MULTITASK else entry.task),
     )
     return replace(samples, flags=(*flags, *samples.flags))

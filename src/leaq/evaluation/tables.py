@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from leaq.errors import InvalidInput, UnsupportedModel
-from leaq.models.losses import margin, per_record, residual
 from leaq.models.numbers import released_numbers
 from leaq.models.protocols import Model
+from leaq.models.tables import Judge
 from leaq.types import Bools, Checkpoints, LossTable, Progress, Samples, silent
 
 __all__ = ["evaluate", "with_numbers", "with_whitebox"]
@@ -53,9 +53,7 @@ def evaluate(
     n = len(samples)
     if members.shape != (s, n):
         raise InvalidInput(f"evaluate: members must have shape ({s}, {n}). Found {members.shape}.")
-    x, y = _tensors(samples, checkpoints)
-    # One unit for all models: the spread of the whole pool, not of each model's members.
-    scale = float(np.std(samples.targets)) or 1.0 if samples.task == "regression" else 1.0
+    x, judge = _inputs(samples, checkpoints), Judge(samples)
     flat = {name: tensor.flatten(0, 1) for name, tensor in checkpoints.params.items()}
     losses = np.empty((s * c, n))
     released: list[Tensor] = []
@@ -64,27 +62,17 @@ def evaluate(
         part = {name: tensor[start : start + group] for name, tensor in flat.items()}
         outputs = _outputs(model, part, x, checkpoints.activation_bits)
         _refuse_nan(outputs, start, c, quantizer)
-        losses[start : start + group] = per_record(outputs, y, samples.task, scale=scale).cpu().numpy()
+        losses[start : start + group] = judge.losses(outputs).cpu().numpy()
         final = [i for i in range(len(outputs)) if (start + i) % c == c - 1]
         released.append(outputs[final])
         progress("evaluating", min(start + group, s * c), s * c)
-    outputs = torch.cat(released)
-    scores = margin(outputs, y) if samples.task == "classification" else residual(outputs, y, scale=scale)
-    return LossTable(
+    return judge.table(
+        torch.cat(released),
+        members,
         losses=losses.reshape(s, c, n),
-        members=members,
-        task=samples.task,
         game="pool" if samples.released_on is None else "released",
-        n_train=max(1, round(float(members.sum(1).mean()))),
-        scores=scores.cpu().numpy(),
-        outputs=outputs.double().cpu().numpy(),
-        targets=samples.targets,
-        ids=samples.ids,
-        groups=samples.groups,
         quantizer=quantizer,
         strategy="trajectory" if c > 1 else "released",
-        score_kind="margin" if samples.task == "classification" else "residual",
-        flags=samples.flags,
     )
 
 
@@ -107,7 +95,8 @@ def with_whitebox(table: LossTable, model: Model, checkpoints: Checkpoints, samp
             "Leave out the whitebox attack."
         )
     released = checkpoints if len(checkpoints.batch) == 1 else checkpoints.last()
-    x, y = _tensors(samples, released)
+    x = _inputs(samples, released)
+    y = torch.tensor(samples.targets, device=x.device)
     rows = min(len(x), 8192)
     models = max(1, _budget(x) // max(1, rows * x[0].numel()))
     found = []
@@ -140,12 +129,10 @@ def with_numbers(table: LossTable, checkpoints: Checkpoints, samples: Samples) -
     return replace(table, numbers=released_numbers(released, samples.inputs[0].size))
 
 
-def _tensors(samples: Samples, checkpoints: Checkpoints) -> tuple[Tensor, Tensor]:
-    """Return inputs and targets where the weights are, in their precision."""
+def _inputs(samples: Samples, checkpoints: Checkpoints) -> Tensor:
+    """Return inputs where the weights are, in their precision."""
     like = next(iter(checkpoints.params.values()))
-    return torch.tensor(samples.inputs, dtype=like.dtype, device=like.device), torch.tensor(
-        samples.targets, device=like.device
-    )
+    return torch.tensor(samples.inputs, dtype=like.dtype, device=like.device)
 
 
 def _budget(x: Tensor) -> int:

@@ -1,6 +1,7 @@
 """Task metrics on the records a model was not trained on, with intervals, and what a quantizer costs in them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from leaq.stats.ranks import ranked
 from leaq.stats.roc import weighted_auc
 from leaq.types import Estimate, Floats, LossTable
 
-__all__ = ["drop", "performance"]
+__all__ = ["METRICS", "drop", "metrics_of", "performance"]
 
 Metric = Callable[[Floats, Floats, Floats], Floats]
 """(outputs (n, k), targets (n,), record weights (b, n)) -> (b,)"""
@@ -21,7 +22,9 @@ def performance(table: LossTable, *, level: float = 0.95, seed: int = 0, draws: 
     """Tell how good the released models are on records that did not train them, averaged over models.
 
     Classification: roc_auc (macro one-against-rest beyond two classes), accuracy. Regression: r2, rmse, mae and
-    spearman in the original unit. Intervals: bootstrap over models and record groups.
+    spearman in the original unit. Of several targets the mean over them: roc_auc and accuracy, r2 and spearman, or, of
+    classes and values together, skill: 2 roc_auc - 1 or r2, 0 of a guess and 1 of a perfect model.
+    Intervals: bootstrap over models and record groups.
     """
     values = _values(table, seed=seed, draws=draws)
     return {name: _estimate(table, point, spread, level) for name, (point, spread) in values.items()}
@@ -43,35 +46,61 @@ def drop(
 
 def _values(table: LossTable, *, seed: int, draws: int) -> dict[str, tuple[float, Floats]]:
     """Each metric's mean over models, and its bootstrap draws (b,), aligned between tables of one seed."""
-    if table.outputs is None or table.targets is None:
-        raise InvalidInput("performance: the table must hold outputs and targets. Evaluate with outputs kept.")
-    outputs, targets, held_out = table.outputs, np.asarray(table.targets), ~table.members
+    parts = _parts(table)
+    held_out = ~table.members
     if not held_out.any(1).all():
         raise NotEnoughEvidence(
             "performance: every model needs records that did not train it. Model "
             f"{int(np.argmin(held_out.any(1)))} has none. Hold some records out."
         )
-    ways = TwoWay.draw(len(outputs), table.groups, draws=draws, rng=stream(seed, "performance-intervals"))
+    ways = TwoWay.draw(len(held_out), table.groups, draws=draws, rng=stream(seed, "performance-intervals"))
     found = {}
-    for name, metric in _metrics(table).items():
+    for name in METRICS[metrics_of(table)]:
 
-        def statistic(model: int, weights: Floats, metric: Metric = metric) -> Floats:
-            rows = held_out[model]
-            # A draw of groups may hold none of this model's non-members: undefined, and left out by `ways.mean`.
-            with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-                values = metric(outputs[model][rows], targets[rows], weights[:, rows])
-            return np.where(weights[:, rows].any(1), values, np.nan)
+        def statistic(model: int, weights: Floats, name: str = name) -> Floats:
+            values = [_of_part(part, name, model, weights[:, rows]) for part, rows in parts]
+            # A draw may leave one of several tasks without two classes: the mean is then over the others.
+            return values[0] if len(values) == 1 else _known_mean(np.stack(values))
 
-        ones = np.ones((1, outputs.shape[1]))
-        point = float(np.mean([statistic(model, ones)[0] for model in range(len(outputs))]))
+        ones = np.ones((1, held_out.shape[1]))
+        point = float(np.mean([statistic(model, ones)[0] for model in range(len(held_out))]))
         found[name] = (point, ways.mean(statistic))
     return found
 
 
-def _metrics(table: LossTable) -> dict[str, Metric]:
-    if table.task == "classification":
-        return {"roc_auc": _roc_auc, "accuracy": _accuracy}
-    return {"r2": _r2, "rmse": _rmse, "mae": _mae, "spearman": _spearman}
+def _parts(table: LossTable) -> list[tuple[LossTable, Any]]:
+    """Return the tables of single targets and which of the records each is about."""
+    several: list[tuple[LossTable, Any]] = [(part, table.rows_of(name)) for name, part in table.by_task.items()]
+    parts = several or [(table, slice(None))]
+    if any(part.outputs is None or part.targets is None for part, _ in parts):
+        raise InvalidInput("performance: the table must hold outputs and targets. Evaluate with outputs kept.")
+    return parts
+
+
+def _of_part(part: LossTable, name: str, model: int, weights: Floats) -> Floats:
+    """Return a metric of one target on the records that did not train a model, (b,)."""
+    assert part.outputs is not None
+    rows, targets = ~part.members[model], np.asarray(part.targets)
+    metric = METRICS[part.task].get(name) or SKILL[part.task]
+    # A draw of groups may hold none of this model's non-members: undefined, and left out by `ways.mean`.
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        values = metric(part.outputs[model][rows], targets[rows], weights[:, rows])
+    return np.where(weights[:, rows].any(1), values, np.nan)
+
+
+def _known_mean(values: Floats) -> Floats:
+    """Average (t, b) over the tasks that are known; NaN where none is."""
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(known, values, 0.0).sum(0) / known.sum(0))
+
+
+def metrics_of(table: LossTable) -> str:
+    """Return whose metrics a table has: of several targets those that all share, or their skill."""
+    kinds = {part.task for part in table.by_task.values()} or {table.task}
+    return (
+        f"several {kinds.pop()}" if table.by_task and len(kinds) == 1 else kinds.pop() if len(kinds) == 1 else "mixed"
+    )
 
 
 def _roc_auc(outputs: Floats, targets: Floats, weights: Floats) -> Floats:
@@ -128,3 +157,19 @@ def _estimate(table: LossTable, value: float, draws: Floats, level: float) -> Es
     return Estimate(
         value, min(low, value), max(high, value), n, level, "record-model pairs", "bootstrap over models and records"
     )
+
+
+def _gini(outputs: Floats, targets: Floats, weights: Floats) -> Floats:
+    return np.asarray(2 * _roc_auc(outputs, targets, weights) - 1)
+
+
+METRICS: Mapping[str, Mapping[str, Metric]] = {
+    "classification": {"roc_auc": _roc_auc, "accuracy": _accuracy},
+    "regression": {"r2": _r2, "rmse": _rmse, "mae": _mae, "spearman": _spearman},
+    "several classification": {"roc_auc": _roc_auc, "accuracy": _accuracy},
+    "several regression": {"r2": _r2, "spearman": _spearman},
+    "mixed": {"skill": _gini},
+}
+"""By kind of target; of several targets the means over all of them, of values those without a unit."""
+SKILL: Mapping[str, Metric] = {"classification": _gini, "regression": _r2}
+"""What is 0 of a guess and 1 of a perfect model: twice the ROC AUC less 1 (Gini's coefficient), or R2."""

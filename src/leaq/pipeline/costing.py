@@ -14,6 +14,7 @@ from leaq.subjects import Subject, subject_of
 from leaq.subjects.architecture import Architecture, built
 from leaq.subjects.artefact import Artefact
 from leaq.subjects.recipe import OwnTraining
+from leaq.tasks import Layout
 from leaq.training import MLP, StackedModule
 from leaq.training.mlp import layer_groups
 from leaq.types import LAYER_ROLES, Bools, Samples
@@ -126,8 +127,9 @@ def _model(trained: Subject, samples: Samples, config: AuditConfig) -> MLP | Sta
     """Return how the weights of the models become outputs."""
     if isinstance(trained, Architecture):
         make = partial(built, trained.make, samples)
-        return StackedModule(make, samples.task, torch.tensor(samples.inputs[:2], dtype=torch.float32))
-    return MLP(samples.inputs.shape[1], max(1, len(samples.classes)), config.training.hidden, samples.task)
+        probe = torch.tensor(samples.inputs[:2], dtype=torch.float32)
+        return StackedModule(make, samples.task, probe, tasks=samples.tasks)
+    return MLP.of(samples, config.training.hidden)
 
 
 class _Enough(Exception):
@@ -154,7 +156,8 @@ def _seconds_per_step(trained: Subject, samples: Samples, members: Bools, config
 
 def _memory(samples: Samples, config: AuditConfig, *, held: int, gradients: int, quantizers: int) -> int:
     """Return the bytes an audit holds at most: checkpoints of one chunk of models, all loss tables, one measurement."""
-    n, outputs, training = len(samples), max(1, len(samples.classes)), config.training
+    layout, n, training = Layout.of(samples.tasks), len(samples), config.training
+    outputs = max(1, len(samples.classes)) if layout is None else 2 * layout.outputs  # once joint, once by task
     size: int = 8 if training.dtype == "float64" else 4
     table = 8 * n * config.models * (training.checkpoints + outputs + 1 + gradients)
     signals = 2 * (1 + gradients)  # normalised and raw

@@ -22,6 +22,7 @@ from leaq.pipeline.planning import Asked, Found, joined
 from leaq.pipeline.preparing import prepare
 from leaq.quantizers import Identity, build
 from leaq.results import CellResult, QuantizerRow
+from leaq.rows import primary_metric
 from leaq.subjects import Given, Subject, subject_of
 from leaq.system.environment import describe_environment, limited_threads, peak_memory
 from leaq.types import LossTable, Progress, Samples, silent
@@ -69,7 +70,7 @@ def audit_samples(
             todo.pool, todo.members[list(config.attacked)], game="released" if config.released else config.game
         ),
         rows=rows,
-        primary_metric="roc_auc" if samples.task == "classification" else "r2",
+        primary_metric=primary_metric(samples),
         primary_attack=measuring.primary_attack(config),
         environment=describe_environment(config.training.device),
         timings={

@@ -18,7 +18,7 @@ from leaq.measures.rate import order_changes
 from leaq.nets.layout import GRAPHS
 from leaq.quantizers import Identity, ReleaseSet, Scheme
 from leaq.results import QuantizerRow, Size
-from leaq.rows import How, Released, no_skill, outdone, row
+from leaq.rows import How, Released, by_task, no_skill, outdone, row
 from leaq.training.references import parse_references, reference_table
 from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, LossTable, NotComputed, Progress, Samples, Task
 
@@ -151,7 +151,8 @@ def measure_references(
         metrics, attacks = performance(table, **how.options), how.attacked(how.context(table))
         doubts = (*no_skill(metrics), *outdone(attacks, how.leading))
         row = QuantizerRow(reference.spec(), reference.label, size, flags=(REFERENCE, *doubts))
-        rows.append(replace(row, metrics=metrics, attacks=attacks))
+        tasks = by_task(Released((reference.spec(), reference.label), table, size, full=True), how)
+        rows.append(replace(row, metrics=metrics, attacks=attacks, by_task=tasks))
     return tuple(rows)
 
 
@@ -206,10 +207,23 @@ def describe_data(samples: Samples, members: Bools, *, game: str = "pool") -> di
     if any(flag.code in GROUPED for flag in samples.flags):
         # Groups were asked for: how many of their records are duplicates is another matter, told by the flags.
         described["groups"] = described["n"] - described.pop("duplicates")
-    if samples.task == "classification":
+    if samples.tasks:
+        described["tasks"] = [_labels(samples, at) for at in range(len(samples.tasks))]
+    elif samples.task == "classification":
         counts = np.bincount(samples.targets, minlength=len(samples.classes))
         described["classes"] = dict(zip(samples.classes, counts.tolist(), strict=True))
     else:
         described["unit"] = samples.unit
         described["target_sd"] = float(np.std(samples.targets))
     return described
+
+
+def _labels(samples: Samples, at: int) -> dict[str, Any]:
+    """Return aggregates of the labels of one of several targets."""
+    task, values = samples.tasks[at], samples.targets[:, at]
+    known = values[~np.isnan(values)]
+    found: dict[str, Any] = {"name": task.name, "task": task.kind, "n": len(known)}
+    if task.kind == "classification":
+        counts = np.bincount(known.astype(np.int64), minlength=len(task.classes))
+        return {**found, "classes": dict(zip(task.classes, counts.tolist(), strict=True))}
+    return {**found, "unit": task.unit, "target_sd": float(known.std())}

@@ -46,4 +46,15 @@ def prepare(
     if isinstance(subject, Heads) and samples.kind == "table":
         samples = replace(samples, inputs=samples.inputs.reshape(len(samples), -1))  # a perceptron reads rows
     embedded = embed(samples, embedder, skip_invalid=config.skip_invalid, progress=progress)
+    if embedded.tasks:
+        _refuse_several(config)
+        return embedded, config.resolved(embedder=embedder)
     return embedded, config.resolved(task=embedded.task, embedder=embedder)
+
+
+def _refuse_several(config: AuditConfig) -> None:
+    """Refuse what has no meaning, or no account of its privacy, for several targets."""
+    if config.dp_sgd:
+        raise InvalidInput(
+            "DP-SGD trains perceptrons of one target (dp_sgd). Found several. Name one of them, or leave dp_sgd out."
+        )

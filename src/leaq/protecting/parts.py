@@ -7,6 +7,7 @@ import numpy as np
 
 from leaq.cell import AuditConfig
 from leaq.pipeline.planning import set_aside, strangers
+from leaq.rows import primary_metric
 from leaq.types import Samples
 
 __all__ = ["Parts"]
@@ -59,7 +60,7 @@ class Parts:
     @property
     def metric(self) -> str:
         """Return the name of the metric that must not fall."""
-        return "roc_auc" if self.pool.task == "classification" else "r2"
+        return primary_metric(self.pool)
 
     def said(self, models: int) -> str:
         """Say how the release was chosen, and what is public."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from leaq.options import command
 from leaq.reporting.reading import about_r, sentences, verdict
 from leaq.reporting.tables import Table, ranking
+from leaq.reporting.task_tables import by_task
 from leaq.reporting.words import flag_words
 from leaq.results import CellResult
 from leaq.results.redaction import shareable, shareable_config
@@ -42,6 +43,7 @@ def privacy_card(result: CellResult, *, reproduce: str | None = None) -> str:
         _markdown(table),
         _escape(table.order),
         "\n".join(notes),
+        *(_tasks(result)),
         "### What this does not say",
         LIMITS,
         _escape(about_r(result)),
@@ -57,6 +59,15 @@ def write_cards(results: Sequence[CellResult], path: str | Path) -> Path:
     """Write the cards of one or several audits into one Markdown file, and return its path."""
     write_atomic(Path(path), "\n".join(privacy_card(result) for result in results), mode=0o644)
     return Path(path)
+
+
+def _tasks(result: CellResult) -> list[str]:
+    """Return the table of tasks with its notes, where there are several."""
+    table = by_task(result)
+    if table is None:
+        return []
+    notes = [f"- {_escape(note.mark)}: {_escape(note.text)}" for note in table.footnotes]
+    return ["### Each task by itself", _markdown(table), _escape(table.order), "\n".join(notes)]
 
 
 def _markdown(table: Table) -> str:

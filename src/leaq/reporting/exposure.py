@@ -190,16 +190,33 @@ def _traits(samples: Samples, similarity: Floats) -> dict[str, Bools]:
     """Return what may explain a molecule's exposure, each (n,)."""
     frames = scaffolds(samples.inputs.tolist())
     count = Counter(frames)
-    traits = {}
-    if samples.task == "classification":
-        share = np.bincount(samples.targets, minlength=len(samples.classes)) / len(samples)
-        traits["minority class"] = share[samples.targets] < MINORITY / len(samples.classes)
-    else:
-        low, high = np.quantile(samples.targets, [EXTREME, 1 - EXTREME])
-        traits["extreme value"] = (samples.targets < low) | (samples.targets > high)
+    traits: dict[str, Bools] = {}
+    for values, classes in _labels(samples):
+        name, has = ("minority class", _minority(values, classes)) if classes else ("extreme value", _extreme(values))
+        traits[name] = traits.get(name, False) | has  # of several targets in any of a molecule's labels
     traits["rare scaffold"] = np.array([count[frame] == 1 for frame in frames])
     traits["no close analogue"] = similarity < SIMILARITIES[1]
     return traits
+
+
+def _labels(samples: Samples) -> list[tuple[Floats, tuple[str, ...]]]:
+    """Return every target (n,), NaN for holes, with its classes (none of values)."""
+    several = [(samples.targets[:, at], task.classes) for at, task in enumerate(samples.tasks)]
+    return several or [(samples.targets.astype(np.float64), samples.classes)]
+
+
+def _minority(values: Floats, classes: Sequence[str]) -> Bools:
+    """Return which records are of a class with less than two thirds of an even share."""
+    known = values[~np.isnan(values)].astype(np.int64)
+    share = np.bincount(known, minlength=len(classes)) / len(known)
+    rare = np.flatnonzero(share < MINORITY / len(classes))
+    return np.isin(values, rare)
+
+
+def _extreme(values: Floats) -> Bools:
+    """Return which records lie in the outer shares of the values."""
+    low, high = np.nanquantile(values, [EXTREME, 1 - EXTREME])
+    return np.asarray((values < low) | (values > high))
 
 
 def _by_edges(
@@ -225,7 +242,11 @@ def _by_scaffold(samples: Samples, risks: Mapping[str, Floats], config: AuditCon
 
 
 def _by_label(samples: Samples, risks: Mapping[str, Floats], config: AuditConfig) -> dict[str, tuple[Stratum, ...]]:
-    """Return strata of a value's rarity: its class, or how far from the middle it lies."""
+    """Return strata of a value's rarity: class, or distance from the middle; of several targets how many are known."""
+    if samples.tasks:
+        labels = (~np.isnan(samples.targets)).sum(1)
+        strata = tuple(_stratum(str(count), labels == count, risks, config) for count in np.unique(labels))
+        return {"labels of a molecule": strata}
     if samples.task == "classification":
         counts = np.bincount(samples.targets, minlength=len(samples.classes))
         order = np.argsort(counts, kind="stable")
@@ -261,6 +282,13 @@ def _stratum(name: str, inside: Bools, risks: Mapping[str, Floats], config: Audi
 
 
 def _target(samples: Samples, i: int) -> str:
+    if samples.tasks:
+        pairs = [(task, samples.targets[i, at]) for at, task in enumerate(samples.tasks)]
+        known = [(task, value) for task, value in pairs if not np.isnan(value)]
+        return ", ".join(
+            f"{task.name}: {task.classes[int(value)] if task.classes else f'{value:.3g} {task.unit}'.strip()}"
+            for task, value in known
+        )
     if samples.task == "classification":
         return samples.classes[int(samples.targets[i])]
     return f"{float(samples.targets[i]):.3g} {samples.unit}".strip()

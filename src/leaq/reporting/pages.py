@@ -20,6 +20,7 @@ from leaq.reporting.reading import about_r, about_zero, attacker, headline, outc
 from leaq.reporting.records import exposed
 from leaq.reporting.summary import by_data_set, by_quantizer
 from leaq.reporting.tables import indicators, ranking, size_words
+from leaq.reporting.task_tables import by_task
 from leaq.reporting.words import attack_name, flag_words, game_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.results.redaction import shareable, shareable_config
@@ -54,6 +55,7 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
         "ranking": ranking(result),
         "indicators": indicators(result),
         "attack_numbers": attack_numbers(result),
+        "tasks": by_task(result),
         "figures": _figures(result, prefix),
         "panels": _panels(result, prefix),
         "attackers": _attackers(result),

@@ -6,6 +6,7 @@ from leaq.reporting.decision import beside as decided_beside
 from leaq.reporting.decision import chooser_of, decision, knee_words, listed_names
 from leaq.reporting.forecast_words import about_forecast
 from leaq.reporting.releases import about_calibration, about_releases
+from leaq.reporting.task_words import about_tasks
 from leaq.reporting.words import attack_name, game_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
@@ -43,6 +44,7 @@ def sentences(result: CellResult) -> list[str]:
         about_releases(result),
         about_calibration(result),
         useless(result),
+        about_tasks(result),
         about_forecast(result),
     )
     return [part for part in parts if part]
@@ -158,7 +160,8 @@ def audited(result: CellResult) -> str:
         return _calibrated(result)
     done = any(isinstance(attack, AttackResult) for row in result.rows for attack in row.attacks.values())
     attacked = "attacked" if done else "evaluated"
-    holds = f"{data['name']} holds {data['n']:,} records ({data['task']});"
+    kind = f"{len(data['tasks'])} tasks" if data.get("tasks") else data["task"]
+    holds = f"{data['name']} holds {data['n']:,} records ({kind});"
     if _finished(result):
         texts = "texts" if data["task"] == "language" else "records"
         told = f"{data['members']:,} members and {data['nonmembers']:,} other {texts} ({data['task']})"

@@ -102,6 +102,7 @@ class QuantizerRow:
     attacks : by name: "threshold", "lira", ...
     curves : by name: "lambda_k", ...
     flags : doubts about this row.
+    by_task : of several targets, by name the same row for each alone: its metrics, drops and attacks.
     """
 
     quantizer: str
@@ -113,6 +114,7 @@ class QuantizerRow:
     attacks: Mapping[str, AttackResult | NotComputed] = field(default_factory=dict)
     curves: Mapping[str, Curve] = field(default_factory=dict)
     flags: tuple[Flag, ...] = ()
+    by_task: Mapping[str, "QuantizerRow"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "attacks", Renamed(self.attacks))
@@ -353,7 +355,8 @@ def _row(plain: dict[str, Any]) -> QuantizerRow:
     }
     size = Size(**plain["size"])
     text = {"quantizer": plain["quantizer"], "label": plain["label"]}
-    return QuantizerRow(**text, **numbers, size=size, curves=curves, flags=_flags(plain["flags"]))
+    by_task = {name: _row(one) for name, one in plain.get("by_task", {}).items()}
+    return QuantizerRow(**text, **numbers, size=size, curves=curves, flags=_flags(plain["flags"]), by_task=by_task)
 
 
 _NUMBERS = ("metrics", "drops", "measures", "attacks")

@@ -26,6 +26,7 @@ _METRICS = {
     "balanced_accuracy": Metric("balanced accuracy", budget=0.01),
     "r2": Metric("R²", budget=0.02, guessing=0.0),
     "spearman": Metric("Spearman correlation", budget=0.02, guessing=0.0),
+    "skill": Metric("mean skill", budget=0.02, guessing=0.0),
     "rmse": Metric("RMSE", larger_is_better=False),
     "mae": Metric("MAE", larger_is_better=False),
     "log_loss": Metric("log loss", larger_is_better=False),

@@ -40,8 +40,25 @@ def cleaned(result: CellResult) -> CellResult:
     """Return what `shareable` does, without the names of the source's columns either."""
     plain = shareable(result)
     named = _named(result.config)
+    known = list(plain.data.get("tasks", ()))
+    tasks = {"tasks": [{**one, "name": f"{STAND_IN} {at}"} for at, one in enumerate(known, start=1)]} if known else {}
+    names = {one["name"]: f"{STAND_IN} {at}" for at, one in enumerate(known, start=1)}
     flags = tuple(replace(flag, text=_without(flag.text, named)) for flag in plain.flags)
-    return replace(plain, flags=flags, config=cleaned_config(plain.config))
+    rows, together, references = (
+        tuple(
+            replace(row, by_task={names.get(name, STAND_IN): one for name, one in row.by_task.items()}) for row in kind
+        )
+        for kind in (plain.rows, plain.together, plain.references)
+    )
+    return replace(
+        plain,
+        rows=rows,
+        together=together,
+        references=references,
+        data={**plain.data, **tasks},
+        flags=flags,
+        config=cleaned_config(plain.config),
+    )
 
 
 def cleaned_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,7 +83,7 @@ def _cleaned_value(key: str, value: Any) -> Any:
 
 def _named(config: Mapping[str, Any]) -> list[str]:
     found = [config.get(key) or () for key in COLUMNS]
-    names = [name for each in found for name in ([each] if isinstance(each, str) else each)]
+    names = [name for each in found for name in ([each, *each.split(",")] if isinstance(each, str) else each)]
     return sorted(set(names), key=len, reverse=True)
 
 

@@ -24,7 +24,8 @@ COLUMNS = (
     "name", "value", "low", "high", "level", "n", "unit", "method", "primary", "flags", "not_computed",
 )  # fmt: skip
 """`kind` is size, metric, drop, measure or attack; `primary` marks the metric and the attack the cell is judged by;
-`flags` are codes; `not_computed` says why a number is missing."""
+of one of several targets `name` begins with the target's name and a colon; `flags` are codes; `not_computed` says why a
+number is missing."""
 NUMERIC = ("seed", "n_records", "n_train", "bits", "value", "low", "high", "level", "n")
 """Columns in which nothing means that there is no number."""
 
@@ -40,6 +41,9 @@ def tidy(results: Iterable[CellResult]) -> Iterator[dict[str, Any]]:
             for kind, name, number in _numbers(row):
                 primary = name in (result.primary_metric, f"{result.primary_attack}.advantage")
                 yield {**here, "kind": kind, "name": name, **_columns(number), "primary": primary}
+            for task, one in row.by_task.items():
+                for kind, name, number in _numbers(one):
+                    yield {**here, "kind": kind, "name": f"{task}: {name}", **_columns(number), "primary": False}
 
 
 def _where(result: CellResult) -> dict[str, Any]:

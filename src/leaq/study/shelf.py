@@ -61,27 +61,38 @@ class DiskShelf:
         arrays: dict[str, Any] = {}
         heads = []
         for i, (spec, (table, size)) in enumerate(found.items()):
-            held = {name: getattr(table, name) for name in _ARRAYS if getattr(table, name) is not None}
-            held |= {f"numbers.{kind}": values for kind, values in (table.numbers or {}).items()}
-            present = list(held)
-            arrays |= {f"{i}.{name}": values for name, values in held.items()}
-            heads.append(
-                {
-                    "spec": spec,
-                    "arrays": present,
-                    "words": {name: getattr(table, name) for name in _WORDS},
-                    "flags": [asdict(flag) for flag in table.flags],
-                    "size": asdict(size),
-                }
-            )
+            arrays |= {f"{i}.{name}": values for name, values in _held(table).items()}
+            heads.append({"spec": spec, "size": asdict(size), **_head(table)})
         content = {"heads": np.array(json.dumps(heads)), **arrays}
         write_atomic(self._folder / f"{key}.npz", seal_arrays(content, kind=KIND, key=self._identity(key)))
 
 
+def _held(table: LossTable) -> dict[str, Any]:
+    """Return the arrays of a table and of its tasks' tables, by name."""
+    held = {name: getattr(table, name) for name in _ARRAYS if getattr(table, name) is not None}
+    held |= {f"numbers.{kind}": values for kind, values in (table.numbers or {}).items()}
+    for at, part in enumerate(table.by_task.values()):
+        held |= {f"task{at}.{name}": values for name, values in _held(part).items()}
+    return held
+
+
+def _head(table: LossTable) -> dict[str, Any]:
+    """Return everything of a table that is no array."""
+    return {
+        "arrays": list(_held(table)),
+        "words": {name: getattr(table, name) for name in _WORDS},
+        "flags": [asdict(flag) for flag in table.flags],
+        "by_task": {name: _head(part) for name, part in table.by_task.items()},
+    }
+
+
 def _table(head: dict[str, Any], arrays: dict[str, Any]) -> LossTable:
+    by_task = {}
+    for at, (name, inner) in enumerate(head.get("by_task", {}).items()):
+        by_task[name] = _table(inner, {key: arrays.pop(f"task{at}.{key}") for key in inner["arrays"]})
     numbers = {name.partition(".")[2]: arrays.pop(name) for name in list(arrays) if name.startswith("numbers.")}
     flags = tuple(Flag(**flag) for flag in head["flags"])
-    return LossTable(**arrays, **head["words"], flags=flags, numbers=numbers or None)
+    return LossTable(**arrays, **head["words"], flags=flags, numbers=numbers or None, by_task=by_task)
 
 
 def _size(head: dict[str, Any]) -> Size:

@@ -25,6 +25,7 @@ import json
 import re
 import shutil
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -301,12 +302,16 @@ def plain_name(name: str) -> str:
 
 def data_digest(samples: Samples) -> str:
     """Return a digest of the records as they are trained on."""
-    digest = hashlib.sha256(json.dumps([samples.task, samples.classes]).encode())
+    digest = hashlib.sha256(json.dumps(_labels_of(samples)).encode())
     for array in (samples.inputs, samples.targets, samples.groups, samples.ids):
         digest.update(np.ascontiguousarray(array).tobytes())
     if samples.public is not None:
         digest.update(data_digest(samples.public).encode())
     return digest.hexdigest()
+
+
+def _labels_of(samples: Samples) -> list[Any]:
+    return [samples.task, [asdict(task) for task in samples.tasks] if samples.tasks else samples.classes]
 
 
 def _kind(config: Config) -> str:

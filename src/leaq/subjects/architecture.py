@@ -11,6 +11,7 @@ from torch import nn
 from leaq.models.weights import built as network
 from leaq.subjects.base import Trained
 from leaq.subjects.outputs import refuse_unfit
+from leaq.tasks import Layout
 from leaq.training import TrainingConfig, chunks, train_modules
 from leaq.training.batched import MEMORY
 from leaq.types import Bools, Progress, Samples
@@ -59,15 +60,18 @@ class Architecture:
 def built(make: Callable[..., Any], samples: Samples) -> nn.Module:
     """Return one fresh network for these records.
 
-    `make` may name ``features`` (width of a record), ``outputs`` (number of classes, 1 for a value), ``task``
-    ("classification" or "regression") and ``shape`` (of one record) among its arguments.
+    `make` may name ``features`` (width of a record), ``outputs`` (number of classes, 1 for a value; of several targets
+    as in `leaq.tasks`), ``task`` ("classification", "regression" or "multitask") and ``shape`` (of one record) among
+    its arguments.
 
     Raises
     ------
     InvalidInput
         If it fails, or returns no torch module.
     """
-    outputs = len(samples.classes) if samples.task == "classification" else 1
+    layout = Layout.of(samples.tasks)
+    single = len(samples.classes) if samples.task == "classification" else 1
+    outputs = single if layout is None else layout.outputs
     shape = tuple(samples.inputs.shape[1:])
     given = {"features": int(samples.inputs[0].size), "outputs": outputs, "task": samples.task, "shape": shape}
     return network(make, given)

@@ -1,7 +1,7 @@
 """A trained module of unknown make as the stacked model that evaluation wants: logits, or values."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from leaq.errors import InvalidInput, LeaqError
 from leaq.evaluation.outputs import last_operation, logits_of, read_outputs
 from leaq.models.calling import call, evaluating
+from leaq.tasks import Layout, TaskSpec
 from leaq.training.modules import StackedModule, embeds
 from leaq.types import Samples
 
@@ -28,7 +29,8 @@ def stacked(module: nn.Module, samples: Samples) -> StackedModule:
         If it cannot run on the records, or its outputs do not fit the targets.
     """
     reads = _reading(module, samples)
-    model = StackedModule(partial(copy.deepcopy, module), samples.task, _probe(module, samples)[:2])
+    make, probe = partial(copy.deepcopy, module), _probe(module, samples)[:2]
+    model = StackedModule(make, samples.task, probe, tasks=samples.tasks)
     model.reads = logits_of(reads)
     return model
 
@@ -72,6 +74,8 @@ def _reading(module: nn.Module, samples: Samples) -> Callable[[Tensor], Tensor]:
     k, classes = outputs.shape[1], len(samples.classes)
     if len(outputs) != len(probe):
         raise InvalidInput(f"The model must return one row a record. Found {len(outputs)} for {len(probe)} records.")
+    if samples.tasks:
+        return _of_several(samples.tasks, outputs, last_operation(lambda: call(module, {}, probe[:2])))
     if samples.task == "regression":
         if k != 1:
             raise InvalidInput(f"A model of one value a record must return one output. Found {k}.")
@@ -80,3 +84,16 @@ def _reading(module: nn.Module, samples: Samples) -> Callable[[Tensor], Tensor]:
         raise InvalidInput(f"A classifier must return one output a class, {classes}. Found {k}.")
     last = last_operation(lambda: call(module, {}, probe[:2]))
     return read_outputs("binary" if k == 1 else "classes", outputs, last)[0]
+
+
+def _of_several(tasks: Sequence[TaskSpec], outputs: Tensor, last: str) -> Callable[[Tensor], Tensor]:
+    """Return what turns the outputs of several tasks into logits and values: of classes alone they may be shares."""
+    layout = Layout(tuple(tasks))
+    if outputs.shape[1] != layout.outputs:
+        raise InvalidInput(
+            f"A model of {len(tasks)} targets must return {layout.outputs} outputs: a logit of two classes, one a "
+            f"class of more, a value. Found {outputs.shape[1]}."
+        )
+    if layout.values or layout.several:
+        return read_outputs("values", outputs, "")[0]
+    return read_outputs("tasks", outputs, last)[0]

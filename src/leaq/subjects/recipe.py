@@ -30,10 +30,11 @@ __all__ = ["OwnTraining", "joined"]
 class OwnTraining:
     """Models that ``train(records, seed)`` returns, one call each.
 
-    ``records`` holds the members as `leaq.Samples`: ``inputs`` (n, ...), ``targets`` (n,) class codes or values,
-    ``task``, ``classes``. ``seed`` is a whole number of that model's own; NumPy's, torch's and Python's generators are
-    seeded with it, too. What comes back is a torch module, a scikit-learn network or linear model (alone or behind
-    scalers in a pipeline), or a pair of a module and a `leaq.Recorder` (or `Checkpoints`) of its training.
+    ``records`` holds the members as `leaq.Samples`: ``inputs`` (n, ...), ``targets`` (n,) class codes or values, of
+    several targets (n, t) with NaN where a label is missing, ``task``, ``classes``, ``tasks``. ``seed`` is a whole
+    number of that model's own; NumPy's, torch's and Python's generators are seeded with it, too. What comes back is a
+    torch module, a scikit-learn network or linear model (alone or behind scalers in a pipeline), or a pair of a module
+    and a `leaq.Recorder` (or `Checkpoints`) of its training.
     """
 
     trained_by: Callable[..., Any]

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from leaq.models.several import entry_weights, loss_gradient
 from leaq.training.mlp import MLP
 
 __all__ = ["Backprop"]
@@ -44,7 +45,7 @@ class Backprop:
         Parameters
         ----------
         inputs : (m, b, d) standardised records of each model; left as they are.
-        targets : (m, b) class codes, or targets standardised by each model's own scaler.
+        targets : (m, b) class codes, or targets standardised by each model's own scaler; (m, b, t) of several.
         weights : (m, b) what each record's loss counts; a model's weights sum to 1.
         """
         layers = self._forward(inputs)  # inputs of each layer (m, b, width), then the outputs (m, b, k)
@@ -67,6 +68,8 @@ class Backprop:
 
     def _loss_gradient(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         """Return the derivative of the weighted losses by the outputs, (m, b, k)."""
+        if self._mlp.layout is not None:
+            return loss_gradient(outputs, targets, entry_weights(targets, weights), self._mlp.layout)
         if self._mlp.task == "classification":
             delta = torch.softmax(outputs, dim=-1)
             delta.scatter_add_(-1, targets.unsqueeze(-1), delta.new_full((*targets.shape, 1), -1.0))

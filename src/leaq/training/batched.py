@@ -5,7 +5,7 @@ streams named by its index, so that a model is the same whichever others are tra
 model at a time with torch.nn and torch.optim, stands in tests/reference/test_stacked_training.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.models.several import entry_weights
+from leaq.models.tables import spreads
 from leaq.nets.layout import GRAPHS
 from leaq.seeds import stream
 from leaq.training.backprop import Backprop
@@ -24,7 +26,7 @@ from leaq.training.modules import Make, StackedModule, looks_up
 from leaq.training.recorder import Recorder
 from leaq.training.standardise import Scaled, Scalers, buffer_of, fit_scalers
 from leaq.training.steps import Descent
-from leaq.types import Bools, Checkpoints, Ints, Progress, Samples, silent
+from leaq.types import Bools, Checkpoints, Floats, Ints, Progress, Samples, silent
 
 __all__ = ["chunks", "train", "train_modules"]
 
@@ -63,7 +65,7 @@ def train(
     """
     _check(samples, members)
     _refuse_graphs(samples)
-    mlp = MLP(samples.inputs.shape[1], max(1, len(samples.classes)), config.hidden, samples.task)
+    mlp = MLP.of(samples, config.hidden)
     dtype = torch.float64 if config.dtype == "float64" else torch.float32
     models = range(first, first + len(members))
     x = torch.tensor(samples.inputs, dtype=dtype, device=_device(config))
@@ -132,16 +134,17 @@ def train_modules(  # noqa: PLR0913 - what `train` takes, and what to build
     _check(samples, members)
     dtype = torch.float64 if config.dtype == "float64" else torch.float32
     x = torch.tensor(samples.inputs, dtype=dtype, device=_device(config))
-    y, scale = torch.tensor(samples.targets, device=x.device), 1.0
-    if samples.task == "regression":
-        y, scale = y.to(dtype), float(np.std(samples.targets)) or 1.0
+    y = _targets(samples, x)
+    # One number for a single target, so that a model's arithmetic is that of one target.
+    unit = torch.tensor(spreads(samples), dtype=dtype, device=x.device) if samples.tasks else float(spreads(samples)[0])
     scalers: Scalers = {}
     packed = GRAPHS in samples.flags
     if config.standardise not in ("auto", "none"):
         scalers = fit_scalers(samples, members, config, seed=seed, first=first)
         if x.ndim > 2 or packed or looks_up(make):
             scalers = {name: values for name, values in scalers.items() if name.startswith("output")}
-    model = StackedModule(partial(Scaled, make, scalers) if scalers else make, samples.task, x[:2].cpu())
+    scaled = partial(Scaled, make, scalers) if scalers else make
+    model = StackedModule(scaled, samples.task, x[:2].cpu(), tasks=samples.tasks)
     params = {
         name: tensor.to(x.device)
         for name, tensor in model.init(seed, range(first, first + len(members)), dtype=dtype).items()
@@ -153,7 +156,9 @@ def train_modules(  # noqa: PLR0913 - what `train` takes, and what to build
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):  # dropout reads the global generator
         torch.manual_seed(int(stream(seed, "dropout", first).integers(2**63 - 1)))
         for step, (rows, weights) in enumerate(batches, start=1):
-            gradient = model.gradient(params, x[rows], y[rows], weights / scale**2)
+            if samples.tasks:
+                weights = entry_weights(y[rows], weights)  # noqa: PLW2901
+            gradient = model.gradient(params, x[rows], y[rows], weights / unit**2)
             for name in model.trained:
                 params[name].grad = gradient[name]
             optimizer.step(config.rate(step, batches.total))
@@ -223,7 +228,7 @@ class Core:
     """
 
     def __init__(self, mlp: MLP, params: dict[str, Tensor], x: Tensor, config: TrainingConfig) -> None:
-        self._all = params
+        self._all, self._mlp = params, mlp
         varies = (x != x[:1]).any(0) | (params["input.mean"] != x[0]).any(0)
         self._columns = None if config.weight_decay > 0 or bool(varies.all()) else varies.nonzero().flatten()
         if self._columns is not None:
@@ -238,7 +243,9 @@ class Core:
         inputs = self._x.index_select(0, rows.flatten()).view(*rows.shape, -1)  # (s, b, d)
         inputs.sub_(params["input.mean"].unsqueeze(1)).div_(params["input.scale"].unsqueeze(1))
         targets = y[rows]
-        if "output.mean" in params:
+        if targets.ndim > 2:
+            targets = self._mlp.standard(params, targets)
+        elif "output.mean" in params:
             targets = (targets - params["output.mean"]) / params["output.scale"]
         self.backprop(inputs, targets, weights)
 
@@ -268,8 +275,7 @@ def _device(config: TrainingConfig) -> torch.device:
 
 def _fitting(samples: Samples, config: TrainingConfig) -> int:
     """Return how many models' checkpoints fit into `MEMORY` (at least one)."""
-    widths = (samples.inputs.shape[1], *config.hidden, max(1, len(samples.classes)))
-    weights = sum(a * b + b for a, b in pairwise(widths))
+    weights = sum(a * b + b for a, b in pairwise(MLP.of(samples, config.hidden).widths))
     return int(np.clip(MEMORY // (8 * weights * config.checkpoints), 1, 64))
 
 
@@ -282,14 +288,23 @@ def _check(samples: Samples, members: Bools) -> None:
     if (counts < 2).any():
         raise NotEnoughEvidence(f"train: every model needs at least 2 members. Found {int(counts.min())}. Add records.")
     if samples.task == "classification":
-        codes = np.arange(len(samples.classes))
-        present = members.astype(np.float64) @ (samples.targets[:, None] == codes)  # (s, k)
-        if (present == 0).any():
-            model, code = np.argwhere(present == 0)[0]
-            raise InvalidInput(
-                f"train: every class must occur among a model's members. Class {samples.classes[code]!r} is absent "
-                f"from model {model}. Merge rare classes or bring more records of them."
-            )
+        present = members.astype(np.float64) @ (samples.targets[:, None] == np.arange(len(samples.classes)))  # (s, k)
+        _refuse_absent(present, [f"Class {label!r}" for label in samples.classes])
+    for at, task in enumerate(samples.tasks):
+        column = samples.targets[:, at, None]
+        there = column == np.arange(len(task.classes)) if task.classes else ~np.isnan(column)
+        named = [f"Class {label!r} of {task.name!r}" for label in task.classes] or [f"A label of {task.name!r}"]
+        _refuse_absent(members.astype(np.float64) @ there, named)
+
+
+def _refuse_absent(present: Floats, named: Sequence[str]) -> None:
+    """Refuse models whose members lack something: present (s, k) counts, and what each column is called."""
+    if (present == 0).any():
+        model, code = np.argwhere(present == 0)[0]
+        raise InvalidInput(
+            f"train: every class must occur among a model's members. {named[code]} is absent "
+            f"from model {model}. Merge rare classes or bring more records of them."
+        )
 
 
 def _refuse_graphs(samples: Samples) -> None:

@@ -7,8 +7,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from leaq.models.several import loss_gradient
 from leaq.seeds import torch_stream
-from leaq.types import Role, Task
+from leaq.tasks import Layout, TaskSpec
+from leaq.types import Role, Samples, Task
 
 __all__ = ["MLP"]
 
@@ -18,8 +20,9 @@ class MLP:
     """Architecture of a head with its own input scaler; holds no weights.
 
     Parameters are named ``input.mean``, ``input.scale`` (d,), ``layers.i.weight`` (out, in), ``layers.i.bias`` (out,)
-    and, for regression, ``output.mean``, ``output.scale`` (1,). `TrainingConfig.standardise` says what the
-    scalers are fitted on; they belong to the released model and are never quantized.
+    and, where values are predicted, ``output.mean``, ``output.scale`` (k,). `TrainingConfig.standardise` says what the
+    scalers are fitted on; they belong to the released model and are never quantized. `tasks` says whose the k outputs
+    are where there are several targets.
 
     Examples
     --------
@@ -33,6 +36,31 @@ class MLP:
     k: int
     hidden: tuple[int, ...]
     task: Task
+    tasks: tuple[TaskSpec, ...] = ()
+
+    @classmethod
+    def of(cls, samples: Samples, hidden: tuple[int, ...]) -> "MLP":
+        """Return the architecture for these records: of hidden layers as wide as this.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> MLP.of(Samples(np.zeros((2, 3)), np.array([0.5, 1.0]), "regression"), (4,)).widths
+        (3, 4, 1)
+        """
+        layout = Layout.of(samples.tasks)
+        k = max(1, len(samples.classes)) if layout is None else layout.outputs
+        return cls(samples.inputs.shape[1], k, hidden, samples.task, samples.tasks)
+
+    @cached_property
+    def layout(self) -> Layout | None:
+        """Which outputs are whose, of several targets."""
+        return Layout.of(self.tasks)
+
+    @property
+    def valued(self) -> bool:
+        """Whether values are predicted, which have a mean and a scale."""
+        return self.task == "regression" if self.layout is None else bool(self.layout.values)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -51,7 +79,7 @@ class MLP:
         for i in range(self.depth):
             roles[f"layers.{i}.weight"] = "linear"
             roles[f"layers.{i}.bias"] = "bias"
-        if self.task == "regression":
+        if self.valued:
             roles |= {"output.mean": "scaler", "output.scale": "scaler"}
         return roles
 
@@ -72,8 +100,8 @@ class MLP:
             for name, shape in (("weight", (fan_out, fan_in)), ("bias", (fan_out,))):
                 uniform = torch.rand(shape, generator=generator, dtype=torch.float64, device=cpu)
                 one[f"layers.{i}.{name}"] = (2 * uniform - 1) * bound
-        if self.task == "regression":
-            one |= {"output.mean": torch.zeros(1, device=cpu), "output.scale": torch.ones(1, device=cpu)}
+        if self.valued:
+            one |= {"output.mean": torch.zeros(self.k, device=cpu), "output.scale": torch.ones(self.k, device=cpu)}
         return one
 
     def forward(self, params: Mapping[str, Tensor], inputs: Tensor, *, activation_bits: int | None = None) -> Tensor:
@@ -94,7 +122,7 @@ class MLP:
             hidden = self._linear(params, 0, standard, activation_bits)
         for i in range(1, self.depth):
             hidden = self._linear(params, i, hidden.relu_(), activation_bits)  # in place: memory is most of the time
-        if self.task == "regression":
+        if self.valued:
             hidden = hidden * params["output.scale"].unsqueeze(1) + params["output.mean"].unsqueeze(1)
         return hidden
 
@@ -158,7 +186,12 @@ class MLP:
             if i < self.depth - 1:
                 layers[-1].relu_()
         outputs = layers.pop()  # (m, n, k)
-        if self.task == "classification":
+        if self.layout is not None:
+            labels = self.standard(params, targets.to(outputs.dtype)).expand(*outputs.shape[:2], -1)
+            # Of each record alone: the mean over its own labels.
+            counts = (~labels.isnan()).sum(-1, keepdim=True)
+            delta = loss_gradient(outputs, labels, (~labels.isnan()) / counts, self.layout)
+        elif self.task == "classification":
             index = targets.expand(outputs.shape[:-1]).unsqueeze(-1)
             delta = torch.softmax(outputs, -1)
             delta.scatter_add_(-1, index, delta.new_full(index.shape, -1.0))
@@ -169,6 +202,14 @@ class MLP:
             yield i, delta, layers[i]
             if i > 0:
                 delta = (delta @ params[f"layers.{i}.weight"]) * layers[i].sign()
+
+    def standard(self, params: Mapping[str, Tensor], targets: Tensor) -> Tensor:
+        """Return several targets (n, t) or (m, n, t) in the units the models predict in, (m, n, t)."""
+        if self.layout is None or "output.mean" not in params:
+            return targets if targets.ndim == 3 else targets.unsqueeze(0)
+        first = list(self.layout.starts[:-1])
+        mean, scale = (params[f"output.{part}"][:, first].unsqueeze(1) for part in ("mean", "scale"))
+        return (targets - mean) / scale
 
     @staticmethod
     def _linear(params: Mapping[str, Tensor], i: int, x: Tensor, bits: int | None) -> Tensor:

@@ -18,7 +18,9 @@ from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.models.calling import evaluating, output_tensor, places
 from leaq.models.modules import ModuleModel
 from leaq.models.roles import role_of
+from leaq.models.several import entry_losses
 from leaq.seeds import stream
+from leaq.tasks import Layout, TaskSpec
 from leaq.training.mlp import signals_by_layer
 from leaq.types import LAYER_ROLES, Flag, Role, Task
 
@@ -46,6 +48,7 @@ class StackedModule:
     ----------
     make : builds one module.
     task : what the outputs are.
+    tasks : whose they are, of several targets: a logit of two classes, one a class of more, a value (`leaq.tasks`).
     probe : (b, ...) a few records, to find out whether the module can be stacked.
 
     Attributes
@@ -62,9 +65,9 @@ class StackedModule:
     ((2, 5, 2), None)
     """
 
-    def __init__(self, make: Make, task: Task, probe: Tensor) -> None:
+    def __init__(self, make: Make, task: Task, probe: Tensor, *, tasks: Sequence[TaskSpec] = ()) -> None:
         self._make = make
-        self.task = task
+        self.task, self._layout = task, Layout.of(tasks)
         with torch.random.fork_rng(devices=[]):
             skeleton = make()
         if not isinstance(skeleton, torch.nn.Module):
@@ -148,7 +151,7 @@ class StackedModule:
         Parameters
         ----------
         inputs : (m, b, ...) one batch a model.
-        targets, weights : (m, b); a model's weights sum to 1.
+        targets, weights : (m, b), or (m, b, t) of several targets; a model's weights sum to 1.
         """
         self._skeleton.train()
         trained = {name: params[name] for name in self.trained}
@@ -172,6 +175,7 @@ class StackedModule:
         Here every record's gradient by the quantizable weights is formed, a few records of one model at a time.
         """
         self._skeleton.eval()
+        targets = targets.to(inputs.dtype) if targets.is_floating_point() else targets
         quantized = [name for name, role in self.roles.items() if role in LAYER_ROLES]
         size = min(rows, RECORDS)
         return torch.stack(
@@ -188,7 +192,8 @@ class StackedModule:
         rest = {name: tensor for name, tensor in params.items() if name not in wanted}
 
         def single(weights: dict[str, Tensor], x: Any, y: Tensor) -> Tensor:  # a batch of one record
-            return self._loss(weights, rest, x, y, torch.ones(1, device=y.device))
+            count = (~y.isnan()).sum() if self._layout is not None else 1
+            return self._loss(weights, rest, x, y, torch.ones(y.shape, device=y.device) / count)
 
         def of_each(x: Tensor, y: Tensor) -> list[Tensor]:
             x, y = x.unsqueeze(1), y.unsqueeze(1)
@@ -227,7 +232,9 @@ class StackedModule:
     ) -> Tensor:
         """Weighted cross-entropy, or squared error in the unit of the targets."""
         outputs = self._call({**trained, **rest}, inputs)
-        if self.task == "classification":
+        if self._layout is not None:
+            losses = entry_losses(outputs, targets, self._layout)
+        elif self.task == "classification":
             losses = torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
         else:
             losses = (outputs.squeeze(-1) - targets) ** 2
@@ -238,7 +245,8 @@ class StackedModule:
         params = self.init(0, [0, 1], dtype=probe.dtype if probe.is_floating_point() else torch.float32)
         batch = torch.stack([probe, probe])
         dtype = torch.int64 if self.task == "classification" else probe.dtype
-        targets = torch.zeros(batch.shape[:2], dtype=dtype, device=probe.device)
+        several = () if self._layout is None else (len(self._layout.tasks),)
+        targets = torch.zeros((*batch.shape[:2], *several), dtype=dtype, device=probe.device)
         weights = torch.full(targets.shape, 1 / len(probe), dtype=batch.dtype, device=probe.device)
         try:
             with torch.random.fork_rng(devices=[]), warnings.catch_warnings():

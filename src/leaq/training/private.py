@@ -103,7 +103,7 @@ def train_private(
     The architecture, the weights with batch (s,), and the largest epsilon any model spent.
     """
     need("opacus", extra="dp", purpose="Training with differential privacy")
-    mlp = MLP(samples.inputs.shape[1], max(1, len(samples.classes)), config.hidden, samples.task)
+    mlp = MLP.of(samples, config.hidden)
     x = torch.tensor(samples.inputs, dtype=torch.float32)
     y = torch.tensor(samples.targets, dtype=torch.int64 if samples.task == "classification" else torch.float32)
     fitted = fit_scalers(samples, members, _rule(config), seed=seed)

@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt
 
 from leaq.config import Named, Registry, split_specs
 from leaq.errors import InvalidInput
-from leaq.models.losses import margin, per_record, residual
+from leaq.models.tables import Judge
 from leaq.nets.layout import GRAPHS
 from leaq.results import Size
 from leaq.seeds import stream
@@ -175,40 +175,36 @@ def reference_table(
     (4, 1, 178)
     """
     _require(reference, samples, members)
-    inputs, parts, sizes = samples.inputs, [], []
+    parts, sizes = [], []
     for model, inside in enumerate(members):
         drawn = int(stream(seed, "reference", reference.spec(), model).integers(2**31 - 1))
-        fitted = reference.estimator(samples.task, drawn).fit(inputs[inside], samples.targets[inside])
-        parts.append(reference.outputs(fitted, inputs, samples.task))
-        arrays = reference.arrays(fitted)
+        found, arrays = _fitted(reference, samples, inside, seed=drawn)
+        parts.append(found)
         sizes.append((sum(array.nbytes for array in arrays), sum(_numbers(array) for array in arrays)))
         progress(reference.label, model + 1, len(members))
     size, numbers = np.mean(sizes, axis=0)
     bits = 8 * size / numbers
-    return _table(reference, samples, members, np.stack(parts)), Size(bits, bits, round(size), 1.0)
-
-
-def _table(reference: Reference, samples: Samples, members: Bools, outputs: Floats) -> LossTable:
     import torch
 
-    y, z = torch.tensor(samples.targets), torch.tensor(outputs)
-    scale = float(np.std(samples.targets)) or 1.0 if samples.task == "regression" else 1.0
-    scores = margin(z, y) if samples.task == "classification" else residual(z, y, scale=scale)
-    return LossTable(
-        losses=per_record(z, y, samples.task, scale=scale).numpy()[:, None],
-        members=members,
-        task=samples.task,
-        game="pool",
-        n_train=round(float(members.sum(1).mean())),
-        scores=scores.numpy(),
-        outputs=outputs,
-        targets=samples.targets,
-        ids=samples.ids,
-        groups=samples.groups,
-        quantizer=reference.spec(),
-        score_kind="margin" if samples.task == "classification" else "residual",
-        flags=samples.flags,
-    )
+    outputs = torch.tensor(np.stack(parts))
+    table = Judge(samples).table(outputs, members, game="pool", quantizer=reference.spec())
+    return table, Size(bits, bits, round(size), 1.0)
+
+
+def _fitted(reference: Reference, samples: Samples, inside: Bools, *, seed: int) -> tuple[Floats, list[Any]]:
+    """Fit one model, or of several targets one a task; return outputs (n, k), and the arrays it consists of."""
+    inputs = samples.inputs
+    if not samples.tasks:
+        fitted = reference.estimator(samples.task, seed).fit(inputs[inside], samples.targets[inside])
+        return reference.outputs(fitted, inputs, samples.task), reference.arrays(fitted)
+    outputs, arrays = [], []
+    for at, task in enumerate(samples.tasks):
+        rows = inside & ~np.isnan(samples.targets[:, at])
+        fitted = reference.estimator(task.kind, seed).fit(inputs[rows], samples.targets[rows, at])
+        found = reference.outputs(fitted, inputs, task.kind)
+        outputs.append(found[:, 1:] - found[:, :1] if len(task.classes) == 2 else found)
+        arrays += reference.arrays(fitted)
+    return np.concatenate(outputs, axis=1), arrays
 
 
 def _numbers(array: Any) -> int:

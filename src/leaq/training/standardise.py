@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from leaq.errors import InvalidInput
 from leaq.seeds import stream
+from leaq.tasks import Layout
 from leaq.training.config import STANDARDISE, TrainingConfig
 from leaq.types import Bools, Floats, Samples
 
@@ -81,7 +82,27 @@ def fit_scalers(samples: Samples, members: Bools, config: TrainingConfig, *, see
             public = None if samples.public is None else _columns(samples.public, part)
             moments = _exact(config, x, members, public)
         found |= {f"{part}.mean": moments.mean, f"{part}.scale": moments.scale}
-    return found
+    return found | _of_values(samples, members, config) if samples.tasks else found
+
+
+def _of_values(samples: Samples, members: Bools, config: TrainingConfig) -> Scalers:
+    """Return mean and scale of each output of several targets, (s, k): of values over the records that have one."""
+    if config.standardise == "private":
+        raise InvalidInput(
+            "standardise='private' shares its privacy among one target's statistics. Found several targets. Choose "
+            "pool, or name one target."
+        )
+    layout = Layout(samples.tasks)
+    shape = (len(members), layout.outputs)
+    found: Scalers = {"output.mean": np.zeros(shape), "output.scale": np.ones(shape)}
+    for at in layout.values:
+        known = ~np.isnan(samples.targets[:, at])
+        public = None if samples.public is None else samples.public.targets[:, [at]]
+        seen = None if public is None else public[~np.isnan(public[:, 0])]
+        moments = _exact(config, samples.targets[known][:, [at]], members[:, known], seen)
+        found["output.mean"][:, layout.columns(at)] = moments.mean
+        found["output.scale"][:, layout.columns(at)] = moments.scale
+    return found if layout.values else {}
 
 
 def _columns(samples: Samples, part: str) -> Floats:

@@ -39,8 +39,8 @@ def test_arrays_lists_and_molecules(frame):
 
 
 @pytest.mark.parametrize(("pair", "message"), [
-    ((np.zeros((3, 2)), np.zeros(4)), "must be one target a record. Found X of 3 records and y of shape .4,."),
-    ((np.zeros((3, 2)), np.zeros((3, 2))), "audited one at a time"),
+    ((np.zeros((3, 2)), np.zeros(4)), "or one column a task. Found X of 3 records and y of shape .4,."),
+    ((np.zeros((3, 2)), np.zeros((3, 2, 2))), "one column a task. Found X of 3 records and y of shape .3, 2, 2."),
     ((np.zeros(()), np.zeros(3)), "must hold one row a record"),
     ((pd.DataFrame({"y": [1, 2]}), pd.Series([1, 2], name="y")), "no column of X. Found 'y' in both"),
 ])  # fmt: skip
