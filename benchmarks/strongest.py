@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +50,8 @@ class Setting:
     epochs: int
     embedder: str = ""
     models: int = 16
+    shipped: bool = False
+    public: str = ""
 
 
 SETTINGS = (
@@ -62,16 +65,21 @@ SETTINGS = (
 )
 
 
-def tables_of(folder: Path, setting: Setting, *, standardise: str = "auto") -> tuple[Samples, dict[str, LossTable]]:
-    """Train the models of a setting and return their loss tables by quantizer."""
-    training = TrainingConfig(epochs=setting.epochs, checkpoints=1, standardise=standardise)  # type: ignore[arg-type]
-    common = {"quantizers": QUANTIZERS[1:], "replicates": setting.models, "training": training}
+def tables_of(
+    folder: Path, setting: Setting, *, standardise: str = "auto", quantizers: tuple[str, ...] = QUANTIZERS
+) -> tuple[Samples, dict[str, LossTable]]:
+    """Train the models of a setting and return their loss tables by quantizer, full precision first."""
+    training = TrainingConfig(epochs=setting.epochs, checkpoints=1, standardise=standardise)
+    common: dict[str, Any] = {"quantizers": quantizers[1:], "replicates": setting.models, "training": training}
     if setting.embedder:
-        path = str(folder / "molecules" / f"{setting.name}.csv")
+        path, public = (str(folder / "molecules" / f"{name}.csv") for name in (setting.name, setting.public))
+        common |= {"public": public} if setting.public else {}
         config = AuditConfig(
             source=path, target="target", smiles="smiles", skip_invalid=True, embedder=setting.embedder, **common
         )
         samples, config = prepare(config)
+    elif setting.shipped:
+        samples, config = prepare(AuditConfig(source=setting.name, **common))
     else:
         samples, config = embed(read(folder / "benchmarks", setting.name)), AuditConfig(source="wine", **common)
     found = collect(config, asked(config, samples), subject_of(config), progress=silent)
