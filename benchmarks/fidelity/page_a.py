@@ -76,7 +76,7 @@ def given_samples(rows: Rows) -> list[str]:
 
 def coverage(rows: Rows) -> list[str]:
     lines = [
-        "A coverage of 95 % has a standard error of 1.5 points in 200 samples, of 2.2 in 100.",
+        "A coverage of 95 % has a standard error of 1.1 points in 400 samples, of 1.5 in 200, of 2.2 in 100.",
         "",
         "| cell | losses | samples | r | covered | leak | mean estimate | covered | too low | too high | high / low |",
         "|---" * 11 + "|",
