@@ -1,11 +1,10 @@
 """The public functions, `leaq.audit`, `run`, `report`, `quantize`, ...: one call each, nothing computed here.
 
-What is audited decides who does it: a configuration, a name or a file of records goes to the pipeline, which trains
-the models itself; a finished model goes to the auditing room, which trains nothing.
+What is audited decides who does it: on records models are trained; of a finished model nothing is.
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from leaq.results import CellResult
     from leaq.study import Store, Study
     from leaq.study.engines import Engine
-    from leaq.subjects import Given
     from leaq.types import Checkpoints, Estimate, LossTable
 
 __all__ = ["audit", "evaluate", "mis", "quantize", "rate", "report", "run"]
@@ -31,23 +29,25 @@ def audit(
     members: Any = None,
     nonmembers: Any = None,
     quantizers: Sequence[Any] | str | None = None,
-    loss: "str | Callable[[Tensor, Tensor], Tensor]" = "auto",
+    loss: "str | Callable[[Tensor, Tensor], Tensor] | None" = None,
     **options: Any,
 ) -> "CellResult":
     """Tell what quantized models give away about their training records, and what the privacy costs in accuracy.
 
     Parameters
     ----------
-    subject : a finished model (torch module, scikit-learn estimator, causal language model with tokenizer=..., a file
-        that runs by itself such as ONNX), audited as it is on `members` and `nonmembers`; or what models are trained
-        on: a data set's name, a file, a data frame (with target=...), a pair ``(X, y)``, or an `AuditConfig`.
-    members, nonmembers : records that did and did not train the finished model: ``(inputs, targets)``, loaders, data
-        sets, or texts. With ``released=...``, members says which records of `subject` trained it.
+    subject : a finished model, audited as it is on `members` and `nonmembers`: a torch module, a scikit-learn
+        estimator, a causal language model with tokenizer=..., anything that can be called, or a file (weights with
+        model=..., a program such as ONNX, a folder of a language model). Or what models are trained on: a data set's
+        name, a file, a data frame (with target=...), a pair ``(X, y)``; or an `AuditConfig`.
+    members, nonmembers : records that did and did not train the finished model: a file, ``(inputs, targets)``, a data
+        frame, loaders, data sets, or texts. With ``released=...``, members says which records of `subject` trained it:
+        a table (file, frame or pair), a mask, or row numbers.
     quantizers : specifications such as "ternary(sparsity=0.9)", quantizers, or a family such as "study".
-    loss : for a finished model: "auto", a named loss, or a function (outputs, targets) -> one value per record.
-    options : for a finished model those of `ModelAuditConfig` and checkpoints=, shipped=, calibration=, tokenizer=,
-        reference=, progress=; otherwise those of `AuditConfig`, of which model, recipe and released may be functions
-        and a module themselves.
+    loss : of a finished model: "auto", a named loss, or a function (outputs, targets) -> one value per record.
+    options : every field of `AuditConfig`, in the words of the command line or as what these name: model, recipe and
+        loss as functions, released as a module, public as records, shipped as models by name, reference as a model,
+        paths anywhere. And what no command line can hold: checkpoints=, calibration=, tokenizer=, progress=.
 
     Returns
     -------
@@ -62,69 +62,18 @@ def audit(
     >>> [row.label for row in result.rows]
     ['full precision', 'sign']
     """
-    if quantizers is not None:
-        several = isinstance(quantizers, Iterable) and not isinstance(quantizers, str)
-        options["quantizers"] = tuple(quantizers) if several else (quantizers,)
-    in_file = isinstance(subject, str | Path) and members is not None and nonmembers is not None
-    if _is_source(subject) and (not in_file or "released" in options):
-        if nonmembers is not None or (members is not None and "released" not in options):
-            raise InvalidInput(
-                "audit: members and nonmembers belong to a finished model, and members to a released one. Found a data "
-                "set. Name the model first, or the file that was trained on it with released=..."
-            )
-        return _audit_source(subject, options if members is None else {**options, "members": members})
-    if members is None or nonmembers is None:
-        raise InvalidInput(
-            "audit: a finished model needs members=... (records that trained it) and nonmembers=... (records that "
-            "did not). Without them, give a data set to train on."
-        )
-    from leaq.auditing import audit_finished
-
-    return audit_finished(subject, members, nonmembers, loss=loss, **options)
-
-
-def _is_source(subject: Any) -> bool:
-    from leaq.cell import AuditConfig
-    from leaq.data.memory import in_memory
-
-    return isinstance(subject, str | Path | AuditConfig) or in_memory(subject)
-
-
-def _audit_source(subject: Any, options: dict[str, Any]) -> "CellResult":
-    from leaq.cell import AuditConfig
     from leaq.pipeline import audit as run
+    from leaq.subjects import request
     from leaq.types import silent
 
     progress = options.pop("progress", silent)
-    if "quantizers" in options:
-        options["quantizers"] = tuple(q.spec() if hasattr(q, "spec") else q for q in options["quantizers"])
-    source, options, given = _given(subject, options)
-    if isinstance(subject, AuditConfig):
-        config = AuditConfig.from_dict({**subject.to_dict(), **options}) if options else subject
-    else:
-        config = AuditConfig(source=source, **options)
+    if not callable(progress):
+        raise InvalidInput(
+            f"progress must be a function of (step, done, total). Found {type(progress).__name__}. Leave it out."
+        )
+    named = {"members": members, "nonmembers": nonmembers, "quantizers": quantizers, "loss": loss}
+    config, given = request(subject, {**{key: one for key, one in named.items() if one is not None}, **options})
     return run(config, given=given, progress=progress)
-
-
-def _given(subject: Any, options: dict[str, Any]) -> "tuple[str, dict[str, Any], Given]":
-    """Separate what is in memory from what a configuration names; it names that, too, by what it is."""
-    from leaq.data.memory import in_memory
-    from leaq.subjects import Given
-
-    places = {"model": "make", "recipe": "train", "released": "released", "members": "members"}
-    held: dict[str, Any] = {"data": subject} if in_memory(subject) else {}
-    named = dict(options)
-    for option, place in places.items():
-        value = options.get(option)
-        if value is None or isinstance(value, str):
-            continue
-        if hasattr(value, "__fspath__"):
-            named[option] = str(value)
-            continue
-        held[place] = value
-        named[option] = f"{getattr(value, '__name__', type(value).__name__)} in memory"
-    source = f"{type(subject).__name__} in memory" if in_memory(subject) else str(subject)
-    return source, named, Given(**held)
 
 
 def quantize(checkpoints: "Checkpoints", quantizer: Any, *, calibration: Any = None) -> "Checkpoints":

@@ -1,16 +1,23 @@
 """What one cell of a study is: one data set, one embedder, one head, several quantizers, one seed."""
 
-from typing import ClassVar, Literal, Self
+import os
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, PositiveInt, field_validator
 
-from leaq.config import Config
+from leaq.config import Config, split_specs
 from leaq.data import Reading
 from leaq.system.files import is_model
 from leaq.training import TrainingConfig
 from leaq.training.config import STANDARDISE
 
-__all__ = ["AuditConfig", "Finished", "Origin"]
+__all__ = ["IN_MEMORY", "PLACES", "AuditConfig", "Finished", "Origin"]
+
+PLACES = ("source", "model", "recipe", "released", "members", "nonmembers", "public", "loss", "reference")
+"""Options that name a file, or a function in one."""
+IN_MEMORY = " in memory"
+"""Ends the name of what a configuration can only name: a data frame, a function, a module."""
 
 
 class Origin(Config):
@@ -38,8 +45,8 @@ class Origin(Config):
     members: it is attacked, with shadow models from the recipe."""
     members: str = ""
     """Records that trained the released file, a table with the source's columns; the source's other records did not.
-    Of a finished model: NPZ with arrays x and y; of a language model texts, one a line, or .jsonl with text, or with
-    prompt and completion (the answers alone are scored)."""
+    Of a finished model: NPZ with arrays x and y, or a table (with target); of a language model texts, one a line, or
+    .jsonl with text, or with prompt and completion (the answers alone are scored)."""
 
 
 class Finished(Config):
@@ -55,6 +62,8 @@ class Finished(Config):
 
     nonmembers: str = ""
     """Records of the members' origin that did not train the model, in the same form."""
+    columns: tuple[str, ...] = ()
+    """Columns of members and non-members that the model takes, in its order; by default all but the target."""
     loss: str = "auto"
     """auto, cross_entropy, binary, squared_error, gaussian, gaussian_log, or file.py:function of (outputs, targets)
     that returns one value a record (your code is run)."""
@@ -125,6 +134,27 @@ class AuditConfig(Reading, Origin, Finished):
     """Bootstrap draws of all intervals."""
     threads: PositiveInt | None = None
     """Threads of one audit; by default torch decides. Part of the numbers' rounding: set it where runs must agree."""
+
+    @field_validator(*PLACES, mode="before")
+    @classmethod
+    def _path_is_text(cls, value: Any) -> Any:
+        return os.fspath(value) if hasattr(value, "__fspath__") else value
+
+    @field_validator("ignore", "columns", "shipped", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("quantizers", "attacks", "together", "references", mode="before")
+    @classmethod
+    def _specified(cls, value: Any) -> Any:
+        return tuple(_texts(value))
+
+    @field_validator("dp_sgd", mode="before")
+    @classmethod
+    def _numbers_are_texts(cls, value: Any) -> Any:
+        items = value if isinstance(value, list | tuple) else (value,)
+        return tuple(_texts(tuple(f"{item:g}" if _is_number(item) else item for item in items)))
 
     @field_validator("quantizers")
     @classmethod
@@ -221,3 +251,18 @@ class AuditConfig(Reading, Origin, Finished):
     def resolved(self, **choices: str) -> Self:
         """Return the configuration with what was "auto" replaced by what was chosen."""
         return type(self).from_dict({**self.to_dict(), **choices})
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield specifications from a text, an object that has one, or a list of these."""
+    for item in value if isinstance(value, list | tuple | set | frozenset) else (value,):
+        if isinstance(item, str):
+            yield from split_specs(item)
+        elif callable(getattr(item, "spec", None)):
+            yield item.spec()
+        else:
+            raise ValueError(f"each must be a specification or an object with one, and one is a {type(item).__name__}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_origin
 
-from leaq.cell import AuditConfig, Finished
+from leaq.cell import IN_MEMORY, AuditConfig, Finished
 from leaq.config import Config, ConfigError
 from leaq.errors import InvalidInput
 
@@ -181,17 +181,32 @@ def command(config: Mapping[str, Any], *, verb: str | None = None) -> str:
     >>> few = {"quantizers": ["sign"], "training": {"checkpoints": 1}}
     >>> command({"source": "wine", "replicates": 8, "attacks": ["threshold"], **few})
     'leaq forecast wine --quantizers sign'
+    >>> command({"kind": "model", "source": "Linear in memory", "members": "a.npz", "quantizers": ["sign"], "seed": 1})
+    "leaq.audit(model, members='a.npz', nonmembers=..., quantizers=['sign'], seed=1)"
     """
-    if config.get("kind") == "model" and not config.get("source"):
-        return f"leaq.audit(model, members=..., nonmembers=..., quantizers={list(config.get('quantizers', ()))})"
     source = str(config.get("source", "data"))
-    source = "TABLE.csv" if source.endswith(" in memory") else source  # a data frame: to be saved first
+    if config.get("kind") == "model" and (source.endswith(IN_MEMORY) or "source" not in config):
+        return _call(config)
+    source = "TABLE.csv" if source.endswith(IN_MEMORY) else source  # a data frame: to be saved first
     tried = KEEPING if verb is None else (verb, *KEEPING)
     found = [(name, words) for name in tried if (words := _differing(config, VERBS[name])) is not None]
     found = [one for one in found if one[0] == verb] or found
     name, words = min(found, key=lambda one: len(one[1]))
     subject = [source, *words] if not source.startswith("-") else [*words, "--", source]
     return " ".join(["leaq", name, *map(shlex.quote, subject)])
+
+
+def _call(config: Mapping[str, Any]) -> str:
+    """Return the call that audits a finished model in memory; what was in memory is left to be filled in."""
+    plain, words = AuditConfig(source="data").to_dict(), ["model"]
+    for name in dict.fromkeys(("members", "nonmembers", "quantizers", *plain)):
+        value = config.get(name, plain[name])
+        if name == "source" or (value == plain[name] and name not in ("members", "nonmembers", "quantizers")):
+            continue
+        texts = value if isinstance(value, list | tuple) else (value,)
+        held = not value or any(isinstance(text, str) and text.endswith(IN_MEMORY) for text in texts)
+        words.append(f"{name}=..." if held else f"{name}={value!r}")
+    return f"leaq.audit({', '.join(words)})"
 
 
 def _differing(config: Mapping[str, Any], verb: Verb) -> list[str] | None:

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from leaq.auditing.config import ModelAuditConfig
 from leaq.auditing.evaluating import Bench
+from leaq.cell import AuditConfig
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
 from leaq.models import checkpoints_of
 from leaq.models.calling import full_precision
@@ -114,7 +114,7 @@ def _unseen(scheme: Scheme, released: Checkpoints, calibration: Calibration) -> 
 
 
 def candidates_of(
-    bench: Bench, fitted: Frozen, released: Checkpoints, recorded: Checkpoints | None, *, config: ModelAuditConfig
+    bench: Bench, fitted: Frozen, released: Checkpoints, recorded: Checkpoints | None, *, config: AuditConfig
 ) -> LossTable | NotComputed:
     """Return the losses of the candidates that r compares under one quantizer, or why there are none.
 

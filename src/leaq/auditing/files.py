@@ -3,72 +3,151 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
-from leaq.auditing import audit_finished
+from leaq.auditing.case import Case
+from leaq.auditing.records import Records, pair_of, read_records
 from leaq.auditing.texts import told
-from leaq.cell import AuditConfig
-from leaq.errors import InvalidInput, StoreError
-from leaq.evaluation.losses import LOSSES
-from leaq.models.boxes import open_box
+from leaq.cell import AuditConfig, Finished
+from leaq.data.readers import read_table
+from leaq.errors import InvalidInput, StoreError, UnsupportedModel
+from leaq.models.boxes import box_of, open_box
 from leaq.models.causal import Told, load_causal
 from leaq.models.formats import describe_file, filled_from
 from leaq.models.formats.gguf import is_language_gguf
-from leaq.models.weights import architecture
-from leaq.results import CellResult
+from leaq.models.sklearn import from_sklearn, is_sklearn
+from leaq.models.weights import architecture, built
+from leaq.subjects import Given
 from leaq.system.files import sha256_within
 from leaq.system.npz import read_npz
 from leaq.system.usercode import code_of, user_function
-from leaq.types import Flag, Progress, silent
+from leaq.types import Flag
 
-__all__ = ["audit_file", "audit_files", "files_digest", "read_arrays", "read_texts"]
+__all__ = ["USED", "case_of", "files_digest", "places_of", "read_arrays", "read_texts"]
 
-OWN = ("quantizers", "seed", "level", "draws", "length", "n_train", "overlap", "neighbours")
-"""Options of an audit that a finished model takes as they are."""
-USED = frozenset({*OWN, "source", "members", "nonmembers", "model", "loss", "shipped", "reference", "threads"})
+USED = frozenset(
+    {"source", "members", "model", "target", "ignore", "quantizers", "seed", "level", "draws", "threads"}
+    | set(Finished.model_fields)
+)
 """Options of an audit that mean something for a finished model."""
 
 
-def audit_file(config: AuditConfig, *, progress: Progress = silent) -> CellResult:
-    """Audit the finished model that a configuration names as its source.
+def case_of(config: AuditConfig, given: Given) -> Case:
+    """Return the finished model that a configuration names, or that is in memory, with its records.
 
     Raises
     ------
     InvalidInput
-        If members or non-members are not named, or an option is that belongs to models which are trained.
+        If members or non-members are not named, an option is that belongs to models which are trained, or a file of
+        weights does not say how they are used.
+    UnsupportedModel
+        If what is given is no model.
     """
-    _refuse_training(config)
-    given = {name: getattr(config, name) for name in OWN}
-    given["shipped"] = _shipped(config.shipped)
-    given["reference"] = Path(config.reference) if config.reference else None
-    found = audit_files(
-        Path(config.source),
-        Path(config.members),
-        Path(config.nonmembers),
-        arch=config.model or None,
-        loss=config.loss,
-        progress=progress,
-        **given,
+    _refuse_training(config, given)
+    place = None if given.finished else Path(config.source)
+    builder = given.model or config.model
+    language = given.tokenizer is not None or (place is not None and not builder and _is_language_model(place))
+    named = {"members": given.members, "nonmembers": given.nonmembers}
+    held = {name: data if data is not None else _read(config, name, language) for name, data in named.items()}
+    loss = given.loss or (_loss(config.loss) if ":" in config.loss else config.loss)
+    shipped = given.shipped if given.shipped is not None else _shipped(config.shipped)
+    case = partial(
+        Case, config, loss=loss, shipped=shipped, checkpoints=given.checkpoints, calibration=given.calibration
     )
-    chosen = {"kind": "model", "loss": found.config.get("loss", config.loss)}
-    used = {name: value for name, value in config.to_dict().items() if name in USED}
-    data = {**found.data, "name": Path(config.source).stem}
-    return replace(found, data=data, config={**used, **chosen})
+    if language:
+        model, tokenizer = (given.data, None) if place is None else load_causal(place)
+        tokenizer = given.tokenizer or tokenizer
+        flags = _dequantized(place, describe_file(place) if place and place.suffix == ".gguf" else "")
+        other = given.reference or config.reference or None
+        reference = load_causal(other)[0] if isinstance(other, str | Path) else other
+        return case(model, **held, tokenizer=tokenizer, reference=reference, flags=flags)
+    if given.reference is not None or config.reference:
+        raise InvalidInput("reference belongs to a language model. Found another. Leave it out.")
+    opened = _opened(given.data if place is None else place, builder, config, held)
+    return case(opened.model, *opened.records, flags=opened.flags)
 
 
-def _refuse_training(config: AuditConfig) -> None:
+@dataclass(frozen=True)
+class Opened:
+    """A model that runs on the records beside it, and what is doubted about it."""
+
+    model: nn.Module
+    records: tuple[Records, Records]
+    flags: tuple[Flag, ...] = ()
+
+
+def _opened(model: Any, builder: Any, config: AuditConfig, held: Mapping[str, Any]) -> Opened:
+    """Open whatever is no language model: a module, an estimator, a program, a file of weights, a function."""
+    if is_sklearn(model):
+        converted = from_sklearn(model)
+        pairs = {name: pair_of(data, name, config.columns, config.target) for name, data in held.items()}
+        pairs = {name: converted.records(pair, name) for name, pair in pairs.items()}
+        return Opened(converted.module, _records(config, pairs))
+    read = _records(config, held)
+    if isinstance(model, Path):
+        return Opened(*_of_file(model, builder, config.loss, read))
+    module = model if isinstance(model, nn.Module) else box_of(model)
+    if module is None:
+        raise UnsupportedModel(
+            "A finished model must be a torch module, a scikit-learn estimator with weights, or something that can "
+            f"be called. Found {type(model).__name__}. To train models on a table, name the data set or the file."
+        )
+    return Opened(module, read)
+
+
+def _records(config: AuditConfig, held: Mapping[str, Any]) -> tuple[Records, Records]:
+    inside, outside = (
+        read_records(data, name=name, columns=config.columns, target=config.target) for name, data in held.items()
+    )
+    return inside, outside
+
+
+def _of_file(
+    path: Path, builder: Any, loss: str, records: tuple[Records, Records]
+) -> tuple[nn.Module, tuple[Records, Records], tuple[Flag, ...]]:
+    """Open a program, or build the network of a file of weights and fill it with them."""
+    if not builder:
+        program = None if path.is_dir() else open_box(path)
+        if program is None:
+            raise InvalidInput(
+                f"Weights alone do not say how they are used. {path.name} holds {describe_file(path)}. Name the "
+                "function that builds the network with --model file.py:function (its code is run), or in Python with "
+                "model=."
+            )
+        return program, records, ()
+    about = _about(*records, loss=loss)
+    network = built(builder, about) if callable(builder) else architecture(builder, given=about)
+    module, forms = filled_from(path, network)
+    return module, records, _dequantized(path, f"weights as {', '.join(forms)}" if forms else "")
+
+
+def _read(config: AuditConfig, name: str, language: bool) -> Any:
+    """Return records of a file: texts, an NPZ's arrays, or a table without the columns to ignore."""
+    path = Path(getattr(config, name))
+    if language:
+        return read_texts(path)
+    if path.suffix.lower() == ".npz" or not path.suffix:
+        return read_arrays(path)
+    frame = read_table(path).frame
+    return frame[[column for column in frame.columns if column not in config.ignore]]
+
+
+def _refuse_training(config: AuditConfig, given: Given) -> None:
     """Refuse what a finished model lacks, or cannot use."""
     missing = [name for name in ("members", "nonmembers") if not getattr(config, name)]
     if missing:
+        whose = config.source if given.finished else Path(config.source).name
         raise InvalidInput(
-            f"{Path(config.source).name} is a finished model, audited on members (records that trained it) and "
-            f"nonmembers (records that did not). Missing: {' and '.join(missing)}. Name them; to train models on a "
-            "table, name the table as the source."
+            f"A finished model ({whose}) is audited on members (records that trained it) and nonmembers (records that "
+            f"did not). Missing: {' and '.join(missing)}. Name them; to train models on a table, name the table as the "
+            "source."
         )
     plain, mine = AuditConfig(source=config.source).to_dict(), config.to_dict()
     unused = sorted(
@@ -93,69 +172,29 @@ def _shipped(given: Sequence[str]) -> dict[str, Path]:
     return {name: Path(place) for name, _, place in pairs}
 
 
+def places_of(config: AuditConfig) -> list[str]:
+    """Return the files and folders that an audit of a finished model reads."""
+    shipped = [str(place) for place in _shipped(config.shipped).values()]
+    return [place for place in (config.source, config.members, config.nonmembers, config.reference, *shipped) if place]
+
+
 def files_digest(config: AuditConfig) -> str:
     """Return a digest of the files that an audit of a finished model reads."""
-    places = [config.source, config.members, config.nonmembers, config.reference]
-    places += [str(place) for place in _shipped(config.shipped).values()]
     digest = hashlib.sha256("".join(code_of(spec) for spec in (config.model, config.loss) if ":" in spec).encode())
-    for place in filter(None, places):
+    for place in places_of(config):
         for found in sha256_within(Path(place)):
             digest.update(bytes.fromhex(found))
     return digest.hexdigest()
 
 
-def audit_files(
-    weights: Path,
-    members: Path,
-    nonmembers: Path,
-    *,
-    arch: str | None = None,
-    progress: Progress = silent,
-    **options: Any,
-) -> CellResult:
-    """Audit weights in a file (with `arch`), a program in a file, or a language model in a folder or GGUF file.
-
-    Parameters
-    ----------
-    weights : a file of weights (safetensors, GGUF); one of a program (ONNX, TorchScript, exported, LiteRT, OpenVINO),
-        which is run as it is; or a folder with a causal language model and its tokenizer.
-    members, nonmembers : NPZ files with arrays x and y; for a language model text files with one text a line, or
-        JSON lines with "text".
-    arch : ``module:function`` that builds the network; imports and runs the user's code.
-    options : those of `leaq.audit`; `loss` may also be ``module:function``, `shipped` maps names to files and
-        `reference` is a folder.
-    """
-    if _is_language_model(weights, arch):
-        model, tokenizer = load_causal(weights)
-        reference = options.pop("reference", None)
-        if reference is not None:
-            options["reference"] = load_causal(reference)[0]
-        texts = (read_texts(members), read_texts(nonmembers))
-        result = audit_finished(model, *texts, tokenizer=tokenizer, progress=progress, **options)
-        return _dequantized(result, weights, describe_file(weights) if weights.suffix == ".gguf" else "")
-    options.pop("reference", None)
-    loss = options.pop("loss", "auto")
-    arrays = (read_arrays(members), read_arrays(nonmembers))
-    model, held = (open_box(weights), "") if arch is None else _built(arch, weights, _about(*arrays, loss=loss))
-    if model is None:
-        raise InvalidInput(
-            f"Weights alone do not say how they are used. {weights.name} holds {describe_file(weights)}. Name the "
-            "function that builds the network with --model file.py:function; it is imported from the current folder "
-            "and run."
-        )
-    result = audit_finished(model, *arrays, loss=_loss(loss), progress=progress, **options)
-    return _dequantized(result, weights, held)
-
-
-def _is_language_model(weights: Path, arch: str | None) -> bool:
-    if arch is not None:
-        return False
+def _is_language_model(weights: Path) -> bool:
     return weights.is_dir() or (weights.suffix == ".gguf" and is_language_gguf(weights))
 
 
-def _about(members: Mapping[str, Any], nonmembers: Mapping[str, Any], *, loss: str) -> dict[str, Any]:
+def _about(members: Records, nonmembers: Records, *, loss: str) -> dict[str, Any]:
     """Return what the records say about the network they belong to: widths, and what its outputs are."""
-    shape, targets = members["x"].shape[1:], [np.asarray(part["y"]) for part in (members, nonmembers)]
+    inputs, targets = members.batches[0].inputs, [members.targets, nonmembers.targets]
+    shape = tuple(inputs.shape[1:]) if isinstance(inputs, torch.Tensor) else ()
     whole = all(y.ndim == 1 and y.size and bool(np.all(y == np.floor(y)) and y.min() >= 0) for y in targets)
     classes = whole and loss in ("auto", "cross_entropy", "binary")
     wide = targets[0].shape[1] if targets[0].ndim == 2 else 1
@@ -163,31 +202,22 @@ def _about(members: Mapping[str, Any], nonmembers: Mapping[str, Any], *, loss: s
         "features": int(np.prod(shape)),
         "outputs": int(max(y.max() for y in targets)) + 1 if classes else wide,
         "task": "classification" if classes else "regression",
-        "shape": tuple(shape),
+        "shape": shape,
     }
 
 
-def _built(arch: str, weights: Path, about: Mapping[str, Any]) -> tuple[nn.Module, str]:
-    """Build the network and fill it with a file's weights; say in which form these were, if quantized."""
-    module, forms = filled_from(weights, architecture(arch, given=about))
-    return module, f"weights as {', '.join(forms)}" if forms else ""
-
-
-def _dequantized(result: CellResult, weights: Path, held: str) -> CellResult:
+def _dequantized(weights: Path | None, held: str) -> tuple[Flag, ...]:
     """Say that what counts as full precision was quantized before, where it was."""
-    if not held:
-        return result
+    if weights is None or not held:
+        return ()
     text = (
         f"{weights.name} holds {held}, dequantized here without an original to compare with: its conventions are taken "
         "as it names them, and 'full precision' means what it holds."
     )
-    return replace(result, flags=(*result.flags, Flag("already-quantized", text)))
+    return (Flag("already-quantized", text),)
 
 
 def _loss(spec: str) -> Any:
-    """Return a loss by name, or import the user's own."""
-    if spec in LOSSES or ":" not in spec:
-        return spec
     return user_function(spec, what="--loss")
 
 

@@ -4,8 +4,8 @@ members, nonmembers -> checks -> quantize the weights -> evaluate -> LossTable -
 """
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,14 @@ from torch import nn
 
 from leaq.attacks.compared import with_comparison
 from leaq.auditing.candidates import candidates_of, fitted_to, released_of
-from leaq.auditing.config import Beside, ModelAuditConfig
+from leaq.auditing.case import Case
 from leaq.auditing.evaluating import Bench
-from leaq.auditing.records import Records, overlap_of, read_records
+from leaq.auditing.records import Records, overlap_of
 from leaq.auditing.rows import how_of
 from leaq.auditing.shipped import open_shipped, weigh
+from leaq.cell import AuditConfig
 from leaq.data.membership import FEWEST
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
-from leaq.evaluation.losses import LossFunction
 from leaq.measures.shift import shift, shift_doubt
 from leaq.models import unwrap
 from leaq.models.roles import parameter_doubts, roles_of
@@ -31,7 +31,6 @@ from leaq.rows import Released, row
 from leaq.system.environment import describe_environment, peak_memory
 from leaq.types import (
     LAYER_ROLES,
-    AttackResult,
     Checkpoints,
     Estimate,
     Flag,
@@ -42,7 +41,7 @@ from leaq.types import (
     silent,
 )
 
-__all__ = ["ExtraAttacks", "Job", "audit_model", "audit_records"]
+__all__ = ["audit_case"]
 
 NO_WEIGHTS = NotComputed("Quantizers and r need weights, and this model shows none; it was measured as it runs.")
 ONE_CANDIDATE = NotComputed("r needs a quantizer that can be applied again; a shipped model is one candidate.")
@@ -54,65 +53,31 @@ WEAK = Flag(
     "In our trial under sign the loss threshold found 0.06 and the combined attack with shadow models 0.55. To know, "
     "name the records as the source, this model as released, and the recipe.",
 )
-ExtraAttacks = Callable[[Bench, LossTable], Mapping[str, AttackResult | NotComputed]]
-"""Further attacks on a released model, computed right after it was evaluated."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """What is asked about a finished model, and with what.
-
-    Attributes
-    ----------
-    loss : "auto", a named loss, or a function of (outputs, targets) that returns one value per record.
-    beside : further ingredients: recorded checkpoints, models quantized elsewhere.
-    """
-
-    config: ModelAuditConfig = field(default_factory=ModelAuditConfig)
-    loss: str | LossFunction = "auto"
-    beside: Beside = field(default_factory=Beside)
-    extra: ExtraAttacks | None = None
-
-
-def audit_model(
-    model: nn.Module, members: Any, nonmembers: Any, *, job: Job | None = None, progress: Progress = silent
-) -> CellResult:
+def audit_case(case: Case, *, progress: Progress = silent) -> CellResult:
     """Tell what a finished model gives away under every quantizer, from members and held-out records alone.
 
-    Parameters
-    ----------
-    model : any torch module; it is used in evaluation mode and left exactly as it was.
-    members, nonmembers : records that did and did not train it: arrays, tensors, loaders or data sets.
+    The model, any torch module, is used in evaluation mode and left exactly as it was.
 
     Returns
     -------
     One row a quantizer; `not_computed` says what the other measures would need.
     """
-    job = job or Job()
-    inside, outside = (
-        read_records(data, name=name, columns=job.config.columns, target=job.config.target)
-        for name, data in (("members", members), ("nonmembers", nonmembers))
-    )
-    return audit_records(model, inside, outside, job=job, progress=progress)
-
-
-def audit_records(
-    model: nn.Module, members: Records, nonmembers: Records, *, job: Job, progress: Progress = silent
-) -> CellResult:
-    """Audit a finished model on records that were already read."""
     started = time.perf_counter()
-    model, config = unwrap(model), job.config
+    model, config = unwrap(case.model), case.config
+    members, nonmembers = case.members, case.nonmembers
     flags = (*_mode_doubt(model), *parameter_doubts(model), *_record_doubts(members, nonmembers, config))
-    flags = (*flags, *_recorded_part(model, job.beside.checkpoints))
+    flags = (*flags, *_recorded_part(model, case.checkpoints))
     compared = _compared(members, nonmembers, config)
     if isinstance(compared, Estimate):
         flags = (*flags, *shift_doubt(compared))
-    bench = Bench.build(model, members, nonmembers, loss=job.loss, n_train=config.n_train)
+    bench = Bench.build(model, members, nonmembers, loss=case.loss, n_train=config.n_train)
     # Logits of a language model are large: its candidates run one after another.
-    bench.model.vectorised = job.extra is None
-    rows = _rows(bench, job, progress)
+    bench.model.vectorised = case.extra is None
+    rows = _rows(bench, case, progress)
     result = CellResult(
-        config={**config.to_dict(), "kind": "model", "loss": bench.loss.name},
+        config={**config.to_dict(), "loss": bench.loss.name},
         data=_describe(bench, model, compared),
         rows=rows,
         primary_metric=_primary(rows[0]),
@@ -124,21 +89,21 @@ def audit_records(
     return with_comparison(result)
 
 
-def _rows(bench: Bench, job: Job, progress: Progress) -> tuple[QuantizerRow, ...]:
+def _rows(bench: Bench, case: Case, progress: Progress) -> tuple[QuantizerRow, ...]:
     """Full precision, every quantizer, every shipped model."""
-    config, recorded = job.config, job.beside.checkpoints
+    config, recorded = case.config, case.checkpoints
     if bench.weightless:
-        return _box_rows(bench, job)
+        return _box_rows(bench, case)
     released = released_of(bench.model.module, recorded)
-    schemes: list[Scheme] = list(dict.fromkeys((Identity(), *parse_list(",".join(config.quantizers or ("none",))))))
-    total = len(schemes) + len(job.beside.shipped)
+    schemes: list[Scheme] = list(dict.fromkeys((Identity(), *parse_list(",".join(config.quantizers)))))
+    total = len(schemes) + len(case.shipped)
     rows: list[QuantizerRow] = []
     features = features_of(bench)
     reference: LossTable | None = None
     for scheme in schemes:
-        fitted, doubts = fitted_to(scheme, released, bench, given=job.beside.calibration, seed=config.seed)
+        fitted, doubts = fitted_to(scheme, released, bench, given=case.calibration, seed=config.seed)
         table = bench.table(fitted(released), quantizer=scheme.spec())
-        attacks = job.extra(bench, table) if job.extra else {}
+        attacks = case.extra(bench, table) if case.extra else {}
         found = candidates_of(bench, fitted, released, recorded, config=config)
         names, size = (scheme.spec(), scheme.label()), fitted.size(released)
         one = Released(names, table, size, reference, candidates=found, flags=doubts)
@@ -146,15 +111,15 @@ def _rows(bench: Bench, job: Job, progress: Progress) -> tuple[QuantizerRow, ...
         rows.append(replace(made, attacks={**made.attacks, **attacks}))
         reference = reference or table
         progress("quantizers", len(rows), total)
-    for name, shipped in job.beside.shipped.items():
-        rows.append(_shipped_row(bench, name, shipped, reference, job=job))
+    for name, shipped in case.shipped.items():
+        rows.append(_shipped_row(bench, name, shipped, reference, case=case))
         progress("quantizers", len(rows), total)
     return tuple(rows)
 
 
-def _box_rows(bench: Bench, job: Job) -> tuple[QuantizerRow, ...]:
+def _box_rows(bench: Bench, case: Case) -> tuple[QuantizerRow, ...]:
     """Measure what shows no weights as it runs, and what is shipped beside it."""
-    if job.beside.checkpoints is not None:
+    if case.checkpoints is not None:
         raise InvalidInput("checkpoints belong to a model whose weights are seen. Found one without. Leave them out.")
     opened = open_shipped(bench.model.module, bench.model.module, name="the model")
     table = bench.table_of(opened.module, quantizer="none")
@@ -163,8 +128,8 @@ def _box_rows(bench: Bench, job: Job) -> tuple[QuantizerRow, ...]:
         ("none", "as it runs"), table, weigh(opened, bench.model.module), candidates=NO_WEIGHTS,
         flags=(*opened.flags, *run),
     )  # fmt: skip
-    rows = [row(one, how_of(job.config, table, features_of(bench)))]
-    rows += [_shipped_row(bench, name, given, table, job=job) for name, given in job.beside.shipped.items()]
+    rows = [row(one, how_of(case.config, table, features_of(bench)))]
+    rows += [_shipped_row(bench, name, given, table, case=case) for name, given in case.shipped.items()]
     return tuple(rows)
 
 
@@ -176,12 +141,12 @@ def features_of(bench: Bench) -> Floats | None:
     return np.concatenate([part for part in parts if part is not None])
 
 
-def _shipped_row(bench: Bench, name: str, shipped: Any, reference: LossTable | None, *, job: Job) -> QuantizerRow:
+def _shipped_row(bench: Bench, name: str, shipped: Any, reference: LossTable | None, *, case: Case) -> QuantizerRow:
     """Measure a model quantized elsewhere, as it runs, against its full-precision original."""
     original = bench.model.module
     opened = open_shipped(shipped, original, name=name)
     table = bench.table_of(opened.module, quantizer=name)
-    attacks = job.extra(bench, table) if job.extra else {}
+    attacks = case.extra(bench, table) if case.extra else {}
     run = [flag for flag in table.flags if flag not in bench.flags]
     recipe = recipe_of(opened.module, original, opened.forms) if opened.read else None
     made = [recipe_flag(recipe)] if recipe is not None else []
@@ -189,7 +154,7 @@ def _shipped_row(bench: Bench, name: str, shipped: Any, reference: LossTable | N
         (f"shipped({name})", name), table, weigh(opened, original), reference, candidates=ONE_CANDIDATE,
         flags=(*opened.flags, *run, *made),
     )  # fmt: skip
-    found = row(one, how_of(job.config, table, features_of(bench)))
+    found = row(one, how_of(case.config, table, features_of(bench)))
     return replace(found, attacks={**found.attacks, **attacks})
 
 
@@ -220,7 +185,7 @@ def _recorded_part(model: nn.Module, recorded: Checkpoints | None) -> tuple[Flag
     return (Flag("recorded-part", text),)
 
 
-def _record_doubts(members: Records, nonmembers: Records, config: ModelAuditConfig) -> tuple[Flag, ...]:
+def _record_doubts(members: Records, nonmembers: Records, config: AuditConfig) -> tuple[Flag, ...]:
     """Refuse too few records and overlaps; flag what was assumed."""
     flags = []
     for name, records in (("members", members), ("nonmembers", nonmembers)):
@@ -244,7 +209,7 @@ def _record_doubts(members: Records, nonmembers: Records, config: ModelAuditConf
     return tuple(flags)
 
 
-def _compared(members: Records, nonmembers: Records, config: ModelAuditConfig) -> Estimate | NotComputed:
+def _compared(members: Records, nonmembers: Records, config: AuditConfig) -> Estimate | NotComputed:
     if members.features is None or nonmembers.features is None:
         return NotComputed("Comparing members with non-members needs inputs that are arrays of numbers.")
     if members.features.shape[1] != nonmembers.features.shape[1]:

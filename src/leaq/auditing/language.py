@@ -3,7 +3,6 @@
 import hashlib
 import time
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,11 +10,12 @@ from torch import nn
 
 from leaq.attacks.scoring import Protocol
 from leaq.attacks.tokens import against_reference, by_windows, min_k
-from leaq.auditing.config import Beside, ModelAuditConfig
+from leaq.auditing.case import Case, ExtraAttacks
 from leaq.auditing.evaluating import Bench
-from leaq.auditing.finished import ExtraAttacks, Job, audit_records
+from leaq.auditing.finished import audit_case
 from leaq.auditing.records import Batch, Records
 from leaq.auditing.texts import texts_of
+from leaq.cell import AuditConfig
 from leaq.models.causal import IGNORED, Text, TokenLoss, Tokens, tokens_of
 from leaq.results import CellResult
 from leaq.types import AttackResult, Estimate, Flag, Floats, Ints, LossTable, NotComputed, Progress, silent
@@ -28,33 +28,28 @@ BUCKETS = 256
 """Columns of the bag of tokens in which members and non-members are compared."""
 
 
-def audit_language(
-    model: nn.Module,
-    members: Any,
-    nonmembers: Any,
-    *,
-    config: ModelAuditConfig,
-    beside: Beside,
-    progress: Progress = silent,
-) -> CellResult:
+def audit_language(case: Case, *, progress: Progress = silent) -> CellResult:
     """Tell what a (fine-tuned) language model gives away about its texts, under every quantizer.
 
     Parameters
     ----------
-    members, nonmembers : lists of texts or of pairs (prompt, answer), or data sets with a text column (`target`, by
-        default "text") or with columns "prompt" and "completion"; of pairs the answer alone is scored.
-    beside : the tokenizer; a reference model that has not seen the members makes the strongest attack here.
+    case : with the tokenizer; members and non-members are lists of texts or of pairs (prompt, answer), or data sets
+        with a text column (`target`, by default "text") or with columns "prompt" and "completion"; of pairs the answer
+        alone is scored. A reference model that has not seen the members makes the strongest attack here.
     """
-    started = time.perf_counter()
-    named = (("members", members), ("nonmembers", nonmembers))
+    started, config, model = time.perf_counter(), case.config, case.model
+    named = (("members", case.members), ("nonmembers", case.nonmembers))
     told = {name: texts_of(data, config.target, name) for name, data in named}
     length = min(config.length or _longest(model), _longest(model))
-    inside, outside = (tokens_of(told[name], beside.tokenizer, length=length, name=name) for name, _ in named)
+    inside, outside = (tokens_of(told[name], case.tokenizer, length=length, name=name) for name, _ in named)
     loss = TokenLoss(keep=len(inside) + len(outside))
-    job = Job(config, loss, beside, _token_attacks(loss, beside, config))
-    records = [_records(texts, _vocabulary(model)) for texts in (inside, outside)]
-    result = audit_records(model, records[0], records[1], job=job, progress=progress)
-    primary = "threshold" if beside.reference is None else "reference"
+    vocabulary = _vocabulary(model)
+    scored = replace(
+        case, members=_records(inside, vocabulary), nonmembers=_records(outside, vocabulary), loss=loss,
+        extra=_token_attacks(loss, case.reference, config),
+    )  # fmt: skip
+    result = audit_case(scored, progress=progress)
+    primary = "threshold" if case.reference is None else "reference"
     timings = {**result.timings, "total_seconds": time.perf_counter() - started}
     rows = tuple(replace(row, metrics={**row.metrics, **_perplexity(row.metrics["loss"])}) for row in result.rows)
     everything = [*inside, *outside]
@@ -92,7 +87,7 @@ def _doubts(inside: list[Text], outside: list[Text], length: int, model: nn.Modu
     return tuple(flags)
 
 
-def _token_attacks(loss: TokenLoss, beside: Beside, config: ModelAuditConfig) -> ExtraAttacks:
+def _token_attacks(loss: TokenLoss, model: nn.Module | None, config: AuditConfig) -> ExtraAttacks:
     """Return what computes the attacks on tokens, once a released model was evaluated."""
     known: list[tuple[LossTable, Tokens]] = []
 
@@ -103,11 +98,11 @@ def _token_attacks(loss: TokenLoss, beside: Beside, config: ModelAuditConfig) ->
             "min-k": min_k(released, found.lowest[None][:, -n:], protocol=protocol),
             "min-k++": min_k(released, found.normalised[None][:, -n:], normalised=True, protocol=protocol),
         }
-        if beside.reference is None:
+        if model is None:
             lacking = NotComputed("Needs reference=...: a model that has not seen the members, such as the base model.")
             return {**done, "reference": lacking, "wbc": lacking}
         if not known:
-            table = bench.table_of(beside.reference, quantizer="reference")
+            table = bench.table_of(model, quantizer="reference")
             known.append((table, loss.take()))
         table, reference = known[0]
         done["reference"] = against_reference(released, table, protocol=protocol)

@@ -19,7 +19,7 @@ from leaq.auditing.arrays import is_array, is_numbers, tensor_of
 from leaq.errors import InvalidInput, LeaqError, first_line, first_rows
 from leaq.types import Floats, Ints
 
-__all__ = ["Batch", "Records", "described", "groups_of", "move", "overlap_of", "read_records"]
+__all__ = ["Batch", "Records", "described", "groups_of", "move", "overlap_of", "pair_of", "read_records"]
 
 BATCH = 512
 """Records of an array that go through the model at once."""
@@ -111,10 +111,7 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
 
 def _batches(data: Any, name: str, columns: tuple[str, ...], target: str | None) -> Iterator[Batch]:
     """Yield the batches of whatever holds the records."""
-    if isinstance(data, Mapping) and {"x", "y"} <= set(data):
-        data = (data["x"], data["y"])
-    if hasattr(data, "columns") and hasattr(data, "to_numpy"):
-        data = _of_frame(data, name, columns, target)
+    data = pair_of(data, name, columns, target)
     if hasattr(data, "column_names") and hasattr(data, "__getitem__"):
         yield from _columns(data, name, columns, target)
     elif isinstance(data, Mapping):
@@ -125,6 +122,15 @@ def _batches(data: Any, name: str, columns: tuple[str, ...], target: str | None)
         yield from _loader(data, name)
     else:
         yield from _dataset(data, name)
+
+
+def pair_of(data: Any, name: str, columns: tuple[str, ...] = (), target: str | None = None) -> Any:
+    """Return the pair (inputs, targets) of a mapping with x and y, or of a data frame; anything else as it is."""
+    if isinstance(data, Mapping) and {"x", "y"} <= set(data):
+        return data["x"], data["y"]
+    if hasattr(data, "columns") and hasattr(data, "to_numpy"):
+        return _of_frame(data, name, columns, target)
+    return data
 
 
 def _of_frame(frame: Any, name: str, columns: tuple[str, ...], target: str | None) -> tuple[Any, Any]:

@@ -2,7 +2,7 @@
 
 from leaq.attacks.base import Ingredient
 from leaq.attacks.registry import parse_attacks
-from leaq.auditing.config import ModelAuditConfig
+from leaq.cell import AuditConfig
 from leaq.rows import How
 from leaq.types import Floats, LossTable
 
@@ -20,7 +20,7 @@ NO_REPLICATES = (
 )
 
 
-def how_of(config: ModelAuditConfig, table: LossTable, features: Floats | None) -> How:
+def how_of(config: AuditConfig, table: LossTable, features: Floats | None) -> How:
     """Return how every number is made: the attacks of a standard audit, and those that need no shadow models."""
     lacking: dict[Ingredient, str] = {"shadows": NO_SHADOWS}
     if features is None or table.scores is None:

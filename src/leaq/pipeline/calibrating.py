@@ -12,19 +12,16 @@ Trained on none of the pool, a model in full precision knows nothing of it: what
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from leaq.attacks.base import Context
-from leaq.attacks.registry import parse_attacks
-from leaq.attacks.scoring import Protocol
 from leaq.cell import AuditConfig
 from leaq.data.splits import halves
 from leaq.errors import InvalidInput
 from leaq.evaluation import evaluate, with_whitebox
 from leaq.measures.performance import drop, performance
 from leaq.models.protocols import Model
+from leaq.pipeline.measuring import how_of
 from leaq.pipeline.planning import Asked, Found, asked, set_aside
 from leaq.quantizers import Calibration, Identity, Scheme, parse_list
 from leaq.quantizers.calibration import RECORDS
@@ -185,19 +182,12 @@ def _row(
     config: AuditConfig, todo: Calibrations, found: Found, quantizer: Scheme, *, more: str, flags: tuple[Flag, ...]
 ) -> QuantizerRow:
     (table, size), (reference, _) = found[quantizer.spec() + more], found[Identity().spec() + more]
-    options: dict[str, Any] = {"level": config.level, "seed": config.seed, "draws": config.draws}
-    metrics = performance(table, **options)
-    drops = {} if isinstance(quantizer, Identity) else drop(table, reference, **options)
-    attacks: dict[str, AttackResult | NotComputed] = {}
-    context = Context(
-        table,
-        targets=config.attacked,
-        features=todo.pool.inputs,
-        protocol=Protocol(level=config.level, draws=config.draws, seed=config.seed),
-        lacking={"reference": NO_REFERENCE},
-    )
-    for attack in parse_attacks(config.attacks, task=table.task):
-        attacks[attack.spec()] = attack.run(context) if quantizer.needs.calibration else UNCALIBRATED
+    how = replace(how_of(config, todo.pool.inputs, task=table.task), lacking={"reference": NO_REFERENCE})
+    metrics = performance(table, **how.options)
+    drops = {} if isinstance(quantizer, Identity) else drop(table, reference, **how.options)
+    attacks: dict[str, AttackResult | NotComputed] = {attack.spec(): UNCALIBRATED for attack in how.attacks}
+    if quantizer.needs.calibration:
+        attacks |= how.attacked(how.context(table))
     return QuantizerRow(
         quantizer=quantizer.spec() + more,
         label=quantizer.label() + more,

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from leaq.attacks.compared import with_comparison
-from leaq.auditing.files import audit_file
+from leaq.auditing import audit_finished
 from leaq.cell import AuditConfig
 from leaq.evaluation import evaluate, with_numbers, with_whitebox
 from leaq.pipeline import measuring
 from leaq.pipeline.baseline import private_rows
 from leaq.pipeline.calibrating import Calibrations, calibrate, measure_calibrations, planned
 from leaq.pipeline.measuring import measure, measure_references, measure_together
-from leaq.pipeline.planning import Asked, Found, joined
+from leaq.pipeline.planning import Asked, Found, bytes_of, joined, refuse_other_sizes
 from leaq.pipeline.preparing import prepare
 from leaq.quantizers import Identity, build
 from leaq.results import CellResult, QuantizerRow
@@ -45,8 +45,8 @@ def audit(config: AuditConfig, *, given: Given | None = None, progress: Progress
     ['full precision', 'sign']
     """
     with limited_threads(config.threads):
-        if config.finished:
-            return audit_file(config, progress=progress)
+        if config.finished or (given is not None and given.finished):
+            return audit_finished(config, given=given, progress=progress)
         samples, resolved = prepare(config, given=given, progress=progress)
         return audit_samples(samples, resolved, given=given, progress=progress)
 
@@ -122,6 +122,7 @@ def collect(config: AuditConfig, todo: Asked | Calibrations, subject: Subject, *
             progress(what, before * total + done, len(runs) * total)
 
         parts.append(chunk(config, todo, subject, which=which, progress=step))
+        refuse_other_sizes([bytes_of(part) for part in parts])
     return joined(parts)
 
 

@@ -25,6 +25,7 @@ from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, LossTable, N
 __all__ = [
     "describe_data",
     "doubts",
+    "how_of",
     "measure",
     "measure_references",
     "measure_together",

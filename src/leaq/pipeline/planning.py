@@ -23,7 +23,18 @@ from leaq.results import Size
 from leaq.seeds import stream
 from leaq.types import Bools, Flag, Floats, LossTable, Samples
 
-__all__ = ["PUBLIC", "Asked", "Found", "asked", "elsewhere", "joined", "set_aside", "strangers"]
+__all__ = [
+    "PUBLIC",
+    "Asked",
+    "Found",
+    "asked",
+    "bytes_of",
+    "elsewhere",
+    "joined",
+    "refuse_other_sizes",
+    "set_aside",
+    "strangers",
+]
 
 Found = dict[str, tuple[LossTable, Size]]
 """By quantizer specification: the losses of its candidates, and the size of one released model."""
@@ -31,6 +42,22 @@ PUBLIC = "public records"
 """Whose records calibrate a quantizer with ``calibrated=elsewhere`` where there are public ones."""
 SHARE = 0.2
 """Share of the records that is set aside where a quantizer is calibrated."""
+
+
+def bytes_of(part: Found) -> int | None:
+    """Return the bytes of a model of a chunk in full precision, None where it has none (the game of calibration)."""
+    full = Identity().spec()
+    return int(part[full][1].bytes) if full in part else None
+
+
+def refuse_other_sizes(found: Sequence[int | None]) -> None:
+    """Refuse models of several sizes; raises `InvalidInput`. Asked after every chunk: the rest is then not trained."""
+    sizes = {size for size in found if size is not None}
+    if len(sizes) > 1:
+        raise InvalidInput(
+            f"All models of an audit must have one architecture. Found models of {min(sizes):,} and {max(sizes):,} "
+            "bytes. Let sizes depend on the data set, not on the members."
+        )
 
 
 @dataclass(frozen=True)
@@ -189,11 +216,5 @@ def joined(parts: Sequence[Found]) -> Found:
     InvalidInput
         If their models weigh differently: those of one audit have one architecture.
     """
-    full = Identity().spec()
-    sizes = {part[full][1].bytes for part in parts if full in part}
-    if len(sizes) > 1:
-        raise InvalidInput(
-            f"All models of an audit must have one architecture. Found models of {min(sizes):,} and {max(sizes):,} "
-            "bytes. Let sizes depend on the data set, not on the members."
-        )
+    refuse_other_sizes([bytes_of(part) for part in parts])
     return {spec: (LossTable.stack([part[spec][0] for part in parts]), parts[0][spec][1]) for spec in parts[0]}

@@ -42,7 +42,8 @@ def prepare(
     samples = load(source, config, members=members, progress=progress)
     embedder = embedder_of(config, samples.kind, given)
     if config.public:
-        samples = replace(samples, public=load(config.public, config, progress=progress))
+        public = config.public if given.public is None else given.public
+        samples = replace(samples, public=load(public, config, progress=progress))
     if isinstance(subject, Heads) and samples.kind == "table":
         samples = replace(samples, inputs=samples.inputs.reshape(len(samples), -1))  # a perceptron reads rows
     embedded = embed(samples, embedder, skip_invalid=config.skip_invalid, progress=progress)

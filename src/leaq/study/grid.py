@@ -11,11 +11,12 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
-from leaq.cell import AuditConfig
+from leaq.auditing.files import USED
+from leaq.cell import PLACES, AuditConfig, Finished
 from leaq.config import Config
 from leaq.embedders import EMBEDDERS
 from leaq.errors import InvalidInput, LeaqError, closest
-from leaq.system.files import read_bytes
+from leaq.system.files import is_model, read_bytes
 from leaq.training import TrainingConfig
 
 __all__ = ["Study"]
@@ -24,8 +25,6 @@ AXES = frozenset({"source", "embedder", "training", "seed", "quantizers"})
 """Options of an audit that the study's own fields decide."""
 
 
-PLACES = ("source", "model", "recipe", "released", "members", "public")
-"""Options that name a file."""
 MOST = 50_000
 """Cells of a study; looking each one up takes milliseconds before anything is computed."""
 
@@ -87,8 +86,12 @@ class Study(Config):
                 raise ValueError(f"{where}: source is required: the name of a data set, or a file")
         if self.size > MOST:
             raise ValueError(f"a study may have at most {MOST:,} cells, found {self.size:,}; split it")
+        for key in self.audit:
+            if not any(_means(key, item) for item in self.data):
+                kind = "finished models" if key in Finished.model_fields else "models that are trained"
+                raise ValueError(f"audit: {key!r} is an option of {kind}, and the study names none")
         for i, item in enumerate(self.data):
-            probe = {**self.audit, **item, "quantizers": self.quantizers, "seed": self.seeds[0]}
+            probe = {**self._shared(item), **item, "quantizers": self.quantizers, "seed": self.seeds[0]}
             _explained(f"data[{i}]", lambda probe=probe: AuditConfig.from_dict(probe))
         if len({cell.digest() for cell in self.cells()}) < self.size:
             raise ValueError("two cells of the grid are the same; remove the repeated data set, embedder, head or seed")
@@ -97,20 +100,27 @@ class Study(Config):
     @property
     def size(self) -> int:
         """Number of cells."""
-        return len(self.data) * len(self.embedders) * len(self.heads) * len(self.seeds)
+        trained = sum(not is_model(str(item["source"])) for item in self.data)
+        return (trained * len(self.embedders) * len(self.heads) + len(self.data) - trained) * len(self.seeds)
 
     def cells(self) -> tuple[AuditConfig, ...]:
-        """Return the audits, those that share records and embedding side by side."""
+        """Return the audits, those that share records and embedding side by side.
+
+        A finished model is one cell a seed: it has its embedder and its head.
+        """
         placed = {} if self.device is None else {"device": self.device}
         heads = [{**head.to_dict(), **placed} for head in self.heads]
-        shared = {"threads": self.threads, **self.audit, "quantizers": self.quantizers}
+        axes = [{"embedder": embedder, "training": head} for embedder in self.embedders for head in heads]
         return tuple(
-            AuditConfig.from_dict({**shared, **item, "embedder": embedder, "training": head, "seed": seed})
+            AuditConfig.from_dict({**self._shared(item), **item, "quantizers": self.quantizers, **axis, "seed": seed})
             for item in self.data
-            for embedder in self.embedders
-            for head in heads
+            for axis in ([{}] if is_model(str(item["source"])) else axes)
             for seed in self.seeds
         )
+
+    def _shared(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options that all cells share, as far as they mean something for one's source."""
+        return {"threads": self.threads, **{key: one for key, one in self.audit.items() if _means(key, item)}}
 
     def to_toml(self) -> str:
         """Return the study as TOML; options that are None are left out, which means the same."""
@@ -160,6 +170,11 @@ class Study(Config):
             raise InvalidInput(f"{where}: {str(err).removeprefix('Study: ')}") from None
 
 
+def _means(key: str, item: Mapping[str, Any]) -> bool:
+    """Whether an option of an audit means something for a source: nothing of a finished model is trained."""
+    return key in USED if is_model(str(item.get("source", ""))) else key not in Finished.model_fields
+
+
 def _refuse_key(where: str, key: str) -> None:
     if key in AXES - ({"source"} if where.startswith("data") else set()):
         raise ValueError(f"{where}: {key!r} is an axis of the study; name it at the top level")
@@ -179,7 +194,12 @@ def _found(item: Any, folder: Path) -> Any:
     """Return a data entry with its files named from where they are, if they lie beside the study file."""
     if not isinstance(item, Mapping):
         return _placed(item, folder)
-    return {key: _placed(value, folder) if key in PLACES else value for key, value in item.items()}
+    found = {key: _placed(value, folder) if key in PLACES else value for key, value in item.items()}
+    shipped = item.get("shipped", ())
+    if isinstance(shipped, list):
+        pairs = [one.partition("=") if isinstance(one, str) else (one, "", "") for one in shipped]
+        found["shipped"] = [name if not mark else f"{name}={_placed(place, folder)}" for name, mark, place in pairs]
+    return found
 
 
 def _placed(name: Any, folder: Path) -> Any:
@@ -187,7 +207,7 @@ def _placed(name: Any, folder: Path) -> Any:
     if not isinstance(name, str):
         return name
     head, colon, function = name.rpartition(":") if ".py:" in name else (name, "", "")
-    if not head or Path(head).exists() or not (folder / head).is_file():
+    if not head or Path(head).exists() or not (folder / head).exists():
         return name
     return f"{(folder / head).resolve()}{colon}{function}"
 

@@ -10,6 +10,9 @@ from leaq.data import listing
 
 __all__ = ["Plan", "effort"]
 
+FINISHED = 1000
+"""About how many records a finished model is audited on."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -54,7 +57,7 @@ def plan(cells: Sequence[AuditConfig], *, finished: int, failed: int, slots: int
         finished=finished,
         failed=failed,
         shared=len(shared),
-        trainings=sum(cell.models for cell in cells),
+        trainings=sum(cell.models for cell in cells if not cell.finished),
         quantizers=1 + max(len(cell.quantizers) for cell in cells),
         slots=slots,
     )
@@ -64,6 +67,8 @@ def effort(config: AuditConfig, records: int) -> float:
     """Return how much work a cell is, in units that only compare: models times epochs times records times weights."""
     widths = (256, *config.training.hidden, 1)
     weights = sum(a * b for a, b in pairwise(widths))
+    if config.finished:  # nothing is trained: each quantizer's neighbours run over the records
+        return float((1 + len(config.quantizers)) * config.neighbours * FINISHED * weights)
     return float(config.models * config.training.epochs * max(records, 1) * weights)
 
 
@@ -73,6 +78,8 @@ def records_of(config: AuditConfig) -> int:
     if config.source in known:
         return known[config.source]
     path = Path(config.source)
+    if config.finished:
+        return FINISHED
     if not path.is_file() or path.stat().st_size > 2**28:
         return 1000
     with path.open("rb") as file:

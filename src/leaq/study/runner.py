@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from leaq.cell import AuditConfig
+from leaq.errors import InvalidInput
+from leaq.pipeline.planning import bytes_of, refuse_other_sizes
 from leaq.results import CellResult
 from leaq.study.engines import Engine
 from leaq.study.events import Event, Watch, unwatched
@@ -75,6 +77,7 @@ class Cell:
     samples: Any = None
     ends: tuple[tuple[int, int], ...] = ()
     parts: dict[tuple[int, int], Any] = field(default_factory=dict)
+    sizes: list[int | None] = field(default_factory=list)
     started: float = 0.0
 
 
@@ -249,6 +252,7 @@ class Runner:
             kept = cell.shelf.get(chunk_key(ends))
         if kept is not None:
             cell.parts[ends] = self._engine.share(Part(kept, 0.0, 0))
+            cell.sizes.append(bytes_of(kept))
             return
         progress = self._progress(cell, "", before=len(cell.parts), of=len(cell.ends))
         cuda = config.training.device == "cuda"
@@ -259,6 +263,11 @@ class Runner:
         part: Part | None = self._value(cell, handle)
         if part is None or cell.shelf is None:
             return
+        cell.sizes.append(bytes_of(part.found))
+        try:
+            refuse_other_sizes(cell.sizes)
+        except InvalidInput as err:
+            return self._lost(cell, err)
         cell.shelf.put(chunk_key(ends), part.found)
         cell.parts[ends] = handle
         self._tell("stage", cell, text="models", done=len(cell.parts), total=len(cell.ends))
@@ -294,12 +303,15 @@ class Runner:
         try:
             return self._engine.result(handle)
         except Exception as err:
-            if self._rules.on_failure == "raise":
-                raise
-            self._failed.append(self._failures.record(cell.config, cell.name, err))
-            self._end(cell)
-            self._tell("failed", cell, text=self._failed[-1].reason)
-            return None
+            return self._lost(cell, err)
+
+    def _lost(self, cell: Cell, err: Exception) -> None:
+        """Record the failure of a cell, or let it out."""
+        if self._rules.on_failure == "raise":
+            raise err
+        self._failed.append(self._failures.record(cell.config, cell.name, err))
+        self._end(cell)
+        self._tell("failed", cell, text=self._failed[-1].reason)
 
     def _end(self, cell: Cell) -> None:
         if cell.claim is not None:
@@ -351,5 +363,7 @@ def _shared(config: AuditConfig) -> str:
 
 def cell_name(config: AuditConfig) -> str:
     """Return a short name of a cell, for display."""
+    if config.finished:
+        return f"{plain_name(config.source)} as it is seed {config.seed}"
     widths = "x".join(str(width) for width in config.training.hidden) or "linear"
     return f"{plain_name(config.source)} {config.embedder} {widths} seed {config.seed}"

@@ -3,16 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from leaq.auditing.files import files_digest
 from leaq.cell import AuditConfig
-from leaq.errors import StoreError
-from leaq.pipeline import audit
 from leaq.results import CellResult
 from leaq.study.engines.base import Engine
 from leaq.study.engines.local import Local
 from leaq.study.events import Event
 from leaq.study.runner import Rules, Runner
-from leaq.study.store import Store, cell_key, plain_name
+from leaq.study.store import Store
 from leaq.types import Progress, Samples, silent
 
 __all__ = ["audit_into"]
@@ -61,26 +58,8 @@ def audit_into(
             progress(event.text, event.done, event.total)
 
     store = Store.open(Path(folder), config)
-    if config.finished:
-        return _finished(store, config, progress)
     runner = Runner(store, [config], engine or Local(), watch=watch, rules=Rules(on_failure="raise"))
     if prepared is not None:
         runner.give(config, *prepared)
     runner.run()
     return (store.finished() if store.cleaned else store.with_risks())[0]
-
-
-def _finished(store: Store, config: AuditConfig, progress: Progress) -> CellResult:
-    """Audit a finished model, unless the folder holds what these files, options and this version gave."""
-    key = cell_key(config, plain_name(config.source), files_digest(config))
-    claim = store.claim(key)
-    if claim is None:
-        raise StoreError(f"Another process audits into {str(store.folder)!r}. Wait for it, or name another folder.")
-    try:
-        found = store.load(key)
-        if found is None:
-            store.save(key, audit(config, progress=progress))
-            store.write_table()
-    finally:
-        claim.release()
-    return store.finished()[0]

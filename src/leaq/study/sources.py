@@ -1,9 +1,12 @@
 """Are the data sets and weights a study names there? Asked before anything is computed."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
+from leaq.auditing.files import places_of
 from leaq.cell import AuditConfig
 from leaq.data import locate as locate_data
+from leaq.data.sources import refuse_missing as need_file
 from leaq.embedders import locate as locate_embedder
 from leaq.errors import InvalidInput, LeaqError
 from leaq.study.engines import Engine
@@ -14,9 +17,12 @@ __all__ = ["missing", "refuse_missing", "refuse_without_cuda"]
 
 def missing(cells: Sequence[AuditConfig], *, progress: Progress = silent) -> dict[str, str]:
     """Return why each data set or embedder of a grid is not to be had; known ones are downloaded where they can be."""
-    found = _unavailable({cell.source for cell in cells}, lambda name: locate_data(name, progress=progress))
+    trained = [cell for cell in cells if not cell.finished]
+    files = {place for cell in cells if cell.finished for place in places_of(cell)}
+    found = _unavailable(files, lambda name: need_file(Path(name)))
+    found |= _unavailable({cell.source for cell in trained}, lambda name: locate_data(name, progress=progress))
     return found | _unavailable(
-        {cell.embedder for cell in cells}, lambda name: locate_embedder(name, progress=progress)
+        {cell.embedder for cell in trained}, lambda name: locate_embedder(name, progress=progress)
     )
 
 

@@ -2,15 +2,16 @@
 
 prepare_cells    read and embed one data set          -> Head, Samples
 train_chunk      train one chunk of models, quantize, evaluate -> loss tables
-measure_cell     loss tables of all chunks            -> CellResult
+measure_cell     loss tables of all chunks, or a finished model -> CellResult
 """
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from leaq.auditing.files import files_digest
 from leaq.cell import AuditConfig
-from leaq.pipeline import audit_samples, chunk
+from leaq.pipeline import audit, audit_samples, chunk
 from leaq.pipeline.calibrating import planned
 from leaq.pipeline.planning import Found
 from leaq.pipeline.preparing import prepare
@@ -53,8 +54,13 @@ class Part:
 
 def prepare_cells(
     config: AuditConfig, heads: tuple[TrainingConfig, ...], *, progress: Progress = silent
-) -> tuple[Head, Samples]:
-    """Read and embed the records that all cells of one data set and embedder share."""
+) -> tuple[Head, Samples | None]:
+    """Read and embed the records that all cells of one data set and embedder share; of a finished model there are none.
+
+    A finished model is all measuring: no chunk of it is trained.
+    """
+    if config.finished:
+        return Head({}, config.source, files_digest(config), {head.digest(): () for head in heads}), None
     with limited_threads(config.threads):
         samples, resolved = prepare(config, progress=progress)
         return describe(samples, resolved, heads), samples
@@ -85,8 +91,10 @@ def train_chunk(samples: Samples, config: AuditConfig, ends: tuple[int, int], *,
     return Part(found, time.perf_counter() - started, peak_memory())
 
 
-def measure_cell(samples: Samples, config: AuditConfig, *parts: Part, progress: Progress = silent) -> CellResult:
+def measure_cell(samples: Samples | None, config: AuditConfig, *parts: Part, progress: Progress = silent) -> CellResult:
     """Measure what the chunks of a cell hold, in the order of their models; its timings are those of all its parts."""
+    if samples is None:
+        return audit(config, progress=progress)
     with limited_threads(config.threads):
         result = audit_samples(samples, config, parts=[part.found for part in parts], progress=progress)
     timings = {

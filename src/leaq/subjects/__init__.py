@@ -3,8 +3,9 @@
 Every subject gives models in the same form, one chunk after the other; nothing after it knows which one it was.
 """
 
-from leaq.subjects.base import Given, Subject, Trained
+from leaq.subjects.base import Subject, Trained
 from leaq.subjects.choice import embedder_of, origin_digest, subject_of
+from leaq.subjects.given import Given, request
 from leaq.subjects.heads import Heads
 
-__all__ = ["Given", "Heads", "Subject", "Trained", "embedder_of", "origin_digest", "subject_of"]
+__all__ = ["Given", "Heads", "Subject", "Trained", "embedder_of", "origin_digest", "request", "subject_of"]

@@ -19,6 +19,10 @@ from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
 __all__ = ["Artefact"]
 
+Read = tuple[Checkpoints, str | None, tuple[Flag, ...]]
+_HELD: dict[object, Read] = {}
+"""The file read last in this process: every part of an audit asks for it, each by a subject of its own."""
+
 
 @dataclass(frozen=True)
 class Artefact:
@@ -46,14 +50,25 @@ class Artefact:
         made = self.shadows.train(samples, inside, which=inner, progress=progress)
         if not isinstance(made.model, StackedModule):
             raise InvalidInput("A released file needs the network it belongs to. Name it with model or recipe.")
-        weights, spec, doubts = self._read(made.model.module)
+        weights, spec, doubts = self._read(made.model.module, first=first)
         shadows = made.checkpoints.last().at((slice(None), None))
         held = joined([weights, shadows]) if first else shadows
         flags = tuple(flag for flag in made.flags if flag.code != "no-checkpoints")
         return Trained(made.model, held, (*flags, *doubts), () if spec is None else (spec,))
 
-    def _read(self, template: nn.Module) -> tuple[Checkpoints, str | None, tuple[Flag, ...]]:
-        """Return the released weights, batch (1, 1), which quantizer made them, and doubts."""
+    def _read(self, template: nn.Module, *, first: bool) -> Read:
+        """Return the released weights, batch (1, 1), which quantizer made them, and doubts.
+
+        A file is read with the first models, into whose architecture it must fit; later ones are told what was found.
+        """
+        key = _stamps(self.released)
+        if first or key not in _HELD:
+            found = self._read_anew(template)
+            _HELD.clear()
+            _HELD[key] = found
+        return _HELD[key]
+
+    def _read_anew(self, template: nn.Module) -> Read:
         module, forms = _opened(self.released, template)
         weights = checkpoints_of(module).at((slice(None), None))
         if not forms:
@@ -67,6 +82,15 @@ class Artefact:
         )
         text = f"The released file holds weights as {words}; {shadows}. 'Full precision' means what the file holds."
         return weights, spec, (Flag("already-quantized", text),)
+
+
+def _stamps(released: Any) -> object:
+    """Return what is another when a file, or one in a folder, was written anew; of a module which one it is."""
+    if not isinstance(released, str | Path):
+        return id(released)
+    path = Path(released)
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return tuple((str(one), one.stat().st_mtime_ns, one.stat().st_size) for one in files)
 
 
 def _opened(released: Any, template: nn.Module) -> tuple[nn.Module, tuple[tuple[str, int], ...]]:

@@ -1,13 +1,12 @@
 """What every subject gives: trained models, stacked, with the weights they are released with."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from leaq.models.protocols import Model
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
-__all__ = ["Given", "Subject", "Trained"]
+__all__ = ["Subject", "Trained"]
 
 
 @dataclass(frozen=True)
@@ -26,26 +25,6 @@ class Trained:
     checkpoints: Checkpoints
     flags: tuple[Flag, ...] = ()
     quantized_by: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Given:
-    """What of the user's is in memory, where it is no text in a configuration.
-
-    Attributes
-    ----------
-    data : records, a data frame or a pair ``(X, y)``.
-    members : which of them trained the released model; see `leaq.data.load`.
-    make : builds a network; see `leaq.cell.Origin`.
-    train : trains one; of (records, seed).
-    released : the module that is released.
-    """
-
-    data: Any = None
-    members: Any = None
-    make: Callable[..., Any] | None = None
-    train: Callable[..., Any] | None = None
-    released: Any = None
 
 
 class Subject(Protocol):

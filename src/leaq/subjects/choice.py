@@ -2,25 +2,23 @@
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from leaq.cell import AuditConfig, Finished
 from leaq.errors import InvalidInput
 from leaq.nets import NETS, Net
 from leaq.subjects.architecture import Architecture
 from leaq.subjects.artefact import Artefact
-from leaq.subjects.base import Given, Subject
+from leaq.subjects.base import Subject
+from leaq.subjects.given import Given
 from leaq.subjects.heads import Heads
 from leaq.subjects.recipe import OwnTraining
 from leaq.system.files import nearest, sha256_within
 from leaq.system.usercode import code_of, user_function
 
-if TYPE_CHECKING:
-    from leaq.cell import AuditConfig
-
 __all__ = ["embedder_of", "origin_digest", "subject_of"]
 
 
-def subject_of(config: "AuditConfig", given: Given | None = None) -> Subject:
+def subject_of(config: AuditConfig, given: Given | None = None) -> Subject:
     """Return what gives the models of an audit: the perceptron, unless the user brings something.
 
     Raises
@@ -29,6 +27,7 @@ def subject_of(config: "AuditConfig", given: Given | None = None) -> Subject:
         If a function that is named cannot be had, or nothing says how shadow models of a released file are trained.
     """
     given = given or Given()
+    _refuse_finished(config)
     if config.model and config.recipe:
         raise InvalidInput(
             "A network is trained by leaq (model) or by yourself (recipe). Found both. Name one of them."
@@ -55,8 +54,20 @@ def subject_of(config: "AuditConfig", given: Given | None = None) -> Subject:
     return Artefact(released, trainer)
 
 
-def _trainer(config: "AuditConfig", given: Given, *, bare: bool) -> Subject:
-    make, train = given.make, given.train
+def _refuse_finished(config: AuditConfig) -> None:
+    """Refuse options of a finished model where models are trained: they would be passed over."""
+    mine, usual = config.to_dict(), {name: item.default for name, item in Finished.model_fields.items()}
+    found = [name for name, value in usual.items() if mine[name] != (list(value) if value == () else value)]
+    if found:
+        raise InvalidInput(
+            f"{', '.join(found)} {'belong' if len(found) > 1 else 'belongs'} to a finished model. Found the source "
+            f"{config.source!r}, on which models are trained. Name the model as the source (a module, or a file such "
+            "as m.onnx), or with released the file that was trained on records of this source; or leave out."
+        )
+
+
+def _trainer(config: AuditConfig, given: Given, *, bare: bool) -> Subject:
+    make, train = given.model, given.recipe
     if make is None and config.model:
         make = _network(config.model) or user_function(config.model, what="model")
     if train is None and config.recipe:
@@ -75,7 +86,7 @@ def _network(model: str) -> Net | None:
     return None if not model or ":" in model or model.endswith(".py") else NETS.build(model)
 
 
-def embedder_of(config: "AuditConfig", kind: str, given: Given | None = None) -> str:
+def embedder_of(config: AuditConfig, kind: str, given: Given | None = None) -> str:
     """Return what turns records into numbers: what is named, or what "auto" stands for.
 
     Parameters
@@ -87,7 +98,7 @@ def embedder_of(config: "AuditConfig", kind: str, given: Given | None = None) ->
     InvalidInput
         If a network of leaq's reads molecules, and the records are none.
     """
-    net = _network(config.model) if given is None or given.make is None else None
+    net = _network(config.model) if given is None or given.model is None else None
     if net is not None and kind != "smiles":
         raise InvalidInput(f"{net.spec()} reads molecules. Found a table of numbers; name its SMILES column.")
     if config.embedder != "auto":
@@ -97,7 +108,7 @@ def embedder_of(config: "AuditConfig", kind: str, given: Given | None = None) ->
     return "ecfp4" if kind == "smiles" else "identity"
 
 
-def origin_digest(config: "AuditConfig") -> str:
+def origin_digest(config: AuditConfig) -> str:
     """Return a digest of the user's code and released file, so that neither is answered from an old result; or ""."""
     own = _network(config.model) is not None  # the configuration names all of it
     named = [code_of(spec) for spec in ("" if own else config.model, config.recipe) if spec]

@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
+import leaq
+
 
 def fit(module, inputs, targets, *, steps=60, rate=0.02, loss=nn.functional.cross_entropy):
     optimizer = torch.optim.Adam(module.parameters(), rate)
@@ -34,3 +36,8 @@ def overfitted(x, y, width=48):
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(x.shape[1], width), nn.ReLU(), nn.Linear(width, 2))
     return fit(module, torch.tensor(x), torch.tensor(y), steps=150).eval()
+
+
+def audit_finished(subject, members, nonmembers, **options):
+    """Audit a finished model by the public door, the records in their order."""
+    return leaq.audit(subject, members=members, nonmembers=nonmembers, **options)

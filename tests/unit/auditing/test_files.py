@@ -5,11 +5,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from leaq.auditing import audit_finished
-from leaq.auditing.files import audit_files
 from leaq.errors import InvalidInput
 from tests.helpers import require
-from tests.unit.auditing.models import noisy, overfitted
+from tests.unit.auditing.models import audit_finished, noisy, overfitted
 from tests.unit.models.formats.producers import compressed, exported, gguf_file
 
 QUICK = {"quantizers": ("none",), "draws": 20}
@@ -35,18 +33,18 @@ def test_programs_need_no_architecture_and_weights_do(place):
     wanted = audit_finished(model, (x[:60], y[:60]), (x[60:], y[60:]), **QUICK).rows[0].metrics["loss"].value
     records = (folder / "in.npz", folder / "out.npz")
     exported(folder / "m.onnx", model, torch.from_numpy(x))
-    found = audit_files(folder / "m.onnx", *records, **QUICK)
+    found = audit_finished(folder / "m.onnx", *records, **QUICK)
     assert found.rows[0].metrics["loss"].value == pytest.approx(wanted, rel=1e-4)
     expected = gguf_file(folder / "m.gguf", model, "Q8_0")
     with pytest.raises(InvalidInput, match="m.gguf holds a GGUF file of arch.* with .* 2 Q8_0 tensors"):
-        audit_files(folder / "m.gguf", *records, **QUICK)
+        audit_finished(folder / "m.gguf", *records, **QUICK)
     model.load_state_dict(expected)
     wanted = audit_finished(model, (x[:60], y[:60]), (x[60:], y[60:]), **QUICK).rows[0].metrics["loss"].value
-    found = audit_files(folder / "m.gguf", *records, arch="netsmade:make", **QUICK)
+    found = audit_finished(folder / "m.gguf", *records, model="netsmade:make", **QUICK)
     assert found.rows[0].metrics["loss"].value == pytest.approx(wanted, rel=1e-6)
     assert "already-quantized" in [flag.code for flag in found.flags]
     save_file({f"module.{name}": t for name, t in expected.items()}, folder / "m.safetensors")
-    found = audit_files(folder / "m.safetensors", *records, arch="netsmade:make", **QUICK)
+    found = audit_finished(folder / "m.safetensors", *records, model="netsmade:make", **QUICK)
     assert found.rows[0].metrics["loss"].value == pytest.approx(wanted, rel=1e-6)
 
 
@@ -56,7 +54,7 @@ def test_a_file_of_codes_says_in_which_form_it_is(place):
     model = overfitted(x[:60], y[:60], width=64)
     compressed(folder, model, group=32)
     with pytest.raises(InvalidInput, match="model.safetensors holds 2 weights as compressed-tensors 4-bit, 2"):
-        audit_files(folder / "model.safetensors", folder / "in.npz", folder / "out.npz", **QUICK)
+        audit_finished(folder / "model.safetensors", folder / "in.npz", folder / "out.npz", **QUICK)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -117,6 +115,6 @@ def test_a_gguf_language_model_is_audited_by_itself(tmp_path):
     for name in ("in", "out"):
         texts = (" ".join(rng.choice(letters, 12)) for _ in range(24))
         (tmp_path / f"{name}.txt").write_text("\n".join(texts))
-    found = audit_files(tmp_path / "m.gguf", tmp_path / "in.txt", tmp_path / "out.txt", **QUICK)
+    found = audit_finished(tmp_path / "m.gguf", tmp_path / "in.txt", tmp_path / "out.txt", **QUICK)
     assert "architecture 'llama'" in next(flag.text for flag in found.flags if flag.code == "already-quantized")
     assert found.rows[0].metrics["loss"].value == pytest.approx(np.log(64), abs=0.3)

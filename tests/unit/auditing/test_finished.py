@@ -9,13 +9,12 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from leaq.auditing import audit_finished
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
 from leaq.quantizers import Uniform
 from leaq.results import CellResult
 from leaq.training.recording import Recorder
 from leaq.types import AttackResult, Estimate
-from tests.unit.auditing.models import fit, noisy, overfitted
+from tests.unit.auditing.models import audit_finished, fit, noisy, overfitted
 
 QUICK = {"quantizers": ("sign",), "draws": 40, "neighbours": 8}
 

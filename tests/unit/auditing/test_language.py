@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from leaq.auditing import audit_finished
 from leaq.errors import InvalidInput
 from leaq.types import AttackResult, Estimate
 from tests.helpers import require
+from tests.unit.auditing.models import audit_finished
 
 QUICK = {"quantizers": ("uniform(bits=4)",), "draws": 40, "neighbours": 6}
 

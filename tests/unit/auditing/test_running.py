@@ -7,9 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from leaq.auditing import audit_finished
 from leaq.errors import InvalidInput, UnsupportedModel
-from tests.unit.auditing.models import halves
+from tests.unit.auditing.models import audit_finished, halves
 
 QUICK = {"quantizers": ("sign",), "draws": 20, "neighbours": 4}
 
@@ -110,10 +109,11 @@ def test_records_unlike_the_first_are_named():
         ("loss", 5, "or a function of .outputs, targets.. Found a int"),
         ("loss", lambda out, y: out[y[:1] * 99], "it raised IndexError"),
         ("loss", lambda out, y: out[:, 0] * torch.nan * y, "every record's loss must be finite. <lambda> gives nan"),
-        ("shipped", "x", "shipped must map names to models"),
+        ("shipped", 5, "shipped must map names to models"),
+        ("shipped", "x", "shipped must read name=file"),
         ("checkpoints", 5, "checkpoints must be those of a recorder"),
         ("progress", 5, "progress must be a function"),
-        ("quantizers", (5,), "each must be a specification or a quantizer, and one is a int"),
+        ("quantizers", (5,), "each must be a specification or an object with one, and one is a int"),
     ],
 )
 def test_options_of_another_kind_are_refused(option, value, text):

@@ -9,11 +9,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from leaq.auditing import audit_finished
 from leaq.auditing.shipped import open_shipped, stored_bytes
 from leaq.errors import InvalidInput, UnsupportedModel
 from tests.helpers import require
-from tests.unit.auditing.models import halves, overfitted
+from tests.unit.auditing.models import audit_finished, halves, overfitted
 
 QUICK = {"quantizers": (), "draws": 40}
 
@@ -210,7 +209,10 @@ def test_a_file_that_runs_is_a_model_and_others_say_what_they_lack(model, data, 
     result = leaq.audit(tmp_path / "m.ts", members=data[0], nonmembers=data[1], **QUICK)
     assert result.rows[0].metrics["loss"].value > 0
     save_file(model.state_dict(), tmp_path / "m.safetensors")
-    for name, text in (("m.safetensors", "does not say how it runs"), ("wine", "'wine', which is no file")):
+    for name, text in (
+        ("m.safetensors", "Weights alone do not say how they are used"),
+        ("wine", "Found the source 'wine'"),
+    ):
         with pytest.raises(InvalidInput, match=text):
             leaq.audit(str(tmp_path / name) if "." in name else name, members=data[0], nonmembers=data[1])
     (tmp_path / "bad.pt2").write_bytes(b"PK\x03\x04")

@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from leaq.auditing import audit_finished
 from leaq.errors import InvalidInput
 from leaq.evaluation.outputs import last_operation, read_outputs
-from tests.unit.auditing.models import noisy, overfitted
+from tests.unit.auditing.models import audit_finished, noisy, overfitted
 
 QUICK = {"quantizers": ("sign",), "draws": 20, "neighbours": 4}
 

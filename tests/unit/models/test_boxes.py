@@ -9,12 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from leaq.auditing import audit_finished
 from leaq.auditing.shipped import open_shipped
 from leaq.errors import InvalidInput, StoreError, UnsupportedModel
 from leaq.models.boxes import BlackBox, Endpoint, box_of, open_box
 from tests.helpers import require
-from tests.unit.auditing.models import halves, overfitted
+from tests.unit.auditing.models import audit_finished, halves, overfitted
 from tests.unit.models.formats.producers import exported, onnxruntime_file
 
 

@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from leaq.auditing import audit_finished
 from leaq.models import ModuleModel, checkpoints_of
 from leaq.models.calling import call, evaluating, places
-from tests.unit.auditing.models import noisy
+from tests.unit.auditing.models import audit_finished, noisy
 
 
 class TwoNames(nn.Module):

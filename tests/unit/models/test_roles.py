@@ -5,13 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from leaq.auditing import audit_finished
 from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.models import checkpoints_of, roles_of
 from leaq.models.roles import parameter_doubts
 from leaq.quantizers import build
 from leaq.training.recording import Recorder
-from tests.unit.auditing.models import noisy
+from tests.unit.auditing.models import audit_finished, noisy
 
 
 class NormedMlp(nn.Module):

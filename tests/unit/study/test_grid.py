@@ -1,10 +1,14 @@
 from itertools import pairwise
 
+import numpy as np
 import pytest
+from safetensors.torch import save_file
 
+import leaq
 from leaq.errors import InvalidInput
 from leaq.study import Study
 from leaq.training import TrainingConfig
+from tests.unit.auditing.models import noisy, overfitted
 from tests.unit.study.small import HEAD, small
 
 
@@ -124,3 +128,73 @@ def test_networks_and_recipes_lie_beside_the_study_file(tmp_path, monkeypatch):
     assert cell.source == str(here / "my.csv")
     assert cell.model == f"{here / 'nets.py'}:make"
     assert Study.from_toml_text(text).cells()[0].model == "nets.py:make"
+
+
+MIXED = """
+seeds = [0, 1]
+quantizers = ["sign"]
+heads = [{ hidden = [4], epochs = 2, checkpoints = 3 }, { hidden = [], epochs = 2, checkpoints = 3 }]
+[[data]]
+source = "wine"
+[[data]]
+source = "w.safetensors"
+model = "nets.py:make"
+members = "a.npz"
+nonmembers = "b.npz"
+shipped = ["same=w.safetensors"]
+[audit]
+replicates = 4
+neighbours = 5
+draws = 20
+"""
+
+
+@pytest.fixture
+def mixed(tmp_path, monkeypatch):
+    """A study file of trained and finished models, in a folder of its own."""
+    here = tmp_path / "study"
+    here.mkdir()
+    (here / "study.toml").write_text(MIXED)
+    x, y = noisy()
+    save_file(overfitted(x[:60], y[:60]).state_dict(), here / "w.safetensors")
+    np.savez(here / "a.npz", x=x[:60], y=y[:60])
+    np.savez(here / "b.npz", x=x[60:], y=y[60:])
+    (here / "nets.py").write_text(
+        "from torch import nn\ndef make():\n    return nn.Sequential(nn.Linear(6, 48), nn.ReLU(), nn.Linear(48, 2))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    return here
+
+
+def test_a_finished_model_is_a_cell_like_any_other(mixed):
+    study = Study.from_toml(mixed / "study.toml")
+    cells = study.cells()
+    assert [cell.finished for cell in cells] == [False] * 4 + [True] * 2  # it has its embedder and its head
+    assert study.size == len(cells)
+    finished, trained = cells[-1], cells[0]
+    assert (finished.neighbours, finished.replicates) == (5, 16)
+    assert (trained.neighbours, trained.replicates) == (64, 4)
+    store = leaq.run(study, mixed / "run")
+    assert store.count() == 6
+    alone = leaq.audit(finished)
+    kept = next(one for one in store.finished() if one.config.get("kind") == "model" and one.config["seed"] == 1)
+    assert kept.to_json(timings=False) == alone.to_json(timings=False)
+    assert [row.label for row in kept.rows] == ["full precision", "sign", "same"]
+    before = (store.folder / "results.csv").read_text()
+    assert leaq.run(study, mixed / "run").count() == 6  # nothing is computed twice
+    assert (store.folder / "results.csv").read_text() == before
+    leaq.report(store, mixed / "page.html")
+
+
+def test_missing_files_of_a_finished_model_are_named_before_the_start(mixed):
+    (mixed / "b.npz").unlink()
+    with pytest.raises(InvalidInput, match=r"Nothing was computed: b.npz cannot be found. There is no file 'b.npz'"):
+        leaq.run(Study.from_toml(mixed / "study.toml"), mixed / "run")
+
+
+def test_an_option_that_no_cell_has_a_use_for_is_refused(mixed):
+    (mixed / "study.toml").write_text(MIXED.replace('[[data]]\nsource = "wine"\n', ""))
+    with pytest.raises(InvalidInput, match="'replicates' is an option of models that are trained, and the study names"):
+        Study.from_toml(mixed / "study.toml")
+    with pytest.raises(InvalidInput, match="'neighbours' is an option of finished models, and the study names none"):
+        Study(data=("wine",), audit={"neighbours": 5})

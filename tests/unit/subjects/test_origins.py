@@ -214,6 +214,25 @@ def test_a_quantized_file_finds_its_quantizer_and_shadows_go_through_it(rng, tmp
     assert row.drops["accuracy"].value == 0  # rounding again what is rounded changes nothing
 
 
+def test_a_released_file_is_read_once_and_another_size_ends_the_audit_at_once(table, released, monkeypatch):
+    from leaq.subjects import artefact
+
+    _, inside, path = released
+    read, calls = artefact.filled_from, []
+    monkeypatch.setattr(artefact, "filled_from", lambda *args: calls.append("file") or read(*args))
+    leaq.audit(table, recipe=overfit, released=path, members=inside, **quick(replicates=4, quantizers="none"))
+    assert calls == ["file"]
+
+    def grows(records, seed):
+        calls.append("model")
+        return net() if calls.count("model") < 2 else nn.Sequential(nn.Linear(6, 25), nn.ReLU(), nn.Linear(25, 2))
+
+    options = {"recipe": grows, "released": path, "members": inside}
+    with pytest.raises(InvalidInput, match="must have one architecture. Found models of .* bytes"):
+        leaq.audit(table, **options, **quick(replicates=8, quantizers="none"))
+    assert calls.count("model") == 2  # the other six are not trained
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
