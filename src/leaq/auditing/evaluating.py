@@ -1,6 +1,6 @@
 """Losses of a finished model's candidates on members and non-members: any module, any per-record loss, streamed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Self
@@ -11,24 +11,24 @@ import torch
 from torch import Tensor, nn
 
 from leaq.auditing.foreign import BY_RECORD, depends_on_batch, in_form_of, runner
-from leaq.auditing.records import Batch, Records, described, groups_of, move
+from leaq.auditing.records import Records, groups_of
 from leaq.auditing.running import (
     device_of,
     each,
     head,
     is_weightless,
-    reason_of,
     refuse_random,
     rows_of,
     run_first,
     run_plain,
 )  # fmt: skip
-from leaq.errors import InvalidInput, LeaqError
+from leaq.errors import InvalidInput
+from leaq.evaluation.batches import Batch, mapped, move, to_device
 from leaq.evaluation.losses import Loss, LossFunction, checked, choose_loss, refuse_batch_dependence
 from leaq.evaluation.outputs import last_operation
+from leaq.evaluation.tables import Evaluator, Run, signals_of
 from leaq.models import ModuleModel
-from leaq.models.losses import margin, residual
-from leaq.types import Bools, Checkpoints, Flag, Floats, Ints, LossTable, Progress, Task, silent
+from leaq.types import Bools, Checkpoints, Flag, Ints, LossTable, Progress, Task, silent
 
 __all__ = ["Bench"]
 
@@ -36,9 +36,6 @@ TOGETHER = 32
 """Candidates that one vectorised call evaluates."""
 WIDEST_OUTPUT = 4096
 """Outputs a record beyond which they are not kept (a language model's logits)."""
-
-Forward = Callable[[Mapping[str, Tensor], Any], Tensor]
-"""Stacked weights (m, ...) and one batch's inputs -> outputs (m, n, ...)."""
 
 
 @dataclass(frozen=True)
@@ -156,23 +153,24 @@ class Bench:
         return bench._table({"": torch.zeros(1)}, forward, quantizer=quantizer, strategy="released", progress=silent)
 
     def _table(
-        self, flat: Mapping[str, Tensor], forward: Forward, *, quantizer: str, strategy: str, progress: Progress
+        self, flat: Mapping[str, Tensor], forward: Run, *, quantizer: str, strategy: str, progress: Progress
     ) -> LossTable:
-        c = len(next(iter(flat.values())))
-        device = device_of(self.model.module)
-        losses: list[Floats] = []
-        released: list[Tensor] = []
-        batches, inside = (*self.members.batches, *self.nonmembers.batches), len(self.members.batches)
-        for done, batch in enumerate(batches, start=1):
-            kind, number = ("members", done) if done <= inside else ("nonmembers", done - inside)
-            column, last = self._batch(flat, forward, move(batch, device), quantizer=quantizer, where=(kind, number))
-            losses.append(column)
-            released.append(last)
-            progress("evaluating", done, len(batches))
-        outputs = self._kept(released)
-        scores = self._signals(outputs)
+        c, device = len(next(iter(flat.values()))), device_of(self.model.module)
+        batches = (*self.members.batches, *self.nonmembers.batches)
+        move = partial(to_device, device=device)
+        evaluator = Evaluator(
+            lambda part, inputs: forward(part, mapped(inputs, move)),
+            self._judge,
+            TOGETHER if self.model.vectorised else 1,
+            self._kept,
+        )
+        losses, released = evaluator(flat, batches, batch=(1, c), quantizer=quantizer, progress=progress)
+        outputs = self._joined(released)
+        scores = None
+        if outputs is not None and self.labels is not None:
+            scores = signals_of(outputs, torch.from_numpy(self.labels), self.task, scale=self.scale)
         return LossTable(
-            losses=np.concatenate(losses, axis=1)[None],
+            losses=losses,
             members=self.mask[None],
             task=self.task,
             game="iid",
@@ -187,53 +185,25 @@ class Bench:
             flags=self.flags,
         )
 
-    def _batch(
-        self, flat: Mapping[str, Tensor], forward: Forward, batch: Batch, *, quantizer: str, where: tuple[str, int]
-    ) -> tuple[Floats, Tensor]:
-        """Losses (c, n) of all candidates on one batch, and the outputs of the last."""
-        c = len(next(iter(flat.values())))
-        rows = []
-        last = torch.empty(0)
-        step = TOGETHER if self.model.vectorised else 1
-        for start in range(0, c, step):
-            part = {name: tensor[start : start + step] for name, tensor in flat.items()}
-            try:
-                outputs = forward(part, batch.inputs)
-            except LeaqError:
-                raise
-            except Exception as err:  # whatever the user's code raises for records unlike the first
-                raise InvalidInput(
-                    f"The model must run on all records. On batch {where[1]} of the {where[0]} "
-                    f"({described(batch.inputs)}) it raised {reason_of(err)}."
-                ) from err
-            for i, one in enumerate(outputs):
-                rows_of(one, batch.n)
-                if not torch.isfinite(one).all():
-                    raise InvalidInput(
-                        f"Outputs must be finite. Candidate {start + i} under {quantizer} gives NaN or infinite ones. "
-                        "Leave this quantizer out, or the checkpoint."
-                    )
-                rows.append(checked(self.loss.function(one, batch.targets), batch.n, self.loss.name).cpu().numpy())
-            last = outputs[-1]
-        return np.stack(rows), last.cpu()
+    def _judge(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Losses (m, n) of outputs (m, n, ...), each candidate's checked to be one value a record."""
+        there, n = targets.to(outputs.device), len(targets)
+        return torch.stack([checked(self.loss.function(rows_of(one, n), there), n, self.loss.name) for one in outputs])
 
-    def _kept(self, released: list[Tensor]) -> Tensor | None:
-        """Return the released candidate's outputs as (n, k) float64, None where they are too wide or no such table."""
-        flat = [
-            self.loss.predictions(part).reshape(len(part), -1) for part in released if part[0].numel() <= WIDEST_OUTPUT
-        ]
-        if len(flat) != len(released):
+    def _kept(self, outputs: Tensor) -> Tensor | None:
+        """Return the released candidate's outputs (1, n, k) in float64, None where they are too wide to be kept."""
+        if outputs[0, 0].numel() > WIDEST_OUTPUT:
             return None
-        if len({part.shape[1] for part in flat}) != 1:
+        flat = self.loss.predictions(outputs[0]).reshape(outputs.shape[1], -1)
+        return flat.double().unsqueeze(0)
+
+    def _joined(self, released: list[Tensor | None]) -> Tensor | None:
+        """Return the outputs (n, k) of all batches, None where some were not kept or they are no such table."""
+        held = [part[0] for part in released if part is not None]
+        if len(held) < len(released) or len({part.shape[1] for part in held}) != 1:
             return None
-        joined = torch.cat(flat).double()
+        joined = torch.cat(held)
         return joined if len(joined) == len(self.mask) else None
-
-    def _signals(self, outputs: Tensor | None) -> Tensor | None:
-        if outputs is None or self.labels is None:
-            return None
-        y = torch.from_numpy(self.labels)
-        return margin(outputs, y) if self.task == "classification" else residual(outputs, y, scale=self.scale)
 
     def _check_loss(self, first: Batch, outputs: Tensor, targets: Tensor) -> None:
         """Refuse means, and losses or models that look at other records of the batch."""

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leaq.auditing.records import Batch
-from leaq.auditing.running import each, head, mapped, reason_of, rows_of
+from leaq.auditing.running import each, head, reason_of, rows_of, with_tensors
 from leaq.errors import InvalidInput, LeaqError, UnsupportedModel
+from leaq.evaluation.batches import Batch
 from leaq.evaluation.losses import Loss
 from leaq.evaluation.outputs import read_outputs
 from leaq.models import ModuleModel, evaluating
@@ -49,7 +49,7 @@ def runner(module: nn.Module, *, name: str) -> tuple[Run, tuple[Flag, ...]]:
     def run(inputs: Any) -> Tensor:
         try:
             with torch.no_grad(), evaluating(other):
-                outputs = call(other, {}, mapped(inputs, cast))
+                outputs = call(other, {}, with_tensors(inputs, cast))
         except LeaqError:
             raise
         except Exception as err:  # whatever other people's kernels raise

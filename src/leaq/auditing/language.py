@@ -13,9 +13,10 @@ from leaq.attacks.tokens import against_reference, by_windows, min_k
 from leaq.auditing.case import Case, ExtraAttacks
 from leaq.auditing.evaluating import Bench
 from leaq.auditing.finished import audit_case
-from leaq.auditing.records import Batch, Records
+from leaq.auditing.records import Records
 from leaq.auditing.texts import texts_of
 from leaq.cell import AuditConfig
+from leaq.evaluation.batches import Batch
 from leaq.models.causal import IGNORED, Text, TokenLoss, Tokens, tokens_of
 from leaq.results import CellResult
 from leaq.types import AttackResult, Estimate, Flag, Floats, Ints, LossTable, NotComputed, Progress, silent
@@ -145,7 +146,7 @@ def _batch(texts: list[Text], width: int) -> Batch:
         ids = torch.from_numpy(text.ids)
         tokens[row, : len(ids)], there[row, : len(ids)] = ids, 1
         targets[row, text.start : len(ids)] = ids[text.start :]
-    return Batch({"input_ids": tokens, "attention_mask": there}, targets, len(texts))
+    return Batch({"input_ids": tokens, "attention_mask": there}, targets, len(texts), "a batch of texts")
 
 
 def _bag(ids: Ints) -> Floats:

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from leaq.auditing.arrays import is_array, is_numbers, tensor_of
 from leaq.errors import InvalidInput, LeaqError, first_line, first_rows
+from leaq.evaluation.batches import Batch, flat, mapped
 from leaq.types import Floats, Ints
 
-__all__ = ["Batch", "Records", "described", "groups_of", "move", "overlap_of", "pair_of", "read_records"]
+__all__ = ["Records", "groups_of", "overlap_of", "pair_of", "read_records"]
 
 BATCH = 512
 """Records of an array that go through the model at once."""
@@ -30,15 +31,6 @@ WIDEST = 256
 
 
 Change = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Some records: what the model takes (tensor, tuple, mapping or any object), targets (n, ...) and their number."""
-
-    inputs: Any
-    targets: Tensor
-    n: int
 
 
 @dataclass(frozen=True)
@@ -64,7 +56,7 @@ class Records:
         batches = tuple(
             replace(
                 batch,
-                inputs=batch.inputs if inputs is None else _moved(batch.inputs, inputs),
+                inputs=batch.inputs if inputs is None else mapped(batch.inputs, inputs),
                 targets=batch.targets if targets is None else targets(batch.targets),
             )
             for batch in self.batches
@@ -94,7 +86,8 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
         With what was found and the forms that are read.
     """
     try:
-        batches = list(_batches(data, name, columns, target))
+        found = enumerate(_batches(data, name, columns, target), start=1)
+        batches = [replace(batch, name=f"batch {number} of the {name}") for number, batch in found]
     except LeaqError:
         raise
     except Exception as err:  # whatever the user's loader, or an array of odd parts, raises
@@ -167,28 +160,21 @@ def _is_pair(inputs: Any, targets: Any) -> bool:
     return nested and is_array(targets) and all(is_array(part) for part in parts)
 
 
-def _tensors(inputs: Any) -> list[Any]:
-    """Return the inputs of a batch as a flat list."""
-    if isinstance(inputs, Mapping):
-        return list(inputs.values())
-    return list(inputs) if isinstance(inputs, tuple | list) else [inputs]
-
-
 def _inputs(values: Any) -> Tensor:
     return tensor_of(values, double=True)
 
 
 def _arrays(inputs: Any, targets: Any, name: str) -> Iterator[Batch]:
     whole = is_array(inputs) or is_numbers(inputs, axes=2)
-    x, y = (_inputs(inputs) if whole else _moved(inputs, _inputs)), tensor_of(targets)
-    if y.ndim == 0 or any(part.ndim == 0 or len(part) != len(y) for part in _tensors(x)):
-        shapes = ", ".join(str(tuple(part.shape)) for part in _tensors(x))
+    x, y = (_inputs(inputs) if whole else mapped(inputs, _inputs)), tensor_of(targets)
+    if y.ndim == 0 or any(part.ndim == 0 or len(part) != len(y) for part in flat(x)):
+        shapes = ", ".join(str(tuple(part.shape)) for part in flat(x))
         raise InvalidInput(
             f"{name}: inputs and targets must be equally long. Found shapes {shapes} and {tuple(y.shape)}."
         )
     for start in range(0, len(y), BATCH):
         rows = slice(start, start + BATCH)
-        yield Batch(_moved(x, itemgetter(rows)), y[rows], len(y[rows]))
+        yield Batch(mapped(x, itemgetter(rows)), y[rows], len(y[rows]))
 
 
 def _loader(data: Iterable[Any], name: str) -> Iterator[Batch]:
@@ -291,7 +277,7 @@ def _refuse_bad_numbers(batches: list[Batch], name: str) -> None:
     """Refuse inputs that are not finite, infinite targets, and records without any target; single holes are kept."""
     start, inputs, targets = 0, list[int](), list[int]()
     for batch in batches:
-        for tensor in _tensors(batch.inputs):
+        for tensor in flat(batch.inputs):
             if isinstance(tensor, Tensor) and tensor.is_floating_point():
                 inputs += (_rows(~torch.isfinite(tensor)).any(1).nonzero().flatten() + start).tolist()
         if batch.targets.is_floating_point():
@@ -315,7 +301,7 @@ def _features(batches: list[Batch]) -> Floats | None:
     """Return the inputs of all records as one matrix, if they are tensors with one row a record."""
     parts = []
     for batch in batches:
-        tensors = _tensors(batch.inputs)
+        tensors = flat(batch.inputs)
         if not tensors or not all(isinstance(t, Tensor) and t.ndim > 0 and len(t) == batch.n for t in tensors):
             return None
         # Equal in 32 bits is equal here: the same records may be kept in 64 bits elsewhere.
@@ -352,34 +338,3 @@ def groups_of(members: Records, nonmembers: Records) -> Ints:
         return np.arange(len(members) + len(nonmembers), dtype=np.int64)
     _, code = np.unique(np.r_[members.keys, nonmembers.keys], return_inverse=True)
     return code.astype(np.int64)
-
-
-def move(batch: Batch, device: torch.device) -> Batch:
-    """Return the batch on the device of the model."""
-    inputs = _moved(batch.inputs, lambda item: _to(item, device))
-    return Batch(inputs, batch.targets.to(device), batch.n)
-
-
-def _to(item: Any, device: torch.device) -> Any:
-    """Move anything that can be moved; an object that moves itself in place returns nothing."""
-    moved = item.to(device) if hasattr(item, "to") else item
-    return item if moved is None else moved
-
-
-def described(inputs: Any) -> str:
-    """Say what the inputs of a batch are: types and shapes."""
-    parts = [
-        f"{str(part.dtype).removeprefix('torch.')} {tuple(part.shape)}"
-        if isinstance(part, Tensor)
-        else type(part).__name__
-        for part in _tensors(inputs)
-    ]
-    return ", ".join(parts)
-
-
-def _moved(value: Any, to: Callable[[Any], Any]) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _moved(item, to) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return tuple(_moved(item, to) for item in value)
-    return to(value)

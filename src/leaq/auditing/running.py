@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leaq.auditing.records import Batch, Records, described, move
+from leaq.auditing.records import Records
 from leaq.errors import InvalidInput, LeaqError, UnsupportedModel, first_rows
+from leaq.evaluation.batches import Batch, described, move
 from leaq.models import ModuleModel, checkpoints_of, evaluating
 from leaq.models.calling import call, full_precision
 from leaq.models.roles import tensors_of
@@ -118,7 +119,7 @@ def _writable(module: nn.Module) -> list[tuple[str, Tensor]]:
 
 def copied(inputs: Any) -> Any:
     """Return the same nest of inputs with a copy of every tensor."""
-    return mapped(inputs, torch.clone)
+    return with_tensors(inputs, torch.clone)
 
 
 def _tensors(inputs: Any) -> list[Tensor]:
@@ -128,7 +129,7 @@ def _tensors(inputs: Any) -> list[Tensor]:
         found.append(tensor)
         return tensor
 
-    mapped(inputs, keep)
+    with_tensors(inputs, keep)
     return found
 
 
@@ -137,7 +138,7 @@ def run_plain(model: ModuleModel, batch: Batch, *, grad: bool = False) -> Tensor
     module = model.module
     inputs = full_precision(move(batch, device_of(module)).inputs)
     with torch.set_grad_enabled(grad), evaluating(module):
-        return call(module, model.own, mapped(inputs, _asking) if grad else inputs)
+        return call(module, model.own, with_tensors(inputs, _asking) if grad else inputs)
 
 
 def rows_of(outputs: Tensor, n: int) -> Tensor:
@@ -224,10 +225,10 @@ def _asking(tensor: Tensor) -> Tensor:
     return tensor.detach().clone().requires_grad_() if tensor.is_floating_point() else tensor
 
 
-def mapped(inputs: Any, change: Callable[[Tensor], Tensor]) -> Any:
+def with_tensors(inputs: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """Return the same nest of inputs with every tensor changed."""
     if isinstance(inputs, Mapping):
-        return {key: mapped(value, change) for key, value in inputs.items()}
+        return {key: with_tensors(value, change) for key, value in inputs.items()}
     if isinstance(inputs, tuple):
-        return tuple(mapped(value, change) for value in inputs)
+        return tuple(with_tensors(value, change) for value in inputs)
     return change(inputs) if isinstance(inputs, Tensor) else inputs

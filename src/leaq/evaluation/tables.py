@@ -1,18 +1,22 @@
 """Checkpoints x Samples -> LossTable: all models and candidates in batched forward passes, streamed."""
 
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.errors import InvalidInput, LeaqError, UnsupportedModel, first_line
+from leaq.evaluation.batches import Batch, described
+from leaq.models.losses import margin, residual
 from leaq.models.numbers import released_numbers
 from leaq.models.protocols import Model
 from leaq.models.tables import Judge
-from leaq.types import Bools, Checkpoints, LossTable, Progress, Samples, silent
+from leaq.types import Bools, Checkpoints, Floats, LossTable, Progress, Samples, Task, silent
 
-__all__ = ["evaluate", "with_numbers", "with_whitebox"]
+__all__ = ["Evaluator", "Run", "evaluate", "signals_of", "with_numbers", "with_whitebox"]
 
 ACTIVATIONS = 2**21
 """Numbers a forward pass may hold in its widest layer before records or models are split.
@@ -22,6 +26,106 @@ arithmetic done in it.
 """
 LARGER_ON_GPU = 16
 """How many times that a GPU holds: it wants large blocks."""
+RECORDS = 8192
+"""Records that go through a model at once."""
+Run = Callable[[Mapping[str, Tensor], Any], Tensor]
+"""Stacked weights (m, ...) and the inputs of n records -> outputs (m, n, ...)."""
+
+
+def _as_it_is(outputs: Tensor) -> Tensor | None:
+    return outputs
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Runs candidates over records: the one loop that every loss comes from, whoever's model and records they are.
+
+    Attributes
+    ----------
+    run : stacked weights (m, ...) and the inputs of n records -> outputs (m, n, ...).
+    judge : outputs (m, n, ...) and targets (n, ...) -> losses (m, n).
+    together : candidates of one call of `run`.
+    keep : what is kept of a batch's released outputs (s, n, ...), None for nothing.
+    """
+
+    run: Run
+    judge: Callable[[Tensor, Tensor], Tensor]
+    together: int = 1
+    keep: Callable[[Tensor], Tensor | None] = _as_it_is
+
+    def __call__(
+        self,
+        stacked: Mapping[str, Tensor],
+        batches: Sequence[Batch],
+        *,
+        batch: tuple[int, int],
+        quantizer: str = "none",
+        progress: Progress = silent,
+    ) -> tuple[Floats, list[Tensor | None]]:
+        """Return losses (s, c, n) in float64, and what is kept of each batch.
+
+        Parameters
+        ----------
+        stacked : weights (s c, ...) of c candidates of each of s models, a model's own side by side, the released last.
+        batch : s and c.
+
+        Raises
+        ------
+        InvalidInput
+            If an output is NaN or infinite, or the model fails on a batch; the message names the model, or the batch.
+        """
+        (s, c), n = batch, sum(one.n for one in batches)
+        losses = np.empty((s * c, n))
+        released: list[list[Tensor | None]] = [[] for _ in batches]
+        for start in range(0, s * c, self.together):
+            part = {name: tensor[start : start + self.together] for name, tensor in stacked.items()}
+            size, at = min(self.together, s * c - start), 0
+            final = [i for i in range(size) if (start + i) % c == c - 1]
+            for number, one in enumerate(batches):
+                outputs = _outputs(self.run, part, one)
+                _refuse_nan(outputs, start, c, quantizer)
+                losses[start : start + size, at : at + one.n] = self.judge(outputs, one.targets).cpu().numpy()
+                kept = self.keep(outputs[final]) if final else None
+                released[number] += [None if kept is None else kept.cpu()] * bool(final)
+                at += one.n
+                progress("evaluating", start * len(batches) + (number + 1) * size, s * c * len(batches))
+        return losses.reshape(s, c, n), [_joined(parts) for parts in released]
+
+
+def signals_of(outputs: Tensor, targets: Tensor, task: Task, *, scale: float) -> Tensor:
+    """Return the attack signal of each record, (..., n): the margin of its class, or its signed residual."""
+    return margin(outputs, targets) if task == "classification" else residual(outputs, targets, scale=scale)
+
+
+def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+    held = [part for part in parts if part is not None]
+    return torch.cat(held) if held and len(held) == len(parts) else None
+
+
+def _outputs(run: Run, part: Mapping[str, Tensor], batch: Batch) -> Tensor:
+    """Run some candidates on one batch; what a user's model fails on is named by its batch."""
+    try:
+        with torch.no_grad():
+            return run(part, batch.inputs)
+    except LeaqError:
+        raise
+    except Exception as err:  # whatever a user's code raises for records unlike the first
+        if not batch.name:
+            raise
+        raise InvalidInput(
+            f"The model must run on all records. On {batch.name} ({described(batch.inputs)}) it raised "
+            f"{type(err).__name__}: {first_line(err)}."
+        ) from err
+
+
+def _refuse_nan(outputs: Tensor, start: int, c: int, quantizer: str) -> None:
+    bad = ~torch.isfinite(outputs).flatten(1).all(1)
+    if bad.any():
+        index = start + int(bad.nonzero()[0])
+        raise InvalidInput(
+            f"Outputs must be finite. Model {index // c}, candidate {index % c} under {quantizer} gives NaN or "
+            "infinite outputs. Lower the learning rate, or leave out this quantizer or checkpoint."
+        )
 
 
 def evaluate(
@@ -54,22 +158,19 @@ def evaluate(
     if members.shape != (s, n):
         raise InvalidInput(f"evaluate: members must have shape ({s}, {n}). Found {members.shape}.")
     x, judge = _inputs(samples, checkpoints), Judge(samples)
-    flat = {name: tensor.flatten(0, 1) for name, tensor in checkpoints.params.items()}
-    losses = np.empty((s * c, n))
-    released: list[Tensor] = []
-    group = _models_at_once(model, flat, n, _budget(x))
-    for start in range(0, s * c, group):
-        part = {name: tensor[start : start + group] for name, tensor in flat.items()}
-        outputs = _outputs(model, part, x, checkpoints.activation_bits)
-        _refuse_nan(outputs, start, c, quantizer)
-        losses[start : start + group] = judge.losses(outputs).cpu().numpy()
-        final = [i for i in range(len(outputs)) if (start + i) % c == c - 1]
-        released.append(outputs[final])
-        progress("evaluating", min(start + group, s * c), s * c)
+    parts = zip(torch.split(x, RECORDS), torch.split(judge.targets(x), RECORDS), strict=True)
+    batches = [Batch(part, label, len(label)) for part, label in parts]
+    stacked = {name: tensor.flatten(0, 1) for name, tensor in checkpoints.params.items()}
+
+    def run(part: Mapping[str, Tensor], inputs: Any) -> Tensor:
+        return model.forward(part, inputs, activation_bits=checkpoints.activation_bits)
+
+    evaluator = Evaluator(run, judge.losses, _models_at_once(model, stacked, n, _budget(x)))
+    losses, released = evaluator(stacked, batches, batch=(s, c), quantizer=quantizer, progress=progress)
     return judge.table(
-        torch.cat(released),
+        torch.cat([part for part in released if part is not None], dim=1),
         members,
-        losses=losses.reshape(s, c, n),
+        losses=losses,
         game="pool" if samples.released_on is None else "released",
         quantizer=quantizer,
         strategy="trajectory" if c > 1 else "released",
@@ -97,7 +198,7 @@ def with_whitebox(table: LossTable, model: Model, checkpoints: Checkpoints, samp
     released = checkpoints if len(checkpoints.batch) == 1 else checkpoints.last()
     x = _inputs(samples, released)
     y = torch.tensor(samples.targets, device=x.device)
-    rows = min(len(x), 8192)
+    rows = min(len(x), RECORDS)
     models = max(1, _budget(x) // max(1, rows * x[0].numel()))
     found = []
     for start in range(0, released.batch[0], models):
@@ -142,21 +243,4 @@ def _budget(x: Tensor) -> int:
 def _models_at_once(model: Model, flat: dict[str, Tensor], n: int, budget: int) -> int:
     """Return how many models' activations on `n` records (or on one slice of them) fit the budget."""
     width = getattr(model, "widest", 0) or max((t.shape[1] for t in flat.values() if t.ndim >= 3), default=1)
-    return max(1, budget // (width * min(n, 8192)))
-
-
-def _outputs(model: Model, params: dict[str, Tensor], x: Tensor, bits: int | None) -> Tensor:
-    """Forward pass of m models over all records, (m, n, k), a slice of records at a time."""
-    with torch.no_grad():
-        parts = [model.forward(params, part, activation_bits=bits) for part in torch.split(x, 8192)]
-    return torch.cat(parts, dim=1)
-
-
-def _refuse_nan(outputs: Tensor, start: int, c: int, quantizer: str) -> None:
-    bad = ~torch.isfinite(outputs).flatten(1).all(1)
-    if bad.any():
-        index = start + int(bad.nonzero()[0])
-        raise InvalidInput(
-            f"evaluate: outputs must be finite. Model {index // c}, candidate {index % c} under {quantizer} gives NaN "
-            "or infinite outputs. Lower the learning rate or leave this quantizer out."
-        )
+    return max(1, budget // (width * min(n, RECORDS)))

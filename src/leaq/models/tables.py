@@ -49,9 +49,12 @@ class Judge:
 
         return torch.tensor(self.samples.targets, device=None if like is None else like.device)
 
-    def losses(self, outputs: "Tensor") -> "Tensor":
-        """Return each record's loss (..., n) float64 of outputs (..., n, k); of several targets the mean of its own."""
-        y = self.targets(outputs)
+    def losses(self, outputs: "Tensor", targets: "Tensor | None" = None) -> "Tensor":
+        """Return each record's loss (..., n) float64 of outputs (..., n, k); of several targets the mean of its own.
+
+        `targets` are those of some records, where `outputs` are of these alone.
+        """
+        y = self.targets(outputs) if targets is None else targets
         if self.layout is None:
             return per_record(outputs, y, self.samples.task, scale=float(self.scale[0]))
         import torch

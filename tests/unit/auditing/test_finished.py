@@ -294,7 +294,7 @@ def test_outputs_that_are_not_finite_name_records_or_the_candidate(data):
     (x, y), outside = data
     with pytest.raises(InvalidInput, match=r"outputs must be finite. They are NaN or infinite for 1 row \(45\)"):
         audit_finished(Broken(6, 2), (x, y), outside, **QUICK)
-    with pytest.raises(InvalidInput, match="Outputs must be finite. Candidate 0 under none"):
+    with pytest.raises(InvalidInput, match="Model 0, candidate 0 under none"):
         audit_finished(Broken(6, 2), (x.clip(max=1.9), y), (outside[0] + 2, outside[1]), **QUICK)
 
 

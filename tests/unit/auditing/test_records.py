@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from leaq.auditing.records import groups_of, move, overlap_of, read_records
+from leaq.auditing.records import groups_of, overlap_of, read_records
 from leaq.errors import InvalidInput
+from leaq.evaluation.batches import move
 
 
 @pytest.fixture
