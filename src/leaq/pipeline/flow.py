@@ -18,7 +18,7 @@ from leaq.pipeline import measuring
 from leaq.pipeline.baseline import private_rows
 from leaq.pipeline.calibrating import Calibrations, calibrate, measure_calibrations, planned
 from leaq.pipeline.measuring import measure, measure_references, measure_together
-from leaq.pipeline.planning import Asked, Found, bytes_of, joined, refuse_other_sizes
+from leaq.pipeline.planning import Asked, Found, joined, refuse_other_sizes
 from leaq.pipeline.preparing import prepare
 from leaq.quantizers import Identity, build
 from leaq.results import CellResult, QuantizerRow
@@ -114,15 +114,14 @@ def loss_tables(
 
 def collect(config: AuditConfig, todo: Asked | Calibrations, subject: Subject, *, progress: Progress) -> Found:
     """Train all models once, a chunk at a time, and evaluate them under every quantizer."""
-    parts: list[Found] = []
-    runs = subject.parts(todo.pool, len(todo.members))
+    parts, runs = list[Found](), subject.parts(todo.pool, len(todo.members))
     for index, which in enumerate(runs):
 
         def step(what: str, done: int, total: int, before: int = index) -> None:
             progress(what, before * total + done, len(runs) * total)
 
         parts.append(chunk(config, todo, subject, which=which, progress=step))
-        refuse_other_sizes([bytes_of(part) for part in parts])
+        refuse_other_sizes(parts)
     return joined(parts)
 
 

@@ -28,7 +28,6 @@ __all__ = [
     "Asked",
     "Found",
     "asked",
-    "bytes_of",
     "elsewhere",
     "joined",
     "refuse_other_sizes",
@@ -44,15 +43,10 @@ SHARE = 0.2
 """Share of the records that is set aside where a quantizer is calibrated."""
 
 
-def bytes_of(part: Found) -> int | None:
-    """Return the bytes of a model of a chunk in full precision, None where it has none (the game of calibration)."""
-    full = Identity().spec()
-    return int(part[full][1].bytes) if full in part else None
-
-
-def refuse_other_sizes(found: Sequence[int | None]) -> None:
+def refuse_other_sizes(parts: Sequence[Found]) -> None:
     """Refuse models of several sizes; raises `InvalidInput`. Asked after every chunk: the rest is then not trained."""
-    sizes = {size for size in found if size is not None}
+    full = Identity().spec()
+    sizes = {part[full][1].bytes for part in parts if full in part}
     if len(sizes) > 1:
         raise InvalidInput(
             f"All models of an audit must have one architecture. Found models of {min(sizes):,} and {max(sizes):,} "
@@ -216,5 +210,5 @@ def joined(parts: Sequence[Found]) -> Found:
     InvalidInput
         If their models weigh differently: those of one audit have one architecture.
     """
-    refuse_other_sizes([bytes_of(part) for part in parts])
+    refuse_other_sizes(parts)
     return {spec: (LossTable.stack([part[spec][0] for part in parts]), parts[0][spec][1]) for spec in parts[0]}

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from leaq.cell import AuditConfig
 from leaq.errors import InvalidInput
-from leaq.pipeline.planning import bytes_of, refuse_other_sizes
+from leaq.pipeline.planning import Found, refuse_other_sizes
 from leaq.results import CellResult
 from leaq.study.engines import Engine
 from leaq.study.events import Event, Watch, unwatched
@@ -77,7 +77,7 @@ class Cell:
     samples: Any = None
     ends: tuple[tuple[int, int], ...] = ()
     parts: dict[tuple[int, int], Any] = field(default_factory=dict)
-    sizes: list[int | None] = field(default_factory=list)
+    first: Found | None = None
     started: float = 0.0
 
 
@@ -252,7 +252,7 @@ class Runner:
             kept = cell.shelf.get(chunk_key(ends))
         if kept is not None:
             cell.parts[ends] = self._engine.share(Part(kept, 0.0, 0))
-            cell.sizes.append(bytes_of(kept))
+            cell.first = cell.first or kept
             return
         progress = self._progress(cell, "", before=len(cell.parts), of=len(cell.ends))
         cuda = config.training.device == "cuda"
@@ -263,9 +263,9 @@ class Runner:
         part: Part | None = self._value(cell, handle)
         if part is None or cell.shelf is None:
             return
-        cell.sizes.append(bytes_of(part.found))
+        cell.first = cell.first or part.found
         try:
-            refuse_other_sizes(cell.sizes)
+            refuse_other_sizes([cell.first, part.found])
         except InvalidInput as err:
             return self._lost(cell, err)
         cell.shelf.put(chunk_key(ends), part.found)
@@ -319,7 +319,7 @@ class Runner:
         self._active.discard(cell)
         self._ended.add(cell.index)
         self._behind += cell.effort
-        cell.samples, cell.parts, cell.shelf = None, {}, None
+        cell.samples, cell.parts, cell.shelf, cell.first = None, {}, None, None
 
     def _look_elsewhere(self) -> None:
         """Take back a cell that another process has finished, or has given up."""
