@@ -19,7 +19,7 @@ from leaq.config import Named
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.types import AttackResult, Flag, Floats, LossTable, NotComputed
 
-__all__ = ["Access", "Context", "Ingredient", "MembershipAttack", "Tells"]
+__all__ = ["Access", "Context", "Ingredient", "MembershipAttack", "Sides", "Tells"]
 
 Ingredient = Literal["shadows", "scores", "classes", "features", "reference", "whitebox", "numbers"]
 """What an attack may need beside the losses of the released models."""
@@ -34,6 +34,8 @@ MISSING: Mapping[Ingredient, str] = {
 }
 Access = Literal["outputs", "file"]
 """What the attacker holds: the model's answers, or the released file with every number in it."""
+Sides = Literal["both", "out"]
+"""Which shadows of a record an attack compares with."""
 Tells = Literal["nothing", "threshold", "scores"]
 """What an attacker learns from being told the membership of the target's other records."""
 
@@ -148,6 +150,11 @@ class MembershipAttack(Named):
     def access(self) -> Access:
         """What the attacker holds."""
         return "outputs"
+
+    @property
+    def sides(self) -> Sides:
+        """Which shadows it must have of a record: some that trained on it and some that did not, or the latter."""
+        return "both"
 
     @property
     def tells(self) -> Tells:

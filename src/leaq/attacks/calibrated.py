@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from leaq.attacks.base import Context, Ingredient, MembershipAttack
+from leaq.attacks.base import Context, Ingredient, MembershipAttack, Sides
 from leaq.attacks.shadows import Shadows
 from leaq.types import Floats
 
@@ -42,13 +42,18 @@ class Calibrated(MembershipAttack):
         """Shadows, and scores unless it works on losses."""
         return ("shadows", "scores") if self.normalise else ("shadows",)
 
+    @property
+    def sides(self) -> Sides:
+        """The references did not train on the record."""
+        return "out"
+
     def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
         """Return own fit minus the references' mean fit, (t, n)."""
         signals = context.signals.of("magnitude" if self.normalise else "loss", normalise=self.normalise)
         if self.normalise and context.table.task == "regression":
             signals = -(signals**2)
         shadows = Shadows(signals, context.table.members)
-        known = shadows.of_all(targets, excluded, attack=self.spec(), sides="out")
+        known = shadows.of_all(targets, excluded, attack=self.spec(), sides=self.sides)
         return np.asarray(signals[list(targets)] - known.mean_out)
 
     def knows(self, context: Context) -> str:

@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from leaq.attacks.base import Context, Ingredient, MembershipAttack
+from leaq.attacks.base import Context, Ingredient, MembershipAttack, Sides
 from leaq.attacks.hierarchical import predictive
 from leaq.attacks.shadows import InOut, Shadows, same_models
 from leaq.attacks.signals import Kind
@@ -77,6 +77,11 @@ class Lira(MembershipAttack):
         """Shadows, scores, and the full-precision models where these are the shadows."""
         return ("shadows", "scores", "reference") if self.shadows == "full_precision" else ("shadows", "scores")
 
+    @property
+    def sides(self) -> Sides:
+        """Both online; offline the shadows that did not train on the record."""
+        return "both" if self.mode == "online" else "out"
+
     def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
         """Return log-likelihood ratios (online) or standard deviations above the out-shadows (offline), (t, n)."""
         kind: Kind = "magnitude" if self.mode == "offline" else "auto"
@@ -86,8 +91,7 @@ class Lira(MembershipAttack):
             others = context.reference_signals.of(kind, normalise=self.normalise)
             same_models(context.table, context.reference_signals.table, attack=self.spec())
         statistics = Shadows(others, context.table.members)
-        sides: Literal["both", "out"] = "both" if self.mode == "online" else "out"
-        known = statistics.of_all(targets, excluded, attack=self.spec(), sides=sides)
+        known = statistics.of_all(targets, excluded, attack=self.spec(), sides=self.sides)
         return self._score(signals[list(targets)], known)
 
     def _score(self, signal: Floats, known: InOut) -> Floats:

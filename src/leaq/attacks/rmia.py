@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from leaq.attacks.base import Context, Ingredient, MembershipAttack
+from leaq.attacks.base import Context, Ingredient, MembershipAttack, Sides
 from leaq.attacks.shadows import Shadows
 from leaq.types import Floats, LossTable
 
@@ -55,6 +55,11 @@ class Rmia(MembershipAttack):
         """Shadows."""
         return ("shadows",)
 
+    @property
+    def sides(self) -> Sides:
+        """Both online; offline the shadows that did not train on the record."""
+        return "both" if self.mode == "online" else "out"
+
     def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
         """Return the share of records each record beats, (t, n) in [0, 1]; ties are broken by the ratio itself.
 
@@ -64,8 +69,7 @@ class Rmia(MembershipAttack):
         logp = log_likelihood(context.table, excluded)
         # Means of likelihoods, not of their logarithms; 1 is the largest likelihood, so nothing overflows.
         shadows = Shadows(np.exp(logp), context.table.members)
-        sides: Literal["both", "out"] = "both" if self.mode == "online" else "out"
-        known = shadows.of_all(targets, excluded, attack=self.spec(), sides=sides)
+        known = shadows.of_all(targets, excluded, attack=self.spec(), sides=self.sides)
         if self.mode == "online":
             marginal = (known.mean_in + known.mean_out) / 2
         else:
