@@ -12,7 +12,7 @@ from leaq.system.files import is_model
 from leaq.training import TrainingConfig
 from leaq.training.config import STANDARDISE
 
-__all__ = ["IN_MEMORY", "PLACES", "AuditConfig", "Finished", "Origin"]
+__all__ = ["IN_MEMORY", "PLACES", "AuditConfig", "FinishedModel", "Origin"]
 
 PLACES = ("source", "model", "recipe", "released", "members", "nonmembers", "public", "loss", "reference")
 """Options that name a file, or a function in one."""
@@ -49,12 +49,12 @@ class Origin(Config):
     .jsonl with text, or with prompt and completion (the answers alone are scored)."""
 
 
-class Finished(Config):
+class FinishedModel(Config):
     """How a finished model is audited: the source is its file, and nothing is trained.
 
     Examples
     --------
-    >>> Finished(nonmembers="b.npz").loss
+    >>> FinishedModel(nonmembers="b.npz").loss
     'auto'
     """
 
@@ -83,7 +83,7 @@ class Finished(Config):
     """Candidates sampled around the quantized weights for r."""
 
 
-class AuditConfig(Reading, Origin, Finished):
+class AuditConfig(Reading, Origin, FinishedModel):
     """Everything an audit depends on; the same configuration gives the same numbers.
 
     How the records are read is inherited from `Reading`. Folders are no part of it: results carry a digest of the data.

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_origin
 
-from leaq.cell import IN_MEMORY, AuditConfig, Finished
+from leaq.cell import IN_MEMORY, AuditConfig, FinishedModel
 from leaq.config import Config, ConfigError
 from leaq.errors import InvalidInput
 
@@ -76,7 +76,7 @@ VERBS: Mapping[str, Verb] = {
     "forecast": Verb(
         {"replicates": 8, "attacks": ("threshold",), "training.checkpoints": 1},
         without=frozenset(
-            {"attacks", "together", "game", "released", "members", "references", "dp_sgd", *Finished.model_fields}
+            {"attacks", "together", "game", "released", "members", "references", "dp_sgd", *FinishedModel.model_fields}
         ),
     ),
     "protect": Verb(
@@ -86,7 +86,7 @@ VERBS: Mapping[str, Verb] = {
     "lambda": Verb(
         {"quantizers": ("study",), "replicates": 8, "attacks": ("threshold",)},
         without=frozenset(
-            {"attacks", "together", "game", "released", "members", "references", "dp_sgd", *Finished.model_fields}
+            {"attacks", "together", "game", "released", "members", "references", "dp_sgd", *FinishedModel.model_fields}
         ),
     ),
 }

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from leaq.cell import AuditConfig, Finished
+from leaq.cell import AuditConfig, FinishedModel
 from leaq.cli import attack, audit, forecast
 from leaq.cli.main import app
 from leaq.config import Config
@@ -18,7 +18,7 @@ from leaq.errors import InvalidInput
 from leaq.options import KEEPING, VERBS, Verb, build, command, join_items, options, split_items
 
 TABLE = {".".join(one.path): one for one in options(AuditConfig)}
-FINISHED = {"--" + name.replace("_", "-") for name in Finished.model_fields}
+FINISHED = {"--" + name.replace("_", "-") for name in FinishedModel.model_fields}
 TEXT = "it's; rm -rf /"
 CANDIDATES = (True, False, 3, 7, 0.5, 0.9, "morgan(radius=3)", TEXT, (3, 5), (), ("sign",), ("threshold", "rmia"))
 

@@ -15,7 +15,7 @@ from torch import nn
 from leaq.auditing.case import Case
 from leaq.auditing.records import Records, pair_of, read_records
 from leaq.auditing.texts import told
-from leaq.cell import AuditConfig, Finished
+from leaq.cell import AuditConfig, FinishedModel
 from leaq.data.readers import read_table
 from leaq.errors import InvalidInput, StoreError, UnsupportedModel
 from leaq.models.boxes import box_of, open_box
@@ -34,7 +34,7 @@ __all__ = ["USED", "case_of", "files_digest", "places_of", "read_arrays", "read_
 
 USED = frozenset(
     {"source", "members", "model", "target", "ignore", "quantizers", "seed", "level", "draws", "threads"}
-    | set(Finished.model_fields)
+    | set(FinishedModel.model_fields)
 )
 """Options of an audit that mean something for a finished model."""
 
@@ -75,7 +75,7 @@ def case_of(config: AuditConfig, given: Given) -> Case:
 
 
 @dataclass(frozen=True)
-class Opened:
+class Runnable:
     """A model that runs on the records beside it, and what is doubted about it."""
 
     model: nn.Module
@@ -83,23 +83,23 @@ class Opened:
     flags: tuple[Flag, ...] = ()
 
 
-def _opened(model: Any, builder: Any, config: AuditConfig, held: Mapping[str, Any]) -> Opened:
+def _opened(model: Any, builder: Any, config: AuditConfig, held: Mapping[str, Any]) -> Runnable:
     """Open whatever is no language model: a module, an estimator, a program, a file of weights, a function."""
     if is_sklearn(model):
         converted = from_sklearn(model)
         pairs = {name: pair_of(data, name, config.columns, config.target) for name, data in held.items()}
         pairs = {name: converted.records(pair, name) for name, pair in pairs.items()}
-        return Opened(converted.module, _records(config, pairs))
+        return Runnable(converted.module, _records(config, pairs))
     read = _records(config, held)
     if isinstance(model, Path):
-        return Opened(*_of_file(model, builder, config.loss, read))
+        return Runnable(*_of_file(model, builder, config.loss, read))
     module = model if isinstance(model, nn.Module) else box_of(model)
     if module is None:
         raise UnsupportedModel(
             "A finished model must be a torch module, a scikit-learn estimator with weights, or something that can "
             f"be called. Found {type(model).__name__}. To train models on a table, name the data set or the file."
         )
-    return Opened(module, read)
+    return Runnable(module, read)
 
 
 def _records(config: AuditConfig, held: Mapping[str, Any]) -> tuple[Records, Records]:

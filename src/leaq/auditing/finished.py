@@ -16,7 +16,7 @@ from leaq.auditing.candidates import candidates_of, fitted_to, released_of
 from leaq.auditing.case import Case
 from leaq.auditing.evaluating import Bench
 from leaq.auditing.records import Records, overlap_of
-from leaq.auditing.rows import how_of
+from leaq.auditing.rows import how_finished
 from leaq.auditing.shipped import open_shipped, weigh
 from leaq.cell import AuditConfig
 from leaq.data.membership import FEWEST
@@ -107,7 +107,7 @@ def _rows(bench: Bench, case: Case, progress: Progress) -> tuple[QuantizerRow, .
         found = candidates_of(bench, fitted, released, recorded, config=config)
         names, size = (scheme.spec(), scheme.label()), fitted.size(released)
         one = Released(names, table, size, reference, candidates=found, flags=doubts)
-        made = row(one, how_of(config, table, features))
+        made = row(one, how_finished(config, table, features))
         rows.append(replace(made, attacks={**made.attacks, **attacks}))
         reference = reference or table
         progress("quantizers", len(rows), total)
@@ -128,7 +128,7 @@ def _box_rows(bench: Bench, case: Case) -> tuple[QuantizerRow, ...]:
         ("none", "as it runs"), table, weigh(opened, bench.model.module), candidates=NO_WEIGHTS,
         flags=(*opened.flags, *run),
     )  # fmt: skip
-    rows = [row(one, how_of(case.config, table, features_of(bench)))]
+    rows = [row(one, how_finished(case.config, table, features_of(bench)))]
     rows += [_shipped_row(bench, name, given, table, case=case) for name, given in case.shipped.items()]
     return tuple(rows)
 
@@ -154,7 +154,7 @@ def _shipped_row(bench: Bench, name: str, shipped: Any, reference: LossTable | N
         (f"shipped({name})", name), table, weigh(opened, original), reference, candidates=ONE_CANDIDATE,
         flags=(*opened.flags, *run, *made),
     )  # fmt: skip
-    found = row(one, how_of(case.config, table, features_of(bench)))
+    found = row(one, how_finished(case.config, table, features_of(bench)))
     return replace(found, attacks={**found.attacks, **attacks})
 
 

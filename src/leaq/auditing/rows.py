@@ -6,7 +6,7 @@ from leaq.cell import AuditConfig
 from leaq.rows import How
 from leaq.types import Floats, LossTable
 
-__all__ = ["how_of"]
+__all__ = ["how_finished"]
 
 NO_SHADOWS = (
     "Needs shadow models: several models trained by the same rule on other records. "
@@ -20,7 +20,7 @@ NO_REPLICATES = (
 )
 
 
-def how_of(config: AuditConfig, table: LossTable, features: Floats | None) -> How:
+def how_finished(config: AuditConfig, table: LossTable, features: Floats | None) -> How:
     """Return how every number is made: the attacks of a standard audit, and those that need no shadow models."""
     lacking: dict[Ingredient, str] = {"shadows": NO_SHADOWS}
     if features is None or table.scores is None:

@@ -11,7 +11,7 @@ import torch
 from leaq.cell import AuditConfig
 from leaq.pipeline.planning import asked
 from leaq.subjects import Subject, subject_of
-from leaq.subjects.architecture import Architecture, built
+from leaq.subjects.architecture import Architecture, network_for
 from leaq.subjects.artefact import Artefact
 from leaq.subjects.recipe import OwnTraining
 from leaq.tasks import Layout
@@ -126,7 +126,7 @@ def cost(samples: Samples, config: AuditConfig) -> Cost:
 def _model(trained: Subject, samples: Samples, config: AuditConfig) -> MLP | StackedModule:
     """Return how the weights of the models become outputs."""
     if isinstance(trained, Architecture):
-        make = partial(built, trained.make, samples)
+        make = partial(network_for, trained.make, samples)
         probe = torch.tensor(samples.inputs[:2], dtype=torch.float32)
         return StackedModule(make, samples.task, probe, tasks=samples.tasks)
     return MLP.of(samples, config.training.hidden)

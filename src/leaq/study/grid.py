@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from leaq.auditing.files import USED
-from leaq.cell import PLACES, AuditConfig, Finished
+from leaq.cell import PLACES, AuditConfig, FinishedModel
 from leaq.config import Config
 from leaq.embedders import EMBEDDERS
 from leaq.errors import InvalidInput, LeaqError, closest
@@ -88,7 +88,7 @@ class Study(Config):
             raise ValueError(f"a study may have at most {MOST:,} cells, found {self.size:,}; split it")
         for key in self.audit:
             if not any(_means(key, item) for item in self.data):
-                kind = "finished models" if key in Finished.model_fields else "models that are trained"
+                kind = "finished models" if key in FinishedModel.model_fields else "models that are trained"
                 raise ValueError(f"audit: {key!r} is an option of {kind}, and the study names none")
         for i, item in enumerate(self.data):
             probe = {**self._shared(item), **item, "quantizers": self.quantizers, "seed": self.seeds[0]}
@@ -172,7 +172,7 @@ class Study(Config):
 
 def _means(key: str, item: Mapping[str, Any]) -> bool:
     """Whether an option of an audit means something for a source: nothing of a finished model is trained."""
-    return key in USED if is_model(str(item.get("source", ""))) else key not in Finished.model_fields
+    return key in USED if is_model(str(item.get("source", ""))) else key not in FinishedModel.model_fields
 
 
 def _refuse_key(where: str, key: str) -> None:

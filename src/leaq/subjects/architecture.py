@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from leaq.models.weights import built as network
+from leaq.models.weights import built
 from leaq.subjects.base import Trained
 from leaq.subjects.outputs import refuse_unfit
 from leaq.tasks import Layout
@@ -16,7 +16,7 @@ from leaq.training import TrainingConfig, chunks, train_modules
 from leaq.training.batched import MEMORY
 from leaq.types import Bools, Progress, Samples
 
-__all__ = ["CHUNK", "Architecture", "built"]
+__all__ = ["CHUNK", "Architecture", "network_for"]
 
 CHUNK = 16
 """Copies trained in one tensor program where the configuration does not say."""
@@ -43,12 +43,12 @@ class Architecture:
 
     def _fit(self, samples: Samples) -> int:
         with torch.random.fork_rng(devices=[]):
-            weights = sum(tensor.numel() for tensor in built(self.make, samples).state_dict().values())
+            weights = sum(tensor.numel() for tensor in network_for(self.make, samples).state_dict().values())
         return int(max(1, min(CHUNK, MEMORY // (8 * max(1, weights) * self.training.checkpoints))))
 
     def train(self, samples: Samples, members: Bools, *, which: slice, progress: Progress) -> Trained:
         """Train the models `which`."""
-        make = partial(built, self.make, samples)
+        make = partial(network_for, self.make, samples)
         with torch.random.fork_rng(devices=[]):
             refuse_unfit(make(), samples)
         model, checkpoints = train_modules(
@@ -57,7 +57,7 @@ class Architecture:
         return Trained(model, checkpoints, () if model.note is None else (model.note,))
 
 
-def built(make: Callable[..., Any], samples: Samples) -> nn.Module:
+def network_for(make: Callable[..., Any], samples: Samples) -> nn.Module:
     """Return one fresh network for these records.
 
     `make` may name ``features`` (width of a record), ``outputs`` (number of classes, 1 for a value; of several targets
@@ -74,4 +74,4 @@ def built(make: Callable[..., Any], samples: Samples) -> nn.Module:
     outputs = single if layout is None else layout.outputs
     shape = tuple(samples.inputs.shape[1:])
     given = {"features": int(samples.inputs[0].size), "outputs": outputs, "task": samples.task, "shape": shape}
-    return network(make, given)
+    return built(make, given)

@@ -13,7 +13,7 @@ from leaq.models.sklearn import as_module, is_sklearn
 from leaq.models.weights import check_match
 from leaq.quantizers.recognised import recipe_of
 from leaq.subjects.base import Subject, Trained
-from leaq.subjects.recipe import joined
+from leaq.subjects.recipe import stacked_weights
 from leaq.training.modules import StackedModule
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
@@ -52,7 +52,7 @@ class Artefact:
             raise InvalidInput("A released file needs the network it belongs to. Name it with model or recipe.")
         weights, spec, doubts = self._read(made.model.module, first=first)
         shadows = made.checkpoints.last().at((slice(None), None))
-        held = joined([weights, shadows]) if first else shadows
+        held = stacked_weights([weights, shadows]) if first else shadows
         flags = tuple(flag for flag in made.flags if flag.code != "no-checkpoints")
         return Trained(made.model, held, (*flags, *doubts), () if spec is None else (spec,))
 

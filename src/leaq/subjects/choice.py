@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from leaq.cell import AuditConfig, Finished
+from leaq.cell import AuditConfig, FinishedModel
 from leaq.errors import InvalidInput
 from leaq.nets import NETS, Net
 from leaq.subjects.architecture import Architecture
@@ -56,7 +56,7 @@ def subject_of(config: AuditConfig, given: Given | None = None) -> Subject:
 
 def _refuse_finished(config: AuditConfig) -> None:
     """Refuse options of a finished model where models are trained: they would be passed over."""
-    mine, usual = config.to_dict(), {name: item.default for name, item in Finished.model_fields.items()}
+    mine, usual = config.to_dict(), {name: item.default for name, item in FinishedModel.model_fields.items()}
     found = [name for name, value in usual.items() if mine[name] != (list(value) if value == () else value)]
     if found:
         raise InvalidInput(

@@ -23,7 +23,7 @@ from leaq.subjects.outputs import stacked
 from leaq.system.usercode import raised
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
-__all__ = ["OwnTraining", "joined"]
+__all__ = ["OwnTraining", "stacked_weights"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ class OwnTraining:
             progress("training", done, len(members))
         module = made[0][0]
         return Trained(
-            stacked(module, samples), joined([checkpoints for _, checkpoints in made]), self._doubts(made, said)
+            stacked(module, samples),
+            stacked_weights([checkpoints for _, checkpoints in made]),
+            self._doubts(made, said),
         )
 
     def _one(self, records: Samples, number: int) -> tuple[nn.Module, Checkpoints]:
@@ -104,7 +106,7 @@ def _read(found: Any) -> tuple[nn.Module, Checkpoints]:
     return module, checkpoints_of(module).at((slice(None), None))
 
 
-def joined(parts: list[Checkpoints]) -> Checkpoints:
+def stacked_weights(parts: list[Checkpoints]) -> Checkpoints:
     """Stack the weights of models of one architecture, (s, c).
 
     Raises
