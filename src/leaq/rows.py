@@ -126,7 +126,8 @@ def row(released: Released, how: How) -> QuantizerRow:
         measures["correlation"] = _compared(correlation, own, before, options)
         measures["adaptive_gap"] = adaptive_gap(context)
         measures["adaptive_gap_raw"] = adaptive_gap(context, normalise=False)
-    if table.game == "iid":  # a finished model's loss may be the user's own, and then is all there is
+    alone = table.outputs is None and not table.by_task
+    if table.game == "iid" or alone:  # the loss may be the user's own, or that of a text, and then is all there is
         metrics["loss"] = held_out_loss(own, **options)
         if before is not None:
             drops["loss"] = held_out_drop(own, before, **options)
@@ -250,6 +251,8 @@ def primary_metric(samples: Samples) -> str:
     >>> primary_metric(Samples(np.zeros((2, 1)), np.zeros(2), "regression"))
     'r2'
     """
+    if samples.text:
+        return "loss"
     kinds: set[str] = {task.kind for task in samples.tasks} or {samples.task}
     return LED_BY["mixed" if len(kinds) > 1 else kinds.pop()][0]
 

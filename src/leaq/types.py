@@ -101,6 +101,8 @@ class Samples:
     flags : what was dropped, merged or doubted on the way here.
     public : records that anybody may see and no model trains on, None if there are none; embedded like the others.
     released_on : (n,) True for the records that trained the model that is released; None where models are trained here.
+    text : whether the inputs are texts, or pairs of a prompt and its answer, that a language model learns; there is
+        nothing else to predict, and the targets mean nothing.
     tasks : what each of several targets is (then `classes` and `unit` are empty); empty for a single one.
     """
 
@@ -117,6 +119,7 @@ class Samples:
     public: "Samples | None" = None
     released_on: Bools | None = None
     tasks: tuple[TaskSpec, ...] = ()
+    text: bool = False
 
     def __post_init__(self) -> None:
         for name, value in checked_samples(self).items():
@@ -126,8 +129,10 @@ class Samples:
         return len(self.targets)
 
     @property
-    def kind(self) -> Literal["table", "smiles"]:
-        """Whether the inputs are numbers or SMILES strings."""
+    def kind(self) -> Literal["table", "smiles", "text"]:
+        """Whether the inputs are numbers, SMILES strings or texts."""
+        if self.text:
+            return "text"
         return "table" if self.inputs.dtype.kind in "fiub" else "smiles"
 
     def take(self, rows: npt.ArrayLike) -> Self:

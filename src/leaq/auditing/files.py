@@ -1,7 +1,6 @@
 """A finished model and its records from files."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,12 +13,12 @@ from torch import nn
 
 from leaq.auditing.case import Case
 from leaq.auditing.records import Records, pair_of, read_records
-from leaq.auditing.texts import told
 from leaq.cell import AuditConfig, FinishedModel
 from leaq.data.readers import read_table
+from leaq.data.texts import read_texts
 from leaq.errors import InvalidInput, StoreError, UnsupportedModel
 from leaq.models.boxes import box_of, open_box
-from leaq.models.causal import Told, load_causal
+from leaq.models.causal import load_causal
 from leaq.models.formats import describe_file, filled_from
 from leaq.models.formats.gguf import is_language_gguf
 from leaq.models.sklearn import from_sklearn, is_sklearn
@@ -30,7 +29,7 @@ from leaq.system.npz import read_npz
 from leaq.system.usercode import code_of, user_function
 from leaq.types import Flag
 
-__all__ = ["USED", "case_of", "files_digest", "places_of", "read_arrays", "read_texts"]
+__all__ = ["USED", "case_of", "files_digest", "places_of", "read_arrays"]
 
 USED = frozenset(
     {"source", "members", "model", "target", "ignore", "quantizers", "seed", "level", "draws", "threads"}
@@ -241,23 +240,3 @@ def read_arrays(path: Path) -> Mapping[str, Any]:
         if x in arrays and y in arrays:
             return {"x": arrays[x], "y": arrays[y]}
     raise InvalidInput(f"{path.name}: must hold the arrays x and y. Found {', '.join(arrays) or 'none'}.")
-
-
-def read_texts(path: Path) -> list[Told]:
-    """Return the texts of a file: one a line, or the "text" (or "prompt" and "completion") of every JSON line."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # universal newlines; other ends of lines belong to the texts
-        lines = [line for line in text.split("\n") if line.strip()]
-    except (OSError, UnicodeDecodeError) as err:
-        raise StoreError(f"{path.name!r} must be a readable text file ({type(err).__name__}).") from None
-    if path.suffix != ".jsonl":
-        return list[Told](lines)
-    try:
-        found = [told(json.loads(line)) for line in lines]
-    except ValueError:
-        found = [None]
-    if None in found:
-        raise InvalidInput(
-            f'{path.name}: every line must be JSON with "text", or with "prompt" and "completion". Found another.'
-        )
-    return [text for text in found if text is not None]

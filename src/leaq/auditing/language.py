@@ -5,7 +5,6 @@ import time
 from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import nn
 
 from leaq.attacks.scoring import Protocol
@@ -14,17 +13,15 @@ from leaq.auditing.case import Case, ExtraAttacks
 from leaq.auditing.evaluating import Bench
 from leaq.auditing.finished import audit_case
 from leaq.auditing.records import Records
-from leaq.auditing.texts import texts_of
 from leaq.cell import AuditConfig
-from leaq.evaluation.batches import Batch
-from leaq.models.causal import IGNORED, Text, TokenLoss, Tokens, tokens_of
+from leaq.data.texts import texts_of
+from leaq.evaluation.texts import longest, token_batches, vocabulary_of
+from leaq.models.causal import Text, TokenLoss, Tokens, tokens_of
 from leaq.results import CellResult
 from leaq.types import AttackResult, Estimate, Flag, Floats, Ints, LossTable, NotComputed, Progress, silent
 
 __all__ = ["audit_language"]
 
-LOGITS = 2**25
-"""Logits a forward pass may return before fewer texts go through at once."""
 BUCKETS = 256
 """Columns of the bag of tokens in which members and non-members are compared."""
 
@@ -41,10 +38,10 @@ def audit_language(case: Case, *, progress: Progress = silent) -> CellResult:
     started, config, model = time.perf_counter(), case.config, case.model
     named = (("members", case.members), ("nonmembers", case.nonmembers))
     told = {name: texts_of(data, config.target, name) for name, data in named}
-    length = min(config.length or _longest(model), _longest(model))
+    length = min(config.length or longest(model), longest(model))
     inside, outside = (tokens_of(told[name], case.tokenizer, length=length, name=name) for name, _ in named)
     loss = TokenLoss(keep=len(inside) + len(outside))
-    vocabulary = _vocabulary(model)
+    vocabulary = vocabulary_of(model)
     scored = replace(
         case, members=_records(inside, vocabulary), nonmembers=_records(outside, vocabulary), loss=loss,
         extra=_token_attacks(loss, case.reference, config),
@@ -74,7 +71,7 @@ def _doubts(inside: list[Text], outside: list[Text], length: int, model: nn.Modu
         seen = {text.ids.tobytes() for text in inside}
         alike = sum(text.ids.tobytes() in seen for text in outside)
         same = f" {alike} non-members read exactly like a member, so that no attack can tell them." if alike else ""
-        limit = "the model's own length" if length >= _longest(model) else "raise length=... (--length)"
+        limit = "the model's own length" if length >= longest(model) else "raise length=... (--length)"
         flags.append(Flag(
             "cut-texts",
             f"{len(cut)} of {len(texts)} texts are longer than {length} tokens; {sum(text.cut for text in cut)} of "
@@ -123,51 +120,13 @@ def _perplexity(loss: Estimate | NotComputed) -> dict[str, Estimate]:
 
 def _records(texts: list[Text], vocabulary: int) -> Records:
     """Return texts as batches, each padded on the right to its longest; a record is told by its whole text."""
-    batches, start = [], 0
-    while start < len(texts):
-        stop, width = start, 0
-        while stop < len(texts):
-            wider = max(width, len(texts[stop].ids))
-            if stop > start and (stop + 1 - start) * wider * vocabulary > LOGITS:
-                break
-            stop, width = stop + 1, wider
-        batches.append(_batch(texts[start:stop], width))
-        start = stop
+    batches = token_batches(texts, vocabulary)
     digests = (hashlib.blake2b(text.whole.tobytes(), digest_size=8).digest() for text in texts)
     keys = np.array([int.from_bytes(digest, "little", signed=True) for digest in digests], dtype=np.int64)
-    return Records(tuple(batches), np.stack([_bag(text.ids) for text in texts]), keys)
-
-
-def _batch(texts: list[Text], width: int) -> Batch:
-    tokens = torch.zeros((len(texts), width), dtype=torch.int64)
-    there = torch.zeros((len(texts), width), dtype=torch.int64)
-    targets = torch.full((len(texts), width), IGNORED)
-    for row, text in enumerate(texts):
-        ids = torch.from_numpy(text.ids)
-        tokens[row, : len(ids)], there[row, : len(ids)] = ids, 1
-        targets[row, text.start : len(ids)] = ids[text.start :]
-    return Batch({"input_ids": tokens, "attention_mask": there}, targets, len(texts), "a batch of texts")
+    return Records(batches, np.stack([_bag(text.ids) for text in texts]), keys)
 
 
 def _bag(ids: Ints) -> Floats:
     """Share of tokens in each bucket, and the length: what a comparison of texts looks at."""
     shares = np.bincount(ids % BUCKETS, minlength=BUCKETS) / len(ids)
     return np.concatenate([shares, [float(len(ids))]])
-
-
-def _longest(model: nn.Module) -> int:
-    """Return how many tokens a model takes, as its configuration says; models without positions take any number."""
-    names = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
-    return _setting(model, names) or 10**9
-
-
-def _vocabulary(model: nn.Module) -> int:
-    return _setting(model, ("vocab_size",)) or 50_000
-
-
-def _setting(model: nn.Module, names: tuple[str, ...]) -> int:
-    """Return the first of some settings that a model's configuration, or that of its text part, has; 0 if none."""
-    config = getattr(model, "config", None)
-    parts = (config, getattr(config, "text_config", None))
-    found = (getattr(part, name, None) for part in parts for name in names)
-    return next((value for value in found if isinstance(value, int) and value > 0), 0)

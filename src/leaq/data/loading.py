@@ -15,6 +15,7 @@ from leaq.data.molecules import from_smiles
 from leaq.data.readers import STRUCTURE, Table, read_frame, read_table
 from leaq.data.reading import Reading
 from leaq.data.tables import from_frame
+from leaq.data.texts import as_frame, from_texts, texts_in
 from leaq.errors import InvalidInput, closest, unknown_name
 from leaq.types import Flag, Progress, Samples, silent
 
@@ -40,7 +41,8 @@ def load(
     Parameters
     ----------
     source : a name from `listing`, ``mixture(modes=4, d=128, n=1000)``, or a CSV, TSV, JSON lines, Parquet,
-        NPZ or SD file; or records in memory: a data frame, or a pair ``(X, y)`` of arrays, frames or lists.
+        NPZ or SD file; or records in memory: a data frame, or a pair ``(X, y)`` of arrays, frames or lists. Where no
+        target is named, texts for a language model: a text file, JSON lines with "text", a list.
     reading : how to read it; or its options by name: ``target="y"``, ``smiles="smiles"``, ``group="patient"``,
         ``task``, ``ignore``, ``skip_invalid``, ``strip_salts``, ``log_target``, ``split`` (see `Reading`).
     data_dir : folder of catalogued molecular tasks, ``<task>.csv``; by default LEAQ_DATA_DIR, then the cache, then
@@ -65,6 +67,8 @@ def load(
     (40, 1)
     """
     reading = reading or Reading(**options)
+    if reading.target is None and reading.smiles is None and (texts := texts_in(source)) is not None:
+        return _from_texts(texts, members, name=Path(source).stem if isinstance(source, str | Path) else "texts")
     if in_memory(source):
         return _from_memory(source, reading, members)
     if not isinstance(source, str | Path):
@@ -154,6 +158,16 @@ def from_table(table: Table, reading: Reading, *, name: str, structure: str | No
     if unused:
         flags = (*flags, Flag("unused-columns", f"Columns beside the SMILES are not used: {', '.join(unused)}."))
     return replace(samples, flags=(*flags, *samples.flags))
+
+
+def _from_texts(texts: list[Any], members: Any, *, name: str) -> Samples:
+    """Turn texts into Samples that know, where it is told, which of them trained a released model."""
+    table, inside = Table(as_frame(texts)), None
+    if members is not None:
+        told = texts_in(members)
+        table, inside = marked(table, members if told is None else as_frame(told), target=None)
+    samples = from_texts(table.frame, name=name, flags=table.flags)
+    return samples if inside is None else released_on(samples, inside)
 
 
 def _from_memory(source: Any, reading: Reading, members: Any) -> Samples:

@@ -6,19 +6,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from leaq.data.texts import texts_in
 from leaq.errors import InvalidInput
 
 __all__ = ["in_memory", "shape_of", "table_of"]
 
 
 def in_memory(source: Any) -> bool:
-    """Tell a data frame (of pandas or another library) or a pair (X, y) from a name or a file.
+    """Tell a data frame (of pandas or another library), a pair (X, y) or a list of texts from a name or a file.
 
     Examples
     --------
     >>> in_memory(pd.DataFrame()), in_memory(([[1.0]], [0])), in_memory("wine")
     (True, True, False)
     """
+    if isinstance(source, list) and len(source) > 2:
+        return texts_in(source) is not None
     pair = isinstance(source, tuple | list) and len(source) == 2
     return pair or (hasattr(source, "columns") and hasattr(source, "to_numpy"))
 

@@ -227,7 +227,7 @@ def with_numbers(table: LossTable, checkpoints: Checkpoints, samples: Samples) -
     checkpoints : batch (s, c) or (s,), quantized.
     """
     released = checkpoints if len(checkpoints.batch) == 1 else checkpoints.last()
-    return replace(table, numbers=released_numbers(released, samples.inputs[0].size))
+    return replace(table, numbers=released_numbers(released, 0 if samples.text else samples.inputs[0].size))
 
 
 def _inputs(samples: Samples, checkpoints: Checkpoints) -> Tensor:

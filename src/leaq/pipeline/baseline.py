@@ -8,7 +8,7 @@ import math
 from dataclasses import replace
 
 from leaq.cell import AuditConfig
-from leaq.evaluation import evaluate, with_numbers
+from leaq.evaluation.loss_table import loss_table
 from leaq.pipeline.measuring import measure
 from leaq.pipeline.planning import Asked
 from leaq.quantizers import Identity
@@ -52,7 +52,7 @@ def private_rows(
         mlp, weights, spent = train_private(
             samples, members, config.training, private, seed=config.seed, progress=progress
         )
-        table = with_numbers(evaluate(mlp, weights, samples, members, quantizer=private.spec()), weights, samples)
+        table = loss_table(mlp, weights, samples, members, quantizer=private.spec(), numbers=True)
         row = measure(
             private,  # type: ignore[arg-type]  # has a specification, a label and flags, and is applied to nothing
             table, reference.released_only(), size=Identity().size(weights), config=config,

@@ -18,7 +18,7 @@ import numpy as np
 from leaq.cell import AuditConfig
 from leaq.data.splits import halves
 from leaq.errors import InvalidInput
-from leaq.evaluation import evaluate, with_whitebox
+from leaq.evaluation.loss_table import loss_table
 from leaq.measures.performance import drop, performance
 from leaq.models.protocols import Model
 from leaq.pipeline.measuring import how_of
@@ -162,8 +162,7 @@ def calibrate(
 def _evaluated(
     config: AuditConfig, todo: Calibrations, model: Model, released: Checkpoints, *, which: slice
 ) -> LossTable:
-    table = evaluate(model, released, todo.pool, todo.members[which])
-    table = with_whitebox(table, model, released, todo.pool) if config.whitebox else table
+    table = loss_table(model, released, todo.pool, todo.members[which], whitebox=config.whitebox)
     return replace(table, game="calibration")
 
 

@@ -9,11 +9,12 @@ record is a member of half of the models: held-out metrics, attacks and shadow m
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from leaq.attacks.compared import with_comparison
 from leaq.auditing import audit_finished
 from leaq.cell import AuditConfig
-from leaq.evaluation import evaluate, with_numbers, with_whitebox
+from leaq.evaluation.loss_table import loss_table
 from leaq.pipeline import measuring
 from leaq.pipeline.baseline import private_rows
 from leaq.pipeline.calibrating import Calibrations, calibrate, measure_calibrations, planned
@@ -142,9 +143,8 @@ def chunk(
         released = recorded.last()
         frozen = quantizer.frozen_to(released, todo.calibration(model, which, quantizer, seed=config.seed))
         candidates = frozen(released if quantizer in todo.releases else recorded)
-        table = evaluate(model, candidates, samples, members, quantizer=quantizer.spec())
-        table = with_whitebox(table, model, candidates, samples) if config.whitebox else table
-        table = with_numbers(table, candidates, samples) if config.numbers else table
+        wanted = partial(loss_table, whitebox=config.whitebox, numbers=config.numbers)
+        table = wanted(model, candidates, samples, members, quantizer=quantizer.spec())
         found[quantizer.spec()] = (table, frozen.size(released))
         progress("evaluating", done, len(everything))
     return found

@@ -198,16 +198,18 @@ def describe_data(samples: Samples, members: Bools, *, game: str = "pool") -> di
     """Return aggregates of the records asked about, fit to be shown to anybody: of `n`, `n_train` are members."""
     described: dict[str, Any] = {
         "name": samples.name,
-        "task": samples.task,
+        "task": "language" if samples.text else samples.task,
         "n": len(samples),
         "n_train": round(float(members.sum(1).mean())),
-        "features": int(samples.inputs[0].size),
+        "features": 0 if samples.text else int(samples.inputs[0].size),
         "duplicates": len(samples) - len(np.unique(samples.groups)),
         "game": game,
     }
     if any(flag.code in GROUPED for flag in samples.flags):
         # Groups were asked for: how many of their records are duplicates is another matter, told by the flags.
         described["groups"] = described["n"] - described.pop("duplicates")
+    if samples.text:
+        return described
     if samples.tasks:
         described["tasks"] = [_labels(samples, at) for at in range(len(samples.tasks))]
     elif samples.task == "classification":

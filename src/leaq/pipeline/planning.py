@@ -91,9 +91,9 @@ class Asked:
         return (*self.quantizers, *(build(spec) for spec in found if spec not in known))
 
     @property
-    def features(self) -> Floats:
-        """What an attacker knows of each record beside its label, (n, d)."""
-        return self.pool.inputs.reshape(len(self.pool), -1)
+    def features(self) -> Floats | None:
+        """What an attacker knows of each record beside its label, (n, d); None of texts."""
+        return None if self.pool.text else self.pool.inputs.reshape(len(self.pool), -1)
 
     @property
     def flags(self) -> tuple[Flag, ...]:

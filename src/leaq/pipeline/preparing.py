@@ -6,7 +6,10 @@ from leaq.cell import AuditConfig
 from leaq.data import load
 from leaq.embedders import embed
 from leaq.errors import InvalidInput, need
-from leaq.subjects import Given, Heads, embedder_of, subject_of
+from leaq.quantizers import parse_list
+from leaq.subjects import Given, Heads, Subject, embedder_of, subject_of
+from leaq.subjects.artefact import Artefact
+from leaq.subjects.recipe import OwnTraining
 from leaq.types import Progress, Samples, silent
 
 __all__ = ["prepare"]
@@ -40,6 +43,9 @@ def prepare(
     source = config.source if given.data is None else given.data
     members = (config.members or None) if given.members is None else given.members
     samples = load(source, config, members=members, progress=progress)
+    if samples.text:
+        _refuse_without_recipe(config, subject)
+        return samples, config.resolved(embedder="identity")
     embedder = embedder_of(config, samples.kind, given)
     if config.public:
         public = config.public if given.public is None else given.public
@@ -51,6 +57,27 @@ def prepare(
         _refuse_several(config)
         return embedded, config.resolved(embedder=embedder)
     return embedded, config.resolved(task=embedded.task, embedder=embedder)
+
+
+def _refuse_without_recipe(config: AuditConfig, subject: Subject) -> None:
+    """Refuse what has no meaning for texts, which a language model of the user's learns."""
+    trained = subject.shadows if isinstance(subject, Artefact) else subject
+    if not isinstance(trained, OwnTraining):
+        raise InvalidInput(
+            "Texts are learnt by a language model, so its training must be named with recipe (file.py:function of "
+            "records and seed that returns the model and its tokenizer). Found none. If this is a table, name its "
+            "target."
+        )
+    needing = [
+        one.spec() for one in parse_list(",".join(config.quantizers)) if one.needs.calibration or one.needs.model
+    ]
+    options = {"references": config.references, "public": config.public, "quantizers": needing, "smiles": config.smiles}
+    found = [name for name, value in options.items() if value]
+    if found:
+        raise InvalidInput(
+            f"Of texts, {' and '.join(found)} {'have' if len(found) > 1 else 'has'} no meaning"
+            f"{f' ({needing[0]} looks at arrays)' if needing else ''}. Leave out."
+        )
 
 
 def _refuse_several(config: AuditConfig) -> None:

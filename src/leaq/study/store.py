@@ -303,7 +303,10 @@ def plain_name(name: str) -> str:
 def data_digest(samples: Samples) -> str:
     """Return a digest of the records as they are trained on."""
     digest = hashlib.sha256(json.dumps(_labels_of(samples)).encode())
-    for array in (samples.inputs, samples.targets, samples.groups, samples.ids):
+    if samples.text:
+        digest.update(json.dumps(samples.inputs.tolist()).encode())
+    inputs = samples.targets if samples.text else samples.inputs  # an array of objects has no bytes of its own
+    for array in (inputs, samples.targets, samples.groups, samples.ids):
         digest.update(np.ascontiguousarray(array).tobytes())
     if samples.public is not None:
         digest.update(data_digest(samples.public).encode())

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from leaq.errors import InvalidInput
+from leaq.evaluation.texts import LanguageModel
 from leaq.models import checkpoints_of, unwrap
 from leaq.models.formats import filled_from
 from leaq.models.sklearn import as_module, is_sklearn
@@ -48,7 +49,7 @@ class Artefact:
         inside = members[1:] if first else members
         inner = slice(0 if first else which.start - 1, which.stop - 1)
         made = self.shadows.train(samples, inside, which=inner, progress=progress)
-        if not isinstance(made.model, StackedModule):
+        if not isinstance(made.model, StackedModule | LanguageModel):
             raise InvalidInput("A released file needs the network it belongs to. Name it with model or recipe.")
         weights, spec, doubts = self._read(made.model.module, first=first)
         shadows = made.checkpoints.last().at((slice(None), None))

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from leaq.errors import InvalidInput, LeaqError
+from leaq.evaluation.texts import LanguageModel
 from leaq.models import checkpoints_of
 from leaq.models.sklearn import as_module, is_sklearn
 from leaq.seeds import stream
@@ -25,6 +26,9 @@ from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
 __all__ = ["OwnTraining", "stacked_weights"]
 
+Made = tuple[nn.Module, Checkpoints, Any]
+"""A trained module, its weights, batch (1, c), and the tokenizer of a language model."""
+
 
 @dataclass(frozen=True)
 class OwnTraining:
@@ -34,7 +38,8 @@ class OwnTraining:
     several targets (n, t) with NaN where a label is missing, ``task``, ``classes``, ``tasks``. ``seed`` is a whole
     number of that model's own; NumPy's, torch's and Python's generators are seeded with it, too. What comes back is a
     torch module, a scikit-learn network or linear model (alone or behind scalers in a pipeline), or a pair of a module
-    and a `leaq.Recorder` (or `Checkpoints`) of its training.
+    and a `leaq.Recorder` (or `Checkpoints`) of its training. Of texts, ``inputs`` (n,) holds strings, or pairs of a
+    prompt and its answer, and a causal language model with its tokenizer comes back.
     """
 
     trained_by: Callable[..., Any]
@@ -53,14 +58,14 @@ class OwnTraining:
                 made.append(self._one(samples.take(inside), number))
             said.update({f"{one.category.__name__}: {one.message}" for one in caught})
             progress("training", done, len(members))
-        module = made[0][0]
-        return Trained(
-            stacked(module, samples),
-            stacked_weights([checkpoints for _, checkpoints in made]),
-            self._doubts(made, said),
-        )
+        module, _, tokenizer = made[0]
+        weights = stacked_weights([checkpoints for _, checkpoints, _ in made])
+        if not samples.text:
+            return Trained(stacked(module, samples), weights, self._doubts(made, said))
+        model = LanguageModel(module, tokenizer, tuple(samples.inputs))
+        return Trained(model, weights, (*self._doubts(made, said), *model.flags))
 
-    def _one(self, records: Samples, number: int) -> tuple[nn.Module, Checkpoints]:
+    def _one(self, records: Samples, number: int) -> Made:
         seed = int(stream(self.seed, "recipe", number).integers(2**31))
         # What a recipe prints is for people; results may be read by a program.
         with _seeded(seed), redirect_stdout(sys.stderr):
@@ -72,16 +77,28 @@ class OwnTraining:
                 raise InvalidInput(
                     f"The recipe failed on model {number} ({len(records)} records) with {raised(err, self.trained_by)}."
                 ) from err
-        return _read(found)
+        return _of_texts(found) if records.text else (*_read(found), None)
 
     @staticmethod
-    def _doubts(made: list[tuple[nn.Module, Checkpoints]], said: Counter[str]) -> tuple[Flag, ...]:
+    def _doubts(made: list[Made], said: Counter[str]) -> tuple[Flag, ...]:
         texts = [f"The recipe warned: {' '.join(text.split())[:200].rstrip('.')}." for text in said]
         flags = [Flag("recipe-warning", text) for text in texts]
-        if {checkpoints.batch[1] for _, checkpoints in made} == {1}:
+        if {checkpoints.batch[1] for _, checkpoints, _ in made} == {1}:
             text = "The recipe returned the released weights alone: no candidates along training, so r is not computed."
             flags.append(Flag("no-checkpoints", text))
         return tuple(flags)
+
+
+def _of_texts(found: Any) -> Made:
+    """Return a language model, its weights, batch (1, 1), and its tokenizer."""
+    module, tokenizer = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+    if not isinstance(module, nn.Module) or not callable(tokenizer):
+        raise InvalidInput(
+            "A recipe of texts must return the trained causal language model and its tokenizer, a pair. Found "
+            f"{type(found).__name__}."
+        )
+    module = copy.deepcopy(module).cpu().eval()
+    return module, checkpoints_of(module).at((slice(None), None)), tokenizer
 
 
 def _read(found: Any) -> tuple[nn.Module, Checkpoints]:

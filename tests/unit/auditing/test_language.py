@@ -85,7 +85,7 @@ def test_the_loss_is_the_mean_token_loss_of_each_text(cast, result):
 def test_short_and_long_texts_go_through_in_batches_of_their_own_width(cast, monkeypatch):
     model, reference, inside, outside = cast
     whole = audit_finished(model, inside, [*outside, "1 2 3 4 5 6 7 8 9 10 11 12"], tokenizer=tokenizer, **QUICK)
-    monkeypatch.setattr("leaq.auditing.language.LOGITS", 20 * 9 * 50_000)  # a few texts at a time
+    monkeypatch.setattr("leaq.evaluation.texts.LOGITS", 20 * 9 * 50_000)  # a few texts at a time
     parts = audit_finished(
         model, inside, [*outside, "1 2 3 4 5 6 7 8 9 10 11 12"], tokenizer=tokenizer, reference=reference, **QUICK
     )
@@ -198,7 +198,7 @@ def test_a_fine_tuned_transformer_is_told_from_its_base():
 def test_texts_may_stand_in_arrays_and_frames():
     import pandas as pd
 
-    from leaq.auditing.texts import texts_of
+    from leaq.data.texts import texts_of
 
     lines = ["a b", "c d"]
     for data in (lines, np.array(lines), pd.Series(lines), pd.DataFrame({"text": lines})):
@@ -207,7 +207,7 @@ def test_texts_may_stand_in_arrays_and_frames():
 
 
 def test_only_line_feeds_end_a_text(tmp_path):
-    from leaq.auditing.files import read_texts
+    from leaq.data.texts import read_texts
 
     (tmp_path / "t.txt").write_bytes("one\u2028still one\r\ntwo\x0bstill two\n".encode())
     assert read_texts(tmp_path / "t.txt") == ["one\u2028still one", "two\x0bstill two"]

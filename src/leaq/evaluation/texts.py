@@ -1,0 +1,156 @@
+"""Texts as batches of tokens, and the losses of language models that read them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from leaq.evaluation.batches import Batch
+from leaq.evaluation.losses import checked
+from leaq.evaluation.tables import Evaluator
+from leaq.models import ModuleModel
+from leaq.models.causal import IGNORED, Text, TokenLoss, tokens_of
+from leaq.models.roles import roles_of
+from leaq.models.several import joint_margin
+from leaq.types import Bools, Checkpoints, Flag, LossTable, Progress, Role, Samples, silent
+
+__all__ = ["LanguageModel", "evaluate_texts", "longest", "token_batches", "vocabulary_of"]
+
+LOGITS = 2**25
+"""Logits a forward pass may return before fewer texts go through at once."""
+
+
+def token_batches(texts: Sequence[Text], vocabulary: int) -> tuple[Batch, ...]:
+    """Return texts as batches, each padded on the right to its longest."""
+    batches, start = [], 0
+    while start < len(texts):
+        stop, width = start, 0
+        while stop < len(texts):
+            wider = max(width, len(texts[stop].ids))
+            if stop > start and (stop + 1 - start) * wider * vocabulary > LOGITS:
+                break
+            stop, width = stop + 1, wider
+        batches.append(_batch(texts[start:stop], width))
+        start = stop
+    return tuple(batches)
+
+
+def _batch(texts: Sequence[Text], width: int) -> Batch:
+    tokens = torch.zeros((len(texts), width), dtype=torch.int64)
+    there = torch.zeros((len(texts), width), dtype=torch.int64)
+    targets = torch.full((len(texts), width), IGNORED)
+    for row, text in enumerate(texts):
+        ids = torch.from_numpy(text.ids)
+        tokens[row, : len(ids)], there[row, : len(ids)] = ids, 1
+        targets[row, text.start : len(ids)] = ids[text.start :]
+    return Batch({"input_ids": tokens, "attention_mask": there}, targets, len(texts), "a batch of texts")
+
+
+def longest(model: nn.Module) -> int:
+    """Return how many tokens a model takes, as its configuration says; models without positions take any number."""
+    names = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
+    return _setting(model, names) or 10**9
+
+
+def vocabulary_of(model: nn.Module) -> int:
+    """Return how many tokens a model knows, as its configuration says."""
+    return _setting(model, ("vocab_size",)) or 50_000
+
+
+def _setting(model: nn.Module, names: tuple[str, ...]) -> int:
+    """Return the first of some settings that a model's configuration, or that of its text part, has; 0 if none."""
+    config = getattr(model, "config", None)
+    parts = (config, getattr(config, "text_config", None))
+    found = (getattr(part, name, None) for part in parts for name in names)
+    return next((value for value in found if isinstance(value, int) and value > 0), 0)
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A causal language model with its tokenizer as evaluation wants it; one candidate runs after the other.
+
+    Attributes
+    ----------
+    module : the architecture; its own weights are not used.
+    tokenizer : turns a text into tokens.
+    texts : what is read, each a text or a pair of a prompt and its answer; the answer alone is scored.
+    """
+
+    module: nn.Module
+    tokenizer: Any
+    texts: tuple[Any, ...]
+
+    @cached_property
+    def tokens(self) -> list[Text]:
+        """The texts as the model reads them."""
+        return tokens_of(self.texts, self.tokenizer, length=longest(self.module), name="the source")
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """What of the texts is not read."""
+        cut = sum(text.cut > 0 for text in self.tokens)
+        if not cut:
+            return ()
+        said = f"{cut} of {len(self.tokens)} texts are longer than the model's {longest(self.module)} tokens, and cut."
+        return (Flag("cut-texts", said),)
+
+    @property
+    def roles(self) -> Mapping[str, Role]:
+        """Role of every parameter, in forward order."""
+        return roles_of(self.module)
+
+    def forward(self, params: Mapping[str, Tensor], inputs: Any, *, activation_bits: int | None = None) -> Tensor:
+        """Run stacked weights (m, ...) on a batch of tokens -> logits (m, n, t, v)."""
+        return ModuleModel(self.module, vectorised=False).forward(params, inputs, activation_bits=activation_bits)
+
+
+def evaluate_texts(
+    model: LanguageModel,
+    checkpoints: Checkpoints,
+    samples: Samples,
+    members: Bools,
+    *,
+    quantizer: str = "none",
+    progress: Progress = silent,
+) -> LossTable:
+    """Return the loss of every text, the mean of its tokens' in nats; scores are the log-odds of that mean.
+
+    Parameters
+    ----------
+    checkpoints : batch (s, c), quantized.
+    members : (s, n), True where the text trained the model.
+    """
+    loss = TokenLoss(keep=0)
+
+    def judge(outputs: Tensor, targets: Tensor) -> Tensor:
+        return torch.stack([checked(loss(one, targets), len(targets), "the token loss") for one in outputs])
+
+    def run(params: Any, inputs: Any) -> Tensor:
+        return model.forward(params, inputs, activation_bits=checkpoints.activation_bits)
+
+    s, c = checkpoints.batch
+    stacked = {name: tensor.flatten(0, 1) for name, tensor in checkpoints.params.items()}
+    batches = token_batches(model.tokens, vocabulary_of(model.module))
+    evaluator = Evaluator(run, judge, keep=_nothing)
+    losses, _ = evaluator(stacked, batches, batch=(s, c), quantizer=quantizer, progress=progress)
+    return LossTable(
+        losses=losses,
+        members=members,
+        task="classification",
+        game="pool" if samples.released_on is None else "released",
+        n_train=max(1, round(float(members.sum(1).mean()))),
+        scores=joint_margin(torch.from_numpy(np.ascontiguousarray(losses[:, -1]))).numpy(),
+        ids=samples.ids,
+        groups=samples.groups,
+        quantizer=quantizer,
+        strategy="trajectory" if c > 1 else "released",
+        flags=samples.flags,
+    )
+
+
+def _nothing(_: Tensor) -> Tensor | None:
+    return None
