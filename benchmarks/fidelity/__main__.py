@@ -25,8 +25,7 @@ def main() -> None:
         json.loads((results / name).read_text())
         for name in (level_a.RECORDED, sampled.RECORDED, coverage.RECORDED.name)
     )
-    trained = json.loads((results / level_b.RECORDED).read_text())
-    rows = trained["rows"]
+    records = json.loads((results / level_b.RECORDED).read_text())
     page.write(
         ROOT / "docs" / "fidelity.md",
         {
@@ -34,13 +33,14 @@ def main() -> None:
             "closed-forms": page_a.closed_forms(level_a.slopes()),
             "sampled": page_a.given_samples(samples),
             "coverage": page_a.coverage(covered),
-            "indicators": page.indicators(rows),
-            "level": page.level(rows),
-            "costs": page.costs(trained["timings"]),
-            "settings": [page.settings(rows)],
+            "settings": page.settings(records),
+            "order": page.ordered(records),
+            "level": page.level(records),
+            "single": page.single(records),
+            "costs": page.costs(records),
         },
     )
-    page.figure(rows, ROOT / "docs" / "fidelity.svg")
+    page.figure(records, ROOT / "docs" / "fidelity.svg")
 
 
 if __name__ == "__main__":

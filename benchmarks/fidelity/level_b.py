@@ -1,4 +1,4 @@
-"""Level B, second half: every indicator against the strongest attack on trained networks."""
+"""Level B, second half: every indicator against the combined attack on trained networks, stored setting by setting."""
 
 import json
 import warnings
@@ -8,183 +8,182 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from benchmarks.fidelity.collect import AGAIN, MOVES, REFERENCE, SAMPLED, collect
-from benchmarks.fidelity.settings import SETTINGS, Setting, quantizers_of, sampled_too
-from leaq.attacks.decisions import cross_fitted_decisions, thresholds_by_others
-from leaq.attacks.decisions import signed as decided
-from leaq.attacks.forecast import forecast
-from leaq.attacks.lira import online_scores
-from leaq.attacks.risk import effect_size
-from leaq.attacks.signals import normalised
+from benchmarks.fidelity.collect import REPLICATES, SAMPLED, TRACED, Arrays, collect, part_of
+from benchmarks.fidelity.reference import FPR, referred, told_apart
+from benchmarks.fidelity.scores import Record
+from benchmarks.fidelity.settings import SETTINGS, Setting, quantizers_of, width
+from leaq.attacks.base import Context
+from leaq.attacks.combined import Combined
+from leaq.attacks.decisions import signed, thresholds_by_others
+from leaq.attacks.forecast import forecast_risk, forecasts
+from leaq.attacks.lira import Lira
+from leaq.attacks.scoring import Protocol
+from leaq.attacks.threshold import Threshold
 from leaq.errors import LeaqError
 from leaq.measures.finite_sample import Options, finite_sample
+from leaq.measures.indicators import correlation, distortion
+from leaq.measures.one_run import lt_iqr, record_risk
 from leaq.measures.rate import rate
-from leaq.seeds import stream
-from leaq.stats.roc import tpr_at_fpr
 from leaq.types import Bools, Floats, LossTable
 
 RECORDED = "level_b.json"
-AUDITS = 3
-"""Resampled audits behind a forecast here; the default is 12."""
 QUICK = Options(draws=500, most=2000, close=0.5, resamples=0)
-
-DIRECTION = {
-    "forecast": 1, "forecast TPR": 1, "loss threshold": 1, "loss gap": 1, "distortion": -1, "correlation": 1,
-    "trajectory r": -1, "neighbour r": -1, "neighbour r, median": -1, "ensemble r": -1,
-    "trajectory leak_n": 1, "neighbour leak_n": 1, "bits": 1,
-}  # fmt: skip
-"""Sign with which an indicator should go with the attack's advantage."""
+GROUPS = {8: (slice(0, 8), slice(8, 16)), 4: tuple(slice(i, i + 4) for i in range(0, REPLICATES, 4))}
+MISSED = 0.01
+"""Share of members that the loss attack of The Tail Tells All (arXiv 2510.19773v1) lets go."""
+RISKY = ("none", "uniform(bits=4)", "uniform(bits=2)", "sign")
+"""Quantizers under which the order of records is judged."""
 
 
-def attack(signals: Floats, members: Bools, targets: range) -> tuple[Floats, Floats]:
-    """LiRA's scores and signed advantages of some targets, all others being shadows; thresholds from the others."""
-    scores = online_scores(signals, members, targets)
-    inside = members[list(targets)]
-    thresholds = thresholds_by_others(scores, inside)
-    assert thresholds is not None
-    return scores, decided(scores > thresholds[:, None], inside)
-
-
-def table_of(arrays: dict[str, Floats], common: dict[str, Floats], which: slice) -> LossTable:
-    """Return some models' raw scores as a table; losses are not kept, and nothing here reads them."""
-    members, task = common["members"][which], str(common["kind"][0])
-    return LossTable(
-        np.zeros((len(members), 1, members.shape[1])), members, task, "pool", int(members[0].sum()),  # type: ignore[arg-type]
-        scores=arrays["scores"][which].astype(float), targets=common["targets"], groups=common["groups"],
-        score_kind="margin" if task == "classification" else "residual",
-    )  # fmt: skip
-
-
-def signed(scores: Floats, members: Bools, groups: Floats) -> Floats:
-    return decided(cross_fitted_decisions(scores, members, groups, seed=0), members)
-
-
-def one(setting: Setting, arrays: dict[str, Floats], spec: str, common: dict[str, Floats]) -> dict[str, Any]:
-    """Everything about one quantizer in one setting."""
+def one(setting: Setting, cache: Path) -> Record:
+    """Everything about one setting, values in the order of its quantizers."""
+    found = collect(setting, cache)
+    common, folder = found["common"], cache / setting.name.replace(" ", "-")
+    specs = ("none", *quantizers_of(setting))
+    refs = {spec: referred(spec, found[spec], common, folder) for spec in specs}
+    apart = [
+        (i, j) for i in range(len(specs)) for j in range(i)
+        if told_apart(refs[specs[i]]["advantages"], refs[specs[j]]["advantages"])
+    ]  # fmt: skip
     return {
-        "setting": setting.name, "kind": setting.kind, "dev": setting.dev, "quantizer": spec,
-        **measured(arrays, common), **foretold(arrays, common), **sampled(arrays, common, spec),
+        "kind": setting.kind, "molecules": setting.molecules, "dev": setting.dev, "task": str(common["kind"][0]),
+        "records": _by_record(found, refs), "n": len(common["targets"]), "quantizers": specs,
+        "widths": [width(spec) for spec in specs],
+        "reference": np.stack([refs[spec]["advantages"].mean(1) for spec in specs], axis=1).tolist(),
+        "tpr": np.stack([refs[spec]["tpr"] for spec in specs], axis=1).tolist(),
+        "told apart": apart, "indicators": _indicators(found, specs),
+        "forecasts": {f"forecast of {k}": [_forecast(found, specs, part) for part in GROUPS[k]] for k in GROUPS},
+        "seconds": json.loads(str(common["seconds"])),
     }  # fmt: skip
 
 
-def measured(arrays: dict[str, Floats], common: dict[str, Floats]) -> dict[str, Any]:
-    """Return the reference, the same attack once more with other models, and the simple indicators."""
-    members, task = common["members"], str(common["kind"][0])
-    pool = members.any(0)
-    signals = normalised(table_of(arrays, common, slice(None)))[:, pool]
-    raw, inside, groups = arrays["scores"].astype(float)[:, pool], members[:, pool], common["groups"][pool]
-    parts = (slice(0, REFERENCE), slice(REFERENCE, REFERENCE + AGAIN))
-    (scores, advantages), again = (attack(signals[p], inside[p], range(REFERENCE)) for p in parts)
-    x, m = signals[parts[0]], inside[parts[0]]
-    sizes = [effect_size(signals[p], inside[p]) for p in parts]
-    few = [effect_size(x[p], m[p]) for p in (slice(0, REFERENCE // 2), slice(REFERENCE // 2, None))]
-    row: dict[str, Any] = {
-        "lira": float(advantages.mean()), "lira_se": float(advantages.std(ddof=1) / np.sqrt(REFERENCE)),
-        "lira_again": float(again[1].mean()),
-        "shadows": REFERENCE - 2,  # the target and its complement left out
-        "tpr": tpr_at_fpr(scores.ravel(), m.ravel(), 0.01), "false_positives": float(0.01 * (~m).sum()),
-        "tpr_again": tpr_at_fpr(again[0].ravel(), inside[parts[1]].ravel(), 0.01),
-        "spearman_again": float(stats.spearmanr(*sizes).statistic),
-        "spearman_halves": float(stats.spearmanr(*few).statistic),
-        "mean_effect": float(sizes[0].mean()),
-    }  # fmt: skip
-    plain = raw if task == "classification" else -np.abs(raw)
-    eight = slice(0, 8)
-    losses = np.logaddexp(0, -raw) if task == "classification" else raw**2
-    row["loss threshold"] = float(signed(plain[eight], m[eight], groups).mean())
-    row["loss gap"] = float(np.mean([losses[t][~m[t]].mean() - losses[t][m[t]].mean() for t in range(8)]))
-    return row | {name: float(arrays[name]) for name in ("distortion", "correlation") if name in arrays}
+def _forecast(found: dict[str, Arrays], specs: tuple[str, ...], which: slice) -> dict[str, Any]:
+    tables = {spec: part_of(found[spec], found["common"], which) for spec in specs}
+    made = list(forecasts(tables, full="none").values())
+    return {
+        "advantage": [one.advantage.value for one in made],
+        "low": [one.advantage.low for one in made],
+        "high": [one.advantage.high for one in made],
+        "tpr": [getattr(one.tpr[FPR], "value", None) for one in made],
+        "flagged": [bool(one.flags) for one in made],
+    }
 
 
-def foretold(arrays: dict[str, Floats], common: dict[str, Floats]) -> dict[str, Any]:
-    """Return forecasts from the replicates that no reference model is among, and how they order records."""
-    members = common["members"]
-    pool = members.any(0)
-    x = normalised(table_of(arrays, common, slice(0, REFERENCE)))
-    sizes = effect_size(x[:, pool], members[:REFERENCE, pool])
-    row: dict[str, Any] = {}
-    for name, count in (("forecast", 4), ("forecast of 8", 8)):
-        mine = slice(REFERENCE + AGAIN, REFERENCE + AGAIN + count)
-        table = table_of(arrays, common, mine)
-        found = forecast(table, seed=1, draws=AUDITS)
-        row[name] = found.advantage.value
-        row[f"{name} interval"] = [found.advantage.low, found.advantage.high]
-        tpr = found.tpr[0.01]
-        row[f"{name} TPR"] = getattr(tpr, "value", None)
-        row[f"{name} spearman"] = float(stats.spearmanr(found.risk[pool], sizes).statistic)
-        row[f"{name} flags"] = [flag.code for flag in found.flags]
-    return row
+def _indicators(found: dict[str, Arrays], specs: tuple[str, ...]) -> dict[str, list[list[float]]]:
+    """Return each indicator by group of replicates and quantizer, signed so that larger should go with more leak."""
+    made: dict[str, list[list[float]]] = {}
+    for count, groups in GROUPS.items():
+        for which in groups:
+            tables = [part_of(found[spec], found["common"], which) for spec in specs]
+            made.setdefault(f"correlation of {count}", []).append(
+                [correlation(table, tables[0], draws=2).value for table in tables]
+            )
+            made.setdefault(f"distortion of {count}", []).append(
+                [-distortion(table, tables[0], draws=2).value for table in tables]
+            )
+            if count == 8:
+                for name, each in (("combined attack on 8", Combined(sees="outputs")), ("LiRA on 8", Lira())):
+                    made.setdefault(name, []).append([_run(each, table) for table in tables])
+                made.setdefault("loss threshold on 8", []).append([_told(table) for table in tables])
+                made.setdefault("loss gap of 8", []).append([_gap(table) for table in tables])
+                made.setdefault("loss TNR of 8 (The Tail Tells All)", []).append([_tail(table) for table in tables])
+    for name, values in _rates(found, specs).items():
+        made[name] = [values]
+    return made
 
 
-def sampled(arrays: dict[str, Floats], common: dict[str, Floats], spec: str) -> dict[str, float]:
-    """R and the finite-sample leak of each strategy's candidates."""
-    members, task = common["members"], str(common["kind"][0])
-    n_train = int(members[0].sum())
-    found: dict[str, float] = {}
-    for strategy in ("trajectory", "neighbours", "ensemble"):
-        if strategy not in arrays or not sampled_too(spec):
-            continue
-        losses = arrays[strategy].astype(float)
-        m = members[:SAMPLED] if strategy != "ensemble" else np.zeros((1, losses.shape[2]), bool)
-        name = strategy.removesuffix("s")
-        table = LossTable(losses, m, task, "pool", n_train)  # type: ignore[arg-type]
-        try:
-            found[f"{name} r"] = rate(table, draws=20).plug_in
-            if strategy == "neighbours":
-                found["neighbour r, median"] = float(
-                    np.median([_median_move(table.held_out(i)) for i in range(SAMPLED)])
-                )
-            few = table if strategy == "trajectory" else LossTable(losses[:1], m[:1], task, "iid", n_train)  # type: ignore[arg-type]
-            if strategy != "ensemble":
-                found[f"{name} leak_n"] = finite_sample(few, models=range(1), options=QUICK).value
-        except LeaqError as err:
-            found[f"{name} refused"] = str(err)  # type: ignore[assignment]
-    return found
+def _run(attack: Combined | Lira, table: LossTable) -> float:
+    scores = attack.scores(Context(table), range(len(table.members)))
+    thresholds = thresholds_by_others(scores, table.members)
+    assert thresholds is not None
+    return float(signed(scores > thresholds[:, None], table.members).mean())
 
 
-def _median_move(losses: Floats) -> float:
-    """Median over moves of delta^2 / (2 sigma^2) against the released model."""
-    d = losses[:-1] - losses[-1]
-    spread = d.std(1)
-    return float(np.median((d.mean(1)[spread > 0] / spread[spread > 0]) ** 2 / 2)) if (spread > 0).any() else 0.0
+def _told(table: LossTable) -> float:
+    return Threshold()(table, protocol=Protocol(draws=2)).advantage.value
 
 
-def run(results: Path, cache: Path) -> list[dict[str, Any]]:
+def _gap(table: LossTable) -> float:
+    each = zip(table.released, table.members, strict=True)
+    return float(np.mean([losses[~inside].mean() - losses[inside].mean() for losses, inside in each]))
+
+
+def _tail(table: LossTable) -> float:
+    """Share of non-members whose loss is above that of all but 1 % of the members, mean over models."""
+    each = zip(table.released, table.members, strict=True)
+    return float(np.mean([(x[~m] > np.quantile(x[m], 1 - MISSED)).mean() for x, m in each]))
+
+
+def _rates(found: dict[str, Arrays], specs: tuple[str, ...]) -> dict[str, list[float]]:
+    """Return -r and the finite-sample leak of sampled candidates; NaN where a quantizer has none."""
+    made: dict[str, list[float]] = {}
+    for strategy in ("trajectory", "neighbours"):
+        for name in ("r", "leak"):
+            made[f"{strategy} {name}"] = [np.nan] * len(specs)
+        for i, spec in enumerate(specs):
+            if strategy not in found[spec]:
+                continue
+            losses = found[spec][strategy].astype(float)[:SAMPLED]
+            members = found["common"]["members"][:SAMPLED].astype(bool)
+            task, size = str(found["common"]["kind"][0]), int(members[0].sum())
+            table = LossTable(losses, members, task, "pool", size)  # type: ignore[arg-type]
+            try:
+                made[f"{strategy} r"][i] = -rate(table, draws=20).plug_in
+                made[f"{strategy} leak"][i] = finite_sample(table, models=range(1), options=QUICK).value
+            except LeaqError:
+                continue
+    return {name: values for name, values in made.items() if np.isfinite(values).sum() > 3}
+
+
+def _by_record(found: dict[str, Arrays], refs: dict[str, Arrays]) -> dict[str, list[float]]:
+    """Return rank correlations with the reference's risk by quantizer: of its repetition, of forecasts, of one run."""
+    common = found["common"]
+    made: dict[str, list[float]] = {"again": []}
+    runs = [_one_run(found["none"], common, i) for i in range(TRACED)]
+    for spec in RISKY:
+        risk = refs[spec]["risk"]
+        made["again"].append(_agree(risk[0], risk[1:]))
+        for count, groups in GROUPS.items():
+            tables = [part_of(found[spec], common, which) for which in groups]
+            risks = [forecast_risk(table) for table in tables]
+            made.setdefault(f"forecast of {count}", []).append(float(np.mean([_agree(one, risk) for one in risks])))
+        for name in runs[0][1]:
+            each = [_agree(values[name], risk[:, inside]) for inside, values in runs]
+            made.setdefault(name, []).append(float(np.mean(each)))
+    return made
+
+
+def _one_run(arrays: Arrays, common: Arrays, model: int) -> tuple[Bools, dict[str, Floats]]:
+    """Return a recorded run's members, and how it orders them."""
+    inside = common["members"][model].astype(bool)
+    losses = arrays["trajectory"][model].astype(float)[:, inside]
+    given = (losses, common["inputs"][inside], common["targets"][inside], str(common["kind"][0]))
+    return inside, {
+        "one run": record_risk(*given),  # type: ignore[arg-type]
+        "one run, mean loss along training": losses.mean(0),
+        "one run, LT-IQR": lt_iqr(losses),
+        "one run, last loss": losses[-1],
+    }
+
+
+def _agree(values: Floats, risks: Floats) -> float:
+    return float(np.mean([stats.spearmanr(values, risk, nan_policy="omit").statistic for risk in risks]))
+
+
+def run(results: Path, cache: Path) -> dict[str, Record]:
     """Measure every setting that is not recorded yet; write after each."""
     path = results / RECORDED
-    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
-    timings = json.loads(path.read_text())["timings"] if path.exists() else {}
+    found: dict[str, Record] = json.loads(path.read_text()) if path.exists() else {}
     for setting in SETTINGS:
-        done = {row["quantizer"] for row in rows if row["setting"] == setting.name}
-        todo = [spec for spec in ("none", *quantizers_of(setting)) if spec not in done]
-        if not todo:
+        if setting.name in found:
             continue
         try:
-            arrays = collect(setting, cache)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found[setting.name] = one(setting, cache)
         except (FileNotFoundError, LeaqError) as err:
             print(f"skipped {setting.name}: {err}", flush=True)
             continue
-        timings[setting.name] = json.loads(str(arrays["common"]["seconds"]))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", stats.ConstantInputWarning)
-            rows += [one(setting, arrays[spec], spec, arrays["common"]) for spec in todo]
-        path.write_text(json.dumps({"rows": rows, "timings": timings, "moves": MOVES}, indent=1) + "\n")
+        path.write_text(json.dumps(found) + "\n")
         print(setting.name, flush=True)
-    return rows
-
-
-def tau(rows: list[dict[str, Any]], name: str, *, draws: int = 200) -> tuple[float, float, float] | None:
-    """Kendall tau-b of one indicator with LiRA's advantage over quantizers, with a bootstrap over quantizers."""
-    pairs = [(row["lira"], DIRECTION.get(name, 1) * row[name]) for row in rows if isinstance(row.get(name), float)]
-    if len(pairs) < 4:
-        return None
-    a = np.array(pairs)
-    rng = stream(0, "tau")
-    drawn = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for _ in range(draws):
-            pick = a[rng.integers(len(a), size=len(a))]
-            drawn.append(stats.kendalltau(pick[:, 0], pick[:, 1]).statistic)
-        value = stats.kendalltau(a[:, 0], a[:, 1]).statistic
-    return float(value), *(float(q) for q in np.nanquantile(drawn, [0.025, 0.975]))
+    return found

@@ -1,136 +1,195 @@
 """docs/fidelity.md from the recorded results: the figures between its markers, and one drawing."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from statistics import mean
-from typing import Any
 
 import numpy as np
+from scipy import stats
 
-from benchmarks.fidelity.level_b import DIRECTION, tau
+from benchmarks.fidelity import scores
+from benchmarks.fidelity.scores import Record, interval, over_groups
 
-Rows = list[dict[str, Any]]
-
-
-def by_setting(rows: Rows) -> dict[str, Rows]:
-    found: dict[str, Rows] = {}
-    for row in rows:
-        if row["quantizer"] != "none":
-            found.setdefault(row["setting"], []).append(row)
-    return found
+Records = Mapping[str, Record]
+LEVELS = (("strong", 0.6, 2.0), ("middle", 0.25, 0.6), ("weak", -1.0, 0.25))
+"""Leak in full precision, from and below."""
+AGAIN = "the reference again (64 other models)"
 
 
-def settings(rows: Rows) -> str:
-    """Name the settings, and which of them the forecast was developed on."""
-    said = {row["setting"]: row["setting"] + " (development)" * row["dev"] for row in rows}
-    return ", ".join(said.values()) + "."
+def level_of(record: Record) -> str:
+    full = scores.reference(record)[0]
+    return next(name for name, low, high in LEVELS if low <= full < high)
 
 
-def same_bits(rows: Rows, bits: int) -> Rows:
-    """Rows of one bit width; nf4 has 4 bits without saying so."""
-    named = {"nf4": 4}
-    return [row for row in rows if f"bits={bits}" in row["quantizer"] or named.get(row["quantizer"]) == bits]
+def with_own(records: Records) -> dict[str, Record]:
+    """Return the records with forecasts among the indicators, and one repetition as an indicator of the other."""
+    made = {}
+    for name, record in records.items():
+        indicators = {kind: [one["advantage"] for one in each] for kind, each in record["forecasts"].items()}
+        made[name] = record | {"indicators": {AGAIN: record["reference"]} | indicators | record["indicators"]}
+    return made
 
 
-def indicators(rows: Rows) -> list[str]:
-    """One table line per indicator: tau over all quantizers by kind of data, then within 3 and 4 bits."""
-    groups = by_setting(rows)
-    names = [*(name for name in DIRECTION if name != "bits"), "forecast of 8", "forecast of 8 TPR"]
-    names.append("the attack again (64 other models)")
+def split(records: Records, *, dev: bool) -> list[Record]:
+    return [record for record in records.values() if record["dev"] == dev]
+
+
+def ordered(records: Records) -> list[str]:
+    """Return one line an indicator: order of quantizers, settings never used in development, and development ones."""
+    known = with_own(records)
     lines = [
-        "| indicator | synthetic | tabular | molecular | all: mean [95 % over settings] | within 3-bit | within 4-bit |",
-        "|---|---|---|---|---|---|---|",
+        "| indicator | resolved pairs right, others [95 %] | worst setting | of one bit width | tau | tau, corrected | "
+        "development: resolved pairs | of one bit width |",
+        "|---|---|---|---|---|---|---|---|",
     ]
+    names = list(dict.fromkeys(name for record in known.values() for name in record["indicators"]))
+    rows = []
     for name in names:
-        column = "lira_again" if name.startswith("the attack") else name
-        values = {s: tau(part, column, draws=20) for s, part in groups.items()}
-        known = {s: value[0] for s, value in values.items() if value is not None and np.isfinite(value[0])}
-        if not known:
-            continue
-        kinds = {part[0]["setting"]: part[0]["kind"] for part in groups.values()}
-        cells = []
-        for kind in ("synthetic", "tabular", "molecular"):
-            part = [v for s, v in known.items() if kinds[s] == kind]
-            cells.append(f"{mean(part):.2f}" if part else "-")
-        within = []
-        for bits in (3, 4):
-            found = [tau(same_bits(part, bits), column, draws=2) for part in groups.values()]
-            finite = [f[0] for f in found if f is not None and np.isfinite(f[0])]
-            within.append(f"{mean(finite):.2f}" if finite else "-")
-        rng = np.random.default_rng(0)
-        all_ = np.array(list(known.values()))
-        low, high = np.quantile(rng.choice(all_, (2000, len(all_))).mean(1), [0.025, 0.975])
-        lines.append(
-            f"| {name} | {' | '.join(cells)} | {all_.mean():.2f} [{low:.2f}, {high:.2f}] | {' | '.join(within)} |"
-        )
-    spread = [
-        (max(r["lira"] for r in part) - min(r["lira"] for r in part), np.mean([r["lira_se"] for r in part]))
-        for part in (same_bits(part, 4) for part in groups.values())
-        if part
-    ]
+        cells = [name, *_order_cells(split(known, dev=False), name)]
+        development = split(known, dev=True)
+        cells += [
+            _mean(scores.concordance, development, name),
+            _mean(scores.concordance, development, name, within=True),
+        ]
+        rows.append((_value(cells[1]), cells))
+    rows.sort(key=lambda row: -row[0])
+    return lines + [f"| {' | '.join(cells)} |" for _, cells in rows]
+
+
+def _order_cells(records: list[Record], name: str) -> list[str]:
+    found = _all(scores.concordance, records, name)
     return [
-        *lines,
-        "",
-        f"{len(groups)} settings, {min(map(len, groups.values()))} to {max(map(len, groups.values()))} quantizers in each. "
-        f"Within 4 bits the advantages of a setting span {np.median([a for a, _ in spread]):.3f} (median), and one of "
-        f"them has a standard error over targets of {np.median([b for _, b in spread]):.3f}.",
+        _with_interval(found),
+        f"{min(found):.3f}" if found else "-",
+        _mean(scores.concordance, records, name, within=True),
+        _mean(scores.tau, records, name),
+        _mean(scores.corrected, records, name),
     ]
 
 
-def level(rows: Rows) -> list[str]:
-    """Error of the forecast on settings it was and was not developed on."""
+def _all(score: Callable[..., float | None], records: list[Record], name: str, **options: bool) -> list[float]:
+    each = [over_groups(score, record, name, **options) for record in records]
+    return [one for one in each if one is not None]
+
+
+def _mean(score: Callable[..., float | None], records: list[Record], name: str, **options: bool) -> str:
+    found = _all(score, records, name, **options)
+    return f"{np.mean(found):.3f}" if found else "-"
+
+
+def _with_interval(values: list[float]) -> str:
+    return "{:.3f} [{:.3f}, {:.3f}]".format(*interval(values)) if values else "-"
+
+
+def _value(cell: str) -> float:
+    return float(cell.split(maxsplit=1)[0]) if cell != "-" else -1.0
+
+
+def level(records: Records) -> list[str]:
+    """Return how far the forecasts of the level are off, and what is flagged."""
     lines = [
-        "| forecast | settings | n | mean abs. error of the advantage | TPR at 1 % FPR, typical factor | per-record Spearman | flagged |",
-        "|---|---|---|---|---|---|---|",
+        "| forecast | settings | mean abs. error of the advantage [95 %] | worst setting | TPR at 1 % FPR, typical factor "
+        "| intervals that hold the reference | flagged | misses > 0.08: all, not flagged |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for name in ("forecast", "forecast of 8"):
-        for dev in (True, False):
-            part = [row for row in rows if row["dev"] == dev and name in row]
+    for name in ("forecast of 8", "forecast of 4"):
+        for dev in (False, True):
+            part = split(records, dev=dev)
             if not part:
                 continue
-            errors = [abs(row[name] - row["lira"]) for row in part]
-            ratios = [
-                abs(np.log(max(row[f"{name} TPR"], 1e-3) / max(row["tpr"], 1e-3)))
-                for row in part
-                if row["false_positives"] >= 20 and row[f"{name} TPR"] is not None
-            ]
-            rho = [row[f"{name} spearman"] for row in part]
-            flagged = mean(bool(row[f"{name} flags"]) for row in part)
-            what = "development" if dev else "others"
+            found = [scores.misses(record, name) for record in part]
+            errors = [float(np.abs(miss).mean()) for miss, _ in found]
+            large = [np.abs(miss) > scores.LARGE for miss, _ in found]
+            silent = sum(int((one & ~flagged).sum()) for one, (_, flagged) in zip(large, found, strict=True))
+            rows = sum(miss.size for miss, _ in found)
             lines.append(
-                f"| {name if name != 'forecast' else 'forecast of 4'} | {what} | {len(part)} | {mean(errors):.3f} | "
-                f"{np.exp(mean(ratios)):.2f} | {mean(rho):.2f} | {flagged:.0%} |"
+                f"| {name} | {len(part)} {'development' if dev else 'others'} | {_with_interval(errors)} | {max(errors):.3f} "
+                f"| {np.exp(np.mean([scores.factor(record, name) for record in part])):.2f} "
+                f"| {np.mean([scores.covered(record, name) for record in part]):.0%} "
+                f"| {np.mean([flagged.mean() for _, flagged in found]):.0%} "
+                f"| {sum(int(one.sum()) for one in large)}, {silent} of {rows} |"
             )
-    rows = [row for row in rows if "lira_again" in row]
-    fpr = [row for row in rows if row["false_positives"] >= 20]
-    again = [abs(np.log(max(row["tpr_again"], 1e-3) / max(row["tpr"], 1e-3))) for row in fpr]
+    again = [np.abs(np.subtract(*record["reference"])).mean() for record in records.values()]
+    factors = [np.abs(np.log(np.divide(*record["tpr"]))).mean() for record in records.values()]
     lines.append(
-        f"| the attack again (64 other models) | all | {len(rows)} | "
-        f"{mean(abs(row['lira_again'] - row['lira']) for row in rows):.3f} | {np.exp(mean(again)):.2f} | "
-        f"{mean(row['spearman_again'] for row in rows):.2f} | |"
+        f"| {AGAIN} | {len(records)} all | {_with_interval([float(one) for one in again])} | {max(again):.3f} "
+        f"| {np.exp(np.mean(factors)):.2f} | | | |"
     )
-    full = [row for row in rows if row["quantizer"] == "none"]
-    by_kind = ", ".join(
-        f"{kind} {mean(row['spearman_again'] for row in full if row['kind'] == kind):.2f} (forecast of 8: "
-        f"{mean(row['forecast of 8 spearman'] for row in full if row['kind'] == kind):.2f})"
-        for kind in dict.fromkeys(row["kind"] for row in full)
-    )
+    return lines
+
+
+def single(records: Records) -> list[str]:
+    """Return how well the order of single records agrees with the reference's, over its own repetition's."""
+    lines = [
+        "| order of records by | others: share of what the reference repeats [95 %] | worst setting | regressions | "
+        "classifications | development |",
+        "|---|---|---|---|---|---|",
+    ]
+    names = list(dict.fromkeys(name for record in records.values() for name in record["records"]))
+    for name in names:
+        if name == "again":
+            continue
+        found = {key: one for key, record in records.items() if (one := scores.by_record(record, name)) is not None}
+        others = [one for key, one in found.items() if not records[key]["dev"]]
+        by_task = [
+            [one for key, one in found.items() if not records[key]["dev"] and records[key]["task"] == task]
+            for task in ("regression", "classification")
+        ]
+        development = [one for key, one in found.items() if records[key]["dev"]]
+        if others:
+            means = [f"{np.mean(part):.2f}" if part else "-" for part in (*by_task, development)]
+            low = "{:.2f} [{:.2f}, {:.2f}]".format(*interval(others))
+            lines.append(f"| {name} | {low} | {min(others):.2f} | {' | '.join(means)} |")
+    repeats = [one for record in records.values() for one in record["records"]["again"]]
+    shown = sum(scores.by_record(record, "one run") is not None for record in records.values())
     return [
         *lines,
         "",
-        f"Per-record Spearman of two sets of 64 models in full precision: {by_kind}. Of two halves of 32, over all rows: "
-        f"{mean(row['spearman_halves'] for row in rows):.2f}. Every TPR rests on at least "
-        f"{min(row['false_positives'] for row in rows):.0f} false positives.",
+        f"Two sets of 64 models agree about the order of records with a rank correlation of {np.median(repeats):.2f} "
+        f"(median over settings and four quantizers; {np.quantile(repeats, 0.1):.2f} to {np.quantile(repeats, 0.9):.2f} in "
+        f"the middle 80 %). Where they agree by less than 0.2 nothing is counted; {shown} of {len(records)} settings count.",
     ]
 
 
-def costs(timings: dict[str, dict[str, float]]) -> list[str]:
-    alone = [64 * t["stacked_1"] / t["stacked_4"] for t in timings.values()]
-    stacked = [t["all_stacked"] * 64 / 136 / t["stacked_4"] for t in timings.values()]
+def settings(records: Records) -> list[str]:
+    """Return the settings by leak in full precision, with how well the reference repeats its own order."""
+    lines = [
+        "| leak in full precision | settings (advantage; tau of the two repetitions; D: development) |",
+        "|---|---|",
+    ]
+    for name, low, high in LEVELS:
+        part = {key: record for key, record in records.items() if level_of(record) == name}
+        told = [
+            f"{key} ({scores.reference(record)[0]:.2f}; {stats.kendalltau(*record['reference']).statistic:.2f}"
+            f"{'; D' if record['dev'] else ''})"
+            for key, record in sorted(part.items(), key=lambda item: -scores.reference(item[1])[0])
+        ]
+        limits = f"{low:.2f} and more" if high > 1 else f"below {high:.2f}" if low < 0 else f"{low:.2f} to {high:.2f}"
+        lines.append(f"| {name}, {limits}: {len(part)} | {', '.join(told)} |")
+    molecular = sum(record["molecules"] for record in records.values())
+    deep = sum(record["kind"] == "end to end" for record in records.values())
+    pairs = [len(record["told apart"]) for record in records.values()]
+    all_ = [len(record["quantizers"]) * (len(record["quantizers"]) - 1) // 2 for record in records.values()]
     return [
-        f"Four stacked replicates cost 1/{np.median(alone):.0f} of 64 models trained one by one (range 1/{min(alone):.0f} "
-        f"to 1/{max(alone):.0f}) and 1/{np.median(stacked):.0f} of 64 stacked ones (medians over {len(alone)} settings, "
-        "processor time on one thread)."
+        *lines,
+        "",
+        f"{len(records)} settings, {len(split(records, dev=True))} of them development; {molecular} of molecules, {deep} "
+        f"networks trained end to end; {min(record['n'] for record in records.values())} to "
+        f"{max(record['n'] for record in records.values())} records. {sum(pairs):,} of {sum(all_):,} pairs of quantizers are "
+        "told apart by both repetitions.",
     ]
+
+
+def costs(records: Records) -> list[str]:
+    timings = [record["seconds"] for record in records.values()]
+    lines = []
+    for count in (4, 8):
+        stacked = [t["all_stacked"] * 64 / 144 / t[f"stacked_{count}"] for t in timings]
+        alone = [64 * t["stacked_1"] / t[f"stacked_{count}"] for t in timings]
+        lines.append(
+            f"{count} stacked replicates cost 1/{np.median(alone):.0f} of 64 models trained one by one and "
+            f"1/{np.median(stacked):.0f} of 64 stacked ones"
+        )
+    return ["; ".join(lines) + f" (medians over {len(timings)} settings, processor time on one thread)."]
 
 
 def write(page: Path, blocks: dict[str, list[str]]) -> None:
@@ -143,20 +202,25 @@ def write(page: Path, blocks: dict[str, list[str]]) -> None:
     page.write_text(text)
 
 
-def figure(rows: Rows, path: Path) -> None:
-    """Forecast against measured advantage, one dot a setting and quantizer."""
-    colours = {"synthetic": "#4477aa", "tabular": "#228833", "molecular": "#cc6677"}
-    rows = [row for row in rows if "forecast of 8" in row]
-    dots = [
-        f'<circle cx="{50 + 380 * row["lira"]:.1f}" cy="{430 - 380 * row["forecast of 8"]:.1f}" r="3" fill="{colours[row["kind"]]}" fill-opacity=".6"/>'
-        for row in rows
-    ]
+def figure(records: Records, path: Path) -> None:
+    """Forecast against measured advantage, one dot a setting and quantizer; both as averages over replicates."""
+    colours = {"development": "#bbbbbb", "synthetic": "#4477aa", "tabular": "#228833", "molecular": "#cc6677"}
+    colours["end to end"] = "#aa8800"
+    dots = []
+    for record in sorted(records.values(), key=lambda one: not one["dev"]):
+        kind = "development" if record["dev"] else record["kind"]
+        said = record["forecasts"]["forecast of 8"][0]["advantage"]
+        dots += [
+            f'<circle cx="{50 + 380 * x:.1f}" cy="{430 - 380 * y:.1f}" r="3" fill="{colours[kind]}" fill-opacity=".6"/>'
+            for x, y in zip(scores.reference(record), said, strict=True)
+        ]
     legend = [f'<text x="60" y="{70 + 16 * i}" fill="{c}">{k}</text>' for i, (k, c) in enumerate(colours.items())]
     path.write_text(
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 460 470" font-family="sans-serif" font-size="12" role="img">'
-        "<title>Forecast against measured advantage of LiRA</title><rect width=\"460\" height=\"470\" fill=\"#fff\"/>"
+        "<title>Forecast against measured advantage of the combined attack</title>"
+        '<rect width="460" height="470" fill="#fff"/>'
         '<path d="M50 430H430M50 430V50M50 430L430 50" stroke="#999" fill="none"/>'
-        '<text x="130" y="460">advantage LiRA measures (0 to 1)</text>'
+        '<text x="70" y="460">advantage the combined attack finds with 64 models (0 to 1)</text>'
         '<text x="20" y="330" transform="rotate(-90 20 330)">forecast from 8 replicates</text>'
         + "".join(dots + legend) + "</svg>\n"
     )  # fmt: skip

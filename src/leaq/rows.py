@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from leaq.attacks.base import Context, Ingredient, MembershipAttack
-from leaq.attacks.foreseen import foreseen
 from leaq.attacks.gap import adaptive_gap
 from leaq.attacks.registry import title_of
 from leaq.attacks.scoring import Protocol
@@ -132,7 +131,8 @@ def row(released: Released, how: How) -> QuantizerRow:
         if before is not None:
             drops["loss"] = held_out_drop(own, before, **options)
     attacks = how.attacked(context)
-    measures |= _forecast(table, attacks, how)
+    if how.no_replicates:
+        measures["forecast"] = NotComputed(how.no_replicates)
     return QuantizerRow(
         quantizer=released.names[0],
         label=released.names[1],
@@ -233,13 +233,6 @@ def _finite_sample(table: LossTable, how: How) -> Number:
         )
     except NotEnoughEvidence as err:
         return NotComputed(str(err))
-
-
-def _forecast(table: LossTable, attacks: Mapping[str, AttackResult | NotComputed], how: How) -> dict[str, Number]:
-    """Return the forecast of LiRA, or that it needs replicates."""
-    if how.no_replicates:
-        return {"forecast": NotComputed(how.no_replicates)}
-    return foreseen(table, attacks, level=how.level, seed=how.seed)
 
 
 def primary_metric(samples: Samples) -> str:

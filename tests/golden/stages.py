@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from leaq.attacks.base import Context
+from leaq.attacks.forecast import forecast
 from leaq.attacks.registry import parse_attacks
 from leaq.data import load
 from leaq.data.splits import halves
@@ -110,6 +111,8 @@ def measured() -> Numbers:
     found["finite sample"] = finite_sample(judged, models=range(1), seed=0).value
     for name, indicator in (("distortion", distortion), ("correlation", correlation)):
         found[name] = indicator(judged.released_only(), judged.released_only(), **options).value
+    found["forecast"] = forecast(judged).advantage.value
+    found["forecast of 4"] = forecast(judged.of(range(4))).advantage.value
     context = Context(judged, judged, features=samples().inputs)
     for attack in parse_attacks(["threshold", "rmia", "lira", "lira(variance=hierarchical)", "combined(sees=outputs)"]):
         result = attack.run(context)

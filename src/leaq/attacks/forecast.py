@@ -1,292 +1,324 @@
-"""What the strongest attack would find, forecast from a few replicates and without its shadow models.
+"""What the combined attack would find with many shadow models, forecast from a few replicates under every quantizer.
 
-Every record is in for half of a few full-precision replicates and out for the others; quantizing them costs no
-training. LiRA lives on how far a record's signal moves when it is trained on, against how much the signal varies
-between models. Both are read off the replicates:
+Two things are known of a few replicates that are quantized in many ways:
 
-    g(o)      mean move of records whose signal, when held out, is o: moves from one half of the replicates, o from the
-              other, so that their errors are independent (a running mean over records sorted by o)
-    s_in, s_out   spread between models of records near o
-    tau = SPREAD |g(o)|   spread of the moves around g(o), too small to be read off few replicates
+    own     what an attack on the replicates themselves finds, each attacked with the others as shadows. It knows the
+            level, too low by what few shadows cost, and ranks quantizers noisily
+    rho     how much of what sets one replicate apart from the others survives quantization: the correlation of its
+            deviations from the mean of the replicates with those in full precision. It ranks, and knows no level
 
-An audit with 64 models is then simulated with these laws, and LiRA is run on it: its weaknesses (few shadows, one
-variance for all records) are simulated with it. Own method; the attack is that of arXiv 2112.03570v2.
+One curve through all quantizers of an audit joins them. With z the distance between two unit normals that an advantage
+of 2 Phi(z / 2) - 1 stands for,
+
+    z_q = exp(a + b log rho_q + c (log rho_q)^2),    b and c near what they were in the development settings
+
+is fitted to all `own` at once; each quantizer keeps the share of its distance from the curve that is more than noise
+(empirical Bayes over quantizers; the noise is what pairs of replicates disagree by). The cost of few shadows is a
+factor on z, fixed on the development settings; docs/fidelity.md holds what the forecast misses in others.
+
+Own method. The attack forecast is `combined(sees=outputs)`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from leaq.attacks.decisions import cross_fitted_decisions, signed, thresholds_by_others
-from leaq.attacks.lira import online_scores
+from leaq.attacks.few import Attacked, attacked, exposed, usable
 from leaq.attacks.signals import normalised
-from leaq.errors import NotEnoughEvidence
-from leaq.seeds import stream
-from leaq.stats.intervals import percentile_interval
-from leaq.stats.roc import tpr_at_fpr
-from leaq.types import Bools, Estimate, Flag, Floats, Ints, LossTable, NotComputed
+from leaq.lazy import special
+from leaq.stats.intervals import normal_quantile
+from leaq.stats.roc import auc, tpr_at_fpr
+from leaq.types import Estimate, Flag, Floats, LossTable, NotComputed
 
-__all__ = ["SHADOWS", "Forecast", "forecast", "forecast_risk"]
+__all__ = ["MODELS", "Forecast", "forecast", "forecast_risk", "forecasts"]
 
-SHADOWS = 64
+MODELS = 64
 """Models of the audit that is forecast, unless told otherwise."""
 
-SPREAD = 0.4
-"""tau / |g|: between the values that miss the advantage and the TPR of the development settings of docs/fidelity.md
-least (0.3 to 0.6). In proportion to the move: an easy record, which hardly moves, has no room to differ."""
-CALIBRATED = (0.0, 0.6)
-"""Range of advantages in the development settings; a forecast outside is an extrapolation and flagged."""
-FEWEST = 4
-FEWEST_RECORDS = 50
-WINDOW = 41
-"""Records in the running mean, at most a tenth of all."""
-MOST_RECORDS = 4000
-"""Records of a simulated audit at most; more would change the forecast by less than its interval."""
-CHECKED = 16
-"""Models of a simulated audit on which the loss-threshold attack is run, as a check."""
-TOLERANCE = 0.05
-"""Largest miss of the loss-threshold attack, which the replicates measure, before the forecast is flagged."""
+COST = {
+    ("combined", "classification"): 0.00,
+    ("combined", "regression"): 0.51,
+    ("few", "classification"): 0.40,
+    ("few", "regression"): 0.60,
+}
+"""Logarithm of the factor on z that few shadows cost, times their number: (attack on the replicates, task)."""
+SLOPE, BEND = (1.33, 0.3), (0.0, 0.3)
+"""Mean and spread of the curve's b and c in the development settings, full precision being rho = 1."""
+NOISE = 0.015
+"""Error of an `own` that the curve is fitted with, and beside which the priors count."""
+DOUBT = {"combined": 2.0, "few": 4.0}
+"""How often the noise that pairs of replicates show is taken: they share records and shadows, so that it is more."""
+MISS = {"combined": (0.03, 0.015), "few": (0.05, 0.03)}
+"""Standard deviations of what a forecast missed by in the development settings: of log z, and of the advantage."""
+TAIL = {"combined": 1.1, "few": 0.25}
+"""What few shadows cost the true-positive rate beyond the advantage: share of the slope below, times their number."""
+OFFSET, STEEPNESS = (0.13, 0.3), (1.0, 0.3)
+"""Mean and spread of alpha, beyond that of blind guessing, and of beta in Phi^-1(TPR) = alpha + beta z."""
+ROUGH = 0.15
+"""Error of a Phi^-1(TPR) measured on the replicates."""
+UNSURE = 0.08
+"""Half width of an interval from which a forecast is flagged."""
+STEPS, HALVINGS = 50, 20
+HIGHEST = 0.9995
+"""Advantages above it are taken for it: no distance is infinite."""
+METHOD = "what such forecasts missed by, or replicates or signals disagree by, whichever is more"
+SMALLEST = 0.02
+"""Least correlation, and least z, that a logarithm is taken of."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What LiRA with `shadows` models is expected to find.
+    """What the combined attack of who sees the outputs is expected to find with many shadow models.
 
     Attributes
     ----------
     advantage, tpr : forecast with interval; a TPR that would rest on fewer than 10 false positives is not given.
-    risk : (n,) expected effect size of each record (move over spread), NaN for records no replicate trained on.
-    checked, measured : loss-threshold advantage in the simulated audit and in the replicates themselves.
+    risk : (n,) expected distance of each record's signals in and out of training, in standard deviations; NaN for
+        records no replicate trained on. Larger is more exposed.
+    own : advantage found on the replicates themselves, each attacked with the others as shadows.
+    flags : doubts about this forecast.
     """
 
     advantage: Estimate
     tpr: Mapping[float, Estimate | NotComputed]
     risk: Floats
-    checked: float
-    measured: float
+    own: float
     flags: tuple[Flag, ...] = ()
 
 
-def forecast(
-    table: LossTable,
+def forecasts(
+    tables: Mapping[str, LossTable],
     *,
-    shadows: int = SHADOWS,
+    full: str | None = None,
+    models: int = MODELS,
     fprs: tuple[float, ...] = (0.01,),
     level: float = 0.95,
     seed: int = 0,
-    draws: int = 12,
-) -> Forecast:
-    """Tell what LiRA with many equally quantized shadow models would find, from a few replicates.
+) -> dict[str, Forecast]:
+    """Tell what the combined attack would find under each quantizer with many shadow models, from a few replicates.
 
-    Direction: smaller is safer. Range: advantage in [-1, 1].
-    Interval: records resampled, audits simulated anew, and widened by the miss of the loss-threshold attack; it does
-    not cover that the replicates might be unusual.
-    Do not trust when: flagged unchecked (the simulated audit misses the loss-threshold advantage the replicates
-    measure) or outside-calibration. It forecasts one attack, and a stronger one may exist.
+    Direction: smaller is safer. Range: advantage in [0, 1].
+    Interval: what forecasts missed by in the development settings, or what pairs of replicates disagree by if that is
+    more. Do not trust when: flagged unsure. It forecasts one attack, and a stronger one may exist.
 
     Parameters
     ----------
-    table : scores (s, n) of at least 4 replicates under one quantizer, every record in for some and out for others in
-        either half of them (paired halves of one pool do that with s = 4, 6, 8, ...).
-    shadows : models of the forecast audit.
+    tables : the same replicates under each quantizer, with scores (s, n); every record in for some and out for others
+        in either half of them (paired halves of one pool do that with s = 4, 6, 8, ...).
+    full : which of them is full precision; without it nothing is borrowed between quantizers.
+    models : models of the audit that is forecast.
 
     Raises
     ------
     NotEnoughEvidence
         If there are fewer than 4 replicates or 50 records, or the halves do not cover the records.
     """
-    signals, members, pool = _usable(table)
-    rng = stream(seed, "forecast")
-    laws = _laws(signals, members)
-    audits = []
-    for draw in range(draws + 1):
-        rows = _rows(int(pool.sum()), rng, first=draw == 0)
-        audits.append(_simulated_audit(laws.take(rows), shadows, fprs, kind=table.score_kind, rng=rng))
-    measured = _threshold_advantage(signals, members, table.score_kind)
-    values = np.array(audits)  # (draws + 1, 2 + fprs): advantage, threshold, TPRs
-    centre = values.mean(0)
-    miss = abs(float(centre[1]) - measured)
-    n = len(signals)
-    method = f"{draws} simulated audits of resampled records, widened by the miss of the threshold attack"
+    few = {name: usable(table)[0] for name, table in tables.items()}
+    found = {name: _Found.of(attacked(table, seed=seed), table.task, fprs) for name, table in few.items()}
+    rho = None
+    if full is not None and len(few) > 2:
+        before = _deviations(few[full])
+        rho = np.array([_kept(_deviations(table), before) for table in few.values()])
+    doubt = DOUBT[next(iter(found.values())).kind[0]]
+    z = _joined(np.stack([one.own for one in found.values()]), rho, doubt)
+    measured = {fpr: np.array([one.tpr[fpr] for one in found.values()]) for fpr in fprs}
+    made = {}
+    for i, (name, one) in enumerate(found.items()):
+        expected = z[i] * one.factor(models)
+        values = np.array([_advantage(expected), *one.interval(expected, level)])
+        flags = _doubts(values)
+        rest = Estimate(0.0, 0.0, 0.0, one.models, level, "replicates", METHOD, flags)
+        tpr: dict[float, Estimate | NotComputed] = {}
+        for fpr in fprs:
+            trials = models * one.outside
+            reason = f"TPR at {fpr:.1%} FPR would rest on {trials * fpr:.0f} false positives. Bring more records."
+            line = _line(z, measured[fpr], fpr)
+            ends = line[0] + line[1] * one.steeper(models) * _distance(values)
+            tpr[fpr] = _estimate(special.ndtr(ends), rest) if trials * fpr >= 10 else NotComputed(reason)
+        made[name] = Forecast(_estimate(values, rest), tpr, forecast_risk(tables[name]), float(one.own.mean()), flags)
+    return made
 
-    def estimate(column: int, slack: float, top: float) -> Estimate:
-        low, high = percentile_interval(values[1:, column], level=level)
-        value = float(centre[column])
-        return Estimate(
-            value,
-            max(-1.0, min(low, value) - slack),
-            min(top, max(high, value) + slack),
-            n,
-            level,
-            "replicates",
-            method,
-        )
 
-    trials = shadows * float((~members).sum(1).mean())
-    tpr: dict[float, Estimate | NotComputed] = {}
-    for i, fpr in enumerate(fprs):
-        enough = trials * fpr >= 10
-        reason = f"TPR at {fpr:.1%} FPR would rest on {trials * fpr:.0f} false positives. Bring more records."
-        tpr[fpr] = estimate(2 + i, miss * float(centre[2 + i]), 1.0) if enough else NotComputed(reason)
-    flags = _doubts(float(centre[0]), float(centre[1]), measured)
-    tpr = {fpr: item.flagged(*flags) if isinstance(item, Estimate) else item for fpr, item in tpr.items()}
-    risk = _risk(laws, pool)
-    return Forecast(estimate(0, miss, 1.0).flagged(*flags), tpr, risk, float(centre[1]), measured, flags)
+def forecast(
+    table: LossTable,
+    *,
+    models: int = MODELS,
+    fprs: tuple[float, ...] = (0.01,),
+    level: float = 0.95,
+    seed: int = 0,
+) -> Forecast:
+    """Tell what the combined attack would find under one quantizer: `forecasts` with nothing to borrow from.
+
+    Raises
+    ------
+    NotEnoughEvidence
+        As `forecasts`.
+    """
+    return forecasts({"": table}, models=models, fprs=fprs, level=level, seed=seed)[""]
 
 
 def forecast_risk(table: LossTable) -> Floats:
     """Tell how exposed each record will be: expected distance of its signals in and out, in standard deviations, (n,).
 
-    Direction: larger is more exposed. Range: [0, inf), NaN for records that no replicate trained on. Without the
-    simulated audits of `forecast`, whose `risk` is the same. Do not trust single records: see docs/fidelity.md.
+    Direction: larger is more exposed. Range: [0, inf), NaN for records that no replicate trained on. Do not trust
+    single records: docs/fidelity.md tells how well their order agrees with the attack's own.
 
     Raises
     ------
     NotEnoughEvidence
-        As `forecast`.
+        As `forecasts`.
     """
-    signals, members, pool = _usable(table)
-    return _risk(_laws(signals, members), pool)
-
-
-def _risk(laws: "_Laws", pool: Bools) -> Floats:
+    few, pool = usable(table)
     risk = np.full(len(pool), np.nan)
-    risk[pool] = np.abs(laws.move) / np.sqrt((laws.spread_in**2 + laws.spread_out**2) / 2)
+    risk[pool] = exposed(few)
     return risk
 
 
-def _rows(n: int, rng: np.random.Generator, *, first: bool) -> Ints:
-    """Draw the records of one simulated audit: all of them first, then resampled; never more than `MOST_RECORDS`."""
-    if first and n <= MOST_RECORDS:
-        return np.arange(n)
-    return rng.integers(n, size=min(n, MOST_RECORDS))
-
-
 @dataclass(frozen=True)
-class _Laws:
-    """Per record (n,): held-out level, mean move, spreads, tau; and standardised residuals to draw noise from."""
+class _Found:
+    """What the attack on the replicates found under one quantizer.
 
-    level: Floats
-    move: Floats
-    spread_in: Floats
-    spread_out: Floats
-    tau: Floats
-    noise_in: Floats
-    noise_out: Floats
+    Attributes
+    ----------
+    kind : the attack, and the task.
+    outside : non-members of a replicate.
+    own : (pairs,) advantage by pair of complementary replicates.
+    apart : by how much the signals disagree that are looked at by themselves.
+    tpr : by false-positive rate.
+    """
 
-    def take(self, rows: "np.ndarray") -> "_Laws":
-        return _Laws(
-            self.level[rows], self.move[rows], self.spread_in[rows], self.spread_out[rows],
-            self.tau[rows], self.noise_in, self.noise_out,
-        )  # fmt: skip
+    kind: tuple[str, str]
+    models: int
+    outside: float
+    own: Floats
+    apart: float
+    tpr: Mapping[float, float]
 
+    @classmethod
+    def of(cls, attack: Attacked, task: str, fprs: tuple[float, ...]) -> "_Found":
+        """Advantages come from the area under the curve: it is steadier than the best threshold."""
+        members = attack.members
+        areas = np.array([[auc(*one) for one in zip(scores, members, strict=True)] for scores in attack.scores])
+        areas = areas - 2 * (1 - areas) * attack.blind[:, None]  # what is certain owes nothing to chance
+        each = _advantage(np.sqrt(2) * special.ndtri(areas.clip(1e-6, 1 - 1e-6)))
+        apart, each = float(np.ptp(each.mean(1))), each.mean(0)
+        own = np.array([each[attack.pairs == pair].mean() for pair in np.unique(attack.pairs)])
+        tpr = {f: float(np.mean([tpr_at_fpr(s.ravel(), members.ravel(), f) for s in attack.scores])) for f in fprs}
+        return cls((attack.attack, task), len(members), float((~members).sum(1).mean()), own, apart, tpr)
 
-def _usable(table: LossTable) -> tuple[Floats, Bools, Bools]:
-    """Signals and members (s, m) on the records of the pool, and which records these are."""
-    s = len(table.members) // 2 * 2
-    if s < FEWEST:
-        raise NotEnoughEvidence(
-            f"A forecast needs at least {FEWEST} replicates. Found {len(table.members)}. Add --replicates."
-        )
-    members = table.members[:s]
-    pool: Bools = np.asarray(members.any(0))
-    halves = (members[: s // 4 * 2][:, pool], members[s // 4 * 2 :][:, pool])
-    covered = all((half.any(0) & ~half.all(0)).all() for half in halves)
-    if pool.sum() < FEWEST_RECORDS or not covered:
-        raise NotEnoughEvidence(
-            f"A forecast needs at least {FEWEST_RECORDS} records, each in for one and out for another replicate of "
-            f"both halves. Found {int(pool.sum())} records. Train on paired halves of the pool."
-        )
-    return np.asarray(normalised(table)[:s][:, pool], dtype=np.float64), members[:, pool], pool
+    def factor(self, models: int) -> float:
+        """Return what more shadows multiply z with."""
+        return float(np.exp(COST[self.kind] * self._fewer(models)))
 
+    def steeper(self, models: int) -> float:
+        """Return what more shadows multiply the true-positive rate's slope in z with."""
+        return 1 + TAIL[self.kind[0]] * self._fewer(models)
 
-def _means(signals: Floats, members: Bools) -> tuple[Floats, Floats]:
-    """Mean signal of each record over models that trained on it and over the others."""
-    return (signals * members).sum(0) / members.sum(0), (signals * ~members).sum(0) / (~members).sum(0)
+    def _fewer(self, models: int) -> float:
+        return max(0.0, 1 / (self.models - 2) - 1 / max(1, models - 2))
 
-
-def _laws(signals: Floats, members: Bools) -> _Laws:
-    half = len(signals) // 4 * 2
-    parts = (slice(0, half), slice(half, None))
-    inside, outside = zip(*[_means(signals[part], members[part]) for part in parts], strict=True)
-    # The move comes from one part and what it is sorted by from the other: no noise is in both.
-    moves = [running_mean(outside[1 - i], inside[i] - outside[i]) for i in range(2)]
-    move = (moves[0] + moves[1]) / 2
-    mean_in, mean_out = _means(signals, members)
-    count_in, count_out = members.sum(0), (~members).sum(0)
-    residual_in = (signals - mean_in) * np.sqrt(count_in / np.maximum(count_in - 1, 1))
-    residual_out = (signals - mean_out) * np.sqrt(count_out / np.maximum(count_out - 1, 1))
-    variance_in = running_mean(mean_out, (residual_in**2 * members).sum(0) / count_in)
-    variance_out = running_mean(mean_out, (residual_out**2 * ~members).sum(0) / count_out)
-    tiny = 1e-12 * max(1.0, float(np.var(signals)))
-    spread_in, spread_out = np.sqrt(np.maximum(variance_in, tiny)), np.sqrt(np.maximum(variance_out, tiny))
-    # Means of few models vary more than the levels they estimate: shrink them to the levels' own spread.
-    noise = float(np.mean(variance_out / count_out))
-    total = float(np.var(mean_out))
-    shrink = np.sqrt(max(0.0, 1 - noise / total)) if total > 0 else 0.0
-    return _Laws(
-        level=mean_out.mean() + shrink * (mean_out - mean_out.mean()),
-        move=move,
-        spread_in=spread_in,
-        spread_out=spread_out,
-        tau=SPREAD * np.abs(move),
-        noise_in=(residual_in / spread_in)[members],
-        noise_out=(residual_out / spread_out)[~members],
-    )
+    def interval(self, z: float, level: float) -> tuple[float, float]:
+        """Return the ends of the interval around a forecast."""
+        relative, absolute = MISS[self.kind[0]]
+        disagree = float(self.own.std(ddof=1)) / np.sqrt(len(self.own))
+        reach = normal_quantile(level)
+        slope = z * np.exp(-(z**2) / 8) / np.sqrt(2 * np.pi)  # of the advantage in log z
+        half = max(reach * float(np.hypot(relative * slope, absolute)), reach * disagree, self.apart / 2)
+        return max(0.0, float(_advantage(z)) - half), min(1.0, float(_advantage(z)) + half)
 
 
-def running_mean(key: Floats, values: Floats) -> Floats:
-    """Mean of `values` over the records nearest in the order of `key`, (n,); the window shrinks at the ends."""
-    n = len(key)
-    half = max(2, min(WINDOW, n // 10) // 2)
-    order = np.argsort(key, kind="stable")
-    sums = np.cumsum(np.r_[0.0, values[order]])
-    low, high = np.maximum(np.arange(n) - half, 0), np.minimum(np.arange(n) + half + 1, n)
-    result = np.empty(n)
-    result[order] = (sums[high] - sums[low]) / (high - low)
-    return result
+def _deviations(table: LossTable) -> Floats:
+    """Return what sets each replicate apart from their mean, (s, n): a move that all make is none of it."""
+    signals = normalised(table)
+    return np.asarray(signals - signals.mean(0))
 
 
-def _simulated_audit(
-    laws: _Laws, models: int, fprs: tuple[float, ...], *, kind: str, rng: np.random.Generator
-) -> list[float]:
-    """LiRA's and the loss threshold's advantage, and LiRA's TPRs, in one audit drawn from the laws."""
-    n = len(laws.level)
-    models = models // 2 * 2
-    ranks = rng.permuted(np.tile(np.arange(n), (models // 2, 1)), axis=1)
-    members = np.repeat(ranks < n // 2, 2, axis=0)
-    members[1::2] = ~members[1::2]
-    move = laws.move + laws.tau * rng.standard_normal(n)
-    inside = laws.level + move + laws.spread_in * rng.choice(laws.noise_in, members.shape)
-    outside = laws.level + laws.spread_out * rng.choice(laws.noise_out, members.shape)
-    signals = np.where(members, inside, outside)
-    attacked = range(0, len(members), 2)  # one of each pair: the other adds little
-    scores = online_scores(signals, members, attacked)
-    truth = members[::2]
-    thresholds = thresholds_by_others(scores, truth)
-    if thresholds is None:  # as `scoring` does with so few models
-        decisions = cross_fitted_decisions(scores, truth, np.arange(n), seed=0)
-    else:
-        decisions = scores > thresholds[:, None]
-    hits = signed(decisions, truth)
-    tprs = [tpr_at_fpr(scores.ravel(), truth.ravel(), fpr) for fpr in fprs]
-    return [float(hits.mean()), _threshold_advantage(signals[:CHECKED], members[:CHECKED], kind), *tprs]
+def _kept(after: Floats, before: Floats) -> float:
+    """Return the correlation of deviations after quantization with those before."""
+    scale = float(np.sqrt((after**2).sum() * (before**2).sum()))
+    return float(np.clip((after * before).sum() / scale, SMALLEST, 1.0)) if scale > 0 else SMALLEST
 
 
-def _threshold_advantage(signals: Floats, members: Bools, kind: str) -> float:
-    """Signed advantage of a loss threshold (large margins, or small residuals), averaged over models."""
-    scores = signals if kind == "margin" else -np.abs(signals)
-    decisions = cross_fitted_decisions(scores, members, np.arange(signals.shape[1]), seed=0)
-    return float(signed(decisions, members).mean())
+def _joined(own: Floats, rho: Floats | None, doubt: float) -> Floats:
+    """Return z of each quantizer, (q,): its own, drawn to the curve through all by how noisy it is.
+
+    Parameters
+    ----------
+    own : (q, pairs) advantages found on the replicates.
+    rho : (q,) what is kept of deviations; without it z is each quantizer's own.
+    """
+    mean = own.mean(1)
+    if rho is None:
+        return _distance(mean)
+    curve = _advantage(_curve(mean, np.log(rho)))
+    rest = mean - curve
+    apart = own - mean[:, None]
+    apart = apart - apart.mean(0)  # what a pair has more of under every quantizer moves the level, not the order
+    pairs = own.shape[1]
+    noise = (apart**2).sum() / ((pairs - 1) * max(1, len(own) - 2)) / pairs
+    kept = max(0.0, 1 - doubt * noise / max(float((rest**2).mean()), 1e-12))
+    return _distance(curve + kept * rest)
 
 
-def _doubts(advantage: float, checked: float, measured: float) -> tuple[Flag, ...]:
-    flags = []
-    if abs(checked - measured) > TOLERANCE:
-        text = f"the simulated audit gives the loss threshold {checked:.2f}, the replicates measure {measured:.2f}"
-        flags.append(Flag("unchecked", f"Do not trust this forecast: {text}."))
-    if not CALIBRATED[0] <= advantage <= CALIBRATED[1]:
-        text = f"The forecast was developed on advantages of {CALIBRATED[0]:.1f} to {CALIBRATED[1]:.1f}."
-        flags.append(Flag("outside-calibration", text))
-    return tuple(flags)
+def _curve(own: Floats, log_rho: Floats) -> Floats:
+    """Fit z = exp(a + b log rho + c log(rho)^2) to advantages by penalised Gauss-Newton steps; return z, (q,)."""
+    terms = np.stack([np.ones_like(log_rho), log_rho, log_rho**2], axis=1)
+    centre = np.array([0.0, SLOPE[0], BEND[0]])
+    penalty = np.diag([0.0, SLOPE[1] ** -2, BEND[1] ** -2])
+    at = np.array([np.log(max(float(_distance(own.max())), SMALLEST)), SLOPE[0], BEND[0]])
+
+    def misses(coefficients: Floats) -> tuple[float, Floats, Floats]:
+        z = np.exp(np.clip(terms @ coefficients, -20, 3))
+        rest = (own - _advantage(z)) / NOISE
+        off = coefficients - centre
+        return float(rest @ rest + off @ penalty @ off), rest, z
+
+    loss, rest, z = misses(at)
+    for _ in range(STEPS):
+        slope = (z * np.exp(-(z**2) / 8) / np.sqrt(2 * np.pi) / NOISE)[:, None] * terms
+        step = np.linalg.solve(slope.T @ slope + penalty + 1e-9 * np.eye(3), slope.T @ rest - penalty @ (at - centre))
+        for _ in range(HALVINGS):
+            new, *more = misses(at + step)
+            if new <= loss:
+                break
+            step /= 2
+        else:
+            break
+        at, loss, (rest, z) = at + step, new, more
+    return z
+
+
+def _line(z: Floats, tpr: Floats, fpr: float) -> tuple[float, float]:
+    """Return alpha and beta of Phi^-1(TPR) = alpha + beta z through all quantizers, near what they usually are."""
+    terms = np.stack([np.ones_like(z), z], axis=1)
+    expected = np.array([float(special.ndtri(fpr)) + OFFSET[0], STEEPNESS[0]])
+    penalty = np.diag([OFFSET[1] ** -2, STEEPNESS[1] ** -2])
+    values = special.ndtri(np.clip(tpr, fpr / 3, 0.999))
+    right = terms.T @ values / ROUGH**2 + penalty @ expected
+    alpha, beta = np.linalg.solve(terms.T @ terms / ROUGH**2 + penalty, right)
+    return float(alpha), float(beta)
+
+
+def _advantage(z: "Floats | float") -> Floats:
+    """Return the advantage of telling two unit normals z apart."""
+    return np.asarray(2 * special.ndtr(np.asarray(z) / 2) - 1)
+
+
+def _distance(advantage: "Floats | float") -> Floats:
+    """Return the distance of two unit normals that are told apart with an advantage; 0 where it is negative."""
+    return np.asarray(2 * special.ndtri((1 + np.clip(advantage, 0.0, HIGHEST)) / 2))
+
+
+def _estimate(values: Floats, like: Estimate) -> Estimate:
+    """Return value, low and high as an estimate that rests on what another does."""
+    value, low, high = (float(one) for one in values)
+    return replace(like, value=value, low=low, high=high)
+
+
+def _doubts(values: Floats) -> tuple[Flag, ...]:
+    half = float(values[2] - values[1]) / 2
+    if half <= UNSURE:
+        return ()
+    text = f"Do not trust this forecast: it may be off by {half:.2f}. Train more replicates (--replicates 8 or more)."
+    return (Flag("unsure", text),)

@@ -1,51 +1,59 @@
-"""The forecast as an audit shows it: what LiRA with 64 models would find, and how far it is off where LiRA was run.
+"""The forecast as an audit shows it: what the combined attack would find with 64 models, beside what it found here.
 
 An audit trains a few models anyway. With too few of them for the attack the forecast is all there is to say about it;
-with enough, both are shown, and the attack that was run is forecast too: the difference tells how far to trust it.
+with enough, both are shown, and the difference tells what more shadow models are expected to add.
 """
 
 from collections.abc import Mapping
 
-from leaq.attacks.forecast import SHADOWS, Forecast, forecast
+from leaq.attacks.combined import Combined
+from leaq.attacks.forecast import forecasts
 from leaq.errors import NotEnoughEvidence
 from leaq.types import AttackResult, Estimate, LossTable, NotComputed
 
-__all__ = ["foreseen"]
+__all__ = ["FORECAST", "foreseen"]
 
+FORECAST = Combined(sees="outputs").spec()
+"""The attack that is forecast."""
 FPR = 0.01
 GAP = "same models; the two intervals set against each other end to end, so that it is wider than its level says"
 Number = Estimate | NotComputed
 
 
 def foreseen(
-    table: LossTable, attacks: Mapping[str, AttackResult | NotComputed], *, level: float = 0.95, seed: int = 0
-) -> dict[str, Number]:
-    """Return what an audit says of LiRA beforehand: "forecast", "forecast_tpr", and beside the attack "forecast_gap".
+    tables: Mapping[str, LossTable],
+    attacks: Mapping[str, Mapping[str, AttackResult | NotComputed]],
+    *,
+    full: str | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, dict[str, Number]]:
+    """Return, by quantizer, what an audit says of the attack beforehand: "forecast", "forecast_tpr", "forecast_gap".
 
-    ``forecast_gap`` is the forecast for as many models as the table has, minus the advantage LiRA found with them.
-    Direction: nearer 0 is better. Range: [-2, 2]. Do not read a gap of 0 as proof: both rest on the same models.
+    ``forecast_gap``, given where the attack was run, is the forecast for 64 models minus what it found with those of
+    the audit. Direction: nearer 0, less is expected of more models. Range: [-2, 2].
 
     Parameters
     ----------
-    table : released models under one quantizer, with scores.
-    attacks : what was run on it; only "lira" is looked at.
+    tables : released models by quantizer, with scores.
+    attacks : what was run on each; only the combined attack of who sees the outputs is looked at.
+    full : which of them is full precision; without it nothing is borrowed between quantizers.
     """
     try:
-        ahead = forecast(table, shadows=SHADOWS, fprs=(FPR,), level=level, seed=seed)
+        ahead = forecasts(tables, full=full, fprs=(FPR,), level=level, seed=seed)
     except NotEnoughEvidence as err:
         missing = NotComputed(str(err))
-        return {"forecast": missing, "forecast_tpr": missing}
-    found: dict[str, Number] = {"forecast": ahead.advantage, "forecast_tpr": ahead.tpr[FPR]}
-    run = attacks.get("lira")
-    if isinstance(run, AttackResult):
-        models = len(table.members) // 2 * 2
-        same = ahead if models == SHADOWS else forecast(table, shadows=models, fprs=(), level=level, seed=seed)
-        found["forecast_gap"] = _gap(same, run.advantage)
+        return {name: {"forecast": missing, "forecast_tpr": missing} for name in tables}
+    found: dict[str, dict[str, Number]] = {}
+    for name, one in ahead.items():
+        found[name] = {"forecast": one.advantage, "forecast_tpr": one.tpr[FPR]}
+        run = attacks.get(name, {}).get(FORECAST)
+        if isinstance(run, AttackResult):
+            found[name]["forecast_gap"] = _gap(one.advantage, run.advantage)
     return found
 
 
-def _gap(same: Forecast, measured: Estimate) -> Estimate:
-    said = same.advantage
+def _gap(said: Estimate, measured: Estimate) -> Estimate:
     return Estimate(
         said.value - measured.value,
         said.low - measured.high,

@@ -97,8 +97,13 @@ class Predictive:
         return Predictive(*(getattr(self, one.name)[row] for one in fields(self)))
 
 
-def predictive(known: InOut) -> Predictive:
+def predictive(known: InOut, *, freedom: tuple[Ints, Ints] | None = None) -> Predictive:
     """Fit the hierarchy to the statistics of a target's shadows, (n,), or of several targets', (t, n).
+
+    Parameters
+    ----------
+    known : means, squares and numbers of shadows in and out.
+    freedom : degrees of freedom of the squares in and out, where they are of other models than the means.
 
     Examples
     --------
@@ -114,19 +119,21 @@ def predictive(known: InOut) -> Predictive:
     if known.mean_in.ndim == 1:
         alone = InOut(*(getattr(known, one.name)[None] for one in fields(known)))
         return predictive(alone).of(0)
+    inside, outside = freedom or (known.count_in - 1, known.count_out - 1)
     rows = max(1, ROWS // known.mean_in.shape[1])
-    parts = [_predictive(known.of(slice(i, i + rows))) for i in range(0, len(known.mean_in), rows)]
+    starts = [slice(i, i + rows) for i in range(0, len(known.mean_in), rows)]
+    parts = [_predictive(known.of(part), (inside[part], outside[part])) for part in starts]
     if len(parts) == 1:
         return parts[0]
     return Predictive(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Predictive)))
 
 
-def _predictive(known: InOut) -> Predictive:
+def _predictive(known: InOut, freedom: tuple[Ints, Ints]) -> Predictive:
     level, shift = (known.mean_in + known.mean_out) / 2, known.mean_in - known.mean_out
     splines = Splines(level)
     count_in, count_out = known.count_in.astype(np.float64), known.count_out.astype(np.float64)
-    variance_in, freedom_in = _variances(known.square_in, count_in - 1, splines)
-    variance_out, freedom_out = _variances(known.square_out, count_out - 1, splines)
+    variance_in, freedom_in = _variances(known.square_in, freedom[0].astype(np.float64), splines)
+    variance_out, freedom_out = _variances(known.square_out, freedom[1].astype(np.float64), splines)
     noise_in, noise_out = variance_in / count_in, variance_out / count_out
     noise = noise_in + noise_out
     curve = splines.smoothed(shift, 1 / noise)

@@ -15,6 +15,7 @@ from leaq.attacks.compared import with_comparison
 from leaq.auditing.candidates import candidates_of, fitted_to, released_of
 from leaq.auditing.case import Case
 from leaq.auditing.evaluating import Bench
+from leaq.auditing.recorded import run_risk
 from leaq.auditing.records import Records, overlap_of
 from leaq.auditing.rows import how_finished
 from leaq.auditing.shipped import open_shipped, weigh
@@ -84,6 +85,7 @@ def audit_case(case: Case, *, progress: Progress = silent) -> CellResult:
         primary_attack="threshold",
         environment=describe_environment(),
         timings={"total_seconds": time.perf_counter() - started, "peak_memory_bytes": float(peak_memory())},
+        private={} if bench.weightless else run_risk(bench, job.beside.checkpoints),
         flags=(WEAK, *flags, *bench.loss.flags),
     )
     return with_comparison(result)

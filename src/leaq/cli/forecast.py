@@ -16,7 +16,7 @@ __all__ = ["forecast"]
 
 @configured("forecast", Folders, Output)
 def forecast(config: "AuditConfig", folders: Folders, output: Output) -> None:
-    """Forecast what LiRA with 64 models would find, for every quantizer, from a few models and without attacking.
+    """Forecast what the combined attack with 64 models would find, for every quantizer, from a few models.
 
     For those who cannot afford the attack: a few models are trained instead of 64, at least 4; 8 forecast better. A
     forecast is no measurement; one that cannot be trusted is flagged, and leaq audit shows it beside the attack.

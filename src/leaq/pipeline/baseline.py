@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from leaq.cell import AuditConfig
 from leaq.evaluation.loss_table import loss_table
-from leaq.pipeline.measuring import measure
+from leaq.pipeline.measuring import measure, with_forecasts
 from leaq.pipeline.planning import Asked
 from leaq.quantizers import Identity
 from leaq.results import QuantizerRow
@@ -58,6 +58,7 @@ def private_rows(
             table, reference.released_only(), size=Identity().size(weights), config=config,
             features=todo.features,
         )  # fmt: skip
+        row = with_forecasts([row], {row.quantizer: (table, row.size)}, config)[0]
         rows.append(_finished(row, private.describe(int(members.sum(1).max()), config.training), spent))
     return tuple(rows)
 

@@ -18,7 +18,7 @@ from leaq.evaluation.loss_table import loss_table
 from leaq.pipeline import measuring
 from leaq.pipeline.baseline import private_rows
 from leaq.pipeline.calibrating import Calibrations, calibrate, measure_calibrations, planned
-from leaq.pipeline.measuring import measure, measure_references, measure_together
+from leaq.pipeline.measuring import measure, measure_references, measure_together, with_forecasts
 from leaq.pipeline.planning import Asked, Found, joined, refuse_other_sizes
 from leaq.pipeline.preparing import prepare
 from leaq.quantizers import Identity, build
@@ -98,6 +98,7 @@ def measured(
         table, size = found[quantizer.spec()]
         rows.append(measure(quantizer, table, reference, size=size, config=config, features=todo.features))
         progress("measuring", done, len(quantizers))
+    rows = with_forecasts(rows, found, config)
     rows += private_rows(config, todo, reference, progress=progress)
     return tuple(rows), tuple(measure_together(one, found, config=config, features=todo.features) for one in todo.sets)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from leaq.attacks.forecast import forecast_risk
+from leaq.attacks.foreseen import foreseen
 from leaq.attacks.registry import parse_attacks, primary
 from leaq.attacks.risk import exposure
 from leaq.cell import AuditConfig
@@ -33,6 +34,7 @@ __all__ = [
     "primary_attack",
     "private_findings",
     "unquantized",
+    "with_forecasts",
 ]
 
 TOGETHER = Flag(
@@ -100,6 +102,17 @@ def measure(
         flags=quantizer.flags(),
     )
     return row(released, how_of(config, features, task=table.task))
+
+
+def with_forecasts(
+    rows: Sequence[QuantizerRow], found: Mapping[str, tuple[LossTable, Size]], config: AuditConfig
+) -> list[QuantizerRow]:
+    """Add to each row what the attack is expected to find with many models; quantizers of one audit help each other."""
+    tables = {row.quantizer: found[row.quantizer][0] for row in rows}
+    attacks = {row.quantizer: row.attacks for row in rows}
+    full = Identity().spec() if Identity().spec() in tables else None
+    ahead = foreseen(tables, attacks, full=full, level=config.level, seed=config.seed)
+    return [replace(row, measures={**row.measures, **ahead[row.quantizer]}) for row in rows]
 
 
 def measure_together(

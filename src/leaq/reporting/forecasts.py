@@ -1,10 +1,11 @@
-"""The forecast of LiRA as a table of its own, beside LiRA itself where it was run."""
+"""The forecast as a table of its own, beside the attack that is forecast where it was run."""
 
 from collections.abc import Iterator
 
+from leaq.attacks.foreseen import FORECAST
 from leaq.reporting.forecast_words import forecast_of
 from leaq.reporting.tables import Cell, Column, Footnote, Notes, Table, number_cell
-from leaq.reporting.words import flag_words, metric
+from leaq.reporting.words import flag_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Flag
 
@@ -12,7 +13,7 @@ __all__ = ["forecast_table"]
 
 
 def forecast_table(result: CellResult) -> Table:
-    """Return one row per quantizer, least forecast leak first: advantage, true-positive rate, what LiRA found."""
+    """Return one row per quantizer, least forecast leak first: advantage, true-positive rate, what was found."""
     name = metric(result.primary_metric).name
     ordered = sorted(result.rows, key=lambda row: found.value if (found := forecast_of(row)) else float("inf"))
     ran = any("forecast_gap" in row.measures for row in result.rows)
@@ -21,19 +22,22 @@ def forecast_table(result: CellResult) -> Table:
         Column("Bits", "Packed bits per quantized weight, scales included."),
         Column(name, f"{name} on records that did not train the model, mean over models, with its interval."),
         Column("Change", f"Change of {name} against full precision, same models."),
-        Column("Forecast", "Advantage (TPR - FPR) that LiRA with 64 models is expected to find; smaller is safer."),
+        Column(
+            "Forecast",
+            "Advantage (TPR - FPR) that the combined attack with 64 models is expected to find; smaller is safer.",
+        ),
         Column("TPR at 1% FPR", "Members it is expected to find while 1 % of the non-members are accused."),
     ]
     if ran:
         columns += [
-            Column("LiRA", "Advantage LiRA found with the models of this audit."),
-            Column("Forecast - LiRA", "Forecast for as many models as that, minus what was found; near 0 is better."),
+            Column(short_attack(FORECAST), "Advantage the same attack found with the models of this audit."),
+            Column("Forecast - found", "Forecast for 64 models minus that: what more models are expected to add."),
         ]
     columns.append(Column("Flags", "Letters refer to the notes below the table.", "left"))
     notes = Notes()
     drawn = [_cells(result, row, notes, ran=ran) for row in ordered]
     return Table(
-        title=f"{result.data.get('name', 'data')}: what LiRA is expected to find",
+        title=f"{result.data.get('name', 'data')}: what the attack is expected to find",
         columns=tuple(columns),
         rows=tuple(tuple(cell.text for cell in cells) for cells in drawn),
         values=tuple(tuple(cell.value for cell in cells) for cells in drawn),
@@ -46,7 +50,7 @@ def forecast_table(result: CellResult) -> Table:
 def _cells(result: CellResult, row: QuantizerRow, notes: Notes, *, ran: bool) -> list[Cell]:
     key = result.primary_metric
     missing: list[str] = []
-    attack = row.attacks.get("lira")
+    attack = row.attacks.get(FORECAST)
     cells = [
         Cell(row.label, row.label),
         Cell(f"{row.size.bits:.3g}", row.size.bits),

@@ -13,8 +13,12 @@ from leaq.types import AttackResult, Floats
 __all__ = ["exposed"]
 
 EXPECTED = (
-    "Risk: how far LiRA's signal of the record is expected to move when it is trained on, in standard deviations over "
-    "models. Forecast from few models: the order of single records is mostly noise, read it as a hint where to look."
+    "Risk: how far the record's signals are expected to lie apart in models trained on it and in others, in standard "
+    "deviations over models. Forecast from few models: read the order of single records as a hint where to look."
+)
+ONE_RUN = (
+    "Risk: share of the members expected to be less exposed, from the recorded losses and inputs of this one run. An "
+    "order, no level: where the model gives nothing away, its most exposed record is not exposed either."
 )
 PRIVATE = "This table names training records: keep it to yourself."
 
@@ -24,8 +28,8 @@ def exposed(
 ) -> Table | None:
     """Return the records with the largest risk in full precision, by row number (see `Samples.ids`).
 
-    The risk is the attack's, with the forecast one beside it; where no attack tells it, the forecast alone. None where
-    the result holds no risks: they are kept apart from shareable results.
+    The risk is the attack's, with the forecast one beside it; where no attack tells it, the forecast alone, or of one
+    recorded run what its losses tell. None where the result holds no risks: they are kept apart from shareable results.
 
     Parameters
     ----------
@@ -34,7 +38,8 @@ def exposed(
     """
     measured = [(row, risk) for row in result.ranked() if (risk := _risk(result, row)) is not None]
     expected = [(row, risk) for row in result.ranked() if (risk := _expected(result, row)) is not None]
-    leading = measured or expected
+    once = [] if measured or expected else _from_one_run(result)
+    leading = measured or expected or once
     if not leading:
         return None
     full = next(((row, risk) for row, risk in leading if row is reference(result)), leading[-1])
@@ -51,6 +56,7 @@ def exposed(
     notes = [_note(result)] if measured else []
     if expected and (not measured or beside is not None):
         notes.append(("Forecast: " if measured else "") + EXPECTED)
+    notes += [ONE_RUN] if once else []
     how = "most exposed" if measured else "expected to be most exposed"
     where = "in full precision" if full[0] is reference(result) else f"under {full[0].label}"
     return Table(
@@ -108,6 +114,12 @@ def _expected(result: CellResult, row: QuantizerRow) -> Floats | None:
     """Return the forecast risk, which is kept by row number; JSON holds NaN as text."""
     found = result.private.get("forecast_risk", {}).get(row.quantizer)
     return None if found is None else np.asarray(found, dtype=np.float64)
+
+
+def _from_one_run(result: CellResult) -> list[tuple[QuantizerRow, Floats]]:
+    """Return the risk that one recorded run tells, which is of its weights in full precision."""
+    found = result.private.get("run_risk")
+    return [] if found is None else [(reference(result), np.asarray(found, dtype=np.float64))]
 
 
 def _cells(risk: Floats) -> list[Cell]:

@@ -41,12 +41,12 @@ _INDICATORS = {
     ),
     "forecast": (
         "forecast",
-        "Advantage that LiRA with 64 models is expected to find, simulated from the models at hand; smaller is safer.",
+        "Advantage that the combined attack (outputs) with 64 models is expected to find; smaller is safer.",
     ),
-    "forecast_tpr": ("forecast TPR", "Members that LiRA is expected to find at 1 % false positives; smaller is safer."),
+    "forecast_tpr": ("forecast TPR", "Members it is expected to find at 1 % false positives; smaller is safer."),
     "forecast_gap": (
-        "forecast − LiRA",
-        "Forecast for as many models as this audit has, minus what LiRA found with them; near 0 is better.",
+        "forecast − found",
+        "Forecast for 64 models minus what the same attack found with those of this audit.",
     ),
     "r": ("r", "Rate at which the leak falls with the number of records, for this set of candidates; larger is safer."),
     "n_r": ("n·r", "r times the number of training records; below about 3, r says little."),

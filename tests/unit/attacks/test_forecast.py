@@ -1,10 +1,13 @@
-"""The forecast: right where its laws hold, silent about nothing, and it says when it misses the loss threshold."""
+"""The forecast: near what the attack finds with 64 models, ordered by what is kept, and silent about nothing."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from leaq.attacks.forecast import forecast
-from leaq.attacks.lira import Lira
+from leaq.attacks.combined import Combined
+from leaq.attacks.forecast import forecast, forecast_risk, forecasts
+from leaq.attacks.scoring import Protocol
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.types import LossTable
 
@@ -27,26 +30,89 @@ def few(table, count):
     )
 
 
+def released(table, noise, *, seed=0):
+    """The same models after a quantizer that adds noise to every model's signals."""
+    rng = np.random.default_rng(seed)
+    return replace(table, scores=table.scores + noise * rng.normal(size=table.scores.shape))
+
+
+@pytest.mark.parametrize("count", [4, 8])
 @pytest.mark.parametrize("move", [0.0, 1.0])
-def test_four_replicates_forecast_the_attack_of_64(move):
+def test_a_few_replicates_forecast_the_attack_of_64(move, count):
     table = audit(move)
-    found = forecast(few(table, 8), draws=4)
-    truth = Lira()(table).advantage.value
-    assert found.advantage.value == pytest.approx(truth, abs=0.07)
+    found = forecast(few(table, count))
+    truth = Combined(sees="outputs")(table, protocol=Protocol(draws=20)).advantage.value
+    assert found.advantage.value == pytest.approx(truth, abs=0.08)
     assert found.advantage.low <= found.advantage.value <= found.advantage.high
+    assert found.advantage.n == count
+
+
+def test_quantizers_are_ordered_by_what_they_keep_of_differences_between_models():
+    table = few(audit(1.0), 4)
+    levels = [0.0, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0]
+    tables = {str(noise): released(table, noise, seed=1) for noise in levels}
+    together = forecasts(tables, full="0.0")
+    values = [together[str(noise)].advantage.value for noise in levels]
+    assert values == sorted(values, reverse=True)
+
+
+def test_more_models_are_forecast_to_find_more_and_as_many_no_more():
+    table = few(audit(1.0), 4)
+    values = [forecast(table, models=models).advantage.value for models in (4, 8, 64)]
+    assert values == sorted(values)
+    eight = few(audit(1.0), 8)
+    assert forecast(eight, models=8).advantage.value == pytest.approx(forecast(eight, models=8).own, abs=0.02)
+
+
+def test_a_rate_on_too_few_false_positives_is_not_given():
+    table = few(audit(1.0, n=60), 4)
+    found = forecast(table, fprs=(0.01, 0.001)).tpr
+    assert 0.01 < found[0.01].low <= found[0.01].value <= found[0.01].high
+    assert "false positives" in found[0.001].reason
+
+
+def test_signals_that_disagree_are_flagged():
+    """A model-wide offset hides the leak from the raw signal, and not from the normalised one."""
+    table = few(audit(2.0), 4)
+    moved = replace(table, scores=table.scores + 30 * np.arange(4)[:, None])
+    assert not forecast(table).flags
+    assert [flag.code for flag in forecast(moved).flags] == ["unsure"]
+    assert [flag.code for flag in forecast(moved).tpr[0.01].flags] == ["unsure"]
 
 
 def test_risk_follows_the_records_susceptibility():
     table = audit(1.5)
-    risk = forecast(few(table, 4), draws=1).risk
-    hard = table.released[:, :].mean(0)
-    assert np.corrcoef(risk, hard)[0, 1] > 0.4
+    hard = table.released.mean(0)
+    for count in (4, 8):
+        risk = forecast_risk(few(table, count))
+        assert np.corrcoef(risk, hard)[0, 1] > 0.4
+        np.testing.assert_array_equal(risk, forecast(few(table, count)).risk)
+
+
+def test_records_nobody_trained_on_have_no_risk_and_move_nothing():
+    table = few(audit(1.0), 4)
+    more = LossTable(
+        np.pad(table.losses, ((0, 0), (0, 0), (0, 5))), np.pad(table.members, ((0, 0), (0, 5))), "classification",
+        "pool", 150, scores=np.pad(table.scores, ((0, 0), (0, 5))),
+    )  # fmt: skip
+    found = forecast(more)
+    assert np.isnan(found.risk[-5:]).all()
+    assert found.advantage == forecast(table).advantage
+
+
+def test_what_keeps_nothing_is_forecast_to_leak_next_to_nothing():
+    table = few(audit(1.0), 8)
+    blank = replace(table, scores=np.random.default_rng(0).normal(size=table.scores.shape))
+    found = forecasts({"none": table, "blank": blank, "noisy": released(table, 1.0)}, full="none")
+    assert found["blank"].advantage.value < 0.05 < found["noisy"].advantage.value
 
 
 def test_refusals():
     table = audit(1.0, models=4, n=100)
     with pytest.raises(NotEnoughEvidence, match="at least 4 replicates"):
         forecast(few(table, 2))
+    with pytest.raises(NotEnoughEvidence, match="at least 4 replicates"):
+        forecast_risk(few(table, 2))
     with pytest.raises(InvalidInput, match="must hold scores"):
         forecast(LossTable(table.losses, table.members, "classification", "pool", 50))
     small = audit(1.0, models=4, n=20)

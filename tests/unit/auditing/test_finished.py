@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
 from leaq.quantizers import Uniform
+from leaq.reporting.records import exposed
 from leaq.results import CellResult
 from leaq.training.recording import Recorder
 from leaq.types import AttackResult, Estimate
@@ -255,6 +256,14 @@ def test_recorded_checkpoints_make_candidates(data):
         recorder.step()
     result = audit_finished(module, *data, checkpoints=recorder.checkpoints, **QUICK)
     assert isinstance(result.rows[0].measures["r"], Estimate)
+    risk = np.array(result.private["run_risk"])
+    assert risk.shape == (len(x),)
+    assert ((risk > 0) & (risk < 1)).all()
+    assert "run_risk" not in result.to_json()
+    table = exposed(result, limit=3)
+    assert table.keys[0] == str(risk.argmax() + 1)
+    assert "most exposed in full precision" in table.title
+    assert "An order, no level" in table.footnotes[0].text
     other = Recorder(nn.Linear(6, 3))
     other.step()
     with pytest.raises(InvalidInput, match="must be of the model's own architecture.*weight, bias"):
@@ -270,6 +279,7 @@ def test_adapters_alone_are_quantized_where_only_they_were_recorded(data):
     recorder.step()
     result = audit_finished(module, *data, checkpoints=recorder.checkpoints, **QUICK)
     assert result.rows[0].size.bytes == 4 * (4 * 2 + 2)
+    assert "4 checkpoints. Found" in result.private["no_run_risk"]
 
 
 def test_too_few_records_foreign_labels_and_other_objects_are_refused(model, data):

@@ -25,12 +25,12 @@ def test_it_prints_every_quantizer_and_says_that_nothing_was_attacked(shown):
     assert "sign" in text
     assert "full precision" in text
     assert "It is no measurement" in text
-    assert "LiRA was not run here" in text
+    assert "Nothing was attacked with it here" in text
 
 
 def test_rows_expected_to_be_exposed_come_when_asked_for(shown):
     assert "expected to be most exposed" in shown.output
-    assert "mostly noise" in " ".join(shown.output.split())
+    assert "a hint where to look" in " ".join(shown.output.split())
 
 
 def test_json_holds_the_forecast_and_no_record():
@@ -39,7 +39,7 @@ def test_json_holds_the_forecast_and_no_record():
     measures = plain["rows"][1]["measures"]
     assert measures["forecast"]["kind"] == "estimate"
     assert {"low", "high", "n", "flags"} <= set(measures["forecast"])
-    assert "forecast_gap" not in measures  # LiRA was not run
+    assert "forecast_gap" not in measures  # the attack was not run
     assert "private" not in plain
 
 

@@ -1,7 +1,8 @@
-"""The forecast as people read it: expected leak, distance from the attack, and when it cannot be trusted."""
+"""The forecast as people read it: expected leak, what was found beside it, and when it cannot be trusted."""
 
 from dataclasses import replace
 
+from leaq.attacks.foreseen import FORECAST
 from leaq.reporting.forecast_words import about_forecast
 from leaq.reporting.forecasts import forecast_table
 from leaq.reporting.reading import reading
@@ -12,7 +13,7 @@ from leaq.results.tidy import frame
 from leaq.types import Flag, NotComputed
 from tests.results import cell, estimate, row
 
-DOUBT = Flag("unchecked", "Do not trust this forecast: it misses.")
+DOUBT = Flag("unsure", "Do not trust this forecast: it misses.")
 
 
 def ahead(spec, label, leak, value, *, gap=None, flags=()):
@@ -39,23 +40,24 @@ def test_the_table_is_ordered_by_the_forecast():
 
 
 def test_beside_the_attack_both_stand_and_their_difference():
-    table = forecast_table(audited(gap=0.03))
+    result = audited(gap=0.03)
+    ran = [replace(one, attacks={FORECAST: one.attacks["lira"]}) for one in result.rows]
+    table = forecast_table(replace(result, rows=tuple(ran)))
     heads = [column.title for column in table.columns]
     cells = dict(zip(heads, table.rows[0], strict=True))
-    assert cells["LiRA"] == "+0.050 [0.030, 0.070]"
-    assert cells["Forecast - LiRA"] == "+0.030 [0.010, 0.050]"
+    assert cells["Combined, outputs"] == "+0.050 [0.030, 0.070]"
+    assert cells["Forecast - found"] == "+0.030 [0.010, 0.050]"
 
 
-def test_the_reading_names_what_is_expected_and_how_far_off_it_was():
-    text = about_forecast(audited(gap=-0.08))
+def test_the_reading_names_what_is_expected_and_how_much_more_that_is():
+    text = about_forecast(audited(gap=0.08))
     assert "0.400 [0.380, 0.420] in full precision and least under sign: 0.100 [0.080, 0.120]" in text
-    assert "not close: 0.080 away from what LiRA found, on average over 3 rows" in text
-    assert about_forecast(audited(gap=-0.08)) in reading(audited(gap=-0.08))
-    assert "unchecked: it could not be compared with LiRA here." in about_forecast(audited())
-    few = [replace(one, attacks={"lira": NotComputed("LiRA needs 4 shadows.")}) for one in audited().rows]
-    assert "compared with LiRA here (LiRA needs 4 shadows)." in about_forecast(replace(audited(), rows=tuple(few)))
+    assert "On average over 3 rows that is +0.080 against what it found with the models trained here." in text
+    assert about_forecast(audited(gap=0.08)) in reading(audited(gap=0.08))
+    few = [replace(one, attacks={FORECAST: NotComputed("Needs 8 models.")}) for one in audited().rows]
+    assert "with it here (Needs 8 models);" in about_forecast(replace(audited(), rows=tuple(few)))
     none = [replace(one, attacks={}) for one in audited().rows]
-    assert "LiRA was not run here" in about_forecast(replace(audited(), rows=tuple(none)))
+    assert "Nothing was attacked with it here; docs/fidelity.md" in about_forecast(replace(audited(), rows=tuple(none)))
 
 
 def test_it_says_when_it_cannot_be_trusted():
@@ -89,7 +91,7 @@ def test_the_risk_by_record_stands_beside_the_attacks_or_alone():
     beside = exposed(expected(audited()), limit=3)
     assert beside.keys == ("129", "127", "126")  # the attack tells no risk of 128
     assert beside.columns[-1].title == "Forecast"
-    assert "mostly noise" in beside.footnotes[-2].text
+    assert "a hint where to look" in beside.footnotes[-2].text
     bare = shareable(audited())
     alone = exposed(expected(bare), limit=3)
     assert alone.title == "The 3 records expected to be most exposed in full precision"
