@@ -1,12 +1,12 @@
-"""Candidates that training itself visited: checkpoints of one run, or the ends of several."""
+"""Candidates that training itself visited: the checkpoints of one run."""
 
 from typing import Any
 
 from leaq.errors import NotEnoughEvidence
-from leaq.quantizers.coded import Freezable, flat_models
+from leaq.quantizers.coded import Freezable
 from leaq.types import Checkpoints
 
-__all__ = ["ensemble", "trajectory"]
+__all__ = ["trajectory"]
 
 
 def trajectory(quantizer: Freezable, checkpoints: Checkpoints, *, calibration: Any = None) -> Checkpoints:
@@ -23,17 +23,3 @@ def trajectory(quantizer: Freezable, checkpoints: Checkpoints, *, calibration: A
         )
     frozen: Checkpoints = quantizer.frozen_to(checkpoints.last(), calibration)(checkpoints)
     return frozen
-
-
-def ensemble(quantizer: Freezable, released: Checkpoints, *, calibration: Any = None) -> Checkpoints:
-    """Return the released quantized models of runs on resampled data as candidates of one learner: batch (1, s).
-
-    Judge them on records that trained none of them. Every run has its own scales, so that the candidates are no
-    points of one codebook; they show where the learner ends up, not what it could have chosen nearby. With
-    `calibration` each run is calibrated on its own records.
-    """
-    if flat_models(released, "ensemble") < 2:
-        raise NotEnoughEvidence("ensemble: needs at least 2 runs. Found 1. Train more replicates.")
-    quantized = quantizer(released, calibration)
-    params = {name: tensor.unsqueeze(0) for name, tensor in quantized.params.items()}
-    return Checkpoints(params, quantized.roles, (1, *released.batch), activation_bits=quantized.activation_bits)

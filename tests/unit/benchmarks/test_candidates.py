@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from benchmarks.fidelity.candidates import ensemble, enumeration, neighbour_table, trajectory
+from benchmarks.fidelity.candidates import enumeration, neighbour_table, trajectory
 
 from leaq.data import load
 from leaq.data.splits import halves
@@ -61,13 +61,6 @@ def test_trajectory_ends_at_the_released_model(trained):
         trajectory(quantizer, checkpoints.last())
 
 
-def test_an_ensemble_is_one_set_of_all_runs(trained):
-    _, checkpoints, _, _ = trained
-    assert ensemble(build("sign"), checkpoints.last()).batch == (1, 2)
-    with pytest.raises(InvalidInput, match="released models"):
-        ensemble(build("sign"), checkpoints)
-
-
 def test_enumeration_lists_every_codeword_once():
     samples = embed(from_arrays(np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) / 7, task="regression"))
     members = halves(samples, 2, seed=0)
@@ -96,15 +89,10 @@ def test_calibrated_quantizers_have_candidates_too(trained, spec):
     for calibrated, given in ((quantizer, records), (frozen, None)):
         assert same(trajectory(calibrated, checkpoints, calibration=given).last(), released)
         assert same(neighbours(calibrated, checkpoints.last(), moves=3, calibration=given).last(), released)
-        assert same(ensemble(calibrated, checkpoints.last(), calibration=given).at(0), released)
     fast = neighbour_table(frozen, checkpoints.last(), samples, members, moves=20)
     slow = evaluate(model, neighbours(frozen, checkpoints.last(), moves=20), samples, members)
     np.testing.assert_allclose(fast.losses, slow.losses, rtol=1e-9, atol=1e-11)
-    for strategy, given in (
-        (trajectory, checkpoints),
-        (neighbours, checkpoints.last()),
-        (ensemble, checkpoints.last()),
-    ):
+    for strategy, given in ((trajectory, checkpoints), (neighbours, checkpoints.last())):
         with pytest.raises(InvalidInput, match=r"needs (calibration records|the architecture)\. Pass calibration="):
             strategy(quantizer, given)
 
