@@ -170,6 +170,15 @@ def _agree(values: Floats, risks: Floats) -> float:
     return float(np.mean([stats.spearmanr(values, risk, nan_policy="omit").statistic for risk in risks]))
 
 
+def _short(found: Any) -> Any:
+    """Return numbers to five digits: what is stored is read by people too."""
+    if isinstance(found, float):
+        return float(f"{found:.5g}")
+    if isinstance(found, dict):
+        return {key: _short(value) for key, value in found.items()}
+    return [_short(one) for one in found] if isinstance(found, list | tuple) else found
+
+
 def run(results: Path, cache: Path) -> dict[str, Record]:
     """Measure every setting that is not recorded yet; write after each."""
     path = results / RECORDED
@@ -184,6 +193,6 @@ def run(results: Path, cache: Path) -> dict[str, Record]:
         except (FileNotFoundError, LeaqError) as err:
             print(f"skipped {setting.name}: {err}", flush=True)
             continue
-        path.write_text(json.dumps(found) + "\n")
+        path.write_text(json.dumps(_short(found)) + "\n")
         print(setting.name, flush=True)
     return found

@@ -50,10 +50,11 @@ def _attacked(arrays: Arrays, common: Arrays, which: slice) -> Arrays:
 
 
 def told_apart(first: Floats, second: Floats) -> bool:
-    """Tell whether both repetitions tell two quantizers apart at 95 %, (2, 64) advantages each.
+    """Tell whether both repetitions tell two quantizers apart at 95 %, and the same way round; (2, 64) advantages each.
 
     Differences are paired: the same models, quantized two ways; a model and its complement are one unit.
     """
     units = (first - second).reshape(2, -1, 2).mean(2)  # pairs of complements stand beside each other
     error = units.std(1, ddof=1) / np.sqrt(units.shape[1])
-    return bool((np.abs(units.mean(1)) > TOLD_APART * np.maximum(error, 1e-12)).all())
+    found = units.mean(1) / np.maximum(error, 1e-12)
+    return bool((found > TOLD_APART).all() or (found < -TOLD_APART).all())

@@ -47,9 +47,10 @@ def exposed(
     order = [int(at) for at in np.argsort(-np.nan_to_num(full[1], nan=-np.inf), kind="stable")[:limit]]
     order = [at for at in order if np.isfinite(full[1][at])]
     beside = next((risk for row, risk in expected if row is reference(result)), None) if measured else None
+    about = "Share of the members expected to be less exposed." if once else "Effect size of membership under {}."
     columns = [
         (Column("Row", "Row of data in the source, counted from 1.", "left"), [Cell(str(i), float(i)) for i in ids]),
-        *((Column(row.label, f"Effect size of membership under {row.label}."), _cells(risk))
+        *((Column(row.label, about.format(row.label)), _cells(risk, digits=3 if once else 1))
           for row, risk in (leading if every else [full])),
         *_forecast(beside), *_identified(result, ids), *_contents(ids, shown),
     ]  # fmt: skip
@@ -122,5 +123,5 @@ def _from_one_run(result: CellResult) -> list[tuple[QuantizerRow, Floats]]:
     return [] if found is None else [(reference(result), np.asarray(found, dtype=np.float64))]
 
 
-def _cells(risk: Floats) -> list[Cell]:
-    return [Cell(f"{value:.1f}" if np.isfinite(value) else MISSING, float(value)) for value in risk]
+def _cells(risk: Floats, *, digits: int = 1) -> list[Cell]:
+    return [Cell(f"{value:.{digits}f}" if np.isfinite(value) else MISSING, float(value)) for value in risk]
