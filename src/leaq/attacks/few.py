@@ -79,11 +79,14 @@ def usable(table: LossTable) -> tuple[LossTable, Bools]:
             f"A forecast needs at least {FEWEST_RECORDS} records, each in for one and out for another replicate of "
             f"both halves. Found {int(pool.sum())} records. Train on paired halves of the pool."
         )
-    some = table.of(range(s))
+    some = table.of(range(s)).released_only()
+    if pool.all():
+        return some, pool
+    if some.by_task:
+        raise NotEnoughEvidence("A forecast of several targets needs every record to be in some replicate.")
     taken = {name: values[pool] for name in ("targets", "groups", "ids") if (values := getattr(some, name)) is not None}
     scores = None if some.scores is None else some.scores[:, pool]
-    losses = some.losses[:, -1:, pool]
-    kept = replace(some, losses=losses, members=some.members[:, pool], scores=scores, **taken)
+    kept = replace(some, losses=some.losses[:, :, pool], members=some.members[:, pool], scores=scores, **taken)
     return replace(kept, outputs=None, whitebox=None, numbers=None), pool
 
 
@@ -118,9 +121,11 @@ def exposed(table: LossTable) -> Floats:
 
 
 def _signed(table: LossTable) -> Iterator[Floats]:
-    """Yield the margin or residual, normalised and raw."""
+    """Yield the margin or residual, normalised and raw; of several targets the normalised one that joins them."""
     signals = Signals(table)
-    yield signals.of("auto")
+    yield normalised(table)
+    if table.by_task:
+        return
     yield signals.of("auto", normalise=False)
 
 

@@ -127,7 +127,7 @@ def forecasts(
     for i, (name, one) in enumerate(found.items()):
         expected = z[i] * one.factor(models)
         values = np.array([_advantage(expected), *one.interval(expected, level)])
-        flags = _doubts(values)
+        flags = _doubts(values, several=bool(tables[name].by_task))
         rest = Estimate(0.0, 0.0, 0.0, one.models, level, "replicates", METHOD, flags)
         tpr: dict[float, Estimate | NotComputed] = {}
         for fpr in fprs:
@@ -181,7 +181,7 @@ class _Found:
 
     Attributes
     ----------
-    kind : the attack, and the task.
+    kind : the attack, and the task; several targets count as a classification.
     outside : non-members of a replicate.
     own : (pairs,) advantage by pair of complementary replicates.
     apart : by how much the signals disagree that are looked at by themselves.
@@ -205,7 +205,8 @@ class _Found:
         apart, each = float(np.ptp(each.mean(1))), each.mean(0)
         own = np.array([each[attack.pairs == pair].mean() for pair in np.unique(attack.pairs)])
         tpr = {f: float(np.mean([tpr_at_fpr(s.ravel(), members.ravel(), f) for s in attack.scores])) for f in fprs}
-        return cls((attack.attack, task), len(members), float((~members).sum(1).mean()), own, apart, tpr)
+        kind = (attack.attack, "regression" if task == "regression" else "classification")
+        return cls(kind, len(members), float((~members).sum(1).mean()), own, apart, tpr)
 
     def factor(self, models: int) -> float:
         """Return what more shadows multiply z with."""
@@ -316,9 +317,14 @@ def _estimate(values: Floats, like: Estimate) -> Estimate:
     return replace(like, value=value, low=low, high=high)
 
 
-def _doubts(values: Floats) -> tuple[Flag, ...]:
+def _doubts(values: Floats, *, several: bool) -> tuple[Flag, ...]:
     half = float(values[2] - values[1]) / 2
-    if half <= UNSURE:
-        return ()
-    text = f"Do not trust this forecast: it may be off by {half:.2f}. Train more replicates (--replicates 8 or more)."
-    return (Flag("unsure", text),)
+    flags = []
+    if half > UNSURE:
+        text = f"it may be off by {half:.2f}. Train more replicates (--replicates 8 or more)."
+        flags.append(Flag("unsure", f"Do not trust this forecast: {text}"))
+    if several:
+        flags.append(
+            Flag("several-targets-forecast", "Forecasts were never checked where a record has several targets.")
+        )
+    return tuple(flags)

@@ -85,7 +85,7 @@ def audit_case(case: Case, *, progress: Progress = silent) -> CellResult:
         primary_attack="threshold",
         environment=describe_environment(),
         timings={"total_seconds": time.perf_counter() - started, "peak_memory_bytes": float(peak_memory())},
-        private={} if bench.weightless else run_risk(bench, job.beside.checkpoints),
+        private={} if bench.weightless else run_risk(bench, case.checkpoints),
         flags=(WEAK, *flags, *bench.loss.flags),
     )
     return with_comparison(result)
