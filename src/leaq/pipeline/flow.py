@@ -98,8 +98,7 @@ def measured(
         table, size = found[quantizer.spec()]
         rows.append(measure(quantizer, table, reference, size=size, config=config, features=todo.features))
         progress("measuring", done, len(quantizers))
-    rows = with_forecasts(rows, found, config)
-    rows += private_rows(config, todo, reference, progress=progress)
+    rows = [*with_forecasts(rows, found, config), *private_rows(config, todo, reference, progress=progress)]
     return tuple(rows), tuple(measure_together(one, found, config=config, features=todo.features) for one in todo.sets)
 
 
