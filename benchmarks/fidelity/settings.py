@@ -27,7 +27,6 @@ from leaq.types import Samples
 
 FOLDER = Path(os.environ.get("LEAQ_DATA_DIR", "data"))
 """Holds molecules/, benchmarks/ (location30.npz and adult.npz) and embedders/ (pretrained weights)."""
-os.environ.setdefault("LEAQ_WEIGHTS_DIR", str(FOLDER / "embedders"))
 MOST_RECORDS = 500
 
 Kind = Literal["synthetic", "tabular", "molecular", "end to end"]
@@ -109,6 +108,7 @@ def molecules(
         path = FOLDER / "molecules" / f"{name}.csv"
         if not path.exists():
             raise FileNotFoundError(f"needs {path}; name the folder of the data in LEAQ_DATA_DIR")
+        os.environ.setdefault("LEAQ_WEIGHTS_DIR", str(FOLDER / "embedders"))
         samples = load(path, smiles="smiles", target="target", task=task, skip_invalid=True, log_target=log_target)
         return embed(thinned(samples, most), embedder)
 
