@@ -104,7 +104,7 @@ class AuditConfig(Reading, Origin, FinishedModel):
     """How records become numbers: auto, identity, ecfp4, descriptors, ...: see leaq list embedders."""
     quantizers: tuple[str, ...] = ("study", "uniform(bits=8)")
     """Ways to quantize, e.g. sign,uniform(bits=4) (see leaq list quantizers), or the families study, shipped, all. Full
-    precision is always measured too."""
+    precision is always measured too; none asks for nothing else."""
     replicates: PositiveInt = Field(default=16, ge=2, le=4096)
     """Models trained, each on its own half of the records; each is attacked with all others as its shadow models."""
     shadows: int = Field(default=0, ge=0, le=4096)
@@ -161,7 +161,8 @@ class AuditConfig(Reading, Origin, FinishedModel):
     def _spelled_out(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
         from leaq.quantizers import parse_list  # a configuration must be had without torch, see `leaq.options`
 
-        return tuple(quantizer.spec() for quantizer in parse_list(",".join(specs)))
+        # An empty list, none on the command line, asks for full precision alone.
+        return tuple(quantizer.spec() for quantizer in parse_list(",".join(specs or ("none",))))
 
     @field_validator("embedder")
     @classmethod

@@ -16,6 +16,8 @@ __all__ = ["show_exposed"]
 
 COLUMNS = 6
 """Columns of a record that are printed."""
+LETTERS = 80
+"""Letters of a text that are printed."""
 SHOWN = 10
 """Records that are printed."""
 
@@ -26,8 +28,11 @@ def show_exposed(result: "CellResult", out: Path | None) -> None:
     from leaq.data import load
     from leaq.reporting.records import exposed
 
+    if result.config.get("kind") == "model":
+        console.note("No exposed records to show. It takes shadow models to tell a single record, and there are none.")
+        return
     config = AuditConfig.from_dict(dict(result.config))
-    samples = load(config.source, config)
+    samples = load(config.source, config, members=config.members or None)
     table = exposed(result, limit=SHOWN, every=False, shown=_texts(samples))
     if table is None:
         console.note(f"No exposed records to show. {_why(result)}")
@@ -70,10 +75,17 @@ def _texts(samples: "Samples") -> "Mapping[int, str]":
         return {int(i): str(text) for i, text in zip(samples.ids, samples.inputs, strict=True)}
     from leaq.types import Feature
 
-    features = samples.features or tuple(Feature(str(i)) for i in range(samples.inputs.shape[1]))
+    if samples.kind == "text":
+        said = (text if isinstance(text, str) else " | ".join(text) for text in samples.inputs)
+        return {
+            int(i): text if len(text) <= LETTERS else f"{text[:LETTERS]} ..."
+            for i, text in zip(samples.ids, said, strict=True)
+        }
+    flat = samples.inputs.reshape(len(samples), -1)
+    features = samples.features or tuple(Feature(str(i)) for i in range(flat.shape[1]))
     return {
         int(i): ", ".join(_value(f, value) for f, value in zip(features[:COLUMNS], row[:COLUMNS], strict=True))
-        for i, row in zip(samples.ids, samples.inputs, strict=True)
+        for i, row in zip(samples.ids, flat, strict=True)
     }
 
 

@@ -89,8 +89,6 @@ def request(subject: Any, options: Mapping[str, Any]) -> tuple[AuditConfig, Give
     """
     held: dict[str, Any] = {name: options[name] for name in HELD if options.get(name) is not None}
     named = {name: value for name, value in options.items() if name not in HELD}
-    if isinstance(named.get("quantizers"), tuple | list) and not named["quantizers"]:
-        named["quantizers"] = "none"  # full precision is always measured
     for name in (*PLACES[1:], "shipped"):
         value = named.pop(name, None)
         text = _named(name, value)

@@ -26,6 +26,25 @@ def test_private_rows_stand_beside_quantizers(result):
         assert any(flag.code == "dp-sgd" for flag in row.flags)
 
 
+def test_nothing_is_read_embedded_or_trained_twice_for_it(monkeypatch):
+    require("opacus")
+    from leaq.pipeline import preparing
+    from leaq.subjects.heads import Heads
+
+    calls = []
+    for place, name in ((preparing, "load"), (preparing, "embed"), (Heads, "train")):
+        real = getattr(place, name)
+
+        def counted(*args, real=real, name=name, **options):
+            calls.append(name)
+            return real(*args, **options)
+
+        monkeypatch.setattr(place, name, counted)
+    training = TrainingConfig(hidden=(4,), epochs=1, checkpoints=2)
+    audit(AuditConfig(source="wine", training=training, quantizers=("sign",), replicates=2, draws=20, dp_sgd=("inf",)))
+    assert calls == ["load", "embed", "train"]
+
+
 def test_the_points_appear_in_the_same_picture_and_table(result):
     from leaq.reporting.reading import audited
     from leaq.reporting.tables import ranking
