@@ -87,6 +87,8 @@ def _indicators(found: dict[str, Arrays], specs: tuple[str, ...]) -> dict[str, l
                 made.setdefault("loss threshold on 8", []).append([_told(table) for table in tables])
                 made.setdefault("loss gap of 8", []).append([_gap(table) for table in tables])
                 made.setdefault("loss TNR of 8 (The Tail Tells All)", []).append([_tail(table) for table in tables])
+    everyone = [part_of(found[spec], found["common"], slice(0, REPLICATES)) for spec in specs]
+    made[f"combined attack on {REPLICATES}"] = [[_run(Combined(sees="outputs"), table) for table in everyone]]
     for name, values in _rates(found, specs).items():
         made[name] = [values]
     return made

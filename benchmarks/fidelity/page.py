@@ -110,6 +110,10 @@ def level(records: Records) -> list[str]:
                 f"| {np.mean([flagged.mean() for _, flagged in found]):.0%} "
                 f"| {sum(int(one.sum()) for one in large)}, {silent} of {rows} |"
             )
+    for name in ("combined attack on 8", "combined attack on 16"):
+        part = [record for record in split(records, dev=False) if name in record["indicators"]]
+        off = [float(np.abs(record["indicators"][name] - scores.reference(record)).mean()) for record in part]
+        lines.append(f"| {name}, no forecast | {len(part)} others | {_with_interval(off)} | {max(off):.3f} | | | | |")
     again = [np.abs(np.subtract(*record["reference"])).mean() for record in records.values()]
     factors = [np.abs(np.log(np.divide(*record["tpr"]))).mean() for record in records.values()]
     lines.append(

@@ -76,17 +76,19 @@ VERBS: Mapping[str, Verb] = {
     "forecast": Verb(
         {"replicates": 8, "attacks": ("threshold",), "training.checkpoints": 1},
         without=frozenset(
-            {"attacks", "together", "game", "released", "members", "references", "dp_sgd", *FinishedModel.model_fields}
+            {"effort", "attacks", "together", "game", "released", "members", "references", "dp_sgd"}
+            | set(FinishedModel.model_fields)
         ),
     ),
     "protect": Verb(
         {"quantizers": ("protect",), "attacks": ("combined(sees=outputs)", "combined")},
-        without=frozenset({"attacks", "together", "game", "references", "dp_sgd"}),
+        without=frozenset({"effort", "attacks", "together", "game", "references", "dp_sgd"}),
     ),
     "lambda": Verb(
         {"quantizers": ("study",), "replicates": 8, "attacks": ("threshold",)},
         without=frozenset(
-            {"attacks", "together", "game", "released", "members", "references", "dp_sgd", *FinishedModel.model_fields}
+            {"effort", "attacks", "together", "game", "released", "members", "references", "dp_sgd"}
+            | set(FinishedModel.model_fields)
         ),
     ),
 }

@@ -27,3 +27,13 @@ def test_an_unknown_quantizer_is_refused_with_the_closest():
 def test_options_out_of_range_are_named(options, text):
     with pytest.raises(InvalidInput, match=text):
         AuditConfig(source="wine", **options)
+
+
+def test_effort_says_how_many_replicates_unless_they_are_given():
+    counts = [AuditConfig(source="wine", effort=effort).replicates for effort in ("forecast", "standard", "deep")]
+    assert counts == [8, 16, 64]
+    assert AuditConfig(source="wine", effort="deep", replicates=12).replicates == 12
+    again = AuditConfig.from_dict(AuditConfig(source="wine", effort="deep").to_dict())
+    assert again.replicates == 64
+    with pytest.raises(InvalidInput, match="effort"):
+        AuditConfig.from_dict({"source": "wine", "effort": "most"})

@@ -112,6 +112,7 @@ def test_verbs_of_one_kind_take_the_same_options():
     assert taken["audit"] - taken["attack"] == {"--yardstick", "--epsilons"}
     assert taken["attack"] - taken["forecast"] == FINISHED | {
         "--attacks",
+        "--effort",
         "--game",
         "--together",
         "--references",
