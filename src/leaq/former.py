@@ -1,6 +1,7 @@
 """What attacks were called in version 0.1; accepted for a version wherever an attack is named."""
 
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 __all__ = ["FORMER", "Renamed"]
 
@@ -17,27 +18,33 @@ FORMER = {
 """By former name, the specification it stands for."""
 
 
-class Renamed(dict[str, V]):
-    """Values by specification, found by former names too.
+class Renamed(Mapping[str, V]):
+    """Values by specification, found by former names too; looks values up in `held` when they are asked for.
 
     Examples
     --------
-    >>> found = Renamed(lira=0.3)
+    >>> found = Renamed({"lira": 0.3})
     >>> found["lira-online"], found.get("lira-offline"), "lira-online" in found, list(found)
     (0.3, None, True, ['lira'])
     """
 
-    def __missing__(self, key: str) -> V:
-        if FORMER.get(key) in self:
-            return self[FORMER[key]]
+    def __init__(self, held: Mapping[str, V]) -> None:
+        self._held: Mapping[str, V] = dict(held) if isinstance(held, dict) else held
+
+    def __getitem__(self, key: str) -> V:
+        for name in (key, FORMER.get(key, key)):
+            if name in self._held:
+                return self._held[name]
         raise KeyError(key)
 
     def __contains__(self, key: object) -> bool:
-        return super().__contains__(key) or super().__contains__(FORMER.get(str(key)))
+        return key in self._held or FORMER.get(str(key)) in self._held
 
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return what is stored under a name, `default` if nothing is."""
-        try:
-            return self[key]
-        except KeyError:
-            return default
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))

@@ -7,6 +7,7 @@ gives its numbers again with it. A new field of a configuration appears in all t
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar, get_origin
 
 from leaq.cell import IN_MEMORY, AuditConfig, FinishedModel
@@ -191,7 +192,7 @@ def command(config: Mapping[str, Any], *, verb: str | None = None) -> str:
         return _call(config)
     source = "TABLE.csv" if source.endswith(IN_MEMORY) else source  # a data frame: to be saved first
     tried = KEEPING if verb is None else (verb, *KEEPING)
-    found = [(name, words) for name in tried if (words := _differing(config, VERBS[name])) is not None]
+    found = [(name, words) for name in tried if (words := _differing(config, name)) is not None]
     found = [one for one in found if one[0] == verb] or found
     name, words = min(found, key=lambda one: len(one[1]))
     subject = [source, *words] if not source.startswith("-") else [*words, "--", source]
@@ -211,11 +212,17 @@ def _call(config: Mapping[str, Any]) -> str:
     return f"leaq.audit({', '.join(words)})"
 
 
-def _differing(config: Mapping[str, Any], verb: Verb) -> list[str] | None:
+@cache
+def _usual(verb: str) -> tuple[dict[str, Any], dict[str, Any], frozenset[tuple[str, ...]]]:
+    """Return what a verb runs when nothing is given, what the configuration's own defaults are, and what it takes."""
+    base = build(AuditConfig, {"source": "data"}, verb=VERBS[verb]).to_dict()
+    taken = frozenset(one.path for one in options(AuditConfig, VERBS[verb]))
+    return base, AuditConfig(source="data").to_dict(), taken
+
+
+def _differing(config: Mapping[str, Any], verb: str) -> list[str] | None:
     """Return the options that turn a verb's defaults into a configuration; None if it has no option for it."""
-    base = build(AuditConfig, {"source": "data"}, verb=verb).to_dict()
-    plain = AuditConfig(source="data").to_dict()
-    taken = {one.path: one for one in options(AuditConfig, verb)}
+    base, plain, taken = _usual(verb)
     words: list[str] = []
     for one in options(AuditConfig):
         usual = _at(base, one.path)

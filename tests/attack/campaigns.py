@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from leaq.errors import LeaqError
-from tests.attack import inputs, models, storage
+from tests.attack import finished, inputs, models, storage
 
 Trial = Callable[[np.random.Generator, Path], None]
 CAMPAIGNS: dict[str, Trial] = {
@@ -32,6 +32,7 @@ CAMPAIGNS: dict[str, Trial] = {
     "GGUF": models.gguf_files,
     "ONNX": models.onnx_files,
     "arrays given to measures": inputs.arrays,
+    "finished models, records and options": finished.finished,
     "bombs": inputs.bombs,
     "flips, cuts and swaps in a run folder": storage.run_folder,
     "flips and swaps of embeddings": storage.embedding_cache,

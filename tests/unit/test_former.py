@@ -11,7 +11,7 @@ def test_every_former_name_finds_what_it_stands_for():
 
 
 def test_what_is_not_there_is_not_found():
-    empty = Renamed()
+    empty = Renamed({})
     assert "lira-online" not in empty
     assert empty.get("lira-online", 3) == 3
     with pytest.raises(KeyError, match="lira-online"):

@@ -67,11 +67,12 @@ def run_first(model: ModuleModel, members: Records, nonmembers: Records) -> tupl
             outputs = _run_copies(model, members.batches[0])
         except LeaqError:
             raise
-        except Exception:
+        except Exception as second:  # of numbers whose type was the first thing wrong, this says what else is
+            told = second if all(part.is_floating_point() for part in _tensors(first.inputs)) else err
             raise InvalidInput(
                 f"The model must run on the records given. On the first {first.n} members ({described(first.inputs)}) "
-                f"it raised {reason_of(err)}. Give inputs as its forward method takes them."
-            ) from err
+                f"it raised {reason_of(told)}. Give inputs as its forward method takes them."
+            ) from told
     outputs = rows_of(outputs, first.n)
     bad = (~torch.isfinite(outputs)).reshape(first.n, -1).any(1).nonzero().flatten().tolist()
     if bad:

@@ -155,7 +155,7 @@ _FOLDERS = re.compile(r"(?<![\w.~/\\])(?:[A-Za-z]:|~|\.{1,2})?[/\\]+(?:[^'\"(),=
 def _bare(value: Any) -> Any:
     """Take folders off every string in a configuration."""
     if isinstance(value, str):
-        return _FOLDERS.sub("", value)
+        return _FOLDERS.sub("", value) if "/" in value or "\\" in value else value
     if isinstance(value, Mapping):
         return {key: _bare(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

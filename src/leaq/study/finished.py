@@ -2,17 +2,18 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from io import BytesIO
+from contextlib import suppress
+from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from leaq.errors import StoreError
 from leaq.results import CellResult
 from leaq.results.tidy import NUMERIC, as_csv, tidy
 from leaq.study.evidence import FULL, in_order
-from leaq.study.index import Index
+from leaq.study.index import Index, without_collecting
 from leaq.study.standing import leak
-from leaq.system.files import read_bytes, sweep, write_atomic
+from leaq.system.files import sweep, write_atomic
 from leaq.system.locks import Claim
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ class Finished:
         """Return what a page about the study is made of: summaries, and whole the cells that it lists one by one."""
         if self.count() <= LISTED:
             return self.finished()
-        brief = dict(self._brief())
+        with without_collecting():
+            brief = dict(self._brief())
         keys = {id(found): key for key, found in brief.items()}
         found = in_order(brief.values())
         whole = {id(one): self.read(keys[id(one)]) for one in listed(found)}
@@ -89,7 +91,8 @@ class Finished:
 
     def ordered(self) -> Iterator[CellResult]:
         """Yield what `finished` returns, one at a time: thousands of cells need not fit into memory."""
-        brief = dict(self._brief())
+        with without_collecting():
+            brief = dict(self._brief())
         keys = {id(found): key for key, found in brief.items()}
         if not keys:
             self.finished()
@@ -104,20 +107,27 @@ class Finished:
 
     def summaries(self) -> list[CellResult]:
         """Return what `finished` does without curves and indicators, from one file where a run has written it."""
-        found = in_order(found for _, found in self._brief())
+        with without_collecting():
+            found = in_order(found for _, found in self._brief())
         return found or self.finished()
 
     def frame(self) -> "pd.DataFrame":
         """Return every number of every finished cell, one a row: what results.csv holds."""
         import pandas as pd
 
-        path, index = self.folder / "results.csv", Index.read(self.folder / INDEX)
-        content = read_bytes(path) if path.is_file() else b""
-        current = index.table == hashlib.sha256(content).hexdigest()
-        if not (current and index.covers({key: self.cell_path(key) for key in self.stored()})):
-            content = self.table().encode()
-        frame = pd.read_csv(BytesIO(content), keep_default_na=False, na_values={name: [""] for name in NUMERIC})
-        return frame
+        reading: dict[str, Any] = {"keep_default_na": False, "na_values": {name: [""] for name in NUMERIC}}
+        path = self.folder / "results.csv"
+        if path.is_file() and (stated := self._stated()):
+            with suppress(OSError), path.open("rb") as file:  # one handle: what is hashed is what is parsed
+                if hashlib.file_digest(file, "sha256").hexdigest() == stated:
+                    file.seek(0)
+                    return pd.read_csv(file, **reading)  # type: ignore[no-any-return]
+        return pd.read_csv(StringIO(self.table()), **reading)  # type: ignore[no-any-return]
+
+    def _stated(self) -> str:
+        """Return the checksum of the results.csv that holds exactly the cells that are stored now; empty if none."""
+        index = Index.read(self.folder / INDEX)
+        return index.table if index.covers({key: self.cell_path(key) for key in self.stored()}) else ""
 
     def table(self, index: Index | None = None) -> str:
         """Return what results.csv must hold, and take each cell up in `index`; the same cells give the same bytes."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leaq.attacks.registry import build_attack, parse_attacks
+from leaq.attacks.registry import parse_attacks
 from leaq.errors import InvalidInput, LeaqError, unknown_name
 from leaq.quantizers import build
 from leaq.results import CellResult, QuantizerRow
@@ -102,12 +102,13 @@ def gate(results: Sequence[CellResult], limits: Limits, *, quantizers: Sequence[
     """
     _check(results, limits)
     chosen = {spec for name in quantizers for spec in _specs(results, name)}
+    wanted = _Wanted(limits.require)
     found = [
         limit
         for result in results
         for row in (*result.rows, *result.together)
         if (row.quantizer in chosen if quantizers else row.quantizer != FULL)
-        for limit in _judge(result, row, limits)
+        for limit in _judge(result, row, limits, wanted)
     ]
     reasons = list(_reasons(found))
     if not found:
@@ -199,19 +200,36 @@ class _Limit:
     reason: str
 
 
-def _judge(result: CellResult, row: QuantizerRow, limits: Limits) -> Iterator[_Limit]:
+class _Wanted:
+    """The attacks that must have been computed, by kind of task, of one release and of several together."""
+
+    def __init__(self, require: Sequence[str]) -> None:
+        self._require = require
+        self._known: dict[tuple[str | None, bool], list[str]] = {}
+
+    def of(self, task: str | None, *, joint: bool) -> list[str]:
+        """Return their specifications."""
+        if (task, joint) not in self._known:
+            attacks = parse_attacks(self._require, task=task)
+            self._known[task, joint] = [attack.spec() for attack in attacks if attack.joins or not joint]
+        return self._known[task, joint]
+
+
+def _judge(result: CellResult, row: QuantizerRow, limits: Limits, required: _Wanted) -> Iterator[_Limit]:
     config = result.config
     inputs = f"{config['embedder']}, " if config.get("embedder") else ""
     cell = f"{result.data.get('name', 'data')} ({inputs}seed {config.get('seed', '?')})"
     where = f"{cell}, {row.label}"
     most = limits.max_advantage
     if most is not None:
-        for name, high, why in _highs(result, row, limits.require):
+        joint = any(row is one for one in result.together)
+        for name, high, why in _highs(row, required.of(result.data.get("task"), joint=joint)):
             wrong = high is None or not high <= most
             yield _Limit(where, "advantage", high, f"{where}: {_leaks(name, high, most, why)}" if wrong else "")
     bound, largest = (limits.min_metric, False) if limits.max_metric is None else (limits.max_metric, True)
-    joint = any(row is one for one in result.together)
-    if bound is not None and not joint:  # each of several releases has its own metric
+    if bound is not None and all(
+        row is not one for one in result.together
+    ):  # each of several releases has its own metric
         key = metric_key(limits.metric) if limits.metric else result.primary_metric
         found = row.metrics.get(key)
         end = None if not isinstance(found, Estimate) else found.high if largest else found.low
@@ -219,11 +237,8 @@ def _judge(result: CellResult, row: QuantizerRow, limits: Limits) -> Iterator[_L
         yield _Limit(where, "metric", end, f"{where}: {_predicts(key, end, bound, largest=largest)}" if wrong else "")
 
 
-def _highs(result: CellResult, row: QuantizerRow, require: Sequence[str]) -> Iterator[tuple[str, float | None, str]]:
+def _highs(row: QuantizerRow, wanted: Sequence[str]) -> Iterator[tuple[str, float | None, str]]:
     """Upper limits of every attack computed; None for one that must be there and is not, and why it is not."""
-    wanted = [attack.spec() for attack in parse_attacks(require, task=result.data.get("task"))]
-    if any(row is one for one in result.together):
-        wanted = [spec for spec in wanted if build_attack(spec).joins]
     for name in sorted({*wanted, *row.attacks}):
         found = row.attacks.get(name)
         if isinstance(found, AttackResult):

@@ -4,8 +4,10 @@ A cell of ten quantizers is close to a megabyte, nearly all of it ROC curves; re
 minutes. The index holds, for each cell, the seal of the file it was made from: the entry of a changed cell is not used.
 """
 
+import gc
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -13,10 +15,22 @@ from leaq.results import CellResult, Comparison, QuantizerRow, Size, as_plain
 from leaq.system.sealed import DamagedFile, read_json, seal_json, seal_of
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
 
-__all__ = ["Index", "Lazy"]
+__all__ = ["Index", "Lazy", "without_collecting"]
 
 T = TypeVar("T")
 KIND = "index"
+
+
+@contextmanager
+def without_collecting() -> Iterator[None]:
+    """Pause the search for cycles, which plain data have none of: it takes longer than building millions of values."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 class Lazy(Mapping[str, T], Generic[T]):
@@ -28,6 +42,9 @@ class Lazy(Mapping[str, T], Generic[T]):
     def __getitem__(self, key: str) -> T:
         value: T = self._build(key, self._raw[key])
         return value
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._raw
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._raw)
@@ -47,7 +64,8 @@ class Index:
     def read(cls, path: Path) -> "Index":
         """Return the index in a file; an absent, damaged or foreign one is empty."""
         try:
-            plain = read_json(path, kind=KIND, key="") if path.is_file() else {}
+            with without_collecting():
+                plain = read_json(path, kind=KIND, key="") if path.is_file() else {}
             whole = {key: one for key, one in plain.get("entries", {}).items() if "comparison" in one[1]}
             return cls(whole, str(plain.get("table", "")))  # entries of older versions lack what choices go by
         except DamagedFile:
