@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from leaq.auditing import audit_finished
 from tests.attack.inputs import Rng
+from tests.unit.auditing.models import audit_finished
 
 WAYS = (
     "sum", "t", "half", "nan", "inf", "int", "bool", "complex", "none", "cut", "random", "softmax", "sigmoid", "grows",

@@ -123,6 +123,7 @@ def test_options_of_another_kind_are_refused(option, value, text):
 
 def test_what_is_wrong_beside_the_type_of_numbers_is_said(rng):
     """Records of 64 bits are also tried in the model's 32; if that fails too, its error says why."""
-    model, records = nn.Linear(4, 2), (rng.normal(size=(24, 3)), rng.integers(0, 2, 24))
+    model = nn.Linear(4, 2)
+    inside, outside = ((rng.normal(size=(24, 3)), rng.integers(0, 2, 24)) for _ in range(2))
     with pytest.raises(InvalidInput, match=r"float64 \(24, 3\)\) it raised RuntimeError: mat1 and mat2 shapes"):
-        audit_finished(model, records, records, quantizers=("sign",))
+        audit_finished(model, inside, outside, quantizers=("sign",))
