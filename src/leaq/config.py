@@ -115,7 +115,7 @@ class Named(Config):
     def spec(self) -> str:
         """Return the text that builds this configuration again; options at their default are left out."""
         options = [
-            f"{key}={getattr(self, key)}"
+            f"{key}={_spelled(getattr(self, key))}"
             for key in self.spec_order()
             if key in self.always_named or not self.at_default(key)
         ]
@@ -129,6 +129,11 @@ class Named(Config):
     def at_default(self, key: str) -> bool:
         """Tell whether an option is at its default."""
         return bool(getattr(self, key) == type(self).model_fields[key].default)
+
+
+def _spelled(value: Any) -> str:
+    """Return an option's value as a specification names it: words bare, other texts in quotes."""
+    return repr(value) if isinstance(value, str) and not value.isidentifier() else str(value)
 
 
 def split_specs(text: str) -> list[str]:

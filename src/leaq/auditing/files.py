@@ -123,8 +123,9 @@ def _of_file(
         return program, records, ()
     about = _about(*records, loss=loss)
     network = built(builder, about) if callable(builder) else architecture(builder, given=about)
-    module, forms = filled_from(path, network)
-    return module, records, _dequantized(path, f"weights as {', '.join(forms)}" if forms else "")
+    module, stored = filled_from(path, network)
+    forms = ", ".join(dict.fromkeys(stored.values()))
+    return module, records, _dequantized(path, f"weights as {forms}" if forms else "")
 
 
 def _read(config: AuditConfig, name: str, language: bool) -> Any:

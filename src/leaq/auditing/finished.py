@@ -150,7 +150,7 @@ def _shipped_row(bench: Bench, name: str, shipped: Any, reference: LossTable | N
     table = bench.table_of(opened.module, quantizer=name)
     attacks = case.extra(bench, table) if case.extra else {}
     run = [flag for flag in table.flags if flag not in bench.flags]
-    recipe = recipe_of(opened.module, original, opened.forms) if opened.read else None
+    recipe = recipe_of(opened.module, original, opened.stored) if opened.read else None
     made = [recipe_flag(recipe)] if recipe is not None else []
     one = Released(
         (f"shipped({name})", name), table, weigh(opened, original), reference, candidates=ONE_CANDIDATE,

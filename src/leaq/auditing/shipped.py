@@ -7,8 +7,8 @@ file of weights is read into a copy of the original, each weight compared with t
 import copy
 import math
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +37,14 @@ class Opened:
     ----------
     bytes : of all its tensors as they are packed, or of its file; None where neither is known.
     read : whether its weights were seen, and stand in `module` under the original's names.
-    forms : how many numbers of weights (biases left out) are stored in which form.
+    stored : in which form each quantized weight is stored, biases left out.
     """
 
     module: nn.Module
     bytes: int | None
     flags: tuple[Flag, ...] = ()
     read: bool = False
-    forms: tuple[tuple[str, int], ...] = ()
+    stored: Mapping[str, str] = field(default_factory=dict)
 
 
 def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
@@ -84,13 +84,13 @@ def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
     reading = read_file(path, original)
     filled = fill(reading.weights, original, subject=name, kind=reading.kind)
     flags = filled.flags
-    if not filled.forms and not any(flag.code == "not-quantized" for flag in flags):
+    if not filled.stored and not any(flag.code == "not-quantized" for flag in flags):
         text = (
             f"{name} stores its weights as floating-point numbers, though not the original's: its size is that of the "
             "file, whatever few levels these numbers may take."
         )
         flags = (*flags, Flag("stored-as-floats", text))
-    return Opened(filled.module, reading.bytes, flags, read=True, forms=tuple(filled.forms.items()))
+    return Opened(filled.module, reading.bytes, flags, read=True, stored=filled.stored)
 
 
 def _open_onnx(path: Path, original: nn.Module, name: str) -> Opened:
@@ -110,10 +110,10 @@ def _open_onnx(path: Path, original: nn.Module, name: str) -> Opened:
             f"{', ...' * (len(placed.missing) > 2)}) were not found in its graph, so that they were not compared."
         )
         flags.append(Flag("weights-not-seen", text))
-    elif not placed.forms:
+    elif not placed.stored:
         flags.append(Flag("not-quantized", f"The weights of {name} are floating-point numbers: nothing was quantized."))
     module = box if placed.module is None else box.graft(placed.module)
-    return Opened(module, graph.bytes, tuple(flags), placed.module is not None, tuple(placed.forms.items()))
+    return Opened(module, graph.bytes, tuple(flags), placed.module is not None, placed.stored)
 
 
 def _apart(module: nn.Module) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from leaq.quantizers.others import others_of
 from leaq.types import Flag
 
 if TYPE_CHECKING:
@@ -53,7 +54,14 @@ def label_of(scheme: "Scheme") -> str:
     parts += {"off": [], "last": ["last layer refitted"], "layers": ["layers refitted"]}.get(scheme.refit, ["refitted"])
     parts += [] if scheme.at_default("calibrated") else ["calibrated elsewhere"]
     parts += [] if scheme.stop == 1 else [f"stopped at {scheme.stop:.0%}"]
+    parts += [] if scheme.at_default("others") else [others_label(scheme.others)]
     return ", ".join(parts)
+
+
+def others_label(text: str) -> str:
+    """Name the ways that others go, each once."""
+    ways = dict.fromkeys("full" if other is None else other.title() for _, other in others_of(text))
+    return f"others {', '.join(ways)}"
 
 
 def described(scheme: "Scheme") -> str:
@@ -72,6 +80,8 @@ def described(scheme: "Scheme") -> str:
         sentences.append(f"{said}, codes unchanged.")
     if scheme.calibrated == "elsewhere":
         sentences.append("The calibration records train no model.")
+    for pattern, other in others_of(scheme.others):
+        sentences.append(f"{pattern} {'stays in full precision' if other is None else f'goes through {other.spec()}'}.")
     if scheme.stop < 1:
         sentences.append(f"Training stops after {scheme.stop:.0%} of its steps.")
     return " ".join(sentences)

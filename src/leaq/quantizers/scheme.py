@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 from leaq.config import Named
 from leaq.errors import InvalidInput
 from leaq.quantizers.applying import GAIN, Frozen, Scales, State, fit_state, quantized
+from leaq.quantizers.others import apart, others_of
 from leaq.quantizers.saying import described, doubts, label_of
 from leaq.results import Size
 from leaq.types import LAYER_ROLES, Checkpoints, Flag, Role
@@ -93,6 +94,8 @@ class Scheme(Named):
         in full precision, codes unchanged: of the "last" layer, of all "layers" in turn, or then all together for the
         model's "outputs" (see `leaq.quantizers.refitting`).
     stop : the share of training after which the model is released; from recorded checkpoints.
+    others : weights that go another way, ``NAME=QUANTIZER; NAME=full; ...``: the first pattern (as of file names) that
+        a weight's name matches counts.
     """
 
     source: ClassVar[str] = ""
@@ -113,6 +116,7 @@ class Scheme(Named):
     calibrated: Literal["members", "elsewhere"] = "members"
     refit: Refit = "off"
     stop: float = Field(default=1.0, gt=0, le=1)
+    others: str = ""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -122,6 +126,9 @@ class Scheme(Named):
             raise ValueError(
                 f"refit fits the biases itself and leaves them in full precision, so bias={self.bias} is moot"
             )
+        for pattern, scheme in others_of(self.others):
+            if scheme is not None and (scheme.others or scheme.needs.calibration or scheme.needs.model):
+                raise ValueError(f"others: what {pattern} goes through must need no records and name no others")
         return self
 
     # -- what a scheme defines -------------------------------------------------------------------------------------
@@ -300,6 +307,7 @@ class Scheme(Named):
                 chosen.pop(name, None)
             elif choice == "int8":
                 chosen[name] = _eight_bit()
+        chosen = apart(self.others, chosen, checkpoints, weights) if self.others else chosen
         if not chosen:
             raise InvalidInput(
                 f"{self.spec()}: the model must have a {', '.join(sorted(self.roles))} weight to quantize. Found "

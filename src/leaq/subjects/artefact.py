@@ -1,5 +1,6 @@
 """The very file that is released, beside shadow models trained as it was."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,15 +71,16 @@ class Artefact:
         return _HELD[key]
 
     def _read_anew(self, template: nn.Module) -> Read:
-        module, forms = _opened(self.released, template)
+        module, stored = _opened(self.released, template)
         weights = checkpoints_of(module).at((slice(None), None))
-        if not forms:
+        if not stored:
             return weights, None, ()
-        spec = recipe_of(module, module, forms)
-        words = ", ".join(form for form, _ in forms)
+        recipe = recipe_of(module, None, stored)
+        spec = recipe.spec if recipe else None
+        words = ", ".join(dict.fromkeys(stored.values()))
         shadows = (
-            f"its codes are those of {spec}, which quantizes the shadow models in its row"
-            if spec
+            f"its codes are those of {spec}{recipe.doubt}, which quantizes the shadow models in its row"
+            if recipe
             else "no quantizer known here gives its codes, so that no row has shadow models quantized like it; name one"
         )
         text = f"The released file holds weights as {words}; {shadows}. 'Full precision' means what the file holds."
@@ -94,13 +96,12 @@ def _stamps(released: Any) -> object:
     return tuple((str(one), one.stat().st_mtime_ns, one.stat().st_size) for one in files)
 
 
-def _opened(released: Any, template: nn.Module) -> tuple[nn.Module, tuple[tuple[str, int], ...]]:
-    """Return a released model in the template's architecture, and in which forms its weights are stored."""
+def _opened(released: Any, template: nn.Module) -> tuple[nn.Module, Mapping[str, str]]:
+    """Return a released model in the template's architecture, and in which form each quantized weight is stored."""
     if is_sklearn(released):
         released = as_module(released)
     if isinstance(released, nn.Module):
         module = unwrap(released)
         check_match(template, dict(checkpoints_of(module).at(0).params), subject="the released model")
-        return module, ()
-    module, forms = filled_from(Path(released), template)
-    return module, tuple(forms.items())
+        return module, {}
+    return filled_from(Path(released), template)

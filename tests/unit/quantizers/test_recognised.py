@@ -13,13 +13,15 @@ from tests.unit.models.formats.producers import compressed, gguf_file, llama, ne
 
 def recipe(path, module):
     opened = open_shipped(path, module, name="m")
-    found = recipe_of(opened.module, module, opened.forms)
-    if found is not None:
-        made = build(found)(checkpoints_of(module)).params
+    found = recipe_of(opened.module, module, opened.stored)
+    if found is None:
+        return None
+    if found.share == 1:
+        made = build(found.spec)(checkpoints_of(module)).params
         for name, tensor in opened.module.named_parameters():
             if tensor.ndim > 1:
                 assert torch.equal(made[name][0], tensor), name
-    return found
+    return found.spec
 
 
 @pytest.mark.parametrize("kind", ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"])
@@ -28,6 +30,71 @@ def test_gguf(tmp_path, kind, make):
     module = make()
     gguf_file(tmp_path / "m.gguf", module, kind, arch="llama" if make is llama else None)
     assert recipe(tmp_path / "m.gguf", module) == f"gguf(type={kind})"
+
+
+def wide():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(256, 512), torch.nn.ReLU(), torch.nn.Linear(512, 8)).eval()
+
+
+@pytest.mark.parametrize("kind", ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"])
+def test_k_quants(tmp_path, kind):
+    module = wide()
+    gguf_file(tmp_path / "m.gguf", module, kind)
+    assert recipe(tmp_path / "m.gguf", module) == f"gguf(type={kind})"
+
+
+def test_a_file_of_several_types_names_each(tmp_path):
+    module = wide()
+    gguf_file(tmp_path / "m.gguf", module, "Q4_K", types={"2.weight": "Q6_K"})
+    assert recipe(tmp_path / "m.gguf", module) == "gguf(type=Q4_K, others='2.weight=gguf(type=Q6_K)')"
+    module = net()
+    gguf_file(tmp_path / "n.gguf", module, "Q4_0", types={"2.weight": "F32"})
+    assert recipe(tmp_path / "n.gguf", module) == "gguf(type=Q4_0, others='2.weight=full')"
+    gguf_file(tmp_path / "o.gguf", module, "Q4_0", types={"0.weight": "F32", "4.weight": "F16"})
+    assert recipe(tmp_path / "o.gguf", module) == "gguf(type=Q4_0, first=full, others='4.weight=float16')"
+
+
+@pytest.mark.parametrize(("kind", "spec"), [("F16", "float16"), ("BF16", "bfloat16")])
+def test_halves(tmp_path, kind, spec):
+    module = net()
+    gguf_file(tmp_path / "m.gguf", module, kind)
+    assert recipe(tmp_path / "m.gguf", module) == spec
+
+
+def test_what_was_half_precision_before_it_was_quantized(tmp_path):
+    module, before = wide(), wide().half().float()
+    gguf_file(tmp_path / "m.gguf", before, "Q4_K")
+    assert recipe(tmp_path / "m.gguf", module) == "gguf(type=Q4_K, through=float16)"
+
+
+def test_another_build_of_the_same_encoder_is_told_by_how_much(tmp_path):
+    """A build that fuses operations rounds a few blocks another way."""
+    module, other = wide(), wide()
+    with torch.no_grad():
+        other[0].weight[:3] *= 1.03
+    gguf_file(tmp_path / "m.gguf", other, "Q4_K")
+    opened = open_shipped(tmp_path / "m.gguf", module, name="m")
+    found = recipe_of(opened.module, module, opened.stored)
+    assert found.spec == "gguf(type=Q4_K)"
+    assert 0.98 < found.share < 1
+    assert "as of another build" in found.doubt
+    with torch.no_grad():
+        other[0].weight[:200] *= 1.03
+    gguf_file(tmp_path / "n.gguf", other, "Q4_K")
+    opened = open_shipped(tmp_path / "n.gguf", module, name="n")
+    assert recipe_of(opened.module, module, opened.stored) is None
+
+
+@pytest.mark.parametrize("kind", ["Q4_0", "Q2_K", "Q5_K"])
+def test_without_an_original_the_file_goes_through_it_once_more(tmp_path, kind):
+    module = wide()
+    gguf_file(tmp_path / "m.gguf", module, kind, types={"2.weight": "F32"})
+    opened = open_shipped(tmp_path / "m.gguf", module, name="m")
+    found = recipe_of(opened.module, None, opened.stored)
+    assert found.spec == f"gguf(type={kind}, last=full)"
+    assert found.share > 0.9
+    assert ("which rounding once more moves" in found.doubt) == (found.share < 1)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -12,8 +12,8 @@ from leaq.models.weights import load_into
 __all__ = ["filled_from"]
 
 
-def filled_from(path: Path, network: nn.Module) -> tuple[nn.Module, Mapping[str, int]]:
-    """Return the network with a file's weights, and how many numbers of them are stored in which quantized form.
+def filled_from(path: Path, network: nn.Module) -> tuple[nn.Module, Mapping[str, str]]:
+    """Return the network with a file's weights, and in which form each quantized one is stored.
 
     With no original to compare with, the file's conventions are taken as it names them.
     """
@@ -21,4 +21,4 @@ def filled_from(path: Path, network: nn.Module) -> tuple[nn.Module, Mapping[str,
         return load_into(network, path), {}
     reading = read_file(path, network)
     filled = fill(reading.weights, network, subject=path.name, kind=reading.kind, compare=False)
-    return filled.module, filled.forms
+    return filled.module, filled.stored

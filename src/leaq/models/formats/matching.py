@@ -22,10 +22,10 @@ WRAPPERS = frozenset({"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoin
 
 @dataclass(frozen=True)
 class Filled:
-    """A copy of the original with a file's weights, the forms these were stored in, and doubts."""
+    """A copy of the original with a file's weights, the form in which each quantized one was stored, and doubts."""
 
     module: nn.Module
-    forms: Mapping[str, int]
+    stored: Mapping[str, str]
     flags: tuple[Flag, ...]
 
 
@@ -111,7 +111,7 @@ def fill(
     refuse_others(found, weights, original, subject=subject, kind=kind)
     module = copy.deepcopy(original).float().eval()
     places = {name: tensor for name, tensor, _ in tensors_of(module)}
-    forms: dict[str, int] = {}
+    stored: dict[str, str] = {}
     decided, scaled, doubted, unchanged = [], [], [], True
     for name, tensor in own.items():
         first = weights[found[name]]()
@@ -121,10 +121,10 @@ def fill(
         scaled += [name] if by_input else []
         doubted += [name] if compare and not by_input and uneven(weight, tensor) else []
         if weight.form and weight.value.ndim > 1:
-            forms[weight.form] = forms.get(weight.form, 0) + weight.value.numel()
+            stored[name] = weight.form
         with torch.no_grad():
             places[name].copy_(weight.value)
-    return Filled(module, forms, (*_doubts(subject, decided, scaled, unchanged=unchanged), *_uneven(subject, doubted)))
+    return Filled(module, stored, (*_doubts(subject, decided, scaled, unchanged=unchanged), *_uneven(subject, doubted)))
 
 
 def _doubts(subject: str, decided: list[str], scaled: list[str], *, unchanged: bool) -> Iterable[Flag]:

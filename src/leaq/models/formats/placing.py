@@ -16,7 +16,7 @@ __all__ = ["Placed", "place"]
 
 @dataclass(frozen=True)
 class Placed:
-    """The original with the weights that were found, what they were stored as, and what was not found.
+    """The original with the weights that were found, the forms quantized ones were stored in, and what was not found.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class Placed:
     """
 
     module: nn.Module | None
-    forms: dict[str, int]
+    stored: dict[str, str]
     missing: tuple[str, ...]
 
 
@@ -57,12 +57,9 @@ def place(found: Sequence[Weight], original: nn.Module, *, subject: str) -> Plac
             f"{subject}: what a file holds must be near the original that it was made from. {foreign[0]}. Give the "
             "original of this file, or audit the file by itself."
         )
-    forms: dict[str, int] = {}
-    for weight in chosen.values():
-        if weight.form and weight.value.ndim > 1:
-            forms[weight.form] = forms.get(weight.form, 0) + weight.value.numel()
+    stored = {name: weight.form for name, weight in chosen.items() if weight.form and weight.value.ndim > 1}
     module = None if missing or not weights else _filled(original, chosen)
-    return Placed(module, forms, tuple(missing))
+    return Placed(module, stored, tuple(missing))
 
 
 def _distance(weight: Weight, wanted: Tensor) -> float:

@@ -89,7 +89,7 @@ class Backend(Scheme):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             given = self.run(weight)
-        self._refuse_idle(weight, given.weight)
+        self._refuse_idle(weight, given.weight, max(len(weight), *(one.numel() for one in given.scales.values())))
         single = {key: value.unsqueeze(0) for key, value in given.scales.items()}
         decoded = self.decode(given.codes.unsqueeze(0), single)[0]
         if not torch.equal(decoded, given.weight):
@@ -100,8 +100,11 @@ class Backend(Scheme):
             )
         return given
 
-    def _refuse_idle(self, weight: Tensor, quantized: Tensor) -> None:
-        """Refuse output that quantizes nothing or erases everything; such configurations run without a word."""
+    def _refuse_idle(self, weight: Tensor, quantized: Tensor, scales: int) -> None:
+        """Refuse output that quantizes nothing or erases everything; such configurations run without a word.
+
+        Weights that take no more values than there are levels under each of the `scales` may be quantized already.
+        """
         spread, largest = float(weight.max() - weight.min()), float(weight.abs().max())
         found = ""
         if not torch.isfinite(quantized).all():
@@ -110,7 +113,7 @@ class Backend(Scheme):
             found = "all zero"
         elif spread > 0.5 * largest and quantized.max() == quantized.min():
             found = "constant"
-        elif torch.equal(weight, quantized) and len(set(weight.flatten().tolist())) > self.levels * weight.shape[0]:
+        elif torch.equal(weight, quantized) and len(set(weight.flatten().tolist())) > self.levels * scales:
             found = "identical to the input"
         if found:
             raise UnsupportedModel(

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from leaq.quantizers.backends.k_quants import K_TYPES, encode_k, pack_k
 from tests.helpers import require
 
 
@@ -46,8 +47,11 @@ def others(module, quantized):
 # -- GGUF --------
 
 
-def gguf_file(path, module, kind, *, arch=None, about=None):
-    """Write a GGUF file; a Llama's queries and keys are interleaved, as llama.cpp's converter does."""
+def gguf_file(path, module, kind, *, arch=None, about=None, types=None):
+    """Write a GGUF file, some weights in other `types`; k-quants by leaq's encoder, whose bytes are ggml's.
+
+    A Llama's queries and keys are interleaved, as llama.cpp's converter does.
+    """
     require("gguf")
     import gguf
 
@@ -72,8 +76,8 @@ def gguf_file(path, module, kind, *, arch=None, about=None):
         if arch == "llama" and ("q_proj" in name or "k_proj" in name):
             heads = config.num_attention_heads if "q_proj" in name else config.num_key_value_heads
             rows = rows.reshape(heads, 2, len(rows) // heads // 2, -1).swapaxes(1, 2).reshape(rows.shape)
-        own = gguf.GGMLQuantizationType[kind] if rows.ndim == 2 else gguf.GGMLQuantizationType.F32
-        packed = gguf.quants.quantize(np.ascontiguousarray(rows), own)
+        own = gguf.GGMLQuantizationType[(types or {}).get(name, kind) if rows.ndim == 2 else "F32"]
+        packed = gguf_packed(np.ascontiguousarray(rows), own)
         writer.add_tensor(rename(name), packed, raw_dtype=own)
         back = gguf.quants.dequantize(packed, own)
         if heads:
@@ -84,6 +88,15 @@ def gguf_file(path, module, kind, *, arch=None, about=None):
     writer.write_tensors_to_file()
     writer.close()
     return expected
+
+
+def gguf_packed(rows, kind):
+    import gguf
+
+    if kind.name not in K_TYPES:
+        return gguf.quants.quantize(rows, kind)
+    blocks = pack_k(*encode_k(rows.reshape(-1, 256), kind.name), kind.name)
+    return blocks.reshape(len(rows), -1)
 
 
 # -- compressed-tensors --------

@@ -58,7 +58,7 @@ def test_gguf_types_that_only_llama_cpp_writes(tmp_path, rng, kind):
         getattr(writer, write)()
     opened = open_shipped(tmp_path / "m.gguf", module, name="m")
     assert torch.equal(opened.module.weight, value)
-    assert opened.forms == ((f"GGUF {kind}", 2048),)
+    assert opened.stored == {"weight": f"GGUF {kind}"}
     assert opened.bytes == packed.nbytes
 
 
