@@ -25,11 +25,13 @@ from leaq.seeds import stream
 from leaq.stats.roc import auc
 from leaq.types import Bools, Floats, Ints, LossTable
 
-__all__ = ["Few", "attacked", "exposed", "usable"]
+__all__ = ["Few", "attacked", "exposed", "thinned", "usable"]
 
 Few = Literal["combined", "few"]
 FEWEST = 4
 FEWEST_RECORDS = 50
+MOST_RECORDS = 4000
+"""More change an area under a curve by less than a forecast's interval, and cost as much as the attack itself."""
 BLIND = 8
 """Draws of memberships nobody trained on, to learn what the attack seems to find where nothing is."""
 WINDOW = 41
@@ -84,10 +86,24 @@ def usable(table: LossTable) -> tuple[LossTable, Bools]:
         return some, pool
     if some.by_task:
         raise NotEnoughEvidence("A forecast of several targets needs every record to be in some replicate.")
-    taken = {name: values[pool] for name in ("targets", "groups", "ids") if (values := getattr(some, name)) is not None}
-    scores = None if some.scores is None else some.scores[:, pool]
-    kept = replace(some, losses=some.losses[:, :, pool], members=some.members[:, pool], scores=scores, **taken)
-    return replace(kept, outputs=None, whitebox=None, numbers=None), pool
+    return _on(some, np.flatnonzero(pool)), pool
+
+
+def thinned(table: LossTable, *, seed: int = 0) -> LossTable:
+    """Return a `usable` table on at most 4,000 records, the same of all tables of as many."""
+    count = table.members.shape[1]
+    if count <= MOST_RECORDS or table.by_task:
+        return table
+    return _on(table, np.sort(stream(seed, "thinned").permutation(count)[:MOST_RECORDS]))
+
+
+def _on(table: LossTable, rows: Ints) -> LossTable:
+    """Return the losses, scores and labels of some records."""
+    names = ("targets", "groups", "ids")
+    taken = {name: values[rows] for name in names if (values := getattr(table, name)) is not None}
+    scores = None if table.scores is None else table.scores[:, rows]
+    kept = replace(table, losses=table.losses[:, :, rows], members=table.members[:, rows], scores=scores, **taken)
+    return replace(kept, outputs=None, whitebox=None, numbers=None)
 
 
 def attacked(table: LossTable, *, seed: int = 0) -> Attacked:

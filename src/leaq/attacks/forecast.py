@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from leaq.attacks.few import Attacked, attacked, exposed, usable
+from leaq.attacks.few import Attacked, attacked, exposed, thinned, usable
 from leaq.attacks.signals import normalised
 from leaq.lazy import special
 from leaq.stats.intervals import normal_quantile
@@ -114,7 +114,7 @@ def forecasts(
     NotEnoughEvidence
         If there are fewer than 4 replicates or 50 records, or the halves do not cover the records.
     """
-    few = {name: usable(table)[0] for name, table in tables.items()}
+    few = {name: thinned(usable(table)[0], seed=seed) for name, table in tables.items()}
     found = {name: _Found.of(attacked(table, seed=seed), table.task, fprs) for name, table in few.items()}
     rho = None
     if full is not None and len(few) > 2:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leaq.attacks.few import attacked, exposed, running_mean, usable
+from leaq.attacks.few import MOST_RECORDS, attacked, exposed, running_mean, thinned, usable
 from leaq.stats.roc import auc
 from tests.unit.attacks.test_forecast import audit, few
 
@@ -58,3 +58,13 @@ def test_a_running_mean_is_that_of_the_nearest():
     key, values = np.array([3.0, 1.0, 2.0, 5.0, 4.0, 6.0]), np.array([30.0, 10.0, 20.0, 50.0, 40.0, 60.0])
     window = [np.mean([10, 20, 30]), np.mean([10, 20, 30, 40]), np.mean([10, 20, 30, 40, 50])]
     assert running_mean(key, values)[[1, 2, 0]].tolist() == window
+
+
+def test_of_many_records_the_same_few_thousand_are_attacked():
+    table = few(audit(1.0, models=4, n=MOST_RECORDS + 1000), 4)
+    kept, other = thinned(usable(table)[0]), thinned(usable(replace(table, scores=table.scores + 1))[0])
+    assert kept.members.shape == (4, MOST_RECORDS)
+    np.testing.assert_array_equal(kept.members, other.members)
+    assert areas(table).mean() == pytest.approx(areas(kept).mean(), abs=0.01)
+    small = usable(few(audit(1.0), 4))[0]
+    assert thinned(small) is small
