@@ -118,6 +118,9 @@ class AuditConfig(Reading, Origin, FinishedModel):
     """Further models trained that are not attacked: more shadow models for every attacked one."""
     attacks: tuple[str, ...] = ("default",)
     """Attacks, e.g. threshold,lira(mode=offline), or the families default (they cost little) and all."""
+    judged: PositiveInt = 50_000
+    """Records that attackers ask about and numbers rest on, at most, drawn from the pool at random; every model trains
+    on its half of the whole pool. Time and memory of measuring grow in proportion to them."""
     together: tuple[str, ...] = ()
     """Releases of one model that are attacked together, a plus between them, e.g. 'sign + uniform(bits=2)'; of a random
     rounding several, e.g. 'stochastic(bits=2) x8', or a set of each size with 'stochastic(bits=2) x2/4/8'."""
@@ -140,7 +143,8 @@ class AuditConfig(Reading, Origin, FinishedModel):
     draws: PositiveInt = 200
     """Bootstrap draws of all intervals."""
     threads: PositiveInt | None = None
-    """Threads of one audit; by default torch decides. Part of the numbers' rounding: set it where runs must agree."""
+    """Threads of one audit; by default torch decides how many train and evaluate, and one measures. Part of the
+    numbers' rounding: set it where runs must agree."""
 
     @field_validator(*PLACES, mode="before")
     @classmethod

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from leaq.attacks.base import Context, Ingredient, MembershipAttack
 from leaq.attacks.gap import adaptive_gap
 from leaq.attacks.registry import title_of
@@ -31,6 +33,8 @@ OUTDONE = 0.01
 """By how much another attack must find more than the leading one before it is said: less is the luck of one audit."""
 LED_BY = {"classification": ("roc_auc", "accuracy"), "regression": ("r2",), "mixed": ("skill",)}
 CHANCE = {"roc_auc": 0.5, "r2": 0.0, "skill": 0.0}
+DRAWN = 25_000_000
+"""Records drawn into training sets for the finite-sample leak at first: of a large pool fewer sets."""
 
 
 @dataclass(frozen=True)
@@ -225,8 +229,9 @@ def _rates(
 
 def _finite_sample(table: LossTable, how: How) -> Number:
     """Return the finite-sample leak of an empirical minimiser over at most two models' candidates."""
-    pool = table.losses.shape[2] if table.game == "pool" else 0
-    quick = Options(draws=500, most=2000, close=0.05, resamples=10, bootstrap_draws=100, pool=pool)
+    pool = (table.pool or table.losses.shape[2]) if table.game == "pool" else 0
+    draws = int(np.clip(DRAWN // max(pool, 1), 100, 500))
+    quick = Options(draws=draws, most=4 * draws, close=0.05, resamples=10, bootstrap_draws=100, pool=pool)
     try:
         return finite_sample(
             table, models=range(min(2, len(table.losses))), level=how.level, seed=how.seed, options=quick

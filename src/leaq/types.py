@@ -220,6 +220,7 @@ class LossTable:
     by_task : of several targets, by name the released candidates' table of each over the records that have its label.
         `losses` and `scores` are then joint: a record's mean loss, and the log-odds of the probability it stands for.
     flags : doubts to carry on.
+    pool : how many records members are drawn from, where the table holds only some of them; 0 where it holds all.
     """
 
     losses: Floats
@@ -239,6 +240,7 @@ class LossTable:
     flags: tuple[Flag, ...] = ()
     numbers: Mapping[str, Floats] | None = None
     by_task: Mapping[str, "LossTable"] = field(default_factory=dict)
+    pool: int = 0
 
     def __post_init__(self) -> None:
         for name, value in checked_table(self, tasks=get_args(Task), games=get_args(Game)).items():
@@ -263,9 +265,12 @@ class LossTable:
         arrays = {k: getattr(self, k) for k in ("losses", "members", "scores", "outputs", "whitebox")}
         taken: dict[str, Any] = {k: None if array is None else array[index] for k, array in arrays.items()}
         numbers = None if self.numbers is None else {kind: held[index] for kind, held in self.numbers.items()}
-        n_train = max(1, round(float(np.mean(taken["members"].sum(1)))))
         by_task = {name: part.of(models) for name, part in self.by_task.items()}
-        return replace(self, **taken, numbers=numbers, n_train=n_train, by_task=by_task)
+        return replace(self, **taken, numbers=numbers, n_train=self._trained_on(taken["members"]), by_task=by_task)
+
+    def _trained_on(self, members: Bools) -> int:
+        """Return how many records train a model: members are counted where the table holds the whole pool."""
+        return self.n_train if self.pool else max(1, round(float(np.mean(members.sum(1)))))
 
     def rows_of(self, task: str) -> Ints:
         """Return which records have a label of one of several targets, by position."""
@@ -285,8 +290,7 @@ class LossTable:
         numbers = {kind: np.concatenate([each[kind] for each in held]) for kind in held[0]} if held else {}
         joined["numbers"] = numbers if held and len(held) == len(parts) else None
         joined["by_task"] = {name: LossTable.stack([part.by_task[name] for part in parts]) for name in parts[0].by_task}
-        n_train = round(float(np.mean(joined["members"].sum(1))))
-        return replace(parts[0], **joined, n_train=max(1, n_train))
+        return replace(parts[0], **joined, n_train=parts[0]._trained_on(joined["members"]))
 
     @classmethod
     def from_losses(cls, members: npt.ArrayLike, nonmembers: npt.ArrayLike, *, task: Task = "classification") -> Self:

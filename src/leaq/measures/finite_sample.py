@@ -102,7 +102,7 @@ def finite_sample(
     Parameters
     ----------
     table : losses (s, c, n); candidates are judged on the records that did not train their model. A table of the pool
-        game is played in it, with all its records as the pool.
+        game is played in it, with the pool its records were drawn from.
     models : which models, the first four by default.
 
     Raises
@@ -118,7 +118,7 @@ def finite_sample(
     >>> found.low < 0.0287 < found.high  # the truth, by drawing 40,000 training sets
     True
     """
-    options = options or Options(pool=table.losses.shape[2] if table.game == "pool" else 0)
+    options = options or Options(pool=(table.pool or table.losses.shape[2]) if table.game == "pool" else 0)
     chosen = list(range(min(4, len(table.losses))) if models is None else models)
     sets = [merge_duplicates(table.held_out(model)) for model in chosen]
     usable = [losses for losses in sets if len(losses) > 1]

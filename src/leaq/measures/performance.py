@@ -45,7 +45,17 @@ def drop(
 
 
 def _values(table: LossTable, *, seed: int, draws: int) -> dict[str, tuple[float, Floats]]:
-    """Each metric's mean over models, and its bootstrap draws (b,), aligned between tables of one seed."""
+    """Each metric's mean over models, and its bootstrap draws (b,), aligned between tables of one seed.
+
+    Computed once a table: that of full precision is compared with every quantizer's.
+    """
+    known: dict[tuple[int, int], dict[str, tuple[float, Floats]]] = vars(table).setdefault("_performance", {})
+    if (seed, draws) not in known:  # as a cached property keeps its value
+        known[seed, draws] = _drawn_values(table, seed=seed, draws=draws)
+    return known[seed, draws]
+
+
+def _drawn_values(table: LossTable, *, seed: int, draws: int) -> dict[str, tuple[float, Floats]]:
     parts = _parts(table)
     held_out = ~table.members
     if not held_out.any(1).all():
@@ -84,7 +94,7 @@ def _of_part(part: LossTable, name: str, model: int, weights: Floats) -> Floats:
     metric = METRICS[part.task].get(name) or SKILL[part.task]
     # A draw of groups may hold none of this model's non-members: undefined, and left out by `ways.mean`.
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        values = metric(part.outputs[model][rows], targets[rows], weights[:, rows])
+        values = metric(part.outputs[model][rows], targets[rows], weights.T[rows].T)
     return np.where(weights[:, rows].any(1), values, np.nan)
 
 

@@ -52,7 +52,9 @@ def private_rows(
         mlp, weights, spent = train_private(
             samples, members, config.training, private, seed=config.seed, progress=progress
         )
-        table = loss_table(mlp, weights, samples, members, quantizer=private.spec(), numbers=True)
+        table = todo.of_pool(
+            loss_table(mlp, weights, todo.judged, todo.judged_members, quantizer=private.spec(), numbers=True)
+        )
         row = measure(
             private,  # type: ignore[arg-type]  # has a specification, a label and flags, and is applied to nothing
             table, reference.released_only(), size=Identity().size(weights), config=config,

@@ -68,6 +68,13 @@ class Calibrations:
     members: Bools
     quantizers: tuple[Scheme, ...]
 
+    drawn = None
+
+    @property
+    def judged(self) -> Samples:
+        """Records asked about: the pool, which is small."""
+        return self.pool
+
     @property
     def flags(self) -> tuple[Flag, ...]:
         """What was done to the records."""

@@ -64,7 +64,8 @@ def audit_samples(
     started, todo, given = time.perf_counter(), planned(config, samples), given or Given()
     found = joined(parts) if parts else collect(config, todo, subject_of(config, given), progress=progress)
     trained = time.perf_counter()
-    rows, together = measured(config, todo, found, progress=progress)
+    with limited_threads(config.threads or 1):  # its products are small: more threads only wait for each other
+        rows, together = measured(config, todo, found, progress=progress)
     result = CellResult(
         config=config.to_dict(),
         data=measuring.describe_data(
@@ -79,10 +80,10 @@ def audit_samples(
             "measures_seconds": time.perf_counter() - trained,
             "peak_memory_bytes": float(peak_memory()),
         },
-        private=measuring.private_findings(todo.pool, {key: found[key] for key in todo.keys}),
+        private=measuring.private_findings(todo.judged, {key: found[key] for key in todo.keys}),
         flags=(*found[Identity().spec()][0].flags, *todo.flags, *measuring.doubts(config, rows)),
         together=together,
-        references=measure_references(config, todo.pool, todo.members, data=given.data, progress=progress),
+        references=measure_references(config, todo.pool, todo.members, todo.drawn, data=given.data, progress=progress),
     )
     return with_comparison(result, todo.contrasts)
 
@@ -132,9 +133,9 @@ def chunk(
     """Train one chunk of models; quantize each checkpoint (of further releases the last) as the released one is."""
     if isinstance(todo, Calibrations):
         return calibrate(config, todo, subject, which=which, progress=progress)
-    samples, members = todo.pool, todo.members[which]
-    made = subject.train(samples, members, which=which, progress=progress)
+    made = subject.train(todo.pool, todo.members[which], which=which, progress=progress)
     model, checkpoints = made.model, made.checkpoints
+    samples, members = todo.judged, todo.judged_members[which]
     samples = replace(samples, flags=(*samples.flags, *made.flags))
     found: Found = {}
     everything = dict.fromkeys((*todo.quantizers, *map(build, made.quantized_by), *todo.releases))
@@ -144,7 +145,7 @@ def chunk(
         frozen = quantizer.frozen_to(released, todo.calibration(model, which, quantizer, seed=config.seed))
         candidates = frozen(released if quantizer in todo.releases else recorded)
         wanted = partial(loss_table, whitebox=config.whitebox, numbers=config.numbers)
-        table = wanted(model, candidates, samples, members, quantizer=quantizer.spec())
+        table = todo.of_pool(wanted(model, candidates, samples, members, quantizer=quantizer.spec()))
         found[quantizer.spec()] = (table, frozen.size(released))
         progress("evaluating", done, len(everything))
     return found

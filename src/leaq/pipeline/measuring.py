@@ -21,7 +21,19 @@ from leaq.quantizers import Identity, ReleaseSet, Scheme
 from leaq.results import QuantizerRow, Size
 from leaq.rows import How, Released, by_task, no_skill, outdone, row
 from leaq.training.references import parse_references, reference_table
-from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, LossTable, NotComputed, Progress, Samples, Task
+from leaq.types import (
+    AttackResult,
+    Bools,
+    Estimate,
+    Flag,
+    Floats,
+    Ints,
+    LossTable,
+    NotComputed,
+    Progress,
+    Samples,
+    Task,
+)
 
 __all__ = [
     "describe_data",
@@ -147,12 +159,18 @@ def measure_together(
 
 
 def measure_references(
-    config: AuditConfig, pool: Samples, members: Bools, *, data: Any = None, progress: Progress
+    config: AuditConfig,
+    pool: Samples,
+    members: Bools,
+    drawn: Ints | None = None,
+    *,
+    data: Any = None,
+    progress: Progress,
 ) -> tuple[QuantizerRow, ...]:
     """Train the references on the members of every network; return their metrics and what attackers find.
 
     Attacks that read weights or files name what is missing. Molecules that a graph network reads are embedded by ecfp4;
-    `data` holds them where they are in memory.
+    `data` holds them where they are in memory. `drawn` are the records of the pool that attackers ask about.
     """
     references = parse_references(",".join(config.references))
     if references and GRAPHS in pool.flags:
@@ -161,13 +179,21 @@ def measure_references(
     rows = []
     for reference in references:
         table, size = reference_table(reference, pool, members, seed=config.seed, progress=progress)
-        how = how_of(config, pool.inputs, task=table.task)
+        table, features = (table, pool.inputs) if drawn is None else (_on(table, drawn), pool.inputs[drawn])
+        how = how_of(config, features, task=table.task)
         metrics, attacks = performance(table, **how.options), how.attacked(how.context(table))
         doubts = (*no_skill(metrics), *outdone(attacks, how.leading))
         row = QuantizerRow(reference.spec(), reference.label, size, flags=(REFERENCE, *doubts))
         tasks = by_task(Released((reference.spec(), reference.label), table, size, full=True), how)
         rows.append(replace(row, metrics=metrics, attacks=attacks, by_task=tasks))
     return tuple(rows)
+
+
+def _on(table: LossTable, records: Ints) -> LossTable:
+    """Return a table of a whole pool on some of its records."""
+    taken = {name: getattr(table, name)[records] for name in ("targets", "ids", "groups")}
+    taken |= {name: getattr(table, name)[:, records] for name in ("members", "scores", "outputs")}
+    return replace(table, losses=table.losses[:, :, records], pool=table.members.shape[1], **taken)
 
 
 def order_doubt(measures: Sequence[Mapping[str, Estimate | NotComputed]]) -> tuple[Flag, ...]:

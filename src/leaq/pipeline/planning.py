@@ -8,7 +8,8 @@ difference is the price of the former.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from leaq.quantizers.calibration import RECORDS
 from leaq.quantizers.saying import ASIDE
 from leaq.results import Size
 from leaq.seeds import stream
-from leaq.types import Bools, Flag, Floats, LossTable, Samples
+from leaq.types import Bools, Flag, Floats, Ints, LossTable, Samples
 
 __all__ = [
     "PUBLIC",
@@ -66,6 +67,7 @@ class Asked:
     sets : releases that are attacked together.
     aside : records that no model trains on, for calibration: the public ones, or some set aside; None where nothing is
         calibrated.
+    drawn : (m,) positions of the pool's records that attackers ask about; None for all of them.
     """
 
     pool: Samples
@@ -74,6 +76,23 @@ class Asked:
     sets: tuple[ReleaseSet, ...] = ()
     aside: Samples | None = None
     public: bool = False
+    drawn: Ints | None = None
+
+    @cached_property
+    def judged(self) -> Samples:
+        """Records that attackers ask about, and that every number rests on."""
+        return self.pool if self.drawn is None else self.pool.take(self.drawn)
+
+    @cached_property
+    def judged_members(self) -> Bools:
+        """Which of them train each model, (s, m)."""
+        return self.members if self.drawn is None else self.members[:, self.drawn]
+
+    def of_pool(self, table: LossTable) -> LossTable:
+        """Return a table of the judged records that knows how large the pool is and how many of it train a model."""
+        if self.drawn is None:
+            return table
+        return replace(table, pool=len(self.pool), n_train=round(float(self.members.sum(1).mean())))
 
     @property
     def releases(self) -> tuple[Scheme, ...]:
@@ -92,12 +111,26 @@ class Asked:
 
     @property
     def features(self) -> Floats | None:
-        """What an attacker knows of each record beside its label, (n, d); None of texts."""
-        return None if self.pool.text else self.pool.inputs.reshape(len(self.pool), -1)
+        """What an attacker knows of each record beside its label, (m, d); None of texts."""
+        return None if self.judged.text else self.judged.inputs.reshape(len(self.judged), -1)
 
     @property
     def flags(self) -> tuple[Flag, ...]:
         """What was done to the records."""
+        return (*self._set_aside, *self._sampled)
+
+    @property
+    def _sampled(self) -> tuple[Flag, ...]:
+        if self.drawn is None:
+            return ()
+        text = (
+            f"Attackers ask about {len(self.drawn):,} of the pool's {len(self.pool):,} records, drawn at random, and "
+            "every number rests on these; each model trains on its half of the whole pool."
+        )
+        return (Flag("judged-sample", text),)
+
+    @property
+    def _set_aside(self) -> tuple[Flag, ...]:
         if self.aside is None:
             return ()
         if self.public:
@@ -148,7 +181,8 @@ def asked(config: AuditConfig, samples: Samples) -> Asked:
     members = halves(pool, config.trained, seed=config.seed)
     if pool.released_on is not None:
         members = np.concatenate([pool.released_on[None], members])
-    return Asked(pool, members, tuple(dict.fromkeys(quantizers)), sets, aside, public)
+    drawn = None if len(pool) <= config.judged else _drawn(pool, config.judged, stream(config.seed, "judged"))
+    return Asked(pool, members, tuple(dict.fromkeys(quantizers)), sets, aside, public, drawn)
 
 
 def elsewhere(quantizer: Scheme) -> Scheme:
@@ -193,13 +227,23 @@ def set_aside(samples: Samples, *, share: float, seed: int) -> tuple[Samples, Sa
     >>> len(pool), len(aside), set(pool.ids) & set(aside.ids)
     (15, 5, set())
     """
+    drawn = _drawn(samples, share * len(samples), stream(seed, "set aside"))
+    rest = np.ones(len(samples), dtype=bool)
+    rest[drawn] = False
+    return samples.take(rest), samples.take(drawn)
+
+
+def _drawn(samples: Samples, most: float, rng: np.random.Generator) -> Ints:
+    """Draw whole groups of records, `most` records or a few less; return their positions, ascending.
+
+    The largest group may not fit; at least one is drawn, and where there are several one is left.
+    """
     _, code, sizes = np.unique(samples.groups, return_inverse=True, return_counts=True)
-    order = stream(seed, "set aside").permutation(len(sizes))
+    order = rng.permutation(len(sizes))
     drawn = np.zeros(len(sizes), dtype=bool)
-    # The largest group may not fit into the share; at least one is drawn, and one is left.
-    drawn[order[np.cumsum(sizes[order]) <= share * len(samples)]] = True
+    drawn[order[np.cumsum(sizes[order]) <= most]] = True
     drawn[order[0]] = True
-    return samples.take(~drawn[code]), samples.take(drawn[code])
+    return np.asarray(np.flatnonzero(drawn[code]), dtype=np.int64)
 
 
 def joined(parts: Sequence[Found]) -> Found:

@@ -95,11 +95,11 @@ class _Trained:
         return replace(tried, advantage=self._attacked(released))
 
     def _attacked(self, released: Checkpoints) -> Estimate:
-        pool = self.todo.pool
-        table = evaluate(self.model, released, pool, self.todo.members)
-        table = with_numbers(with_whitebox(table, self.model, released, pool), released, pool)
+        judged = self.todo.judged
+        table = self.todo.of_pool(evaluate(self.model, released, judged, self.todo.judged_members))
+        table = with_numbers(with_whitebox(table, self.model, released, judged), released, judged)
         protocol = Protocol(level=self.config.level, draws=self.config.draws, seed=self.config.seed)
-        found = build_attack(ATTACK).run(Context(table, features=pool.inputs, protocol=protocol))
+        found = build_attack(ATTACK).run(Context(table, features=judged.inputs, protocol=protocol))
         if not isinstance(found, AttackResult):
             raise NotEnoughEvidence(f"protect chooses by the attack on the file. {found.reason}")
         return found.advantage

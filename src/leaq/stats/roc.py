@@ -23,24 +23,30 @@ __all__ = [
 ]
 
 
+AT_ONCE = 2**20
+"""Weights of records in draws that are added up at once: more would not stay in the processor's cache."""
+
+
 def weighted_auc(scores: Floats, positive: Bools, weights: Floats) -> Floats:
     """Return the area under the ROC curve for each row of record weights: (n,), (n,), (b, n) -> (b,).
 
     The chance that a positive outscores a negative, ties counting half. NaN where one kind has no weight.
     """
-    order = np.argsort(scores)
-    starts = _tie_starts(scores[order])
-    ordered = weights[:, order]
-    hits = positive[order]
-    pos, neg = ordered * hits, ordered * ~hits  # (b, n)
-    if len(starts) < len(scores):
-        pos, neg = np.add.reduceat(pos, starts, axis=1), np.add.reduceat(neg, starts, axis=1)  # (b, distinct)
-    below = np.cumsum(neg, axis=1)
-    total = below[:, -1] * pos.sum(1)
-    below -= neg / 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        result: Floats = np.einsum("bn,bn->b", pos, below) / total
-    return result
+    inside, outside = np.flatnonzero(positive), np.flatnonzero(~positive)
+    outside = outside[np.argsort(scores[outside])]
+    values, wanted, drawn = scores[outside], scores[inside], weights.T  # (n, b): sums run down all draws at once
+    low, high = (np.searchsorted(values, wanted, side=side) for side in ("left", "right"))
+    found = np.empty(len(weights))
+    step = max(1, AT_ONCE // max(1, len(scores)))
+    for start in range(0, len(weights), step):
+        part = slice(start, start + step)
+        below = np.zeros((len(outside) + 1, *drawn[:1, part].shape[1:]))
+        np.cumsum(drawn[outside, part], axis=0, out=below[1:])
+        weight = drawn[inside, part]
+        half = below[low] if (low == high).all() else (below[low] + below[high]) / 2
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found[part] = np.einsum("nb,nb->b", weight, half) / (below[-1] * weight.sum(0))
+    return found
 
 
 def auc(scores: Floats, positive: Bools) -> float:
@@ -257,12 +263,25 @@ def above(scores: Floats, positive: Bools, cuts: Floats) -> tuple[Floats, Floats
     >>> hits.tolist(), alarms.tolist()
     ([[1.0]], [[0.5]])
     """
+    if scores.shape[1] > len(cuts):
+        return _above_by_sorting(scores, positive, cuts)
     bins = len(cuts) + 1
     at = np.searchsorted(cuts, scores)  # cuts strictly below each score
     kind = positive + 2 * np.arange(len(scores))[:, None]
     counts = np.bincount((kind * bins + at).ravel(), minlength=2 * len(scores) * bins).reshape(len(scores), 2, bins)
     up_to = np.cumsum(counts, axis=2)  # at or below each cut, and all of them
     alarms, hits = (1 - up_to[:, i, :-1] / up_to[:, i, -1:] for i in range(2))
+    return hits, alarms
+
+
+def _above_by_sorting(scores: Floats, positive: Bools, cuts: Floats) -> tuple[Floats, Floats]:
+    """Return the same where there are fewer cuts than records: those are looked up, and not the records."""
+    hits, alarms = np.empty((2, len(scores), len(cuts)))
+    for row, inside in enumerate(positive):
+        for shares, kind in ((hits, inside), (alarms, ~inside)):
+            values = np.sort(scores[row, kind])
+            with np.errstate(invalid="ignore"):
+                shares[row] = 1 - np.searchsorted(values, cuts, side="right") / np.float64(len(values))
     return hits, alarms
 
 

@@ -17,7 +17,7 @@ __all__ = ["DiskShelf"]
 
 KIND = "chunk"
 _ARRAYS = ("losses", "members", "scores", "outputs", "targets", "ids", "groups", "whitebox")
-_WORDS = ("task", "game", "n_train", "quantizer", "strategy", "score_kind")
+_WORDS = ("task", "game", "n_train", "quantizer", "strategy", "score_kind", "pool")
 
 Found = dict[str, tuple[LossTable, Size]]
 

@@ -8,9 +8,11 @@ import pytest
 from leaq.cell import AuditConfig
 from leaq.data.tables import from_arrays
 from leaq.errors import InvalidInput
+from leaq.pipeline import audit_samples
 from leaq.pipeline.planning import asked, elsewhere, set_aside
 from leaq.quantizers import build
-from leaq.types import Samples
+from leaq.training import TrainingConfig
+from leaq.types import Estimate, NotComputed, Samples
 
 
 def records(n=40, groups=None):
@@ -99,3 +101,39 @@ def test_public_records_that_are_all_asked_about_are_refused():
     samples = records()
     with pytest.raises(InvalidInput, match="Public records must be others than those asked about"):
         asked(config(quantizers=("gptq(bits=4)",)), replace(samples, public=samples))
+
+
+def test_of_a_large_pool_some_records_are_asked_about_and_all_train():
+    groups = np.repeat(np.arange(40), 3)
+    samples = records(120, groups)
+    todo = asked(AuditConfig(source="memory", judged=50, replicates=6), samples)
+    assert len(todo.pool) == len(samples) == 120
+    assert 47 < len(todo.judged) <= 50
+    asked_about = np.isin(samples.ids, todo.judged.ids)
+    assert all(asked_about[groups == group].all() or not asked_about[groups == group].any() for group in groups)
+    np.testing.assert_array_equal(todo.judged_members, todo.members[:, asked_about])
+    assert [flag.code for flag in todo.flags] == ["judged-sample"]
+    whole = asked(AuditConfig(source="memory", judged=120, replicates=6), samples)
+    np.testing.assert_array_equal(whole.members, todo.members)
+    assert whole.judged is whole.pool
+    assert whole.flags == ()
+
+
+def test_a_sample_of_the_pool_gives_what_the_pool_gives_within_its_interval(rng):
+    """Told apart by a signal that every record has: on a fifth of the records as on all of them."""
+    x = rng.normal(size=(1500, 4)).astype(np.float32)
+    samples = from_arrays(x, (x[:, 0] + rng.normal(size=1500) > 0).astype(int))
+    training = TrainingConfig(hidden=(32,), epochs=40, checkpoints=2)
+    options = {"quantizers": ("uniform(bits=8)",), "training": training}
+    few, every = (
+        audit_samples(samples, AuditConfig(source="x", replicates=8, judged=judged, **options))
+        for judged in (400, 5000)
+    )
+    for part, whole in zip(few.rows, every.rows, strict=True):
+        found, known = part.attacks["combined"].advantage, whole.attacks["combined"].advantage
+        assert found.low < known.value < found.high
+        assert part.metrics["accuracy"].low < whole.metrics["accuracy"].value < part.metrics["accuracy"].high
+        assert isinstance(part.measures["finite_sample"], Estimate | NotComputed)
+    assert (few.data["n"], few.data["n_train"]) == (1500, 750)
+    assert "judged-sample" in [flag.code for flag in few.flags]
+    assert len(few.private["ids"]) == 400
