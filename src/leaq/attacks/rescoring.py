@@ -12,7 +12,7 @@ from leaq.stats.crossed import Influence
 from leaq.stats.intervals import Drawn, jackknife_influence
 from leaq.types import Bools, Floats, LossTable
 
-__all__ = ["Influences", "ScoresFrom", "Shared"]
+__all__ = ["Influences", "ScoresFrom", "Shared", "jackknife_parts"]
 
 FEWEST_PARTS = 3
 """Pairs of complementary models below which a jackknife over them says nothing."""
@@ -23,6 +23,11 @@ ScoresFrom = Callable[[Sequence[int], Sequence[int]], Floats]
 """How an attack with shadow models scores anew: ``scores_from(targets, shadows)`` returns (len(targets), n) scores of
 these models of the table by an attacker whose shadows are `shadows` alone, each target and its exact complements left
 out of them. Raises `NotEnoughEvidence` where they are too few."""
+
+
+def jackknife_parts(units: int, cells: int) -> int:
+    """Return in how many parts units of models are left out, of `cells` record-model pairs: each alone if it may be."""
+    return min(units, max(FEWEST_PARTS, RESCORED // cells))
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class Shared:
         number = int(unit.max()) + 1
         if number < FEWEST_PARTS:
             return Influences()
-        parts = min(number, max(FEWEST_PARTS, RESCORED // drawn.positive.size))
+        parts = jackknife_parts(number, drawn.positive.size)
         part = np.arange(number) % parts
         try:
             found = np.array([self._without(part[unit] == one, drawn) for one in range(parts)])  # (parts, 3, 1 + b)

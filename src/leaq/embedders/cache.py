@@ -16,8 +16,8 @@ import numpy as np
 from leaq.embedders.base import Encoded, MoleculeEmbedder
 from leaq.errors import StoreError
 from leaq.system.downloads import cache_folder
-from leaq.system.files import private_folder, sweep, write_atomic
-from leaq.system.sealed import read_arrays, seal_arrays
+from leaq.system.files import private_folder, sweep
+from leaq.system.sealed import read_arrays, write_arrays
 
 __all__ = ["cache_key", "remembered"]
 
@@ -43,7 +43,7 @@ def remembered(embedder: MoleculeEmbedder, smiles: Sequence[str], compute: Calla
         found = compute()
         private_folder(path.parent)
         sweep(path.parent)
-        write_atomic(path, _packed(found, key))
+        _write(path, found, key)
     return found
 
 
@@ -55,11 +55,11 @@ def cache_key(embedder: MoleculeEmbedder, smiles: Sequence[str]) -> str:
     return digest.hexdigest()[:40]
 
 
-def _packed(found: Encoded, key: str) -> bytes:
+def _write(path: Path, found: Encoded, key: str) -> None:
     rows = np.array(sorted(found.failed), dtype=np.int64)
     reasons = np.array([found.failed[int(row)] for row in rows], dtype=str)
     arrays = {"features": found.features, "rows": rows, "reasons": reasons}
-    return seal_arrays(arrays, kind="embedding", key=key, compressed=True)
+    write_arrays(path, arrays, kind="embedding", key=key, compressed=True)
 
 
 def _read(path: Path, key: str) -> Encoded | None:

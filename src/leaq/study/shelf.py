@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from leaq.results import Size
-from leaq.system.files import write_atomic
-from leaq.system.sealed import DamagedFile, read_arrays, read_sealed, seal_arrays
+from leaq.system.sealed import DamagedFile, read_arrays, read_sealed, write_arrays
 from leaq.types import Flag, LossTable
 
 __all__ = ["DiskShelf"]
@@ -64,7 +63,7 @@ class DiskShelf:
             arrays |= {f"{i}.{name}": values for name, values in _held(table).items()}
             heads.append({"spec": spec, "size": asdict(size), **_head(table)})
         content = {"heads": np.array(json.dumps(heads)), **arrays}
-        write_atomic(self._folder / f"{key}.npz", seal_arrays(content, kind=KIND, key=self._identity(key)))
+        write_arrays(self._folder / f"{key}.npz", content, kind=KIND, key=self._identity(key))
 
 
 def _held(table: LossTable) -> dict[str, Any]:

@@ -29,6 +29,7 @@ __all__ = [
     "sweep",
     "writable_place",
     "write_atomic",
+    "write_by",
     "write_pages",
 ]
 
@@ -141,7 +142,7 @@ def write_atomic(path: Path, content: bytes | str, *, mode: int = 0o600) -> None
         finally:
             os.close(handle)
 
-    _appear(path, fill, mode)
+    write_by(path, fill, mode=mode)
 
 
 def write_pages(path: Path, pages: memoryview, *, size: int, mode: int = 0o600) -> None:
@@ -171,7 +172,7 @@ def write_pages(path: Path, pages: memoryview, *, size: int, mode: int = 0o600) 
         finally:
             os.close(handle)
 
-    _appear(path, fill, mode)
+    write_by(path, fill, mode=mode)
 
 
 def _poured(path: str, flags: int, pages: memoryview) -> int:
@@ -189,8 +190,14 @@ def _write_all(handle: int, data: memoryview) -> None:
         data = data[os.write(handle, data) :]
 
 
-def _appear(path: Path, fill: Callable[[str], None], mode: int) -> None:
-    """Fill a temporary file, then give it its name."""
+def write_by(path: Path, fill: Callable[[str], None], *, mode: int = 0o600) -> None:
+    """Write a file like `write_atomic` by a function that fills an empty one, whose name it is given.
+
+    Raises
+    ------
+    StoreError
+        As `write_atomic`.
+    """
     temporary = None
     try:
         _refuse_special(path)

@@ -12,16 +12,17 @@ seal what he likes.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from io import BytesIO
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from leaq.errors import StoreError
-from leaq.system.files import read_bytes
+from leaq.system.files import read_bytes, write_by
 from leaq.system.npz import read_npz
 
 __all__ = [
@@ -31,9 +32,9 @@ __all__ = [
     "read_json",
     "read_sealed",
     "seal",
-    "seal_arrays",
     "seal_in_place",
     "seal_json",
+    "write_arrays",
     "seal_of",
 ]
 
@@ -41,6 +42,8 @@ MARK = b"leaq-seal:"
 DIGITS = 64
 BLANK = MARK.decode() + "0" * DIGITS
 """A seal that is still to be made; a format puts it where it has room."""
+BLOCK = 2**20
+"""Bytes of a file that are looked at together."""
 _AGAIN = "Run the same command again to make it anew."
 
 
@@ -126,20 +129,52 @@ def read_json(path: Path, *, kind: str, key: str) -> dict[str, Any]:
     return plain
 
 
-def seal_arrays(arrays: Mapping[str, Any], *, kind: str, key: str, compressed: bool = False) -> bytes:
-    """Return an NPZ archive, its seal as the archive's comment."""
-    buffer = BytesIO()
-    (np.savez_compressed if compressed else np.savez)(buffer, **arrays)
-    comment = BLANK.encode()
-    content = buffer.getvalue()[:-2] + len(comment).to_bytes(2, "little") + comment  # a ZIP ends with its comment
-    return seal(content, kind=kind, key=key)
+def write_arrays(path: Path, arrays: Mapping[str, Any], *, kind: str, key: str, compressed: bool = False) -> None:
+    """Write an NPZ archive like `write_atomic`, its seal as the archive's comment; the arrays are not copied in memory.
+
+    Raises
+    ------
+    StoreError
+        If the disk is full or the folder cannot be written to; an earlier file of that name is untouched.
+    """
+
+    def fill(temporary: str) -> None:
+        with Path(temporary).open("r+b") as file:
+            (np.savez_compressed if compressed else np.savez)(file, **arrays)
+            file.seek(-2, os.SEEK_END)  # a ZIP ends with its comment, and the comment's length before it
+            file.write(len(BLANK).to_bytes(2, "little") + BLANK.encode())
+            digits = _checksum(chain(_before_seal(file), [memoryview(b"0" * DIGITS)]), kind, key)
+            file.seek(-DIGITS, os.SEEK_END)
+            file.write(digits.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    write_by(path, fill)
 
 
 def read_arrays(path: Path, *, kind: str, key: str) -> dict[str, Any]:
     """Return the arrays of a sealed NPZ archive; raises as `read_sealed`."""
-    content = read_sealed(path, kind=kind, key=key)
+    if not _whole(path, kind, key):
+        read_sealed(path, kind=kind, key=key)  # says what is wrong
     with _parsing(path):
-        return read_npz(content, name=path.name)
+        return read_npz(path, name=path.name)
+
+
+def _whole(path: Path, kind: str, key: str) -> bool:
+    """Tell whether an archive is to the byte what was sealed, without holding it."""
+    with suppress(OSError), path.open("rb") as file:
+        found = _checksum(chain(_before_seal(file), [memoryview(b"0" * DIGITS)]), kind, key)
+        return file.read().decode("ascii", "replace") == found
+    return False
+
+
+def _before_seal(file: BinaryIO) -> Iterator[memoryview]:
+    """Yield what stands before a file's last digits, a block at a time; the file is then read up to them."""
+    left = file.seek(0, os.SEEK_END) - DIGITS
+    file.seek(0)
+    while left > 0 and (block := file.read(min(left, BLOCK))):
+        left -= len(block)
+        yield memoryview(block)
 
 
 @contextmanager
@@ -165,7 +200,7 @@ def _place(content: memoryview) -> int:
     raise ValueError("there is no seal")
 
 
-def _checksum(parts: "list[memoryview]", kind: str, key: str) -> str:
+def _checksum(parts: Iterable[memoryview], kind: str, key: str) -> str:
     digest = hashlib.sha256(json.dumps([kind, key]).encode())
     for part in parts:
         digest.update(part)

@@ -67,8 +67,8 @@ def test_a_network_of_ones_own_is_priced_and_not_the_perceptron(rng, tmp_path, m
     assert wide.memory - narrow.memory == pytest.approx(3 * 4 * 8 * 4 * (weights[512] - weights[8]), rel=1e-6)
     assert narrow.seconds > 0
     assert "8 models with 6 shadow models each" in narrow.sentence()
-    assert "evaluating take less than a second here" in replace(narrow, seconds=0.2).sentence()
-    assert "evaluating take about 3 min here" in replace(narrow, seconds=170.0).sentence()
+    assert "measuring take less than a second here" in replace(narrow, seconds=0.2).sentence()
+    assert "measuring take about 3 min here" in replace(narrow, seconds=170.0).sentence()
 
 
 def test_of_a_recipe_what_is_not_known_is_not_said(rng, tmp_path, monkeypatch):

@@ -1,22 +1,24 @@
 import io
 import json
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
 
 from leaq.errors import StoreError
-from leaq.system.sealed import BLANK, DamagedFile, read_arrays, read_json, read_sealed, seal, seal_arrays, seal_json
+from leaq.system.sealed import BLANK, DamagedFile, read_arrays, read_json, read_sealed, seal, seal_json, write_arrays
 
 ARRAYS = {"a": np.arange(5.0), "b": np.array(["x", BLANK])}
 IDENTITY = {"kind": "cell", "key": "wine"}
 
 
-def packed(form):
-    """A sealed file of each form, and how it is read."""
+def packed(form, tmp_path):
+    """The bytes of a sealed file of each form, and how it is read."""
     if form == "json":
         return seal_json(json.dumps({"a": 1, "note": BLANK}), **IDENTITY), read_json
-    return seal_arrays(ARRAYS, **IDENTITY, compressed=form == "npz, compressed"), read_arrays
+    write_arrays(tmp_path / "x", ARRAYS, **IDENTITY, compressed=form == "npz, compressed")
+    return (tmp_path / "x").read_bytes(), read_arrays
 
 
 FORMS = ("json", "npz", "npz, compressed")
@@ -24,7 +26,7 @@ FORMS = ("json", "npz", "npz, compressed")
 
 @pytest.mark.parametrize("form", FORMS)
 def test_what_was_sealed_is_read_and_other_programs_read_it_too(form, tmp_path):
-    content, read = packed(form)
+    content, read = packed(form, tmp_path)
     path = tmp_path / "x"
     path.write_bytes(content)
     found = read(path, **IDENTITY)
@@ -39,7 +41,7 @@ def test_what_was_sealed_is_read_and_other_programs_read_it_too(form, tmp_path):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_changed_byte_is_found(form, tmp_path, rng):
-    content, read = packed(form)
+    content, read = packed(form, tmp_path)
     path = tmp_path / "x"
     for place in range(len(content)):
         damaged = bytearray(content)
@@ -51,7 +53,7 @@ def test_every_changed_byte_is_found(form, tmp_path, rng):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_truncation_and_every_addition_is_found(form, tmp_path):
-    content, read = packed(form)
+    content, read = packed(form, tmp_path)
     path = tmp_path / "x"
     for damaged in (*(content[:size] for size in range(0, len(content), 7)), content + b"\n", b" " + content):
         path.write_bytes(damaged)
@@ -62,7 +64,7 @@ def test_every_truncation_and_every_addition_is_found(form, tmp_path):
 @pytest.mark.parametrize("other", [{"kind": "cell", "key": "beer"}, {"kind": "chunk", "key": "wine"}])
 def test_another_files_content_is_found_under_any_name(other, tmp_path):
     path = tmp_path / "x"
-    path.write_bytes(packed("json")[0])
+    path.write_bytes(packed("json", tmp_path)[0])
     with pytest.raises(DamagedFile, match=r"changed after it was written, or is another file under this name"):
         read_json(path, **other)
 
@@ -84,3 +86,17 @@ def test_a_sealed_file_that_its_library_cannot_read_is_damage(tmp_path):
 def test_an_empty_object_is_sealed_too(tmp_path):
     (tmp_path / "x").write_bytes(seal_json("{}", **IDENTITY))
     assert read_json(tmp_path / "x", **IDENTITY) == {}
+
+
+def test_arrays_are_neither_written_nor_checked_by_copies_in_memory(tmp_path):
+    arrays = {"a": np.zeros(2**21), "b": np.ones(2**20)}  # 24 MiB
+    tracemalloc.start()
+    write_arrays(tmp_path / "x", arrays, **IDENTITY)
+    _, writing = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    found = read_arrays(tmp_path / "x", **IDENTITY)
+    _, reading = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert all((found[name] == array).all() for name, array in arrays.items())
+    assert writing < 20 * 2**20  # numpy writes 16 MiB at a time
+    assert reading < 1.7 * 24 * 2**20
