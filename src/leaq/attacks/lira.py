@@ -21,7 +21,7 @@ from leaq.attacks.shadows import InOut, Shadows, same_models
 from leaq.attacks.signals import Kind
 from leaq.types import Bools, Floats
 
-__all__ = ["Lira", "online_scores"]
+__all__ = ["Lira", "log_normal", "online_scores"]
 
 Variance = Literal["fixed", "per_record", "hierarchical"]
 MODES = {"online": "LiRA", "offline": "offline LiRA"}
@@ -138,7 +138,7 @@ def online_scores(signals: Floats, members: Bools, targets: Sequence[int]) -> Fl
 def _ratio(target: Floats, known: InOut, variance: Literal["fixed", "per_record", "hierarchical"]) -> Floats:
     """Log N(x; in) - log N(x; out), (t, n)."""
     var_in, var_out = known.variances("fixed" if variance == "fixed" else "per_record")
-    return _log_normal(target, known.mean_in, var_in) - _log_normal(target, known.mean_out, var_out)
+    return log_normal(target, known.mean_in, var_in) - log_normal(target, known.mean_out, var_out)
 
 
 def _above(target: Floats, known: InOut, variance: Variance) -> Floats:
@@ -147,6 +147,7 @@ def _above(target: Floats, known: InOut, variance: Variance) -> Floats:
     return np.asarray((target - known.mean_out) / np.sqrt(spread))
 
 
-def _log_normal(x: Floats, mean: Floats, variance: Floats) -> Floats:
+def log_normal(x: Floats, mean: Floats, variance: Floats) -> Floats:
+    """Return the log density of a normal law, less a constant."""
     density: Floats = -0.5 * np.log(variance) - (x - mean) ** 2 / (2 * variance)
     return density

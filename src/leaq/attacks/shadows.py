@@ -73,9 +73,10 @@ class Shadows:
     ----------
     signals : (s, n).
     members : (s, n), True where a model trained on a record.
+    own : for each model itself and its exact complements, where the records are some of more; by default these tell.
     """
 
-    def __init__(self, signals: Floats, members: Bools) -> None:
+    def __init__(self, signals: Floats, members: Bools, *, own: Sequence[Sequence[int]] | None = None) -> None:
         self.members = members
         self._shift = signals.mean(0)
         self._centred = signals - self._shift
@@ -87,12 +88,7 @@ class Shadows:
             np.einsum("sn,sn->n", self._trained, self._trained),
             np.einsum("sn,sn->n", self._centred, self._centred),
         )
-        codes = [row.tobytes() for row in np.packbits(members, axis=1)]
-        where: dict[bytes, list[int]] = {}
-        for i, code in enumerate(codes):
-            where.setdefault(code, []).append(i)
-        opposite = [row.tobytes() for row in np.packbits(~members, axis=1)]
-        self._own = [sorted({i, *where.get(code, ())}) for i, code in enumerate(opposite)]
+        self._own = _complements(members) if own is None else own
 
     def excluded(self, target: int, also: Sequence[int] = ()) -> list[int]:
         """Return the models that are no shadows of `target`: itself, its exact complements, and those given."""
@@ -188,6 +184,15 @@ class Shadows:
                     f"{attack} needs every record in some shadows and out of others. {first_rows(rows.tolist())} "
                     f"are {word} none of {shadows} shadows. Train on paired halves of the pool."
                 )
+
+
+def _complements(members: Bools) -> list[list[int]]:
+    """Return for each model itself and those that trained on exactly the other records."""
+    where: dict[bytes, list[int]] = {}
+    for i, row in enumerate(np.packbits(members, axis=1)):
+        where.setdefault(row.tobytes(), []).append(i)
+    opposite = [row.tobytes() for row in np.packbits(~members, axis=1)]
+    return [sorted({i, *where.get(code, ())}) for i, code in enumerate(opposite)]
 
 
 class _Sums(NamedTuple):

@@ -1,0 +1,113 @@
+"""Records of a table of losses, a block at a time: what attacks that are streamed read."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from leaq.attacks.base import MembershipAttack
+from leaq.attacks.lira import Lira
+from leaq.errors import InvalidInput, NotEnoughEvidence, need
+from leaq.types import Bools, Floats, Ints
+
+__all__ = ["Block", "Blocks", "parquet_blocks"]
+
+RECORDS = 2**17
+"""Records of a block."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some records.
+
+    Attributes
+    ----------
+    members : (s, n), True where a model trained on a record.
+    losses, scores : (s, n), None where they are not known.
+    """
+
+    members: Bools
+    losses: Floats | None = None
+    scores: Floats | None = None
+
+    def signals(self, attack: MembershipAttack) -> Floats:
+        """Return what an attack compares, higher for what is fitted better."""
+        kind = "score" if isinstance(attack, Lira) else "loss"
+        values = self.scores if kind == "score" else self.losses
+        if values is None:
+            raise NotEnoughEvidence(
+                f"{attack.spec()} needs the {kind} of every record under every model. Found none. Add {kind}_0, ..."
+            )
+        return values if kind == "score" else -values
+
+    def of(self, rows: Ints) -> "Block":
+        """Return some of the records."""
+        return Block(*(None if one is None else one[:, rows] for one in self._parts))  # type: ignore[arg-type]
+
+    def beside(self, other: "Block") -> "Block":
+        """Return these records and others of the same models."""
+        pairs = zip(self._parts, other._parts, strict=True)
+        both = (None if a is None or b is None else np.concatenate([a, b], axis=1) for a, b in pairs)
+        return Block(*both)  # type: ignore[arg-type]
+
+    @property
+    def _parts(self) -> tuple[Bools | Floats | None, ...]:
+        return self.members, self.losses, self.scores
+
+
+Blocks = Callable[[], Iterable[Block]]
+"""Gives the records anew at each call, in the same blocks."""
+
+
+def parquet_blocks(path: str | Path, *, records: int = RECORDS) -> Blocks:
+    """Return the records of a Parquet file with columns member_0, loss_0, score_0, member_1, ...: a number a model.
+
+    `member_i` is true where model i trained on the record. Losses or scores (margins, or residuals) may be left out; a
+    file of one model may name its columns member, loss and score.
+
+    Raises
+    ------
+    InvalidInput
+        If there are no such columns, or models lack some of them.
+    """
+    need("pyarrow", extra="parquet", purpose="Reading Parquet files")
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(path) as file:
+        columns = {name: _numbered(name, file.schema_arrow.names) for name in ("member", "loss", "score")}
+    models = len(columns["member"])
+    if not models or any(found and len(found) != models for found in columns.values()):
+        counts = ", ".join(f"{len(found)} of {name}" for name, found in columns.items())
+        raise InvalidInput(f"{path}: needs columns member_0, ... and loss_0, ... or score_0, ... . Found {counts}.")
+
+    def blocks() -> Iterator[Block]:
+        with ParquetFile(path) as file:
+            wanted = [name for found in columns.values() for name in found]
+            for batch in file.iter_batches(batch_size=records, columns=wanted):
+                taken = {
+                    kind: np.stack([batch.column(name).to_numpy(zero_copy_only=False) for name in names])
+                    for kind, names in columns.items()
+                    if names
+                }
+                yield _checked(taken, path)
+
+    return blocks
+
+
+def _numbered(name: str, columns: Sequence[str]) -> list[str]:
+    """Return the columns name_0, name_1, ... as far as they go, or the column of that bare name."""
+    found: list[str] = []
+    while f"{name}_{len(found)}" in columns:
+        found.append(f"{name}_{len(found)}")
+    return found or ([name] if name in columns else [])
+
+
+def _checked(taken: dict[str, Floats], path: str | Path) -> Block:
+    for kind, values in taken.items():
+        if kind == "member" and values.dtype != np.bool_:
+            raise InvalidInput(f"{path}: member columns must be true or false. Found {values.dtype}.")
+        if kind != "member" and not (values.dtype.kind in "fiu" and np.isfinite(values).all()):
+            raise InvalidInput(f"{path}: {kind} columns must be finite numbers. Found others. Leave those records out.")
+    losses, scores = (taken[kind].astype(np.float64) if kind in taken else None for kind in ("loss", "score"))
+    return Block(np.asarray(taken["member"], bool), losses, scores)

@@ -1,0 +1,349 @@
+"""Attacks on tables of losses that do not fit into memory: records pass by a block at a time, only counts stay.
+
+What these attacks compare of a record is known from that record alone: its signals in all models, and which of these
+trained on it. So a first pass adds up what is common to all records (the variances of LiRA, which models are
+complements), a second one scores every block and counts the scores, by model, membership and one of 4,096 intervals
+whose ends are quantiles of a sample. Thresholds are ends of intervals. The area under the ROC curve takes a tie for the
+pairs of one interval, which is exact to within their share.
+
+Records are counted in random parts, and intervals of confidence resample the parts and the models: the bootstrap over
+groups of records, with a group a part.
+
+Source of resampling random parts: Kott (2001), Journal of Official Statistics 17:521 (delete-a-group).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from leaq.attacks.base import MembershipAttack
+from leaq.attacks.blocks import Block, Blocks
+from leaq.attacks.calibrated import Calibrated
+from leaq.attacks.decisions import FEWEST_OTHERS
+from leaq.attacks.lira import Lira, log_normal
+from leaq.attacks.scoring import FALSE_POSITIVES, LABELLED, Protocol
+from leaq.attacks.shadows import SMALLEST_VARIANCE, InOut, Shadows
+from leaq.attacks.threshold import Threshold
+from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.seeds import stream
+from leaq.stats.crossed import crossed
+from leaq.stats.intervals import TwoWay, percentile_interval
+from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, Ints, NotComputed
+
+__all__ = ["streamed"]
+
+SAMPLE = 2**15
+"""Records whose scores give the intervals."""
+INTERVALS = 4096
+PARTS = 64
+"""Random parts of the records, that are resampled; every second one gives thresholds to the others."""
+KEYS = 2**20
+"""Values that the leading bits of a single-precision number take: order is kept, a thousandth of a score is not."""
+PAIRS = "record-model pairs"
+NO_EPSILON = NotComputed("Pairs of records are not kept where they are streamed.")
+SHARED = Flag(
+    "shared-shadows",
+    "Intervals resample models and parts of the records; what targets owe to the shadows they share is not in them.",
+)
+
+
+def streamed(
+    blocks: Blocks, attacks: Sequence[MembershipAttack] = (), *, protocol: Protocol | None = None
+) -> dict[str, AttackResult]:
+    """Attack the models of a table of losses of any length; memory does not grow with it.
+
+    Direction: smaller is safer. Range: advantage in [-1, 1]. Interval: bootstrap over models and random parts of the
+    records. Do not trust intervals of attacks with shadow models as far as those of `MembershipAttack.attack`: see the
+    flag "shared-shadows".
+
+    Parameters
+    ----------
+    blocks : gives the records at each call, see `leaq.attacks.blocks.parquet_blocks`.
+    attacks : `Threshold()`, `Calibrated(normalise=False)`, `Lira(normalise=False)`, online or offline with one
+        variance for all records; by default those that the table has models and columns for.
+
+    Raises
+    ------
+    InvalidInput
+        If an attack cannot be streamed: it compares records with each other, or keeps them.
+    NotEnoughEvidence
+        If there are too few models or a column is missing.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> members = np.arange(4000)[None] % 2 == 0
+    >>> losses = rng.exponential(np.where(members, 0.2, 1.0))
+    >>> found = streamed(lambda: [Block(members, losses)])
+    >>> 0.48 < found["threshold"].advantage.value < 0.58  # exponentials: best possible is 0.535
+    True
+    """
+    protocol = protocol or Protocol()
+    common = _Common.of(blocks)
+    chosen = list(attacks) or common.possible()
+    for attack in chosen:
+        _refuse_unstreamed(attack, common)
+    counts = {attack.spec(): _Counts.empty(common, attack) for attack in chosen}
+    rng = stream(protocol.seed, "streamed-parts")
+    for block in blocks():
+        part = np.asarray(rng.integers(PARTS, size=block.members.shape[1]))
+        for attack in chosen:
+            counts[attack.spec()].add(common.scored(attack, block), block.members, part)
+    return {attack.spec(): _result(attack, common, counts[attack.spec()], protocol) for attack in chosen}
+
+
+def _refuse_unstreamed(attack: MembershipAttack, common: "_Common") -> None:
+    plain = isinstance(attack, Threshold) and attack.per == "model"
+    plain |= isinstance(attack, Calibrated) and not attack.normalise
+    if isinstance(attack, Lira) and not attack.normalise:
+        plain = attack.variance == "fixed" and attack.shadows == "quantized"
+    if not plain:
+        raise InvalidInput(
+            f"{attack.spec()} compares records with each other and cannot be streamed. Name threshold, "
+            "calibrated(normalise=False), lira(normalise=False) or lira(mode=offline, normalise=False)."
+        )
+    common.sample.signals(attack)
+
+
+@dataclass(frozen=True)
+class _Common:
+    """What is common to all records.
+
+    Attributes
+    ----------
+    pair : (s,) a code that a model shares with its exact complements and copies.
+    opposite : for each model, itself and its exact complements.
+    variance : (2, s) of scores in and out of training, of each model's shadows; 0 where there are none.
+    sample : some records from everywhere.
+    """
+
+    records: int
+    pair: Ints
+    opposite: list[list[int]]
+    variance: Floats
+    sample: Block
+
+    @classmethod
+    def of(cls, blocks: Blocks) -> "_Common":
+        """Add up over all records."""
+        alike, records, sample = np.zeros((0, 0), np.int64), 0, _Sample()
+        for block in blocks():
+            sample.add(block)
+            inside = block.members.astype(np.float32)
+            both = (inside @ inside.T + (1 - inside) @ (1 - inside).T).astype(np.int64)
+            alike = alike + both if alike.size else both
+            records += block.members.shape[1]
+        same = (alike == records) | (alike == 0)
+        opposite = [sorted({i, *np.flatnonzero(row == 0).tolist()}) for i, row in enumerate(alike)]
+        pair = np.unique(same.argmax(1), return_inverse=True)[1] if len(same) else np.empty(0, np.int64)
+        found = cls(records, pair, opposite, np.zeros((2, len(alike))), sample.block)
+        return replace(found, variance=found._variances(blocks)) if found.sample.scores is not None else found
+
+    def _variances(self, blocks: Blocks) -> Floats:
+        if not self._enough():
+            return self.variance
+        squares, freedom = np.zeros((2, 2, len(self.pair)))
+        for block in blocks():
+            known = self.known(block.signals(LIRA), block.members, sides="out")
+            for i, (square, count) in enumerate(
+                ((known.square_in, known.count_in), (known.square_out, known.count_out))
+            ):
+                squares[i] += square.sum(1)
+                freedom[i] += np.maximum(count - 1, 0).sum(1)
+        return np.maximum(squares / np.maximum(freedom, 1), SMALLEST_VARIANCE)
+
+    def _enough(self) -> bool:
+        return len(self.pair) - max(map(len, self.opposite)) >= 4
+
+    def possible(self) -> list[MembershipAttack]:
+        """Return the attacks that the table has models and columns for."""
+        found: list[MembershipAttack] = [Threshold()] if self.sample.losses is not None else []
+        if self._enough():
+            found += [Calibrated(normalise=False)] if self.sample.losses is not None else []
+            found += [LIRA] if self.sample.scores is not None else []
+        return found
+
+    def known(self, signals: Floats, members: Bools, *, sides: str) -> InOut:
+        """Return what the shadows of every model say of some records, (s, n)."""
+        shadows = Shadows(signals, members, own=self.opposite)
+        return shadows.of_all(range(len(members)), attack="Streaming", sides="both" if sides == "both" else "out")
+
+    def scored(self, attack: MembershipAttack, block: Block) -> Floats:
+        """Return every model's scores of some records, (s, n), higher = more likely a member."""
+        signals = block.signals(attack)
+        if isinstance(attack, Threshold):
+            return signals
+        online = isinstance(attack, Lira) and attack.mode == "online"
+        known = self.known(signals, block.members, sides="both" if online else "out")
+        if isinstance(attack, Calibrated):
+            return signals - known.mean_out
+        inside, outside = self.variance[:, :, None]
+        if online:
+            return log_normal(signals, known.mean_in, inside) - log_normal(signals, known.mean_out, outside)
+        return np.asarray((signals - known.mean_out) / np.sqrt(outside))
+
+
+LIRA = Lira(normalise=False)
+
+
+class _Sample:
+    """Records from everywhere: those with the smallest of random numbers, however many come."""
+
+    def __init__(self) -> None:
+        self._rng = stream(0, "streamed-sample")
+        self._drawn: Floats = np.empty(0)
+        self._kept: Block | None = None
+
+    def add(self, block: Block) -> None:
+        """Keep some of these records, and fewer of the earlier ones."""
+        drawn = np.asarray(self._rng.random(block.members.shape[1]))
+        if len(self._drawn) == SAMPLE:
+            rows = np.flatnonzero(drawn < self._drawn.max())
+            drawn, block = drawn[rows], block.of(rows)
+        kept = block if self._kept is None else self._kept.beside(block)
+        self._drawn = np.concatenate([self._drawn, drawn])
+        rows = np.argsort(self._drawn)[:SAMPLE]
+        self._drawn, self._kept = self._drawn[rows], kept.of(rows)
+
+    @property
+    def block(self) -> Block:
+        """The records that were kept."""
+        if self._kept is None or not len(self._drawn):
+            raise NotEnoughEvidence("There are no records to attack. Bring a table that holds some.")
+        return self._kept
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """How many scores of each model lie in each interval, by part and kind of the records."""
+
+    table: Ints
+    """(s, parts, 2, intervals), non-members first."""
+    interval_of: Ints
+    """Of each key; see `_keys`."""
+
+    @classmethod
+    def empty(cls, common: _Common, attack: MembershipAttack) -> "_Counts":
+        """Choose the intervals by the scores of the sample."""
+        scores = common.scored(attack, common.sample)
+        ends = np.unique(_keys(np.quantile(scores, np.linspace(0, 1, INTERVALS), method="nearest")))
+        interval_of = np.searchsorted(ends, np.arange(KEYS), side="left").astype(np.int64)
+        return cls(np.zeros((len(scores), PARTS, 2, len(ends) + 1), np.int64), interval_of)
+
+    def add(self, scores: Floats, members: Bools, part: Ints) -> None:
+        """Count some records."""
+        _, parts, kinds, size = self.table.shape
+        for row, values in enumerate(scores):
+            place = self.interval_of[_keys(values)] + size * (members[row] + kinds * part)
+            self.table[row] += np.bincount(place, minlength=parts * kinds * size).reshape(parts, kinds, size)
+
+
+def _keys(values: Floats) -> Ints:
+    """Return the leading bits of numbers as whole numbers that keep their order."""
+    bits = np.asarray(values, np.float32).view(np.int32)
+    ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+    return np.asarray((ordered >> 12) + KEYS // 2, dtype=np.int64)
+
+
+def _result(attack: MembershipAttack, common: _Common, counts: _Counts, protocol: Protocol) -> AttackResult:
+    table, told = counts.table, isinstance(attack, Threshold)
+    above = table[..., ::-1].cumsum(-1)[..., ::-1] - table  # above each interval's upper end
+    totals = table.sum(-1)  # (s, parts, 2)
+    if (totals.sum(1) == 0).any():
+        raise NotEnoughEvidence(
+            f"{attack.spec()}: every attacked model needs members and non-members. Found one without."
+        )
+    ways = TwoWay.draw(
+        len(table), np.arange(PARTS), draws=protocol.draws, rng=stream(protocol.seed, "attack-intervals"),
+        units=common.pair,
+    )  # fmt: skip
+    told = told or min(int((common.pair != one).sum()) for one in common.pair) < FEWEST_OTHERS
+    caught = _told(above, totals) if told else _by_others(above, totals, common.pair)  # (s, parts, 2)
+    rates = _rates(caught, totals, ways.records)  # (1 + b, s, 2)
+    gaps = rates[..., 1] - rates[..., 0]
+    areas = _areas(table, totals, ways.records)
+    method = (
+        f"signed, threshold from the other {'half of the records' if told else 'models'}; models and parts resampled"
+    )
+    pooled, alarms = above.sum((0, 1)), totals.sum((0, 1))
+    flags = (SHARED,) if "shadows" in attack.needs else ()
+    return AttackResult(
+        attack.spec(),
+        f"knows {len(table) - len(common.opposite[0])} shadow models" if flags else f"sees losses; {LABELLED}",
+        "pool" if len(table) > 1 else "iid",
+        advantage=_estimate(gaps, ways, common, protocol, ends=(-1.0, 1.0), method=method),
+        auc=_estimate(areas, ways, common, protocol, ends=(0.0, 1.0), method="ties within intervals; as the advantage"),
+        tpr=_tprs(above, totals, ways, protocol),
+        roc=np.concatenate([[[0.0], [0.0]], (pooled / alarms[:, None])[:, ::-8], [[1.0], [1.0]]], axis=1),
+        flags=flags,
+        epsilon=NO_EPSILON,
+        told=told,
+    )
+
+
+def _told(above: Ints, totals: Ints) -> Ints:
+    """Return who is caught by the thresholds that are best on the other half of the parts, (s, parts, 2)."""
+    caught = np.empty(totals.shape, np.int64)
+    for half in (0, 1):
+        there = slice(1 - half, None, 2)
+        gain = np.subtract(*((above[:, there].sum(1) / totals[:, there].sum(1)[:, :, None])[:, i] for i in (1, 0)))
+        best = gain.argmax(1)
+        caught[:, half::2] = np.take_along_axis(above[:, half::2], best[:, None, None, None], 3)[..., 0]
+    return caught
+
+
+def _by_others(above: Ints, totals: Ints, pair: Ints) -> Ints:
+    """Return who is caught by the thresholds that are best on the other models, (s, parts, 2)."""
+    shares = above.sum(1) / totals.sum(1)[:, :, None]
+    gain = shares[:, 1] - shares[:, 0]
+    others = gain.sum(0) - (pair[:, None] == pair).astype(np.float64) @ gain
+    return np.asarray(np.take_along_axis(above, others.argmax(1)[:, None, None, None], 3)[..., 0])
+
+
+def _rates(caught: Ints, totals: Ints, weights: Floats) -> Floats:
+    """Return the shares caught of either kind, of all records and in each draw of the parts, (1 + b, s, 2)."""
+    every = np.concatenate([np.ones((1, PARTS)), weights])
+    return np.asarray(np.einsum("bp,spk->bsk", every, caught) / np.einsum("bp,spk->bsk", every, totals))
+
+
+def _areas(table: Ints, totals: Ints, weights: Floats) -> Floats:
+    """Return areas under ROC curves, of all records and in each draw, (1 + b, s): linear in the weights of records."""
+    inside, outside = table[:, :, 1].sum(1), table[:, :, 0].sum(1)  # (s, intervals)
+    below = (outside.cumsum(1) - outside / 2) / outside.sum(1, keepdims=True)
+    over = 1 - (inside.cumsum(1) - inside / 2) / inside.sum(1, keepdims=True)
+    parts = np.stack([np.einsum("spi,si->sp", table[:, :, i], place) for i, place in ((0, over), (1, below))], axis=2)
+    rates = _rates(parts, totals, weights)
+    return np.asarray(rates[..., 0] + rates[..., 1] - rates[0, :, 1])
+
+
+def _tprs(above: Ints, totals: Ints, ways: TwoWay, protocol: Protocol) -> dict[float, Estimate | NotComputed]:
+    """Return TPR at each false-positive rate over all models pooled, or why it is not given."""
+    models = len(above)
+    weight = ways.models[:, :, None] * ways.records[:, None, :]  # (b, s, parts)
+    every = np.concatenate([np.ones((1, *weight.shape[1:])), weight]).reshape(1 + len(weight), -1)
+    caught, whole = (every @ part.reshape(models * PARTS, -1).astype(np.float64) for part in (above, totals))
+    shares = caught.reshape(len(every), 2, -1) / whole[:, :, None]
+    found: dict[float, Estimate | NotComputed] = {}
+    for fpr in protocol.fprs:
+        allowed = int(totals[..., 0].sum() * fpr)
+        if allowed < FALSE_POSITIVES * models:
+            need = f"needs {FALSE_POSITIVES / fpr:,.0f} non-members of every model"
+            found[fpr] = NotComputed(f"TPR at {fpr:.1%} FPR {need}. Bring more records.")
+            continue
+        first = (shares[:, 0] <= fpr).argmax(1)  # the lowest threshold that accuses few enough
+        values = shares[np.arange(len(shares)), 1, first]
+        low, high = percentile_interval(values[1:], level=protocol.level)
+        value, method = float(values[0]), "pooled over models; bootstrap over models and parts of the records"
+        ends = (min(low, value), max(high, value))
+        found[fpr] = Estimate(value, *ends, allowed, protocol.level, "falsely accused pairs", method)
+    return found
+
+
+def _estimate(
+    found: Floats, ways: TwoWay, common: _Common, protocol: Protocol, *, ends: tuple[float, float], method: str
+) -> Estimate:
+    whole = crossed(found[0], found[1:], ways)
+    low, high = (float(np.clip(end, *ends)) for end in whole.interval(level=protocol.level))
+    pairs = common.records * len(common.pair)
+    return Estimate(whole.value, min(low, whole.value), max(high, whole.value), pairs, protocol.level, PAIRS, method)
