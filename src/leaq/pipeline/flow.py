@@ -135,8 +135,7 @@ def chunk(
         return calibrate(config, todo, subject, which=which, progress=progress)
     made = subject.train(todo.pool, todo.members[which], which=which, progress=progress)
     model, checkpoints = made.model, made.checkpoints
-    samples, members = todo.judged, todo.judged_members[which]
-    samples = replace(samples, flags=(*samples.flags, *made.flags))
+    members, samples = todo.judged_members[which], replace(todo.judged, flags=(*todo.judged.flags, *made.flags))
     found: Found = {}
     everything = dict.fromkeys((*todo.quantizers, *map(build, made.quantized_by), *todo.releases))
     for done, quantizer in enumerate(everything, start=1):

@@ -179,7 +179,9 @@ def measure_references(
     rows = []
     for reference in references:
         table, size = reference_table(reference, pool, members, seed=config.seed, progress=progress)
-        table, features = (table, pool.inputs) if drawn is None else (_on(table, drawn), pool.inputs[drawn])
+        features = pool.inputs
+        if drawn is not None and not table.by_task:
+            table, features = _on(table, drawn), features[drawn]
         how = how_of(config, features, task=table.task)
         metrics, attacks = performance(table, **how.options), how.attacked(how.context(table))
         doubts = (*no_skill(metrics), *outdone(attacks, how.leading))

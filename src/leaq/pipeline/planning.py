@@ -92,7 +92,13 @@ class Asked:
         """Return a table of the judged records that knows how large the pool is and how many of it train a model."""
         if self.drawn is None:
             return table
-        return replace(table, pool=len(self.pool), n_train=round(float(self.members.sum(1).mean())))
+        more = len(self.pool) / len(self.judged)
+        tasks = {
+            name: replace(one, pool=round(more * len(one.ids)), n_train=round(more * one.n_train))
+            for name, one in table.by_task.items()
+        }
+        n_train = round(float(self.members.sum(1).mean()))
+        return replace(table, pool=len(self.pool), n_train=n_train, by_task=tasks)
 
     @property
     def releases(self) -> tuple[Scheme, ...]:
