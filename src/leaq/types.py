@@ -57,6 +57,7 @@ Role = Literal["linear", "conv1d", "conv2d", "embedding", "bias", "norm", "scale
 """What a parameter is. Only linear, conv and embedding weights are quantized by default."""
 LAYER_ROLES: tuple[Role, ...] = ("linear", "conv1d", "conv2d", "embedding")
 """Roles of the weights of layers: what quantizers act on."""
+_OF_MODELS = ("losses", "members", "scores", "outputs", "whitebox")
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(what, done, total)``; libraries call it, only the command line draws it."""
 
@@ -262,14 +263,13 @@ class LossTable:
     def of(self, models: Sequence[int]) -> Self:
         """Return the table of some of the models."""
         index = np.asarray(models, dtype=np.int64)
-        arrays = {k: getattr(self, k) for k in ("losses", "members", "scores", "outputs", "whitebox")}
-        taken: dict[str, Any] = {k: None if array is None else array[index] for k, array in arrays.items()}
+        arrays = [(k, getattr(self, k)) for k in _OF_MODELS]
+        taken: dict[str, Any] = {k: None if array is None else array[index] for k, array in arrays}
         numbers = None if self.numbers is None else {kind: held[index] for kind, held in self.numbers.items()}
         by_task = {name: part.of(models) for name, part in self.by_task.items()}
         return replace(self, **taken, numbers=numbers, n_train=self._trained_on(taken["members"]), by_task=by_task)
 
     def _trained_on(self, members: Bools) -> int:
-        """Return how many records train a model: members are counted where the table holds the whole pool."""
         return self.n_train if self.pool else max(1, round(float(np.mean(members.sum(1)))))
 
     def rows_of(self, task: str) -> Ints:
@@ -279,9 +279,7 @@ class LossTable:
     @classmethod
     def stack(cls, parts: Sequence[Self]) -> Self:
         """Join tables of different models over the same records and candidates along the model axis."""
-        found = {
-            k: [getattr(part, k) for part in parts] for k in ("losses", "members", "scores", "outputs", "whitebox")
-        }
+        found = {k: [getattr(part, k) for part in parts] for k in _OF_MODELS}
         joined: dict[str, Any] = {
             name: np.concatenate(arrays) if all(array is not None for array in arrays) else None
             for name, arrays in found.items()
