@@ -4,9 +4,8 @@
 
 Needs chemprop (the extra chemprop) and ../shared/data/molecules. Model 2i trains on a random half, model 2i + 1 on the
 other; every model predicts the records it did not train on. chemprop trains by its own recipe (its loaders, Lightning,
-its schedule of the learning rate), leaq by `TrainingConfig` with the same epochs and batches. At 64 the 321 members of
-freesolv leave a batch of one record at the end of every epoch: chemprop drops it, leaq trains on it, and its large
-gradients make Adam's steps small from then on (R2 0.69 and not 0.83). Hence 60.
+its schedule of the learning rate), leaq by `TrainingConfig` with the same epochs and batches. Both drop a last batch of one
+record.
 """
 
 import argparse

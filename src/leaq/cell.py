@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import ConfigDict, Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from leaq.config import Config, split_specs
 from leaq.data import Reading
@@ -37,7 +37,8 @@ class Origin(Config):
     model_config: ClassVar[ConfigDict] = ConfigDict(title="Whose model it is")
 
     model: str = ""
-    """A graph network of molecules: dmpnn (chemprop's), gin or gcn, e.g. dmpnn(hidden=64). Or your own network:
+    """A graph network of molecules: chemprop (trained by its own recipe), dmpnn (the same network), gin or gcn, e.g.
+    dmpnn(hidden=64). Or your own network:
     file.py:function that returns a torch module and may take features, outputs, task and shape. Copies of it are
     trained together by leaq, end to end. A function runs your code; name only code you trust."""
     recipe: str = ""
@@ -194,10 +195,18 @@ class AuditConfig(Reading, Origin, FinishedModel):
 
     @field_validator("training")
     @classmethod
-    def _recorded_standardisation(cls, training: TrainingConfig) -> TrainingConfig:
+    def _recorded_standardisation(cls, training: TrainingConfig, info: ValidationInfo) -> TrainingConfig:
+        from leaq.nets.registry import recipe_of
+
+        own = {**recipe_of(info.data.get("model", ""))}
         if training.standardise != "auto":
-            return training
-        return TrainingConfig.from_dict({**training.to_dict(), "standardise": STANDARDISE})
+            own.pop("standardise", None)
+        elif "standardise" not in own:
+            own["standardise"] = STANDARDISE
+        default = TrainingConfig()
+        # A command names every option, so one at its default is taken for one that was not given.
+        own = {name: value for name, value in own.items() if getattr(training, name) == getattr(default, name)}
+        return TrainingConfig.from_dict({**training.to_dict(), **own}) if own else training
 
     @field_validator("attacks")
     @classmethod

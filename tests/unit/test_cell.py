@@ -2,6 +2,7 @@ import pytest
 
 from leaq.cell import AuditConfig
 from leaq.errors import InvalidInput
+from leaq.training import TrainingConfig
 
 
 def test_families_are_spelled_out_once_each():
@@ -37,3 +38,13 @@ def test_effort_says_how_many_replicates_unless_they_are_given():
     assert again.replicates == 64
     with pytest.raises(InvalidInput, match="effort"):
         AuditConfig.from_dict({"source": "wine", "effort": "most"})
+
+
+def test_chemprop_brings_its_recipe_and_what_is_given_replaces_it():
+    training = AuditConfig(source="x.csv", model="chemprop(hidden=64)").training
+    assert (training.epochs, training.batch_size, training.schedule) == (50, 64, "warmup")
+    assert training.standardise == "members"
+    given = AuditConfig(source="x.csv", model="chemprop", training={"epochs": 7, "standardise": "pool"})
+    assert (given.training.epochs, given.training.batch_size, given.training.standardise) == (7, 64, "pool")
+    assert AuditConfig.from_dict(given.to_dict()) == given
+    assert AuditConfig(source="x.csv", model="dmpnn").training.epochs == TrainingConfig().epochs

@@ -1,6 +1,7 @@
 """Networks by name: what ``--model dmpnn`` stands for."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -27,6 +28,8 @@ class Net(Named):
 
     messages: ClassVar[str] = ""
     """The class in `leaq.nets.networks`."""
+    recipe: ClassVar[Mapping[str, Any]] = {}
+    """Options of `leaq.training.TrainingConfig` that belong to it, where they are not given otherwise."""
 
     hidden: PositiveInt = 300
     """Width of every layer."""
@@ -40,8 +43,8 @@ class Net(Named):
 
         Parameters
         ----------
-        outputs : number of classes, or 1. leaq puts the pool's mean and scale of a regression's targets behind it
-            (`leaq.training.TrainingConfig.standardise`).
+        outputs : number of classes, or 1; of several targets as in `leaq.tasks`. leaq puts the pool's mean and scale of
+            a regression's targets behind it (`leaq.training.TrainingConfig.standardise`).
         """
         from leaq.nets import networks  # torch is loaded when a network is built, not when it is named
 
@@ -54,6 +57,19 @@ class Dmpnn(Net):
 
     name: ClassVar[str] = "dmpnn"
     messages: ClassVar[str] = "DirectedMessages"
+
+
+class Chemprop(Dmpnn):
+    """The same, trained as ``chemprop train`` does unless told otherwise: 50 epochs, batches of 64, a warm-up.
+
+    Values are standardised by the members' own mean and scale, which chemprop keeps in its file. Options of the
+    training that are at leaq's own defaults count as not given; `dmpnn` is the same network without this recipe.
+    """
+
+    name: ClassVar[str] = "chemprop"
+    recipe: ClassVar[Mapping[str, Any]] = {
+        "epochs": 50, "batch_size": 64, "schedule": "warmup", "standardise": "members",
+    }  # fmt: skip
 
 
 class Gin(Net):
@@ -75,7 +91,7 @@ class Gcn(Net):
 
 
 NETS: Registry[Net] = Registry("network")
-for _kind in (Dmpnn, Gin, Gcn):
+for _kind in (Dmpnn, Chemprop, Gin, Gcn):
     NETS.add(_kind.name)(_kind)
 
 
@@ -92,3 +108,16 @@ def gin(outputs: int = 1) -> "torch.nn.Module":
 def gcn(outputs: int = 1) -> "torch.nn.Module":
     """Build a graph convolutional network; see `Net`."""
     return Gcn()(outputs)
+
+
+def recipe_of(model: str) -> Mapping[str, Any]:
+    """Return the options of training that belong to a network by name; none of a user's own.
+
+    Examples
+    --------
+    >>> recipe_of("chemprop(hidden=64)")["batch_size"], dict(recipe_of("nets.py:make"))
+    (64, {})
+    """
+    name = model.partition("(")[0].strip()
+    known = NETS.get(name) if name in NETS else None
+    return getattr(known, "recipe", {})

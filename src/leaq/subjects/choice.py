@@ -112,6 +112,8 @@ def origin_digest(config: AuditConfig) -> str:
     """Return a digest of the user's code and released file, so that neither is answered from an old result; or ""."""
     own = _network(config.model) is not None  # the configuration names all of it
     named = [code_of(spec) for spec in ("" if own else config.model, config.recipe) if spec]
+    if config.model:
+        named.append("no last batch of one record")  # results of networks trained otherwise are no answer
     if config.released:
         named += sha256_within(Path(config.released))
     return hashlib.sha256("".join(named).encode()).hexdigest()[:16] if named else ""

@@ -151,7 +151,7 @@ def train_modules(  # noqa: PLR0913 - what `train` takes, and what to build
     }
     params |= {buffer_of(name): torch.from_numpy(values).to(x) for name, values in scalers.items()}
     optimizer = Descent([params[name] for name in model.trained], config)
-    batches = Batches(members, config, seed=seed, first=first, like=x)
+    batches = Batches(members, config, seed=seed, first=first, like=x, fewest=2)
     recorder = Recorder(model.roles, total=batches.total, keep=config.checkpoints)
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):  # dropout reads the global generator
         torch.manual_seed(int(stream(seed, "dropout", first).integers(2**63 - 1)))
@@ -179,7 +179,10 @@ class Batches:
     """The records each model sees at each step: every epoch each model walks its own shuffled members.
 
     Iterating yields ``rows`` (s, b) positions and ``weights`` (s, b): 1 over the size of the model's batch, and 0
-    where a model with fewer members has nothing left in the epoch's last batches. Both lie where `like` lies, the
+    where a model with fewer members has nothing left in the epoch's last batches. An epoch ends before a batch in which
+    a model has fewer than `fewest` records; which ones are left out is drawn anew each epoch. Networks trained end to
+    end leave out a single one, as chemprop does: its gradient is many times that of a batch, and Adam's steps would be
+    small from then on (freesolv, D-MPNN: R2 0.69 and not 0.83). Both lie where `like` lies, the
     weights in its precision (float64 on the CPU if not given).
     """
 
@@ -191,6 +194,7 @@ class Batches:
         seed: int,
         first: int,
         like: Tensor | None = None,
+        fewest: int = 1,
     ) -> None:
         self._like = torch.empty(0, dtype=torch.float64, device="cpu") if like is None else like
         self._lists = [np.flatnonzero(row) for row in members]
@@ -199,8 +203,8 @@ class Batches:
         self._epochs = config.epochs
         self._streams = [stream(seed, "batches", first + i) for i in range(len(members))]
         shortest = min(len(rows) for rows in self._lists)
-        # A model must have at least one record in the last batch, or its mean loss there is 0/0.
-        while shortest <= (last := (self._length - 1) // self._size * self._size):
+        # With no record of a model in the last batch its mean loss there is 0/0.
+        while (last := (self._length - 1) // self._size * self._size) > 0 and shortest < last + min(fewest, self._size):
             self._length = last
         self.total = self._epochs * -(-self._length // self._size)
 

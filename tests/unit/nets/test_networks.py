@@ -110,6 +110,7 @@ def test_names_options_and_functions():
     from leaq import nets
 
     assert NETS.build("dmpnn").spec() == "dmpnn"
+    assert NETS.build("chemprop(hidden=8)").spec() == "chemprop(hidden=8)"
     assert NETS.build("gin(depth=5)").spec() == "gin(depth=5)"
     for name in NETS:
         module = getattr(nets, name)(3)

@@ -18,7 +18,7 @@ from leaq.results.redaction import cleaned
 from leaq.study import audit_into
 from leaq.training import MLP, TrainingConfig, train, train_modules
 from leaq.types import AttackResult, Checkpoints, Estimate
-from tests.helpers import ROUNDING
+from tests.helpers import ROUNDING, require
 
 QUICK = {"hidden": (16,), "epochs": 3, "checkpoints": 2}
 
@@ -228,3 +228,20 @@ def test_the_stored_numbers_of_one_target_are_what_they_were():
     assert (mlp.k, mlp.layout) == (3, None)
     params = mlp.init(0, [0])
     np.testing.assert_allclose(mlp.standard(params, torch.zeros(2, 1)), torch.zeros(1, 2, 1), **ROUNDING)
+
+
+def test_chemprops_network_is_trained_on_several_targets(tmp_path):
+    require("rdkit")
+    lines = [
+        f"{'C' * n}{tail},{n},{'' if n % 3 else int(tail in 'ON')}"
+        for n in range(1, 11)
+        for tail in ["O", "N", "Cl", "F"]
+    ]
+    (tmp_path / "m.csv").write_text("\n".join(["smiles,length,polar", *lines]) + "\n")
+    config = AuditConfig(
+        source=str(tmp_path / "m.csv"), smiles="smiles", target="length,polar", model="chemprop(hidden=8)", task="auto",
+        quantizers=("sign",), replicates=4, attacks=("threshold",), draws=20, training={"epochs": 3, "checkpoints": 1},
+    )  # fmt: skip
+    result = audit(config)
+    assert result.config["training"]["batch_size"] == 64
+    assert set(result.rows[1].by_task) == {"length", "polar"}
