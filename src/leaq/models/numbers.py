@@ -21,7 +21,7 @@ def released_numbers(released: Checkpoints, features: int) -> dict[str, Floats]:
     """
     found: dict[str, list[Tensor]] = {}
     for kind, value in _kinds(released, features):
-        found.setdefault(kind, []).append(value.flatten(1).double().cpu())
+        found.setdefault(kind, []).append(value.reshape(len(value), -1).double().cpu())
     return {kind: np.asarray(torch.cat(parts, dim=1).numpy()) for kind, parts in found.items()}
 
 
@@ -47,7 +47,7 @@ def _kinds(released: Checkpoints, features: int) -> Iterator[tuple[str, Tensor]]
         elif statistic and role == "scaler" and value[0].numel() == 1:
             yield f"target.{statistic}", value
         elif role in ("bias", "norm", "scaler"):
-            yield "bias" if role == "bias" else "norm", value.flatten(1).sort(dim=1).values
+            yield "bias" if role == "bias" else "norm", value.reshape(len(value), -1).sort(dim=1).values
 
 
 def _statistic(name: str) -> str | None:

@@ -112,7 +112,7 @@ def test_names_options_and_functions():
     assert NETS.build("dmpnn").spec() == "dmpnn"
     assert NETS.build("chemprop(hidden=8)").spec() == "chemprop(hidden=8)"
     assert NETS.build("gin(depth=5)").spec() == "gin(depth=5)"
-    for name in NETS:
+    for name in set(NETS) - {"chemprop"}:  # dmpnn with a recipe; leaq.nets.chemprop reads its files
         module = getattr(nets, name)(3)
         assert module.predictor.ffn[1][2].out_features == 3
     with pytest.raises(Exception, match="depth"):
