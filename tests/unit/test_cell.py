@@ -30,10 +30,11 @@ def test_options_out_of_range_are_named(options, text):
         AuditConfig(source="wine", **options)
 
 
-def test_effort_says_how_many_replicates_unless_they_are_given():
+def test_effort_says_how_many_replicates_unless_another_number_is_given():
     counts = [AuditConfig(source="wine", effort=effort).replicates for effort in ("forecast", "standard", "deep")]
     assert counts == [8, 16, 64]
     assert AuditConfig(source="wine", effort="deep", replicates=12).replicates == 12
+    assert AuditConfig(source="wine", effort="deep", replicates=16).replicates == 64  # as the command line passes it
     again = AuditConfig.from_dict(AuditConfig(source="wine", effort="deep").to_dict())
     assert again.replicates == 64
     with pytest.raises(InvalidInput, match="effort"):
