@@ -3,7 +3,6 @@
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,7 @@ from leaq.attacks.rescoring import jackknife_parts
 from leaq.cell import AuditConfig
 from leaq.pipeline.planning import asked
 from leaq.subjects import Subject, subject_of
-from leaq.subjects.architecture import Architecture, network_for
 from leaq.subjects.artefact import Artefact
-from leaq.subjects.recipe import OwnTraining
 from leaq.system.environment import limited_threads
 from leaq.tasks import Layout
 from leaq.training import MLP, StackedModule
@@ -108,12 +105,12 @@ def cost(samples: Samples, config: AuditConfig) -> Cost:
         "quantizers": len(todo.quantizers),
         "released": released,
     }
-    if isinstance(trained, OwnTraining):
+    model = trained.network(samples)
+    if model is None:
         return Cost(**known, steps=0, candidates=0, seconds=0.0, recipe=config.recipe, trainings=len(members))
     parts = trained.parts(samples, len(members))
     steps = config.training.steps(int(members[0].sum())) * len(parts)
     first = members[parts[0]]
-    model = _model(trained, samples, config)
     params = model.init(0, range(len(first)))
     training = _seconds_per_step(trained, samples, first, config) * steps
     evaluating = _seconds_per_record(model, params, samples, config) * judged / len(first)
@@ -136,15 +133,6 @@ def cost(samples: Samples, config: AuditConfig) -> Cost:
         seconds=training + (evaluating * config.models * each + measuring) * len(todo.quantizers),
         memory=float(memory),
     )
-
-
-def _model(trained: Subject, samples: Samples, config: AuditConfig) -> MLP | StackedModule:
-    """Return how the weights of the models become outputs."""
-    if isinstance(trained, Architecture):
-        make = partial(network_for, trained.make, samples)
-        probe = torch.tensor(samples.inputs[:2], dtype=torch.float32)
-        return StackedModule(make, samples.task, probe, tasks=samples.tasks)
-    return MLP.of(samples, config.training.hidden)
 
 
 class _Enough(Exception):

@@ -7,9 +7,7 @@ from leaq.data import load
 from leaq.embedders import embed
 from leaq.errors import InvalidInput, need
 from leaq.quantizers import parse_list
-from leaq.subjects import Given, Heads, Subject, embedder_of, subject_of
-from leaq.subjects.artefact import Artefact
-from leaq.subjects.recipe import OwnTraining
+from leaq.subjects import Given, Subject, embedder_of, subject_of
 from leaq.types import Progress, Samples, silent
 
 __all__ = ["prepare"]
@@ -50,8 +48,8 @@ def prepare(
     if config.public:
         public = config.public if given.public is None else given.public
         samples = replace(samples, public=load(public, config, progress=progress))
-    if isinstance(subject, Heads) and samples.kind == "table":
-        samples = replace(samples, inputs=samples.inputs.reshape(len(samples), -1))  # a perceptron reads rows
+    if "arrays" not in subject.reads and samples.kind == "table":
+        samples = replace(samples, inputs=samples.inputs.reshape(len(samples), -1))
     embedded = embed(samples, embedder, skip_invalid=config.skip_invalid, progress=progress)
     if embedded.tasks:
         _refuse_several(config)
@@ -61,8 +59,7 @@ def prepare(
 
 def _refuse_without_recipe(config: AuditConfig, subject: Subject) -> None:
     """Refuse what has no meaning for texts, which a language model of the user's learns."""
-    trained = subject.shadows if isinstance(subject, Artefact) else subject
-    if not isinstance(trained, OwnTraining):
+    if "texts" not in subject.reads:
         raise InvalidInput(
             "Texts are learnt by a language model, so its training must be named with recipe (file.py:function of "
             "records and seed that returns the model and its tokenizer). Found none. If this is a table, name its "

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from leaq.models.weights import built
-from leaq.subjects.base import Trained
+from leaq.subjects.base import Reads, Trained
 from leaq.subjects.outputs import refuse_unfit
 from leaq.tasks import Layout
-from leaq.training import TrainingConfig, chunks, train_modules
+from leaq.training import StackedModule, TrainingConfig, chunks, train_modules
 from leaq.training.batched import MEMORY
 from leaq.types import Bools, Progress, Samples
 
@@ -34,6 +34,16 @@ class Architecture:
     make: Callable[..., Any]
     training: TrainingConfig
     seed: int
+
+    @property
+    def reads(self) -> frozenset[Reads]:
+        """Arrays of any shape."""
+        return frozenset({"rows", "arrays"})
+
+    def network(self, samples: Samples) -> StackedModule:
+        """Return the user's network, copies of it stacked."""
+        probe = torch.tensor(samples.inputs[:2], dtype=torch.float32)
+        return StackedModule(partial(network_for, self.make, samples), samples.task, probe, tasks=samples.tasks)
 
     def parts(self, samples: Samples, models: int) -> list[slice]:
         """Return 16 at a time, or as many as their checkpoints fit into memory, unless the configuration says."""

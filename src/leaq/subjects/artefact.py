@@ -14,9 +14,9 @@ from leaq.models.formats import filled_from
 from leaq.models.sklearn import as_module, is_sklearn
 from leaq.models.weights import check_match
 from leaq.quantizers.recognised import recipe_of
-from leaq.subjects.base import Subject, Trained
+from leaq.subjects.base import Reads, Subject, Trained
 from leaq.subjects.recipe import stacked_weights
-from leaq.training.modules import StackedModule
+from leaq.training import MLP, StackedModule
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
 __all__ = ["Artefact"]
@@ -38,6 +38,15 @@ class Artefact:
 
     released: Any
     shadows: Subject
+
+    @property
+    def reads(self) -> frozenset[Reads]:
+        """What the shadow models read."""
+        return self.shadows.reads
+
+    def network(self, samples: Samples) -> MLP | StackedModule | None:
+        """Return the network of the shadow models."""
+        return self.shadows.network(samples)
 
     def parts(self, samples: Samples, models: int) -> list[slice]:
         """Return the parts of the shadow models; the file stands with the first, whose architecture it is read into."""

@@ -1,12 +1,13 @@
 """What every subject gives: trained models, stacked, with the weights they are released with."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from leaq.models.protocols import Model
+from leaq.training import MLP, StackedModule
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
-__all__ = ["Subject", "Trained"]
+__all__ = ["Reads", "Subject", "Trained"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,21 @@ class Trained:
     quantized_by: tuple[str, ...] = ()
 
 
+Reads = Literal["rows", "arrays", "texts"]
+"""What records may be: of one axis, of several, or texts."""
+
+
 class Subject(Protocol):
     """Gives models; model ``i`` is the same in whatever chunk it is asked for."""
+
+    @property
+    def reads(self) -> frozenset[Reads]:
+        """What its models take; records of several axes are laid flat for one that takes rows alone."""
+        ...
+
+    def network(self, samples: Samples) -> MLP | StackedModule | None:
+        """Return how weights become outputs before anything is trained, to time it; None if that is not known."""
+        ...
 
     def parts(self, samples: Samples, models: int) -> list[slice]:
         """Return which models are made together."""

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from leaq.subjects.base import Trained
-from leaq.training import TrainingConfig, chunks, train
+from leaq.subjects.base import Reads, Trained
+from leaq.training import MLP, TrainingConfig, chunks, train
 from leaq.types import Bools, Progress, Samples
 
 __all__ = ["Heads"]
@@ -15,6 +15,15 @@ class Heads:
 
     training: TrainingConfig
     seed: int
+
+    @property
+    def reads(self) -> frozenset[Reads]:
+        """Rows."""
+        return frozenset({"rows"})
+
+    def network(self, samples: Samples) -> MLP:
+        """Return the perceptron."""
+        return MLP.of(samples, self.training.hidden)
 
     def parts(self, samples: Samples, models: int) -> list[slice]:
         """Return as many at once as memory allows."""

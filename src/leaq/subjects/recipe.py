@@ -19,7 +19,7 @@ from leaq.evaluation.texts import LanguageModel
 from leaq.models import checkpoints_of
 from leaq.models.sklearn import as_module, is_sklearn
 from leaq.seeds import stream
-from leaq.subjects.base import Trained
+from leaq.subjects.base import Reads, Trained
 from leaq.subjects.outputs import stacked
 from leaq.system.usercode import raised
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
@@ -44,6 +44,14 @@ class OwnTraining:
 
     trained_by: Callable[..., Any]
     seed: int
+
+    @property
+    def reads(self) -> frozenset[Reads]:
+        """Whatever the recipe reads."""
+        return frozenset({"rows", "arrays", "texts"})
+
+    def network(self, samples: Samples) -> None:
+        """Nothing: how long the user's training takes is not known before it is done."""
 
     def parts(self, samples: Samples, models: int) -> list[slice]:  # noqa: ARG002 - as every subject
         """Return one at a time: each is a unit of work that is kept when a run is interrupted."""
