@@ -12,6 +12,12 @@ from leaq.types import Progress, Samples, silent
 
 __all__ = ["prepare"]
 
+NO_TEXTS = (
+    *("references", "public", "group", "task", "ignore", "skip_invalid", "strip_salts", "log_target"),
+    "split",
+)
+"""Options of records that are rows of numbers or molecules."""
+
 
 def prepare(
     config: AuditConfig, *, given: Given | None = None, progress: Progress = silent
@@ -68,8 +74,9 @@ def _refuse_without_recipe(config: AuditConfig, subject: Subject) -> None:
     needing = [
         one.spec() for one in parse_list(",".join(config.quantizers)) if one.needs.calibration or one.needs.model
     ]
-    options = {"references": config.references, "public": config.public, "quantizers": needing, "smiles": config.smiles}
-    found = [name for name, value in options.items() if value]
+    usual = AuditConfig(source=config.source)
+    mine = [name for name in NO_TEXTS if getattr(config, name) != getattr(usual, name)]
+    found = [*mine, *(["quantizers"] if needing else [])]
     if found:
         raise InvalidInput(
             f"Of texts, {' and '.join(found)} {'have' if len(found) > 1 else 'has'} no meaning"

@@ -51,6 +51,7 @@ FORMS = {
         "sign,uniform(bits=4)",
         ["sign, uniform(bits=4)", [Sign(), "uniform(bits=4)"], (Sign(), Uniform(bits=4))],
     ),
+    "effort": ("deep", ["deep"]),
     "replicates": ("4", [4]),
     "shadows": ("2", [2]),
     "attacks": ("threshold,lira", ["threshold, lira", ["threshold", "lira"]]),

@@ -94,6 +94,7 @@ def test_a_released_language_model_is_the_target(texts, tmp_path):
     ({}, "so its training must be named with recipe .* If this is a table, name its target"),
     ({"recipe": lambda *_: torch.nn.Linear(2, 2)}, "the trained causal language model and its tokenizer, a pair"),
     ({"recipe": recipe, "references": "forest"}, "Of texts, references has no meaning"),
+    ({"recipe": recipe, "group": "a", "ignore": "b"}, "Of texts, group and ignore have no meaning"),
     ({"recipe": recipe, "quantizers": "gptq(bits=4)"}, r"quantizers has no meaning \(gptq\(bits=4\) looks at arrays"),
 ])  # fmt: skip
 def test_what_texts_cannot_be_audited_with_is_refused(texts, options, said):
