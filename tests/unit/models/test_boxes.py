@@ -98,7 +98,8 @@ def test_a_fixed_number_of_records_is_given_piece_by_piece(model, data, tmp_path
 
 @pytest.mark.filterwarnings("ignore")
 def test_openvino_runs_its_own_files(model, data, tmp_path):
-    openvino = pytest.importorskip("openvino", reason="openvino is not installed; it is too large for every run")
+    require("openvino")
+    import openvino
 
     x = torch.from_numpy(data[0][0])
     openvino.save_model(openvino.convert_model(model, example_input=x[:2]), tmp_path / "m.xml", compress_to_fp16=True)
