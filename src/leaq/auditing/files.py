@@ -123,7 +123,7 @@ def _of_file(
         return program, records, ()
     about = _about(*records, loss=loss)
     network = built(builder, about) if callable(builder) else architecture(builder, given=about)
-    module, stored = filled_from(path, network)
+    module, stored = filled_from(path, network, fresh=not callable(builder))
     forms = ", ".join(dict.fromkeys(stored.values()))
     return module, records, _dequantized(path, f"weights as {forms}" if forms else "")
 

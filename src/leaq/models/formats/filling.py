@@ -12,13 +12,14 @@ from leaq.models.weights import load_into
 __all__ = ["filled_from"]
 
 
-def filled_from(path: Path, network: nn.Module) -> tuple[nn.Module, Mapping[str, str]]:
+def filled_from(path: Path, network: nn.Module, *, fresh: bool = False) -> tuple[nn.Module, Mapping[str, str]]:
     """Return the network with a file's weights, and in which form each quantized one is stored.
 
-    With no original to compare with, the file's conventions are taken as it names them.
+    With no original to compare with, the file's conventions are taken as it names them. A `fresh` network, built for
+    this file alone, is filled itself; any other is copied.
     """
     if any(tensor.is_meta for tensor in network.parameters()):
         return load_into(network, path), {}
     reading = read_file(path, network)
-    filled = fill(reading.weights, network, subject=path.name, kind=reading.kind, compare=False)
+    filled = fill(reading.weights, network, subject=path.name, kind=reading.kind, compare=False, copied=not fresh)
     return filled.module, filled.stored

@@ -93,6 +93,7 @@ def fill(
     subject: str,
     kind: str = "safetensors",
     compare: bool = True,
+    copied: bool = True,
 ) -> Filled:
     """Return a copy of the original in 32 bits with the weights of a file, each compared with the original's.
 
@@ -100,6 +101,7 @@ def fill(
     ----------
     compare : False where the module is no original but an architecture without its weights; conventions are then as
         the file names them.
+    copied : False fills the module itself, so that a large one is not in memory twice.
 
     Raises
     ------
@@ -109,7 +111,7 @@ def fill(
     found = matched(weights, original)
     own = {name: tensor for name, tensor, _ in tensors_of(original)}
     refuse_others(found, weights, original, subject=subject, kind=kind)
-    module = copy.deepcopy(original).float().eval()
+    module = (copy.deepcopy(original) if copied else original).float().eval()
     places = {name: tensor for name, tensor, _ in tensors_of(module)}
     stored: dict[str, str] = {}
     decided, scaled, doubted, unchanged = [], [], [], True

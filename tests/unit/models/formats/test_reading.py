@@ -9,7 +9,7 @@ from torch import nn
 
 from leaq.auditing.shipped import open_shipped
 from leaq.errors import InvalidInput, StoreError
-from leaq.models.formats import describe_file
+from leaq.models.formats import describe_file, filled_from
 from leaq.models.formats.matching import matched
 from tests.helpers import require
 from tests.unit.models.formats.producers import compressed, gguf_file, net
@@ -193,3 +193,14 @@ def test_numbers_stored_in_full_width_are_told(tmp_path):
     rounded = {name: (t * 64).round() / 64 for name, t in module.state_dict().items()}
     opened = open_shipped(whole(tmp_path / "m.safetensors", module, **rounded), module, name="m")
     assert [flag.code for flag in opened.flags] == ["stored-as-floats"]
+
+
+def test_a_network_is_copied_unless_it_was_built_for_the_file(tmp_path):
+    network = torch.nn.Sequential(torch.nn.Linear(4, 3))
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    save_file({name: tensor + 1 for name, tensor in before.items()}, tmp_path / "m.safetensors")
+    filled, _ = filled_from(tmp_path / "m.safetensors", network)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    same, _ = filled_from(tmp_path / "m.safetensors", network, fresh=True)
+    assert same is network
+    assert all(torch.equal(tensor, filled.state_dict()[name]) for name, tensor in network.state_dict().items())
