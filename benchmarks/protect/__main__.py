@@ -1,7 +1,10 @@
-"""Measure what `leaq protect` is worth and write docs/protect.md's table and picture.
+"""Measure what `leaq protect` is worth and write docs/protect.md's tables and pictures.
 
-python -m benchmarks.protect FOLDER [--tasks freesolv,dili] [--seeds 1]   # FOLDER holds the molecular tasks
-python -m benchmarks.protect                                              # write the page from what is collected
+python -m benchmarks.protect FOLDER [--stage seeds] [--tasks freesolv,dili] [--seeds 0,1]
+python -m benchmarks.protect                                        # write the page from what is collected
+
+FOLDER holds the molecular tasks, ``<task>.csv`` with the columns smiles and target. Each row of each cell is kept as
+soon as it is measured: the same command again goes on, and measures what a cell lacks.
 """
 
 import argparse
@@ -10,23 +13,31 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.protect.collect import kept
-from benchmarks.protect.settings import TASKS
+from benchmarks.protect.certified import keep_certified
+from benchmarks.protect.collect import keep
+from benchmarks.protect.settings import STAGES, TASKS, stage
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS, CERTIFIED = (Path(__file__).parent / name for name in ("results", "certified"))
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--stage", default="seeds", choices=(*STAGES, "certified"))
     parser.add_argument("--tasks", default=",".join(TASKS))
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", default="0,1,2")
     given = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
     if given.folder is not None:
         torch.set_num_threads(1)
-        for seed in range(given.seeds):
+        seeds = tuple(int(seed) for seed in given.seeds.split(","))
+        if given.stage == "certified":
+            CERTIFIED.mkdir(exist_ok=True)
             for task in given.tasks.split(","):
-                kept(given.folder, task, RESULTS, seed=seed)
-    from benchmarks.protect.page import write
+                keep_certified(task, given.folder, CERTIFIED)
+            raise SystemExit
+        for cell in stage(given.stage, tasks=tuple(given.tasks.split(",")), seeds=seeds):
+            keep(cell, given.folder, RESULTS)
+    else:
+        from benchmarks.protect.page import write
 
-    write([json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))])
+        write([json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))])

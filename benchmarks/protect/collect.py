@@ -1,131 +1,151 @@
-"""Train once a task, release in every way, attack; one JSON file a task, so that an interrupted run goes on."""
+"""Train once a cell, release in every way, attack; one JSON file a cell, so that an interrupted run goes on."""
 
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-import torch
 
-from benchmarks.protect.settings import (
-    CONTROLS,
-    EMBEDDER,
-    EXISTING,
-    MODELS,
-    OURS,
-    PUBLIC,
-    RECORDS,
-    TRAINING,
-)
+from benchmarks.protect.rivals import RIVALS
+from benchmarks.protect.settings import ENCODERS, EXISTING, NETWORKS, OURS, PUBLIC, RECORDS, Cell
 from leaq.attacks.base import Context
 from leaq.attacks.decisions import signed, thresholds_by_others
 from leaq.attacks.registry import build_attack
 from leaq.cell import AuditConfig
 from leaq.evaluation import evaluate, with_numbers, with_whitebox
 from leaq.measures.performance import performance
+from leaq.models.protocols import Model
 from leaq.pipeline.planning import Asked, asked, set_aside
 from leaq.pipeline.preparing import prepare
+from leaq.quantizers import build
 from leaq.seeds import stream
 from leaq.stats.roc import tpr_at_fpr
-from leaq.training import MLP, train
-from leaq.types import Checkpoints, Floats, LossTable, Samples
+from leaq.subjects import subject_of
+from leaq.types import Checkpoints, Floats, LossTable, Samples, silent
 
-__all__ = ["collect"]
+__all__ = ["Made", "keep", "metrics_of"]
 
 ATTACKS = {"outputs": "combined(sees=outputs)", "file": "combined", "reads": "file"}
-STEPS, RATE = 300, 2e-3
-"""Of the student's optimiser, on all public records at once."""
 
 
-def collect(folder: Path, task: str, *, seed: int) -> dict[str, Any]:
-    """Return the metric, the advantage of every attack and its TPR at 1 % FPR of each row of a task."""
-    started = time.perf_counter()
-    config = AuditConfig(
-        source=str(folder / f"{task}.csv"), target="target", smiles="smiles", skip_invalid=True, embedder=EMBEDDER,
-        quantizers=(*EXISTING[1:], *OURS, *CONTROLS), replicates=MODELS, training=TRAINING, seed=seed,
-    )  # fmt: skip
-    samples, config = prepare(config)
-    if len(samples) > RECORDS:
-        samples = samples.take(np.sort(stream(seed, "protect", task).permutation(len(samples))[:RECORDS]))
-    pool, public = set_aside(samples, share=PUBLIC, seed=seed)
-    todo = asked(config, replace(pool, public=public))
-    model, checkpoints = train(todo.pool, todo.members, config.training, seed=seed)
-    rows: dict[str, Any] = {}
-    for name, released in _releases(config, todo, model, checkpoints):
-        begun = time.perf_counter()
-        rows[name] = _measured(_table(model, released, todo), todo.pool)
-        row = rows[name]
-        took = time.perf_counter() - begun
-        print(
-            f"{task:28s} {name:72s} {row['metric']:.3f} {row['outputs']:+.3f} {row['file']:+.3f} {took:5.1f} s",
-            flush=True,
-        )
-    assert todo.aside is not None
-    counts = {"n": len(todo.pool), "public": len(todo.aside), "members": round(float(todo.members.sum(1).mean()))}
-    return {"task": task, "kind": samples.task, **counts, "seconds": time.perf_counter() - started, "rows": rows}
+def keep(cell: Cell, folder: Path, results: Path) -> None:
+    """Measure the rows a cell lacks, one after the other, each written at once."""
+    path = results / f"{cell.name}.json"
+    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"rows": {}}
+    lacking = tuple(name for name in cell.rows if _spelled(name) not in kept["rows"])
+    if not lacking:
+        return
+    begun = time.process_time()
+    made = Made.of(cell, folder)
+    kept |= made.described
+    for name in lacking:
+        row = _measured(made.table(made.released(name)), made.features)
+        kept["rows"][_spelled(name)] = row
+        path.write_text(json.dumps(_short(kept)) + "\n", encoding="utf-8")
+        took = time.process_time() - begun
+        print(f"{cell.name:36s} {name:72s} {row['metric']:.3f} {row['outputs']:+.3f} {row['file']:+.3f} {took:6.1f} s", flush=True)  # fmt: skip
 
 
-def _releases(
-    config: AuditConfig, todo: Asked, model: MLP, checkpoints: Checkpoints
-) -> Iterator[tuple[str, Checkpoints]]:
-    """Yield the released models of each row asked for, then the student."""
-    asked_for = {*EXISTING, *OURS, *CONTROLS}
-    every = slice(0, MODELS)
-    for quantizer in todo.quantizers:
-        if quantizer.spec() in {_spelled(one) for one in asked_for}:
-            released = quantizer.recorded(checkpoints).last()
-            calibration = todo.calibration(model, every, quantizer, seed=config.seed)
-            yield quantizer.spec(), quantizer.frozen_to(released, calibration)(released)
-    assert todo.aside is not None
-    yield "student", _student(model, checkpoints.last(), todo.aside, seed=config.seed)
+@dataclass(frozen=True)
+class Made:
+    """Records by what they are for, and the models trained on them."""
+
+    cell: Cell
+    config: AuditConfig
+    todo: Asked
+    model: Model
+    checkpoints: Checkpoints
+
+    @classmethod
+    def of(cls, cell: Cell, folder: Path) -> Self:
+        """Read, split and train."""
+        config = AuditConfig(
+            source=str(folder / f"{cell.task}.csv"), target="target", smiles="smiles", skip_invalid=True,
+            embedder=ENCODERS[cell.encoder], model=NETWORKS.get(cell.encoder, ""), replicates=cell.models,
+            quantizers=(*EXISTING[1:], *OURS), training=cell.training, seed=cell.seed,
+        )  # fmt: skip
+        samples, config = prepare(config)
+        if len(samples) > RECORDS:
+            drawn = stream(cell.seed, "protect", cell.task).permutation(len(samples))[:RECORDS]
+            samples = samples.take(np.sort(drawn))
+        pool, public = set_aside(samples, share=PUBLIC, seed=cell.seed)
+        todo = asked(config, replace(pool, public=public))
+        everybody = slice(0, cell.models)
+        made = subject_of(config).train(todo.pool, todo.members, which=everybody, progress=silent)
+        return cls(cell, config, todo, made.model, made.checkpoints)
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What the cell is about."""
+        cell, pool = self.cell, self.todo.pool
+        return {
+            "task": cell.task, "encoder": cell.encoder, "models": cell.models, "seed": cell.seed, "kind": pool.task,
+            "n": len(pool), "public": len(self.public), "members": round(float(self.todo.members.sum(1).mean())),
+        }  # fmt: skip
+
+    @property
+    def features(self) -> Floats | None:
+        """What the file attack reads columns by; None of graphs."""
+        return None if self.cell.encoder in NETWORKS else self.todo.features
+
+    @property
+    def public(self) -> Samples:
+        """Return the public records."""
+        assert self.todo.aside is not None
+        return self.todo.aside
+
+    def released(self, name: str) -> Checkpoints:
+        """Return the released models of a row."""
+        if name in RIVALS:
+            return RIVALS[name](self.model, self.checkpoints.last(), self.public, seed=self.config.seed)
+        quantizer = build(name)
+        released = quantizer.recorded(self.checkpoints).last()
+        calibration = self.todo.calibration(self.model, slice(0, self.cell.models), quantizer, seed=self.config.seed)
+        return quantizer.frozen_to(released, calibration)(released)
+
+    def table(self, released: Checkpoints) -> LossTable:
+        """Return what attackers see of the released models."""
+        pool = self.todo.pool
+        table = evaluate(self.model, released, pool, self.todo.members)
+        return with_numbers(with_whitebox(table, self.model, released, pool), released, pool)
 
 
-def _spelled(spec: str) -> str:
-    from leaq.quantizers import build
-
-    return build(spec).spec()
+def _spelled(name: str) -> str:
+    return name if name in RIVALS else build(name).spec()
 
 
-def _student(model: MLP, teacher: Checkpoints, public: Samples, *, seed: int) -> Checkpoints:
-    """Return models of the same architecture that learnt the teachers' outputs on public records, from scratch.
-
-    Distillation for membership privacy (Shejwalkar and Houmansadr, arXiv 1906.06589v3), with the public records there
-    are; scalers are the teachers'.
-    """
-    x = torch.tensor(public.inputs, dtype=torch.float32)
-    with torch.no_grad():
-        goal = model.forward(teacher.params, x)
-    unit = goal.std(1, keepdim=True).clamp_min(1e-6)
-    params = model.init(seed + 1, range(teacher.batch[0]))
-    free = {name: tensor.requires_grad_() for name, tensor in params.items() if teacher.roles[name] != "scaler"}
-    fixed = {name: teacher.params[name] for name in params if name not in free}
-    optimizer = torch.optim.Adam(list(free.values()), lr=RATE)
-    for _ in range(STEPS):
-        loss = ((model.forward({**free, **fixed}, x) - goal) / unit).square().mean((1, 2)).sum()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return teacher.replace({name: tensor.detach() for name, tensor in free.items()})
+def _short(value: Any) -> Any:
+    """Round to five digits behind the point: more is noise, and ten times the bytes."""
+    if isinstance(value, dict):
+        return {key: _short(one) for key, one in value.items()}
+    return (
+        [_short(one) for one in value]
+        if isinstance(value, list)
+        else round(value, 5)
+        if isinstance(value, float)
+        else value
+    )
 
 
-def _table(model: MLP, released: Checkpoints, todo: Asked) -> LossTable:
-    table = evaluate(model, released, todo.pool, todo.members)
-    return with_numbers(with_whitebox(table, model, released, todo.pool), released, todo.pool)
-
-
-def _measured(table: LossTable, pool: Samples) -> dict[str, Any]:
+def _measured(table: LossTable, features: Floats | None) -> dict[str, Any]:
     """Return the mean over models of metric, advantages and rates, and each model's own."""
-    name = "r2" if table.task == "regression" else "roc_auc"
-    each = [_metric(table, model, name) for model in range(len(table.members))]
+    each = metrics_of(table)
     found: dict[str, Any] = {"metric": float(np.mean(each)), "metrics": each}
-    context = Context(table, features=pool.inputs)
+    context = Context(table, features=features)
     for key, spec in ATTACKS.items():
+        if key == "reads" and features is None:
+            continue
         advantages, tpr = _achieved(build_attack(spec).scores(context, range(len(table.members))), table)
         found |= {key: float(advantages.mean()), f"{key}_each": advantages.tolist(), f"{key}_tpr": tpr}
     return found
+
+
+def metrics_of(table: LossTable) -> list[float]:
+    """Return the metric of each model on the records that did not train it."""
+    name = "r2" if table.task == "regression" else "roc_auc"
+    return [_metric(table, model, name) for model in range(len(table.members))]
 
 
 def _metric(table: LossTable, model: int, name: str) -> float:
@@ -144,14 +164,3 @@ def _achieved(scores: Floats, table: LossTable) -> tuple[Floats, float]:
     thresholds = thresholds_by_others(scores, table.members)
     assert thresholds is not None, "the models are too few to give each other thresholds"
     return signed(scores > thresholds[:, None], table.members), tpr_at_fpr(scores.ravel(), table.members.ravel(), 0.01)
-
-
-def kept(folder: Path, task: str, results: Path, *, seed: int) -> dict[str, Any]:
-    """Return what was collected before, or collect it."""
-    path = results / f"{task}-{seed}.json"
-    if path.is_file():
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return found
-    found = collect(folder, task, seed=seed)
-    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    return found

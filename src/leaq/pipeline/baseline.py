@@ -1,7 +1,8 @@
 """The DP-SGD baseline: what differential privacy costs and buys on the same data, beside what quantization does.
 
 The heads of an audit are trained again with DP-SGD at several epsilons, on the same halves of the records, and measured
-by the same attacks; the rows join those of the quantizers in every table and figure.
+by the same attacks; the rows join those of the quantizers in every table and figure. Where there are public records,
+linear heads by differentially private least squares stand beside them at the same epsilons.
 """
 
 import math
@@ -13,11 +14,14 @@ from leaq.pipeline.measuring import measure, with_forecasts
 from leaq.pipeline.planning import Asked
 from leaq.quantizers import Identity
 from leaq.results import QuantizerRow
+from leaq.training import MLP
 from leaq.training.private import PrivateTraining, train_private
-from leaq.types import Flag, LossTable, NotComputed, Progress, silent
+from leaq.training.squares import PrivateSquares, train_squares
+from leaq.types import Checkpoints, Flag, LossTable, NotComputed, Progress, silent
 
 __all__ = ["optimizer_steps", "private_rows"]
 
+Private = PrivateTraining | PrivateSquares
 ONE_CANDIDATE = NotComputed("A DP-SGD model is no choice among quantized candidates.")
 
 
@@ -47,11 +51,11 @@ def private_rows(
     """
     samples, members = todo.pool, todo.members
     rows = []
-    for text in config.dp_sgd:
-        private = PrivateTraining(epsilon=float(text))
-        mlp, weights, spent = train_private(
-            samples, members, config.training, private, seed=config.seed, progress=progress
-        )
+    trainings: list[Private] = [PrivateTraining(epsilon=float(text)) for text in config.dp_sgd]
+    if samples.public is not None:
+        trainings += [PrivateSquares(epsilon=float(text)) for text in config.dp_sgd]
+    for private in trainings:
+        mlp, weights, spent = _trained(private, config, todo, progress=progress)
         table = todo.of_pool(
             loss_table(mlp, weights, todo.judged, todo.judged_members, quantizer=private.spec(), numbers=True)
         )
@@ -63,6 +67,16 @@ def private_rows(
         row = with_forecasts([row], {row.quantizer: (table, row.size)}, config)[0]
         rows.append(_finished(row, private.describe(int(members.sum(1).max()), config.training), spent))
     return tuple(rows)
+
+
+def _trained(
+    private: Private, config: AuditConfig, todo: Asked, *, progress: Progress
+) -> tuple[MLP, Checkpoints, float]:
+    """Return the private models, and the epsilon that was spent where an accountant counted it."""
+    if isinstance(private, PrivateSquares):
+        made = train_squares(todo.pool, todo.members, config.training, private, seed=config.seed)
+        return *made, math.inf
+    return train_private(todo.pool, todo.members, config.training, private, seed=config.seed, progress=progress)
 
 
 def _finished(row: QuantizerRow, said: str, spent: float) -> QuantizerRow:

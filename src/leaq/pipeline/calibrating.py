@@ -126,10 +126,10 @@ def calibrations(config: AuditConfig, samples: Samples) -> Calibrations:
         )
     if config.released:
         raise InvalidInput("A released file is asked about its training (game pool). Found the game calibration.")
-    if any(quantizer.stop < 1 for quantizer in parse_list(",".join(config.quantizers))):
+    if any(quantizer.earlier for quantizer in parse_list(",".join(config.quantizers))):
         raise InvalidInput(
-            "The game calibration knows one model, trained to its end. Found a quantizer that stops earlier. Leave out "
-            "stop."
+            "The game calibration knows one model, trained to its end. Found a quantizer that looks at earlier "
+            "weights. Leave out stop and average."
         )
     if config.together:
         raise InvalidInput(

@@ -78,8 +78,8 @@ class _Trained:
 
     def tried(self, quantizer: Scheme, max_drop: float) -> Tried:
         """Measure the metric on the records chosen on; attack only what is accurate enough to be chosen."""
-        if quantizer.stop < 1 and self.checkpoints.batch[1] == 1:
-            why = "It stops earlier, and the training recorded no earlier weights."
+        if quantizer.earlier and self.checkpoints.batch[1] == 1:
+            why = "It looks at earlier weights, and the training recorded no earlier weights."
             return Tried(quantizer.spec(), quantizer.label(), None, refused=why)
         try:
             released, name = self._released(quantizer), self.parts.metric

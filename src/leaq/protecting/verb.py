@@ -28,6 +28,7 @@ from leaq.reporting.card import privacy_card
 from leaq.results import CellResult, as_plain
 from leaq.results.redaction import shareable, shareable_config
 from leaq.study import audit_into
+from leaq.study.standing import BUDGET
 from leaq.subjects import subject_of
 from leaq.system.environment import limited_threads
 from leaq.system.files import write_atomic
@@ -139,6 +140,7 @@ def protect(
         tried = search(config, parts, max_drop=max_drop, folder=folder, progress=progress)
         best = next(one for one in tried if one.advantage is not None)  # full precision is always attacked
         audit = _proof(config, parts, best, folder=folder, progress=progress)
+        audit = replace(audit, data={**audit.data, BUDGET: max_drop})
         card = _card(audit, tried, parts, again=_again(config, max_drop), max_drop=max_drop)
         if folder is not None:
             _release(config, parts, best, folder / MODEL, progress=progress)
@@ -183,7 +185,7 @@ def _release(config: AuditConfig, parts: Parts, best: Tried, path: Path, *, prog
     made = subject_of(anew).train(parts.whole, everybody, which=slice(0, 1), progress=progress)
     model, checkpoints = made.model, made.checkpoints
     calibration = Calibration(model, parts.public.inputs, seed=seed, source="public records")
-    given = checkpoints if quantizer.stop < 1 else checkpoints.last()
+    given = checkpoints if quantizer.earlier else checkpoints.last()
     pack(given, quantizer, path, calibration=calibration if quantizer.needs.calibration else None)
 
 

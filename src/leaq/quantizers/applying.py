@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from leaq.quantizers.calibration import Calibration
     from leaq.quantizers.scheme import Scheme
 
-__all__ = ["Frozen", "Scales", "State", "bias_of", "fit_state", "quantized", "stacked"]
+__all__ = ["Frozen", "Scales", "State", "averaged", "bias_of", "fit_state", "quantized", "stacked"]
 
 Scales = dict[str, "Tensor"]
 """What encoding and decoding need beside weights and codes: tensors whose first axis is the models'."""
@@ -47,6 +47,25 @@ def bias_of(weight: str, checkpoints: Checkpoints) -> str | None:
     """Return the name of the bias that is added to what `weight` gives, if the model has one."""
     name = weight.removesuffix("weight") + "bias"
     return name if weight.endswith("weight") and name in checkpoints.params else None
+
+
+def averaged(checkpoints: Checkpoints, count: int) -> Checkpoints:
+    """Return checkpoints (s, c) whose last one is the mean of the last `count`; scalers and whole numbers stay.
+
+    Examples
+    --------
+    >>> trained = Checkpoints({"w": torch.arange(4.0).reshape(1, 4, 1, 1)}, {"w": "linear"}, (1, 4))
+    >>> averaged(trained, 2).params["w"].flatten().tolist()
+    [0.0, 1.0, 2.0, 2.5]
+    """
+    if count == 1:
+        return checkpoints
+    after = {
+        name: torch.cat([tensor[:, :-1], tensor[:, -count:].mean(1, keepdim=True)], dim=1)
+        for name, tensor in checkpoints.params.items()
+        if tensor.is_floating_point() and checkpoints.roles[name] != "scaler"
+    }
+    return checkpoints.replace(after)
 
 
 def fit_state(scheme: Scheme, checkpoints: Checkpoints, calibration: Calibration | None) -> State:

@@ -56,7 +56,7 @@ def pack(
         raise InvalidInput(f"{path.name}: a packed file must end in .safetensors, which is its format. Rename it.")
     if path.exists():
         raise StoreError(f"{path.name}: the file must not exist yet. Found one. Choose another name, or remove it.")
-    if quantizer.stop < 1:
+    if quantizer.earlier:
         checkpoints = quantizer.recorded(checkpoints).last()
     frozen = quantizer.frozen_to(checkpoints, calibration)
     tensors, described = _packed(checkpoints, frozen)

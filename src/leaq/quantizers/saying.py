@@ -54,6 +54,7 @@ def label_of(scheme: "Scheme") -> str:
     parts += {"off": [], "last": ["last layer refitted"], "layers": ["layers refitted"]}.get(scheme.refit, ["refitted"])
     parts += [] if scheme.at_default("calibrated") else ["calibrated elsewhere"]
     parts += [] if scheme.stop == 1 else [f"stopped at {scheme.stop:.0%}"]
+    parts += [f"mean of the last {scheme.average:.0%}"] if scheme.average else []
     parts += [] if scheme.at_default("others") else [others_label(scheme.others)]
     return ", ".join(parts)
 
@@ -84,4 +85,6 @@ def described(scheme: "Scheme") -> str:
         sentences.append(f"{pattern} {'stays in full precision' if other is None else f'goes through {other.spec()}'}.")
     if scheme.stop < 1:
         sentences.append(f"Training stops after {scheme.stop:.0%} of its steps.")
+    if scheme.average:
+        sentences.append(f"The weights are the mean of those recorded in the last {scheme.average:.0%} of it.")
     return " ".join(sentences)

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from leaq.config import Named
 from leaq.errors import InvalidInput
-from leaq.quantizers.applying import GAIN, Frozen, Scales, State, fit_state, quantized
+from leaq.quantizers.applying import GAIN, Frozen, Scales, State, averaged, fit_state, quantized
 from leaq.quantizers.others import apart, others_of
 from leaq.quantizers.saying import described, doubts, label_of
 from leaq.results import Size
@@ -94,6 +94,8 @@ class Scheme(Named):
         in full precision, codes unchanged: of the "last" layer, of all "layers" in turn, or then all together for the
         model's "outputs" (see `leaq.quantizers.refitting`).
     stop : the share of training after which the model is released; from recorded checkpoints.
+    average : the mean of the weights recorded in this last share of training, up to the stop, is released instead of
+        the last ones; 0 averages nothing (Izmailov et al., arXiv 1803.05407v3, at a constant step size).
     others : weights that go another way, ``NAME=QUANTIZER; NAME=full; ...``: the first pattern (as of file names) that
         a weight's name matches counts.
     """
@@ -116,6 +118,7 @@ class Scheme(Named):
     calibrated: Literal["members", "elsewhere"] = "members"
     refit: Refit = "off"
     stop: float = Field(default=1.0, gt=0, le=1)
+    average: float = Field(default=0.0, ge=0, le=1)
     others: str = ""
 
     @model_validator(mode="after")
@@ -206,14 +209,21 @@ class Scheme(Named):
         >>> build("sign(stop=0.25)").recorded(trained).batch
         (2, 5)
         """
-        if self.stop == 1:
+        if not self.earlier:
             return checkpoints
         if len(checkpoints.batch) != 2:
+            option = "stop" if self.stop < 1 else "average"
             raise InvalidInput(
-                f"{self.spec()}: stop needs the checkpoints of training, batch (models, checkpoints). Found batch "
-                f"{checkpoints.batch}. Leave stop out."
+                f"{self.spec()}: {option} needs the checkpoints of training, batch (models, checkpoints). Found batch "
+                f"{checkpoints.batch}. Leave {option} out."
             )
-        return checkpoints.at((slice(None), slice(0, max(1, round(self.stop * checkpoints.batch[1])))))
+        kept = checkpoints.at((slice(None), slice(0, max(1, round(self.stop * checkpoints.batch[1])))))
+        return averaged(kept, max(1, round(self.average * kept.batch[1])))
+
+    @property
+    def earlier(self) -> bool:
+        """Whether weights recorded before the last ones are looked at."""
+        return self.stop < 1 or self.average > 0
 
     def fit_on(self, weight: Tensor, inputs: Inputs) -> Scales:
         """Return the scales given what the weights are multiplied with; only calibrated schemes look at it."""

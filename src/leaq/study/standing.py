@@ -14,6 +14,9 @@ __all__ = [
     "contends", "cost", "front", "leak", "not_told_apart", "reference", "start_budget", "useful", "yardstick",
 ]  # fmt: skip
 
+BUDGET = "max_drop"
+"""Under which an audit's data keep the loss that its rows were chosen within."""
+
 
 def leak(result: CellResult, row: QuantizerRow) -> Estimate | None:
     """Return the advantage of the attack the result is ordered by, if it was computed."""
@@ -83,7 +86,13 @@ def front(result: CellResult) -> tuple[QuantizerRow, ...]:
 
 
 def start_budget(result: CellResult) -> float:
-    """Return the budget a report starts with: one point of AUC or accuracy, two of R², 2 % of anything else."""
+    """Return the budget a report starts with: what the rows were chosen within (`leaq.protect`), where they were.
+
+    Otherwise one point of AUC or accuracy, two of R², 2 % of anything else.
+    """
+    given = result.data.get(BUDGET)
+    if given is not None:
+        return float(given)
     usual = metric(result.primary_metric).budget
     if usual is not None:
         return usual

@@ -27,7 +27,7 @@ from leaq.training.mlp import MLP
 from leaq.training.standardise import fit_scalers
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples, silent
 
-__all__ = ["PrivateTraining", "train_private"]
+__all__ = ["PrivateTraining", "standardised_privately", "train_private", "with_guarantee"]
 
 
 class PrivateTraining(Config):
@@ -68,12 +68,13 @@ class PrivateTraining(Config):
         return (
             f"(ε={self.epsilon:g}, δ={self.delta(n_train):.2g})-differentially private for one record more or less: "
             f"Poisson sampling, PRV accountant, gradients clipped to {self.max_grad_norm:g}; "
-            f"{_standardised(config or TrainingConfig())}."
+            f"{with_guarantee(config or TrainingConfig())}."
         )
 
 
-def _standardised(config: TrainingConfig) -> str:
-    rule = _rule(config).standardise
+def with_guarantee(config: TrainingConfig) -> str:
+    """Say what of the standardisation is under the guarantee."""
+    rule = standardised_privately(config).standardise
     if rule == "private":
         return f"the scalers, differentially private themselves, spend ε={config.standardise_epsilon:g} beside it"
     if rule == "pool":
@@ -81,7 +82,7 @@ def _standardised(config: TrainingConfig) -> str:
     return "the scalers do not depend on the records"
 
 
-def _rule(config: TrainingConfig) -> TrainingConfig:
+def standardised_privately(config: TrainingConfig) -> TrainingConfig:
     """Return the configuration with a standardisation under which the guarantee holds."""
     voids = config.standardise in ("auto", "members", "rounded")
     return TrainingConfig.from_dict({**config.to_dict(), "standardise": "pool"}) if voids else config
@@ -106,7 +107,7 @@ def train_private(
     mlp = MLP.of(samples, config.hidden)
     x = torch.tensor(samples.inputs, dtype=torch.float32)
     y = torch.tensor(samples.targets, dtype=torch.int64 if samples.task == "classification" else torch.float32)
-    fitted = fit_scalers(samples, members, _rule(config), seed=seed)
+    fitted = fit_scalers(samples, members, standardised_privately(config), seed=seed)
     scalers = {name: torch.from_numpy(values).float() for name, values in fitted.items()}
     trained: list[dict[str, Tensor]] = []
     found = _Accounts(private.delta(int(members.sum(1).max())))

@@ -15,6 +15,8 @@ from leaq.protecting import choosing
 from leaq.protecting.parts import Parts
 from leaq.quantizers import unpack
 from leaq.results import CellResult
+from leaq.study.choosing import recommend
+from leaq.study.standing import start_budget
 from leaq.training import TrainingConfig
 
 QUICK = TrainingConfig(hidden=(8,), epochs=6, checkpoints=4)
@@ -62,6 +64,11 @@ def test_the_audit_is_of_new_models_under_the_chosen_release(protected):
     assert "chosen" in {flag.code for flag in protected.audit.flags}
     n = protected.audit.data["n"]
     assert n == len(Parts.of(load("breast_cancer"), AuditConfig(source="x.csv")).pool)
+
+
+def test_advice_about_the_proof_starts_from_the_budget_of_the_choice(protected):
+    assert start_budget(protected.audit) == 0.05
+    assert recommend([protected.audit])[0].budget == 0.05
 
 
 def test_what_is_written(protected):

@@ -186,3 +186,25 @@ def test_stop_needs_checkpoints(trained):
     _, checkpoints, _ = trained
     with pytest.raises(InvalidInput, match=r"sign\(stop=0.4\): stop needs the checkpoints of training"):
         build("sign(stop=0.4)")(checkpoints.last())
+
+
+def test_an_average_of_recorded_weights_is_released(trained):
+    _, checkpoints, *_ = trained
+    recorded = build("none(average=0.4)").recorded(checkpoints)
+    assert recorded.batch == checkpoints.batch
+    weight, count = checkpoints.params["layers.0.weight"], round(0.4 * checkpoints.batch[1])
+    assert torch.allclose(recorded.last().params["layers.0.weight"], weight[:, -count:].mean(1))
+    assert torch.equal(recorded.params["layers.0.weight"][:, :-1], weight[:, :-1])
+    assert torch.equal(recorded.params["input.mean"], checkpoints.params["input.mean"])
+    assert build("sign(average=0.4)").label() == "sign, mean of the last 40%"
+
+
+def test_an_average_up_to_a_stop_looks_at_nothing_behind_it(trained):
+    _, checkpoints, *_ = trained
+    early = build("none(stop=0.6, average=1)").recorded(checkpoints)
+    kept = early.batch[1]
+    assert kept == round(0.6 * checkpoints.batch[1])
+    weight = checkpoints.params["layers.0.weight"]
+    assert torch.allclose(early.last().params["layers.0.weight"], weight[:, :kept].mean(1))
+    with pytest.raises(InvalidInput, match=r"none\(average=0.5\): average needs the checkpoints of training"):
+        build("none(average=0.5)")(checkpoints.last())
