@@ -40,4 +40,8 @@ if __name__ == "__main__":
     else:
         from benchmarks.protect.page import write
 
-        write([json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))])
+        kept = [
+            [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+            for folder in (RESULTS, CERTIFIED)
+        ]
+        write(*kept)

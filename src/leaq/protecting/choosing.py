@@ -20,7 +20,7 @@ from leaq.models.protocols import Model
 from leaq.pipeline.planning import Asked, asked
 from leaq.protecting.parts import Parts
 from leaq.quantizers import Identity, Scheme
-from leaq.subjects import subject_of
+from leaq.subjects import origin_digest, subject_of
 from leaq.system.files import write_atomic
 from leaq.types import AttackResult, Checkpoints, Estimate, Flag, LossTable, Progress
 
@@ -50,7 +50,7 @@ def search(
     config: AuditConfig, parts: Parts, *, max_drop: float, folder: Path | None, progress: Progress
 ) -> tuple[Tried, ...]:
     """Return every release that was tried, least leak first; each is kept in `folder` once it is measured."""
-    shelf = _Shelf.of(folder, f"{config.digest()} {max_drop!r}")
+    shelf = _Shelf.of(folder, f"{config.digest()} {origin_digest(config)} {max_drop!r}")
     todo = asked(config, parts.pool)
     # A release calibrated on members is followed by itself calibrated elsewhere, which has not seen them.
     wanted = [q for q in todo.quantizers if not (q.needs.calibration and q.calibrated == "members")]

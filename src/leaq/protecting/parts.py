@@ -6,6 +6,8 @@ from typing import Self
 import numpy as np
 
 from leaq.cell import AuditConfig
+from leaq.data.membership import FEWEST
+from leaq.errors import NotEnoughEvidence
 from leaq.pipeline.planning import set_aside, strangers
 from leaq.rows import primary_metric
 from leaq.types import Samples
@@ -35,15 +37,20 @@ class Parts:
 
     @classmethod
     def of(cls, samples: Samples, config: AuditConfig) -> Self:
-        """Draw the parts; a fifth of the records each."""
+        """Draw the parts; a fifth of the records each. What trained a released model stays in the pool."""
         if samples.public is None:
-            rest, public = set_aside(samples, share=SHARE, seed=config.seed)
+            rest, public = _drawn(samples, share=SHARE, seed=config.seed)
             share = SHARE / (1 - SHARE)
         else:
             rest, public, share = samples, samples.public, SHARE
         public = strangers(public, rest)
-        pool, choosing = set_aside(replace(rest, public=public), share=share, seed=config.seed)
+        pool, choosing = _drawn(replace(rest, public=public), share=share, seed=config.seed)
         return cls(pool, choosing, public, given=samples.public is not None)
+
+    @property
+    def unreleased(self) -> Self:
+        """Return the same records without who trained the released model: what the choice is made on."""
+        return replace(self, pool=replace(self.pool, released_on=None))
 
     @property
     def whole(self) -> Samples:
@@ -70,3 +77,19 @@ class Parts:
             "none of the models audited here, which were trained anew after the choice. "
             f"{len(self.public)} records {where} standardise and calibrate; nobody is asked about them."
         )
+
+
+def _drawn(samples: Samples, *, share: float, seed: int) -> tuple[Samples, Samples]:
+    """Return the records left, and those drawn: none that trained a released model, and at most half of the others."""
+    inside = samples.released_on
+    if inside is None:
+        return set_aside(samples, share=share, seed=seed)
+    outside = samples.take(~np.isin(samples.groups, samples.groups[inside]))
+    if len(outside) < FEWEST:
+        raise NotEnoughEvidence(
+            f"protect sets records aside that did not train the released model. Found {len(outside)} of the source "
+            f"that did not and equal none that did; give at least {FEWEST}."
+        )
+    most = min(0.5, share * len(samples) / len(outside))
+    _, drawn = set_aside(replace(outside, released_on=None), share=most, seed=seed)
+    return samples.take(~np.isin(samples.ids, drawn.ids)), drawn

@@ -4,7 +4,8 @@
 
 The choice is paid for with records: the choosing part trains no model and is in no audit, so the accuracy by which a
 release is chosen is not the one that is reported, and the models of the final audit are trained anew after the choice,
-with other halves and other initial weights. The released model is trained on pool and choosing part by the same recipe.
+with other halves and other initial weights. The released model is trained on pool and choosing part by the same recipe;
+or it is one that was given (`released`), whose members all stay in the pool: the audit then attacks this very file.
 Nothing in its file but codes, scales and biases has seen a member: it is standardised and calibrated on public records.
 """
 
@@ -20,6 +21,7 @@ from leaq.cell import AuditConfig
 from leaq.errors import InvalidInput
 from leaq.options import command
 from leaq.pipeline import audit_samples
+from leaq.pipeline.planning import asked
 from leaq.pipeline.preparing import prepare
 from leaq.protecting.choosing import ATTACK, Tried, search
 from leaq.protecting.parts import Parts
@@ -106,7 +108,8 @@ def protect(
     max_drop : by how much ROC-AUC or R2 may fall below full precision, on average over models.
     out : folder for ``protected.safetensors``, ``card.md`` and the audit; the same call again goes on after an
         interruption, or reads what is finished.
-    options : of `AuditConfig`: ``public="public.csv"``, ``quantizers=("protect",)``, ``replicates=16``, ...
+    options : of `AuditConfig`: ``public="public.csv"``, ``quantizers=("protect",)``, ``replicates=16``, ...; of a
+        finished model ``released="model.safetensors"``, ``members="members.csv"`` and its training or network.
 
     Raises
     ------
@@ -137,7 +140,7 @@ def protect(
     with limited_threads(config.threads):
         samples, config = prepare(_standardised_publicly(config), progress=progress)
         parts = Parts.of(samples, config)
-        tried = search(config, parts, max_drop=max_drop, folder=folder, progress=progress)
+        tried = search(_searched(config), parts.unreleased, max_drop=max_drop, folder=folder, progress=progress)
         best = next(one for one in tried if one.advantage is not None)  # full precision is always attacked
         audit = _proof(config, parts, best, folder=folder, progress=progress)
         audit = replace(audit, data={**audit.data, BUDGET: max_drop})
@@ -155,15 +158,22 @@ def _standardised_publicly(config: AuditConfig) -> AuditConfig:
             "protect asks who trained one model that is released once. Found another game, or several releases. Leave "
             "out game and together."
         )
-    if config.finished or config.released:
+    if config.finished:
         raise InvalidInput(
-            "protect trains the models it chooses on and the one it releases, from records. Found a finished model. "
-            "Name the records as the source, and its network or training with model or recipe."
+            "protect chooses by attacks with shadow models. Found a finished model as the source. Name the records as "
+            "the source, the model as released, its members, and its training (recipe) or network (model)."
         )
     tree = config.to_dict()
     if config.training.standardise == "pool":
         tree["training"] = {**tree["training"], "standardise": "public"}
+    if config.released:  # a file holds no scalers of ours, and no weights from before its last
+        tree["training"] = {**tree["training"], "standardise": "none", "checkpoints": 1}
     return AuditConfig.from_dict(tree)
+
+
+def _searched(config: AuditConfig) -> AuditConfig:
+    """Return the configuration of the search: of models trained as a released file was, without the file."""
+    return AuditConfig.from_dict({**config.to_dict(), "released": "", "members": ""})
 
 
 def _proof(config: AuditConfig, parts: Parts, best: Tried, *, folder: Path | None, progress: Progress) -> CellResult:
@@ -176,15 +186,23 @@ def _proof(config: AuditConfig, parts: Parts, best: Tried, *, folder: Path | Non
 
 
 def _release(config: AuditConfig, parts: Parts, best: Tried, path: Path, *, progress: Progress) -> None:
-    """Train one model on all records but the public ones, and write it as chosen; an existing file is finished."""
+    """Write the model as chosen: the one that was given, or one trained on all records but the public ones.
+
+    An existing file is finished.
+    """
     if path.exists():
         return
     quantizer, seed = build(best.quantizer), config.seed + 2
-    everybody = np.ones((1, len(parts.whole)), dtype=bool)
     anew = AuditConfig.from_dict({**config.to_dict(), "seed": seed})
-    made = subject_of(anew).train(parts.whole, everybody, which=slice(0, 1), progress=progress)
-    model, checkpoints = made.model, made.checkpoints
-    calibration = Calibration(model, parts.public.inputs, seed=seed, source="public records")
+    if config.released:  # the subject that reads the file needs one shadow model to know its network
+        which = asked(config, parts.pool).members[:2]
+        made = subject_of(anew).train(parts.pool, which, which=slice(0, 2), progress=progress)
+        checkpoints = made.checkpoints.at(slice(0, 1))
+    else:
+        everybody = np.ones((1, len(parts.whole)), dtype=bool)
+        made = subject_of(anew).train(parts.whole, everybody, which=slice(0, 1), progress=progress)
+        checkpoints = made.checkpoints
+    calibration = Calibration(made.model, parts.public.inputs, seed=seed, source="public records")
     given = checkpoints if quantizer.earlier else checkpoints.last()
     pack(given, quantizer, path, calibration=calibration if quantizer.needs.calibration else None)
 
@@ -211,10 +229,21 @@ def _card(audit: CellResult, tried: Sequence[Tried], parts: Parts, *, again: str
         f"at most {max_drop:g}. {parts.said(models)} The figures below made the choice, so the best of them flatter; "
         "those of the audit above do not.",
         "\n".join(lines),
-        f"The released model was trained by the audited recipe on {len(parts.whole)} records, the audited ones on "
-        f"{audit.data['n_train']} each: the figures are about the recipe.",
+        _what_is_released(audit, parts),
     )
     return "\n\n".join(sections) + "\n"
+
+
+def _what_is_released(audit: CellResult, parts: Parts) -> str:
+    if parts.pool.released_on is not None:
+        return (
+            "The released model is the one that was given, released as chosen; the audit attacks this very file with "
+            "shadow models trained as it was. The choice was made on other models trained so, not on it."
+        )
+    return (
+        f"The released model was trained by the audited recipe on {len(parts.whole)} records, the audited ones on "
+        f"{audit.data['n_train']} each: the figures are about the recipe."
+    )
 
 
 def _cell(estimate: Estimate | None) -> str:

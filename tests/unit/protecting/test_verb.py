@@ -4,7 +4,10 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+from safetensors.torch import save_file
 
 import leaq
 from leaq.cell import AuditConfig
@@ -13,11 +16,12 @@ from leaq.errors import InvalidInput
 from leaq.pipeline.preparing import prepare
 from leaq.protecting import choosing
 from leaq.protecting.parts import Parts
-from leaq.quantizers import unpack
+from leaq.quantizers import build, unpack
 from leaq.results import CellResult
 from leaq.study.choosing import recommend
 from leaq.study.standing import start_budget
 from leaq.training import TrainingConfig
+from leaq.types import Checkpoints
 
 QUICK = TrainingConfig(hidden=(8,), epochs=6, checkpoints=4)
 TRIED = ("sign", "none(stop=0.25)", "sparse_refit(sparsity=0.6, calibrated=elsewhere)")
@@ -126,7 +130,6 @@ def test_an_interrupted_search_goes_on(protected, tmp_path, monkeypatch):
         ({"max_drop": float("nan")}, "max_drop must be 0 or more"),
         ({"game": "calibration"}, "Found another game"),
         ({"together": ("sign + uniform(bits=2)",)}, "several releases"),
-        ({"recipe": "t.py:train", "released": "m.gguf", "members": "m.csv"}, "Name the records as the source, and its"),
     ],
 )
 def test_what_makes_no_sense_is_refused(wrong, said):
@@ -159,3 +162,43 @@ def test_a_network_of_ones_own_is_protected_and_what_it_cannot_take_is_named(tmp
     assert (tmp_path / "p" / "protected.safetensors").exists()
     assert "not made: " in found.card
     assert len(found.audit.rows) in (1, 2)
+
+
+def test_a_finished_model_is_not_chosen_on_itself_and_is_what_is_packed(tmp_path, monkeypatch):
+    (tmp_path / "nets.py").write_text(NETS)
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(240, 6)), columns=list("abcdef"))
+    table["y"] = (table.a + table.b + 0.3 * rng.normal(size=240) > 0).astype(int)
+    table.to_csv("all.csv", index=False)
+    table[:100].to_csv("members.csv", index=False)
+    net = torch.nn.Sequential(torch.nn.Linear(6, 12), torch.nn.LayerNorm(12), torch.nn.ReLU(), torch.nn.Linear(12, 2))
+    save_file(net.state_dict(), "model.safetensors")
+    own = {"model": "nets.py:make", "released": "model.safetensors", "members": "members.csv"}
+    parts = Parts.of(*prepare(AuditConfig(source="all.csv", target="y", **own)))
+    assert parts.pool.released_on.sum() == 100
+    assert not set(range(1, 101)) & {*parts.public.ids, *parts.choosing.ids}
+    assert min(len(parts.public), len(parts.choosing)) > 20
+    found = leaq.protect(
+        "all.csv",
+        target="y",
+        **own,
+        quantizers=("sign", "sign(stop=0.5)"),
+        replicates=8,
+        max_drop=1.0,
+        out="p",
+        training={"epochs": 3, "checkpoints": 4},
+    )
+    assert found.audit.data["game"] == "released"
+    assert "recorded no earlier weights" in next(one.refused for one in found.tried if "stop" in one.quantizer)
+    assert "the one that was given" in found.card
+    weights, spec = unpack(tmp_path / "p" / "protected.safetensors")
+    expected = build(spec)(Checkpoints({"w": net[0].weight.data[None]}, {"w": "linear"}, (1,))).params["w"]
+    assert torch.equal(weights.params["0.weight"], expected)
+
+
+def test_a_file_alone_says_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_file({"0.weight": torch.zeros(2, 3)}, "m.safetensors")
+    with pytest.raises(InvalidInput, match="chooses by attacks with shadow models. Found a finished model"):
+        leaq.protect("m.safetensors", members="a.npz", model="nets.py:make")
