@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.protect.certified import keep_certified
 from benchmarks.protect.collect import keep
+from benchmarks.protect.guarantees import keep_certified
 from benchmarks.protect.settings import STAGES, TASKS, stage
 
 RESULTS, CERTIFIED = (Path(__file__).parent / name for name in ("results", "certified"))

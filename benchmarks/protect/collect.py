@@ -27,14 +27,14 @@ from leaq.types import Checkpoints, Floats, LossTable, Samples, silent
 
 __all__ = ["Made", "keep", "metrics_of"]
 
-ATTACKS = {"outputs": "combined(sees=outputs)", "file": "combined", "reads": "file"}
+ATTACKS = {"outputs": "combined(sees=outputs)", "file": "combined", "codes": "combined(codes=True)", "reads": "file"}
 
 
 def keep(cell: Cell, folder: Path, results: Path) -> None:
     """Measure the rows a cell lacks, one after the other, each written at once."""
-    path = results / f"{cell.name}.json"
+    path, needed = results / f"{cell.name}.json", {"file", *cell.attacks}
     kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"rows": {}}
-    lacking = tuple(name for name in cell.rows if _spelled(name) not in kept["rows"])
+    lacking = tuple(name for name in cell.rows if needed - kept["rows"].get(_spelled(name), {}).keys())
     if not lacking:
         return
     begun = time.process_time()
@@ -109,7 +109,7 @@ class Made:
         """Return what attackers see of the released models."""
         pool = self.todo.pool
         table = evaluate(self.model, released, pool, self.todo.members)
-        return with_numbers(with_whitebox(table, self.model, released, pool), released, pool)
+        return with_numbers(with_whitebox(table, self.model, released, pool), released, pool, codes=True)
 
 
 def _spelled(name: str) -> str:

@@ -38,10 +38,10 @@ class Front:
     chosen: tuple[str, ...]
 
 
-def front(rows: Mapping[str, Row], allowed: Sequence[str], drops: Floats = DROPS) -> Front:
+def front(rows: Mapping[str, Row], allowed: Sequence[str], drops: Floats = DROPS, *, key: str = "file_each") -> Front:
     """Return the cross-fitted front of the rows that are allowed; full precision always is."""
     names = ["none", *(name for name in allowed if name in rows and name != "none")]
-    leak = np.array([rows[name]["file_each"] for name in names])
+    leak = np.array([rows[name][key] for name in names])
     metric = np.array([rows[name]["metrics"] for name in names])
     metric = metric - metric[0]
     half = np.arange(leak.shape[1]) < leak.shape[1] // 2
@@ -55,9 +55,11 @@ def front(rows: Mapping[str, Row], allowed: Sequence[str], drops: Floats = DROPS
     return Front(found.mean(0), paid.mean(0), tuple(chosen))
 
 
-def leaks(cells: Sequence[Mapping[str, Any]]) -> dict[str, Floats]:
+def leaks(cells: Sequence[Mapping[str, Any]], *, key: str = "file_each") -> dict[str, Floats]:
     """Return the fronts of each set of rows, means over the cells of a task, (tasks, drops)."""
-    return {name: by_task(cells, [front(one["rows"], rows).leak for one in cells]) for name, rows in FRONTS.items()}
+    return {
+        name: by_task(cells, [front(one["rows"], rows, key=key).leak for one in cells]) for name, rows in FRONTS.items()
+    }
 
 
 def interval(values: Floats) -> tuple[float, float, float]:

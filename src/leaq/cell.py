@@ -278,6 +278,13 @@ class AuditConfig(Reading, Origin, FinishedModel):
 
         return any("numbers" in attack.uses for attack in parse_attacks(self.attacks))
 
+    @property
+    def codes(self) -> bool:
+        """Whether an attack reads the codes of the first layer record by record."""
+        from leaq.attacks.registry import parse_attacks
+
+        return any(getattr(attack, "codes", False) for attack in parse_attacks(self.attacks))
+
     def resolved(self, **choices: str) -> Self:
         """Return the configuration with what was "auto" replaced by what was chosen."""
         return type(self).from_dict({**self.to_dict(), **choices})

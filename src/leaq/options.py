@@ -82,7 +82,7 @@ VERBS: Mapping[str, Verb] = {
         ),
     ),
     "protect": Verb(
-        {"quantizers": ("protect",), "attacks": ("combined(sees=outputs)", "combined")},
+        {"quantizers": ("protect",), "attacks": ("combined(sees=outputs)", "combined(codes=True)")},
         without=frozenset({"effort", "attacks", "together", "game", "references", "dp_sgd"}),
     ),
     "lambda": Verb(

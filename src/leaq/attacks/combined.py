@@ -13,10 +13,11 @@ Own method. Combining attack signals by learning on shadow models is due to Shok
 stacking to Wolpert (1992), Neural Networks 5:241.
 """
 
-from collections.abc import Callable, Sequence
-from typing import ClassVar, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar, Literal, Self
 
 import numpy as np
+from pydantic import model_validator
 
 from leaq.attacks.base import Access, Context, Ingredient, MembershipAttack
 from leaq.attacks.decisions import pairs_of
@@ -30,6 +31,8 @@ from leaq.types import Bools, Floats, Ints, LossTable
 
 __all__ = ["FEWEST_PAIRS", "Combined"]
 
+CODES = "codes."
+"""What kinds of numbers start with that are one a record (`leaq.models.numbers.read_codes`)."""
 FOLDS = 4
 """Parts of the models that are attacked with weights learnt on the other parts."""
 FEWEST_PAIRS = 4
@@ -65,13 +68,22 @@ class Combined(MembershipAttack):
 
     name: ClassVar[str] = "combined"
     source: ClassVar[str] = "own; stacking: arXiv 1610.05820v2"
-    examples: ClassVar[tuple[str, ...]] = ("combined(sees=outputs)", "combined")
+    examples: ClassVar[tuple[str, ...]] = ("combined(sees=outputs)", "combined", "combined(codes=True)")
     # Learning the weights anew without each pair of models would cost as often as much.
     jackknife: ClassVar[bool] = False
 
     joins: ClassVar[bool] = True
 
     sees: Literal["outputs", "file"] = "file"
+    codes: bool = False
+    """Whether the codes of the first layer are read too, record by record: worth it for sparse ones, whose zeros are a
+    function of the members."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.codes and self.sees == "outputs":
+            raise ValueError("codes are in the file, which sees=outputs does not see")
+        return self
 
     @property
     def needs(self) -> tuple[Ingredient, ...]:
@@ -126,6 +138,8 @@ class Combined(MembershipAttack):
         kinds = [[one.outputs for one in releases]]
         kinds += [[one.gradients for one in releases]] if self.sees == "file" else []
         found = [signal for kind in kinds for each in kind for signal in each]
+        if self.codes:
+            found += [one for release in releases for kind, one in _numbers(release.table) if kind.startswith(CODES)]
         if len(releases) > 1:
             found += together(releases)
             found += [np.mean(same, axis=0) for same in zip(*kinds[-1], strict=True)] if self.sees == "file" else []
@@ -147,6 +161,7 @@ class Combined(MembershipAttack):
             used = ["outputs"]
             used += ["loss gradients by the quantized weights"] if context.signals.gradients else []
             used += ["every number that is no code"] if self._files(context) else []
+            used += ["the first layer's codes"] if self.codes else []
             listed = " and ".join([", ".join(used[:-1]), used[-1]] if used[1:] else used)
             sees = f"holds the released file, of which it uses {listed}"
         return (
@@ -156,15 +171,20 @@ class Combined(MembershipAttack):
 
     def title(self) -> str:
         """Name the attack in a sentence."""
-        return f"combined attack of who {'holds the file' if self.sees == 'file' else 'sees the outputs'}"
+        who = "holds the file" if self.sees == "file" else "sees the outputs"
+        return f"combined attack of who {who}" + " and reads its codes" * self.codes
 
     def short(self) -> str:
         """Name the attack in a table head or legend."""
-        return f"Combined, {self.sees}"
+        return f"Combined, {self.sees}" + " and codes" * self.codes
 
     def explain(self) -> str:
         """Say what the attack does."""
         return "Weighs every signal by what it was worth on shadow models, cross-fitted; the strongest attack here."
+
+
+def _numbers(table: LossTable) -> Iterable[tuple[str, Floats]]:
+    return () if table.numbers is None else table.numbers.items()
 
 
 class _Evidence:

@@ -17,6 +17,7 @@ def loss_table(  # noqa: PLR0913 - what a table is made of
     quantizer: str = "none",
     whitebox: bool = False,
     numbers: bool = False,
+    codes: bool = False,
 ) -> LossTable:
     """Return the losses of quantized candidates, batch (s, c), and what is asked for beside them.
 
@@ -24,10 +25,11 @@ def loss_table(  # noqa: PLR0913 - what a table is made of
     ----------
     whitebox : add statistics of the loss gradients, of models that have them (language models have none here).
     numbers : add what the released file holds beside codes.
+    codes : and what the first layer's codes make of each record.
     """
     if isinstance(model, LanguageModel):
         table = evaluate_texts(model, candidates, samples, members, quantizer=quantizer)
     else:
         table = evaluate(model, candidates, samples, members, quantizer=quantizer)
         table = with_whitebox(table, model, candidates, samples) if whitebox else table
-    return with_numbers(table, candidates, samples) if numbers else table
+    return with_numbers(table, candidates, samples, codes=codes) if numbers else table

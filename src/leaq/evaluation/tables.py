@@ -11,7 +11,7 @@ from torch import Tensor
 from leaq.errors import InvalidInput, LeaqError, UnsupportedModel, first_line
 from leaq.evaluation.batches import Batch, described
 from leaq.models.losses import margin, residual
-from leaq.models.numbers import released_numbers
+from leaq.models.numbers import read_codes, released_numbers
 from leaq.models.protocols import Model
 from leaq.models.tables import Judge
 from leaq.types import Bools, Checkpoints, Floats, LossTable, Progress, Samples, Task, silent
@@ -208,7 +208,7 @@ def with_whitebox(table: LossTable, model: Model, checkpoints: Checkpoints, samp
     return replace(table, whitebox=np.concatenate(found))
 
 
-def with_numbers(table: LossTable, checkpoints: Checkpoints, samples: Samples) -> LossTable:
+def with_numbers(table: LossTable, checkpoints: Checkpoints, samples: Samples, *, codes: bool = False) -> LossTable:
     """Add what the released file holds beside codes, by kind: what the file attack reads.
 
     ``scaler.mean``, ``scaler.scale`` (s, d)
@@ -225,9 +225,13 @@ def with_numbers(table: LossTable, checkpoints: Checkpoints, samples: Samples) -
     ----------
     table : what `evaluate` returned for the same arguments.
     checkpoints : batch (s, c) or (s,), quantized.
+    codes : also what the first layer's codes make of each record (`leaq.models.numbers.read_codes`).
     """
     released = checkpoints if len(checkpoints.batch) == 1 else checkpoints.last()
-    return replace(table, numbers=released_numbers(released, 0 if samples.text else samples.inputs[0].size))
+    numbers = released_numbers(released, 0 if samples.text else samples.inputs[0].size)
+    if codes and not samples.text:
+        numbers |= read_codes(released, samples.inputs.reshape(len(samples), -1))
+    return replace(table, numbers=numbers)
 
 
 def _inputs(samples: Samples, checkpoints: Checkpoints) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from leaq.types import LAYER_ROLES, Checkpoints, Floats
 
-__all__ = ["released_numbers"]
+__all__ = ["read_codes", "released_numbers"]
 
 
 def released_numbers(released: Checkpoints, features: int) -> dict[str, Floats]:
@@ -23,6 +23,39 @@ def released_numbers(released: Checkpoints, features: int) -> dict[str, Floats]:
     for kind, value in _kinds(released, features):
         found.setdefault(kind, []).append(value.reshape(len(value), -1).double().cpu())
     return {kind: np.asarray(torch.cat(parts, dim=1).numpy()) for kind, parts in found.items()}
+
+
+def read_codes(released: Checkpoints, inputs: Floats) -> dict[str, Floats]:
+    """Return what the signs of the first layer's weights (0 where a weight is 0) make of each record, (s, n) each.
+
+    ``codes.energy``, ``codes.largest``: mean square and largest size, over hidden units, of the sum of a record's
+    features, centred over the pool, times the signs. ``codes.rare``: its features times how many units keep each
+    column's weight, rare features counting more. None depends on the order of the units, which no two trainings share.
+    Each is standardised over the pool. Empty where the first layer does not read the features.
+
+    Parameters
+    ----------
+    released : batch (s,), quantized.
+    inputs : (n, d) of the pool.
+    """
+    first = next((name for name, role in released.roles.items() if role in LAYER_ROLES), "")
+    if not first or released.params[first].ndim != 3 or released.params[first].shape[2] != inputs.shape[1]:
+        return {}
+    x = torch.as_tensor(inputs, dtype=torch.float32)
+    centred, size = x - x.mean(0), x.square().mean(0).sqrt().clamp_min(1e-6)
+    found: dict[str, list[Tensor]] = {"codes.energy": [], "codes.largest": [], "codes.rare": []}
+    for weight in released.params[first].detach().cpu():
+        codes = weight.sign().float()
+        units = centred @ codes.T
+        found["codes.energy"].append(units.square().mean(1))
+        found["codes.largest"].append(units.abs().amax(1))
+        found["codes.rare"].append((x / size.sqrt()) @ codes.abs().mean(0))
+    return {kind: _standard(torch.stack(rows).double()) for kind, rows in found.items()}
+
+
+def _standard(values: Tensor) -> Floats:
+    spread = values.std(1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
+    return np.asarray(((values - values.mean(1, keepdim=True)) / spread).numpy())
 
 
 def _kinds(released: Checkpoints, features: int) -> Iterator[tuple[str, Tensor]]:

@@ -56,9 +56,8 @@ def private_rows(
         trainings += [PrivateSquares(epsilon=float(text)) for text in config.dp_sgd]
     for private in trainings:
         mlp, weights, spent = _trained(private, config, todo, progress=progress)
-        table = todo.of_pool(
-            loss_table(mlp, weights, todo.judged, todo.judged_members, quantizer=private.spec(), numbers=True)
-        )
+        asked_for = {"quantizer": private.spec(), "numbers": True, "codes": config.codes}
+        table = todo.of_pool(loss_table(mlp, weights, todo.judged, todo.judged_members, **asked_for))
         row = measure(
             private,  # type: ignore[arg-type]  # has a specification, a label and flags, and is applied to nothing
             table, reference.released_only(), size=Identity().size(weights), config=config,

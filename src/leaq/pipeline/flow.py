@@ -143,7 +143,7 @@ def chunk(
         released = recorded.last()
         frozen = quantizer.frozen_to(released, todo.calibration(model, which, quantizer, seed=config.seed))
         candidates = frozen(released if quantizer in todo.releases else recorded)
-        wanted = partial(loss_table, whitebox=config.whitebox, numbers=config.numbers)
+        wanted = partial(loss_table, whitebox=config.whitebox, numbers=config.numbers, codes=config.codes)
         table = todo.of_pool(wanted(model, candidates, samples, members, quantizer=quantizer.spec()))
         found[quantizer.spec()] = (table, frozen.size(released))
         progress("evaluating", done, len(everything))

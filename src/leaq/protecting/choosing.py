@@ -26,8 +26,8 @@ from leaq.types import AttackResult, Checkpoints, Estimate, Flag, LossTable, Pro
 
 __all__ = ["ATTACK", "Tried", "search"]
 
-ATTACK = "combined"
-"""What releases are ordered by: the attack of who holds the file."""
+ATTACK = "combined(codes=True)"
+"""What releases are ordered by: the attack of who holds the file and reads its codes too."""
 CHOICE = "choice.json"
 
 
@@ -97,7 +97,7 @@ class _Trained:
     def _attacked(self, released: Checkpoints) -> Estimate:
         judged = self.todo.judged
         table = self.todo.of_pool(evaluate(self.model, released, judged, self.todo.judged_members))
-        table = with_numbers(with_whitebox(table, self.model, released, judged), released, judged)
+        table = with_numbers(with_whitebox(table, self.model, released, judged), released, judged, codes=True)
         protocol = Protocol(level=self.config.level, draws=self.config.draws, seed=self.config.seed)
         found = build_attack(ATTACK).run(Context(table, features=judged.inputs, protocol=protocol))
         if not isinstance(found, AttackResult):

@@ -164,6 +164,8 @@ def _standardised_publicly(config: AuditConfig) -> AuditConfig:
             "the source, the model as released, its members, and its training (recipe) or network (model)."
         )
     tree = config.to_dict()
+    if ATTACK not in config.attacks:
+        tree["attacks"] = (*config.attacks, ATTACK)  # the last one leads
     if config.training.standardise == "pool":
         tree["training"] = {**tree["training"], "standardise": "public"}
     if config.released:  # a file holds no scalers of ours, and no weights from before its last
