@@ -9,6 +9,7 @@ from leaq.attacks.combined import Combined, _folds
 from leaq.attacks.lira import Lira
 from leaq.attacks.scoring import Protocol
 from leaq.attacks.whitebox import WhiteBox
+from leaq.config import ConfigError
 from leaq.stats.roc import auc
 from leaq.types import NotComputed
 from tests.attack_tables import planted, with_
@@ -37,6 +38,17 @@ def test_signals_that_tell_more_are_used(rng):
     more = with_(table, whitebox=table.whitebox + table.members[:, :, None])
     assert areas(more, FILE) > areas(more, OUTPUTS) + 0.05
     assert areas(more, FILE) > areas(more, WhiteBox())
+
+
+def test_codes_are_read_where_asked_for_and_only_there(rng):
+    table = planted(rng, n=300, models=16)
+    told = with_(table, numbers={"codes.energy": rng.normal(size=(16, 300)) + 2 * table.members})
+    assert areas(told, FILE) == areas(table, FILE)
+    assert areas(told, Combined(codes=True)) > areas(told, FILE) + 0.05
+    noise = with_(table, numbers={"codes.energy": rng.normal(size=(16, 300))})
+    assert areas(noise, Combined(codes=True)) > areas(table, FILE) - 0.015
+    with pytest.raises(ConfigError, match="sees=outputs does not see"):
+        Combined(sees="outputs", codes=True)
 
 
 def test_what_normalising_blurs_is_read_from_raw_signals(rng):

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from leaq.models.numbers import released_numbers
+from leaq.models.numbers import read_codes, released_numbers
 from leaq.types import Checkpoints
 
 
@@ -20,3 +20,30 @@ def test_a_buffer_without_an_axis_is_read_as_one_number():
     assert {kind: values.tolist() for kind, values in released_numbers(released, 20).items()} == {
         "target.mean": [[1.0], [2.0]]
     }
+
+
+def test_codes_are_read_record_by_record_whatever_the_order_of_hidden_units(rng):
+    weight = torch.from_numpy(rng.normal(size=(3, 7, 5)) * (rng.random((3, 7, 5)) < 0.4))
+    inputs = (rng.random((30, 5)) < 0.5).astype(float)
+    roles = {"layers.0.weight": "linear"}
+    found = read_codes(Checkpoints({"layers.0.weight": weight}, roles, (3,)), inputs)
+    order = torch.from_numpy(rng.permutation(7))
+    again = read_codes(Checkpoints({"layers.0.weight": 3 * weight[:, order]}, roles, (3,)), inputs)
+    centred, size = inputs - inputs.mean(0), np.sqrt((inputs**2).mean(0))
+    for model in range(3):
+        codes = np.sign(weight[model].numpy())
+        sums = np.array([[float(row @ unit) for unit in codes] for row in centred])
+        kept = np.abs(codes).mean(0) / np.sqrt(size)
+        slow = {
+            "codes.energy": (sums**2).mean(1),
+            "codes.largest": np.abs(sums).max(1),
+            "codes.rare": np.array([sum(row[j] * kept[j] for j in range(5)) for row in inputs]),
+        }
+        for kind, values in slow.items():
+            assert np.allclose(found[kind][model], (values - values.mean()) / values.std(ddof=1), atol=1e-5)
+            assert np.allclose(found[kind], again[kind], atol=1e-5)
+
+
+def test_codes_that_do_not_read_the_features_tell_nothing_of_records():
+    weights = Checkpoints({"w": torch.ones(2, 3, 4)}, {"w": "linear"}, (2,))
+    assert read_codes(weights, np.ones((5, 6))) == {}
