@@ -52,7 +52,7 @@ def write(cells: Sequence[Cell], certified: Sequence[Cell]) -> None:
     put(PAGE, "protect-codes", "\n".join(_codes(first)))
     put(PAGE, "protect-certified", "\n".join(_certified(certified)))
     (DOCS / "protect.svg").write_text(fronts_drawn(leaks(main)), encoding="utf-8")
-    (DOCS / "protect-training.svg").write_text(along(first), encoding="utf-8")
+    (DOCS / "protect-training.svg").write_text(along(main), encoding="utf-8")
 
 
 def _set(cells: Sequence[Cell], encoder: str, models: int) -> list[Cell]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.protect.fronts import DROPS, PROTECT, QUANTIZERS, STUDENTS, interval
+from benchmarks.protect.fronts import DROPS, PROTECT, QUANTIZERS, STUDENTS, by_task, interval
 from benchmarks.protect.settings import STOPS
 from leaq.types import Floats
 
@@ -30,27 +30,32 @@ def fronts_drawn(leaks: Mapping[str, Floats]) -> str:
 
 def along(cells: Sequence[Mapping[str, Any]]) -> str:
     """Draw advantage and change of the metric against the share of training, means over tasks."""
-    shares = [*STOPS, 1.0]
-    curves = {
-        "full precision": ([f"none(stop={stop})" for stop in STOPS] + ["none"], "#b35900"),
-        "ternary 90% sparse, refitted": ([f"{REFIT}, stop={stop})" for stop in STOPS] + [f"{REFIT})"], "#0b6e99"),
+    named = {
+        "full precision": ({stop: f"none(stop={stop})" for stop in STOPS} | {1.0: "none"}, "#b35900"),
+        "ternary 90% sparse, refitted": (
+            {stop: f"{REFIT}, stop={stop})" for stop in STOPS} | {1.0: f"{REFIT})"},
+            "#0b6e99",
+        ),
     }
-    needed = [row for rows, _ in curves.values() for row in rows]
-    cells = [one for one in cells if all(row in one["rows"] for row in needed)]
-    panels = (("file", "advantage of who holds the file"), ("metric", "metric, less than full training"))
+    there = set.intersection(*(set(one["rows"]) for one in cells))
+    curves = {
+        name: ({stop: row for stop, row in rows.items() if row in there}, colour)
+        for name, (rows, colour) in named.items()
+    }
+    panels = (("file", "advantage of who holds the file"), ("metric", "metric below full precision's"))
     drawn = []
     for which, (key, title) in enumerate(panels):
         found = {}
         for name, (rows, _) in curves.items():
-            values = np.array([[one["rows"][row][key] for row in rows] for one in cells])
+            values = np.array([[one["rows"][row][key] for row in rows.values()] for one in cells])
             if key == "metric":
                 values = np.array([[one["rows"]["none"][key]] for one in cells]) - values
-            found[name] = np.array([interval(column) for column in values.T])
+            found[name] = np.array([interval(column) for column in by_task(cells, list(values)).T])
         top = max(0.1, float(np.ceil(max(values.max() for values in found.values()) * 10) / 10))
         frame = _Frame(0.0, 1.0, top, least=min(0.0, float(min(values.min() for values in found.values()))))
         parts = frame.ticks([0, 0.25, 0.5, 0.75, 1], np.arange(0, top + 1e-9, 0.2 if top > 0.3 else 0.05))
         for at, (name, values) in enumerate(found.items()):
-            parts += frame.curve(np.array(shares), values, colour=curves[name][1], name=name, at=at)
+            parts += frame.curve(np.array(list(curves[name][0])), values, colour=curves[name][1], name=name, at=at)
         parts += frame.titles("share of training", title)
         drawn.append(f'<g transform="translate({which * WIDTH} 0)">{"".join(parts)}</g>')
     return _svg("Leak and accuracy along training", drawn, panels=2)
