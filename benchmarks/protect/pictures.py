@@ -52,6 +52,7 @@ def along(cells: Sequence[Mapping[str, Any]]) -> str:
                 values = np.array([[one["rows"]["none"][key]] for one in cells]) - values
             found[name] = np.array([interval(column) for column in by_task(cells, list(values)).T])
         top = max(0.1, float(np.ceil(max(values.max() for values in found.values()) * 10) / 10))
+        top = 1.05 if key == "file" else top  # names stand above the curves
         frame = _Frame(0.0, 1.0, top, least=min(0.0, float(min(values.min() for values in found.values()))))
         parts = frame.ticks([0, 0.25, 0.5, 0.75, 1], np.arange(0, top + 1e-9, 0.2 if top > 0.3 else 0.05))
         for at, (name, values) in enumerate(found.items()):

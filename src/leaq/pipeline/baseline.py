@@ -7,6 +7,7 @@ linear heads by differentially private least squares stand beside them at the sa
 
 import math
 from dataclasses import replace
+from functools import partial
 
 from leaq.cell import AuditConfig
 from leaq.evaluation.loss_table import loss_table
@@ -56,8 +57,8 @@ def private_rows(
         trainings += [PrivateSquares(epsilon=float(text)) for text in config.dp_sgd]
     for private in trainings:
         mlp, weights, spent = _trained(private, config, todo, progress=progress)
-        asked_for = {"quantizer": private.spec(), "numbers": True, "codes": config.codes}
-        table = todo.of_pool(loss_table(mlp, weights, todo.judged, todo.judged_members, **asked_for))
+        wanted = partial(loss_table, quantizer=private.spec(), numbers=True, codes=config.codes)
+        table = todo.of_pool(wanted(mlp, weights, todo.judged, todo.judged_members))
         row = measure(
             private,  # type: ignore[arg-type]  # has a specification, a label and flags, and is applied to nothing
             table, reference.released_only(), size=Identity().size(weights), config=config,
