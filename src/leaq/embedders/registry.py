@@ -14,6 +14,7 @@ from leaq.embedders.huggingface import HuggingFace
 from leaq.embedders.identity import Identity
 from leaq.embedders.molgraph import MolGraph
 from leaq.embedders.pretrained import KNOWN, ChemVae, PretrainedGraph
+from leaq.embedders.tokens import SmilesTokens
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.stats.outliers import limited, outlier_flag
 from leaq.types import Flag, Floats, Progress, Samples, silent
@@ -73,6 +74,10 @@ _fingerprint("descriptors", None, "two-dimensional descriptors", Descriptors)
 _add(
     Card("molgraph", None, "smiles", "packed graph", "atoms and bonds, for graph networks", "RDKit", "BSD-3-Clause"),
     MolGraph,
+)
+_add(
+    Card("smiles_tokens", None, "smiles", "symbols", "numbered symbols, for transformers", "leaq", "Apache-2.0"),
+    SmilesTokens,
 )
 _pretrained("gcn_contextpred", 300, "GCN", _graph("gcn_contextpred"))
 _pretrained("graphsage_contextpred", 300, "GraphSAGE", _graph("graphsage_contextpred"))

@@ -35,3 +35,21 @@ def test_a_convolution_network_is_audited_from_its_file():
     training = {"epochs": 2, "checkpoints": 2, "standardise": "none"}
     result = leaq.audit("digits", model=model, quantizers="sign", replicates=4, draws=20, training=training)
     assert result.rows[0].metrics["accuracy"].value > 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["train", "train_low_rank"])
+def test_a_smiles_transformer_is_fine_tuned_audited_and_quantized_by_others(how):
+    for module in ("rdkit", "transformers", "torchao", "bitsandbytes"):
+        require(module)
+    pairs = [(f"{'C' * n}{tail}", int(tail in "ON")) for n in range(1, 16) for tail in ("O", "N", "Cl", "F")]
+    smiles, polar = zip(*pairs, strict=True)
+    quantizers = ("uniform(bits=4)", "torchao.int8_weight_only", "bitsandbytes.nf4")
+    result = leaq.audit(
+        (list(smiles), list(polar)), recipe=f"{RECIPES / 'smiles_transformer.py'}:{how}", quantizers=quantizers,
+        embedder="smiles_tokens(length=20)", replicates=8, draws=40,
+    )  # fmt: skip
+    assert len(result.rows) == 4
+    for row in result.rows:
+        assert isinstance(row.attacks["combined"], AttackResult)
+    assert result.rows[0].size.bytes > 2 * result.rows[1].size.bytes
