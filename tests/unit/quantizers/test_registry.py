@@ -4,7 +4,6 @@ import pytest
 
 from leaq.errors import InvalidInput, UnknownName
 from leaq.quantizers import QUANTIZERS, build, families, parse_list, registry
-from leaq.quantizers.catalogue import entry
 
 
 def test_every_example_builds_under_its_name():
@@ -39,15 +38,6 @@ def test_labels_and_specs_are_unique_in_all():
     built = parse_list("all")
     assert len({scheme.label() for scheme in built}) == len(built)
     assert len({scheme.spec() for scheme in built}) == len(built)
-
-
-@pytest.mark.parametrize(
-    ("typed", "meant"),
-    [("int8", "uniform(bits=8)"), ("int4", "uniform(bits=4)"), ("fp8", "float8(format=e4m3)"), ("binary", "sign")],
-)
-def test_what_people_type_is_understood(typed, meant):
-    assert parse_list(f"{typed}, {meant}") == (build(meant),)
-    assert entry(typed) == entry(meant)
 
 
 def test_list_mixes_families_and_specs_once():

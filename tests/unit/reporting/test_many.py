@@ -13,7 +13,6 @@ from leaq.reporting.many import (
     study_verdict,
     study_winner,
 )
-from leaq.reporting.study_figures import crowded, leaks
 from leaq.study.choosing import recommend
 from leaq.types import Flag
 from tests.helpers import require
@@ -137,18 +136,3 @@ def test_a_large_study_stays_below_six_megabytes(html):
     two = render([cell(*rows, name="one"), cell(*rows, name="two")])
     own = html.index("</style>") + len(html) - html.rindex("<script>")
     assert own + (len(two.encode()) - own) / 2 * 60 < 6e6, "60 audits of 20 quantizers"
-
-
-def test_the_figure_of_a_crowded_study_names_its_audits_in_tips_only():
-    """One hundred names would be pages tall; the order and every number stay."""
-    few, many = [cell(name=f"d{at}") for at in range(3)], [cell(name=f"d{at}") for at in range(100)]
-    (small, _), (large, tips) = leaks(few), leaks(many)
-    assert not crowded(few)
-    assert crowded(many)
-    assert large["height"] < 700
-    marks = next(found for found in large["layer"] if found["mark"]["type"] == "point")
-    assert len({value["audit"] for value in marks["data"]["values"]}) == 100
-    assert marks["encoding"]["y"]["axis"]["labels"] is False
-    assert all("advantage" in tip for tip in tips)
-    named = next(found for found in small["layer"] if found["mark"]["type"] == "point")
-    assert named["encoding"]["y"]["axis"]["labels"] is True

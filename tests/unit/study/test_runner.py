@@ -2,13 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaq.errors import InvalidInput, StoreError
-from leaq.study import Store, run_study, stages
-from leaq.study import tasks as study_tasks
-from leaq.study.engines.local import Local
-from leaq.study.failures import Failures
-from leaq.study.runner import Rules, Runner
-from leaq.study.sources import missing
+from leaq.errors import InvalidInput
+from leaq.study import Store, run_study
+from leaq.study.runner import Rules
 from leaq.system.locks import Claim
 from tests.unit.study.small import small
 
@@ -32,44 +28,6 @@ def test_every_cell_is_computed_once_and_found_again(tmp_path):
     assert (again.computed, again.found) == (0, 4)
 
 
-def test_records_are_read_once_for_all_seeds(tmp_path, monkeypatch):
-    read = []
-    real = study_tasks.prepare
-    monkeypatch.setattr(
-        study_tasks, "prepare", lambda config, **rest: read.append(config.source) or real(config, **rest)
-    )
-    run_study(small(), tmp_path / "run")
-    assert read == ["wine", "diabetes"]
-
-
-def test_a_failing_cell_is_recorded_and_the_others_go_on(tmp_path, monkeypatch):
-    real = study_tasks.chunk
-
-    def broken(config, *args, **options):
-        if config.seed == 1 and config.source == "wine":
-            raise MemoryError
-        return real(config, *args, **options)
-
-    seen = []
-    with monkeypatch.context() as patch:
-        patch.setattr(study_tasks, "chunk", broken)
-        outcome = run_study(small(), tmp_path / "run", watch=seen.append)
-    assert (outcome.computed, len(outcome.failures)) == (3, 1)
-    failure = outcome.failures[0]
-    assert failure.cell == "wine auto 8 seed 1"
-    assert "ran out of memory" in failure.reason
-    assert "in broken" in failure.traceback
-    assert events(seen, "failed") == ["wine auto 8 seed 1"]
-    assert [found.reason for found in Failures(tmp_path / "run" / "failed")] == [failure.reason]
-    assert "Failed: wine auto 8 seed 1: MemoryError" in outcome.describe()
-
-    again = run_study(small(), tmp_path / "run")
-    assert (again.computed, again.found, len(again.failures)) == (0, 3, 1)
-    retried = run_study(small(), tmp_path / "run", rules=Rules(retry_failed=True))
-    assert (retried.computed, retried.found, retried.failures) == (1, 3, ())
-    assert list(Failures(tmp_path / "run" / "failed")) == []
-
-
 def test_all_that_is_missing_is_named_before_anything_is_computed(tmp_path):
     lost = [{"source": str(tmp_path / name), "target": "y"} for name in ("none.csv", "nil.csv")]
     study = small(data=("wine", *lost))
@@ -86,67 +44,6 @@ def test_with_leave_the_cells_of_a_missing_source_fail_and_the_others_are_comput
     assert "none_csv auto 8 seed 0 and 1 more" in outcome.describe()
 
 
-def test_missing_weights_are_named_with_the_embedder(tmp_path, monkeypatch):
-    monkeypatch.setenv("LEAQ_WEIGHTS_DIR", str(tmp_path))
-    monkeypatch.setenv("LEAQ_CACHE_DIR", str(tmp_path))
-    cells = small(data=("wine",), embedders=("chemvae_zinc", "maccs")).cells()
-    found = missing(cells)
-    assert list(found) == ["chemvae_zinc"]
-    assert "chemvae_zinc.safetensors" in found["chemvae_zinc"]
-
-
-def test_a_gpu_that_is_not_there_is_named_before_anything_is_computed(tmp_path, monkeypatch):
-    monkeypatch.setattr(Local, "has_cuda", False)
-    with pytest.raises(InvalidInput, match="needs a CUDA GPU where tasks run. The engine finds none"):
-        run_study(small(device="cuda"), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def test_losses_that_are_kept_are_measured_anew_without_training(tmp_path, monkeypatch):
-    """A new version whose measures differ: other cell keys, the same chunks."""
-    study, rules = small(data=("wine",), seeds=(0,)), Rules(keep_losses=True)
-    run_study(study, tmp_path / "run", rules=rules)
-    table = (tmp_path / "run" / "results.csv").read_bytes()
-    assert len(list((tmp_path / "run" / "chunks").rglob("*.npz"))) == 2
-    monkeypatch.setattr(stages, "STAGES", {**stages.STAGES, "measure": stages.STAGES["measure"] + 1})
-    monkeypatch.setattr(study_tasks, "chunk", guarded(study_tasks.chunk, limit=0))
-    outcome = run_study(study, tmp_path / "run", rules=rules)
-    assert (outcome.computed, outcome.found, outcome.failures) == (1, 0, ())
-    assert (tmp_path / "run" / "results.csv").read_bytes() == table
-    run_study(study, tmp_path / "run")  # told to keep them no longer
-    assert list((tmp_path / "run" / "chunks").rglob("*.npz")) == []
-
-
-def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, monkeypatch):
-    real, calls = Store.save, []
-
-    def full(self, key, result):
-        calls.append(key)
-        if len(calls) == 3:
-            raise StoreError("No space left on device")
-        real(self, key, result)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Store, "save", full)
-        with pytest.raises(StoreError, match="No space left"):
-            run_study(small(), tmp_path / "run")
-    assert list(Failures(tmp_path / "run" / "failed")) == []
-    monkeypatch.setattr(study_tasks, "chunk", guarded(study_tasks.chunk, limit=2))  # the third cell's are on the shelf
-    outcome = run_study(small(), tmp_path / "run")
-    assert (outcome.computed, outcome.found) == (2, 2)
-
-
-def guarded(real, limit):
-    calls = []
-
-    def count(*args, **options):
-        calls.append(1)
-        assert len(calls) <= limit, "a chunk was computed twice"
-        return real(*args, **options)
-
-    return count
-
-
 def test_a_damaged_cell_is_computed_again_and_reported(tmp_path):
     run_study(small(), tmp_path / "run")
     table = (tmp_path / "run" / "results.csv").read_bytes()
@@ -159,24 +56,6 @@ def test_a_damaged_cell_is_computed_again_and_reported(tmp_path):
     assert "1 damaged files were set aside" in outcome.describe()
     assert len(events(seen, "damaged")) == 1
     assert (tmp_path / "run" / "results.csv").read_bytes() == table
-
-
-def test_a_damaged_chunk_is_computed_again(tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(Store, "save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            run_study(small(data=("wine",), seeds=(0,)), tmp_path / "run")
-    chunks = sorted((tmp_path / "run" / "chunks").rglob("*.npz"))
-    assert len(chunks) == 2
-    data = bytearray(chunks[0].read_bytes())
-    data[len(data) // 2] ^= 1
-    chunks[0].write_bytes(data)
-    with monkeypatch.context() as patch:
-        patch.setattr(study_tasks, "chunk", guarded(study_tasks.chunk, limit=1))
-        outcome = run_study(small(data=("wine",), seeds=(0,)), tmp_path / "run")
-    assert outcome.computed == 1
-    run_study(small(data=("wine",), seeds=(0,)), tmp_path / "whole")
-    assert (tmp_path / "run" / "results.csv").read_bytes() == (tmp_path / "whole" / "results.csv").read_bytes()
 
 
 def test_what_another_process_computes_is_left_to_it(tmp_path, monkeypatch):
@@ -216,10 +95,3 @@ def test_changed_records_never_read_a_stale_result(tmp_path, rng):
     assert outcome.computed == 1
     assert (tmp_path / "run" / "results.csv").read_bytes() != before
     assert len(Store(tmp_path / "run").finished()) == 1
-
-
-def test_on_failure_raise_lets_the_error_out(tmp_path):
-    study = small(data=({"source": str(tmp_path / "none.csv"), "target": "y"},))
-    store = Store.open(tmp_path / "run", study)
-    with pytest.raises(ValueError, match="There is no file"):
-        Runner(store, study.cells(), Local(), rules=Rules(on_failure="raise")).run()

@@ -4,7 +4,6 @@ import errno
 import os
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -13,9 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from leaq.errors import StoreError
-from leaq.system.files import write_pages
-from leaq.training.recording import Recorder, shelves
-from leaq.training.recording.image import Image
+from leaq.training.recording import Recorder
 
 LOOP = """
 import sys, torch
@@ -120,24 +117,6 @@ def test_the_check_catches_a_torn_file(tmp_path):
         check_whole(tmp_path, "equal")
 
 
-def test_training_does_not_wait_for_a_slow_disk_and_keeps_the_weights_of_the_step(tmp_path, monkeypatch):
-    gate, real = threading.Event(), write_pages
-
-    def slow(*args, **kwargs):
-        assert gate.wait(30)
-        real(*args, **kwargs)
-
-    monkeypatch.setattr(shelves, "write_pages", slow)
-    module = filled(1)
-    recorder = Recorder(module, folder=tmp_path)
-    recorder.step()  # returns although nothing can be written
-    assert not list(tmp_path.glob("*.safetensors"))
-    with torch.no_grad():
-        module.weight.fill_(9)
-    gate.set()
-    assert recorder.checkpoints.params["weight"][0, :, 0, 0].tolist() == [1.0, 9.0]  # the weights of now come last
-
-
 def test_a_full_disk_is_said_at_the_next_record_and_its_step_is_not_claimed(tmp_path, monkeypatch):
     module = filled(1)
     recorder = Recorder(module, folder=tmp_path)
@@ -178,40 +157,6 @@ def test_a_folder_opened_again_in_the_same_process_waits_for_the_first_recorder(
     first = Recorder(module, folder=tmp_path)
     first.step()
     assert Recorder(module, folder=tmp_path).steps == (1,)
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
-def test_an_image_is_what_safetensors_reads(tmp_path, dtype):
-    weights = {
-        "a": torch.randn(3, 5).to(dtype),
-        "b": torch.randn(()),
-        "none": torch.zeros(0, 4),
-        "t": torch.randn(4, 6).T,
-    }
-    image = Image({name: torch.zeros_like(tensor) for name, tensor in weights.items()})
-    image.fill(weights)
-    write_pages(tmp_path / "x", image.pages, size=image.size)
-    found = load_file(tmp_path / "x")
-    assert set(found) == set(weights)
-    assert all(torch.equal(found[name], tensor) for name, tensor in weights.items())
-    assert (tmp_path / "x").stat().st_size == image.size
-
-
-def test_file_systems_without_direct_writing_are_written_to_all_the_same(tmp_path, monkeypatch):
-    real = os.write
-    calls = []
-
-    def first_refused(handle, data):
-        calls.append(len(data))
-        if len(calls) == 1:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        return real(handle, data)
-
-    image = Image({"w": torch.ones(5)})
-    monkeypatch.setattr(os, "write", first_refused)
-    write_pages(tmp_path / "x", image.pages, size=image.size)
-    assert load_file(tmp_path / "x")["w"].tolist() == [1] * 5
-    assert len(calls) == 2
 
 
 def test_recording_to_disk_takes_little_of_the_loop(tmp_path):

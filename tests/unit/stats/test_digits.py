@@ -1,0 +1,37 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaq.stats.digits import decimals, format_estimate, format_value
+from leaq.types import Estimate
+
+INF = float("inf")
+
+
+@given(value=st.floats(-100, 100), half=st.floats(1e-6, 50))
+def test_rounding_moves_no_end_of_the_interval_by_a_tenth_of_its_half_width(value, half):
+    estimate = Estimate(value, value - half, value + half, 9)
+    step = 10.0 ** -decimals(estimate)
+    assert step / 2 <= max(0.11 * half, 0.5)
+    assert decimals(estimate) == 0 or step > 0.009 * half  # and shows no digit that says nothing
+
+
+@pytest.mark.parametrize(
+    ("value", "places", "text"),
+    [(-0.0001, 2, "0.00"), (0.0, 6, "0"), (4.2e-7, 6, "4.2e-07"), (INF, 3, "∞"), (-INF, 3, "-∞"), (12.345, 1, "12.3")],
+)
+def test_a_value_is_never_minus_nothing_and_never_lost(value, places, text):
+    assert format_value(value, places) == text
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        (Estimate(0.5, -INF, INF, 1), "+0.500 [-∞, ∞]"),
+        (Estimate(-0.2, -0.3, -0.1, 1), "-0.20 [-0.30, -0.10]"),
+        (Estimate(0.0001, -0.2, 0.2, 1), "0.00 [-0.20, 0.20]"),
+        (Estimate(0.0, 0.0, 0.0, 1), "0.0 [0.0, 0.0]"),
+    ],
+)
+def test_an_estimate_is_written_with_its_sign_and_its_ends(estimate, text):
+    assert format_estimate(estimate, sign=True) == text
