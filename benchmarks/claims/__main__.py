@@ -17,7 +17,7 @@ from leaq.system.files import writable_place, write_atomic
 def main(given: list[str] | None = None) -> None:
     """Read the runs, and print or write what they say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path, help="run folders, made by leaq run")
+    parser.add_argument("runs", nargs="+", type=Path, help="run folders, made by leaq audit STUDY")
     parser.add_argument("--out", type=Path, help="Markdown file to write; by default it is printed")
     parser.add_argument(
         "--runs", dest="about", type=Path, help="Markdown file about the runs: commands, seconds, versions"
@@ -31,7 +31,7 @@ def main(given: list[str] | None = None) -> None:
     for run in asked.runs:
         store = Store(run)
         name = str(store.config.get("name", store.folder.name))
-        groups.append(Group(name, store.finished(), f"leaq run studies/{name}.toml --out {run}"))
+        groups.append(Group(name, store.finished(), f"leaq audit studies/{name}.toml --out {run}"))
     if asked.json:
         found = [(group.name, one) for group in groups for one in claims(group.cells)]
         print(json.dumps([{"run": name, "verdict": one.verdict, **as_plain(one)} for name, one in found], indent=1))

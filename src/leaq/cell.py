@@ -244,6 +244,15 @@ class AuditConfig(Reading, Origin, FinishedModel):
             raise ValueError(f"dp_sgd must be positive numbers or inf, such as 1,3,8,inf. Found {','.join(texts)!r}.")
         return tuple(dict.fromkeys(f"{value:g}" for value in found))
 
+    @model_validator(mode="after")
+    def _known_network(self) -> Self:
+        from leaq.nets import NETS
+
+        own = ":" in self.model or self.model.endswith((".py", IN_MEMORY))
+        if self.model and not own and not self.finished:
+            NETS.build(self.model)
+        return self
+
     @property
     def finished(self) -> bool:
         """Whether the source is a finished model."""

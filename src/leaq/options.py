@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar, get_origin
 
-from leaq.cell import IN_MEMORY, AuditConfig, FinishedModel
+from leaq.cell import IN_MEMORY, AuditConfig
 from leaq.config import Config, ConfigError
 from leaq.errors import InvalidInput
 
@@ -58,7 +58,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Verb:
-    """A way to start an audit: its own defaults by dotted path, and the options it does not take."""
+    """A way to start from a configuration: its own defaults by dotted path, and the options it does not take."""
 
     defaults: Mapping[str, Any] = field(default_factory=dict)
     without: frozenset[str] = frozenset()
@@ -66,35 +66,11 @@ class Verb:
 
 VERBS: Mapping[str, Verb] = {
     "audit": Verb(),
-    "attack": Verb(
-        {
-            "quantizers": ("sign", "ternary(sparsity=0.5)", "uniform(bits=4)"),
-            "shadows": 16,
-            "attacks": ("all",),
-            "training.checkpoints": 1,
-        }
-    ),
-    "forecast": Verb(
-        {"replicates": 8, "attacks": ("threshold",), "training.checkpoints": 1},
-        without=frozenset(
-            {"effort", "attacks", "together", "game", "released", "members", "references", "dp_sgd"}
-            | set(FinishedModel.model_fields)
-        ),
-    ),
     "protect": Verb(
         {"quantizers": ("protect",), "attacks": ("combined(sees=outputs)", "combined(codes=True)")},
         without=frozenset({"effort", "attacks", "together", "game", "references", "dp_sgd"}),
     ),
-    "lambda": Verb(
-        {"quantizers": ("study",), "replicates": 8, "attacks": ("threshold",)},
-        without=frozenset(
-            {"effort", "attacks", "together", "game", "released", "members", "references", "dp_sgd"}
-            | set(FinishedModel.model_fields)
-        ),
-    ),
 }
-"""`lambda` keeps no result, `protect` several; the others differ in what they run by default and in what they print."""
-KEEPING = ("audit", "attack", "forecast")
 
 
 def options(config: type[Config], verb: Verb | None = None) -> tuple[Option, ...]:
@@ -172,18 +148,15 @@ def _heads(where: str) -> Iterator[str]:
         where = where.rpartition(".")[0]
 
 
-def command(config: Mapping[str, Any], *, verb: str | None = None) -> str:
-    """Return the command that gives the numbers of a configuration again (the call, for a finished model).
+def command(config: Mapping[str, Any], *, verb: str = "audit") -> str:
+    """Return the command that gives the numbers of a configuration again (the call, for a finished model in memory).
 
-    It names every field that differs from the default, under `verb`, or else under the one that needs fewest words.
+    It names every field that differs from the default of the verb.
 
     Examples
     --------
     >>> command({"source": "my data.csv", "target": "y", "quantizers": ["sign"], "replicates": 8, "seed": 1})
     "leaq audit 'my data.csv' --target y --quantizers sign --replicates 8 --seed 1"
-    >>> few = {"quantizers": ["sign"], "training": {"checkpoints": 1}}
-    >>> command({"source": "wine", "replicates": 8, "attacks": ["threshold"], **few})
-    'leaq forecast wine --quantizers sign'
     >>> command({"kind": "model", "source": "Linear in memory", "members": "a.npz", "quantizers": ["sign"], "seed": 1})
     "leaq.audit(model, members='a.npz', nonmembers=..., quantizers=['sign'], seed=1)"
     """
@@ -191,12 +164,9 @@ def command(config: Mapping[str, Any], *, verb: str | None = None) -> str:
     if config.get("kind") == "model" and (source.endswith(IN_MEMORY) or "source" not in config):
         return _call(config)
     source = "TABLE.csv" if source.endswith(IN_MEMORY) else source  # a data frame: to be saved first
-    tried = KEEPING if verb is None else (verb, *KEEPING)
-    found = [(name, words) for name in tried if (words := _differing(config, name)) is not None]
-    found = [one for one in found if one[0] == verb] or found
-    name, words = min(found, key=lambda one: len(one[1]))
+    words = _differing(config, verb)
     subject = [source, *words] if not source.startswith("-") else [*words, "--", source]
-    return " ".join(["leaq", name, *map(shlex.quote, subject)])
+    return " ".join(["leaq", verb, *map(shlex.quote, subject)])
 
 
 def _call(config: Mapping[str, Any]) -> str:
@@ -213,24 +183,21 @@ def _call(config: Mapping[str, Any]) -> str:
 
 
 @cache
-def _usual(verb: str) -> tuple[dict[str, Any], dict[str, Any], frozenset[tuple[str, ...]]]:
-    """Return what a verb runs when nothing is given, what the configuration's own defaults are, and what it takes."""
+def _usual(verb: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a verb runs when nothing is given, and what the configuration's own defaults are."""
     base = build(AuditConfig, {"source": "data"}, verb=VERBS[verb]).to_dict()
-    taken = frozenset(one.path for one in options(AuditConfig, VERBS[verb]))
-    return base, AuditConfig(source="data").to_dict(), taken
+    return base, AuditConfig(source="data").to_dict()
 
 
-def _differing(config: Mapping[str, Any], verb: str) -> list[str] | None:
-    """Return the options that turn a verb's defaults into a configuration; None if it has no option for it."""
-    base, plain, taken = _usual(verb)
+def _differing(config: Mapping[str, Any], verb: str) -> list[str]:
+    """Return the options that turn a verb's defaults into a configuration, those it takes."""
+    base, plain = _usual(verb)
     words: list[str] = []
-    for one in options(AuditConfig):
+    for one in options(AuditConfig, VERBS[verb]):
         usual = _at(base, one.path)
         value = _at(config, one.path, _at(plain, one.path))
         if one.path == ("source",) or value == usual or (one.many and tuple(value) == tuple(usual)):
             continue
-        if one.path not in taken:
-            return None
         words += one.words(value)
     return words
 

@@ -1,4 +1,4 @@
-"""``leaq attack``: every attack by name, exposed records by number unless asked for, and the cost beforehand."""
+"""``leaq audit --every-attack``: every attack by name, exposed records if asked for, the cost beforehand."""
 
 import json
 import re
@@ -32,7 +32,8 @@ def words(rng, tmp_path):
     frame = pd.DataFrame({"a": rng.normal(size=80).round(4), "b": rng.normal(size=80), "y": rng.permutation(80) % 2})
     frame.to_csv(path, index=False)
     options = ("--epochs", 30, "--replicates", 6, "--shadows", 4, "--quantizers", "sign", "--hidden", "32")
-    return ("attack", path, "--target", "y", "--attacks", "threshold,lira,lira(shadows=full_precision)", *options)
+    attacks = ("--attacks", "threshold,lira,lira(shadows=full_precision)", "--every-attack")
+    return ("audit", path, "--target", "y", *attacks, *options)
 
 
 def test_tables_name_attackers_game_and_gap_but_no_record(words):
@@ -52,24 +53,26 @@ def test_tables_name_attackers_game_and_gap_but_no_record(words):
     assert "Attacks 6 models with 8 shadow models each" in " ".join(result.stderr.split())
 
 
-@pytest.mark.parametrize("verb", ["attack", "audit"])
-def test_the_flag_shows_records_with_either_verb(verb, words):
-    found = run(verb, *words[1:], "--show-records", "--quiet")
+def test_the_flag_shows_records_and_nothing_else_does(words):
+    found = run(*words, "--show-records", "--quiet")
     assert found.exit_code == 0, found.output
     assert "The 10 records most exposed in full precision" in found.stdout
     assert "a=" in found.stdout
-    assert "a=" not in run(verb, *words[1:], "--quiet").stdout
+    assert "a=" not in run(*words, "--quiet").stdout
 
 
-@pytest.mark.parametrize("verb", ["attack", "audit"])
-def test_records_and_json_exclude_each_other(verb, words):
-    found = run(verb, *words[1:], "--show-records", "--json")
+def test_records_and_json_exclude_each_other(words):
+    found = run(*words, "--show-records", "--json")
     assert found.exit_code == 2
     assert "--json prints aggregates" in found.stderr
 
 
 def test_what_is_missing_for_exposed_records_is_named(words):
-    words = [word for word in words if word not in ("--attacks", "threshold,lira,lira(shadows=full_precision)")]
+    words = [
+        word
+        for word in words
+        if word not in ("--attacks", "threshold,lira,lira(shadows=full_precision)", "--every-attack")
+    ]
     found = run(*words, "--attacks", "threshold", "--show-records", "--quiet")
     assert found.exit_code == 0
     assert "expected to be most exposed" in found.stdout  # the forecast alone tells them
@@ -83,7 +86,7 @@ def test_molecules_without_a_run_folder_are_listed_but_not_drawn(tmp_path):
     pd.DataFrame({"smiles": smiles, "y": np.arange(60) % 2}).to_csv(tmp_path / "m.csv", index=False)
     options = ("--epochs", 2, "--replicates", 8, "--shadows", 0, "--quantizers", "sign", "--hidden", "8", "--quiet")
     data = ("--smiles", "smiles", "--target", "y", "--embedder", "descriptors")
-    found = run("attack", tmp_path / "m.csv", *data, *options, "--attacks", "lira", "--show-records")
+    found = run("audit", tmp_path / "m.csv", *data, *options, "--attacks", "lira", "--show-records")
     assert found.exit_code == 0, found.output
     assert "CCO" in found.stdout
     assert "With a run folder (--out)" in " ".join(found.stderr.split())
@@ -91,10 +94,14 @@ def test_molecules_without_a_run_folder_are_listed_but_not_drawn(tmp_path):
 
 def test_options_of_one_name_have_one_meaning():
     commands = get_command(app).commands
-    told = {name: {o.name: getattr(o, "help", None) for o in commands[name].params} for name in ("audit", "attack")}
-    both = set(told["audit"]) & set(told["attack"])
-    assert both >= {"source", "quantizers", "shadows", "show_records", "data_dir", "out", "json"}
-    assert {name for name in both if told["audit"][name] != told["attack"][name]} == set()
+    told = {name: {o.name: getattr(o, "help", None) for o in commands[name].params} for name in commands}
+    for other, least in (
+        ("show", {"show_records", "lambda_k", "every_attack", "report", "card", "exports", "internal", "json"}),
+        ("protect", {"source", "quantizers", "shadows", "data_dir", "quiet"}),
+    ):
+        both = set(told["audit"]) & set(told[other])
+        assert both >= least
+        assert {name for name in both - {"out"} if told["audit"][name] != told[other][name]} == set()
 
 
 def test_json_is_a_result_that_reads_back(words):
@@ -144,7 +151,7 @@ def test_every_list_of_records_names_the_row_of_data_that_holds_them(kind, rng, 
     frame.to_csv(tmp_path / "rows.csv", index=False)
     small = ("--quantizers", "sign", "--replicates", 8, "--shadows", 0, "--epochs", 2, "--hidden", 8, "--quiet")
     out = tmp_path / "run"
-    found = run("attack", tmp_path / "rows.csv", *options, *small, "--out", out, "--show-records")
+    found = run("audit", tmp_path / "rows.csv", *options, *small, "--out", out, "--show-records")
     assert found.exit_code == 0, found.output
     text = found.stdout[found.stdout.index("records most exposed") :]
     listed = dict(re.findall(r"^\s*(\d+) .*?(a=\S+ b=\S+|C+O)\s*$", text, re.MULTILINE))

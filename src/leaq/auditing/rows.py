@@ -16,7 +16,7 @@ NO_FEATURES = "Needs inputs that are arrays of numbers, and outputs that are cla
 NO_REPLICATES = (
     "Needs a few replicates in full precision, each trained by the same rule on half of the records, so that every "
     "record is in some and out of others (leaq.attacks.forecast). "
-    "leaq forecast with a table of records instead of a model trains them."
+    "leaq audit --effort forecast with a table of records instead of a model trains them."
 )
 
 

@@ -1,33 +1,50 @@
 """``leaq audit``: train, quantize, attack and measure, from a name or a file to a ranked table."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from leaq.cli import console
-from leaq.cli.configured import configured
-from leaq.cli.exposing import show_exposed
-from leaq.cli.private import Epsilons, Yardstick, as_asked
-from leaq.cli.running import Folders, Output, kept_in, run_config, say_folder, write_page
+import typer
+
+from leaq.cli.configured import Named, configured
+from leaq.cli.pages import Pages
+from leaq.cli.running import Folders, Output, kept_in, run_config, say_folder
+from leaq.cli.screen import Shown
+from leaq.cli.studies import Grid, run_instead
+from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.system.files import is_model
 
 if TYPE_CHECKING:
     from leaq.cell import AuditConfig
+    from leaq.results import CellResult
 
 __all__ = ["audit"]
 
 
-@configured("audit", Folders, Output)
+def _instead(named: Named) -> bool:
+    """Run a study in the audit's place; refuse an effort where nothing is trained."""
+    if is_model(named.source) and "effort" in named.said:
+        raise InvalidInput(
+            "--effort says how many models are trained. Found a finished model, which is not. Leave it out."
+        )
+    return run_instead(named)
+
+
+@configured("audit", Folders, Output, Shown, Pages, Grid, instead=_instead)
 def audit(
     config: "AuditConfig",
     folders: Folders,
     output: Output,
+    shown: Shown,
+    pages: Pages,
+    _grid: Grid,
     *,
-    yardstick: Yardstick = False,
-    epsilons: Epsilons = "1,3,8,inf",
+    yardstick: Annotated[bool, typer.Option("--yardstick", hidden=True)] = False,
+    epsilons: Annotated[str, typer.Option(hidden=True)] = "1,3,8,inf",
 ) -> None:
     """Tell which quantizer gives away least about the training records, and what that costs in accuracy.
 
     leaq trains several models on random halves of the records, quantizes them in every way asked for, attacks
     each one with all the others as the attacker's shadow models, and shows one row a quantizer, least leak first.
+    WHAT is a table or data set, a finished model (with --members and --nonmembers), or a study file (a grid of audits).
 
     Examples:
 
@@ -35,36 +52,32 @@ def audit(
 
         leaq audit freesolv --quantizers 'sign,uniform(bits=4)' --report x.html
 
-        leaq audit my.csv --target y --out runs/mine
+        leaq audit my.csv --target y --smiles smiles --out runs/mine
+
+        leaq audit my.csv --target y --effort forecast
 
         leaq audit breast_cancer --dp-sgd 1,3,8,inf --report baseline.html
 
-        leaq audit my.csv --target y --smiles smiles
+        leaq audit model.safetensors --model nets.py:make --members a.npz --nonmembers b.npz
 
-        leaq audit bbb_martins --data-dir tasks --embedder maccs --show-records
+        leaq audit studies/synthetic.toml --variant quick --jobs 2
     """
-    from leaq.reporting.tables import ranking, reading
-
-    config = as_asked(config, yardstick=yardstick, epsilons=epsilons)
+    if yardstick:  # the former name of --dp-sgd; goes in version 0.3
+        config = type(config).from_dict({**config.to_dict(), "dp_sgd": epsilons.split(",")})
     output = kept_in(config, output)
-    result = run_config(config, output, folders)
-    if output.json:
-        console.say(result.to_json())
-    else:
-        console.show_table(ranking(result))
-        console.show_tasks(result)
-        console.paragraph("\n" + reading(result))
-        for reason, names in _by_reason(result.not_computed).items():
-            console.note(f"Not computed: {', '.join(names)}. {reason}")
-    write_page(result, output.page, show=output.show)
-    if output.show_records:
-        show_exposed(result, output.out)
+    shown.check()
+    pages.check(output.out)
+    result = run_config(config, output, folders, silent=shown.json)
+    if result is None:
+        return
+    if config.effort == "forecast" and list(config.attacks) == ["threshold"]:
+        _refuse_none(result)
+    shown.show(result, output.out)
+    pages.write(output.out, lambda: [result])
     say_folder(output.out)
 
 
-def _by_reason(not_computed: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return which numbers are missing for one and the same reason."""
-    found: dict[str, list[str]] = {}
-    for name, reason in not_computed.items():
-        found.setdefault(reason, []).append(name)
-    return found
+def _refuse_none(result: "CellResult") -> None:
+    """Refuse a result without any forecast: nothing else was asked for."""
+    if "forecast" in result.not_computed:
+        raise NotEnoughEvidence(result.not_computed["forecast"])

@@ -2,65 +2,101 @@
 
 import inspect
 import types
-from collections.abc import Callable, Mapping
-from dataclasses import fields
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import typer
 from rich.markup import escape
 
 from leaq.cell import AuditConfig
+from leaq.cli.bundles import parameters_of, signed, taken_from
 from leaq.cli.completing import COMPLETE
-from leaq.config import Config
-from leaq.options import VERBS, Option, build, options, split_items
+from leaq.errors import InvalidInput
+from leaq.options import VERBS, Option, Verb, build, options, split_items
 
-__all__ = ["configured"]
+__all__ = ["Named", "configured"]
+
+T = TypeVar("T")
 
 ALSO = {"--model": ("--arch",)}
 """Other names of an option: what people call it."""
 
 
-def configured(name: str, *others: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def configured(
+    name: str, *others: type[Any], instead: Callable[["Named"], bool] = lambda _: False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give the command of a verb every option of an audit; it is handed the configuration, built and checked.
+
+    Only what was named is handed to the configuration: whatever was not has the verb's default.
 
     Parameters
     ----------
     name : of the verb, in `VERBS`.
     others : dataclasses whose fields are further options; one of each is handed over after the configuration.
+    instead : called with everything that was given; if it says so, it has done the work (of a study, of a file).
     """
     verb = VERBS[name]
     table = {one.flag[2:].replace("-", "_"): one for one in options(AuditConfig, verb)}
-    bundles = {kind: [item.name for item in fields(kind)] for kind in others}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        def run(**given: Any) -> None:
-            config = _built(AuditConfig, table, given, name)
-            made = [kind(**{item: given.pop(item) for item in names}) for kind, names in bundles.items()]
-            command(config, *made, **{item: value for item, value in given.items() if item not in table})
+        def run(ctx: typer.Context, **given: Any) -> None:
+            said = {item for item in given if getattr(ctx.get_parameter_source(item), "name", "") != "DEFAULT"}
+            named, source = {item: given[item] for item in sorted(said)}, given["source"]
+            made = taken_from(others, given)
+            flags = {str(one.name): one.opts[0] for one in ctx.command.params}
+            if instead(Named(source, named, made, flags)):
+                return
+            own = {item: value for item, value in given.items() if item not in table}
+            asked = {item: one for item, one in table.items() if item in {*said, "source"}}
+            config = _built(asked, given, verb)
+            command(config, *made, **own)
 
         own = list(inspect.signature(command).parameters.values())[1 + len(others) :]
         parameters = [_parameter(item, one) for item, one in table.items()]
         parameters.sort(key=lambda one: one.name != "source")
-        parameters += [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
-        parameters += [
-            inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=item.default, annotation=item.type)
-            for kind in others
-            for item in fields(kind)
-        ]
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__name__, run.__doc__ = command.__name__, command.__doc__
-        run.__annotations__ = {}
+        context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        source, *rest = parameters
+        first = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
+        signed(run, command, [context, source, *first, *rest, *parameters_of(others)])
         return run
 
     return decorate
 
 
-def _built(config: type[Config], table: Mapping[str, Option], given: Mapping[str, Any], name: str) -> Config:
-    from leaq.data import check_source
+@dataclass(frozen=True)
+class Named:
+    """What a command line says: the source, every option that was named, the bundles, and how options are written."""
+
+    source: str
+    said: Mapping[str, Any]
+    bundles: Sequence[Any]
+    flags: Mapping[str, str]
+
+    def bundle(self, kind: type[T]) -> T:
+        """Return the bundle of a kind."""
+        return next(one for one in self.bundles if isinstance(one, kind))
+
+    def refuse_others(self, taken: Collection[str], why: str) -> None:
+        """Refuse options that mean nothing here, all of them in one message."""
+        self.refuse_these([item for item in self.said if item not in taken and item != "source"], why)
+
+    def refuse_these(self, lost: Collection[str], why: str) -> None:
+        """Refuse these options where they were named."""
+        found = [self.flags.get(item, item) for item in self.said if item in lost]
+        if found:
+            raise InvalidInput(f"{why} Found {', '.join(found)}. Leave {'it' if len(found) == 1 else 'them'} out.")
+
+
+def _built(table: Mapping[str, Option], given: Mapping[str, Any], defaults: Verb) -> AuditConfig:
+    from leaq.data import check_columns, check_source
 
     check_source(given["source"])  # costs nothing; what follows loads what computes
     values = {".".join(one.path): _read(one, given[item]) for item, one in table.items()}
-    return build(config, values, verb=VERBS[name])
+    config = build(AuditConfig, values, verb=defaults)
+    target = None if "," in (config.target or "") else config.target  # several are told apart by who reads the table
+    check_columns(config.source, {"--target": target, "--smiles": config.smiles, "--group": config.group})
+    return config
 
 
 def _read(one: Option, value: Any) -> Any:
@@ -70,7 +106,7 @@ def _read(one: Option, value: Any) -> Any:
 def _parameter(name: str, one: Option) -> inspect.Parameter:
     kind = _type(one.kind)
     if one.path == ("source",):
-        said: Any = typer.Argument(help=escape(one.help), autocompletion=COMPLETE["source"])
+        said: Any = typer.Argument(metavar="WHAT", help=escape(one.help), autocompletion=COMPLETE["source"])
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[kind, said])
     flag = f"{one.flag}/{one.words(False)[0]}" if one.default is True else one.flag
     flags = (flag, *ALSO.get(one.flag, ()))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from leaq.study.choosing import Recommendation
     from leaq.study.gating import Verdict
 
-__all__ = ["Junit", "Limit", "MaxMetric", "Metric", "MinMetric", "Quantizer", "Require", "Run", "decide", "say_verdict"]
+__all__ = ["decide"]
 
 SHOWN = 20
 """Models that fail, printed unless all are asked for."""
@@ -126,7 +126,7 @@ def decide(
     else:
         _say(found, weak=any(one.config.get("kind") == "model" for one in results))
         if verdict is not None:
-            say_verdict(verdict, every=reasons)
+            _say_verdict(verdict, every=reasons)
     if verdict is not None and not verdict.passed:
         raise typer.Exit(1)
 
@@ -197,7 +197,7 @@ def _say(found: "list[Recommendation]", *, weak: bool) -> None:
         console.paragraph(f"{one.task}: {described(one)}")
 
 
-def say_verdict(verdict: "Verdict", *, every: bool) -> None:
+def _say_verdict(verdict: "Verdict", *, every: bool) -> None:
     """Print PASS, or FAIL with the reasons."""
     if verdict.passed:
         models = f"{verdict.checked} model{'' if verdict.checked == 1 else 's'}"

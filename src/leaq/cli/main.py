@@ -11,30 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from leaq.cli import (
-    attack,
-    attacks,
-    audit,
-    audit_model,
-    clean,
-    console,
-    datasets,
-    decide,
-    doctor,
-    embedders,
-    forecast,
-    gate,
-    lambda_k,
-    listing,
-    protect,
-    quantize,
-    quantizers,
-    recommend,
-    report,
-    run,
-    show,
-    verify,
-)
+from leaq.cli import audit, clean, console, decide, doctor, listing, protect, show, verify
+from leaq.cli.former import today
 from leaq.errors import LeaqError, out_of_memory
 
 __all__ = ["app", "main"]
@@ -42,6 +20,13 @@ __all__ = ["app", "main"]
 
 class Verbs(typer.core.TyperGroup):
     """Turns refusals into one clear message and exit code 2; anything else is a bug and keeps its traceback."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read a former verb as what does its work now, and say so."""
+        words, said = today(args)
+        if said:
+            console.note(f"{said}; this name goes in version 0.3.")
+        return super().parse_args(ctx, words)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
@@ -77,15 +62,12 @@ app = typer.Typer(
     "passed, cells of a study failed, or doctor found something to do; 2 wrong input; 130 interrupted.",
 )
 PANELS = {
-    "Measure": (audit.audit, attack.attack, forecast.forecast, lambda_k.lambda_k, run.run),
-    "Decide": (decide.decide, protect.protect),
-    "Read and hand on": (show.show, report.report, verify.verify, clean.clean),
-    "Quantize": (quantize.quantize,),
+    "Audit": (audit.audit,),
+    "Read and decide": (show.show, decide.decide, protect.protect),
+    "Keep safe": (verify.verify, clean.clean),
     "Look up": (listing.list_, listing.get, doctor.doctor),
 }
-FORMER = (recommend.recommend, gate.gate, attacks.attacks, quantizers.quantizers, embedders.embedders)
-"""Names of version 0.1, and the source study's own verb: they work for one more version, and no help lists them."""
-NAMES: dict[Callable[..., None], str] = {lambda_k.lambda_k: "lambda", listing.list_: "list"}
+NAMES: dict[Callable[..., None], str] = {listing.list_: "list"}
 
 
 def _text(doc: str | None) -> str:
@@ -97,12 +79,6 @@ def _text(doc: str | None) -> str:
 for panel, verbs in PANELS.items():
     for verb in verbs:
         app.command(NAMES.get(verb), help=_text(verb.__doc__), rich_help_panel=panel)(verb)
-for verb in FORMER:
-    app.command(help=_text(verb.__doc__), hidden=True)(verb)
-app.command(
-    hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
-)(audit_model.audit_model)
-app.add_typer(datasets.app, name="datasets", hidden=True)
 
 
 def _print_version(asked: bool) -> None:

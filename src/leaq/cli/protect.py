@@ -7,7 +7,8 @@ import typer
 
 from leaq.cli import console
 from leaq.cli.configured import configured
-from leaq.cli.running import OUTPUT, Folders, Json, Quiet
+from leaq.cli.packing import Packing, pack_instead
+from leaq.cli.running import RUN, Folders
 
 if TYPE_CHECKING:
     from leaq.cell import AuditConfig
@@ -25,33 +26,38 @@ Out = Annotated[
     typer.Option(
         help="Folder for protected.safetensors, card.md and the audit (private to you); the same command again goes on "
         "after an interruption, or reads what is finished.",
-        rich_help_panel=OUTPUT,
+        rich_help_panel=RUN,
     ),
 ]
 
 
-@configured("protect", Folders)
+@configured("protect", Folders, Packing, instead=pack_instead)
 def protect(
     config: "AuditConfig",
     folders: Folders,
+    _packing: Packing,
     *,
     max_drop: Drop = 0.02,
     out: Out = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print what was found as JSON and nothing else.", rich_help_panel=RUN)
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.", rich_help_panel=RUN)] = False,
 ) -> None:
     """Find the release of a model that leaks least within an accuracy budget, prove it, and write it.
 
     leaq trains models on random halves of the records, releases them in every way of --quantizers, keeps those whose
     accuracy on records set aside for the choice falls by at most --max-drop, attacks these, and takes the one that
     gives away least. New models, trained after the choice, are audited to prove it; then one is trained on all records
-    but the public ones and written.
+    but the public ones and written. Of a weight file nothing can be trained: it is quantized --with what you name.
 
     Examples:
 
         leaq protect freesolv
 
         leaq protect my.csv --target y --smiles smiles --public public.csv --max-drop 0.01 --out protected
+
+        leaq protect model.safetensors --with 'uniform(bits=4)' --out packed.safetensors
     """
     folders.use()
     from leaq.protecting import protect as run

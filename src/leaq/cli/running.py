@@ -19,31 +19,15 @@ from leaq.errors import InvalidInput
 
 if TYPE_CHECKING:
     from leaq.cell import AuditConfig
+    from leaq.config import Config
     from leaq.results import CellResult
     from leaq.types import Progress, Samples
 
-__all__ = [
-    "OUTPUT",
-    "Folders",
-    "Json",
-    "Output",
-    "Quiet",
-    "Report",
-    "kept_in",
-    "run_config",
-    "say_folder",
-    "write_page",
-]
+__all__ = ["RUN", "Folders", "Output", "kept_in", "run_config", "run_folder", "say_folder"]
 
-OUTPUT = "Where results go"
+RUN = "How it runs"
 WORTH_SAYING = 10.0
 """Seconds left from which on it is said how long the trainings of a recipe take."""
-
-Report = Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.", rich_help_panel=OUTPUT)]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print the result as JSON and nothing else.", rich_help_panel=OUTPUT)
-]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.", rich_help_panel=OUTPUT)]
 
 
 @dataclass(frozen=True)
@@ -76,7 +60,7 @@ class Folders:
 
 @dataclass(frozen=True)
 class Output:
-    """What becomes of the result."""
+    """Where a run is kept, and how it runs."""
 
     out: Annotated[
         Path | None,
@@ -85,87 +69,55 @@ class Output:
             "an interruption, or reads what is finished. By default runs/NAME (NAME-2, ... where another audit lies); "
             "LEAQ_RUNS_DIR names another place than runs, or off to keep nothing.",
             show_default=False,
-            rich_help_panel=OUTPUT,
+            rich_help_panel=RUN,
         ),
     ] = None
-    report: Report = None
-    show: Annotated[
+    plan: Annotated[
         bool,
-        typer.Option(
-            "--open", help="Open the report in the browser; without --report in the run folder.", rich_help_panel=OUTPUT
-        ),
+        typer.Option("--plan", help="Say what it will cost in time and memory, and leave.", rich_help_panel=RUN),
     ] = False
-    show_records: Annotated[
-        bool,
-        typer.Option(
-            "--show-records",
-            help="Print the records most exposed too, by row and content; with --out, molecules are also drawn, in "
-            "exposed.html of the run folder. Names training records: not to be shared.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = False
-    json: Json = False
-    quiet: Quiet = False
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.", rich_help_panel=RUN)] = False
     jobs: Annotated[
         int,
-        typer.Option(help="Processes that train and measure at the same time; the numbers are the same.", min=1),
+        typer.Option(
+            help="Processes that train and measure at the same time; the numbers are the same.",
+            min=1,
+            rich_help_panel=RUN,
+        ),
     ] = 1
     engine: Annotated[
         str | None,
-        typer.Option(help="Where these run: processes (this machine) or ray; by default processes, for several jobs."),
+        typer.Option(
+            help="Where these run: processes (this machine) or ray (a cluster); by default processes, for several "
+            "jobs.",
+            rich_help_panel=RUN,
+        ),
     ] = None
-
-    @property
-    def silent(self) -> bool:
-        """Whether no progress is shown: asked for, or because programs read along."""
-        return self.quiet or self.json
 
     @property
     def alone(self) -> bool:
         """Whether everything runs in this process."""
         return self.jobs == 1 and self.engine in (None, "local")
 
-    @property
-    def page(self) -> Path | None:
-        """Where the report is written, if one is: as asked for, or in the run folder to be opened."""
-        return self.out / "report.html" if self.show and self.report is None and self.out else self.report
-
-    def check(self) -> None:
-        """Refuse, before the work starts, what cannot be written or goes not together."""
-        if self.show_records and self.json:
-            raise InvalidInput("--json prints aggregates, --show-records single records. Found both. Name one.")
-        if self.show and self.page is None:
-            raise InvalidInput("--open needs a page to open. Found no run folder (LEAQ_RUNS_DIR=off). Name --report.")
-        if self.report is not None:
-            from leaq.reporting.html import check_place
-
-            check_place(self.report)
-
 
 def kept_in(config: "AuditConfig", output: Output) -> Output:
     """Return where results go, with the default run folder in it: the audit's own, or the first name that is free."""
+    return output if output.out else replace(output, out=run_folder(Path(config.source).stem, config))
+
+
+def run_folder(stem: str, config: "Config") -> Path | None:
+    """Return the default run folder of an audit or a study: its own, or the first name that is free; None if off."""
     place = os.environ.get("LEAQ_RUNS_DIR", "runs")
-    if output.out is not None or place == "off":
-        return output
+    if place == "off":
+        return None
     from leaq.study import Store
 
-    name = re.sub(r"[^\w.-]+", "-", Path(config.source).stem).strip("-.") or "audit"
+    name = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "audit"
     for number in count(1):
         folder = Path(place) / (name if number == 1 else f"{name}-{number}")
         if not folder.exists() or Store.holds(folder, config):
-            return replace(output, out=folder)
+            return folder
     raise AssertionError  # there is always a free name
-
-
-def write_page(result: "CellResult", report: Path | None, *, show: bool = False) -> None:
-    """Write the report of --report, say where it is, and open it if asked for."""
-    if report is not None:
-        from leaq.reporting.html import write_report
-
-        write_report([result], report)
-        console.note(f"Report: {report}")
-        if show:
-            typer.launch(str(report.resolve()))
 
 
 def say_folder(out: Path | None) -> None:
@@ -174,22 +126,26 @@ def say_folder(out: Path | None) -> None:
         console.note(f"Run folder: {out} (private: it holds row numbers and losses). Show it again: leaq show {out}")
 
 
-def run_config(config: "AuditConfig", output: Output, folders: Folders) -> "CellResult":
-    """Run an audit; say beforehand what it costs, if there is anything to compute."""
-    output.check()
+def run_config(config: "AuditConfig", output: Output, folders: Folders, *, silent: bool = False) -> "CellResult | None":
+    """Run an audit; say beforehand what it costs, if there is anything to compute. None if that was all."""
     folders.use()
     from leaq.pipeline import audit, audit_samples
     from leaq.pipeline.preparing import prepare
     from leaq.study import audit_into
     from leaq.system.environment import limited_threads
 
-    out, quiet = output.out, output.silent
+    out, quiet = output.out, output.quiet or silent
     try:
+        if config.finished and output.plan:
+            raise InvalidInput("--plan says what training and measuring cost. Found a finished model. Leave it out.")
         if config.finished:
             with limited_threads(config.threads), console.progress_bar(quiet=quiet) as progress:
                 return audit_into(config, out, progress=progress) if out else audit(config, progress=progress)
         with limited_threads(config.threads), console.progress_bar(quiet=quiet) as progress:
             samples, resolved = prepare(config, progress=progress)
+        if output.plan:
+            _plan(samples, resolved)
+            return None
 
         def say_cost() -> None:
             if not quiet:
@@ -212,6 +168,12 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders) -> "Cell
             kept = f"Finished work is kept in {out}. Resume: the same command again."
         console.note(f"Interrupted. {kept}")
         raise typer.Exit(130) from None
+
+
+def _plan(samples: "Samples", config: "AuditConfig") -> None:
+    from leaq.pipeline.costing import cost
+
+    console.say(cost(samples, config).sentence())
 
 
 class _First:

@@ -1,21 +1,31 @@
-"""``leaq show``: print what a run folder holds."""
+"""``leaq show``: print what a run folder holds, and write it into files for others."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from leaq.cli import console
+from leaq.cli.bundles import bundled
 from leaq.cli.completing import complete_runs, there, there_if_given
+from leaq.cli.forms import Form
+from leaq.cli.pages import Pages
+from leaq.cli.screen import PRINTED, Shown
 from leaq.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from leaq.study import Store
     from leaq.study.failures import Failure
 
 __all__ = ["show"]
 
 
+@bundled(Shown, Pages, Form)
 def show(
+    shown: Shown,
+    pages: Pages,
+    form: Form,
+    *,
     run: Annotated[Path, typer.Argument(help="A run folder.", autocompletion=complete_runs, callback=there)],
     other: Annotated[
         Path | None,
@@ -26,27 +36,68 @@ def show(
             show_default=False,
         ),
     ] = None,
-    cells: Annotated[bool, typer.Option("--cells", help="Print the table of every cell of a study too.")] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print the results as JSON, one a line; with --what, one list.")
+    cells: Annotated[
+        bool, typer.Option("--cells", help="Print the table of every cell of a study too.", rich_help_panel=PRINTED)
     ] = False,
     what: Annotated[
-        bool, typer.Option("--what", help="Say what the folder holds, and what of it can give members away.")
+        bool,
+        typer.Option(
+            "--what", help="Say what the folder holds, and what of it can give members away.", rich_help_panel=PRINTED
+        ),
     ] = False,
 ) -> None:
-    """Print what a run folder holds; nothing is computed.
+    """Print what a run folder holds, or write it into files for others; nothing is computed.
 
     Of two run folders the audits stand beside each other. A study is summed up: each quantizer over all cells, then
-    each data set, then what failed and why. A single audit is printed whole.
+    each data set, then what failed and why. A single audit is printed whole. Files hold aggregates only and can be
+    passed on, unless --internal asks for single records; a privacy card and a form never name any.
+
+    Examples:
+
+        leaq show runs/x
+
+        leaq show runs/x --open
+
+        leaq show runs/x --report x.html --card x.md --exports
+
+        leaq show runs/x --profile edpb --max-leak 0.1 --reason 'policy 7' --auditor 'A. Lovelace' --sign key.pem
     """
+    shown.check()
+    form.check()
     if what:
-        _what(run, as_json=json)
+        _what(run, as_json=shown.json)
+    elif other is not None:
+        _two(run, other, alone=not (cells or shown.json or pages.asked or form.profile))
+    elif pages.asked or form.profile:
+        _files(run, pages, form)
+    else:
+        _print(run, shown, cells=cells)
+
+
+def _files(run: Path, pages: Pages, form: Form) -> None:
+    from leaq.study import Store
+
+    store = Store(run)
+    if form.profile is None:
+        pages.check(run)
+        pages.write(run, lambda: _held(store, pages))
         return
-    if other is not None:
-        _two(run, other, alone=not (cells or json))
-        return
+    if pages.internal or pages.exports or pages.card is not None:
+        raise InvalidInput("--profile writes a form of its own. Found it with --internal, --exports or --card.")
+    place = form.write(store, pages.report)
+    if pages.show:
+        typer.launch(str(place.resolve()))
+
+
+def _held(store: "Store", pages: Pages) -> Any:
+    """Return the cells: with risks for the internal edition, and no more than a page needs where that is enough."""
+    if pages.internal:
+        return store.with_risks()
+    return store.finished() if pages.exports or pages.card else store.reported()
+
+
+def _print(run: Path, shown: Shown, *, cells: bool) -> None:
     from leaq.reporting.summary import by_data_set, by_quantizer
-    from leaq.reporting.tables import ranking, reading
     from leaq.study import Store
     from leaq.study.failures import Failures
 
@@ -55,23 +106,22 @@ def show(
     if failures and not store.count():
         _failed(failures)
         return
-    if json:
+    if shown.json:
         for result in store.ordered():
             console.say(" ".join(result.to_json().split("\n")))
         return
-    results = store.summaries() if store.count() > 1 and not cells else store.finished()
+    whole = store.count() == 1 or cells or shown.every_attack or shown.lambda_k or shown.show_records
+    results = (store.with_risks() if shown.show_records else store.finished()) if whole else store.summaries()
     if len(results) > 1:
         for table in by_quantizer(results):
             console.show_table(table)
             console.say("")
         console.show_table(by_data_set(results))
-    if cells or len(results) == 1:
-        for result in results:
-            console.show_table(ranking(result))
-            console.show_tasks(result)
-            console.paragraph("\n" + reading(result) + "\n")
-    else:
-        console.note(f"Every cell: leaq show {run} --cells. A page with pictures: leaq report {run} FILE.html")
+    for result in results if whole else ():
+        shown.show(result, run if len(results) == 1 else None)
+        console.say("")
+    if not whole:
+        console.note(f"Every cell: leaq show {run} --cells. A page with pictures: leaq show {run} --open")
     _failed(failures)
 
 
@@ -80,7 +130,9 @@ def _two(run: Path, other: Path, *, alone: bool) -> None:
     from leaq.study import Store
 
     if not alone:
-        raise InvalidInput("Two runs are shown as a table. Found --cells or --json. Show each run for itself.")
+        raise InvalidInput(
+            "Two runs are shown as one table. Found an option for a single run. Show each run for itself."
+        )
     found = [Store(folder).finished() for folder in (run, other)]
     for folder, results in zip((run, other), found, strict=True):
         if len(results) != 1:

@@ -14,9 +14,10 @@ from leaq.data.memory import in_memory, shape_of, table_of
 from leaq.data.molecules import from_smiles
 from leaq.data.readers import STRUCTURE, Table, read_frame, read_table
 from leaq.data.reading import Reading
+from leaq.data.sources import no_column
 from leaq.data.tables import from_frame
 from leaq.data.texts import as_frame, from_texts, texts_in
-from leaq.errors import InvalidInput, closest, unknown_name
+from leaq.errors import InvalidInput, unknown_name
 from leaq.types import Flag, Progress, Samples, silent
 
 __all__ = ["listing", "load", "locate"]
@@ -210,8 +211,5 @@ def _column(frame: pd.DataFrame, name: str | None, option: str, source: str) -> 
     if name is None:
         raise InvalidInput(f"{source}: {option} must name a column. Columns: {', '.join(known)}.")
     if name not in known:
-        hint = closest(name, known)
-        if len(known) == 1:
-            hint = " Separators that are recognised: comma, semicolon, tab, bar."
-        raise InvalidInput(f"{source}: there is no column {name!r} ({option}). Columns: {', '.join(known)}.{hint}")
+        raise no_column(source, name, option, known)
     return name

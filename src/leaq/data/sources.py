@@ -1,12 +1,17 @@
 """Whether a source is there to be read: a known name or a file. Nothing that computes is loaded to tell."""
 
+import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from leaq.data.catalogue import SHIPPED, TASKS
-from leaq.errors import InvalidInput, unknown_name
+from leaq.errors import InvalidInput, closest, unknown_name
 from leaq.system.files import is_model, nearest
 
-__all__ = ["check_source", "names", "refuse_missing"]
+__all__ = ["check_columns", "check_source", "names", "no_column", "refuse_missing"]
+
+HEADED = frozenset({".csv", ".tsv", ".txt"})
+"""How the names of files end whose first line names the columns."""
 
 
 def names() -> tuple[str, ...]:
@@ -48,6 +53,45 @@ def check_source(source: str | Path) -> None:
     if not path.suffix and not path.exists():
         raise unknown_name("data set", name, known)
     refuse_missing(path)
+
+
+def check_columns(source: str | Path, named: Mapping[str, str | None]) -> None:
+    """Refuse a column that the head of a text table does not name, before the table is read.
+
+    Only what is certain is refused: a name that stands nowhere in a head that can be read. The rest is for who reads.
+
+    Parameters
+    ----------
+    named : by option, e.g. ``{"--target": "y"}``.
+
+    Raises
+    ------
+    InvalidInput
+        With the columns there are, and the nearest.
+    """
+    path = Path(source)
+    if path.suffix.lower() not in HEADED or not path.is_file():
+        return
+    with path.open("rb") as file:
+        head = file.readline(2**16)
+    try:
+        line = head.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        return
+    if not head.endswith(b"\n") or line.lower().startswith("sep=") or line.count('"') % 2:
+        return
+    known = max((next(csv.reader([line], delimiter=mark), []) for mark in ",;\t|"), key=len)
+    for option, name in named.items():
+        if name and name not in line:
+            raise no_column(path.name, name, option, [one.strip() for one in known])
+
+
+def no_column(source: str, name: str, option: str, known: Sequence[str]) -> InvalidInput:
+    """Return the refusal of a column that a table does not have."""
+    hint = closest(name, known)
+    if len(known) == 1:
+        hint = " Separators that are recognised: comma, semicolon, tab, bar."
+    return InvalidInput(f"{source}: there is no column {name!r} ({option}). Columns: {', '.join(known)}.{hint}")
 
 
 def refuse_missing(path: Path) -> None:

@@ -44,7 +44,7 @@ class Artist:
                 raise LeaqError(
                     f"The drawing library must be able to run here. It ended (exit {ended}), as it does where "
                     "memory or addresses are limited (ulimit -v). Raise the limit, or leave the report out: --out "
-                    "keeps the numbers, and leaq report draws them on another machine."
+                    "keeps the numbers, and leaq show RUN --report draws them on another machine."
                 )
         told = json.loads(answer)
         if "error" in told:

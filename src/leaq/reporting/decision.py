@@ -56,7 +56,8 @@ def described(found: Recommendation) -> str:
     rests = f"{found.cells} cell{_s(found.cells)} of {found.data_sets} data set{_s(found.data_sets)}"
     if found.left_out:
         rests += f" ({found.left_out} more left out: no skill in full precision)"
-    again = "" if found.probability is None else f" It would be chosen again in {found.probability:.0%} of repetitions."
+    alone = len(found.allowed) == 1  # nothing to choose from, so nothing that could have been chosen otherwise
+    again = "" if alone else f" It would be chosen again in {found.probability:.0%} of repetitions."
     knee = f" {knee_words(found.knee, found.metric)}" if found.knee else ""
     return (
         f"{decision(found)}{knee} Of the choice: {beside(found)}{again} {len(found.allowed)} of "

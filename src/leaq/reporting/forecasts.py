@@ -9,7 +9,12 @@ from leaq.reporting.words import flag_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Flag
 
-__all__ = ["forecast_table"]
+__all__ = ["forecast_table", "only_forecast"]
+
+
+def only_forecast(result: CellResult) -> bool:
+    """Tell whether a result forecasts what an attack with shadow models would find, and none was asked for."""
+    return list(result.config.get("attacks", ())) == ["threshold"] and any(forecast_of(row) for row in result.rows)
 
 
 def forecast_table(result: CellResult) -> Table:

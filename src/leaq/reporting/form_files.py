@@ -58,7 +58,7 @@ def read_card(path: str | Path) -> dict[str, Any]:
         schema = int(card["leaq_card"])
     except (ValueError, KeyError, TypeError):
         raise InvalidInput(
-            f"{str(path)!r} must be a card: the JSON or HTML file of leaq report --profile. Found another file."
+            f"{str(path)!r} must be a card: the JSON or HTML file of leaq show --profile. Found another file."
         ) from None
     if schema > SCHEMA:
         raise InvalidInput(f"{str(path)!r} was written by a newer leaq (card {schema}). Upgrade leaq to check it.")

@@ -63,7 +63,7 @@ def attacks_table(entries: Sequence[AttackEntry]) -> Table:
         for entry in entries
     )
     heads = ("attack", "what it does", "needs", "attacker holds", "is told", "source", "families")
-    return _table("Attacks", heads, rows, "Weakest first; choose with: leaq attack SOURCE --attacks lira,combined")
+    return _table("Attacks", heads, rows, "Weakest first; choose with: leaq audit WHAT --attacks lira,combined")
 
 
 def _table(title: str, heads: tuple[str, ...], rows: tuple[tuple[str, ...], ...], order: str) -> Table:

@@ -228,16 +228,27 @@ def about_zero(result: CellResult, row: QuantizerRow) -> str:
             "That interval lies below 0, worse than blind guessing: either chance, or members and non-members differ "
             "in more than membership. Do not read it as safety."
         )
-    quiet = "That interval includes 0: no leak found by this attack"
+    bound = _bound(result, row)
+    if bound > 0:
+        quiet = f"That interval includes 0, yet the same attack shows that ε is at least {bound:.2f}"
+    else:
+        quiet = "That interval includes 0: no leak found by this attack"
     others = {
         name: attack.advantage
         for name, attack in row.attacks.items()
         if name != result.primary_attack and isinstance(attack, AttackResult) and attack.advantage.low > 0
     }
     if not others:
-        return f"{quiet}, which does not rule out others."
+        return f"{quiet}." if bound > 0 else f"{quiet}, which does not rule out others."
     name = max(others, key=lambda key: others[key].low)
     return f"{quiet}, but {short_attack(name)} found one in the same model: {format_estimate(others[name])}."
+
+
+def _bound(result: CellResult, row: QuantizerRow) -> float:
+    """Return what the leading attack shows epsilon to be at least; 0 where it shows nothing."""
+    attack = row.attacks.get(result.primary_attack)
+    found = attack.epsilon if isinstance(attack, AttackResult) else None
+    return found.low if isinstance(found, Estimate) else 0.0
 
 
 def least(result: CellResult) -> QuantizerRow | None:

@@ -75,7 +75,7 @@ def recheck(
 
     Parameters
     ----------
-    path : JSON or HTML file of `leaq report --profile`.
+    path : JSON or HTML file of `leaq show --profile`.
     key_file : public key (PEM) that must have signed it; by default any key.
     source : where the data lies, if the card's own name for it is not found here.
     rerun : compute again; else only the signature is looked at.

@@ -16,17 +16,17 @@ def junit(verdict: Verdict) -> str:
     --------
     >>> from leaq.study.gating import Judged
     >>> print(junit(Verdict((), 1, 0.05, None, models=(Judged("wine, sign", ()),))).splitlines()[1])
-    <testsuite name="leaq gate" tests="1" failures="0" errors="0">
+    <testsuite name="leaq decide" tests="1" failures="0" errors="0">
     """
     cases = [(one.where, one.reasons) for one in verdict.models]
     told = {reason for _, reasons in cases for reason in reasons}
-    cases += [("the gate", (reason,)) for reason in verdict.reasons if reason not in told]
+    cases += [("the run", (reason,)) for reason in verdict.reasons if reason not in told]
     failures = sum(bool(reasons) for _, reasons in cases)
     suite = ElementTree.Element(
-        "testsuite", name="leaq gate", tests=str(len(cases)), failures=str(failures), errors="0"
+        "testsuite", name="leaq decide", tests=str(len(cases)), failures=str(failures), errors="0"
     )
     for where, reasons in cases:
-        case = ElementTree.SubElement(suite, "testcase", classname="leaq.gate", name=where)
+        case = ElementTree.SubElement(suite, "testcase", classname="leaq.decide", name=where)
         if reasons:
             told_short = reasons[0].removeprefix(f"{where}: ")
             ElementTree.SubElement(case, "failure", message=told_short).text = "\n".join(reasons)

@@ -1,4 +1,4 @@
-"""What `leaq audit-model` makes of a file: a program runs, weights need an architecture, a language model its texts."""
+"""What `leaq audit MODEL` makes of a file: a program runs, weights need an architecture, a language model its texts."""
 
 import numpy as np
 import pytest

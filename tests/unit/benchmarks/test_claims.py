@@ -73,13 +73,13 @@ def test_sparsity_against_bits_is_judged_where_both_are_measured():
 
 def test_the_pages_name_n_verdict_command_and_cost():
     group = Group("x", [replace(one, timings={"models_seconds": 2.0, "measures_seconds": 4.0}) for one in
-                        study((0.3, 0.05, 0.5))], "leaq run x.toml")  # fmt: skip
+                        study((0.3, 0.05, 0.5))], "leaq audit x.toml")  # fmt: skip
     page = claims_page([group])
     assert "## x: 24 cells, 12 data sets, attack: lira" in page
     assert "| 12 | **supported** |" in page
     assert "Kendall's W" in page
     about = runs_page([group])
-    assert "    leaq run x.toml" in about
+    assert "    leaq audit x.toml" in about
     assert "| ecfp4 | 12 | 100 | 2.0 | 4.0 | 0.0 GiB |" in about
     assert "24 cells, 2 minutes of tasks" in about
 

@@ -1,4 +1,4 @@
-"""`leaq attacks`."""
+"""`leaq list attacks`."""
 
 import json
 
@@ -13,7 +13,7 @@ def run(*words):
 
 
 def test_every_attack_is_listed_with_what_it_is():
-    result = run("attacks")
+    result = run("list", "attacks")
     assert result.exit_code == 0, result.output
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     for spec in FAMILIES["all"]:
@@ -24,7 +24,7 @@ def test_every_attack_is_listed_with_what_it_is():
 
 
 def test_json_holds_every_attack():
-    found = {item["spec"]: item for item in json.loads(run("attacks", "--json").stdout)}
+    found = {item["spec"]: item for item in json.loads(run("list", "attacks", "--json").stdout)}
     assert tuple(found) == FAMILIES["all"]
     assert found["combined"]["families"] == ["default", "all"]
     assert found["lira(shadows=full_precision)"]["needs"] == ["shadows", "scores", "reference"]
@@ -32,14 +32,14 @@ def test_json_holds_every_attack():
 
 
 def test_one_attack_is_explained_by_an_older_name_too():
-    result = run("attacks", "rmia(mode=offline)")
+    result = run("list", "attacks", "rmia(mode=offline)")
     assert result.stdout.startswith("rmia(mode=offline): offline RMIA with equally quantized shadow models")
     assert "In the families: all." in result.stdout
-    assert json.loads(run("attacks", "rmia(mode=offline)", "--json").stdout)["source"] == "arXiv 2312.03262v3"
-    assert "In the families: none." in run("attacks", "rmia(gamma=3)").stdout
+    assert json.loads(run("list", "attacks", "rmia(mode=offline)", "--json").stdout)["source"] == "arXiv 2312.03262v3"
+    assert "In the families: none." in run("list", "attacks", "rmia(gamma=3)").stdout
 
 
 def test_an_unknown_attack_names_the_closest():
-    result = run("attacks", "lyra")
+    result = run("list", "attacks", "lyra")
     assert result.exit_code == 2
     assert "Did you mean 'lira'" in " ".join(result.stderr.split())

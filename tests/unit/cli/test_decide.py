@@ -31,6 +31,14 @@ def test_without_limits_it_says_what_to_release(folder):
     assert "PASS" not in found.stdout
 
 
+def test_where_there_is_one_model_nothing_is_said_to_be_chosen_again(folder):
+    """It said "in 100% of repetitions": of one model, always."""
+    assert "of repetitions" in run("decide", folder).stdout
+    only = run("decide", folder, "--max-drop", 0).stdout
+    assert "1 of 4 models keep within the budget" in " ".join(only.split())
+    assert "of repetitions" not in only
+
+
 def test_limits_judge_the_choice_and_nothing_else(folder):
     kept = run("decide", folder, "--max-leak", 0.25, "--require", "none")
     assert kept.exit_code == 0
@@ -63,7 +71,9 @@ def test_choice_and_verdict_as_json_and_the_verdict_for_a_server(folder, tmp_pat
 
 
 def test_former_names_still_work_and_stand_in_no_help(folder):
-    assert run("gate", folder, "--max-advantage", 0.25, "--require", "none").exit_code == 1
+    gate = run("gate", folder, "--max-advantage", 0.25, "--require", "none")
+    assert gate.exit_code == 1
+    assert "leaq gate is leaq decide --all now" in " ".join(gate.stderr.split())
     assert "take sign" in run("recommend", folder, "--max-drop", 0.02).stdout
     shown = run("--help").stdout
     assert "│ recommend " not in shown

@@ -1,7 +1,7 @@
 import re
 from dataclasses import replace
 
-from leaq.reporting.reading import reading, verdict
+from leaq.reporting.reading import about_zero, least, reading, verdict
 from leaq.types import Flag, NotComputed
 from tests.results import cell, estimate, row
 
@@ -165,3 +165,18 @@ def test_the_number_of_rows_whose_r_is_no_more_than_0_is_told():
     rows[1].measures["r"] = estimate(0.0, 0.0)
     words = reading(cell(*rows, flags=(flag,)))
     assert "r cannot be told from 0 for 1 of 2 rows." in words
+
+
+def test_a_bound_on_epsilon_above_0_is_a_finding_though_the_advantage_is_none():
+    """breast_cancer, ternary 90 % sparse: advantage 0.039 [-0.003, 0.081] and epsilon at least 0.17, in one file."""
+    result = cell()
+    quietest = least(result)
+    attack = quietest.attacks[result.primary_attack]
+    wide = replace(attack.advantage, low=-0.003)
+    for low, said in (
+        (0.17, "yet the same attack shows that ε is at least 0.17."),
+        (0.0, "no leak found by this attack"),
+    ):
+        bound = replace(attack.advantage, value=low, low=low, high=float("inf"))
+        told = replace(attack, advantage=wide, epsilon=bound)
+        assert said in about_zero(result, replace(quietest, attacks={result.primary_attack: told}))

@@ -21,4 +21,4 @@ def test_junit_has_a_case_for_every_model_with_its_reasons():
 
 def test_junit_fails_where_there_is_nothing_to_judge():
     suite = ElementTree.fromstring(junit(gate([cell([row("none", 0.1, 0.9)])], limits(max_advantage=0.9))))
-    assert (suite.get("failures"), suite[0].get("name")) == ("1", "the gate")
+    assert (suite.get("failures"), suite[0].get("name")) == ("1", "the run")

@@ -24,7 +24,7 @@ def store(tmp_path):
 
 
 def report(store, *words):
-    return CliRunner().invoke(app, ["report", str(store.folder), *[str(word) for word in words]])
+    return CliRunner().invoke(app, ["show", str(store.folder), *[str(word) for word in words]])
 
 
 def mode(path):
@@ -33,7 +33,7 @@ def mode(path):
 
 def test_by_default_everything_written_can_be_passed_on(store, tmp_path):
     page = tmp_path / "x.html"
-    result = report(store, page, "--exports", "--card", tmp_path / "x.md")
+    result = report(store, "--report", page, "--exports", "--card", tmp_path / "x.md")
     assert result.exit_code == 0, result.output
     assert "Exposed records" not in page.read_text()
     assert '"risk": [' not in (tmp_path / "x.json").read_text()
@@ -42,7 +42,7 @@ def test_by_default_everything_written_can_be_passed_on(store, tmp_path):
 
 def test_the_internal_edition_names_records_and_is_for_its_owner(store, tmp_path):
     page = tmp_path / "x.html"
-    result = report(store, page, "--internal", "--exports")
+    result = report(store, "--report", page, "--internal", "--exports")
     assert result.exit_code == 0, result.output
     assert "do not pass it on" in " ".join(result.stderr.split())
     assert '<tr data-key="129">' in page.read_text(), "the record with the largest risk, by row number"
@@ -52,18 +52,18 @@ def test_the_internal_edition_names_records_and_is_for_its_owner(store, tmp_path
 
 def test_an_internal_edition_is_never_written_over_a_readable_file_that_stays_readable(store, tmp_path):
     page = tmp_path / "x.html"
-    report(store, page)
-    report(store, page, "--internal")
+    report(store, "--report", page)
+    report(store, "--report", page, "--internal")
     assert mode(page) == 0o600
 
 
 def test_without_the_risks_there_is_no_internal_edition(store, tmp_path):
     assert CliRunner().invoke(app, ["clean", str(store.folder)]).exit_code == 0
-    result = report(store, tmp_path / "x.html", "--internal")
+    result = report(store, "--report", tmp_path / "x.html", "--internal")
     assert result.exit_code == 2
     assert "the folder was cleaned, or copied without it" in " ".join(result.stderr.split())
     assert not (tmp_path / "x.html").exists()
-    assert report(store, tmp_path / "x.html").exit_code == 0
+    assert report(store, "--report", tmp_path / "x.html").exit_code == 0
 
 
 def test_damaged_risks_are_refused(store):

@@ -1,4 +1,4 @@
-"""leaq forecast: ordered by the forecast, rows at risk only when asked for, and no success without a forecast."""
+"""leaq audit --effort forecast: ordered by the forecast, rows at risk only if asked for, none without a forecast."""
 
 import json
 
@@ -11,7 +11,7 @@ QUICK = ("wine", "--quantizers", "sign", "--hidden", "8", "--epochs", "2", "--qu
 
 
 def run(*more):
-    return CliRunner().invoke(app, ["forecast", *QUICK, *more])
+    return CliRunner().invoke(app, ["audit", *QUICK, "--effort", "forecast", "--attacks", "threshold", *more])
 
 
 @pytest.fixture(scope="module")

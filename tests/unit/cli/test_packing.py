@@ -1,4 +1,4 @@
-"""`leaq quantizers` and `leaq quantize`."""
+"""`leaq list quantizers` and `leaq protect FILE --with`."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def weights(tmp_path):
 
 
 def test_every_quantizer_is_listed():
-    result = run("quantizers")
+    result = run("list", "quantizers")
     assert result.exit_code == 0
     for name in QUANTIZERS:
         assert f"\n{QUANTIZERS.get(name).examples[0]} " in result.stdout
@@ -32,14 +32,14 @@ def test_every_quantizer_is_listed():
 
 
 def test_options_are_listed_in_words():
-    words = run("quantizers", "gptq").stdout
+    words = run("list", "quantizers", "gptq").stdout
     assert "  per: tensor, channel or group (default channel)\n" in words
     assert "  damping: float (default 0.01)\n" in words
-    assert "Literal" not in words + run("quantizers", "torchao.int8_weight_only").stdout
+    assert "Literal" not in words + run("list", "quantizers", "torchao.int8_weight_only").stdout
 
 
 def test_one_quantizer_is_explained():
-    result = run("quantizers", "ternary")
+    result = run("list", "quantizers", "ternary")
     for words in (
         "sparsity: float (default 0.5)",
         "In the families: study, protect, all.",
@@ -50,14 +50,14 @@ def test_one_quantizer_is_explained():
 
 
 def test_unknown_quantizer_names_the_closest():
-    result = run("quantizers", "ternery")
+    result = run("list", "quantizers", "ternery")
     assert result.exit_code == 2
     assert "Did you mean 'ternary'?" in " ".join(result.stderr.split())
 
 
-def test_quantize_writes_a_packed_file(weights, tmp_path):
+def test_protect_with_a_quantizer_writes_a_packed_file(weights, tmp_path):
     out = tmp_path / "packed.safetensors"
-    result = run("quantize", weights, "--with", "uniform(bits=4)", "--out", out)
+    result = run("protect", weights, "--with", "uniform(bits=4)", "--out", out)
     assert result.exit_code == 0, result.output
     read, spec = unpack(out)
     assert spec == "uniform(bits=4)"
@@ -76,7 +76,7 @@ def test_quantize_writes_a_packed_file(weights, tmp_path):
     ],
 )
 def test_what_cannot_be_done_is_explained(weights, tmp_path, words, message):
-    result = run("quantize", weights, *words, "--out", tmp_path / "packed.safetensors")
+    result = run("protect", weights, *words, "--out", tmp_path / "packed.safetensors")
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
     assert not (tmp_path / "packed.safetensors").exists()
@@ -84,7 +84,7 @@ def test_what_cannot_be_done_is_explained(weights, tmp_path, words, message):
 
 def test_pickles_are_refused(tmp_path):
     torch.save({"w": torch.ones(2, 2)}, tmp_path / "model.pt")
-    result = run("quantize", tmp_path / "model.pt", "--with", "sign", "--out", tmp_path / "x.safetensors")
+    result = run("protect", tmp_path / "model.pt", "--with", "sign", "--out", tmp_path / "x.safetensors")
     assert result.exit_code == 2
     assert "pickle" in result.stderr
 
@@ -93,7 +93,7 @@ def test_kept_weights_stay(weights, tmp_path):
     more = {"a.weight": torch.randn(4, 6), "head.weight": torch.randn(2, 4)}
     save_file(more, tmp_path / "two.safetensors")
     result = run(
-        "quantize",
+        "protect",
         tmp_path / "two.safetensors",
         "--with",
         "sign",

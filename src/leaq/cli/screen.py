@@ -1,0 +1,115 @@
+"""A result on the screen: the same tables after an audit and from a run folder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from leaq.cli import console
+from leaq.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from leaq.results import CellResult
+
+__all__ = ["Shown"]
+
+PRINTED = "What is printed"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is printed of a result beside its table and what that says."""
+
+    every_attack: Annotated[
+        bool,
+        typer.Option(
+            "--every-attack", help="Print what each attack finds under each quantizer too.", rich_help_panel=PRINTED
+        ),
+    ] = False
+    lambda_k: Annotated[
+        bool,
+        typer.Option(
+            "--lambda",
+            help="Print lambda_k against k too: which candidates decide the rate r, and whether low k is enough.",
+            rich_help_panel=PRINTED,
+        ),
+    ] = False
+    show_records: Annotated[
+        bool,
+        typer.Option(
+            "--show-records",
+            help="Print the records most exposed too, by row and content; molecules are also drawn, in exposed.html of "
+            "the run folder. Names training records: not to be shared.",
+            rich_help_panel=PRINTED,
+        ),
+    ] = False
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print what was found as JSON and nothing else.", rich_help_panel=PRINTED),
+    ] = False
+
+    def check(self) -> None:
+        """Refuse what goes not together."""
+        if self.show_records and self.json:
+            raise InvalidInput("--json prints aggregates, --show-records single records. Found both. Name one.")
+
+    def show(self, result: "CellResult", out: Path | None) -> None:
+        """Print a result."""
+        if self.json:
+            console.say(result.to_json())
+            return
+        _table(result)
+        if self.every_attack:
+            _attacks(result)
+        if self.lambda_k:
+            _lambda(result)
+        if self.show_records:
+            from leaq.cli.exposing import show_exposed
+
+            show_exposed(result, out)
+
+
+def _table(result: "CellResult") -> None:
+    """Print one row a quantizer, and what that says: of a forecast what is expected, else what was found."""
+    from leaq.reporting.forecast_words import about_forecast
+    from leaq.reporting.forecasts import forecast_table, only_forecast
+    from leaq.reporting.tables import ranking, reading
+
+    if only_forecast(result):
+        console.show_table(forecast_table(result))
+        console.paragraph("\n" + about_forecast(result))
+        return
+    console.show_table(ranking(result))
+    console.show_tasks(result)
+    console.paragraph("\n" + reading(result))
+    for reason, names in _by_reason(result.not_computed).items():
+        console.note(f"Not computed: {', '.join(names)}. {reason}")
+
+
+def _by_reason(not_computed: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return which numbers are missing for one and the same reason."""
+    found: dict[str, list[str]] = {}
+    for name, reason in not_computed.items():
+        found.setdefault(reason, []).append(name)
+    return found
+
+
+def _attacks(result: "CellResult") -> None:
+    from leaq.reporting.attacks import attack_table, gap_table
+
+    console.show_table(attack_table(result))
+    gaps = gap_table(result)
+    if gaps.rows:
+        console.show_table(gaps)
+
+
+def _lambda(result: "CellResult") -> None:
+    from leaq.reporting.lambdas import lambda_table
+
+    curves = {row.label: row.curves["lambda_k"] for row in result.rows if "lambda_k" in row.curves}
+    if curves:
+        console.show_table(lambda_table(curves))
+    else:
+        console.note("No lambda_k to show: it compares checkpoints of a training, and at least two were not recorded.")

@@ -1,0 +1,170 @@
+"""A study file as what is audited: a grid of audits, one cell each."""
+
+from contextlib import closing
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from leaq.cli import console
+from leaq.cli.configured import Named
+from leaq.cli.pages import Pages
+from leaq.cli.running import Output, run_folder
+from leaq.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from leaq.study import Study
+
+__all__ = ["Grid", "run_instead"]
+
+GRID = "A study file"
+PLACED = ("threads", "device")
+"""Options of an audit that the command may decide in the study's place; both are part of the numbers' rounding."""
+ELSEWHERE = (
+    "data_dir",
+    "weights_dir",
+    "out",
+    "jobs",
+    "engine",
+    "quiet",
+    "report",
+    "show",
+    "card",
+    "exports",
+    "internal",
+)
+"""Options that mean the same for a study."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What concerns a study only."""
+
+    variant: Annotated[
+        str | None, typer.Option(help="A variant the study file defines, e.g. quick.", rich_help_panel=GRID)
+    ] = None
+    address: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster: auto, host:port, or local to start one here.", rich_help_panel=GRID),
+    ] = None
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="Try cells again that failed in an earlier run.", rich_help_panel=GRID),
+    ] = False
+    allow_missing: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing",
+            help="Compute the rest where data sets or weights cannot be found; by default nothing is computed then.",
+            rich_help_panel=GRID,
+        ),
+    ] = False
+    keep_losses: Annotated[
+        bool,
+        typer.Option(
+            "--keep-losses",
+            help="Keep every record's losses of finished cells (sensitive, about 10 MB a cell), so that a version of "
+            "leaq that measures otherwise trains nothing anew.",
+            rich_help_panel=GRID,
+        ),
+    ] = False
+    mlflow: Annotated[
+        str | None,
+        typer.Option(
+            help="Log finished cells, aggregates only, to an MLflow store such as sqlite:///mlflow.db; each is logged "
+            "once, also when the command is given again (extra mlflow).",
+            metavar="URI",
+            rich_help_panel=GRID,
+        ),
+    ] = None
+    json_lines: Annotated[
+        bool,
+        typer.Option(
+            "--json-lines", help="Progress as JSON on standard output, one event a line.", rich_help_panel=GRID
+        ),
+    ] = False
+
+
+def run_instead(named: Named) -> bool:
+    """Run what was named if it is a study file; refuse options of studies for anything else."""
+    own = [item.name for item in fields(Grid)]
+    if Path(named.source).suffix.lower() != ".toml":
+        named.refuse_these(own, "These are options of a study file (TOML), and the source is none.")
+        return False
+    taken = (*own, *PLACED, *ELSEWHERE, "plan")
+    named.refuse_others(taken, "A study file says itself what is audited and how.")
+    grid, output, pages = named.bundle(Grid), named.bundle(Output), named.bundle(Pages)
+    if output.quiet and grid.json_lines:
+        raise InvalidInput("--quiet and --json-lines exclude each other. Name one.")
+    asked = _read(named, grid)
+    workers = named.said.get("jobs")
+    if output.plan:
+        _plan(asked, workers or 1, as_json=grid.json_lines)
+        return True
+    for folders in named.bundles:
+        if hasattr(folders, "use"):
+            folders.use()
+    out = output.out or run_folder(Path(named.source).stem, asked)
+    if out is None:
+        raise InvalidInput("A study is kept in a run folder. Found LEAQ_RUNS_DIR=off. Name one with --out.")
+    pages.check(out)
+    _run(asked, out, grid=grid, output=output, workers=workers)
+    if pages.asked:
+        from leaq.study import Store
+
+        store = Store(out)
+        pages.write(out, store.with_risks if pages.internal else store.finished)
+    return True
+
+
+def _read(named: Named, grid: Grid) -> "Study":
+    from leaq.study import Study
+
+    asked = Study.from_toml(Path(named.source), variant=grid.variant)
+    placed = {name: named.said[name] for name in PLACED if name in named.said}
+    return Study.from_dict({**asked.to_dict(), **placed}) if placed else asked
+
+
+def _run(asked: "Study", out: Path, *, grid: Grid, output: Output, workers: int | None) -> None:
+    from leaq.study import Rules, Store, run_study
+    from leaq.study.engines import make_engine
+    from leaq.study.tracking import check_store, track
+
+    if grid.mlflow is not None:
+        check_store(grid.mlflow)
+    engine = output.engine or ("processes" if (workers or 1) > 1 else "local")
+    try:
+        with (
+            console.watching(quiet=output.quiet, json_lines=grid.json_lines) as watch,
+            closing(make_engine(engine, workers=workers, address=grid.address)) as made,
+        ):
+            rules = Rules(
+                retry_failed=grid.retry_failed, allow_missing=grid.allow_missing, keep_losses=grid.keep_losses
+            )
+            outcome = run_study(asked, out, engine=made, rules=rules, watch=watch)
+    except KeyboardInterrupt:
+        console.note(f"Interrupted. Finished work is kept in {out}. Resume: the same command again.")
+        raise typer.Exit(130) from None
+    if not output.quiet:
+        console.note(outcome.describe())
+    if grid.mlflow is not None:
+        logged = track(Store(out), grid.mlflow)
+        if not output.quiet:
+            console.note(f"MLflow: {logged.logged} cells logged to {grid.mlflow}, {logged.there} were there.")
+    if outcome.failures:
+        raise typer.Exit(1)
+
+
+def _plan(study: "Study", slots: int, *, as_json: bool) -> None:
+    from leaq.results import as_plain
+    from leaq.study.plan import plan as count
+    from leaq.study.sources import missing
+
+    counted, absent = count(study.cells(), finished=0, failed=0, slots=slots), missing(study.cells())
+    if as_json:
+        console.say_json({**as_plain(counted), "missing": absent})
+        return
+    console.say(counted.describe())
+    for name, reason in absent.items():
+        console.say(f"MISSING  {name}: {reason}")

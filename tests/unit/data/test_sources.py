@@ -1,0 +1,35 @@
+"""What the head of a table tells before the table is read; whatever is not certain is left to the reader."""
+
+import pytest
+
+from leaq.data import check_columns
+from leaq.errors import InvalidInput
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path, mark):
+    (tmp_path / "m.csv").write_text(f"a{mark}note{mark}y\n1{mark}2{mark}3\n")
+    check_columns(tmp_path / "m.csv", {"--target": "y", "--smiles": None})
+    with pytest.raises(InvalidInput, match=r"no column 'nope' \(--target\). Columns: a, note, y. Did you mean 'note'"):
+        check_columns(tmp_path / "m.csv", {"--target": "nope"})
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("m.csv", b"sep=;\na;b\n"),
+        ("m.csv", "größe,y\n1,2\n".encode("latin-1")),
+        ("m.csv", b'"a\nb",y\n1,2\n'),
+        ("m.csv", b"a,b"),
+        ("m.jsonl", b'{"a": 1}\n'),
+        ("m.csv", b'"the nope",y\n1,2\n'),
+    ],
+)
+def test_a_head_that_may_mean_something_else_refuses_nothing(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    check_columns(tmp_path / name, {"--target": "nope"})
+
+
+def test_a_name_of_a_data_set_has_no_head(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_columns("wine", {"--target": "nope"})
