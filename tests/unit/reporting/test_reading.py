@@ -6,6 +6,10 @@ from leaq.types import Flag, NotComputed
 from tests.results import cell, estimate, row
 
 
+def with_attack(one, name, found):
+    return replace(one, attacks={**one.attacks, name: found})
+
+
 def test_reading_says_what_who_how_much_and_at_what_cost():
     words = reading(cell())
     assert "toy holds 30 records (classification); 16 models, each trained on 15 of them" in words
@@ -86,8 +90,7 @@ def test_an_unstable_order_of_r_is_no_ranking():
 
 
 def test_missing_numbers_are_said_to_be_missing():
-    bare = row("none", "full precision", 0.3)
-    bare.attacks.clear()
+    bare = replace(row("none", "full precision", 0.3), attacks={})
     bare.measures["r"] = NotComputed("needs checkpoints")
     words = reading(cell(bare))
     assert "nothing is known about the leak" in words
@@ -104,7 +107,7 @@ def test_only_full_precision_is_still_a_sentence():
 def test_digits_follow_the_interval():
     wide = row("none", "full precision", 0.3)
     found = wide.attacks["lira"]
-    wide.attacks["lira"] = replace(found, advantage=estimate(0.3123, 0.1))
+    wide = with_attack(wide, "lira", replace(found, advantage=estimate(0.3123, 0.1)))
     assert "0.31 [0.21, 0.41]" in reading(cell(wide))
 
 
@@ -137,7 +140,8 @@ def test_an_interval_below_0_does_not_include_0():
 
 def test_a_quiet_attack_is_no_finding_where_another_one_is_loud():
     quiet = row("a", "a", 0.01, -0.01)
-    quiet.attacks["rmia"] = replace(quiet.attacks["threshold"], attack="rmia", advantage=estimate(0.063, 0.02))
+    loud = replace(quiet.attacks["threshold"], attack="rmia", advantage=estimate(0.063, 0.02))
+    quiet = with_attack(quiet, "rmia", loud)
     words = reading(cell(row("none", "full precision", 0.3), quiet))
     assert "no leak found by this attack, but RMIA found one in the same model: 0.063 [0.043, " in words
     assert "does not rule out others" not in words
@@ -152,9 +156,8 @@ def test_only_what_is_alone_is_called_so():
 
 
 def test_a_leading_attack_that_is_missing_does_not_hide_the_others():
-    rows = [row("none", "full precision", 0.1), row("a", "a", 0.02)]
-    for one in rows:
-        one.attacks["lira"] = NotComputed("needs 8 models")
+    missing = NotComputed("needs 8 models")
+    rows = [with_attack(one, "lira", missing) for one in (row("none", "full precision", 0.1), row("a", "a", 0.02))]
     assert verdict(cell(*rows)) == "The attack that leads could not be computed, so nothing is ranked."
     assert "others were, see their numbers" in reading(cell(*rows))
 
