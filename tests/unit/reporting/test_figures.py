@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_a_thinned_roc_curve_never_rises_above_the_whole_one():
     dense = attack("threshold", 0.1)
     object.__setattr__(dense, "roc", np.stack([np.r_[0, fine], np.r_[0, np.sqrt(fine)]]))
     full = row("none", "full precision", 0.1)
-    full.attacks["threshold"] = dense
+    full = replace(full, attacks={**full.attacks, "threshold": dense})
     drawn = [item for item in values(roc(cell(full), full), 1) if item["attack"] == "Loss threshold"]
     assert len(drawn) <= 70
     assert all(item["tpr"] <= np.sqrt(item["fpr"]) * 1.001 for item in drawn)
@@ -81,8 +82,8 @@ def test_lambda_has_its_band():
 
 def test_figures_show_the_leading_attack_and_leave_the_rest_to_the_table():
     full = row("none", "full precision", 0.3)
-    for name in ("rmia", "whitebox", "quantile", "calibrated", "lira(mode=offline)", "zeta"):
-        full.attacks[name] = attack(name, 0.1)
+    more = ("rmia", "whitebox", "quantile", "calibrated", "lira(mode=offline)", "zeta")
+    full = replace(full, attacks={**full.attacks, **{name: attack(name, 0.1) for name in more}})
     result = cell(full, primary_attack="zeta")
     drawn = drawn_attacks(result)
     assert len(drawn) == 5

@@ -68,7 +68,7 @@ def test_not_told_apart_intervals_are_found_both_ways():
 
 def test_a_row_without_the_attack_has_no_leak():
     bare = row("sign", "sign", 0.0)
-    bare.attacks["lira"] = NotComputed("needs shadows")
+    bare = replace(bare, attacks={**bare.attacks, "lira": NotComputed("needs shadows")})
     result = cell(row("none", "full precision", 0.3), bare)
     assert leak(result, bare) is None
     assert not_told_apart(result, bare) == ()
