@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from benchmarks.fidelity import one_model
 from benchmarks.fidelity.collect import REPLICATES, SAMPLED, TRACED, Arrays, collect, part_of
 from benchmarks.fidelity.reference import FPR, referred, told_apart
 from benchmarks.fidelity.scores import Record
@@ -52,7 +53,8 @@ def one(setting: Setting, cache: Path) -> Record:
         "reference": np.stack([refs[spec]["advantages"].mean(1) for spec in specs], axis=1).tolist(),
         "tpr": np.stack([refs[spec]["tpr"] for spec in specs], axis=1).tolist(),
         "told apart": apart, "indicators": _indicators(found, specs),
-        "forecasts": {f"forecast of {k}": [_forecast(found, specs, part) for part in GROUPS[k]] for k in GROUPS},
+        "forecasts": {f"forecast of {k}": [_forecast(found, specs, part) for part in GROUPS[k]] for k in GROUPS}
+        | {one_model.NAME: one_model.estimates(found, specs)},
         "seconds": json.loads(str(common["seconds"])),
     }  # fmt: skip
 

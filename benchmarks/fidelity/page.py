@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from benchmarks.fidelity import scores
+from benchmarks.fidelity import one_model, scores
 from benchmarks.fidelity.scores import Record, interval, over_groups
 
 Records = Mapping[str, Record]
 LEVELS = (("strong", 0.6, 2.0), ("middle", 0.25, 0.6), ("weak", -1.0, 0.25))
 """Leak in full precision, from and below."""
+FORECASTS = ("forecast of 8", "forecast of 4", one_model.NAME)
 AGAIN = "the reference again (64 other models)"
 
 
@@ -93,7 +94,7 @@ def level(records: Records) -> list[str]:
         "| intervals that hold the reference | flagged | misses > 0.08: all, not flagged |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name in ("forecast of 8", "forecast of 4"):
+    for name in FORECASTS:
         for dev in (False, True):
             part = split(records, dev=dev)
             if not part:
@@ -105,12 +106,12 @@ def level(records: Records) -> list[str]:
             rows = sum(miss.size for miss, _ in found)
             lines.append(
                 f"| {name} | {len(part)} {'development' if dev else 'others'} | {_with_interval(errors)} | {max(errors):.3f} "
-                f"| {np.exp(np.mean([scores.factor(record, name) for record in part])):.2f} "
+                f"| {_factor(part, name)} "
                 f"| {np.mean([scores.covered(record, name) for record in part]):.0%} "
                 f"| {np.mean([flagged.mean() for _, flagged in found]):.0%} "
                 f"| {sum(int(one.sum()) for one in large)}, {silent} of {rows} |"
             )
-    for name in ("combined attack on 8", "combined attack on 16"):
+    for name in ("combined attack on 8", "combined attack on 16", "loss threshold on 8"):
         part = [record for record in split(records, dev=False) if name in record["indicators"]]
         off = [float(np.abs(record["indicators"][name] - scores.reference(record)).mean()) for record in part]
         lines.append(f"| {name}, no forecast | {len(part)} others | {_with_interval(off)} | {max(off):.3f} | | | | |")
@@ -121,6 +122,11 @@ def level(records: Records) -> list[str]:
         f"| {np.exp(np.mean(factors)):.2f} | | | |"
     )
     return lines
+
+
+def _factor(part: list[Record], name: str) -> str:
+    found = float(np.exp(np.mean([scores.factor(record, name) for record in part])))
+    return f"{found:.2f}" if np.isfinite(found) else "-"
 
 
 def single(records: Records) -> list[str]:

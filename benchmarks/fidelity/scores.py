@@ -78,7 +78,9 @@ def covered(record: Record, name: str) -> float:
 
 
 def factor(record: Record, name: str) -> float:
-    """Return the mean absolute logarithm of the forecast over the measured true-positive rate at 1 %."""
+    """Return the mean absolute logarithm of the forecast over the measured true-positive rate at 1 %; NaN if it has none."""
+    if "tpr" not in record["forecasts"][name][0]:
+        return float("nan")
     said = np.array([one["tpr"] for one in record["forecasts"][name]], dtype=float)
     return float(np.nanmean(np.abs(np.log(said / np.mean(record["tpr"], axis=0)))))
 

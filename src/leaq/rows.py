@@ -12,6 +12,7 @@ import numpy as np
 
 from leaq.attacks.base import Context, Ingredient, MembershipAttack
 from leaq.attacks.gap import adaptive_gap
+from leaq.attacks.one_model import from_one_model
 from leaq.attacks.registry import title_of
 from leaq.attacks.scoring import Protocol
 from leaq.errors import InvalidInput, NotEnoughEvidence
@@ -137,6 +138,7 @@ def row(released: Released, how: How) -> QuantizerRow:
     attacks = how.attacked(context)
     if how.no_replicates:
         measures["forecast"] = NotComputed(how.no_replicates)
+        measures["forecast_one"] = _from_one(table, released.reference, how)
     return QuantizerRow(
         quantizer=released.names[0],
         label=released.names[1],
@@ -186,6 +188,14 @@ def _each(table: LossTable, compute: Callable[[], Mapping[str, Number]]) -> dict
         return dict(compute())
     except (InvalidInput, NotEnoughEvidence):
         return dict.fromkeys(names, NotComputed("The non-members given must hold at least two classes (or values)."))
+
+
+def _from_one(table: LossTable, reference: LossTable | None, how: How) -> Number:
+    """Return what the strongest attack on outputs is estimated to find, from the one model there is."""
+    try:
+        return from_one_model(table, reference, level=how.level)
+    except NotEnoughEvidence as err:
+        return NotComputed(str(err))
 
 
 def _compared(

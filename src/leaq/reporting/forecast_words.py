@@ -1,8 +1,10 @@
 """The forecast in sentences: what is expected, how much more than was found here, when not to trust it."""
 
 from leaq.attacks.foreseen import FORECAST
+from leaq.attacks.one_model import SETTINGS
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
+from leaq.study.evidence import FULL
 from leaq.study.standing import reference, useful
 from leaq.types import Estimate, NotComputed
 
@@ -19,8 +21,21 @@ def about_forecast(result: CellResult) -> str:
     """Say what the attack is expected to find with 64 models, and how much more that is than was found here."""
     shown = [(found, row) for row in result.rows if (found := forecast_of(row)) is not None]
     if not shown:
-        return ""
+        return _from_one(result)
     return " ".join(part for part in (_expected(result, shown), _beside(result), _doubted(shown)) if part)
+
+
+def _from_one(result: CellResult) -> str:
+    """Say what is estimated from one model alone, where nobody trained another."""
+    shown = [(found, row) for row in result.rows if isinstance(found := row.measures.get("forecast_one"), Estimate)]
+    if not shown:
+        return ""
+    found, row = next((pair for pair in shown if pair[1] is reference(result)), shown[0])
+    where = "in full precision" if row.quantizer == FULL else f"under {row.label}"
+    return (
+        f"With shadow models of a recipe the combined attack is estimated to find {format_estimate(found)} {where}; "
+        f"from one model, calibrated on {SETTINGS} other settings."
+    )
 
 
 def _expected(result: CellResult, shown: list[tuple[Estimate, QuantizerRow]]) -> str:

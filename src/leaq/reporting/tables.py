@@ -26,6 +26,8 @@ __all__ = [
 ]
 
 MISSING = "–"
+AHEAD = {"forecast": "Forecast", "forecast_one": "Estimate"}
+"""What is said of an attack that was not run, best first, with the head of its column."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def ranking(result: CellResult) -> Table:
         *(() if ahead else (Column("n·r", "r times the training records; below about 3, r says little.", keep=0),)),
         *(Column(short_attack(key), _attack_words(key), keep=_stay(result, key)) for key in attacks),
         *((Column("vs least", indicator("leak_vs_least")[1], keep=5),) if _compared(result) else ()),
-        *((Column("Forecast", indicator("forecast")[1], keep=2),) if ahead else ()),
+        *((Column(AHEAD[ahead], indicator(ahead)[1], keep=2),) if ahead else ()),
         Column("Flags", "Letters refer to the notes below the table.", "left"),
     )  # fmt: skip
     shared = _everywhere([_row_doubts(row, attacks) for row in result.rows])
@@ -178,9 +180,9 @@ def _attacks_shown(result: CellResult) -> tuple[str, ...]:
     return tuple(dict.fromkeys(("threshold", *blind, result.primary_attack)))
 
 
-def _forecast(result: CellResult) -> bool:
-    """Whether any row has a forecast: a column of dashes is left to the indicators."""
-    return any(isinstance(row.measures.get("forecast"), Estimate) for row in result.rows)
+def _forecast(result: CellResult) -> str:
+    """Return which forecast any row has, "" if none: a column of dashes is left to the indicators."""
+    return next((key for key in AHEAD if any(isinstance(row.measures.get(key), Estimate) for row in result.rows)), "")
 
 
 def _compared(result: CellResult) -> bool:
@@ -227,7 +229,7 @@ def _ranking_row(
     if _compared(result):
         numbers.append(number_cell(row.measures.get("leak_vs_least"), missing, sign=True))
     if ahead:
-        numbers.append(number_cell(row.measures.get("forecast"), missing, sign=True))
+        numbers.append(number_cell(row.measures.get(ahead), missing, sign=True))
     doubts = [text for text in _row_doubts(row, attacks) if text not in shared]
     mark = notes.mark(list(dict.fromkeys([*doubts, *missing])))
     return [
@@ -246,7 +248,8 @@ def _doubts(row: QuantizerRow, attacks: Sequence[str]) -> Iterator[Flag]:
         if isinstance(attack, AttackResult):
             yield from attack.flags
             yield from attack.advantage.flags
-    yield from getattr(row.measures.get("forecast"), "flags", ())
+    for key in AHEAD:
+        yield from getattr(row.measures.get(key), "flags", ())
 
 
 def _advantage(attack: AttackResult | NotComputed | None) -> Estimate | NotComputed | None:

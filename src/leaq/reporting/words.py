@@ -43,6 +43,11 @@ _INDICATORS = {
         "forecast",
         "Advantage that the combined attack (outputs) with 64 models is expected to find; smaller is safer.",
     ),
+    "forecast_one": (
+        "estimate from one model",
+        "Advantage that the combined attack (outputs) with 64 shadow models is estimated to find, from this "
+        "model alone, which is rough; smaller is safer.",
+    ),
     "forecast_tpr": ("forecast TPR", "Members it is expected to find at 1 % false positives; smaller is safer."),
     "forecast_gap": (
         "forecast − found",

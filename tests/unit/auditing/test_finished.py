@@ -11,7 +11,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
 from leaq.quantizers import Uniform
+from leaq.reporting.reading import reading
 from leaq.reporting.records import exposed
+from leaq.reporting.tables import ranking
 from leaq.results import CellResult
 from leaq.training.recording import Recorder
 from leaq.types import AttackResult, Estimate
@@ -51,6 +53,11 @@ def test_what_is_not_computed_names_its_ingredient(result):
     assert {"lira", "lira(shadows=full_precision)"} <= set(result.not_computed)
     assert "shadow models" in result.not_computed["lira"]
     assert "a few replicates" in result.not_computed["forecast"]
+    estimate = result.rows[0].measures["forecast_one"]
+    assert 0 <= estimate.low < estimate.value < estimate.high <= 1
+    assert result.rows[1].measures["forecast_one"].value < estimate.value
+    assert "estimated to find" in reading(result)
+    assert "Estimate" in [column.title for column in ranking(result).columns]
     assert isinstance(result.rows[1].measures["r"], Estimate)
     assert "no codes to move" in result.rows[0].measures["r"].reason
 
