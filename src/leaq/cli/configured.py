@@ -94,8 +94,9 @@ def _built(table: Mapping[str, Option], given: Mapping[str, Any], defaults: Verb
     check_source(given["source"])  # costs nothing; what follows loads what computes
     values = {".".join(one.path): _read(one, given[item]) for item, one in table.items()}
     config = build(AuditConfig, values, verb=defaults)
-    target = None if "," in (config.target or "") else config.target  # several are told apart by who reads the table
-    check_columns(config.source, {"--target": target, "--smiles": config.smiles, "--group": config.group})
+    targets = [] if "," in (config.target or "") else [config.target]  # several: told apart by who reads the table
+    named = {"--target": targets, "--smiles": [config.smiles], "--group": [config.group], "--ignore": config.ignore}
+    check_columns(config.source, {option: [one for one in columns if one] for option, columns in named.items()})
     return config
 
 

@@ -55,14 +55,14 @@ def check_source(source: str | Path) -> None:
     refuse_missing(path)
 
 
-def check_columns(source: str | Path, named: Mapping[str, str | None]) -> None:
+def check_columns(source: str | Path, named: Mapping[str, Sequence[str]]) -> None:
     """Refuse a column that the head of a text table does not name, before the table is read.
 
     Only what is certain is refused: a name that stands nowhere in a head that can be read. The rest is for who reads.
 
     Parameters
     ----------
-    named : by option, e.g. ``{"--target": "y"}``.
+    named : by option, e.g. ``{"--target": ("y",)}``.
 
     Raises
     ------
@@ -81,9 +81,10 @@ def check_columns(source: str | Path, named: Mapping[str, str | None]) -> None:
     if not head.endswith(b"\n") or line.lower().startswith("sep=") or line.count('"') % 2:
         return
     known = max((next(csv.reader([line], delimiter=mark), []) for mark in ",;\t|"), key=len)
-    for option, name in named.items():
-        if name and name not in line:
-            raise no_column(path.name, name, option, [one.strip() for one in known])
+    for option, columns in named.items():
+        for name in columns:
+            if name not in line:
+                raise no_column(path.name, name, option, [one.strip() for one in known])
 
 
 def no_column(source: str, name: str, option: str, known: Sequence[str]) -> InvalidInput:

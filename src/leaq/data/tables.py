@@ -14,6 +14,7 @@ import pandas as pd
 from leaq.data.columns import Problem, Settled, is_number, refusal, row_numbers, settle
 from leaq.data.reading import Reading, TaskChoice
 from leaq.data.several import Several, holes, labelled, read_several
+from leaq.data.sources import no_column
 from leaq.data.splits import joined
 from leaq.data.targets import targets_of
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
@@ -75,7 +76,7 @@ def from_frame(frame: pd.DataFrame, reading: Reading, *, name: str = "table") ->
     wanted = reading.targets(list(frame.columns))
     unknown = sorted(set(reading.ignore) - set(frame.columns))
     if unknown:
-        raise InvalidInput(f"{name}: columns to ignore must exist. Found {', '.join(unknown)}.")
+        raise no_column(name, unknown[0], "--ignore", [str(column) for column in frame.columns])
     if reading.strip_salts or reading.split != "random":
         raise InvalidInput(
             f"{name}: salts, scaffolds and clusters belong to molecules. Name the SMILES column with --smiles, or "

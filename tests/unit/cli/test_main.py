@@ -58,6 +58,7 @@ def test_what_is_wrong_is_told_before_anything_that_computes_is_loaded(tmp_path)
         "protect wine --quantizers strenary",
         "audit wine --model dmpn",
         f"audit {table} --target nope",
+        f"audit {table} --target y --ignore a --ignore nope",
     )
     said, found = loaded(("torch", "pandas", "sklearn", "scipy"), *lines)
     for text in (
@@ -76,6 +77,7 @@ def test_what_is_wrong_is_told_before_anything_that_computes_is_loaded(tmp_path)
         "Did you mean 'ternary'?",
         "Did you mean 'dmpnn'?",
         "there is no column 'nope' (--target). Columns: a, y.",
+        "there is no column 'nope' (--ignore). Columns: a, y.",
     ):
         assert text in said
     assert found == "[]"

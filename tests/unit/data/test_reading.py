@@ -32,7 +32,7 @@ def test_text_with_too_many_levels_is_refused(frame):
 def test_ignored_columns_are_gone_and_must_exist(frame):
     samples = from_frame(frame.assign(note=[f"n{i}" for i in range(40)]), Reading(target="y", ignore=("note",)))
     assert samples.inputs.shape == (40, 1)
-    with pytest.raises(InvalidInput, match="columns to ignore must exist. Found nope"):
+    with pytest.raises(InvalidInput, match=r"no column 'nope' \(--ignore\)"):
         from_frame(frame, Reading(target="y", ignore=("nope",)))
 
 

@@ -9,9 +9,11 @@ from leaq.errors import InvalidInput
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
 def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path, mark):
     (tmp_path / "m.csv").write_text(f"a{mark}note{mark}y\n1{mark}2{mark}3\n")
-    check_columns(tmp_path / "m.csv", {"--target": "y", "--smiles": None})
+    check_columns(tmp_path / "m.csv", {"--target": ["y"], "--ignore": ["a", "note"]})
     with pytest.raises(InvalidInput, match=r"no column 'nope' \(--target\). Columns: a, note, y. Did you mean 'note'"):
-        check_columns(tmp_path / "m.csv", {"--target": "nope"})
+        check_columns(tmp_path / "m.csv", {"--target": ["nope"]})
+    with pytest.raises(InvalidInput, match=r"no column 'nope' \(--ignore\)"):
+        check_columns(tmp_path / "m.csv", {"--target": ["y"], "--ignore": ["a", "nope"]})
 
 
 @pytest.mark.parametrize(
@@ -27,9 +29,9 @@ def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path, mar
 )
 def test_a_head_that_may_mean_something_else_refuses_nothing(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    check_columns(tmp_path / name, {"--target": "nope"})
+    check_columns(tmp_path / name, {"--target": ["nope"]})
 
 
 def test_a_name_of_a_data_set_has_no_head(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    check_columns("wine", {"--target": "nope"})
+    check_columns("wine", {"--target": ["nope"]})
