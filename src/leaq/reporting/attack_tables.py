@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from leaq.reporting.tables import Cell, Column, Notes, Table, number_cell
 from leaq.reporting.words import flag_words, in_order, short_attack
 from leaq.results import CellResult, QuantizerRow
+from leaq.stats.digits import format_bound
 from leaq.types import AttackResult, Estimate, NotComputed
 
 __all__ = ["attack_numbers"]
@@ -78,4 +79,4 @@ def _cells(row: QuantizerRow, key: str, rates: Sequence[float], *, bounded: bool
 
 def _bound(item: Estimate | NotComputed | None, missing: list[str]) -> Cell:
     """Write the lower limit alone: nothing but a bound is known."""
-    return Cell(f"{item.low:.2f}", item.low) if isinstance(item, Estimate) else number_cell(item, missing)
+    return Cell(format_bound(item.low), item.low) if isinstance(item, Estimate) else number_cell(item, missing)

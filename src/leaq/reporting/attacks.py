@@ -3,7 +3,7 @@
 from leaq.reporting.tables import MISSING, Column, Footnote, Table
 from leaq.reporting.words import flag_words, game_words, in_order, short_attack
 from leaq.results import CellResult
-from leaq.stats.digits import format_estimate
+from leaq.stats.digits import format_bound, format_estimate
 from leaq.types import AttackResult, Estimate, NotComputed
 
 __all__ = ["attack_table", "gap_table"]
@@ -58,8 +58,8 @@ def _cells(found: AttackResult | NotComputed) -> tuple[str, ...]:
         format_estimate(found.balanced_accuracy, interval=False),
         format_estimate(found.auc),
         *(_number(found.tpr.get(fpr)) for fpr in FPRS),
-        MISSING if found.told else f"{found.leak_bound.low:.2f}",
-        f"{epsilon.low:.2f}" if isinstance(epsilon, Estimate) else MISSING,
+        MISSING if found.told else format_bound(found.leak_bound.low),
+        format_bound(epsilon.low) if isinstance(epsilon, Estimate) else MISSING,
     )
 
 

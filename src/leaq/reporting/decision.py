@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from leaq.errors import NotEnoughEvidence
 from leaq.results import CellResult
-from leaq.stats.digits import format_estimate, format_value
+from leaq.stats.digits import format_bound, format_estimate
 from leaq.study.choosing import Chooser, Recommendation, choosers
 from leaq.study.knee import Knee
 
@@ -91,7 +91,7 @@ def knee_words(knee: Knee, name: str) -> str:
     "2-bit per channel more than halves the leak (0.79 to 0.35) for at most 0.05 R²."
     """
     does = "more than halves the leak" if knee.halves else f"takes {knee.share:.0%} of the leak away"
-    price = f"for at most {format_value(knee.may_lose, 3).rstrip('0').rstrip('.')} {name}"
+    price = f"for at most {format_bound(knee.may_lose, 3, upper=True).rstrip('0').rstrip('.')} {name}"
     if knee.may_lose <= 0:
         price = f"and loses no {name}"
     sentence = f"{knee.label} {does} ({knee.before:.2f} to {knee.after:.2f}) {price}"

@@ -9,7 +9,7 @@ from leaq.reporting.releases import about_calibration, about_releases
 from leaq.reporting.task_words import about_tasks
 from leaq.reporting.words import attack_name, game_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
-from leaq.stats.digits import format_estimate
+from leaq.stats.digits import format_bound, format_estimate
 from leaq.study.choosing import Recommendation
 from leaq.study.evidence import FULL
 from leaq.study.standing import (
@@ -229,8 +229,8 @@ def about_zero(result: CellResult, row: QuantizerRow) -> str:
             "in more than membership. Do not read it as safety."
         )
     bound = _bound(result, row)
-    if bound > 0:
-        quiet = f"That interval includes 0, yet the same attack shows that ε is at least {bound:.2f}"
+    if bound:
+        quiet = f"That interval includes 0, yet the same attack shows that ε is at least {bound}"
     else:
         quiet = "That interval includes 0: no leak found by this attack"
     others = {
@@ -239,16 +239,17 @@ def about_zero(result: CellResult, row: QuantizerRow) -> str:
         if name != result.primary_attack and isinstance(attack, AttackResult) and attack.advantage.low > 0
     }
     if not others:
-        return f"{quiet}." if bound > 0 else f"{quiet}, which does not rule out others."
+        return f"{quiet}." if bound else f"{quiet}, which does not rule out others."
     name = max(others, key=lambda key: others[key].low)
     return f"{quiet}, but {short_attack(name)} found one in the same model: {format_estimate(others[name])}."
 
 
-def _bound(result: CellResult, row: QuantizerRow) -> float:
-    """Return what the leading attack shows epsilon to be at least; 0 where it shows nothing."""
+def _bound(result: CellResult, row: QuantizerRow) -> str:
+    """Return what the leading attack shows epsilon to be at least, in digits; nothing where they are zeros."""
     attack = row.attacks.get(result.primary_attack)
     found = attack.epsilon if isinstance(attack, AttackResult) else None
-    return found.low if isinstance(found, Estimate) else 0.0
+    text = format_bound(found.low) if isinstance(found, Estimate) else "0"
+    return text if float(text.replace("∞", "inf")) > 0 else ""
 
 
 def least(result: CellResult) -> QuantizerRow | None:

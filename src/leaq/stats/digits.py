@@ -1,10 +1,11 @@
 """How many digits a number deserves: those its interval supports."""
 
 import math
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from leaq.types import Estimate
 
-__all__ = ["decimals", "format_estimate", "format_value"]
+__all__ = ["decimals", "format_bound", "format_estimate", "format_value"]
 
 
 def decimals(estimate: Estimate) -> int:
@@ -52,3 +53,20 @@ def format_estimate(estimate: Estimate, *, interval: bool = True, sign: bool = F
     if not interval:
         return text
     return f"{text} [{format_value(estimate.low, places)}, {format_value(estimate.high, places)}]"
+
+
+def format_bound(value: float, places: int = 2, *, upper: bool = False) -> str:
+    """Write a bound, a lower one rounded down and an upper one up: what was found keeps within what is written.
+
+    Examples
+    --------
+    >>> format_bound(0.1654), format_bound(4.6665), format_bound(0.29)
+    ('0.16', '4.66', '0.29')
+    >>> format_bound(0.0602, 3, upper=True)
+    '0.061'
+    """
+    if not math.isfinite(value):
+        return format_value(value, places)
+    way = ROUND_CEILING if upper else ROUND_FLOOR
+    kept = Decimal(str(float(value))).quantize(Decimal(1).scaleb(-places), rounding=way)
+    return format_value(float(kept), places)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaq.stats.digits import decimals, format_estimate, format_value
+from leaq.stats.digits import decimals, format_bound, format_estimate, format_value
 from leaq.types import Estimate
 
 INF = float("inf")
@@ -35,3 +35,15 @@ def test_a_value_is_never_minus_nothing_and_never_lost(value, places, text):
 )
 def test_an_estimate_is_written_with_its_sign_and_its_ends(estimate, text):
     assert format_estimate(estimate, sign=True) == text
+
+
+@given(low=st.floats(-20, 20), places=st.integers(0, 4))
+def test_a_bound_is_never_written_above_what_was_found(low, places):
+    written, above = float(format_bound(low, places)), float(format_bound(low, places, upper=True))
+    assert low - 1.0001 * 10**-places <= written <= low
+    assert low <= above <= low + 1.0001 * 10**-places
+
+
+@pytest.mark.parametrize(("low", "text"), [(0.0, "0.00"), (1.7, "1.70"), (0.29, "0.29"), (4.6664, "4.66"), (INF, "∞")])
+def test_a_bound_keeps_the_digits_it_has(low, text):
+    assert format_bound(low) == text
