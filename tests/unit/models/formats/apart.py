@@ -1,0 +1,98 @@
+"""Makes files by packages that change more of the process they are imported into than a test may: run as a script.
+
+AutoRound sets how torch prints numbers, nncf which class loggers are of; both log and print. So the tests ask for
+
+    python -m tests.unit.models.formats.apart auto_round|nncf|ai_edge_quantizer FOLDER
+
+in a process of its own and read what lies in the folder afterwards.
+"""
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from tests.unit.models.formats import producers
+
+ROOT = Path(__file__).parents[4]
+LAYOUTS = ("auto_round", "auto_gptq", "auto_awq", "llm_compressor")
+KINDS = ("int8", "int4")
+RECIPES = ("dynamic_wi8_afp32", "weight_only_wi8_afp32", "dynamic_wi4_afp32", "static_wi8_ai8")
+
+
+def made(package: str, folder: Path) -> Path:
+    """Return the folder after another process has written its files there."""
+    command = [sys.executable, "-W", "ignore", "-m", __name__, package, str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def calibration() -> torch.Tensor:
+    return torch.randn(40, 128, generator=torch.Generator().manual_seed(1))
+
+
+def auto_round(folder: Path) -> None:
+    """Write a two-layer Llama in four layouts, each quantized anew since packing changes the model."""
+    from auto_round import AutoRound
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    words = models.WordLevel({f"w{i}": i for i in range(64)}, unk_token="w0")
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(words), unk_token="w0", pad_token="w0", eos_token="w2"
+    )
+    for layout in LAYOUTS:
+        maker = AutoRound(
+            copy.deepcopy(producers.llama()), tokenizer, scheme="W4A16", bits=4, group_size=32, sym=True, iters=0,
+            device_map="cpu", disable_opt_rtn=True,
+        )  # fmt: skip
+        rounded, _ = maker.quantize()
+        expected = {
+            f"{name}.weight": part.weight.detach().float().clone()
+            for name, part in producers.layers(rounded).items()
+            if name != "lm_head"
+        }
+        maker.save_quantized(str(folder / layout), format=layout)
+        save_file(expected, folder / f"{layout}.expected")
+
+
+def nncf(folder: Path) -> None:
+    """Write the perceptron as OpenVINO files of two kinds, and what OpenVINO makes of the inputs."""
+    import nncf
+    import openvino
+
+    inputs = calibration()
+    for kind in KINDS:
+        model = openvino.convert_model(producers.net(), example_input=inputs, input=[-1, 128])
+        if kind == "int8":  # activations too
+            model = nncf.quantize(model, nncf.Dataset([inputs.numpy()]))
+        else:
+            mode = nncf.CompressWeightsMode.INT4_SYM
+            model = nncf.compress_weights(model, mode=mode, group_size=32, all_layers=True)
+        openvino.save_model(model, folder / f"{kind}.xml")
+        own = openvino.Core().compile_model(str(folder / f"{kind}.xml"), "CPU")(inputs.numpy())[0]
+        np.save(folder / f"{kind}.npy", own)
+
+
+def ai_edge_quantizer(folder: Path) -> None:
+    """Write ``float.tflite``, which lies there with ``inputs.npy``, by four recipes."""
+    from ai_edge_quantizer import quantizer
+    from ai_edge_quantizer import recipe as recipes
+
+    records = [{"x": row[None]} for row in np.load(folder / "inputs.npy")]
+    for recipe in RECIPES:
+        maker = quantizer.Quantizer(str(folder / "float.tflite"))
+        maker.load_quantization_recipe(getattr(recipes, recipe)())
+        ranges = maker.calibrate({"serving_default": records}) if maker.need_calibration else None
+        maker.quantize(ranges).export_model(str(folder / f"{recipe}.tflite"))
+
+
+if __name__ == "__main__":
+    {"auto_round": auto_round, "nncf": nncf, "ai_edge_quantizer": ai_edge_quantizer}[sys.argv[1]](Path(sys.argv[2]))
