@@ -7,14 +7,14 @@ from typing import Any
 
 from leaq.errors import NotEnoughEvidence
 from leaq.reporting.decision import chooser_of, decision, knee_words
-from leaq.reporting.reading import least
+from leaq.reporting.reading import winner
 from leaq.reporting.tables import MISSING, Column, Footnote, Table
 from leaq.reporting.words import flag_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.stats.ranks import agreement
 from leaq.study.choosing import choosers
-from leaq.study.standing import contends, leak, not_told_apart, reference, start_budget, useful
+from leaq.study.standing import leak, not_told_apart, reference, start_budget, useful
 from leaq.types import Estimate
 
 __all__ = ["agreements", "names", "overview", "pairs", "study_sentences", "study_verdict", "study_winner"]
@@ -72,7 +72,7 @@ def _lower(sentence: str) -> str:
 
 def study_winner(cells: Sequence[CellResult]) -> str:
     """Say which quantizer gives away least in most audits, and in how many it is set apart from every other."""
-    winners = [(cell, row) for cell in cells if (row := least(cell)) is not None and _compared(cell, row)]
+    winners = [(cell, row) for cell in cells if (row := winner(cell)) is not None]
     if not winners:
         known = any(leak(cell, row) for cell in cells for row in cell.rows)
         none = "In no audit are there two models that predict better than guessing, so nothing is compared."
@@ -83,11 +83,6 @@ def study_winner(cells: Sequence[CellResult]) -> str:
     left = len(cells) - len(winners)
     out = f" In {left} there are no two models that predict better than guessing to compare." if left else ""
     return f"{label[:1].upper() + label[1:]} gives away least in {count} of {len(cells)} audits, {apart}.{out}"
-
-
-def _compared(cell: CellResult, row: QuantizerRow) -> bool:
-    """Whether there is another model of some use beside the one that leaks least."""
-    return any(other is not row and contends(other) and leak(cell, other) for other in cell.rows)
 
 
 def _rivals(cell: CellResult, row: QuantizerRow) -> tuple[QuantizerRow, ...]:
@@ -124,7 +119,7 @@ def overview(cells: Sequence[CellResult]) -> Table:
     labels = names(cells)
     rows, values = [], []
     for cell, name in zip(cells, labels, strict=True):
-        best, full = least(cell), reference(cell)
+        best, full = winner(cell), reference(cell)
         chooser = chooser_of(cell)
         within = chooser.at(chooser.budget).label if chooser else "none"
         numbers = [full.metrics.get(cell.primary_metric), leak(cell, full), best and leak(cell, best)]
@@ -132,9 +127,9 @@ def overview(cells: Sequence[CellResult]) -> Table:
         sortable = [item.value if isinstance(item, Estimate) else float("inf") for item in numbers]
         task, n = str(cell.data.get("task")), int(cell.data.get("n", 0))
         measured = f"{metric(cell.primary_metric).name} {texts[0]}"
-        chosen, winner = within, best.label if best else MISSING
-        rows.append((name, task, f"{n:,}", measured, texts[1], winner, texts[2], chosen))
-        values.append((name, task, float(n), sortable[0], sortable[1], winner, sortable[2], chosen))
+        label = best.label if best else MISSING
+        rows.append((name, task, f"{n:,}", measured, texts[1], label, texts[2], within))
+        values.append((name, task, float(n), sortable[0], sortable[1], label, sortable[2], within))
     return Table(
         title="All audits",
         columns=(
@@ -143,7 +138,11 @@ def overview(cells: Sequence[CellResult]) -> Table:
             Column("Records", "Records in the pool."),
             Column("Full precision", "Task metric on records that did not train the model."),
             Column("Its leak", "Advantage of the leading attack in full precision."),
-            Column("Least leak", "Quantizer with the smallest leak that still predicts something.", "left"),
+            Column(
+                "Least leak",
+                "Quantizer that leaks least of at least two that predict.",
+                "left",
+            ),
             Column("Leak", "Its advantage."),
             Column(
                 "Take",

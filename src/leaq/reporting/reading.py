@@ -23,7 +23,18 @@ from leaq.study.standing import (
 )
 from leaq.types import AttackResult, Estimate
 
-__all__ = ["about_r", "about_zero", "attacker", "audited", "headline", "outcome", "reading", "sentences", "verdict"]
+__all__ = [
+    "about_r",
+    "about_zero",
+    "attacker",
+    "audited",
+    "headline",
+    "outcome",
+    "reading",
+    "sentences",
+    "verdict",
+    "winner",
+]
 
 WEAK = "A weak attacker's numbers, without shadow models: the leak may be far larger."
 
@@ -255,6 +266,12 @@ def _bound(result: CellResult, row: QuantizerRow) -> str:
 def least(result: CellResult) -> QuantizerRow | None:
     """Return the row that leaks least among those whose model still predicts something."""
     return next((row for row in result.ranked() if leak(result, row) and contends(row)), None)
+
+
+def winner(result: CellResult) -> QuantizerRow | None:
+    """Return the row that leaks least where another model of some use is there to leak more; least of one is no win."""
+    best = least(result)
+    return best if best is not None and _beside(result, best)[0] else None
 
 
 def _price(result: CellResult, row: QuantizerRow) -> str:

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from leaq.reporting.reading import least
+from leaq.reporting.reading import winner
 from leaq.reporting.tables import MISSING, Column, Footnote, Table
 from leaq.reporting.words import metric, short_attack
 from leaq.results import CellResult, QuantizerRow
@@ -33,7 +34,11 @@ def _of_task(cells: Sequence[CellResult], task: str) -> Table:
         lambda cell, row: _estimate(row.metrics.get(key)) if useful(reference(cell)) else None,
         lambda cell, row: _estimate(row.drops.get(key)) if useful(reference(cell)) else None,
     )
-    found = {name: [_mean(cells, name, read) for read in reads] for name in labels}
+    low, high = metric(key).bounds
+    bounds = ((-1.0, 1.0), (low, high), (low - high, high - low))
+    found = {
+        name: [_mean(cells, name, read, within) for read, within in zip(reads, bounds, strict=True)] for name in labels
+    }
     order = sorted(labels, key=lambda name: _sortable(found[name][0]))
     names = len({str(cell.data.get("name")) for cell in cells})
     rows = []
@@ -89,7 +94,7 @@ def by_data_set(cells: Sequence[CellResult]) -> Table:
         full = [reference(cell) for cell in group]
         leaks = _range([one.value for cell, row in zip(group, full, strict=True) if (one := leak(cell, row))])
         skill = _range([one.value for row in full if (one := _estimate(row.metrics.get(key)))])
-        winners = Counter(row.label for cell in group if (row := least(cell)))
+        winners = Counter(row.label for cell in group if (row := winner(cell)))
         best, count = winners.most_common(1)[0] if winners else (MISSING, 0)
         task = str(group[0].data.get("task"))
         records = int(group[0].data.get("n", 0))
@@ -108,7 +113,9 @@ def by_data_set(cells: Sequence[CellResult]) -> Table:
             Column("Full precision", "Task metric: median, smallest to largest over its cells."),
             Column("Its leak", "Advantage of the leading attack in full precision: median, smallest to largest."),
             Column(
-                "Least leak", "Quantizer that leaks least in most of its cells and still predicts something.", "left"
+                "Least leak",
+                "Quantizer that leaks least in most cells in which two models predict.",
+                "left",
             ),
             Column("In", "Cells in which it does."),
         ),
@@ -119,14 +126,16 @@ def by_data_set(cells: Sequence[CellResult]) -> Table:
     )
 
 
-def _mean(cells: Sequence[CellResult], name: str, read: Read) -> Estimate | None:
+def _mean(cells: Sequence[CellResult], name: str, read: Read, within: tuple[float, float]) -> Estimate | None:
+    """Return the mean over data sets; its interval ends where the number itself must end."""
     found = [
         (one.value, str(cell.data.get("name")))
         for cell in cells
         for row in cell.rows
         if row.quantizer == name and (one := read(cell, row)) is not None and np.isfinite(one.value)
     ]
-    return over_data_sets(*map(list, zip(*found, strict=True))) if found else None
+    mean = over_data_sets(*map(list, zip(*found, strict=True))) if found else None
+    return None if mean is None else replace(mean, low=max(mean.low, within[0]), high=min(mean.high, within[1]))
 
 
 def _estimate(found: object) -> Estimate | None:

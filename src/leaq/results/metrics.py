@@ -1,5 +1,6 @@
 """Task metrics: what people call them, which way they are good, and what drop most would accept. Nothing computes."""
 
+import math
 from dataclasses import dataclass
 
 from leaq.errors import unknown_name
@@ -17,15 +18,17 @@ class Metric:
     """A drop most people would accept, where that can be said at all; only the start of a slider."""
     guessing: float | None = None
     """What a guess reaches, where that does not depend on the data."""
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    """The smallest and the largest value there is."""
 
 
 _METRICS = {
-    "roc_auc": Metric("ROC-AUC", budget=0.01, guessing=0.5),
-    "pr_auc": Metric("PR-AUC", budget=0.01),
-    "accuracy": Metric("accuracy", budget=0.01),
-    "balanced_accuracy": Metric("balanced accuracy", budget=0.01),
-    "r2": Metric("R²", budget=0.02, guessing=0.0),
-    "spearman": Metric("Spearman correlation", budget=0.02, guessing=0.0),
+    "roc_auc": Metric("ROC-AUC", budget=0.01, guessing=0.5, bounds=(0, 1)),
+    "pr_auc": Metric("PR-AUC", budget=0.01, bounds=(0, 1)),
+    "accuracy": Metric("accuracy", budget=0.01, bounds=(0, 1)),
+    "balanced_accuracy": Metric("balanced accuracy", budget=0.01, bounds=(0, 1)),
+    "r2": Metric("R²", budget=0.02, guessing=0.0, bounds=(-math.inf, 1)),
+    "spearman": Metric("Spearman correlation", budget=0.02, guessing=0.0, bounds=(-1, 1)),
     "skill": Metric("mean skill", budget=0.02, guessing=0.0),
     "rmse": Metric("RMSE", larger_is_better=False),
     "mae": Metric("MAE", larger_is_better=False),

@@ -98,6 +98,10 @@ def test_a_model_without_rivals_wins_no_contest():
     said = "A gives away least in 1 of 2 audits, set apart from every other in 1. In 1 there are no two models"
     assert study_winner([cell(*alone, name="x"), cell(*contest, name="y")]).startswith(said)
     assert study_winner([cell(*alone, name=n) for n in "xy"]).startswith("In no audit are there two models")
+    assert [line[5:7] for line in overview([cell(*alone, name="x"), cell(*contest, name="y")]).rows] == [
+        ("–", "–"),
+        ("a", "0.050 [0.030, 0.070]"),
+    ]
 
 
 def test_sentences_name_extremes_and_useless_quantizers():

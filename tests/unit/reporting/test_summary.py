@@ -35,6 +35,23 @@ def test_one_data_set_has_no_interval():
     assert "without interval" in table.footnotes[0].text
 
 
+def test_no_interval_reaches_beyond_what_its_number_can_be():
+    """Two data sets of 0.9 and 0.5: Student's t with one degree of freedom gave a ROC-AUC of 0.7 [-1.8, 3.2]."""
+    found = [cell([row("none", leak, auc), row("sign", leak, auc - at, drop=-at)], data=name)
+             for name, leak, auc, at in (("a", 0.9, 0.9, 0.4), ("b", 0.1, 0.5, 0.0))]  # fmt: skip
+    (table,) = by_quantizer(found)
+    (full,) = [line for line in table.rows if line[0] == "none"]
+    assert full[2:4] == ("0.5 [-1.0, 1.0]", "0.7 [0.0, 1.0]")
+    (sign,) = [line for line in table.rows if line[0] == "sign"]
+    assert sign[4] == "-0.2 [-1.0, 1.0]"
+
+
+def test_least_of_one_is_no_win():
+    rows = [row("none", 0.02, 0.5), row("sign", -0.03, 0.5, flags=("no-skill",))]
+    (line,) = by_data_set([cell(rows, data="a")]).rows
+    assert line[7:] == ("–", "0 of 1")
+
+
 def test_tasks_are_never_pooled():
     other = cell([row("none", 0.5, 0.6, key="r2"), row("sign", 0.1, 0.5, key="r2")], data="d", task="regression")
     assert [table.title.split(":")[0] for table in by_quantizer([*cells(), other])] == ["classification", "regression"]
