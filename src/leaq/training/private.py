@@ -27,27 +27,21 @@ from leaq.training.mlp import MLP
 from leaq.training.standardise import fit_scalers
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples, silent
 
-__all__ = ["PrivateTraining", "standardised_privately", "train_private", "with_guarantee"]
+__all__ = ["Private", "PrivateTraining", "standardised_privately", "train_private", "with_guarantee"]
 
 
-class PrivateTraining(Config):
-    """DP-SGD at one epsilon.
+class Private(Config):
+    """A training with a guarantee of differential privacy; what each one does says its subclass."""
 
-    Examples
-    --------
-    >>> PrivateTraining(epsilon=3).label()
-    'DP-SGD ε=3'
-    """
-
-    name: ClassVar[str] = "dp_sgd"
+    name: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    """What tables and figures call it."""
     epsilon: float = Field(gt=0)
-    """Privacy loss to spend in the whole training; infinite clips the gradients and adds no noise."""
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    """Norm to which each record's gradient is clipped."""
+    """Privacy loss to spend in the whole training; infinite adds no noise."""
 
     def label(self) -> str:
         """Short text for tables and figures."""
-        return f"DP-SGD ε={'∞' if math.isinf(self.epsilon) else f'{self.epsilon:g}'}"
+        return f"{self.title} ε={'∞' if math.isinf(self.epsilon) else f'{self.epsilon:g}'}"
 
     def spec(self) -> str:
         """Return a text that names the training; it is no quantizer and builds none."""
@@ -60,6 +54,21 @@ class PrivateTraining(Config):
     def delta(self, n_train: int) -> float:
         """Return the delta of the guarantee: a tenth of 1/n."""
         return 0.1 / n_train
+
+
+class PrivateTraining(Private):
+    """DP-SGD at one epsilon; infinite clips the gradients and adds no noise.
+
+    Examples
+    --------
+    >>> PrivateTraining(epsilon=3).label()
+    'DP-SGD ε=3'
+    """
+
+    name: ClassVar[str] = "dp_sgd"
+    title: ClassVar[str] = "DP-SGD"
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Norm to which each record's gradient is clipped."""
 
     def describe(self, n_train: int, config: TrainingConfig | None = None) -> str:
         """Say in one sentence what is guaranteed, under which accounting, for heads trained as `config` says."""

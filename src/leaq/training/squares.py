@@ -18,14 +18,13 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from leaq.config import Config
 from leaq.errors import InvalidInput
 from leaq.seeds import stream
 from leaq.training.config import TrainingConfig
 from leaq.training.mlp import MLP
-from leaq.training.private import standardised_privately, with_guarantee
+from leaq.training.private import Private, standardised_privately, with_guarantee
 from leaq.training.standardise import fit_scalers, gaussian_mu
-from leaq.types import Bools, Checkpoints, Flag, Floats, Samples
+from leaq.types import Bools, Checkpoints, Floats, Samples
 
 __all__ = ["PrivateSquares", "train_squares"]
 
@@ -39,7 +38,7 @@ NORM = 0.75
 """Quantile of the public records' norms that becomes 1."""
 
 
-class PrivateSquares(Config):
+class PrivateSquares(Private):
     """Differentially private least squares at one epsilon.
 
     Examples
@@ -49,26 +48,9 @@ class PrivateSquares(Config):
     """
 
     name: ClassVar[str] = "dp_squares"
-    epsilon: float = Field(gt=0)
-    """Privacy loss spent; infinite adds no noise."""
+    title: ClassVar[str] = "DP least squares"
     components: int = Field(default=8, ge=1)
     """Principal components of the public records that are used."""
-
-    def label(self) -> str:
-        """Short text for tables and figures."""
-        return f"DP least squares ε={'∞' if math.isinf(self.epsilon) else f'{self.epsilon:g}'}"
-
-    def spec(self) -> str:
-        """Return a text that names the training; it is no quantizer and builds none."""
-        return f"{self.name}(epsilon={self.epsilon:g})"
-
-    def flags(self) -> tuple[Flag, ...]:
-        """Return no doubt of its own; the guarantee is stated where it is measured."""
-        return ()
-
-    def delta(self, n_train: int) -> float:
-        """Return the delta of the guarantee: a tenth of 1/n."""
-        return 0.1 / n_train
 
     def describe(self, n_train: int, config: TrainingConfig | None = None) -> str:
         """Say in one sentence what is guaranteed, for heads standardised as `config` says."""
