@@ -207,9 +207,10 @@ def enough_tpr(scores: Floats, members: Bools, fpr: float) -> tuple[float, int]:
     allowed = int(trials * fpr * (1 + 1e-12))
     need = f"TPR at {fpr:.1%} FPR needs at least"
     if allowed < FALSE_POSITIVES:
+        remedy = "Raise --replicates or bring" if len(members) > 1 else "Bring"  # a finished model is alone
         raise NotEnoughEvidence(
-            f"{need} {FALSE_POSITIVES / fpr:,.0f} non-member trials (records x models). Found {trials:,}. Raise "
-            "--replicates or bring more records."
+            f"{need} {FALSE_POSITIVES / fpr:,.0f} non-member trials (records x models). Found {trials:,}. {remedy} "
+            "more records."
         )
     where = np.nonzero(~members)
     accused = np.argpartition(-scores[where], allowed - 1)[:allowed]

@@ -6,7 +6,7 @@ import pytest
 from leaq.attacks.base import Context
 from leaq.attacks.decisions import cross_fitted_decisions
 from leaq.attacks.lira import Lira
-from leaq.attacks.scoring import Attack, Protocol, area_gap, attack_result
+from leaq.attacks.scoring import Attack, Protocol, area_gap, attack_result, enough_tpr
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.stats.roc import auc, weighted_auc
 from leaq.types import Estimate, LossTable, NotComputed
@@ -157,3 +157,10 @@ def test_the_gap_of_an_attack_with_itself_is_nothing(rng):
     assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
     better = area_gap(table, table.members.astype(float), table.scores, targets=range(12), protocol=Protocol())
     assert better.low > 0
+
+
+@pytest.mark.parametrize(("models", "remedy"), [(1, "Bring more records."), (2, "Raise --replicates or bring more")])
+def test_where_one_model_is_finished_more_of_them_are_no_remedy(models, remedy):
+    members = np.tile(np.arange(20) < 10, (models, 1))
+    with pytest.raises(NotEnoughEvidence, match=rf"Found {10 * models}\. {remedy}"):
+        enough_tpr(np.zeros((models, 20)), members, 0.001)
