@@ -14,6 +14,7 @@ Source of resampling random parts: Kott (2001), Journal of Official Statistics 1
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -164,10 +165,10 @@ class _Common:
             found += [LIRA] if self.sample.scores is not None else []
         return found
 
-    def known(self, signals: Floats, members: Bools, *, sides: str) -> InOut:
+    def known(self, signals: Floats, members: Bools, *, sides: Literal["both", "out"]) -> InOut:
         """Return what the shadows of every model say of some records, (s, n)."""
         shadows = Shadows(signals, members, own=self.opposite)
-        return shadows.of_all(range(len(members)), attack="Streaming", sides="both" if sides == "both" else "out")
+        return shadows.of_all(range(len(members)), attack="Streaming", sides=sides)
 
     def scored(self, attack: MembershipAttack, block: Block) -> Floats:
         """Return every model's scores of some records, (s, n), higher = more likely a member."""

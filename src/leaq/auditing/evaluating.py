@@ -26,8 +26,9 @@ from leaq.errors import InvalidInput
 from leaq.evaluation.batches import Batch, mapped, move, to_device
 from leaq.evaluation.losses import Loss, LossFunction, checked, choose_loss, refuse_batch_dependence
 from leaq.evaluation.outputs import last_operation
-from leaq.evaluation.tables import Evaluator, Run, signals_of
+from leaq.evaluation.tables import Evaluator, Run, candidates
 from leaq.models import ModuleModel
+from leaq.models.losses import signals_of
 from leaq.types import Bools, Checkpoints, Flag, Ints, LossTable, Progress, Task, silent
 
 __all__ = ["Bench"]
@@ -113,13 +114,7 @@ class Bench:
         progress: Progress = silent,
     ) -> LossTable:
         """Return the losses of the candidates, batch (1, c) or (1,); the last one is the released model."""
-        params = checkpoints.params if len(checkpoints.batch) == 2 else checkpoints.at((slice(None), None)).params
-        flat = {name: tensor.flatten(0, 1) for name, tensor in params.items()}
-        c = len(next(iter(flat.values())))
-
-        def forward(part: Mapping[str, Tensor], inputs: Any) -> Tensor:
-            return self.model.forward(part, inputs, activation_bits=checkpoints.activation_bits)
-
+        forward, flat, (_, c) = candidates(self.model, checkpoints)
         named = strategy or ("trajectory" if c > 1 else "released")
         return self._table(flat, forward, quantizer=quantizer, strategy=named, progress=progress)
 

@@ -72,12 +72,11 @@ def today(words: Words) -> tuple[Words, str]:
     if not words or words[0] not in FORMER:
         return words, ""
     found = FORMER[words[0]](words[1:])
-    shown = {"list": 2, "audit": 1}.get(found[0], 1)
     said = {
         "attack": "audit --attacks all --every-attack",
         "forecast": "audit --effort forecast",
         "lambda": "audit, then leaq show RUN --lambda,",
         "gate": "decide --all",
         "quantize": "protect FILE --with",
-    }.get(words[0], " ".join(found[:shown]))
+    }.get(words[0], " ".join(found[: 2 if found[0] == "list" else 1]))
     return found, f"leaq {words[0]} is leaq {said} now"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,12 @@ from torch import Tensor
 
 from leaq.errors import InvalidInput, LeaqError, UnsupportedModel, first_line
 from leaq.evaluation.batches import Batch, described
-from leaq.models.losses import margin, residual
 from leaq.models.numbers import read_codes, released_numbers
 from leaq.models.protocols import Model
 from leaq.models.tables import Judge
-from leaq.types import Bools, Checkpoints, Floats, LossTable, Progress, Samples, Task, silent
+from leaq.types import Bools, Checkpoints, Floats, LossTable, Progress, Samples, silent
 
-__all__ = ["Evaluator", "Run", "evaluate", "signals_of", "with_numbers", "with_whitebox"]
+__all__ = ["Evaluator", "Run", "candidates", "evaluate", "origin", "with_numbers", "with_whitebox"]
 
 ACTIVATIONS = 2**21
 """Numbers a forward pass may hold in its widest layer before records or models are split.
@@ -92,9 +92,21 @@ class Evaluator:
         return losses.reshape(s, c, n), [_joined(parts) for parts in released]
 
 
-def signals_of(outputs: Tensor, targets: Tensor, task: Task, *, scale: float) -> Tensor:
-    """Return the attack signal of each record, (..., n): the margin of its class, or its signed residual."""
-    return margin(outputs, targets) if task == "classification" else residual(outputs, targets, scale=scale)
+def candidates(model: Model, checkpoints: Checkpoints) -> tuple[Run, dict[str, Tensor], tuple[int, int]]:
+    """Return how candidates of batch (s, c) or (s,) run, their weights side by side, (s c, ...), and s and c."""
+    both = checkpoints if len(checkpoints.batch) == 2 else checkpoints.at((slice(None), None))
+    s, c = both.batch
+    stacked = {name: tensor.flatten(0, 1) for name, tensor in both.params.items()}
+    return partial(model.forward, activation_bits=checkpoints.activation_bits), stacked, (s, c)
+
+
+def origin(samples: Samples, *, quantizer: str, size: int) -> dict[str, Any]:
+    """Return where losses of `size` candidates a model come from, as fields of `LossTable`."""
+    return {
+        "game": "pool" if samples.released_on is None else "released",
+        "quantizer": quantizer,
+        "strategy": "trajectory" if size > 1 else "released",
+    }
 
 
 def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
@@ -151,29 +163,20 @@ def evaluate(
     InvalidInput
         If an output is NaN or infinite; the message names the model.
     """
-    if len(checkpoints.batch) == 1:
-        checkpoints = checkpoints.at((slice(None), None))
-    s, c = checkpoints.batch
+    run, stacked, (s, c) = candidates(model, checkpoints)
     n = len(samples)
     if members.shape != (s, n):
         raise InvalidInput(f"evaluate: members must have shape ({s}, {n}). Found {members.shape}.")
     x, judge = _inputs(samples, checkpoints), Judge(samples)
     parts = zip(torch.split(x, RECORDS), torch.split(judge.targets(x), RECORDS), strict=True)
     batches = [Batch(part, label, len(label)) for part, label in parts]
-    stacked = {name: tensor.flatten(0, 1) for name, tensor in checkpoints.params.items()}
-
-    def run(part: Mapping[str, Tensor], inputs: Any) -> Tensor:
-        return model.forward(part, inputs, activation_bits=checkpoints.activation_bits)
-
     evaluator = Evaluator(run, judge.losses, _models_at_once(model, stacked, n, _budget(x)))
     losses, released = evaluator(stacked, batches, batch=(s, c), quantizer=quantizer, progress=progress)
     return judge.table(
         torch.cat([part for part in released if part is not None], dim=1),
         members,
         losses=losses,
-        game="pool" if samples.released_on is None else "released",
-        quantizer=quantizer,
-        strategy="trajectory" if c > 1 else "released",
+        **origin(samples, quantizer=quantizer, size=c),
     )
 
 

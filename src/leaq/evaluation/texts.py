@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from leaq.evaluation.batches import Batch
 from leaq.evaluation.losses import checked
-from leaq.evaluation.tables import Evaluator
+from leaq.evaluation.tables import Evaluator, candidates, origin
 from leaq.models import ModuleModel
 from leaq.models.causal import IGNORED, Text, TokenLoss, tokens_of
 from leaq.models.roles import roles_of
@@ -129,11 +129,7 @@ def evaluate_texts(
     def judge(outputs: Tensor, targets: Tensor) -> Tensor:
         return torch.stack([checked(loss(one, targets), len(targets), "the token loss") for one in outputs])
 
-    def run(params: Any, inputs: Any) -> Tensor:
-        return model.forward(params, inputs, activation_bits=checkpoints.activation_bits)
-
-    s, c = checkpoints.batch
-    stacked = {name: tensor.flatten(0, 1) for name, tensor in checkpoints.params.items()}
+    run, stacked, (s, c) = candidates(model, checkpoints)
     batches = token_batches(model.tokens, vocabulary_of(model.module))
     evaluator = Evaluator(run, judge, keep=_nothing)
     losses, _ = evaluator(stacked, batches, batch=(s, c), quantizer=quantizer, progress=progress)
@@ -141,14 +137,12 @@ def evaluate_texts(
         losses=losses,
         members=members,
         task="classification",
-        game="pool" if samples.released_on is None else "released",
         n_train=max(1, round(float(members.sum(1).mean()))),
         scores=joint_margin(torch.from_numpy(np.ascontiguousarray(losses[:, -1]))).numpy(),
         ids=samples.ids,
         groups=samples.groups,
-        quantizer=quantizer,
-        strategy="trajectory" if c > 1 else "released",
         flags=samples.flags,
+        **origin(samples, quantizer=quantizer, size=c),
     )
 
 

@@ -7,7 +7,7 @@ from leaq.types import Task
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["margin", "per_record", "residual"]
+__all__ = ["margin", "per_record", "residual", "signals_of"]
 
 
 def per_record(outputs: "Tensor", targets: "Tensor", task: Task, *, scale: float = 1.0) -> "Tensor":
@@ -59,3 +59,15 @@ def margin(outputs: "Tensor", targets: "Tensor") -> "Tensor":
 def residual(outputs: "Tensor", targets: "Tensor", *, scale: float = 1.0) -> "Tensor":
     """Return the signed error (target - prediction) / scale of each model on each record, (..., n) float64."""
     return (targets.double() - outputs.double().squeeze(-1)) / scale
+
+
+def signals_of(outputs: "Tensor", targets: "Tensor", task: Task, *, scale: float) -> "Tensor":
+    """Return the attack signal of each record, (..., n): the margin of its class, or its signed residual.
+
+    Examples
+    --------
+    >>> import torch
+    >>> signals_of(torch.tensor([[3.0]]), torch.tensor([1.0]), "regression", scale=2.0).tolist()
+    [-1.0]
+    """
+    return margin(outputs, targets) if task == "classification" else residual(outputs, targets, scale=scale)

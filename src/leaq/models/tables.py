@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leaq.models.losses import margin, per_record, residual
+from leaq.models.losses import per_record, signals_of
 from leaq.models.several import entry_losses, joint_margin, task_outputs
 from leaq.tasks import Layout, TaskSpec
 from leaq.types import Bools, Floats, LossTable, Samples
@@ -76,9 +76,8 @@ class Judge:
         """
         if self.layout is not None:
             return self._joint(self.layout, outputs, members, losses, **words)
-        samples, y, scale = self.samples, self.targets(outputs), float(self.scale[0])
-        kind = samples.task == "classification"
-        scores = margin(outputs, y) if kind else residual(outputs, y, scale=scale)
+        samples = self.samples
+        scores = signals_of(outputs, self.targets(outputs), samples.task, scale=float(self.scale[0]))
         found = self.losses(outputs).cpu().numpy()[:, None] if losses is None else losses
         return LossTable(
             losses=found,
@@ -90,7 +89,7 @@ class Judge:
             targets=samples.targets,
             ids=samples.ids,
             groups=samples.groups,
-            score_kind="margin" if kind else "residual",
+            score_kind="margin" if samples.task == "classification" else "residual",
             flags=samples.flags,
             **words,
         )
