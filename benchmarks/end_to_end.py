@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from leaq.cell import AuditConfig
 from leaq.data.splits import halves
 from leaq.data.tasks import fetch, find
 from leaq.pipeline import audit_samples
+from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.measuring import measure_references
 from leaq.pipeline.preparing import prepare
 from leaq.results import QuantizerRow

@@ -12,7 +12,7 @@ import os
 import time
 from pathlib import Path
 
-from leaq.cell import AuditConfig
+from leaq.pipeline.cell import AuditConfig
 from leaq.results import CellResult, QuantizerRow
 from leaq.study import audit_into
 from leaq.training import TrainingConfig

@@ -8,8 +8,8 @@ A file name is looked up as a file; molecules have the columns ``smiles`` and ``
 import argparse
 from pathlib import Path
 
-from leaq.cell import AuditConfig
 from leaq.pipeline import audit
+from leaq.pipeline.cell import AuditConfig
 from leaq.results import CellResult, QuantizerRow
 from leaq.training import TrainingConfig
 from leaq.types import AttackResult, Estimate

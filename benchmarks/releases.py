@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.pages import DOCS, put
-from leaq.cell import AuditConfig
 from leaq.pipeline import audit
+from leaq.pipeline.cell import AuditConfig
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.training import TrainingConfig

@@ -21,15 +21,15 @@ from benchmarks.pages import DOCS, put
 from leaq.attacks.base import Context
 from leaq.attacks.decisions import signed, thresholds_by_others
 from leaq.attacks.registry import build_attack
-from leaq.cell import AuditConfig
 from leaq.embedders import embed
 from leaq.errors import NotEnoughEvidence
 from leaq.pipeline import collect
+from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.planning import asked
 from leaq.pipeline.preparing import prepare
+from leaq.pipeline.subjects import subject_of
 from leaq.stats.digits import format_estimate
 from leaq.stats.roc import tpr_at_fpr
-from leaq.subjects import subject_of
 from leaq.training import TrainingConfig
 from leaq.types import AttackResult, Bools, Floats, LossTable, Samples, silent
 

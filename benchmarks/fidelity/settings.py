@@ -20,8 +20,8 @@ from leaq.data import load
 from leaq.data.tables import from_arrays
 from leaq.embedders import embed
 from leaq.nets.registry import NETS
+from leaq.pipeline.subjects.architecture import built
 from leaq.seeds import stream
-from leaq.subjects.architecture import built
 from leaq.training import TrainingConfig
 from leaq.types import Samples
 

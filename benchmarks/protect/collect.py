@@ -13,16 +13,16 @@ from benchmarks.protect.settings import ENCODERS, EXISTING, NETWORKS, OURS, PUBL
 from leaq.attacks.base import Context
 from leaq.attacks.decisions import signed, thresholds_by_others
 from leaq.attacks.registry import build_attack
-from leaq.cell import AuditConfig
 from leaq.evaluation import evaluate, with_numbers, with_whitebox
 from leaq.measures.performance import performance
 from leaq.models.protocols import Model
+from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.planning import Asked, asked, set_aside
 from leaq.pipeline.preparing import prepare
+from leaq.pipeline.subjects import subject_of
 from leaq.quantizers import build
 from leaq.seeds import stream
 from leaq.stats.roc import tpr_at_fpr
-from leaq.subjects import subject_of
 from leaq.types import Checkpoints, Floats, LossTable, Samples, silent
 
 __all__ = ["Made", "keep", "metrics_of"]

@@ -3,6 +3,9 @@
 The public names are resolved on first use, so that ``import leaq`` loads neither torch nor pandas.
 """
 
+import sys
+
+from leaq.former import FormerModules
 from leaq.lazy import found_in
 
 __version__ = "0.2.0"
@@ -34,6 +37,7 @@ _PUBLIC = {
 
 __all__ = list(_PUBLIC)
 __getattr__ = found_in(__name__, _PUBLIC)
+sys.meta_path.append(FormerModules())
 
 
 def __dir__() -> list[str]:

@@ -63,7 +63,7 @@ def audit(
     ['full precision', 'sign']
     """
     from leaq.pipeline import audit as run
-    from leaq.subjects import request
+    from leaq.pipeline.subjects import request
     from leaq.types import silent
 
     progress = options.pop("progress", silent)
@@ -120,8 +120,8 @@ def evaluate(
     model : the architecture; its own weights are not used where `checkpoints` has others.
     checkpoints : batch (1, c) or (1,), quantized or not.
     """
-    from leaq.auditing.evaluating import Bench
-    from leaq.auditing.records import read_records
+    from leaq.pipeline.finished.evaluating import Bench
+    from leaq.pipeline.finished.records import read_records
 
     inside = read_records(members, name="members")
     outside = read_records(nonmembers, name="nonmembers")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tests.attack.inputs import Rng
-from tests.unit.auditing.models import audit_finished
+from tests.unit.pipeline.finished.models import audit_finished
 
 WAYS = (
     "sum", "t", "half", "nan", "inf", "int", "bool", "complex", "none", "cut", "random", "softmax", "sigmoid", "grows",

@@ -10,11 +10,11 @@ import pandas as pd
 import torch
 from safetensors.torch import save
 
-from leaq.auditing.files import read_arrays
 from leaq.data.readers import read_frame
 from leaq.embedders import EMBEDDERS
 from leaq.measures.performance import drop, performance
 from leaq.models.weights import read_weights
+from leaq.pipeline.finished.files import read_arrays
 from leaq.quantizers import parse_list
 from leaq.study import Study
 from leaq.system.npz import read_npz

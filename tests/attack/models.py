@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from leaq.auditing.shipped import open_shipped
 from leaq.models.formats.onnx import Graph, load_onnx
 from leaq.models.formats.placing import place
 from leaq.models.roles import tensors_of
+from leaq.pipeline.finished.shipped import open_shipped
 from tests.attack.inputs import Rng, mangled
 from tests.unit.models.formats.test_words import pack_awq, pack_by_hand
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from leaq.attacks.registry import FAMILIES
-from leaq.cell import AuditConfig
 from leaq.pipeline import audit
+from leaq.pipeline.cell import AuditConfig
 from leaq.training import TrainingConfig
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -10,10 +10,10 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from leaq.attacks.lira import Lira
-from leaq.cell import AuditConfig
 from leaq.cli.main import app
 from leaq.data import from_arrays, load
 from leaq.pipeline import loss_tables
+from leaq.pipeline.cell import AuditConfig
 from leaq.reporting.exposure import exposure
 from leaq.reporting.records import exposed
 from leaq.results import CellResult

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from leaq.cell import AuditConfig
 from leaq.pipeline import flow as pipeline
 from leaq.pipeline import planning
+from leaq.pipeline.cell import AuditConfig
 from leaq.quantizers import Calibration
 from leaq.training import TrainingConfig
 from leaq.types import Estimate

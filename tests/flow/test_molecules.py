@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from leaq.cell import AuditConfig
 from leaq.data import load
 from leaq.embedders import embed
 from leaq.pipeline import audit
+from leaq.pipeline.cell import AuditConfig
 from leaq.training import TrainingConfig
 from leaq.types import Estimate
 from tests.helpers import require, shared

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from leaq.cell import AuditConfig
 from leaq.pipeline import audit
+from leaq.pipeline.cell import AuditConfig
 from leaq.training import TrainingConfig
 from leaq.types import AttackResult, Estimate
 

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 import leaq
-from leaq.cell import AuditConfig
 from leaq.errors import InvalidInput
 from leaq.measures.finite_sample import finite_sample
+from leaq.pipeline.cell import AuditConfig
 from leaq.quantizers import Calibration
 from leaq.training import TrainingConfig
 

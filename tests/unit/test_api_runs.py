@@ -69,7 +69,7 @@ def test_a_room_does_not_shadow_a_verb_and_names_load_nothing_before_they_are_us
 import sys, leaq
 assert not {"torch", "pandas"} & set(sys.modules)
 assert {"run", "report", "Study"} <= set(dir(leaq))
-import leaq.api, leaq.study, leaq.reporting, leaq.auditing, leaq.evaluation, leaq.quantizers
+import leaq.api, leaq.study, leaq.reporting, leaq.pipeline.finished, leaq.evaluation, leaq.quantizers
 for name in leaq.__all__:
     assert callable(getattr(leaq, name)), name
 """

@@ -13,7 +13,7 @@ from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.system.files import is_model
 
 if TYPE_CHECKING:
-    from leaq.cell import AuditConfig
+    from leaq.pipeline.cell import AuditConfig
     from leaq.results import CellResult
 
 __all__ = ["audit"]

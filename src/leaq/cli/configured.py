@@ -1,4 +1,4 @@
-"""Commands whose options are the fields of configurations; see `leaq.options` for the table."""
+"""Commands whose options are the fields of configurations; see `leaq.pipeline.options` for the table."""
 
 import inspect
 import types
@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import typer
 from rich.markup import escape
 
-from leaq.cell import AuditConfig
 from leaq.cli.bundles import parameters_of, signed, taken_from
 from leaq.cli.completing import COMPLETE
 from leaq.errors import InvalidInput
-from leaq.options import VERBS, Option, Verb, build, options, split_items
+from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.options import VERBS, Option, Verb, build, options, split_items
 
 __all__ = ["Named", "configured"]
 

@@ -138,7 +138,7 @@ def _limits(
     metric: str | None,
     require: list[str] | None,
 ) -> Any:
-    from leaq.options import split_items
+    from leaq.pipeline.options import split_items
     from leaq.study.gating import STANDARD, Limits
 
     if (max_leak, min_metric, max_metric) == (None, None, None):

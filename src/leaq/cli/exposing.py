@@ -24,8 +24,8 @@ SHOWN = 10
 
 def show_exposed(result: "CellResult", out: Path | None) -> None:
     """Print the records most exposed with their content; draw molecules into the run folder, if there is one."""
-    from leaq.cell import AuditConfig
     from leaq.data import load
+    from leaq.pipeline.cell import AuditConfig
     from leaq.reporting.records import exposed
 
     if result.config.get("kind") == "model":

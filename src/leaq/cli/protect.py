@@ -11,7 +11,7 @@ from leaq.cli.packing import Packing, pack_instead
 from leaq.cli.running import RUN, Folders
 
 if TYPE_CHECKING:
-    from leaq.cell import AuditConfig
+    from leaq.pipeline.cell import AuditConfig
 
 __all__ = ["protect"]
 

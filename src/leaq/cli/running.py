@@ -18,8 +18,8 @@ from leaq.cli.watching import duration
 from leaq.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from leaq.cell import AuditConfig
     from leaq.config import Config
+    from leaq.pipeline.cell import AuditConfig
     from leaq.results import CellResult
     from leaq.types import Progress, Samples
 

@@ -3,10 +3,13 @@
 from typing import TYPE_CHECKING
 
 from leaq.lazy import found_in
+from leaq.pipeline.cell import AuditConfig
 
 if TYPE_CHECKING:
     from leaq.pipeline.flow import audit, audit_samples, chunk, collect, loss_tables
 
-__all__ = ["audit", "audit_samples", "chunk", "collect", "loss_tables"]
+__all__ = ["AuditConfig", "audit", "audit_samples", "chunk", "collect", "loss_tables"]
 
-__getattr__ = found_in(__name__, dict.fromkeys(__all__, "leaq.pipeline.flow"))
+__getattr__ = found_in(
+    __name__, dict.fromkeys(("audit", "audit_samples", "chunk", "collect", "loss_tables"), "leaq.pipeline.flow")
+)

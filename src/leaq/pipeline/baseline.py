@@ -9,8 +9,8 @@ import math
 from dataclasses import replace
 from functools import partial
 
-from leaq.cell import AuditConfig
 from leaq.evaluation.loss_table import loss_table
+from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.measuring import measure, with_forecasts
 from leaq.pipeline.planning import Asked
 from leaq.quantizers import Identity

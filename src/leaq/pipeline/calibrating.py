@@ -15,19 +15,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from leaq.cell import AuditConfig
 from leaq.data.splits import halves
 from leaq.errors import InvalidInput
 from leaq.evaluation.loss_table import loss_table
 from leaq.measures.performance import drop, performance
 from leaq.models.protocols import Model
+from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.measuring import how_of
 from leaq.pipeline.planning import Asked, Found, asked, set_aside
+from leaq.pipeline.rows import no_skill
+from leaq.pipeline.subjects import Subject
 from leaq.quantizers import Calibration, Identity, Scheme, parse_list
 from leaq.quantizers.calibration import RECORDS
 from leaq.results import QuantizerRow
-from leaq.rows import no_skill
-from leaq.subjects import Subject
 from leaq.types import AttackResult, Bools, Checkpoints, Flag, LossTable, NotComputed, Progress, Samples, silent
 
 __all__ = ["UNKNOWN", "Calibrations", "calibrate", "calibrations", "measure_calibrations", "planned"]

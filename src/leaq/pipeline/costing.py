@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from leaq.attacks.rescoring import jackknife_parts
-from leaq.cell import AuditConfig
+from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.planning import asked
-from leaq.subjects import Subject, subject_of
-from leaq.subjects.artefact import Artefact
+from leaq.pipeline.subjects import Subject, subject_of
+from leaq.pipeline.subjects.artefact import Artefact
 from leaq.system.environment import limited_threads
 from leaq.tasks import Layout
 from leaq.training import MLP, StackedModule

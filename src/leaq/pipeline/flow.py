@@ -12,19 +12,19 @@ from dataclasses import replace
 from functools import partial
 
 from leaq.attacks.compared import with_comparison
-from leaq.auditing import audit_finished
-from leaq.cell import AuditConfig
 from leaq.evaluation.loss_table import loss_table
 from leaq.pipeline import measuring
 from leaq.pipeline.baseline import private_rows
 from leaq.pipeline.calibrating import Calibrations, calibrate, measure_calibrations, planned
+from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.finished import audit_finished
 from leaq.pipeline.measuring import measure, measure_references, measure_together, with_forecasts
 from leaq.pipeline.planning import Asked, Found, joined, refuse_other_sizes
 from leaq.pipeline.preparing import prepare
+from leaq.pipeline.rows import primary_metric
+from leaq.pipeline.subjects import Given, Subject, subject_of
 from leaq.quantizers import Identity, build
 from leaq.results import CellResult, QuantizerRow
-from leaq.rows import primary_metric
-from leaq.subjects import Given, Subject, subject_of
 from leaq.system.environment import describe_environment, limited_threads, peak_memory
 from leaq.types import LossTable, Progress, Samples, silent
 
@@ -35,7 +35,7 @@ def audit(config: AuditConfig, *, given: Given | None = None, progress: Progress
     """Measure what every quantizer gives away about training records, and what it costs in accuracy.
 
     `given` holds what is in memory (records, a network, a recipe), which the configuration then only names. Of a
-    finished model nothing is trained (see `leaq.auditing`).
+    finished model nothing is trained (see `leaq.pipeline.finished`).
 
     Examples
     --------

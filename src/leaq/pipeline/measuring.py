@@ -10,16 +10,16 @@ from leaq.attacks.forecast import forecast_risk
 from leaq.attacks.foreseen import foreseen
 from leaq.attacks.registry import parse_attacks, primary
 from leaq.attacks.risk import exposure
-from leaq.cell import AuditConfig
 from leaq.data import load
 from leaq.embedders import embed
 from leaq.errors import NotEnoughEvidence
 from leaq.measures.performance import performance
 from leaq.measures.rate import order_changes
 from leaq.nets.layout import GRAPHS
+from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.rows import How, Released, by_task, no_skill, outdone, row
 from leaq.quantizers import Identity, ReleaseSet, Scheme
 from leaq.results import QuantizerRow, Size
-from leaq.rows import How, Released, by_task, no_skill, outdone, row
 from leaq.training.references import parse_references, reference_table
 from leaq.types import (
     AttackResult,

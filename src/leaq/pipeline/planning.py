@@ -13,10 +13,10 @@ from functools import cached_property
 
 import numpy as np
 
-from leaq.cell import AuditConfig
 from leaq.data.splits import halves
 from leaq.errors import InvalidInput
 from leaq.models.protocols import Model
+from leaq.pipeline.cell import AuditConfig
 from leaq.quantizers import Calibration, Identity, ReleaseSet, Scheme, build, parse_list, parse_together
 from leaq.quantizers.calibration import RECORDS
 from leaq.quantizers.saying import ASIDE

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from leaq.cell import AuditConfig
 from leaq.data import load
 from leaq.embedders import embed
 from leaq.errors import InvalidInput, need
+from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.subjects import Given, Subject, embedder_of, subject_of
 from leaq.quantizers import parse_list
-from leaq.subjects import Given, Subject, embedder_of, subject_of
 from leaq.types import Progress, Samples, silent
 
 __all__ = ["prepare"]

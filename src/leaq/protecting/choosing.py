@@ -12,15 +12,15 @@ import numpy as np
 from leaq.attacks.base import Context
 from leaq.attacks.registry import build_attack
 from leaq.attacks.scoring import Protocol
-from leaq.cell import AuditConfig
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
 from leaq.evaluation import evaluate, with_numbers, with_whitebox
 from leaq.measures.performance import drop, performance
 from leaq.models.protocols import Model
+from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.planning import Asked, asked
+from leaq.pipeline.subjects import origin_digest, subject_of
 from leaq.protecting.parts import Parts
 from leaq.quantizers import Identity, Scheme
-from leaq.subjects import origin_digest, subject_of
 from leaq.system.files import write_atomic
 from leaq.types import AttackResult, Checkpoints, Estimate, Flag, LossTable, Progress
 

@@ -5,11 +5,11 @@ from typing import Self
 
 import numpy as np
 
-from leaq.cell import AuditConfig
 from leaq.data.membership import FEWEST
 from leaq.errors import NotEnoughEvidence
+from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.planning import set_aside, strangers
-from leaq.rows import primary_metric
+from leaq.pipeline.rows import primary_metric
 from leaq.types import Samples
 
 __all__ = ["Parts"]

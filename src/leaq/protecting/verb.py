@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from leaq.cell import AuditConfig
 from leaq.errors import InvalidInput
-from leaq.options import command
 from leaq.pipeline import audit_samples
+from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.options import command
 from leaq.pipeline.planning import asked
 from leaq.pipeline.preparing import prepare
+from leaq.pipeline.subjects import subject_of
 from leaq.protecting.choosing import ATTACK, Tried, search
 from leaq.protecting.parts import Parts
 from leaq.quantizers import Calibration, build, pack
@@ -31,7 +32,6 @@ from leaq.results import CellResult, as_plain
 from leaq.results.redaction import shareable, shareable_config
 from leaq.study import audit_into
 from leaq.study.standing import BUDGET
-from leaq.subjects import subject_of
 from leaq.system.environment import limited_threads
 from leaq.system.files import write_atomic
 from leaq.types import AttackResult, Estimate, Flag, Progress, silent

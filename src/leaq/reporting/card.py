@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from leaq.options import command
+from leaq.pipeline.options import command
 from leaq.reporting.reading import about_r, sentences, verdict
 from leaq.reporting.tables import Table, ranking
 from leaq.reporting.task_tables import by_task

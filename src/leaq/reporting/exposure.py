@@ -11,11 +11,11 @@ from itertools import pairwise
 import numpy as np
 from scipy.stats import rankdata
 
-from leaq.cell import AuditConfig
 from leaq.data import load
 from leaq.data.chemistry import Neighbours, drawing, neighbours, scaffolds
 from leaq.data.splits import halves
 from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.pipeline.cell import AuditConfig
 from leaq.results import CellResult
 from leaq.seeds import stream
 from leaq.stats.intervals import percentile_interval

@@ -14,7 +14,7 @@ import numpy as np
 
 from leaq.attacks.catalogue import AS_OF, catalogue
 from leaq.errors import InvalidInput, unknown_name
-from leaq.options import command
+from leaq.pipeline.options import command
 from leaq.reporting.decision import chooser_of
 from leaq.reporting.words import attack_name, flag_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow, as_plain

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from leaq.errors import LeaqError, need
-from leaq.options import command
+from leaq.pipeline.options import command
 from leaq.quantizers.catalogue import entry
 from leaq.reporting import figures, study_figures
 from leaq.reporting.attack_tables import attack_numbers

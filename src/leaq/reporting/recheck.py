@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from leaq.cell import AuditConfig
 from leaq.errors import InvalidInput
 from leaq.pipeline import audit
+from leaq.pipeline.cell import AuditConfig
 from leaq.reporting.form_files import read_card, signer
 from leaq.results import CellResult
 from leaq.system.signing import read_public_key

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leaq.cell import AuditConfig
 from leaq.errors import LeaqError, StoreError, out_of_memory
+from leaq.pipeline.cell import AuditConfig
 from leaq.system.files import private_folder, write_atomic
 from leaq.system.sealed import read_json, seal_json
 

@@ -11,11 +11,11 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
-from leaq.auditing.files import USED
-from leaq.cell import PLACES, AuditConfig, FinishedModel
 from leaq.config import Config
 from leaq.embedders import EMBEDDERS
 from leaq.errors import InvalidInput, LeaqError, closest
+from leaq.pipeline.cell import PLACES, AuditConfig, FinishedModel
+from leaq.pipeline.finished.files import USED
 from leaq.system.files import is_model, read_bytes
 from leaq.training import TrainingConfig
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from leaq.cell import AuditConfig
 from leaq.data import listing
+from leaq.pipeline.cell import AuditConfig
 
 __all__ = ["Plan", "effort"]
 

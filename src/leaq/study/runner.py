@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from leaq.cell import AuditConfig
 from leaq.errors import InvalidInput
+from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.planning import Found, refuse_other_sizes
 from leaq.results import CellResult
 from leaq.study.engines import Engine

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from leaq.cell import AuditConfig
+from leaq.pipeline.cell import AuditConfig
 from leaq.results import CellResult
 from leaq.study.engines.base import Engine
 from leaq.study.engines.local import Local

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from leaq.auditing.files import places_of
-from leaq.cell import AuditConfig
 from leaq.data import locate as locate_data
 from leaq.data.sources import refuse_missing as need_file
 from leaq.embedders import locate as locate_embedder
 from leaq.errors import InvalidInput, LeaqError
+from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.finished.files import places_of
 from leaq.study.engines import Engine
 from leaq.types import Progress, silent
 

@@ -31,9 +31,9 @@ from typing import Any
 
 import numpy as np
 
-from leaq.cell import AuditConfig
 from leaq.config import Config
 from leaq.errors import InvalidInput, LeaqError, StoreError
+from leaq.pipeline.cell import AuditConfig
 from leaq.results import CellResult
 from leaq.results.redaction import cleaned, cleaned_config
 from leaq.study.evidence import in_order

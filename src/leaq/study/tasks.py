@@ -9,15 +9,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from leaq.auditing.files import files_digest
-from leaq.cell import AuditConfig
 from leaq.pipeline import audit, audit_samples, chunk
 from leaq.pipeline.calibrating import planned
+from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.finished.files import files_digest
 from leaq.pipeline.planning import Found
 from leaq.pipeline.preparing import prepare
+from leaq.pipeline.subjects import origin_digest, subject_of
 from leaq.results import CellResult
 from leaq.study.store import data_digest
-from leaq.subjects import origin_digest, subject_of
 from leaq.system.environment import limited_threads, peak_memory
 from leaq.training import TrainingConfig
 from leaq.types import Progress, Samples, silent

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from leaq.cli.configured import _parameter, _read
 from leaq.config import Config
-from leaq.options import build, options
+from leaq.pipeline.options import build, options
 
 
 class Everything(Config):

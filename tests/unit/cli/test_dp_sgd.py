@@ -68,8 +68,8 @@ def test_the_default_set_as_a_whole():
     require("opacus")
     import math
 
-    from leaq.cell import AuditConfig
     from leaq.pipeline import audit
+    from leaq.pipeline.cell import AuditConfig
     from leaq.training import TrainingConfig
 
     training = TrainingConfig(hidden=(16,), epochs=20)

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from leaq.cli.main import app
-from tests.unit.auditing.models import noisy, overfitted
+from tests.unit.pipeline.finished.models import noisy, overfitted
 
 RUN = ["audit", "w.safetensors", "--members", "a.npz", "--nonmembers", "b.npz", "--quiet"]
 NETS = """

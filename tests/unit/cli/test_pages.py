@@ -4,9 +4,9 @@ import stat
 import pytest
 from typer.testing import CliRunner
 
-from leaq.cell import AuditConfig
 from leaq.cli.main import app
 from leaq.errors import StoreError
+from leaq.pipeline.cell import AuditConfig
 from leaq.study import Store
 from tests.helpers import require
 from tests.results import cell

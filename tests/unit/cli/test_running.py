@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from leaq.cell import AuditConfig
 from leaq.cli import running
 from leaq.cli.main import app
 from leaq.cli.running import Output, kept_in
+from leaq.pipeline.cell import AuditConfig
 from leaq.study import Store
 
 QUICK = ("--quantizers", "sign", "--replicates", "2", "--epochs", "1", "--hidden", "4", "--checkpoints", "2")

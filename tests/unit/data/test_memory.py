@@ -7,7 +7,7 @@ import pytest
 import leaq
 from leaq.data import load
 from leaq.errors import InvalidInput
-from leaq.options import command
+from leaq.pipeline.options import command
 from leaq.training import TrainingConfig
 
 

@@ -7,7 +7,7 @@ import torch
 from leaq.errors import InvalidInput
 from leaq.evaluation.labels import read_labels
 from leaq.types import NotComputed
-from tests.unit.auditing.models import audit_finished, noisy, overfitted
+from tests.unit.pipeline.finished.models import audit_finished, noisy, overfitted
 
 QUICK = {"quantizers": ("sign",), "draws": 20, "neighbours": 4}
 ONE, TWO, THREE = torch.randn(6, 1), torch.randn(6, 2), torch.randn(6, 3)

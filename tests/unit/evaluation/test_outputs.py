@@ -6,7 +6,7 @@ from torch import nn
 
 from leaq.errors import InvalidInput
 from leaq.evaluation.outputs import last_operation, read_outputs
-from tests.unit.auditing.models import audit_finished, noisy, overfitted
+from tests.unit.pipeline.finished.models import audit_finished, noisy, overfitted
 
 QUICK = {"quantizers": ("sign",), "draws": 20, "neighbours": 4}
 

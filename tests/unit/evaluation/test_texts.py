@@ -9,7 +9,7 @@ from leaq.evaluation.loss_table import loss_table
 from leaq.evaluation.texts import LanguageModel
 from leaq.models import checkpoints_of
 from tests.helpers import require
-from tests.unit.subjects.test_language import small
+from tests.unit.pipeline.subjects.test_language import small
 
 
 @pytest.mark.filterwarnings("ignore")

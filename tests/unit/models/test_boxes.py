@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from leaq.auditing.shipped import open_shipped
 from leaq.errors import InvalidInput, StoreError, UnsupportedModel
 from leaq.models.boxes import BlackBox, Endpoint, box_of, open_box
+from leaq.pipeline.finished.shipped import open_shipped
 from tests.helpers import require
-from tests.unit.auditing.models import audit_finished, halves, overfitted
 from tests.unit.models.formats.producers import exported, onnxruntime_file
+from tests.unit.pipeline.finished.models import audit_finished, halves, overfitted
 
 
 @pytest.fixture(scope="module")

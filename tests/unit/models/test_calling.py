@@ -9,7 +9,7 @@ from torch import nn
 
 from leaq.models import ModuleModel, checkpoints_of
 from leaq.models.calling import call, evaluating, places
-from tests.unit.auditing.models import audit_finished, noisy
+from tests.unit.pipeline.finished.models import audit_finished, noisy
 
 
 class TwoNames(nn.Module):

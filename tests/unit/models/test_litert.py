@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from leaq.auditing.shipped import open_shipped
 from leaq.errors import StoreError
 from leaq.models.boxes import open_box
+from leaq.pipeline.finished.shipped import open_shipped
 from tests.helpers import require
 
 

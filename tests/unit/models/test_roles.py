@@ -10,7 +10,7 @@ from leaq.models import checkpoints_of, roles_of
 from leaq.models.roles import parameter_doubts
 from leaq.quantizers import build
 from leaq.training.recording import Recorder
-from tests.unit.auditing.models import audit_finished, noisy
+from tests.unit.pipeline.finished.models import audit_finished, noisy
 
 
 class NormedMlp(nn.Module):

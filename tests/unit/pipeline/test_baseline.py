@@ -1,7 +1,7 @@
 import pytest
 
-from leaq.cell import AuditConfig
 from leaq.pipeline import audit
+from leaq.pipeline.cell import AuditConfig
 from leaq.results import CellResult
 from leaq.training import TrainingConfig
 from leaq.types import AttackResult, NotComputed
@@ -29,7 +29,7 @@ def test_private_rows_stand_beside_quantizers(result):
 def test_nothing_is_read_embedded_or_trained_twice_for_it(monkeypatch):
     require("opacus")
     from leaq.pipeline import preparing
-    from leaq.subjects.heads import Heads
+    from leaq.pipeline.subjects.heads import Heads
 
     calls = []
     for place, name in ((preparing, "load"), (preparing, "embed"), (Heads, "train")):

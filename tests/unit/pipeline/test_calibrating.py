@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from leaq.cell import AuditConfig
 from leaq.data import load
 from leaq.errors import InvalidInput
 from leaq.pipeline import audit, calibrating
 from leaq.pipeline.calibrating import UNKNOWN, calibrations, planned
+from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.planning import Asked
+from leaq.pipeline.subjects import heads
 from leaq.quantizers import Calibration
 from leaq.results import CellResult
-from leaq.subjects import heads
 from leaq.training import TrainingConfig
 from leaq.types import AttackResult, Estimate, NotComputed
 

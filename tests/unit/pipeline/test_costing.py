@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leaq.cell import AuditConfig
 from leaq.data import load
+from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.costing import LIBRARIES, cost
 from leaq.training import TrainingConfig
 

@@ -7,12 +7,12 @@ import torch.nn.functional as F  # noqa: N812
 
 import leaq
 from leaq.attacks.combined import Combined
-from leaq.cell import AuditConfig
 from leaq.data import load
 from leaq.data.splits import halves
 from leaq.errors import InvalidInput
 from leaq.evaluation import evaluate, with_whitebox
 from leaq.pipeline import audit
+from leaq.pipeline.cell import AuditConfig
 from leaq.results import CellResult
 from leaq.results.redaction import cleaned
 from leaq.study import audit_into

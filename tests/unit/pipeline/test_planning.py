@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leaq.cell import AuditConfig
 from leaq.data.tables import from_arrays
 from leaq.errors import InvalidInput
 from leaq.pipeline import audit_samples
+from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.planning import asked, elsewhere, set_aside
 from leaq.quantizers import build
 from leaq.training import TrainingConfig

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 import leaq
-from leaq.cell import AuditConfig
 from leaq.data import load
 from leaq.errors import InvalidInput
+from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.preparing import prepare
 from leaq.protecting import choosing
 from leaq.protecting.parts import Parts
@@ -90,7 +90,7 @@ def test_the_same_call_again_reads(protected, monkeypatch):
     def never(*_args, **_kwargs):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr("leaq.subjects.heads.train", never)
+    monkeypatch.setattr("leaq.pipeline.subjects.heads.train", never)
     again = leaq.protect("breast_cancer", max_drop=0.05, out=protected.folder, **OPTIONS)
     assert again.quantizer == protected.quantizer
     assert again.tried == protected.tried

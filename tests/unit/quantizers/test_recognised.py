@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from leaq.auditing.shipped import open_shipped
 from leaq.models import checkpoints_of
+from leaq.pipeline.finished.shipped import open_shipped
 from leaq.quantizers import build
 from leaq.quantizers.recognised import recipe_of
 from tests.unit.models.formats import producers

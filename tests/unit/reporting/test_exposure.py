@@ -4,10 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leaq.cell import AuditConfig
 from leaq.data.chemistry import Neighbours
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.pipeline import audit
+from leaq.pipeline.cell import AuditConfig
 from leaq.reporting.exposure import exposure, nearest_nonmember
 from leaq.reporting.structures import structures_html, write_structures
 from leaq.results import CellResult

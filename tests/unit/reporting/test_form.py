@@ -163,8 +163,8 @@ def test_what_is_no_card_is_refused(tmp_path):
 
 @pytest.fixture(scope="module")
 def audited():
-    from leaq.cell import AuditConfig
     from leaq.pipeline import audit
+    from leaq.pipeline.cell import AuditConfig
     from leaq.training import TrainingConfig
 
     quick = TrainingConfig(hidden=(8,), epochs=2, checkpoints=2)

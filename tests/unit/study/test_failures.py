@@ -1,7 +1,7 @@
 import pytest
 
-from leaq.cell import AuditConfig
 from leaq.errors import InvalidInput
+from leaq.pipeline.cell import AuditConfig
 from leaq.study.failures import Failures, grouped
 
 ONE, OTHER = AuditConfig(source="wine"), AuditConfig(source="wine", seed=1)

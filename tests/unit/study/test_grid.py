@@ -8,7 +8,7 @@ import leaq
 from leaq.errors import InvalidInput
 from leaq.study import Study
 from leaq.training import TrainingConfig
-from tests.unit.auditing.models import noisy, overfitted
+from tests.unit.pipeline.finished.models import noisy, overfitted
 from tests.unit.study.small import HEAD, small
 
 

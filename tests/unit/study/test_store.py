@@ -5,8 +5,8 @@ import stat
 import pandas as pd
 import pytest
 
-from leaq.cell import AuditConfig
 from leaq.errors import InvalidInput, StoreError
+from leaq.pipeline.cell import AuditConfig
 from leaq.results import CellResult, QuantizerRow, Size
 from leaq.results.tidy import COLUMNS
 from leaq.study import Store

@@ -2,8 +2,8 @@
 
 import pytest
 
-from leaq.cell import AuditConfig
 from leaq.errors import InvalidInput, MissingExtra
+from leaq.pipeline.cell import AuditConfig
 from leaq.study import Store
 from leaq.study.tracking import track
 from tests.helpers import require

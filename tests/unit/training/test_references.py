@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leaq.cell import AuditConfig
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
 from leaq.embedders import embed
 from leaq.errors import InvalidInput
 from leaq.nets.layout import GRAPHS
 from leaq.pipeline import audit
+from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.measuring import measure_references
 from leaq.results import CellResult
 from leaq.results.redaction import shareable

@@ -8,12 +8,12 @@ import torch
 from scipy.stats import norm
 
 from leaq.attacks.file import file_scores
-from leaq.cell import AuditConfig
 from leaq.data import from_arrays
 from leaq.data.splits import halves
 from leaq.embedders import embed
 from leaq.errors import InvalidInput
 from leaq.evaluation import evaluate, with_numbers
+from leaq.pipeline.cell import AuditConfig
 from leaq.stats.roc import auc
 from leaq.training import TrainingConfig, train, train_modules
 from leaq.training.config import STANDARDISE

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from leaq.auditing.shipped import open_shipped
 from leaq.errors import InvalidInput, StoreError
 from leaq.models.formats.onnx import Graph, load_onnx
+from leaq.pipeline.finished.shipped import open_shipped
 from tests.helpers import require
 
 

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from leaq.auditing.shipped import open_shipped
+from leaq.pipeline.finished.shipped import open_shipped
 from tests.helpers import require
 from tests.unit.models.formats import apart, producers
 

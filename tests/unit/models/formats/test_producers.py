@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from leaq.auditing.shipped import open_shipped, weigh
 from leaq.models.formats import read_file
+from leaq.pipeline.finished.shipped import open_shipped, weigh
 from tests.unit.models.formats import producers
 from tests.unit.models.formats.producers import bitsandbytes, compressed, gguf_file, llama, net, torchao
 

@@ -7,10 +7,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from leaq.auditing.shipped import open_shipped
 from leaq.errors import InvalidInput, StoreError
 from leaq.models.formats import describe_file, filled_from
 from leaq.models.formats.matching import matched
+from leaq.pipeline.finished.shipped import open_shipped
 from tests.helpers import require
 from tests.unit.models.formats.producers import compressed, gguf_file, net
 from tests.unit.models.formats.test_words import pack_by_hand

@@ -1,0 +1,314 @@
+"""What one cell of a study is: one data set, one embedder, one head, several quantizers, one seed."""
+
+import os
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import ConfigDict, Field, PositiveInt, ValidationInfo, field_validator, model_validator
+
+from leaq.config import Config, split_specs
+from leaq.data import Reading
+from leaq.system.files import is_model
+from leaq.training import TrainingConfig
+from leaq.training.config import STANDARDISE
+
+__all__ = ["IN_MEMORY", "PLACES", "AuditConfig", "FinishedModel", "Origin"]
+
+PLACES = ("source", "model", "recipe", "released", "members", "nonmembers", "public", "loss", "reference")
+"""Options that name a file, or a function in one."""
+IN_MEMORY = " in memory"
+"""Ends the name of what a configuration can only name: a data frame, a function, a module."""
+
+EFFORTS = {"forecast": 8, "standard": 16, "deep": 64}
+"""Replicates of each effort; see `AuditConfig.effort`."""
+
+
+class Origin(Config):
+    """Where the models come from: leaq's own perceptron, a network or a training of the user's, a finished model.
+
+    What goes together is checked by `leaq.pipeline.subjects.subject_of`.
+
+    Examples
+    --------
+    >>> Origin(model="nets.py:make").recipe
+    ''
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(title="Whose model it is")
+
+    model: str = ""
+    """A graph network of molecules: chemprop (trained by its own recipe), dmpnn (the same network), gin or gcn, e.g.
+    dmpnn(hidden=64). Or your own network:
+    file.py:function that returns a torch module and may take features, outputs, task and shape. Copies of it are
+    trained together by leaq, end to end. A function runs your code; name only code you trust."""
+    recipe: str = ""
+    """Your own training: file.py:function of (records, seed) that returns the trained model, a torch module or a
+    scikit-learn network; records has inputs and targets. Runs your code; name only code you trust."""
+    released: str = ""
+    """The file that is released, of a model that was trained by the recipe (or is the network named) on the records of
+    members: it is attacked, with shadow models from the recipe."""
+    members: str = ""
+    """Records that trained the released file, a table with the source's columns; the source's other records did not.
+    Of a finished model: NPZ with arrays x and y, or a table (with target); of a language model texts, one a line, or
+    .jsonl with text, or with prompt and completion (the answers alone are scored)."""
+
+
+class FinishedModel(Config):
+    """How a finished model is audited: the source is its file, and nothing is trained.
+
+    Examples
+    --------
+    >>> FinishedModel(nonmembers="b.npz").loss
+    'auto'
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(title="A finished model")
+
+    nonmembers: str = ""
+    """Records of the members' origin that did not train the model, in the same form."""
+    columns: tuple[str, ...] = ()
+    """Columns of members and non-members that the model takes, in its order; by default all but the target."""
+    loss: str = "auto"
+    """auto, cross_entropy, binary, squared_error, gaussian, gaussian_log, or file.py:function of (outputs, targets)
+    that returns one value a record (your code is run)."""
+    shipped: tuple[str, ...] = ()
+    """name=file: the same network quantized elsewhere (GGUF, GPTQ, AWQ, compressed-tensors, bitsandbytes, torchao,
+    ONNX, LiteRT, OpenVINO, ...)."""
+    reference: str = ""
+    """Folder of a language model that has not seen the members; calibrates the attack."""
+    length: PositiveInt | None = None
+    """Tokens of a text that are read, for language models; by default as many as the model takes. What is cut is
+    counted."""
+    n_train: PositiveInt | None = None
+    """Records the model was trained on, where members holds only some of them."""
+    overlap: Literal["refuse", "keep"] = "refuse"
+    """What to do with non-members that have the inputs of a member: refuse them, or keep and flag them."""
+    neighbours: PositiveInt = Field(default=64, le=4096)
+    """Candidates sampled around the quantized weights for r."""
+
+
+class AuditConfig(Reading, Origin, FinishedModel):
+    """Everything an audit depends on; the same configuration gives the same numbers.
+
+    How the records are read is inherited from `Reading`. Folders are no part of it: results carry a digest of the data.
+
+    Examples
+    --------
+    >>> AuditConfig(source="breast_cancer", quantizers=("sign", "uniform(bits=4)")).replicates
+    16
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(title="What is done to it")
+
+    source: str
+    """A data set known by name (breast_cancer, freesolv, bbb_martins, ...: see leaq list datasets), or a CSV, TSV,
+    Parquet, NPZ or SD file; or a finished model: a file of weights (safetensors or GGUF, with model), a program that
+    runs by itself (ONNX, TorchScript, .pt2, LiteRT, OpenVINO) or a language model (a folder or GGUF)."""
+    embedder: str = "auto"
+    """How records become numbers: auto, identity, ecfp4, descriptors, ...: see leaq list embedders."""
+    quantizers: tuple[str, ...] = ("study", "uniform(bits=8)")
+    """Ways to quantize, e.g. sign,uniform(bits=4) (see leaq list quantizers), or the families study, shipped, all. Full
+    precision is always measured too; none asks for nothing else."""
+    effort: Literal["forecast", "standard", "deep"] = "standard"
+    """How many replicates are trained, unless replicates is not 16: forecast 8, standard 16, deep 64. In settings that
+    were not used in development the advantage that 64 find was missed by 0.016 by the forecast from 8, by 0.012 by the
+    attack on 16, by 0.007 by the attack on 64 others (docs/fidelity.md); costs grow a little less than the number."""
+    replicates: PositiveInt = Field(default=16, ge=2, le=4096)
+    """Models trained, each on its own half of the records; each is attacked with all others as its shadow models."""
+    shadows: int = Field(default=0, ge=0, le=4096)
+    """Further models trained that are not attacked: more shadow models for every attacked one."""
+    attacks: tuple[str, ...] = ("default",)
+    """Attacks, e.g. threshold,lira(mode=offline), or the families default (they cost little) and all."""
+    judged: PositiveInt = 50_000
+    """Records that attackers ask about and numbers rest on, at most, drawn from the pool at random; every model trains
+    on its half of the whole pool. Time and memory of measuring grow in proportion to them."""
+    together: tuple[str, ...] = ()
+    """Releases of one model that are attacked together, a plus between them, e.g. 'sign + uniform(bits=2)'; of a random
+    rounding several, e.g. 'stochastic(bits=2) x8', or a set of each size with 'stochastic(bits=2) x2/4/8'."""
+    references: tuple[str, ...] = ()
+    """Classical models on the same records, attacked alike, to compare with: forest, boosting, knn."""
+    dp_sgd: tuple[str, ...] = ()
+    """Privacy losses, e.g. 1,3,8,inf, at which the perceptrons are also trained with differential privacy (DP-SGD,
+    extra dp): what quantization buys next to a guarantee. Takes much longer than the audit itself."""
+    game: Literal["pool", "calibration"] = "pool"
+    """What is asked about a record: pool, did it train the model; calibration, did it calibrate the quantizer (of a
+    model that it did not train; replicates and shadows then count calibrations)."""
+    training: TrainingConfig = TrainingConfig()
+    public: str = ""
+    """Public records of the same kind as the source's, a catalogued name or a file: ``standardise="public"`` takes its
+    statistics from them, quantizers that are calibrated elsewhere look at them. Those in the source are left out."""
+    seed: int = Field(default=0, ge=0)
+    """Root of every random draw; the same seed gives the same numbers."""
+    level: float = Field(default=0.95, gt=0.5, lt=1)
+    """Confidence level of all intervals."""
+    draws: PositiveInt = 200
+    """Bootstrap draws of all intervals."""
+    threads: PositiveInt | None = None
+    """Threads of one audit; by default torch decides how many train and evaluate, and one measures. Part of the
+    numbers' rounding: set it where runs must agree."""
+
+    @field_validator(*PLACES, mode="before")
+    @classmethod
+    def _path_is_text(cls, value: Any) -> Any:
+        return os.fspath(value) if hasattr(value, "__fspath__") else value
+
+    @field_validator("ignore", "columns", "shipped", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("quantizers", "attacks", "together", "references", mode="before")
+    @classmethod
+    def _specified(cls, value: Any) -> Any:
+        return tuple(_texts(value))
+
+    @field_validator("dp_sgd", mode="before")
+    @classmethod
+    def _numbers_are_texts(cls, value: Any) -> Any:
+        items = value if isinstance(value, list | tuple) else (value,)
+        return tuple(_texts(tuple(f"{item:g}" if _is_number(item) else item for item in items)))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_many_models(cls, given: Any) -> Any:
+        effort = given.get("effort") if isinstance(given, dict) else None
+        usual = EFFORTS["standard"]
+        if effort not in EFFORTS or given.get("replicates", usual) != usual:
+            return given  # another word is refused by the field
+        return {**given, "replicates": EFFORTS[effort]}
+
+    @field_validator("quantizers")
+    @classmethod
+    def _spelled_out(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
+        from leaq.quantizers import parse_list  # a configuration must be had without torch, see `leaq.pipeline.options`
+
+        # An empty list, none on the command line, asks for full precision alone.
+        return tuple(quantizer.spec() for quantizer in parse_list(",".join(specs or ("none",))))
+
+    @field_validator("embedder")
+    @classmethod
+    def _known_embedder(cls, spec: str) -> str:
+        from leaq.embedders import EMBEDDERS
+
+        if spec != "auto":
+            EMBEDDERS.build(spec)
+        return spec
+
+    @field_validator("training")
+    @classmethod
+    def _recorded_standardisation(cls, training: TrainingConfig, info: ValidationInfo) -> TrainingConfig:
+        from leaq.nets.registry import recipe_of
+
+        own = {**recipe_of(info.data.get("model", ""))}
+        if training.standardise != "auto":
+            own.pop("standardise", None)
+        elif "standardise" not in own:
+            own["standardise"] = STANDARDISE
+        default = TrainingConfig()
+        # A command names every option, so one at its default is taken for one that was not given.
+        own = {name: value for name, value in own.items() if getattr(training, name) == getattr(default, name)}
+        return TrainingConfig.from_dict({**training.to_dict(), **own}) if own else training
+
+    @field_validator("attacks")
+    @classmethod
+    def _attacks_spelled_out(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        from leaq.attacks.registry import parse_attacks
+
+        specs = tuple(attack.spec() for attack in parse_attacks(names))
+        if not specs:
+            raise ValueError("attacks must name at least one attack")
+        return specs
+
+    @field_validator("together")
+    @classmethod
+    def _together_spelled_out(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        from leaq.quantizers import parse_together
+
+        return tuple(one.text for one in parse_together(texts)) if texts else ()
+
+    @field_validator("references")
+    @classmethod
+    def _references_spelled_out(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
+        from leaq.training.references import parse_references
+
+        return tuple(reference.spec() for reference in parse_references(",".join(specs)))
+
+    @field_validator("dp_sgd")
+    @classmethod
+    def _privacy_losses(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            found = [float(text) for text in texts]
+        except ValueError:
+            found = [0.0]
+        if not all(value > 0 for value in found):
+            raise ValueError(f"dp_sgd must be positive numbers or inf, such as 1,3,8,inf. Found {','.join(texts)!r}.")
+        return tuple(dict.fromkeys(f"{value:g}" for value in found))
+
+    @model_validator(mode="after")
+    def _known_network(self) -> Self:
+        from leaq.nets import NETS
+
+        own = ":" in self.model or self.model.endswith((".py", IN_MEMORY))
+        if self.model and not own and not self.finished:
+            NETS.build(self.model)
+        return self
+
+    @property
+    def finished(self) -> bool:
+        """Whether the source is a finished model."""
+        return is_model(self.source)
+
+    @property
+    def models(self) -> int:
+        """Number of models, the released file among them."""
+        return self.trained + bool(self.released)
+
+    @property
+    def trained(self) -> int:
+        """Number of models trained."""
+        return self.replicates + self.shadows
+
+    @property
+    def attacked(self) -> range:
+        """Which models are attacked: the released file, or all replicates."""
+        return range(1) if self.released else range(self.replicates)
+
+    @property
+    def whitebox(self) -> bool:
+        """Whether an attack asks for statistics of the released weights."""
+        from leaq.attacks.registry import parse_attacks
+
+        return any("whitebox" in attack.uses for attack in parse_attacks(self.attacks))
+
+    @property
+    def numbers(self) -> bool:
+        """Whether an attack asks for what the released file holds beside codes."""
+        from leaq.attacks.registry import parse_attacks
+
+        return any("numbers" in attack.uses for attack in parse_attacks(self.attacks))
+
+    @property
+    def codes(self) -> bool:
+        """Whether an attack reads the codes of the first layer record by record."""
+        from leaq.attacks.registry import parse_attacks
+
+        return any(getattr(attack, "codes", False) for attack in parse_attacks(self.attacks))
+
+    def resolved(self, **choices: str) -> Self:
+        """Return the configuration with what was "auto" replaced by what was chosen."""
+        return type(self).from_dict({**self.to_dict(), **choices})
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield specifications from a text, an object that has one, or a list of these."""
+    for item in value if isinstance(value, list | tuple | set | frozenset) else (value,):
+        if isinstance(item, str):
+            yield from split_specs(item)
+        elif callable(getattr(item, "spec", None)):
+            yield item.spec()
+        else:
+            raise ValueError(f"each must be a specification or an object with one, and one is a {type(item).__name__}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

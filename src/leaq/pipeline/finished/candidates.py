@@ -1,0 +1,147 @@
+"""Which quantized weights r compares for a finished model: recorded checkpoints, or neighbours of the final codes."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
+from leaq.models import checkpoints_of
+from leaq.models.calling import full_precision
+from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.finished.evaluating import Bench
+from leaq.quantizers import Calibration, Identity, Scheme
+from leaq.quantizers.neighbours import Moves, draw_moves, moved
+from leaq.quantizers.scheme import Frozen
+from leaq.types import Checkpoints, Flag, LossTable, NotComputed
+
+__all__ = ["candidates_of", "fitted_to", "released_of", "with_released"]
+
+MOVED_BYTES = 2**28
+"""Weights of the moved copies that are held at once."""
+NO_CODES = NotComputed(
+    "Full precision has no codes to move. Give checkpoints=recorder.checkpoints of a leaq.Recorder in the training "
+    "loop."
+)
+
+
+def released_of(model: nn.Module, recorded: Checkpoints | None) -> Checkpoints:
+    """Return the model's weights as batch (1,); with recorded checkpoints, those of them that were recorded.
+
+    Raises
+    ------
+    InvalidInput
+        If the checkpoints are of another architecture.
+    """
+    released = checkpoints_of(model)
+    if recorded is None:
+        return released
+    if recorded.batch[:1] != (1,) or len(recorded.batch) != 2:
+        raise InvalidInput(f"checkpoints must be of one model, batch (1, c). Found batch {recorded.batch}.")
+    odd = [
+        name
+        for name, tensor in recorded.params.items()
+        if name not in released.params or tensor.shape[2:] != released.params[name].shape[1:]
+    ]
+    if odd:
+        raise InvalidInput(
+            f"checkpoints must be of the model's own architecture. Not in the model, or of another shape: "
+            f"{', '.join(odd[:3])}{', ...' * (len(odd) > 3)}."
+        )
+    names = [name for name in released.params if name in recorded.params]
+    return Checkpoints({n: released.params[n] for n in names}, {n: released.roles[n] for n in names}, (1,))
+
+
+def with_released(recorded: Checkpoints, released: Checkpoints) -> Checkpoints:
+    """Append the released weights to the recorded ones, unless they already are the last."""
+    last = recorded.last()
+    widened = {name: tensor.to(released.params[name]) for name, tensor in recorded.params.items()}
+    if all(torch.equal(last.params[name].to(t), t) for name, t in released.params.items()):
+        return recorded.replace(widened)
+    joined = {name: torch.cat([widened[name], released.params[name].unsqueeze(1)], dim=1) for name in widened}
+    return Checkpoints(joined, released.roles, (1, recorded.batch[1] + 1))
+
+
+def fitted_to(
+    scheme: Scheme, released: Checkpoints, bench: Bench, *, given: Calibration | None = None, seed: int = 0
+) -> tuple[Frozen, tuple[Flag, ...]]:
+    """Fix a scheme's scales to the released weights, calibrated on `given` records or else on the members.
+
+    Returns
+    -------
+    The fixed quantizer, and the doubts that numbers measured under it carry.
+
+    Raises
+    ------
+    InvalidInput
+        If the scheme stops training early: a finished model is released as it is.
+    UnsupportedModel
+        If the scheme calibrates on inputs and these are no single array.
+    """
+    released = scheme.recorded(released)
+    if not scheme.needs.calibration and not scheme.needs.model:
+        frozen = scheme.frozen_to(released)
+        return frozen, frozen.flags()
+    calibration = replace(given, model=bench.model) if given is not None else _on_members(scheme, bench, seed)
+    frozen = scheme.frozen_to(released, calibration)
+    return frozen, (*frozen.flags(), *_unseen(scheme, released, calibration))
+
+
+def _on_members(scheme: Scheme, bench: Bench, seed: int) -> Calibration:
+    parts = [batch.inputs for batch in bench.members.batches]
+    if not all(isinstance(part, torch.Tensor) for part in parts):
+        raise UnsupportedModel(
+            f"{scheme.spec()}: calibration needs inputs that are one array. Found several or other objects. "
+            "Leave this quantizer out, or wrap the model to take one array."
+        )
+    inputs = torch.cat([full_precision(part) for part in parts]).cpu().numpy()
+    return Calibration(bench.model, inputs, seed=seed)
+
+
+def _unseen(scheme: Scheme, released: Checkpoints, calibration: Calibration) -> tuple[Flag, ...]:
+    """Name the weights that a calibrated quantizer rounds to nearest, because it cannot see their inputs."""
+    few, _ = calibration.of(np.zeros(1, np.int64), next(iter(released.params.values())))
+    seen = calibration.model.layer_inputs(released.params, few[:, :2])
+    rest = [name for name in scheme.plan(released) if released.roles[name] != "bias" and name not in seen]
+    if not rest:
+        return ()
+    text = (
+        f"Rounded to the nearest level without calibration, since what they are multiplied with cannot be seen: "
+        f"{', '.join(rest[:3])}{f' and {len(rest) - 3} more' * (len(rest) > 3)}."
+    )
+    return (Flag("partly-calibrated", text),)
+
+
+def candidates_of(
+    bench: Bench, fitted: Frozen, released: Checkpoints, recorded: Checkpoints | None, *, config: AuditConfig
+) -> LossTable | NotComputed:
+    """Return the losses of the candidates that r compares under one quantizer, or why there are none.
+
+    Recorded checkpoints where there are any, quantized with the released model's scales; otherwise the released
+    codes with single ones moved to an adjacent level.
+    """
+    if recorded is not None:
+        candidates = fitted(with_released(recorded, released))
+        return bench.table(candidates, quantizer=fitted.spec(), strategy="trajectory")
+    if isinstance(fitted.scheme, Identity):
+        return NO_CODES
+    try:
+        quantized, moves = draw_moves(fitted, released, moves=config.neighbours, seed=config.seed)
+    except (InvalidInput, NotEnoughEvidence) as err:
+        return NotComputed(str(err))
+    return _neighbour_table(bench, quantized, moves[0], quantizer=fitted.spec())
+
+
+def _neighbour_table(bench: Bench, quantized: Checkpoints, moves: Moves, *, quantizer: str) -> LossTable:
+    """Evaluate as many moved copies at once as memory allows, the unmoved model last."""
+    size = sum(tensor.nbytes for tensor in quantized.params.values())
+    together = max(1, MOVED_BYTES // size)
+    tables = []
+    for start in range(0, len(moves), together):
+        part = slice(start, start + together)
+        some = Moves(moves.name[part], moves.position[part], moves.value[part])
+        tables.append(bench.table(moved(quantized, [some]), quantizer=quantizer, strategy="neighbours"))
+    last = tables[-1]
+    losses = np.concatenate([*(table.losses[:, :-1] for table in tables), last.losses[:, -1:]], axis=1)
+    return replace(last, losses=losses)

@@ -1,0 +1,243 @@
+"""A finished model and its records from files."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from leaq.data.readers import read_table
+from leaq.data.texts import read_texts
+from leaq.errors import InvalidInput, StoreError, UnsupportedModel
+from leaq.models.boxes import box_of, open_box
+from leaq.models.causal import load_causal
+from leaq.models.formats import describe_file, filled_from
+from leaq.models.formats.gguf import is_language_gguf
+from leaq.models.sklearn import from_sklearn, is_sklearn
+from leaq.models.weights import architecture, built
+from leaq.pipeline.cell import AuditConfig, FinishedModel
+from leaq.pipeline.finished.case import Case
+from leaq.pipeline.finished.records import Records, pair_of, read_records
+from leaq.pipeline.subjects import Given
+from leaq.system.files import sha256_within
+from leaq.system.npz import read_npz
+from leaq.system.usercode import code_of, user_function
+from leaq.types import Flag
+
+__all__ = ["USED", "case_of", "files_digest", "places_of", "read_arrays"]
+
+USED = frozenset(
+    {"source", "members", "model", "target", "ignore", "quantizers", "seed", "level", "draws", "threads"}
+    | set(FinishedModel.model_fields)
+)
+"""Options of an audit that mean something for a finished model."""
+
+
+def case_of(config: AuditConfig, given: Given) -> Case:
+    """Return the finished model that a configuration names, or that is in memory, with its records.
+
+    Raises
+    ------
+    InvalidInput
+        If members or non-members are not named, an option is that belongs to models which are trained, or a file of
+        weights does not say how they are used.
+    UnsupportedModel
+        If what is given is no model.
+    """
+    _refuse_training(config, given)
+    place = None if given.finished else Path(config.source)
+    builder = given.model or config.model
+    language = given.tokenizer is not None or (place is not None and not builder and _is_language_model(place))
+    named = {"members": given.members, "nonmembers": given.nonmembers}
+    held = {name: data if data is not None else _read(config, name, language) for name, data in named.items()}
+    loss = given.loss or (_loss(config.loss) if ":" in config.loss else config.loss)
+    shipped = given.shipped if given.shipped is not None else _shipped(config.shipped)
+    case = partial(
+        Case, config, loss=loss, shipped=shipped, checkpoints=given.checkpoints, calibration=given.calibration
+    )
+    if language:
+        model, tokenizer = (given.data, None) if place is None else load_causal(place)
+        tokenizer = given.tokenizer or tokenizer
+        flags = _dequantized(place, describe_file(place) if place and place.suffix == ".gguf" else "")
+        other = given.reference or config.reference or None
+        reference = load_causal(other)[0] if isinstance(other, str | Path) else other
+        return case(model, **held, tokenizer=tokenizer, reference=reference, flags=flags)
+    if given.reference is not None or config.reference:
+        raise InvalidInput("reference belongs to a language model. Found another. Leave it out.")
+    opened = _opened(given.data if place is None else place, builder, config, held)
+    return case(opened.model, *opened.records, flags=opened.flags)
+
+
+@dataclass(frozen=True)
+class Runnable:
+    """A model that runs on the records beside it, and what is doubted about it."""
+
+    model: nn.Module
+    records: tuple[Records, Records]
+    flags: tuple[Flag, ...] = ()
+
+
+def _opened(model: Any, builder: Any, config: AuditConfig, held: Mapping[str, Any]) -> Runnable:
+    """Open whatever is no language model: a module, an estimator, a program, a file of weights, a function."""
+    if is_sklearn(model):
+        converted = from_sklearn(model)
+        pairs = {name: pair_of(data, name, config.columns, config.target) for name, data in held.items()}
+        pairs = {name: converted.records(pair, name) for name, pair in pairs.items()}
+        return Runnable(converted.module, _records(config, pairs))
+    read = _records(config, held)
+    if isinstance(model, Path):
+        return Runnable(*_of_file(model, builder, config.loss, read))
+    module = model if isinstance(model, nn.Module) else box_of(model)
+    if module is None:
+        raise UnsupportedModel(
+            "A finished model must be a torch module, a scikit-learn estimator with weights, or something that can "
+            f"be called. Found {type(model).__name__}. To train models on a table, name the data set or the file."
+        )
+    return Runnable(module, read)
+
+
+def _records(config: AuditConfig, held: Mapping[str, Any]) -> tuple[Records, Records]:
+    inside, outside = (
+        read_records(data, name=name, columns=config.columns, target=config.target) for name, data in held.items()
+    )
+    return inside, outside
+
+
+def _of_file(
+    path: Path, builder: Any, loss: str, records: tuple[Records, Records]
+) -> tuple[nn.Module, tuple[Records, Records], tuple[Flag, ...]]:
+    """Open a program, or build the network of a file of weights and fill it with them."""
+    if not builder:
+        program = None if path.is_dir() else open_box(path)
+        if program is None:
+            raise InvalidInput(
+                f"Weights alone do not say how they are used. {path.name} holds {describe_file(path)}. Name the "
+                "function that builds the network with --model file.py:function (its code is run), or in Python with "
+                "model=."
+            )
+        return program, records, ()
+    about = _about(*records, loss=loss)
+    network = built(builder, about) if callable(builder) else architecture(builder, given=about)
+    module, stored = filled_from(path, network, fresh=not callable(builder))
+    forms = ", ".join(dict.fromkeys(stored.values()))
+    return module, records, _dequantized(path, f"weights as {forms}" if forms else "")
+
+
+def _read(config: AuditConfig, name: str, language: bool) -> Any:
+    """Return records of a file: texts, an NPZ's arrays, or a table without the columns to ignore."""
+    path = Path(getattr(config, name))
+    if language:
+        return read_texts(path)
+    if path.suffix.lower() == ".npz" or not path.suffix:
+        return read_arrays(path)
+    frame = read_table(path).frame
+    return frame[[column for column in frame.columns if column not in config.ignore]]
+
+
+def _refuse_training(config: AuditConfig, given: Given) -> None:
+    """Refuse what a finished model lacks, or cannot use."""
+    missing = [name for name in ("members", "nonmembers") if not getattr(config, name)]
+    if missing:
+        whose = config.source if given.finished else Path(config.source).name
+        raise InvalidInput(
+            f"A finished model ({whose}) is audited on members (records that trained it) and nonmembers (records that "
+            f"did not). Missing: {' and '.join(missing)}. Name them; to train models on a table, name the table as the "
+            "source."
+        )
+    plain, mine = AuditConfig(source=config.source).to_dict(), config.to_dict()
+    unused = sorted(
+        key
+        for name, value in mine.items()
+        if name not in USED and value != plain[name]
+        for key in ([k for k in value if value[k] != plain[name][k]] if isinstance(value, dict) else [name])
+    )
+    if unused:
+        raise InvalidInput(
+            f"Of a finished model nothing is trained, so {', '.join(unused)} {'have' if len(unused) > 1 else 'has'} no "
+            "meaning here. Leave out, or name the table it was trained on as the source and the model with released "
+            "and recipe."
+        )
+
+
+def _shipped(given: Sequence[str]) -> dict[str, Path]:
+    pairs = [item.partition("=") for item in given]
+    bad = [item for item, (name, _, place) in zip(given, pairs, strict=True) if not (name and place)]
+    if bad:
+        raise InvalidInput(f"shipped must read name=file. Found {bad[0]!r}.")
+    return {name: Path(place) for name, _, place in pairs}
+
+
+def places_of(config: AuditConfig) -> list[str]:
+    """Return the files and folders that an audit of a finished model reads."""
+    shipped = [str(place) for place in _shipped(config.shipped).values()]
+    return [place for place in (config.source, config.members, config.nonmembers, config.reference, *shipped) if place]
+
+
+def files_digest(config: AuditConfig) -> str:
+    """Return a digest of the files that an audit of a finished model reads."""
+    digest = hashlib.sha256("".join(code_of(spec) for spec in (config.model, config.loss) if ":" in spec).encode())
+    for place in places_of(config):
+        for found in sha256_within(Path(place)):
+            digest.update(bytes.fromhex(found))
+    return digest.hexdigest()
+
+
+def _is_language_model(weights: Path) -> bool:
+    return weights.is_dir() or (weights.suffix == ".gguf" and is_language_gguf(weights))
+
+
+def _about(members: Records, nonmembers: Records, *, loss: str) -> dict[str, Any]:
+    """Return what the records say about the network they belong to: widths, and what its outputs are."""
+    inputs, targets = members.batches[0].inputs, [members.targets, nonmembers.targets]
+    shape = tuple(inputs.shape[1:]) if isinstance(inputs, torch.Tensor) else ()
+    whole = all(y.ndim == 1 and y.size and bool(np.all(y == np.floor(y)) and y.min() >= 0) for y in targets)
+    classes = whole and loss in ("auto", "cross_entropy", "binary")
+    wide = targets[0].shape[1] if targets[0].ndim == 2 else 1
+    return {
+        "features": int(np.prod(shape)),
+        "outputs": int(max(y.max() for y in targets)) + 1 if classes else wide,
+        "task": "classification" if classes else "regression",
+        "shape": shape,
+    }
+
+
+def _dequantized(weights: Path | None, held: str) -> tuple[Flag, ...]:
+    """Say that what counts as full precision was quantized before, where it was."""
+    if weights is None or not held:
+        return ()
+    text = (
+        f"{weights.name} holds {held}, dequantized here without an original to compare with: its conventions are taken "
+        "as it names them, and 'full precision' means what it holds."
+    )
+    return (Flag("already-quantized", text),)
+
+
+def _loss(spec: str) -> Any:
+    return user_function(spec, what="--loss")
+
+
+def read_arrays(path: Path) -> Mapping[str, Any]:
+    """Return the arrays x and y of an NPZ file.
+
+    Raises
+    ------
+    StoreError
+        If there is no such file, or it is no NPZ file.
+    InvalidInput
+        If it holds no x and y, or Python objects, which only pickle can read.
+    """
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as err:
+        raise StoreError(f"{path.name!r} cannot be read ({err.strerror or type(err).__name__}).") from None
+    arrays = read_npz(path, name=path.name)
+    for x, y in (("x", "y"), ("X", "y"), ("inputs", "targets")):
+        if x in arrays and y in arrays:
+            return {"x": arrays[x], "y": arrays[y]}
+    raise InvalidInput(f"{path.name}: must hold the arrays x and y. Found {', '.join(arrays) or 'none'}.")

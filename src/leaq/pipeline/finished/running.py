@@ -1,0 +1,235 @@
+"""Running a model on records: what its outputs must be, and that running changes neither it nor the records.
+
+The first run is made with copies of weights and inputs; what it writes into them is refused by name.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from leaq.errors import InvalidInput, LeaqError, UnsupportedModel, first_rows
+from leaq.evaluation.batches import Batch, described, move
+from leaq.models import ModuleModel, checkpoints_of, evaluating
+from leaq.models.calling import call, full_precision
+from leaq.models.roles import tensors_of
+from leaq.pipeline.finished.records import Records
+
+__all__ = [
+    "device_of",
+    "each",
+    "head",
+    "is_weightless",
+    "reason_of",
+    "refuse_random",
+    "rows_of",
+    "run_first",
+    "run_plain",
+]
+
+REPEATS = 32
+"""Runs on the first batch of a model that draws random numbers, before its outputs count as fixed."""
+
+
+def is_weightless(module: nn.Module) -> bool:
+    """Whether the model shows no weights that could be quantized: a black box, or one of packed integers."""
+    return next(tensors_of(module), None) is None
+
+
+def run_first(model: ModuleModel, members: Records, nonmembers: Records) -> tuple[Records, Records, Tensor]:
+    """Return the records in numbers the model takes, and its outputs (n, ...) on the first of them.
+
+    Numbers stay as they are if the model runs on them; else they get the type of its weights (64-bit or whole numbers
+    for a 32-bit model).
+
+    Raises
+    ------
+    InvalidInput
+        With the model's own error, if it runs on neither; if outputs are not finite or not one row a record.
+    UnsupportedModel
+        If running it changes its weights or its inputs.
+    """
+    first = members.batches[0]
+    try:
+        outputs = _run_copies(model, first)
+    except LeaqError:
+        raise
+    except Exception as err:  # whatever the user's code raises
+        dtype = next((t.dtype for t in model.module.parameters() if t.is_floating_point()), torch.float32)
+        dtype = torch.float64 if dtype == torch.float64 else torch.float32
+
+        def cast(value: Any) -> Any:
+            return value.to(dtype) if isinstance(value, Tensor) else value
+
+        members, nonmembers = (records.changed(inputs=cast) for records in (members, nonmembers))
+        try:
+            outputs = _run_copies(model, members.batches[0])
+        except LeaqError:
+            raise
+        except Exception as second:  # of numbers whose type was the first thing wrong, this says what else is
+            told = second if all(part.is_floating_point() for part in _tensors(first.inputs)) else err
+            raise InvalidInput(
+                f"The model must run on the records given. On the first {first.n} members ({described(first.inputs)}) "
+                f"it raised {reason_of(told)}. Give inputs as its forward method takes them."
+            ) from told
+    outputs = rows_of(outputs, first.n)
+    bad = (~torch.isfinite(outputs)).reshape(first.n, -1).any(1).nonzero().flatten().tolist()
+    if bad:
+        raise InvalidInput(
+            f"The model's outputs must be finite. They are NaN or infinite for {first_rows(bad)}, counted from 0, of "
+            "the members. Look for a division by zero, a logarithm of zero or an overflow in its forward method."
+        )
+    return members, nonmembers, outputs
+
+
+def _run_copies(model: ModuleModel, batch: Batch) -> Tensor:
+    """Run a module on copies of its weights and of a batch, and see what became of them."""
+    module = model.module
+    given = full_precision(move(batch, device_of(module)).inputs)
+    lent = copied(given)
+    held = {} if is_weightless(module) else dict(checkpoints_of(module).at(0).params)
+    with torch.no_grad(), evaluating(module):
+        outputs = call(module, model.own | held, lent)
+    written = [
+        name for name, own in _writable(module) if name in held and not torch.equal(full_precision(own), held[name])
+    ]
+    if written:
+        raise UnsupportedModel(
+            f"The model must not change its own weights when it runs. Its forward method writes {written[0]!r} (a "
+            "copy: your model was left as it was). Do that in training alone, or keep such numbers as buffers."
+        )
+    if not all(torch.equal(one, other) for one, other in zip(_tensors(given), _tensors(lent), strict=True)):
+        raise UnsupportedModel(
+            "The model must leave its inputs as they are. Its forward method changes them in place (x -= ..., x.mul_): "
+            "a second run would see others. Write x = x - ..., or begin with x = x.clone()."
+        )
+    return outputs
+
+
+def _writable(module: nn.Module) -> list[tuple[str, Tensor]]:
+    """Return the parameters that a forward pass should not write but could.
+
+    Scripted programs cannot; embeddings with `max_norm` rescale theirs, which are lent as copies in every run.
+    """
+    if isinstance(module, torch.jit.ScriptModule):
+        return []
+    rescaled = {id(part.weight) for part in module.modules() if getattr(part, "max_norm", None) is not None}
+    return [(name, tensor.detach()) for name, tensor in module.named_parameters() if id(tensor) not in rescaled]
+
+
+def copied(inputs: Any) -> Any:
+    """Return the same nest of inputs with a copy of every tensor."""
+    return with_tensors(inputs, torch.clone)
+
+
+def _tensors(inputs: Any) -> list[Tensor]:
+    found: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    with_tensors(inputs, keep)
+    return found
+
+
+def run_plain(model: ModuleModel, batch: Batch, *, grad: bool = False) -> Tensor:
+    """Return the outputs (n, ...) of the module as it is, in evaluation mode and at least 32 bits."""
+    module = model.module
+    inputs = full_precision(move(batch, device_of(module)).inputs)
+    with torch.set_grad_enabled(grad), evaluating(module):
+        return call(module, model.own, with_tensors(inputs, _asking) if grad else inputs)
+
+
+def rows_of(outputs: Tensor, n: int) -> Tensor:
+    """Return outputs that have one row for each of n records.
+
+    Raises
+    ------
+    InvalidInput
+        If they have not.
+    """
+    if outputs.ndim == 0 or len(outputs) != n:
+        raise InvalidInput(
+            f"The model must return one row of outputs a record. For {n} records it returned shape "
+            f"{tuple(outputs.shape)}. Put records first (transpose), and average or drop none of them."
+        )
+    return outputs
+
+
+def reason_of(err: Exception) -> str:
+    """Return an error's name and the first line of what it said."""
+    said = str(err).strip().splitlines()
+    return f"{type(err).__name__}: {said[0][:200] if said else 'no message'}"
+
+
+def refuse_random(run: Callable[[], Tensor], once: Tensor, *, what: str = "The model") -> None:
+    """Refuse a model that gives other outputs for the same inputs in evaluation mode.
+
+    Parameters
+    ----------
+    run : runs it on some records again.
+    once : its outputs on them.
+
+    Raises
+    ------
+    UnsupportedModel
+        If two runs differ. Where a run draws random numbers, it is repeated, so that equal ones are no luck.
+    """
+    state = torch.get_rng_state()
+    try:
+        repeats, done = 1, 0
+        while done < repeats:
+            again = run()
+            if not torch.allclose(once, again, rtol=1e-4, atol=1e-5 * float(once.abs().max()), equal_nan=True):
+                raise UnsupportedModel(
+                    f"{what} must give the same outputs for the same inputs in evaluation mode. This one is random "
+                    f"in evaluation mode: two runs on the same {len(once)} records differ by up to "
+                    f"{float((once - again).abs().max()):.3g}. Give functional dropout training=self.training, and "
+                    "draw no noise in forward outside of training."
+                )
+            done += 1
+            if not torch.equal(torch.get_rng_state(), state):
+                repeats = REPEATS
+    finally:
+        torch.set_rng_state(state)
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Return where a module lies."""
+    return next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
+
+
+def head(inputs: Any) -> Any:
+    """Return the inputs of the first record."""
+    if isinstance(inputs, Mapping):
+        return {key: head(value) for key, value in inputs.items()}
+    if isinstance(inputs, tuple):
+        return tuple(head(value) for value in inputs)
+    return inputs[:1] if isinstance(inputs, Tensor) else inputs
+
+
+def each(inputs: Any) -> Iterator[Any]:
+    """Yield the inputs of one record after the other."""
+    if isinstance(inputs, Mapping):
+        columns = [list(each(value)) for value in inputs.values()]
+        yield from (dict(zip(inputs, row, strict=True)) for row in zip(*columns, strict=True))
+    elif isinstance(inputs, tuple):
+        yield from zip(*(list(each(value)) for value in inputs), strict=True)
+    else:
+        yield from (inputs[i : i + 1] for i in range(len(inputs)))
+
+
+def _asking(tensor: Tensor) -> Tensor:
+    """Return a copy that asks for gradients, so that frozen models show what they compute, too."""
+    return tensor.detach().clone().requires_grad_() if tensor.is_floating_point() else tensor
+
+
+def with_tensors(inputs: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return the same nest of inputs with every tensor changed."""
+    if isinstance(inputs, Mapping):
+        return {key: with_tensors(value, change) for key, value in inputs.items()}
+    if isinstance(inputs, tuple):
+        return tuple(with_tensors(value, change) for value in inputs)
+    return change(inputs) if isinstance(inputs, Tensor) else inputs

@@ -1,0 +1,87 @@
+"""A network of the user's, trained by leaq: copies of it stacked, as the perceptron is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from leaq.models.weights import built
+from leaq.pipeline.subjects.base import Reads, Trained
+from leaq.pipeline.subjects.outputs import refuse_unfit
+from leaq.tasks import Layout
+from leaq.training import StackedModule, TrainingConfig, chunks, train_modules
+from leaq.training.batched import MEMORY
+from leaq.types import Bools, Progress, Samples
+
+__all__ = ["CHUNK", "Architecture", "network_for"]
+
+CHUNK = 16
+"""Copies trained in one tensor program where the configuration does not say."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Copies of one network, each trained on its own members by the recipe of the configuration.
+
+    Attributes
+    ----------
+    make : returns a torch module; is given those of features, outputs, task and shape that it names.
+    """
+
+    make: Callable[..., Any]
+    training: TrainingConfig
+    seed: int
+
+    @property
+    def reads(self) -> frozenset[Reads]:
+        """Arrays of any shape."""
+        return frozenset({"rows", "arrays"})
+
+    def network(self, samples: Samples) -> StackedModule:
+        """Return the user's network, copies of it stacked."""
+        probe = torch.tensor(samples.inputs[:2], dtype=torch.float32)
+        return StackedModule(partial(network_for, self.make, samples), samples.task, probe, tasks=samples.tasks)
+
+    def parts(self, samples: Samples, models: int) -> list[slice]:
+        """Return 16 at a time, or as many as their checkpoints fit into memory, unless the configuration says."""
+        return chunks(
+            samples, models, self.training.model_copy(update={"chunk": self.training.chunk or self._fit(samples)})
+        )
+
+    def _fit(self, samples: Samples) -> int:
+        with torch.random.fork_rng(devices=[]):
+            weights = sum(tensor.numel() for tensor in network_for(self.make, samples).state_dict().values())
+        return int(max(1, min(CHUNK, MEMORY // (8 * max(1, weights) * self.training.checkpoints))))
+
+    def train(self, samples: Samples, members: Bools, *, which: slice, progress: Progress) -> Trained:
+        """Train the models `which`."""
+        make = partial(network_for, self.make, samples)
+        with torch.random.fork_rng(devices=[]):
+            refuse_unfit(make(), samples)
+        model, checkpoints = train_modules(
+            make, samples, members, self.training, seed=self.seed, first=which.start, progress=progress
+        )
+        return Trained(model, checkpoints, () if model.note is None else (model.note,))
+
+
+def network_for(make: Callable[..., Any], samples: Samples) -> nn.Module:
+    """Return one fresh network for these records.
+
+    `make` may name ``features`` (width of a record), ``outputs`` (number of classes, 1 for a value; of several targets
+    as in `leaq.tasks`), ``task`` ("classification", "regression" or "multitask") and ``shape`` (of one record) among
+    its arguments.
+
+    Raises
+    ------
+    InvalidInput
+        If it fails, or returns no torch module.
+    """
+    layout = Layout.of(samples.tasks)
+    single = len(samples.classes) if samples.task == "classification" else 1
+    outputs = single if layout is None else layout.outputs
+    shape = tuple(samples.inputs.shape[1:])
+    given = {"features": int(samples.inputs[0].size), "outputs": outputs, "task": samples.task, "shape": shape}
+    return built(make, given)

@@ -1,0 +1,116 @@
+"""The very file that is released, beside shadow models trained as it was."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from leaq.errors import InvalidInput
+from leaq.evaluation.texts import LanguageModel
+from leaq.models import checkpoints_of, unwrap
+from leaq.models.formats import filled_from
+from leaq.models.sklearn import as_module, is_sklearn
+from leaq.models.weights import check_match
+from leaq.pipeline.subjects.base import Reads, Subject, Trained
+from leaq.pipeline.subjects.recipe import stacked_weights
+from leaq.quantizers.recognised import recipe_of
+from leaq.training import MLP, StackedModule
+from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
+
+__all__ = ["Artefact"]
+
+Read = tuple[Checkpoints, str | None, tuple[Flag, ...]]
+_HELD: dict[object, Read] = {}
+"""The file read last in this process: every part of an audit asks for it, each by a subject of its own."""
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A released file as model 0, and models of another subject as the rest; only released weights are looked at.
+
+    Attributes
+    ----------
+    released : a file of weights (safetensors, GGUF, a folder), or a module.
+    shadows : the subject that trained it, as far as it can be done again.
+    """
+
+    released: Any
+    shadows: Subject
+
+    @property
+    def reads(self) -> frozenset[Reads]:
+        """What the shadow models read."""
+        return self.shadows.reads
+
+    def network(self, samples: Samples) -> MLP | StackedModule | None:
+        """Return the network of the shadow models."""
+        return self.shadows.network(samples)
+
+    def parts(self, samples: Samples, models: int) -> list[slice]:
+        """Return the parts of the shadow models; the file stands with the first, whose architecture it is read into."""
+        inner = self.shadows.parts(samples, models - 1)
+        return [slice(part.start + 1 if part.start else 0, part.stop + 1) for part in inner]
+
+    def train(self, samples: Samples, members: Bools, *, which: slice, progress: Progress) -> Trained:
+        """Read the file where model 0 is asked for, and train the shadow models that are."""
+        first = which.start == 0
+        inside = members[1:] if first else members
+        inner = slice(0 if first else which.start - 1, which.stop - 1)
+        made = self.shadows.train(samples, inside, which=inner, progress=progress)
+        if not isinstance(made.model, StackedModule | LanguageModel):
+            raise InvalidInput("A released file needs the network it belongs to. Name it with model or recipe.")
+        weights, spec, doubts = self._read(made.model.module, first=first)
+        shadows = made.checkpoints.last().at((slice(None), None))
+        held = stacked_weights([weights, shadows]) if first else shadows
+        flags = tuple(flag for flag in made.flags if flag.code != "no-checkpoints")
+        return Trained(made.model, held, (*flags, *doubts), () if spec is None else (spec,))
+
+    def _read(self, template: nn.Module, *, first: bool) -> Read:
+        """Return the released weights, batch (1, 1), which quantizer made them, and doubts.
+
+        A file is read with the first models, into whose architecture it must fit; later ones are told what was found.
+        """
+        key = _stamps(self.released)
+        if first or key not in _HELD:
+            found = self._read_anew(template)
+            _HELD.clear()
+            _HELD[key] = found
+        return _HELD[key]
+
+    def _read_anew(self, template: nn.Module) -> Read:
+        module, stored = _opened(self.released, template)
+        weights = checkpoints_of(module).at((slice(None), None))
+        if not stored:
+            return weights, None, ()
+        recipe = recipe_of(module, None, stored)
+        spec = recipe.spec if recipe else None
+        words = ", ".join(dict.fromkeys(stored.values()))
+        shadows = (
+            f"its codes are those of {spec}{recipe.doubt}, which quantizes the shadow models in its row"
+            if recipe
+            else "no quantizer known here gives its codes, so that no row has shadow models quantized like it; name one"
+        )
+        text = f"The released file holds weights as {words}; {shadows}. 'Full precision' means what the file holds."
+        return weights, spec, (Flag("already-quantized", text),)
+
+
+def _stamps(released: Any) -> object:
+    """Return what is another when a file, or one in a folder, was written anew; of a module which one it is."""
+    if not isinstance(released, str | Path):
+        return id(released)
+    path = Path(released)
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return tuple((str(one), one.stat().st_mtime_ns, one.stat().st_size) for one in files)
+
+
+def _opened(released: Any, template: nn.Module) -> tuple[nn.Module, Mapping[str, str]]:
+    """Return a released model in the template's architecture, and in which form each quantized weight is stored."""
+    if is_sklearn(released):
+        released = as_module(released)
+    if isinstance(released, nn.Module):
+        module = unwrap(released)
+        check_match(template, dict(checkpoints_of(module).at(0).params), subject="the released model")
+        return module, {}
+    return filled_from(Path(released), template)

@@ -1,0 +1,168 @@
+"""A training of the user's: called once a model, on that model's members; what it returns is attacked."""
+
+import copy
+import random
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from leaq.errors import InvalidInput, LeaqError
+from leaq.evaluation.texts import LanguageModel
+from leaq.models import checkpoints_of
+from leaq.models.sklearn import as_module, is_sklearn
+from leaq.pipeline.subjects.base import Reads, Trained
+from leaq.pipeline.subjects.outputs import stacked
+from leaq.seeds import stream
+from leaq.system.usercode import raised
+from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
+
+__all__ = ["OwnTraining", "stacked_weights"]
+
+Made = tuple[nn.Module, Checkpoints, Any]
+"""A trained module, its weights, batch (1, c), and the tokenizer of a language model."""
+
+
+@dataclass(frozen=True)
+class OwnTraining:
+    """Models that ``train(records, seed)`` returns, one call each.
+
+    ``records`` holds the members as `leaq.Samples`: ``inputs`` (n, ...), ``targets`` (n,) class codes or values, of
+    several targets (n, t) with NaN where a label is missing, ``task``, ``classes``, ``tasks``. ``seed`` is a whole
+    number of that model's own; NumPy's, torch's and Python's generators are seeded with it, too. What comes back is a
+    torch module, a scikit-learn network or linear model (alone or behind scalers in a pipeline), or a pair of a module
+    and a `leaq.Recorder` (or `Checkpoints`) of its training. Of texts, ``inputs`` (n,) holds strings, or pairs of a
+    prompt and its answer, and a causal language model with its tokenizer comes back.
+    """
+
+    trained_by: Callable[..., Any]
+    seed: int
+
+    @property
+    def reads(self) -> frozenset[Reads]:
+        """Whatever the recipe reads."""
+        return frozenset({"rows", "arrays", "texts"})
+
+    def network(self, samples: Samples) -> None:
+        """Nothing: how long the user's training takes is not known before it is done."""
+
+    def parts(self, samples: Samples, models: int) -> list[slice]:  # noqa: ARG002 - as every subject
+        """Return one at a time: each is a unit of work that is kept when a run is interrupted."""
+        return [slice(i, i + 1) for i in range(models)]
+
+    def train(self, samples: Samples, members: Bools, *, which: slice, progress: Progress) -> Trained:
+        """Call the recipe for the models `which`."""
+        made, said = [], Counter[str]()
+        for done, (number, inside) in enumerate(zip(range(which.start, which.stop), members, strict=True), start=1):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                made.append(self._one(samples.take(inside), number))
+            said.update({f"{one.category.__name__}: {one.message}" for one in caught})
+            progress("training", done, len(members))
+        module, _, tokenizer = made[0]
+        weights = stacked_weights([checkpoints for _, checkpoints, _ in made])
+        if not samples.text:
+            return Trained(stacked(module, samples), weights, self._doubts(made, said))
+        model = LanguageModel(module, tokenizer, tuple(samples.inputs))
+        return Trained(model, weights, (*self._doubts(made, said), *model.flags))
+
+    def _one(self, records: Samples, number: int) -> Made:
+        seed = int(stream(self.seed, "recipe", number).integers(2**31))
+        # What a recipe prints is for people; results may be read by a program.
+        with _seeded(seed), redirect_stdout(sys.stderr):
+            try:
+                found = self.trained_by(records, seed)
+            except LeaqError:
+                raise
+            except Exception as err:
+                raise InvalidInput(
+                    f"The recipe failed on model {number} ({len(records)} records) with {raised(err, self.trained_by)}."
+                ) from err
+        return _of_texts(found) if records.text else (*_read(found), None)
+
+    @staticmethod
+    def _doubts(made: list[Made], said: Counter[str]) -> tuple[Flag, ...]:
+        texts = [f"The recipe warned: {' '.join(text.split())[:200].rstrip('.')}." for text in said]
+        flags = [Flag("recipe-warning", text) for text in texts]
+        if {checkpoints.batch[1] for _, checkpoints, _ in made} == {1}:
+            text = "The recipe returned the released weights alone: no candidates along training, so r is not computed."
+            flags.append(Flag("no-checkpoints", text))
+        return tuple(flags)
+
+
+def _of_texts(found: Any) -> Made:
+    """Return a language model, its weights, batch (1, 1), and its tokenizer."""
+    module, tokenizer = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+    if not isinstance(module, nn.Module) or not callable(tokenizer):
+        raise InvalidInput(
+            "A recipe of texts must return the trained causal language model and its tokenizer, a pair. Found "
+            f"{type(found).__name__}."
+        )
+    module = copy.deepcopy(module).cpu().eval()
+    return module, checkpoints_of(module).at((slice(None), None)), tokenizer
+
+
+def _read(found: Any) -> tuple[nn.Module, Checkpoints]:
+    """Return the module and its weights, batch (1, c)."""
+    module, recorded = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+    if is_sklearn(module):
+        module = as_module(module)
+    if not isinstance(module, nn.Module):
+        raise InvalidInput(
+            "A recipe must return the trained model: a torch module, a scikit-learn network, or a pair of a module and "
+            f"its leaq.Recorder. Found {type(module).__name__}."
+        )
+    module = copy.deepcopy(module).cpu().eval()
+    if recorded is not None:
+        recorded = recorded if isinstance(recorded, Checkpoints) else recorded.checkpoints()
+        whole = checkpoints_of(module)
+        if set(recorded.params) == set(whole.params):
+            return module, recorded
+        c = recorded.batch[-1]
+        rest = {name: t.unsqueeze(1).expand(1, c, *t.shape[1:]) for name, t in whole.params.items()}
+        return module, Checkpoints({**rest, **recorded.params}, whole.roles, (1, c), recorded.steps)
+    return module, checkpoints_of(module).at((slice(None), None))
+
+
+def stacked_weights(parts: list[Checkpoints]) -> Checkpoints:
+    """Stack the weights of models of one architecture, (s, c).
+
+    Raises
+    ------
+    InvalidInput
+        If they are of several: other names, shapes, or numbers of recorded checkpoints.
+    """
+    first = parts[0]
+    shapes = [{name: tuple(tensor.shape[1:]) for name, tensor in part.params.items()} for part in parts]
+    for number, found in enumerate(shapes):
+        if found != shapes[0]:
+            names = [name for name in {*found, *shapes[0]} if found.get(name) != shapes[0].get(name)]
+            raise InvalidInput(
+                "All models of an audit must have one architecture. Model "
+                f"{number} differs from the first in {', '.join(sorted(names)[:3])}. Let sizes depend on the data set, "
+                "not on the members."
+            )
+    params = {name: torch.cat([part.params[name] for part in parts]) for name in first.params}
+    return Checkpoints(params, first.roles, (sum(part.batch[0] for part in parts), *first.batch[1:]), first.steps)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seed every global generator for one training, and put them back as they were."""
+    states = random.getstate(), np.random.get_state(legacy=True)  # noqa: NPY002 - what recipes draw from
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            random.seed(seed)
+            np.random.seed(seed)  # noqa: NPY002
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002

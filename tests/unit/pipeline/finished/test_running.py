@@ -1,0 +1,129 @@
+"""What a model must do when it runs: rows of finite numbers, the same twice, and nothing written."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from leaq.errors import InvalidInput, UnsupportedModel
+from tests.unit.pipeline.finished.models import audit_finished, halves
+
+QUICK = {"quantizers": ("sign",), "draws": 20, "neighbours": 4}
+
+
+class Changed(nn.Module):
+    """A network whose outputs something is done to."""
+
+    def __init__(self, how):
+        super().__init__()
+        torch.manual_seed(0)
+        self.net, self.how = nn.Linear(6, 2), how
+
+    def forward(self, x):
+        return self.how(self.net(x))
+
+
+class WritesWeights(Changed):
+    def forward(self, x):
+        with torch.no_grad():
+            self.net.weight.mul_(1.5)
+        return self.net(x)
+
+
+class WritesData(Changed):
+    def forward(self, x):
+        self.net.weight.data *= 1.5
+        return self.net(x)
+
+
+class WritesInputs(Changed):
+    def forward(self, x):
+        x -= x.mean(1, keepdim=True)
+        return self.net(x)
+
+
+@pytest.mark.parametrize(
+    ("how", "text"),
+    [
+        (torch.sum, r"one row of outputs a record. For 60 records it returned shape \(\)"),
+        (torch.t, r"returned shape \(2, 60\)"),
+        (lambda z: z[1:], r"returned shape \(59, 2\)"),
+        (lambda z: z[None], r"returned shape \(1, 60, 2\)"),
+        (lambda z: z * torch.nan, r"outputs must be finite. They are NaN or infinite for 60 rows"),
+        (lambda z: z / 0, "outputs must be finite"),
+        (lambda z: z.to(torch.complex64), "outputs must be real numbers"),
+        (lambda z: z.no_such, "it raised AttributeError: 'Tensor' object has no attribute"),
+    ],
+)
+def test_outputs_that_mean_nothing_are_refused_in_words(how, text):
+    with pytest.raises((InvalidInput, UnsupportedModel), match=text):
+        audit_finished(Changed(how), *halves(), **QUICK)
+
+
+@pytest.mark.parametrize("how", [lambda z: z.argmax(1), lambda z: z[:, 0] > 0, lambda z: z.double()])
+def test_outputs_of_any_real_type_are_read(how):
+    assert audit_finished(Changed(how), *halves(), **QUICK).rows[0].metrics["loss"].value > 0
+
+
+@pytest.mark.parametrize("kind", [WritesWeights, WritesData])
+def test_a_model_that_writes_its_weights_is_named_and_left_as_it_was(kind):
+    model = kind(None)
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(UnsupportedModel, match="must not change its own weights .* writes 'net.weight'"):
+        audit_finished(model, *halves(), **QUICK)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_model_that_writes_its_inputs_is_named_and_they_are_left_as_they_were():
+    inside, outside = halves()
+    x = torch.tensor(inside[0])
+    with pytest.raises(UnsupportedModel, match="must leave its inputs as they are"):
+        audit_finished(WritesInputs(None), (x, inside[1]), outside, **QUICK)
+    assert np.array_equal(x.numpy(), inside[0])
+
+
+def test_a_shipped_model_that_writes_its_inputs_changes_no_other_row():
+    model, data = Changed(lambda z: z), halves()
+    model = nn.Sequential(model)
+    writes = WritesInputs(None)
+    result = audit_finished(model, *data, shipped={"a": writes, "b": copy.deepcopy(model)}, **QUICK)
+    full, _, _, same = (row.metrics["loss"].value for row in result.rows)
+    assert same == pytest.approx(full)
+
+
+def test_records_unlike_the_first_are_named():
+    inside, (x, y) = halves()
+    with pytest.raises(
+        InvalidInput, match=r"On batch 1 of the nonmembers \(float32 \(60, 5\)\) it raised RuntimeError"
+    ):
+        audit_finished(Changed(lambda z: z), inside, (x[:, :5], y), **QUICK)
+    with pytest.raises(InvalidInput, match="members: the records must be readable. Reading them raised ZeroDivision"):
+        audit_finished(Changed(lambda z: z), (1 / 0 for _ in range(3)), (x, y), **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "text"),
+    [
+        ("loss", 5, "or a function of .outputs, targets.. Found a int"),
+        ("loss", lambda out, y: out[y[:1] * 99], "it raised IndexError"),
+        ("loss", lambda out, y: out[:, 0] * torch.nan * y, "every record's loss must be finite. <lambda> gives nan"),
+        ("shipped", 5, "shipped must map names to models"),
+        ("shipped", "x", "shipped must read name=file"),
+        ("checkpoints", 5, "checkpoints must be those of a recorder"),
+        ("progress", 5, "progress must be a function"),
+        ("quantizers", (5,), "each must be a specification or an object with one, and one is a int"),
+    ],
+)
+def test_options_of_another_kind_are_refused(option, value, text):
+    with pytest.raises(InvalidInput, match=text):
+        audit_finished(Changed(lambda z: z), *halves(), **{**QUICK, option: value})
+
+
+def test_what_is_wrong_beside_the_type_of_numbers_is_said(rng):
+    """Records of 64 bits are also tried in the model's 32; if that fails too, its error says why."""
+    model = nn.Linear(4, 2)
+    inside, outside = ((rng.normal(size=(24, 3)), rng.integers(0, 2, 24)) for _ in range(2))
+    with pytest.raises(InvalidInput, match=r"float64 \(24, 3\)\) it raised RuntimeError: mat1 and mat2 shapes"):
+        audit_finished(model, inside, outside, quantizers=("sign",))
