@@ -21,7 +21,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 from leaq.data import load
 from leaq.data.splits import halves
 from leaq.embedders import embed
-from leaq.nets import NETS
+from leaq.models.nets import NETS
 from leaq.training import TrainingConfig, train_modules
 from leaq.types import Bools, Floats, Samples
 

@@ -19,7 +19,7 @@ from benchmarks.lira_reference import read
 from leaq.data import load
 from leaq.data.tables import from_arrays
 from leaq.embedders import embed
-from leaq.nets.registry import NETS
+from leaq.models.nets.registry import NETS
 from leaq.pipeline.subjects.architecture import built
 from leaq.seeds import stream
 from leaq.training import TrainingConfig

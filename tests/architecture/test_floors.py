@@ -13,10 +13,9 @@ SOURCE = Path(__file__).parents[2] / "src" / "leaq"
 
 # Lowest first; rooms on one floor never import each other. docs/how-it-works.md draws this.
 FLOORS = [
-    {"errors", "former", "lazy", "tasks"},
-    {"arrays", "config", "seeds"},
-    {"types"},
-    {"system", "results", "stats", "nets"},
+    {"errors", "former", "lazy"},
+    {"config", "seeds", "types"},
+    {"system", "results", "stats"},
     {"data", "models", "measures", "attacks"},
     {"embedders", "training", "quantizers", "evaluation"},
     {"pipeline"},
@@ -30,7 +29,7 @@ FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
 # Which rooms may import a heavy library at all (None: nobody) -- in functions or at the top.
 HEAVY = {
-    "torch": {"lazy", "seeds", "types", "system", "models", "nets", "embedders", "training", "quantizers", "evaluation",
+    "torch": {"lazy", "seeds", "types", "system", "models", "embedders", "training", "quantizers", "evaluation",
               "pipeline", "api", "study", "cli"},
     "rdkit": {"data", "embedders", "reporting"},
     "transformers": {"embedders"},

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from leaq.embedders import EMBEDDERS
-from leaq.nets import NETS
-from leaq.nets.chemprop import read_chemprop
-from leaq.nets.networks import Unscale
+from leaq.models.nets import NETS
+from leaq.models.nets.chemprop import read_chemprop
+from leaq.models.nets.networks import Unscale
 from tests.helpers import require
 
 chemprop = pytest.importorskip("chemprop", reason="chemprop is not installed (the extra chemprop)")

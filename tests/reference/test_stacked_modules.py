@@ -9,7 +9,7 @@ from leaq.data.tables import from_arrays
 from leaq.embedders import EMBEDDERS
 from leaq.evaluation import evaluate, with_whitebox
 from leaq.models.modules import ModuleModel
-from leaq.nets import NETS
+from leaq.models.nets import NETS
 from leaq.seeds import stream
 from leaq.training import TrainingConfig, train_modules
 from leaq.training.modules import StackedModule

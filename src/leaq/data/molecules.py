@@ -18,8 +18,8 @@ from leaq.data.splits import chemistry_split, joined
 from leaq.data.tables import FEWEST_RECORDS, check_classes, grouped
 from leaq.data.targets import targets_of
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
-from leaq.tasks import MULTITASK
 from leaq.types import Bools, Flag, Ints, Samples
+from leaq.types.tasks import MULTITASK
 
 __all__ = ["canonical_smiles", "from_smiles"]
 

@@ -11,8 +11,8 @@ from leaq.data.columns import is_number, refusal, settle
 from leaq.data.reading import Reading
 from leaq.data.targets import targets_of
 from leaq.errors import InvalidInput, first_rows
-from leaq.tasks import TaskSpec
 from leaq.types import Bools, Flag, Floats
+from leaq.types.tasks import TaskSpec
 
 __all__ = ["Several", "holes", "labelled", "merged_labels", "read_several"]
 

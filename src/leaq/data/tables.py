@@ -19,8 +19,8 @@ from leaq.data.splits import joined
 from leaq.data.targets import targets_of
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
 from leaq.stats.outliers import limited, outlier_flag, sentinel
-from leaq.tasks import MULTITASK
 from leaq.types import Bools, Feature, Flag, Floats, Ints, Samples
+from leaq.types.tasks import MULTITASK
 
 __all__ = ["check_classes", "from_arrays", "from_frame", "grouped"]
 

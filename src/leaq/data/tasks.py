@@ -18,8 +18,8 @@ from leaq.data.reading import Reading
 from leaq.errors import InvalidInput, unknown_name
 from leaq.system.downloads import cache_folder, download
 from leaq.system.files import write_atomic
-from leaq.tasks import MULTITASK
 from leaq.types import Flag, Progress, Samples, silent
+from leaq.types.tasks import MULTITASK
 
 __all__ = ["content_sha256", "fetch", "find", "read"]
 

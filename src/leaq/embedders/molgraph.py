@@ -1,4 +1,4 @@
-"""Molecules as packed graphs: no frozen features but what graph networks (`leaq.nets`) are trained on."""
+"""Molecules as packed graphs: no frozen features but what graph networks (`leaq.models.nets`) are trained on."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from leaq.embedders.base import Encoded, MoleculeEmbedder, read_molecules
-from leaq.nets.layout import GRAPHS, SLOT, packed
+from leaq.models.nets.layout import GRAPHS, SLOT, packed
 from leaq.types import Flag, Floats, Progress, silent
 
 __all__ = ["MolGraph"]
@@ -21,7 +21,7 @@ BONDS = ("SINGLE", "DOUBLE", "TRIPLE", "AROMATIC")
 
 
 class MolGraph(MoleculeEmbedder):
-    """Atoms and directed bonds with chemprop 2's features, one padded row a molecule (`leaq.nets.layout`)."""
+    """Atoms and directed bonds with chemprop 2's features, one padded row a molecule (`leaq.models.nets.layout`)."""
 
     columns: ClassVar[bool] = False
     cost: ClassVar[float] = 0.6

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from leaq.tasks import Layout
+from leaq.types.tasks import Layout
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,7 +23,7 @@ def entry_losses(outputs: "Tensor", targets: "Tensor", layout: Layout) -> "Tenso
     Examples
     --------
     >>> import torch
-    >>> from leaq.tasks import TaskSpec
+    >>> from leaq.types.tasks import TaskSpec
     >>> layout = Layout((TaskSpec("a", "classification", ("no", "yes")), TaskSpec("b", "regression")))
     >>> entry_losses(torch.tensor([[0.0, 3.0]]), torch.tensor([[float("nan"), 1.0]]), layout).tolist()
     [[0.0, 4.0]]

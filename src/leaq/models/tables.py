@@ -7,8 +7,8 @@ import numpy as np
 
 from leaq.models.losses import per_record, signals_of
 from leaq.models.several import entry_losses, joint_margin, task_outputs
-from leaq.tasks import Layout, TaskSpec
 from leaq.types import Bools, Floats, LossTable, Samples
+from leaq.types.tasks import Layout, TaskSpec
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -197,7 +197,7 @@ class AuditConfig(Reading, Origin, FinishedModel):
     @field_validator("training")
     @classmethod
     def _recorded_standardisation(cls, training: TrainingConfig, info: ValidationInfo) -> TrainingConfig:
-        from leaq.nets.registry import recipe_of
+        from leaq.models.nets.registry import recipe_of
 
         own = {**recipe_of(info.data.get("model", ""))}
         if training.standardise != "auto":
@@ -246,7 +246,7 @@ class AuditConfig(Reading, Origin, FinishedModel):
 
     @model_validator(mode="after")
     def _known_network(self) -> Self:
-        from leaq.nets import NETS
+        from leaq.models.nets import NETS
 
         own = ":" in self.model or self.model.endswith((".py", IN_MEMORY))
         if self.model and not own and not self.finished:

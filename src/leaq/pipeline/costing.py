@@ -14,10 +14,10 @@ from leaq.pipeline.planning import asked
 from leaq.pipeline.subjects import Subject, subject_of
 from leaq.pipeline.subjects.artefact import Artefact
 from leaq.system.environment import limited_threads
-from leaq.tasks import Layout
 from leaq.training import MLP, StackedModule
 from leaq.training.mlp import layer_groups
 from leaq.types import LAYER_ROLES, Bools, Samples
+from leaq.types.tasks import Layout
 
 __all__ = ["Cost", "cost"]
 

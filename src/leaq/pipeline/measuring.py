@@ -15,7 +15,7 @@ from leaq.embedders import embed
 from leaq.errors import NotEnoughEvidence
 from leaq.measures.performance import performance
 from leaq.measures.rate import order_changes
-from leaq.nets.layout import GRAPHS
+from leaq.models.nets.layout import GRAPHS
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.rows import How, Released, by_task, no_skill, outdone, row
 from leaq.quantizers import Identity, ReleaseSet, Scheme

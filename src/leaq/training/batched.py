@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.models.nets.layout import GRAPHS
 from leaq.models.several import entry_weights
 from leaq.models.tables import spreads
-from leaq.nets.layout import GRAPHS
 from leaq.seeds import stream
 from leaq.training.backprop import Backprop
 from leaq.training.config import TrainingConfig

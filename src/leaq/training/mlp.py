@@ -9,8 +9,8 @@ from torch import Tensor
 
 from leaq.models.several import loss_gradient
 from leaq.seeds import torch_stream
-from leaq.tasks import Layout, TaskSpec
 from leaq.types import Role, Samples, Task
+from leaq.types.tasks import Layout, TaskSpec
 
 __all__ = ["MLP"]
 

@@ -20,9 +20,9 @@ from leaq.models.modules import ModuleModel
 from leaq.models.roles import role_of
 from leaq.models.several import entry_losses
 from leaq.seeds import stream
-from leaq.tasks import Layout, TaskSpec
 from leaq.training.mlp import signals_by_layer
 from leaq.types import LAYER_ROLES, Flag, Role, Task
+from leaq.types.tasks import Layout, TaskSpec
 
 __all__ = ["Make", "StackedModule", "embeds", "looks_up"]
 
@@ -42,13 +42,13 @@ class StackedModule:
 
     A module whose records differ in size may bring a method `collate`: it gets the batches of all models at once,
     (m, b, ...), before they are stacked, and returns tensors (or a tuple of them) with the model axis in front, which
-    the module is then called with, a model at a time. See `leaq.nets` for one.
+    the module is then called with, a model at a time. See `leaq.models.nets` for one.
 
     Parameters
     ----------
     make : builds one module.
     task : what the outputs are.
-    tasks : whose they are, of several targets: a logit of two classes, one a class of more, a value (`leaq.tasks`).
+    tasks : whose they are, of several (`leaq.types.tasks`): a logit of two classes, one a class of more, a value.
     probe : (b, ...) a few records, to find out whether the module can be stacked.
 
     Attributes

@@ -12,8 +12,8 @@ from pydantic import Field, PositiveInt
 
 from leaq.config import Named, Registry, split_specs
 from leaq.errors import InvalidInput
+from leaq.models.nets.layout import GRAPHS
 from leaq.models.tables import Judge
-from leaq.nets.layout import GRAPHS
 from leaq.results import Size
 from leaq.seeds import stream
 from leaq.types import Bools, Floats, LossTable, Progress, Samples, silent

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from leaq.errors import InvalidInput
 from leaq.seeds import stream
-from leaq.tasks import Layout
 from leaq.training.config import STANDARDISE, TrainingConfig
 from leaq.types import Bools, Floats, Samples
+from leaq.types.tasks import Layout
 
 __all__ = ["Scaled", "Scalers", "buffer_of", "fit_scalers", "gaussian_mu"]
 

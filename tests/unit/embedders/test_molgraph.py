@@ -9,8 +9,8 @@ from leaq.data import load
 from leaq.data.splits import halves
 from leaq.embedders import EMBEDDERS, embed
 from leaq.errors import InvalidInput
-from leaq.nets import dmpnn
-from leaq.nets.layout import COUNTS, SLOT
+from leaq.models.nets import dmpnn
+from leaq.models.nets.layout import COUNTS, SLOT
 from leaq.training import TrainingConfig, train, train_modules
 from tests.helpers import require
 

@@ -6,7 +6,7 @@ import torch
 
 from leaq.models.losses import margin, per_record
 from leaq.models.several import entry_losses, entry_weights, joint_margin, loss_gradient, task_outputs
-from leaq.tasks import Layout, TaskSpec
+from leaq.types.tasks import Layout, TaskSpec
 from tests.helpers import ROUNDING
 
 TWO = TaskSpec("two", "classification", ("no", "yes"))

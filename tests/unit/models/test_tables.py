@@ -2,8 +2,8 @@ import numpy as np
 import torch
 
 from leaq.models.tables import Judge, spreads
-from leaq.tasks import TaskSpec
 from leaq.types import LossTable, Samples
+from leaq.types.tasks import TaskSpec
 from tests.helpers import ROUNDING
 
 TASKS = (TaskSpec("toxic", "classification", ("no", "yes")), TaskSpec("logS", "regression"))

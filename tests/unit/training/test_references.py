@@ -9,7 +9,7 @@ from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
 from leaq.embedders import embed
 from leaq.errors import InvalidInput
-from leaq.nets.layout import GRAPHS
+from leaq.models.nets.layout import GRAPHS
 from leaq.pipeline import audit
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.measuring import measure_references

@@ -11,10 +11,10 @@ from torch import nn
 from leaq.models.weights import built
 from leaq.pipeline.subjects.base import Reads, Trained
 from leaq.pipeline.subjects.outputs import refuse_unfit
-from leaq.tasks import Layout
 from leaq.training import StackedModule, TrainingConfig, chunks, train_modules
 from leaq.training.batched import MEMORY
 from leaq.types import Bools, Progress, Samples
+from leaq.types.tasks import Layout
 
 __all__ = ["CHUNK", "Architecture", "network_for"]
 
@@ -71,8 +71,8 @@ def network_for(make: Callable[..., Any], samples: Samples) -> nn.Module:
     """Return one fresh network for these records.
 
     `make` may name ``features`` (width of a record), ``outputs`` (number of classes, 1 for a value; of several targets
-    as in `leaq.tasks`), ``task`` ("classification", "regression" or "multitask") and ``shape`` (of one record) among
-    its arguments.
+    as in `leaq.types.tasks`), ``task`` ("classification", "regression" or "multitask") and ``shape`` (of one record)
+    among its arguments.
 
     Raises
     ------

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from leaq.errors import InvalidInput
-from leaq.nets import NETS, Net
+from leaq.models.nets import NETS, Net
 from leaq.pipeline.cell import AuditConfig, FinishedModel
 from leaq.pipeline.subjects.architecture import Architecture
 from leaq.pipeline.subjects.artefact import Artefact

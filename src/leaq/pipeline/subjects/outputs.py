@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from leaq.errors import InvalidInput, LeaqError
 from leaq.evaluation.outputs import last_operation, logits_of, read_outputs
 from leaq.models.calling import call, evaluating
-from leaq.tasks import Layout, TaskSpec
 from leaq.training.modules import StackedModule, embeds
 from leaq.types import Samples
+from leaq.types.tasks import Layout, TaskSpec
 
 __all__ = ["refuse_unfit", "stacked"]
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 import leaq
 from leaq.cli.configured import _read
 from leaq.errors import InvalidInput
-from leaq.nets import NETS
+from leaq.models.nets import NETS
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.options import build, options
 from leaq.pipeline.subjects import request

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leaq.errors import InvalidInput, first_rows
-from leaq.tasks import MULTITASK
+from leaq.types.tasks import MULTITASK
 
 __all__ = ["checked_samples", "checked_table", "integers", "numbers"]
 

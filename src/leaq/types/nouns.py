@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from leaq.arrays import checked_samples, checked_table
 from leaq.errors import InvalidInput
-from leaq.tasks import TaskSpec
+from leaq.types.arrays import checked_samples, checked_table
+from leaq.types.tasks import TaskSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +49,7 @@ Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Task = Literal["classification", "regression", "multitask"]
-"""What is predicted; multitask: several targets at once, see `leaq.tasks`."""
+"""What is predicted; multitask: several targets at once, see `leaq.types.tasks`."""
 Game = Literal["iid", "pool", "calibration", "released"]
 """How members were drawn: independently from P; as a random half of a fixed pool the attacker knows; or as a random
 half of a fixed pool that no model trains on: the members then calibrate the quantizer."""

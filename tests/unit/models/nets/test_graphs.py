@@ -6,8 +6,8 @@ import torch
 
 from leaq.embedders import EMBEDDERS
 from leaq.errors import InvalidInput
-from leaq.nets.graphs import collate, flip, pool, spread
-from leaq.nets.layout import ATOM, BOND, COUNTS, SLOT
+from leaq.models.nets.graphs import collate, flip, pool, spread
+from leaq.models.nets.layout import ATOM, BOND, COUNTS, SLOT
 from tests.helpers import require
 
 SMILES = ["CCO", "C", "c1ccccc1Cl", "CC(=O)[O-].[Na+]", "F/C=C/F", "C[C@H](N)C(=O)O", "O=S(=O)(C)C", "C1CC1"]

@@ -27,7 +27,7 @@ class Net(Named):
     """What turns records into the rows it reads."""
 
     messages: ClassVar[str] = ""
-    """The class in `leaq.nets.networks`."""
+    """The class in `leaq.models.nets.networks`."""
     recipe: ClassVar[Mapping[str, Any]] = {}
     """Options of `leaq.training.TrainingConfig` that belong to it, where they are not given otherwise."""
 
@@ -43,10 +43,10 @@ class Net(Named):
 
         Parameters
         ----------
-        outputs : number of classes, or 1; of several targets as in `leaq.tasks`. leaq puts the pool's mean and scale of
-            a regression's targets behind it (`leaq.training.TrainingConfig.standardise`).
+        outputs : number of classes, or 1; of several targets as in `leaq.types.tasks`. leaq puts the pool's mean and
+            scale of a regression's targets behind it (`leaq.training.TrainingConfig.standardise`).
         """
-        from leaq.nets import networks  # torch is loaded when a network is built, not when it is named
+        from leaq.models.nets import networks  # torch is loaded when a network is built, not when it is named
 
         messages = getattr(networks, self.messages)(self.hidden, self.depth)
         return networks.GraphNet(messages, (self.hidden, self.hidden, outputs), aggregation=self.aggregation)

@@ -1,4 +1,4 @@
-"""Graph networks over rows of packed molecules (`leaq.nets.layout`), trained end to end; plain torch modules.
+"""Graph networks over rows of packed molecules (`leaq.models.nets.layout`), trained end to end; plain torch modules.
 
 Each is called with rows (n, w), or inside a stacked program with what its `collate` made of them.
 """
@@ -10,8 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from leaq.nets.graphs import Graphs, collate, flip, pool, spread
-from leaq.nets.layout import ATOM, BOND
+from leaq.models.nets.graphs import Graphs, collate, flip, pool, spread
+from leaq.models.nets.layout import ATOM, BOND
 
 __all__ = ["Aggregation", "Convolutions", "DirectedMessages", "GraphNet", "Isomorphisms"]
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from leaq.embedders import EMBEDDERS
+from leaq.models.nets import NETS
 from leaq.models.roles import roles_of
-from leaq.nets import NETS
 from tests.helpers import require
-from tests.unit.nets.test_graphs import SMILES, by_hand
+from tests.unit.models.nets.test_graphs import SMILES, by_hand
 
 
 @pytest.fixture
@@ -107,12 +107,12 @@ def test_what_quantizers_touch(rows):
 
 
 def test_names_options_and_functions():
-    from leaq import nets
+    from leaq.models import nets
 
     assert NETS.build("dmpnn").spec() == "dmpnn"
     assert NETS.build("chemprop(hidden=8)").spec() == "chemprop(hidden=8)"
     assert NETS.build("gin(depth=5)").spec() == "gin(depth=5)"
-    for name in set(NETS) - {"chemprop"}:  # dmpnn with a recipe; leaq.nets.chemprop reads its files
+    for name in set(NETS) - {"chemprop"}:  # dmpnn with a recipe; leaq.models.nets.chemprop reads its files
         module = getattr(nets, name)(3)
         assert module.predictor.ffn[1][2].out_features == 3
     with pytest.raises(Exception, match="depth"):

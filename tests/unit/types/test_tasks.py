@@ -1,4 +1,4 @@
-from leaq.tasks import Layout, TaskSpec
+from leaq.types.tasks import Layout, TaskSpec
 
 
 def test_a_layout_says_whose_each_output_is():

@@ -10,9 +10,9 @@ import torch
 
 from leaq.embedders import EMBEDDERS
 from leaq.errors import InvalidInput, StoreError
-from leaq.nets import NETS
-from leaq.nets.chemprop import is_chemprop, read_chemprop
-from leaq.nets.networks import Unscale
+from leaq.models.nets import NETS
+from leaq.models.nets.chemprop import is_chemprop, read_chemprop
+from leaq.models.nets.networks import Unscale
 from tests.helpers import require
 
 CLASSES = {

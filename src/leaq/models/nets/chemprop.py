@@ -3,7 +3,7 @@
 A file of chemprop 2 (``best.pt``, Lightning's ``.ckpt``) is a pickle that names classes. torch's restricted reader
 builds nothing but tensors and plain containers; every class that the file names, of the few packages that such files
 name, is replaced by an inert record of its attributes, and any other name is refused. Architecture and weights are
-then put together in `leaq.nets.networks`, whose parameters have chemprop's names.
+then put together in `leaq.models.nets.networks`, whose parameters have chemprop's names.
 """
 
 import pickle
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, StoreError
-from leaq.nets.layout import ATOM, BOND
-from leaq.nets.networks import Aggregation, DirectedMessages, GraphNet
+from leaq.models.nets.layout import ATOM, BOND
+from leaq.models.nets.networks import Aggregation, DirectedMessages, GraphNet
 
 __all__ = ["Ensemble", "is_chemprop", "read_chemprop"]
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from leaq.errors import InvalidInput
-from leaq.nets.layout import ATOM, BOND, COUNTS, SLOT
+from leaq.models.nets.layout import ATOM, BOND, COUNTS, SLOT
 
 __all__ = ["Graphs", "collate", "flip", "pool", "spread"]
 
@@ -45,7 +45,7 @@ class Graphs(NamedTuple):
 
 
 def collate(inputs: Tensor) -> Graphs:
-    """Return the batches (m, b, w) of m models, rows as in `leaq.nets.layout`, as m graphs filled up to one size.
+    """Return the batches (m, b, w) of m models, rows as in `leaq.models.nets.layout`, as m graphs of one size.
 
     Raises
     ------

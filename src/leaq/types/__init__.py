@@ -1,0 +1,41 @@
+"""What everything is made of: records, weights, losses, numbers with their doubt. Read `leaq.types.nouns` first."""
+
+from leaq.types.nouns import (
+    LAYER_ROLES,
+    AttackResult,
+    Bools,
+    Checkpoints,
+    Estimate,
+    Feature,
+    Flag,
+    Floats,
+    Game,
+    Ints,
+    LossTable,
+    NotComputed,
+    Progress,
+    Role,
+    Samples,
+    Task,
+    silent,
+)
+
+__all__ = [
+    "AttackResult",
+    "Bools",
+    "Checkpoints",
+    "Estimate",
+    "Feature",
+    "Flag",
+    "Floats",
+    "Game",
+    "LAYER_ROLES",
+    "Ints",
+    "LossTable",
+    "NotComputed",
+    "Progress",
+    "Role",
+    "Samples",
+    "Task",
+    "silent",
+]
