@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leaq.decisions.evidence import FULL, Evidence, collected, data_set_means, number, over_data_sets
+from leaq.decisions.standing import leak
 from leaq.errors import NotEnoughEvidence
 from leaq.results import CellResult
 from leaq.stats.agreement import concordance, mean_tau, pareto_front
 from leaq.stats.intervals import clopper_pearson, mean_interval
 from leaq.stats.ranks import kendall
-from leaq.study.evidence import FULL, Evidence, collected, data_set_means, number, over_data_sets
-from leaq.study.standing import leak
 from leaq.types import Estimate, Floats
 
 __all__ = ["FEWEST", "Claim", "claims"]

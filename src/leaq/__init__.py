@@ -5,15 +5,14 @@ The public names are resolved on first use, so that ``import leaq`` loads neithe
 
 import sys
 
-from leaq.former import FormerModules
-from leaq.lazy import found_in
+from leaq.lazy import FormerModules, found_in
 
 __version__ = "0.2.0"
 
 # One line per public name: where it lives. At most 21; everything else is reached through its room.
 _PUBLIC = {
     "audit": "leaq.api",
-    "protect": "leaq.protecting",
+    "protect": "leaq.api",
     "quantize": "leaq.api",
     "evaluate": "leaq.api",
     "rate": "leaq.api",

@@ -1,10 +1,13 @@
-"""What is found on first use, so that naming a room does not load what it computes with: names, libraries."""
+"""What is found on first use, so that naming a room does not load what it computes with: names, libraries, modules."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["found_in", "special", "torch"]
+__all__ = ["MODULES", "FormerModules", "found_in", "special", "torch"]
 
 
 def found_in(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:
@@ -26,6 +29,29 @@ def found_in(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return find
+
+
+MODULES = {"leaq.cell": "leaq.pipeline"}
+"""By module of version 0.1 that its pages imported from, the one that has its names; accepted until 0.3."""
+
+
+class FormerModules(MetaPathFinder, Loader):
+    """Finds the names of former modules where they are now; asked last, for what is found nowhere else.
+
+    Examples
+    --------
+    >>> from leaq.cell import AuditConfig
+    >>> AuditConfig.__module__
+    'leaq.pipeline.cell'
+    """
+
+    def find_spec(self, name: str, *_: Sequence[str] | ModuleType | None) -> ModuleSpec | None:
+        """Return how a former module is loaded; None for every other."""
+        return ModuleSpec(name, self) if name in MODULES else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Let the module look its names up in the one that has them."""
+        vars(module)["__getattr__"] = lambda name: getattr(import_module(MODULES[module.__name__]), name)
 
 
 class _Late:

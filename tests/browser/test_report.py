@@ -131,7 +131,7 @@ def test_the_budget_chooses_the_quantizer(page):
 
 
 def test_the_choice_agrees_with_the_one_made_in_python(page):
-    from leaq.study.choosing import choosers
+    from leaq.decisions.choosing import choosers
 
     for cautious in (True, False):
         for budget in (0.0, 0.005, 0.012, 0.02, 0.033):

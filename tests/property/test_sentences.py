@@ -7,11 +7,11 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leaq.decisions.choosing import recommend
 from leaq.reporting.many import study_winner
 from leaq.reporting.reading import about_zero, audited, doubts, headline, least, reading, useless, verdict
 from leaq.results import CellResult, Comparison
 from leaq.stats.digits import format_estimate
-from leaq.study.choosing import recommend
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
 from tests.results import attack, cell, estimate, row
 

@@ -1,6 +1,8 @@
+from importlib import import_module
+
 import pytest
 
-from leaq.lazy import found_in
+from leaq.lazy import MODULES, found_in
 
 
 def test_names_are_found_where_they_live_and_others_are_refused():
@@ -8,3 +10,16 @@ def test_names_are_found_where_they_live_and_others_are_refused():
     assert find("pi") > 3
     with pytest.raises(AttributeError, match="module 'somewhere' has no attribute 'tau'"):
         find("tau")
+
+
+@pytest.mark.parametrize("former", MODULES)
+def test_a_former_module_has_the_names_of_todays(former):
+    today = import_module(MODULES[former])
+    assert all(getattr(import_module(former), name) is getattr(today, name) for name in today.__all__)
+
+
+def test_a_module_that_never_was_is_not_found():
+    with pytest.raises(ModuleNotFoundError, match="leaq.cells"):
+        import_module("leaq.cells")
+    with pytest.raises(ImportError, match="nothing"):
+        from leaq.cell import nothing  # noqa: F401

@@ -13,7 +13,7 @@ from leaq.attacks.threshold import Threshold
 from leaq.attacks.whitebox import WhiteBox
 from leaq.config import Registry, split_specs
 from leaq.errors import LeaqError
-from leaq.former import FORMER
+from leaq.results.former import FORMER
 
 __all__ = ["ATTACKS", "FAMILIES", "build_attack", "parse_attacks", "primary", "short_name", "title_of"]
 

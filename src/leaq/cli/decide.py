@@ -11,9 +11,9 @@ from leaq.cli.completing import complete_quantizers, complete_runs, there
 from leaq.errors import NotEnoughEvidence
 
 if TYPE_CHECKING:
+    from leaq.decisions.choosing import Recommendation
+    from leaq.decisions.gating import Verdict
     from leaq.results import CellResult
-    from leaq.study.choosing import Recommendation
-    from leaq.study.gating import Verdict
 
 __all__ = ["decide"]
 
@@ -138,8 +138,8 @@ def _limits(
     metric: str | None,
     require: list[str] | None,
 ) -> Any:
+    from leaq.decisions.gating import STANDARD, Limits
     from leaq.pipeline.options import split_items
-    from leaq.study.gating import STANDARD, Limits
 
     if (max_leak, min_metric, max_metric) == (None, None, None):
         return None
@@ -150,7 +150,7 @@ def _limits(
 def _recommended(
     results: "Sequence[CellResult]", max_drop: float | None, level: float, *, needed: bool
 ) -> "list[Recommendation]":
-    from leaq.study.choosing import recommend
+    from leaq.decisions.choosing import recommend
 
     try:
         return recommend(results, max_drop, level=level)
@@ -169,7 +169,7 @@ def _judged(
     every: bool,
 ) -> "Verdict":
     """Judge what was named, everything, or the choice of each kind of task."""
-    from leaq.study.gating import gate, joined
+    from leaq.decisions.gating import gate, joined
 
     if named or every:
         return gate(results, limits, quantizers=named)
@@ -181,7 +181,7 @@ def _judged(
 
 
 def _write_junit(verdict: "Verdict", place: Path | None) -> None:
-    from leaq.study.junit import write_junit
+    from leaq.decisions.junit import write_junit
 
     if place is not None:
         write_junit(verdict, place)

@@ -60,7 +60,7 @@ def protect(
         leaq protect model.safetensors --with 'uniform(bits=4)' --out packed.safetensors
     """
     folders.use()
-    from leaq.protecting import protect as run
+    from leaq.api.protecting import protect as run
     from leaq.reporting.tables import ranking, reading
 
     try:

@@ -1,11 +1,11 @@
 """Two audits beside each other: what each says to release, and every quantizer both hold."""
 
+from leaq.decisions.standing import leak
 from leaq.reporting.reading import verdict
 from leaq.reporting.tables import MISSING, Column, Footnote, Table
 from leaq.reporting.words import metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
-from leaq.study.standing import leak
 from leaq.types import Estimate
 
 __all__ = ["beside", "verdicts"]

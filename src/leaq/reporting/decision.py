@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from leaq.decisions.choosing import Chooser, Recommendation, choosers
+from leaq.decisions.knee import Knee
 from leaq.errors import NotEnoughEvidence
 from leaq.results import CellResult
 from leaq.stats.digits import format_bound, format_estimate
-from leaq.study.choosing import Chooser, Recommendation, choosers
-from leaq.study.knee import Knee
 
 __all__ = ["chooser_of", "decision", "described", "knee_words", "listed_names"]
 

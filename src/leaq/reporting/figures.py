@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from leaq.decisions.standing import cost, front, leak, reference, useful, yardstick
 from leaq.errors import need
 from leaq.reporting.labels import place_labels
 from leaq.reporting.look import ACCENT, FAINT, INK, MUTED, PAPER, Spec, dressed, hues, layer, ruler
 from leaq.reporting.words import in_order, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
-from leaq.study.standing import cost, front, leak, reference, useful, yardstick
 from leaq.types import AttackResult, Floats
 
 __all__ = [

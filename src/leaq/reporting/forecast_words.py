@@ -2,10 +2,10 @@
 
 from leaq.attacks.foreseen import FORECAST
 from leaq.attacks.one_model import SETTINGS
+from leaq.decisions.evidence import FULL
+from leaq.decisions.standing import reference, useful
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
-from leaq.study.evidence import FULL
-from leaq.study.standing import reference, useful
 from leaq.types import Estimate, NotComputed
 
 __all__ = ["about_forecast", "forecast_of"]

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from leaq.attacks.catalogue import AS_OF, catalogue
+from leaq.decisions.standing import reference
 from leaq.errors import InvalidInput, unknown_name
 from leaq.pipeline.options import command
 from leaq.reporting.decision import chooser_of
@@ -20,7 +21,6 @@ from leaq.reporting.words import attack_name, flag_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow, as_plain
 from leaq.results.redaction import shareable, shareable_config
 from leaq.stats.digits import format_estimate
-from leaq.study.standing import reference
 from leaq.system.files import sha256_of
 from leaq.types import AttackResult, Estimate
 

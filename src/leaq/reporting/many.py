@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
+from leaq.decisions.choosing import choosers
+from leaq.decisions.standing import leak, not_told_apart, reference, start_budget, useful
 from leaq.errors import NotEnoughEvidence
 from leaq.reporting.decision import chooser_of, decision, knee_words
 from leaq.reporting.reading import winner
@@ -13,8 +15,6 @@ from leaq.reporting.words import flag_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.stats.ranks import agreement
-from leaq.study.choosing import choosers
-from leaq.study.standing import leak, not_told_apart, reference, start_budget, useful
 from leaq.types import Estimate
 
 __all__ = ["agreements", "names", "overview", "pairs", "study_sentences", "study_verdict", "study_winner"]

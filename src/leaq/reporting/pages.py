@@ -8,6 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from leaq.decisions.choosing import Chooser, Recommendation
+from leaq.decisions.evidence import listed
+from leaq.decisions.standing import (
+    reference,
+    yardstick,
+)
 from leaq.errors import LeaqError, need
 from leaq.pipeline.options import command
 from leaq.quantizers.catalogue import entry
@@ -25,12 +31,6 @@ from leaq.reporting.words import attack_name, flag_words, game_words, metric, sh
 from leaq.results import CellResult, QuantizerRow
 from leaq.results.redaction import shareable, shareable_config
 from leaq.stats.digits import format_estimate
-from leaq.study.choosing import Chooser, Recommendation
-from leaq.study.finished import listed
-from leaq.study.standing import (
-    reference,
-    yardstick,
-)
 from leaq.types import AttackResult, Estimate, Floats
 
 __all__ = ["audit_page", "study_page"]

@@ -2,17 +2,9 @@
 
 from collections.abc import Sequence
 
-from leaq.reporting.decision import beside as decided_beside
-from leaq.reporting.decision import chooser_of, decision, knee_words, listed_names
-from leaq.reporting.forecast_words import about_forecast
-from leaq.reporting.releases import about_calibration, about_releases
-from leaq.reporting.task_words import about_tasks
-from leaq.reporting.words import attack_name, game_words, metric, short_attack
-from leaq.results import CellResult, QuantizerRow
-from leaq.stats.digits import format_bound, format_estimate
-from leaq.study.choosing import Recommendation
-from leaq.study.evidence import FULL
-from leaq.study.standing import (
+from leaq.decisions.choosing import Recommendation
+from leaq.decisions.evidence import FULL
+from leaq.decisions.standing import (
     contends,
     cost,
     leak,
@@ -21,6 +13,14 @@ from leaq.study.standing import (
     useful,
     yardstick,
 )
+from leaq.reporting.decision import beside as decided_beside
+from leaq.reporting.decision import chooser_of, decision, knee_words, listed_names
+from leaq.reporting.forecast_words import about_forecast
+from leaq.reporting.releases import about_calibration, about_releases
+from leaq.reporting.task_words import about_tasks
+from leaq.reporting.words import attack_name, game_words, metric, short_attack
+from leaq.results import CellResult, QuantizerRow
+from leaq.stats.digits import format_bound, format_estimate
 from leaq.types import AttackResult, Estimate
 
 __all__ = [

@@ -1,8 +1,8 @@
 """What several releases give away together, and what calibrating on members costs, in sentences."""
 
+from leaq.decisions.standing import leak
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
-from leaq.study.standing import leak
 from leaq.types import Estimate
 
 __all__ = ["about_calibration", "about_releases"]

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from leaq.decisions.standing import leak, reference
 from leaq.reporting.look import ACCENT, FAINT, INK, MUTED, PAPER, Spec, dressed, layer, ruler
 from leaq.reporting.many import names, rank_cells
 from leaq.reporting.reading import least
 from leaq.results import CellResult
 from leaq.stats.digits import format_estimate
-from leaq.study.standing import leak, reference
 
 __all__ = ["crowded", "leaks", "ranks"]
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from leaq.decisions.evidence import over_data_sets
+from leaq.decisions.standing import leak, reference, useful
 from leaq.reporting.reading import winner
 from leaq.reporting.tables import MISSING, Column, Footnote, Table
 from leaq.reporting.words import metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
-from leaq.study.evidence import over_data_sets
-from leaq.study.standing import leak, reference, useful
 from leaq.types import Estimate
 
 __all__ = ["by_data_set", "by_quantizer"]

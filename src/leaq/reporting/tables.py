@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from leaq.decisions.standing import leak
 from leaq.reporting.reading import reading
 from leaq.reporting.words import attack_name, flag_words, in_order, indicator, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
-from leaq.study.standing import leak
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
 
 __all__ = [

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 
 from leaq.errors import StoreError
-from leaq.former import Renamed
+from leaq.results.former import Renamed
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
 
 if TYPE_CHECKING:

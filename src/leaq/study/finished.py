@@ -1,43 +1,28 @@
 """Finished cells read together: whole, summed up, or as one table."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leaq.decisions import evidence
+from leaq.decisions.evidence import in_order
 from leaq.errors import StoreError
 from leaq.results import CellResult
 from leaq.results.tidy import NUMERIC, as_csv, tidy
-from leaq.study.evidence import FULL, in_order
 from leaq.study.index import Index, without_collecting
-from leaq.study.standing import leak
 from leaq.system.files import sweep, write_atomic
 from leaq.system.locks import Claim
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["INDEX", "LISTED", "Finished", "listed"]
-
-LISTED = 100
-"""Cells of a study that a page draws and lists one by one; its tables over all cells know no limit."""
+__all__ = ["INDEX", "Finished"]
 
 INDEX = "index.json"
 """What is summed up of every cell; written with results.csv."""
-
-
-def listed(cells: Sequence[CellResult]) -> list[CellResult]:
-    """Return the cells that a page lists one by one, in their order: all, or those that leak most in full precision."""
-
-    def height(at: int) -> float:
-        rows = {row.quantizer: row for row in cells[at].rows}
-        found = leak(cells[at], rows[FULL]) if FULL in rows else None
-        return found.value if found else float("-inf")
-
-    most = sorted(range(len(cells)), key=height, reverse=True)[:LISTED]
-    return [cells[at] for at in sorted(most)]
 
 
 class Finished:
@@ -80,13 +65,13 @@ class Finished:
 
     def reported(self) -> list[CellResult]:
         """Return what a page about the study is made of: summaries, and whole the cells that it lists one by one."""
-        if self.count() <= LISTED:
+        if self.count() <= evidence.LISTED:
             return self.finished()
         with without_collecting():
             brief = dict(self._brief())
         keys = {id(found): key for key, found in brief.items()}
         found = in_order(brief.values())
-        whole = {id(one): self.read(keys[id(one)]) for one in listed(found)}
+        whole = {id(one): self.read(keys[id(one)]) for one in evidence.listed(found)}
         return [whole.get(id(one), one) for one in found]
 
     def ordered(self) -> Iterator[CellResult]:

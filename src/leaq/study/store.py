@@ -32,11 +32,11 @@ from typing import Any
 import numpy as np
 
 from leaq.config import Config
+from leaq.decisions.evidence import in_order
 from leaq.errors import InvalidInput, LeaqError, StoreError
 from leaq.pipeline.cell import AuditConfig
 from leaq.results import CellResult
 from leaq.results.redaction import cleaned, cleaned_config
-from leaq.study.evidence import in_order
 from leaq.study.finished import Finished
 from leaq.study.shelf import DiskShelf
 from leaq.study.stages import stages_key

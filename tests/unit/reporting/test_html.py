@@ -187,7 +187,7 @@ def test_a_study_with_bare_audits_is_still_a_page():
 
 
 def test_a_study_of_many_audits_lists_some_and_says_so(monkeypatch):
-    monkeypatch.setattr("leaq.study.finished.LISTED", 3)
+    monkeypatch.setattr("leaq.decisions.evidence.LISTED", 3)
     cells = [
         cell(row("none", "full precision", 0.1 * at), row("sign", "sign", 0.05), name=f"set{at}") for at in range(1, 6)
     ]

@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from leaq.decisions.choosing import recommend
 from leaq.reporting.html import render
 from leaq.reporting.many import (
     MOST_PAIRS,
@@ -13,7 +14,6 @@ from leaq.reporting.many import (
     study_verdict,
     study_winner,
 )
-from leaq.study.choosing import recommend
 from leaq.types import Flag
 from tests.helpers import require
 from tests.results import cell, nasty, row

@@ -2,8 +2,8 @@
 
 import pytest
 
+from leaq.decisions.choosing import recommend
 from leaq.reporting.pages import audit_page
-from leaq.study.choosing import recommend
 from tests.helpers import require
 from tests.results import cell, row
 

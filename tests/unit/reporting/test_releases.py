@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+from leaq.decisions.choosing import recommend
+from leaq.decisions.gating import Limits, gate
+from leaq.decisions.standing import front, not_told_apart
 from leaq.reporting.attack_tables import attack_numbers
 from leaq.reporting.attacks import attack_table
 from leaq.reporting.pages import audit_page
@@ -12,9 +15,6 @@ from leaq.results import CellResult, QuantizerRow, Size
 from leaq.results.redaction import shareable
 from leaq.results.tidy import tidy
 from leaq.stats.digits import format_estimate
-from leaq.study.choosing import recommend
-from leaq.study.gating import Limits, gate
-from leaq.study.standing import front, not_told_apart
 from leaq.types import Flag, NotComputed
 from tests.results import attack, cell, estimate, row
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from leaq.decisions.choosing import recommend
+from leaq.decisions.gating import Limits, gate
 from leaq.errors import StoreError
 from leaq.results import Comparison
 from leaq.study import Store
-from leaq.study.choosing import recommend
 from leaq.study.finished import listed
-from leaq.study.gating import Limits, gate
 from leaq.system.sealed import read_json, seal_json
 from leaq.types import AttackResult
 from tests.unit.study.cells import cell, row
@@ -104,7 +104,7 @@ def test_results_come_one_at_a_time_in_the_same_order(store):
 
 
 def test_a_page_lists_the_cells_that_leak_most_whole_and_sums_up_all(store, monkeypatch):
-    monkeypatch.setattr("leaq.study.finished.LISTED", 2)
+    monkeypatch.setattr("leaq.decisions.evidence.LISTED", 2)
     leaky = store.stored()[3]
     store.save(leaky, cell([row("none", 0.95, 0.9), row("sign", 0.1, 0.8)], data="q"))
     store.write_table()

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from leaq.study.evidence import Evidence
-from leaq.study.knee import find_knee
+from leaq.decisions.evidence import Evidence
+from leaq.decisions.knee import find_knee
 
 NAMES = ("none", "dear", "bargain", "little")
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leaq.decisions.evidence import Evidence, collected
+from leaq.decisions.knee import Knee, find_knee
+from leaq.decisions.standing import contends, cost, leak, reference, start_budget, useful, yardstick
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.results import CellResult, QuantizerRow
 from leaq.results.metrics import metric
 from leaq.stats.intervals import normal_quantile
 from leaq.stats.selection import Choice, choose_smallest, pairs_factor, surely_at_least
-from leaq.study.evidence import Evidence, collected
-from leaq.study.knee import Knee, find_knee
-from leaq.study.standing import contends, cost, leak, reference, start_budget, useful, yardstick
 from leaq.types import Bools, Estimate, Floats, Ints
 
 __all__ = ["Chooser", "Recommendation", "choosers", "recommend"]

@@ -1,8 +1,8 @@
 from dataclasses import replace
 from xml.etree import ElementTree
 
-from leaq.study.gating import gate
-from leaq.study.junit import junit
+from leaq.decisions.gating import gate
+from leaq.decisions.junit import junit
 from tests.unit.study.cells import cell, row
 from tests.unit.study.test_gating import limits
 

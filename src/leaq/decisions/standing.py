@@ -1,7 +1,7 @@
 """How each row of an audit stands: its leak, what it costs, whether it is a choice to take, the Pareto front.
 
 Only compares what the result holds. Two quantizers that the audit does not tell apart (`CellResult.told_apart`) are
-never called different. `leaq.study.choosing` takes one of them.
+never called different. `leaq.decisions.choosing` takes one of them.
 """
 
 from collections.abc import Sequence

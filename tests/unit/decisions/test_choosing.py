@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from leaq.decisions.choosing import choosers, recommend
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.reporting.decision import described
 from leaq.results import Comparison
-from leaq.study.choosing import choosers, recommend
 from tests.unit.study.cells import cell, row
 
 

@@ -1,10 +1,10 @@
 from dataclasses import replace
 
+from leaq.decisions.choosing import recommend
+from leaq.decisions.standing import cost, front, leak, not_told_apart, reference, start_budget
 from leaq.reporting.figures import tradeoff
 from leaq.reporting.pages import audit_page
 from leaq.reporting.reading import headline
-from leaq.study.choosing import recommend
-from leaq.study.standing import cost, front, leak, not_told_apart, reference, start_budget
 from leaq.types import Flag, NotComputed
 from tests.results import cell, estimate, row
 

@@ -10,16 +10,16 @@ import torch
 from safetensors.torch import save_file
 
 import leaq
+from leaq.api.protecting import choosing
+from leaq.api.protecting.parts import Parts
 from leaq.data import load
+from leaq.decisions.choosing import recommend
+from leaq.decisions.standing import start_budget
 from leaq.errors import InvalidInput
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.preparing import prepare
-from leaq.protecting import choosing
-from leaq.protecting.parts import Parts
 from leaq.quantizers import build, unpack
 from leaq.results import CellResult
-from leaq.study.choosing import recommend
-from leaq.study.standing import start_budget
 from leaq.training import TrainingConfig
 from leaq.types import Checkpoints
 

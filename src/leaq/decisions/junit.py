@@ -3,7 +3,7 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
-from leaq.study.gating import Verdict
+from leaq.decisions.gating import Verdict
 from leaq.system.files import write_atomic
 
 __all__ = ["junit", "write_junit"]
@@ -14,7 +14,7 @@ def junit(verdict: Verdict) -> str:
 
     Examples
     --------
-    >>> from leaq.study.gating import Judged
+    >>> from leaq.decisions.gating import Judged
     >>> print(junit(Verdict((), 1, 0.05, None, models=(Judged("wine, sign", ()),))).splitlines()[1])
     <testsuite name="leaq decide" tests="1" failures="0" errors="0">
     """

@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
+from leaq.decisions.standing import leak
 from leaq.results import CellResult, QuantizerRow
 from leaq.seeds import stream
 from leaq.stats.agreement import cluster_means
 from leaq.stats.intervals import few_means_widening, mean_interval
-from leaq.study.standing import leak
 from leaq.types import Bools, Estimate, Floats
 
-__all__ = ["FULL", "Evidence", "collected", "in_order", "number", "over_data_sets"]
+__all__ = ["FULL", "LISTED", "Evidence", "collected", "in_order", "listed", "number", "over_data_sets"]
 
 FULL = "none"
 """The specification of full precision."""
+LISTED = 100
+"""Cells of a study that a page draws and lists one by one; its tables over all cells know no limit."""
 FEWEST_CLUSTERS = 5
 """Data sets below which a bootstrap over them says too little; the cells' own intervals are used instead."""
 
@@ -120,6 +122,18 @@ def in_order(results: Iterable[CellResult]) -> list[CellResult]:
         return data, str(cell.config.get("embedder")), head, cell.config.get("seed", 0)
 
     return sorted(results, key=place)
+
+
+def listed(cells: Sequence[CellResult]) -> list[CellResult]:
+    """Return the cells that a page lists one by one, in their order: all, or those that leak most in full precision."""
+
+    def height(at: int) -> float:
+        rows = {row.quantizer: row for row in cells[at].rows}
+        found = leak(cells[at], rows[FULL]) if FULL in rows else None
+        return found.value if found else float("-inf")
+
+    most = sorted(range(len(cells)), key=height, reverse=True)[:LISTED]
+    return [cells[at] for at in sorted(most)]
 
 
 def number(kind: str, name: str) -> Number:

@@ -17,6 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from leaq.api.protecting.choosing import ATTACK, Tried, search
+from leaq.api.protecting.parts import Parts
+from leaq.decisions.standing import BUDGET
 from leaq.errors import InvalidInput
 from leaq.pipeline import audit_samples
 from leaq.pipeline.cell import AuditConfig
@@ -24,14 +27,11 @@ from leaq.pipeline.options import command
 from leaq.pipeline.planning import asked
 from leaq.pipeline.preparing import prepare
 from leaq.pipeline.subjects import subject_of
-from leaq.protecting.choosing import ATTACK, Tried, search
-from leaq.protecting.parts import Parts
 from leaq.quantizers import Calibration, build, pack
 from leaq.reporting.card import privacy_card
 from leaq.results import CellResult, as_plain
 from leaq.results.redaction import shareable, shareable_config
 from leaq.study import audit_into
-from leaq.study.standing import BUDGET
 from leaq.system.environment import limited_threads
 from leaq.system.files import write_atomic
 from leaq.types import AttackResult, Estimate, Flag, Progress, silent

@@ -1,13 +1,9 @@
-"""Names of version 0.1, accepted until 0.3: of attacks wherever one is named, of modules its pages imported."""
+"""What attacks were called in version 0.1; accepted until 0.3 wherever an attack is named."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
-__all__ = ["FORMER", "MODULES", "FormerModules", "Renamed"]
+__all__ = ["FORMER", "Renamed"]
 
 V = TypeVar("V")
 
@@ -20,28 +16,6 @@ FORMER = {
     "lira-online-per-record": "lira(variance=per_record)",
 }
 """By former name, the specification it stands for."""
-
-MODULES = {"leaq.cell": "leaq.pipeline"}
-"""By former module, the one that has its names."""
-
-
-class FormerModules(MetaPathFinder, Loader):
-    """Finds the names of former modules where they are now; asked last, for what is found nowhere else.
-
-    Examples
-    --------
-    >>> from leaq.cell import AuditConfig
-    >>> AuditConfig.__module__
-    'leaq.pipeline.cell'
-    """
-
-    def find_spec(self, name: str, *_: Sequence[str] | ModuleType | None) -> ModuleSpec | None:
-        """Return how a former module is loaded; None for every other."""
-        return ModuleSpec(name, self) if name in MODULES else None
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Let the module look its names up in the one that has them."""
-        vars(module)["__getattr__"] = lambda name: getattr(import_module(MODULES[module.__name__]), name)
 
 
 class Renamed(Mapping[str, V]):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leaq.decisions.evidence import Evidence
 from leaq.stats.selection import pairs_factor
-from leaq.study.evidence import Evidence
 from leaq.types import Floats
 
 __all__ = ["Knee", "find_knee"]

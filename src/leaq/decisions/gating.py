@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from leaq.attacks.registry import parse_attacks
+from leaq.decisions.evidence import FULL
 from leaq.errors import InvalidInput, LeaqError, unknown_name
 from leaq.quantizers import build
 from leaq.results import CellResult, QuantizerRow
 from leaq.results.metrics import metric as named
 from leaq.results.metrics import metric_key
-from leaq.study.evidence import FULL
 from leaq.types import AttackResult, Estimate, NotComputed
 
 __all__ = ["STANDARD", "Judged", "Limits", "Verdict", "gate", "joined"]

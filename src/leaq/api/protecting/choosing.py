@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from leaq.api.protecting.parts import Parts
 from leaq.attacks.base import Context
 from leaq.attacks.registry import build_attack
 from leaq.attacks.scoring import Protocol
@@ -19,7 +20,6 @@ from leaq.models.protocols import Model
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.planning import Asked, asked
 from leaq.pipeline.subjects import origin_digest, subject_of
-from leaq.protecting.parts import Parts
 from leaq.quantizers import Identity, Scheme
 from leaq.system.files import write_atomic
 from leaq.types import AttackResult, Checkpoints, Estimate, Flag, LossTable, Progress

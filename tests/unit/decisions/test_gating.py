@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from leaq.attacks.registry import parse_attacks
+from leaq.decisions.gating import Limits, gate
 from leaq.errors import InvalidInput, UnknownName
 from leaq.results.metrics import _METRICS, metric
-from leaq.study.gating import Limits, gate
 from leaq.types import AttackResult, Estimate, NotComputed
 from tests.unit.study.cells import cell, row
 
