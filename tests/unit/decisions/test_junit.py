@@ -3,8 +3,8 @@ from xml.etree import ElementTree
 
 from leaq.decisions.gating import gate
 from leaq.decisions.junit import junit
+from tests.unit.decisions.test_gating import limits
 from tests.unit.study.cells import cell, row
-from tests.unit.study.test_gating import limits
 
 
 def test_junit_has_a_case_for_every_model_with_its_reasons():

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from leaq.decisions.choosing import recommend
+from leaq.decisions.evidence import listed
 from leaq.decisions.gating import Limits, gate
 from leaq.errors import StoreError
 from leaq.results import Comparison
 from leaq.study import Store
-from leaq.study.finished import listed
 from leaq.system.sealed import read_json, seal_json
 from leaq.types import AttackResult
 from tests.unit.study.cells import cell, row
