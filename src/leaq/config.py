@@ -3,7 +3,8 @@
 A `Config` is validated when it is built, reports every problem at once, refuses unknown options (naming the
 closest known one), and survives a round trip through a dictionary, TOML or JSON unchanged. Its `digest` is the
 same in every process and keys stored results. A `Registry` maps names to configurations, so that the text
-``ternary(sparsity=0.9)`` means the same on the command line, in TOML and in Python.
+``ternary(sparsity=0.9)`` means the same on the command line, in TOML and in Python. It looks for them in a folder: who
+adds a file there adds a name.
 """
 
 import ast
@@ -11,13 +12,16 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from leaq.errors import InvalidInput, LeaqError, UnknownName, closest, unknown_name
 
-__all__ = ["Config", "ConfigError", "Named", "Registry", "parse_spec", "split_specs"]
+__all__ = ["Config", "ConfigError", "Named", "Registry", "modules_in", "parse_spec", "split_specs"]
 
 T = TypeVar("T")
 LONGEST = 10_000
@@ -108,7 +112,9 @@ class Named(Config):
     model_config: ClassVar[ConfigDict] = ConfigDict(use_attribute_docstrings=False)
 
     name: ClassVar[str] = ""
-    """The registered name."""
+    """The registered name; a class that gives none is no piece but what several share."""
+    place: ClassVar[int] = 0
+    """Where it stands among its kind: lists are in this order, pieces of one place by name."""
     always_named: ClassVar[frozenset[str]] = frozenset()
     """Options that a specification names even at their default, because readers ask for them."""
 
@@ -198,8 +204,29 @@ def _literal(node: ast.expr, refusal: str) -> Any:
         raise InvalidInput(refusal) from None
 
 
+def modules_in(folder: str) -> list[ModuleType]:
+    """Import the modules that stand in a package's folder, in the order of their names; folders within are left out."""
+    names = sorted(found.name for found in iter_modules(import_module(folder).__path__) if not found.ispkg)
+    return [import_module(f"{folder}.{name}") for name in names]
+
+
+def _pieces(folder: str) -> list[type[Named]]:
+    """Return the classes of a folder that have a name of their own."""
+    return [
+        found
+        for module in modules_in(folder)
+        for found in vars(module).values()
+        if isinstance(found, type) and issubclass(found, Named) and found.__module__ == module.__name__
+        if "name" in vars(found)
+    ]
+
+
 class Registry(Generic[T]):
-    """Named constructors of one kind, e.g. all quantizers.
+    """Named constructors of one kind, e.g. all quantizers: those in its folders, found when first asked for.
+
+    Parameters
+    ----------
+    folders : packages; every class with a name in a module of theirs is registered.
 
     Examples
     --------
@@ -209,9 +236,10 @@ class Registry(Generic[T]):
     (3, 3)
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, *folders: str) -> None:
         self.kind = kind
-        self._makers: dict[str, Callable[..., T]] = {}
+        self._folders = folders
+        self._added: dict[str, Callable[..., T]] = {}
         self._aliases: dict[str, str] = {}
 
     def add(self, name: str) -> Callable[[Maker], Maker]:
@@ -219,11 +247,26 @@ class Registry(Generic[T]):
 
         def register(maker: Maker) -> Maker:
             if name in self._makers:
-                raise InvalidInput(f"The {self.kind} name {name!r} is already registered. Choose another name.")
-            self._makers[name] = maker
+                raise self._taken(name)
+            self._added[name] = maker
             return maker
 
         return register
+
+    @property
+    def _makers(self) -> dict[str, Callable[..., T]]:
+        if self._folders:
+            found: dict[str, Any] = {}
+            pieces = [piece for folder in self._folders for piece in _pieces(folder)]
+            for piece in sorted(pieces, key=lambda piece: (piece.place, piece.name)):
+                if piece.name in found:
+                    raise self._taken(piece.name)
+                found[piece.name] = piece
+            self._added, self._folders = found | self._added, ()
+        return self._added
+
+    def _taken(self, name: str) -> InvalidInput:
+        return InvalidInput(f"The {self.kind} name {name!r} is already registered. Choose another name.")
 
     def alias(self, **specs: str) -> None:
         """Let names that people type stand for specifications.

@@ -9,6 +9,7 @@ import difflib
 import importlib
 import re
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from types import ModuleType
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "closest",
     "first_line",
     "first_rows",
+    "installed",
     "need",
     "out_of_memory",
     "unknown_name",
@@ -154,6 +156,11 @@ def out_of_memory(err: BaseException) -> bool:
     """
     words = ("not enough memory", "out of memory", "can't allocate memory", "Cannot allocate memory")
     return isinstance(err, MemoryError) or (isinstance(err, RuntimeError) and any(word in str(err) for word in words))
+
+
+def installed(extra: str | None) -> bool:
+    """Whether the library behind an extra can be imported, None being no extra; looks without importing."""
+    return extra is None or find_spec(extra) is not None
 
 
 def need(module: str, *, extra: str, purpose: str) -> ModuleType:

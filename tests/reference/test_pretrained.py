@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from leaq.embedders import EMBEDDERS, networks
+from leaq.embedders import EMBEDDERS
 from leaq.embedders.graphs import batches, graph_of
+from leaq.embedders.networks import graph as networks
 from tests.helpers import ROUNDING, require, shared
 
 FILES = {

@@ -11,7 +11,7 @@ from leaq.quantizers import FP4, NF4, Gptq, KMeans, PowerOfTwo, Scheme, Uniform,
 from leaq.quantizers.calibrated import output_error
 from leaq.quantizers.calibration import Inputs
 from leaq.quantizers.casts import FLOAT8, float8, read_float8
-from leaq.quantizers.packing import pack_codes, unpack_codes
+from leaq.quantizers.files.packing import pack_codes, unpack_codes
 from leaq.types import Checkpoints
 from tests.helpers import ROUNDING
 

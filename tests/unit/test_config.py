@@ -1,5 +1,7 @@
 import subprocess
 import sys
+import uuid
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -101,3 +103,51 @@ def test_text_that_no_parser_takes_is_refused_in_words(text):
 def test_an_option_may_be_called_self():
     with pytest.raises(InvalidInput, match="unknown option 'self'"):
         Config.from_dict({"self": 1})
+
+
+PIECE = """
+from typing import ClassVar
+from leaq.config import Named
+
+class {title}(Named):
+    name: ClassVar[str] = "{name}"
+    place: ClassVar[int] = {place}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A package that no other test has, and a writer of its files."""
+    name = f"pieces_{uuid.uuid4().hex}"
+    (tmp_path / name).mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(file: str, text: str) -> str:
+        (tmp_path / name / file).write_text(text)
+        return name
+
+    write("__init__.py", "")
+    yield write
+    for module in [one for one in sys.modules if one.partition(".")[0] == name]:
+        del sys.modules[module]
+
+
+def test_a_registry_finds_what_a_file_of_its_folder_defines(folder):
+    folder(
+        "late.py", PIECE.format(title="Zebra", name="zebra", place=0) + PIECE.format(title="Ape", name="ape", place=1)
+    )
+    folder("shared.py", "from leaq.config import Named\nclass Shared(Named):\n    pass\n")
+    name = folder("early.py", "from .shared import Shared\n" + PIECE.format(title="Emu", name="emu", place=0))
+    (Path(sys.path[0]) / name / "within").mkdir()
+    folder("within/__init__.py", "raise RuntimeError('not looked into')\n")
+    assert list(Registry("animal", name)) == ["emu", "zebra", "ape"]
+    assert Registry("animal", name).build("emu").spec() == "emu"
+    with pytest.raises(UnknownName, match=r"Unknown animal 'zebar'. Did you mean 'zebra'"):
+        Registry("animal", name).build("zebar")
+
+
+def test_a_name_is_taken_once_in_all_files(folder):
+    folder("one.py", PIECE.format(title="One", name="emu", place=0))
+    name = folder("two.py", PIECE.format(title="Two", name="emu", place=0))
+    with pytest.raises(InvalidInput, match="The animal name 'emu' is already registered"):
+        list(Registry("animal", name))

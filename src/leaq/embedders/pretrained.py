@@ -146,7 +146,7 @@ class PretrainedGraph(Pretrained):
 
     def architecture(self) -> "torch.nn.Module":
         """Build the network, its weights not yet set."""
-        from leaq.embedders.networks import GraphNetwork
+        from leaq.embedders.networks.graph import GraphNetwork
 
         kinds: dict[str, Any] = {"graphsage_supervised_contextpred": "graphsage", "molclr_gcn": "molclr"}
         return GraphNetwork(kinds.get(self.name, self.name.split("_", maxsplit=1)[0]))
@@ -204,7 +204,7 @@ class ChemVae(Pretrained):
 
     def architecture(self) -> "torch.nn.Module":
         """Build the encoder, its weights not yet set."""
-        from leaq.embedders.chemvae import SmilesEncoder
+        from leaq.embedders.networks.chemvae import SmilesEncoder
 
         return SmilesEncoder()
 

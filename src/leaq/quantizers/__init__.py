@@ -23,7 +23,7 @@ from leaq.quantizers.together import ReleaseSet, parse_together
 from leaq.quantizers.uniform import Uniform
 
 if TYPE_CHECKING:
-    from leaq.quantizers.packing import pack, read_weights, unpack
+    from leaq.quantizers.files.packing import pack, read_weights, unpack
 
 __all__ = [
     "FP4",
@@ -65,4 +65,4 @@ __all__ = [
 ]
 
 # Names, options and refusals must be had without torch; files of weights are read with it.
-__getattr__ = found_in(__name__, dict.fromkeys(("pack", "read_weights", "unpack"), "leaq.quantizers.packing"))
+__getattr__ = found_in(__name__, dict.fromkeys(("pack", "read_weights", "unpack"), "leaq.quantizers.files.packing"))

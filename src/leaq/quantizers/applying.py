@@ -15,7 +15,7 @@ from leaq.errors import InvalidInput
 from leaq.lazy import torch
 from leaq.quantizers.blocks import tiles
 from leaq.results import Size
-from leaq.types import Checkpoints, Flag
+from leaq.types import LAYER_ROLES, Checkpoints, Flag, Role
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,7 +23,20 @@ if TYPE_CHECKING:
     from leaq.quantizers.calibration import Calibration
     from leaq.quantizers.scheme import Scheme
 
-__all__ = ["Frozen", "Scales", "State", "averaged", "bias_of", "fit_state", "quantized", "stacked"]
+__all__ = [
+    "WEIGHTS",
+    "Frozen",
+    "Scales",
+    "State",
+    "averaged",
+    "bias_of",
+    "fit_tensor",
+    "quantizable",
+    "quantized",
+    "stacked",
+]
+
+WEIGHTS: frozenset[Role] = frozenset(LAYER_ROLES)
 
 Scales = dict[str, "Tensor"]
 """What encoding and decoding need beside weights and codes: tensors whose first axis is the models'."""
@@ -35,6 +48,11 @@ MOMENTS = ("input_mean", "quantized_input_mean")
 """Names under which a corrected bias keeps the mean input of its layer."""
 GAIN, SHIFT = "gain", "shift"
 """Names under which a refitted weight keeps what each output channel is multiplied by, and a bias what is added."""
+
+
+def quantizable(checkpoints: Checkpoints) -> tuple[str, ...]:
+    """Return the names of the weights a quantizer touches, in forward order; biases, norms and scalers are not."""
+    return tuple(name for name, role in checkpoints.roles.items() if role in WEIGHTS)
 
 
 def stacked(checkpoints: Checkpoints, name: str) -> Tensor:
@@ -68,22 +86,8 @@ def averaged(checkpoints: Checkpoints, count: int) -> Checkpoints:
     return checkpoints.replace(after)
 
 
-def fit_state(scheme: Scheme, checkpoints: Checkpoints, calibration: Calibration | None) -> State:
-    """Return the scales of every parameter a scheme quantizes; walks the network where calibration is needed."""
-    if scheme.needs.calibration:
-        if calibration is None:
-            raise InvalidInput(
-                f"{scheme.spec()}: needs calibration records. Pass "
-                "calibration=leaq.quantizers.Calibration(model, inputs, members), or the quantizer frozen with it: "
-                "frozen_to(released, calibration)."
-            )
-        from leaq.quantizers.calibration import walk
-
-        return walk(scheme, checkpoints, calibration)
-    return {name: _fit(chosen, name, stacked(checkpoints, name)) for name, chosen in scheme.plan(checkpoints).items()}
-
-
-def _fit(scheme: Scheme, name: str, weight: Tensor) -> Scales:
+def fit_tensor(scheme: Scheme, name: str, weight: Tensor) -> Scales:
+    """Return the scales of one parameter's stacked tensors (b, *shape), all of which must be finite."""
     parts = [_fit_finite(scheme, name, weight[run]) for run, _ in tiles(len(weight), prod(weight.shape[1:]))]
     return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
@@ -204,8 +208,6 @@ class Frozen:
         entropy is that of the observed code frequencies of each tensor: biased low where a tensor has few weights
         for its number of levels.
         """
-        from leaq.quantizers.scheme import quantizable
-
         codes, plan = self.codes(reference), self.scheme.plan(reference)
         weights = packed = entropy = 0.0
         for name in quantizable(reference):
@@ -228,8 +230,6 @@ class Frozen:
         Bits are per number of the whole model, those left in full precision included. Compression is against the
         same model unquantized.
         """
-        from leaq.quantizers.scheme import quantizable
-
         per_weight, weights = self.bits(reference), quantizable(reference)
         plan = self.scheme.plan(reference)
         total = full = numbers = within = 0

@@ -25,6 +25,7 @@ from leaq.quantizers.applying import (
     Scales,
     State,
     bias_of,
+    fit_tensor,
     mean_shift,
     refuse_infinite,
     stacked,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from leaq.quantizers.scheme import Scheme
 
-__all__ = ["Calibration", "Inputs", "walk"]
+__all__ = ["Calibration", "Inputs", "fit_state", "walk"]
 
 RECORDS = 256
 """Records a model is calibrated on at most."""
@@ -150,6 +151,21 @@ def layered(scheme: Scheme, calibration: Calibration) -> Layered:
             f"Found {type(calibration.model).__name__}. Use a quantizer without calibration."
         )
     return calibration.model
+
+
+def fit_state(scheme: Scheme, checkpoints: Checkpoints, calibration: Calibration | None) -> State:
+    """Return the scales of every parameter a scheme quantizes; walks the network where calibration is needed."""
+    if scheme.needs.calibration:
+        if calibration is None:
+            raise InvalidInput(
+                f"{scheme.spec()}: needs calibration records. Pass "
+                "calibration=leaq.quantizers.Calibration(model, inputs, members), or the quantizer frozen with it: "
+                "frozen_to(released, calibration)."
+            )
+        return walk(scheme, checkpoints, calibration)
+    return {
+        name: fit_tensor(chosen, name, stacked(checkpoints, name)) for name, chosen in scheme.plan(checkpoints).items()
+    }
 
 
 def walk(scheme: Scheme, checkpoints: Checkpoints, calibration: Calibration) -> State:

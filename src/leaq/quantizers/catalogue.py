@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
-from leaq.errors import InvalidInput
-from leaq.quantizers.backends import installed
-from leaq.quantizers.registry import QUANTIZERS, build, families
+from leaq.errors import InvalidInput, installed
+from leaq.quantizers.registry import QUANTIZERS, build, families, name_of
 from leaq.quantizers.scheme import Needs, Scheme, options_of
 
 __all__ = ["Entry", "Option", "catalogue", "entry", "markdown"]
@@ -55,12 +54,12 @@ class Entry:
 
 
 def catalogue() -> tuple[Entry, ...]:
-    """Return every registered quantizer, in the order of registration.
+    """Return every registered quantizer, full precision first, those of libraries last.
 
     Examples
     --------
     >>> [found.name for found in catalogue()][:3]
-    ['none', 'float16', 'bfloat16']
+    ['none', 'adaround', 'bfloat16']
     """
     return tuple(entry(name) for name in QUANTIZERS)
 
@@ -86,7 +85,7 @@ def entry(name: str) -> Entry:
         needs=scheme.needs,
         here=installed(scheme.needs.extra),
         source=scheme.source,
-        families=tuple(key for key, specs in families().items() if any(_name(s) == scheme.name for s in specs)),
+        families=tuple(key for key, specs in families().items() if scheme.name in map(name_of, specs)),
         options=tuple(_options(type(scheme))),
     )
 
@@ -109,10 +108,6 @@ def _example(name: str) -> str:
 
 def _bits(scheme: Scheme) -> float:
     return 32.0 if scheme.codebook() == "continuous" else scheme.code_bits
-
-
-def _name(spec: str) -> str:
-    return spec.split("(", maxsplit=1)[0]
 
 
 def _kind(annotation: Any) -> str:

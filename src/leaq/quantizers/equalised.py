@@ -9,16 +9,15 @@ from pydantic import Field
 
 from leaq.errors import InvalidInput
 from leaq.lazy import torch
-from leaq.quantizers.applying import Scales, State, bias_of, fit_state, refuse_infinite, stacked
+from leaq.quantizers.applying import Scales, State, bias_of, refuse_infinite, stacked
 from leaq.quantizers.blocks import Per
+from leaq.quantizers.calibration import Calibration, fit_state, layered
 from leaq.quantizers.scheme import Needs
 from leaq.quantizers.uniform import Uniform
 from leaq.types import Checkpoints
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from leaq.quantizers.calibration import Calibration
 
 __all__ = ["Equalised"]
 
@@ -60,8 +59,6 @@ class Equalised(Uniform):
                 f"{self.spec()}: needs the architecture. Pass calibration=leaq.quantizers.Calibration(model, inputs), "
                 "or the quantizer frozen with it: frozen_to(released, calibration)."
             )
-        from leaq.quantizers.calibration import layered
-
         pairs = layered(self, calibration).homogeneous
         for name in self.plan(checkpoints):  # before a NaN spreads to the neighbouring layer
             refuse_infinite(name, stacked(checkpoints, name))

@@ -28,6 +28,7 @@ class Identity(Scheme):
     """
 
     name: ClassVar[str] = "none"
+    place: ClassVar[int] = -1
     source: ClassVar[str] = "IEEE 754 float32"
     examples: ClassVar[tuple[str, ...]] = ("none",)
 

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from leaq.errors import InvalidInput
+from leaq.quantizers.registry import build
 from leaq.types import Checkpoints
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ def others_of(text: str) -> tuple[tuple[str, Scheme | None], ...]:
     >>> [(name, scheme and scheme.spec()) for name, scheme in others_of("head.*=full; *.weight=uniform(bits=8)")]
     [('head.*', None), ('*.weight', 'uniform(bits=8)')]
     """
-    from leaq.quantizers.registry import build
-
     found = []
     for item in filter(None, (part.strip() for part in text.split(";"))):
         pattern, _, spec = (part.strip() for part in item.partition("="))

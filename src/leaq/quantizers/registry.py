@@ -1,31 +1,17 @@
 """Names of quantizers and of families of them."""
 
+from typing import TYPE_CHECKING, Any
+
 from leaq.config import Registry, split_specs
-from leaq.errors import InvalidInput
-from leaq.quantizers.backends import BACKENDS, installed
-from leaq.quantizers.calibrated import AdaRound, BiasCorrection, Gptq
-from leaq.quantizers.casts import BFloat16, Float8, Float16
-from leaq.quantizers.codebooks import FP4, NF4, KMeans, PowerOfTwo
-from leaq.quantizers.distilled import Distilled
-from leaq.quantizers.disturbed import Gaussian, Pruned
-from leaq.quantizers.equalised import Equalised
-from leaq.quantizers.few_bits import Sign, SparseRefit, Ternary, Twn
-from leaq.quantizers.identity import Identity
-from leaq.quantizers.rounding import Dithered, Stochastic
-from leaq.quantizers.scheme import Scheme
-from leaq.quantizers.uniform import Uniform
+from leaq.errors import InvalidInput, installed
 
-__all__ = ["QUANTIZERS", "build", "families", "parse_list"]
+if TYPE_CHECKING:
+    from leaq.quantizers.scheme import Scheme
 
-_OWN: tuple[type[Scheme], ...] = (
-    *(Identity, Float16, BFloat16, Float8, Pruned, Gaussian),
-    *(Sign, Ternary, Twn, SparseRefit, Uniform, PowerOfTwo, NF4, FP4, KMeans, Stochastic, Dithered),
-    *(Gptq, AdaRound, BiasCorrection, Equalised, Distilled),
-)
+__all__ = ["QUANTIZERS", "build", "families", "name_of", "parse_list"]
 
-QUANTIZERS: Registry[Scheme] = Registry("quantizer")
-for _scheme in (*_OWN, *BACKENDS):
-    QUANTIZERS.add(_scheme.name)(_scheme)
+QUANTIZERS: "Registry[Scheme]" = Registry("quantizer", "leaq.quantizers", "leaq.quantizers.backends")
+"""Each quantizer is a file in a folder of this room, `backends` for those of libraries, and found there."""
 QUANTIZERS.alias(
     binary="sign", int8="uniform(bits=8)", int4="uniform(bits=4)", int3="uniform(bits=3)", int2="uniform(bits=2)",
     fp16="float16", bf16="bfloat16", fp8="float8(format=e4m3)", identity="none",
@@ -64,15 +50,22 @@ def families() -> dict[str, tuple[str, ...]]:
     runs here: both, every other quantizer once, and every installed library. ``protect`` is what `leaq.protect` chooses
     from.
     """
-    backends = {cls.name: cls for cls in BACKENDS}
-    here = [name for name, cls in backends.items() if installed(cls.wants.extra)]
-    shipped = (*_SHIPPED, *(spec for spec in _SHIPPED_LIBRARIES if spec.split("(", maxsplit=1)[0] in here))
-    rest = [backends[name].examples[0] for name in here]
-    everything = tuple(dict.fromkeys((*_STUDY, *shipped, *_OTHERS, *rest)))
+    kinds: dict[str, Any] = {name: QUANTIZERS.get(name) for name in QUANTIZERS}
+    here = {name: kind for name, kind in kinds.items() if installed(kind.wants.extra)}
+    shipped = (*_SHIPPED, *(spec for spec in _SHIPPED_LIBRARIES if name_of(spec) in here))
+    chosen = (*_STUDY, *shipped, *_OTHERS)
+    named = {"none", *map(name_of, chosen)}
+    rest = [kind.examples[0] for name, kind in here.items() if name not in named]
+    everything = tuple(dict.fromkeys((*chosen, *rest)))
     return {"study": _STUDY, "shipped": shipped, "protect": _PROTECT, "all": everything}
 
 
-def build(spec: str) -> Scheme:
+def name_of(spec: str) -> str:
+    """Return the name that a specification begins with."""
+    return spec.split("(", maxsplit=1)[0]
+
+
+def build(spec: str) -> "Scheme":
     """Build a quantizer from its specification.
 
     Examples
@@ -83,7 +76,7 @@ def build(spec: str) -> Scheme:
     return QUANTIZERS.build(spec)
 
 
-def parse_list(text: str) -> tuple[Scheme, ...]:
+def parse_list(text: str) -> "tuple[Scheme, ...]":
     """Build the quantizers of a comma-separated list of specifications and family names, each once.
 
     Examples

@@ -18,20 +18,20 @@ from pydantic import Field, model_validator
 
 from leaq.config import Named
 from leaq.errors import InvalidInput
-from leaq.quantizers.applying import GAIN, Frozen, Scales, State, averaged, fit_state, quantized
+from leaq.quantizers.applying import GAIN, WEIGHTS, Frozen, Scales, State, averaged, quantizable, quantized
+from leaq.quantizers.calibration import Calibration, Inputs, fit_state
 from leaq.quantizers.others import apart, others_of
+from leaq.quantizers.registry import build
 from leaq.quantizers.saying import described, doubts, label_of
 from leaq.results import Size
-from leaq.types import LAYER_ROLES, Checkpoints, Flag, Role
+from leaq.types import Checkpoints, Flag, Role
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from leaq.quantizers.calibration import Calibration, Inputs
-
 __all__ = ["WEIGHTS", "Bits", "Frozen", "Needs", "Scales", "Scheme", "quantizable"]
 
-WEIGHTS: frozenset[Role] = frozenset(LAYER_ROLES)
+EIGHT_BIT = "uniform(bits=8)"
 
 _PARAMETRISED = (
     " Weights that a parametrisation computes (weight_norm) are released once they are baked in: "
@@ -71,11 +71,6 @@ class Needs:
         wanted = ["calibration records"] if self.calibration else ["the architecture"] if self.model else []
         wanted += [f"extra {self.extra}"] if self.extra else []
         return ", ".join(wanted) or "nothing"
-
-
-def quantizable(checkpoints: Checkpoints) -> tuple[str, ...]:
-    """Return the names of the weights a quantizer touches, in forward order; biases, norms and scalers are not."""
-    return tuple(name for name, role in checkpoints.roles.items() if role in WEIGHTS)
 
 
 class Scheme(Named):
@@ -316,7 +311,7 @@ class Scheme(Named):
             if choice == "full":
                 chosen.pop(name, None)
             elif choice == "int8":
-                chosen[name] = _eight_bit()
+                chosen[name] = build(EIGHT_BIT)
         chosen = apart(self.others, chosen, checkpoints, weights) if self.others else chosen
         if not chosen:
             raise InvalidInput(
@@ -326,7 +321,7 @@ class Scheme(Named):
                 * any(".parametrizations." in name for name in checkpoints.roles)
             )
         if self.bias in ("float16", "int8"):
-            rule = _half() if self.bias == "float16" else _eight_bit()
+            rule = build("float16" if self.bias == "float16" else EIGHT_BIT)
             chosen |= {name: rule for name, role in checkpoints.roles.items() if role == "bias"}
         return {name: chosen[name] for name in checkpoints.roles if name in chosen}
 
@@ -365,18 +360,6 @@ class Scheme(Named):
 def trits_per_code() -> float:
     """Bits of one ternary code packed five to a byte (3^5 = 243 of 256 values): 1.6, against log2(3)."""
     return 8 / int(8 / log2(3))
-
-
-def _eight_bit() -> Scheme:
-    from leaq.quantizers.uniform import Uniform
-
-    return Uniform(bits=8)
-
-
-def _half() -> Scheme:
-    from leaq.quantizers.casts import Float16
-
-    return Float16()
 
 
 def options_of(scheme: type[Scheme]) -> Mapping[str, Any]:

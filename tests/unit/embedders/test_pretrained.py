@@ -4,8 +4,8 @@ import torch
 from safetensors.torch import save_file
 
 from leaq.embedders import EMBEDDERS
-from leaq.embedders.chemvae import SmilesEncoder
-from leaq.embedders.networks import GraphNetwork
+from leaq.embedders.networks.chemvae import SmilesEncoder
+from leaq.embedders.networks.graph import GraphNetwork
 from tests.helpers import ROUNDING32, require
 
 require_rdkit = pytest.fixture(autouse=True)(lambda: require("rdkit"))

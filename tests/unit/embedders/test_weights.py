@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from leaq.embedders import EMBEDDERS
-from leaq.embedders.networks import GraphNetwork
+from leaq.embedders.networks.graph import GraphNetwork
 from leaq.embedders.pretrained import KNOWN
 from leaq.embedders.weights import Weights, check_shapes, read_weights, tensor_sha256
 from leaq.errors import InvalidInput

@@ -5,8 +5,8 @@ import torch
 
 from leaq.errors import InvalidInput
 from leaq.quantizers import build
+from leaq.quantizers.files.packing import pack, unpack
 from leaq.quantizers.others import others_of, spelled
-from leaq.quantizers.packing import pack, unpack
 from leaq.types import Checkpoints
 
 MIXED = "uniform(bits=2, others='b.*=uniform(bits=8); c.weight=full')"

@@ -27,7 +27,7 @@ from leaq.pipeline.finished.rows import how_finished
 from leaq.pipeline.finished.shipped import open_shipped, weigh
 from leaq.pipeline.rows import Released, row
 from leaq.quantizers import Identity, Scheme, parse_list
-from leaq.quantizers.recognised import recipe_flag, recipe_of
+from leaq.quantizers.files.recognised import recipe_flag, recipe_of
 from leaq.results import CellResult, QuantizerRow
 from leaq.system.environment import describe_environment, peak_memory
 from leaq.types import (

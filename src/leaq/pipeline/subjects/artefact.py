@@ -15,7 +15,7 @@ from leaq.models.sklearn import as_module, is_sklearn
 from leaq.models.weights import check_match
 from leaq.pipeline.subjects.base import Reads, Subject, Trained
 from leaq.pipeline.subjects.recipe import stacked_weights
-from leaq.quantizers.recognised import recipe_of
+from leaq.quantizers.files.recognised import recipe_of
 from leaq.training import MLP, StackedModule
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 

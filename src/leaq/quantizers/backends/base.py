@@ -6,7 +6,6 @@ import logging
 import sys
 import warnings
 from dataclasses import dataclass
-from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,12 +18,7 @@ from leaq.types import Role
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Backend", "Given", "installed"]
-
-
-def installed(extra: str | None) -> bool:
-    """Whether the library behind an extra can be imported; looks without importing."""
-    return extra is None or find_spec(extra) is not None
+__all__ = ["Backend", "Given"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +37,7 @@ class Backend(Scheme):
     the library's scales, which is what the library's own rounding does once its scales are fixed.
     """
 
+    place: ClassVar[int] = 1
     roles: ClassVar[frozenset[Role]] = frozenset({"linear"})
     stored: ClassVar[frozenset[str]] = frozenset({"step", "zero", "absmax"})
 

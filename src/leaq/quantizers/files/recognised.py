@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from leaq.errors import LeaqError
+from leaq.errors import LeaqError, installed
 from leaq.models import checkpoints_of
 from leaq.models.roles import tensors_of
 from leaq.quantizers.applying import quantized
-from leaq.quantizers.backends import Gguf, installed
+from leaq.quantizers.backends.gguf import Gguf
 from leaq.quantizers.backends.k_quants import K_TYPES
 from leaq.quantizers.others import spelled
 from leaq.quantizers.registry import build

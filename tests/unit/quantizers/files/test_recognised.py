@@ -6,7 +6,7 @@ import torch
 from leaq.models import checkpoints_of
 from leaq.pipeline.finished.shipped import open_shipped
 from leaq.quantizers import build
-from leaq.quantizers.recognised import recipe_of
+from leaq.quantizers.files.recognised import recipe_of
 from tests.unit.models.formats import producers
 from tests.unit.models.formats.producers import compressed, gguf_file, llama, net, torchao
 

@@ -1,0 +1,1 @@
+"""The pretrained networks themselves, as torch modules; loaded when molecules are embedded."""
