@@ -9,7 +9,7 @@ import pytest
 from leaq.attacks.base import MISSING, Context
 from leaq.attacks.calibrated import Calibrated
 from leaq.attacks.lira import Lira
-from leaq.attacks.registry import ATTACKS, FAMILIES, build_attack
+from leaq.attacks.registry import ATTACKS, attack_families, build_attack
 from leaq.attacks.threshold import Threshold
 from leaq.config import ConfigError
 from leaq.errors import InvalidInput
@@ -18,7 +18,7 @@ from tests.attack_tables import with_
 from tests.contract import attacks as contract
 from tests.contract.attacks import WORLDS, context_of, world
 
-SPECS = FAMILIES["all"]
+SPECS = attack_families()["all"]
 CASES = [(spec, name) for spec in SPECS for name in WORLDS if (spec, name) != ("threshold(per=label)", "regression")]
 by_case = pytest.mark.parametrize(("spec", "name"), CASES)
 by_spec = pytest.mark.parametrize("spec", SPECS)
@@ -27,7 +27,7 @@ SHADOWED = [spec for spec in SPECS if "shadows" in build_attack(spec).needs]
 
 def test_every_attack_is_here():
     assert {build_attack(spec).name for spec in SPECS} == set(ATTACKS)
-    assert set(FAMILIES["default"]) <= set(SPECS)
+    assert set(attack_families()["default"]) <= set(SPECS)
 
 
 @by_spec

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leaq.attacks.registry import FAMILIES, build_attack
+from leaq.attacks.registry import attack_families, build_attack
 from leaq.attacks.scoring import Protocol
 from tests.attack_tables import grouped, planted, uneven_groups, with_file
 
-ATTACKS = FAMILIES["all"]
+ATTACKS = attack_families()["all"]
 RUNS = {"quantile": 100}
 SIZES = {"quantile": {"n": 320, "models": 4}}
 """Where 300 audits of 120 records and 12 models are too many to regress on, or the records too few."""

@@ -32,6 +32,7 @@ class Calibrated(MembershipAttack):
     """
 
     name: ClassVar[str] = "calibrated"
+    place: ClassVar[int] = 3
     source: ClassVar[str] = "arXiv 2111.08440v2"
     examples: ClassVar[tuple[str, ...]] = ("calibrated(normalise=False)", "calibrated")
 

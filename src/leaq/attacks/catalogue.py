@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from leaq.attacks.base import Access, Ingredient, MembershipAttack, Tells
-from leaq.attacks.registry import FAMILIES, build_attack
+from leaq.attacks.registry import attack_families, build_attack
 
 __all__ = ["AS_OF", "BEGIN", "END", "Entry", "catalogue", "entry", "markdown"]
 
@@ -51,7 +51,7 @@ def catalogue() -> tuple[Entry, ...]:
     >>> [found.spec for found in catalogue()][:2]
     ['threshold', 'threshold(per=label)']
     """
-    return tuple(_described(build_attack(spec)) for spec in FAMILIES["all"])
+    return tuple(_described(build_attack(spec)) for spec in attack_families()["all"])
 
 
 def entry(spec: str) -> Entry:
@@ -77,6 +77,6 @@ def markdown() -> str:
 
 def _described(attack: MembershipAttack) -> Entry:
     spec = attack.spec()
-    families = tuple(name for name, specs in FAMILIES.items() if spec in specs)
+    families = tuple(name for name, specs in attack_families().items() if spec in specs)
     holds, told = HOLDS[attack.access], TOLD[attack.tells]
     return Entry(spec, attack.title(), attack.explain(), attack.needs, holds, told, attack.source, families)

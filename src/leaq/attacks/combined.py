@@ -67,6 +67,7 @@ class Combined(MembershipAttack):
     """
 
     name: ClassVar[str] = "combined"
+    place: ClassVar[int] = 8
     source: ClassVar[str] = "own; stacking: arXiv 1610.05820v2"
     examples: ClassVar[tuple[str, ...]] = ("combined(sees=outputs)", "combined", "combined(codes=True)")
     # Learning the weights anew without each pair of models would cost as often as much.

@@ -59,6 +59,7 @@ class File(MembershipAttack):
     """
 
     name: ClassVar[str] = "file"
+    place: ClassVar[int] = 7
     source: ClassVar[str] = "own; membership from published means: PLoS Genetics 4, e1000167"
     examples: ClassVar[tuple[str, ...]] = ("file",)
     jackknife: ClassVar[bool] = False  # solving anew without each pair of models would cost as often as much

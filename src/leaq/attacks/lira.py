@@ -56,6 +56,7 @@ class Lira(MembershipAttack):
     """
 
     name: ClassVar[str] = "lira"
+    place: ClassVar[int] = 5
     source: ClassVar[str] = "arXiv 2112.03570v2"
     examples: ClassVar[tuple[str, ...]] = (
         "lira(mode=offline)",

@@ -41,6 +41,7 @@ class Quantile(MembershipAttack):
     """
 
     name: ClassVar[str] = "quantile"
+    place: ClassVar[int] = 2
     source: ClassVar[str] = "arXiv 2307.03694v1"
     examples: ClassVar[tuple[str, ...]] = ("quantile",)
 

@@ -43,6 +43,7 @@ class Rmia(MembershipAttack):
     """
 
     name: ClassVar[str] = "rmia"
+    place: ClassVar[int] = 4
     source: ClassVar[str] = "arXiv 2312.03262v3"
     examples: ClassVar[tuple[str, ...]] = ("rmia(mode=offline)", "rmia")
 

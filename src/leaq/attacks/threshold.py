@@ -43,6 +43,7 @@ class Threshold(MembershipAttack):
     """
 
     name: ClassVar[str] = "threshold"
+    place: ClassVar[int] = 1
     source: ClassVar[str] = "arXiv 1709.01604v5; by class: arXiv 2003.10595v2"
     examples: ClassVar[tuple[str, ...]] = ("threshold", "threshold(per=label)")
 

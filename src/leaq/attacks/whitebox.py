@@ -44,6 +44,7 @@ class WhiteBox(MembershipAttack):
     """
 
     name: ClassVar[str] = "whitebox"
+    place: ClassVar[int] = 6
     source: ClassVar[str] = "arXiv 1812.00910v2, arXiv 2112.03570v2"
     examples: ClassVar[tuple[str, ...]] = ("whitebox",)
 

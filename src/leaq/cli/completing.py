@@ -43,9 +43,9 @@ def complete_quantizers(incomplete: str) -> list[str]:
 
 def complete_attacks(incomplete: str) -> list[str]:
     """Complete an attack, alone or at the end of a list."""
-    from leaq.attacks.registry import FAMILIES
+    from leaq.attacks.registry import attack_families
 
-    return _beginning(incomplete, [*FAMILIES, *FAMILIES["all"]])
+    return _beginning(incomplete, [*attack_families(), *attack_families()["all"]])
 
 
 def complete_embedders(incomplete: str) -> list[str]:

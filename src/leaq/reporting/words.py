@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from leaq.attacks.registry import FAMILIES, short_name, title_of
+from leaq.attacks.registry import attack_families, short_name, title_of
 from leaq.results.metrics import metric
 from leaq.types import Flag
 
@@ -86,7 +86,7 @@ _GAMES = {
 
 def in_order(keys: Iterable[str], kind: Literal["attack", "indicator"]) -> list[str]:
     """Return distinct keys in the order people expect them, unknown ones last."""
-    known = list(FAMILIES["all"] if kind == "attack" else _INDICATORS)
+    known = list(attack_families()["all"] if kind == "attack" else _INDICATORS)
     distinct = list(dict.fromkeys(keys))
     return sorted(distinct, key=lambda key: (known.index(key) if key in known else len(known), key))
 

@@ -7,7 +7,7 @@ import pytest
 
 from leaq.attacks.base import Context
 from leaq.attacks.file import File, file_scores, members_from_statistics
-from leaq.attacks.registry import FAMILIES
+from leaq.attacks.registry import attack_families
 from leaq.attacks.scoring import Protocol
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.stats.roc import auc
@@ -174,7 +174,7 @@ def test_bad_input_is_named(rng):
 
 def test_it_is_a_default_attack_and_names_its_missing_ingredient(rng):
     table, features = with_file(rng, planted(rng, leak=0.0))
-    assert "file" in FAMILIES["default"]
+    assert "file" in attack_families()["default"]
     found = File().run(Context(table, features=features, protocol=Protocol(draws=20)))
     assert found.attacker.startswith("holds the released file")
     assert "10 shadow models" in found.attacker
