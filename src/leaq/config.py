@@ -210,15 +210,18 @@ def modules_in(folder: str) -> list[ModuleType]:
     return [import_module(f"{folder}.{name}") for name in names]
 
 
-def _pieces(folder: str) -> list[type[Named]]:
-    """Return the classes of a folder that have a name of their own."""
-    return [
-        found
-        for module in modules_in(folder)
-        for found in vars(module).values()
-        if isinstance(found, type) and issubclass(found, Named) and found.__module__ == module.__name__
-        if "name" in vars(found)
-    ]
+def _pieces(folder: str) -> Iterator[Any]:
+    """Yield the classes of a folder that have a name of their own, and what its files list as CARDS."""
+    for module in modules_in(folder):
+        for found in vars(module).values():
+            if isinstance(found, type) and issubclass(found, Named) and found.__module__ == module.__name__:
+                yield from [found] if "name" in vars(found) else []
+        yield from getattr(module, "CARDS", ())
+
+
+def _order(piece: Any) -> tuple[int, str]:
+    by_name = isinstance(piece, type)  # cards stand in the order their file gives them
+    return int(piece.place), str(piece.name) if by_name else ""
 
 
 class Registry(Generic[T]):
@@ -226,7 +229,8 @@ class Registry(Generic[T]):
 
     Parameters
     ----------
-    folders : packages; every class with a name in a module of theirs is registered.
+    folders : packages; registered is every class with a name in a module of theirs, and what a module lists as CARDS:
+        callables with a `name` and a `place`, where one class goes by several names.
 
     Examples
     --------
@@ -258,7 +262,7 @@ class Registry(Generic[T]):
         if self._folders:
             found: dict[str, Any] = {}
             pieces = [piece for folder in self._folders for piece in _pieces(folder)]
-            for piece in sorted(pieces, key=lambda piece: (piece.place, piece.name)):
+            for piece in sorted(pieces, key=_order):
                 if piece.name in found:
                     raise self._taken(piece.name)
                 found[piece.name] = piece

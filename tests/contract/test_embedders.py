@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from leaq.embedders import EMBEDDERS
+from leaq.embedders import EMBEDDERS, listing
 from leaq.embedders.base import Encoded, MoleculeEmbedder
-from leaq.embedders.registry import CARDS
 from tests.helpers import SHARED, require
 
 SMILES = ["CCO", "c1ccccc1", "CC(=O)Oc1ccccc1C(=O)O", "C", "N#Cc1ccncc1", "C[C@H](N)C(=O)O"]
+CARDS = {card.name: card for card in listing()}
 NEED_WEIGHTS = {card.name for card in CARDS.values() if card.pretrained and card.name != "huggingface"}
 NAMES = [name for name, card in CARDS.items() if card.kind == "smiles" and name != "huggingface"]
 

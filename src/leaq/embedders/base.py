@@ -1,8 +1,8 @@
 """What every embedder of molecules shares: what it says of itself, and what becomes of molecules it cannot encode."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +11,17 @@ from leaq.config import Config
 from leaq.errors import InvalidInput, first_rows, need
 from leaq.types import Flag, Floats, Progress, Samples, silent
 
-__all__ = ["Card", "Encoded", "MoleculeEmbedder", "read_molecules", "refusal"]
+__all__ = ["Card", "Embedder", "Encoded", "MoleculeEmbedder", "read_molecules", "refusal"]
 
 UNREADABLE = "RDKit cannot read it"
+
+
+class Embedder(Protocol):
+    """Anything that turns Samples into features without looking at targets or membership."""
+
+    def transform(self, samples: Samples) -> Floats:
+        """Return (n, d) features."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -23,13 +31,16 @@ class Card:
     Attributes
     ----------
     dimension : number of features, None where it depends on options.
+    make : builds it from options; calling the card does the same.
     kind : what it takes: "table" or "smiles".
     family : fingerprint, descriptors, graph network, ...: rows of a comparison should differ in it.
     source, licence : of the method or the weights.
     pretrained : what the weights were trained on, empty if there are none.
+    place : cards of a higher one are listed later.
     """
 
     name: str
+    make: Callable[..., "Embedder"] = field(repr=False, metadata={"stored": False})
     dimension: int | None
     kind: Literal["table", "smiles"]
     family: str
@@ -37,6 +48,11 @@ class Card:
     source: str
     licence: str
     pretrained: str = ""
+    place: int = field(default=1, repr=False, metadata={"stored": False})
+
+    def __call__(self, **options: Any) -> "Embedder":
+        """Build the embedder."""
+        return self.make(**options)
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,17 @@ hundred megabytes more, and holds rdkit below the version used here. Its transfo
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from leaq.embedders.base import Encoded, MoleculeEmbedder, read_molecules
+from leaq.embedders.base import Card, Encoded, MoleculeEmbedder, read_molecules
 from leaq.types import Progress, silent
 
-__all__ = ["AtomPair", "Descriptors", "Fingerprint", "Maccs", "Morgan", "Paths", "Torsion"]
+__all__ = ["CARDS", "AtomPair", "Descriptors", "Fingerprint", "Maccs", "Morgan", "Paths", "Torsion"]
 
 STEP = 500
 """Molecules between two reports of progress."""
@@ -189,3 +190,21 @@ class Descriptors(MoleculeEmbedder):
     def describe(self) -> str:
         """Say what the features are."""
         return "RDKit 2D descriptors"
+
+
+_NAMES: tuple[tuple[str, Callable[..., MoleculeEmbedder], int | None, str], ...] = (
+    ("ecfp4", partial(Morgan, radius=2), 2048, "circular neighbourhoods, radius 2"),
+    ("ecfp6", partial(Morgan, radius=3), 2048, "circular neighbourhoods, radius 3"),
+    ("ecfp4_count", partial(Morgan, radius=2, counts=True), 2048, "the same, counted"),
+    ("ecfp6_count", partial(Morgan, radius=3, counts=True), 2048, "the same, counted"),
+    ("morgan", Morgan, 2048, "circular neighbourhoods of any radius"),
+    ("maccs", Maccs, 167, "named substructures"),
+    ("rdkit", Paths, 2048, "paths and branches of up to 7 bonds"),
+    ("atompair", AtomPair, 2048, "pairs of atoms and their distance"),
+    ("torsion", Torsion, 2048, "chains of four atoms"),
+    ("descriptors", Descriptors, None, "two-dimensional descriptors"),
+)
+CARDS = tuple(
+    Card(name, make, size, "smiles", "fingerprint" if size else "descriptors", what, "RDKit", "BSD-3-Clause")
+    for name, make, size, what in _NAMES
+)

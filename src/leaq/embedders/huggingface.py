@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from leaq.embedders.base import Encoded, MoleculeEmbedder, read_molecules
+from leaq.embedders.base import Card, Encoded, MoleculeEmbedder, read_molecules
 from leaq.errors import InvalidInput, need
 from leaq.types import Flag, Progress, silent
 
-__all__ = ["HuggingFace"]
+__all__ = ["CARDS", "HuggingFace"]
 
 
 class HuggingFace(MoleculeEmbedder):
@@ -122,3 +122,7 @@ def _positions(config: Any) -> int:
         return 10**9
     used = (config.pad_token_id or 0) + 1 if config.model_type in ("roberta", "camembert", "xlm-roberta") else 0
     return int(positions) - used
+
+
+_THEIRS = "the model's own"
+CARDS = (Card("huggingface", HuggingFace, None, "smiles", "SMILES network", "any encoder", _THEIRS, _THEIRS, _THEIRS),)

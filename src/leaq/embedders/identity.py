@@ -5,10 +5,11 @@ from typing import ClassVar
 import numpy as np
 
 from leaq.config import Config
+from leaq.embedders.base import Card
 from leaq.errors import InvalidInput
 from leaq.types import Floats, Samples
 
-__all__ = ["Identity"]
+__all__ = ["CARDS", "Identity"]
 
 
 class Identity(Config):
@@ -34,3 +35,7 @@ class Identity(Config):
     def describe(self) -> str:
         """Say what the features are."""
         return "table columns as they are, categories one-hot"
+
+
+_WHAT = "columns as they are, categories one-hot"
+CARDS = (Card("identity", Identity, None, "table", "columns", _WHAT, "leaq", "Apache-2.0", place=0),)

@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from leaq.embedders.base import Encoded, MoleculeEmbedder, read_molecules
+from leaq.embedders.base import Card, Encoded, MoleculeEmbedder, read_molecules
 from leaq.models.nets.layout import GRAPHS, SLOT, packed
 from leaq.types import Flag, Floats, Progress, silent
 
-__all__ = ["MolGraph"]
+__all__ = ["CARDS", "MolGraph"]
 
 STEP = 500
 """Molecules between two reports of progress."""
@@ -88,3 +88,7 @@ def _bonds(molecule: Any) -> Floats:
     place[order] = np.arange(len(order))
     found[:, 2] = place.reshape(-1, 2)[:, ::-1].ravel()  # the two directions of a bond stand side by side
     return found[order]
+
+
+_WHAT = "atoms and bonds, for graph networks"
+CARDS = (Card("molgraph", MolGraph, None, "smiles", "packed graph", _WHAT, "RDKit", "BSD-3-Clause"),)

@@ -1,18 +1,19 @@
 """Frozen pretrained networks as embedders: graph networks, and a convolutional encoder of SMILES."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from leaq.embedders.base import Encoded, MoleculeEmbedder, read_molecules
+from leaq.embedders.base import Card, Encoded, MoleculeEmbedder, read_molecules
 from leaq.embedders.weights import Weights, check_shapes, find_weights, read_weights, tensor_sha256
 from leaq.types import Flag, Progress, silent
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["KNOWN", "ChemVae", "PretrainedGraph"]
+__all__ = ["CARDS", "KNOWN", "ChemVae", "PretrainedGraph"]
 
 _RAW = "https://raw.githubusercontent.com/"
 _HU = _RAW + "snap-stanford/pretrain-gnns/8b20528/chem/model_architecture/"
@@ -248,3 +249,22 @@ def _placed(parts: list[Any], rows: list[int], n: int) -> Any:
     features = np.zeros((n, found.shape[1]), dtype=found.dtype)
     features[rows] = found
     return features
+
+
+def _card(name: str, size: int, what: str, make: Callable[..., MoleculeEmbedder]) -> Card:
+    known, family = KNOWN[name], "SMILES network" if make is ChemVae else "graph network"
+    return Card(name, make, size, "smiles", family, what, known.source, known.licence, known.pretrained)
+
+
+def _graph(name: str, size: int, what: str) -> Card:
+    return _card(name, size, what, partial(PretrainedGraph, name=name))
+
+
+CARDS = (
+    _graph("gcn_contextpred", 300, "GCN"),
+    _graph("graphsage_contextpred", 300, "GraphSAGE"),
+    _graph("gat_contextpred", 300, "GAT"),
+    _graph("graphsage_supervised_contextpred", 300, "GraphSAGE"),
+    _graph("molclr_gcn", 512, "GCN"),
+    _card("chemvae_zinc", 196, "convolutional encoder", ChemVae),
+)

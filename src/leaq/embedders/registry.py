@@ -1,97 +1,31 @@
 """Names of embedders, what is known about each, and the one function that applies them."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from leaq.config import Registry
 from leaq.embedders import cache, parallel
-from leaq.embedders.base import Card, Encoded, MoleculeEmbedder, molecules_of, reasons, refusal
-from leaq.embedders.fingerprints import AtomPair, Descriptors, Maccs, Morgan, Paths, Torsion
-from leaq.embedders.huggingface import HuggingFace
-from leaq.embedders.identity import Identity
-from leaq.embedders.molgraph import MolGraph
-from leaq.embedders.pretrained import KNOWN, ChemVae, PretrainedGraph
-from leaq.embedders.tokens import SmilesTokens
+from leaq.embedders.base import Card, Embedder, Encoded, MoleculeEmbedder, molecules_of, reasons, refusal
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.stats.outliers import limited, outlier_flag
-from leaq.types import Flag, Floats, Progress, Samples, silent
+from leaq.types import Flag, Progress, Samples, silent
 
-__all__ = ["CARDS", "EMBEDDERS", "Embedder", "embed", "listing", "locate"]
+__all__ = ["EMBEDDERS", "embed", "listing", "locate"]
 
 FEWEST = 20
 """Molecules that must be left when some cannot be encoded."""
 
 
-class Embedder(Protocol):
-    """Anything that turns Samples into features without looking at targets or membership."""
-
-    def transform(self, samples: Samples) -> Floats:
-        """Return (n, d) features."""
-        ...
-
-
-EMBEDDERS: Registry[Embedder] = Registry("embedder")
-CARDS: dict[str, Card] = {}
-
-
-def _add(card: Card, maker: Callable[..., Embedder]) -> None:
-    EMBEDDERS.add(card.name)(maker)
-    CARDS[card.name] = card
-
-
-def _fingerprint(name: str, size: int | None, what: str, maker: Callable[..., Embedder]) -> None:
-    family = "descriptors" if name == "descriptors" else "fingerprint"
-    _add(Card(name, size, "smiles", family, what, "RDKit", "BSD-3-Clause"), maker)
-
-
-def _pretrained(name: str, size: int, what: str, maker: Callable[..., Embedder]) -> None:
-    known = KNOWN[name]
-    family = "SMILES network" if name == "chemvae_zinc" else "graph network"
-    _add(Card(name, size, "smiles", family, what, known.source, known.licence, known.pretrained), maker)
-
-
-def _graph(name: Any) -> Callable[..., Embedder]:
-    return lambda **options: PretrainedGraph(name=name, **options)
-
-
-_add(
-    Card("identity", None, "table", "columns", "columns as they are, categories one-hot", "leaq", "Apache-2.0"),
-    Identity,
-)
-_fingerprint("ecfp4", 2048, "circular neighbourhoods, radius 2", lambda **options: Morgan(radius=2, **options))
-_fingerprint("ecfp6", 2048, "circular neighbourhoods, radius 3", lambda **options: Morgan(radius=3, **options))
-_fingerprint("ecfp4_count", 2048, "the same, counted", lambda **options: Morgan(radius=2, counts=True, **options))
-_fingerprint("ecfp6_count", 2048, "the same, counted", lambda **options: Morgan(radius=3, counts=True, **options))
-_fingerprint("morgan", 2048, "circular neighbourhoods of any radius", Morgan)
-_fingerprint("maccs", 167, "named substructures", Maccs)
-_fingerprint("rdkit", 2048, "paths and branches of up to 7 bonds", Paths)
-_fingerprint("atompair", 2048, "pairs of atoms and their distance", AtomPair)
-_fingerprint("torsion", 2048, "chains of four atoms", Torsion)
-_fingerprint("descriptors", None, "two-dimensional descriptors", Descriptors)
-_add(
-    Card("molgraph", None, "smiles", "packed graph", "atoms and bonds, for graph networks", "RDKit", "BSD-3-Clause"),
-    MolGraph,
-)
-_add(
-    Card("smiles_tokens", None, "smiles", "symbols", "numbered symbols, for transformers", "leaq", "Apache-2.0"),
-    SmilesTokens,
-)
-_pretrained("gcn_contextpred", 300, "GCN", _graph("gcn_contextpred"))
-_pretrained("graphsage_contextpred", 300, "GraphSAGE", _graph("graphsage_contextpred"))
-_pretrained("gat_contextpred", 300, "GAT", _graph("gat_contextpred"))
-_pretrained("graphsage_supervised_contextpred", 300, "GraphSAGE", _graph("graphsage_supervised_contextpred"))
-_pretrained("molclr_gcn", 512, "GCN", _graph("molclr_gcn"))
-_pretrained("chemvae_zinc", 196, "convolutional encoder", ChemVae)
-_THEIRS = "the model's own"
-_add(Card("huggingface", None, "smiles", "SMILES network", "any encoder", _THEIRS, _THEIRS, _THEIRS), HuggingFace)
+EMBEDDERS: Registry[Embedder] = Registry("embedder", "leaq.embedders")
+"""Each embedder is a file of this room, whose CARDS say the names it goes by, and found there."""
 
 
 def listing() -> tuple[Card, ...]:
     """Return what is known about every named embedder."""
-    return tuple(CARDS.values())
+    cards: list[Any] = [EMBEDDERS.get(name) for name in EMBEDDERS]
+    return tuple(cards)
 
 
 def locate(embedder: str, *, progress: Progress = silent) -> None:

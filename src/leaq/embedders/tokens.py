@@ -7,10 +7,10 @@ from typing import ClassVar
 import numpy as np
 from pydantic import PositiveInt
 
-from leaq.embedders.base import UNREADABLE, Encoded, MoleculeEmbedder, read_molecules
+from leaq.embedders.base import UNREADABLE, Card, Encoded, MoleculeEmbedder, read_molecules
 from leaq.types import Progress, silent
 
-__all__ = ["PADDING", "SYMBOLS", "VOCABULARY", "SmilesTokens"]
+__all__ = ["CARDS", "PADDING", "SYMBOLS", "VOCABULARY", "SmilesTokens"]
 
 PADDING, START, END = 0, 1, 2
 SYMBOLS = ("Cl", "Br", "@@", *"#%()+-./0123456789:=@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]abcdefghijklmnopqrstuvwxyz")
@@ -58,3 +58,7 @@ class SmilesTokens(MoleculeEmbedder):
     def describe(self) -> str:
         """Say what the features are."""
         return f"numbers of up to {self.length} SMILES symbols"
+
+
+_WHAT = "numbered symbols, for transformers"
+CARDS = (Card("smiles_tokens", SmilesTokens, None, "smiles", "symbols", _WHAT, "leaq", "Apache-2.0"),)
