@@ -13,7 +13,7 @@ from leaq.models.formats.placing import place
 from leaq.models.roles import tensors_of
 from leaq.pipeline.finished.shipped import open_shipped
 from tests.attack.inputs import Rng, mangled
-from tests.unit.models.formats.test_words import pack_awq, pack_by_hand
+from tests.unit.models.formats.layouts.test_words import pack_awq, pack_by_hand
 
 TYPES = (torch.int8, torch.int32, torch.int64, torch.float16, torch.float64, torch.uint8, torch.bool, torch.complex64)
 

@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from leaq.errors import InvalidInput
-from leaq.models.formats.layers import LazyWeight
-from leaq.models.formats.weight import nearest, uneven
+from leaq.models.formats.weight import LazyWeight, nearest, uneven
 from leaq.models.roles import shared_names, tensors_of
 from leaq.types import Flag
 

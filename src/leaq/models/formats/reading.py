@@ -4,15 +4,17 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
+from leaq.config import modules_in
 from leaq.errors import InvalidInput, StoreError
-from leaq.models.formats.gguf import describe_gguf, read_gguf
-from leaq.models.formats.layers import LazyWeight, layers_of
-from leaq.models.formats.weight import Weight
+from leaq.models.formats.layers import layers_of
+from leaq.models.formats.layout import Container
+from leaq.models.formats.weight import LazyWeight, Weight
 from leaq.models.weights import open_weights
 
 __all__ = ["Reading", "describe_file", "metadata_of", "read_file", "weight_files"]
@@ -44,10 +46,9 @@ def read_file(path: Path, original: nn.Module) -> Reading:
         If there is no such file, it is damaged, or one of several is missing.
     """
     files = weight_files(path)
-    with suppress(OSError), files[0].open("rb") as handle:
-        if handle.read(4) == b"GGUF":
-            weights, size = read_gguf(files[0], original)
-            return Reading(weights, size, describe_gguf(files[0]))
+    if (container := _container(files[0])) is not None:
+        weights, size = container.read(files[0], original)
+        return Reading(weights, size, container.describe(files[0]))
     opened = [open_weights(file) for file in files]
     place: dict[str, Any] = {name: one for one in opened for name in one.keys()}  # noqa: SIM118 - no mapping
     sizes = sum(one.bytes for one in opened)
@@ -60,6 +61,19 @@ def read_file(path: Path, original: nn.Module) -> Reading:
     return Reading({**{name: _plain(name, load, path.name) for name in rest}, **weights}, sizes)
 
 
+@cache
+def _containers() -> tuple[Container, ...]:
+    return tuple(module.CONTAINER for module in modules_in("leaq.models.formats.containers"))
+
+
+def _container(file: Path) -> Container | None:
+    """Return what reads a file that is no safetensors, by its first bytes; None for one that may be."""
+    with suppress(OSError), file.open("rb") as handle:
+        first = handle.read(max(len(one.begins) for one in _containers()))
+        return next((one for one in _containers() if first.startswith(one.begins)), None)
+    return None
+
+
 def describe_file(path: Path) -> str:
     """Say what a file of weights holds: how many tensors, in which forms.
 
@@ -69,9 +83,8 @@ def describe_file(path: Path) -> str:
         As `read_file`.
     """
     file = weight_files(path)[0]
-    with suppress(OSError), file.open("rb") as handle:
-        if handle.read(4) == b"GGUF":
-            return describe_gguf(file)
+    if (container := _container(file)) is not None:
+        return container.describe(file)
     opened = open_weights(file)
     quantized, rest = layers_of(opened.keys(), opened.get, metadata_of(file))
     forms: dict[str, int] = {}
@@ -110,7 +123,7 @@ def weight_files(path: Path) -> list[Path]:
         return [path]
     if (index := path / "model.safetensors.index.json").is_file():
         return _shards(index)
-    for pattern in ("model.safetensors", "*.safetensors", "*.gguf"):
+    for pattern in ("model.safetensors", "*.safetensors", *(f"*{one.suffix}" for one in _containers())):
         found = sorted(path.glob(pattern))
         if len(found) == 1:
             return found

@@ -1,6 +1,6 @@
 """One weight as a file holds it, and whether it is near the original it was made from."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from leaq.errors import InvalidInput
 
-__all__ = ["FEWEST", "Weight", "nearest", "uneven", "unlike"]
+__all__ = ["LazyWeight", "FEWEST", "Weight", "nearest", "uneven", "unlike"]
 
 FEWEST = 16
 """Numbers below which a weight is not compared: chance alone makes few of them alike."""
@@ -47,6 +47,10 @@ class Weight:
         yield self
         for other in self.others:
             yield replace(other, form=other.form or self.form)
+
+
+LazyWeight = Callable[[], Weight]
+"""A weight that is read and dequantized when it is asked for, so that a file need not fit into memory twice."""
 
 
 def nearest(

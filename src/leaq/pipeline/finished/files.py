@@ -17,7 +17,7 @@ from leaq.errors import InvalidInput, StoreError, UnsupportedModel
 from leaq.models.boxes import box_of, open_box
 from leaq.models.causal import load_causal
 from leaq.models.formats import describe_file, filled_from
-from leaq.models.formats.gguf import is_language_gguf
+from leaq.models.formats.containers.gguf import is_language_gguf
 from leaq.models.sklearn import from_sklearn, is_sklearn
 from leaq.models.weights import architecture, built
 from leaq.pipeline.cell import AuditConfig, FinishedModel

@@ -12,8 +12,8 @@ from leaq.models.formats import describe_file, filled_from
 from leaq.models.formats.matching import matched
 from leaq.pipeline.finished.shipped import open_shipped
 from tests.helpers import require
+from tests.unit.models.formats.layouts.test_words import pack_by_hand
 from tests.unit.models.formats.producers import compressed, gguf_file, net
-from tests.unit.models.formats.test_words import pack_by_hand
 
 
 def whole(path, module, **changes):

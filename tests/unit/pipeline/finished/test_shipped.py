@@ -53,7 +53,7 @@ def test_a_file_gives_the_same_numbers_as_the_module(model, data, tmp_path):
 
 
 def test_a_gptq_file_is_unpacked(model, data, tmp_path):
-    from tests.unit.models.formats.test_words import pack_by_hand
+    from tests.unit.models.formats.layouts.test_words import pack_by_hand
 
     torch.manual_seed(0)
     parts, exact = pack_by_hand(model[0].weight.detach(), 4, 16)

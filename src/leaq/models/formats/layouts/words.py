@@ -17,9 +17,10 @@ from torch import Tensor
 
 from leaq.errors import InvalidInput
 from leaq.models.formats.codes import unpack_words
+from leaq.models.formats.layout import Layout
 from leaq.models.formats.weight import Weight
 
-__all__ = ["read_words"]
+__all__ = ["LAYOUT", "read_words"]
 
 INTERLEAVED = (0, 2, 4, 6, 1, 3, 5, 7)
 """AWQ: which column of eight each nibble of a word holds, lowest first."""
@@ -150,3 +151,10 @@ def _interleaved(words: Tensor, outputs: int) -> Tensor:
     codes = torch.empty_like(straight)
     codes[..., list(INTERLEAVED)] = straight
     return codes.reshape(len(words), outputs)
+
+
+LAYOUT = Layout(
+    ("qweight", "qzeros", "scales", "g_idx"),
+    lambda parts: "qweight" in parts,
+    lambda parts, settings: read_words(parts, settings, layer=str(settings["layer"])),
+)

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from leaq.errors import InvalidInput
+from leaq.models.formats.layouts.words import INTERLEAVED, read_words
 from leaq.models.formats.weight import nearest, uneven
-from leaq.models.formats.words import INTERLEAVED, read_words
 
 
 def put(words, at, code, bits):

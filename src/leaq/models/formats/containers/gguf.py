@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from leaq.errors import StoreError, UnsupportedModel
 from leaq.models.formats.gguf_file import GgufFile, GgufTensor, open_gguf
-from leaq.models.formats.layers import LazyWeight
-from leaq.models.formats.weight import Weight
+from leaq.models.formats.layout import Container
+from leaq.models.formats.weight import LazyWeight, Weight
 from leaq.models.roles import tensors_of
 
-__all__ = ["describe_gguf", "is_language_gguf", "read_gguf"]
+__all__ = ["CONTAINER", "describe_gguf", "is_language_gguf", "read_gguf"]
 
 UNCHANGED = frozenset({"F32", "F16", "F64", "BF16"})
 """Types that are no quantization."""
@@ -128,3 +128,6 @@ def _later(tensor: GgufTensor, heads: int) -> LazyWeight:
 def _in_halves(value: Tensor, heads: int) -> Tensor:
     """Undo the interleaving of rotary halves: rows (heads, half, 2) -> (heads, 2, half)."""
     return value.reshape(heads, len(value) // heads // 2, 2, *value.shape[1:]).swapaxes(1, 2).reshape(value.shape)
+
+
+CONTAINER = Container(b"GGUF", ".gguf", read_gguf, describe_gguf)

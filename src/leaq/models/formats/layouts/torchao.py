@@ -1,0 +1,34 @@
+"""torchao: x._weight_qdata, x._weight_scale, x._weight_zero_point of layer x."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from leaq.errors import InvalidInput
+from leaq.models.formats.codes import scaled
+from leaq.models.formats.layout import Layout, Parts
+from leaq.models.formats.weight import Weight
+
+__all__ = ["LAYOUT"]
+
+
+def _torchao(parts: Parts, settings: Mapping[str, Any]) -> Weight:
+    codes, scale = parts["_weight_qdata"], parts.get("_weight_scale")
+    kind = f"torchao {str(codes.dtype).removeprefix('torch.')}"
+    found = None
+    if scale is not None and codes.dtype != torch.int32:
+        found = scaled(codes, scale, parts.get("_weight_zero_point"), form=kind)
+    if found is None:
+        raise InvalidInput(
+            f"Layer {settings['layer']!r} is in a layout of torchao that is not read: codes {tuple(codes.shape)} of "
+            f"{codes.dtype} with scales {None if scale is None else tuple(scale.shape)}. Give the running module."
+        )
+    return found
+
+
+LAYOUT = Layout(
+    ("_weight_qdata", "_weight_scale", "_weight_zero_point", "_weight_act_pre_scale"),
+    lambda parts: "_weight_qdata" in parts,
+    _torchao,
+)
