@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, PositiveInt, ValidationInfo, field_valid
 from leaq.config import Config, split_specs
 from leaq.data import Reading
 from leaq.system.files import is_model
+from leaq.system.usercode import is_code
 from leaq.training import TrainingConfig
 from leaq.training.config import STANDARDISE
 
@@ -248,7 +249,7 @@ class AuditConfig(Reading, Origin, FinishedModel):
     def _known_network(self) -> Self:
         from leaq.models.nets import NETS
 
-        own = ":" in self.model or self.model.endswith((".py", IN_MEMORY))
+        own = is_code(self.model) or self.model.endswith(IN_MEMORY)
         if self.model and not own and not self.finished:
             NETS.build(self.model)
         return self

@@ -16,9 +16,20 @@ from typing import Any
 
 from leaq.errors import InvalidInput, closest
 
-__all__ = ["accepted", "code_of", "raised", "user_function"]
+__all__ = ["accepted", "code_of", "is_code", "raised", "user_function"]
 
 Function = Callable[..., Any]
+
+
+def is_code(spec: str) -> bool:
+    """Whether a text names a function of the user's, or tries to; a name of something of leaq's has neither mark.
+
+    Examples
+    --------
+    >>> is_code("nets.py:make"), is_code("dmpnn(hidden=64)"), is_code("")
+    (True, False, False)
+    """
+    return ":" in spec or spec.endswith(".py")
 
 
 def user_function(spec: str, *, what: str, folder: Path | None = None) -> Function:

@@ -8,15 +8,19 @@ from typing import Any
 import torch
 from torch import nn
 
+from leaq.models.nets import NETS, Net
 from leaq.models.weights import built
-from leaq.pipeline.subjects.base import Reads, Trained
+from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.subjects.base import Kind, Reads, Trained
+from leaq.pipeline.subjects.given import Given
 from leaq.pipeline.subjects.outputs import refuse_unfit
+from leaq.system.usercode import is_code, user_function
 from leaq.training import StackedModule, TrainingConfig, chunks, train_modules
 from leaq.training.batched import MEMORY
 from leaq.types import Bools, Progress, Samples
 from leaq.types.tasks import Layout
 
-__all__ = ["CHUNK", "Architecture", "network_for"]
+__all__ = ["CHUNK", "SUBJECT", "Architecture", "network_for", "network_named"]
 
 CHUNK = 16
 """Copies trained in one tensor program where the configuration does not say."""
@@ -85,3 +89,18 @@ def network_for(make: Callable[..., Any], samples: Samples) -> nn.Module:
     shape = tuple(samples.inputs.shape[1:])
     given = {"features": int(samples.inputs[0].size), "outputs": outputs, "task": samples.task, "shape": shape}
     return built(make, given)
+
+
+def network_named(model: str) -> Net | None:
+    """Return one of leaq's own networks; None where a function is named, or nothing."""
+    return None if not model or is_code(model) else NETS.build(model)
+
+
+def _asked(config: AuditConfig, given: Given) -> Architecture | None:
+    make = given.model
+    if make is None and config.model:
+        make = network_named(config.model) or user_function(config.model, what="model")
+    return None if make is None else Architecture(make, config.training, config.seed)
+
+
+SUBJECT = Kind(_asked, place=3)

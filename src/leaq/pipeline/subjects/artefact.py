@@ -1,7 +1,7 @@
 """The very file that is released, beside shadow models trained as it was."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,18 @@ from leaq.models import checkpoints_of, unwrap
 from leaq.models.formats import filled_from
 from leaq.models.sklearn import as_module, is_sklearn
 from leaq.models.weights import check_match
-from leaq.pipeline.subjects.base import Reads, Subject, Trained
+from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.subjects.base import Kind, Reads, Subject, Trained
+from leaq.pipeline.subjects.choice import subject_of
+from leaq.pipeline.subjects.given import Given
+from leaq.pipeline.subjects.heads import Heads
 from leaq.pipeline.subjects.recipe import stacked_weights
 from leaq.quantizers.files.recognised import recipe_of
+from leaq.system.files import nearest
 from leaq.training import MLP, StackedModule
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
-__all__ = ["Artefact"]
+__all__ = ["SUBJECT", "Artefact"]
 
 Read = tuple[Checkpoints, str | None, tuple[Flag, ...]]
 _HELD: dict[object, Read] = {}
@@ -114,3 +119,32 @@ def _opened(released: Any, template: nn.Module) -> tuple[nn.Module, Mapping[str,
         check_match(template, dict(checkpoints_of(module).at(0).params), subject="the released model")
         return module, {}
     return filled_from(Path(released), template)
+
+
+def _asked(config: AuditConfig, given: Given) -> Artefact | None:
+    if bool(config.released) != bool(config.members):
+        raise InvalidInput(
+            "A released file (released) needs the records that trained it (members), and they need it. Found one of "
+            "the two. Name both."
+        )
+    released = given.released if given.released is not None else config.released or None
+    if released is None:
+        return None
+    # A file that was trained elsewhere holds no scalers of ours, so its shadow models have none.
+    training = config.training.model_copy(update={"standardise": "none"})
+    bare = config.model_copy(update={"released": "", "members": "", "training": training})
+    shadows = subject_of(bare, replace(given, released=None))
+    if isinstance(shadows, Heads):
+        raise InvalidInput(
+            "A released file is attacked with shadow models trained as it was, so its training must be named. Found "
+            "none. Name it with recipe (file.py:function of records and seed) or, for a network that leaq can train, "
+            "with model."
+        )
+    if given.released is None and not (path := Path(config.released)).exists():
+        raise InvalidInput(
+            f"There is no released file {config.released!r}.{nearest(path)} Name an existing file of weights."
+        )
+    return Artefact(released, shadows)
+
+
+SUBJECT = Kind(_asked, place=1)

@@ -1,13 +1,16 @@
 """What every subject gives: trained models, stacked, with the weights they are released with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from leaq.models.protocols import Model
+from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.subjects.given import Given
 from leaq.training import MLP, StackedModule
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
-__all__ = ["Reads", "Subject", "Trained"]
+__all__ = ["Kind", "Reads", "Subject", "Trained"]
 
 
 @dataclass(frozen=True)
@@ -51,3 +54,17 @@ class Subject(Protocol):
     def train(self, samples: Samples, members: Bools, *, which: slice, progress: Progress) -> Trained:
         """Make the models `which`, each on its own row of `members`, (s, n)."""
         ...
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a kind of subject is come by; each file of this folder that has a ``SUBJECT`` is asked for its own.
+
+    Attributes
+    ----------
+    asked : returns the subject where a configuration, with what is in memory beside it, asks for this kind; else None.
+    place : kinds of a lower one are asked first.
+    """
+
+    asked: Callable[[AuditConfig, Given], Subject | None]
+    place: int = 0

@@ -1,21 +1,26 @@
 """Which subject a configuration asks for."""
 
 import hashlib
+from functools import cache
+from operator import attrgetter
 from pathlib import Path
 
+from leaq.config import modules_in
 from leaq.errors import InvalidInput
-from leaq.models.nets import NETS, Net
 from leaq.pipeline.cell import AuditConfig, FinishedModel
-from leaq.pipeline.subjects.architecture import Architecture
-from leaq.pipeline.subjects.artefact import Artefact
-from leaq.pipeline.subjects.base import Subject
+from leaq.pipeline.subjects.architecture import network_named
+from leaq.pipeline.subjects.base import Kind, Subject
 from leaq.pipeline.subjects.given import Given
-from leaq.pipeline.subjects.heads import Heads
-from leaq.pipeline.subjects.recipe import OwnTraining
-from leaq.system.files import nearest, sha256_within
-from leaq.system.usercode import code_of, user_function
+from leaq.system.files import sha256_within
+from leaq.system.usercode import code_of, is_code
 
 __all__ = ["embedder_of", "origin_digest", "subject_of"]
+
+
+@cache
+def _kinds() -> tuple[Kind, ...]:
+    found = [module.SUBJECT for module in modules_in("leaq.pipeline.subjects") if hasattr(module, "SUBJECT")]
+    return tuple(sorted(found, key=attrgetter("place")))
 
 
 def subject_of(config: AuditConfig, given: Given | None = None) -> Subject:
@@ -32,26 +37,7 @@ def subject_of(config: AuditConfig, given: Given | None = None) -> Subject:
         raise InvalidInput(
             "A network is trained by leaq (model) or by yourself (recipe). Found both. Name one of them."
         )
-    if bool(config.released) != bool(config.members):
-        raise InvalidInput(
-            "A released file (released) needs the records that trained it (members), and they need it. Found one of "
-            "the two. Name both."
-        )
-    released = given.released if given.released is not None else config.released or None
-    trainer = _trainer(config, given, bare=released is not None)
-    if released is None:
-        return trainer
-    if isinstance(trainer, Heads):
-        raise InvalidInput(
-            "A released file is attacked with shadow models trained as it was, so its training must be named. Found "
-            "none. Name it with recipe (file.py:function of records and seed) or, for a network that leaq can train, "
-            "with model."
-        )
-    if given.released is None and not (path := Path(config.released)).exists():
-        raise InvalidInput(
-            f"There is no released file {config.released!r}.{nearest(path)} Name an existing file of weights."
-        )
-    return Artefact(released, trainer)
+    return next(found for kind in _kinds() if (found := kind.asked(config, given)) is not None)
 
 
 def _refuse_finished(config: AuditConfig) -> None:
@@ -66,26 +52,6 @@ def _refuse_finished(config: AuditConfig) -> None:
         )
 
 
-def _trainer(config: AuditConfig, given: Given, *, bare: bool) -> Subject:
-    make, train = given.model, given.recipe
-    if make is None and config.model:
-        make = _network(config.model) or user_function(config.model, what="model")
-    if train is None and config.recipe:
-        train = user_function(config.recipe, what="recipe")
-    if train is not None:
-        return OwnTraining(train, config.seed)
-    if make is None:
-        return Heads(config.training, config.seed)
-    # A file that was trained elsewhere holds no scalers of ours, so its shadow models have none.
-    training = config.training.model_copy(update={"standardise": "none"}) if bare else config.training
-    return Architecture(make, training, config.seed)
-
-
-def _network(model: str) -> Net | None:
-    """Return one of leaq's own networks, None where a function is named."""
-    return None if not model or ":" in model or model.endswith(".py") else NETS.build(model)
-
-
 def embedder_of(config: AuditConfig, kind: str, given: Given | None = None) -> str:
     """Return what turns records into numbers: what is named, or what "auto" stands for.
 
@@ -98,7 +64,7 @@ def embedder_of(config: AuditConfig, kind: str, given: Given | None = None) -> s
     InvalidInput
         If a network of leaq's reads molecules, and the records are none.
     """
-    net = _network(config.model) if given is None or given.model is None else None
+    net = network_named(config.model) if given is None or given.model is None else None
     if net is not None and kind != "smiles":
         raise InvalidInput(f"{net.spec()} reads molecules. Found a table of numbers; name its SMILES column.")
     if config.embedder != "auto":
@@ -110,8 +76,8 @@ def embedder_of(config: AuditConfig, kind: str, given: Given | None = None) -> s
 
 def origin_digest(config: AuditConfig) -> str:
     """Return a digest of the user's code and released file, so that neither is answered from an old result; or ""."""
-    own = _network(config.model) is not None  # the configuration names all of it
-    named = [code_of(spec) for spec in ("" if own else config.model, config.recipe) if spec]
+    # Of what goes by a name, the configuration says all.
+    named = [code_of(spec) for spec in (config.model, config.recipe) if is_code(spec)]
     if config.model:
         named.append("no last batch of one record")  # results of networks trained otherwise are no answer
     if config.released:

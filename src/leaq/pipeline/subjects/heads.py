@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from leaq.pipeline.subjects.base import Reads, Trained
+from leaq.pipeline.subjects.base import Kind, Reads, Trained
 from leaq.training import MLP, TrainingConfig, chunks, train
 from leaq.types import Bools, Progress, Samples
 
-__all__ = ["Heads"]
+__all__ = ["SUBJECT", "Heads"]
 
 
 @dataclass(frozen=True)
@@ -32,3 +32,6 @@ class Heads:
     def train(self, samples: Samples, members: Bools, *, which: slice, progress: Progress) -> Trained:
         """Train the models `which`."""
         return Trained(*train(samples, members, self.training, seed=self.seed, first=which.start, progress=progress))
+
+
+SUBJECT = Kind(lambda config, _: Heads(config.training, config.seed), place=9)

@@ -18,13 +18,15 @@ from leaq.errors import InvalidInput, LeaqError
 from leaq.evaluation.texts import LanguageModel
 from leaq.models import checkpoints_of
 from leaq.models.sklearn import as_module, is_sklearn
-from leaq.pipeline.subjects.base import Reads, Trained
+from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.subjects.base import Kind, Reads, Trained
+from leaq.pipeline.subjects.given import Given
 from leaq.pipeline.subjects.outputs import stacked
 from leaq.seeds import stream
-from leaq.system.usercode import raised
+from leaq.system.usercode import raised, user_function
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
-__all__ = ["OwnTraining", "stacked_weights"]
+__all__ = ["SUBJECT", "OwnTraining", "stacked_weights"]
 
 Made = tuple[nn.Module, Checkpoints, Any]
 """A trained module, its weights, batch (1, c), and the tokenizer of a language model."""
@@ -166,3 +168,13 @@ def _seeded(seed: int) -> Iterator[None]:
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])  # noqa: NPY002
+
+
+def _asked(config: AuditConfig, given: Given) -> OwnTraining | None:
+    train = given.recipe
+    if train is None and config.recipe:
+        train = user_function(config.recipe, what="recipe")
+    return None if train is None else OwnTraining(train, config.seed)
+
+
+SUBJECT = Kind(_asked, place=2)
