@@ -1,30 +1,26 @@
-"""What an audit will cost, said before it starts: models, steps, and seconds measured on this machine."""
+"""What an audit will cost, said before it starts: models, steps, memory, and the seconds of every stage here."""
 
 import time
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 
+from leaq.attacks.registry import parse_attacks
 from leaq.attacks.rescoring import jackknife_parts
+from leaq.pipeline.calibrating import Calibrations, planned
 from leaq.pipeline.cell import AuditConfig
-from leaq.pipeline.planning import asked
+from leaq.pipeline.planning import Asked
+from leaq.pipeline.rehearsal import Rehearsal, private_seconds, reference_seconds, seconds_per_step
 from leaq.pipeline.subjects import Subject, subject_of
 from leaq.pipeline.subjects.artefact import Artefact
 from leaq.system.environment import limited_threads
-from leaq.training import MLP, StackedModule
 from leaq.training.mlp import layer_groups
 from leaq.types import LAYER_ROLES, Bools, Samples
 from leaq.types.tasks import Layout
 
 __all__ = ["Cost", "cost"]
 
-STEPS = 5
-"""Steps of a training that are timed."""
-RECORDS = 512
-"""Records one trial evaluation runs on."""
 LIBRARIES = 550_000_000
 """Bytes that torch, numpy and the rest take before anything is computed."""
 HELD = 3
@@ -36,132 +32,165 @@ EVIDENCE = 6
 BATCHES = 10
 """Bytes of a record and model while training: who is a member, and the order of the batches of half of them."""
 MEASURING = {"row": 0.4, "record": 2.3e-5, "part": 1.0e-6, "output": 4e-7}
-"""Seconds that measuring takes on the processor of docs/performance.md: a row, and of a record and model by itself, for
+"""Seconds that measuring takes on the processor of docs/scaling.md: a row, and of a record and model by itself, for
 each part of the models that a jackknife leaves out, and for each output."""
+ATTACKED = 0.5
+"""Share of a row that attacks on outputs take: all there is of a reference, and of each release of several together."""
 YARDSTICK = 5e-3
 """Seconds that the same processor takes for `_yardstick`."""
+TRIES = 20
+"""How often that is tried: the quickest counts, so that work beside it on the machine does not."""
+WORTH_SAYING = 0.02
+"""Share of all seconds from which on a stage is named."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What is going to be trained and evaluated, and roughly how long that takes here.
+    """What is going to be done, and roughly how long that takes here.
 
-    `seconds` covers training and evaluation, extrapolated from a few steps, and measuring, in proportion to records,
-    models, quantizers and outputs; quantizing comes on top.
-    `memory` is the largest number of bytes held at once, by arithmetic: within a quarter where it was measured (see
-    docs/scaling.md), linear in records, models, checkpoints, quantizers and outputs. Of a training of the user's
-    neither is known beforehand.
+    Attributes
+    ----------
+    attacked, shadows : models that are attacked, and shadow models each has, its complement left out.
+    steps : of training; 0 where a recipe trains.
+    quantizers, candidates : rows, and candidates of each.
+    stages : seconds by what takes them. Training, quantizing and evaluating, and the trainings with differential
+        privacy and of references are extrapolated from small trials; measuring is in proportion to records, models,
+        rows and outputs. Loading and embedding were done before, drawing a page comes after.
+    memory : largest number of bytes held at once, by arithmetic: within a quarter where it was measured (see
+        docs/scaling.md), linear in records, models, checkpoints, quantizers and outputs.
+    released : whether a file that was trained elsewhere is attacked; it has no complement, all others are its shadows.
+    recipe, trainings : the training of the user's as it was named, or empty, and how often it is called. How long it
+        takes, and how much memory, is not known beforehand.
+    what : what is attacked: models, or calibrations of one.
     """
 
     attacked: int
     shadows: int
-    """Shadow models each attacked model has, its complement left out."""
     steps: int
     quantizers: int
     candidates: int
-    seconds: float
+    stages: Mapping[str, float] = field(default_factory=dict)
     memory: float = 0.0
     released: bool = False
-    """Whether a file that was trained elsewhere is attacked; it has no complement, and all others are its shadows."""
     recipe: str = ""
-    """The training of the user's, as it was named, or empty."""
     trainings: int = 0
-    """How often it is called."""
+    what: str = "models"
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of everything."""
+        return sum(self.stages.values())
 
     def sentence(self) -> str:
-        """Say it in one sentence.
+        """Say it in a few words.
 
         Examples
         --------
-        >>> Cost(16, 14, 660, 10, 320, 41.2, 1.63e9).sentence()  # doctest: +NORMALIZE_WHITESPACE
-        'Attacks 16 models with 14 shadow models each: 660 training steps, 10 quantizers of 320 candidates. Training,
-        evaluating and measuring take about 41 s here, quantizing comes on top. Needs about 1.6 GB of memory.'
+        >>> stages = {"training": 11.0, "quantizing and evaluating": 10.2, "measuring": 20.0}
+        >>> Cost(16, 14, 660, 10, 320, stages, 1.63e9).sentence()  # doctest: +NORMALIZE_WHITESPACE
+        'Attacks 16 models with 14 shadow models each: 660 training steps, 10 quantizers of 320 candidates. Takes about
+        41 s here (training 11 s, quantizing and evaluating 10 s, measuring 20 s) and about 1.6 GB of memory.'
         """
-        shadows = f"{self.shadows} shadow model{'' if self.shadows == 1 else 's'}"
-        whom = f"the released file with {shadows}" if self.released else f"{self.attacked} models with {shadows} each"
+        shadows = f"{self.shadows} shadow {self.what.removesuffix('s')}{'' if self.shadows == 1 else 's'}"
+        whom = (
+            f"the released file with {shadows}" if self.released else f"{self.attacked} {self.what} with {shadows} each"
+        )
         if self.recipe:
             return (
                 f"Attacks {whom}: {self.trainings} trainings by {self.recipe}, {self.quantizers} quantizers. How long "
-                "a training takes, and how much memory, is not known before it is done."
+                "a training takes, and how much memory, is not known before it is done. What follows takes "
+                f"{self._takes()}, quantizing and evaluating not counted."
             )
-        duration = f"about {self.seconds:.0f} s" if self.seconds < 120 else f"about {self.seconds / 60:.0f} min"
-        duration = "less than a second" if self.seconds < 1 else duration
         return (
-            f"Attacks {whom}: {self.steps} training steps, "
-            f"{self.quantizers} quantizers of {self.candidates} candidates. Training, evaluating and measuring take "
-            f"{duration} here, quantizing comes on top. Needs about {self.memory / 1e9:.1f} GB of memory."
+            f"Attacks {whom}: {self.steps} training steps, {self.quantizers} quantizers of {self.candidates} "
+            f"candidates. Takes {self._takes()} and about {self.memory / 1e9:.1f} GB of memory."
         )
+
+    def _takes(self) -> str:
+        if self.seconds < 1:
+            return "less than a second here"
+        least = max(0.5, WORTH_SAYING * self.seconds)
+        named = [f"{name} {_duration(taken)}" for name, taken in self.stages.items() if taken >= least]
+        return f"about {_duration(self.seconds)} here ({', '.join(named)})"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def cost(samples: Samples, config: AuditConfig) -> Cost:
-    """Time a few steps and one forward pass of what the audit would run, and multiply."""
-    todo, subject = asked(config, samples), subject_of(config)
+    """Try a small part of what the audit would run, and multiply."""
+    with limited_threads(config.threads):
+        return _cost(samples, config)
+
+
+def _cost(samples: Samples, config: AuditConfig) -> Cost:
+    todo, subject = planned(config, samples), subject_of(config)
     released = isinstance(subject, Artefact)
     trained = subject.shadows if isinstance(subject, Artefact) else subject
-    samples, members, judged = todo.pool, todo.members[int(released) :], len(todo.judged)
-    known: dict[str, Any] = {
-        "attacked": len(config.attacked),
-        "shadows": config.trained if released else max(0, config.models - 2),
-        "quantizers": len(todo.quantizers),
-        "released": released,
-    }
-    model = trained.network(samples)
-    if model is None:
-        return Cost(**known, steps=0, candidates=0, seconds=0.0, recipe=config.recipe, trainings=len(members))
-    parts = trained.parts(samples, len(members))
-    steps = config.training.steps(int(members[0].sum())) * len(parts)
-    first = members[parts[0]]
-    params = model.init(0, range(len(first)))
-    training = _seconds_per_step(trained, samples, first, config) * steps
-    evaluating = _seconds_per_record(model, params, samples, config) * judged / len(first)
-    measuring = _seconds_of_measuring(judged, config, outputs=max(1, len(samples.classes)))
-    each = 1 if released else config.training.checkpoints
-    weights = sum(tensor.numel() for tensor in params.values()) // len(first)
-    gradients = 2 + len(layer_groups(sum(role in LAYER_ROLES for role in model.roles.values())))
-    memory = _memory(
-        samples,
-        config,
-        judged=judged,
-        held=weights * len(first),
-        gradients=gradients if config.whitebox else 0,
+    members = todo.members[int(released) :]
+    parts = trained.parts(todo.pool, len(members))
+    known = Cost(
+        attacked=len(config.attacked),
+        shadows=config.trained if released else max(0, config.models - 2),
+        steps=0,
         quantizers=len(todo.quantizers),
+        candidates=config.models * (1 if released or isinstance(todo, Calibrations) else config.training.checkpoints),
+        released=released,
+        what="calibrations" if isinstance(todo, Calibrations) else "models",
     )
-    return Cost(
-        **known,
-        steps=steps,
-        candidates=config.models * each,
-        seconds=training + (evaluating * config.models * each + measuring) * len(todo.quantizers),
-        memory=float(memory),
-    )
+    model = trained.network(todo.pool)
+    if model is None:
+        trainings = len(members) + (len(parts) if isinstance(todo, Calibrations) else 0)
+        return replace(known, candidates=0, stages=_measuring(config, todo), recipe=config.recipe, trainings=trainings)
+    first = members[parts[0]]
+    trial = Rehearsal(config, model, model.init(0, range(len(first))), todo, first)
+    steps, each = _training(config, todo, trained, first)
+    stages = {
+        "training": steps * each * len(parts),
+        "quantizing and evaluating": trial.releasing() * len(members) / len(first),
+        **_measuring(config, todo, evaluating=trial.evaluating() * config.models),
+    }
+    memory = _memory(config, todo, trial)
+    return replace(known, steps=steps * len(parts), stages={k: v for k, v in stages.items() if v > 0}, memory=memory)
 
 
-class _Enough(Exception):
-    """Raised out of a training of which enough steps were seen."""
+def _training(config: AuditConfig, todo: Asked | Calibrations, trained: Subject, first: Bools) -> tuple[int, float]:
+    """Return the steps of training the first models, and the seconds each takes."""
+    if isinstance(todo, Calibrations):  # one that is known, and one for each calibration
+        everybody = np.ones((len(first), len(todo.training)), dtype=bool)
+        steps = config.training.steps(len(todo.training))
+        each = seconds_per_step(trained, todo.training, everybody, config)
+        return 2 * steps, (each + seconds_per_step(trained, todo.training, everybody[:1], config)) / 2
+    return config.training.steps(int(first[0].sum())), seconds_per_step(trained, todo.pool, first, config)
 
 
-def _seconds_per_step(trained: Subject, samples: Samples, members: Bools, config: AuditConfig) -> float:
-    """Begin to train these models, and time the steps."""
-    taken, last = [], time.perf_counter()
+def _measuring(config: AuditConfig, todo: Asked | Calibrations, *, evaluating: float = 0.0) -> dict[str, float]:
+    """Return the seconds of everything behind the loss tables, of models that an audit trains beside included.
 
-    def watch(_what: str, done: int, _total: int) -> None:
-        nonlocal last
-        if config.training.device == "cuda":
-            torch.cuda.synchronize()  # a GPU is asked, not waited for
-        taken.append(time.perf_counter() - last)
-        if done >= STEPS:
-            raise _Enough
-        last = time.perf_counter()
+    `evaluating` are the seconds in which a release of every model runs over the judged records.
+    """
+    row = _seconds_of_a_row(config, todo)
+    if isinstance(todo, Calibrations):
+        return {"measuring": row * len(todo.keys)}
+    private = len(config.dp_sgd) * (1 if todo.pool.public is None else 2)
+    return {
+        "measuring": row * len(todo.quantizers),
+        "releases together": ATTACKED * row * sum(len(one.quantizers) for one in todo.sets),
+        "DP-SGD": private_seconds(config, todo) + private * (evaluating + row),
+        "references": reference_seconds(config, todo) + ATTACKED * row * len(config.references),
+    }
 
-    with suppress(_Enough):
-        trained.train(samples, members, which=slice(0, len(members)), progress=watch)
-    return min(taken)
 
-
-def _seconds_of_measuring(judged: int, config: AuditConfig, *, outputs: int) -> float:
-    """Return what one row takes here: what it takes elsewhere, by how fast either machine is."""
+def _seconds_of_a_row(config: AuditConfig, todo: Asked | Calibrations) -> float:
+    """Return what measuring one row takes here: what it takes elsewhere, by how fast either machine is."""
+    judged, pool = len(todo.judged), todo.judged
     parts = jackknife_parts(-(-config.models // 2), judged * config.models)
-    each = MEASURING["record"] + MEASURING["part"] * parts + MEASURING["output"] * outputs
-    share = len(config.attacks) / len(AuditConfig(source=config.source).attacks)
+    each = MEASURING["record"] + MEASURING["part"] * parts + MEASURING["output"] * max(1, len(pool.classes))
+    usual = parse_attacks(AuditConfig(source=config.source).attacks)
+    share = len(parse_attacks(config.attacks)) / len(usual) * (1 + len(pool.tasks))
     return (MEASURING["row"] + judged * config.models * each) * share * _yardstick() / YARDSTICK
 
 
@@ -170,7 +199,7 @@ def _yardstick() -> float:
     rng, taken = np.random.default_rng(0), []
     values, weights = rng.random(2**16), rng.random((200, 4096))
     with limited_threads(1):
-        for _ in range(5):
+        for _ in range(TRIES):
             started = time.perf_counter()
             np.searchsorted(np.sort(values[:4096]), values)
             (weights @ values.reshape(4096, 16)).sum()
@@ -178,29 +207,18 @@ def _yardstick() -> float:
     return min(taken)
 
 
-def _memory(samples: Samples, config: AuditConfig, *, judged: int, held: int, gradients: int, quantizers: int) -> int:
+def _memory(config: AuditConfig, todo: Asked | Calibrations, trial: Rehearsal) -> float:
     """Return the bytes an audit holds at most: checkpoints of one chunk of models, all loss tables, one measurement."""
-    layout, n, training = Layout.of(samples.tasks), judged, config.training
+    samples, n, training = todo.judged, len(todo.judged), config.training
+    layout, layers = Layout.of(samples.tasks), sum(role in LAYER_ROLES for role in trial.model.roles.values())
     outputs = max(1, len(samples.classes)) if layout is None else 2 * layout.outputs  # once joint, once by task
+    gradients = 2 + len(layer_groups(layers)) if config.whitebox else 0
     size: int = 8 if training.dtype == "float64" else 4
     table = 8 * n * config.models * (training.checkpoints + outputs + 1 + gradients)
+    beside = bool(config.dp_sgd) + bool(config.references)  # one table at a time
+    tables = len(todo.quantizers) + (0 if isinstance(todo, Calibrations) else len(todo.releases)) + beside
     signals = 2 * (1 + gradients)  # normalised and raw
     measuring = 8 * n * (RESAMPLED * config.draws + config.models * EVIDENCE * signals)
-    checkpoints = HELD * size * held * training.checkpoints
-    pool = 2 * samples.inputs.nbytes + BATCHES * len(samples) * config.models
-    return int(LIBRARIES + checkpoints + quantizers * table + measuring + pool)
-
-
-def _seconds_per_record(
-    model: MLP | StackedModule, params: dict[str, torch.Tensor], samples: Samples, config: AuditConfig
-) -> float:
-    device = torch.device(config.training.device)
-    there = {name: tensor.to(device) for name, tensor in params.items()}
-    x = torch.tensor(samples.inputs[:RECORDS], dtype=torch.float32, device=device)
-    taken = []
-    for _ in range(2):
-        started = time.perf_counter()
-        with torch.no_grad():
-            model.forward(there, x).cpu()  # a GPU is waited for
-        taken.append(time.perf_counter() - started)
-    return min(taken) / len(x)
+    checkpoints = HELD * size * trial.weights * len(trial.first) * training.checkpoints
+    pool = 2 * todo.pool.inputs.nbytes + BATCHES * len(todo.pool) * config.models
+    return float(LIBRARIES + checkpoints + tables * table + measuring + pool)

@@ -36,6 +36,7 @@ from leaq.types import (
 )
 
 __all__ = [
+    "columns_for_references",
     "describe_data",
     "doubts",
     "how_of",
@@ -169,13 +170,11 @@ def measure_references(
 ) -> tuple[QuantizerRow, ...]:
     """Train the references on the members of every network; return their metrics and what attackers find.
 
-    Attacks that read weights or files name what is missing. Molecules that a graph network reads are embedded by ecfp4;
-    `data` holds them where they are in memory. `drawn` are the records of the pool that attackers ask about.
+    Attacks that read weights or files name what is missing. `data` holds molecules where they are in memory (see
+    `columns_for_references`). `drawn` are the records of the pool that attackers ask about.
     """
     references = parse_references(",".join(config.references))
-    if references and GRAPHS in pool.flags:
-        again = load(config.source if data is None else data, config)
-        pool = embed(again.take(np.isin(again.ids, pool.ids)), "ecfp4")
+    pool = columns_for_references(config, pool, data) if references else pool
     rows = []
     for reference in references:
         table, size = reference_table(reference, pool, members, seed=config.seed, progress=progress)
@@ -189,6 +188,14 @@ def measure_references(
         tasks = by_task(Released((reference.spec(), reference.label), table, size, full=True), how)
         rows.append(replace(row, metrics=metrics, attacks=attacks, by_task=tasks))
     return tuple(rows)
+
+
+def columns_for_references(config: AuditConfig, pool: Samples, data: Any = None) -> Samples:
+    """Return records as columns: molecules that a graph network reads are embedded by ecfp4."""
+    if GRAPHS not in pool.flags:
+        return pool
+    again = load(config.source if data is None else data, config)
+    return embed(again.take(np.isin(again.ids, pool.ids)), "ecfp4")
 
 
 def _on(table: LossTable, records: Ints) -> LossTable:

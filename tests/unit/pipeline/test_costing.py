@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from leaq.data import load
+from leaq.pipeline import rehearsal
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.costing import LIBRARIES, cost
-from leaq.training import TrainingConfig
+from leaq.pipeline.planning import asked
+from leaq.training import MLP, TrainingConfig
 
 
 def held(rng, *, n=200, features=4, **options):
@@ -67,8 +69,9 @@ def test_a_network_of_ones_own_is_priced_and_not_the_perceptron(rng, tmp_path, m
     assert wide.memory - narrow.memory == pytest.approx(3 * 4 * 8 * 4 * (weights[512] - weights[8]), rel=1e-6)
     assert narrow.seconds > 0
     assert "8 models with 6 shadow models each" in narrow.sentence()
-    assert "measuring take less than a second here" in replace(narrow, seconds=0.2).sentence()
-    assert "measuring take about 3 min here" in replace(narrow, seconds=170.0).sentence()
+    assert "Takes less than a second here and about" in replace(narrow, stages={"measuring": 0.2}).sentence()
+    long = replace(narrow, stages={"training": 0.3, "measuring": 170.0}).sentence()
+    assert "Takes about 3 min here (measuring 3 min) and about" in long
 
 
 def test_of_a_recipe_what_is_not_known_is_not_said(rng, tmp_path, monkeypatch):
@@ -76,9 +79,75 @@ def test_of_a_recipe_what_is_not_known_is_not_said(rng, tmp_path, monkeypatch):
     sentence = said(rng, tmp_path, recipe="netspriced.py:train").sentence()
     assert sentence.startswith("Attacks 8 models with 6 shadow models each: 8 trainings by netspriced.py:train, 2 quan")
     assert "GB" not in sentence
+    assert "quantizing and evaluating not counted" in sentence
     released = {"released": "m.safetensors", "members": "in memory"}
     sentence = said(rng, tmp_path, recipe="netspriced.py:train", **released).sentence()
     assert sentence.startswith("Attacks the released file with 8 shadow models: 8 trainings by netspriced.py:train")
     found = said(rng, tmp_path, model="netspriced.py:make", **released)
     assert (found.candidates, found.shadows) == (9, 8)
     assert found.steps == said(rng, tmp_path, model="netspriced.py:make").steps
+
+
+def stages(rng, **options):
+    training = TrainingConfig(hidden=(8,), epochs=2, checkpoints=4)
+    config = AuditConfig(source="memory", training=training, **({"replicates": 8, "quantizers": ("sign",)} | options))
+    samples = load((rng.normal(size=(120, 6)), np.arange(120) % 2), config)
+    return cost(samples, config.resolved(task=samples.task, embedder="identity"))
+
+
+@pytest.mark.parametrize(
+    ("more", "stage"),
+    [
+        ({"references": ("knn",)}, "references"),
+        ({"together": ("stochastic(bits=2) x4",)}, "releases together"),
+        ({"dp_sgd": ("1", "inf")}, "DP-SGD"),
+    ],
+)
+def test_what_is_trained_or_attacked_beside_is_counted_and_named(more, stage, rng):
+    if "dp_sgd" in more:
+        pytest.importorskip("opacus")
+    plain, asked = stages(rng), stages(rng, **more)
+    assert stage not in plain.stages
+    assert asked.stages[stage] > 0
+    assert asked.seconds == sum(asked.stages.values())
+    slow = replace(asked, stages={**asked.stages, stage: 300.0})
+    assert f"{stage} 5 min" in slow.sentence()
+    assert asked.memory >= plain.memory
+
+
+def test_calibrations_are_counted_as_what_they_are(rng):
+    found = stages(rng, quantizers=("gptq(bits=4)",), game="calibration")
+    assert found.sentence().startswith("Attacks 8 calibrations with 6 shadow calibrations each: ")
+    # one model that is known and one for each calibration, on the half of the records that is not asked about
+    assert found.steps == 2 * TrainingConfig(epochs=2).steps(60)
+    assert found.candidates == 8
+
+
+@pytest.fixture
+def ticking(monkeypatch):
+    """A clock on which whatever is timed takes one second."""
+    now = iter(range(10**6))
+    monkeypatch.setattr(rehearsal.time, "perf_counter", lambda: float(next(now)))
+
+
+def test_a_trial_of_a_few_records_and_checkpoints_stands_for_all_of_them(rng, ticking):
+    """By hand: fit 1 s, quantize 1 s and run 1 s for 4 checkpoints; what reads more of the release takes as long."""
+    config = AuditConfig(source="memory", quantizers=("sign",), replicates=8, judged=2048,
+                         training=TrainingConfig(hidden=(8,), epochs=1, checkpoints=20))  # fmt: skip
+    samples = load((rng.normal(size=(2048, 4)), np.arange(2048) % 2), config)
+    todo = asked(config, samples)
+    model = MLP.of(samples, (8,))
+    trial = rehearsal.Rehearsal(config, model, model.init(0, range(8)), todo, todo.members)
+    each = 1 + (1 + 2048 / 512) * 20 / 4
+    assert trial.releasing() == pytest.approx(2 * each)
+
+
+def test_every_model_trained_with_privacy_is_paid_for(rng, ticking):
+    pytest.importorskip("opacus")
+    training = TrainingConfig(hidden=(8,), epochs=10, batch_size=8, checkpoints=4)
+    config = AuditConfig(source="memory", quantizers=("sign",), replicates=4, training=training, dp_sgd=("1", "inf"))
+    samples = load((rng.normal(size=(160, 4)), np.arange(160) % 2), config)
+    todo = asked(config, samples)
+    tried = 2 * 5  # two epochs of five batches took one second
+    steps = 2 * 4 * 10 * 10
+    assert rehearsal.private_seconds(config, todo) == pytest.approx(steps / tried + rehearsal.ACCOUNTING)

@@ -1,0 +1,204 @@
+"""What each stage of an audit takes here, seen from a small part of it: a few steps, one checkpoint, a few records.
+
+Nothing is kept: weights are the initial ones, which take as long to quantize and evaluate as trained ones.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from leaq.evaluation.loss_table import loss_table
+from leaq.pipeline.baseline import optimizer_steps
+from leaq.pipeline.calibrating import Calibrations
+from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.measuring import columns_for_references
+from leaq.pipeline.planning import Asked
+from leaq.pipeline.subjects import Subject
+from leaq.quantizers import Calibration, Identity, Scheme
+from leaq.training import MLP, StackedModule
+from leaq.training.private import PrivateTraining, train_private
+from leaq.training.references import parse_references, reference_table
+from leaq.training.squares import PrivateSquares, train_squares
+from leaq.types import Bools, Checkpoints, Samples
+
+__all__ = ["Rehearsal", "private_seconds", "reference_seconds", "seconds_per_step"]
+
+STEPS = 5
+"""Steps of a training that are timed."""
+RECORDS = 512
+"""Records that a trial evaluation runs on."""
+NUMBERS = 2_000_000
+"""Weights that a trial quantizes, about: more than that says no more."""
+CHECKPOINTS = 4
+"""Checkpoints of a trial, at most: of small networks the first call tells more of overhead than of the rest."""
+CALIBRATED = 2
+"""Models of a trial whose quantizer looks at records: some take minutes for each."""
+ACCOUNTING = 1.2
+"""Seconds in which the noise for an epsilon is found, and what was spent, on the processor of docs/scaling.md."""
+
+
+class _Enough(Exception):
+    """Raised out of a training of which enough steps were seen."""
+
+
+def seconds_per_step(trained: Subject, samples: Samples, members: Bools, config: AuditConfig) -> float:
+    """Begin to train these models, and time the steps."""
+    taken, last = [], time.perf_counter()
+
+    def watch(_what: str, done: int, _total: int) -> None:
+        nonlocal last
+        _wait(config)
+        taken.append(time.perf_counter() - last)
+        if done >= STEPS:
+            raise _Enough
+        last = time.perf_counter()
+
+    with suppress(_Enough):
+        trained.train(samples, members, which=slice(0, len(members)), progress=watch)
+    return min(taken)
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """Quantizing and evaluating, tried on what a network is before it is trained.
+
+    Attributes
+    ----------
+    model, params : a network, and its initial weights (s, ...), of the models that are trained together first.
+    todo : what the audit is going to do.
+    first : (s, n) on which records of the pool these models train, or by which they are calibrated.
+    """
+
+    config: AuditConfig
+    model: MLP | StackedModule
+    params: Mapping[str, torch.Tensor]
+    todo: Asked | Calibrations
+    first: Bools
+
+    @property
+    def weights(self) -> int:
+        """How many numbers one model holds."""
+        return sum(tensor.numel() for tensor in self.params.values()) // len(self.first)
+
+    def releasing(self) -> float:
+        """Return the seconds in which these models are quantized in every way and run over the judged records."""
+        if isinstance(self.todo, Calibrations):
+            # Of the model that is known and of those that are not; what looks at no records has one row.
+            twice = [q for q in self.todo.quantizers if q.needs.calibration or isinstance(q, Identity)]
+            return sum(self._released(quantizer, 1) for quantizer in (*self.todo.quantizers, *twice))
+        each = 1 if self.config.released else self.config.training.checkpoints
+        return sum(self._released(quantizer, each) for quantizer in self.todo.quantizers) + sum(
+            self._released(quantizer, 1) for quantizer in self.todo.releases
+        )
+
+    def evaluating(self) -> float:
+        """Return the seconds in which one release of one of these models runs over the judged records."""
+        return sum(self._evaluating(self._checkpoints(1, 1)))
+
+    def _released(self, quantizer: Scheme, candidates: int) -> float:
+        s, numbers = len(self.first), max(1, self.weights)
+        models = min(s, CALIBRATED if quantizer.needs.calibration else max(CALIBRATED, NUMBERS // numbers))
+        tried = max(1, min(candidates, CHECKPOINTS, NUMBERS // (numbers * models)))
+        calibration = self._calibration(quantizer, models)
+        checkpoints = quantizer.recorded(self._checkpoints(models, tried))
+        fitting, quantizing = _Stopwatch(self.config), _Stopwatch(self.config)
+        with fitting.running():
+            frozen = quantizer.frozen_to(checkpoints.last(), calibration)
+            frozen.size(checkpoints.last())
+        with quantizing.running():
+            quantized = frozen(checkpoints)
+        once, each = self._evaluating(quantized)
+        return (fitting.seconds + once + (quantizing.seconds + each) * candidates / tried) * s / models
+
+    def _calibration(self, quantizer: Scheme, models: int) -> Calibration:
+        which, seed = slice(0, models), self.config.seed
+        if isinstance(self.todo, Calibrations):
+            return self.todo.calibration(self.model, which, seed=seed)
+        return self.todo.calibration(self.model, which, quantizer, seed=seed)
+
+    def _checkpoints(self, models: int, count: int) -> Checkpoints:
+        held = {}
+        for name, tensor in self.params.items():
+            several = tensor[:models, None].expand(-1, count, *tensor.shape[1:])
+            held[name] = several.to(self.config.training.device).contiguous()
+        return Checkpoints(held, self.model.roles, (models, count), steps=tuple(range(1, count + 1)))
+
+    def _evaluating(self, candidates: Checkpoints) -> tuple[float, float]:
+        """Return seconds for all judged records: of what is read of the releases alone, and of running candidates."""
+        judged, config = self.todo.judged, self.config
+        few = np.arange(min(RECORDS, len(judged)))
+        table = partial(loss_table, self.model, candidates, judged.take(few), self.first[: candidates.batch[0]][:, few])
+        plain, full = _Stopwatch(config), _Stopwatch(config)
+        with plain.running():
+            table()
+        if config.whitebox or config.numbers:
+            with full.running():
+                table(whitebox=config.whitebox, numbers=config.numbers, codes=config.codes)
+        more = len(judged) / len(few)
+        return max(0.0, full.seconds - plain.seconds) * more, plain.seconds * more
+
+
+def private_seconds(config: AuditConfig, todo: Asked) -> float:
+    """Return the seconds of all trainings with differential privacy: a few steps of one model are tried."""
+    if not config.dp_sgd:
+        return 0.0
+    samples, inside = todo.pool, todo.members.sum(1)
+    batch = min(config.training.batch_size, int(inside.max()))
+    few = np.flatnonzero(todo.members[0])[: STEPS * batch]
+    trial = config.training.from_dict({**config.training.to_dict(), "epochs": 2})
+    clipped = PrivateTraining(epsilon=np.inf)  # the same steps, with no noise to be found first
+    taken = []
+    for _ in range(2):  # the first one loads the library
+        watch = _Stopwatch(config)
+        with watch.running():
+            train_private(samples.take(few), np.ones((1, len(few)), bool), trial, clipped, seed=config.seed)
+        taken.append(watch.seconds)
+    steps = min(taken) / (2 * -(-len(few) // batch)) * optimizer_steps(config, int(inside.max()))
+    finite = sum(math.isfinite(float(text)) for text in config.dp_sgd)
+    return steps + ACCOUNTING * finite + _squares(config, todo)
+
+
+def _squares(config: AuditConfig, todo: Asked) -> float:
+    if todo.pool.public is None:
+        return 0.0
+    watch, private = _Stopwatch(config), PrivateSquares(epsilon=np.inf)
+    with watch.running():
+        train_squares(todo.pool, todo.members[:1], config.training, private, seed=config.seed)
+    return watch.seconds * len(todo.members) * len(config.dp_sgd)
+
+
+def reference_seconds(config: AuditConfig, todo: Asked) -> float:
+    """Return the seconds of all classical models: one of each kind is tried."""
+    total = 0.0
+    references = parse_references(",".join(config.references))
+    pool = columns_for_references(config, todo.pool) if references else todo.pool
+    for reference in references:
+        watch = _Stopwatch(config)
+        with watch.running():
+            reference_table(reference, pool, todo.members[:1], seed=config.seed)
+        total += watch.seconds * len(todo.members)
+    return total
+
+
+class _Stopwatch:
+    def __init__(self, config: AuditConfig) -> None:
+        self._config, self.seconds = config, 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        _wait(self._config)
+        self.seconds += time.perf_counter() - started
+
+
+def _wait(config: AuditConfig) -> None:
+    """Wait for a GPU, which is asked and not waited for."""
+    if config.training.device == "cuda":
+        torch.cuda.synchronize()
