@@ -1,16 +1,13 @@
-import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from leaq.reporting.drawing import svg
 from leaq.reporting.figures import attacks, decade, drawn_attacks, lambda_k, roc, tradeoff
-from leaq.reporting.html import TEMPLATES, render
-from leaq.reporting.labels import place_labels
+from leaq.reporting.html import render
 from leaq.reporting.look import COLOURS
 from tests.helpers import require
-from tests.results import NASTY, attack, cell, nasty, row
+from tests.results import attack, cell, row
 
 
 def values(figure, at):
@@ -98,78 +95,21 @@ def test_decades(value, power):
     assert decade(value) == power
 
 
-def test_labels_cover_neither_points_nor_each_other(rng):
-    points = [{"x": x, "y": y, "label": f"quantizer {i}"} for i, (x, y) in enumerate(rng.random((25, 2)))]
-    named = place_labels(points, ((0, 1), (0, 1)), (500, 400))
-    boxes = []
-    for point, (align, dx, dy) in named:
-        width = 6.3 * len(point["label"])
-        left = point["x"] * 500 + dx - {"left": 0, "center": width / 2, "right": width}[align]
-        top = 400 - point["y"] * 400 + dy - 7
-        boxes.append((left, top, left + width, top + 14))
-    for i, a in enumerate(boxes):
-        for b in boxes[i + 1 :]:
-            assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
-        for point in points:
-            x, y = point["x"] * 500, 400 - point["y"] * 400
-            assert not (a[0] < x < a[2] and a[1] < y < a[3])
+def test_plot_of_a_result_is_a_chart_that_can_be_saved():
+    for module in ("altair", "vl_convert"):
+        require(module)
+    import vl_convert
+
+    chart = cell().plot(width=300)
+    assert chart.to_dict()["width"] == 300
+    assert "<svg" in vl_convert.vegalite_to_svg(chart.to_dict())
 
 
-def test_crowded_points_are_left_to_hovering():
-    crowd = [{"x": 0.5, "y": 0.5 + i / 1e4, "label": "a long name of a quantizer"} for i in range(40)]
-    assert 0 < len(place_labels(crowd, ((0, 1), (0, 1)), (300, 300))) < 40
+def test_plot_without_altair_names_the_extra(monkeypatch):
+    import sys
 
+    from leaq.errors import MissingExtra
 
-def test_a_drawing_holds_shapes_and_text_only():
-    require("vl_convert")
-    drawn = svg(tradeoff(nasty()), name="x", label=f"about {NASTY}")
-    assert "<script" not in drawn
-    assert "&lt;script&gt;" in drawn
-    assert " on" not in drawn.replace(" on ", "").split(">")[0]
-    assert "var(--ink)" in drawn
-    assert not any(colour in drawn for colour in COLOURS.values())
-
-
-def test_a_foreign_element_is_refused(monkeypatch):
-    bad = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"><foreignObject/></svg>'
-    monkeypatch.setattr("leaq.reporting.drawing.draw", lambda _: bad)
-    with pytest.raises(ValueError, match="shapes and text only, found <foreignObject>"):
-        svg({}, name="x", label="x")
-
-
-def palettes():
-    """The light and the dark palette of the report's style sheet."""
-    css = (TEMPLATES / "report.css").read_text()
-    light = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", css.split("@media")[0]))
-    dark = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", css.split(':root[data-theme="dark"] {')[1].split("}")[0]))
-    return light, dark
-
-
-def contrast(a, b):
-    """Contrast of two colours (WCAG 2.2, relative luminance)."""
-
-    def luminance(colour):
-        channels = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
-        linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-        return float(linear @ [0.2126, 0.7152, 0.0722])
-
-    high, low = sorted((luminance(a), luminance(b)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
-
-
-@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
-def test_text_and_marks_stand_out_from_the_page(theme):
-    colours = palettes()[theme]
-    assert contrast("#000000", "#ffffff") == pytest.approx(21)
-    for name in ("ink", "muted", "accent"):
-        assert contrast(colours[name], colours["paper"]) >= 4.5, name
-        assert contrast(colours[name], colours["accent-wash"]) >= 4.5, name
-    for name in ("second", "third"):
-        assert contrast(colours[name], colours["paper"]) >= 3, name
-
-
-def test_figures_and_page_agree_on_the_names_of_colours():
-    light, dark = palettes()
-    assert set(COLOURS) <= set(light)
-    assert set(light) == set(dark)
-    assert all(light[name] == value for name, value in COLOURS.items())
+    monkeypatch.setitem(sys.modules, "altair", None)
+    with pytest.raises(MissingExtra, match="leaq.report."):
+        cell().plot()

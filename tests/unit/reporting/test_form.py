@@ -1,21 +1,15 @@
 import hashlib
-import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-import yaml
 
 from leaq.errors import InvalidInput, UnknownName
 from leaq.reporting.form import PROFILES, QUESTIONS, Auditor, fill
-from leaq.reporting.form_files import read_card, signer, write_form
-from leaq.reporting.recheck import recheck
 from leaq.types import Flag
-from tests.results import NASTY, cell, nasty, row
-from tests.unit.system.test_signing import keys
+from tests.results import cell, row
 
-__all__ = ["keys"]
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 
 
@@ -113,74 +107,3 @@ def test_calibration_is_told():
     made = row("gptq(bits=2)", "2-bit GPTQ", 0.2, flags=(flag,))
     result = cell(row("none", "full precision", 0.3), made)
     assert "Calibrated on members." in answers(result, quantizer="2-bit gptq")["artefact"].answer
-
-
-@pytest.fixture
-def written(tmp_path):
-    form = fill(nasty(), "edpb", quantizer="sign", auditor=Auditor(NASTY, 0.1, NASTY), now=NOW)
-    return form, write_form(form, tmp_path / "card.html")
-
-
-def test_the_page_escapes_what_the_yaml_and_json_keep(written):
-    _, (html, plain, meta) = written
-    assert "<script>alert" not in html.read_text()
-    assert read_card(html) == read_card(plain)
-    found = yaml.safe_load(meta.read_text().strip("-\n"))["membership_privacy"]
-    assert found["threshold"]["threshold"] == 0.1
-    assert found["quantizer"] == "sign"
-    assert "secret" not in html.read_text() + plain.read_text() + meta.read_text()
-
-
-def test_a_signed_card_is_told_from_a_forged_one(keys, tmp_path):
-    form = fill(cell(), "edpb", now=NOW)
-    html, plain, _ = write_form(form, tmp_path / "card", key_file=keys[0])
-    for place in (html, plain):
-        assert recheck(place, key_file=keys[1], rerun=False).signed == "valid"
-    card = json.loads(plain.read_text())
-    assert signer(card) is not None
-    card["answers"][0]["answer"] += " "
-    plain.write_text(json.dumps(card))
-    found = recheck(plain, rerun=False)
-    assert (found.signed, found.whole) == ("invalid", False)
-
-
-def test_another_key_and_no_key_are_said(keys, tmp_path):
-    form = fill(cell(), "edpb", now=NOW)
-    plain = write_form(form, tmp_path / "card")[1]
-    assert recheck(plain, rerun=False).signed == "none"
-    assert recheck(plain, key_file=keys[1], rerun=False).signed == "other key"
-    assert not recheck(plain, key_file=keys[1], rerun=False).whole
-
-
-def test_what_is_no_card_is_refused(tmp_path):
-    (tmp_path / "x.json").write_text("[1]")
-    with pytest.raises(InvalidInput, match="must be a card"):
-        read_card(tmp_path / "x.json")
-    (tmp_path / "y.json").write_text('{"leaq_card": 99}')
-    with pytest.raises(InvalidInput, match="written by a newer leaq"):
-        read_card(tmp_path / "y.json")
-
-
-@pytest.fixture(scope="module")
-def audited():
-    from leaq.pipeline import audit
-    from leaq.pipeline.cell import AuditConfig
-    from leaq.training import TrainingConfig
-
-    quick = TrainingConfig(hidden=(8,), epochs=2, checkpoints=2)
-    return audit(AuditConfig(source="wine", quantizers=("sign", "uniform(bits=4)"), replicates=8, training=quick))
-
-
-def test_a_true_card_comes_out_again_and_an_invented_one_does_not(audited, tmp_path):
-    form = fill(audited, "tre", quantizer="sign", now=NOW)
-    plain = write_form(form, tmp_path / "card")[1]
-    found = recheck(plain)
-    assert found.compared
-    assert found.whole
-    card = json.loads(plain.read_text())
-    for one in card["answers"]:
-        for number in [*one["numbers"].get("tried", {}).values(), one["numbers"].get("value")]:
-            if number:
-                number |= {"value": 5.0, "low": 4.9, "high": 5.1}
-    plain.write_text(json.dumps(card))
-    assert not recheck(plain).whole

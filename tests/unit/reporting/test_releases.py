@@ -5,15 +5,12 @@ from dataclasses import replace
 from leaq.decisions.choosing import recommend
 from leaq.decisions.gating import Limits, gate
 from leaq.decisions.standing import front, not_told_apart
-from leaq.reporting.attack_tables import attack_numbers
-from leaq.reporting.attacks import attack_table
 from leaq.reporting.pages import audit_page
 from leaq.reporting.reading import reading, verdict
 from leaq.reporting.records import exposed
-from leaq.reporting.tables import indicators, ranking
+from leaq.reporting.tables import ranking
 from leaq.results import CellResult, QuantizerRow, Size
 from leaq.results.redaction import shareable
-from leaq.results.tidy import tidy
 from leaq.stats.digits import format_estimate
 from leaq.types import Flag, NotComputed
 from tests.results import attack, cell, estimate, row
@@ -42,17 +39,6 @@ def test_a_set_stands_below_the_ranking_and_has_no_place_in_it():
     assert "Below them: releases attacked together." in table.order
     assert "Several releases of one model." in [note.text for note in table.footnotes]
     assert "Below them" not in ranking(cell()).order
-
-
-def test_tables_show_only_the_attacks_that_read_several_releases():
-    result = replace(cell(), together=(joint(),))
-    for table in (attack_table(result), attack_numbers(result)):
-        assert [key for key in table.keys if key == SPEC] == [SPEC]
-    notes = [note.text for note in attack_table(result).footnotes]
-    assert "Several releases of one model." in notes
-    assert not any("attacks one release" in note for note in notes)
-    assert SPEC in indicators(result).keys
-    assert any(one["quantizer"] == SPEC and one["name"] == "lira.advantage" for one in tidy([result]))
 
 
 def test_a_set_that_leaks_least_is_never_chosen():

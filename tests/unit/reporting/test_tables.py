@@ -3,7 +3,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leaq.reporting.attack_tables import attack_numbers
 from leaq.reporting.tables import MISSING, indicators, ranking, size_words, text
 from leaq.stats.digits import format_estimate
 from leaq.types import Flag, NotComputed
@@ -130,23 +129,3 @@ def test_printed_numbers_are_those_of_the_result():
     printed = column(ranking(result), "LiRA")
     wanted = [format_estimate(item.attacks["lira"].advantage, sign=True) for item in result.ranked()]
     assert printed == wanted
-
-
-def test_attack_numbers_hold_every_attack_and_say_what_is_missing():
-    table = attack_numbers(cell())
-    assert [item.title for item in table.columns] == ["Quantizer", "Attack", "Advantage", "AUC", "TPR at 1% FPR",
-                                                      "TPR at 0.1% FPR", "Flags"]  # fmt: skip
-    assert len(table.rows) == 5 * 3
-    assert column(table, "Attack")[:3] == ["Loss threshold", "LiRA, not adaptive", "LiRA"]
-    assert set(column(table, "TPR at 0.1% FPR")) == {MISSING}
-    assert "a  TPR at 0.1% FPR needs more trials." in lines(table)
-
-
-def test_an_attack_that_was_not_run_keeps_its_line_and_its_reason():
-    bare = row("none", "full precision", 0.3)
-    bare = replace(bare, attacks={**bare.attacks, "lira": NotComputed("LiRA needs shadow models")})
-    table = attack_numbers(cell(bare))
-    [line] = [line for line in table.rows if line[1] == "LiRA"]
-    assert line[2:] == (MISSING, MISSING, MISSING, MISSING, "b")
-    assert {len(line) for line in table.rows} == {len(table.columns)}
-    assert "b  LiRA needs shadow models" in lines(table)

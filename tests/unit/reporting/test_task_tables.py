@@ -42,13 +42,6 @@ def test_one_row_a_quantizer_and_task_in_the_order_of_the_columns():
     assert about_tasks(plain()) == ""
 
 
-def test_it_is_said_which_task_gives_most_away_and_how_surely():
-    said = about_tasks(several())
-    assert "toxic gives away most under full precision (0.40" in said
-    assert "logS least (0.10" in said
-    assert "overlap" not in said
-
-
 def test_card_and_page_hold_the_table_with_nothing_of_a_name_as_markup():
     found = several(NASTY)
     assert "### Each task by itself" in privacy_card(found)

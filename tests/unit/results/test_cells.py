@@ -7,6 +7,7 @@ import pytest
 from leaq.errors import StoreError
 from leaq.results import SCHEMA, CellResult, Curve, QuantizerRow, Size
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
+from tests.results import cell
 
 
 def attack(value, risk=None):
@@ -70,3 +71,26 @@ def test_a_newer_schema_is_refused_and_an_unknown_field_is_not():
 def test_what_is_no_result_is_refused(text):
     with pytest.raises(StoreError, match="not a leaq result"):
         CellResult.from_json(text)
+
+
+def test_a_result_prints_as_a_table_with_its_reading():
+    printed = str(cell())
+    assert printed.startswith("toy: quantizers by what they give away")
+    assert "sign leaks least" in printed
+
+
+def test_its_repr_is_one_short_line():
+    line = repr(cell())
+    assert line.startswith("CellResult('toy', 5 quantizers, least leak: ternary 90% sparse Estimate(0.01 [")
+    assert len(line) < 160
+    assert len(repr(cell().rows[0].attacks["threshold"])) < 1200
+
+
+def test_an_empty_result_has_a_repr():
+    assert repr(cell(rows=())) == "CellResult('toy', 0 quantizers)"
+    assert cell(rows=())._repr_html_() == "<p>CellResult(&#x27;toy&#x27;, 0 quantizers)</p>"
+
+
+def test_frame_of_a_result_is_the_tidy_table():
+    frame = cell().frame()
+    assert set(frame["quantizer"]) == {row.quantizer for row in cell().rows}

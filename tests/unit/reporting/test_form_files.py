@@ -1,0 +1,33 @@
+import pytest
+import yaml
+
+from leaq.errors import InvalidInput
+from leaq.reporting.form import Auditor, fill
+from leaq.reporting.form_files import read_card, write_form
+from tests.results import NASTY, nasty
+from tests.unit.reporting.test_form import NOW
+
+
+@pytest.fixture
+def written(tmp_path):
+    form = fill(nasty(), "edpb", quantizer="sign", auditor=Auditor(NASTY, 0.1, NASTY), now=NOW)
+    return form, write_form(form, tmp_path / "card.html")
+
+
+def test_the_page_escapes_what_the_yaml_and_json_keep(written):
+    _, (html, plain, meta) = written
+    assert "<script>alert" not in html.read_text()
+    assert read_card(html) == read_card(plain)
+    found = yaml.safe_load(meta.read_text().strip("-\n"))["membership_privacy"]
+    assert found["threshold"]["threshold"] == 0.1
+    assert found["quantizer"] == "sign"
+    assert "secret" not in html.read_text() + plain.read_text() + meta.read_text()
+
+
+def test_what_is_no_card_is_refused(tmp_path):
+    (tmp_path / "x.json").write_text("[1]")
+    with pytest.raises(InvalidInput, match="must be a card"):
+        read_card(tmp_path / "x.json")
+    (tmp_path / "y.json").write_text('{"leaq_card": 99}')
+    with pytest.raises(InvalidInput, match="written by a newer leaq"):
+        read_card(tmp_path / "y.json")
