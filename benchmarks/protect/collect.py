@@ -4,12 +4,15 @@ import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.protect.rivals import RIVALS
-from benchmarks.protect.settings import ENCODERS, EXISTING, NETWORKS, OURS, PUBLIC, RECORDS, Cell
+from benchmarks.protect.settings import ELSEWHERE, ENCODERS, EXISTING, NETWORKS, OURS, PUBLIC, RECORDS, Cell
+from leaq.api.protecting.parts import joined
 from leaq.attacks.base import Context
 from leaq.attacks.decisions import signed, thresholds_by_others
 from leaq.attacks.registry import build_attack
@@ -17,15 +20,15 @@ from leaq.evaluation import evaluate, with_numbers, with_whitebox
 from leaq.measures.performance import performance
 from leaq.models.protocols import Model
 from leaq.pipeline.cell import AuditConfig
-from leaq.pipeline.planning import Asked, asked, set_aside
+from leaq.pipeline.planning import Asked, asked, set_aside, strangers
 from leaq.pipeline.preparing import prepare
 from leaq.pipeline.subjects import subject_of
 from leaq.quantizers import build
 from leaq.seeds import stream
 from leaq.stats.roc import tpr_at_fpr
-from leaq.types import Checkpoints, Floats, LossTable, Samples, silent
+from leaq.types import Bools, Checkpoints, Floats, LossTable, Samples, silent
 
-__all__ = ["Made", "keep", "metrics_of"]
+__all__ = ["Made", "achieved", "keep", "metrics_of"]
 
 ATTACKS = {"outputs": "combined(sees=outputs)", "file": "combined", "codes": "combined(codes=True)", "reads": "file"}
 
@@ -65,12 +68,16 @@ class Made:
             source=str(folder / f"{cell.task}.csv"), target="target", smiles="smiles", skip_invalid=True,
             embedder=ENCODERS[cell.encoder], model=NETWORKS.get(cell.encoder, ""), replicates=cell.models,
             quantizers=(*EXISTING[1:], *OURS), training=cell.training, seed=cell.seed,
+            public=str(_unlabelled(cell, folder)) if cell.unlabelled else "",
         )  # fmt: skip
         samples, config = prepare(config)
+        more, samples = samples.public, replace(samples, public=None)
         if len(samples) > RECORDS:
             drawn = stream(cell.seed, "protect", cell.task).permutation(len(samples))[:RECORDS]
             samples = samples.take(np.sort(drawn))
         pool, public = set_aside(samples, share=PUBLIC, seed=cell.seed)
+        if more is not None:
+            public = joined(public, strangers(more, pool))
         todo = asked(config, replace(pool, public=public))
         everybody = slice(0, cell.models)
         made = subject_of(config).train(todo.pool, todo.members, which=everybody, progress=silent)
@@ -112,6 +119,14 @@ class Made:
         return with_numbers(with_whitebox(table, self.model, released, pool), released, pool, codes=True)
 
 
+def _unlabelled(cell: Cell, folder: Path) -> Path:
+    """Write some molecules of `ELSEWHERE` where they can be named as public, and return the file."""
+    found = pd.read_csv(folder / f"{ELSEWHERE}.csv")
+    path = Path(mkdtemp(prefix="leaq-unlabelled-")) / "public.csv"
+    found.sample(cell.unlabelled, random_state=cell.seed).to_csv(path, index=False)
+    return path
+
+
 def _spelled(name: str) -> str:
     return name if name in RIVALS else build(name).spec()
 
@@ -137,7 +152,7 @@ def _measured(table: LossTable, features: Floats | None) -> dict[str, Any]:
     for key, spec in ATTACKS.items():
         if key == "reads" and features is None:
             continue
-        advantages, tpr = _achieved(build_attack(spec).scores(context, range(len(table.members))), table)
+        advantages, tpr = achieved(build_attack(spec).scores(context, range(len(table.members))), table.members)
         found |= {key: float(advantages.mean()), f"{key}_each": advantages.tolist(), f"{key}_tpr": tpr}
     return found
 
@@ -159,8 +174,8 @@ def _metric(table: LossTable, model: int, name: str) -> float:
     return performance(alone, draws=1)[name].value
 
 
-def _achieved(scores: Floats, table: LossTable) -> tuple[Floats, float]:
+def achieved(scores: Floats, members: Bools) -> tuple[Floats, float]:
     """Return each model's signed advantage at the threshold of the others, and the pooled TPR at 1 % FPR."""
-    thresholds = thresholds_by_others(scores, table.members)
+    thresholds = thresholds_by_others(scores, members)
     assert thresholds is not None, "the models are too few to give each other thresholds"
-    return signed(scores > thresholds[:, None], table.members), tpr_at_fpr(scores.ravel(), table.members.ravel(), 0.01)
+    return signed(scores > thresholds[:, None], members), tpr_at_fpr(scores.ravel(), members.ravel(), 0.01)

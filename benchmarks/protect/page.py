@@ -5,6 +5,7 @@ round: the best of many rows on the models it was chosen on would flatter whiche
 embedders of a task are averaged before the bootstrap over tasks: they are no further tasks.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ FEWEST = 5
 """Tasks that an interval over tasks needs."""
 
 
-def write(cells: Sequence[Cell], certified: Sequence[Cell]) -> None:
+def write(cells: Sequence[Cell], certified: Sequence[Cell], searched: Sequence[Cell]) -> None:
     """Write the tables and the pictures."""
     main = _set(cells, *SETS[0])
     first = [one for one in main if one["seed"] == 0]
@@ -51,6 +52,7 @@ def write(cells: Sequence[Cell], certified: Sequence[Cell]) -> None:
     put(PAGE, "protect-rows", "\n".join(_rows(main)))
     put(PAGE, "protect-codes", "\n".join(_codes(first)))
     put(PAGE, "protect-certified", "\n".join(_certified(certified)))
+    put(PAGE, "protect-searched", "\n".join(_searched(searched)))
     (DOCS / "protect.svg").write_text(fronts_drawn(leaks(main)), encoding="utf-8")
     (DOCS / "protect-training.svg").write_text(along(main), encoding="utf-8")
 
@@ -157,6 +159,22 @@ def _certified(cells: Sequence[Cell]) -> list[str]:
         other = name.replace("dp_squares", "dp_sgd")
         wins = sum(np.mean(one["rows"][name]) > np.mean(one["rows"][other]) for one in cells) if other != name else None
         lines.append(f"| {label} | {' | '.join(row)} | {'' if wins is None else f'{wins} of {len(cells)}'} |")
+    return lines
+
+
+def _searched(cells: Sequence[Cell]) -> list[str]:
+    """Yield one line a task: what owners chose, and what the attacker finds who knows or repeats the choice."""
+    lines = [
+        "| task | what the owners chose | choice taken as known | shadows released as their owners chose | choice as "
+        "evidence as well | more than known |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in cells:
+        if "advantages" in one:
+            known, chosen, both = (np.array(one["advantages"][name]) for name in ("known", "chosen", "both"))
+            said = ", ".join(f"{count} {_label(name)}" for name, count in Counter(one["choices"]).most_common())
+            row = [_triple(interval(values)) for values in (known, chosen, both, both - known)]
+            lines.append(f"| {one['task']}, n {one['n']} | {said} | {' | '.join(row)} |")
     return lines
 
 

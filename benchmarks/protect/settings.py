@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from leaq.training import TrainingConfig
 
 __all__ = [
-    "ALONG", "CONTROLS", "ENCODERS", "EXISTING", "NETWORKS", "OURS", "PUBLIC", "RECORDS", "STAGES", "STOPS", "TASKS", "Cell", "stage",
+    "ALONG", "CONTROLS", "ELSEWHERE", "ENCODERS", "EXISTING", "IMITATED", "NETWORKS", "OURS", "PUBLIC", "RECORDS", "STAGES", "STOPS", "TASKS", "Cell", "stage",
 ]  # fmt: skip
 
 TASKS = (
@@ -19,6 +20,8 @@ MANY = ("freesolv", "dili", "bbb_martins")
 ENCODERS = {"ecfp4": "ecfp4(size=512)", "descriptors": "descriptors", "gin": "molgraph"}
 """What records are turned into: bits, real numbers, or graphs that a network reads."""
 NETWORKS = {"gin": "gin(hidden=64)"}
+ELSEWHERE = "hiv"
+"""Where molecules come from that belong to none of the tasks."""
 RECORDS, PUBLIC = 600, 0.3
 """Records of a task at most, drawn once, and the share of them that is public: no model trains on it."""
 EXISTING = (
@@ -43,6 +46,9 @@ CONTROLS = (
 )
 """What the parts do alone, and what calibrating on members gives away; in neither front."""
 
+IMITATED = ("student", *(f"distilled(calibrated=elsewhere{stop})" for stop in ("", ", stop=0.1", ", stop=0.25")), *OURS)
+"""What rests on public records, for more of them without labels."""
+
 STOPS = (0.05, 0.1, 0.15, 0.25, 0.5)
 ALONG = (
     *(f"none(stop={stop})" for stop in STOPS),
@@ -58,6 +64,7 @@ class Cell:
     Attributes
     ----------
     encoder : key of `ENCODERS`; of `NETWORKS` too where a network reads the records.
+    unlabelled : molecules of another data set that are public as well.
     rows : names of releases.
     """
 
@@ -65,24 +72,27 @@ class Cell:
     encoder: str = "ecfp4"
     seed: int = 0
     models: int = 16
+    standardise: Literal["auto", "public"] = "auto"
+    unlabelled: int = 0
     rows: tuple[str, ...] = ("student", *EXISTING, *OURS)
 
     @property
     def name(self) -> str:
         """Under which it is kept."""
-        return f"{self.task}-{self.encoder}-{self.models}-{self.seed}"
+        more = f"-{self.unlabelled}" * (self.unlabelled > 0)
+        return f"{self.task}-{self.encoder}-{self.models}-{self.seed}{more}"
 
     @property
     def attacks(self) -> tuple[str, ...]:
         """Attacks that a row kept without is measured anew for."""
-        return ("codes",) if (self.encoder, self.models, self.seed) == ("ecfp4", 16, 0) else ()
+        return ("codes",) if (self.encoder, self.models, self.seed, self.unlabelled) == ("ecfp4", 16, 0, 0) else ()
 
     @property
     def training(self) -> TrainingConfig:
         """How each model is trained."""
         if self.encoder in NETWORKS:
             return TrainingConfig(epochs=50, schedule="warmup", checkpoints=20)
-        return TrainingConfig(checkpoints=20)
+        return TrainingConfig(checkpoints=20, standardise=self.standardise)
 
 
 def _seeds() -> Iterator[Cell]:
@@ -95,6 +105,7 @@ STAGES = {
     "embedder": tuple(Cell(task, "descriptors", seed) for seed in range(3) for task in TASKS),
     "network": tuple(Cell(task, "gin", rows=(*EXISTING, *OURS)) for task in MANY),
     "models": tuple(Cell(task, models=64) for task in MANY),
+    "unlabelled": tuple(Cell(task, unlabelled=2000, rows=("none", *IMITATED)) for task in TASKS),
 }
 """Cells by what they are for."""
 

@@ -12,8 +12,9 @@ from leaq.pipeline.planning import set_aside, strangers
 from leaq.pipeline.rows import primary_metric
 from leaq.types import Samples
 
-__all__ = ["Parts"]
+__all__ = ["Parts", "joined"]
 
+ARRAYS = ("inputs", "targets", "ids", "groups")
 SHARE = 0.2
 """Share of the records for each of the two parts: public records, where none are given, and those chosen on."""
 
@@ -55,14 +56,7 @@ class Parts:
     @property
     def whole(self) -> Samples:
         """Return what the released model is trained on: everything but the public records."""
-        pool, more = self.pool, self.choosing
-        return replace(
-            pool,
-            inputs=np.concatenate([pool.inputs, more.inputs]),
-            targets=np.concatenate([pool.targets, more.targets]),
-            ids=np.concatenate([pool.ids, more.ids]),
-            groups=np.concatenate([pool.groups, more.groups]),
-        )
+        return joined(self.pool, self.choosing)
 
     @property
     def metric(self) -> str:
@@ -77,6 +71,12 @@ class Parts:
             "none of the models audited here, which were trained anew after the choice. "
             f"{len(self.public)} records {where} standardise and calibrate; nobody is asked about them."
         )
+
+
+def joined(samples: Samples, more: Samples) -> Samples:
+    """Return the records of both, in order; everything else is the first's."""
+    both = {name: np.concatenate([getattr(one, name) for one in (samples, more)]) for name in ARRAYS}
+    return replace(samples, **both)
 
 
 def _drawn(samples: Samples, *, share: float, seed: int) -> tuple[Samples, Samples]:
