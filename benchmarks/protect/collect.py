@@ -77,7 +77,7 @@ class Made:
             samples = samples.take(np.sort(drawn))
         pool, public = set_aside(samples, share=PUBLIC, seed=cell.seed)
         if more is not None:
-            public = joined(public, strangers(more, pool))
+            public = joined(public, _nearest(strangers(more, samples), public, cell.unlabelled))
         todo = asked(config, replace(pool, public=public))
         everybody = slice(0, cell.models)
         made = subject_of(config).train(todo.pool, todo.members, which=everybody, progress=silent)
@@ -120,11 +120,24 @@ class Made:
 
 
 def _unlabelled(cell: Cell, folder: Path) -> Path:
-    """Write some molecules of `ELSEWHERE` where they can be named as public, and return the file."""
-    found = pd.read_csv(folder / f"{ELSEWHERE}.csv")
+    """Write molecules of `ELSEWHERE` where they can be named as public, and return the file."""
+    drawn = [
+        pd.read_csv(folder / f"{source}.csv").sample(count, random_state=cell.seed)
+        for source, count in ELSEWHERE.items()
+        if source != cell.task
+    ]
     path = Path(mkdtemp(prefix="leaq-unlabelled-")) / "public.csv"
-    found.sample(cell.unlabelled, random_state=cell.seed).to_csv(path, index=False)
+    pd.concat(drawn)[["smiles"]].drop_duplicates().assign(target=lambda t: np.arange(len(t)) % 2).to_csv(
+        path, index=False
+    )
     return path
+
+
+def _nearest(more: Samples, public: Samples, count: int) -> Samples:
+    """Return the records whose bits are most like those of some public record, by Tanimoto's measure."""
+    both = more.inputs @ public.inputs.T
+    either = more.inputs.sum(1)[:, None] + public.inputs.sum(1) - both
+    return more.take(np.argsort(-(both / either).max(1), kind="stable")[:count])
 
 
 def _spelled(name: str) -> str:

@@ -25,24 +25,26 @@ class Anything:
     def forward(self, params, inputs, *, activation_bits=None):
         raise NotImplementedError
 
-    def layer_inputs(self, params, inputs):
+    def layer_inputs(self, params, inputs, shares):
         found = {}
         for name, tensor in params.items():
             if name.endswith("weight") and tensor.ndim > 2:
                 # Any fixed function of a model's own records; a ReLU makes some inputs correlated and skewed.
                 width = prod(tensor.shape[2:])
                 mix = torch.from_numpy(np.random.default_rng(width).normal(size=(inputs.shape[-1], width)))
-                found[name] = torch.relu(inputs @ mix.to(inputs.dtype)) + 0.1
+                found[name] = torch.relu(inputs @ mix.to(inputs.dtype)) + 0.1, shares
         return found
 
     def outputs(self, params, inputs):
         # Any smooth function of every weight and bias.
-        given = self.layer_inputs(params, inputs)
+        given = self.layer_inputs(params, inputs, None)
         found = 0.0
         for name, tensor in params.items():
             if name in given:
                 bias = params[name.removesuffix("weight") + "bias"].unsqueeze(1)
-                found = found + torch.tanh(given[name] @ tensor.flatten(2).transpose(1, 2) + bias).sum(-1, keepdim=True)
+                found = found + torch.tanh(given[name][0] @ tensor.flatten(2).transpose(1, 2) + bias).sum(
+                    -1, keepdim=True
+                )
         return found
 
 

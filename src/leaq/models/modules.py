@@ -1,7 +1,7 @@
 """Any `torch.nn.Module` as a model of stacked weights: functional calls, over all candidates at once where possible."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -95,21 +95,28 @@ class ModuleModel:
         """None: what stands between two layers of an arbitrary module is not known."""
         return ()
 
-    def layer_inputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> dict[str, Tensor]:
+    def layer_inputs(
+        self, params: Mapping[str, Tensor], inputs: Tensor, shares: Tensor
+    ) -> dict[str, tuple[Tensor, Tensor]]:
         """Return what each linear and convolution weight is multiplied with, for calibrated quantizers.
 
-        Inputs (m, r, ...) -> (m, r', in) by weight; see `leaq.models.protocols.Layered`.
+        Inputs (m, r, ...) -> (m, r', in) and shares (m, r') by weight; see `leaq.models.protocols.Layered`. Records of
+        share 0 are not run; a model with fewer vectors than another (molecules differ in atoms) is padded.
 
         Raises
         ------
         UnsupportedModel
-            If one weight meets two kinds of inputs: it is tied, or its layer is called twice.
+            If a weight is tied to another one: what fits the one does not fit the other.
         """
         kept = [
-            watch_inputs(self.module, self.own | {name: tensor[i] for name, tensor in params.items()}, one)
-            for i, one in enumerate(inputs)
+            watch_inputs(
+                self.module,
+                self.own | {name: tensor[i] for name, tensor in params.items()},
+                one if (told := share > 0).all() else one[told],
+            )
+            for i, (one, share) in enumerate(zip(inputs, shares, strict=True))
         ]
-        return {name: torch.stack([one[name] for one in kept]) for name in kept[0]}
+        return {name: _padded([one[name] for one in kept], like=shares) for name in kept[0]}
 
     def outputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
         """Run each model on records of its own: inputs (m, r, ...) -> (m, r, ...); gradients flow to the weights."""
@@ -142,19 +149,18 @@ class ModuleModel:
 
 def watch_inputs(module: nn.Module, params: Mapping[str, Tensor], inputs: Any) -> dict[str, Tensor]:
     """Run a module and return the vectors (r', in) that each linear and ungrouped convolution weight met."""
-    found: dict[str, Tensor] = {}
+    found: dict[str, list[Tensor]] = {}
     tied = shared_names(module)
     several = {*tied, *tied.values()}
 
     def watch(name: str, layer: nn.Module) -> Any:
         def keep(_layer: nn.Module, args: tuple[Any, ...]) -> None:
-            if name in found or name in several:
+            if name in several:
                 raise UnsupportedModel(
-                    f"Calibration: a layer's weight must meet one kind of inputs. {name!r} is "
-                    f"{'tied to another weight' if name in several else 'used more than once in a forward pass'}. "
+                    f"Calibration: a layer's weight must meet one kind of inputs. {name!r} is tied to another weight. "
                     "Use a quantizer without calibration, such as uniform(bits=4)."
                 )
-            found[name] = _vectors(layer, args[0])
+            found.setdefault(name, []).append(_vectors(layer, args[0]))
 
         return layer.register_forward_pre_hook(keep)
 
@@ -170,7 +176,14 @@ def watch_inputs(module: nn.Module, params: Mapping[str, Tensor], inputs: Any) -
     finally:
         for hook in hooks:
             hook.remove()
-    return found
+    return {name: met[0] if len(met) == 1 else torch.cat(met) for name, met in found.items()}
+
+
+def _padded(each: Sequence[Tensor], *, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Stack each model's vectors (r', in), the shorter ones padded by zeros, and say which count."""
+    padded = nn.utils.rnn.pad_sequence(list(each), batch_first=True)
+    counts = torch.tensor([len(one) for one in each], device=like.device)
+    return padded, (torch.arange(padded.shape[1], device=like.device) < counts.unsqueeze(1)).to(like.dtype)
 
 
 def _plain_convolution(layer: nn.Conv1d | nn.Conv2d) -> bool:

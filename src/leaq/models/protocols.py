@@ -35,11 +35,15 @@ class Layered(Protocol):
         """Pairs of weights with only a bias and an activation with f(s x) = s f(x), s > 0, between them (ReLU)."""
         ...
 
-    def layer_inputs(self, params: Mapping[str, "Tensor"], inputs: "Tensor") -> Mapping[str, "Tensor"]:
-        """Return the vectors each weight is multiplied with: inputs ``(m, r, ...)`` -> ``(m, r', in)`` by weight.
+    def layer_inputs(
+        self, params: Mapping[str, "Tensor"], inputs: "Tensor", shares: "Tensor"
+    ) -> Mapping[str, tuple["Tensor", "Tensor"]]:
+        """Return the vectors each weight is multiplied with, and how much each counts, by weight.
 
-        `in` counts the flattened input axes of the weight. A convolution sees r' = r times its positions, those of
-        one record side by side. Weights that are looked up (embeddings) are left out.
+        Inputs ``(m, r, ...)`` and records' shares ``(m, r)``, 0 for padding -> ``(m, r', in)`` and ``(m, r')``. `in`
+        counts the flattened input axes of the weight. A convolution sees r' = r times its positions, a graph network
+        its atoms, a layer that is called several times the vectors of all calls. Weights that are looked up
+        (embeddings) are left out.
         """
         ...
 

@@ -18,7 +18,6 @@ from leaq.errors import InvalidInput
 from leaq.models.protocols import Model
 from leaq.pipeline.cell import AuditConfig
 from leaq.quantizers import Calibration, Identity, ReleaseSet, Scheme, build, parse_list, parse_together
-from leaq.quantizers.calibration import RECORDS
 from leaq.quantizers.saying import ASIDE
 from leaq.results import Size
 from leaq.seeds import stream
@@ -157,8 +156,9 @@ class Asked:
     def calibration(self, model: Model, which: slice, scheme: Scheme, *, seed: int) -> Calibration:
         """Return what some models show a quantizer: to all of them the same records set aside, or each its members."""
         if self.aside is not None and scheme.calibrated == "elsewhere":
-            return Calibration(model, self.aside.inputs, seed=seed, source=PUBLIC if self.public else ASIDE)
-        most = RECORDS if self.aside is None else min(RECORDS, len(self.aside))
+            source = PUBLIC if self.public else ASIDE
+            return Calibration(model, self.aside.inputs, seed=seed, most=scheme.records, source=source)
+        most = scheme.records if self.aside is None else min(scheme.records, len(self.aside))
         members = self.members[which]
         return Calibration(model, self.pool.inputs, members, seed=seed, first=which.start, most=most)
 

@@ -198,22 +198,22 @@ def _walk(scheme: Scheme, model: Layered, exact: Checkpoints, given: Inputs) -> 
     plan = scheme.plan(exact)
     refitted = _refitted(scheme, exact, plan)
     correct = scheme.bias == "corrected"
-    before = model.layer_inputs(exact.params, x) if correct or refitted else {}
+    before = model.layer_inputs(exact.params, x, shares) if correct or refitted else {}
     for name, chosen in plan.items():
         weight = exact.params[name]
         refuse_infinite(name, weight)
-        seen = model.layer_inputs(now, x).get(name) if exact.roles[name] != "bias" else None
+        seen = model.layer_inputs(now, x, shares).get(name) if exact.roles[name] != "bias" else None
         if seen is None:  # a bias, or a weight whose inputs are no vectors (an embedding): nothing to calibrate on
             state[name] = chosen.fit(weight)
         else:
-            inputs = Inputs(seen, _shares(shares, seen))
+            inputs = Inputs(*seen)
             state[name] = chosen.fit_on(weight, inputs)
         now[name] = chosen.project(weight, state[name])
         bias = bias_of(name, exact)
         if seen is not None and name in refitted:
-            now |= _refit(name, bias, state, now=now, exact=exact.params, inputs=(before[name], inputs))
+            now |= _refit(name, bias, state, now=now, exact=exact.params, inputs=(before[name][0], inputs))
         if correct and bias is not None and seen is not None:
-            exact_mean = Inputs(before[name], _shares(shares, seen)).mean
+            exact_mean = Inputs(*before[name]).mean
             state[bias] = dict(zip(MOMENTS, (exact_mean, inputs.mean), strict=True))
             now[bias] = exact.params[bias] + mean_shift(weight, now[name], exact_mean, inputs.mean)
     if scheme.refit == "outputs":
@@ -260,20 +260,11 @@ def _refit_outputs(
 ) -> None:
     """Fit all gains and shifts together, from where the layers' own refits left them."""
     pairs = {name: bias_of(name, exact) or "" for name in weights}
-
-    def forward(params: Mapping[str, Tensor]) -> Tensor:
-        return model.outputs(params, given.records)
-
-    factors, shifts = jointly(forward, exact.params, now, pairs=pairs, shares=given.shares)
+    factors, shifts = jointly(model.outputs, exact.params, now, pairs=pairs, given=(given.records, given.shares))
     for name, factor in factors.items():
         state[name][GAIN] = state[name].get(GAIN, 1.0) * factor
     for bias, shift in shifts.items():
         state[bias] = {SHIFT: state.get(bias, {}).get(SHIFT, 0.0) + shift}
-
-
-def _shares(shares: Tensor, seen: Tensor) -> Tensor:
-    """Give each of a record's vectors (the positions of a convolution) the record's share."""
-    return shares.repeat_interleave(seen.shape[1] // shares.shape[1], dim=1)
 
 
 def _runs(checkpoints: Checkpoints, models: int) -> Iterator[slice]:

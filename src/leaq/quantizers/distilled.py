@@ -51,6 +51,7 @@ class Distilled(Single):
     examples: ClassVar[tuple[str, ...]] = ("distilled",)
     wants: ClassVar[Needs] = Needs(calibration=True)
     stored: ClassVar[frozenset[str]] = frozenset()
+    records: ClassVar[int] = 4096
     steps: int = Field(default=300, ge=1)
     learning_rate: float = Field(default=4e-3, gt=0)
     seed: int = Field(default=0, ge=0)
@@ -87,14 +88,14 @@ class Distilled(Single):
         exact = {name: stacked(checkpoints, name) for name in checkpoints.params}
         count = len(next(iter(exact.values())))
         owner = np.arange(count) // (count // len(calibration.members))
-        inputs, shares = calibration.of(owner, next(iter(exact.values())))
+        given = calibration.of(owner, next(iter(exact.values())))
         free = {name: self._drawn(name, exact[name], calibration.first + owner) for name in learnt}
         imitate(
-            lambda params: model.outputs(params, inputs),
+            model.outputs,
             exact,
             lambda: {**exact, **free},
             list(free.values()),
-            shares=shares,
+            given=given,
             pace=(self.steps, self.learning_rate),
         )
         return {name: {VALUE: tensor.detach().float()} for name, tensor in free.items()}

@@ -27,7 +27,8 @@ __all__ = ["imitate", "jointly", "line_through"]
 
 STEPS, RATE = 60, 0.05
 """Steps of Adam on the model's outputs, and the first one's size in logarithms of gains; it falls along a cosine."""
-Forward = Callable[[Mapping[str, "Tensor"]], "Tensor"]
+BATCH = 256
+"""Records of one step."""
 
 
 def line_through(u: Tensor, t: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,21 +54,20 @@ def line_through(u: Tensor, t: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def jointly(
-    forward: Forward,
+    outputs: Callable[[Mapping[str, Tensor], Tensor], Tensor],
     exact: Mapping[str, Tensor],
     start: Mapping[str, Tensor],
     *,
     pairs: Mapping[str, str],
-    shares: Tensor,
+    given: tuple[Tensor, Tensor],
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return further factors (b, out, 1, ...) by weight and further shifts (b, out) by bias, fitted on the outputs.
 
     Parameters
     ----------
-    forward : stacked weights (b, ...) to outputs (b, r, k) on the calibration records; differentiable.
+    outputs, given : as of `imitate`.
     exact, start : the weights in full precision, and rounded.
     pairs : which bias, "" if none, goes with each weight that is fitted.
-    shares : (b, r) of the records.
     """
     logs = {w: torch.zeros(_channels(start[w]), dtype=start[w].dtype, device=start[w].device) for w in pairs}
     shifts = {b: torch.zeros_like(start[b]) for b in pairs.values() if b}
@@ -75,27 +75,34 @@ def jointly(
     def now() -> dict[str, Tensor]:
         return {**start, **{w: start[w] * logs[w].exp() for w in pairs}, **{b: start[b] + c for b, c in shifts.items()}}
 
-    imitate(forward, exact, now, [*logs.values(), *shifts.values()], shares=shares, pace=(STEPS, RATE))
+    imitate(outputs, exact, now, [*logs.values(), *shifts.values()], given=given, pace=(STEPS, RATE))
     return {w: log.detach().exp() for w, log in logs.items()}, {b: shift.detach() for b, shift in shifts.items()}
 
 
 def imitate(
-    forward: Forward,
+    outputs: Callable[[Mapping[str, Tensor], Tensor], Tensor],
     exact: Mapping[str, Tensor],
     now: Callable[[], Mapping[str, Tensor]],
     free: Sequence[Tensor],
     *,
-    shares: Tensor,
+    given: tuple[Tensor, Tensor],
     pace: tuple[int, float],
 ) -> None:
     """Move `free`, in place, until the weights that `now` makes of it answer as the exact ones do.
 
     Adam on the mean squared difference of the outputs in units of their spread: as many steps as `pace` says, from its
-    step size down along a cosine. Each stacked model is fitted as if it were alone.
+    step size down along a cosine; of more than `BATCH` records, as many a step, in turn. Each stacked model is fitted
+    as if it were alone.
+
+    Parameters
+    ----------
+    outputs : weights (b, ...) and records (b, r, ...) to outputs (b, r, k); differentiable.
+    given : the calibration records, (b, r, ...), in random order, and their shares (b, r).
     """
-    steps, rate = pace
+    (steps, rate), (inputs, shares) = pace, given
+    parts = torch.split(torch.arange(inputs.shape[1], device=inputs.device), BATCH)
     with torch.no_grad():
-        goal = _flat(forward(exact))
+        goal = torch.cat([_flat(outputs(exact, inputs[:, rows])) for rows in parts], dim=1)
     weights = (shares / shares.sum(1, keepdim=True)).unsqueeze(-1)
     centre = (goal * weights).sum(1, keepdim=True)
     unit = ((goal - centre).square() * weights).sum(1, keepdim=True).clamp_min(torch.finfo(goal.dtype).tiny)
@@ -105,7 +112,9 @@ def imitate(
     with torch.enable_grad():
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = rate * (1 + math.cos(math.pi * step / steps)) / 2
-            loss = ((_flat(forward(now())) - goal).square() / unit * weights).sum(1).mean(1)
+            rows = parts[step % len(parts)]
+            apart = _flat(outputs(now(), inputs[:, rows])) - goal[:, rows]
+            loss = len(parts) * (apart.square() / unit * weights[:, rows]).sum(1).mean(1)
             optimizer.zero_grad(set_to_none=True)
             loss.sum().backward()  # type: ignore[no-untyped-call]
             optimizer.step()

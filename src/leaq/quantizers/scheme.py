@@ -104,6 +104,8 @@ class Scheme(Named):
     stored: ClassVar[frozenset[str]] = frozenset({"scale", "step", "low", "levels"})
     """Which scales decoding needs: these are in the packed file and count as bits."""
     wants: ClassVar[Needs] = Needs()
+    records: ClassVar[int] = 256
+    """Records a model is calibrated on at most, where there are more."""
     """What the scheme itself needs; `needs` adds what the options need."""
 
     first: EndLayer = "same"

@@ -131,13 +131,15 @@ class MLP:
         """Neighbouring weights; only a bias and a ReLU stand between them."""
         return tuple((f"layers.{i}.weight", f"layers.{i + 1}.weight") for i in range(self.depth - 1))
 
-    def layer_inputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> dict[str, Tensor]:
-        """Return what each weight is multiplied with: inputs (m, n, d) -> (m, n, width) by weight."""
+    def layer_inputs(
+        self, params: Mapping[str, Tensor], inputs: Tensor, shares: Tensor
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return what each weight is multiplied with: inputs (m, n, d) -> (m, n, width) by weight, and `shares`."""
         hidden = (inputs - params["input.mean"].unsqueeze(1)) / params["input.scale"].unsqueeze(1)
-        found = {"layers.0.weight": hidden}
+        found = {"layers.0.weight": (hidden, shares)}
         for i in range(1, self.depth):
             hidden = torch.relu(self._linear(params, i - 1, hidden, None))
-            found[f"layers.{i}.weight"] = hidden
+            found[f"layers.{i}.weight"] = hidden, shares
         return found
 
     def outputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:

@@ -139,9 +139,11 @@ class StackedModule:
         """Run each model on records of its own, differentiably: inputs (m, r, ...) -> (m, r, k)."""
         return self._shaped(self._evaluated.outputs(params, self.as_inputs(inputs)), axes=2)
 
-    def layer_inputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Mapping[str, Tensor]:
+    def layer_inputs(
+        self, params: Mapping[str, Tensor], inputs: Tensor, shares: Tensor
+    ) -> Mapping[str, tuple[Tensor, Tensor]]:
         """Return what each weight is multiplied with; see `leaq.models.protocols.Layered`."""
-        return self._evaluated.layer_inputs(params, self.as_inputs(inputs))
+        return self._evaluated.layer_inputs(params, self.as_inputs(inputs), shares)
 
     def gradient(
         self, params: Mapping[str, Tensor], inputs: Tensor, targets: Tensor, weights: Tensor

@@ -50,7 +50,9 @@ def test_a_perceptron_as_a_module_is_quantized_as_the_perceptron_is(spec):
 )
 def test_vectors_times_weight_is_what_the_layer_does(layer, shape):
     x = torch.randn(shape)
-    seen = ModuleModel(layer).layer_inputs(checkpoints_of(layer).params, x.unsqueeze(0))["weight"][0]
+    seen = ModuleModel(layer).layer_inputs(checkpoints_of(layer).params, x.unsqueeze(0), torch.ones(1, len(x)))[
+        "weight"
+    ][0][0]
     found = seen @ layer.weight.detach().flatten(1).T + layer.bias.detach()  # (records * positions, out)
     wanted = layer(x).detach()
     wanted = wanted.flatten(2).transpose(1, 2) if isinstance(layer, nn.Conv1d | nn.Conv2d) else wanted
@@ -83,7 +85,7 @@ def test_outputs_are_nearer_than_with_nearest_rounding(kind, spec):
 def test_every_layer_that_can_be_seen_is(kind):
     module, x, hidden = networks()[kind]
     given = checkpoints_of(module)
-    seen = ModuleModel(module).layer_inputs(given.params, x.unsqueeze(0))
+    seen = ModuleModel(module).layer_inputs(given.params, x.unsqueeze(0), torch.ones(1, len(x)))
     weights = {name for name, role in given.roles.items() if role in ("linear", "conv2d")}
     rest = weights - set(seen)
     assert {name.rsplit(".", 1)[0].removesuffix(".out_proj") for name in rest} == hidden
@@ -109,15 +111,50 @@ class Pair(nn.Module):
         return self.second(self.first(x))
 
 
+def test_a_layer_that_is_called_twice_has_met_the_vectors_of_both_calls():
+    module, x = Twice(), torch.randn(2, 3, 4)
+    seen, shares = ModuleModel(module).layer_inputs(several(module, 2), x, torch.ones(2, 3))["layer.weight"]
+    wanted = torch.cat([x, torch.relu(module.layer(x)).detach()], dim=1)
+    torch.testing.assert_close(seen, wanted)
+    assert shares.tolist() == [[1] * 6] * 2
+
+
+class Sizes(nn.Module):
+    """A record is as many vectors as its first number says: what a graph network makes of molecules."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 1)
+
+    def forward(self, x):
+        return torch.stack([self.layer(one[1:].expand(int(one[0]), -1)).sum(0) for one in x])
+
+
+def test_models_that_meet_unequally_many_vectors_are_padded_and_records_of_no_share_are_not_met():
+    module = Sizes()
+    x = torch.tensor([[[1.0, 1, 1, 1, 1], [2, 2, 2, 2, 2]], [[3, 3, 3, 3, 3], [1, 4, 4, 4, 4]]])
+    model, params = ModuleModel(module), several(module, 2)
+    seen, shares = model.layer_inputs(params, x, torch.ones(2, 2))["layer.weight"]
+    assert seen[..., 0].tolist() == [[1, 2, 2, 0], [3, 3, 3, 4]]
+    assert shares.tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
+    seen, shares = model.layer_inputs(params, x, torch.tensor([[1.0, 1], [1, 0]]))["layer.weight"]
+    assert seen[..., 0].tolist() == [[1, 2, 2], [3, 3, 3]]
+    assert shares.tolist() == [[1] * 3] * 2
+
+
+def several(module, count):
+    """The module's weights, stacked as often as said."""
+    return {name: tensor.expand(count, *tensor.shape[1:]) for name, tensor in checkpoints_of(module).params.items()}
+
+
 @pytest.mark.parametrize(
     ("module", "x", "why"),
     [
-        (Twice(), torch.zeros(1, 3, 4), "'layer.weight' is used more than once in a forward pass"),
         (Pair(), torch.zeros(1, 3, 4), "'first.weight' is tied to another weight"),
         (Tied(), torch.zeros(1, 3, 2, dtype=torch.int64), "'head.weight' is tied to another weight"),
     ],
 )
-def test_weights_with_two_kinds_of_inputs_are_refused(module, x, why):
+def test_tied_weights_are_refused(module, x, why):
     with pytest.raises(UnsupportedModel, match=f"must meet one kind of inputs. {why}. Use a quantizer without"):
-        ModuleModel(module).layer_inputs(checkpoints_of(module).params, x)
+        ModuleModel(module).layer_inputs(checkpoints_of(module).params, x, torch.ones(1, 3))
     assert not any(part._forward_pre_hooks for part in module.modules())

@@ -168,8 +168,8 @@ def test_what_is_looked_up_or_grouped_is_rounded_to_nearest(spec):
 
 def test_layer_inputs_are_what_the_layers_get():
     given, x = models(), torch.from_numpy(calibration().inputs)
-    seen = MODEL.layer_inputs(given.params, x.expand(2, -1, -1))
-    last = seen["layers.2.weight"] @ given.params["layers.2.weight"].transpose(1, 2)
+    seen = MODEL.layer_inputs(given.params, x.expand(2, -1, -1), torch.ones(2, len(x)))
+    last = seen["layers.2.weight"][0] @ given.params["layers.2.weight"].transpose(1, 2)
     torch.testing.assert_close(last + given.params["layers.2.bias"].unsqueeze(1), outputs(given, x))
 
 

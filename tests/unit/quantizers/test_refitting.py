@@ -137,6 +137,22 @@ def test_a_student_answers_like_the_model_and_shares_no_weight_with_it(trained):
     assert abs(np.corrcoef(*pair)[0, 1]) < 0.5
 
 
+def test_a_student_learns_from_every_public_record_a_batch_a_step(trained):
+    model, checkpoints, _ = trained
+    rng = np.random.default_rng(0)
+    records, wanted = rng.normal(size=(700, 12)), rng.normal(size=(2000, 12))
+    seen = torch.tensor(wanted, dtype=torch.float32)
+    released, most = checkpoints.last(), build("distilled").records
+    apart = []
+    for count in (40, 700):
+        known = Calibration(model, records[:count], source="public records", most=most)
+        assert known.rows.shape == (1, count)
+        student = build("distilled(steps=300)")(released, known)
+        gap = model.forward(student.params, seen) - model.forward(released.params, seen)
+        apart.append(gap.square().mean((1, 2)))
+    assert (apart[1] < 0.5 * apart[0]).all()
+
+
 def test_a_student_of_a_normalised_model_is_refused():
     module = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.Linear(8, 1))
     records = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
@@ -155,8 +171,8 @@ def test_survivors_are_the_largest_products_of_weight_and_input():
     class Linear:
         homogeneous = ()
 
-        def layer_inputs(self, params, inputs):
-            return {"weight": inputs}
+        def layer_inputs(self, params, inputs, shares):
+            return {"weight": (inputs, shares)}
 
         def outputs(self, params, inputs):
             return inputs @ params["weight"].transpose(1, 2)

@@ -1,7 +1,7 @@
 """What records are for: some are public, some are chosen on, the rest is the pool."""
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class Parts:
 
 def joined(samples: Samples, more: Samples) -> Samples:
     """Return the records of both, in order; everything else is the first's."""
-    both = {name: np.concatenate([getattr(one, name) for one in (samples, more)]) for name in ARRAYS}
+    both: dict[str, Any] = {k: np.concatenate([getattr(one, k) for one in (samples, more)]) for k in ARRAYS}
     return replace(samples, **both)
 
 

@@ -204,7 +204,8 @@ def _release(config: AuditConfig, parts: Parts, best: Tried, path: Path, *, prog
         everybody = np.ones((1, len(parts.whole)), dtype=bool)
         made = subject_of(anew).train(parts.whole, everybody, which=slice(0, 1), progress=progress)
         checkpoints = made.checkpoints
-    calibration = Calibration(made.model, parts.public.inputs, seed=seed, source="public records")
+    most = quantizer.records
+    calibration = Calibration(made.model, parts.public.inputs, seed=seed, most=most, source="public records")
     given = checkpoints if quantizer.earlier else checkpoints.last()
     pack(given, quantizer, path, calibration=calibration if quantizer.needs.calibration else None)
 

@@ -96,13 +96,13 @@ def _on_members(scheme: Scheme, bench: Bench, seed: int) -> Calibration:
             "Leave this quantizer out, or wrap the model to take one array."
         )
     inputs = torch.cat([full_precision(part) for part in parts]).cpu().numpy()
-    return Calibration(bench.model, inputs, seed=seed)
+    return Calibration(bench.model, inputs, seed=seed, most=scheme.records)
 
 
 def _unseen(scheme: Scheme, released: Checkpoints, calibration: Calibration) -> tuple[Flag, ...]:
     """Name the weights that a calibrated quantizer rounds to nearest, because it cannot see their inputs."""
-    few, _ = calibration.of(np.zeros(1, np.int64), next(iter(released.params.values())))
-    seen = calibration.model.layer_inputs(released.params, few[:, :2])
+    few, shares = calibration.of(np.zeros(1, np.int64), next(iter(released.params.values())))
+    seen = calibration.model.layer_inputs(released.params, few[:, :2], shares[:, :2])
     rest = [name for name in scheme.plan(released) if released.roles[name] != "bias" and name not in seen]
     if not rest:
         return ()

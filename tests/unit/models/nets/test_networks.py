@@ -4,8 +4,11 @@ import pytest
 import torch
 
 from leaq.embedders import EMBEDDERS
+from leaq.models import checkpoints_of
 from leaq.models.nets import NETS
+from leaq.models.nets.networks import MOLECULES
 from leaq.models.roles import roles_of
+from leaq.quantizers import Calibration, build
 from tests.helpers import require
 from tests.unit.models.nets.test_graphs import SMILES, by_hand
 
@@ -51,6 +54,25 @@ def test_directed_messages_are_those_of_the_paper(rows, depth):
     net = built(f"dmpnn(hidden=7, depth={depth})", outputs=3)
     twin = torch.stack([directed(net, row, depth) for row in rows])
     torch.testing.assert_close(net(rows), twin)
+
+
+@pytest.mark.parametrize("net", ["dmpnn(hidden=8)", "gin(hidden=8, depth=2)"])
+def test_graph_networks_can_be_calibrated_on_more_molecules_than_run_at_once(rows, net):
+    module = built(net).float()
+    many = rows.float().repeat(MOLECULES // len(rows) + 1, 1).numpy()
+    released = checkpoints_of(module)
+    calibration = Calibration(module, many, source="public records")
+    found = [
+        module_outputs(module, build(spec)(released, calibration).params, rows.float())
+        for spec in ("none", "ternary(sparsity=0.5)", "sparse_refit(sparsity=0.5, calibrated=elsewhere)")
+    ]
+    plain, refitted = ((one - found[0]).square().mean() for one in found[1:])
+    assert refitted < 0.5 * plain
+
+
+def module_outputs(module, params, rows):
+    with torch.no_grad():
+        return torch.func.functional_call(module, {name: tensor[0] for name, tensor in params.items()}, (rows,))
 
 
 def test_isomorphism_and_convolution_are_those_of_a_loop(rows):
