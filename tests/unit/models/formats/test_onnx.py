@@ -9,6 +9,8 @@ from leaq.errors import InvalidInput, StoreError
 from leaq.models.formats.onnx import Graph, load_onnx
 from leaq.pipeline.finished.shipped import open_shipped
 from tests.helpers import require
+from tests.unit.models.formats import producers
+from tests.unit.models.formats.producers import net
 
 
 @pytest.fixture
@@ -149,3 +151,46 @@ def test_graphs_that_go_in_circles_or_claim_too_much_end_at_once(onnx):
         dequantized = node(onnx, "DequantizeLinear", ["c", "s"], ["w"], **attributes)
         with pytest.raises(StoreError, match="ONNX operator MatMul '': its constants must fit"):
             Graph(model_of(onnx, arrays, [dequantized, node(onnx, "MatMul", ["x", "w"])])).weights()
+
+
+ONNX = [
+    "dynamic", "dynamic channel", "dynamic unsigned", "static", "static channel", "static operator",
+    "static operator channel", "static pairs", "static int4", "nbits",
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ONNX)
+def test_onnx_is_run_and_read(tmp_path, kind):
+    module, x = net(), torch.randn(40, 128, generator=torch.Generator().manual_seed(1))
+    producers.onnxruntime_file(tmp_path / "m.onnx", module, kind, x)
+    import onnxruntime
+
+    opened = open_shipped(tmp_path / "m.onnx", module, name="m")
+    session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"), providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(opened.module(x).numpy(), session.run(None, {"x": x.numpy()})[0], rtol=1e-6)
+    assert opened.read, opened.flags
+    bits = 4 if kind in ("static int4", "nbits") else 8
+    for name, tensor in producers.matrices(module).items():
+        step = tensor.abs().max() / (2 ** (bits - 1) - 1)
+        largest = (opened.module.state_dict()[name] - tensor).abs().max()
+        assert 0 < largest <= 1.01 * step, name
+    codes = [flag.code for flag in opened.flags]
+    assert ("integer-activations" in codes) == (kind != "nbits")
+    numbers = sum(t.numel() for t in producers.matrices(module).values())
+    if kind != "static pairs":
+        assert numbers * bits / 8 < opened.bytes < numbers * (bits + 2.5) / 8 + 4 * 160
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_onnx_convolution_is_read_by_its_axes(tmp_path):
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Conv2d(4, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 3)).eval()
+    x = torch.randn(8, 4, 6, 6)
+    for kind in ("dynamic", "static channel", "static operator"):
+        producers.onnxruntime_file(tmp_path / "m.onnx", module, kind, x)
+        opened = open_shipped(tmp_path / "m.onnx", module, name="m")
+        assert opened.read, kind
+        for name in ("0.weight", "2.weight"):
+            tensor = module.state_dict()[name]
+            assert (opened.module.state_dict()[name] - tensor).abs().max() <= tensor.abs().max() / 127 * 1.01

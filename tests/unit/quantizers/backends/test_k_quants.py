@@ -4,8 +4,6 @@
 for x86-64 without fused operations) made of them.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -16,29 +14,9 @@ from leaq.types import Checkpoints
 from tests.helpers import require
 
 
-@pytest.fixture(scope="module")
-def ggml():
-    with np.load(Path(__file__).with_name("ggml_k_quants.npz")) as stored:
-        return dict(stored)
-
-
 @pytest.mark.parametrize("kind", K_TYPES)
 def test_bytes_are_those_of_ggml(ggml, kind):
     assert np.array_equal(pack_k(*encode_k(ggml["weights"], kind), kind), ggml[kind])
-
-
-@pytest.mark.parametrize("kind", K_TYPES)
-def test_what_is_released_is_what_gguf_decodes_of_these_bytes(ggml, kind):
-    require("gguf")
-    import gguf
-
-    weight = torch.from_numpy(ggml["weights"]).reshape(1, 1, -1)
-    given = Checkpoints({"w": weight}, {"w": "linear"}, (1,))
-    scheme = build(f"gguf(type={kind})")
-    decoded = gguf.quants.dequantize(ggml[kind], gguf.GGMLQuantizationType[kind]).reshape(1, 1, -1)
-    assert torch.equal(scheme(given).params["w"], torch.from_numpy(np.array(decoded)))
-    size, width = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[kind]]
-    assert scheme.size(given).bytes == weight.numel() // size * width
 
 
 @pytest.mark.parametrize("kind", K_TYPES)
@@ -57,30 +35,3 @@ def test_the_search_errs_less_than_plain_rounding(rng, kind):
         assert ((released - x) ** 2).mean() < 1.05 * ((plain - runs) ** 2).mean()
     else:  # one scale, no lowest value: the middle is always a level
         assert ((released - x) ** 2).mean() < 1.6 * ((plain - runs) ** 2).mean()
-
-
-def test_short_rows_get_the_type_that_llama_cpp_puts_in_its_place():
-    weights = {"a": torch.randn(1, 4, 256), "b": torch.randn(1, 4, 96)}
-    given = Checkpoints(weights, dict.fromkeys(weights, "linear"), (1,))
-    plan = build("gguf(type=Q4_K)").plan(given)
-    assert {name: scheme.type for name, scheme in plan.items()} == {"a": "Q4_K", "b": "Q5_0"}
-
-
-def test_candidates_move_by_the_released_models_scales():
-    require("gguf")
-    torch.manual_seed(0)
-    weight = torch.randn(2, 3, 256)
-    stack = Checkpoints({"w": torch.stack([weight + 0.01, weight], 1)}, {"w": "linear"}, (2, 2))
-    frozen = build("gguf(type=Q5_K)").frozen_to(stack.last())
-    moved = frozen(stack).params["w"]
-    assert torch.equal(moved[:, 1], build("gguf(type=Q5_K)")(stack.last()).params["w"])
-    assert (moved[:, 0] - stack.params["w"][:, 0]).abs().max() < 0.2
-
-
-def test_through_rounds_to_the_type_of_the_file_that_was_quantized():
-    require("gguf")
-    given = Checkpoints({"w": torch.randn(1, 4, 256)}, {"w": "linear"}, (1,))
-    rounded = given.replace({"w": given.params["w"].bfloat16().float()})
-    through = build("gguf(type=Q6_K, through=bfloat16)")(given).params["w"]
-    assert torch.equal(through, build("gguf(type=Q6_K)")(rounded).params["w"])
-    assert not torch.equal(through, build("gguf(type=Q6_K)")(given).params["w"])

@@ -2,12 +2,16 @@
 
 import pickle
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from leaq.errors import InvalidInput, StoreError
-from leaq.quantizers import build, pack, read_weights, unpack
+from leaq.quantizers import Uniform, build, pack, read_weights, unpack
+from leaq.quantizers.files.packing import pack_codes, unpack_codes
 
 
 @pytest.fixture
@@ -99,3 +103,24 @@ def test_weights_beyond_float16_are_refused(weights):
     read.params["encoder.conv.weight"][0, 0, 0] = 1e6
     with pytest.raises(InvalidInput, match=r"float16: weights must lie within \+-65504. Found 1 beyond it"):
         build("float16")(read)
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 2**16), bits=st.integers(1, 8), count=st.integers(1, 23))
+def test_packing(seed, bits, count):
+    scheme = Uniform(bits=bits, symmetric=False)
+    codes = torch.from_numpy(np.random.default_rng(seed).integers(0, 2**bits, (2, count)))
+    packed = pack_codes(codes, scheme)
+    for row, raw in zip(codes.tolist(), packed.tolist(), strict=True):
+        number = sum(code << (bits * i) for i, code in enumerate(row))  # one long integer, low bits first
+        assert bytes(raw) == number.to_bytes(len(raw), "little")
+    assert packed.shape[1] == scheme.code_bytes(count) == -(-bits * count // 8)
+    assert torch.equal(unpack_codes(packed, scheme, count).long(), codes)
+
+
+def test_packing_trits():
+    scheme = build("ternary(sparsity=0.5)")
+    codes = torch.tensor([[0, 1, 2, 2, 1, 0, 2]])
+    packed = pack_codes(codes, scheme)
+    assert packed.tolist() == [[0 + 3 + 2 * 9 + 2 * 27 + 81, 0 + 2 * 3]]
+    assert torch.equal(unpack_codes(packed, scheme, 7).long(), codes)

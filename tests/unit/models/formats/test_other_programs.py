@@ -1,55 +1,16 @@
-"""Files that AutoRound, NNCF and AI Edge Quantizer write: read as they dequantize, or run as their runtimes do."""
+"""Programs that NNCF and AI Edge Quantizer write: run as their runtimes run them."""
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from leaq.pipeline.finished.shipped import open_shipped
 from tests.helpers import require
 from tests.unit.models.formats import apart, producers
-
-
-def written(name, *packages):
-    """A fixture: the folder that another process wrote with packages, once for all tests of this file."""
-
-    @pytest.fixture(scope="module", name=name)
-    def folder(tmp_path_factory):
-        for package in packages:
-            require(package)
-        return apart.made(packages[0], tmp_path_factory.mktemp(name))
-
-    return folder
-
-
-# -- AutoRound --------
+from tests.unit.models.formats.cases import written
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the packages that read these files
-by_auto_round = written("by_auto_round", "auto_round", "transformers")
-
-
-@pytest.mark.slow  # 20 s of processor time, most of them to import the package
-@pytest.mark.parametrize(
-    ("form", "stored"),
-    [
-        ("auto_round", "GPTQ 4-bit"), ("auto_gptq", "GPTQ 4-bit"), ("auto_awq", "AWQ 4-bit"),
-        ("llm_compressor", "compressed-tensors 4-bit"),
-    ],
-)  # fmt: skip
-def test_auto_round_writes_four_layouts_of_the_same_weights(by_auto_round, form, stored):
-    module, expected = producers.llama(), load_file(by_auto_round / f"{form}.expected")
-    folder = next((by_auto_round / form).rglob("*.safetensors")).parent
-    opened = open_shipped(folder, module, name="m")
-    assert opened.read
-    assert dict.fromkeys(expected, stored) == dict(opened.stored)
-    assert [flag.code for flag in opened.flags] == []
-    found = opened.module.state_dict()
-    for name, tensor in expected.items():  # it computes in bfloat16
-        torch.testing.assert_close(found[name], tensor, rtol=2**-7, atol=1e-6, msg=name)
-    many = sum(tensor.numel() for tensor in expected.values())
-    rest = sum(tensor.numel() for tensor in module.state_dict().values()) - many
-    assert many / 2 < opened.bytes - 2 * rest < many * 6 / 8
 
 
 # -- NNCF and OpenVINO --------

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import torch
+
+from leaq.quantizers import build
+from leaq.quantizers.neighbours import draw_moves, neighbours
+from leaq.training import MLP
+from leaq.types import Checkpoints
+
+MODEL = MLP(d=13, k=3, hidden=(8, 6), task="classification")
+
+
+def model() -> Checkpoints:
+    return Checkpoints(MODEL.init(0, [0, 1], dtype=torch.float64), MODEL.roles, (2,))
+
+
+def test_every_move_changes_one_weight_to_an_adjacent_level():
+    quantizer = build("uniform(bits=3, per=tensor)")
+    quantized, moves = draw_moves(quantizer, model(), moves=50, seed=0)
+    pairs = set(zip(moves[0].name, moves[0].position.tolist(), moves[0].value.tolist(), strict=True))
+    assert len(pairs) == 50
+    for name, which in moves[0].by_parameter():
+        weights = quantized.params[name][0].double().reshape(-1).numpy()
+        levels = np.unique(weights)
+        step = np.diff(levels).min()
+        moved = np.abs(moves[0].value[which] - weights[moves[0].position[which]])
+        np.testing.assert_allclose(moved, step, rtol=1e-6)
+
+
+def test_each_layer_is_moved_by_its_own_plan():
+    """With a decoupled last layer and half-precision biases, every moved weight lies on its own layer's levels."""
+    quantizer = build("sign(last=int8, bias=float16)")
+    quantized, moves = draw_moves(quantizer, model(), moves=300, seed=0)
+    last = max(name for name in quantized.params if name.startswith("layers") and name.endswith("weight"))
+    step = quantizer.codes(model())[last][1]["step"]
+    seen = set()
+    for name, which in moves[0].by_parameter():
+        before = quantized.params[name][0].double().reshape(-1).numpy()[moves[0].position[which]]
+        after = moves[0].value[which]
+        if name == last:
+            width = quantized.params[name].shape[-1]
+            steps = step[0, moves[0].position[which] // width, 0].double().numpy()
+            np.testing.assert_allclose(np.abs(after - before), steps, rtol=1e-6)
+        elif name.endswith("bias"):
+            assert (after == after.astype(np.float16)).all()
+        else:
+            np.testing.assert_array_equal(after, -before)
+        seen.add(name == last or name.endswith("bias"))
+    assert seen == {True, False}
+    found, expected = neighbours(quantizer, model(), moves=2).last(), quantizer(model())
+    assert all(torch.equal(found.params[name], expected.params[name]) for name in expected.params)
+
+
+@pytest.mark.parametrize("spec", ["float8(format=e4m3)", "float8(format=e5m2)", "float16"])
+def test_no_move_leaves_the_numbers(spec):
+    """Beside the largest code of a floating-point format stands NaN or infinity: no level."""
+    quantizer = build(spec)
+    _, moves = draw_moves(quantizer, model(), moves=10**6)
+    assert all(np.isfinite(one.value).all() for one in moves)
