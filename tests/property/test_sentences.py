@@ -210,7 +210,10 @@ def test_what_was_audited_and_what_r_says(result):
     assert (f"beside {private} trained with differential privacy" in said) == (private > 0)
     words = reading(result)
     zero = sum(one.measures["r"].low <= 0 for one in result.rows)
-    assert (f"r cannot be told from 0 for {zero} of {len(result.rows)} rows" in words) == (zero > 0)
+    every = zero == len(result.rows)
+    assert ("r cannot be told from 0 for any row, so that it orders nothing" in words) == every
+    assert (f"r cannot be told from 0 for {zero} of {len(result.rows)} rows" in words) == (zero > 0 and not every)
+    assert not (every and "is largest (most private)" in words)
     assert ("nothing is known about the leak" in words) == (not computed(result))
 
 

@@ -196,7 +196,8 @@ def enough_tpr(scores: Floats, members: Bools, fpr: float) -> tuple[float, int]:
     """Return TPR at `fpr` of (t, n) scores pooled, and how many distinct records stand behind its false positives.
 
     The records are those of the non-members that the rate allows to accuse: one record can be accused in every model,
-    and then is one piece of evidence, not t.
+    and then is one piece of evidence, not t. Where members and many non-members share a score no threshold accuses as
+    few as the rate allows, and what is found by accusing fewer is no rate at `fpr`.
 
     Raises
     ------
@@ -205,20 +206,30 @@ def enough_tpr(scores: Floats, members: Bools, fpr: float) -> tuple[float, int]:
     """
     trials = int((~members).sum())
     allowed = int(trials * fpr * (1 + 1e-12))
-    need = f"TPR at {fpr:.1%} FPR needs at least"
+    need = f"TPR at {fpr:.1%} FPR needs"
     if allowed < FALSE_POSITIVES:
         remedy = "Raise --replicates or bring" if len(members) > 1 else "Bring"  # a finished model is alone
         raise NotEnoughEvidence(
-            f"{need} {FALSE_POSITIVES / fpr:,.0f} non-member trials (records x models). Found {trials:,}. {remedy} "
-            "more records."
+            f"{need} at least {FALSE_POSITIVES / fpr:,.0f} non-member trials (records x models). Found {trials:,}. "
+            f"{remedy} more records."
         )
     where = np.nonzero(~members)
-    accused = np.argpartition(-scores[where], allowed - 1)[:allowed]
+    outside = scores[where]
+    limit = -np.partition(-outside, allowed)[allowed] if allowed < len(outside) else -np.inf
+    above = np.flatnonzero(outside > limit)  # ties with the first that must not be accused are not either
+    behind = len(np.unique(where[1][above]))
+    if behind < FALSE_POSITIVES and len(above) < allowed and (scores[members] == limit).any():
+        tied = (outside == limit).mean()
+        raise NotEnoughEvidence(
+            f"{need} a threshold that accuses so few non-members. Found {tied:.1%} of them with one and the same score "
+            "at that place, as where losses round to 0. Read the AUC."
+        )
+    accused = np.argpartition(-outside, allowed - 1)[:allowed]
     records = len(np.unique(where[1][accused]))
     if records < FALSE_POSITIVES:
         raise NotEnoughEvidence(
-            f"{need} {FALSE_POSITIVES} records among its false positives. Found {records}, accused {allowed} times. "
-            "Bring more records."
+            f"{need} at least {FALSE_POSITIVES} records among its false positives. Found {records}, accused {allowed} "
+            "times. Bring more records."
         )
     return tpr_at_fpr(scores.ravel(), members.ravel(), fpr), records
 

@@ -22,6 +22,7 @@ from leaq.measures.indicators import correlation, distortion, loss_gap
 from leaq.measures.performance import drop, metrics_of, performance
 from leaq.measures.rate import rate
 from leaq.results import Curve, QuantizerRow, Size
+from leaq.results.metrics import metric
 from leaq.types import AttackResult, Estimate, Flag, Floats, LossTable, NotComputed, Samples
 
 __all__ = ["How", "Released", "by_task", "no_skill", "outdone", "primary_metric", "row"]
@@ -270,7 +271,7 @@ def no_skill(metrics: Mapping[str, Number]) -> tuple[Flag, ...]:
     for name, chance in CHANCE.items():
         found = metrics.get(name)
         if isinstance(found, Estimate) and found.low <= chance:
-            text = f"The interval of {name} reaches {chance:g}: predicts no better than guessing."
+            text = f"The interval of {metric(name).name} reaches {chance:g}: predicts no better than guessing."
             return (Flag("no-skill", text),)
     return ()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from leaq.pipeline.options import command
 from leaq.reporting.reading import about_r, sentences, verdict
-from leaq.reporting.tables import Table, ranking
+from leaq.reporting.tables import Footnote, Table, ranking
 from leaq.reporting.task_tables import by_task
 from leaq.reporting.words import flag_words
 from leaq.results import CellResult
@@ -34,8 +34,9 @@ def privacy_card(result: CellResult, *, reproduce: str | None = None) -> str:
     versions = result.environment.get("versions", {})
     made = ", ".join(f"{name} {version}" for name, version in versions.items() if name in ("leaq", "torch"))
     table = ranking(result)
-    notes = [f"- {_escape(note.mark)}: {_escape(note.text)}" for note in table.footnotes if note.mark]
-    doubts = [f"- {_escape(flag_words(flag))}" for flag in result.flags]
+    whole = [flag_words(flag) for flag in result.flags]  # said below
+    notes = [_note(note) for note in table.footnotes if note.text not in whole]
+    doubts = [f"- {_escape(text)}" for text in whole]
     parts = [
         f"## Membership privacy of {_escape(str(result.data.get('name', 'data')))}",
         f"**{_escape(verdict(result))}**",
@@ -66,8 +67,12 @@ def _tasks(result: CellResult) -> list[str]:
     table = by_task(result)
     if table is None:
         return []
-    notes = [f"- {_escape(note.mark)}: {_escape(note.text)}" for note in table.footnotes]
+    notes = [_note(note) for note in table.footnotes]
     return ["### Each task by itself", _markdown(table), _escape(table.order), "\n".join(notes)]
+
+
+def _note(note: Footnote) -> str:
+    return f"- {_escape(f'{note.mark}: ' if note.mark else '')}{_escape(note.text)}"
 
 
 def _markdown(table: Table) -> str:

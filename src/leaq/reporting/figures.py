@@ -7,6 +7,7 @@ shown on hover and read aloud.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from leaq.reporting.look import ACCENT, FAINT, INK, MUTED, PAPER, Spec, dressed,
 from leaq.reporting.words import in_order, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
-from leaq.types import AttackResult, Floats
+from leaq.types import AttackResult, Estimate, Floats
 
 __all__ = [
     "attack_keys", "attack_tip", "attacks", "decade", "drawn_attacks", "lambda_k", "plot", "roc", "tip", "tradeoff",
@@ -74,7 +75,13 @@ def tradeoff(result: CellResult, *, width: int = 620, height: int = 400) -> Spec
             **_spoken(),
         ),
         # The square is named first: a quantizer that costs nothing lies under it, and its name there would be a lie.
-        *_names([*on_top[-1:], *on_top[:-1]], (x_domain, y_domain), (width, height), {"x": x, "y": y}),
+        *_names(
+            [*on_top[-1:], *on_top[:-1]],
+            (x_domain, y_domain),
+            (width, height),
+            {"x": x, "y": y},
+            lines=_lines(points, best),
+        ),
     ]
     return dressed(layers, width, height)
 
@@ -84,9 +91,11 @@ def _names(
     domains: tuple[Sequence[float], Sequence[float]],
     size: tuple[int, int],
     axes: Spec,
+    *,
+    lines: Sequence[tuple[float, float, float, float]],
 ) -> Iterator[Spec]:
     groups: dict[Any, list[dict[str, Any]]] = {}
-    for point, place in place_labels(points, domains, size):
+    for point, place in place_labels(points, domains, size, lines):
         groups.setdefault(place, []).append({key: point[key] for key in ("x", "y", "label")})
     for (align, dx, dy), named in groups.items():
         mark = {
@@ -99,6 +108,17 @@ def _names(
             "color": INK,
         }
         yield layer(named, mark, **axes, text={"field": "label"})
+
+
+def _lines(points: Sequence[Mapping[str, Any]], best: Sequence[str]) -> list[tuple[float, float, float, float]]:
+    """Return intervals and the steps of the front, as level and upright lines."""
+    found = [(p["x_low"], p["y"], p["x_high"], p["y"]) for p in points]
+    found += [(p["x"], p["y_low"], p["x"], p["y_high"]) for p in points]
+    front_points = [p for key in best for p in points if p["key"] == key]
+    for one, other in pairwise(front_points):
+        found.append((one["x"], one["y"], other["x"], one["y"]))
+        found.append((other["x"], one["y"], other["x"], other["y"]))
+    return found
 
 
 def _spoken() -> Spec:
@@ -181,7 +201,13 @@ def attacks(result: CellResult, *, width: int = 560) -> Spec:
     ]  # fmt: skip
     title = "advantage over blind guessing (TPR − FPR) →" if width > 300 else "advantage (TPR − FPR) →"
     ticks = {"tickCount": max(3, width // 90)}
-    legend = {"orient": "top", "direction": "horizontal" if width > 300 else "vertical", "symbolSize": 70, "offset": 8}
+    legend = {
+        "orient": "top",
+        "direction": "horizontal" if width > 300 else "vertical",
+        "symbolSize": 70,
+        "offset": 8,
+        "columnPadding": 34,
+    }
     lane = {
         "y": {"field": "label", "type": "nominal", "sort": order, "title": None,
               "axis": {"labelLimit": 170, "domain": False, "grid": True, "ticks": False}},
@@ -200,7 +226,10 @@ def attacks(result: CellResult, *, width: int = 560) -> Spec:
 
 
 def roc(result: CellResult, row: QuantizerRow, *, width: int = 190, height: int = 190) -> Spec:
-    """Draw the ROC curves of all attacks on one quantizer, both axes logarithmic, with blind guessing as diagonal."""
+    """Draw the ROC curves of all attacks on one quantizer, both axes logarithmic, with blind guessing as diagonal.
+
+    Where the table of attack numbers refuses a true-positive rate the curve is grey.
+    """
     names = drawn_attacks(result)
     curves = {
         name: _log_curve(attack.roc)
@@ -210,9 +239,14 @@ def roc(result: CellResult, row: QuantizerRow, *, width: int = 190, height: int 
     lowest = min((points[0][0] for points in curves.values() if points), default=0.01)
     floor = 10.0 ** min(-2, max(-5, decade(5 * lowest)))
     shown = [short_attack(name) for name in names]
-    values: list[dict[str, Any]] = [
-        {"fpr": x, "tpr": y, "attack": short_attack(name)} for name, points in curves.items() for x, y in points
-    ]
+    told: list[dict[str, Any]] = []
+    refused: list[dict[str, Any]] = []
+    for name, points in curves.items():
+        limit = _lowest_told(row.attacks[name])
+        drawn: list[dict[str, Any]] = [{"fpr": x, "tpr": y, "attack": short_attack(name)} for x, y in points]
+        start = next((at for at, point in enumerate(drawn) if point["fpr"] >= limit), len(drawn))
+        refused += drawn[: start + 1]  # up to where the other part begins
+        told += drawn[start:]
     scale = {"type": "log", "domain": [floor, 1], "clamp": True}
     axis = {"values": [10.0**k for k in range(decade(floor), 1)], "format": "~%", "grid": True}
     x = {"field": "fpr", "type": "quantitative", "scale": scale, "axis": axis, "title": "false-positive rate"}
@@ -221,10 +255,17 @@ def roc(result: CellResult, row: QuantizerRow, *, width: int = 190, height: int 
     curve = {"type": "line", "strokeWidth": 1.7, "interpolate": "step-after", "clip": True}
     layers = [
         layer(diagonal, {"type": "line", "color": MUTED, "strokeDash": [2, 3], "strokeWidth": 1}, x=x, y=y),
-        layer(values, curve, x=x, y=y,
+        layer(refused, {**curve, "color": FAINT, "strokeWidth": 1}, x=x, y=y,
+              detail={"field": "attack", "type": "nominal"}),
+        layer(told, curve, x=x, y=y,
               color={"field": "attack", "type": "nominal", "scale": hues(shown), "legend": None}),
     ]  # fmt: skip
     return dressed(layers, width, height)
+
+
+def _lowest_told(attack: Any) -> float:
+    """Return the smallest false-positive rate at which a true-positive rate is given; 1 if there is none."""
+    return min((rate for rate, found in attack.tpr.items() if isinstance(found, Estimate)), default=1.0)
 
 
 def decade(value: float) -> int:

@@ -1,20 +1,26 @@
-"""Where to write the name of each point so that no name covers a point or another name."""
+"""Where to write the name of each point so that no name covers a point or another name, nor a line if that can be."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = ["place_labels"]
 
 Box = tuple[float, float, float, float]
+Segment = tuple[float, float, float, float]
 Place = tuple[str, float, float]
 """Alignment, and the offsets in pixels from the point."""
 
 CHARACTER, LINE, DOT = 6.3, 14.0, 6.5
 """Width of a character, height of a line, radius of a point: pixels at the size the figures use."""
+THIN = 2.0
+"""Pixels that a line keeps free to either side where names may go elsewhere."""
+MOST_NAMES = 2
+"""Names that a dot over other dots carries; the others are counted."""
 
 PLACES: tuple[Place, ...] = (
     ("left", 10, 0), ("right", -10, 0), ("left", 8, -11), ("left", 8, 11), ("right", -8, -11), ("right", -8, 11),
-    ("center", 0, -15), ("center", 0, 15), ("left", 14, -22), ("left", 14, 22), ("right", -14, -22), ("right", -14, 22),
+    ("center", 0, -15), ("center", 0, 15), ("left", 6, -16), ("left", 6, 16), ("right", -6, -16), ("right", -6, 16),
 )  # fmt: skip
 
 
@@ -22,29 +28,66 @@ def place_labels(
     points: Sequence[Mapping[str, Any]],
     domains: tuple[Sequence[float], Sequence[float]],
     size: tuple[int, int],
+    lines: Sequence[Segment] = (),
 ) -> list[tuple[Mapping[str, Any], Place]]:
     """Return the points that can be named without clutter, each with its place; the others are left to hovering.
 
-    Greedy, in the order given: the first free place of each point is taken.
+    Greedy, in the order given: the first free place of each point is taken, one that no line goes through if there is
+    one. A name is nearest to its own point; points that lie on each other share one.
 
     Parameters
     ----------
     points : with ``x``, ``y`` and ``label``.
     domains : the ends of the x and of the y axis.
     size : width and height of the plot, in pixels.
+    lines : level or upright lines (x, y, x, y) that are drawn, in the units of the axes.
     """
-    at = [(_pixel(p["x"], domains[0], size[0]), size[1] - _pixel(p["y"], domains[1], size[1])) for p in points]
-    taken: list[Box] = [(x - DOT, y - DOT, x + DOT, y + DOT) for x, y in at]
-    named = []
-    for own, (point, (x, y)) in enumerate(zip(points, at, strict=True)):
-        others = taken[:own] + taken[own + 1 :]
-        for place in PLACES:
-            box = _box(x, y, len(str(point["label"])), place)
-            if _inside(box, size) and not any(_overlap(box, other) for other in others):
-                taken.append(box)
-                named.append((point, place))
+
+    def pixels(x: float, y: float) -> tuple[float, float]:
+        return _pixel(x, domains[0], size[0]), size[1] - _pixel(y, domains[1], size[1])
+
+    shown = _together(points, [pixels(point["x"], point["y"]) for point in points])
+    at = [pixels(point["x"], point["y"]) for point in shown]
+    dots: list[Box] = [(x - DOT, y - DOT, x + DOT, y + DOT) for x, y in at]
+    strokes = [_stroke(*pixels(*line[:2]), *pixels(*line[2:])) for line in lines]
+    names: list[Box] = []
+    named: list[tuple[Mapping[str, Any], Place]] = []
+    for own, (point, (x, y)) in enumerate(zip(shown, at, strict=True)):
+        hard, others = [*dots[:own], *dots[own + 1 :], *names], [*at[:own], *at[own + 1 :]]
+        for label in point["labels"]:
+            free = [(place, box) for place in PLACES if _inside(box := _box(x, y, len(label), place), size)
+                    and not any(_overlap(box, other) for other in hard)
+                    and all(_far(box, (x, y)) <= _far(box, dot) for dot in others)]  # fmt: skip
+            clear = [one for one in free if not any(_overlap(one[1], stroke) for stroke in strokes)]
+            if free:
+                place, box = (clear or free)[0]
+                names.append(box)
+                named.append(({**point, "label": label}, place))
                 break
     return named
+
+
+def _together(points: Sequence[Mapping[str, Any]], at: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
+    """Return one point for those that cover each other, at the first one's place, with the names of all."""
+    found: list[tuple[dict[str, Any], tuple[float, float], list[str]]] = []
+    for point, (x, y) in zip(points, at, strict=True):
+        near = next((one for one in found if abs(one[1][0] - x) < DOT and abs(one[1][1] - y) < DOT), None)
+        if near is None:
+            found.append((dict(point), (x, y), [str(point["label"])]))
+        else:
+            near[2].append(str(point["label"]))
+    for point, _, labels in found:
+        point["labels"] = [_listed(labels, MOST_NAMES), _listed(labels, 1)]  # the shorter one where there is no room
+    return [point for point, _, _ in found]
+
+
+def _listed(labels: Sequence[str], most: int) -> str:
+    more = len(labels) - most
+    return ", ".join(labels[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def _stroke(x1: float, y1: float, x2: float, y2: float) -> Box:
+    return min(x1, x2) - THIN, min(y1, y2) - THIN, max(x1, x2) + THIN, max(y1, y2) + THIN
 
 
 def _pixel(value: float, domain: Sequence[float], length: int) -> float:
@@ -60,6 +103,12 @@ def _box(x: float, y: float, characters: int, place: Place) -> Box:
 
 def _inside(box: Box, size: tuple[int, int]) -> bool:
     return box[0] >= 0 and box[1] >= 0 and box[2] <= size[0] + 20 and box[3] <= size[1]
+
+
+def _far(box: Box, dot: tuple[float, float]) -> float:
+    """Return how far a dot is from a box."""
+    across = max(box[0] - dot[0], 0.0, dot[0] - box[2])
+    return math.hypot(across, max(box[1] - dot[1], 0.0, dot[1] - box[3]))
 
 
 def _overlap(a: Box, b: Box) -> bool:

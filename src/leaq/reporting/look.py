@@ -52,7 +52,8 @@ def dressed(layers: Sequence[Spec], width: int, height: int) -> Spec:
             "view": {"stroke": None},
             "axis": {
                 "labelColor": MUTED, "titleColor": INK, "titleFontWeight": 500, "titleFontSize": 12,
-                "labelFontSize": 11, "gridColor": GRID, "domainColor": FAINT, "tickColor": FAINT, "titlePadding": 8,
+                "labelFontSize": 11, "labelOverlap": True, "labelSeparation": 10, "gridColor": GRID,
+                "domainColor": FAINT, "tickColor": FAINT, "titlePadding": 8,
             },
             "legend": {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "labelLimit": 220},
         },

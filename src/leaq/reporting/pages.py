@@ -38,7 +38,7 @@ __all__ = ["audit_page", "study_page"]
 
 def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, Any]:
     """Take one result apart for the template; `prefix` keeps its ids apart from those of others."""
-    name = metric(result.primary_metric)
+    name, key = metric(result.primary_metric), headline(result) or attacker(result)
     return {
         "prefix": prefix,
         "data": result.data,
@@ -47,8 +47,8 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
         "attack": attack_name(result.primary_attack),
         "short_attack": short_attack(result.primary_attack),
         "verdict": outcome(result),
-        "sentences": [one for one in sentences(result) if one != headline(result)],
-        "key": headline(result) or attacker(result),
+        "sentences": [one for one in sentences(result) if one != key],
+        "key": key,
         "about_r": about_r(result),
         "chooser": _chooser(result),
         "private": any(yardstick(row) for row in result.rows),
@@ -62,7 +62,7 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
         "flags": [flag_words(flag) for flag in result.flags],
         "meanings": _meanings(result),
         "digest": hashlib.sha256(shareable(result).to_json(timings=False).encode()).hexdigest(),
-        "written": f"{datetime.now(UTC):%Y-%m-%d}",
+        "written": _today(),
         "reproduce": command(shareable_config(result.config)),
         "config": json.dumps(shareable_config(result.config), indent=2, ensure_ascii=False),
         "environment": result.environment,
@@ -82,6 +82,7 @@ def study_page(cells: Sequence[CellResult], *, internal: bool) -> dict[str, Any]
     about = "Leak of each audit in full precision and under its least leaking quantizer."
     return {
         "count": len(cells),
+        "written": _today(),
         "verdict": study_verdict(cells),
         "sentences": [*study_sentences(cells), *_left_out(len(cells), len(shown))],
         "quantizers": by_quantizer(cells),
@@ -99,6 +100,10 @@ def study_page(cells: Sequence[CellResult], *, internal: bool) -> dict[str, Any]
         "metrics": " or ".join(dict.fromkeys(metric(cell.primary_metric).name for cell in cells)),
         "environment": cells[0].environment,
     }
+
+
+def _today() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}"
 
 
 def _left_out(count: int, shown: int) -> list[str]:

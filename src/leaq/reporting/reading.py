@@ -344,6 +344,8 @@ def about_r(result: CellResult) -> str:
     if unstable:
         share = unstable.split(":", 1)[-1].strip().rstrip(".")
         return f"The indicator r gives no ranking here ({share}); {caveat}.{nothing}"
+    if zero == len(rated):
+        return f"The indicator r cannot be told from 0 for any row, so that it orders nothing; {caveat}."
     top = max(rated, key=lambda pair: pair[0])[1]
     lead = f"The indicator r is largest (most private) for {top.label}"
     return f"{lead}; {caveat}, so it is shown beside the attacks.{nothing}"

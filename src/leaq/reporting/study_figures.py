@@ -7,7 +7,7 @@ from typing import Any
 from leaq.decisions.standing import leak, reference
 from leaq.reporting.look import ACCENT, FAINT, INK, MUTED, PAPER, Spec, dressed, layer, ruler
 from leaq.reporting.many import names, rank_cells
-from leaq.reporting.reading import least
+from leaq.reporting.reading import winner
 from leaq.results import CellResult
 from leaq.stats.digits import format_estimate
 
@@ -58,12 +58,14 @@ def crowded(cells: Sequence[CellResult]) -> bool:
 def leaks(cells: Sequence[CellResult], *, width: int = 560) -> tuple[Spec, dict[str, str]]:
     """Draw each audit's leak in full precision (square) and under its least leaking quantizer (circle).
 
+    Where fewer than two models predict anything there is no circle: least of one is no win.
+
     Audits are ordered by their leak in full precision, largest first. Where they are `crowded` the rows are thin and
     unnamed: the tips and the table name them.
     """
     points: list[dict[str, Any]] = []
     for cell, name in zip(cells, names(cells), strict=True):
-        for shape, row in (("square", reference(cell)), ("circle", least(cell))):
+        for shape, row in (("square", reference(cell)), ("circle", winner(cell))):
             number = leak(cell, row) if row is not None else None
             if row is not None and number is not None:
                 points.append({

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 __all__ = ["STAGES", "stages_key"]
 
-STAGES: Mapping[str, int] = {"read": 1, "embed": 1, "train": 1, "quantize": 1, "evaluate": 1, "measure": 2}
+STAGES: Mapping[str, int] = {"read": 1, "embed": 1, "train": 1, "quantize": 1, "evaluate": 1, "measure": 3}
 """In the order of the flow; "measure" holds metrics, indicators and attacks."""
 
 
@@ -20,6 +20,6 @@ def stages_key(*, without: frozenset[str] = frozenset()) -> str:
     Examples
     --------
     >>> stages_key(without=frozenset({"read", "embed", "train", "quantize", "evaluate"}))
-    '{"measure": 2}'
+    '{"measure": 3}'
     """
     return json.dumps({stage: number for stage, number in STAGES.items() if stage not in without})

@@ -8,7 +8,7 @@ from leaq.attacks.decisions import cross_fitted_decisions
 from leaq.attacks.lira import Lira
 from leaq.attacks.scoring import Attack, Protocol, area_gap, attack_result, enough_tpr
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.stats.roc import auc, weighted_auc
+from leaq.stats.roc import auc, tpr_at_fpr, weighted_auc
 from leaq.types import Estimate, LossTable, NotComputed
 from tests.attack_tables import planted
 
@@ -164,3 +164,21 @@ def test_where_one_model_is_finished_more_of_them_are_no_remedy(models, remedy):
     members = np.tile(np.arange(20) < 10, (models, 1))
     with pytest.raises(NotEnoughEvidence, match=rf"Found {10 * models}\. {remedy}"):
         enough_tpr(np.zeros((models, 20)), members, 0.001)
+
+
+def test_a_rate_that_no_threshold_gives_is_refused(rng):
+    """Losses that round to 0 tie: "0 [0, 0]" of the members is no rate at 1 % where no threshold accuses so few."""
+    members = rng.permuted(np.tile(np.arange(600) < 300, (8, 1)), axis=1)
+    scores = rng.normal(size=members.shape) + members
+    told, records = enough_tpr(scores, members, 0.01)
+    assert told == pytest.approx(tpr_at_fpr(scores.ravel(), members.ravel(), 0.01))
+    assert records >= 10
+    tied = np.where(scores > 0.5, 0.5, scores)
+    share = (tied[~members] == 0.5).mean()
+    with pytest.raises(NotEnoughEvidence, match=rf"accuses so few non-members\. Found {share:.1%} of them with one"):
+        enough_tpr(tied, members, 0.01)
+    few = np.where(scores > np.sort(scores[~members])[-30], 9.0, scores)  # the 29 above tie: fewer than 1 % of 2,400
+    assert 30 > 0.01 * (~members).sum() > 20
+    with pytest.raises(NotEnoughEvidence, match="one and the same score"):
+        enough_tpr(few, members, 0.01)
+    assert enough_tpr(few, members, 0.02)[1] >= 10

@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 from leaq.reporting.card import privacy_card, write_cards
+from leaq.types import Flag
 from tests.results import NASTY, cell, nasty
 
 
@@ -39,3 +42,12 @@ def test_names_cannot_become_markup():
 def test_cards_of_several_audits_go_into_one_file(tmp_path):
     path = write_cards([cell(name="one"), cell(name="two")], tmp_path / "cards.md")
     assert path.read_text().count("## Membership privacy of") == 2
+
+
+def test_what_is_said_of_every_row_stands_in_the_card_once():
+    doubt = Flag("odd", "A doubt that every row has.")
+    rows = [replace(one, flags=(*one.flags, doubt)) for one in cell().rows]
+    card = privacy_card(cell(*rows))
+    assert card.count("A doubt that every row has.") == 1
+    assert "- Every row: A doubt that every row has." in card
+    assert card.count("Biases stay in full precision.") == 1

@@ -6,6 +6,7 @@ import pytest
 from leaq.reporting.figures import attacks, decade, drawn_attacks, lambda_k, roc, tradeoff
 from leaq.reporting.html import render
 from leaq.reporting.look import COLOURS
+from leaq.types import NotComputed
 from tests.helpers import require
 from tests.results import attack, cell, row
 
@@ -39,8 +40,9 @@ def test_tradeoff_marks_front_reference_and_useless_rows():
 
 def test_the_square_bears_the_name_of_full_precision_whatever_lies_under_it():
     same = cell(row("uniform(bits=8)", "8-bit", 0.3, 0.0), row("none", "full precision", 0.3, 0.0))
-    placed = [text for text in layers(tradeoff(same), "text") if text["data"]["values"][0]["label"] == "full precision"]
-    assert (placed[0]["mark"]["align"], placed[0]["mark"]["dx"]) == ("left", 10), "the first place beside it"
+    (placed,) = layers(tradeoff(same), "text")
+    assert placed["data"]["values"][0]["label"] == "full precision, 8-bit"
+    assert (placed["mark"]["align"], placed["mark"]["dx"]) == ("left", 8), "the first place that no line goes through"
 
 
 def test_no_point_lies_outside_the_axes():
@@ -113,3 +115,18 @@ def test_plot_without_altair_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "altair", None)
     with pytest.raises(MissingExtra, match="leaq.report."):
         cell().plot()
+
+
+def test_a_curve_is_grey_where_the_table_refuses_numbers():
+    """The toy gives a rate at 1 % false positives and refuses it at 0.1 %."""
+    shown = cell()
+    grey, drawn = [one["data"]["values"] for one in roc(shown, shown.rows[0])["layer"][1:]]
+    for name in ("LiRA", "Loss threshold"):
+        left = [point["fpr"] for point in grey if point["attack"] == name]
+        right = [point["fpr"] for point in drawn if point["attack"] == name]
+        assert left[:-1] == [fpr for fpr in left if fpr < 0.01]
+        assert min(right) >= 0.01
+        assert left[-1] == right[0], "they meet"
+    refused = replace(shown.rows[0].attacks["lira"], tpr={0.01: NotComputed("too few")})
+    only = replace(shown.rows[0], attacks={"lira": refused})
+    assert [p["fpr"] for p in roc(shown, only)["layer"][2]["data"]["values"]] == [1.0]

@@ -1,9 +1,12 @@
 """What the page says is what the commands say: one chooser decides for all of them."""
 
+from dataclasses import replace
+
 import pytest
 
 from leaq.decisions.choosing import recommend
 from leaq.reporting.pages import audit_page
+from leaq.types import Flag
 from tests.helpers import require
 from tests.results import cell, row
 
@@ -34,3 +37,13 @@ def test_a_smaller_estimate_that_is_not_told_apart_buys_no_loss():
         assert "ternary(sparsity=0.75)" not in {step["key"] for step in counted}
         assert [step["key"] for step in counted if step["from"] <= 0.40][-1] == "uniform(bits=2)"
     assert recommend([result], 0.40)[0].smallest == "ternary(sparsity=0.75)"
+
+
+def test_nothing_stands_on_the_first_screen_and_in_the_reading():
+    """Where no model predicts anything the attacker is named on the first screen, and was named again below it."""
+    useless = (Flag("no-skill", "Predicts nothing."),)
+    lost = cell(*(replace(one, flags=useless) for one in cell().rows))
+    for result in (cell(), lost):
+        page = audit_page(result, prefix="a0", internal=False)
+        assert page["key"]
+        assert page["key"] not in page["sentences"]

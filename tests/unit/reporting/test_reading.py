@@ -1,7 +1,7 @@
 import re
 from dataclasses import replace
 
-from leaq.reporting.reading import about_zero, least, reading, verdict
+from leaq.reporting.reading import about_r, about_zero, least, reading, verdict
 from leaq.types import Flag, NotComputed
 from tests.results import cell, estimate, row
 
@@ -184,3 +184,12 @@ def test_a_bound_on_epsilon_above_0_is_a_finding_though_the_advantage_is_none():
         bound = replace(attack.advantage, value=low, low=low, high=float("inf"))
         told = replace(attack, advantage=wide, epsilon=bound)
         assert said in about_zero(result, replace(quietest, attacks={result.primary_attack: told}))
+
+
+def test_r_that_is_nothing_in_every_row_orders_nothing():
+    """It said "largest (most private) for full precision" over three rows of 0."""
+    zero = estimate(0.0, 0.0)
+    rows = [replace(one, measures={**one.measures, "r": zero}) for one in cell().rows]
+    assert "r cannot be told from 0 for any row, so that it orders nothing;" in about_r(cell(*rows))
+    some = [replace(cell().rows[0], measures={"r": zero}), *cell().rows[1:]]
+    assert "is largest (most private) for" in about_r(cell(*some))

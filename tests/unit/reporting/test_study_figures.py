@@ -1,5 +1,6 @@
 from leaq.reporting.study_figures import crowded, leaks
-from tests.results import cell
+from leaq.types import Flag
+from tests.results import cell, row
 
 
 def test_the_figure_of_a_crowded_study_names_its_audits_in_tips_only():
@@ -15,3 +16,14 @@ def test_the_figure_of_a_crowded_study_names_its_audits_in_tips_only():
     assert all("advantage" in tip for tip in tips)
     named = next(found for found in small["layer"] if found["mark"]["type"] == "point")
     assert named["encoding"]["y"]["axis"]["labels"] is True
+
+
+def test_no_circle_is_drawn_where_only_full_precision_predicts():
+    """Least of one is no win, in a picture as little as in a sentence."""
+    useless = (Flag("no-skill", "Predicts nothing."),)
+    alone = cell(row("none", "full precision", 0.3), row("sign", "sign", 0.01, -0.4, flags=useless), name="alone")
+    drawn, _ = leaks([cell(), alone])
+    points = next(found for found in drawn["layer"] if found["mark"]["type"] == "point")["data"]["values"]
+    assert [(one["audit"], one["shape"]) for one in points] == [
+        ("toy", "square"), ("toy", "circle"), ("alone", "square"),
+    ]  # fmt: skip
