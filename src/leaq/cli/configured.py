@@ -19,6 +19,11 @@ __all__ = ["Named", "configured"]
 
 T = TypeVar("T")
 
+PANELS = (
+    "What to find", "What to audit", "What is done to it", "How it runs", "What is printed", "Files to write",
+    "Whose model it is", "A finished model", "How each model is trained",
+)  # fmt: skip
+"""Groups of options in the order of the help: what everybody needs comes first, other groups last."""
 ALSO = {"--model": ("--arch",)}
 """Other names of an option: what people call it."""
 
@@ -58,7 +63,8 @@ def configured(
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         source, *rest = parameters
         first = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
-        signed(run, command, [context, source, *first, *rest, *parameters_of(others)])
+        every = sorted([*first, *rest, *parameters_of(others)], key=_place)
+        signed(run, command, [context, source, *every])
         return run
 
     return decorate
@@ -94,8 +100,12 @@ def _built(table: Mapping[str, Option], given: Mapping[str, Any], defaults: Verb
     check_source(given["source"])  # costs nothing; what follows loads what computes
     values = {".".join(one.path): _read(one, given[item]) for item, one in table.items()}
     config = build(AuditConfig, values, verb=defaults)
-    targets = [] if "," in (config.target or "") else [config.target]  # several: told apart by who reads the table
-    named = {"--target": targets, "--smiles": [config.smiles], "--group": [config.group], "--ignore": config.ignore}
+    named = {
+        "--target": [config.target],
+        "--smiles": [config.smiles],
+        "--group": [config.group],
+        "--ignore": config.ignore,
+    }
     check_columns(config.source, {option: [one for one in columns if one] for option, columns in named.items()})
     return config
 
@@ -119,6 +129,12 @@ def _parameter(name: str, one: Option) -> inspect.Parameter:
     words = escape(one.help + choices)
     said = typer.Option(*flags, help=words, metavar=metavar, rich_help_panel=one.panel, autocompletion=finish)
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, said])
+
+
+def _place(parameter: inspect.Parameter) -> int:
+    """Return where the group of an option stands in the help."""
+    panel = getattr(get_args(parameter.annotation)[-1], "rich_help_panel", None)
+    return PANELS.index(panel) if panel in PANELS else len(PANELS)
 
 
 def _type(kind: Any) -> Any:

@@ -21,7 +21,7 @@ SHOWN = 20
 """Models that fail, printed unless all are asked for."""
 LIMITS, EVIDENCE = "Limits, for CI: exit code 1 if one is not kept", "What is judged, and on what evidence"
 
-Run = Annotated[Path, typer.Argument(help="A run folder.", autocompletion=complete_runs, callback=there)]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", autocompletion=complete_runs, callback=there)]
 Limit = Annotated[
     float | None,
     typer.Option(
@@ -75,7 +75,9 @@ def decide(
         float | None,
         typer.Option(help="Largest acceptable loss of the task's metric; by default 0.01 ROC-AUC or 0.02 R²."),
     ] = None,
-    level: Annotated[float, typer.Option(help="Confidence level of the choice.", min=0.5, max=0.9999)] = 0.95,
+    level: Annotated[
+        float, typer.Option(help="Confidence level of the choice.", min=0.5, max=0.9999, metavar="<float>")
+    ] = 0.95,
     max_leak: Limit = None,
     min_metric: MinMetric = None,
     max_metric: MaxMetric = None,

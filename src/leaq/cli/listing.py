@@ -18,10 +18,14 @@ __all__ = ["get", "list_"]
 
 def list_(
     what: Annotated[
-        str | None, typer.Argument(help="attacks, datasets, embedders or quantizers.", autocompletion=complete_kinds)
+        str | None,
+        typer.Argument(
+            metavar="WHAT", help="attacks, datasets, embedders or quantizers.", autocompletion=complete_kinds
+        ),
     ] = None,
     name: Annotated[
-        str | None, typer.Argument(help="An attack or a quantizer to explain, e.g. lira or 'uniform(bits=4)'.")
+        str | None,
+        typer.Argument(metavar="NAME", help="An attack or a quantizer to explain, e.g. lira or 'uniform(bits=4)'."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print what is known as JSON and nothing else.")] = False,
 ) -> None:
@@ -137,7 +141,10 @@ def _explain_quantizer(found: "Entry") -> str:
 
 
 def get(
-    name: Annotated[str, typer.Argument(help="A molecular task, e.g. bbb_martins.", autocompletion=complete_data_sets)],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A molecular task, e.g. bbb_martins.", autocompletion=complete_data_sets),
+    ],
     data_dir: Annotated[
         Path | None, typer.Option(help="Look here instead of LEAQ_DATA_DIR and the cache; nothing is downloaded then.")
     ] = None,

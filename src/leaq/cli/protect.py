@@ -18,7 +18,10 @@ __all__ = ["protect"]
 Drop = Annotated[
     float,
     typer.Option(
-        min=0, help="By how much ROC-AUC or R2 may fall below full precision.", rich_help_panel="What to find"
+        min=0,
+        metavar="<float>",
+        help="By how much ROC-AUC or R2 may fall below full precision.",
+        rich_help_panel="What to find",
     ),
 ]
 Out = Annotated[

@@ -82,6 +82,7 @@ class Output:
         typer.Option(
             help="Processes that train and measure at the same time; the numbers are the same.",
             min=1,
+            metavar="<int>",
             rich_help_panel=RUN,
         ),
     ] = 1

@@ -26,10 +26,13 @@ def show(
     pages: Pages,
     form: Form,
     *,
-    run: Annotated[Path, typer.Argument(help="A run folder.", autocompletion=complete_runs, callback=there)],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder.", autocompletion=complete_runs, callback=there)
+    ],
     other: Annotated[
         Path | None,
         typer.Argument(
+            metavar="OTHER",
             help="A second run folder: both audits beside each other.",
             autocompletion=complete_runs,
             callback=there_if_given,

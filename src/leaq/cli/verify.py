@@ -21,7 +21,9 @@ def verify(
     what: Annotated[
         Path,
         typer.Argument(
-            help="A run folder, or a card: the JSON or HTML file of report --profile.", autocompletion=complete_runs
+            metavar="WHAT",
+            help="A run folder, or a card: the JSON or HTML file of show --profile.",
+            autocompletion=complete_runs,
         ),
     ],
     key: Annotated[

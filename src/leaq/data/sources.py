@@ -62,7 +62,7 @@ def check_columns(source: str | Path, named: Mapping[str, Sequence[str]]) -> Non
 
     Parameters
     ----------
-    named : by option, e.g. ``{"--target": ("y",)}``.
+    named : by option, e.g. ``{"--target": ("y",)}``, or ``("y,b",)`` of several.
 
     Raises
     ------
@@ -82,7 +82,8 @@ def check_columns(source: str | Path, named: Mapping[str, Sequence[str]]) -> Non
         return
     known = max((next(csv.reader([line], delimiter=mark), []) for mark in ",;\t|"), key=len)
     for option, columns in named.items():
-        for name in columns:
+        # What is no column as it stands may be several with commas between them.
+        for name in (part for one in columns for part in ([one] if one in line else map(str.strip, one.split(",")))):
             if name not in line:
                 raise no_column(path.name, name, option, [one.strip() for one in known])
 

@@ -136,7 +136,7 @@ class AuditConfig(Reading, Origin, FinishedModel):
     model that it did not train; replicates and shadows then count calibrations)."""
     training: TrainingConfig = TrainingConfig()
     public: str = ""
-    """Public records of the same kind as the source's, a catalogued name or a file: ``standardise="public"`` takes its
+    """Public records of the same kind as the source's, a catalogued name or a file: `standardise` public takes its
     statistics from them, quantizers that are calibrated elsewhere look at them. Those in the source are left out."""
     seed: int = Field(default=0, ge=0)
     """Root of every random draw; the same seed gives the same numbers."""

@@ -4,6 +4,7 @@ One table serves three ends: the command line parses with it and shows it as hel
 gives its numbers again with it. A new field of a configuration appears in all three by itself.
 """
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -92,10 +93,16 @@ def options(config: type[Config], verb: Verb | None = None) -> tuple[Option, ...
             continue
         name = "_".join(path) if len(path) > 1 and path[-1] in taken else path[-1]
         default = verb.defaults.get(dotted, item.get_default(call_default_factory=True))
-        words = " ".join((item.description or "").split())
         flag = "--" + name.replace("_", "-")
-        found.append(Option(path, flag, words, item.annotation, default, _panel(owner, path[-1])))
+        found.append(Option(path, flag, _spoken(item.description), item.annotation, default, _panel(owner, path[-1])))
     return tuple(found)
+
+
+def _spoken(docstring: str | None) -> str:
+    """Return a field's docstring as the help of an option: in one line, other fields by the names of their options."""
+    words = " ".join((docstring or "").split())
+    words = re.sub(r"`(\w+)`", lambda name: "--" + name[1].replace("_", "-"), words)
+    return re.sub(r"(?<=[.:;] )(\w+) : ", r"\1: ", words)
 
 
 def _paths(config: type[Config], before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], type[Config]]]:

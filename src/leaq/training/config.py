@@ -49,7 +49,7 @@ class TrainingConfig(Config):
     """What inputs and regression targets are centred and scaled by; it is released with the model.
 
     none : nothing, they are taken as they are.
-    public : statistics of public records (`Samples.public`), columns of zeros and ones centred and scaled by 1/2;
+    public : statistics of public records, columns of zeros and ones centred and scaled by 1/2;
         without public records the same as none.
     pool : the same of all records of the pool, members and non-members alike. Says nothing about who is a member, but
         takes for granted that there are records beside the members.

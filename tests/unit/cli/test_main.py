@@ -98,6 +98,22 @@ def test_help_is_folded_by_the_screen_and_not_by_the_source(columns, monkeypatch
         assert not any(re.search(r"\w {2,}\w", line) for line in prose), name
 
 
+def test_help_speaks_of_options_and_not_of_python(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in typer.main.get_command(app).commands:
+        text = CliRunner().invoke(app, [name, "--help"]).output
+        assert "`" not in text, name
+        assert not re.search(r"\b[a-z]+_[a-z]+=", text), name
+        assert " : " not in text, name
+
+
+def test_what_everybody_needs_comes_first_in_the_help_of_an_audit():
+    text = CliRunner().invoke(app, ["audit", "--help"]).output
+    panels = ("Arguments", "What to audit", "What is done to it", "How it runs", "Files to write", "How each model")
+    places = [text.index(f"─ {panel}") for panel in panels]
+    assert places == sorted(places)
+
+
 def test_version():
     assert CliRunner().invoke(app, ["--version"]).output.strip() == leaq.__version__
 

@@ -35,3 +35,11 @@ def test_a_head_that_may_mean_something_else_refuses_nothing(tmp_path, name, con
 def test_a_name_of_a_data_set_has_no_head(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     check_columns("wine", {"--target": ["nope"]})
+
+
+def test_each_of_several_targets_is_looked_for_in_the_head(tmp_path):
+    (tmp_path / "m.csv").write_text('a,b,"conc, mM"\n1,2,3\n')
+    check_columns(tmp_path / "m.csv", {"--target": ["a, b"]})
+    check_columns(tmp_path / "m.csv", {"--target": ["conc, mM"]})
+    with pytest.raises(InvalidInput, match=r"there is no column 'nope' \(--target\). Columns: a, b, conc, mM"):
+        check_columns(tmp_path / "m.csv", {"--target": ["a,nope"]})
