@@ -1,10 +1,11 @@
 import pytest
 
 from leaq.errors import StoreError
-from leaq.study import Store, run_study, stages
+from leaq.study import Store, run_study
 from leaq.study import tasks as study_tasks
 from leaq.study.failures import Failures
 from leaq.study.runner import Rules
+from tests.unit.study.cases import guarded
 from tests.unit.study.small import small
 from tests.unit.study.test_runner import events
 
@@ -47,21 +48,6 @@ def test_a_failing_cell_is_recorded_and_the_others_go_on(tmp_path, monkeypatch):
     assert list(Failures(tmp_path / "run" / "failed")) == []
 
 
-def test_losses_that_are_kept_are_measured_anew_without_training(tmp_path, monkeypatch):
-    """A new version whose measures differ: other cell keys, the same chunks."""
-    study, rules = small(data=("wine",), seeds=(0,)), Rules(keep_losses=True)
-    run_study(study, tmp_path / "run", rules=rules)
-    table = (tmp_path / "run" / "results.csv").read_bytes()
-    assert len(list((tmp_path / "run" / "chunks").rglob("*.npz"))) == 2
-    monkeypatch.setattr(stages, "STAGES", {**stages.STAGES, "measure": stages.STAGES["measure"] + 1})
-    monkeypatch.setattr(study_tasks, "chunk", guarded(study_tasks.chunk, limit=0))
-    outcome = run_study(study, tmp_path / "run", rules=rules)
-    assert (outcome.computed, outcome.found, outcome.failures) == (1, 0, ())
-    assert (tmp_path / "run" / "results.csv").read_bytes() == table
-    run_study(study, tmp_path / "run")  # told to keep them no longer
-    assert list((tmp_path / "run" / "chunks").rglob("*.npz")) == []
-
-
 def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, monkeypatch):
     real, calls = Store.save, []
 
@@ -79,17 +65,6 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(study_tasks, "chunk", guarded(study_tasks.chunk, limit=2))  # the third cell's are on the shelf
     outcome = run_study(small(), tmp_path / "run")
     assert (outcome.computed, outcome.found) == (2, 2)
-
-
-def guarded(real, limit):
-    calls = []
-
-    def count(*args, **options):
-        calls.append(1)
-        assert len(calls) <= limit, "a chunk was computed twice"
-        return real(*args, **options)
-
-    return count
 
 
 def test_a_damaged_chunk_is_computed_again(tmp_path, monkeypatch):

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
+from leaq.data.splits import halves
 from leaq.training import TrainingConfig
 from leaq.training.batched import Batches
+from tests.unit.training.cases import CONFIG, records
 
 
 def sizes(counts, *, batch, fewest):
@@ -29,3 +32,10 @@ def sizes(counts, *, batch, fewest):
 def test_a_last_batch_of_one_record_is_left_out_where_it_is_asked_for(counts, batch, alone, whole):
     assert sizes(counts, batch=batch, fewest=1) == alone
     assert sizes(counts, batch=batch, fewest=2) == whole
+
+
+def test_batches_lie_where_the_records_lie(rng):
+    members = halves(records("classification", rng), 2, seed=0)
+    like = torch.empty(0, dtype=torch.float32, device="meta")
+    for rows, weights in Batches(members, CONFIG, seed=0, first=0, like=like):
+        assert (rows.device.type, weights.device.type, weights.dtype) == ("meta", "meta", torch.float32)

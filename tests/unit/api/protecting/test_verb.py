@@ -1,8 +1,5 @@
 """Protection: who is used for what, what is chosen, what is written, and going on after an interruption."""
 
-import json
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,64 +7,15 @@ import torch
 from safetensors.torch import save_file
 
 import leaq
-from leaq.api.protecting import choosing
 from leaq.api.protecting.parts import Parts
-from leaq.data import load
 from leaq.decisions.choosing import recommend
 from leaq.decisions.standing import start_budget
 from leaq.errors import InvalidInput
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.preparing import prepare
 from leaq.quantizers import build, unpack
-from leaq.results import CellResult
-from leaq.training import TrainingConfig
 from leaq.types import Checkpoints
-
-QUICK = TrainingConfig(hidden=(8,), epochs=6, checkpoints=4)
-TRIED = ("sign", "none(stop=0.25)", "sparse_refit(sparsity=0.6, calibrated=elsewhere)")
-OPTIONS = {"quantizers": TRIED, "replicates": 8, "training": QUICK, "draws": 40, "threads": 1}
-
-
-@pytest.fixture(scope="module")
-def protected(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("protected") / "run"
-    return leaq.protect("breast_cancer", max_drop=0.05, out=folder, **OPTIONS)
-
-
-@pytest.mark.parametrize("given", [False, True])
-def test_parts_share_no_record_and_together_are_all(given):
-    samples, config = prepare(AuditConfig(source="breast_cancer"))
-    if given:
-        known, own = samples.take(np.arange(0, 200)), samples.take(np.arange(100, 569))
-        samples = replace(own, public=known)
-    parts = Parts.of(samples, config)
-    ids = [set(part.ids.tolist()) for part in (parts.pool, parts.choosing, parts.public)]
-    assert sum(map(len, ids)) == len(set.union(*ids)) == 569
-    assert len(parts.whole) == len(parts.pool) + len(parts.choosing)
-    assert parts.pool.public is parts.public
-    if given:
-        assert ids[2] == set(range(1, 101))  # rows 101 to 200 are asked about, so they are not public
-    assert 0.15 < len(parts.choosing) / len(samples) < 0.25
-
-
-def test_the_smallest_advantage_within_the_budget_is_chosen(protected):
-    tried = {one.quantizer: one for one in protected.tried}
-    assert set(tried) == {"none", *TRIED[:2], "sparse_refit(sparsity=0.6, calibrated=elsewhere)"}
-    attacked = [one for one in tried.values() if one.advantage is not None]
-    assert all(one.drop is None or one.drop.value >= -0.05 for one in attacked)
-    assert all(one.drop.value < -0.05 for one in tried.values() if one.advantage is None)
-    best = min(attacked, key=lambda one: one.advantage.value)
-    assert protected.quantizer == best.quantizer
-
-
-def test_the_audit_is_of_new_models_under_the_chosen_release(protected):
-    labels = {row.quantizer for row in protected.audit.rows}
-    assert labels == {"none", protected.quantizer}
-    assert protected.audit.config["seed"] == 1
-    assert protected.audit.config["training"]["standardise"] == "public"
-    assert "chosen" in {flag.code for flag in protected.audit.flags}
-    n = protected.audit.data["n"]
-    assert n == len(Parts.of(load("breast_cancer"), AuditConfig(source="x.csv")).pool)
+from tests.unit.api.protecting.cases import OPTIONS
 
 
 def test_advice_about_the_proof_starts_from_the_budget_of_the_choice(protected):
@@ -100,27 +48,6 @@ def test_the_same_call_again_reads(protected, monkeypatch):
 def test_other_options_want_another_folder(protected):
     with pytest.raises(InvalidInput, match="the folder must belong to the same options"):
         leaq.protect("breast_cancer", max_drop=0.01, out=protected.folder, **OPTIONS)
-
-
-def test_an_interrupted_search_goes_on(protected, tmp_path, monkeypatch):
-    class Stopped(Exception):
-        pass
-
-    def stop(what, done, _total):
-        if (what, done) == ("choosing", 2):
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        leaq.protect("breast_cancer", max_drop=0.05, out=tmp_path, progress=stop, **OPTIONS)
-    assert len(json.loads((tmp_path / "choice.json").read_text())["tried"]) == 2
-    measured = []
-    whole = choosing._Trained.tried
-    monkeypatch.setattr(choosing._Trained, "tried", lambda self, q, d: measured.append(q) or whole(self, q, d))
-    found = leaq.protect("breast_cancer", max_drop=0.05, out=tmp_path, **OPTIONS)
-    assert len(measured) == len(protected.tried) - 2
-    assert found.tried == protected.tried
-    assert found.audit.rows[0].metrics == protected.audit.rows[0].metrics
-    assert isinstance(CellResult.from_json(found.audit.to_json()), CellResult)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """What an auditor gets for a finished model, and every trap he can walk into."""
 
-import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -10,36 +9,10 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
-from leaq.quantizers import Uniform
-from leaq.reporting.reading import reading
-from leaq.reporting.records import exposed
-from leaq.reporting.tables import ranking
 from leaq.results import CellResult
-from leaq.training.recording import Recorder
-from leaq.types import AttackResult, Estimate
-from tests.unit.pipeline.finished.models import audit_finished, fit, noisy, overfitted
-
-QUICK = {"quantizers": ("sign",), "draws": 40, "neighbours": 8}
-
-
-@pytest.fixture(scope="module")
-def data():
-    x, y = noisy()
-    return (x[:60], y[:60]), (x[60:], y[60:])
-
-
-@pytest.fixture(scope="module")
-def model(data):
-    return overfitted(*data[0])
-
-
-@pytest.fixture(scope="module")
-def result(model, data):
-    return audit_finished(model, *data, quantizers=("sign", Uniform(bits=8)), draws=60, neighbours=12)
-
-
-def codes(flags):
-    return {flag.code for flag in flags}
+from leaq.types import Estimate
+from tests.unit.pipeline.finished.cases import QUICK, codes
+from tests.unit.pipeline.finished.models import audit_finished, noisy
 
 
 def test_memorised_records_are_found(result):
@@ -47,26 +20,6 @@ def test_memorised_records_are_found(result):
     full, _, eight = (row.attacks["threshold"].advantage for row in result.rows)
     assert full.low > 0.1
     assert abs(full.value - eight.value) < 0.1
-
-
-def test_what_is_not_computed_names_its_ingredient(result):
-    assert {"lira", "lira(shadows=full_precision)"} <= set(result.not_computed)
-    assert "shadow models" in result.not_computed["lira"]
-    assert "a few replicates" in result.not_computed["forecast"]
-    estimate = result.rows[0].measures["forecast_one"]
-    assert 0 <= estimate.low < estimate.value < estimate.high <= 1
-    assert result.rows[1].measures["forecast_one"].value < estimate.value
-    assert "estimated to find" in reading(result)
-    assert "Estimate" in [column.title for column in ranking(result).columns]
-    assert isinstance(result.rows[1].measures["r"], Estimate)
-    assert "no codes to move" in result.rows[0].measures["r"].reason
-
-
-def test_costs_are_paired_with_full_precision(result):
-    row = result.rows[2]
-    assert abs(row.drops["roc_auc"].value) < 0.02
-    assert abs(row.drops["loss"].value) < 0.1
-    assert row.measures["distortion"].value < 0.01
 
 
 def test_the_result_survives_its_stored_form(result):
@@ -91,25 +44,6 @@ def test_a_model_that_learned_nothing_shows_no_leak(data):
     torch.manual_seed(1)
     found = audit_finished(nn.Linear(6, 2), *data, **QUICK).rows[0].attacks["threshold"].advantage
     assert found.low <= 0
-
-
-def test_the_model_is_left_in_training_mode_and_flagged(model, data):
-    model = copy.deepcopy(model).train()
-    before = copy.deepcopy(model.state_dict())
-    result = audit_finished(model, *data, **QUICK)
-    assert model.training
-    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
-    assert "training-mode" in codes(result.flags)
-
-
-def test_dropout_and_batch_normalisation_are_evaluated_as_released(data):
-    torch.manual_seed(0)
-    module = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
-    result = audit_finished(fit(module, torch.tensor(data[0][0]), torch.tensor(data[0][1]), steps=5), *data, **QUICK)
-    with torch.no_grad():
-        module.eval()
-        wanted = nn.functional.cross_entropy(module(torch.tensor(data[1][0])), torch.tensor(data[1][1]))
-    assert result.rows[0].metrics["loss"].value == pytest.approx(float(wanted), rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["convolution", "graph", "transformer", "regression", "binary"])
@@ -171,57 +105,6 @@ def test_calibrated_quantizers_take_tokens_and_refuse_several_inputs():
         audit_finished(Both(nn.Embedding(18, 6), nn.Linear(6, 2)), *pair, overlap="keep", **options)
 
 
-def test_nothing_is_made_on_the_default_device(model, data):
-    """With the default device without values, a tensor that forgets the model's device is an error."""
-    from leaq.models import checkpoints_of
-    from leaq.pipeline.finished.evaluating import Bench
-    from leaq.pipeline.finished.records import read_records
-    from leaq.quantizers import build
-
-    inside, outside = (read_records(part, name="members") for part in data)
-    with torch.device("meta"):
-        bench = Bench.build(model, inside, outside)
-        released = checkpoints_of(model)
-        for spec in ("sign", "ternary(sparsity=0.5)", "uniform(bits=4)"):
-            table = bench.table(build(spec).frozen_to(released)(released), quantizer=spec)
-            assert np.isfinite(table.losses).all()
-
-    class Forgetful(nn.Linear):
-        def forward(self, x):
-            return super().forward(x) + torch.zeros(2)
-
-    with pytest.raises(InvalidInput, match="meta"), torch.device("meta"):  # negative control
-        Bench.build(Forgetful(6, 2, device="cpu"), inside, outside)
-
-
-def test_a_loss_of_ones_own_is_enough(model, data):
-    def brier(outputs, targets):
-        return ((outputs.softmax(-1) - nn.functional.one_hot(targets, 2)) ** 2).sum(-1)
-
-    result = audit_finished(model, *data, loss=brier, **QUICK)
-    assert result.config["loss"] == "brier"
-    assert isinstance(result.rows[0].attacks["threshold"], AttackResult)
-
-
-def test_a_mean_loss_is_explained(model, data):
-    def mean(outputs, targets):
-        return nn.functional.cross_entropy(outputs, targets)
-
-    with pytest.raises(InvalidInput, match=r"mean must return one value per record.*looks like a mean over the batch"):
-        audit_finished(model, *data, loss=mean, **QUICK)
-
-
-def test_a_loss_that_looks_at_the_batch_is_explained(model, data):
-    def centred(outputs, targets):
-        losses = nn.functional.cross_entropy(outputs, targets, reduction="none")
-        return losses - losses.mean()
-
-    with pytest.raises(
-        InvalidInput, match="must not depend on the others in its batch. Under centred the first record"
-    ):
-        audit_finished(model, *data, loss=centred, **QUICK)
-
-
 def test_records_given_twice_are_refused_or_flagged(model, data):
     (x, y), (xn, yn) = data
     both = (np.r_[xn, x[:2]], np.r_[yn, y[:2]])
@@ -250,45 +133,6 @@ def test_the_number_of_training_records_is_assumed_or_taken(model, data):
     assert "n-train-assumed" not in codes(told.flags)
 
 
-def test_recorded_checkpoints_make_candidates(data):
-    torch.manual_seed(0)
-    x, y = torch.tensor(data[0][0]), torch.tensor(data[0][1])
-    module = nn.Linear(6, 2)
-    optimizer = torch.optim.Adam(module.parameters(), 0.05)
-    recorder = Recorder(module, every=5)
-    for _ in range(32):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(module(x), y).backward()
-        optimizer.step()
-        recorder.step()
-    result = audit_finished(module, *data, checkpoints=recorder.checkpoints, **QUICK)
-    assert isinstance(result.rows[0].measures["r"], Estimate)
-    risk = np.array(result.private["run_risk"])
-    assert risk.shape == (len(x),)
-    assert ((risk > 0) & (risk < 1)).all()
-    assert "run_risk" not in result.to_json()
-    table = exposed(result, limit=3)
-    assert table.keys[0] == str(risk.argmax() + 1)
-    assert "most exposed in full precision" in table.title
-    assert "An order, no level" in table.footnotes[0].text
-    other = Recorder(nn.Linear(6, 3))
-    other.step()
-    with pytest.raises(InvalidInput, match="must be of the model's own architecture.*weight, bias"):
-        audit_finished(module, *data, checkpoints=other.checkpoints, **QUICK)
-
-
-def test_adapters_alone_are_quantized_where_only_they_were_recorded(data):
-    torch.manual_seed(0)
-    module = nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 2))
-    module[0].requires_grad_(False)
-    recorder = Recorder(module, parameters="trainable")
-    recorder.step()
-    recorder.step()
-    result = audit_finished(module, *data, checkpoints=recorder.checkpoints, **QUICK)
-    assert result.rows[0].size.bytes == 4 * (4 * 2 + 2)
-    assert "4 checkpoints. Found" in result.private["no_run_risk"]
-
-
 def test_too_few_records_foreign_labels_and_other_objects_are_refused(model, data):
     (x, y), outside = data
     with pytest.raises(NotEnoughEvidence, match="members: an audit needs at least 20 records. Found 5"):
@@ -301,18 +145,6 @@ def test_too_few_records_foreign_labels_and_other_objects_are_refused(model, dat
         audit_finished(model, *data, quantizers=("sgn",))
     with pytest.raises(InvalidInput, match="unknown option 'member'"):
         audit_finished(model, *data, member=3)
-
-
-def test_outputs_that_are_not_finite_name_records_or_the_candidate(data):
-    class Broken(nn.Linear):
-        def forward(self, x):
-            return super().forward(x) / (x[:, :1] < 2.0).float()
-
-    (x, y), outside = data
-    with pytest.raises(InvalidInput, match=r"outputs must be finite. They are NaN or infinite for 1 row \(45\)"):
-        audit_finished(Broken(6, 2), (x, y), outside, **QUICK)
-    with pytest.raises(InvalidInput, match="Model 0, candidate 0 under none"):
-        audit_finished(Broken(6, 2), (x.clip(max=1.9), y), (outside[0] + 2, outside[1]), **QUICK)
 
 
 def test_scikit_learn_is_audited_in_one_call(rng):
@@ -378,19 +210,3 @@ def test_loaders_of_graph_libraries_are_audited_as_they_are():
     wanted = float(torch.nanmean(errors.double()[60:], dim=1).mean())
     assert result.rows[0].metrics["loss"].value == pytest.approx(wanted, rel=1e-5)
     assert {"several-targets", "overlap-unchecked"} <= codes(result.flags)
-
-
-def test_weights_that_were_not_recorded_are_named():
-    from leaq.training.recording import Recorder
-
-    x, y = noisy(n=60)
-    module = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
-    module[0].requires_grad_(False)
-    recorder = Recorder(module, parameters="trainable")
-    for _ in range(3):
-        with torch.no_grad():
-            module[2].weight.add_(0.1)
-        recorder.step()
-    options = {"quantizers": "sign", "draws": 20, "checkpoints": recorder.checkpoints}
-    flags = audit_finished(module, (x[:30], y[:30]), (x[30:], y[30:]), **options).flags
-    assert "every quantizer: 0.weight (what" in next(flag.text for flag in flags if flag.code == "recorded-part")

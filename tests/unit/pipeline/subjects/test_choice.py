@@ -1,13 +1,18 @@
 from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
+from safetensors.torch import save_file
 
+import leaq
 from leaq.config import modules_in
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.pipeline import AuditConfig, audit
 from leaq.pipeline.subjects import Heads, choice, subject_of
 from leaq.pipeline.subjects.base import Kind
 from leaq.training import TrainingConfig
+from tests.unit.pipeline.subjects.cases import N, net, nn, overfit, quick
 
 CONFIG = AuditConfig(
     source="wine",
@@ -53,3 +58,33 @@ def test_what_no_file_answers_to_is_refused():
 def test_without_anything_named_the_perceptron_is_asked_last():
     assert isinstance(subject_of(CONFIG), Heads)
     assert [kind.place for kind in choice._kinds()] == [1, 2, 3, 9]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_file(net().state_dict(), "m.safetensors")
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(("options", "said"), [
+    ({"recipe": lambda *_: 3}, "A recipe must return the trained model"),
+    ({"recipe": lambda *_: 1 / 0}, r"failed on model 0 \(40 records\) with ZeroDivisionError.*test_origins.py, line"),
+    ({"recipe": lambda *_: nn.Linear(6, 5)}, "one output a class, 2. Found 5"),
+    ({"recipe": lambda *_: nn.Linear(7, 2)}, "must run on the records"),
+    ({"recipe": lambda r, _: net() if r.ids.min() == 1 else nn.Linear(6, 2)}, "must have one architecture"),
+    ({"model": lambda: "net"}, "must return a torch.nn.Module. Found str"),
+    ({"model": lambda needed: needed}, "may take features, outputs, task and shape"),
+    ({"model": lambda: nn.Sequential(nn.Linear(6, 2), nn.Softmax(1))}, "must return logits. Found probabilities"),
+    ({"model": net, "recipe": overfit}, "Found both. Name one of them"),
+    ({"model": "nowhere.py:make"}, "There is no file"),
+    ({"recipe": overfit, "released": "m.safetensors"}, "needs the records that trained it"),
+    ({"recipe": overfit, "released": "n.safetensors", "members": [1]}, "no released file .* Did you mean"),
+    ({"released": "m.safetensors", "members": np.arange(N) % 2 == 0}, "so its training must be named"),
+    ({"recipe": overfit, "released": "m.safetensors", "members": np.arange(N) < 5}, "at least 20 members. Found 5"),
+    ({"recipe": overfit, "released": "m.safetensors", "members": [0, 1]}, "row numbers must lie in 1..80"),
+    ({"recipe": overfit, "released": "m.safetensors", "members": pd.DataFrame({"c0": [1.0]})}, "Missing: c1"),
+])  # fmt: skip
+def test_what_cannot_be_audited_is_refused_in_words(table, options, said):
+    with pytest.raises((InvalidInput, NotEnoughEvidence), match=said):
+        leaq.audit(table, **quick(replicates=4), **options)

@@ -6,18 +6,12 @@ import time
 
 import pytest
 
-from leaq.errors import InvalidInput, MissingExtra
+from leaq.errors import InvalidInput
 from leaq.study import run_study
 from leaq.study.engines import make_engine
 from leaq.types import silent
 from tests.helpers import require
 from tests.unit.study.small import small
-
-
-def test_without_ray_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'leaq\[ray\]'"):
-        make_engine("ray")
 
 
 @pytest.mark.filterwarnings("ignore")

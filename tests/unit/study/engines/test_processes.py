@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from leaq.errors import InvalidInput, UnknownName
 from leaq.study import run_study
-from leaq.study.engines import WorkerDied, make_engine
+from leaq.study.engines import WorkerDied
 from leaq.study.engines.processes import Processes
 from leaq.types import silent
 from tests.unit.study.small import small
@@ -77,13 +76,6 @@ def test_the_same_study_gives_the_same_table(tmp_path):
     assert outcome.computed == 2, time.monotonic() - started
     tables = [(tmp_path / name / "results.csv").read_bytes() for name in ("local", "processes")]
     assert tables[0] == tables[1]
-
-
-def test_what_is_wrong_with_an_engine_is_named():
-    with pytest.raises(UnknownName, match=r"Unknown engine 'proceses'.*Did you mean 'processes'\?"):
-        make_engine("proceses")
-    with pytest.raises(InvalidInput, match="workers must be at least 1. Found 0"):
-        make_engine("processes", workers=0)
 
 
 PARENT = """

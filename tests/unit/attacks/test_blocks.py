@@ -1,0 +1,65 @@
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from leaq.attacks.blocks import Block, parquet_blocks
+from leaq.attacks.lira import Lira
+from leaq.attacks.rmia import Rmia
+from leaq.attacks.streamed import streamed
+from leaq.errors import InvalidInput, NotEnoughEvidence
+from tests.unit.attacks.cases import cut, tables
+
+
+def test_a_parquet_file_is_read_a_block_at_a_time(rng, tmp_path):
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    members, losses, scores = tables(rng, models=8)
+    columns = {f"member_{i}": row for i, row in enumerate(members)}
+    columns |= {f"loss_{i}": row for i, row in enumerate(losses)} | {f"score_{i}": row for i, row in enumerate(scores)}
+    parquet.write_table(pa.table(columns), tmp_path / "losses.parquet")
+    found = streamed(parquet_blocks(tmp_path / "losses.parquet", records=800))
+    assert list(found) == ["threshold", "calibrated(normalise=False)", "lira(normalise=False)"]
+    known = streamed(cut(members, losses, scores, 800))
+    assert {name: one.advantage for name, one in found.items()} == {name: one.advantage for name, one in known.items()}
+
+
+def test_memory_does_not_grow_with_the_records(rng):
+    def blocks(count):
+        def again():
+            each = np.random.default_rng(1)
+            for _ in range(count):
+                members = each.random((2, 20_000)) < 0.5
+                yield Block(members, each.exponential(np.where(members, 0.5, 1.0)))
+
+        return again
+
+    peaks = []
+    for count in (4, 16):
+        tracemalloc.start()
+        streamed(blocks(count))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
+
+
+def test_bad_input_is_refused(rng, tmp_path):
+    members, losses, scores = tables(rng, models=8, n=200)
+    with pytest.raises(InvalidInput, match=r"rmia.* compares records with each other and cannot be streamed"):
+        streamed(cut(members, losses, scores, 100), [Rmia()])
+    with pytest.raises(NotEnoughEvidence, match="needs the score of every record under every model. Found none"):
+        streamed(lambda: [Block(members, losses)], [Lira(normalise=False)])
+    with pytest.raises(NotEnoughEvidence, match="There are no records to attack"):
+        streamed(lambda: [])
+    with pytest.raises(NotEnoughEvidence, match="needs members and non-members"):
+        streamed(lambda: [Block(np.ones((1, 50), bool), losses[:1, :50])])
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "x.parquet"
+    parquet.write_table(pa.table({"member_0": [True], "member_1": [True], "loss_0": [0.1]}), path)
+    with pytest.raises(InvalidInput, match="Found 2 of member, 1 of loss, 0 of score"):
+        parquet_blocks(path)
+    parquet.write_table(pa.table({"member": [True, False], "loss": [0.1, float("nan")]}), path)
+    with pytest.raises(InvalidInput, match="loss columns must be finite numbers"):
+        streamed(parquet_blocks(path))
+    parquet.write_table(pa.table({"member": [1, 0], "loss": [0.1, 0.2]}), path)
+    with pytest.raises(InvalidInput, match="member columns must be true or false. Found int64"):
+        streamed(parquet_blocks(path))

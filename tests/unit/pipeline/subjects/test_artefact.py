@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+import torch
+
+import leaq
+from leaq.errors import InvalidInput
+from tests.unit.pipeline.subjects.cases import N, leak, net, nn, overfit, quick
+
+
+def test_a_released_file_is_attacked_with_shadows_from_the_recipe(table, released):
+    module, inside, path = released
+    result = leaq.audit(table, recipe=overfit, released=path, members=inside, **quick(replicates=16))
+    assert result.data["n_train"] == N // 2
+    assert result.data["game"] == "released"
+    full = result.rows[0].attacks["combined"]
+    assert full.advantage.low > 0.1
+    assert full.game == "released"
+    assert "16 shadow models" in full.attacker
+    held = module(torch.tensor(table.drop(columns="y").to_numpy()[~inside], dtype=torch.float32)).argmax(1).numpy()
+    assert result.rows[0].metrics["accuracy"].value == pytest.approx((held == table["y"][~inside]).mean())
+    other = leaq.audit(table, recipe=overfit, released=module, members=table[inside], **quick(replicates=16))
+    assert other.rows[0].attacks["combined"].advantage == full.advantage
+
+
+def test_members_nobody_trained_on_are_not_found(table, released, rng):
+    _, _, path = released
+    wrong = []
+    for _ in range(4):
+        drawn = np.zeros(N, dtype=bool)
+        drawn[rng.permutation(N)[: N // 2]] = True
+        result = leaq.audit(table, recipe=overfit, released=path, members=drawn, **quick(replicates=16))
+        wrong.append(leak(result).value)
+    assert abs(np.mean(wrong)) < 0.15
+
+
+def test_a_quantized_file_finds_its_quantizer_and_shadows_go_through_it(rng, tmp_path):
+    gguf = pytest.importorskip("gguf")
+    x, y = rng.normal(size=(N, 32)), rng.permutation(np.arange(N) % 2)
+
+    def trained(records, seed):
+        torch.manual_seed(seed)
+        inputs, targets = torch.tensor(records.inputs, dtype=torch.float32), torch.tensor(records.targets)
+        model = nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2))
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+        for _ in range(40):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(inputs), targets).backward()
+            optimizer.step()
+        return model
+
+    inside = rng.permutation(np.arange(N) % 2 == 0)
+    module = trained(leaq.Samples(x[inside], y[inside], "classification", classes=("0", "1")), 1)
+    writer, kind = gguf.GGUFWriter(str(tmp_path / "m.gguf"), "leaq"), gguf.GGMLQuantizationType.Q8_0
+    for name, tensor in module.state_dict().items():
+        if tensor.ndim == 2:
+            writer.add_tensor(name, gguf.quants.quantize(tensor.numpy(), kind), raw_dtype=kind)
+        else:
+            writer.add_tensor(name, tensor.numpy())
+    for step in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file, writer.close):
+        step()
+    options = {"recipe": trained, "released": tmp_path / "m.gguf", "members": inside, "replicates": 12}
+    result = leaq.audit((x, y), quantizers="sign", **options)
+    assert any(flag.code == "already-quantized" and "gguf(type=Q8_0)" in flag.text for flag in result.flags)
+    row = next(row for row in result.rows if row.quantizer == "gguf(type=Q8_0)")
+    assert row.attacks["combined"].advantage.low > 0.3
+    assert row.drops["accuracy"].value == 0  # rounding again what is rounded changes nothing
+
+
+def test_a_released_file_is_read_once_and_another_size_ends_the_audit_at_once(table, released, monkeypatch):
+    from leaq.pipeline.subjects import artefact
+
+    _, inside, path = released
+    read, calls = artefact.filled_from, []
+    monkeypatch.setattr(artefact, "filled_from", lambda *args: calls.append("file") or read(*args))
+    leaq.audit(table, recipe=overfit, released=path, members=inside, **quick(replicates=4, quantizers="none"))
+    assert calls == ["file"]
+
+    def grows(records, seed):
+        calls.append("model")
+        return net() if calls.count("model") < 2 else nn.Sequential(nn.Linear(6, 25), nn.ReLU(), nn.Linear(25, 2))
+
+    options = {"recipe": grows, "released": path, "members": inside}
+    with pytest.raises(InvalidInput, match="must have one architecture. Found models of .* bytes"):
+        leaq.audit(table, **options, **quick(replicates=8, quantizers="none"))
+    assert calls.count("model") == 2  # the other six are not trained
+
+
+def test_members_are_rows_of_the_source_or_added_to_them(table, released):
+    from leaq.data import load
+
+    _, inside, _ = released
+    source = table[~inside]
+    samples = load(source, target="y", members=table[inside])
+    assert len(samples) == N
+    assert samples.released_on.sum() == N // 2
+    np.testing.assert_array_equal(samples.ids[samples.released_on], np.arange(N // 2, N) + 1)
+    whole = load(table, target="y", members=table[inside].sample(frac=1, random_state=0))
+    np.testing.assert_array_equal(whole.released_on, inside)
+    numbered = load(table, target="y", members=np.flatnonzero(inside) + 1)
+    np.testing.assert_array_equal(numbered.released_on, inside)
+
+
+def test_a_released_file_of_a_network_that_leaq_trains_stands_before_all_its_shadows(table, released):
+    """Shadow models of a network are trained several at a time, beside the file."""
+    _, inside, path = released
+    result = leaq.audit(table, model=net, released=path, members=inside, **quick(replicates=8))
+    assert result.data["game"] == "released"
+    assert leak(result).low > 0.2

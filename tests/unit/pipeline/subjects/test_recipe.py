@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+import leaq
+from leaq.errors import UnsupportedModel
+from leaq.types import Checkpoints, NotComputed
+from tests.unit.pipeline.subjects.cases import N, leak, overfit, quick
+
+
+def test_a_training_of_ones_own_gets_the_whole_audit(table):
+    result = leaq.audit(table, recipe=overfit, **quick())
+    assert leak(result).low > 0.2
+    assert isinstance(result.rows[0].measures["r"], NotComputed)
+    assert any(flag.code == "no-checkpoints" for flag in result.flags)
+
+
+def test_candidates_that_a_recipe_recorded_are_used(table):
+    def recorded(records, seed):
+        early, late = overfit(records, seed, steps=20), overfit(records, seed)
+        first, last = early.state_dict(), late.state_dict()
+        both = {name: torch.stack([first[name], last[name]])[None] for name in first}
+        roles = {name: "linear" if "weight" in name else "bias" for name in both}
+        return late, Checkpoints(both, roles, (1, 2), (20, 120))
+
+    result = leaq.audit(table, recipe=recorded, **quick())
+    assert result.rows[0].measures["r"].n > 0
+    assert all(flag.code != "no-checkpoints" for flag in result.flags)
+
+
+def test_the_same_seed_gives_the_same_numbers_and_leaves_the_generators_alone(table):
+    def drawn(records, seed):
+        torch.rand(1), np.random.rand()  # noqa: NPY002 - what recipes do
+        return overfit(records, int(np.random.randint(100)), steps=5)  # noqa: NPY002
+
+    np.random.seed(1)  # noqa: NPY002
+    before = np.random.get_state()[1][0]  # noqa: NPY002
+    first, again = (leaq.audit(table, recipe=drawn, **quick(replicates=4)) for _ in range(2))
+    assert np.random.get_state()[1][0] == before  # noqa: NPY002
+    assert first.rows[0].metrics == again.rows[0].metrics
+
+
+def test_scikit_learn_networks_are_read_with_the_scalers_in_front_of_them(table, rng):
+    def logistic(records, _seed):
+        return make_pipeline(StandardScaler(), LogisticRegression(C=1e4)).fit(records.inputs, records.targets)
+
+    result = leaq.audit(table, recipe=logistic, **quick())
+    file = result.rows[0].attacks["file"]
+    assert file.advantage.low > 0.1  # six means and six scales of the members say who is one
+    values = table.assign(y=rng.normal(size=N))
+
+    def perceptron(records, seed):
+        model = MLPRegressor(hidden_layer_sizes=(8,), max_iter=30, random_state=seed)
+        return make_pipeline(MinMaxScaler(), model).fit(records.inputs, records.targets)
+
+    regressed = leaq.audit(values, recipe=perceptron, **quick(replicates=4))
+    assert regressed.primary_metric == "r2"
+    assert any(flag.code == "recipe-warning" for flag in regressed.flags)  # it did not converge
+
+
+def test_two_models_of_one_recipe_are_what_scikit_learn_predicts(table, rng):
+    from leaq.data import load
+    from leaq.pipeline.subjects.recipe import OwnTraining
+    from leaq.types import silent
+
+    samples = load(table, target="y")
+    fitted = {}
+
+    def logistic(records, seed):
+        fitted[seed] = make_pipeline(StandardScaler(), LogisticRegression()).fit(records.inputs, records.targets)
+        return fitted[seed]
+
+    members = np.tile(np.arange(N) < N // 2, (2, 1))
+    members[1] = ~members[1]
+    made = OwnTraining(logistic, seed=0).train(samples, members, which=slice(0, 2), progress=silent)
+    outputs = made.model.forward(made.checkpoints.last().params, torch.tensor(samples.inputs, dtype=torch.float64))
+    for one, estimator in zip(outputs, fitted.values(), strict=True):
+        np.testing.assert_allclose(one.softmax(1).numpy(), estimator.predict_proba(samples.inputs), atol=1e-6)
+
+
+def test_steps_that_are_no_scalers_and_models_without_weights_are_refused(table):
+    def tree(records, _seed):
+        return DecisionTreeClassifier().fit(records.inputs, records.targets)
+
+    with pytest.raises(UnsupportedModel, match="Found DecisionTreeClassifier"):
+        leaq.audit(table, recipe=tree, **quick(replicates=4))
