@@ -69,7 +69,7 @@ def home(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize(("options", "said"), [
     ({"recipe": lambda *_: 3}, "A recipe must return the trained model"),
-    ({"recipe": lambda *_: 1 / 0}, r"failed on model 0 \(40 records\) with ZeroDivisionError.*test_origins.py, line"),
+    ({"recipe": lambda *_: 1 / 0}, r"failed on model 0 \(40 records\) with ZeroDivisionError.*test_choice.py, line"),
     ({"recipe": lambda *_: nn.Linear(6, 5)}, "one output a class, 2. Found 5"),
     ({"recipe": lambda *_: nn.Linear(7, 2)}, "must run on the records"),
     ({"recipe": lambda r, _: net() if r.ids.min() == 1 else nn.Linear(6, 2)}, "must have one architecture"),
