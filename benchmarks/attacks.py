@@ -24,7 +24,7 @@ from leaq.attacks.lira import Lira, online_scores
 from leaq.attacks.scoring import Protocol
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
-from leaq.evaluation import evaluate
+from leaq.evaluation import evaluate_checkpoints
 from leaq.models.losses import margin
 from leaq.quantizers import Identity, Sign
 from leaq.stats.roc import auc
@@ -71,7 +71,7 @@ def sequential(samples: Samples, members: Bools, recipe: TrainingConfig) -> np.n
 def stacked(samples: Samples, members: Bools, recipe: TrainingConfig) -> np.ndarray:
     """Margins (s, n) of the same models trained as one tensor program."""
     model, checkpoints = train(samples, members, recipe, seed=0)
-    scores = evaluate(model, checkpoints, samples, members).scores
+    scores = evaluate_checkpoints(model, checkpoints, samples, members).scores
     assert scores is not None
     return scores
 
@@ -114,7 +114,7 @@ def whole(samples: Samples, members: Bools, recipe: TrainingConfig) -> None:
     """Train, evaluate under full precision and signs, and attack 16 of the models with intervals: all of it."""
     model, checkpoints = train(samples, members, recipe, seed=0)
     for quantizer in (Identity(), Sign()):
-        table = evaluate(model, quantizer(checkpoints.last()), samples, members, quantizer=quantizer.spec())
+        table = evaluate_checkpoints(model, quantizer(checkpoints.last()), samples, members, quantizer=quantizer.spec())
         Lira()(table, targets=range(16), protocol=Protocol(seed=0))
 
 
@@ -164,7 +164,7 @@ def fractions() -> dict[str, float]:
         rate = sgemm()
         seconds, (model, checkpoints) = cpu(lambda r=recipe: train(samples, members, r, seed=0), repeats=2)
         found[f"training, hidden {hidden}"] = flops / seconds / 1e9 / rate
-        seconds, _ = cpu(lambda m=model, c=checkpoints: evaluate(m, c, samples, members), repeats=3)
+        seconds, _ = cpu(lambda m=model, c=checkpoints: evaluate_checkpoints(m, c, samples, members), repeats=3)
         found[f"evaluation, hidden {hidden}"] = 2 * 16 * 2000 * weights / seconds / 1e9 / rate
     found["sgemm, GFLOP/s"] = sgemm()
     return found

@@ -19,7 +19,7 @@ from scipy.stats import norm
 from leaq.attacks.lira import Lira
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
-from leaq.evaluation import evaluate
+from leaq.evaluation import evaluate_checkpoints
 from leaq.stats.roc import auc
 from leaq.training import TrainingConfig, train
 from leaq.types import Bools, Samples
@@ -100,7 +100,7 @@ def main() -> None:
         members = halves(samples, MODELS, seed=0)
         started = time.process_time()
         model, checkpoints = train(samples, members, recipe, seed=0)
-        ours = Lira(normalise=False)(evaluate(model, checkpoints, samples, members)).auc
+        ours = Lira(normalise=False)(evaluate_checkpoints(model, checkpoints, samples, members)).auc
         stacked = time.process_time() - started
         started = time.process_time()
         plain = plain_lira(plain_logits(samples, members, recipe), members)

@@ -18,7 +18,7 @@ from benchmarks.fidelity.candidates import neighbour_table, trajectory
 from benchmarks.fidelity.settings import Setting, make_of, quantizers_of, sampled_too
 from leaq.data.splits import halves
 from leaq.errors import LeaqError
-from leaq.evaluation import evaluate
+from leaq.evaluation import evaluate_checkpoints
 from leaq.quantizers import Calibration, build
 from leaq.training import train, train_modules
 from leaq.types import Bools, Checkpoints, Floats, LossTable, Samples
@@ -95,7 +95,7 @@ def _one(model, spec, released, traced, samples, *, members) -> Arrays:  # noqa:
     calibration = None
     if quantizer.needs.calibration:  # every model on its own members
         calibration = Calibration(model, samples.inputs, members, seed=SEED)
-    table = evaluate(model, quantizer(released, calibration), samples, members, quantizer=spec)
+    table = evaluate_checkpoints(model, quantizer(released, calibration), samples, members, quantizer=spec)
     few = slice(0, REPLICATES)
     arrays = {
         "scores": table.scores.astype(np.float32),
@@ -103,7 +103,7 @@ def _one(model, spec, released, traced, samples, *, members) -> Arrays:  # noqa:
     }
     run = traced if spec == "none" else _along(model, quantizer, traced, samples, members=members)
     if run is not None:
-        along = evaluate(model, run, samples, members[: run.batch[0]], quantizer=spec)
+        along = evaluate_checkpoints(model, run, samples, members[: run.batch[0]], quantizer=spec)
         arrays["trajectory"] = along.losses.astype(np.float32)
     if sampled_too(spec) and hasattr(model, "hidden"):
         ends = traced.last().at(slice(0, SAMPLED))

@@ -12,11 +12,11 @@ import pandas as pd
 
 from benchmarks.protect.rivals import RIVALS
 from benchmarks.protect.settings import ELSEWHERE, ENCODERS, EXISTING, NETWORKS, OURS, PUBLIC, RECORDS, Cell
-from leaq.api.protecting.parts import joined
+from leaq.api.protecting.parts import joined_records
 from leaq.attacks.base import Context
 from leaq.attacks.decisions import signed, thresholds_by_others
 from leaq.attacks.registry import build_attack
-from leaq.evaluation import evaluate, with_numbers, with_whitebox
+from leaq.evaluation import evaluate_checkpoints, with_numbers, with_whitebox
 from leaq.measures.performance import performance
 from leaq.models.protocols import Model
 from leaq.pipeline.cell import AuditConfig
@@ -77,7 +77,7 @@ class Made:
             samples = samples.take(np.sort(drawn))
         pool, public = set_aside(samples, share=PUBLIC, seed=cell.seed)
         if more is not None:
-            public = joined(public, _nearest(strangers(more, samples), public, cell.unlabelled))
+            public = joined_records(public, _nearest(strangers(more, samples), public, cell.unlabelled))
         todo = asked(config, replace(pool, public=public))
         everybody = slice(0, cell.models)
         made = subject_of(config).train(todo.pool, todo.members, which=everybody, progress=silent)
@@ -115,7 +115,7 @@ class Made:
     def table(self, released: Checkpoints) -> LossTable:
         """Return what attackers see of the released models."""
         pool = self.todo.pool
-        table = evaluate(self.model, released, pool, self.todo.members)
+        table = evaluate_checkpoints(self.model, released, pool, self.todo.members)
         return with_numbers(with_whitebox(table, self.model, released, pool), released, pool, codes=True)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.protect.collect import Made, metrics_of
 from benchmarks.protect.settings import Cell
-from leaq.evaluation import evaluate
+from leaq.evaluation import evaluate_checkpoints
 from leaq.models.protocols import Model
 from leaq.training import train
 from leaq.training.private import PrivateTraining, train_private
@@ -34,7 +34,7 @@ def keep_certified(task: str, folder: Path, results: Path) -> None:
     todo, training, seed = made.todo, made.config.training, made.config.seed
 
     def metrics(model: Model, released: Checkpoints) -> list[float]:
-        return metrics_of(evaluate(model, released, todo.pool, todo.members))
+        return metrics_of(evaluate_checkpoints(model, released, todo.pool, todo.members))
 
     found: dict[str, Any] = {"none": metrics(made.model, made.released("none"))}
     everybody = np.ones((MODELS, len(made.public)), dtype=bool)

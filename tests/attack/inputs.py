@@ -13,8 +13,8 @@ from safetensors.torch import save
 from leaq.data.readers import read_frame
 from leaq.embedders import EMBEDDERS
 from leaq.measures.performance import drop, performance
-from leaq.models.weights import read_weights
-from leaq.pipeline.finished.files import read_arrays
+from leaq.models.weights import tensors_in
+from leaq.pipeline.finished.files import read_records_file
 from leaq.quantizers import parse_list
 from leaq.study import Study
 from leaq.system.npz import read_npz
@@ -115,9 +115,9 @@ def file_of(kind: str):
         path = folder / f"m.{kind}"
         path.write_bytes(mangled(rng, whole(kind)))
         if kind == "safetensors":
-            read_weights(path)
+            tensors_in(path)
         elif kind == "npz" and rng.random() < 0.5:
-            read_arrays(path)
+            read_records_file(path)
         else:
             read_frame(path)
 
@@ -174,5 +174,5 @@ def bombs(rng: Rng, folder: Path) -> None:
     else:
         head = f'{{"w":{{"dtype":"F32","shape":[{size}],"data_offsets":[0,{4 * size}]}}}}'.encode()
         (folder / "w.safetensors").write_bytes(len(head).to_bytes(8, "little") + head + b"\0" * 16)
-        read_weights(folder / "w.safetensors")
+        tensors_in(folder / "w.safetensors")
         raise AssertionError("a bomb was read")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from leaq.reporting.form import Auditor, fill
+from leaq.reporting.form import Auditor, fill_form
 from leaq.reporting.form_files import write_form
 from leaq.reporting.html import write_report
 from tests.helpers import require
@@ -30,7 +30,7 @@ def pages(tmp_path_factory):
     for name, results in shown.items():
         write_report(results, place / f"{name}.html")
     write_report(cell(), place / "internal.html", "internal")
-    form = fill(cell(), "edpb", auditor=Auditor("A. Lovelace", 0.1), now=datetime(2026, 11, 1, tzinfo=UTC))
+    form = fill_form(cell(), "edpb", auditor=Auditor("A. Lovelace", 0.1), now=datetime(2026, 11, 1, tzinfo=UTC))
     write_form(form, place / "form.html")
     return place
 

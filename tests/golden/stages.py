@@ -13,7 +13,7 @@ from leaq.data import load
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
 from leaq.embedders import embed
-from leaq.evaluation import evaluate, with_numbers, with_whitebox
+from leaq.evaluation import evaluate_checkpoints, with_numbers, with_whitebox
 from leaq.measures.finite_sample import finite_sample
 from leaq.measures.indicators import correlation, distortion, loss_gap
 from leaq.measures.performance import performance
@@ -82,7 +82,7 @@ def quantized() -> Numbers:
 def evaluated() -> Numbers:
     mlp, released = weights()
     records = samples()
-    table = evaluate(mlp, released, records, halves(records, MODELS, seed=1))
+    table = evaluate_checkpoints(mlp, released, records, halves(records, MODELS, seed=1))
     table = with_numbers(with_whitebox(table, mlp, released, records), released, records)
     found = {name: float(np.abs(getattr(table, name)).mean()) for name in ("losses", "scores", "outputs", "whitebox")}
     return found | {name: float(np.abs(values).mean()) for name, values in (table.numbers or {}).items()}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from leaq.decisions.choosing import recommend
 from leaq.reporting.many import study_winner
-from leaq.reporting.reading import about_zero, audited, doubts, headline, least, reading, useless, verdict
+from leaq.reporting.reading import about_zero, audited, choice_doubts, headline, least, reading, useless, verdict
 from leaq.results import CellResult, Comparison
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
@@ -220,7 +220,7 @@ def test_what_was_audited_and_what_r_says(result):
 @settings(max_examples=80, deadline=None)
 @given(results())
 def test_the_choice_within_the_budget_and_the_hint_of_each_row(result):
-    said = doubts(result)
+    said = choice_doubts(result)
     if said:
         [choice] = recommend([result])
         assert f"Of the choice, {choice.label}:" in said

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leaq.data.splits import halves, joined
+from leaq.data.splits import halves, joined_groups
 from leaq.types import Samples
 
 GROUPS = st.lists(st.integers(0, 12), min_size=4, max_size=60)
@@ -53,7 +53,7 @@ def slow_joined(first, second):
 @settings(max_examples=60)
 def test_joined_agrees_with_the_slow_twin(pairs):
     first, second = (np.array(part) for part in zip(*pairs, strict=True))
-    found, slow = joined(first, second), slow_joined(first, second)
+    found, slow = joined_groups(first, second), slow_joined(first, second)
     np.testing.assert_array_equal(found[:, None] == found, slow[:, None] == slow)
 
 

@@ -91,7 +91,7 @@ def _depth(released: Checkpoints) -> int:
         what = f"parameter {strange[0]!r}" if strange else "rounded activations or no layers"
         raise UnsupportedModel(
             f"neighbour_table: the model must be a stack of linear layers with ReLU between them. Found {what}. "
-            "Use leaq.quantizers.neighbours with leaq.evaluation.evaluate."
+            "Use leaq.quantizers.neighbours with leaq.evaluation.evaluate_checkpoints."
         )
     return depth
 

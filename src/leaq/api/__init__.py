@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from leaq.lazy import found_in
 
 if TYPE_CHECKING:
-    from leaq.api.functions import audit, evaluate, mis, quantize, rate, report, run
+    from leaq.api.functions import audit, evaluate, quantize, report, run
     from leaq.api.protecting import protect
 
-__all__ = ["audit", "evaluate", "mis", "protect", "quantize", "rate", "report", "run"]
+__all__ = ["audit", "evaluate", "protect", "quantize", "report", "run"]
 
 __getattr__ = found_in(__name__, {**dict.fromkeys(__all__, "leaq.api.functions"), "protect": "leaq.api.protecting"})

@@ -13,14 +13,13 @@ from leaq.errors import InvalidInput
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from leaq.measures.rate import RateResult
     from leaq.reporting.html import Edition
     from leaq.results import CellResult
     from leaq.study import Store, Study
     from leaq.study.engines import Engine
-    from leaq.types import Checkpoints, Estimate, LossTable
+    from leaq.types import Checkpoints, LossTable
 
-__all__ = ["audit", "evaluate", "mis", "quantize", "rate", "report", "run"]
+__all__ = ["audit", "evaluate", "quantize", "report", "run"]
 
 
 def audit(
@@ -126,57 +125,6 @@ def evaluate(
     inside = read_records(members, name="members")
     outside = read_records(nonmembers, name="nonmembers")
     return Bench.build(model, inside, outside, loss=loss).table(checkpoints)
-
-
-def rate(table: "LossTable", **options: Any) -> "RateResult":
-    """Return the rate r at which the leak of a loss table's candidates falls with the records, and its companions.
-
-    Parameters
-    ----------
-    options : of `leaq.measures.rate.rate`: level, seed, draws.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from leaq.types import LossTable
-    >>> losses = np.random.default_rng(0).normal([[0.0], [0.1]], 1.0, size=(2, 2000))
-    >>> found = rate(LossTable(losses[None], np.zeros((1, 2000), bool), "regression", "iid", n_train=100))
-    >>> found.r.low < 0.1**2 / 4 < found.r.high
-    True
-    """
-    from leaq.measures.rate import rate as measure
-
-    return measure(table, **options)
-
-
-def mis(table: "LossTable", **options: Any) -> "Estimate":
-    """Return the membership inference security of a loss table's candidates at this number of records: 1 - leak.
-
-    Direction: larger is safer. Range: [0, 1]; 1 = no attacker gains anything. The leak is that of the learner that
-    picks the best candidate on its training records; what else a released model gives away is not in it. Attributes of
-    `leaq.rate`'s result, which this name returned in version 0.1, are still found, with a warning.
-
-    Parameters
-    ----------
-    options : of `leaq.measures.finite_sample.finite_sample`: models, level, seed, options.
-
-    Raises
-    ------
-    NotEnoughEvidence
-        If no model has two distinct candidates.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from leaq.types import LossTable
-    >>> losses = np.random.default_rng(0).normal([[0.0], [0.1], [0.2]], 1.0, size=(3, 2000))
-    >>> found = mis(LossTable(losses[None], np.zeros((1, 2000), bool), "regression", "iid", n_train=100))
-    >>> found.low < 1 - 0.0287 < found.high  # the truth, by drawing 40,000 training sets
-    True
-    """
-    from leaq.measures.security import security
-
-    return security(table, **options)
 
 
 def run(

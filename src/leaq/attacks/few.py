@@ -25,7 +25,7 @@ from leaq.seeds import stream
 from leaq.stats.roc import auc
 from leaq.types import Bools, Floats, Ints, LossTable
 
-__all__ = ["Few", "attacked", "exposed", "thinned", "usable"]
+__all__ = ["Few", "attacked", "expected_separation", "thinned", "usable"]
 
 Few = Literal["combined", "few"]
 FEWEST = 4
@@ -124,7 +124,7 @@ def attacked(table: LossTable, *, seed: int = 0) -> Attacked:
     return Attacked("few", np.stack(found), members, blind, pairs)
 
 
-def exposed(table: LossTable) -> Floats:
+def expected_separation(table: LossTable) -> Floats:
     """Return how far the signals of each record of a `usable` table are expected to lie apart in and out, (n,).
 
     In standard deviations: the geometric mean of what the hierarchy expects of the normalised and of the raw signal

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from leaq.attacks.few import Attacked, attacked, exposed, thinned, usable
+from leaq.attacks.few import Attacked, attacked, expected_separation, thinned, usable
 from leaq.attacks.signals import normalised
 from leaq.lazy import special
 from leaq.stats.intervals import normal_quantile
@@ -171,7 +171,7 @@ def forecast_risk(table: LossTable) -> Floats:
     """
     few, pool = usable(table)
     risk = np.full(len(pool), np.nan)
-    risk[pool] = exposed(few)
+    risk[pool] = expected_separation(few)
     return risk
 
 

@@ -17,11 +17,11 @@ from leaq.errors import NotEnoughEvidence
 from leaq.lazy import special
 from leaq.types import Bools, Floats, Ints, LossTable
 
-__all__ = ["Exposure", "effect_size", "exposure", "separation"]
+__all__ = ["RiskByRecord", "effect_size", "risk_by_record", "separation"]
 
 
 @dataclass(frozen=True)
-class Exposure:
+class RiskByRecord:
     """How exposed each record is under one quantizer.
 
     Attributes
@@ -60,7 +60,7 @@ def separation(scores: Floats, members: Bools) -> Floats:
     return np.where((inside > 0) & (outside > 0), np.where(higher, size, -size), np.nan)
 
 
-def exposure(table: LossTable, *, rate: float = 0.05) -> Exposure:
+def risk_by_record(table: LossTable, *, rate: float = 0.05) -> RiskByRecord:
     """Tell which records models give away under one quantizer.
 
     Direction: a larger effect is a more exposed record. Range: effect in [0, inf), p-value in [0, 1].
@@ -91,7 +91,7 @@ def exposure(table: LossTable, *, rate: float = 0.05) -> Exposure:
         inside, outside = _spread(signals, members, varies), _spread(signals, ~members, varies)
         found = _welch(inside, outside, side)
         p_value[varies] = np.where(np.isfinite(found), found, 1.0)
-    return Exposure(effect_size(signals, members), p_value, _discoveries(p_value, rate))
+    return RiskByRecord(effect_size(signals, members), p_value, _discoveries(p_value, rate))
 
 
 def _spread(signals: Floats, mask: Bools, records: Bools) -> tuple[Floats, Floats, Ints]:

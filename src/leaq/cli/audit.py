@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leaq.cli.configured import Named, configured
+from leaq.cli.configured import CommandLine, configured
 from leaq.cli.pages import Pages
 from leaq.cli.running import Folders, Output, kept_in, run_config, say_folder
 from leaq.cli.screen import Shown
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from leaq.pipeline.cell import AuditConfig
     from leaq.results import CellResult
 
-__all__ = ["audit"]
+__all__ = ["audit_command"]
 
 
-def _instead(named: Named) -> bool:
+def _instead(named: CommandLine) -> bool:
     """Run a study in the audit's place; refuse an effort where nothing is trained."""
     if is_model(named.source) and "effort" in named.said:
         raise InvalidInput(
@@ -29,7 +29,7 @@ def _instead(named: Named) -> bool:
 
 
 @configured("audit", Folders, Output, Shown, Pages, Grid, instead=_instead)
-def audit(
+def audit_command(
     config: "AuditConfig",
     folders: Folders,
     output: Output,

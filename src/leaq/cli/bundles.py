@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any
 
-__all__ = ["bundled", "parameters_of", "signed", "taken_from"]
+__all__ = ["bundled", "parameters_of", "with_signature", "taken_from"]
 
 
 def parameters_of(kinds: Iterable[type[Any]]) -> list[inspect.Parameter]:
@@ -31,13 +31,13 @@ def bundled(*kinds: type[Any]) -> Callable[[Callable[..., None]], Callable[..., 
             command(*made, **given)
 
         own = list(inspect.signature(command).parameters.values())[len(kinds) :]
-        signed(run, command, [*own, *parameters_of(kinds)])
+        with_signature(run, command, [*own, *parameters_of(kinds)])
         return run
 
     return decorate
 
 
-def signed(run: Any, command: Callable[..., None], parameters: Iterable[inspect.Parameter]) -> None:
+def with_signature(run: Any, command: Callable[..., None], parameters: Iterable[inspect.Parameter]) -> None:
     """Make a function look like the command that it stands for, with these parameters."""
     run.__signature__ = inspect.Signature(list(parameters))
     run.__name__, run.__doc__ = command.__name__, command.__doc__

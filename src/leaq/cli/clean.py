@@ -8,10 +8,10 @@ import typer
 from leaq.cli import console
 from leaq.cli.completing import complete_runs, there
 
-__all__ = ["clean"]
+__all__ = ["clean_command"]
 
 
-def clean(
+def clean_command(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="A run folder.", autocompletion=complete_runs, callback=there)
     ],

@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import typer
 from rich.markup import escape
 
-from leaq.cli.bundles import parameters_of, signed, taken_from
+from leaq.cli.bundles import parameters_of, taken_from, with_signature
 from leaq.cli.completing import COMPLETE
 from leaq.errors import InvalidInput
 from leaq.pipeline.cell import AuditConfig
-from leaq.pipeline.options import VERBS, Option, Verb, build, options, split_items
+from leaq.pipeline.options import VERBS, Option, Verb, config_from, options, split_items
 
-__all__ = ["Named", "configured"]
+__all__ = ["CommandLine", "configured"]
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ ALSO = {"--model": ("--arch",)}
 
 
 def configured(
-    name: str, *others: type[Any], instead: Callable[["Named"], bool] = lambda _: False
+    name: str, *others: type[Any], instead: Callable[["CommandLine"], bool] = lambda _: False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give the command of a verb every option of an audit; it is handed the configuration, built and checked.
 
@@ -50,7 +50,7 @@ def configured(
             named, source = {item: given[item] for item in sorted(said)}, given["source"]
             made = taken_from(others, given)
             flags = {str(one.name): one.opts[0] for one in ctx.command.params}
-            if instead(Named(source, named, made, flags)):
+            if instead(CommandLine(source, named, made, flags)):
                 return
             own = {item: value for item, value in given.items() if item not in table}
             asked = {item: one for item, one in table.items() if item in {*said, "source"}}
@@ -64,14 +64,14 @@ def configured(
         source, *rest = parameters
         first = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
         every = sorted([*first, *rest, *parameters_of(others)], key=_place)
-        signed(run, command, [context, source, *every])
+        with_signature(run, command, [context, source, *every])
         return run
 
     return decorate
 
 
 @dataclass(frozen=True)
-class Named:
+class CommandLine:
     """What a command line says: the source, every option that was named, the bundles, and how options are written."""
 
     source: str
@@ -99,7 +99,7 @@ def _built(table: Mapping[str, Option], given: Mapping[str, Any], defaults: Verb
 
     check_source(given["source"])  # costs nothing; what follows loads what computes
     values = {".".join(one.path): _read(one, given[item]) for item, one in table.items()}
-    config = build(AuditConfig, values, verb=defaults)
+    config = config_from(AuditConfig, values, verb=defaults)
     named = {
         "--target": [config.target],
         "--smiles": [config.smiles],

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "fail",
-    "listing",
+    "print_listing",
     "note",
     "paragraph",
     "progress_bar",
@@ -69,7 +69,7 @@ def say_json(value: Any) -> None:
     say(json.dumps(value, indent=1, allow_nan=False))
 
 
-def listing(found: T, show: Callable[[T], None], *, json: bool) -> None:
+def print_listing(found: T, show: Callable[[T], None], *, json: bool) -> None:
     """Print what is known by name: as JSON of everything that is recorded, or the way people read it."""
     if json:
         from leaq.results import as_plain

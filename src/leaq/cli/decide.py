@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from leaq.decisions.gating import Verdict
     from leaq.results import CellResult
 
-__all__ = ["decide"]
+__all__ = ["decide_command"]
 
 SHOWN = 20
 """Models that fail, printed unless all are asked for."""
@@ -69,7 +69,7 @@ Quantizer = Annotated[
 Junit = Annotated[Path | None, typer.Option(help="Write the verdict as JUnit XML too, for a CI server.")]
 
 
-def decide(
+def decide_command(
     run: Run,
     max_drop: Annotated[
         float | None,
@@ -171,7 +171,7 @@ def _judged(
     every: bool,
 ) -> "Verdict":
     """Judge what was named, everything, or the choice of each kind of task."""
-    from leaq.decisions.gating import gate, joined
+    from leaq.decisions.gating import gate, joined_verdict
 
     if named or every:
         return gate(results, limits, quantizers=named)
@@ -179,7 +179,7 @@ def _judged(
         gate([one for one in results if one.data.get("task") == choice.task], limits, quantizers=(choice.chosen,))
         for choice in found
     ]
-    return joined(parts)
+    return joined_verdict(parts)
 
 
 def _write_junit(verdict: "Verdict", place: Path | None) -> None:
@@ -190,13 +190,13 @@ def _write_junit(verdict: "Verdict", place: Path | None) -> None:
 
 
 def _say(found: "list[Recommendation]", *, weak: bool) -> None:
-    from leaq.reporting.decision import described
+    from leaq.reporting.decision import recommendation_words
     from leaq.reporting.reading import WEAK
 
     if weak:
         console.paragraph(WEAK)
     for one in found:
-        console.paragraph(f"{one.task}: {described(one)}")
+        console.paragraph(f"{one.task}: {recommendation_words(one)}")
 
 
 def _say_verdict(verdict: "Verdict", *, every: bool) -> None:

@@ -9,10 +9,10 @@ from leaq.cli import console
 if TYPE_CHECKING:
     from leaq.system.doctor import Checkup, Package
 
-__all__ = ["doctor"]
+__all__ = ["doctor_command"]
 
 
-def doctor(
+def doctor_command(
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON and nothing else.")] = False,
 ) -> None:
     """Say what is installed, which extras are missing and how to get them, where data is looked for, what to do next.

@@ -12,13 +12,13 @@ from leaq.errors import InvalidInput
 if TYPE_CHECKING:
     from leaq.study import Store
 
-__all__ = ["Form"]
+__all__ = ["FormOptions"]
 
 FORM = "The form of a regulator or output checker"
 
 
 @dataclass(frozen=True)
-class Form:
+class FormOptions:
     """What goes into a form beside the numbers, and who signs it."""
 
     profile: Annotated[
@@ -61,7 +61,7 @@ class Form:
         """Write the form of the one audit of a run folder, and return where."""
         from datetime import UTC, datetime
 
-        from leaq.reporting.form import Auditor, fill
+        from leaq.reporting.form import Auditor, fill_form
         from leaq.reporting.form_files import write_form
         from leaq.reporting.html import check_place
 
@@ -74,7 +74,7 @@ class Form:
             )
         check_place(place)
         answers = Auditor(self.auditor, self.max_leak, self.reason, self.artefact)
-        form = fill(results[0], profile, quantizer=self.quantizer, auditor=answers, now=datetime.now(UTC))
+        form = fill_form(results[0], profile, quantizer=self.quantizer, auditor=answers, now=datetime.now(UTC))
         written = write_form(form, place, key_file=self.sign)
         console.note(f"Form: {', '.join(map(str, written))}" + (", signed" if self.sign else ""))
         left = [one.key for one in form.answers if one.status == "open"]

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from leaq.attacks.catalogue import Entry as Attack
     from leaq.quantizers.catalogue import Entry
 
-__all__ = ["get", "list_"]
+__all__ = ["get_command", "list_command"]
 
 
-def list_(
+def list_command(
     what: Annotated[
         str | None,
         typer.Argument(
@@ -56,14 +56,14 @@ def _data_sets(_name: str | None, json: bool) -> None:
     from leaq.data import listing
     from leaq.reporting.listings import datasets_table
 
-    console.listing(listing(), lambda found: console.show_table(datasets_table(found)), json=json)
+    console.print_listing(listing(), lambda found: console.show_table(datasets_table(found)), json=json)
 
 
 def _embedders(_name: str | None, json: bool) -> None:
     from leaq.embedders import listing
     from leaq.reporting.listings import embedders_table
 
-    console.listing(listing(), lambda found: console.show_table(embedders_table(found)), json=json)
+    console.print_listing(listing(), lambda found: console.show_table(embedders_table(found)), json=json)
 
 
 def _attacks(name: str | None, json: bool) -> None:
@@ -71,18 +71,18 @@ def _attacks(name: str | None, json: bool) -> None:
     from leaq.reporting.listings import attacks_table
 
     if name is not None:
-        console.listing(entry(name), lambda found: console.say(_explain_attack(found)), json=json)
+        console.print_listing(entry(name), lambda found: console.say(_explain_attack(found)), json=json)
     else:
-        console.listing(catalogue(), lambda found: console.show_table(attacks_table(found)), json=json)
+        console.print_listing(catalogue(), lambda found: console.show_table(attacks_table(found)), json=json)
 
 
 def _quantizers(name: str | None, json: bool) -> None:
     from leaq.quantizers.catalogue import catalogue, entry
 
     if name is not None:
-        console.listing(entry(name), lambda found: console.say(_explain_quantizer(found)), json=json)
+        console.print_listing(entry(name), lambda found: console.say(_explain_quantizer(found)), json=json)
     else:
-        console.listing(catalogue(), lambda found: console.say(_list_quantizers(found)), json=json)
+        console.print_listing(catalogue(), lambda found: console.say(_list_quantizers(found)), json=json)
 
 
 def _explain_attack(found: "Attack") -> str:
@@ -140,7 +140,7 @@ def _explain_quantizer(found: "Entry") -> str:
     return "\n".join(lines)
 
 
-def get(
+def get_command(
     name: Annotated[
         str,
         typer.Argument(metavar="NAME", help="A molecular task, e.g. bbb_martins.", autocompletion=complete_data_sets),

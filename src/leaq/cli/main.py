@@ -5,7 +5,6 @@ something that has to be done; 2 wrong input, with one message that says what to
 says the same.
 """
 
-from collections.abc import Callable
 from inspect import cleandoc
 from typing import Annotated, Any
 
@@ -62,12 +61,11 @@ app = typer.Typer(
     "passed, cells of a study failed, or doctor found something to do; 2 wrong input; 130 interrupted.",
 )
 PANELS = {
-    "Audit": (audit.audit,),
-    "Read and decide": (show.show, decide.decide, protect.protect),
-    "Keep safe": (verify.verify, clean.clean),
-    "Look up": (listing.list_, listing.get, doctor.doctor),
+    "Audit": (audit.audit_command,),
+    "Read and decide": (show.show_command, decide.decide_command, protect.protect_command),
+    "Keep safe": (verify.verify_command, clean.clean_command),
+    "Look up": (listing.list_command, listing.get_command, doctor.doctor_command),
 }
-NAMES: dict[Callable[..., None], str] = {listing.list_: "list"}
 
 
 def _text(doc: str | None) -> str:
@@ -78,7 +76,7 @@ def _text(doc: str | None) -> str:
 
 for panel, verbs in PANELS.items():
     for verb in verbs:
-        app.command(NAMES.get(verb), help=_text(verb.__doc__), rich_help_panel=panel)(verb)
+        app.command(verb.__name__.removesuffix("_command"), help=_text(verb.__doc__), rich_help_panel=panel)(verb)
 
 
 def _print_version(asked: bool) -> None:
@@ -90,7 +88,7 @@ def _print_version(asked: bool) -> None:
 
 
 @app.callback()
-def options(
+def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
     ] = False,

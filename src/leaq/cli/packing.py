@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from leaq.cli import console
-from leaq.cli.configured import Named
+from leaq.cli.configured import CommandLine
 from leaq.errors import InvalidInput
 from leaq.system.files import is_model
 
@@ -39,7 +39,7 @@ class Packing:
     ] = None
 
 
-def pack_instead(named: Named) -> bool:
+def pack_instead(named: CommandLine) -> bool:
     """Pack what was named if a quantizer is given for it; refuse options of packing for anything else."""
     own = [item.name for item in fields(Packing)]
     if not is_model(named.source):

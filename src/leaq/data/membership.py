@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from leaq.data.memory import in_memory, table_of
-from leaq.data.readers import Table, read_table
+from leaq.data.readers import SourceTable, read_table
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
 from leaq.types import Bools, Flag, Samples
 
@@ -18,7 +18,7 @@ FEWEST = 20
 """Members, and non-members, without which no attack number means anything."""
 
 
-def marked(table: Table, members: Any, *, target: str | None) -> tuple[Table, Bools]:
+def marked(table: SourceTable, members: Any, *, target: str | None) -> tuple[SourceTable, Bools]:
     """Return a table that holds all members, and which of its rows they are, (rows,).
 
     Parameters
@@ -34,7 +34,7 @@ def marked(table: Table, members: Any, *, target: str | None) -> tuple[Table, Bo
     numbers = isinstance(members, list | tuple) and all(isinstance(one, int | np.integer) for one in members)
     if numbers or not (isinstance(members, str | Path) or in_memory(members)):
         return table, _chosen(np.asarray(members), len(table.frame))
-    found = Table(table_of(members, target)[0]) if in_memory(members) else read_table(Path(members))
+    found = SourceTable(table_of(members, target)[0]) if in_memory(members) else read_table(Path(members))
     columns = list(table.frame.columns)
     missing = [str(column) for column in columns if column not in found.frame.columns]
     if missing:
@@ -52,7 +52,7 @@ def marked(table: Table, members: Any, *, target: str | None) -> tuple[Table, Bo
     frame = pd.concat([table.frame, theirs.iloc[new]], ignore_index=True) if new else table.frame
     text = f"Of {len(theirs)} members, {len(theirs) - len(new)} are rows of the source"
     text += f"; {len(new)} are not, and stand after them, counted from row {len(known) + 1}." if new else "."
-    return Table(frame, (*table.flags, Flag("members", text)), table.shape), np.r_[
+    return SourceTable(frame, (*table.flags, Flag("members", text)), table.shape), np.r_[
         inside, np.ones(len(new), dtype=bool)
     ]
 

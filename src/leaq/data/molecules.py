@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from leaq.data import chemistry
-from leaq.data.columns import refusal, settle
+from leaq.data.columns import column_refusal, settle
 from leaq.data.reading import Reading
 from leaq.data.several import holes, labelled, merged_labels, read_several
-from leaq.data.splits import chemistry_split, joined
+from leaq.data.splits import chemistry_split, joined_groups
 from leaq.data.tables import FEWEST_RECORDS, check_classes, grouped
 from leaq.data.targets import targets_of
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
@@ -76,7 +76,7 @@ def from_smiles(
         words = frame["target"].mask(odd.rows)
         frame["target"] = settle(words.to_frame()).frame.iloc[:, 0]
     elif odd is not None:
-        raise refusal(name, [odd])
+        raise column_refusal(name, [odd])
     frame, seen = _canonical(frame, name, flags, reading)
     values, classes, kind, unit_flags = targets_of(frame["target"].rename(str(targets.name)), name, reading)
     if reading.log_target:
@@ -178,7 +178,7 @@ def _merged(frame: pd.DataFrame, name: str, kind: str, flags: list[Flag]) -> tup
         )
     # A molecule in two groups joins them: both must stay on its side.
     molecule, _ = pd.factorize(frame["molecule"])
-    codes = joined(molecule, pd.factorize(frame["group"])[0])[np.unique(molecule, return_index=True)[1]]
+    codes = joined_groups(molecule, pd.factorize(frame["group"])[0])[np.unique(molecule, return_index=True)[1]]
     if repeats:
         flags.append(Flag("merged-duplicates", f"{repeats} records repeated a molecule and were merged."))
     if conflicts and kind == "classification":

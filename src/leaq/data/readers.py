@@ -17,7 +17,7 @@ from leaq.errors import InvalidInput, LeaqError, need
 from leaq.system.npz import read_npz, refuse_larger
 from leaq.types import Flag
 
-__all__ = ["FORMATS", "STRUCTURE", "Table", "read_frame", "read_table"]
+__all__ = ["FORMATS", "STRUCTURE", "SourceTable", "read_frame", "read_table"]
 
 FORMATS = (".csv", ".tsv", ".txt", ".jsonl", ".parquet", ".npz", ".sdf")
 ELSEWHERE = {
@@ -44,7 +44,7 @@ BLANK = "Unnamed: "
 
 
 @dataclass(frozen=True)
-class Table:
+class SourceTable:
     """A file's records as they stand in it, and what had to be guessed to read them.
 
     Attributes
@@ -62,7 +62,7 @@ def read_frame(path: Path) -> pd.DataFrame:
     return read_table(path).frame
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> SourceTable:
     """Return the table in a file.
 
     CSV and TSV need a header row; separator and encoding are recognised, and said where they are not a file's usual
@@ -98,7 +98,7 @@ def read_table(path: Path) -> Table:
     return table
 
 
-def _csv(path: Path) -> Table:
+def _csv(path: Path) -> SourceTable:
     text, flags = _decoded(path.read_bytes())
     usual = "\t" if path.suffix.lower() == ".tsv" else ","
     stated = STATED.match(text)  # a line that spreadsheets write for each other
@@ -121,7 +121,7 @@ def _csv(path: Path) -> Table:
     if kept:
         said = "; ".join(f"{word!r} in {count} rows of column {name!r}" for name, word, count in kept[:5])
         flags.append(Flag("kept-words", f"Words that stand for missing values elsewhere were read as words: {said}."))
-    return Table(frame, tuple(flags))
+    return SourceTable(frame, tuple(flags))
 
 
 def _decoded(content: bytes) -> tuple[str, list[Flag]]:
@@ -250,7 +250,7 @@ def _with_words(
     return frame, said
 
 
-def _json_lines(path: Path) -> Table:
+def _json_lines(path: Path) -> SourceTable:
     rows = []
     # Lines end in a line feed alone: texts may hold the other characters that count as ends of lines.
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
@@ -265,7 +265,7 @@ def _json_lines(path: Path) -> Table:
         if not isinstance(row, dict):
             raise ValueError(f"line {number} is no record with named fields")
         rows.append(row)
-    return Table(pd.DataFrame(rows))
+    return SourceTable(pd.DataFrame(rows))
 
 
 def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -276,7 +276,7 @@ def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _parquet(path: Path) -> Table:
+def _parquet(path: Path) -> SourceTable:
     need("pyarrow", extra="parquet", purpose="Reading Parquet files")
     from pyarrow.parquet import ParquetFile
 
@@ -287,12 +287,14 @@ def _parquet(path: Path) -> Table:
             refuse_larger(taken, name=path.name)
     frame = pd.read_parquet(path)
     if isinstance(frame.index, pd.RangeIndex):
-        return Table(frame)
+        return SourceTable(frame)
     names = ", ".join(repr(name) for name in frame.index.names if name is not None) or "without a name"
-    return Table(frame.reset_index(drop=True), (Flag("index-column", f"The table's index ({names}) was left out."),))
+    return SourceTable(
+        frame.reset_index(drop=True), (Flag("index-column", f"The table's index ({names}) was left out."),)
+    )
 
 
-def _npz(path: Path) -> Table:
+def _npz(path: Path) -> SourceTable:
     columns: dict[str, np.ndarray] = {}
     shape: tuple[int, ...] = ()
     for name, array in read_npz(path, name=path.name).items():
@@ -308,10 +310,10 @@ def _npz(path: Path) -> Table:
         if twice := sorted(set(parts) & set(columns)):
             raise ValueError(f"column names must differ; found twice: {', '.join(twice[:3])}")
         columns |= parts
-    return Table(pd.DataFrame(columns), shape=shape)
+    return SourceTable(pd.DataFrame(columns), shape=shape)
 
 
-def _sdf(path: Path) -> Table:
+def _sdf(path: Path) -> SourceTable:
     need("rdkit", extra="molecules", purpose="Reading SD files")
     from rdkit import Chem
     from rdkit.rdBase import BlockLogs
@@ -326,7 +328,7 @@ def _sdf(path: Path) -> Table:
     frame = pd.DataFrame(rows)
     for column in frame.columns.drop(STRUCTURE):
         frame[column] = _numbers(frame[column])
-    return Table(frame)
+    return SourceTable(frame)
 
 
 def _numbers(texts: "pd.Series[str]") -> "pd.Series[float] | pd.Series[str]":

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from leaq.data.columns import is_number, refusal, settle
+from leaq.data.columns import column_refusal, is_number, settle
 from leaq.data.reading import Reading
 from leaq.data.targets import targets_of
 from leaq.errors import InvalidInput, first_rows
@@ -53,7 +53,7 @@ def read_several(columns: pd.DataFrame, name: str, reading: Reading) -> Several:
     settled = settle(columns)
     problems = [one for one in settled.problems if one.rows is None or not reading.skip_invalid]
     if problems:
-        raise refusal(name, problems)
+        raise column_refusal(name, problems)
     odd = {problem.column: problem.rows for problem in settled.problems}
     frame = pd.DataFrame({column: _known(settled.frame[column], odd.get(str(column))) for column in columns})
     empty = [str(column) for column in frame if not frame[column].notna().any()]

@@ -12,7 +12,7 @@ from leaq.errors import InvalidInput
 from leaq.seeds import stream
 from leaq.types import Bools, Flag, Ints, Samples
 
-__all__ = ["chemistry_split", "halves", "joined", "neighbour_agreement"]
+__all__ = ["chemistry_split", "halves", "joined_groups", "neighbour_agreement"]
 
 
 def halves(samples: Samples, models: int, *, seed: int) -> Bools:
@@ -90,12 +90,12 @@ def _drawn(inside: Bools, order: Ints, sizes: Ints, *, ahead: int, rng: np.rando
     return ahead
 
 
-def joined(first: Ints, second: Ints) -> Ints:
+def joined_groups(first: Ints, second: Ints) -> Ints:
     """Return groups (n,) that keep together whatever either of two groupings keeps together.
 
     Examples
     --------
-    >>> joined(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2])).tolist()
+    >>> joined_groups(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2])).tolist()
     [0, 0, 0, 1]
     """
     a, b = np.unique(first, return_inverse=True)[1], np.unique(second, return_inverse=True)[1]
@@ -116,7 +116,7 @@ def chemistry_split(samples: Samples, split: Literal["random", "scaffold", "clus
         return samples
     smiles = samples.inputs.tolist()
     codes = np.unique(chemistry.scaffolds(smiles), return_inverse=True)[1] if split == "scaffold" else None
-    kept = joined(samples.groups, chemistry.clusters(smiles) if codes is None else codes)
+    kept = joined_groups(samples.groups, chemistry.clusters(smiles) if codes is None else codes)
     sizes = np.bincount(kept)
     if len(sizes) < 4 or sizes.max() > len(kept) / 2:
         raise InvalidInput(
@@ -139,5 +139,5 @@ def neighbour_agreement(samples: Samples, *, seed: int = 0) -> float:
     What an attacker without the model gets from chemistry alone. Range: [0, 1]; 0.5 is nothing.
     """
     members = halves(samples, 16, seed=seed)[::2]
-    near = chemistry.neighbours(samples.inputs.tolist(), most=1, probes=chemistry.PROBES, seed=seed)
+    near = chemistry.similar_molecules(samples.inputs.tolist(), most=1, probes=chemistry.PROBES, seed=seed)
     return float((members[:, near.probes] == members[:, near.index[:, 0]]).mean())

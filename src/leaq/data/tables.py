@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from leaq.data.columns import Problem, Settled, is_number, refusal, row_numbers, settle
+from leaq.data.columns import Problem, Settled, column_refusal, is_number, row_numbers, settle
 from leaq.data.reading import Reading, TaskChoice
 from leaq.data.several import Several, holes, labelled, read_several
 from leaq.data.sources import no_column
-from leaq.data.splits import joined
+from leaq.data.splits import joined_groups
 from leaq.data.targets import targets_of
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
 from leaq.stats.outliers import limited, outlier_flag, sentinel
@@ -86,7 +86,7 @@ def from_frame(frame: pd.DataFrame, reading: Reading, *, name: str = "table") ->
     frame = frame.drop(columns=ignored).reset_index(drop=True)
     several = read_several(frame[list(wanted)], name, reading) if len(wanted) > 1 else None
     settled = settle(frame if several is None else frame.drop(columns=list(wanted)))
-    frame, flags = usable(settled, name, reading)
+    frame, flags = usable_rows(settled, name, reading)
     if several is not None:
         frame = frame[labelled(several, name, reading)[frame.index]]
     if len(frame) < FEWEST_RECORDS:
@@ -139,7 +139,7 @@ def grouped(samples: Samples, codes: Ints) -> Samples:
     InvalidInput
         If there are fewer than four groups, or one holds more than half of the records.
     """
-    groups = joined(samples.groups, codes)
+    groups = joined_groups(samples.groups, codes)
     sizes = np.bincount(groups)
     if len(sizes) < 4 or sizes.max() > len(samples) / 2:
         raise InvalidInput(
@@ -189,7 +189,7 @@ def _check_duplicates(samples: Samples) -> Samples:
     return replace(samples, flags=(*samples.flags, Flag("duplicates", text)))
 
 
-def usable(settled: Settled, name: str, reading: Reading) -> tuple[pd.DataFrame, tuple[Flag, ...]]:
+def usable_rows(settled: Settled, name: str, reading: Reading) -> tuple[pd.DataFrame, tuple[Flag, ...]]:
     """Refuse what cannot be used, all of it in one message, or drop the rows at fault and say so.
 
     Raises
@@ -210,7 +210,7 @@ def usable(settled: Settled, name: str, reading: Reading) -> tuple[pd.DataFrame,
     if problems and not (len(problems) == 1 and len(rows) and problems[0].rows is not None):
         if len(rows) and not skip:
             problems.append(Problem(columns[0][0], f"missing or infinite values in {where}", missing))
-        raise refusal(name, problems)
+        raise column_refusal(name, problems)
     if not len(rows):
         return frame, settled.flags
     said = ", ".join(f"{column!r} ({count})" for column, count in columns)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from leaq.data.catalogue import TASKS, Entry
+from leaq.data.catalogue import TASKS, CataloguedTask
 from leaq.data.molecules import canonical_smiles, from_smiles
 from leaq.data.readers import read_frame
 from leaq.data.reading import Reading
@@ -21,7 +21,7 @@ from leaq.system.files import write_atomic
 from leaq.types import Flag, Progress, Samples, silent
 from leaq.types.tasks import MULTITASK
 
-__all__ = ["content_sha256", "fetch", "find", "read"]
+__all__ = ["content_sha256", "fetch", "find", "read_task"]
 
 
 def find(name: str, data_dir: Path | None = None) -> Path | None:
@@ -69,7 +69,7 @@ def fetch(name: str, data_dir: Path | None = None, *, progress: Progress = silen
     return target
 
 
-def convert(path: Path, entry: Entry) -> pd.DataFrame:
+def convert(path: Path, entry: CataloguedTask) -> pd.DataFrame:
     """Return upstream's table as smiles,target: its own strings and order, without rows nobody could use."""
     separator = "\t" if path.suffix in (".tab", ".tsv") else ","
     try:
@@ -101,7 +101,7 @@ def content_sha256(frame: pd.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def read(name: str, reading: Reading, data_dir: Path | None = None, *, progress: Progress = silent) -> Samples:
+def read_task(name: str, reading: Reading, data_dir: Path | None = None, *, progress: Progress = silent) -> Samples:
     """Return a catalogued task as Samples, with flags where its content or its scale needs a word."""
     entry = TASKS[name]
     path = fetch(name, data_dir, progress=progress)

@@ -14,7 +14,7 @@ from leaq.results.metrics import metric as named
 from leaq.results.metrics import metric_key
 from leaq.types import AttackResult, Estimate, NotComputed
 
-__all__ = ["STANDARD", "Judged", "Limits", "Verdict", "gate", "joined"]
+__all__ = ["STANDARD", "Judged", "Limits", "Verdict", "gate", "joined_verdict"]
 
 STANDARD = ("default",)
 """Evidence a gate asks for unless told otherwise: every attack of a standard audit."""
@@ -129,7 +129,7 @@ def gate(results: Sequence[CellResult], limits: Limits, *, quantizers: Sequence[
     )
 
 
-def joined(verdicts: Sequence[Verdict]) -> Verdict:
+def joined_verdict(verdicts: Sequence[Verdict]) -> Verdict:
     """Return one verdict of several: passed if all are."""
     worst = [one.worst_advantage for one in verdicts if one.worst_advantage is not None]
     metrics = [one.worst_metric for one in verdicts if one.worst_metric is not None]

@@ -12,7 +12,7 @@ import numpy as np
 
 from leaq.types import Ints
 
-__all__ = ["Graphs", "batches", "graph_of"]
+__all__ = ["JoinedGraph", "batches", "graph_of"]
 
 SELF_LOOP = (4, 0)
 """Bond type and direction of the loop every atom gets."""
@@ -21,7 +21,7 @@ ATOMS = 20_000
 
 
 @dataclass(frozen=True)
-class Graphs:
+class JoinedGraph:
     """Several molecules as one graph without edges between them.
 
     Attributes
@@ -76,9 +76,9 @@ def graph_of(molecule: Any) -> Graph | str:
     )
 
 
-def batches(graphs: Sequence[Graph]) -> list[Graphs]:
+def batches(graphs: Sequence[Graph]) -> list[JoinedGraph]:
     """Join graphs into batches of about `ATOMS` atoms, in order."""
-    found: list[Graphs] = []
+    found: list[JoinedGraph] = []
     start, size = 0, 0
     for stop, (atoms, _, _) in enumerate(graphs, start=1):
         size += len(atoms)
@@ -88,14 +88,14 @@ def batches(graphs: Sequence[Graph]) -> list[Graphs]:
     return found
 
 
-def _joined(graphs: Sequence[Graph]) -> Graphs:
+def _joined(graphs: Sequence[Graph]) -> JoinedGraph:
     sizes = np.array([len(atoms) for atoms, _, _ in graphs])
     offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     total = int(sizes.sum())
     loops = np.arange(total, dtype=np.int64)
     edges = [edges + offset for (_, edges, _), offset in zip(graphs, offsets, strict=True)]
     bonds = [bonds for _, _, bonds in graphs]
-    return Graphs(
+    return JoinedGraph(
         atoms=np.concatenate([atoms for atoms, _, _ in graphs]),
         edges=np.concatenate([*edges, np.stack([loops, loops])], axis=1),
         bonds=np.concatenate([*bonds, np.tile(np.array(SELF_LOOP, dtype=np.int64), (total, 1))]),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from leaq.embedders.base import Card, Encoded, MoleculeEmbedder, read_molecules
-from leaq.embedders.weights import Weights, check_shapes, find_weights, read_weights, tensor_sha256
+from leaq.embedders.weights import Weights, check_shapes, embedder_weights, find_weights, tensor_sha256
 from leaq.types import Flag, Progress, silent
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Pretrained(MoleculeEmbedder):
         """Build the network with its weights, checked by hash (known ones) and by shape (all)."""
         import torch
 
-        tensors = read_weights(self.known(), self.weights)
+        tensors = embedder_weights(self.known(), self.weights)
         with torch.device("meta"):
             empty = self.architecture()
         wanted = {name: tuple(tensor.shape) for name, tensor in empty.state_dict().items()}
@@ -116,7 +116,7 @@ class Pretrained(MoleculeEmbedder):
     def fingerprint_of_code(self) -> str:
         """Return the version of RDKit and the hash of the weights."""
         weights = (
-            self.known().sha256 if self.weights is None else tensor_sha256(read_weights(self.known(), self.weights))
+            self.known().sha256 if self.weights is None else tensor_sha256(embedder_weights(self.known(), self.weights))
         )
         return f"{super().fingerprint_of_code()}, weights {weights}"
 

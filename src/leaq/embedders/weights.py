@@ -19,7 +19,7 @@ from leaq.types import Progress, silent
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Weights", "check_shapes", "find_weights", "read_weights", "tensor_sha256"]
+__all__ = ["Weights", "check_shapes", "find_weights", "embedder_weights", "tensor_sha256"]
 
 TensorMap = Mapping[str, "Tensor"]
 
@@ -46,7 +46,7 @@ class Weights:
     pretrained: str
 
 
-def read_weights(known: Weights, own: str | None = None, *, progress: Progress = silent) -> dict[str, "Tensor"]:
+def embedder_weights(known: Weights, own: str | None = None, *, progress: Progress = silent) -> dict[str, "Tensor"]:
     """Return the tensors of known weights, or of a safetensors file of the user's own.
 
     Raises

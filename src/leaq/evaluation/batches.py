@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "described", "flat", "mapped", "move", "to_device"]
+__all__ = ["Batch", "shapes_of", "flat", "mapped", "move", "to_device"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def to_device(item: Any, device: torch.device) -> Any:
     return item if moved is None else moved
 
 
-def described(inputs: Any) -> str:
+def shapes_of(inputs: Any) -> str:
     """Say what the inputs of a batch are: types and shapes."""
     parts = [
         f"{str(part.dtype).removeprefix('torch.')} {tuple(part.shape)}"

@@ -1,6 +1,6 @@
 """The loss table of one release, with the ingredients that attacks ask for: one call, whatever the models read."""
 
-from leaq.evaluation.tables import evaluate, with_numbers, with_whitebox
+from leaq.evaluation.tables import evaluate_checkpoints, with_numbers, with_whitebox
 from leaq.evaluation.texts import LanguageModel, evaluate_texts
 from leaq.models.protocols import Model
 from leaq.types import Bools, Checkpoints, LossTable, Samples
@@ -30,6 +30,6 @@ def loss_table(  # noqa: PLR0913 - what a table is made of
     if isinstance(model, LanguageModel):
         table = evaluate_texts(model, candidates, samples, members, quantizer=quantizer)
     else:
-        table = evaluate(model, candidates, samples, members, quantizer=quantizer)
+        table = evaluate_checkpoints(model, candidates, samples, members, quantizer=quantizer)
         table = with_whitebox(table, model, candidates, samples) if whitebox else table
     return with_numbers(table, candidates, samples, codes=codes) if numbers else table

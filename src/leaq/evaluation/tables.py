@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from leaq.errors import InvalidInput, LeaqError, UnsupportedModel, first_line
-from leaq.evaluation.batches import Batch, described
+from leaq.evaluation.batches import Batch, shapes_of
 from leaq.models.numbers import read_codes, released_numbers
 from leaq.models.protocols import Model
 from leaq.models.tables import Judge
 from leaq.types import Bools, Checkpoints, Floats, LossTable, Progress, Samples, silent
 
-__all__ = ["Evaluator", "Run", "candidates", "evaluate", "origin", "with_numbers", "with_whitebox"]
+__all__ = ["Evaluator", "Run", "candidates", "evaluate_checkpoints", "origin", "with_numbers", "with_whitebox"]
 
 ACTIVATIONS = 2**21
 """Numbers a forward pass may hold in its widest layer before records or models are split.
@@ -125,7 +125,7 @@ def _outputs(run: Run, part: Mapping[str, Tensor], batch: Batch) -> Tensor:
         if not batch.name:
             raise
         raise InvalidInput(
-            f"The model must run on all records. On {batch.name} ({described(batch.inputs)}) it raised "
+            f"The model must run on all records. On {batch.name} ({shapes_of(batch.inputs)}) it raised "
             f"{type(err).__name__}: {first_line(err)}."
         ) from err
 
@@ -140,7 +140,7 @@ def _refuse_nan(outputs: Tensor, start: int, c: int, quantizer: str) -> None:
         )
 
 
-def evaluate(
+def evaluate_checkpoints(
     model: Model,
     checkpoints: Checkpoints,
     samples: Samples,
@@ -185,7 +185,7 @@ def with_whitebox(table: LossTable, model: Model, checkpoints: Checkpoints, samp
 
     Parameters
     ----------
-    table : what `evaluate` returned for the same arguments.
+    table : what `evaluate_checkpoints` returned for the same arguments.
     checkpoints : batch (s, c) or (s,), quantized.
 
     Raises
@@ -226,7 +226,7 @@ def with_numbers(table: LossTable, checkpoints: Checkpoints, samples: Samples, *
 
     Parameters
     ----------
-    table : what `evaluate` returned for the same arguments.
+    table : what `evaluate_checkpoints` returned for the same arguments.
     checkpoints : batch (s, c) or (s,), quantized.
     codes : also what the first layer's codes make of each record (`leaq.models.numbers.read_codes`).
     """

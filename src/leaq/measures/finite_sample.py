@@ -21,7 +21,7 @@ import numpy as np
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.gaps import check_losses, merge_duplicates, sorted_set
-from leaq.measures.others import BLOCK, Drawn, Game, Normal, differences, weights_of
+from leaq.measures.others import BLOCK, Game, Normal, SampledSets, differences, weights_of
 from leaq.measures.winners import Bracket, Contest, batch_error, difference_bracket, leak_by_signs, parts_of
 from leaq.seeds import stream
 from leaq.stats.intervals import normal_quantile, percentile_interval, t_quantile
@@ -159,7 +159,7 @@ def leak_of(
 def _low_k(A: Floats, game: Game, options: Options, rng: np.random.Generator) -> int:
     """Return how many of the best candidates are needed to come within `still` of the leak of them all."""
     rows = max(1, min(options.draws // 4, BLOCK // A.shape[1]))
-    one, two = (Drawn.sets(A.shape[1], game, rows, rng) for _ in range(2))  # the same for every cut
+    one, two = (SampledSets.sets(A.shape[1], game, rows, rng) for _ in range(2))  # the same for every cut
     w = weights_of(A.shape[1], game)
 
     def leak(cut: int) -> float:

@@ -1,8 +1,8 @@
 """What the other training records add up to, and how one record sways the choice: two laws of one quantity.
 
-`Drawn` draws training sets from the records themselves, which keeps whatever shape their losses have. `Normal` puts
-the normal law of the same mean and covariance in their place: wrong where few skewed losses are added, but a smooth
-function of the weights of the records, which is what a bootstrap needs.
+`SampledSets` draws training sets from the records themselves, which keeps whatever shape their losses have. `Normal`
+puts the normal law of the same mean and covariance in their place: wrong where few skewed losses are added, but a
+smooth function of the weights of the records, which is what a bootstrap needs.
 
 Two games. Independent members: the others are n - 1 records drawn with replacement. Pool: members are n of N known
 records, drawn without replacement; a record is then put into a training set in another one's place, or taken out for
@@ -16,7 +16,7 @@ import numpy as np
 from leaq.measures.winners import Contest, as_they_are
 from leaq.types import Floats, Ints
 
-__all__ = ["Drawn", "Game", "Normal", "differences", "stand_ins", "weights_of", "with_replacement"]
+__all__ = ["SampledSets", "Game", "Normal", "differences", "stand_ins", "weights_of", "with_replacement"]
 
 BLOCK = 2**22
 """Numbers held at once while training sets are drawn."""
@@ -31,7 +31,7 @@ class Game:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SampledSets:
     """Training sets drawn from N records.
 
     Attributes
@@ -47,7 +47,7 @@ class Drawn:
     joining: Ints
 
     @classmethod
-    def sets(cls, records: int, game: Game, draws: int, rng: np.random.Generator) -> "Drawn":
+    def sets(cls, records: int, game: Game, draws: int, rng: np.random.Generator) -> "SampledSets":
         """Draw `draws` training sets from `records` records that are equally likely."""
         none = np.empty(0, np.int64)
         if not game.pool:
@@ -116,7 +116,7 @@ def differences(contest: Contest, game: Game, draws: int, rng: np.random.Generat
     rows = max(1, min(2000, BLOCK // max(k, records, game.pool, min(game.n, 10 * records))))
     total: Floats = np.zeros((k, records))
     for start in range(0, draws, rows):
-        total += Drawn.sets(records, game, min(rows, draws - start), rng).sway(contest)
+        total += SampledSets.sets(records, game, min(rows, draws - start), rng).sway(contest)
     return total / draws
 
 

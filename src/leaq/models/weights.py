@@ -20,7 +20,7 @@ __all__ = [
     "load_into",
     "open_weights",
     "read_tensors",
-    "read_weights",
+    "tensors_in",
 ]
 
 PICKLED = frozenset({".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib"})
@@ -87,7 +87,7 @@ def open_weights(path: str | Path) -> OpenWeights:
     return OpenWeights(path)
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
+def tensors_in(path: str | Path) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file, all at once; see `open_weights`."""
     return read_tensors(path)[0]
 
@@ -162,7 +162,7 @@ def check_match(module: nn.Module, weights: Mapping[str, Tensor], *, subject: st
 
 def load_into(module: nn.Module, path: str | Path) -> nn.Module:
     """Load a safetensors file into a freshly built module and return it in evaluation mode."""
-    weights = read_weights(path)
+    weights = tensors_in(path)
     check_match(module, weights, subject=Path(path).name)
     module.load_state_dict(weights, strict=False, assign=any(t.is_meta for t in module.parameters()))
     with torch.no_grad():

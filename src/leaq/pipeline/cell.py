@@ -198,9 +198,9 @@ class AuditConfig(Reading, Origin, FinishedModel):
     @field_validator("training")
     @classmethod
     def _recorded_standardisation(cls, training: TrainingConfig, info: ValidationInfo) -> TrainingConfig:
-        from leaq.models.nets.registry import recipe_of
+        from leaq.models.nets.registry import training_of
 
-        own = {**recipe_of(info.data.get("model", ""))}
+        own = {**training_of(info.data.get("model", ""))}
         if training.standardise != "auto":
             own.pop("standardise", None)
         elif "standardise" not in own:

@@ -19,7 +19,7 @@ from leaq.training.mlp import layer_groups
 from leaq.types import LAYER_ROLES, Bools, Samples
 from leaq.types.tasks import Layout
 
-__all__ = ["Cost", "cost"]
+__all__ = ["Cost", "estimated_cost"]
 
 LIBRARIES = 550_000_000
 """Bytes that torch, numpy and the rest take before anything is computed."""
@@ -120,7 +120,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def cost(samples: Samples, config: AuditConfig) -> Cost:
+def estimated_cost(samples: Samples, config: AuditConfig) -> Cost:
     """Try a small part of what the audit would run, and multiply."""
     with limited_threads(config.threads):
         return _cost(samples, config)

@@ -19,7 +19,7 @@ from leaq.pipeline.calibrating import Calibrations, calibrate, measure_calibrati
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.finished import audit_finished
 from leaq.pipeline.measuring import measure, measure_references, measure_together, with_forecasts
-from leaq.pipeline.planning import Asked, Found, joined, refuse_other_sizes
+from leaq.pipeline.planning import Asked, Found, joined_chunks, refuse_other_sizes
 from leaq.pipeline.preparing import prepare
 from leaq.pipeline.rows import primary_metric
 from leaq.pipeline.subjects import Given, Subject, subject_of
@@ -62,7 +62,7 @@ def audit_samples(
 ) -> CellResult:
     """Audit embedded records: the second half of `audit`; `parts` are its chunks, where they were trained already."""
     started, todo, given = time.perf_counter(), planned(config, samples), given or Given()
-    found = joined(parts) if parts else collect(config, todo, subject_of(config, given), progress=progress)
+    found = joined_chunks(parts) if parts else collect(config, todo, subject_of(config, given), progress=progress)
     trained = time.perf_counter()
     with limited_threads(config.threads or 1):  # its products are small: more threads only wait for each other
         rows, together = measured(config, todo, found, progress=progress)
@@ -81,7 +81,7 @@ def audit_samples(
             "peak_memory_bytes": float(peak_memory()),
         },
         private=measuring.private_findings(todo.judged, {key: found[key] for key in todo.keys}),
-        flags=(*found[Identity().spec()][0].flags, *todo.flags, *measuring.doubts(config, rows)),
+        flags=(*found[Identity().spec()][0].flags, *todo.flags, *measuring.audit_doubts(config, rows)),
         together=together,
         references=measure_references(config, todo.pool, todo.members, todo.drawn, data=given.data, progress=progress),
     )
@@ -124,7 +124,7 @@ def collect(config: AuditConfig, todo: Asked | Calibrations, subject: Subject, *
 
         parts.append(chunk(config, todo, subject, which=which, progress=step))
         refuse_other_sizes(parts)
-    return joined(parts)
+    return joined_chunks(parts)
 
 
 def chunk(

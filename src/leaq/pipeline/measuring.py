@@ -9,7 +9,7 @@ import numpy as np
 from leaq.attacks.forecast import forecast_risk
 from leaq.attacks.foreseen import foreseen
 from leaq.attacks.registry import parse_attacks, primary
-from leaq.attacks.risk import exposure
+from leaq.attacks.risk import risk_by_record
 from leaq.data import load
 from leaq.embedders import embed
 from leaq.errors import NotEnoughEvidence
@@ -17,7 +17,7 @@ from leaq.measures.performance import performance
 from leaq.measures.rate import order_changes
 from leaq.models.nets.layout import GRAPHS
 from leaq.pipeline.cell import AuditConfig
-from leaq.pipeline.rows import How, Released, by_task, no_skill, outdone, row
+from leaq.pipeline.rows import How, Released, measured_by_task, no_skill, outdone, row
 from leaq.quantizers import Identity, ReleaseSet, Scheme
 from leaq.results import QuantizerRow, Size
 from leaq.training.references import parse_references, reference_table
@@ -38,7 +38,7 @@ from leaq.types import (
 __all__ = [
     "columns_for_references",
     "describe_data",
-    "doubts",
+    "audit_doubts",
     "how_of",
     "measure",
     "measure_references",
@@ -62,7 +62,7 @@ REFERENCE = Flag(
 )
 
 
-def doubts(config: AuditConfig, rows: Sequence[QuantizerRow]) -> tuple[Flag, ...]:
+def audit_doubts(config: AuditConfig, rows: Sequence[QuantizerRow]) -> tuple[Flag, ...]:
     """Return the doubts about a whole audit: what no quantizer touches, and whether the ranking by r holds."""
     rest = () if config.game == "calibration" else (unquantized(config),)
     return (*rest, *order_doubt([row.measures for row in rows]))
@@ -185,7 +185,7 @@ def measure_references(
         metrics, attacks = performance(table, **how.options), how.attacked(how.context(table))
         doubts = (*no_skill(metrics), *outdone(attacks, how.leading))
         row = QuantizerRow(reference.spec(), reference.label, size, flags=(REFERENCE, *doubts))
-        tasks = by_task(Released((reference.spec(), reference.label), table, size, full=True), how)
+        tasks = measured_by_task(Released((reference.spec(), reference.label), table, size, full=True), how)
         rows.append(replace(row, metrics=metrics, attacks=attacks, by_task=tasks))
     return tuple(rows)
 
@@ -235,7 +235,7 @@ def private_findings(samples: Samples, found: Mapping[str, tuple[LossTable, Size
         private["not_forecast"] = str(err)
     try:
         private["identified"] = {
-            spec: samples.ids[exposure(table).identified].tolist() for spec, (table, _) in found.items()
+            spec: samples.ids[risk_by_record(table).identified].tolist() for spec, (table, _) in found.items()
         }
     except NotEnoughEvidence as err:
         private["not_identified"] = str(err)

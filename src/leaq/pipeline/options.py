@@ -15,7 +15,7 @@ from leaq.config import Config, ConfigError
 from leaq.errors import InvalidInput
 from leaq.pipeline.cell import IN_MEMORY, AuditConfig
 
-__all__ = ["VERBS", "Option", "Verb", "build", "command", "join_items", "options", "split_items"]
+__all__ = ["VERBS", "Option", "Verb", "config_from", "command", "join_items", "options", "split_items"]
 
 C = TypeVar("C", bound=Config)
 
@@ -120,7 +120,7 @@ def _panel(owner: type[Config], name: str) -> str:
     return str(getattr(lines[0], "model_config", {}).get("title", "Options"))
 
 
-def build(config: type[C], given: Mapping[str, Any], *, verb: Verb | None = None) -> C:
+def config_from(config: type[C], given: Mapping[str, Any], *, verb: Verb | None = None) -> C:
     """Build a configuration from the values of options, by dotted path; what is not given has the verb's default.
 
     Raises
@@ -192,7 +192,7 @@ def _call(config: Mapping[str, Any]) -> str:
 @cache
 def _usual(verb: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what a verb runs when nothing is given, and what the configuration's own defaults are."""
-    base = build(AuditConfig, {"source": "data"}, verb=VERBS[verb]).to_dict()
+    base = config_from(AuditConfig, {"source": "data"}, verb=VERBS[verb]).to_dict()
     return base, AuditConfig(source="data").to_dict()
 
 

@@ -29,7 +29,7 @@ __all__ = [
     "Found",
     "asked",
     "elsewhere",
-    "joined",
+    "joined_chunks",
     "refuse_other_sizes",
     "set_aside",
     "strangers",
@@ -252,7 +252,7 @@ def _drawn(samples: Samples, most: float, rng: np.random.Generator) -> Ints:
     return np.asarray(np.flatnonzero(drawn[code]), dtype=np.int64)
 
 
-def joined(parts: Sequence[Found]) -> Found:
+def joined_chunks(parts: Sequence[Found]) -> Found:
     """Return what all chunks of models hold, in their order.
 
     Raises

@@ -25,7 +25,7 @@ from leaq.results import Curve, QuantizerRow, Size
 from leaq.results.metrics import metric
 from leaq.types import AttackResult, Estimate, Flag, Floats, LossTable, NotComputed, Samples
 
-__all__ = ["How", "Released", "by_task", "no_skill", "outdone", "primary_metric", "row"]
+__all__ = ["How", "Released", "measured_by_task", "no_skill", "outdone", "primary_metric", "row"]
 
 Number = Estimate | NotComputed
 NO_CANDIDATES = NotComputed("Compares candidates recorded along training; the released weights alone are known.")
@@ -150,11 +150,11 @@ def row(released: Released, how: How) -> QuantizerRow:
         attacks=attacks,
         curves=curves,
         flags=(*released.flags, *doubts, *no_skill(metrics), *outdone(attacks, how.leading)),
-        by_task=by_task(released, how),
+        by_task=measured_by_task(released, how),
     )
 
 
-def by_task(released: Released, how: How) -> dict[str, QuantizerRow]:
+def measured_by_task(released: Released, how: How) -> dict[str, QuantizerRow]:
     """Measure each of several targets alone, over the records that have its label; see `How.of_one_task`."""
     found = {}
     for name, table in released.table.by_task.items():

@@ -8,13 +8,13 @@ from leaq.errors import InvalidInput, installed
 from leaq.quantizers.registry import QUANTIZERS, build, families, name_of
 from leaq.quantizers.scheme import Needs, Scheme, options_of
 
-__all__ = ["Entry", "Option", "catalogue", "entry", "markdown"]
+__all__ = ["Entry", "QuantizerOption", "catalogue", "entry", "markdown"]
 
 BEGIN, END = "<!-- catalogue: begin -->", "<!-- catalogue: end -->"
 
 
 @dataclass(frozen=True)
-class Option:
+class QuantizerOption:
     """One option of a quantizer: name, what it may be, and what it is when left out ("required")."""
 
     name: str
@@ -50,7 +50,7 @@ class Entry:
     here: bool
     source: str
     families: tuple[str, ...]
-    options: tuple[Option, ...]
+    options: tuple[QuantizerOption, ...]
 
 
 def catalogue() -> tuple[Entry, ...]:
@@ -118,6 +118,6 @@ def _kind(annotation: Any) -> str:
     return f"{', '.join(words[:-1])} or {words[-1]}" if words[1:] else f"always {words[0]}"
 
 
-def _options(scheme: type[Scheme]) -> Iterable[Option]:
+def _options(scheme: type[Scheme]) -> Iterable[QuantizerOption]:
     for name, info in options_of(scheme).items():
-        yield Option(name, _kind(info.annotation), "required" if info.is_required() else str(info.default))
+        yield QuantizerOption(name, _kind(info.annotation), "required" if info.is_required() else str(info.default))

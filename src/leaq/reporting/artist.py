@@ -75,7 +75,7 @@ draw = _ARTIST.draw
 atexit.register(_ARTIST.close)
 
 
-def serve() -> None:
+def draw_requests() -> None:
     """Answer figures, a JSON object a line, until none come."""
     import vl_convert
 
@@ -89,4 +89,4 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    draw_requests()

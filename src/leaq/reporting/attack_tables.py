@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from leaq.reporting.tables import Cell, Column, Notes, Table, number_cell
-from leaq.reporting.words import flag_words, in_order, short_attack
+from leaq.reporting.words import flag_words, in_reading_order, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_bound
 from leaq.types import AttackResult, Estimate, NotComputed
@@ -16,7 +16,7 @@ def attack_numbers(result: CellResult) -> Table:
     rates = sorted(
         {fpr for row in result.rows for attack in row.attacks.values() for fpr in _rates(attack)}, reverse=True
     )
-    keys = in_order((key for row in result.rows for key in row.attacks), "attack")
+    keys = in_reading_order((key for row in result.rows for key in row.attacks), "attack")
     bounded = any(
         getattr(attack, "epsilon", None) is not None for row in result.rows for attack in row.attacks.values()
     )

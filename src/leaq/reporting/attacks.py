@@ -1,7 +1,7 @@
 """What attacks found, as tables: every attack under every quantizer, and the adaptive gap."""
 
 from leaq.reporting.tables import MISSING, Column, Footnote, Table
-from leaq.reporting.words import flag_words, game_words, in_order, short_attack
+from leaq.reporting.words import flag_words, game_words, in_reading_order, short_attack
 from leaq.results import CellResult
 from leaq.stats.digits import format_bound, format_estimate
 from leaq.types import AttackResult, Estimate, NotComputed
@@ -32,7 +32,7 @@ def attack_table(result: CellResult) -> Table:
     keys: list[str] = []
     for row in (*reversed(result.ranked()), *result.unranked):
         shown = result.attacked(row)
-        for name in in_order(shown, "attack"):
+        for name in in_reading_order(shown, "attack"):
             found = shown[name]
             rows.append((row.label, short_attack(name), *_cells(found)))
             advantage = found.advantage.value if isinstance(found, AttackResult) else float("inf")

@@ -8,7 +8,7 @@ from leaq.errors import NotEnoughEvidence
 from leaq.results import CellResult
 from leaq.stats.digits import format_bound, format_estimate
 
-__all__ = ["chooser_of", "decision", "described", "knee_words", "listed_names"]
+__all__ = ["chooser_of", "decision", "recommendation_words", "knee_words", "listed_names"]
 
 
 def chooser_of(result: CellResult) -> Chooser | None:
@@ -51,7 +51,7 @@ def _stay(found: Recommendation, budget: str) -> str:
     return f"{budget} take full precision: {least}, which leaks least there, is not told apart from it and loses more."
 
 
-def described(found: Recommendation) -> str:
+def recommendation_words(found: Recommendation) -> str:
     """Return one paragraph: the choice, what is not told apart from it, its corrected leak, and what it rests on."""
     rests = f"{found.cells} cell{_s(found.cells)} of {found.data_sets} data set{_s(found.data_sets)}"
     if found.left_out:
@@ -60,13 +60,13 @@ def described(found: Recommendation) -> str:
     again = "" if alone else f" It would be chosen again in {found.probability:.0%} of repetitions."
     knee = f" {knee_words(found.knee, found.metric)}" if found.knee else ""
     return (
-        f"{decision(found)}{knee} Of the choice: {beside(found)}{again} {len(found.allowed)} of "
+        f"{decision(found)}{knee} Of the choice: {about_choice(found)}{again} {len(found.allowed)} of "
         f"{len(found.allowed) + len(found.refused)} models keep within the budget beyond doubt. Rests on {rests}; no "
         "leak found by this attack is not the same as no leak."
     )
 
 
-def beside(found: Recommendation) -> str:
+def about_choice(found: Recommendation) -> str:
     """Say how large the leak of the choice is, corrected, and which models are not told apart from it."""
     leak = f"leak {format_estimate(found.advantage)}, corrected for having been chosen"
     loss = f", loss of {found.metric} {format_estimate(found.loss)}" if found.quantized else ""

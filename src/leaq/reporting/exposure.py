@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from leaq.data import load
-from leaq.data.chemistry import Neighbours, drawing, neighbours, scaffolds
+from leaq.data.chemistry import Neighbours, drawing, scaffolds, similar_molecules
 from leaq.data.splits import halves
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.pipeline.cell import AuditConfig
@@ -101,7 +101,7 @@ def exposure(result: CellResult, *, most: int = 20, draw: bool = False) -> Expos
     risks = _risks(result)
     samples = _molecules(config, result)
     members = halves(samples, config.models, seed=config.seed)
-    near = neighbours(samples.inputs.tolist())
+    near = similar_molecules(samples.inputs.tolist())
     similarity = nearest_nonmember(near, members)
     traits = _traits(samples, similarity)
     highest = np.max(np.stack(list(risks.values())), axis=0)

@@ -16,7 +16,7 @@ from leaq.decisions.standing import cost, front, leak, reference, useful, yardst
 from leaq.errors import need
 from leaq.reporting.labels import place_labels
 from leaq.reporting.look import ACCENT, FAINT, INK, MUTED, PAPER, Spec, dressed, hues, layer, ruler
-from leaq.reporting.words import in_order, metric, short_attack
+from leaq.reporting.words import in_reading_order, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate, Floats
@@ -164,7 +164,7 @@ def _domain(wide: Sequence[Mapping[str, Any]], points: Sequence[Mapping[str, Any
 
 def attack_keys(result: CellResult) -> list[str]:
     """Return the attacks of any row, simplest first."""
-    return in_order((key for row in result.rows for key in row.attacks), "attack")
+    return in_reading_order((key for row in result.rows for key in row.attacks), "attack")
 
 
 MOST_DRAWN = 5
@@ -176,7 +176,7 @@ def drawn_attacks(result: CellResult) -> list[str]:
     """Return the attacks that figures show, simplest first: the leading one, and those that say most beside it."""
     keys = attack_keys(result)
     wanted = [key for key in (result.primary_attack, *_TELLING, *keys) if key in keys]
-    return in_order(list(dict.fromkeys(wanted))[:MOST_DRAWN], "attack")
+    return in_reading_order(list(dict.fromkeys(wanted))[:MOST_DRAWN], "attack")
 
 
 def attack_tip(row: QuantizerRow, name: str, attack: AttackResult) -> str:

@@ -24,7 +24,7 @@ from leaq.stats.digits import format_estimate
 from leaq.system.files import sha256_of
 from leaq.types import AttackResult, Estimate
 
-__all__ = ["PROFILES", "Answer", "Auditor", "Form", "Profile", "fill"]
+__all__ = ["PROFILES", "Answer", "Auditor", "Form", "Profile", "fill_form"]
 
 Status = Literal["measured", "stated", "open"]
 
@@ -122,7 +122,7 @@ class Form:
     issued: str
 
 
-def fill(
+def fill_form(
     result: CellResult, profile: str, *, quantizer: str = "", auditor: Auditor | None = None, now: datetime
 ) -> Form:
     """Answer every question of a profile for one released model.

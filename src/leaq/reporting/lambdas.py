@@ -6,7 +6,7 @@ from typing import Literal
 from leaq.reporting.tables import Column, Footnote, Table
 from leaq.results import Curve
 
-__all__ = ["Verdict", "lambda_table", "peak", "statement", "verdict"]
+__all__ = ["Verdict", "lambda_table", "peak", "statement", "lambda_verdict"]
 
 Verdict = Literal["low k", "not at low k", "undecided"]
 
@@ -34,7 +34,7 @@ def peak(curve: Curve) -> int:
     return round(curve.x[max(range(len(curve.y)), key=curve.y.__getitem__)])
 
 
-def verdict(curve: Curve) -> Verdict:
+def lambda_verdict(curve: Curve) -> Verdict:
     """Say whether the candidate that decides r is among the lowest quarter of k (at least one).
 
     A candidate may decide where its band reaches the largest value: it then does in a share of models and bootstrap
@@ -60,4 +60,4 @@ def statement(curve: Curve) -> str:
         "not at low k": ", not at low k: sampling near the optimum alone would overstate r in this run.",
         "undecided": "; undecided: the bands of candidates at low k and of others both reach the largest value.",
     }
-    return f"the largest lambda_k is at k = {peak(curve)} of {curve.x[-1]:.0f}{end[verdict(curve)]}"
+    return f"the largest lambda_k is at k = {peak(curve)} of {curve.x[-1]:.0f}{end[lambda_verdict(curve)]}"

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from leaq.attacks.catalogue import Entry as AttackEntry
-from leaq.data.catalogue import Entry
+from leaq.data.catalogue import CataloguedTask
 from leaq.embedders.base import Card
 from leaq.reporting.tables import Column, Table
 
 __all__ = ["attacks_table", "datasets_table", "embedders_table"]
 
 
-def datasets_table(entries: Sequence[Entry]) -> Table:
+def datasets_table(entries: Sequence[CataloguedTask]) -> Table:
     """Return data sets by name, in the order given."""
     rows = tuple(
         (

@@ -17,13 +17,13 @@ from leaq.stats.digits import format_estimate
 from leaq.stats.ranks import agreement
 from leaq.types import Estimate
 
-__all__ = ["agreements", "names", "overview", "pairs", "study_sentences", "study_verdict", "study_winner"]
+__all__ = ["agreements", "audit_names", "overview", "pairs", "study_sentences", "study_verdict", "study_winner"]
 
 MOST_PAIRS = 60
 """Pairs of audits a table of agreements lists; the rest is counted."""
 
 
-def names(cells: Sequence[CellResult]) -> list[str]:
+def audit_names(cells: Sequence[CellResult]) -> list[str]:
     """Name each audit by what sets it apart: data, and where they differ embedder, head, task, seed.
 
     Audits that differ in nothing of this are numbered.
@@ -100,7 +100,9 @@ def study_sentences(cells: Sequence[CellResult]) -> list[str]:
         f"{len(cells)} audits ({kinds}) of {len(data)} data set{'s' if len(data) > 1 else ''} with {len(embedders)} "
         f"embedder{'s' if len(embedders) > 1 else ''}.",
     ]
-    full = [(a, name) for cell, name in zip(cells, names(cells), strict=True) if (a := leak(cell, reference(cell)))]
+    full = [
+        (a, name) for cell, name in zip(cells, audit_names(cells), strict=True) if (a := leak(cell, reference(cell)))
+    ]
     if full:
         worst, calm = max(full, key=lambda pair: pair[0].value), min(full, key=lambda pair: pair[0].value)
         found.append(
@@ -116,7 +118,7 @@ def study_sentences(cells: Sequence[CellResult]) -> list[str]:
 
 def overview(cells: Sequence[CellResult]) -> Table:
     """Return one row per audit: its leak in full precision, the quantizer that leaks least, the one within budget."""
-    labels = names(cells)
+    labels = audit_names(cells)
     rows, values = [], []
     for cell, name in zip(cells, labels, strict=True):
         best, full = winner(cell), reference(cell)
@@ -191,7 +193,7 @@ def tau(a: CellResult, b: CellResult) -> Estimate | None:
 
 def agreements(cells: Sequence[CellResult]) -> Table | None:
     """Return Kendall's tau of each pair of audits, most agreement first; None for a single audit."""
-    labels, asked = names(cells), pairs(cells)
+    labels, asked = audit_names(cells), pairs(cells)
     found: list[tuple[float, str, str, Estimate]] = []
     for i, j in asked[:MOST_PAIRS]:
         estimate = tau(cells[i], cells[j])
@@ -223,7 +225,7 @@ def agreements(cells: Sequence[CellResult]) -> Table | None:
 def rank_cells(cells: Sequence[CellResult]) -> list[dict[str, Any]]:
     """Return one dictionary per audit and quantizer: its rank by leak, least first."""
     found = []
-    for cell, name in zip(cells, names(cells), strict=True):
+    for cell, name in zip(cells, audit_names(cells), strict=True):
         ranked = [row for row in cell.ranked() if leak(cell, row)]
         for rank, row in enumerate(ranked, start=1):
             number = leak(cell, row)

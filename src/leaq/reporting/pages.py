@@ -21,7 +21,7 @@ from leaq.reporting import figures, study_figures
 from leaq.reporting.attack_tables import attack_numbers
 from leaq.reporting.decision import chooser_of
 from leaq.reporting.drawing import svg
-from leaq.reporting.many import agreements, names, overview, study_sentences, study_verdict
+from leaq.reporting.many import agreements, audit_names, overview, study_sentences, study_verdict
 from leaq.reporting.reading import about_r, about_zero, attacker, headline, outcome, sentences, verdict
 from leaq.reporting.records import exposed
 from leaq.reporting.summary import by_data_set, by_quantizer
@@ -74,7 +74,7 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
 def study_page(cells: Sequence[CellResult], *, internal: bool) -> dict[str, Any]:
     """Take several results apart: all of them beside each other, then the table of each."""
     shown = listed(cells)
-    labels = names(shown)
+    labels = audit_names(shown)
     heat, heat_keys = study_figures.ranks(shown)
     wide, keys = study_figures.leaks(shown, width=600)
     narrow, _ = study_figures.leaks(shown, width=190)

@@ -13,7 +13,7 @@ from leaq.decisions.standing import (
     useful,
     yardstick,
 )
-from leaq.reporting.decision import beside as decided_beside
+from leaq.reporting.decision import about_choice as decided_beside
 from leaq.reporting.decision import chooser_of, decision, knee_words, listed_names
 from leaq.reporting.forecast_words import about_forecast
 from leaq.reporting.releases import about_calibration, about_releases
@@ -48,8 +48,8 @@ def sentences(result: CellResult) -> list[str]:
     """Return what stands behind the verdict, but for r: each is a paragraph of the report."""
     parts = (
         headline(result),
-        separation(result),
-        doubts(result),
+        not_told_apart_words(result),
+        choice_doubts(result),
         audited(result),
         attacker(result),
         about_releases(result),
@@ -99,7 +99,7 @@ def _knee(found: Recommendation) -> str:
     return knee_words(found.knee, found.metric) if found.knee and found.knee.quantizer != found.chosen else ""
 
 
-def doubts(result: CellResult) -> str:
+def choice_doubts(result: CellResult) -> str:
     """Say how large the leak of the choice is, corrected for having been chosen, and what it is not told apart from."""
     chooser, best = chooser_of(result), least(result)
     if chooser is None or best is None or not _beside(result, best)[0]:
@@ -289,7 +289,7 @@ def _turned(price: Estimate) -> str:
     return format_estimate(Estimate(-price.value, -price.high, -price.low, price.n, price.level))
 
 
-def separation(result: CellResult) -> str:
+def not_told_apart_words(result: CellResult) -> str:
     """Say which quantizers this audit does not tell apart from the best."""
     best = least(result)
     if best is None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from leaq.decisions.standing import leak, reference
 from leaq.reporting.look import ACCENT, FAINT, INK, MUTED, PAPER, Spec, dressed, layer, ruler
-from leaq.reporting.many import names, rank_cells
+from leaq.reporting.many import audit_names, rank_cells
 from leaq.reporting.reading import winner
 from leaq.results import CellResult
 from leaq.stats.digits import format_estimate
@@ -24,7 +24,7 @@ def ranks(cells: Sequence[CellResult], *, cell: int = 46) -> tuple[Spec, dict[st
     for value in values:
         by_label.setdefault(value["label"], []).append(value["share"])
     order = sorted(by_label, key=lambda label: fmean(by_label[label]))
-    audits = names(cells)
+    audits = audit_names(cells)
     x = {"field": "label", "type": "nominal", "sort": order, "title": None,
          "axis": {"orient": "top", "labelAngle": -40, "domain": False, "ticks": False, "labelLimit": 180,
                   "labelColor": INK}}  # fmt: skip
@@ -64,7 +64,7 @@ def leaks(cells: Sequence[CellResult], *, width: int = 560) -> tuple[Spec, dict[
     unnamed: the tips and the table name them.
     """
     points: list[dict[str, Any]] = []
-    for cell, name in zip(cells, names(cells), strict=True):
+    for cell, name in zip(cells, audit_names(cells), strict=True):
         for shape, row in (("square", reference(cell)), ("circle", winner(cell))):
             number = leak(cell, row) if row is not None else None
             if row is not None and number is not None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from leaq.decisions.standing import leak
 from leaq.reporting.reading import reading
-from leaq.reporting.words import attack_name, flag_words, in_order, indicator, metric, short_attack
+from leaq.reporting.words import attack_name, flag_words, in_reading_order, indicator, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
@@ -282,7 +282,7 @@ def size_words(count: float) -> str:
 
 def indicators(result: CellResult) -> Table:
     """Return what stands beside the attacks: leaks compared, r and its companions, distortion, loss gap."""
-    keys = in_order((key for row in result.shown() for key in row.measures), "indicator")
+    keys = in_reading_order((key for row in result.shown() for key in row.measures), "indicator")
     columns = [Column("Quantizer", "How the weights were rounded.", "left"), *(Column(*indicator(key)) for key in keys)]
     notes = Notes()
     rows, values = [], []

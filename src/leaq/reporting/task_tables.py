@@ -2,7 +2,7 @@
 
 from leaq.decisions.standing import reference
 from leaq.reporting.tables import Cell, Column, Notes, Table, number_cell
-from leaq.reporting.words import flag_words, in_order, metric, short_attack
+from leaq.reporting.words import flag_words, in_reading_order, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Flag
 
@@ -23,7 +23,7 @@ def by_task(result: CellResult, *, brief: bool = False) -> Table | None:
         return None
     names = [str(one["name"]) for one in result.data.get("tasks", ())]
     told = list(dict.fromkeys(_key(rows[0].by_task[name]) for name in names))
-    attacks = in_order((key for row in rows for one in row.by_task.values() for key in one.attacks), "attack")
+    attacks = in_reading_order((key for row in rows for one in row.by_task.values() for key in one.attacks), "attack")
     columns = (
         Column("Quantizer", "How the weights were rounded.", "left"),
         Column("Task", "Name of the target.", "left"),

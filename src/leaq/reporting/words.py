@@ -7,7 +7,7 @@ from leaq.attacks.registry import attack_families, short_name, title_of
 from leaq.results.metrics import metric
 from leaq.types import Flag
 
-__all__ = ["attack_name", "flag_words", "game_words", "in_order", "indicator", "metric", "short_attack"]
+__all__ = ["attack_name", "flag_words", "game_words", "in_reading_order", "indicator", "metric", "short_attack"]
 
 
 _TOKEN_ATTACKS = {
@@ -84,7 +84,7 @@ _GAMES = {
 }
 
 
-def in_order(keys: Iterable[str], kind: Literal["attack", "indicator"]) -> list[str]:
+def in_reading_order(keys: Iterable[str], kind: Literal["attack", "indicator"]) -> list[str]:
     """Return distinct keys in the order people expect them, unknown ones last."""
     known = list(attack_families()["all"] if kind == "attack" else _INDICATORS)
     distinct = list(dict.fromkeys(keys))

@@ -12,7 +12,7 @@ from leaq.pipeline.cell import AuditConfig
 from leaq.system.files import private_folder, write_atomic
 from leaq.system.sealed import read_json, seal_json
 
-__all__ = ["Failure", "Failures", "grouped"]
+__all__ = ["Failure", "Failures", "by_reason"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Failure:
         return f"{self.error}: {self.message}" if self.message else self.error
 
 
-def grouped(failures: Iterable[Failure]) -> dict[str, list[str]]:
+def by_reason(failures: Iterable[Failure]) -> dict[str, list[str]]:
     """Return the cells that failed by reason, so that a reason many cells share is read once."""
     found: dict[str, list[str]] = {}
     for one in failures:

@@ -20,7 +20,7 @@ from leaq.pipeline.planning import Found, refuse_other_sizes
 from leaq.results import CellResult
 from leaq.study.engines import Engine
 from leaq.study.events import Event, Watch, unwatched
-from leaq.study.failures import Failure, Failures, grouped
+from leaq.study.failures import Failure, Failures, by_reason
 from leaq.study.plan import effort, plan, records_of
 from leaq.study.shelf import DiskShelf
 from leaq.study.store import Store, cell_key, chunks_key, plain_name
@@ -54,7 +54,7 @@ class Outcome:
         if self.damaged:
             names = ", ".join(path.name for path in self.damaged[:3])
             text += f" {len(self.damaged)} damaged files were set aside and what they held computed again ({names})."
-        for reason, cells in grouped(self.failures).items():
+        for reason, cells in by_reason(self.failures).items():
             more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
             text += f" Failed: {cells[0]}{more}: {reason.rstrip('.')}."
         if self.failures:
@@ -63,7 +63,7 @@ class Outcome:
 
 
 @dataclass(eq=False)
-class Cell:
+class OpenCell:
     """One cell on its way."""
 
     index: int
@@ -119,12 +119,12 @@ class Runner:
         for config in cells:
             if config.source not in records:
                 records[config.source] = records_of(config)
-        self._cells = [Cell(i, c, cell_name(c), effort(c, records[c.source])) for i, c in enumerate(cells)]
+        self._cells = [OpenCell(i, c, cell_name(c), effort(c, records[c.source])) for i, c in enumerate(cells)]
         self._waiting = deque(self._cells)
         self._pending: dict[Any, list[Callable[[], None]]] = {}
         self._prepared: OrderedDict[str, tuple[Any, Any]] = OrderedDict()
-        self._elsewhere: list[Cell] = []
-        self._active: set[Cell] = set()
+        self._elsewhere: list[OpenCell] = []
+        self._active: set[OpenCell] = set()
         self._ended: set[int] = set()
         self._everything = sum(cell.effort for cell in self._cells) or 1.0
         self._behind = 0.0  # effort of the cells that have ended
@@ -172,7 +172,7 @@ class Runner:
         """Cells begun at a time: one more than there are slots, so that none idles while the next is prepared."""
         return 1 if self._engine.slots == 1 else self._engine.slots + 1
 
-    def _begin(self, cell: Cell) -> None:
+    def _begin(self, cell: OpenCell) -> None:
         earlier = self._failures.of(cell.config)
         if earlier is not None and not self._rules.retry_failed:
             self._failed.append(earlier)
@@ -186,7 +186,7 @@ class Runner:
     def _on(self, handle: Any, callback: Callable[[], None]) -> None:
         self._pending.setdefault(handle, []).append(callback)
 
-    def _prepare(self, cell: Cell) -> tuple[Any, Any]:
+    def _prepare(self, cell: OpenCell) -> tuple[Any, Any]:
         """Return handles of the head and the records, shared by all cells of one data set and embedder."""
         config, key = cell.config, _shared(cell.config)
         if key not in self._prepared:
@@ -199,7 +199,7 @@ class Runner:
         self._prepared.move_to_end(key)
         return self._prepared[key]
 
-    def _opened(self, cell: Cell) -> None:
+    def _opened(self, cell: OpenCell) -> None:
         """Look the prepared cell up: finished, taken by another process, or ours to compute."""
         head_handle, cell.samples = self._prepare(cell)
         head: Head | None = self._value(cell, head_handle)
@@ -225,7 +225,7 @@ class Runner:
             self._chunk(cell, config, ends)
         self._measure_if_complete(cell, config)
 
-    def _is_finished(self, cell: Cell) -> bool:
+    def _is_finished(self, cell: OpenCell) -> bool:
         with self._damage(cell):
             found = self._store.load(cell.key)
         if found is None:
@@ -239,14 +239,14 @@ class Runner:
         return True
 
     @contextmanager
-    def _damage(self, cell: Cell) -> Iterator[None]:
+    def _damage(self, cell: OpenCell) -> Iterator[None]:
         """Tell of the damaged files that are met meanwhile."""
         before = len(self._store.damaged)
         yield
         for path in self._store.damaged[before:]:
             self._tell("damaged", cell, text=path.name)
 
-    def _chunk(self, cell: Cell, config: AuditConfig, ends: tuple[int, int]) -> None:
+    def _chunk(self, cell: OpenCell, config: AuditConfig, ends: tuple[int, int]) -> None:
         assert cell.shelf is not None
         with self._damage(cell):
             kept = cell.shelf.get(chunk_key(ends))
@@ -259,7 +259,7 @@ class Runner:
         (handle,) = self._engine.submit(train_chunk, cell.samples, config, ends, cuda=cuda, progress=progress)
         self._on(handle, lambda: self._trained(cell, config, ends, handle))
 
-    def _trained(self, cell: Cell, config: AuditConfig, ends: tuple[int, int], handle: Any) -> None:
+    def _trained(self, cell: OpenCell, config: AuditConfig, ends: tuple[int, int], handle: Any) -> None:
         part: Part | None = self._value(cell, handle)
         if part is None or cell.shelf is None:
             return
@@ -273,7 +273,7 @@ class Runner:
         self._tell("stage", cell, text="models", done=len(cell.parts), total=len(cell.ends))
         self._measure_if_complete(cell, config)
 
-    def _measure_if_complete(self, cell: Cell, config: AuditConfig) -> None:
+    def _measure_if_complete(self, cell: OpenCell, config: AuditConfig) -> None:
         if len(cell.parts) < len(cell.ends):
             return
         parts = [cell.parts[ends] for ends in cell.ends]
@@ -281,7 +281,7 @@ class Runner:
         (handle,) = self._engine.submit(measure_cell, cell.samples, config, *parts, progress=progress)
         self._on(handle, lambda: self._measured(cell, handle))
 
-    def _measured(self, cell: Cell, handle: Any) -> None:
+    def _measured(self, cell: OpenCell, handle: Any) -> None:
         result: CellResult | None = self._value(cell, handle)
         if result is None:
             return
@@ -296,7 +296,7 @@ class Runner:
         if len(self._pace) in ESTIMATES:
             self._estimate()
 
-    def _value(self, cell: Cell, handle: Any) -> Any:
+    def _value(self, cell: OpenCell, handle: Any) -> Any:
         """Return what a task found, or None after its failure was recorded."""
         if cell.index in self._ended:
             return None  # another chunk of the cell has failed
@@ -305,7 +305,7 @@ class Runner:
         except Exception as err:
             return self._lost(cell, err)
 
-    def _lost(self, cell: Cell, err: Exception) -> None:
+    def _lost(self, cell: OpenCell, err: Exception) -> None:
         """Record the failure of a cell, or let it out."""
         if self._rules.on_failure == "raise":
             raise err
@@ -313,7 +313,7 @@ class Runner:
         self._end(cell)
         self._tell("failed", cell, text=self._failed[-1].reason)
 
-    def _end(self, cell: Cell) -> None:
+    def _end(self, cell: OpenCell) -> None:
         if cell.claim is not None:
             cell.claim.release()
         self._active.discard(cell)
@@ -342,13 +342,13 @@ class Runner:
         text = f"about {memory:.1f} GiB a task, {self._engine.slots} at a time; from {measured}"
         self._tell("estimate", text=text, seconds=pace * left / self._engine.slots)
 
-    def _progress(self, cell: Cell, what: str, before: int = 0, of: int = 1) -> Progress:
+    def _progress(self, cell: OpenCell, what: str, before: int = 0, of: int = 1) -> Progress:
         def progress(stage: str, done: int, total: int) -> None:
             self._tell("stage", cell, text=what or stage, done=before * total + done, total=of * total)
 
         return progress
 
-    def _tell(self, kind: Any, cell: Cell | None = None, **what: Any) -> None:
+    def _tell(self, kind: Any, cell: OpenCell | None = None, **what: Any) -> None:
         share = self._behind / self._everything
         self._watch(Event(kind, cell.name if cell else "", share=share, **what))
 

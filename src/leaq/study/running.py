@@ -7,7 +7,7 @@ from leaq.study.engines import Engine, make_engine
 from leaq.study.events import Watch, unwatched
 from leaq.study.grid import Study
 from leaq.study.runner import Outcome, Rules, Runner
-from leaq.study.sources import missing, refuse_missing, refuse_without_cuda
+from leaq.study.sources import missing, refuse_missing_sources, refuse_without_cuda
 from leaq.study.store import Store
 from leaq.system.files import write_atomic
 
@@ -51,7 +51,7 @@ def run_study(
     """
     cells = study.cells()
     if not (rules and rules.allow_missing):
-        refuse_missing(missing(cells))
+        refuse_missing_sources(missing(cells))
     made = make_engine(engine, workers=workers) if isinstance(engine, str) else engine
     try:
         refuse_without_cuda(cells, made)

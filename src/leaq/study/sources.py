@@ -12,7 +12,7 @@ from leaq.pipeline.finished.files import places_of
 from leaq.study.engines import Engine
 from leaq.types import Progress, silent
 
-__all__ = ["missing", "refuse_missing", "refuse_without_cuda"]
+__all__ = ["missing", "refuse_missing_sources", "refuse_without_cuda"]
 
 
 def missing(cells: Sequence[AuditConfig], *, progress: Progress = silent) -> dict[str, str]:
@@ -26,7 +26,7 @@ def missing(cells: Sequence[AuditConfig], *, progress: Progress = silent) -> dic
     )
 
 
-def refuse_missing(found: Mapping[str, str]) -> None:
+def refuse_missing_sources(found: Mapping[str, str]) -> None:
     """Raise one error about all that is missing."""
     if found:
         first = next(iter(found.values()))

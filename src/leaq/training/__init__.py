@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from leaq.training.batched import chunks, train, train_modules
     from leaq.training.mlp import MLP
     from leaq.training.modules import StackedModule
-    from leaq.training.recorder import Recorder
+    from leaq.training.recorder import StackRecorder
 
-__all__ = ["MLP", "Recorder", "StackedModule", "TrainingConfig", "chunks", "train", "train_modules"]
+__all__ = ["MLP", "StackRecorder", "StackedModule", "TrainingConfig", "chunks", "train", "train_modules"]
 
 # The recipe must be had without torch: the command line shows its options.
 __getattr__ = found_in(
@@ -23,6 +23,6 @@ __getattr__ = found_in(
         **dict.fromkeys(("chunks", "train", "train_modules"), "leaq.training.batched"),
         "MLP": "leaq.training.mlp",
         "StackedModule": "leaq.training.modules",
-        "Recorder": "leaq.training.recorder",
+        "StackRecorder": "leaq.training.recorder",
     },
 )

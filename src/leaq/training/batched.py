@@ -23,7 +23,7 @@ from leaq.training.backprop import Backprop
 from leaq.training.config import TrainingConfig
 from leaq.training.mlp import MLP
 from leaq.training.modules import Make, StackedModule, looks_up
-from leaq.training.recorder import Recorder
+from leaq.training.recorder import StackRecorder
 from leaq.training.standardise import Scaled, Scalers, buffer_of, fit_scalers
 from leaq.training.steps import Descent
 from leaq.types import Bools, Checkpoints, Floats, Ints, Progress, Samples, silent
@@ -90,12 +90,12 @@ def _descend(
     *,
     config: TrainingConfig,
     progress: Progress,
-) -> Recorder:
+) -> StackRecorder:
     """Walk all models down their losses together; return what was recorded on the way."""
     x, y = data
     core = Core(mlp, params, x, config)
     optimizer = Descent([core.backprop.flat], config)
-    recorder = Recorder(mlp.roles, total=batches.total, keep=config.checkpoints)
+    recorder = StackRecorder(mlp.roles, total=batches.total, keep=config.checkpoints)
     for step, (rows, weights) in enumerate(batches, start=1):
         core.gradient(rows, y, weights)
         optimizer.step(config.rate(step, batches.total))
@@ -152,7 +152,7 @@ def train_modules(  # noqa: PLR0913 - what `train` takes, and what to build
     params |= {buffer_of(name): torch.from_numpy(values).to(x) for name, values in scalers.items()}
     optimizer = Descent([params[name] for name in model.trained], config)
     batches = Batches(members, config, seed=seed, first=first, like=x, fewest=2)
-    recorder = Recorder(model.roles, total=batches.total, keep=config.checkpoints)
+    recorder = StackRecorder(model.roles, total=batches.total, keep=config.checkpoints)
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):  # dropout reads the global generator
         torch.manual_seed(int(stream(seed, "dropout", first).integers(2**63 - 1)))
         for step, (rows, weights) in enumerate(batches, start=1):

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from leaq.types import Checkpoints, Role
 
-__all__ = ["Recorder"]
+__all__ = ["StackRecorder"]
 
 
-class Recorder:
+class StackRecorder:
     """Copies stacked weights after chosen steps; the last recorded ones are the final weights.
 
     Parameters
@@ -21,7 +21,7 @@ class Recorder:
 
     Examples
     --------
-    >>> recorder = Recorder({"w": "linear"}, total=10, keep=5)
+    >>> recorder = StackRecorder({"w": "linear"}, total=10, keep=5)
     >>> recorder.steps
     (2, 4, 6, 8, 10)
     """

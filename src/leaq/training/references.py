@@ -18,7 +18,7 @@ from leaq.results import Size
 from leaq.seeds import stream
 from leaq.types import Bools, Floats, LossTable, Progress, Samples, silent
 
-__all__ = ["REFERENCES", "Boosting", "Forest", "Neighbours", "Reference", "parse_references", "reference_table"]
+__all__ = ["REFERENCES", "Boosting", "Forest", "NearestNeighbours", "Reference", "parse_references", "reference_table"]
 
 
 class Reference(Named):
@@ -112,7 +112,7 @@ class Boosting(Reference):
 
 
 @REFERENCES.add("knn")
-class Neighbours(Reference):
+class NearestNeighbours(Reference):
     """Nearest neighbours: the worst case, since it keeps its training records and answers by them."""
 
     name: ClassVar[str] = "knn"
@@ -170,7 +170,7 @@ def reference_table(
     >>> from leaq.data.splits import halves
     >>> from leaq.embedders import embed
     >>> wine = embed(load("wine"))
-    >>> table, _ = reference_table(Neighbours(), wine, halves(wine, 4, seed=0), seed=0)
+    >>> table, _ = reference_table(NearestNeighbours(), wine, halves(wine, 4, seed=0), seed=0)
     >>> table.losses.shape
     (4, 1, 178)
     """
@@ -219,5 +219,5 @@ def _require(reference: Reference, samples: Samples, members: Bools) -> None:
             "with ecfp4 or descriptors for them."
         )
     fewest = int(members.sum(1).min())
-    if isinstance(reference, Neighbours) and fewest < reference.neighbours:
+    if isinstance(reference, NearestNeighbours) and fewest < reference.neighbours:
         raise InvalidInput(f"{reference.spec()}: needs as many members as neighbours. Found {fewest}. Ask fewer.")

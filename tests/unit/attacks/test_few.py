@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leaq.attacks.few import MOST_RECORDS, attacked, exposed, running_mean, thinned, usable
+from leaq.attacks.few import MOST_RECORDS, attacked, expected_separation, running_mean, thinned, usable
 from leaq.stats.roc import auc
 from tests.unit.attacks.test_forecast import audit, few
 
@@ -51,7 +51,7 @@ def test_exposure_is_a_distance_in_standard_deviations():
     rng = np.random.default_rng(0)
     table = audit(0.0, n=400)
     shifted = replace(table, scores=rng.normal(size=table.scores.shape) + 2 * table.members)
-    assert np.median(exposed(usable(few(shifted, 32))[0])) == pytest.approx(2, abs=0.3)
+    assert np.median(expected_separation(usable(few(shifted, 32))[0])) == pytest.approx(2, abs=0.3)
 
 
 def test_a_running_mean_is_that_of_the_nearest():

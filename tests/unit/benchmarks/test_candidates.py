@@ -9,7 +9,7 @@ from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
 from leaq.embedders import embed
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
-from leaq.evaluation import evaluate
+from leaq.evaluation import evaluate_checkpoints
 from leaq.quantizers import Calibration, build
 from leaq.quantizers.neighbours import neighbours
 from leaq.training import TrainingConfig, train
@@ -30,7 +30,7 @@ def trained(request):
 def test_rank_one_updates_equal_running_the_network_again(trained, spec):
     model, checkpoints, samples, members = trained
     fast = neighbour_table(build(spec), checkpoints.last(), samples, members, moves=30, seed=1)
-    slow = evaluate(model, neighbours(build(spec), checkpoints.last(), moves=30, seed=1), samples, members)
+    slow = evaluate_checkpoints(model, neighbours(build(spec), checkpoints.last(), moves=30, seed=1), samples, members)
     np.testing.assert_allclose(fast.losses, slow.losses, rtol=1e-9, atol=1e-11)
     shifted = np.roll(slow.losses, 1, axis=1)  # the negative control: the right losses of the wrong moves
     assert not np.allclose(fast.losses, shifted, rtol=1e-9, atol=1e-11)
@@ -76,7 +76,7 @@ def test_calibrated_quantizers_have_candidates_too(trained, spec):
         assert same(trajectory(calibrated, checkpoints, calibration=given).last(), released)
         assert same(neighbours(calibrated, checkpoints.last(), moves=3, calibration=given).last(), released)
     fast = neighbour_table(frozen, checkpoints.last(), samples, members, moves=20)
-    slow = evaluate(model, neighbours(frozen, checkpoints.last(), moves=20), samples, members)
+    slow = evaluate_checkpoints(model, neighbours(frozen, checkpoints.last(), moves=20), samples, members)
     np.testing.assert_allclose(fast.losses, slow.losses, rtol=1e-9, atol=1e-11)
     for strategy, given in ((trajectory, checkpoints), (neighbours, checkpoints.last())):
         with pytest.raises(InvalidInput, match=r"needs (calibration records|the architecture)\. Pass calibration="):

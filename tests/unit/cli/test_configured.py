@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from leaq.cli.configured import _parameter, _read
 from leaq.config import Config
-from leaq.pipeline.options import build, options
+from leaq.pipeline.options import config_from, options
 
 
 class Everything(Config):
@@ -37,7 +37,7 @@ def parse(*words):
 
     def command(**given):
         values = {".".join(one.path): _read(one, given[name]) for name, one in TABLE.items()}
-        seen.append(build(Everything, values))
+        seen.append(config_from(Everything, values))
 
     command.__signature__ = inspect.Signature([_parameter(name, one) for name, one in TABLE.items()])
     app = typer.Typer()

@@ -44,7 +44,7 @@ def test_neighbours_agree_with_a_direct_search():
     from rdkit.Chem import rdFingerprintGenerator
 
     smiles = ["CCO", "CCCO", "CCCCO", "c1ccccc1", "Cc1ccccc1", "c1ccncc1", "CC(=O)O"]
-    found = chemistry.neighbours(smiles, most=3)
+    found = chemistry.similar_molecules(smiles, most=3)
     make = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
     bits = [make.GetFingerprint(Chem.MolFromSmiles(text)) for text in smiles]
     slow = np.array([[DataStructs.TanimotoSimilarity(a, b) for b in bits] for a in bits])
@@ -55,9 +55,9 @@ def test_neighbours_agree_with_a_direct_search():
 
 def test_a_sample_of_probes_depends_on_the_seed():
     chains = ["C" * n for n in range(1, 30)]
-    first = chemistry.neighbours(chains, most=1, probes=5).probes
-    assert first.tolist() == chemistry.neighbours(chains, most=1, probes=5).probes.tolist()
-    assert first.tolist() != chemistry.neighbours(chains, most=1, probes=5, seed=1).probes.tolist()
+    first = chemistry.similar_molecules(chains, most=1, probes=5).probes
+    assert first.tolist() == chemistry.similar_molecules(chains, most=1, probes=5).probes.tolist()
+    assert first.tolist() != chemistry.similar_molecules(chains, most=1, probes=5, seed=1).probes.tolist()
 
 
 def test_clusters_hold_similar_molecules():

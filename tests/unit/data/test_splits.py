@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from leaq.data.splits import halves, joined, neighbour_agreement
+from leaq.data.splits import halves, joined_groups, neighbour_agreement
 from leaq.data.tables import from_arrays
 from leaq.errors import InvalidInput
 from leaq.types import Samples
@@ -71,5 +71,5 @@ def test_chemistry_tells_nothing_about_a_random_split_and_much_about_a_scaffold_
 
 
 def test_joined_keeps_what_either_keeps():
-    assert joined(np.array([0, 1, 2, 3]), np.array([5, 5, 6, 7])).tolist() == [0, 0, 1, 2]
-    assert joined(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 2])).tolist() == [0, 0, 0, 0]
+    assert joined_groups(np.array([0, 1, 2, 3]), np.array([5, 5, 6, 7])).tolist() == [0, 0, 1, 2]
+    assert joined_groups(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 2])).tolist() == [0, 0, 0, 0]

@@ -5,7 +5,7 @@ import pytest
 
 from leaq.decisions.choosing import choosers, recommend
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.reporting.decision import described
+from leaq.reporting.decision import recommendation_words
 from leaq.results import Comparison
 from tests.unit.study.cells import cell, row
 
@@ -27,14 +27,16 @@ def test_the_most_private_within_the_budget():
     assert found.reduction.value == pytest.approx(0.3)
     assert found.advantage.value == pytest.approx(0.2, abs=0.005)
     assert found.advantage.high - found.advantage.low > 0.02  # wider than its own interval: chosen among many
-    assert "less than full precision (0.50)" in described(found)
+    assert "less than full precision (0.50)" in recommendation_words(found)
 
 
 def test_a_wider_budget_changes_the_choice_and_full_precision_is_an_answer():
     assert recommend([cell(rows())], 0.3)[0].chosen == "sparse"
     nothing = recommend([cell(rows())], 0.0)[0]
     assert (nothing.chosen, nothing.quantized, nothing.nearest) == ("none", False, "four")
-    assert "no quantizer is to be had beyond doubt; four comes nearest and may lose 0.001" in described(nothing)
+    assert "no quantizer is to be had beyond doubt; four comes nearest and may lose 0.001" in recommendation_words(
+        nothing
+    )
 
 
 def test_without_a_budget_the_usual_one_of_the_metric_counts():
@@ -59,7 +61,7 @@ def test_among_those_not_told_apart_in_leak_the_cheapest_is_taken_then_the_small
     (found,) = recommend([result], 0.02)
     assert (found.chosen, found.smallest) == ("cheap", "dear")
     assert set(found.tied) == {"dear", "large"}
-    assert "smallest estimate within the budget is that of dear" in described(found)
+    assert "smallest estimate within the budget is that of dear" in recommendation_words(found)
     (smaller,) = recommend([cell([sized(one, 5 if one.quantizer == "large" else 20) for one in close])], 0.02)
     assert smaller.chosen == "large"
 
@@ -75,7 +77,7 @@ def test_nothing_told_apart_from_full_precision_gives_no_accuracy_away():
     (found,) = recommend([result], 0.01)
     assert found.chosen == "eight"
     assert not found.told_apart
-    assert "its leak is not told apart from full precision's" in described(found)
+    assert "its leak is not told apart from full precision's" in recommendation_words(found)
 
 
 def test_the_paired_comparison_of_an_audit_decides_what_is_told_apart():
@@ -132,7 +134,7 @@ def test_cells_without_skill_in_full_precision_are_left_out_and_counted():
     )
     (found,) = recommend([*good, hopeless], 0.02)
     assert (found.chosen, found.cells, found.left_out) == ("sign", 3, 1)
-    assert "1 more left out: no skill in full precision" in described(found)
+    assert "1 more left out: no skill in full precision" in recommendation_words(found)
     with pytest.raises(NotEnoughEvidence, match="models that predict something. Found none in 1 cells"):
         recommend([hopeless], 0.02)
 
@@ -159,7 +161,7 @@ def test_the_knee_is_the_bargain_whatever_the_budget():
     (found,) = recommend([result], 0.01)
     assert found.chosen == "four"
     assert (found.knee.quantizer, found.knee.halves) == ("two", True)
-    assert "Two more than halves the leak (0.79 to 0.30) for at most 0.022 R²." in described(found)
+    assert "Two more than halves the leak (0.79 to 0.30) for at most 0.022 R²." in recommendation_words(found)
 
 
 def test_there_is_no_knee_where_nothing_stands_out():

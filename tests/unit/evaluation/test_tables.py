@@ -7,7 +7,7 @@ import torch
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
 from leaq.errors import InvalidInput, UnsupportedModel
-from leaq.evaluation import evaluate, tables, with_whitebox
+from leaq.evaluation import evaluate_checkpoints, tables, with_whitebox
 from leaq.quantizers import parse_list
 from leaq.training import TrainingConfig, train
 
@@ -39,7 +39,7 @@ def by_hand(params, x, task, depth=3):
 def test_losses_and_outputs_of_every_candidate(task, budget, rng, monkeypatch):
     monkeypatch.setattr(tables, "ACTIVATIONS", budget)
     samples, members, model, checkpoints = case(task, rng)
-    table = evaluate(model, checkpoints, samples, members)
+    table = evaluate_checkpoints(model, checkpoints, samples, members)
     spread = np.std(samples.targets)
     for s in range(3):
         for c in range(3):
@@ -59,7 +59,7 @@ def test_losses_and_outputs_of_every_candidate(task, budget, rng, monkeypatch):
 def test_white_box_statistic_against_autograd(task, rng):
     samples, members, model, checkpoints = case(task, rng)
     quantized = parse_list("uniform(bits=4)")[0](checkpoints)
-    table = with_whitebox(evaluate(model, quantized, samples, members), model, quantized, samples)
+    table = with_whitebox(evaluate_checkpoints(model, quantized, samples, members), model, quantized, samples)
     for s in range(3):
         params = {name: tensor[s, -1] for name, tensor in quantized.params.items()}
         gradients = [[] for _ in range(4)]  # of all layers, and of each of the three
@@ -87,7 +87,7 @@ def test_a_record_that_reaches_no_unit_is_no_outlier(rng):
     biases = {name: torch.zeros_like(checkpoints.params[name]) for name in ("layers.0.bias", "layers.1.bias")}
     cut = checkpoints.replace({"layers.0.weight": weight, **biases})
     dead = samples.inputs[:, 0] < samples.inputs[:, 0].mean()
-    size = with_whitebox(evaluate(model, cut, samples, members), model, cut, samples).whitebox[:, :, 1]
+    size = with_whitebox(evaluate_checkpoints(model, cut, samples, members), model, cut, samples).whitebox[:, :, 1]
     for row in size:
         assert len(set(row[dead])) == 1
         assert row[dead][0] == row[~dead].min() < row[~dead].max()
@@ -98,9 +98,9 @@ def test_a_record_that_reaches_no_unit_is_no_outlier(rng):
 
 def test_the_comparison_catches_a_lost_bias(rng, monkeypatch):
     samples, members, model, checkpoints = case("classification", rng)
-    before = evaluate(model, checkpoints, samples, members).losses
+    before = evaluate_checkpoints(model, checkpoints, samples, members).losses
     broken = checkpoints.replace({"layers.2.bias": torch.zeros_like(checkpoints.params["layers.2.bias"])})
-    assert np.abs(evaluate(model, broken, samples, members).losses - before).max() > 1e-4
+    assert np.abs(evaluate_checkpoints(model, broken, samples, members).losses - before).max() > 1e-4
 
 
 def test_not_finite_outputs_name_model_and_candidate(rng):
@@ -108,17 +108,17 @@ def test_not_finite_outputs_name_model_and_candidate(rng):
     bias = checkpoints.params["layers.2.bias"].clone()
     bias[1, 2] = torch.nan
     with pytest.raises(InvalidInput, match="Model 1, candidate 2 under none gives NaN"):
-        evaluate(model, checkpoints.replace({"layers.2.bias": bias}), samples, members)
+        evaluate_checkpoints(model, checkpoints.replace({"layers.2.bias": bias}), samples, members)
 
 
 def test_members_of_other_records_are_refused(rng):
     samples, members, model, checkpoints = case("classification", rng)
     with pytest.raises(InvalidInput, match=r"members must have shape \(3, 30\). Found \(3, 29\)"):
-        evaluate(model, checkpoints, samples, members[:, 1:])
+        evaluate_checkpoints(model, checkpoints, samples, members[:, 1:])
 
 
 def test_white_box_needs_a_model_that_can(rng):
     samples, members, model, checkpoints = case("classification", rng)
-    table = evaluate(model, checkpoints, samples, members)
+    table = evaluate_checkpoints(model, checkpoints, samples, members)
     with pytest.raises(UnsupportedModel, match=r"needs a model with gradient_signals\(\). Found object"):
         with_whitebox(table, object(), checkpoints, samples)

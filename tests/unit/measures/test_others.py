@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from leaq.measures.finite_sample import Options, leak_of
-from leaq.measures.others import Drawn, Game, stand_ins, with_replacement
+from leaq.measures.others import Game, SampledSets, stand_ins, with_replacement
 from tests.unit.measures.cases import MANY, close_to, drawn, every_half
 
 
@@ -28,7 +28,7 @@ def test_both_ways_of_drawing_with_replacement_have_the_binomial_moments(n):
 
 
 def test_training_sets_of_a_pool_are_what_they_are_called():
-    sets = Drawn.sets(5, Game(4, pool=10), 3000, np.random.default_rng(0))
+    sets = SampledSets.sets(5, Game(4, pool=10), 3000, np.random.default_rng(0))
     assert (sets.counts.sum(1) == 4).all()
     assert (sets.counts <= sets.copies).all()
     rows = np.arange(3000)

@@ -5,7 +5,7 @@ import pytest
 
 import leaq
 from leaq.measures.finite_sample import finite_sample
-from leaq.measures.security import security
+from leaq.measures.security import mis
 from leaq.types import LossTable
 
 
@@ -16,7 +16,7 @@ def table():
 
 
 def test_it_is_one_minus_the_leak(table):
-    found, leak = security(table), finite_sample(table)
+    found, leak = mis(table), finite_sample(table)
     assert (found.value, found.low, found.high) == (1 - leak.value, 1 - leak.high, 1 - leak.low)
     assert (found.n, found.unit, found.flags) == (leak.n, leak.unit, leak.flags)
     assert repr(found).startswith("Estimate(")

@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from leaq.errors import InvalidInput, StoreError
-from leaq.models.weights import architecture, check_match, load_into, read_weights
+from leaq.models.weights import architecture, check_match, load_into, tensors_in
 
 
 def net(width=3):
@@ -15,7 +15,7 @@ def net(width=3):
 
 def test_weights_go_into_the_architecture(tmp_path):
     save_file(net().state_dict(), tmp_path / "w.safetensors")
-    wanted = read_weights(tmp_path / "w.safetensors")
+    wanted = tensors_in(tmp_path / "w.safetensors")
     module = load_into(net(), tmp_path / "w.safetensors")
     assert not module.training
     assert all(torch.equal(wanted[name], tensor) for name, tensor in module.state_dict().items())
@@ -25,7 +25,7 @@ def test_weights_go_into_the_architecture(tmp_path):
 def test_pickled_weights_are_refused_with_the_safe_way(tmp_path, name):
     torch.save(net().state_dict(), tmp_path / name)
     with pytest.raises(InvalidInput, match=r"can run any code.*save_file\(torch.load\(path, weights_only=True\)"):
-        read_weights(tmp_path / name)
+        tensors_in(tmp_path / name)
 
 
 def test_a_plain_pickle_is_never_opened(tmp_path):
@@ -35,15 +35,15 @@ def test_a_plain_pickle_is_never_opened(tmp_path):
 
     (tmp_path / "w.safetensors").write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(InvalidInput, match="Found a pickled one"):
-        read_weights(tmp_path / "w.safetensors")
+        tensors_in(tmp_path / "w.safetensors")
 
 
 def test_missing_and_damaged_files_are_refused(tmp_path):
     with pytest.raises(InvalidInput, match=r"There is no weights file '.*w\.safetensors'"):
-        read_weights(tmp_path / "w.safetensors")
+        tensors_in(tmp_path / "w.safetensors")
     (tmp_path / "w.safetensors").write_bytes(b"no weights at all, but long enough")
     with pytest.raises(StoreError, match="no readable safetensors file"):
-        read_weights(tmp_path / "w.safetensors")
+        tensors_in(tmp_path / "w.safetensors")
 
 
 def test_another_architecture_is_named():
@@ -75,7 +75,7 @@ def test_a_header_whose_length_looks_like_a_pickle_is_none(tmp_path, length):
     start = 8 + int.from_bytes(content[:8], "little")
     header = content[8:start].rstrip().ljust(length)  # the format allows spaces at the end of its header
     (tmp_path / "w.safetensors").write_bytes(length.to_bytes(8, "little") + header + content[start:])
-    assert torch.equal(read_weights(tmp_path / "w.safetensors")["w"], torch.ones(2))
+    assert torch.equal(tensors_in(tmp_path / "w.safetensors")["w"], torch.ones(2))
 
 
 def test_an_architecture_that_cannot_be_built_says_why(tmp_path):

@@ -10,7 +10,7 @@ from leaq.attacks.combined import Combined
 from leaq.data import load
 from leaq.data.splits import halves
 from leaq.errors import InvalidInput
-from leaq.evaluation import evaluate, with_whitebox
+from leaq.evaluation import evaluate_checkpoints, with_whitebox
 from leaq.pipeline import audit
 from leaq.pipeline.cell import AuditConfig
 from leaq.results import CellResult
@@ -96,7 +96,7 @@ def test_white_box_statistics_of_the_perceptron_are_those_of_a_module():
     weights["output.mean"][:, 1], weights["output.scale"][:, 1] = 10.0, 4.0
     released = Checkpoints(weights, mlp.roles, (2,))
     members = halves(samples, 2, seed=0)
-    found = with_whitebox(evaluate(mlp, released, samples, members), mlp, released, samples).whitebox
+    found = with_whitebox(evaluate_checkpoints(mlp, released, samples, members), mlp, released, samples).whitebox
     grads = []
     for i in range(len(samples)):
         own = {n: weights[n][:1].clone().requires_grad_() for n in ("layers.0.weight", "layers.1.weight")}
@@ -167,7 +167,7 @@ def test_what_nobody_trained_on_is_not_found():
     config = TrainingConfig(**QUICK)
     members = halves(samples, 16, seed=0)
     _, trained = train(samples, members, config, seed=0)
-    found = evaluate(mlp, trained.last(), samples, halves(samples, 16, seed=99))
+    found = evaluate_checkpoints(mlp, trained.last(), samples, halves(samples, 16, seed=99))
     for attack in (Combined(sees="outputs"),):
         assert abs(attack(found).advantage.value) < 0.06
 

@@ -15,7 +15,7 @@ from leaq.cli.main import app
 from leaq.config import Config
 from leaq.errors import InvalidInput
 from leaq.pipeline.cell import AuditConfig
-from leaq.pipeline.options import VERBS, Verb, build, command, join_items, options, split_items
+from leaq.pipeline.options import VERBS, Verb, command, config_from, join_items, options, split_items
 
 TABLE = {".".join(one.path): one for one in options(AuditConfig)}
 TEXT = "it's; rm -rf /"
@@ -33,12 +33,12 @@ def other_values(dotted):
     found = []
     for value in (*kinds, *CANDIDATES):
         try:
-            config = build(AuditConfig, {"source": "x", dotted: value})
+            config = config_from(AuditConfig, {"source": "x", dotted: value})
         except InvalidInput:
             continue
         kept = at(config.to_dict(), one.path)
         plain = list(value) if isinstance(value, tuple) else value
-        if kept == plain and type(kept) is type(plain) and config != build(AuditConfig, {"source": "x"}):
+        if kept == plain and type(kept) is type(plain) and config != config_from(AuditConfig, {"source": "x"}):
             found.append(value)
     return found
 
@@ -79,21 +79,21 @@ def test_the_command_asks_for_the_same_value_of_every_field(dotted, asked):
     values = other_values(dotted)
     assert values, f"no other value of {dotted} is known to this test"
     for value in values:
-        config = build(AuditConfig, {"source": "my data.csv", dotted: value})
+        config = config_from(AuditConfig, {"source": "my data.csv", dotted: value})
         line = command(config.to_dict())
         assert TABLE[dotted].flag.lstrip("-") in line
         assert asked(line) == config
 
 
 def test_the_command_names_nothing_that_is_usual(asked):
-    config = build(AuditConfig, {"source": "my data.csv"})
+    config = config_from(AuditConfig, {"source": "my data.csv"})
     assert command(config.to_dict()) == "leaq audit 'my data.csv'"
     assert asked("leaq audit 'my data.csv'") == config
 
 
 def test_what_is_named_counts_whatever_the_effort(asked):
     found = asked("leaq audit 'my data.csv' --effort deep --replicates 16 --epochs 3")
-    assert found == build(
+    assert found == config_from(
         AuditConfig, {"source": "my data.csv", "effort": "deep", "replicates": 16, "training.epochs": 3}
     )
     assert asked("leaq audit 'my data.csv' --effort deep").replicates == 64
@@ -101,13 +101,13 @@ def test_what_is_named_counts_whatever_the_effort(asked):
 
 def test_a_command_with_everything_changed(asked):
     given = {"source": "my data.csv"} | {name: other_values(name)[0] for name in TABLE if name != "source"}
-    config = build(AuditConfig, given)
+    config = config_from(AuditConfig, given)
     assert asked(command(config.to_dict())) == config
 
 
 def test_shadows_attacks_and_checkpoints_are_not_lost():
     given = {"source": "rows.csv", "shadows": 4, "attacks": ("threshold", "lira"), "training.checkpoints": 1}
-    config = build(AuditConfig, {**given, "quantizers": ("sign",)})
+    config = config_from(AuditConfig, {**given, "quantizers": ("sign",)})
     words = "--quantizers sign --shadows 4 --attacks threshold,lira --checkpoints 1"
     assert command(config.to_dict()) == f"leaq audit rows.csv {words}"
 
@@ -142,15 +142,15 @@ def test_a_nested_field_whose_name_is_taken_carries_its_configuration():
     assert (seed.flag, inner_seed.flag, inner_seed.path) == ("--seed", "--inner-seed", ("inner", "seed"))
     assert (inner_seed.help, inner_seed.panel) == ("Of the inner one.", "Inside")
     assert scale.words(False) == ["--no-scale"]
-    assert build(Outer, {"inner.seed": 5}).inner == Inner(seed=5)
+    assert config_from(Outer, {"inner.seed": 5}).inner == Inner(seed=5)
     assert [one.flag for one in options(Outer, Verb(without=frozenset({"inner.scale"})))] == ["--seed", "--inner-seed"]
 
 
 def test_every_problem_is_told_under_its_option():
     with pytest.raises(InvalidInput, match=r"^--seed: .*\(found -1\)\. --inner-seed: .*\(found 'x'\)\.$"):
-        build(Outer, {"seed": -1, "inner.seed": "x"})
+        config_from(Outer, {"seed": -1, "inner.seed": "x"})
     with pytest.raises(InvalidInput, match=r"^--hidden: Input should be greater than 0 \(found 0\)\.$"):
-        build(AuditConfig, {"source": "wine", "training.hidden": (0,)})
+        config_from(AuditConfig, {"source": "wine", "training.hidden": (0,)})
 
 
 def test_the_call_of_a_finished_model():

@@ -4,7 +4,7 @@ import pytest
 
 from leaq.decisions.choosing import recommend
 from leaq.decisions.knee import Knee
-from leaq.reporting.decision import chooser_of, decision, described, knee_words, listed_names
+from leaq.reporting.decision import chooser_of, decision, knee_words, listed_names, recommendation_words
 from tests.results import cell
 from tests.unit.decisions.test_choosing import rows
 from tests.unit.study.cells import cell as audited
@@ -38,11 +38,11 @@ def test_full_precision_is_the_choice_for_a_reason():
 
 
 def test_the_paragraph_says_what_the_choice_rests_on():
-    text = described(FOUND)
+    text = recommendation_words(FOUND)
     assert text.startswith(decision(FOUND))
     assert "Rests on 1 cell of 1 data set;" in text
     assert "no leak found by this attack is not the same as no leak." in text
-    assert "2 cells of 1 data set" in described(recommend([audited(rows()), audited(rows())], 0.02)[0])
+    assert "2 cells of 1 data set" in recommendation_words(recommend([audited(rows()), audited(rows())], 0.02)[0])
 
 
 KNEE = Knee("x", "2-bit", 0.79, 0.35, share=0.56, halves=True, may_lose=0.05, skill_share=0.1)

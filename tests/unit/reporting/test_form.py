@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from leaq.errors import InvalidInput, UnknownName
-from leaq.reporting.form import PROFILES, QUESTIONS, Auditor, fill
+from leaq.reporting.form import PROFILES, QUESTIONS, Auditor, fill_form
 from leaq.types import Flag
 from tests.results import cell, row
 
@@ -18,24 +18,24 @@ def identified(result, **counts):
 
 
 def answers(result=None, profile="edpb", **options):
-    form = fill(result or cell(), profile, now=NOW, **options)
+    form = fill_form(result or cell(), profile, now=NOW, **options)
     return {one.key: one for one in form.answers}
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_profile_asks_every_question_once(profile):
-    form = fill(cell(), profile, now=NOW)
+    form = fill_form(cell(), profile, now=NOW)
     assert sorted(one.key for one in form.answers) == sorted(QUESTIONS)
     assert form.issued == "2026-11-26T12:00:00+00:00"
 
 
 def test_the_form_is_about_what_is_released():
-    assert fill(cell(), "tre", now=NOW).quantizer == "uniform(bits=8)", "what the chooser names"
-    assert fill(cell(), "tre", quantizer="3-BIT", now=NOW).quantizer == "uniform(bits=3)"
+    assert fill_form(cell(), "tre", now=NOW).quantizer == "uniform(bits=8)", "what the chooser names"
+    assert fill_form(cell(), "tre", quantizer="3-BIT", now=NOW).quantizer == "uniform(bits=3)"
     with pytest.raises(UnknownName, match="Unknown quantizer in this run 'tern'"):
-        fill(cell(), "tre", quantizer="tern", now=NOW)
+        fill_form(cell(), "tre", quantizer="tern", now=NOW)
     with pytest.raises(UnknownName, match="Unknown profile 'gdpr'"):
-        fill(cell(), "gdpr", now=NOW)
+        fill_form(cell(), "gdpr", now=NOW)
 
 
 def test_worst_records_are_counted_and_never_named():

@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from leaq.errors import InvalidInput
-from leaq.reporting.form import Auditor, fill
+from leaq.reporting.form import Auditor, fill_form
 from leaq.reporting.form_files import read_card, write_form
 from tests.results import NASTY, nasty
 from tests.unit.reporting.test_form import NOW
@@ -10,7 +10,7 @@ from tests.unit.reporting.test_form import NOW
 
 @pytest.fixture
 def written(tmp_path):
-    form = fill(nasty(), "edpb", quantizer="sign", auditor=Auditor(NASTY, 0.1, NASTY), now=NOW)
+    form = fill_form(nasty(), "edpb", quantizer="sign", auditor=Auditor(NASTY, 0.1, NASTY), now=NOW)
     return form, write_form(form, tmp_path / "card.html")
 
 

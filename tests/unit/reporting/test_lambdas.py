@@ -5,7 +5,7 @@ import pytest
 
 from leaq.measures.gaps import Gaps
 from leaq.measures.rate import rate
-from leaq.reporting.lambdas import lambda_table, peak, statement, verdict
+from leaq.reporting.lambdas import lambda_table, lambda_verdict, peak, statement
 from leaq.results import Curve
 from leaq.types import LossTable
 from tests.results import cell, row
@@ -49,19 +49,19 @@ def test_the_deciding_candidate_is_found(table, k, said):
 
 def test_what_cannot_be_told_is_not_told():
     curve = curve_of(UNDECIDED)
-    assert verdict(curve) == "undecided"
+    assert lambda_verdict(curve) == "undecided"
     assert "undecided: the bands of candidates at low k and of others both reach" in statement(curve)
 
 
 def test_models_that_disagree_leave_it_undecided():
-    assert [verdict(curve_of(table)) for table in (LOW, NOT_LOW)] == ["low k", "not at low k"]
-    assert verdict(curve_of(LOW, NOT_LOW)) == "undecided"
+    assert [lambda_verdict(curve_of(table)) for table in (LOW, NOT_LOW)] == ["low k", "not at low k"]
+    assert lambda_verdict(curve_of(LOW, NOT_LOW)) == "undecided"
 
 
 def test_a_verdict_by_the_peak_alone_would_be_caught():
     """The negative control: the peak of the undecided table is at one end, its band says nothing of the kind."""
     curve = curve_of(UNDECIDED)
-    assert verdict(Curve(curve.x, curve.y)) != verdict(curve)
+    assert lambda_verdict(Curve(curve.x, curve.y)) != lambda_verdict(curve)
 
 
 def test_bands_hold_the_curve_and_narrow_with_the_noise():
@@ -81,7 +81,7 @@ def test_the_values_are_lambda_over_its_largest():
 
 
 def test_a_single_other_candidate_is_at_low_k():
-    assert verdict(curve_of(losses((0.5, 1.0)))) == "low k"
+    assert lambda_verdict(curve_of(losses((0.5, 1.0)))) == "low k"
 
 
 def test_the_table_shows_every_band_and_says_the_verdict_of_each_quantizer():

@@ -7,7 +7,7 @@ from leaq.reporting.html import render
 from leaq.reporting.many import (
     MOST_PAIRS,
     agreements,
-    names,
+    audit_names,
     overview,
     pairs,
     study_sentences,
@@ -36,12 +36,12 @@ def study():
 
 
 def test_audits_are_named_by_what_sets_them_apart():
-    assert names(study()) == ["one · ecfp4", "one · graph", "two · ecfp4", "two · graph"]
-    assert names([cell(name="one"), cell(name="two")]) == ["one", "two"]
+    assert audit_names(study()) == ["one · ecfp4", "one · graph", "two · ecfp4", "two · graph"]
+    assert audit_names([cell(name="one"), cell(name="two")]) == ["one", "two"]
 
 
 def test_audits_that_differ_in_nothing_are_numbered():
-    assert names([cell(), cell()]) == ["toy (1)", "toy (2)"]
+    assert audit_names([cell(), cell()]) == ["toy (1)", "toy (2)"]
 
 
 def test_only_embedders_of_one_task_are_compared_where_there_are_several():
@@ -72,7 +72,7 @@ def test_audits_without_common_quantizers_have_no_agreement():
 
 def test_overview_has_one_line_an_audit():
     table = overview(study())
-    assert [line[0] for line in table.rows] == names(study())
+    assert [line[0] for line in table.rows] == audit_names(study())
     assert [line[5] for line in table.rows] == ["sign", "sign", "full precision", "full precision"]
     assert "a loss of 0.01 ROC-AUC" in str(table.footnotes[-1])
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from leaq.reporting.form import fill
+from leaq.reporting.form import fill_form
 from leaq.reporting.form_files import signer, write_form
 from leaq.reporting.recheck import recheck
 from tests.results import cell
@@ -10,7 +10,7 @@ from tests.unit.reporting.test_form import NOW
 
 
 def test_a_signed_card_is_told_from_a_forged_one(keys, tmp_path):
-    form = fill(cell(), "edpb", now=NOW)
+    form = fill_form(cell(), "edpb", now=NOW)
     html, plain, _ = write_form(form, tmp_path / "card", key_file=keys[0])
     for place in (html, plain):
         assert recheck(place, key_file=keys[1], rerun=False).signed == "valid"
@@ -23,7 +23,7 @@ def test_a_signed_card_is_told_from_a_forged_one(keys, tmp_path):
 
 
 def test_another_key_and_no_key_are_said(keys, tmp_path):
-    form = fill(cell(), "edpb", now=NOW)
+    form = fill_form(cell(), "edpb", now=NOW)
     plain = write_form(form, tmp_path / "card")[1]
     assert recheck(plain, rerun=False).signed == "none"
     assert recheck(plain, key_file=keys[1], rerun=False).signed == "other key"
@@ -41,7 +41,7 @@ def audited():
 
 
 def test_a_true_card_comes_out_again_and_an_invented_one_does_not(audited, tmp_path):
-    form = fill(audited, "tre", quantizer="sign", now=NOW)
+    form = fill_form(audited, "tre", quantizer="sign", now=NOW)
     plain = write_form(form, tmp_path / "card")[1]
     found = recheck(plain)
     assert found.compared

@@ -1,7 +1,7 @@
 import pytest
 
 from leaq.attacks.registry import attack_families
-from leaq.reporting.words import attack_name, flag_words, game_words, in_order, indicator, short_attack
+from leaq.reporting.words import attack_name, flag_words, game_words, in_reading_order, indicator, short_attack
 from leaq.types import Flag
 
 
@@ -19,10 +19,15 @@ def test_what_is_not_known_keeps_its_words():
 
 
 def test_attacks_stand_weakest_first_and_indicators_as_people_expect_them_unknown_ones_last():
-    assert in_order(["combined", "zeta", "threshold", "lira", "alpha", "lira"], "attack") == [
+    assert in_reading_order(["combined", "zeta", "threshold", "lira", "alpha", "lira"], "attack") == [
         "threshold", "lira", "combined", "alpha", "zeta",
     ]  # fmt: skip
-    assert in_order(["loss_gap", "r", "leak_vs_full", "mine"], "indicator") == ["leak_vs_full", "r", "loss_gap", "mine"]
+    assert in_reading_order(["loss_gap", "r", "leak_vs_full", "mine"], "indicator") == [
+        "leak_vs_full",
+        "r",
+        "loss_gap",
+        "mine",
+    ]
 
 
 @pytest.mark.parametrize("game", ["pool", "calibration", "released", "iid"])

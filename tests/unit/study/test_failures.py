@@ -2,7 +2,7 @@ import pytest
 
 from leaq.errors import InvalidInput
 from leaq.pipeline.cell import AuditConfig
-from leaq.study.failures import Failures, grouped
+from leaq.study.failures import Failures, by_reason
 
 ONE, OTHER = AuditConfig(source="wine"), AuditConfig(source="wine", seed=1)
 
@@ -48,4 +48,4 @@ def test_a_damaged_record_counts_as_never_tried(tmp_path):
 def test_cells_are_grouped_by_their_reason(tmp_path):
     failures = Failures(tmp_path)
     made = [failures.record(cell, cell.digest(), raised(ValueError("x"))) for cell in (ONE, OTHER)]
-    assert grouped(made) == {"ValueError: x": [ONE.digest(), OTHER.digest()]}
+    assert by_reason(made) == {"ValueError: x": [ONE.digest(), OTHER.digest()]}

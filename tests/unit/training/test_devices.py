@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from leaq.data.splits import halves
-from leaq.evaluation import evaluate, with_whitebox
+from leaq.evaluation import evaluate_checkpoints, with_whitebox
 from leaq.quantizers import Calibration, parse_list
 from leaq.training import train, train_modules
 from leaq.training.backprop import Backprop
@@ -37,7 +37,7 @@ def perceptron(samples, members):
     found = {}
     for quantizer in parse_list("none,sign,ternary(sparsity=0.5),uniform(bits=4),stochastic(bits=2)"):
         quantized = quantizer.frozen_to(checkpoints.last(), calibration)(checkpoints)
-        table = evaluate(model, quantized, samples, members, quantizer=quantizer.spec())
+        table = evaluate_checkpoints(model, quantized, samples, members, quantizer=quantizer.spec())
         found[quantizer.spec()] = with_whitebox(table, model, quantized, samples)
     return found
 
@@ -45,7 +45,9 @@ def perceptron(samples, members):
 def own_module(samples, members):
     model, checkpoints = train_modules(module, samples, members, CONFIG, seed=0)
     assert model.note is None
-    return {"none": with_whitebox(evaluate(model, checkpoints, samples, members), model, checkpoints, samples)}
+    return {
+        "none": with_whitebox(evaluate_checkpoints(model, checkpoints, samples, members), model, checkpoints, samples)
+    }
 
 
 def same(found, expected):

@@ -7,7 +7,7 @@ import torch
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
 from leaq.embedders import EMBEDDERS
-from leaq.evaluation import evaluate, with_whitebox
+from leaq.evaluation import evaluate_checkpoints, with_whitebox
 from leaq.models.modules import ModuleModel
 from leaq.models.nets import NETS
 from leaq.seeds import stream
@@ -114,7 +114,7 @@ def test_weights_and_buffers_equal_those_of_the_module_trained_alone(trained):
 
 def test_outputs_are_those_of_the_module_in_evaluation_mode(trained):
     _, samples, members, model, checkpoints, twins = trained
-    table = evaluate(model, checkpoints, samples, members)
+    table = evaluate_checkpoints(model, checkpoints, samples, members)
     for i, twin in enumerate(twins):
         with torch.no_grad():
             out = twin.eval()(torch.tensor(samples.inputs))
@@ -123,7 +123,7 @@ def test_outputs_are_those_of_the_module_in_evaluation_mode(trained):
 
 def test_white_box_statistic_equals_autograd_record_by_record(trained):
     _, samples, members, model, checkpoints, twins = trained
-    table = with_whitebox(evaluate(model, checkpoints, samples, members), model, checkpoints, samples)
+    table = with_whitebox(evaluate_checkpoints(model, checkpoints, samples, members), model, checkpoints, samples)
     twin = twins[1].eval()
     weights = [p for name, p in twin.named_parameters() if model.roles[name] in ("linear", "conv1d")]
     x, y = torch.tensor(samples.inputs), torch.tensor(samples.targets)

@@ -9,7 +9,7 @@ import pytest
 from leaq.data import from_arrays
 from leaq.embedders import embed
 from leaq.errors import InvalidInput
-from leaq.evaluation import evaluate
+from leaq.evaluation import evaluate_checkpoints
 from leaq.measures.performance import performance
 from leaq.training import TrainingConfig
 from leaq.training import squares as room
@@ -41,7 +41,7 @@ def test_without_noise_a_linear_rule_is_found_and_noise_costs(rng, task, classes
     found = []
     for epsilon in (math.inf, 0.02):
         mlp, weights = train_squares(samples, members, CONFIG, PrivateSquares(epsilon=epsilon, components=6), seed=0)
-        table = evaluate(mlp, weights, samples, members)
+        table = evaluate_checkpoints(mlp, weights, samples, members)
         found.append(performance(table, draws=1)["r2" if task == "regression" else "roc_auc"].value)
     assert found[0] > least
     assert found[1] < found[0] - 0.05

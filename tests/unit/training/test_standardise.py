@@ -12,7 +12,7 @@ from leaq.data import from_arrays
 from leaq.data.splits import halves
 from leaq.embedders import embed
 from leaq.errors import InvalidInput
-from leaq.evaluation import evaluate, with_numbers
+from leaq.evaluation import evaluate_checkpoints, with_numbers
 from leaq.pipeline.cell import AuditConfig
 from leaq.stats.roc import auc
 from leaq.training import TrainingConfig, train, train_modules
@@ -42,7 +42,7 @@ def scaler_area(samples, members, config):
     """AUC of the file attack on the scalers alone."""
     model, checkpoints = train(samples, members, config, seed=0)
     released = checkpoints.last()
-    table = with_numbers(evaluate(model, released, samples, members), released, samples)
+    table = with_numbers(evaluate_checkpoints(model, released, samples, members), released, samples)
     kept = {kind: values for kind, values in table.numbers.items() if kind.startswith(("scaler", "target"))}
     scores = file_scores(replace(table, numbers=kept), samples.inputs)
     return float(np.mean([auc(row, inside) for row, inside in zip(scores, members, strict=True)]))
@@ -135,7 +135,7 @@ def test_a_module_of_ones_own_stands_between_the_same_scalers(samples, members, 
     )
     fitted = fit_scalers(samples, members, rule(name), seed=0)
     released = checkpoints.last()
-    table = with_numbers(evaluate(model, released, samples, members), released, samples)
+    table = with_numbers(evaluate_checkpoints(model, released, samples, members), released, samples)
     np.testing.assert_allclose(table.numbers["scaler.mean"], fitted["input.mean"], rtol=1e-6)
     np.testing.assert_allclose(table.numbers["target.scale"], fitted["output.scale"], rtol=1e-6)
     weight, bias = (released.params[f"module.{part}"][2].numpy() for part in ("weight", "bias"))
@@ -157,7 +157,7 @@ def test_statistics_of_a_first_batch_normalisation_are_read(samples, members):
 
     model, checkpoints = train_modules(make, samples, members, TrainingConfig(**SMALL), seed=0)
     released = checkpoints.last()
-    table = with_numbers(evaluate(model, released, samples, members), released, samples)
+    table = with_numbers(evaluate_checkpoints(model, released, samples, members), released, samples)
     np.testing.assert_allclose(table.numbers["scaler.mean"], released.params["0.running_mean"].numpy())
     np.testing.assert_allclose(table.numbers["scaler.scale"] ** 2, released.params["0.running_var"].numpy(), rtol=1e-5)
     assert table.numbers["columns.mean"].shape == (8, 40)

@@ -14,7 +14,7 @@ from leaq.attacks.base import Context
 from leaq.attacks.registry import build_attack
 from leaq.attacks.scoring import Protocol
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
-from leaq.evaluation import evaluate, with_numbers, with_whitebox
+from leaq.evaluation import evaluate_checkpoints, with_numbers, with_whitebox
 from leaq.measures.performance import drop, performance
 from leaq.models.protocols import Model
 from leaq.pipeline.cell import AuditConfig
@@ -96,7 +96,7 @@ class _Trained:
 
     def _attacked(self, released: Checkpoints) -> Estimate:
         judged = self.todo.judged
-        table = self.todo.of_pool(evaluate(self.model, released, judged, self.todo.judged_members))
+        table = self.todo.of_pool(evaluate_checkpoints(self.model, released, judged, self.todo.judged_members))
         table = with_numbers(with_whitebox(table, self.model, released, judged), released, judged, codes=True)
         protocol = Protocol(level=self.config.level, draws=self.config.draws, seed=self.config.seed)
         found = build_attack(ATTACK).run(Context(table, features=judged.inputs, protocol=protocol))
@@ -116,7 +116,7 @@ class _Trained:
 
     def _on_choosing(self, released: Checkpoints) -> LossTable:
         nobody = np.zeros((released.batch[0], len(self.parts.choosing)), dtype=bool)
-        table: LossTable = evaluate(self.model, released, self.parts.choosing, nobody)
+        table: LossTable = evaluate_checkpoints(self.model, released, self.parts.choosing, nobody)
         return table
 
 

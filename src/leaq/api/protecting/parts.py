@@ -12,7 +12,7 @@ from leaq.pipeline.planning import set_aside, strangers
 from leaq.pipeline.rows import primary_metric
 from leaq.types import Samples
 
-__all__ = ["Parts", "joined"]
+__all__ = ["Parts", "joined_records"]
 
 ARRAYS = ("inputs", "targets", "ids", "groups")
 SHARE = 0.2
@@ -56,7 +56,7 @@ class Parts:
     @property
     def whole(self) -> Samples:
         """Return what the released model is trained on: everything but the public records."""
-        return joined(self.pool, self.choosing)
+        return joined_records(self.pool, self.choosing)
 
     @property
     def metric(self) -> str:
@@ -73,7 +73,7 @@ class Parts:
         )
 
 
-def joined(samples: Samples, more: Samples) -> Samples:
+def joined_records(samples: Samples, more: Samples) -> Samples:
     """Return the records of both, in order; everything else is the first's."""
     both: dict[str, Any] = {k: np.concatenate([getattr(one, k) for one in (samples, more)]) for k in ARRAYS}
     return replace(samples, **both)

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from leaq.embedders.graphs import Graphs
+from leaq.embedders.graphs import JoinedGraph
 
 __all__ = ["Convolution", "GraphNetwork"]
 
@@ -36,7 +36,7 @@ class Edges(nn.Module):
         return found
 
 
-class Gcn(Edges):
+class GcnEdges(Edges):
     """Sum over neighbours and self of (z_j + e_ij) / sqrt(deg_i deg_j), z = linear(h); degrees count the loop."""
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ class MolClr(Edges):
         return _sum((h @ self.weight)[source] + self.bond(bonds), target, len(h)) + self.bias
 
 
-LAYER: dict[str, Callable[[], Edges]] = {"gcn": Gcn, "graphsage": GraphSage, "gat": Gat, "molclr": MolClr}
+LAYER: dict[str, Callable[[], Edges]] = {"gcn": GcnEdges, "graphsage": GraphSage, "gat": Gat, "molclr": MolClr}
 
 
 class GraphNetwork(nn.Module):
@@ -123,7 +123,7 @@ class GraphNetwork(nn.Module):
             )
         self.eval()
 
-    def forward(self, graphs: Graphs) -> Tensor:
+    def forward(self, graphs: JoinedGraph) -> Tensor:
         """Embed molecules, (count, 300) or (count, 512)."""
         atoms, edges, bonds, molecule = (
             torch.as_tensor(part) for part in (graphs.atoms, graphs.edges, graphs.bonds, graphs.molecule)

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from leaq.config import modules_in
 from leaq.errors import InvalidInput, LeaqError
-from leaq.models.formats.layout import Layout
+from leaq.models.formats.layout import LayerLayout
 from leaq.models.formats.weight import LazyWeight, Weight
 
 __all__ = ["layers_of"]
 
 
 @cache
-def _layouts() -> tuple[Layout, ...]:
+def _layouts() -> tuple[LayerLayout, ...]:
     return tuple(module.LAYOUT for module in modules_in("leaq.models.formats.layouts"))
 
 
@@ -61,7 +61,7 @@ def layers_of(
 
 
 def _later(
-    layout: Layout, found: Mapping[str, str], load: Callable[[str], Tensor], settings: Mapping[str, Any]
+    layout: LayerLayout, found: Mapping[str, str], load: Callable[[str], Tensor], settings: Mapping[str, Any]
 ) -> LazyWeight:
     def read() -> Weight:
         parts = {part: load(name) for part, name in found.items()}

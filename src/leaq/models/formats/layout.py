@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from leaq.models.formats.weight import LazyWeight, Weight
 
-__all__ = ["Container", "Layout", "Parts"]
+__all__ = ["Container", "LayerLayout", "Parts"]
 
 Parts = Mapping[str, Tensor]
 """The tensors of one layer by their names, the layer's left out."""
 
 
 @dataclass(frozen=True)
-class Layout:
+class LayerLayout:
     """How layers are written into a safetensors file.
 
     Attributes

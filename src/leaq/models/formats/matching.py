@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from leaq.errors import InvalidInput
-from leaq.models.formats.weight import LazyWeight, nearest, uneven
+from leaq.models.formats.weight import LazyWeight, nearest_reading, uneven
 from leaq.models.roles import shared_names, tensors_of
 from leaq.types import Flag
 
@@ -116,7 +116,9 @@ def fill(
     decided, scaled, doubted, unchanged = [], [], [], True
     for name, tensor in own.items():
         first = weights[found[name]]()
-        weight, by_input = nearest(first, tensor if compare else None, name=name, subject=subject, shape=tensor.shape)
+        weight, by_input = nearest_reading(
+            first, tensor if compare else None, name=name, subject=subject, shape=tensor.shape
+        )
         unchanged = unchanged and compare and torch.equal(weight.value, tensor.detach().cpu().to(weight.value.dtype))
         decided += [name] if weight.convention != first.convention else []
         scaled += [name] if by_input else []

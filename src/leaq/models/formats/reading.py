@@ -17,11 +17,11 @@ from leaq.models.formats.layout import Container
 from leaq.models.formats.weight import LazyWeight, Weight
 from leaq.models.weights import open_weights
 
-__all__ = ["Reading", "describe_file", "metadata_of", "read_file", "weight_files"]
+__all__ = ["FileWeights", "describe_file", "metadata_of", "read_file", "weight_files"]
 
 
 @dataclass(frozen=True)
-class Reading:
+class FileWeights:
     """The weights of a file, by its names, each read when it is asked for.
 
     Attributes
@@ -35,7 +35,7 @@ class Reading:
     kind: str = "safetensors"
 
 
-def read_file(path: Path, original: nn.Module) -> Reading:
+def read_file(path: Path, original: nn.Module) -> FileWeights:
     """Return the weights of a safetensors file, a folder of them, or a GGUF file.
 
     Raises
@@ -48,7 +48,7 @@ def read_file(path: Path, original: nn.Module) -> Reading:
     files = weight_files(path)
     if (container := _container(files[0])) is not None:
         weights, size = container.read(files[0], original)
-        return Reading(weights, size, container.describe(files[0]))
+        return FileWeights(weights, size, container.describe(files[0]))
     opened = [open_weights(file) for file in files]
     place: dict[str, Any] = {name: one for one in opened for name in one.keys()}  # noqa: SIM118 - no mapping
     sizes = sum(one.bytes for one in opened)
@@ -58,7 +58,7 @@ def read_file(path: Path, original: nn.Module) -> Reading:
         return tensor
 
     weights, rest = layers_of(list(place), load, metadata_of(files[0]))
-    return Reading({**{name: _plain(name, load, path.name) for name in rest}, **weights}, sizes)
+    return FileWeights({**{name: _plain(name, load, path.name) for name in rest}, **weights}, sizes)
 
 
 @cache

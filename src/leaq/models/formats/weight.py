@@ -9,7 +9,7 @@ from torch import Tensor
 
 from leaq.errors import InvalidInput
 
-__all__ = ["LazyWeight", "FEWEST", "Weight", "nearest", "uneven", "unlike"]
+__all__ = ["LazyWeight", "FEWEST", "Weight", "nearest_reading", "uneven", "unlike"]
 
 FEWEST = 16
 """Numbers below which a weight is not compared: chance alone makes few of them alike."""
@@ -53,7 +53,7 @@ LazyWeight = Callable[[], Weight]
 """A weight that is read and dequantized when it is asked for, so that a file need not fit into memory twice."""
 
 
-def nearest(
+def nearest_reading(
     weight: Weight, original: Tensor | None, *, name: str, subject: str, shape: torch.Size
 ) -> tuple[Weight, bool]:
     """Return the reading that is near the original, and whether that needed a factor for each input.

@@ -110,12 +110,12 @@ def gcn(outputs: int = 1) -> "torch.nn.Module":
     return Gcn()(outputs)
 
 
-def recipe_of(model: str) -> Mapping[str, Any]:
+def training_of(model: str) -> Mapping[str, Any]:
     """Return the options of training that belong to a network by name; none of a user's own.
 
     Examples
     --------
-    >>> recipe_of("chemprop(hidden=64)")["batch_size"], dict(recipe_of("nets.py:make"))
+    >>> training_of("chemprop(hidden=64)")["batch_size"], dict(training_of("nets.py:make"))
     (64, {})
     """
     name = model.partition("(")[0].strip()

@@ -29,7 +29,7 @@ from leaq.system.npz import read_npz
 from leaq.system.usercode import code_of, user_function
 from leaq.types import Flag
 
-__all__ = ["USED", "case_of", "files_digest", "places_of", "read_arrays"]
+__all__ = ["USED", "case_of", "files_digest", "places_of", "read_records_file"]
 
 USED = frozenset(
     {"source", "members", "model", "target", "ignore", "quantizers", "seed", "level", "draws", "threads"}
@@ -134,7 +134,7 @@ def _read(config: AuditConfig, name: str, language: bool) -> Any:
     if language:
         return read_texts(path)
     if path.suffix.lower() == ".npz" or not path.suffix:
-        return read_arrays(path)
+        return read_records_file(path)
     frame = read_table(path).frame
     return frame[[column for column in frame.columns if column not in config.ignore]]
 
@@ -221,7 +221,7 @@ def _loss(spec: str) -> Any:
     return user_function(spec, what="--loss")
 
 
-def read_arrays(path: Path) -> Mapping[str, Any]:
+def read_records_file(path: Path) -> Mapping[str, Any]:
     """Return the arrays x and y of an NPZ file.
 
     Raises

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, LeaqError, UnsupportedModel, first_rows
-from leaq.evaluation.batches import Batch, described, move
+from leaq.evaluation.batches import Batch, move, shapes_of
 from leaq.models import ModuleModel, checkpoints_of, evaluating
 from leaq.models.calling import call, full_precision
 from leaq.models.roles import tensors_of
@@ -70,7 +70,7 @@ def run_first(model: ModuleModel, members: Records, nonmembers: Records) -> tupl
         except Exception as second:  # of numbers whose type was the first thing wrong, this says what else is
             told = second if all(part.is_floating_point() for part in _tensors(first.inputs)) else err
             raise InvalidInput(
-                f"The model must run on the records given. On the first {first.n} members ({described(first.inputs)}) "
+                f"The model must run on the records given. On the first {first.n} members ({shapes_of(first.inputs)}) "
                 f"it raised {reason_of(told)}. Give inputs as its forward method takes them."
             ) from told
     outputs = rows_of(outputs, first.n)

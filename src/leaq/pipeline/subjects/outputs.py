@@ -14,13 +14,13 @@ from leaq.training.modules import StackedModule, embeds
 from leaq.types import Samples
 from leaq.types.tasks import Layout, TaskSpec
 
-__all__ = ["refuse_unfit", "stacked"]
+__all__ = ["refuse_unfit", "as_stacked_model"]
 
 PROBED = 256
 """Records whose outputs tell logits from probabilities."""
 
 
-def stacked(module: nn.Module, samples: Samples) -> StackedModule:
+def as_stacked_model(module: nn.Module, samples: Samples) -> StackedModule:
     """Return the architecture of a trained module, its outputs read as logits (n, k) or values (n, 1).
 
     Raises

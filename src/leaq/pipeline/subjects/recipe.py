@@ -21,7 +21,7 @@ from leaq.models.sklearn import as_module, is_sklearn
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.subjects.base import Kind, Reads, Trained
 from leaq.pipeline.subjects.given import Given
-from leaq.pipeline.subjects.outputs import stacked
+from leaq.pipeline.subjects.outputs import as_stacked_model
 from leaq.seeds import stream
 from leaq.system.usercode import raised, user_function
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
@@ -71,7 +71,7 @@ class OwnTraining:
         module, _, tokenizer = made[0]
         weights = stacked_weights([checkpoints for _, checkpoints, _ in made])
         if not samples.text:
-            return Trained(stacked(module, samples), weights, self._doubts(made, said))
+            return Trained(as_stacked_model(module, samples), weights, self._doubts(made, said))
         model = LanguageModel(module, tokenizer, tuple(samples.inputs))
         return Trained(model, weights, (*self._doubts(made, said), *model.flags))
 

@@ -18,11 +18,11 @@ from leaq.types import Role
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Backend", "Given"]
+__all__ = ["Backend", "LibraryOutput"]
 
 
 @dataclass(frozen=True)
-class Given:
+class LibraryOutput:
     """What a library made of one weight matrix: codes (out, in) counted from 0, scales, dequantized weights."""
 
     codes: Tensor
@@ -41,7 +41,7 @@ class Backend(Scheme):
     roles: ClassVar[frozenset[Role]] = frozenset({"linear"})
     stored: ClassVar[frozenset[str]] = frozenset({"step", "zero", "absmax"})
 
-    def run(self, weight: Tensor) -> Given:
+    def run(self, weight: Tensor) -> LibraryOutput:
         """Quantize one float32 matrix (out, in) with the library."""
         raise NotImplementedError
 
@@ -80,7 +80,7 @@ class Backend(Scheme):
         scales = {key: torch.stack([one.scales[key] for one in given]) for key in given[0].scales}
         return {**scales, "codes": torch.stack([one.codes for one in given]), "reference": weight}
 
-    def _checked(self, weight: Tensor) -> Given:
+    def _checked(self, weight: Tensor) -> LibraryOutput:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             given = self.run(weight)

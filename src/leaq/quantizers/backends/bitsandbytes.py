@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
-from leaq.quantizers.backends.base import Backend, Given
+from leaq.quantizers.backends.base import Backend, LibraryOutput
 from leaq.quantizers.blocks import into_blocks, whole
 from leaq.quantizers.scheme import Needs
 
@@ -82,7 +82,7 @@ class BnbNF4(_Blockwise):
         """16."""
         return 16
 
-    def run(self, weight: Tensor) -> Given:
+    def run(self, weight: Tensor) -> LibraryOutput:
         """Unpack the library's nibbles, high one first."""
         import bitsandbytes.functional as bnb
 
@@ -93,7 +93,7 @@ class BnbNF4(_Blockwise):
         flat = packed.flatten()
         codes = torch.stack([flat >> 4, flat & 15], dim=1).flatten()[: weight.numel()].reshape(weight.shape)
         restored = bnb.dequantize_4bit(packed, state).reshape(weight.shape)
-        return Given(codes, {"absmax": state.absmax.clone()}, restored)
+        return LibraryOutput(codes, {"absmax": state.absmax.clone()}, restored)
 
     def title(self) -> str:
         """Name the scheme."""
@@ -144,12 +144,12 @@ class BnbBlockwise8(_Blockwise):
         """256."""
         return 256
 
-    def run(self, weight: Tensor) -> Given:
+    def run(self, weight: Tensor) -> LibraryOutput:
         """Codes and block maxima."""
         import bitsandbytes.functional as bnb
 
         codes, state = bnb.quantize_blockwise(weight.contiguous(), blocksize=self.blocksize)
-        return Given(codes, {"absmax": state.absmax.clone()}, bnb.dequantize_blockwise(codes, state))
+        return LibraryOutput(codes, {"absmax": state.absmax.clone()}, bnb.dequantize_blockwise(codes, state))
 
     def title(self) -> str:
         """Name the scheme."""
@@ -178,12 +178,12 @@ class BnbInt8(_Bnb):
         """-127..127."""
         return 255
 
-    def run(self, weight: Tensor) -> Given:
+    def run(self, weight: Tensor) -> LibraryOutput:
         """Codes and row maxima."""
         import bitsandbytes.functional as bnb
 
         rows, largest, _ = bnb.int8_vectorwise_quant(weight.contiguous())
-        return Given(
+        return LibraryOutput(
             (rows.int() + 127).to(torch.uint8), {"absmax": largest.clone()}, bnb.int8_vectorwise_dequant(rows, largest)
         )
 

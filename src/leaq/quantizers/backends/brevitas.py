@@ -8,7 +8,7 @@ from pydantic import Field
 
 from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
-from leaq.quantizers.backends.base import Backend, Given
+from leaq.quantizers.backends.base import Backend, LibraryOutput
 from leaq.quantizers.scheme import Needs
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class BrevitasInt(Backend):
         """Symmetric and narrow: 2^bits - 1."""
         return int(2**self.bits) - 1
 
-    def run(self, weight: Tensor) -> Given:
+    def run(self, weight: Tensor) -> LibraryOutput:
         """Read integers and scale from the layer's quantized weight."""
         import brevitas.nn as qnn
         from brevitas.quant import Int8WeightPerChannelFloat, Int8WeightPerTensorFloat
@@ -54,7 +54,7 @@ class BrevitasInt(Backend):
             quantized = layer.eval().quant_weight()
         codes = (quantized.int().int() + self.levels // 2).to(torch.uint8)
         scale = quantized.scale.detach().reshape(-1, 1).clone()  # (out or 1, 1)
-        return Given(codes, {"step": scale}, quantized.value.detach())
+        return LibraryOutput(codes, {"step": scale}, quantized.value.detach())
 
     def decode(self, codes: Tensor, scales: Scales) -> Tensor:
         """Code times scale."""

@@ -9,7 +9,7 @@ from pydantic import Field
 from leaq.errors import UnsupportedModel
 from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
-from leaq.quantizers.backends.base import Backend, Given
+from leaq.quantizers.backends.base import Backend, LibraryOutput
 from leaq.quantizers.blocks import into_blocks, whole
 from leaq.quantizers.scheme import Needs
 
@@ -49,7 +49,7 @@ class CompressedTensors(Backend):
         """2^bits."""
         return int(2**self.bits)
 
-    def run(self, weight: Tensor) -> Given:
+    def run(self, weight: Tensor) -> LibraryOutput:
         """Scales and codes by the package's own functions."""
         if self.per == "group" and weight.shape[1] % self.group:
             raise UnsupportedModel(
@@ -69,7 +69,7 @@ class CompressedTensors(Backend):
         codes = quantize(x=weight, scale=step, zero_point=zero, args=args, dtype=torch.int8)
         back = dequantize(x_q=codes, scale=step, zero_point=zero, args=args)
         scales = {"step": step.clone()} | ({} if self.symmetric else {"zero": zero.to(torch.int8)})
-        return Given((codes.int() + self.levels // 2).to(torch.uint8), scales, back.float())
+        return LibraryOutput((codes.int() + self.levels // 2).to(torch.uint8), scales, back.float())
 
     def decode(self, codes: Tensor, scales: Scales) -> Tensor:
         """(code - zero point) times scale."""

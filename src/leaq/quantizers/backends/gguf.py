@@ -11,7 +11,7 @@ import numpy as np
 
 from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
-from leaq.quantizers.backends.base import Backend, Given
+from leaq.quantizers.backends.base import Backend, LibraryOutput
 from leaq.quantizers.backends.k_quants import BLOCK, K_TYPES, encode_k, pack_k, steps_k
 from leaq.quantizers.blocks import into_blocks, whole
 from leaq.quantizers.scheme import Needs, Scheme
@@ -78,7 +78,7 @@ class Gguf(Backend):
             for name, scheme in found.items()
         }
 
-    def run(self, weight: Tensor) -> Given:
+    def run(self, weight: Tensor) -> LibraryOutput:
         """Encode into the file's bytes, and let the package decode them."""
         import gguf
 
@@ -99,7 +99,7 @@ class Gguf(Backend):
             codes = self._position(back, scales).round().to(torch.uint8)
         shape = weight.unsqueeze(0).shape
         found, value = (whole(part.unsqueeze(0), "group", shape)[0] for part in (codes, back))
-        return Given(found, scales, value)
+        return LibraryOutput(found, scales, value)
 
     def decode(self, codes: Tensor, scales: Scales) -> Tensor:
         """Code times scale, from the middle or from the lowest."""

@@ -9,7 +9,7 @@ from pydantic import Field
 from leaq.errors import UnsupportedModel
 from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
-from leaq.quantizers.backends.base import Backend, Given
+from leaq.quantizers.backends.base import Backend, LibraryOutput
 from leaq.quantizers.blocks import into_blocks, whole
 from leaq.quantizers.casts import float8
 from leaq.quantizers.scheme import Needs
@@ -80,7 +80,7 @@ class TorchaoIntx(_Torchao):
             mapping_type=MappingType.SYMMETRIC if self.symmetric else MappingType.ASYMMETRIC,
         )
 
-    def run(self, weight: Tensor) -> Given:
+    def run(self, weight: Tensor) -> LibraryOutput:
         """Read qdata, scale and zero point from the library's tensor."""
         if self.per == "group" and weight.shape[1] % self.group:
             raise UnsupportedModel(
@@ -89,7 +89,7 @@ class TorchaoIntx(_Torchao):
             )
         tensor = self.quantized(weight)
         scales = {"step": tensor.scale.clone()} | ({} if self.symmetric else {"zero": tensor.zero_point.clone()})
-        return Given((tensor.qdata.int() + self.levels // 2).to(torch.uint8), scales, tensor.dequantize())
+        return LibraryOutput((tensor.qdata.int() + self.levels // 2).to(torch.uint8), scales, tensor.dequantize())
 
     def decode(self, codes: Tensor, scales: Scales) -> Tensor:
         """(code - zero point) times scale."""
@@ -203,10 +203,10 @@ class TorchaoFloat8(_Torchao):
 
         return Float8WeightOnlyConfig(weight_dtype=float8(self.format))
 
-    def run(self, weight: Tensor) -> Given:
+    def run(self, weight: Tensor) -> LibraryOutput:
         """Read qdata and scale from the library's tensor."""
         tensor = self.quantized(weight)
-        return Given(tensor.qdata.view(torch.uint8), {"step": tensor.scale.clone()}, tensor.dequantize())
+        return LibraryOutput(tensor.qdata.view(torch.uint8), {"step": tensor.scale.clone()}, tensor.dequantize())
 
     def decode(self, codes: Tensor, scales: Scales) -> Tensor:
         """Read the bit pattern, times the scale."""

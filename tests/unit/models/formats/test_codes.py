@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from leaq.models.formats.codes import blocks_of, scaled, unpack_words
-from leaq.models.formats.weight import nearest
+from leaq.models.formats.weight import nearest_reading
 from tests.unit.models.formats.test_weight import eight, original
 
 
@@ -13,7 +13,7 @@ def test_the_original_decides_which_axis_scales_belong_to(axis, inverse):
     codes, step = eight(wanted, axis=axis)
     given = 1 / step.flatten() if inverse else step.flatten()
     found = scaled(codes.to(torch.int8), given, form="int8")
-    got, _ = nearest(found, wanted, name="w", subject="m", shape=wanted.shape)
+    got, _ = nearest_reading(found, wanted, name="w", subject="m", shape=wanted.shape)
     torch.testing.assert_close(got.value, codes * step)
 
 

@@ -6,7 +6,7 @@ import torch
 from leaq.config import modules_in
 from leaq.models.formats import layers
 from leaq.models.formats.layers import layers_of
-from leaq.models.formats.layout import Layout
+from leaq.models.formats.layout import LayerLayout
 from leaq.models.formats.weight import Weight
 
 PRODUCERS = {
@@ -21,7 +21,7 @@ PRODUCERS = {
 @pytest.fixture
 def planted(monkeypatch):
     """A layout of a file that is not there: codes counted in sevenths."""
-    layout = Layout(
+    layout = LayerLayout(
         ("sevenths",),
         lambda parts: "sevenths" in parts,
         lambda parts, settings: Weight(parts["sevenths"] / 7, None, f"sevenths of {settings['layer']}"),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from leaq.errors import InvalidInput
-from leaq.models.formats.weight import Weight, nearest
+from leaq.models.formats.weight import Weight, nearest_reading
 from leaq.quantizers import build
 from leaq.types import Checkpoints
 
@@ -14,7 +14,7 @@ def original(shape=(48, 48), seed=0):
 
 
 def judge(value, wanted, step=None, others=()):
-    return nearest(Weight(value, step, "codes", "", others), wanted, name="w", subject="m", shape=wanted.shape)
+    return nearest_reading(Weight(value, step, "codes", "", others), wanted, name="w", subject="m", shape=wanted.shape)
 
 
 @pytest.mark.parametrize("spec", [

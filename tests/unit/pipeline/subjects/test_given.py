@@ -14,7 +14,7 @@ from leaq.cli.configured import _read
 from leaq.errors import InvalidInput
 from leaq.models.nets import NETS
 from leaq.pipeline.cell import AuditConfig
-from leaq.pipeline.options import build, options
+from leaq.pipeline.options import config_from, options
 from leaq.pipeline.subjects import request
 from leaq.quantizers import Sign, Uniform
 from leaq.training import TrainingConfig
@@ -79,7 +79,7 @@ def test_an_option_is_in_python_what_it_is_on_the_command_line(name):
     one = TABLE[name]
     written, forms = FORMS.get(name, (one.text(one.default), [one.default]))  # a new option: what it is by default
     value = _read(one, [written]) if one.many else written
-    asked = build(AuditConfig, {"source": "wine", name: value})
+    asked = config_from(AuditConfig, {"source": "wine", name: value})
     for form in forms:
         subject, more = (form, {}) if name == "source" else ("wine", {name: form})
         config, given = request(subject, more)

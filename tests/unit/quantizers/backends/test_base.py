@@ -3,7 +3,7 @@ import torch
 
 from leaq.errors import MissingExtra, UnsupportedModel
 from leaq.quantizers import build
-from leaq.quantizers.backends.base import Backend, Given
+from leaq.quantizers.backends.base import Backend, LibraryOutput
 from leaq.quantizers.backends.torchao import TorchaoInt8
 from tests.helpers import require
 from tests.unit.quantizers.backends.cases import one, released, weight_of
@@ -24,7 +24,7 @@ class StandIn(Backend):
 
     def run(self, weight):
         codes = (weight.round().clamp(-4, 4) + 4).to(torch.uint8)
-        return Given(codes, {"absmax": torch.ones(1)}, codes.float() - 4 + self.off)
+        return LibraryOutput(codes, {"absmax": torch.ones(1)}, codes.float() - 4 + self.off)
 
     def decode(self, codes, scales):
         return codes.float() - 4
@@ -83,7 +83,7 @@ class Pretends(TorchaoInt8):
         return torch
 
     def run(self, weight):
-        return Given(
+        return LibraryOutput(
             torch.zeros(weight.shape, dtype=torch.uint8), {"step": torch.ones(len(weight), 1)}, self.gives(weight)
         )
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from leaq.errors import InvalidInput
-from leaq.models.formats.layout import Layout, Parts
+from leaq.models.formats.layout import LayerLayout, Parts
 from leaq.models.formats.weight import Weight
 
 __all__ = ["LAYOUT"]
@@ -43,7 +43,7 @@ def _each(scales: Tensor, size: int, count: int) -> Tensor:
     return scales[torch.arange(count) // size]
 
 
-LAYOUT = Layout(
+LAYOUT = LayerLayout(
     (
         *("weight.absmax", "weight.quant_map", "weight.nested_absmax", "weight.nested_quant_map"),
         *("weight.quant_state.bitsandbytes__nf4", "weight.quant_state.bitsandbytes__fp4"),

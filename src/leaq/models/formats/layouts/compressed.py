@@ -12,7 +12,7 @@ from torch import Tensor
 
 from leaq.errors import InvalidInput
 from leaq.models.formats.codes import scaled, unpack_words
-from leaq.models.formats.layout import Layout, Parts
+from leaq.models.formats.layout import LayerLayout, Parts
 from leaq.models.formats.weight import Weight
 
 __all__ = ["LAYOUT"]
@@ -94,7 +94,7 @@ def _four_bit_floats(packed: Tensor, scale: Tensor, whole: Tensor | None, layer:
     return Weight(found.value, None, form)
 
 
-LAYOUT = Layout(
+LAYOUT = LayerLayout(
     ("weight_packed", "weight_scale", "weight_shape", "weight_zero_point", "weight_g_idx", "weight_global_scale"),
     lambda parts: "weight_packed" in parts,
     _compressed,

@@ -8,7 +8,7 @@ from typing import Any
 
 from leaq.errors import InvalidInput
 from leaq.models.formats.codes import scaled
-from leaq.models.formats.layout import Layout, Parts
+from leaq.models.formats.layout import LayerLayout, Parts
 from leaq.models.formats.weight import Weight
 
 __all__ = ["LAYOUT"]
@@ -31,7 +31,7 @@ def _beside(parts: Parts, settings: Mapping[str, Any]) -> Weight:
     return found
 
 
-LAYOUT = Layout(
+LAYOUT = LayerLayout(
     ("weight_scale", "weight_scale_inv", "weight_zero_point", "SCB", "weight_format"),
     lambda parts: "weight" in parts and bool({"weight_scale", "weight_scale_inv", "SCB"} & parts),
     _beside,

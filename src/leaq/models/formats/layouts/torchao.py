@@ -7,7 +7,7 @@ import torch
 
 from leaq.errors import InvalidInput
 from leaq.models.formats.codes import scaled
-from leaq.models.formats.layout import Layout, Parts
+from leaq.models.formats.layout import LayerLayout, Parts
 from leaq.models.formats.weight import Weight
 
 __all__ = ["LAYOUT"]
@@ -27,7 +27,7 @@ def _torchao(parts: Parts, settings: Mapping[str, Any]) -> Weight:
     return found
 
 
-LAYOUT = Layout(
+LAYOUT = LayerLayout(
     ("_weight_qdata", "_weight_scale", "_weight_zero_point", "_weight_act_pre_scale"),
     lambda parts: "_weight_qdata" in parts,
     _torchao,

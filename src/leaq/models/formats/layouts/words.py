@@ -17,7 +17,7 @@ from torch import Tensor
 
 from leaq.errors import InvalidInput
 from leaq.models.formats.codes import unpack_words
-from leaq.models.formats.layout import Layout
+from leaq.models.formats.layout import LayerLayout
 from leaq.models.formats.weight import Weight
 
 __all__ = ["LAYOUT", "read_words"]
@@ -153,7 +153,7 @@ def _interleaved(words: Tensor, outputs: int) -> Tensor:
     return codes.reshape(len(words), outputs)
 
 
-LAYOUT = Layout(
+LAYOUT = LayerLayout(
     ("qweight", "qzeros", "scales", "g_idx"),
     lambda parts: "qweight" in parts,
     lambda parts, settings: read_words(parts, settings, layer=str(settings["layer"])),

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 
 from leaq.errors import InvalidInput
 from leaq.models.formats.layouts.words import INTERLEAVED, read_words
-from leaq.models.formats.weight import nearest, uneven
+from leaq.models.formats.weight import nearest_reading, uneven
 from leaq.pipeline.finished.shipped import open_shipped
 from tests.unit.models.formats import producers
 from tests.unit.models.formats.cases import written
@@ -67,7 +67,7 @@ def pack_awq(weight, group):
 
 
 def decided(weight, original):
-    return nearest(weight, original, name="x", subject="m", shape=original.shape)[0].value
+    return nearest_reading(weight, original, name="x", subject="m", shape=original.shape)[0].value
 
 
 @pytest.mark.parametrize("bits", range(2, 9))
@@ -144,7 +144,7 @@ def test_an_order_that_is_missing_is_refused_or_doubted():
     with pytest.raises(InvalidInput, match="inputs were reordered .* and g_idx must say how. Found none"):
         read_words(without, {"desc_act": True}, layer="x")
     right, wrong = (
-        nearest(read_words(given, {}, layer="x"), original, name="x", subject="f", shape=original.shape)[0]
+        nearest_reading(read_words(given, {}, layer="x"), original, name="x", subject="f", shape=original.shape)[0]
         for given in (parts, without)
     )
     torch.testing.assert_close(right.value, exact)
