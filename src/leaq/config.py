@@ -2,7 +2,7 @@
 
 A `Config` is validated when it is built, reports every problem at once, refuses unknown options (naming the
 closest known one), and survives a round trip through a dictionary, TOML or JSON unchanged. Its `digest` is the
-same in every process and keys stored results. A `Registry` maps names to configurations, so that the text
+same in every process and version, and keys stored results. A `Registry` maps names to configurations, so that the text
 ``ternary(sparsity=0.9)`` means the same on the command line, in TOML and in Python. It looks for them in a folder: who
 adds a file there adds a name.
 """
@@ -90,9 +90,25 @@ class Config(BaseModel):
         """Build from plain values; raises `InvalidInput` with every problem at once."""
         return cls(**options)
 
+    def asked(self) -> dict[str, Any]:
+        """Return plain values of the options that are not at their default, nested ones too.
+
+        What is stored is keyed by these: an option that a later version adds leaves the keys of what asks for nothing
+        of it. A default that changes is guarded by `tests/golden`.
+
+        Examples
+        --------
+        >>> class Mixing(Config):
+        ...     speed: int = 3
+        ...     mode: str = "fast"
+        >>> Mixing(speed=4).asked()
+        {'speed': 4}
+        """
+        return self.model_dump(mode="json", exclude_defaults=True)
+
     def digest(self) -> str:
-        """Return 16 hexadecimal digits that are equal exactly when the configurations are."""
-        text = json.dumps([type(self).__name__, self.to_dict()], sort_keys=True, separators=(",", ":"))
+        """Return 16 hexadecimal digits that are equal exactly when the configurations are; see `asked`."""
+        text = json.dumps([type(self).__name__, self.asked()], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

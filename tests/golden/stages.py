@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from leaq.measures.finite_sample import finite_sample
 from leaq.measures.indicators import correlation, distortion, loss_gap
 from leaq.measures.performance import performance
 from leaq.measures.rate import rate
+from leaq.pipeline import AuditConfig
 from leaq.quantizers import parse_list
 from leaq.training import MLP, TrainingConfig, train
 from leaq.types import AttackResult, Checkpoints, LossTable
@@ -142,3 +144,8 @@ def all_stages() -> dict[str, Numbers]:
         return {name: compute() for name, (compute, _) in STAGES.items()}
     finally:
         torch.set_num_threads(threads)
+
+
+def defaults() -> dict[str, Any]:
+    """Return what an audit is where nothing is asked for: stored results are keyed by what differs from it."""
+    return AuditConfig(source="wine").to_dict()

@@ -50,6 +50,30 @@ def test_digest_differs_with_any_option_and_with_the_class():
     assert len({Mixing().digest(), Mixing(speed=4).digest(), Mixing(mode="slow").digest(), Other().digest()}) == 4
 
 
+def test_an_option_that_is_added_leaves_the_digest_of_what_does_not_ask_for_it():
+    class Inner(Config):
+        rate: float = 0.1
+
+    class InnerLater(Config):
+        rate: float = 0.1
+        decay: float = 0.0
+
+    class Outer(Config):
+        inner: Inner = Inner()
+        seed: int = 0
+
+    class OuterLater(Config):
+        inner: InnerLater = InnerLater()
+        seed: int = 0
+        colour: str = "red"
+
+    OuterLater.__name__ = "Outer"
+    for options in ({}, {"seed": 3}, {"inner": {"rate": 0.2}, "seed": 3}):
+        assert OuterLater(**options).digest() == Outer(**options).digest()
+    others = {OuterLater(colour="blue"), OuterLater(inner={"decay": 0.5}), OuterLater(seed=1), OuterLater()}
+    assert len({one.digest() for one in others}) == 4
+
+
 def test_digest_is_the_same_in_another_process():
     code = "from leaq.training import TrainingConfig; print(TrainingConfig(epochs=7).digest())"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()

@@ -94,9 +94,9 @@ class Store(Finished):
         if not path.exists():
             _refuse_foreign(folder)
             private_folder(folder)
-            _write_config(path, _kind(config), config.to_dict(), digest=_digest(config.to_dict()))
+            _write_config(path, _kind(config), config.to_dict(), digest=_digest(config.asked()))
         store = cls(folder)
-        if store.digest != _digest(config.to_dict()):
+        if not store.asks_for(config):
             raise _other(folder, store.config, config.to_dict())
         for part in PARTS:
             private_folder(folder / part)
@@ -108,9 +108,20 @@ class Store(Finished):
     def holds(cls, folder: Path, config: Config) -> bool:
         """Tell whether a folder is the run folder of this configuration; a damaged one is nobody's."""
         try:
-            return cls(folder).digest == _digest(config.to_dict())
+            return cls(folder).asks_for(config)
         except LeaqError:
             return False
+
+    def asks_for(self, config: Config) -> bool:
+        """Tell whether the folder's configuration is this one, options it was written without being at their default.
+
+        Versions before 0.2 digested every option, and a cleaned folder has no more than its digest.
+        """
+        if self.digest in (_digest(config.asked()), _digest(config.to_dict())):
+            return True
+        with suppress(LeaqError):
+            return type(config).from_dict(self.config) == config
+        return False
 
     def _read_config(self) -> tuple[int, str, dict[str, Any], str]:
         """Return layout, kind, configuration and its digest, which outlives what `redact` takes out of it."""
@@ -291,7 +302,7 @@ def chunks_key(config: AuditConfig, name: str, records: str) -> str:
 
 
 def _key(config: AuditConfig, name: str, records: str, stages: str) -> str:
-    text = json.dumps([config.to_dict(), records, stages], sort_keys=True)
+    text = json.dumps([config.asked(), records, stages], sort_keys=True)
     return f"{plain_name(name)}-{config.digest()}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 

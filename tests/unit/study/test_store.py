@@ -10,6 +10,7 @@ from leaq.pipeline.cell import AuditConfig
 from leaq.results import CellResult, QuantizerRow, Size
 from leaq.results.tidy import COLUMNS
 from leaq.study import Store
+from leaq.study.store import cell_key, chunks_key
 from leaq.system.sealed import seal_json
 from leaq.types import AttackResult, Estimate, NotComputed
 
@@ -206,3 +207,35 @@ def test_a_data_sets_name_is_no_formula_in_a_spreadsheet(store):
     assert set(frame["data"]) == {"'=HYPERLINK(1)"}
     assert set(frame["task"]) == {"'@x"}
     assert frame["value"].dtype == float
+
+
+def without(config, *names):
+    return {name: value for name, value in config.items() if name not in names}
+
+
+@pytest.mark.parametrize("keyed_by_all", [True, False])
+def test_a_folder_written_before_an_option_was_added_is_of_the_same_configuration(tmp_path, keyed_by_all, monkeypatch):
+    asked = AuditConfig(source="wine", draws=50)
+    earlier = {**without(asked.to_dict(), "judged"), "training": without(asked.training.to_dict(), "device")}
+    with monkeypatch.context() as before:  # as a version wrote it that knew neither option
+        before.setattr(AuditConfig, "to_dict", lambda _: earlier)
+        if keyed_by_all:  # and digested every one
+            before.setattr(AuditConfig, "asked", lambda _: earlier)
+        Store.open(tmp_path, asked).save(KEY, result())
+    assert "judged" not in Store(tmp_path).config
+    assert Store.open(tmp_path, asked).load(KEY) is not None
+    assert Store.holds(tmp_path, asked)
+    for other in ({"judged": 100}, {"draws": 60}, {"training": {"device": "cuda"}}):
+        different = AuditConfig(**{"source": "wine", "draws": 50, **other})
+        assert not Store.holds(tmp_path, different)
+        with pytest.raises(InvalidInput, match="holds another configuration"):
+            Store.open(tmp_path, different)
+
+
+def test_cells_are_keyed_by_what_differs_from_the_defaults(monkeypatch):
+    asked = AuditConfig(source="wine", draws=50)
+    key, kept = cell_key(asked, "wine", "records"), chunks_key(asked, "wine", "records")
+    monkeypatch.setattr(AuditConfig, "to_dict", lambda config: {**config.asked(), "an option to come": None})
+    assert (cell_key(asked, "wine", "records"), chunks_key(asked, "wine", "records")) == (key, kept)
+    assert cell_key(AuditConfig(source="wine", draws=60), "wine", "records") != key
+    assert cell_key(asked, "wine", "other records") != key
