@@ -18,9 +18,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from leaq.errors import InvalidInput, first_rows
-from leaq.types import Bools, Flag
+from leaq.types import Bools, Flag, Floats
 
-__all__ = ["Problem", "Settled", "is_number", "column_refusal", "row_numbers", "settle"]
+__all__ = [
+    "Problem",
+    "Settled",
+    "column_refusal",
+    "is_number",
+    "plain_numbers",
+    "row_numbers",
+    "settle",
+    "whole_numbers",
+]
 
 MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "#na", "nan", "-nan", "<na>", "null", "none"})
 """Texts, in any case, that stand for no value in a column of numbers."""
@@ -66,6 +75,24 @@ def is_number(column: "pd.Series[Any]") -> bool:
     return plain and not kinds.is_complex_dtype(column)
 
 
+def plain_numbers(frame: pd.DataFrame) -> Bools:
+    """Tell which columns hold real numbers in numpy's own types and the machine's byte order, (d,).
+
+    They are looked at all at once where a table is wide: one column at a time costs more than the numbers in it.
+
+    Examples
+    --------
+    >>> plain_numbers(pd.DataFrame({"a": [1, 2], "b": ["x", "y"], "c": [True, False]})).tolist()
+    [True, False, False]
+    """
+    return np.array([isinstance(k, np.dtype) and k.kind in "fiu" and k.isnative for k in frame.dtypes], dtype=bool)
+
+
+def whole_numbers(values: Floats) -> Bools:
+    """Tell which columns of (n, d) hold whole numbers alone, (d,)."""
+    return np.asarray((values == np.round(values)).all(0))
+
+
 def settle(frame: pd.DataFrame) -> Settled:
     """Read every column as numbers, truth values or words; name those that are neither.
 
@@ -75,19 +102,21 @@ def settle(frame: pd.DataFrame) -> Settled:
     >>> found.frame["dose"].tolist(), found.frame["land"].tolist(), [flag.code for flag in found.flags]
     ([0.5, 1.25, 2.0], ['NA', 'DE', 'FR'], ['decimal-commas'])
     """
-    columns: dict[str, pd.Series[Any]] = {}
+    columns: dict[Any, pd.Series[Any]] = {}
     problems, forms = [], dict[str, list[str]]()
-    for name in frame.columns:
+    for name in frame.columns[~plain_numbers(frame)]:
         read = _read(frame[name])
         if isinstance(read, Problem):
             problems.append(read)
-            columns[name] = frame[name]
             continue
         columns[name], form = read
         if form:
             forms.setdefault(form, []).append(repr(str(name)))
     flags = tuple(Flag(code, SAID[code].format(columns=", ".join(names))) for code, names in forms.items())
-    return Settled(pd.DataFrame(columns, index=frame.index), flags, tuple(problems))
+    if columns:
+        whole = {name: columns.get(name, frame[name]) for name in frame.columns}
+        frame = pd.DataFrame(whole, index=frame.index)
+    return Settled(frame, flags, tuple(problems))
 
 
 SAID: Mapping[str, str] = {

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,8 +115,11 @@ def _csv(path: Path) -> SourceTable:
         frame = _one_field_more(frame, text, options, flags)
     frame = _without_blanks(frame, flags)
     frame = _with_codes(frame, text, options)
+    hollow = frame.isna().all().to_numpy()
     words = [
-        name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name]) or frame[name].isna().all()
+        str(name)
+        for name, kind, empty in zip(frame.columns, frame.dtypes, hollow, strict=True)
+        if empty or not pd.api.types.is_numeric_dtype(kind)
     ]
     frame, kept = _with_words(frame, words, text, options)
     if kept:
@@ -168,8 +172,7 @@ def _refuse_repeated(text: str, separator: str) -> None:
         (row for row in csv.reader(io.StringIO(text, newline=None), delimiter=separator, skipinitialspace=True) if row),
         [],
     )
-    names = [name.strip() for name in header if name.strip()]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(name.strip() for name in header).items() if name and count > 1)
     if repeated:
         raise ValueError(f"column names must differ; found twice: {', '.join(repeated)}")
 
@@ -214,7 +217,7 @@ def _counts(column: "pd.Series[Any]") -> bool:
 
 def _with_codes(frame: pd.DataFrame, text: str, options: dict[str, Any]) -> pd.DataFrame:
     """Put back the zeros that whole numbers begin with: 01234 is a code, not 1234."""
-    whole = [name for name in frame.columns if pd.api.types.is_integer_dtype(frame[name])]
+    whole = [name for name, kind in frame.dtypes.items() if pd.api.types.is_integer_dtype(kind)]
     if not whole or LEADING.search(text) is None:
         return frame
     raw = _as_text(text, options)

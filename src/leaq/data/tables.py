@@ -11,7 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from leaq.data.columns import Problem, Settled, column_refusal, is_number, row_numbers, settle
+from leaq.data.columns import (
+    Problem,
+    Settled,
+    column_refusal,
+    is_number,
+    plain_numbers,
+    row_numbers,
+    settle,
+    whole_numbers,
+)
 from leaq.data.reading import Reading, TaskChoice
 from leaq.data.several import Several, holes, labelled, read_several
 from leaq.data.sources import no_column
@@ -201,8 +210,8 @@ def usable_rows(settled: Settled, name: str, reading: Reading) -> tuple[pd.DataF
     problems = [problem for problem in settled.problems if not (skip and problem.rows is not None)]
     features = frame.columns.drop([column for column in (reading.target, reading.group) if column in frame.columns])
     named = {problem.column for problem in settled.problems}
-    problems += [problem for column in features.difference(list(named), sort=False)
-                 if (problem := _no_feature(frame[column])) is not None]  # fmt: skip
+    looked_at = features.difference([*named, *_fractions(frame)], sort=False)
+    problems += [problem for column in looked_at if (problem := _no_feature(frame[column])) is not None]
     odd = {problem.column: problem.rows for problem in settled.problems if problem.rows is not None}
     missing, columns = _missing(frame, odd if skip else {})
     rows = np.flatnonzero(missing)
@@ -229,14 +238,22 @@ def usable_rows(settled: Settled, name: str, reading: Reading) -> tuple[pd.DataF
 
 def _missing(frame: pd.DataFrame, odd: Mapping[str, Bools]) -> tuple[Bools, list[tuple[str, int]]]:
     """Return which rows have a missing, infinite or odd value, and the columns it stands in with their counts."""
-    bad = frame.isna()
-    for column in frame.columns:
-        if is_number(frame[column]):
-            bad[column] |= ~np.isfinite(frame[column].to_numpy(dtype=float, na_value=np.nan))
-    for column, rows in odd.items():
-        bad[column] |= rows
-    counts = bad.sum().sort_values(ascending=False)
-    return bad.any(axis=1).to_numpy(), [(str(column), int(count)) for column, count in counts.items() if count]
+    bad, plain = frame.isna().to_numpy().copy(), plain_numbers(frame)
+    bad[:, plain] = ~np.isfinite(frame.loc[:, plain].to_numpy(dtype=np.float64))
+    for at in np.flatnonzero(~plain).tolist():
+        if is_number(column := frame[frame.columns[at]]):
+            bad[:, at] |= ~np.isfinite(column.to_numpy(dtype=float, na_value=np.nan))
+    for name, rows in odd.items():
+        bad[:, frame.columns.get_loc(name)] |= rows
+    counts = pd.Series(bad.sum(0), frame.columns).sort_values(ascending=False)
+    return np.asarray(bad.any(axis=1)), [(str(name), int(count)) for name, count in counts.items() if count]
+
+
+def _fractions(frame: pd.DataFrame) -> list[str]:
+    """Return the columns of numbers that are not all whole: measurements, whatever else they are."""
+    floats = np.array([isinstance(kind, np.dtype) and kind.kind == "f" for kind in frame.dtypes], dtype=bool)
+    names: pd.Index[Any] = frame.columns[floats]
+    return names[~whole_numbers(frame.loc[:, floats].to_numpy(dtype=np.float64))].tolist() if len(names) else []
 
 
 def _no_feature(column: "pd.Series[Any]") -> Problem | None:
@@ -271,7 +288,8 @@ def _limited(
             f"{first_rows(rows[large[:, column]].tolist())}. Correct them, or give the column in another unit."
         )
     flags: tuple[Flag, ...] = ()
-    unique = [repr(c) for c, v in zip(columns, limit.T, strict=True) if row_numbers(pd.Series(v)) == "unique"]
+    whole = np.flatnonzero(whole_numbers(limit))
+    unique = [repr(columns[at]) for at in whole if row_numbers(pd.Series(limit[:, at])) == "unique"]
     if unique:
         text = f"Whole numbers, different in every record: columns {', '.join(unique[:5])}."
         flags = (Flag("unique-columns", f"{text} If they are identifiers, leave them out with --ignore."),)
@@ -296,14 +314,14 @@ def _limited(
 
 def _features(inputs: pd.DataFrame) -> tuple[Floats, tuple[Feature, ...]]:
     """Numbers as they are; text and booleans as codes with named levels."""
-    columns, features = [], []
-    for column in inputs.columns:
-        values = inputs[column]
+    plain = plain_numbers(inputs)
+    matrix, features = np.empty(inputs.shape), [Feature(str(column)) for column in inputs.columns]
+    matrix[:, plain] = inputs.loc[:, plain].to_numpy(dtype=np.float64)
+    for at in np.flatnonzero(~plain).tolist():
+        values = inputs[inputs.columns[at]]
         if is_number(values):
-            columns.append(values.to_numpy(dtype=np.float64))
-            features.append(Feature(str(column)))
+            matrix[:, at] = values.to_numpy(dtype=np.float64)
             continue
-        levels, codes = np.unique(values.astype(str).to_numpy(dtype=str), return_inverse=True)
-        columns.append(codes.astype(np.float64))
-        features.append(Feature(str(column), tuple(str(level) for level in levels)))
-    return np.stack(columns, axis=1), tuple(features)
+        levels, matrix[:, at] = np.unique(values.astype(str).to_numpy(dtype=str), return_inverse=True)
+        features[at] = Feature(features[at].name, tuple(str(level) for level in levels))
+    return matrix, tuple(features)

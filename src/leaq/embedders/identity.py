@@ -25,6 +25,8 @@ class Identity(Config):
         if samples.kind != "table":
             raise InvalidInput("The identity embedder needs numbers. Found SMILES; use ecfp4, for example.")
         values = np.asarray(samples.inputs, dtype=np.float64)
+        if not any(feature.levels for feature in samples.features):
+            return values.astype(np.float32)
         columns = []
         for i in range(values.shape[1]):
             levels = samples.features[i].levels if samples.features else ()

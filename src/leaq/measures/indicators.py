@@ -11,7 +11,10 @@ from leaq.seeds import stream
 from leaq.stats.intervals import TwoWay, percentile_interval
 from leaq.types import Bools, Estimate, Flag, Floats, LossTable
 
-__all__ = ["correlation", "distortion", "loss_gap"]
+__all__ = ["FOLLOWED", "MOVES", "correlation", "correlations", "distortion", "loss_gap", "relative_moves"]
+
+MOVES, FOLLOWED = "moves", "followed"
+"""Names under which a table that keeps no outputs holds `relative_moves` and `correlations`."""
 
 
 def distortion(
@@ -30,11 +33,9 @@ def distortion(
     NotEnoughEvidence
         If every original model gives one output for all records.
     """
-    after, before = _outputs(table, reference, "distortion")
-    moved = ((after - before) ** 2).mean(2)  # (s, n)
-    spread = ((before - before.mean(1, keepdims=True)) ** 2).mean((1, 2))  # (s,)
-    usable = _varied(spread > 0, "distortion")
-    relative = moved[usable] / spread[usable, None]
+    relative = relative_moves(table, reference)
+    usable = _varied(np.asarray(np.isfinite(relative).all(1)), "distortion")
+    relative = relative[usable]
     ways = TwoWay.draw(len(relative), table.groups, draws=draws, rng=stream(seed, "indicator-intervals"))
     resampled = ways.mean(lambda model, w: np.asarray(w @ relative[model] / w.sum(1)))
     return _estimate(table, float(relative.mean()), resampled, level).flagged(*_left_out(usable))
@@ -55,17 +56,40 @@ def correlation(
     InvalidInput, NotEnoughEvidence
         As `distortion`; a quantized model that gives one output for all records counts as 0.
     """
+    told = correlations(table, reference, seed=seed, draws=draws)
+    usable = _varied(np.asarray(np.isfinite(told).all(1)), "correlation")
+    told = told[usable]
+    ways = TwoWay.draw(len(told), table.groups, draws=draws, rng=stream(seed, "indicator-intervals"))
+    resampled = ways.over_models(told[:, 1:].T)
+    return _estimate(table, float(np.mean(told[:, 0])), resampled, level).flagged(*_left_out(usable))
+
+
+def relative_moves(table: LossTable, reference: LossTable) -> Floats:
+    """Return how far quantization moved each record's outputs, in parts of the originals' variance, (s, n).
+
+    NaN for a model that gives one output for all records.
+    """
+    if table.told is not None and MOVES in table.told:
+        return table.told[MOVES]
+    after, before = _outputs(table, reference, "distortion")
+    spread = ((before - before.mean(1, keepdims=True)) ** 2).mean((1, 2))[:, None]
+    moved = ((after - before) ** 2).mean(2)
+    return np.where(spread > 0, moved / np.where(spread > 0, spread, 1.0), np.nan)
+
+
+def correlations(table: LossTable, reference: LossTable, *, seed: int = 0, draws: int = 200) -> Floats:
+    """Return each model's correlation of outputs after and before, and in each draw of the records, (s, 1 + draws).
+
+    NaN for a model that gives one output for all records.
+    """
+    if table.told is not None and FOLLOWED in table.told:
+        return table.told[FOLLOWED]
     after, before = _outputs(table, reference, "correlation")
-    usable = _varied(np.ptp(before, axis=1).max(1) > 0, "correlation")
-    after, before = after[usable], before[usable]
-    ways = TwoWay.draw(len(after), table.groups, draws=draws, rng=stream(seed, "indicator-intervals"))
-
-    def statistic(model: int, weights: Floats) -> Floats:
-        return _correlations(after[model], before[model], weights)
-
-    one = np.ones((1, after.shape[1]))
-    value = float(np.mean([statistic(model, one)[0] for model in range(len(after))]))
-    return _estimate(table, value, ways.mean(statistic), level).flagged(*_left_out(usable))
+    records = TwoWay.draw(1, table.groups, draws=draws, rng=stream(seed, "indicator-intervals")).records
+    one, found = np.ones((1, after.shape[1])), np.full((len(after), 1 + draws), np.nan)
+    for model in np.flatnonzero(np.ptp(before, axis=1).max(1) > 0):
+        found[model] = np.r_[*(_correlations(after[model], before[model], weights) for weights in (one, records))]
+    return found
 
 
 def _correlations(after: Floats, before: Floats, weights: Floats) -> Floats:

@@ -12,7 +12,7 @@ from leaq.stats.ranks import ranked
 from leaq.stats.roc import weighted_auc
 from leaq.types import Estimate, Floats, LossTable
 
-__all__ = ["METRICS", "drop", "metrics_of", "performance"]
+__all__ = ["METRICS", "by_model", "drop", "metrics_of", "performance"]
 
 Metric = Callable[[Floats, Floats, Floats], Floats]
 """(outputs (n, k), targets (n,), record weights (b, n)) -> (b,)"""
@@ -56,6 +56,35 @@ def _values(table: LossTable, *, seed: int, draws: int) -> dict[str, tuple[float
 
 
 def _drawn_values(table: LossTable, *, seed: int, draws: int) -> dict[str, tuple[float, Floats]]:
+    ways = _resampled(table, seed=seed, draws=draws)
+    found = {}
+    for name, told in by_model(table, seed=seed, draws=draws).items():
+        spread = ways.over_models(told[:, 1:].T)
+        found[name] = (float(np.mean(told[:, 0])), spread[np.isfinite(spread)])
+    return found
+
+
+def by_model(table: LossTable, *, seed: int = 0, draws: int = 200) -> dict[str, Floats]:
+    """Return each metric of each model, and what becomes of it when records are drawn anew, (s, 1 + draws).
+
+    Draws are the same for whichever of the models there are; NaN where a metric is not defined.
+
+    Raises
+    ------
+    InvalidInput
+        If there are neither outputs nor what they told.
+    NotEnoughEvidence
+        If a model has no record that did not train it.
+    """
+    names = METRICS[metrics_of(table)]
+    if table.told is not None:
+        told = {name: table.told[name] for name in names}
+        if (known := next(iter(told.values())).shape[1] - 1) != draws:
+            raise InvalidInput(
+                f"A table that keeps no outputs holds what they told in {known} draws of the records. Asked for "
+                f"{draws}. Evaluate with outputs kept."
+            )
+        return told
     parts = _parts(table)
     held_out = ~table.members
     if not held_out.any(1).all():
@@ -63,19 +92,23 @@ def _drawn_values(table: LossTable, *, seed: int, draws: int) -> dict[str, tuple
             "performance: every model needs records that did not train it. Model "
             f"{int(np.argmin(held_out.any(1)))} has none. Hold some records out."
         )
-    ways = TwoWay.draw(len(held_out), table.groups, draws=draws, rng=stream(seed, "performance-intervals"))
-    found = {}
-    for name in METRICS[metrics_of(table)]:
+    ones, records = np.ones((1, held_out.shape[1])), _resampled(table, seed=seed, draws=draws).records
 
-        def statistic(model: int, weights: Floats, name: str = name) -> Floats:
-            values = [_of_part(part, name, model, weights[:, rows]) for part, rows in parts]
-            # A draw may leave one of several tasks without two classes: the mean is then over the others.
-            return values[0] if len(values) == 1 else _known_mean(np.stack(values))
+    def statistic(name: str, model: int, weights: Floats) -> Floats:
+        values = [_of_part(part, name, model, weights[:, rows]) for part, rows in parts]
+        # A draw may leave one of several tasks without two classes: the mean is then over the others.
+        return values[0] if len(values) == 1 else _known_mean(np.stack(values))
 
-        ones = np.ones((1, held_out.shape[1]))
-        point = float(np.mean([statistic(model, ones)[0] for model in range(len(held_out))]))
-        found[name] = (point, ways.mean(statistic))
-    return found
+    models = range(len(held_out))
+    return {
+        name: np.stack([np.r_[statistic(name, model, ones), statistic(name, model, records)] for model in models])
+        for name in names
+    }
+
+
+def _resampled(table: LossTable, *, seed: int, draws: int) -> TwoWay:
+    """Return the draws of models and records that the metrics of an audit share."""
+    return TwoWay.draw(len(table.members), table.groups, draws=draws, rng=stream(seed, "performance-intervals"))
 
 
 def _parts(table: LossTable) -> list[tuple[LossTable, Any]]:

@@ -103,9 +103,11 @@ class Calibrations:
         return Calibration(model, self.pool.inputs, self.members[which], seed=seed, first=which.start, most=most)
 
 
-def planned(config: AuditConfig, samples: Samples) -> Asked | Calibrations:
-    """Return what an audit of these records is going to do, by the game that is played."""
-    return calibrations(config, samples) if config.game == "calibration" else asked(config, samples)
+def planned(config: AuditConfig, samples: Samples, *, outputs: bool = False) -> Asked | Calibrations:
+    """Return what an audit of these records is going to do, by the game that is played; `outputs` are kept if asked."""
+    if config.game == "calibration":
+        return calibrations(config, samples)
+    return replace(asked(config, samples), outputs=outputs)
 
 
 def calibrations(config: AuditConfig, samples: Samples) -> Calibrations:

@@ -8,6 +8,7 @@ import numpy as np
 
 from leaq.attacks.registry import parse_attacks
 from leaq.attacks.rescoring import jackknife_parts
+from leaq.measures.condensed import NARROW
 from leaq.pipeline.calibrating import Calibrations, planned
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.planning import Asked
@@ -27,6 +28,9 @@ HELD = 3
 """Copies of a chunk's checkpoints at the worst moment: as recorded, quantized, and what evaluation makes of them."""
 RESAMPLED = 3
 """Tables of resampled records that are held at once, (draws, n): of attacks, metrics and indicators."""
+OUTPUTS = 28
+"""Bytes of each output of a chunk while it is evaluated: of full precision and of one quantizer, as it comes and in
+double precision, and what is compared between the two."""
 EVIDENCE = 6
 """Numbers a signal that the combined attack holds of every record and model."""
 BATCHES = 10
@@ -211,14 +215,16 @@ def _memory(config: AuditConfig, todo: Asked | Calibrations, trial: Rehearsal) -
     """Return the bytes an audit holds at most: checkpoints of one chunk of models, all loss tables, one measurement."""
     samples, n, training = todo.judged, len(todo.judged), config.training
     layout, layers = Layout.of(samples.tasks), sum(role in LAYER_ROLES for role in trial.model.roles.values())
-    outputs = max(1, len(samples.classes)) if layout is None else 2 * layout.outputs  # once joint, once by task
+    outputs = max(1, len(samples.classes)) if layout is None else layout.outputs
+    kept, wide = (outputs, 0) if outputs <= NARROW else (1, OUTPUTS * n * len(trial.first) * outputs)
+    kept += 0 if layout is None else 2 * outputs  # each task has a table of its own, of losses and outputs
     gradients = 2 + len(layer_groups(layers)) if config.whitebox else 0
     size: int = 8 if training.dtype == "float64" else 4
-    table = 8 * n * config.models * (training.checkpoints + outputs + 1 + gradients)
+    table = 8 * n * config.models * (training.checkpoints + kept + 1 + gradients)
     beside = bool(config.dp_sgd) + bool(config.references)  # one table at a time
     tables = len(todo.quantizers) + (0 if isinstance(todo, Calibrations) else len(todo.releases)) + beside
     signals = 2 * (1 + gradients)  # normalised and raw
     measuring = 8 * n * (RESAMPLED * config.draws + config.models * EVIDENCE * signals)
     checkpoints = HELD * size * trial.weights * len(trial.first) * training.checkpoints
     pool = 2 * todo.pool.inputs.nbytes + BATCHES * len(todo.pool) * config.models
-    return float(LIBRARIES + checkpoints + tables * table + measuring + pool)
+    return float(LIBRARIES + checkpoints + tables * table + measuring + pool + wide)

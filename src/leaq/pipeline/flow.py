@@ -109,7 +109,7 @@ def loss_tables(
     """Return the losses of all models under every quantizer of an audit, by specification: what attacks start from."""
     with limited_threads(config.threads):
         samples, resolved = prepare(config, given=given, progress=progress)
-        todo = planned(resolved, samples)
+        todo = planned(resolved, samples, outputs=True)
         found = collect(resolved, todo, subject_of(resolved, given), progress=progress)
         return {spec: table for spec, (table, _) in found.items()}
 
@@ -145,6 +145,6 @@ def chunk(
         candidates = frozen(released if quantizer in todo.releases else recorded)
         wanted = partial(loss_table, whitebox=config.whitebox, numbers=config.numbers, codes=config.codes)
         table = todo.of_pool(wanted(model, candidates, samples, members, quantizer=quantizer.spec()))
-        found[quantizer.spec()] = (table, frozen.size(released))
+        todo.keep(found, table, frozen.size(released), config)
         progress("evaluating", done, len(everything))
-    return found
+    return todo.kept(found, config)

@@ -15,6 +15,7 @@ import numpy as np
 
 from leaq.data.splits import halves
 from leaq.errors import InvalidInput
+from leaq.measures.condensed import condensed
 from leaq.models.protocols import Model
 from leaq.pipeline.cell import AuditConfig
 from leaq.quantizers import Calibration, Identity, ReleaseSet, Scheme, build, parse_list, parse_together
@@ -67,6 +68,7 @@ class Asked:
     aside : records that no model trains on, for calibration: the public ones, or some set aside; None where nothing is
         calibrated.
     drawn : (m,) positions of the pool's records that attackers ask about; None for all of them.
+    outputs : whether all outputs are kept, or of many classes what they told; see `leaq.measures.condensed`.
     """
 
     pool: Samples
@@ -76,6 +78,7 @@ class Asked:
     aside: Samples | None = None
     public: bool = False
     drawn: Ints | None = None
+    outputs: bool = False
 
     @cached_property
     def judged(self) -> Samples:
@@ -98,6 +101,20 @@ class Asked:
         }
         n_train = round(float(self.members.sum(1).mean()))
         return replace(table, pool=len(self.pool), n_train=n_train, by_task=tasks)
+
+    def keep(self, found: Found, table: LossTable, size: Size, config: AuditConfig) -> None:
+        """Add the table of one release to those found, full precision first: it stays whole to compare with."""
+        full = found.get(Identity().spec())
+        if full is not None and not self.outputs:
+            table = condensed(table, full[0], seed=config.seed, draws=config.draws)
+        found[table.quantizer] = (table, size)
+
+    def kept(self, found: Found, config: AuditConfig) -> Found:
+        """Return what was found, full precision as the others."""
+        if self.outputs:
+            return found
+        spec = Identity().spec()
+        return {**found, spec: (condensed(found[spec][0], seed=config.seed, draws=config.draws), found[spec][1])}
 
     @property
     def releases(self) -> tuple[Scheme, ...]:

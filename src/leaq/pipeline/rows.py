@@ -131,7 +131,7 @@ def row(released: Released, how: How) -> QuantizerRow:
         measures["correlation"] = _compared(correlation, own, before, options)
         measures["adaptive_gap"] = adaptive_gap(context)
         measures["adaptive_gap_raw"] = adaptive_gap(context, normalise=False)
-    alone = table.outputs is None and not table.by_task
+    alone = table.outputs is None and table.told is None and not table.by_task
     if table.game == "iid" or alone:  # the loss may be the user's own, or that of a text, and then is all there is
         metrics["loss"] = held_out_loss(own, **options)
         if before is not None:
@@ -178,7 +178,7 @@ def _aggregated(item: AttackResult | NotComputed) -> AttackResult | NotComputed:
 def _each(table: LossTable, compute: Callable[[], Mapping[str, Number]]) -> dict[str, Number]:
     """Return task metrics, where outputs and targets define any; or why there are none."""
     names = LED_BY[metrics_of(table).removeprefix("several ")]
-    if not table.by_task and (table.outputs is None or table.targets is None):
+    if not table.by_task and table.told is None and (table.outputs is None or table.targets is None):
         wide = "one class or value a record, and outputs of at most 4,096 numbers"
         return dict.fromkeys(
             names, NotComputed(f"Needs {wide}, under a loss that says what they mean; the loss is given.")
@@ -203,10 +203,11 @@ def _compared(
     indicator: Callable[..., Estimate], released: LossTable, reference: LossTable, options: Mapping[str, Any]
 ) -> Number:
     """Return an indicator that compares outputs before and after, or what it lacks."""
-    if released.outputs is None or reference.outputs is None:
-        return NotComputed("Needs outputs of one width for every record, at most 4,096 numbers.")
-    if released.outputs.shape != reference.outputs.shape:
-        return NotComputed("The shipped model must have as many outputs as its original.")
+    if released.told is None:  # there, they were compared before they were left
+        if released.outputs is None or reference.outputs is None:
+            return NotComputed("Needs outputs of one width for every record, at most 4,096 numbers.")
+        if released.outputs.shape != reference.outputs.shape:
+            return NotComputed("The shipped model must have as many outputs as its original.")
     try:
         return indicator(released, reference, **options)
     except NotEnoughEvidence as err:

@@ -20,6 +20,8 @@ REACH = 10.0
 """Widths of the middle by which a value may lie outside it."""
 ABSURD = 100.0
 """Widths of the middle of a regression target outside which a value is taken for an error."""
+NINES = frozenset(float("9" * digits) for digits in range(1, 16))
+"""Whole numbers written in nines alone."""
 STEPS = 20.0
 """The same, in units as they are, for a column whose middle does not vary: models leave its scale alone."""
 
@@ -69,8 +71,7 @@ def sentinel(values: Floats) -> float | None:
     True
     """
     for end in (float(values.min()), float(values.max())):
-        rest = values[values != end]
-        if not np.isfinite(end) or set(f"{abs(end):.0f}") != {"9"} or abs(end) != round(abs(end)) or len(rest) == 0:
+        if abs(end) not in NINES or len(rest := values[values != end]) == 0:
             continue
         if np.abs(rest - end).min() > 2 * (rest.max() - rest.min()) > 0:
             return end

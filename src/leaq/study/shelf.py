@@ -16,6 +16,7 @@ __all__ = ["DiskShelf"]
 
 KIND = "chunk"
 _ARRAYS = ("losses", "members", "scores", "outputs", "targets", "ids", "groups", "whitebox")
+_BY_KIND = ("numbers", "told")
 _WORDS = ("task", "game", "n_train", "quantizer", "strategy", "score_kind", "pool")
 
 Found = dict[str, tuple[LossTable, Size]]
@@ -69,7 +70,8 @@ class DiskShelf:
 def _held(table: LossTable) -> dict[str, Any]:
     """Return the arrays of a table and of its tasks' tables, by name."""
     held = {name: getattr(table, name) for name in _ARRAYS if getattr(table, name) is not None}
-    held |= {f"numbers.{kind}": values for kind, values in (table.numbers or {}).items()}
+    for name in _BY_KIND:
+        held |= {f"{name}.{kind}": values for kind, values in (getattr(table, name) or {}).items()}
     for at, part in enumerate(table.by_task.values()):
         held |= {f"task{at}.{name}": values for name, values in _held(part).items()}
     return held
@@ -89,9 +91,12 @@ def _table(head: dict[str, Any], arrays: dict[str, Any]) -> LossTable:
     by_task = {}
     for at, (name, inner) in enumerate(head.get("by_task", {}).items()):
         by_task[name] = _table(inner, {key: arrays.pop(f"task{at}.{key}") for key in inner["arrays"]})
-    numbers = {name.partition(".")[2]: arrays.pop(name) for name in list(arrays) if name.startswith("numbers.")}
+    by_kind: dict[str, Any] = {}
+    for name in _BY_KIND:
+        mine = {key.partition(".")[2]: arrays.pop(key) for key in list(arrays) if key.startswith(f"{name}.")}
+        by_kind[name] = mine or None
     flags = tuple(Flag(**flag) for flag in head["flags"])
-    return LossTable(**arrays, **head["words"], flags=flags, numbers=numbers or None, by_task=by_task)
+    return LossTable(**arrays, **head["words"], **by_kind, flags=flags, by_task=by_task)
 
 
 def _size(head: dict[str, Any]) -> Size:

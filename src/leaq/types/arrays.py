@@ -1,6 +1,6 @@
 """What an array must be to be taken: asked once, where it comes in, so that nothing fails late or passes silently."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from leaq.errors import InvalidInput, first_rows
 from leaq.types.tasks import MULTITASK
 
-__all__ = ["checked_samples", "checked_table", "integers", "numbers"]
+__all__ = ["checked_samples", "checked_table", "integers", "joined", "numbers", "some_of"]
 
 
 def numbers(value: Any, *, name: str, shape: tuple[int | None, ...]) -> npt.NDArray[np.float64]:
@@ -59,6 +59,34 @@ def integers(
     if below is not None and (wrong := (found < 0) | (found >= below)).any():
         raise InvalidInput(f"{name} must lie between 0 and {below - 1}. Found {_odd(array, wrong)} outside.")
     return found
+
+
+def some_of(held: Any, index: npt.NDArray[np.int64]) -> Any:
+    """Return some rows of what is held: of an array, of each by name, or of nothing.
+
+    Examples
+    --------
+    >>> some_of({"a": np.array([1, 2, 3])}, np.array([2])), some_of(None, np.array([2]))
+    ({'a': array([3])}, None)
+    """
+    if isinstance(held, Mapping):
+        return {name: values[index] for name, values in held.items()}
+    return None if held is None else held[index]
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """Return the rows of all parts, each an array or several by name; nothing if one has nothing.
+
+    Examples
+    --------
+    >>> joined([np.array([1]), np.array([2, 3])]), joined([np.array([1]), None])
+    (array([1, 2, 3]), None)
+    """
+    if any(part is None for part in parts):
+        return None
+    if isinstance(parts[0], Mapping):
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return np.concatenate(parts)
 
 
 def checked_samples(samples: Any) -> dict[str, npt.NDArray[Any]]:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leaq.errors import InvalidInput
-from leaq.types.arrays import checked_samples, checked_table
+from leaq.types.arrays import checked_samples, checked_table, joined, some_of
 from leaq.types.tasks import TaskSpec
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ Role = Literal["linear", "conv1d", "conv2d", "embedding", "bias", "norm", "scale
 """What a parameter is. Only linear, conv and embedding weights are quantized by default."""
 LAYER_ROLES: tuple[Role, ...] = ("linear", "conv1d", "conv2d", "embedding")
 """Roles of the weights of layers: what quantizers act on."""
-_OF_MODELS = ("losses", "members", "scores", "outputs", "whitebox")
+_OF_MODELS = ("losses", "members", "scores", "outputs", "whitebox", "numbers", "told")
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(what, done, total)``; libraries call it, only the command line draws it."""
 
@@ -204,6 +204,7 @@ class LossTable:
     losses : (s, c, n) float64. Candidate ``c - 1`` is the released one.
     scores : (s, n) float64 raw attack signal of the released candidate; see `score_kind`.
     outputs : (s, n, k) float64 outputs of the released candidate: logits, or predictions in the original unit.
+    told : what outputs told, in their place where they are not kept, by name (s, ...): see `leaq.measures.condensed`.
     members : (s, n) bool, True where the record trained the model.
     targets : (n,) class codes or original values.
     ids : (n,) row numbers, as in `Samples`.
@@ -242,6 +243,7 @@ class LossTable:
     numbers: Mapping[str, Floats] | None = None
     by_task: Mapping[str, "LossTable"] = field(default_factory=dict)
     pool: int = 0
+    told: Mapping[str, Floats] | None = None
 
     def __post_init__(self) -> None:
         for name, value in checked_table(self, tasks=get_args(Task), games=get_args(Game)).items():
@@ -263,11 +265,9 @@ class LossTable:
     def of(self, models: Sequence[int]) -> Self:
         """Return the table of some of the models."""
         index = np.asarray(models, dtype=np.int64)
-        arrays = [(k, getattr(self, k)) for k in _OF_MODELS]
-        taken: dict[str, Any] = {k: None if array is None else array[index] for k, array in arrays}
-        numbers = None if self.numbers is None else {kind: held[index] for kind, held in self.numbers.items()}
+        taken: dict[str, Any] = {name: some_of(getattr(self, name), index) for name in _OF_MODELS}
         by_task = {name: part.of(models) for name, part in self.by_task.items()}
-        return replace(self, **taken, numbers=numbers, n_train=self._trained_on(taken["members"]), by_task=by_task)
+        return replace(self, **taken, n_train=self._trained_on(taken["members"]), by_task=by_task)
 
     def _trained_on(self, members: Bools) -> int:
         return self.n_train if self.pool else max(1, round(float(np.mean(members.sum(1)))))
@@ -279,16 +279,9 @@ class LossTable:
     @classmethod
     def stack(cls, parts: Sequence[Self]) -> Self:
         """Join tables of different models over the same records and candidates along the model axis."""
-        found = {k: [getattr(part, k) for part in parts] for k in _OF_MODELS}
-        joined: dict[str, Any] = {
-            name: np.concatenate(arrays) if all(array is not None for array in arrays) else None
-            for name, arrays in found.items()
-        }
-        held = [part.numbers for part in parts if part.numbers is not None]
-        numbers = {kind: np.concatenate([each[kind] for each in held]) for kind in held[0]} if held else {}
-        joined["numbers"] = numbers if held and len(held) == len(parts) else None
-        joined["by_task"] = {name: LossTable.stack([part.by_task[name] for part in parts]) for name in parts[0].by_task}
-        return replace(parts[0], **joined, n_train=parts[0]._trained_on(joined["members"]))
+        whole: dict[str, Any] = {name: joined([getattr(part, name) for part in parts]) for name in _OF_MODELS}
+        whole["by_task"] = {name: LossTable.stack([part.by_task[name] for part in parts]) for name in parts[0].by_task}
+        return replace(parts[0], **whole, n_train=parts[0]._trained_on(whole["members"]))
 
     @classmethod
     def from_losses(cls, members: npt.ArrayLike, nonmembers: npt.ArrayLike, *, task: Task = "classification") -> Self:

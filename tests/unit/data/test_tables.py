@@ -1,7 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 
-from leaq.data.tables import from_arrays
+from leaq.data import columns, tables
+from leaq.data.reading import Reading
+from leaq.data.tables import from_arrays, from_frame
 from leaq.errors import InvalidInput
 
 
@@ -28,3 +31,23 @@ def test_arrays_take_groups(rng):
         from_arrays(rng.normal(size=(40, 2)), rng.normal(size=40), groups=np.arange(39))
     with pytest.raises(InvalidInput, match=r"x must be \(n, d\)"):
         from_arrays(np.arange(40), np.arange(40))
+
+
+def test_columns_of_measurements_are_looked_at_all_at_once(rng, monkeypatch):
+    """One look at a column costs more than the numbers in it: of 20,000 columns these were most of an audit."""
+    looks = []
+    monkeypatch.setattr(tables, "row_numbers", lambda column: looks.append(column.name))
+    monkeypatch.setattr(columns, "_read", lambda column: looks.append(column.name) or (column, ""))
+    samples = from_arrays(rng.normal(size=(40, 3000)), np.arange(40) % 2)
+    assert samples.inputs.shape == (40, 3000)
+    assert len(looks) <= 2  # the target
+
+
+def test_a_wide_table_names_every_column_that_cannot_be_used(rng):
+    frame = pd.DataFrame(rng.normal(size=(40, 300)), columns=[f"f{i}" for i in range(300)]).assign(y=[0, 1] * 20)
+    frame.loc[3, "f7"], frame.loc[5, "f250"] = np.nan, np.inf
+    frame["f9"] = np.arange(40)
+    with pytest.raises(InvalidInput, match=r"(?s)'f9' holds row numbers.*missing or infinite values in 2 rows .4, 6."):
+        from_frame(frame, Reading(target="y"))
+    kept = from_frame(frame.drop(columns="f9"), Reading(target="y", skip_invalid=True))
+    assert (len(kept), kept.inputs.shape[1]) == (38, 299)
