@@ -18,7 +18,7 @@ from leaq.attacks.combined import FEWEST_PAIRS, Combined
 from leaq.attacks.decisions import pairs_of
 from leaq.attacks.hierarchical import Predictive, predictive
 from leaq.attacks.scoring import Protocol
-from leaq.attacks.shadows import InOut
+from leaq.attacks.shadows import InOut, Shadows
 from leaq.attacks.signals import Signals, normalised
 from leaq.errors import NotEnoughEvidence
 from leaq.seeds import stream
@@ -131,7 +131,7 @@ def expected_separation(table: LossTable) -> Floats:
     (the distance of two normals as overlapping), and of a plain law of records alike. Each of them is best somewhere.
     """
     members = table.members
-    views = [_apart(predictive(_all(signal, members))) for signal in _signed(table)]
+    views = [_apart(predictive(Shadows(signal, members, own=()).everyone())) for signal in _signed(table)]
     views.append(_lawful(normalised(table), members))
     return np.asarray(np.exp(np.mean([np.log(view + TINY) for view in views], axis=0)))
 
@@ -157,8 +157,8 @@ def _fresh(members: Bools, pairs: Ints, rng: np.random.Generator) -> Bools:
 
 def _few(signal: Floats, members: Bools, pairs: Ints) -> Predictive:
     """Return what is expected of each target: means by its shadows, variances by all replicates, (s, n)."""
-    everyone = _all(signal, members)
-    shadows = [_all(signal[pairs != one], members[pairs != one]) for one in pairs]
+    everyone = Shadows(signal, members, own=()).everyone()
+    shadows = [Shadows(signal[pairs != one], members[pairs != one], own=()).everyone() for one in pairs]
     # Variances of records alike, by their level in the shadows alone: a record's own hold the target's signal.
     levels = [(one.mean_in + one.mean_out) / 2 for one in shadows]
     square_in = np.stack([running_mean(level, everyone.square_in) for level in levels])
@@ -172,16 +172,6 @@ def _few(signal: Floats, members: Bools, pairs: Ints) -> Predictive:
         np.broadcast_to(everyone.count_out - 1, count_out.shape),
     )
     return predictive(known, freedom=freedom)
-
-
-def _all(signal: Floats, members: Bools) -> InOut:
-    """Return the statistics of each record over all models given, (n,)."""
-    inside, outside = members.sum(0), (~members).sum(0)
-    mean_in = (signal * members).sum(0) / inside.clip(1)
-    mean_out = (signal * ~members).sum(0) / outside.clip(1)
-    square_in = (((signal - mean_in) * members) ** 2).sum(0)
-    square_out = (((signal - mean_out) * ~members) ** 2).sum(0)
-    return InOut(mean_in, mean_out, square_in, square_out, inside, outside)
 
 
 def _apart(known: Predictive) -> Floats:
@@ -198,9 +188,9 @@ def _lawful(signals: Floats, members: Bools) -> Floats:
     Moves come from one half of the replicates and what records are sorted by from the other: no noise is in both.
     """
     half = len(signals) // 4 * 2
-    parts = [_all(signals[part], members[part]) for part in (slice(0, half), slice(half, None))]
+    parts = [Shadows(signals[part], members[part], own=()).everyone() for part in (slice(0, half), slice(half, None))]
     moves = [running_mean(parts[1 - i].mean_out, parts[i].mean_in - parts[i].mean_out) for i in range(2)]
-    known = _all(signals, members)
+    known = Shadows(signals, members, own=()).everyone()
     spreads = [
         running_mean(known.mean_out, square / np.maximum(count - 1, 1))
         for square, count in ((known.square_in, known.count_in), (known.square_out, known.count_out))

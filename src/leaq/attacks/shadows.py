@@ -128,11 +128,19 @@ class Shadows:
         """
         shadows = np.array([self.count(target, also) for target in targets])
         self._refuse_few(int(shadows.min()), attack)
-        count_in, sum_in, sum_all, square_in, square_all = self._left(targets, also)
+        left = self._left(targets, also)
         for row in range(len(targets)):
-            self._refuse_one_sided(count_in[row], int(shadows[row]), attack, sides)
+            self._refuse_one_sided(left.count_in[row], int(shadows[row]), attack, sides)
+        return self._statistics(left, shadows[:, None])
+
+    def everyone(self) -> InOut:
+        """Return the statistics over all models, (n,); where a side of a record is empty, its mean is that of all."""
+        return self._statistics(self._sums, len(self.members))
+
+    def _statistics(self, sums: "_Sums", models: Ints | int) -> InOut:
+        count_in, sum_in, sum_all, square_in, square_all = sums
         sum_out, square_out = sum_all - sum_in, square_all - square_in
-        count_out = shadows[:, None] - count_in
+        count_out = models - count_in
         mean_in, mean_out = sum_in / np.maximum(count_in, 1), sum_out / np.maximum(count_out, 1)
         return InOut(
             mean_in=mean_in + self._shift,

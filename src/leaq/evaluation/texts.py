@@ -17,6 +17,7 @@ from leaq.models.causal import IGNORED, Text, TokenLoss, tokens_of
 from leaq.models.roles import roles_of
 from leaq.models.several import joint_margin
 from leaq.types import Bools, Checkpoints, Flag, LossTable, Progress, Role, Samples, silent
+from leaq.types.arrays import trained_on
 
 __all__ = ["LanguageModel", "evaluate_texts", "longest", "token_batches", "vocabulary_of"]
 
@@ -137,7 +138,7 @@ def evaluate_texts(
         losses=losses,
         members=members,
         task="classification",
-        n_train=max(1, round(float(members.sum(1).mean()))),
+        n_train=trained_on(members),
         scores=joint_margin(torch.from_numpy(np.ascontiguousarray(losses[:, -1]))).numpy(),
         ids=samples.ids,
         groups=samples.groups,

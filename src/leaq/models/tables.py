@@ -8,6 +8,7 @@ import numpy as np
 from leaq.models.losses import per_record, signals_of
 from leaq.models.several import entry_losses, joint_margin, task_outputs
 from leaq.types import Bools, Floats, LossTable, Samples
+from leaq.types.arrays import trained_on
 from leaq.types.tasks import Layout, TaskSpec
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Judge:
             losses=found,
             members=members,
             task=samples.task,
-            n_train=max(1, round(float(members.sum(1).mean()))),
+            n_train=trained_on(members),
             scores=scores.cpu().numpy(),
             outputs=outputs.double().cpu().numpy(),
             targets=samples.targets,
@@ -109,7 +110,7 @@ class Judge:
             losses=released.cpu().numpy()[:, None] if losses is None else losses,
             members=members,
             task=samples.task,
-            n_train=max(1, round(float(members.sum(1).mean()))),
+            n_train=trained_on(members),
             scores=joint_margin(released).cpu().numpy(),
             outputs=self._standard(layout, outputs),
             ids=samples.ids,

@@ -34,6 +34,7 @@ from leaq.types import (
     Samples,
     Task,
 )
+from leaq.types.arrays import trained_on
 
 __all__ = [
     "columns_for_references",
@@ -248,7 +249,7 @@ def describe_data(samples: Samples, members: Bools, *, game: str = "pool") -> di
         "name": samples.name,
         "task": "language" if samples.text else samples.task,
         "n": len(samples),
-        "n_train": round(float(members.sum(1).mean())),
+        "n_train": trained_on(members),
         "features": 0 if samples.text else int(samples.inputs[0].size),
         "duplicates": len(samples) - len(np.unique(samples.groups)),
         "game": game,

@@ -23,6 +23,7 @@ from leaq.quantizers.saying import ASIDE
 from leaq.results import Size
 from leaq.seeds import stream
 from leaq.types import Bools, Flag, Floats, Ints, LossTable, Samples
+from leaq.types.arrays import trained_on
 
 __all__ = [
     "PUBLIC",
@@ -99,7 +100,7 @@ class Asked:
             name: replace(one, pool=round(more * len(one.ids)), n_train=round(more * one.n_train))
             for name, one in table.by_task.items()
         }
-        n_train = round(float(self.members.sum(1).mean()))
+        n_train = trained_on(self.members)
         return replace(table, pool=len(self.pool), n_train=n_train, by_task=tasks)
 
     def keep(self, found: Found, table: LossTable, size: Size, config: AuditConfig) -> None:

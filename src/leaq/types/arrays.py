@@ -9,7 +9,7 @@ import numpy.typing as npt
 from leaq.errors import InvalidInput, first_rows
 from leaq.types.tasks import MULTITASK
 
-__all__ = ["checked_samples", "checked_table", "integers", "joined", "numbers", "some_of"]
+__all__ = ["checked_samples", "checked_table", "integers", "joined", "numbers", "some_of", "trained_on"]
 
 
 def numbers(value: Any, *, name: str, shape: tuple[int | None, ...]) -> npt.NDArray[np.float64]:
@@ -87,6 +87,17 @@ def joined(parts: Sequence[Any]) -> Any:
     if isinstance(parts[0], Mapping):
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return np.concatenate(parts)
+
+
+def trained_on(members: npt.NDArray[np.bool_]) -> int:
+    """Return how many records trained a model, on average over models (s, n); at least 1.
+
+    Examples
+    --------
+    >>> trained_on(np.array([[True, True, False], [True, True, True]]))
+    2
+    """
+    return max(1, round(float(members.sum(1).mean())))
 
 
 def checked_samples(samples: Any) -> dict[str, npt.NDArray[Any]]:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leaq.errors import InvalidInput
-from leaq.types.arrays import checked_samples, checked_table, joined, some_of
+from leaq.types.arrays import checked_samples, checked_table, joined, some_of, trained_on
 from leaq.types.tasks import TaskSpec
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ class LossTable:
         return replace(self, **taken, n_train=self._trained_on(taken["members"]), by_task=by_task)
 
     def _trained_on(self, members: Bools) -> int:
-        return self.n_train if self.pool else max(1, round(float(np.mean(members.sum(1)))))
+        return self.n_train if self.pool else trained_on(members)
 
     def rows_of(self, task: str) -> Ints:
         """Return which records have a label of one of several targets, by position."""

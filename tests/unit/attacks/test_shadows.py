@@ -63,3 +63,20 @@ def test_shadows_of_other_models_are_refused(rng):
     for other in (planted(rng), planted(rng, n=50), planted(rng, models=10)):
         with pytest.raises(InvalidInput, match="probe: shadows must hold the same models and records"):
             same_models(table, other, attack="probe")
+
+
+def test_statistics_over_everyone_are_those_counted_record_by_record(rng):
+    signals, members = rng.normal(3.0, 1.0, size=(7, 20)), rng.random((7, 20)) < 0.5
+    members[:, 0] = True
+    found = Shadows(signals, members, own=()).everyone()
+    for record in range(1, 20):
+        inside, outside = signals[members[:, record], record], signals[~members[:, record], record]
+        counts = (len(inside), len(outside))
+        assert (found.count_in[record], found.count_out[record]) == counts
+        for part, mean, square in (
+            (inside, found.mean_in, found.square_in),
+            (outside, found.mean_out, found.square_out),
+        ):
+            assert mean[record] == pytest.approx(part.mean() if len(part) else signals[:, record].mean())
+            assert square[record] == pytest.approx(((part - part.mean()) ** 2).sum() if len(part) else 0.0, abs=1e-9)
+    assert found.mean_out[0] == pytest.approx(signals[:, 0].mean())
