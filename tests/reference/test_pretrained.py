@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from leaq.embedders import EMBEDDERS
-from leaq.embedders.graphs import batches, graph_of
-from leaq.embedders.networks import graph as networks
+from leaq.models.nets import NETS, pretrained
+from leaq.models.nets.graphs import Graphs
+from leaq.models.nets.layout import ELEMENTS
 from tests.helpers import ROUNDING, require, shared
 
 FILES = {
@@ -51,36 +52,48 @@ def test_float32_agrees_to_a_ten_thousandth_of_the_spread(reference, name):
 
 
 def test_a_forgotten_self_loop_is_caught(reference, monkeypatch):
-    from leaq.embedders import graphs
-
-    monkeypatch.setattr(graphs, "SELF_LOOP", (0, 0))
+    monkeypatch.setattr(pretrained, "LOOP", 0)
     worst, spread = difference("gcn_contextpred", reference, "float64")
     assert worst > 1e-2 * spread
 
 
 def test_a_relu_too_many_is_caught(reference, monkeypatch):
-    monkeypatch.setattr(networks, "LAYERS", 6)  # the last layer is then no longer the fifth
-    monkeypatch.setattr(networks.GraphNetwork, "__init__", short_network)
+    built = pretrained.GraphNetwork.__init__
+
+    def short(self, convolution):
+        with monkeypatch.context() as inner:
+            inner.setattr(pretrained, "LAYERS", 5)
+            built(self, convolution)
+
+    monkeypatch.setattr(pretrained, "LAYERS", 6)  # the last layer is then no longer the fifth
+    monkeypatch.setattr(pretrained.GraphNetwork, "__init__", short)
     worst, spread = difference("graphsage_contextpred", reference, "float64")
     assert worst > 1e-2 * spread
 
 
-BUILT = networks.GraphNetwork.__init__
+@pytest.mark.parametrize("name", [name for name in FILES if name != "chemvae_zinc"])
+def test_what_is_fine_tuned_starts_as_the_frozen_embedding(reference, name):
+    smiles = reference["smiles"].tolist()
+    network = NETS.build(name)(outputs=2).double()
+    rows = torch.tensor(EMBEDDERS.build(NETS.build(name).embedder).encode(smiles).features).double()
+    frozen = torch.tensor(EMBEDDERS.build(f"{name}(dtype=float64)").encode(smiles).features)
+    last = network.graph_pred_linear
+    torch.testing.assert_close(network(rows), frozen @ last.weight.T + last.bias)
 
 
-def short_network(self, convolution):
-    layers, networks.LAYERS = networks.LAYERS, 5
-    BUILT(self, convolution)
-    networks.LAYERS = layers
+def ends(graph):
+    """Every bond as (from, to, type, direction), loops included."""
+    bonds = zip(graph.source.tolist(), graph.target.tolist(), graph.bonds, strict=True)
+    found = [(v, w, int(b[:6].argmax()), int(b[6:].argmax())) for v, w, b in bonds if b.any()]
+    return [*found, *((i, i, 4, 0) for i in range(len(graph.atoms)))]
 
 
 def slow_gcn(layer, h, graph):
     """One atom and one edge at a time."""
-    atoms, edges, bonds = graph
-    pairs = [*zip(edges[0], edges[1], bonds, strict=True), *((i, i, (4, 0)) for i in range(len(atoms)))]
-    degree = [sum(target == i for _, target, _ in pairs) for i in range(len(atoms))]
+    pairs = ends(graph)
+    degree = [sum(target == i for _, target, _, _ in pairs) for i in range(len(h))]
     found = torch.zeros_like(h)
-    for source, target, (kind, direction) in pairs:
+    for source, target, kind, direction in pairs:
         edge = layer.edge_embedding1.weight[kind] + layer.edge_embedding2.weight[direction]
         message = layer.linear.weight @ h[source] + layer.linear.bias + edge
         found[target] += message / (degree[source] * degree[target]) ** 0.5
@@ -89,14 +102,13 @@ def slow_gcn(layer, h, graph):
 
 def slow_gat(layer, h, graph):
     """One atom and one head at a time, the concatenation written out."""
-    atoms, edges, bonds = graph
-    pairs = [*zip(edges[0], edges[1], bonds, strict=True), *((i, i, (4, 0)) for i in range(len(atoms)))]
+    pairs = ends(graph)
     z = (h @ layer.weight_linear.weight.T + layer.weight_linear.bias).view(-1, 2, 300)
     found = torch.zeros_like(h)
-    for i in range(len(atoms)):
+    for i in range(len(h)):
         for head in range(2):
             values, scores = [], []
-            for source, target, (kind, direction) in pairs:
+            for source, target, kind, direction in pairs:
                 if target == i:
                     edge = (layer.edge_embedding1.weight[kind] + layer.edge_embedding2.weight[direction]).view(2, 300)
                     values.append(z[source, head] + edge[head])
@@ -107,20 +119,21 @@ def slow_gat(layer, h, graph):
     return found + layer.bias
 
 
-@pytest.mark.parametrize(("kind", "twin"), [("gcn", slow_gcn), ("gat", slow_gat)])
-def test_a_convolution_agrees_with_its_slow_twin(kind, twin):
+@pytest.fixture
+def graph():
     require("rdkit")
-    from rdkit import Chem
+    rows = torch.tensor(EMBEDDERS.build("molgraph(vocabulary=words)").encode(["C/C=C/C(=O)O"]).features).double()
+    return Graphs(*(table[0] for table in pretrained.GraphNetwork.collate(rows.unsqueeze(0))))
 
+
+@pytest.mark.parametrize(("kind", "twin"), [("gcn", slow_gcn), ("gat", slow_gat)])
+def test_a_convolution_agrees_with_its_slow_twin(graph, kind, twin):
     generator = torch.Generator().manual_seed(1)
-    layer = networks.LAYER[kind]().double()
+    layer = pretrained.LAYER[kind]().double()
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64) * 0.1)
-    graph = graph_of(Chem.MolFromSmiles("C/C=C/C(=O)O"))
-    h = torch.randn(len(graph[0]), 300, generator=generator, dtype=torch.float64)
-    (batch,) = batches([graph])
+    assert int(graph.atoms[0, :ELEMENTS].argmax()) == 5  # carbon
+    h = torch.randn(len(graph.atoms), 300, generator=generator, dtype=torch.float64)
     with torch.no_grad():
-        fast = layer(h, torch.as_tensor(batch.edges), torch.as_tensor(batch.bonds))
-        slow = twin(layer, h, graph)
-    np.testing.assert_allclose(fast.numpy(), slow.numpy(), **ROUNDING)
+        np.testing.assert_allclose(layer(h, graph)[:-1].numpy(), twin(layer, h, graph)[:-1].numpy(), **ROUNDING)

@@ -1,11 +1,12 @@
 """Molecules as packed graphs: no frozen features but what graph networks (`leaq.models.nets`) are trained on."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from leaq.embedders.base import Card, Encoded, MoleculeEmbedder, read_molecules
+from leaq.embedders.graphs import Slots, words_of
 from leaq.models.nets.layout import GRAPHS, SLOT, packed
 from leaq.types import Flag, Floats, Progress, silent
 
@@ -26,18 +27,25 @@ class MolGraph(MoleculeEmbedder):
     columns: ClassVar[bool] = False
     cost: ClassVar[float] = 0.6
 
+    vocabulary: Literal["chemprop", "words"] = "chemprop"
+    """Which features: chemprop's, or words, those that pretrained graph networks read."""
+
     def encode(self, smiles: Sequence[str], *, progress: Progress = silent) -> Encoded:
         """Return (n, 2 + 8 slots) float32."""
         atoms: list[Floats] = []
         bonds: list[Floats] = []
         failed: dict[int, str] = {}
         nothing = np.zeros((0, SLOT))
+        slots_of = words_of if self.vocabulary == "words" else _slots
         for start in range(0, len(smiles), STEP):
             molecules, unread = read_molecules(smiles[start : start + STEP])
             failed |= {start + position: reason for position, reason in unread.items()}
-            for molecule in molecules:
-                atoms.append(nothing if molecule is None else _atoms(molecule))
-                bonds.append(nothing if molecule is None else _bonds(molecule))
+            for row, molecule in enumerate(molecules, start=start):
+                found = (nothing, nothing) if molecule is None else slots_of(molecule)
+                if isinstance(found, str):
+                    failed[row], found = found, (nothing, nothing)
+                atoms.append(found[0])
+                bonds.append(_sorted(found[1]))
             progress("embedding", min(start + STEP, len(smiles)), len(smiles))
         return Encoded(packed(atoms, bonds), failed)
 
@@ -48,6 +56,10 @@ class MolGraph(MoleculeEmbedder):
     def flags(self) -> tuple[Flag, ...]:
         """Return what keeps such rows from being taken for columns."""
         return (GRAPHS,)
+
+
+def _slots(molecule: Any) -> Slots:
+    return _atoms(molecule), _bonds(molecule)
 
 
 def _atoms(molecule: Any) -> Floats:
@@ -73,7 +85,7 @@ def _atoms(molecule: Any) -> Floats:
 
 
 def _bonds(molecule: Any) -> Floats:
-    """Return the slots of a molecule's directed bonds (e, 8), sorted by the atom they point to."""
+    """Return the slots of a molecule's directed bonds (e, 8), the two directions of a bond side by side."""
     found = np.zeros((2 * molecule.GetNumBonds(), SLOT))
     for row, bond in zip(found.reshape(-1, 2, SLOT), molecule.GetBonds(), strict=True):
         kind, stereo = str(bond.GetBondType()), int(bond.GetStereo())
@@ -83,6 +95,12 @@ def _bonds(molecule: Any) -> Floats:
         row[:, 4] = 5 if bond.GetIsConjugated() else -1
         row[:, 5] = 6 if bond.IsInRing() else -1
         row[:, 6] = 7 + min(stereo, STEREO)
+    return found
+
+
+def _sorted(bonds: Floats) -> Floats:
+    """Return directed bonds, two by two as they come, sorted by the atom they point to, each with its reverse."""
+    found = bonds.copy()
     order = np.lexsort((found[:, 0], found[:, 1]))
     place = np.empty_like(order)
     place[order] = np.arange(len(order))

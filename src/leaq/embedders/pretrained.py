@@ -7,74 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from leaq.embedders.base import Card, Encoded, MoleculeEmbedder, read_molecules
-from leaq.embedders.weights import Weights, check_shapes, embedder_weights, find_weights, tensor_sha256
+from leaq.embedders.molgraph import STEP, MolGraph
+from leaq.models.nets.weights import KNOWN, Weights, convolution, filled, find_weights, identity_of, weight_flags
 from leaq.types import Flag, Progress, silent
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["CARDS", "KNOWN", "ChemVae", "PretrainedGraph"]
-
-_RAW = "https://raw.githubusercontent.com/"
-_HU = _RAW + "snap-stanford/pretrain-gnns/8b20528/chem/model_architecture/"
-_CONTEXT = "context prediction on 2 million ZINC molecules, no labels"
-
-KNOWN: dict[str, Weights] = {
-    "gcn_contextpred": Weights(
-        "pretraingnns_gcn_contextpred.safetensors",
-        "79968b2f6294253181e1550ec4dd3283ece5cd3b7b6d4ea73c47b179d7bb68cf",
-        f"{_HU}gcn_contextpred.pth",
-        "ff1d9c5e5c198b8faf8af576c303808853e3f55a52aed7ae27964e3c8635a81a",
-        "snap-stanford/pretrain-gnns",
-        "MIT",
-        _CONTEXT,
-    ),
-    "graphsage_contextpred": Weights(
-        "pretraingnns_graphsage_contextpred.safetensors",
-        "01d35675714fb4efb9df1b9627fd36111ac9be832cf43e04d48005d702b6eb1c",
-        f"{_HU}graphsage_contextpred.pth",
-        "63976e7795ae3ab46fc97c40a047ce1c4b13e243c2f8ef9125e78c7fabee9279",
-        "snap-stanford/pretrain-gnns",
-        "MIT",
-        _CONTEXT,
-    ),
-    "gat_contextpred": Weights(
-        "pretraingnns_gat_contextpred.safetensors",
-        "7299f0702b5106fc205116ce46c2b4dc75ea09a912cfd25c05bf9c39af754473",
-        f"{_HU}gat_contextpred.pth",
-        "de030068b3cb8b5d2d4da09fd377fac0a111f401904d3806104874e058bc4af8",
-        "snap-stanford/pretrain-gnns",
-        "MIT",
-        _CONTEXT,
-    ),
-    "graphsage_supervised_contextpred": Weights(
-        "pretraingnns_graphsage_supervised_contextpred.safetensors",
-        "244134e2416810b6e59badf045eee14b9093797d647fb92b0d0aa697daedee7f",
-        f"{_HU}graphsage_supervised_contextpred.pth",
-        "aca7caa7c15a0e478b57d5d2cca84d8bda6d4500614bd96486b84739bff3929b",
-        "snap-stanford/pretrain-gnns",
-        "MIT",
-        f"{_CONTEXT}; then supervised on ChEMBL assays, WITH labels",
-    ),
-    "molclr_gcn": Weights(
-        "molclr_gcn.safetensors",
-        "02dc07147ba7de7036c0579c283317e6606eb89e7797dfcdd4fcf0cc954e40cc",
-        f"{_RAW}yuyangw/MolCLR/3d3bc19/ckpt/pretrained_gcn/checkpoints/model.pth",
-        "870e4599856867f4ae9f42f188f60b4199d23c39e1f99df092f6f8d45baccf5b",
-        "yuyangw/MolCLR",
-        "MIT",
-        "contrastive on 10 million PubChem molecules, no labels",
-    ),
-    "chemvae_zinc": Weights(
-        "chemvae_zinc.safetensors",
-        "712629165d1448be10de45234dcdc6411202bab5f702cccf2e481798813a6617",
-        "",  # upstream's file is HDF5
-        "37e96cd3bc8f9680d3c2aa4d294a39e78f00a0decc22501bde23d5a464ac314a",
-        "aspuru-guzik-group/chemical_vae",
-        "Apache-2.0",
-        "variational autoencoder on 250,000 ZINC molecules, no labels",
-    ),
-}
+__all__ = ["CARDS", "ChemVae", "PretrainedGraph"]
 
 
 class Pretrained(MoleculeEmbedder):
@@ -101,36 +41,17 @@ class Pretrained(MoleculeEmbedder):
         """Build the network with its weights, checked by hash (known ones) and by shape (all)."""
         import torch
 
-        tensors = embedder_weights(self.known(), self.weights)
-        with torch.device("meta"):
-            empty = self.architecture()
-        wanted = {name: tuple(tensor.shape) for name, tensor in empty.state_dict().items()}
-        optional = [name for name in wanted if name.endswith("num_batches_tracked") and name not in tensors]
-        for name in optional:  # a counter of training steps that some files leave out
-            del wanted[name]
-        check_shapes(self.describe(), tensors, wanted)
-        counters = {name: torch.tensor(0) for name in optional}
-        empty.load_state_dict({**tensors, **counters}, assign=True)
-        return empty.to(getattr(torch, self.dtype)).eval()
+        return filled(self.architecture, self.known(), self.weights, what=self.describe()).to(
+            getattr(torch, self.dtype)
+        )
 
     def fingerprint_of_code(self) -> str:
         """Return the version of RDKit and the hash of the weights."""
-        weights = (
-            self.known().sha256 if self.weights is None else tensor_sha256(embedder_weights(self.known(), self.weights))
-        )
-        return f"{super().fingerprint_of_code()}, weights {weights}"
+        return f"{super().fingerprint_of_code()}, weights {identity_of(self.known(), self.weights)}"
 
     def flags(self) -> tuple[Flag, ...]:
         """Flag weights nobody checked, and weights that have seen labels."""
-        if self.weights is not None:
-            return (Flag("unverified-weights", "The embedder's weights are the user's own file; only shapes fit."),)
-        if "WITH labels" in self.known().pretrained:
-            text = (
-                f"The embedder was pretrained with labels ({self.known().pretrained}): it may have seen this task's "
-                "answers. Accuracy is then too high, and the leak of the head says nothing about what it gives away."
-            )
-            return (Flag("pretrained-on-labels", text),)
-        return ()
+        return weight_flags(self.known(), self.weights)
 
 
 class PretrainedGraph(Pretrained):
@@ -147,32 +68,25 @@ class PretrainedGraph(Pretrained):
 
     def architecture(self) -> "torch.nn.Module":
         """Build the network, its weights not yet set."""
-        from leaq.embedders.networks.graph import GraphNetwork
+        from leaq.models.nets.pretrained import GraphNetwork
 
-        kinds: dict[str, Any] = {"graphsage_supervised_contextpred": "graphsage", "molclr_gcn": "molclr"}
-        return GraphNetwork(kinds.get(self.name, self.name.split("_", maxsplit=1)[0]))
+        return GraphNetwork(convolution(self.name))
 
     def encode(self, smiles: Sequence[str], *, progress: Progress = silent) -> Encoded:
         """Return (n, 300) or (n, 512) features."""
         import torch
 
-        from leaq.embedders.graphs import batches, graph_of
-
-        network = self.network()
-        molecules, failed = read_molecules(smiles)
-        graphs, rows = [], []
-        for row, molecule in enumerate(molecules):
-            found = UNSEEN if molecule is None else graph_of(molecule)
-            if isinstance(found, str):
-                failed.setdefault(row, found)
-            else:
-                graphs.append(found)
-                rows.append(row)
-        parts = []
-        with torch.no_grad():
-            for batch in batches(graphs):
-                parts.append(network(batch).numpy())
-                progress("embedding", sum(map(len, parts)), len(smiles))
+        network, packer = self.network(), MolGraph(vocabulary="words")
+        parts, rows, failed = [], [], dict[int, str]()
+        for start in range(0, len(smiles), STEP):  # a few at a time: rows are as wide as the largest molecule
+            packed = packer.encode(smiles[start : start + STEP])
+            failed |= {start + row: reason for row, reason in packed.failed.items()}
+            there = [row for row in range(len(packed.features)) if row not in packed.failed]
+            if there:
+                with torch.no_grad():
+                    parts.append(network(torch.tensor(packed.features[there]).to(getattr(torch, self.dtype))).numpy())
+                rows += [start + row for row in there]
+            progress("embedding", min(start + STEP, len(smiles)), len(smiles))
         return Encoded(_placed(parts, rows, len(smiles)), failed)
 
     def describe(self) -> str:
@@ -180,7 +94,6 @@ class PretrainedGraph(Pretrained):
         return f"pretrained graph network {self.name}"
 
 
-UNSEEN = "unread"
 ALPHABET = [
     *"76o]3s(-S/B4[)#IlOHc1@=nP8C2F5rN+\\",
     " ",

@@ -266,8 +266,8 @@ def looks_up(make: Make) -> bool:
 
 
 def embeds(module: torch.nn.Module) -> bool:
-    """Whether a module looks its inputs up, which are whole numbers then."""
-    return any(isinstance(part, torch.nn.Embedding) for part in module.modules())
+    """Whether a module looks its inputs up, which are whole numbers then; one that collates them does as it likes."""
+    return not hasattr(module, "collate") and any(isinstance(part, torch.nn.Embedding) for part in module.modules())
 
 
 def _as_given(tensor: Tensor) -> Tensor:

@@ -1,8 +1,7 @@
-import numpy as np
 import pytest
 
-from leaq.embedders import graphs
-from leaq.embedders.graphs import batches, graph_of
+from leaq.embedders.graphs import words_of
+from leaq.models.nets.layout import ELEMENTS, TYPES
 from tests.helpers import require
 
 require_rdkit = pytest.fixture(autouse=True)(lambda: require("rdkit"))
@@ -15,22 +14,22 @@ def molecule(smiles):
 
 
 def test_atoms_and_bonds_are_words():
-    atoms, edges, bonds = graph_of(molecule("C=O"))
-    assert atoms.tolist() == [[5, 0], [7, 0]]
-    assert edges.tolist() == [[0, 1], [1, 0]]
-    assert bonds.tolist() == [[1, 0], [1, 0]]
+    atoms, bonds = words_of(molecule("C=O"))
+    assert atoms.tolist() == [[5, ELEMENTS, -1, -1, -1, -1, -1, 0], [7, ELEMENTS, -1, -1, -1, -1, -1, 0]]
+    assert bonds[:, :2].tolist() == [[0, 1], [1, 0]]
+    assert bonds[:, 3:].tolist() == [[1, TYPES, -1, -1, 0]] * 2
 
 
 def test_stereo_is_seen():
-    left, right = (graph_of(molecule(text))[0][1, 1] for text in ("C[C@H](N)O", "C[C@@H](N)O"))
+    left, right = (words_of(molecule(text))[0][1, 1] - ELEMENTS for text in ("C[C@H](N)O", "C[C@@H](N)O"))
     assert {left, right} == {1, 2}
-    directions = graph_of(molecule("C/C=C/C"))[2][:, 1]
+    directions = words_of(molecule("C/C=C/C"))[1][:, 4] - TYPES
     assert set(directions.tolist()) == {0, 1}
 
 
-def test_a_molecule_without_bonds_has_no_edges():
-    atoms, edges, bonds = graph_of(molecule("C"))
-    assert (len(atoms), edges.shape, bonds.shape) == (1, (2, 0), (0, 2))
+def test_a_molecule_without_bonds_has_none():
+    atoms, bonds = words_of(molecule("C"))
+    assert (len(atoms), bonds.shape) == (1, (0, 8))
 
 
 @pytest.mark.parametrize(
@@ -42,16 +41,4 @@ def test_a_molecule_without_bonds_has_no_edges():
     ],
 )
 def test_words_outside_the_vocabulary_are_named(smiles, reason):
-    assert graph_of(molecule(smiles)) == reason
-
-
-def test_batches_keep_order_and_add_loops(monkeypatch):
-    monkeypatch.setattr(graphs, "ATOMS", 4)
-    found = batches([graph_of(molecule(text)) for text in ("CCO", "C", "N", "CC")])
-    assert [batch.count for batch in found] == [2, 2]
-    first = found[0]
-    assert first.molecule.tolist() == [0, 0, 0, 1]
-    loops = first.edges[:, -4:]
-    np.testing.assert_array_equal(loops[0], loops[1])
-    assert first.bonds[-4:].tolist() == [[4, 0]] * 4
-    assert batches([]) == []
+    assert words_of(molecule(smiles)) == reason

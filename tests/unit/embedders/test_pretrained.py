@@ -5,7 +5,7 @@ from safetensors.torch import save_file
 
 from leaq.embedders import EMBEDDERS
 from leaq.embedders.networks.chemvae import SmilesEncoder
-from leaq.embedders.networks.graph import GraphNetwork
+from leaq.models.nets.pretrained import GraphNetwork
 from tests.helpers import ROUNDING32, require
 
 require_rdkit = pytest.fixture(autouse=True)(lambda: require("rdkit"))

@@ -6,6 +6,7 @@ name, is replaced by an inert record of its attributes, and any other name is re
 then put together in `leaq.models.nets.networks`, whose parameters have chemprop's names.
 """
 
+import copy
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,10 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, StoreError
+from leaq.models.nets.graphs import Graphs
 from leaq.models.nets.layout import ATOM, BOND
 from leaq.models.nets.networks import Aggregation, DirectedMessages, GraphNet
 
-__all__ = ["Ensemble", "is_chemprop", "read_chemprop"]
+__all__ = ["Ensemble", "chemprop_files", "fill_chemprop", "is_chemprop", "read_chemprop"]
 
 PACKAGES = ("chemprop.", "lightning.fabric.", "torchmetrics.", "torch.nn.modules.")
 """Whose classes a file of chemprop names; none of them is imported."""
@@ -38,12 +40,14 @@ class Ensemble(nn.Module):
     kind : "regression"; "binary", logits of single classes; or "classes", logits of one target's classes.
     """
 
-    def __init__(self, members: Sequence[GraphNet], kind: str) -> None:
+    collate = staticmethod(GraphNet.collate)
+
+    def __init__(self, members: Sequence[nn.Module], kind: str) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
         self.kind = kind
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor | Graphs) -> Tensor:
         """Return what chemprop predicts with an ensemble, on the scale of one network's outputs."""
         outputs = torch.stack([member(inputs) for member in self.members])
         if self.kind == "binary":
@@ -69,7 +73,18 @@ def is_chemprop(path: str | Path) -> bool:
     return any(name.startswith("chemprop.nn.message_passing.") for name in names)
 
 
-def read_chemprop(*paths: str | Path) -> nn.Module:
+def chemprop_files(path: str | Path) -> list[Path]:
+    """Return the files of what chemprop saved: a file, or of the folder of a training those of its ensemble.
+
+    None where it is neither.
+    """
+    place = Path(path)
+    found = sorted(place.rglob("best.pt")) if place.is_dir() else [place]
+    files = [file for file in found if file.suffix in (".pt", ".ckpt") and is_chemprop(file)]
+    return files if len(files) == len(found) else []
+
+
+def read_chemprop(*paths: str | Path) -> GraphNet | Ensemble:
     """Read a network of chemprop 2, or several as one ensemble.
 
     The network takes rows of the embedder ``molgraph``. It returns predictions (n, t) in the unit of the targets,
@@ -93,8 +108,61 @@ def read_chemprop(*paths: str | Path) -> nn.Module:
     found = [_read(Path(path)) for path in paths]
     if len({(kind, network.outputs) for network, kind in found}) > 1:
         raise InvalidInput("read_chemprop: an ensemble's networks must predict the same. Found different outputs.")
-    networks = [network.eval() for network, _ in found]
-    return networks[0] if len(networks) == 1 else Ensemble(networks, found[0][1]).eval()
+    networks, kind = [network.eval() for network, _ in found], found[0][1]
+    if len(networks) == 1:
+        return networks[0]
+    return Ensemble(networks, kind).eval()
+
+
+def fill_chemprop(files: Sequence[Path], template: nn.Module) -> nn.Module:
+    """Return a copy of leaq's own network with the weights of chemprop's files, its scaler of the targets included.
+
+    Parameters
+    ----------
+    template : what ``--model chemprop`` builds: a network (between scalers: `module`, buffers `output_mean` and
+        `output_scale`), or an `Ensemble` of such.
+
+    Raises
+    ------
+    InvalidInput
+        If the files hold another architecture, or another number of networks.
+    """
+    filled = copy.deepcopy(template).eval()
+    members = list(filled.members) if isinstance(filled, Ensemble) else [filled]
+    if len(members) != len(files):
+        raise InvalidInput(
+            f"The released file must hold as many networks as are trained. Found {len(files)} of chemprop's and "
+            f"{len(members)} of the model named. Name it with model='chemprop(ensemble={len(files)})'."
+        )
+    for file, member in zip(files, members, strict=True):
+        network, _ = _read(file)
+        _fill(file.name, network, member)
+    return filled
+
+
+def _fill(subject: str, network: GraphNet, member: nn.Module) -> None:
+    inner = getattr(member, "module", member)
+    if not isinstance(inner, GraphNet) or not isinstance(inner.message_passing, DirectedMessages):
+        raise InvalidInput(
+            f"{subject}: a network that chemprop saved has shadow models of its own kind. Found "
+            f"{type(inner).__name__}. Name model='chemprop({network.described()})'."
+        )
+    state = network.state_dict()
+    scaler = {part: state.pop(f"predictor.output_transform.{part}", None) for part in ("mean", "scale")}
+    own = inner.state_dict()
+    alike = {name: tuple(tensor.shape) for name, tensor in state.items()} == {
+        name: tuple(tensor.shape) for name, tensor in own.items()
+    }
+    if not alike or network.described() != inner.described():
+        raise InvalidInput(
+            f"{subject}: shadow models must be of the released network's architecture. Found {network.described()} in "
+            f"the file and {inner.described()} trained. Name model='chemprop({network.described()})'; a network with "
+            "other parts beside these is trained with recipe."
+        )
+    inner.load_state_dict(state)
+    for part, values in scaler.items():
+        if (held := dict(member.named_buffers()).get(f"output_{part}")) is not None and values is not None:
+            held.copy_(values.reshape(held.shape))
 
 
 def _read(path: Path) -> tuple[GraphNet, str]:
@@ -103,7 +171,7 @@ def _read(path: Path) -> tuple[GraphNet, str]:
         older = " It looks like chemprop 1's: convert it with chemprop convert." if "args" in content else ""
         raise InvalidInput(f"{path.name}: must be a network saved by chemprop 2. Found another file.{older}")
     options, state = content["hyper_parameters"], content["state_dict"]
-    network, kind = _built(path.name, options)
+    network, kind = _built(path.name, options, scaled="predictor.output_transform.mean" in state)
     own = network.state_dict()
     given = {name: tensor for name, tensor in state.items() if not name.startswith(UNUSED)}
     if set(given) != set(own) or any(given[name].shape != own[name].shape for name in own):
@@ -146,7 +214,7 @@ def _stand_in(name: str) -> type:
     return type(name.rpartition(".")[2], (_Inert,), {})
 
 
-def _built(subject: str, options: Mapping[str, Any]) -> tuple[GraphNet, str]:
+def _built(subject: str, options: Mapping[str, Any], *, scaled: bool) -> tuple[GraphNet, str]:
     """Build the network that the hyper-parameters describe, and tell what it predicts."""
     messages, agg, end = (options[part] for part in ("message_passing", "agg", "predictor"))
     kind, how = KNOWN.get(end["cls"].__name__), AGGREGATIONS.get(agg["cls"].__name__)
@@ -183,10 +251,11 @@ def _built(subject: str, options: Mapping[str, Any]) -> tuple[GraphNet, str]:
         DirectedMessages(messages["d_h"], messages["depth"], bias=messages["bias"]),
         (messages["d_h"], *inner, outputs),
         aggregation=how,
-        unscale=kind == "regression",
+        unscale=scaled,
         norm=float(agg.get("norm") or 100.0),
         normalise=bool(options["batch_norm"]),
     )
+    network.kind = kind
     return network, kind
 
 

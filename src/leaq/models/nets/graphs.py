@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from leaq.errors import InvalidInput
-from leaq.models.nets.layout import ATOM, BOND, COUNTS, SLOT
+from leaq.models.nets.layout import CHEMPROP, COUNTS, SLOT, Vocabulary
 
-__all__ = ["Graphs", "collate", "flip", "pool", "spread"]
+__all__ = ["Graphs", "collate", "flip", "highest", "pool", "sources", "spread"]
 
 
 class Graphs(NamedTuple):
@@ -25,8 +25,8 @@ class Graphs(NamedTuple):
 
     Attributes
     ----------
-    atoms : (a, 72) features.
-    bonds : (e, 14) features of directed bonds, sorted by the atom they point to.
+    atoms : (a, ...) features.
+    bonds : (e, ...) features of directed bonds, sorted by the atom they point to.
     source, target : (e,) the atoms a bond comes from and points to.
     reverse : (e,) the same bond in the other direction.
     bond_starts : (a,) the first of the bonds that point to each atom.
@@ -44,7 +44,7 @@ class Graphs(NamedTuple):
     atom_starts: Tensor
 
 
-def collate(inputs: Tensor) -> Graphs:
+def collate(inputs: Tensor, vocabulary: Vocabulary = CHEMPROP) -> Graphs:
     """Return the batches (m, b, w) of m models, rows as in `leaq.models.nets.layout`, as m graphs of one size.
 
     Raises
@@ -66,11 +66,13 @@ def collate(inputs: Tensor) -> Graphs:
     is_bond = ~is_atom & (place < total.unsqueeze(-1))
     atom, bond = _Filling(atoms), _Filling(bonds)
     words = content[is_atom]  # (all atoms, 8)
-    features = _ones(words[:, :7], ATOM)
-    features[:, ATOM - 1] = words[:, 7]
     ties = content[is_bond]  # (all bonds, 8)
     ends, most = ties[:, :3], torch.stack([atoms, atoms, bonds], dim=-1).flatten(0, 1)[bond.molecule]
     _require(bool(((ends >= 0) & (ends < most)).all()))
+    _require(vocabulary.mass or not bool(words[:, 7].any()))
+    _require(_known(words[:, :7], vocabulary.atom) and _known(ties[:, 3:7], vocabulary.bond))
+    features = _ones(words[:, :7], vocabulary.atom)
+    features[:, -1] = words[:, 7]
     shift = atom.before.flatten()[bond.molecule]
     target = bond.filled(ties[:, 1].long() + shift, atom.size - 1)
     reverse = bond.filled(ties[:, 2].long() + bond.before.flatten()[bond.molecule], 0)
@@ -79,7 +81,7 @@ def collate(inputs: Tensor) -> Graphs:
     degrees.scatter_add_(1, target, torch.ones_like(target))
     return Graphs(
         atoms=atom.filled(features, 0),
-        bonds=bond.filled(_ones(ties[:, 3:7], BOND), 0),
+        bonds=bond.filled(_ones(ties[:, 3:7], vocabulary.bond), 0),
         source=bond.filled(ties[:, 0].long() + shift, atom.size - 1),
         target=target,
         reverse=torch.where(itself < bonds.sum(1, keepdim=True), reverse, itself),
@@ -93,8 +95,12 @@ def _require(graphs: bool) -> None:
     if not graphs:
         raise InvalidInput(
             "A graph network reads packed molecular graphs. Found rows that are none. Embed the molecules with "
-            "molgraph, and standardise nothing."
+            "molgraph, in the network's own vocabulary, and standardise nothing."
         )
+
+
+def _known(positions: Tensor, size: int) -> bool:
+    return bool(((positions >= -1) & (positions < size)).all())
 
 
 class _Filling:
@@ -141,6 +147,22 @@ def flip(values: Tensor, reverse: Tensor) -> Tensor:
     return _run(_Flip, values, reverse)
 
 
+def sources(values: Tensor, graphs: Graphs) -> Tensor:
+    """Give each bond the row of the atom it comes from, (a, d) -> (e, d): the target of its reverse.
+
+    By maps whose transposes are fast.
+    """
+    return flip(spread(values, graphs.target, graphs.bond_starts), graphs.reverse)
+
+
+def highest(values: Tensor, index: Tensor, starts: Tensor) -> Tensor:
+    """Return the highest of each whole's parts: values (parts, d) -> (wholes, d); -inf where there are none.
+
+    It passes no gradient back.
+    """
+    return _run(_Highest, values, index, starts)
+
+
 def _run(kind: type[torch.autograd.Function], *arguments: Tensor) -> Tensor:
     found: Tensor = kind.apply(*arguments)  # type: ignore[no-untyped-call]
     return found
@@ -185,6 +207,28 @@ class _Pool(_Map):
         values, index, starts = _with_models(info.batch_size, dims, arguments)
         below = _below(index, starts.shape[1]), _below(starts, values.shape[1])
         return _run(_Pool, values.flatten(0, 1), *below).view(*starts.shape, -1), 0
+
+
+class _Highest(_Map):
+    @staticmethod
+    def forward(values: Tensor, *tables: Tensor) -> Tensor:
+        index, starts = tables
+        found = values.new_full((len(starts), values.shape[1]), -torch.inf)
+        return found.scatter_reduce(0, index.unsqueeze(1).expand_as(values), values, "amax")
+
+    @staticmethod
+    def setup_context(ctx: Any, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def backward(_ctx: Any, _gradient: Tensor) -> Any:
+        return None, None, None
+
+    @staticmethod
+    def vmap(info: Any, dims: tuple[int | None, ...], *arguments: Tensor) -> tuple[Tensor, int]:
+        values, index, starts = _with_models(info.batch_size, dims, arguments)
+        below = _below(index, starts.shape[1]), _below(starts, values.shape[1])
+        return _run(_Highest, values.flatten(0, 1), *below).view(*starts.shape, -1), 0
 
 
 class _Flip(_Map):

@@ -3,22 +3,32 @@
 Each is called with rows (n, w), or inside a stacked program with what its `collate` made of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from leaq.models.nets.graphs import Graphs, collate, flip, pool, spread
+from leaq.models.nets.graphs import Graphs, collate, flip, pool, sources, spread
 from leaq.models.nets.layout import ATOM, BOND
 
-__all__ = ["Aggregation", "Convolutions", "DirectedMessages", "GraphNet", "Isomorphisms"]
+__all__ = ["Aggregation", "Convolutions", "DirectedMessages", "GraphNet", "Isomorphisms", "in_parts"]
 
 Aggregation = Literal["mean", "sum", "norm"]
 """How atoms make a molecule: their mean, their sum, or their sum over 100."""
 MOLECULES = 64
 """Molecules of one pass outside a stacked program; more only spill out of the processor's caches."""
+
+
+def in_parts(
+    outputs: Callable[[Graphs], Tensor], inputs: Tensor | Graphs, collated: Callable[[Tensor], Graphs]
+) -> Tensor:
+    """Return the outputs (n, k) of a network of graphs: of rows (n, w), a few molecules at a time."""
+    if isinstance(inputs, Graphs):
+        return outputs(inputs)
+    parts = [collated(part.unsqueeze(0)) for part in torch.split(inputs, MOLECULES)]
+    return torch.cat([outputs(Graphs(*(table[0] for table in part))) for part in parts])
 
 
 class Unscale(nn.Module):
@@ -88,14 +98,19 @@ class GraphNet(nn.Module):
         self.aggregation, self.norm = aggregation, norm
         self.bn = nn.BatchNorm1d(widths[0]) if normalise else nn.Identity()
         self.outputs = widths[-1]
+        self.kind = ""
+        """What the outputs are, where a file of chemprop's says so: see `leaq.models.nets.chemprop.Ensemble`."""
         self.predictor = Predictor(widths, unscale=unscale)
 
     def forward(self, inputs: Tensor | Graphs) -> Tensor:
         """Return logits or predictions (n, k)."""
-        if isinstance(inputs, Graphs):
-            return self._outputs(inputs)
-        parts = [Graphs(*(table[0] for table in collate(part.unsqueeze(0)))) for part in torch.split(inputs, MOLECULES)]
-        return torch.cat([self._outputs(part) for part in parts])
+        return in_parts(self._outputs, inputs, self.collate)
+
+    def described(self) -> str:
+        """Return its options as `leaq.models.nets.Net` names them."""
+        messages: Any = self.message_passing
+        width = self.predictor.ffn[0][0].in_features  # type: ignore[index]
+        return f"hidden={width}, depth={messages.depth}, aggregation={self.aggregation}"
 
     def _outputs(self, graphs: Graphs) -> Tensor:
         summed = pool(self.message_passing(graphs), graphs.molecule, graphs.atom_starts)[:-1]
@@ -155,7 +170,7 @@ class Isomorphisms(nn.Module):
         """Return each atom's vector (a, hidden)."""
         h: Tensor = self.start(graphs.atoms)
         for eps, tie, layer in zip(self.eps, self.ties, self.layers, strict=True):
-            inward = pool(torch.relu(_sources(h, graphs) + tie(graphs.bonds)), graphs.target, graphs.bond_starts)
+            inward = pool(torch.relu(sources(h, graphs) + tie(graphs.bonds)), graphs.target, graphs.bond_starts)
             h = torch.relu(layer((1 + eps) * h + inward))
         return h
 
@@ -179,10 +194,5 @@ class Convolutions(nn.Module):
         h: Tensor = torch.relu(self.start(graphs.atoms))
         for layer in self.layers:
             z = layer(h) * root
-            h = h + torch.relu((pool(_sources(z, graphs), graphs.target, graphs.bond_starts) + z) * root)
+            h = h + torch.relu((pool(sources(z, graphs), graphs.target, graphs.bond_starts) + z) * root)
         return h
-
-
-def _sources(h: Tensor, graphs: Graphs) -> Tensor:
-    """Return the vector of the atom each bond comes from: the target of its reverse, by maps with fast transposes."""
-    return flip(spread(h, graphs.target, graphs.bond_starts), graphs.reverse)

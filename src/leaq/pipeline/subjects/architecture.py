@@ -10,7 +10,7 @@ from torch import nn
 
 from leaq.models.nets import NETS, Net
 from leaq.models.weights import built
-from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.cell import IN_MEMORY, AuditConfig
 from leaq.pipeline.subjects.base import Kind, Reads, Trained
 from leaq.pipeline.subjects.given import Given
 from leaq.pipeline.subjects.outputs import refuse_unfit
@@ -63,12 +63,14 @@ class Architecture:
     def train(self, samples: Samples, members: Bools, *, which: slice, progress: Progress) -> Trained:
         """Train the models `which`."""
         make = partial(network_for, self.make, samples)
-        with torch.random.fork_rng(devices=[]):
-            refuse_unfit(make(), samples)
+        if not isinstance(self.make, Net):  # ours fit by construction
+            with torch.random.fork_rng(devices=[]):
+                refuse_unfit(make(), samples)
         model, checkpoints = train_modules(
             make, samples, members, self.training, seed=self.seed, first=which.start, progress=progress
         )
-        return Trained(model, checkpoints, () if model.note is None else (model.note,))
+        doubts = self.make.flags() if isinstance(self.make, Net) else ()
+        return Trained(model, checkpoints, doubts if model.note is None else (*doubts, model.note))
 
 
 def network_for(make: Callable[..., Any], samples: Samples) -> nn.Module:
@@ -85,6 +87,8 @@ def network_for(make: Callable[..., Any], samples: Samples) -> nn.Module:
     """
     layout = Layout.of(samples.tasks)
     single = len(samples.classes) if samples.task == "classification" else 1
+    if single == 2 and isinstance(make, Net) and make.one_logit:
+        single = 1
     outputs = single if layout is None else layout.outputs
     shape = tuple(samples.inputs.shape[1:])
     given = {"features": int(samples.inputs[0].size), "outputs": outputs, "task": samples.task, "shape": shape}
@@ -92,8 +96,8 @@ def network_for(make: Callable[..., Any], samples: Samples) -> nn.Module:
 
 
 def network_named(model: str) -> Net | None:
-    """Return one of leaq's own networks; None where a function is named, or nothing."""
-    return None if not model or is_code(model) else NETS.build(model)
+    """Return one of leaq's own networks; None where a function is named or in memory, or nothing."""
+    return None if not model or is_code(model) or model.endswith(IN_MEMORY) else NETS.build(model)
 
 
 def _asked(config: AuditConfig, given: Given) -> Architecture | None:

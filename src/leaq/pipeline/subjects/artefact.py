@@ -11,9 +11,12 @@ from leaq.errors import InvalidInput
 from leaq.evaluation.texts import LanguageModel
 from leaq.models import checkpoints_of, unwrap
 from leaq.models.formats import filled_from
+from leaq.models.nets import Chemprop
+from leaq.models.nets.chemprop import chemprop_files, fill_chemprop
 from leaq.models.sklearn import as_module, is_sklearn
 from leaq.models.weights import check_match
 from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.subjects.architecture import network_named
 from leaq.pipeline.subjects.base import Kind, Reads, Subject, Trained
 from leaq.pipeline.subjects.choice import subject_of
 from leaq.pipeline.subjects.given import Given
@@ -61,6 +64,8 @@ class Artefact:
     def train(self, samples: Samples, members: Bools, *, which: slice, progress: Progress) -> Trained:
         """Read the file where model 0 is asked for, and train the shadow models that are."""
         first = which.start == 0
+        if first:
+            self._refuse_others(samples)
         inside = members[1:] if first else members
         inner = slice(0 if first else which.start - 1, which.stop - 1)
         made = self.shadows.train(samples, inside, which=inner, progress=progress)
@@ -71,6 +76,13 @@ class Artefact:
         held = stacked_weights([weights, shadows]) if first else shadows
         flags = tuple(flag for flag in made.flags if flag.code != "no-checkpoints")
         return Trained(made.model, held, (*flags, *doubts), () if spec is None else (spec,))
+
+    def _refuse_others(self, samples: Samples) -> None:
+        """Refuse a file of chemprop's that is of another network than the one named, before anything is trained."""
+        network = self.shadows.network(samples)
+        files = chemprop_files(self.released) if isinstance(self.released, str | Path) else []
+        if files and isinstance(network, StackedModule):
+            fill_chemprop(files, network.module)
 
     def _read(self, template: nn.Module, *, first: bool) -> Read:
         """Return the released weights, batch (1, 1), which quantizer made them, and doubts.
@@ -112,6 +124,8 @@ def _stamps(released: Any) -> object:
 
 def _opened(released: Any, template: nn.Module) -> tuple[nn.Module, Mapping[str, str]]:
     """Return a released model in the template's architecture, and in which form each quantized weight is stored."""
+    if isinstance(released, str | Path) and (files := chemprop_files(released)):
+        return fill_chemprop(files, template), {}
     if is_sklearn(released):
         released = as_module(released)
     if isinstance(released, nn.Module):
@@ -130,8 +144,9 @@ def _asked(config: AuditConfig, given: Given) -> Artefact | None:
     released = given.released if given.released is not None else config.released or None
     if released is None:
         return None
-    # A file that was trained elsewhere holds no scalers of ours, so its shadow models have none.
-    training = config.training.model_copy(update={"standardise": "none"})
+    # A file that was trained elsewhere holds no scalers of ours, so its shadow models have none; chemprop's has some.
+    scaled = isinstance(network_named(config.model), Chemprop)
+    training = config.training if scaled else config.training.model_copy(update={"standardise": "none"})
     bare = config.model_copy(update={"released": "", "members": "", "training": training})
     shadows = subject_of(bare, replace(given, released=None))
     if isinstance(shadows, Heads):

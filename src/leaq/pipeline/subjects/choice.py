@@ -76,10 +76,14 @@ def embedder_of(config: AuditConfig, kind: str, given: Given | None = None) -> s
 
 def origin_digest(config: AuditConfig) -> str:
     """Return a digest of the user's code and released file, so that neither is answered from an old result; or ""."""
-    # Of what goes by a name, the configuration says all.
+    # Of what goes by a name, the configuration says all but the content of pretrained weights.
     named = [code_of(spec) for spec in (config.model, config.recipe) if is_code(spec)]
+    net = network_named(config.model)
+    named += [net.contents()] if net is not None else []
     if config.model:
         named.append("no last batch of one record")  # results of networks trained otherwise are no answer
+    if net is not None and net.one_logit:
+        named.append("one logit of two classes")
     if config.released:
         named += sha256_within(Path(config.released))
     return hashlib.sha256("".join(named).encode()).hexdigest()[:16] if named else ""

@@ -46,9 +46,9 @@ def rows():
     return torch.tensor(EMBEDDERS.build("molgraph").encode(["CCO", "c1ccccc1Cl", "CC(=O)O"]).features)
 
 
-def written(path, named, *, end="RegressionFFN", hidden=6, tasks=1, change=(), **more):
+def written(path, named, *, end="RegressionFFN", hidden=6, tasks=1, change=(), seed=0, **more):
     """Write a file as chemprop's save_model does; return the network whose weights are in it."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     net = NETS.build(f"dmpnn(hidden={hidden})")(more.get("n_classes") or tasks)
     if end == "RegressionFFN":
         net.predictor.output_transform = Unscale(tasks)

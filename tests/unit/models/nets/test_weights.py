@@ -7,10 +7,9 @@ import torch
 from safetensors.torch import save_file
 
 from leaq.embedders import EMBEDDERS
-from leaq.embedders.networks.graph import GraphNetwork
-from leaq.embedders.pretrained import KNOWN
-from leaq.embedders.weights import Weights, check_shapes, embedder_weights, tensor_sha256
 from leaq.errors import InvalidInput
+from leaq.models.nets.pretrained import GraphNetwork
+from leaq.models.nets.weights import KNOWN, Weights, check_shapes, pretrained_weights, tensor_sha256
 from leaq.system.files import sha256_of
 from tests.helpers import require
 
@@ -34,7 +33,7 @@ def folders(tmp_path, monkeypatch):
 
 def test_known_weights_come_from_the_folder(folders):
     save_file(TENSORS, folders / "w.safetensors", metadata={"any": "header"})
-    assert torch.equal(embedder_weights(weights())["a"], TENSORS["a"])
+    assert torch.equal(pretrained_weights(weights())["a"], TENSORS["a"])
 
 
 def test_a_wrong_hash_is_refused(folders):
@@ -42,25 +41,25 @@ def test_a_wrong_hash_is_refused(folders):
     with pytest.raises(
         InvalidInput, match=r"w\.safetensors: these weights must have content hash .*another version, or"
     ):
-        embedder_weights(weights())
+        pretrained_weights(weights())
 
 
 def test_a_pickled_checkpoint_is_not_read(folders):
     torch.save(TENSORS, folders / "w.pth")
     with pytest.raises(InvalidInput, match=r"must be a safetensors file.*can run any code"):
-        embedder_weights(weights(), own=str(folders / "w.pth"))
+        pretrained_weights(weights(), own=str(folders / "w.pth"))
 
 
 def test_an_absent_own_file_is_refused(folders):
     with pytest.raises(InvalidInput, match="There is no weights file"):
-        embedder_weights(weights(), own=str(folders / "nowhere.safetensors"))
+        pretrained_weights(weights(), own=str(folders / "nowhere.safetensors"))
 
 
 def test_without_address_or_network_it_is_told_what_to_put_where():
     with pytest.raises(InvalidInput, match=r"a format leaq does not read.*cache/weights/w\.safetensors', or name its"):
-        embedder_weights(weights())
+        pretrained_weights(weights())
     with pytest.raises(InvalidInput, match=r"cannot be downloaded from http://127\.0\.0\.1:9/w\.pth.*LEAQ_WEIGHTS_DIR"):
-        embedder_weights(weights(address="http://127.0.0.1:9/w.pth"))
+        pretrained_weights(weights(address="http://127.0.0.1:9/w.pth"))
 
 
 def test_a_downloaded_checkpoint_becomes_safetensors(folders):
@@ -78,9 +77,9 @@ def test_a_downloaded_checkpoint_becomes_safetensors(folders):
         address = f"http://127.0.0.1:{httpd.server_port}/w.pth"
         known = weights(address=address, upstream_sha256=sha256_of(root / "w.pth"))
         try:
-            found = embedder_weights(known)
+            found = pretrained_weights(known)
             with pytest.raises(InvalidInput, match="must have sha256 1111"):
-                embedder_weights(weights(file="v.safetensors", address=address, upstream_sha256="1" * 64))
+                pretrained_weights(weights(file="v.safetensors", address=address, upstream_sha256="1" * 64))
         finally:
             httpd.shutdown()
             thread.join()
@@ -88,7 +87,7 @@ def test_a_downloaded_checkpoint_becomes_safetensors(folders):
     assert [path.name for path in (folders / "cache" / "weights").iterdir() if path.suffix != ".lock"] == [
         "w.safetensors"
     ]
-    assert tensor_sha256(embedder_weights(known)) == known.sha256
+    assert tensor_sha256(pretrained_weights(known)) == known.sha256
 
 
 def test_names_and_shapes_must_be_the_architecture_s():
