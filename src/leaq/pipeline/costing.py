@@ -24,6 +24,8 @@ __all__ = ["Cost", "estimated_cost"]
 
 LIBRARIES = 550_000_000
 """Bytes that torch, numpy and the rest take before anything is computed."""
+PRIVATE = 120_000_000
+"""Bytes that the library of DP-SGD takes."""
 HELD = 3
 """Copies of a chunk's checkpoints at the worst moment: as recorded, quantized, and what evaluation makes of them."""
 RESAMPLED = 3
@@ -227,4 +229,5 @@ def _memory(config: AuditConfig, todo: Asked | Calibrations, trial: Rehearsal) -
     measuring = 8 * n * (RESAMPLED * config.draws + config.models * EVIDENCE * signals)
     checkpoints = HELD * size * trial.weights * len(trial.first) * training.checkpoints
     pool = 2 * todo.pool.inputs.nbytes + BATCHES * len(todo.pool) * config.models
-    return float(LIBRARIES + checkpoints + tables * table + measuring + pool + wide)
+    libraries = LIBRARIES + PRIVATE * bool(config.dp_sgd)
+    return float(libraries + checkpoints + tables * table + measuring + pool + wide)
