@@ -229,8 +229,8 @@ def _chooser(results: Sequence[CellResult], task: str, *, level: float, seed: in
     every, results = len(results), [result for result in results if useful(reference(result))]
     if not results:
         raise NotEnoughEvidence(
-            f"A recommendation for {task} needs models that predict something. Found none in {every} cells, even in "
-            "full precision. Train longer or choose another embedder."
+            f"A recommendation for {task} needs models that predict something. Found none in {every} "
+            f"cell{'' if every == 1 else 's'}, even in full precision. Train longer or choose another embedder."
         )
     full = reference(results[0]).quantizer
     counts = Counter(row.quantizer for result in results for row in result.rows if _known(result, row))

@@ -254,7 +254,8 @@ def _leaks(name: str, high: float | None, limit: float, why: str) -> str:
     return f"the advantage of {name} may be as large as {high:.3f}, above {limit:g}."
 
 
-def _predicts(name: str, end: float | None, limit: float, *, largest: bool) -> str:
+def _predicts(key: str, end: float | None, limit: float, *, largest: bool) -> str:
+    name = named(key).name
     if end is None:
         return f"{name} was not computed, and missing evidence fails."
     size, side = ("large", "above") if largest else ("small", "below")

@@ -5,6 +5,11 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from leaq.types import Estimate
 
+MOST = 8
+"""Decimals, at most."""
+FINER = 2
+"""Decimals more than the interval supports that are written, at most, to show that it excludes 0."""
+
 __all__ = ["decimals", "format_bound", "format_estimate", "format_value"]
 
 
@@ -23,7 +28,7 @@ def decimals(estimate: Estimate) -> int:
         half = abs(estimate.value) / 100 if math.isfinite(estimate.value) and estimate.value else 1.0
     exponent = math.floor(math.log10(half))
     leading = half / 10**exponent
-    return int(min(8, max(0, -exponent + (1 if leading < 5 else 0))))
+    return int(min(MOST, max(0, -exponent + (1 if leading < 5 else 0))))
 
 
 def format_value(value: float, places: int) -> str:
@@ -37,7 +42,7 @@ def format_value(value: float, places: int) -> str:
 
 
 def format_estimate(estimate: Estimate, *, interval: bool = True, sign: bool = False) -> str:
-    """Write an estimate with the digits its interval supports.
+    """Write an estimate with the digits its interval supports, and a few more where these show that it excludes 0.
 
     Examples
     --------
@@ -45,8 +50,12 @@ def format_estimate(estimate: Estimate, *, interval: bool = True, sign: bool = F
     '0.312 [0.268, 0.351]'
     >>> format_estimate(Estimate(0.3123, 0.2, 0.4, 100), interval=False, sign=True)
     '+0.31'
+    >>> format_estimate(Estimate(0.0654, 0.0024, 0.1285, 100))
+    '0.065 [0.002, 0.129]'
     """
     places = decimals(estimate)
+    nearest = estimate.low if estimate.low > 0 else estimate.high if estimate.high < 0 else math.inf
+    places = next((more for more in range(places, places + FINER + 1) if round(nearest, more) != 0), places)
     text = format_value(estimate.value, places)
     if sign and estimate.value > 0 and float(text.replace("∞", "inf")) != 0:
         text = "+" + text

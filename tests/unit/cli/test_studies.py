@@ -42,8 +42,8 @@ def test_audit_a_study_show_decide_claims(study, tmp_path, capsys):
     failed = run("decide", folder, "--all", "--max-leak", 0.0, "--min-metric", 1, "--require", "none")
     assert failed.exit_code == 1
     assert "FAIL  wine (identity, seed 0), sign: the advantage of" in failed.stdout
-    assert "; roc_auc may be as small as" in failed.stdout
-    assert "sign: roc_auc may be as small as" in run("decide", folder, "--all", "--min-metric", 1, "--reasons").stdout
+    assert "; ROC-AUC may be as small as" in failed.stdout
+    assert "sign: ROC-AUC may be as small as" in run("decide", folder, "--all", "--min-metric", 1, "--reasons").stdout
     recommended = run("decide", folder, "--max-drop", 1)
     assert recommended.exit_code == 0
     assert recommended.stdout.startswith("classification: ")

@@ -135,7 +135,7 @@ def test_cells_without_skill_in_full_precision_are_left_out_and_counted():
     (found,) = recommend([*good, hopeless], 0.02)
     assert (found.chosen, found.cells, found.left_out) == ("sign", 3, 1)
     assert "1 more left out: no skill in full precision" in recommendation_words(found)
-    with pytest.raises(NotEnoughEvidence, match="models that predict something. Found none in 1 cells"):
+    with pytest.raises(NotEnoughEvidence, match="models that predict something. Found none in 1 cell"):
         recommend([hopeless], 0.02)
 
 

@@ -23,7 +23,7 @@ def test_passes_only_at_the_worse_end_of_the_interval():
     assert not verdict.passed
     assert "uniform(bits=4): the advantage of lira may be as large as 0.090, above 0.085" in verdict.reasons[0]
     verdict = gate([GOOD], limits(min_metric=0.895))
-    assert "roc_auc may be as small as 0.890, below 0.895" in verdict.reasons[0]
+    assert "ROC-AUC may be as small as 0.890, below 0.895" in verdict.reasons[0]
 
 
 def test_full_precision_is_judged_only_by_name():
@@ -64,7 +64,7 @@ def test_one_line_a_model_names_its_worst_attack_and_counts_the_others():
     assert len(verdict.reasons) == 3
     assert verdict.failing == (
         "a (ecfp4, seed 0), sign: the advantage of rmia may be as large as 0.900, above 0.1 (2 attacks fail); "
-        "roc_auc may be as small as 0.690, below 0.8",
+        "ROC-AUC may be as small as 0.690, below 0.8",
     )
 
 
@@ -101,7 +101,7 @@ def regression():
 def test_a_metric_of_which_less_is_better_passes_the_better_models(name):
     verdict = gate([regression()], limits(max_metric=3.0, metric=name))
     assert [one.where for one in verdict.models if one.reasons] == ["a (ecfp4, seed 0), sign"]
-    assert "rmse may be as large as 3.600, above 3." in verdict.reasons[0]
+    assert "RMSE may be as large as 3.600, above 3." in verdict.reasons[0]
     assert verdict.worst_metric == pytest.approx(3.6)
     assert not gate([regression()], limits(max_metric=2.25, metric=name)).passed
 

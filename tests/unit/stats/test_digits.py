@@ -47,3 +47,17 @@ def test_a_bound_is_never_written_above_what_was_found(low, places):
 @pytest.mark.parametrize(("low", "text"), [(0.0, "0.00"), (1.7, "1.70"), (0.29, "0.29"), (4.6664, "4.66"), (INF, "∞")])
 def test_a_bound_keeps_the_digits_it_has(low, text):
     assert format_bound(low) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "said"),
+    [
+        (0.0654, 0.0024, 0.1285, "0.065 [0.002, 0.129]"),
+        (-0.0654, -0.1285, -0.0004, "-0.0654 [-0.1285, -0.0004]"),
+        (0.0654, -0.0024, 0.1285, "0.07 [0.00, 0.13]"),
+        (0.0654, 0.0, 0.1285, "0.07 [0.00, 0.13]"),
+        (0.0654, 1e-7, 0.1285, "0.07 [0.00, 0.13]"),
+    ],
+)
+def test_an_interval_that_excludes_zero_is_seen_to_do_so_where_a_few_digits_show_it(value, low, high, said):
+    assert format_estimate(Estimate(value, low, high, 100)) == said

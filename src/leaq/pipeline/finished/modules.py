@@ -6,6 +6,7 @@ members, nonmembers -> checks -> quantize the weights -> evaluate -> LossTable -
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
 from leaq.measures.shift import shift, shift_doubt
 from leaq.models import unwrap
 from leaq.models.roles import parameter_doubts, roles_of
-from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.cell import IN_MEMORY, AuditConfig
 from leaq.pipeline.finished.candidates import candidates_of, fitted_to, released_of
 from leaq.pipeline.finished.case import Case
 from leaq.pipeline.finished.evaluating import Bench
@@ -79,7 +80,7 @@ def audit_case(case: Case, *, progress: Progress = silent) -> CellResult:
     rows = _rows(bench, case, progress)
     result = CellResult(
         config={**config.to_dict(), "loss": bench.loss.name},
-        data=_describe(bench, model, compared),
+        data=_describe(bench, config.source, model, compared),
         rows=rows,
         primary_metric=_primary(rows[0]),
         primary_attack="threshold",
@@ -220,11 +221,11 @@ def _compared(members: Records, nonmembers: Records, config: AuditConfig) -> Est
     return shift(np.asarray(members.features), np.asarray(nonmembers.features), **options)
 
 
-def _describe(bench: Bench, model: nn.Module, compared: Estimate | NotComputed) -> dict[str, Any]:
+def _describe(bench: Bench, source: str, model: nn.Module, compared: Estimate | NotComputed) -> dict[str, Any]:
     """Return aggregates of model and records, fit to be shown to anybody."""
     n, inside = len(bench.mask), len(bench.members)
     described: dict[str, Any] = {
-        "name": type(model).__name__,
+        "name": source.removesuffix(IN_MEMORY) if source.endswith(IN_MEMORY) else Path(source).stem,
         "task": bench.task,
         "n": n,
         "n_train": bench.n_train,

@@ -45,6 +45,7 @@ def test_programs_need_no_architecture_and_weights_do(place):
     assert "already-quantized" in [flag.code for flag in found.flags]
     save_file({f"module.{name}": t for name, t in expected.items()}, folder / "m.safetensors")
     found = audit_finished(folder / "m.safetensors", *records, model="netsmade:make", **QUICK)
+    assert found.data["name"] == "m", "the file, and not the class of the network in it"
     assert found.rows[0].metrics["loss"].value == pytest.approx(wanted, rel=1e-6)
 
 

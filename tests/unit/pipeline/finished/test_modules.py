@@ -210,3 +210,10 @@ def test_loaders_of_graph_libraries_are_audited_as_they_are():
     wanted = float(torch.nanmean(errors.double()[60:], dim=1).mean())
     assert result.rows[0].metrics["loss"].value == pytest.approx(wanted, rel=1e-5)
     assert {"several-targets", "overlap-unchecked"} <= codes(result.flags)
+
+
+def test_an_estimator_goes_by_its_own_name(data):
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression().fit(*data[0])
+    assert audit_finished(fitted, *data, **QUICK).data["name"] == "LogisticRegression"
