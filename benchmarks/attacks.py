@@ -20,7 +20,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from leaq.attacks.base import Context
-from leaq.attacks.lira import Lira, online_scores
+from leaq.attacks.lira import Lira
 from leaq.attacks.scoring import Protocol
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
@@ -106,7 +106,8 @@ def table_of(samples: Samples, members: Bools, scores: np.ndarray) -> LossTable:
 
 
 def area(members: Bools, scores: np.ndarray) -> float:
-    found = online_scores(scores, members, range(len(scores)))
+    table = LossTable(-scores[:, None], members, "classification", "pool", n_train=1, scores=scores)
+    found = Lira(normalise=False).scores(Context(table), range(len(scores)))
     return float(np.mean([auc(row, inside) for row, inside in zip(found, members, strict=True)]))
 
 

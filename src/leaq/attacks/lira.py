@@ -19,9 +19,9 @@ from leaq.attacks.base import Context, Ingredient, MembershipAttack, Sides
 from leaq.attacks.hierarchical import predictive
 from leaq.attacks.shadows import InOut, Shadows, same_models
 from leaq.attacks.signals import Kind
-from leaq.types import Bools, Floats
+from leaq.types import Floats
 
-__all__ = ["Lira", "log_normal", "online_scores"]
+__all__ = ["Lira", "log_normal"]
 
 Variance = Literal["fixed", "per_record", "hierarchical"]
 MODES = {"online": "LiRA", "offline": "offline LiRA"}
@@ -128,12 +128,6 @@ class Lira(MembershipAttack):
         if self.mode == "offline":
             return f"How far a record's {signal} lies above that of shadow models that did not train on it."
         return f"Likelihood of a record's {signal} among shadow models that trained on it, against the others."
-
-
-def online_scores(signals: Floats, members: Bools, targets: Sequence[int]) -> Floats:
-    """Return the online scores of bare signals (s, n) under a fixed variance, (t, n): LiRA without a table."""
-    shadows = Shadows(signals, members)
-    return _ratio(signals[list(targets)], shadows.of_all(targets, attack="LiRA"), "fixed")
 
 
 def _ratio(target: Floats, known: InOut, variance: Literal["fixed", "per_record", "hierarchical"]) -> Floats:

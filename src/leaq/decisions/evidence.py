@@ -67,11 +67,6 @@ class Evidence:
         shared = np.stack([self.covariances[held == name].mean(0) for name in names]).sum(0) / len(names) ** 2
         return self.means + _normal(shared, count, rng)
 
-    @property
-    def by_data_sets(self) -> bool:
-        """Whether intervals rest on the differences between data sets."""
-        return len(set(self.clusters)) >= FEWEST_CLUSTERS
-
     def only(self, keep: Bools) -> "Evidence":
         """Return the evidence of some quantizers."""
         names = tuple(name for name, kept in zip(self.quantizers, keep, strict=True) if kept)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.stats.moments import Moments
 from leaq.types import Floats
 
 __all__ = ["Gaps", "exponents", "gaps", "merge_duplicates", "rate_of", "sorted_set"]
@@ -39,15 +38,11 @@ class Gaps:
     def of(cls, losses: Floats) -> "Gaps":
         """Measure losses (c, n), in any order of candidates."""
         check_losses(losses)
-        moments = Moments(len(losses))
-        moments.update(losses)
-        return cls.from_moments(moments)
-
-    @classmethod
-    def from_moments(cls, moments: Moments) -> "Gaps":
-        """Read off what was accumulated over chunks of records."""
-        order = np.argsort(moments.mean, kind="stable")
-        return cls(moments.mean[order], moments.covariance[np.ix_(order, order)], moments.n)
+        values = np.asarray(losses, dtype=np.float64)
+        if (n := values.shape[1]) < 2:
+            raise NotEnoughEvidence(f"A covariance needs at least 2 records. Found {n}.")
+        values = values[np.argsort(values.mean(1), kind="stable")]
+        return cls(values.mean(1), np.atleast_2d(np.cov(values)), n)
 
     @property
     def delta(self) -> Floats:

@@ -1,1 +1,1 @@
-"""Arithmetic without opinions: intervals, ROC curves, moments, digits. numpy and scipy only."""
+"""Arithmetic without opinions: intervals, ROC curves, ranks, digits. numpy and scipy only."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from leaq.attacks.base import Context
-from leaq.attacks.lira import Lira, online_scores
+from leaq.attacks.lira import Lira
 from leaq.attacks.scoring import Protocol, area_gap
 from leaq.attacks.threshold import Threshold
 from leaq.errors import InvalidInput, NotEnoughEvidence
@@ -51,12 +51,6 @@ def test_a_variance_per_record_is_not_computed_with_one_shadow_on_a_side(rng):
     assert isinstance(found, NotComputed)
     assert "at least 2 shadows in and 2 out" in found.reason
     assert Lira()(table).auc.value > 0.5
-
-
-def test_bare_signals_score_as_a_table_does(rng):
-    table = planted(rng)
-    ours = Lira(normalise=False).scores(Context(table), [3, 0])
-    np.testing.assert_array_equal(online_scores(table.scores, table.members, [3, 0]), ours)
 
 
 @pytest.mark.parametrize("mode", ["online", "offline"])

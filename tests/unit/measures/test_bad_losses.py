@@ -9,7 +9,6 @@ from leaq.measures.exact import exact_leak, two_gamma, two_gaussian, union_bound
 from leaq.measures.finite_sample import Options, finite_sample, leak_of
 from leaq.measures.gaps import Gaps, merge_duplicates
 from leaq.measures.rate import rate
-from leaq.stats.moments import Moments
 from leaq.types import LossTable
 
 FEW = Options(draws=200, most=200, close=9.0, resamples=3, bootstrap_draws=50)
@@ -137,22 +136,6 @@ def test_options_that_make_no_sense():
     flat = np.random.default_rng(0).normal(0, 1, (40, 30))
     with pytest.raises(NotEnoughEvidence, match=r"needs more draws than 100: between .* Raise Options"):
         leak_of(flat, 20, options=Options(draws=100, most=100))
-
-
-def test_moments_that_do_not_fit():
-    moments = Moments(4)
-    bad = GOOD.copy()
-    bad[3, :2] = np.inf
-    with pytest.raises(InvalidInput, match="Found 2 NaN or infinite values, first in candidate 3"):
-        moments.update(bad)
-    with pytest.raises(InvalidInput, match=r"must have shape \(4, n\). Found \(30,\)"):
-        moments.update(GOOD[0])
-    with pytest.raises(InvalidInput, match="same candidates merge. Found 4 and 3"):
-        moments.merge(Moments(3))
-    assert moments.n == 0
-    moments.update(GOOD[:, :0])
-    with pytest.raises(NotEnoughEvidence, match="at least 2 records. Found 0"):
-        _ = moments.covariance
 
 
 def test_nothing_comes_back_as_nan():
