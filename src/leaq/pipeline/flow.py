@@ -139,10 +139,10 @@ def chunk(
     found: Found = {}
     everything = dict.fromkeys((*todo.quantizers, *map(build, made.quantized_by), *todo.releases))
     for done, quantizer in enumerate(everything, start=1):
-        recorded = quantizer.recorded(checkpoints)
-        released = recorded.last()
+        released = (recorded := quantizer.recorded(checkpoints)).last()
         frozen = quantizer.frozen_to(released, todo.calibration(model, which, quantizer, seed=config.seed))
-        candidates = frozen(released if quantizer in todo.releases else recorded)
+        before = released if quantizer in todo.releases else recorded
+        candidates = made.with_held(frozen(before), before, by=quantizer.spec())
         wanted = partial(loss_table, whitebox=config.whitebox, numbers=config.numbers, codes=config.codes)
         table = todo.of_pool(wanted(model, candidates, samples, members, quantizer=quantizer.spec()))
         todo.keep(found, table, frozen.size(released), config)

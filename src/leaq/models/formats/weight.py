@@ -19,6 +19,8 @@ ROUNDING = 1 / 12
 """Mean square of rounding errors, in steps."""
 UNEVEN = 1.25
 """Mean square error of large codes over that of small ones from which scales are doubted; symmetric ones reach 1.2."""
+CLEARLY = 0.9
+"""Share of the first reading's squared error below which another reading is nearer, and not by chance alone."""
 SIGNS = 0.25
 """Agreement in sign below which a weight is another one; two bits with dither keep 0.4, all others more."""
 
@@ -86,7 +88,7 @@ def nearest_reading(
             "belongs to this model."
         )
     wanted = original.detach().cpu().float()
-    best = min(fitting, key=lambda one: float((one.value - wanted).square().sum()))
+    best = _best(fitting, wanted)
     problem = unlike(best, wanted)
     if not problem:
         return best, False
@@ -98,6 +100,13 @@ def nearest_reading(
         f"{f' ({best.form})' * bool(best.form)} {problem}. Give the original of this file, or the running model "
         "instead of its file."
     )
+
+
+def _best(readings: list[Weight], wanted: Tensor) -> Weight:
+    """Return the first reading, unless another is clearly nearer: of two that hardly differ chance would choose."""
+    off = [float((one.value - wanted).square().sum()) for one in readings]
+    nearest_one = min(range(len(off)), key=off.__getitem__)
+    return readings[nearest_one] if off[nearest_one] < CLEARLY * off[0] else readings[0]
 
 
 def _refuse_infinite(weight: Weight, name: str, subject: str) -> None:

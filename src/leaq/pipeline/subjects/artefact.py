@@ -75,7 +75,7 @@ class Artefact:
         shadows = made.checkpoints.last().at((slice(None), None))
         held = stacked_weights([weights, shadows]) if first else shadows
         flags = tuple(flag for flag in made.flags if flag.code != "no-checkpoints")
-        return Trained(made.model, held, (*flags, *doubts), () if spec is None else (spec,))
+        return Trained(made.model, held, (*flags, *doubts), () if spec is None else (spec,), held=int(first))
 
     def _refuse_others(self, samples: Samples) -> None:
         """Refuse a file of chemprop's that is of another network than the one named, before anything is trained."""
@@ -105,7 +105,8 @@ class Artefact:
         spec = recipe.spec if recipe else None
         words = ", ".join(dict.fromkeys(stored.values()))
         shadows = (
-            f"its codes are those of {spec}{recipe.doubt}, which quantizes the shadow models in its row"
+            f"its codes are those of {spec}{recipe.doubt}, which quantizes the shadow models in its row (the file "
+            "itself is taken as it is)"
             if recipe
             else "no quantizer known here gives its codes, so that no row has shadow models quantized like it; name one"
         )

@@ -23,12 +23,23 @@ class Trained:
     checkpoints : weights along training, batch (s, c); the last ones are released.
     flags : doubts about how they were made.
     quantized_by : specifications of the quantizers that a released file is recognised to have gone through.
+    held : models at the front that are released as they are; what they have gone through does not round them again.
     """
 
     model: Model
     checkpoints: Checkpoints
     flags: tuple[Flag, ...] = ()
     quantized_by: tuple[str, ...] = ()
+    held: int = 0
+
+    def with_held(self, candidates: Checkpoints, before: Checkpoints, *, by: str) -> Checkpoints:
+        """Return candidates quantized `by` a specification, of which a file's own weights are as they were before."""
+        if not self.held or by not in self.quantized_by:
+            return candidates
+        kept = {name: tensor.clone() for name, tensor in candidates.params.items()}
+        for name, tensor in kept.items():
+            tensor[: self.held] = before.params[name][: self.held]
+        return candidates.replace(kept)
 
 
 Reads = Literal["rows", "arrays", "texts"]

@@ -7,7 +7,7 @@ import sys
 import warnings
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from leaq.errors import UnsupportedModel, need
 from leaq.lazy import torch
@@ -35,11 +35,16 @@ class Backend(Scheme):
 
     A released weight gets exactly the library's codes. Other candidates of the same model get the nearest codes under
     the library's scales, which is what the library's own rounding does once its scales are fixed.
+
+    Parameters
+    ----------
+    through : the type of the file that was quantized, where that was not 32 bits: weights are rounded to it first.
     """
 
     place: ClassVar[int] = 1
     roles: ClassVar[frozenset[Role]] = frozenset({"linear"})
     stored: ClassVar[frozenset[str]] = frozenset({"step", "zero", "absmax"})
+    through: Literal["float32", "float16", "bfloat16"] = "float32"
 
     def run(self, weight: Tensor) -> LibraryOutput:
         """Quantize one float32 matrix (out, in) with the library."""
@@ -54,9 +59,19 @@ class Backend(Scheme):
         """Not promised: libraries choose scales their own way."""
         return False
 
-    def library(self) -> ModuleType:
-        """Import the library, or say which extra brings it."""
-        name = str(self.wants.extra)
+    def label(self) -> str:
+        """Short text for tables and figures."""
+        return super().label() + f", through {self.through}" * (self.through != "float32")
+
+    def describe(self) -> str:
+        """Say what is quantized, and how."""
+        before = f" Before that they are rounded to {self.through}." * (self.through != "float32")
+        return super().describe() + before
+
+    def library(self) -> ModuleType | None:
+        """Import the library, or say which extra brings it; nothing where the rule needs none."""
+        if (name := self.wants.extra) is None:
+            return None
         if name in sys.modules:
             return sys.modules[name]
         logging.disable(logging.WARNING)  # torchao logs each compiled part that this machine cannot use
@@ -83,7 +98,7 @@ class Backend(Scheme):
     def _checked(self, weight: Tensor) -> LibraryOutput:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            given = self.run(weight)
+            given = self.run(weight.to(getattr(torch, self.through)).float())
         self._refuse_idle(weight, given.weight, max(len(weight), *(one.numel() for one in given.scales.values())))
         single = {key: value.unsqueeze(0) for key, value in given.scales.items()}
         decoded = self.decode(given.codes.unsqueeze(0), single)[0]

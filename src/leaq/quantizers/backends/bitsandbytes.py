@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["BnbBlockwise8", "BnbFP4", "BnbInt8", "BnbNF4"]
 
 SOURCE = "bitsandbytes.functional"
+NESTED = 256
+"""Scales that share a scale of their own."""
 
 
 class _Bnb(Backend):
@@ -32,17 +34,20 @@ class _Blockwise(_Bnb):
         """Weights that share a scale."""
         raise NotImplementedError
 
+    def block_scales(self, scales: Scales) -> Tensor:
+        """Return the largest magnitude of each block, (b, blocks)."""
+        return scales["absmax"]
+
     def decode(self, codes: Tensor, scales: Scales) -> Tensor:
         """Level times the block's largest magnitude."""
         blocks = into_blocks(codes.flatten(1), "group", self.block).int()
         table = _table(self.name).to(codes.device)
-        return whole(table[blocks] * scales["absmax"].unsqueeze(-1), "group", codes.flatten(1).shape).reshape(
-            codes.shape
-        )
+        found = table[blocks] * self.block_scales(scales).unsqueeze(-1)
+        return whole(found, "group", codes.flatten(1).shape).reshape(codes.shape)
 
     def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
         """Nearest level of the table."""
-        relative = into_blocks(weight.flatten(1), "group", self.block) / scales["absmax"].unsqueeze(-1)
+        relative = into_blocks(weight.flatten(1), "group", self.block) / self.block_scales(scales).unsqueeze(-1)
         ordered, codes = _table(self.name).to(weight.device).sort()
         place = torch.bucketize(relative, ((ordered[1:] + ordered[:-1]) / 2).to(relative.dtype))
         return whole(codes.to(torch.uint8)[place], "group", weight.flatten(1).shape).reshape(weight.shape)
@@ -59,18 +64,24 @@ def _table(name: str) -> Tensor:
 
 
 class BnbNF4(_Blockwise):
-    """bitsandbytes' NormalFloat, what `load_in_4bit` gives; scales in float32, without double quantization.
+    """bitsandbytes' NormalFloat, what `load_in_4bit` gives.
+
+    Parameters
+    ----------
+    nested : scales are themselves rounded to 8 bits, 256 at a time ("double quantization"); else they are in float32.
 
     Examples
     --------
-    >>> BnbNF4().label()
-    'bitsandbytes NF4'
+    >>> BnbNF4().label(), BnbNF4(nested=True).spec()
+    ('bitsandbytes NF4', 'bitsandbytes.nf4(nested=True)')
     """
 
     name: ClassVar[str] = "bitsandbytes.nf4"
     source: ClassVar[str] = f"{SOURCE}.quantize_4bit, quant_type nf4"
-    examples: ClassVar[tuple[str, ...]] = ("bitsandbytes.nf4",)
+    examples: ClassVar[tuple[str, ...]] = ("bitsandbytes.nf4", "bitsandbytes.nf4(nested=True)")
+    stored: ClassVar[frozenset[str]] = frozenset({"absmax", "scale_codes", "nested", "offset"})
     blocksize: Literal[32, 64, 128, 256, 512, 1024] = 64
+    nested: bool = False
 
     @property
     def block(self) -> int:
@@ -89,20 +100,37 @@ class BnbNF4(_Blockwise):
         kind = self.name.rsplit(".", maxsplit=1)[-1]
         # As one row: blocks run over the flattened matrix anyway, and on CPUs with AVX-512 the library's own
         # dequantization is wrong for matrices with rows shorter than a block (0.50.2).
-        packed, state = bnb.quantize_4bit(weight.reshape(1, -1), blocksize=self.blocksize, quant_type=kind)
+        packed, state = bnb.quantize_4bit(
+            weight.reshape(1, -1), blocksize=self.blocksize, quant_type=kind, compress_statistics=self.nested
+        )
         flat = packed.flatten()
         codes = torch.stack([flat >> 4, flat & 15], dim=1).flatten()[: weight.numel()].reshape(weight.shape)
         restored = bnb.dequantize_4bit(packed, state).reshape(weight.shape)
-        return LibraryOutput(codes, {"absmax": state.absmax.clone()}, restored)
+        if not self.nested:
+            return LibraryOutput(codes, {"absmax": state.absmax.clone()}, restored)
+        scales = {
+            "scale_codes": state.absmax.clone(), "nested": state.state2.absmax.clone(),
+            "offset": torch.as_tensor(state.offset, dtype=torch.float32).reshape(1),
+        }  # fmt: skip
+        return LibraryOutput(codes, scales, restored)
+
+    def block_scales(self, scales: Scales) -> Tensor:
+        """Return the largest magnitude of each block, (b, blocks)."""
+        if not self.nested:
+            return scales["absmax"]
+        given = scales["scale_codes"]
+        step = scales["nested"].repeat_interleave(NESTED, -1)[:, : given.shape[-1]]
+        return _table("blockwise8").to(given.device)[given.int()] * step + scales["offset"]
 
     def title(self) -> str:
         """Name the scheme."""
-        return f"bitsandbytes {self.name[-3:].upper()}"
+        return f"bitsandbytes {self.name[-3:].upper()}{' nested' * self.nested}"
 
     def explain(self) -> str:
         """Say what happens to the weights."""
+        scale = "a scale of 8 bits" if self.nested else "a scale"
         return (
-            f"bitsandbytes rounds each Linear weight to 4-bit {self.name[-3:].upper()}, a scale per {self.blocksize}."
+            f"bitsandbytes rounds each Linear weight to 4-bit {self.name[-3:].upper()}, {scale} per {self.blocksize}."
         )
 
 

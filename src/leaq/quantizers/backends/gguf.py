@@ -1,4 +1,4 @@
-"""GGUF types: those that the package `gguf` encodes itself, and k-quants by an encoder of ours.
+"""GGUF types: those that the package `gguf` encodes itself, k-quants and 4-bit i-quants by encoders of ours.
 
 What is released is what the package's own decoder makes of the file's bytes, for all of them.
 """
@@ -13,8 +13,9 @@ from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.backends.base import Backend, LibraryOutput
 from leaq.quantizers.backends.k_quants import BLOCK, K_TYPES, encode_k, pack_k, steps_k
+from leaq.quantizers.backends.level_tables import LEVEL_TABLES, encode_table, pack_table, steps_table
 from leaq.quantizers.blocks import into_blocks, whole
-from leaq.quantizers.scheme import Needs, Scheme
+from leaq.quantizers.scheme import Needs, Scheme, trits_per_code
 from leaq.types import Checkpoints, Role
 
 if TYPE_CHECKING:
@@ -23,23 +24,22 @@ if TYPE_CHECKING:
 __all__ = ["Gguf"]
 
 SMALL = 32
-"""Weights of a row that share a scale in types that are no k-quants."""
+"""Weights of a row that share a scale in types of even steps."""
 LEVELS = {"Q4_0": 16, "Q4_1": 16, "Q5_0": 32, "Q5_1": 32, "Q8_0": 256}
-INSTEAD = {"Q2_K": "Q4_0", "Q3_K": "Q4_0", "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
+INSTEAD = {
+    **{"Q2_K": "IQ4_NL", "Q3_K": "IQ4_NL", "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"},
+    **{"IQ4_XS": "IQ4_NL", "TQ1_0": "Q4_0", "TQ2_0": "Q4_0"},
+}
 """What llama.cpp stores rows in that are no multiples of 256."""
 
 
 class Gguf(Backend):
-    """A GGUF type: runs of 32 weights of a row with scales in 16 bits, or k-quants, blocks of 256.
+    """A GGUF type: runs of 32 weights of a row with scales in 16 bits, or blocks of 256 (k-quants and others).
 
-    As in llama.cpp, rows whose length is no multiple of 256 get the type in place of a k-quant (`INSTEAD`). Rows whose
-    length is no multiple of 32 are filled up with copies of their last weight; llama.cpp keeps such rows in 16 bits.
-    K-quants are without importance of weights (imatrix). I-quants have no encoder here, files of them are read all the
-    same.
-
-    Parameters
-    ----------
-    through : the type of the file that was quantized, where that was not 32 bits: weights are rounded to it first.
+    As in llama.cpp, rows whose length is no multiple of 256 get another type in place of such blocks (`INSTEAD`). Rows
+    whose length is no multiple of 32 are filled up with copies of their last weight; llama.cpp keeps such rows in 16
+    bits. K-quants and i-quants are without importance of weights (imatrix). I-quants of fewer than 4 bits have no
+    encoder here, files of them are read all the same.
 
     Examples
     --------
@@ -52,25 +52,43 @@ class Gguf(Backend):
     examples: ClassVar[tuple[str, ...]] = (
         *("gguf(type=Q4_0)", "gguf(type=Q4_1)", "gguf(type=Q5_1)", "gguf(type=Q8_0)"),
         *("gguf(type=Q4_K)", "gguf(type=Q3_K)", "gguf(type=Q6_K)"),
+        *("gguf(type=MXFP4)", "gguf(type=IQ4_NL)", "gguf(type=IQ4_XS)", "gguf(type=TQ1_0)", "gguf(type=TQ2_0)"),
     )
     wants: ClassVar[Needs] = Needs(extra="gguf", device="CPU")
     roles: ClassVar[frozenset[Role]] = frozenset({"linear", "embedding"})
     always_named: ClassVar[frozenset[str]] = frozenset({"type"})
     stored: ClassVar[frozenset[str]] = frozenset({"step", "low", "head"})
-    type: Literal["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"] = "Q4_0"
-    through: Literal["float32", "float16", "bfloat16"] = "float32"
+    type: Literal[
+        "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K",
+        "MXFP4", "TQ1_0", "TQ2_0", "IQ4_NL", "IQ4_XS",
+    ] = "Q4_0"  # fmt: skip
 
     @property
     def levels(self) -> int:
-        """2^bits."""
-        return 2 ** K_TYPES[self.type].bits if self.type in K_TYPES else LEVELS[self.type]
+        """2^bits, of ternary types 3."""
+        if self.type in K_TYPES:
+            return int(2 ** K_TYPES[self.type].bits)
+        return len(LEVEL_TABLES[self.type].levels) if self.type in LEVEL_TABLES else LEVELS[self.type]
+
+    @property
+    def code_bits(self) -> float:
+        """Bits a code takes: five to a byte in TQ1_0."""
+        return trits_per_code() if self.type == "TQ1_0" else super().code_bits
 
     @property
     def _block(self) -> int:
+        if self.type in LEVEL_TABLES:
+            return LEVEL_TABLES[self.type].block
         return BLOCK if self.type in K_TYPES else SMALL
 
+    @property
+    def _run(self) -> int:
+        if self.type in LEVEL_TABLES:
+            return LEVEL_TABLES[self.type].run
+        return K_TYPES[self.type].run if self.type in K_TYPES else SMALL
+
     def plan(self, checkpoints: Checkpoints) -> dict[str, Scheme]:
-        """Return which type each weight gets; short rows get no k-quant."""
+        """Return which type each weight gets; short rows get none of long blocks."""
         found = super().plan(checkpoints)
         instead = self.model_copy(update={"type": INSTEAD.get(self.type, self.type)})
         return {
@@ -82,36 +100,57 @@ class Gguf(Backend):
         """Encode into the file's bytes, and let the package decode them."""
         import gguf
 
-        weight = weight.to(getattr(torch, self.through)).float()
         blocks = np.ascontiguousarray(into_blocks(weight.unsqueeze(0), "group", self._block)[0].numpy())
         kind = gguf.GGMLQuantizationType[self.type]
+        codes = None
         if self.type in K_TYPES:
             given, head = encode_k(blocks, self.type)
-            packed = pack_k(given, head, self.type)
-            codes, scales = torch.from_numpy(given), {"head": torch.from_numpy(head)}
+            packed, codes, scales = pack_k(given, head, self.type), torch.from_numpy(given), _head(head)
+        elif self.type.startswith("IQ"):
+            given, head = encode_table(blocks, self.type)
+            packed, codes, scales = pack_table(given, head), torch.from_numpy(given), _head(head)
         else:
             packed = gguf.quants.quantize(blocks, kind)
-            # the scale, then perhaps the lowest
-            halves = torch.tensor(np.ascontiguousarray(packed[:, :4]).view(np.float16))
-            scales = {"step": halves[:, :1]} | ({"low": halves[:, 1:2]} if self.type.endswith("_1") else {})
+            scales = self._scales(packed)
         back = torch.tensor(np.array(gguf.quants.dequantize(packed, kind)))
-        if self.type not in K_TYPES:
-            codes = self._position(back, scales).round().to(torch.uint8)
+        codes = self._codes(back, scales) if codes is None else codes
         shape = weight.unsqueeze(0).shape
         found, value = (whole(part.unsqueeze(0), "group", shape)[0] for part in (codes, back))
         return LibraryOutput(found, scales, value)
 
+    def _scales(self, packed: Any) -> Scales:
+        """Return the scales of blocks that the package encoded."""
+        if self.type in LEVEL_TABLES:
+            return _head(packed[:, LEVEL_TABLES[self.type].head])
+        halves = torch.tensor(
+            np.ascontiguousarray(packed[:, :4]).view(np.float16)
+        )  # the scale, then perhaps the lowest
+        return {"step": halves[:, :1]} | ({"low": halves[:, 1:2]} if self.type.endswith("_1") else {})
+
     def decode(self, codes: Tensor, scales: Scales) -> Tensor:
-        """Code times scale, from the middle or from the lowest."""
-        steps = into_blocks(codes, "group", self._block).float()
+        """Code, or its level, times scale; from the middle or from the lowest."""
+        blocks = into_blocks(codes, "group", self._block)
         step, low = self._steps(scales)
+        if self.type in LEVEL_TABLES:
+            return whole(self._table(codes)[blocks.long()] * step, "group", codes.shape)
+        steps = blocks.float()
         found = (steps - self.levels // 2) * step if low is None else self._above(steps * step, low)
         return whole(found, "group", codes.shape)
 
     def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
         """Round to the nearest code."""
-        place = self._position(into_blocks(weight, "group", self._block).float(), scales)
-        return whole(place.round().clamp(0, self.levels - 1).to(torch.uint8), "group", weight.shape)
+        return whole(self._codes(into_blocks(weight, "group", self._block).float(), scales), "group", weight.shape)
+
+    def _codes(self, blocks: Tensor, scales: Scales) -> Tensor:
+        place = self._position(blocks, scales)
+        if self.type not in LEVEL_TABLES:
+            return place.round().clamp(0, self.levels - 1).to(torch.uint8)
+        ordered, codes = self._table(place).sort(stable=True)
+        middles = ((ordered[1:] + ordered[:-1]) / 2).to(place.dtype)
+        return codes.to(torch.uint8)[torch.bucketize(place, middles)]
+
+    def _table(self, like: Tensor) -> Tensor:
+        return torch.tensor(LEVEL_TABLES[self.type].levels, dtype=torch.float32, device=like.device)
 
     def _above(self, steps: Tensor, low: Tensor) -> Tensor:
         return steps - low if self.type in K_TYPES else steps + low
@@ -120,31 +159,31 @@ class Gguf(Backend):
         step, low = self._steps(scales)
         step = step.masked_fill(step == 0, 1)
         if low is None:
-            return blocks / step + self.levels // 2
+            return blocks / step + (0 if self.type in LEVEL_TABLES else self.levels // 2)
         return (blocks + low if self.type in K_TYPES else blocks - low) / step
 
     def _steps(self, scales: Scales) -> tuple[Tensor, Tensor | None]:
-        """Return the steps of blocks (b, blocks, 1 or 256), and what is subtracted (of k-quants) or added."""
-        if self.type not in K_TYPES:
+        """Return the steps of blocks (b, blocks, 1 or as many as weights), and what is subtracted or added."""
+        if "head" not in scales:
             return scales["step"].float(), scales["low"].float() if "low" in scales else None
         head = scales["head"]
         flat: Any = head.flatten(0, -2).cpu().numpy()
-        step, low = steps_k(flat, self.type)
-        run = K_TYPES[self.type].run
+        step, low = steps_k(flat, self.type) if self.type in K_TYPES else (steps_table(flat, self.type), None)
 
         def wide(part: Any) -> Tensor:
-            return torch.from_numpy(part).to(head.device).repeat_interleave(run, -1).reshape(*head.shape[:-1], BLOCK)
+            every = torch.from_numpy(np.ascontiguousarray(part)).to(head.device)
+            return every.repeat_interleave(self._run, -1).reshape(*head.shape[:-1], self._block)
 
         return wide(step), None if low is None else wide(low)
 
     def title(self) -> str:
         """Name the scheme."""
-        return f"GGUF {self.type}{f' through {self.through}' * (self.through != 'float32')}"
+        return f"GGUF {self.type}"
 
     def explain(self) -> str:
         """Say what happens to the weights."""
-        run = K_TYPES[self.type].run if self.type in K_TYPES else SMALL
-        return (
-            f"Linear and Embedding weights are rounded to {self.type} of GGUF files, a scale per {run} weights."
-            + f" Before that they are rounded to {self.through}." * (self.through != "float32")
-        )
+        return f"Linear and Embedding weights are rounded to {self.type} of GGUF files, each {self._run} with a scale."
+
+
+def _head(given: Any) -> Scales:
+    return {"head": torch.from_numpy(np.ascontiguousarray(given))}

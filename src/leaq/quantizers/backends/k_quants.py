@@ -11,7 +11,23 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["BLOCK", "K_TYPES", "KType", "encode_k", "pack_k", "steps_k"]
+__all__ = [
+    "AT_ONCE",
+    "BLOCK",
+    "K_TYPES",
+    "SMALLEST",
+    "Bytes",
+    "KType",
+    "Singles",
+    "encode_k",
+    "from_halves",
+    "blocks_at_once",
+    "largest_of",
+    "round_half_even",
+    "pack_k",
+    "steps_k",
+    "summed",
+]
 
 Bytes = np.ndarray[Any, Any]
 """Of 8 bits; mypy takes shifted ones for wider."""
@@ -65,13 +81,13 @@ def encode_k(weights: Singles, kind: str) -> tuple[Bytes, Bytes]:
     >>> codes.shape, head.shape, int(codes.max())
     ((1, 256), (1, 16), 15)
     """
-    found = [_ENCODERS[kind](part) for part in _parts(weights)]
+    found = [_ENCODERS[kind](part) for part in blocks_at_once(weights, AT_ONCE // (BLOCK // 16))]
     codes, heads = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return codes, heads
 
 
-def _parts(weights: Singles) -> Iterator[Singles]:
-    size = max(1, AT_ONCE // (BLOCK // 16))
+def blocks_at_once(weights: Singles, size: int) -> Iterator[Singles]:
+    """Yield `size` blocks at a time."""
     for start in range(0, len(weights), size):
         yield np.ascontiguousarray(weights[start : start + size], dtype=np.float32)
 
@@ -84,11 +100,11 @@ def pack_k(codes: Bytes, head: Bytes, kind: str) -> Bytes:
     if kind == "Q3_K":
         return np.hstack([_eighths(codes >> 2), _quarters(codes & 3), head])
     if kind == "Q6_K":
-        low = codes.reshape(n, 2, 2, 2, 32) & 15  # (n, halves, codes 64 apart, codes 32 apart, codes)
+        low = codes.reshape(n, 2, 2, 2, 32) & 15  # (n, from_halves, codes 64 apart, codes 32 apart, codes)
         return np.hstack([(low[:, :, 0] | (low[:, :, 1] << 4)).reshape(n, -1), _quarters(codes >> 4), head])
     low = codes.reshape(n, 4, 2, 32) & 15
-    halves = (low[:, :, 0] | (low[:, :, 1] << 4)).reshape(n, -1)
-    return np.hstack([head, *([_eighths(codes >> 4)] if kind == "Q5_K" else []), halves])
+    pairs = (low[:, :, 0] | (low[:, :, 1] << 4)).reshape(n, -1)
+    return np.hstack([head, *([_eighths(codes >> 4)] if kind == "Q5_K" else []), pairs])
 
 
 def steps_k(head: Bytes, kind: str) -> tuple[Singles, Singles | None]:
@@ -102,21 +118,22 @@ def steps_k(head: Bytes, kind: str) -> tuple[Singles, Singles | None]:
     ((1, 16), None)
     """
     if kind == "Q2_K":
-        counts, d = head[:, :16], _halves(head[:, 16:])
+        counts, d = head[:, :16], from_halves(head[:, 16:])
         return d[:, :1] * (counts & 15).astype(np.float32), d[:, 1:] * (counts >> 4).astype(np.float32)
     if kind == "Q3_K":
         low = np.hstack([head[:, :8] & 15, head[:, :8] >> 4])
         high = np.hstack([(head[:, 8:12] >> (2 * part)) & 3 for part in range(4)])
-        return _halves(head[:, 12:]) * ((low | (high << 4)).astype(np.float32) - 32), None
+        return from_halves(head[:, 12:]) * ((low | (high << 4)).astype(np.float32) - 32), None
     if kind == "Q6_K":
-        return _halves(head[:, 16:]) * np.ascontiguousarray(head[:, :16]).view(np.int8).astype(np.float32), None
-    d, first, second, both = _halves(head[:, :4]), head[:, 4:8], head[:, 8:12], head[:, 12:]
+        return from_halves(head[:, 16:]) * np.ascontiguousarray(head[:, :16]).view(np.int8).astype(np.float32), None
+    d, first, second, both = from_halves(head[:, :4]), head[:, 4:8], head[:, 8:12], head[:, 12:]
     scales = np.hstack([first & 63, (both & 15) | ((first >> 2) & 48)])
     lowest = np.hstack([second & 63, (both >> 4) | ((second >> 2) & 48)])
     return d[:, :1] * scales.astype(np.float32), d[:, 1:] * lowest.astype(np.float32)
 
 
-def _halves(head: Bytes) -> Singles:
+def from_halves(head: Bytes) -> Singles:
+    """Return the 16-bit numbers that bytes hold, in 32 bits."""
     return np.ascontiguousarray(head).view(np.float16).astype(np.float32)
 
 
@@ -146,7 +163,7 @@ def _from_lowest(weights: Singles, kind: str) -> tuple[Bytes, Bytes]:
     if kind == "Q2_K":
         first = _Search(x, size, 3, low=-0.5, tries=15, squared=False)
     else:
-        mean = np.sqrt(_sum(x * x) / np.float32(form.run))
+        mean = np.sqrt(summed(x * x) / np.float32(form.run))
         low, tries = (-1.0, 20) if kind == "Q4_K" else (-0.5, 15)
         first = _Search(x, mean + size, 2**form.bits - 1, low=low, tries=tries, squared=True)
     codes, scales, lowest = first.best()
@@ -168,7 +185,7 @@ def _counted(scales: Singles, top: int) -> tuple[Any, Bytes]:
     """Return the step (n,) in 16 bits in which a block's scales are counted, and the counts (n, runs)."""
     largest = scales.max(1).clip(min=0)
     inverse = np.divide(np.float32(top), largest, out=np.zeros_like(largest), where=largest > 0)
-    counts = _nearest(inverse[:, None] * scales).astype(np.uint8)
+    counts = round_half_even(inverse[:, None] * scales).astype(np.uint8)
     counts = counts if top == 15 else counts.clip(max=63)
     return (largest / np.float32(top)).astype(np.float16), counts
 
@@ -183,10 +200,10 @@ def _q3(weights: Singles) -> tuple[Bytes, Bytes]:
     form, n = K_TYPES["Q3_K"], len(weights)
     codes, scales = _alternating(weights.reshape(-1, form.run).T.copy())
     scales = scales.reshape(n, -1)
-    largest = _largest(scales.T)
+    largest = largest_of(scales.T)
     inverse = np.divide(np.float32(-32), largest, out=np.zeros_like(largest), where=largest != 0)
     step = np.divide(np.float32(1), inverse, out=np.zeros_like(largest), where=inverse != 0).astype(np.float16)
-    counts = _nearest(inverse[:, None] * scales).astype(np.int8).clip(-32, 31)
+    counts = round_half_even(inverse[:, None] * scales).astype(np.int8).clip(-32, 31)
     counts = np.where((largest != 0)[:, None], counts, np.int8(-32))
     stored = (counts + 32).astype(np.uint8)
     low = (stored[:, :8] & 15) | ((stored[:, 8:] & 15) << 4)
@@ -202,11 +219,11 @@ def _q6(weights: Singles) -> tuple[Bytes, Bytes]:
     form, n = K_TYPES["Q6_K"], len(weights)
     codes, scales = _scaled(weights.reshape(-1, form.run).T.copy(), 32)
     scales = scales.reshape(n, -1)
-    largest = _largest(scales.T)
+    largest = largest_of(scales.T)
     empty = np.abs(largest) < SMALLEST
     inverse = np.divide(np.float32(-128), largest, out=np.zeros_like(largest), where=~empty)
     step = np.divide(np.float32(1), inverse, out=np.zeros_like(largest), where=~empty).astype(np.float16)
-    counts = _nearest(inverse[:, None] * scales).clip(max=127).astype(np.int8)
+    counts = round_half_even(inverse[:, None] * scales).clip(max=127).astype(np.int8)
     d = step.astype(np.float32)[:, None] * counts.astype(np.float32)
     codes = _recoded(weights.reshape(n, -1, form.run), d, codes.T.reshape(n, -1, form.run), middle=32, form=form)
     codes[empty] = 0
@@ -224,7 +241,7 @@ def _recoded(weights: Singles, d: Singles, before: Bytes, *, middle: int, form: 
     """Round weights (n, runs, run) anew by their final scales; runs whose scale came out 0 keep the search's codes."""
     there = (d != 0)[..., None]
     with np.errstate(all="ignore"):
-        places = _nearest(weights / np.where(there, d[..., None], np.float32(1)))
+        places = round_half_even(weights / np.where(there, d[..., None], np.float32(1)))
     codes = places.clip(-middle, 2**form.bits - 1 - middle) + middle
     return np.where(there, codes, before).astype(np.uint8).reshape(len(weights), -1)
 
@@ -232,11 +249,12 @@ def _recoded(weights: Singles, d: Singles, before: Bytes, *, middle: int, form: 
 # -- searches over runs (size, m) --------------------------------------------------------------------------------------
 
 
-def _nearest(values: Singles) -> np.ndarray[Any, np.dtype[np.int32]]:
+def round_half_even(values: Singles) -> np.ndarray[Any, np.dtype[np.int32]]:
+    """Round to whole numbers as ggml does."""
     return np.rint(values).astype(np.int32)  # halves to even, as ggml's addition of 1.5 * 2^23 does
 
 
-def _sum(terms: Singles) -> Singles:
+def summed(terms: Singles) -> Singles:
     """Add terms (size, m) one after the other, as a loop would; numpy's own sum adds them in another order."""
     total: Singles = terms[0].copy()
     for row in terms[1:]:
@@ -244,7 +262,7 @@ def _sum(terms: Singles) -> Singles:
     return total
 
 
-def _largest(x: Singles) -> Singles:
+def largest_of(x: Singles) -> Singles:
     """Return the number of largest magnitude of each run (size, m) with its sign; the first of several."""
     found: Singles = np.take_along_axis(x, np.abs(x).argmax(0)[None], 0)[0]
     return found
@@ -273,7 +291,7 @@ class _Search:
         """Return codes (size, m), scales (m,), and what is subtracted (m,)."""
         low, high = np.minimum(self.x.min(0), np.float32(0)), self.x.max(0)
         flat = high == low
-        sums = _sum(self.weights), _sum(self.weights * self.x)
+        sums = summed(self.weights), summed(self.weights * self.x)
         with np.errstate(all="ignore"):  # of runs that are flat; they are overwritten
             inverse = np.float32(self.top) / (high - low)
             scale, floor = np.float32(1) / inverse, low
@@ -297,12 +315,12 @@ class _Search:
 
     def _error(self, codes: Singles, scale: Singles, floor: Singles) -> Singles:
         off = scale * codes + floor - self.x
-        return _sum(self.weights * (off * off if self.squared else np.abs(off)))
+        return summed(self.weights * (off * off if self.squared else np.abs(off)))
 
     def _solved(self, codes: Singles, sum_w: Singles, sum_x: Singles) -> tuple[Singles, Singles, Any]:
         """Return the scale and lowest value that fit best, and where they are determined."""
         counted = self.weights * codes
-        sum_l, sum_l2, sum_xl = _sum(counted), _sum(counted * codes), _sum(counted * self.x)
+        sum_l, sum_l2, sum_xl = summed(counted), summed(counted * codes), summed(counted * self.x)
         determinant = sum_w * sum_l2 - sum_l * sum_l
         scale = (sum_w * sum_xl - sum_x * sum_l) / determinant
         lowest = (sum_l2 * sum_x - sum_l * sum_xl) / determinant
@@ -312,13 +330,13 @@ class _Search:
 
 def _scaled(x: Singles, middle: int) -> tuple[Bytes, Singles]:
     """As `make_qx_quants` of ggml: least squares of a scale over ways to round, errors weighted by squares."""
-    largest, w = _largest(x), x * x
+    largest, w = largest_of(x), x * x
     there = np.abs(largest) >= SMALLEST
     wx = w * x
 
     def rounded(inverse: Singles) -> tuple[Singles, Singles, Singles]:
         codes = np.rint(inverse * x).clip(-middle, middle - 1)
-        return codes, _sum(wx * codes), _sum(w * codes * codes)
+        return codes, summed(wx * codes), summed(w * codes * codes)
 
     with np.errstate(all="ignore"):  # of runs of zeros; they are overwritten
         codes, along, square = rounded(np.float32(-middle) / largest)
@@ -336,11 +354,11 @@ def _scaled(x: Singles, middle: int) -> tuple[Bytes, Singles]:
 
 def _alternating(x: Singles) -> tuple[Bytes, Singles]:
     """As `make_q3_quants` of ggml: codes moved one by one while their best scale errs less, five rounds at most."""
-    middle, largest, w = 4, _largest(x), x * x
+    middle, largest, w = 4, largest_of(x), x * x
     there = np.abs(largest) >= SMALLEST
     with np.errstate(all="ignore"):  # of runs of zeros; they are overwritten
         codes = np.rint(np.float32(-middle) / largest * x).clip(-middle, middle - 1)
-        along, square = _sum(w * x * codes), _sum(w * codes * codes)
+        along, square = summed(w * x * codes), summed(w * codes * codes)
         for _ in range(5):
             changed = False
             for i in range(len(x)):

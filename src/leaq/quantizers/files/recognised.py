@@ -3,7 +3,7 @@
 Named in an audit that trains shadow models, it quantizes them as the file was: the adaptive attack on a shipped format.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +13,7 @@ from leaq.errors import LeaqError, installed
 from leaq.models import checkpoints_of
 from leaq.models.roles import tensors_of
 from leaq.quantizers.applying import quantized
+from leaq.quantizers.backends.base import Backend
 from leaq.quantizers.backends.gguf import Gguf
 from leaq.quantizers.backends.k_quants import K_TYPES
 from leaq.quantizers.others import spelled
@@ -59,27 +60,78 @@ class Recipe:
 def _candidates(form: str) -> Iterator[str]:
     """Yield the specifications that may have made weights of a form, the commonest first."""
     family, _, rest = form.partition(" ")
-    if family == "GGUF":
-        yield f"gguf(type={rest})"
-        yield from (f"gguf(type={rest}, through={half})" for half in HALVES)
-    elif family == "compressed-tensors":
-        bits = rest.partition("-")[0]
-        for more in ("", ", symmetric=False"):
-            yield from (f"compressed_tensors(bits={bits}, group={group}{more})" for group in GROUPS)
-            yield f"compressed_tensors(bits={bits}, per=channel{more})"
-    elif family == "ONNX":
-        yield from ("uniform(bits=8, per=tensor)", "uniform(bits=8)", "uniform(bits=8, per=tensor, symmetric=False)")
-    elif family == "bitsandbytes":
-        yield {"NF4": "bitsandbytes.nf4", "FP4": "bitsandbytes.fp4"}.get(rest, "bitsandbytes.int8")
-    elif family == "torchao":
-        yield from ("torchao.int8_weight_only", "torchao.float8_weight_only(format=e4m3)")
-    elif family == "int8":
-        yield from (
-            "compressed_tensors(bits=8, per=channel)",
-            "compressed_tensors(bits=8, per=channel, symmetric=False)",
-        )
-    elif not form:
-        yield from HALVES
+    yield from _MAKERS.get(family if form else "", _no_maker)(rest)
+
+
+def _no_maker(_: str) -> Iterator[str]:
+    yield from ()
+
+
+def _compressed(rest: str) -> Iterator[str]:
+    if rest in ("NVFP4", "MXFP4"):
+        yield f"compressed_tensors.float(format={rest.lower()})"
+        return
+    bits = rest.partition("-")[0]
+    for more in ("", ", symmetric=False"):
+        yield from (f"compressed_tensors(bits={bits}, group={group}{more})" for group in GROUPS)
+        yield f"compressed_tensors(bits={bits}, per=channel{more})"
+    yield from _words(rest)  # AutoRound writes this layout, too
+
+
+def _words(rest: str) -> Iterator[str]:
+    """GPTQ and AWQ layouts: rounded to nearest. What looked at records cannot be done again without them."""
+    bits = rest.partition("-")[0]
+    for more in ("", ", symmetric=False"):
+        yield from (f"auto_round(bits={bits}, group={group}{more})" for group in (*GROUPS, 0))
+
+
+def _onnx(rest: str) -> Iterator[str]:
+    bits, blocks, size = rest.partition("-bit blocks of ")
+    if blocks:
+        yield from (f"onnxruntime.nbits(bits={bits}, block={size}{more})" for more in ("", ", symmetric=False"))
+        return
+    bits = "4" if rest.endswith("int4") else "8"
+    yield from (f"uniform(bits={bits}, per=tensor)", f"uniform(bits={bits})")
+    for more in ("", ", symmetric=False"):
+        yield from (f"compressed_tensors(bits={bits}, per={per}{more})" for per in ("tensor", "channel"))
+
+
+def _bitsandbytes(rest: str) -> Iterator[str]:
+    kind, _, nested = rest.partition(" ")
+    name = {"NF4": "bitsandbytes.nf4", "FP4": "bitsandbytes.fp4"}.get(kind, "bitsandbytes.int8")
+    yield f"{name}(nested=True)" if nested else name
+
+
+def _torchao(rest: str) -> Iterator[str]:
+    yield from ("torchao.int8_weight_only", "torchao.float8_weight_only(format=e4m3)")
+    if rest == "int8":  # codes of fewer bits are kept in bytes, too
+        yield from (f"torchao.intx_weight_only(bits={bits})" for bits in (4, 2, 3, 5, 6, 7, 8))
+        yield from (f"torchao.intx_weight_only(bits={bits}, per=group, group=32)" for bits in (4, 2, 3, 8))
+    if rest == "float8_e5m2":
+        yield "torchao.float8_weight_only(format=e5m2)"
+
+
+def _beside(_: str) -> Iterator[str]:
+    yield from ("compressed_tensors(bits=8, per=channel)", "compressed_tensors(bits=8, per=channel, symmetric=False)")
+
+
+def _float8(_: str) -> Iterator[str]:
+    yield from (f"compressed_tensors.float(format=fp8{per})" for per in ("", ", per=tensor", ", per=block"))
+
+
+_MAKERS: Mapping[str, Callable[[str], Iterator[str]]] = {
+    "": lambda _: iter(HALVES),
+    "GGUF": lambda kind: iter((f"gguf(type={kind})",)),
+    "compressed-tensors": _compressed,
+    "GPTQ": _words,
+    "AWQ": _words,
+    "ONNX": _onnx,
+    "bitsandbytes": _bitsandbytes,
+    "torchao": _torchao,
+    "int8": _beside,
+    "float8_e4m3fn": _float8,
+}
+"""What may have made weights of a form, by its first word."""
 
 
 def recipe_of(read: nn.Module, original: nn.Module | None, stored: Mapping[str, str]) -> Recipe | None:
@@ -133,7 +185,7 @@ class _Maker:
         equal, exact = 0.0, True
         for name, tensor in self.found.items():
             share = self._share(plan.get(name), name)
-            if share < _least(plan.get(name)):
+            if share < self._least(plan.get(name), name):
                 ways: list[Scheme | None] = [None, *_schemes(self.stored.get(name, ""))]
                 way = next((way for way in ways if self._fits(way, name)), scheme)
                 if way is scheme:
@@ -156,7 +208,18 @@ class _Maker:
         return torch.equal(self.released.params[name][0].cpu().to(self.found[name].dtype), self.found[name])
 
     def _fits(self, way: Scheme | None, name: str) -> bool:
-        return self._share(way, name) >= _least(way)
+        return self._share(way, name) >= self._least(way, name)
+
+    def _least(self, way: Scheme | None, name: str) -> float:
+        """Return the share of a weight's numbers that must come out, if a way made it.
+
+        A GGUF file names the type of each weight; where the file alone is there, rounding it once more may move many.
+        """
+        if not isinstance(way, Gguf):
+            return 1.0
+        if self.again and way.through == "float32" and self.stored.get(name) == f"GGUF {way.type}":
+            return 0.0
+        return ALIKE if way.type in K_TYPES else 1.0
 
     def _share(self, way: Scheme | None, name: str) -> float:
         """Return the share of a weight's numbers that a way gives bit for bit."""
@@ -172,7 +235,11 @@ class _Maker:
 
 
 def _schemes(form: str) -> Iterator[Scheme]:
-    """Yield the quantizers that may have made weights of a form, as far as they run here."""
+    """Yield the quantizers that may have made weights of a form, as far as they run here.
+
+    Libraries come again for weights that were rounded to 16 bits before.
+    """
+    halves = list[Scheme]()
     for spec in _candidates(form):
         try:
             scheme = build(spec)
@@ -180,10 +247,9 @@ def _schemes(form: str) -> Iterator[Scheme]:
             continue
         if installed(scheme.needs.extra):
             yield scheme
-
-
-def _least(way: Scheme | None) -> float:
-    return ALIKE if isinstance(way, Gguf) and way.type in K_TYPES else 1.0
+            if isinstance(scheme, Backend):
+                halves += [scheme.model_copy(update={"through": half}) for half in HALVES]
+    yield from halves
 
 
 def recipe_flag(recipe: Recipe) -> Flag:

@@ -20,7 +20,11 @@ from safetensors.torch import save_file
 from tests.unit.models.formats import producers
 
 ROOT = Path(__file__).parents[4]
-LAYOUTS = ("auto_round", "auto_gptq", "auto_awq", "llm_compressor")
+LAYOUTS = {
+    "auto_round": ("auto_round", 4, True), "gptq": ("auto_gptq", 4, False), "gptq 2 bits": ("auto_gptq", 2, True),
+    "awq": ("auto_awq", 4, False), "llm_compressor": ("llm_compressor", 4, True),
+}  # fmt: skip
+"""The form that AutoRound is asked to save, bits, and whether symmetric."""
 KINDS = ("int8", "int4")
 RECIPES = ("dynamic_wi8_afp32", "weight_only_wi8_afp32", "dynamic_wi4_afp32", "static_wi8_ai8")
 
@@ -39,7 +43,7 @@ def calibration() -> torch.Tensor:
 
 
 def auto_round(folder: Path) -> None:
-    """Write a two-layer Llama in four layouts, each quantized anew since packing changes the model."""
+    """Write a two-layer Llama in several layouts, each quantized anew since packing changes the model."""
     from auto_round import AutoRound
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
@@ -48,10 +52,10 @@ def auto_round(folder: Path) -> None:
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(words), unk_token="w0", pad_token="w0", eos_token="w2"
     )
-    for layout in LAYOUTS:
+    for layout, (form, bits, symmetric) in LAYOUTS.items():
         maker = AutoRound(
-            copy.deepcopy(producers.llama()), tokenizer, scheme="W4A16", bits=4, group_size=32, sym=True, iters=0,
-            device_map="cpu", disable_opt_rtn=True,
+            copy.deepcopy(producers.llama()), tokenizer, scheme="W4A16", bits=bits, group_size=32, sym=symmetric,
+            iters=0, device_map="cpu", disable_opt_rtn=True,
         )  # fmt: skip
         rounded, _ = maker.quantize()
         expected = {
@@ -59,7 +63,7 @@ def auto_round(folder: Path) -> None:
             for name, part in producers.layers(rounded).items()
             if name != "lm_head"
         }
-        maker.save_quantized(str(folder / layout), format=layout)
+        maker.save_quantized(str(folder / layout), format=form)
         save_file(expected, folder / f"{layout}.expected")
 
 

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from leaq.quantizers.backends.k_quants import K_TYPES, encode_k, pack_k
+from leaq.quantizers.backends.level_tables import LEVEL_TABLES, encode_table, pack_table
 from tests.helpers import require
 
 
@@ -18,17 +19,34 @@ def net():
     return nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 32)).eval()
 
 
-def llama():
+def wide():
+    """A perceptron whose rows are whole blocks of 256, as k-quants need."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 32)).eval()
+
+
+def wide_llama():
+    """A two-layer Llama whose rows are whole blocks of 256."""
+    return llama(256)
+
+
+def llama(width=64):
     """A two-layer Llama with random weights."""
     require("transformers")
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=64, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        vocab_size=64, hidden_size=width, intermediate_size=max(width, 128), num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=64, tie_word_embeddings=False, bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
     return LlamaForCausalLM(config).eval()
+
+
+def records(module, n=40):
+    """Inputs of a perceptron."""
+    width = next(iter(matrices(module).values())).shape[1]
+    return torch.randn(n, width, generator=torch.Generator().manual_seed(1))
 
 
 def matrices(module):
@@ -48,7 +66,7 @@ def others(module, quantized):
 
 
 def gguf_file(path, module, kind, *, arch=None, about=None, types=None):
-    """Write a GGUF file, some weights in other `types`; k-quants by leaq's encoder, whose bytes are ggml's.
+    """Write a GGUF file, some weights in other `types`; k- and i-quants by leaq's encoder, whose bytes are ggml's.
 
     A Llama's queries and keys are interleaved, as llama.cpp's converter does.
     """
@@ -93,6 +111,9 @@ def gguf_file(path, module, kind, *, arch=None, about=None, types=None):
 def gguf_packed(rows, kind):
     import gguf
 
+    if kind.name in ("IQ4_NL", "IQ4_XS"):
+        block = LEVEL_TABLES[kind.name].block
+        return pack_table(*encode_table(rows.reshape(-1, block), kind.name)).reshape(len(rows), -1)
     if kind.name not in K_TYPES:
         return gguf.quants.quantize(rows, kind)
     blocks = pack_k(*encode_k(rows.reshape(-1, 256), kind.name), kind.name)
@@ -103,7 +124,10 @@ def gguf_packed(rows, kind):
 
 
 def compressed(path, module, *, bits=4, kind="int", strategy="group", group=32, symmetric=True):
-    """Write a checkpoint of compressed-tensors by its own compressors, with scales by its own rule."""
+    """Write a checkpoint of compressed-tensors by its own compressors, with scales by its own rule.
+
+    Floats of 4 bits are NVFP4 with groups of 16, MXFP4 with groups of 32.
+    """
     require("compressed_tensors")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -112,33 +136,61 @@ def compressed(path, module, *, bits=4, kind="int", strategy="group", group=32, 
         from compressed_tensors.quantization.utils import calculate_qparams, generate_gparam
 
         fp4 = kind == "float" and bits == 4
+        nvidia = fp4 and group == 16
+        grouped = strategy == "group" or fp4
+        scales = {"scale_dtype": torch.float8_e4m3fn if nvidia else torch.uint8} if fp4 else {}
         args = QuantizationArgs(
-            num_bits=bits, type=kind, strategy="tensor_group" if fp4 else strategy,
-            group_size=16 if fp4 else (group if strategy == "group" else None), symmetric=symmetric,
-            **({"scale_dtype": torch.float8_e4m3fn} if fp4 else {}),
+            num_bits=bits, type=kind, strategy="tensor_group" if nvidia else strategy,
+            group_size=group if grouped else None, symmetric=symmetric, **scales,
+            **({"block_structure": [128, 128]} if strategy == "block" else {}),
         )  # fmt: skip
-        form = {("int", 8): "int-quantized", ("float", 8): "float-quantized", ("float", 4): "nvfp4-pack-quantized"}
-        name = form.get((kind, bits), "pack-quantized") if strategy != "group" or fp4 else "pack-quantized"
+        form = {("int", 8): "int-quantized", ("float", 8): "float-quantized"}
+        name = "pack-quantized" if grouped else form.get((kind, bits), "pack-quantized")
+        name = ("nvfp4-pack-quantized" if nvidia else "mxfp4-pack-quantized") if fp4 else name
         compressor = BaseCompressor.get_value_from_registry(name)
         scheme = QuantizationScheme(targets=["Linear"], weights=args, format=name)
         stored, expected = others(module, layers(module)), {}
         for layer, part in layers(module).items():
             weight = part.weight.detach()
-            width = args.group_size if strategy == "group" or fp4 else weight.shape[1]
-            blocks = weight.reshape(len(weight), -1, width)
-            whole = generate_gparam(weight.amin(), weight.amax()) if fp4 else None
-            scale, zero = calculate_qparams(blocks.amin(-1), blocks.amax(-1), args, global_scale=whole)
+            low, high = _extremes(weight, strategy, group if grouped else weight.shape[1])
+            whole = generate_gparam(weight.amin(), weight.amax()) if nvidia else None
+            scale, zero = calculate_qparams(low, high, args, global_scale=whole)
             given = {"weight": weight, "weight_scale": scale, "weight_zero_point": zero}
-            given |= {"weight_global_scale": whole} if fp4 else {}
+            given |= {"weight_global_scale": whole} if nvidia else {}
             made = compressor.compress(given, scheme)
-            back = compressor.decompress(made, scheme)["weight"]
-            expected[f"{layer}.weight"] = back.float()
+            expected[f"{layer}.weight"] = _decompressed(compressor, made, scheme, fp4=fp4)
             stored |= {f"{layer}.{part_name}": tensor.contiguous() for part_name, tensor in made.items()}
         folder = path if path.suffix == "" else path.parent
         save_file({key: value.contiguous() for key, value in stored.items()}, folder / "model.safetensors")
         settings = {"quant_method": "compressed-tensors", "config_groups": {"g": {"weights": {"num_bits": bits}}}}
         (folder / "config.json").write_text(json.dumps({"quantization_config": settings}))
     return expected
+
+
+def _extremes(weight, strategy, width):
+    if strategy == "tensor":
+        return weight.amin().reshape(1), weight.amax().reshape(1)
+    if strategy == "block":
+        blocks = weight.unflatten(0, (-1, min(128, len(weight)))).unflatten(2, (-1, 128))
+        return blocks.amin((1, 3)), blocks.amax((1, 3))
+    blocks = weight.reshape(len(weight), -1, width)
+    return blocks.amin(-1), blocks.amax(-1)
+
+
+def _decompressed(compressor, made, scheme, *, fp4):
+    """Return what the package decompresses, in 32 bits; of 4-bit floats its decompressor would give 16."""
+    if not fp4:
+        return compressor.decompress(made, scheme)["weight"].float()
+    from compressed_tensors.compressors.nvfp4.helpers import unpack_fp4_from_uint8
+    from compressed_tensors.quantization.lifecycle.forward import dequantize
+
+    packed = made["weight_packed"]
+    rows, half = packed.shape
+    return dequantize(
+        x_q=unpack_fp4_from_uint8(packed, rows, 2 * half).float(),
+        scale=compressor._decompress_scale(made["weight_scale"], torch.float32),
+        args=scheme.weights, global_scale=made.get("weight_global_scale"), dtype=torch.float32,
+    )  # fmt: skip
 
 
 # -- bitsandbytes, torchao --------
@@ -161,7 +213,7 @@ def bitsandbytes(path, module, kind):
                 layer = layer.to("cpu")
                 layer(torch.zeros(1, part.in_features))
                 state = layer.state_dict()
-                expected[f"{name}.weight"] = state["weight"].float() * state["SCB"].unsqueeze(1) / 127
+                expected[f"{name}.weight"] = bnb.functional.int8_vectorwise_dequant(state["weight"], state["SCB"])
             else:
                 quant, _, nested = kind.partition("-")
                 weight = bnb.nn.Params4bit(
@@ -242,11 +294,12 @@ def onnxruntime_file(path, module, kind, inputs):
                 plain, path, weight_type=QuantType.QUInt8 if "unsigned" in kind else QuantType.QInt8,
                 per_channel="channel" in kind,
             )  # fmt: skip
-        elif kind == "nbits":
+        elif kind.startswith("nbits"):
             import onnx
             from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-            maker = MatMulNBitsQuantizer(_matmuls(onnx.load(plain)), bits=4, block_size=32, is_symmetric=True)
+            symmetric, bits = "asymmetric" not in kind, 8 if "8" in kind else 4
+            maker = MatMulNBitsQuantizer(_matmuls(onnx.load(plain)), bits=bits, block_size=32, is_symmetric=symmetric)
             maker.process()
             maker.model.save_model_to_file(str(path))
         else:
@@ -258,6 +311,53 @@ def onnxruntime_file(path, module, kind, inputs):
             )  # fmt: skip
     finally:
         logging.disable(logging.NOTSET)
+
+
+def onnx_weights(path, module):
+    """Return the weights that a quantized ONNX file stands for, by ONNX's own operators on its constants."""
+    import onnx
+    import onnxruntime
+
+    model = onnx.load(path)
+    stored = {item.name: item for item in model.graph.initializer}
+    found = []
+    for node in model.graph.node:
+        if node.op_type == "MatMulNBits":
+            found.append(_of_blocks(onnx, onnxruntime, node, stored))
+    for name, item in stored.items():
+        base = name.removesuffix("_quantized")
+        if base != name and len(item.dims) == 2:
+            given = [name, f"{base}_scale", f"{base}_zero_point"]
+            own = [node for node in model.graph.node if node.op_type == "DequantizeLinear" and node.input[0] == name]
+            node = onnx.helper.make_node("DequantizeLinear", given, ["w"], **({} if own else {"axis": 1}))
+            for attribute in own[0].attribute if own else ():
+                node.attribute.append(attribute)
+            evaluator = onnx.reference.ReferenceEvaluator(_alone(onnx, node, [stored[key] for key in given], []))
+            found.append(torch.from_numpy(evaluator.run(None, {})[0]))
+    expected = {}
+    for name, tensor in matrices(module).items():
+        alike = [one if one.shape == tensor.shape else one.T for one in found]
+        alike = [w for one in alike for w in (one, one.T) if w.shape == tensor.shape]
+        expected[name] = min(alike, key=lambda one: (one - tensor).square().sum())
+    return expected
+
+
+def _of_blocks(onnx, onnxruntime, node, stored):
+    """Run a product of blocks on unit vectors."""
+    inputs = next(attribute.i for attribute in node.attribute if attribute.name == "K")
+    alone = onnx.helper.make_node(node.op_type, ["x", *node.input[1:]], ["w"], domain=node.domain)
+    alone.attribute.extend(node.attribute)
+    x = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", inputs])
+    model = _alone(onnx, alone, [stored[name] for name in node.input[1:] if name], [x])
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return torch.from_numpy(session.run(None, {"x": np.eye(inputs, dtype=np.float32)})[0])
+
+
+def _alone(onnx, node, constants, inputs):
+    output = onnx.helper.make_tensor_value_info("w", onnx.TensorProto.FLOAT, None)
+    graph = onnx.helper.make_graph([node], "alone", inputs, [output], constants)
+    sets = [onnx.helper.make_opsetid("", 21), onnx.helper.make_opsetid("com.microsoft", 1)]
+    return onnx.helper.make_model(graph, opset_imports=sets, ir_version=10)
 
 
 def _matmuls(model):

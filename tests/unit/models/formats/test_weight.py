@@ -68,3 +68,14 @@ def test_a_factor_for_each_input_is_told_and_not_refused():
     assert judge(codes * step, wanted, step)[1]
     codes, step = eight(wanted)
     assert not judge(codes * step, wanted, step)[1]
+
+
+def test_the_files_own_convention_holds_unless_another_is_clearly_nearer():
+    """Scales of two blocks that hardly differ: swapped, they may be nearer by chance."""
+    wanted = original()
+    codes, step = eight(wanted)
+    nearly = codes * step * 1.0001
+    off = [float((value - wanted).square().sum()) for value in (nearly, codes * step)]
+    assert off[1] < off[0] < 1.05 * off[1]
+    assert judge(nearly, wanted, step, (Weight(codes * step, step, "", "other"),))[0].convention == ""
+    assert judge((codes + 3) * step, wanted, step, (Weight(codes * step, step, "", "other"),))[0].convention == "other"

@@ -6,5 +6,5 @@ import pytest
 
 @pytest.fixture(scope="module")
 def ggml():
-    with np.load(Path(__file__).with_name("ggml_k_quants.npz")) as stored:
+    with np.load(Path(__file__).with_name("ggml_types.npz")) as stored:
         return dict(stored)

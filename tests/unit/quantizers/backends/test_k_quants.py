@@ -1,6 +1,6 @@
 """K-quants are ggml's, byte for byte, and what the package gguf decodes of them is what leaq releases.
 
-`ggml_k_quants.npz` holds 13 blocks of weights and what ggml's own encoder (the C code in llama-cpp-python 0.3.36, built
+`ggml_types.npz` holds 13 blocks of weights and what ggml's own encoder (the C code in llama-cpp-python 0.3.36, built
 for x86-64 without fused operations) made of them.
 """
 

@@ -7,8 +7,7 @@ from leaq.models import checkpoints_of
 from leaq.pipeline.finished.shipped import open_shipped
 from leaq.quantizers import build
 from leaq.quantizers.files.recognised import recipe_of
-from tests.unit.models.formats import producers
-from tests.unit.models.formats.producers import compressed, gguf_file, llama, net, torchao
+from tests.unit.models.formats.producers import gguf_file, net
 
 
 def recipe(path, module):
@@ -24,24 +23,9 @@ def recipe(path, module):
     return found.spec
 
 
-@pytest.mark.parametrize("kind", ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"])
-@pytest.mark.parametrize("make", [net, llama])
-def test_gguf(tmp_path, kind, make):
-    module = make()
-    gguf_file(tmp_path / "m.gguf", module, kind, arch="llama" if make is llama else None)
-    assert recipe(tmp_path / "m.gguf", module) == f"gguf(type={kind})"
-
-
 def wide():
     torch.manual_seed(0)
     return torch.nn.Sequential(torch.nn.Linear(256, 512), torch.nn.ReLU(), torch.nn.Linear(512, 8)).eval()
-
-
-@pytest.mark.parametrize("kind", ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"])
-def test_k_quants(tmp_path, kind):
-    module = wide()
-    gguf_file(tmp_path / "m.gguf", module, kind)
-    assert recipe(tmp_path / "m.gguf", module) == f"gguf(type={kind})"
 
 
 def test_a_file_of_several_types_names_each(tmp_path):
@@ -53,13 +37,6 @@ def test_a_file_of_several_types_names_each(tmp_path):
     assert recipe(tmp_path / "n.gguf", module) == "gguf(type=Q4_0, others='2.weight=full')"
     gguf_file(tmp_path / "o.gguf", module, "Q4_0", types={"0.weight": "F32", "4.weight": "F16"})
     assert recipe(tmp_path / "o.gguf", module) == "gguf(type=Q4_0, first=full, others='4.weight=float16')"
-
-
-@pytest.mark.parametrize(("kind", "spec"), [("F16", "float16"), ("BF16", "bfloat16")])
-def test_halves(tmp_path, kind, spec):
-    module = net()
-    gguf_file(tmp_path / "m.gguf", module, kind)
-    assert recipe(tmp_path / "m.gguf", module) == spec
 
 
 def test_what_was_half_precision_before_it_was_quantized(tmp_path):
@@ -95,51 +72,6 @@ def test_without_an_original_the_file_goes_through_it_once_more(tmp_path, kind):
     assert found.spec == f"gguf(type={kind}, last=full)"
     assert found.share > 0.9
     assert ("which rounding once more moves" in found.doubt) == (found.share < 1)
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    ("options", "spec"),
-    [
-        ({"bits": 4}, "compressed_tensors(bits=4, group=32)"),
-        ({"bits": 4, "group": 64}, "compressed_tensors(bits=4, group=64)"),
-        ({"bits": 4, "symmetric": False}, "compressed_tensors(bits=4, group=32, symmetric=False)"),
-        ({"bits": 4, "strategy": "channel"}, "compressed_tensors(bits=4, per=channel)"),
-        ({"bits": 8, "strategy": "channel"}, "compressed_tensors(bits=8, per=channel)"),
-    ],
-)
-@pytest.mark.parametrize("make", [net, llama])
-def test_compressed_tensors(tmp_path, options, spec, make):
-    module = make()
-    compressed(tmp_path, module, **options)
-    assert recipe(tmp_path, module) == spec
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    ("kind", "spec"),
-    [
-        ("dynamic", "uniform(bits=8, per=tensor)"),
-        ("dynamic channel", "uniform(bits=8)"),
-        ("static", "uniform(bits=8, per=tensor)"),
-        ("static channel", "uniform(bits=8)"),
-        ("static operator", "uniform(bits=8, per=tensor)"),
-    ],
-)
-def test_onnxruntime(tmp_path, kind, spec):
-    module = net()
-    producers.onnxruntime_file(tmp_path / "m.onnx", module, kind, torch.randn(20, 128))
-    assert recipe(tmp_path / "m.onnx", module) == spec
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("make", [net, llama])
-def test_torchao_and_bitsandbytes(tmp_path, make):
-    module = make()
-    torchao(tmp_path / "t.safetensors", module, "Int8WeightOnlyConfig", version=2)
-    assert recipe(tmp_path / "t.safetensors", module) == "torchao.int8_weight_only"
-    producers.bitsandbytes(tmp_path / "b.safetensors", module, "nf4")
-    assert recipe(tmp_path / "b.safetensors", module) == "bitsandbytes.nf4"
 
 
 def test_what_no_known_quantizer_made_has_no_recipe(tmp_path):

@@ -35,7 +35,8 @@ def _bitsandbytes(parts: Parts, settings: Mapping[str, Any]) -> Weight:
     codes = codes[: shape.numel()]
     scale = _each(absmax, int(about["blocksize"]), len(codes))
     value = (parts["weight.quant_map"].float()[codes.long()] * scale).reshape(shape)
-    return Weight(value, None, f"bitsandbytes {str(about.get('quant_type', '4-bit')).upper()}")
+    twice = " nested" * ("weight.nested_absmax" in parts)
+    return Weight(value, None, f"bitsandbytes {str(about.get('quant_type', '4-bit')).upper()}{twice}")
 
 
 def _each(scales: Tensor, size: int, count: int) -> Tensor:

@@ -18,8 +18,10 @@ def _beside(parts: Parts, settings: Mapping[str, Any]) -> Weight:
     """8-bit codes that keep the weight's name, with scales beside them."""
     codes = parts["weight"]
     kind = str(codes.dtype).removeprefix("torch.")
+    found: Weight | None
     if (absolute := parts.get("SCB")) is not None:
-        found = scaled(codes, absolute.reshape(-1, 1) / 127, form="bitsandbytes LLM.int8")
+        value = codes.float() * absolute.float().reshape(-1, 1) * (1 / 127)  # the package's own order of operations
+        found = Weight(value, absolute.float().reshape(-1, 1) / 127, "bitsandbytes LLM.int8")
     else:
         scale = parts.get("weight_scale", parts.get("weight_scale_inv"))
         found = scaled(codes, scale, parts.get("weight_zero_point"), form=kind) if scale is not None else None

@@ -2,14 +2,10 @@
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from leaq.errors import InvalidInput
 from leaq.models.formats.layouts.words import INTERLEAVED, read_words
 from leaq.models.formats.weight import nearest_reading, uneven
-from leaq.pipeline.finished.shipped import open_shipped
-from tests.unit.models.formats import producers
-from tests.unit.models.formats.cases import written
 
 
 def put(words, at, code, bits):
@@ -149,30 +145,3 @@ def test_an_order_that_is_missing_is_refused_or_doubted():
     )
     torch.testing.assert_close(right.value, exact)
     assert (uneven(right, original), uneven(wrong, original)) == (False, True)
-
-
-by_auto_round = written("by_auto_round", "auto_round", "transformers")
-
-
-@pytest.mark.filterwarnings("ignore")  # of the package that wrote the files
-@pytest.mark.slow  # 20 s of processor time, most of them to import the package
-@pytest.mark.parametrize(
-    ("form", "stored"),
-    [
-        ("auto_round", "GPTQ 4-bit"), ("auto_gptq", "GPTQ 4-bit"), ("auto_awq", "AWQ 4-bit"),
-        ("llm_compressor", "compressed-tensors 4-bit"),
-    ],
-)  # fmt: skip
-def test_auto_round_writes_four_layouts_of_the_same_weights(by_auto_round, form, stored):
-    module, expected = producers.llama(), load_file(by_auto_round / f"{form}.expected")
-    folder = next((by_auto_round / form).rglob("*.safetensors")).parent
-    opened = open_shipped(folder, module, name="m")
-    assert opened.read
-    assert dict.fromkeys(expected, stored) == dict(opened.stored)
-    assert [flag.code for flag in opened.flags] == []
-    found = opened.module.state_dict()
-    for name, tensor in expected.items():  # it computes in bfloat16
-        torch.testing.assert_close(found[name], tensor, rtol=2**-7, atol=1e-6, msg=name)
-    many = sum(tensor.numel() for tensor in expected.values())
-    rest = sum(tensor.numel() for tensor in module.state_dict().values()) - many
-    assert many / 2 < opened.bytes - 2 * rest < many * 6 / 8
