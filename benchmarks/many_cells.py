@@ -31,7 +31,7 @@ VERBS: dict[str, list[str]] = {
     "leaq show --json": ["show", "--json"],
     "leaq decide": ["decide"],
     "leaq decide --all --max-leak 0.1": ["decide", "--all", "--max-leak", "0.1"],
-    "leaq report": ["report"],
+    "leaq show --report": ["show", "--report", "{folder}/report.html"],
 }
 FRAME = "import sys; from leaq.study import Store; print(len(Store(sys.argv[1]).frame()))"
 
@@ -88,7 +88,10 @@ def main() -> None:
     if not folder.exists() or Store(folder).count() != cells:
         fill(folder, cells)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    runs = {name: [sys.executable, "-m", "leaq", verb[0], str(folder), *verb[1:]] for name, verb in VERBS.items()}
+    runs = {
+        name: [sys.executable, "-m", "leaq", verb[0], str(folder), *(word.format(folder=folder) for word in verb[1:])]
+        for name, verb in VERBS.items()
+    }
     runs["Store.frame"] = [sys.executable, "-c", FRAME, str(folder)]
     print(f"| of {cells:,} cells | processor seconds | memory, GB |\n|---|---|---|")
     for name, command in runs.items():

@@ -1,13 +1,50 @@
-"""What is found on first use, so that naming a room does not load what it computes with: names, libraries, modules."""
+"""What is found or built on first use: names, libraries, modules, values.
 
-from collections.abc import Callable, Mapping, Sequence
+Naming a room does not load what it computes with, and a table of thousands of cells builds the few it looks at.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-__all__ = ["MODULES", "FormerModules", "found_in", "special", "torch"]
+__all__ = ["MODULES", "FormerModules", "Lazy", "found_in", "special", "torch"]
+
+T = TypeVar("T")
+
+
+class Lazy(Mapping[str, T], Generic[T]):
+    """A mapping whose values are built when they are first looked at: a table of thousands of cells looks at few.
+
+    Parameters
+    ----------
+    build : makes a value of its name and of what `raw` holds under it.
+
+    Examples
+    --------
+    >>> Lazy({"lira": "0.3"}, lambda name, raw: float(raw))["lira"]
+    0.3
+    """
+
+    def __init__(self, raw: Mapping[str, Any], build: Callable[[str, Any], T]) -> None:
+        self._raw, self._build = raw, build
+        self._built: dict[str, T] = {}
+
+    def __getitem__(self, key: str) -> T:
+        if key not in self._built:
+            self._built[key] = self._build(key, self._raw[key])
+        return self._built[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._raw
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
 
 
 def found_in(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:

@@ -110,8 +110,8 @@ def _print(run: Path, shown: Shown, *, cells: bool) -> None:
         _failed(failures)
         return
     if shown.json:
-        for result in store.ordered():
-            console.say(" ".join(result.to_json().split("\n")))
+        for key in store.ordered():
+            console.say(store.line(key))
         return
     whole = store.count() == 1 or cells or shown.every_attack or shown.lambda_k or shown.show_records
     results = (store.with_risks() if shown.show_records else store.finished()) if whole else store.summaries()

@@ -12,6 +12,7 @@ import numpy as np
 
 from leaq.errors import need
 from leaq.seeds import stream
+from leaq.system.claims import MOST_ATOMS
 from leaq.types import Flag, Floats, Ints
 
 __all__ = [
@@ -58,7 +59,7 @@ class Look(NamedTuple):
 
 
 def looks(smiles: list[str], *, strip_salts: bool = False) -> list[Look | None]:
-    """Look at each molecule, None where the SMILES does not parse or has no atoms.
+    """Look at each molecule, None where the SMILES does not parse, has no atoms or has more than `MOST_ATOMS` letters.
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ def looks(smiles: list[str], *, strip_salts: bool = False) -> list[Look | None]:
     found: list[Look | None] = []
     with BlockLogs():  # our own message names the rows
         for text in smiles:
-            molecule = chem.MolFromSmiles(text)
+            molecule = chem.MolFromSmiles(text) if len(text) <= MOST_ATOMS else None
             if molecule is None or molecule.GetNumAtoms() == 0:
                 found.append(None)
                 continue

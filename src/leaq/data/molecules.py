@@ -18,6 +18,7 @@ from leaq.data.splits import chemistry_split, joined_groups
 from leaq.data.tables import FEWEST_RECORDS, check_classes, grouped
 from leaq.data.targets import targets_of
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
+from leaq.system.claims import MOST_ATOMS
 from leaq.types import Bools, Flag, Ints, Samples
 from leaq.types.tasks import MULTITASK
 
@@ -145,8 +146,9 @@ def _canonical(
     found = chemistry.looks(texts, strip_salts=reading.strip_salts)
     frame["smiles"] = [None if look is None else look.canonical for look in found]
     frame["molecule"] = [None if look is None else look.key for look in found]
+    long = f" or have more than {MOST_ATOMS:,} characters" if any(len(text) > MOST_ATOMS for text in texts) else ""
     missing = (
-        ("smiles", "SMILES that cannot be read"),
+        ("smiles", "SMILES that cannot be read" + long),
         ("target", "a missing or infinite target"),
         ("group", "no group"),
     )

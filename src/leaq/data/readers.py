@@ -15,7 +15,8 @@ import pandas as pd
 
 from leaq.data.sources import refuse_missing
 from leaq.errors import InvalidInput, LeaqError, need
-from leaq.system.npz import read_npz, refuse_larger
+from leaq.system.claims import MOST_ATOMS, refuse_larger
+from leaq.system.npz import read_npz
 from leaq.types import Flag
 
 __all__ = ["FORMATS", "STRUCTURE", "SourceTable", "read_frame", "read_table"]
@@ -36,6 +37,10 @@ STRUCTURE = "smiles"
 """The column that holds the structures of an SD file."""
 ROWS = 4096
 """Rows of a Parquet file whose size is looked at together."""
+TEXT = 12
+"""Bytes that a byte of text takes until it is known what it says; measured, rounded up."""
+BLOCK = 1 << 21
+"""Bytes of a structure in an SD file; one of `MOST_ATOMS` has half of it."""
 SEPARATORS = (",", ";", "\t", "|")
 TWICE = "field twice"
 STATED = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
@@ -286,7 +291,7 @@ def _parquet(path: Path) -> SourceTable:
     with ParquetFile(path) as file:
         taken = 0
         for batch in file.iter_batches(batch_size=ROWS):  # a small file may repeat one long text a million times
-            taken += batch.nbytes
+            taken += sum(map(_size, batch.columns))
             refuse_larger(taken, name=path.name)
     frame = pd.read_parquet(path)
     if isinstance(frame.index, pd.RangeIndex):
@@ -295,6 +300,15 @@ def _parquet(path: Path) -> SourceTable:
     return SourceTable(
         frame.reset_index(drop=True), (Flag("index-column", f"The table's index ({names}) was left out."),)
     )
+
+
+def _size(column: Any) -> int:
+    """Return the bytes that a column of an Arrow batch takes as a table's; a dictionary holds a repeated text once."""
+    from pyarrow import types
+
+    plain = column.dictionary_decode() if types.is_dictionary(column.type) else column
+    text = types.is_string(plain.type) or types.is_large_string(plain.type)
+    return int(plain.nbytes) * (TEXT if text else 1)
 
 
 def _npz(path: Path) -> SourceTable:
@@ -323,7 +337,12 @@ def _sdf(path: Path) -> SourceTable:
 
     rows: list[dict[str, str | None]] = []
     with BlockLogs():
-        for molecule in Chem.SDMolSupplier(str(path)):
+        supplier = Chem.SDMolSupplier(str(path))
+        for at in range(len(supplier)):
+            fits = len(supplier.GetItemText(at).partition("M  END")[0]) <= BLOCK
+            molecule = supplier[at] if fits else None
+            if molecule is not None and molecule.GetNumAtoms() > MOST_ATOMS:
+                molecule = None
             row: dict[str, str | None] = {}
             if molecule is not None:
                 row = {name: molecule.GetProp(name) for name in molecule.GetPropNames()}

@@ -8,6 +8,7 @@ leak by is corrected.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
@@ -233,15 +234,14 @@ def _chooser(results: Sequence[CellResult], task: str, *, level: float, seed: in
             f"cell{'' if every == 1 else 's'}, even in full precision. Train longer or choose another embedder."
         )
     full = reference(results[0]).quantizer
-    counts = Counter(row.quantizer for result in results for row in result.rows if _known(result, row))
+    known = [{row.quantizer for row in result.rows if _known(result, row)} for result in results]
+    counts = Counter(name for found in known for name in found)
     most = max(counts.values(), default=0)
     names = [
         full,
         *(row.quantizer for row in results[0].rows if row.quantizer != full and counts[row.quantizer] == most),
     ]
-    cells = [
-        result for result in results if {row.quantizer for row in result.rows if _known(result, row)} >= set(names)
-    ]
+    cells = [result for result, found in zip(results, known, strict=True) if found >= set(names)]
     leaks, costs = collected(cells, leak, names), collected(cells, cost, names)
     if leaks is None or costs is None:
         raise NotEnoughEvidence(
@@ -280,7 +280,7 @@ def _rows(result: CellResult, name: str) -> list[QuantizerRow]:
 def _known(result: CellResult, row: QuantizerRow) -> bool:
     """Whether a row has a leak and a loss, both with intervals that say something."""
     ends = [end for one in (leak(result, row), cost(result, row)) if one for end in (one.low, one.high)]
-    return not yardstick(row) and len(ends) == 4 and bool(np.isfinite(ends).all())
+    return not yardstick(row) and len(ends) == 4 and all(map(isfinite, ends))
 
 
 def _apart(cells: Sequence[CellResult], leaks: Evidence, *, level: float, seed: int) -> Floats:

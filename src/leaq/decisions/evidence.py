@@ -20,6 +20,8 @@ FULL = "none"
 """The specification of full precision."""
 LISTED = 100
 """Cells of a study that a page draws and lists one by one; its tables over all cells know no limit."""
+THOUSAND, FEW = 1000, 30
+"""Of more cells than the first a page lists the second: nobody looks for one of thousands among pictures."""
 FEWEST_CLUSTERS = 5
 """Data sets below which a bootstrap over them says too little; the cells' own intervals are used instead."""
 
@@ -120,14 +122,14 @@ def in_order(results: Iterable[CellResult]) -> list[CellResult]:
 
 
 def listed(cells: Sequence[CellResult]) -> list[CellResult]:
-    """Return the cells that a page lists one by one, in their order: all, or those that leak most in full precision."""
+    """Return the cells that a page lists one by one, in their order: all, or of many those that leak most."""
 
     def height(at: int) -> float:
         rows = {row.quantizer: row for row in cells[at].rows}
         found = leak(cells[at], rows[FULL]) if FULL in rows else None
         return found.value if found else float("-inf")
 
-    most = sorted(range(len(cells)), key=height, reverse=True)[:LISTED]
+    most = sorted(range(len(cells)), key=height, reverse=True)[: LISTED if len(cells) <= THOUSAND else FEW]
     return [cells[at] for at in sorted(most)]
 
 

@@ -9,11 +9,13 @@ import numpy.typing as npt
 
 from leaq.config import Config
 from leaq.errors import InvalidInput, first_rows, need
+from leaq.system.claims import MOST_ATOMS
 from leaq.types import Flag, Floats, Progress, Samples, silent
 
 __all__ = ["Card", "Embedder", "Encoded", "MoleculeEmbedder", "read_molecules", "refusal"]
 
 UNREADABLE = "RDKit cannot read it"
+LONG = f"more than {MOST_ATOMS:,} characters"
 
 
 class Embedder(Protocol):
@@ -117,11 +119,11 @@ def read_molecules(smiles: Sequence[str]) -> tuple[list[Any], dict[int, str]]:
     from rdkit.rdBase import BlockLogs
 
     with BlockLogs():
-        molecules: list[Any] = [Chem.MolFromSmiles(text) for text in smiles]
+        molecules: list[Any] = [Chem.MolFromSmiles(text) if len(text) <= MOST_ATOMS else None for text in smiles]
     empty = [i for i, molecule in enumerate(molecules) if molecule is None or molecule.GetNumAtoms() == 0]
     for i in empty:
         molecules[i] = None
-    return molecules, dict.fromkeys(empty, UNREADABLE)
+    return molecules, {i: LONG if len(smiles[i]) > MOST_ATOMS else UNREADABLE for i in empty}
 
 
 def reasons(failed: Mapping[int, str], samples: Samples) -> str:

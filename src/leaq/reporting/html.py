@@ -12,6 +12,7 @@ from leaq.errors import InvalidInput, need
 from leaq.reporting.pages import audit_page, study_page
 from leaq.results import CellResult
 from leaq.results.redaction import shareable
+from leaq.system.environment import without_collecting
 from leaq.system.files import writable_place, write_atomic
 
 __all__ = ["Edition", "check_place", "page_of", "render", "write_report"]
@@ -25,7 +26,9 @@ def write_report(results: CellResult | Sequence[CellResult], path: str | Path, e
 
     The file is complete or absent. An internal report is readable by its owner alone.
     """
-    write_atomic(Path(path), render(results, edition), mode=0o600 if edition == "internal" else 0o644)
+    with without_collecting():
+        page = render(results, edition)
+    write_atomic(Path(path), page, mode=0o600 if edition == "internal" else 0o644)
     return Path(path)
 
 

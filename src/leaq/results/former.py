@@ -1,7 +1,9 @@
 """What attacks were called in version 0.1; accepted until 0.3 wherever an attack is named."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
+
+from leaq.lazy import Lazy
 
 __all__ = ["FORMER", "Renamed"]
 
@@ -29,6 +31,7 @@ class Renamed(Mapping[str, V]):
     """
 
     def __init__(self, held: Mapping[str, V]) -> None:
+        held = held._held if isinstance(held, Renamed) else held
         self._held: Mapping[str, V] = dict(held) if isinstance(held, dict) else held
 
     def __getitem__(self, key: str) -> V:
@@ -48,3 +51,9 @@ class Renamed(Mapping[str, V]):
 
     def __repr__(self) -> str:
         return repr(dict(self))
+
+    def changed(self, change: "Callable[[V], V]") -> "Renamed[V]":
+        """Return every value after `change`; those that are built when they are looked at are changed then."""
+        if isinstance(self._held, dict):
+            return Renamed({name: change(value) for name, value in self._held.items()})
+        return Renamed(Lazy(self._held, lambda _, value: change(value)))

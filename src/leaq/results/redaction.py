@@ -7,7 +7,8 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from leaq.results import CellResult, QuantizerRow
-from leaq.types import AttackResult, Flag
+from leaq.results.former import Renamed
+from leaq.types import AttackResult, Flag, NotComputed
 
 __all__ = ["cleaned", "cleaned_config", "shareable", "shareable_config"]
 
@@ -119,16 +120,16 @@ def _flags(flags: Sequence[Flag]) -> tuple[Flag, ...]:
             text = _PLACED.sub(" and were moved", text)
         if flag.code == "dropped-rows":
             text = _COUNTED.sub("", _ROWS.sub(r"\1", text))
-        found.append(replace(flag, text=text))
+        found.append(flag if text == flag.text else replace(flag, text=text))
     return tuple(found)
 
 
 def _aggregates(row: QuantizerRow) -> QuantizerRow:
-    attacks = {
-        key: replace(attack, risk=None) if isinstance(attack, AttackResult) else attack
-        for key, attack in row.attacks.items()
-    }
-    return replace(row, attacks=attacks)
+    return replace(row, attacks=Renamed(row.attacks).changed(_without_risk))
+
+
+def _without_risk(found: AttackResult | NotComputed) -> AttackResult | NotComputed:
+    return replace(found, risk=None) if isinstance(found, AttackResult) and found.risk is not None else found
 
 
 def shareable_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,7 +142,7 @@ def shareable_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     plain = {key: _bare(value) for key, value in config.items()}
     for key in PLACES:
-        if isinstance(plain.get(key), str):
+        if isinstance(plain.get(key), str) and _SEPARATOR.search(plain[key]):
             plain[key] = PurePosixPath(PureWindowsPath(plain[key]).name).name
     if isinstance(plain.get("data"), list):  # of a study
         plain["data"] = [shareable_config(item) if isinstance(item, Mapping) else item for item in plain["data"]]
@@ -152,8 +153,13 @@ _FOLDERS = re.compile(r"(?<![\w.~/\\])(?:[A-Za-z]:|~|\.{1,2})?[/\\]+(?:[^'\"(),=
 """The folders of a path that starts at a root, a home, a drive or here; names such as ``owner/model`` stay whole."""
 
 
+_SEPARATOR = re.compile(r"[/\\:]")
+
+
 def _bare(value: Any) -> Any:
     """Take folders off every string in a configuration."""
+    if value is None or isinstance(value, int | float):  # most are: thousands of cells have a hundred thousand
+        return value
     if isinstance(value, str):
         return _FOLDERS.sub("", value) if "/" in value or "\\" in value else value
     if isinstance(value, Mapping):

@@ -12,7 +12,8 @@ from leaq.decisions.evidence import in_order
 from leaq.errors import StoreError
 from leaq.results import CellResult
 from leaq.results.tidy import NUMERIC, as_csv, tidy
-from leaq.study.index import Index, without_collecting
+from leaq.study.index import Index
+from leaq.system.environment import without_collecting
 from leaq.system.files import sweep, write_atomic
 from leaq.system.locks import Claim
 
@@ -74,15 +75,15 @@ class Finished:
         whole = {id(one): self.read(keys[id(one)]) for one in evidence.listed(found)}
         return [whole.get(id(one), one) for one in found]
 
-    def ordered(self) -> Iterator[CellResult]:
-        """Yield what `finished` returns, one at a time: thousands of cells need not fit into memory."""
+    def ordered(self) -> Iterator[str]:
+        """Yield the key of every finished audit in the order of `finished`: thousands need not fit into memory."""
         with without_collecting():
             brief = dict(self._brief())
         keys = {id(found): key for key, found in brief.items()}
         if not keys:
             self.finished()
         for found in in_order(brief.values()):
-            yield self.read(keys[id(found)])
+            yield keys[id(found)]
 
     def _brief(self) -> Iterator[tuple[str, CellResult]]:
         """Yield every finished audit from the index, or from its own file where the index does not know it."""

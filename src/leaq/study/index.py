@@ -4,53 +4,20 @@ A cell of ten quantizers is close to a megabyte, nearly all of it ROC curves; re
 minutes. The index holds, for each cell, the seal of the file it was made from: the entry of a changed cell is not used.
 """
 
-import gc
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
+from leaq.lazy import Lazy
 from leaq.results import CellResult, Comparison, QuantizerRow, Size, as_plain
+from leaq.system.environment import without_collecting
 from leaq.system.sealed import DamagedFile, read_json, seal_json, seal_of
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
 
-__all__ = ["Index", "Lazy", "without_collecting"]
+__all__ = ["Index"]
 
-T = TypeVar("T")
 KIND = "index"
-
-
-@contextmanager
-def without_collecting() -> Iterator[None]:
-    """Pause the search for cycles, which plain data have none of: it takes longer than building millions of values."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
-
-
-class Lazy(Mapping[str, T], Generic[T]):
-    """A mapping whose values are built when they are looked at: a table of thousands of cells looks at few."""
-
-    def __init__(self, raw: Mapping[str, Any], build: Any) -> None:
-        self._raw, self._build = raw, build
-
-    def __getitem__(self, key: str) -> T:
-        value: T = self._build(key, self._raw[key])
-        return value
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._raw
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._raw)
-
-    def __len__(self) -> int:
-        return len(self._raw)
 
 
 class Index:

@@ -25,7 +25,7 @@ import json
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,15 @@ from leaq.config import Config
 from leaq.decisions.evidence import in_order
 from leaq.errors import InvalidInput, LeaqError, StoreError
 from leaq.pipeline.cell import AuditConfig
-from leaq.results import CellResult
+from leaq.results import SCHEMA as CELLS
+from leaq.results import CellResult, QuantizerRow
 from leaq.results.redaction import cleaned, cleaned_config
 from leaq.study.finished import Finished
 from leaq.study.shelf import DiskShelf
 from leaq.study.stages import stages_key
 from leaq.system.files import private_folder, read_bytes, refuse_no_run, sweep, write_atomic
 from leaq.system.locks import Claim
-from leaq.system.sealed import DamagedFile, read_json, seal_json
+from leaq.system.sealed import DamagedFile, read_json, read_sealed, seal_json
 from leaq.types import Samples
 
 __all__ = [
@@ -60,6 +61,13 @@ configuration, private parts and chunks have no seal, and cells a checksum of th
 SEALED = 2
 """First layout whose files are sealed."""
 PARTS = ("cells", "private", "chunks", "failed", "locks")
+_KEPT = tuple(item.name for item in fields(CellResult) if item.name not in ("timings", "private"))
+_MARKS = (
+    f'\n "schema": {CELLS},',
+    *(f'\n "{name}": ' for name in _KEPT),
+    *(f'\n   "{item.name}": ' for item in fields(QuantizerRow)),
+)
+"""What stands in a stored cell that holds every field of this version."""
 
 
 class Store(Finished):
@@ -152,7 +160,11 @@ class Store(Finished):
         return StoreError(f"{str(self.folder / 'config.json')!r} is damaged ({reason}). Name another --out folder.")
 
     def load(self, key: str) -> CellResult | None:
-        """Return a finished audit, or None; a damaged file is set aside, remembered, and counts as unfinished."""
+        """Return a finished audit, or None.
+
+        A damaged file is set aside and remembered. The audit then counts as unfinished, also the next time it is asked
+        for: what was whole of it is set aside too.
+        """
         path = self.cell_path(key)
         if not path.exists():
             return None
@@ -166,6 +178,8 @@ class Store(Finished):
             aside = read.with_suffix(".damaged")
             read.replace(aside)
             self.damaged.append(aside)
+            if read != path:
+                path.replace(path.with_suffix(".superseded"))
             return None
         return found
 
@@ -270,11 +284,26 @@ class Store(Finished):
         path = self.cell_path(key)
         plain = None if self.sealed else self._unsealed(path)
         plain = read_json(path, kind="cell", key=key) if plain is None else plain
-        try:
-            plain["timings"] = read_json(path.with_suffix(".timings.json"), kind="timings", key=key)
-        except StoreError:
-            plain["timings"] = {}  # seconds are a courtesy; the numbers are whole
+        plain["timings"] = self._timings(key)
         return CellResult.from_plain(plain)
+
+    def line(self, key: str) -> str:
+        """Return a finished audit as JSON on one line; raises as `read`.
+
+        A cell of this version is handed on as it is stored: building thousands to take them apart again takes minutes.
+        """
+        stored = read_sealed(self.cell_path(key), kind="cell", key=key).decode() if self.sealed else ""
+        if not all(mark in stored for mark in _MARKS):
+            return self.read(key).to_json().replace("\n", " ")
+        timings = json.dumps(self._timings(key), sort_keys=True)
+        _, _, rest = stored.rstrip("\n").partition("\n")  # the seal has the first line
+        return f'{{"timings": {timings}, ' + rest.replace("\n", " ")
+
+    def _timings(self, key: str) -> dict[str, Any]:
+        try:
+            return read_json(self.cell_path(key).with_suffix(".timings.json"), kind="timings", key=key)
+        except StoreError:
+            return {}  # seconds are a courtesy; the numbers are whole
 
     def _unsealed(self, path: Path) -> dict[str, Any] | None:
         """Return a cell of an earlier layout, whose checksum is that of its fields; None if it is not whole."""

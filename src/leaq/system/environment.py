@@ -1,5 +1,6 @@
 """What a run ran on: versions, platform, threads. Stored beside its numbers."""
 
+import gc
 import os
 import platform
 import sys
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-__all__ = ["cuda_here", "describe_environment", "limited_threads", "peak_memory"]
+__all__ = ["cuda_here", "describe_environment", "limited_threads", "peak_memory", "without_collecting"]
 
 _LIBRARIES = ("leaq", "torch", "numpy", "scipy", "scikit-learn", "pandas", "rdkit")
 
@@ -72,3 +73,15 @@ def limited_threads(count: int | None) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def without_collecting() -> Iterator[None]:
+    """Pause the search for cycles, which plain data have none of: it takes longer than building millions of values."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()

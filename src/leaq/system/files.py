@@ -46,9 +46,13 @@ def is_model(source: str | Path) -> bool:
     --------
     >>> is_model("weights.safetensors"), is_model("my.csv"), is_model("wine")
     (True, False, False)
+    >>> is_model("a" * 3000)
+    False
     """
     path = Path(source)
-    return path.suffix.lower() in MODELS or path.is_dir()
+    with contextlib.suppress(OSError, ValueError):  # a name no file can have
+        return path.suffix.lower() in MODELS or path.is_dir()
+    return False
 
 
 def nearest(path: Path) -> str:

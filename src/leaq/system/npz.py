@@ -3,7 +3,6 @@
 What a file claims is checked before memory is given to it, and whatever numpy or zipfile say to damage is one error.
 """
 
-import os
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -13,13 +12,10 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from leaq.errors import InvalidInput
+from leaq.system.claims import refuse_larger
 
-__all__ = ["memory_budget", "read_npz", "refuse_larger"]
+__all__ = ["read_npz"]
 
-SHARE = 2
-"""A file may claim one part in so many of the memory that is free."""
-UNKNOWN = 4 << 30
-"""Bytes taken to be free where the system does not say."""
 HEADER = 1 << 16
 """Bytes of an array's header; real ones are below a kilobyte."""
 
@@ -70,31 +66,3 @@ def _refuse_claims(archive: zipfile.ZipFile, name: str) -> None:
             raise ValueError(f"{member.filename} claims {claimed:,} bytes and has {member.file_size:,}")
         total += claimed
     refuse_larger(total, name=name)
-
-
-def refuse_larger(claimed: int, *, name: str) -> None:
-    """Refuse a file whose content would take more than its share of the memory that is free.
-
-    Raises
-    ------
-    InvalidInput
-        With both sizes.
-    """
-    budget = memory_budget()
-    if claimed > budget:
-        raise InvalidInput(
-            f"{name}: its content must fit into {budget / 2**30:.1f} GiB, half of the memory that is free. It claims "
-            f"{claimed / 2**30:,.1f} GiB. Take fewer rows, or a machine with more memory."
-        )
-
-
-def memory_budget() -> int:
-    """Return how many bytes one file may take: a share of what is free, or of what this process is limited to."""
-    free = UNKNOWN
-    try:
-        with Path("/proc/meminfo").open() as lines:
-            free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-            free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    return free // SHARE

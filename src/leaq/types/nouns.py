@@ -13,6 +13,7 @@ the game the membership was drawn in is named. Fields are only ever added.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isnan
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
@@ -322,8 +323,7 @@ class Estimate:
     flags: tuple[Flag, ...] = ()
 
     def __post_init__(self) -> None:
-        if np.isnan([self.value, self.low, self.high]).any():
-            found = (self.value, self.low, self.high)
+        if any(map(isnan, found := (self.value, self.low, self.high))):  # thousands of cells hold a million
             raise InvalidInput(f"Estimate: value and interval must be numbers. Found {found}.")
 
     def __repr__(self) -> str:

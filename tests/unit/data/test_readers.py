@@ -127,9 +127,27 @@ def test_a_small_parquet_file_with_a_large_content_is_refused(tmp_path, monkeypa
     path = tmp_path / "bomb.parquet"
     pd.DataFrame({"smiles": ["C" * 5000] * 10_000}).to_parquet(path)
     assert path.stat().st_size < 100_000
-    monkeypatch.setattr("leaq.system.npz.memory_budget", lambda: 1 << 24)
+    monkeypatch.setattr("leaq.system.claims.memory_budget", lambda: 1 << 24)
     with pytest.raises(InvalidInput, match=r"bomb.parquet: its content must fit into"):
         read_frame(path)
+    pd.DataFrame({"smiles": pd.Categorical(["C" * 5000] * 10_000)}).to_parquet(path)  # kept once, read 10,000 times
+    assert path.stat().st_size < 100_000
+    with pytest.raises(InvalidInput, match=r"bomb.parquet: its content must fit into"):
+        read_frame(path)
+
+
+def test_a_molecule_that_would_end_the_process_is_no_molecule(tmp_path):
+    require("rdkit")
+    chain = "C" * 30_000
+    path = tmp_path / "m.csv"
+    pd.DataFrame({"smiles": ["C" * n for n in range(1, 40)] + [chain], "y": np.arange(40.0)}).to_csv(path, index=False)
+    with pytest.raises(InvalidInput, match=r"cannot be read or have more than 10,000 characters in 1 row \(40\)"):
+        load(path, target="y", smiles="smiles")
+    atoms = "".join(f"M  V30 {at} C 0 0 0 0\n" for at in range(1, 12_001))
+    head = "\n\n\n  0  0  0     0  0            999 V3000\nM  V30 BEGIN CTAB\nM  V30 COUNTS 12000 0 0 0 0\n"
+    block = f"{head}M  V30 BEGIN ATOM\n{atoms}M  V30 END ATOM\nM  V30 END CTAB\nM  END\n> <y>\n1\n\n$$$$\n"
+    (tmp_path / "m.sdf").write_text(block)
+    assert read_frame(tmp_path / "m.sdf")["smiles"].isna().all()
 
 
 @pytest.mark.parametrize("name", ["m.npz", "m.parquet", "m.csv", "m.sdf"])

@@ -98,7 +98,20 @@ def test_a_table_that_was_changed_by_hand_is_not_believed(store):
 
 
 def test_results_come_one_at_a_time_in_the_same_order(store):
-    assert [found.to_json() for found in store.ordered()] == [found.to_json() for found in store.finished()]
+    lines = [json.loads(store.line(key)) for key in store.ordered()]
+    assert lines == [json.loads(found.to_json()) for found in store.finished()]
+    key = store.stored()[0]
+    older = {name: value for name, value in lines[0].items() if name != "references"}  # of an earlier version
+    text = json.dumps(older, indent=1, sort_keys=True)
+    store.cell_path(key).write_bytes(seal_json(text, kind="cell", key=key))
+    assert json.loads(store.line(key)) == json.loads(store.read(key).to_json())
+    assert json.loads(store.line(key))["references"] == []
+    store.cell_path(key).write_bytes(store.cell_path(key).read_bytes().replace(b"0.5", b"0.4", 1))
+    with pytest.raises(StoreError, match="was changed after it was written"):
+        store.line(key)
+
+
+def test_a_folder_without_cells_has_no_lines(store):
     with pytest.raises(StoreError, match="holds no finished audit"):
         list(Store.open(store.folder.parent / "empty", small()).ordered())
 

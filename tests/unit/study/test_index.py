@@ -2,9 +2,11 @@ import gc
 
 import pytest
 
+from leaq.lazy import Lazy
 from leaq.results import QuantizerRow, Size
 from leaq.study import Store
-from leaq.study.index import Index, Lazy, without_collecting
+from leaq.study.index import Index
+from leaq.system.environment import without_collecting
 from tests.unit.study.cells import cell, row
 from tests.unit.study.small import small
 
@@ -24,6 +26,13 @@ def test_values_are_built_when_they_are_looked_at_and_not_before():
     made = QuantizerRow("sign", "sign", Size(1.0, 1.0, 10, 32.0), attacks=held)
     assert ("lira" in made.attacks, len(made.attacks), asked) == (True, 2, [])
     assert (made.attacks["lira-online"], asked) == (10, ["lira"])  # by its former name too
+    asked.clear()
+    changed = made.attacks.changed(lambda value: value + 1)
+    assert (list(changed), asked) == (["lira", "threshold"], [])
+    assert (changed["threshold"], changed["threshold"], changed["lira"], asked) == (21, 21, 11, ["threshold"])
+    assert dict(QuantizerRow("sign", "sign", Size(1.0, 1.0, 10, 32.0), attacks={"a": 1}).attacks.changed(str)) == {
+        "a": "1"
+    }
 
 
 def test_a_cell_comes_back_as_it_is_stored_now(store, tmp_path):

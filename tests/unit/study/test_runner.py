@@ -39,6 +39,19 @@ def test_a_damaged_cell_is_computed_again_and_reported(tmp_path):
     assert (tmp_path / "run" / "results.csv").read_bytes() == table
 
 
+def test_a_damaged_private_part_costs_its_cell_however_often_it_is_asked_for(tmp_path):
+    run_study(small(), tmp_path / "run")
+    table = (tmp_path / "run" / "results.csv").read_bytes()
+    path = min((tmp_path / "run" / "private").glob("wine*.json"))
+    before = path.read_bytes()
+    path.write_bytes(before[:100])
+    outcome = run_study(small(), tmp_path / "run")
+    assert (outcome.computed, outcome.found) == (1, 3)
+    assert [aside.name for aside in outcome.damaged] == [path.with_suffix(".damaged").name]
+    assert path.read_bytes() == before
+    assert (tmp_path / "run" / "results.csv").read_bytes() == table
+
+
 def test_what_another_process_computes_is_left_to_it(tmp_path, monkeypatch):
     """The claim of one cell is held elsewhere and given up unfinished after a while: then it is ours."""
     study = small(data=("wine",))

@@ -3,6 +3,7 @@
 The first run is made with copies of weights and inputs; what it writes into them is refused by name.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -89,22 +90,35 @@ def _run_copies(model: ModuleModel, batch: Batch) -> Tensor:
     given = full_precision(move(batch, device_of(module)).inputs)
     lent = copied(given)
     held = {} if is_weightless(module) else dict(checkpoints_of(module).at(0).params)
-    with torch.no_grad(), evaluating(module):
-        outputs = call(module, model.own | held, lent)
+    try:
+        with torch.no_grad(), evaluating(module):
+            outputs = call(module, model.own | held, lent)
+    except TypeError as err:
+        if put := _ASSIGNED.search(str(err)):
+            raise _writes(put[1]) from None
+        raise
     written = [
         name for name, own in _writable(module) if name in held and not torch.equal(full_precision(own), held[name])
     ]
     if written:
-        raise UnsupportedModel(
-            f"The model must not change its own weights when it runs. Its forward method writes {written[0]!r} (a "
-            "copy: your model was left as it was). Do that in training alone, or keep such numbers as buffers."
-        )
+        raise _writes(written[0])
     if not all(torch.equal(one, other) for one, other in zip(_tensors(given), _tensors(lent), strict=True)):
         raise UnsupportedModel(
             "The model must leave its inputs as they are. Its forward method changes them in place (x -= ..., x.mul_): "
             "a second run would see others. Write x = x - ..., or begin with x = x.clone()."
         )
     return outputs
+
+
+_ASSIGNED = re.compile(r"cannot assign .* as parameter '(\w+)'")
+"""What torch says to ``self.bias += 1``: a parameter that is lent is no attribute to put anything into."""
+
+
+def _writes(name: str) -> UnsupportedModel:
+    return UnsupportedModel(
+        f"The model must not change its own weights when it runs. Its forward method writes {name!r} (a copy: your "
+        "model was left as it was). Do that in training alone, or keep such numbers as buffers."
+    )
 
 
 def _writable(module: nn.Module) -> list[tuple[str, Tensor]]:

@@ -76,6 +76,20 @@ def test_a_model_that_writes_its_weights_is_named_and_left_as_it_was(kind):
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
+def test_a_model_that_puts_other_weights_in_place_of_its_own_is_named():
+    class Adds(nn.Linear):
+        def forward(self, x):
+            with torch.no_grad():
+                self.bias += 0.1
+            return super().forward(x)
+
+    model = Adds(6, 2)
+    before = model.bias.clone()
+    with pytest.raises(UnsupportedModel, match="must not change its own weights .* writes 'bias'"):
+        audit_finished(model, *halves(), **QUICK)
+    assert torch.equal(model.bias, before)
+
+
 def test_a_model_that_writes_its_inputs_is_named_and_they_are_left_as_they_were():
     inside, outside = halves()
     x = torch.tensor(inside[0])
