@@ -1,6 +1,7 @@
 import numpy as np
 
 from leaq.attacks.blocks import Block
+from leaq.attacks.scoring import Attack
 
 
 def tables(rng, *, models=12, n=3000):
@@ -16,3 +17,6 @@ def cut(members, losses, scores, size):
         Block(members[:, i : i + size], losses[:, i : i + size], scores[:, i : i + size])
         for i in range(0, members.shape[1], size)
     ]
+
+
+ATTACK = Attack("probe", "sees the test")

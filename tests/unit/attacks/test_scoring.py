@@ -3,16 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leaq.attacks.base import Context
 from leaq.attacks.decisions import cross_fitted_decisions
-from leaq.attacks.lira import Lira
-from leaq.attacks.scoring import Attack, Protocol, area_gap, attack_result, enough_tpr
+from leaq.attacks.scoring import Protocol, area_gap, attack_result, enough_tpr
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.stats.roc import auc, tpr_at_fpr, weighted_auc
 from leaq.types import Estimate, LossTable, NotComputed
 from tests.attack_tables import planted
-
-ATTACK = Attack("probe", "sees the test")
+from tests.unit.attacks.cases import ATTACK
 
 
 def scored(table, scores=None, **options):
@@ -78,21 +75,6 @@ def test_shadows_that_are_not_attacked_give_the_threshold_too(rng):
     found = attack_result(rescored, table, table.scores[:2], **options)
     assert not found.told
     assert attack_result(ATTACK, table, table.scores[:2], **options).told
-
-
-def test_targets_that_share_their_shadows_have_wider_intervals(rng):
-    """An offset of each model moves the targets' scores and, through the shadows, everybody else's."""
-    lira, widths = Lira(normalise=False), []
-    for _ in range(5):
-        table = planted(rng, models=8, n=400)
-        moved = replace(table, scores=table.scores + 1.5 * rng.normal(size=(8, 1)))
-        scores = lira.scores(Context(moved), range(8))
-        alone = attack_result(ATTACK, moved, scores, targets=range(8), protocol=Protocol(draws=100))
-        shared = lira(moved, protocol=Protocol(draws=100))
-        assert shared.auc.value == alone.auc.value
-        widths.append([found.auc.high - found.auc.low for found in (alone, shared)])
-    assert np.mean(widths, axis=0)[1] > 1.2 * np.mean(widths, axis=0)[0]
-    assert "shadows by a jackknife" in shared.advantage.method
 
 
 def test_one_record_accused_in_many_models_is_one_piece_of_evidence(rng):

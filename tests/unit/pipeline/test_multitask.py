@@ -17,21 +17,9 @@ from leaq.results import CellResult
 from leaq.results.redaction import cleaned
 from leaq.study import audit_into
 from leaq.training import MLP, TrainingConfig, train, train_modules
-from leaq.types import AttackResult, Checkpoints, Estimate
+from leaq.types import Checkpoints
 from tests.helpers import ROUNDING, require
-
-QUICK = {"hidden": (16,), "epochs": 3, "checkpoints": 2}
-
-
-def table(n=240, *, holes=0.3, seed=0):
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n, 12))
-    signal = x @ rng.normal(size=(12, 3)) / 3
-    y = np.stack([signal[:, 0] > 0, 10 + 4 * signal[:, 1], np.digitize(signal[:, 2], [-0.4, 0.4])], 1).astype(float)
-    y[:, 1] += rng.normal(size=n)
-    y[rng.random(y.shape) < holes] = np.nan
-    y[np.isnan(y).all(1), 0] = 1.0
-    return x, y
+from tests.unit.pipeline.cases import QUICK, table
 
 
 def test_one_task_of_two_classes_without_holes_is_trained_as_logistic_regression_is():
@@ -116,37 +104,6 @@ def test_white_box_statistics_of_the_perceptron_are_those_of_a_module():
     alive = size > 0  # a record that no hidden unit answers to has no gradient by these weights
     assert alive.sum() > 60
     np.testing.assert_allclose(found[0, alive, 1], np.log(size[alive]), rtol=1e-5, atol=1e-6)
-
-
-@pytest.fixture(scope="module")
-def result():
-    return leaq.audit(
-        table(), quantizers="sign", replicates=8, training={**QUICK, "epochs": 40}, references=("forest",)
-    )
-
-
-def test_every_row_has_the_joint_numbers_and_those_of_each_task(result):
-    assert (result.primary_metric, result.data["task"]) == ("skill", "multitask")
-    assert [(one["name"], one["task"]) for one in result.data["tasks"]] == [
-        ("task0", "classification"), ("task1", "regression"), ("task2", "classification"),
-    ]  # fmt: skip
-    for row in (*result.rows, *result.references):
-        assert isinstance(row.metrics["skill"], Estimate)
-        assert set(row.by_task) == {"task0", "task1", "task2"}
-        skills = [row.by_task["task1"].metrics["r2"].value]
-        skills += [2 * row.by_task[name].metrics["roc_auc"].value - 1 for name in ("task0", "task2")]
-        assert row.metrics["skill"].value == pytest.approx(np.mean(skills), abs=1e-9)
-        for one in row.by_task.values():
-            assert all(isinstance(found, AttackResult) and found.risk is None for found in one.attacks.values())
-    assert set(result.rows[1].by_task["task1"].drops) >= {"r2"}
-
-
-def test_reading_all_labels_finds_more_than_the_best_single_task(result):
-    full = result.rows[0]
-    blind = "combined(sees=outputs)"
-    joint = full.attacks[blind].advantage
-    assert joint.low > 0.03
-    assert joint.value > max(one.attacks[blind].advantage.value for one in full.by_task.values()) - 0.05
 
 
 def test_results_survive_the_round_trip_and_cleaned_ones_name_no_column(result):

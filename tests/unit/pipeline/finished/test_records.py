@@ -9,7 +9,6 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from leaq.errors import InvalidInput
-from leaq.evaluation.batches import move
 from leaq.pipeline.finished.records import groups_of, overlap_of, read_records
 
 
@@ -99,20 +98,6 @@ def test_batches_with_bounds_for_targets_are_refused(pair):
     bounds[3] = True
     with pytest.raises(InvalidInput, match="The field 'lt_mask' of a batch marks 1 of them as bounds"):
         read_records([batch], name="members")
-
-
-def test_objects_that_move_themselves_are_kept():
-    class Graphs:
-        def __init__(self):
-            self.y, self.moved = torch.arange(3), 0
-
-        def to(self, device):
-            self.moved += 1
-
-    graphs = Graphs()
-    batch = read_records([graphs], name="members").batches[0]
-    assert move(batch, torch.device("cpu")).inputs is graphs
-    assert graphs.moved == 1
 
 
 def test_holes_are_kept_where_a_record_has_another_target(pair):

@@ -122,51 +122,8 @@ def test_bytes_are_those_of_the_tensors():
         stored_bytes(np.zeros(3))
 
 
-class Ending(nn.Module):
-    """A model with something behind it."""
-
-    def __init__(self, model, end):
-        super().__init__()
-        self.model, self.end = copy.deepcopy(model), end
-
-    def forward(self, x):
-        return self.end(self.model(x))
-
-
 def rows_of(model, data, **shipped):
     return {row.label: row for row in audit_finished(model, *data, shipped=shipped, **QUICK).rows}
-
-
-def test_probabilities_beside_an_original_that_gives_logits_are_recognised(model, data):
-    rows = rows_of(
-        model, data, soft=Ending(model, lambda z: z.softmax(1)), log=Ending(model, lambda z: z.log_softmax(1))
-    )
-    full = rows["full precision"].metrics["loss"].value
-    assert rows["soft"].metrics["loss"].value == pytest.approx(full, rel=1e-3)
-    assert rows["log"].metrics["loss"].value == pytest.approx(full, rel=1e-5)
-    assert [flag.code for flag in rows["soft"].flags] == ["probabilities", "no-skill"]
-
-
-@pytest.mark.parametrize(
-    ("end", "text"),
-    [
-        (lambda z: torch.cat([z, z], 1), "as many outputs as its original. Found 4 a record beside 2"),
-        (lambda z: z.argmax(1), "Found 1 a record beside 2: it is another model, or returns decisions"),
-        (lambda z: z * torch.nan, "x: outputs must be finite"),
-        (lambda z: z[1:], "one row of outputs a record. For 60 records it returned shape"),
-        (lambda z: z + torch.randn_like(z), "x must give the same outputs for the same inputs"),
-    ],
-)
-def test_what_is_no_form_of_the_original_is_refused(model, data, end, text):
-    with pytest.raises((InvalidInput, UnsupportedModel), match=text):
-        rows_of(model, data, x=Ending(model, end))
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_other_precisions_run_as_they_are(model, data, dtype):
-    row = rows_of(model, data, x=copy.deepcopy(model).to(dtype))["x"]
-    assert row.size.bits == 8 * dtype.itemsize
-    assert [flag.code for flag in row.flags] == ["own-precision", "no-skill"]
 
 
 def test_a_module_with_the_weights_of_the_original_says_so(model, data):

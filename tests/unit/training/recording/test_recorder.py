@@ -1,5 +1,4 @@
 import copy
-import json
 
 import numpy as np
 import pytest
@@ -7,7 +6,8 @@ import torch
 from torch import nn
 
 from leaq.errors import InvalidInput, NotEnoughEvidence, StoreError
-from leaq.training.recording import Recorder, RecorderConfig
+from leaq.training.recording import Recorder
+from tests.unit.training.recording.cases import zero
 
 
 def step(module, amount=1.0):
@@ -21,13 +21,6 @@ def record(recorder, module, steps):
     for _ in range(steps):
         step(module)
         recorder.step()
-
-
-def zero(width=2):
-    module = nn.Linear(width, 1, bias=False)
-    with torch.no_grad():
-        module.weight.zero_()
-    return module
 
 
 def test_weights_are_those_of_their_step():
@@ -159,13 +152,6 @@ def test_nothing_recorded_says_what_to_call():
     recorder.step()
     with pytest.raises(NotEnoughEvidence, match=r"nothing was recorded in 1 steps and 0 epochs with every=100"):
         _ = recorder.checkpoints
-
-
-def test_unknown_options_are_named_and_configurations_survive_a_round_trip():
-    with pytest.raises(InvalidInput, match="unknown option 'evry'. Did you mean 'every'"):
-        Recorder(zero(), evry=3)
-    config = RecorderConfig(every=3, by="log", spacing="equal")
-    assert RecorderConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 def test_recorded_weights_do_not_change_with_the_model():

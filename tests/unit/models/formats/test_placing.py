@@ -1,0 +1,45 @@
+import pytest
+import torch
+from torch import nn
+
+from leaq.errors import InvalidInput
+from leaq.models.formats.placing import place
+from leaq.models.formats.weight import Weight
+
+
+@pytest.fixture
+def original():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), nn.Linear(8, 3))
+
+
+def weights(module, error=0.01, form="4-bit"):
+    torch.manual_seed(1)
+    return [
+        Weight(t.detach() + error * t.detach().std() * torch.randn_like(t), None, form if t.ndim > 1 else "")
+        for t in module.parameters()
+    ]
+
+
+def test_each_weight_finds_its_layer_among_those_of_its_shape(original):
+    found = weights(original)
+    placed = place([found[i] for i in (4, 2, 5, 0, 3, 1)], original, subject="m.onnx")
+    for weight, tensor in zip(found, placed.module.parameters(), strict=True):
+        assert torch.equal(tensor, weight.value)
+    assert placed.missing == ()
+    assert placed.stored == {f"{name}.weight": "4-bit" for name in "023"}
+
+
+def test_what_is_not_there_is_named_and_the_original_left_as_it_was(original):
+    before = {name: tensor.clone() for name, tensor in original.state_dict().items()}
+    placed = place(weights(original)[2:], original, subject="m.onnx")
+    assert placed.module is None
+    assert placed.missing == ("0.weight",)
+    assert all(torch.equal(before[name], tensor) for name, tensor in original.state_dict().items())
+
+
+def test_weights_of_another_model_are_refused(original):
+    torch.manual_seed(5)
+    other = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), nn.Linear(8, 3))
+    with pytest.raises(InvalidInput, match=r"m.onnx: what a file holds must be near the original.*Give the original"):
+        place(weights(other), original, subject="m.onnx")

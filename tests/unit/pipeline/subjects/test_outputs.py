@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from leaq.data.tables import from_arrays
+from leaq.errors import InvalidInput
+from leaq.models import checkpoints_of
+from leaq.pipeline.subjects.outputs import as_stacked_model, refuse_unfit
+
+ROWS = np.random.default_rng(0).normal(size=(30, 4))
+TWO, THREE, VALUES = (
+    from_arrays(ROWS, np.arange(30) % 2),
+    from_arrays(ROWS, np.arange(30) % 3),
+    from_arrays(ROWS, ROWS[:, 0] * 3.7),
+)
+
+
+def outputs(module, samples):
+    model, x = as_stacked_model(module, samples), torch.tensor(samples.inputs[:5], dtype=torch.float32)
+    return model.forward(checkpoints_of(module).params, x)[0]
+
+
+def test_logits_and_values_are_taken_as_they_are():
+    net = nn.Linear(4, 3)
+    x = torch.tensor(ROWS[:5], dtype=torch.float32)
+    torch.testing.assert_close(outputs(net, THREE), net(x))
+    value = nn.Linear(4, 1)
+    torch.testing.assert_close(outputs(value, VALUES), value(x))
+
+
+def test_probabilities_are_read_as_logits_that_give_them():
+    net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(-1))
+    x = torch.tensor(ROWS[:5], dtype=torch.float32)
+    torch.testing.assert_close(outputs(net, THREE).softmax(-1).float(), net(x))
+    with pytest.raises(InvalidInput, match="must return logits. Found probabilities"):
+        refuse_unfit(net, THREE)
+    refuse_unfit(net[:1], THREE)
+
+
+def test_one_output_of_two_classes_becomes_two():
+    net = nn.Linear(4, 1)
+    found = outputs(net, TWO)
+    assert found.shape == (5, 2)
+    x = torch.tensor(ROWS[:5], dtype=torch.float32)
+    torch.testing.assert_close(found[:, 1] - found[:, 0], net(x)[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("module", "samples", "message"),
+    [
+        (nn.Linear(4, 2), THREE, "one output a class, 3. Found 2"),
+        (nn.Linear(4, 2), VALUES, "must return one output. Found 2"),
+        (nn.Linear(5, 2), TWO, r"must run on the records, shape \(30, 4\). It failed with RuntimeError"),
+    ],
+)
+def test_what_does_not_fit_the_records_is_refused(module, samples, message):
+    with pytest.raises(InvalidInput, match=message):
+        as_stacked_model(module, samples)
