@@ -9,7 +9,6 @@ from leaq.measures.finite_sample import Options, leak_of
 from leaq.measures.gaps import Gaps, merge_duplicates
 from leaq.measures.rate import rate
 from leaq.measures.winners import Contest
-from leaq.stats.moments import Moments
 from leaq.types import LossTable
 
 seeds = st.integers(0, 2**31)
@@ -46,22 +45,6 @@ def test_the_unit_of_the_losses_is_irrelevant(seed, unit):
 def test_a_constant_per_record_changes_nothing(seed):
     losses, rng = losses_of(seed)
     assert found(losses + rng.normal(0, 3, losses.shape[1])) == pytest.approx(found(losses), rel=1e-7, abs=1e-12)
-
-
-@given(seeds)
-@settings(max_examples=25)
-def test_merging_moments_in_any_grouping_is_the_same(seed):
-    losses, rng = losses_of(seed)
-    cuts = np.sort(rng.integers(0, losses.shape[1], 3))
-    parts = []
-    for piece in np.split(losses, cuts, axis=1):
-        parts.append(Moments(len(losses)))
-        parts[-1].update(piece)
-    order = rng.permutation(len(parts))
-    total = Moments(len(losses))
-    for i in order:
-        total.merge(parts[i])
-    np.testing.assert_allclose(total.covariance, np.cov(losses), rtol=1e-9, atol=1e-12)
 
 
 @given(seeds)

@@ -13,7 +13,7 @@ KEY = "toy-0123456789abcdef-fedcba9876543210"
 
 @pytest.fixture
 def folder(tmp_path):
-    store = Store.open(tmp_path / "run", AuditConfig(source="wine"))
+    store = Store.open(tmp_path / "run", AuditConfig(source="/home/ada/x.csv", target="y"))
     store.save(KEY, cell())
     store.write_table()
     return store.folder
@@ -32,6 +32,7 @@ def test_what_would_go_is_said_and_nothing_goes(folder):
 
 
 def test_risks_go_and_results_stay(folder):
+    assert "/home/ada" in (folder / "config.json").read_text()
     assert Store(folder).with_risks()
     asked = json.loads(run("clean", folder, "--dry-run", "--json").stdout)
     done = json.loads(run("clean", folder, "--json").stdout)
