@@ -1,0 +1,47 @@
+"""The Avalon fingerprint: paths, rings and environments of a hand-made list of feature classes."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from leaq.embedders.base import Card, Encoded, MoleculeEmbedder, read_molecules
+from leaq.types import Progress, silent
+
+__all__ = ["CARDS", "Avalon"]
+
+
+class Avalon(MoleculeEmbedder):
+    """Avalon toolkit's fingerprint, bits or counts.
+
+    Source: Gedeck, Rohde, Bartels, "QSAR - How Good Is It in Practice?", J. Chem. Inf. Model. 46 (2006) 1924.
+    """
+
+    cost: ClassVar[float] = 0.5
+    size: int = Field(default=1024, ge=64, le=65536)
+    counts: bool = False
+
+    def encode(self, smiles: Sequence[str], *, progress: Progress = silent) -> Encoded:
+        """Return (n, size) bits or counts."""
+        from rdkit.Avalon import pyAvalonTools
+        from rdkit.DataStructs import ConvertToNumpyArray
+
+        molecules, failed = read_molecules(smiles)
+        features = np.zeros((len(smiles), self.size), dtype=np.uint16)
+        compute = pyAvalonTools.GetAvalonCountFP if self.counts else pyAvalonTools.GetAvalonFP
+        for row, molecule in enumerate(molecules):
+            if molecule is not None:
+                ConvertToNumpyArray(compute(molecule, nBits=self.size), held := np.zeros(self.size, dtype=np.int64))
+                features[row] = np.minimum(held, np.iinfo(np.uint16).max)
+        progress("embedding", len(smiles), len(smiles))
+        return Encoded(features, failed)
+
+    def describe(self) -> str:
+        """Say what the features are."""
+        return f"Avalon fingerprint, {self.size} {'counts' if self.counts else 'bits'}"
+
+
+CARDS = (
+    Card("avalon", Avalon, 1024, "smiles", "fingerprint", "paths, rings and environments", "RDKit", "BSD-3-Clause"),
+)
