@@ -14,7 +14,7 @@ from leaq.quantizers.scheme import Scheme
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FP4", "NF4", "KMeans", "PowerOfTwo"]
+__all__ = ["FP4", "Codebook", "NF4", "KMeans", "PowerOfTwo"]
 
 # Quantiles of the standard normal, scaled to [-1, 1], with an exact 0 (Dettmers et al., appendix E).
 NF4_LEVELS = (
@@ -26,7 +26,7 @@ NF4_LEVELS = (
 FP4_LEVELS = (0.0, *(sign * level / 6 for sign in (-1, 1) for level in (6, 4, 3, 2, 1.5, 1, 0.5)))
 
 
-class _Table(Scheme):
+class Codebook(Scheme):
     """A fixed table of levels in units of one scale per block; each weight takes the nearest level."""
 
     per: Per = "group"
@@ -64,7 +64,7 @@ class _Table(Scheme):
         return {"tensor": "tensor", "channel": "channel", "group": f"group of {self.group}"}[self.per]
 
 
-class NF4(_Table):
+class NF4(Codebook):
     """4-bit NormalFloat: levels at the quantiles of a normal distribution, what QLoRA ships.
 
     Examples
@@ -93,7 +93,7 @@ class NF4(_Table):
         )
 
 
-class FP4(_Table):
+class FP4(Codebook):
     """4-bit floating point E2M1: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives, scaled to the largest weight.
 
     bitsandbytes' "fp4" is another table: its smallest level is 1/192 of the largest, not 1/12.
@@ -122,7 +122,7 @@ class FP4(_Table):
         return f"Each weight takes the nearest E2M1 number, scaled to the largest weight per {self._blocks()}."
 
 
-class PowerOfTwo(_Table):
+class PowerOfTwo(Codebook):
     """Zero and signed powers of two: multiplications become shifts.
 
     The largest power is 2^floor(log2(4/3 max|w|)), below which the largest weight rounds to nearest.
