@@ -28,7 +28,7 @@ from leaq.training.standardise import Scaled, Scalers, buffer_of, fit_scalers
 from leaq.training.steps import Descent
 from leaq.types import Bools, Checkpoints, Floats, Ints, Progress, Samples, silent
 
-__all__ = ["chunks", "train", "train_modules"]
+__all__ = ["chunks", "device_for", "train", "train_modules"]
 
 COLUMNWISE = ("input.mean", "input.scale", "layers.0.weight")
 """Parameters whose last axis is the input columns."""
@@ -68,7 +68,7 @@ def train(
     mlp = MLP.of(samples, config.hidden)
     dtype = torch.float64 if config.dtype == "float64" else torch.float32
     models = range(first, first + len(members))
-    x = torch.tensor(samples.inputs, dtype=dtype, device=_device(config))
+    x = torch.tensor(samples.inputs, dtype=dtype, device=device_for(config))
     y = _targets(samples, x)
 
     params = {name: tensor.to(x.device) for name, tensor in mlp.init(seed, models, dtype=dtype).items()}
@@ -133,7 +133,7 @@ def train_modules(  # noqa: PLR0913 - what `train` takes, and what to build
     """
     _check(samples, members)
     dtype = torch.float64 if config.dtype == "float64" else torch.float32
-    x = torch.tensor(samples.inputs, dtype=dtype, device=_device(config))
+    x = torch.tensor(samples.inputs, dtype=dtype, device=device_for(config))
     y = _targets(samples, x)
     # One number for a single target, so that a model's arithmetic is that of one target.
     unit = torch.tensor(spreads(samples), dtype=dtype, device=x.device) if samples.tasks else float(spreads(samples)[0])
@@ -271,9 +271,10 @@ def _targets(samples: Samples, x: Tensor) -> Tensor:
     return torch.tensor(samples.targets, dtype=dtype, device=x.device)
 
 
-def _device(config: TrainingConfig) -> torch.device:
+def device_for(config: TrainingConfig) -> torch.device:
+    """Return where models run; raises `InvalidInput` where the GPU asked for is not there."""
     if config.device == "cuda" and not torch.cuda.is_available():
-        raise InvalidInput("train: device 'cuda' needs a CUDA GPU that torch can use. Found none. Use device='cpu'.")
+        raise InvalidInput("device 'cuda' needs a CUDA GPU that torch can use. Found none. Use device='cpu'.")
     return torch.device(config.device)
 
 

@@ -7,6 +7,7 @@ that cannot be stacked, for example because its control flow looks at values, is
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any
 
@@ -31,6 +32,9 @@ Make = Callable[[], torch.nn.Module]
 NOT_STACKED = "not-stacked"
 RECORDS = 64
 """Records whose own gradients are held at once by `gradient_signals`."""
+LARGE = 2**14
+"""Numbers in a layer's result for one record from which a CPU runs copies of convolutions faster one after another:
+stacked they are groups of channels, whose kernels are slow on large images (docs/performance.md)."""
 
 
 class StackedModule:
@@ -81,6 +85,7 @@ class StackedModule:
         self._evaluated = ModuleModel(skeleton)
         self.reads: Callable[[Tensor], Tensor] = _as_given
         self.widest = _widest(skeleton, self.as_inputs(probe))
+        self._convolves = any(role.startswith("conv") for role in self._roles.values())
         reason = self._why_not_stackable(probe)
         if reason is not None:
             self.note = Flag(NOT_STACKED, f"Trained one model after another: {reason}")
@@ -145,8 +150,18 @@ class StackedModule:
         """Return what each weight is multiplied with; see `leaq.models.protocols.Layered`."""
         return self._evaluated.layer_inputs(params, self.as_inputs(inputs), shares)
 
+    def stacks(self, inputs: Tensor) -> bool:
+        """Tell whether copies run as one program where the inputs lie: those that can be, where that is faster."""
+        return self.note is None and not (inputs.device.type == "cpu" and self._convolves and self.widest >= LARGE)
+
     def gradient(
-        self, params: Mapping[str, Tensor], inputs: Tensor, targets: Tensor, weights: Tensor
+        self,
+        params: Mapping[str, Tensor],
+        inputs: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        *,
+        together: bool | None = None,
     ) -> dict[str, Tensor]:
         """Return the gradient of each model's weighted loss, in training mode; buffers are updated in place.
 
@@ -154,14 +169,16 @@ class StackedModule:
         ----------
         inputs : (m, b, ...) one batch a model.
         targets, weights : (m, b), or (m, b, t) of several targets; a model's weights sum to 1.
+        together : run the copies as one program, or one after another; by default as `stacks` says.
         """
         self._skeleton.train()
         trained = {name: params[name] for name in self.trained}
         rest = {name: tensor for name, tensor in params.items() if name not in trained}
-        if self.note is None:
-            found: dict[str, Tensor] = vmap(grad(self._loss), randomness="different")(
-                trained, rest, self._collate(inputs), targets, weights
-            )
+        if self.stacks(inputs) if together is None else together:
+            with _batched_attention():
+                found: dict[str, Tensor] = vmap(grad(self._loss), randomness="different")(
+                    trained, rest, self._collate(inputs), targets, weights
+                )
             return found
         each = [
             grad(self._loss)(_one(trained, i), _one(rest, i), inputs[i], targets[i], weights[i])
@@ -200,7 +217,8 @@ class StackedModule:
         def of_each(x: Tensor, y: Tensor) -> list[Tensor]:
             x, y = x.unsqueeze(1), y.unsqueeze(1)
             if self.note is None:
-                found = vmap(grad(single), in_dims=(None, 0, 0))(wanted, self._collate(x), y)
+                with _batched_attention():
+                    found = vmap(grad(single), in_dims=(None, 0, 0))(wanted, self._collate(x), y)
             else:
                 each = [grad(single)(wanted, a, b) for a, b in zip(x, y, strict=True)]
                 found = {name: torch.stack([one[name] for one in each]) for name in wanted}
@@ -253,7 +271,7 @@ class StackedModule:
         try:
             with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
                 warnings.simplefilter("error")  # a layer without a batching rule warns that it will be slow
-                self.gradient(params, batch, targets, weights)
+                self.gradient(params, batch, targets, weights, together=True)
         except (RuntimeError, UserWarning, NotImplementedError) as err:
             return " ".join(str(err).split())[:160]
         return None
@@ -272,6 +290,13 @@ def embeds(module: torch.nn.Module) -> bool:
 
 def _as_given(tensor: Tensor) -> Tensor:
     return tensor
+
+
+def _batched_attention() -> AbstractContextManager[None]:
+    """Attention by its plain products: the fused kernels have no rule for a batch of models."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    return sdpa_kernel(SDPBackend.MATH)
 
 
 def _widest(module: torch.nn.Module, inputs: Tensor) -> int:

@@ -44,6 +44,21 @@ def regressor():
     return nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 1), nn.Flatten(0))
 
 
+def attention():
+    layer = nn.TransformerEncoderLayer(4, 2, 6, dropout=0.0, batch_first=True)
+    return nn.Sequential(nn.Unflatten(1, (1, 4)), nn.TransformerEncoder(layer, 1), nn.Flatten(), nn.Linear(4, 3))
+
+
+def images(side, channels=2):
+    def make():
+        return nn.Sequential(
+            nn.Unflatten(1, (1, side, side)), nn.Conv2d(1, channels, 3, padding=1), nn.MaxPool2d(2),
+            nn.Conv2d(channels, 2, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3),
+        )  # fmt: skip
+
+    return make
+
+
 def graphs():
     return NETS.build("dmpnn(hidden=5)")(3)
 
@@ -51,6 +66,7 @@ def graphs():
 CASES = {
     "convolution": convolution,
     "batch norm": normalised,
+    "attention": attention,
     "branching": Branching,
     "regressor": regressor,
     "graphs": graphs,
@@ -146,6 +162,20 @@ def test_what_cannot_be_stacked_is_looped_over_with_a_note(trained):
     assert (model.note is not None) == (name == "branching")
     if model.note:
         assert "one model after another" in model.note.text
+
+
+@pytest.mark.parametrize(("channels", "stacks"), [(2, True), (15, True), (16, False)])
+def test_copies_with_large_images_run_one_after_another_on_a_cpu(channels, stacks, rng):
+    """16 channels of 32 x 32 pixels are 2 to the 14; the numbers are the same."""
+    x = torch.tensor(rng.normal(size=(2, 5, 32 * 32)))
+    model = StackedModule(images(32, channels), "classification", x[0, :2])
+    assert model.stacks(x) == stacks
+    assert model.note is None
+    params = model.init(0, range(2), dtype=torch.float64)
+    y, weights = torch.tensor([[0, 1, 2, 0, 1]] * 2), torch.full((2, 5), 0.2, dtype=torch.float64)
+    one, other = (model.gradient(params, x, y, weights, together=way) for way in (True, False))
+    for name in one:
+        torch.testing.assert_close(one[name], other[name])
 
 
 def test_dropout_reads_the_seed(rng):

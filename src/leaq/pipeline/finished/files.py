@@ -27,12 +27,13 @@ from leaq.pipeline.subjects import Given
 from leaq.system.files import sha256_within
 from leaq.system.npz import read_npz
 from leaq.system.usercode import code_of, user_function
+from leaq.training.batched import device_for
 from leaq.types import Flag
 
 __all__ = ["USED", "case_of", "files_digest", "places_of", "read_records_file"]
 
 USED = frozenset(
-    {"source", "members", "model", "target", "ignore", "quantizers", "seed", "level", "draws", "threads"}
+    {"source", "members", "model", "target", "ignore", "quantizers", "seed", "level", "draws", "threads", "device"}
     | set(FinishedModel.model_fields)
 )
 """Options of an audit that mean something for a finished model."""
@@ -65,12 +66,24 @@ def case_of(config: AuditConfig, given: Given) -> Case:
         tokenizer = given.tokenizer or tokenizer
         flags = _dequantized(place, describe_file(place) if place and place.suffix == ".gguf" else "")
         other = given.reference or config.reference or None
-        reference = load_causal(other)[0] if isinstance(other, str | Path) else other
-        return case(model, **held, tokenizer=tokenizer, reference=reference, flags=flags)
+        reference = _placed(load_causal(other)[0], config) if isinstance(other, str | Path) else other
+        return case(_placed(model, config), **held, tokenizer=tokenizer, reference=reference, flags=flags)
     if given.reference is not None or config.reference:
         raise InvalidInput("reference belongs to a language model. Found another. Leave it out.")
     opened = _opened(given.data if place is None else place, builder, config, held)
-    return case(opened.model, *opened.records, flags=opened.flags)
+    return case(_placed(opened.model, config), *opened.records, flags=opened.flags)
+
+
+def _placed(model: Any, config: AuditConfig) -> Any:
+    """Return a model on the GPU where one is asked for; otherwise it stays where it lies.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no GPU that torch can use.
+    """
+    there = device_for(config.training)
+    return model.to(there) if there.type == "cuda" and isinstance(model, nn.Module) else model
 
 
 @dataclass(frozen=True)
@@ -155,6 +168,7 @@ def _refuse_training(config: AuditConfig, given: Given) -> None:
         for name, value in mine.items()
         if name not in USED and value != plain[name]
         for key in ([k for k in value if value[k] != plain[name][k]] if isinstance(value, dict) else [name])
+        if key not in USED
     )
     if unused:
         raise InvalidInput(

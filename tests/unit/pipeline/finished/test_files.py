@@ -119,3 +119,12 @@ def test_a_gguf_language_model_is_audited_by_itself(tmp_path):
     found = audit_finished(tmp_path / "m.gguf", tmp_path / "in.txt", tmp_path / "out.txt", **QUICK)
     assert "architecture 'llama'" in next(flag.text for flag in found.flags if flag.code == "already-quantized")
     assert found.rows[0].metrics["loss"].value == pytest.approx(np.log(64), abs=0.3)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_refused(place):
+    folder, *_ = place
+    save_file({"0.weight": torch.zeros(2, 32)}, folder / "m.safetensors")
+    model = torch.nn.Sequential(torch.nn.Linear(32, 2))
+    with pytest.raises(InvalidInput, match="device 'cuda' needs a CUDA GPU that torch can use. Found none"):
+        audit_finished(model, folder / "in.npz", folder / "out.npz", training={"device": "cuda"}, **QUICK)
