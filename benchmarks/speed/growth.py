@@ -84,6 +84,7 @@ def measure(*, quick: bool) -> list[dict[str, object]]:
 
 def body(rows: list[dict]) -> str:
     lines = [
+        "![Seconds by stage, and memory, against records, models, quantizers, outputs and columns](img/growth.svg)\n",
         "| axis | | training | evaluating | measuring | s in all | said | off by | memory, GB | said | off by |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
