@@ -22,7 +22,24 @@ def released_numbers(released: Checkpoints, features: int) -> dict[str, Floats]:
     found: dict[str, list[Tensor]] = {}
     for kind, value in _kinds(released, features):
         found.setdefault(kind, []).append(value.reshape(len(value), -1).double().cpu())
+    _keep_one_scaler(found)
     return {kind: np.asarray(torch.cat(parts, dim=1).numpy()) for kind, parts in found.items()}
+
+
+def _keep_one_scaler(found: dict[str, list[Tensor]]) -> None:
+    """Keep one of several statistics of the features, a scaler's and a batch normalisation's: what tells models apart.
+
+    The others, such as the pool's, which all models share, go to the numbers of norms.
+    """
+    means = found.get("scaler.mean", [])
+    for kind in ("scaler.mean", "scaler.scale"):
+        parts = found.get(kind, [])
+        if len(parts) < 2:
+            continue
+        spread = [float(part.std(0, correction=0).mean()) for part in (means if len(means) == len(parts) else parts)]
+        kept = spread.index(max(spread))
+        found[kind] = [parts[kept]]
+        found["norm"] = [*found.get("norm", []), *(part.sort(1).values for i, part in enumerate(parts) if i != kept)]
 
 
 def read_codes(released: Checkpoints, inputs: Floats) -> dict[str, Floats]:

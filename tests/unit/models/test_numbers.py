@@ -47,3 +47,20 @@ def test_codes_are_read_record_by_record_whatever_the_order_of_hidden_units(rng)
 def test_codes_that_do_not_read_the_features_tell_nothing_of_records():
     weights = Checkpoints({"w": torch.ones(2, 3, 4)}, {"w": "linear"}, (2,))
     assert read_codes(weights, np.ones((5, 6))) == {}
+
+
+def test_of_a_scaler_and_a_batch_normalisation_behind_it_the_one_that_tells_models_apart_is_kept(rng):
+    pool = torch.from_numpy(np.tile(rng.normal(size=4), (3, 1)))
+    own = torch.from_numpy(rng.normal(size=(3, 4)))
+    weight = torch.from_numpy(rng.normal(size=(3, 2, 4)))
+    params = {"scaler_mean": pool, "scaler_scale": pool.exp(), "0.running_mean": own, "0.running_var": own.exp() ** 2}
+    roles = {"scaler_mean": "scaler", "scaler_scale": "scaler", "0.running_mean": "norm", "0.running_var": "norm"}
+    for order in (list(params), list(params)[::-1]):
+        released = Checkpoints(
+            {**{name: params[name] for name in order}, "1.weight": weight},
+            {**{name: roles[name] for name in order}, "1.weight": "linear"}, (3,),
+        )  # fmt: skip
+        found = released_numbers(released, features=4)
+        np.testing.assert_allclose(found["scaler.mean"], own)
+        np.testing.assert_allclose(found["scaler.scale"], own.exp())
+        assert found["norm"].shape == (3, 8)
