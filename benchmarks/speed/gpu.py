@@ -9,6 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from leaq.pipeline import audit
+from leaq.pipeline.cell import AuditConfig
 from leaq.quantizers import Calibration, build
 from leaq.training import MLP, TrainingConfig
 from leaq.training.backprop import Backprop
@@ -75,9 +77,6 @@ def quantizing(device: str, spec: str) -> float:
 
 
 def audited(device: str) -> float:
-    from leaq.pipeline import audit
-    from leaq.pipeline.cell import AuditConfig
-
     config = AuditConfig(
         source="breast_cancer",
         quantizers=("sign", "uniform(bits=4)"),

@@ -5,10 +5,19 @@ Made-up records, one audit a process, one thread. What an audit says before it s
 
 import json
 import os
+import resource
 import subprocess
 import sys
+import time
 
 import numpy as np
+
+from leaq.data import load
+from leaq.embedders import embed
+from leaq.pipeline import audit_samples
+from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.costing import estimated_cost
+from leaq.training import TrainingConfig
 
 USUAL = {"records": 4000, "columns": 20, "outputs": 2, "quantizers": 1, "models": 16, "hidden": 64, "epochs": 4}
 AXES = {
@@ -16,9 +25,9 @@ AXES = {
     "models": (8, 16, 32, 64),
     "quantizers": (1, 3, 6, 9),
     "outputs": (2, 10, 30, 100),
-    "columns": (20, 200, 2000),
+    "columns": (20, 200, 2000, 20_000),
 }
-QUICK = 2
+QUICK = 3
 """Points of each axis of a quick run."""
 SCHEMES = (
     *("sign", "ternary(sparsity=0.5)", "ternary(sparsity=0.9)", "uniform(bits=2)", "uniform(bits=3)"),
@@ -28,16 +37,6 @@ SCHEMES = (
 
 def audited(at: dict[str, int]) -> dict:
     """Audit made-up records in this process; return what was said of it and what it took."""
-    import resource
-    import time
-
-    from leaq.data import load
-    from leaq.embedders import embed
-    from leaq.pipeline import audit_samples
-    from leaq.pipeline.cell import AuditConfig
-    from leaq.pipeline.costing import cost
-    from leaq.training import TrainingConfig
-
     rng = np.random.default_rng(0)
     x = rng.normal(size=(at["records"], at["columns"])).astype(np.float32)
     pull = x @ rng.normal(size=(at["columns"], at["outputs"])) / at["columns"] ** 0.5
@@ -48,7 +47,7 @@ def audited(at: dict[str, int]) -> dict:
     )
     samples = embed(load((x, y)), "identity")
     config = config.resolved(task=samples.task, embedder="identity")
-    said = cost(samples, config)
+    said = estimated_cost(samples, config)
     started, last = time.process_time(), ["training", time.process_time()]
     stages: dict[str, float] = {}
 

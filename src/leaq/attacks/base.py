@@ -8,7 +8,7 @@ per-record risk, names - is written once, here and in `scoring`.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from leaq.attacks.rescoring import ScoresFrom
 from leaq.attacks.risk import separation
@@ -71,6 +71,11 @@ class Context:
     def releases(self) -> tuple[Signals, ...]:
         """Signals of every release of the models that the attacker holds."""
         return (self.signals, *map(Signals, self.beside))
+
+    @cached_property
+    def shared(self) -> dict[Any, Any]:
+        """What one attack found of these models and another one would find again, by what it rests on."""
+        return {}
 
     @cached_property
     def signals(self) -> Signals:

@@ -39,6 +39,8 @@ FEWEST_PAIRS = 4
 """Pairs of complementary models: one attacked, one to learn the weights from, two as its shadows."""
 ROWS = 30_000
 """Record-model pairs the weights are learnt from, at most."""
+SHARED = 2**23
+"""Numbers that are kept for the other attack, about."""
 PENALTY = 0.1
 """Inverse strength of the ridge penalty on standardised evidence."""
 Part = tuple[Floats, Ints | slice]
@@ -105,7 +107,9 @@ class Combined(MembershipAttack):
     def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
         """Return the log-odds of membership by the learnt weights, (t, n)."""
         members, pairs = context.table.members, pairs_of(context.table.members)
-        evidence = _Evidence(self._signals(context), context, files=self._files(context))
+        # Who holds the file reads the outputs too: what they say is found once.
+        keep = self.sees == "outputs" and not context.beside
+        evidence = _Evidence(self._signals(context), context, files=self._files(context), keep=keep)
         usable = np.setdiff1d(np.unique(pairs), pairs[list(excluded)])
         scores = np.empty((len(targets), members.shape[1]))
         for fold in _folds(usable, pairs[list(targets)]):
@@ -191,18 +195,31 @@ def _numbers(table: LossTable) -> Iterable[tuple[str, Floats]]:
 class _Evidence:
     """What all signals of a model say of each record."""
 
-    def __init__(self, parts: Sequence[Part], context: Context, *, files: Sequence[LossTable]) -> None:
+    def __init__(self, parts: Sequence[Part], context: Context, *, files: Sequence[LossTable], keep: bool) -> None:
         self._parts, features = parts, context.features
+        self._shared, self._keep = context.shared, keep
         self._files = [] if features is None else [ReadFile(table, features) for table in files]
         self._records = context.table.members.shape[1]
         self._shadows = [Shadows(signal, context.table.members[:, rows]) for signal, rows in parts]
 
     def of(self, targets: Sequence[int], excluded: Sequence[int]) -> Floats:
         """Return (t, n, 6 a signal, and 1 a file's numbers), tamed: the logarithm of what is far from 0."""
-        parts = [self._of_signal(place, targets, excluded) for place in range(len(self._parts))]
+        parts = [self._known(place, targets, excluded) for place in range(len(self._parts))]
         parts += [file.scores(targets, excluded)[:, :, None] for file in self._files]
         found = np.concatenate(parts, axis=2)
         return np.asarray(np.copysign(np.log1p(np.abs(found)), found))
+
+    def _known(self, place: int, targets: Sequence[int], excluded: Sequence[int]) -> Floats:
+        """Return what a signal says, from what another attack found of the same one where that was kept."""
+        signal = self._parts[place][0]
+        key = ("evidence", id(signal), tuple(targets), tuple(sorted(int(one) for one in excluded)))
+        held = self._shared.get(key)
+        if held is not None and held[0] is signal:
+            return np.asarray(held[1])
+        said = self._of_signal(place, targets, excluded)
+        if self._keep and said.size * (len(self._shared) + 1) <= SHARED:
+            self._shared[key] = (signal, said)  # the signal too, so that no other one takes its place in memory
+        return said
 
     def _of_signal(self, place: int, targets: Sequence[int], excluded: Sequence[int]) -> Floats:
         """Return (t, n, 6): a target and its complement have the same shadows, which are fitted once.

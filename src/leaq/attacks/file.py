@@ -149,7 +149,8 @@ class ReadFile:
         centre = there[:, kept].mean(0)
         standard, mine = ((values[:, kept] - centre) / spread[kept] for values in (there, self._loose[list(targets)]))
         signs = np.where(members, 1.0, -1.0)
-        beside = np.array([[i not in self._shadows.excluded(model) for i in shadows] for model in shadows])
+        none_of = [self._shadows.excluded(model) for model in shadows]
+        beside = np.array([[i not in out for i in shadows] for out in none_of])
         tried = _resemblance(np.where(beside, standard @ standard.T / kept.sum(), 0.0), signs, beside.sum(1))
         gap = tried[members].mean() - tried[~members].mean()
         noise = (tried[members].var() + tried[~members].var()) / 2

@@ -318,6 +318,8 @@ def _with_risk(row: QuantizerRow, risks: Mapping[str, Any]) -> QuantizerRow:
 
 def as_plain(value: Any) -> Any:
     """Turn nested dataclasses, arrays and mappings into JSON values; infinities become the strings 'inf', '-inf'."""
+    if type(value) in _PLAIN:  # nearly everything: asked first
+        return value if type(value) is not float or math.isfinite(value) else _infinite(value)
     if is_dataclass(value) and not isinstance(value, type):
         stored = [item.name for item in fields(value) if item.metadata.get("stored", True)]
         plain = {name: as_plain(getattr(value, name)) for name in stored}
@@ -326,14 +328,20 @@ def as_plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): as_plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
-        return as_plain(value.tolist())
+        whole = value.dtype.kind == "f" and bool(np.isfinite(value).all())
+        return value.tolist() if whole else as_plain(value.tolist())
     if isinstance(value, list | tuple):
         return [as_plain(item) for item in value]
     if isinstance(value, np.generic):
         return as_plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
-    return value
+    return _infinite(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+_PLAIN = frozenset({float, str, int, bool, type(None)})
+
+
+def _infinite(value: float) -> str:
+    return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
 
 
 def _cell(plain: dict[str, Any]) -> CellResult:

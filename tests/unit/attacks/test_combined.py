@@ -130,3 +130,28 @@ def test_the_weights_are_learnt_from_a_bounded_number_of_rows(rng, monkeypatch):
     assert areas(table, OUTPUTS, [0]) == pytest.approx(whole, abs=0.1)
     assert seen[0] == 8 * 100
     assert seen[1] <= 250
+
+
+def test_what_outputs_say_is_found_once_for_both_attackers(rng, monkeypatch):
+    """The scores of who holds the file are to the last digit the attack alone; other exclusions are others'."""
+    table, fits = planted(rng, n=200, models=12), []
+    monkeypatch.setattr(room, "predictive", lambda known, real=room.predictive: fits.append(1) or real(known))
+    targets = range(12)
+    alone = FILE.scores(Context(table), targets)
+    needed, context = len(fits), Context(table)
+    OUTPUTS.scores(context, targets)
+    before = len(fits)
+    np.testing.assert_array_equal(FILE.scores(context, targets), alone)
+    assert len(fits) - before < needed
+    assert not np.array_equal(FILE.scores(context, [0, 1], [4, 5]), alone[:2])
+    np.testing.assert_array_equal(FILE.scores(context, [0, 1], [4, 5]), FILE.scores(Context(table), [0, 1], [4, 5]))
+
+
+def test_what_does_not_fit_is_not_kept(rng, monkeypatch):
+    table = planted(rng, n=200, models=12)
+    monkeypatch.setattr(room, "SHARED", 2000)
+    context = Context(table)
+    scores = OUTPUTS.scores(context, range(12))
+    assert not context.shared
+    np.testing.assert_array_equal(FILE.scores(context, range(12)), FILE.scores(Context(table), range(12)))
+    assert scores.shape == (12, 200)
