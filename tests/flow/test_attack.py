@@ -14,8 +14,8 @@ from leaq.cli.main import app
 from leaq.data import from_arrays, load
 from leaq.pipeline import loss_tables
 from leaq.pipeline.cell import AuditConfig
-from leaq.reporting.exposure import exposure
-from leaq.reporting.records import exposed
+from leaq.reporting.molecule_risk import molecule_risks
+from leaq.reporting.records import riskiest_records
 from leaq.results import CellResult
 from leaq.study import Store
 from leaq.training import TrainingConfig
@@ -160,9 +160,9 @@ def test_every_list_of_records_names_the_row_of_data_that_holds_them(kind, rng, 
         truth = frame.iloc[int(row) - 1]
         assert record == (truth["smiles"] if kind == "molecules" else f"a={truth['a']:g}, b={truth['b']:g}")
     [result] = Store(out).with_risks()
-    assert [row for row, *_ in exposed(result).rows][:10] == list(listed)
+    assert [row for row, *_ in riskiest_records(result).rows][:10] == list(listed)
     if kind == "molecules":
-        assert all(one.smiles == frame["smiles"][one.row - 1] for one in exposure(result).records)
+        assert all(one.smiles == frame["smiles"][one.row - 1] for one in molecule_risks(result).records)
 
 
 def test_arrays_and_made_up_records_are_numbered_from_one():

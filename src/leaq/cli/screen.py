@@ -66,7 +66,7 @@ class Shown:
         if self.lambda_k:
             _lambda(result)
         if self.show_records:
-            from leaq.cli.exposing import show_exposed
+            from leaq.cli.record_risk import show_exposed
 
             show_exposed(result, out)
 

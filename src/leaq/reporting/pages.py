@@ -23,7 +23,7 @@ from leaq.reporting.decision import chooser_of
 from leaq.reporting.drawing import svg
 from leaq.reporting.many import agreements, audit_names, overview, study_sentences, study_verdict
 from leaq.reporting.reading import about_r, about_zero, attacker, headline, outcome, sentences, verdict
-from leaq.reporting.records import exposed
+from leaq.reporting.records import riskiest_records
 from leaq.reporting.summary import by_data_set, by_quantizer
 from leaq.reporting.tables import indicators, ranking, size_words
 from leaq.reporting.task_tables import by_task
@@ -67,7 +67,7 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
         "config": json.dumps(shareable_config(result.config), indent=2, ensure_ascii=False),
         "environment": result.environment,
         "timings": _timings(result.timings),
-        "exposed": exposed(result) if internal else None,
+        "exposed": riskiest_records(result) if internal else None,
     }
 
 
@@ -129,7 +129,7 @@ def _brief(cell: CellResult, label: str, *, prefix: str, internal: bool) -> dict
         "ranking": ranking(cell),
         "about_r": about_r(cell),
         "reproduce": command(shareable_config(cell.config)),
-        "exposed": exposed(cell) if internal else None,
+        "exposed": riskiest_records(cell) if internal else None,
     }
 
 

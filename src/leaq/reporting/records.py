@@ -10,7 +10,7 @@ from leaq.reporting.words import attack_name
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Floats
 
-__all__ = ["exposed"]
+__all__ = ["riskiest_records"]
 
 EXPECTED = (
     "Risk: how far the record's signals are expected to lie apart in models trained on it and in others, in standard "
@@ -23,7 +23,7 @@ ONE_RUN = (
 PRIVATE = "This table names training records: keep it to yourself."
 
 
-def exposed(
+def riskiest_records(
     result: CellResult, *, limit: int = 20, every: bool = True, shown: Mapping[int, str] | None = None
 ) -> Table | None:
     """Return the records with the largest risk in full precision, by row number (see `Samples.ids`).

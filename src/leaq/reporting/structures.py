@@ -3,7 +3,7 @@
 from html import escape
 from pathlib import Path
 
-from leaq.reporting.exposure import Exposed, Exposure, Stratum
+from leaq.reporting.molecule_risk import MoleculeRisks, RiskyMolecule, Stratum
 from leaq.system.files import write_atomic
 
 __all__ = ["structures_html", "write_structures"]
@@ -23,13 +23,13 @@ th:first-child, td:first-child { text-align: left; }
 """
 
 
-def write_structures(found: Exposure, path: Path) -> Path:
+def write_structures(found: MoleculeRisks, path: Path) -> Path:
     """Write the page, readable by its owner alone."""
     write_atomic(path, structures_html(found))
     return path
 
 
-def structures_html(found: Exposure) -> str:
+def structures_html(found: MoleculeRisks) -> str:
     """Return the page as HTML that needs nothing else."""
     cards = "\n".join(_card(number, record) for number, record in enumerate(found.records, start=1))
     tables = "\n".join(_table(title, strata) for title, strata in found.strata.items())
@@ -53,7 +53,7 @@ that trained on it and models that did not, in standard deviations. Larger is mo
 """
 
 
-def _card(number: int, record: Exposed) -> str:
+def _card(number: int, record: RiskyMolecule) -> str:
     rows = "".join(f"<tr><td>{escape(label)}</td><td>{risk:.2f}</td></tr>" for label, risk in record.risk.items())
     return f"""<article class="card"><h3>{number}. row {record.row}</h3>{record.svg or ""}
 <p><code>{escape(record.smiles)}</code><br>target {escape(record.target)}; nearest non-member {record.nearest:.2f}<br>

@@ -7,7 +7,7 @@ from leaq.decisions.gating import Limits, gate
 from leaq.decisions.standing import front, not_told_apart
 from leaq.reporting.pages import audit_page
 from leaq.reporting.reading import reading, verdict
-from leaq.reporting.records import exposed
+from leaq.reporting.records import riskiest_records
 from leaq.reporting.tables import ranking
 from leaq.results import CellResult, QuantizerRow, Size
 from leaq.results.redaction import shareable
@@ -99,6 +99,6 @@ def test_the_game_of_calibration_is_told_in_its_own_words():
         "toy (classification): 88 records that trained no model were set aside, and the quantizers calibrated 16 "
         "times, each time on 44 of them; the attacker tells which."
     ) in reading(result)
-    table = exposed(result)
+    table = riskiest_records(result)
     assert table is not None
     assert table.title.endswith("most exposed under 2-bit GPTQ")

@@ -2,14 +2,16 @@
 
 import stat
 
-from leaq.reporting.exposure import Exposed, Exposure, Stratum
+from leaq.reporting.molecule_risk import MoleculeRisks, RiskyMolecule, Stratum
 from leaq.reporting.structures import structures_html, write_structures
 from leaq.types import Estimate, Flag
 
-RARE = Exposed(7, "CC(=O)O", "1", {"full precision": 2.5, "sign": 1.25}, 0.4, ("rare scaffold", "extreme value"))
-DRAWN = Exposed(9, "C<b>", "0", {"full precision": 1.0, "sign": 0.5}, 0.9, ("minority class",), "<svg>drawn</svg>")
+RARE = RiskyMolecule(7, "CC(=O)O", "1", {"full precision": 2.5, "sign": 1.25}, 0.4, ("rare scaffold", "extreme value"))
+DRAWN = RiskyMolecule(
+    9, "C<b>", "0", {"full precision": 1.0, "sign": 0.5}, 0.9, ("minority class",), "<svg>drawn</svg>"
+)
 KINDS = {"class": (Stratum("a & b", 12, {"full precision": Estimate(1.0, 0.5, 1.5, 12)}),)}
-FOUND = Exposure("assay <1>", "LiRA", (RARE, DRAWN), KINDS, (Flag("null", "Without any leak it is 0.8."),))
+FOUND = MoleculeRisks("assay <1>", "LiRA", (RARE, DRAWN), KINDS, (Flag("null", "Without any leak it is 0.8."),))
 
 
 def test_each_record_stands_with_its_row_its_risks_and_its_reasons():

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from leaq.errors import InvalidInput
-from leaq.reporting.records import exposed
+from leaq.reporting.records import riskiest_records
 from leaq.training.recording import Recorder
 from leaq.types import Estimate
 from tests.unit.pipeline.finished.cases import QUICK
@@ -28,7 +28,7 @@ def test_recorded_checkpoints_make_candidates(data):
     assert risk.shape == (len(x),)
     assert ((risk > 0) & (risk < 1)).all()
     assert "run_risk" not in result.to_json()
-    table = exposed(result, limit=3)
+    table = riskiest_records(result, limit=3)
     assert table.keys[0] == str(risk.argmax() + 1)
     assert "most exposed in full precision" in table.title
     assert "An order, no level" in table.footnotes[0].text

@@ -38,7 +38,7 @@ def test_images_are_shown_by_their_first_numbers():
 
 
 def test_texts_are_shown_and_long_ones_cut(rng):
-    from leaq.cli.exposing import LETTERS, _texts
+    from leaq.cli.record_risk import LETTERS, _texts
     from leaq.data import load
 
     shown = _texts(load(["short", "w " * 100, {"prompt": "a", "completion": "b"}]))

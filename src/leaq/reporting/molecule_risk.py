@@ -21,7 +21,7 @@ from leaq.seeds import stream
 from leaq.stats.intervals import percentile_interval
 from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, Samples
 
-__all__ = ["Exposed", "Exposure", "Stratum", "exposure", "nearest_nonmember"]
+__all__ = ["RiskyMolecule", "MoleculeRisks", "Stratum", "molecule_risks", "nearest_nonmember"]
 
 SIMILARITIES = (0.0, 0.3, 0.5, 0.7, 1.0 + 1e-9)
 """Edges of the strata of similarity to the nearest non-member."""
@@ -37,7 +37,7 @@ DRAWS = 500
 
 
 @dataclass(frozen=True)
-class Exposed:
+class RiskyMolecule:
     """One molecule, as the page of exposed structures shows it.
 
     Attributes
@@ -69,17 +69,17 @@ class Stratum:
 
 
 @dataclass(frozen=True)
-class Exposure:
+class MoleculeRisks:
     """The most exposed molecules, and how risk differs between kinds of molecules."""
 
     task: str
     attack: str
-    records: tuple[Exposed, ...]
+    records: tuple[RiskyMolecule, ...]
     strata: Mapping[str, tuple[Stratum, ...]]
     flags: tuple[Flag, ...]
 
 
-def exposure(result: CellResult, *, most: int = 20, draw: bool = False) -> Exposure:
+def molecule_risks(result: CellResult, *, most: int = 20, draw: bool = False) -> MoleculeRisks:
     """Tell which molecules an audit's strongest attack identifies most surely, and what they have in common.
 
     Direction: a larger risk is worse. Range: effect sizes, 0 and above; without any leak the mean is not 0 but the
@@ -107,7 +107,7 @@ def exposure(result: CellResult, *, most: int = 20, draw: bool = False) -> Expos
     highest = np.max(np.stack(list(risks.values())), axis=0)
     order = np.argsort(-highest, kind="stable")[:most]
     records = tuple(
-        Exposed(
+        RiskyMolecule(
             row=int(samples.ids[i]),
             smiles=str(samples.inputs[i]),
             target=_target(samples, i),
@@ -118,7 +118,7 @@ def exposure(result: CellResult, *, most: int = 20, draw: bool = False) -> Expos
         )
         for i in order
     )
-    return Exposure(
+    return MoleculeRisks(
         task=samples.name,
         attack=str(result.risk_attack),
         records=records,
@@ -273,7 +273,7 @@ def _stratum(name: str, inside: Bools, risks: Mapping[str, Floats], config: Audi
     found = {}
     for label, risk in risks.items():
         if n:
-            draws = stream(config.seed, "exposure", name, label).integers(0, n, (DRAWS, n))
+            draws = stream(config.seed, "molecule_risks", name, label).integers(0, n, (DRAWS, n))
             low, high = percentile_interval(risk[inside][draws].mean(1), level=config.level)
             value = float(risk[inside].mean())
             method = "bootstrap over molecules, models fixed"

@@ -8,7 +8,7 @@ from leaq.data.chemistry import Neighbours
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.pipeline import audit
 from leaq.pipeline.cell import AuditConfig
-from leaq.reporting.exposure import exposure, nearest_nonmember
+from leaq.reporting.molecule_risk import molecule_risks, nearest_nonmember
 from leaq.reporting.structures import structures_html, write_structures
 from leaq.results import CellResult
 from leaq.training import TrainingConfig
@@ -40,7 +40,7 @@ def result(table):
 
 
 def test_the_most_exposed_come_first_with_their_reasons(result):
-    found = exposure(result, most=10)
+    found = molecule_risks(result, most=10)
     highest = [max(record.risk.values()) for record in found.records]
     assert highest == sorted(highest, reverse=True)
     assert len(found.records) == 10
@@ -55,12 +55,12 @@ def test_the_most_exposed_come_first_with_their_reasons(result):
 
 def test_risks_are_those_of_the_attack_on_that_row(result):
     ids, risk = result.private["ids"], result.rows[0].attacks[result.primary_attack].risk
-    for record in exposure(result, most=5).records:
+    for record in molecule_risks(result, most=5).records:
         assert record.risk[result.rows[0].label] == pytest.approx(risk[ids.index(record.row)])
 
 
 def test_strata_cover_every_molecule_once(result):
-    found = exposure(result)
+    found = molecule_risks(result)
     n = len(result.private["ids"])
     assert sum(stratum.n for stratum in found.strata["similarity to the nearest non-member"]) == n
     pairs = {stratum.name: stratum.n for stratum in found.strata["explanations"]}
@@ -73,38 +73,38 @@ def test_strata_cover_every_molecule_once(result):
 
 
 def test_the_null_value_is_told(result):
-    (flag,) = exposure(result).flags
+    (flag,) = molecule_risks(result).flags
     assert flag.code == "noisy-order"
     assert "about 0.56 on average where nothing leaks" in flag.text  # sqrt(8 / (8 pi))
 
 
 def test_drawings_only_on_request(result):
-    assert all(record.svg.startswith("<svg") for record in exposure(result, most=3, draw=True).records)
+    assert all(record.svg.startswith("<svg") for record in molecule_risks(result, most=3, draw=True).records)
 
 
 def test_a_shareable_result_names_nobody(result):
     shared_edition = CellResult.from_json(result.to_json())
     with pytest.raises(InvalidInput, match="need an audit's per-record risk. This result holds none"):
-        exposure(shared_edition)
+        molecule_risks(shared_edition)
 
 
 def test_too_few_models_are_told(result):
     rows = tuple(replace(row, attacks={"threshold": row.attacks["threshold"]}) for row in result.rows)
     with pytest.raises(NotEnoughEvidence, match="at least 8 models. Raise --replicates"):
-        exposure(replace(result, rows=rows, primary_attack="threshold"))
+        molecule_risks(replace(result, rows=rows, primary_attack="threshold"))
 
 
 def test_changed_data_are_refused(result, table, tmp_path):
     changed = tmp_path / "mine.csv"
     changed.write_text("\n".join(table.read_text().splitlines()[:-10]) + "\n")
     with pytest.raises(InvalidInput, match=r"must be those that were audited.*the source has changed"):
-        exposure(replace(result, config={**result.config, "source": str(changed)}))
+        molecule_risks(replace(result, config={**result.config, "source": str(changed)}))
 
 
 def test_tables_cannot_be_drawn(result):
     config = {**result.config, "source": "wine", "smiles": None, "target": None, "embedder": "identity"}
     with pytest.raises(InvalidInput, match="only molecules can be drawn"):
-        exposure(replace(result, config=config))
+        molecule_risks(replace(result, config=config))
 
 
 def test_nearest_nonmember_against_its_definition(rng):
@@ -123,7 +123,7 @@ def test_nearest_nonmember_against_its_definition(rng):
 
 
 def test_the_page_stands_alone_and_is_private(result, tmp_path):
-    found = exposure(result, most=3, draw=True)
+    found = molecule_risks(result, most=3, draw=True)
     path = write_structures(found, tmp_path / "page.html")
     text = path.read_text()
     assert path.stat().st_mode & 0o077 == 0
@@ -135,7 +135,7 @@ def test_the_page_stands_alone_and_is_private(result, tmp_path):
 
 
 def test_text_from_the_data_is_escaped(result):
-    found = exposure(result, most=1)
+    found = molecule_risks(result, most=1)
     record = replace(found.records[0], target="<b>1</b>")
     assert "<b>1</b>" not in structures_html(replace(found, records=(record,)))
 
@@ -145,7 +145,7 @@ def test_the_shareable_result_holds_no_smiles(result):
 
 
 def test_strata_of_scaffold_class_and_nearest_molecule(result):
-    found = exposure(result).strata
+    found = molecule_risks(result).strata
     n = len(result.private["ids"])
     for name in ("similarity to the nearest other molecule", "molecules of the same scaffold", "class, rarest first"):
         assert sum(stratum.n for stratum in found[name]) == n, name
@@ -167,6 +167,6 @@ def test_values_far_from_the_middle_stand_apart(tmp_path):
         source=str(tmp_path / "m.csv"), target="y", smiles="smiles", embedder="maccs", quantizers=("sign",),
         replicates=8, training=QUICK, draws=20,
     )  # fmt: skip
-    strata = exposure(audit(config)).strata["distance of the value from the middle"]
+    strata = molecule_risks(audit(config)).strata["distance of the value from the middle"]
     assert [stratum.name for stratum in strata] == ["0 to 0.5", "0.5 to 0.8", "0.8 to 0.9", "0.9 to 1"]
     assert [stratum.n for stratum in strata] == [30, 18, 6, 6]

@@ -26,14 +26,14 @@ def show_exposed(result: "CellResult", out: Path | None) -> None:
     """Print the records most exposed with their content; draw molecules into the run folder, if there is one."""
     from leaq.data import load
     from leaq.pipeline.cell import AuditConfig
-    from leaq.reporting.records import exposed
+    from leaq.reporting.records import riskiest_records
 
     if result.config.get("kind") == "model":
         console.note("No exposed records to show. It takes shadow models to tell a single record, and there are none.")
         return
     config = AuditConfig.from_dict(dict(result.config))
     samples = load(config.source, config, members=config.members or None)
-    table = exposed(result, limit=SHOWN, every=False, shown=_texts(samples))
+    table = riskiest_records(result, limit=SHOWN, every=False, shown=_texts(samples))
     if table is None:
         console.note(f"No exposed records to show. {_why(result)}")
         return
@@ -46,12 +46,12 @@ def _draw(result: "CellResult", out: Path | None) -> None:
     if out is None:
         console.note("With a run folder (--out) the exposed molecules are drawn, too.")
         return
-    from leaq.reporting.exposure import exposure
+    from leaq.reporting.molecule_risk import molecule_risks
     from leaq.reporting.structures import write_structures
     from leaq.study.cleaning import EXPOSED
 
     try:
-        found = exposure(result, draw=True)
+        found = molecule_risks(result, draw=True)
     except NotEnoughEvidence as err:
         console.note(f"Exposed molecules are not drawn. {err}")
         return
