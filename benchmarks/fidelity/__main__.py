@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.fidelity import coverage, level_a, level_b, page, page_a, sampled
+from benchmarks.fidelity import coverage, level_a, level_b, page, page_a, sampled, tried
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -21,6 +21,7 @@ def main() -> None:
         if not coverage.RECORDED.exists():
             coverage.record()
         level_b.run(results, cache)
+        tried.run(results, cache)
     exact, samples, covered = (
         json.loads((results / name).read_text())
         for name in (level_a.RECORDED, sampled.RECORDED, coverage.RECORDED.name)
@@ -38,6 +39,7 @@ def main() -> None:
             "level": page.level(records),
             "single": page.single(records),
             "costs": page.costs(records),
+            "tried": tried.told(json.loads((results / tried.STORED).read_text())),
         },
     )
     page.figure(records, ROOT / "docs" / "fidelity.svg")

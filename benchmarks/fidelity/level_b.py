@@ -22,16 +22,14 @@ from leaq.attacks.scoring import Protocol
 from leaq.attacks.threshold import Threshold
 from leaq.errors import LeaqError
 from leaq.measures.finite_sample import Options, finite_sample
-from leaq.measures.indicators import correlation, distortion
-from leaq.measures.one_run import lt_iqr, record_risk
+from leaq.measures.indicators import correlation, distortion, loss_gap, loss_tnr
+from leaq.measures.one_run import baselines, record_risk
 from leaq.measures.rate import rate
 from leaq.types import Bools, Floats, LossTable
 
 RECORDED = "level_b.json"
 QUICK = Options(draws=500, most=2000, close=0.5, resamples=0)
 GROUPS = {8: (slice(0, 8), slice(8, 16)), 4: tuple(slice(i, i + 4) for i in range(0, REPLICATES, 4))}
-MISSED = 0.01
-"""Share of members that the loss attack of The Tail Tells All (arXiv 2510.19773v1) lets go."""
 RISKY = ("none", "uniform(bits=4)", "uniform(bits=2)", "sign")
 """Quantizers under which the order of records is judged."""
 
@@ -87,8 +85,8 @@ def _indicators(found: dict[str, Arrays], specs: tuple[str, ...]) -> dict[str, l
                 for name, each in (("combined attack on 8", Combined(sees="outputs")), ("LiRA on 8", Lira())):
                     made.setdefault(name, []).append([_run(each, table) for table in tables])
                 made.setdefault("loss threshold on 8", []).append([_told(table) for table in tables])
-                made.setdefault("loss gap of 8", []).append([_gap(table) for table in tables])
-                made.setdefault("loss TNR of 8 (The Tail Tells All)", []).append([_tail(table) for table in tables])
+                for name, measure in (("loss gap of 8", loss_gap), ("loss TNR of 8 (The Tail Tells All)", loss_tnr)):
+                    made.setdefault(name, []).append([measure(table, draws=2).value for table in tables])
     everyone = [part_of(found[spec], found["common"], slice(0, REPLICATES)) for spec in specs]
     made[f"combined attack on {REPLICATES}"] = [[_run(Combined(sees="outputs"), table) for table in everyone]]
     for name, values in _rates(found, specs).items():
@@ -105,17 +103,6 @@ def _run(attack: Combined | Lira, table: LossTable) -> float:
 
 def _told(table: LossTable) -> float:
     return Threshold()(table, protocol=Protocol(draws=2)).advantage.value
-
-
-def _gap(table: LossTable) -> float:
-    each = zip(table.released, table.members, strict=True)
-    return float(np.mean([losses[~inside].mean() - losses[inside].mean() for losses, inside in each]))
-
-
-def _tail(table: LossTable) -> float:
-    """Share of non-members whose loss is above that of all but 1 % of the members, mean over models."""
-    each = zip(table.released, table.members, strict=True)
-    return float(np.mean([(x[~m] > np.quantile(x[m], 1 - MISSED)).mean() for x, m in each]))
 
 
 def _rates(found: dict[str, Arrays], specs: tuple[str, ...]) -> dict[str, list[float]]:
@@ -165,8 +152,7 @@ def _one_run(arrays: Arrays, common: Arrays, model: int) -> tuple[Bools, dict[st
     return inside, {
         "one run": record_risk(*given),  # type: ignore[arg-type]
         "one run, mean loss along training": losses.mean(0),
-        "one run, LT-IQR": lt_iqr(losses),
-        "one run, last loss": losses[-1],
+        **{f"one run, {name}": values for name, values in baselines(losses).items()},
     }
 
 

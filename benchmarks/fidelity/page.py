@@ -14,6 +14,7 @@ LEVELS = (("strong", 0.6, 2.0), ("middle", 0.25, 0.6), ("weak", -1.0, 0.25))
 """Leak in full precision, from and below."""
 FORECASTS = ("forecast of 8", "forecast of 4", one_model.NAME)
 AGAIN = "the reference again (64 other models)"
+TAIL = "loss TNR of 8 (The Tail Tells All)"
 
 
 def level_of(record: Record) -> str:
@@ -35,27 +36,23 @@ def split(records: Records, *, dev: bool) -> list[Record]:
 
 
 def ordered(records: Records) -> list[str]:
-    """Return one line an indicator: order of quantizers, settings never used in development, and development ones."""
+    """Return one line an indicator: order of quantizers, on settings never used in development and on development ones."""
     known = with_own(records)
-    lines = [
-        "| indicator | resolved pairs right, others [95 %] | worst setting | of one bit width | tau | tau, corrected | "
-        "development: resolved pairs | of one bit width |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
     names = list(dict.fromkeys(name for record in known.values() for name in record["indicators"]))
-    rows = []
-    for name in names:
-        cells = [name, *_order_cells(split(known, dev=False), name)]
-        development = split(known, dev=True)
-        cells += [
-            _mean(scores.concordance, development, name),
-            _mean(scores.concordance, development, name, within=True),
+    lines: list[str] = []
+    for dev in (False, True):
+        part = split(known, dev=dev)
+        rows = sorted(([name, *_order_cells(part, name)] for name in names), key=lambda cells: -_value(cells[1]))
+        again = [float(stats.kendalltau(*record["reference"]).statistic) for record in part]
+        kind = "development" if dev else "others"
+        lines += [
+            f"| {len(part)} {kind} | resolved pairs right | worst setting | of one bit width | tau | tau, corrected |",
+            "|---|---|---|---|---|---|",
+            f"| {AGAIN} | 1 by definition | 1 | 1 | {_with_interval(again)} | |",
+            *(f"| {' | '.join(cells)} |" for cells in rows if cells[1] != "-"),
+            "",
         ]
-        rows.append((_value(cells[1]), cells))
-    rows.sort(key=lambda row: -row[0])
-    again = np.mean([stats.kendalltau(*record["reference"]).statistic for record in split(known, dev=False)])
-    lines.append(f"| {AGAIN} | 1 by definition | 1 | 1 | {again:.3f} | | | |")
-    return lines + [f"| {' | '.join(cells)} |" for _, cells in rows]
+    return lines[:-1]
 
 
 def _order_cells(records: list[Record], name: str) -> list[str]:
@@ -63,9 +60,9 @@ def _order_cells(records: list[Record], name: str) -> list[str]:
     return [
         _with_interval(found),
         f"{min(found):.3f}" if found else "-",
-        _mean(scores.concordance, records, name, within=True),
-        _mean(scores.tau, records, name),
-        _mean(scores.corrected, records, name),
+        _with_interval(_all(scores.concordance, records, name, within=True)),
+        _with_interval(_all(scores.tau, records, name)),
+        _with_interval(_all(scores.corrected, records, name)),
     ]
 
 
@@ -74,13 +71,8 @@ def _all(score: Callable[..., float | None], records: list[Record], name: str, *
     return [one for one in each if one is not None]
 
 
-def _mean(score: Callable[..., float | None], records: list[Record], name: str, **options: bool) -> str:
-    found = _all(score, records, name, **options)
-    return f"{np.mean(found):.3f}" if found else "-"
-
-
-def _with_interval(values: list[float]) -> str:
-    return "{:.3f} [{:.3f}, {:.3f}]".format(*interval(values)) if values else "-"
+def _with_interval(values: list[float], digits: int = 3) -> str:
+    return "{0:.{3}f} [{1:.{3}f}, {2:.{3}f}]".format(*interval(values), digits) if values else "-"
 
 
 def _value(cell: str) -> float:
@@ -90,75 +82,83 @@ def _value(cell: str) -> float:
 def level(records: Records) -> list[str]:
     """Return how far the forecasts of the level are off, and what is flagged."""
     lines = [
-        "| forecast | settings | mean abs. error of the advantage [95 %] | worst setting | TPR at 1 % FPR, typical factor "
+        "| forecast | settings | mean abs. error of the advantage | worst setting | TPR at 1 % FPR, typical factor "
         "| intervals that hold the reference | flagged | misses > 0.08: all, not flagged |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name in FORECASTS:
         for dev in (False, True):
             part = split(records, dev=dev)
-            if not part:
-                continue
             found = [scores.misses(record, name) for record in part]
             errors = [float(np.abs(miss).mean()) for miss, _ in found]
             large = [np.abs(miss) > scores.LARGE for miss, _ in found]
             silent = sum(int((one & ~flagged).sum()) for one, (_, flagged) in zip(large, found, strict=True))
             rows = sum(miss.size for miss, _ in found)
             lines.append(
-                f"| {name} | {len(part)} {'development' if dev else 'others'} | {_with_interval(errors)} | {max(errors):.3f} "
-                f"| {_factor(part, name)} "
-                f"| {np.mean([scores.covered(record, name) for record in part]):.0%} "
+                f"| {name} | {_count(part, dev=dev)} | {_with_interval(errors)} | {max(errors):.3f} "
+                f"| {_factor([scores.factor(record, name) for record in part])} "
+                f"| {_with_interval([scores.covered(record, name) for record in part], 2)} "
                 f"| {np.mean([flagged.mean() for _, flagged in found]):.0%} "
                 f"| {sum(int(one.sum()) for one in large)}, {silent} of {rows} |"
             )
     for name in ("combined attack on 8", "combined attack on 16", "loss threshold on 8"):
-        part = [record for record in split(records, dev=False) if name in record["indicators"]]
-        off = [float(np.abs(record["indicators"][name] - scores.reference(record)).mean()) for record in part]
-        lines.append(f"| {name}, no forecast | {len(part)} others | {_with_interval(off)} | {max(off):.3f} | | | | |")
-    again = [np.abs(np.subtract(*record["reference"])).mean() for record in records.values()]
-    factors = [np.abs(np.log(np.divide(*record["tpr"]))).mean() for record in records.values()]
-    lines.append(
-        f"| {AGAIN} | {len(records)} all | {_with_interval([float(one) for one in again])} | {max(again):.3f} "
-        f"| {np.exp(np.mean(factors)):.2f} | | | |"
-    )
+        for dev in (False, True):
+            part = split(records, dev=dev)
+            off = [float(np.abs(record["indicators"][name] - scores.reference(record)).mean()) for record in part]
+            about = f"| {name}, no forecast | {_count(part, dev=dev)} | {_with_interval(off)} | {max(off):.3f} "
+            lines.append(f"{about}| | | | |")
+    for dev in (False, True):  # a published estimate of the true-positive rate, not of the advantage
+        part = split(records, dev=dev)
+        each = [scores.factor_of(record, TAIL) for record in part]
+        lines.append(f"| {TAIL}, as the TPR | {_count(part, dev=dev)} | | | {_factor(each)} | | | |")
+    for dev in (False, True):
+        part = split(records, dev=dev)
+        again = [float(np.abs(np.subtract(*record["reference"])).mean()) for record in part]
+        factors = _factor([float(np.abs(np.log(np.divide(*record["tpr"]))).mean()) for record in part])
+        lines.append(
+            f"| {AGAIN} | {_count(part, dev=dev)} | {_with_interval(again)} | {max(again):.3f} | {factors} | | | |"
+        )
     return lines
 
 
-def _factor(part: list[Record], name: str) -> str:
-    found = float(np.exp(np.mean([scores.factor(record, name) for record in part])))
-    return f"{found:.2f}" if np.isfinite(found) else "-"
+def _count(part: list[Record], *, dev: bool) -> str:
+    return f"{len(part)} {'development' if dev else 'others'}"
+
+
+def _factor(logarithms: list[float]) -> str:
+    """Return the typical factor that mean absolute logarithms stand for, with its interval over settings."""
+    known = [one for one in logarithms if np.isfinite(one)]
+    return "{:.2f} [{:.2f}, {:.2f}]".format(*np.exp(interval(known))) if known else "-"
 
 
 def single(records: Records) -> list[str]:
     """Return how well the order of single records agrees with the reference's, over its own repetition's."""
-    lines = [
-        "| order of records by | others: share of what the reference repeats [95 %] | worst setting | regressions | "
-        "classifications | development |",
-        "|---|---|---|---|---|---|",
-    ]
-    names = list(dict.fromkeys(name for record in records.values() for name in record["records"]))
-    for name in names:
-        if name == "again":
-            continue
-        found = {key: one for key, record in records.items() if (one := scores.by_record(record, name)) is not None}
-        others = [one for key, one in found.items() if not records[key]["dev"]]
-        by_task = [
-            [one for key, one in found.items() if not records[key]["dev"] and records[key]["task"] == task]
-            for task in ("regression", "classification")
+    names = list(dict.fromkeys(name for record in records.values() for name in record["records"] if name != "again"))
+    lines: list[str] = []
+    for dev in (False, True):
+        part = split(records, dev=dev)
+        lines += [
+            f"| order of records by, {'development' if dev else 'others'} | share of what the reference repeats | settings "
+            "| worst setting | regressions | classifications |",
+            "|---|---|---|---|---|---|",
         ]
-        development = [one for key, one in found.items() if records[key]["dev"]]
-        if others:
-            means = [f"{np.mean(part):.2f}" if part else "-" for part in (*by_task, development)]
-            low = "{:.2f} [{:.2f}, {:.2f}]".format(*interval(others))
-            lines.append(f"| {name} | {low} | {min(others):.2f} | {' | '.join(means)} |")
+        for name in names:
+            found = [(record["task"], one) for record in part if (one := scores.by_record(record, name)) is not None]
+            tasks = [[one for kind, one in found if kind == task] for task in ("regression", "classification")]
+            shown = [_with_interval(each, 2) for each in tasks]
+            values = [one for _, one in found]
+            lines.append(
+                f"| {name} | {_with_interval(values, 2)} | {len(values)} | {min(values):.2f} | {' | '.join(shown)} |"
+            )
+        lines.append("")
     repeats = [one for record in records.values() for one in record["records"]["again"]]
-    shown = sum(scores.by_record(record, "one run") is not None for record in records.values())
+    shown_of = sum(scores.by_record(record, "one run") is not None for record in records.values())
     return [
         *lines,
-        "",
         f"Two sets of 64 models agree about the order of records with a rank correlation of {np.median(repeats):.2f} "
         f"(median over settings and four quantizers; {np.quantile(repeats, 0.1):.2f} to {np.quantile(repeats, 0.9):.2f} in "
-        f"the middle 80 %). Where they agree by less than 0.2 nothing is counted; {shown} of {len(records)} settings count.",
+        f"the middle 80 %). Where they agree by less than 0.2 nothing is counted; {shown_of} of {len(records)} settings "
+        "count.",
     ]
 
 

@@ -13,6 +13,8 @@ Record = dict[str, Any]
 """What is stored of one setting; see `level_b.one`."""
 LARGE = 0.08
 """A miss of the advantage that has to be flagged."""
+LEAST_RATE = 0.001
+"""Rates below it are taken for it: a factor has a logarithm."""
 REPEATS = 0.3
 """Tau of the two repetitions below which a setting has no order to agree with."""
 
@@ -81,8 +83,16 @@ def factor(record: Record, name: str) -> float:
     """Return the mean absolute logarithm of the forecast over the measured true-positive rate at 1 %; NaN if it has none."""
     if "tpr" not in record["forecasts"][name][0]:
         return float("nan")
-    said = np.array([one["tpr"] for one in record["forecasts"][name]], dtype=float)
-    return float(np.nanmean(np.abs(np.log(said / np.mean(record["tpr"], axis=0)))))
+    return _apart(record, [one["tpr"] for one in record["forecasts"][name]])
+
+
+def factor_of(record: Record, name: str) -> float:
+    """Return the same of an indicator that is said to estimate that rate."""
+    return _apart(record, np.maximum(record["indicators"][name], LEAST_RATE))
+
+
+def _apart(record: Record, said: Any) -> float:
+    return float(np.nanmean(np.abs(np.log(np.array(said, dtype=float) / np.mean(record["tpr"], axis=0)))))
 
 
 def by_record(record: Record, name: str, least: float = 0.2) -> float | None:

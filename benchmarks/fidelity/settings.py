@@ -20,7 +20,7 @@ from leaq.data import load
 from leaq.data.tables import from_arrays
 from leaq.embedders import embed
 from leaq.models.nets.registry import NETS
-from leaq.pipeline.subjects.architecture import built
+from leaq.pipeline.subjects.architecture import network_for
 from leaq.seeds import stream
 from leaq.training import TrainingConfig
 from leaq.types import Samples
@@ -147,7 +147,7 @@ def graph_net(spec: str) -> Callable[..., Any]:
 def make_of(setting: Setting, samples: Samples) -> Callable[[], nn.Module]:
     """Return what builds one fresh network of a setting."""
     assert setting.make is not None
-    return partial(built, setting.make, samples)
+    return partial(network_for, setting.make, samples)
 
 
 GRAPH = {"embedder": "molgraph", "most": 300}

@@ -46,7 +46,8 @@ def audit(
     loss : of a finished model: "auto", a named loss, or a function (outputs, targets) -> one value per record.
     options : every field of `AuditConfig`, in the words of the command line or as what these name: model, recipe and
         loss as functions, released as a module, public as records, shipped as models by name, reference as a model,
-        paths anywhere. And what no command line can hold: checkpoints=, calibration=, tokenizer=, progress=.
+        recorded as a recorder's checkpoints, paths anywhere. And what no command line can hold: calibration=,
+        tokenizer=, progress=.
 
     Returns
     -------

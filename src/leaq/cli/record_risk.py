@@ -29,7 +29,7 @@ def show_exposed(result: "CellResult", out: Path | None) -> None:
     from leaq.reporting.records import riskiest_records
 
     if result.config.get("kind") == "model":
-        console.note("No exposed records to show. It takes shadow models to tell a single record, and there are none.")
+        _show_members(result)
         return
     config = AuditConfig.from_dict(dict(result.config))
     samples = load(config.source, config, members=config.members or None)
@@ -40,6 +40,26 @@ def show_exposed(result: "CellResult", out: Path | None) -> None:
     console.show_table(table)
     if samples.kind == "smiles":
         _draw(result, out)
+
+
+NO_RUN = (
+    "It takes shadow models to tell a single record, and there are none. A recording of this model's training "
+    "(--recorded, the folder of a leaq.Recorder) tells which members it exposes most."
+)
+
+
+def _show_members(result: "CellResult") -> None:
+    """Print which members a recorded run exposes most, with their content where they stand in a file."""
+    from leaq.pipeline.finished.files import told_of
+    from leaq.reporting.records import exposed
+
+    table = exposed(result, limit=SHOWN, every=False)
+    if table is None:
+        console.note(f"No exposed records to show. {result.not_computed.get('run_risk', NO_RUN)}")
+        return
+    texts = told_of(result.config, [int(key) - 1 for key in table.keys])
+    shown = {int(key): text for key, text in zip(table.keys, texts, strict=False)} or None
+    console.show_table(exposed(result, limit=SHOWN, every=False, shown=shown) or table)
 
 
 def _draw(result: "CellResult", out: Path | None) -> None:

@@ -1,20 +1,34 @@
-"""Simple indicators, which any new one has to beat: output distortion, output correlation and the loss gap.
+"""Simple indicators, which any new one has to beat: output distortion, output correlation, the loss gap and its tail.
 
 None is an attack. The first two do not even look at who trained on what; the loss-threshold attack, the simplest one
 that does, is in `leaq.attacks.threshold`.
 """
+
+from dataclasses import replace
 
 import numpy as np
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.seeds import stream
 from leaq.stats.intervals import TwoWay, percentile_interval
-from leaq.types import Bools, Estimate, Flag, Floats, LossTable
+from leaq.types import Bools, Estimate, Flag, Floats, Ints, LossTable
 
-__all__ = ["FOLLOWED", "MOVES", "correlation", "correlations", "distortion", "loss_gap", "relative_moves"]
+__all__ = [
+    "FOLLOWED",
+    "MISSED",
+    "MOVES",
+    "correlation",
+    "correlations",
+    "distortion",
+    "loss_gap",
+    "loss_tnr",
+    "relative_moves",
+]
 
 MOVES, FOLLOWED = "moves", "followed"
 """Names under which a table that keeps no outputs holds `relative_moves` and `correlations`."""
+MISSED = 0.01
+"""Share of members that the attack behind `loss_tnr` lets go."""
 
 
 def distortion(
@@ -152,12 +166,7 @@ def loss_gap(table: LossTable, *, level: float = 0.95, seed: int = 0, draws: int
         If a model has no members or no non-members among the records.
     """
     losses, members = table.released, table.members
-    one_sided = members.all(1) | ~members.any(1)
-    if one_sided.any():
-        raise NotEnoughEvidence(
-            "loss_gap: every model needs members and non-members among the records. "
-            f"Found only one kind for model {int(np.argmax(one_sided))}."
-        )
+    _refuse_one_sided(members, "loss_gap")
     ways = TwoWay.draw(len(losses), table.groups, draws=draws, rng=stream(seed, "indicator-intervals"))
 
     def statistic(model: int, weights: Floats) -> Floats:
@@ -169,6 +178,66 @@ def loss_gap(table: LossTable, *, level: float = 0.95, seed: int = 0, draws: int
 
     value = float(np.mean([statistic(model, np.ones((1, losses.shape[1])))[0] for model in range(len(losses))]))
     return _estimate(table, value, ways.mean(statistic), level)
+
+
+def loss_tnr(table: LossTable, *, level: float = 0.95, seed: int = 0, draws: int = 200) -> Estimate:
+    """Tell which share of the others a loss attack clears that lets 1 % of the members go, mean over models.
+
+    That is the share of non-members whose loss lies above that of 99 % of the members: members have left the tail of
+    large losses. A published estimate of how vulnerable a model is that needs no other model; docs/fidelity.md compares
+    it. Direction: smaller is safer; 0.01 where losses of members and others are alike. Range: [0, 1].
+    Interval: bootstrap over models and record groups. Do not trust when: flagged few-members; members and others differ
+    in more than membership.
+
+    Source: arXiv 2510.19773v1 (The Tail Tells All).
+
+    Raises
+    ------
+    NotEnoughEvidence
+        If a model has no members or no non-members among the records.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> found = loss_tnr(LossTable.from_losses(rng.uniform(0, 1, 300), rng.uniform(0, 2, 300)))
+    >>> found.low < 0.5 < found.high
+    True
+    """
+    losses, members = table.released, table.members
+    _refuse_one_sided(members, "loss_tnr")
+    ways = TwoWay.draw(len(losses), table.groups, draws=draws, rng=stream(seed, "indicator-intervals"))
+    sides = [(_ascending(row, inside), _ascending(row, ~inside)) for row, inside in zip(losses, members, strict=True)]
+
+    def statistic(model: int, weights: Floats) -> Floats:
+        inside, outside = sides[model]
+        summed = np.cumsum(weights[:, inside], axis=1)
+        last = (summed < (1 - MISSED) * summed[:, -1:]).sum(1)  # the first member that 99 % do not lie above
+        above = np.searchsorted(losses[model, outside], losses[model, inside[last]], side="right")
+        cleared = np.cumsum(np.pad(weights[:, outside], ((0, 0), (1, 0))), axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(1 - cleared[np.arange(len(weights)), above] / cleared[:, -1])
+
+    value = float(np.mean([statistic(model, np.ones((1, losses.shape[1])))[0] for model in range(len(losses))]))
+    fewest = int(members.sum(1).min())
+    text = f"A share of {MISSED:.0%} of {fewest} members is less than one: the tail is that of a single record."
+    flags = (Flag("few-members", text),) if MISSED * fewest < 1 else ()
+    found = _estimate(table, value, ways.mean(statistic), level).flagged(*flags)
+    return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
+
+
+def _ascending(losses: Floats, which: Bools) -> Ints:
+    """Return the places of some losses, smallest first."""
+    places = np.flatnonzero(which)
+    return np.asarray(places[np.argsort(losses[places], kind="stable")])
+
+
+def _refuse_one_sided(members: Bools, what: str) -> None:
+    one_sided = members.all(1) | ~members.any(1)
+    if one_sided.any():
+        raise NotEnoughEvidence(
+            f"{what}: every model needs members and non-members among the records. "
+            f"Found only one kind for model {int(np.argmax(one_sided))}."
+        )
 
 
 def _estimate(table: LossTable, value: float, draws: Floats, level: float) -> Estimate:

@@ -25,15 +25,21 @@ import numpy.typing as npt
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.lazy import special
-from leaq.types import Floats, Task
+from leaq.types import Estimate, Floats, Task
 
-__all__ = ["FEATURES", "WEIGHTS", "lt_iqr", "record_risk", "run_features"]
+__all__ = ["FEATURES", "WEIGHTS", "baselines", "lt_iqr", "record_risk", "run_features"]
 
 FEATURES = ("trace", "log trace", "early", "near", "strange")
 WEIGHTS: Mapping[Task, tuple[float, ...]] = MappingProxyType(
     {"classification": (0.076, 0.319, 0.086, 0.288, 0.193), "regression": (0.299, 0.07, 0.13, 0.372, 0.121)}
 )
 """One a feature, in the order of `FEATURES`."""
+AGREES = Estimate(
+    0.91, 0.79, 1.04, 21, 0.95, "settings", "rank correlation with the attack's risk over its repetition's"
+)
+"""How well such an order agreed with the attack's own in settings not used for it; above 1 where that one is noisy."""
+WORST = 0.40
+"""The same in the setting where it agreed least."""
 FEWEST = 50
 NEIGHBOURS = 5
 TINY = 1e-6
@@ -106,6 +112,14 @@ def run_features(losses: Floats, inputs: Floats, targets: npt.ArrayLike, task: T
         strange,
     )
     return np.stack([special.ndtri(_shares(one)) for one in features], axis=1)
+
+
+def baselines(losses: Floats) -> dict[str, Floats]:
+    """Return the published orders of members by one run's losses (c, n), each (n,); larger is more exposed.
+
+    LT-IQR is that of arXiv 2411.05743v3. The last loss is the vulnerability score it is compared with there.
+    """
+    return {"LT-IQR": lt_iqr(losses), "last loss": np.asarray(losses[-1])}
 
 
 def lt_iqr(losses: Floats) -> Floats:

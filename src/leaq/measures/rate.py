@@ -9,8 +9,8 @@ and lambda_k = (delta_2 / delta_k)^2 sigma_k^2 shows which candidate decides: re
 exp(-n r) is an asymptotic value for gaps that shrink with n, no bound. For a fixed codebook the exponent is
 Cramer-Chernoff's, and leak_n <= 2 sum_k exp(-n r_C,k) holds for every n.
 
-Source: Aubinais, Formont, Piantanida, Gassiat (arXiv 2502.06567; AISTATS 2026). Larger r = more private, but r
-belongs to a set of candidates: compare only sets of the same number and spacing.
+Source: Aubinais, Formont, Piantanida, Gassiat (AISTATS 2026, PMLR 300:649-657; arXiv 2502.06567). Larger r = more
+private, but r belongs to a set of candidates: compare only sets of the same number and spacing.
 """
 
 from collections.abc import Callable, Sequence

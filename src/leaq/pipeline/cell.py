@@ -15,7 +15,7 @@ from leaq.training.config import STANDARDISE
 
 __all__ = ["IN_MEMORY", "PLACES", "AuditConfig", "FinishedModel", "Origin"]
 
-PLACES = ("source", "model", "recipe", "released", "members", "nonmembers", "public", "loss", "reference")
+PLACES = ("source", "model", "recipe", "released", "members", "nonmembers", "recorded", "public", "loss", "reference")
 """Options that name a file, or a function in one."""
 IN_MEMORY = " in memory"
 """Ends the name of what a configuration can only name: a data frame, a function, a module."""
@@ -75,6 +75,9 @@ class FinishedModel(Config):
     shipped: tuple[str, ...] = ()
     """name=file: the same network quantized elsewhere (GGUF, GPTQ, AWQ, compressed-tensors, bitsandbytes, torchao,
     ONNX, LiteRT, OpenVINO, ...)."""
+    recorded: str = ""
+    """Folder in which a leaq.Recorder kept checkpoints of the model's training: candidates for r, and which members
+    this one run exposes most (--show-records). It is only read."""
     reference: str = ""
     """Folder of a language model that has not seen the members; calibrates the attack."""
     length: PositiveInt | None = None
@@ -111,9 +114,10 @@ class AuditConfig(Reading, Origin, FinishedModel):
     """Ways to quantize, e.g. sign,uniform(bits=4) (see leaq list quantizers), or the families study, shipped, all. Full
     precision is always measured too; none asks for nothing else."""
     effort: Literal["forecast", "standard", "deep"] = "standard"
-    """How many replicates are trained, unless replicates is not 16: forecast 8, standard 16, deep 64. In settings that
-    were not used in development the advantage that 64 find was missed by 0.016 by the forecast from 8, by 0.012 by the
-    attack on 16, by 0.007 by the attack on 64 others (docs/fidelity.md); costs grow a little less than the number."""
+    """How many replicates are trained, unless replicates is not 16: forecast 8, standard 16, deep 64. In 23 settings
+    not used in development the advantage that 64 find was missed by 0.016 by the forecast from 8, by 0.012 by the
+    attack on 16, by 0.008 by the attack on 64 others (docs/fidelity.md). On breast_cancer with ten quantizers they took
+    6 (with --attacks threshold, the forecast alone), 13 and 52 seconds of one core."""
     replicates: PositiveInt = Field(default=16, ge=2, le=4096)
     """Models trained, each on its own half of the records; each is attacked with all others as its shadow models."""
     shadows: int = Field(default=0, ge=0, le=4096)

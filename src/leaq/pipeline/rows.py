@@ -18,7 +18,7 @@ from leaq.attacks.scoring import Protocol
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.finite_sample import Options, finite_sample
 from leaq.measures.held_out import held_out_drop, held_out_loss
-from leaq.measures.indicators import correlation, distortion, loss_gap
+from leaq.measures.indicators import correlation, distortion, loss_gap, loss_tnr
 from leaq.measures.performance import drop, metrics_of, performance
 from leaq.measures.rate import rate
 from leaq.results import Curve, QuantizerRow, Size
@@ -139,6 +139,7 @@ def row(released: Released, how: How) -> QuantizerRow:
     attacks = how.attacked(context)
     if how.no_replicates:
         measures["forecast"] = NotComputed(how.no_replicates)
+        measures["loss_tnr"] = loss_tnr(own, **options)
         measures["forecast_one"] = _from_one(table, released.reference, how)
     return QuantizerRow(
         quantizer=released.names[0],

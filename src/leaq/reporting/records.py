@@ -47,12 +47,14 @@ def riskiest_records(
     order = [int(at) for at in np.argsort(-np.nan_to_num(full[1], nan=-np.inf), kind="stable")[:limit]]
     order = [at for at in order if np.isfinite(full[1][at])]
     beside = next((risk for row, risk in expected if row is reference(result)), None) if measured else None
-    about = "Share of the members expected to be less exposed." if once else "Effect size of membership under {}."
+    head, about = "{}", "Effect size of membership under {}."
+    if once:
+        head, about = "Risk", "Share of the members expected to be less exposed, whatever the quantizer."
     columns = [
         (Column("Row", "Row of data in the source, counted from 1.", "left"), [Cell(str(i), float(i)) for i in ids]),
-        *((Column(row.label, about.format(row.label)), _cells(risk, digits=3 if once else 1))
+        *((Column(head.format(row.label), about.format(row.label)), _cells(risk, digits=3 if once else 1))
           for row, risk in (leading if every else [full])),
-        *_forecast(beside), *_identified(result, ids), *_contents(ids, shown),
+        *_forecast(beside), *(_published(result) if once else ()), *_identified(result, ids), *_contents(ids, shown),
     ]  # fmt: skip
     notes = [_note(result)] if measured else []
     if expected and (not measured or beside is not None):
@@ -60,13 +62,14 @@ def riskiest_records(
     notes += [ONE_RUN] if once else []
     how = "most exposed" if measured else "expected to be most exposed"
     where = "in full precision" if full[0] is reference(result) else f"under {full[0].label}"
+    where = "by this run" if once else where
     return Table(
         title=f"The {len(order)} records {how} {where}",
         columns=tuple(head for head, _ in columns),
         rows=tuple(tuple(cells[at].text for _, cells in columns) for at in order),
         values=tuple(tuple(cells[at].value for _, cells in columns) for at in order),
         keys=tuple(str(ids[at]) for at in order),
-        order=f"Ordered by the risk {where}, largest first.",
+        order=f"Ordered by the risk{'' if once else f' {where}'}, largest first.",
         footnotes=tuple(Footnote("", note) for note in (*notes, PRIVATE)),
     )
 
@@ -78,6 +81,13 @@ Columns = Iterator[tuple[Column, list[Cell]]]
 def _forecast(risk: Floats | None) -> Columns:
     if risk is not None:
         yield Column("Forecast", "Effect size expected in full precision, without the attack."), _cells(risk)
+
+
+def _published(result: CellResult) -> Columns:
+    """Yield what published orders say of the same run; they are compared on docs/fidelity.md."""
+    for name, values in result.private.get("run_baselines", {}).items():
+        about = f"Published order, in units of the loss: {name} of the recorded run. Larger is more exposed."
+        yield Column(name, about), _cells(np.asarray(values, dtype=np.float64), digits=3)
 
 
 def _identified(result: CellResult, ids: Sequence[int]) -> Columns:

@@ -73,6 +73,11 @@ _INDICATORS = {
         "adaptive gap, raw signals",
         "The same where neither attacker takes models' common moves out of the signals: what a careless audit misses.",
     ),
+    "loss_tnr": (
+        "loss TNR",
+        "Other records whose loss lies above that of 99 % of the members (The Tail Tells All); 0.01 where none leaks.",
+    ),
+    "run_risk": ("risk from one run", "Which members a recorded run exposes most; by record, in the internal report."),
     "loss_gap": ("loss gap", "Mean loss outside minus inside the training data; near 0 without overfitting."),
 }
 

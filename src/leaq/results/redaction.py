@@ -14,7 +14,7 @@ __all__ = ["cleaned", "cleaned_config", "shareable", "shareable_config"]
 
 COLUMNS = ("target", "smiles", "group", "ignore")
 """Options that name columns of the source."""
-PLACES = ("source", "model", "recipe", "released", "members", "nonmembers", "reference")
+PLACES = ("source", "model", "recipe", "released", "members", "nonmembers", "recorded", "reference")
 """Options that name a file or a folder."""
 STAND_IN = "COLUMN"
 """What stands for a column's name where it was taken out."""

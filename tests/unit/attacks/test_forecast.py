@@ -71,13 +71,25 @@ def test_a_rate_on_too_few_false_positives_is_not_given():
     assert "false positives" in found[0.001].reason
 
 
+def codes(found):
+    return [flag.code for flag in found.flags]
+
+
 def test_signals_that_disagree_are_flagged():
     """A model-wide offset hides the leak from the raw signal, and not from the normalised one."""
     table = few(audit(2.0), 4)
     moved = replace(table, scores=table.scores + 30 * np.arange(4)[:, None])
-    assert not forecast(table).flags
-    assert [flag.code for flag in forecast(moved).flags] == ["unsure"]
-    assert [flag.code for flag in forecast(moved).tpr[0.01].flags] == ["unsure"]
+    wider = forecast(moved).advantage.high - forecast(moved).advantage.low
+    assert wider > 1.2 * (forecast(table).advantage.high - forecast(table).advantage.low)
+    assert codes(forecast(moved)) == codes(forecast(moved).tpr[0.01]) == ["few-replicates", "unsure"]
+
+
+def test_fewer_than_eight_replicates_are_always_flagged_and_wider():
+    """What misses by much cannot be told from what does not with so few: all of them say so."""
+    four, eight = (forecast(few(audit(1.0), count)) for count in (4, 8))
+    assert codes(four)[0] == "few-replicates"
+    assert codes(eight) == []
+    assert four.advantage.high - four.advantage.low > 1.5 * (eight.advantage.high - eight.advantage.low)
 
 
 def test_risk_follows_the_records_susceptibility():

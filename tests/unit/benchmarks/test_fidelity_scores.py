@@ -1,9 +1,15 @@
 """Scores of Level B, each on a case small enough to be counted by hand."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from benchmarks.fidelity import scores
 from benchmarks.fidelity.reference import told_apart
+
+from leaq.attacks.forecast import FEW
+from leaq.measures.one_run import AGREES, WORST
 
 
 def record(**more):
@@ -57,3 +63,34 @@ def test_a_pair_is_told_apart_where_both_repetitions_say_so_the_same_way_round()
     assert told_apart(base, base + 0.02 + noise)
     assert not told_apart(base + noise, base)
     assert not told_apart(base + np.array([[0.02], [-0.02]]) + noise, base)
+
+
+@pytest.fixture(scope="module")
+def others():
+    """The recorded settings that were not used in development."""
+    path = Path(scores.__file__).with_name("results") / "level_b.json"
+    return [record for record in json.loads(path.read_text()).values() if not record["dev"]]
+
+
+def test_what_users_are_told_of_one_run_is_what_was_measured(others):
+    found = [one for record in others if (one := scores.by_record(record, "one run")) is not None]
+    assert (AGREES.value, AGREES.low, AGREES.high) == pytest.approx(scores.interval(found), abs=0.005)
+    assert AGREES.n == len(found)
+    assert pytest.approx(min(found), abs=0.005) == WORST
+
+
+def test_what_users_are_told_of_forecasts_from_few_replicates_is_what_was_measured(others):
+    missed = {}
+    for count in (4, 8):
+        each = [np.abs(scores.misses(record, f"forecast of {count}")[0]) for record in others]
+        missed[count] = float(np.mean([one.mean() for one in each]))
+        large = float(np.mean(np.concatenate([one.ravel() for one in each]) > scores.LARGE))
+        assert round(100 * large) == {4: 3, 8: 0}[count]
+    assert f"missed by {missed[4]:.2f} on average" in FEW.text
+    assert f"missed by {missed[8]:.3f}" in FEW.text
+    silent = [(np.abs(miss) > scores.LARGE) & ~flagged for miss, flagged in map(of_four, others)]
+    assert not any(one.any() for one in silent)
+
+
+def of_four(record):
+    return scores.misses(record, "forecast of 4")

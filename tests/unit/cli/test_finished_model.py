@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from leaq.cli.main import app
+from leaq.training.recording import Recorder
 from tests.unit.pipeline.finished.models import noisy, overfitted
 
 RUN = ["audit", "w.safetensors", "--members", "a.npz", "--nonmembers", "b.npz", "--quiet"]
@@ -54,6 +55,63 @@ def test_json_holds_shipped_files_and_own_losses(desk):
     assert [row["label"] for row in plain["rows"]] == ["full precision", "sign", "copy"]
     assert plain["data"]["n_train"] == 600
     assert plain["config"]["loss"] == "brier"
+
+
+def recorded(desk, checkpoints=8):
+    """Record a training of the file's network into a folder; the file holds its last weights."""
+    arrays = np.load(desk / "a.npz")
+    x, y = torch.tensor(arrays["x"]), torch.tensor(arrays["y"])
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(6, 48), torch.nn.ReLU(), torch.nn.Linear(48, 2))
+    optimizer = torch.optim.Adam(net.parameters(), 0.02)
+    recorder = Recorder(net, every=10, folder=desk / "run")
+    for _ in range(10 * checkpoints):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(net(x), y).backward()
+        optimizer.step()
+        recorder.step()
+    recorder.flush()
+    save_file(net.state_dict(), desk / "w.safetensors")
+
+
+def test_a_recorded_run_tells_which_members_it_exposes_most(desk):
+    recorded(desk)
+    words = ["--model", "nets_of_a_user.py:make", "--recorded", "run", "--quantizers", "sign", "--draws", "20"]
+    found = run(*words, "--show-records", "--out", "kept")
+    assert found.exit_code == 0, found.output
+    said = " ".join(found.output.split())
+    assert "The 10 records expected to be most exposed by this run" in said
+    assert "LT-IQR" in said
+    assert "From 8 recorded checkpoints the members of this run were put in the order of their risk" in said
+    assert re.search(r"0\.\d{3} y=[01]: ", said)  # what the record holds
+    risk = json.loads(next((desk / "kept" / "private").iterdir()).read_text())["run_risk"]
+    assert len(risk) == 60
+    words = ["show", "kept", "--report", "in.html", "--internal", "--card", "c.md"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert "most exposed by this run" in (desk / "in.html").read_text()
+    assert CliRunner().invoke(app, ["show", "kept", "--report", "out.html"]).exit_code == 0
+    for name in ("out.html", "c.md"):  # what may be shared says that there is an order, and names nobody
+        text = (desk / name).read_text()
+        assert "8 recorded checkpoints" in text
+        assert "most exposed by this run" not in text
+
+
+def test_a_recording_that_is_too_short_or_of_another_network_says_so(desk):
+    recorded(desk, checkpoints=3)
+    words = ["--model", "nets_of_a_user.py:make", "--quantizers", "none", "--draws", "20", "--show-records"]
+    found = run(*words, "--recorded", "run")
+    assert found.exit_code == 0, found.output
+    assert "No exposed records to show. Risk from one run needs at least 50 members and 4" in " ".join(
+        found.output.split()
+    )
+    (desk / "other.py").write_text(NETS.replace("48", "47"))
+    save_file(
+        torch.nn.Sequential(torch.nn.Linear(6, 47), torch.nn.ReLU(), torch.nn.Linear(47, 2)).state_dict(),
+        "w.safetensors",
+    )
+    found = run("--model", "other.py:make", "--recorded", "run")
+    assert found.exit_code == 2
+    assert "must be of the model's own architecture" in found.output
 
 
 @pytest.mark.parametrize(("words", "message"), [

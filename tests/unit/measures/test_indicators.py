@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from leaq.attacks.scoring import Protocol
 from leaq.attacks.threshold import Threshold
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.measures.indicators import correlation, distortion, loss_gap
+from leaq.measures.indicators import correlation, distortion, loss_gap, loss_tnr
 from leaq.types import LossTable
 from tests.helpers import ROUNDING
 
@@ -59,6 +59,15 @@ def slow_gap(one):
     return np.mean(gaps)
 
 
+def slow_tnr(one):
+    shares = []
+    for losses, members in zip(one.released, one.members, strict=True):
+        inside = sorted(losses[members])
+        limit = next(x for i, x in enumerate(inside, start=1) if i >= 0.99 * len(inside))
+        shares.append(sum(x > limit for x in losses[~members]) / (~members).sum())
+    return np.mean(shares)
+
+
 TWINS = {distortion: slow_distortion, correlation: slow_correlation}
 shapes = {"seed": st.integers(0, 999), "s": st.integers(1, 4), "n": st.integers(8, 30), "k": st.integers(2, 4)}
 
@@ -79,6 +88,30 @@ def test_as_the_slow_twin(indicator, task, seed, s, n, k):  # noqa: PLR0917
 def test_the_gap_as_its_slow_twin(seed, s, n, k):
     one = pair(seed, s=s, n=n, k=k)[0]
     assert loss_gap(one, **QUICK).value == pytest.approx(slow_gap(one), rel=1e-9)
+
+
+@settings(max_examples=15)
+@given(**shapes)
+def test_the_tail_as_its_slow_twin(seed, s, n, k):
+    one = pair(seed, s=s, n=n, k=k)[0]
+    found = loss_tnr(one, **QUICK)
+    assert found.value == pytest.approx(slow_tnr(one), rel=1e-9)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    rounded = replace(one, losses=one.losses.round())  # many ties
+    assert loss_tnr(rounded, **QUICK).value == pytest.approx(slow_tnr(rounded), rel=1e-9)
+
+
+def test_the_tail_of_weighted_records_is_that_of_repeated_ones():
+    """A bootstrap draw that takes every record twice changes nothing; losses alike clear one in a hundred."""
+    rng = np.random.default_rng(0)
+    one = LossTable.from_losses(rng.exponential(size=2000), rng.exponential(size=4000))
+    found = loss_tnr(one)
+    assert found.low < 0.01 < found.high
+    assert [flag.code for flag in found.flags] == []
+    few = LossTable.from_losses(rng.exponential(size=60), rng.exponential(size=60))
+    assert [flag.code for flag in loss_tnr(few).flags] == ["few-members"]
+    with pytest.raises(NotEnoughEvidence, match="loss_tnr: every model needs members and non-members"):
+        loss_tnr(replace(one, members=np.ones_like(one.members)))
 
 
 def test_twins_catch_broken_ones():

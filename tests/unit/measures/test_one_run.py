@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.measures.one_run import FEATURES, WEIGHTS, lt_iqr, record_risk, run_features
+from leaq.measures.one_run import FEATURES, WEIGHTS, baselines, lt_iqr, record_risk, run_features
 
 
 def run(n=200, d=5, c=8, seed=0):
@@ -22,6 +22,13 @@ def test_records_whose_loss_stayed_high_are_exposed_most(task):
     assert stats.spearmanr(risk, losses.mean(0)).statistic > 0.4
     assert 0 < risk.min() < risk.max() < 1
     assert risk.mean() == pytest.approx(0.5)
+
+
+def test_published_orders_are_of_the_same_losses():
+    losses, *_ = run()
+    found = baselines(losses)
+    np.testing.assert_array_equal(found["LT-IQR"], lt_iqr(losses))
+    np.testing.assert_array_equal(found["last loss"], losses[-1])
 
 
 def test_a_record_far_from_all_others_is_more_exposed_than_its_twin():

@@ -166,6 +166,13 @@ def mixed(tmp_path, monkeypatch):
     return here
 
 
+def test_the_folder_of_a_recorded_run_is_found_from_the_study_file(mixed):
+    text = MIXED.replace('nonmembers = "b.npz"', 'nonmembers = "b.npz"\nrecorded = "run"')
+    (mixed / "study.toml").write_text(text)
+    (mixed / "run").mkdir()
+    assert Study.from_toml(mixed / "study.toml").cells()[-1].recorded == str(mixed / "run")
+
+
 def test_a_finished_model_is_a_cell_like_any_other(mixed):
     study = Study.from_toml(mixed / "study.toml")
     cells = study.cells()

@@ -21,8 +21,7 @@ __all__ = ["candidates_of", "fitted_to", "released_of", "with_released"]
 MOVED_BYTES = 2**28
 """Weights of the moved copies that are held at once."""
 NO_CODES = NotComputed(
-    "Full precision has no codes to move. Give checkpoints=recorder.checkpoints of a leaq.Recorder in the training "
-    "loop."
+    "Full precision has no codes to move. Name the recording of a leaq.Recorder in the training loop (--recorded)."
 )
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from leaq.data.readers import read_table
 from leaq.data.texts import read_texts
 from leaq.errors import InvalidInput, StoreError, UnsupportedModel
+from leaq.models import unwrap
 from leaq.models.boxes import box_of, open_box
 from leaq.models.causal import load_causal
 from leaq.models.formats import describe_file, filled_from
@@ -22,16 +23,20 @@ from leaq.models.sklearn import from_sklearn, is_sklearn
 from leaq.models.weights import architecture, built
 from leaq.pipeline.cell import AuditConfig, FinishedModel
 from leaq.pipeline.finished.case import Case
+from leaq.pipeline.finished.recorded import refuse_unseen
 from leaq.pipeline.finished.records import Records, pair_of, read_records
 from leaq.pipeline.subjects import Given
 from leaq.system.files import sha256_within
 from leaq.system.npz import read_npz
 from leaq.system.usercode import code_of, user_function
 from leaq.training.batched import device_for
-from leaq.types import Flag
+from leaq.training.recording import read_recording
+from leaq.types import Checkpoints, Flag
 
-__all__ = ["USED", "case_of", "files_digest", "places_of", "read_records_file"]
+__all__ = ["USED", "case_of", "files_digest", "places_of", "read_records_file", "told_of"]
 
+SHOWN = 6
+"""Numbers or columns of a record that are shown."""
 USED = frozenset(
     {"source", "members", "model", "target", "ignore", "quantizers", "seed", "level", "draws", "threads", "device"}
     | set(FinishedModel.model_fields)
@@ -58,20 +63,21 @@ def case_of(config: AuditConfig, given: Given) -> Case:
     held = {name: data if data is not None else _read(config, name, language) for name, data in named.items()}
     loss = given.loss or (_loss(config.loss) if ":" in config.loss else config.loss)
     shipped = given.shipped if given.shipped is not None else _shipped(config.shipped)
-    case = partial(
-        Case, config, loss=loss, shipped=shipped, checkpoints=given.checkpoints, calibration=given.calibration
-    )
+    case = partial(Case, config, loss=loss, shipped=shipped, calibration=given.calibration)
     if language:
         model, tokenizer = (given.data, None) if place is None else load_causal(place)
         tokenizer = given.tokenizer or tokenizer
         flags = _dequantized(place, describe_file(place) if place and place.suffix == ".gguf" else "")
         other = given.reference or config.reference or None
         reference = _placed(load_causal(other)[0], config) if isinstance(other, str | Path) else other
-        return case(_placed(model, config), **held, tokenizer=tokenizer, reference=reference, flags=flags)
+        recorded = _recorded(config, given, model)
+        model = _placed(model, config)
+        return case(model, **held, checkpoints=recorded, tokenizer=tokenizer, reference=reference, flags=flags)
     if given.reference is not None or config.reference:
         raise InvalidInput("reference belongs to a language model. Found another. Leave it out.")
     opened = _opened(given.data if place is None else place, builder, config, held)
-    return case(_placed(opened.model, config), *opened.records, flags=opened.flags)
+    recorded = _recorded(config, given, opened.model)
+    return case(_placed(opened.model, config), *opened.records, checkpoints=recorded, flags=opened.flags)
 
 
 def _placed(model: Any, config: AuditConfig) -> Any:
@@ -84,6 +90,14 @@ def _placed(model: Any, config: AuditConfig) -> Any:
     """
     there = device_for(config.training)
     return model.to(there) if there.type == "cuda" and isinstance(model, nn.Module) else model
+
+
+def _recorded(config: AuditConfig, given: Given, model: Any) -> Checkpoints | None:
+    """Return the checkpoints of the model's training, from memory or a recorder's folder; None where there are none."""
+    if given.checkpoints is not None or not config.recorded:
+        return given.checkpoints
+    refuse_unseen(unwrap(model))
+    return read_recording(config.recorded, model)
 
 
 @dataclass(frozen=True)
@@ -152,6 +166,19 @@ def _read(config: AuditConfig, name: str, language: bool) -> Any:
     return frame[[column for column in frame.columns if column not in config.ignore]]
 
 
+def told_of(config: Mapping[str, Any], rows: Sequence[int]) -> list[str]:
+    """Return what the file of members holds in some rows, counted from 0, each in a line; none if it is no file."""
+    made = AuditConfig.from_dict({name: value for name, value in config.items() if name in USED})
+    if not Path(made.members).is_file():
+        return []
+    data = _read(made, "members", language=False)
+    if isinstance(data, Mapping):
+        inputs, targets = np.asarray(data["x"]), np.asarray(data["y"])
+        return [f"y={targets[row]}: {', '.join(f'{one:.4g}' for one in inputs[row].ravel()[:SHOWN])}" for row in rows]
+    names = sorted(data.columns, key=lambda name: name != made.target)[:SHOWN]
+    return [", ".join(f"{name}={data[name].iloc[row]}" for name in names) for row in rows]
+
+
 def _refuse_training(config: AuditConfig, given: Given) -> None:
     """Refuse what a finished model lacks, or cannot use."""
     missing = [name for name in ("members", "nonmembers") if not getattr(config, name)]
@@ -189,7 +216,8 @@ def _shipped(given: Sequence[str]) -> dict[str, Path]:
 def places_of(config: AuditConfig) -> list[str]:
     """Return the files and folders that an audit of a finished model reads."""
     shipped = [str(place) for place in _shipped(config.shipped).values()]
-    return [place for place in (config.source, config.members, config.nonmembers, config.reference, *shipped) if place]
+    named = (config.source, config.members, config.nonmembers, config.recorded, config.reference)
+    return [place for place in (*named, *shipped) if place]
 
 
 def files_digest(config: AuditConfig) -> str:

@@ -22,7 +22,7 @@ from leaq.pipeline.cell import IN_MEMORY, AuditConfig
 from leaq.pipeline.finished.candidates import candidates_of, fitted_to, released_of
 from leaq.pipeline.finished.case import Case
 from leaq.pipeline.finished.evaluating import Bench
-from leaq.pipeline.finished.recorded import run_risk
+from leaq.pipeline.finished.recorded import refuse_unseen, told_by
 from leaq.pipeline.finished.records import Records, overlap_of
 from leaq.pipeline.finished.rows import how_finished
 from leaq.pipeline.finished.shipped import open_shipped, weigh
@@ -77,16 +77,18 @@ def audit_case(case: Case, *, progress: Progress = silent) -> CellResult:
     bench = Bench.build(model, members, nonmembers, loss=case.loss, n_train=config.n_train)
     # Logits of a language model are large: its candidates run one after another.
     bench.model.vectorised = case.extra is None
-    rows = _rows(bench, case, progress)
+    rows, run = _rows(bench, case, progress), told_by(bench, case.checkpoints)
+    if run.missing is not None:
+        rows = tuple(replace(one, measures={**one.measures, "run_risk": run.missing}) for one in rows)
     result = CellResult(
         config={**config.to_dict(), "loss": bench.loss.name},
-        data=_describe(bench, config.source, model, compared),
+        data={**_describe(bench, config.source, model, compared), **run.described},
         rows=rows,
         primary_metric=_primary(rows[0]),
         primary_attack="threshold",
         environment=describe_environment(),
         timings={"total_seconds": time.perf_counter() - started, "peak_memory_bytes": float(peak_memory())},
-        private={} if bench.weightless else run_risk(bench, case.checkpoints),
+        private=run.private,
         flags=(WEAK, *flags, *bench.loss.flags),
     )
     return with_comparison(result)
@@ -123,7 +125,7 @@ def _rows(bench: Bench, case: Case, progress: Progress) -> tuple[QuantizerRow, .
 def _box_rows(bench: Bench, case: Case) -> tuple[QuantizerRow, ...]:
     """Measure what shows no weights as it runs, and what is shipped beside it."""
     if case.checkpoints is not None:
-        raise InvalidInput("checkpoints belong to a model whose weights are seen. Found one without. Leave them out.")
+        refuse_unseen(bench.model.module)
     opened = open_shipped(bench.model.module, bench.model.module, name="the model")
     table = bench.table_of(opened.module, quantizer="none")
     run = [flag for flag in table.flags if flag not in bench.flags]

@@ -1,28 +1,60 @@
 """What one recorded training run tells of its members one by one, where nobody trained another."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
+from torch import nn
 
-from leaq.errors import NotEnoughEvidence
-from leaq.measures.one_run import record_risk
+from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.measures.one_run import baselines, record_risk
 from leaq.pipeline.finished.evaluating import Bench
-from leaq.types import Checkpoints
+from leaq.pipeline.finished.running import is_weightless
+from leaq.types import Checkpoints, NotComputed
 
-__all__ = ["run_risk"]
+__all__ = ["Run", "refuse_unseen", "told_by"]
+
+NO_ARRAYS = "Risk from one run needs inputs that are arrays of one width, and one target a record."
 
 
-def run_risk(bench: Bench, recorded: Checkpoints | None) -> dict[str, object]:
-    """Return what is private of a recorded run: ``run_risk`` of each member, by row number, or why there is none.
+@dataclass(frozen=True)
+class Run:
+    """What a recording adds to an audit.
 
-    Empty where nothing was recorded.
+    Attributes
+    ----------
+    checkpoints : how many were recorded; 0 without a recording.
+    private : by row number of the members: "run_risk", and "run_baselines" by the name of each.
+    missing : why there is no risk, where there is none.
     """
+
+    checkpoints: int = 0
+    private: dict[str, object] = field(default_factory=dict)
+    missing: NotComputed | None = None
+
+    @property
+    def described(self) -> dict[str, int]:
+        """Return what anybody may know of it."""
+        return {"recorded": self.checkpoints} if self.checkpoints else {}
+
+
+def refuse_unseen(module: nn.Module) -> None:
+    """Refuse a recording of a model that shows no weights, with `InvalidInput`."""
+    if is_weightless(module):
+        raise InvalidInput("A recording belongs to a model whose weights are seen. Found one without. Leave it out.")
+
+
+def told_by(bench: Bench, recorded: Checkpoints | None) -> Run:
+    """Return what a recorded run tells of its members: how exposed each is expected to be, or why that is not told."""
     if recorded is None or len(recorded.batch) != 2:
-        return {}
-    features, count = bench.members.features, len(bench.members)
+        return Run()
+    features, members, count = bench.members.features, len(bench.members), recorded.batch[1]
     if features is None or bench.labels is None:
-        return {"no_run_risk": "Risk from one run needs inputs that are arrays of one width, and one target a record."}
+        return Run(count, missing=NotComputed(NO_ARRAYS))
     try:
-        losses = bench.table(recorded).losses[0, :, :count]
-        inputs, labels = np.asarray(features, dtype=np.float64), np.asarray(bench.labels)[:count]
-        return {"run_risk": record_risk(losses, inputs, labels, bench.task).tolist()}
+        losses = bench.table(recorded).losses[0, :, :members]
+        inputs, labels = np.asarray(features, dtype=np.float64), np.asarray(bench.labels)[:members]
+        risk = record_risk(losses, inputs, labels, bench.task).tolist()
     except NotEnoughEvidence as err:
-        return {"no_run_risk": str(err)}
+        return Run(count, missing=NotComputed(str(err)))
+    beside = {name: values.tolist() for name, values in baselines(losses).items()}
+    return Run(count, {"run_risk": risk, "run_baselines": beside})

@@ -27,7 +27,8 @@ class Given:
     model : builds a network. recipe : trains one, of (records, seed). released : the module that is released.
     public : public records. loss : of (outputs, targets). shipped : models quantized elsewhere, by name.
     reference : a language model that has not seen the members.
-    checkpoints : weights of a finished model along its training (`leaq.Recorder`), batch (1, c): candidates for r.
+    checkpoints : weights of a finished model along its training (`leaq.Recorder`), batch (1, c): candidates for r, and
+        risk from one run. A configuration names the folder of a recorder as `recorded`.
     calibration : records that calibrated quantizers of a finished model look at where they are not the members.
     tokenizer : turns texts into tokens; makes the audit of a finished model that of a language model.
 
@@ -87,6 +88,7 @@ def request(subject: Any, options: Mapping[str, Any]) -> tuple[AuditConfig, Give
     >>> config.source, config.model, given.model
     ('tuple in memory', 'nets.py:make', None)
     """
+    options = _recorded(options)
     held: dict[str, Any] = {name: options[name] for name in HELD if options.get(name) is not None}
     named = {name: value for name, value in options.items() if name not in HELD}
     for name in (*PLACES[1:], "shipped"):
@@ -104,6 +106,22 @@ def request(subject: Any, options: Mapping[str, Any]) -> tuple[AuditConfig, Give
         held["data"] = subject
         config = AuditConfig(source=f"{type(subject).__name__}{IN_MEMORY}", **named)
     return config, Given(**held)
+
+
+def _recorded(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with a recording under one name: `recorded` if it is a folder, `checkpoints` if in memory.
+
+    Either name may be given either; `InvalidInput` if both are.
+    """
+    named = [options.get(name) for name in ("recorded", "checkpoints")]
+    found = [value for value in named if value is not None and value != ""]
+    if len(found) > 1:
+        raise InvalidInput("A recording is one folder or the checkpoints in memory. Found both. Name one of them.")
+    rest = {name: value for name, value in options.items() if name not in ("recorded", "checkpoints")}
+    if not found:
+        return rest
+    folder = isinstance(found[0], str) or hasattr(found[0], "__fspath__")
+    return {**rest, "recorded" if folder else "checkpoints": found[0]}
 
 
 def _named(name: str, value: Any) -> Any:

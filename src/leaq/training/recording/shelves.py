@@ -1,7 +1,6 @@
 """Where recorded weights are kept: in memory, or as safetensors files that appear whole or not at all."""
 
 import json
-import re
 import secrets
 import weakref
 from collections.abc import Mapping
@@ -14,13 +13,11 @@ from torch import Tensor
 
 from leaq.errors import StoreError
 from leaq.system.files import private_folder, sweep, write_atomic, write_pages
-from leaq.system.sealed import DamagedFile, read_json, read_sealed, seal_json
-from leaq.training.recording.image import KIND, Image
+from leaq.system.sealed import DamagedFile, seal_json
+from leaq.training.recording.image import Image
+from leaq.training.recording.reading import ABOUT, file_of, identity, read_about, read_step, steps_in
 
 __all__ = ["FolderShelf", "MemoryShelf", "WeightShelf"]
-
-NAME = re.compile(r"step-(\d{12})\.safetensors")
-ABOUT = "recording.json"
 
 
 class WeightShelf(Protocol):
@@ -103,7 +100,7 @@ class FolderShelf:
         self.resumed = (folder / ABOUT).exists()
         if self.resumed:
             self._number = self._check(about)
-        elif any(NAME.fullmatch(path.name) for path in folder.iterdir()):
+        elif steps_in(folder):
             raise StoreError(f"{str(folder)!r} must hold {ABOUT} beside its checkpoints. Name an empty folder.")
         else:
             self._number = secrets.token_hex(8)
@@ -119,10 +116,10 @@ class FolderShelf:
     def _check(self, about: Mapping[str, Any]) -> str:
         """Refuse a recording of something else; return its number."""
         try:
-            found = read_json(self.folder / ABOUT, kind="recording", key="")
-            number, weights, options = str(found["recording"]), found["weights"], found["options"]
+            found = read_about(self.folder)
         except (DamagedFile, KeyError):
             raise StoreError(f"{ABOUT} in {str(self.folder)!r} is damaged. Name an empty folder.") from None
+        number, weights, options = str(found["recording"]), found["weights"], found["options"]
         wanted = json.loads(json.dumps(about))
         if weights != wanted["weights"]:
             odd = sorted(
@@ -142,27 +139,21 @@ class FolderShelf:
             )
         return number
 
-    def _identity(self, step: int) -> str:
-        return f"{self._number}/{step}"
-
     def steps(self) -> list[int]:
         """Return the steps that are there, ascending."""
-        matches = (NAME.fullmatch(path.name) for path in self.folder.iterdir())
-        return sorted(int(match.group(1)) for match in matches if match)
-
-    def _path(self, step: int) -> Path:
-        return self.folder / f"step-{step:012d}.safetensors"
+        return steps_in(self.folder)
 
     def put(self, step: int, weights: Mapping[str, Tensor]) -> None:
         """Copy the weights, and write them behind the caller's back into a file that is there whole or not at all."""
         self.flush()
         self._image = self._image or Image(weights)
         self._image.fill(weights)
-        self._pending.append(self._writer.submit(_write, self._image, self._path(step), self._identity(step)))
+        path = file_of(self.folder, step)
+        self._pending.append(self._writer.submit(_write, self._image, path, identity(self._number, step)))
 
     def drop(self, step: int) -> None:
         """Delete a step's file, after what is being written."""
-        self._pending.append(self._writer.submit(self._path(step).unlink, missing_ok=True))
+        self._pending.append(self._writer.submit(file_of(self.folder, step).unlink, missing_ok=True))
 
     def flush(self) -> None:
         """Wait for the disk; raise the first thing that went wrong there."""
@@ -171,17 +162,7 @@ class FolderShelf:
     def get(self, step: int) -> Mapping[str, Tensor]:
         """Read a step's file; raises `DamagedFile` if it is not to the byte what was recorded."""
         self.flush()
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-
-        path = self._path(step)
-        try:
-            return dict(load(read_sealed(path, kind=KIND, key=self._identity(step))))
-        except (DamagedFile, SafetensorError):
-            raise DamagedFile(
-                f"{str(path)!r} is damaged, or is no checkpoint of step {step} of this recording. Delete it to go on "
-                "without it."
-            ) from None
+        return read_step(self.folder, self._number, step)
 
 
 def _write(image: Image, path: Path, identity: str) -> None:

@@ -24,13 +24,15 @@ def test_recorded_checkpoints_make_candidates(data):
         recorder.step()
     result = audit_finished(module, *data, checkpoints=recorder.checkpoints, **QUICK)
     assert isinstance(result.rows[0].measures["r"], Estimate)
+    assert result.data["recorded"] == len(recorder.checkpoints.steps)
     risk = np.array(result.private["run_risk"])
     assert risk.shape == (len(x),)
     assert ((risk > 0) & (risk < 1)).all()
     assert "run_risk" not in result.to_json()
     table = riskiest_records(result, limit=3)
     assert table.keys[0] == str(risk.argmax() + 1)
-    assert "most exposed in full precision" in table.title
+    assert table.title == "The 3 records expected to be most exposed by this run"
+    assert [column.title for column in table.columns] == ["Row", "Risk", "LT-IQR", "last loss"]
     assert "An order, no level" in table.footnotes[0].text
     other = Recorder(nn.Linear(6, 3))
     other.step()
@@ -47,7 +49,8 @@ def test_adapters_alone_are_quantized_where_only_they_were_recorded(data):
     recorder.step()
     result = audit_finished(module, *data, checkpoints=recorder.checkpoints, **QUICK)
     assert result.rows[0].size.bytes == 4 * (4 * 2 + 2)
-    assert "4 checkpoints. Found" in result.private["no_run_risk"]
+    assert "4 checkpoints. Found" in result.not_computed["run_risk"]
+    assert result.private == {}
 
 
 def test_weights_that_were_not_recorded_are_named():

@@ -18,6 +18,7 @@ from leaq.pipeline.options import config_from, options
 from leaq.pipeline.subjects import request
 from leaq.quantizers import Sign, Uniform
 from leaq.training import TrainingConfig
+from leaq.types import Checkpoints
 from tests.unit.pipeline.finished.models import noisy, overfitted
 
 TABLE = {".".join(one.path): one for one in options(AuditConfig)}
@@ -28,6 +29,7 @@ FORMS = {
     "columns": ("a,b", [["a", "b"], ("a", "b")]),
     "loss": ("nets.py:brier", ["nets.py:brier"]),
     "shipped": ("q=m.gguf", [["q=m.gguf"], {"q": "m.gguf"}, {"q": Path("m.gguf")}]),
+    "recorded": ("run", [Path("run")]),
     "reference": ("base", [Path("base")]),
     "length": ("8", [8]),
     "n_train": ("80", [80]),
@@ -158,6 +160,18 @@ def test_a_finished_model_gives_the_same_numbers_in_whatever_form_it_comes(desk)
     own = leaq.audit("w.safetensors", **pairs, **QUICK, model=make, loss=brier, shipped={"same": "w.safetensors"})
     assert own.config["loss"] == "brier"
     assert own.rows[2].attacks["threshold"].advantage == own.rows[0].attacks["threshold"].advantage
+
+
+def test_a_recording_is_a_folder_or_checkpoints_under_either_name():
+    one = Checkpoints({"w": torch.zeros(1, 3, 2)}, {"w": "linear"}, (1, 3))
+    for name in ("recorded", "checkpoints"):
+        config, given = request("m.onnx", {name: "run", "members": "a", "nonmembers": "b"})
+        assert (config.recorded, given.checkpoints) == ("run", None)
+        config, given = request("m.onnx", {name: one, "members": "a", "nonmembers": "b"})
+        assert config.recorded == ""
+        assert given.checkpoints is one
+    with pytest.raises(InvalidInput, match="one folder or the checkpoints in memory. Found both"):
+        request("m.onnx", {"recorded": "run", "checkpoints": one})
 
 
 def test_members_and_public_records_of_a_source_may_be_frames_or_files(desk):
