@@ -6,8 +6,8 @@ from scipy import special
 from leaq.attacks import forecast as shipped
 from leaq.attacks import hierarchical
 from leaq.attacks.decisions import pairs_of
-from leaq.attacks.few import _all, attacked, thinned, usable
-from leaq.attacks.shadows import InOut
+from leaq.attacks.few import attacked, thinned, usable
+from leaq.attacks.shadows import InOut, Shadows
 from leaq.attacks.signals import normalised
 from leaq.measures.indicators import correlation, distortion
 from leaq.stats.roc import auc
@@ -66,7 +66,7 @@ def _total_variation(table: LossTable, full: LossTable) -> float:
     half = len(signals) // 4 * 2
     first, second = (_shift(signals[part], members[part]) for part in (slice(0, half), slice(half, None)))
     agreed = np.sign(first * second) * np.sqrt(np.abs(first * second))
-    known = _all(signals, members)
+    known = _everyone(signals, members)
     between = (known.square_in + known.square_out) / np.maximum(known.count_in + known.count_out - 2, 1)
     noise = normalised(table) - signals
     added = ((noise - noise.mean(0)) ** 2).sum(0) / (len(noise) - 1)
@@ -84,9 +84,9 @@ def borrowed(table: LossTable, full: LossTable) -> tuple[float, float]:
     pairs, found = pairs_of(members), []
     for target, pair in enumerate(pairs):
         shadows = pairs != pair
-        known = _all(signals[shadows], members[shadows])
+        known = _everyone(signals[shadows], members[shadows])
         slope = _slope(signals[shadows], before[shadows], members[shadows])
-        excess = slope * _excess(_all(before[shadows], members[shadows]))
+        excess = slope * _excess(_everyone(before[shadows], members[shadows]))
         ways = (hierarchical.predictive(known), _with_prior(known, excess))
         found.append([auc(one.log_ratio(signals[target]), members[target]) for one in ways])
     areas = np.clip(np.mean(found, axis=0), 1e-6, 1 - 1e-6)
@@ -130,5 +130,10 @@ def _slope(after: Floats, before: Floats, members: Bools) -> float:
 
 
 def _shift(signals: Floats, members: Bools) -> Floats:
-    known = _all(signals, members)
+    known = _everyone(signals, members)
     return known.mean_in - known.mean_out
+
+
+def _everyone(signals: Floats, members: Bools) -> InOut:
+    """Return the statistics of each record over all models given, (n,)."""
+    return Shadows(signals, members, own=()).everyone()
