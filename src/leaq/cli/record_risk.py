@@ -51,15 +51,15 @@ NO_RUN = (
 def _show_members(result: "CellResult") -> None:
     """Print which members a recorded run exposes most, with their content where they stand in a file."""
     from leaq.pipeline.finished.files import told_of
-    from leaq.reporting.records import exposed
+    from leaq.reporting.records import riskiest_records
 
-    table = exposed(result, limit=SHOWN, every=False)
+    table = riskiest_records(result, limit=SHOWN, every=False)
     if table is None:
         console.note(f"No exposed records to show. {result.not_computed.get('run_risk', NO_RUN)}")
         return
     texts = told_of(result.config, [int(key) - 1 for key in table.keys])
     shown = {int(key): text for key, text in zip(table.keys, texts, strict=False)} or None
-    console.show_table(exposed(result, limit=SHOWN, every=False, shown=shown) or table)
+    console.show_table(riskiest_records(result, limit=SHOWN, every=False, shown=shown) or table)
 
 
 def _draw(result: "CellResult", out: Path | None) -> None:
