@@ -5,7 +5,7 @@ Nothing is kept: weights are the initial ones, which take as long to quantize an
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -49,15 +49,16 @@ class _Enough(Exception):
 
 def seconds_per_step(trained: Subject, samples: Samples, members: Bools, config: AuditConfig) -> float:
     """Begin to train these models, and time the steps."""
-    taken, last = [], time.perf_counter()
+    now = _clock(config)
+    taken, last = [], now()
 
     def watch(_what: str, done: int, _total: int) -> None:
         nonlocal last
         _wait(config)
-        taken.append(time.perf_counter() - last)
+        taken.append(now() - last)
         if done >= STEPS:
             raise _Enough
-        last = time.perf_counter()
+        last = now()
 
     with suppress(_Enough):
         trained.train(samples, members, which=slice(0, len(members)), progress=watch)
@@ -192,10 +193,19 @@ class _Stopwatch:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        started = time.perf_counter()
+        now = _clock(self._config)
+        started = now()
         yield
         _wait(self._config)
-        self.seconds += time.perf_counter() - started
+        self.seconds += now() - started
+
+
+def _clock(config: AuditConfig) -> Callable[[], float]:
+    """Return what counts seconds: those of this thread, which other work on the machine does not prolong.
+
+    A GPU's are counted by waiting for it.
+    """
+    return time.perf_counter if config.training.device == "cuda" else time.thread_time
 
 
 def _wait(config: AuditConfig) -> None:
