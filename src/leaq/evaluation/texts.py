@@ -21,7 +21,7 @@ from leaq.types.arrays import trained_on
 
 __all__ = ["LanguageModel", "evaluate_texts", "longest", "token_batches", "vocabulary_of"]
 
-LOGITS = 2**25
+LOGITS = 2**22
 """Logits a forward pass may return before fewer texts go through at once."""
 
 

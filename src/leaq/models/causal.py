@@ -16,7 +16,7 @@ __all__ = ["Text", "TokenLoss", "Tokens", "Told", "load_causal", "tokens_of"]
 
 IGNORED = -100
 """Target of positions that carry no token, or one of a prompt."""
-SLICE = 2**24
+SLICE = 2**20
 """Logits that are turned into double precision at once."""
 
 Told = str | tuple[str, str]

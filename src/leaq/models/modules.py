@@ -21,8 +21,12 @@ STACKED_BYTES = 2**26
 """Weights of the candidates that one vectorised call may hold; larger models run one after another."""
 
 
-def checkpoints_of(module: nn.Module, *, trainable: bool = False) -> Checkpoints:
+def checkpoints_of(module: nn.Module, *, trainable: bool = False, copied: bool = True) -> Checkpoints:
     """Return a copy of a module's weights as the released checkpoint of one model, batch (1,), in 32 bits or more.
+
+    Parameters
+    ----------
+    copied : False lends the weights themselves where they are in 32 bits, so that a large model is in memory once.
 
     Raises
     ------
@@ -35,7 +39,8 @@ def checkpoints_of(module: nn.Module, *, trainable: bool = False) -> Checkpoints
         value = full_precision(tensor.detach())
         if not torch.isfinite(value).all():
             raise InvalidInput(f"The model's weights must be finite. {name!r} holds NaN or infinite values.")
-        params[name] = value.clone(memory_format=torch.contiguous_format).unsqueeze(0)
+        value = value.clone(memory_format=torch.contiguous_format) if copied else value.contiguous()
+        params[name] = value.unsqueeze(0)
     if not params:
         raise InvalidInput("The model must have floating-point weights. Found none.")
     return Checkpoints(params, roles, (1,))

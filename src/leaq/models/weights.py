@@ -73,7 +73,7 @@ def open_weights(path: str | Path) -> OpenWeights:
     """
     path = Path(path)
     if not path.is_file():
-        raise InvalidInput(f"There is no weights file {str(path)!r}.{nearest(path)} Name an existing safetensors file.")
+        raise InvalidInput(f"There is no weights file {str(path)!r}.{nearest(path)} Name an existing file of weights.")
     with path.open("rb") as handle:
         head = handle.read(9)
     # A safetensors file begins with the length of its header, which may look like anything, and the header's "{".

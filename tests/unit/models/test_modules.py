@@ -233,3 +233,13 @@ def test_wrappers_are_taken_off():
     compiled = nn.Module()
     compiled._orig_mod = module  # what torch.compile returns looks like this
     assert unwrap(nn.DataParallel(compiled)) is module
+
+
+def test_weights_are_copied_unless_they_are_lent():
+    module = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1).half())
+    apart, lent = checkpoints_of(module), checkpoints_of(module, copied=False)
+    for name, tensor in apart.params.items():
+        assert torch.equal(tensor, lent.params[name])
+        assert tensor.data_ptr() != module.state_dict()[name].data_ptr()
+    assert lent.params["0.weight"].data_ptr() == module[0].weight.data_ptr()
+    assert lent.params["1.weight"].dtype == torch.float32  # widened, and so a copy

@@ -1,6 +1,7 @@
 """Which weight of a file belongs to which of the original's parameters, and the original filled with them."""
 
 import copy
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from leaq.types import Flag
 __all__ = ["Filled", "fill", "matched"]
 
 MOST_PREFIXES = 64
+ADAPTER = re.compile(r"lora_|ia3_|loha_|hada_|lokr_|oft_|vera_|boft_|prompt_embeddings|adapter")
+"""What the names of an adapter's tensors hold."""
 WRAPPERS = frozenset({"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 """Names that torch.compile, data parallelism and sharding put into the names of weights."""
 
@@ -175,10 +178,10 @@ def refuse_others(
     ]
     if not problems:
         return
-    if surplus and all("lora_" in name for name in weights):
+    if surplus and all(ADAPTER.search(name) for name in weights):
         raise InvalidInput(
-            f"{subject}: a shipped model must be whole. Found an adapter (LoRA) without its base. Merge it into the "
-            "base (merge_and_unload) and save that, or give the running model."
+            f"{subject}: a shipped model must be whole. Found an adapter (LoRA or its kin) without its base. Merge it "
+            "into the base (merge_and_unload) and save that, or give the running model."
         )
     raise InvalidInput(
         f"{subject}: the weights must belong to the same architecture as the model. Found "

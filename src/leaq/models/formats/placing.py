@@ -52,7 +52,7 @@ def place(found: Sequence[Weight], original: nn.Module, *, subject: str) -> Plac
             missing.append(name)
             foreign += [f"{name} {problem}"] if best is not None else []
     weights = [name for name, tensor, _ in tensors_of(original) if tensor.ndim > 1]
-    if weights and len(foreign) == len(weights):
+    if weights and foreign and not any(name in chosen for name in weights):
         raise InvalidInput(
             f"{subject}: what a file holds must be near the original that it was made from. {foreign[0]}. Give the "
             "original of this file, or audit the file by itself."

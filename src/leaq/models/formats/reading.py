@@ -14,6 +14,7 @@ from leaq.config import modules_in
 from leaq.errors import InvalidInput, StoreError
 from leaq.models.formats.layers import layers_of
 from leaq.models.formats.layout import Container
+from leaq.models.formats.shards import indexed, numbered
 from leaq.models.formats.weight import LazyWeight, Weight
 from leaq.models.weights import open_weights
 
@@ -70,7 +71,9 @@ def _container(file: Path) -> Container | None:
     """Return what reads a file that is no safetensors, by its first bytes; None for one that may be."""
     with suppress(OSError), file.open("rb") as handle:
         first = handle.read(max(len(one.begins) for one in _containers()))
-        return next((one for one in _containers() if first.startswith(one.begins)), None)
+        found = next((one for one in _containers() if first.startswith(one.begins)), None)
+        early = (one for one in _containers() if one.suffix == file.suffix and one.begins.startswith(first))
+        return found or next(early, None)
     return None
 
 
@@ -110,7 +113,7 @@ def _plain(name: str, load: Callable[[str], Tensor], subject: str) -> LazyWeight
 
 
 def weight_files(path: Path) -> list[Path]:
-    """Return the files that hold a model's weights: the file itself, or what a folder's index names.
+    """Return the files that hold a model's weights: the file itself with its kin, or what a folder's index names.
 
     Raises
     ------
@@ -119,14 +122,14 @@ def weight_files(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         if path.name.endswith(".safetensors.index.json"):
-            return _shards(path)
-        return [path]
+            return indexed(path)
+        return numbered(path)
     if (index := path / "model.safetensors.index.json").is_file():
-        return _shards(index)
+        return indexed(index)
     for pattern in ("model.safetensors", "*.safetensors", *(f"*{one.suffix}" for one in _containers())):
         found = sorted(path.glob(pattern))
-        if len(found) == 1:
-            return found
+        if found and set(parts := numbered(found[0])) == set(found):
+            return parts
         if found:
             names = ", ".join(file.name for file in found[:3])
             raise StoreError(
@@ -136,24 +139,6 @@ def weight_files(path: Path) -> list[Path]:
     raise StoreError(
         f"{path.resolve().name}: a model's folder must hold its weights as safetensors or GGUF. Found none.{adapter}"
     )
-
-
-def _shards(index: Path) -> list[Path]:
-    try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as err:
-        raise StoreError(f"{index.name}: this is no index of safetensors files ({type(err).__name__}).") from None
-    files = [index.parent / name for name in names]
-    missing = [file.name for file in files if not file.is_file()]
-    if missing or not files:
-        raise StoreError(
-            f"{index.name}: a model in several files needs all of them. Missing: {', '.join(missing[:3])} of "
-            f"{len(files)}. Copy them beside the others."
-        )
-    outside = [file.name for file in files if index.parent.resolve() not in file.resolve().parents]
-    if outside:
-        raise InvalidInput(f"{index.name}: files must lie in the folder of their index. Found {outside[0]}.")
-    return files
 
 
 def metadata_of(path: Path) -> dict[str, Any]:

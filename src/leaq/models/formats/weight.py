@@ -21,6 +21,10 @@ UNEVEN = 1.25
 """Mean square error of large codes over that of small ones from which scales are doubted; symmetric ones reach 1.2."""
 CLEARLY = 0.9
 """Share of the first reading's squared error below which another reading is nearer, and not by chance alone."""
+STRETCH = 0.3
+"""How far a weight of more than two bits, rounded to the nearest level, may be from 1 times the original."""
+COARSE = ("TQ1", "TQ2", "IQ1", "IQ2", "Q2_K", " 2-bit")
+"""Forms whose weights may be smaller or larger than the original's throughout."""
 SIGNS = 0.25
 """Agreement in sign below which a weight is another one; two bits with dither keep 0.4, all others more."""
 
@@ -93,7 +97,7 @@ def nearest_reading(
     if not problem:
         return best, False
     near = wanted.ndim == 2 and not unlike(Weight(best.value), wanted)  # in sign and size; then steps are what is off
-    if near and not unlike(_rescaled(best, wanted), wanted):
+    if near and not _alike(_factors(best.value, wanted)) and not unlike(_rescaled(best, wanted), wanted):
         return best, True
     raise InvalidInput(
         f"{subject}: what a file holds must be near the original that it was made from. {name}"
@@ -137,7 +141,7 @@ def unlike(weight: Weight, original: Tensor) -> str:
     if not 0.2 < ratio < 5:
         return f"is {ratio:.3g} times as large as the original: its scales are missing or by another convention"
     if weight.step is None:
-        return ""
+        return _stretched(weight, original)
     tiny = torch.finfo(torch.float32).tiny
     off = ((value - original) / weight.step.abs().clamp_min(tiny)).flatten().double()
     shift, spread = float(off.median()), float(off.abs().median())
@@ -173,8 +177,29 @@ def _agreement(value: Tensor, original: Tensor) -> float:
 def _rescaled(weight: Weight, original: Tensor) -> Weight:
     """Return the reading with the factor of each input that brings it nearest to the original."""
     value = weight.value
-    factor = (value * original).sum(0) / value.square().sum(0).clamp_min(torch.finfo(torch.float32).tiny)
+    factor = _factors(value, original)
     if float(factor.min()) <= 0:
         return Weight(torch.zeros_like(value))
     step = None if weight.step is None else weight.step * factor
-    return Weight(value * factor, step)
+    return Weight(value * factor, step, weight.form)
+
+
+def _factors(value: Tensor, original: Tensor) -> Tensor:
+    """Return the factor of each input (in) by which a reading (out, in) is nearest to the original."""
+    return (value * original).sum(0) / value.square().sum(0).clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def _alike(factors: Tensor) -> bool:
+    """Whether factors of inputs are one and the same for nearly all, which no equalising quantizer would use."""
+    middle = float(factors.median())
+    return float((factors - middle).abs().median()) < 0.1 * abs(middle) and abs(middle - 1) > STRETCH / 2
+
+
+def _stretched(weight: Weight, original: Tensor) -> str:
+    """Say whether a quantized weight of more than two bits is another multiple of the original than about 1."""
+    if not weight.form or any(coarse in weight.form for coarse in COARSE):
+        return ""
+    slope = float((weight.value * original).double().sum() / original.double().square().sum())
+    if 1 - STRETCH < slope < 1 + STRETCH:
+        return ""
+    return f"is {slope:.2g} times the original: its scales are missing or by another convention"

@@ -33,7 +33,7 @@ def released_of(model: nn.Module, recorded: Checkpoints | None) -> Checkpoints:
     InvalidInput
         If the checkpoints are of another architecture.
     """
-    released = checkpoints_of(model)
+    released = checkpoints_of(model, copied=False)  # quantizers read weights, and write none
     if recorded is None:
         return released
     if recorded.batch[:1] != (1,) or len(recorded.batch) != 2:

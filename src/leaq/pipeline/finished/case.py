@@ -30,6 +30,7 @@ class Case:
     loss : "auto", a named loss, or a function of (outputs, targets) that returns one value per record.
     shipped, checkpoints, calibration, tokenizer, reference : see `leaq.pipeline.subjects.Given`.
     flags : what is doubted about the model itself.
+    lent : whether the model was read from a file for this audit alone, so that no copy of it has to be kept.
     """
 
     config: AuditConfig
@@ -44,3 +45,4 @@ class Case:
     reference: nn.Module | None = None
     flags: tuple[Flag, ...] = ()
     extra: ExtraAttacks | None = None
+    lent: bool = False

@@ -71,8 +71,13 @@ class Bench:
         *,
         loss: str | LossFunction = "auto",
         n_train: int | None = None,
+        lent: bool = False,
     ) -> Self:
         """Choose the loss by the first records, and check that it is one of records.
+
+        Parameters
+        ----------
+        lent : as of `run_first`.
 
         Raises
         ------
@@ -80,7 +85,7 @@ class Bench:
             If the loss is a mean, depends on the batch, or a label has no output.
         """
         model = ModuleModel(module)
-        members, nonmembers, outputs = run_first(model, members, nonmembers)
+        members, nonmembers, outputs = run_first(model, members, nonmembers, lent=lent)
         refuse_random(partial(run_plain, model, members.batches[0]), outputs)
         values = _targets(members, nonmembers, own=not isinstance(loss, str))
         few = Batch(head(members.batches[0].inputs), members.batches[0].targets[:1], 1)

@@ -72,7 +72,10 @@ def case_of(config: AuditConfig, given: Given) -> Case:
         reference = _placed(load_causal(other)[0], config) if isinstance(other, str | Path) else other
         recorded = _recorded(config, given, model)
         model = _placed(model, config)
-        return case(model, **held, checkpoints=recorded, tokenizer=tokenizer, reference=reference, flags=flags)
+        return case(
+            model, **held, checkpoints=recorded, tokenizer=tokenizer, reference=reference, flags=flags,
+            lent=place is not None,
+        )  # fmt: skip
     if given.reference is not None or config.reference:
         raise InvalidInput("reference belongs to a language model. Found another. Leave it out.")
     opened = _opened(given.data if place is None else place, builder, config, held)

@@ -74,7 +74,7 @@ def audit_case(case: Case, *, progress: Progress = silent) -> CellResult:
     compared = _compared(members, nonmembers, config)
     if isinstance(compared, Estimate):
         flags = (*flags, *shift_doubt(compared))
-    bench = Bench.build(model, members, nonmembers, loss=case.loss, n_train=config.n_train)
+    bench = Bench.build(model, members, nonmembers, loss=case.loss, n_train=config.n_train, lent=case.lent)
     # Logits of a language model are large: its candidates run one after another.
     bench.model.vectorised = case.extra is None
     rows, run = _rows(bench, case, progress), told_by(bench, case.checkpoints)

@@ -38,8 +38,14 @@ def is_weightless(module: nn.Module) -> bool:
     return next(tensors_of(module), None) is None
 
 
-def run_first(model: ModuleModel, members: Records, nonmembers: Records) -> tuple[Records, Records, Tensor]:
+def run_first(
+    model: ModuleModel, members: Records, nonmembers: Records, *, lent: bool = False
+) -> tuple[Records, Records, Tensor]:
     """Return the records in numbers the model takes, and its outputs (n, ...) on the first of them.
+
+    Parameters
+    ----------
+    lent : whether the model is nobody's (read from a file for this audit) and runs without a copy of its weights.
 
     Numbers stay as they are if the model runs on them; else they get the type of its weights (64-bit or whole numbers
     for a 32-bit model).
@@ -53,7 +59,7 @@ def run_first(model: ModuleModel, members: Records, nonmembers: Records) -> tupl
     """
     first = members.batches[0]
     try:
-        outputs = _run_copies(model, first)
+        outputs = _run_copies(model, first, lent=lent)
     except LeaqError:
         raise
     except Exception as err:  # whatever the user's code raises
@@ -65,7 +71,7 @@ def run_first(model: ModuleModel, members: Records, nonmembers: Records) -> tupl
 
         members, nonmembers = (records.changed(inputs=cast) for records in (members, nonmembers))
         try:
-            outputs = _run_copies(model, members.batches[0])
+            outputs = _run_copies(model, members.batches[0], lent=lent)
         except LeaqError:
             raise
         except Exception as second:  # of numbers whose type was the first thing wrong, this says what else is
@@ -84,25 +90,29 @@ def run_first(model: ModuleModel, members: Records, nonmembers: Records) -> tupl
     return members, nonmembers, outputs
 
 
-def _run_copies(model: ModuleModel, batch: Batch) -> Tensor:
-    """Run a module on copies of its weights and of a batch, and see what became of them."""
+def _run_copies(model: ModuleModel, batch: Batch, *, lent: bool = False) -> Tensor:
+    """Run a module on copies of its weights, unless these are lent, and of a batch, and see what became of them."""
     module = model.module
     given = full_precision(move(batch, device_of(module)).inputs)
-    lent = copied(given)
-    held = {} if is_weightless(module) else dict(checkpoints_of(module).at(0).params)
+    taken = copied(given)
+    held = {} if lent or is_weightless(module) else dict(checkpoints_of(module).at(0).params)
+    versions = {name: own._version for name, own in _writable(module)} if lent else {}
     try:
         with torch.no_grad(), evaluating(module):
-            outputs = call(module, model.own | held, lent)
+            outputs = call(module, model.own | held, taken)
     except TypeError as err:
         if put := _ASSIGNED.search(str(err)):
             raise _writes(put[1]) from None
         raise
     written = [
-        name for name, own in _writable(module) if name in held and not torch.equal(full_precision(own), held[name])
+        name
+        for name, own in _writable(module)
+        if (name in held and not torch.equal(full_precision(own), held[name]))
+        or own._version != versions.get(name, own._version)
     ]
     if written:
         raise _writes(written[0])
-    if not all(torch.equal(one, other) for one, other in zip(_tensors(given), _tensors(lent), strict=True)):
+    if not all(torch.equal(one, other) for one, other in zip(_tensors(given), _tensors(taken), strict=True)):
         raise UnsupportedModel(
             "The model must leave its inputs as they are. Its forward method changes them in place (x -= ..., x.mul_): "
             "a second run would see others. Write x = x - ..., or begin with x = x.clone()."

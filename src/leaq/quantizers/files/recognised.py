@@ -148,7 +148,7 @@ def recipe_of(read: nn.Module, original: nn.Module | None, stored: Mapping[str, 
     None if none of the known quantizers made it, or nothing was quantized.
     """
     source = read if original is None else original
-    maker = _Maker(checkpoints_of(source), _weights(read), stored, again=original is None)
+    maker = _Maker(checkpoints_of(source, copied=False), _weights(read), stored, again=original is None)
     return maker.recipe()
 
 

@@ -13,8 +13,8 @@ def original(shape=(48, 48), seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * torch.linspace(0.02, 0.1, shape[1])
 
 
-def judge(value, wanted, step=None, others=()):
-    return nearest_reading(Weight(value, step, "codes", "", others), wanted, name="w", subject="m", shape=wanted.shape)
+def judge(value, wanted, step=None, others=(), *, form="codes"):
+    return nearest_reading(Weight(value, step, form, "", others), wanted, name="w", subject="m", shape=wanted.shape)
 
 
 @pytest.mark.parametrize("spec", [
@@ -25,7 +25,7 @@ def judge(value, wanted, step=None, others=()):
 def test_every_quantizer_is_near_its_original(spec):
     wanted = original()
     found = build(spec)(Checkpoints({"w": wanted.unsqueeze(0)}, {"w": "linear"}, (1,))).params["w"][0]
-    assert torch.equal(judge(found, wanted)[0].value, found)
+    assert torch.equal(judge(found, wanted, form="")[0].value, found)
 
 
 def eight(wanted, axis=1):
@@ -79,3 +79,14 @@ def test_the_files_own_convention_holds_unless_another_is_clearly_nearer():
     assert off[1] < off[0] < 1.05 * off[1]
     assert judge(nearly, wanted, step, (Weight(codes * step, step, "", "other"),))[0].convention == ""
     assert judge((codes + 3) * step, wanted, step, (Weight(codes * step, step, "", "other"),))[0].convention == "other"
+
+
+def test_scales_that_are_a_multiple_throughout_are_no_equalised_inputs():
+    wanted = original()
+    codes, step = eight(wanted)
+    for factor in (2.0, 0.5):
+        for steps in (factor * step, None):
+            with pytest.raises(InvalidInput, match="must be near the original"):
+                judge(factor * codes * step, wanted, steps)
+    factors = torch.linspace(0.4, 2.5, 48)[torch.randperm(48)]
+    assert judge(codes * step * factors, wanted, step * factors)[1]

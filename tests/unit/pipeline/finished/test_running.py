@@ -8,6 +8,9 @@ import torch
 from torch import nn
 
 from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.models import ModuleModel
+from leaq.pipeline.finished.records import read_records
+from leaq.pipeline.finished.running import run_first
 from tests.unit.pipeline.finished.models import audit_finished, halves
 
 QUICK = {"quantizers": ("sign",), "draws": 20, "neighbours": 4}
@@ -88,6 +91,14 @@ def test_a_model_that_puts_other_weights_in_place_of_its_own_is_named():
     with pytest.raises(UnsupportedModel, match="must not change its own weights .* writes 'bias'"):
         audit_finished(model, *halves(), **QUICK)
     assert torch.equal(model.bias, before)
+
+
+def test_a_model_that_is_lent_runs_without_a_copy_and_is_named_if_it_writes():
+    parts = [read_records(part, name=name) for part, name in zip(halves(), ("members", "nonmembers"), strict=True)]
+    with pytest.raises(UnsupportedModel, match="must not change its own weights"):
+        run_first(ModuleModel(WritesWeights(None)), *parts, lent=True)
+    model = ModuleModel(Changed(lambda z: z))
+    assert torch.equal(run_first(model, *parts, lent=True)[2], run_first(model, *parts)[2])
 
 
 def test_a_model_that_writes_its_inputs_is_named_and_they_are_left_as_they_were():

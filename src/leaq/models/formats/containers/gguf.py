@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from leaq.errors import StoreError, UnsupportedModel
 from leaq.models.formats.gguf_file import GgufFile, GgufTensor, open_gguf
 from leaq.models.formats.layout import Container
+from leaq.models.formats.shards import numbered
 from leaq.models.formats.weight import LazyWeight, Weight
 from leaq.models.roles import tensors_of
 
@@ -54,11 +55,17 @@ def read_gguf(path: Path, original: nn.Module) -> tuple[dict[str, LazyWeight], i
     StoreError
         If it is no GGUF file, or it ends early.
     """
-    file = open_gguf(path)
-    if not file.tensors:
+    files = [open_gguf(part) for part in numbered(path)]
+    file = files[0]  # the first of several says what all are
+    here = {tensor.name: tensor for part in files for tensor in part.tensors}
+    if not here:
         raise StoreError(f"{path.name}: a shipped model must hold weights. Found a GGUF file without tensors.")
+    if (count := _count(file, "split.count")) > len(files):
+        raise StoreError(
+            f"{path.name}: it says that it is one of {count} files, and its name does not say which. Name them as they "
+            f"were, such as {path.stem}-00001-of-{count:05d}.gguf."
+        )
     arch = str(file.fields.get("general.architecture", ""))
-    here = {tensor.name: tensor for tensor in file.tensors}
     rename = _names(arch, min(_count(file, f"{arch}.block_count"), len(here)))
     found: dict[str, LazyWeight] = {}
     for name, _, _ in tensors_of(original):
@@ -67,7 +74,7 @@ def read_gguf(path: Path, original: nn.Module) -> tuple[dict[str, LazyWeight], i
     for name, tensor in here.items():
         if name != "rope_freqs.weight":  # positions, a part of the architecture
             found[name] = _later(tensor, 0)
-    return found, file.bytes
+    return found, sum(part.bytes for part in files)
 
 
 def _count(file: GgufFile, name: str) -> int:

@@ -51,10 +51,10 @@ def _compressed(parts: Parts, settings: Mapping[str, Any]) -> Weight:
     if order is not None and bool((order >= 0).all()) and scale.ndim == 2:
         scale, zero = scale[:, order.long()], None if zero is None else zero[:, order.long()]
     found = scaled(codes - middle, scale, zero, form=form)
-    if found is None:
+    if found is None or (scale.ndim == 2 and scale.shape[0] not in (1, rows)):
         raise InvalidInput(
-            f"Layer {layer!r} of compressed-tensors: {rows} x {columns} codes must be covered by their scales. Found "
-            f"scales {tuple(scale.shape)}."
+            f"Layer {layer!r} of compressed-tensors: {rows} x {columns} codes must be covered by their scales, a row "
+            f"of them for each output. Found scales {tuple(scale.shape)}."
         )
     return found
 

@@ -1,5 +1,7 @@
 import pytest
+from safetensors.torch import load_file, save_file
 
+from leaq.errors import InvalidInput
 from leaq.pipeline.finished.shipped import open_shipped
 from tests.unit.models.formats.cases import close
 from tests.unit.models.formats.producers import compressed, net
@@ -25,3 +27,14 @@ def test_compressed_tensors(tmp_path, form, make):
     rest = sum(t.numel() for t in module.state_dict().values()) - numbers
     bits = COMPRESSED[form]["bits"]
     assert numbers * bits / 8 + 4 * rest < opened.bytes < numbers * (bits + 3) / 8 + 4 * rest + 600
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_scales_of_another_axis_are_refused(tmp_path):
+    module = net()
+    compressed(tmp_path, module)
+    parts = load_file(tmp_path / "model.safetensors")
+    for scales in (parts["0.weight_scale"].T.contiguous(), parts["0.weight_scale"][:, :3].contiguous()):
+        save_file({**parts, "0.weight_scale": scales}, tmp_path / "model.safetensors")
+        with pytest.raises(InvalidInput, match="must be covered by their scales, a row of them for each output"):
+            open_shipped(tmp_path, module, name="m")
