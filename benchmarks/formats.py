@@ -172,6 +172,12 @@ def table(lines: list[dict[str, Any]]) -> str:
     return head + "\n".join(rows)
 
 
+def interleaved(names: list[str]) -> list[str]:
+    """Put the first of each producer first, so that a stop leaves something of all."""
+    makers = [name.split()[0] for name in names]
+    return [names[i] for i in sorted(range(len(names)), key=lambda i: makers[:i].count(makers[i]))]
+
+
 def main() -> None:
     """Measure what is not there yet, or do one step of it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -194,7 +200,7 @@ def main() -> None:
         return
     from tests.unit.models.formats.matrix import FORMS
 
-    for name in ("Q4_0", "Q8_0") if options.large else FORMS:
+    for name in ("Q4_0", "Q8_0") if options.large else interleaved(list(FORMS)):
         if not any(line["form"] == name or line["form"].startswith(f"GGUF {name},") for line in lines):
             found = measure(name, large=options.large)
             print(json.dumps(found), flush=True)

@@ -110,6 +110,7 @@ def settle(frame: pd.DataFrame) -> Settled:
             problems.append(read)
             continue
         columns[name], form = read
+        form = form or "numbers-among-words" * _decorated(columns[name])
         if form:
             forms.setdefault(form, []).append(repr(str(name)))
     flags = tuple(Flag(code, SAID[code].format(columns=", ".join(names))) for code, names in forms.items())
@@ -123,7 +124,19 @@ SAID: Mapping[str, str] = {
     "decimal-commas": "Numbers with a decimal comma were read as numbers: columns {columns}.",
     "thousands": "Numbers with thousands set off, or a printed minus, were read as numbers: columns {columns}.",
     "numbers-as-text": "Numbers kept as text were read as numbers: columns {columns}.",
+    "numbers-among-words": "Words that begin with a number (5%, 7 mg, <1, 10-19, dates) are categories without an "
+    "order: columns {columns}. To use them as numbers, take out what stands beside them.",
 }
+DECORATED = re.compile(r"^[<>≤≥~≈=$€£¥(+\-−]{0,2}\s*\d")
+"""How a number begins that has something beside it."""
+
+
+def _decorated(column: "pd.Series[Any]") -> bool:
+    """Whether most words of a column begin with a number; codes that are digits alone do not count."""
+    if is_number(column) or pd.api.types.is_bool_dtype(column):
+        return False
+    words = [text for text in map(str, pd.unique(column.dropna())) if not text.strip().isdigit()]
+    return len(words) > 1 and 2 * sum(bool(DECORATED.match(text.strip())) for text in words) > len(words)
 
 
 def _read(column: "pd.Series[Any]") -> "tuple[pd.Series[Any], str] | Problem":

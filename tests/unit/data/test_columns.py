@@ -51,3 +51,19 @@ def test_row_numbers_are_told_from_counts_of_things():
     assert row_numbers(pd.Series([i * i for i in range(40)])) == "unique"
     assert row_numbers(pd.Series([i // 2 for i in range(40)])) is None
     assert row_numbers(pd.Series([i / 7 for i in range(40)])) is None
+
+
+@pytest.mark.parametrize("values", [
+    ["5%", "7 %", "12.5%"], ["3 mg", "7 mg", "10 mg"], ["$5.00", "$7.00"], ["<1", "2", ">3"], ["(5)", "(7)", "6"],
+    ["10-19", "20-29"], ["2020-01-05", "2021-03-01"], ["12,00 €", "13,00 €"], ["1/20", "3/20"], ["12:30", "07:15"],
+])  # fmt: skip
+def test_numbers_with_something_beside_them_are_words_and_said_to_be(values):
+    assert read(values * 10) == (values * 10, ["numbers-among-words"], [])
+    assert "To use them as numbers" in settle(pd.DataFrame({"c": values * 10})).flags[0].text
+
+
+@pytest.mark.parametrize(
+    "values", [["A1", "B2"], ["c1ccccc1", "CCO"], ["yes", "2nd"], ["-", "+"], ["low", "high", "3"]]
+)
+def test_words_with_numbers_in_them_are_words(values):
+    assert read(values * 10) == (values * 10, [], [])
