@@ -80,7 +80,9 @@ def _odd(data: Any, found: list[Any]) -> str:
     if not isinstance(data, Sequence) or isinstance(data, str) or len(found) != len(data):
         return ""
     at = found.index(None)
-    return f" with a {type(data[at]).__name__} at position {at}"
+    keys = ", ".join(map(str, data[at])) if isinstance(data[at], Mapping) else ""
+    way = f' of {keys} (name the texts "text", or "prompt" and "completion", or say target=...)' * bool(keys)
+    return f" with a {type(data[at]).__name__} at position {at}{way}"
 
 
 def texts_in(source: Any) -> list[Told] | None:

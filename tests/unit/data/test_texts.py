@@ -4,6 +4,8 @@ import pandas as pd
 import pytest
 
 from leaq.data import load
+from leaq.data.texts import texts_of
+from leaq.errors import InvalidInput
 from leaq.study.store import data_digest
 
 
@@ -29,3 +31,9 @@ def test_a_table_with_a_target_is_no_list_of_texts(tmp_path):
     (tmp_path / "t.txt").write_text(lines)
     samples = load(tmp_path / "t.txt", target="y", ignore=("text",))
     assert (samples.kind, samples.inputs.shape) == ("table", (30, 1))
+
+
+@pytest.mark.parametrize("row", [{"question": "a", "answer": "b"}, {"messages": [{"role": "user", "content": "a"}]}])
+def test_rows_with_other_keys_are_told_which_are_read(row):
+    with pytest.raises(InvalidInput, match=f'with a dict at position 0 of {", ".join(row)} .name the texts "text", or'):
+        texts_of([row] * 3, None, "members")
