@@ -18,9 +18,9 @@ from leaq.attacks.base import Context, MembershipAttack
 from leaq.attacks.lira import Lira
 from leaq.attacks.scoring import Attack, attack_result
 from leaq.errors import NotEnoughEvidence
-from leaq.types import AttackResult, Bools, Flag, Floats, Ints, LossTable
+from leaq.types import AttackResult, Bools, Flag, Floats, Ints, LossTable, NotComputed
 
-__all__ = ["FEWEST_GROUPS", "series_inference"]
+__all__ = ["FEWEST_GROUPS", "run_series", "series_inference"]
 
 FEWEST_GROUPS = 10
 """Groups below which nothing is said."""
@@ -96,6 +96,17 @@ def series_inference(context: Context, groups: Ints, *, attack: MembershipAttack
     return replace(result, auc=area, advantage=advantage)
 
 
+def run_series(context: Context, attack: MembershipAttack) -> AttackResult | NotComputed:
+    """Ask an attack about the groups of the table (`LossTable.groups`), or say what is missing.
+
+    Its name stays: in the game of series every attack is about groups.
+    """
+    try:
+        return replace(series_inference(context, context.table.groups, attack=attack), attack=attack.spec())
+    except NotEnoughEvidence as err:
+        return NotComputed(str(err))
+
+
 def _by_group(table: LossTable, code: Ints, n: int) -> LossTable:
     """Return the table whose records are groups: mean losses, and who holds which."""
     inside = _summed(table.members.astype(np.float64), code, n)
@@ -111,6 +122,7 @@ def _by_group(table: LossTable, code: Ints, n: int) -> LossTable:
     losses = np.stack([_summed(part, code, n) for part in table.losses]) / sizes
     return replace(
         table,
+        game="series",
         losses=losses,
         members=members,
         scores=None,
@@ -118,6 +130,7 @@ def _by_group(table: LossTable, code: Ints, n: int) -> LossTable:
         targets=None,
         whitebox=None,
         numbers=None,
+        by_task={},
         ids=np.arange(n),
         groups=np.arange(n),
     )

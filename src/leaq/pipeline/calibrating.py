@@ -21,7 +21,7 @@ from leaq.evaluation.loss_table import loss_table
 from leaq.measures.performance import drop, performance
 from leaq.models.protocols import Model
 from leaq.pipeline.cell import AuditConfig
-from leaq.pipeline.measuring import how_of
+from leaq.pipeline.measuring import GROUPED, how_of
 from leaq.pipeline.planning import Asked, Found, asked, set_aside
 from leaq.pipeline.rows import no_skill
 from leaq.pipeline.subjects import Subject
@@ -107,6 +107,11 @@ def planned(config: AuditConfig, samples: Samples, *, outputs: bool = False) -> 
     """Return what an audit of these records is going to do, by the game that is played; `outputs` are kept if asked."""
     if config.game == "calibration":
         return calibrations(config, samples)
+    if config.game == "series" and not any(flag.code in GROUPED for flag in samples.flags):
+        raise InvalidInput(
+            "The game series asks about groups of records. Found none. Name their column with group, or split molecules "
+            "by scaffold or cluster."
+        )
     return replace(asked(config, samples), outputs=outputs)
 
 

@@ -135,9 +135,10 @@ class AuditConfig(Reading, Origin, FinishedModel):
     dp_sgd: tuple[str, ...] = ()
     """Privacy losses, e.g. 1,3,8,inf, at which the perceptrons are also trained with differential privacy (DP-SGD,
     extra dp): what quantization buys next to a guarantee. Takes much longer than the audit itself."""
-    game: Literal["pool", "calibration"] = "pool"
+    game: Literal["pool", "calibration", "series"] = "pool"
     """What is asked about a record: pool, did it train the model; calibration, did it calibrate the quantizer (of a
-    model that it did not train; replicates and shadows then count calibrations)."""
+    model that it did not train; replicates and shadows then count calibrations). series asks about whole groups of
+    records (group, or split by scaffold or cluster): was this series in the training data?"""
     training: TrainingConfig = TrainingConfig()
     public: str = ""
     """Public records of the same kind as the source's, a catalogued name or a file: `standardise` public takes its

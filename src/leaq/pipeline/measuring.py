@@ -39,6 +39,7 @@ from leaq.types.arrays import trained_on
 __all__ = [
     "columns_for_references",
     "describe_data",
+    "GROUPED",
     "audit_doubts",
     "how_of",
     "measure",
@@ -93,7 +94,8 @@ def primary_attack(config: AuditConfig) -> str:
 def how_of(config: AuditConfig, features: Floats | None = None, *, task: Task) -> How:
     """Return how every number of an audit is made."""
     attacks = parse_attacks(config.attacks, task=task)
-    return How(config.level, config.draws, config.seed, attacks, primary_attack(config), config.attacked, features)
+    how = How(config.level, config.draws, config.seed, attacks, primary_attack(config), config.attacked, features)
+    return replace(how, series=config.game == "series")
 
 
 def measure(
@@ -125,6 +127,8 @@ def with_forecasts(
     tables = {row.quantizer: found[row.quantizer][0] for row in rows}
     attacks = {row.quantizer: row.attacks for row in rows}
     full = Identity().spec() if Identity().spec() in tables else None
+    if config.game == "series":  # what is foreseen is about single records
+        return list(rows)
     ahead = foreseen(tables, attacks, full=full, level=config.level, seed=config.seed)
     return [replace(row, measures={**row.measures, **ahead[row.quantizer]}) for row in rows]
 

@@ -15,6 +15,7 @@ from leaq.attacks.gap import adaptive_gap
 from leaq.attacks.one_model import from_one_model
 from leaq.attacks.registry import title_of
 from leaq.attacks.scoring import Protocol
+from leaq.attacks.series import run_series
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.finite_sample import Options, finite_sample
 from leaq.measures.held_out import held_out_drop, held_out_loss
@@ -51,6 +52,7 @@ class How:
     features : (n, d) inputs, where they are arrays of one width.
     lacking : what attacks need and is not there, with the words of a remedy.
     no_replicates : why there is no forecast, where there are no replicates to make one from.
+    series : attacks are asked about whole groups of records, and not about single ones.
     """
 
     level: float
@@ -62,6 +64,7 @@ class How:
     features: Floats | None = None
     lacking: Mapping[Ingredient, str] = field(default_factory=dict)
     no_replicates: str = ""
+    series: bool = False
 
     @property
     def options(self) -> dict[str, Any]:
@@ -87,7 +90,7 @@ class How:
     def attacked(self, context: Context) -> dict[str, AttackResult | NotComputed]:
         """Run every attack that has a meaning there; one on classes has none where there are none."""
         asked = (one for one in self.attacks if "classes" not in one.needs or context.has("classes"))
-        return {one.spec(): one.run(context) for one in asked}
+        return {one.spec(): run_series(context, one) if self.series else one.run(context) for one in asked}
 
 
 @dataclass(frozen=True)
@@ -129,8 +132,9 @@ def row(released: Released, how: How) -> QuantizerRow:
         drops = _each(own, lambda: drop(own, before, **options))
         measures["distortion"] = _compared(distortion, own, before, options)
         measures["correlation"] = _compared(correlation, own, before, options)
-        measures["adaptive_gap"] = adaptive_gap(context)
-        measures["adaptive_gap_raw"] = adaptive_gap(context, normalise=False)
+        if not how.series:
+            measures["adaptive_gap"] = adaptive_gap(context)
+            measures["adaptive_gap_raw"] = adaptive_gap(context, normalise=False)
     alone = table.outputs is None and table.told is None and not table.by_task
     if table.game == "iid" or alone:  # the loss may be the user's own, or that of a text, and then is all there is
         metrics["loss"] = held_out_loss(own, **options)

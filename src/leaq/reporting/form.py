@@ -286,7 +286,7 @@ def _shift(result: CellResult) -> Filled:
         words = format_estimate(Estimate(value, low, high, int(result.data["n"])))
         text = f"A classifier of inputs alone tells members from non-members with ROC-AUC {words} (0.5: not at all)."
         return text, "measured", dict(found)
-    if result.data.get("game") in ("pool", "calibration"):
+    if result.data.get("game") in ("pool", "calibration", "series"):
         text = (
             "By design not: members are a random half of one pool, drawn anew for every model, so both come from one "
             "distribution (ROC-AUC 0.5)."

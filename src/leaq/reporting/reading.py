@@ -181,6 +181,8 @@ def audited(result: CellResult) -> str:
         said = f"{holds} the released model, trained on {data['n_train']:,} of them, was {attacked}"
     else:
         said = f"{holds} {models} models, each trained on {data['n_train']:,} of them, were {attacked}"
+    if data.get("game") == "series":
+        said += f" by asking about each of {data['groups']:,} whole groups of them,"
     return (
         f"{said} {'in full precision and ' if full else ''}under {quantizers} quantizer{'' if quantizers == 1 else 's'}"
         f"{f', beside {private} trained with differential privacy' if private else ''}."

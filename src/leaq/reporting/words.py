@@ -84,6 +84,7 @@ _INDICATORS = {
 _GAMES = {
     "pool": "members are a random half of a pool of records that the attacker knows",
     "calibration": "members are a random half of a pool that trained no model: the half a quantizer was calibrated on",
+    "series": "members are a random half of the groups of records, each whole; the attacker asks about a group",
     "released": "members are the records that trained the released model; the attacker knows the pool they are from",
     "iid": "members and the others are taken to be drawn alike from one population",
 }

@@ -51,7 +51,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Task = Literal["classification", "regression", "multitask"]
 """What is predicted; multitask: several targets at once, see `leaq.types.tasks`."""
-Game = Literal["iid", "pool", "calibration", "released"]
+Game = Literal["iid", "pool", "calibration", "released", "series"]
 """How members were drawn: independently from P; as a random half of a fixed pool the attacker knows; or as a random
 half of a fixed pool that no model trains on: the members then calibrate the quantizer."""
 Role = Literal["linear", "conv1d", "conv2d", "embedding", "bias", "norm", "scaler", "other"]
@@ -353,7 +353,7 @@ class AttackResult:
     ----------
     attack : name, e.g. "threshold", "lira".
     attacker : what the attacker sees and knows, in words (the row of docs/how-it-works.md).
-    game : "iid", "pool", "calibration" or "released"; the advantage is a lower bound on the leak of this game only.
+    game : "iid", "pool", "calibration", "released" or "series"; the advantage bounds the leak of this game only, below.
     advantage : signed TPR - FPR at a threshold chosen on other records or models.
     auc : area under the ROC curve.
     tpr : TPR at each false-positive rate, or why it is not given.
