@@ -93,8 +93,11 @@ def _files(run: Path, pages: Pages, form: FormOptions) -> None:
 
 
 def _held(store: "Store", pages: Pages) -> Any:
-    """Return the cells: with risks for the internal edition, and no more than a page needs where that is enough."""
-    if pages.internal:
+    """Return the cells: with risks for the internal edition, and no more than a page needs where that is enough.
+
+    Of a single audit a page says how exposed kinds of molecules are, which rests on risks and names nobody.
+    """
+    if pages.internal or (store.count() == 1 and not store.cleaned):
         return store.with_risks()
     return store.finished() if pages.exports or pages.card else store.reported()
 

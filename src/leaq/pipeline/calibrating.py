@@ -109,8 +109,8 @@ def planned(config: AuditConfig, samples: Samples, *, outputs: bool = False) -> 
         return calibrations(config, samples)
     if config.game == "series" and not any(flag.code in GROUPED for flag in samples.flags):
         raise InvalidInput(
-            "The game series asks about groups of records. Found none. Name their column with group, or split molecules "
-            "by scaffold or cluster."
+            "The game series asks about groups of records. Found none. Name their column with group, or split "
+            "molecules by scaffold or cluster."
         )
     return replace(asked(config, samples), outputs=outputs)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from leaq.pipeline.options import command
+from leaq.reporting.kinds import kinds
 from leaq.reporting.reading import about_r, sentences, verdict
 from leaq.reporting.tables import Footnote, Table, ranking
 from leaq.reporting.task_tables import by_task
@@ -30,6 +31,7 @@ def privacy_card(result: CellResult, *, reproduce: str | None = None) -> str:
     ----------
     reproduce : the command that gives the numbers again, where an audit of the result's configuration does not.
     """
+    exposed = kinds(result)
     result = shareable(result)
     versions = result.environment.get("versions", {})
     made = ", ".join(f"{name} {version}" for name, version in versions.items() if name in ("leaq", "torch"))
@@ -45,6 +47,7 @@ def privacy_card(result: CellResult, *, reproduce: str | None = None) -> str:
         _escape(table.order),
         "\n".join(notes),
         *(_tasks(result)),
+        *(_noted("Which kinds of molecules are exposed", exposed)),
         "### What this does not say",
         LIMITS,
         _escape(about_r(result)),
@@ -64,11 +67,15 @@ def write_cards(results: Sequence[CellResult], path: str | Path) -> Path:
 
 def _tasks(result: CellResult) -> list[str]:
     """Return the table of tasks with its notes, where there are several."""
-    table = by_task(result)
+    return _noted("Each task by itself", by_task(result))
+
+
+def _noted(title: str, table: Table | None) -> list[str]:
+    """Return a table under a title, with its notes; nothing where there is none."""
     if table is None:
         return []
     notes = [_note(note) for note in table.footnotes]
-    return ["### Each task by itself", _markdown(table), _escape(table.order), "\n".join(notes)]
+    return [f"### {title}", _markdown(table), _escape(table.order), "\n".join(notes)]
 
 
 def _note(note: Footnote) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from leaq.errors import InvalidInput, need
+from leaq.reporting.kinds import kinds
 from leaq.reporting.pages import audit_page, study_page
 from leaq.results import CellResult
 from leaq.results.redaction import shareable
@@ -47,9 +48,11 @@ def render(results: CellResult | Sequence[CellResult], edition: Edition = "share
     if edition not in ("shareable", "internal"):
         raise InvalidInput(f"edition must be 'shareable' or 'internal'. Found {edition!r}.")
     internal = edition == "internal"
+    exposed = kinds(cells[0]) if len(cells) == 1 else None  # aggregates, of what a shareable edition leaves out
     cells = cells if internal else [shareable(cell) for cell in cells]
     if len(cells) == 1:
-        kind, page = "audit.html", audit_page(cells[0], prefix="a0", internal=internal)
+        page = {**audit_page(cells[0], prefix="a0", internal=internal), "kinds": exposed}
+        kind = "audit.html"
     else:
         kind, page = "study.html", study_page(cells, internal=internal)
     return page_of(kind, page, edition=edition)

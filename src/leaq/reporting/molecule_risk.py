@@ -5,7 +5,7 @@ For people who may see the data: everything here names single records.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -35,6 +35,9 @@ EXTREME = 0.05
 """A regression target is called extreme in this outer share on either side."""
 DRAWS = 500
 
+Risks = Mapping[str, tuple[Floats, Bools]]
+"""By quantizer label, each molecule's effect size, and whether it is identified."""
+
 
 @dataclass(frozen=True)
 class RiskyMolecule:
@@ -61,11 +64,12 @@ class RiskyMolecule:
 
 @dataclass(frozen=True)
 class Stratum:
-    """Mean risk of the molecules that share something, by quantizer label."""
+    """The molecules that share something: mean risk, and how many are identified (5 % false discoveries), by label."""
 
     name: str
     n: int
     risk: Mapping[str, Estimate]
+    identified: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,14 +108,14 @@ def molecule_risks(result: CellResult, *, most: int = 20, draw: bool = False) ->
     near = similar_molecules(samples.inputs.tolist())
     similarity = nearest_nonmember(near, members)
     traits = _traits(samples, similarity)
-    highest = np.max(np.stack(list(risks.values())), axis=0)
+    highest = np.max(np.stack([risk for risk, _ in risks.values()]), axis=0)
     order = np.argsort(-highest, kind="stable")[:most]
     records = tuple(
         RiskyMolecule(
             row=int(samples.ids[i]),
             smiles=str(samples.inputs[i]),
             target=_target(samples, i),
-            risk={label: float(risk[i]) for label, risk in risks.items()},
+            risk={label: float(risk[i]) for label, (risk, _) in risks.items()},
             nearest=float(similarity[i]),
             reasons=tuple(name for name, has in traits.items() if has[i]) or ("none of those checked",),
             svg=drawing(str(samples.inputs[i])) if draw else None,
@@ -152,13 +156,15 @@ def nearest_nonmember(near: Neighbours, members: Bools) -> Floats:
     return np.asarray(found / members.sum(0).clip(1))
 
 
-def _risks(result: CellResult) -> dict[str, Floats]:
-    """Return per-record risk by quantizer label."""
-    found: dict[str, Floats] = {}
+def _risks(result: CellResult) -> dict[str, tuple[Floats, Bools]]:
+    """Return per-record risk by quantizer label, and who is identified."""
+    found: dict[str, tuple[Floats, Bools]] = {}
+    known, ids = result.private.get("identified", {}), result.private.get("ids", ())
     for row in result.rows:
         attack = row.attacks.get(result.risk_attack or "")
         if isinstance(attack, AttackResult) and attack.risk is not None:
-            found[row.label] = np.nan_to_num(np.asarray(attack.risk, dtype=np.float64))
+            risk = np.nan_to_num(np.asarray(attack.risk, dtype=np.float64))
+            found[row.label] = risk, np.isin(ids, known.get(row.quantizer, ()))
     if not found and result.primary_attack == "threshold":
         raise NotEnoughEvidence(
             "Exposed molecules are found by LiRA, which needs at least 8 models. Raise --replicates."
@@ -219,9 +225,7 @@ def _extreme(values: Floats) -> Bools:
     return np.asarray((values < low) | (values > high))
 
 
-def _by_edges(
-    values: Floats, edges: Sequence[float], risks: Mapping[str, Floats], config: AuditConfig
-) -> tuple[Stratum, ...]:
+def _by_edges(values: Floats, edges: Sequence[float], risks: Risks, config: AuditConfig) -> tuple[Stratum, ...]:
     found = []
     for low, high in pairwise(edges):
         inside = (values >= low) & (values < high)
@@ -229,7 +233,7 @@ def _by_edges(
     return tuple(stratum for stratum in found if stratum.n)
 
 
-def _by_scaffold(samples: Samples, risks: Mapping[str, Floats], config: AuditConfig) -> tuple[Stratum, ...]:
+def _by_scaffold(samples: Samples, risks: Risks, config: AuditConfig) -> tuple[Stratum, ...]:
     frames = scaffolds(samples.inputs.tolist())
     count = Counter(frames)
     sizes = np.array([count[frame] for frame in frames])
@@ -241,7 +245,7 @@ def _by_scaffold(samples: Samples, risks: Mapping[str, Floats], config: AuditCon
     return tuple(stratum for stratum in found if stratum.n)
 
 
-def _by_label(samples: Samples, risks: Mapping[str, Floats], config: AuditConfig) -> dict[str, tuple[Stratum, ...]]:
+def _by_label(samples: Samples, risks: Risks, config: AuditConfig) -> dict[str, tuple[Stratum, ...]]:
     """Return strata of a value's rarity: class, or distance from the middle; of several targets how many are known."""
     if samples.tasks:
         labels = (~np.isnan(samples.targets)).sum(1)
@@ -261,24 +265,24 @@ def _by_label(samples: Samples, risks: Mapping[str, Floats], config: AuditConfig
     return {"distance of the value from the middle": _by_edges(2 * np.abs(ranks - 0.5), OUTWARD, risks, config)}
 
 
-def _by_trait(traits: Mapping[str, Bools], risks: Mapping[str, Floats], config: AuditConfig) -> tuple[Stratum, ...]:
+def _by_trait(traits: Mapping[str, Bools], risks: Risks, config: AuditConfig) -> tuple[Stratum, ...]:
     found = []
     for name, has in traits.items():
         found += [_stratum(name, has, risks, config), _stratum(f"not: {name}", ~has, risks, config)]
     return tuple(stratum for stratum in found if stratum.n)
 
 
-def _stratum(name: str, inside: Bools, risks: Mapping[str, Floats], config: AuditConfig) -> Stratum:
+def _stratum(name: str, inside: Bools, risks: Risks, config: AuditConfig) -> Stratum:
     n = int(inside.sum())
     found = {}
-    for label, risk in risks.items():
+    for label, (risk, _) in risks.items():
         if n:
             draws = stream(config.seed, "molecule_risks", name, label).integers(0, n, (DRAWS, n))
             low, high = percentile_interval(risk[inside][draws].mean(1), level=config.level)
             value = float(risk[inside].mean())
             method = "bootstrap over molecules, models fixed"
             found[label] = Estimate(value, min(low, value), max(high, value), n, config.level, "molecules", method)
-    return Stratum(name, n, found)
+    return Stratum(name, n, found, {label: int((inside & named).sum()) for label, (_, named) in risks.items()})
 
 
 def _target(samples: Samples, i: int) -> str:

@@ -1,0 +1,70 @@
+"""Kinds of molecules in every edition: how many of which kind, never which."""
+
+from dataclasses import replace
+
+import pytest
+
+from leaq.reporting.card import privacy_card
+from leaq.reporting.exposure import exposure
+from leaq.reporting.html import render
+from leaq.reporting.kinds import FEWEST, kinds
+from leaq.results.redaction import shareable
+from tests.unit.reporting.test_exposure import result, table
+
+__all__ = ["result", "table"]
+
+
+def test_every_kind_has_its_numbers_or_is_too_small_for_any(result):
+    found, strata = kinds(result), exposure(result, most=0).strata
+    lines = {(line[0], line[1]): line for line in found.rows}
+    expected = [(title, stratum) for title, parts in strata.items() for stratum in parts]
+    assert len(lines) == len(expected)
+    for title, stratum in expected:
+        line = lines[title, stratum.name]
+        if stratum.n < FEWEST:
+            assert set(line[2:]) == {f"fewer than {FEWEST}", ""}
+        else:
+            assert line[2] == str(stratum.n)
+            assert "[" in line[3]
+    assert any(stratum.n < FEWEST for _, stratum in expected)
+
+
+def test_counts_are_of_those_identified(result):
+    spec, label = result.rows[0].quantizer, result.rows[0].label
+    everybody = replace(result, private={**result.private, "identified": {spec: list(result.private["ids"])}})
+    for parts in exposure(everybody, most=0).strata.values():
+        assert [one.identified[label] for one in parts] == [one.n for one in parts]
+    few = replace(result, private={**result.private, "identified": {spec: list(result.private["ids"])[:3]}})
+    cells = {line[4] for line in kinds(few).rows}
+    assert cells <= {"0", "fewer than 5", ""}
+    assert "fewer than 5" in cells
+
+
+def test_editions_say_how_many_and_never_which(result, table):
+    smiles = [line.split(",")[0] for line in table.read_text().splitlines()[1:]]
+    for page in (render(result), privacy_card(result)):
+        assert "Which kinds of molecules are exposed" in page
+        assert "molecules of the same scaffold" in page
+        assert not [text for text in smiles if len(text) > 8 and text in page]
+
+
+@pytest.mark.parametrize("change", ["shareable", "other game", "drawn"])
+def test_without_risks_nothing_is_said(result, change):
+    changed = {
+        "shareable": shareable(result),
+        "other game": replace(result, config={**result.config, "game": "series"}),
+        "drawn": replace(result, data={**result.data, "n": 10**6}),
+    }[change]
+    assert kinds(changed) is None
+    assert "Which kinds of molecules" not in privacy_card(changed)
+
+
+def test_nothing_is_downloaded_for_a_page(result, monkeypatch):
+    monkeypatch.delenv("LEAQ_DATA_DIR", raising=False)
+    monkeypatch.setattr("leaq.data.tasks.find", lambda *_: None)
+    monkeypatch.setattr("leaq.data.tasks.fetch", lambda *_, **__: pytest.fail("downloaded"))
+    assert kinds(replace(result, config={**result.config, "source": "esol", "smiles": None})) is None
+
+
+def test_a_source_that_is_gone_leaves_the_page_without_it(result):
+    assert kinds(replace(result, config={**result.config, "source": "gone.csv"})) is None
