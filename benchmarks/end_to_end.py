@@ -3,6 +3,8 @@
     OMP_NUM_THREADS=1 LEAQ_DATA_DIR=FOLDER LEAQ_WEIGHTS_DIR=FOLDER python -m benchmarks.end_to_end RESULTS
     python -m benchmarks.end_to_end RESULTS --page
 
+What was measured so far lies in benchmarks/results/end_to_end.
+
 LEAQ_DATA_DIR holds ``<task>.csv`` (columns smiles, target), LEAQ_WEIGHTS_DIR the pretrained weights; without them they
 are downloaded. One JSON file a task and model is written into RESULTS once it is measured, so that a run that was
 stopped goes on; --page writes what is there into docs/molecules.md. The attacker sees outputs alone, so that the
@@ -12,6 +14,7 @@ forest, which has no weights, is told by the same attack.
 import argparse
 import json
 import os
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from functools import partial, reduce
@@ -58,24 +61,23 @@ KINDS: dict[str, dict[str, Any]] = {
 """Models by name: what of the configuration makes them."""
 
 
-def config(task: str, folder: Path, **change: Any) -> AuditConfig:
+def config(task: str, **change: Any) -> AuditConfig:
     options = {"quantizers": QUANTIZERS, "replicates": MODELS, "attacks": ("threshold", ATTACK), "draws": DRAWS}
-    return AuditConfig(**{**source_of(task, folder), **options, **change})
+    return AuditConfig(**{**source_of(task), **options, **change})
 
 
-def source_of(task: str, folder: Path) -> dict[str, Any]:
+def source_of(task: str) -> dict[str, Any]:
     """Return what names the records: a catalogued task, or some molecules of Tox21 with the tasks that are there."""
     if task != "tox21":
         return {"source": task, "log_target": task == "half_life_obach"}
-    path = folder / "tox21.csv"
+    path = Path(tempfile.gettempdir()) / "leaq-tox21.csv"  # molecules are no results
     if find("tox21") is not None:
         whole = pd.read_csv(fetch("tox21"))
         targets = [name for name in whole if name not in ("smiles", "mol_id")]
     else:
         parts = [pd.read_csv(fetch(name)).rename(columns={"target": task}) for task, name in TOX21.items()]
         whole, targets = reduce(lambda one, other: one.merge(other, on="smiles", how="outer"), parts), list(TOX21)
-    if not path.is_file():
-        whole.sort_values("smiles").sample(MOST, random_state=0).to_csv(path, index=False)
+    whole.sort_values("smiles").sample(MOST, random_state=0).to_csv(path, index=False)
     return {"source": str(path), "smiles": "smiles", "target": ",".join(targets), "skip_invalid": True}
 
 
@@ -92,26 +94,26 @@ def plain(row: QuantizerRow, metric: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def audited(task: str, kind: str, folder: Path) -> dict[str, Any]:
+def audited(task: str, kind: str) -> dict[str, Any]:
     """Audit one model of one task under every quantizer."""
-    samples, resolved = prepare(config(task, folder, **KINDS[kind]))
+    samples, resolved = prepare(config(task, **KINDS[kind]))
     metric, result = primary_metric(samples), audit_samples(samples, resolved)
     return {"n": len(samples), "metric": metric, "rows": [plain(row, metric) for row in result.rows]}
 
 
-def referred(task: str, _kind: str, folder: Path) -> dict[str, Any]:
+def referred(task: str, _kind: str) -> dict[str, Any]:
     """Attack the classical models of one task."""
-    samples, resolved = prepare(config(task, folder, references=REFERENCES))
+    samples, resolved = prepare(config(task, references=REFERENCES))
     members, metric = halves(samples, MODELS, seed=resolved.seed), primary_metric(samples)
     rows = measure_references(resolved, samples, members, progress=silent)
     return {"n": len(samples), "metric": metric, "rows": [plain(row, metric) for row in rows]}
 
 
-def protected(task: str, kind: str, folder: Path) -> dict[str, Any]:
+def protected(task: str, kind: str) -> dict[str, Any]:
     """Let `leaq.protect` choose a release; its audit has full precision on the same records."""
     training = KINDS[kind]["training"].model_copy(update={"checkpoints": 20})  # training less is one of the releases
     change = {**KINDS[kind], "training": training, "quantizers": ("protect",)}
-    found = leaq.protect(config(task, folder, **change), max_drop=DROP)
+    found = leaq.protect(config(task, **change), max_drop=DROP)
     rows = [plain(row, found.metric) for row in found.audit.rows]
     return {"n": found.audit.data["n"], "metric": found.metric, "rows": rows, "tried": len(found.tried)}
 
@@ -144,10 +146,10 @@ def main() -> None:
     for kind in args.kinds:
         for task in args.tasks:
             measure = referred if kind == "references" else audited
-            keep(f"{task}-{kind}", partial(measure, task, kind, args.results), args.results)
+            keep(f"{task}-{kind}", partial(measure, task, kind), args.results)
     for kind in args.protect:
         for task in args.tasks:
-            keep(f"{task}-{kind}-protect", partial(protected, task, kind, args.results), args.results)
+            keep(f"{task}-{kind}-protect", partial(protected, task, kind), args.results)
 
 
 if __name__ == "__main__":

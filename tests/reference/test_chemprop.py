@@ -74,3 +74,70 @@ def test_saved_networks_are_read_as_chemprop_reads_them(tmp_path, kind):
         found = read_chemprop(tmp_path / "best.pt")(rows)
     found = {"regression": found, "binary": torch.sigmoid(found), "classes": torch.softmax(found, -1)}[kind]
     np.testing.assert_allclose(found.flatten(), expected.flatten(), rtol=1e-4, atol=1e-6)
+
+
+def loaders(targets, *, batch=32):
+    """Two halves of some molecules as chemprop's own loaders; targets (n, t)."""
+    from chemprop import data
+
+    points = [data.MoleculeDatapoint.from_smi(text, y) for text, y in zip(CHAINS, targets, strict=True)]
+    return [
+        data.build_dataloader(data.MoleculeDataset(points[at::2]), batch_size=batch, shuffle=False) for at in (0, 1)
+    ]
+
+
+CHAINS = [f"{'C' * n}{tail}" for n in range(1, 17) for tail in ("O", "N", "Cl", "C(=O)O")]
+LENGTHS = np.array([[float(len(text))] for text in CHAINS])
+
+
+@pytest.mark.filterwarnings("default")
+def test_modules_batches_and_loaders_are_records_and_its_trainer_is_recorded():
+    from chemprop import models, nn
+    from lightning import pytorch as pl
+
+    import leaq
+    from leaq.training.recording.callbacks import lightning_callback
+
+    require("rdkit")
+    pl.seed_everything(0, verbose=False)
+    net = models.MPNN(nn.BondMessagePassing(d_h=8), nn.NormAggregation(), nn.RegressionFFN(input_dim=8, hidden_dim=8))
+    seen, unseen = loaders(LENGTHS)
+    callback = lightning_callback(every=1)
+    trainer = pl.Trainer(
+        max_epochs=3, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        accelerator="cpu", callbacks=[callback],
+    )  # fmt: skip
+    trainer.fit(net, seen)
+    assert callback.recorder.checkpoints.batch == (1, 3)
+    before = {name: weight.clone() for name, weight in net.state_dict().items()}
+    options = {"quantizers": ["sign"], "draws": 20, "checkpoints": callback.recorder.checkpoints}
+    result = leaq.audit(net, members=seen, nonmembers=unseen, **options)
+    assert [row.label for row in result.rows] == ["full precision", "sign"]
+    with torch.no_grad():
+        outputs = torch.cat([net.eval()(batch.bmg, batch.V_d, batch.X_d) for batch in unseen]).numpy()
+    y = LENGTHS[1::2]
+    expected = 1 - ((outputs - y) ** 2).mean() / y.var()
+    assert result.rows[0].metrics["r2"].value == pytest.approx(expected, abs=1e-4)
+    assert all(torch.equal(before[name], weight) for name, weight in net.state_dict().items())
+
+
+@pytest.mark.filterwarnings("default")
+def test_lightnings_checkpoint_is_read_like_chemprops_own_file(tmp_path):
+    from chemprop import models, nn
+    from chemprop.models import save_model
+    from lightning import pytorch as pl
+
+    require("rdkit")
+    net = models.MPNN(nn.BondMessagePassing(d_h=8), nn.NormAggregation(), nn.RegressionFFN(input_dim=8, hidden_dim=8))
+    seen, _ = loaders(LENGTHS)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    trainer = pl.Trainer(max_epochs=1, enable_checkpointing=False, **quiet)
+    trainer.fit(net, seen)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    save_model(tmp_path / "best.pt", net, ["y"])
+    rows = torch.tensor(EMBEDDERS.build("molgraph").encode(CHAINS).features)
+    found = [read_chemprop(tmp_path / name)(rows) for name in ("last.ckpt", "best.pt")]
+    torch.testing.assert_close(*found)
+    with torch.no_grad():
+        expected = torch.cat([net.eval()(batch.bmg, batch.V_d, batch.X_d) for batch in seen])
+    torch.testing.assert_close(found[0][::2].detach(), expected, rtol=1e-4, atol=1e-5)

@@ -143,6 +143,11 @@ def _canonical(
 ) -> tuple[pd.DataFrame, dict[str, chemistry.Look]]:
     """Canonicalise the SMILES; refuse or drop what has none, no target or no group; tell salts."""
     texts = ["" if pd.isna(text) else str(text).strip() for text in frame["smiles"]]
+    if reactions := sum(text.replace("->", "").count(">") == 2 for text in texts):
+        raise InvalidInput(
+            f"{name}: a record must be one molecule. Found {reactions} reactions, such as A>>B. Name a column of "
+            "reactants or products, or give arrays of features of your own."
+        )
     found = chemistry.looks(texts, strip_salts=reading.strip_salts)
     frame["smiles"] = [None if look is None else look.canonical for look in found]
     frame["molecule"] = [None if look is None else look.key for look in found]

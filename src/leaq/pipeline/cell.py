@@ -39,7 +39,7 @@ class Origin(Config):
 
     model: str = ""
     """A graph network of molecules: chemprop (trained by its own recipe), dmpnn (the same network), gin or gcn, e.g.
-    dmpnn(hidden=64). Or your own network:
+    dmpnn(hidden=64); or a pretrained one that is fine-tuned whole, e.g. gcn_contextpred. Or your own network:
     file.py:function that returns a torch module and may take features, outputs, task and shape. Copies of it are
     trained together by leaq, end to end. A function runs your code; name only code you trust."""
     recipe: str = ""

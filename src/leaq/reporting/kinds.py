@@ -7,7 +7,7 @@ named with the bound they fall below and no number: what is said of three molecu
 from collections.abc import Iterator
 
 from leaq.errors import LeaqError
-from leaq.reporting.exposure import Exposure, Stratum, exposure
+from leaq.reporting.molecule_risk import MoleculeRisks, Stratum, molecule_risks
 from leaq.reporting.tables import Cell, Column, Footnote, Table
 from leaq.results import CellResult
 from leaq.stats.digits import format_estimate
@@ -34,7 +34,7 @@ def kinds(result: CellResult) -> Table | None:
     if not _asked(result):
         return None
     try:
-        found = exposure(result, most=0)
+        found = molecule_risks(result, most=0)
     except LeaqError:  # the source is gone, or another
         return None
     ranked = [row.label for row in result.ranked()]
@@ -85,7 +85,7 @@ def _molecules(result: CellResult) -> bool:
     return bool(result.config.get("smiles"))
 
 
-def _lines(found: Exposure, labels: list[str]) -> Iterator[list[Cell]]:
+def _lines(found: MoleculeRisks, labels: list[str]) -> Iterator[list[Cell]]:
     for title, strata in found.strata.items():
         for stratum in strata:
             yield [Cell(title, title), Cell(stratum.name, stratum.name), *_numbers(stratum, labels)]

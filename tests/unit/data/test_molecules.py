@@ -167,3 +167,9 @@ def test_a_target_with_words_in_it_is_named():
         from_smiles(smiles, values)
     assert len(from_smiles(smiles, values, reading=Reading(skip_invalid=True))) == 29
     assert from_smiles(smiles, values[:29].str.replace(".", ",").reindex(range(30)).fillna("0,5")).task == "regression"
+
+
+def test_reactions_are_refused_by_what_they_are():
+    with pytest.raises(InvalidInput, match="must be one molecule. Found 2 reactions, such as A>>B. Name a column"):
+        build(["CC>>CO", "C>O>CO", *CHAINS])
+    assert len(build(["N->[Pt]<-N", "N->[Cu]", "N->[Pt](Cl)(Cl)<-N", *CHAINS])) == 33  # dative bonds are none

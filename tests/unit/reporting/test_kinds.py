@@ -5,17 +5,17 @@ from dataclasses import replace
 import pytest
 
 from leaq.reporting.card import privacy_card
-from leaq.reporting.exposure import exposure
 from leaq.reporting.html import render
 from leaq.reporting.kinds import FEWEST, kinds
+from leaq.reporting.molecule_risk import molecule_risks
 from leaq.results.redaction import shareable
-from tests.unit.reporting.test_exposure import result, table
+from tests.unit.reporting.test_molecule_risk import result, table
 
 __all__ = ["result", "table"]
 
 
 def test_every_kind_has_its_numbers_or_is_too_small_for_any(result):
-    found, strata = kinds(result), exposure(result, most=0).strata
+    found, strata = kinds(result), molecule_risks(result, most=0).strata
     lines = {(line[0], line[1]): line for line in found.rows}
     expected = [(title, stratum) for title, parts in strata.items() for stratum in parts]
     assert len(lines) == len(expected)
@@ -32,7 +32,7 @@ def test_every_kind_has_its_numbers_or_is_too_small_for_any(result):
 def test_counts_are_of_those_identified(result):
     spec, label = result.rows[0].quantizer, result.rows[0].label
     everybody = replace(result, private={**result.private, "identified": {spec: list(result.private["ids"])}})
-    for parts in exposure(everybody, most=0).strata.values():
+    for parts in molecule_risks(everybody, most=0).strata.values():
         assert [one.identified[label] for one in parts] == [one.n for one in parts]
     few = replace(result, private={**result.private, "identified": {spec: list(result.private["ids"])[:3]}})
     cells = {line[4] for line in kinds(few).rows}

@@ -161,8 +161,9 @@ def _fill(subject: str, network: GraphNet, member: nn.Module) -> None:
         )
     inner.load_state_dict(state)
     for part, values in scaler.items():
-        if (held := dict(member.named_buffers()).get(f"output_{part}")) is not None and values is not None:
-            held.copy_(values.reshape(held.shape))
+        if (held := dict(member.named_buffers()).get(f"output_{part}")) is not None:
+            plain = torch.full_like(held, float(part == "scale"))  # a file without a scaler predicts in its own unit
+            held.copy_(plain if values is None else values.reshape(held.shape))
 
 
 def _read(path: Path) -> tuple[GraphNet, str]:
@@ -171,6 +172,7 @@ def _read(path: Path) -> tuple[GraphNet, str]:
         older = " It looks like chemprop 1's: convert it with chemprop convert." if "args" in content else ""
         raise InvalidInput(f"{path.name}: must be a network saved by chemprop 2. Found another file.{older}")
     options, state = content["hyper_parameters"], content["state_dict"]
+    _refuse_other_records(path.name, options)
     network, kind = _built(path.name, options, scaled="predictor.output_transform.mean" in state)
     own = network.state_dict()
     given = {name: tensor for name, tensor in state.items() if not name.startswith(UNUSED)}
@@ -182,6 +184,23 @@ def _read(path: Path) -> tuple[GraphNet, str]:
         )
     network.load_state_dict(given)
     return network, kind
+
+
+def _refuse_other_records(subject: str, options: Mapping[str, Any]) -> None:
+    """Refuse networks whose records are no single molecules, or whose targets are not a molecule's."""
+    several = "blocks" in options["message_passing"] or "components" in options["message_passing"]
+    found = (
+        "several molecules a record, as of reactions and solvents"
+        if several
+        else ""
+        if "predictor" in options
+        else "targets of atoms or bonds"
+    )
+    if found:
+        raise InvalidInput(
+            f"{subject}: read are networks that predict properties of one molecule. Found {found}. Audit it with "
+            "leaq.audit(model, members, nonmembers, loss=...), the model loaded and its loaders made by chemprop."
+        )
 
 
 def _content(path: Path) -> Mapping[str, Any]:

@@ -147,6 +147,24 @@ def test_other_parts_are_refused(tmp_path, named, change, message):
         read_chemprop(path)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"message_passing": {"blocks": [], "n_components": 2, "shared": False}}, "Found several molecules a record"),
+        ({"predictor": None, "atom_predictor": {}}, "Found targets of atoms or bonds"),
+    ],
+)
+def test_records_that_are_no_single_molecules_are_refused(tmp_path, named, change, message):
+    path = tmp_path / "best.pt"
+    written(path, named)
+    content = {"hyper_parameters": {"message_passing": {}, "predictor": {}, "agg": {}, **change}, "state_dict": {}}
+    options = content["hyper_parameters"]
+    content["hyper_parameters"] = {key: value for key, value in options.items() if value is not None}
+    torch.save(content, path)
+    with pytest.raises(InvalidInput, match=f"properties of one molecule. {message}.*loaders made by chemprop"):
+        read_chemprop(path)
+
+
 @pytest.mark.parametrize("function", [os.mkdir, tempfile.mkdtemp])
 def test_nothing_a_file_names_is_run(tmp_path, named, function):
     class Harm:

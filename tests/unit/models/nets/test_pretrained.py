@@ -98,6 +98,19 @@ def test_models_start_from_the_same_weights_but_for_the_last_layer(specs, rows):
     assert own == {"graph_pred_linear.weight", "graph_pred_linear.bias"}
 
 
+def test_a_molecule_far_from_all_others_is_limited(specs):
+    require("rdkit")
+    rows = torch.tensor(EMBEDDERS.build("molgraph(vocabulary=words)").encode(["N", "CCO"]).features)
+    net = NETS.build(specs["gcn_contextpred"])(1)
+    seen = []
+    for norm in net.gnn.batch_norms:
+        norm.running_var.fill_(1e-6)  # everything is far out
+        norm.register_forward_hook(lambda norm, _, h: seen.append(((h - norm.bias) / norm.weight).abs().max()))
+    net(rows)
+    assert max(seen) <= 10.001
+    assert len(seen) == 5
+
+
 def test_quantizers_touch_every_matrix(specs):
     roles = roles_of(NETS.build(specs["molclr_gcn"])(outputs=1))
     matrices = {name for name, role in roles.items() if role in ("linear", "embedding")}
