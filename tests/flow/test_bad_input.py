@@ -191,5 +191,15 @@ def test_interrupted_work_says_how_to_resume(table, tmp_path, monkeypatch):
     assert run(*words, "--out", tmp_path / "run").exit_code == 0
 
 
+def test_what_was_not_finished_is_not_said_to_be_kept(table, tmp_path, monkeypatch):
+    def interrupt(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("leaq.pipeline.subjects.heads.train", interrupt)
+    words = ("audit", table(), "--target", "y", "--epochs", 1, "--replicates", 4, "--quantizers", "sign", "--quiet")
+    said = " ".join(run(*words, "--out", tmp_path / "run").stderr.split())
+    assert "Interrupted. No part was finished yet. Resume: the same command again." in said
+
+
 def test_show_without_a_run(tmp_path):
     assert "is no run folder" in refused("show", tmp_path)

@@ -236,7 +236,10 @@ def test_the_choice_within_the_budget_and_the_hint_of_each_row(result):
 @given(st.lists(results(), min_size=2, max_size=4))
 def test_the_verdict_of_a_study(cells):
     said = study_winner(cells)
-    contests = [one for one in cells if sum(contends(row) and found(one, row) is not None for row in one.rows) > 1]
+    leaks = {
+        id(one): [known.value for row in one.rows if contends(row) and (known := found(one, row))] for one in cells
+    }
+    contests = [one for one in cells if len(set(leaks[id(one)])) > 1]
     wins = Counter(least(one).label.lower() for one in contests)
     told = re.match(
         r"([\w ]+) gives away least in (\d+) of (\d+) audits, (?:set apart from every other in (\d+))?", said
@@ -249,7 +252,7 @@ def test_the_verdict_of_a_study(cells):
     assert int(count) == max(wins.values())
     mine = [one for one in contests if least(one).label.lower() == label.lower()]
     assert int(apart or 0) <= sum(alone(one) for one in mine)
-    assert (f"In {len(cells) - len(contests)} there are no two" in said) == (len(contests) < len(cells))
+    assert (f"In {len(cells) - len(contests)} no two models" in said) == (len(contests) < len(cells))
 
 
 def alone(one):

@@ -20,7 +20,7 @@ from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.stats.crossed import Crossed, crossed
 from leaq.stats.intervals import Drawn, percentile_interval
 from leaq.stats.roc import roc_curve, thin, tpr_at_fpr, tpr_draws
-from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, LossTable, NotComputed
+from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, Ints, LossTable, NotComputed
 
 __all__ = ["Attack", "Protocol", "area_gap", "attack_result", "chosen_targets"]
 
@@ -120,13 +120,16 @@ def attack_result(
     area = crossed(*areas(scores, drawn), drawn.ways, influence=shared.area)
     signs = f"signed, threshold from the other {'half of the records' if told else 'models'}"
     resampled = f"resampled over models and records{'' if shared.area is None else ', shadows by a jackknife'}"
+    doubt = _Undoubted.of(members, table.groups, level=protocol.level)
+    told_apart = _estimate(advantage, protocol, ends=(-1.0, 1.0), pairs=scores.size, method=f"{signs}; {resampled}")
+    under = _estimate(area, protocol, ends=(0.0, 1.0), pairs=scores.size, method=f"mean over models; {resampled}")
     return AttackResult(
         attack.name,
         attack.attacker,
         table.game,
-        advantage=_estimate(advantage, protocol, ends=(-1.0, 1.0), pairs=scores.size, method=f"{signs}; {resampled}"),
-        auc=_estimate(area, protocol, ends=(0.0, 1.0), pairs=scores.size, method=f"mean over models; {resampled}"),
-        tpr={fpr: _tpr(scores, drawn, fpr=fpr, level=protocol.level) for fpr in protocol.fprs},
+        advantage=doubt.within(told_apart, lowest=1 - doubt.members - doubt.others),
+        auc=doubt.within(under, lowest=(1 - doubt.members) * (1 - doubt.others)),
+        tpr={fpr: _tpr(scores, drawn, fpr=fpr, level=protocol.level, doubt=doubt) for fpr in protocol.fprs},
         roc=_curve(scores, members),
         risk=attack.risk,
         flags=attack.flags,
@@ -134,6 +137,29 @@ def attack_result(
         told=told,
         crossed=crossed(*found, drawn.ways, influence=shared.same_thresholds),
     )
+
+
+@dataclass(frozen=True)
+class _Undoubted:
+    """What is not excluded where every record was told right, or no member found: resampling shows no doubt then.
+
+    Attributes
+    ----------
+    members, others : the largest share of members, and of non-members, that may be told otherwise though none of those
+        seen was: the end of the exact binomial interval, each group of records counted once.
+    """
+
+    members: float
+    others: float
+
+    @classmethod
+    def of(cls, members: Bools, groups: Ints, *, level: float) -> "_Undoubted":
+        seen = (len(np.unique(groups[inside.any(0)])) for inside in (members, ~members))
+        return cls(*(1 - ((1 - level) / 2) ** (1 / count) for count in seen))
+
+    def within(self, found: Estimate, *, lowest: float) -> Estimate:
+        """Return a number with `lowest` in its interval, if it is 1."""
+        return replace(found, low=min(found.low, lowest)) if found.value == 1 else found
 
 
 def _thresholds(
@@ -180,7 +206,7 @@ def area_gap(
     return _estimate(gap, protocol, ends=(-1.0, 1.0), pairs=stronger.size, method=method)
 
 
-def _tpr(scores: Floats, drawn: Drawn, *, fpr: float, level: float) -> Estimate | NotComputed:
+def _tpr(scores: Floats, drawn: Drawn, *, fpr: float, level: float, doubt: _Undoubted) -> Estimate | NotComputed:
     """TPR at one false-positive rate over all targets pooled, or why it is not given."""
     try:
         value, accused = enough_tpr(scores, drawn.positive, fpr)
@@ -189,6 +215,7 @@ def _tpr(scores: Floats, drawn: Drawn, *, fpr: float, level: float) -> Estimate 
     draws = tpr_draws(scores, drawn, fpr=fpr)
     low, high = percentile_interval(draws[np.isfinite(draws)], level=level)
     method = "pooled over models; bootstrap over models and records"
+    low, high = (low if value < 1 else 1 - doubt.members), (high if value > 0 else max(high, doubt.members))
     return Estimate(value, min(low, value), max(high, value), accused, level, "falsely accused records", method)
 
 

@@ -126,7 +126,7 @@ def decide_command(
         plain = verdict and {"passed": verdict.passed, **as_plain(verdict)}
         console.say_json({"recommended": as_plain(found), "verdict": plain})
     else:
-        _say(found, weak=any(one.config.get("kind") == "model" for one in results))
+        _say(found, finished=[one for one in results if one.config.get("kind") == "model"])
         if verdict is not None:
             _say_verdict(verdict, every=reasons)
     if verdict is not None and not verdict.passed:
@@ -189,12 +189,12 @@ def _write_junit(verdict: "Verdict", place: Path | None) -> None:
         write_junit(verdict, place)
 
 
-def _say(found: "list[Recommendation]", *, weak: bool) -> None:
+def _say(found: "list[Recommendation]", *, finished: "Sequence[CellResult]") -> None:
     from leaq.reporting.decision import recommendation_words
-    from leaq.reporting.reading import WEAK
+    from leaq.reporting.reading import weak
 
-    if weak:
-        console.paragraph(WEAK)
+    for sentence in dict.fromkeys(map(weak, finished)):
+        console.paragraph(sentence)
     for one in found:
         console.paragraph(f"{one.task}: {recommendation_words(one)}")
 

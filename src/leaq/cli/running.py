@@ -166,7 +166,9 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders, *, silen
     except KeyboardInterrupt:
         kept = "Nothing was kept: name a run folder with --out to be able to resume."
         if out is not None:
-            kept = f"Finished work is kept in {out}. Resume: the same command again."
+            part = any(found for place in ("cells/*.json", "chunks/*/*.npz") for found in out.glob(place))
+            kept = f"Finished work is kept in {out}." if part else "No part was finished yet."
+            kept += " Resume: the same command again."
         console.note(f"Interrupted. {kept}")
         raise typer.Exit(130) from None
 

@@ -85,7 +85,16 @@ def _table(result: "CellResult") -> None:
     console.show_tasks(result)
     console.paragraph("\n" + reading(result))
     for reason, names in _by_reason(result.not_computed).items():
-        console.note(f"Not computed: {', '.join(names)}. {reason}")
+        console.note(f"Not computed: {', '.join(_called(result, name) for name in names)}. {reason}")
+
+
+def _called(result: "CellResult", key: str) -> str:
+    """Return what people call a number that is missing in every row."""
+    from leaq.reporting.words import indicator, metric, short_attack
+
+    if any(key in row.attacks for row in result.rows):
+        return short_attack(key)
+    return indicator(key)[0] if any(key in row.measures for row in result.rows) else metric(key).name
 
 
 def _by_reason(not_computed: Mapping[str, str]) -> dict[str, list[str]]:

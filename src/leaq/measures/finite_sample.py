@@ -192,8 +192,7 @@ def _closed(contest: Contest, game: Game, options: Options, rng: np.random.Gener
             return bracket, error, 2 * done
         if 2 * done > options.most:
             raise NotEnoughEvidence(
-                f"The finite-sample leak needs more draws than {options.most:,}: between {bracket[0]:.4g} and "
-                f"{bracket[1]:.4g} after {2 * done:,}. Raise Options(most=...)."
+                f"The finite-sample leak is not settled by {options.most:,} draws: its candidates are too alike."
             )
         todo = done
 

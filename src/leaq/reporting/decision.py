@@ -6,6 +6,7 @@ from leaq.decisions.choosing import Chooser, Recommendation, choosers
 from leaq.decisions.knee import Knee
 from leaq.errors import NotEnoughEvidence
 from leaq.results import CellResult
+from leaq.results.metrics import metric_named
 from leaq.stats.digits import format_bound, format_estimate
 
 __all__ = ["chooser_of", "decision", "recommendation_words", "knee_words", "listed_names"]
@@ -27,7 +28,7 @@ def decision(found: Recommendation) -> str:
     --------
     "Within a loss of 0.02 R², take 4-bit: it gives away 0.10 [0.05, 0.15] less than full precision (0.79)."
     """
-    budget = f"Within a loss of {found.budget:.3g} {found.metric},"
+    budget = f"Within a {metric_named(found.metric).worsening} of {found.budget:.3g} {found.metric},"
     if not found.quantized:
         return _stay(found, budget)
     take = f"{budget} take {found.label}"
@@ -69,7 +70,11 @@ def recommendation_words(found: Recommendation) -> str:
 def about_choice(found: Recommendation) -> str:
     """Say how large the leak of the choice is, corrected, and which models are not told apart from it."""
     leak = f"leak {format_estimate(found.advantage)}, corrected for having been chosen"
-    loss = f", loss of {found.metric} {format_estimate(found.loss)}" if found.quantized else ""
+    loss = (
+        f", {metric_named(found.metric).worsening} of {found.metric} {format_estimate(found.loss)}"
+        if found.quantized
+        else ""
+    )
     if not found.tied:
         return f"{leak}{loss}."
     if found.smallest == found.chosen:

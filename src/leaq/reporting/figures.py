@@ -38,7 +38,7 @@ def tip(result: CellResult, row: QuantizerRow) -> str:
     words = [f"{row.label}: advantage of {short_attack(result.primary_attack)} "]
     words.append(format_estimate(advantage) if advantage else "not computed")
     if price is not None and row is not reference(result):
-        words.append(f", loss of {metric(result.primary_metric).name} {format_estimate(price)}")
+        words.append(f", {_worsening(result)} {format_estimate(price)}")
     words.append(f", {row.size.bits:.3g} bits per weight")
     return "".join(words) + ("" if useful(row) else "; predicts no better than guessing")
 
@@ -50,7 +50,7 @@ def tradeoff(result: CellResult, *, width: int = 620, height: int = 400) -> Spec
     x_domain = _domain([p for p in points if p["useful"]] or points, points, "x")
     y_domain = _domain(points, points, "y")
     x = {"field": "x", "type": "quantitative", "scale": {"domain": x_domain, "nice": False},
-         "title": f"loss of {metric(result.primary_metric).name} against full precision →"}  # fmt: skip
+         "title": f"{_worsening(result)} against full precision →"}  # fmt: skip
     y = {"field": "y", "type": "quantitative", "scale": {"domain": y_domain, "nice": False},
          "title": f"leak: advantage of {short_attack(result.primary_attack)} →"}  # fmt: skip
     whisker = {"type": "rule", "clip": True, "strokeWidth": 1.1, "color": FAINT}
@@ -121,6 +121,11 @@ def _lines(points: Sequence[Mapping[str, Any]], best: Sequence[str]) -> list[tup
     return found
 
 
+def _worsening(result: CellResult) -> str:
+    known = metric(result.primary_metric)
+    return f"{known.worsening} of {known.name}"
+
+
 def _spoken() -> Spec:
     return {"description": {"field": "tip"}, "tooltip": {"field": "tip"}}
 
@@ -174,9 +179,13 @@ _TELLING = ("combined(sees=outputs)", "threshold", "lira", "whitebox", "lira(sha
 
 def drawn_attacks(result: CellResult) -> list[str]:
     """Return the attacks that figures show, simplest first: the leading one, and those that say most beside it."""
-    keys = attack_keys(result)
+    keys = [key for key in attack_keys(result) if any(_ran(row, key) for row in result.rows)] or attack_keys(result)
     wanted = [key for key in (result.primary_attack, *_TELLING, *keys) if key in keys]
     return in_reading_order(list(dict.fromkeys(wanted))[:MOST_DRAWN], "attack")
+
+
+def _ran(row: QuantizerRow, key: str) -> bool:
+    return isinstance(row.attacks.get(key), AttackResult)
 
 
 def attack_tip(row: QuantizerRow, name: str, attack: AttackResult) -> str:

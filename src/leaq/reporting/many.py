@@ -75,13 +75,13 @@ def study_winner(cells: Sequence[CellResult]) -> str:
     winners = [(cell, row) for cell in cells if (row := winner(cell)) is not None]
     if not winners:
         known = any(leak(cell, row) for cell in cells for row in cell.rows)
-        none = "In no audit are there two models that predict better than guessing, so nothing is compared."
+        none = "In no audit do two models predict better than guessing and leak unlike amounts, so nothing is compared."
         return none if known else "Nothing can be said about the leak."
     label, count = Counter(row.label for _, row in winners).most_common(1)[0]
     alone = sum(1 for cell, row in winners if row.label == label and not _rivals(cell, row))
     apart = "in none of them set apart from every other" if not alone else f"set apart from every other in {alone}"
     left = len(cells) - len(winners)
-    out = f" In {left} there are no two models that predict better than guessing to compare." if left else ""
+    out = f" In {left} no two models predict better than guessing and leak unlike amounts." if left else ""
     return f"{label[:1].upper() + label[1:]} gives away least in {count} of {len(cells)} audits, {apart}.{out}"
 
 
@@ -161,8 +161,8 @@ def overview(cells: Sequence[CellResult]) -> Table:
 
 
 def _budgets(cells: Sequence[CellResult]) -> str:
-    usual = {metric(cell.primary_metric).name: start_budget(cell) for cell in cells}
-    return ", ".join(f"a loss of {budget:.3g} {name}" for name, budget in usual.items())
+    usual = {metric(cell.primary_metric): start_budget(cell) for cell in cells}
+    return ", ".join(f"a {known.worsening} of {budget:.3g} {known.name}" for known, budget in usual.items())
 
 
 def pairs(cells: Sequence[CellResult]) -> list[tuple[int, int]]:

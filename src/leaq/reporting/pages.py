@@ -44,6 +44,7 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
         "data": result.data,
         "name": result.data.get("name", "data"),
         "metric": name.name,
+        "worsening": name.worsening,
         "attack": attack_name(result.primary_attack),
         "short_attack": short_attack(result.primary_attack),
         "verdict": outcome(result),
@@ -97,6 +98,7 @@ def study_page(cells: Sequence[CellResult], *, internal: bool) -> dict[str, Any]
             for at, (cell, label) in enumerate(zip(shown, labels, strict=True))
         ],
         "attackers": _attackers(cells[0]),
+        "worsening": metric(cells[0].primary_metric).worsening,
         "metrics": " or ".join(dict.fromkeys(metric(cell.primary_metric).name for cell in cells)),
         "environment": cells[0].environment,
     }
@@ -119,7 +121,7 @@ def _brief(cell: CellResult, label: str, *, prefix: str, internal: bool) -> dict
     """Take one audit of a study apart: small picture, table, doubts, command; curves are left to its own report."""
     keys = {figures.tip(cell, row): row.quantizer for row in cell.rows}
     small = figures.tradeoff(cell, width=270, height=230)
-    about = f"Leak against loss of {metric(cell.primary_metric).name} for {label}"
+    about = f"Leak against {_change_of(cell)} for {label}"
     return {
         "prefix": prefix,
         "label": label,
@@ -166,6 +168,7 @@ def _chooser(result: CellResult) -> dict[str, Any]:
         "max": (largest // step + 1) * step,
         "decimals": max(0, -figures.decade(step)),
         "metric": chooser.metric,
+        "worsening": metric(result.primary_metric).worsening,
         "chosen": _said(chooser.at(start), rows),
     }
 
@@ -200,11 +203,17 @@ def _change(result: CellResult, row: QuantizerRow) -> str:
     return format_estimate(change, sign=True) if isinstance(change, Estimate) else "–"
 
 
+def _change_of(result: CellResult) -> str:
+    known = metric(result.primary_metric)
+    return f"{known.worsening} of {known.name}"
+
+
 def _figures(result: CellResult, prefix: str) -> dict[str, Any]:
     """Draw the large figures, each for wide and for narrow screens."""
     keys = {figures.tip(result, row): row.quantizer for row in result.rows}
-    name = metric(result.primary_metric).name
-    about = f"Leak against loss of {name} for {len(result.rows)} quantizers; the numbers are in the ranking table."
+    about = (
+        f"Leak against {_change_of(result)} for {len(result.rows)} quantizers; the numbers are in the ranking table."
+    )
     wide = figures.tradeoff(result, width=560, height=420)
     narrow = figures.tradeoff(result, width=270, height=300)
     sentences = _attack_keys(result)

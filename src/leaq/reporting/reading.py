@@ -33,10 +33,13 @@ __all__ = [
     "reading",
     "sentences",
     "verdict",
+    "weak",
     "winner",
 ]
 
 WEAK = "A weak attacker's numbers, without shadow models: the leak may be far larger."
+LOUD = 0.5
+"""Advantage from which on, beyond doubt, a weak attacker's number is no comfort: members are told from others."""
 
 
 def reading(result: CellResult) -> str:
@@ -68,7 +71,16 @@ def verdict(result: CellResult) -> str:
 
 def outcome(result: CellResult) -> list[str]:
     """Return the sentences of the verdict, each for itself: a page sets the first one large."""
-    return [WEAK, *_outcome(result)] if _finished(result) else _outcome(result)
+    return [weak(result), *_outcome(result)] if _finished(result) else _outcome(result)
+
+
+def weak(result: CellResult) -> str:
+    """Say of a finished model what an attacker without shadow models is worth, beside what he found."""
+    known = [found for row in result.rows if (found := leak(result, row))]
+    most = max(known, key=lambda one: one.low, default=None)
+    if most is None or most.low <= LOUD:
+        return WEAK
+    return f"Even a weak attacker, without shadow models, tells members from others: {format_estimate(most)}."
 
 
 def _outcome(result: CellResult) -> list[str]:
@@ -227,6 +239,8 @@ def headline(result: CellResult) -> str:
         )
     rest, _ = _beside(result, best)
     least_of = f"{_among(result, best)}{best.label} leaks least:" if rest else f"{best.label} leaks"
+    if rest and _alike(result, best, rest):
+        least_of = f"{_called([best, *rest])} leak alike, each"
     said = f"{_capital(least_of)} {format_estimate(found)}{_price(result, best)}."
     return lead + " ".join(part for part in (said, about_zero(result, best)) if part)
 
@@ -271,17 +285,25 @@ def least(result: CellResult) -> QuantizerRow | None:
 
 
 def winner(result: CellResult) -> QuantizerRow | None:
-    """Return the row that leaks least where another model of some use is there to leak more; least of one is no win."""
+    """Return the row that leaks least where another of some use leaks more; least of one, or of equals, is no win."""
     best = least(result)
-    return best if best is not None and _beside(result, best)[0] else None
+    rest = _beside(result, best)[0] if best is not None else []
+    return None if best is None or _alike(result, best, rest) else best
+
+
+def _alike(result: CellResult, best: QuantizerRow, rest: Sequence[QuantizerRow]) -> bool:
+    """Whether no other row leaks more by its estimate, as where every record is named or there is no other."""
+    most = leak(result, best)
+    return most is not None and all(found.value <= most.value for row in rest if (found := leak(result, row)))
 
 
 def _price(result: CellResult, row: QuantizerRow) -> str:
-    price, name = cost(result, row), metric(result.primary_metric).name
+    price, known = cost(result, row), metric(result.primary_metric)
+    name = known.name
     if price is None or row is reference(result):
         return ""
     if price.low <= 0 <= price.high:
-        return f", with no established change of {name} (loss {format_estimate(price)})"
+        return f", with no established change of {name} ({known.worsening} {format_estimate(price)})"
     if price.value < 0:
         return f", and {name} improves by {_turned(price)}"
     return f", at a cost of {format_estimate(price)} in {name}"

@@ -175,7 +175,7 @@ def _stay(result: CellResult, attack: str) -> int | None:
 
 def _attacks_shown(result: CellResult) -> tuple[str, ...]:
     """Return the simplest attack, the strongest of who only sees outputs, and the one rows are ordered by."""
-    there = {key for row in result.rows for key in row.attacks}
+    there = {key for row in result.rows for key, found in row.attacks.items() if isinstance(found, AttackResult)}
     blind = [key for key in ("combined(sees=outputs)",) if key in there]
     return tuple(dict.fromkeys(("threshold", *blind, result.primary_attack)))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from leaq.errors import unknown_name
 
-__all__ = ["Metric", "metric", "metric_key"]
+__all__ = ["Metric", "metric", "metric_key", "metric_named"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,11 @@ class Metric:
     """What a guess reaches, where that does not depend on the data."""
     bounds: tuple[float, float] = (-math.inf, math.inf)
     """The smallest and the largest value there is."""
+
+    @property
+    def worsening(self) -> str:
+        """What a change for the worse is called: a loss of what should be large, a rise of what should be small."""
+        return "loss" if self.larger_is_better else "rise"
 
 
 _METRICS = {
@@ -41,6 +46,17 @@ _METRICS = {
 def metric(key: str) -> Metric:
     """Return the name and direction of a task metric; unknown ones keep their key."""
     return _METRICS.get(key, Metric(key.replace("_", " ")))
+
+
+def metric_named(name: str) -> Metric:
+    """Return a task metric by the name people call it; an unknown one is better the larger it is.
+
+    Examples
+    --------
+    >>> metric_named("RMSE").worsening, metric_named("R²").worsening
+    ('rise', 'loss')
+    """
+    return next((known for known in _METRICS.values() if known.name == name), Metric(name))
 
 
 def metric_key(text: str) -> str:

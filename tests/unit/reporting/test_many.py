@@ -95,9 +95,9 @@ def test_a_model_without_rivals_wins_no_contest():
     flags = (Flag("no-skill", "Predicts nothing."),)
     alone = (row("none", "full precision", 0.02), row("a", "a", -0.03, flags=flags), row("b", "b", 0.003, flags=flags))
     contest = (row("none", "full precision", 0.3), row("a", "a", 0.05), row("b", "b", 0.2))
-    said = "A gives away least in 1 of 2 audits, set apart from every other in 1. In 1 there are no two models"
+    said = "A gives away least in 1 of 2 audits, set apart from every other in 1. In 1 no two models"
     assert study_winner([cell(*alone, name="x"), cell(*contest, name="y")]).startswith(said)
-    assert study_winner([cell(*alone, name=n) for n in "xy"]).startswith("In no audit are there two models")
+    assert study_winner([cell(*alone, name=n) for n in "xy"]).startswith("In no audit do two models")
     assert [line[5:7] for line in overview([cell(*alone, name="x"), cell(*contest, name="y")]).rows] == [
         ("–", "–"),
         ("a", "0.050 [0.030, 0.070]"),

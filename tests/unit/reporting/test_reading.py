@@ -1,7 +1,7 @@
 import re
 from dataclasses import replace
 
-from leaq.reporting.reading import about_r, about_zero, least, reading, verdict
+from leaq.reporting.reading import about_r, about_zero, headline, least, reading, verdict, winner
 from leaq.types import Flag, NotComputed
 from tests.results import cell, estimate, row
 
@@ -193,3 +193,31 @@ def test_r_that_is_nothing_in_every_row_orders_nothing():
     assert "r cannot be told from 0 for any row, so that it orders nothing;" in about_r(cell(*rows))
     some = [replace(cell().rows[0], measures={"r": zero}), *cell().rows[1:]]
     assert "is largest (most private) for" in about_r(cell(*some))
+
+
+def test_a_weak_attacker_who_finds_nearly_all_is_no_reason_to_say_more_may_be_found():
+    """It said "the leak may be far larger" over an advantage of 1.000."""
+    loud = cell(row("none", "full precision", 0.97), row("sign", "sign", 0.97), config={"kind": "model"})
+    quiet = cell(row("none", "full precision", 0.3), row("sign", "sign", 0.1), config={"kind": "model"})
+    assert verdict(loud).startswith(
+        "Even a weak attacker, without shadow models, tells members from others: 0.970 [0.9"
+    )
+    assert verdict(quiet).startswith("A weak attacker's numbers, without shadow models: the leak may be far larger.")
+
+
+def test_least_of_equals_is_no_win():
+    """It said "full precision leaks least: 1.000" over three models of 1.000."""
+    equal = cell(row("none", "full precision", 0.97), row("sign", "sign", 0.97, -0.001))
+    assert "Full precision and sign leak alike, each 0.970" in headline(equal)
+    assert winner(equal) is None
+    assert winner(cell(row("none", "full precision", 0.97), row("sign", "sign", 0.96))).label == "sign"
+
+
+def test_what_gets_worse_by_growing_rises():
+    """It said "loss of held-out loss"."""
+    worse = {"rmse": estimate(0.01, 0.002)}
+    rows = [replace(one, metrics={"rmse": one.metrics["roc_auc"]}, drops=one.drops and worse) for one in cell().rows]
+    grown = cell(*rows, primary_metric="rmse")
+    assert verdict(grown).startswith("Within a rise of 0.0")
+    assert " RMSE, take " in verdict(grown)
+    assert "loss of RMSE" not in reading(grown)

@@ -160,3 +160,13 @@ def test_a_layout_changed_by_damage_is_never_read_as_an_earlier_one_without_seal
     path.write_text(changed)
     with pytest.raises(StoreError, match="config.json' is damaged"):
         Store(run)
+
+
+def test_a_table_of_a_version_before_seals_is_not_called_damaged(run, monkeypatch):
+    """It had other columns; what it says stands in the cells, which are checked."""
+    (run / "results.csv").write_text("data,task\n")
+    assert [one.file for one in verify(run).damaged] == ["results.csv"]
+    monkeypatch.setattr(Store, "sealed", property(lambda _: False))
+    found = verify(run)
+    assert "results.csv" not in [one.file for one in found.damaged]
+    assert any("of chunks and tables nothing" in note for note in found.notes)
