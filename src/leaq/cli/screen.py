@@ -85,7 +85,7 @@ def _table(result: "CellResult") -> None:
     console.show_tasks(result)
     console.paragraph("\n" + reading(result))
     for reason, names in _by_reason(result.not_computed).items():
-        console.note(f"Not computed: {', '.join(_called(result, name) for name in names)}. {reason}")
+        console.note(f"Not computed: {'; '.join(_called(result, name) for name in names)}. {reason}")
 
 
 def _called(result: "CellResult", key: str) -> str:

@@ -13,25 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from leaq.data.sources import refuse_missing
+from leaq.data.sources import refuse_missing, refuse_other_files
 from leaq.errors import InvalidInput, LeaqError, need
 from leaq.system.claims import MOST_ATOMS, refuse_larger
 from leaq.system.npz import read_npz
 from leaq.types import Flag
 
-__all__ = ["FORMATS", "STRUCTURE", "SourceTable", "read_frame", "read_table"]
+__all__ = ["STRUCTURE", "SourceTable", "read_frame", "read_table"]
 
-FORMATS = (".csv", ".tsv", ".txt", ".jsonl", ".parquet", ".npz", ".sdf")
-ELSEWHERE = {
-    ".xlsx": "Save the sheet as CSV (UTF-8).",
-    ".xls": "Save the sheet as CSV (UTF-8).",
-    ".ods": "Save the sheet as CSV (UTF-8).",
-    ".json": "Write one record a line (JSON lines, .jsonl; pandas: to_json(path, orient='records', lines=True)).",
-    ".feather": "Write it as Parquet.",
-    ".pkl": "Pickles are not opened; write it as Parquet or CSV.",
-    ".gz": "Unpack it first.",
-    ".zip": "Unpack it first.",
-}
 """Formats that are not read, and the way out."""
 STRUCTURE = "smiles"
 """The column that holds the structures of an SD file."""
@@ -77,16 +66,8 @@ def read_table(path: Path) -> SourceTable:
     and one column a property; structures RDKit cannot read are missing SMILES.
     """
     refuse_missing(path)
-    if path.is_dir():
-        raise InvalidInput(f"{str(path)!r} is a folder. Name a file of type {', '.join(FORMATS)}.")
+    refuse_other_files(path)
     suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise InvalidInput(
-            f"{path.name}: file type must be one of {', '.join(FORMATS)}. Found {suffix or 'none'!r}."
-            + (f" {ELSEWHERE[suffix]}" if suffix in ELSEWHERE else "")
-        )
-    if path.stat().st_size == 0:
-        raise InvalidInput(f"{path.name}: the file is empty (0 bytes).")
     try:
         table = _READERS[suffix](path)
     except LeaqError:

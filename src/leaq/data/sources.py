@@ -8,8 +8,22 @@ from leaq.data.catalogue import SHIPPED, TASKS
 from leaq.errors import InvalidInput, closest, unknown_name
 from leaq.system.files import is_model, nearest
 
-__all__ = ["check_columns", "check_source", "names", "no_column", "refuse_missing"]
+__all__ = [
+    "FORMATS", "HEADED", "check_columns", "check_source", "names", "no_column", "refuse_missing", "refuse_other_files",
+]  # fmt: skip
 
+FORMATS = (".csv", ".tsv", ".txt", ".jsonl", ".parquet", ".npz", ".sdf")
+ELSEWHERE = {
+    ".xlsx": "Save the sheet as CSV (UTF-8).",
+    ".xls": "Save the sheet as CSV (UTF-8).",
+    ".ods": "Save the sheet as CSV (UTF-8).",
+    ".json": "Write one record a line (JSON lines, .jsonl; pandas: to_json(path, orient='records', lines=True)).",
+    ".feather": "Write it as Parquet.",
+    ".pkl": "Pickles are not opened; write it as Parquet or CSV.",
+    ".gz": "Unpack it first.",
+    ".zip": "Unpack it first.",
+}
+"""What is said of files that are tables elsewhere."""
 HEADED = frozenset({".csv", ".tsv", ".txt"})
 """How the names of files end whose first line names the columns."""
 
@@ -53,6 +67,7 @@ def check_source(source: str | Path) -> None:
     if not path.suffix and not path.exists():
         raise unknown_name("data set", name, known)
     refuse_missing(path)
+    refuse_other_files(path)
 
 
 def check_columns(source: str | Path, named: Mapping[str, Sequence[str]]) -> None:
@@ -94,6 +109,20 @@ def no_column(source: str, name: str, option: str, known: Sequence[str]) -> Inva
     if len(known) == 1:
         hint = " Separators that are recognised: comma, semicolon, tab, bar."
     return InvalidInput(f"{source}: there is no column {name!r} ({option}). Columns: {', '.join(known)}.{hint}")
+
+
+def refuse_other_files(path: Path) -> None:
+    """Refuse a folder, a file that is no table, and one without a byte."""
+    if path.is_dir():
+        raise InvalidInput(f"{str(path)!r} is a folder. Name a file of type {', '.join(FORMATS)}.")
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise InvalidInput(
+            f"{path.name}: file type must be one of {', '.join(FORMATS)}. Found {suffix or 'none'!r}."
+            + (f" {ELSEWHERE[suffix]}" if suffix in ELSEWHERE else "")
+        )
+    if path.stat().st_size == 0:
+        raise InvalidInput(f"{path.name}: the file is empty (0 bytes).")
 
 
 def refuse_missing(path: Path) -> None:

@@ -217,12 +217,17 @@ def usable_rows(settled: Settled, name: str, reading: Reading) -> tuple[pd.DataF
     rows = np.flatnonzero(missing)
     where = first_rows((rows + 1).tolist())
     if problems and not (len(problems) == 1 and len(rows) and problems[0].rows is not None):
-        if len(rows) and not skip:
-            problems.append(Problem(columns[0][0], f"missing or infinite values in {where}", missing))
+        if not skip:
+            problems += [
+                Problem(
+                    name, f"missing or infinite values in {first_rows((np.flatnonzero(there) + 1).tolist())}", there
+                )
+                for name, there in columns
+            ]
         raise column_refusal(name, problems)
     if not len(rows):
         return frame, settled.flags
-    said = ", ".join(f"{column!r} ({count})" for column, count in columns)
+    said = ", ".join(f"{column!r} ({int(there.sum())})" for column, there in columns)
     if not skip:
         also = f" Also, {problems[0].column!r} holds {problems[0].found}." if problems else ""
         raise InvalidInput(
@@ -236,8 +241,8 @@ def usable_rows(settled: Settled, name: str, reading: Reading) -> tuple[pd.DataF
     return kept, (*settled.flags, Flag("dropped-rows", text))
 
 
-def _missing(frame: pd.DataFrame, odd: Mapping[str, Bools]) -> tuple[Bools, list[tuple[str, int]]]:
-    """Return which rows have a missing, infinite or odd value, and the columns it stands in with their counts."""
+def _missing(frame: pd.DataFrame, odd: Mapping[str, Bools]) -> tuple[Bools, list[tuple[str, Bools]]]:
+    """Return which rows have a missing, infinite or odd value, and the columns it stands in, each with its rows."""
     bad, plain = frame.isna().to_numpy().copy(), plain_numbers(frame)
     bad[:, plain] = ~np.isfinite(frame.loc[:, plain].to_numpy(dtype=np.float64))
     for at in np.flatnonzero(~plain).tolist():
@@ -246,7 +251,8 @@ def _missing(frame: pd.DataFrame, odd: Mapping[str, Bools]) -> tuple[Bools, list
     for name, rows in odd.items():
         bad[:, frame.columns.get_loc(name)] |= rows
     counts = pd.Series(bad.sum(0), frame.columns).sort_values(ascending=False)
-    return np.asarray(bad.any(axis=1)), [(str(name), int(count)) for name, count in counts.items() if count]
+    found = [(str(name), bad[:, frame.columns.get_loc(name)]) for name, count in counts.items() if count]
+    return np.asarray(bad.any(axis=1)), found
 
 
 def _fractions(frame: pd.DataFrame) -> list[str]:
