@@ -14,6 +14,7 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt
 	@echo "Installing leaq into $(VENV): one to three minutes, 1.3 GB ..."
 	$(PIP) --no-compile -e ".[molecules,report]"  # bytecode of thousands of modules never used: 0.2 GB
 	$(TABLES)
+	rm -rf $(VENV)/lib/python3*/site-packages/torch/test  # torch's own compiled tests, 87 MB that nothing reads
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt

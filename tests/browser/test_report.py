@@ -123,6 +123,8 @@ def test_the_budget_chooses_the_quantizer(page):
     assert "Take 8-bit" in slide(page, 0.01)
     assert "Take 3-bit" in slide(page, 0.01, cautious=False)
     assert "Take sign" in slide(page, 0.04)
+    printed = js(page, "return document.querySelector('#a0-choice .print').textContent")
+    assert printed == " within a loss of 0.033 ROC-AUC", "the slider is not printed"
     marked = "return [...document.querySelectorAll('tr.chosen')].map(row => row.dataset.key)"
     assert js(page, marked) == ["sign"]
     assert js(page, "return document.getElementById('a0-amount').textContent") == "0.033", (

@@ -52,9 +52,10 @@ def dressed(layers: Sequence[Spec], width: int, height: int) -> Spec:
             "view": {"stroke": None},
             "axis": {
                 "labelColor": MUTED, "titleColor": INK, "titleFontWeight": 500, "titleFontSize": 12,
-                "labelFontSize": 11, "labelOverlap": True, "labelSeparation": 10, "gridColor": GRID,
+                "labelFontSize": 11, "gridColor": GRID,
                 "domainColor": FAINT, "tickColor": FAINT, "titlePadding": 8,
             },
+            "axisQuantitative": {"labelOverlap": True, "labelSeparation": 10},  # names of rows all stay
             "legend": {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "labelLimit": 220},
         },
     }  # fmt: skip

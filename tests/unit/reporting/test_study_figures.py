@@ -1,4 +1,4 @@
-from leaq.reporting.study_figures import crowded, leaks
+from leaq.reporting.study_figures import crowded, leaks, ranks
 from leaq.types import Flag
 from tests.results import cell, row
 
@@ -27,3 +27,11 @@ def test_no_circle_is_drawn_where_only_full_precision_predicts():
     assert [(one["audit"], one["shape"]) for one in points] == [
         ("toy", "square"), ("toy", "circle"), ("alone", "square"),
     ]  # fmt: skip
+
+
+def test_every_audit_is_named_beside_its_row():
+    """Labels of numbers give way to each other; every second name did, too."""
+    few = [cell(name=f"d{at}") for at in range(18)]
+    for figure, _ in (leaks(few), ranks(few)):
+        assert "labelOverlap" not in figure["config"]["axis"]
+        assert figure["config"]["axisQuantitative"]["labelOverlap"] is True

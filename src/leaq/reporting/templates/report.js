@@ -102,7 +102,7 @@
       const step = data.steps[cautious.checked ? "cautious" : "estimate"].findLast((one) => one.from <= limit);
       const best = data.rows.find((row) => row.key === step.key);
       const take = element("p", "Take ", "take");
-      take.append(element("strong", best.label));
+      take.append(element("strong", best.label), element("span", ` within a ${data.worsening} of ${at("amount").textContent} ${data.metric}`, "print"));
       const facts = element("dl", "");
       facts.append(fact("leak, corrected for the choice", minus(step.leak)), fact(`change of ${data.metric}`, minus(best.change)), fact("file", `${best.size}, ${best.smaller}× smaller`));
       box.replaceChildren(take, facts);
