@@ -60,7 +60,9 @@ def plain_logits(samples: Samples, members: Bools, recipe: TrainingConfig) -> np
             torch.nn.ReLU(),
             torch.nn.Linear(recipe.hidden[0], len(samples.classes)),
         )
-        optimizer = torch.optim.Adam(net.parameters(), lr=recipe.learning_rate)
+        optimizer: torch.optim.Optimizer = torch.optim.Adam(net.parameters(), lr=recipe.learning_rate)
+        if recipe.optimizer == "sgd":
+            optimizer = torch.optim.SGD(net.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum)
         for _ in range(recipe.epochs):
             for batch in inside[torch.randperm(len(inside))].split(recipe.batch_size):
                 optimizer.zero_grad()

@@ -6,7 +6,6 @@ import tempfile
 import time
 
 from leaq.study import Rules, Study, run_study
-from leaq.study.engines import make_engine
 from leaq.training import TrainingConfig
 
 WORKERS = 2
@@ -26,8 +25,8 @@ def measure(*, quick: bool) -> list[dict[str, object]]:
         with tempfile.TemporaryDirectory() as folder:
             here, there = (resource.getrusage(kind) for kind in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
             started, load = time.perf_counter(), os.getloadavg()[0]
-            with make_engine(name, workers=WORKERS if name == "processes" else None) as engine:
-                outcome = run_study(study(cells, 20), folder, engine=engine, rules=Rules())
+            workers = WORKERS if name == "processes" else None
+            outcome = run_study(study(cells, 20), folder, engine=name, workers=workers, rules=Rules())
             wall = time.perf_counter() - started
             taken = [
                 after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
