@@ -9,7 +9,7 @@ no attack.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -100,10 +100,10 @@ def thinned(table: LossTable, *, seed: int = 0) -> LossTable:
 def _on(table: LossTable, rows: Ints) -> LossTable:
     """Return the losses, scores and labels of some records."""
     names = ("targets", "groups", "ids")
-    taken = {name: values[rows] for name in names if (values := getattr(table, name)) is not None}
-    scores = None if table.scores is None else table.scores[:, rows]
-    kept = replace(table, losses=table.losses[:, :, rows], members=table.members[:, rows], scores=scores, **taken)
-    return replace(kept, outputs=None, whitebox=None, numbers=None)
+    taken: dict[str, Any] = {name: values[rows] for name in names if (values := getattr(table, name)) is not None}
+    taken["scores"] = None if table.scores is None else table.scores[:, rows]
+    taken |= dict.fromkeys(("outputs", "whitebox", "numbers", "told"))  # at once: they are of other records
+    return replace(table, losses=table.losses[:, :, rows], members=table.members[:, rows], **taken)
 
 
 def attacked(table: LossTable, *, seed: int = 0) -> Attacked:

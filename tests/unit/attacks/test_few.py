@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from leaq.attacks.few import MOST_RECORDS, attacked, expected_separation, running_mean, thinned, usable
+from leaq.attacks.forecast import forecasts
 from leaq.stats.roc import auc
 from tests.unit.attacks.test_forecast import audit, few
 
@@ -68,3 +69,19 @@ def test_of_many_records_the_same_few_thousand_are_attacked():
     assert areas(table).mean() == pytest.approx(areas(kept).mean(), abs=0.01)
     small = usable(few(audit(1.0), 4))[0]
     assert thinned(small) is small
+
+
+def test_of_many_records_what_is_known_beside_the_losses_stays_behind(rng):
+    """Statistics of the weights are of all records: a table of some of them has none."""
+    table = audit(1.0, models=8, n=MOST_RECORDS + 100)
+    n = table.members.shape[1]
+    more = {
+        "whitebox": rng.normal(size=(8, n, 3)),
+        "outputs": rng.normal(size=(8, n, 2)),
+        "numbers": {"bias": np.ones((8, 2))},
+    }
+    whole = replace(table, **more, targets=np.arange(n) % 2)
+    few_of_them = thinned(usable(whole)[0])
+    assert few_of_them.members.shape == (8, MOST_RECORDS)
+    assert (few_of_them.whitebox, few_of_them.outputs, few_of_them.numbers) == (None, None, None)
+    forecasts({"none": whole, "sign": whole}, full="none")
