@@ -49,7 +49,7 @@ def catalogue() -> tuple[Entry, ...]:
     Examples
     --------
     >>> [found.spec for found in catalogue()][:2]
-    ['threshold', 'threshold(per=label)']
+    ['correctness', 'threshold']
     """
     return tuple(_described(build_attack(spec)) for spec in attack_families()["all"])
 
