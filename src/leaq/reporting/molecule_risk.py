@@ -277,7 +277,7 @@ def _stratum(name: str, inside: Bools, risks: Risks, config: AuditConfig) -> Str
     found = {}
     for label, (risk, _) in risks.items():
         if n:
-            draws = stream(config.seed, "molecule_risks", name, label).integers(0, n, (DRAWS, n))
+            draws = stream(config.seed, "exposure", name, label).integers(0, n, (DRAWS, n))
             low, high = percentile_interval(risk[inside][draws].mean(1), level=config.level)
             value = float(risk[inside].mean())
             method = "bootstrap over molecules, models fixed"
