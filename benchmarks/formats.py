@@ -2,7 +2,7 @@
 
     python -m benchmarks.formats --out forms.jsonl            # every form of the tests' matrix
     python -m benchmarks.formats --out large.jsonl --large    # a Llama of 98 million numbers, from GGUF alone
-    python -m benchmarks.formats --out forms.jsonl --page     # writes the page from what was measured
+    python -m benchmarks.formats --out forms.jsonl --page     # writes the page from what was measured (--large: of that)
 
 A form is written by one process and audited by another, whose processor time and resident memory are counted beyond what
 an audit without the file had taken (of the large model: beyond the imports). Each line is written as soon as it is
@@ -45,6 +45,16 @@ def peak() -> int:
     return int(line.split()[1]) * 1024
 
 
+def words() -> Any:
+    """Return a tokenizer of 64 words."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    table = Tokenizer(models.WordLevel({"?": 0, **{f"w{i}": i for i in range(1, 64)}}, unk_token="?"))
+    table.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=table, unk_token="?")
+
+
 def write(name: str, folder: Path) -> None:
     """Write a form's file into a folder, and where it lies into ``where.txt``."""
     from tests.unit.models.formats import producers
@@ -66,9 +76,7 @@ def audit(name: str, folder: Path) -> dict[str, Any]:
     rng, options = np.random.default_rng(0), dict[str, Any](quantizers="none", draws=20)
     path = (folder / "where.txt").read_text()
     if producers.llama in FORMS[name].models:
-        from transformers import AutoTokenizer
-
-        module, options["tokenizer"] = producers.llama(), AutoTokenizer.from_pretrained(path)
+        module, options["tokenizer"] = producers.llama(), words()
         texts = [" ".join(f"w{i}" for i in rng.integers(3, 64, size=12)) for _ in range(80)]
         parts: tuple[Any, Any] = (texts[:40], texts[40:])
     else:
@@ -196,7 +204,7 @@ def main() -> None:
         return
     lines = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.is_file() else []
     if options.page:
-        put(DOCS / "own-model.md", "forms", table(lines))
+        put(DOCS / "own-model.md", "large" if options.large else "forms", table(lines))
         return
     from tests.unit.models.formats.matrix import FORMS
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from leaq.errors import UnsupportedModel
+from leaq.models.contents import contents_of
 
 __all__ = ["call", "evaluating", "full_precision", "output_tensor", "places", "unwrap"]
 
@@ -31,10 +32,12 @@ def unwrap(module: nn.Module) -> nn.Module:
 def evaluating(module: nn.Module) -> Iterator[nn.Module]:
     """Put a module into evaluation mode, and every part of it back into the state it was in.
 
-    Beside the modes that is what a forward pass may write: attributes, buffers, and the content of plain lists and
-    mappings (counters, running means, caches). Exported programs have no modes; they run as they were exported.
+    Beside the modes that is what a forward pass may write: attributes, buffers, whether weights ask for gradients, and
+    the content of containers, arrays and objects that hang on attributes (counters, running means, caches). Exported
+    programs have no modes; they run as they were exported.
     """
-    kept = [_State(part) for part in module.modules()]
+    seen: set[int] = set()
+    kept = [_State(part, seen) for part in module.modules()]
     try:
         with suppress(NotImplementedError):
             module.eval()
@@ -45,18 +48,15 @@ def evaluating(module: nn.Module) -> Iterator[nn.Module]:
 
 
 class _State:
-    """What one part of a module holds itself: its attributes, and its buffers, tensors and containers by value."""
+    """What one part of a module holds itself: its attributes, and what in them can be written, by value."""
 
-    def __init__(self, part: nn.Module) -> None:
+    def __init__(self, part: nn.Module, seen: set[int]) -> None:
         self.part = part
         self.mode = part.training
         self.scripted = isinstance(part, torch.jit.ScriptModule)
         self.attributes: dict[str, Any] = {} if self.scripted else dict(part.__dict__)
-        held = self.attributes.values()
-        self.lists = [(value, list(value)) for value in held if type(value) is list]
-        self.mappings = [(value, dict(value)) for value in held if type(value) is dict]
-        tensors = [*part.buffers(recurse=False), *(value for value in held if isinstance(value, Tensor))]
-        self.tensors = [(t, t._version, t.detach().clone()) for t in tensors if type(t) is Tensor and not t.is_meta]
+        self.asked = [(p, p.requires_grad) for p in part.parameters(recurse=False) if type(p) is nn.Parameter]
+        self.contents = list(contents_of([*part.buffers(recurse=False), *self.attributes.values()], seen))
 
     def put_back(self) -> None:
         if self.scripted:
@@ -64,15 +64,11 @@ class _State:
         else:
             self.part.__dict__.clear()
             self.part.__dict__.update(self.attributes)
-        for values, before in self.lists:
-            values[:] = before
-        for mapping, entries in self.mappings:
-            mapping.clear()
-            mapping.update(entries)
-        for tensor, version, earlier in self.tensors:
-            if tensor._version != version:
-                with torch.no_grad():
-                    tensor.copy_(earlier)
+        for content in self.contents:
+            content()
+        for parameter, asked in self.asked:
+            if parameter.requires_grad != asked:
+                parameter.requires_grad_(asked)
 
 
 def places(module: nn.Module, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -120,19 +116,20 @@ def call(module: nn.Module, params: Mapping[str, Tensor], inputs: Any) -> Tensor
     if isinstance(module, torch.jit.ScriptModule):
         with _written(module, params):
             return output_tensor(module(*args, **kwargs))
-    lent = places(module, _renormalised(module) | dict(params))
+    lent = _renormalised(module, places(module, params))
     if not lent:
         return output_tensor(module(*args, **kwargs))
     return output_tensor(torch.func.functional_call(module, lent, args, kwargs, tie_weights=False))
 
 
-def _renormalised(module: nn.Module) -> dict[str, Tensor]:
-    """Return copies of the embeddings that looking a row up rescales in place (`max_norm`)."""
-    return {
-        f"{name}.weight" if name else "weight": part.weight.detach().clone()
+def _renormalised(module: nn.Module, lent: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return what is lent by place, with copies of embeddings that looking a row up rescales in place (`max_norm`)."""
+    tables = {
+        f"{name}.weight" if name else "weight": part.weight
         for name, part in module.named_modules()
         if isinstance(part, nn.Embedding | nn.EmbeddingBag) and part.max_norm is not None
     }
+    return lent | {name: lent.get(name, own).detach().clone() for name, own in tables.items()}
 
 
 @contextmanager

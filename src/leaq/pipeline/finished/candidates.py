@@ -25,15 +25,19 @@ NO_CODES = NotComputed(
 )
 
 
-def released_of(model: nn.Module, recorded: Checkpoints | None) -> Checkpoints:
+def released_of(model: nn.Module, recorded: Checkpoints | None, *, lent: bool = False) -> Checkpoints:
     """Return the model's weights as batch (1,); with recorded checkpoints, those of them that were recorded.
+
+    Parameters
+    ----------
+    lent : whether the model is nobody's, so that its weights themselves are taken and no copy is made.
 
     Raises
     ------
     InvalidInput
         If the checkpoints are of another architecture.
     """
-    released = checkpoints_of(model, copied=False)  # quantizers read weights, and write none
+    released = checkpoints_of(model, copied=not lent)
     if recorded is None:
         return released
     if recorded.batch[:1] != (1,) or len(recorded.batch) != 2:

@@ -99,7 +99,7 @@ def _rows(bench: Bench, case: Case, progress: Progress) -> tuple[QuantizerRow, .
     config, recorded = case.config, case.checkpoints
     if bench.weightless:
         return _box_rows(bench, case)
-    released = released_of(bench.model.module, recorded)
+    released = released_of(bench.model.module, recorded, lent=case.lent)
     schemes: list[Scheme] = list(dict.fromkeys((Identity(), *parse_list(",".join(config.quantizers)))))
     total = len(schemes) + len(case.shipped)
     rows: list[QuantizerRow] = []
