@@ -22,17 +22,20 @@ def released_numbers(released: Checkpoints, features: int) -> dict[str, Floats]:
     found: dict[str, list[Tensor]] = {}
     for kind, value in _kinds(released, features):
         found.setdefault(kind, []).append(value.reshape(len(value), -1).double().cpu())
-    _keep_one_scaler(found)
+    for whose in ("scaler", "target"):  # an ensemble's networks have a scaler of the targets each
+        _keep_one_scaler(found, whose)
     return {kind: np.asarray(torch.cat(parts, dim=1).numpy()) for kind, parts in found.items()}
 
 
-def _keep_one_scaler(found: dict[str, list[Tensor]]) -> None:
-    """Keep one of several statistics of the features, a scaler's and a batch normalisation's: what tells models apart.
+def _keep_one_scaler(found: dict[str, list[Tensor]], whose: str) -> None:
+    """Keep one of several statistics of the features (or targets), a scaler's and a batch normalisation's.
+
+    The one that tells models apart most.
 
     The others, such as the pool's, which all models share, go to the numbers of norms.
     """
-    means = found.get("scaler.mean", [])
-    for kind in ("scaler.mean", "scaler.scale"):
+    means = found.get(f"{whose}.mean", [])
+    for kind in (f"{whose}.mean", f"{whose}.scale"):
         parts = found.get(kind, [])
         if len(parts) < 2:
             continue
