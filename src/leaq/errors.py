@@ -140,10 +140,10 @@ def visible(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(char if char in "\n\t" or not _HIDDEN.match(char) else ascii(char)[1:-1] for char in text)
+    return _HIDDEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
-_HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 def out_of_memory(err: BaseException) -> bool:

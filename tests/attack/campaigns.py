@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from leaq.errors import LeaqError
-from tests.attack import finished, inputs, models, storage
+from tests.attack import commands, finished, inputs, models, names, soak, storage
 
 Trial = Callable[[np.random.Generator, Path], None]
 CAMPAIGNS: dict[str, Trial] = {
@@ -25,6 +25,7 @@ CAMPAIGNS: dict[str, Trial] = {
     "CSV": inputs.file_of("csv"),
     "TSV": inputs.file_of("tsv"),
     "NPZ": inputs.file_of("npz"),
+    "JSON lines": inputs.file_of("jsonl"),
     "Parquet": inputs.file_of("parquet"),
     "SDF": inputs.file_of("sdf"),
     "safetensors": inputs.file_of("safetensors"),
@@ -33,12 +34,16 @@ CAMPAIGNS: dict[str, Trial] = {
     "ONNX": models.onnx_files,
     "arrays given to measures": inputs.arrays,
     "finished models, records and options": finished.finished,
+    "command lines of every verb": commands.commands,
+    "names that are markup, formulas or control characters": names.names,
     "bombs": inputs.bombs,
     "flips, cuts and swaps in a run folder": storage.run_folder,
     "flips and swaps of embeddings": storage.embedding_cache,
     "flips and swaps of recorded weights": storage.recordings,
     "links in a run folder": storage.links,
+    "file operations that fail": storage.failing,
     "kills at any file operation": storage.kills,
+    "soak: 300 cells in one process": soak.soak,
 }
 
 

@@ -10,9 +10,12 @@ import pandas as pd
 import torch
 from safetensors.torch import save
 
+from leaq.data.molecules import canonical_smiles
 from leaq.data.readers import read_frame
 from leaq.embedders import EMBEDDERS
+from leaq.errors import InvalidInput
 from leaq.measures.performance import drop, performance
+from leaq.models.formats.onnx import Graph, load_onnx
 from leaq.models.weights import tensors_in
 from leaq.pipeline.finished.files import read_records_file
 from leaq.quantizers import parse_list
@@ -64,7 +67,7 @@ def mangled(rng: Rng, content: bytes) -> bytes:
     if way == 0:
         return bytes(found[:at])
     if way == 1:
-        found[at] ^= 1 << int(rng.integers(8))
+        found[at] ^= 1 << int(rng.integers(7))
     elif way == 2:
         for _ in range(int(rng.integers(1, 6))):
             found[int(rng.integers(len(found)))] = int(rng.integers(256))
@@ -99,6 +102,8 @@ def whole(kind: str) -> bytes:
         np.savez_compressed(buffer, x=np.arange(120.0).reshape(40, 3), y=np.arange(40), name=np.array(["a"] * 40))
     elif kind == "parquet":
         frame.to_parquet(buffer)
+    elif kind == "jsonl":
+        frame.to_json(buffer, orient="records", lines=True)
     elif kind == "sdf":
         return (SDF * 5).encode()
     elif kind == "safetensors":
@@ -156,7 +161,7 @@ def arrays(rng: Rng, _: Path) -> None:
 
 def bombs(rng: Rng, folder: Path) -> None:
     """Small files and texts with large claims: refused before memory is given to them."""
-    which = int(rng.integers(5))
+    which = int(rng.integers(7))
     size = int(10 ** rng.uniform(9.5, 14))
     if which == 0:
         header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({size},)}}".ljust(117) + "\n"
@@ -171,6 +176,17 @@ def bombs(rng: Rng, folder: Path) -> None:
         EMBEDDERS.build("a" * min(size, 10**6))
     elif which == 3:
         Study.from_toml_text("a=" + "[" * 10**5)
+    elif which == 4:
+        assert canonical_smiles(["C" * min(size, 10**6), "C1" * min(size, 10**6), "CCO"]) == [None, None, "CCO"]
+        raise InvalidInput("molecules that are none")
+    elif which == 5:
+        from onnx import TensorProto, helper
+
+        claims = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[size], raw_data=b"\0" * 16)
+        graph = helper.make_graph([], "g", [], [], [claims])
+        (folder / "m.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+        Graph(load_onnx(folder / "m.onnx")).weights()
+        raise AssertionError("a bomb was read")
     else:
         head = f'{{"w":{{"dtype":"F32","shape":[{size}],"data_offsets":[0,{4 * size}]}}}}'.encode()
         (folder / "w.safetensors").write_bytes(len(head).to_bytes(8, "little") + head + b"\0" * 16)

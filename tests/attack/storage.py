@@ -1,10 +1,12 @@
 """Damage to what leaq stored, kills while it stores, links where it stores: nothing wrong is ever given back."""
 
+import errno
 import multiprocessing
 import os
 import shutil
 import signal
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -84,6 +86,10 @@ def run_folder(rng: Rng, folder: Path) -> None:
             assert not verify(run).whole, f"verify does not see the damage to {one.name}"
         except LeaqError:
             assert "config.json" in {path.name for path in changed}
+    if changed and rng.random() < 0.2 and "config.json" not in {path.name for path in changed}:
+        run_study(PAIR, run, rules=Rules(keep_losses=True))
+        assert readings(run) == truth(), f"not all is made again after damage to {one.name}"
+        assert verify(run).whole, f"damage to {one.name} stays"
 
 
 def embedding_cache(rng: Rng, folder: Path) -> None:
@@ -122,29 +128,53 @@ def recordings(rng: Rng, folder: Path) -> None:
 
 
 OPERATIONS = ("open", "write", "fsync", "replace", "unlink", "mkdir", "rename")
+ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.ENOMEM)
 
 
-def crash(folder: Path, at: int) -> None:
-    """Run the study and die before the `at`-th file operation; of a write, half is done."""
-    seen = 0
+@contextmanager
+def disturbed(folder: Path, act: Callable[[int, str], None]) -> Iterator[list[int]]:
+    """Call `act` with number and name before every file operation in a folder; of a write, half is done then."""
+    real, seen = {name: getattr(os, name) for name in OPERATIONS}, [0]
 
-    def counting(name, real):
+    def counting(name):
         def counted(*args, **options):
-            nonlocal seen
             text = " ".join(str(arg) for arg in args if isinstance(arg, str | Path))
-            seen += name in ("write", "fsync") or str(folder) in text
-            if seen == at:
-                if name == "write":
-                    real(args[0], bytes(args[1])[: len(args[1]) // 2])
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*args, **options)
+            seen[0] += name in ("write", "fsync") or str(folder) in text
+            half = name == "write" and len(args[1]) > 1
+            try:
+                act(seen[0], name)
+            except OSError:
+                if half:
+                    real["write"](args[0], bytes(args[1])[: len(args[1]) // 2])
+                raise
+            return real[name](*args, **options)
 
         return counted
 
     for name in OPERATIONS:
-        setattr(os, name, counting(name, getattr(os, name)))
-    run_study(TINY, folder)
-    (folder.parent / "operations").write_text(str(seen))
+        setattr(os, name, counting(name))
+    try:
+        yield seen
+    finally:
+        for name, function in real.items():
+            setattr(os, name, function)
+
+
+def crash(folder: Path, at: int) -> None:
+    """Run the study and die before the `at`-th file operation, every second time in the middle of a write."""
+
+    def die(number: int, name: str) -> None:
+        if number == at and (name != "write" or at % 2):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if number == at:
+            raise OSError(errno.EIO, "the write stops half-way, then the process")
+
+    with disturbed(folder, die) as seen:
+        try:
+            run_study(TINY, folder)
+        except LeaqError:
+            os.kill(os.getpid(), signal.SIGKILL)
+    (folder.parent / "operations").write_text(str(seen[0]))
 
 
 @cache
@@ -173,6 +203,23 @@ def kills(rng: Rng, folder: Path) -> None:
     assert verify(run).whole
     halves = [path.name for path in run.rglob(".*") if not path.name.startswith((".config", ".study"))]
     assert halves == [], "half files stay"
+
+
+def failing(rng: Rng, folder: Path) -> None:
+    """A file system that fails at any operation, once or from then on; then the same command where it works again."""
+    table, operations = undisturbed()
+    run, at = folder / "run", int(rng.integers(1, operations + 1))
+    error, once = int(rng.choice(ERRORS)), rng.random() < 0.5
+
+    def fail(number: int, _name: str) -> None:
+        if number == at or (number > at and not once):
+            raise OSError(error, os.strerror(error))
+
+    with disturbed(run, fail), suppress(LeaqError):
+        run_study(TINY, run)
+    run_study(TINY, run)
+    assert (run / "results.csv").read_bytes() == table, "another table"
+    assert verify(run).whole
 
 
 def links(rng: Rng, folder: Path) -> None:

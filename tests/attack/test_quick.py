@@ -5,12 +5,18 @@ import pytest
 from tests.attack.campaigns import CAMPAIGNS, attack
 from tests.helpers import require
 
-SLOW = {"kills at any file operation": 2, "flips, cuts and swaps in a run folder": 4, "links in a run folder": 3}
-NEEDS = {"Parquet": "pyarrow", "GGUF": "gguf", "ONNX": "onnx", "SDF": "rdkit", "flips and swaps of embeddings": "rdkit"}
+SLOW = {
+    "kills at any file operation": 2, "flips, cuts and swaps in a run folder": 4, "links in a run folder": 3,
+    "file operations that fail": 4, "command lines of every verb": 12, "soak: 300 cells in one process": 1,
+    "names that are markup, formulas or control characters": 4,
+}  # fmt: skip
+NEEDS = {"Parquet": "pyarrow", "GGUF": "gguf", "ONNX": "onnx", "SDF": "rdkit", "flips and swaps of embeddings": "rdkit",
+         "bombs": "rdkit", "names that are markup, formulas or control characters": "vl_convert"}  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name.startswith("kills") else name for name in CAMPAIGNS]
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name.startswith(("kills", "soak")) else name for name in CAMPAIGNS],
 )
 def test_nothing_wrong_and_nothing_raw(name):
     if name in NEEDS:

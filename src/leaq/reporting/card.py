@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from leaq.errors import visible
 from leaq.pipeline.options import command
 from leaq.reporting.kinds import kinds
 from leaq.reporting.reading import about_r, sentences, verdict
@@ -56,7 +57,7 @@ def privacy_card(result: CellResult, *, reproduce: str | None = None) -> str:
         f"```\n{_one_line(reproduce or command(shareable_config(result.config)))}\n```",
         f"Made with {_escape(made)}." if made else "",
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return visible("\n\n".join(part for part in parts if part) + "\n")
 
 
 def write_cards(results: Sequence[CellResult], path: str | Path) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from leaq.errors import InvalidInput, need
+from leaq.errors import InvalidInput, need, visible
 from leaq.reporting.kinds import kinds
 from leaq.reporting.pages import audit_page, study_page
 from leaq.results import CellResult
@@ -61,7 +61,8 @@ def render(results: CellResult | Sequence[CellResult], edition: Edition = "share
 def page_of(template: str, page: Mapping[str, Any], *, edition: Edition = "shareable") -> str:
     """Return a page of this house: its template, filled, with style and script inside."""
     found = _environment().get_template(template)
-    return str(found.render(page=page, edition=edition, css=_asset("report.css"), script=_asset("report.js")))
+    page = found.render(page=page, edition=edition, css=_asset("report.css"), script=_asset("report.js"))
+    return visible(page)
 
 
 def _environment() -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
+from leaq.errors import visible
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Estimate, NotComputed
 
@@ -102,14 +103,18 @@ def frame(results: CellResult | Iterable[CellResult]) -> "pd.DataFrame":
 
 
 def harmless(value: Any) -> Any:
-    """Return a table's value so that a spreadsheet shows it: text that would be a formula gets an apostrophe.
+    """Return a table's value so that a spreadsheet shows it, and any program reads it.
+
+    Text that would be a formula gets an apostrophe; control characters, and bytes that are no text, are spelled out.
 
     Examples
     --------
     >>> harmless("=1+1.csv"), harmless(-0.5), harmless("wine")
     ("'=1+1.csv", -0.5, 'wine')
     """
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    return visible(f"'{value}" if value.startswith(_FORMULA) else value)
 
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

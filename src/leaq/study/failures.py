@@ -9,7 +9,7 @@ from typing import Any
 
 from leaq.errors import LeaqError, StoreError, out_of_memory
 from leaq.pipeline.cell import AuditConfig
-from leaq.system.files import private_folder, write_atomic
+from leaq.system.files import private_folder, remove, write_atomic
 from leaq.system.sealed import read_json, seal_json
 
 __all__ = ["Failure", "Failures", "by_reason"]
@@ -66,7 +66,7 @@ class Failures:
 
     def forget(self, config: AuditConfig) -> None:
         """Remove the record of a cell that has succeeded since, or is tried again."""
-        self._path(config).unlink(missing_ok=True)
+        remove(self._path(config))
 
     def __iter__(self) -> Iterator[Failure]:
         for path in sorted(self._folder.glob("*.json")):

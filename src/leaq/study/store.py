@@ -41,7 +41,7 @@ from leaq.results.redaction import cleaned, cleaned_config
 from leaq.study.finished import Finished
 from leaq.study.shelf import DiskShelf
 from leaq.study.stages import stages_key
-from leaq.system.files import private_folder, read_bytes, refuse_no_run, sweep, write_atomic
+from leaq.system.files import private_folder, put_aside, read_bytes, refuse_no_run, sweep, write_atomic
 from leaq.system.locks import Claim
 from leaq.system.sealed import DamagedFile, read_json, read_sealed, seal_json
 from leaq.types import Samples
@@ -175,12 +175,12 @@ class Store(Finished):
             if read.exists():  # `leaq clean` may have removed it
                 self.read_private(key)
         except DamagedFile:
-            aside = read.with_suffix(".damaged")
-            read.replace(aside)
-            self.damaged.append(aside)
+            self.damaged.append(put_aside(read, ".damaged"))
             if read != path:
-                path.replace(path.with_suffix(".superseded"))
+                put_aside(path, ".superseded")
             return None
+        if not found.timings and (timings := self._timings_path(key)).exists():
+            put_aside(timings, ".damaged")  # costs no numbers
         return found
 
     def save(self, key: str, result: CellResult) -> None:
@@ -189,7 +189,7 @@ class Store(Finished):
         timings = seal_json(json.dumps(dict(result.timings), sort_keys=True), kind="timings", key=key)
         cell = seal_json(result.to_json(timings=False) + "\n", kind="cell", key=key)
         write_atomic(self.folder / "private" / f"{key}.json", private)
-        write_atomic(self.cell_path(key).with_suffix(".timings.json"), timings)
+        write_atomic(self._timings_path(key), timings)
         write_atomic(self.cell_path(key), cell)
         self._supersede(key)
 
@@ -203,7 +203,7 @@ class Store(Finished):
         """Set aside what the same configuration gave with other records or other code."""
         for path in (self.folder / "cells").glob(f"{key.rpartition('-')[0]}-*.json"):
             if not path.name.startswith(f"{key}."):
-                path.replace(path.with_suffix(".superseded"))
+                put_aside(path, ".superseded")
 
     def claim(self, key: str) -> Claim | None:
         """Return the right to compute a cell, or None while another process holds it.
@@ -301,9 +301,12 @@ class Store(Finished):
 
     def _timings(self, key: str) -> dict[str, Any]:
         try:
-            return read_json(self.cell_path(key).with_suffix(".timings.json"), kind="timings", key=key)
+            return read_json(self._timings_path(key), kind="timings", key=key)
         except StoreError:
             return {}  # seconds are a courtesy; the numbers are whole
+
+    def _timings_path(self, key: str) -> Path:
+        return self.cell_path(key).with_suffix(".timings.json")
 
     def _unsealed(self, path: Path) -> dict[str, Any] | None:
         """Return a cell of an earlier layout, whose checksum is that of its fields; None if it is not whole."""

@@ -21,8 +21,10 @@ from leaq.errors import InvalidInput, StoreError, closest
 __all__ = [
     "is_model",
     "private_folder",
+    "put_aside",
     "nearest",
     "read_bytes",
+    "remove",
     "refuse_no_run",
     "sha256_of",
     "sha256_within",
@@ -255,6 +257,33 @@ def sweep(folder: Path, name: str = "", *, older_than: float = STALE) -> int:
                 path.unlink()
                 count += 1
     return count
+
+
+def put_aside(path: Path, suffix: str) -> Path:
+    """Rename a file of leaq's own that is not to be read again, and return where it is.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written to.
+    """
+    aside = path.with_suffix(suffix)
+    try:
+        return path.replace(aside)
+    except OSError as err:
+        raise StoreError(
+            f"The folder {str(path.parent)!r} must be writable. {path.name} cannot be set aside ({_reason(err)})."
+        ) from None
+
+
+def remove(path: Path) -> None:
+    """Remove a file of leaq's own, if it is there; raises as `put_aside`."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as err:
+        raise StoreError(
+            f"The folder {str(path.parent)!r} must be writable. {path.name} cannot be removed ({_reason(err)})."
+        ) from None
 
 
 def read_bytes(path: Path) -> bytes:
