@@ -61,8 +61,8 @@ def render(results: CellResult | Sequence[CellResult], edition: Edition = "share
 def page_of(template: str, page: Mapping[str, Any], *, edition: Edition = "shareable") -> str:
     """Return a page of this house: its template, filled, with style and script inside."""
     found = _environment().get_template(template)
-    page = found.render(page=page, edition=edition, css=_asset("report.css"), script=_asset("report.js"))
-    return visible(page)
+    text = found.render(page=page, edition=edition, css=_asset("report.css"), script=_asset("report.js"))
+    return visible(str(text))
 
 
 def _environment() -> Any:
