@@ -244,16 +244,16 @@ def split_items(text: str) -> tuple[str, ...]:
     """
     if text.strip().lower() == "none":
         return ()
-    items, depth, quoted = [""], 0, False
-    for char in text:
+    items, begun, depth, quoted = [], 0, 0, False
+    for at, char in enumerate(text):
         if char == '"':
             quoted = not quoted
         elif not quoted:
             depth = max(0, depth + (char == "(") - (char == ")"))
         if char == "," and not quoted and depth == 0:
-            items.append("")
-        else:
-            items[-1] += char
+            items.append(text[begun:at])
+            begun = at + 1
+    items.append(text[begun:])
     return tuple(_bare(item.strip()) for item in items if item.strip())
 
 

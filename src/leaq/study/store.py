@@ -137,8 +137,8 @@ class Store(Finished):
         refuse_no_run(self.folder)
         try:
             found = dict(json.loads(read_bytes(path)))
-            schema = int(found.get("schema", 0))
-        except (ValueError, TypeError, RecursionError) as err:
+            schema = int(found["schema"] if "source" not in found else 0)
+        except (KeyError, ValueError, TypeError, RecursionError) as err:
             raise self._damaged_config(err) from None
         if schema > SCHEMA:
             raise StoreError(

@@ -168,8 +168,9 @@ def test_a_folder_with_other_things_is_refused(tmp_path):
         Store.open(tmp_path, AuditConfig(source="wine"))
 
 
-def test_a_damaged_configuration_is_named(store):
-    (store.folder / "config.json").write_text("{")
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"schema": "1"}', '{"schema": 2}', "null", "[" * 10_000])
+def test_a_damaged_configuration_is_named(store, content):
+    (store.folder / "config.json").write_text(content)
     with pytest.raises(StoreError, match=r"config.json' is damaged"):
         Store(store.folder)
 
