@@ -160,11 +160,7 @@ class Store(Finished):
         return StoreError(f"{str(self.folder / 'config.json')!r} is damaged ({reason}). Name another --out folder.")
 
     def load(self, key: str) -> CellResult | None:
-        """Return a finished audit, or None.
-
-        A damaged file is set aside and remembered. The audit then counts as unfinished, also the next time it is asked
-        for: what was whole of it is set aside too.
-        """
+        """Return a finished audit, or None: it counts as unfinished if a file of it is damaged, which is set aside."""
         path = self.cell_path(key)
         if not path.exists():
             return None
@@ -179,8 +175,11 @@ class Store(Finished):
             if read != path:
                 put_aside(path, ".superseded")
             return None
-        if not found.timings and (timings := self._timings_path(key)).exists():
-            put_aside(timings, ".damaged")  # costs no numbers
+        try:
+            read_json(self._timings_path(key), kind="timings", key=key)
+        except StoreError as err:
+            if isinstance(err, DamagedFile):  # costs no numbers
+                put_aside(self._timings_path(key), ".damaged")
         return found
 
     def save(self, key: str, result: CellResult) -> None:
