@@ -25,15 +25,36 @@ VALUES = (
 )  # fmt: skip
 
 
+def known() -> Any:
+    """The command line, with its verbs."""
+    return get_command(app)
+
+
+def ended(words: list[str], folder: Path) -> tuple[object, str]:
+    """Give the command line these words in a folder, and return its exit code and all that it said."""
+    here, out = Path.cwd(), io.StringIO()
+    os.environ["LEAQ_RUNS_DIR"] = "off"
+    os.chdir(folder)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            known().main(args=words, standalone_mode=True)
+    except SystemExit as err:
+        return err.code, out.getvalue()
+    finally:
+        os.chdir(here)
+        del os.environ["LEAQ_RUNS_DIR"]
+    return 0, out.getvalue()
+
+
 def commands(rng: Rng, folder: Path) -> None:
     """One command with a few odd words: it ends with an exit code and says why, and leaves what is there alone."""
     shutil.copytree(finished(), folder / "run")
     for kind in ("csv", "npz", "safetensors"):
         (folder / f"m.{kind}").write_bytes(whole(kind))
     before = {path: path.read_bytes() for path in (folder / "m.csv", folder / "m.npz", folder / "run" / "config.json")}
-    known: Any = get_command(app)
-    name = str(rng.choice(sorted(known.commands)))
-    options = [one.opts[0] for one in known.commands[name].params if one.opts[0].startswith("--")]
+    verbs = known().commands
+    name = str(rng.choice(sorted(verbs)))
+    options = [one.opts[0] for one in verbs[name].params if one.opts[0].startswith("--")]
     first = {"audit": ["m.csv", "--target", "y", *QUICK], "list": []}.get(name, ["run"])
     words = [name, *(["nothing"] if name in AWAY else first)]
     for _ in range(int(rng.integers(1, 4))):
@@ -42,22 +63,11 @@ def commands(rng: Rng, folder: Path) -> None:
         more = [str(rng.choice(options)), value] if rng.random() < 0.7 else [value]
         at = int(rng.integers(1, len(words) + 1))
         words[at:at] = [word for word in more if word not in ("--open", "--jobs", "--engine", "--track")]
-    here, out = Path.cwd(), io.StringIO()
-    os.environ["LEAQ_RUNS_DIR"] = "off"
-    os.chdir(folder)
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-            known.main(args=words, standalone_mode=True)
-        code: object = 0
-    except SystemExit as err:
-        code = err.code
-    finally:
-        os.chdir(here)
-        del os.environ["LEAQ_RUNS_DIR"]
+    code, text = ended(words, folder)
     assert code in (None, 0, 1, 2), f"{words} ended with {code}"
-    assert "Traceback" not in out.getvalue(), f"{words} wrote a traceback"
+    assert "Traceback" not in text, f"{words} wrote a traceback"
     for path, content in before.items():
         assert name == "clean" or path.read_bytes() == content, f"{words} changed {path.name}"
     if code == 2:
-        assert "rror" in out.getvalue(), f"{words} does not say why"
+        assert "rror" in text, f"{words} does not say why"
         raise InvalidInput("refused")

@@ -144,7 +144,7 @@ class AuditConfig(Reading, Origin, FinishedModel):
     """Public records of the same kind as the source's, a catalogued name or a file: `standardise` public takes its
     statistics from them, quantizers that are calibrated elsewhere look at them. Those in the source are left out."""
     seed: int = Field(default=0, ge=0)
-    """Root of every random draw; the same seed gives the same numbers."""
+    """Root of every random draw; the same seed gives the same numbers here, and within their intervals elsewhere."""
     level: float = Field(default=0.95, gt=0.5, lt=1)
     """Confidence level of all intervals."""
     draws: PositiveInt = 200
