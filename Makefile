@@ -11,7 +11,7 @@ AXE := $(VENV)/bin/python -m pip install --no-deps 'axe-playwright-python>=0.1.8
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing leaq into $(VENV): one to three minutes, 1.3 GB ..."
+	@echo "Installing leaq into $(VENV): half a minute of processor time, 1.2 GB ..."
 	$(PIP) --no-compile -e ".[molecules,report]"  # bytecode of thousands of modules never used: 0.2 GB
 	$(TABLES)
 	rm -rf $(VENV)/lib/python3*/site-packages/torch/test  # torch's own compiled tests, 87 MB that nothing reads

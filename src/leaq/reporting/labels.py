@@ -15,6 +15,8 @@ CHARACTER, LINE, DOT = 6.3, 14.0, 6.5
 """Width of a character, height of a line, radius of a point: pixels at the size the figures use."""
 THIN = 2.0
 """Pixels that a line keeps free to either side where names may go elsewhere."""
+PLAINLY = 1.3
+"""How much farther than from its own point a name is from every other, at least."""
 MOST_NAMES = 2
 """Names that a dot over other dots carries; the others are counted."""
 
@@ -57,7 +59,7 @@ def place_labels(
         for label in point["labels"]:
             free = [(place, box) for place in PLACES if _inside(box := _box(x, y, len(label), place), size)
                     and not any(_overlap(box, other) for other in hard)
-                    and all(_far(box, (x, y)) <= _far(box, dot) for dot in others)]  # fmt: skip
+                    and all(PLAINLY * _far(box, (x, y)) <= _far(box, dot) for dot in others)]  # fmt: skip
             clear = [one for one in free if not any(_overlap(one[1], stroke) for stroke in strokes)]
             if free:
                 place, box = (clear or free)[0]
