@@ -47,23 +47,22 @@ def _of_task(cells: Sequence[CellResult], task: str) -> Table:
         here = [row for cell in cells for row in cell.rows if row.quantizer == name]
         useless = sum(not useful(row) for row in here)
         bits = "/".join(dict.fromkeys(f"{row.size.bits:.3g}" for row in here[:1]))
-        rows.append((labels[name], bits, advantage, performance, change, str(len(here)), str(useless or MISSING)))
+        rows.append((labels[name], advantage, performance, change, bits, str(len(here)), str(useless or MISSING)))
     attack = short_attack(cells[0].primary_attack)
     return Table(
         title=f"{task}: quantizers over {_count(len(cells), 'cell')} of {_count(names, 'data set')}",
         columns=(
             Column("Quantizer", "Full precision and every way of quantizing.", "left"),
-            Column("Bits", "Bits a weight, in the first cell."),
             Column(f"Leak ({attack})", "Mean advantage over data sets."),
             Column(metric(key).name, "Mean over data sets."),
             Column("Change", "Mean change against full precision."),
+            Column("Bits", "Bits a weight, in the first cell."),
             Column("Cells", "Audits it was measured in."),
             Column("No skill", "Audits in which it predicts no better than guessing."),
         ),
         rows=tuple(rows),
         values=tuple(
-            (row[0], row[1], *(_sortable(one) for one in found[name]), row[5], row[6])
-            for row, name in zip(rows, order, strict=True)
+            (row[0], *(_sortable(one) for one in found[name]), *row[4:]) for row, name in zip(rows, order, strict=True)
         ),
         keys=tuple(labels[name] for name in order),
         order="Least leak first. A data set counts once, whatever its embedders, heads and seeds.",
