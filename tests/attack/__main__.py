@@ -8,6 +8,7 @@ import signal
 import sys
 
 from tests.attack.campaigns import CAMPAIGNS, attack
+from tests.attack.names import harmless
 
 MEMORY, SECONDS = 8 * 2**30, 300
 """What the process may address, and how long a trial may take: more of either is a failure."""
@@ -18,6 +19,7 @@ def _overdue(*_: object) -> None:
 
 
 def main() -> int:
+    harmless()  # the drawing library's own process starts before the limit: it reserves far more than it uses
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     signal.signal(signal.SIGALRM, _overdue)
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
