@@ -68,8 +68,48 @@ def found_in(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:
     return find
 
 
-MODULES = {"leaq.cell": "leaq.pipeline"}
-"""By module of version 0.1 that its pages imported from, the one that has its names; accepted until 0.3."""
+_ROOMS = {
+    "leaq.system": ("downloads", "environment", "files"),
+    "leaq.models": ("losses", "protocols"),
+    "leaq.pipeline": ("cell", "costing", "measuring"),
+}
+_SAME = {
+    ("leaq.auditing", "leaq.pipeline.finished"): (
+        *("candidates", "evaluating", "files", "language", "records", "rows", "shipped"),
+    ),
+    ("leaq.measures", "leaq.attacks"): (
+        "epsilon",
+        "forecast",
+        "foreseen",
+        "risk",
+        "rmia",
+        "scoring",
+        "shadows",
+        "tokens",
+    ),
+    ("leaq.study", "leaq.decisions"): ("evidence", "gating"),
+    ("leaq.study", "leaq.system"): ("locks", "sealed"),
+}
+MODULES = {
+    **{f"leaq.{name}": f"{room}.{name}" for room, names in _ROOMS.items() for name in names},
+    **{f"{old}.{name}": f"{new}.{name}" for (old, new), names in _SAME.items() for name in names},
+    "leaq.auditing": "leaq.pipeline.finished",
+    "leaq.auditing.finished": "leaq.pipeline.finished.modules",
+    "leaq.auditing.losses": "leaq.evaluation.losses",
+    "leaq.candidates": "leaq.quantizers.neighbours",
+    "leaq.checkup": "leaq.system.doctor",
+    "leaq.embedders.chemvae": "leaq.embedders.networks.chemvae",
+    "leaq.embedders.weights": "leaq.models.nets.weights",
+    "leaq.quantizers.packing": "leaq.quantizers.files.packing",
+    "leaq.reporting.reproduction": "leaq.pipeline.options",
+    "leaq.reporting.choice": "leaq.decisions.standing",
+    "leaq.reporting.redaction": "leaq.results.redaction",
+    "leaq.study.recommending": "leaq.decisions.choosing",
+    "leaq.study.rows": "leaq.results.tidy",
+    "leaq.studying": "leaq.api.functions",
+    "leaq.verbs": "leaq.api.functions",
+}
+"""By module of version 0.1 the one that has its names now, as far as one has; accepted until 0.3."""
 
 
 class FormerModules(MetaPathFinder, Loader):
@@ -84,11 +124,19 @@ class FormerModules(MetaPathFinder, Loader):
 
     def find_spec(self, name: str, *_: Sequence[str] | ModuleType | None) -> ModuleSpec | None:
         """Return how a former module is loaded; None for every other."""
-        return ModuleSpec(name, self) if name in MODULES else None
+        if name not in MODULES:
+            return None
+        return ModuleSpec(name, self, is_package=any(other.startswith(f"{name}.") for other in MODULES))
 
     def exec_module(self, module: ModuleType) -> None:
         """Let the module look its names up in the one that has them."""
-        vars(module)["__getattr__"] = lambda name: getattr(import_module(MODULES[module.__name__]), name)
+
+        def find(name: str) -> Any:
+            if name.startswith("__"):  # of itself: whoever walks all modules must import none
+                raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+            return getattr(import_module(MODULES[module.__name__]), name)
+
+        vars(module)["__getattr__"] = find
 
 
 class _Late:
