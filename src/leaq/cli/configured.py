@@ -27,6 +27,8 @@ PANELS = (
 """Groups of options in the order of the help: what everybody needs comes first, other groups last."""
 READ_TWICE = 4_000_000
 """Bytes of a table that is quickly read twice."""
+MOLECULES_TWICE = 2**16
+"""The same of molecules, some 1,000 of them."""
 ALSO = {"--model": ("--arch",)}
 """Other names of an option: what people call it."""
 
@@ -119,8 +121,9 @@ def _refuse_table(config: AuditConfig) -> None:
     from leaq.data.sources import HEADED
 
     path = Path(config.source)
-    plain = not (config.finished or config.smiles or config.members)
-    if plain and path.suffix.lower() in HEADED and path.is_file() and path.stat().st_size <= READ_TWICE:
+    most = MOLECULES_TWICE if config.smiles else READ_TWICE
+    plain = not (config.finished or config.members) and path.suffix.lower() in HEADED
+    if plain and path.is_file() and path.stat().st_size <= most:
         from leaq.data import load
 
         load(path, config)

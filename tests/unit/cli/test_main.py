@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 import leaq
 from leaq.cli.main import app
+from tests.helpers import require
 
 
 def loaded(heavy, *lines):
@@ -147,3 +148,22 @@ def test_a_name_that_is_too_long_and_memory_that_runs_out_are_said_in_words(monk
         found = CliRunner().invoke(app, ["decide", str(tmp_path), "--max-leak", "0.1"])
         assert found.exit_code == 2
         assert "There is too little memory for this." in found.output
+
+
+def test_what_is_wrong_with_a_small_table_is_told_before_what_trains_is_loaded(tmp_path):
+    require("rdkit")
+    for name, text in (
+        ("words", "a,y\n" + "1,0\n2,1\n" * 6 + "x,1\n"),
+        ("drawn", "smiles,y\nCCO,1\nC1CC,2.5\nCCN,3\n"),
+        ("labels", "smiles,y\nCCO,1\nCCC,2\nCCN,x\n"),
+    ):
+        (tmp_path / f"{name}.csv").write_text(text)
+    said, found = loaded(
+        ("torch", "sklearn"),
+        f"audit {tmp_path}/words.csv --target y",
+        f"audit {tmp_path}/drawn.csv --target y --smiles smiles",
+        f"audit {tmp_path}/labels.csv --target y --smiles smiles",
+    )
+    assert said.count("Error") == 3
+    assert "SMILES that cannot be read in 1 row (2)" in said
+    assert found == "[]"
