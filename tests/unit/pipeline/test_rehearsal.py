@@ -12,7 +12,7 @@ from leaq.training import MLP, TrainingConfig
 def ticking(monkeypatch):
     """A clock on which whatever is timed takes one second."""
     now = iter(range(10**6))
-    monkeypatch.setattr(rehearsal.time, "perf_counter", lambda: float(next(now)))
+    monkeypatch.setattr(rehearsal.time, "thread_time", lambda: float(next(now)))
 
 
 def test_a_trial_of_a_few_records_and_checkpoints_stands_for_all_of_them(rng, ticking):

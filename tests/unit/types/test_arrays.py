@@ -35,7 +35,7 @@ def test_nan_inputs_are_counted_and_located():
         (None, {"n_train": 0}, "n_train must be at least 1"),
         (None, {"n_train": 1e30}, r"n_train must be a whole number. Found 1e\+30"),
         (None, {"task": "ranking"}, "task must be classification or regression or multitask. Found 'ranking'"),
-        (None, {"game": "chess"}, "game must be iid or pool or calibration or released. Found 'chess'"),
+        (None, {"game": "chess"}, "game must be iid or pool or calibration or released or series. Found 'chess'"),
         (np.full((2, 3, 4), "1"), {}, "losses must be real numbers. Found <U1"),
         (np.ones((2, 3, 4), bool), {}, "losses must be real numbers. Found bool"),
         (np.ones((2, 3, 4), complex), {}, "losses must be real numbers. Found complex128"),
