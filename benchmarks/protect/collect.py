@@ -89,7 +89,7 @@ class Made:
         cell, pool = self.cell, self.todo.pool
         return {
             "task": cell.task, "encoder": cell.encoder, "models": cell.models, "seed": cell.seed, "kind": pool.task,
-            "n": len(pool), "public": len(self.public), "members": round(float(self.todo.members.sum(1).mean())),
+            "n": len(pool), "public": len(self.public), "unlabelled": cell.unlabelled, "members": round(float(self.todo.members.sum(1).mean())),
         }  # fmt: skip
 
     @property

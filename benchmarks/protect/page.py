@@ -48,6 +48,7 @@ def write(cells: Sequence[Cell], certified: Sequence[Cell], searched: Sequence[C
     first = [one for one in main if one["seed"] == 0]
     put(PAGE, "protect-summary", "\n".join(_summary(main)))
     put(PAGE, "protect-sets", "\n".join(_sets(cells)))
+    put(PAGE, "protect-unlabelled", "\n".join(_unlabelled(first, _set(cells, *SETS[0], unlabelled=True))))
     put(PAGE, "protect-tasks", "\n".join(_tasks(first)))
     put(PAGE, "protect-rows", "\n".join(_rows(main)))
     put(PAGE, "protect-codes", "\n".join(_codes(first)))
@@ -57,8 +58,9 @@ def write(cells: Sequence[Cell], certified: Sequence[Cell], searched: Sequence[C
     (DOCS / "protect-training.svg").write_text(along(main), encoding="utf-8")
 
 
-def _set(cells: Sequence[Cell], encoder: str, models: int) -> list[Cell]:
-    return [one for one in cells if (one["encoder"], one["models"]) == (encoder, models)]
+def _set(cells: Sequence[Cell], encoder: str, models: int, *, unlabelled: bool = False) -> list[Cell]:
+    some = [one for one in cells if bool(one.get("unlabelled")) == unlabelled]
+    return [one for one in some if (one["encoder"], one["models"]) == (encoder, models)]
 
 
 def _summary(cells: Sequence[Cell]) -> list[str]:
@@ -110,6 +112,27 @@ def _sets(cells: Sequence[Cell]) -> list[str]:
             f", {len(some)} cells" * (len(some) % len(full) > 0)
         )
         lines.append(f"| {encoder} | {models} | {count} | {' | '.join(row)} |")
+    return lines
+
+
+def _unlabelled(first: Sequence[Cell], more: Sequence[Cell]) -> list[str]:
+    """Yield what students of further molecules without labels add to the front of the same models."""
+    own = {one["task"]: one["rows"] for one in first}
+    rows = [{**own[one["task"]], **{f"{k} of more": v for k, v in one["rows"].items() if k != "none"}} for one in more]
+    students = tuple(name for name in dict.fromkeys(k for one in rows for k in one) if name.endswith(" of more"))
+    lines = [
+        f"| allowed drop | {QUANTIZERS} | {PROTECT} | and students of 2,000 molecules more | less than {QUANTIZERS} | less "
+        f"than {PROTECT} |",
+        "|---|---|---|---|---|---|",
+    ]
+    for drop in BUDGETS:
+        fronts = [
+            np.array([front(one, names, np.array([drop])).leak[0] for one in rows])
+            for names in (EXISTING, FRONTS[PROTECT], (*FRONTS[PROTECT], *students))
+        ]
+        less = [fronts[0] - fronts[2], fronts[1] - fronts[2]]
+        shares = [f"{_over_tasks(one)}, {one.mean() / of.mean():.0%}" for one, of in zip(less, fronts[:2], strict=True)]
+        lines.append(f"| {drop:g} | {' | '.join([*(_over_tasks(one) for one in fronts), *shares])} |")
     return lines
 
 

@@ -6,7 +6,7 @@ does, and releases a model of the whole half as chosen. The attacker attacks eve
 - ``known``: the shadows' models are released as the target's was, its choice taken as known (what the audit does);
 - ``chosen``: each shadow's model is released as its own owner chose;
 - ``both``: as ``known``, and the choice is one more piece of evidence: the log of how much more often those owners chose
-  so who trained on the record than those who did not.
+  so who trained on the record than those who did not, weighed by what it was worth on the other owners.
 """
 
 import json
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 
 from benchmarks.protect.collect import Made, achieved
 from benchmarks.protect.settings import Cell
@@ -26,7 +27,7 @@ from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.planning import set_aside
 from leaq.types import Bools, Floats, LossTable, silent
 
-__all__ = ["evidence_of_choice", "keep_searched"]
+__all__ = ["evidence_of_choice", "keep_searched", "weighed"]
 
 OWNERS, CHOOSING, MAX_DROP = 16, 0.25, 0.02
 
@@ -63,13 +64,25 @@ def _advantages(made: Made, choices: list[str]) -> dict[str, list[float]]:
     by_choice = {choice: _scores(table, made) for choice, table in tables.items()}
     known = np.stack([by_choice[choice][owner] for owner, choice in enumerate(choices)])
     mixed = LossTable.stack([tables[choice].of([owner]) for owner, choice in enumerate(choices)])
-    found = {"known": known, "chosen": _scores(mixed, made), "both": known + evidence_of_choice(choices, members)}
+    both = weighed(known, evidence_of_choice(choices, members), members)
+    found = {"known": known, "chosen": _scores(mixed, made), "both": both}
     return {name: achieved(scores, members)[0].round(5).tolist() for name, scores in found.items()}
 
 
 def _scores(table: LossTable, made: Made) -> Floats:
     context = Context(table, features=made.features)
     return build_attack(ATTACK).scores(context, range(len(table.members)))
+
+
+def weighed(scores: Floats, evidence: Floats, members: Bools) -> Floats:
+    """Return log-odds of membership by a logistic regression on both, learnt on the other owners, (t, n)."""
+    pair, both = pairs_of(members), np.stack([scores, evidence], axis=-1)
+    found = np.empty(scores.shape)
+    for target in range(len(members)):
+        others = pair != pair[target]
+        learnt = LogisticRegression().fit(both[others].reshape(-1, 2), members[others].ravel())
+        found[target] = learnt.decision_function(both[target])
+    return found
 
 
 def evidence_of_choice(choices: list[str], members: Bools) -> Floats:
