@@ -4,14 +4,19 @@ Mean risk by similarity to other molecules, size of the scaffold, rarity of clas
 named with the bound they fall below and no number: what is said of three molecules is nearly said of each.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from leaq.errors import LeaqError
-from leaq.reporting.molecule_risk import MoleculeRisks, Stratum, molecule_risks
 from leaq.reporting.tables import Cell, Column, Footnote, Table
 from leaq.results import CellResult
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult
+
+if TYPE_CHECKING:
+    from leaq.reporting.molecule_risk import MoleculeRisks, Stratum
 
 __all__ = ["kinds"]
 
@@ -33,6 +38,8 @@ def kinds(result: CellResult) -> Table | None:
     """
     if not _asked(result):
         return None
+    from leaq.reporting.molecule_risk import molecule_risks  # SciPy's statistics, which no other page needs
+
     try:
         found = molecule_risks(result, most=0)
     except LeaqError:  # the source is gone, or another
