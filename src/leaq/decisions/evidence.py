@@ -20,7 +20,7 @@ FULL = "none"
 """The specification of full precision."""
 LISTED = 100
 """Cells of a study that a page draws and lists one by one; its tables over all cells know no limit."""
-THOUSAND, FEW = 1000, 30
+THOUSAND, FEW = 1000, 20
 """Of more cells than the first a page lists the second: nobody looks for one of thousands among pictures."""
 FEWEST_CLUSTERS = 5
 """Data sets below which a bootstrap over them says too little; the cells' own intervals are used instead."""
