@@ -68,30 +68,21 @@ def found_in(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:
     return find
 
 
-_ROOMS = {
-    "leaq.system": ("downloads", "environment", "files"),
-    "leaq.models": ("losses", "protocols"),
-    "leaq.pipeline": ("cell", "costing", "measuring"),
-}
 _SAME = {
+    ("leaq", "leaq.models"): ("losses", "protocols"),
+    ("leaq", "leaq.pipeline"): ("cell", "costing", "measuring"),
+    ("leaq", "leaq.system"): ("downloads", "environment", "files"),
     ("leaq.auditing", "leaq.pipeline.finished"): (
-        *("candidates", "evaluating", "files", "language", "records", "rows", "shipped"),
+        "candidates", "evaluating", "files", "language", "records", "rows", "shipped",
     ),
     ("leaq.measures", "leaq.attacks"): (
-        "epsilon",
-        "forecast",
-        "foreseen",
-        "risk",
-        "rmia",
-        "scoring",
-        "shadows",
-        "tokens",
+        "epsilon", "forecast", "foreseen", "risk", "rmia", "scoring", "shadows", "tokens",
     ),
     ("leaq.study", "leaq.decisions"): ("evidence", "gating"),
     ("leaq.study", "leaq.system"): ("locks", "sealed"),
-}
+}  # fmt: skip
+"""Modules that kept their own name, by the room they stood in and the one they stand in."""
 MODULES = {
-    **{f"leaq.{name}": f"{room}.{name}" for room, names in _ROOMS.items() for name in names},
     **{f"{old}.{name}": f"{new}.{name}" for (old, new), names in _SAME.items() for name in names},
     "leaq.auditing": "leaq.pipeline.finished",
     "leaq.auditing.finished": "leaq.pipeline.finished.modules",

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Calibration", "Inputs", "fit_state", "walk"]
 
 RECORDS = 256
-"""Records a model is calibrated on at most."""
+"""Records a model is calibrated on at most, unless the quantizer asks for more."""
 NUMBERS = 2**26
 """Numbers the second moments of one run of models may hold."""
 

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from leaq.config import Named
 from leaq.errors import InvalidInput
 from leaq.quantizers.applying import GAIN, WEIGHTS, Frozen, Scales, State, averaged, quantizable, quantized
-from leaq.quantizers.calibration import Calibration, Inputs, fit_state
+from leaq.quantizers.calibration import RECORDS, Calibration, Inputs, fit_state
 from leaq.quantizers.others import apart, others_of
 from leaq.quantizers.registry import build
 from leaq.quantizers.saying import described, doubts, label_of
@@ -104,9 +104,9 @@ class Scheme(Named):
     stored: ClassVar[frozenset[str]] = frozenset({"scale", "step", "low", "levels"})
     """Which scales decoding needs: these are in the packed file and count as bits."""
     wants: ClassVar[Needs] = Needs()
-    records: ClassVar[int] = 256
-    """Records a model is calibrated on at most, where there are more."""
     """What the scheme itself needs; `needs` adds what the options need."""
+    records: ClassVar[int] = RECORDS
+    """Records a model is calibrated on at most, where there are more."""
 
     first: EndLayer = "same"
     last: EndLayer = "same"

@@ -53,7 +53,8 @@ Task = Literal["classification", "regression", "multitask"]
 """What is predicted; multitask: several targets at once, see `leaq.types.tasks`."""
 Game = Literal["iid", "pool", "calibration", "released", "series"]
 """How members were drawn: independently from P; as a random half of a fixed pool the attacker knows; or as a random
-half of a fixed pool that no model trains on: the members then calibrate the quantizer."""
+half of a fixed pool that no model trains on: the members then calibrate the quantizer; or as those of one released
+model; or as whole series of records, about which the attacker asks."""
 Role = Literal["linear", "conv1d", "conv2d", "embedding", "bias", "norm", "scaler", "other"]
 """What a parameter is. Only linear, conv and embedding weights are quantized by default."""
 LAYER_ROLES: tuple[Role, ...] = ("linear", "conv1d", "conv2d", "embedding")

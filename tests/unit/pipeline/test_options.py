@@ -63,9 +63,7 @@ def asked(monkeypatch, tmp_path):
         raise Captured
 
     monkeypatch.setattr(audit, "run_config", capture)
-    monkeypatch.setattr(
-        configured, "_refuse_table", lambda _: None
-    )  # no table is read: what is in it is not the question here
+    monkeypatch.setattr(configured, "_refuse_table", lambda _: None)  # what is in the table is not the question
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my data.csv").write_text("a,y")
 
