@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from leaq.attacks.base import Context
 from leaq.attacks.lira import Lira
-from leaq.attacks.scoring import Protocol
+from leaq.attacks.scoring import Resampling
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
 from leaq.evaluation import evaluate_checkpoints
@@ -116,7 +116,7 @@ def whole(samples: Samples, members: Bools, recipe: TrainingConfig) -> None:
     model, checkpoints = train(samples, members, recipe, seed=0)
     for quantizer in (Identity(), Sign()):
         table = evaluate_checkpoints(model, quantizer(checkpoints.last()), samples, members, quantizer=quantizer.spec())
-        Lira()(table, targets=range(16), protocol=Protocol(seed=0))
+        Lira()(table, targets=range(16), resampling=Resampling(seed=0))
 
 
 def speed() -> dict[str, float]:
@@ -199,7 +199,7 @@ def scoring(models: int = 64, records: int = 50_000, quantizers: int = 10) -> di
     for name, targets in (("one target", [0]), ("all 64 as targets", None)):
         count = quantizers if targets else 2
         seconds, _ = cpu(
-            lambda t=targets, c=count: [Lira()(table, targets=t, protocol=Protocol(seed=0)) for _ in range(c)]
+            lambda t=targets, c=count: [Lira()(table, targets=t, resampling=Resampling(seed=0)) for _ in range(c)]
         )
         found[f"results, {name}, {quantizers} quantizers, s"] = seconds * quantizers / count
     return found

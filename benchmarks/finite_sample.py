@@ -12,10 +12,10 @@ import time
 
 import numpy as np
 
+from leaq.measures.argmin_counts import ArgminCounter
 from leaq.measures.finite_sample import Options, leak_of
-from leaq.measures.gaps import sorted_set
-from leaq.measures.others import with_replacement
-from leaq.measures.winners import Contest
+from leaq.measures.loss_gaps import sorted_set
+from leaq.measures.resampled_sums import with_replacement
 
 CANDIDATES, RECORDS, N_TRAIN, DRAWS, SHARE = 300, 2000, 200, 4000, 10
 LIMIT = 10.0
@@ -44,16 +44,16 @@ def apart() -> np.ndarray:
 
 
 def naive(losses: np.ndarray, draws: int) -> np.ndarray:
-    contest, rng = Contest(losses - losses[:1], terms=N_TRAIN), np.random.default_rng(0)
+    counter, rng = ArgminCounter(losses - losses[:1], terms=N_TRAIN), np.random.default_rng(0)
     counts, columns = np.zeros(losses.shape), np.arange(RECORDS)
-    for row in with_replacement(RECORDS, N_TRAIN - 1, draws, rng) @ contest.shifts.T:
-        counts[(row[:, None] + contest.shifts).argmin(0), columns] += 1
+    for row in with_replacement(RECORDS, N_TRAIN - 1, draws, rng) @ counter.shifts.T:
+        counts[(row[:, None] + counter.shifts).argmin(0), columns] += 1
     return counts
 
 
 def pruned(losses: np.ndarray, draws: int) -> np.ndarray:
-    contest, rng = Contest(losses - losses[:1], terms=N_TRAIN), np.random.default_rng(0)
-    return contest.count(with_replacement(RECORDS, N_TRAIN - 1, draws, rng) @ contest.shifts.T)
+    counter, rng = ArgminCounter(losses - losses[:1], terms=N_TRAIN), np.random.default_rng(0)
+    return counter.count(with_replacement(RECORDS, N_TRAIN - 1, draws, rng) @ counter.shifts.T)
 
 
 def seconds(work):

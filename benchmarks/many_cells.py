@@ -17,7 +17,7 @@ import numpy as np
 from leaq.results import CellResult
 from leaq.seeds import stream
 from leaq.study import Rules, Store, Study, run_study
-from leaq.system.sealed import seal_json
+from leaq.system.checksummed import json_with_checksum
 from leaq.training import TrainingConfig
 
 HEAD = TrainingConfig(hidden=(8,), epochs=6, checkpoints=4)
@@ -61,7 +61,7 @@ def fill(folder: Path, cells: int) -> None:
         found["config"] = {**found["config"], "source": f"table-{at // SEEDS}", "seed": at % SEEDS}
         key = f"{base}{at:05d}-{records}"
         text = CellResult.from_plain(found).to_json(timings=False) + "\n"
-        store.cell_path(key).write_bytes(seal_json(text, kind="cell", key=key))
+        store.cell_path(key).write_bytes(json_with_checksum(text, kind="cell", key=key))
     store.write_table()
 
 

@@ -77,7 +77,7 @@ def families() -> str:
 
 def embedders() -> str:
     """Return a table of every registered embedder."""
-    from leaq.embedders import listing
+    from leaq.embedders import entries
 
     heads = ("name", "kind", "dimension", "what", "source", "licence", "pretrained on")
     rows = [
@@ -90,14 +90,14 @@ def embedders() -> str:
             card.licence,
             card.pretrained or "nothing",
         )
-        for card in listing()
+        for card in entries()
     ]
     return _table(heads, rows)
 
 
 def data() -> str:
     """Return a table of the data sets known by name."""
-    from leaq.data import listing
+    from leaq.data import entries
 
     heads = ("name", "task", "records", "what", "source", "licence", "note")
     rows = [
@@ -110,7 +110,7 @@ def data() -> str:
             entry.licence,
             entry.note,
         )
-        for entry in listing()
+        for entry in entries()
     ]
     return _table(heads, rows)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from leaq.measures.argmin_counts import ArgminCounter, leak_bracket
 from leaq.measures.finite_sample import FiniteSample, Options, leak_of
 from leaq.measures.rate import rate
-from leaq.measures.winners import Contest, leak_bracket
 from leaq.seeds import stream
 from leaq.types import Floats, LossTable
 
@@ -45,15 +45,15 @@ def true_rate(name: str) -> float:
 
 def true_leak(name: str, skewed: bool, *, draws: int = 60_000) -> float:
     """Draw the others' sums from their own law (normal or gamma); 4,000 attacked records; middle of the bracket."""
-    contest = Contest(losses_of(name, skewed, 10**6, 4000), terms=N_TRAIN)
+    counter = ArgminCounter(losses_of(name, skewed, 10**6, 4000), terms=N_TRAIN)
     rng, halves = stream(0, "coverage-truth", name, int(skewed)), []
     for _ in range(2):
-        counts = np.zeros(contest.shifts.shape)
+        counts = np.zeros(counter.shifts.shape)
         for _ in range(draws // 2000):
             shape = (2000, len(counts))
             n = N_TRAIN - 1
             noise = rng.gamma(n, 1, shape) - n if skewed else np.sqrt(n) * rng.standard_normal(shape)
-            counts += contest.count((n * np.array(GRID[name]) + noise) / contest.unit)
+            counts += counter.count((n * np.array(GRID[name]) + noise) / counter.unit)
         halves.append(counts / draws)
     return leak_bracket(halves[0], halves[1]).value
 

@@ -9,7 +9,7 @@ from leaq.attacks.decisions import pairs_of
 from leaq.attacks.few import attacked, thinned, usable
 from leaq.attacks.shadows import InOut, Shadows
 from leaq.attacks.signals import normalised
-from leaq.measures.indicators import correlation, distortion
+from leaq.measures.distortion import correlation, distortion
 from leaq.stats.roc import auc
 from leaq.types import Bools, Floats, LossTable
 

@@ -19,12 +19,12 @@ from scipy.special import logsumexp
 
 from leaq.data import load
 from leaq.errors import NotEnoughEvidence
+from leaq.measures.argmin_counts import ArgminCounter, difference_bracket
 from leaq.measures.chernoff import chernoff_exponents
 from leaq.measures.exact import exact_leak, two_gamma, two_gaussian, union_bound
 from leaq.measures.finite_sample import Options, leak_of
-from leaq.measures.gaps import Gaps, merge_duplicates, sorted_set
-from leaq.measures.others import Game, Normal
-from leaq.measures.winners import Contest, difference_bracket
+from leaq.measures.loss_gaps import LossGaps, merge_duplicates, sorted_set
+from leaq.measures.resampled_sums import MemberSampling, Normal
 from leaq.seeds import stream
 from leaq.types import Floats
 
@@ -116,7 +116,7 @@ def cell(losses: Floats, n: int, most: int) -> dict[str, float]:
     if worth:
         exact = exact_leak(losses, n, seed=n, most=most, close=CLOSE[n])
     seconds = time.process_time() - started
-    found = Gaps.of(losses)
+    found = LossGaps.of(losses)
     ordered = sorted_set(losses)
     r_c = chernoff_exponents(ordered[1:] - ordered[0])
     row = {
@@ -144,8 +144,10 @@ def cell(losses: Floats, n: int, most: int) -> dict[str, float]:
 
 def normal_leak(A: Floats, n: int, draws: int = 8000) -> float:
     """Return the leak if the other records' sum were normal: middle of the bracket, two halves of `draws`."""
-    contest, w, rng = Contest(A, terms=n + 1), np.full(A.shape[1], 1 / A.shape[1]), stream(n, "normal-leak")
-    first, second = (Normal(contest, Game(n), rng.standard_normal((draws // 2, len(A)))).differences(w) for _ in "12")
+    counter, w, rng = ArgminCounter(A, terms=n + 1), np.full(A.shape[1], 1 / A.shape[1]), stream(n, "normal-leak")
+    first, second = (
+        Normal(counter, MemberSampling(n), rng.standard_normal((draws // 2, len(A)))).differences(w) for _ in "12"
+    )
     return difference_bracket(first, second, w).value
 
 

@@ -18,11 +18,11 @@ from leaq.attacks.combined import Combined
 from leaq.attacks.decisions import signed, thresholds_by_others
 from leaq.attacks.forecast import forecast_risk, forecasts
 from leaq.attacks.lira import Lira
-from leaq.attacks.scoring import Protocol
+from leaq.attacks.scoring import Resampling
 from leaq.attacks.threshold import Threshold
 from leaq.errors import LeaqError
+from leaq.measures.distortion import correlation, distortion, loss_gap, loss_tnr
 from leaq.measures.finite_sample import Options, finite_sample
-from leaq.measures.indicators import correlation, distortion, loss_gap, loss_tnr
 from leaq.measures.one_run import baselines, record_risk
 from leaq.measures.rate import rate
 from leaq.types import Bools, Floats, LossTable
@@ -102,7 +102,7 @@ def _run(attack: Combined | Lira, table: LossTable) -> float:
 
 
 def _told(table: LossTable) -> float:
-    return Threshold()(table, protocol=Protocol(draws=2)).advantage.value
+    return Threshold()(table, resampling=Resampling(draws=2)).advantage.value
 
 
 def _rates(found: dict[str, Arrays], specs: tuple[str, ...]) -> dict[str, list[float]]:

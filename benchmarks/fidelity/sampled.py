@@ -19,7 +19,7 @@ from leaq.data import load
 from leaq.errors import NotEnoughEvidence
 from leaq.measures.exact import exact_leak
 from leaq.measures.finite_sample import Options, leak_of
-from leaq.measures.gaps import merge_duplicates, sorted_set
+from leaq.measures.loss_gaps import merge_duplicates, sorted_set
 from leaq.seeds import stream
 from leaq.types import Floats
 

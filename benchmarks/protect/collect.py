@@ -110,7 +110,7 @@ class Made:
         quantizer = build(name)
         released = quantizer.recorded(self.checkpoints).last()
         calibration = self.todo.calibration(self.model, slice(0, self.cell.models), quantizer, seed=self.config.seed)
-        return quantizer.frozen_to(released, calibration)(released)
+        return quantizer.fitted_to(released, calibration)(released)
 
     def table(self, released: Checkpoints) -> LossTable:
         """Return what attackers see of the released models."""

@@ -16,7 +16,7 @@ from leaq.data import load
 from leaq.embedders import embed
 from leaq.pipeline import audit_samples
 from leaq.pipeline.cell import AuditConfig
-from leaq.pipeline.costing import estimated_cost
+from leaq.pipeline.cost import estimated_cost
 from leaq.training import TrainingConfig
 
 USUAL = {"records": 4000, "columns": 20, "outputs": 2, "quantizers": 1, "models": 16, "hidden": 64, "epochs": 4}

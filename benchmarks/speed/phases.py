@@ -15,7 +15,7 @@ from benchmarks.speed.machine import ROOT, commit
 
 STAGES = {
     "load and embed": ["leaq.pipeline.preparing:load", "leaq.pipeline:load"],
-    "estimate of the cost": ["leaq.pipeline.costing:estimated_cost", "leaq.costing:cost"],
+    "estimate of the cost": ["leaq.pipeline.cost:estimated_cost", "leaq.costing:cost"],
     "train": ["leaq.pipeline.subjects.heads:train", "leaq.pipeline:train"],
     "quantize, evaluate": ["leaq.study.tasks:chunk"],
     "rate": ["leaq.pipeline.rows:rate", "leaq.measuring:rate"],

@@ -227,12 +227,12 @@ def modules_in(folder: str) -> list[ModuleType]:
 
 
 def _pieces(folder: str) -> Iterator[Any]:
-    """Yield the classes of a folder that have a name of their own, and what its files list as CARDS."""
+    """Yield the classes of a folder that have a name of their own, and what its files list as ENTRIES."""
     for module in modules_in(folder):
         for found in vars(module).values():
             if isinstance(found, type) and issubclass(found, Named) and found.__module__ == module.__name__:
                 yield from [found] if "name" in vars(found) else []
-        yield from getattr(module, "CARDS", ())
+        yield from getattr(module, "ENTRIES", ())
 
 
 def _order(piece: Any) -> tuple[int, str]:
@@ -245,7 +245,7 @@ class Registry(Generic[T]):
 
     Parameters
     ----------
-    folders : packages; registered is every class with a name in a module of theirs, and what a module lists as CARDS:
+    folders : packages; registered is every class with a name in a module of theirs, and what a module lists as ENTRIES:
         callables with a `name` and a `place`, where one class goes by several names.
 
     Examples

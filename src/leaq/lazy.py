@@ -52,7 +52,7 @@ def found_in(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:
 
     Parameters
     ----------
-    places : the module of each public name, in full.
+    places : the module of each public name, in full; with a colon and its name there, where it has another.
 
     Examples
     --------
@@ -62,7 +62,8 @@ def found_in(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:
 
     def find(name: str) -> Any:
         if name in places:
-            return getattr(import_module(places[name]), name)
+            module, _, other = places[name].partition(":")
+            return getattr(import_module(module), other or name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return find
@@ -70,16 +71,16 @@ def found_in(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:
 
 _SAME = {
     ("leaq", "leaq.models"): ("losses", "protocols"),
-    ("leaq", "leaq.pipeline"): ("cell", "costing", "measuring"),
+    ("leaq", "leaq.pipeline"): ("cell", "measuring"),
     ("leaq", "leaq.system"): ("downloads", "environment", "files"),
     ("leaq.auditing", "leaq.pipeline.finished"): (
         "candidates", "evaluating", "files", "language", "records", "rows", "shipped",
     ),
     ("leaq.measures", "leaq.attacks"): (
-        "epsilon", "forecast", "foreseen", "risk", "rmia", "scoring", "shadows", "tokens",
+        "epsilon", "forecast", "risk", "rmia", "scoring", "shadows", "tokens",
     ),
     ("leaq.study", "leaq.decisions"): ("evidence", "gating"),
-    ("leaq.study", "leaq.system"): ("locks", "sealed"),
+    ("leaq.study", "leaq.system"): ("locks",),
 }  # fmt: skip
 """Modules that kept their own name, by the room they stood in and the one they stand in."""
 MODULES = {
@@ -89,15 +90,32 @@ MODULES = {
     "leaq.auditing.losses": "leaq.evaluation.losses",
     "leaq.candidates": "leaq.quantizers.neighbours",
     "leaq.checkup": "leaq.system.doctor",
+    "leaq.costing": "leaq.pipeline.cost",
     "leaq.embedders.chemvae": "leaq.embedders.networks.chemvae",
     "leaq.embedders.weights": "leaq.models.nets.weights",
+    "leaq.measures.foreseen": "leaq.attacks.audit_forecasts",
+    "leaq.measures.gaps": "leaq.measures.loss_gaps",
+    "leaq.measures.held_out": "leaq.measures.held_out_loss",
+    "leaq.measures.indicators": "leaq.measures.distortion",
+    "leaq.measures.others": "leaq.measures.resampled_sums",
+    "leaq.measures.winners": "leaq.measures.argmin_counts",
+    "leaq.quantizers.casts": "leaq.quantizers.float_formats",
+    "leaq.quantizers.few_bits": "leaq.quantizers.binary_ternary",
     "leaq.quantizers.packing": "leaq.quantizers.files.packing",
+    "leaq.quantizers.rounding": "leaq.quantizers.stochastic_rounding",
     "leaq.reporting.reproduction": "leaq.pipeline.options",
     "leaq.reporting.choice": "leaq.decisions.standing",
     "leaq.reporting.redaction": "leaq.results.redaction",
+    "leaq.reporting.look": "leaq.reporting.theme",
+    "leaq.reporting.many": "leaq.reporting.study_tables",
+    "leaq.reporting.reading": "leaq.reporting.narrative",
+    "leaq.reporting.words": "leaq.reporting.display_names",
     "leaq.study.recommending": "leaq.decisions.choosing",
     "leaq.study.rows": "leaq.results.tidy",
+    "leaq.study.sealed": "leaq.system.checksummed",
+    "leaq.study.shelf": "leaq.study.chunks",
     "leaq.studying": "leaq.api.functions",
+    "leaq.training.recording.shelves": "leaq.training.recording.stores",
     "leaq.verbs": "leaq.api.functions",
 }
 """By module of version 0.1 the one that has its names now, as far as one has; accepted until 0.3."""

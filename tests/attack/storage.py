@@ -20,8 +20,8 @@ from leaq.embedders.base import Encoded
 from leaq.embedders.fingerprints import Maccs
 from leaq.errors import LeaqError, StoreError
 from leaq.study import Rules, Store, run_study
+from leaq.study.chunks import ChunkStore
 from leaq.study.cleaning import clean
-from leaq.study.shelf import DiskShelf
 from leaq.study.verifying import verify
 from leaq.training.recording import Recorder
 from tests.attack.inputs import Rng, mangled
@@ -52,7 +52,7 @@ def readings(folder: Path) -> dict[str, object]:
         with suppress(StoreError):
             found[f"private {key}"] = store.read_private(key)
     for path in sorted((folder / "chunks").glob("*/*.npz")):
-        for spec, (table, _) in (DiskShelf(path.parent).get(path.stem) or {}).items():
+        for spec, (table, _) in (ChunkStore(path.parent).get(path.stem) or {}).items():
             found[f"chunk {path.parent.name} {path.stem} {spec}"] = table.losses.tobytes()
     return found
 

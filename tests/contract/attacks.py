@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from leaq.attacks.base import Context
-from leaq.attacks.scoring import Protocol
+from leaq.attacks.scoring import Resampling
 from leaq.types import LossTable
 from tests.attack_tables import planted, with_
 
@@ -122,7 +122,7 @@ def check_shape_and_bits(attack, table):
 def check_finds_nothing(attack, name):
     """Where nothing leaks the interval holds blind guessing, on each of two audits."""
     for seed in (11, 12):
-        found = attack.attack(context_of(no_leak(name, seed), protocol=Protocol(level=0.999, draws=100)))
+        found = attack.attack(context_of(no_leak(name, seed), resampling=Resampling(level=0.999, draws=100)))
         assert abs(found.advantage.value) < 0.15
         assert abs(found.auc.value - 0.5) < 0.1
         assert found.advantage.low <= 0
@@ -131,7 +131,7 @@ def check_finds_nothing(attack, name):
 
 def check_finds_a_leak(attack, table):
     """A leak of two standard deviations is found."""
-    context = context_of(table, protocol=Protocol(draws=50))
+    context = context_of(table, resampling=Resampling(draws=50))
     found = attack.attack(context)
     few = (
         len(attack.attacked(context)) < 6

@@ -107,9 +107,9 @@ def check_levels(scheme: Scheme) -> None:
     """No more codes than levels, no more levels than the code's bits can tell apart."""
     assert scheme.levels <= 2 ** np.ceil(scheme.code_bits)
     assert scheme.codebook() in (scheme.levels, "continuous")
-    frozen = scheme.frozen_to(models(3), calibration(3))
+    fitted = scheme.fitted_to(models(3), calibration(3))
     plan = scheme.plan(models(3))
-    for name, (codes, _) in frozen.codes(models(3)).items():
+    for name, (codes, _) in fitted.codes(models(3)).items():
         assert int(codes.min()) >= 0
         assert int(codes.max()) < plan[name].levels
 
@@ -126,9 +126,9 @@ def check_batched_is_one_by_one(scheme: Scheme) -> None:
 def check_codes_are_what_is_released(scheme: Scheme) -> None:
     """Decoding the codes gives the released weights, bit for bit."""
     given = models(3, dtype=torch.float32)
-    frozen = scheme.frozen_to(given, calibration(3))
-    released, plan = frozen(given), scheme.plan(given)
-    for name, (codes, scales) in frozen.codes(given).items():
+    fitted = scheme.fitted_to(given, calibration(3))
+    released, plan = fitted(given), scheme.plan(given)
+    for name, (codes, scales) in fitted.codes(given).items():
         decoded = plan[name].dequantize(codes, scales).to(torch.float32)
         assert torch.equal(decoded, released.params[name]), name
 
@@ -136,13 +136,13 @@ def check_codes_are_what_is_released(scheme: Scheme) -> None:
 def check_frozen_gives_the_released_model(scheme: Scheme) -> None:
     """The last candidate is the released model, and candidates use the released model's codebook."""
     given = models(2, trajectory=TRAJECTORY, dtype=torch.float32)
-    frozen = scheme.frozen_to(given.last(), calibration(2))
-    candidates = frozen(given)
+    fitted = scheme.fitted_to(given.last(), calibration(2))
+    candidates = fitted(given)
     equal(candidates.last(), scheme(given.last(), calibration(2)))
     if scheme.codebook() != "continuous":
-        with pytest.raises(InvalidInput, match="frozen to models of batch"):
-            frozen(models(3))
-    for name, (codes, scales) in frozen.codes(given).items():
+        with pytest.raises(InvalidInput, match="fitted to models of batch"):
+            fitted(models(3))
+    for name, (codes, scales) in fitted.codes(given).items():
         decoded = scheme.plan(given)[name].dequantize(codes, scales).to(torch.float32)
         assert torch.equal(decoded.reshape(candidates.params[name].shape), candidates.params[name])
 

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from leaq.embedders import EMBEDDERS, listing
+from leaq.embedders import EMBEDDERS, entries
 from leaq.embedders.base import Encoded, MoleculeEmbedder
 from tests.helpers import SHARED, require
 
 SMILES = ["CCO", "c1ccccc1", "CC(=O)Oc1ccccc1C(=O)O", "C", "N#Cc1ccncc1", "C[C@H](N)C(=O)O"]
-CARDS = {card.name: card for card in listing()}
-NEED_WEIGHTS = {card.name for card in CARDS.values() if card.pretrained and card.name != "huggingface"}
-NAMES = [name for name, card in CARDS.items() if card.kind == "smiles" and name != "huggingface"]
+ENTRIES = {card.name: card for card in entries()}
+NEED_WEIGHTS = {card.name for card in ENTRIES.values() if card.pretrained and card.name != "huggingface"}
+NAMES = [name for name, card in ENTRIES.items() if card.kind == "smiles" and name != "huggingface"]
 
 
 @pytest.fixture(params=NAMES)
@@ -47,7 +47,7 @@ def breaches(embedder, dimension):
 
 def test_every_embedder_keeps_its_promises(embedder, request):
     name = request.node.callspec.params["embedder"]
-    assert breaches(embedder, CARDS[name].dimension) == []
+    assert breaches(embedder, ENTRIES[name].dimension) == []
 
 
 def test_configurations_survive_a_round_trip(embedder):

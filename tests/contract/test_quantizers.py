@@ -63,18 +63,18 @@ SHAPES = st.one_of(
 @settings(max_examples=5, suppress_health_check=[HealthCheck.differing_executors])
 @given(role_and_shape=SHAPES, count=st.integers(1, 3), seed=st.integers(0, 2**16))
 def test_any_shape(spec, role_and_shape, count, seed):
-    """Every role and shape: form kept, candidates frozen, codes decode to what is released."""
+    """Every role and shape: form kept, candidates fitted, codes decode to what is released."""
     role, shape = role_and_shape
     scheme = build(spec)
     stack = contract.models(count, shape=shape, role=role, trajectory=2, seed=seed, dtype=torch.float32)
     records = contract.calibration(count)
-    frozen = scheme.frozen_to(stack.last(), records)
-    candidates = frozen(stack)
+    fitted = scheme.fitted_to(stack.last(), records)
+    candidates = fitted(stack)
     for name, tensor in candidates.params.items():
         assert tensor.shape == stack.params[name].shape
         assert torch.isfinite(tensor).all()
     contract.equal(candidates.last(), scheme(stack.last(), records))
-    for name, (codes, scales) in frozen.codes(stack).items():
+    for name, (codes, scales) in fitted.codes(stack).items():
         decoded = scheme.plan(stack)[name].dequantize(codes, scales).to(torch.float32)
         assert torch.equal(decoded.reshape(stack.params[name].shape), candidates.params[name])
 
@@ -111,9 +111,9 @@ def test_rounding_to_nearest_is_not_unbiased():
 class Changes(Uniform):
     bits: int = 4
 
-    def _project(self, weight, scales, out, *, clip):
+    def _fake_quantize(self, weight, scales, out, *, clip):
         weight.mul_(1.001)
-        return super()._project(weight, scales, out, clip=clip)
+        return super()._fake_quantize(weight, scales, out, clip=clip)
 
 
 class TooManyCodes(Uniform):
@@ -137,16 +137,16 @@ class SharesScales(Uniform):
 class FastPathDiffers(Uniform):
     bits: int = 4
 
-    def project(self, weight, scales, out=None):
-        return super().project(weight, scales, out).mul_(1 + 1e-6)
+    def fake_quantize(self, weight, scales, out=None):
+        return super().fake_quantize(weight, scales, out).mul_(1 + 1e-6)
 
 
 class Thaws(Uniform):
-    """Fits new scales to each candidate instead of using the frozen ones."""
+    """Fits new scales to each candidate instead of using the fitted ones."""
 
     bits: int = 4
 
-    def frozen_to(self, reference, calibration=None):
+    def fitted_to(self, reference, calibration=None):
         return Thawed(self, self.fit_model(reference, calibration), reference.batch)
 
 
@@ -178,8 +178,8 @@ class Erases(Ternary):
     def encode(self, weight, scales):
         return torch.where(weight.abs() > scales["threshold"], super().encode(weight, scales), 1).to(torch.uint8)
 
-    def project(self, weight, scales, out=None):
-        return Scheme.project(self, weight, scales, out)
+    def fake_quantize(self, weight, scales, out=None):
+        return Scheme.fake_quantize(self, weight, scales, out)
 
 
 class DropsTooFew(Ternary):
@@ -246,7 +246,7 @@ def test_swallowed_nan_fails():
             return super().__call__(safe, calibration, finite=finite)
 
     class Swallows(SwallowsNan):
-        def frozen_to(self, reference, calibration=None):
+        def fitted_to(self, reference, calibration=None):
             return Silent(self, self.fit_model(reference, calibration), reference.batch)
 
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):

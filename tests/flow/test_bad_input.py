@@ -187,7 +187,7 @@ def test_interrupted_work_says_how_to_resume(table, tmp_path, monkeypatch):
         assert "Finished work is kept" in result.stderr
         assert "Resume: the same command again" in " ".join(result.stderr.split())
         assert "name a run folder with --out" in " ".join(run(*words).stderr.split())
-    monkeypatch.setattr("leaq.pipeline.subjects.heads.train", pytest.fail)  # the models are on the shelf
+    monkeypatch.setattr("leaq.pipeline.subjects.heads.train", pytest.fail)  # the models are on the store
     assert run(*words, "--out", tmp_path / "run").exit_code == 0
 
 

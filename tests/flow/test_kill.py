@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 
 from leaq.study import Store, run_study
-from leaq.study.shelf import DiskShelf
+from leaq.study.chunks import ChunkStore
 from tests.unit.study.small import small
 
 KILLS = 12
@@ -17,7 +17,7 @@ KILLS = 12
 
 def logged(folder):
     """Run the study, noting each chunk and each cell right after it is on disk."""
-    put, save = DiskShelf.put, Store.save
+    put, save = ChunkStore.put, Store.save
 
     def note(text):
         with (folder.parent / "log").open("a") as file:
@@ -31,7 +31,7 @@ def logged(folder):
         save(self, key, result)
         note(f"cell {key}")
 
-    DiskShelf.put, Store.save = noted_put, noted_save
+    ChunkStore.put, Store.save = noted_put, noted_save
     run_study(small(), folder)
 
 
@@ -88,7 +88,7 @@ def test_two_processes_on_one_folder_neither_repeat_nor_corrupt(tmp_path):
 
 
 def test_the_kill_test_would_see_work_done_twice(tmp_path):
-    """Negative control: a shelf that forgets is noticed by the same log."""
+    """Negative control: a store that forgets is noticed by the same log."""
     lines = ["chunk a models-0-2", "chunk a models-0-2", "cell a"]
     assert max(Counter(lines).values()) == 2
     assert np.unique(lines).size == 2

@@ -28,9 +28,9 @@ def quick(name, **only):
 
 def test_the_molecular_study_is_what_it_is_said_to_be():
     """At least 8 tasks, half regression; at least 4 embedders, fingerprints and pretrained; several seeds."""
-    from leaq.data import listing
+    from leaq.data import entries
 
-    kinds = {entry.name: entry.task for entry in listing()}
+    kinds = {entry.name: entry.task for entry in entries()}
     full = Study.from_toml(STUDIES / "molecular.toml")
     tasks = [kinds[item["source"]] for item in full.data]
     assert len(tasks) >= 8

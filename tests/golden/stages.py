@@ -15,8 +15,8 @@ from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
 from leaq.embedders import embed
 from leaq.evaluation import evaluate_checkpoints, with_numbers, with_whitebox
+from leaq.measures.distortion import correlation, distortion, loss_gap
 from leaq.measures.finite_sample import finite_sample
-from leaq.measures.indicators import correlation, distortion, loss_gap
 from leaq.measures.performance import performance
 from leaq.measures.rate import rate
 from leaq.pipeline import AuditConfig
@@ -77,7 +77,7 @@ def quantized() -> Numbers:
     for scheme in parse_list(specs):
         params = scheme(released).params
         found[scheme.spec()] = float(sum(params[name].double().abs().mean() for name in params))
-        found[f"bits of {scheme.spec()}"] = scheme.frozen_to(released).size(released).bits
+        found[f"bits of {scheme.spec()}"] = scheme.fitted_to(released).size(released).bits
     return found
 
 

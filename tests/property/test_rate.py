@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leaq.measures.argmin_counts import ArgminCounter
 from leaq.measures.finite_sample import Options, leak_of
-from leaq.measures.gaps import Gaps, merge_duplicates
+from leaq.measures.loss_gaps import LossGaps, merge_duplicates
 from leaq.measures.rate import rate
-from leaq.measures.winners import Contest
 from leaq.types import LossTable
 
 seeds = st.integers(0, 2**31)
@@ -105,14 +105,14 @@ def test_gaps_against_the_first_candidate_instead_of_the_best_are_caught(seed):
     losses, _ = losses_of(seed)
     worst_first = losses[np.argsort(-losses.mean(1))]
     wrong = worst_first.mean(1) - worst_first[0].mean()
-    right = Gaps.of(worst_first).delta
+    right = LossGaps.of(worst_first).delta
     assert (right >= 0).all()
     assert not np.allclose(np.sort(wrong), right)
 
 
 def count_winners(sums, shifts):
-    contest = Contest(shifts)
-    return contest.count(sums / contest.unit)
+    counter = ArgminCounter(shifts)
+    return counter.count(sums / counter.unit)
 
 
 def slow_winners(sums, shifts, *, last=False):

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leaq.decisions.choosing import recommend
-from leaq.reporting.many import study_winner
-from leaq.reporting.reading import about_zero, audited, choice_doubts, headline, least, reading, useless, verdict
+from leaq.reporting.narrative import about_zero, audited, choice_doubts, headline, least, reading, useless, verdict
+from leaq.reporting.study_tables import study_winner
 from leaq.results import CellResult, Comparison
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate, Flag, NotComputed

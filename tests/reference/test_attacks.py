@@ -19,7 +19,7 @@ from leaq.attacks.decisions import halves_of
 from leaq.attacks.hierarchical import PENALTIES, Splines, knots_of, predictive, smoothed, spline_basis
 from leaq.attacks.registry import attack_families, build_attack
 from leaq.attacks.rmia import log_likelihood
-from leaq.attacks.scoring import Protocol
+from leaq.attacks.scoring import Resampling
 from leaq.attacks.shadows import Shadows
 from leaq.attacks.signals import normalised
 from leaq.attacks.threshold import Threshold, classwise_scores
@@ -201,7 +201,7 @@ def uneven(members):
 def test_loss_threshold(task, one_half, rng):
     table = planted(rng, task=task, n=80, models=2)
     half = one_half(table, uneven(table.members[0]))
-    ours = Threshold()(table, protocol=Protocol(draws=10)).advantage.value
+    ours = Threshold()(table, resampling=Resampling(draws=10)).advantage.value
     assert ours == pytest.approx(naive.advantage_by_trying(-table.released, table.members, half), abs=1e-12)
 
 
@@ -291,7 +291,7 @@ def test_the_comparison_catches_a_threshold_that_is_not_the_best(one_half, rng, 
     half = one_half(table, uneven(table.members[0]))
     paper = naive.advantage_by_trying(-table.released, table.members, half)
     monkeypatch.setattr(decisions_room, "best_thresholds", lambda scores, *_: np.quantile(scores, 0.8, axis=1))
-    assert abs(Threshold()(table, protocol=Protocol(draws=10)).advantage.value - paper) > 1e-3
+    assert abs(Threshold()(table, resampling=Resampling(draws=10)).advantage.value - paper) > 1e-3
 
 
 def test_the_comparison_catches_one_threshold_for_all_classes(rng, monkeypatch):

@@ -87,8 +87,8 @@ def test_calibrated_quantizers_give_nearly_the_same_outputs(records, spec):
     losses = []
     for device in ("cpu", "cuda"):
         released = moved(trained, device).last()
-        frozen = build(spec).frozen_to(released, Calibration(mlp, samples.inputs, members))
-        losses.append(evaluate_checkpoints(mlp, frozen(released), samples, members).losses)
+        fitted = build(spec).fitted_to(released, Calibration(mlp, samples.inputs, members))
+        losses.append(evaluate_checkpoints(mlp, fitted(released), samples, members).losses)
     assert np.abs(losses[0] - losses[1]).mean() < 0.02 * losses[0].mean()  # a rounding may fall the other way
 
 

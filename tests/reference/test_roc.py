@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaq.stats import roc
-from leaq.stats.intervals import Drawn, TwoWay
+from leaq.stats.intervals import BootstrapWeights, TwoWay
 from leaq.stats.roc import auc, best_threshold, placements, roc_curve, tpr_at_fpr, tpr_draws, weighted_auc
 from tests.helpers import ROUNDING
 
@@ -91,7 +91,7 @@ def test_draws_of_the_rate_equal_sorting_everything_anew_each_draw(fpr, ties, rn
     scores = rng.normal(size=(t, n)) + positive
     scores = np.round(scores, 1) if ties else scores
     models, records = (rng.integers(0, 3, size=(b, size)).astype(float) for size in (t, n))
-    found = tpr_draws(scores, Drawn(TwoWay(models, records), positive), fpr=fpr)
+    found = tpr_draws(scores, BootstrapWeights(TwoWay(models, records), positive), fpr=fpr)
     weights = (models[:, :, None] * records[:, None, :]).reshape(b, -1)
     naive = [
         max(
@@ -110,7 +110,7 @@ def test_few_rows_at_a_time_change_nothing(rng, monkeypatch):
     positive = rng.random((3, 200)) < 0.5
     scores = rng.normal(size=(3, 200)) + positive
     models, records = (rng.integers(0, 3, size=(20, size)).astype(float) for size in (3, 200))
-    drawn = Drawn(TwoWay(models, records), positive)
+    drawn = BootstrapWeights(TwoWay(models, records), positive)
     whole = tpr_draws(scores, drawn, fpr=0.1)
     monkeypatch.setattr(roc, "_rows_at_once", lambda _: 3)
     np.testing.assert_allclose(tpr_draws(scores, drawn, fpr=0.1), whole, **ROUNDING)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from leaq.attacks.registry import build_attack
-from leaq.attacks.scoring import Protocol
+from leaq.attacks.scoring import Resampling
 from leaq.types import LossTable
 from tests.attack_tables import paired_members
 
@@ -52,7 +52,9 @@ def coverage(attack, models, n, *, offset, runs, level=0.95):
     rng = np.random.default_rng(77)
     found = []
     for run in range(runs):
-        result = build_attack(attack)(varied(rng, models, n, offset), protocol=Protocol(seed=run, fprs=(), level=level))
+        result = build_attack(attack)(
+            varied(rng, models, n, offset), resampling=Resampling(seed=run, fprs=(), level=level)
+        )
         found.append([(each.value, each.low, each.high) for each in (result.advantage, result.auc)])
     values = np.array(found)
     truth = values[:, :, 0].mean(0)

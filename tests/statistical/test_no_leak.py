@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from leaq.attacks.registry import attack_families, build_attack
-from leaq.attacks.scoring import Protocol
+from leaq.attacks.scoring import Resampling
 from tests.attack_tables import grouped, planted, uneven_groups, with_file
 
 ATTACKS = attack_families()["all"]
@@ -24,7 +24,9 @@ def attacked(spec, table, **options):
     features = table.scores.mean(0)[:, None]
     if spec == "file":
         table, features = with_file(np.random.default_rng(options.get("seed", 0)), table, leak=0.0)
-    return build_attack(spec)(table, reference=reference, features=features, protocol=Protocol(draws=100, **options))
+    return build_attack(spec)(
+        table, reference=reference, features=features, resampling=Resampling(draws=100, **options)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ MOST_CODEWORDS = 2**16
 
 
 def enumeration(quantizer: Coded, released: Checkpoints, *, most: int = 4096, calibration: Any = None) -> Checkpoints:
-    """Return every model the frozen scales allow: batch (s, c + 1), the last one being the released model again.
+    """Return every model the fitted scales allow: batch (s, c + 1), the last one being the released model again.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ def enumeration(quantizer: Coded, released: Checkpoints, *, most: int = 4096, ca
     import torch
 
     s = flat_models(released, "enumeration")
-    frozen = quantizer.frozen_to(released, calibration)
-    coded = frozen.codes(released)
+    fitted = quantizer.fitted_to(released, calibration)
+    coded = fitted.codes(released)
     sizes = [
         (name, int(np.prod(codes.shape[1:])), levels_of(quantizer, name, released))
         for name, (codes, _) in coded.items()
@@ -46,7 +46,7 @@ def enumeration(quantizer: Coded, released: Checkpoints, *, most: int = 4096, ca
             "Use neighbours, or a smaller model."
         )
     words = np.array(list(product(*[range(levels) for _, count, (_, levels) in sizes for _ in range(count)])))
-    final: Checkpoints = frozen(released)
+    final: Checkpoints = fitted(released)
     params = {name: _repeat(tensor, len(words)) for name, tensor in final.params.items()}
     start = 0
     for name, count, (scheme, _) in sizes:

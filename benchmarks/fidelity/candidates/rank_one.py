@@ -35,7 +35,7 @@ def neighbour_table(
 ) -> LossTable:
     """Return the losses of the released quantized models and of their single-code neighbours, (s, m + 1, n).
 
-    A calibrated quantizer is given frozen: ``quantizer.frozen_to(released, calibration)``.
+    A calibrated quantizer is given fitted: ``quantizer.fitted_to(released, calibration)``.
 
     Direction and use: candidates for `leaq.measures.rate` and `finite_sample`. The last candidate is unmoved.
 

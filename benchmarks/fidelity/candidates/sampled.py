@@ -3,14 +3,14 @@
 from typing import Any
 
 from leaq.errors import NotEnoughEvidence
-from leaq.quantizers.coded import Freezable
+from leaq.quantizers.coded import Fittable
 from leaq.types import Checkpoints
 
 __all__ = ["trajectory"]
 
 
-def trajectory(quantizer: Freezable, checkpoints: Checkpoints, *, calibration: Any = None) -> Checkpoints:
-    """Return the quantized checkpoints along training, scales frozen to the last one: batch (s, c), last = released.
+def trajectory(quantizer: Fittable, checkpoints: Checkpoints, *, calibration: Any = None) -> Checkpoints:
+    """Return the quantized checkpoints along training, scales fitted to the last one: batch (s, c), last = released.
 
     Frozen scales make the candidates points of one finite codebook per model; what the scales themselves give away
     about members is conditioned on and not measured. `calibration` is what calibrated quantizers ask for: a
@@ -21,5 +21,5 @@ def trajectory(quantizer: Freezable, checkpoints: Checkpoints, *, calibration: A
             "trajectory: needs at least 2 checkpoints of every model, batch (models, checkpoints). "
             f"Found batch {checkpoints.batch}. Record more often."
         )
-    frozen: Checkpoints = quantizer.frozen_to(checkpoints.last(), calibration)(checkpoints)
-    return frozen
+    fitted: Checkpoints = quantizer.fitted_to(checkpoints.last(), calibration)(checkpoints)
+    return fitted

@@ -101,7 +101,7 @@ def quantize(checkpoints: "Checkpoints", quantizer: Any, *, calibration: Any = N
         quantized: Checkpoints = scheme(checkpoints, calibration)
         return quantized
     recorded = scheme.recorded(checkpoints)
-    candidates: Checkpoints = scheme.frozen_to(recorded.last(), calibration)(recorded)
+    candidates: Checkpoints = scheme.fitted_to(recorded.last(), calibration)(recorded)
     return candidates
 
 
@@ -120,12 +120,12 @@ def evaluate(
     model : the architecture; its own weights are not used where `checkpoints` has others.
     checkpoints : batch (1, c) or (1,), quantized or not.
     """
-    from leaq.pipeline.finished.evaluating import Bench
+    from leaq.pipeline.finished.evaluating import ModelEvaluator
     from leaq.pipeline.finished.records import read_records
 
     inside = read_records(members, name="members")
     outside = read_records(nonmembers, name="nonmembers")
-    return Bench.build(model, inside, outside, loss=loss).table(checkpoints)
+    return ModelEvaluator.build(model, inside, outside, loss=loss).table(checkpoints)
 
 
 def run(

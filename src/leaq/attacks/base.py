@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from leaq.attacks.rescoring import ScoresFrom
 from leaq.attacks.risk import separation
-from leaq.attacks.scoring import Attack, Protocol, attack_result, chosen_targets
+from leaq.attacks.scoring import Attack, Resampling, attack_result, chosen_targets
 from leaq.attacks.shadows import Shadows, same_models
 from leaq.attacks.signals import Signals
 from leaq.config import Named
@@ -50,7 +50,7 @@ class Context:
     reference : the same models in full precision, for attackers who do not know the quantizer.
     targets : attacked models, all by default; the others are shadows only.
     features : (n, d) what is known of each record, usually the inputs.
-    protocol : how numbers and intervals are made.
+    resampling : how numbers and intervals are made.
     lacking : ingredients that cannot be had here, with the reason and the remedy in a sentence.
     beside : further releases of the same models, each under a quantizer of its own, that the attacker holds too.
     """
@@ -59,7 +59,7 @@ class Context:
     reference: LossTable | None = None
     targets: Sequence[int] | None = None
     features: Floats | None = None
-    protocol: Protocol = field(default_factory=Protocol)
+    resampling: Resampling = field(default_factory=Resampling)
     lacking: Mapping[Ingredient, str] = field(default_factory=dict)
     beside: Sequence[LossTable] = ()
 
@@ -208,7 +208,7 @@ class MembershipAttack(Named):
         reference: LossTable | None = None,
         targets: Sequence[int] | None = None,
         features: Floats | None = None,
-        protocol: Protocol | None = None,
+        resampling: Resampling | None = None,
     ) -> AttackResult:
         """Attack the released models of one table; see `Context` for what may be given beside it.
 
@@ -217,7 +217,7 @@ class MembershipAttack(Named):
         NotEnoughEvidence
             If an ingredient is missing, or there are too few models or records.
         """
-        return self.attack(Context(table, reference, targets, features, protocol or Protocol()))
+        return self.attack(Context(table, reference, targets, features, resampling or Resampling()))
 
     def attack(self, context: Context) -> AttackResult:
         """Attack in a context; as calling the attack."""
@@ -237,7 +237,7 @@ class MembershipAttack(Named):
             jackknife=self.jackknife,
             scores_from=self._scores_from(context) if self.tells != "scores" else None,
         )
-        return attack_result(found, context.table, scores, targets=targets, protocol=context.protocol)
+        return attack_result(found, context.table, scores, targets=targets, resampling=context.resampling)
 
     def require(self, context: Context) -> None:
         """Refuse a context without an ingredient that this attack needs; raises `NotEnoughEvidence`."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from leaq.attacks.base import Access, Ingredient, MembershipAttack, Tells
 from leaq.attacks.registry import attack_families, build_attack
 
-__all__ = ["AS_OF", "BEGIN", "END", "Entry", "catalogue", "entry", "markdown"]
+__all__ = ["AS_OF", "BEGIN", "END", "AttackEntry", "entries", "entry", "markdown"]
 
 AS_OF = "November 2026"
 """When the list of attacks was last held against what is published."""
@@ -19,7 +19,7 @@ TOLD: dict[Tells, str] = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class AttackEntry:
     """One attack.
 
     Attributes
@@ -43,18 +43,18 @@ class Entry:
     families: tuple[str, ...]
 
 
-def catalogue() -> tuple[Entry, ...]:
+def entries() -> tuple[AttackEntry, ...]:
     """Return every attack of the family "all", weakest first.
 
     Examples
     --------
-    >>> [found.spec for found in catalogue()][:2]
+    >>> [found.spec for found in entries()][:2]
     ['correctness', 'threshold']
     """
     return tuple(_described(build_attack(spec)) for spec in attack_families()["all"])
 
 
-def entry(spec: str) -> Entry:
+def entry(spec: str) -> AttackEntry:
     """Return what is known about one attack, by specification or older name; raises `UnknownName`.
 
     Examples
@@ -68,15 +68,15 @@ def entry(spec: str) -> Entry:
 def markdown() -> str:
     """Return the catalogue as a Markdown table."""
     lines = ["| attack | what it does | needs | attacker holds | is told | source |", "|---|---|---|---|---|---|"]
-    for found in catalogue():
+    for found in entries():
         needs = ", ".join(found.needs) or "losses"
         cells = (f"`{found.spec}`", found.what, needs, found.holds, found.told, found.source)
         lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
     return "\n".join(lines)
 
 
-def _described(attack: MembershipAttack) -> Entry:
+def _described(attack: MembershipAttack) -> AttackEntry:
     spec = attack.spec()
     families = tuple(name for name, specs in attack_families().items() if spec in specs)
     holds, told = HOLDS[attack.access], TOLD[attack.tells]
-    return Entry(spec, attack.title(), attack.explain(), attack.needs, holds, told, attack.source, families)
+    return AttackEntry(spec, attack.title(), attack.explain(), attack.needs, holds, told, attack.source, families)

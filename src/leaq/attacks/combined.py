@@ -120,7 +120,7 @@ class Combined(MembershipAttack):
                     f"to learn from. Found {2 * len(learnt_on)} beside the targets. Add --replicates or --shadows."
                 )
             out = [*excluded, *np.flatnonzero(np.isin(pairs, fold))]
-            combine = _learnt(evidence, pairs, learnt_on, members, out=out, seed=context.protocol.seed)
+            combine = _learnt(evidence, pairs, learnt_on, members, out=out, seed=context.resampling.seed)
             rows = [row for row, target in enumerate(targets) if pairs[target] in fold]
             scores[rows] = combine(evidence.of([targets[row] for row in rows], excluded))
         return scores

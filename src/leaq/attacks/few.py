@@ -17,7 +17,7 @@ from leaq.attacks.base import Context
 from leaq.attacks.combined import FEWEST_PAIRS, Combined
 from leaq.attacks.decisions import pairs_of
 from leaq.attacks.hierarchical import Predictive, predictive
-from leaq.attacks.scoring import Protocol
+from leaq.attacks.scoring import Resampling
 from leaq.attacks.shadows import InOut, Shadows
 from leaq.attacks.signals import Signals, normalised
 from leaq.errors import NotEnoughEvidence
@@ -110,7 +110,7 @@ def attacked(table: LossTable, *, seed: int = 0) -> Attacked:
     """Attack each replicate of a `usable` table with the others as shadows, its complement left out."""
     members, pairs = table.members, pairs_of(table.members)
     if pairs.max() + 1 >= FEWEST_PAIRS:
-        context = Context(table, protocol=Protocol(seed=seed))
+        context = Context(table, resampling=Resampling(seed=seed))
         scores = Combined(sees="outputs").scores(context, range(len(members)))
         return Attacked("combined", scores[None], members, np.zeros(1), pairs)
     signals, rng = list(_signed(table)), stream(seed, "blind")

@@ -134,7 +134,7 @@ def forecasts(
     for i, (name, one) in enumerate(found.items()):
         expected = z[i] * one.factor(models)
         values = np.array([_advantage(expected), *one.interval(expected, level)])
-        flags = _doubts(values, few=one.kind[0] == "few", several=bool(tables[name].by_task))
+        flags = _warnings(values, few=one.kind[0] == "few", several=bool(tables[name].by_task))
         rest = Estimate(0.0, 0.0, 0.0, one.models, level, "replicates", METHOD, flags)
         tpr: dict[float, Estimate | NotComputed] = {}
         for fpr in fprs:
@@ -325,7 +325,7 @@ def _estimate(values: Floats, like: Estimate) -> Estimate:
     return replace(like, value=value, low=low, high=high)
 
 
-def _doubts(values: Floats, *, few: bool, several: bool) -> tuple[Flag, ...]:
+def _warnings(values: Floats, *, few: bool, several: bool) -> tuple[Flag, ...]:
     half = float(values[2] - values[1]) / 2
     flags = [FEW] if few else []
     if half > UNSURE:

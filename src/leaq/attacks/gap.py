@@ -28,4 +28,4 @@ def adaptive_gap(context: Context, *, normalise: bool = True) -> Estimate | NotC
         adaptive, other = (attacker.scores(context, context.chosen) for attacker in attackers)
     except NotEnoughEvidence as err:
         return NotComputed(str(err))
-    return area_gap(context.table, adaptive, other, targets=context.chosen, protocol=context.protocol)
+    return area_gap(context.table, adaptive, other, targets=context.chosen, resampling=context.resampling)

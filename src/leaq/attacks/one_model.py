@@ -83,7 +83,7 @@ def from_one_model(table: LossTable, full: LossTable | None = None, *, level: fl
     ends = foretold(found + np.outer(moved, [0, 0, 1, 0, 0]), COEFFICIENTS)
     half = t_quantile(level, SETTINGS - 1) * float(np.hypot(MISS, np.ptp(ends) / 2))
     low, high = max(0.0, middle - half), min(1.0, middle + half)
-    return Estimate(middle, low, high, table.members.shape[1], level, "records", METHOD, _doubts(table.n_train))
+    return Estimate(middle, low, high, table.members.shape[1], level, "records", METHOD, _warnings(table.n_train))
 
 
 def features(table: LossTable, full: LossTable) -> tuple[Floats, float]:
@@ -140,7 +140,7 @@ def _apart(losses: Floats, members: Bools) -> tuple[float, float]:
     return float(z), error * np.sqrt(2) * float(np.sqrt(2 * np.pi) * np.exp(z**2 / 4))
 
 
-def _doubts(n_train: int) -> tuple[Flag, ...]:
+def _warnings(n_train: int) -> tuple[Flag, ...]:
     low, high = SEEN
     if low / 2 <= n_train <= 2 * high:
         return (ROUGH,)

@@ -61,7 +61,7 @@ class Quantile(MembershipAttack):
 
     def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
         """Return standardised distances above the predicted median, (t, n)."""
-        table, seed = context.table, context.protocol.seed
+        table, seed = context.table, context.resampling.seed
         features = _with_classes(_usable(context), table)
         signals = context.signals.of("magnitude", normalise=False)
         scores = np.empty((len(targets), table.members.shape[1]))

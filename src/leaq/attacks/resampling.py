@@ -6,14 +6,14 @@ import numpy as np
 
 from leaq.attacks.decisions import pairs_of, signed
 from leaq.seeds import stream
-from leaq.stats.intervals import Drawn, TwoWay
+from leaq.stats.intervals import BootstrapWeights, TwoWay
 from leaq.stats.roc import placements
 from leaq.types import Bools, Floats, Ints
 
 __all__ = ["advantages", "areas", "resamples"]
 
 
-def resamples(groups: Ints, members: Bools, *, draws: int, seed: int) -> Drawn:
+def resamples(groups: Ints, members: Bools, *, draws: int, seed: int) -> BootstrapWeights:
     """Return the bootstrap weights all attacks on the same models share, so that they are drawn once.
 
     Models of complementary halves are drawn together: they share every coin and are one draw of a split, not two.
@@ -22,23 +22,23 @@ def resamples(groups: Ints, members: Bools, *, draws: int, seed: int) -> Drawn:
 
 
 @lru_cache(maxsize=2)
-def _resamples(groups: bytes, packed: bytes, *, draws: int, seed: int) -> Drawn:
+def _resamples(groups: bytes, packed: bytes, *, draws: int, seed: int) -> BootstrapWeights:
     group = np.frombuffer(groups, dtype=np.int64)
     bits = np.frombuffer(packed, dtype=np.uint8).reshape(-1, -(-len(group) // 8))
     members = np.unpackbits(bits, axis=1, count=len(group)).astype(bool)
     units = pairs_of(members)
     ways = TwoWay.draw(len(bits), group, draws=draws, rng=stream(seed, "attack-intervals"), units=units)
-    return Drawn(ways, members)
+    return BootstrapWeights(ways, members)
 
 
-def advantages(decisions: Bools, drawn: Drawn) -> tuple[Floats, Floats]:
+def advantages(decisions: Bools, drawn: BootstrapWeights) -> tuple[Floats, Floats]:
     """Return TPR - FPR of each model, (t,), and in each draw of the records, (b, t)."""
     found = drawn.weight(decisions & drawn.positive)
     draws = _ratio(found, drawn.inside) - _ratio(drawn.weight(decisions) - found, drawn.outside)
     return signed(decisions, drawn.positive), draws
 
 
-def areas(scores: Floats, drawn: Drawn) -> tuple[Floats, Floats]:
+def areas(scores: Floats, drawn: BootstrapWeights) -> tuple[Floats, Floats]:
     """Return the area under each model's ROC curve, (t,), and in each draw, (b, t): linear in the record weights.
 
     See `placements`.

@@ -9,7 +9,7 @@ from leaq.attacks.decisions import pairs_of, thresholds_by_others
 from leaq.attacks.resampling import advantages, areas
 from leaq.errors import NotEnoughEvidence
 from leaq.stats.crossed import Influence
-from leaq.stats.intervals import Drawn, jackknife_influence
+from leaq.stats.intervals import BootstrapWeights, jackknife_influence
 from leaq.types import Bools, Floats, LossTable
 
 __all__ = ["Influences", "ScoresFrom", "Shared", "jackknife_parts"]
@@ -57,7 +57,7 @@ class Shared:
     thresholds: Floats
     scores_from: ScoresFrom
 
-    def influence(self, drawn: Drawn) -> "Influences":
+    def influence(self, drawn: BootstrapWeights) -> "Influences":
         """Return the jackknife influence of each unit of models on advantage and AUC, its shadows included.
 
         Where scoring anew without each unit would cost more than `RESCORED` cells, several are left out at once.
@@ -76,7 +76,7 @@ class Shared:
         moved = jackknife_influence(found)[part] * (number / parts) ** 0.5
         return Influences(*(Influence(moved[:, i, 0], moved[:, i, 1:].T) for i in range(3)))
 
-    def _without(self, out: Bools, drawn: Drawn) -> Floats:
+    def _without(self, out: Bools, drawn: BootstrapWeights) -> Floats:
         """Return the numbers of `Influences` for the models that stay, and in each draw of the records, (3, 1 + b).
 
         None of those left `out` (t,) is among the shadows.
@@ -84,7 +84,7 @@ class Shared:
         pair, chosen = pairs_of(self.table.members), np.asarray(self.targets)
         stay = chosen[~out].tolist()
         scores = self.scores_from(stay, np.flatnonzero(~np.isin(pair, pair[chosen[out]])).tolist())
-        here = Drawn(drawn.ways, drawn.positive[~out])
+        here = BootstrapWeights(drawn.ways, drawn.positive[~out])
         same = self.thresholds[~out]
         anew = thresholds_by_others(scores, here.positive)
         old, new = (advantages(scores > one[:, None], here) for one in (same, same if anew is None else anew))

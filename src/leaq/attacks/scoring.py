@@ -18,11 +18,11 @@ from leaq.attacks.resampling import advantages, areas, resamples
 from leaq.attacks.rescoring import Influences, ScoresFrom, Shared
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.stats.crossed import Crossed, crossed
-from leaq.stats.intervals import Drawn, percentile_interval
+from leaq.stats.intervals import BootstrapWeights, percentile_interval
 from leaq.stats.roc import roc_curve, thin, tpr_at_fpr, tpr_draws
 from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, Ints, LossTable, NotComputed
 
-__all__ = ["Attack", "Protocol", "area_gap", "attack_result", "chosen_targets"]
+__all__ = ["Attack", "Resampling", "area_gap", "attack_result", "chosen_targets"]
 
 FALSE_POSITIVES = 10
 """A TPR at a false-positive rate is given only if its false positives are at least this many distinct records."""
@@ -38,7 +38,7 @@ TOLD = (
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Resampling:
     """How attack numbers are made; the same for every attack of one audit, so that they compare."""
 
     level: float = 0.95
@@ -84,7 +84,7 @@ def attack_result(
     scores: Floats,
     *,
     targets: Sequence[int],
-    protocol: Protocol,
+    resampling: Resampling,
 ) -> AttackResult:
     """Turn scores (t, n), higher = more likely a member, into advantage, AUC, TPR and epsilon with intervals.
 
@@ -99,12 +99,12 @@ def attack_result(
         raise InvalidInput(f"{attack.name}: scores must be finite. Model {model} has NaN or infinite ones.")
     members = table.members[list(targets)]
     _refuse_one_kind(members, attack.name)
-    drawn = resamples(table.groups, members, draws=protocol.draws, seed=protocol.seed)
+    drawn = resamples(table.groups, members, draws=resampling.draws, seed=resampling.seed)
     thresholds = None if attack.told or attack.labelled else _thresholds(table, scores, targets, attack.scores_from)
     attack = _in_words(attack, len(targets), told=thresholds is None)
     shared = Influences()
     if thresholds is None:
-        decisions = cross_fitted_decisions(scores, members, table.groups, seed=protocol.seed)
+        decisions = cross_fitted_decisions(scores, members, table.groups, seed=resampling.seed)
     else:
         decisions = scores > thresholds[:, None]
         if len(targets) == 1 and (decisions.all() or not decisions.any()):
@@ -120,20 +120,20 @@ def attack_result(
     area = crossed(*areas(scores, drawn), drawn.ways, influence=shared.area)
     signs = f"signed, threshold from the other {'half of the records' if told else 'models'}"
     resampled = f"resampled over models and records{'' if shared.area is None else ', shadows by a jackknife'}"
-    doubt = _Undoubted.of(members, table.groups, level=protocol.level)
-    told_apart = _estimate(advantage, protocol, ends=(-1.0, 1.0), pairs=scores.size, method=f"{signs}; {resampled}")
-    under = _estimate(area, protocol, ends=(0.0, 1.0), pairs=scores.size, method=f"mean over models; {resampled}")
+    doubt = _Undoubted.of(members, table.groups, level=resampling.level)
+    told_apart = _estimate(advantage, resampling, ends=(-1.0, 1.0), pairs=scores.size, method=f"{signs}; {resampled}")
+    under = _estimate(area, resampling, ends=(0.0, 1.0), pairs=scores.size, method=f"mean over models; {resampled}")
     return AttackResult(
         attack.name,
         attack.attacker,
         table.game,
         advantage=doubt.within(told_apart, lowest=1 - doubt.members - doubt.others),
         auc=doubt.within(under, lowest=(1 - doubt.members) * (1 - doubt.others)),
-        tpr={fpr: _tpr(scores, drawn, fpr=fpr, level=protocol.level, doubt=doubt) for fpr in protocol.fprs},
+        tpr={fpr: _tpr(scores, drawn, fpr=fpr, level=resampling.level, doubt=doubt) for fpr in resampling.fprs},
         roc=_curve(scores, members),
         risk=attack.risk,
         flags=attack.flags,
-        epsilon=_epsilon(attack, table, scores, targets=targets, protocol=protocol),
+        epsilon=_epsilon(attack, table, scores, targets=targets, resampling=resampling),
         told=told,
         crossed=crossed(*found, drawn.ways, influence=shared.same_thresholds),
     )
@@ -196,17 +196,19 @@ def _in_words(attack: Attack, targets: int, *, told: bool) -> Attack:
 
 
 def area_gap(
-    table: LossTable, stronger: Floats, weaker: Floats, *, targets: Sequence[int], protocol: Protocol
+    table: LossTable, stronger: Floats, weaker: Floats, *, targets: Sequence[int], resampling: Resampling
 ) -> Estimate:
     """Return the AUC of one attack minus that of another on the same models, paired draw by draw."""
-    drawn = resamples(table.groups, table.members[list(targets)], draws=protocol.draws, seed=protocol.seed)
+    drawn = resamples(table.groups, table.members[list(targets)], draws=resampling.draws, seed=resampling.seed)
     one, other = (crossed(*areas(scores, drawn), drawn.ways) for scores in (stronger, weaker))
     gap = one - other
     method = "AUC difference, paired; resampled over models and records"
-    return _estimate(gap, protocol, ends=(-1.0, 1.0), pairs=stronger.size, method=method)
+    return _estimate(gap, resampling, ends=(-1.0, 1.0), pairs=stronger.size, method=method)
 
 
-def _tpr(scores: Floats, drawn: Drawn, *, fpr: float, level: float, doubt: _Undoubted) -> Estimate | NotComputed:
+def _tpr(
+    scores: Floats, drawn: BootstrapWeights, *, fpr: float, level: float, doubt: _Undoubted
+) -> Estimate | NotComputed:
     """TPR at one false-positive rate over all targets pooled, or why it is not given."""
     try:
         value, accused = enough_tpr(scores, drawn.positive, fpr)
@@ -275,22 +277,24 @@ def _curve(scores: Floats, members: Bools) -> Floats:
 
 
 def _epsilon(
-    attack: Attack, table: LossTable, scores: Floats, *, targets: Sequence[int], protocol: Protocol
+    attack: Attack, table: LossTable, scores: Floats, *, targets: Sequence[int], resampling: Resampling
 ) -> Estimate | NotComputed:
     if attack.told:
         return NotComputed(TOLD)
     try:
         again = attack.scores_from
         return epsilon_bound(
-            table, scores, targets=targets, level=protocol.level, seed=protocol.seed, scores_from=again
+            table, scores, targets=targets, level=resampling.level, seed=resampling.seed, scores_from=again
         )
     except NotEnoughEvidence as err:
         return NotComputed(str(err))
 
 
-def _estimate(found: Crossed, protocol: Protocol, *, ends: tuple[float, float], pairs: int, method: str) -> Estimate:
-    low, high = (float(np.clip(end, *ends)) for end in found.interval(level=protocol.level))
-    return Estimate(found.value, min(low, found.value), max(high, found.value), pairs, protocol.level, PAIRS, method)
+def _estimate(
+    found: Crossed, resampling: Resampling, *, ends: tuple[float, float], pairs: int, method: str
+) -> Estimate:
+    low, high = (float(np.clip(end, *ends)) for end in found.interval(level=resampling.level))
+    return Estimate(found.value, min(low, found.value), max(high, found.value), pairs, resampling.level, PAIRS, method)
 
 
 def _refuse_one_kind(members: Bools, name: str) -> None:

@@ -91,7 +91,7 @@ def series_inference(context: Context, groups: Ints, *, attack: MembershipAttack
         jackknife=attack.jackknife,
         scores_from=again if attack.tells != "scores" else None,  # type: ignore[arg-type]
     )
-    result = attack_result(found, whole, scores, targets=targets, protocol=context.protocol)
+    result = attack_result(found, whole, scores, targets=targets, resampling=context.resampling)
     area, advantage = (replace(number, unit="group-model pairs") for number in (result.auc, result.advantage))
     return replace(result, auc=area, advantage=advantage)
 

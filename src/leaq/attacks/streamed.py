@@ -23,7 +23,7 @@ from leaq.attacks.blocks import Block, Blocks
 from leaq.attacks.calibrated import Calibrated
 from leaq.attacks.decisions import FEWEST_OTHERS
 from leaq.attacks.lira import Lira, log_normal
-from leaq.attacks.scoring import FALSE_POSITIVES, LABELLED, Protocol
+from leaq.attacks.scoring import FALSE_POSITIVES, LABELLED, Resampling
 from leaq.attacks.shadows import SMALLEST_VARIANCE, InOut, Shadows
 from leaq.attacks.threshold import Threshold
 from leaq.errors import InvalidInput, NotEnoughEvidence
@@ -50,7 +50,7 @@ SHARED = Flag(
 
 
 def streamed(
-    blocks: Blocks, attacks: Sequence[MembershipAttack] = (), *, protocol: Protocol | None = None
+    blocks: Blocks, attacks: Sequence[MembershipAttack] = (), *, resampling: Resampling | None = None
 ) -> dict[str, AttackResult]:
     """Attack the models of a table of losses of any length; memory does not grow with it.
 
@@ -80,18 +80,18 @@ def streamed(
     >>> 0.48 < found["threshold"].advantage.value < 0.58  # exponentials: best possible is 0.535
     True
     """
-    protocol = protocol or Protocol()
+    resampling = resampling or Resampling()
     common = _Common.of(blocks)
     chosen = list(attacks) or common.possible()
     for attack in chosen:
         _refuse_unstreamed(attack, common)
     counts = {attack.spec(): _Counts.empty(common, attack) for attack in chosen}
-    rng = stream(protocol.seed, "streamed-parts")
+    rng = stream(resampling.seed, "streamed-parts")
     for block in blocks():
         part = np.asarray(rng.integers(PARTS, size=block.members.shape[1]))
         for attack in chosen:
             counts[attack.spec()].add(common.scored(attack, block), block.members, part)
-    return {attack.spec(): _result(attack, common, counts[attack.spec()], protocol) for attack in chosen}
+    return {attack.spec(): _result(attack, common, counts[attack.spec()], resampling) for attack in chosen}
 
 
 def _refuse_unstreamed(attack: MembershipAttack, common: "_Common") -> None:
@@ -247,7 +247,7 @@ def _keys(values: Floats) -> Ints:
     return np.asarray((ordered >> 12) + KEYS // 2, dtype=np.int64)
 
 
-def _result(attack: MembershipAttack, common: _Common, counts: _Counts, protocol: Protocol) -> AttackResult:
+def _result(attack: MembershipAttack, common: _Common, counts: _Counts, resampling: Resampling) -> AttackResult:
     table, told = counts.table, isinstance(attack, Threshold)
     above = table[..., ::-1].cumsum(-1)[..., ::-1] - table  # above each interval's upper end
     totals = table.sum(-1)  # (s, parts, 2)
@@ -256,7 +256,7 @@ def _result(attack: MembershipAttack, common: _Common, counts: _Counts, protocol
             f"{attack.spec()}: every attacked model needs members and non-members. Found one without."
         )
     ways = TwoWay.draw(
-        len(table), np.arange(PARTS), draws=protocol.draws, rng=stream(protocol.seed, "attack-intervals"),
+        len(table), np.arange(PARTS), draws=resampling.draws, rng=stream(resampling.seed, "attack-intervals"),
         units=common.pair,
     )  # fmt: skip
     told = told or min(int((common.pair != one).sum()) for one in common.pair) < FEWEST_OTHERS
@@ -273,9 +273,11 @@ def _result(attack: MembershipAttack, common: _Common, counts: _Counts, protocol
         attack.spec(),
         f"knows {len(table) - len(common.opposite[0])} shadow models" if flags else f"sees losses; {LABELLED}",
         "pool" if len(table) > 1 else "iid",
-        advantage=_estimate(gaps, ways, common, protocol, ends=(-1.0, 1.0), method=method),
-        auc=_estimate(areas, ways, common, protocol, ends=(0.0, 1.0), method="ties within intervals; as the advantage"),
-        tpr=_tprs(above, totals, ways, protocol),
+        advantage=_estimate(gaps, ways, common, resampling, ends=(-1.0, 1.0), method=method),
+        auc=_estimate(
+            areas, ways, common, resampling, ends=(0.0, 1.0), method="ties within intervals; as the advantage"
+        ),
+        tpr=_tprs(above, totals, ways, resampling),
         roc=np.concatenate([[[0.0], [0.0]], (pooled / alarms[:, None])[:, ::-8], [[1.0], [1.0]]], axis=1),
         flags=flags,
         epsilon=NO_EPSILON,
@@ -318,7 +320,7 @@ def _areas(table: Ints, totals: Ints, weights: Floats) -> Floats:
     return np.asarray(rates[..., 0] + rates[..., 1] - rates[0, :, 1])
 
 
-def _tprs(above: Ints, totals: Ints, ways: TwoWay, protocol: Protocol) -> dict[float, Estimate | NotComputed]:
+def _tprs(above: Ints, totals: Ints, ways: TwoWay, resampling: Resampling) -> dict[float, Estimate | NotComputed]:
     """Return TPR at each false-positive rate over all models pooled, or why it is not given."""
     models = len(above)
     weight = ways.models[:, :, None] * ways.records[:, None, :]  # (b, s, parts)
@@ -326,7 +328,7 @@ def _tprs(above: Ints, totals: Ints, ways: TwoWay, protocol: Protocol) -> dict[f
     caught, whole = (every @ part.reshape(models * PARTS, -1).astype(np.float64) for part in (above, totals))
     shares = caught.reshape(len(every), 2, -1) / whole[:, :, None]
     found: dict[float, Estimate | NotComputed] = {}
-    for fpr in protocol.fprs:
+    for fpr in resampling.fprs:
         allowed = int(totals[..., 0].sum() * fpr)
         if allowed < FALSE_POSITIVES * models:
             need = f"needs {FALSE_POSITIVES / fpr:,.0f} non-members of every model"
@@ -334,17 +336,17 @@ def _tprs(above: Ints, totals: Ints, ways: TwoWay, protocol: Protocol) -> dict[f
             continue
         first = (shares[:, 0] <= fpr).argmax(1)  # the lowest threshold that accuses few enough
         values = shares[np.arange(len(shares)), 1, first]
-        low, high = percentile_interval(values[1:], level=protocol.level)
+        low, high = percentile_interval(values[1:], level=resampling.level)
         value, method = float(values[0]), "pooled over models; bootstrap over models and parts of the records"
         ends = (min(low, value), max(high, value))
-        found[fpr] = Estimate(value, *ends, allowed, protocol.level, "falsely accused pairs", method)
+        found[fpr] = Estimate(value, *ends, allowed, resampling.level, "falsely accused pairs", method)
     return found
 
 
 def _estimate(
-    found: Floats, ways: TwoWay, common: _Common, protocol: Protocol, *, ends: tuple[float, float], method: str
+    found: Floats, ways: TwoWay, common: _Common, resampling: Resampling, *, ends: tuple[float, float], method: str
 ) -> Estimate:
     whole = crossed(found[0], found[1:], ways)
-    low, high = (float(np.clip(end, *ends)) for end in whole.interval(level=protocol.level))
+    low, high = (float(np.clip(end, *ends)) for end in whole.interval(level=resampling.level))
     pairs = common.records * len(common.pair)
-    return Estimate(whole.value, min(low, whole.value), max(high, whole.value), pairs, protocol.level, PAIRS, method)
+    return Estimate(whole.value, min(low, whole.value), max(high, whole.value), pairs, resampling.level, PAIRS, method)

@@ -81,7 +81,7 @@ class Threshold(MembershipAttack):
         scores = np.empty((len(targets), len(labels)))
         small = 0
         for row, target in enumerate(targets):
-            half = halves_of(table.groups, seed=context.protocol.seed, target=row)
+            half = halves_of(table.groups, seed=context.resampling.seed, target=row)
             scores[row], few = classwise_scores(-table.released[target], table.members[target], labels, half)
             small += few
         return scores, small

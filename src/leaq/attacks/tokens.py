@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from leaq.attacks.scoring import Attack, Protocol, attack_result
+from leaq.attacks.scoring import Attack, Resampling, attack_result
 from leaq.errors import InvalidInput
 from leaq.types import AttackResult, Floats, LossTable
 
@@ -24,7 +24,7 @@ NORMALISED = f"sees the quantized model's probabilities of all tokens at every p
 LOWEST = f"sees the quantized model's probability of every token; {TOLD}"
 
 
-def against_reference(table: LossTable, reference: LossTable, *, protocol: Protocol | None = None) -> AttackResult:
+def against_reference(table: LossTable, reference: LossTable, *, resampling: Resampling | None = None) -> AttackResult:
     """Tell how well members are found by how much better the model does than a reference model.
 
     A text that is easy for everybody has a low loss without having been trained on; the difference takes that out.
@@ -43,7 +43,11 @@ def against_reference(table: LossTable, reference: LossTable, *, protocol: Proto
     scores = reference.released - table.released
     targets = range(len(scores))
     return attack_result(
-        Attack("reference", REFERENCE, labelled=True), table, scores, targets=targets, protocol=protocol or Protocol()
+        Attack("reference", REFERENCE, labelled=True),
+        table,
+        scores,
+        targets=targets,
+        resampling=resampling or Resampling(),
     )
 
 
@@ -52,7 +56,7 @@ WINDOWS = tuple(round(2 * (40 / 2) ** (k / 9)) for k in range(10))
 
 
 def by_windows(
-    table: LossTable, own: Sequence[Floats], other: Sequence[Floats], *, protocol: Protocol | None = None
+    table: LossTable, own: Sequence[Floats], other: Sequence[Floats], *, resampling: Resampling | None = None
 ) -> AttackResult:
     """Tell how well members are found by how many short stretches the model knows better than a reference model.
 
@@ -73,7 +77,7 @@ def by_windows(
         )
     scores = np.array([[windowed(a - b) for a, b in zip(own, other, strict=True)]])
     return attack_result(
-        Attack("wbc", WINDOWED, labelled=True), table, scores, targets=range(1), protocol=protocol or Protocol()
+        Attack("wbc", WINDOWED, labelled=True), table, scores, targets=range(1), resampling=resampling or Resampling()
     )
 
 
@@ -93,7 +97,7 @@ def windowed(gain: Floats) -> float:
 
 
 def min_k(
-    table: LossTable, lowest: Floats, *, normalised: bool = False, protocol: Protocol | None = None
+    table: LossTable, lowest: Floats, *, normalised: bool = False, resampling: Resampling | None = None
 ) -> AttackResult:
     """Tell how well members are found by their least likely tokens: a text seen in training has few surprising ones.
 
@@ -109,4 +113,4 @@ def min_k(
     if lowest.shape != table.released.shape:
         raise InvalidInput(f"min_k: needs one value a record, {table.released.shape}. Found {lowest.shape}.")
     attack = Attack("min-k++", NORMALISED, labelled=True) if normalised else Attack("min-k", LOWEST, labelled=True)
-    return attack_result(attack, table, lowest, targets=range(len(lowest)), protocol=protocol or Protocol())
+    return attack_result(attack, table, lowest, targets=range(len(lowest)), resampling=resampling or Resampling())

@@ -36,9 +36,9 @@ def complete_data_sets(incomplete: str) -> list[str]:
 
 def complete_quantizers(incomplete: str) -> list[str]:
     """Complete a quantizer, alone or at the end of a list."""
-    from leaq.quantizers.catalogue import catalogue
+    from leaq.quantizers.catalogue import entries
 
-    return _beginning(incomplete, ["study", "shipped", "all", *(found.example for found in catalogue())])
+    return _beginning(incomplete, ["study", "shipped", "all", *(found.example for found in entries())])
 
 
 def complete_attacks(incomplete: str) -> list[str]:
@@ -50,9 +50,9 @@ def complete_attacks(incomplete: str) -> list[str]:
 
 def complete_embedders(incomplete: str) -> list[str]:
     """Complete an embedder."""
-    from leaq.embedders import listing
+    from leaq.embedders import entries
 
-    return _beginning(incomplete, ["auto", *(str(found.name) for found in listing())])
+    return _beginning(incomplete, ["auto", *(str(found.name) for found in entries())])
 
 
 def complete_runs(incomplete: str) -> list[str]:

@@ -191,7 +191,7 @@ def _write_junit(verdict: "Verdict", place: Path | None) -> None:
 
 def _say(found: "list[Recommendation]", *, finished: "Sequence[CellResult]") -> None:
     from leaq.reporting.decision import recommendation_words
-    from leaq.reporting.reading import weak
+    from leaq.reporting.narrative import weak
 
     for sentence in dict.fromkeys(map(weak, finished)):
         console.paragraph(sentence)

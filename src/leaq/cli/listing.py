@@ -10,8 +10,8 @@ from leaq.cli.completing import KINDS, complete_data_sets, complete_kinds
 from leaq.errors import InvalidInput, unknown_name
 
 if TYPE_CHECKING:
-    from leaq.attacks.catalogue import Entry as Attack
-    from leaq.quantizers.catalogue import Entry
+    from leaq.attacks.catalogue import AttackEntry
+    from leaq.quantizers.catalogue import QuantizerEntry
 
 __all__ = ["get_command", "list_command"]
 
@@ -53,39 +53,39 @@ def list_command(
 
 
 def _data_sets(_name: str | None, json: bool) -> None:
-    from leaq.data import listing
+    from leaq.data import entries
     from leaq.reporting.listings import datasets_table
 
-    console.print_listing(listing(), lambda found: console.show_table(datasets_table(found)), json=json)
+    console.print_listing(entries(), lambda found: console.show_table(datasets_table(found)), json=json)
 
 
 def _embedders(_name: str | None, json: bool) -> None:
-    from leaq.embedders import listing
+    from leaq.embedders import entries
     from leaq.reporting.listings import embedders_table
 
-    console.print_listing(listing(), lambda found: console.show_table(embedders_table(found)), json=json)
+    console.print_listing(entries(), lambda found: console.show_table(embedders_table(found)), json=json)
 
 
 def _attacks(name: str | None, json: bool) -> None:
-    from leaq.attacks.catalogue import catalogue, entry
+    from leaq.attacks.catalogue import entries, entry
     from leaq.reporting.listings import attacks_table
 
     if name is not None:
         console.print_listing(entry(name), lambda found: console.say(_explain_attack(found)), json=json)
     else:
-        console.print_listing(catalogue(), lambda found: console.show_table(attacks_table(found)), json=json)
+        console.print_listing(entries(), lambda found: console.show_table(attacks_table(found)), json=json)
 
 
 def _quantizers(name: str | None, json: bool) -> None:
-    from leaq.quantizers.catalogue import catalogue, entry
+    from leaq.quantizers.catalogue import entries, entry
 
     if name is not None:
         console.print_listing(entry(name), lambda found: console.say(_explain_quantizer(found)), json=json)
     else:
-        console.print_listing(catalogue(), lambda found: console.say(_list_quantizers(found)), json=json)
+        console.print_listing(entries(), lambda found: console.say(_list_quantizers(found)), json=json)
 
 
-def _explain_attack(found: "Attack") -> str:
+def _explain_attack(found: "AttackEntry") -> str:
     return "\n".join(
         [
             f"{found.spec}: {found.title}",
@@ -98,7 +98,7 @@ def _explain_attack(found: "Attack") -> str:
     )
 
 
-def _list_quantizers(entries: "tuple[Entry, ...]") -> str:
+def _list_quantizers(entries: "tuple[QuantizerEntry, ...]") -> str:
     """Align what a listing says in columns; the source, which is long, comes last."""
     rows = [("QUANTIZER", "BITS", "QUANTIZES", "NEEDS", "RUNS ON", "SOURCE")]
     rows += [
@@ -116,11 +116,11 @@ def _list_quantizers(entries: "tuple[Entry, ...]") -> str:
     return "\n".join([*lines, *closing])
 
 
-def _needs(found: "Entry") -> str:
+def _needs(found: "QuantizerEntry") -> str:
     return str(found.needs) + ("" if found.here else " (not installed)")
 
 
-def _explain_quantizer(found: "Entry") -> str:
+def _explain_quantizer(found: "QuantizerEntry") -> str:
     options = [f"  {option.name}: {option.kind} (default {option.default})" for option in found.options]
     lines = [
         f"{found.name}, for example {found.example}",

@@ -150,7 +150,7 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders, *, silen
 
         def say_cost() -> None:
             if not quiet:
-                from leaq.pipeline.costing import estimated_cost
+                from leaq.pipeline.cost import estimated_cost
 
                 console.note(estimated_cost(samples, resolved).sentence())
             if isinstance(progress, _First):
@@ -174,7 +174,7 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders, *, silen
 
 
 def _plan(samples: "Samples", config: "AuditConfig") -> None:
-    from leaq.pipeline.costing import estimated_cost
+    from leaq.pipeline.cost import estimated_cost
 
     console.say(estimated_cost(samples, config).sentence())
 

@@ -90,7 +90,7 @@ def _table(result: "CellResult") -> None:
 
 def _called(result: "CellResult", key: str) -> str:
     """Return what people call a number that is missing in every row."""
-    from leaq.reporting.words import indicator, metric, short_attack
+    from leaq.reporting.display_names import indicator, metric, short_attack
 
     if any(key in row.attacks for row in result.rows):
         return short_attack(key)

@@ -132,7 +132,7 @@ def _print(run: Path, shown: Shown, *, cells: bool) -> None:
 
 
 def _two(run: Path, other: Path, *, alone: bool) -> None:
-    from leaq.reporting.beside import beside, verdicts
+    from leaq.reporting.comparison import beside, verdicts
     from leaq.study import Store
 
     if not alone:

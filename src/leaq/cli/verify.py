@@ -57,7 +57,7 @@ def verify_command(
         return
     if key is not None or source:
         raise InvalidInput(
-            "--key and --source are for a card, a file. Found a folder, whose files are sealed unsigned."
+            "--key and --source are for a card, a file. Found a folder, whose files have checksums, no signatures."
         )
     _folder(what, as_json=json)
 

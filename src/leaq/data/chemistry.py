@@ -1,4 +1,4 @@
-"""What a chemist sees in a set of molecules: scaffolds, relatives, neighbours, drawings.
+"""What a chemist sees in a set of molecules: scaffolds, near duplicates, neighbours, drawings.
 
 Nothing here knows targets or membership.
 """
@@ -12,18 +12,18 @@ import numpy as np
 
 from leaq.errors import need
 from leaq.seeds import stream
-from leaq.system.claims import MOST_ATOMS
+from leaq.system.limits import MOST_ATOMS
 from leaq.types import Flag, Floats, Ints
 
 __all__ = [
     "ANALOGUE",
-    "Look",
+    "ParsedMolecule",
     "Neighbours",
     "clusters",
     "drawing",
-    "looks",
+    "parsed_molecules",
     "similar_molecules",
-    "relatives",
+    "near_duplicates",
     "scaffolds",
 ]
 
@@ -44,7 +44,7 @@ def _rdkit() -> Any:
     return Chem
 
 
-class Look(NamedTuple):
+class ParsedMolecule(NamedTuple):
     """A molecule as one reading of its SMILES shows it; everything leaq asks of it, so that it is parsed once."""
 
     canonical: str
@@ -58,8 +58,8 @@ class Look(NamedTuple):
     """ECFP4, 2048 bits."""
 
 
-def looks(smiles: list[str], *, strip_salts: bool = False) -> list[Look | None]:
-    """Look at each molecule, None where the SMILES does not parse, has no atoms or has more than `MOST_ATOMS` letters.
+def parsed_molecules(smiles: list[str], *, strip_salts: bool = False) -> list[ParsedMolecule | None]:
+    """Parse each molecule, None where the SMILES does not parse, has no atoms or has more than `MOST_ATOMS` letters.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def looks(smiles: list[str], *, strip_salts: bool = False) -> list[Look | None]:
 
     largest = rdMolStandardize.LargestFragmentChooser(preferOrganic=True)
     ecfp4 = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
-    found: list[Look | None] = []
+    found: list[ParsedMolecule | None] = []
     with BlockLogs():  # our own message names the rows
         for text in smiles:
             molecule = chem.MolFromSmiles(text) if len(text) <= MOST_ATOMS else None
@@ -87,7 +87,7 @@ def looks(smiles: list[str], *, strip_salts: bool = False) -> list[Look | None]:
             key = _key(molecule, canonical)
             chem.RemoveStereochemistry(molecule)
             tautomer = rdMolHash.MolHash(molecule, rdMolHash.HashFunction.HetAtomTautomerv2)
-            found.append(Look(canonical, key, chem.MolToSmiles(molecule), tautomer, bits))
+            found.append(ParsedMolecule(canonical, key, chem.MolToSmiles(molecule), tautomer, bits))
     return found
 
 
@@ -220,7 +220,7 @@ def clusters(smiles: list[str]) -> Ints:
     return np.array([int(np.argmax(DataStructs.BulkTanimotoSimilarity(b, spheres))) for b in bits], dtype=np.int64)
 
 
-def relatives(seen: list[Look]) -> tuple[Flag, ...]:
+def near_duplicates(seen: list[ParsedMolecule]) -> tuple[Flag, ...]:
     """Flag molecules whose near-doubles are also in the pool: a random split puts half of them on opposite sides.
 
     Stereoisomers are equal without stereo marks; tautomers have an equal heteroatom-tautomer hash (RDKit's

@@ -20,10 +20,10 @@ from leaq.data.texts import as_frame, from_texts, texts_in
 from leaq.errors import InvalidInput, unknown_name
 from leaq.types import Flag, Progress, Samples, silent
 
-__all__ = ["listing", "load", "locate"]
+__all__ = ["entries", "load", "locate"]
 
 
-def listing() -> tuple[CataloguedTask, ...]:
+def entries() -> tuple[CataloguedTask, ...]:
     """Return every data set known by name, with its task, size, licence and where it comes from."""
     return tuple({**TASKS, **shipped.ENTRIES}.values())
 
@@ -41,7 +41,7 @@ def load(
 
     Parameters
     ----------
-    source : a name from `listing`, ``mixture(modes=4, d=128, n=1000)``, or a CSV, TSV, JSON lines, Parquet,
+    source : a name from `entries`, ``mixture(modes=4, d=128, n=1000)``, or a CSV, TSV, JSON lines, Parquet,
         NPZ or SD file; or records in memory: a data frame, or a pair ``(X, y)`` of arrays, frames or lists. Where no
         target is named, texts for a language model: a text file, JSON lines with "text", a list.
     reading : how to read it; or its options by name: ``target="y"``, ``smiles="smiles"``, ``group="patient"``,

@@ -18,7 +18,7 @@ from leaq.data.splits import chemistry_split, joined_groups
 from leaq.data.tables import FEWEST_RECORDS, check_classes, grouped
 from leaq.data.targets import targets_of
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
-from leaq.system.claims import MOST_ATOMS
+from leaq.system.limits import MOST_ATOMS
 from leaq.types import Bools, Flag, Ints, Samples
 from leaq.types.tasks import MULTITASK
 
@@ -39,7 +39,7 @@ def canonical_smiles(smiles: list[str], *, strip_salts: bool = False) -> list[st
     >>> canonical_smiles(["CC(=O)[O-].[Na+]"], strip_salts=True)
     ['CC(=O)[O-]']
     """
-    return [look and look.canonical for look in chemistry.looks(smiles, strip_salts=strip_salts)]
+    return [look and look.canonical for look in chemistry.parsed_molecules(smiles, strip_salts=strip_salts)]
 
 
 def from_smiles(
@@ -115,7 +115,7 @@ def _of_several(
 def _samples(
     merged: pd.DataFrame,
     codes: Ints | None,
-    found: tuple[list[Flag], dict[str, chemistry.Look]],
+    found: tuple[list[Flag], dict[str, chemistry.ParsedMolecule]],
     reading: Reading,
     *,
     name: str,
@@ -129,7 +129,7 @@ def _samples(
         inputs=merged.index.to_numpy(dtype=str),
         name=name,
         ids=merged["row"].to_numpy(dtype=np.int64),
-        flags=(*flags, *chemistry.relatives([seen[text] for text in merged.index])),
+        flags=(*flags, *chemistry.near_duplicates([seen[text] for text in merged.index])),
         **predicted,
     )
     check_classes(samples)
@@ -140,7 +140,7 @@ def _samples(
 
 def _canonical(
     frame: pd.DataFrame, name: str, flags: list[Flag], reading: Reading
-) -> tuple[pd.DataFrame, dict[str, chemistry.Look]]:
+) -> tuple[pd.DataFrame, dict[str, chemistry.ParsedMolecule]]:
     """Canonicalise the SMILES; refuse or drop what has none, no target or no group; tell salts."""
     texts = ["" if pd.isna(text) else str(text).strip() for text in frame["smiles"]]
     if reactions := sum(text.replace("->", "").count(">") == 2 for text in texts):
@@ -148,7 +148,7 @@ def _canonical(
             f"{name}: a record must be one molecule. Found {reactions} reactions, such as A>>B. Name a column of "
             "reactants or products, or give arrays of features of your own."
         )
-    found = chemistry.looks(texts, strip_salts=reading.strip_salts)
+    found = chemistry.parsed_molecules(texts, strip_salts=reading.strip_salts)
     frame["smiles"] = [None if look is None else look.canonical for look in found]
     frame["molecule"] = [None if look is None else look.key for look in found]
     long = f" or have more than {MOST_ATOMS:,} characters" if any(len(text) > MOST_ATOMS for text in texts) else ""

@@ -15,7 +15,7 @@ import pandas as pd
 
 from leaq.data.sources import refuse_missing, refuse_other_files
 from leaq.errors import InvalidInput, LeaqError, need
-from leaq.system.claims import MOST_ATOMS, refuse_larger
+from leaq.system.limits import MOST_ATOMS, refuse_larger
 from leaq.system.npz import read_npz
 from leaq.types import Flag
 

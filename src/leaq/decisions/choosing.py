@@ -14,7 +14,7 @@ import numpy as np
 
 from leaq.decisions.evidence import Evidence, collected
 from leaq.decisions.knee import Knee, find_knee
-from leaq.decisions.standing import contends, cost, leak, reference, start_budget, useful, yardstick
+from leaq.decisions.standing import contends, cost, is_baseline, leak, reference, start_budget, useful
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.results import CellResult, QuantizerRow
 from leaq.results.metrics import metric
@@ -280,7 +280,7 @@ def _rows(result: CellResult, name: str) -> list[QuantizerRow]:
 def _known(result: CellResult, row: QuantizerRow) -> bool:
     """Whether a row has a leak and a loss, both with intervals that say something."""
     ends = [end for one in (leak(result, row), cost(result, row)) if one for end in (one.low, one.high)]
-    return not yardstick(row) and len(ends) == 4 and all(map(isfinite, ends))
+    return not is_baseline(row) and len(ends) == 4 and all(map(isfinite, ends))
 
 
 def _apart(cells: Sequence[CellResult], leaks: Evidence, *, level: float, seed: int) -> Floats:

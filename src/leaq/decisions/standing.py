@@ -11,7 +11,7 @@ from leaq.results.metrics import metric
 from leaq.types import AttackResult, Estimate, NotComputed
 
 __all__ = [
-    "contends", "cost", "front", "leak", "not_told_apart", "reference", "start_budget", "useful", "yardstick",
+    "contends", "cost", "front", "leak", "not_told_apart", "reference", "start_budget", "useful", "is_baseline",
 ]  # fmt: skip
 
 BUDGET = "max_drop"
@@ -60,14 +60,14 @@ def useful(row: QuantizerRow) -> bool:
     return all(flag.code != "no-skill" for flag in row.flags)
 
 
-def yardstick(row: QuantizerRow) -> bool:
+def is_baseline(row: QuantizerRow) -> bool:
     """Tell whether a row stands beside the quantizers for comparison: another training, with differential privacy."""
     return any(flag.code == "dp-sgd" for flag in row.flags)
 
 
 def contends(row: QuantizerRow) -> bool:
     """Tell whether a row is a choice to take: this model, released in a form that still predicts."""
-    return useful(row) and not yardstick(row)
+    return useful(row) and not is_baseline(row)
 
 
 def front(result: CellResult) -> tuple[QuantizerRow, ...]:

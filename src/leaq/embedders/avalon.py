@@ -6,10 +6,10 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from leaq.embedders.base import Card, Encoded, MoleculeEmbedder, read_molecules
+from leaq.embedders.base import EmbedderEntry, Encoded, MoleculeEmbedder, read_molecules
 from leaq.types import Progress, silent
 
-__all__ = ["CARDS", "Avalon"]
+__all__ = ["ENTRIES", "Avalon"]
 
 
 class Avalon(MoleculeEmbedder):
@@ -42,6 +42,8 @@ class Avalon(MoleculeEmbedder):
         return f"Avalon fingerprint, {self.size} {'counts' if self.counts else 'bits'}"
 
 
-CARDS = (
-    Card("avalon", Avalon, 1024, "smiles", "fingerprint", "paths, rings and environments", "RDKit", "BSD-3-Clause"),
+ENTRIES = (
+    EmbedderEntry(
+        "avalon", Avalon, 1024, "smiles", "fingerprint", "paths, rings and environments", "RDKit", "BSD-3-Clause"
+    ),
 )

@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from leaq.config import Config
 from leaq.errors import InvalidInput, first_rows, need
-from leaq.system.claims import MOST_ATOMS
+from leaq.system.limits import MOST_ATOMS
 from leaq.types import Flag, Floats, Progress, Samples, silent
 
-__all__ = ["Card", "Embedder", "Encoded", "MoleculeEmbedder", "read_molecules", "refusal"]
+__all__ = ["EmbedderEntry", "Embedder", "Encoded", "MoleculeEmbedder", "read_molecules", "refusal"]
 
 UNREADABLE = "RDKit cannot read it"
 LONG = f"more than {MOST_ATOMS:,} characters"
@@ -27,18 +27,18 @@ class Embedder(Protocol):
 
 
 @dataclass(frozen=True)
-class Card:
+class EmbedderEntry:
     """What a listing says about an embedder.
 
     Attributes
     ----------
     dimension : number of features, None where it depends on options.
-    make : builds it from options; calling the card does the same.
+    make : builds it from options; calling the entry does the same.
     kind : what it takes: "table" or "smiles".
     family : fingerprint, descriptors, graph network, ...: rows of a comparison should differ in it.
     source, licence : of the method or the weights.
     pretrained : what the weights were trained on, empty if there are none.
-    place : cards of a higher one are listed later.
+    place : entries of a higher one are listed later.
     """
 
     name: str

@@ -15,11 +15,11 @@ import numpy as np
 
 from leaq.embedders.base import Encoded, MoleculeEmbedder
 from leaq.errors import StoreError
+from leaq.system.checksummed import read_arrays, write_arrays
 from leaq.system.downloads import cache_folder
 from leaq.system.files import private_folder, sweep
-from leaq.system.sealed import read_arrays, write_arrays
 
-__all__ = ["cache_key", "remembered"]
+__all__ = ["cache_key", "cached"]
 
 FORM = 1
 """Version of the stored form and of the encoders; raised when either changes."""
@@ -27,7 +27,7 @@ WORTHWHILE = 2.0
 """Seconds of work below which looking it up is not worth a file."""
 
 
-def remembered(embedder: MoleculeEmbedder, smiles: Sequence[str], compute: Callable[[], Encoded]) -> Encoded:
+def cached(embedder: MoleculeEmbedder, smiles: Sequence[str], compute: Callable[[], Encoded]) -> Encoded:
     """Return the embedding from the cache, or compute it and keep it.
 
     Cheap embeddings are neither looked for nor kept. LEAQ_CACHE=off switches the cache off, LEAQ_CACHE=all keeps the

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from leaq.embedders.base import Card, Encoded, MoleculeEmbedder, read_molecules
+from leaq.embedders.base import EmbedderEntry, Encoded, MoleculeEmbedder, read_molecules
 from leaq.types import Progress, silent
 
-__all__ = ["CARDS", "AtomPair", "Descriptors", "Fingerprint", "Maccs", "Morgan", "Paths", "Torsion"]
+__all__ = ["ENTRIES", "AtomPair", "Descriptors", "Fingerprint", "Maccs", "Morgan", "Paths", "Torsion"]
 
 STEP = 500
 """Molecules between two reports of progress."""
@@ -204,7 +204,7 @@ _NAMES: tuple[tuple[str, Callable[..., MoleculeEmbedder], int | None, str], ...]
     ("torsion", Torsion, 2048, "chains of four atoms"),
     ("descriptors", Descriptors, None, "two-dimensional descriptors"),
 )
-CARDS = tuple(
-    Card(name, make, size, "smiles", "fingerprint" if size else "descriptors", what, "RDKit", "BSD-3-Clause")
+ENTRIES = tuple(
+    EmbedderEntry(name, make, size, "smiles", "fingerprint" if size else "descriptors", what, "RDKit", "BSD-3-Clause")
     for name, make, size, what in _NAMES
 )

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from leaq.embedders.base import Card, Encoded, MoleculeEmbedder, read_molecules
+from leaq.embedders.base import EmbedderEntry, Encoded, MoleculeEmbedder, read_molecules
 from leaq.errors import InvalidInput, need
 from leaq.types import Flag, Progress, silent
 
-__all__ = ["CARDS", "HuggingFace"]
+__all__ = ["ENTRIES", "HuggingFace"]
 
 
 class HuggingFace(MoleculeEmbedder):
@@ -125,4 +125,8 @@ def _positions(config: Any) -> int:
 
 
 _THEIRS = "the model's own"
-CARDS = (Card("huggingface", HuggingFace, None, "smiles", "SMILES network", "any encoder", _THEIRS, _THEIRS, _THEIRS),)
+ENTRIES = (
+    EmbedderEntry(
+        "huggingface", HuggingFace, None, "smiles", "SMILES network", "any encoder", _THEIRS, _THEIRS, _THEIRS
+    ),
+)

@@ -5,11 +5,11 @@ from typing import ClassVar
 import numpy as np
 
 from leaq.config import Config
-from leaq.embedders.base import Card
+from leaq.embedders.base import EmbedderEntry
 from leaq.errors import InvalidInput
 from leaq.types import Floats, Samples
 
-__all__ = ["CARDS", "Identity"]
+__all__ = ["ENTRIES", "Identity"]
 
 
 class Identity(Config):
@@ -40,4 +40,4 @@ class Identity(Config):
 
 
 _WHAT = "columns as they are, categories one-hot"
-CARDS = (Card("identity", Identity, None, "table", "columns", _WHAT, "leaq", "Apache-2.0", place=0),)
+ENTRIES = (EmbedderEntry("identity", Identity, None, "table", "columns", _WHAT, "leaq", "Apache-2.0", place=0),)

@@ -5,12 +5,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from leaq.embedders.base import Card, Encoded, MoleculeEmbedder, read_molecules
+from leaq.embedders.base import EmbedderEntry, Encoded, MoleculeEmbedder, read_molecules
 from leaq.embedders.graphs import Slots, words_of
 from leaq.models.nets.layout import GRAPHS, SLOT, packed
 from leaq.types import Flag, Floats, Progress, silent
 
-__all__ = ["CARDS", "MolGraph"]
+__all__ = ["ENTRIES", "MolGraph"]
 
 STEP = 500
 """Molecules between two reports of progress."""
@@ -109,4 +109,4 @@ def _sorted(bonds: Floats) -> Floats:
 
 
 _WHAT = "atoms and bonds, for graph networks"
-CARDS = (Card("molgraph", MolGraph, None, "smiles", "packed graph", _WHAT, "RDKit", "BSD-3-Clause"),)
+ENTRIES = (EmbedderEntry("molgraph", MolGraph, None, "smiles", "packed graph", _WHAT, "RDKit", "BSD-3-Clause"),)

@@ -21,7 +21,7 @@ from leaq.embedders.base import Encoded, MoleculeEmbedder
 from leaq.errors import LeaqError
 from leaq.types import Progress, silent
 
-__all__ = ["available_cores", "encode", "serve"]
+__all__ = ["available_cores", "encode", "answer_requests"]
 
 WORTHWHILE = 4.0
 """Seconds of work below which starting other processes does not pay."""
@@ -53,8 +53,8 @@ def encode(
     if jobs < 2 or not embedder.separable or not own:
         return embedder.encode(smiles, progress=progress)
     starts = range(0, len(smiles), CHUNK)
-    with Crew(embedder, min(jobs, len(starts))) as crew, ThreadPoolExecutor(crew.size) as pool:
-        futures = {pool.submit(crew.work, smiles[start : start + CHUNK]): start for start in starts}
+    with WorkerPool(embedder, min(jobs, len(starts))) as workers, ThreadPoolExecutor(workers.size) as pool:
+        futures = {pool.submit(workers.work, smiles[start : start + CHUNK]): start for start in starts}
         parts: dict[int, Encoded] = {}
         for done, future in enumerate(as_completed(futures), start=1):
             parts[futures[future]] = future.result()
@@ -63,7 +63,7 @@ def encode(
     return Encoded(np.concatenate([parts[start].features for start in starts]), failed)
 
 
-class Crew:
+class WorkerPool:
     """Worker processes of one embedder, each used by one thread at a time."""
 
     def __init__(self, embedder: MoleculeEmbedder, size: int) -> None:
@@ -73,7 +73,7 @@ class Crew:
         self._all: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
 
-    def __enter__(self) -> "Crew":
+    def __enter__(self) -> "WorkerPool":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -119,7 +119,7 @@ class Crew:
             return worker
 
 
-def serve(embedder: MoleculeEmbedder, source: IO[bytes], sink: IO[bytes]) -> None:
+def answer_requests(embedder: MoleculeEmbedder, source: IO[bytes], sink: IO[bytes]) -> None:
     """Answer chunks of SMILES, a JSON list a line, with a line about an array and its bytes, until none come."""
     for line in source:
         found = embedder.encode(json.loads(line))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from leaq.embedders.base import Card, Encoded, MoleculeEmbedder, read_molecules
+from leaq.embedders.base import EmbedderEntry, Encoded, MoleculeEmbedder, read_molecules
 from leaq.embedders.molgraph import STEP, MolGraph
 from leaq.models.nets.weights import KNOWN, Weights, convolution, filled, find_weights, identity_of, weight_flags
 from leaq.types import Flag, Progress, silent
@@ -14,7 +14,7 @@ from leaq.types import Flag, Progress, silent
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["CARDS", "ChemVae", "PretrainedGraph"]
+__all__ = ["ENTRIES", "ChemVae", "PretrainedGraph"]
 
 
 class Pretrained(MoleculeEmbedder):
@@ -164,16 +164,16 @@ def _placed(parts: list[Any], rows: list[int], n: int) -> Any:
     return features
 
 
-def _card(name: str, size: int, what: str, make: Callable[..., MoleculeEmbedder]) -> Card:
+def _card(name: str, size: int, what: str, make: Callable[..., MoleculeEmbedder]) -> EmbedderEntry:
     known, family = KNOWN[name], "SMILES network" if make is ChemVae else "graph network"
-    return Card(name, make, size, "smiles", family, what, known.source, known.licence, known.pretrained)
+    return EmbedderEntry(name, make, size, "smiles", family, what, known.source, known.licence, known.pretrained)
 
 
-def _graph(name: str, size: int, what: str) -> Card:
+def _graph(name: str, size: int, what: str) -> EmbedderEntry:
     return _card(name, size, what, partial(PretrainedGraph, name=name))
 
 
-CARDS = (
+ENTRIES = (
     _graph("gcn_contextpred", 300, "GCN"),
     _graph("graphsage_contextpred", 300, "GraphSAGE"),
     _graph("gat_contextpred", 300, "GAT"),

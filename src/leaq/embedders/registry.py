@@ -7,25 +7,25 @@ import numpy as np
 
 from leaq.config import Registry
 from leaq.embedders import cache, parallel
-from leaq.embedders.base import Card, Embedder, Encoded, MoleculeEmbedder, molecules_of, reasons, refusal
+from leaq.embedders.base import Embedder, EmbedderEntry, Encoded, MoleculeEmbedder, molecules_of, reasons, refusal
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.stats.outliers import limited, outlier_flag
 from leaq.types import Flag, Progress, Samples, silent
 
-__all__ = ["EMBEDDERS", "embed", "listing", "locate"]
+__all__ = ["EMBEDDERS", "embed", "entries", "locate"]
 
 FEWEST = 20
 """Molecules that must be left when some cannot be encoded."""
 
 
 EMBEDDERS: Registry[Embedder] = Registry("embedder", "leaq.embedders")
-"""Each embedder is a file of this room, whose CARDS say the names it goes by, and found there."""
+"""Each embedder is a file of this room, whose ENTRIES say the names it goes by, and found there."""
 
 
-def listing() -> tuple[Card, ...]:
+def entries() -> tuple[EmbedderEntry, ...]:
     """Return what is known about every named embedder."""
-    cards: list[Any] = [EMBEDDERS.get(name) for name in EMBEDDERS]
-    return tuple(cards)
+    entries: list[Any] = [EMBEDDERS.get(name) for name in EMBEDDERS]
+    return tuple(entries)
 
 
 def locate(embedder: str, *, progress: Progress = silent) -> None:
@@ -104,7 +104,7 @@ def embed(
 
 def _encoded(samples: Samples, built: MoleculeEmbedder, jobs: int | None, progress: Progress) -> Encoded:
     smiles = molecules_of(samples, built.describe())
-    return cache.remembered(built, smiles, lambda: parallel.encode(built, smiles, jobs=jobs, progress=progress))
+    return cache.cached(built, smiles, lambda: parallel.encode(built, smiles, jobs=jobs, progress=progress))
 
 
 def _kept(samples: Samples, rows: np.ndarray) -> Samples:

@@ -7,10 +7,10 @@ from typing import ClassVar
 import numpy as np
 from pydantic import PositiveInt
 
-from leaq.embedders.base import UNREADABLE, Card, Encoded, MoleculeEmbedder, read_molecules
+from leaq.embedders.base import UNREADABLE, EmbedderEntry, Encoded, MoleculeEmbedder, read_molecules
 from leaq.types import Progress, silent
 
-__all__ = ["CARDS", "PADDING", "SYMBOLS", "VOCABULARY", "SmilesTokens"]
+__all__ = ["ENTRIES", "PADDING", "SYMBOLS", "VOCABULARY", "SmilesTokens"]
 
 PADDING, START, END = 0, 1, 2
 SYMBOLS = ("Cl", "Br", "@@", *"#%()+-./0123456789:=@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]abcdefghijklmnopqrstuvwxyz")
@@ -61,4 +61,4 @@ class SmilesTokens(MoleculeEmbedder):
 
 
 _WHAT = "numbered symbols, for transformers"
-CARDS = (Card("smiles_tokens", SmilesTokens, None, "smiles", "symbols", _WHAT, "leaq", "Apache-2.0"),)
+ENTRIES = (EmbedderEntry("smiles_tokens", SmilesTokens, None, "smiles", "symbols", _WHAT, "leaq", "Apache-2.0"),)

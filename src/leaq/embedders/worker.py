@@ -4,8 +4,8 @@ import importlib
 import json
 import sys
 
-from leaq.embedders.parallel import serve
+from leaq.embedders.parallel import answer_requests
 
 if __name__ == "__main__":
     module, name, options = json.loads(sys.argv[1])
-    serve(getattr(importlib.import_module(module), name)(**options), sys.stdin.buffer, sys.stdout.buffer)
+    answer_requests(getattr(importlib.import_module(module), name)(**options), sys.stdin.buffer, sys.stdout.buffer)

@@ -7,7 +7,7 @@ model by model once a model is evaluated, so that (s, n, k) numbers give way to 
 from dataclasses import replace
 
 from leaq.errors import NotEnoughEvidence
-from leaq.measures.indicators import FOLLOWED, MOVES, correlations, relative_moves
+from leaq.measures.distortion import FOLLOWED, MOVES, correlations, relative_moves
 from leaq.measures.performance import by_model
 from leaq.types import Floats, LossTable
 

@@ -14,10 +14,10 @@ import numpy as np
 from scipy import special, stats
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.measures.argmin_counts import ArgminCounter, Bracket, batch_error, leak_bracket, leak_by_signs, parts_of
 from leaq.measures.chernoff import tilts
-from leaq.measures.gaps import check_losses, sorted_set
-from leaq.measures.others import with_replacement
-from leaq.measures.winners import Bracket, Contest, batch_error, leak_bracket, leak_by_signs, parts_of
+from leaq.measures.loss_gaps import check_losses, sorted_set
+from leaq.measures.resampled_sums import with_replacement
 from leaq.seeds import stream
 from leaq.types import Floats
 
@@ -89,15 +89,15 @@ def exact_leak(
             f"exact_leak: compares at least 2 distinct codewords. All {len(losses)} are the same function."
         )
     ordered = sorted_set(losses)
-    contest = Contest(_able(ordered - ordered[:1], n), terms=n)
+    counter = ArgminCounter(_able(ordered - ordered[:1], n), terms=n)
     rng = stream(seed, "exact", n)
-    counts: list[Floats] = [np.zeros(contest.shifts.shape) for _ in range(2)]
+    counts: list[Floats] = [np.zeros(counter.shifts.shape) for _ in range(2)]
     leaks: list[float] = []
     sizes: list[int] = []
     done = 0
     while True:
         todo = done if done else draws
-        batches = [(i, size, _count(contest, n, size, rng)) for i in range(2) for size in parts_of(todo, BATCHES)]
+        batches = [(i, size, _count(counter, n, size, rng)) for i in range(2) for size in parts_of(todo, BATCHES)]
         for i, _, batch in batches:
             counts[i] += batch
         done += todo
@@ -108,7 +108,7 @@ def exact_leak(
         error = batch_error(np.array(leaks), np.array(sizes, dtype=np.float64))
         if 2 * done >= most or (bracket.gap <= close and error <= close / 2 * bracket.value):
             break
-    return ExactLeak(bracket[0], bracket[1], error, 2 * done, len(contest.shifts))
+    return ExactLeak(bracket[0], bracket[1], error, 2 * done, len(counter.shifts))
 
 
 def _able(difference: Floats, n: int) -> Floats:
@@ -128,13 +128,13 @@ def _able(difference: Floats, n: int) -> Floats:
     return np.asarray(difference[possible])
 
 
-def _count(contest: Contest, n: int, draws: int, rng: np.random.Generator) -> Floats:
+def _count(counter: ArgminCounter, n: int, draws: int, rng: np.random.Generator) -> Floats:
     """Winners over `draws` training sets of n - 1 other records, a bounded number of them at a time."""
-    k, pool = contest.shifts.shape
+    k, pool = counter.shifts.shape
     rows = max(1, min(2000, BLOCK // max(k, pool, min(n, 10 * pool))))
     total: Floats = np.zeros((k, pool))
     for start in range(0, draws, rows):
-        total += contest.count(with_replacement(pool, n - 1, min(rows, draws - start), rng) @ contest.shifts.T)
+        total += counter.count(with_replacement(pool, n - 1, min(rows, draws - start), rng) @ counter.shifts.T)
     return total
 
 

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.measures.gaps import check_losses, merge_duplicates, sorted_set
-from leaq.measures.others import BLOCK, Game, Normal, SampledSets, differences, weights_of
-from leaq.measures.winners import Bracket, Contest, batch_error, difference_bracket, leak_by_signs, parts_of
+from leaq.measures.argmin_counts import ArgminCounter, Bracket, batch_error, difference_bracket, leak_by_signs, parts_of
+from leaq.measures.loss_gaps import check_losses, merge_duplicates, sorted_set
+from leaq.measures.resampled_sums import BLOCK, MemberSampling, Normal, SampledSets, differences, weights_of
 from leaq.seeds import stream
 from leaq.stats.intervals import normal_quantile, percentile_interval, t_quantile
 from leaq.types import Estimate, Flag, Floats, LossTable
@@ -140,11 +140,11 @@ def leak_of(
     ordered = sorted_set(losses)
     A = ordered - ordered[:1]
     rng = stream(seed, "finite-sample")
-    game = Game(n, options.pool)
+    game = MemberSampling(n, options.pool)
     cut = _low_k(A, game, options, rng)
-    contest = Contest(A[:cut], terms=n + 1)
-    bracket, error, draws = _closed(contest, game, options, rng)
-    spread, bias = _doubt(contest, game, options, level=level, rng=rng)
+    counter = ArgminCounter(A[:cut], terms=n + 1)
+    bracket, error, draws = _closed(counter, game, options, rng)
+    spread, bias = _doubt(counter, game, options, level=level, rng=rng)
     raw = bracket.value
     value = min(1.0, raw * bias)
     noise = normal_quantile(level) * error
@@ -156,15 +156,15 @@ def leak_of(
     return FiniteSample(value, raw, bracket[0], bracket[1], error, *ends, cut, draws)
 
 
-def _low_k(A: Floats, game: Game, options: Options, rng: np.random.Generator) -> int:
+def _low_k(A: Floats, game: MemberSampling, options: Options, rng: np.random.Generator) -> int:
     """Return how many of the best candidates are needed to come within `still` of the leak of them all."""
     rows = max(1, min(options.draws // 4, BLOCK // A.shape[1]))
     one, two = (SampledSets.sets(A.shape[1], game, rows, rng) for _ in range(2))  # the same for every cut
     w = weights_of(A.shape[1], game)
 
     def leak(cut: int) -> float:
-        contest = Contest(A[:cut], terms=game.n + 1)
-        return difference_bracket(one.sway(contest) / rows, two.sway(contest) / rows, w).value
+        counter = ArgminCounter(A[:cut], terms=game.n + 1)
+        return difference_bracket(one.influence(counter) / rows, two.influence(counter) / rows, w).value
 
     everyone, cut = leak(len(A)), min(options.cut, len(A))
     while cut < len(A) and abs(leak(cut) - everyone) > options.still * everyone:
@@ -172,13 +172,15 @@ def _low_k(A: Floats, game: Game, options: Options, rng: np.random.Generator) ->
     return cut
 
 
-def _closed(contest: Contest, game: Game, options: Options, rng: np.random.Generator) -> tuple[Bracket, float, int]:
+def _closed(
+    counter: ArgminCounter, game: MemberSampling, options: Options, rng: np.random.Generator
+) -> tuple[Bracket, float, int]:
     """Raise the number of draws until the bracket is closed; refuse a leak that cannot be told from its noise."""
-    w = weights_of(contest.shifts.shape[1], game)
-    halves: list[Floats] = [np.zeros(contest.shifts.shape) for _ in range(2)]
+    w = weights_of(counter.shifts.shape[1], game)
+    halves: list[Floats] = [np.zeros(counter.shifts.shape) for _ in range(2)]
     values, sizes, done, todo = [], [], 0, max(1, options.draws)
     while True:
-        batches = [(i, size, differences(contest, game, size, rng)) for i in range(2) for size in parts_of(todo, 4)]
+        batches = [(i, size, differences(counter, game, size, rng)) for i in range(2) for size in parts_of(todo, 4)]
         for i, size, batch in batches:
             halves[i] += batch * size
         done += todo
@@ -198,7 +200,7 @@ def _closed(contest: Contest, game: Game, options: Options, rng: np.random.Gener
 
 
 def _doubt(
-    contest: Contest, game: Game, options: Options, *, level: float, rng: np.random.Generator
+    counter: ArgminCounter, game: MemberSampling, options: Options, *, level: float, rng: np.random.Generator
 ) -> tuple[float, float]:
     """Return half the width of the interval of the logarithm, and the factor that corrects its bias.
 
@@ -208,9 +210,9 @@ def _doubt(
     """
     if not options.resamples:
         return 0.0, 1.0
-    k, N = contest.shifts.shape
+    k, N = counter.shifts.shape
     Z = rng.standard_normal((max(2, options.bootstrap_draws // 2), k))
-    law, even = Normal(contest, game, Z), np.full(N, 1 / N)
+    law, even = Normal(counter, game, Z), np.full(N, 1 / N)
     floor = 0.1 / (2 * len(Z))  # no flip was seen: the leak is below what these draws resolve
     centre = max(floor, law.leak(even))
     resampled = [max(floor, law.leak(rng.multinomial(N, even) / N)) for _ in range(options.resamples)]

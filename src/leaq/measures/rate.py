@@ -20,7 +20,7 @@ import numpy as np
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.chernoff import chernoff, exponents_with_doubt
-from leaq.measures.gaps import Gaps, gaps, merge_duplicates, rate_of, sorted_set
+from leaq.measures.loss_gaps import LossGaps, gaps, merge_duplicates, rate_of, sorted_set
 from leaq.measures.rate_band import band, cross_fitted, relative_draws
 from leaq.results import Curve
 from leaq.seeds import stream
@@ -111,7 +111,7 @@ def rate(
     rng = stream(seed, "rate-intervals")
     found = [_one_model(losses, level=level, draws=draws, n_train=table.n_train, rng=rng) for losses in usable]
     r = _over_models([one.r for one in found], level, rng)
-    flags = _doubts(table, r, found, usable, dropped=len(sets) - len(usable))
+    flags = _warnings(table, r, found, usable, dropped=len(sets) - len(usable))
     curve, lambdas = _curves(found, level)
     k_max = int(np.argmax(curve.y)) + 2
     lowest = _lowest_quarter(len(curve.y))
@@ -157,7 +157,7 @@ class _OneModel:
 
 def _one_model(losses: Floats, *, level: float, draws: int, n_train: int, rng: np.random.Generator) -> _OneModel:
     ordered = sorted_set(losses)
-    found = Gaps.of(ordered)
+    found = LossGaps.of(ordered)
     low, high = band(ordered, found, level=level, draws=draws, rng=rng)
     value = cross_fitted(ordered, rng)
     differences = ordered[1:] - ordered[0]
@@ -221,7 +221,7 @@ def _halved(sets: Sequence[Floats], r: Estimate, *, level: float, draws: int, rn
     for losses in sets:
         ordered = sorted_set(losses)
         value = cross_fitted(ordered, rng)
-        low, high = band(ordered, Gaps.of(ordered), level=level, draws=draws, rng=rng)
+        low, high = band(ordered, LossGaps.of(ordered), level=level, draws=draws, rng=rng)
         bands.append((value, min(low, value), max(high, value)))
     if not bands:
         return r.flagged(Flag("not-halved", "Too few candidates to leave half of them out; this is r itself."))
@@ -234,7 +234,7 @@ def _density(full: Sequence[Floats], thinned: dict[int, list[Floats]]) -> Curve:
     for sets in (*reversed(thinned.values()), list(full)):
         if len(sets) == len(full):
             count = float(np.median([len(losses) for losses in sets]))
-            values = [Gaps.of(losses).rate for losses in sets]
+            values = [LossGaps.of(losses).rate for losses in sets]
             points[count] = [float(q) for q in np.quantile(values, (0.5, 0.025, 0.975), method="nearest")]
     columns = list(zip(*points.values(), strict=True))
     return Curve(tuple(points), *(tuple(column) for column in columns))
@@ -261,7 +261,7 @@ def _check(table: LossTable, usable: Sequence[Floats]) -> None:
         )
 
 
-def _doubts(
+def _warnings(
     table: LossTable, r: Estimate, found: Sequence[_OneModel], usable: Sequence[Floats], *, dropped: int
 ) -> tuple[Flag, ...]:
     flags = []

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from leaq.measures.gaps import Gaps, exponents
+from leaq.measures.loss_gaps import LossGaps, exponents
 from leaq.types import Floats
 
 __all__ = ["band", "cross_fitted", "relative_draws", "rho_of"]
@@ -18,7 +18,9 @@ def rho_of(delta: Floats, sigma: Floats) -> Floats:
     return np.asarray(np.where(sigma > 0, value, np.where(delta > 0, np.inf, np.where(delta < 0, -np.inf, 0.0))))
 
 
-def band(ordered: Floats, found: Gaps, *, level: float, draws: int, rng: np.random.Generator) -> tuple[float, float]:
+def band(
+    ordered: Floats, found: LossGaps, *, level: float, draws: int, rng: np.random.Generator
+) -> tuple[float, float]:
     """Interval of r for one set: rho_min -+ the quantile of max_k |rho*_k - rho_k| over candidates that could decide.
 
     Valid whichever candidate is truly best: if it is not the first, its gap's band contains 0, and so does r's.
@@ -80,7 +82,7 @@ def cross_fitted(ordered: Floats, rng: np.random.Generator) -> float:
     return float(max(middle, 0.0) ** 2 / 2)
 
 
-def relative_draws(ordered: Floats, found: Gaps, *, draws: int, rng: np.random.Generator) -> Floats:
+def relative_draws(ordered: Floats, found: LossGaps, *, draws: int, rng: np.random.Generator) -> Floats:
     """Draws (draws, c - 1) of lambda_k over its largest, which is r / r_k; order of k as in the sample."""
     d = ordered[1:] - ordered[0]
     k, n = d.shape

@@ -22,7 +22,7 @@ from leaq.measures.performance import drop, performance
 from leaq.models.protocols import Model
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.measuring import GROUPED, how_of
-from leaq.pipeline.planning import Asked, Found, asked, set_aside
+from leaq.pipeline.planning import Asked, ReleaseTables, asked, set_aside
 from leaq.pipeline.rows import no_skill
 from leaq.pipeline.subjects import Subject
 from leaq.quantizers import Calibration, Identity, Scheme, parse_list
@@ -34,7 +34,7 @@ __all__ = ["UNKNOWN", "Calibrations", "calibrate", "calibrations", "measure_cali
 
 UNKNOWN = ", model unknown"
 """Behind the specification of a quantizer whose attacker does not hold the model in full precision."""
-UNCALIBRATED = NotComputed("Looks at no calibration records, so it gives none away.")
+UNCALIBRATED = NotComputed("ParsedMolecules at no calibration records, so it gives none away.")
 NO_REFERENCE = (
     "No model in full precision knows the calibration records, so none is a shadow to learn from. Use lira, whose "
     "shadows are calibrated."
@@ -150,7 +150,7 @@ def calibrations(config: AuditConfig, samples: Samples) -> Calibrations:
 
 def calibrate(
     config: AuditConfig, todo: Calibrations, subject: Subject, *, which: slice, progress: Progress = silent
-) -> Found:
+) -> ReleaseTables:
     """Run some calibrations of every quantizer, and evaluate them on the pool."""
     count = which.stop - which.start
 
@@ -162,13 +162,13 @@ def calibrate(
     model, known = trained(0, 1)
     one = known.at(np.zeros(count, dtype=np.int64))
     _, unknown = trained(1 + which.start, count, progress)
-    found: Found = {}
+    found: ReleaseTables = {}
     for done, quantizer in enumerate(todo.quantizers, start=1):
         twice = quantizer.needs.calibration or isinstance(quantizer, Identity)  # full precision: what drops are from
         for released, more in ((one, ""), (unknown, UNKNOWN))[: 1 + twice]:
-            frozen = quantizer.frozen_to(released, todo.calibration(model, which, seed=config.seed))
-            table = _evaluated(config, todo, model, frozen(released), which=which)
-            found[quantizer.spec() + more] = replace(table, quantizer=quantizer.spec()), frozen.size(released)
+            fitted = quantizer.fitted_to(released, todo.calibration(model, which, seed=config.seed))
+            table = _evaluated(config, todo, model, fitted(released), which=which)
+            found[quantizer.spec() + more] = replace(table, quantizer=quantizer.spec()), fitted.size(released)
         progress("evaluating", done, len(todo.quantizers))
     return found
 
@@ -180,7 +180,7 @@ def _evaluated(
     return replace(table, game="calibration")
 
 
-def measure_calibrations(config: AuditConfig, todo: Calibrations, found: Found) -> tuple[QuantizerRow, ...]:
+def measure_calibrations(config: AuditConfig, todo: Calibrations, found: ReleaseTables) -> tuple[QuantizerRow, ...]:
     """Return the rows of the game: metrics on records that neither trained nor calibrated, and the attacks."""
     rows = []
     for quantizer in todo.quantizers:
@@ -192,7 +192,13 @@ def measure_calibrations(config: AuditConfig, todo: Calibrations, found: Found) 
 
 
 def _row(
-    config: AuditConfig, todo: Calibrations, found: Found, quantizer: Scheme, *, more: str, flags: tuple[Flag, ...]
+    config: AuditConfig,
+    todo: Calibrations,
+    found: ReleaseTables,
+    quantizer: Scheme,
+    *,
+    more: str,
+    flags: tuple[Flag, ...],
 ) -> QuantizerRow:
     (table, size), (reference, _) = found[quantizer.spec() + more], found[Identity().spec() + more]
     how = replace(how_of(config, todo.pool.inputs, task=table.task), lacking={"reference": NO_REFERENCE})

@@ -19,7 +19,7 @@ from leaq.pipeline.calibrating import Calibrations, calibrate, measure_calibrati
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.finished import audit_finished
 from leaq.pipeline.measuring import measure, measure_references, measure_together, with_forecasts
-from leaq.pipeline.planning import Asked, Found, joined_chunks, refuse_other_sizes
+from leaq.pipeline.planning import Asked, ReleaseTables, joined_chunks, refuse_other_sizes
 from leaq.pipeline.preparing import prepare
 from leaq.pipeline.rows import primary_metric
 from leaq.pipeline.subjects import Given, Subject, subject_of
@@ -57,7 +57,7 @@ def audit_samples(
     config: AuditConfig,
     *,
     given: Given | None = None,
-    parts: Sequence[Found] = (),
+    parts: Sequence[ReleaseTables] = (),
     progress: Progress = silent,
 ) -> CellResult:
     """Audit embedded records: the second half of `audit`; `parts` are its chunks, where they were trained already."""
@@ -89,7 +89,7 @@ def audit_samples(
 
 
 def measured(
-    config: AuditConfig, todo: Asked | Calibrations, found: Found, *, progress: Progress
+    config: AuditConfig, todo: Asked | Calibrations, found: ReleaseTables, *, progress: Progress
 ) -> tuple[tuple[QuantizerRow, ...], tuple[QuantizerRow, ...]]:
     """Return one row a quantizer, and one a set of releases."""
     if isinstance(todo, Calibrations):
@@ -114,9 +114,9 @@ def loss_tables(
         return {spec: table for spec, (table, _) in found.items()}
 
 
-def collect(config: AuditConfig, todo: Asked | Calibrations, subject: Subject, *, progress: Progress) -> Found:
+def collect(config: AuditConfig, todo: Asked | Calibrations, subject: Subject, *, progress: Progress) -> ReleaseTables:
     """Train all models once, a chunk at a time, and evaluate them under every quantizer."""
-    parts, runs = list[Found](), subject.parts(todo.pool, len(todo.members))
+    parts, runs = list[ReleaseTables](), subject.parts(todo.pool, len(todo.members))
     for index, which in enumerate(runs):
 
         def step(what: str, done: int, total: int, before: int = index) -> None:
@@ -129,22 +129,22 @@ def collect(config: AuditConfig, todo: Asked | Calibrations, subject: Subject, *
 
 def chunk(
     config: AuditConfig, todo: Asked | Calibrations, subject: Subject, *, which: slice, progress: Progress
-) -> Found:
+) -> ReleaseTables:
     """Train one chunk of models; quantize each checkpoint (of further releases the last) as the released one is."""
     if isinstance(todo, Calibrations):
         return calibrate(config, todo, subject, which=which, progress=progress)
     made = subject.train(todo.pool, todo.members[which], which=which, progress=progress)
     model, checkpoints = made.model, made.checkpoints
     members, samples = todo.judged_members[which], replace(todo.judged, flags=(*todo.judged.flags, *made.flags))
-    found: Found = {}
+    found: ReleaseTables = {}
     everything = dict.fromkeys((*todo.quantizers, *map(build, made.quantized_by), *todo.releases))
     for done, quantizer in enumerate(everything, start=1):
         released = (recorded := quantizer.recorded(checkpoints)).last()
-        frozen = quantizer.frozen_to(released, todo.calibration(model, which, quantizer, seed=config.seed))
+        fitted = quantizer.fitted_to(released, todo.calibration(model, which, quantizer, seed=config.seed))
         before = released if quantizer in todo.releases else recorded
-        candidates = made.with_held(frozen(before), before, by=quantizer.spec())
+        candidates = made.with_held(fitted(before), before, by=quantizer.spec())
         wanted = partial(loss_table, whitebox=config.whitebox, numbers=config.numbers, codes=config.codes)
         table = todo.of_pool(wanted(model, candidates, samples, members, quantizer=quantizer.spec()))
-        todo.keep(found, table, frozen.size(released), config)
+        todo.keep(found, table, fitted.size(released), config)
         progress("evaluating", done, len(everything))
     return todo.kept(found, config)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from leaq.attacks.audit_forecasts import audit_forecasts
 from leaq.attacks.forecast import forecast_risk
-from leaq.attacks.foreseen import foreseen
 from leaq.attacks.registry import parse_attacks, primary
 from leaq.attacks.risk import risk_by_record
 from leaq.data import load
@@ -127,9 +127,9 @@ def with_forecasts(
     tables = {row.quantizer: found[row.quantizer][0] for row in rows}
     attacks = {row.quantizer: row.attacks for row in rows}
     full = Identity().spec() if Identity().spec() in tables else None
-    if config.game == "series":  # what is foreseen is about single records
+    if config.game == "series":  # what is forecast is about single records
         return list(rows)
-    ahead = foreseen(tables, attacks, full=full, level=config.level, seed=config.seed)
+    ahead = audit_forecasts(tables, attacks, full=full, level=config.level, seed=config.seed)
     return [replace(row, measures={**row.measures, **ahead[row.quantizer]}) for row in rows]
 
 

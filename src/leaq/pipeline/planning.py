@@ -28,7 +28,7 @@ from leaq.types.arrays import trained_on
 __all__ = [
     "PUBLIC",
     "Asked",
-    "Found",
+    "ReleaseTables",
     "asked",
     "elsewhere",
     "joined_chunks",
@@ -37,7 +37,7 @@ __all__ = [
     "strangers",
 ]
 
-Found = dict[str, tuple[LossTable, Size]]
+ReleaseTables = dict[str, tuple[LossTable, Size]]
 """By quantizer specification: the losses of its candidates, and the size of one released model."""
 PUBLIC = "public records"
 """Whose records calibrate a quantizer with ``calibrated=elsewhere`` where there are public ones."""
@@ -45,7 +45,7 @@ SHARE = 0.2
 """Share of the records that is set aside where a quantizer is calibrated."""
 
 
-def refuse_other_sizes(parts: Sequence[Found]) -> None:
+def refuse_other_sizes(parts: Sequence[ReleaseTables]) -> None:
     """Refuse models of several sizes; raises `InvalidInput`. Asked after every chunk: the rest is then not trained."""
     full = Identity().spec()
     sizes = {part[full][1].bytes for part in parts if full in part}
@@ -103,14 +103,14 @@ class Asked:
         n_train = trained_on(self.members)
         return replace(table, pool=len(self.pool), n_train=n_train, by_task=tasks)
 
-    def keep(self, found: Found, table: LossTable, size: Size, config: AuditConfig) -> None:
+    def keep(self, found: ReleaseTables, table: LossTable, size: Size, config: AuditConfig) -> None:
         """Add the table of one release to those found, full precision first: it stays whole to compare with."""
         full = found.get(Identity().spec())
         if full is not None and not self.outputs:
             table = condensed(table, full[0], seed=config.seed, draws=config.draws)
         found[table.quantizer] = (table, size)
 
-    def kept(self, found: Found, config: AuditConfig) -> Found:
+    def kept(self, found: ReleaseTables, config: AuditConfig) -> ReleaseTables:
         """Return what was found, full precision as the others."""
         if self.outputs:
             return found
@@ -270,7 +270,7 @@ def _drawn(samples: Samples, most: float, rng: np.random.Generator) -> Ints:
     return np.asarray(np.flatnonzero(drawn[code]), dtype=np.int64)
 
 
-def joined_chunks(parts: Sequence[Found]) -> Found:
+def joined_chunks(parts: Sequence[ReleaseTables]) -> ReleaseTables:
     """Return what all chunks of models hold, in their order.
 
     Raises

@@ -110,10 +110,10 @@ class Rehearsal:
         checkpoints = quantizer.recorded(self._checkpoints(models, tried))
         fitting, quantizing = _Stopwatch(self.config), _Stopwatch(self.config)
         with fitting.running():
-            frozen = quantizer.frozen_to(checkpoints.last(), calibration)
-            frozen.size(checkpoints.last())
+            fitted = quantizer.fitted_to(checkpoints.last(), calibration)
+            fitted.size(checkpoints.last())
         with quantizing.running():
-            quantized = frozen(checkpoints)
+            quantized = fitted(checkpoints)
         once, each = self._evaluating(quantized)
         return (fitting.seconds + once + (quantizing.seconds + each) * candidates / tried) * s / models
 

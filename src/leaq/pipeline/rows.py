@@ -14,12 +14,12 @@ from leaq.attacks.base import Context, Ingredient, MembershipAttack
 from leaq.attacks.gap import adaptive_gap
 from leaq.attacks.one_model import from_one_model
 from leaq.attacks.registry import title_of
-from leaq.attacks.scoring import Protocol
+from leaq.attacks.scoring import Resampling
 from leaq.attacks.series import run_series
 from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.measures.distortion import correlation, distortion, loss_gap, loss_tnr
 from leaq.measures.finite_sample import Options, finite_sample
-from leaq.measures.held_out import held_out_drop, held_out_loss
-from leaq.measures.indicators import correlation, distortion, loss_gap, loss_tnr
+from leaq.measures.held_out_loss import held_out_drop, held_out_loss
 from leaq.measures.performance import drop, metrics_of, performance
 from leaq.measures.rate import rate
 from leaq.results import Curve, QuantizerRow, Size
@@ -84,8 +84,8 @@ class How:
         self, table: LossTable, reference: LossTable | None = None, *, beside: Sequence[LossTable] = ()
     ) -> Context:
         """Return what attacks are given: a release, the same models in full precision, further releases of them."""
-        protocol = Protocol(level=self.level, draws=self.draws, seed=self.seed)
-        return Context(table, reference, self.targets, self.features, protocol, self.lacking, beside)
+        resampling = Resampling(level=self.level, draws=self.draws, seed=self.seed)
+        return Context(table, reference, self.targets, self.features, resampling, self.lacking, beside)
 
     def attacked(self, context: Context) -> dict[str, AttackResult | NotComputed]:
         """Run every attack that has a meaning there; one on classes has none where there are none."""

@@ -7,18 +7,18 @@ Every quantizer is a small frozen configuration with one contract (`leaq.quantiz
 from typing import TYPE_CHECKING
 
 from leaq.lazy import found_in
+from leaq.quantizers.binary_ternary import Sign, SparseRefit, Ternary, Twn
 from leaq.quantizers.calibrated import AdaRound, BiasCorrection, Gptq
 from leaq.quantizers.calibration import Calibration
-from leaq.quantizers.casts import BFloat16, Float8, Float16
 from leaq.quantizers.codebooks import FP4, NF4, KMeans, PowerOfTwo
 from leaq.quantizers.distilled import Distilled
 from leaq.quantizers.disturbed import Gaussian, Pruned
 from leaq.quantizers.equalised import Equalised
-from leaq.quantizers.few_bits import Sign, SparseRefit, Ternary, Twn
+from leaq.quantizers.float_formats import BFloat16, Float8, Float16
 from leaq.quantizers.identity import Identity
 from leaq.quantizers.registry import QUANTIZERS, build, families, parse_list
-from leaq.quantizers.rounding import Dithered, Stochastic
 from leaq.quantizers.scheme import Bits, Needs, Scheme, quantizable
+from leaq.quantizers.stochastic_rounding import Dithered, Stochastic
 from leaq.quantizers.together import ReleaseSet, parse_together
 from leaq.quantizers.uniform import Uniform
 

@@ -1,6 +1,6 @@
-"""A scheme walks over a model's parameters: fit, freeze, quantize, count.
+"""A scheme walks over a model's parameters: fit, quantize, count.
 
-Stacks are worked on in cache-sized runs of models. A `Frozen` scheme holds the fitted scales of every parameter (its
+Stacks are worked on in cache-sized runs of models. A `Fitted` scheme holds the fitted scales of every parameter (its
 `State`); quantizing is then a fixed map from weights onto one finite codebook per model.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WEIGHTS",
-    "Frozen",
+    "Fitted",
     "Scales",
     "State",
     "averaged",
@@ -111,7 +111,7 @@ def _fit_finite(scheme: Scheme, name: str, weight: Tensor, out: Tensor | None = 
     """Return the scales of finite weights, quantized into `out` if given; refuse others."""
     if not scheme.reveals_infinite:
         refuse_infinite(name, weight)
-    scales = scheme.fit(weight) if out is None else scheme.released(weight, out)
+    scales = scheme.fit(weight) if out is None else scheme.fit_fake_quantize(weight, out)
     if scheme.reveals_infinite and not all(_all_finite(value) for value in scales.values()):
         refuse_infinite(name, weight)
         raise InvalidInput(
@@ -139,7 +139,7 @@ def refuse_infinite(name: str, weight: Tensor) -> None:
 
 
 @dataclass(frozen=True)
-class Frozen:
+class Fitted:
     """A scheme with fixed scales: maps checkpoints of batch ``(s, c)`` onto one finite codebook per model.
 
     It stands wherever a quantizer is asked for, already calibrated. `calibrated_on` says whose records did that, None
@@ -173,7 +173,7 @@ class Frozen:
         quantized |= self._shifted(prepared, quantized, repeat)
         return _exchanged(self.scheme, prepared, quantized)
 
-    def frozen_to(self, reference: Checkpoints, calibration: Calibration | None = None) -> Frozen:
+    def fitted_to(self, reference: Checkpoints, calibration: Calibration | None = None) -> Fitted:
         """Return itself: everything is fixed already."""
         return self
 
@@ -249,7 +249,7 @@ class Frozen:
     def _repeat(self, checkpoints: Checkpoints) -> int:
         if checkpoints.batch[: len(self.batch)] != self.batch:
             raise InvalidInput(
-                f"A quantizer frozen to models of batch {self.batch} cannot quantize batch {checkpoints.batch}."
+                f"A quantizer fitted to models of batch {self.batch} cannot quantize batch {checkpoints.batch}."
             )
         return prod(checkpoints.batch[len(self.batch) :])
 

@@ -41,9 +41,9 @@ class _Calibrated(Uniform):
         """Not promised: the largest weight of a row may be rounded down, and the range with it."""
         return False
 
-    def project(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
+    def fake_quantize(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
         """Decode the chosen codes."""
-        return Scheme.project(self, weight, scales, out)
+        return Scheme.fake_quantize(self, weight, scales, out)
 
     def explain(self) -> str:
         """Say what happens to the weights."""
@@ -75,7 +75,7 @@ class Gptq(_Calibrated):
     change by -(error / U_jj) U_j, where U is the upper Cholesky factor of H^-1. Inputs that are always 0 keep their
     nearest level.
 
-    Frozen to a released model, scales and H are that model's: every checkpoint then goes through the same map.
+    Fitted to a released model, scales and H are that model's: every checkpoint then goes through the same map.
 
     Examples
     --------
@@ -163,7 +163,7 @@ class AdaRound(_Calibrated):
     Each weight has a soft switch h(V) in [0, 1] (rectified sigmoid); the loss is the output's squared error plus a
     term that drives switches to 0 or 1 as its exponent falls. One optimiser steps the switches of all models.
 
-    Frozen to a released model, the learnt decisions become boundaries: a checkpoint's weight is rounded to nearest
+    Fitted to a released model, the learnt decisions become boundaries: a checkpoint's weight is rounded to nearest
     except that the boundary between the two levels is moved just far enough for the released weight's decision.
 
     Examples

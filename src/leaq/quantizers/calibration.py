@@ -159,8 +159,8 @@ def fit_state(scheme: Scheme, checkpoints: Checkpoints, calibration: Calibration
         if calibration is None:
             raise InvalidInput(
                 f"{scheme.spec()}: needs calibration records. Pass "
-                "calibration=leaq.quantizers.Calibration(model, inputs, members), or the quantizer frozen with it: "
-                "frozen_to(released, calibration)."
+                "calibration=leaq.quantizers.Calibration(model, inputs, members), or the quantizer fitted with it: "
+                "fitted_to(released, calibration)."
             )
         return walk(scheme, checkpoints, calibration)
     return {
@@ -208,7 +208,7 @@ def _walk(scheme: Scheme, model: Layered, exact: Checkpoints, given: Inputs) -> 
         else:
             inputs = Inputs(*seen)
             state[name] = chosen.fit_on(weight, inputs)
-        now[name] = chosen.project(weight, state[name])
+        now[name] = chosen.fake_quantize(weight, state[name])
         bias = bias_of(name, exact)
         if seen is not None and name in refitted:
             now |= _refit(name, bias, state, now=now, exact=exact.params, inputs=(before[name][0], inputs))

@@ -8,7 +8,7 @@ from leaq.errors import InvalidInput, installed
 from leaq.quantizers.registry import QUANTIZERS, build, families, name_of
 from leaq.quantizers.scheme import Needs, Scheme, options_of
 
-__all__ = ["Entry", "QuantizerOption", "catalogue", "entry", "markdown"]
+__all__ = ["QuantizerEntry", "QuantizerOption", "entries", "entry", "markdown"]
 
 BEGIN, END = "<!-- catalogue: begin -->", "<!-- catalogue: end -->"
 
@@ -23,7 +23,7 @@ class QuantizerOption:
 
 
 @dataclass(frozen=True)
-class Entry:
+class QuantizerEntry:
     """One registered quantizer.
 
     Attributes
@@ -53,18 +53,18 @@ class Entry:
     options: tuple[QuantizerOption, ...]
 
 
-def catalogue() -> tuple[Entry, ...]:
+def entries() -> tuple[QuantizerEntry, ...]:
     """Return every registered quantizer, full precision first, those of libraries last.
 
     Examples
     --------
-    >>> [found.name for found in catalogue()][:3]
+    >>> [found.name for found in entries()][:3]
     ['none', 'adaround', 'bfloat16']
     """
     return tuple(entry(name) for name in QUANTIZERS)
 
 
-def entry(name: str) -> Entry:
+def entry(name: str) -> QuantizerEntry:
     """Return what is known about one quantizer, by name or specification; raises `UnknownName`.
 
     Examples
@@ -75,7 +75,7 @@ def entry(name: str) -> Entry:
     name = QUANTIZERS.spelled(name)
     scheme = build(name if "(" in name else _example(name))
     weights = "all weights" if len(scheme.roles) > 1 else "Linear weights"
-    return Entry(
+    return QuantizerEntry(
         name=scheme.name,
         example=scheme.spec(),
         bits=_bits(scheme),
@@ -93,7 +93,7 @@ def entry(name: str) -> Entry:
 def markdown() -> str:
     """Return the catalogue as a Markdown table, the same on every machine (what is installed does not matter)."""
     lines = ["| quantizer | bits a code | levels | quantizes | needs | source |", "|---|---|---|---|---|---|"]
-    for found in catalogue():
+    for found in entries():
         cells = (f"`{found.example}`", f"{found.bits:g}", found.levels, found.weights, str(found.needs), found.source)
         lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
     return "\n".join(lines)

@@ -131,7 +131,7 @@ class PowerOfTwo(Codebook):
     --------
     >>> import torch
     >>> w = torch.tensor([[1.0, 0.3, -0.05]])
-    >>> PowerOfTwo(bits=3).project(w, PowerOfTwo(bits=3).fit(w))
+    >>> PowerOfTwo(bits=3).fake_quantize(w, PowerOfTwo(bits=3).fit(w))
     tensor([[1.0000, 0.2500, 0.0000]])
     """
 
@@ -171,7 +171,7 @@ class KMeans(Scheme):
     >>> import torch
     >>> w = torch.tensor([[0.0, 0.1, 5.0, 5.1]])
     >>> kmeans = KMeans(bits=1)
-    >>> kmeans.project(w, kmeans.fit(w))
+    >>> kmeans.fake_quantize(w, kmeans.fit(w))
     tensor([[0.0500, 0.0500, 5.0500, 5.0500]])
     """
 

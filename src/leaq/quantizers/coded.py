@@ -9,17 +9,17 @@ from leaq.types import Checkpoints
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Coded", "Freezable", "Levels", "flat_models", "levels_of", "weights_at"]
+__all__ = ["Coded", "Fittable", "Levels", "flat_models", "levels_of", "weights_at"]
 
 
-class Freezable(Protocol):
-    """A quantizer, or one whose scales are fixed already: what ``frozen_to(released, calibration)`` returns."""
+class Fittable(Protocol):
+    """A quantizer, or one whose scales are fixed already: what ``fitted_to(released, calibration)`` returns."""
 
     def __call__(self, checkpoints: Checkpoints, calibration: Any = None) -> Checkpoints:
         """Quantize each checkpoint with its own scales, or with the fixed ones."""
         ...
 
-    def frozen_to(self, reference: Checkpoints, calibration: Any = None) -> Any:
+    def fitted_to(self, reference: Checkpoints, calibration: Any = None) -> Any:
         """Return the quantizer with its scales fixed to those of `reference`."""
         ...
 
@@ -37,7 +37,7 @@ class Levels(Protocol):
         ...
 
 
-class Coded(Freezable, Protocol):
+class Coded(Fittable, Protocol):
     """A quantizer with integer codes; all registered ones but full precision."""
 
     def plan(self, checkpoints: Checkpoints) -> Mapping[str, Any]:

@@ -11,9 +11,9 @@ from pydantic import Field
 
 from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
-from leaq.quantizers.few_bits import Ternary
-from leaq.quantizers.rounding import Noisy
+from leaq.quantizers.binary_ternary import Ternary
 from leaq.quantizers.scheme import Scheme
+from leaq.quantizers.stochastic_rounding import Noisy
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +41,7 @@ class Single(Scheme):
         """Return the numbers with these bits."""
         return torch.where(codes >= 2**31, codes - 2**32, codes).to(torch.int32).view(torch.float32)
 
-    def project(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
+    def fake_quantize(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
         """Return what is left of the weight, as a float32."""
         found = self._left(weight, scales).float().to(weight.dtype)
         return found if out is None else out.copy_(found)
@@ -57,7 +57,7 @@ class Pruned(Single, Ternary):
     --------
     >>> pruned = Pruned(sparsity=0.5)
     >>> w = torch.tensor([[0.1, -0.2, 3.0, -1.0]])
-    >>> pruned.project(w, pruned.fit(w))
+    >>> pruned.fake_quantize(w, pruned.fit(w))
     tensor([[ 0.,  0.,  3., -1.]])
     """
 

@@ -57,7 +57,7 @@ class Equalised(Uniform):
         if calibration is None:
             raise InvalidInput(
                 f"{self.spec()}: needs the architecture. Pass calibration=leaq.quantizers.Calibration(model, inputs), "
-                "or the quantizer frozen with it: frozen_to(released, calibration)."
+                "or the quantizer fitted with it: fitted_to(released, calibration)."
             )
         pairs = layered(self, calibration).homogeneous
         for name in self.plan(checkpoints):  # before a NaN spreads to the neighbouring layer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from leaq.quantizers.applying import Frozen, Scales, State, stacked
+from leaq.quantizers.applying import Fitted, Scales, State, stacked
 from leaq.quantizers.scheme import Scheme
 from leaq.results import Size
 from leaq.types import Checkpoints
@@ -57,13 +57,13 @@ class Identity(Scheme):
         """There are no scales."""
         return {}
 
-    def frozen_to(self, reference: Checkpoints, calibration: Calibration | None = None) -> Frozen:
+    def fitted_to(self, reference: Checkpoints, calibration: Calibration | None = None) -> Fitted:
         """Return a quantizer that changes nothing; there are no scales to fix."""
         return _Unchanged(self, {}, reference.batch)
 
 
 @dataclass(frozen=True)
-class _Unchanged(Frozen):
+class _Unchanged(Fitted):
     def __call__(
         self, checkpoints: Checkpoints, calibration: Calibration | None = None, *, finite: bool = False
     ) -> Checkpoints:

@@ -54,11 +54,11 @@ def draw_moves(
     s = flat_models(released, "neighbours")
     if moves < 1:
         raise InvalidInput(f"neighbours: moves must be at least 1. Found {moves}.")
-    frozen = quantizer.frozen_to(released, calibration)
-    coded = frozen.codes(released)
+    fitted = quantizer.fitted_to(released, calibration)
+    coded = fitted.codes(released)
     if not coded:
         raise NotEnoughEvidence("neighbours: the model must have quantized weights. Found none.")
-    quantized: Checkpoints = frozen(released)
+    quantized: Checkpoints = fitted(released)
     up_down, possible = {}, {}
     for name, (codes, scales) in coded.items():
         scheme, levels = levels_of(quantizer, name, released)

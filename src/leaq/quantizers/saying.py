@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from leaq.quantizers.others import others_of
+from leaq.quantizers.mixed_precision import others_of
 from leaq.types import Flag
 
 if TYPE_CHECKING:
     from leaq.quantizers.scheme import Scheme
 
-__all__ = ["ASIDE", "described", "doubts", "label_of"]
+__all__ = ["ASIDE", "described", "warnings_of", "label_of"]
 
 ASIDE = "records set aside that train no model"
 """Whose records calibrate a quantizer with ``calibrated=elsewhere`` in an audit."""
@@ -24,7 +24,7 @@ REFITTED = {
 ENDS = {"int8": "is rounded to 8 bits per channel", "full": "stays in full precision"}
 
 
-def doubts(scheme: "Scheme", source: str) -> tuple[Flag, ...]:
+def warnings_of(scheme: "Scheme", source: str) -> tuple[Flag, ...]:
     """Return the doubts that numbers measured under a quantizer carry, calibrated on the records of `source`."""
     early = (Flag("stopped-early", STOPPED.format(share=scheme.stop)),) if scheme.stop < 1 else ()
     if not scheme.needs.calibration:

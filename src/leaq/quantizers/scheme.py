@@ -2,7 +2,7 @@
 
 A scheme turns each quantizable weight tensor into integer codes and a few scales, and back. It defines four small
 functions on stacked tensors ``(b, *shape)`` (``b`` models at once): `fit` (scales from weights), `encode`, `decode`
-and the number of levels. Everything else - which layers, stacks of any depth, frozen scales, calibration, bit
+and the number of levels. Everything else - which layers, stacks of any depth, fixed scales, calibration, bit
 counting, names - is written once: here, in `applying` (the walk over a model's parameters) and in `packing`.
 Quantizers are pure functions: the checkpoints they are given stay untouched.
 """
@@ -18,18 +18,18 @@ from pydantic import Field, model_validator
 
 from leaq.config import Named
 from leaq.errors import InvalidInput
-from leaq.quantizers.applying import GAIN, WEIGHTS, Frozen, Scales, State, averaged, quantizable, quantized
+from leaq.quantizers.applying import GAIN, WEIGHTS, Fitted, Scales, State, averaged, quantizable, quantized
 from leaq.quantizers.calibration import RECORDS, Calibration, Inputs, fit_state
-from leaq.quantizers.others import apart, others_of
+from leaq.quantizers.mixed_precision import apart, others_of
 from leaq.quantizers.registry import build
-from leaq.quantizers.saying import described, doubts, label_of
+from leaq.quantizers.saying import described, label_of, warnings_of
 from leaq.results import Size
 from leaq.types import Checkpoints, Flag, Role
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["WEIGHTS", "Bits", "Frozen", "Needs", "Scales", "Scheme", "quantizable"]
+__all__ = ["WEIGHTS", "Bits", "Fitted", "Needs", "Scales", "Scheme", "quantizable"]
 
 EIGHT_BIT = "uniform(bits=8)"
 
@@ -160,7 +160,7 @@ class Scheme(Named):
 
     # -- what a scheme may define ----------------------------------------------------------------------------------
 
-    def project(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
+    def fake_quantize(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
         """Return ``decode(encode(weight))``, in `out` if given.
 
         Schemes override it where fewer passes give the same. `out` is contiguous and never the weight itself.
@@ -168,10 +168,10 @@ class Scheme(Named):
         decoded = self.decode(self.encode(weight, scales), scales).to(weight.dtype)
         return decoded if out is None else out.copy_(decoded)
 
-    def released(self, weight: Tensor, out: Tensor) -> Scales:
-        """Quantize into `out` with the weights' own scales, and return these: `fit` and `project` in one go."""
+    def fit_fake_quantize(self, weight: Tensor, out: Tensor) -> Scales:
+        """Quantize into `out` with the weights' own scales, and return these: `fit` and `fake_quantize` in one go."""
         scales = self.fit(weight)
-        self.project(weight, scales, out)
+        self.fake_quantize(weight, scales, out)
         return scales
 
     @property
@@ -188,7 +188,7 @@ class Scheme(Named):
 
     def release(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
         """Return ``dequantize(encode(weight))``, in `out` if given."""
-        found = self.project(weight, scales, out)
+        found = self.fake_quantize(weight, scales, out)
         return found.mul_(scales[GAIN]) if GAIN in scales else found
 
     def in_file(self, scales: Scales) -> Scales:
@@ -262,15 +262,15 @@ class Scheme(Named):
         checkpoints = self.recorded(checkpoints)
         if self._tensor_by_tensor():
             return quantized(self, checkpoints)
-        return self.frozen_to(checkpoints, calibration)(checkpoints, finite=True)
+        return self.fitted_to(checkpoints, calibration)(checkpoints, finite=True)
 
     def _tensor_by_tensor(self) -> bool:
         """Whether each tensor is quantized for itself, so that it is fitted and rounded while it is in the cache."""
-        whole_model = ("fit_model", "prepare", "frozen_to")
+        whole_model = ("fit_model", "prepare", "fitted_to")
         shared = all(getattr(type(self), name) is getattr(Scheme, name) for name in whole_model)
         return shared and not self.needs.calibration
 
-    def frozen_to(self, reference: Checkpoints, calibration: Calibration | None = None) -> Frozen:
+    def fitted_to(self, reference: Checkpoints, calibration: Calibration | None = None) -> Fitted:
         """Fix everything but the weights to `reference` (batch ``(s,)``), so that candidates form a finite set.
 
         The reference itself becomes exactly what ``self(reference, calibration)`` gives.
@@ -281,21 +281,25 @@ class Scheme(Named):
                 f"{self.spec()}: the calibration records must be others than the members. Found those of the members. "
                 "Name whose they are: leaq.quantizers.Calibration(model, inputs, source='public records')."
             )
-        return Frozen(self, self.fit_model(reference, calibration), reference.batch, source)
+        return Fitted(self, self.fit_model(reference, calibration), reference.batch, source)
+
+    def frozen_to(self, reference: Checkpoints, calibration: Calibration | None = None) -> Fitted:
+        """Call `fitted_to`, of which this is the former name; goes in version 0.3."""
+        return self.fitted_to(reference, calibration)
 
     def codes(
         self, checkpoints: Checkpoints, calibration: Calibration | None = None
     ) -> dict[str, tuple[Tensor, Scales]]:
         """Return each quantized parameter's codes (b, *shape) and scales, with the batch axes flattened to b."""
-        return self.frozen_to(checkpoints, calibration).codes(checkpoints)
+        return self.fitted_to(checkpoints, calibration).codes(checkpoints)
 
     def bits_per_weight(self, checkpoints: Checkpoints, calibration: Calibration | None = None) -> Bits:
-        """Count bits per weight, scales included, averaged over the stacked models; see `Frozen.bits`."""
-        return Bits(*self.frozen_to(checkpoints, calibration).bits(checkpoints))
+        """Count bits per weight, scales included, averaged over the stacked models; see `Fitted.bits`."""
+        return Bits(*self.fitted_to(checkpoints, calibration).bits(checkpoints))
 
     def size(self, checkpoints: Checkpoints, calibration: Calibration | None = None) -> Size:
         """Weigh one released model: bits per weight, bytes of everything, compression against float32."""
-        return self.frozen_to(checkpoints, calibration).size(checkpoints)
+        return self.fitted_to(checkpoints, calibration).size(checkpoints)
 
     @property
     def needs(self) -> Needs:
@@ -328,7 +332,7 @@ class Scheme(Named):
         return {name: chosen[name] for name in checkpoints.roles if name in chosen}
 
     def flags(self, source: str = "members") -> tuple[Flag, ...]:
-        """Return the doubts every number measured under this quantizer carries, calibrated on the records of `source`.
+        """Return the doubts that every number measured under this quantizer carries; `source` calibrated it.
 
         Examples
         --------
@@ -336,7 +340,7 @@ class Scheme(Named):
         >>> [flag.code for flag in Gptq().flags()], [flag.code for flag in Gptq().flags("public molecules")]
         (['calibrated-on-members'], ['calibrated-elsewhere'])
         """
-        return doubts(self, source)
+        return warnings_of(self, source)
 
     def label(self) -> str:
         """Short text for tables and figures."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from leaq.errors import InvalidInput
 from leaq.quantizers.registry import build
-from leaq.quantizers.rounding import Noisy
 from leaq.quantizers.scheme import Scheme
+from leaq.quantizers.stochastic_rounding import Noisy
 
 __all__ = ["ReleaseSet", "parse_together"]
 

@@ -110,14 +110,14 @@ class Uniform(Scheme):
             steps = steps - self.levels // 2
         return whole(self._value(steps, scales), self.per, codes.shape)
 
-    def project(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
+    def fake_quantize(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
         """Encode and decode without the integers between."""
-        return self._project(weight, scales, out, clip=True)
+        return self._fake_quantize(weight, scales, out, clip=True)
 
-    def released(self, weight: Tensor, out: Tensor) -> Scales:
+    def fit_fake_quantize(self, weight: Tensor, out: Tensor) -> Scales:
         """Quantize with the weights' own scales; where these hold every weight, nothing needs clipping."""
         scales = self.fit(weight)
-        self._project(weight, scales, out, clip=not self._inside(scales))
+        self._fake_quantize(weight, scales, out, clip=not self._inside(scales))
         return scales
 
     @property
@@ -132,7 +132,7 @@ class Uniform(Scheme):
         """
         return self.scale == "absmax" and normal(scales["step"])
 
-    def _project(self, weight: Tensor, scales: Scales, out: Tensor | None, *, clip: bool) -> Tensor:
+    def _fake_quantize(self, weight: Tensor, scales: Scales, out: Tensor | None, *, clip: bool) -> Tensor:
         if not (self.symmetric or normal(scales["step"])):
             # A step without all its digits: the short cut may give a zero the other sign.
             found = self.decode(self.encode(weight, scales), scales).to(weight.dtype)

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from leaq.reporting.display_names import flag_words, in_reading_order, short_attack
 from leaq.reporting.tables import Cell, Column, Notes, Table, number_cell
-from leaq.reporting.words import flag_words, in_reading_order, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_bound
 from leaq.types import AttackResult, Estimate, NotComputed

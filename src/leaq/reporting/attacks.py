@@ -1,7 +1,7 @@
 """What attacks found, as tables: every attack under every quantizer, and the adaptive gap."""
 
+from leaq.reporting.display_names import flag_words, game_words, in_reading_order, short_attack
 from leaq.reporting.tables import MISSING, Column, Footnote, Table
-from leaq.reporting.words import flag_words, game_words, in_reading_order, short_attack
 from leaq.results import CellResult
 from leaq.stats.digits import format_bound, format_estimate
 from leaq.types import AttackResult, Estimate, NotComputed

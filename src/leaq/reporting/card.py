@@ -6,11 +6,11 @@ from pathlib import Path
 
 from leaq.errors import visible
 from leaq.pipeline.options import command
+from leaq.reporting.display_names import flag_words
 from leaq.reporting.kinds import kinds
-from leaq.reporting.reading import about_r, sentences, verdict
+from leaq.reporting.narrative import about_r, sentences, verdict
 from leaq.reporting.tables import Footnote, Table, ranking
 from leaq.reporting.task_tables import by_task
-from leaq.reporting.words import flag_words
 from leaq.results import CellResult
 from leaq.results.redaction import shareable, shareable_config
 from leaq.system.files import write_atomic

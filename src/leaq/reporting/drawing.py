@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from leaq.errors import need, visible
 from leaq.reporting.artist import draw
-from leaq.reporting.look import COLOURS, Spec
+from leaq.reporting.theme import COLOURS, Spec
 
 __all__ = ["svg"]
 

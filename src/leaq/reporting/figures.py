@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from leaq.decisions.standing import cost, front, leak, reference, useful, yardstick
+from leaq.decisions.standing import cost, front, is_baseline, leak, reference, useful
 from leaq.errors import need
+from leaq.reporting.display_names import in_reading_order, metric, short_attack
 from leaq.reporting.labels import place_labels
-from leaq.reporting.look import ACCENT, FAINT, INK, MUTED, PAPER, Spec, dressed, hues, layer, ruler
-from leaq.reporting.words import in_reading_order, metric, short_attack
+from leaq.reporting.theme import ACCENT, FAINT, INK, MUTED, PAPER, Spec, figure_of, hues, layer, rule_at
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate, Floats
@@ -56,8 +56,8 @@ def tradeoff(result: CellResult, *, width: int = 620, height: int = 400) -> Spec
     whisker = {"type": "rule", "clip": True, "strokeWidth": 1.1, "color": FAINT}
     best = [row.quantizer for row in front(result)]
     layers = [
-        ruler(y=0.0),
-        ruler(x=0.0),
+        rule_at(y=0.0),
+        rule_at(x=0.0),
         layer(points, whisker, x={**x, "field": "x_low"}, x2={"field": "x_high"}, y=y),
         layer(points, whisker, y={**y, "field": "y_low"}, y2={"field": "y_high"}, x=x),
         layer(
@@ -83,7 +83,7 @@ def tradeoff(result: CellResult, *, width: int = 620, height: int = 400) -> Spec
             lines=_lines(points, best),
         ),
     ]
-    return dressed(layers, width, height)
+    return figure_of(layers, width, height)
 
 
 def _names(
@@ -154,7 +154,7 @@ def _points(result: CellResult) -> list[dict[str, Any]]:
 def _shape(row: QuantizerRow, full: QuantizerRow) -> str:
     if not useful(row):
         return "cross"
-    if yardstick(row):
+    if is_baseline(row):
         return "triangle-up"
     return "square" if row is full else "circle"
 
@@ -225,13 +225,13 @@ def attacks(result: CellResult, *, width: int = 560) -> Spec:
     }  # fmt: skip
     shape = {"field": "attack", "type": "nominal", "title": None, "legend": legend, "scale": {"domain": shown}}
     layers = [
-        ruler(x=0.0),
+        rule_at(x=0.0),
         layer(points, {"type": "rule", "strokeWidth": 1.6, "opacity": 0.75},
               x={"field": "low", "type": "quantitative", "title": title, "axis": ticks}, x2={"field": "high"}, **lane),
         layer(points, {"type": "point", "filled": True, "size": 58, "opacity": 1},
               x={"field": "x", "type": "quantitative"}, shape=shape, **lane, **_spoken()),
     ]  # fmt: skip
-    return dressed(layers, width, max(1, len(order)) * (13 * max(1, len(names)) + 8))
+    return figure_of(layers, width, max(1, len(order)) * (13 * max(1, len(names)) + 8))
 
 
 def roc(result: CellResult, row: QuantizerRow, *, width: int = 190, height: int = 190) -> Spec:
@@ -269,7 +269,7 @@ def roc(result: CellResult, row: QuantizerRow, *, width: int = 190, height: int 
         layer(told, curve, x=x, y=y,
               color={"field": "attack", "type": "nominal", "scale": hues(shown), "legend": None}),
     ]  # fmt: skip
-    return dressed(layers, width, height)
+    return figure_of(layers, width, height)
 
 
 def _lowest_told(attack: Any) -> float:
@@ -311,4 +311,4 @@ def lambda_k(row: QuantizerRow, *, width: int = 190, height: int = 150) -> Spec:
         layer(values, {"type": "area", "color": ACCENT, "opacity": 0.16}, x=k, y=low, y2={"field": "high"}),
         layer(values, {"type": "line", "color": ACCENT, "strokeWidth": 1.8}, x=k, y={**low, "field": "y"}),
     ]
-    return dressed(layers, width, height)
+    return figure_of(layers, width, height)

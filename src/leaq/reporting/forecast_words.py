@@ -1,6 +1,6 @@
 """The forecast in sentences: what is expected, how much more than was found here, when not to trust it."""
 
-from leaq.attacks.foreseen import FORECAST
+from leaq.attacks.audit_forecasts import FORECAST
 from leaq.attacks.one_model import SETTINGS
 from leaq.decisions.evidence import FULL
 from leaq.decisions.standing import reference, useful

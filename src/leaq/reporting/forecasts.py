@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from leaq.attacks.foreseen import FORECAST
+from leaq.attacks.audit_forecasts import FORECAST
+from leaq.reporting.display_names import flag_words, metric, short_attack
 from leaq.reporting.forecast_words import forecast_of
 from leaq.reporting.tables import Cell, Column, Footnote, Notes, Table, number_cell
-from leaq.reporting.words import flag_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Flag
 
@@ -70,12 +70,12 @@ def _cells(result: CellResult, row: QuantizerRow, notes: Notes, *, ran: bool) ->
             number_cell(advantage, missing, sign=True),
             number_cell(row.measures.get("forecast_gap"), missing, sign=True),
         ]
-    doubts = [flag_words(flag) for flag in (*row.flags, *_doubts(row))]
+    doubts = [flag_words(flag) for flag in (*row.flags, *_warnings(row))]
     mark = notes.mark(list(dict.fromkeys([*doubts, *missing])))
     return [*cells, Cell(mark, mark)]
 
 
-def _doubts(row: QuantizerRow) -> Iterator[Flag]:
+def _warnings(row: QuantizerRow) -> Iterator[Flag]:
     """Yield what speaks against a row's forecast."""
     found = forecast_of(row)
     if found is not None:

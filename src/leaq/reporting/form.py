@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from leaq.attacks.catalogue import AS_OF, catalogue
+from leaq.attacks.catalogue import AS_OF, entries
 from leaq.decisions.standing import reference
 from leaq.errors import InvalidInput, unknown_name
 from leaq.pipeline.options import command
 from leaq.reporting.decision import chooser_of
-from leaq.reporting.words import attack_name, flag_words, metric, short_attack
+from leaq.reporting.display_names import attack_name, flag_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow, as_plain
 from leaq.results.redaction import shareable, shareable_config
 from leaq.stats.digits import format_estimate
@@ -225,7 +225,7 @@ def _worst(result: CellResult, row: QuantizerRow) -> Filled:
 
 def _attacks(row: QuantizerRow) -> Filled:
     tried = _found(row)
-    missing = [one.title for one in catalogue() if one.spec not in tried]
+    missing = [one.title for one in entries() if one.spec not in tried]
     listed = "; ".join(f"{attack_name(name)} {format_estimate(one.advantage)}" for name, one in tried.items())
     text = f"Tried, with advantage and interval: {listed or 'none'}. "
     text += f"Known to leaq and not tried: {', '.join(missing)}. " if missing else ""

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from leaq.attacks.catalogue import Entry as AttackEntry
+from leaq.attacks.catalogue import AttackEntry
 from leaq.data.catalogue import CataloguedTask
-from leaq.embedders.base import Card
+from leaq.embedders.base import EmbedderEntry
 from leaq.reporting.tables import Column, Table
 
 __all__ = ["attacks_table", "datasets_table", "embedders_table"]
@@ -30,19 +30,19 @@ def datasets_table(entries: Sequence[CataloguedTask]) -> Table:
     )
 
 
-def embedders_table(cards: Sequence[Card]) -> Table:
+def embedders_table(entries: Sequence[EmbedderEntry]) -> Table:
     """Return embedders by name, in the order given."""
     rows = tuple(
         (
-            card.name,
-            card.family,
-            "varies" if card.dimension is None else f"{card.dimension:,}",
-            card.what,
-            card.source,
-            card.licence,
-            card.pretrained or "nothing",
+            entry.name,
+            entry.family,
+            "varies" if entry.dimension is None else f"{entry.dimension:,}",
+            entry.what,
+            entry.source,
+            entry.licence,
+            entry.pretrained or "nothing",
         )
-        for card in cards
+        for entry in entries
     )
     heads = ("name", "kind", "dimension", "what", "source", "licence", "pretrained on")
     return _table("Embedders known by name", heads, rows, "Use one with: leaq audit NAME --embedder EMBEDDER")

@@ -133,7 +133,7 @@ def molecule_risks(result: CellResult, *, most: int = 20, draw: bool = False) ->
             **_by_label(samples, risks, config),
             "explanations": _by_trait(traits, risks, config),
         },
-        flags=_doubts(config.models, len(samples)),
+        flags=_warnings(config.models, len(samples)),
     )
 
 
@@ -298,7 +298,7 @@ def _target(samples: Samples, i: int) -> str:
     return f"{float(samples.targets[i]):.3g} {samples.unit}".strip()
 
 
-def _doubts(models: int, n: int) -> tuple[Flag, ...]:
+def _warnings(models: int, n: int) -> tuple[Flag, ...]:
     # |mean_in - mean_out| / sd of two groups of s/2 Gaussians has mean sqrt(8 / (pi s)) when nothing leaks.
     null = float(np.sqrt(8 / (np.pi * models)))
     text = (

@@ -6,9 +6,9 @@ from importlib.util import find_spec
 
 from leaq.reporting.drawing import svg
 from leaq.reporting.figures import tradeoff
-from leaq.reporting.look import COLOURS
-from leaq.reporting.reading import attacker, headline, outcome
+from leaq.reporting.narrative import attacker, headline, outcome
 from leaq.reporting.tables import Table, ranking
+from leaq.reporting.theme import COLOURS
 from leaq.results import CellResult
 
 __all__ = ["notebook"]

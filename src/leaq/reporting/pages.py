@@ -11,8 +11,8 @@ import numpy as np
 from leaq.decisions.choosing import Chooser, Recommendation
 from leaq.decisions.evidence import listed
 from leaq.decisions.standing import (
+    is_baseline,
     reference,
-    yardstick,
 )
 from leaq.errors import LeaqError, need
 from leaq.pipeline.options import command
@@ -20,14 +20,14 @@ from leaq.quantizers.catalogue import entry
 from leaq.reporting import figures, study_figures
 from leaq.reporting.attack_tables import attack_numbers
 from leaq.reporting.decision import chooser_of
+from leaq.reporting.display_names import attack_name, flag_words, game_words, metric, short_attack
 from leaq.reporting.drawing import svg
-from leaq.reporting.many import agreements, audit_names, overview, study_sentences, study_verdict
-from leaq.reporting.reading import about_r, about_zero, attacker, headline, outcome, sentences, verdict
+from leaq.reporting.narrative import about_r, about_zero, attacker, headline, outcome, sentences, verdict
 from leaq.reporting.records import riskiest_records
+from leaq.reporting.study_tables import agreements, audit_names, overview, study_sentences, study_verdict
 from leaq.reporting.summary import by_data_set, by_quantizer
 from leaq.reporting.tables import indicators, ranking, size_words
 from leaq.reporting.task_tables import by_task
-from leaq.reporting.words import attack_name, flag_words, game_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.results.redaction import shareable, shareable_config
 from leaq.stats.digits import format_estimate
@@ -52,7 +52,7 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
         "key": key,
         "about_r": about_r(result),
         "chooser": _chooser(result),
-        "private": any(yardstick(row) for row in result.rows),
+        "private": any(is_baseline(row) for row in result.rows),
         "ranking": ranking(result),
         "indicators": indicators(result),
         "attack_numbers": attack_numbers(result),

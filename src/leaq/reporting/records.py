@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from leaq.decisions.standing import reference
+from leaq.reporting.display_names import attack_name
 from leaq.reporting.tables import MISSING, Cell, Column, Footnote, Table
-from leaq.reporting.words import attack_name
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Floats
 

@@ -5,9 +5,9 @@ from statistics import fmean
 from typing import Any
 
 from leaq.decisions.standing import leak, reference
-from leaq.reporting.look import ACCENT, FAINT, INK, MUTED, PAPER, Spec, dressed, layer, ruler
-from leaq.reporting.many import audit_names, rank_cells
-from leaq.reporting.reading import winner
+from leaq.reporting.narrative import winner
+from leaq.reporting.study_tables import audit_names, rank_cells
+from leaq.reporting.theme import ACCENT, FAINT, INK, MUTED, PAPER, Spec, figure_of, layer, rule_at
 from leaq.results import CellResult
 from leaq.stats.digits import format_estimate
 
@@ -41,7 +41,7 @@ def ranks(cells: Sequence[CellResult], *, cell: int = 46) -> tuple[Spec, dict[st
         layer(pale, {**number, "color": INK}, x=x, y=y, text={"field": "text"}),
         layer(dark, {**number, "color": PAPER}, x=x, y=y, text={"field": "text"}),
     ]  # fmt: skip
-    figure = dressed(layers, max(2, len(order)) * cell, len(audits) * 26)
+    figure = figure_of(layers, max(2, len(order)) * cell, len(audits) * 26)
     figure["config"]["padding"] = {"left": 40, "right": 60, "top": 12, "bottom": 4}  # fonts differ: no name is cut off
     return figure, {value["tip"]: value["label"] for value in values}
 
@@ -83,7 +83,7 @@ def leaks(cells: Sequence[CellResult], *, width: int = 560) -> tuple[Spec, dict[
     x = {"field": "low", "type": "quantitative", "title": "advantage over blind guessing →",
          "axis": {"tickCount": max(3, width // 90)}}  # fmt: skip
     layers = [
-        ruler(x=0.0),
+        rule_at(x=0.0),
         layer(points, {"type": "rule", "strokeWidth": 1.6, "color": FAINT}, x=x, x2={"field": "high"}, y=y,
               **offset),
         layer(points, {"type": "point", "filled": True, "opacity": 1, "size": 24 if many else 70,
@@ -92,4 +92,4 @@ def leaks(cells: Sequence[CellResult], *, width: int = 560) -> tuple[Spec, dict[
               **{channel: {"field": channel, "scale": None} for channel in ("fill", "stroke", "shape")}),
     ]  # fmt: skip
     tall = max(5, 640 // len(order)) if many else min(64, max(20, 320 // max(1, len(order))))
-    return dressed(layers, width, max(1, len(order)) * tall), {point["tip"]: point["audit"] for point in points}
+    return figure_of(layers, width, max(1, len(order)) * tall), {point["tip"]: point["audit"] for point in points}

@@ -8,9 +8,9 @@ import numpy as np
 
 from leaq.decisions.evidence import over_data_sets
 from leaq.decisions.standing import leak, reference, useful
-from leaq.reporting.reading import winner
+from leaq.reporting.display_names import metric, short_attack
+from leaq.reporting.narrative import winner
 from leaq.reporting.tables import MISSING, Column, Footnote, Table
-from leaq.reporting.words import metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import Estimate

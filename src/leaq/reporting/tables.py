@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from leaq.decisions.standing import leak
-from leaq.reporting.reading import reading
-from leaq.reporting.words import attack_name, flag_words, in_reading_order, indicator, metric, short_attack
+from leaq.reporting.display_names import attack_name, flag_words, in_reading_order, indicator, metric, short_attack
+from leaq.reporting.narrative import reading
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
@@ -210,7 +210,7 @@ def _everywhere(doubts: Sequence[Sequence[str]]) -> tuple[str, ...]:
 
 
 def _row_doubts(row: QuantizerRow, attacks: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(flag_words(flag) for flag in _doubts(row, attacks)))
+    return list(dict.fromkeys(flag_words(flag) for flag in _warnings(row, attacks)))
 
 
 def _ranking_row(
@@ -241,7 +241,7 @@ def _ranking_row(
     ]
 
 
-def _doubts(row: QuantizerRow, attacks: Sequence[str]) -> Iterator[Flag]:
+def _warnings(row: QuantizerRow, attacks: Sequence[str]) -> Iterator[Flag]:
     yield from row.flags
     for key in attacks:
         attack = row.attacks.get(key)

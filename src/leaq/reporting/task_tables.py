@@ -1,8 +1,8 @@
 """Several targets: what each of them gives away by its labels alone, and what each quantizer costs it."""
 
 from leaq.decisions.standing import reference
+from leaq.reporting.display_names import flag_words, in_reading_order, metric, short_attack
 from leaq.reporting.tables import Cell, Column, Notes, Table, number_cell
-from leaq.reporting.words import flag_words, in_reading_order, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Flag
 

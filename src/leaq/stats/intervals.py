@@ -11,7 +11,7 @@ from leaq.lazy import special
 from leaq.types import Bools, Floats, Ints
 
 __all__ = [
-    "Drawn",
+    "BootstrapWeights",
     "TwoWay",
     "clopper_pearson",
     "few_means_widening",
@@ -211,7 +211,7 @@ def jackknife_influence(without: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class BootstrapWeights:
     """Resamples of models and records of two kinds, and how much of either kind each draw holds.
 
     Attributes

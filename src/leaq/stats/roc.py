@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leaq.errors import NotEnoughEvidence
-from leaq.stats.intervals import Drawn
+from leaq.stats.intervals import BootstrapWeights
 from leaq.types import Bools, Floats, Ints
 
 __all__ = [
@@ -159,7 +159,7 @@ class _Cells:
         return np.cumsum(total, axis=0, out=total)
 
 
-def tpr_draws(scores: Floats, drawn: Drawn, *, fpr: float) -> Floats:
+def tpr_draws(scores: Floats, drawn: BootstrapWeights, *, fpr: float) -> Floats:
     """Return `tpr_at_fpr` of all cells pooled, for each draw of models and records, (b,).
 
     The same as `weighted_tpr_at_fpr` under weights ``models[b, i] * records[b, j]``, but only the cells near the
@@ -186,7 +186,7 @@ def tpr_draws(scores: Floats, drawn: Drawn, *, fpr: float) -> Floats:
     return np.asarray(found / np.where(total > 0, total, np.nan))
 
 
-def _limits(scores: Floats, drawn: Drawn, *, budget: Floats) -> Floats:
+def _limits(scores: Floats, drawn: BootstrapWeights, *, budget: Floats) -> Floats:
     """Return the score of the first negative each draw must not accuse, (b,): where its weights exceed `budget`."""
     models, records = drawn.ways.models, drawn.ways.records
     where = np.nonzero(~drawn.positive)

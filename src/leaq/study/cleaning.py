@@ -9,7 +9,7 @@ from pathlib import Path
 from leaq.errors import InvalidInput, StoreError
 from leaq.study.store import Store
 from leaq.system.files import private_folder
-from leaq.system.locks import Claim
+from leaq.system.locks import Lock
 
 __all__ = ["EXPOSED", "Holding", "Removed", "clean", "holdings"]
 
@@ -148,10 +148,10 @@ def _refuse_busy(folder: Path) -> None:
     for path in sorted(_inside(folder / "locks")):
         if path.is_symlink() or not path.is_file():
             continue  # no lock of leaq's
-        claim = Claim.take(path)
-        if claim is None:
+        lock = Lock.take(path)
+        if lock is None:
             raise InvalidInput(
                 f"{str(folder)!r} must not be in use while it is cleaned. A process works on {path.name}. "
                 "Stop it, or wait."
             )
-        claim.release()
+        lock.release()

@@ -9,8 +9,8 @@ from typing import Any
 
 from leaq.errors import LeaqError, StoreError, out_of_memory
 from leaq.pipeline.cell import AuditConfig
+from leaq.system.checksummed import json_with_checksum, read_json
 from leaq.system.files import private_folder, remove, write_atomic
-from leaq.system.sealed import read_json, seal_json
 
 __all__ = ["Failure", "Failures", "by_reason"]
 
@@ -61,7 +61,7 @@ class Failures:
         )
         private_folder(self._folder)
         text = json.dumps({"schema": 1, **vars(failure)}, indent=1) + "\n"
-        write_atomic(self._path(config), seal_json(text, kind="failure", key=config.digest()))
+        write_atomic(self._path(config), json_with_checksum(text, kind="failure", key=config.digest()))
         return failure
 
     def forget(self, config: AuditConfig) -> None:

@@ -15,7 +15,7 @@ from leaq.results.tidy import NUMERIC, as_csv, tidy
 from leaq.study.index import Index
 from leaq.system.environment import without_collecting
 from leaq.system.files import sweep, write_atomic
-from leaq.system.locks import Claim
+from leaq.system.locks import Lock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,11 +129,11 @@ class Finished:
     def write_table(self) -> Path:
         """Write results.csv anew from the finished cells, and the index of what is summed up."""
         path, index = self.folder / "results.csv", Index()
-        with Claim.wait(self.folder / "locks" / path.name):  # whoever comes last has seen every cell
+        with Lock.wait(self.folder / "locks" / path.name):  # whoever comes last has seen every cell
             for name in (path.name, INDEX):
                 sweep(self.folder, name, older_than=0)
             content = self.table(index).encode()
             index.table = hashlib.sha256(content).hexdigest()
             write_atomic(path, content)
-            write_atomic(self.folder / INDEX, index.sealed())
+            write_atomic(self.folder / INDEX, index.content())
         return path

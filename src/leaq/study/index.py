@@ -1,7 +1,7 @@
 """What summing up and deciding need of every finished cell, in one file: curves and indicators are left in the cells.
 
 A cell of ten quantizers is close to a megabyte, nearly all of it ROC curves; reading thousands to print a table takes
-minutes. The index holds, for each cell, the seal of the file it was made from: the entry of a changed cell is not used.
+minutes. The index holds, for each cell, the checksum of the file it was made from; that of a changed cell is not used.
 """
 
 import json
@@ -11,8 +11,8 @@ from typing import Any
 
 from leaq.lazy import Lazy
 from leaq.results import CellResult, Comparison, QuantizerRow, Size, as_plain
+from leaq.system.checksummed import DamagedFile, checksum_of, json_with_checksum, read_json
 from leaq.system.environment import without_collecting
-from leaq.system.sealed import DamagedFile, read_json, seal_json, seal_of
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
 
 __all__ = ["Index"]
@@ -40,26 +40,26 @@ class Index:
 
     def add(self, key: str, result: CellResult, path: Path) -> None:
         """Take up a cell that is stored in `path`."""
-        self._entries[key] = [seal_of(path), _brief(result)]
+        self._entries[key] = [checksum_of(path), _brief(result)]
 
     def get(self, key: str, path: Path) -> CellResult | None:
         """Return a cell without curves and indicators, None if it is not the one that is stored in `path` now."""
         found = self._entries.get(key)
-        if found is None or found[0] != seal_of(path):
+        if found is None or found[0] != checksum_of(path):
             return None
         return _cell(found[1])
 
     def covers(self, paths: Mapping[str, Path]) -> bool:
         """Tell whether exactly these cells are here, each as it is stored now."""
         return paths.keys() == self._entries.keys() and all(
-            self._entries[key][0] == seal_of(path) for key, path in paths.items()
+            self._entries[key][0] == checksum_of(path) for key, path in paths.items()
         )
 
-    def sealed(self) -> bytes:
+    def content(self) -> bytes:
         """Return the index as the content of a file."""
         plain = {"table": self.table, "entries": self._entries}
         text = json.dumps(plain, separators=(",", ":"), allow_nan=False)
-        return seal_json(text, kind=KIND, key="")
+        return json_with_checksum(text, kind=KIND, key="")
 
 
 def _brief(result: CellResult) -> dict[str, Any]:

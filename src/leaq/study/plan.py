@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from leaq.data import listing
+from leaq.data import entries
 from leaq.pipeline.cell import AuditConfig
 
 __all__ = ["Plan", "effort"]
@@ -74,7 +74,7 @@ def effort(config: AuditConfig, records: int) -> float:
 
 def records_of(config: AuditConfig) -> int:
     """Return about how many records a source has, without reading it: from the catalogue, or a file's lines."""
-    known = {entry.name: int(getattr(entry, "records", 0)) for entry in listing()}
+    known = {entry.name: int(getattr(entry, "records", 0)) for entry in entries()}
     if config.source in known:
         return known[config.source]
     path = Path(config.source)

@@ -1,6 +1,6 @@
 """Walks the cells of a study: what is finished is read, what fails is recorded, what others compute is left to them.
 
-A cell goes  waiting -> prepared -> claimed -> chunks trained -> measured -> stored.  Each arrow but the claim is a
+A cell goes  waiting -> prepared -> locked -> chunks trained -> measured -> stored.  Each arrow but the lock is a
 task of the engine, and a callback here takes the next step when it has ended. Only this process writes to the run
 folder, so an engine's workers need not see it.
 """
@@ -16,16 +16,16 @@ from typing import Any, Literal
 
 from leaq.errors import InvalidInput
 from leaq.pipeline.cell import AuditConfig
-from leaq.pipeline.planning import Found, refuse_other_sizes
+from leaq.pipeline.planning import ReleaseTables, refuse_other_sizes
 from leaq.results import CellResult
+from leaq.study.chunks import ChunkStore
 from leaq.study.engines import Engine
 from leaq.study.events import Event, Watch, unwatched
 from leaq.study.failures import Failure, Failures, by_reason
 from leaq.study.plan import effort, plan, records_of
-from leaq.study.shelf import DiskShelf
 from leaq.study.store import Store, cell_key, chunks_key, plain_name
-from leaq.study.tasks import Head, Part, chunk_key, describe, measure_cell, prepare_cells, train_chunk
-from leaq.system.locks import Claim
+from leaq.study.tasks import Part, Prepared, chunk_key, describe, measure_cell, prepare_cells, train_chunk
+from leaq.system.locks import Lock
 from leaq.types import Progress, Samples
 
 __all__ = ["Outcome", "Rules", "Runner"]
@@ -72,12 +72,12 @@ class OpenCell:
     effort: float
     key: str = ""
     chunks_key: str = ""
-    claim: Claim | None = None
-    shelf: DiskShelf | None = None
+    lock: Lock | None = None
+    chunks: ChunkStore | None = None
     samples: Any = None
     ends: tuple[tuple[int, int], ...] = ()
     parts: dict[tuple[int, int], Any] = field(default_factory=dict)
-    first: Found | None = None
+    first: ReleaseTables | None = None
     started: float = 0.0
 
 
@@ -152,8 +152,8 @@ class Runner:
                 self._step()
         finally:
             for cell in self._active:
-                if cell.claim is not None:
-                    cell.claim.release()
+                if cell.lock is not None:
+                    cell.lock.release()
         self._store.write_table()
         damaged = tuple(self._store.damaged)
         return Outcome(self._store.folder, self._computed, self._found, tuple(self._failed), damaged)
@@ -202,7 +202,7 @@ class Runner:
     def _opened(self, cell: OpenCell) -> None:
         """Look the prepared cell up: finished, taken by another process, or ours to compute."""
         head_handle, cell.samples = self._prepare(cell)
-        head: Head | None = self._value(cell, head_handle)
+        head: Prepared | None = self._value(cell, head_handle)
         if head is None:
             return
         config = cell.config.resolved(**head.choices)
@@ -211,16 +211,16 @@ class Runner:
         cell.ends = head.chunks[config.training.digest()]
         if self._is_finished(cell):
             return
-        cell.claim = self._store.claim(cell.key)
-        if cell.claim is None:
+        cell.lock = self._store.lock(cell.key)
+        if cell.lock is None:
             self._active.discard(cell)
             self._elsewhere.append(cell)
             self._tell("elsewhere", cell)
             return
-        if self._is_finished(cell):  # by another process, between the look and the claim
+        if self._is_finished(cell):  # by another process, between the look and the lock
             return
         self._tell("started", cell)
-        cell.shelf = self._store.shelf(cell.chunks_key)
+        cell.chunks = self._store.chunks(cell.chunks_key)
         for ends in cell.ends:
             self._chunk(cell, config, ends)
         self._measure_if_complete(cell, config)
@@ -247,9 +247,9 @@ class Runner:
             self._tell("damaged", cell, text=path.name)
 
     def _chunk(self, cell: OpenCell, config: AuditConfig, ends: tuple[int, int]) -> None:
-        assert cell.shelf is not None
+        assert cell.chunks is not None
         with self._damage(cell):
-            kept = cell.shelf.get(chunk_key(ends))
+            kept = cell.chunks.get(chunk_key(ends))
         if kept is not None:
             cell.parts[ends] = self._engine.share(Part(kept, 0.0, 0))
             cell.first = cell.first or kept
@@ -261,14 +261,14 @@ class Runner:
 
     def _trained(self, cell: OpenCell, config: AuditConfig, ends: tuple[int, int], handle: Any) -> None:
         part: Part | None = self._value(cell, handle)
-        if part is None or cell.shelf is None:
+        if part is None or cell.chunks is None:
             return
         cell.first = cell.first or part.found
         try:
             refuse_other_sizes([cell.first, part.found])
         except InvalidInput as err:
             return self._lost(cell, err)
-        cell.shelf.put(chunk_key(ends), part.found)
+        cell.chunks.put(chunk_key(ends), part.found)
         cell.parts[ends] = handle
         self._tell("stage", cell, text="models", done=len(cell.parts), total=len(cell.ends))
         self._measure_if_complete(cell, config)
@@ -314,19 +314,19 @@ class Runner:
         self._tell("failed", cell, text=self._failed[-1].reason)
 
     def _end(self, cell: OpenCell) -> None:
-        if cell.claim is not None:
-            cell.claim.release()
+        if cell.lock is not None:
+            cell.lock.release()
         self._active.discard(cell)
         self._ended.add(cell.index)
         self._behind += cell.effort
-        cell.samples, cell.parts, cell.shelf, cell.first = None, {}, None, None
+        cell.samples, cell.parts, cell.chunks, cell.first = None, {}, None, None
 
     def _look_elsewhere(self) -> None:
         """Take back a cell that another process has finished, or has given up."""
         for cell in self._elsewhere:
-            claim = self._store.claim(cell.key)
-            if claim is not None:
-                claim.release()
+            lock = self._store.lock(cell.key)
+            if lock is not None:
+                lock.release()
                 self._elsewhere.remove(cell)
                 self._waiting.append(cell)
                 return

@@ -15,8 +15,8 @@ CELL is the data set's name, a digest of the configuration, and a digest of the 
 numbers of the stages that compute (`leaq.study.stages`), so that a changed file, option or computation is never
 answered from an old result. CHUNKS is the same without the stage that measures: a changed measure is computed anew from
 the losses that are there, and trains nothing. A single audit is a study of one cell.
-Folders have mode 0700, files 0600. Every JSON and NPZ file is sealed with what it is and whose it is
-(`leaq.system.sealed`): one that is damaged, or another's under its name, is set aside and made again, or refused.
+Folders have mode 0700, files 0600. Every JSON and NPZ file is checksummed with what it is and whose it is
+(`leaq.system.checksummed`): one that is damaged, or another's under its name, is set aside and made again, or refused.
 `leaq.study.verifying` checks a whole folder.
 """
 
@@ -38,12 +38,12 @@ from leaq.pipeline.cell import AuditConfig
 from leaq.results import SCHEMA as CELLS
 from leaq.results import CellResult, QuantizerRow
 from leaq.results.redaction import cleaned, cleaned_config
+from leaq.study.chunks import ChunkStore
 from leaq.study.finished import Finished
-from leaq.study.shelf import DiskShelf
 from leaq.study.stages import stages_key
+from leaq.system.checksummed import DamagedFile, json_with_checksum, read_checked, read_json
 from leaq.system.files import private_folder, put_aside, read_bytes, refuse_no_run, sweep, write_atomic
-from leaq.system.locks import Claim
-from leaq.system.sealed import DamagedFile, read_json, read_sealed, seal_json
+from leaq.system.locks import Lock
 from leaq.types import Samples
 
 __all__ = [
@@ -57,9 +57,9 @@ __all__ = [
 
 SCHEMA = 2
 """Version of the folder's layout. Without one, the folder was made by the first version, for a single audit; up to 1,
-configuration, private parts and chunks have no seal, and cells a checksum of their fields alone."""
-SEALED = 2
-"""First layout whose files are sealed."""
+configuration, private parts and chunks have no checksum, and cells a checksum of their fields alone."""
+CHECKSUMMED = 2
+"""First layout whose files are checksummed."""
 PARTS = ("cells", "private", "chunks", "failed", "locks")
 _KEPT = tuple(item.name for item in fields(CellResult) if item.name not in ("timings", "private"))
 _MARKS = (
@@ -146,7 +146,7 @@ class Store(Finished):
                 "Upgrade leaq; nothing was changed."
             )
         try:
-            if schema >= SEALED or "seal" in found:  # a flipped bit must not turn this layout into an earlier one
+            if schema >= CHECKSUMMED or "seal" in found:  # a flipped bit must not turn this layout into an earlier one
                 found = read_json(path, kind="configuration", key="")
             if schema == 0:
                 return schema, "audit", found, _digest(found)
@@ -184,9 +184,9 @@ class Store(Finished):
 
     def save(self, key: str, result: CellResult) -> None:
         """Keep a finished audit; what it takes the place of is set aside."""
-        private = seal_json(json.dumps(result.private_json()), kind="private", key=key)
-        timings = seal_json(json.dumps(dict(result.timings), sort_keys=True), kind="timings", key=key)
-        cell = seal_json(result.to_json(timings=False) + "\n", kind="cell", key=key)
+        private = json_with_checksum(json.dumps(result.private_json()), kind="private", key=key)
+        timings = json_with_checksum(json.dumps(dict(result.timings), sort_keys=True), kind="timings", key=key)
+        cell = json_with_checksum(result.to_json(timings=False) + "\n", kind="cell", key=key)
         write_atomic(self.folder / "private" / f"{key}.json", private)
         write_atomic(self._timings_path(key), timings)
         write_atomic(self.cell_path(key), cell)
@@ -204,22 +204,22 @@ class Store(Finished):
             if not path.name.startswith(f"{key}."):
                 put_aside(path, ".superseded")
 
-    def claim(self, key: str) -> Claim | None:
+    def lock(self, key: str) -> Lock | None:
         """Return the right to compute a cell, or None while another process holds it.
 
         What a killed process was writing of that cell is removed: nobody else writes it now.
         """
-        claim = Claim.take(self.folder / "locks" / key)
-        if claim is not None:
+        lock = Lock.take(self.folder / "locks" / key)
+        if lock is not None:
             for part in ("cells", "private"):
                 sweep(self.folder / part, key, older_than=0)
-        return claim
+        return lock
 
-    def shelf(self, key: str) -> DiskShelf:
-        """Return where the chunks of an unfinished audit are kept; `key` is its `chunks_key`, its claim is held."""
+    def chunks(self, key: str) -> ChunkStore:
+        """Return where the chunks of an unfinished audit are kept; `key` is its `chunks_key`, its lock is held."""
         folder = private_folder(self.folder / "chunks" / key)
         sweep(folder, older_than=0)
-        return DiskShelf(folder, self.damaged)
+        return ChunkStore(folder, self.damaged)
 
     def with_risks(self) -> list[CellResult]:
         """Return every finished audit with the risk of each record, for internal editions.
@@ -238,9 +238,9 @@ class Store(Finished):
         return not all((self.folder / "private" / f"{key}.json").is_file() for key in self.stored())
 
     @property
-    def sealed(self) -> bool:
-        """Whether this layout seals its files."""
-        return self.schema >= SEALED
+    def checksummed(self) -> bool:
+        """Whether this layout checksums its files."""
+        return self.schema >= CHECKSUMMED
 
     def read_private(self, key: str) -> dict[str, Any]:
         """Return row numbers and risks of a finished audit; raises `StoreError` if they are gone or damaged."""
@@ -250,7 +250,7 @@ class Store(Finished):
                 f"An internal report needs the risk of every record. {str(path)!r} is not there: the folder was "
                 "cleaned, or copied without it. Run the audit again into a new folder, or leave --internal out."
             )
-        if not self.sealed:
+        if not self.checksummed:
             with suppress(ValueError, TypeError):
                 return dict(json.loads(read_bytes(path)))
         return read_json(path, kind="private", key=key)
@@ -268,7 +268,7 @@ class Store(Finished):
         for key in self.stored():
             if (found := self.load(key)) is not None:
                 text = cleaned(found).to_json(timings=False) + "\n"
-                write_atomic(self.cell_path(key), seal_json(text, kind="cell", key=key))
+                write_atomic(self.cell_path(key), json_with_checksum(text, kind="cell", key=key))
         _write_config(self.folder / "config.json", self.kind, cleaned_config(self.config), digest=self.digest)
         (self.folder / "study.toml").unlink(missing_ok=True)
         self.schema, self.kind, self.config, self.digest = self._read_config()
@@ -281,7 +281,7 @@ class Store(Finished):
     def read(self, key: str) -> CellResult:
         """Return a finished audit with its timings; raises `StoreError` if a byte of it is missing or changed."""
         path = self.cell_path(key)
-        plain = None if self.sealed else self._unsealed(path)
+        plain = None if self.checksummed else self._unchecked(path)
         plain = read_json(path, kind="cell", key=key) if plain is None else plain
         plain["timings"] = self._timings(key)
         return CellResult.from_plain(plain)
@@ -291,11 +291,11 @@ class Store(Finished):
 
         A cell of this version is handed on as it is stored: building thousands to take them apart again takes minutes.
         """
-        stored = read_sealed(self.cell_path(key), kind="cell", key=key).decode() if self.sealed else ""
+        stored = read_checked(self.cell_path(key), kind="cell", key=key).decode() if self.checksummed else ""
         if not all(mark in stored for mark in _MARKS):
             return self.read(key).to_json().replace("\n", " ")
         timings = json.dumps(self._timings(key), sort_keys=True)
-        _, _, rest = stored.rstrip("\n").partition("\n")  # the seal has the first line
+        _, _, rest = stored.rstrip("\n").partition("\n")  # the checksum has the first line
         return f'{{"timings": {timings}, ' + rest.replace("\n", " ")
 
     def _timings(self, key: str) -> dict[str, Any]:
@@ -307,7 +307,7 @@ class Store(Finished):
     def _timings_path(self, key: str) -> Path:
         return self.cell_path(key).with_suffix(".timings.json")
 
-    def _unsealed(self, path: Path) -> dict[str, Any] | None:
+    def _unchecked(self, path: Path) -> dict[str, Any] | None:
         """Return a cell of an earlier layout, whose checksum is that of its fields; None if it is not whole."""
         with suppress(ValueError, KeyError, TypeError, AttributeError):
             plain: dict[str, Any] = json.loads(read_bytes(path))
@@ -384,7 +384,7 @@ def _digest(config: dict[str, Any]) -> str:
 def _write_config(path: Path, kind: str, config: dict[str, Any], *, digest: str) -> None:
     plain = {"schema": SCHEMA, "kind": kind, "config": config, "digest": digest}
     text = json.dumps(plain, indent=1, sort_keys=True) + "\n"
-    write_atomic(path, seal_json(text, kind="configuration", key=""))
+    write_atomic(path, json_with_checksum(text, kind="configuration", key=""))
 
 
 def _other(folder: Path, found: dict[str, Any], asked: dict[str, Any]) -> InvalidInput:

@@ -1,6 +1,6 @@
 """What an engine is asked to do: three functions, each of plain values, each the same wherever it runs.
 
-prepare_cells    read and embed one data set          -> Head, Samples
+prepare_cells    read and embed one data set          -> Prepared, Samples
 train_chunk      train one chunk of models, quantize, evaluate -> loss tables
 measure_cell     loss tables of all chunks, or a finished model -> CellResult
 """
@@ -13,7 +13,7 @@ from leaq.pipeline import audit, audit_samples, chunk
 from leaq.pipeline.calibrating import planned
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.finished.files import files_digest
-from leaq.pipeline.planning import Found
+from leaq.pipeline.planning import ReleaseTables
 from leaq.pipeline.preparing import prepare
 from leaq.pipeline.subjects import origin_digest, subject_of
 from leaq.results import CellResult
@@ -22,11 +22,11 @@ from leaq.system.environment import limited_threads, peak_memory
 from leaq.training import TrainingConfig
 from leaq.types import Progress, Samples, silent
 
-__all__ = ["Head", "Part", "chunk_key", "describe", "measure_cell", "prepare_cells", "train_chunk"]
+__all__ = ["Prepared", "Part", "chunk_key", "describe", "measure_cell", "prepare_cells", "train_chunk"]
 
 
 @dataclass(frozen=True)
-class Head:
+class Prepared:
     """What the runner must know of prepared records, without having them.
 
     Attributes
@@ -47,30 +47,30 @@ class Head:
 class Part:
     """A finished chunk, and what it took."""
 
-    found: Found
+    found: ReleaseTables
     seconds: float
     memory: int
 
 
 def prepare_cells(
     config: AuditConfig, heads: tuple[TrainingConfig, ...], *, progress: Progress = silent
-) -> tuple[Head, Samples | None]:
+) -> tuple[Prepared, Samples | None]:
     """Read and embed the records that all cells of one data set and embedder share; of a finished model there are none.
 
     A finished model is all measuring: no chunk of it is trained.
     """
     if config.finished:
-        return Head({}, config.source, files_digest(config), {head.digest(): () for head in heads}), None
+        return Prepared({}, config.source, files_digest(config), {head.digest(): () for head in heads}), None
     with limited_threads(config.threads):
         samples, resolved = prepare(config, progress=progress)
         return describe(samples, resolved, heads), samples
 
 
-def describe(samples: Samples, resolved: AuditConfig, heads: tuple[TrainingConfig, ...]) -> Head:
+def describe(samples: Samples, resolved: AuditConfig, heads: tuple[TrainingConfig, ...]) -> Prepared:
     """Return what the runner must know of prepared records; nothing in `resolved` is left to "auto"."""
     cut = {head.digest(): _ends(samples, resolved.model_copy(update={"training": head})) for head in heads}
     choices = {"task": resolved.task, "embedder": resolved.embedder}
-    return Head(choices, samples.name, data_digest(samples) + origin_digest(resolved), cut)
+    return Prepared(choices, samples.name, data_digest(samples) + origin_digest(resolved), cut)
 
 
 def _ends(samples: Samples, config: AuditConfig) -> tuple[tuple[int, int], ...]:

@@ -1,4 +1,4 @@
-"""Whether a run folder is to the byte what leaq wrote: every file with its own seal, and the table with its cells."""
+"""Whether a run folder is to the byte what leaq wrote: every file with its checksum, the table with its cells."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from leaq.errors import LeaqError
+from leaq.study.chunks import ChunkStore
 from leaq.study.finished import INDEX
 from leaq.study.grid import Study
-from leaq.study.shelf import DiskShelf
 from leaq.study.store import Store
+from leaq.system.checksummed import DamagedFile, read_json
 from leaq.system.files import read_bytes
-from leaq.system.sealed import DamagedFile, read_json
 
 __all__ = ["Damage", "Verified", "verify"]
 
@@ -48,8 +48,8 @@ class Verified:
 def verify(folder: str | Path) -> Verified:
     """Check every file of a run folder; nothing is changed, and nothing is locked.
 
-    A seal finds accidents: a bad disk, a half copy, a file restored from an older backup or mixed up with another.
-    It finds no forger, who can seal what he likes.
+    A checksum finds accidents: a bad disk, a half copy, a file restored from an older backup or mixed up with another.
+    It finds no forger, who can compute it again.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def _checks(store: Store) -> Iterator[tuple[Path, Callable[[], object]]]:
     for key in store.stored():
         yield store.folder / "cells" / f"{key}.json", partial(store.read, key)
         timings = store.folder / "cells" / f"{key}.timings.json"
-        if timings.exists() and store.sealed:
+        if timings.exists() and store.checksummed:
             yield timings, partial(read_json, timings, kind="timings", key=key)
         private = store.folder / "private" / f"{key}.json"
         if private.exists():
@@ -82,12 +82,12 @@ def _checks(store: Store) -> Iterator[tuple[Path, Callable[[], object]]]:
     for path in sorted((store.folder / "failed").glob("*.json")):
         yield path, partial(read_json, path, kind="failure", key=path.stem)
     for path in sorted((store.folder / "chunks").glob("*/*.npz")):
-        yield path, partial(DiskShelf(path.parent).check, path.stem)
+        yield path, partial(ChunkStore(path.parent).check, path.stem)
     if (store.folder / INDEX).exists():
         yield store.folder / INDEX, partial(read_json, store.folder / INDEX, kind="index", key="")
-    # Before files were sealed tables had other columns: they say nothing that the cells do not.
+    # Before files had checksums tables had other columns: they say nothing that the cells do not.
     derived: dict[str, Callable[[], str]] = {"results.csv": store.table, "study.toml": partial(_toml, store)}
-    for name, expected in derived.items() if store.sealed else ():
+    for name, expected in derived.items() if store.checksummed else ():
         path = store.folder / name
         if path.exists():
             yield path, partial(_equal, path, expected)
@@ -105,9 +105,9 @@ def _equal(path: Path, expected: Callable[[], str]) -> None:
 
 
 def _notes(store: Store) -> Iterator[str]:
-    if not store.sealed:
+    if not store.checksummed:
         yield (
-            "The folder was made before its files were sealed: of cells the content is checked, of chunks and tables "
+            "The folder was made before its files had checksums: of cells the content is checked, of chunks and tables "
             "nothing."
         )
     if store.cleaned:

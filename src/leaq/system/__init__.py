@@ -1,1 +1,1 @@
-"""What leaq asks of the machine: files written whole and sealed, locks, downloads, the user's code, the environment."""
+"""What leaq asks of the machine: whole files with checksums, locks, downloads, the user's code, the environment."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from leaq.errors import InvalidInput
 from leaq.system.files import private_folder, sha256_of
-from leaq.system.locks import Claim
+from leaq.system.locks import Lock
 from leaq.types import Progress, silent
 
 __all__ = ["cache_folder", "cache_place", "download"]
@@ -61,7 +61,7 @@ def download(
     what = what or path.name
     private_folder(path.parent)
     part = path.with_name(path.name + ".part")
-    with Claim.wait(path.with_name(path.name + ".lock")):  # one process at a time fetches it; the others wait
+    with Lock.wait(path.with_name(path.name + ".lock")):  # one process at a time fetches it; the others wait
         if path.exists():  # another process fetched it while this one waited
             return path
         try:

@@ -1,7 +1,7 @@
 """Who works on what, when several processes share a folder.
 
-A claim is an operating-system lock on a small, empty file. The kernel gives it up when its process ends, however it
-ends: there is no stale claim to clean up after a kill, and no clock to agree on. On network file systems the lock is
+It is an operating-system lock on a small, empty file. The kernel gives it up when its process ends, however it
+ends: there is no stale lock to clean up after a kill, and no clock to agree on. On network file systems the lock is
 as good as theirs (NFS 4, Lustre mounted with -o flock); where locks are not supported, taking one is refused. The
 file is never written to, and a link in its place is never followed.
 """
@@ -14,22 +14,22 @@ from leaq.errors import StoreError
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["Claim"]
+__all__ = ["Lock"]
 
 
-class Claim:
+class Lock:
     """The right to compute one cell, or to write one file; held until `release`, or until the process ends.
 
     Examples
     --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "cell.lock"
-    >>> mine = Claim.take(path)
-    >>> Claim.take(path) is None
+    >>> mine = Lock.take(path)
+    >>> Lock.take(path) is None
     True
     >>> mine.release()
-    >>> with Claim.wait(path):
-    ...     Claim.take(path) is None
+    >>> with Lock.wait(path):
+    ...     Lock.take(path) is None
     True
     """
 
@@ -38,7 +38,7 @@ class Claim:
 
     @classmethod
     def take(cls, path: Path) -> Self | None:
-        """Return the claim, or None while another process (or this one) holds it.
+        """Return the lock, or None while another process (or this one) holds it.
 
         Raises
         ------
@@ -49,10 +49,10 @@ class Claim:
 
     @classmethod
     def wait(cls, path: Path) -> Self:
-        """Return the claim as soon as nobody else holds it; raises as `take`."""
-        claim = cls._acquired(path, blocking=True)
-        assert claim is not None  # without a time limit, waiting ends with the lock
-        return claim
+        """Return the lock as soon as nobody else holds it; raises as `take`."""
+        lock = cls._acquired(path, blocking=True)
+        assert lock is not None  # without a time limit, waiting ends with the lock
+        return lock
 
     @classmethod
     def _acquired(cls, path: Path, *, blocking: bool) -> Self | None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from leaq.errors import InvalidInput
-from leaq.system.claims import refuse_larger
+from leaq.system.limits import refuse_larger
 
 __all__ = ["read_npz"]
 

@@ -7,7 +7,7 @@ from leaq.attacks import combined as room
 from leaq.attacks.base import Context
 from leaq.attacks.combined import Combined, _folds
 from leaq.attacks.lira import Lira
-from leaq.attacks.scoring import Protocol
+from leaq.attacks.scoring import Resampling
 from leaq.attacks.whitebox import WhiteBox
 from leaq.config import ConfigError
 from leaq.stats.roc import auc
@@ -81,7 +81,7 @@ def test_eight_models_are_needed_and_enough(rng):
     assert isinstance(few, NotComputed)
     assert "combined(sees=outputs) needs at least 8 models in complementary pairs" in few.reason
     assert "Found 4 beside the targets" in few.reason
-    found = OUTPUTS(planted(rng, models=8, n=100, leak=2.0), protocol=Protocol(draws=20))
+    found = OUTPUTS(planted(rng, models=8, n=100, leak=2.0), resampling=Resampling(draws=20))
     assert found.auc.low > 0.6
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from leaq.attacks.compared import with_comparison
-from leaq.attacks.scoring import Attack, Protocol, attack_result
+from leaq.attacks.scoring import Attack, Resampling, attack_result
 from leaq.results import CellResult
 from leaq.types import Flag
 from tests.attack_tables import planted
@@ -21,7 +21,7 @@ def audited(rng, noise=(0.0, 0.0, 1.5), *, models=8, n=300, draws=200):
     for spec, more in zip(SPECS, noise, strict=True):
         scores = signal + more * rng.normal(size=signal.shape)
         attack = Attack("lira", "sees the test")
-        found = attack_result(attack, table, scores, targets=range(models), protocol=Protocol(draws=draws))
+        found = attack_result(attack, table, scores, targets=range(models), resampling=Resampling(draws=draws))
         rows.append(replace(row(spec, spec, 0.1), attacks={"lira": found}))
     return cell(*rows)
 
@@ -80,7 +80,7 @@ def test_k_equal_rows_are_told_apart_at_most_as_often_as_the_level_allows(rng):
         for name in "abcdefgh":
             scores = table.scores + rng.normal(size=table.scores.shape)
             attack = Attack("lira", "sees the test")
-            found = attack_result(attack, table, scores, targets=range(8), protocol=Protocol(draws=100))
+            found = attack_result(attack, table, scores, targets=range(8), resampling=Resampling(draws=100))
             rows.append(replace(row(name, name, 0.1), attacks={"lira": found}))
         result = with_comparison(cell(*rows))
         wrong += any(result.told_apart(a, b) for a in result.rows for b in result.rows if a is not b)

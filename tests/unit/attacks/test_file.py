@@ -8,7 +8,7 @@ import pytest
 from leaq.attacks.base import Context
 from leaq.attacks.file import File, file_scores, members_from_statistics
 from leaq.attacks.registry import attack_families
-from leaq.attacks.scoring import Protocol
+from leaq.attacks.scoring import Resampling
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.stats.roc import auc
 from leaq.types import LossTable, NotComputed
@@ -26,7 +26,7 @@ def only(table, *kinds):
 def test_scalers_of_the_members_name_them_all(rng):
     table, features = with_file(rng, planted(rng, leak=0.0))
     assert area(file_scores(only(table, "scaler.mean"), features), table.members) > 0.99
-    assert File()(table, features=features, protocol=Protocol(draws=50)).advantage.low > 0.9
+    assert File()(table, features=features, resampling=Resampling(draws=50)).advantage.low > 0.9
 
 
 def test_survivors_by_column_name_members_where_nothing_else_does(rng):
@@ -73,7 +73,7 @@ def test_numbers_that_say_nothing_find_nothing(rng):
     found, alarms = [], 0
     for run in range(12):
         table, features = with_file(rng, planted(rng, leak=0.0, models=8), leak=0.0)
-        advantage = File()(table, features=features, protocol=Protocol(draws=50, seed=run)).advantage
+        advantage = File()(table, features=features, resampling=Resampling(draws=50, seed=run)).advantage
         found.append(advantage.value)
         alarms += advantage.low > 0
     assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(12) + 0.01
@@ -175,7 +175,7 @@ def test_bad_input_is_named(rng):
 def test_it_is_a_default_attack_and_names_its_missing_ingredient(rng):
     table, features = with_file(rng, planted(rng, leak=0.0))
     assert "file" in attack_families()["default"]
-    found = File().run(Context(table, features=features, protocol=Protocol(draws=20)))
+    found = File().run(Context(table, features=features, resampling=Resampling(draws=20)))
     assert found.attacker.startswith("holds the released file")
     assert "10 shadow models" in found.attacker
     for context, missing in (

@@ -7,7 +7,7 @@ import pytest
 
 from leaq.attacks.combined import Combined
 from leaq.attacks.forecast import forecast, forecast_risk, forecasts
-from leaq.attacks.scoring import Protocol
+from leaq.attacks.scoring import Resampling
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.types import LossTable
 
@@ -41,7 +41,7 @@ def released(table, noise, *, seed=0):
 def test_a_few_replicates_forecast_the_attack_of_64(move, count):
     table = audit(move)
     found = forecast(few(table, count))
-    truth = Combined(sees="outputs")(table, protocol=Protocol(draws=20)).advantage.value
+    truth = Combined(sees="outputs")(table, resampling=Resampling(draws=20)).advantage.value
     assert found.advantage.value == pytest.approx(truth, abs=0.08)
     assert found.advantage.low <= found.advantage.value <= found.advantage.high
     assert found.advantage.n == count

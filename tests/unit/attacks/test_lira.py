@@ -5,7 +5,7 @@ import pytest
 
 from leaq.attacks.base import Context
 from leaq.attacks.lira import Lira
-from leaq.attacks.scoring import Protocol, area_gap
+from leaq.attacks.scoring import Resampling, area_gap
 from leaq.attacks.threshold import Threshold
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.types import NotComputed
@@ -59,7 +59,7 @@ def test_normalising_takes_out_what_moves_a_whole_model(mode, rng):
     table = planted(rng, n=300, models=16)
     moved = with_(table, scores=table.scores + 3 * rng.normal(size=(16, 1)))
     ours, published = (Lira(mode=mode, normalise=n).scores(Context(moved), range(16)) for n in (True, False))
-    assert area_gap(moved, ours, published, targets=range(16), protocol=Protocol()).low > 0.02
+    assert area_gap(moved, ours, published, targets=range(16), resampling=Resampling()).low > 0.02
 
 
 def test_full_precision_shadows_find_less_after_a_change_they_do_not_know(rng):

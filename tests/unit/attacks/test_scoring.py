@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from leaq.attacks.decisions import cross_fitted_decisions
-from leaq.attacks.scoring import Protocol, area_gap, attack_result, enough_tpr
+from leaq.attacks.scoring import Resampling, area_gap, attack_result, enough_tpr
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.stats.roc import auc, tpr_at_fpr, weighted_auc
 from leaq.types import Estimate, LossTable, NotComputed
@@ -14,7 +14,7 @@ from tests.unit.attacks.cases import ATTACK
 
 def scored(table, scores=None, **options):
     scores = table.scores if scores is None else scores
-    return attack_result(ATTACK, table, scores, targets=range(len(scores)), protocol=Protocol(**options))
+    return attack_result(ATTACK, table, scores, targets=range(len(scores)), resampling=Resampling(**options))
 
 
 def test_a_perfect_score_has_advantage_and_area_one(rng):
@@ -70,7 +70,7 @@ def test_attackers_without_other_models_are_told_and_say_so(rng):
 
 def test_shadows_that_are_not_attacked_give_the_threshold_too(rng):
     table = planted(rng, models=10, n=200)
-    options = {"targets": [0, 1], "protocol": Protocol(draws=20)}
+    options = {"targets": [0, 1], "resampling": Resampling(draws=20)}
     rescored = replace(ATTACK, scores_from=lambda who, _: table.scores[list(who)])
     found = attack_result(rescored, table, table.scores[:2], **options)
     assert not found.told
@@ -91,7 +91,7 @@ def test_resampled_areas_agree_with_the_area_computed_anew_each_draw(rng):
     scores, inside = table.scores[0], table.members[0]
     weights = rng.multinomial(600, np.full(600, 1 / 600), size=400).astype(float)
     exact = weighted_auc(scores, inside, weights).std()
-    one = attack_result(ATTACK, table, table.scores[:1], targets=[0], protocol=Protocol(draws=400))
+    one = attack_result(ATTACK, table, table.scores[:1], targets=[0], resampling=Resampling(draws=400))
     assert (one.auc.high - one.auc.low) / (2 * 1.96) == pytest.approx(exact, rel=0.2)
     assert one.auc.value == pytest.approx(auc(scores, inside))
     assert [flag.code for flag in one.flags] == ["few-models", "told-threshold"]
@@ -135,9 +135,9 @@ def test_only_members_are_refused():
 
 def test_the_gap_of_an_attack_with_itself_is_nothing(rng):
     table = planted(rng)
-    same = area_gap(table, table.scores, table.scores, targets=range(12), protocol=Protocol())
+    same = area_gap(table, table.scores, table.scores, targets=range(12), resampling=Resampling())
     assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
-    better = area_gap(table, table.members.astype(float), table.scores, targets=range(12), protocol=Protocol())
+    better = area_gap(table, table.members.astype(float), table.scores, targets=range(12), resampling=Resampling())
     assert better.low > 0
 
 

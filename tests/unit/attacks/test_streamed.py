@@ -6,7 +6,7 @@ import pytest
 from leaq.attacks.blocks import Block
 from leaq.attacks.calibrated import Calibrated
 from leaq.attacks.lira import Lira
-from leaq.attacks.scoring import Protocol
+from leaq.attacks.scoring import Resampling
 from leaq.attacks.streamed import streamed
 from leaq.attacks.threshold import Threshold
 from leaq.types import LossTable, NotComputed
@@ -42,7 +42,7 @@ def test_nothing_is_found_where_nothing_leaks(rng):
 def test_one_model_is_attacked_by_its_losses(rng):
     members = rng.random((1, 20_000)) < 0.3
     losses = rng.exponential(np.where(members, 0.2, 1.0))
-    found = streamed(lambda: [Block(members, losses)], protocol=Protocol(seed=3))["threshold"]
+    found = streamed(lambda: [Block(members, losses)], resampling=Resampling(seed=3))["threshold"]
     assert found.advantage.low < 0.535 < found.advantage.high  # exponentials: the best possible
     assert found.told
     assert found.advantage.high - found.advantage.low < 0.06

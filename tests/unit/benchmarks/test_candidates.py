@@ -67,16 +67,16 @@ def same(found, released):
 
 @pytest.mark.parametrize("spec", CALIBRATED)
 def test_calibrated_quantizers_have_candidates_too(trained, spec):
-    """The last candidate is the released model, biases included; a frozen quantizer does without calibration."""
+    """The last candidate is the released model, biases included; a fitted quantizer does without calibration."""
     model, checkpoints, samples, members = trained
     quantizer, records = build(spec), Calibration(model, samples.inputs, members)
     released = quantizer(checkpoints.last(), records)
-    frozen = quantizer.frozen_to(checkpoints.last(), records)
-    for calibrated, given in ((quantizer, records), (frozen, None)):
+    fitted = quantizer.fitted_to(checkpoints.last(), records)
+    for calibrated, given in ((quantizer, records), (fitted, None)):
         assert same(trajectory(calibrated, checkpoints, calibration=given).last(), released)
         assert same(neighbours(calibrated, checkpoints.last(), moves=3, calibration=given).last(), released)
-    fast = neighbour_table(frozen, checkpoints.last(), samples, members, moves=20)
-    slow = evaluate_checkpoints(model, neighbours(frozen, checkpoints.last(), moves=20), samples, members)
+    fast = neighbour_table(fitted, checkpoints.last(), samples, members, moves=20)
+    slow = evaluate_checkpoints(model, neighbours(fitted, checkpoints.last(), moves=20), samples, members)
     np.testing.assert_allclose(fast.losses, slow.losses, rtol=1e-9, atol=1e-11)
     for strategy, given in ((trajectory, checkpoints), (neighbours, checkpoints.last())):
         with pytest.raises(InvalidInput, match=r"needs (calibration records|the architecture)\. Pass calibration="):

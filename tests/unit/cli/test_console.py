@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from leaq.attacks.catalogue import catalogue
+from leaq.attacks.catalogue import entries as attack_entries
 from leaq.cli import console
-from leaq.data import listing
+from leaq.data import entries
 from leaq.reporting.listings import attacks_table, datasets_table
 from leaq.reporting.tables import ranking
 from tests.results import cell
@@ -76,7 +76,7 @@ def test_no_number_is_ever_folded_and_what_gives_way_is_named(width, monkeypatch
 def test_listings_break_no_name(width, monkeypatch):
     screen = terminal(monkeypatch)
     monkeypatch.setenv("COLUMNS", str(width))
-    for table in (datasets_table(listing()), attacks_table(catalogue())):
+    for table in (datasets_table(entries()), attacks_table(attack_entries())):
         console.show_table(table)
         assert all(word in screen.getvalue() for name in table.keys for word in name.split())
 

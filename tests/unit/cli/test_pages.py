@@ -68,5 +68,5 @@ def test_without_the_risks_there_is_no_internal_edition(store, tmp_path):
 
 def test_damaged_risks_are_refused(store):
     (store.folder / "private" / f"{KEY}.json").write_text("[1, 2")
-    with pytest.raises(StoreError, match="has no seal. Run the same command again to make it anew"):
+    with pytest.raises(StoreError, match="has no checksum. Run the same command again to make it anew"):
         store.with_risks()

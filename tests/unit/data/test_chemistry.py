@@ -8,7 +8,7 @@ require_rdkit = pytest.fixture(autouse=True)(lambda: require("rdkit"))
 
 
 def flags(smiles):
-    return {flag.code: flag.text for flag in chemistry.relatives(chemistry.looks(smiles))}
+    return {flag.code: flag.text for flag in chemistry.near_duplicates(chemistry.parsed_molecules(smiles))}
 
 
 def test_stereoisomers_are_counted():

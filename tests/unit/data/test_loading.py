@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaq.data import listing, load
+from leaq.data import entries, load
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnknownName
 from tests.helpers import require
 
@@ -151,7 +151,7 @@ def test_a_mistyped_option_is_refused():
 
 
 def test_the_listing_says_what_each_set_is():
-    entries = listing()
-    assert len({entry.name for entry in entries}) == len(entries)
-    assert all(entry.licence and entry.source and entry.what for entry in entries)
-    assert all(entry.unit for entry in entries if entry.task == "regression" and entry.source != "scikit-learn")
+    found = entries()
+    assert len({entry.name for entry in found}) == len(found)
+    assert all(entry.licence and entry.source and entry.what for entry in found)
+    assert all(entry.unit for entry in found if entry.task == "regression" and entry.source != "scikit-learn")

@@ -3,8 +3,8 @@ from dataclasses import replace
 from leaq.decisions.choosing import recommend
 from leaq.decisions.standing import cost, front, leak, not_told_apart, reference, start_budget
 from leaq.reporting.figures import tradeoff
+from leaq.reporting.narrative import headline
 from leaq.reporting.pages import audit_page
-from leaq.reporting.reading import headline
 from leaq.types import Flag, NotComputed
 from tests.results import cell, estimate, row
 
@@ -74,7 +74,7 @@ def test_a_row_without_the_attack_has_no_leak():
     assert not_told_apart(result, bare) == ()
 
 
-def with_yardstick():
+def with_baseline():
     """Return a result in which the model trained with differential privacy leaks least and costs nothing."""
     private = row("dp_sgd(epsilon=1)", "DP-SGD ε=1", 0.01)
     private = replace(private, flags=(Flag("dp-sgd", "Trained with (1, 1e-5)-differential privacy."),))
@@ -82,7 +82,7 @@ def with_yardstick():
 
 
 def test_a_model_trained_with_differential_privacy_is_shown_but_no_choice():
-    result = with_yardstick()
+    result = with_baseline()
     assert labels(result.ranked())[0] == "DP-SGD ε=1"
     assert recommend([result], 0.5)[0].chosen == "a"
     assert "DP-SGD ε=1" not in labels(front(result))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from leaq.data.tables import from_arrays
-from leaq.embedders.base import Card, Encoded, MoleculeEmbedder, molecules_of, read_molecules, reasons, refusal
+from leaq.embedders.base import EmbedderEntry, Encoded, MoleculeEmbedder, molecules_of, read_molecules, reasons, refusal
 from leaq.errors import InvalidInput
 from leaq.types import Samples
 from tests.helpers import require
@@ -47,7 +47,7 @@ def test_a_table_holds_no_molecules(rng):
 
 
 def test_a_card_builds_what_it_speaks_of():
-    card = Card("twice", partial(Lengths, step=2), 1, "smiles", "toy", "letters", "here", "none")
+    card = EmbedderEntry("twice", partial(Lengths, step=2), 1, "smiles", "toy", "letters", "here", "none")
     assert card() == Lengths(step=2)
     assert "make" not in repr(card)
 

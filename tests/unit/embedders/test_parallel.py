@@ -21,7 +21,7 @@ def test_processes_change_no_number(monkeypatch):
 
 
 def test_short_work_stays_in_this_process(monkeypatch):
-    monkeypatch.setattr(parallel, "Crew", None)
+    monkeypatch.setattr(parallel, "WorkerPool", None)
     assert len(parallel.encode(EMBEDDERS.build("maccs"), SMILES).features) == 120
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from leaq.data import from_arrays
-from leaq.embedders import EMBEDDERS, embed, listing
+from leaq.embedders import EMBEDDERS, embed, entries
 from leaq.embedders.base import Encoded, MoleculeEmbedder
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnknownName
 from leaq.types import Samples
@@ -100,7 +100,7 @@ def test_any_object_with_transform_works_and_its_shape_is_checked(rng):
 
 
 def test_the_listing_covers_every_name_and_every_kind():
-    cards = listing()
+    cards = entries()
     assert [card.name for card in cards] == list(EMBEDDERS)
     assert {card.family for card in cards} >= {"fingerprint", "descriptors", "graph network", "SMILES network"}
     assert all(card.licence and card.source for card in cards)

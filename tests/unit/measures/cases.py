@@ -3,7 +3,7 @@ from itertools import combinations
 import numpy as np
 
 from leaq.measures.finite_sample import Options
-from leaq.measures.gaps import sorted_set
+from leaq.measures.loss_gaps import sorted_set
 from tests.helpers import sampling
 
 MANY = Options(resamples=0, draws=10_000, most=100_000, close=0.5, error=0.01)

@@ -7,7 +7,7 @@ from leaq.errors import InvalidInput, LeaqError, NotEnoughEvidence
 from leaq.measures.chernoff import chernoff, chernoff_exponents, exponents_with_doubt
 from leaq.measures.exact import exact_leak, two_gamma, two_gaussian, union_bound
 from leaq.measures.finite_sample import Options, finite_sample, leak_of
-from leaq.measures.gaps import Gaps, merge_duplicates
+from leaq.measures.loss_gaps import LossGaps, merge_duplicates
 from leaq.measures.rate import rate
 from leaq.types import LossTable
 
@@ -25,7 +25,7 @@ ON_ARRAYS = {
     "leak_of": lambda losses: leak_of(losses, 20, options=FEW),
     "exact_leak": lambda losses: exact_leak(losses, 20, most=2000),
     "union_bound": lambda losses: union_bound(losses, 20),
-    "Gaps": Gaps.of,
+    "LossGaps": LossGaps.of,
     "merge_duplicates": merge_duplicates,
 }
 GOOD = np.random.default_rng(0).normal(np.linspace(0, 1, 4)[:, None], 1.0, (4, 30))

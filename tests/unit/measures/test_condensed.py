@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from leaq.measures.condensed import condensed
-from leaq.measures.indicators import correlation, distortion
+from leaq.measures.distortion import correlation, distortion
 from leaq.measures.performance import drop, performance
 from leaq.pipeline.rows import How, Released, row
 from leaq.results import Size
-from leaq.study.shelf import DiskShelf
+from leaq.study.chunks import ChunkStore
 from leaq.types import LossTable, NotComputed
 
 S, N, K = 6, 90, 4
@@ -84,12 +84,12 @@ def test_each_of_several_targets_is_condensed(rng):
     assert performance(brief.by_task["a"], **OPTIONS) == performance(quantized, **OPTIONS)
 
 
-def test_a_shelf_keeps_what_outputs_told(rng, tmp_path):
+def test_stored_chunks_keep_what_outputs_told(rng, tmp_path):
     full, quantized = tables(rng)
     brief = small(quantized, full)
-    shelf = DiskShelf(tmp_path)
-    shelf.put("models-0-6", {"sign": (brief, Size(1.0, 1.0, 1, 1.0))})
-    found = shelf.get("models-0-6")
+    chunks = ChunkStore(tmp_path)
+    chunks.put("models-0-6", {"sign": (brief, Size(1.0, 1.0, 1, 1.0))})
+    found = chunks.get("models-0-6")
     assert found is not None
     assert performance(found["sign"][0], **OPTIONS) == performance(quantized, **OPTIONS)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from leaq.measures.gaps import Gaps
+from leaq.measures.loss_gaps import LossGaps
 from leaq.measures.rate_band import band, cross_fitted, relative_draws, rho_of
 
 
@@ -20,17 +20,17 @@ def test_the_band_holds_the_truth_as_often_as_it_says(rng):
     held = []
     for _ in range(150):
         losses = ordered(rng)
-        low, high = band(losses, Gaps.of(losses), level=0.9, draws=400, rng=rng)
+        low, high = band(losses, LossGaps.of(losses), level=0.9, draws=400, rng=rng)
         held.append(low <= truth <= high)
     assert 0.82 < np.mean(held) <= 1.0
 
 
 def test_equal_candidates_reach_nothing_and_constant_ones_are_infinitely_far(rng):
     losses = ordered(rng, gaps=(0.0, 0.0))
-    assert band(losses, Gaps.of(losses), level=0.95, draws=400, rng=rng)[0] == 0.0
+    assert band(losses, LossGaps.of(losses), level=0.95, draws=400, rng=rng)[0] == 0.0
     whole = np.round(losses[0] * 1024) / 1024  # to which 1 can be added exactly
     far = np.stack([whole, whole + 1.0])
-    assert band(far, Gaps.of(far), level=0.95, draws=400, rng=rng) == (np.inf, np.inf)
+    assert band(far, LossGaps.of(far), level=0.95, draws=400, rng=rng) == (np.inf, np.inf)
 
 
 def test_the_cross_fitted_value_is_not_flattered_by_the_choice(rng):
@@ -41,7 +41,7 @@ def test_the_cross_fitted_value_is_not_flattered_by_the_choice(rng):
 
 def test_shares_of_lambda_begin_with_the_sample_and_lie_between_nothing_and_one(rng):
     losses = ordered(rng)
-    found = Gaps.of(losses)
+    found = LossGaps.of(losses)
     shares = relative_draws(losses, found, draws=50, rng=rng)
     assert shares.shape == (51, 2)
     assert ((shares >= 0) & (shares <= 1)).all()

@@ -46,7 +46,7 @@ def test_nothing_is_read_embedded_or_trained_twice_for_it(monkeypatch):
 
 
 def test_the_points_appear_in_the_same_picture_and_table(result):
-    from leaq.reporting.reading import audited
+    from leaq.reporting.narrative import audited
     from leaq.reporting.tables import ranking
     from leaq.results.tidy import frame
 

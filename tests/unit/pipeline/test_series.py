@@ -6,7 +6,7 @@ import pytest
 
 import leaq
 from leaq.errors import InvalidInput
-from leaq.reporting import reading
+from leaq.reporting import narrative
 from leaq.types import AttackResult, NotComputed
 
 QUICK = {"quantizers": "sign", "replicates": 8, "draws": 20, "attacks": ("threshold", "lira", "combined(sees=outputs)")}
@@ -37,7 +37,7 @@ def test_groups_are_told_better_than_their_records(patients):
         assert leak(series, attack).risk is None
     assert "Asked about 40 groups of 3 to 3 records" in leak(series, "lira").flags[-1].text
     assert series.rows[0].metrics == single.rows[0].metrics  # the models are the same
-    assert "by asking about each of 40 whole groups of them," in reading.audited(series)
+    assert "by asking about each of 40 whole groups of them," in narrative.audited(series)
     assert "forecast" not in series.rows[0].measures
 
 

@@ -16,7 +16,7 @@ def nearest(weight: np.ndarray, levels: np.ndarray) -> np.ndarray:
 
 
 def run(scheme: Scheme, weight: torch.Tensor) -> np.ndarray:
-    return scheme.project(weight, scheme.fit(weight)).numpy()
+    return scheme.fake_quantize(weight, scheme.fit(weight)).numpy()
 
 
 FAST = [

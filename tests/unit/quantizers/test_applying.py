@@ -16,7 +16,7 @@ def test_a_stack_cut_into_runs_is_the_stack_in_one(spec, monkeypatch):
     once = scheme(stack).params["a.weight"]
     monkeypatch.setattr(blocks.tiles, "__kwdefaults__", {"repeat": 1, "most": 100})  # one model at a time
     assert same_bits(scheme(stack).params["a.weight"], once)
-    assert same_bits(scheme.frozen_to(stack)(stack).params["a.weight"], once)
+    assert same_bits(scheme.fitted_to(stack)(stack).params["a.weight"], once)
 
 
 def test_weights_whose_scale_overflows_are_refused():

@@ -76,8 +76,8 @@ def test_a_frozen_quantizer_remembers_whose_records_it_saw():
         (build("equalised(bits=4)"), elsewhere, []),
         (build("sign"), elsewhere, []),
     ):
-        assert [flag.code for flag in scheme.frozen_to(models(), given).flags()] == codes
-    assert "Calibrated on public records" in build("gptq(bits=4)").frozen_to(models(), elsewhere).flags()[0].text
+        assert [flag.code for flag in scheme.fitted_to(models(), given).flags()] == codes
+    assert "Calibrated on public records" in build("gptq(bits=4)").fitted_to(models(), elsewhere).flags()[0].text
 
 
 def test_without_members_every_record_calibrates_every_model():

@@ -88,7 +88,7 @@ def test_the_file_holds_the_gains(trained, tmp_path):
     read, spec = unpack(tmp_path / "x.safetensors")
     assert spec == scheme.spec()
     second = checkpoints.at((slice(None), 1))  # of 5, after 40 %
-    expected = scheme.frozen_to(second, calibration)(second)
+    expected = scheme.fitted_to(second, calibration)(second)
     assert all(torch.equal(read.params[name], expected.params[name]) for name in expected.params)
 
 

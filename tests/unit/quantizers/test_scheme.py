@@ -35,13 +35,13 @@ def test_calibrated_elsewhere_refuses_the_members():
     models = Checkpoints(mlp.init(seed=0, models=[0]), mlp.roles, batch=(1,))
     records, scheme = np.zeros((5, 4)), build("gptq(bits=2, calibrated=elsewhere)")
     with pytest.raises(InvalidInput) as refused:
-        scheme.frozen_to(models, Calibration(mlp, records))
+        scheme.fitted_to(models, Calibration(mlp, records))
     assert str(refused.value) == (
         "gptq(bits=2, calibrated=elsewhere): the calibration records must be others than the members. Found those of "
         "the members. Name whose they are: leaq.quantizers.Calibration(model, inputs, source='public records')."
     )
     assert (
-        scheme.frozen_to(models, Calibration(mlp, records, source="public records")).calibrated_on == "public records"
+        scheme.fitted_to(models, Calibration(mlp, records, source="public records")).calibrated_on == "public records"
     )
 
 
@@ -59,10 +59,10 @@ def test_rounding_without_codes_gives_what_the_codes_stand_for_to_the_last_bit(s
     before = weight.clone()
     for beyond in (weight, -1.5 * weight if spec != "float16" else weight / 3):
         slow = scheme.decode(scheme.encode(beyond, scales), scales).to(dtype)
-        assert same_bits(scheme.project(beyond, scales), slow)
-        assert same_bits(scheme.project(beyond, scales, torch.full_like(beyond, torch.nan)), slow)
+        assert same_bits(scheme.fake_quantize(beyond, scales), slow)
+        assert same_bits(scheme.fake_quantize(beyond, scales, torch.full_like(beyond, torch.nan)), slow)
     own = torch.full_like(weight, torch.nan)
-    found = scheme.released(weight, own)
+    found = scheme.fit_fake_quantize(weight, own)
     assert all(torch.equal(found[key], scales[key]) for key in scales)
     assert same_bits(own, scheme.decode(scheme.encode(weight, scales), scales).to(dtype))
     assert same_bits(weight, before)

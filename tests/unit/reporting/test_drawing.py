@@ -2,7 +2,7 @@ import pytest
 
 from leaq.reporting.drawing import svg
 from leaq.reporting.figures import tradeoff
-from leaq.reporting.look import COLOURS
+from leaq.reporting.theme import COLOURS
 from tests.helpers import require
 from tests.results import NASTY, nasty
 

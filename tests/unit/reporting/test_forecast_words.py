@@ -1,8 +1,8 @@
 from dataclasses import replace
 
-from leaq.attacks.foreseen import FORECAST
+from leaq.attacks.audit_forecasts import FORECAST
 from leaq.reporting.forecast_words import about_forecast
-from leaq.reporting.reading import reading
+from leaq.reporting.narrative import reading
 from leaq.reporting.tables import ranking
 from leaq.types import Flag, NotComputed
 from tests.results import cell, estimate

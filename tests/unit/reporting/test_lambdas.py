@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from leaq.measures.gaps import Gaps
+from leaq.measures.loss_gaps import LossGaps
 from leaq.measures.rate import rate
 from leaq.reporting.lambdas import lambda_table, lambda_verdict, peak, statement
 from leaq.results import Curve
@@ -43,7 +43,7 @@ def curve_of(*models):
 )
 def test_the_deciding_candidate_is_found(table, k, said):
     curve = curve_of(table)
-    assert peak(curve) == k == int(Gaps.of(table).lambdas.argmax()) + 2
+    assert peak(curve) == k == int(LossGaps.of(table).lambdas.argmax()) + 2
     assert statement(curve) == f"the largest lambda_k is at {said}"
 
 
@@ -76,7 +76,7 @@ def test_bands_hold_the_curve_and_narrow_with_the_noise():
 
 
 def test_the_values_are_lambda_over_its_largest():
-    expected = Gaps.of(LOW).lambdas / Gaps.of(LOW).lambdas.max()
+    expected = LossGaps.of(LOW).lambdas / LossGaps.of(LOW).lambdas.max()
     np.testing.assert_allclose(curve_of(LOW).y, expected, rtol=1e-6)
 
 

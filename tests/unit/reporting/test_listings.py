@@ -1,12 +1,12 @@
-from leaq.data import listing
-from leaq.embedders import listing as embedders
+from leaq.data import entries
+from leaq.embedders import entries as embedders
 from leaq.reporting.listings import datasets_table, embedders_table
 
 
 def test_every_data_set_has_a_row_with_its_licence():
-    table = datasets_table(listing())
+    table = datasets_table(entries())
     rows = {row[0]: row for row in table.rows}
-    assert len(rows) == len(listing())
+    assert len(rows) == len(entries())
     assert rows["herg"][:3] == ("herg", "classification", "655")
     assert rows["freesolv"][1] == "regression (kcal/mol)"
     assert rows["ld50_zhu"][2] == "unknown"

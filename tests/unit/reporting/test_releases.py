@@ -5,8 +5,8 @@ from dataclasses import replace
 from leaq.decisions.choosing import recommend
 from leaq.decisions.gating import Limits, gate
 from leaq.decisions.standing import front, not_told_apart
+from leaq.reporting.narrative import reading, verdict
 from leaq.reporting.pages import audit_page
-from leaq.reporting.reading import reading, verdict
 from leaq.reporting.records import riskiest_records
 from leaq.reporting.tables import ranking
 from leaq.results import CellResult, QuantizerRow, Size

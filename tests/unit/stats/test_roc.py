@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from leaq.stats.intervals import Drawn, TwoWay
+from leaq.stats.intervals import BootstrapWeights, TwoWay
 from leaq.stats.roc import above, weighted_auc
 
 
@@ -37,6 +37,6 @@ def test_shares_above_cuts_are_counted_the_same_either_way(cuts, rng):
 def test_drawn_decisions_are_counted_exactly_whatever_holds_the_counts(rng):
     ways = TwoWay.draw(4, np.arange(3000) // 2, draws=9, rng=rng)
     decisions = rng.random((4, 3000)) < 0.5
-    found = Drawn(ways, decisions).weight(decisions)
-    np.testing.assert_array_equal(found, Drawn(ways, decisions).weight(decisions.astype(float)))
+    found = BootstrapWeights(ways, decisions).weight(decisions)
+    np.testing.assert_array_equal(found, BootstrapWeights(ways, decisions).weight(decisions.astype(float)))
     assert found.dtype == np.float64

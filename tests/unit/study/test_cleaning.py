@@ -57,10 +57,10 @@ def test_what_is_sensitive_is_said(run):
 
 
 def test_a_run_in_use_is_left_alone(run):
-    claim = Store(run).claim(KEY)
+    lock = Store(run).lock(KEY)
     with pytest.raises(InvalidInput, match="must not be in use"):
         clean(run)
-    claim.release()
+    lock.release()
     assert clean(run).files > 0
 
 
@@ -107,7 +107,7 @@ def test_a_run_folder_may_be_named_through_a_link(run, tmp_path):
 
 
 def test_a_dry_run_takes_no_lock(run, monkeypatch):
-    monkeypatch.setattr("leaq.study.cleaning.Claim", None)
+    monkeypatch.setattr("leaq.study.cleaning.Lock", None)
     assert clean(run, dry_run=True).files == 7
 
 

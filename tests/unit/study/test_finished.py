@@ -11,7 +11,7 @@ from leaq.decisions.gating import Limits, gate
 from leaq.errors import StoreError
 from leaq.results import Comparison
 from leaq.study import Store
-from leaq.system.sealed import read_json, seal_json
+from leaq.system.checksummed import json_with_checksum, read_json
 from leaq.types import AttackResult
 from tests.unit.study.cells import cell, row
 from tests.unit.study.small import small
@@ -103,7 +103,7 @@ def test_results_come_one_at_a_time_in_the_same_order(store):
     key = store.stored()[0]
     older = {name: value for name, value in lines[0].items() if name != "references"}  # of an earlier version
     text = json.dumps(older, indent=1, sort_keys=True)
-    store.cell_path(key).write_bytes(seal_json(text, kind="cell", key=key))
+    store.cell_path(key).write_bytes(json_with_checksum(text, kind="cell", key=key))
     assert json.loads(store.line(key)) == json.loads(store.read(key).to_json())
     assert json.loads(store.line(key))["references"] == []
     store.cell_path(key).write_bytes(store.cell_path(key).read_bytes().replace(b"0.5", b"0.4", 1))
@@ -135,5 +135,5 @@ def test_an_index_of_an_older_version_is_not_believed(store):
     plain = read_json(path, kind="index", key="")
     for entry in plain["entries"].values():
         del entry[1]["comparison"], entry[1]["together"]
-    path.write_bytes(seal_json(json.dumps(plain), kind="index", key=""))
+    path.write_bytes(json_with_checksum(json.dumps(plain), kind="index", key=""))
     assert told(store.summaries()) == told(store.finished())

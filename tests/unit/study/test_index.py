@@ -38,7 +38,7 @@ def test_values_are_built_when_they_are_looked_at_and_not_before():
 def test_a_cell_comes_back_as_it_is_stored_now(store, tmp_path):
     index, path = Index(), store.cell_path(KEY)
     index.add(KEY, store.read(KEY), path)
-    (tmp_path / "index.json").write_bytes(index.sealed())
+    (tmp_path / "index.json").write_bytes(index.content())
     again = Index.read(tmp_path / "index.json")
     found, told = again.get(KEY, path), store.read(KEY)
     assert [one.metrics["roc_auc"].value for one in found.rows] == [0.9, 0.8]

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 
 from leaq.study import Store, run_study
-from leaq.system.locks import Claim
+from leaq.system.locks import Lock
 from tests.unit.study.small import small
 
 
@@ -53,13 +53,13 @@ def test_a_damaged_private_part_costs_its_cell_however_often_it_is_asked_for(tmp
 
 
 def test_what_another_process_computes_is_left_to_it(tmp_path, monkeypatch):
-    """The claim of one cell is held elsewhere and given up unfinished after a while: then it is ours."""
+    """The lock of one cell is held elsewhere and given up unfinished after a while: then it is ours."""
     study = small(data=("wine",))
     probe = run_study(study, tmp_path / "probe")
     keys = sorted(path.name for path in (tmp_path / "probe" / "locks").glob("wine-*"))
     assert probe.computed == len(keys) == 2
     store = Store.open(tmp_path / "run", study)
-    held = Claim.take(store.folder / "locks" / keys[0])
+    held = Lock.take(store.folder / "locks" / keys[0])
     looks = []
 
     def look(_seconds):

@@ -11,7 +11,7 @@ from leaq.results import CellResult, QuantizerRow, Size
 from leaq.results.tidy import COLUMNS
 from leaq.study import Store
 from leaq.study.store import cell_key, chunks_key
-from leaq.system.sealed import seal_json
+from leaq.system.checksummed import json_with_checksum
 from leaq.types import AttackResult, Estimate, NotComputed
 
 KEY = "wine-0123456789abcdef-fedcba9876543210"
@@ -81,7 +81,7 @@ def test_a_cell_of_a_newer_version_is_refused_and_left_alone(store):
     path = store.folder / "cells" / f"{KEY}.json"
     plain = json.loads(path.read_text())
     plain.pop("seal")
-    path.write_bytes(seal_json(json.dumps({**plain, "schema": 99}), kind="cell", key=KEY))
+    path.write_bytes(json_with_checksum(json.dumps({**plain, "schema": 99}), kind="cell", key=KEY))
     before = path.read_bytes()
     with pytest.raises(StoreError, match=r"written by a newer leaq \(schema 99"):
         store.load(KEY)

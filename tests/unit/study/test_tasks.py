@@ -62,7 +62,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, monkeypatch):
         with pytest.raises(StoreError, match="No space left"):
             run_study(small(), tmp_path / "run")
     assert list(Failures(tmp_path / "run" / "failed")) == []
-    monkeypatch.setattr(study_tasks, "chunk", guarded(study_tasks.chunk, limit=2))  # the third cell's are on the shelf
+    monkeypatch.setattr(study_tasks, "chunk", guarded(study_tasks.chunk, limit=2))  # the third cell's are stored
     outcome = run_study(small(), tmp_path / "run")
     assert (outcome.computed, outcome.found) == (2, 2)
 

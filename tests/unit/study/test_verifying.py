@@ -29,9 +29,9 @@ def made(folder):
     store = Store.open(folder, study)
     for seed, key in enumerate(KEYS):
         store.save(key, cell([row("none", 0.5, 0.9), row("sign", 0.05 + seed, 0.9)], seed=seed))
-    shelf = store.shelf("wine-chunks")
-    shelf.put("models-0-2", chunk(1.0))
-    shelf.put("models-2-4", chunk(2.0))
+    chunks = store.chunks("wine-chunks")
+    chunks.put("models-0-2", chunk(1.0))
+    chunks.put("models-2-4", chunk(2.0))
     Failures(folder / "failed").record(study.cells()[0], "wine", ValueError("row 3"))
     (folder / "study.toml").write_text(Study.from_dict(Store(folder).config).to_toml())
     store.write_table()
@@ -95,14 +95,14 @@ def test_files_swapped_or_copied_over_each_other_are_found(run, pair):
 def test_a_chunk_in_another_cells_folder_counts_as_absent(run):
     (run / "chunks" / "wine-chunks").rename(run / "chunks" / "beer-chunks")
     store = Store(run)
-    assert store.shelf("beer-chunks").get("models-0-2") is None
+    assert store.chunks("beer-chunks").get("models-0-2") is None
     assert [path.name for path in store.damaged] == ["models-0-2.npz"]
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"PK\x03\x04" + b"\0" * 60])
 def test_a_chunk_that_is_no_archive_counts_as_absent(run, content):
     (run / "chunks" / "wine-chunks" / "models-0-2.npz").write_bytes(content)
-    assert Store(run).shelf("wine-chunks").get("models-0-2") is None
+    assert Store(run).chunks("wine-chunks").get("models-0-2") is None
 
 
 def test_a_damaged_private_part_is_never_shown_and_its_cell_is_computed_again(run):
@@ -131,10 +131,10 @@ def test_a_killed_runs_half_files_are_swept_by_who_takes_its_place(run):
     for path in (*halves, other):
         path.write_text("half")
     store = Store(run)
-    claim = store.claim(KEYS[0])
-    store.shelf("wine-chunks")
+    lock = store.lock(KEYS[0])
+    store.chunks("wine-chunks")
     store.write_table()
-    claim.release()
+    lock.release()
     assert [path.exists() for path in halves] == [False] * 4
     assert other.exists()  # another process may be writing it
 
@@ -153,7 +153,7 @@ def test_the_command_says_what_is_damaged(run):
 
 
 @pytest.mark.parametrize("schema", ["0", "1", "-2", '"2"', "2.5", "true", "null"])
-def test_a_layout_changed_by_damage_is_never_read_as_an_earlier_one_without_seals(run, schema):
+def test_a_layout_changed_by_damage_is_never_read_as_an_earlier_one_without_checksums(run, schema):
     path = run / "config.json"
     changed = path.read_text().replace('"schema": 2', f'"schema": {schema}')
     assert changed != path.read_text()
@@ -162,11 +162,11 @@ def test_a_layout_changed_by_damage_is_never_read_as_an_earlier_one_without_seal
         Store(run)
 
 
-def test_a_table_of_a_version_before_seals_is_not_called_damaged(run, monkeypatch):
+def test_a_table_of_a_version_before_checksums_is_not_called_damaged(run, monkeypatch):
     """It had other columns; what it says stands in the cells, which are checked."""
     (run / "results.csv").write_text("data,task\n")
     assert [one.file for one in verify(run).damaged] == ["results.csv"]
-    monkeypatch.setattr(Store, "sealed", property(lambda _: False))
+    monkeypatch.setattr(Store, "checksummed", property(lambda _: False))
     found = verify(run)
     assert "results.csv" not in [one.file for one in found.damaged]
     assert any("of chunks and tables nothing" in note for note in found.notes)

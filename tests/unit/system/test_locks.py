@@ -6,12 +6,12 @@ import threading
 import pytest
 
 from leaq.errors import StoreError
-from leaq.system.locks import Claim
+from leaq.system.locks import Lock
 
 
 def hold(path, ready):
-    claim = Claim.take(path)
-    ready.send(claim is not None)
+    lock = Lock.take(path)
+    ready.send(lock is not None)
     signal.pause()
 
 
@@ -21,15 +21,15 @@ def test_a_claim_is_free_again_when_its_process_is_killed(tmp_path):
     process = multiprocessing.get_context("fork").Process(target=hold, args=(path, there))
     process.start()
     assert here.recv()
-    assert Claim.take(path) is None
+    assert Lock.take(path) is None
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    assert Claim.take(path) is not None
+    assert Lock.take(path) is not None
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(StoreError, match="must be writable"):
-        Claim.take(tmp_path / "none" / "cell")
+        Lock.take(tmp_path / "none" / "cell")
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -39,16 +39,16 @@ def test_a_link_in_a_locks_place_is_never_followed(tmp_path, there):
         target.write_text("chapter 1")
     lock.symlink_to(target)
     with pytest.raises(StoreError, match="It is a link or a special file, which leaq never follows. Remove it"):
-        Claim.take(lock)
+        Lock.take(lock)
     assert (target.read_text() == "chapter 1") if there else not target.exists()
 
 
 def test_who_waits_gets_the_claim_when_it_is_given_up(tmp_path):
-    mine, got = Claim.take(tmp_path / "cell"), []
-    waiting = threading.Thread(target=lambda: got.append(Claim.wait(tmp_path / "cell")))
+    mine, got = Lock.take(tmp_path / "cell"), []
+    waiting = threading.Thread(target=lambda: got.append(Lock.wait(tmp_path / "cell")))
     waiting.start()
     mine.release()
     waiting.join()
-    assert Claim.take(tmp_path / "cell") is None
+    assert Lock.take(tmp_path / "cell") is None
     got[0].release()
     assert (tmp_path / "cell").read_bytes() == b""

@@ -36,7 +36,7 @@ def perceptron(samples, members):
     calibration = Calibration(model, samples.inputs, members, seed=0, first=0)
     found = {}
     for quantizer in parse_list("none,sign,ternary(sparsity=0.5),uniform(bits=4),stochastic(bits=2)"):
-        quantized = quantizer.frozen_to(checkpoints.last(), calibration)(checkpoints)
+        quantized = quantizer.fitted_to(checkpoints.last(), calibration)(checkpoints)
         table = evaluate_checkpoints(model, quantized, samples, members, quantizer=quantizer.spec())
         found[quantizer.spec()] = with_whitebox(table, model, quantized, samples)
     return found

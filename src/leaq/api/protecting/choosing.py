@@ -12,7 +12,7 @@ import numpy as np
 from leaq.api.protecting.parts import Parts
 from leaq.attacks.base import Context
 from leaq.attacks.registry import build_attack
-from leaq.attacks.scoring import Protocol
+from leaq.attacks.scoring import Resampling
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
 from leaq.evaluation import evaluate_checkpoints, with_numbers, with_whitebox
 from leaq.measures.performance import drop, performance
@@ -50,19 +50,19 @@ def search(
     config: AuditConfig, parts: Parts, *, max_drop: float, folder: Path | None, progress: Progress
 ) -> tuple[Tried, ...]:
     """Return every release that was tried, least leak first; each is kept in `folder` once it is measured."""
-    shelf = _Shelf.of(folder, f"{config.digest()} {origin_digest(config)} {max_drop!r}")
+    tried = _SearchFile.of(folder, f"{config.digest()} {origin_digest(config)} {max_drop!r}")
     todo = asked(config, parts.pool)
     # A release calibrated on members is followed by itself calibrated elsewhere, which has not seen them.
     wanted = [q for q in todo.quantizers if not (q.needs.calibration and q.calibrated == "members")]
-    if any(quantizer.spec() not in shelf.found for quantizer in wanted):
+    if any(quantizer.spec() not in tried.found for quantizer in wanted):
         everybody = slice(0, len(todo.members))
         made = subject_of(config).train(parts.pool, todo.members, which=everybody, progress=progress)
         trained = _Trained(config, parts, todo, made.model, made.checkpoints)
         for done, quantizer in enumerate(wanted, start=1):
-            if quantizer.spec() not in shelf.found:
-                shelf.put(trained.tried(quantizer, max_drop))
+            if quantizer.spec() not in tried.found:
+                tried.put(trained.tried(quantizer, max_drop))
             progress("choosing", done, len(wanted))
-    found = [shelf.found[quantizer.spec()] for quantizer in wanted]
+    found = [tried.found[quantizer.spec()] for quantizer in wanted]
     return tuple(sorted(found, key=lambda one: np.inf if one.advantage is None else one.advantage.value))
 
 
@@ -98,8 +98,8 @@ class _Trained:
         judged = self.todo.judged
         table = self.todo.of_pool(evaluate_checkpoints(self.model, released, judged, self.todo.judged_members))
         table = with_numbers(with_whitebox(table, self.model, released, judged), released, judged, codes=True)
-        protocol = Protocol(level=self.config.level, draws=self.config.draws, seed=self.config.seed)
-        found = build_attack(ATTACK).run(Context(table, features=judged.inputs, protocol=protocol))
+        resampling = Resampling(level=self.config.level, draws=self.config.draws, seed=self.config.seed)
+        found = build_attack(ATTACK).run(Context(table, features=judged.inputs, resampling=resampling))
         if not isinstance(found, AttackResult):
             raise NotEnoughEvidence(f"protect chooses by the attack on the file. {found.reason}")
         return found.advantage
@@ -108,7 +108,7 @@ class _Trained:
         released = quantizer.recorded(self.checkpoints).last()
         everybody = slice(0, released.batch[0])
         calibration = self.todo.calibration(self.model, everybody, quantizer, seed=self.config.seed)
-        return quantizer.frozen_to(released, calibration)(released)
+        return quantizer.fitted_to(released, calibration)(released)
 
     @cached_property
     def _reference(self) -> LossTable:
@@ -121,7 +121,7 @@ class _Trained:
 
 
 @dataclass
-class _Shelf:
+class _SearchFile:
     """What was tried so far, kept in a file where there is a folder."""
 
     path: Path | None

@@ -130,10 +130,12 @@ def fill(
             stored[name] = weight.form
         with torch.no_grad():
             places[name].copy_(weight.value)
-    return Filled(module, stored, (*_doubts(subject, decided, scaled, unchanged=unchanged), *_uneven(subject, doubted)))
+    return Filled(
+        module, stored, (*_warnings(subject, decided, scaled, unchanged=unchanged), *_uneven(subject, doubted))
+    )
 
 
-def _doubts(subject: str, decided: list[str], scaled: list[str], *, unchanged: bool) -> Iterable[Flag]:
+def _warnings(subject: str, decided: list[str], scaled: list[str], *, unchanged: bool) -> Iterable[Flag]:
     if unchanged:
         yield Flag("not-quantized", f"The weights of {subject} equal the original's: nothing was quantized.")
     if decided:

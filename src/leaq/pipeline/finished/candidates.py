@@ -10,10 +10,10 @@ from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
 from leaq.models import checkpoints_of
 from leaq.models.calling import full_precision
 from leaq.pipeline.cell import AuditConfig
-from leaq.pipeline.finished.evaluating import Bench
+from leaq.pipeline.finished.evaluating import ModelEvaluator
 from leaq.quantizers import Calibration, Identity, Scheme
 from leaq.quantizers.neighbours import Moves, draw_moves, moved
-from leaq.quantizers.scheme import Frozen
+from leaq.quantizers.scheme import Fitted
 from leaq.types import Checkpoints, Flag, LossTable, NotComputed
 
 __all__ = ["candidates_of", "fitted_to", "released_of", "with_released"]
@@ -67,8 +67,8 @@ def with_released(recorded: Checkpoints, released: Checkpoints) -> Checkpoints:
 
 
 def fitted_to(
-    scheme: Scheme, released: Checkpoints, bench: Bench, *, given: Calibration | None = None, seed: int = 0
-) -> tuple[Frozen, tuple[Flag, ...]]:
+    scheme: Scheme, released: Checkpoints, evaluator: ModelEvaluator, *, given: Calibration | None = None, seed: int = 0
+) -> tuple[Fitted, tuple[Flag, ...]]:
     """Fix a scheme's scales to the released weights, calibrated on `given` records or else on the members.
 
     Returns
@@ -84,22 +84,22 @@ def fitted_to(
     """
     released = scheme.recorded(released)
     if not scheme.needs.calibration and not scheme.needs.model:
-        frozen = scheme.frozen_to(released)
-        return frozen, frozen.flags()
-    calibration = replace(given, model=bench.model) if given is not None else _on_members(scheme, bench, seed)
-    frozen = scheme.frozen_to(released, calibration)
-    return frozen, (*frozen.flags(), *_unseen(scheme, released, calibration))
+        fitted = scheme.fitted_to(released)
+        return fitted, fitted.flags()
+    calibration = replace(given, model=evaluator.model) if given is not None else _on_members(scheme, evaluator, seed)
+    fitted = scheme.fitted_to(released, calibration)
+    return fitted, (*fitted.flags(), *_unseen(scheme, released, calibration))
 
 
-def _on_members(scheme: Scheme, bench: Bench, seed: int) -> Calibration:
-    parts = [batch.inputs for batch in bench.members.batches]
+def _on_members(scheme: Scheme, evaluator: ModelEvaluator, seed: int) -> Calibration:
+    parts = [batch.inputs for batch in evaluator.members.batches]
     if not all(isinstance(part, torch.Tensor) for part in parts):
         raise UnsupportedModel(
             f"{scheme.spec()}: calibration needs inputs that are one array. Found several or other objects. "
             "Leave this quantizer out, or wrap the model to take one array."
         )
     inputs = torch.cat([full_precision(part) for part in parts]).cpu().numpy()
-    return Calibration(bench.model, inputs, seed=seed, most=scheme.records)
+    return Calibration(evaluator.model, inputs, seed=seed, most=scheme.records)
 
 
 def _unseen(scheme: Scheme, released: Checkpoints, calibration: Calibration) -> tuple[Flag, ...]:
@@ -117,7 +117,12 @@ def _unseen(scheme: Scheme, released: Checkpoints, calibration: Calibration) -> 
 
 
 def candidates_of(
-    bench: Bench, fitted: Frozen, released: Checkpoints, recorded: Checkpoints | None, *, config: AuditConfig
+    evaluator: ModelEvaluator,
+    fitted: Fitted,
+    released: Checkpoints,
+    recorded: Checkpoints | None,
+    *,
+    config: AuditConfig,
 ) -> LossTable | NotComputed:
     """Return the losses of the candidates that r compares under one quantizer, or why there are none.
 
@@ -126,17 +131,17 @@ def candidates_of(
     """
     if recorded is not None:
         candidates = fitted(with_released(recorded, released))
-        return bench.table(candidates, quantizer=fitted.spec(), strategy="trajectory")
+        return evaluator.table(candidates, quantizer=fitted.spec(), strategy="trajectory")
     if isinstance(fitted.scheme, Identity):
         return NO_CODES
     try:
         quantized, moves = draw_moves(fitted, released, moves=config.neighbours, seed=config.seed)
     except (InvalidInput, NotEnoughEvidence) as err:
         return NotComputed(str(err))
-    return _neighbour_table(bench, quantized, moves[0], quantizer=fitted.spec())
+    return _neighbour_table(evaluator, quantized, moves[0], quantizer=fitted.spec())
 
 
-def _neighbour_table(bench: Bench, quantized: Checkpoints, moves: Moves, *, quantizer: str) -> LossTable:
+def _neighbour_table(evaluator: ModelEvaluator, quantized: Checkpoints, moves: Moves, *, quantizer: str) -> LossTable:
     """Evaluate as many moved copies at once as memory allows, the unmoved model last."""
     size = sum(tensor.nbytes for tensor in quantized.params.values())
     together = max(1, MOVED_BYTES // size)
@@ -144,7 +149,7 @@ def _neighbour_table(bench: Bench, quantized: Checkpoints, moves: Moves, *, quan
     for start in range(0, len(moves), together):
         part = slice(start, start + together)
         some = Moves(moves.name[part], moves.position[part], moves.value[part])
-        tables.append(bench.table(moved(quantized, [some]), quantizer=quantizer, strategy="neighbours"))
+        tables.append(evaluator.table(moved(quantized, [some]), quantizer=quantizer, strategy="neighbours"))
     last = tables[-1]
     losses = np.concatenate([*(table.losses[:, :-1] for table in tables), last.losses[:, -1:]], axis=1)
     return replace(last, losses=losses)

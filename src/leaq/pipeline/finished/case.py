@@ -12,11 +12,11 @@ from leaq.quantizers import Calibration
 from leaq.types import AttackResult, Checkpoints, Flag, LossTable, NotComputed
 
 if TYPE_CHECKING:
-    from leaq.pipeline.finished.evaluating import Bench
+    from leaq.pipeline.finished.evaluating import ModelEvaluator
 
 __all__ = ["Case", "ExtraAttacks"]
 
-ExtraAttacks = Callable[["Bench", LossTable], Mapping[str, AttackResult | NotComputed]]
+ExtraAttacks = Callable[["ModelEvaluator", LossTable], Mapping[str, AttackResult | NotComputed]]
 """Further attacks on a released model, computed right after it was evaluated."""
 
 

@@ -31,7 +31,7 @@ from leaq.pipeline.finished.running import (
 )  # fmt: skip
 from leaq.types import Bools, Checkpoints, Flag, Ints, LossTable, Progress, Task, silent
 
-__all__ = ["Bench"]
+__all__ = ["ModelEvaluator"]
 
 TOGETHER = 32
 """Candidates that one vectorised call evaluates."""
@@ -40,8 +40,8 @@ WIDEST_OUTPUT = 4096
 
 
 @dataclass(frozen=True)
-class Bench:
-    """Where candidates of one model are put: its architecture, the records, the loss.
+class ModelEvaluator:
+    """Evaluates candidates of one model: its architecture, the records, the loss.
 
     Attributes
     ----------
@@ -92,12 +92,12 @@ class Bench:
         chosen = choose_loss(loss, outputs.cpu(), values, last=last_operation(lambda: run_plain(model, few, grad=True)))
         members, nonmembers = (records.changed(targets=chosen.targets) for records in (members, nonmembers))
         task, labels = _meaning(chosen, outputs, chosen.targets(values))
-        bench = cls(
+        evaluator = cls(
             model, members, nonmembers, chosen, task, chosen.scale[0], n_train or len(members), labels is not None,
             chosen.flags, groups_of(members, nonmembers), labels,
         )  # fmt: skip
-        bench._check_loss(members.batches[0], outputs, members.batches[0].targets)
-        return bench
+        evaluator._check_loss(members.batches[0], outputs, members.batches[0].targets)
+        return evaluator
 
     @property
     def weightless(self) -> bool:
@@ -149,8 +149,10 @@ class Bench:
         def forward(_: Mapping[str, Tensor], inputs: Any) -> Tensor:
             return (torch.cat([run(one) for one in each(inputs)]) if apart else run(inputs)).unsqueeze(0)
 
-        bench = self.flagged(*flags, *([BY_RECORD] if apart else []))
-        return bench._table({"": torch.zeros(1)}, forward, quantizer=quantizer, strategy="released", progress=silent)
+        evaluator = self.flagged(*flags, *([BY_RECORD] if apart else []))
+        return evaluator._table(
+            {"": torch.zeros(1)}, forward, quantizer=quantizer, strategy="released", progress=silent
+        )
 
     def _table(
         self, flat: Mapping[str, Tensor], forward: Run, *, quantizer: str, strategy: str, progress: Progress
@@ -217,7 +219,7 @@ class Bench:
         refuse_batch_dependence(values[:1].cpu(), checked(alone, 1, self.loss.name).cpu(), self.loss.name)
 
     def flagged(self, *flags: Flag) -> Self:
-        """Return the same bench whose tables carry further flags."""
+        """Return the same evaluator whose tables carry further flags."""
         return replace(self, flags=(*self.flags, *flags))
 
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 from torch import nn
 
-from leaq.attacks.scoring import Protocol
+from leaq.attacks.scoring import Resampling
 from leaq.attacks.tokens import against_reference, by_windows, min_k
 from leaq.data.texts import texts_of
 from leaq.evaluation.texts import longest, token_batches, vocabulary_of
 from leaq.models.causal import Text, TokenLoss, Tokens, tokens_of
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.finished.case import Case, ExtraAttacks
-from leaq.pipeline.finished.evaluating import Bench
+from leaq.pipeline.finished.evaluating import ModelEvaluator
 from leaq.pipeline.finished.modules import audit_case
 from leaq.pipeline.finished.records import Records
 from leaq.results import CellResult
@@ -59,11 +59,11 @@ def audit_language(case: Case, *, progress: Progress = silent) -> CellResult:
         "longest": max(len(text.ids) for text in everything),
         "length": length,
     }
-    flags = (*result.flags, *_doubts(inside, outside, length, model))
+    flags = (*result.flags, *_warnings(inside, outside, length, model))
     return replace(result, rows=rows, primary_attack=primary, data=data, timings=timings, flags=flags)
 
 
-def _doubts(inside: list[Text], outside: list[Text], length: int, model: nn.Module) -> tuple[Flag, ...]:
+def _warnings(inside: list[Text], outside: list[Text], length: int, model: nn.Module) -> tuple[Flag, ...]:
     """Say what of the texts was not read, and what of them was read but not scored."""
     texts, flags = [*inside, *outside], list[Flag]()
     cut = [text for text in texts if text.cut]
@@ -89,22 +89,22 @@ def _token_attacks(loss: TokenLoss, model: nn.Module | None, config: AuditConfig
     """Return what computes the attacks on tokens, once a released model was evaluated."""
     known: list[tuple[LossTable, Tokens]] = []
 
-    def attacks(bench: Bench, released: LossTable) -> dict[str, AttackResult | NotComputed]:
-        protocol = Protocol(level=config.level, draws=config.draws, seed=config.seed)
-        n, found = len(bench.mask), loss.take()
+    def attacks(evaluator: ModelEvaluator, released: LossTable) -> dict[str, AttackResult | NotComputed]:
+        resampling = Resampling(level=config.level, draws=config.draws, seed=config.seed)
+        n, found = len(evaluator.mask), loss.take()
         done: dict[str, AttackResult | NotComputed] = {
-            "min-k": min_k(released, found.lowest[None][:, -n:], protocol=protocol),
-            "min-k++": min_k(released, found.normalised[None][:, -n:], normalised=True, protocol=protocol),
+            "min-k": min_k(released, found.lowest[None][:, -n:], resampling=resampling),
+            "min-k++": min_k(released, found.normalised[None][:, -n:], normalised=True, resampling=resampling),
         }
         if model is None:
             lacking = NotComputed("Needs reference=...: a model that has not seen the members, such as the base model.")
             return {**done, "reference": lacking, "wbc": lacking}
         if not known:
-            table = bench.table_of(model, quantizer="reference")
+            table = evaluator.table_of(model, quantizer="reference")
             known.append((table, loss.take()))
         table, reference = known[0]
-        done["reference"] = against_reference(released, table, protocol=protocol)
-        done["wbc"] = by_windows(released, found.logp[-n:], reference.logp[-n:], protocol=protocol)
+        done["reference"] = against_reference(released, table, resampling=resampling)
+        done["wbc"] = by_windows(released, found.logp[-n:], reference.logp[-n:], resampling=resampling)
         return done
 
     return attacks

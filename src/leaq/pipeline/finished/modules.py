@@ -21,7 +21,7 @@ from leaq.models.roles import parameter_doubts, roles_of
 from leaq.pipeline.cell import IN_MEMORY, AuditConfig
 from leaq.pipeline.finished.candidates import candidates_of, fitted_to, released_of
 from leaq.pipeline.finished.case import Case
-from leaq.pipeline.finished.evaluating import Bench
+from leaq.pipeline.finished.evaluating import ModelEvaluator
 from leaq.pipeline.finished.recorded import refuse_unseen, told_by
 from leaq.pipeline.finished.records import Records, overlap_of
 from leaq.pipeline.finished.rows import how_finished
@@ -74,42 +74,42 @@ def audit_case(case: Case, *, progress: Progress = silent) -> CellResult:
     compared = _compared(members, nonmembers, config)
     if isinstance(compared, Estimate):
         flags = (*flags, *shift_doubt(compared))
-    bench = Bench.build(model, members, nonmembers, loss=case.loss, n_train=config.n_train, lent=case.lent)
+    evaluator = ModelEvaluator.build(model, members, nonmembers, loss=case.loss, n_train=config.n_train, lent=case.lent)
     # Logits of a language model are large: its candidates run one after another.
-    bench.model.vectorised = case.extra is None
-    rows, run = _rows(bench, case, progress), told_by(bench, case.checkpoints)
+    evaluator.model.vectorised = case.extra is None
+    rows, run = _rows(evaluator, case, progress), told_by(evaluator, case.checkpoints)
     if run.missing is not None:
         rows = tuple(replace(one, measures={**one.measures, "run_risk": run.missing}) for one in rows)
     result = CellResult(
-        config={**config.to_dict(), "loss": bench.loss.name},
-        data={**_describe(bench, config.source, model, compared), **run.described},
+        config={**config.to_dict(), "loss": evaluator.loss.name},
+        data={**_describe(evaluator, config.source, model, compared), **run.described},
         rows=rows,
         primary_metric=_primary(rows[0]),
         primary_attack="threshold",
         environment=describe_environment(),
         timings={"total_seconds": time.perf_counter() - started, "peak_memory_bytes": float(peak_memory())},
         private=run.private,
-        flags=(WEAK, *flags, *bench.loss.flags),
+        flags=(WEAK, *flags, *evaluator.loss.flags),
     )
     return with_comparison(result)
 
 
-def _rows(bench: Bench, case: Case, progress: Progress) -> tuple[QuantizerRow, ...]:
+def _rows(evaluator: ModelEvaluator, case: Case, progress: Progress) -> tuple[QuantizerRow, ...]:
     """Full precision, every quantizer, every shipped model."""
     config, recorded = case.config, case.checkpoints
-    if bench.weightless:
-        return _box_rows(bench, case)
-    released = released_of(bench.model.module, recorded, lent=case.lent)
+    if evaluator.weightless:
+        return _box_rows(evaluator, case)
+    released = released_of(evaluator.model.module, recorded, lent=case.lent)
     schemes: list[Scheme] = list(dict.fromkeys((Identity(), *parse_list(",".join(config.quantizers)))))
     total = len(schemes) + len(case.shipped)
     rows: list[QuantizerRow] = []
-    features = features_of(bench)
+    features = features_of(evaluator)
     reference: LossTable | None = None
     for scheme in schemes:
-        fitted, doubts = fitted_to(scheme, released, bench, given=case.calibration, seed=config.seed)
-        table = bench.table(fitted(released), quantizer=scheme.spec())
-        attacks = case.extra(bench, table) if case.extra else {}
-        found = candidates_of(bench, fitted, released, recorded, config=config)
+        fitted, doubts = fitted_to(scheme, released, evaluator, given=case.calibration, seed=config.seed)
+        table = evaluator.table(fitted(released), quantizer=scheme.spec())
+        attacks = case.extra(evaluator, table) if case.extra else {}
+        found = candidates_of(evaluator, fitted, released, recorded, config=config)
         names, size = (scheme.spec(), scheme.label()), fitted.size(released)
         one = Released(names, table, size, reference, candidates=found, flags=doubts)
         made = row(one, how_finished(config, table, features))
@@ -117,49 +117,51 @@ def _rows(bench: Bench, case: Case, progress: Progress) -> tuple[QuantizerRow, .
         reference = reference or table
         progress("quantizers", len(rows), total)
     for name, shipped in case.shipped.items():
-        rows.append(_shipped_row(bench, name, shipped, reference, case=case))
+        rows.append(_shipped_row(evaluator, name, shipped, reference, case=case))
         progress("quantizers", len(rows), total)
     return tuple(rows)
 
 
-def _box_rows(bench: Bench, case: Case) -> tuple[QuantizerRow, ...]:
+def _box_rows(evaluator: ModelEvaluator, case: Case) -> tuple[QuantizerRow, ...]:
     """Measure what shows no weights as it runs, and what is shipped beside it."""
     if case.checkpoints is not None:
-        refuse_unseen(bench.model.module)
-    opened = open_shipped(bench.model.module, bench.model.module, name="the model")
-    table = bench.table_of(opened.module, quantizer="none")
-    run = [flag for flag in table.flags if flag not in bench.flags]
+        refuse_unseen(evaluator.model.module)
+    opened = open_shipped(evaluator.model.module, evaluator.model.module, name="the model")
+    table = evaluator.table_of(opened.module, quantizer="none")
+    run = [flag for flag in table.flags if flag not in evaluator.flags]
     one = Released(
-        ("none", "as it runs"), table, weigh(opened, bench.model.module), candidates=NO_WEIGHTS,
+        ("none", "as it runs"), table, weigh(opened, evaluator.model.module), candidates=NO_WEIGHTS,
         flags=(*opened.flags, *run),
     )  # fmt: skip
-    rows = [row(one, how_finished(case.config, table, features_of(bench)))]
-    rows += [_shipped_row(bench, name, given, table, case=case) for name, given in case.shipped.items()]
+    rows = [row(one, how_finished(case.config, table, features_of(evaluator)))]
+    rows += [_shipped_row(evaluator, name, given, table, case=case) for name, given in case.shipped.items()]
     return tuple(rows)
 
 
-def features_of(bench: Bench) -> Floats | None:
+def features_of(evaluator: ModelEvaluator) -> Floats | None:
     """Return the inputs (n, d) of all records, where they are arrays of one width."""
-    parts = [records.features for records in (bench.members, bench.nonmembers)]
+    parts = [records.features for records in (evaluator.members, evaluator.nonmembers)]
     if any(part is None for part in parts) or len({part.shape[1] for part in parts if part is not None}) != 1:
         return None
     return np.concatenate([part for part in parts if part is not None])
 
 
-def _shipped_row(bench: Bench, name: str, shipped: Any, reference: LossTable | None, *, case: Case) -> QuantizerRow:
+def _shipped_row(
+    evaluator: ModelEvaluator, name: str, shipped: Any, reference: LossTable | None, *, case: Case
+) -> QuantizerRow:
     """Measure a model quantized elsewhere, as it runs, against its full-precision original."""
-    original = bench.model.module
+    original = evaluator.model.module
     opened = open_shipped(shipped, original, name=name)
-    table = bench.table_of(opened.module, quantizer=name)
-    attacks = case.extra(bench, table) if case.extra else {}
-    run = [flag for flag in table.flags if flag not in bench.flags]
+    table = evaluator.table_of(opened.module, quantizer=name)
+    attacks = case.extra(evaluator, table) if case.extra else {}
+    run = [flag for flag in table.flags if flag not in evaluator.flags]
     recipe = recipe_of(opened.module, original, opened.stored) if opened.read else None
     made = [recipe_flag(recipe)] if recipe is not None else []
     one = Released(
         (f"shipped({name})", name), table, weigh(opened, original), reference, candidates=ONE_CANDIDATE,
         flags=(*opened.flags, *run, *made),
     )  # fmt: skip
-    found = row(one, how_finished(case.config, table, features_of(bench)))
+    found = row(one, how_finished(case.config, table, features_of(evaluator)))
     return replace(found, attacks={**found.attacks, **attacks})
 
 
@@ -223,27 +225,29 @@ def _compared(members: Records, nonmembers: Records, config: AuditConfig) -> Est
     return shift(np.asarray(members.features), np.asarray(nonmembers.features), **options)
 
 
-def _describe(bench: Bench, source: str, model: nn.Module, compared: Estimate | NotComputed) -> dict[str, Any]:
+def _describe(
+    evaluator: ModelEvaluator, source: str, model: nn.Module, compared: Estimate | NotComputed
+) -> dict[str, Any]:
     """Return aggregates of model and records, fit to be shown to anybody."""
-    n, inside = len(bench.mask), len(bench.members)
+    n, inside = len(evaluator.mask), len(evaluator.members)
     described: dict[str, Any] = {
         "name": source.removesuffix(IN_MEMORY) if source.endswith(IN_MEMORY) else Path(source).stem,
-        "task": bench.task,
+        "task": evaluator.task,
         "n": n,
-        "n_train": bench.n_train,
+        "n_train": evaluator.n_train,
         "members": inside,
         "nonmembers": n - inside,
-        "features": 0 if bench.members.features is None else int(bench.members.features.shape[1]),
-        "duplicates": n - len(np.unique(bench.groups)),
+        "features": 0 if evaluator.members.features is None else int(evaluator.members.features.shape[1]),
+        "duplicates": n - len(np.unique(evaluator.groups)),
         "game": "iid",
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
     if isinstance(compared, Estimate):
         described["shift_auc"] = {"value": compared.value, "low": compared.low, "high": compared.high}
-    if bench.task == "classification" and bench.labels is not None:
-        counts = np.bincount(bench.labels)
+    if evaluator.task == "classification" and evaluator.labels is not None:
+        counts = np.bincount(evaluator.labels)
         described["classes"] = {str(code): int(count) for code, count in enumerate(counts)}
-    elif bench.task == "regression":
+    elif evaluator.task == "regression":
         described["unit"] = ""
-        described["target_sd"] = bench.scale
+        described["target_sd"] = evaluator.scale
     return described

@@ -7,7 +7,7 @@ from torch import nn
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.one_run import baselines, record_risk
-from leaq.pipeline.finished.evaluating import Bench
+from leaq.pipeline.finished.evaluating import ModelEvaluator
 from leaq.pipeline.finished.running import is_weightless
 from leaq.types import Checkpoints, NotComputed
 
@@ -43,17 +43,17 @@ def refuse_unseen(module: nn.Module) -> None:
         raise InvalidInput("A recording belongs to a model whose weights are seen. Found one without. Leave it out.")
 
 
-def told_by(bench: Bench, recorded: Checkpoints | None) -> Run:
+def told_by(evaluator: ModelEvaluator, recorded: Checkpoints | None) -> Run:
     """Return what a recorded run tells of its members: how exposed each is expected to be, or why that is not told."""
     if recorded is None or len(recorded.batch) != 2:
         return Run()
-    features, members, count = bench.members.features, len(bench.members), recorded.batch[1]
-    if features is None or bench.labels is None:
+    features, members, count = evaluator.members.features, len(evaluator.members), recorded.batch[1]
+    if features is None or evaluator.labels is None:
         return Run(count, missing=NotComputed(NO_ARRAYS))
     try:
-        losses = bench.table(recorded).losses[0, :, :members]
-        inputs, labels = np.asarray(features, dtype=np.float64), np.asarray(bench.labels)[:members]
-        risk = record_risk(losses, inputs, labels, bench.task).tolist()
+        losses = evaluator.table(recorded).losses[0, :, :members]
+        inputs, labels = np.asarray(features, dtype=np.float64), np.asarray(evaluator.labels)[:members]
+        risk = record_risk(losses, inputs, labels, evaluator.task).tolist()
     except NotEnoughEvidence as err:
         return Run(count, missing=NotComputed(str(err)))
     beside = {name: values.tolist() for name, values in baselines(losses).items()}

@@ -71,9 +71,9 @@ class OwnTraining:
         module, _, tokenizer = made[0]
         weights = stacked_weights([checkpoints for _, checkpoints, _ in made])
         if not samples.text:
-            return Trained(as_stacked_model(module, samples), weights, self._doubts(made, said))
+            return Trained(as_stacked_model(module, samples), weights, self._warnings(made, said))
         model = LanguageModel(module, tokenizer, tuple(samples.inputs))
-        return Trained(model, weights, (*self._doubts(made, said), *model.flags))
+        return Trained(model, weights, (*self._warnings(made, said), *model.flags))
 
     def _one(self, records: Samples, number: int) -> Made:
         seed = int(stream(self.seed, "recipe", number).integers(2**31))
@@ -90,7 +90,7 @@ class OwnTraining:
         return _of_texts(found) if records.text else (*_read(found), None)
 
     @staticmethod
-    def _doubts(made: list[Made], said: Counter[str]) -> tuple[Flag, ...]:
+    def _warnings(made: list[Made], said: Counter[str]) -> tuple[Flag, ...]:
         texts = [f"The recipe warned: {' '.join(text.split())[:200].rstrip('.')}." for text in said]
         flags = [Flag("recipe-warning", text) for text in texts]
         if {checkpoints.batch[1] for _, checkpoints, _ in made} == {1}:

@@ -11,7 +11,7 @@ from leaq.lazy import torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.backends.base import Backend, LibraryOutput
 from leaq.quantizers.blocks import into_blocks, whole
-from leaq.quantizers.casts import float8
+from leaq.quantizers.float_formats import float8
 from leaq.quantizers.scheme import Needs
 
 if TYPE_CHECKING:

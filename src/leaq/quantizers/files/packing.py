@@ -19,7 +19,7 @@ import numpy as np
 from leaq.errors import InvalidInput, StoreError
 from leaq.lazy import torch
 from leaq.models.weights import read_tensors
-from leaq.quantizers.applying import Frozen, stacked
+from leaq.quantizers.applying import Fitted, stacked
 from leaq.quantizers.scheme import Scheme, trits_per_code
 from leaq.results import Size
 from leaq.types import Checkpoints, Role
@@ -58,8 +58,8 @@ def pack(
         raise StoreError(f"{path.name}: the file must not exist yet. Found one. Choose another name, or remove it.")
     if quantizer.earlier:
         checkpoints = quantizer.recorded(checkpoints).last()
-    frozen = quantizer.frozen_to(checkpoints, calibration)
-    tensors, described = _packed(checkpoints, frozen)
+    fitted = quantizer.fitted_to(checkpoints, calibration)
+    tensors, described = _packed(checkpoints, fitted)
     metadata = {
         "format": FORMAT,
         "quantizer": quantizer.spec(),
@@ -69,15 +69,15 @@ def pack(
         "quantized": json.dumps(described),
     }
     save_file(tensors, str(path), metadata=metadata)
-    return frozen.size(checkpoints)
+    return fitted.size(checkpoints)
 
 
-def _packed(checkpoints: Checkpoints, frozen: Frozen) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _packed(checkpoints: Checkpoints, fitted: Fitted) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the file's tensors, and what each quantized parameter is."""
-    released, plan = frozen(checkpoints), frozen.scheme.plan(checkpoints)
+    released, plan = fitted(checkpoints), fitted.scheme.plan(checkpoints)
     tensors: dict[str, Tensor] = {}
     described: dict[str, Any] = {}
-    for name, (codes, scales) in frozen.codes(checkpoints).items():
+    for name, (codes, scales) in fitted.codes(checkpoints).items():
         exact = stacked(checkpoints, name)
         decoded = plan[name].dequantize(codes, scales).to(exact.dtype)
         if not torch.equal(decoded, stacked(released, name)):

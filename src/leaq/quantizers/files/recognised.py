@@ -16,7 +16,7 @@ from leaq.quantizers.applying import quantized
 from leaq.quantizers.backends.base import Backend
 from leaq.quantizers.backends.gguf import Gguf
 from leaq.quantizers.backends.k_quants import K_TYPES
-from leaq.quantizers.others import spelled
+from leaq.quantizers.mixed_precision import spelled
 from leaq.quantizers.registry import build
 from leaq.quantizers.scheme import Scheme, quantizable
 from leaq.types import Checkpoints, Flag

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from leaq.system.sealed import BLANK, seal_in_place
+from leaq.system.checksummed import BLANK, put_checksum
 
 __all__ = ["KIND", "Image"]
 
 KIND = "checkpoint"
-"""What the seal of such a file says it is."""
+"""What the checksum of such a file says it is."""
 
 
 class Image:
@@ -58,9 +58,9 @@ class Image:
             if t.numel()
         }
 
-    def seal(self, key: str) -> None:
-        """Make the file know which checkpoint it is and what it holds; see `leaq.system.sealed`."""
-        seal_in_place(self.pages[: self.size], kind=KIND, key=key)
+    def add_checksum(self, key: str) -> None:
+        """Make the file know which checkpoint it is and what it holds; see `leaq.system.checksummed`."""
+        put_checksum(self.pages[: self.size], kind=KIND, key=key)
 
     def fill(self, weights: Mapping[str, Tensor]) -> None:
         """Overwrite the tensors."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from leaq.errors import InvalidInput, NotEnoughEvidence, StoreError
 from leaq.models import roles_of, unwrap
 from leaq.models.roles import tensors_of
-from leaq.system.sealed import DamagedFile, read_json, read_sealed
+from leaq.system.checksummed import DamagedFile, read_checked, read_json
 from leaq.training.recording.image import KIND
 from leaq.types import Checkpoints
 
@@ -23,7 +23,7 @@ _NAME = re.compile(r"step-(\d{12})\.safetensors")
 
 
 def identity(recording: str, step: int) -> str:
-    """Return what the file of a step is sealed under: no other step's, and no other recording's, passes for it."""
+    """Return what the file of a step is checksummed under: no other step's, and no other recording's, passes for it."""
     return f"{recording}/{step}"
 
 
@@ -50,7 +50,7 @@ def read_step(folder: Path, recording: str, step: int) -> dict[str, Tensor]:
 
     path = file_of(folder, step)
     try:
-        return dict(load(read_sealed(path, kind=KIND, key=identity(recording, step))))
+        return dict(load(read_checked(path, kind=KIND, key=identity(recording, step))))
     except (DamagedFile, SafetensorError):
         raise DamagedFile(
             f"{str(path)!r} is damaged, or is no checkpoint of step {step} of this recording. Delete it to go on "

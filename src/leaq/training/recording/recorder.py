@@ -17,7 +17,7 @@ from leaq.errors import InvalidInput, NotEnoughEvidence, StoreError
 from leaq.models import roles_of, unwrap
 from leaq.models.roles import tensors_of
 from leaq.training.recording.config import RecorderConfig
-from leaq.training.recording.shelves import FolderShelf, MemoryShelf, WeightShelf
+from leaq.training.recording.stores import FolderStore, MemoryStore, WeightStore
 from leaq.training.recording.thinning import is_due, surplus
 from leaq.types import Checkpoints
 
@@ -66,7 +66,7 @@ class Recorder:
             )
         self._stride = self.config.every
         self._kept: list[int] = []
-        self._shelf: WeightShelf = MemoryShelf()
+        self._store: WeightStore = MemoryStore()
         self.steps_done = 0
         self.epochs_done = 0
         self._frozen = {} if folder is not None else self._still(everything)
@@ -80,8 +80,8 @@ class Recorder:
             "weights": {name: [str(tensor.dtype), *tensor.shape] for name, tensor in weights.items()},
             "options": self.config.to_dict(),
         }
-        shelf = FolderShelf(folder, about)
-        self._shelf, self._kept = shelf, shelf.steps()
+        store = FolderStore(folder, about)
+        self._store, self._kept = store, store.steps()
         if self._kept:
             done = self._kept[-1]
             self.steps_done, self.epochs_done = (0, done) if self.config.by == "epoch" else (done, 0)
@@ -131,14 +131,14 @@ class Recorder:
             If the last checkpoint could not be written; it is then no longer among `steps`.
         """
         try:
-            self._shelf.flush()
+            self._store.flush()
         except StoreError:
-            self._kept = self._shelf.steps()
+            self._kept = self._store.steps()
             raise
 
     def _record(self, step: int) -> None:
         self.flush()
-        self._shelf.put(step, self._weights())
+        self._store.put(step, self._weights())
         self._kept.append(step)
         if len(self._kept) > self.keep:
             # Ratios of steps cannot keep an equal spacing; they always thin towards the end.
@@ -148,7 +148,7 @@ class Recorder:
                 self._forget(late)
 
     def _forget(self, step: int) -> None:
-        self._shelf.drop(step)
+        self._store.drop(step)
         self._kept.remove(step)
 
     def _everything(self) -> dict[str, Tensor]:
@@ -223,7 +223,7 @@ class Recorder:
             )
         now = {name: tensor.cpu() for name, tensor in self._weights().items()}
         # Weights that trained later only have no earlier records: until then they were what they were at the start.
-        rows = [{**self._frozen, **self._shelf.get(step)} for step in self._kept]
+        rows = [{**self._frozen, **self._store.get(step)} for step in self._kept]
         steps = list(self._kept)
         if not all(torch.equal(rows[-1][name], tensor) for name, tensor in now.items()) and self._released(steps[-1]):
             rows.append(now)

@@ -33,16 +33,16 @@ def test_dropout_and_batch_normalisation_are_evaluated_as_released(data):
 def test_nothing_is_made_on_the_default_device(model, data):
     """With the default device without values, a tensor that forgets the model's device is an error."""
     from leaq.models import checkpoints_of
-    from leaq.pipeline.finished.evaluating import Bench
+    from leaq.pipeline.finished.evaluating import ModelEvaluator
     from leaq.pipeline.finished.records import read_records
     from leaq.quantizers import build
 
     inside, outside = (read_records(part, name="members") for part in data)
     with torch.device("meta"):
-        bench = Bench.build(model, inside, outside)
+        evaluator = ModelEvaluator.build(model, inside, outside)
         released = checkpoints_of(model)
         for spec in ("sign", "ternary(sparsity=0.5)", "uniform(bits=4)"):
-            table = bench.table(build(spec).frozen_to(released)(released), quantizer=spec)
+            table = evaluator.table(build(spec).fitted_to(released)(released), quantizer=spec)
             assert np.isfinite(table.losses).all()
 
     class Forgetful(nn.Linear):
@@ -50,7 +50,7 @@ def test_nothing_is_made_on_the_default_device(model, data):
             return super().forward(x) + torch.zeros(2)
 
     with pytest.raises(InvalidInput, match="meta"), torch.device("meta"):  # negative control
-        Bench.build(Forgetful(6, 2, device="cpu"), inside, outside)
+        ModelEvaluator.build(Forgetful(6, 2, device="cpu"), inside, outside)
 
 
 def test_a_loss_of_ones_own_is_enough(model, data):

@@ -7,16 +7,16 @@ from torch import nn
 
 from leaq.errors import InvalidInput
 from leaq.measures.one_run import lt_iqr, record_risk
-from leaq.pipeline.finished.evaluating import Bench
+from leaq.pipeline.finished.evaluating import ModelEvaluator
 from leaq.pipeline.finished.recorded import Run, refuse_unseen, told_by
 from leaq.pipeline.finished.records import read_records
 from leaq.types import Checkpoints
 from tests.unit.pipeline.finished.models import halves
 
 
-def bench(net, **options):
+def evaluator(net, **options):
     inside, outside = (read_records(part, name="records") for part in halves(n=120))
-    return Bench.build(net, inside, outside, **options)
+    return ModelEvaluator.build(net, inside, outside, **options)
 
 
 def recording(count):
@@ -26,7 +26,7 @@ def recording(count):
 
 
 def test_the_order_is_that_of_the_losses_of_its_members():
-    judge = bench(nn.Linear(6, 2, bias=False))
+    judge = evaluator(nn.Linear(6, 2, bias=False))
     found = told_by(judge, recording(6))
     losses = judge.table(recording(6)).losses[0, :, :60]
     (x, y), _ = halves(n=120)
@@ -37,7 +37,7 @@ def test_the_order_is_that_of_the_losses_of_its_members():
 
 
 def test_without_a_recording_nothing_is_said_and_a_short_one_tells_why():
-    judge = bench(nn.Linear(6, 2, bias=False))
+    judge = evaluator(nn.Linear(6, 2, bias=False))
     assert told_by(judge, None) == Run()
     assert Run().described == {}
     short = told_by(judge, recording(3))

@@ -1,4 +1,4 @@
-from leaq.reporting.reading import reading
+from leaq.reporting.narrative import reading
 from leaq.reporting.tables import ranking
 from leaq.types import Estimate
 

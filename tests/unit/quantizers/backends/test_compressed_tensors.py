@@ -45,8 +45,8 @@ def test_groups_have_scales_of_their_own_and_must_divide_the_inputs():
 
 def test_other_candidates_get_the_nearest_codes_under_the_released_scales():
     weight = weight_of(4, shape=(3, 16))
-    frozen = build(SPEC).frozen_to(one(weight))
+    fitted = build(SPEC).fitted_to(one(weight))
     other = weight + 0.05 * weight_of(5, shape=(3, 16))
     step = weight.abs().amax(1, keepdim=True) / 7.5
-    found = frozen(one(other)).params["weight"][0]
+    found = fitted(one(other)).params["weight"][0]
     torch.testing.assert_close(found, (other / step).round().clamp(-8, 7) * step)

@@ -37,8 +37,8 @@ def test_candidates_move_by_the_released_models_scales():
     torch.manual_seed(0)
     weight = torch.randn(2, 3, 256)
     stack = Checkpoints({"w": torch.stack([weight + 0.01, weight], 1)}, {"w": "linear"}, (2, 2))
-    frozen = build("gguf(type=Q5_K)").frozen_to(stack.last())
-    moved = frozen(stack).params["w"]
+    fitted = build("gguf(type=Q5_K)").fitted_to(stack.last())
+    moved = fitted(stack).params["w"]
     assert torch.equal(moved[:, 1], build("gguf(type=Q5_K)")(stack.last()).params["w"])
     assert (moved[:, 0] - stack.params["w"][:, 0]).abs().max() < 0.2
 

@@ -35,9 +35,9 @@ def test_candidates_take_the_nearest_level_of_the_released_models_scales(kind):
     torch.manual_seed(0)
     weight = torch.randn(1, 3, 256)
     stack = Checkpoints({"w": torch.stack([weight + 0.02, weight], 1)}, {"w": "linear"}, (1, 2))
-    frozen = build(f"gguf(type={kind})").frozen_to(stack.last())
-    moved = frozen(stack).params["w"][0, 0]
-    ((codes, scales),) = frozen.codes(stack.last()).values()
+    fitted = build(f"gguf(type={kind})").fitted_to(stack.last())
+    moved = fitted(stack).params["w"][0, 0]
+    ((codes, scales),) = fitted.codes(stack.last()).values()
     scheme = build(f"gguf(type={kind})")
     every = torch.stack([scheme.decode(torch.full_like(codes, code), scales)[0] for code in range(scheme.levels)])
     best = (every - stack.params["w"][0, 0]).abs().amin(0)
