@@ -156,7 +156,7 @@ def test_drawings_of_one_molecule_are_merged(one, other):
     ("CC(C)=O", "CC(C)O"), ("[13CH4]", "C"), ("C[O-]", "CO"),
 ])  # fmt: skip
 def test_different_molecules_are_not(one, other):
-    first, second = chemistry.looks([one, other])
+    first, second = chemistry.parsed_molecules([one, other])
     assert first.key != second.key
 
 
