@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from leaq.errors import InvalidInput
 from leaq.quantizers import QUANTIZERS, Scheme, Ternary, Uniform, build
-from leaq.quantizers.applying import Frozen
+from leaq.quantizers.applying import Fitted
 from tests.contract import quantizers as contract
 from tests.helpers import require
 
@@ -150,11 +150,11 @@ class Thaws(Uniform):
         return Thawed(self, self.fit_model(reference, calibration), reference.batch)
 
 
-class Thawed(Frozen):
+class Thawed(Fitted):
     def __call__(self, checkpoints, calibration=None, *, finite=False):
         self._repeat(checkpoints)
         again = self.scheme.fit_model(checkpoints, calibration)
-        return Frozen(self.scheme, again, checkpoints.batch)(checkpoints, finite=finite)
+        return Fitted(self.scheme, again, checkpoints.batch)(checkpoints, finite=finite)
 
 
 class Drifts(Uniform):
@@ -240,7 +240,7 @@ def test_planted_broken_quantizer_fails(check, broken):
 
 
 def test_swallowed_nan_fails():
-    class Silent(Frozen):
+    class Silent(Fitted):
         def __call__(self, checkpoints, calibration=None, *, finite=False):
             safe = checkpoints.replace({n: torch.nan_to_num(t) for n, t in checkpoints.params.items()})
             return super().__call__(safe, calibration, finite=finite)
