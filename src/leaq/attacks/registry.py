@@ -1,7 +1,7 @@
 """Names of attacks and of families of them."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from leaq.attacks.base import MembershipAttack
@@ -35,6 +35,7 @@ def attack_families() -> Mapping[str, tuple[str, ...]]:
     return {"default": DEFAULT, "all": tuple(spec for kind in kinds for spec in kind.examples)}
 
 
+@lru_cache(maxsize=1024)  # tables and pages ask for the words of the same few again and again
 def build_attack(spec: str) -> MembershipAttack:
     """Build an attack from its specification, or from a name it had before.
 

@@ -4,7 +4,6 @@ import inspect
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import typer
@@ -25,10 +24,6 @@ PANELS = (
     "Whose model it is", "A finished model", "How each model is trained",
 )  # fmt: skip
 """Groups of options in the order of the help: what everybody needs comes first, other groups last."""
-READ_TWICE = 4_000_000
-"""Bytes of a table that is quickly read twice."""
-MOLECULES_TWICE = 2**16
-"""The same of molecules, some 1,000 of them."""
 ALSO = {"--model": ("--arch",)}
 """Other names of an option: what people call it."""
 
@@ -112,21 +107,7 @@ def _built(table: Mapping[str, Option], given: Mapping[str, Any], defaults: Verb
         "--ignore": config.ignore,
     }
     check_columns(config.source, {option: [one for one in columns if one] for option, columns in named.items()})
-    _refuse_table(config)
     return config
-
-
-def _refuse_table(config: AuditConfig) -> None:
-    """Read a small table of columns once before what trains is loaded: what is wrong with it is said in a second."""
-    from leaq.data.sources import HEADED
-
-    path = Path(config.source)
-    most = MOLECULES_TWICE if config.smiles else READ_TWICE
-    plain = not (config.finished or config.members) and path.suffix.lower() in HEADED
-    if plain and path.is_file() and path.stat().st_size <= most:
-        from leaq.data import load
-
-        load(path, config)
 
 
 def _read(one: Option, value: Any) -> Any:

@@ -8,7 +8,7 @@ import typer
 from leaq.cli import console
 from leaq.cli.configured import configured
 from leaq.cli.packing import Packing, pack_instead
-from leaq.cli.running import RUN, Folders
+from leaq.cli.running import RUN, Folders, first_reading
 
 if TYPE_CHECKING:
     from leaq.pipeline.cell import AuditConfig
@@ -63,6 +63,7 @@ def protect_command(
         leaq protect model.safetensors --with 'uniform(bits=4)' --out packed.safetensors
     """
     folders.use()
+    first_reading(config)
     from leaq.api.protecting import protect as run
     from leaq.reporting.tables import ranking, reading
 

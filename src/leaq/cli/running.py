@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     from leaq.results import CellResult
     from leaq.types import Progress, Samples
 
-__all__ = ["RUN", "Folders", "Output", "kept_in", "run_config", "run_folder", "say_folder"]
+__all__ = ["RUN", "Folders", "Output", "first_reading", "kept_in", "run_config", "run_folder", "say_folder"]
 
 RUN = "How it runs"
+QUICK = 4_000_000
+"""Bytes of a table that is quickly read."""
+QUICK_MOLECULES = 2**16
+"""The same of molecules, some 1,000 of them."""
 WORTH_SAYING = 10.0
 """Seconds left from which on it is said how long the trainings of a recipe take."""
 
@@ -130,6 +134,7 @@ def say_folder(out: Path | None) -> None:
 def run_config(config: "AuditConfig", output: Output, folders: Folders, *, silent: bool = False) -> "CellResult | None":
     """Run an audit; say beforehand what it costs, if there is anything to compute. None if that was all."""
     folders.use()
+    records = first_reading(config)
     from leaq.pipeline import audit, audit_samples
     from leaq.pipeline.preparing import prepare
     from leaq.study import audit_into
@@ -143,7 +148,7 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders, *, silen
             with limited_threads(config.threads), console.progress_bar(quiet=quiet) as progress:
                 return audit_into(config, out, progress=progress) if out else audit(config, progress=progress)
         with limited_threads(config.threads), console.progress_bar(quiet=quiet) as progress:
-            samples, resolved = prepare(config, progress=progress)
+            samples, resolved = prepare(config, samples=records, progress=progress)
         if output.plan:
             _plan(samples, resolved)
             return None
@@ -171,6 +176,19 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders, *, silen
             kept += " Resume: the same command again."
         console.note(f"Interrupted. {kept}")
         raise typer.Exit(130) from None
+
+
+def first_reading(config: "AuditConfig") -> "Samples | None":
+    """Read a small table before what trains is loaded: what is wrong with it is said in a second. None of others."""
+    from leaq.data.sources import HEADED
+
+    path = Path(config.source)
+    plain = not (config.finished or config.members) and path.suffix.lower() in HEADED
+    if not plain or not path.is_file() or path.stat().st_size > (QUICK_MOLECULES if config.smiles else QUICK):
+        return None
+    from leaq.data import load
+
+    return load(path, config)
 
 
 def _plan(samples: "Samples", config: "AuditConfig") -> None:

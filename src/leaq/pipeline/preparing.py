@@ -20,9 +20,13 @@ NO_TEXTS = (
 
 
 def prepare(
-    config: AuditConfig, *, given: Given | None = None, progress: Progress = silent
+    config: AuditConfig, *, given: Given | None = None, samples: Samples | None = None, progress: Progress = silent
 ) -> tuple[Samples, AuditConfig]:
     """Load and embed the records; return them with the configuration in which nothing is left to "auto".
+
+    Parameters
+    ----------
+    samples : the records, where they were loaded already (`leaq.data.load`).
 
     Raises
     ------
@@ -44,9 +48,10 @@ def prepare(
                 "privately in a recipe, e.g. with Opacus, and audit that."
             )
         need("opacus", extra="dp", purpose="Training with differential privacy (dp_sgd)")
-    source = config.source if given.data is None else given.data
-    members = (config.members or None) if given.members is None else given.members
-    samples = load(source, config, members=members, progress=progress)
+    if samples is None:
+        source = config.source if given.data is None else given.data
+        members = (config.members or None) if given.members is None else given.members
+        samples = load(source, config, members=members, progress=progress)
     if samples.text:
         _refuse_without_recipe(config, subject)
         return samples, config.resolved(embedder="identity")

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,6 +8,7 @@ from typer.testing import CliRunner
 from leaq.cli import running
 from leaq.cli.main import app
 from leaq.cli.running import Output, kept_in
+from leaq.data import loading
 from leaq.pipeline.cell import AuditConfig
 from leaq.study import Store
 
@@ -76,3 +79,21 @@ def test_how_long_the_trainings_of_a_recipe_take_is_said_once_it_is_known(jobs, 
         watch("evaluating", number, 6)
     assert len(notes) == (said is not None)
     assert said is None or f"the other {said} take about" in notes[0]
+
+
+def test_a_small_table_is_read_once(here, monkeypatch):
+    read, seen = loading.read_table, []
+    monkeypatch.setattr(loading, "read_table", lambda path: seen.append(path) or read(path))
+    (here / "my.csv").write_text("a,y\n" + "".join(f"{0.1 * i * i},{i % 2}\n" for i in range(40)))
+    found = CliRunner().invoke(app, ["audit", "my.csv", "--target", "y", *QUICK])
+    assert found.exit_code == 0, found.output
+    assert [path.name for path in seen] == ["my.csv"]
+
+
+def test_what_is_wrong_with_a_table_is_said_before_torch_is_loaded(here):
+    (here / "my.csv").write_text("a,y\n1,2\n")
+    asked = "from leaq.cli.main import app; app(['audit', 'my.csv', '--target', 'y'], standalone_mode=False)"
+    code = f"import sys\ntry:\n    {asked}\nfinally:\n    print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "at least 20 records" in done.stderr
+    assert done.stdout == "False\n"

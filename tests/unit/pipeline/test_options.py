@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from leaq.cli import audit, configured
+from leaq.cli import audit
 from leaq.cli.main import app
 from leaq.config import Config
 from leaq.errors import InvalidInput
@@ -63,7 +63,6 @@ def asked(monkeypatch, tmp_path):
         raise Captured
 
     monkeypatch.setattr(audit, "run_config", capture)
-    monkeypatch.setattr(configured, "_refuse_table", lambda _: None)  # what is in the table is not the question
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my data.csv").write_text("a,y")
 
