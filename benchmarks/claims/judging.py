@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
+from benchmarks.claims.agreement import concordance, mean_tau, pareto_front
 from leaq.decisions.evidence import FULL, Evidence, collected, data_set_means, number, over_data_sets
 from leaq.decisions.standing import leak
 from leaq.errors import NotEnoughEvidence
 from leaq.results import CellResult
-from leaq.stats.agreement import concordance, mean_tau, pareto_front
-from leaq.stats.intervals import clopper_pearson, mean_interval
+from leaq.stats.intervals import mean_interval
 from leaq.stats.ranks import kendall
 from leaq.types import Estimate, Floats
 
@@ -218,7 +219,7 @@ def _low_k(results: Sequence[CellResult], names: Sequence[str]) -> Claim:
     more, estimate = "", None
     if every:
         agreeing = int((low > 0.5).sum())
-        ends = clopper_pearson(agreeing, len(low))
+        ends = stats.binomtest(agreeing, len(low)).proportion_ci(method="exact")
         estimate = Estimate(agreeing / len(low), *ends, len(low), unit="data sets", method="Clopper-Pearson")
         parts = np.histogram(every, bins=[0, 0.25, 0.5, 0.75, 1.0])[0] / len(every)
         quarters = ", ".join(f"{part:.0%}" for part in parts)

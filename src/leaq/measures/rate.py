@@ -26,7 +26,7 @@ from leaq.results import Curve
 from leaq.seeds import stream
 from leaq.types import Estimate, Flag, Floats, LossTable
 
-__all__ = ["RateResult", "chernoff", "gaps", "merge_duplicates", "order_changes", "rank_stability", "rate", "rate_of"]
+__all__ = ["RateResult", "chernoff", "gaps", "merge_duplicates", "order_changes", "rate", "rate_of"]
 
 FEWEST_RECORDS = 4
 METHOD = (
@@ -51,7 +51,6 @@ class RateResult:
     candidates : distinct candidates per model (median).
     halved : r with every other candidate left out; `density` : r against the number of candidates left in.
     plug_in : r with the order and the gaps from the same records (biased upwards where candidates tie).
-    per_model : the cross-fitted r of each model, for `rank_stability`.
     """
 
     r: Estimate
@@ -69,7 +68,6 @@ class RateResult:
     low_k_share: float = 0.0
     density: Curve = field(default_factory=lambda: Curve((), ()))
     plug_in: float = 0.0
-    per_model: tuple[float, ...] = ()
 
 
 def rate(
@@ -134,7 +132,6 @@ def rate(
         low_k_share=float(peaks.mean()),
         density=_density(usable, thinned),
         plug_in=float(np.median([one.plug_in for one in found])),
-        per_model=tuple(one.r[0] for one in found),
     )
 
 
@@ -302,26 +299,6 @@ def order_changes(full: Sequence[float], halved: Sequence[float]) -> float:
         raise InvalidInput(f"order_changes: two lists of the same length are compared. Found {a.shape} and {b.shape}.")
     i, j = np.triu_indices(len(a), 1)
     return float(np.mean(_order(a[i], a[j]) * _order(b[i], b[j]) < 0)) if len(i) else 0.0
-
-
-def rank_stability(per_model: Sequence[Sequence[float]], *, seed: int = 0, draws: int = 500) -> float:
-    """Return the share of pairs of quantizers that keep their order by median r when models are drawn again.
-
-    Direction: 1 is a stable ranking, 0.5 none. Range: [0, 1].
-
-    Parameters
-    ----------
-    per_model : (q, s), the r of each quantizer in each model; the same models for every quantizer.
-    """
-    r = np.asarray(per_model, dtype=np.float64)
-    if r.ndim != 2 or len(r) < 2:
-        raise InvalidInput(f"rank_stability: needs r (quantizers >= 2, models). Found shape {r.shape}.")
-    picked = stream(seed, "rank-stability").integers(r.shape[1], size=(draws, r.shape[1]))
-    resampled = np.median(r[:, picked], axis=2)  # (q, draws)
-    middle = np.median(r, axis=1)
-    i, j = np.triu_indices(len(r), 1)
-    kept = _order(resampled[i], resampled[j]) == _order(middle[i], middle[j])[:, None]
-    return float(kept.mean())
 
 
 def _order(a: Floats, b: Floats) -> Floats:

@@ -13,7 +13,6 @@ from leaq.types import Bools, Floats, Ints
 __all__ = [
     "BootstrapWeights",
     "TwoWay",
-    "clopper_pearson",
     "few_means_widening",
     "jackknife_influence",
     "mean_interval",
@@ -26,27 +25,6 @@ EXACT = 2**24
 """Whole numbers below it, and their sums, are exact in float32: what is counted is, in half the time."""
 _AT_ONCE = 16
 """Draws whose indices are held at once: those of all of them would not fit beside the counts."""
-
-
-def clopper_pearson(successes: int, trials: int, *, level: float = 0.95) -> tuple[float, float]:
-    """Return the exact two-sided binomial interval for a share.
-
-    Source: Clopper and Pearson (1934), Biometrika 26:404.
-
-    Examples
-    --------
-    >>> low, high = clopper_pearson(100, 100)
-    >>> round(low, 3), high
-    (0.964, 1.0)
-    """
-    if not 0 <= successes <= trials or trials < 1:
-        raise InvalidInput(
-            f"clopper_pearson: needs 0 <= successes <= trials, trials >= 1. Found {successes}, {trials}."
-        )
-    tail = (1 - level) / 2
-    low = special.betaincinv(successes, trials - successes + 1, tail) if successes else 0.0
-    high = special.betainccinv(successes + 1, trials - successes, tail) if successes < trials else 1.0
-    return float(low), float(high)
 
 
 def percentile_interval(draws: Floats, *, level: float = 0.95) -> tuple[float, float]:

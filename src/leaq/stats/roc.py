@@ -19,7 +19,6 @@ __all__ = [
     "tpr_at_fpr",
     "tpr_draws",
     "weighted_auc",
-    "weighted_tpr_at_fpr",
 ]
 
 
@@ -126,21 +125,6 @@ def tpr_at_fpr(scores: Floats, positive: Bools, fpr: float) -> float:
     return float((scores[positive] > limit).mean())
 
 
-def weighted_tpr_at_fpr(scores: Floats, positive: Bools, weights: Floats, fpr: float) -> Floats:
-    """Return `tpr_at_fpr` for each row of record weights (b, n)."""
-    order = np.argsort(-scores)
-    ends = np.r_[_tie_starts(-scores[order])[1:], len(scores)] - 1
-    hits = positive[order]
-    result = np.empty(len(weights))
-    for i, row in enumerate(weights):
-        ordered = row[order]
-        tp = np.cumsum(ordered * hits)[ends]
-        fp = np.cumsum(ordered * ~hits)[ends]
-        allowed = np.searchsorted(fp, fpr * fp[-1] * (1 + 1e-12), side="right")
-        result[i] = tp[allowed - 1] / tp[-1] if allowed else 0.0
-    return result
-
-
 @dataclass(frozen=True)
 class _Cells:
     """Some cells of a (t, n) matrix, and their weights in each draw: models[b, row] * records[b, column]."""
@@ -162,8 +146,8 @@ class _Cells:
 def tpr_draws(scores: Floats, drawn: BootstrapWeights, *, fpr: float) -> Floats:
     """Return `tpr_at_fpr` of all cells pooled, for each draw of models and records, (b,).
 
-    The same as `weighted_tpr_at_fpr` under weights ``models[b, i] * records[b, j]``, but only the cells near the
-    threshold are sorted: what lies clearly above it in every draw is counted by a matrix product.
+    The cells weigh ``models[b, i] * records[b, j]``; only those near the threshold are sorted: what lies clearly above
+    it in every draw is counted by a matrix product.
 
     Parameters
     ----------

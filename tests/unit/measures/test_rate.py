@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from leaq.errors import InvalidInput
-from leaq.measures.rate import order_changes, rank_stability, rate
+from leaq.measures.rate import order_changes, rate
 from leaq.types import LossTable
 
 
@@ -39,8 +39,5 @@ def test_fewer_records_than_candidates_is_flagged():
 
 def test_order_figures():
     assert order_changes([1.0, 2.0, 3.0], [3.0, 2.0, 1.0]) == 1.0
-    assert rank_stability([[1.0, 1.1, 0.9], [5.0, 5.2, 5.1]]) == 1.0
     with pytest.raises(InvalidInput, match="same length"):
         order_changes([1.0], [1.0, 2.0])
-    with pytest.raises(InvalidInput, match="quantizers >= 2"):
-        rank_stability([[1.0]])
