@@ -58,20 +58,16 @@ class Calibrated(MembershipAttack):
         return np.asarray(signals[list(targets)] - known.mean_out)
 
     def knows(self, context: Context) -> str:
-        """Say what the attacker sees and knows."""
         return (
             "sees the quantized model's losses; knows the pool, the training rule and the quantizer; "
             f"{context.shadows_of()} shadow models, those that did not train on a record as its references"
         )
 
     def title(self) -> str:
-        """Name the attack in a sentence."""
         return "difficulty-calibrated loss attack" + ("" if self.normalise else ", signals as published")
 
     def short(self) -> str:
-        """Name the attack in a table head or legend."""
         return "Calibrated loss" + ("" if self.normalise else ", as published")
 
     def explain(self) -> str:
-        """Say what the attack does."""
         return "How much better the model fits a record than models that never saw it do."

@@ -156,7 +156,6 @@ class Combined(MembershipAttack):
         return [one.table for one in context.releases if reads and one.table.numbers is not None]
 
     def knows(self, context: Context) -> str:
-        """Say what the attacker sees and knows."""
         if context.beside:
             several = f"{len(context.releases)} quantized releases of the model"
             sees = f"holds {several}, files and all" if self.sees == "file" else f"sees the outputs of {several}"
@@ -175,16 +174,13 @@ class Combined(MembershipAttack):
         )
 
     def title(self) -> str:
-        """Name the attack in a sentence."""
         who = "holds the file" if self.sees == "file" else "sees the outputs"
         return f"combined attack of who {who}" + " and reads its codes" * self.codes
 
     def short(self) -> str:
-        """Name the attack in a table head or legend."""
         return f"Combined, {self.sees}" + " and codes" * self.codes
 
     def explain(self) -> str:
-        """Say what the attack does."""
         return "Weighs every signal by what it was worth on shadow models, cross-fitted; the strongest attack here."
 
 

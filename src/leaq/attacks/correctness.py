@@ -51,14 +51,12 @@ class Correctness(MembershipAttack):
         return np.asarray(context.table.scores[list(targets)] > 0, dtype=np.float64)
 
     def knows(self, context: Context) -> str:
-        """Say what the attacker sees and knows."""
         return (
             "sees the class that the quantized model predicts; is told which of its other records are members, and "
             "takes the threshold from them; no shadow models"
         )
 
     def title(self) -> str:
-        """Name the attack in a sentence."""
         return "gap attack"
 
     def short(self) -> str:
@@ -66,5 +64,4 @@ class Correctness(MembershipAttack):
         return "Gap"
 
     def explain(self) -> str:
-        """Say what the attack does."""
         return "Whether the model predicts the record's class: its advantage is the gap in accuracy."

@@ -80,19 +80,15 @@ class File(MembershipAttack):
         return file_scores(context.table, context.features, targets, excluded)
 
     def knows(self, context: Context) -> str:
-        """Say what the attacker sees and knows."""
         return ATTACKER.format(s=context.shadows_of())
 
     def title(self) -> str:
-        """Name the attack in a sentence."""
         return "attack on the numbers of the released file"
 
     def short(self) -> str:
-        """Name the attack in a table head or legend."""
         return "File"
 
     def explain(self) -> str:
-        """Say what the attack does."""
         return "Solves for the members the equations that scalers, first-layer columns, biases and scales are."
 
 

@@ -103,7 +103,6 @@ class Lira(MembershipAttack):
         return _ratio(signal, known, self.variance)
 
     def knows(self, context: Context) -> str:
-        """Say what the attacker sees and knows."""
         rule = "the training rule and the quantizer"
         kind = "shadow models"
         if self.shadows == "full_precision":
@@ -111,19 +110,16 @@ class Lira(MembershipAttack):
         return f"sees the quantized model's outputs; knows the pool, {rule}; {context.shadows_of()} {kind}"
 
     def title(self) -> str:
-        """Name the attack in a sentence."""
         shadows = "equally quantized" if self.shadows == "quantized" else "full-precision"
         as_published = "" if self.normalise else ", signals as published"
         return f"{MODES[self.mode]} with {shadows} shadow models{VARIANCES[self.variance]}{as_published}"
 
     def short(self) -> str:
-        """Name the attack in a table head or legend."""
         kind = "" if self.shadows == "quantized" else ", not adaptive"
         as_published = "" if self.normalise else ", as published"
         return f"{'LiRA' if self.mode == 'online' else 'LiRA, offline'}{kind}{VARIANCES[self.variance]}{as_published}"
 
     def explain(self) -> str:
-        """Say what the attack does."""
         signal = "normalised signal" if self.normalise else "raw signal"
         if self.mode == "offline":
             return f"How far a record's {signal} lies above that of shadow models that did not train on it."

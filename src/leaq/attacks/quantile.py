@@ -73,22 +73,18 @@ class Quantile(MembershipAttack):
         return scores
 
     def knows(self, context: Context) -> str:
-        """Say what the attacker sees and knows."""
         return (
             "sees the quantized model's outputs; is told which of its other records are members, and learns quantiles "
             "and the threshold from them; no shadow models, no knowledge of the training rule"
         )
 
     def title(self) -> str:
-        """Name the attack in a sentence."""
         return "quantile-regression attack"
 
     def short(self) -> str:
-        """Name the attack in a table head or legend."""
         return "Quantile"
 
     def explain(self) -> str:
-        """Say what the attack does."""
         return "How far a record's signal lies above that of known non-members with inputs like its own."
 
 

@@ -84,22 +84,18 @@ class Rmia(MembershipAttack):
         return scores
 
     def knows(self, context: Context) -> str:
-        """Say what the attacker sees and knows."""
         return (
             "sees the quantized model's losses; knows the pool, the training rule and the quantizer; "
             f"{context.shadows_of()} shadow models, the rest of the pool as comparison"
         )
 
     def title(self) -> str:
-        """Name the attack in a sentence."""
         return f"{'RMIA' if self.mode == 'online' else 'offline RMIA'} with equally quantized shadow models"
 
     def short(self) -> str:
-        """Name the attack in a table head or legend."""
         return "RMIA" if self.mode == "online" else "RMIA, offline"
 
     def explain(self) -> str:
-        """Say what the attack does."""
         return "Share of the pool's records that a record beats in how much the model favours it over shadow models."
 
 

@@ -87,7 +87,6 @@ class Threshold(MembershipAttack):
         return scores, small
 
     def knows(self, context: Context) -> str:
-        """Say what the attacker sees and knows."""
         learns = "takes the threshold" if self.per == "model" else "learns a threshold a class"
         return (
             "sees the quantized model's losses; is told which of its other records are members, and "
@@ -95,15 +94,12 @@ class Threshold(MembershipAttack):
         )
 
     def title(self) -> str:
-        """Name the attack in a sentence."""
         return "loss-threshold attack" + ("" if self.per == "model" else ", one threshold a class")
 
     def short(self) -> str:
-        """Name the attack in a table head or legend."""
         return "Loss threshold" + ("" if self.per == "model" else ", by class")
 
     def explain(self) -> str:
-        """Say what the attack does."""
         return "Calls a member what the model fits well."
 
 

@@ -81,22 +81,18 @@ class WhiteBox(MembershipAttack):
         return np.stack(found)
 
     def knows(self, context: Context) -> str:
-        """Say what the attacker sees and knows."""
         return (
             "holds the released quantized weights and computes the loss gradients of the pool with them; knows the "
             f"pool, the training rule and the quantizer; {context.shadows_of()} shadow models"
         )
 
     def title(self) -> str:
-        """Name the attack in a sentence."""
         return "attack on the released weights' gradients"
 
     def short(self) -> str:
-        """Name the attack in a table head or legend."""
         return "White box"
 
     def explain(self) -> str:
-        """Say what the attack does."""
         return "LiRA on the output, on how a record's loss gradient aligns with the others', and on its norm."
 
 

@@ -38,7 +38,6 @@ class Avalon(MoleculeEmbedder):
         return Encoded(features, failed)
 
     def describe(self) -> str:
-        """Say what the features are."""
         return f"Avalon fingerprint, {self.size} {'counts' if self.counts else 'bits'}"
 
 

@@ -55,7 +55,6 @@ class Fingerprint(MoleculeEmbedder):
         return Encoded(features, failed)
 
     def describe(self) -> str:
-        """Say what the features are."""
         return f"{self.name()}, {self.size} {'counts' if self.counts else 'bits'}"
 
     def name(self) -> str:
@@ -152,7 +151,6 @@ class Maccs(MoleculeEmbedder):
         return Encoded(features, failed)
 
     def describe(self) -> str:
-        """Say what the features are."""
         return "MACCS keys, 167 bits"
 
 
@@ -188,7 +186,6 @@ class Descriptors(MoleculeEmbedder):
         return Encoded(features, failed)
 
     def describe(self) -> str:
-        """Say what the features are."""
         return "RDKit 2D descriptors"
 
 

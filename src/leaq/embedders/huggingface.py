@@ -111,7 +111,6 @@ class HuggingFace(MoleculeEmbedder):
         return (Flag("unknown-pretraining", text),)
 
     def describe(self) -> str:
-        """Say what the features are."""
         return f"Hugging Face encoder {Path(self.model).name}, {self.pooling} pooling"
 
 

@@ -50,7 +50,6 @@ class MolGraph(MoleculeEmbedder):
         return Encoded(packed(atoms, bonds), failed)
 
     def describe(self) -> str:
-        """Say what the features are."""
         return "packed molecular graphs"
 
     def flags(self) -> tuple[Flag, ...]:

@@ -90,7 +90,6 @@ class PretrainedGraph(Pretrained):
         return Encoded(_placed(parts, rows, len(smiles)), failed)
 
     def describe(self) -> str:
-        """Say what the features are."""
         return f"pretrained graph network {self.name}"
 
 
@@ -152,7 +151,6 @@ class ChemVae(Pretrained):
         return Encoded(_placed(parts, rows, len(smiles)), failed)
 
     def describe(self) -> str:
-        """Say what the features are."""
         return "pretrained SMILES encoder chemvae_zinc"
 
 

@@ -56,7 +56,6 @@ class SmilesTokens(MoleculeEmbedder):
         return Encoded(features, failed)
 
     def describe(self) -> str:
-        """Say what the features are."""
         return f"numbers of up to {self.length} SMILES symbols"
 
 

@@ -72,12 +72,10 @@ class Sign(Scheme):
         return torch.copysign(scales["scale"], weight + 0.0, out=out)
 
     def title(self) -> str:
-        """Name the scheme."""
         name = "sign" if self.scale == "mean" else "plain sign"
         return name if self.per == "tensor" else f"{name} per channel"
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         scale = f"the mean magnitude of its {self.per}" if self.scale == "mean" else "1"
         return f"Each weight becomes plus or minus {scale} (1 bit)."
 
@@ -171,11 +169,9 @@ class Ternary(_Ternary):
         return min(round(self.sparsity * count), count - 1)
 
     def title(self) -> str:
-        """Name the scheme."""
         return f"ternary {self.sparsity:.0%} sparse" + " by inputs" * (self.keep == "inputs")
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         weighed = ", each weighed by the size of its input on the calibration records," * (self.keep == "inputs")
         return (
             f"The {self.sparsity:.0%} smallest weights of each tensor{weighed} become 0, the others plus or minus "
@@ -231,11 +227,9 @@ class Twn(_Ternary):
         return {"scale": total / kept.sum(dim=shared, keepdim=True).clamp_min(1), "threshold": threshold}
 
     def title(self) -> str:
-        """Name the scheme."""
         return "ternary (TWN)" if self.per == "tensor" else "ternary (TWN) per channel"
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         return (
             f"Weights below 0.7 times the mean magnitude of their {self.per} become 0, the others plus or minus the "
             "mean magnitude of those that remain (1.58 bits)."

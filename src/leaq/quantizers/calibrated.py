@@ -46,7 +46,6 @@ class _Calibrated(Uniform):
         return Scheme.fake_quantize(self, weight, scales, out)
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         kind = "symmetric around 0" if self.symmetric else "spanning the range"
         return (
             f"Each weight becomes one of {self.levels} even levels {kind}, one scale per {self.per}; which one is "
@@ -138,7 +137,6 @@ class Gptq(_Calibrated):
         return errors
 
     def title(self) -> str:
-        """Name the scheme."""
         return f"{super().title()} GPTQ"
 
     def _how(self) -> str:
@@ -243,7 +241,6 @@ class AdaRound(_Calibrated):
         return (outputs * shares).sum(1) / shares.sum(1).clamp_min(1)
 
     def title(self) -> str:
-        """Name the scheme."""
         return f"{super().title()} AdaRound"
 
     def _how(self) -> str:
@@ -270,5 +267,4 @@ class BiasCorrection(Uniform):
     bias: Literal["corrected"] = "corrected"
 
     def title(self) -> str:
-        """Name the scheme."""
         return f"{super().title()}, bias corrected"

@@ -83,11 +83,9 @@ class NF4(Codebook):
         return NF4_LEVELS
 
     def title(self) -> str:
-        """Name the scheme."""
         return "NF4" if (self.per, self.group) == ("group", 64) else f"NF4 per {self._blocks()}"
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         return (
             f"Each weight takes the nearest of 16 normal quantiles, scaled to the largest weight per {self._blocks()}."
         )
@@ -114,11 +112,9 @@ class FP4(Codebook):
         return tuple(sorted(FP4_LEVELS))
 
     def title(self) -> str:
-        """Name the scheme."""
         return "FP4" if (self.per, self.group) == ("group", 64) else f"FP4 per {self._blocks()}"
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         return f"Each weight takes the nearest E2M1 number, scaled to the largest weight per {self._blocks()}."
 
 
@@ -154,11 +150,9 @@ class PowerOfTwo(Codebook):
         return {"scale": torch.where(largest > 0, torch.exp2(torch.floor(torch.log2(positive(largest) * 4 / 3))), 1)}
 
     def title(self) -> str:
-        """Name the scheme."""
         return f"{self.bits}-bit powers of two" + ("" if self.per == "tensor" else f" per {self._blocks()}")
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         powers = f"{self.levels - 1} signed powers of two"
         return f"Each weight takes the nearest of 0 and {powers}, the largest chosen per {self._blocks()}."
 
@@ -186,7 +180,6 @@ class KMeans(Scheme):
 
     @property
     def levels(self) -> int:
-        """2^bits."""
         return int(2**self.bits)
 
     @property
@@ -228,9 +221,7 @@ class KMeans(Scheme):
         return whole(levels.gather(-1, blocks), self.per, codes.shape)
 
     def title(self) -> str:
-        """Name the scheme."""
         return f"{self.bits}-bit k-means" + (" per channel" if self.per == "channel" else "")
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         return f"Each weight takes the nearest of {self.levels} levels learnt by k-means, one codebook per {self.per}."

@@ -34,11 +34,9 @@ class MuLaw(Codebook):
         return tuple((np.sign(y) * np.expm1(np.abs(y) * np.log1p(self.mu)) / self.mu).tolist())
 
     def title(self) -> str:
-        """Name the scheme."""
         mu = "" if self.at_default("mu") else f" (mu = {self.mu:g})"
         per = "" if (self.per, self.group) == ("group", 64) else f" per {self.per}"
         return f"{self.bits}-bit mu-law{mu}{per}"
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         return f"Each weight takes the nearest of {self.levels} levels that lie closest near zero (mu-law companding)."

@@ -117,11 +117,9 @@ class Distilled(Single):
         return scales[VALUE].expand_as(weight)
 
     def title(self) -> str:
-        """Name the scheme."""
         return "distilled"
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         return (
             "A student of the same architecture, started afresh, learns the model's outputs on the calibration records."
         )

@@ -26,7 +26,6 @@ class Single(Scheme):
 
     @property
     def levels(self) -> int:
-        """Every float32."""
         return 2**32
 
     def codebook(self) -> Literal["continuous"]:
@@ -76,11 +75,9 @@ class Pruned(Single, Ternary):
         return torch.where(weight.abs() >= scales["threshold"], weight, 0.0)
 
     def title(self) -> str:
-        """Name the scheme."""
         return f"{self.sparsity:.0%} pruned" + " by inputs" * (self.keep == "inputs")
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         weighed = ", each weighed by the size of its input on the calibration records," * (self.keep == "inputs")
         return (
             f"The {self.sparsity:.0%} smallest weights of each tensor{weighed} become 0, the others stay as they are."
@@ -110,9 +107,7 @@ class Gaussian(Single, Noisy):
         return weight + self.sd * scales["scale"] * self._noise(weight, scales, torch.randn)
 
     def title(self) -> str:
-        """Name the scheme."""
         return f"noise of {self.sd:g} sd"
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         return f"Gaussian noise of {self.sd:g} standard deviations of its tensor's weights is added to each weight."

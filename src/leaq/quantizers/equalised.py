@@ -81,11 +81,9 @@ class Equalised(Uniform):
         return checkpoints.replace(rescaled)
 
     def title(self) -> str:
-        """Name the scheme."""
         return f"{super().title()} equalised"
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         return f"Ranges of neighbouring layers are evened out without data. {super().explain()}"
 
 

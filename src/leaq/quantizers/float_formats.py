@@ -49,7 +49,6 @@ class _Half(Scheme):
 
     @property
     def levels(self) -> int:
-        """Every bit pattern."""
         return 2**16
 
     def fit(self, weight: Tensor) -> Scales:
@@ -73,16 +72,13 @@ class _Half(Scheme):
         return torch.where(codes >= 2**15, codes - 2**16, codes).to(torch.int16).view(self.dtype)
 
     def fake_quantize(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
-        """There and back again."""
         short = weight.to(self.dtype)
         return short.to(weight.dtype) if out is None else out.copy_(short)
 
     def title(self) -> str:
-        """Name the scheme."""
         return self.name
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         return f"Each weight is rounded to the nearest {self.name} number (16 bits)."
 
 
@@ -166,7 +162,6 @@ class Float8(Scheme):
         return True
 
     def fake_quantize(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
-        """There and back again."""
         out = torch.empty_like(weight, memory_format=torch.contiguous_format) if out is None else out
         return self._fake_quantize(weight, scales, out, clip=True)
 
@@ -199,11 +194,9 @@ class Float8(Scheme):
         return (blocks / scales["scale"]).clamp_(-most, most).to(dtype)
 
     def title(self) -> str:
-        """Name the scheme."""
         return f"float8 {self.format}" + (" per channel" if self.per == "channel" else "")
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         return (
             f"Each weight is rounded to the nearest float8 {self.format} number, scaled to the largest per {self.per}."
         )

@@ -34,7 +34,6 @@ class Identity(Scheme):
 
     @property
     def levels(self) -> int:
-        """Every float32."""
         return 2**32
 
     def codebook(self) -> Literal["continuous"]:
@@ -42,11 +41,9 @@ class Identity(Scheme):
         return "continuous"
 
     def title(self) -> str:
-        """Name the scheme."""
         return "full precision"
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         return "Weights stay floating-point numbers as they were trained."
 
     def plan(self, checkpoints: Checkpoints) -> dict[str, Scheme]:

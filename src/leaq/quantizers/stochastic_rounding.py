@@ -103,11 +103,9 @@ class Stochastic(_RandomRounding):
         return steps.add_(self._noise(steps, scales)).floor_()
 
     def title(self) -> str:
-        """Name the scheme."""
         return f"{super().title()} stochastic"
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         return (
             f"Each weight is rounded up or down to one of {self.levels} even levels, at random and unbiased, one scale "
             f"per {self.per}."
@@ -156,11 +154,9 @@ class Dithered(_RandomRounding):
         return steps.sub_(self._noise(steps, scales).sub_(0.5)).mul_(scales["step"])
 
     def title(self) -> str:
-        """Name the scheme."""
         return f"{super().title()} dithered"
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         return (
             f"Noise of one step is added to each weight, the sum rounded to one of {self.levels} even levels, and the "
             f"noise subtracted again, one scale per {self.per}."

@@ -167,7 +167,6 @@ class Uniform(Scheme):
         return steps.mul_(scales["step"]).add_(0.0 if self.symmetric else scales["low"])
 
     def title(self) -> str:
-        """Name the scheme."""
         parts = [
             f"{self.bits}-bit",
             {"tensor": "", "channel": "per channel", "group": f"groups of {self.group}"}[self.per],
@@ -177,6 +176,5 @@ class Uniform(Scheme):
         return " ".join(part for part in parts if part)
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         kind = "symmetric around 0" if self.symmetric else "spanning the range"
         return f"Each weight is rounded to the nearest of {self.levels} even levels {kind}, one scale per {self.per}."

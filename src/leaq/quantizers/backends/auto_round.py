@@ -52,7 +52,6 @@ class AutoRound(Backend):
 
     @property
     def levels(self) -> int:
-        """2^bits."""
         return int(2**self.bits)
 
     def run(self, weight: Tensor) -> LibraryOutput:
@@ -77,7 +76,6 @@ class AutoRound(Backend):
         return whole(steps, self._per, codes.shape)
 
     def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
-        """Round to the nearest code."""
         place = (self._blocks(weight) / scales["step"]).round() + self._zero(scales)
         return whole(place.clamp(0, self.levels - 1).to(torch.uint8), self._per, weight.shape)
 
@@ -94,12 +92,10 @@ class AutoRound(Backend):
         return into_blocks(tensor, self._per, self.group)
 
     def title(self) -> str:
-        """Name the scheme."""
         where = f"groups of {self.group}" if self.group else "per channel"
         return f"AutoRound {self.bits}-bit {where}{'' if self.symmetric else ' asymmetric'}"
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         where = f"{self.group} inputs" if self.group else "output channel"
         return (
             f"Each Linear weight is rounded to {self.bits} bits as AutoRound does without records, a scale per {where}."

@@ -60,7 +60,6 @@ class Backend(Scheme):
         return False
 
     def label(self) -> str:
-        """Short text for tables and figures."""
         return super().label() + f", through {self.through}" * (self.through != "float32")
 
     def describe(self) -> str:

@@ -123,11 +123,9 @@ class BnbNF4(_Blockwise):
         return _table("blockwise8").to(given.device)[given.int()] * step + scales["offset"]
 
     def title(self) -> str:
-        """Name the scheme."""
         return f"bitsandbytes {self.name[-3:].upper()}{' nested' * self.nested}"
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         scale = "a scale of 8 bits" if self.nested else "a scale"
         return (
             f"bitsandbytes rounds each Linear weight to 4-bit {self.name[-3:].upper()}, {scale} per {self.blocksize}."
@@ -180,11 +178,9 @@ class BnbBlockwise8(_Blockwise):
         return LibraryOutput(codes, {"absmax": state.absmax.clone()}, bnb.dequantize_blockwise(codes, state))
 
     def title(self) -> str:
-        """Name the scheme."""
         return "bitsandbytes 8-bit dynamic"
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         return f"bitsandbytes rounds each Linear weight to a dynamic 8-bit table, a scale per {self.blocksize}."
 
 
@@ -221,15 +217,12 @@ class BnbInt8(_Bnb):
         return (codes.to(largest.dtype) - 127) * largest * (1 / 127)
 
     def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
-        """Round to the nearest code."""
         largest = scales["absmax"].unsqueeze(-1)
         steps = weight * 127 / torch.where(largest > 0, largest, 1)
         return (steps.round().clamp(-127, 127) + 127).to(torch.uint8)
 
     def title(self) -> str:
-        """Name the scheme."""
         return "bitsandbytes int8"
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         return "bitsandbytes rounds each Linear weight to 8-bit integers, one scale per output channel."

@@ -61,14 +61,11 @@ class BrevitasInt(Backend):
         return (codes.to(scales["step"].dtype) - self.levels // 2) * scales["step"]
 
     def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
-        """Round to the nearest code."""
         half = self.levels // 2
         return ((weight / scales["step"]).round().clamp(-half, half) + half).to(torch.uint8)
 
     def title(self) -> str:
-        """Name the scheme."""
         return f"brevitas {self.bits}-bit" + (" per channel" if self.per == "channel" else "")
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         return f"brevitas rounds each Linear weight to {self.levels} even levels around 0, one scale per {self.per}."

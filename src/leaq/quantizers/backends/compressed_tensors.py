@@ -52,7 +52,6 @@ class CompressedTensors(Backend):
 
     @property
     def levels(self) -> int:
-        """2^bits."""
         return int(2**self.bits)
 
     def run(self, weight: Tensor) -> LibraryOutput:
@@ -83,7 +82,6 @@ class CompressedTensors(Backend):
         return whole(((steps - self._zero(scales)) * scales["step"].unsqueeze(-1)).flatten(1, 2), self.per, codes.shape)
 
     def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
-        """Round to the nearest code."""
         half = self.levels // 2
         steps = (self._blocks(weight) / scales["step"].unsqueeze(-1)).round() + self._zero(scales)
         codes = (steps.clamp(-half, half - 1) + half).to(torch.uint8)
@@ -99,12 +97,10 @@ class CompressedTensors(Backend):
         return blocks.reshape(*tensor.shape[:2], -1, blocks.shape[-1])  # (b, out, groups, size)
 
     def title(self) -> str:
-        """Name the scheme."""
         where = f"groups of {self.group}" if self.per == "group" else f"per {self.per}"
         return f"compressed-tensors {self.bits}-bit {where}{'' if self.symmetric else ' asymmetric'}"
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         kind = "symmetric" if self.symmetric else "asymmetric"
         where = f"group of {self.group}" if self.per == "group" else self.per
         return f"compressed-tensors rounds each Linear weight to {self.bits} {kind} bits, one scale per {where}."
@@ -138,7 +134,6 @@ class CompressedFloats(Backend):
 
     @property
     def levels(self) -> int:
-        """Every bit pattern."""
         return 256 if self.format == "fp8" else 16
 
     def run(self, weight: Tensor) -> LibraryOutput:
@@ -214,7 +209,6 @@ class CompressedFloats(Backend):
         return table[codes.long()] * wide
 
     def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
-        """Round to the nearest code."""
         place = weight / self._wide(scales, weight.shape)
         if self.format != "fp8":
             return self._codes(place.clamp(-E2M1[-1], E2M1[-1]))
@@ -238,10 +232,8 @@ class CompressedFloats(Backend):
         return step.repeat_interleave(GROUPS[self.format], 2)[..., : shape[2]]
 
     def title(self) -> str:
-        """Name the scheme."""
         return f"compressed-tensors {self.format.upper()}" + f" per {self.per}" * (self.per != "channel")
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         where = f"{GROUPS[self.format]} inputs" if self.format != "fp8" else self.per
         return f"compressed-tensors casts each Linear weight to {self.format.upper()}, a scale per {where}."

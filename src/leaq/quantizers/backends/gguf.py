@@ -138,7 +138,6 @@ class Gguf(Backend):
         return whole(found, "group", codes.shape)
 
     def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
-        """Round to the nearest code."""
         return whole(self._codes(into_blocks(weight, "group", self._block).float(), scales), "group", weight.shape)
 
     def _codes(self, blocks: Tensor, scales: Scales) -> Tensor:
@@ -177,11 +176,9 @@ class Gguf(Backend):
         return wide(step), None if low is None else wide(low)
 
     def title(self) -> str:
-        """Name the scheme."""
         return f"GGUF {self.type}"
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         return f"Linear and Embedding weights are rounded to {self.type} of GGUF files, each {self._run} with a scale."
 
 

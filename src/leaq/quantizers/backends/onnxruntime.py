@@ -42,7 +42,6 @@ class OnnxBlocks(Backend):
 
     @property
     def levels(self) -> int:
-        """2^bits."""
         return int(2**self.bits)
 
     def run(self, weight: Tensor) -> LibraryOutput:
@@ -76,7 +75,6 @@ class OnnxBlocks(Backend):
         return whole((blocks - self._zero(scales)) * scales["step"], "group", codes.shape)
 
     def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
-        """Round to the nearest code."""
         step = scales["step"].masked_fill(scales["step"] == 0, 1)
         place = into_blocks(weight, "group", self.block).float() / step + self._zero(scales)
         return whole(place.round().clamp(0, self.levels - 1).to(torch.uint8), "group", weight.shape)
@@ -87,11 +85,9 @@ class OnnxBlocks(Backend):
         return torch.full((1, 1, 1), float(self.levels // 2), device=scales["step"].device)
 
     def title(self) -> str:
-        """Name the scheme."""
         return f"onnxruntime {self.bits}-bit blocks of {self.block}{'' if self.symmetric else ' asymmetric'}"
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         return f"onnxruntime rounds each Linear weight to {self.bits} bits, one scale per {self.block} inputs."
 
 

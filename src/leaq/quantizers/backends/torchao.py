@@ -97,7 +97,6 @@ class TorchaoIntx(_Torchao):
         return self._whole((steps - self._zero(scales)) * scales["step"].unsqueeze(-1), codes.shape)
 
     def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
-        """Round to the nearest code."""
         half = self.levels // 2
         steps = (self._blocks(weight) / scales["step"].unsqueeze(-1)).round() + self._zero(scales)
         return self._whole((steps.clamp(-half, half - 1) + half).to(torch.uint8), weight.shape)
@@ -113,12 +112,10 @@ class TorchaoIntx(_Torchao):
         return whole(blocks, self.per, shape)
 
     def title(self) -> str:
-        """Name the scheme."""
         per = "per channel" if self.per == "channel" else f"groups of {self.group}"
         return f"torchao {self.bits}-bit {per}" + ("" if self.symmetric else " asymmetric")
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         kind = "symmetric" if self.symmetric else "asymmetric"
         return f"torchao rounds each Linear weight to {self.bits}-bit integers ({kind}), one scale per {self.per}."
 
@@ -146,7 +143,6 @@ class TorchaoInt8(TorchaoIntx):
         return Int8WeightOnlyConfig()
 
     def title(self) -> str:
-        """Name the scheme."""
         return "torchao int8"
 
 
@@ -194,7 +190,6 @@ class TorchaoFloat8(_Torchao):
 
     @property
     def levels(self) -> int:
-        """Every bit pattern."""
         return 2**8
 
     def configuration(self) -> Any:
@@ -219,9 +214,7 @@ class TorchaoFloat8(_Torchao):
         return (weight / scales["step"]).clamp(-most, most).to(dtype).view(torch.uint8)
 
     def title(self) -> str:
-        """Name the scheme."""
         return f"torchao float8 {self.format}"
 
     def explain(self) -> str:
-        """Say what happens to the weights."""
         return f"torchao casts each Linear weight to float8 {self.format}, one scale per output channel."
