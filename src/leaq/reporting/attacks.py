@@ -1,7 +1,7 @@
 """What attacks found, as tables: every attack under every quantizer, and the adaptive gap."""
 
 from leaq.reporting.display_names import flag_words, game_words, in_reading_order, short_attack
-from leaq.reporting.tables import MISSING, Column, Footnote, Table
+from leaq.reporting.tables import MISSING, QUANTIZER, Cell, Column, Footnote, Table, number_cell
 from leaq.results import CellResult
 from leaq.stats.digits import format_bound, format_estimate
 from leaq.types import AttackResult, Estimate, NotComputed
@@ -18,7 +18,7 @@ FPRS = (0.01, 0.001)
 def attack_table(result: CellResult) -> Table:
     """Return one row per quantizer and attack: advantage, AUC, TPR at low FPR, and the bounds they imply."""
     columns = (
-        Column("Quantizer", "How the weights were rounded.", "left"),
+        QUANTIZER,
         Column("Attack", "Who attacks; see the notes.", "left"),
         Column("Advantage", "Signed TPR minus FPR at a threshold from the other half of the records; 0 = blind."),
         Column("Bal. accuracy", "Share of right guesses with as many members as non-members; 0.5 = blind."),
@@ -27,44 +27,34 @@ def attack_table(result: CellResult) -> Table:
         Column("Leak ≥", "Lower end of the advantage: the leak of this game is at least that."),
         Column("ε ≥", "Lower bound on epsilon of differential privacy: one-run auditing, replace-one, delta = 0."),
     )
-    rows: list[tuple[str, ...]] = []
-    values: list[tuple[float | str, ...]] = []
-    keys: list[str] = []
-    for row in (*reversed(result.ranked()), *result.unranked):
-        shown = result.attacked(row)
-        for name in in_reading_order(shown, "attack"):
-            found = shown[name]
-            rows.append((row.label, short_attack(name), *_cells(found)))
-            advantage = found.advantage.value if isinstance(found, AttackResult) else float("inf")
-            values.append((row.label, name, *[advantage] * 7))
-            keys.append(row.quantizer)
+    lines = [
+        (row.quantizer, [Cell(row.label), Cell(short_attack(name), name), *_cells(shown[name])])
+        for row in (*reversed(result.ranked()), *result.unranked)
+        for shown in [result.attacked(row)]
+        for name in in_reading_order(shown, "attack")
+    ]
     return Table(
         title=f"{result.data.get('name', 'data')}: what each attack finds",
         columns=columns,
-        rows=tuple(rows),
-        values=tuple(values),
-        keys=tuple(keys),
+        lines=lines,
         order="Most revealing quantizer first.",
         footnotes=_footnotes(result),
     )
 
 
-def _cells(found: AttackResult | NotComputed) -> tuple[str, ...]:
+def _cells(found: AttackResult | NotComputed) -> list[Cell]:
     if isinstance(found, NotComputed):
-        return (MISSING,) * 7
+        return [number_cell(found)] * 7
     epsilon = found.epsilon
-    return (
+    texts = (
         format_estimate(found.advantage, sign=True),
         format_estimate(found.balanced_accuracy, interval=False),
         format_estimate(found.auc),
-        *(_number(found.tpr.get(fpr)) for fpr in FPRS),
+        *(number_cell(found.tpr.get(fpr)).text for fpr in FPRS),
         MISSING if found.told else format_bound(found.leak_bound.low),
         format_bound(epsilon.low) if isinstance(epsilon, Estimate) else MISSING,
     )
-
-
-def _number(found: Estimate | NotComputed | None) -> str:
-    return format_estimate(found) if isinstance(found, Estimate) else MISSING
+    return [Cell(text, found.advantage.value) for text in texts]
 
 
 def _footnotes(result: CellResult) -> tuple[Footnote, ...]:
@@ -90,20 +80,15 @@ def _footnotes(result: CellResult) -> tuple[Footnote, ...]:
 
 def gap_table(result: CellResult) -> Table:
     """Return how much an audit misses that attacks quantized models with full-precision shadows, by quantizer."""
-    rows: list[tuple[str, ...]] = []
-    values: list[tuple[float | str, ...]] = []
-    keys: list[str] = []
+    lines = []
     for row in reversed(result.ranked()):
         gap = row.measures.get("adaptive_gap")
-        areas = [row.attacks.get(name) for name in ("lira", "lira(shadows=full_precision)")]
-        if not isinstance(gap, Estimate):
-            continue
-        cells = [format_estimate(a.auc) if isinstance(a, AttackResult) else MISSING for a in areas]
-        rows.append((row.label, *cells, format_estimate(gap, sign=True)))
-        values.append((row.label, *(a.auc.value if isinstance(a, AttackResult) else 0.0 for a in areas), gap.value))
-        keys.append(row.quantizer)
+        if isinstance(gap, Estimate):
+            areas = [row.attacks.get(name) for name in ("lira", "lira(shadows=full_precision)")]
+            cells = [number_cell(getattr(attack, "auc", None)) for attack in areas]
+            lines.append((row.quantizer, [Cell(row.label), *cells, number_cell(gap, sign=True)]))
     columns = (
-        Column("Quantizer", "How the weights were rounded.", "left"),
+        QUANTIZER,
         Column("AUC, adaptive", "LiRA with shadow models quantized as the target is."),
         Column("AUC, not adaptive", "LiRA with full-precision shadow models."),
         Column("Gap", "Difference, paired over models and records."),
@@ -111,8 +96,6 @@ def gap_table(result: CellResult) -> Table:
     return Table(
         title="What full-precision shadow models miss",
         columns=columns,
-        rows=tuple(rows),
-        values=tuple(values),
-        keys=tuple(keys),
+        lines=lines,
         order="Most revealing quantizer first.",
     )

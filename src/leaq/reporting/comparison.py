@@ -3,10 +3,8 @@
 from leaq.decisions.standing import leak
 from leaq.reporting.display_names import metric, short_attack
 from leaq.reporting.narrative import verdict
-from leaq.reporting.tables import MISSING, Column, Footnote, Table
+from leaq.reporting.tables import MISSING, QUANTIZER, Cell, Column, Footnote, Table, number_cell
 from leaq.results import CellResult, QuantizerRow
-from leaq.stats.digits import format_estimate
-from leaq.types import Estimate
 
 __all__ = ["beside", "verdicts"]
 
@@ -19,11 +17,14 @@ def beside(one: CellResult, other: CellResult) -> Table:
     theirs = {row.quantizer: row for row in other.rows}
     mine = {row.quantizer: row for row in one.rows}
     rows = [mine.get(name) or theirs[name] for name in dict.fromkeys([*(r.quantizer for r in one.ranked()), *theirs])]
-    drawn = [(row.label, *_pair(one, other, mine.get(row.quantizer), theirs.get(row.quantizer))) for row in rows]
+    lines = [
+        (row.quantizer, [Cell(row.label), *_pair(one, other, mine.get(row.quantizer), theirs.get(row.quantizer))])
+        for row in rows
+    ]
     names = [metric(cell.primary_metric).name for cell in (one, other)]
     leaks = [f"{short_attack(cell.primary_attack)}" for cell in (one, other)]
     columns = (
-        Column("Quantizer", "How the weights were rounded.", "left"),
+        QUANTIZER,
         Column(f"A: {leaks[0]}", "Advantage of the leading attack of the first run."),
         Column(f"B: {leaks[1]}", "Advantage of the leading attack of the second run."),
         Column("Apart", "Whether the two intervals do not overlap.", "left", keep=2),
@@ -31,27 +32,18 @@ def beside(one: CellResult, other: CellResult) -> Table:
         Column(f"B: {names[1]}", "Task metric of the second run.", keep=0),
     )
     title = " against ".join(f"{mark}: {cell.data.get('name', 'data')}" for mark, cell in (("A", one), ("B", other)))
-    texts, order = tuple(drawn), "In the order of the first run, least leak first."
-    return Table(
-        title, columns, texts, texts, tuple(row.quantizer for row in rows), order,
-        footnotes=tuple(Footnote("", text) for text in _differ(one, other)),
-    )  # fmt: skip
+    notes = tuple(Footnote("", text) for text in _differ(one, other))
+    return Table(title, columns, lines, "In the order of the first run, least leak first.", notes)
 
 
-def _pair(
-    one: CellResult, other: CellResult, first: QuantizerRow | None, second: QuantizerRow | None
-) -> tuple[str, str, str, str, str]:
+def _pair(one: CellResult, other: CellResult, first: QuantizerRow | None, second: QuantizerRow | None) -> list[Cell]:
     found = leak(one, first) if first else None, leak(other, second) if second else None
     apart = MISSING
     if found[0] and found[1]:
         apart = "yes" if found[0].low > found[1].high or found[1].low > found[0].high else "no"
     metrics = (first.metrics.get(one.primary_metric) if first else None,
                second.metrics.get(other.primary_metric) if second else None)  # fmt: skip
-    return _text(found[0]), _text(found[1]), apart, _text(metrics[0]), _text(metrics[1])
-
-
-def _text(found: object) -> str:
-    return format_estimate(found) if isinstance(found, Estimate) else MISSING
+    return [*map(number_cell, found), Cell(apart), *map(number_cell, metrics)]
 
 
 def _differ(one: CellResult, other: CellResult) -> list[str]:

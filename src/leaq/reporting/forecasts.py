@@ -1,13 +1,11 @@
 """The forecast as a table of its own, beside the attack that is forecast where it was run."""
 
-from collections.abc import Iterator
-
 from leaq.attacks.audit_forecasts import FORECAST
 from leaq.reporting.display_names import flag_words, metric, short_attack
 from leaq.reporting.forecast_words import forecast_of
-from leaq.reporting.tables import Cell, Column, Footnote, Notes, Table, number_cell
+from leaq.reporting.tables import FLAGS, QUANTIZER, Cell, Column, Footnote, Notes, Table, number_cell
 from leaq.results import CellResult, QuantizerRow
-from leaq.types import AttackResult, Flag
+from leaq.types import AttackResult
 
 __all__ = ["forecast_table", "only_forecast"]
 
@@ -23,7 +21,7 @@ def forecast_table(result: CellResult) -> Table:
     ordered = sorted(result.rows, key=lambda row: found.value if (found := forecast_of(row)) else float("inf"))
     ran = any("forecast_gap" in row.measures for row in result.rows)
     columns = [
-        Column("Quantizer", "How the weights were rounded.", "left"),
+        QUANTIZER,
         Column("Bits", "Packed bits per quantized weight, scales included."),
         Column(name, f"{name} on records that did not train the model, mean over models, with its interval."),
         Column("Change", f"Change of {name} against full precision, same models."),
@@ -38,15 +36,12 @@ def forecast_table(result: CellResult) -> Table:
             Column(short_attack(FORECAST), "Advantage the same attack found with the models of this audit."),
             Column("Forecast - found", "Forecast for 64 models minus that: what more models are expected to add."),
         ]
-    columns.append(Column("Flags", "Letters refer to the notes below the table.", "left"))
     notes = Notes()
-    drawn = [_cells(result, row, notes, ran=ran) for row in ordered]
+    lines = [(row.quantizer, _cells(result, row, notes, ran=ran)) for row in ordered]
     return Table(
         title=f"{result.data.get('name', 'data')}: what the attack is expected to find",
-        columns=tuple(columns),
-        rows=tuple(tuple(cell.text for cell in cells) for cells in drawn),
-        values=tuple(tuple(cell.value for cell in cells) for cells in drawn),
-        keys=tuple(row.quantizer for row in ordered),
+        columns=[*columns, FLAGS],
+        lines=lines,
         order="Ordered by the forecast, least leak first. It is no measurement: nothing was attacked with it.",
         footnotes=(*notes.footnotes(), *(Footnote("", flag_words(flag)) for flag in result.flags)),
     )
@@ -57,7 +52,7 @@ def _cells(result: CellResult, row: QuantizerRow, notes: Notes, *, ran: bool) ->
     missing: list[str] = []
     attack = row.attacks.get(FORECAST)
     cells = [
-        Cell(row.label, row.label),
+        Cell(row.label),
         Cell(f"{row.size.bits:.3g}", row.size.bits),
         number_cell(row.metrics.get(key), missing),
         number_cell(row.drops.get(key), missing, sign=True) if key in row.drops else Cell("", 0.0),
@@ -70,13 +65,5 @@ def _cells(result: CellResult, row: QuantizerRow, notes: Notes, *, ran: bool) ->
             number_cell(advantage, missing, sign=True),
             number_cell(row.measures.get("forecast_gap"), missing, sign=True),
         ]
-    doubts = [flag_words(flag) for flag in (*row.flags, *_warnings(row))]
-    mark = notes.mark(list(dict.fromkeys([*doubts, *missing])))
-    return [*cells, Cell(mark, mark)]
-
-
-def _warnings(row: QuantizerRow) -> Iterator[Flag]:
-    """Yield what speaks against a row's forecast."""
-    found = forecast_of(row)
-    if found is not None:
-        yield from found.flags
+    doubts = [flag_words(flag) for flag in (*row.flags, *getattr(forecast_of(row), "flags", ()))]
+    return [*cells, Cell(notes.mark([*doubts, *missing]))]

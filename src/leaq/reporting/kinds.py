@@ -6,17 +6,15 @@ named with the bound they fall below and no number: what is said of three molecu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from leaq.errors import LeaqError
-from leaq.reporting.tables import Cell, Column, Footnote, Table
+from leaq.reporting.tables import Cell, Column, Footnote, Table, number_cell
 from leaq.results import CellResult
-from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult
 
 if TYPE_CHECKING:
-    from leaq.reporting.molecule_risk import MoleculeRisks, Stratum
+    from leaq.reporting.molecule_risk import Stratum
 
 __all__ = ["kinds"]
 
@@ -47,7 +45,6 @@ def kinds(result: CellResult) -> Table | None:
     ranked = [row.label for row in result.ranked()]
     full = result.rows[0].label
     labels = list(dict.fromkeys([full, next((label for label in ranked if label != full), full)]))
-    lines = list(_lines(found, labels))
     heads = [
         column
         for label in labels
@@ -64,10 +61,11 @@ def kinds(result: CellResult) -> Table | None:
             Column("Molecules", "How many there are."),
             *heads,
         ),
-        rows=tuple(tuple(cell.text for cell in line) for line in lines),
-        values=tuple(tuple(cell.value for cell in line) for line in lines),
-        keys=tuple(f"{line[0].text}: {line[1].text}" for line in lines),
-        order="",
+        lines=[
+            (f"{title}: {stratum.name}", [Cell(title), Cell(stratum.name), *_numbers(stratum, labels)])
+            for title, strata in found.strata.items()
+            for stratum in strata
+        ],
         footnotes=tuple(Footnote("", text) for text in (NOTE, *(flag.text for flag in found.flags))),
     )
 
@@ -92,19 +90,13 @@ def _molecules(result: CellResult) -> bool:
     return bool(result.config.get("smiles"))
 
 
-def _lines(found: MoleculeRisks, labels: list[str]) -> Iterator[list[Cell]]:
-    for title, strata in found.strata.items():
-        for stratum in strata:
-            yield [Cell(title, title), Cell(stratum.name, stratum.name), *_numbers(stratum, labels)]
-
-
 def _numbers(stratum: Stratum, labels: list[str]) -> list[Cell]:
     if stratum.n < FEWEST:
         return [Cell(f"fewer than {FEWEST}", 0.0), *[Cell("", 0.0)] * (2 * len(labels))]
     cells = [Cell(str(stratum.n), float(stratum.n))]
     for label in labels:
         risk = stratum.risk[label]
-        cells += [Cell(format_estimate(risk), risk.value), _count(stratum.identified.get(label, 0))]
+        cells += [number_cell(risk), _count(stratum.identified.get(label, 0))]
     return cells
 
 

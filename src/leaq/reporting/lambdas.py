@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from leaq.reporting.tables import Column, Footnote, Table
+from leaq.reporting.tables import Cell, Column, Footnote, Table
 from leaq.results import Curve
 
 __all__ = ["Verdict", "lambda_table", "peak", "statement", "lambda_verdict"]
@@ -13,11 +13,11 @@ Verdict = Literal["low k", "not at low k", "undecided"]
 
 def lambda_table(curves: Mapping[str, Curve]) -> Table:
     """Return lambda_k over its largest (which is r / r_k) for every k, with its band; `curves` by quantizer's label."""
-    rows, keys, notes = [], [], []
+    lines, notes = [], []
     for label, curve in curves.items():
         bands = zip(curve.x, curve.y, curve.low or curve.y, curve.high or curve.y, strict=True)
-        rows += [(label, f"{k:.0f}", f"{y:.3f}", f"[{low:.3f}, {high:.3f}]") for k, y, low, high in bands]
-        keys += [label] * len(curve.x)
+        texts = [(label, f"{k:.0f}", f"{y:.3f}", f"[{low:.3f}, {high:.3f}]") for k, y, low, high in bands]
+        lines += [(label, [*map(Cell, text)]) for text in texts]
         notes.append(Footnote("", f"{label}: {statement(curve)}"))
     columns = (
         Column("quantizer", "", "left"),
@@ -25,8 +25,7 @@ def lambda_table(curves: Mapping[str, Curve]) -> Table:
         Column("lambda_k / max", "1 where the candidate decides r; equal to r / r_k"),
         Column("band", "central share of models and bootstrap draws"),
     )
-    cells = tuple(rows)
-    return Table("lambda_k against k", columns, cells, cells, tuple(keys), "By quantizer, then k.", tuple(notes))
+    return Table("lambda_k against k", columns, lines, "By quantizer, then k.", tuple(notes))
 
 
 def peak(curve: Curve) -> int:

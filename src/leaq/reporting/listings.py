@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from leaq.attacks.catalogue import AttackEntry
 from leaq.data.catalogue import CataloguedTask
 from leaq.embedders.base import EmbedderEntry
-from leaq.reporting.tables import Column, Table
+from leaq.reporting.tables import Cell, Column, Table
 
 __all__ = ["attacks_table", "datasets_table", "embedders_table"]
 
@@ -72,4 +72,4 @@ def _table(title: str, heads: tuple[str, ...], rows: tuple[tuple[str, ...], ...]
         Column(head, "", "right" if head in ("records", "dimension") else "left", keep=None if at == 0 else -at)
         for at, head in enumerate(heads)
     )
-    return Table(title, columns, rows, rows, tuple(row[0] for row in rows), order)
+    return Table(title, columns, [(row[0], [*map(Cell, row)]) for row in rows], order)

@@ -65,10 +65,8 @@ def riskiest_records(
     where = "by this run" if once else where
     return Table(
         title=f"The {len(order)} records {how} {where}",
-        columns=tuple(head for head, _ in columns),
-        rows=tuple(tuple(cells[at].text for _, cells in columns) for at in order),
-        values=tuple(tuple(cells[at].value for _, cells in columns) for at in order),
-        keys=tuple(str(ids[at]) for at in order),
+        columns=[head for head, _ in columns],
+        lines=[(str(ids[at]), [cells[at] for _, cells in columns]) for at in order],
         order=f"Ordered by the risk{'' if once else f' {where}'}, largest first.",
         footnotes=tuple(Footnote("", note) for note in (*notes, PRIVATE)),
     )
@@ -99,13 +97,12 @@ def _identified(result: CellResult, ids: Sequence[int]) -> Columns:
     for row in reversed(result.ranked()):
         last |= dict.fromkeys(found.get(row.quantizer, ()), row.label)
     about = "Least revealing quantizer that still identifies it, by LiRA's signal (5 % false discoveries)."
-    yield Column("Identified up to", about, "left"), [Cell(last[i], last[i]) for i in ids]
+    yield Column("Identified up to", about, "left"), [Cell(last[i]) for i in ids]
 
 
 def _contents(ids: Sequence[int], shown: Mapping[int, str] | None) -> Columns:
     if shown is not None:
-        texts = [shown.get(i, MISSING) for i in ids]
-        yield Column("Record", "Shown because it was asked for.", "left"), [Cell(text, text) for text in texts]
+        yield Column("Record", "Shown because it was asked for.", "left"), [Cell(shown.get(i, MISSING)) for i in ids]
 
 
 def _note(result: CellResult) -> str:

@@ -11,7 +11,7 @@ from leaq.errors import NotEnoughEvidence
 from leaq.reporting.decision import chooser_of, decision, knee_words
 from leaq.reporting.display_names import flag_words, metric, short_attack
 from leaq.reporting.narrative import winner
-from leaq.reporting.tables import MISSING, Column, Footnote, Table
+from leaq.reporting.tables import MISSING, Cell, Column, Footnote, Table, number_cell
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.stats.ranks import agreement
@@ -119,19 +119,18 @@ def study_sentences(cells: Sequence[CellResult]) -> list[str]:
 def overview(cells: Sequence[CellResult]) -> Table:
     """Return one row per audit: its leak in full precision, the quantizer that leaks least, the one within budget."""
     labels = audit_names(cells)
-    rows, values = [], []
+    lines = []
     for cell, name in zip(cells, labels, strict=True):
         best, full = winner(cell), reference(cell)
         chooser = chooser_of(cell)
         within = chooser.at(chooser.budget).label if chooser else "none"
-        numbers = [full.metrics.get(cell.primary_metric), leak(cell, full), best and leak(cell, best)]
-        texts = [format_estimate(item) if isinstance(item, Estimate) else MISSING for item in numbers]
-        sortable = [item.value if isinstance(item, Estimate) else float("inf") for item in numbers]
-        task, n = str(cell.data.get("task")), int(cell.data.get("n", 0))
-        measured = f"{metric(cell.primary_metric).name} {texts[0]}"
-        label = best.label if best else MISSING
-        rows.append((name, task, f"{n:,}", measured, texts[1], label, texts[2], within))
-        values.append((name, task, float(n), sortable[0], sortable[1], label, sortable[2], within))
+        measured, n = number_cell(full.metrics.get(cell.primary_metric)), int(cell.data.get("n", 0))
+        shown = [
+            Cell(name), Cell(str(cell.data.get("task"))), Cell(f"{n:,}", float(n)),
+            Cell(f"{metric(cell.primary_metric).name} {measured.text}", measured.value), number_cell(leak(cell, full)),
+            Cell(best.label if best else MISSING), number_cell(best and leak(cell, best)), Cell(within),
+        ]  # fmt: skip
+        lines.append((name, shown))
     return Table(
         title="All audits",
         columns=(
@@ -140,11 +139,7 @@ def overview(cells: Sequence[CellResult]) -> Table:
             Column("Records", "Records in the pool."),
             Column("Full precision", "Task metric on records that did not train the model."),
             Column("Its leak", "Advantage of the leading attack in full precision."),
-            Column(
-                "Least leak",
-                "Quantizer that leaks least of at least two that predict.",
-                "left",
-            ),
+            Column("Least leak", "Quantizer that leaks least of at least two that predict.", "left"),
             Column("Leak", "Its advantage."),
             Column(
                 "Take",
@@ -152,9 +147,7 @@ def overview(cells: Sequence[CellResult]) -> Table:
                 "left",
             ),
         ),
-        rows=tuple(rows),
-        values=tuple(values),
-        keys=tuple(labels),
+        lines=lines,
         order="By data set, embedder and seed; the heads sort.",
         footnotes=(Footnote("", f"Take: within {_budgets(cells)}, at the worse end of its interval."),),
     )
@@ -214,9 +207,10 @@ def agreements(cells: Sequence[CellResult]) -> Table | None:
             Column("Kendall's tau", "1 = same order, 0 = unrelated, -1 = reversed."),
             Column("Quantizers", "Number of quantizers both audits hold."),
         ),
-        rows=tuple((a, b, format_estimate(item), str(item.n)) for _, a, b, item in found),
-        values=tuple((a, b, item.value, float(item.n)) for _, a, b, item in found),
-        keys=tuple(f"{a} / {b}" for _, a, b, _ in found),
+        lines=[
+            (f"{a} / {b}", [Cell(a), Cell(b), number_cell(item), Cell(str(item.n), float(item.n))])
+            for _, a, b, item in found
+        ],
         order=f"Brackets: {found[0][3].level:.0%} intervals, every leak redrawn within its own interval.",
         footnotes=tuple(notes),
     )

@@ -10,9 +10,8 @@ from leaq.decisions.evidence import over_data_sets
 from leaq.decisions.standing import leak, reference, useful
 from leaq.reporting.display_names import metric, short_attack
 from leaq.reporting.narrative import winner
-from leaq.reporting.tables import MISSING, Column, Footnote, Table
+from leaq.reporting.tables import MISSING, Cell, Column, Footnote, Table, number_cell
 from leaq.results import CellResult, QuantizerRow
-from leaq.stats.digits import format_estimate
 from leaq.types import Estimate
 
 __all__ = ["by_data_set", "by_quantizer"]
@@ -39,15 +38,15 @@ def _of_task(cells: Sequence[CellResult], task: str) -> Table:
     found = {
         name: [_mean(cells, name, read, within) for read, within in zip(reads, bounds, strict=True)] for name in labels
     }
-    order = sorted(labels, key=lambda name: _sortable(found[name][0]))
+    order = sorted(labels, key=lambda name: one.value if (one := found[name][0]) else float("inf"))
     names = len({str(cell.data.get("name")) for cell in cells})
-    rows = []
+    lines = []
     for name in order:
-        advantage, performance, change = (_text(one) for one in found[name])
         here = [row for cell in cells for row in cell.rows if row.quantizer == name]
         useless = sum(not useful(row) for row in here)
         bits = "/".join(dict.fromkeys(f"{row.size.bits:.3g}" for row in here[:1]))
-        rows.append((labels[name], advantage, performance, change, bits, str(len(here)), str(useless or MISSING)))
+        counts = [Cell(bits), Cell(str(len(here))), Cell(str(useless or MISSING))]
+        lines.append((labels[name], [Cell(labels[name]), *(_cell(one) for one in found[name]), *counts]))
     attack = short_attack(cells[0].primary_attack)
     return Table(
         title=f"{task}: quantizers over {_count(len(cells), 'cell')} of {_count(names, 'data set')}",
@@ -60,11 +59,7 @@ def _of_task(cells: Sequence[CellResult], task: str) -> Table:
             Column("Cells", "Audits it was measured in."),
             Column("No skill", "Audits in which it predicts no better than guessing."),
         ),
-        rows=tuple(rows),
-        values=tuple(
-            (row[0], *(_sortable(one) for one in found[name]), *row[4:]) for row, name in zip(rows, order, strict=True)
-        ),
-        keys=tuple(labels[name] for name in order),
+        lines=lines,
         order="Least leak first. A data set counts once, whatever its embedders, heads and seeds.",
         footnotes=tuple(Footnote("", text) for text in (_brackets(names), _skipped(cells, key)) if text),
     )
@@ -87,7 +82,7 @@ def by_data_set(cells: Sequence[CellResult]) -> Table:
     groups: dict[str, list[CellResult]] = {}
     for cell in cells:
         groups.setdefault(str(cell.data.get("name")), []).append(cell)
-    rows, values = [], []
+    lines = []
     for name, group in groups.items():
         key = group[0].primary_metric
         full = [reference(cell) for cell in group]
@@ -95,12 +90,15 @@ def by_data_set(cells: Sequence[CellResult]) -> Table:
         skill = _range([one.value for row in full if (one := _estimate(row.metrics.get(key)))])
         winners = Counter(row.label for cell in group if (row := winner(cell)))
         best, count = winners.most_common(1)[0] if winners else (MISSING, 0)
-        task = str(group[0].data.get("task"))
         records = int(group[0].data.get("n", 0))
-        embedders = {str(cell.config.get("embedder")) for cell in group}
-        shown = (name, task, f"{records:,}", str(len(embedders)), str(len(group)), f"{metric(key).name} {skill}", leaks)
-        rows.append((*shown, best, f"{count} of {len(group)}"))
-        values.append((name, task, float(records), float(len(embedders)), float(len(group)), skill, leaks, best, count))
+        embedders = len({str(cell.config.get("embedder")) for cell in group})
+        shown = [
+            Cell(name), Cell(str(group[0].data.get("task"))), Cell(f"{records:,}", float(records)),
+            Cell(str(embedders), float(embedders)), Cell(str(len(group)), float(len(group))),
+            Cell(f"{metric(key).name} {skill}", skill), Cell(leaks), Cell(best),
+            Cell(f"{count} of {len(group)}", float(count)),
+        ]  # fmt: skip
+        lines.append((name, shown))
     return Table(
         title="Data sets",
         columns=(
@@ -111,16 +109,10 @@ def by_data_set(cells: Sequence[CellResult]) -> Table:
             Column("Cells", "Audits."),
             Column("Full precision", "Task metric: median, smallest to largest over its cells."),
             Column("Its leak", "Advantage of the leading attack in full precision: median, smallest to largest."),
-            Column(
-                "Least leak",
-                "Quantizer that leaks least in most cells in which two models predict.",
-                "left",
-            ),
+            Column("Least leak", "Quantizer that leaks least in most cells in which two models predict.", "left"),
             Column("In", "Cells in which it does."),
         ),
-        rows=tuple(rows),
-        values=tuple(values),
-        keys=tuple(groups),
+        lines=lines,
         order="Full precision and its leak: median over cells (smallest to largest).",
     )
 
@@ -141,16 +133,8 @@ def _estimate(found: object) -> Estimate | None:
     return found if isinstance(found, Estimate) else None
 
 
-def _text(found: Estimate | None) -> str:
-    if found is None:
-        return MISSING
-    if found.n < 2:
-        return f"{found.value:.3f}"
-    return format_estimate(found)
-
-
-def _sortable(found: Estimate | None) -> float:
-    return found.value if found is not None else float("inf")
+def _cell(found: Estimate | None) -> Cell:
+    return Cell(f"{found.value:.3f}", found.value) if found is not None and found.n < 2 else number_cell(found)
 
 
 def _range(values: Sequence[float]) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from leaq.decisions.standing import leak
@@ -43,6 +44,10 @@ class Column:
     keep: int | None = None
 
 
+QUANTIZER = Column("Quantizer", "How the weights were rounded.", "left")
+FLAGS = Column("Flags", "Letters refer to the notes below the table.", "left")
+
+
 @dataclass(frozen=True)
 class Footnote:
     """A doubt below the table; `mark` is the letter that rows refer to, empty if it concerns the whole table."""
@@ -55,36 +60,49 @@ class Footnote:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """One cell: what is printed, and what it sorts by where that is not its text."""
+
+    text: str
+    value: float | str | None = None
+
+
+@dataclass(frozen=True)
 class Table:
     """A table ready to be drawn by anybody: text only.
 
     Attributes
     ----------
     columns : heads.
-    rows : formatted cells.
-    values : what each cell sorts by; the same shape.
-    keys : the quantizer of each row.
+    lines : by row, the quantizer it is of (or what else it goes by) and its cells.
     order : one sentence that states the sort key.
     footnotes : doubts, with the letters that rows refer to.
     unranked : rows at the end that have no place in the order.
     """
 
     title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
-    values: tuple[tuple[float | str, ...], ...]
-    keys: tuple[str, ...]
-    order: str
+    columns: Sequence[Column]
+    lines: Sequence[tuple[str, Sequence[Cell]]]
+    order: str = ""
     footnotes: tuple[Footnote, ...] = ()
     unranked: int = 0
 
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The quantizer of each row."""
+        return tuple(key for key, _ in self.lines)
 
-@dataclass(frozen=True)
-class Cell:
-    """One cell: what is printed, and what it sorts by."""
+    @cached_property
+    def rows(self) -> tuple[tuple[str, ...], ...]:
+        """The text of each cell."""
+        return tuple(tuple(cell.text for cell in cells) for _, cells in self.lines)
 
-    text: str
-    value: float | str
+    @cached_property
+    def values(self) -> tuple[tuple[float | str, ...], ...]:
+        """What each cell sorts by."""
+        return tuple(
+            tuple(cell.text if cell.value is None else cell.value for cell in cells) for _, cells in self.lines
+        )
 
 
 class Notes:
@@ -121,7 +139,7 @@ def ranking(result: CellResult) -> Table:
     ahead = _forecast(result)  # tells more of the leak than n·r, which is left to the indicators then
     way = "negative" if metric(result.primary_metric).larger_is_better else "positive"
     columns = (
-        Column("Quantizer", "How the weights were rounded.", "left"),
+        QUANTIZER,
         Column("Bits", "Packed bits per quantized weight, scales included.", keep=1),
         Column("Size", "The whole released file.", keep=4),
         Column(name, f"{name} on records that did not train the model, mean over models, with its interval.", keep=7),
@@ -131,7 +149,7 @@ def ranking(result: CellResult) -> Table:
         *(Column(short_attack(key), _attack_words(key), keep=_stay(result, key)) for key in attacks),
         *((Column("vs least", indicator("leak_vs_least")[1], keep=5),) if _compared(result) else ()),
         *((Column(AHEAD[ahead], indicator(ahead)[1], keep=2),) if ahead else ()),
-        Column("Flags", "Letters refer to the notes below the table.", "left"),
+        FLAGS,
     )  # fmt: skip
     shared = _everywhere([_row_doubts(row, attacks) for row in result.rows])
     notes = Notes()
@@ -139,15 +157,11 @@ def ranking(result: CellResult) -> Table:
     # As they would stay on a narrow screen: the name, the leak, its price; letters of notes last.
     order = sorted(range(1, len(columns) - 1), key=lambda at: -(99 if (keep := columns[at].keep) is None else keep))
     order = [0, *order, len(columns) - 1]
-    columns = tuple(columns[at] for at in order)
-    drawn = [[cells[at] for at in order] for cells in rows]
     level = _level(result)
     return Table(
         title=f"{result.data.get('name', 'data')}: quantizers by what they give away",
-        columns=columns,
-        rows=tuple(tuple(cell.text for cell in cells) for cells in drawn),
-        values=tuple(tuple(cell.value for cell in cells) for cells in drawn),
-        keys=tuple(row.quantizer for row in result.shown()),
+        columns=[columns[at] for at in order],
+        lines=[(row.quantizer, [cells[at] for at in order]) for row, cells in zip(result.shown(), rows, strict=True)],
         order=(
             f"Ordered by the held-out advantage of {attack_name(result.primary_attack)}, least leak first. "
             f"{_below(result)}Brackets: {level:.0%} intervals."
@@ -231,13 +245,12 @@ def _ranking_row(
     if ahead:
         numbers.append(number_cell(row.measures.get(ahead), missing, sign=True))
     doubts = [text for text in _row_doubts(row, attacks) if text not in shared]
-    mark = notes.mark(list(dict.fromkeys([*doubts, *missing])))
     return [
-        Cell(row.label, row.label),
+        Cell(row.label),
         Cell(f"{row.size.bits:.3g}", row.size.bits),
         Cell(size_words(row.size.bytes), float(row.size.bytes)),
         *numbers,
-        Cell(mark, mark),
+        Cell(notes.mark([*doubts, *missing])),
     ]
 
 
@@ -256,11 +269,11 @@ def _advantage(attack: AttackResult | NotComputed | None) -> Estimate | NotCompu
     return attack.advantage if isinstance(attack, AttackResult) else attack
 
 
-def number_cell(item: Estimate | NotComputed | None, missing: list[str], *, sign: bool = False) -> Cell:
-    """Format an estimate; a number that could not be computed leaves a dash and its reason."""
+def number_cell(item: object, missing: list[str] | None = None, *, sign: bool = False) -> Cell:
+    """Format an estimate; a number that could not be computed leaves a dash, and its reason in `missing`."""
     if isinstance(item, Estimate):
         return Cell(format_estimate(item, sign=sign), item.value)
-    if isinstance(item, NotComputed):
+    if isinstance(item, NotComputed) and missing is not None:
         missing.append(item.reason)
     return Cell(MISSING, math.inf)
 
@@ -283,23 +296,16 @@ def size_words(count: float) -> str:
 def indicators(result: CellResult) -> Table:
     """Return what stands beside the attacks: leaks compared, r and its companions, distortion, loss gap."""
     keys = in_reading_order((key for row in result.shown() for key in row.measures), "indicator")
-    columns = [Column("Quantizer", "How the weights were rounded.", "left"), *(Column(*indicator(key)) for key in keys)]
-    notes = Notes()
-    rows, values = [], []
+    notes, lines = Notes(), []
     for row in result.shown():
         missing: list[str] = []
         cells = [number_cell(row.measures.get(key), missing) for key in keys]
         doubts = [flag_words(flag) for number in row.measures.values() for flag in getattr(number, "flags", ())]
-        mark = Cell(notes.mark(list(dict.fromkeys([*doubts, *missing]))), "")
-        cells = [Cell(row.label, row.label), *cells, mark]
-        rows.append(tuple(cell.text for cell in cells))
-        values.append(tuple(cell.value for cell in cells))
+        lines.append((row.quantizer, [Cell(row.label), *cells, Cell(notes.mark([*doubts, *missing]))]))
     return Table(
         title="Paired differences, and indicators computed without an attack",
-        columns=(*columns, Column("Flags", "Letters refer to the notes below the table.", "left")),
-        rows=tuple(rows),
-        values=tuple(values),
-        keys=tuple(row.quantizer for row in result.shown()),
+        columns=[QUANTIZER, *(Column(*indicator(key)) for key in keys), FLAGS],
+        lines=lines,
         order="In the order of the ranking.",
         footnotes=notes.footnotes(),
         unranked=len(result.unranked),

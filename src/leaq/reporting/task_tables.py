@@ -2,7 +2,7 @@
 
 from leaq.decisions.standing import reference
 from leaq.reporting.display_names import flag_words, in_reading_order, metric, short_attack
-from leaq.reporting.tables import Cell, Column, Notes, Table, number_cell
+from leaq.reporting.tables import FLAGS, QUANTIZER, Cell, Column, Notes, Table, number_cell
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Flag
 
@@ -25,22 +25,20 @@ def by_task(result: CellResult, *, brief: bool = False) -> Table | None:
     told = list(dict.fromkeys(_key(rows[0].by_task[name]) for name in names))
     attacks = in_reading_order((key for row in rows for one in row.by_task.values() for key in one.attacks), "attack")
     columns = (
-        Column("Quantizer", "How the weights were rounded.", "left"),
+        QUANTIZER,
         Column("Task", "Name of the target.", "left"),
         Column("Labels", "Records with a label of this task; attacks on it ask about these.", keep=1),
         *(Column(metric(key).name, "On records that trained no part of the model.", keep=5) for key in told),
         Column("Change", "Change of the metric against full precision, same models.", keep=2),
         *(Column(short_attack(key), "Signed advantage on this task's labels alone.", keep=4) for key in attacks),
-        Column("Flags", "Letters refer to the notes below the table.", "left"),
+        FLAGS,
     )  # fmt: skip
     notes = Notes()
     found = [(row.quantizer, _cells(result, row, name, told, attacks, notes)) for row in rows for name in names]
     return Table(
         title=f"{result.data.get('name', 'data')}: each task by itself",
         columns=columns,
-        rows=tuple(tuple(cell.text for cell in cells) for _, cells in found),
-        values=tuple(tuple(cell.value for cell in cells) for _, cells in found),
-        keys=tuple(key for key, _ in found),
+        lines=found,
         order=(
             f"In the order of the ranking{', of which the first and full precision' if brief else ''}. Whoever attacks "
             "one task sees the outputs of that task alone; the ranking's attacks read all tasks together."
@@ -69,6 +67,5 @@ def _cells(  # noqa: PLR0917 - one line of the table
             numbers.append(number_cell(attack.advantage, missing, sign=True))
         else:
             numbers.append(number_cell(attack, missing))
-    mark = notes.mark(list(dict.fromkeys([*map(flag_words, doubts), *missing])))
-    head = [Cell(row.label, row.label), Cell(name, name), Cell(f"{known:,}", float(known))]
-    return [*head, *numbers, Cell(mark, mark)]
+    mark = notes.mark([*map(flag_words, doubts), *missing])
+    return [Cell(row.label), Cell(name), Cell(f"{known:,}", float(known)), *numbers, Cell(mark)]
