@@ -17,7 +17,7 @@ from leaq.attacks.shadows import Shadows, same_models
 from leaq.attacks.signals import Signals
 from leaq.config import Named
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.types import AttackResult, Flag, Floats, LossTable, NotComputed
+from leaq.types import AttackResult, Flag, Floats, LossTable, NotComputed, computed
 
 __all__ = ["Access", "Context", "Ingredient", "MembershipAttack", "Sides", "Tells"]
 
@@ -248,10 +248,7 @@ class MembershipAttack(Named):
 
     def run(self, context: Context) -> AttackResult | NotComputed:
         """Attack in a context, or say which ingredient is missing."""
-        try:
-            return self.attack(context)
-        except NotEnoughEvidence as err:
-            return NotComputed(str(err))
+        return computed(lambda: self.attack(context))
 
     def _scores_from(self, context: Context) -> ScoresFrom:
         """Return how this attack scores anew with some models alone as shadows (see `ScoresFrom`)."""

@@ -20,7 +20,7 @@ from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.stats.crossed import Crossed, crossed
 from leaq.stats.intervals import BootstrapWeights, percentile_interval
 from leaq.stats.roc import roc_curve, thin, tpr_at_fpr, tpr_draws
-from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, Ints, LossTable, NotComputed
+from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, Ints, LossTable, NotComputed, computed
 
 __all__ = ["Attack", "Resampling", "area_gap", "attack_result", "chosen_targets"]
 
@@ -218,7 +218,7 @@ def _tpr(
     low, high = percentile_interval(draws[np.isfinite(draws)], level=level)
     method = "pooled over models; bootstrap over models and records"
     low, high = (low if value < 1 else 1 - doubt.members), (high if value > 0 else max(high, doubt.members))
-    return Estimate(value, min(low, value), max(high, value), accused, level, "falsely accused records", method)
+    return Estimate.spanning(value, low, high, accused, level, "falsely accused records", method)
 
 
 def enough_tpr(scores: Floats, members: Bools, fpr: float) -> tuple[float, int]:
@@ -281,20 +281,15 @@ def _epsilon(
 ) -> Estimate | NotComputed:
     if attack.told:
         return NotComputed(TOLD)
-    try:
-        again = attack.scores_from
-        return epsilon_bound(
-            table, scores, targets=targets, level=resampling.level, seed=resampling.seed, scores_from=again
-        )
-    except NotEnoughEvidence as err:
-        return NotComputed(str(err))
+    again, level, seed = attack.scores_from, resampling.level, resampling.seed
+    return computed(lambda: epsilon_bound(table, scores, targets=targets, level=level, seed=seed, scores_from=again))
 
 
 def _estimate(
     found: Crossed, resampling: Resampling, *, ends: tuple[float, float], pairs: int, method: str
 ) -> Estimate:
     low, high = (float(np.clip(end, *ends)) for end in found.interval(level=resampling.level))
-    return Estimate(found.value, min(low, found.value), max(high, found.value), pairs, resampling.level, PAIRS, method)
+    return Estimate.spanning(found.value, low, high, pairs, resampling.level, PAIRS, method)
 
 
 def _refuse_one_kind(members: Bools, name: str) -> None:

@@ -18,7 +18,7 @@ from leaq.attacks.base import Context, MembershipAttack
 from leaq.attacks.lira import Lira
 from leaq.attacks.scoring import Attack, attack_result
 from leaq.errors import NotEnoughEvidence
-from leaq.types import AttackResult, Bools, Flag, Floats, Ints, LossTable, NotComputed
+from leaq.types import AttackResult, Bools, Flag, Floats, Ints, LossTable, NotComputed, computed
 
 __all__ = ["FEWEST_GROUPS", "run_series", "series_inference"]
 
@@ -101,10 +101,8 @@ def run_series(context: Context, attack: MembershipAttack) -> AttackResult | Not
 
     Its name stays: in the game of series every attack is about groups.
     """
-    try:
-        return replace(series_inference(context, context.table.groups, attack=attack), attack=attack.spec())
-    except NotEnoughEvidence as err:
-        return NotComputed(str(err))
+    found = computed(lambda: series_inference(context, context.table.groups, attack=attack))
+    return replace(found, attack=attack.spec()) if isinstance(found, AttackResult) else found
 
 
 def _by_group(table: LossTable, code: Ints, n: int) -> LossTable:

@@ -338,8 +338,7 @@ def _tprs(above: Ints, totals: Ints, ways: TwoWay, resampling: Resampling) -> di
         values = shares[np.arange(len(shares)), 1, first]
         low, high = percentile_interval(values[1:], level=resampling.level)
         value, method = float(values[0]), "pooled over models; bootstrap over models and parts of the records"
-        ends = (min(low, value), max(high, value))
-        found[fpr] = Estimate(value, *ends, allowed, resampling.level, "falsely accused pairs", method)
+        found[fpr] = Estimate.spanning(value, low, high, allowed, resampling.level, "falsely accused pairs", method)
     return found
 
 
@@ -349,4 +348,4 @@ def _estimate(
     whole = crossed(found[0], found[1:], ways)
     low, high = (float(np.clip(end, *ends)) for end in whole.interval(level=resampling.level))
     pairs = common.records * len(common.pair)
-    return Estimate(whole.value, min(low, whole.value), max(high, whole.value), pairs, resampling.level, PAIRS, method)
+    return Estimate.spanning(whole.value, low, high, pairs, resampling.level, PAIRS, method)

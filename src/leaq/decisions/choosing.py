@@ -183,7 +183,7 @@ class Chooser:
 
     def _estimate(self, value: float, low: float, high: float) -> Estimate:
         count = len(self.leaks.clusters)
-        return Estimate(value, min(low, value), max(high, value), count, self.level, "cells")
+        return Estimate.spanning(value, low, high, count, self.level, "cells")
 
     def _named(self, which: Bools) -> tuple[str, ...]:
         return tuple(name for name, kept in zip(self.names, which, strict=True) if kept)

@@ -33,26 +33,13 @@ def cost(result: CellResult, row: QuantizerRow) -> Estimate | None:
     """Return what a quantizer loses in the primary metric, positive = worse; 0 by definition in full precision."""
     change = row.drops.get(result.primary_metric)
     if isinstance(change, Estimate):
-        return _worse(change) if metric(result.primary_metric).larger_is_better else change
+        # Adding 0.0 turns -0.0 into 0.0, which would print as "-0".
+        return change.mapped(lambda x: -x + 0.0) if metric(result.primary_metric).larger_is_better else change
     if row is reference(result):
         value = row.metrics.get(result.primary_metric)
         n = value.n if isinstance(value, Estimate) else 0
         return Estimate(0.0, 0.0, 0.0, n, method="reference")
     return None
-
-
-def _worse(change: Estimate) -> Estimate:
-    # Adding 0.0 turns -0.0 into 0.0, which would print as "-0".
-    return Estimate(
-        -change.value + 0.0,
-        -change.high + 0.0,
-        -change.low + 0.0,
-        change.n,
-        change.level,
-        change.unit,
-        change.method,
-        change.flags,
-    )
 
 
 def useful(row: QuantizerRow) -> bool:

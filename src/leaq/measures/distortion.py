@@ -242,12 +242,5 @@ def _refuse_one_sided(members: Bools, what: str) -> None:
 
 def _estimate(table: LossTable, value: float, draws: Floats, level: float) -> Estimate:
     low, high = percentile_interval(draws, level=level)
-    return Estimate(
-        value,
-        min(low, value),
-        max(high, value),
-        table.members.size,
-        level,
-        "record-model pairs",
-        "bootstrap over models and records",
-    )
+    method = "bootstrap over models and records"
+    return Estimate.spanning(value, low, high, table.members.size, level, "record-model pairs", method)

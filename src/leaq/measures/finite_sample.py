@@ -255,7 +255,7 @@ def _summary(
     if len(usable) < len(found) or s == 1:
         flags.append(Flag("one-run", "Rests on the candidates of one training run."))
     method = METHOD.format(b=options.resamples)
-    return Estimate(value, min(low, value), max(high, value), s, level, "models", method, tuple(flags))
+    return Estimate.spanning(value, low, high, s, level, "models", method, tuple(flags))
 
 
 def _check(losses: Floats, n: int, level: float, options: Options) -> None:

@@ -37,7 +37,5 @@ def _mean(table: LossTable, values: Floats, *, level: float, seed: int, draws: i
 
     value = float(np.mean([row[out].mean() for row, out in zip(values, outside, strict=True)]))
     low, high = percentile_interval(ways.mean(statistic), level=level)
-    return Estimate(
-        value, min(low, value), max(high, value), int(outside.sum()), level, "record-model pairs",
-        "bootstrap over models and records",
-    )  # fmt: skip
+    n, method = int(outside.sum()), "bootstrap over models and records"
+    return Estimate.spanning(value, low, high, n, level, "record-model pairs", method)

@@ -196,10 +196,8 @@ def _estimate(table: LossTable, value: float, draws: Floats, level: float) -> Es
     if np.isnan(value) or len(draws) == 0:
         raise NotEnoughEvidence("A task metric needs held-out records of at least two classes, or values that vary.")
     low, high = percentile_interval(draws, level=level)
-    n = int((~table.members).sum())
-    return Estimate(
-        value, min(low, value), max(high, value), n, level, "record-model pairs", "bootstrap over models and records"
-    )
+    n, method = int((~table.members).sum()), "bootstrap over models and records"
+    return Estimate.spanning(value, low, high, n, level, "record-model pairs", method)
 
 
 def _gini(outputs: Floats, targets: Floats, weights: Floats) -> Floats:

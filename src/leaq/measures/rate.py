@@ -13,7 +13,7 @@ Source: Aubinais, Formont, Piantanida, Gassiat (AISTATS 2026, PMLR 300:649-657; 
 private, but r belongs to a set of candidates: compare only sets of the same number and spacing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -118,8 +118,8 @@ def rate(
     thinned = {step: [losses[::-step] for losses in usable if len(losses[::-step]) > 1] for step in (2, 4, 8)}
     return RateResult(
         r=r.flagged(*flags),
-        n_r=_map(r, lambda value: table.n_train * value).flagged(*flags),
-        asymptotic=_map(r, lambda value: float(np.exp(-table.n_train * value))).flagged(*flags),
+        n_r=r.mapped(lambda value: table.n_train * value, flags=flags),
+        asymptotic=r.mapped(lambda value: np.exp(-table.n_train * value), flags=flags),
         chernoff=_over_models([one.chernoff for one in found], level, rng),
         union_bound=_over_models([one.union for one in found], level, rng),
         curve=curve,
@@ -182,7 +182,7 @@ def _over_models(bands: Sequence[Band], level: float, rng: np.random.Generator) 
     tail = (1 - level) / 2
     low = np.quantile(np.quantile(lows[picked], 0.5, axis=1, method="lower"), tail, method="lower")
     high = np.quantile(np.quantile(highs[picked], 0.5, axis=1, method="higher"), 1 - tail, method="higher")
-    return Estimate(value, min(float(low), value), max(float(high), value), s, level, "models", METHOD)
+    return Estimate.spanning(value, float(low), float(high), s, level, "models", METHOD)
 
 
 ONE_RUN = Flag("one-run", "Rests on the candidates of one training run; r varies by orders of magnitude between runs.")
@@ -235,14 +235,6 @@ def _density(full: Sequence[Floats], thinned: dict[int, list[Floats]]) -> Curve:
             points[count] = [float(q) for q in np.quantile(values, (0.5, 0.025, 0.975), method="nearest")]
     columns = list(zip(*points.values(), strict=True))
     return Curve(tuple(points), *(tuple(column) for column in columns))
-
-
-def _map(estimate: Estimate, function: Callable[[float], float]) -> Estimate:
-    """Apply a monotone function to value and interval."""
-    ends = sorted((float(function(estimate.low)), float(function(estimate.high))))
-    return Estimate(
-        float(function(estimate.value)), ends[0], ends[1], estimate.n, estimate.level, estimate.unit, estimate.method
-    )
 
 
 def _check(table: LossTable, usable: Sequence[Floats]) -> None:

@@ -57,7 +57,7 @@ def shift(members: Floats, nonmembers: Floats, *, level: float = 0.95, seed: int
     drawn = weighted_auc(scores, member, rng.multinomial(count, np.full(count, 1 / count), size=draws).astype(float))
     low, high = percentile_interval(drawn[np.isfinite(drawn)], level=level)
     method = "forest on inputs, measured on the half of the records it did not see"
-    return Estimate(value, min(low, value), max(high, value), count, level, "records", method)
+    return Estimate.spanning(value, low, high, count, level, "records", method)
 
 
 def _some(rows: Floats, rng: np.random.Generator) -> Floats:

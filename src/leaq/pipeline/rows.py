@@ -24,7 +24,7 @@ from leaq.measures.performance import drop, metrics_of, performance
 from leaq.measures.rate import rate
 from leaq.results import Curve, QuantizerRow, Size
 from leaq.results.metrics import metric
-from leaq.types import AttackResult, Estimate, Flag, Floats, LossTable, NotComputed, Samples
+from leaq.types import AttackResult, Estimate, Flag, Floats, LossTable, NotComputed, Samples, computed
 
 __all__ = ["How", "Released", "measured_by_task", "no_skill", "outdone", "primary_metric", "row"]
 
@@ -144,7 +144,8 @@ def row(released: Released, how: How) -> QuantizerRow:
     if how.no_replicates:
         measures["forecast"] = NotComputed(how.no_replicates)
         measures["loss_tnr"] = loss_tnr(own, **options)
-        measures["forecast_one"] = _from_one(table, released.reference, how)
+        # What the strongest attack on outputs is estimated to find, from the one model there is.
+        measures["forecast_one"] = computed(lambda: from_one_model(table, released.reference, level=how.level))
     return QuantizerRow(
         quantizer=released.names[0],
         label=released.names[1],
@@ -196,14 +197,6 @@ def _each(table: LossTable, compute: Callable[[], Mapping[str, Number]]) -> dict
         return dict.fromkeys(names, NotComputed("The non-members given must hold at least two classes (or values)."))
 
 
-def _from_one(table: LossTable, reference: LossTable | None, how: How) -> Number:
-    """Return what the strongest attack on outputs is estimated to find, from the one model there is."""
-    try:
-        return from_one_model(table, reference, level=how.level)
-    except NotEnoughEvidence as err:
-        return NotComputed(str(err))
-
-
 def _compared(
     indicator: Callable[..., Estimate], released: LossTable, reference: LossTable, options: Mapping[str, Any]
 ) -> Number:
@@ -213,10 +206,7 @@ def _compared(
             return NotComputed("Needs outputs of one width for every record, at most 4,096 numbers.")
         if released.outputs.shape != reference.outputs.shape:
             return NotComputed("The shipped model must have as many outputs as its original.")
-    try:
-        return indicator(released, reference, **options)
-    except NotEnoughEvidence as err:
-        return NotComputed(str(err))
+    return computed(lambda: indicator(released, reference, **options))
 
 
 def _rates(
@@ -229,10 +219,9 @@ def _rates(
     if isinstance(candidates, NotComputed):
         return dict.fromkeys(names, candidates), {}, ()
     numbers: dict[str, Number] = {"finite_sample": _finite_sample(candidates, how)}
-    try:
-        found = rate(candidates, **how.options)
-    except NotEnoughEvidence as err:
-        return {**dict.fromkeys(names[:3], NotComputed(str(err))), **numbers}, {}, ()
+    found = computed(lambda: rate(candidates, **how.options))
+    if isinstance(found, NotComputed):
+        return {**dict.fromkeys(names[:3], found), **numbers}, {}, ()
     numbers |= {
         "r": found.r,
         "n_r": found.n_r,
@@ -249,12 +238,8 @@ def _finite_sample(table: LossTable, how: How) -> Number:
     pool = (table.pool or table.losses.shape[2]) if table.game == "pool" else 0
     draws = int(np.clip(DRAWN // max(pool, 1), 100, 500))
     quick = Options(draws=draws, most=4 * draws, close=0.05, resamples=10, bootstrap_draws=100, pool=pool)
-    try:
-        return finite_sample(
-            table, models=range(min(2, len(table.losses))), level=how.level, seed=how.seed, options=quick
-        )
-    except NotEnoughEvidence as err:
-        return NotComputed(str(err))
+    models = range(min(2, len(table.losses)))
+    return computed(lambda: finite_sample(table, models=models, level=how.level, seed=how.seed, options=quick))
 
 
 def primary_metric(samples: Samples) -> str:

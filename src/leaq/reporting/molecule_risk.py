@@ -281,7 +281,7 @@ def _stratum(name: str, inside: Bools, risks: Risks, config: AuditConfig) -> Str
             low, high = percentile_interval(risk[inside][draws].mean(1), level=config.level)
             value = float(risk[inside].mean())
             method = "bootstrap over molecules, models fixed"
-            found[label] = Estimate(value, min(low, value), max(high, value), n, config.level, "molecules", method)
+            found[label] = Estimate.spanning(value, low, high, n, config.level, "molecules", method)
     return Stratum(name, n, found, {label: int((inside & named).sum()) for label, (_, named) in risks.items()})
 
 

@@ -305,12 +305,8 @@ def _price(result: CellResult, row: QuantizerRow) -> str:
     if price.low <= 0 <= price.high:
         return f", with no established change of {name} ({known.worsening} {format_estimate(price)})"
     if price.value < 0:
-        return f", and {name} improves by {_turned(price)}"
+        return f", and {name} improves by {format_estimate(price.mapped(lambda x: -x))}"
     return f", at a cost of {format_estimate(price)} in {name}"
-
-
-def _turned(price: Estimate) -> str:
-    return format_estimate(Estimate(-price.value, -price.high, -price.low, price.n, price.level))
 
 
 def not_told_apart_words(result: CellResult) -> str:

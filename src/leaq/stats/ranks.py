@@ -67,7 +67,7 @@ def agreement(a: Sequence[Estimate], b: Sequence[Estimate], *, draws: int = 2000
     text = f"Rests on {len(a)} quantizers: tau can take few values."
     flags = (Flag("few-ranked", text),) if len(a) < FEW else ()
     method = "values redrawn within their intervals"
-    return Estimate(value, min(low, value), max(high, value), len(a), a[0].level, "quantizers", method, flags)
+    return Estimate.spanning(value, low, high, len(a), a[0].level, "quantizers", method, flags)
 
 
 def _redrawn(items: Sequence[Estimate], draws: int, rng: np.random.Generator) -> Floats:

@@ -1,18 +1,16 @@
 """What everything is made of: records, weights, losses, numbers with their doubt. Read `leaq.types.nouns` first."""
 
+from leaq.types.estimates import AttackResult, Estimate, NotComputed, computed
 from leaq.types.nouns import (
     LAYER_ROLES,
-    AttackResult,
     Bools,
     Checkpoints,
-    Estimate,
     Feature,
     Flag,
     Floats,
     Game,
     Ints,
     LossTable,
-    NotComputed,
     Progress,
     Role,
     Samples,
@@ -37,5 +35,6 @@ __all__ = [
     "Role",
     "Samples",
     "Task",
+    "computed",
     "silent",
 ]

@@ -13,7 +13,6 @@ the game the membership was drawn in is named. Fields are only ever added.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isnan
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
@@ -27,10 +26,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
-    "AttackResult",
     "Bools",
     "Checkpoints",
-    "Estimate",
     "Feature",
     "Flag",
     "Floats",
@@ -38,7 +35,6 @@ __all__ = [
     "LAYER_ROLES",
     "Ints",
     "LossTable",
-    "NotComputed",
     "Progress",
     "Role",
     "Samples",
@@ -305,90 +301,3 @@ class LossTable:
             game="iid",
             n_train=max(1, len(inside)),
         )
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its doubt: an interval at `level`, the `n` it rests on, and flags.
-
-    `n` counts `unit`: records, models, candidates... An interval end may be infinite, a value never NaN.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-    level: float = 0.95
-    unit: str = "records"
-    method: str = ""
-    flags: tuple[Flag, ...] = ()
-
-    def __post_init__(self) -> None:
-        if any(map(isnan, found := (self.value, self.low, self.high))):  # thousands of cells hold a million
-            raise InvalidInput(f"Estimate: value and interval must be numbers. Found {found}.")
-
-    def __repr__(self) -> str:
-        flags = f", flags: {', '.join(flag.code for flag in self.flags)}" if self.flags else ""
-        return (
-            f"Estimate({self.value:.4g} [{self.low:.4g}, {self.high:.4g}], "
-            f"{self.level:.0%}, n={self.n} {self.unit}{flags})"
-        )
-
-    def flagged(self, *flags: Flag) -> Self:
-        """Return the same estimate with further flags."""
-        return replace(self, flags=self.flags + flags)
-
-
-@dataclass(frozen=True)
-class NotComputed:
-    """Stands where a number cannot be computed, and names the missing ingredient."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class AttackResult:
-    """What one attack achieved on quantized models, in the game that was played.
-
-    Attributes
-    ----------
-    attack : name, e.g. "threshold", "lira".
-    attacker : what the attacker sees and knows, in words (the row of docs/how-it-works.md).
-    game : "iid", "pool", "calibration", "released" or "series"; the advantage bounds the leak of this game only, below.
-    advantage : signed TPR - FPR at a threshold chosen on other records or models.
-    auc : area under the ROC curve.
-    tpr : TPR at each false-positive rate, or why it is not given.
-    roc : (2, m) false- and true-positive rates, pooled over targets, for drawing.
-    risk : (n,) per-record risk in [-1, 1] or effect size, NaN where a record was never scored; internal edition only.
-    epsilon : lower bound on the epsilon of differential privacy (replacing one record, delta = 0) by one-run auditing,
-        in ``low``; or why there is none.
-    flags : doubts.
-    told : the attacker was told the membership of some of the target's records, if only for the threshold.
-    crossed : what the advantage's interval is made of (`leaq.stats.crossed`), for paired differences; never stored.
-    """
-
-    attack: str
-    attacker: str
-    game: Game
-    advantage: Estimate
-    auc: Estimate
-    tpr: Mapping[float, Estimate | NotComputed] = field(default_factory=dict)
-    roc: Floats | None = field(default=None, repr=False)
-    risk: Floats | None = field(default=None, repr=False)
-    flags: tuple[Flag, ...] = ()
-    epsilon: Estimate | NotComputed | None = None
-    told: bool = False
-    crossed: Any = field(default=None, repr=False, compare=False, metadata={"stored": False})
-
-    @property
-    def balanced_accuracy(self) -> Estimate:
-        """Share of right guesses where both kinds are equally likely: (1 + advantage) / 2."""
-        a = self.advantage
-        return replace(a, value=(1 + a.value) / 2, low=(1 + a.low) / 2, high=(1 + a.high) / 2)
-
-    @property
-    def leak_bound(self) -> Estimate:
-        """Implied by the advantage: the leak of the game, named in `method`, is at least ``low``."""
-        more = ", other records' membership being told" if self.told else ""
-        a, text = self.advantage, f"lower bound on the leak of the {self.game} game{more}"
-        return replace(a, value=max(0.0, a.value), low=max(0.0, a.low), high=1.0, method=text)

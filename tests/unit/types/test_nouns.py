@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from leaq.errors import InvalidInput
-from leaq.types import Checkpoints, Estimate, Flag, LossTable
+from leaq.types import Checkpoints, LossTable
 from tests.unit.types.cases import samples, table
 
 
@@ -38,16 +38,6 @@ def test_stacked_tables_join_along_models():
     assert joined.losses.shape == (4, 3, 4)
     assert joined.scores.sum() == 8
     assert joined.n_train == 2
-
-
-def test_an_estimate_is_never_nan():
-    with pytest.raises(InvalidInput, match="must be numbers"):
-        Estimate(float("nan"), 0, 1, 10)
-
-
-def test_an_estimate_shows_its_doubt():
-    shown = repr(Estimate(0.5, 0.4, 0.6, 100).flagged(Flag("few", "few records")))
-    assert shown == "Estimate(0.5 [0.4, 0.6], 95%, n=100 records, flags: few)"
 
 
 def checkpoints(batch=(2, 3)):

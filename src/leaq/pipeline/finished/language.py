@@ -114,8 +114,7 @@ def _perplexity(loss: Estimate | NotComputed) -> dict[str, Estimate]:
     """Return exp(mean token loss), averaged over texts and not over tokens."""
     if not isinstance(loss, Estimate):
         return {}
-    value, low, high = (float(np.exp(end)) for end in (loss.value, loss.low, loss.high))
-    return {"perplexity": Estimate(value, low, high, loss.n, loss.level, "texts", "exp of the mean loss of texts")}
+    return {"perplexity": loss.mapped(np.exp, unit="texts", method="exp of the mean loss of texts", flags=())}
 
 
 def _records(texts: list[Text], vocabulary: int) -> Records:
