@@ -109,6 +109,7 @@ def decide_command(
 
         leaq decide runs/x --all --metric rmse --max-metric 3
     """
+    from leaq.decisions.junit import write_junit
     from leaq.results import as_plain
     from leaq.study import Store
     from leaq.system.files import writable_place
@@ -121,7 +122,8 @@ def decide_command(
     verdict = None
     if limits is not None:
         verdict = _judged(results, limits, tuple(quantizer or ()), found, every=every)
-        _write_junit(verdict, junit)
+        if junit is not None:
+            write_junit(verdict, junit)
     if json:
         plain = verdict and {"passed": verdict.passed, **as_plain(verdict)}
         console.say_json({"recommended": as_plain(found), "verdict": plain})
@@ -180,13 +182,6 @@ def _judged(
         for choice in found
     ]
     return joined_verdict(parts)
-
-
-def _write_junit(verdict: "Verdict", place: Path | None) -> None:
-    from leaq.decisions.junit import write_junit
-
-    if place is not None:
-        write_junit(verdict, place)
 
 
 def _say(found: "list[Recommendation]", *, finished: "Sequence[CellResult]") -> None:

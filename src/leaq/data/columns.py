@@ -195,9 +195,10 @@ def _texts(column: "pd.Series[Any]", there: Bools) -> "tuple[pd.Series[Any], str
     dotted = np.array(["." in text for text in plainly]) & np.isfinite(plain) & bool(commas.any())
     thousands = np.array([DOTTED.fullmatch(text) is not None for text in plainly]) & dotted
     european = commas | thousands
-    values = np.where(
-        european, [_european(text) if ok else np.nan for text, ok in zip(plainly, european, strict=True)], plain
+    turned = (
+        text.replace(".", "").replace(",", ".") if ok else "nan" for text, ok in zip(plainly, european, strict=True)
     )
+    values = np.where(european, [*map(float, turned)], plain)
     values[hollow] = np.nan
     if not words.any():
         grouped = np.array([THOUSANDS.fullmatch(text) is not None for text in plainly])
@@ -241,10 +242,6 @@ def _words(column: "pd.Series[Any]", texts: npt.NDArray[Any], there: Bools) -> "
     values = texts.copy()
     values[~there] = None
     return pd.Series(values, column.index)
-
-
-def _european(text: str) -> float:
-    return float(text.replace(".", "").replace(",", "."))
 
 
 def _numbers(column: "pd.Series[Any]", rows: Bools) -> list[int]:

@@ -9,7 +9,7 @@ from leaq.results import CellResult
 from leaq.results.metrics import metric_named
 from leaq.stats.digits import format_bound, format_estimate
 
-__all__ = ["chooser_of", "decision", "recommendation_words", "knee_words", "listed_names"]
+__all__ = ["capital", "chooser_of", "decision", "knee_words", "listed_names", "other_knee", "recommendation_words"]
 
 
 def chooser_of(result: CellResult) -> Chooser | None:
@@ -99,8 +99,17 @@ def knee_words(knee: Knee, name: str) -> str:
     price = f"for at most {format_bound(knee.may_lose, 3, upper=True).rstrip('0').rstrip('.')} {name}"
     if knee.may_lose <= 0:
         price = f"and loses no {name}"
-    sentence = f"{knee.label} {does} ({knee.before:.2f} to {knee.after:.2f}) {price}"
-    return f"{sentence[:1].upper()}{sentence[1:]}."
+    return f"{capital(knee.label)} {does} ({knee.before:.2f} to {knee.after:.2f}) {price}."
+
+
+def other_knee(found: Recommendation) -> str:
+    """Say what the knee is worth where it is not the choice itself; nothing otherwise."""
+    return knee_words(found.knee, found.metric) if found.knee and found.knee.quantizer != found.chosen else ""
+
+
+def capital(sentence: str) -> str:
+    """Begin a sentence with a capital; the rest stays."""
+    return sentence[:1].upper() + sentence[1:]
 
 
 def listed_names(labels: Sequence[str]) -> str:

@@ -179,13 +179,11 @@ _TELLING = ("combined(sees=outputs)", "threshold", "lira", "whitebox", "lira(sha
 
 def drawn_attacks(result: CellResult) -> list[str]:
     """Return the attacks that figures show, simplest first: the leading one, and those that say most beside it."""
-    keys = [key for key in attack_keys(result) if any(_ran(row, key) for row in result.rows)] or attack_keys(result)
+    every = attack_keys(result)
+    ran = {key for row in result.rows for key, attack in row.attacks.items() if isinstance(attack, AttackResult)}
+    keys = [key for key in every if key in ran] or every
     wanted = [key for key in (result.primary_attack, *_TELLING, *keys) if key in keys]
     return in_reading_order(list(dict.fromkeys(wanted))[:MOST_DRAWN], "attack")
-
-
-def _ran(row: QuantizerRow, key: str) -> bool:
-    return isinstance(row.attacks.get(key), AttackResult)
 
 
 def attack_tip(row: QuantizerRow, name: str, attack: AttackResult) -> str:
@@ -251,7 +249,10 @@ def roc(result: CellResult, row: QuantizerRow, *, width: int = 190, height: int 
     told: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
     for name, points in curves.items():
-        limit = _lowest_told(row.attacks[name])
+        rates: Mapping[float, object] = getattr(row.attacks[name], "tpr", {})
+        limit = min(
+            (rate for rate, found in rates.items() if isinstance(found, Estimate)), default=1.0
+        )  # told from it on
         drawn: list[dict[str, Any]] = [{"fpr": x, "tpr": y, "attack": short_attack(name)} for x, y in points]
         start = next((at for at, point in enumerate(drawn) if point["fpr"] >= limit), len(drawn))
         refused += drawn[: start + 1]  # up to where the other part begins
@@ -270,11 +271,6 @@ def roc(result: CellResult, row: QuantizerRow, *, width: int = 190, height: int 
               color={"field": "attack", "type": "nominal", "scale": hues(shown), "legend": None}),
     ]  # fmt: skip
     return figure_of(layers, width, height)
-
-
-def _lowest_told(attack: Any) -> float:
-    """Return the smallest false-positive rate at which a true-positive rate is given; 1 if there is none."""
-    return min((rate for rate, found in attack.tpr.items() if isinstance(found, Estimate)), default=1.0)
 
 
 def decade(value: float) -> int:

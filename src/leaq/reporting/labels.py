@@ -51,7 +51,10 @@ def place_labels(
     shown = _together(points, [pixels(point["x"], point["y"]) for point in points])
     at = [pixels(point["x"], point["y"]) for point in shown]
     dots: list[Box] = [(x - DOT, y - DOT, x + DOT, y + DOT) for x, y in at]
-    strokes = [_stroke(*pixels(*line[:2]), *pixels(*line[2:])) for line in lines]
+    ends = [(*pixels(*line[:2]), *pixels(*line[2:])) for line in lines]
+    strokes: list[Box] = [
+        (min(x, u) - THIN, min(y, v) - THIN, max(x, u) + THIN, max(y, v) + THIN) for x, y, u, v in ends
+    ]
     names: list[Box] = []
     named: list[tuple[Mapping[str, Any], Place]] = []
     for own, (point, (x, y)) in enumerate(zip(shown, at, strict=True)):
@@ -86,10 +89,6 @@ def _together(points: Sequence[Mapping[str, Any]], at: Sequence[tuple[float, flo
 def _listed(labels: Sequence[str], most: int) -> str:
     more = len(labels) - most
     return ", ".join(labels[:most]) + (f" and {more} more" if more > 0 else "")
-
-
-def _stroke(x1: float, y1: float, x2: float, y2: float) -> Box:
-    return min(x1, x2) - THIN, min(y1, y2) - THIN, max(x1, x2) + THIN, max(y1, y2) + THIN
 
 
 def _pixel(value: float, domain: Sequence[float], length: int) -> float:

@@ -14,7 +14,7 @@ from leaq.decisions.standing import (
     useful,
 )
 from leaq.reporting.decision import about_choice as decided_beside
-from leaq.reporting.decision import chooser_of, decision, knee_words, listed_names
+from leaq.reporting.decision import capital, chooser_of, decision, listed_names, other_knee
 from leaq.reporting.display_names import attack_name, game_words, metric, short_attack
 from leaq.reporting.forecast_words import about_forecast
 from leaq.reporting.releases import about_calibration, about_releases
@@ -92,9 +92,9 @@ def _outcome(result: CellResult) -> list[str]:
         return [_alone(result, best)]
     if chooser is None:  # the game of calibration, in which full precision gives nothing away
         doubt = f"; {_called(same)} cannot be told apart from it" if same else ""
-        return [_capital(f"{_among(result, best)}{best.label} gives away least{doubt}.")]
+        return [capital(f"{_among(result, best)}{best.label} gives away least{doubt}.")]
     found = chooser.at(chooser.budget)
-    return [part for part in (_loud(result, found), decision(found), _knee(found)) if part]
+    return [part for part in (_loud(result, found), decision(found), other_knee(found)) if part]
 
 
 def _loud(result: CellResult, found: Recommendation) -> str:
@@ -104,11 +104,7 @@ def _loud(result: CellResult, found: Recommendation) -> str:
     found_there = leak(result, worst) if worst else None
     if worst is None or found_there is None or found_there.low <= found.advantage.high:
         return ""
-    return f"{_capital(worst.label)} predicts nothing and gives members away ({format_estimate(found_there)})."
-
-
-def _knee(found: Recommendation) -> str:
-    return knee_words(found.knee, found.metric) if found.knee and found.knee.quantizer != found.chosen else ""
+    return f"{capital(worst.label)} predicts nothing and gives members away ({format_estimate(found_there)})."
 
 
 def choice_doubts(result: CellResult) -> str:
@@ -241,7 +237,7 @@ def headline(result: CellResult) -> str:
     least_of = f"{_among(result, best)}{best.label} leaks least:" if rest else f"{best.label} leaks"
     if rest and _alike(result, best, rest):
         least_of = f"{_called([best, *rest])} leak alike, each"
-    said = f"{_capital(least_of)} {format_estimate(found)}{_price(result, best)}."
+    said = f"{capital(least_of)} {format_estimate(found)}{_price(result, best)}."
     return lead + " ".join(part for part in (said, about_zero(result, best)) if part)
 
 
@@ -325,7 +321,7 @@ def not_told_apart_words(result: CellResult) -> str:
         return f"None of the others leaks more beyond doubt, {paired}: this audit does not tell the quantizers apart."
     return (
         f"This audit does not tell {_called(same)} apart from {best.label}, {paired}. "
-        f"{_capital(_called([row for row in rest if row not in same]))} "
+        f"{capital(_called([row for row in rest if row not in same]))} "
         f"{'leaks' if len(rest) - len(same) == 1 else 'leak'} more."
     )
 
@@ -345,7 +341,7 @@ def useless(result: CellResult) -> str:
 
 
 def _guesses(rows: Sequence[QuantizerRow]) -> str:
-    return f"{_capital(_called(rows))} {_do(rows, 'predict')} no better than guessing"
+    return f"{capital(_called(rows))} {_do(rows, 'predict')} no better than guessing"
 
 
 def _do(rows: Sequence[QuantizerRow], verb: str) -> str:
@@ -378,7 +374,3 @@ def _finished(result: CellResult) -> bool:
 
 def _called(rows: Sequence[QuantizerRow]) -> str:
     return listed_names([row.label for row in rows])
-
-
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]

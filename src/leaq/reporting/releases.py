@@ -1,6 +1,7 @@
 """What several releases give away together, and what calibrating on members costs, in sentences."""
 
 from leaq.decisions.standing import leak
+from leaq.reporting.decision import capital
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import Estimate
@@ -27,7 +28,7 @@ def _set(result: CellResult, row: QuantizerRow) -> str:
 def about_calibration(result: CellResult) -> str:
     """Say how much more leaks where a quantizer is calibrated on members instead of on records set aside."""
     return " ".join(
-        f"{row.label[:1].upper()}{row.label[1:]} leaks {format_estimate(price, sign=True)} calibrated on members, "
+        f"{capital(row.label)} leaks {format_estimate(price, sign=True)} calibrated on members, "
         f"against records that train no model{'; not told apart' if price.low <= 0 <= price.high else ''}."
         for row in result.rows
         if isinstance(price := row.measures.get("leak_vs_elsewhere"), Estimate)

@@ -8,11 +8,11 @@ from typing import Any
 from leaq.decisions.choosing import choosers
 from leaq.decisions.standing import leak, not_told_apart, reference, start_budget, useful
 from leaq.errors import NotEnoughEvidence
-from leaq.reporting.decision import chooser_of, decision, knee_words
+from leaq.reporting.decision import capital, chooser_of, decision, other_knee
 from leaq.reporting.display_names import flag_words, metric, short_attack
 from leaq.reporting.narrative import winner
 from leaq.reporting.tables import MISSING, Cell, Column, Footnote, Table, number_cell
-from leaq.results import CellResult, QuantizerRow
+from leaq.results import CellResult
 from leaq.stats.digits import format_estimate
 from leaq.stats.ranks import agreement
 from leaq.types import Estimate
@@ -61,13 +61,10 @@ def study_verdict(cells: Sequence[CellResult]) -> str:
         return study_winner(cells)
     parts = []
     for _, one in decided:
-        knee = f" {knee_words(one.knee, one.metric)}" if one.knee and one.knee.quantizer != one.chosen else ""
-        parts.append(f"{one.task.capitalize()} ({one.cells} of {len(cells)} audits): {_lower(decision(one))}{knee}")
+        said = decision(one)
+        parts.append(f"{one.task.capitalize()} ({one.cells} of {len(cells)} audits): {said[:1].lower()}{said[1:]}")
+        parts += filter(None, [other_knee(one)])
     return " ".join(parts)
-
-
-def _lower(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
 
 
 def study_winner(cells: Sequence[CellResult]) -> str:
@@ -78,15 +75,15 @@ def study_winner(cells: Sequence[CellResult]) -> str:
         none = "In no audit do two models predict better than guessing and leak unlike amounts, so nothing is compared."
         return none if known else "Nothing can be said about the leak."
     label, count = Counter(row.label for _, row in winners).most_common(1)[0]
-    alone = sum(1 for cell, row in winners if row.label == label and not _rivals(cell, row))
+    alone = sum(
+        not not_told_apart(cell, row, [other for other in cell.rows if useful(other)])
+        for cell, row in winners
+        if row.label == label
+    )
     apart = "in none of them set apart from every other" if not alone else f"set apart from every other in {alone}"
     left = len(cells) - len(winners)
     out = f" In {left} no two models predict better than guessing and leak unlike amounts." if left else ""
-    return f"{label[:1].upper() + label[1:]} gives away least in {count} of {len(cells)} audits, {apart}.{out}"
-
-
-def _rivals(cell: CellResult, row: QuantizerRow) -> tuple[QuantizerRow, ...]:
-    return not_told_apart(cell, row, [other for other in cell.rows if useful(other)])
+    return f"{capital(label)} gives away least in {count} of {len(cells)} audits, {apart}.{out}"
 
 
 def study_sentences(cells: Sequence[CellResult]) -> list[str]:

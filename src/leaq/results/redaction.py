@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from leaq.results import CellResult, QuantizerRow
+from leaq.results import CellResult
 from leaq.results.former import Renamed
 from leaq.types import AttackResult, Flag, NotComputed
 
@@ -23,7 +23,9 @@ STAND_IN = "COLUMN"
 def shareable(result: CellResult) -> CellResult:
     """Return the result without the risk of single records, row numbers, unused columns and the source's folder."""
     rows, together, references = (
-        tuple(replace(_aggregates(row), flags=_flags(row.flags)) for row in kind)
+        tuple(
+            replace(row, attacks=Renamed(row.attacks).changed(_without_risk), flags=_flags(row.flags)) for row in kind
+        )
         for kind in (result.rows, result.together, result.references)
     )
     return replace(
@@ -122,10 +124,6 @@ def _flags(flags: Sequence[Flag]) -> tuple[Flag, ...]:
             text = _COUNTED.sub("", _ROWS.sub(r"\1", text))
         found.append(flag if text == flag.text else replace(flag, text=text))
     return tuple(found)
-
-
-def _aggregates(row: QuantizerRow) -> QuantizerRow:
-    return replace(row, attacks=Renamed(row.attacks).changed(_without_risk))
 
 
 def _without_risk(found: AttackResult | NotComputed) -> AttackResult | NotComputed:

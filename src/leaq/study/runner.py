@@ -159,7 +159,9 @@ class Runner:
         return Outcome(self._store.folder, self._computed, self._found, tuple(self._failed), damaged)
 
     def _step(self) -> None:
-        while self._waiting and len(self._active) < self._limit():
+        # One cell more than there are slots, so that none idles while the next is prepared.
+        limit = 1 if self._engine.slots == 1 else self._engine.slots + 1
+        while self._waiting and len(self._active) < limit:
             self._begin(self._waiting.popleft())
         if self._pending:
             handle = self._engine.wait(list(self._pending))
@@ -167,10 +169,6 @@ class Runner:
                 callback()
         elif self._elsewhere and not self._waiting:
             self._look_elsewhere()
-
-    def _limit(self) -> int:
-        """Cells begun at a time: one more than there are slots, so that none idles while the next is prepared."""
-        return 1 if self._engine.slots == 1 else self._engine.slots + 1
 
     def _begin(self, cell: OpenCell) -> None:
         earlier = self._failures.of(cell.config)

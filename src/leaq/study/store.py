@@ -344,7 +344,8 @@ def plain_name(name: str) -> str:
 
 def data_digest(samples: Samples) -> str:
     """Return a digest of the records as they are trained on."""
-    digest = hashlib.sha256(json.dumps(_labels_of(samples)).encode())
+    labels = [samples.task, [asdict(task) for task in samples.tasks] if samples.tasks else samples.classes]
+    digest = hashlib.sha256(json.dumps(labels).encode())
     if samples.text:
         digest.update(json.dumps(samples.inputs.tolist()).encode())
     inputs = samples.targets if samples.text else samples.inputs  # an array of objects has no bytes of its own
@@ -353,10 +354,6 @@ def data_digest(samples: Samples) -> str:
     if samples.public is not None:
         digest.update(data_digest(samples.public).encode())
     return digest.hexdigest()
-
-
-def _labels_of(samples: Samples) -> list[Any]:
-    return [samples.task, [asdict(task) for task in samples.tasks] if samples.tasks else samples.classes]
 
 
 def _kind(config: Config) -> str:

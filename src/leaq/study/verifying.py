@@ -86,15 +86,14 @@ def _checks(store: Store) -> Iterator[tuple[Path, Callable[[], object]]]:
     if (store.folder / INDEX).exists():
         yield store.folder / INDEX, partial(read_json, store.folder / INDEX, kind="index", key="")
     # Before files had checksums tables had other columns: they say nothing that the cells do not.
-    derived: dict[str, Callable[[], str]] = {"results.csv": store.table, "study.toml": partial(_toml, store)}
+    derived: dict[str, Callable[[], str]] = {
+        "results.csv": store.table,
+        "study.toml": lambda: Study.from_dict(store.config).to_toml(),
+    }
     for name, expected in derived.items() if store.checksummed else ():
         path = store.folder / name
         if path.exists():
             yield path, partial(_equal, path, expected)
-
-
-def _toml(store: Store) -> str:
-    return Study.from_dict(store.config).to_toml()
 
 
 def _equal(path: Path, expected: Callable[[], str]) -> None:

@@ -58,10 +58,13 @@ def case_of(config: AuditConfig, given: Given) -> Case:
     _refuse_training(config, given)
     place = None if given.finished else Path(config.source)
     builder = given.model or config.model
-    language = given.tokenizer is not None or (place is not None and not builder and _is_language_model(place))
+    alone = None if builder else place
+    language = given.tokenizer is not None or (
+        alone is not None and (alone.is_dir() or (alone.suffix == ".gguf" and is_language_gguf(alone)))
+    )
     named = {"members": given.members, "nonmembers": given.nonmembers}
     held = {name: data if data is not None else _read(config, name, language) for name, data in named.items()}
-    loss = given.loss or (_loss(config.loss) if ":" in config.loss else config.loss)
+    loss = given.loss or (user_function(config.loss, what="--loss") if ":" in config.loss else config.loss)
     shipped = given.shipped if given.shipped is not None else _shipped(config.shipped)
     case = partial(Case, config, loss=loss, shipped=shipped, calibration=given.calibration)
     if language:
@@ -232,10 +235,6 @@ def files_digest(config: AuditConfig) -> str:
     return digest.hexdigest()
 
 
-def _is_language_model(weights: Path) -> bool:
-    return weights.is_dir() or (weights.suffix == ".gguf" and is_language_gguf(weights))
-
-
 def _about(members: Records, nonmembers: Records, *, loss: str) -> dict[str, Any]:
     """Return what the records say about the network they belong to: widths, and what its outputs are."""
     inputs, targets = members.batches[0].inputs, [members.targets, nonmembers.targets]
@@ -260,10 +259,6 @@ def _dequantized(weights: Path | None, held: str) -> tuple[Flag, ...]:
         "as it names them, and 'full precision' means what it holds."
     )
     return (Flag("already-quantized", text),)
-
-
-def _loss(spec: str) -> Any:
-    return user_function(spec, what="--loss")
 
 
 def read_records_file(path: Path) -> Mapping[str, Any]:

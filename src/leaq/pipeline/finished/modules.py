@@ -80,11 +80,12 @@ def audit_case(case: Case, *, progress: Progress = silent) -> CellResult:
     rows, run = _rows(evaluator, case, progress), told_by(evaluator, case.checkpoints)
     if run.missing is not None:
         rows = tuple(replace(one, measures={**one.measures, "run_risk": run.missing}) for one in rows)
+    metric = next((key for key in ("roc_auc", "r2") if isinstance(rows[0].metrics.get(key), Estimate)), "loss")
     result = CellResult(
         config={**config.to_dict(), "loss": evaluator.loss.name},
         data={**_describe(evaluator, config.source, model, compared), **run.described},
         rows=rows,
-        primary_metric=_primary(rows[0]),
+        primary_metric=metric,
         primary_attack="threshold",
         environment=describe_environment(),
         timings={"total_seconds": time.perf_counter() - started, "peak_memory_bytes": float(peak_memory())},
@@ -163,10 +164,6 @@ def _shipped_row(
     )  # fmt: skip
     found = row(one, how_finished(case.config, table, features_of(evaluator)))
     return replace(found, attacks={**found.attacks, **attacks})
-
-
-def _primary(row: QuantizerRow) -> str:
-    return next((name for name in ("roc_auc", "r2") if isinstance(row.metrics.get(name), Estimate)), "loss")
 
 
 def _mode_doubt(model: nn.Module) -> tuple[Flag, ...]:
