@@ -1,11 +1,11 @@
 """What labels mean: the forms people keep them in, read for the outputs of the model they belong to.
 
-Class codes (whole numbers, also as floats or as a column), one-hot and soft labels, several tasks of 0 and 1 with
-holes, values. What does not fit the outputs is refused: nothing is broadcast.
+Class codes (whole numbers, also as floats or as a column), one-hot and soft labels, values, several targets with holes
+(classes, values or both). What does not fit the outputs is refused: nothing is broadcast.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -14,10 +14,11 @@ from torch import Tensor
 from leaq.errors import InvalidInput, first_rows
 from leaq.stats.outliers import absurd
 from leaq.types import Flag
+from leaq.types.tasks import Layout, TaskSpec
 
 __all__ = ["Kind", "Labels", "read_labels"]
 
-Kind = Literal["classes", "soft", "binary", "tasks", "values", "gaussian", "own"]
+Kind = Literal["classes", "soft", "binary", "tasks", "values", "mixed", "gaussian", "own"]
 FEWEST = 20
 """Targets below which none is called far from the others."""
 MOST_CODES = 20
@@ -33,19 +34,22 @@ class Labels:
     ----------
     recode : targets as given -> class codes (n,), class probabilities (n, k), or numbers (n, t) with NaN for holes.
     flags : what was chosen, where the targets alone do not say it.
+    tasks : of several targets, what each of them is.
     """
 
     kind: Kind
     recode: Callable[[Tensor], Tensor]
     flags: tuple[Flag, ...] = ()
+    tasks: tuple[TaskSpec, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Facts:
-    """What decides: outputs (m, ...) of some records, targets (n, ...) of all."""
+    """What decides: outputs (m, ...) of some records, targets (n, ...) of all, and what these are called."""
 
     outputs: Tensor
     targets: Tensor
+    names: tuple[str, ...] = ()
 
     @cached_property
     def wide(self) -> Tensor:
@@ -58,6 +62,33 @@ class _Facts:
     @cached_property
     def t(self) -> int:
         return self.wide.shape[1]
+
+    @cached_property
+    def columns(self) -> "tuple[_Facts, ...]":
+        """One a target."""
+        names = self.names if len(self.names) == self.t else tuple(f"task{at}" for at in range(self.t))
+        return tuple(_Facts(self.outputs, self.wide[:, [at]], (name,)) for at, name in enumerate(names))
+
+    @cached_property
+    def tasks(self) -> tuple[TaskSpec, ...]:
+        """What each target is: two classes of 0 and 1, more of whole numbers if there is an output for each, or values."""
+        wide = self.k > self.t
+        return tuple(
+            TaskSpec(one.names[0], "regression")
+            if one.classes < 2 or (one.classes > 2 and not wide)
+            else TaskSpec(one.names[0], "classification", tuple(map(str, range(one.classes))))
+            for one in self.columns
+        )
+
+    @cached_property
+    def classes(self) -> int:
+        """How many classes one target's numbers would be codes of, 0 where they are none or there are none."""
+        if len(self.known) == 0:
+            return 0
+        if self.zero_one:
+            return 2
+        coded = self.few and float(self.known.min()) >= 0 and float(self.known.max()) < MOST_CODES
+        return int(self.known.max()) + 1 if coded else 0
 
     @cached_property
     def known(self) -> Tensor:
@@ -117,13 +148,14 @@ class _Facts:
         return f"{outputs} and {targets} a record ({low:g}..{high:g})"
 
 
-def read_labels(loss: str, outputs: Tensor, targets: Tensor) -> Labels:
+def read_labels(loss: str, outputs: Tensor, targets: Tensor, names: Sequence[str] = ()) -> Labels:
     """Return what targets mean under a named loss, or under the one that fits them and the outputs ("auto").
 
     Parameters
     ----------
     outputs : (m, ...) of some records.
     targets : (n, ...) of all records; NaN where a label is missing.
+    names : of several targets; by default task0, task1, ...
 
     Raises
     ------
@@ -136,11 +168,12 @@ def read_labels(loss: str, outputs: Tensor, targets: Tensor) -> Labels:
     >>> read_labels("auto", torch.zeros(4, 2), torch.tensor([[0.0], [1.0], [1.0], [0.0]])).kind
     'classes'
     """
-    facts, flags = _Facts(outputs, targets), tuple[Flag, ...]()
+    facts, flags = _Facts(outputs, targets, tuple(names)), tuple[Flag, ...]()
     if loss == "auto":
         loss, flags = _auto(facts)
-    read = {"cross_entropy": _classes, "binary": _binary, "squared_error": _values}.get(loss, _gaussian)(facts)
-    return Labels(read.kind, read.recode, (*flags, *read.flags))
+    readers = {"cross_entropy": _classes, "binary": _binary, "squared_error": _values, "mixed": _mixed}
+    read = readers.get(loss, _gaussian)(facts)
+    return replace(read, flags=(*flags, *read.flags))
 
 
 def _auto(facts: _Facts) -> tuple[str, tuple[Flag, ...]]:
@@ -155,6 +188,8 @@ def _auto(facts: _Facts) -> tuple[str, tuple[Flag, ...]]:
         return "cross_entropy", () if whole else (_chosen(text),)
     if facts.k > 1 and facts.t == 1 and whole:
         raise _no_codes(facts)
+    if facts.t > 1 and Layout(facts.tasks).outputs == facts.k:
+        return "mixed", ()
     raise _unequal(facts)
 
 
@@ -166,6 +201,8 @@ def _paired(facts: _Facts) -> tuple[str, tuple[Flag, ...]]:
     if facts.zero_one:
         text = f"{facts.said}, all 0 or 1: read as {facts.t} binary tasks, whose losses are averaged a record."
         return "binary", (_chosen(text + " Say loss='squared_error' if they are values."),) if facts.k > 1 else ()
+    if facts.t > 1 and any(one.classes == 2 for one in facts.columns):
+        return "mixed", ()
     text = ""
     if not facts.targets.is_floating_point() or facts.few:
         text = "whole numbers: read as values, under the squared error. For classes the model needs an output each."
@@ -176,16 +213,18 @@ def _paired(facts: _Facts) -> tuple[str, tuple[Flag, ...]]:
 
 def _refuse_codes(facts: _Facts) -> None:
     """Refuse labels of which some may stand for holes."""
-    if facts.signs:
-        raise InvalidInput(
-            f"loss: labels -1 and 1 may be two classes, classes with holes, or values. Found {facts.said}. "
-            "Recode classes to 0 and 1 (holes to NaN), or say loss='squared_error'."
-        )
-    if (code := facts.odd_code) is not None:
-        raise InvalidInput(
-            f"loss: labels 0 and 1 with {code:g} among them are labels with holes, or values. Found {facts.said}. "
-            "Recode holes to NaN, or say loss='squared_error'."
-        )
+    for one in (facts, *facts.columns):
+        found = f"Found {facts.said}" + (f", of which {one.names[0]!r} is such" if one.t < facts.t else "")
+        if one.signs:
+            raise InvalidInput(
+                f"loss: labels -1 and 1 may be two classes, classes with holes, or values. {found}. "
+                "Recode classes to 0 and 1 (holes to NaN), or say loss='squared_error'."
+            )
+        if (code := one.odd_code) is not None:
+            raise InvalidInput(
+                f"loss: labels 0 and 1 with {code:g} among them are labels with holes, or values. {found}. "
+                "Recode holes to NaN, or say loss='squared_error'."
+            )
 
 
 def _chosen(text: str) -> Flag:
@@ -211,6 +250,8 @@ def _unequal(facts: _Facts) -> InvalidInput:
     wanted = f"class codes 0..{facts.k - 1} or {facts.k} numbers a record" if facts.k > 1 else "one number a record"
     spread = " A mean and a variance are loss='gaussian' ('gaussian_log' for the variance's logarithm)."
     hint = spread if facts.k == 2 * facts.t and not facts.whole else ""
+    if facts.t > 1:
+        hint += " Of several targets: a logit of two classes, one a class of more, a value, in their order."
     return InvalidInput(f"loss: targets must fit the model's outputs. Found {facts.said}. Give {wanted}, {OWN}.{hint}")
 
 
@@ -248,14 +289,28 @@ def _binary(facts: _Facts) -> Labels:
     holes = int(facts.wide.isnan().sum())
     missing = Flag("missing-labels", f"{holes} of {facts.wide.numel()} labels are missing; a record's loss is the mean "
                    "of those it has.")  # fmt: skip
-    return Labels("binary" if facts.k == 1 else "tasks", _columns, (missing,) if holes else ())
+    if facts.k == 1:
+        return Labels("binary", _columns, (missing,) if holes else ())
+    # Probabilities of 1 as labels are nobody's classes: there is no table of tasks then.
+    flags = (*([missing] if holes else []), *_unlabelled(facts))
+    return Labels("tasks", _columns, flags, facts.tasks if facts.zero_one else ())
 
 
 def _values(facts: _Facts) -> Labels:
     if facts.t != facts.k:
         raise _unequal(facts)
-    _refuse_absurd(facts)
-    return Labels("values", _columns, _several(facts))
+    _refuse_absurd(facts, range(facts.t))
+    tasks = tuple(TaskSpec(one.names[0], "regression") for one in facts.columns) if facts.t > 1 else ()
+    return Labels("values", _columns, _several(facts), tasks)
+
+
+def _mixed(facts: _Facts) -> Labels:
+    layout = Layout(facts.tasks)
+    _refuse_absurd(facts, layout.values)
+    words = {0: "values", 2: "two classes, by one logit"}
+    read = ", ".join(f"{task.name!r} as {words.get(n := len(task.classes), f'{n} classes')}" for task in facts.tasks)
+    text = f"{facts.said}: read {read}. Say loss='squared_error' if all are values."
+    return Labels("mixed", _columns, (_chosen(text), *_several(facts)), facts.tasks)
 
 
 def _gaussian(facts: _Facts) -> Labels:
@@ -264,13 +319,13 @@ def _gaussian(facts: _Facts) -> Labels:
             f"loss: a Gaussian likelihood needs a mean and a variance for every target. Found {facts.said}. "
             "Return means and variances side by side, (n, 2 t), or along a last axis, (n, t, 2)."
         )
-    _refuse_absurd(facts)
+    _refuse_absurd(facts, range(facts.t))
     return Labels("gaussian", _columns, _several(facts))
 
 
-def _refuse_absurd(facts: _Facts) -> None:
+def _refuse_absurd(facts: _Facts, columns: Iterable[int]) -> None:
     """Refuse a target far beyond all others: one such value rules the unit of every error."""
-    for column in range(facts.t):
+    for column in columns:
         values = facts.wide[:, column]
         there = (~values.isnan()).nonzero().flatten().numpy()
         if len(there) < FEWEST:
@@ -290,9 +345,18 @@ def _several(facts: _Facts) -> tuple[Flag, ...]:
     holes = int(facts.wide.isnan().sum())
     if facts.t == 1:
         return ()
-    text = f"{facts.t} targets a record: its loss is the mean over them, each in units of its own spread."
+    text = f"{facts.t} targets a record: its loss is the mean over them, values in units of their own spread."
     more = f" {holes} missing ones are left out." if holes else ""
-    return (Flag("several-targets", text + more),)
+    return (Flag("several-targets", text + more), *_unlabelled(facts))
+
+
+def _unlabelled(facts: _Facts) -> tuple[Flag, ...]:
+    """Say of which of several targets no record has a label: a model's outputs cannot be left out like a column."""
+    empty = [repr(one.names[0]) for one in facts.columns if len(one.known) == 0]
+    if not empty:
+        return ()
+    text = f"No record has a label of {', '.join(empty[:5])}{', ...' * (len(empty) > 5)}: nothing is said of it."
+    return (Flag("unlabelled-target", text),)
 
 
 def _columns(targets: Tensor) -> Tensor:

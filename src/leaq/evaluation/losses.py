@@ -1,6 +1,6 @@
 """What one record's loss is: a named loss or the user's own, checked to give one value per record."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +9,11 @@ from torch import Tensor
 
 from leaq.errors import InvalidInput, LeaqError, first_line, unknown_name
 from leaq.evaluation.labels import Kind, read_labels
-from leaq.evaluation.outputs import read_outputs
+from leaq.evaluation.outputs import read_mixed, read_outputs
 from leaq.models.losses import per_record
+from leaq.models.several import mean_entry_losses
 from leaq.types import Flag, Task
+from leaq.types.tasks import MULTITASK, Layout
 
 __all__ = ["LOSSES", "Loss", "checked", "choose_loss", "refuse_batch_dependence"]
 
@@ -34,11 +36,12 @@ class Loss:
     ----------
     function : outputs as the model gives them and targets in the form of `targets` -> one loss a record.
     kind : "classes" (codes), "soft" (probabilities of classes), "binary" (one 0/1 target), "tasks" (several), "values",
-        "gaussian" (means with variances), or "own".
+        "mixed" (several of both), "gaussian" (means with variances), or "own".
     targets : targets as given -> the form `function` takes.
     predictions : outputs as given -> what metrics and attack signals read: logits, or predicted values.
     scale : spread of each target, the unit of its errors.
     flags : what was recognised and chosen, where it is not plain.
+    layout : of several targets with tasks of their own, which outputs are whose; `predictions` are then (n, k).
     """
 
     name: str
@@ -48,10 +51,13 @@ class Loss:
     predictions: Callable[[Tensor], Tensor] = _as_given
     scale: tuple[float, ...] = (1.0,)
     flags: tuple[Flag, ...] = ()
+    layout: Layout | None = None
 
     @property
     def task(self) -> Task:
-        """Whether outputs are read as class scores or as values."""
+        """Whether outputs are read as class scores, as values, or as those of several tasks."""
+        if self.layout is not None:
+            return MULTITASK
         return "classification" if self.kind in ("classes", "soft", "binary", "tasks") else "regression"
 
     def labels(self, targets: Tensor) -> Tensor | None:
@@ -67,7 +73,9 @@ class Loss:
         return None
 
 
-def choose_loss(loss: str | LossFunction, outputs: Tensor, targets: Tensor, *, last: str = "") -> Loss:
+def choose_loss(
+    loss: str | LossFunction, outputs: Tensor, targets: Tensor, *, last: str = "", names: Sequence[str] = ()
+) -> Loss:
     """Return the named loss, the one that fits the targets ("auto"), or the user's own.
 
     Parameters
@@ -75,6 +83,7 @@ def choose_loss(loss: str | LossFunction, outputs: Tensor, targets: Tensor, *, l
     outputs : (m, ...) of some records; they decide whether they are logits, probabilities or values.
     targets : (n, ...) of all records; decide what "auto" means, and the unit of regression errors.
     last : what the model did last, see `last_operation`.
+    names : of several targets.
     """
     if not isinstance(loss, str) and not callable(loss):
         raise InvalidInput(
@@ -92,15 +101,37 @@ def choose_loss(loss: str | LossFunction, outputs: Tensor, targets: Tensor, *, l
         return Loss(name, _guarded(loss, name), "own", scale=_spread(targets.reshape(-1, 1)))
     if loss not in LOSSES:
         raise unknown_name("loss", loss, LOSSES)
-    labels = read_labels(loss, outputs, targets)
-    logits, flags = read_outputs(labels.kind, outputs, last)
-    scale = _spread(targets) if labels.kind in ("values", "gaussian") else (1.0,)
+    labels = read_labels(loss, outputs, targets, names)
+    layout = Layout.of(labels.tasks)
+    mixed = labels.kind == "mixed" and layout is not None
+    logits, flags = read_mixed(layout, outputs, last) if mixed else read_outputs(labels.kind, outputs, last)  # type: ignore[arg-type]
+    scale = _spread(targets) if labels.kind in ("values", "mixed", "gaussian") else (1.0,)
+    if layout is not None:
+        scale = tuple(scale[at] if at in layout.values else 1.0 for at in range(len(layout.tasks)))
     named = {"classes": "cross_entropy", "soft": "cross_entropy", "values": "squared_error"}
     name = "binary" if labels.kind in ("binary", "tasks") else named.get(labels.kind, loss)
     if loss == "gaussian":
         _refuse_negative(_moments(outputs, len(scale))[1])
-    function, predictions = _named(labels.kind, logits, scale, log_variance=loss == "gaussian_log")
-    return Loss(name, function, labels.kind, labels.recode, predictions, scale, (*labels.flags, *flags))
+    if layout is not None:
+        function, predictions = _of_several(layout, logits, scale)
+    else:
+        function, predictions = _named(labels.kind, logits, scale, log_variance=loss == "gaussian_log")
+    return Loss(name, function, labels.kind, labels.recode, predictions, scale, (*labels.flags, *flags), layout)
+
+
+def _of_several(
+    layout: Layout, reads: Callable[[Tensor], Tensor], scale: tuple[float, ...]
+) -> tuple[LossFunction, Callable[[Tensor], Tensor]]:
+    """Return the mean loss over the labels a record has, values in units of `scale`, and what reads outputs (n, k)."""
+    unit = torch.tensor(scale, dtype=torch.float64)
+
+    def predictions(outputs: Tensor) -> Tensor:
+        return reads(outputs).double().reshape(len(outputs), layout.outputs)
+
+    def function(outputs: Tensor, targets: Tensor) -> Tensor:
+        return mean_entry_losses(predictions(outputs), targets, layout, unit)
+
+    return function, predictions
 
 
 def _guarded(loss: LossFunction, name: str) -> LossFunction:

@@ -9,8 +9,9 @@ from torch import Tensor
 from leaq.errors import InvalidInput
 from leaq.evaluation.labels import Kind
 from leaq.types import Flag
+from leaq.types.tasks import Layout
 
-__all__ = ["last_operation", "logits_of", "read_outputs"]
+__all__ = ["last_operation", "logits_of", "read_mixed", "read_outputs"]
 
 SQUASHING = ("Sigmoid", "Softmax", "Exp")
 """Operations whose results are probabilities."""
@@ -86,6 +87,26 @@ def read_outputs(kind: Kind, outputs: Tensor, last: str) -> tuple[Callable[[Tens
         f"{float(values.min()):.3g} to {float(values.max()):.3g}, which may be either. Return logits, or end the "
         "model in a sigmoid."
     )
+
+
+def read_mixed(layout: Layout, outputs: Tensor, last: str) -> tuple[Callable[[Tensor], Tensor], tuple[Flag, ...]]:
+    """Return what turns outputs (n, k) of several targets, of classes and values, into logits and values, and a word.
+
+    Each target of classes is read as `read_outputs` reads it alone.
+    """
+    rows = outputs.reshape(len(outputs), -1)
+    binary = [layout.starts[task] for task in layout.single if task not in layout.values]
+    groups: list[tuple[Kind, list[int]]] = [("tasks", binary)] if binary else []
+    groups += [("classes", list(range(*layout.starts[task : task + 2]))) for task in layout.several]
+    read = [(columns, *read_outputs(kind, rows[:, columns], last)) for kind, columns in groups]
+
+    def logits(given: Tensor) -> Tensor:
+        found = given.double().reshape(len(given), -1).clone()
+        for columns, reads, _ in read:
+            found[:, columns] = reads(found[:, columns]).double()
+        return found
+
+    return logits, tuple(dict.fromkeys(flag for _, _, flags in read for flag in flags))
 
 
 def _refuse_one_sided(kind: Kind, values: Tensor, last: str) -> None:

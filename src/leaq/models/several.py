@@ -7,7 +7,7 @@ from leaq.types.tasks import Layout
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["entry_losses", "entry_weights", "joint_margin", "loss_gradient", "task_outputs"]
+__all__ = ["entry_losses", "entry_weights", "joint_margin", "loss_gradient", "mean_entry_losses", "task_outputs"]
 
 
 def entry_losses(outputs: "Tensor", targets: "Tensor", layout: Layout) -> "Tensor":
@@ -40,6 +40,13 @@ def entry_losses(outputs: "Tensor", targets: "Tensor", layout: Layout) -> "Tenso
         index = labels[..., task].long().expand(logp.shape[:-1]).unsqueeze(-1)
         parts[task] = -logp.gather(-1, index).squeeze(-1)
     return torch.where(known, torch.stack([parts[task] for task in range(len(layout.tasks))], dim=-1), 0.0)
+
+
+def mean_entry_losses(outputs: "Tensor", targets: "Tensor", layout: Layout, unit: "Tensor") -> "Tensor":
+    """Return each record's mean loss over the labels it has, (..., n), values in units of `unit` (t,), 1 of classes."""
+    found = entry_losses(outputs.double(), targets, layout) / unit.to(outputs.device) ** 2
+    mean: Tensor = found.sum(-1) / (~targets.isnan()).sum(-1)
+    return mean
 
 
 def entry_weights(targets: "Tensor", weights: "Tensor") -> "Tensor":

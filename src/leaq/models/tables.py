@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leaq.models.losses import per_record, signals_of
-from leaq.models.several import entry_losses, joint_margin, task_outputs
+from leaq.models.several import joint_margin, mean_entry_losses, task_outputs
 from leaq.types import Bools, Floats, LossTable, Samples
 from leaq.types.arrays import trained_on
 from leaq.types.tasks import Layout, TaskSpec
@@ -60,10 +60,7 @@ class Judge:
             return per_record(outputs, y, self.samples.task, scale=float(self.scale[0]))
         import torch
 
-        unit = torch.tensor(self.scale, device=outputs.device) ** 2
-        found = entry_losses(outputs.double(), y, self.layout) / unit
-        mean: Tensor = found.sum(-1) / (~y.isnan()).sum(-1)
-        return mean
+        return mean_entry_losses(outputs, y, self.layout, torch.tensor(self.scale))
 
     def table(self, outputs: "Tensor", members: Bools, *, losses: Floats | None = None, **words: Any) -> LossTable:
         """Return the table of released models.
@@ -103,6 +100,8 @@ class Judge:
         released = self.losses(outputs)
         for at, task in enumerate(layout.tasks):
             rows = np.flatnonzero(~np.isnan(samples.targets[:, at]))
+            if not len(rows):  # of a finished model, whose outputs are what they are
+                continue
             own = task_outputs(outputs[:, rows], layout, at)
             alone = Judge(_alone(samples, task, at, rows))
             parts[task.name] = alone.table(own, members[:, rows], **{**words, "strategy": "released"})
@@ -157,5 +156,6 @@ def spreads(samples: Samples) -> Floats:
     layout = Layout(samples.tasks)
     found = np.ones(len(samples.tasks))
     for at in layout.values:
-        found[at] = float(np.nanstd(samples.targets[:, at])) or 1.0
+        values = samples.targets[:, at]
+        found[at] = 1.0 if np.isnan(values).all() else float(np.nanstd(values)) or 1.0
     return found

@@ -39,6 +39,7 @@ from leaq.types.arrays import trained_on
 __all__ = [
     "columns_for_references",
     "describe_data",
+    "describe_tasks",
     "GROUPED",
     "audit_doubts",
     "how_of",
@@ -264,7 +265,7 @@ def describe_data(samples: Samples, members: Bools, *, game: str = "pool") -> di
     if samples.text:
         return described
     if samples.tasks:
-        described["tasks"] = [_labels(samples, at) for at in range(len(samples.tasks))]
+        described["tasks"] = describe_tasks(samples)
     elif samples.task == "classification":
         counts = np.bincount(samples.targets, minlength=len(samples.classes))
         described["classes"] = dict(zip(samples.classes, counts.tolist(), strict=True))
@@ -274,12 +275,16 @@ def describe_data(samples: Samples, members: Bools, *, game: str = "pool") -> di
     return described
 
 
+def describe_tasks(samples: Samples) -> list[dict[str, Any]]:
+    """Return aggregates of the labels of each of several targets."""
+    return [_labels(samples, at) for at in range(len(samples.tasks))]
+
+
 def _labels(samples: Samples, at: int) -> dict[str, Any]:
-    """Return aggregates of the labels of one of several targets."""
     task, values = samples.tasks[at], samples.targets[:, at]
     known = values[~np.isnan(values)]
     found: dict[str, Any] = {"name": task.name, "task": task.kind, "n": len(known)}
     if task.kind == "classification":
         counts = np.bincount(known.astype(np.int64), minlength=len(task.classes))
         return {**found, "classes": dict(zip(task.classes, counts.tolist(), strict=True))}
-    return {**found, "unit": task.unit, "target_sd": float(known.std())}
+    return {**found, "unit": task.unit, "target_sd": float(known.std()) if len(known) else 0.0}

@@ -21,9 +21,12 @@ def by_task(result: CellResult, *, brief: bool = False) -> Table | None:
         rows = [row for row in rows if any(row is one for one in (rows[0], reference(result)))]
     if not rows:
         return None
-    names = [str(one["name"]) for one in result.data.get("tasks", ())]
+    names = [name for one in result.data.get("tasks", ()) if (name := str(one["name"])) in rows[0].by_task]
     told = list(dict.fromkeys(_key(rows[0].by_task[name]) for name in names))
-    attacks = in_reading_order((key for row in rows for one in row.by_task.values() for key in one.attacks), "attack")
+    found_by = [one.attacks for row in rows for one in row.by_task.values()]
+    # What lacks shadow models lacks them everywhere, which the main table says.
+    there = [key for item in found_by for key, told in item.items() if isinstance(told, AttackResult)]
+    attacks = in_reading_order(there or [key for item in found_by for key in item], "attack")
     columns = (
         QUANTIZER,
         Column("Task", "Name of the target.", "left"),

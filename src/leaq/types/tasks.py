@@ -8,11 +8,11 @@ logit a class; they lie in the order of the tasks.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Literal
+from typing import Final, Literal
 
 __all__ = ["MULTITASK", "Layout", "TaskSpec"]
 
-MULTITASK = "multitask"
+MULTITASK: Final = "multitask"
 """What `Samples.task` and `LossTable.task` say where records have several targets."""
 
 

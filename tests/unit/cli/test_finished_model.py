@@ -2,8 +2,10 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -192,6 +194,30 @@ def test_the_builder_may_take_what_the_records_say(desk):
     refused = run("--model", "nets_of_a_user.py:needy")
     assert refused.exit_code == 2
     assert "The function may take features, outputs, task and shape" in flat(refused)
+
+
+def test_several_targets_have_a_table_of_tasks_in_terminal_card_and_report(desk):
+    x, y = noisy()
+    frame = pd.DataFrame(x).assign(toxic=y, logS=x[:, 1] * 3)
+    frame.loc[::5, "toxic"] = np.nan
+    frame[:60].to_csv("members.csv", index=False)
+    frame[60:].to_csv("others.csv", index=False)
+    torch.manual_seed(0)
+    save_file(torch.nn.Linear(6, 2).state_dict(), "two.safetensors")
+    with (desk / "nets_of_a_user.py").open("a") as handle:
+        handle.write("\ndef two(features, outputs, task):\n    assert task == 'multitask'\n")
+        handle.write("    return nn.Linear(features, outputs)\n")
+    words = ["audit", "two.safetensors", "--model", "nets_of_a_user.py:two", "--members", "members.csv", "--quiet"]
+    words += ["--nonmembers", "others.csv", "--target", "toxic,logS", "--quantizers", "sign", "--out", "kept"]
+    found = CliRunner().invoke(app, [*words, "--card", "card.md", "--report", "page.html"])
+    assert found.exit_code == 0, found.output
+    told = "two: each task by itself"
+    assert told in found.output
+    for text in (found.output, Path("card.md").read_text(), Path("page.html").read_text()):
+        assert "logS" in text
+        assert "ach task by itself" in text
+    plain = json.loads(CliRunner().invoke(app, ["show", "kept", "--json"]).stdout)
+    assert set(plain["rows"][0]["by_task"]) == {"toxic", "logS"}
 
 
 def test_what_is_missing_for_one_reason_is_said_once(desk):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from leaq.errors import InvalidInput
 from leaq.evaluation.labels import read_labels
@@ -41,6 +42,7 @@ def test_auto_follows_outputs_and_targets(outputs, targets, kind):
 @pytest.mark.parametrize(("loss", "outputs", "targets", "message"), [
     ("auto", TWO, torch.randn(6), r"Found 2 outputs and 1 target a record .*loss='gaussian'"),
     ("auto", TWO, torch.randn(6, 3), "Found 2 outputs and 3 targets a record"),
+    ("auto", TWO, torch.randn(6, 3), "Of several targets: a logit of two classes, one a class of more"),
     ("auto", ONE, torch.eye(2)[CODES], "Found 1 output and 2 targets a record .* Give one number a record"),
     ("auto", THREE, torch.arange(6), "class codes 0..2, one for each output of the model. Found 0..5"),
     ("auto", THREE, torch.arange(6).float(), r"class codes 0..2 or 3 numbers a record"),
@@ -89,15 +91,39 @@ def test_an_audit_is_the_same_for_every_form(form):
     assert numbers(y)[0][1] > 0.1
 
 
-def test_several_tasks_say_why_there_is_no_metric():
+def test_several_tasks_have_the_mean_of_their_metrics():
     x, _ = noisy()
     y = (x[:, :3] > 0).astype(float)
     y[::7, 1] = np.nan
     torch.manual_seed(0)
-    result = audit_finished(torch.nn.Linear(6, 3), (x[:60], y[:60]), (x[60:], y[60:]), **QUICK)
-    assert isinstance(result.rows[0].metrics["roc_auc"], NotComputed)
+    model = torch.nn.Linear(6, 3)
+    result = audit_finished(model, (x[:60], y[:60]), (x[60:], y[60:]), **QUICK)
+    with torch.no_grad():
+        logits = model(torch.tensor(x[60:])).numpy()
+    held, known = y[60:], ~np.isnan(y[60:])
+    areas = [roc_auc_score(held[known[:, t], t], logits[known[:, t], t]) for t in range(3)]
+    assert result.rows[0].metrics["roc_auc"].value == pytest.approx(np.mean(areas))
     assert result.config["loss"] == "binary"
     assert result.rows[0].metrics["loss"].value > 0
+
+
+@pytest.mark.parametrize(("outputs", "targets", "kinds"), [
+    (2, [[0.0, 2.5], [1.0, NAN], [NAN, 7.0]], [2, 0]),  # a class and a value
+    (4, [[0.0, 2.0], [1.0, NAN], [NAN, 0.0]], [2, 3]),  # an output for each of three classes
+    (2, [[0.0, 2.0], [1.0, NAN], [NAN, 0.0]], [2, 0]),  # no output for them: whole numbers are values
+    (3, [[0.0, NAN, 2.5], [1.0, NAN, 0.5], [1.0, NAN, 7.0]], [2, 0, 0]),  # nothing is known of the second
+])  # fmt: skip
+def test_each_of_several_targets_is_read_by_its_own_labels(outputs, targets, kinds):
+    read = read_labels("auto", torch.randn(3, outputs), torch.tensor(targets), ("a", "b", "c")[: len(kinds)])
+    assert read.kind == "mixed"
+    assert [len(task.classes) for task in read.tasks] == kinds
+    assert [task.name for task in read.tasks] == ["a", "b", "c"][: len(kinds)]
+
+
+def test_codes_for_holes_in_one_of_several_targets_name_it():
+    targets = torch.tensor([[0.0, 2.5], [1.0, 0.1], [-1.0, 7.0]] * 3)
+    with pytest.raises(InvalidInput, match="labels -1 and 1 .* of which 'toxic' is such"):
+        read_labels("auto", torch.randn(9, 2), targets, ("toxic", "logS"))
 
 
 def test_targets_that_never_vary_have_no_metric():

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from leaq.errors import InvalidInput
-from leaq.evaluation.outputs import last_operation, read_outputs
+from leaq.evaluation.outputs import last_operation, read_mixed, read_outputs
+from leaq.types.tasks import Layout, TaskSpec
 from tests.unit.pipeline.finished.models import audit_finished, noisy, overfitted
 
 QUICK = {"quantizers": ("sign",), "draws": 20, "neighbours": 4}
@@ -108,3 +109,25 @@ def test_logarithms_of_one_probability_and_shares_of_a_hundred_are_refused(how, 
     x, y = noisy()
     with pytest.raises(InvalidInput, match=text):
         audit_finished(Squashed(nn.Linear(6, 2), how), (x[:60], y[:60]), (x[60:], y[60:]), **QUICK)
+
+
+def test_of_several_targets_each_is_read_alone():
+    layout = Layout(
+        (
+            TaskSpec("toxic", "classification", ("0", "1")),
+            TaskSpec("logS", "regression"),
+            TaskSpec("phase", "classification", ("0", "1", "2")),
+        )
+    )
+    logits, values = torch.randn(40, 4), torch.randn(40, 1) * 9
+    shares = torch.cat([logits[:, :1].sigmoid(), values, logits[:, 1:].softmax(1)], dim=1)
+    reads, flags = read_mixed(layout, shares, "")
+    found = reads(shares)
+    torch.testing.assert_close(found[:, 0], logits[:, 0].double(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found[:, 1], values[:, 0].double())
+    torch.testing.assert_close(found[:, 2:].softmax(1), logits[:, 1:].double().softmax(1), rtol=1e-4, atol=1e-5)
+    assert {flag.code for flag in flags} == {"probabilities"}
+    plain = torch.cat([logits[:, :1], values, logits[:, 1:]], dim=1)
+    reads, flags = read_mixed(layout, plain, "")
+    torch.testing.assert_close(reads(plain), plain.double())
+    assert not flags

@@ -17,6 +17,7 @@ from leaq.evaluation.outputs import last_operation
 from leaq.evaluation.tables import Evaluator, Run, candidates
 from leaq.models import ModuleModel
 from leaq.models.losses import signals_of
+from leaq.models.tables import Judge
 from leaq.pipeline.finished.foreign import BY_RECORD, depends_on_batch, in_form_of, runner
 from leaq.pipeline.finished.records import Records, groups_of
 from leaq.pipeline.finished.running import (
@@ -29,7 +30,8 @@ from leaq.pipeline.finished.running import (
     run_first,
     run_plain,
 )  # fmt: skip
-from leaq.types import Bools, Checkpoints, Flag, Ints, LossTable, Progress, Task, silent
+from leaq.types import Bools, Checkpoints, Flag, Floats, Ints, LossTable, Progress, Samples, Task, silent
+from leaq.types.tasks import MULTITASK, Layout
 
 __all__ = ["ModelEvaluator"]
 
@@ -61,6 +63,8 @@ class ModelEvaluator:
     groups: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     labels: npt.NDArray[Any] | None = None
     """Targets (n,) that metrics and signals read: class codes or values; None where there is not one a record."""
+    judge: Judge | None = None
+    """What makes the tables of several targets, the joint one and one of each; None of a single target."""
 
     @classmethod
     def build(
@@ -89,12 +93,14 @@ class ModelEvaluator:
         refuse_random(partial(run_plain, model, members.batches[0]), outputs)
         values = _targets(members, nonmembers, own=not isinstance(loss, str))
         few = Batch(head(members.batches[0].inputs), members.batches[0].targets[:1], 1)
-        chosen = choose_loss(loss, outputs.cpu(), values, last=last_operation(lambda: run_plain(model, few, grad=True)))
+        last = last_operation(lambda: run_plain(model, few, grad=True))
+        chosen = choose_loss(loss, outputs.cpu(), values, last=last, names=members.names or nonmembers.names)
         members, nonmembers = (records.changed(targets=chosen.targets) for records in (members, nonmembers))
         task, labels = _meaning(chosen, outputs, chosen.targets(values))
         evaluator = cls(
             model, members, nonmembers, chosen, task, chosen.scale[0], n_train or len(members), labels is not None,
             chosen.flags, groups_of(members, nonmembers), labels,
+            None if chosen.layout is None else _judge_of(chosen.layout, chosen.targets(values)),
         )  # fmt: skip
         evaluator._check_loss(members.batches[0], outputs, members.batches[0].targets)
         return evaluator
@@ -168,13 +174,15 @@ class ModelEvaluator:
         )
         losses, released = evaluator(flat, batches, batch=(1, c), quantizer=quantizer, progress=progress)
         outputs = self._joined(released)
+        if self.judge is not None and outputs is not None:
+            return self._joint(self.judge, outputs, losses, quantizer, strategy if c > 1 else "released")
         scores = None
         if outputs is not None and self.labels is not None:
             scores = signals_of(outputs, torch.from_numpy(self.labels), self.task, scale=self.scale)
         return LossTable(
             losses=losses,
             members=self.mask[None],
-            task=self.task,
+            task=self.task if self.task != MULTITASK else "regression",  # outputs too wide to tell tasks apart
             game="iid",
             n_train=self.n_train,
             scores=None if scores is None else scores.numpy()[None],
@@ -186,6 +194,15 @@ class ModelEvaluator:
             score_kind="margin" if self.task == "classification" else "residual",
             flags=self.flags,
         )
+
+    def _joint(self, judge: Judge, outputs: Tensor, losses: Floats, *words: str) -> LossTable:
+        """Return the table of several targets: joint, and of each alone."""
+        quantizer, strategy = words
+        table = judge.table(
+            outputs[None], self.mask[None], losses=losses, game="iid", quantizer=quantizer, strategy=strategy
+        )
+        by_task = {name: replace(part, groups=self.groups[table.rows_of(name)]) for name, part in table.by_task.items()}
+        return replace(table, n_train=self.n_train, groups=self.groups, flags=self.flags, by_task=by_task)
 
     def _judge(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Losses (m, n) of outputs (m, n, ...), each candidate's checked to be one value a record."""
@@ -235,6 +252,12 @@ def _targets(members: Records, nonmembers: Records, *, own: bool) -> Tensor:
         f"Targets must have one shape for every record. Found {shapes}. Give a function of (outputs, targets) that "
         "returns one value per record."
     )
+
+
+def _judge_of(layout: Layout, targets: Tensor) -> Judge:
+    """Return what judges records of several targets (n, t); their inputs play no part."""
+    values = targets.double().cpu().numpy()
+    return Judge(Samples(np.zeros((len(values), 1)), values, MULTITASK, tasks=layout.tasks))
 
 
 def _meaning(loss: Loss, outputs: Tensor, targets: Tensor) -> tuple[Task, npt.NDArray[Any] | None]:

@@ -245,7 +245,7 @@ def _about(members: Records, nonmembers: Records, *, loss: str) -> dict[str, Any
     return {
         "features": int(np.prod(shape)),
         "outputs": int(max(y.max() for y in targets)) + 1 if classes else wide,
-        "task": "classification" if classes else "regression",
+        "task": "multitask" if wide > 1 else "classification" if classes else "regression",
         "shape": shape,
     }
 

@@ -26,6 +26,7 @@ from leaq.pipeline.finished.recorded import refuse_unseen, told_by
 from leaq.pipeline.finished.records import Records, overlap_of
 from leaq.pipeline.finished.rows import how_finished
 from leaq.pipeline.finished.shipped import open_shipped, weigh
+from leaq.pipeline.measuring import describe_tasks
 from leaq.pipeline.rows import Released, row
 from leaq.quantizers import Identity, Scheme, parse_list
 from leaq.quantizers.files.recognised import recipe_flag, recipe_of
@@ -80,7 +81,7 @@ def audit_case(case: Case, *, progress: Progress = silent) -> CellResult:
     rows, run = _rows(evaluator, case, progress), told_by(evaluator, case.checkpoints)
     if run.missing is not None:
         rows = tuple(replace(one, measures={**one.measures, "run_risk": run.missing}) for one in rows)
-    metric = next((key for key in ("roc_auc", "r2") if isinstance(rows[0].metrics.get(key), Estimate)), "loss")
+    metric = next((key for key in ("roc_auc", "r2", "skill") if isinstance(rows[0].metrics.get(key), Estimate)), "loss")
     result = CellResult(
         config={**config.to_dict(), "loss": evaluator.loss.name},
         data={**_describe(evaluator, config.source, model, compared), **run.described},
@@ -241,7 +242,9 @@ def _describe(
     }
     if isinstance(compared, Estimate):
         described["shift_auc"] = {"value": compared.value, "low": compared.low, "high": compared.high}
-    if evaluator.task == "classification" and evaluator.labels is not None:
+    if evaluator.judge is not None:
+        described["tasks"] = describe_tasks(evaluator.judge.samples)
+    elif evaluator.task == "classification" and evaluator.labels is not None:
         counts = np.bincount(evaluator.labels)
         described["classes"] = {str(code): int(count) for code, count in enumerate(counts)}
     elif evaluator.task == "regression":

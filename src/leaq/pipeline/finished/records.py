@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from leaq.data.reading import Reading
 from leaq.errors import InvalidInput, LeaqError, first_line, first_rows
 from leaq.evaluation.batches import Batch, flat, mapped
 from leaq.pipeline.finished.arrays import is_array, is_numbers, tensor_of
@@ -42,11 +43,13 @@ class Records:
     batches : in order; targets keep their type.
     features : (n, d) inputs as plain numbers for comparing distributions, None where they are not arrays.
     keys : (n,) fingerprint of each record's input, equal exactly for equal inputs; None like `features`.
+    names : of several targets, where they have any.
     """
 
     batches: tuple[Batch, ...]
     features: Floats | None
     keys: Ints | None
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return sum(batch.n for batch in self.batches)
@@ -78,7 +81,8 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
         node features and adjacency of graphs), a mapping with "x" and "y", an iterable of batches
         ``(inputs, targets)`` (or objects with `y`), a data set of single records, or anything with named columns.
     name : "members" or "nonmembers", for messages.
-    columns, target : of a data set with named columns: the input columns, and the target.
+    columns, target : of a data set with named columns: the input columns, and the target, or several with commas
+        between them.
 
     Raises
     ------
@@ -86,6 +90,7 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
         With what was found and the forms that are read.
     """
     try:
+        data = pair_of(data, name, columns, target)
         found = enumerate(_batches(data, name, columns, target), start=1)
         batches = [replace(batch, name=f"batch {number} of the {name}") for number, batch in found]
     except LeaqError:
@@ -99,12 +104,17 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
         raise InvalidInput(f"{name}: there must be at least one record. Found none.")
     _refuse_bad_numbers(batches, name)
     features = _features(batches)
-    return Records(tuple(batches), None if features is None else _narrow(features), _keys(features))
+    return Records(tuple(batches), None if features is None else _narrow(features), _keys(features), names_of(data))
+
+
+def names_of(data: Any) -> tuple[str, ...]:
+    """Return what the targets of a pair (inputs, targets) are called, where they are a frame."""
+    targets = data[1] if isinstance(data, tuple | list) and len(data) == 2 else None
+    return tuple(map(str, getattr(targets, "columns", ())))
 
 
 def _batches(data: Any, name: str, columns: tuple[str, ...], target: str | None) -> Iterator[Batch]:
     """Yield the batches of whatever holds the records."""
-    data = pair_of(data, name, columns, target)
     if hasattr(data, "column_names") and hasattr(data, "__getitem__"):
         yield from _columns(data, name, columns, target)
     elif isinstance(data, Mapping):
@@ -127,19 +137,22 @@ def pair_of(data: Any, name: str, columns: tuple[str, ...] = (), target: str | N
 
 
 def _of_frame(frame: Any, name: str, columns: tuple[str, ...], target: str | None) -> tuple[Any, Any]:
-    """Return the input columns of a data frame, all but the target if none are named, and the target."""
+    """Return the input columns of a data frame, all but the targets if none are named, and the target or targets."""
     known = [str(column) for column in frame.columns]
     if repeated := sorted({column for column in known if known.count(column) > 1}):
         raise InvalidInput(f"{name}: column names must differ. Found twice: {', '.join(repeated)}.")
-    absent = [repr(column) for column in (*columns, *([target] if target else ())) if column not in known]
-    if target is None or absent:
+    targets = Reading(target=target).targets(known)
+    absent = [repr(column) for column in (*columns, *targets) if column not in known]
+    if not targets or absent:
         found = f" There is no {', '.join(absent)}." if absent else ""
         raise InvalidInput(
             f"{name}: name the target column of a data frame with target=..., or give a pair (X, y).{found} "
             f"Columns: {', '.join(known)}."
         )
     own = dict(zip(known, frame.columns, strict=True))  # names may be numbers
-    return frame[[own[column] for column in columns or known if column != target]], frame[own[target]]
+    taken = [own[column] for column in targets]
+    inputs = frame[[own[column] for column in columns or known if column not in targets]]
+    return inputs, frame[taken] if len(taken) > 1 else frame[taken[0]]
 
 
 def _is_loader(data: Any) -> bool:

@@ -1,14 +1,22 @@
 import copy
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from leaq.errors import InvalidInput
-from leaq.types import AttackResult
+from leaq.models import checkpoints_of
+from leaq.models.tables import Judge
+from leaq.pipeline.finished.evaluating import ModelEvaluator
+from leaq.pipeline.finished.records import read_records
+from leaq.reporting.task_tables import by_task
+from leaq.types import AttackResult, Estimate, NotComputed, Samples
+from leaq.types.tasks import TaskSpec
 from tests.unit.pipeline.finished.cases import QUICK, codes
-from tests.unit.pipeline.finished.models import audit_finished, fit
+from tests.unit.pipeline.finished.models import audit_finished, fit, noisy
 
 
 def test_the_model_is_left_in_training_mode_and_flagged(model, data):
@@ -32,9 +40,6 @@ def test_dropout_and_batch_normalisation_are_evaluated_as_released(data):
 
 def test_nothing_is_made_on_the_default_device(model, data):
     """With the default device without values, a tensor that forgets the model's device is an error."""
-    from leaq.models import checkpoints_of
-    from leaq.pipeline.finished.evaluating import ModelEvaluator
-    from leaq.pipeline.finished.records import read_records
     from leaq.quantizers import build
 
     inside, outside = (read_records(part, name="members") for part in data)
@@ -91,3 +96,67 @@ def test_outputs_that_are_not_finite_name_records_or_the_candidate(data):
         audit_finished(Broken(6, 2), (x, y), outside, **QUICK)
     with pytest.raises(InvalidInput, match="Model 0, candidate 0 under none"):
         audit_finished(Broken(6, 2), (x.clip(max=1.9), y), (outside[0] + 2, outside[1]), **QUICK)
+
+
+def test_several_targets_are_judged_as_those_of_trained_models_are():
+    """The joint table, and one of each task, of the same outputs and labels."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 6)).astype(np.float32)
+    y = np.c_[x[:, 0] > 0, x[:, 1] * 3, rng.integers(0, 3, 120)].astype(float)
+    y[rng.random(y.shape) < 0.3] = np.nan
+    y[:, 1] = np.where(np.isnan(y).all(1), 1.0, y[:, 1])
+    frame = pd.DataFrame(y, columns=["toxic", "logS", "phase"])
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 5))
+    inside, outside = (read_records((x[rows], frame[rows]), name="members") for rows in (slice(50), slice(50, 120)))
+    found = ModelEvaluator.build(model, inside, outside).table(checkpoints_of(model))
+    tasks = (
+        TaskSpec("toxic", "classification", ("0", "1")),
+        TaskSpec("logS", "regression"),
+        TaskSpec("phase", "classification", ("0", "1", "2")),
+    )
+    labels = inside.targets.astype(float), outside.targets.astype(float)
+    judge = Judge(Samples(x, np.concatenate(labels), "multitask", tasks=tasks))
+    with torch.no_grad():
+        wanted = judge.table(model(torch.tensor(x))[None].double(), found.members, game="iid")
+    np.testing.assert_allclose(found.losses, wanted.losses, rtol=1e-6)
+    np.testing.assert_allclose(found.scores, wanted.scores, rtol=1e-5, atol=1e-6)
+    assert list(found.by_task) == ["toxic", "logS", "phase"]
+    for name, part in found.by_task.items():
+        np.testing.assert_allclose(part.losses, wanted.by_task[name].losses, rtol=1e-6)
+        np.testing.assert_array_equal(part.members, wanted.by_task[name].members)
+        np.testing.assert_array_equal(part.targets, wanted.by_task[name].targets)
+
+
+def test_a_task_with_few_labels_or_none_says_so_beside_the_others():
+    x, y = (part.astype(np.float32) for part in noisy(160))
+    labels = np.c_[y, np.full(160, np.nan), np.full(160, np.nan), x[:, 1]]
+    labels[3:6, 1] = [0.0, 1.0, 1.0]  # members alone
+    torch.manual_seed(0)
+    result = audit_finished(nn.Linear(6, 4), (x[:80], labels[:80]), (x[80:], labels[80:]), **QUICK)
+    row = result.rows[0]
+    assert list(row.by_task) == ["task0", "task1", "task3"]
+    assert isinstance(row.by_task["task0"].metrics["roc_auc"], Estimate)
+    assert isinstance(row.by_task["task0"].attacks["threshold"], AttackResult)
+    assert isinstance(row.by_task["task1"].metrics["roc_auc"], NotComputed)
+    assert isinstance(row.by_task["task1"].attacks["threshold"], NotComputed)
+    assert isinstance(row.metrics["skill"], Estimate)
+    assert any("No record has a label of 'task2'" in flag.text for flag in result.flags)
+    text = "\n".join(" ".join(row) for row in by_task(result).rows)
+    assert "task3" in text
+    assert "task2" not in text
+
+
+def test_shares_of_several_classes_beside_logits_are_the_same_row():
+    x, y = noisy(160)
+    labels = np.c_[y, x[:, 1] > 0.3].astype(np.float32)
+    torch.manual_seed(0)
+    model = fit(nn.Linear(6, 2), torch.tensor(x), torch.tensor(labels), loss=F.binary_cross_entropy_with_logits)
+    shipped = nn.Sequential(copy.deepcopy(model), nn.Sigmoid())
+    records = (x[:80], labels[:80]), (x[80:], labels[80:])
+    result = audit_finished(model, *records, shipped={"sigmoid": shipped}, quantizers=(), draws=20)
+    full, other = (next(one for one in result.rows if key in one.quantizer) for key in ("none", "sigmoid"))
+    for name in ("task0", "task1"):
+        mine, theirs = (one.by_task[name].attacks["threshold"].advantage.value for one in (full, other))
+        assert mine == pytest.approx(theirs, abs=1e-6)
+        assert full.by_task[name].metrics["roc_auc"].value == other.by_task[name].metrics["roc_auc"].value

@@ -110,6 +110,21 @@ def test_holes_are_kept_where_a_record_has_another_target(pair):
         read_records((x, two), name="members")
 
 
+def test_several_target_columns_keep_their_names(pair):
+    x, y = pair
+    frame = pd.DataFrame(x).assign(toxic=y, logS=x[:, 0] * 2)
+    frame.loc[4, "toxic"] = np.nan
+    found = read_records(frame, name="members", target="toxic, logS")
+    assert found.names == ("toxic", "logS")
+    assert found.features.shape == x.shape
+    np.testing.assert_allclose(found.targets[:, 1], x[:, 0] * 2, rtol=1e-6)
+    assert np.isnan(found.targets[4, 0])
+    again = read_records((x, frame[["toxic", "logS"]]), name="members")
+    assert again.names == found.names
+    with pytest.raises(InvalidInput, match="There is no 'logP'. Columns: 0, 1"):
+        read_records(frame, name="members", target="toxic,logP")
+
+
 def test_a_shuffling_loader_is_walked_once(pair):
     x, y = pair
     loader = DataLoader(TensorDataset(torch.tensor(x), torch.tensor(y)), batch_size=8, shuffle=True)
