@@ -20,7 +20,7 @@ from leaq.data.texts import as_frame, from_texts, texts_in
 from leaq.errors import InvalidInput, unknown_name
 from leaq.types import Flag, Progress, Samples, silent
 
-__all__ = ["entries", "load", "locate"]
+__all__ = ["columns_of", "entries", "load", "locate"]
 
 
 def entries() -> tuple[CataloguedTask, ...]:
@@ -124,6 +124,20 @@ def locate(source: str | Path, *, progress: Progress = silent) -> None:
             raise unknown_name("data set", name, {**TASKS, **shipped.ENTRIES})
         if not path.is_file():
             read_frame(path)  # says what is wrong
+
+
+def columns_of(source: Any) -> list[str]:
+    """Return the names of the columns of a file or a data frame; none of what has columns of its own.
+
+    Examples
+    --------
+    >>> columns_of(pd.DataFrame({"smiles": ["CCO"], "y": [1.0]})), columns_of("wine")
+    (['smiles', 'y'], [])
+    """
+    if hasattr(source, "columns"):
+        return [str(column) for column in source.columns]
+    known = isinstance(source, str | Path) and Path(source).suffix.lower() not in ("", ".sdf", ".npz")
+    return [str(column) for column in read_table(Path(source)).frame.columns] if known else []
 
 
 def _refuse_columns(entry: CataloguedTask, reading: Reading) -> None:

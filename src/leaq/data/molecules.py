@@ -5,6 +5,7 @@ merged by canonical SMILES: targets are averaged (regression); records that disa
 counted (classification).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from leaq.system.limits import MOST_ATOMS
 from leaq.types import Bools, Flag, Ints, Samples
 from leaq.types.tasks import MULTITASK
 
-__all__ = ["canonical_smiles", "from_smiles"]
+__all__ = ["canonical_rows", "canonical_smiles", "from_smiles", "smiles_column"]
 
 
 def canonical_smiles(smiles: list[str], *, strip_salts: bool = False) -> list[str | None]:
@@ -90,6 +91,39 @@ def from_smiles(
         "task": kind, "classes": classes, "unit": unit,
     }  # fmt: skip
     return _samples(merged, codes if groups is not None else None, (flags, seen), reading, name=name, **predicted)
+
+
+def smiles_column(columns: Sequence[str], named: str | None = None) -> str:
+    """Return which column holds SMILES: the one named, or one called smiles, or the first, as chemprop reads tables.
+
+    Examples
+    --------
+    >>> smiles_column(["id", "SMILES", "y"]), smiles_column(["structure", "y"]), smiles_column(["a", "b"], "b")
+    ('SMILES', 'structure', 'b')
+    """
+    return named or next((name for name in columns if name.lower() == "smiles"), columns[0])
+
+
+def canonical_rows(
+    smiles: "pd.Series[Any]", labelled: Bools, *, name: str, reading: Reading
+) -> tuple[list[str], Ints, tuple[Flag, ...]]:
+    """Return canonical SMILES of the rows that can be used, which rows these are, and what was dropped or doubted.
+
+    Nothing is merged: of a finished model every row is a record.
+
+    Parameters
+    ----------
+    labelled : (n,) which rows have a label at all.
+
+    Raises
+    ------
+    InvalidInput
+        As `from_smiles`, by row.
+    """
+    frame = pd.DataFrame({"smiles": smiles.to_numpy(), "target": np.where(labelled, 0.0, np.nan), "group": 0})
+    flags: list[Flag] = []
+    frame, _ = _canonical(frame, name, flags, reading)
+    return frame["smiles"].tolist(), frame.index.to_numpy(dtype=np.int64), tuple(flags)
 
 
 def _of_several(

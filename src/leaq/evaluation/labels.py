@@ -71,7 +71,7 @@ class _Facts:
 
     @cached_property
     def tasks(self) -> tuple[TaskSpec, ...]:
-        """What each target is: two classes of 0 and 1, more of whole numbers if there is an output for each, or values."""
+        """What each target is: two classes of 0 and 1, more of whole numbers if each has an output, or values."""
         wide = self.k > self.t
         return tuple(
             TaskSpec(one.names[0], "regression")

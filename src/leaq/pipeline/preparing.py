@@ -1,12 +1,15 @@
 """Records from a source, read and embedded: what every audit starts from."""
 
 from dataclasses import replace
+from functools import partial
 
 from leaq.data import load
+from leaq.data.loading import columns_of
 from leaq.embedders import embed
 from leaq.errors import InvalidInput, need
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.subjects import Given, Subject, embedder_of, subject_of
+from leaq.pipeline.subjects.artefact import completed
 from leaq.quantizers import parse_list
 from leaq.types import Progress, Samples, silent
 
@@ -40,6 +43,8 @@ def prepare(
     ((178, 13), 'identity', 'classification')
     """
     given = given or Given()
+    source = config.source if given.data is None else given.data
+    config = completed(config, given, partial(columns_of, source))
     subject = subject_of(config, given)
     if config.dp_sgd:
         if config.model or config.recipe or config.released:
@@ -49,7 +54,6 @@ def prepare(
             )
         need("opacus", extra="dp", purpose="Training with differential privacy (dp_sgd)")
     if samples is None:
-        source = config.source if given.data is None else given.data
         members = (config.members or None) if given.members is None else given.members
         samples = load(source, config, members=members, progress=progress)
     if samples.text:

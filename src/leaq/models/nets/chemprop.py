@@ -8,6 +8,7 @@ then put together in `leaq.models.nets.networks`, whose parameters have chemprop
 
 import copy
 import pickle
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from leaq.models.nets.graphs import Graphs
 from leaq.models.nets.layout import ATOM, BOND
 from leaq.models.nets.networks import Aggregation, DirectedMessages, GraphNet
 
-__all__ = ["Ensemble", "chemprop_files", "fill_chemprop", "is_chemprop", "read_chemprop"]
+__all__ = ["LOSSES", "Ensemble", "chemprop_files", "fill_chemprop", "is_chemprop", "read_chemprop", "said_by"]
 
 PACKAGES = ("chemprop.", "lightning.fabric.", "torchmetrics.", "torch.nn.modules.")
 """Whose classes a file of chemprop names; none of them is imported."""
@@ -29,6 +30,10 @@ KNOWN = {"RegressionFFN": "regression", "BinaryClassificationFFN": "binary", "Mu
 AGGREGATIONS: dict[str, Aggregation] = {"MeanAggregation": "mean", "SumAggregation": "sum", "NormAggregation": "norm"}
 UNUSED = ("metrics.", "predictor.criterion.")
 """Beginnings of names that hold no part of the network."""
+LOSSES = {"regression": "squared_error", "binary": "binary", "classes": "cross_entropy"}
+"""Under which loss each kind is judged."""
+OLDER = b"encoder.encoder."
+"""Begins the names of chemprop 1's weights; of the message passing, since it read solvents too."""
 
 
 class Ensemble(nn.Module):
@@ -38,9 +43,14 @@ class Ensemble(nn.Module):
     ----------
     members : networks of one kind.
     kind : "regression"; "binary", logits of single classes; or "classes", logits of one target's classes.
+
+    Attributes
+    ----------
+    targets : names of the columns it predicts, where files say them.
     """
 
     collate = staticmethod(GraphNet.collate)
+    targets: tuple[str, ...] = ()
 
     def __init__(self, members: Sequence[nn.Module], kind: str) -> None:
         super().__init__()
@@ -65,12 +75,35 @@ class _Inert:
 
 
 def is_chemprop(path: str | Path) -> bool:
-    """Tell whether a file is a network saved by chemprop 2, by the names in it; nothing is loaded."""
+    """Tell whether a file is a network saved by chemprop 2, by the names in it; nothing is loaded.
+
+    Raises
+    ------
+    InvalidInput
+        If chemprop 1 saved it.
+    """
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
     except (OSError, RuntimeError, ValueError, pickle.UnpicklingError, EOFError):
         return False
+    if "argparse.Namespace" in names and _is_older(Path(path)):
+        raise _older(Path(path).name)
     return any(name.startswith("chemprop.nn.message_passing.") for name in names)
+
+
+def _is_older(path: Path) -> bool:
+    """Tell whether a file holds weights under chemprop 1's names; nothing is loaded."""
+    with zipfile.ZipFile(path) as archive:
+        inner = [name for name in archive.namelist() if name.endswith("data.pkl")]
+        return any(OLDER in archive.read(name) for name in inner)
+
+
+def _older(subject: str) -> InvalidInput:
+    return InvalidInput(
+        f"{subject}: must be a network saved by chemprop 2. Found one of chemprop 1, whose features are others. "
+        f"Convert it ('chemprop convert -i {subject} -o v2.pt') and audit it by leaq.audit(model, members, nonmembers) "
+        "with chemprop's own model and loaders, featurizer v1; or train it again."
+    )
 
 
 def chemprop_files(path: str | Path) -> list[Path]:
@@ -111,7 +144,28 @@ def read_chemprop(*paths: str | Path) -> GraphNet | Ensemble:
     networks, kind = [network.eval() for network, _ in found], found[0][1]
     if len(networks) == 1:
         return networks[0]
-    return Ensemble(networks, kind).eval()
+    ensemble = Ensemble(networks, kind).eval()
+    ensemble.targets = networks[0].targets
+    return ensemble
+
+
+def said_by(network: GraphNet | Ensemble) -> str:
+    """Return the specification that trains networks like one that was read, as ``--model`` takes it.
+
+    Raises
+    ------
+    InvalidInput
+        If the networks of an ensemble have other architectures: shadow models of it would be of one.
+    """
+    members = list(network.members) if isinstance(network, Ensemble) else [network]
+    described = list(dict.fromkeys(one.described() for one in members if isinstance(one, GraphNet)))
+    if len(described) > 1:
+        raise InvalidInput(
+            f"Shadow models of an ensemble are ensembles of one architecture. Found {' and '.join(described)}. Release "
+            "networks of one, or audit the ensemble as the source, with members and nonmembers, without shadow models."
+        )
+    more = f", ensemble={len(members)}" if len(members) > 1 else ""
+    return f"chemprop({described[0]}{more})"
 
 
 def fill_chemprop(files: Sequence[Path], template: nn.Module) -> nn.Module:
@@ -169,8 +223,9 @@ def _fill(subject: str, network: GraphNet, member: nn.Module) -> None:
 def _read(path: Path) -> tuple[GraphNet, str]:
     content = _content(path)
     if not {"hyper_parameters", "state_dict"} <= set(content) or "message_passing" not in content["hyper_parameters"]:
-        older = " It looks like chemprop 1's: convert it with chemprop convert." if "args" in content else ""
-        raise InvalidInput(f"{path.name}: must be a network saved by chemprop 2. Found another file.{older}")
+        if "args" in content:
+            raise _older(path.name)
+        raise InvalidInput(f"{path.name}: must be a network saved by chemprop 2. Found another file.")
     options, state = content["hyper_parameters"], content["state_dict"]
     _refuse_other_records(path.name, options)
     network, kind = _built(path.name, options, scaled="predictor.output_transform.mean" in state)
@@ -183,6 +238,8 @@ def _read(path: Path) -> tuple[GraphNet, str]:
             "Save it again with a current chemprop 2."
         )
     network.load_state_dict(given)
+    named = tuple(map(str, content.get("output_columns") or ()))
+    network.targets = named if len(named) == options["predictor"]["n_tasks"] else ()
     return network, kind
 
 

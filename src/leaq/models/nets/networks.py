@@ -100,6 +100,8 @@ class GraphNet(nn.Module):
         self.outputs = widths[-1]
         self.kind = ""
         """What the outputs are, where a file of chemprop's says so: see `leaq.models.nets.chemprop.Ensemble`."""
+        self.targets: tuple[str, ...] = ()
+        """Names of the columns it predicts, where such a file says them."""
         self.predictor = Predictor(widths, unscale=unscale)
 
     def forward(self, inputs: Tensor | Graphs) -> Tensor:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,12 @@ from leaq.models.boxes import box_of, open_box
 from leaq.models.causal import load_causal
 from leaq.models.formats import describe_file, filled_from
 from leaq.models.formats.containers.gguf import is_language_gguf
+from leaq.models.nets.chemprop import chemprop_files
 from leaq.models.sklearn import from_sklearn, is_sklearn
 from leaq.models.weights import architecture, built
 from leaq.pipeline.cell import AuditConfig, FinishedModel
-from leaq.pipeline.finished.case import Case
+from leaq.pipeline.finished.case import Case, Runnable
+from leaq.pipeline.finished.chemprop import MOLECULES, open_chemprop, who_trained
 from leaq.pipeline.finished.recorded import refuse_unseen
 from leaq.pipeline.finished.records import Records, pair_of, read_records
 from leaq.pipeline.subjects import Given
@@ -40,6 +42,7 @@ SHOWN = 6
 USED = frozenset(
     {"source", "members", "model", "target", "ignore", "quantizers", "seed", "level", "draws", "threads", "device"}
     | set(FinishedModel.model_fields)
+    | MOLECULES
 )
 """Options of an audit that mean something for a finished model."""
 
@@ -55,10 +58,11 @@ def case_of(config: AuditConfig, given: Given) -> Case:
     UnsupportedModel
         If what is given is no model.
     """
-    _refuse_training(config, given)
     place = None if given.finished else Path(config.source)
+    saved = chemprop_files(place) if place is not None else []
+    _refuse_training(config, given, saved)
     builder = given.model or config.model
-    alone = None if builder else place
+    alone = None if builder or saved else place
     language = given.tokenizer is not None or (
         alone is not None and (alone.is_dir() or (alone.suffix == ".gguf" and is_language_gguf(alone)))
     )
@@ -81,9 +85,10 @@ def case_of(config: AuditConfig, given: Given) -> Case:
         )  # fmt: skip
     if given.reference is not None or config.reference:
         raise InvalidInput("reference belongs to a language model. Found another. Leave it out.")
-    opened = _opened(given.data if place is None else place, builder, config, held)
+    opened = open_chemprop(saved, config, held) if saved else _opened(place or given.data, builder, config, held)
     recorded = _recorded(config, given, opened.model)
-    return case(_placed(opened.model, config), *opened.records, checkpoints=recorded, flags=opened.flags)
+    found = case(_placed(opened.model, config), *opened.records, checkpoints=recorded, flags=opened.flags)
+    return found if opened.loss is None else replace(found, loss=opened.loss)
 
 
 def _placed(model: Any, config: AuditConfig) -> Any:
@@ -104,15 +109,6 @@ def _recorded(config: AuditConfig, given: Given, model: Any) -> Checkpoints | No
         return given.checkpoints
     refuse_unseen(unwrap(model))
     return read_recording(config.recorded, model)
-
-
-@dataclass(frozen=True)
-class Runnable:
-    """A model that runs on the records beside it, and what is doubted about it."""
-
-    model: nn.Module
-    records: tuple[Records, Records]
-    flags: tuple[Flag, ...] = ()
 
 
 def _opened(model: Any, builder: Any, config: AuditConfig, held: Mapping[str, Any]) -> Runnable:
@@ -185,9 +181,14 @@ def told_of(config: Mapping[str, Any], rows: Sequence[int]) -> list[str]:
     return [", ".join(f"{name}={data[name].iloc[row]}" for name in names) for row in rows]
 
 
-def _refuse_training(config: AuditConfig, given: Given) -> None:
-    """Refuse what a finished model lacks, or cannot use."""
+def _refuse_training(config: AuditConfig, given: Given, saved: Sequence[Path]) -> None:
+    """Refuse what a finished model lacks, or cannot use; `saved` are the files of a network that chemprop saved."""
     missing = [name for name in ("members", "nonmembers") if not getattr(config, name)]
+    if missing and saved:
+        raise who_trained(config.source, saved, missing)
+    if saved and config.model:
+        name = Path(config.source).name
+        raise InvalidInput(f"{name} says itself which network it holds. Found model={config.model!r}. Leave it out.")
     if missing:
         whose = config.source if given.finished else Path(config.source).name
         raise InvalidInput(
@@ -196,12 +197,13 @@ def _refuse_training(config: AuditConfig, given: Given) -> None:
             "source."
         )
     plain, mine = AuditConfig(source=config.source).to_dict(), config.to_dict()
+    used = USED if saved else USED - MOLECULES
     unused = sorted(
         key
         for name, value in mine.items()
-        if name not in USED and value != plain[name]
+        if name not in used and value != plain[name]
         for key in ([k for k in value if value[k] != plain[name][k]] if isinstance(value, dict) else [name])
-        if key not in USED
+        if key not in used
     )
     if unused:
         raise InvalidInput(

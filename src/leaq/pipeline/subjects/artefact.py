@@ -1,18 +1,19 @@
 """The very file that is released, beside shadow models trained as it was."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from leaq.data.molecules import smiles_column
 from leaq.errors import InvalidInput
 from leaq.evaluation.texts import LanguageModel
 from leaq.models import checkpoints_of, unwrap
 from leaq.models.formats import filled_from
 from leaq.models.nets import Chemprop
-from leaq.models.nets.chemprop import chemprop_files, fill_chemprop
+from leaq.models.nets.chemprop import chemprop_files, fill_chemprop, read_chemprop, said_by
 from leaq.models.sklearn import as_module, is_sklearn
 from leaq.models.weights import check_match
 from leaq.pipeline.cell import AuditConfig
@@ -27,7 +28,7 @@ from leaq.system.files import nearest
 from leaq.training import MLP, StackedModule
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
-__all__ = ["SUBJECT", "Artefact"]
+__all__ = ["SUBJECT", "Artefact", "completed"]
 
 Read = tuple[Checkpoints, str | None, tuple[Flag, ...]]
 _HELD: dict[object, Read] = {}
@@ -112,6 +113,28 @@ class Artefact:
         )
         text = f"The released file holds weights as {words}; {shadows}. 'Full precision' means what the file holds."
         return weights, spec, (Flag("already-quantized", text),)
+
+
+def completed(config: AuditConfig, given: Given, columns: Callable[[], Sequence[str]]) -> AuditConfig:
+    """Return a configuration with what a released file of chemprop says itself: its network, targets, column of SMILES.
+
+    What is named stays as it is; so does the configuration of any other file.
+
+    Parameters
+    ----------
+    columns : reads the names of the source's columns.
+    """
+    unsaid = not (config.recipe or config.model or given.recipe or given.model)
+    files = chemprop_files(config.released) if config.released and given.released is None else []
+    if not files or not unsaid:
+        return config
+    network = read_chemprop(*files)
+    said: dict[str, Any] = {"model": said_by(network)}
+    if config.target is None and network.targets:
+        said["target"] = ",".join(network.targets)
+    if config.smiles is None and (known := columns()):
+        said["smiles"] = smiles_column(known)
+    return config.resolved(**said)
 
 
 def _stamps(released: Any) -> object:

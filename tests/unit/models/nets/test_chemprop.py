@@ -1,5 +1,6 @@
 """Files as chemprop writes them, made here without it: read without running anything, and refused where they differ."""
 
+import argparse
 import os
 import sys
 import tempfile
@@ -11,7 +12,7 @@ import torch
 from leaq.embedders import EMBEDDERS
 from leaq.errors import InvalidInput, StoreError
 from leaq.models.nets import NETS
-from leaq.models.nets.chemprop import is_chemprop, read_chemprop
+from leaq.models.nets.chemprop import chemprop_files, is_chemprop, read_chemprop, said_by
 from leaq.models.nets.networks import Unscale
 from tests.helpers import require
 
@@ -46,7 +47,7 @@ def rows():
     return torch.tensor(EMBEDDERS.build("molgraph").encode(["CCO", "c1ccccc1Cl", "CC(=O)O"]).features)
 
 
-def written(path, named, *, end="RegressionFFN", hidden=6, tasks=1, change=(), seed=0, **more):
+def written(path, named, *, end="RegressionFFN", hidden=6, tasks=1, change=(), seed=0, columns=("y",), **more):
     """Write a file as chemprop's save_model does; return the network whose weights are in it."""
     torch.manual_seed(seed)
     net = NETS.build(f"dmpnn(hidden={hidden})")(more.get("n_classes") or tasks)
@@ -73,7 +74,7 @@ def written(path, named, *, end="RegressionFFN", hidden=6, tasks=1, change=(), s
         "metrics.0.task_weights": torch.ones(1),
         "predictor.criterion.task_weights": torch.ones(1),
     }
-    torch.save({"hyper_parameters": options, "state_dict": state, "output_columns": ["y"]}, path)
+    torch.save({"hyper_parameters": options, "state_dict": state, "output_columns": [*columns]}, path)
     return net.eval()
 
 
@@ -93,6 +94,19 @@ def test_a_file_becomes_the_network_in_it(tmp_path, named, rows, options):
     assert is_chemprop(path)
     torch.testing.assert_close(read(rows), net(rows), rtol=0, atol=0)
     assert not read.training
+    assert read.targets == (("y",) if options.get("tasks", 1) == 1 else ())  # as many names as targets, or none
+
+
+def test_what_trains_networks_like_those_of_a_file_is_said(tmp_path, named):
+    for name, hidden in (("a", 6), ("b", 6), ("c", 4)):
+        written(tmp_path / f"{name}.pt", named, hidden=hidden, seed=len(name), tasks=2, columns=("logS", "tox"))
+    one, both = read_chemprop(tmp_path / "a.pt"), read_chemprop(tmp_path / "a.pt", tmp_path / "b.pt")
+    assert said_by(one) == "chemprop(hidden=6, depth=3, aggregation=norm)"
+    assert said_by(both) == "chemprop(hidden=6, depth=3, aggregation=norm, ensemble=2)"
+    assert one.targets == both.targets == ("logS", "tox")
+    assert NETS.build(said_by(both)).ensemble == 2
+    with pytest.raises(InvalidInput, match="of one architecture. Found hidden=6.* and hidden=4.*as the source"):
+        said_by(read_chemprop(tmp_path / "a.pt", tmp_path / "c.pt"))
 
 
 @pytest.mark.parametrize("end", ["RegressionFFN", "BinaryClassificationFFN", "MulticlassClassificationFFN"])
@@ -189,10 +203,20 @@ def test_other_files_are_refused(tmp_path):
     for name, message in (
         ("text.pt", "a file that torch cannot read safely"),
         ("plain.pt", "saved by chemprop 2. Found another file.$"),
-        ("older.pt", "It looks like chemprop 1's: convert it with chemprop convert"),
+        ("older.pt", "one of chemprop 1, .* Convert it .'chemprop convert -i older.pt -o v2.pt'"),
     ):
         assert not is_chemprop(tmp_path / name)
         with pytest.raises(InvalidInput, match=message):
             read_chemprop(tmp_path / name)
     with pytest.raises(InvalidInput, match="at least one file"):
         read_chemprop()
+
+
+def test_a_file_of_chemprop_1_is_told_by_its_names_alone(tmp_path):
+    """As chemprop 1 saves: options in a namespace, which torch reads only unsafely, and weights under other names."""
+    content = {"args": argparse.Namespace(depth=3), "state_dict": {"encoder.encoder.0.W_i.weight": torch.ones(2, 2)}}
+    torch.save(content, tmp_path / "model.pt")
+    with pytest.raises(InvalidInput, match="one of chemprop 1, whose features are others. Convert it"):
+        chemprop_files(tmp_path / "model.pt")
+    torch.save({"args": argparse.Namespace(depth=3), "state_dict": {}}, tmp_path / "another.pt")
+    assert not chemprop_files(tmp_path / "another.pt")

@@ -51,6 +51,22 @@ def test_the_released_network_predicts_what_its_file_does(assays, named, target,
     assert not torch.allclose(outputs[0], outputs[1])
 
 
+def test_what_a_released_file_says_need_not_be_named(assays, named):
+    written(assays / "best.pt", named)
+    places = {name: str(assays / file) for name, file in (("source", "all.csv"), ("members", "train.csv"))}
+    bare = AuditConfig(**places, released=str(assays / "best.pt"), **QUICK)
+    _, resolved = prepare(bare)
+    assert (resolved.smiles, resolved.target) == ("smiles", "y")
+    assert resolved.model == "chemprop(hidden=6, depth=3, aggregation=norm)"
+    assert (resolved.training.batch_size, resolved.training.epochs) == (
+        64,
+        1,
+    )  # chemprop's recipe, but for what is named
+    _, other = prepare(bare.resolved(target="active"))
+    assert other.target == "active"
+    leaq.audit(bare, quantizers="sign", attacks=("threshold",))
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_an_ensemble_is_one_release_with_ensembles_as_shadows(assays, named):
     for at in range(2):
