@@ -1,7 +1,7 @@
 """Catalogued molecular tasks: from a folder the user names, from the cache, or downloaded on first use.
 
-A folder holds ``<task>.csv`` with the columns smiles and target. What is read is compared with the catalogue: a
-download with other content is refused, a file of the user's own is used and flagged.
+A folder holds ``<task>.csv`` with the columns smiles and target, or as it is published. What is read is compared with
+the catalogue: a download with other content is refused, a file of the user's own is used and flagged.
 """
 
 import hashlib
@@ -77,15 +77,20 @@ def convert(path: Path, entry: CataloguedTask) -> pd.DataFrame:
     except (ValueError, UnicodeDecodeError) as err:  # pandas' parser errors are ValueErrors
         raise InvalidInput(f"{entry.name}: the file from {entry.address} cannot be read as a table ({err}).") from None
     smiles, *targets = entry.columns
-    if targets[0] not in frame.columns and len(frame.columns) == len(entry.columns) == 2:
-        targets = [str(frame.columns.drop(smiles)[0])] if smiles in frame.columns else targets
+    if targets[0] not in frame.columns and smiles in frame.columns and len(frame.columns) == len(entry.columns) == 2:
+        frame = frame.rename(columns={frame.columns.drop(smiles)[0]: targets[0]})
     absent = [column for column in (smiles, *targets) if column not in frame.columns]
     if absent:
         raise InvalidInput(
             f"{entry.name}: the file from {entry.address} must have the columns {smiles}, {', '.join(targets)}. Found "
             f"{', '.join(map(str, frame.columns[:12]))}."
         )
-    frame = frame[[smiles, *targets]].set_axis(["smiles", *entry.targets], axis=1)
+    return converted(frame, entry)
+
+
+def converted(frame: pd.DataFrame, entry: CataloguedTask) -> pd.DataFrame:
+    """Return a table that has upstream's columns as smiles and targets, without rows nobody could use."""
+    frame = frame[list(entry.columns)].set_axis(["smiles", *entry.targets], axis=1)
     frame = frame.dropna(subset=["smiles"]).dropna(subset=list(entry.targets), how="all").reset_index(drop=True)
     frame["smiles"] = frame["smiles"].astype(str).str.strip()
     readable = [text is not None for text in canonical_smiles(frame["smiles"].tolist())]
@@ -105,14 +110,19 @@ def read_task(name: str, reading: Reading, data_dir: Path | None = None, *, prog
     """Return a catalogued task as Samples, with flags where its content or its scale needs a word."""
     entry = TASKS[name]
     path = fetch(name, data_dir, progress=progress)
-    frame = read_frame(path)
+    frame, flags = read_frame(path), []
     columns = ["smiles", *entry.targets]
-    if not set(columns) <= set(frame.columns):
+    published = set(entry.columns) <= set(frame.columns) and set(frame.columns) != set(columns)
+    if published:
+        rows, frame = len(frame), converted(frame, entry)
+        if dropped := rows - len(frame):
+            why = "have no label, or SMILES that cannot be read: dropped, as of a download"
+            flags.append(Flag("dropped-rows", f"{path.name} is as published; {dropped} of {rows:,} rows {why}."))
+    elif not set(columns) <= set(frame.columns):
         raise InvalidInput(
             f"{path.name}: this catalogued task needs the columns {','.join(columns)}. Found "
             f"{', '.join(frame.columns)}. For a table of your own name the file itself, with --smiles and --target."
         )
-    flags = []
     if content_sha256(frame[columns]) != entry.sha256:
         why = "differs from the catalogued content" if entry.sha256 else "has no catalogued content to compare with"
         flags.append(Flag("unverified-data", f"{path.name} {why}; it is used as it is."))

@@ -132,5 +132,30 @@ def test_a_catalogued_task_of_several_targets_is_read(tmp_path):
         load("tox21", data_dir=tmp_path)
 
 
+@pytest.mark.parametrize("layout", ["published", "numbered", "mol_id first"])
+def test_tox21_as_it_is_published_works_by_name(tmp_path, layout):
+    """Twelve columns of 0 and 1 with holes, mol_id and smiles, in the orders they are published in; made up here."""
+    rng, names = np.random.default_rng(0), list(TASKS["tox21"].targets)
+    labels = rng.integers(0, 2, (60, 12)).astype(float)
+    labels[rng.random(labels.shape) < 0.4] = np.nan
+    labels[:, 2] = np.arange(60) % 2
+    frame = pd.DataFrame(labels, columns=names).assign(mol_id=[f"TOX{at}" for at in range(60)], smiles=SMILES)
+    frame.loc[3, "smiles"] = "c1ccccc"  # some of the published ones cannot be read
+    frame.loc[4, names] = np.nan
+    if layout == "mol_id first":
+        frame = frame[["mol_id", "smiles", *names]]
+    frame.to_csv(tmp_path / "tox21.csv", index=layout == "numbered")
+    found = load("tox21", data_dir=tmp_path)
+    assert [task.name for task in found.tasks] == names
+    assert {task.classes for task in found.tasks} == {("0", "1")}
+    assert len(found) == 58
+    kept = frame.drop([3, 4])
+    np.testing.assert_array_equal(found.targets, kept[names].to_numpy())
+    told = {flag.code: flag.text for flag in found.flags}
+    assert "is as published; 2 of 60 rows have no label, or SMILES that cannot be read" in told["dropped-rows"]
+    assert "no catalogued content" in told["unverified-data"]
+    assert "labels are missing" in told["holes"]
+
+
 def test_reading_takes_a_list():
     assert Reading(target=["a", "b"]).to_dict()["target"] == "a,b"
