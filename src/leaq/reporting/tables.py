@@ -149,21 +149,23 @@ def ranking(result: CellResult) -> Table:
         *(Column(short_attack(key), _attack_words(key), keep=_stay(result, key)) for key in attacks),
         *((Column("vs least", indicator("leak_vs_least")[1], keep=5),) if _compared(result) else ()),
         *((Column(AHEAD[ahead], indicator(ahead)[1], keep=2),) if ahead else ()),
-        FLAGS,
     )  # fmt: skip
-    shared = _everywhere([_row_doubts(row, attacks) for row in result.rows])
+    drawn = [(row, *_ranking_row(result, row, attacks)) for row in result.shown()]
+    shared = _everywhere([texts for row, _, texts in drawn if any(row is one for one in result.rows)])
     notes = Notes()
-    rows = [_ranking_row(result, row, attacks, notes, shared=shared) for row in result.shown()]
     # As they would stay on a narrow screen: the name, the leak, its price; letters of notes last.
-    order = sorted(range(1, len(columns) - 1), key=lambda at: -(99 if (keep := columns[at].keep) is None else keep))
-    order = [0, *order, len(columns) - 1]
-    level = _level(result)
+    order = sorted(range(1, len(columns)), key=lambda at: -(99 if (keep := columns[at].keep) is None else keep))
+    order, level = [0, *order], _level(result)
     return Table(
         title=f"{result.data.get('name', 'data')}: quantizers by what they give away",
-        columns=[columns[at] for at in order],
-        lines=[(row.quantizer, [cells[at] for at in order]) for row, cells in zip(result.shown(), rows, strict=True)],
+        columns=[*(columns[at] for at in order), FLAGS],
+        lines=[
+            (row.quantizer, [*(cells[at] for at in order), Cell(notes.mark(texts))])
+            for row, cells, every in drawn
+            for texts in [[text for text in every if text not in shared]]
+        ],
         order=(
-            f"Ordered by the held-out advantage of {attack_name(result.primary_attack)}, least leak first. "
+            f"Ordered by the held-out advantage of the {attack_name(result.primary_attack)}, least leak first. "
             f"{_below(result)}Brackets: {level:.0%} intervals."
         ),
         footnotes=(
@@ -223,13 +225,8 @@ def _everywhere(doubts: Sequence[Sequence[str]]) -> tuple[str, ...]:
     return tuple(text for text in doubts[0] if all(text in other for other in doubts[1:]))
 
 
-def _row_doubts(row: QuantizerRow, attacks: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(flag_words(flag) for flag in _warnings(row, attacks)))
-
-
-def _ranking_row(
-    result: CellResult, row: QuantizerRow, attacks: Sequence[str], notes: Notes, *, shared: Sequence[str]
-) -> list[Cell]:
+def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str]) -> tuple[list[Cell], list[str]]:
+    """Return the cells of a row but its flags, and what these say."""
     key = result.primary_metric
     missing: list[str] = []
     ahead = _forecast(result)
@@ -244,14 +241,13 @@ def _ranking_row(
         numbers.append(number_cell(row.measures.get("leak_vs_least"), missing, sign=True))
     if ahead:
         numbers.append(number_cell(row.measures.get(ahead), missing, sign=True))
-    doubts = [text for text in _row_doubts(row, attacks) if text not in shared]
-    return [
+    cells = [
         Cell(row.label),
         Cell(f"{row.size.bits:.3g}", row.size.bits),
         Cell(size_words(row.size.bytes), float(row.size.bytes)),
         *numbers,
-        Cell(notes.mark([*doubts, *missing])),
     ]
+    return cells, list(dict.fromkeys([*(flag_words(flag) for flag in _warnings(row, attacks)), *missing]))
 
 
 def _warnings(row: QuantizerRow, attacks: Sequence[str]) -> Iterator[Flag]:

@@ -130,3 +130,10 @@ def test_a_curve_is_grey_where_the_table_refuses_numbers():
     refused = replace(shown.rows[0].attacks["lira"], tpr={0.01: NotComputed("too few")})
     only = replace(shown.rows[0], attacks={"lira": refused})
     assert [p["fpr"] for p in roc(shown, only)["layer"][2]["data"]["values"]] == [1.0]
+
+
+def test_what_was_not_run_is_not_said_to_be_in_the_table():
+    require("jinja2"), require("vl_convert")
+    full = row("none", "full precision", 0.3)
+    full = replace(full, attacks={**full.attacks, "quantile": NotComputed("needs features")})
+    assert "Not drawn" not in render(cell(full))

@@ -129,3 +129,14 @@ def test_printed_numbers_are_those_of_the_result():
     printed = column(ranking(result), "LiRA")
     wanted = [format_estimate(item.attacks["lira"].advantage, sign=True) for item in result.ranked()]
     assert printed == wanted
+
+
+def test_what_every_row_lacks_is_said_once():
+    lacking = NotComputed("no candidates along training")
+    rows = [
+        replace(one, measures={**one.measures, "r": lacking})
+        for one in (row("none", "full", 0.3), row("sign", "sign", 0.1))
+    ]
+    table = ranking(cell(*rows))
+    assert [str(note) for note in table.footnotes].count("Every row: no candidates along training") == 1
+    assert {line[-1] for line in table.rows} == {""}

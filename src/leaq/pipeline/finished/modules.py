@@ -209,7 +209,7 @@ def _record_doubts(members: Records, nonmembers: Records, config: AuditConfig) -
             )
         flags.append(Flag("overlap", f"Of the non-members, {where} have the inputs of a member; attacks look quieter."))
     if config.n_train is None:
-        text = f"The model is taken to be trained on the {len(members)} members given; say n_train=... if it was more."
+        text = f"The model is taken to be trained on the {len(members)} members given; name n_train if it was more."
         flags.append(Flag("n-train-assumed", text))
     return tuple(flags)
 
