@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Trainer, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainingArguments
 
 EPOCHS = 20
 
@@ -41,5 +41,7 @@ def train(records: Any, seed: int) -> nn.Module:
             folder, num_train_epochs=EPOCHS, per_device_train_batch_size=32, learning_rate=0.01, seed=seed,
             data_seed=seed, use_cpu=True, report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True,
         )  # fmt: skip
-        Trainer(network, options, train_dataset=rows).train()
+        trainer = Trainer(network, options, train_dataset=rows)
+        trainer.remove_callback(PrinterCallback)  # it prints a line a training
+        trainer.train()
     return network

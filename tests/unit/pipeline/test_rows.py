@@ -1,7 +1,32 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from torch import nn
 
+import leaq
+from leaq.data import load
+from leaq.pipeline import AuditConfig, audit, rows
+from leaq.training import TrainingConfig
 from leaq.types import AttackResult, Estimate
+
+
+def test_the_finite_sample_leak_is_computed_alike_whoever_trained_the_model(monkeypatch):
+    seen, real = [], rows.finite_sample
+
+    def spied(table, *, options, **more):
+        seen.append(replace(options, pool=0))  # members of a finished model are no part of a pool
+        return real(table, options=options, **more)
+
+    monkeypatch.setattr(rows, "finite_sample", spied)
+    training = TrainingConfig(hidden=(8,), epochs=2, checkpoints=4)
+    audit(AuditConfig(source="wine", quantizers=("sign",), replicates=4, training=training, attacks=("threshold",)))
+    trained, wine = len(seen), load("wine")
+    order = np.random.default_rng(0).permutation(len(wine))
+    inside, outside = ((wine.inputs[part], wine.targets[part]) for part in (order[:90], order[90:]))
+    leaq.audit(nn.Linear(13, 3), members=inside, nonmembers=outside, quantizers=["sign"])
+    assert 0 < trained < len(seen)
+    assert all(options == seen[0] for options in seen)
 
 
 def test_every_row_has_the_joint_numbers_and_those_of_each_task(result):
