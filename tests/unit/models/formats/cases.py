@@ -2,6 +2,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from leaq.config import modules_in
 from tests.helpers import require
 from tests.unit.models.formats import apart
 
@@ -12,6 +13,12 @@ def close(opened, expected, *, least=2, rtol=1e-5):
     assert len(expected) >= least
     for name, tensor in expected.items():
         torch.testing.assert_close(found[name].float(), tensor.float(), rtol=rtol, atol=1e-7, msg=name)
+
+
+def known_by(parts):
+    """The layouts that take a layer of these parts for theirs."""
+    every = modules_in("leaq.models.formats.layouts")
+    return [module.__name__.rpartition(".")[2] for module in every if module.LAYOUT.knows(set(parts))]
 
 
 def whole(path, module, **changes):

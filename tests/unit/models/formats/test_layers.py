@@ -8,6 +8,7 @@ from leaq.models.formats import layers
 from leaq.models.formats.layers import layers_of
 from leaq.models.formats.layout import LayerLayout
 from leaq.models.formats.weight import Weight
+from tests.unit.models.formats.cases import known_by
 
 PRODUCERS = {
     "words": ("qweight", "qzeros", "scales", "g_idx"),
@@ -39,9 +40,7 @@ def planted(monkeypatch):
 
 @pytest.mark.parametrize("producer", PRODUCERS)
 def test_a_layer_is_of_the_layout_of_one_producer(producer):
-    known = {module.__name__.rpartition(".")[2]: module.LAYOUT for module in modules_in("leaq.models.formats.layouts")}
-    assert known.keys() == PRODUCERS.keys()
-    assert [name for name, layout in known.items() if layout.knows(set(PRODUCERS[producer]))] == [producer]
+    assert known_by(PRODUCERS[producer]) == [producer]
 
 
 def test_a_layout_is_known_by_its_file_alone(planted):
