@@ -107,4 +107,4 @@ def _asked(config: AuditConfig, given: Given) -> Architecture | None:
     return None if make is None else Architecture(make, config.training, config.seed)
 
 
-SUBJECT = Kind(_asked, place=4)
+SUBJECT = Kind(_asked, place=40)

@@ -186,4 +186,4 @@ def _asked(config: AuditConfig, given: Given) -> Artefact | None:
     return Artefact(released, shadows)
 
 
-SUBJECT = Kind(_asked, place=1)
+SUBJECT = Kind(_asked, place=10)

@@ -89,4 +89,4 @@ def _asked(config: AuditConfig, given: Given) -> Ensembles | None:
     return Ensembles(Architecture(net, config.training, config.seed), net.ensemble)
 
 
-SUBJECT = Kind(_asked, place=3)
+SUBJECT = Kind(_asked, place=30)

@@ -34,4 +34,4 @@ class Heads:
         return Trained(*train(samples, members, self.training, seed=self.seed, first=which.start, progress=progress))
 
 
-SUBJECT = Kind(lambda config, _: Heads(config.training, config.seed), place=9)
+SUBJECT = Kind(lambda config, _: Heads(config.training, config.seed), place=90)

@@ -177,4 +177,4 @@ def _asked(config: AuditConfig, given: Given) -> OwnTraining | None:
     return None if train is None else OwnTraining(train, config.seed)
 
 
-SUBJECT = Kind(_asked, place=2)
+SUBJECT = Kind(_asked, place=20)
