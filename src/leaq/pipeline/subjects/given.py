@@ -24,7 +24,8 @@ class Given:
     ----------
     data : records, a data frame or a pair ``(X, y)``; or a finished model.
     members, nonmembers : see `leaq.pipeline.cell.Origin`; of a released model's records also a mask, or row numbers.
-    model : builds a network. recipe : trains one, of (records, seed). released : the module that is released.
+    model : builds a network. recipe : trains one, of (records, seed), or an unfitted scikit-learn
+        estimator. released : the module that is released.
     public : public records. loss : of (outputs, targets). shipped : models quantized elsewhere, by name.
     reference : a language model that has not seen the members.
     checkpoints : weights of a finished model along its training (`leaq.Recorder`), batch (1, c): candidates for r, and
@@ -42,7 +43,7 @@ class Given:
     members: Any = None
     nonmembers: Any = None
     model: Any = None
-    recipe: Callable[..., Any] | None = None
+    recipe: Any = None
     released: Any = None
     public: Any = None
     loss: Callable[..., Any] | None = None
