@@ -57,7 +57,7 @@ def private_rows(
         trainings += [PrivateSquares(epsilon=float(text)) for text in config.dp_sgd]
     for private in trainings:
         mlp, weights, spent = _trained(private, config, todo, progress=progress)
-        wanted = partial(loss_table, quantizer=private.spec(), numbers=True, codes=config.codes)
+        wanted = partial(loss_table, quantizer=private.spec(), numbers=True, codes=config.beside_losses["codes"])
         table = todo.of_pool(wanted(mlp, weights, todo.judged, todo.judged_members))
         row = measure(
             private,  # type: ignore[arg-type]  # has a specification, a label and flags, and is applied to nothing

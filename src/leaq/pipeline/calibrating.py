@@ -176,7 +176,7 @@ def calibrate(
 def _evaluated(
     config: AuditConfig, todo: Calibrations, model: Model, released: Checkpoints, *, which: slice
 ) -> LossTable:
-    table = loss_table(model, released, todo.pool, todo.members[which], whitebox=config.whitebox)
+    table = loss_table(model, released, todo.pool, todo.members[which], whitebox=config.beside_losses["whitebox"])
     return replace(table, game="calibration")
 
 

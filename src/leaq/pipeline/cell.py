@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, TypedDict
 
 from pydantic import ConfigDict, Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
@@ -89,6 +89,20 @@ class FinishedModel(Config):
     """What to do with non-members that have the inputs of a member: refuse them, or keep and flag them."""
     neighbours: PositiveInt = Field(default=64, le=4096)
     """Candidates sampled around the quantized weights for r."""
+
+
+class BesideLosses(TypedDict):
+    """What is computed of released models beside losses.
+
+    Attributes
+    ----------
+    whitebox : statistics of the weights. numbers : what the file holds beside codes. codes : those of the first layer,
+        record by record.
+    """
+
+    whitebox: bool
+    numbers: bool
+    codes: bool
 
 
 class AuditConfig(Reading, Origin, FinishedModel):
@@ -280,25 +294,14 @@ class AuditConfig(Reading, Origin, FinishedModel):
         return range(1) if self.released else range(self.replicates)
 
     @property
-    def whitebox(self) -> bool:
-        """Whether an attack asks for statistics of the released weights."""
+    def beside_losses(self) -> BesideLosses:
+        """What attacks ask of released models beside losses, and what not."""
         from leaq.attacks.registry import parse_attacks
 
-        return any("whitebox" in attack.uses for attack in parse_attacks(self.attacks))
-
-    @property
-    def numbers(self) -> bool:
-        """Whether an attack asks for what the released file holds beside codes."""
-        from leaq.attacks.registry import parse_attacks
-
-        return any("numbers" in attack.uses for attack in parse_attacks(self.attacks))
-
-    @property
-    def codes(self) -> bool:
-        """Whether an attack reads the codes of the first layer record by record."""
-        from leaq.attacks.registry import parse_attacks
-
-        return any(getattr(attack, "codes", False) for attack in parse_attacks(self.attacks))
+        attacks = parse_attacks(self.attacks)
+        used = {name for attack in attacks for name in attack.uses}
+        codes = any(getattr(attack, "codes", False) for attack in attacks)
+        return {"whitebox": "whitebox" in used, "numbers": "numbers" in used, "codes": codes}
 
     def resolved(self, **choices: str) -> Self:
         """Return the configuration with what was "auto" replaced by what was chosen."""

@@ -220,7 +220,7 @@ def _memory(config: AuditConfig, todo: Asked | Calibrations, trial: Rehearsal) -
     outputs = max(1, len(samples.classes)) if layout is None else layout.outputs
     kept, wide = (outputs, 0) if outputs <= NARROW else (1, OUTPUTS * n * len(trial.first) * outputs)
     kept += 0 if layout is None else 2 * outputs  # each task has a table of its own, of losses and outputs
-    gradients = 2 + len(layer_groups(layers)) if config.whitebox else 0
+    gradients = 2 + len(layer_groups(layers)) if config.beside_losses["whitebox"] else 0
     size: int = 8 if training.dtype == "float64" else 4
     table = 8 * n * config.models * (training.checkpoints + kept + 1 + gradients)
     beside = bool(config.dp_sgd) + bool(config.references)  # one table at a time

@@ -9,7 +9,6 @@ record is a member of half of the models: held-out metrics, attacks and shadow m
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from leaq.attacks.compared import with_comparison
 from leaq.evaluation.loss_table import loss_table
@@ -143,8 +142,7 @@ def chunk(
         fitted = quantizer.fitted_to(released, todo.calibration(model, which, quantizer, seed=config.seed))
         before = released if quantizer in todo.releases else recorded
         candidates = made.with_held(fitted(before), before, by=quantizer.spec())
-        wanted = partial(loss_table, whitebox=config.whitebox, numbers=config.numbers, codes=config.codes)
-        table = todo.of_pool(wanted(model, candidates, samples, members, quantizer=quantizer.spec()))
-        todo.keep(found, table, fitted.size(released), config)
+        table = loss_table(model, candidates, samples, members, quantizer=quantizer.spec(), **config.beside_losses)
+        todo.keep(found, todo.of_pool(table), fitted.size(released), config)
         progress("evaluating", done, len(everything))
     return todo.kept(found, config)

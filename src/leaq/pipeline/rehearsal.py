@@ -152,11 +152,12 @@ class Rehearsal:
         plain, full = _Stopwatch(config), _Stopwatch(config)
         with plain.running():
             table()
-        if config.whitebox or config.numbers:
+        more = config.beside_losses
+        if more["whitebox"] or more["numbers"]:
             with full.running():
-                table(whitebox=config.whitebox, numbers=config.numbers, codes=config.codes)
-        more = len(judged) / len(few)
-        return max(0.0, full.seconds - plain.seconds) * more, plain.seconds * more
+                table(**more)
+        share = len(judged) / len(few)
+        return max(0.0, full.seconds - plain.seconds) * share, plain.seconds * share
 
 
 def private_seconds(config: AuditConfig, todo: Asked) -> float:

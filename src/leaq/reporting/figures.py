@@ -253,7 +253,8 @@ def roc(result: CellResult, row: QuantizerRow, *, width: int = 190, height: int 
         limit = min(
             (rate for rate, found in rates.items() if isinstance(found, Estimate)), default=1.0
         )  # told from it on
-        drawn: list[dict[str, Any]] = [{"fpr": x, "tpr": y, "attack": short_attack(name)} for x, y in points]
+        called = short_attack(name)
+        drawn: list[dict[str, Any]] = [{"fpr": x, "tpr": y, "attack": called} for x, y in points]
         start = next((at for at, point in enumerate(drawn) if point["fpr"] >= limit), len(drawn))
         refused += drawn[: start + 1]  # up to where the other part begins
         told += drawn[start:]

@@ -328,7 +328,8 @@ def cell_key(config: AuditConfig, name: str, records: str) -> str:
 def chunks_key(config: AuditConfig, name: str, records: str) -> str:
     """Return what a cell's loss tables are stored under: as `cell_key`, but for the code that measures them."""
     # Which attacks a family's name stands for is measuring code; whether one needs the weights decides what is kept.
-    kept = f"{records} whitebox={config.whitebox} numbers={config.numbers}"
+    more = config.beside_losses
+    kept = f"{records} whitebox={more['whitebox']} numbers={more['numbers']}"
     return _key(config, name, kept, stages_key(without=frozenset({"measure"})))
 
 
