@@ -14,7 +14,7 @@ private, but r belongs to a set of candidates: compare only sets of the same num
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -45,11 +45,8 @@ class RateResult:
     asymptotic : exp(-n r), an asymptotic value and no bound; flagged where n r is small.
     chernoff : the Cramer-Chernoff exponent min_k r_C,k; `union_bound` : 2 sum_k exp(-n r_C,k), at most 1.
     curve : lambda_k relative to its largest (= r / r_k) against k: median over models, band over models and draws.
-    lambdas : lambda_k itself, in squared units of the loss, median and central band over models.
-    k_max : the k at which the median curve is largest; `low_k` : whether that is among the lowest quarter.
-    low_k_share : share of models and draws whose own maximum is among the lowest quarter of k.
     candidates : distinct candidates per model (median).
-    halved : r with every other candidate left out; `density` : r against the number of candidates left in.
+    halved : r with every other candidate left out.
     plug_in : r with the order and the gaps from the same records (biased upwards where candidates tie).
     """
 
@@ -59,14 +56,9 @@ class RateResult:
     chernoff: Estimate
     union_bound: Estimate
     curve: Curve
-    k_max: int
-    low_k: bool
     candidates: int
     halved: Estimate
     flags: tuple[Flag, ...] = ()
-    lambdas: Curve = field(default_factory=lambda: Curve((), ()))
-    low_k_share: float = 0.0
-    density: Curve = field(default_factory=lambda: Curve((), ()))
     plug_in: float = 0.0
 
 
@@ -110,27 +102,18 @@ def rate(
     found = [_one_model(losses, level=level, draws=draws, n_train=table.n_train, rng=rng) for losses in usable]
     r = _over_models([one.r for one in found], level, rng)
     flags = _warnings(table, r, found, usable, dropped=len(sets) - len(usable))
-    curve, lambdas = _curves(found, level)
-    k_max = int(np.argmax(curve.y)) + 2
-    lowest = _lowest_quarter(len(curve.y))
-    peaks = np.concatenate([one.relative.argmax(1) < _lowest_quarter(one.relative.shape[1]) for one in found])
-    # The released candidate is the last one: it stays in every thinned set.
-    thinned = {step: [losses[::-step] for losses in usable if len(losses[::-step]) > 1] for step in (2, 4, 8)}
+    # The released candidate is the last one: it stays.
+    thinned = [losses[::-2] for losses in usable if len(losses[::-2]) > 1]
     return RateResult(
         r=r.flagged(*flags),
         n_r=r.mapped(lambda value: table.n_train * value, flags=flags),
         asymptotic=r.mapped(lambda value: np.exp(-table.n_train * value), flags=flags),
         chernoff=_over_models([one.chernoff for one in found], level, rng),
         union_bound=_over_models([one.union for one in found], level, rng),
-        curve=curve,
-        k_max=k_max,
-        low_k=k_max - 2 < lowest,
+        curve=_curve([one.relative for one in found], level),
         candidates=int(np.median([len(losses) for losses in usable])),
-        halved=_halved(thinned[2], r, level=level, draws=draws, rng=rng),
+        halved=_halved(thinned, r, level=level, draws=draws, rng=rng),
         flags=flags,
-        lambdas=lambdas,
-        low_k_share=float(peaks.mean()),
-        density=_density(usable, thinned),
         plug_in=float(np.median([one.plug_in for one in found])),
     )
 
@@ -145,7 +128,6 @@ class _OneModel:
     plug_in: float
     chernoff: Band
     union: Band
-    lambdas: Floats
     relative: Floats
     """(draws, c - 1) of r / r_k."""
     unopposed: int
@@ -165,7 +147,6 @@ def _one_model(losses: Floats, *, level: float, draws: int, n_train: int, rng: n
         plug_in=found.rate,
         chernoff=(float(r_c.min()), float(careful.min()), float(max(bold.min(), r_c.min()))),
         union=(bounds[0], min(bounds[:2]), bounds[2]),
-        lambdas=found.lambdas,
         relative=relative_draws(ordered, found, draws=draws, rng=rng),
         unopposed=int((differences.min(1) >= 0).sum()),
     )
@@ -188,28 +169,15 @@ def _over_models(bands: Sequence[Band], level: float, rng: np.random.Generator) 
 ONE_RUN = Flag("one-run", "Rests on the candidates of one training run; r varies by orders of magnitude between runs.")
 
 
-def _curves(found: Sequence[_OneModel], level: float) -> tuple[Curve, Curve]:
-    """lambda_k / max lambda and lambda_k against k; models with fewer distinct candidates end earlier."""
-    longest = int(np.median([len(one.lambdas) for one in found]))
-    ks = tuple(float(k) for k in range(2, longest + 2))
-    tail = (1 - level) / 2
-
-    def summary(rows: Sequence[Floats], middle: Sequence[Floats]) -> Curve:
-        columns = [np.concatenate([row[:, k] for row in rows if row.shape[1] > k]) for k in range(longest)]
-        values = [np.concatenate([row[:, k] for row in middle if row.shape[1] > k]) for k in range(longest)]
-        y = [float(np.median(column)) for column in values]
-        low = [min(float(np.quantile(column, tail)), v) for column, v in zip(columns, y, strict=True)]
-        high = [max(float(np.quantile(column, 1 - tail)), v) for column, v in zip(columns, y, strict=True)]
-        return Curve(ks, tuple(y), tuple(low), tuple(high))
-
-    relative = summary([one.relative for one in found], [one.relative[:1] for one in found])
-    raw = [one.lambdas[None] for one in found]
-    return relative, summary(raw, raw)
-
-
-def _lowest_quarter(count: int) -> int:
-    """Return the number of k = 2, 3, ... that count as low: a quarter, at least one."""
-    return max(1, -(-count // 4))
+def _curve(rows: Sequence[Floats], level: float) -> Curve:
+    """lambda_k / max lambda against k; models with fewer distinct candidates end earlier."""
+    longest, tail = int(np.median([row.shape[1] for row in rows])), (1 - level) / 2
+    there = [[row[:, k] for row in rows if row.shape[1] > k] for k in range(longest)]
+    y = [float(np.median([row[0] for row in here])) for here in there]  # the first draw is the estimate itself
+    draws = [np.concatenate(here) for here in there]
+    low = [min(float(np.quantile(column, tail)), v) for column, v in zip(draws, y, strict=True)]
+    high = [max(float(np.quantile(column, 1 - tail)), v) for column, v in zip(draws, y, strict=True)]
+    return Curve(tuple(float(k) for k in range(2, longest + 2)), tuple(y), tuple(low), tuple(high))
 
 
 def _halved(sets: Sequence[Floats], r: Estimate, *, level: float, draws: int, rng: np.random.Generator) -> Estimate:
@@ -223,18 +191,6 @@ def _halved(sets: Sequence[Floats], r: Estimate, *, level: float, draws: int, rn
     if not bands:
         return r.flagged(Flag("not-halved", "Too few candidates to leave half of them out; this is r itself."))
     return _over_models(bands, level, rng)
-
-
-def _density(full: Sequence[Floats], thinned: dict[int, list[Floats]]) -> Curve:
-    """Plug-in r against the number of candidates: it falls as sets get denser."""
-    points = {}
-    for sets in (*reversed(thinned.values()), list(full)):
-        if len(sets) == len(full):
-            count = float(np.median([len(losses) for losses in sets]))
-            values = [LossGaps.of(losses).rate for losses in sets]
-            points[count] = [float(q) for q in np.quantile(values, (0.5, 0.025, 0.975), method="nearest")]
-    columns = list(zip(*points.values(), strict=True))
-    return Curve(tuple(points), *(tuple(column) for column in columns))
 
 
 def _check(table: LossTable, usable: Sequence[Floats]) -> None:
