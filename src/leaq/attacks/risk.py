@@ -7,7 +7,6 @@ Source of the effect size: the per-example hardness of Carlini et al. (arXiv 211
 selection: Benjamini and Hochberg (1995), Journal of the Royal Statistical Society B 57:289.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -17,24 +16,11 @@ from leaq.errors import NotEnoughEvidence
 from leaq.lazy import special
 from leaq.types import Bools, Floats, Ints, LossTable
 
-__all__ = ["RiskByRecord", "effect_size", "risk_by_record", "separation"]
+__all__ = ["effect_size", "identified_records", "p_values", "separation"]
 
-
-@dataclass(frozen=True)
-class RiskByRecord:
-    """How exposed each record is under one quantizer.
-
-    Attributes
-    ----------
-    effect : (n,) distance of the mean signal in models that trained on the record from that in the others, in pooled
-        standard deviations. Larger = more exposed; about 0 = not seen by this attack.
-    p_value : (n,) of no difference (Welch's t-test: one-sided for classification, two-sided for regression).
-    identified : (n,) True where the difference survives the false-discovery rate over all records.
-    """
-
-    effect: Floats
-    p_value: Floats
-    identified: Bools
+Side = Literal["greater", "two-sided"]
+RATE = 0.05
+"""Expected share of wrongly identified records among the identified ones."""
 
 
 def effect_size(signals: Floats, members: Bools) -> Floats:
@@ -60,17 +46,13 @@ def separation(scores: Floats, members: Bools) -> Floats:
     return np.where((inside > 0) & (outside > 0), np.where(higher, size, -size), np.nan)
 
 
-def risk_by_record(table: LossTable, *, rate: float = 0.05) -> RiskByRecord:
-    """Tell which records models give away under one quantizer.
+def identified_records(table: LossTable) -> Bools:
+    """Tell which records models give away under one quantizer, (n,): 5 % of them, as expected, wrongly.
 
-    Direction: a larger effect is a more exposed record. Range: effect in [0, inf), p-value in [0, 1].
-    Do not trust when: a record was in (or out of) fewer than about four models; the order of records is then mostly
-    noise. A record that is not identified is not safe: this attack, with this many models, did not identify it.
-
-    Parameters
-    ----------
-    table : released models under one quantizer, with scores.
-    rate : expected share of wrongly identified records among the identified ones.
+    Those whose signal in models trained on them differs from that in the others (Welch's t-test: one-sided for
+    classification, two-sided for regression), at a false-discovery rate over all records. Do not trust when a record
+    was in (or out of) fewer than about four models. One that is not identified is not safe: this attack, with this
+    many models, did not identify it.
 
     Raises
     ------
@@ -83,7 +65,11 @@ def risk_by_record(table: LossTable, *, rate: float = 0.05) -> RiskByRecord:
         raise NotEnoughEvidence(
             f"Per-record risk needs every record in and out of at least 2 models. Found {fewest}. Add --shadows."
         )
-    side: Literal["greater", "two-sided"] = "two-sided" if table.task == "regression" else "greater"
+    return _discoveries(p_values(signals, members, "two-sided" if table.task == "regression" else "greater"))
+
+
+def p_values(signals: Floats, members: Bools, side: Side) -> Floats:
+    """Return the p-value of no difference between models trained on each record and others, (s, n) -> (n,)."""
     # A record with the same signal in all models carries nothing: the t-test is 0/0 there, and its p-value 1.
     varies = np.ptp(signals, axis=0) > 1e-12 * (1 + np.abs(signals).max(0))
     p_value = np.ones(signals.shape[1])
@@ -91,7 +77,7 @@ def risk_by_record(table: LossTable, *, rate: float = 0.05) -> RiskByRecord:
         inside, outside = _spread(signals, members, varies), _spread(signals, ~members, varies)
         found = _welch(inside, outside, side)
         p_value[varies] = np.where(np.isfinite(found), found, 1.0)
-    return RiskByRecord(effect_size(signals, members), p_value, _discoveries(p_value, rate))
+    return p_value
 
 
 def _spread(signals: Floats, mask: Bools, records: Bools) -> tuple[Floats, Floats, Ints]:
@@ -100,9 +86,7 @@ def _spread(signals: Floats, mask: Bools, records: Bools) -> tuple[Floats, Float
     return np.nanmean(values, axis=0), np.nanstd(values, axis=0, ddof=1), mask[:, records].sum(0)
 
 
-def _welch(
-    inside: tuple[Floats, Floats, Ints], outside: tuple[Floats, Floats, Ints], side: Literal["greater", "two-sided"]
-) -> Floats:
+def _welch(inside: tuple[Floats, Floats, Ints], outside: tuple[Floats, Floats, Ints], side: Side) -> Floats:
     """Return p-values of Welch's t-test from means, standard deviations and numbers, (n,) each."""
     (mean_in, sd_in, count_in), (mean_out, sd_out, count_out) = inside, outside
     part_in, part_out = sd_in**2 / count_in, sd_out**2 / count_out
@@ -112,10 +96,10 @@ def _welch(
         return np.asarray(special.stdtr(freedom, -t) if side == "greater" else 2 * special.stdtr(freedom, -np.abs(t)))
 
 
-def _discoveries(p_value: Floats, rate: float) -> Bools:
-    """Benjamini-Hochberg: the largest set whose expected share of false members is at most `rate`."""
+def _discoveries(p_value: Floats) -> Bools:
+    """Benjamini-Hochberg: the largest set whose expected share of false members is at most `RATE`."""
     order = np.argsort(p_value)
-    passed = np.flatnonzero(p_value[order] <= rate * np.arange(1, len(p_value) + 1) / len(p_value))
+    passed = np.flatnonzero(p_value[order] <= RATE * np.arange(1, len(p_value) + 1) / len(p_value))
     found = np.zeros(len(p_value), bool)
     found[order[: passed[-1] + 1 if len(passed) else 0]] = True
     return found

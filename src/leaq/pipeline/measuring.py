@@ -9,7 +9,7 @@ import numpy as np
 from leaq.attacks.audit_forecasts import audit_forecasts
 from leaq.attacks.forecast import forecast_risk
 from leaq.attacks.registry import parse_attacks, primary
-from leaq.attacks.risk import risk_by_record
+from leaq.attacks.risk import identified_records
 from leaq.data import load
 from leaq.embedders import embed
 from leaq.errors import NotEnoughEvidence
@@ -241,7 +241,7 @@ def private_findings(samples: Samples, found: Mapping[str, tuple[LossTable, Size
         private["not_forecast"] = str(err)
     try:
         private["identified"] = {
-            spec: samples.ids[risk_by_record(table).identified].tolist() for spec, (table, _) in found.items()
+            spec: samples.ids[identified_records(table)].tolist() for spec, (table, _) in found.items()
         }
     except NotEnoughEvidence as err:
         private["not_identified"] = str(err)

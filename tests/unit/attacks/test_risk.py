@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from leaq.attacks.risk import effect_size, risk_by_record, separation
+from leaq.attacks.risk import effect_size, identified_records, p_values, separation
+from leaq.attacks.signals import normalised
 from leaq.errors import NotEnoughEvidence
 from leaq.types import LossTable
 from tests.attack_tables import planted
@@ -21,22 +22,22 @@ def test_the_planted_records_are_identified_and_no_others(task, rng):
     table = planted(rng, leak=0.0, n=200, models=32, task=task)
     scores = table.scores.copy()
     scores[:, :20] += 6 * table.members[:, :20]
-    found = risk_by_record(LossTable(**{**vars(table), "scores": scores}))
-    assert found.identified[:20].all()
-    assert found.identified[20:].mean() < 0.05
-    assert set(np.argsort(-found.effect)[:20]) == set(range(20))
+    table = LossTable(**{**vars(table), "scores": scores})
+    found = identified_records(table)
+    assert found[:20].all()
+    assert found[20:].mean() < 0.05
+    assert set(np.argsort(-effect_size(normalised(table), table.members))[:20]) == set(range(20))
 
 
 def test_equal_signals_identify_nobody(rng):
     table = planted(rng)
-    found = risk_by_record(LossTable(**{**vars(table), "scores": np.ones_like(table.scores)}))
-    assert not found.identified.any()
-    assert (found.p_value == 1).all()
+    assert not identified_records(LossTable(**{**vars(table), "scores": np.ones_like(table.scores)})).any()
+    assert (p_values(np.ones_like(table.scores), table.members, "greater") == 1).all()
 
 
 def test_one_model_on_a_side_is_refused(rng):
     with pytest.raises(NotEnoughEvidence, match="in and out of at least 2 models. Found 1"):
-        risk_by_record(planted(rng, models=2))
+        identified_records(planted(rng, models=2))
 
 
 def test_separation_is_signed_by_who_is_right(rng):
