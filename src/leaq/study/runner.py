@@ -134,8 +134,8 @@ class Runner:
 
     def give(self, config: AuditConfig, samples: Samples, resolved: AuditConfig) -> None:
         """Take records that are prepared already, so that they are not read and embedded again."""
-        head = describe(samples, resolved, self._heads)
-        self._prepared[_shared(config)] = (self._engine.share(head), self._engine.share(samples))
+        prepared = describe(samples, resolved, self._heads)
+        self._prepared[_shared(config)] = (self._engine.share(prepared), self._engine.share(samples))
 
     def run(self) -> Outcome:
         """Compute every cell; returns when each is finished, failed, or was finished by another process."""
@@ -185,7 +185,7 @@ class Runner:
         self._pending.setdefault(handle, []).append(callback)
 
     def _prepare(self, cell: OpenCell) -> tuple[Any, Any]:
-        """Return handles of the head and the records, shared by all cells of one data set and embedder."""
+        """Return handles of what was prepared and of the records, shared by all cells of one data set and embedder."""
         config, key = cell.config, _shared(cell.config)
         if key not in self._prepared:
             handles = self._engine.submit(
@@ -199,14 +199,14 @@ class Runner:
 
     def _opened(self, cell: OpenCell) -> None:
         """Look the prepared cell up: finished, taken by another process, or ours to compute."""
-        head_handle, cell.samples = self._prepare(cell)
-        head: Prepared | None = self._value(cell, head_handle)
-        if head is None:
+        handle, cell.samples = self._prepare(cell)
+        prepared: Prepared | None = self._value(cell, handle)
+        if prepared is None:
             return
-        config = cell.config.resolved(**head.choices)
-        cell.key = cell_key(config, head.name, head.digest)
-        cell.chunks_key = chunks_key(config, head.name, head.digest)
-        cell.ends = head.chunks[config.training.digest()]
+        config = cell.config.resolved(**prepared.choices)
+        cell.key = cell_key(config, prepared.name, prepared.digest)
+        cell.chunks_key = chunks_key(config, prepared.name, prepared.digest)
+        cell.ends = prepared.chunks[config.training.digest()]
         if self._is_finished(cell):
             return
         cell.lock = self._store.lock(cell.key)
