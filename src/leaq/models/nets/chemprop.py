@@ -254,9 +254,10 @@ def _refuse_other_records(subject: str, options: Mapping[str, Any]) -> None:
         else "targets of atoms or bonds"
     )
     if found:
+        how = "" if several else ", in a module that returns one row a molecule"
         raise InvalidInput(
             f"{subject}: read are networks that predict properties of one molecule. Found {found}. Audit it with "
-            "leaq.audit(model, members, nonmembers, loss=...), the model loaded and its loaders made by chemprop."
+            f"leaq.audit(model, members, nonmembers, loss=...), the model loaded and its loaders made by chemprop{how}."
         )
 
 
@@ -312,9 +313,13 @@ def _built(subject: str, options: Mapping[str, Any], *, scaled: bool) -> tuple[G
         if wrong
     ]
     if strange or how is None or kind is None:
+        end_name = end["cls"].__name__
+        loss = {"MveFFN": "loss='gaussian'"}.get(end_name, "a loss of your own (outputs, targets)")
+        more = f", {loss}" if kind is None and end_name != "SpectralFFN" else ""
         raise InvalidInput(
             f"{subject}: read are networks of chemprop 2 with its standard parts. Found {strange[0]}. Audit it with "
-            "leaq.audit(model, members, nonmembers), the model loaded and its loaders made by chemprop."
+            f"leaq.audit(model, members, nonmembers{', loss=...' * bool(more)}), the model loaded and its loaders made by "
+            f"chemprop{more}."
         )
     hidden = end["hidden_dim"]
     inner = [hidden] * end["n_layers"] if isinstance(hidden, int) else list(hidden)

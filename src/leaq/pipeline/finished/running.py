@@ -76,9 +76,15 @@ def run_first(
             raise
         except Exception as second:  # of numbers whose type was the first thing wrong, this says what else is
             told = second if all(part.is_floating_point() for part in _tensors(first.inputs)) else err
+            parts = first.inputs if isinstance(first.inputs, tuple) else ()
+            absent = (
+                " Some inputs are None: a network that reads extra descriptors (V_d and X_d of chemprop's batches) "
+                "needs records that hold them."
+            )
             raise InvalidInput(
                 f"The model must run on the records given. On the first {first.n} members ({shapes_of(first.inputs)}) "
                 f"it raised {reason_of(told)}. Give inputs as its forward method takes them."
+                f"{absent * any(part is None for part in parts)}"
             ) from told
     outputs = rows_of(outputs, first.n)
     bad = (~torch.isfinite(outputs)).reshape(first.n, -1).any(1).nonzero().flatten().tolist()

@@ -1,6 +1,7 @@
 """What a model must do when it runs: rows of finite numbers, the same twice, and nothing written."""
 
 import copy
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -152,3 +153,25 @@ def test_what_is_wrong_beside_the_type_of_numbers_is_said(rng):
     inside, outside = ((rng.normal(size=(24, 3)), rng.integers(0, 2, 24)) for _ in range(2))
     with pytest.raises(InvalidInput, match=r"float64 \(24, 3\)\) it raised RuntimeError: mat1 and mat2 shapes"):
         audit_finished(model, inside, outside, quantizers=("sign",))
+
+
+def test_records_that_lack_a_part_the_model_reads_are_told_so():
+    """As batches of chemprop's whose data set holds no extra descriptors."""
+
+    class Batch(NamedTuple):
+        bmg: torch.Tensor
+        x_d: torch.Tensor | None
+        y: torch.Tensor
+
+    class Joined(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.end = nn.Linear(5, 1)
+
+        def forward(self, graphs, extra=None):
+            return self.end(graphs if extra is None else torch.cat([graphs, extra], dim=1))
+
+    batches = [Batch(torch.randn(30, 3), extra, torch.randn(30)) for extra in (torch.randn(30, 2), None)]
+    assert audit_finished(Joined(), batches[:1], batches[:1], quantizers=(), overlap="keep").rows
+    with pytest.raises(InvalidInput, match="Some inputs are None: a network that reads extra descriptors .V_d and X_d"):
+        audit_finished(Joined(), batches[1:], batches[1:], quantizers=())

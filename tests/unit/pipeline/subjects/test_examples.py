@@ -2,9 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 import leaq
+from leaq.data import load
+from leaq.embedders import embed
+from leaq.embedders.tokens import PADDING, VOCABULARY
 from leaq.types import AttackResult
 from tests.helpers import require
 
@@ -53,3 +59,60 @@ def test_a_smiles_transformer_is_fine_tuned_audited_and_quantized_by_others(how)
     for row in result.rows:
         assert isinstance(row.attacks["combined"], AttackResult)
     assert result.rows[0].size.bytes > 2 * result.rows[1].size.bytes
+
+
+def bert(records, seed):
+    """Fine-tune Hugging Face's own class from random weights: a recipe."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(seed)
+    shape = BertConfig(
+        vocab_size=VOCABULARY, hidden_size=64, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+        max_position_embeddings=32, pad_token_id=PADDING, num_labels=2,
+    )  # fmt: skip
+    network = BertForSequenceClassification(shape)
+    tokens, labels = torch.tensor(records.inputs).long(), torch.tensor(records.targets)
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
+    for _ in range(25):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(network(tokens).logits, labels).backward()
+        optimizer.step()
+    return network.eval()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("form", "held"), [("nf4", "NF4"), ("int8", "LLM.int8"), ("torchao", "torchao int8")])
+def test_a_smiles_transformer_that_was_shipped_quantized_is_attacked_as_it_is(tmp_path, form, held):
+    """Saved by transformers with bitsandbytes or torchao, released, and attacked with shadows of its recipe."""
+    for module in ("rdkit", "transformers", "torchao", "bitsandbytes"):
+        require(module)
+    from torchao.quantization import Int8WeightOnlyConfig
+    from transformers import AutoModelForSequenceClassification, BitsAndBytesConfig, TorchAoConfig
+
+    smiles = [f"{'C' * n}{tail}" for n in range(1, 21) for tail in ("O", "N", "Cl")]
+    frame = pd.DataFrame({"smiles": smiles, "y": np.random.default_rng(0).integers(0, 2, 60)})
+    samples = embed(load(frame, smiles="smiles", target="y"), "smiles_tokens(length=24)")
+    inside = np.arange(60) % 2 == 0
+    bert(samples.take(inside), 0).save_pretrained(tmp_path / "full")
+    settings = {
+        "nf4": BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", llm_int8_skip_modules=["classifier"]),
+        "int8": BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=["classifier"]),
+        "torchao": TorchAoConfig(Int8WeightOnlyConfig(), modules_to_not_convert=["classifier"]),
+    }[form]
+    shipped = AutoModelForSequenceClassification.from_pretrained(
+        tmp_path / "full", quantization_config=settings, device_map="cpu"
+    )
+    shipped.save_pretrained(tmp_path / "shipped")
+    result = leaq.audit(
+        frame, smiles="smiles", target="y", embedder="smiles_tokens(length=24)", recipe=bert, members=frame[inside],
+        released=tmp_path / "shipped", replicates=8, draws=20, quantizers="sign", attacks=("combined",),
+    )  # fmt: skip
+    told = next(flag.text for flag in result.flags if flag.code == "already-quantized")
+    assert held in told
+    labels = [row.label for row in result.rows]
+    assert labels[:2] == ["full precision", "sign"]
+    if form != "torchao":  # rounding once more moves its codes, so that none of its quantizers is recognised
+        assert labels[2].startswith("bitsandbytes")
+        assert result.rows[2].size.bytes < result.rows[0].size.bytes / 2
+    assert all(isinstance(row.attacks["combined"], AttackResult) for row in result.rows)
