@@ -226,11 +226,10 @@ class MembershipAttack(Named):
         self.require(context)
         targets = list(self.attacked(context))
         scores = self.scores(context, targets)
-        whole = "shadows" in self.needs
         found = Attack(
             self.spec(),
             self.knows(context),
-            risk=separation(scores, context.table.members[targets]) if whole else None,
+            risk=self.risk(context, scores, targets),
             flags=self.flags(context),
             told=self.tells == "scores",
             labelled=self.tells == "threshold",
@@ -238,6 +237,15 @@ class MembershipAttack(Named):
             scores_from=self._scores_from(context) if self.tells != "scores" else None,
         )
         return attack_result(found, context.table, scores, targets=targets, resampling=context.resampling)
+
+    def risk(self, context: Context, scores: Floats, targets: Sequence[int]) -> Floats | None:
+        """Return what the attack tells of each record over the models it attacks, (n,); None where that is nothing.
+
+        Of one released model there is nothing: each record is either its member or not.
+        """
+        if "shadows" not in self.needs or context.table.game == "released":
+            return None
+        return separation(scores, context.table.members[list(targets)])
 
     def require(self, context: Context) -> None:
         """Refuse a context without an ingredient that this attack needs; raises `NotEnoughEvidence`."""

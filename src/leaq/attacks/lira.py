@@ -17,6 +17,7 @@ import numpy as np
 
 from leaq.attacks.base import Context, Ingredient, MembershipAttack, Sides
 from leaq.attacks.hierarchical import predictive
+from leaq.attacks.risk import effect_size
 from leaq.attacks.shadows import InOut, Shadows, same_models
 from leaq.attacks.signals import Kind
 from leaq.types import Floats
@@ -94,6 +95,12 @@ class Lira(MembershipAttack):
         statistics = Shadows(others, context.table.members)
         known = statistics.of_all(targets, excluded, attack=self.spec(), sides=self.sides)
         return self._score(signals[list(targets)], known)
+
+    def risk(self, context: Context, scores: Floats, targets: Sequence[int]) -> Floats | None:
+        """Return how exposed each record is, (n,); of a released model in it and its shadow models together."""
+        if context.table.game == "released" and self.shadows == "quantized":
+            return effect_size(context.signals.of("auto", normalise=self.normalise), context.table.members)
+        return super().risk(context, scores, targets)
 
     def _score(self, signal: Floats, known: InOut) -> Floats:
         if self.mode == "offline":

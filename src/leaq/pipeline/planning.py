@@ -30,6 +30,7 @@ __all__ = [
     "Asked",
     "ReleaseTables",
     "asked",
+    "drawn_members",
     "elsewhere",
     "joined_chunks",
     "refuse_other_sizes",
@@ -202,11 +203,15 @@ def asked(config: AuditConfig, samples: Samples) -> Asked:
             aside = strangers(samples.public, samples)
         else:
             pool, aside = set_aside(samples, share=SHARE, seed=config.seed)
-    members = halves(pool, config.trained, seed=config.seed)
-    if pool.released_on is not None:
-        members = np.concatenate([pool.released_on[None], members])
+    members = drawn_members(config, pool)
     drawn = None if len(pool) <= config.judged else _drawn(pool, config.judged, stream(config.seed, "judged"))
     return Asked(pool, members, tuple(dict.fromkeys(quantizers)), sets, aside, public, drawn)
+
+
+def drawn_members(config: AuditConfig, pool: Samples) -> Bools:
+    """Return which records of the pool train each model, (s, n); a released model's first, which is not drawn."""
+    members = halves(pool, config.trained, seed=config.seed)
+    return members if pool.released_on is None else np.concatenate([pool.released_on[None], members])
 
 
 def elsewhere(quantizer: Scheme) -> Scheme:

@@ -72,7 +72,7 @@ def kinds(result: CellResult) -> Table | None:
 
 def _asked(result: CellResult) -> bool:
     config = result.config
-    plain = config.get("game", "pool") == "pool" and not config.get("released") and config.get("kind") != "model"
+    plain = config.get("game", "pool") == "pool" and config.get("kind") != "model"
     drawn = any(flag.code == "judged-sample" for flag in result.flags)
     told = any(isinstance(found, AttackResult) and found.risk is not None for found in result.rows[0].attacks.values())
     few = int(result.data.get("n", 0)) <= MOST

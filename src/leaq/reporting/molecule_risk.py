@@ -13,9 +13,9 @@ from scipy.stats import rankdata
 
 from leaq.data import load
 from leaq.data.chemistry import Neighbours, drawing, scaffolds, similar_molecules
-from leaq.data.splits import halves
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.planning import drawn_members
 from leaq.results import CellResult
 from leaq.seeds import stream
 from leaq.stats.intervals import percentile_interval
@@ -34,6 +34,11 @@ MINORITY = 2 / 3
 EXTREME = 0.05
 """A regression target is called extreme in this outer share on either side."""
 DRAWS = 500
+OF_RECIPE = Flag(
+    "of-recipe",
+    "Risk is of training as the released model was trained, seen in it and its shadow models: molecules that did not "
+    "train this file are counted, too.",
+)
 
 Risks = Mapping[str, tuple[Floats, Bools]]
 """By quantizer label, each molecule's effect size, and whether it is identified."""
@@ -104,7 +109,7 @@ def molecule_risks(result: CellResult, *, most: int = 20, draw: bool = False) ->
     config = AuditConfig.from_dict(dict(result.config))
     risks = _risks(result)
     samples = _molecules(config, result)
-    members = halves(samples, config.models, seed=config.seed)
+    members = drawn_members(config, samples)
     near = similar_molecules(samples.inputs.tolist())
     similarity = nearest_nonmember(near, members)
     traits = _traits(samples, similarity)
@@ -133,7 +138,7 @@ def molecule_risks(result: CellResult, *, most: int = 20, draw: bool = False) ->
             **_by_label(samples, risks, config),
             "explanations": _by_trait(traits, risks, config),
         },
-        flags=_warnings(config.models, len(samples)),
+        flags=(*_warnings(config.models, len(samples)), *([OF_RECIPE] if config.released else [])),
     )
 
 
@@ -179,7 +184,7 @@ def _risks(result: CellResult) -> dict[str, tuple[Floats, Bools]]:
 
 def _molecules(config: AuditConfig, result: CellResult) -> Samples:
     """Read the audited molecules again, those the embedder could encode, in the audited order."""
-    samples = load(config.source, config)
+    samples = load(config.source, config, members=config.members or None)
     if samples.kind != "smiles":
         raise InvalidInput(f"{samples.name}: only molecules can be drawn. Found a table; leave --show-records out.")
     ids = np.asarray(result.private["ids"], dtype=np.int64)

@@ -206,7 +206,7 @@ class Runner:
         config = cell.config.resolved(**prepared.choices)
         cell.key = cell_key(config, prepared.name, prepared.digest)
         cell.chunks_key = chunks_key(config, prepared.name, prepared.digest)
-        cell.ends = prepared.chunks[config.training.digest()]
+        cell.ends = prepared.chunks[cell.config.training.digest()]
         if self._is_finished(cell):
             return
         cell.lock = self._store.lock(cell.key)

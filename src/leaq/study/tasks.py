@@ -25,13 +25,17 @@ from leaq.types import Progress, Samples, silent
 __all__ = ["Prepared", "Part", "chunk_key", "describe", "measure_cell", "prepare_cells", "train_chunk"]
 
 
+SAID = ("model", "target", "smiles")
+"""Options that a released file may say itself, where they are not given."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """What the runner must know of prepared records, without having them.
 
     Attributes
     ----------
-    choices : the options "auto" was resolved to.
+    choices : the options "auto" was resolved to, and what a released file says.
     name : the data set's.
     digest : of the records as they are trained on, and of the user's code and file where there is one.
     chunks : by digest of the head's training configuration: (first, last + 1) models trained together.
@@ -69,7 +73,8 @@ def prepare_cells(
 def describe(samples: Samples, resolved: AuditConfig, heads: tuple[TrainingConfig, ...]) -> Prepared:
     """Return what the runner must know of prepared records; nothing in `resolved` is left to "auto"."""
     cut = {head.digest(): _ends(samples, resolved.model_copy(update={"training": head})) for head in heads}
-    choices = {"task": resolved.task, "embedder": resolved.embedder}
+    found = {name: getattr(resolved, name) for name in ("task", "embedder", *SAID)}
+    choices = {name: value for name, value in found.items() if value}
     return Prepared(choices, samples.name, data_digest(samples) + origin_digest(resolved), cut)
 
 

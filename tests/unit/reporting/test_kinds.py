@@ -2,13 +2,22 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from safetensors.torch import save_file
 
+from leaq.data import load
+from leaq.data.chemistry import similar_molecules
+from leaq.data.splits import halves
+from leaq.models.nets import NETS
+from leaq.pipeline import audit
+from leaq.pipeline.cell import AuditConfig
 from leaq.reporting.card import privacy_card
 from leaq.reporting.html import render
 from leaq.reporting.kinds import FEWEST, kinds
-from leaq.reporting.molecule_risk import molecule_risks
+from leaq.reporting.molecule_risk import SIMILARITIES, molecule_risks, nearest_nonmember
 from leaq.results.redaction import shareable
+from leaq.training import TrainingConfig
 from tests.unit.reporting.test_molecule_risk import result, table
 
 __all__ = ["result", "table"]
@@ -68,3 +77,29 @@ def test_nothing_is_downloaded_for_a_page(result, monkeypatch):
 
 def test_a_source_that_is_gone_leaves_the_page_without_it(result):
     assert kinds(replace(result, config={**result.config, "source": "gone.csv"})) is None
+
+
+def test_of_a_released_file_kinds_are_those_of_its_recipe(table, tmp_path):
+    """Similarity is to the non-members of the file and of its shadow models, as they were drawn."""
+    net, members = NETS.build("gin(hidden=8, depth=1)"), tmp_path / "members.csv"
+    lines = table.read_text().splitlines()[:-1]  # but for the molecule that cannot be read
+    members.write_text("\n".join(lines[:46]))
+    save_file(net(2).state_dict(), tmp_path / "net.safetensors")
+    config = AuditConfig(
+        source=str(table), target="y", smiles="smiles", skip_invalid=True, model=net.spec(), quantizers=("sign",),
+        released=str(tmp_path / "net.safetensors"), members=str(members), replicates=8, draws=20,
+        training=TrainingConfig(epochs=1, checkpoints=1), attacks=("combined", "lira"),
+    )  # fmt: skip
+    found = audit(config)
+    assert found.risk_attack == "lira"  # of the one model that is attacked each record is a member or not
+    assert np.isfinite(found.rows[0].attacks["lira"].risk).all()
+    assert np.ptp(found.rows[0].attacks["lira"].risk) > 0.1
+    table_of_kinds = kinds(found)
+    assert "molecules that did not train this file are counted, too" in table_of_kinds.footnotes[-1].text
+    samples = load(table, config, members=members)
+    drawn = np.vstack([samples.released_on, halves(samples, 8, seed=0)])
+    assert drawn[0].sum() == 45
+    nearest = nearest_nonmember(similar_molecules(samples.inputs.tolist()), drawn)
+    strata = molecule_risks(found, most=0).strata["similarity to the nearest non-member"]
+    assert [one.n for one in strata] == [n for n in np.histogram(nearest, SIMILARITIES)[0].tolist() if n]
+    assert "Which kinds of molecules are exposed" in privacy_card(found)

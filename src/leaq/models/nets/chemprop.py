@@ -318,8 +318,8 @@ def _built(subject: str, options: Mapping[str, Any], *, scaled: bool) -> tuple[G
         more = f", {loss}" if kind is None and end_name != "SpectralFFN" else ""
         raise InvalidInput(
             f"{subject}: read are networks of chemprop 2 with its standard parts. Found {strange[0]}. Audit it with "
-            f"leaq.audit(model, members, nonmembers{', loss=...' * bool(more)}), the model loaded and its loaders made by "
-            f"chemprop{more}."
+            f"leaq.audit(model, members, nonmembers{', loss=...' * bool(more)}), the model loaded and its loaders made "
+            f"by chemprop{more}."
         )
     hidden = end["hidden_dim"]
     inner = [hidden] * end["n_layers"] if isinstance(hidden, int) else list(hidden)

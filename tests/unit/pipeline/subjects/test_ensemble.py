@@ -12,6 +12,7 @@ from leaq.models.nets.chemprop import read_chemprop
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.preparing import prepare
 from leaq.pipeline.subjects import subject_of
+from leaq.study import audit_into
 from leaq.types import silent
 from tests.helpers import require
 from tests.unit.models.nets.test_chemprop import named, written
@@ -64,7 +65,9 @@ def test_what_a_released_file_says_need_not_be_named(assays, named):
     )  # chemprop's recipe, but for what is named
     _, other = prepare(bare.resolved(target="active"))
     assert other.target == "active"
-    leaq.audit(bare, quantizers="sign", attacks=("threshold",))
+    kept, whole = (audit_into(bare, assays / "run"), leaq.audit(bare))
+    assert kept.config["model"] == resolved.model
+    assert kept.rows[0].metrics == whole.rows[0].metrics
 
 
 @pytest.mark.filterwarnings("ignore")
