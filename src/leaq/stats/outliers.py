@@ -18,6 +18,8 @@ ENDS = 10
 non-members of one model."""
 REACH = 10.0
 """Widths of the middle by which a value may lie outside it."""
+MOST = 0.5
+"""Share of its columns outside which a record is a stranger to all others."""
 ABSURD = 100.0
 """Widths of the middle of a regression target outside which a value is taken for an error."""
 NINES = frozenset(float("9" * digits) for digits in range(1, 16))
@@ -98,10 +100,15 @@ def absurd(values: Floats) -> tuple[float | None, Ints]:
 
 
 def outlier_flag(outside: Bools, where: str) -> Flag:
-    """Say how many values were limited, and why."""
+    """Say how many values were limited, and why; and how many records (of rows of `outside`) lie outside in most."""
+    strangers = int((outside.mean(1) > MOST).sum()) if outside.shape[1] > 1 else 0
+    more = (
+        f" {strangers} of the records lie outside in most columns: predictions for them mean little, and a bad metric may be "
+        "theirs alone."
+    )
     return Flag(
         "limited-outliers",
         f"{int(outside.sum())} values lie far outside all others of their column ({where}) and were moved to its "
         "limit: standardised, a column would tell nothing but these, or a model predict anything for them. Codes for "
-        "missing values belong into empty cells.",
+        f"missing values belong into empty cells.{more * bool(strangers)}",
     )

@@ -31,3 +31,13 @@ def test_ordinary_columns_are_left_as_they_are(rng):
 
 def test_the_flag_counts():
     assert outlier_flag(np.eye(3, dtype=bool), "'a': 1 row (3)").text.startswith("3 values lie far outside")
+
+
+def test_a_record_that_is_outside_in_most_columns_is_told(rng):
+    """As methane is among molecules that graph attention embeds."""
+    values = rng.normal(size=(200, 8))
+    values[7], values[9, 0] = 1e4, 1e4
+    _, outside = limited(values)
+    assert outside.sum() == 9
+    assert "1 of the records lie outside in most columns" in outlier_flag(outside, "rows 8, 10").text
+    assert "in most columns" not in outlier_flag(outside[8:], "row 10").text
