@@ -103,8 +103,8 @@ def outlier_flag(outside: Bools, where: str) -> Flag:
     """Say how many values were limited, and why; and how many records (of rows of `outside`) lie outside in most."""
     strangers = int((outside.mean(1) > MOST).sum()) if outside.shape[1] > 1 else 0
     more = (
-        f" {strangers} of the records lie outside in most columns: predictions for them mean little, and a bad metric may be "
-        "theirs alone."
+        f" {strangers} of the records lie outside in most columns: predictions for them mean little, and a bad metric "
+        "may be theirs alone."
     )
     return Flag(
         "limited-outliers",
