@@ -75,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tasks", nargs="*", default=["freesolv", "esol", "dili"])
     parser.add_argument("--models", type=int, default=4)
-    parser.add_argument("--batch", type=int, default=60)
+    parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--schedules", nargs="*", default=["warmup"])
     args = parser.parse_args()
     warnings.simplefilter("ignore")

@@ -47,7 +47,8 @@ class Origin(Config):
     scikit-learn network; records has inputs and targets. Runs your code; name only code you trust."""
     released: str = ""
     """The file that is released, of a model that was trained by the recipe (or is the network named) on the records of
-    members: it is attacked, with shadow models from the recipe."""
+    members: it is attacked, with shadow models from the recipe. What chemprop saved says its network and targets
+    itself."""
     members: str = ""
     """Records that trained the released file, a table with the source's columns; the source's other records did not.
     Of a finished model: NPZ with arrays x and y, or a table (with target); of a language model texts, one a line, or
@@ -121,7 +122,8 @@ class AuditConfig(Reading, Origin, FinishedModel):
     source: str
     """A data set known by name (breast_cancer, freesolv, bbb_martins, ...: see leaq list datasets), or a CSV, TSV,
     Parquet, NPZ or SD file; or a finished model: a file of weights (safetensors or GGUF, with model), a program that
-    runs by itself (ONNX, TorchScript, .pt2, LiteRT, OpenVINO) or a language model (a folder or GGUF)."""
+    runs by itself (ONNX, TorchScript, .pt2, LiteRT, OpenVINO), a language model (a folder or GGUF), or what chemprop 2
+    saved (.pt, .ckpt or the folder of a training)."""
     embedder: str = "auto"
     """How records become numbers: auto, identity, ecfp4, descriptors, ...: see leaq list embedders."""
     quantizers: tuple[str, ...] = ("study", "uniform(bits=8)")

@@ -36,3 +36,20 @@ def test_every_model_trained_with_privacy_is_paid_for(rng, ticking):
     tried = 2 * 5  # two epochs of five batches took one second
     steps = 2 * 4 * 10 * 10
     assert rehearsal.private_seconds(config, todo) == pytest.approx(steps / tried + rehearsal.ACCOUNTING)
+
+
+@pytest.mark.usefixtures("ticking")
+@pytest.mark.parametrize(("slow", "tries"), [(0.5, 1), (10.0, 2)])
+def test_evaluating_is_tried_for_all_quantizers_at_once(rng, monkeypatch, slow, tries):
+    """Quantized weights take as long as others: a network end to end was run over its records for each quantizer."""
+    monkeypatch.setattr(rehearsal, "SLOW", slow)
+    config = AuditConfig(source="memory", quantizers=("sign", "uniform(bits=4)", "uniform(bits=8)"), replicates=8,
+                         training=TrainingConfig(hidden=(8,), epochs=1, checkpoints=4))  # fmt: skip
+    samples = load((rng.normal(size=(160, 4)), np.arange(160) % 2), config)
+    todo, model = asked(config, samples), MLP.of(samples, (8,))
+    trial = rehearsal.Rehearsal(config, model, model.init(0, range(8)), todo, todo.members)
+    asked_for = []
+    monkeypatch.setattr(rehearsal, "loss_table", lambda *_, **told: asked_for.append(told.get("whitebox", None)))
+    trial.releasing()
+    assert len(todo.quantizers) == 4
+    assert len(asked_for) == 2 * tries  # once as it is, once with what is read of the file
