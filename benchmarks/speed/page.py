@@ -3,12 +3,12 @@
 import altair as alt
 
 from benchmarks.pages import DOCS, put
-from benchmarks.speed import engines, gpu, growth, matrix, peers, phases, stacking, start
+from benchmarks.speed import engines, finished, gpu, growth, matrix, peers, phases, stacking, start
 
 PAGE, PICTURE = DOCS / "performance.md", DOCS / "img" / "growth.svg"
 BODIES = {
     "phases": phases, "start": start, "growth": growth, "matrix": matrix, "stacking": stacking, "peers": peers,
-    "engines": engines, "gpu": gpu,
+    "finished": finished, "engines": engines, "gpu": gpu,
 }  # fmt: skip
 PARTS = ("training", "evaluating", "measuring")
 

@@ -53,7 +53,8 @@ def neighbour_table(
         raise InvalidInput(
             f"neighbour_table: members must have shape {(*released.batch, len(samples))}. Found {members.shape}."
         )
-    quantized, drawn = draw_moves(quantizer, released, moves=moves, seed=seed)
+    fitted = quantizer.fitted_to(released)
+    quantized, drawn = fitted(released), draw_moves(fitted, released, moves=moves, seed=seed)
     depth = _depth(quantized)
     scale = float(np.std(samples.targets)) or 1.0 if samples.task == "regression" else 1.0
     # Fewer moves than asked for exist only in tiny models, and then equally few in every model of the stack... almost:

@@ -1,13 +1,14 @@
 """Some records at a time, in whatever form a model takes them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "shapes_of", "flat", "mapped", "move", "to_device"]
+__all__ = ["Batch", "cut", "flat", "mapped", "move", "shapes_of", "to_device"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,31 @@ def flat(inputs: Any) -> list[Any]:
     if isinstance(inputs, Mapping):
         return list(inputs.values())
     return list(inputs) if isinstance(inputs, tuple | list) else [inputs]
+
+
+def cut(batch: Batch, rows: int) -> list[Batch]:
+    """Return a batch as batches of so many records; whole, where its inputs are not all one row a record.
+
+    Examples
+    --------
+    >>> [part.n for part in cut(Batch((torch.zeros(5, 2), torch.ones(5)), torch.zeros(5), 5), 2)]
+    [2, 2, 1]
+    """
+    if batch.n <= rows or not all(isinstance(part, Tensor) and len(part) == batch.n for part in _leaves(batch.inputs)):
+        return [batch]
+    wanted = [slice(start, start + rows) for start in range(0, batch.n, rows)]
+    return [
+        Batch(mapped(batch.inputs, itemgetter(some)), batch.targets[some], len(batch.targets[some]), batch.name)
+        for some in wanted
+    ]
+
+
+def _leaves(inputs: Any) -> Iterator[Any]:
+    if isinstance(inputs, Mapping | tuple | list):
+        for item in inputs.values() if isinstance(inputs, Mapping) else inputs:
+            yield from _leaves(item)
+    else:
+        yield inputs
 
 
 def move(batch: Batch, device: torch.device) -> Batch:

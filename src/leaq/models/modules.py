@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from leaq.models.calling import call, evaluating, full_precision, unwrap
 from leaq.models.roles import roles_of, shared_names, tensors_of
 from leaq.types import Checkpoints, Role
 
-__all__ = ["ModuleModel", "checkpoints_of"]
+__all__ = ["ModuleModel", "checkpoints_of", "plain_convolution"]
 
 STACKED_BYTES = 2**26
 """Weights of the candidates that one vectorised call may hold; larger models run one after another."""
@@ -65,6 +65,8 @@ class ModuleModel:
     vectorised: bool = True
     own: dict[str, Tensor] = field(init=False, repr=False)
     """Half-precision tensors of the module, widened; they run in 32 bits beside the candidates."""
+    calls: dict[int, dict[str, int]] = field(init=False, repr=False, default_factory=dict)
+    """How often each layer runs on so many records."""
 
     def __post_init__(self) -> None:
         self.module = unwrap(self.module)
@@ -113,14 +115,26 @@ class ModuleModel:
         UnsupportedModel
             If a weight is tied to another one: what fits the one does not fit the other.
         """
-        kept = [
-            watch_inputs(
-                self.module,
-                self.own | {name: tensor[i] for name, tensor in params.items()},
-                one if (told := share > 0).all() else one[told],
-            )
-            for i, (one, share) in enumerate(zip(inputs, shares, strict=True))
-        ]
+        return self._watched(params, inputs, shares, None)
+
+    def layer_inputs_of(
+        self, params: Mapping[str, Tensor], inputs: Tensor, shares: Tensor, *, only: str
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return the same of one weight alone, {} if it sees no vectors; the run ends once its layer has run."""
+        return self._watched(params, inputs, shares, only)
+
+    def _watched(
+        self, params: Mapping[str, Tensor], inputs: Tensor, shares: Tensor, only: str | None
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        kept = []
+        for i, (one, share) in enumerate(zip(inputs, shares, strict=True)):
+            records = one if (told := share > 0).all() else one[told]
+            weights = self.own | {name: tensor[i] for name, tensor in params.items()}
+            if only is not None and len(records) not in self.calls:
+                whole = watch_inputs(self.module, weights, records, vectors=False)
+                self.calls[len(records)] = {name: len(met) for name, met in whole.items()}
+            last = self.calls[len(records)].get(only, 0) if only is not None else 0
+            kept.append(_joined(watch_inputs(self.module, weights, records, only=only, last=last)))
         return {name: _padded([one[name] for one in kept], like=shares) for name in kept[0]}
 
     def outputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
@@ -132,11 +146,14 @@ class ModuleModel:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*performance drop.*")  # a loop is faster, then
 
-            def run(one: dict[str, Tensor]) -> Tensor:
-                return call(self.module, self.own | one, inputs)
+            alike = {name: tensor[0] for name, tensor in params.items() if _one_for_all(tensor)}
+            alike = alike if len(alike) < len(params) else {}
 
-            with evaluating(self.module):
-                found: Tensor = torch.func.vmap(run)(dict(params))
+            def run(one: dict[str, Tensor]) -> Tensor:
+                return call(self.module, self.own | alike | one, inputs)
+
+            with evaluating(self.module):  # what runs on equal weights alone then runs once
+                found: Tensor = torch.func.vmap(run)({n: tensor for n, tensor in params.items() if n not in alike})
             return found
 
     def _run(self, one: dict[str, Tensor], inputs: Any) -> Tensor:
@@ -147,13 +164,36 @@ class ModuleModel:
     @staticmethod
     def _fits(params: Mapping[str, Tensor]) -> bool:
         # Grouped convolutions, which vmap makes of stacked filters, are slower on a CPU than one model after another.
-        if any(tensor.ndim > 3 for tensor in params.values()):
+        if any(tensor.ndim > 3 and not _one_for_all(tensor) for tensor in params.values()):
             return False
-        return sum(tensor.nbytes for tensor in params.values()) <= STACKED_BYTES
+        return sum(t.nbytes for t in params.values() if not _one_for_all(t)) <= STACKED_BYTES
 
 
-def watch_inputs(module: nn.Module, params: Mapping[str, Tensor], inputs: Any) -> dict[str, Tensor]:
-    """Run a module and return the vectors (r', in) that each linear and ungrouped convolution weight met."""
+def _one_for_all(tensor: Tensor) -> bool:
+    """Whether the copies along the first axis are one tensor, as `expand` gives."""
+    return len(tensor) > 1 and tensor.stride(0) == 0
+
+
+class _Seen(Exception):
+    """Everything was seen; what is left of the run is not needed."""
+
+
+def watch_inputs(
+    module: nn.Module,
+    params: Mapping[str, Tensor],
+    inputs: Any,
+    *,
+    only: str | None = None,
+    last: int = 0,
+    vectors: bool = True,
+) -> dict[str, list[Tensor]]:
+    """Run a module; return by weight the vectors (r', in) that each linear or ungrouped convolution met, call by call.
+
+    Parameters
+    ----------
+    only, last : watch this weight alone, and end the run with its layer's last call; 0 runs to the end.
+    vectors : False says with empty tensors how often each layer was called.
+    """
     found: dict[str, list[Tensor]] = {}
     tied = shared_names(module)
     several = {*tied, *tied.values()}
@@ -165,22 +205,28 @@ def watch_inputs(module: nn.Module, params: Mapping[str, Tensor], inputs: Any) -
                     f"Calibration: a layer's weight must meet one kind of inputs. {name!r} is tied to another weight. "
                     "Use a quantizer without calibration, such as uniform(bits=4)."
                 )
-            found.setdefault(name, []).append(_vectors(layer, args[0]))
+            found.setdefault(name, []).append(_vectors(layer, args[0]) if vectors else torch.empty(0))
+            if len(found[name]) == last:
+                raise _Seen
 
         return layer.register_forward_pre_hook(keep)
 
     layers = [
         (f"{name}.weight" if name else "weight", part)
         for name, part in module.named_modules()
-        if type(part) is nn.Linear or (isinstance(part, nn.Conv1d | nn.Conv2d) and _plain_convolution(part))
+        if type(part) is nn.Linear or (isinstance(part, nn.Conv1d | nn.Conv2d) and plain_convolution(part))
     ]
-    hooks = [watch(name, layer) for name, layer in layers]
+    hooks = [watch(name, layer) for name, layer in layers if only is None or name == only]
     try:
-        with torch.no_grad(), evaluating(module):
+        with suppress(_Seen), torch.no_grad(), evaluating(module):
             call(module, params, inputs)
     finally:
         for hook in hooks:
             hook.remove()
+    return found
+
+
+def _joined(found: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
     return {name: met[0] if len(met) == 1 else torch.cat(met) for name, met in found.items()}
 
 
@@ -191,7 +237,8 @@ def _padded(each: Sequence[Tensor], *, like: Tensor) -> tuple[Tensor, Tensor]:
     return padded, (torch.arange(padded.shape[1], device=like.device) < counts.unsqueeze(1)).to(like.dtype)
 
 
-def _plain_convolution(layer: nn.Conv1d | nn.Conv2d) -> bool:
+def plain_convolution(layer: nn.Conv1d | nn.Conv2d) -> bool:
+    """Whether each output channel sees every input channel, padded by a number of zeros."""
     return layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
 
 

@@ -6,7 +6,7 @@ Stacks are worked on in cache-sized runs of models. A `Fitted` scheme holds the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite, prod
 from typing import TYPE_CHECKING
@@ -191,15 +191,25 @@ class Fitted:
 
     def codes(self, checkpoints: Checkpoints) -> dict[str, tuple[Tensor, Scales]]:
         """Return each quantized parameter's codes (b, *shape) and scales (b, ...)."""
+        return {name: (codes, scales) for name, codes, scales in self.coded(checkpoints)}
+
+    def coded(
+        self, checkpoints: Checkpoints, names: Collection[str] | None = None
+    ) -> Iterator[tuple[str, Tensor, Scales]]:
+        """Yield name, codes and scales of one quantized parameter after the other, of `names` where given.
+
+        The codes of a large model are then never held together.
+        """
         repeat = self._repeat(checkpoints)
         prepared = self.scheme.prepare(checkpoints, self.state, repeat)
-        found = {}
         for name, chosen in self.scheme.plan(checkpoints).items():
+            if names is not None and name not in names:
+                continue
             weight = stacked(prepared, name)
             parts = [chosen.encode(weight[run], scales) for run, scales in self._runs(name, weight, repeat)]
-            scales = {key: value.repeat_interleave(repeat, 0) for key, value in self.state[name].items()}
-            found[name] = (torch.cat(parts), scales)
-        return found
+            state = self.state[name]
+            scales = state if repeat == 1 else {key: value.repeat_interleave(repeat, 0) for key, value in state.items()}
+            yield name, parts[0] if len(parts) == 1 else torch.cat(parts), scales
 
     def bits(self, reference: Checkpoints) -> tuple[float, float]:
         """Return packed and entropy bits per weight, scales included, averaged over models.
@@ -208,20 +218,23 @@ class Fitted:
         entropy is that of the observed code frequencies of each tensor: biased low where a tensor has few weights
         for its number of levels.
         """
-        codes, plan = self.codes(reference), self.scheme.plan(reference)
+        plan, layers = self.scheme.plan(reference), quantizable(reference)
+        told = {
+            name: (sum(_entropy(model) for model in codes) / len(codes), scale_bits(plan[name], scales))
+            for name, codes, scales in self.coded(reference, layers)
+        }
         weights = packed = entropy = 0.0
-        for name in quantizable(reference):
+        for name in layers:
             weight = stacked(reference, name)
             count = prod(weight.shape[1:])
             weights += count
-            if name not in codes:
+            if name not in told:
                 packed += 8 * weight.element_size() * count
                 entropy += 8 * weight.element_size() * count
                 continue
-            tensor, scales = codes[name]
-            overhead = scale_bits(plan[name], scales)
+            each, overhead = told[name]
             packed += 8 * plan[name].code_bytes(count) + overhead
-            entropy += sum(_entropy(model) for model in tensor) / len(tensor) * count + overhead
+            entropy += each * count + overhead
         return packed / weights, entropy / weights
 
     def size(self, reference: Checkpoints) -> Size:
@@ -287,7 +300,8 @@ def scale_bits(scheme: Scheme, scales: Scales) -> int:
 
 def _entropy(codes: Tensor) -> float:
     """Shannon entropy of the code frequencies, in bits per code."""
-    flat = codes.flatten().long()
+    flat = codes.flatten()
+    flat = flat if flat.dtype in (torch.uint8, torch.int32, torch.int64) else flat.long()
     wide = int(flat.max()) >= 2**20  # the bits of whole numbers, say
     counts = torch.unique(flat, return_counts=True)[1] if wide else torch.bincount(flat)
     counts = counts[counts > 0].double()

@@ -184,6 +184,8 @@ def walk(scheme: Scheme, checkpoints: Checkpoints, calibration: Calibration) -> 
         part = replace(checkpoints, params={k: v[run] for k, v in flat.items()}, batch=(len(owner[run]),), steps=())
         inputs, shares = calibration.of(owner[run], next(iter(part.params.values())))
         parts.append(_walk(scheme, model, part, Inputs(inputs, shares)))
+    if len(parts) == 1:
+        return parts[0]
     return {
         name: {key: torch.cat([part[name][key] for part in parts]) for key in scales}
         for name, scales in parts[0].items()
@@ -202,7 +204,7 @@ def _walk(scheme: Scheme, model: Layered, exact: Checkpoints, given: Inputs) -> 
     for name, chosen in plan.items():
         weight = exact.params[name]
         refuse_infinite(name, weight)
-        seen = model.layer_inputs(now, x, shares).get(name) if exact.roles[name] != "bias" else None
+        seen = _seen(model, now, (x, shares), name) if exact.roles[name] != "bias" else None
         if seen is None:  # a bias, or a weight whose inputs are no vectors (an embedding): nothing to calibrate on
             state[name] = chosen.fit(weight)
         else:
@@ -219,6 +221,16 @@ def _walk(scheme: Scheme, model: Layered, exact: Checkpoints, given: Inputs) -> 
     if scheme.refit == "outputs":
         _refit_outputs(model, state, refitted, now=now, exact=exact, given=given)
     return state
+
+
+def _seen(
+    model: Layered, now: Mapping[str, Tensor], records: tuple[Tensor, Tensor], name: str
+) -> tuple[Tensor, Tensor] | None:
+    """Return what one layer sees; a model that can stop once that layer has run does."""
+    stopping = getattr(model, "layer_inputs_of", None)
+    found: Mapping[str, tuple[Tensor, Tensor]]
+    found = model.layer_inputs(now, *records) if stopping is None else stopping(now, *records, only=name)
+    return found.get(name)
 
 
 def _refitted(scheme: Scheme, exact: Checkpoints, plan: Mapping[str, Scheme]) -> tuple[str, ...]:

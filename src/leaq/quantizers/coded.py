@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from leaq.errors import InvalidInput
+from leaq.lazy import torch
 from leaq.types import Checkpoints
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def levels_of(quantizer: Coded, name: str, released: Checkpoints) -> tuple[Level
 
 def weights_at(scheme: Levels, codes: "Tensor", scales: Any, *, shift: int, levels: int) -> "Tensor":
     """Return the weights with every code moved by `shift` levels, staying within the range."""
-    dtype = codes.dtype
-    return scheme.dequantize((codes.long() + shift).clamp(0, levels - 1).to(dtype), scales)
+    wide = codes.to(torch.int16 if levels < MOST_LEVELS // 2 else torch.int32, copy=True)  # few bytes: models are large
+    return scheme.dequantize(wide.add_(shift).clamp_(0, levels - 1).to(codes.dtype), scales)
 
 
 def flat_models(released: Checkpoints, what: str) -> int:

@@ -1,17 +1,21 @@
 """Candidates one code away from the released model: what an empirical minimiser would compare it with."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.lazy import torch
 from leaq.quantizers.coded import Coded, flat_models, levels_of, weights_at
 from leaq.seeds import stream
-from leaq.types import Checkpoints, Floats, Ints
+from leaq.types import Bools, Checkpoints, Floats, Ints
 
 __all__ = ["Moves", "draw_moves", "moved", "neighbours"]
+
+STRETCH = 2**16
+"""Weights in which one move is looked for at a time."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,10 @@ class Moves:
     def __len__(self) -> int:
         return len(self.name)
 
+    def some(self, which: Ints) -> "Moves":
+        """Return some of the moves, by their places."""
+        return Moves(tuple(self.name[i] for i in which), self.position[which], self.value[which])
+
     def by_parameter(self) -> Iterator[tuple[str, Ints]]:
         """Yield each parameter and the moves in it."""
         names = np.array(self.name)
@@ -40,70 +48,124 @@ class Moves:
 
 
 def draw_moves(
-    quantizer: Coded, released: Checkpoints, *, moves: int = 200, seed: int = 0, first: int = 0, calibration: Any = None
-) -> tuple[Checkpoints, list[Moves]]:
-    """Return the released quantized models and, for each, distinct single-code moves drawn evenly over all weights.
+    quantizer: Coded, released: Checkpoints, *, moves: int = 200, seed: int = 0, first: int = 0
+) -> list[Moves]:
+    """Return for each released model distinct single-code moves drawn evenly over all weights.
+
+    One parameter's codes are held at a time, so that a large model needs no second copy of itself.
 
     Parameters
     ----------
+    quantizer : a calibrated one fitted, ``quantizer.fitted_to(released, calibration)``.
     released : batch (s,), in full precision.
     moves : number of moves a model; all there are if there are fewer.
     first : index of the first model, so that its moves are the same in whatever stack it comes.
-    calibration : what calibrated quantizers ask for, a `leaq.quantizers.Calibration` of the s models.
     """
     s = flat_models(released, "neighbours")
     if moves < 1:
         raise InvalidInput(f"neighbours: moves must be at least 1. Found {moves}.")
-    fitted = quantizer.fitted_to(released, calibration)
-    coded = fitted.codes(released)
-    if not coded:
+    shifts = _Shifts(quantizer, quantizer.fitted_to(released), released)
+    counts: dict[str, list[Ints]] = {}
+    for name, _, possible, _ in shifts():
+        counts.setdefault(name, []).append(possible.sum(1))
+    if not counts:
         raise NotEnoughEvidence("neighbours: the model must have quantized weights. Found none.")
-    quantized: Checkpoints = fitted(released)
-    up_down, possible = {}, {}
-    for name, (codes, scales) in coded.items():
-        scheme, levels = levels_of(quantizer, name, released)
-        shifted = [weights_at(scheme, codes, scales, shift=shift, levels=levels) for shift in (1, -1)]
-        up_down[name] = np.stack([value.double().numpy().reshape(s, -1) for value in shifted], 1)  # (s, 2, p)
-        changes = up_down[name] != quantized.params[name].double().numpy().reshape(s, 1, -1)
-        # Beside the largest number of a floating-point format stands no number.
-        possible[name] = changes & np.isfinite(up_down[name])
-    found = [
-        _draw({name: values[i] for name, values in up_down.items()}, {n: p[i] for n, p in possible.items()},
-              moves=moves, rng=stream(seed, "neighbours", first + i))
+    picked = [
+        _drawn({name: np.array([side[i] for side in sides]) for name, sides in counts.items()}, moves,
+               stream(seed, "neighbours", first + i))
         for i in range(s)
     ]  # fmt: skip
-    return quantized, found
+    found: list[dict[str, list[tuple[Ints, Floats]]]] = [{} for _ in range(s)]
+    for name, down, possible, values in shifts({name for one in picked for name in one}):
+        for i, one in enumerate(picked):
+            if name in one:
+                ups = int(counts[name][0][i])
+                ranks = one[name][one[name] >= ups] - ups if down else one[name][one[name] < ups]
+                places = _places(possible[i], ranks)
+                weights = values[i][torch.from_numpy(places)].double().numpy()
+                found[i].setdefault(name, []).append((places, weights))
+    return [_moves(one, list(counts)) for one in found]
 
 
-def _draw(values: dict[str, Floats], possible: dict[str, np.ndarray], *, moves: int, rng: np.random.Generator) -> Moves:
-    """Draw distinct moves among all (weight, direction) pairs that change the weight."""
-    where = [(name, index) for name, mask in possible.items() for index in (np.flatnonzero(mask.ravel()),)]
-    counts = np.array([len(index) for _, index in where])
-    total = int(counts.sum())
+@dataclass
+class _Shifts:
+    """Every parameter with its codes one up, then one down, and where that changes a weight."""
+
+    quantizer: Coded
+    fitted: Any
+    released: Checkpoints
+
+    def __call__(self, names: Collection[str] | None = None) -> Iterator[tuple[str, bool, Bools, Any]]:
+        """Yield name, whether codes go down, where that changes something, and the weights then, each (s, p)."""
+        s = self.released.batch[0]
+        for name, codes, scales in self.fitted.coded(self.released, names):
+            scheme, levels = levels_of(self.quantizer, name, self.released)
+            now = scheme.dequantize(codes, scales).reshape(s, -1)
+            for shift in (1, -1):
+                value = weights_at(scheme, codes, scales, shift=shift, levels=levels).reshape(s, -1)
+                # Beside the largest number of a floating-point format stands no number.
+                yield name, shift < 0, (value.isfinite() & (value != now)).numpy(), value
+                del value  # of a large model no two of these are held
+
+
+def _drawn(counts: Mapping[str, Ints], moves: int, rng: np.random.Generator) -> dict[str, Ints]:
+    """Return which of each parameter's possible moves are drawn, in order: those up come before those down."""
+    total = int(sum(count.sum() for count in counts.values()))
     if total == 0:
         raise NotEnoughEvidence("neighbours: no code can be moved to another weight value.")
     picked = np.sort(rng.choice(total, size=min(moves, total), replace=False))
-    names, positions, after = [], [], []
-    starts = np.r_[0, np.cumsum(counts)]
-    for (name, index), start, stop in zip(where, starts[:-1], starts[1:], strict=True):
-        flat = index[picked[(picked >= start) & (picked < stop)] - start]
-        names += [name] * len(flat)
-        positions.append(flat % possible[name].shape[1])
-        after.append(values[name].ravel()[flat])
-    return Moves(tuple(names), np.concatenate(positions).astype(np.int64), np.concatenate(after))
+    found, start = {}, 0
+    for name, count in counts.items():
+        stop = start + int(count.sum())
+        mine = picked[(picked >= start) & (picked < stop)] - start
+        if len(mine):
+            found[name] = mine
+        start = stop
+    return found
 
 
-def moved(quantized: Checkpoints, moves: list[Moves]) -> Checkpoints:
-    """Return the moved models, the unmoved one last: batch (s, m + 1). Holds m + 1 copies of every parameter."""
+def _places(mask: Bools, ranks: Ints) -> Ints:
+    """Return where the true ones of some ranks stand, a stretch of the mask at a time.
+
+    Examples
+    --------
+    >>> _places(np.array([False, True, False, True, True]), np.array([0, 2])).tolist()
+    [1, 4]
+    """
+    starts = np.arange(0, len(mask), STRETCH)
+    before = np.r_[0, np.cumsum(np.add.reduceat(mask, starts, dtype=np.int64))]
+    stretch = np.searchsorted(before, ranks, side="right") - 1
+    found = [
+        starts[at] + np.flatnonzero(mask[starts[at] : starts[at] + STRETCH])[rank - before[at]]
+        for at, rank in zip(stretch, ranks, strict=True)
+    ]
+    return np.array(found, dtype=np.int64)
+
+
+def _moves(found: Mapping[str, list[tuple[Ints, Floats]]], order: Sequence[str]) -> Moves:
+    parts = [(name, *part) for name in order for part in found.get(name, ())]
+    return Moves(
+        tuple(name for name, places, _ in parts for _ in places),
+        np.concatenate([places for _, places, _ in parts]),
+        np.concatenate([weights for _, _, weights in parts]),
+    )
+
+
+def moved(quantized: Checkpoints, moves: Sequence[Moves]) -> Checkpoints:
+    """Return the moved models, the unmoved one last: batch (s, m + 1).
+
+    Only parameters in which something moves are held m + 1 times; the others are views of one tensor.
+    """
     s = flat_models(quantized, "moved")
     counts = {len(one) for one in moves}
     if len(moves) != s or len(counts) != 1:
         raise InvalidInput(f"moved: needs as many moves for each of {s} models. Found {[len(one) for one in moves]}.")
     m = counts.pop()
+    touched = {name for one in moves for name in one.name}
     params = {
-        name: tensor.unsqueeze(1).repeat(1, m + 1, *[1] * (tensor.ndim - 1))
-        for name, tensor in quantized.params.items()
+        name: tensor.unsqueeze(1).expand(s, m + 1, *tensor.shape[1:]) for name, tensor in quantized.params.items()
     }
+    params |= {name: params[name].contiguous() for name in params if name in touched}
     for i, one in enumerate(moves):
         for j in range(m):
             params[one.name[j]][i, j].view(-1)[int(one.position[j])] = float(one.value[j])
@@ -117,5 +179,6 @@ def neighbours(
 
     For stacks of linear layers the benchmark of fidelity gives the same losses without these copies.
     """
-    drawn = draw_moves(quantizer, released, moves=moves, seed=seed, first=first, calibration=calibration)
-    return moved(*drawn)
+    fitted = quantizer.fitted_to(released, calibration)
+    drawn = draw_moves(fitted, released, moves=moves, seed=seed, first=first)
+    return moved(fitted(released), drawn)

@@ -150,6 +150,12 @@ class StackedModule:
         """Return what each weight is multiplied with; see `leaq.models.protocols.Layered`."""
         return self._evaluated.layer_inputs(params, self.as_inputs(inputs), shares)
 
+    def layer_inputs_of(
+        self, params: Mapping[str, Tensor], inputs: Tensor, shares: Tensor, *, only: str
+    ) -> Mapping[str, tuple[Tensor, Tensor]]:
+        """Return the same of one weight alone, by a run that ends once its layer has run."""
+        return self._evaluated.layer_inputs_of(params, self.as_inputs(inputs), shares, only=only)
+
     def stacks(self, inputs: Tensor) -> bool:
         """Tell whether copies run as one program where the inputs lie: those that can be, where that is faster."""
         return self.note is None and not (inputs.device.type == "cpu" and self._convolves and self.widest >= LARGE)

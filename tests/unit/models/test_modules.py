@@ -243,3 +243,38 @@ def test_weights_are_copied_unless_they_are_lent():
         assert tensor.data_ptr() != module.state_dict()[name].data_ptr()
     assert lent.params["0.weight"].data_ptr() == module[0].weight.data_ptr()
     assert lent.params["1.weight"].dtype == torch.float32  # widened, and so a copy
+
+
+class Twice(nn.Module):
+    """Calls its second layer once for every record beyond the first, and says how often its last one ran."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.again, self.last = nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 2)
+
+    def forward(self, x):
+        x = self.first(x)
+        for _ in range(len(x) - 1):
+            x = self.again(x)
+        RAN.append(len(x))
+        return self.last(x)
+
+
+RAN: list[int] = []
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_one_layers_inputs_need_no_run_to_the_end(count):
+    torch.manual_seed(0)
+    model = ModuleModel(Twice())
+    params = {name: tensor.detach().expand(2, *tensor.shape) for name, tensor in model.module.named_parameters()}
+    x, shares = torch.randn(2, count, 3), torch.ones(2, count)
+    whole = model.layer_inputs(params, x, shares)
+    for name, (vectors, counted) in whole.items():
+        RAN.clear()
+        one = model.layer_inputs_of(params, x, shares, only=name)
+        assert list(one) == [name]
+        assert torch.equal(one[name][0], vectors)
+        assert torch.equal(one[name][1], counted)
+        assert len(RAN) == (2 if name == "last.weight" else 0) + (name == "first.weight")  # the first counts the calls
+    assert whole["again.weight"][0].shape == (2, count * (count - 1), 3)

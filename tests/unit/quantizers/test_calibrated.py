@@ -145,3 +145,27 @@ def test_calibrated_networks_beat_rounding_to_nearest(spec):
             sum((outputs(quantized, x)[i] - outputs(given, x)[i]).square().mean() for i, x in enumerate(inside))
         )
     assert errors[0] < errors[1]
+
+
+def test_gptq_finds_the_codes_of_a_released_model_once(monkeypatch):
+    """Fitting, quantizing, counting bits and moving codes look at the same codes; other weights get their own."""
+    found, rounded = [], Gptq._in_turn
+
+    def counted(self, weight, scales):
+        found.append(len(weight))
+        return rounded(self, weight, scales)
+
+    monkeypatch.setattr(Gptq, "_in_turn", counted)
+    released = models()
+    fitted = build("gptq(bits=3)").fitted_to(released, calibration())
+    layers = len(fitted.plan(released))
+    assert len(found) == layers
+    quantized = fitted(released)
+    fitted.size(released)
+    codes = fitted.codes(released)
+    assert len(found) == layers
+    for name, (tensor, scales) in codes.items():
+        torch.testing.assert_close(tensor, rounded(fitted.scheme, released.params[name], scales))
+    again = fitted(released.replace({name: tensor + 1e-3 for name, tensor in released.params.items()}))
+    assert len(found) > layers
+    assert not torch.equal(again.params["layers.1.weight"], quantized.params["layers.1.weight"])

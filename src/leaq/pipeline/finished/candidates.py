@@ -9,17 +9,19 @@ from torch import nn
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
 from leaq.models import checkpoints_of
 from leaq.models.calling import full_precision
+from leaq.models.roles import tensors_of
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.finished.evaluating import ModelEvaluator
+from leaq.pipeline.finished.neighbouring import neighbour_table
 from leaq.quantizers import Calibration, Identity, Scheme
-from leaq.quantizers.neighbours import Moves, draw_moves, moved
+from leaq.quantizers.neighbours import Moves, draw_moves
 from leaq.quantizers.scheme import Fitted
 from leaq.types import Checkpoints, Flag, LossTable, NotComputed
 
-__all__ = ["candidates_of", "fitted_to", "released_of", "with_released"]
+__all__ = ["candidates_of", "fitted_to", "moves_of", "released_of", "with_released"]
 
-MOVED_BYTES = 2**28
-"""Weights of the moved copies that are held at once."""
+LENT = 2**28
+"""Bytes of weights from which on a model's own are read, and no copy of them."""
 NO_CODES = NotComputed(
     "Full precision has no codes to move. Name the recording of a leaq.Recorder in the training loop (--recorded)."
 )
@@ -30,14 +32,16 @@ def released_of(model: nn.Module, recorded: Checkpoints | None, *, lent: bool = 
 
     Parameters
     ----------
-    lent : whether the model is nobody's, so that its weights themselves are taken and no copy is made.
+    lent : whether the model is nobody's, so that its weights themselves are taken and no copy is made. A large model's
+        are, whoever's it is: they are read and never written.
 
     Raises
     ------
     InvalidInput
         If the checkpoints are of another architecture.
     """
-    released = checkpoints_of(model, copied=not lent)
+    size = sum(tensor.nbytes for _, tensor, _ in tensors_of(model))
+    released = checkpoints_of(model, copied=not lent and size < LENT)
     if recorded is None:
         return released
     if recorded.batch[:1] != (1,) or len(recorded.batch) != 2:
@@ -116,40 +120,35 @@ def _unseen(scheme: Scheme, released: Checkpoints, calibration: Calibration) -> 
     return (Flag("partly-calibrated", text),)
 
 
-def candidates_of(
-    evaluator: ModelEvaluator,
-    fitted: Fitted,
-    released: Checkpoints,
-    recorded: Checkpoints | None,
-    *,
-    config: AuditConfig,
-) -> LossTable | NotComputed:
-    """Return the losses of the candidates that r compares under one quantizer, or why there are none.
+def moves_of(
+    fitted: Fitted, released: Checkpoints, recorded: Checkpoints | None, *, config: AuditConfig
+) -> Moves | Checkpoints | NotComputed:
+    """Return what r compares: recorded checkpoints where there are any, or single codes moved to an adjacent level.
 
-    Recorded checkpoints where there are any, quantized with the released model's scales; otherwise the released
-    codes with single ones moved to an adjacent level.
+    Checkpoints are quantized with the released model's scales. It says why, where there is neither.
     """
     if recorded is not None:
-        candidates = fitted(with_released(recorded, released))
-        return evaluator.table(candidates, quantizer=fitted.spec(), strategy="trajectory")
+        return fitted(with_released(recorded, released))
     if isinstance(fitted.scheme, Identity):
         return NO_CODES
     try:
-        quantized, moves = draw_moves(fitted, released, moves=config.neighbours, seed=config.seed)
+        return draw_moves(fitted, released, moves=config.neighbours, seed=config.seed)[0]
     except (InvalidInput, NotEnoughEvidence) as err:
         return NotComputed(str(err))
-    return _neighbour_table(evaluator, quantized, moves[0], quantizer=fitted.spec())
 
 
-def _neighbour_table(evaluator: ModelEvaluator, quantized: Checkpoints, moves: Moves, *, quantizer: str) -> LossTable:
-    """Evaluate as many moved copies at once as memory allows, the unmoved model last."""
-    size = sum(tensor.nbytes for tensor in quantized.params.values())
-    together = max(1, MOVED_BYTES // size)
-    tables = []
-    for start in range(0, len(moves), together):
-        part = slice(start, start + together)
-        some = Moves(moves.name[part], moves.position[part], moves.value[part])
-        tables.append(evaluator.table(moved(quantized, [some]), quantizer=quantizer, strategy="neighbours"))
-    last = tables[-1]
-    losses = np.concatenate([*(table.losses[:, :-1] for table in tables), last.losses[:, -1:]], axis=1)
-    return replace(last, losses=losses)
+def candidates_of(
+    evaluator: ModelEvaluator, quantized: Checkpoints, table: LossTable, moves: Moves | Checkpoints | NotComputed
+) -> tuple[LossTable | NotComputed, tuple[Flag, ...]]:
+    """Return the losses of the candidates that r compares under one quantizer, or why there are none; and doubts.
+
+    Parameters
+    ----------
+    quantized : the released model, batch (1,), and `table` its losses.
+    moves : what `moves_of` returned.
+    """
+    if isinstance(moves, Checkpoints):
+        return evaluator.table(moves, quantizer=table.quantizer, strategy="trajectory"), ()
+    if isinstance(moves, NotComputed):
+        return moves, ()
+    return neighbour_table(evaluator, quantized, moves, table.held_out(0)[-1], quantizer=table.quantizer)

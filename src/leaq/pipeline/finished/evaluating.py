@@ -1,6 +1,6 @@
 """Losses of a finished model's candidates on members and non-members: any module, any per-record loss, streamed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Self
@@ -14,7 +14,7 @@ from leaq.errors import InvalidInput
 from leaq.evaluation.batches import Batch, mapped, move, to_device
 from leaq.evaluation.losses import Loss, LossFunction, checked, choose_loss, refuse_batch_dependence
 from leaq.evaluation.outputs import last_operation
-from leaq.evaluation.tables import Evaluator, Run, candidates
+from leaq.evaluation.tables import ACTIVATIONS, Evaluator, Run, candidates
 from leaq.models import ModuleModel
 from leaq.models.losses import signals_of
 from leaq.models.tables import Judge
@@ -29,6 +29,7 @@ from leaq.pipeline.finished.running import (
     rows_of,
     run_first,
     run_plain,
+    widest,
 )  # fmt: skip
 from leaq.types import Bools, Checkpoints, Flag, Floats, Ints, LossTable, Progress, Samples, Task, silent
 from leaq.types.tasks import MULTITASK, Layout
@@ -96,6 +97,9 @@ class ModelEvaluator:
         last = last_operation(lambda: run_plain(model, few, grad=True))
         chosen = choose_loss(loss, outputs.cpu(), values, last=last, names=members.names or nonmembers.names)
         members, nonmembers = (records.changed(targets=chosen.targets) for records in (members, nonmembers))
+        rows = max(1, ACTIVATIONS // widest(lambda: run_plain(model, few), model.module))
+        members, nonmembers = members.cut(rows), nonmembers.cut(rows)
+        outputs = outputs[: members.batches[0].n]
         task, labels = _meaning(chosen, outputs, chosen.targets(values))
         evaluator = cls(
             model, members, nonmembers, chosen, task, chosen.scale[0], n_train or len(members), labels is not None,
@@ -179,18 +183,24 @@ class ModelEvaluator:
         scores = None
         if outputs is not None and self.labels is not None:
             scores = signals_of(outputs, torch.from_numpy(self.labels), self.task, scale=self.scale)
+        return replace(
+            self.table_like(losses[0], quantizer, strategy),
+            scores=None if scores is None else scores.numpy()[None],
+            outputs=None if outputs is None else outputs.numpy()[None],
+        )
+
+    def table_like(self, losses: Floats, quantizer: str, strategy: str) -> LossTable:
+        """Return the table of losses (c, n) that were come by elsewhere, without outputs."""
         return LossTable(
-            losses=losses,
+            losses=losses[None],
             members=self.mask[None],
             task=self.task if self.task != MULTITASK else "regression",  # outputs too wide to tell tasks apart
             game="iid",
             n_train=self.n_train,
-            scores=None if scores is None else scores.numpy()[None],
-            outputs=None if outputs is None else outputs.numpy()[None],
             targets=self.labels,
             groups=self.groups,
             quantizer=quantizer,
-            strategy=strategy if c > 1 else "released",
+            strategy=strategy if len(losses) > 1 else "released",
             score_kind="margin" if self.task == "classification" else "residual",
             flags=self.flags,
         )
@@ -203,6 +213,18 @@ class ModelEvaluator:
         )
         by_task = {name: replace(part, groups=self.groups[table.rows_of(name)]) for name, part in table.by_task.items()}
         return replace(table, n_train=self.n_train, groups=self.groups, flags=self.flags, by_task=by_task)
+
+    @property
+    def outside(self) -> Self:
+        """The same evaluator with the non-members alone."""
+        inside, kept = len(self.members), replace(self.members, batches=())
+        labels = None if self.labels is None else self.labels[inside:]
+        return replace(self, members=kept, groups=self.groups[inside:], labels=labels, judge=None)
+
+    def judge_of(self, batch: Batch) -> Callable[[Tensor], Tensor]:
+        """Return what turns outputs on a batch into one loss a record, through which gradients flow."""
+        there = batch.targets.to(device_of(self.model.module))
+        return lambda outputs: self.loss.function(rows_of(outputs, batch.n), there).reshape(batch.n)
 
     def _judge(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Losses (m, n) of outputs (m, n, ...), each candidate's checked to be one value a record."""

@@ -19,7 +19,7 @@ from leaq.measures.shift import shift, shift_doubt
 from leaq.models import unwrap
 from leaq.models.roles import parameter_doubts, roles_of
 from leaq.pipeline.cell import IN_MEMORY, AuditConfig
-from leaq.pipeline.finished.candidates import candidates_of, fitted_to, released_of
+from leaq.pipeline.finished.candidates import candidates_of, fitted_to, moves_of, released_of
 from leaq.pipeline.finished.case import Case
 from leaq.pipeline.finished.evaluating import ModelEvaluator
 from leaq.pipeline.finished.recorded import refuse_unseen, told_by
@@ -109,11 +109,14 @@ def _rows(evaluator: ModelEvaluator, case: Case, progress: Progress) -> tuple[Qu
     reference: LossTable | None = None
     for scheme in schemes:
         fitted, doubts = fitted_to(scheme, released, evaluator, given=case.calibration, seed=config.seed)
-        table = evaluator.table(fitted(released), quantizer=scheme.spec())
+        moves = moves_of(fitted, released, recorded, config=config)  # before there is a second copy of the weights
+        quantized = fitted(released)
+        table = evaluator.table(quantized, quantizer=scheme.spec())
         attacks = case.extra(evaluator, table) if case.extra else {}
-        found = candidates_of(evaluator, fitted, released, recorded, config=config)
+        found, more = candidates_of(evaluator, quantized, table, moves)
+        del quantized  # of a large model there is no room for two
         names, size = (scheme.spec(), scheme.label()), fitted.size(released)
-        one = Released(names, table, size, reference, candidates=found, flags=doubts)
+        one = Released(names, table, size, reference, candidates=found, flags=(*doubts, *more))
         made = row(one, how_finished(config, table, features))
         rows.append(replace(made, attacks={**made.attacks, **attacks}))
         reference = reference or table

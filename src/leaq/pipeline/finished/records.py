@@ -17,7 +17,7 @@ from torch import Tensor
 
 from leaq.data.reading import Reading
 from leaq.errors import InvalidInput, LeaqError, first_line, first_rows
-from leaq.evaluation.batches import Batch, flat, mapped
+from leaq.evaluation.batches import Batch, cut, flat, mapped
 from leaq.pipeline.finished.arrays import is_array, is_numbers, tensor_of
 from leaq.types import Floats, Ints
 
@@ -65,6 +65,10 @@ class Records:
             for batch in self.batches
         )
         return replace(self, batches=batches)
+
+    def cut(self, rows: int) -> Self:
+        """Return the same records in batches of at most so many, where they can be parted."""
+        return replace(self, batches=tuple(part for batch in self.batches for part in cut(batch, rows)))
 
     @property
     def targets(self) -> npt.NDArray[Any]:

@@ -27,6 +27,7 @@ __all__ = [
     "rows_of",
     "run_first",
     "run_plain",
+    "widest",
 ]
 
 REPEATS = 32
@@ -170,6 +171,24 @@ def run_plain(model: ModuleModel, batch: Batch, *, grad: bool = False) -> Tensor
     inputs = full_precision(move(batch, device_of(module)).inputs)
     with torch.set_grad_enabled(grad), evaluating(module):
         return call(module, model.own, with_tensors(inputs, _asking) if grad else inputs)
+
+
+def widest(run: Callable[[], Any], module: nn.Module) -> int:
+    """Return the most numbers that a part of a module gives at once in a run: what a batch takes grows with it."""
+    most = [1]
+
+    def look(_part: nn.Module, _args: Any, outputs: Any) -> None:
+        most[0] = max(most[0], *(part.numel() for part in _tensors(outputs)), 1)
+
+    if isinstance(module, torch.jit.ScriptModule):
+        return most[0]
+    hooks = [part.register_forward_hook(look) for part in module.modules()]
+    try:
+        run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return most[0]
 
 
 def rows_of(outputs: Tensor, n: int) -> Tensor:
