@@ -1,10 +1,8 @@
 """Files into data frames, with a word about every guess; nothing is dropped or filled here."""
 
-import csv
 import io
 import json
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from leaq.data.delimited import laid_out
 from leaq.data.sources import refuse_missing, refuse_other_files
 from leaq.errors import InvalidInput, LeaqError, need
 from leaq.system.limits import MOST_ATOMS, refuse_larger
@@ -28,11 +27,11 @@ ROWS = 4096
 """Rows of a Parquet file whose size is looked at together."""
 TEXT = 12
 """Bytes that a byte of text takes until it is known what it says; measured, rounded up."""
+READ = 3
+"""Bytes that a byte of a CSV file or of JSON lines takes at least: as it is, as text, as numbers."""
 BLOCK = 1 << 21
 """Bytes of a structure in an SD file; one of `MOST_ATOMS` has half of it."""
-SEPARATORS = (",", ";", "\t", "|")
 TWICE = "field twice"
-STATED = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 LEADING = re.compile(r"(?:^|[,;\t|\"])[ ]*0\d", re.MULTILINE)
 BLANK = "Unnamed: "
 """How pandas names a column without a name."""
@@ -86,16 +85,9 @@ def read_table(path: Path) -> SourceTable:
 
 
 def _csv(path: Path) -> SourceTable:
-    text, flags = _decoded(path.read_bytes())
-    usual = "\t" if path.suffix.lower() == ".tsv" else ","
-    stated = STATED.match(text)  # a line that spreadsheets write for each other
-    text = text[stated.end() :] if stated else text
-    separator = stated[1] if stated else _separator(text, usual)
-    if separator != usual:
-        name = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}.get(separator, repr(separator))
-        flags.append(Flag("separator", f"Columns are separated by the {name}, which was recognised from the header."))
+    _refuse_long(path)
+    text, separator, flags = laid_out(path.read_bytes(), usual="\t" if path.suffix.lower() == ".tsv" else ",")
     options: dict[str, Any] = {"sep": separator, "skipinitialspace": True}
-    _refuse_repeated(text, separator)
     frame = pd.read_csv(io.StringIO(text), **options)
     if not isinstance(frame.index, pd.RangeIndex):
         frame = _one_field_more(frame, text, options, flags)
@@ -114,53 +106,9 @@ def _csv(path: Path) -> SourceTable:
     return SourceTable(frame, tuple(flags))
 
 
-def _decoded(content: bytes) -> tuple[str, list[Flag]]:
-    """Return the text of a file in UTF-8, UTF-16 with its mark, or else the Windows code page of Western Europe."""
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        text = content.decode("utf-16")
-        if "\0" in text[:4096]:
-            raise ValueError("it is in UTF-32 or holds binary data; save it in UTF-8")
-        return text, [Flag("encoding", "The file is in UTF-16.")]
-    if b"\0" in content[:4096]:
-        raise ValueError("it holds binary data; text must be in UTF-8, or in UTF-16 with its mark")
-    try:
-        return content.decode("utf-8-sig"), []
-    except UnicodeDecodeError:
-        try:
-            text = content.decode("cp1252")
-        except UnicodeDecodeError:
-            text = content.decode("latin-1")
-        said = "The file is not in UTF-8; it was read in the code page of Western Europe (Windows-1252)."
-        return text, [Flag("encoding", f"{said} Check names with other letters.")]
-
-
-def _separator(text: str, usual: str) -> str:
-    """Return the separator under which header and records have equally many fields, most of them."""
-    lines = [line for line in text[:65536].splitlines()[:50] if line.strip()]
-    lines = lines[:-1] if len(text) > 65536 and len(lines) > 2 else lines
-
-    def fields(separator: str) -> int:
-        """Columns in which header and most records agree (a record may have one more), 1 if they do not."""
-        counts = [len(row) for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row]
-        agree = sum(count in (counts[0], counts[0] + 1) for count in counts)
-        return counts[0] if counts and agree >= 0.9 * len(counts) else 1
-
-    found = {separator: fields(separator) for separator in (usual, *SEPARATORS)}
-    if found[usual] > 1:
-        return usual
-    best = max(found, key=lambda separator: found[separator])
-    return best if found[best] > 1 else usual
-
-
-def _refuse_repeated(text: str, separator: str) -> None:
-    """Refuse a header that names a column twice: pandas would rename the second without a word."""
-    header = next(
-        (row for row in csv.reader(io.StringIO(text, newline=None), delimiter=separator, skipinitialspace=True) if row),
-        [],
-    )
-    repeated = sorted(name for name, count in Counter(name.strip() for name in header).items() if name and count > 1)
-    if repeated:
-        raise ValueError(f"column names must differ; found twice: {', '.join(repeated)}")
+def _refuse_long(path: Path) -> None:
+    """Refuse a text that would take more memory than there is once it is a table."""
+    refuse_larger(READ * path.stat().st_size, name=path.name)
 
 
 def _one_field_more(frame: pd.DataFrame, text: str, options: dict[str, Any], flags: list[Flag]) -> pd.DataFrame:
@@ -240,6 +188,7 @@ def _with_words(
 
 
 def _json_lines(path: Path) -> SourceTable:
+    _refuse_long(path)
     rows = []
     # Lines end in a line feed alone: texts may hold the other characters that count as ends of lines.
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):

@@ -23,6 +23,8 @@ FEWEST = 20
 """Targets below which none is called far from the others."""
 MOST_CODES = 20
 """Different whole numbers up to which values may have been meant as classes."""
+ROUNDED = 0.05
+"""By how much probabilities that were rounded may miss a sum of 1."""
 OWN = "or give a function of (outputs, targets) that returns one value per record"
 
 
@@ -105,10 +107,19 @@ class _Facts:
         return self.t == 1 and self.whole and inside
 
     @cached_property
+    def sums(self) -> Tensor:
+        """What each record's targets sum to."""
+        return self.wide.sum(1)
+
+    @cached_property
+    def off(self) -> float:
+        """By how much a record's targets, none below 0, miss a sum of 1 at most; infinite if some are below."""
+        return float((self.sums - 1).abs().max()) if bool((self.wide >= 0).all()) else float("inf")
+
+    @cached_property
     def shares(self) -> bool:
-        """Whether every record's targets are probabilities that sum to 1."""
-        sums = self.wide.sum(1)
-        return bool((self.wide >= 0).all() and (sums - 1).abs().max() < 1e-3)
+        """Whether every record's targets are probabilities that sum to 1, up to rounding to a few digits."""
+        return self.off < ROUNDED
 
     @cached_property
     def zero_one(self) -> bool:
@@ -198,6 +209,7 @@ def _paired(facts: _Facts) -> tuple[str, tuple[Flag, ...]]:
     _refuse_codes(facts)
     if facts.k > 1 and facts.shares:
         return "cross_entropy", ()
+    _refuse_other_sums(facts)
     if facts.zero_one:
         text = f"{facts.said}, all 0 or 1: read as {facts.t} binary tasks, whose losses are averaged a record."
         return "binary", (_chosen(text + " Say loss='squared_error' if they are values."),) if facts.k > 1 else ()
@@ -225,6 +237,22 @@ def _refuse_codes(facts: _Facts) -> None:
                 f"loss: labels 0 and 1 with {code:g} among them are labels with holes, or values. {found}. "
                 "Recode holes to NaN, or say loss='squared_error'."
             )
+
+
+def _refuse_other_sums(facts: _Facts) -> None:
+    """Refuse what may be shares of classes, tasks or values: probabilities with other sums, percents, votes."""
+    if facts.k < 2 or facts.zero_one or not bool((facts.wide >= 0).all()):
+        return
+    low, high = float(facts.sums.min()), float(facts.sums.max())
+    constant = high - low < 1e-3 * high
+    if not constant and not facts.unit:
+        return
+    sums = f"{high:.4g} in every record" if constant else f"{low:.3g} to {high:.3g} a record"
+    raise InvalidInput(
+        f"loss: probabilities of {facts.k} classes must sum to 1. Found {facts.said} that sum to {sums}, which may be "
+        "classes, tasks or values. Divide by the sums for classes, or say loss='binary' for tasks of their own"
+        f"{' (each within 0 and 1)' * (not facts.unit)} or loss='squared_error' for values."
+    )
 
 
 def _chosen(text: str) -> Flag:
@@ -267,7 +295,10 @@ def _classes(facts: _Facts) -> Labels:
         if not facts.codes:
             raise _no_codes(facts)
         return Labels("classes", lambda y: _columns(y)[:, 0].long())
-    if facts.t != facts.k or not facts.shares:
+    if facts.t != facts.k:
+        raise _unequal(facts)
+    if not facts.shares:
+        _refuse_other_sums(facts)
         raise _unequal(facts)
     if facts.zero_one:
         text = f"Labels are one-hot: read as class codes 0..{facts.k - 1}."
@@ -276,7 +307,10 @@ def _classes(facts: _Facts) -> Labels:
         "Labels are probabilities of the classes: the loss is the cross-entropy with them, and accuracy, ROC-AUC and "
         "margins are those of the likeliest class."
     )
-    return Labels("soft", _columns, (Flag("soft-labels", text),))
+    if facts.off < 1e-3:
+        return Labels("soft", _columns, (Flag("soft-labels", text),))
+    text += f" They miss a sum of 1 by up to {facts.off:.2g}, as rounded ones do, and were divided by it."
+    return Labels("soft", lambda y: _columns(y) / _columns(y).sum(1, keepdim=True), (Flag("soft-labels", text),))
 
 
 def _binary(facts: _Facts) -> Labels:

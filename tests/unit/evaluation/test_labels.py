@@ -160,3 +160,23 @@ def test_codes_for_holes_and_overflows_are_no_labels(outputs, targets, text):
 def test_values_that_may_be_classes_or_probabilities_are_told():
     for targets in (CODES.float() * 2, torch.linspace(0, 1, 6)):
         assert [flag.code for flag in read_labels("auto", ONE, targets).flags] == ["loss-chosen"]
+
+
+def test_soft_labels_with_other_sums_are_divided_where_rounding_explains_them_and_refused_elsewhere():
+    shares = torch.tensor([[0.33, 0.33, 0.33], [0.2, 0.3, 0.52], [0.5, 0.25, 0.25]])
+    read = read_labels("auto", THREE[:3], shares)
+    assert read.kind == "soft"
+    assert torch.allclose(read.recode(shares).sum(1), torch.ones(3, dtype=torch.float64))
+    assert "miss a sum of 1 by up to 0.02" in read.flags[0].text
+    percent, votes = 100 * shares / shares.sum(1, keepdim=True), torch.tensor([[3, 1, 1], [5, 0, 0], [0, 2, 3]])
+    tasks = torch.tensor([[0.9, 0.8, 0.1], [0.2, 0.1, 0.1], [0.6, 0.7, 0.9]])
+    for targets, text in ((percent, "sum to 100 in every"), (votes, "sum to 5 in every"), (tasks, "0.4 to 2.2 a rec")):
+        for loss in ("auto", "cross_entropy"):
+            with pytest.raises(InvalidInput, match=rf"probabilities of 3 classes must sum to 1.*{text}.*loss='binary'"):
+                read_labels(loss, THREE[:3], targets)
+        assert read_labels("squared_error", THREE[:3], targets).kind == "values"
+    assert read_labels("binary", THREE[:3], tasks).kind == "tasks"
+    assert (
+        read_labels("auto", THREE[:3], torch.tensor([[0.1, 3.0, 2.0], [0.5, 1.0, 9.0], [1.0, 0.0, 4.0]])).kind
+        == "values"
+    )
