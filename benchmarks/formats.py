@@ -124,7 +124,7 @@ def write_large(kind: str, folder: Path) -> None:
 
 
 def audit_large(kind: str, folder: Path) -> dict[str, Any]:
-    """Audit a GGUF file by itself; its dequantized size is four bytes a number."""
+    """Audit a GGUF file by itself, with a row of sign and r of it; its dequantized size is four bytes a number."""
     import numpy as np
     import transformers  # noqa: F401 - counted as an import
 
@@ -138,7 +138,9 @@ def audit_large(kind: str, folder: Path) -> dict[str, Any]:
     place = folder / "m.gguf"
     numbers = sum(int(np.prod(tensor.shape)) for tensor in open_gguf(place).tensors)
     before, started = resident(), time.process_time()
-    found = leaq.audit(place, members=folder / "in.txt", nonmembers=folder / "out.txt", quantizers="none", draws=20)
+    found = leaq.audit(
+        place, members=folder / "in.txt", nonmembers=folder / "out.txt", quantizers="sign", draws=20, neighbours=2
+    )
     return {
         "form": f"GGUF {kind}, {numbers / 1e6:.0f} million numbers", "numbers": numbers,
         "bits": 8 * place.stat().st_size / numbers, "seconds": time.process_time() - started,

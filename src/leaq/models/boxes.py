@@ -20,11 +20,16 @@ import torch
 from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, StoreError, UnsupportedModel, need
+from leaq.system.limits import refuse_beyond_memory
 
-__all__ = ["BlackBox", "Endpoint", "box_of", "open_box"]
+__all__ = ["BlackBox", "Endpoint", "box_of", "open_box", "program_bytes"]
 
 BOXES = (".onnx", ".tflite", ".xml", ".pt2", ".ts", ".torchscript")
 """Files that hold a program and not only weights, by ending; TorchScript also hides behind .pt and .pth."""
+
+
+MAPPED = frozenset({"tflite", "xml"})
+"""Those whose runtime maps the weights' file, which may then be larger than memory."""
 
 
 class BlackBox(nn.Module):
@@ -136,9 +141,8 @@ def open_box(path: Path) -> nn.Module | None:
     kind = _program_kind(path)
     if kind is None:
         return None
-    if not path.is_file():
-        raise StoreError(f"There is no file {path.name!r}.")
-    opened = {
+    size = program_bytes(path)
+    opened: dict[str, Callable[[Path, int], nn.Module]] = {
         "onnx": _open_onnx,
         "tflite": _open_litert,
         "xml": _open_openvino,
@@ -146,12 +150,45 @@ def open_box(path: Path) -> nn.Module | None:
         "ts": _open_script,
     }
     try:
-        return opened[kind](path)
+        return opened[kind](path, size)
     except (InvalidInput, StoreError, UnsupportedModel, ImportError):
         raise
     except Exception as err:  # each runtime has errors of its own for files that are none of its
         reason = (str(err).strip().splitlines() or ["no reason given"])[0][:160]
         raise StoreError(f"{path.name}: its runtime cannot open it ({type(err).__name__}: {reason}).") from None
+
+
+def program_bytes(path: Path) -> int:
+    """Return the bytes of a file that holds a program and of those beside it; 0 if it holds weights alone.
+
+    Raises
+    ------
+    StoreError
+        If a file is missing or damaged, as far as its header tells.
+    InvalidInput
+        If its runtime reads it whole, and it is larger than the memory that is free.
+    """
+    kind = _program_kind(path)
+    if kind is None:
+        return 0
+    if not path.is_file():
+        raise StoreError(f"There is no file {path.name!r}.")
+    files = [path]
+    if kind == "onnx":
+        from leaq.models.formats.onnx import files_of, load_onnx
+
+        # Refuses external data that lie outside of the folder before a runtime opens them.
+        files = files_of(load_onnx(path), path)
+    elif kind == "xml":
+        files.append(path.with_suffix(".bin"))
+        if not files[1].is_file():
+            raise StoreError(f"{path.name}: an OpenVINO model needs its weights in {path.stem}.bin beside it. Copy it.")
+    elif kind == "pt2" and not zipfile.is_zipfile(path):
+        raise StoreError(f"{path.name}: this is no exported program, or it ends early. Export it again.")
+    size = sum(file.stat().st_size for file in files)
+    if kind not in MAPPED:
+        refuse_beyond_memory(path, size, "is read whole by its runtime")
+    return size
 
 
 def _program_kind(path: Path) -> str | None:
@@ -165,21 +202,12 @@ def _program_kind(path: Path) -> str | None:
     return None
 
 
-def _open_onnx(path: Path) -> nn.Module:
-    from leaq.models.formats.onnx import load_onnx
-
-    load_onnx(path)  # refuses external data that lie outside of the folder before a runtime opens them
+def _open_onnx(path: Path, size: int) -> nn.Module:
     runtime = need("onnxruntime", extra="onnx", purpose=f"Running {path.name}")
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = torch.get_num_threads()
-    return _session(runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]), _size(path))
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file and of the data of the same name beside it."""
-    beside = [path.with_suffix(".bin")] if path.suffix == ".xml" else [path.parent / f"{path.name}.data"]
-    return path.stat().st_size + sum(file.stat().st_size for file in beside if file.is_file())
+    return _session(runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]), size)
 
 
 def _session(session: Any, size: int | None) -> BlackBox:
@@ -205,9 +233,9 @@ def _numpy_type(name: str) -> Any:
     return {"float": np.float32, "double": np.float64, "float16": np.float16, "bool": np.bool_}.get(inner, inner)
 
 
-def _open_litert(path: Path) -> nn.Module:
+def _open_litert(path: Path, size: int) -> nn.Module:
     litert = need("ai_edge_litert.interpreter", extra="litert", purpose=f"Running {path.name}")
-    return _litert(litert.Interpreter(model_path=str(path)), path.stat().st_size)
+    return _litert(litert.Interpreter(model_path=str(path)), size)
 
 
 def _litert(interpreter: Any, size: int | None) -> BlackBox:
@@ -232,11 +260,9 @@ def _litert(interpreter: Any, size: int | None) -> BlackBox:
     return BlackBox(run, bytes=size, batch=batch, kind="a LiteRT model")
 
 
-def _open_openvino(path: Path) -> nn.Module:
+def _open_openvino(path: Path, size: int) -> nn.Module:
     openvino = need("openvino", extra="openvino", purpose=f"Running {path.name}")
-    if not path.with_suffix(".bin").is_file():
-        raise StoreError(f"{path.name}: an OpenVINO model needs its weights in {path.stem}.bin beside it. Copy it.")
-    return _openvino(openvino.Core().compile_model(str(path), "CPU"), _size(path))
+    return _openvino(openvino.Core().compile_model(str(path), "CPU"), size)
 
 
 def _openvino(model: Any, size: int | None) -> BlackBox:
@@ -249,16 +275,14 @@ def _openvino(model: Any, size: int | None) -> BlackBox:
     return BlackBox(run, bytes=size, batch=batch, kind="an OpenVINO model")
 
 
-def _open_script(path: Path) -> nn.Module:
+def _open_script(path: Path, _: int) -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated; files of it are still shipped
         module: nn.Module = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
     return module.eval()
 
 
-def _open_exported(path: Path) -> nn.Module:
-    if not zipfile.is_zipfile(path):
-        raise StoreError(f"{path.name}: this is no exported program, or it ends early. Export it again.")
+def _open_exported(path: Path, _: int) -> nn.Module:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # torch logs the traceback of what is raised here anyway
     try:

@@ -75,10 +75,12 @@ def _numbers(value: Any) -> Back:
 
 
 def _tensor(tensor: Tensor) -> Callable[[], None]:
-    version, before = tensor._version, tensor.detach().clone()
+    before = tensor.detach().clone()
 
-    def back() -> None:
-        if tensor._version != version:
+    def back() -> None:  # by value: what is written through .data or an array counts as no new version
+        if tensor.shape != before.shape or tensor.dtype != before.dtype:
+            tensor.data = before
+        elif not torch.equal(tensor, before):
             with torch.no_grad():
                 tensor.copy_(before)
 

@@ -10,7 +10,7 @@ from torch.nn.parameter import is_lazy
 from leaq.errors import UnsupportedModel
 from leaq.types import Flag, Role
 
-__all__ = ["parameter_doubts", "role_of", "roles_of", "shared_names", "tensors_of"]
+__all__ = ["parameter_doubts", "plain_tensors", "role_of", "roles_of", "shared_names", "tensors_of"]
 
 _KINDS: tuple[tuple[type[nn.Module], Role], ...] = (
     (nn.Linear, "linear"),
@@ -232,15 +232,10 @@ def _unquantized(roles: Mapping[str, Role], counts: Mapping[str, int]) -> tuple[
 
 def _unregistered(module: nn.Module) -> tuple[Flag, ...]:
     """Name numbers that run and are no parameters: plain tensors, and layers kept in lists or mappings."""
-    known = {id(tensor) for tensor in (*module.parameters(), *module.buffers())}
-    found = {}
-    for prefix, owner in module.named_modules():
-        for name, held in vars(owner).items():
-            if name.startswith("_") or isinstance(owner, torch.jit.ScriptModule):
-                continue
-            count = sum(tensor.numel() for tensor in _tensors_in(held) if id(tensor) not in known)
-            if count > 1:
-                found[f"{prefix}.{name}" if prefix else name] = count
+    counts: dict[str, int] = {}
+    for name, tensor in plain_tensors(module):
+        counts[name] = counts.get(name, 0) + tensor.numel()
+    found = {name: count for name, count in counts.items() if count > 1}
     if not found:
         return ()
     text = (
@@ -249,6 +244,18 @@ def _unregistered(module: nn.Module) -> tuple[Flag, ...]:
         "a Parameter, other numbers into a buffer (register_buffer)."
     )
     return (Flag("unregistered", text),)
+
+
+def plain_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of numbers that are no parameters or buffers, each with the attribute it hangs on."""
+    known = {id(tensor) for tensor in (*module.parameters(), *module.buffers())}
+    for prefix, owner in module.named_modules():
+        for name, held in vars(owner).items():
+            if name.startswith("_") or isinstance(owner, torch.jit.ScriptModule):
+                continue
+            for tensor in _tensors_in(held):
+                if id(tensor) not in known:
+                    yield f"{prefix}.{name}" if prefix else name, tensor
 
 
 def _tensors_in(held: object) -> Iterator[Tensor]:

@@ -1,9 +1,12 @@
 """Weights from files, into an architecture: safetensors only, and only if names and shapes match."""
 
+import json
 from collections.abc import Callable, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,48 +20,92 @@ __all__ = [
     "architecture",
     "built",
     "check_match",
-    "load_into",
     "open_weights",
     "read_tensors",
     "tensors_in",
 ]
 
+TYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "C64": torch.complex64,
+    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "F8_E8M0": torch.float8_e8m0fnu,
+    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
+    "U64": torch.uint64, "U32": torch.uint32, "U16": torch.uint16, "U8": torch.uint8, "BOOL": torch.bool,
+}  # fmt: skip
+"""Types of a safetensors file by their names in its header."""
+NARROW = frozenset({"F16", "BF16", "F8_E4M3", "F8_E5M2"})
+"""Those whose numbers are widened to 32 bits."""
 PICKLED = frozenset({".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib"})
 
 
 class OpenWeights:
-    """The tensors of a safetensors file, read from the mapped file one by one.
+    """The tensors of a safetensors file: named and sized by its header, read one by one when they are asked for.
 
     Attributes
     ----------
     bytes : what all tensors take.
     metadata : the words in the file's header.
+    shapes : of all tensors, by name.
+    wide : what they take with fractions in 32 bits at least.
     """
 
     def __init__(self, path: Path) -> None:
         from safetensors import SafetensorError, safe_open
 
-        self._path, self._error = path, SafetensorError
+        self._path = path
         try:
-            self._file = safe_open(path, framework="pt")
-            self._names = list(self._file.keys())  # type: ignore[no-untyped-call]
-            self.metadata: dict[str, str] = self._file.metadata() or {}  # type: ignore[no-untyped-call]
+            with safe_open(path, framework="np") as checked:  # holds every place against the bytes that are there
+                self.metadata: dict[str, str] = checked.metadata() or {}
         except SafetensorError as err:
             raise StoreError(f"{path.name}: this is no readable safetensors file ({err}). Save it again.") from None
         with path.open("rb") as handle:  # the format: length of the header, header, tensors
-            self.bytes = path.stat().st_size - 8 - int.from_bytes(handle.read(8), "little")
+            length = int.from_bytes(handle.read(8), "little")
+            header: dict[str, Any] = json.loads(handle.read(length))
+        header.pop("__metadata__", None)
+        self._start = 8 + length
+        self._header = header
+        self.bytes = path.stat().st_size - self._start
+        self.shapes = {name: tuple(one["shape"]) for name, one in header.items()}
+        self.wide = sum(
+            prod(one["shape"]) * 4 if one["dtype"] in NARROW else one["data_offsets"][1] - one["data_offsets"][0]
+            for one in header.values()
+        )
 
     def keys(self) -> list[str]:
         """Return the names."""
-        return self._names
+        return list(self._header)
 
     def get(self, name: str) -> Tensor:
-        """Read one tensor."""
-        try:
-            tensor: Tensor = self._file.get_tensor(name)  # type: ignore[no-untyped-call]
-        except self._error as err:
-            raise StoreError(f"{self._path.name}: {name!r} cannot be read ({err}). Save it again.") from None
-        return tensor
+        """Read one tensor; nothing else of the file is then in memory."""
+        kind, first, last = self._place(name)
+        raw = torch.empty(last - first, dtype=torch.uint8)
+        with self._path.open("rb", buffering=0) as handle:
+            handle.seek(self._start + first)
+            view, done = raw.numpy().data, 0
+            while done < len(view) and (more := handle.readinto(view[done:])):
+                done += more
+        if done < len(raw):
+            raise StoreError(f"{self._path.name}: {name!r} cannot be read (the file ends early). Save it again.")
+        return raw.view(kind).reshape(self.shapes[name])
+
+    def mapped(self, name: str) -> Tensor | None:
+        """Return a tensor of 32-bit numbers that stays in the file, whose pages are read as they are used.
+
+        Writing it changes memory alone. None for other types, which have to be read to be 32-bit numbers.
+        """
+        kind, first, last = self._place(name)
+        if kind != torch.float32 or first == last or (self._start + first) % 4:
+            return None
+        place = np.memmap(self._path, "<f4", mode="c", offset=self._start + first, shape=self.shapes[name])
+        return torch.from_numpy(place)
+
+    def _place(self, name: str) -> tuple[torch.dtype, int, int]:
+        one = self._header[name]
+        if (kind := TYPES.get(one["dtype"])) is None:
+            raise StoreError(
+                f"{self._path.name}: {name!r} must be of a type that is read ({', '.join(TYPES)}). Found "
+                f"{one['dtype']!s:.40}. Give the running model instead."
+            )
+        return kind, *one["data_offsets"]
 
 
 def open_weights(path: str | Path) -> OpenWeights:
@@ -158,12 +205,3 @@ def check_match(module: nn.Module, weights: Mapping[str, Tensor], *, subject: st
             f"{subject}: the weights must belong to the same architecture as the model. Found {'; '.join(problems)}. "
             "Build the model with the options it was trained with."
         )
-
-
-def load_into(module: nn.Module, path: str | Path) -> nn.Module:
-    """Load a safetensors file into a freshly built module and return it in evaluation mode."""
-    weights = tensors_in(path)
-    check_match(module, weights, subject=Path(path).name)
-    module.load_state_dict(weights, strict=False, assign=any(t.is_meta for t in module.parameters()))
-    with torch.no_grad():
-        return module.eval()

@@ -21,6 +21,9 @@ class Plain:
 WRITES = {
     "an object": (Plain, lambda held: (setattr(held, "count", 1), held.sums.add_(1), held.seen.append(1))),
     "lists in lists": (lambda: [[0], {"a": [0]}], lambda held: (held[0].append(1), held[1]["a"].append(1))),
+    "numbers through .data": (lambda: torch.zeros(3), lambda held: held.data.add_(1)),
+    "numbers through an array": (lambda: torch.zeros(3), lambda held: np.add(held.numpy(), 1, out=held.numpy())),
+    "numbers of another shape": (lambda: torch.zeros(3), lambda held: setattr(held, "data", torch.ones(4, 2))),
     "a deque": (lambda: collections.deque([1], maxlen=2), lambda held: held.append(2)),
     "an array": (lambda: np.zeros(3), lambda held: np.add(held, 1, out=held)),
     "a set": (lambda: {1}, lambda held: held.add(2)),

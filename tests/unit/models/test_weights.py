@@ -2,23 +2,48 @@ import pickle
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from leaq.errors import InvalidInput, StoreError
-from leaq.models.weights import architecture, check_match, load_into, tensors_in
+from leaq.models.weights import architecture, check_match, open_weights, tensors_in
 
 
 def net(width=3):
     return nn.Sequential(nn.Linear(2, width), nn.BatchNorm1d(width), nn.Linear(width, 2))
 
 
-def test_weights_go_into_the_architecture(tmp_path):
-    save_file(net().state_dict(), tmp_path / "w.safetensors")
-    wanted = tensors_in(tmp_path / "w.safetensors")
-    module = load_into(net(), tmp_path / "w.safetensors")
-    assert not module.training
-    assert all(torch.equal(wanted[name], tensor) for name, tensor in module.state_dict().items())
+def test_tensors_of_every_type_are_read_as_the_package_reads_them(tmp_path):
+    kinds = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2)
+    stored = {str(kind): torch.linspace(-3, 3, 12).reshape(3, 4).to(kind) for kind in kinds}
+    whole = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
+    stored |= {str(kind): torch.arange(6).to(kind) for kind in whole}
+    stored |= {"none": torch.empty(0, 3), "one": torch.tensor(2.5), "c": torch.ones(2, dtype=torch.complex64)}
+    save_file(stored, tmp_path / "w.safetensors")
+    found, wanted = tensors_in(tmp_path / "w.safetensors"), load_file(tmp_path / "w.safetensors")
+    assert found.keys() == wanted.keys()
+    for name, tensor in wanted.items():
+        assert (found[name].dtype, found[name].shape) == (tensor.dtype, tensor.shape)
+        assert torch.equal(found[name].contiguous().view(-1), tensor.view(-1)), name
+
+
+def test_mapped_numbers_are_written_in_memory_alone(tmp_path):
+    save_file({"w": torch.ones(3, 2), "half": torch.ones(2).half()}, tmp_path / "w.safetensors")
+    opened = open_weights(tmp_path / "w.safetensors")
+    assert opened.mapped("half") is None
+    mapped = opened.mapped("w")
+    mapped[0] = 7
+    assert torch.equal(opened.get("w"), torch.ones(3, 2))
+    assert opened.shapes == {"half": (2,), "w": (3, 2)}
+    assert opened.wide == 4 * 6 + 4 * 2
+
+
+def test_a_file_that_was_cut_after_it_was_opened_is_named(tmp_path):
+    save_file({"w": torch.ones(3, 2)}, tmp_path / "w.safetensors")
+    opened = open_weights(tmp_path / "w.safetensors")
+    (tmp_path / "w.safetensors").write_bytes((tmp_path / "w.safetensors").read_bytes()[:-4])
+    with pytest.raises(StoreError, match="w.safetensors: 'w' cannot be read .the file ends early"):
+        opened.get("w")
 
 
 @pytest.mark.parametrize("name", ["w.pt", "w.bin", "hidden.safetensors"])

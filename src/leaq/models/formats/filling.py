@@ -7,19 +7,18 @@ from torch import nn
 
 from leaq.models.formats.matching import fill
 from leaq.models.formats.reading import read_file
-from leaq.models.weights import load_into
 
 __all__ = ["filled_from"]
 
 
-def filled_from(path: Path, network: nn.Module, *, fresh: bool = False) -> tuple[nn.Module, Mapping[str, str]]:
+def filled_from(
+    path: Path, network: nn.Module, *, fresh: bool = False, mapped: bool = False
+) -> tuple[nn.Module, Mapping[str, str]]:
     """Return the network with a file's weights, and in which form each quantized one is stored.
 
     With no original to compare with, the file's conventions are taken as it names them. A `fresh` network, built for
-    this file alone, is filled itself; any other is copied.
+    this file alone, is filled itself; any other is copied. `mapped` leaves what can be in the file; see `fill`.
     """
-    if any(tensor.is_meta for tensor in network.parameters()):
-        return load_into(network, path), {}
     reading = read_file(path, network)
-    filled = fill(reading.weights, network, subject=path.name, kind=reading.kind, compare=False, copied=not fresh)
+    filled = fill(reading, network, subject=path.name, compare=False, copied=not fresh, mapped=mapped)
     return filled.module, filled.stored

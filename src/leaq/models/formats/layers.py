@@ -13,7 +13,7 @@ from torch import Tensor
 from leaq.config import modules_in
 from leaq.errors import InvalidInput, LeaqError
 from leaq.models.formats.layout import LayerLayout
-from leaq.models.formats.weight import LazyWeight, Weight
+from leaq.models.formats.weight import LazyWeight, Shape, Weight
 
 __all__ = ["layers_of"]
 
@@ -31,22 +31,22 @@ def _part() -> re.Pattern[str]:
 
 
 def layers_of(
-    names: list[str], load: Callable[[str], Tensor], settings: Mapping[str, Any]
+    shapes: Mapping[str, Shape], load: Callable[[str], Tensor], settings: Mapping[str, Any]
 ) -> tuple[dict[str, LazyWeight], list[str]]:
     """Return the quantized weights of a file by name, and the names of the tensors that belong to none.
 
     Parameters
     ----------
-    names : of all tensors of the file.
+    shapes : of all tensors of the file, by name.
     load : returns a tensor by name.
     settings : the checkpoint's quantization settings.
     """
     parts: dict[str, dict[str, str]] = {}
-    for name in names:
+    for name in shapes:
         if match := _part().match(name):
             parts.setdefault(match["layer"] or "", {})[match["part"]] = name
     for layer, found in parts.items():
-        if (name := f"{layer}.weight" if layer else "weight") in names:
+        if (name := f"{layer}.weight" if layer else "weight") in shapes:
             found["weight"] = name
     weights: dict[str, LazyWeight] = {}
     taken: set[str] = set()
@@ -55,14 +55,23 @@ def layers_of(
         if layout is None:
             continue
         name = f"{layer}.weight" if layer else "weight"
-        weights[name] = _later(layout, found, load, {**settings, "layer": layer})
+        read = _later(layout, found, load, {**settings, "layer": layer})
+        weights[name] = LazyWeight(read, _shapes(layout, {part: shapes[of] for part, of in found.items()}))
         taken |= set(found.values())
-    return weights, [name for name in names if name not in taken]
+    return weights, [name for name in shapes if name not in taken]
+
+
+def _shapes(layout: LayerLayout, parts: Mapping[str, Shape]) -> tuple[Shape, ...]:
+    """Return the shapes that a layer's weight may have; none where its parts do not fit, which reading them names."""
+    try:
+        return tuple(layout.shape(parts))
+    except (KeyError, IndexError, ValueError, ZeroDivisionError):
+        return ()
 
 
 def _later(
     layout: LayerLayout, found: Mapping[str, str], load: Callable[[str], Tensor], settings: Mapping[str, Any]
-) -> LazyWeight:
+) -> Callable[[], Weight]:
     def read() -> Weight:
         parts = {part: load(name) for part, name in found.items()}
         try:

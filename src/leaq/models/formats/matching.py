@@ -9,11 +9,13 @@ import torch
 from torch import nn
 
 from leaq.errors import InvalidInput
-from leaq.models.formats.weight import LazyWeight, nearest_reading, uneven
+from leaq.models.calling import places as places_of_tensors
+from leaq.models.formats.reading import FileWeights
+from leaq.models.formats.weight import LazyWeight, misshapen, nearest_reading, uneven
 from leaq.models.roles import shared_names, tensors_of
 from leaq.types import Flag
 
-__all__ = ["Filled", "fill", "matched"]
+__all__ = ["Filled", "fill", "fitting", "matched"]
 
 MOST_PREFIXES = 64
 ADAPTER = re.compile(r"lora_|ia3_|loha_|hada_|lokr_|oft_|vera_|boft_|prompt_embeddings|adapter")
@@ -89,35 +91,40 @@ def _unwrapped(name: str) -> str:
 
 
 def fill(
-    weights: Mapping[str, LazyWeight],
+    reading: FileWeights,
     original: nn.Module,
     *,
     subject: str,
-    kind: str = "safetensors",
     compare: bool = True,
     copied: bool = True,
+    mapped: bool = False,
 ) -> Filled:
     """Return a copy of the original in 32 bits with the weights of a file, each compared with the original's.
+
+    Names and shapes are compared first, by the file's header: nothing is read of a file that does not fit.
 
     Parameters
     ----------
     compare : False where the module is no original but an architecture without its weights; conventions are then as
         the file names them.
     copied : False fills the module itself, so that a large one is not in memory twice.
+    mapped : leave weights of 32 bits in the file, for one that is larger than memory; pages are read as they are used.
 
     Raises
     ------
     InvalidInput
         If weights are missing, of other shapes, or not near the original's; the message names the first.
     """
-    found = matched(weights, original)
+    weights, found = reading.weights, fitting(reading, original, subject=subject)
     own = {name: tensor for name, tensor, _ in tensors_of(original)}
-    refuse_others(found, weights, original, subject=subject, kind=kind)
     module = (copy.deepcopy(original) if copied else original).float().eval()
     places = {name: tensor for name, tensor, _ in tensors_of(module)}
     stored: dict[str, str] = {}
     decided, scaled, doubted, unchanged = [], [], [], True
     for name, tensor in own.items():
+        if mapped and (there := weights[found[name]].mapped()) is not None:
+            _exchange(module, name, there)
+            continue
         first = weights[found[name]]()
         weight, by_input = nearest_reading(
             first, tensor if compare else None, name=name, subject=subject, shape=tensor.shape
@@ -128,11 +135,57 @@ def fill(
         doubted += [name] if compare and not by_input and uneven(weight, tensor) else []
         if weight.form and weight.value.ndim > 1:
             stored[name] = weight.form
-        with torch.no_grad():
-            places[name].copy_(weight.value)
+        if tensor.is_meta:
+            _exchange(module, name, weight.value)
+        else:
+            with torch.no_grad():
+                places[name].copy_(weight.value)
+    _refuse_empty(module, subject)
     return Filled(
         module, stored, (*_warnings(subject, decided, scaled, unchanged=unchanged), *_uneven(subject, doubted))
     )
+
+
+def fitting(reading: FileWeights, original: nn.Module, *, subject: str) -> dict[str, str]:
+    """Return the file's name of each of the original's parameters, once names and shapes were compared.
+
+    Raises
+    ------
+    InvalidInput
+        If weights are missing or of other shapes, as far as the file's header says; the message names the first.
+    """
+    found = matched(reading.weights, original)
+    refuse_others(found, reading.weights, original, subject=subject, kind=reading.kind)
+    for name, tensor, _ in tensors_of(original):
+        shapes = reading.weights[found[name]].shapes
+        if shapes and tuple(tensor.shape) not in shapes:
+            raise misshapen(shapes[:1], tensor.shape, name=name, subject=subject)
+    return found
+
+
+def _exchange(module: nn.Module, name: str, value: torch.Tensor) -> None:
+    """Put a tensor into every place of a parameter or buffer that has no values to be written over."""
+    parameter = nn.Parameter(value, requires_grad=False)
+    for place in places_of_tensors(module, {name: value}):
+        owner, _, leaf = place.rpartition(".")
+        part = module.get_submodule(owner)
+        if leaf in part._parameters:
+            part._parameters[leaf] = parameter
+        else:
+            part._buffers[leaf] = value
+
+
+def _refuse_empty(module: nn.Module, subject: str) -> None:
+    """Refuse what a network of the meta device lacks and no file holds; counters begin at 0."""
+    for owner in module.modules():
+        for name, buffer in owner._buffers.items():
+            if buffer is not None and buffer.is_meta:
+                if name != "num_batches_tracked":
+                    raise InvalidInput(
+                        f"{subject}: the buffer {name!r} of a {type(owner).__name__} has no values, since the network "
+                        "was built on the meta device and the file does not hold it. Build the network on the CPU."
+                    )
+                owner._buffers[name] = torch.zeros_like(buffer, device="cpu")
 
 
 def _warnings(subject: str, decided: list[str], scaled: list[str], *, unchanged: bool) -> Iterable[Flag]:

@@ -18,7 +18,7 @@ import torch
 from leaq.errors import InvalidInput, StoreError, need
 from leaq.models.formats.weight import Weight
 
-__all__ = ["Graph", "load_onnx"]
+__all__ = ["Graph", "files_of", "load_onnx"]
 
 PRODUCTS = frozenset({"MatMul", "Gemm", "FusedGemm", "FusedMatMul", "Conv", "ConvTranspose", "Gather", "Add"})
 """Operators whose constant operand is a weight in floating point, possibly behind DequantizeLinear."""
@@ -31,7 +31,7 @@ THROUGH = frozenset({"Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Uns
 
 
 def load_onnx(path: Path) -> Any:
-    """Return an ONNX model with its external data, which must lie in the file's own folder.
+    """Return an ONNX model; external data, which must lie in its own folder, stay there until they are asked for.
 
     Raises
     ------
@@ -51,26 +51,40 @@ def load_onnx(path: Path) -> Any:
         raise StoreError(f"{path.name}: this is no readable ONNX file (its graph is empty).")
     folder = path.parent.resolve()
     for tensor in _tensors(model.graph):
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            continue
-        place = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
-        file = folder / place
-        if not place or Path(place).is_absolute() or folder not in file.resolve().parents:
-            raise InvalidInput(
-                f"{path.name}: external data must lie in the file's own folder. {tensor.name!r} points to {place!r}. "
-                "Nothing there was opened; save the model with its data beside it."
-            )
-        if not file.is_file():
-            raise StoreError(
-                f"{path.name}: its weights lie in {place!r} beside it, and there is no such file. Copy it."
-            )
-    try:
-        onnx.external_data_helper.load_external_data_for_model(model, str(folder))
-    except Exception as err:  # a data file that ends early, or is none
-        raise StoreError(
-            f"{path.name}: its external data cannot be read ({type(err).__name__}: {str(err).splitlines()[0][:120]})."
-        ) from None
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            _look_beside(onnx, tensor, folder, path.name)
     return model
+
+
+def _look_beside(onnx: Any, tensor: Any, folder: Path, name: str) -> None:
+    """Hold what a tensor says of data beside the file against the folder and the bytes that are there."""
+    told = {entry.key: entry.value for entry in tensor.external_data}
+    place = told.get("location", "")
+    file = folder / place
+    if not place or Path(place).is_absolute() or folder not in file.resolve().parents:
+        raise InvalidInput(
+            f"{name}: external data must lie in the file's own folder. {tensor.name!r} points to {place!r}. "
+            "Nothing there was opened; save the model with its data beside it."
+        )
+    if not file.is_file():
+        raise StoreError(f"{name}: its weights lie in {place!r} beside it, and there is no such file. Copy it.")
+    try:
+        first = int(told.get("offset") or 0)
+        size = int(told["length"]) if told.get("length") else _bytes(onnx, tensor)
+    except ValueError:
+        first, size = -1, 0
+    there = file.stat().st_size
+    if first < 0 or size < 0 or first + size > there:
+        raise StoreError(
+            f"{name}: its external data cannot be read ({tensor.name!r:.80} lies at {first} in {size} bytes of "
+            f"{place!r}, which has {there}). Copy it again."
+        )
+
+
+def files_of(model: Any, path: Path) -> list[Path]:
+    """Return an ONNX file and those beside it that hold data of its tensors; see `load_onnx`."""
+    told = (entry.value for one in _tensors(model.graph) for entry in one.external_data if entry.key == "location")
+    return [path, *(path.parent / place for place in dict.fromkeys(told))]
 
 
 def _tensors(graph: Any) -> Iterator[Any]:
@@ -95,12 +109,17 @@ class _Value:
 
 
 class Graph:
-    """An ONNX graph whose constants can be followed to the operators that use them."""
+    """An ONNX graph whose constants can be followed to the operators that use them.
 
-    def __init__(self, model: Any) -> None:
+    Parameters
+    ----------
+    folder : where its external data lie.
+    """
+
+    def __init__(self, model: Any, folder: Path | None = None) -> None:
         import onnx
 
-        self._onnx = onnx
+        self._onnx, self._folder = onnx, "" if folder is None else str(folder)
         self.nodes = list(model.graph.node)
         self.stored = {item.name: item for item in model.graph.initializer}
         for node in self.nodes:
@@ -177,7 +196,7 @@ class Graph:
 
     def _constant(self, name: str) -> _Value | None:
         if name in self.stored:
-            return _Value(self._onnx.numpy_helper.to_array(self.stored[name]))
+            return _Value(self._onnx.numpy_helper.to_array(self.stored[name], self._folder))
         node = self.maker.get(name)
         if node is None or not node.input:
             return None

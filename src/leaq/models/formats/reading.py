@@ -1,14 +1,15 @@
 """What a file is, by its content, and its weights ready to be read one by one."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from leaq.config import modules_in
 from leaq.errors import InvalidInput, StoreError
@@ -16,9 +17,13 @@ from leaq.models.formats.layers import layers_of
 from leaq.models.formats.layout import Container
 from leaq.models.formats.shards import indexed, numbered
 from leaq.models.formats.weight import LazyWeight, Weight
-from leaq.models.weights import open_weights
+from leaq.models.weights import OpenWeights, open_weights
 
-__all__ = ["FileWeights", "describe_file", "metadata_of", "read_file", "weight_files"]
+__all__ = ["FileWeights", "bytes_in_memory", "describe_file", "metadata_of", "read_file", "weight_files"]
+
+
+LOOKED_AT = 16
+"""Quantized weights that are read to say what a file holds."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +56,11 @@ def read_file(path: Path, original: nn.Module) -> FileWeights:
         weights, size = container.read(files[0], original)
         return FileWeights(weights, size, container.describe(files[0]))
     opened = [open_weights(file) for file in files]
-    place: dict[str, Any] = {name: one for one in opened for name in one.keys()}  # noqa: SIM118 - no mapping
-    sizes = sum(one.bytes for one in opened)
-
-    def load(name: str) -> Tensor:
-        tensor: Tensor = place[name].get(name)
-        return tensor
-
-    weights, rest = layers_of(list(place), load, metadata_of(files[0]))
-    return FileWeights({**{name: _plain(name, load, path.name) for name in rest}, **weights}, sizes)
+    place = {name: one for one in opened for name in one.shapes}
+    shapes = {name: one.shapes[name] for name, one in place.items()}
+    weights, rest = layers_of(shapes, lambda name: place[name].get(name), metadata_of(files[0]))
+    plain = {name: _plain(name, place[name], path.name) for name in rest}
+    return FileWeights({**plain, **weights}, sum(one.bytes for one in opened))
 
 
 @cache
@@ -89,17 +90,34 @@ def describe_file(path: Path) -> str:
     if (container := _container(file)) is not None:
         return container.describe(file)
     opened = open_weights(file)
-    quantized, rest = layers_of(opened.keys(), opened.get, metadata_of(file))
-    forms: dict[str, int] = {}
-    for read in quantized.values():
-        forms[read().form] = forms.get(read().form, 0) + 1
+    quantized, rest = layers_of(opened.shapes, opened.get, metadata_of(file))
+    looked = list(quantized.values())[:LOOKED_AT]
+    forms = Counter(read().form for read in looked)
     words = [f"{count} weights as {form}" for form, count in forms.items()]
+    if len(looked) < len(quantized):
+        words = [f"{len(quantized)} quantized weights, the first {LOOKED_AT} as {' and '.join(forms)}"]
     return ", ".join([*words, f"{len(rest)} {'other ' * bool(words)}tensors"])
 
 
-def _plain(name: str, load: Callable[[str], Tensor], subject: str) -> LazyWeight:
+def bytes_in_memory(path: Path) -> int:
+    """Return what a file, or a folder, of weights takes once it is read, by its headers.
+
+    Numbers take 32 bits; the codes of layers stay as they are packed, as in a running model.
+
+    Raises
+    ------
+    StoreError, InvalidInput
+        As `read_file`.
+    """
+    files = weight_files(path)
+    if (container := _container(files[0])) is not None:
+        return 4 * container.count(files[0])
+    return sum(open_weights(file).wide for file in files)
+
+
+def _plain(name: str, opened: OpenWeights, subject: str) -> LazyWeight:
     def read() -> Weight:
-        tensor = load(name)
+        tensor = opened.get(name)
         if tensor.is_complex() or tensor.is_floating_point():
             coarse = tensor.dtype.itemsize == 1
             form = str(tensor.dtype).removeprefix("torch.") if tensor.dtype.itemsize < 4 else ""
@@ -109,7 +127,7 @@ def _plain(name: str, load: Callable[[str], Tensor], subject: str) -> LazyWeight
             f"{tuple(tensor.shape)} and no scales stand beside it. Give the file that holds both, or the running model."
         )
 
-    return read
+    return LazyWeight(read, (opened.shapes[name],), lambda: opened.mapped(name))
 
 
 def weight_files(path: Path) -> list[Path]:

@@ -1,6 +1,6 @@
 """One weight as a file holds it, and whether it is near the original it was made from."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from leaq.errors import InvalidInput
 
-__all__ = ["LazyWeight", "FEWEST", "Weight", "nearest_reading", "uneven", "unlike"]
+__all__ = ["FEWEST", "LazyWeight", "Shape", "Weight", "misshapen", "nearest_reading", "uneven", "unlike"]
 
 FEWEST = 16
 """Numbers below which a weight is not compared: chance alone makes few of them alike."""
@@ -55,8 +55,34 @@ class Weight:
             yield replace(other, form=other.form or self.form)
 
 
-LazyWeight = Callable[[], Weight]
-"""A weight that is read and dequantized when it is asked for, so that a file need not fit into memory twice."""
+Shape = tuple[int, ...]
+"""Sizes along the axes of a weight."""
+
+
+@dataclass(frozen=True, eq=False)
+class LazyWeight:
+    """A weight that is read and dequantized when it is asked for, so that a file need not fit into memory twice.
+
+    Attributes
+    ----------
+    read : reads it.
+    shapes : what its readings have by the file's header, the one that the file says first; empty where that does not
+        tell.
+    mapped : returns it as a tensor that stays in the file, or None where its numbers have to be worked out.
+
+    Examples
+    --------
+    >>> LazyWeight(lambda: Weight(torch.ones(2)))().value.tolist()
+    [1.0, 1.0]
+    """
+
+    read: Callable[[], Weight]
+    shapes: tuple[Shape, ...] = ()
+    mapped: Callable[[], Tensor | None] = lambda: None
+
+    def __call__(self) -> Weight:
+        """Read it."""
+        return self.read()
 
 
 def nearest_reading(
@@ -77,11 +103,8 @@ def nearest_reading(
     """
     fitting = [one for one in weight.readings() if one.value.shape == shape]
     if not fitting:
-        shapes = ", ".join(dict.fromkeys(str(tuple(one.value.shape)) for one in weight.readings()))
-        raise InvalidInput(
-            f"{subject}: {name} must have the original's shape {tuple(shape)}. Found {shapes}"
-            f"{f' ({weight.form})' * bool(weight.form)}. Check that the file belongs to this model, and its group size."
-        )
+        found = [tuple(one.value.shape) for one in weight.readings()]
+        raise misshapen(found, shape, name=name, subject=subject, form=weight.form)
     _refuse_infinite(fitting[0], name, subject)
     alone = not weight.form and not weight.others and len(shape) < 2  # a bias or a norm: small, and often retrained
     if original is None or alone or original.is_complex() or shape.numel() < FEWEST or not bool(original.any()):
@@ -103,6 +126,17 @@ def nearest_reading(
         f"{subject}: what a file holds must be near the original that it was made from. {name}"
         f"{f' ({best.form})' * bool(best.form)} {problem}. Give the original of this file, or the running model "
         "instead of its file."
+    )
+
+
+def misshapen(
+    found: Iterable[Shape], wanted: Iterable[int], *, name: str, subject: str, form: str = ""
+) -> InvalidInput:
+    """Return the error about a weight of which no reading has the shape that it must have."""
+    return InvalidInput(
+        f"{subject}: {name} must have the original's shape {tuple(wanted)}. Found "
+        f"{', '.join(dict.fromkeys(map(str, found)))}{f' ({form})' * bool(form)}. Check that the file belongs to this "
+        "model, and its group size."
     )
 
 

@@ -31,6 +31,7 @@ from leaq.pipeline.finished.running import (
     run_plain,
     widest,
 )  # fmt: skip
+from leaq.system.environment import give_back_memory
 from leaq.types import Bools, Checkpoints, Flag, Floats, Ints, LossTable, Progress, Samples, Task, silent
 from leaq.types.tasks import MULTITASK, Layout
 
@@ -38,6 +39,8 @@ __all__ = ["ModelEvaluator"]
 
 TOGETHER = 32
 """Candidates that one vectorised call evaluates."""
+LARGE = 2**26
+"""Bytes of a model from which what it freed is handed back to the system."""
 WIDEST_OUTPUT = 4096
 """Outputs a record beyond which they are not kept (a language model's logits)."""
 
@@ -91,11 +94,14 @@ class ModelEvaluator:
         """
         model = ModuleModel(module)
         members, nonmembers, outputs = run_first(model, members, nonmembers, lent=lent)
+        _tidy(module)
         refuse_random(partial(run_plain, model, members.batches[0]), outputs)
+        _tidy(module)
         values = _targets(members, nonmembers, own=not isinstance(loss, str))
         few = Batch(head(members.batches[0].inputs), members.batches[0].targets[:1], 1)
         last = last_operation(lambda: run_plain(model, few, grad=True))
         chosen = choose_loss(loss, outputs.cpu(), values, last=last, names=members.names or nonmembers.names)
+        _tidy(module)
         members, nonmembers = (records.changed(targets=chosen.targets) for records in (members, nonmembers))
         rows = max(1, ACTIVATIONS // widest(lambda: run_plain(model, few), model.module))
         members, nonmembers = members.cut(rows), nonmembers.cut(rows)
@@ -129,6 +135,7 @@ class ModelEvaluator:
         progress: Progress = silent,
     ) -> LossTable:
         """Return the losses of the candidates, batch (1, c) or (1,); the last one is the released model."""
+        _tidy(self.model.module)
         forward, flat, (_, c) = candidates(self.model, checkpoints)
         named = strategy or ("trajectory" if c > 1 else "released")
         return self._table(flat, forward, quantizer=quantizer, strategy=named, progress=progress)
@@ -260,6 +267,12 @@ class ModelEvaluator:
     def flagged(self, *flags: Flag) -> Self:
         """Return the same evaluator whose tables carry further flags."""
         return replace(self, flags=(*self.flags, *flags))
+
+
+def _tidy(module: nn.Module) -> None:
+    """Hand back what the last run of a large model left, before the next needs as much."""
+    if sum(tensor.nbytes for tensor in module.parameters()) >= LARGE:
+        give_back_memory()
 
 
 def _targets(members: Records, nonmembers: Records, *, own: bool) -> Tensor:

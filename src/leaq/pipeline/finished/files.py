@@ -15,19 +15,28 @@ from leaq.data.readers import read_table
 from leaq.data.texts import read_texts
 from leaq.errors import InvalidInput, StoreError, UnsupportedModel
 from leaq.models import unwrap
-from leaq.models.boxes import box_of, open_box
+from leaq.models.boxes import box_of, open_box, program_bytes
 from leaq.models.causal import load_causal
 from leaq.models.formats import describe_file, filled_from
 from leaq.models.formats.containers.gguf import is_language_gguf
 from leaq.models.nets.chemprop import chemprop_files
 from leaq.models.sklearn import from_sklearn, is_sklearn
-from leaq.models.weights import architecture, built
 from leaq.pipeline.cell import AuditConfig, FinishedModel
 from leaq.pipeline.finished.case import Case, Runnable
 from leaq.pipeline.finished.chemprop import MOLECULES, open_chemprop, who_trained
+from leaq.pipeline.finished.looking import (
+    empty_network,
+    is_large,
+    look_at,
+    network_of,
+    refuse_large_folder,
+    stays_in_file,
+)
 from leaq.pipeline.finished.recorded import refuse_unseen
 from leaq.pipeline.finished.records import Records, pair_of, read_records
 from leaq.pipeline.subjects import Given
+from leaq.quantizers import Identity, parse_list
+from leaq.system.environment import give_back_memory
 from leaq.system.files import sha256_within
 from leaq.system.npz import read_npz
 from leaq.system.usercode import code_of, user_function
@@ -63,17 +72,18 @@ def case_of(config: AuditConfig, given: Given) -> Case:
     _refuse_training(config, given, saved)
     builder = given.model or config.model
     alone = None if builder or saved else place
-    language = given.tokenizer is not None or (
-        alone is not None and (alone.is_dir() or (alone.suffix == ".gguf" and is_language_gguf(alone)))
-    )
+    language = given.tokenizer is not None or (alone is not None and _is_language_model(alone))
     named = {"members": given.members, "nonmembers": given.nonmembers}
     held = {name: data if data is not None else _read(config, name, language) for name, data in named.items()}
     loss = given.loss or (user_function(config.loss, what="--loss") if ":" in config.loss else config.loss)
     shipped = given.shipped if given.shipped is not None else _shipped(config.shipped)
     case = partial(Case, config, loss=loss, shipped=shipped, calibration=given.calibration)
     if language:
+        if place is not None and is_large(place):
+            refuse_large_folder(place, rows=_rows(config))
         model, tokenizer = (given.data, None) if place is None else load_causal(place)
         tokenizer = given.tokenizer or tokenizer
+        give_back_memory()
         flags = _dequantized(place, describe_file(place) if place and place.suffix == ".gguf" else "")
         other = given.reference or config.reference or None
         reference = _placed(load_causal(other)[0], config) if isinstance(other, str | Path) else other
@@ -120,7 +130,7 @@ def _opened(model: Any, builder: Any, config: AuditConfig, held: Mapping[str, An
         return Runnable(converted.module, _records(config, pairs))
     read = _records(config, held)
     if isinstance(model, Path):
-        return Runnable(*_of_file(model, builder, config.loss, read))
+        return Runnable(*_of_file(model, builder, config, read))
     module = model if isinstance(model, nn.Module) else box_of(model)
     if module is None:
         raise UnsupportedModel(
@@ -138,23 +148,29 @@ def _records(config: AuditConfig, held: Mapping[str, Any]) -> tuple[Records, Rec
 
 
 def _of_file(
-    path: Path, builder: Any, loss: str, records: tuple[Records, Records]
+    path: Path, builder: Any, config: AuditConfig, records: tuple[Records, Records]
 ) -> tuple[nn.Module, tuple[Records, Records], tuple[Flag, ...]]:
     """Open a program, or build the network of a file of weights and fill it with them."""
     if not builder:
         program = None if path.is_dir() else open_box(path)
         if program is None:
-            raise InvalidInput(
-                f"Weights alone do not say how they are used. {path.name} holds {describe_file(path)}. Name the "
-                "function that builds the network with --model file.py:function (its code is run), or in Python with "
-                "model=."
-            )
+            raise _bare(path)
         return program, records, ()
-    about = _about(*records, loss=loss)
-    network = built(builder, about) if callable(builder) else architecture(builder, given=about)
-    module, stored = filled_from(path, network, fresh=not callable(builder))
+    about, mapped = _about(*records, loss=config.loss), False
+    network = empty_network(builder, about) if is_large(path) else None
+    if network is not None:
+        mapped = stays_in_file(path, network, rows=_rows(config))
+    fresh = network is not None or not callable(builder)
+    module, stored = filled_from(path, network or network_of(builder, about), fresh=fresh, mapped=mapped)
     forms = ", ".join(dict.fromkeys(stored.values()))
     return module, records, _dequantized(path, f"weights as {forms}" if forms else "")
+
+
+def _bare(path: Path) -> InvalidInput:
+    return InvalidInput(
+        f"Weights alone do not say how they are used. {path.name} holds {describe_file(path)}. Name the function that "
+        "builds the network with --model file.py:function (its code is run), or in Python with model=."
+    )
 
 
 def _read(config: AuditConfig, name: str, language: bool) -> Any:
@@ -229,12 +245,44 @@ def places_of(config: AuditConfig) -> list[str]:
 
 
 def files_digest(config: AuditConfig) -> str:
-    """Return a digest of the files that an audit of a finished model reads."""
+    """Return a digest of the files that an audit of a finished model reads, once large ones were looked at."""
+    _look_first(config)
     digest = hashlib.sha256("".join(code_of(spec) for spec in (config.model, config.loss) if ":" in spec).encode())
     for place in places_of(config):
         for found in sha256_within(Path(place)):
             digest.update(bytes.fromhex(found))
     return digest.hexdigest()
+
+
+def _look_first(config: AuditConfig) -> None:
+    """Refuse what an audit of large files would refuse, before they are hashed."""
+    if not is_large(*places_of(config)):
+        return
+    path = Path(config.source)
+    saved = chemprop_files(path)
+    _refuse_training(config, Given(), saved)
+    language = not (config.model or saved) and _is_language_model(path)
+    for place in (*([] if saved else [path]), *_shipped(config.shipped).values()):
+        look_at(place)
+    if not (language or config.model or saved or program_bytes(path)):
+        raise _bare(path)
+    read = {name: _read(config, name, language) for name in ("members", "nonmembers")}
+    if language:
+        for model in (path, config.reference or path):
+            refuse_large_folder(model, rows=_rows(config))
+    elif config.model:
+        about = _about(*_records(config, read), loss=config.loss)
+        if is_large(path) and (network := empty_network(config.model, about)) is not None:
+            stays_in_file(path, network, rows=_rows(config))
+
+
+def _rows(config: AuditConfig) -> int:
+    """Return how many quantizers an audit has beside full precision."""
+    return len([one for one in parse_list(",".join(config.quantizers)) if not isinstance(one, Identity)])
+
+
+def _is_language_model(weights: Path) -> bool:
+    return weights.is_dir() or (weights.suffix == ".gguf" and is_language_gguf(weights))
 
 
 def _about(members: Records, nonmembers: Records, *, loss: str) -> dict[str, Any]:

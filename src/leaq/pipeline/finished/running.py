@@ -4,7 +4,8 @@ The first run is made with copies of weights and inputs; what it writes into the
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -20,10 +21,12 @@ from leaq.pipeline.finished.records import Records
 __all__ = [
     "device_of",
     "each",
+    "fingerprints",
     "head",
     "is_weightless",
     "reason_of",
     "refuse_random",
+    "refuse_written",
     "rows_of",
     "run_first",
     "run_plain",
@@ -103,7 +106,7 @@ def _run_copies(model: ModuleModel, batch: Batch, *, lent: bool = False) -> Tens
     given = full_precision(move(batch, device_of(module)).inputs)
     taken = copied(given)
     held = {} if lent or is_weightless(module) else dict(checkpoints_of(module).at(0).params)
-    versions = {name: own._version for name, own in _writable(module)} if lent else {}
+    marks = fingerprints(_writable(module)) if lent else {}
     try:
         with torch.no_grad(), evaluating(module):
             outputs = call(module, model.own | held, taken)
@@ -112,13 +115,11 @@ def _run_copies(model: ModuleModel, batch: Batch, *, lent: bool = False) -> Tens
             raise _writes(put[1]) from None
         raise
     written = [
-        name
-        for name, own in _writable(module)
-        if (name in held and not torch.equal(full_precision(own), held[name]))
-        or own._version != versions.get(name, own._version)
+        name for name, own in _writable(module) if name in held and not torch.equal(full_precision(own), held[name])
     ]
     if written:
         raise _writes(written[0])
+    refuse_written(_writable(module), marks)
     if not all(torch.equal(one, other) for one, other in zip(_tensors(given), _tensors(taken), strict=True)):
         raise UnsupportedModel(
             "The model must leave its inputs as they are. Its forward method changes them in place (x -= ..., x.mul_): "
@@ -147,6 +148,34 @@ def _writable(module: nn.Module) -> list[tuple[str, Tensor]]:
         return []
     rescaled = {id(part.weight) for part in module.modules() if getattr(part, "max_norm", None) is not None}
     return [(name, tensor.detach()) for name, tensor in module.named_parameters() if id(tensor) not in rescaled]
+
+
+def fingerprints(named: Iterable[tuple[str, Tensor]]) -> dict[str, int]:
+    """Return a checksum of the bytes of every tensor, by name.
+
+    Torch counts no write through ``.data``, a view or an array over the same memory; values tell.
+    """
+    return {name: zlib.crc32(_bytes_of(tensor.detach())) for name, tensor in named}
+
+
+def _bytes_of(tensor: Tensor) -> Any:
+    """Return the bytes of a tensor's numbers, without a copy where they lie side by side on the CPU."""
+    flat = tensor.cpu().contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy() if flat.layout == torch.strided else b""
+
+
+def refuse_written(named: Iterable[tuple[str, Tensor]], marks: Mapping[str, int]) -> None:
+    """Refuse a model whose weights are others than those whose checksums were taken.
+
+    Raises
+    ------
+    UnsupportedModel
+        With the first that is.
+    """
+    now = fingerprints((name, tensor) for name, tensor in named if name in marks)
+    for name, mark in marks.items():
+        if now.get(name) != mark:
+            raise _writes(name)
 
 
 def copied(inputs: Any) -> Any:

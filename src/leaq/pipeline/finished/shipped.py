@@ -24,6 +24,7 @@ from leaq.models.formats.placing import place
 from leaq.models.formats.weight import FEWEST, Weight, unlike
 from leaq.models.roles import tensors_of
 from leaq.results import Size
+from leaq.system.limits import refuse_beyond_memory
 from leaq.types import Flag
 
 __all__ = ["Opened", "open_shipped", "weigh"]
@@ -82,7 +83,9 @@ def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
             return Opened(program, program.bytes, _box_flags(program))
         return Opened(program, path.stat().st_size, (_unseen(f"the program in {path.name}"),))
     reading = read_file(path, original)
-    filled = fill(reading.weights, original, subject=name, kind=reading.kind)
+    numbers = sum(tensor.numel() for _, tensor, _ in tensors_of(original))
+    refuse_beyond_memory(path, 4 * numbers, f"is read into a copy of its original, {numbers:,} numbers in 32 bits")
+    filled = fill(reading, original, subject=name)
     flags = filled.flags
     if not filled.stored and not any(flag.code == "not-quantized" for flag in flags):
         text = (
@@ -95,7 +98,7 @@ def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
 
 def _open_onnx(path: Path, original: nn.Module, name: str) -> Opened:
     """Run an ONNX file by its runtime; its weights are followed through the graph for size and comparison."""
-    graph = Graph(load_onnx(path))
+    graph = Graph(load_onnx(path), path.parent)
     placed = place(graph.weights(), original, subject=name)
     box = open_box(path)
     if not isinstance(box, BlackBox):

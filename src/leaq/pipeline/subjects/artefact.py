@@ -11,7 +11,7 @@ from leaq.data.molecules import smiles_column
 from leaq.errors import InvalidInput
 from leaq.evaluation.texts import LanguageModel
 from leaq.models import checkpoints_of, unwrap
-from leaq.models.formats import filled_from
+from leaq.models.formats import filled_from, fitting, read_file
 from leaq.models.nets import Chemprop
 from leaq.models.nets.chemprop import chemprop_files, fill_chemprop, read_chemprop, said_by
 from leaq.models.sklearn import as_module, is_sklearn
@@ -79,11 +79,15 @@ class Artefact:
         return Trained(made.model, held, (*flags, *doubts), () if spec is None else (spec,), held=int(first))
 
     def _refuse_others(self, samples: Samples) -> None:
-        """Refuse a file of chemprop's that is of another network than the one named, before anything is trained."""
+        """Refuse a file that is of another network than the one named, before anything is trained."""
         network = self.shadows.network(samples)
-        files = chemprop_files(self.released) if isinstance(self.released, str | Path) else []
-        if files and isinstance(network, StackedModule):
+        if not isinstance(self.released, str | Path) or not isinstance(network, StackedModule):
+            return
+        if files := chemprop_files(self.released):
             fill_chemprop(files, network.module)
+            return
+        path = Path(self.released)
+        fitting(read_file(path, network.module), network.module, subject=path.name)
 
     def _read(self, template: nn.Module, *, first: bool) -> Read:
         """Return the released weights, batch (1, 1), which quantizer made them, and doubts.

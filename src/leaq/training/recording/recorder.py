@@ -23,6 +23,9 @@ from leaq.types import Checkpoints
 
 __all__ = ["Recorder"]
 
+PROBED = 64
+"""Numbers of a tensor by which it is told whether it was written."""
+
 
 class Recorder:
     """Keeps weights along any PyTorch training loop, thinned to a budget of checkpoints and bytes.
@@ -161,11 +164,17 @@ class Recorder:
             return {}
         return {name: tensor.to("cpu", copy=True) for name, tensor in rest.items()}
 
-    def _versions(self) -> int:
-        """Count the writes to the weights; with equal spacing, tells weights that were put back from trained ones."""
+    def _versions(self) -> tuple[int, list[float]]:
+        """Count the writes to the weights; with equal spacing, tells weights that were put back from trained ones.
+
+        What is written through ``.data`` is not counted by torch: a few numbers of each tensor tell.
+        """
         if self.config.spacing != "equal":
-            return 0
-        return sum(tensor._version for _, tensor, _ in tensors_of(self._model))
+            return 0, []
+        held = [tensor.detach() for _, tensor, _ in tensors_of(self._model)]
+        parts = [torch.view_as_real(one) if one.is_complex() else one for one in held]
+        few = [one.reshape(-1)[:: max(1, one.numel() // PROBED)].double().sum() for one in parts]
+        return sum(tensor._version for tensor in held), torch.stack(few).tolist() if few else []
 
     def _weights(self) -> dict[str, Tensor]:
         """Return the weights of now: those recorded so far, and those that train since.

@@ -94,7 +94,7 @@ def test_external_data_must_lie_in_the_folder_of_the_file(onnx, tmp_path):
     weight = np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32)
     made = model_of(onnx, {"w": weight}, [node(onnx, "Gemm", ["x", "w"], transB=1)])
     onnx.save(made, folder / "m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
-    assert torch.equal(Graph(load_onnx(folder / "m.onnx")).weights()[0].value, torch.tensor(weight))
+    assert torch.equal(Graph(load_onnx(folder / "m.onnx"), folder).weights()[0].value, torch.tensor(weight))
     (folder / "m.data").rename(tmp_path / "m.data")
     with pytest.raises(StoreError, match="its weights lie in 'm.data' beside it, and there is no such file"):
         load_onnx(folder / "m.onnx")

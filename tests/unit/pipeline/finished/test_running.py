@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from leaq.errors import InvalidInput, UnsupportedModel
@@ -42,6 +43,32 @@ class WritesData(Changed):
         return self.net(x)
 
 
+class WritesArray(Changed):
+    def forward(self, x):
+        found = self.net(x)
+        self.net.weight.detach().numpy()[...] *= 1.5
+        return found
+
+
+class WritesView(Changed):
+    def forward(self, x):
+        self.net.weight.detach().t().data.add_(1)
+        return self.net(x)
+
+
+class WritesLate(Changed):
+    """Writes from its third run on, when the first looks are over."""
+
+    def forward(self, x):
+        runs.append(1)
+        if len(runs) > 2:
+            self.net.bias.data += 0.5
+        return self.net(x)
+
+
+runs = []
+
+
 class WritesInputs(Changed):
     def forward(self, x):
         x -= x.mean(1, keepdim=True)
@@ -71,7 +98,7 @@ def test_outputs_of_any_real_type_are_read(how):
     assert audit_finished(Changed(how), *halves(), **QUICK).rows[0].metrics["loss"].value > 0
 
 
-@pytest.mark.parametrize("kind", [WritesWeights, WritesData])
+@pytest.mark.parametrize("kind", [WritesWeights, WritesData, WritesArray, WritesView])
 def test_a_model_that_writes_its_weights_is_named_and_left_as_it_was(kind):
     model = kind(None)
     before = copy.deepcopy(model.state_dict())
@@ -96,10 +123,21 @@ def test_a_model_that_puts_other_weights_in_place_of_its_own_is_named():
 
 def test_a_model_that_is_lent_runs_without_a_copy_and_is_named_if_it_writes():
     parts = [read_records(part, name=name) for part, name in zip(halves(), ("members", "nonmembers"), strict=True)]
-    with pytest.raises(UnsupportedModel, match="must not change its own weights"):
-        run_first(ModuleModel(WritesWeights(None)), *parts, lent=True)
+    for kind in (WritesWeights, WritesData, WritesArray, WritesView):
+        with pytest.raises(UnsupportedModel, match="must not change its own weights.*'net.weight'"):
+            run_first(ModuleModel(kind(None)), *parts, lent=True)
     model = ModuleModel(Changed(lambda z: z))
     assert torch.equal(run_first(model, *parts, lent=True)[2], run_first(model, *parts)[2])
+
+
+def test_a_file_whose_model_writes_its_weights_later_is_refused(tmp_path, monkeypatch):
+    runs.clear()
+    monkeypatch.chdir(tmp_path)
+    model = WritesLate(None)
+    save_file(model.state_dict(), tmp_path / "m.safetensors")
+    runs.clear()
+    with pytest.raises(UnsupportedModel, match=r"must not change its own weights.*'net.bias'|random in evaluation"):
+        audit_finished(tmp_path / "m.safetensors", *halves(), model=lambda: model, **QUICK)
 
 
 def test_a_model_that_writes_its_inputs_is_named_and_they_are_left_as_they_were():

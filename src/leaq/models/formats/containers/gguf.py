@@ -4,6 +4,7 @@ Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md; names by the 
 """
 
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +130,8 @@ def _later(tensor: GgufTensor, heads: int) -> LazyWeight:
         first = _in_halves(value, heads) if heads and len(value) % (2 * heads) == 0 else value
         return Weight(first, None, form, "", tuple(others))
 
-    return read
+    shape = tensor.shape
+    return LazyWeight(read, (shape, shape[::-1]) if len(shape) == 2 else (shape,))
 
 
 def _in_halves(value: Tensor, heads: int) -> Tensor:
@@ -137,4 +139,8 @@ def _in_halves(value: Tensor, heads: int) -> Tensor:
     return value.reshape(heads, len(value) // heads // 2, 2, *value.shape[1:]).swapaxes(1, 2).reshape(value.shape)
 
 
-CONTAINER = Container(b"GGUF", ".gguf", read_gguf, describe_gguf)
+def _numbers(path: Path) -> int:
+    return sum(prod(tensor.shape) for part in numbered(path) for tensor in open_gguf(part).tensors)
+
+
+CONTAINER = Container(b"GGUF", ".gguf", read_gguf, describe_gguf, _numbers)

@@ -98,5 +98,8 @@ LAYOUT = LayerLayout(
     ("weight_packed", "weight_scale", "weight_shape", "weight_zero_point", "weight_g_idx", "weight_global_scale"),
     lambda parts: "weight_packed" in parts,
     _compressed,
+    shape=lambda parts: (
+        [] if "weight_shape" in parts else [(*parts["weight_packed"][:1], 2 * parts["weight_packed"][1])]
+    ),
     beside=("input_scale", "input_global_scale", "input_zero_point", "output_scale", "k_scale", "v_scale"),
 )

@@ -37,4 +37,5 @@ LAYOUT = LayerLayout(
     ("weight_scale", "weight_scale_inv", "weight_zero_point", "SCB", "weight_format"),
     lambda parts: "weight" in parts and bool({"weight_scale", "weight_scale_inv", "SCB"} & parts),
     _beside,
+    shape=lambda parts: [parts["weight"]],
 )

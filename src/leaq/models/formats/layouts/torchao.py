@@ -31,4 +31,5 @@ LAYOUT = LayerLayout(
     ("_weight_qdata", "_weight_scale", "_weight_zero_point", "_weight_act_pre_scale"),
     lambda parts: "_weight_qdata" in parts,
     _torchao,
+    shape=lambda parts: [parts["_weight_qdata"]],
 )

@@ -18,7 +18,7 @@ from torch import Tensor
 from leaq.errors import InvalidInput
 from leaq.models.formats.codes import unpack_words
 from leaq.models.formats.layout import LayerLayout
-from leaq.models.formats.weight import Weight
+from leaq.models.formats.weight import Shape, Weight
 
 __all__ = ["LAYOUT", "read_words"]
 
@@ -153,8 +153,17 @@ def _interleaved(words: Tensor, outputs: int) -> Tensor:
     return codes.reshape(len(words), outputs)
 
 
+def _shapes(parts: Mapping[str, Shape]) -> list[Shape]:
+    """Return the shape (out, in) that the parts' own shapes tell; without zero points the width of a code is open."""
+    outputs, (rows, columns) = parts["scales"][1], parts["qweight"]
+    if columns != outputs:
+        return [(outputs, rows)]
+    return [(outputs, 32 * rows * outputs // (32 * parts["qzeros"][1]))] if "qzeros" in parts else []
+
+
 LAYOUT = LayerLayout(
     ("qweight", "qzeros", "scales", "g_idx"),
     lambda parts: "qweight" in parts,
     lambda parts, settings: read_words(parts, settings, layer=str(settings["layer"])),
+    shape=_shapes,
 )
