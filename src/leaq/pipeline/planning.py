@@ -174,9 +174,12 @@ class Asked:
 
     def calibration(self, model: Model, which: slice, scheme: Scheme, *, seed: int) -> Calibration:
         """Return what some models show a quantizer: to all of them the same records set aside, or each its members."""
-        if self.aside is not None and scheme.calibrated == "elsewhere":
+        aside = self.aside
+        if aside is None and scheme.calibrated == "elsewhere" and self.pool.public is not None:
+            aside = strangers(self.pool.public, self.pool)  # of a released file's row, which was not asked for
+        if aside is not None and scheme.calibrated == "elsewhere":
             source = PUBLIC if self.public else ASIDE
-            return Calibration(model, self.aside.inputs, seed=seed, most=scheme.records, source=source)
+            return Calibration(model, aside.inputs, seed=seed, most=scheme.records, source=source)
         most = scheme.records if self.aside is None else min(scheme.records, len(self.aside))
         members = self.members[which]
         return Calibration(model, self.pool.inputs, members, seed=seed, first=which.start, most=most)

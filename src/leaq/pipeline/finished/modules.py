@@ -25,7 +25,7 @@ from leaq.pipeline.finished.evaluating import ModelEvaluator
 from leaq.pipeline.finished.recorded import refuse_unseen, told_by
 from leaq.pipeline.finished.records import Records, overlap_of
 from leaq.pipeline.finished.rows import how_finished
-from leaq.pipeline.finished.running import fingerprints, refuse_written
+from leaq.pipeline.finished.running import checksums_of, refuse_written
 from leaq.pipeline.finished.shipped import open_shipped, weigh
 from leaq.pipeline.measuring import describe_tasks
 from leaq.pipeline.rows import Released, row
@@ -103,7 +103,7 @@ def _rows(evaluator: ModelEvaluator, case: Case, progress: Progress) -> tuple[Qu
     if evaluator.weightless:
         return _box_rows(evaluator, case)
     released = released_of(evaluator.model.module, recorded, lent=case.lent)
-    marks = fingerprints(released.params.items())
+    marks = checksums_of(released.params.items())
     schemes: list[Scheme] = list(dict.fromkeys((Identity(), *parse_list(",".join(config.quantizers)))))
     total = len(schemes) + len(case.shipped)
     rows: list[QuantizerRow] = []

@@ -21,7 +21,7 @@ from leaq.pipeline.finished.records import Records
 __all__ = [
     "device_of",
     "each",
-    "fingerprints",
+    "checksums_of",
     "head",
     "is_weightless",
     "reason_of",
@@ -106,7 +106,7 @@ def _run_copies(model: ModuleModel, batch: Batch, *, lent: bool = False) -> Tens
     given = full_precision(move(batch, device_of(module)).inputs)
     taken = copied(given)
     held = {} if lent or is_weightless(module) else dict(checkpoints_of(module).at(0).params)
-    marks = fingerprints(_writable(module)) if lent else {}
+    marks = checksums_of(_writable(module)) if lent else {}
     try:
         with torch.no_grad(), evaluating(module):
             outputs = call(module, model.own | held, taken)
@@ -150,7 +150,7 @@ def _writable(module: nn.Module) -> list[tuple[str, Tensor]]:
     return [(name, tensor.detach()) for name, tensor in module.named_parameters() if id(tensor) not in rescaled]
 
 
-def fingerprints(named: Iterable[tuple[str, Tensor]]) -> dict[str, int]:
+def checksums_of(named: Iterable[tuple[str, Tensor]]) -> dict[str, int]:
     """Return a checksum of the bytes of every tensor, by name.
 
     Torch counts no write through ``.data``, a view or an array over the same memory; values tell.
@@ -172,7 +172,7 @@ def refuse_written(named: Iterable[tuple[str, Tensor]], marks: Mapping[str, int]
     UnsupportedModel
         With the first that is.
     """
-    now = fingerprints((name, tensor) for name, tensor in named if name in marks)
+    now = checksums_of((name, tensor) for name, tensor in named if name in marks)
     for name, mark in marks.items():
         if now.get(name) != mark:
             raise _writes(name)

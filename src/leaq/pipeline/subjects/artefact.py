@@ -14,6 +14,7 @@ from leaq.models import checkpoints_of, unwrap
 from leaq.models.formats import filled_from, fitting, read_file
 from leaq.models.nets import Chemprop
 from leaq.models.nets.chemprop import chemprop_files, fill_chemprop, read_chemprop, said_by
+from leaq.models.roles import shared_names
 from leaq.models.sklearn import as_module, is_sklearn
 from leaq.models.weights import check_match
 from leaq.pipeline.cell import AuditConfig
@@ -23,7 +24,8 @@ from leaq.pipeline.subjects.choice import subject_of
 from leaq.pipeline.subjects.given import Given
 from leaq.pipeline.subjects.heads import Heads
 from leaq.pipeline.subjects.recipe import stacked_weights
-from leaq.quantizers.files.recognised import recipe_of
+from leaq.quantizers import build
+from leaq.quantizers.files.recognised import Recipe, recipe_of
 from leaq.system.files import nearest
 from leaq.training import MLP, StackedModule
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
@@ -72,7 +74,8 @@ class Artefact:
         made = self.shadows.train(samples, inside, which=inner, progress=progress)
         if not isinstance(made.model, StackedModule | LanguageModel):
             raise InvalidInput("A released file needs the network it belongs to. Name it with model or recipe.")
-        weights, spec, doubts = self._read(made.model.module, first=first)
+        seen = isinstance(made.model, StackedModule) and not shared_names(made.model.module)
+        weights, spec, doubts = self._read(made.model.module, first=first, seen=seen, public=samples.public is not None)
         shadows = made.checkpoints.last().at((slice(None), None))
         held = stacked_weights([weights, shadows]) if first else shadows
         flags = tuple(flag for flag in made.flags if flag.code != "no-checkpoints")
@@ -89,34 +92,59 @@ class Artefact:
         path = Path(self.released)
         fitting(read_file(path, network.module), network.module, subject=path.name)
 
-    def _read(self, template: nn.Module, *, first: bool) -> Read:
+    def _read(self, template: nn.Module, *, first: bool, seen: bool, public: bool) -> Read:
         """Return the released weights, batch (1, 1), which quantizer made them, and doubts.
 
         A file is read with the first models, into whose architecture it must fit; later ones are told what was found.
+
+        Parameters
+        ----------
+        seen : whether what every layer is multiplied with can be seen, as calibrating on it asks.
+        public : whether records are named that calibrate.
         """
-        key = _stamps(self.released)
+        key = (_stamps(self.released), seen, public)
         if first or key not in _HELD:
-            found = self._read_anew(template)
+            found = self._read_anew(template, seen=seen, public=public)
             _HELD.clear()
             _HELD[key] = found
         return _HELD[key]
 
-    def _read_anew(self, template: nn.Module) -> Read:
+    def _read_anew(self, template: nn.Module, *, seen: bool, public: bool) -> Read:
         module, stored = _opened(self.released, template)
         weights = checkpoints_of(module).at((slice(None), None))
         if not stored:
             return weights, None, ()
         recipe = recipe_of(module, None, stored)
-        spec = recipe.spec if recipe else None
-        words = ", ".join(dict.fromkeys(stored.values()))
-        shadows = (
-            f"its codes are those of {spec}{recipe.doubt}, which quantizes the shadow models in its row (the file "
-            "itself is taken as it is)"
-            if recipe
-            else "no quantizer known here gives its codes, so that no row has shadow models quantized like it; name one"
+        if recipe is not None and recipe.calibrated:
+            recipe = replace(recipe, spec=_calibrated_on(recipe.spec, public=public)) if seen else None
+        words = "; ".join(dict.fromkeys(stored.values()))
+        text = (
+            f"The released file holds weights as {words}; {_said_shadows(recipe, public=public)}. 'Full precision' "
+            "means what the file holds."
         )
-        text = f"The released file holds weights as {words}; {shadows}. 'Full precision' means what the file holds."
-        return weights, spec, (Flag("already-quantized", text),)
+        return weights, recipe.spec if recipe else None, (Flag("already-quantized", text),)
+
+
+def _calibrated_on(spec: str, *, public: bool) -> str:
+    scheme = build(spec)
+    return scheme.model_copy(update={"calibrated": "elsewhere"}).spec() if public else spec
+
+
+def _said_shadows(recipe: Recipe | None, *, public: bool) -> str:
+    """Say how shadow models are quantized in the row of a released file."""
+    if recipe is None:
+        return "no quantizer known here gives its codes, so that no row has shadow models quantized like it; name one"
+    if not recipe.calibrated:
+        return (
+            f"its codes are those of {recipe.spec}{recipe.doubt}, which quantizes the shadow models in its row (the "
+            "file itself is taken as it is)"
+        )
+    whose = "the public records" if public else "their own members"
+    return (
+        "its codes were chosen on calibration records that it does not hold, so that nothing gives them again; in its "
+        f"row (the file itself is taken as it is) shadow models go through {recipe.spec}, calibrated on {whose}: the "
+        "attack is as adaptive as these records are the file's"
+    )
 
 
 def completed(config: AuditConfig, given: Given, columns: Callable[[], Sequence[str]]) -> AuditConfig:

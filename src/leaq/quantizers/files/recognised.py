@@ -3,6 +3,7 @@
 Named in an audit that trains shadow models, it quantizes them as the file was: the adaptive attack on a shipped format.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -42,11 +43,14 @@ class Recipe:
     spec : its specification.
     share : of the weights that come out bit for bit.
     again : whether there was no original, so that the file's own weights went through it once more.
+    calibrated : whether the codes were chosen on records that the file does not hold, so that the quantizer is the one
+        of its kind, and gives other codes.
     """
 
     spec: str
     share: float = 1.0
     again: bool = False
+    calibrated: bool = False
 
     @property
     def doubt(self) -> str:
@@ -119,6 +123,8 @@ def _float8(_: str) -> Iterator[str]:
     yield from (f"compressed_tensors.float(format=fp8{per})" for per in ("", ", per=tensor", ", per=block"))
 
 
+_CHOSEN = re.compile(r"(GPTQ|AWQ) (?P<bits>\d)-bit(, groups of (?P<group>\d+))?(, inputs reordered)?(, symmetric)?$")
+"""Forms in which producers write codes that they chose on calibration records."""
 _MAKERS: Mapping[str, Callable[[str], Iterator[str]]] = {
     "": lambda _: iter(HALVES),
     "GGUF": lambda kind: iter((f"gguf(type={kind})",)),
@@ -145,7 +151,8 @@ def recipe_of(read: nn.Module, original: nn.Module | None, stored: Mapping[str, 
 
     Returns
     -------
-    None if none of the known quantizers made it, or nothing was quantized.
+    None if none of the known quantizers made it, or nothing was quantized. Of codes that were chosen on records (GPTQ,
+    AWQ) the quantizer of that kind, marked `calibrated`.
     """
     source = read if original is None else original
     maker = _Maker(checkpoints_of(source, copied=False), _weights(read), stored, again=original is None)
@@ -177,7 +184,26 @@ class _Maker:
         main = max(sizes, key=lambda form: sizes[form])
         first = next(name for name in changed if self.stored.get(name, "") == main)
         found = [self._completed(scheme) for scheme in _schemes(main) if self._fits(scheme, first)]
-        return min((recipe for recipe in found if recipe is not None), key=lambda one: len(one.spec), default=None)
+        exact = min((recipe for recipe in found if recipe is not None), key=lambda one: len(one.spec), default=None)
+        return exact or self._calibrated(main)
+
+    def _calibrated(self, main: str) -> Recipe | None:
+        """Return the quantizer of a form whose codes are chosen on records, where the other weights' ways are known."""
+        if (match := _CHOSEN.match(main)) is None:
+            return None
+        group = f", per=group, group={match['group']}" if match["group"] else ""
+        scheme = build(f"gptq(bits={match['bits']}{group}{'' if main.endswith('symmetric') else ', symmetric=False'})")
+        plan, others = scheme.plan(self.released), {}
+        for name in self.found:
+            if self.stored.get(name) == main and name in plan:
+                continue
+            ways: list[Scheme | None] = [None, *_schemes(self.stored.get(name, ""))]
+            found = [way for way in ways if self._fits(way, name)]
+            if not found:
+                return None
+            others[name] = "full" if found[0] is None else found[0].spec()
+        others = {name: way for name, way in others.items() if way != "full" or name in plan}
+        return Recipe(self._named(scheme, others).spec(), again=self.again, calibrated=True)
 
     def _completed(self, scheme: Scheme) -> Recipe | None:
         """Return a quantizer with the ways of the weights that it does not give; None if nothing gives one of them."""
@@ -254,6 +280,14 @@ def _schemes(form: str) -> Iterator[Scheme]:
 
 def recipe_flag(recipe: Recipe) -> Flag:
     """Say which quantizer made a file, and what that is good for."""
+    if recipe.calibrated:
+        text = (
+            "The codes of this file were chosen on calibration records that it does not hold, so that no quantizer "
+            f"gives them again. {recipe.spec} is the nearest of its kind: named as a quantizer of leaq audit, it "
+            "quantizes shadow models alike, calibrated on their own members or, with calibrated=elsewhere, on the "
+            "records that public names."
+        )
+        return Flag("recipe-calibrated", text)
     text = (
         f"The weights of this file are {recipe.spec} of the original's, bit for bit{recipe.doubt}: named as a "
         "quantizer of leaq audit, it quantizes shadow models as this file was."

@@ -1,9 +1,12 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import leaq
 from leaq.errors import InvalidInput
+from tests.unit.models.formats.layouts.test_words import pack_by_hand
 from tests.unit.models.formats.producers import gguf_file
 from tests.unit.pipeline.subjects.cases import N, leak, net, nn, overfit, quick
 
@@ -60,6 +63,45 @@ def test_a_quantized_file_finds_its_quantizer_and_shadows_go_through_it(rng, tmp
     # The file is not rounded once more, which would move k-quants.
     assert row.drops["accuracy"].value == 0
     assert row.metrics["roc_auc"] == result.rows[0].metrics["roc_auc"]
+
+
+@pytest.mark.parametrize("public", [False, True])
+def test_shadows_of_a_file_calibrated_on_records_are_calibrated_on_named_ones_or_their_own(rng, tmp_path, public):
+    columns = [f"x{i}" for i in range(32)]
+    table = pd.DataFrame(rng.normal(size=(N, 32)), columns=columns).assign(y=rng.permutation(np.arange(N) % 2))
+
+    def trained(records, seed):
+        torch.manual_seed(seed)
+        model = nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2))
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+        x, y = torch.tensor(records.inputs, dtype=torch.float32), torch.tensor(records.targets)
+        for _ in range(30):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        return model
+
+    inside = rng.permutation(np.arange(N) % 2 == 0)
+    members = leaq.Samples(
+        table[columns].to_numpy()[inside], table["y"].to_numpy()[inside], "classification", classes=("0", "1")
+    )
+    stored = trained(members, 1).state_dict()
+    parts, _ = pack_by_hand(stored.pop("0.weight"), 4, 8)
+    save_file({**stored, **{f"0.{part}": tensor for part, tensor in parts.items()}}, tmp_path / "m.safetensors")
+    options = {"recipe": trained, "released": tmp_path / "m.safetensors", "members": inside, **quick(replicates=4)}
+    if public:
+        options["public"] = table.assign(**{name: rng.normal(size=N) for name in columns})[:40]
+    result = leaq.audit(table, **options)
+    (said,) = [flag.text for flag in result.flags if flag.code == "already-quantized"]
+    assert "shadow models go through gptq(bits=4" in said
+    assert "GPTQ 4-bit, groups of 8" in said
+    assert ("calibrated on the public records" if public else "calibrated on their own members") in said
+    row = next(row for row in result.rows if row.quantizer.startswith("gptq(bits=4"))
+    assert "per=group" in row.quantizer
+    assert "group=8" in row.quantizer
+    assert "symmetric=False" in row.quantizer
+    assert ("calibrated=elsewhere" in row.quantizer) is public
+    assert row.metrics["roc_auc"] == result.rows[0].metrics["roc_auc"], "the file is taken as it is"
 
 
 def test_a_released_file_is_read_once_and_another_size_ends_the_audit_at_once(table, released, monkeypatch):

@@ -86,16 +86,25 @@ def _gptq(parts: Mapping[str, Tensor], bits: int, settings: Mapping[str, Any], l
         )
     group = _groups(parts, inputs, groups, settings=settings, layer=layer)
     codes = unpack_words(qweight, bits, inputs)  # (in, out)
-    form = f"GPTQ {bits}-bit"
+    stored = None if "qzeros" not in parts else unpack_words(parts["qzeros"].T.contiguous(), bits, outputs).T
+    even = stored is None or bool((stored == stored.flatten()[0]).all())  # (groups, out)
+    form = f"GPTQ {bits}-bit{_said_groups(group)}{', symmetric' * even}"
     wide = scales[group]
-    if "qzeros" not in parts:
+    if stored is None:
         return Weight(((codes - 2 ** (bits - 1)) * wide).T.contiguous(), wide.T, form, "symmetric")
-    stored = unpack_words(parts["qzeros"].T.contiguous(), bits, outputs).T  # (groups, out)
     as_is = Weight(((codes - stored[group]) * wide).T.contiguous(), wide.T, form, "zero points as they are")
     zeros = (stored + 1) & (2**bits - 1)
     less_one = Weight(((codes - zeros[group]) * wide).T.contiguous(), wide.T, form, "zero points less one")
     said, other = (as_is, less_one) if _says_v2(settings, stored, bits) else (less_one, as_is)
     return Weight(said.value, said.step, form, said.convention, (other,))
+
+
+def _said_groups(group: Tensor) -> str:
+    """Say how many inputs share a scale, of the group of each."""
+    size = int((group == group[0]).sum())
+    if not torch.equal(group, torch.arange(len(group)) // size):
+        return ", inputs reordered"
+    return f", groups of {size}" if size < len(group) else ""
 
 
 def _says_v2(settings: Mapping[str, Any], stored: Tensor, bits: int) -> bool:
@@ -142,7 +151,7 @@ def _awq(parts: Mapping[str, Tensor], bits: int, layer: str) -> Weight:
     group = torch.arange(inputs) // -(-inputs // groups)
     codes, zeros = (_interleaved(parts[name], scales.shape[1]) for name in ("qweight", "qzeros"))
     wide = scales[group]
-    return Weight(((codes - zeros[group]) * wide).T.contiguous(), wide.T, "AWQ 4-bit")
+    return Weight(((codes - zeros[group]) * wide).T.contiguous(), wide.T, f"AWQ 4-bit{_said_groups(group)}")
 
 
 def _interleaved(words: Tensor, outputs: int) -> Tensor:
