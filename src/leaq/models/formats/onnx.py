@@ -139,12 +139,15 @@ class Graph:
         return self._bytes
 
     @property
-    def integer_activations(self) -> bool:
-        """Whether activations are rounded when the graph runs."""
-        return any(
-            node.op_type in INTEGER or (node.op_type == "QuantizeLinear" and self.constant(node.input[0]) is None)
-            for node in self.nodes
-        )
+    def activation_bits(self) -> int | None:
+        """Bits that activations are rounded to when the graph runs, the fewest of all; None where they are not."""
+        found = [8 for node in self.nodes if node.op_type in INTEGER]
+        for node in self.nodes:
+            if node.op_type == "QuantizeLinear" and self.constant(node.input[0]) is None:
+                zero = self.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else None
+                low, high = _range(np.dtype(np.uint8) if zero is None else zero.array.dtype)
+                found.append(int(high - low).bit_length())
+        return min(found, default=None)
 
     def weights(self) -> list[Weight]:
         """Return every weight and bias that an operator multiplies with or adds, in torch's orientation.

@@ -39,6 +39,7 @@ class Opened:
     bytes : of all its tensors as they are packed, or of its file; None where neither is known.
     read : whether its weights were seen, and stand in `module` under the original's names.
     stored : in which form each quantized weight is stored, biases left out.
+    activations : bits that the file rounds activations to when it runs; None where it does not, or where not known.
     """
 
     module: nn.Module
@@ -46,6 +47,7 @@ class Opened:
     flags: tuple[Flag, ...] = ()
     read: bool = False
     stored: Mapping[str, str] = field(default_factory=dict)
+    activations: int | None = None
 
 
 def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
@@ -104,7 +106,7 @@ def _open_onnx(path: Path, original: nn.Module, name: str) -> Opened:
     if not isinstance(box, BlackBox):
         raise UnsupportedModel(f"{name}: an ONNX file must run by itself. Found {type(box).__name__}.")
     flags = []
-    if graph.integer_activations:
+    if graph.activation_bits is not None:
         text = f"{name} rounds activations too, as its graph says; they are in the numbers, since the file was run."
         flags.append(Flag("integer-activations", text))
     if placed.missing:
@@ -116,7 +118,8 @@ def _open_onnx(path: Path, original: nn.Module, name: str) -> Opened:
     elif not placed.stored:
         flags.append(Flag("not-quantized", f"The weights of {name} are floating-point numbers: nothing was quantized."))
     module = box if placed.module is None else box.graft(placed.module)
-    return Opened(module, graph.bytes, tuple(flags), placed.module is not None, placed.stored)
+    seen = placed.module is not None
+    return Opened(module, graph.bytes, tuple(flags), seen, placed.stored, graph.activation_bits)
 
 
 def _apart(module: nn.Module) -> nn.Module:

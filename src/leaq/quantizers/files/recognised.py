@@ -5,7 +5,7 @@ Named in an audit that trains shadow models, it quantizes them as the file was: 
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ from leaq.types import Checkpoints, Flag
 
 __all__ = ["Recipe", "recipe_flag", "recipe_of"]
 
+MOST_ACTIVATIONS = 16
+"""Bits up to which quantizers round activations."""
 GROUPS = (128, 32, 64)
 HALVES = ("float16", "bfloat16")
 ALIKE = 0.9
@@ -45,12 +47,21 @@ class Recipe:
     again : whether there was no original, so that the file's own weights went through it once more.
     calibrated : whether the codes were chosen on records that the file does not hold, so that the quantizer is the one
         of its kind, and gives other codes.
+    activations : bits that the file rounds activations to when it runs, and so the quantizer does; None for none.
     """
 
     spec: str
     share: float = 1.0
     again: bool = False
     calibrated: bool = False
+    activations: int | None = None
+
+    def with_activations(self, bits: int | None) -> "Recipe":
+        """Return the recipe of a file that also rounds activations to some bits when it runs."""
+        if bits is None or not 2 <= bits <= MOST_ACTIVATIONS:
+            return self
+        scheme = build(self.spec).model_copy(update={"activations": bits})
+        return replace(self, spec=scheme.spec(), activations=bits)
 
     @property
     def doubt(self) -> str:
@@ -292,4 +303,9 @@ def recipe_flag(recipe: Recipe) -> Flag:
         f"The weights of this file are {recipe.spec} of the original's, bit for bit{recipe.doubt}: named as a "
         "quantizer of leaq audit, it quantizes shadow models as this file was."
     )
+    if recipe.activations:
+        text += (
+            f" Activations are rounded to {recipe.activations} bits in both, in shadow models by the range of each "
+            "record around 0, where the file has ranges of its own."
+        )
     return Flag("recipe", text)

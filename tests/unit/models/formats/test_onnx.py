@@ -74,7 +74,7 @@ def test_pairs_on_a_stored_weight_are_rounded_as_the_runtime_rounds_them(onnx):
     ], inputs=2)  # fmt: skip
     graph = Graph(made)
     torch.testing.assert_close(graph.weights()[0].value, torch.tensor([[0.0, -0.5], [1.0, -5.0]]))
-    assert not graph.integer_activations
+    assert graph.activation_bits is None
 
 
 def test_codes_of_half_a_byte_weigh_half_a_byte(onnx):
@@ -177,6 +177,7 @@ def test_onnx_is_run_and_read(tmp_path, kind):
         assert 0 < largest <= 1.01 * step, name
     codes = [flag.code for flag in opened.flags]
     assert ("integer-activations" in codes) == (kind != "nbits")
+    assert opened.activations == (None if kind == "nbits" else 8)
     numbers = sum(t.numel() for t in producers.matrices(module).values())
     if kind != "static pairs":
         assert numbers * bits / 8 < opened.bytes < numbers * (bits + 2.5) / 8 + 4 * 160

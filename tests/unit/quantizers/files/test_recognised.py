@@ -1,12 +1,14 @@
 """A quantizer that made a file gives the file's weights bit for bit, so that shadow models can be quantized alike."""
 
+import copy
+
 import pytest
 import torch
 
 from leaq.models import checkpoints_of
 from leaq.pipeline.finished.shipped import open_shipped
 from leaq.quantizers import build
-from leaq.quantizers.files.recognised import recipe_of
+from leaq.quantizers.files.recognised import Recipe, recipe_flag, recipe_of
 from tests.unit.models.formats.producers import gguf_file, net
 
 
@@ -83,3 +85,34 @@ def test_what_no_known_quantizer_made_has_no_recipe(tmp_path):
     with torch.no_grad():
         module[0].weight.add_(0.02 * torch.randn(64, 128))
     assert recipe(tmp_path / "m.gguf", module) is None
+
+
+def test_a_recipe_rounds_activations_where_the_file_does():
+    recipe = Recipe("uniform(bits=8, per=tensor)")
+    assert recipe.with_activations(None) is recipe
+    rounded = recipe.with_activations(8)
+    assert build(rounded.spec).activations == 8
+    assert "Activations are rounded to 8 bits in both" in recipe_flag(rounded).text
+    assert "Activations" not in recipe_flag(recipe).text
+
+
+@pytest.mark.parametrize(("form", "spec"), [
+    ("GPTQ 4-bit, groups of 32, symmetric", "gptq(bits=4, per=group, group=32)"),
+    ("GPTQ 3-bit, inputs reordered", "gptq(bits=3, symmetric=False)"),
+    ("AWQ 4-bit, groups of 16", "gptq(bits=4, per=group, group=16, symmetric=False)"),
+    ("GPTQ 4-bit, symmetric", "gptq(bits=4)"),
+])  # fmt: skip
+def test_codes_chosen_on_records_name_the_quantizer_of_their_kind(form, spec):
+    torch.manual_seed(0)
+    original = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 64))
+    read = copy.deepcopy(original)
+    with torch.no_grad():
+        read[0].weight += 0.01 * torch.randn(64, 64)
+    recipe = recipe_of(read, original, {"0.weight": form})
+    assert recipe.calibrated
+    found = build(recipe.spec)
+    assert found.model_copy(update={"last": "same"}).spec() == build(spec).spec()
+    assert found.last == "full"
+    flag = recipe_flag(recipe)
+    assert flag.code == "recipe-calibrated"
+    assert "no quantizer gives them again" in flag.text
