@@ -24,8 +24,10 @@ __all__ = [
     "Problem",
     "Settled",
     "column_refusal",
+    "commas_in",
     "is_number",
     "plain_numbers",
+    "points_set_off_thousands",
     "row_numbers",
     "settle",
     "whole_numbers",
@@ -73,6 +75,22 @@ def is_number(column: "pd.Series[Any]") -> bool:
     kinds = pd.api.types
     plain = kinds.is_numeric_dtype(column) and not kinds.is_bool_dtype(column)
     return plain and not kinds.is_complex_dtype(column)
+
+
+def commas_in(frame: pd.DataFrame) -> bool:
+    """Whether most values of some column of texts are numbers with a decimal comma."""
+    for name in frame.columns[~plain_numbers(frame)]:
+        texts = frame[name].dropna().astype(str).str.strip()
+        if len(texts) and texts.str.fullmatch(COMMA).mean() > 0.5:
+            return True
+    return False
+
+
+def points_set_off_thousands(texts: "pd.Series[Any]") -> bool:
+    """Whether a column holds whole numbers of which some have points, each setting off thousands: 873, 12.345.678."""
+    there = texts.dropna().str.strip()
+    grouped = there.str.fullmatch(DOTTED)
+    return bool(grouped.any() and (grouped | there.str.fullmatch(r"[+-]?\d+")).all())
 
 
 def plain_numbers(frame: pd.DataFrame) -> Bools:

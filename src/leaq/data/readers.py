@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from leaq.data.columns import commas_in, points_set_off_thousands
 from leaq.data.delimited import laid_out
 from leaq.data.sources import refuse_missing, refuse_other_files
 from leaq.errors import InvalidInput, LeaqError, need
@@ -93,6 +94,7 @@ def _csv(path: Path) -> SourceTable:
         frame = _one_field_more(frame, text, options, flags)
     frame = _without_blanks(frame, flags)
     frame = _with_codes(frame, text, options)
+    frame = _with_thousands(frame, text, options, flags)
     hollow = frame.isna().all().to_numpy()
     words = [
         str(name)
@@ -158,6 +160,20 @@ def _with_codes(frame: pd.DataFrame, text: str, options: dict[str, Any]) -> pd.D
     for name in whole:
         if raw[name].str.match(r"0\d").any():
             frame[name] = raw[name].to_numpy()
+    return frame
+
+
+def _with_thousands(frame: pd.DataFrame, text: str, options: dict[str, Any], flags: list[Flag]) -> pd.DataFrame:
+    """Read 1.234 as a thousand where other columns have decimal commas: pandas takes the point for a decimal one."""
+    if not commas_in(frame):
+        return frame
+    raw = _as_text(text, options)
+    turned = [name for name in frame.columns if points_set_off_thousands(raw[name])]
+    for name in turned:
+        frame[name] = pd.to_numeric(raw[name].str.strip().str.replace(".", "", regex=False)).to_numpy()
+    if turned:
+        names = ", ".join(repr(str(name)) for name in turned)
+        flags.append(Flag("thousands", f"Points set off thousands, since decimals have commas here: columns {names}."))
     return frame
 
 

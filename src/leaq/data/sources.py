@@ -93,7 +93,7 @@ def check_columns(source: str | Path, named: Mapping[str, Sequence[str]]) -> Non
         line = head.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
         return
-    if not head.endswith(b"\n") or line.lower().startswith("sep=") or line.count('"') % 2:
+    if not head.endswith(b"\n") or line.lower().startswith(("sep=", "#", "%", "//")) or line.count('"') % 2:
         return
     known = max((next(csv.reader([line], delimiter=mark), []) for mark in ",;\t|"), key=len)
     for option, columns in named.items():
@@ -107,7 +107,7 @@ def no_column(source: str, name: str, option: str, known: Sequence[str]) -> Inva
     """Return the refusal of a column that a table does not have."""
     hint = closest(name, known)
     if len(known) == 1:
-        hint = " Separators that are recognised: comma, semicolon, tab, bar."
+        hint = " Separators that are recognised: comma, semicolon, tab, bar, blanks."
     return InvalidInput(f"{source}: there is no column {name!r} ({option}). Columns: {', '.join(known)}.{hint}")
 
 

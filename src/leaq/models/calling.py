@@ -39,7 +39,7 @@ def evaluating(module: nn.Module) -> Iterator[nn.Module]:
     seen: set[int] = set()
     kept = [_State(part, seen) for part in module.modules()]
     try:
-        with suppress(NotImplementedError):
+        with suppress(NotImplementedError, AttributeError):
             module.eval()
         yield module
     finally:
@@ -52,7 +52,7 @@ class _State:
 
     def __init__(self, part: nn.Module, seen: set[int]) -> None:
         self.part = part
-        self.mode = part.training
+        self.mode = getattr(part, "training", None)  # frozen programs have none
         self.scripted = isinstance(part, torch.jit.ScriptModule)
         self.attributes: dict[str, Any] = {} if self.scripted else dict(part.__dict__)
         self.asked = [(p, p.requires_grad) for p in part.parameters(recurse=False) if type(p) is nn.Parameter]
@@ -60,7 +60,8 @@ class _State:
 
     def put_back(self) -> None:
         if self.scripted:
-            self.part.training = self.mode
+            if self.mode is not None:
+                self.part.training = self.mode
         else:
             self.part.__dict__.clear()
             self.part.__dict__.update(self.attributes)
@@ -116,7 +117,9 @@ def call(module: nn.Module, params: Mapping[str, Tensor], inputs: Any) -> Tensor
     if isinstance(module, torch.jit.ScriptModule):
         with _written(module, params):
             return output_tensor(module(*args, **kwargs))
-    lent = _renormalised(module, places(module, params))
+    buffers = {name for name, _ in module.named_buffers()}  # a forward pass may write them, and candidates share them
+    own = {name: value.clone() if name in buffers else value for name, value in params.items()}
+    lent = _renormalised(module, places(module, own))
     if not lent:
         return output_tensor(module(*args, **kwargs))
     return output_tensor(torch.func.functional_call(module, lent, args, kwargs, tie_weights=False))

@@ -87,3 +87,13 @@ def test_titles_above_the_header_are_refused_in_words(tmp_path):
 def test_a_column_named_twice_is_refused_with_blanks_too(tmp_path):
     with pytest.raises(InvalidInput, match="column names must differ; found twice: a"):
         read(tmp_path, "a a y\n1 2 3\n4 5 6\n")
+
+
+def test_points_set_off_thousands_where_decimals_have_commas(tmp_path):
+    frame, flags = read(tmp_path, "a;b;c;y\n0,5;1.234;1.5;3\n1,5;873;0.125;4\n2,5;12.345.678;2.25;5\n")
+    assert frame["b"].tolist() == [1234, 873, 12345678]
+    assert frame["c"].tolist() == [1.5, 0.125, 2.25]
+    assert "columns 'b'" in flags["thousands"]
+    frame, flags = read(tmp_path, "a;b;y\n0.5;1.234;3\n1.5;873;4\n")
+    assert frame["b"].tolist() == [1.234, 873]
+    assert "thousands" not in flags

@@ -23,6 +23,8 @@ CLEARLY = 0.9
 """Share of the first reading's squared error below which another reading is nearer, and not by chance alone."""
 STRETCH = 0.3
 """How far a weight of more than two bits, rounded to the nearest level, may be from 1 times the original."""
+EXACTLY = 0.999
+"""Correlation with the original from which floating-point numbers are a multiple of it."""
 COARSE = ("TQ1", "TQ2", "IQ1", "IQ2", "Q2_K", " 2-bit")
 """Forms whose weights may be smaller or larger than the original's throughout."""
 SIGNS = 0.25
@@ -231,9 +233,14 @@ def _alike(factors: Tensor) -> bool:
 
 def _stretched(weight: Weight, original: Tensor) -> str:
     """Say whether a quantized weight of more than two bits is another multiple of the original than about 1."""
-    if not weight.form or any(coarse in weight.form for coarse in COARSE):
+    if any(coarse in weight.form for coarse in COARSE):
         return ""
-    slope = float((weight.value * original).double().sum() / original.double().square().sum())
+    along, size = (float((weight.value * one).double().sum()) for one in (original, weight.value))
+    whole = float(original.double().square().sum())
+    slope = along / whole
     if 1 - STRETCH < slope < 1 + STRETCH:
+        return ""
+    # Floating-point numbers may have gone any way; what is their exact multiple went none but that.
+    if not weight.form and along < EXACTLY * (size * whole) ** 0.5:
         return ""
     return f"is {slope:.2g} times the original: its scales are missing or by another convention"

@@ -175,7 +175,7 @@ def _shipped_row(
 
 
 def _mode_doubt(model: nn.Module) -> tuple[Flag, ...]:
-    if not model.training:
+    if not getattr(model, "training", False):
         return ()
     text = "The model came in training mode; it was audited in evaluation mode (no dropout) and put back."
     return (Flag("training-mode", text),)

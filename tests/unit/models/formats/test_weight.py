@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from leaq.errors import InvalidInput
-from leaq.models.formats.weight import Weight, nearest_reading
+from leaq.models.formats.weight import Weight, nearest_reading, unlike
 from leaq.quantizers import build
 from leaq.types import Checkpoints
 
@@ -90,3 +90,10 @@ def test_scales_that_are_a_multiple_throughout_are_no_equalised_inputs():
                 judge(factor * codes * step, wanted, steps)
     factors = torch.linspace(0.4, 2.5, 48)[torch.randperm(48)]
     assert judge(codes * step * factors, wanted, step * factors)[1]
+
+
+@pytest.mark.parametrize("factor", [2.0, 0.5, 3.0])
+def test_an_exact_multiple_of_the_original_is_refused_in_floating_point_too(factor):
+    wanted, noise = original(), original(seed=1)
+    assert f"is {factor:.2g} times the original" in unlike(Weight(factor * wanted), wanted)
+    assert not unlike(Weight(factor * (wanted + noise / 4)), wanted)

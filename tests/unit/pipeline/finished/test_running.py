@@ -213,3 +213,27 @@ def test_records_that_lack_a_part_the_model_reads_are_told_so():
     assert audit_finished(Joined(), batches[:1], batches[:1], quantizers=(), overlap="keep").rows
     with pytest.raises(InvalidInput, match="Some inputs are None: a network that reads extra descriptors .V_d and X_d"):
         audit_finished(Joined(), batches[1:], batches[1:], quantizers=())
+
+
+def test_a_buffer_that_forward_writes_is_put_back_in_every_row():
+    class Counts(Changed):
+        def __init__(self, how):
+            super().__init__(how)
+            self.register_buffer("seen", torch.zeros(()))
+
+        def forward(self, x):
+            self.seen += 1
+            self.seen.data *= 2
+            return super().forward(x)
+
+    model = Counts(lambda z: z)
+    plain = audit_finished(Changed(lambda z: z), *halves(), **QUICK)
+    found = audit_finished(model, *halves(), **QUICK)
+    assert model.seen == 0
+    assert [row.metrics["loss"] for row in found.rows] == [row.metrics["loss"] for row in plain.rows]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_frozen_program_is_run():
+    program = torch.jit.freeze(torch.jit.script(nn.Linear(6, 2).eval()))
+    assert audit_finished(program, *halves(), draws=20).rows[0].metrics["loss"].value > 0
