@@ -124,7 +124,7 @@ def write_large(kind: str, folder: Path) -> None:
 
 
 def audit_large(kind: str, folder: Path) -> dict[str, Any]:
-    """Audit a GGUF file by itself, with a row of sign and r of it; its dequantized size is four bytes a number."""
+    """Audit a GGUF file by itself; its dequantized size is four bytes a number."""
     import numpy as np
     import transformers  # noqa: F401 - counted as an import
 

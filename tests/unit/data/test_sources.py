@@ -20,6 +20,7 @@ def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path, mar
     ("name", "content"),
     [
         ("m.csv", b"sep=;\na;b\n"),
+        ("m.csv", b"# made by hand\na,b\n1,2\n"),
         ("m.csv", "größe,y\n1,2\n".encode("latin-1")),
         ("m.csv", b'"a\nb",y\n1,2\n'),
         ("m.csv", b"a,b"),
