@@ -11,27 +11,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.speed import engines, finished, gpu, growth, machine, matrix, page, peers, phases, stacking, start
+from benchmarks.speed import machine, page
 
-PARTS = {
-    "start": start, "phases": phases, "matrix": matrix, "stacking": stacking, "peers": peers, "growth": growth,
-    "finished": finished, "engines": engines, "gpu": gpu,
-}  # fmt: skip
+PARTS = page.BODIES
 RESULTS = Path(__file__).parent / "speed" / "results"
 NAMED = (
-    "what",
-    "source",
-    "side",
-    "width",
-    "kind",
-    "models",
-    "tool",
-    "axis",
-    "at",
-    "engine",
-    "parameters",
-    "quantizers",
-)
+    *("what", "source", "side", "width", "kind", "models", "tool", "axis", "at", "engine"), "parameters", "quantizers",
+)  # fmt: skip
 """Fields that say what a row is about; the others are numbers."""
 SECONDS = ("seconds", "step", "together", "apart", "wall", "cuda", "bytes", "microseconds")
 """Numbers that are compared with the last ones."""

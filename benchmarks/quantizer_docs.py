@@ -1,8 +1,7 @@
 """Put the registry's catalogue, and tables measured by the benchmarks, into docs/quantizers.md.
 
-python benchmarks/quantizers.py > speed.md
 python benchmarks/quantizer_tables.py breast_cancer bbb_martins.csv freesolv --out tables.md
-python -m benchmarks.quantizer_docs [--speed speed.md] [--tables tables.md]
+python -m benchmarks.quantizer_docs [--tables tables.md]
 """
 
 import argparse
@@ -15,10 +14,8 @@ PAGE = DOCS / "quantizers.md"
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--speed", type=Path)
     parser.add_argument("--tables", type=Path)
     options = parser.parse_args()
     put(PAGE, "catalogue", markdown())
-    for kind, path in (("speed", options.speed), ("tables", options.tables)):
-        if path is not None:
-            put(PAGE, kind, path.read_text())
+    if options.tables is not None:
+        put(PAGE, "tables", options.tables.read_text())

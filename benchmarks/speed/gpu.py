@@ -91,15 +91,20 @@ def measure(*, quick: bool) -> list[dict[str, object]]:
     if not torch.cuda.is_available():
         return []
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    rounds, rows = 3 if quick else 10, list[dict[str, object]]()
-    a = torch.randn(4096, 4096, device="cuda")
-    peak = 2 * 4096**3 / seconds(lambda: a @ a, "cuda", rounds)
-    for width in WIDTHS:
-        (there, work), (here, _) = training("cuda", width, rounds), training("cpu", width, 2)
+    return table("cuda", rounds=3 if quick else 10)
+
+
+def table(device: str, *, rounds: int, widths: tuple[int, ...] = WIDTHS, matrix: int = 4096) -> list[dict[str, object]]:
+    """Measure everything on a device beside the CPU; on the CPU itself, to see that everything runs."""
+    rows: list[dict[str, object]] = []
+    a = torch.randn(matrix, matrix, device=device)
+    peak = 2 * matrix**3 / seconds(lambda: a @ a, device, rounds)
+    for width in widths:
+        (there, work), (here, _) = training(device, width, rounds), training("cpu", width, 2)
         rows.append({"what": f"training step, width {width}", "cuda": there, "cpu": here, "share": work / there / peak})
-    rows += [{"what": f"quantizing, {s}", "cuda": quantizing("cuda", s), "cpu": quantizing("cpu", s)} for s in SCHEMES]
-    rows.append({"what": "whole audit of breast_cancer", "cuda": audited("cuda"), "cpu": audited("cpu")})
-    rows.append({"what": "steps that wait for the card", "cuda": float(waits("cuda")), "cpu": 0.0})
+    rows += [{"what": f"quantizing, {s}", "cuda": quantizing(device, s), "cpu": quantizing("cpu", s)} for s in SCHEMES]
+    rows.append({"what": "whole audit of breast_cancer", "cuda": audited(device), "cpu": audited("cpu")})
+    rows.append({"what": "steps that wait for the card", "cuda": float(waits(device)), "cpu": 0.0})
     return rows
 
 

@@ -3,12 +3,26 @@
 import altair as alt
 
 from benchmarks.pages import DOCS, put
-from benchmarks.speed import engines, finished, gpu, growth, matrix, peers, phases, stacking, start
+from benchmarks.speed import (
+    engines,
+    finished,
+    gpu,
+    growth,
+    many_cells,
+    matrix,
+    peers,
+    phases,
+    quantizers,
+    recorder,
+    stacking,
+    start,
+)  # fmt: skip
 
 PAGE, PICTURE = DOCS / "performance.md", DOCS / "img" / "growth.svg"
 BODIES = {
     "phases": phases, "start": start, "growth": growth, "matrix": matrix, "stacking": stacking, "peers": peers,
-    "finished": finished, "engines": engines, "gpu": gpu,
+    "finished": finished, "engines": engines, "recorder": recorder, "quantizers": quantizers, "many_cells": many_cells,
+    "gpu": gpu,
 }  # fmt: skip
 PARTS = ("training", "evaluating", "measuring")
 

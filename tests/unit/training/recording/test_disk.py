@@ -160,7 +160,7 @@ def test_a_folder_opened_again_in_the_same_process_waits_for_the_first_recorder(
 
 
 def test_recording_to_disk_takes_little_of_the_loop(tmp_path):
-    """Not a benchmark (benchmarks/recorder.py is): a guard against copies that come back, in processor time."""
+    """Not a benchmark (benchmarks/speed/recorder.py is): a guard against copies that come back, in processor time."""
     module = nn.Linear(1000, 1000)
     recorder = Recorder(module, folder=tmp_path)
     spent = []

@@ -4,11 +4,8 @@ A stack of checkpoints of a 128-256-256-1 MLP is quantized with every scheme, on
 copying the stack (`clone` of every tensor) take turns, and the best of each are compared, in processor time, with memory
 that is reused and with memory fresh from the system. Calibrated schemes are timed on one stack of released models, batched and
 one by one, and GPTQ beside brevitas' own GPTQ on the same model.
-
-    OMP_NUM_THREADS=1 python benchmarks/quantizers.py [--checkpoints 1000] [--repeats 5]
 """
 
-import argparse
 import ctypes
 import time
 import warnings
@@ -73,11 +70,10 @@ def ratio(
     return min(taken[1]), min(taken[1]) / min(taken[0])
 
 
-def plain(count: int, repeats: int, quantizers: str) -> None:
-    given, memory = stack(count), Memory()
-    print(f"| scheme ({count} checkpoints) | seconds | times a copy | times a copy, fresh memory |\n|---|---|---|---|")
-    for scheme in parse_list(quantizers):
-        if scheme.needs.calibration or scheme.needs.model or scheme.needs.extra:
+def plain(count: int, repeats: int, names: tuple[str, ...] | None) -> list[dict[str, object]]:
+    given, memory, rows = stack(count), Memory(), []
+    for scheme in parse_list("all"):
+        if scheme.needs.calibration or scheme.needs.model or scheme.needs.extra or (names and scheme.name not in names):
             continue
         few = given if scheme.name in FAST else given.at(slice(0, count // 10))
         share = count / few.batch[0]
@@ -89,15 +85,22 @@ def plain(count: int, repeats: int, quantizers: str) -> None:
         for state in ("reused", "fresh"):
             scheme(few.at(slice(0, 1)))
             found.append(ratio(memory, state, copy=copy, work=lambda q=scheme, c=few: q(c), repeats=repeats))
-        taken = found[0][0] * share
-        print(f"| `{scheme.spec()}` | {taken:.2f} | {found[0][1]:.1f} | {found[1][1]:.1f} |", flush=True)
+        rows.append(
+            {
+                "what": scheme.spec(),
+                "at": count,
+                "seconds": found[0][0] * share,
+                "copies": found[0][1],
+                "fresh": found[1][1],
+            }
+        )
+    return rows
 
 
-def calibrated(models: int) -> None:
-    given = stack(models)
+def calibrated(models: int) -> list[dict[str, object]]:
+    given, rows = stack(models), []
     rng = np.random.default_rng(0)
     records = Calibration(MODEL, rng.normal(size=(512, 128)).astype(np.float32), rng.random((models, 512)) < 0.5)
-    print(f"\n| calibrated ({models} models, 256 records each) | batched s | one by one s | ratio |\n|---|---|---|---|")
     for spec in ("gptq(bits=4)", "adaround(bits=4)", "bias_correction(bits=4)", "equalised(bits=4)"):
         scheme = build(spec)
 
@@ -107,8 +110,30 @@ def calibrated(models: int) -> None:
                 scheme(given.at(slice(i, i + 1)), own)  # type: ignore[operator]
 
         together, apart = seconds(lambda q=scheme: q(given, records)), seconds(one_by_one)
-        print(f"| `{spec}` | {together:.2f} | {apart:.2f} | {apart / together:.1f} |", flush=True)
-    print(f"\nbrevitas GPTQ, one model at a time: {brevitas_gptq(records, given) * models:.2f} s for {models} models")
+        rows.append({"what": spec, "models": models, "together": together, "apart": apart})
+    try:
+        peer = brevitas_gptq(records, given) * models
+    except ImportError:
+        return rows
+    return [*rows, {"what": "brevitas' GPTQ, one by one", "models": models, "apart": peer}]
+
+
+def measure(*, quick: bool) -> list[dict[str, object]]:
+    torch.set_num_threads(1)
+    return [*plain(100 if quick else 1000, 3 if quick else 5, FAST if quick else None), *calibrated(8 if quick else 32)]
+
+
+def body(rows: list[dict]) -> str:
+    alone, stacked = ([row for row in rows if key in row] for key in ("copies", "apart"))
+    lines = [
+        f"| scheme ({alone[0]['at']} checkpoints) | seconds | times a copy | times a copy, fresh memory |", "|---|---|---|---|",
+        *(f"| `{row['what']}` | {row['seconds']:.2f} | {row['copies']:.1f} | {row['fresh']:.1f} |" for row in alone),
+        f"\n| calibrated ({stacked[0]['models']} models, 256 records each) | batched s | one by one s |", "|---|---|---|",
+    ]  # fmt: skip
+    for row in stacked:
+        lines.append(f"| {row['what']} | {row['together']:.2f} | {row['apart']:.2f} |" if "together" in row
+                     else f"| {row['what']} | | {row['apart']:.2f} |")  # fmt: skip
+    return "\n".join(lines)
 
 
 def brevitas_gptq(records: Calibration, given: Checkpoints) -> float:
@@ -134,16 +159,3 @@ def brevitas_gptq(records: Calibration, given: Checkpoints) -> float:
                     mode.update()
 
         return seconds(run)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoints", type=int, default=1000)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--models", type=int, default=32, help="0 leaves the calibrated ones out")
-    parser.add_argument("--quantizers", default="all")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    plain(options.checkpoints, options.repeats, options.quantizers)
-    if options.models:
-        calibrated(options.models)

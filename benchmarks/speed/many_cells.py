@@ -1,14 +1,14 @@
-"""Time the verbs that read a study of thousands of cells: ``python -m benchmarks.many_cells FOLDER [CELLS]``.
+"""The verbs that read a study of thousands of cells: processor seconds of the whole process, and its peak memory.
 
 One audit of wine with three quantizers is computed; its cells are that audit with other names, seeds and numbers moved
-within their intervals, stored and summed up as a run does. The folder is kept, and used again if it holds as many.
-Prints docs/reliability.md's table: processor seconds of the whole process, libraries included, and its peak memory.
+within their intervals, stored and summed up as a run does.
 """
 
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -83,21 +83,30 @@ def timed(command: list[str], environment: dict[str, str]) -> tuple[float, float
     return float(seconds), float(kilobytes) / 1e6
 
 
-def main() -> None:
-    folder, cells = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 5000
-    if not folder.exists() or Store(folder).count() != cells:
+def measure(*, quick: bool) -> list[dict[str, object]]:
+    cells, rows = 300 if quick else 5000, []
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "run"
         fill(folder, cells)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    runs = {
-        name: [sys.executable, "-m", "leaq", verb[0], str(folder), *(word.format(folder=folder) for word in verb[1:])]
-        for name, verb in VERBS.items()
-    }
-    runs["Store.frame"] = [sys.executable, "-c", FRAME, str(folder)]
-    print(f"| of {cells:,} cells | processor seconds | memory, GB |\n|---|---|---|")
-    for name, command in runs.items():
-        seconds, memory = timed(command, environment)
-        print(f"| `{name}` | {seconds:.1f} | {memory:.2f} |", flush=True)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        runs = {
+            name: [
+                sys.executable,
+                "-m",
+                "leaq",
+                verb[0],
+                str(folder),
+                *(word.format(folder=folder) for word in verb[1:]),
+            ]
+            for name, verb in VERBS.items()
+        }
+        runs["Store.frame"] = [sys.executable, "-c", FRAME, str(folder)]
+        for name, command in runs.items():
+            seconds, memory = timed(command, environment)
+            rows.append({"what": name, "at": cells, "seconds": seconds, "memory": memory})
+    return rows
 
 
-if __name__ == "__main__":
-    main()
+def body(rows: list[dict]) -> str:
+    lines = [f"| of {rows[0]['at']:,} cells | processor s | memory, GB |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| `{row['what']}` | {row['seconds']:.1f} | {row['memory']:.2f} |" for row in rows)])

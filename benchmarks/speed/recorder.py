@@ -7,12 +7,9 @@ in one process every five steps (one checkpoint), so that both see the same mach
 - wall time, as a user sees it: the thread writes while training goes on, and only the end is waited for.
 
 Each is the sum over a round; several rounds show how far the machine lets one trust it. Aim: under 5 %.
-
-Run: python benchmarks/recorder.py [memory|disk] [rounds]
 """
 
 import statistics
-import sys
 import tempfile
 import time
 
@@ -62,20 +59,26 @@ def one_round(x, y, *, where, flush):
     return [b / a - 1 for a, b in zip(spent[plain], spent[recorded], strict=True)]
 
 
-def main():
-    where = sys.argv[1] if len(sys.argv) > 1 else "memory"
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+def measure(*, quick: bool) -> list[dict[str, object]]:
     torch.manual_seed(0)
     x, y = torch.randn(BATCH, 512), torch.randint(128, (BATCH,))
-    warm = Training()
-    warm.turn(x, y, flush=False)
-    count = sum(parameter.numel() for parameter in warm.model.parameters())
-    print(f"{count:,} parameters, {STEPS} steps, batch {BATCH}, {CHECKPOINTS} checkpoints, {where}, {rounds} rounds")
-    for name, which, flush in (("processor", 0, True), ("wall", 1, False)):
-        found = [one_round(x, y, where=where, flush=flush)[which] for _ in range(rounds)]
-        single = ", ".join(f"{ratio:+.1%}" for ratio in found)
-        print(f"{name} time: overhead {statistics.median(found):+.1%} (median; single rounds {single})", flush=True)
+    Training().turn(x, y, flush=False)
+    rows = []
+    for where in ("memory", "disk"):
+        for name, which, flush in (("processor", 0, True), ("wall", 1, False)):
+            found = [one_round(x, y, where=where, flush=flush)[which] for _ in range(1 if quick else 5)]
+            rows.append({"what": name, "kind": where, "overhead": statistics.median(found), "rounds": found})
+    return rows
 
 
-if __name__ == "__main__":
-    main()
+def body(rows: list[dict]) -> str:
+    count = sum(parameter.numel() for parameter in Training().model.parameters())
+    lines = [
+        f"What `leaq.Recorder` adds to training a perceptron of {count:,} parameters, {STEPS} steps of batch {BATCH}, {CHECKPOINTS} "
+        "checkpoints; median of rounds in which recorded and plain training take turns:\n",
+        "| kept in | time | added | single rounds |", "|---|---|---|---|",
+    ]  # fmt: skip
+    for row in rows:
+        single = ", ".join(f"{ratio:+.1%}" for ratio in row["rounds"])
+        lines.append(f"| {row['kind']} | {row['what']} | {row['overhead']:+.1%} | {single} |")
+    return "\n".join(lines)
