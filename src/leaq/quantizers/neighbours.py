@@ -66,8 +66,9 @@ def draw_moves(
         raise InvalidInput(f"neighbours: moves must be at least 1. Found {moves}.")
     shifts = _Shifts(quantizer, quantizer.fitted_to(released), released)
     counts: dict[str, list[Ints]] = {}
-    for name, _, possible, _ in shifts():
+    for name, _, possible, values in shifts():
         counts.setdefault(name, []).append(possible.sum(1))
+        del possible, values  # before the next ones are made: one layer may be a large part of a model
     if not counts:
         raise NotEnoughEvidence("neighbours: the model must have quantized weights. Found none.")
     picked = [
@@ -84,6 +85,7 @@ def draw_moves(
                 places = _places(possible[i], ranks)
                 weights = values[i][torch.from_numpy(places)].double().numpy()
                 found[i].setdefault(name, []).append((places, weights))
+        del possible, values
     return [_moves(one, list(counts)) for one in found]
 
 
