@@ -106,7 +106,7 @@ class Made:
     def released(self, name: str) -> Checkpoints:
         """Return the released models of a row."""
         if name in RIVALS:
-            return RIVALS[name](self.model, self.checkpoints.last(), self.public, seed=self.config.seed)
+            return RIVALS[name](self)
         quantizer = build(name)
         released = quantizer.recorded(self.checkpoints).last()
         calibration = self.todo.calibration(self.model, slice(0, self.cell.models), quantizer, seed=self.config.seed)

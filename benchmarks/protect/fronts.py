@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.protect.settings import EXISTING, OURS
+from benchmarks.protect.settings import STUDENTS as DISTILLED
 from leaq.seeds import stream
 from leaq.types import Floats
 
@@ -18,7 +19,7 @@ __all__ = [
 Row = Mapping[str, Any]
 DROPS = np.linspace(0.0, 0.1, 21)
 BUDGETS = (0.0, 0.02, 0.05)
-STUDENT = "student"
+STUDENT = DISTILLED[0]
 QUANTIZERS, STUDENTS = "quantizers and training less", "a student as well"
 REFITS, PROTECT = "refits as well, no student", "with protect"
 FRONTS = {

@@ -249,7 +249,7 @@ def _rows(results: Sequence[Cell]) -> list[str]:
 
 
 OTHERS = {
-    STUDENT: "student on public records",
+    "selena": "SELENA: taught by models that did not see the record",
     "tuned": "90% pruned, survivors fine-tuned on public records",
 }
 

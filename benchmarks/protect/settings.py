@@ -29,10 +29,13 @@ EXISTING = (
     *("sign", "ternary(sparsity=0.75)", "ternary(sparsity=0.9)"),
     *("none(stop=0.1)", "none(stop=0.25)", "uniform(bits=2, stop=0.1)", "sign(stop=0.1)"),
 )
-"""What there is without a refit: quantizers, noise, and training less. Beside them a student, trained anew."""
+"""What there is without a refit: quantizers, noise, and training less. Beside them the first of `STUDENTS`."""
 OURS = (
-    *(f"sparse_refit(sparsity={s}, calibrated=elsewhere)" for s in (0.8, 0.9, 0.95)),
-    *(f"sparse_refit(sparsity={s}, calibrated=elsewhere, stop=0.25)" for s in (0.8, 0.9)),
+    *(
+        f"sparse_refit(sparsity={sparsity}, calibrated=elsewhere{stop})"
+        for stop in ("", ", stop=0.25")
+        for sparsity in (0.7, 0.8, 0.85, 0.9, 0.95)
+    ),
     "ternary(sparsity=0.9, calibrated=elsewhere, refit=outputs)",
 )
 CONTROLS = (
@@ -42,7 +45,7 @@ CONTROLS = (
     "ternary(sparsity=0.9, calibrated=elsewhere, refit=last)",
     "none(average=0.5)",
     "sparse_refit(sparsity=0.9, calibrated=elsewhere, average=0.5)",
-    "tuned",
+    *("tuned", "selena"),
 )
 """What the parts do alone, and what calibrating on members gives away; in neither front."""
 
@@ -74,7 +77,7 @@ class Cell:
     models: int = 16
     standardise: Literal["auto", "public"] = "auto"
     unlabelled: int = 0
-    rows: tuple[str, ...] = ("student", *EXISTING, *OURS)
+    rows: tuple[str, ...] = (STUDENTS[0], *EXISTING, *OURS)
 
     @property
     def name(self) -> str:
@@ -96,7 +99,7 @@ class Cell:
 
 
 def _seeds() -> Iterator[Cell]:
-    yield from (Cell(task, rows=("student", *EXISTING, *OURS, *CONTROLS, *ALONG)) for task in TASKS)
+    yield from (Cell(task, rows=(STUDENTS[0], *EXISTING, *OURS, *CONTROLS, *ALONG)) for task in TASKS)
     yield from (Cell(task, seed=seed) for seed in (1, 2) for task in TASKS)
 
 

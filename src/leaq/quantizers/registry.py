@@ -35,8 +35,11 @@ _OTHERS = (
     *("pruned(sparsity=0.9)", "gaussian(sd=0.5)", "sparse_refit(sparsity=0.9)", "distilled"),
 )
 _PROTECT = (
-    *(f"sparse_refit(sparsity={s}, calibrated=elsewhere)" for s in (0.8, 0.9, 0.95)),
-    *(f"sparse_refit(sparsity={s}, calibrated=elsewhere, stop=0.25)" for s in (0.8, 0.9, 0.95)),
+    *(
+        f"sparse_refit(sparsity={sparsity}, calibrated=elsewhere{stop})"
+        for stop in ("", ", stop=0.25")
+        for sparsity in (0.7, 0.8, 0.85, 0.9, 0.95)
+    ),
     *(f"ternary(sparsity={s}, refit=outputs, calibrated=elsewhere)" for s in (0.8, 0.9, 0.95)),
     *("sign", "uniform(bits=2)", "uniform(bits=3)", "sign(stop=0.1)", "uniform(bits=2, stop=0.1)"),
     *("none(stop=0.25)", "none(stop=0.1)", "distilled(calibrated=elsewhere)"),
