@@ -55,7 +55,7 @@ def write(cells: Sequence[Cell], certified: Sequence[Cell], searched: Sequence[C
     put(PAGE, "protect-certified", "\n".join(_certified(certified)))
     put(PAGE, "protect-searched", "\n".join(_searched(searched)))
     (DOCS / "protect.svg").write_text(fronts_drawn(leaks(main)), encoding="utf-8")
-    (DOCS / "protect-training.svg").write_text(along(main), encoding="utf-8")
+    (DOCS / "protect-training.svg").write_text(along(first), encoding="utf-8")
 
 
 def _set(cells: Sequence[Cell], encoder: str, models: int, *, unlabelled: bool = False) -> list[Cell]:
