@@ -51,9 +51,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Runnable:
-    """A model that runs on the records beside it, what is doubted about it, and its loss where its file says it."""
+    """A model that runs on the records beside it, what is doubted about it, and its loss where its file says it.
+
+    `lent` is that of `Case`.
+    """
 
     model: nn.Module
     records: "tuple[Records, Records]"
     flags: tuple[Flag, ...] = ()
     loss: str | None = None
+    lent: bool = False

@@ -97,7 +97,8 @@ def case_of(config: AuditConfig, given: Given) -> Case:
         raise InvalidInput("reference belongs to a language model. Found another. Leave it out.")
     opened = open_chemprop(saved, config, held) if saved else _opened(place or given.data, builder, config, held)
     recorded = _recorded(config, given, opened.model)
-    found = case(_placed(opened.model, config), *opened.records, checkpoints=recorded, flags=opened.flags)
+    model = _placed(opened.model, config)
+    found = case(model, *opened.records, checkpoints=recorded, flags=opened.flags, lent=opened.lent)
     return found if opened.loss is None else replace(found, loss=opened.loss)
 
 
@@ -130,7 +131,7 @@ def _opened(model: Any, builder: Any, config: AuditConfig, held: Mapping[str, An
         return Runnable(converted.module, _records(config, pairs))
     read = _records(config, held)
     if isinstance(model, Path):
-        return Runnable(*_of_file(model, builder, config, read))
+        return _of_file(model, builder, config, read)
     module = model if isinstance(model, nn.Module) else box_of(model)
     if module is None:
         raise UnsupportedModel(
@@ -147,15 +148,13 @@ def _records(config: AuditConfig, held: Mapping[str, Any]) -> tuple[Records, Rec
     return inside, outside
 
 
-def _of_file(
-    path: Path, builder: Any, config: AuditConfig, records: tuple[Records, Records]
-) -> tuple[nn.Module, tuple[Records, Records], tuple[Flag, ...]]:
+def _of_file(path: Path, builder: Any, config: AuditConfig, records: tuple[Records, Records]) -> Runnable:
     """Open a program, or build the network of a file of weights and fill it with them."""
     if not builder:
         program = None if path.is_dir() else open_box(path)
         if program is None:
             raise _bare(path)
-        return program, records, ()
+        return Runnable(program, records)
     about, mapped = _about(*records, loss=config.loss), False
     network = empty_network(builder, about) if is_large(path) else None
     if network is not None:
@@ -163,7 +162,7 @@ def _of_file(
     fresh = network is not None or not callable(builder)
     module, stored = filled_from(path, network or network_of(builder, about), fresh=fresh, mapped=mapped)
     forms = ", ".join(dict.fromkeys(stored.values()))
-    return module, records, _dequantized(path, f"weights as {forms}" if forms else "")
+    return Runnable(module, records, _dequantized(path, f"weights as {forms}" if forms else ""), lent=True)
 
 
 def _bare(path: Path) -> InvalidInput:

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from leaq.errors import InvalidInput, StoreError
 from leaq.models import checkpoints_of
 from leaq.pipeline import AuditConfig, audit
-from leaq.pipeline.finished import files, looking
+from leaq.pipeline.finished import files, looking, modules, running
 from leaq.pipeline.finished.looking import empty_network
 from leaq.study.tasks import prepare_cells
 from leaq.system import limits
@@ -129,11 +129,20 @@ def test_weights_that_do_not_fit_stay_in_the_file_and_give_the_same_numbers(plac
         held.append(options["mapped"])
         return filled_from(*args, **options)
 
+    def shared(module, *args, **options):
+        released = released_of(module, *args, **options)
+        own = checkpoints_of(module, copied=False).params
+        held.append({name for name, tensor in released.params.items() if tensor.data_ptr() != own[name].data_ptr()})
+        return released
+
+    released_of = modules.released_of
+    monkeypatch.setattr(modules, "released_of", shared)
+    monkeypatch.setattr(running, "checkpoints_of", lambda _: pytest.fail("the weights were copied"))
     monkeypatch.setattr(files, "filled_from", watched)
     little(sum(tensor.nbytes for tensor in checkpoints_of(network()).params.values()) - 1)
     monkeypatch.setattr(limits, "memory_budget", lambda: 1 << 30)
     mapped = audit(config(str(path), draws=20))
-    assert held == [True]
+    assert held == [True, set()]
     assert mapped.rows[0].metrics == plain.rows[0].metrics
     assert mapped.rows[0].attacks["threshold"].advantage == plain.rows[0].attacks["threshold"].advantage
     assert path.read_bytes() == before
