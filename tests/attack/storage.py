@@ -98,12 +98,12 @@ def embedding_cache(rng: Rng, folder: Path) -> None:
     right = np.arange(6.0).reshape(3, 2)
     os.environ.update(LEAQ_CACHE_DIR=str(folder), LEAQ_CACHE="all")
     try:
-        embeddings.remembered(Maccs(), SMILES, lambda: Encoded(right, {}))
-        embeddings.remembered(Maccs(), SMILES[::-1], lambda: Encoded(right + 1, {}))
+        embeddings.cached(Maccs(), SMILES, lambda: Encoded(right, {}))
+        embeddings.cached(Maccs(), SMILES[::-1], lambda: Encoded(right + 1, {}))
         one, other = sorted((folder / "embeddings").iterdir())
         one.write_bytes(mangled(rng, one.read_bytes()) if rng.random() < 0.7 else other.read_bytes())
         for smiles, value in ((SMILES, right), (SMILES[::-1], right + 1)):
-            found = embeddings.remembered(Maccs(), smiles, lambda value=value: Encoded(value, {}))
+            found = embeddings.cached(Maccs(), smiles, lambda value=value: Encoded(value, {}))
             assert (found.features == value).all(), "another embedding"
     finally:
         for name in ("LEAQ_CACHE_DIR", "LEAQ_CACHE"):

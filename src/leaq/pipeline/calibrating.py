@@ -34,7 +34,7 @@ __all__ = ["UNKNOWN", "Calibrations", "calibrate", "calibrations", "measure_cali
 
 UNKNOWN = ", model unknown"
 """Behind the specification of a quantizer whose attacker does not hold the model in full precision."""
-UNCALIBRATED = NotComputed("ParsedMolecules at no calibration records, so it gives none away.")
+UNCALIBRATED = NotComputed("Looks at no calibration records, so it gives none away.")
 NO_REFERENCE = (
     "No model in full precision knows the calibration records, so none is a shadow to learn from. Use lira, whose "
     "shadows are calibrated."
