@@ -41,7 +41,7 @@ def _models(cells: Cells, tasks: list[str]) -> list[str]:
     heads = [*(MODELS[kind] for kind in kinds), "ECFP4, forest"]
     lines = [f"| task, n, metric | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
     for task in tasks:
-        known = next(cell for (name, _), cell in cells.items() if name == task)
+        known = max((cell for (name, _), cell in cells.items() if name == task), key=lambda cell: cell["n"])
         found = [_first(cells.get((task, kind))) for kind in (*kinds, "references")]
         lines.append(f"| {task}, {known['n']}, {NAMES[known['metric']]} | {' | '.join(found)} |")
     return lines
