@@ -6,20 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.protect.settings import EXISTING, OURS
-from benchmarks.protect.settings import STUDENTS as DISTILLED
+from benchmarks.protect.settings import EXISTING, OURS, STUDENT
 from leaq.seeds import stream
 from leaq.types import Floats
 
 __all__ = [
-    "BUDGETS", "DROPS", "FRONTS", "PROTECT", "QUANTIZERS", "REFITS", "STUDENT", "STUDENTS", "Front", "by_task", "front",
+    "BUDGETS", "DROPS", "FRONTS", "PROTECT", "QUANTIZERS", "REFITS", "STUDENTS", "Front", "by_task", "front",
     "interval", "leaks",
 ]  # fmt: skip
 
 Row = Mapping[str, Any]
 DROPS = np.linspace(0.0, 0.1, 21)
 BUDGETS = (0.0, 0.02, 0.05)
-STUDENT = DISTILLED[0]
 QUANTIZERS, STUDENTS = "quantizers and training less", "a student as well"
 REFITS, PROTECT = "refits as well, no student", "with protect"
 FRONTS = {

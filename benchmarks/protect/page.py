@@ -18,7 +18,6 @@ from benchmarks.protect.fronts import (
     FRONTS,
     PROTECT,
     QUANTIZERS,
-    STUDENT,
     STUDENTS,
     by_task,
     front,
@@ -27,7 +26,7 @@ from benchmarks.protect.fronts import (
 )  # fmt: skip
 from benchmarks.protect.guarantees import EPSILONS
 from benchmarks.protect.pictures import along, fronts_drawn
-from benchmarks.protect.settings import CONTROLS, EXISTING, OURS
+from benchmarks.protect.settings import CONTROLS, EXISTING, OURS, STUDENT
 from leaq.quantizers import build
 from leaq.types import Floats
 

@@ -7,7 +7,7 @@ from typing import Literal
 from leaq.training import TrainingConfig
 
 __all__ = [
-    "ALONG", "CONTROLS", "ELSEWHERE", "ENCODERS", "EXISTING", "NETWORKS", "OURS", "PUBLIC", "RECORDS", "STAGES", "STOPS", "STUDENTS", "TASKS", "Cell", "stage",
+    "ALONG", "CONTROLS", "ELSEWHERE", "ENCODERS", "EXISTING", "NETWORKS", "OURS", "PUBLIC", "RECORDS", "STAGES", "STOPS", "STUDENT", "STUDENTS", "TASKS", "Cell", "stage",
 ]  # fmt: skip
 
 TASKS = (
@@ -29,7 +29,7 @@ EXISTING = (
     *("sign", "ternary(sparsity=0.75)", "ternary(sparsity=0.9)"),
     *("none(stop=0.1)", "none(stop=0.25)", "uniform(bits=2, stop=0.1)", "sign(stop=0.1)"),
 )
-"""What there is without a refit: quantizers, noise, and training less. Beside them the first of `STUDENTS`."""
+"""What there is without a refit: quantizers, noise, and training less. Beside them `STUDENT`."""
 OURS = (
     *(
         f"sparse_refit(sparsity={sparsity}, calibrated=elsewhere{stop})"
@@ -49,7 +49,8 @@ CONTROLS = (
 )
 """What the parts do alone, and what calibrating on members gives away; in neither front."""
 
-STUDENTS = tuple(f"distilled(calibrated=elsewhere{stop})" for stop in ("", ", stop=0.1", ", stop=0.25"))
+STUDENT = "distilled(calibrated=elsewhere)"
+STUDENTS = (STUDENT, *(f"distilled(calibrated=elsewhere, stop={stop})" for stop in (0.1, 0.25)))
 """What learns from public records alone, of more of them without labels."""
 
 STOPS = (0.05, 0.1, 0.15, 0.25, 0.5)
@@ -77,7 +78,7 @@ class Cell:
     models: int = 16
     standardise: Literal["auto", "public"] = "auto"
     unlabelled: int = 0
-    rows: tuple[str, ...] = (STUDENTS[0], *EXISTING, *OURS)
+    rows: tuple[str, ...] = (STUDENT, *EXISTING, *OURS)
 
     @property
     def name(self) -> str:
@@ -99,7 +100,7 @@ class Cell:
 
 
 def _seeds() -> Iterator[Cell]:
-    yield from (Cell(task, rows=(STUDENTS[0], *EXISTING, *OURS, *CONTROLS, *ALONG)) for task in TASKS)
+    yield from (Cell(task, rows=(STUDENT, *EXISTING, *OURS, *CONTROLS, *ALONG)) for task in TASKS)
     yield from (Cell(task, seed=seed) for seed in (1, 2) for task in TASKS)
 
 

@@ -8,9 +8,10 @@ install something (`MissingExtra`). Nothing in leaq asserts on what a user gave.
 import difflib
 import importlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Any
 
 __all__ = [
     "InvalidInput",
@@ -21,6 +22,7 @@ __all__ = [
     "UnknownName",
     "UnsupportedModel",
     "closest",
+    "differing",
     "first_line",
     "first_rows",
     "installed",
@@ -115,6 +117,17 @@ def first_rows(rows: Sequence[int], limit: int = 5) -> str:
     more = ", ..." if len(rows) > limit else ""
     noun = "row" if len(rows) == 1 else "rows"
     return f"{len(rows)} {noun} ({shown}{more})"
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return the names under which two mappings hold other values, sorted; a missing one counts as None.
+
+    Examples
+    --------
+    >>> differing({"a": 1, "b": 2}, {"a": 1, "b": 3, "c": 4})
+    ['b', 'c']
+    """
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
 def first_line(err: BaseException) -> str:

@@ -1,6 +1,7 @@
 """Two audits beside each other: what each says to release, and every quantizer both hold."""
 
 from leaq.decisions.standing import leak
+from leaq.errors import differing
 from leaq.reporting.display_names import metric, short_attack
 from leaq.reporting.narrative import verdict
 from leaq.reporting.tables import MISSING, QUANTIZER, Cell, Column, Footnote, Table, number_cell
@@ -54,8 +55,11 @@ def _differ(one: CellResult, other: CellResult) -> list[str]:
     if one.data.get("name") != other.data.get("name"):
         notes.append("The data differ, and with them the question.")
     flat = [_flat(cell.config) for cell in (one, other)]
-    keys = sorted(key for key in flat[0].keys() | flat[1].keys() if flat[0].get(key) != flat[1].get(key))
-    changed = [f"{key} {' / '.join(one.get(key) or MISSING for one in flat)}" for key in keys if key != "quantizers"]
+    changed = [
+        f"{key} {' / '.join(one.get(key) or MISSING for one in flat)}"
+        for key in differing(*flat)
+        if key != "quantizers"
+    ]
     notes.append(f"Options that differ, A / B: {'; '.join(changed)}." if changed else "The same options in both.")
     return notes
 

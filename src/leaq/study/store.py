@@ -33,7 +33,7 @@ import numpy as np
 
 from leaq.config import Config
 from leaq.decisions.evidence import in_order
-from leaq.errors import InvalidInput, LeaqError, StoreError
+from leaq.errors import InvalidInput, LeaqError, StoreError, differing
 from leaq.pipeline.cell import AuditConfig
 from leaq.results import SCHEMA as CELLS
 from leaq.results import CellResult, QuantizerRow
@@ -387,9 +387,9 @@ def _write_config(path: Path, kind: str, config: dict[str, Any], *, digest: str)
 
 def _other(folder: Path, found: dict[str, Any], asked: dict[str, Any]) -> InvalidInput:
     found, asked = json.loads(json.dumps(found)), json.loads(json.dumps(asked))
-    differing = sorted(key for key in found.keys() | asked.keys() if found.get(key) != asked.get(key))
-    key = differing[0] if differing else "nothing"
+    names = differing(found, asked)
+    key = names[0] if names else "nothing"
     return InvalidInput(
-        f"The run folder {str(folder)!r} holds another configuration: {', '.join(differing)} differ "
+        f"The run folder {str(folder)!r} holds another configuration: {', '.join(names)} differ "
         f"({key}: {found.get(key)!r} there, {asked.get(key)!r} asked for). Name another --out folder."
     )

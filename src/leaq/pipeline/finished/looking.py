@@ -72,10 +72,10 @@ def stays_in_file(path: Path, network: nn.Module, *, rows: int) -> bool:
     found = fitting(reading, network, subject=path.name)
     sizes = {name: 4 * tensor.numel() for name, tensor, _ in tensors_of(network)}
     whole, free = sum(sizes.values()), free_memory()
-    if whole * (1 + min(rows, 1)) <= free:
+    need, why = whole * (1 + min(rows, 1)), f"holds {whole // 4:,} numbers, in 32 bits"
+    if need <= free:
         return False
     read = sum(size for name, size in sizes.items() if reading.weights[found[name]].mapped() is None)
-    need, why = whole * (1 + min(rows, 1)), f"holds {whole // 4:,} numbers, in 32 bits"
     if rows:
         refuse_beyond_memory(
             path, need, f"{why} and once more for the row of a quantizer",

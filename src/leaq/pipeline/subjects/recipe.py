@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from leaq.errors import InvalidInput, LeaqError
+from leaq.errors import InvalidInput, LeaqError, differing
 from leaq.evaluation.texts import LanguageModel
 from leaq.models import checkpoints_of
 from leaq.models.sklearn import as_module, is_sklearn
@@ -145,11 +145,10 @@ def stacked_weights(parts: list[Checkpoints]) -> Checkpoints:
     shapes = [{name: tuple(tensor.shape[1:]) for name, tensor in part.params.items()} for part in parts]
     for number, found in enumerate(shapes):
         if found != shapes[0]:
-            names = [name for name in {*found, *shapes[0]} if found.get(name) != shapes[0].get(name)]
+            names = ", ".join(differing(found, shapes[0])[:3])
             raise InvalidInput(
-                "All models of an audit must have one architecture. Model "
-                f"{number} differs from the first in {', '.join(sorted(names)[:3])}. Let sizes depend on the data set, "
-                "not on the members."
+                f"All models of an audit must have one architecture. Model {number} differs from the first in {names}. "
+                "Let sizes depend on the data set, not on the members."
             )
     params = {name: torch.cat([part.params[name] for part in parts]) for name in first.params}
     return Checkpoints(params, first.roles, (sum(part.batch[0] for part in parts), *first.batch[1:]), first.steps)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from leaq.errors import StoreError
+from leaq.errors import StoreError, differing
 from leaq.system.checksummed import DamagedFile, json_with_checksum
 from leaq.system.files import private_folder, sweep, write_atomic, write_pages
 from leaq.training.recording.image import Image
@@ -122,17 +122,13 @@ class FolderStore:
         number, weights, options = str(found["recording"]), found["weights"], found["options"]
         wanted = json.loads(json.dumps(about))
         if weights != wanted["weights"]:
-            odd = sorted(
-                name for name in weights | wanted["weights"] if weights.get(name) != wanted["weights"].get(name)
-            )
+            odd = differing(weights, wanted["weights"])
             raise StoreError(
                 f"{str(self.folder)!r} must hold checkpoints of this architecture. Others are: {', '.join(odd[:3])}. "
                 "Name another folder, or build the model as it was."
             )
         if options != wanted["options"]:
-            odd = sorted(
-                name for name in options | wanted["options"] if options.get(name) != wanted["options"].get(name)
-            )
+            odd = differing(options, wanted["options"])
             raise StoreError(
                 f"{str(self.folder)!r} was recorded with other options ({', '.join(odd)}). "
                 "Use the same ones to go on, or name another folder."
