@@ -21,8 +21,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from leaq.errors import InvalidInput, LeaqError, UnknownName, closest, unknown_name
 
-__all__ = ["Config", "ConfigError", "Named", "Registry", "modules_in", "parse_spec", "split_specs"]
-
 T = TypeVar("T")
 LONGEST = 10_000
 """Characters of a specification; Python's parser takes seconds and gigabytes for millions of brackets."""

@@ -13,26 +13,6 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-__all__ = [
-    "InvalidInput",
-    "LeaqError",
-    "MissingExtra",
-    "NotEnoughEvidence",
-    "StoreError",
-    "UnknownName",
-    "UnsupportedModel",
-    "closest",
-    "differing",
-    "first_line",
-    "first_rows",
-    "installed",
-    "need",
-    "out_of_memory",
-    "unknown_name",
-    "visible",
-]
-
-
 LONGEST = 4000
 """Characters of a message; what quotes more of somebody's input has its middle left out."""
 COMPARED = 100

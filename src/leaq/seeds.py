@@ -14,8 +14,6 @@ from leaq.errors import InvalidInput
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["stream", "torch_stream"]
-
 
 def _key(name: str | int) -> int:
     """Map a name to 32 bits, the same in every process (Python's own `hash` is salted)."""

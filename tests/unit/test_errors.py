@@ -4,8 +4,7 @@ from leaq import errors
 
 
 def test_every_error_is_a_leaq_error():
-    named = [getattr(errors, name) for name in errors.__all__]
-    kinds = [kind for kind in named if isinstance(kind, type)]
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and kind.__module__ == errors.__name__]
     assert len(kinds) == 7
     assert all(issubclass(kind, errors.LeaqError) for kind in kinds)
 

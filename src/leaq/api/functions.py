@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from leaq.study.engines import Engine
     from leaq.types import Checkpoints, LossTable
 
-__all__ = ["audit", "evaluate", "quantize", "report", "run"]
-
 
 def audit(
     subject: Any,

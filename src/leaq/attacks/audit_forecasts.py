@@ -11,8 +11,6 @@ from leaq.attacks.forecast import forecasts
 from leaq.errors import NotEnoughEvidence
 from leaq.types import AttackResult, Estimate, LossTable, NotComputed
 
-__all__ = ["FORECAST", "audit_forecasts"]
-
 FORECAST = Combined(sees="outputs").spec()
 """The attack that is forecast."""
 FPR = 0.01

@@ -19,8 +19,6 @@ from leaq.config import Named
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.types import AttackResult, Flag, Floats, LossTable, NotComputed, computed
 
-__all__ = ["Access", "Context", "Ingredient", "MembershipAttack", "Sides", "Tells"]
-
 Ingredient = Literal["shadows", "scores", "classes", "features", "reference", "whitebox", "numbers"]
 """What an attack may need beside the losses of the released models."""
 MISSING: Mapping[Ingredient, str] = {

@@ -11,8 +11,6 @@ from leaq.attacks.lira import Lira
 from leaq.errors import InvalidInput, NotEnoughEvidence, need
 from leaq.types import Bools, Floats, Ints
 
-__all__ = ["Block", "Blocks", "parquet_blocks"]
-
 RECORDS = 2**17
 """Records of a block."""
 

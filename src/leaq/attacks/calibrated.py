@@ -14,8 +14,6 @@ from leaq.attacks.base import Context, Ingredient, MembershipAttack, Sides
 from leaq.attacks.shadows import Shadows
 from leaq.types import Floats
 
-__all__ = ["Calibrated"]
-
 
 class Calibrated(MembershipAttack):
     """Difficulty calibration: the record's fit, less the mean fit of models that did not train on it.

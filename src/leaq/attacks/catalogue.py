@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from leaq.attacks.base import Access, Ingredient, MembershipAttack, Tells
 from leaq.attacks.registry import attack_families, build_attack
 
-__all__ = ["AS_OF", "BEGIN", "END", "AttackEntry", "entries", "entry", "markdown"]
-
 AS_OF = "November 2026"
 """When the list of attacks was last held against what is published."""
 BEGIN, END = "<!-- catalogue: begin -->", "<!-- catalogue: end -->"

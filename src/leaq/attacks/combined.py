@@ -29,8 +29,6 @@ from leaq.errors import NotEnoughEvidence
 from leaq.seeds import stream
 from leaq.types import Bools, Floats, Ints, LossTable
 
-__all__ = ["FEWEST_PAIRS", "Combined"]
-
 CODES = "codes."
 """What kinds of numbers start with that are one a record (`leaq.models.numbers.read_codes`)."""
 FOLDS = 4

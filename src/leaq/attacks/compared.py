@@ -17,8 +17,6 @@ from leaq.stats.intervals import normal_quantile
 from leaq.stats.selection import pairs_factor
 from leaq.types import AttackResult, Estimate
 
-__all__ = ["with_comparison"]
-
 METHOD = "paired over models and records; max-t over all pairs of rows"
 FULL = ("none", "identity")
 NO_CHOICE = ("no-skill", "dp-sgd")

@@ -12,8 +12,6 @@ import numpy as np
 from leaq.attacks.base import Context, Ingredient, MembershipAttack, Tells
 from leaq.types import Floats
 
-__all__ = ["Correctness"]
-
 
 class Correctness(MembershipAttack):
     """Call a member what is classified rightly: the floor of all attacks, its advantage is the gap in accuracy.

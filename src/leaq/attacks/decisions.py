@@ -12,8 +12,6 @@ from leaq.seeds import stream
 from leaq.stats.roc import above, best_thresholds
 from leaq.types import Bools, Floats, Ints
 
-__all__ = ["FEWEST_OTHERS", "cross_fitted_decisions", "halves_of", "pairs_of", "signed", "thresholds_by_others"]
-
 FEWEST_OTHERS = 3
 """Other attacked models, exact complements aside, below which their scores give no threshold."""
 CUTS = 4096

@@ -26,8 +26,6 @@ from leaq.lazy import special
 from leaq.seeds import stream
 from leaq.types import Bools, Estimate, Floats, Ints, LossTable
 
-__all__ = ["epsilon_bound", "one_run_epsilon"]
-
 SUREST = 0.25
 """Share of pairs that are guessed, the surest first; fixed beforehand, so that it costs no correction."""
 FEWEST_PAIRS = 20

@@ -10,8 +10,6 @@ import numpy as np
 
 from leaq.types import Bools, Floats, Ints, LossTable
 
-__all__ = ["DESIGNS", "PRECISION", "ROUNDING", "Design", "Equations", "conjugate_gradients"]
-
 GROUPS = 8
 """Groups of columns, by their variance in the pool, that slopes and noise are pooled in."""
 PRIOR = 8.0

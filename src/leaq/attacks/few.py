@@ -25,8 +25,6 @@ from leaq.seeds import stream
 from leaq.stats.roc import auc
 from leaq.types import Bools, Floats, Ints, LossTable
 
-__all__ = ["Few", "attacked", "expected_separation", "thinned", "usable"]
-
 Few = Literal["combined", "few"]
 FEWEST = 4
 FEWEST_RECORDS = 50

@@ -31,8 +31,6 @@ from leaq.attacks.shadows import Shadows
 from leaq.errors import InvalidInput
 from leaq.types import Floats, Ints, LossTable
 
-__all__ = ["File", "ReadFile", "file_scores", "members_from_statistics"]
-
 ATTACKER = (
     "holds the released file: its standardisation, biases, norms and quantizer scales, and the weights of the first "
     "layer column by column (zeros included); computes no outputs; knows the pool, the training rule and the "

@@ -31,8 +31,6 @@ from leaq.stats.intervals import normal_quantile, t_quantile
 from leaq.stats.roc import auc, tpr_at_fpr
 from leaq.types import Estimate, Flag, Floats, LossTable, NotComputed
 
-__all__ = ["MODELS", "Forecast", "forecast", "forecast_risk", "forecasts"]
-
 MODELS = 64
 """Models of the audit that is forecast, unless told otherwise."""
 

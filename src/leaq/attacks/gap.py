@@ -6,8 +6,6 @@ from leaq.attacks.scoring import area_gap
 from leaq.errors import NotEnoughEvidence
 from leaq.types import Estimate, NotComputed
 
-__all__ = ["adaptive_gap"]
-
 
 def adaptive_gap(context: Context, *, normalise: bool = True) -> Estimate | NotComputed:
     """Tell how much an attacker gains who knows the quantizer: a difference in AUC.

@@ -26,8 +26,6 @@ from leaq.attacks.shadows import InOut
 from leaq.lazy import special
 from leaq.types import Floats, Ints
 
-__all__ = ["EVIDENCE", "Predictive", "Splines", "knots_of", "predictive", "smoothed", "spline_basis"]
-
 EVIDENCE = ("llr", "z_in", "z_out", "shift", "level", "narrowing")
 """Columns of `Predictive.evidence`."""
 KNOTS = 10

@@ -22,8 +22,6 @@ from leaq.attacks.shadows import InOut, Shadows, same_models
 from leaq.attacks.signals import Kind
 from leaq.types import Floats
 
-__all__ = ["Lira", "log_normal"]
-
 Variance = Literal["fixed", "per_record", "hierarchical"]
 MODES = {"online": "LiRA", "offline": "offline LiRA"}
 VARIANCES = {"fixed": "", "per_record": ", a variance a record", "hierarchical": ", hierarchical"}

@@ -23,8 +23,6 @@ from leaq.stats.intervals import t_quantile
 from leaq.stats.roc import placements
 from leaq.types import Bools, Estimate, Flag, Floats, LossTable
 
-__all__ = ["COEFFICIENTS", "SETTINGS", "distance", "features", "foretold", "from_one_model"]
-
 COEFFICIENTS = (0.58, -0.084, 0.664, 0.327, 0.16)
 """One a feature, in the order of the equation."""
 MISS = 0.087

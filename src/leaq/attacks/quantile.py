@@ -18,8 +18,6 @@ from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.seeds import stream
 from leaq.types import Bools, Floats, LossTable
 
-__all__ = ["Quantile"]
-
 QUANTILES = (0.5, 0.9)
 COMPONENTS = 32
 """Wider features are projected on this many principal components of the known non-members first."""

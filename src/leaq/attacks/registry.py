@@ -9,8 +9,6 @@ from leaq.config import Registry, split_specs
 from leaq.errors import LeaqError
 from leaq.results.former import FORMER
 
-__all__ = ["ATTACKS", "attack_families", "build_attack", "parse_attacks", "primary", "short_name", "title_of"]
-
 ATTACKS: Registry[MembershipAttack] = Registry("attack", "leaq.attacks")
 """Each attack is a file of this room and found there; its `place` tells the weak from the strong."""
 ATTACKS.alias(**{"loss": "threshold", "white-box": "whitebox"}, **FORMER)

@@ -10,8 +10,6 @@ from leaq.stats.intervals import BootstrapWeights, TwoWay
 from leaq.stats.roc import placements
 from leaq.types import Bools, Floats, Ints
 
-__all__ = ["advantages", "areas", "resamples"]
-
 
 def resamples(groups: Ints, members: Bools, *, draws: int, seed: int) -> BootstrapWeights:
     """Return the bootstrap weights all attacks on the same models share, so that they are drawn once.

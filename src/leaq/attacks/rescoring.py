@@ -12,8 +12,6 @@ from leaq.stats.crossed import Influence
 from leaq.stats.intervals import BootstrapWeights, jackknife_influence
 from leaq.types import Bools, Floats, LossTable
 
-__all__ = ["Influences", "ScoresFrom", "Shared", "jackknife_parts"]
-
 FEWEST_PARTS = 3
 """Pairs of complementary models below which a jackknife over them says nothing."""
 RESCORED = 20_000_000

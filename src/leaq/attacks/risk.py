@@ -16,8 +16,6 @@ from leaq.errors import NotEnoughEvidence
 from leaq.lazy import special
 from leaq.types import Bools, Floats, Ints, LossTable
 
-__all__ = ["effect_size", "identified_records", "p_values", "separation"]
-
 Side = Literal["greater", "two-sided"]
 RATE = 0.05
 """Expected share of wrongly identified records among the identified ones."""

@@ -18,8 +18,6 @@ from leaq.attacks.base import Context, Ingredient, MembershipAttack, Sides
 from leaq.attacks.shadows import Shadows
 from leaq.types import Floats, LossTable
 
-__all__ = ["Rmia", "log_likelihood"]
-
 
 class Rmia(MembershipAttack):
     """Pairwise likelihood ratios against the other records of the pool, on losses as published.

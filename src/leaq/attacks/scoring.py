@@ -22,8 +22,6 @@ from leaq.stats.intervals import BootstrapWeights, percentile_interval
 from leaq.stats.roc import roc_curve, thin, tpr_at_fpr, tpr_draws
 from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, Ints, LossTable, NotComputed, computed
 
-__all__ = ["Attack", "Resampling", "area_gap", "attack_result", "chosen_targets"]
-
 FALSE_POSITIVES = 10
 """A TPR at a false-positive rate is given only if its false positives are at least this many distinct records."""
 CURVE_CELLS = 200_000

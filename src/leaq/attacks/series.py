@@ -20,8 +20,6 @@ from leaq.attacks.scoring import Attack, attack_result
 from leaq.errors import NotEnoughEvidence
 from leaq.types import AttackResult, Bools, Flag, Floats, Ints, LossTable, NotComputed, computed
 
-__all__ = ["FEWEST_GROUPS", "run_series", "series_inference"]
-
 FEWEST_GROUPS = 10
 """Groups below which nothing is said."""
 

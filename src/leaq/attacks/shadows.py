@@ -15,8 +15,6 @@ import numpy as np
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
 from leaq.types import Bools, Floats, Ints, LossTable
 
-__all__ = ["FEWEST_SHADOWS", "InOut", "Shadows", "same_models"]
-
 FEWEST_SHADOWS = 4
 SMALLEST_VARIANCE = 1e-12
 """The smallest spread a float64 ratio survives; equal signals are then separated by any difference."""

@@ -26,8 +26,6 @@ import numpy.typing as npt
 from leaq.errors import InvalidInput
 from leaq.types import Floats, LossTable, Task
 
-__all__ = ["Kind", "Signals", "centred_by_class", "normalised", "together"]
-
 Kind = Literal["auto", "magnitude", "loss"]
 """``auto`` is the log-odds of the true class, or the signed residual; ``magnitude`` the same for a classifier and the
 negative absolute residual; ``loss`` the negative loss."""

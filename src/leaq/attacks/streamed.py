@@ -32,8 +32,6 @@ from leaq.stats.crossed import crossed
 from leaq.stats.intervals import TwoWay, percentile_interval
 from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, Ints, NotComputed
 
-__all__ = ["streamed"]
-
 SAMPLE = 2**15
 """Records whose scores give the intervals."""
 INTERVALS = 4096

@@ -15,8 +15,6 @@ from leaq.attacks.decisions import halves_of
 from leaq.stats.roc import best_threshold
 from leaq.types import Bools, Flag, Floats, Ints
 
-__all__ = ["Threshold", "classwise_scores"]
-
 FEWEST_OF_A_CLASS = 10
 """Members, and non-members, of a class in one half of the records below which the class takes the common threshold."""
 

@@ -15,8 +15,6 @@ from leaq.attacks.scoring import Attack, Resampling, attack_result
 from leaq.errors import InvalidInput
 from leaq.types import AttackResult, Floats, LossTable
 
-__all__ = ["WINDOWS", "against_reference", "by_windows", "min_k", "windowed"]
-
 TOLD = "is told which other texts are members, and takes the threshold from them"
 REFERENCE = f"sees the quantized model's losses, and those of a reference model that has not seen the members; {TOLD}"
 WINDOWED = f"sees the probability of every token under the quantized and under a reference model; {TOLD}"

@@ -23,8 +23,6 @@ from leaq.attacks.base import Access, Context, Ingredient, MembershipAttack
 from leaq.attacks.shadows import Shadows
 from leaq.types import Bools, Floats, Ints
 
-__all__ = ["WhiteBox"]
-
 GRADIENTS = 2
 """Statistics of the whole gradient: its alignment and its norm; those by layer are for `combined`."""
 

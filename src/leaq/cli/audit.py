@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from leaq.pipeline.cell import AuditConfig
     from leaq.results import CellResult
 
-__all__ = ["audit_command"]
-
 
 def _instead(named: CommandLine) -> bool:
     """Run a study in the audit's place; refuse an effort where nothing is trained."""

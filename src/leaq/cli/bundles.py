@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any
 
-__all__ = ["bundled", "parameters_of", "with_signature", "taken_from"]
-
 
 def parameters_of(kinds: Iterable[type[Any]]) -> list[inspect.Parameter]:
     """Return the fields of dataclasses as parameters of a command."""

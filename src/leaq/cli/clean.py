@@ -8,8 +8,6 @@ import typer
 from leaq.cli import console
 from leaq.cli.completing import complete_runs, there
 
-__all__ = ["clean_command"]
-
 
 def clean_command(
     run: Annotated[

@@ -6,11 +6,6 @@ from pathlib import Path
 
 from leaq.system.files import refuse_no_run
 
-__all__ = [
-    "COMPLETE", "complete_attacks", "complete_data_sets", "complete_embedders", "complete_kinds", "complete_quantizers",
-    "complete_runs", "there", "there_if_given",
-]  # fmt: skip
-
 KINDS = ("attacks", "datasets", "embedders", "quantizers")
 RUNS = "LEAQ_RUNS_DIR"
 

@@ -15,8 +15,6 @@ from leaq.errors import InvalidInput
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.options import VERBS, Option, Verb, config_from, options, split_items
 
-__all__ = ["CommandLine", "configured"]
-
 T = TypeVar("T")
 
 PANELS = (

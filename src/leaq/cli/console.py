@@ -22,19 +22,6 @@ if TYPE_CHECKING:
     from leaq.study.events import Watch
     from leaq.types import Progress
 
-__all__ = [
-    "fail",
-    "print_listing",
-    "note",
-    "paragraph",
-    "progress_bar",
-    "say",
-    "say_json",
-    "show_table",
-    "show_tasks",
-    "watching",
-]
-
 T = TypeVar("T")
 LOG_EVERY = 10.0
 """Seconds between two progress lines where there is no terminal to draw a bar on."""

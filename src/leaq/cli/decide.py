@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from leaq.decisions.gating import Verdict
     from leaq.results import CellResult
 
-__all__ = ["decide_command"]
-
 SHOWN = 20
 """Models that fail, printed unless all are asked for."""
 LIMITS, EVIDENCE = "Limits, for CI: exit code 1 if one is not kept", "What is judged, and on what evidence"

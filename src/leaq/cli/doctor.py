@@ -9,8 +9,6 @@ from leaq.cli import console
 if TYPE_CHECKING:
     from leaq.system.doctor import Checkup, Package
 
-__all__ = ["doctor_command"]
-
 
 def doctor_command(
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON and nothing else.")] = False,

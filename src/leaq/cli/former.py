@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["FORMER", "today"]
-
 Words = list[str]
 SWITCHES = ("--exports", "--internal", "--open", "--json")
 """Options of ``leaq report`` that take no value."""

@@ -12,8 +12,6 @@ from leaq.errors import InvalidInput
 if TYPE_CHECKING:
     from leaq.study import Store
 
-__all__ = ["FormOptions"]
-
 FORM = "The form of a regulator or output checker"
 
 

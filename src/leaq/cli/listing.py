@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from leaq.attacks.catalogue import AttackEntry
     from leaq.quantizers.catalogue import QuantizerEntry
 
-__all__ = ["get_command", "list_command"]
-
 
 def list_command(
     what: Annotated[

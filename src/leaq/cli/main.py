@@ -14,8 +14,6 @@ from leaq.cli import audit, clean, console, decide, doctor, listing, protect, sh
 from leaq.cli.former import today
 from leaq.errors import LeaqError, out_of_memory
 
-__all__ = ["app", "main"]
-
 
 class Verbs(typer.core.TyperGroup):
     """Turns refusals into one clear message and exit code 2; anything else is a bug and keeps its traceback."""

@@ -11,8 +11,6 @@ from leaq.cli.configured import CommandLine
 from leaq.errors import InvalidInput
 from leaq.system.files import is_model
 
-__all__ = ["Packing", "pack_instead"]
-
 PACKING = "A weight file, quantized as told"
 
 

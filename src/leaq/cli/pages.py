@@ -13,8 +13,6 @@ from leaq.errors import InvalidInput
 if TYPE_CHECKING:
     from leaq.results import CellResult
 
-__all__ = ["Pages"]
-
 FILES = "Files to write"
 
 

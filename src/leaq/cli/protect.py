@@ -13,8 +13,6 @@ from leaq.cli.running import RUN, Folders, first_reading
 if TYPE_CHECKING:
     from leaq.pipeline.cell import AuditConfig
 
-__all__ = ["protect_command"]
-
 Drop = Annotated[
     float,
     typer.Option(

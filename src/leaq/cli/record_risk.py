@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from leaq.results import CellResult
     from leaq.types import Feature, Samples
 
-__all__ = ["show_exposed"]
-
 COLUMNS = 6
 """Columns of a record that are printed."""
 LETTERS = 80

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from leaq.results import CellResult
     from leaq.types import Progress, Samples
 
-__all__ = ["RUN", "Folders", "Output", "first_reading", "kept_in", "run_config", "run_folder", "say_folder"]
-
 RUN = "How it runs"
 QUICK = 4_000_000
 """Bytes of a table that is quickly read."""

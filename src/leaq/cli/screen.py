@@ -13,8 +13,6 @@ from leaq.errors import InvalidInput
 if TYPE_CHECKING:
     from leaq.results import CellResult
 
-__all__ = ["Shown"]
-
 PRINTED = "What is printed"
 
 

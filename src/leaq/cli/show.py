@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from leaq.study import Store
     from leaq.study.failures import Failure
 
-__all__ = ["show_command"]
-
 
 @bundled(Shown, Pages, FormOptions)
 def show_command(

@@ -16,8 +16,6 @@ from leaq.errors import InvalidInput
 if TYPE_CHECKING:
     from leaq.study import Study
 
-__all__ = ["Grid", "run_instead"]
-
 GRID = "A study file"
 PLACED = ("threads", "device")
 """Options of an audit that the command may decide in the study's place; both are part of the numbers' rounding."""

@@ -12,8 +12,6 @@ from leaq.errors import InvalidInput
 if TYPE_CHECKING:
     from leaq.reporting.recheck import Rechecked
 
-__all__ = ["verify_command"]
-
 CARD = "Of a card"
 
 

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from leaq.study.events import Event
 
-__all__ = ["bars", "duration", "json_events", "log_events", "sentence"]
-
 LOG_EVERY = 15.0
 """Seconds between two lines about the same cell where there is no terminal."""
 

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from leaq.types import Task
 
-__all__ = ["SHIPPED", "TASKS", "CataloguedTask"]
-
 
 @dataclass(frozen=True)
 class CataloguedTask:

@@ -15,18 +15,6 @@ from leaq.seeds import stream
 from leaq.system.limits import MOST_ATOMS
 from leaq.types import Flag, Floats, Ints
 
-__all__ = [
-    "ANALOGUE",
-    "ParsedMolecule",
-    "Neighbours",
-    "clusters",
-    "drawing",
-    "parsed_molecules",
-    "similar_molecules",
-    "near_duplicates",
-    "scaffolds",
-]
-
 ANALOGUE = 0.7
 """Tanimoto similarity of ECFP4 bits from which two molecules are called close analogues here."""
 PROBES = 500

@@ -20,19 +20,6 @@ import pandas as pd
 from leaq.errors import InvalidInput, first_rows
 from leaq.types import Bools, Flag, Floats
 
-__all__ = [
-    "Problem",
-    "Settled",
-    "column_refusal",
-    "commas_in",
-    "is_number",
-    "plain_numbers",
-    "points_set_off_thousands",
-    "row_numbers",
-    "settle",
-    "whole_numbers",
-]
-
 MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "#na", "nan", "-nan", "<na>", "null", "none"})
 """Texts, in any case, that stand for no value in a column of numbers."""
 MOST_LEVELS = 20

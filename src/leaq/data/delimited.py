@@ -7,8 +7,6 @@ from collections import Counter
 
 from leaq.types import Flag
 
-__all__ = ["laid_out"]
-
 SEPARATORS = (",", ";", "\t", "|")
 BLANKS = r"\s+"
 """Runs of blanks and tabs as a separator."""

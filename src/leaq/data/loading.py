@@ -20,8 +20,6 @@ from leaq.data.texts import as_frame, from_texts, texts_in
 from leaq.errors import InvalidInput, unknown_name
 from leaq.types import Flag, Progress, Samples, silent
 
-__all__ = ["columns_of", "entries", "load", "locate"]
-
 
 def entries() -> tuple[CataloguedTask, ...]:
     """Return every data set known by name, with its task, size, licence and where it comes from."""

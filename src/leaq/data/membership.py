@@ -12,8 +12,6 @@ from leaq.data.readers import SourceTable, read_table
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
 from leaq.types import Bools, Flag, Samples
 
-__all__ = ["FEWEST", "marked", "released_on"]
-
 FEWEST = 20
 """Members, and non-members, without which no attack number means anything."""
 

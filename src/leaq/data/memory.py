@@ -9,8 +9,6 @@ import pandas as pd
 from leaq.data.texts import texts_in
 from leaq.errors import InvalidInput
 
-__all__ = ["in_memory", "shape_of", "table_of"]
-
 
 def in_memory(source: Any) -> bool:
     """Tell a data frame (of pandas or another library), a pair (X, y) or a list of texts from a name or a file.

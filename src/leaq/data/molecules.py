@@ -23,8 +23,6 @@ from leaq.system.limits import MOST_ATOMS
 from leaq.types import Bools, Flag, Ints, Samples
 from leaq.types.tasks import MULTITASK
 
-__all__ = ["canonical_rows", "canonical_smiles", "from_smiles", "smiles_column"]
-
 
 def canonical_smiles(smiles: list[str], *, strip_salts: bool = False) -> list[str | None]:
     """Return RDKit's canonical form of each SMILES, None where it does not parse or has no atoms.

@@ -19,8 +19,6 @@ from leaq.system.limits import MOST_ATOMS, refuse_larger
 from leaq.system.npz import read_npz
 from leaq.types import Flag
 
-__all__ = ["STRUCTURE", "SourceTable", "read_frame", "read_table"]
-
 """Formats that are not read, and the way out."""
 STRUCTURE = "smiles"
 """The column that holds the structures of an SD file."""

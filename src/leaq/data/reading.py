@@ -7,8 +7,6 @@ from pydantic import ConfigDict, field_validator
 
 from leaq.config import Config
 
-__all__ = ["Reading", "TaskChoice"]
-
 TaskChoice = Literal["auto", "classification", "regression"]
 
 

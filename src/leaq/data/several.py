@@ -14,8 +14,6 @@ from leaq.errors import InvalidInput, first_rows
 from leaq.types import Bools, Flag, Floats
 from leaq.types.tasks import TaskSpec
 
-__all__ = ["Several", "holes", "labelled", "merged_labels", "read_several"]
-
 
 @dataclass(frozen=True)
 class Several:

@@ -8,10 +8,6 @@ from leaq.data.catalogue import SHIPPED, TASKS
 from leaq.errors import InvalidInput, closest, unknown_name
 from leaq.system.files import is_model, nearest
 
-__all__ = [
-    "FORMATS", "HEADED", "check_columns", "check_source", "names", "no_column", "refuse_missing", "refuse_other_files",
-]  # fmt: skip
-
 FORMATS = (".csv", ".tsv", ".txt", ".jsonl", ".parquet", ".npz", ".sdf")
 ELSEWHERE = {
     ".xlsx": "Save the sheet as CSV (UTF-8).",

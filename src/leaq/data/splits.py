@@ -12,8 +12,6 @@ from leaq.errors import InvalidInput
 from leaq.seeds import stream
 from leaq.types import Bools, Flag, Ints, Samples
 
-__all__ = ["chemistry_split", "halves", "joined_groups", "neighbour_agreement"]
-
 
 def halves(samples: Samples, models: int, *, seed: int) -> Bools:
     """Draw each model's members: a random half of the pool, (s, n).

@@ -7,8 +7,6 @@ from leaq.errors import InvalidInput
 from leaq.seeds import stream
 from leaq.types import Feature, Flag, Samples
 
-__all__ = ["from_spec", "is_synthetic", "mixture"]
-
 
 def mixture(*, modes: int = 4, d: int = 128, n: int = 1000, spread: float = 1.0, seed: int = 0) -> Samples:
     """Draw `n` records in R^d from `modes` equally likely unit Gaussians, labelled alternately with two classes.

@@ -31,8 +31,6 @@ from leaq.stats.outliers import limited, outlier_flag, sentinel
 from leaq.types import Bools, Feature, Flag, Floats, Ints, Samples
 from leaq.types.tasks import MULTITASK
 
-__all__ = ["check_classes", "from_arrays", "from_frame", "grouped"]
-
 FEWEST_RECORDS = 20
 FEWEST_LABELS = 20
 """Labels of one of several tasks."""

@@ -12,8 +12,6 @@ from leaq.errors import InvalidInput, first_rows
 from leaq.stats.outliers import ABSURD, absurd, sentinel
 from leaq.types import Flag, Floats, Task
 
-__all__ = ["targets_of"]
-
 MOST_CLASSES = 20
 """Integers with more distinct values than this are taken for quantities unless the task is given."""
 HEAVY_TAIL = 1.0

@@ -21,8 +21,6 @@ from leaq.system.files import write_atomic
 from leaq.types import Flag, Progress, Samples, silent
 from leaq.types.tasks import MULTITASK
 
-__all__ = ["content_sha256", "fetch", "find", "read_task"]
-
 
 def find(name: str, data_dir: Path | None = None) -> Path | None:
     """Return the file of a task in the named folder, else in LEAQ_DATA_DIR, else in the cache; None if in none."""

@@ -11,8 +11,6 @@ import pandas as pd
 from leaq.errors import InvalidInput, StoreError
 from leaq.types import Flag, Samples
 
-__all__ = ["as_frame", "from_texts", "read_texts", "texts_in", "texts_of", "told"]
-
 Told = str | tuple[str, str]
 """A text, or a prompt and its answer."""
 

@@ -22,8 +22,6 @@ from leaq.stats.intervals import normal_quantile
 from leaq.stats.selection import Choice, choose_smallest, pairs_factor, surely_at_least
 from leaq.types import Bools, Estimate, Floats, Ints
 
-__all__ = ["Chooser", "Recommendation", "choosers", "recommend"]
-
 
 @dataclass(frozen=True)
 class Recommendation:

@@ -14,8 +14,6 @@ from leaq.stats.agreement import cluster_means
 from leaq.stats.intervals import few_means_widening, mean_interval
 from leaq.types import Bools, Estimate, Floats
 
-__all__ = ["FULL", "LISTED", "Evidence", "collected", "in_order", "listed", "number", "over_data_sets"]
-
 FULL = "none"
 """The specification of full precision."""
 LISTED = 100

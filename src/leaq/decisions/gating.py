@@ -14,8 +14,6 @@ from leaq.results.metrics import metric as named
 from leaq.results.metrics import metric_key
 from leaq.types import AttackResult, Estimate, NotComputed
 
-__all__ = ["STANDARD", "Judged", "Limits", "Verdict", "gate", "joined_verdict"]
-
 STANDARD = ("default",)
 """Evidence a gate asks for unless told otherwise: every attack of a standard audit."""
 

@@ -6,8 +6,6 @@ from xml.etree import ElementTree
 from leaq.decisions.gating import Verdict
 from leaq.system.files import write_atomic
 
-__all__ = ["junit", "write_junit"]
-
 
 def junit(verdict: Verdict) -> str:
     """Return one test case a model, failed with its reasons; what concerns no single model is a case of its own.

@@ -9,8 +9,6 @@ from leaq.decisions.evidence import Evidence
 from leaq.stats.selection import pairs_factor
 from leaq.types import Floats
 
-__all__ = ["Knee", "find_knee"]
-
 LEAST_SHARE = 0.2
 """Share of the leak that has to go for a knee to be worth a sentence."""
 DEAREST = 1 / 3

@@ -10,10 +10,6 @@ from leaq.results import CellResult, QuantizerRow
 from leaq.results.metrics import metric
 from leaq.types import AttackResult, Estimate, NotComputed
 
-__all__ = [
-    "contends", "cost", "front", "leak", "not_told_apart", "reference", "start_budget", "useful", "is_baseline",
-]  # fmt: skip
-
 BUDGET = "max_drop"
 """Under which an audit's data keep the loss that its rows were chosen within."""
 

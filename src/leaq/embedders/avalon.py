@@ -9,8 +9,6 @@ from pydantic import Field
 from leaq.embedders.base import EmbedderEntry, Encoded, MoleculeEmbedder, read_molecules
 from leaq.types import Progress, silent
 
-__all__ = ["ENTRIES", "Avalon"]
-
 
 class Avalon(MoleculeEmbedder):
     """Avalon toolkit's fingerprint, bits or counts.

@@ -12,8 +12,6 @@ from leaq.errors import InvalidInput, first_rows, need
 from leaq.system.limits import MOST_ATOMS
 from leaq.types import Flag, Floats, Progress, Samples, silent
 
-__all__ = ["EmbedderEntry", "Embedder", "Encoded", "MoleculeEmbedder", "read_molecules", "refusal"]
-
 UNREADABLE = "RDKit cannot read it"
 LONG = f"more than {MOST_ATOMS:,} characters"
 

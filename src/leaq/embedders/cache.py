@@ -19,8 +19,6 @@ from leaq.system.checksummed import read_arrays, write_arrays
 from leaq.system.downloads import cache_folder
 from leaq.system.files import private_folder, sweep
 
-__all__ = ["cache_key", "cached"]
-
 FORM = 1
 """Version of the stored form and of the encoders; raised when either changes."""
 WORTHWHILE = 2.0

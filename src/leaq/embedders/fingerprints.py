@@ -15,8 +15,6 @@ from pydantic import Field
 from leaq.embedders.base import EmbedderEntry, Encoded, MoleculeEmbedder, read_molecules
 from leaq.types import Progress, silent
 
-__all__ = ["ENTRIES", "AtomPair", "Descriptors", "Fingerprint", "Maccs", "Morgan", "Paths", "Torsion"]
-
 STEP = 500
 """Molecules between two reports of progress."""
 

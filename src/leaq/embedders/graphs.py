@@ -11,8 +11,6 @@ import numpy as np
 from leaq.models.nets.layout import ELEMENTS, SLOT, TYPES
 from leaq.types import Floats
 
-__all__ = ["Slots", "words_of"]
-
 Slots = tuple[Floats, Floats]
 """Slots of a molecule's atoms (a, 8) and of its directed bonds (e, 8), in no order and without their reverse."""
 

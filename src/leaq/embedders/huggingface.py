@@ -12,8 +12,6 @@ from leaq.embedders.base import EmbedderEntry, Encoded, MoleculeEmbedder, read_m
 from leaq.errors import InvalidInput, need
 from leaq.types import Flag, Progress, silent
 
-__all__ = ["ENTRIES", "HuggingFace"]
-
 
 class HuggingFace(MoleculeEmbedder):
     """Last hidden state of a pretrained encoder of SMILES, averaged over tokens or taken at the first one.

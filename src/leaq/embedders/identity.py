@@ -9,8 +9,6 @@ from leaq.embedders.base import EmbedderEntry
 from leaq.errors import InvalidInput
 from leaq.types import Floats, Samples
 
-__all__ = ["ENTRIES", "Identity"]
-
 
 class Identity(Config):
     """Numeric columns unchanged, one column a level of every categorical one."""

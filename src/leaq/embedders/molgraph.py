@@ -10,8 +10,6 @@ from leaq.embedders.graphs import Slots, words_of
 from leaq.models.nets.layout import GRAPHS, SLOT, packed
 from leaq.types import Flag, Floats, Progress, silent
 
-__all__ = ["ENTRIES", "MolGraph"]
-
 STEP = 500
 """Molecules between two reports of progress."""
 DEGREES, CHIRALITIES, HYDROGENS, STEREO = 6, 4, 5, 6

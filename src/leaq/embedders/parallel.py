@@ -21,8 +21,6 @@ from leaq.embedders.base import Encoded, MoleculeEmbedder
 from leaq.errors import LeaqError
 from leaq.types import Progress, silent
 
-__all__ = ["available_cores", "encode", "answer_requests"]
-
 WORTHWHILE = 4.0
 """Seconds of work below which starting other processes does not pay."""
 CHUNK = 1000

@@ -14,8 +14,6 @@ from leaq.types import Flag, Progress, silent
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ENTRIES", "ChemVae", "PretrainedGraph"]
-
 
 class Pretrained(MoleculeEmbedder):
     """A frozen network whose weights are known, or the user's own of the same shape."""

@@ -12,8 +12,6 @@ from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.stats.outliers import limited, outlier_flag
 from leaq.types import Flag, Progress, Samples, silent
 
-__all__ = ["EMBEDDERS", "embed", "entries", "locate"]
-
 FEWEST = 20
 """Molecules that must be left when some cannot be encoded."""
 

@@ -10,8 +10,6 @@ from pydantic import PositiveInt
 from leaq.embedders.base import UNREADABLE, EmbedderEntry, Encoded, MoleculeEmbedder, read_molecules
 from leaq.types import Progress, silent
 
-__all__ = ["ENTRIES", "PADDING", "SYMBOLS", "VOCABULARY", "SmilesTokens"]
-
 PADDING, START, END = 0, 1, 2
 SYMBOLS = ("Cl", "Br", "@@", *"#%()+-./0123456789:=@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]abcdefghijklmnopqrstuvwxyz")
 """Symbols in the order of their numbers, the first of which is 3; 0 pads, 1 starts and 2 ends a molecule."""

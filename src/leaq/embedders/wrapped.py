@@ -7,8 +7,6 @@ import numpy as np
 from leaq.errors import InvalidInput
 from leaq.types import Floats, Samples
 
-__all__ = ["FromModule", "FromSklearn"]
-
 
 class FromSklearn:
     """Wrap an object with ``transform``, for example a fingerprint of scikit-fingerprints.

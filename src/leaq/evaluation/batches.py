@@ -8,8 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "cut", "flat", "mapped", "move", "shapes_of", "to_device"]
-
 
 @dataclass(frozen=True)
 class Batch:

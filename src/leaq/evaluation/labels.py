@@ -16,8 +16,6 @@ from leaq.stats.outliers import absurd
 from leaq.types import Flag
 from leaq.types.tasks import Layout, TaskSpec
 
-__all__ = ["Kind", "Labels", "read_labels"]
-
 Kind = Literal["classes", "soft", "binary", "tasks", "values", "mixed", "gaussian", "own"]
 FEWEST = 20
 """Targets below which none is called far from the others."""

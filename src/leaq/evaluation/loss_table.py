@@ -5,8 +5,6 @@ from leaq.evaluation.texts import LanguageModel, evaluate_texts
 from leaq.models.protocols import Model
 from leaq.types import Bools, Checkpoints, LossTable, Samples
 
-__all__ = ["loss_table"]
-
 
 def loss_table(  # noqa: PLR0913 - what a table is made of
     model: Model,

@@ -15,8 +15,6 @@ from leaq.models.several import mean_entry_losses
 from leaq.types import Flag, Task
 from leaq.types.tasks import MULTITASK, Layout
 
-__all__ = ["LOSSES", "Loss", "checked", "choose_loss", "refuse_batch_dependence"]
-
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 """(outputs (n, ...), targets (n, ...)) -> (n,)"""
 LOSSES = ("auto", "cross_entropy", "binary", "squared_error", "gaussian", "gaussian_log")

@@ -11,8 +11,6 @@ from leaq.evaluation.labels import Kind
 from leaq.types import Flag
 from leaq.types.tasks import Layout
 
-__all__ = ["last_operation", "logits_of", "read_mixed", "read_outputs"]
-
 SQUASHING = ("Sigmoid", "Softmax", "Exp")
 """Operations whose results are probabilities."""
 LINEAR = ("Addmm", "Mm", "Bmm", "Baddbmm", "Addbmm", "Convolution", "Add", "Sub")

@@ -16,8 +16,6 @@ from leaq.models.protocols import Model
 from leaq.models.tables import Judge
 from leaq.types import Bools, Checkpoints, Floats, LossTable, Progress, Samples, silent
 
-__all__ = ["Evaluator", "Run", "candidates", "evaluate_checkpoints", "origin", "with_numbers", "with_whitebox"]
-
 ACTIVATIONS = 2**21
 """Numbers a forward pass may hold in its widest layer before records or models are split.
 

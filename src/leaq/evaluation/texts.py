@@ -19,8 +19,6 @@ from leaq.models.several import joint_margin
 from leaq.types import Bools, Checkpoints, Flag, LossTable, Progress, Role, Samples, silent
 from leaq.types.arrays import trained_on
 
-__all__ = ["LanguageModel", "evaluate_texts", "longest", "token_batches", "vocabulary_of"]
-
 LOGITS = 2**22
 """Logits a forward pass may return before fewer texts go through at once."""
 

@@ -17,17 +17,6 @@ import numpy as np
 from leaq.errors import InvalidInput
 from leaq.types import Floats, Ints
 
-__all__ = [
-    "Bracket",
-    "ArgminCounter",
-    "as_they_are",
-    "batch_error",
-    "difference_bracket",
-    "leak_bracket",
-    "leak_by_signs",
-    "parts_of",
-]
-
 BLOCK = 2**18
 """Numbers held at once while pairs of candidates are compared: about what a processor keeps close."""
 

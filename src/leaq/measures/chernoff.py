@@ -11,8 +11,6 @@ import numpy as np
 from leaq.errors import InvalidInput
 from leaq.types import Floats
 
-__all__ = ["chernoff", "chernoff_exponents", "exponents_with_doubt", "tilts"]
-
 LOG_T = (-30.0, 15.0)
 """Searched range of log t, in units of one over the largest difference. Any t gives a valid exponent."""
 STEPS, CLOSE = 60, 1e-9

@@ -11,8 +11,6 @@ from leaq.measures.distortion import FOLLOWED, MOVES, correlations, relative_mov
 from leaq.measures.performance import by_model
 from leaq.types import Floats, LossTable
 
-__all__ = ["NARROW", "condensed"]
-
 NARROW = 2
 """Outputs of a record that are kept: no more than its loss and its score take."""
 

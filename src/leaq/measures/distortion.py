@@ -13,18 +13,6 @@ from leaq.seeds import stream
 from leaq.stats.intervals import TwoWay, percentile_interval
 from leaq.types import Bools, Estimate, Flag, Floats, Ints, LossTable
 
-__all__ = [
-    "FOLLOWED",
-    "MISSED",
-    "MOVES",
-    "correlation",
-    "correlations",
-    "distortion",
-    "loss_gap",
-    "loss_tnr",
-    "relative_moves",
-]
-
 MOVES, FOLLOWED = "moves", "followed"
 """Names under which a table that keeps no outputs holds `relative_moves` and `correlations`."""
 MISSED = 0.01

@@ -21,8 +21,6 @@ from leaq.measures.resampled_sums import with_replacement
 from leaq.seeds import stream
 from leaq.types import Floats
 
-__all__ = ["ExactLeak", "exact_leak", "two_gamma", "two_gaussian", "union_bound"]
-
 BATCHES = 8
 """Parts of every round of draws, for the standard error."""
 BLOCK = 2**22

@@ -27,8 +27,6 @@ from leaq.seeds import stream
 from leaq.stats.intervals import normal_quantile, percentile_interval, t_quantile
 from leaq.types import Estimate, Flag, Floats, LossTable
 
-__all__ = ["FiniteSample", "Options", "finite_sample", "leak_of"]
-
 METHOD = (
     "training sets drawn from the held-out records; median over models; bias-corrected bootstrap over records of the "
     "leak under a normal law, {b} draws"

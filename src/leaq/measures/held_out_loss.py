@@ -6,8 +6,6 @@ from leaq.seeds import stream
 from leaq.stats.intervals import TwoWay, percentile_interval
 from leaq.types import Estimate, Floats, LossTable
 
-__all__ = ["held_out_drop", "held_out_loss"]
-
 
 def held_out_loss(table: LossTable, *, level: float = 0.95, seed: int = 0, draws: int = 200) -> Estimate:
     """Tell how well released models do on non-members, in the unit of their own loss.

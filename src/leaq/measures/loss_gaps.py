@@ -13,8 +13,6 @@ import numpy as np
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.types import Floats
 
-__all__ = ["LossGaps", "exponents", "gaps", "merge_duplicates", "rate_of", "sorted_set"]
-
 SAME = 1e-6
 """Candidates whose losses differ by less than this share of the set's spread are one function (float32 rounding)."""
 

@@ -27,8 +27,6 @@ from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.lazy import special
 from leaq.types import Estimate, Floats, Task
 
-__all__ = ["FEATURES", "WEIGHTS", "baselines", "lt_iqr", "record_risk", "run_features"]
-
 FEATURES = ("trace", "log trace", "early", "near", "strange")
 WEIGHTS: Mapping[Task, tuple[float, ...]] = MappingProxyType(
     {"classification": (0.076, 0.319, 0.086, 0.288, 0.193), "regression": (0.299, 0.07, 0.13, 0.372, 0.121)}

@@ -12,8 +12,6 @@ from leaq.stats.ranks import ranked
 from leaq.stats.roc import weighted_auc
 from leaq.types import Estimate, Floats, LossTable
 
-__all__ = ["METRICS", "by_model", "drop", "metrics_of", "performance"]
-
 Metric = Callable[[Floats, Floats, Floats], Floats]
 """(outputs (n, k), targets (n,), record weights (b, n)) -> (b,)"""
 

@@ -5,8 +5,6 @@ import numpy as np
 from leaq.measures.loss_gaps import LossGaps, exponents
 from leaq.types import Floats
 
-__all__ = ["band", "cross_fitted", "relative_draws", "rho_of"]
-
 SPLITS = 8
 """Random halvings of the records behind the cross-fitted value, each used both ways."""
 

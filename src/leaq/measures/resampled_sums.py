@@ -16,8 +16,6 @@ import numpy as np
 from leaq.measures.argmin_counts import ArgminCounter, as_they_are
 from leaq.types import Floats, Ints
 
-__all__ = ["SampledSets", "MemberSampling", "Normal", "differences", "stand_ins", "weights_of", "with_replacement"]
-
 BLOCK = 2**22
 """Numbers held at once while training sets are drawn."""
 

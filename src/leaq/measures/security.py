@@ -8,8 +8,6 @@ from leaq.measures.finite_sample import finite_sample
 from leaq.measures.rate import RateResult, rate
 from leaq.types import Estimate, LossTable
 
-__all__ = ["Security", "mis"]
-
 
 @dataclass(frozen=True, repr=False)
 class Security(Estimate):

@@ -11,8 +11,6 @@ from leaq.stats.intervals import percentile_interval
 from leaq.stats.roc import weighted_auc
 from leaq.types import Estimate, Flag, Floats
 
-__all__ = ["shift", "shift_doubt"]
-
 MOST = 2000
 """Records of each kind that are looked at."""
 VISIBLE = 0.52

@@ -22,8 +22,6 @@ from torch import Tensor, nn
 from leaq.errors import InvalidInput, StoreError, UnsupportedModel, need
 from leaq.system.limits import refuse_beyond_memory
 
-__all__ = ["BlackBox", "Endpoint", "box_of", "open_box", "program_bytes"]
-
 BOXES = (".onnx", ".tflite", ".xml", ".pt2", ".ts", ".torchscript")
 """Files that hold a program and not only weights, by ending; TorchScript also hides behind .pt and .pth."""
 

@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from leaq.errors import UnsupportedModel
 from leaq.models.contents import contents_of
 
-__all__ = ["call", "evaluating", "full_precision", "output_tensor", "places", "unwrap"]
-
 
 def unwrap(module: nn.Module) -> nn.Module:
     """Return the module inside torch.compile and data-parallel wrappers, whose names carry no prefix."""

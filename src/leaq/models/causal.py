@@ -12,8 +12,6 @@ from torch import Tensor
 from leaq.errors import InvalidInput, StoreError, first_line, need
 from leaq.types import Floats, Ints
 
-__all__ = ["Text", "TokenLoss", "Tokens", "Told", "load_causal", "tokens_of"]
-
 IGNORED = -100
 """Target of positions that carry no token, or one of a prompt."""
 SLICE = 2**20

@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["contents_of"]
-
 MOST = 10_000
 """Things that are looked at; whatever hangs on a module beyond them is no state of it."""
 LARGE = 2**20

@@ -18,8 +18,6 @@ from leaq.models.calling import call, evaluating, full_precision
 from leaq.models.modules import ModuleModel, plain_convolution
 from leaq.types import Floats, Ints
 
-__all__ = ["Steps", "first_order", "kept_bytes", "slopes"]
-
 Judge = Callable[[Tensor], Tensor]
 """Outputs (n, ...) -> one loss a record, (n,)."""
 AT_ONCE = 2**26

@@ -7,8 +7,6 @@ from leaq.types import Task
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["margin", "per_record", "residual", "signals_of"]
-
 
 def per_record(outputs: "Tensor", targets: "Tensor", task: Task, *, scale: float = 1.0) -> "Tensor":
     """Return how badly each model does on each record.

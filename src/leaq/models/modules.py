@@ -15,8 +15,6 @@ from leaq.models.calling import call, evaluating, full_precision, unwrap
 from leaq.models.roles import roles_of, shared_names, tensors_of
 from leaq.types import Checkpoints, Role
 
-__all__ = ["ModuleModel", "checkpoints_of", "plain_convolution"]
-
 STACKED_BYTES = 2**26
 """Weights of the candidates that one vectorised call may hold; larger models run one after another."""
 

@@ -8,8 +8,6 @@ from torch import Tensor
 
 from leaq.types import LAYER_ROLES, Checkpoints, Floats
 
-__all__ = ["read_codes", "released_numbers"]
-
 
 def released_numbers(released: Checkpoints, features: int) -> dict[str, Floats]:
     """Return the numbers of s released models by kind, (s, m) float64; see `leaq.evaluation.with_numbers`.

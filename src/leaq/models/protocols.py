@@ -8,8 +8,6 @@ from leaq.types import Role
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Layered", "Model"]
-
 
 class Model(Protocol):
     """How stacked weights become outputs; the only thing evaluation needs to know about an architecture."""

@@ -10,8 +10,6 @@ from torch.nn.parameter import is_lazy
 from leaq.errors import UnsupportedModel
 from leaq.types import Flag, Role
 
-__all__ = ["parameter_doubts", "plain_tensors", "role_of", "roles_of", "shared_names", "tensors_of"]
-
 _KINDS: tuple[tuple[type[nn.Module], Role], ...] = (
     (nn.Linear, "linear"),
     (nn.Bilinear, "other"),

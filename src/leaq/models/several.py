@@ -7,8 +7,6 @@ from leaq.types.tasks import Layout
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["entry_losses", "entry_weights", "joint_margin", "loss_gradient", "mean_entry_losses", "task_outputs"]
-
 
 def entry_losses(outputs: "Tensor", targets: "Tensor", layout: Layout) -> "Tensor":
     """Return the loss of every label, (..., n, t), and 0 where there is none.

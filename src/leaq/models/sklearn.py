@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, UnsupportedModel
 
-__all__ = ["Converted", "as_module", "from_sklearn", "is_sklearn"]
-
 LINEAR = ("LogisticRegression", "LinearRegression", "Ridge", "LogisticRegressionCV", "RidgeCV", "Lasso", "LassoCV",
           "ElasticNet", "ElasticNetCV", "BayesianRidge", "ARDRegression", "HuberRegressor", "TheilSenRegressor", "Lars",
           "LassoLars", "SGDRegressor", "SGDClassifier", "LinearSVR")  # fmt: skip

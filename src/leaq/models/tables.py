@@ -14,8 +14,6 @@ from leaq.types.tasks import Layout, TaskSpec
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Judge", "spreads"]
-
 
 @dataclass(frozen=True)
 class Judge:

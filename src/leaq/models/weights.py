@@ -15,16 +15,6 @@ from leaq.models.roles import shared_names, tensors_of
 from leaq.system.files import nearest
 from leaq.system.usercode import accepted, raised, user_function
 
-__all__ = [
-    "OpenWeights",
-    "architecture",
-    "built",
-    "check_match",
-    "open_weights",
-    "read_tensors",
-    "tensors_in",
-]
-
 TYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "C64": torch.complex64,
     "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "F8_E8M0": torch.float8_e8m0fnu,

@@ -20,8 +20,6 @@ from leaq.training.private import PrivateTraining, train_private
 from leaq.training.squares import PrivateSquares, train_squares
 from leaq.types import Checkpoints, Flag, LossTable, NotComputed, Progress, silent
 
-__all__ = ["optimizer_steps", "private_rows"]
-
 Private = PrivateTraining | PrivateSquares
 ONE_CANDIDATE = NotComputed("A DP-SGD model is no choice among quantized candidates.")
 

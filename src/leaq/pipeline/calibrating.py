@@ -30,8 +30,6 @@ from leaq.quantizers.calibration import RECORDS
 from leaq.results import QuantizerRow
 from leaq.types import AttackResult, Bools, Checkpoints, Flag, LossTable, NotComputed, Progress, Samples, silent
 
-__all__ = ["UNKNOWN", "Calibrations", "calibrate", "calibrations", "measure_calibrations", "planned"]
-
 UNKNOWN = ", model unknown"
 """Behind the specification of a quantizer whose attacker does not hold the model in full precision."""
 UNCALIBRATED = NotComputed("Looks at no calibration records, so it gives none away.")

@@ -13,8 +13,6 @@ from leaq.system.usercode import is_code
 from leaq.training import TrainingConfig
 from leaq.training.config import STANDARDISE
 
-__all__ = ["IN_MEMORY", "PLACES", "AuditConfig", "FinishedModel", "Origin"]
-
 PLACES = ("source", "model", "recipe", "released", "members", "nonmembers", "recorded", "public", "loss", "reference")
 """Options that name a file, or a function in one."""
 IN_MEMORY = " in memory"

@@ -20,8 +20,6 @@ from leaq.training.mlp import layer_groups
 from leaq.types import LAYER_ROLES, Bools, Samples
 from leaq.types.tasks import Layout
 
-__all__ = ["Cost", "estimated_cost"]
-
 LIBRARIES = 550_000_000
 """Bytes that torch, numpy and the rest take before anything is computed."""
 PRIVATE = 120_000_000

@@ -27,8 +27,6 @@ from leaq.results import CellResult, QuantizerRow
 from leaq.system.environment import describe_environment, limited_threads, peak_memory
 from leaq.types import LossTable, Progress, Samples, silent
 
-__all__ = ["audit", "audit_samples", "chunk", "collect", "loss_tables"]
-
 
 def audit(config: AuditConfig, *, given: Given | None = None, progress: Progress = silent) -> CellResult:
     """Measure what every quantizer gives away about training records, and what it costs in accuracy.

@@ -36,23 +36,6 @@ from leaq.types import (
 )
 from leaq.types.arrays import trained_on
 
-__all__ = [
-    "columns_for_references",
-    "describe_data",
-    "describe_tasks",
-    "GROUPED",
-    "audit_doubts",
-    "how_of",
-    "measure",
-    "measure_references",
-    "measure_together",
-    "order_doubt",
-    "primary_attack",
-    "private_findings",
-    "unquantized",
-    "with_forecasts",
-]
-
 TOGETHER = Flag(
     "together",
     "Several releases of one model, all held by the attacker: what publishing them together gives away. The size is "

@@ -15,8 +15,6 @@ from leaq.config import Config, ConfigError
 from leaq.errors import InvalidInput
 from leaq.pipeline.cell import IN_MEMORY, AuditConfig
 
-__all__ = ["VERBS", "Option", "Verb", "config_from", "command", "join_items", "options", "split_items"]
-
 C = TypeVar("C", bound=Config)
 
 

@@ -25,19 +25,6 @@ from leaq.seeds import stream
 from leaq.types import Bools, Flag, Floats, Ints, LossTable, Samples
 from leaq.types.arrays import trained_on
 
-__all__ = [
-    "PUBLIC",
-    "Asked",
-    "ReleaseTables",
-    "asked",
-    "drawn_members",
-    "elsewhere",
-    "joined_chunks",
-    "refuse_other_sizes",
-    "set_aside",
-    "strangers",
-]
-
 ReleaseTables = dict[str, tuple[LossTable, Size]]
 """By quantizer specification: the losses of its candidates, and the size of one released model."""
 PUBLIC = "public records"

@@ -13,8 +13,6 @@ from leaq.pipeline.subjects.artefact import completed
 from leaq.quantizers import parse_list
 from leaq.types import Progress, Samples, silent
 
-__all__ = ["prepare"]
-
 NO_TEXTS = (
     *("references", "public", "group", "task", "ignore", "skip_invalid", "strip_salts", "log_target"),
     "split",

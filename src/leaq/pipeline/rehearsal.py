@@ -27,8 +27,6 @@ from leaq.training.references import parse_references, reference_table
 from leaq.training.squares import PrivateSquares, train_squares
 from leaq.types import Bools, Checkpoints, Samples
 
-__all__ = ["Rehearsal", "private_seconds", "reference_seconds", "seconds_per_step"]
-
 STEPS = 5
 """Steps of a training that are timed."""
 RECORDS = 512

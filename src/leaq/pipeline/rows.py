@@ -26,8 +26,6 @@ from leaq.results import Curve, QuantizerRow, Size
 from leaq.results.metrics import metric
 from leaq.types import AttackResult, Estimate, Flag, Floats, LossTable, NotComputed, Samples, computed
 
-__all__ = ["How", "Released", "measured_by_task", "no_skill", "outdone", "primary_metric", "row"]
-
 Number = Estimate | NotComputed
 NO_CANDIDATES = NotComputed("Compares candidates recorded along training; the released weights alone are known.")
 ONE_TASK = ("threshold", "combined(sees=outputs)")

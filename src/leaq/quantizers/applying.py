@@ -23,19 +23,6 @@ if TYPE_CHECKING:
     from leaq.quantizers.calibration import Calibration
     from leaq.quantizers.scheme import Scheme
 
-__all__ = [
-    "WEIGHTS",
-    "Fitted",
-    "Scales",
-    "State",
-    "averaged",
-    "bias_of",
-    "fit_tensor",
-    "quantizable",
-    "quantized",
-    "stacked",
-]
-
 WEIGHTS: frozenset[Role] = frozenset(LAYER_ROLES)
 
 Scales = dict[str, "Tensor"]

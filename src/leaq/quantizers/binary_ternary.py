@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from leaq.quantizers.calibration import Inputs
 
-__all__ = ["Sign", "SparseRefit", "Ternary", "Twn"]
-
 
 class Sign(Scheme):
     """One bit a weight: its sign times the mean magnitude (of the tensor, or of each output channel).

@@ -15,8 +15,6 @@ from leaq.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Per", "axes", "extremes", "into_blocks", "normal", "percentiles", "positive", "tiles", "whole"]
-
 Per = Literal["tensor", "channel", "group"]
 
 TILE = 2**19

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from leaq.quantizers.calibration import Inputs
 
-__all__ = ["AdaRound", "BiasCorrection", "Gptq"]
-
 
 def output_error(moment: Tensor, change: Tensor) -> Tensor:
     """Mean squared change of each output over the calibration records, (b, out): diag(D E[xx'] D')."""

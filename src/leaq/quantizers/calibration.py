@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
     from leaq.quantizers.scheme import Scheme
 
-__all__ = ["Calibration", "Inputs", "fit_state", "walk"]
-
 RECORDS = 256
 """Records a model is calibrated on at most, unless the quantizer asks for more."""
 NUMBERS = 2**26

@@ -8,8 +8,6 @@ from leaq.errors import InvalidInput, installed
 from leaq.quantizers.registry import QUANTIZERS, build, families, name_of
 from leaq.quantizers.scheme import Needs, Scheme, options_of
 
-__all__ = ["QuantizerEntry", "QuantizerOption", "entries", "entry", "markdown"]
-
 BEGIN, END = "<!-- catalogue: begin -->", "<!-- catalogue: end -->"
 
 

@@ -14,8 +14,6 @@ from leaq.quantizers.scheme import Scheme
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FP4", "Codebook", "NF4", "KMeans", "PowerOfTwo"]
-
 # Quantiles of the standard normal, scaled to [-1, 1], with an exact 0 (Dettmers et al., appendix E).
 NF4_LEVELS = (
     -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,

@@ -10,8 +10,6 @@ from leaq.types import Checkpoints
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Coded", "Fittable", "Levels", "flat_models", "levels_of", "weights_at"]
-
 
 class Fittable(Protocol):
     """A quantizer, or one whose scales are fixed already: what ``fitted_to(released, calibration)`` returns."""

@@ -7,8 +7,6 @@ from pydantic import Field
 
 from leaq.quantizers.codebooks import Codebook
 
-__all__ = ["MuLaw"]
-
 
 class MuLaw(Codebook):
     """Levels that are equally spaced after ``y = sign(x) log(1 + mu |x|) / log(1 + mu)``, x in units of the largest.

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from leaq.quantizers.calibration import Calibration
 
-__all__ = ["Distilled"]
-
 VALUE = "value"
 
 

@@ -18,8 +18,6 @@ from leaq.quantizers.stochastic_rounding import Noisy
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Gaussian", "Pruned", "Single"]
-
 
 class Single(Scheme):
     """Codes are the bits of a float32."""

@@ -19,8 +19,6 @@ from leaq.types import Checkpoints
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Equalised"]
-
 
 class Equalised(Uniform):
     """Uniform levels after cross-layer equalisation, which evens out ranges without changing the function.

@@ -13,8 +13,6 @@ from leaq.quantizers.scheme import Scheme
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["BFloat16", "Float8", "Float16"]
-
 FLOAT8 = {"e4m3": "float8_e4m3fn", "e5m2": "float8_e5m2"}
 EXPONENT = {"torch.float32": ("int32", 0xFF << 23), "torch.float64": ("int64", 0x7FF << 52)}
 """Where the exponent stands in the bit pattern of a number: an integer type, and a mask."""

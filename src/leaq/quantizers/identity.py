@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from leaq.quantizers.calibration import Calibration
 
-__all__ = ["Identity"]
-
 
 class Identity(Scheme):
     """Full precision: weights stay as they are.

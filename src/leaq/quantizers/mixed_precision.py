@@ -13,8 +13,6 @@ from leaq.types import Checkpoints
 if TYPE_CHECKING:
     from leaq.quantizers.scheme import Scheme
 
-__all__ = ["apart", "others_of", "spelled"]
-
 FULL = "full"
 
 

@@ -12,8 +12,6 @@ from leaq.quantizers.coded import Coded, flat_models, levels_of, weights_at
 from leaq.seeds import stream
 from leaq.types import Bools, Checkpoints, Floats, Ints
 
-__all__ = ["Moves", "draw_moves", "moved", "neighbours"]
-
 STRETCH = 2**16
 """Weights in which one move is looked for at a time."""
 

@@ -23,8 +23,6 @@ from leaq.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["imitate", "jointly", "line_through"]
-
 STEPS, RATE = 60, 0.05
 """Steps of Adam on the model's outputs, and the first one's size in logarithms of gains; it falls along a cosine."""
 BATCH = 256

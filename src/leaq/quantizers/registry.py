@@ -8,8 +8,6 @@ from leaq.errors import InvalidInput, installed
 if TYPE_CHECKING:
     from leaq.quantizers.scheme import Scheme
 
-__all__ = ["QUANTIZERS", "build", "families", "name_of", "parse_list"]
-
 QUANTIZERS: "Registry[Scheme]" = Registry("quantizer", "leaq.quantizers", "leaq.quantizers.backends")
 """Each quantizer is a file in a folder of this room, `backends` for those of libraries, and found there."""
 QUANTIZERS.alias(

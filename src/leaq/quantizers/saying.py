@@ -8,8 +8,6 @@ from leaq.types import Flag
 if TYPE_CHECKING:
     from leaq.quantizers.scheme import Scheme
 
-__all__ = ["ASIDE", "described", "warnings_of", "label_of"]
-
 ASIDE = "records set aside that train no model"
 """Whose records calibrate a quantizer with ``calibrated=elsewhere`` in an audit."""
 STOPPED = (

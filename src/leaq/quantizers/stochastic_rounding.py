@@ -24,8 +24,6 @@ from leaq.types import Flag
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Dithered", "Noisy", "Stochastic"]
-
 ONE_RELEASE = Flag(
     "protects-one-release",
     "Protects one release: the rounding is random, and whoever holds several roundings of the same model averages the "

@@ -9,8 +9,6 @@ from leaq.quantizers.registry import build
 from leaq.quantizers.scheme import Scheme
 from leaq.quantizers.stochastic_rounding import Noisy
 
-__all__ = ["ReleaseSet", "parse_together"]
-
 AGAIN = re.compile(r"\s+x\s*(\d+(?:\s*/\s*\d+)*)$")
 """How often a random rounding is released: ``x8``, or ``x2/4/8`` for three sets."""
 MOST = 64

@@ -14,8 +14,6 @@ from leaq.quantizers.scheme import Scheme
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Uniform"]
-
 
 class Uniform(Scheme):
     """Evenly spaced levels, rounded to nearest, clipped to the range.

@@ -16,8 +16,6 @@ from typing import Any
 
 from leaq.errors import LeaqError
 
-__all__ = ["draw"]
-
 
 class Artist:
     """The process that draws; started when it is first needed, and anew after it has ended."""

@@ -8,8 +8,6 @@ from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_bound
 from leaq.types import AttackResult, Estimate, NotComputed
 
-__all__ = ["attack_numbers"]
-
 
 def attack_numbers(result: CellResult) -> Table:
     """Return advantage, AUC and true-positive rates at low false-positive rates of every attack that was run."""

@@ -6,8 +6,6 @@ from leaq.results import CellResult
 from leaq.stats.digits import format_bound, format_estimate
 from leaq.types import AttackResult, Estimate, NotComputed
 
-__all__ = ["attack_table", "gap_table"]
-
 TOLD = (
     "Leak ≥ stands only where the attacker is told no memberships of the attacked model: to be told is another game, "
     "whose advantage bounds no leak of this one."

@@ -15,8 +15,6 @@ from leaq.results import CellResult
 from leaq.results.redaction import shareable, shareable_config
 from leaq.system.files import write_atomic
 
-__all__ = ["privacy_card", "write_cards"]
-
 LIMITS = (
     "The advantage is the attacker's true-positive rate minus its false-positive rate: 0 is blind guessing, 1 is "
     "certainty. It is a lower bound on what the released model gives away; a stronger attack may find more, and a "

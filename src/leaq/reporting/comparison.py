@@ -7,8 +7,6 @@ from leaq.reporting.narrative import verdict
 from leaq.reporting.tables import MISSING, QUANTIZER, Cell, Column, Footnote, Table, number_cell
 from leaq.results import CellResult, QuantizerRow
 
-__all__ = ["beside", "verdicts"]
-
 
 def beside(one: CellResult, other: CellResult) -> Table:
     """Return one row a quantizer of either audit: leak and task metric in both.

@@ -9,8 +9,6 @@ from leaq.results import CellResult
 from leaq.results.metrics import metric_named
 from leaq.stats.digits import format_bound, format_estimate
 
-__all__ = ["capital", "chooser_of", "decision", "knee_words", "listed_names", "other_knee", "recommendation_words"]
-
 
 def chooser_of(result: CellResult) -> Chooser | None:
     """Return what a choice of one audit is made by; None where no leak, no metric or no skill is known."""

@@ -13,8 +13,6 @@ from leaq.errors import need, visible
 from leaq.reporting.artist import draw
 from leaq.reporting.theme import COLOURS, Spec
 
-__all__ = ["svg"]
-
 _SVG = "http://www.w3.org/2000/svg"
 _ELEMENTS = {"svg", "g", "path", "line", "rect", "text", "tspan", "circle", "defs", "clipPath", "title"}
 _DROPPED = {"font-family", "pointer-events", "class", "aria-roledescription", "role"}

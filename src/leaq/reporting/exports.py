@@ -9,8 +9,6 @@ from leaq.results.redaction import shareable
 from leaq.results.tidy import as_csv, tidy
 from leaq.system.files import write_atomic
 
-__all__ = ["write_exports"]
-
 
 def write_exports(
     results: CellResult | Sequence[CellResult], stem: str | Path, *, internal: bool = False

@@ -21,10 +21,6 @@ from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate, Floats
 
-__all__ = [
-    "attack_keys", "attack_tip", "attacks", "decade", "drawn_attacks", "lambda_k", "plot", "roc", "tip", "tradeoff",
-]  # fmt: skip
-
 
 def plot(result: CellResult, *, width: int = 620, height: int = 400) -> Any:
     """Return the privacy-performance picture of an audit as an Altair chart, for notebooks."""

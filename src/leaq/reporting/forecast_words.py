@@ -9,8 +9,6 @@ from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import Estimate, NotComputed
 
-__all__ = ["about_forecast", "forecast_of"]
-
 
 def forecast_of(row: QuantizerRow) -> Estimate | None:
     """Return the forecast advantage of a row, if there is one."""

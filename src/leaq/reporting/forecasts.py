@@ -7,8 +7,6 @@ from leaq.reporting.tables import FLAGS, QUANTIZER, Cell, Column, Footnote, Note
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult
 
-__all__ = ["forecast_table", "only_forecast"]
-
 
 def only_forecast(result: CellResult) -> bool:
     """Tell whether a result forecasts what an attack with shadow models would find, and none was asked for."""

@@ -24,8 +24,6 @@ from leaq.stats.digits import format_estimate
 from leaq.system.files import sha256_of
 from leaq.types import AttackResult, Estimate
 
-__all__ = ["PROFILES", "Answer", "Auditor", "Form", "Profile", "fill_form"]
-
 Status = Literal["measured", "stated", "open"]
 
 

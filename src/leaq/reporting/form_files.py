@@ -12,8 +12,6 @@ from leaq.results import as_plain
 from leaq.system.files import read_bytes, write_atomic
 from leaq.system.signing import sign, signed_by
 
-__all__ = ["SCHEMA", "read_card", "signer", "write_form"]
-
 SCHEMA = 1
 BEGIN, END = '<script type="application/json" id="card">', "</script>"
 

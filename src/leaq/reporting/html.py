@@ -16,8 +16,6 @@ from leaq.results.redaction import shareable
 from leaq.system.environment import without_collecting
 from leaq.system.files import writable_place, write_atomic
 
-__all__ = ["Edition", "check_place", "page_of", "render", "write_report"]
-
 Edition = Literal["shareable", "internal"]
 TEMPLATES = Path(__file__).parent / "templates"
 

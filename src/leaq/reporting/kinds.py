@@ -16,8 +16,6 @@ from leaq.types import AttackResult
 if TYPE_CHECKING:
     from leaq.reporting.molecule_risk import Stratum
 
-__all__ = ["kinds"]
-
 FEWEST = 10
 """Molecules of a kind below which nothing is said of it."""
 MOST = 20_000

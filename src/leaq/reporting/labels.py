@@ -4,8 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["place_labels"]
-
 Box = tuple[float, float, float, float]
 Segment = tuple[float, float, float, float]
 Place = tuple[str, float, float]

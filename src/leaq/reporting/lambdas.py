@@ -6,8 +6,6 @@ from typing import Literal
 from leaq.reporting.tables import Cell, Column, Footnote, Table
 from leaq.results import Curve
 
-__all__ = ["Verdict", "lambda_table", "peak", "statement", "lambda_verdict"]
-
 Verdict = Literal["low k", "not at low k", "undecided"]
 
 

@@ -7,8 +7,6 @@ from leaq.data.catalogue import CataloguedTask
 from leaq.embedders.base import EmbedderEntry
 from leaq.reporting.tables import Cell, Column, Table
 
-__all__ = ["attacks_table", "datasets_table", "embedders_table"]
-
 
 def datasets_table(entries: Sequence[CataloguedTask]) -> Table:
     """Return data sets by name, in the order given."""

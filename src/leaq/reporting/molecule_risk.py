@@ -21,8 +21,6 @@ from leaq.seeds import stream
 from leaq.stats.intervals import percentile_interval
 from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, Samples
 
-__all__ = ["RiskyMolecule", "MoleculeRisks", "Stratum", "molecule_risks", "nearest_nonmember"]
-
 SIMILARITIES = (0.0, 0.3, 0.5, 0.7, 1.0 + 1e-9)
 """Edges of the strata of similarity to the nearest non-member."""
 SCAFFOLDS = ((1, 1), (2, 4), (5, 19), (20, None))

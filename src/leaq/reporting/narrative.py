@@ -23,20 +23,6 @@ from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_bound, format_estimate
 from leaq.types import AttackResult, Estimate
 
-__all__ = [
-    "about_r",
-    "about_zero",
-    "attacker",
-    "audited",
-    "headline",
-    "outcome",
-    "reading",
-    "sentences",
-    "verdict",
-    "weak",
-    "winner",
-]
-
 WEAK = "A weak attacker's numbers, without shadow models: the leak may be far larger."
 LOUD = 0.5
 """Advantage from which on, beyond doubt, a weak attacker's number is no comfort: members are told from others."""

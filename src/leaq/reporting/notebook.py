@@ -11,8 +11,6 @@ from leaq.reporting.tables import Table, ranking
 from leaq.reporting.theme import COLOURS
 from leaq.results import CellResult
 
-__all__ = ["notebook"]
-
 
 def notebook(result: CellResult) -> str:
     """Return what the report's first screen says, and the ranking, as HTML; every string escaped, nothing to load."""

@@ -33,8 +33,6 @@ from leaq.results.redaction import shareable, shareable_config
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate, Floats
 
-__all__ = ["audit_page", "study_page"]
-
 
 def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, Any]:
     """Take one result apart for the template; `prefix` keeps its ids apart from those of others."""

@@ -17,8 +17,6 @@ from leaq.results import CellResult
 from leaq.system.signing import read_public_key
 from leaq.types import AttackResult, Estimate, Progress, silent
 
-__all__ = ["Compared", "Rechecked", "recheck"]
-
 SHARE = 10
 """One number in so many is computed again, at least one."""
 

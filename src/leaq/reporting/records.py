@@ -10,8 +10,6 @@ from leaq.reporting.tables import MISSING, Cell, Column, Footnote, Table
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Floats
 
-__all__ = ["riskiest_records"]
-
 EXPECTED = (
     "Risk: how far the record's signals are expected to lie apart in models trained on it and in others, in standard "
     "deviations over models. Forecast from few models: read the order of single records as a hint where to look."

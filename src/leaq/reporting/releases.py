@@ -6,8 +6,6 @@ from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import Estimate
 
-__all__ = ["about_calibration", "about_releases"]
-
 
 def about_releases(result: CellResult) -> str:
     """Say what each set of releases gives away, and how much more than the most revealing of them alone."""

@@ -6,8 +6,6 @@ from pathlib import Path
 from leaq.reporting.molecule_risk import MoleculeRisks, RiskyMolecule, Stratum
 from leaq.system.files import write_atomic
 
-__all__ = ["structures_html", "write_structures"]
-
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #1b1f24;
   background: #fff; }

@@ -11,8 +11,6 @@ from leaq.reporting.theme import ACCENT, FAINT, INK, MUTED, PAPER, Spec, figure_
 from leaq.results import CellResult
 from leaq.stats.digits import format_estimate
 
-__all__ = ["crowded", "leaks", "ranks"]
-
 
 def ranks(cells: Sequence[CellResult], *, cell: int = 46) -> tuple[Spec, dict[str, str]]:
     """Draw the rank of every quantizer in every audit, and return the sentence of each cell.

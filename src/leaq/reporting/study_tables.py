@@ -17,8 +17,6 @@ from leaq.stats.digits import format_estimate
 from leaq.stats.ranks import agreement
 from leaq.types import Estimate
 
-__all__ = ["agreements", "audit_names", "overview", "pairs", "study_sentences", "study_verdict", "study_winner"]
-
 MOST_PAIRS = 60
 """Pairs of audits a table of agreements lists; the rest is counted."""
 

@@ -14,8 +14,6 @@ from leaq.reporting.tables import MISSING, Cell, Column, Footnote, Table, number
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import Estimate
 
-__all__ = ["by_data_set", "by_quantizer"]
-
 Read = Callable[[CellResult, QuantizerRow], Estimate | None]
 
 

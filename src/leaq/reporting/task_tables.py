@@ -6,8 +6,6 @@ from leaq.reporting.tables import FLAGS, QUANTIZER, Cell, Column, Notes, Table, 
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Flag
 
-__all__ = ["by_task"]
-
 
 def by_task(result: CellResult, *, brief: bool = False) -> Table | None:
     """Return one row a quantizer and task, in the order of the ranking; None where there is one target.

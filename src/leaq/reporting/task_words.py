@@ -4,8 +4,6 @@ from leaq.results import CellResult
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate
 
-__all__ = ["about_tasks"]
-
 STRONGEST_FIRST = ("combined(sees=outputs)", "threshold")
 
 

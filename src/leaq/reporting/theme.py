@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["COLOURS", "HUES", "Spec", "figure_of", "hues", "layer", "rule_at"]
-
 Spec = dict[str, Any]
 """A Vega-Lite specification, or a part of one."""
 

@@ -21,8 +21,6 @@ from leaq.types import AttackResult, Estimate, Flag, NotComputed
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SCHEMA", "CellResult", "Comparison", "Curve", "QuantizerRow", "Size", "as_plain"]
-
 SCHEMA = 1
 """Version of the stored form. Fields are only added; a reader refuses a newer version."""
 

@@ -5,8 +5,6 @@ from typing import TypeVar
 
 from leaq.lazy import Lazy
 
-__all__ = ["FORMER", "Renamed"]
-
 V = TypeVar("V")
 
 FORMER = {

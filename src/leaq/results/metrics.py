@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from leaq.errors import unknown_name
 
-__all__ = ["Metric", "metric", "metric_key", "metric_named"]
-
 
 @dataclass(frozen=True)
 class Metric:

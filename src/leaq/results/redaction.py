@@ -10,8 +10,6 @@ from leaq.results import CellResult
 from leaq.results.former import Renamed
 from leaq.types import AttackResult, Flag, NotComputed
 
-__all__ = ["cleaned", "cleaned_config", "shareable", "shareable_config"]
-
 COLUMNS = ("target", "smiles", "group", "ignore")
 """Options that name columns of the source."""
 PLACES = ("source", "model", "recipe", "released", "members", "nonmembers", "recorded", "reference")

@@ -18,8 +18,6 @@ from leaq.types import AttackResult, Estimate, NotComputed
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "NUMERIC", "as_csv", "frame", "harmless", "tidy"]
-
 COLUMNS = (
     "data", "task", "embedder", "head", "seed", "n_records", "n_train", "quantizer", "label", "bits", "kind",
     "name", "value", "low", "high", "level", "n", "unit", "method", "primary", "flags", "not_computed",

@@ -5,8 +5,6 @@ import numpy.typing as npt
 
 from leaq.types import Floats
 
-__all__ = ["cluster_means"]
-
 
 def cluster_means(values: npt.ArrayLike, clusters: npt.ArrayLike, *, draws: int, rng: np.random.Generator) -> Floats:
     """Resampled means of (m, ...) values that come in clusters: (b, ...).

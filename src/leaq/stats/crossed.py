@@ -18,8 +18,6 @@ import numpy as np
 from leaq.stats.intervals import TwoWay, normal_quantile, t_quantile
 from leaq.types import Floats
 
-__all__ = ["Crossed", "crossed"]
-
 
 @dataclass(frozen=True)
 class Crossed:

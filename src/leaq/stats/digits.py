@@ -10,8 +10,6 @@ MOST = 8
 FINER = 2
 """Decimals more than the interval supports that are written, at most, to show that it excludes 0."""
 
-__all__ = ["decimals", "format_bound", "format_estimate", "format_value"]
-
 
 def decimals(estimate: Estimate) -> int:
     """Return how many decimals make the interval's half width show two digits (one from 3 up).

@@ -10,17 +10,6 @@ from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.lazy import special
 from leaq.types import Bools, Floats, Ints
 
-__all__ = [
-    "BootstrapWeights",
-    "TwoWay",
-    "few_means_widening",
-    "jackknife_influence",
-    "mean_interval",
-    "normal_quantile",
-    "percentile_interval",
-    "t_quantile",
-]
-
 EXACT = 2**24
 """Whole numbers below it, and their sums, are exact in float32: what is counted is, in half the time."""
 _AT_ONCE = 16

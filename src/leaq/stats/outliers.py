@@ -11,8 +11,6 @@ import numpy as np
 
 from leaq.types import Bools, Flag, Floats, Ints
 
-__all__ = ["absurd", "far", "limited", "limits", "outlier_flag", "sentinel"]
-
 ENDS = 10
 """Records at each end of a column (at least; else 1 %) that do not count for its middle. Fewer than this might all be
 non-members of one model."""

@@ -13,8 +13,6 @@ from leaq.seeds import stream
 from leaq.stats.intervals import percentile_interval
 from leaq.types import Estimate, Flag, Floats
 
-__all__ = ["agreement", "kendall", "ranked"]
-
 FEW = 5
 """Ordered things below which tau can take hardly any values."""
 

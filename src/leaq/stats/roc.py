@@ -8,20 +8,6 @@ from leaq.errors import NotEnoughEvidence
 from leaq.stats.intervals import BootstrapWeights
 from leaq.types import Bools, Floats, Ints
 
-__all__ = [
-    "above",
-    "auc",
-    "best_threshold",
-    "best_thresholds",
-    "placements",
-    "roc_curve",
-    "thin",
-    "tpr_at_fpr",
-    "tpr_draws",
-    "weighted_auc",
-]
-
-
 AT_ONCE = 2**20
 """Weights of records in draws that are added up at once: more would not stay in the processor's cache."""
 

@@ -8,8 +8,6 @@ import numpy as np
 from leaq.errors import InvalidInput
 from leaq.types import Bools, Floats, Ints
 
-__all__ = ["Choice", "choose_smallest", "pairs_factor", "surely_at_least"]
-
 
 @dataclass(frozen=True)
 class Choice:

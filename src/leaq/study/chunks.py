@@ -15,8 +15,6 @@ from leaq.types import Flag, LossTable
 if TYPE_CHECKING:
     from leaq.pipeline.planning import ReleaseTables
 
-__all__ = ["ChunkStore"]
-
 KIND = "chunk"
 _ARRAYS = ("losses", "members", "scores", "outputs", "targets", "ids", "groups", "whitebox")
 _BY_KIND = ("numbers", "told")

@@ -11,8 +11,6 @@ from leaq.study.store import Store
 from leaq.system.files import private_folder
 from leaq.system.locks import Lock
 
-__all__ = ["EXPOSED", "Holding", "Removed", "clean", "holdings"]
-
 
 @dataclass(frozen=True)
 class Holding:

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-__all__ = ["Event", "Watch", "unwatched"]
-
 Kind = Literal["plan", "found", "started", "stage", "done", "failed", "skipped", "elsewhere", "damaged", "estimate"]
 
 

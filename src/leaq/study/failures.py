@@ -12,8 +12,6 @@ from leaq.pipeline.cell import AuditConfig
 from leaq.system.checksummed import json_with_checksum, read_json
 from leaq.system.files import private_folder, remove, write_atomic
 
-__all__ = ["Failure", "Failures", "by_reason"]
-
 
 @dataclass(frozen=True)
 class Failure:

@@ -20,8 +20,6 @@ from leaq.system.locks import Lock
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["INDEX", "Finished"]
-
 INDEX = "index.json"
 """What is summed up of every cell; written with results.csv."""
 

@@ -19,8 +19,6 @@ from leaq.pipeline.finished.files import USED
 from leaq.system.files import is_model, read_bytes
 from leaq.training import TrainingConfig
 
-__all__ = ["Study"]
-
 AXES = frozenset({"source", "embedder", "training", "seed", "quantizers"})
 """Options of an audit that the study's own fields decide."""
 

@@ -15,8 +15,6 @@ from leaq.system.checksummed import DamagedFile, checksum_of, json_with_checksum
 from leaq.system.environment import without_collecting
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
 
-__all__ = ["Index"]
-
 KIND = "index"
 
 

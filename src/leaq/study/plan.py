@@ -8,8 +8,6 @@ from pathlib import Path
 from leaq.data import entries
 from leaq.pipeline.cell import AuditConfig
 
-__all__ = ["Plan", "effort"]
-
 FINISHED = 1000
 """About how many records a finished model is audited on."""
 

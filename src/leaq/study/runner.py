@@ -28,8 +28,6 @@ from leaq.study.tasks import Part, Prepared, chunk_key, describe, measure_cell, 
 from leaq.system.locks import Lock
 from leaq.types import Progress, Samples
 
-__all__ = ["Outcome", "Rules", "Runner"]
-
 KEPT = 3
 """Prepared pairs of data set and embedder kept at hand; cells that share one stand side by side."""
 ESTIMATES = (1, 4, 16, 64)

@@ -11,8 +11,6 @@ from leaq.study.sources import missing, refuse_missing_sources, refuse_without_c
 from leaq.study.store import Store
 from leaq.system.files import write_atomic
 
-__all__ = ["run_study"]
-
 
 def run_study(
     study: Study,

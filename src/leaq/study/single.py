@@ -12,8 +12,6 @@ from leaq.study.runner import Rules, Runner
 from leaq.study.store import Store
 from leaq.types import Progress, Samples, silent
 
-__all__ = ["audit_into"]
-
 
 def audit_into(
     config: AuditConfig,

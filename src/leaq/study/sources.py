@@ -12,8 +12,6 @@ from leaq.pipeline.finished.files import places_of
 from leaq.study.engines import Engine
 from leaq.types import Progress, silent
 
-__all__ = ["missing", "refuse_missing_sources", "refuse_without_cuda"]
-
 
 def missing(cells: Sequence[AuditConfig], *, progress: Progress = silent) -> dict[str, str]:
     """Return why each data set or embedder of a grid is not to be had; known ones are downloaded where they can be."""

@@ -46,15 +46,6 @@ from leaq.system.files import private_folder, put_aside, read_bytes, refuse_no_r
 from leaq.system.locks import Lock
 from leaq.types import Samples
 
-__all__ = [
-    "SCHEMA",
-    "Store",
-    "cell_key",
-    "chunks_key",
-    "data_digest",
-    "plain_name",
-]
-
 SCHEMA = 2
 """Version of the folder's layout. Without one, the folder was made by the first version, for a single audit; up to 1,
 configuration, private parts and chunks have no checksum, and cells a checksum of their fields alone."""

@@ -22,9 +22,6 @@ from leaq.system.environment import limited_threads, peak_memory
 from leaq.training import TrainingConfig
 from leaq.types import Progress, Samples, silent
 
-__all__ = ["Prepared", "Part", "chunk_key", "describe", "measure_cell", "prepare_cells", "train_chunk"]
-
-
 SAID = ("model", "target", "smiles")
 """Options that a released file may say itself, where they are not given."""
 

@@ -18,8 +18,6 @@ from leaq.results import CellResult
 from leaq.results.tidy import tidy
 from leaq.study.store import Store
 
-__all__ = ["Tracked", "check_store", "track"]
-
 SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https")
 BATCH = 1000
 """Metrics MLflow takes in one call."""

@@ -13,8 +13,6 @@ from leaq.study.store import Store
 from leaq.system.checksummed import DamagedFile, read_json
 from leaq.system.files import read_bytes
 
-__all__ = ["Damage", "Verified", "verify"]
-
 
 @dataclass(frozen=True)
 class Damage:

@@ -25,19 +25,6 @@ from leaq.errors import StoreError
 from leaq.system.files import read_bytes, write_by
 from leaq.system.npz import read_npz
 
-__all__ = [
-    "BLANK",
-    "DamagedFile",
-    "read_arrays",
-    "read_json",
-    "read_checked",
-    "with_checksum",
-    "put_checksum",
-    "json_with_checksum",
-    "write_arrays",
-    "checksum_of",
-]
-
 MARK = b"leaq-seal:"
 DIGITS = 64
 BLANK = MARK.decode() + "0" * DIGITS

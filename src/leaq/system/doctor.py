@@ -14,8 +14,6 @@ from pathlib import Path
 
 from leaq.system.downloads import cache_place
 
-__all__ = ["PURPOSES", "Checkup", "Extra", "Package", "Place", "check", "extras_of"]
-
 PURPOSES = {
     "molecules": "SMILES, fingerprints, descriptors, drawings of molecules",
     "report": "HTML reports and plots",

@@ -15,8 +15,6 @@ from leaq.system.files import private_folder, sha256_of
 from leaq.system.locks import Lock
 from leaq.types import Progress, silent
 
-__all__ = ["cache_folder", "cache_place", "download"]
-
 CHUNK = 1 << 18
 TIMEOUT = 30.0
 """Seconds without an answer before a server is called unreachable."""

@@ -10,15 +10,6 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-__all__ = [
-    "cuda_here",
-    "describe_environment",
-    "give_back_memory",
-    "limited_threads",
-    "peak_memory",
-    "without_collecting",
-]
-
 _LIBRARIES = ("leaq", "torch", "numpy", "scipy", "scikit-learn", "pandas", "rdkit")
 
 

@@ -18,23 +18,6 @@ from pathlib import Path
 
 from leaq.errors import InvalidInput, StoreError, closest
 
-__all__ = [
-    "is_model",
-    "private_folder",
-    "put_aside",
-    "nearest",
-    "read_bytes",
-    "remove",
-    "refuse_no_run",
-    "sha256_of",
-    "sha256_within",
-    "sweep",
-    "writable_place",
-    "write_atomic",
-    "write_by",
-    "write_pages",
-]
-
 MODELS = frozenset(
     {".safetensors", ".gguf", ".onnx", ".pt", ".pth", ".bin", ".ckpt", ".pt2", ".ts", ".torchscript", ".tflite", ".xml"}
 )

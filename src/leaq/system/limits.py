@@ -5,8 +5,6 @@ from pathlib import Path
 
 from leaq.errors import InvalidInput
 
-__all__ = ["MOST_ATOMS", "free_memory", "memory_budget", "refuse_beyond_memory", "refuse_larger"]
-
 SHARE = 2
 """A file may claim one part in so many of the memory that is free."""
 UNKNOWN = 4 << 30

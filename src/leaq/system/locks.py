@@ -14,8 +14,6 @@ from leaq.errors import StoreError
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["Lock"]
-
 
 class Lock:
     """The right to compute one cell, or to write one file; held until `release`, or until the process ends.

@@ -14,8 +14,6 @@ from numpy.lib import format as npy
 from leaq.errors import InvalidInput
 from leaq.system.limits import refuse_larger
 
-__all__ = ["read_npz"]
-
 HEADER = 1 << 16
 """Bytes of an array's header; real ones are below a kilobyte."""
 

@@ -12,8 +12,6 @@ from typing import Any
 
 from leaq.errors import InvalidInput, need
 
-__all__ = ["fingerprint", "read_public_key", "sign", "signed_by"]
-
 ALGORITHM = "ed25519"
 PURPOSE = "Signing a card, and checking a signature,"
 

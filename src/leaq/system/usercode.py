@@ -16,8 +16,6 @@ from typing import Any
 
 from leaq.errors import InvalidInput, closest
 
-__all__ = ["accepted", "code_of", "is_code", "raised", "user_function"]
-
 Function = Callable[..., Any]
 
 

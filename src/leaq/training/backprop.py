@@ -13,8 +13,6 @@ from torch import Tensor
 from leaq.models.several import entry_weights, loss_gradient
 from leaq.training.mlp import MLP
 
-__all__ = ["Backprop"]
-
 
 class Backprop:
     """Weights and gradients of m stacked perceptrons, and the backward pass between them.

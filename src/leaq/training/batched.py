@@ -28,8 +28,6 @@ from leaq.training.standardise import Scaled, Scalers, buffer_of, fit_scalers
 from leaq.training.steps import Descent
 from leaq.types import Bools, Checkpoints, Floats, Ints, Progress, Samples, silent
 
-__all__ = ["chunks", "device_for", "train", "train_modules"]
-
 COLUMNWISE = ("input.mean", "input.scale", "layers.0.weight")
 """Parameters whose last axis is the input columns."""
 MEMORY = 2**30

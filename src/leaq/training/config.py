@@ -6,8 +6,6 @@ from pydantic import ConfigDict, Field, PositiveInt
 
 from leaq.config import Config
 
-__all__ = ["STANDARDISE", "Standardise", "TrainingConfig"]
-
 Standardise = Literal["auto", "none", "public", "pool", "rounded", "private", "members"]
 """Whose statistics a model's inputs (and regression targets) are centred and scaled by; see `TrainingConfig`."""
 

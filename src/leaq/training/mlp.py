@@ -12,8 +12,6 @@ from leaq.seeds import torch_stream
 from leaq.types import Role, Samples, Task
 from leaq.types.tasks import Layout, TaskSpec
 
-__all__ = ["MLP"]
-
 
 @dataclass(frozen=True)
 class MLP:

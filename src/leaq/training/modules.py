@@ -25,8 +25,6 @@ from leaq.training.mlp import signals_by_layer
 from leaq.types import LAYER_ROLES, Flag, Role, Task
 from leaq.types.tasks import Layout, TaskSpec
 
-__all__ = ["Make", "StackedModule", "embeds", "looks_up"]
-
 Make = Callable[[], torch.nn.Module]
 """Builds one freshly initialised module; called once a model, under that model's own seed."""
 NOT_STACKED = "not-stacked"

@@ -27,8 +27,6 @@ from leaq.training.mlp import MLP
 from leaq.training.standardise import fit_scalers
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples, silent
 
-__all__ = ["Private", "PrivateTraining", "standardised_privately", "train_private", "with_guarantee"]
-
 
 class Private(Config):
     """A training with a guarantee of differential privacy; what each one does says its subclass."""

@@ -7,8 +7,6 @@ from torch import Tensor
 
 from leaq.types import Checkpoints, Role
 
-__all__ = ["StackRecorder"]
-
 
 class StackRecorder:
     """Copies stacked weights after chosen steps; the last recorded ones are the final weights.

@@ -18,8 +18,6 @@ from leaq.results import Size
 from leaq.seeds import stream
 from leaq.types import Bools, Floats, LossTable, Progress, Samples, silent
 
-__all__ = ["REFERENCES", "Boosting", "Forest", "NearestNeighbours", "Reference", "parse_references", "reference_table"]
-
 
 class Reference(Named):
     """A classical model that is trained on each network's members."""

@@ -26,8 +26,6 @@ from leaq.training.private import Private, standardised_privately, with_guarante
 from leaq.training.standardise import fit_scalers, gaussian_mu
 from leaq.types import Bools, Checkpoints, Floats, Samples
 
-__all__ = ["PrivateSquares", "train_squares"]
-
 SENSITIVITY = 2.0
 """Of the sum of v v' in Frobenius norm: the largest squared norm of v."""
 SPREAD = 2.0

@@ -24,8 +24,6 @@ from leaq.training.config import STANDARDISE, TrainingConfig
 from leaq.types import Bools, Floats, Samples
 from leaq.types.tasks import Layout
 
-__all__ = ["Scaled", "Scalers", "buffer_of", "fit_scalers", "gaussian_mu"]
-
 Scalers = dict[str, Floats]
 """``input.mean``, ``input.scale`` (s, d) and, for regression, ``output.mean``, ``output.scale`` (s, 1); float64."""
 BIT_SCALE = 0.5

@@ -12,8 +12,6 @@ from torch import Tensor
 from leaq.errors import InvalidInput
 from leaq.training.config import TrainingConfig
 
-__all__ = ["Descent"]
-
 BETAS, TINY = (0.9, 0.999), 1e-8
 """Adam's, as in torch.optim."""
 

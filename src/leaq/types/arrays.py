@@ -9,8 +9,6 @@ import numpy.typing as npt
 from leaq.errors import InvalidInput, first_rows
 from leaq.types.tasks import MULTITASK
 
-__all__ = ["checked_samples", "checked_table", "integers", "joined", "numbers", "some_of", "trained_on"]
-
 
 def numbers(value: Any, *, name: str, shape: tuple[int | None, ...]) -> npt.NDArray[np.float64]:
     """Return real, finite numbers of a shape as float64; what is an array of them already is not copied.

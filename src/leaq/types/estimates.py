@@ -8,8 +8,6 @@ from typing import Any, Self, TypeVar
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.types.nouns import Flag, Floats, Game
 
-__all__ = ["AttackResult", "Estimate", "NotComputed", "computed"]
-
 T = TypeVar("T")
 
 

@@ -25,23 +25,6 @@ from leaq.types.tasks import TaskSpec
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = [
-    "Bools",
-    "Checkpoints",
-    "Feature",
-    "Flag",
-    "Floats",
-    "Game",
-    "LAYER_ROLES",
-    "Ints",
-    "LossTable",
-    "Progress",
-    "Role",
-    "Samples",
-    "Task",
-    "silent",
-]
-
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

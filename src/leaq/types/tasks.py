@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, Literal
 
-__all__ = ["MULTITASK", "Layout", "TaskSpec"]
-
 MULTITASK: Final = "multitask"
 """What `Samples.task` and `LossTable.task` say where records have several targets."""
 

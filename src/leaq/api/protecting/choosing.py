@@ -24,8 +24,6 @@ from leaq.quantizers import Identity, Scheme
 from leaq.system.files import write_atomic
 from leaq.types import AttackResult, Checkpoints, Estimate, Flag, LossTable, Progress
 
-__all__ = ["ATTACK", "Tried", "search"]
-
 ATTACK = "combined(codes=True)"
 """What releases are ordered by: the attack of who holds the file and reads its codes too."""
 CHOICE = "choice.json"

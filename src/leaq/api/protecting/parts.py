@@ -12,8 +12,6 @@ from leaq.pipeline.planning import set_aside, strangers
 from leaq.pipeline.rows import primary_metric
 from leaq.types import Samples
 
-__all__ = ["Parts", "joined_records"]
-
 ARRAYS = ("inputs", "targets", "ids", "groups")
 SHARE = 0.2
 """Share of the records for each of the two parts: public records, where none are given, and those chosen on."""

@@ -36,8 +36,6 @@ from leaq.system.environment import limited_threads
 from leaq.system.files import write_atomic
 from leaq.types import AttackResult, Estimate, Flag, Progress, silent
 
-__all__ = ["DROP", "Protected", "protect"]
-
 DROP = 0.02
 """By how much the metric may fall where nothing is said."""
 AUDIT, CARD, MODEL = "audit", "card.md", "protected.safetensors"

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-__all__ = ["SmilesEncoder"]
-
 EPS = 1e-3
 """The batch norm's epsilon of the framework it was trained in."""
 

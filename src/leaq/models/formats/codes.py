@@ -8,8 +8,6 @@ from torch import Tensor
 
 from leaq.models.formats.weight import Weight
 
-__all__ = ["blocks_of", "scaled", "unpack_words"]
-
 USUAL = (16, 32, 64, 128, 256)
 """Numbers that share a scale in what people ship."""
 

@@ -8,8 +8,6 @@ from torch import nn
 from leaq.models.formats.matching import fill
 from leaq.models.formats.reading import read_file
 
-__all__ = ["filled_from"]
-
 
 def filled_from(
     path: Path, network: nn.Module, *, fresh: bool = False, mapped: bool = False

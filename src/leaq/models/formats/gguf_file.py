@@ -15,8 +15,6 @@ import numpy as np
 
 from leaq.errors import StoreError, need
 
-__all__ = ["GgufFile", "GgufTensor", "open_gguf"]
-
 SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 """How a value of each type of the metadata is stored."""
 STRING, ARRAY = 8, 9

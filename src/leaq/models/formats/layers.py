@@ -15,8 +15,6 @@ from leaq.errors import InvalidInput, LeaqError
 from leaq.models.formats.layout import LayerLayout
 from leaq.models.formats.weight import LazyWeight, Shape, Weight
 
-__all__ = ["layers_of"]
-
 
 @cache
 def _layouts() -> tuple[LayerLayout, ...]:

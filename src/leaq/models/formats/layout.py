@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from leaq.models.formats.weight import LazyWeight, Shape, Weight
 
-__all__ = ["Container", "LayerLayout", "Parts"]
-
 Parts = Mapping[str, Tensor]
 """The tensors of one layer by their names, the layer's left out."""
 

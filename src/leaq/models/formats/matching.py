@@ -15,8 +15,6 @@ from leaq.models.formats.weight import LazyWeight, misshapen, nearest_reading, u
 from leaq.models.roles import shared_names, tensors_of
 from leaq.types import Flag
 
-__all__ = ["Filled", "fill", "fitting", "matched"]
-
 MOST_PREFIXES = 64
 ADAPTER = re.compile(r"lora_|ia3_|loha_|hada_|lokr_|oft_|vera_|boft_|prompt_embeddings|adapter")
 """What the names of an adapter's tensors hold."""

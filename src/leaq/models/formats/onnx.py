@@ -18,8 +18,6 @@ import torch
 from leaq.errors import InvalidInput, StoreError, need
 from leaq.models.formats.weight import Weight
 
-__all__ = ["Graph", "files_of", "load_onnx"]
-
 PRODUCTS = frozenset({"MatMul", "Gemm", "FusedGemm", "FusedMatMul", "Conv", "ConvTranspose", "Gather", "Add"})
 """Operators whose constant operand is a weight in floating point, possibly behind DequantizeLinear."""
 INTEGER = frozenset({

@@ -11,8 +11,6 @@ from leaq.errors import InvalidInput
 from leaq.models.formats.weight import Weight, unlike
 from leaq.models.roles import tensors_of
 
-__all__ = ["Placed", "place"]
-
 
 @dataclass(frozen=True)
 class Placed:

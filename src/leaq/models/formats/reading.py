@@ -19,9 +19,6 @@ from leaq.models.formats.shards import indexed, numbered
 from leaq.models.formats.weight import LazyWeight, Weight
 from leaq.models.weights import OpenWeights, open_weights
 
-__all__ = ["FileWeights", "bytes_in_memory", "describe_file", "metadata_of", "read_file", "weight_files"]
-
-
 LOOKED_AT = 16
 """Quantized weights that are read to say what a file holds."""
 

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from leaq.errors import InvalidInput, StoreError
 
-__all__ = ["indexed", "numbered"]
-
 _NUMBERED = re.compile(r"^(?P<name>.+)-(?P<at>\d{5})-of-(?P<count>\d{5})(?P<end>\.\w+)$")
 
 

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from leaq.errors import InvalidInput
 
-__all__ = ["FEWEST", "LazyWeight", "Shape", "Weight", "misshapen", "nearest_reading", "uneven", "unlike"]
-
 FEWEST = 16
 """Numbers below which a weight is not compared: chance alone makes few of them alike."""
 

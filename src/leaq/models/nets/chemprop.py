@@ -21,8 +21,6 @@ from leaq.models.nets.graphs import Graphs
 from leaq.models.nets.layout import ATOM, BOND
 from leaq.models.nets.networks import Aggregation, DirectedMessages, GraphNet
 
-__all__ = ["LOSSES", "Ensemble", "chemprop_files", "fill_chemprop", "is_chemprop", "read_chemprop", "said_by"]
-
 PACKAGES = ("chemprop.", "lightning.fabric.", "torchmetrics.", "torch.nn.modules.")
 """Whose classes a file of chemprop names; none of them is imported."""
 KNOWN = {"RegressionFFN": "regression", "BinaryClassificationFFN": "binary", "MulticlassClassificationFFN": "classes"}

@@ -14,8 +14,6 @@ from torch import Tensor
 from leaq.errors import InvalidInput
 from leaq.models.nets.layout import CHEMPROP, COUNTS, SLOT, Vocabulary
 
-__all__ = ["Graphs", "collate", "flip", "highest", "pool", "sources", "spread"]
-
 
 class Graphs(NamedTuple):
     """b molecules of one batch as one graph without bonds between them; a model axis may stand in front of everything.

@@ -24,21 +24,6 @@ import numpy as np
 
 from leaq.types import Flag, Floats
 
-__all__ = [
-    "ATOM",
-    "BOND",
-    "CHEMPROP",
-    "COUNTS",
-    "ELEMENTS",
-    "GRAPHS",
-    "LOOP",
-    "SLOT",
-    "TYPES",
-    "WORDS",
-    "Vocabulary",
-    "packed",
-]
-
 SLOT = 8
 """Numbers a slot holds."""
 COUNTS = 2

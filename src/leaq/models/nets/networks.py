@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from leaq.models.nets.graphs import Graphs, collate, flip, pool, sources, spread
 from leaq.models.nets.layout import ATOM, BOND
 
-__all__ = ["Aggregation", "Convolutions", "DirectedMessages", "GraphNet", "Isomorphisms", "in_parts"]
-
 Aggregation = Literal["mean", "sum", "norm"]
 """How atoms make a molecule: their mean, their sum, or their sum over 100."""
 MOLECULES = 64

@@ -19,8 +19,6 @@ from leaq.models.nets.graphs import Graphs, collate, highest, pool, sources, spr
 from leaq.models.nets.layout import ELEMENTS, LOOP, TYPES, WORDS
 from leaq.models.nets.networks import in_parts
 
-__all__ = ["Convolution", "GraphNetwork", "Tuned"]
-
 Convolution = Literal["gcn", "graphsage", "gat", "molclr"]
 LAYERS, WIDTH, HEADS, PROJECTED = 5, 300, 2, 512
 LIMIT = 10.0

@@ -13,8 +13,6 @@ from leaq.types import Flag, Progress, silent
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["NETS", "Chemprop", "Dmpnn", "Gcn", "Gin", "FineTuned", "Net", "dmpnn", "gcn", "gin", "training_of"]
-
 
 class Net(Named):
     """A network's architecture; called, it builds one module, freshly initialised or pretrained.

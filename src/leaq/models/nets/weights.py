@@ -19,11 +19,6 @@ from leaq.types import Flag, Progress, silent
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = [
-    "KNOWN", "Weights", "check_shapes", "convolution", "filled", "find_weights", "identity_of", "pretrained_weights",
-    "tensor_sha256", "weight_flags",
-]  # fmt: skip
-
 TensorMap = Mapping[str, "Tensor"]
 Network = TypeVar("Network", bound="nn.Module")
 

@@ -11,8 +11,6 @@ from torch import Tensor
 
 from leaq.errors import InvalidInput
 
-__all__ = ["is_array", "is_numbers", "tensor_of"]
-
 
 def is_array(value: Any) -> bool:
     """Tell an array, a tensor, a frame or a sparse matrix from other containers."""

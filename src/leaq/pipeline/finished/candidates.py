@@ -18,8 +18,6 @@ from leaq.quantizers.neighbours import Moves, draw_moves
 from leaq.quantizers.scheme import Fitted
 from leaq.types import Checkpoints, Flag, LossTable, NotComputed
 
-__all__ = ["candidates_of", "fitted_to", "moves_of", "released_of", "with_released"]
-
 LENT = 2**28
 """Bytes of weights from which on a model's own are read, and no copy of them."""
 NO_CODES = NotComputed(

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from leaq.pipeline.finished.evaluating import ModelEvaluator
     from leaq.pipeline.finished.records import Records
 
-__all__ = ["Case", "ExtraAttacks", "Runnable"]
-
 ExtraAttacks = Callable[["ModelEvaluator", LossTable], Mapping[str, AttackResult | NotComputed]]
 """Further attacks on a released model, computed right after it was evaluated."""
 

@@ -21,8 +21,6 @@ from leaq.pipeline.finished.case import Runnable
 from leaq.pipeline.finished.records import Records, read_records
 from leaq.types import Flag
 
-__all__ = ["MOLECULES", "open_chemprop", "who_trained"]
-
 MOLECULES = frozenset({"smiles", "skip_invalid", "strip_salts"})
 """Options of an audit that mean something where a finished model reads molecules."""
 COMPARED = 256

@@ -35,8 +35,6 @@ from leaq.system.environment import give_back_memory
 from leaq.types import Bools, Checkpoints, Flag, Floats, Ints, LossTable, Progress, Samples, Task, silent
 from leaq.types.tasks import MULTITASK, Layout
 
-__all__ = ["ModelEvaluator"]
-
 TOGETHER = 32
 """Candidates that one vectorised call evaluates."""
 LARGE = 2**26

@@ -44,8 +44,6 @@ from leaq.training.batched import device_for
 from leaq.training.recording import read_recording
 from leaq.types import Checkpoints, Flag
 
-__all__ = ["USED", "case_of", "files_digest", "places_of", "read_records_file", "told_of"]
-
 SHOWN = 6
 """Numbers or columns of a record that are shown."""
 USED = frozenset(

@@ -17,8 +17,6 @@ from leaq.models.calling import call
 from leaq.pipeline.finished.running import each, head, reason_of, rows_of, with_tensors
 from leaq.types import Flag
 
-__all__ = ["BY_RECORD", "Run", "depends_on_batch", "in_form_of", "runner"]
-
 Run = Callable[[Any], Tensor]
 """Inputs of n records -> outputs (n, ...)."""
 ALONE = 16

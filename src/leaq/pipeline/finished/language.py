@@ -20,8 +20,6 @@ from leaq.pipeline.finished.records import Records
 from leaq.results import CellResult
 from leaq.types import AttackResult, Estimate, Flag, Floats, Ints, LossTable, NotComputed, Progress, silent
 
-__all__ = ["audit_language"]
-
 BUCKETS = 256
 """Columns of the bag of tokens in which members and non-members are compared."""
 

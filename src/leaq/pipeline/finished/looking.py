@@ -18,8 +18,6 @@ from leaq.models.roles import plain_tensors, tensors_of
 from leaq.models.weights import architecture, built
 from leaq.system.limits import free_memory, refuse_beyond_memory
 
-__all__ = ["empty_network", "is_large", "look_at", "network_of", "refuse_large_folder", "stays_in_file"]
-
 COUNTER = "num_batches_tracked"
 LARGE = 2**28
 """Bytes of a file from which it is looked at before it is hashed: smaller ones are hashed and read in a second."""

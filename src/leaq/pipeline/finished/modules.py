@@ -45,8 +45,6 @@ from leaq.types import (
     silent,
 )
 
-__all__ = ["audit_case"]
-
 NO_WEIGHTS = NotComputed("Quantizers and r need weights, and this model shows none; it was measured as it runs.")
 ONE_CANDIDATE = NotComputed("r needs a quantizer that can be applied again; a shipped model is one candidate.")
 

@@ -19,8 +19,6 @@ from leaq.pipeline.finished.running import device_of
 from leaq.quantizers.neighbours import Moves, moved
 from leaq.types import Checkpoints, Flag, Floats, LossTable
 
-__all__ = ["neighbour_table"]
-
 LARGE = 2**20
 """Numbers of a model from which on its neighbours are not all run."""
 STACKED = 2**26

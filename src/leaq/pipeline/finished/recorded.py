@@ -11,8 +11,6 @@ from leaq.pipeline.finished.evaluating import ModelEvaluator
 from leaq.pipeline.finished.running import is_weightless
 from leaq.types import Checkpoints, NotComputed
 
-__all__ = ["Run", "refuse_unseen", "told_by"]
-
 NO_ARRAYS = "Risk from one run needs inputs that are arrays of one width, and one target a record."
 
 

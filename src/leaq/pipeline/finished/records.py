@@ -21,8 +21,6 @@ from leaq.evaluation.batches import Batch, cut, flat, mapped
 from leaq.pipeline.finished.arrays import is_array, is_numbers, tensor_of
 from leaq.types import Floats, Ints
 
-__all__ = ["Records", "groups_of", "overlap_of", "pair_of", "read_records"]
-
 BATCH = 512
 """Records of an array that go through the model at once."""
 TARGETS = ("labels", "label", "targets", "target", "y")

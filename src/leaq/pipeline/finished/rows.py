@@ -6,8 +6,6 @@ from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.rows import How
 from leaq.types import Floats, LossTable
 
-__all__ = ["how_finished"]
-
 NO_SHADOWS = (
     "Needs shadow models: several models trained by the same rule on other records. "
     "leaq.audit with the table of records, recipe=... and released=this model trains them."

@@ -18,21 +18,6 @@ from leaq.models.calling import call, full_precision
 from leaq.models.roles import tensors_of
 from leaq.pipeline.finished.records import Records
 
-__all__ = [
-    "device_of",
-    "each",
-    "checksums_of",
-    "head",
-    "is_weightless",
-    "reason_of",
-    "refuse_random",
-    "refuse_written",
-    "rows_of",
-    "run_first",
-    "run_plain",
-    "widest",
-]
-
 REPEATS = 32
 """Runs on the first batch of a model that draws random numbers, before its outputs count as fixed."""
 

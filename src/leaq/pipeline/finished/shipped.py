@@ -27,8 +27,6 @@ from leaq.results import Size
 from leaq.system.limits import refuse_beyond_memory
 from leaq.types import Flag
 
-__all__ = ["Opened", "open_shipped", "weigh"]
-
 
 @dataclass(frozen=True)
 class Opened:

@@ -20,8 +20,6 @@ from leaq.training.batched import MEMORY
 from leaq.types import Bools, Progress, Samples
 from leaq.types.tasks import Layout
 
-__all__ = ["CHUNK", "SUBJECT", "Architecture", "network_for", "network_named"]
-
 CHUNK = 16
 """Copies trained in one tensor program where the configuration does not say."""
 

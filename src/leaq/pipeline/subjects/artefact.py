@@ -30,8 +30,6 @@ from leaq.system.files import nearest
 from leaq.training import MLP, StackedModule
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
-__all__ = ["SUBJECT", "Artefact", "completed"]
-
 Read = tuple[Checkpoints, str | None, tuple[Flag, ...]]
 _HELD: dict[object, Read] = {}
 """The file read last in this process: every part of an audit asks for it, each by a subject of its own."""

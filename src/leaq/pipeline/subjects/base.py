@@ -10,8 +10,6 @@ from leaq.pipeline.subjects.given import Given
 from leaq.training import MLP, StackedModule
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
-__all__ = ["Kind", "Reads", "Subject", "Trained"]
-
 
 @dataclass(frozen=True)
 class Trained:

@@ -14,8 +14,6 @@ from leaq.pipeline.subjects.given import Given
 from leaq.system.files import sha256_within
 from leaq.system.usercode import code_of, is_code
 
-__all__ = ["embedder_of", "origin_digest", "subject_of"]
-
 
 @cache
 def _kinds() -> tuple[Kind, ...]:

@@ -16,8 +16,6 @@ from leaq.seeds import stream
 from leaq.training import StackedModule
 from leaq.types import Bools, Checkpoints, Progress, Samples
 
-__all__ = ["SUBJECT", "Ensembles"]
-
 
 @dataclass(frozen=True)
 class Ensembles:

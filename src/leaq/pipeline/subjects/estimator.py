@@ -10,8 +10,6 @@ from leaq.pipeline.subjects.given import Given
 from leaq.pipeline.subjects.recipe import OwnTraining
 from leaq.types import Samples
 
-__all__ = ["SUBJECT"]
-
 
 def _fitted(estimator: Any, records: Samples, seed: int) -> Any:
     """Return a clone fitted on the members; whatever of it draws at random, steps of a pipeline too, has the seed."""

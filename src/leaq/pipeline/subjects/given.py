@@ -10,8 +10,6 @@ from leaq.errors import InvalidInput
 from leaq.pipeline.cell import IN_MEMORY, PLACES, AuditConfig
 from leaq.types import Checkpoints
 
-__all__ = ["Given", "request"]
-
 HELD = ("checkpoints", "calibration", "tokenizer")
 """What only memory holds: no configuration has a name for it."""
 

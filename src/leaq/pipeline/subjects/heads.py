@@ -6,8 +6,6 @@ from leaq.pipeline.subjects.base import Kind, Reads, Trained
 from leaq.training import MLP, TrainingConfig, chunks, train
 from leaq.types import Bools, Progress, Samples
 
-__all__ = ["SUBJECT", "Heads"]
-
 
 @dataclass(frozen=True)
 class Heads:

@@ -14,8 +14,6 @@ from leaq.training.modules import StackedModule, embeds
 from leaq.types import Samples
 from leaq.types.tasks import Layout, TaskSpec
 
-__all__ = ["refuse_unfit", "as_stacked_model"]
-
 PROBED = 256
 """Records whose outputs tell logits from probabilities."""
 

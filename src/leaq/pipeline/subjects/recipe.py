@@ -26,8 +26,6 @@ from leaq.seeds import stream
 from leaq.system.usercode import raised, user_function
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
-__all__ = ["SUBJECT", "OwnTraining", "stacked_weights"]
-
 Made = tuple[nn.Module, Checkpoints, Any]
 """A trained module, its weights, batch (1, c), and the tokenizer of a language model."""
 

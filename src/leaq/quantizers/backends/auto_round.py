@@ -19,8 +19,6 @@ from leaq.quantizers.scheme import Needs
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["AutoRound"]
-
 SMALLEST = 1e-5
 """Magnitude below which no scale goes."""
 

@@ -18,8 +18,6 @@ from leaq.types import Role
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Backend", "LibraryOutput"]
-
 
 @dataclass(frozen=True)
 class LibraryOutput:

@@ -13,8 +13,6 @@ from leaq.quantizers.scheme import Needs
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["BnbBlockwise8", "BnbFP4", "BnbInt8", "BnbNF4"]
-
 SOURCE = "bitsandbytes.functional"
 NESTED = 256
 """Scales that share a scale of their own."""

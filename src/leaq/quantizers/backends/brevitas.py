@@ -14,8 +14,6 @@ from leaq.quantizers.scheme import Needs
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["BrevitasInt"]
-
 
 class BrevitasInt(Backend):
     """brevitas' symmetric integers of 2 to 8 bits, as a QuantLinear exports them.

@@ -16,8 +16,6 @@ from leaq.quantizers.scheme import Needs
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["CompressedFloats", "CompressedTensors"]
-
 E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 """Magnitudes of 4-bit floats by code; the fourth bit is the sign. Source: OCP Microscaling Formats 1.0, table 4."""
 GROUPS = {"nvfp4": 16, "mxfp4": 32}

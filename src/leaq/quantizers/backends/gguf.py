@@ -21,8 +21,6 @@ from leaq.types import Checkpoints, Role
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Gguf"]
-
 SMALL = 32
 """Weights of a row that share a scale in types of even steps."""
 LEVELS = {"Q4_0": 16, "Q4_1": 16, "Q5_0": 32, "Q5_1": 32, "Q8_0": 256}

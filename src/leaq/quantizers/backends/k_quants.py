@@ -11,24 +11,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = [
-    "AT_ONCE",
-    "BLOCK",
-    "K_TYPES",
-    "SMALLEST",
-    "Bytes",
-    "KType",
-    "Singles",
-    "encode_k",
-    "from_halves",
-    "blocks_at_once",
-    "largest_of",
-    "round_half_even",
-    "pack_k",
-    "steps_k",
-    "summed",
-]
-
 Bytes = np.ndarray[Any, Any]
 """Of 8 bits; mypy takes shifted ones for wider."""
 Singles = np.ndarray[Any, Any]

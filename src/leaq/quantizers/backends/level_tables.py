@@ -23,8 +23,6 @@ from leaq.quantizers.backends.k_quants import (
     summed,
 )
 
-__all__ = ["LEVEL_TABLES", "LevelTable", "encode_table", "pack_table", "steps_table"]
-
 TRIES = 7
 """Ways to round on either side of the plain one."""
 IQ4 = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)

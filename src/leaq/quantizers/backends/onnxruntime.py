@@ -15,8 +15,6 @@ from leaq.quantizers.scheme import Needs
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["OnnxBlocks"]
-
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 

@@ -17,8 +17,6 @@ from leaq.quantizers.scheme import Needs
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["TorchaoFloat8", "TorchaoInt8", "TorchaoInt8Dynamic", "TorchaoIntx"]
-
 SOURCE = "torchao, quantize_"
 
 

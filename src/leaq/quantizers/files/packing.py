@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from leaq.quantizers.calibration import Calibration
 
-__all__ = ["pack", "pack_codes", "read_weights", "unpack", "unpack_codes"]
-
 FORMAT = "leaq-packed-1"
 
 

@@ -22,8 +22,6 @@ from leaq.quantizers.registry import build
 from leaq.quantizers.scheme import Scheme, quantizable
 from leaq.types import Checkpoints, Flag
 
-__all__ = ["Recipe", "recipe_flag", "recipe_of"]
-
 MOST_ACTIVATIONS = 16
 """Bits up to which quantizers round activations."""
 GROUPS = (128, 32, 64)

@@ -6,8 +6,6 @@ from typing import Any, Protocol
 from leaq.errors import LeaqError
 from leaq.types import Progress
 
-__all__ = ["Engine", "Handle", "Task", "WorkerDied"]
-
 Handle = Any
 """Stands for a value that may not be there yet; hashable; may be an argument of another task."""
 Task = Callable[..., Any]

@@ -7,8 +7,6 @@ from leaq.study.engines.base import Engine
 from leaq.study.engines.local import Local
 from leaq.study.engines.processes import Processes
 
-__all__ = ["ENGINES", "make_engine"]
-
 ENGINES = ("local", "processes", "ray")
 
 

@@ -22,8 +22,6 @@ from leaq.errors import InvalidInput, need
 from leaq.study.engines.base import Handle, Task, WorkerDied
 from leaq.types import Progress
 
-__all__ = ["RayCluster"]
-
 KNOCK = 5.0
 """Seconds a cluster has to accept a connection."""
 TRIES = 5

@@ -7,8 +7,6 @@ from leaq.study.engines.base import Handle, Task
 from leaq.system.environment import cuda_here
 from leaq.types import Progress
 
-__all__ = ["Local"]
-
 
 class Value:
     """A value, or what was raised in its place."""

@@ -20,8 +20,6 @@ from leaq.study.engines.base import Handle, Task, WorkerDied
 from leaq.system.environment import cuda_here
 from leaq.types import Progress
 
-__all__ = ["Processes"]
-
 TRIES = 2
 """Times a task is started before the death of its process counts as its failure."""
 

@@ -6,8 +6,6 @@ from typing import Any
 from leaq.errors import need
 from leaq.training.recording.recorder import Recorder
 
-__all__ = ["huggingface_callback", "lightning_callback"]
-
 
 def lightning_callback(*, folder: str | Path | None = None, **options: Any) -> Any:
     """Return a Lightning callback that records during fit; its `recorder` then holds the checkpoints.

@@ -6,8 +6,6 @@ from pydantic import Field, PositiveInt
 
 from leaq.config import Config
 
-__all__ = ["RecorderConfig"]
-
 
 class RecorderConfig(Config):
     """When weights are recorded, and how many of them are kept.

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from leaq.system.checksummed import BLANK, put_checksum
 
-__all__ = ["KIND", "Image"]
-
 KIND = "checkpoint"
 """What the checksum of such a file says it is."""
 

@@ -14,8 +14,6 @@ from leaq.system.checksummed import DamagedFile, read_checked, read_json
 from leaq.training.recording.image import KIND
 from leaq.types import Checkpoints
 
-__all__ = ["ABOUT", "file_of", "identity", "read_about", "read_recording", "read_step", "steps_in"]
-
 ABOUT = "recording.json"
 """Says whose weights a folder holds, and how they were recorded."""
 FEWEST = 2

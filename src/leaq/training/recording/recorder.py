@@ -21,8 +21,6 @@ from leaq.training.recording.stores import FolderStore, MemoryStore, WeightStore
 from leaq.training.recording.thinning import is_due, surplus
 from leaq.types import Checkpoints
 
-__all__ = ["Recorder"]
-
 PROBED = 64
 """Numbers of a tensor by which it is told whether it was written."""
 

@@ -17,8 +17,6 @@ from leaq.system.files import private_folder, sweep, write_atomic, write_pages
 from leaq.training.recording.image import Image
 from leaq.training.recording.reading import ABOUT, file_of, identity, read_about, read_step, steps_in
 
-__all__ = ["FolderStore", "MemoryStore", "WeightStore"]
-
 
 class WeightStore(Protocol):
     """Keeps one set of weights a step."""

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["is_due", "surplus"]
-
 
 def surplus(steps: Sequence[int], spacing: str, stride: int) -> tuple[tuple[int, ...], int]:
     """Return the steps to drop from a list that is one too long, and the stride from now on.

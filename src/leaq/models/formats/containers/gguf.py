@@ -18,8 +18,6 @@ from leaq.models.formats.shards import numbered
 from leaq.models.formats.weight import LazyWeight, Weight
 from leaq.models.roles import tensors_of
 
-__all__ = ["CONTAINER", "describe_gguf", "is_language_gguf", "read_gguf"]
-
 UNCHANGED = frozenset({"F32", "F16", "F64", "BF16"})
 """Types that are no quantization."""
 

@@ -11,8 +11,6 @@ from leaq.errors import InvalidInput
 from leaq.models.formats.layout import LayerLayout, Parts
 from leaq.models.formats.weight import Weight
 
-__all__ = ["LAYOUT"]
-
 
 def _bitsandbytes(parts: Parts, settings: Mapping[str, Any]) -> Weight:
     """NF4 and FP4: a byte holds two codes, the high one first; scales may themselves be quantized."""

@@ -15,8 +15,6 @@ from leaq.models.formats.codes import scaled, unpack_words
 from leaq.models.formats.layout import LayerLayout, Parts
 from leaq.models.formats.weight import Weight
 
-__all__ = ["LAYOUT"]
-
 E2M1 = torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0])
 """Values of 4-bit floats by code. Source: OCP Microscaling Formats 1.0, table 4."""
 

@@ -11,8 +11,6 @@ from leaq.models.formats.codes import scaled
 from leaq.models.formats.layout import LayerLayout, Parts
 from leaq.models.formats.weight import Weight
 
-__all__ = ["LAYOUT"]
-
 
 def _beside(parts: Parts, settings: Mapping[str, Any]) -> Weight:
     """8-bit codes that keep the weight's name, with scales beside them."""

@@ -8,8 +8,6 @@ from leaq.models.formats.codes import scaled
 from leaq.models.formats.layout import LayerLayout, Parts
 from leaq.models.formats.weight import Weight
 
-__all__ = ["LAYOUT"]
-
 CODES, SCALE, PACKED = "weight._data", "weight._scale", "weight._data._data"
 
 

@@ -10,8 +10,6 @@ from leaq.models.formats.codes import scaled
 from leaq.models.formats.layout import LayerLayout, Parts
 from leaq.models.formats.weight import Weight
 
-__all__ = ["LAYOUT"]
-
 
 def _torchao(parts: Parts, settings: Mapping[str, Any]) -> Weight:
     codes, scale = parts["_weight_qdata"], parts.get("_weight_scale")

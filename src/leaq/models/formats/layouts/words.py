@@ -20,8 +20,6 @@ from leaq.models.formats.codes import unpack_words
 from leaq.models.formats.layout import LayerLayout
 from leaq.models.formats.weight import Shape, Weight
 
-__all__ = ["LAYOUT", "read_words"]
-
 INTERLEAVED = (0, 2, 4, 6, 1, 3, 5, 7)
 """AWQ: which column of eight each nibble of a word holds, lowest first."""
 WIDTHS = range(2, 9)
