@@ -63,7 +63,8 @@ def protect_command(
     folders.use()
     first_reading(config)
     from leaq.api.protecting import protect as run
-    from leaq.reporting.tables import ranking, reading
+    from leaq.reporting.narrative import reading
+    from leaq.reporting.tables import ranking
 
     try:
         with console.progress_bar(quiet=quiet or json) as progress:

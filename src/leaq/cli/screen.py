@@ -71,9 +71,10 @@ class Shown:
 
 def _table(result: "CellResult") -> None:
     """Print one row a quantizer, and what that says: of a forecast what is expected, else what was found."""
-    from leaq.reporting.forecast_words import about_forecast
+    from leaq.reporting.asides import about_forecast
     from leaq.reporting.forecasts import forecast_table, only_forecast
-    from leaq.reporting.tables import ranking, reading
+    from leaq.reporting.narrative import reading
+    from leaq.reporting.tables import ranking
 
     if only_forecast(result):
         console.show_table(forecast_table(result))

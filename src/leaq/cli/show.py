@@ -101,7 +101,7 @@ def _held(store: "Store", pages: Pages) -> Any:
 
 
 def _print(run: Path, shown: Shown, *, cells: bool) -> None:
-    from leaq.reporting.summary import by_data_set, by_quantizer
+    from leaq.reporting.study_tables import by_data_set, by_quantizer
     from leaq.study import Store
     from leaq.study.failures import Failures
 

@@ -1,8 +1,10 @@
 """What attacks found, as tables: every attack under every quantizer, and the adaptive gap."""
 
+from collections.abc import Sequence
+
 from leaq.reporting.display_names import flag_words, game_words, in_reading_order, short_attack
-from leaq.reporting.tables import MISSING, QUANTIZER, Cell, Column, Footnote, Table, number_cell
-from leaq.results import CellResult
+from leaq.reporting.tables import FLAGS, MISSING, QUANTIZER, Cell, Column, Notes, Table, number_cell, plain_notes
+from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_bound, format_estimate
 from leaq.types import AttackResult, Estimate, NotComputed
 
@@ -36,7 +38,7 @@ def attack_table(result: CellResult) -> Table:
         columns=columns,
         lines=lines,
         order="Most revealing quantizer first.",
-        footnotes=_footnotes(result),
+        footnotes=plain_notes(_doubts(result)),
     )
 
 
@@ -55,7 +57,7 @@ def _cells(found: AttackResult | NotComputed) -> list[Cell]:
     return [Cell(text, found.advantage.value) for text in texts]
 
 
-def _footnotes(result: CellResult) -> tuple[Footnote, ...]:
+def _doubts(result: CellResult) -> dict[str, None]:
     """Say which game was played, who attacks, and why numbers are missing."""
     texts: dict[str, None] = {}
     for row in result.shown():
@@ -73,7 +75,7 @@ def _footnotes(result: CellResult) -> tuple[Footnote, ...]:
     for row in result.together:
         texts |= dict.fromkeys(map(flag_words, row.flags))
     texts.setdefault("An attack that finds nothing is no proof of privacy; a stronger one may.")
-    return tuple(Footnote("", text) for text in texts)
+    return texts
 
 
 def gap_table(result: CellResult) -> Table:
@@ -97,3 +99,57 @@ def gap_table(result: CellResult) -> Table:
         lines=lines,
         order="Most revealing quantizer first.",
     )
+
+
+def attack_numbers(result: CellResult) -> Table:
+    """Return advantage, AUC and true-positive rates at low false-positive rates of every attack that was run."""
+    ran = [attack for row in result.rows for attack in row.computed.values()]
+    rates = sorted({fpr for attack in ran for fpr in attack.tpr}, reverse=True)
+    keys = in_reading_order((key for row in result.rows for key in row.attacks), "attack")
+    bounded = any(attack.epsilon is not None for attack in ran)
+    notes = Notes()
+    lines = [
+        (row.quantizer, _number_cells(row, key, rates, bounded=bounded, notes=notes))
+        for row in result.shown()
+        for key in keys
+        if key in result.attacked(row)
+    ]
+    columns = [
+        QUANTIZER,
+        Column("Attack", "Who attacks; see the list below.", "left"),
+        Column("Advantage", "Signed TPR - FPR, threshold chosen on other records."),
+        Column("AUC", "Area under the ROC curve; 0.5 is blind guessing."),
+        *(
+            Column(f"TPR at {fpr:.4g}% FPR", "Members found while so few non-members are accused.")
+            for fpr in (100 * rate for rate in rates)
+        ),
+    ]
+    if bounded:
+        columns.append(
+            Column("ε, at least", "Lower bound on the epsilon of differential privacy, by one-run auditing.")
+        )
+    return Table(
+        title="All attack numbers",
+        columns=[*columns, FLAGS],
+        lines=lines,
+        order="In the order of the ranking, simplest attack first; the heads sort.",
+        footnotes=notes.footnotes(),
+    )
+
+
+def _number_cells(row: QuantizerRow, key: str, rates: Sequence[float], *, bounded: bool, notes: Notes) -> list[Cell]:
+    attack = row.attacks[key]
+    missing: list[str] = []
+    head = [Cell(row.label), Cell(short_attack(key))]
+    if isinstance(attack, NotComputed):
+        numbers = [number_cell(attack, missing), *(number_cell(None, missing) for _ in range(1 + len(rates) + bounded))]
+        return [*head, *numbers, Cell(notes.mark(missing))]
+    numbers = [number_cell(attack.advantage, missing, sign=True), number_cell(attack.auc, missing)]
+    numbers += [number_cell(attack.tpr.get(rate), missing) for rate in rates]
+    if bounded:  # the lower limit alone: nothing but a bound is known
+        limit = attack.epsilon
+        numbers.append(
+            Cell(format_bound(limit.low), limit.low) if isinstance(limit, Estimate) else number_cell(limit, missing)
+        )
+    doubts = [flag_words(flag) for flag in (*attack.flags, *attack.advantage.flags, *attack.auc.flags)]
+    return [*head, *numbers, Cell(notes.mark([*doubts, *missing]))]

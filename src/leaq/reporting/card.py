@@ -9,7 +9,7 @@ from leaq.pipeline.options import command
 from leaq.reporting.display_names import flag_words
 from leaq.reporting.kinds import kinds
 from leaq.reporting.narrative import about_r, sentences, verdict
-from leaq.reporting.tables import Footnote, Table, ranking
+from leaq.reporting.tables import Table, ranking
 from leaq.reporting.task_tables import by_task
 from leaq.results import CellResult
 from leaq.results.redaction import shareable, shareable_config
@@ -36,21 +36,17 @@ def privacy_card(result: CellResult, *, reproduce: str | None = None) -> str:
     made = ", ".join(f"{name} {version}" for name, version in versions.items() if name in ("leaq", "torch"))
     table = ranking(result)
     whole = [flag_words(flag) for flag in result.flags]  # said below
-    notes = [_note(note) for note in table.footnotes if note.text not in whole]
-    doubts = [f"- {_escape(text)}" for text in whole]
     parts = [
         f"## Membership privacy of {_escape(str(result.data.get('name', 'data')))}",
         f"**{_escape(verdict(result))}**",
         _escape(" ".join(sentences(result))),
-        _markdown(table),
-        _escape(table.order),
-        "\n".join(notes),
-        *(_tasks(result)),
-        *(_noted("Which kinds of molecules are exposed", exposed)),
+        *_noted(table, besides=whole),
+        *_noted(by_task(result), "### Each task by itself"),
+        *_noted(exposed, "### Which kinds of molecules are exposed"),
         "### What this does not say",
         LIMITS,
         _escape(about_r(result)),
-        "\n".join(doubts),
+        "\n".join(f"- {_escape(text)}" for text in whole),
         "### Reproduce",
         f"```\n{_one_line(reproduce or command(shareable_config(result.config)))}\n```",
         f"Made with {_escape(made)}." if made else "",
@@ -64,28 +60,18 @@ def write_cards(results: Sequence[CellResult], path: str | Path) -> Path:
     return Path(path)
 
 
-def _tasks(result: CellResult) -> list[str]:
-    """Return the table of tasks with its notes, where there are several."""
-    return _noted("Each task by itself", by_task(result))
-
-
-def _noted(title: str, table: Table | None) -> list[str]:
-    """Return a table under a title, with its notes; nothing where there is none."""
+def _noted(table: Table | None, *title: str, besides: Sequence[str] = ()) -> list[str]:
+    """Return a table under a title, with its order and notes but those said elsewhere; nothing where there is none."""
     if table is None:
         return []
-    notes = [_note(note) for note in table.footnotes]
-    return [f"### {title}", _markdown(table), _escape(table.order), "\n".join(notes)]
-
-
-def _note(note: Footnote) -> str:
-    return f"- {_escape(f'{note.mark}: ' if note.mark else '')}{_escape(note.text)}"
-
-
-def _markdown(table: Table) -> str:
-    heads = "| " + " | ".join(_escape(column.title) for column in table.columns) + " |"
-    rule = "|" + "|".join("---" if column.align == "left" else "---:" for column in table.columns) + "|"
-    rows = ["| " + " | ".join(_escape(cell) for cell in row) + " |" for row in table.rows]
-    return "\n".join([heads, rule, *rows])
+    grid = [
+        [_escape(column.title) for column in table.columns],
+        ["---" if column.align == "left" else "---:" for column in table.columns],
+        *([_escape(cell) for cell in row] for row in table.rows),
+    ]
+    lines = "\n".join(f"| {' | '.join(line)} |" for line in grid)
+    marks = [(f"{note.mark}: " if note.mark else "", note.text) for note in table.footnotes if note.text not in besides]
+    return [*title, lines, _escape(table.order), "\n".join(f"- {mark}{_escape(text)}" for mark, text in marks)]
 
 
 def _escape(text: str) -> str:

@@ -4,8 +4,8 @@ from leaq.decisions.standing import leak
 from leaq.errors import differing
 from leaq.reporting.display_names import metric, short_attack
 from leaq.reporting.narrative import verdict
-from leaq.reporting.tables import MISSING, QUANTIZER, Cell, Column, Footnote, Table, number_cell
-from leaq.results import CellResult, QuantizerRow
+from leaq.reporting.tables import MISSING, QUANTIZER, Cell, Column, Table, number_cell, plain_notes
+from leaq.results import CellResult
 
 
 def beside(one: CellResult, other: CellResult) -> Table:
@@ -13,13 +13,9 @@ def beside(one: CellResult, other: CellResult) -> Table:
 
     The audits share neither models nor records, so nothing is said about differences but whether intervals overlap.
     """
-    theirs = {row.quantizer: row for row in other.rows}
-    mine = {row.quantizer: row for row in one.rows}
-    rows = [mine.get(name) or theirs[name] for name in dict.fromkeys([*(r.quantizer for r in one.ranked()), *theirs])]
-    lines = [
-        (row.quantizer, [Cell(row.label), *_pair(one, other, mine.get(row.quantizer), theirs.get(row.quantizer))])
-        for row in rows
-    ]
+    rows = {row.quantizer: row for cell in (other, one) for row in cell.rows}
+    order = dict.fromkeys(row.quantizer for row in (*one.ranked(), *other.rows))
+    lines = [(name, [Cell(rows[name].label), *_pair((one, other), name)]) for name in order]
     names = [metric(cell.primary_metric).name for cell in (one, other)]
     leaks = [f"{short_attack(cell.primary_attack)}" for cell in (one, other)]
     columns = (
@@ -31,18 +27,17 @@ def beside(one: CellResult, other: CellResult) -> Table:
         Column(f"B: {names[1]}", "Task metric of the second run.", keep=0),
     )
     title = " against ".join(f"{mark}: {cell.data.get('name', 'data')}" for mark, cell in (("A", one), ("B", other)))
-    notes = tuple(Footnote("", text) for text in _differ(one, other))
+    notes = plain_notes(_differ(one, other))
     return Table(title, columns, lines, "In the order of the first run, least leak first.", notes)
 
 
-def _pair(one: CellResult, other: CellResult, first: QuantizerRow | None, second: QuantizerRow | None) -> list[Cell]:
-    found = leak(one, first) if first else None, leak(other, second) if second else None
-    apart = MISSING
-    if found[0] and found[1]:
-        apart = "yes" if found[0].low > found[1].high or found[1].low > found[0].high else "no"
-    metrics = (first.metrics.get(one.primary_metric) if first else None,
-               second.metrics.get(other.primary_metric) if second else None)  # fmt: skip
-    return [*map(number_cell, found), Cell(apart), *map(number_cell, metrics)]
+def _pair(cells: tuple[CellResult, CellResult], name: str) -> list[Cell]:
+    """Return the leak under one quantizer in both audits, whether they lie apart, and both task metrics."""
+    rows = [next((row for row in cell.rows if row.quantizer == name), None) for cell in cells]
+    a, b = (row and leak(cell, row) for cell, row in zip(cells, rows, strict=True))
+    apart = MISSING if not (a and b) else "yes" if a.low > b.high or b.low > a.high else "no"
+    metrics = [row and row.metrics.get(cell.primary_metric) for cell, row in zip(cells, rows, strict=True)]
+    return [number_cell(a), number_cell(b), Cell(apart), *map(number_cell, metrics)]
 
 
 def _differ(one: CellResult, other: CellResult) -> list[str]:
@@ -53,11 +48,8 @@ def _differ(one: CellResult, other: CellResult) -> list[str]:
     if one.data.get("name") != other.data.get("name"):
         notes.append("The data differ, and with them the question.")
     flat = [_flat(cell.config) for cell in (one, other)]
-    changed = [
-        f"{key} {' / '.join(one.get(key) or MISSING for one in flat)}"
-        for key in differing(*flat)
-        if key != "quantizers"
-    ]
+    keys = [key for key in differing(*flat) if key != "quantizers"]
+    changed = [f"{key} {' / '.join(one.get(key) or MISSING for one in flat)}" for key in keys]
     notes.append(f"Options that differ, A / B: {'; '.join(changed)}." if changed else "The same options in both.")
     return notes
 

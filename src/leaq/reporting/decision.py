@@ -27,8 +27,16 @@ def decision(found: Recommendation) -> str:
     "Within a loss of 0.02 R², take 4-bit: it gives away 0.10 [0.05, 0.15] less than full precision (0.79)."
     """
     budget = f"Within a {metric_named(found.metric).worsening} of {found.budget:.3g} {found.metric},"
+    if not found.quantized and len(found.allowed) == 1:
+        near = (
+            f"; {found.names[found.nearest]} comes nearest and may lose {found.may_lose:.3g}" if found.nearest else ""
+        )
+        return f"{budget} no quantizer is to be had beyond doubt{near}."
     if not found.quantized:
-        return _stay(found, budget)
+        least = f"{found.names[found.smallest]}, which leaks least there, is not told apart from it and loses more"
+        return (
+            f"{budget} take full precision: {'nothing there leaks less' if found.smallest == found.chosen else least}."
+        )
     take = f"{budget} take {found.label}"
     if found.reduction is not None and found.told_apart:
         said = f"{take}: it gives away {format_estimate(found.reduction)} less than full precision"
@@ -37,22 +45,9 @@ def decision(found: Recommendation) -> str:
     return f"{take}: its leak is not told apart from full precision's; of those not told apart from the least it {has}."
 
 
-def _stay(found: Recommendation, budget: str) -> str:
-    """Say why full precision is the choice."""
-    if len(found.allowed) == 1:
-        near = (
-            f"; {found.names[found.nearest]} comes nearest and may lose {found.may_lose:.3g}" if found.nearest else ""
-        )
-        return f"{budget} no quantizer is to be had beyond doubt{near}."
-    if found.smallest == found.chosen:
-        return f"{budget} take full precision: nothing there leaks less."
-    least = found.names[found.smallest]
-    return f"{budget} take full precision: {least}, which leaks least there, is not told apart from it and loses more."
-
-
 def recommendation_words(found: Recommendation) -> str:
     """Return one paragraph: the choice, what is not told apart from it, its corrected leak, and what it rests on."""
-    rests = f"{found.cells} cell{_s(found.cells)} of {found.data_sets} data set{_s(found.data_sets)}"
+    rests = f"{counted(found.cells, 'cell')} of {counted(found.data_sets, 'data set')}"
     if found.left_out:
         rests += f" ({found.left_out} more left out: no skill in full precision)"
     alone = len(found.allowed) == 1  # nothing to choose from, so nothing that could have been chosen otherwise
@@ -67,22 +62,18 @@ def recommendation_words(found: Recommendation) -> str:
 
 def about_choice(found: Recommendation) -> str:
     """Say how large the leak of the choice is, corrected, and which models are not told apart from it."""
-    leak = f"leak {format_estimate(found.advantage)}, corrected for having been chosen"
-    loss = (
-        f", {metric_named(found.metric).worsening} of {found.metric} {format_estimate(found.loss)}"
-        if found.quantized
-        else ""
-    )
+    said = f"leak {format_estimate(found.advantage)}, corrected for having been chosen"
+    if found.quantized:
+        said += f", {metric_named(found.metric).worsening} of {found.metric} {format_estimate(found.loss)}"
     if not found.tied:
-        return f"{leak}{loss}."
+        return f"{said}."
     if found.smallest == found.chosen:
-        same = f"Not told apart from it in leak: {listed_names([found.names[name] for name in found.tied])}."
-        return f"{leak}{loss}. {same}"
+        return f"{said}. Not told apart from it in leak: {listed_names([found.names[name] for name in found.tied])}."
     same = listed_names([found.names[name] for name in found.tied if name != found.smallest])
-    others = f", nor are {same}" if same else ""
     return (
-        f"{leak}{loss}. The smallest estimate within the budget is that of {found.names[found.smallest]}, not told "
-        f"apart from it{others}; of these the choice loses least, or is the smallest file that loses nothing."
+        f"{said}. The smallest estimate within the budget is that of {found.names[found.smallest]}, not told apart "
+        f"from it{f', nor are {same}' if same else ''}; of these the choice loses least, or is the smallest file that "
+        "loses nothing."
     )
 
 
@@ -110,6 +101,17 @@ def capital(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
+def counted(number: int, noun: str) -> str:
+    """Write how many there are of something.
+
+    Examples
+    --------
+    >>> counted(1, "cell"), counted(2, "cell")
+    ('1 cell', '2 cells')
+    """
+    return f"{number} {noun}{'s' if number != 1 else ''}"
+
+
 def listed_names(labels: Sequence[str]) -> str:
     """Join names as a sentence does.
 
@@ -119,7 +121,3 @@ def listed_names(labels: Sequence[str]) -> str:
     'sign, 2-bit and 4-bit'
     """
     return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]}" if labels else ""
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"

@@ -34,7 +34,7 @@ def tip(result: CellResult, row: QuantizerRow) -> str:
     words = [f"{row.label}: advantage of {short_attack(result.primary_attack)} "]
     words.append(format_estimate(advantage) if advantage else "not computed")
     if price is not None and row is not reference(result):
-        words.append(f", {_worsening(result)} {format_estimate(price)}")
+        words.append(f", {worsening(result)} {format_estimate(price)}")
     words.append(f", {row.size.bits:.3g} bits per weight")
     return "".join(words) + ("" if useful(row) else "; predicts no better than guessing")
 
@@ -46,7 +46,7 @@ def tradeoff(result: CellResult, *, width: int = 620, height: int = 400) -> Spec
     x_domain = _domain([p for p in points if p["useful"]] or points, points, "x")
     y_domain = _domain(points, points, "y")
     x = {"field": "x", "type": "quantitative", "scale": {"domain": x_domain, "nice": False},
-         "title": f"{_worsening(result)} against full precision →"}  # fmt: skip
+         "title": f"{worsening(result)} against full precision →"}  # fmt: skip
     y = {"field": "y", "type": "quantitative", "scale": {"domain": y_domain, "nice": False},
          "title": f"leak: advantage of {short_attack(result.primary_attack)} →"}  # fmt: skip
     whisker = {"type": "rule", "clip": True, "strokeWidth": 1.1, "color": FAINT}
@@ -68,7 +68,7 @@ def tradeoff(result: CellResult, *, width: int = 620, height: int = 400) -> Spec
             x=x,
             y=y,
             **{channel: {"field": channel, "scale": None} for channel in ("fill", "stroke", "shape")},
-            **_spoken(),
+            **SPOKEN,
         ),
         # The square is named first: a quantizer that costs nothing lies under it, and its name there would be a lie.
         *_names(
@@ -94,16 +94,8 @@ def _names(
     for point, place in place_labels(points, domains, size, lines):
         groups.setdefault(place, []).append({key: point[key] for key in ("x", "y", "label")})
     for (align, dx, dy), named in groups.items():
-        mark = {
-            "type": "text",
-            "fontSize": 11.5,
-            "align": align,
-            "baseline": "middle",
-            "dx": dx,
-            "dy": dy,
-            "color": INK,
-        }
-        yield layer(named, mark, **axes, text={"field": "label"})
+        mark = {"type": "text", "fontSize": 11.5, "align": align, "baseline": "middle", "dx": dx, "dy": dy}
+        yield layer(named, {**mark, "color": INK}, **axes, text={"field": "label"})
 
 
 def _lines(points: Sequence[Mapping[str, Any]], best: Sequence[str]) -> list[tuple[float, float, float, float]]:
@@ -117,13 +109,10 @@ def _lines(points: Sequence[Mapping[str, Any]], best: Sequence[str]) -> list[tup
     return found
 
 
-def _worsening(result: CellResult) -> str:
+def worsening(result: CellResult) -> str:
+    """Name what the trade-off is drawn against."""
     known = metric(result.primary_metric)
     return f"{known.worsening} of {known.name}"
-
-
-def _spoken() -> Spec:
-    return {"description": {"field": "tip"}, "tooltip": {"field": "tip"}}
 
 
 def _points(result: CellResult) -> list[dict[str, Any]]:
@@ -135,6 +124,8 @@ def _points(result: CellResult) -> list[dict[str, Any]]:
         if advantage is None or price is None:
             continue
         ahead = row in best
+        shape = "triangle-up" if is_baseline(row) else "square" if row is full else "circle"
+        shape = shape if useful(row) else "cross"
         found.append({
             "key": row.quantizer, "label": row.label, "tip": tip(result, row),
             "x": price.value, "x_low": price.low, "x_high": price.high,
@@ -142,17 +133,9 @@ def _points(result: CellResult) -> list[dict[str, Any]]:
             "useful": useful(row),
             "fill": ACCENT if ahead else PAPER,
             "stroke": ACCENT if ahead else (MUTED if useful(row) else FAINT),
-            "shape": _shape(row, full),
+            "shape": shape,
         })  # fmt: skip
     return found
-
-
-def _shape(row: QuantizerRow, full: QuantizerRow) -> str:
-    if not useful(row):
-        return "cross"
-    if is_baseline(row):
-        return "triangle-up"
-    return "square" if row is full else "circle"
 
 
 def _domain(wide: Sequence[Mapping[str, Any]], points: Sequence[Mapping[str, Any]], axis: str) -> list[float]:
@@ -168,6 +151,7 @@ def attack_keys(result: CellResult) -> list[str]:
     return in_reading_order((key for row in result.rows for key in row.attacks), "attack")
 
 
+SPOKEN: Spec = {"description": {"field": "tip"}, "tooltip": {"field": "tip"}}
 MOST_DRAWN = 5
 """Attacks a figure can hold and still be read; the table of attack numbers holds all."""
 _TELLING = ("combined(sees=outputs)", "threshold", "lira", "whitebox", "lira(shadows=full_precision)", "rmia")
@@ -176,8 +160,7 @@ _TELLING = ("combined(sees=outputs)", "threshold", "lira", "whitebox", "lira(sha
 def drawn_attacks(result: CellResult) -> list[str]:
     """Return the attacks that figures show, simplest first: the leading one, and those that say most beside it."""
     every = attack_keys(result)
-    ran = {key for row in result.rows for key, attack in row.attacks.items() if isinstance(attack, AttackResult)}
-    keys = [key for key in every if key in ran] or every
+    keys = [key for key in every if any(key in row.computed for row in result.rows)] or every
     wanted = [key for key in (result.primary_attack, *_TELLING, *keys) if key in keys]
     return in_reading_order(list(dict.fromkeys(wanted))[:MOST_DRAWN], "attack")
 
@@ -200,7 +183,7 @@ def attacks(result: CellResult, *, width: int = 560) -> Spec:
         }
         for row in result.ranked()
         for name in names
-        if isinstance(found := row.attacks.get(name), AttackResult)
+        if (found := row.computed.get(name))
     ]  # fmt: skip
     title = "advantage over blind guessing (TPR − FPR) →" if width > 300 else "advantage (TPR − FPR) →"
     ticks = {"tickCount": max(3, width // 90)}
@@ -223,7 +206,7 @@ def attacks(result: CellResult, *, width: int = 560) -> Spec:
         layer(points, {"type": "rule", "strokeWidth": 1.6, "opacity": 0.75},
               x={"field": "low", "type": "quantitative", "title": title, "axis": ticks}, x2={"field": "high"}, **lane),
         layer(points, {"type": "point", "filled": True, "size": 58, "opacity": 1},
-              x={"field": "x", "type": "quantitative"}, shape=shape, **lane, **_spoken()),
+              x={"field": "x", "type": "quantitative"}, shape=shape, **lane, **SPOKEN),
     ]  # fmt: skip
     return figure_of(layers, width, max(1, len(order)) * (13 * max(1, len(names)) + 8))
 
@@ -234,23 +217,17 @@ def roc(result: CellResult, row: QuantizerRow, *, width: int = 190, height: int 
     Where the table of attack numbers refuses a true-positive rate the curve is grey.
     """
     names = drawn_attacks(result)
-    curves = {
-        name: _log_curve(attack.roc)
-        for name in names
-        if isinstance(attack := row.attacks.get(name), AttackResult) and attack.roc is not None
-    }
+    ran = row.computed
+    curves = {name: _log_curve(roc) for name in names if name in ran and (roc := ran[name].roc) is not None}
     lowest = min((points[0][0] for points in curves.values() if points), default=0.01)
     floor = 10.0 ** min(-2, max(-5, decade(5 * lowest)))
     shown = [short_attack(name) for name in names]
     told: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
     for name, points in curves.items():
-        rates: Mapping[float, object] = getattr(row.attacks[name], "tpr", {})
-        limit = min(
-            (rate for rate, found in rates.items() if isinstance(found, Estimate)), default=1.0
-        )  # told from it on
-        called = short_attack(name)
-        drawn: list[dict[str, Any]] = [{"fpr": x, "tpr": y, "attack": called} for x, y in points]
+        # Told from there on.
+        limit = min((rate for rate, found in ran[name].tpr.items() if isinstance(found, Estimate)), default=1.0)
+        drawn: list[dict[str, Any]] = [{"fpr": x, "tpr": y, "attack": short_attack(name)} for x, y in points]
         start = next((at for at, point in enumerate(drawn) if point["fpr"] >= limit), len(drawn))
         refused += drawn[: start + 1]  # up to where the other part begins
         told += drawn[start:]

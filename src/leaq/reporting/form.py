@@ -4,7 +4,7 @@ A question that the audit does not answer says so and what would answer it; noth
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from leaq.attacks.catalogue import AS_OF, entries
-from leaq.decisions.standing import reference
+from leaq.decisions.standing import leak, reference
 from leaq.errors import InvalidInput, unknown_name
 from leaq.pipeline.options import command
 from leaq.reporting.decision import chooser_of
@@ -22,7 +22,7 @@ from leaq.results import CellResult, QuantizerRow, as_plain
 from leaq.results.redaction import shareable, shareable_config
 from leaq.stats.digits import format_estimate
 from leaq.system.files import sha256_of
-from leaq.types import AttackResult, Estimate
+from leaq.types import Estimate
 
 Status = Literal["measured", "stated", "open"]
 
@@ -181,10 +181,6 @@ def _row(result: CellResult, name: str) -> QuantizerRow:
     )
 
 
-def _found(row: QuantizerRow) -> dict[str, AttackResult]:
-    return {name: one for name, one in row.attacks.items() if isinstance(one, AttackResult)}
-
-
 def _worst(result: CellResult, row: QuantizerRow) -> Filled:
     """Say what single records have to fear: counts and a maximum, never which."""
     numbers: dict[str, Any] = {}
@@ -196,7 +192,7 @@ def _worst(result: CellResult, row: QuantizerRow) -> Filled:
             f"{len(identified)} of {total:,} records ({len(identified) / total:.1%}) are identified, at most 5 % of "
             "them wrongly (expected share), over all audited models."
         )
-    attack = _found(row).get(result.risk_attack or "")
+    attack = row.computed.get(result.risk_attack or "")
     risk = attack.risk[np.isfinite(attack.risk)] if attack is not None and attack.risk is not None else np.empty(0)
     if len(risk):
         numbers["largest_risk"] = round(float(risk.max()), 2)
@@ -204,7 +200,7 @@ def _worst(result: CellResult, row: QuantizerRow) -> Filled:
             f"For the record most at risk the signal moves by {risk.max():.1f} standard deviations when it is trained "
             f"on ({short_attack(str(result.risk_attack))}; the largest of many noisy numbers, without interval)."
         )
-    tails = [(fpr, one) for a in _found(row).values() for fpr, one in a.tpr.items() if isinstance(one, Estimate)]
+    tails = [(fpr, one) for a in row.computed.values() for fpr, one in a.tpr.items() if isinstance(one, Estimate)]
     if tails:
         fpr = min(fpr for fpr, _ in tails)
         best = max((one for at, one in tails if at == fpr), key=lambda one: one.high)
@@ -222,7 +218,7 @@ def _worst(result: CellResult, row: QuantizerRow) -> Filled:
 
 
 def _attacks(row: QuantizerRow) -> Filled:
-    tried = _found(row)
+    tried = row.computed
     missing = [one.title for one in entries() if one.spec not in tried]
     listed = "; ".join(f"{attack_name(name)} {format_estimate(one.advantage)}" for name, one in tried.items())
     text = f"Tried, with advantage and interval: {listed or 'none'}. "
@@ -241,15 +237,11 @@ def _unit(result: CellResult) -> Filled:
     group = result.config.get("group")
     repeated = result.data.get("duplicates")
     unit = "one group of rows (column named by --group)" if group else "one record (row of the source)"
-    text = f"The unit is {unit}. "
-    text += "" if group else "One person with several rows is not judged as one unless rows are grouped. "
+    alone = "" if group else "One person with several rows is not judged as one unless rows are grouped. "
     count = "not counted" if repeated is None else f"{int(repeated):,} records repeat another's inputs"
-    text += f"Repeated records: {count}; they stay on one side of every split."
-    return (
-        text,
-        "stated" if repeated is None else "measured",
-        {"unit": "group" if group else "record", "duplicates": repeated},
-    )
+    text = f"The unit is {unit}. {alone}Repeated records: {count}; they stay on one side of every split."
+    numbers = {"unit": "group" if group else "record", "duplicates": repeated}
+    return text, "stated" if repeated is None else "measured", numbers
 
 
 def _artefact(result: CellResult, row: QuantizerRow, auditor: Auditor) -> Filled:
@@ -266,15 +258,11 @@ def _artefact(result: CellResult, row: QuantizerRow, auditor: Auditor) -> Filled
     text += " ".join(origin) or "No calibration records are declared for it."
     if auditor.artefact is None:
         return f"{text} The hash of the released file is not stated (--artefact FILE).", "stated", numbers
-    numbers["sha256"] = _hash(auditor.artefact)
+    if not auditor.artefact.is_file():
+        raise InvalidInput(f"There is no file {str(auditor.artefact)!r}. Name the file that will be released.")
+    numbers["sha256"] = sha256_of(auditor.artefact)
     numbers["file"] = auditor.artefact.name
     return f"{text} Released file {auditor.artefact.name}: SHA-256 {numbers['sha256']}.", "stated", numbers
-
-
-def _hash(path: Path) -> str:
-    if not path.is_file():
-        raise InvalidInput(f"There is no file {str(path)!r}. Name the file that will be released.")
-    return sha256_of(path)
 
 
 def _shift(result: CellResult) -> Filled:
@@ -313,60 +301,38 @@ def _who(result: CellResult, auditor: Auditor, now: datetime) -> Filled:
         f"{auditor.name or 'Name not stated (--auditor)'}, {now:%Y-%m-%d %H:%M %Z}. Seed {seed}, leaq "
         f"{versions.get('leaq', '?')}. Results by digest (SHA-256 of every shareable number): {digest}."
     )
-    return (
-        text,
-        "stated" if auditor.name else "open",
-        {"name": auditor.name, "seed": seed, "versions": dict(versions), "results_sha256": digest},
-    )
+    numbers = {"name": auditor.name, "seed": seed, "versions": dict(versions), "results_sha256": digest}
+    return text, "stated" if auditor.name else "open", numbers
 
 
 def _threshold(row: QuantizerRow, auditor: Auditor) -> Filled:
-    highs = {name: one.advantage for name, one in _found(row).items()}
-    if auditor.max_leak is None:
+    limit, ran = auditor.max_leak, row.computed
+    if limit is None:
         return "No threshold was stated (--max-leak, with --reason).", "open", {}
-    if not highs:
-        return (
-            "No attack was computed, and missing evidence fails.",
-            "open",
-            {"threshold": auditor.max_leak, "kept": False},
-        )
-    name = max(highs, key=lambda key: highs[key].high)
-    worst, kept = highs[name], highs[name].high <= auditor.max_leak
-    verdict = "Yes" if kept else "No"
-    text = (
-        f"{verdict}: {attack_name(name)} reaches highest of all tried, {format_estimate(worst)}; that upper end is "
-        f"{'at most' if kept else 'above'} the threshold of {auditor.max_leak:g}. "
-    )
-    text += (
+    if not ran:
+        return "No attack was computed, and missing evidence fails.", "open", {"threshold": limit, "kept": False}
+    name = max(ran, key=lambda key: ran[key].advantage.high)
+    worst = ran[name].advantage
+    kept = worst.high <= limit
+    reason = (
         f"Reason for the threshold: {auditor.reason}" if auditor.reason else "No reason for the threshold was stated."
     )
-    return (
-        text,
-        "measured",
-        {
-            "threshold": auditor.max_leak,
-            "reason": auditor.reason,
-            "attack": name,
-            "advantage": as_plain(worst),
-            "kept": kept,
-        },
+    text = (
+        f"{'Yes' if kept else 'No'}: {attack_name(name)} reaches highest of all tried, {format_estimate(worst)}; that "
+        f"upper end is {'at most' if kept else 'above'} the threshold of {limit:g}. {reason}"
     )
+    numbers = {"threshold": limit, "reason": auditor.reason, "attack": name, "advantage": as_plain(worst), "kept": kept}
+    return text, "measured", numbers
 
 
 def _releases(result: CellResult, row: QuantizerRow) -> Filled:
-    joint = [one for one in result.together if row.quantizer in one.quantizer]
-    numbers = {one.quantizer: as_plain(found.advantage) for one in joint for found in _leading(result, one)}
-    said = [f"{one.label}: {format_estimate(found.advantage)}" for one in joint for found in _leading(result, one)]
+    joint = [(one, leak(result, one)) for one in result.together if row.quantizer in one.quantizer]
+    said = {one.quantizer: f"{one.label}: {format_estimate(found)}" for one, found in joint if found}
     random = [
-        flag_words(flag) for flag in row.flags if "random" in flag.text.lower() and "release" in flag.text.lower()
+        flag_words(flag) for flag in row.flags if all(word in flag.text.lower() for word in ("random", "release"))
     ]
     if said:
-        return f"Attacked together: {'; '.join(said)}. {' '.join(random)}".strip(), "measured", numbers
+        numbers = {one.quantizer: as_plain(found) for one, found in joint if found}
+        return f"Attacked together: {'; '.join(said.values())}. {' '.join(random)}".strip(), "measured", numbers
     text = "Not measured: every number is about one release of the model. Further forms of it add up (--together). "
     return (text + " ".join(random)).strip(), "open", {}
-
-
-def _leading(result: CellResult, row: QuantizerRow) -> Iterator[AttackResult]:
-    found = row.attacks.get(result.primary_attack)
-    if isinstance(found, AttackResult):
-        yield found

@@ -13,15 +13,13 @@ from leaq.decisions.standing import (
     reference,
     useful,
 )
+from leaq.reporting.asides import about_calibration, about_forecast, about_releases, about_tasks
 from leaq.reporting.decision import about_choice as decided_beside
 from leaq.reporting.decision import capital, chooser_of, decision, listed_names, other_knee
 from leaq.reporting.display_names import attack_name, game_words, metric, short_attack
-from leaq.reporting.forecast_words import about_forecast
-from leaq.reporting.releases import about_calibration, about_releases
-from leaq.reporting.task_words import about_tasks
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_bound, format_estimate
-from leaq.types import AttackResult, Estimate
+from leaq.types import Estimate
 
 WEAK = "A weak attacker's numbers, without shadow models: the leak may be far larger."
 LOUD = 0.5
@@ -57,7 +55,7 @@ def verdict(result: CellResult) -> str:
 
 def outcome(result: CellResult) -> list[str]:
     """Return the sentences of the verdict, each for itself: a page sets the first one large."""
-    return [weak(result), *_outcome(result)] if _finished(result) else _outcome(result)
+    return [*([weak(result)] if _finished(result) else []), *_outcome(result)]
 
 
 def weak(result: CellResult) -> str:
@@ -85,12 +83,11 @@ def _outcome(result: CellResult) -> list[str]:
 
 def _loud(result: CellResult, found: Recommendation) -> str:
     """Say first that a model which predicts nothing gives more away than the choice: no table hides that."""
-    loud = [row for row in result.rows if not useful(row) and (one := leak(result, row)) and one.low > 0]
-    worst = max(loud, key=lambda row: getattr(leak(result, row), "value", 0.0), default=None)
-    found_there = leak(result, worst) if worst else None
-    if worst is None or found_there is None or found_there.low <= found.advantage.high:
+    loud = [(one, row) for row in result.rows if not useful(row) and (one := leak(result, row)) and one.low > 0]
+    most, worst = max(loud, key=lambda pair: pair[0].value, default=(None, None))
+    if most is None or worst is None or most.low <= found.advantage.high:
         return ""
-    return f"{capital(worst.label)} predicts nothing and gives members away ({format_estimate(found_there)})."
+    return f"{capital(worst.label)} predicts nothing and gives members away ({format_estimate(most)})."
 
 
 def choice_doubts(result: CellResult) -> str:
@@ -106,9 +103,8 @@ def _no_choice(result: CellResult) -> str:
     """Say why no row is named: no leak is known, or nothing that leaks little predicts anything."""
     known = [found for row in result.rows if not is_baseline(row) and (found := leak(result, row))]
     if not known:
-        ran = any(isinstance(attack, AttackResult) for row in result.rows for attack in row.attacks.values())
         lacking = "The attack that leads could not be computed, so nothing is ranked."
-        return lacking if ran else "Nothing can be said about the leak."
+        return lacking if any(row.computed for row in result.rows) else "Nothing can be said about the leak."
     if any(found.low > 0 for found in known):
         return f"No model predicts better than guessing, and members are given away all the same: {_span(known)}."
     return f"No model predicts better than guessing, so that no leak is found ({_span(known)}) is no merit."
@@ -162,9 +158,11 @@ def audited(result: CellResult) -> str:
     data, quantizers = result.data, len(result.rows) - full - private
     models = result.config.get("replicates")
     if data.get("game") == "calibration":
-        return _calibrated(result)
-    done = any(isinstance(attack, AttackResult) for row in result.rows for attack in row.attacks.values())
-    attacked = "attacked" if done else "evaluated"
+        return (
+            f"{data['name']} ({data['task']}): {data['n']:,} records that trained no model were set aside, and the "
+            f"quantizers calibrated {models} times, each time on {data['n_train']:,} of them; the attacker tells which."
+        )
+    attacked = "attacked" if any(row.computed for row in result.rows) else "evaluated"
     kind = f"{len(data['tasks'])} tasks" if data.get("tasks") else data["task"]
     holds = f"{data['name']} holds {data['n']:,} records ({kind});"
     if _finished(result):
@@ -183,23 +181,12 @@ def audited(result: CellResult) -> str:
     )
 
 
-def _calibrated(result: CellResult) -> str:
-    """Say what the game of calibration was played with."""
-    data, models = result.data, result.config.get("replicates")
-    return (
-        f"{data['name']} ({data['task']}): {data['n']:,} records that trained no model were set aside, and the "
-        f"quantizers calibrated {models} times, each time on {data['n_train']:,} of them; the attacker tells which."
-    )
-
-
 def attacker(result: CellResult) -> str:
     """Say who attacks, what he sees and knows, and which game is played."""
-    attack = next(
-        (a for row in result.rows if isinstance(a := row.attacks.get(result.primary_attack), AttackResult)), None
-    )
+    attack = next((a for row in result.rows if (a := row.computed.get(result.primary_attack))), None)
     name = attack_name(result.primary_attack)
     if attack is None:
-        if any(isinstance(other, AttackResult) for row in result.rows for other in row.attacks.values()):
+        if any(row.computed for row in result.rows):
             return f"The attack that leads ({name}) could not be computed; others were, see their numbers."
         return "No attack could be computed, so nothing is known about the leak."
     return f"The attacker ({name}) {attack.attacker}; {game_words(attack.game)}."
@@ -208,17 +195,15 @@ def attacker(result: CellResult) -> str:
 def headline(result: CellResult) -> str:
     """Say what full precision gives away, which quantizer gives away least, and what that costs."""
     best, full = least(result), reference(result)
-    if best is None:
+    found, before = leak(result, best) if best else None, leak(result, full)
+    if best is None or found is None:
         return ""
-    found, before = leak(result, best), leak(result, full)
-    if found is None:
-        return ""
-    lead = ""
-    if before is not None and best is not full:
-        lead = (
-            f"In full precision the attacker's advantage over blind guessing (0 = none, 1 = certainty) is "
-            f"{format_estimate(before)}. "
-        )
+    lead = (
+        f"In full precision the attacker's advantage over blind guessing (0 = none, 1 = certainty) is "
+        f"{format_estimate(before)}. "
+        if before is not None and best is not full
+        else ""
+    )
     rest, _ = _beside(result, best)
     least_of = f"{_among(result, best)}{best.label} leaks least:" if rest else f"{best.label} leaks"
     if rest and _alike(result, best, rest):
@@ -237,28 +222,20 @@ def about_zero(result: CellResult, row: QuantizerRow) -> str:
             "That interval lies below 0, worse than blind guessing: either chance, or members and non-members differ "
             "in more than membership. Do not read it as safety."
         )
-    bound = _bound(result, row)
-    if bound:
+    epsilon = row.computed[result.primary_attack].epsilon
+    bound = format_bound(epsilon.low) if isinstance(epsilon, Estimate) else "0"
+    quiet = "That interval includes 0: no leak found by this attack"
+    if shows := float(bound.replace("∞", "inf")) > 0:  # in digits: not where they are zeros
         quiet = f"That interval includes 0, yet the same attack shows that ε is at least {bound}"
-    else:
-        quiet = "That interval includes 0: no leak found by this attack"
     others = {
         name: attack.advantage
-        for name, attack in row.attacks.items()
-        if name != result.primary_attack and isinstance(attack, AttackResult) and attack.advantage.low > 0
+        for name, attack in row.computed.items()
+        if name != result.primary_attack and attack.advantage.low > 0
     }
     if not others:
-        return f"{quiet}." if bound else f"{quiet}, which does not rule out others."
+        return f"{quiet}." if shows else f"{quiet}, which does not rule out others."
     name = max(others, key=lambda key: others[key].low)
     return f"{quiet}, but {short_attack(name)} found one in the same model: {format_estimate(others[name])}."
-
-
-def _bound(result: CellResult, row: QuantizerRow) -> str:
-    """Return what the leading attack shows epsilon to be at least, in digits; nothing where they are zeros."""
-    attack = row.attacks.get(result.primary_attack)
-    found = attack.epsilon if isinstance(attack, AttackResult) else None
-    text = format_bound(found.low) if isinstance(found, Estimate) else "0"
-    return text if float(text.replace("∞", "inf")) > 0 else ""
 
 
 def least(result: CellResult) -> QuantizerRow | None:
@@ -269,8 +246,7 @@ def least(result: CellResult) -> QuantizerRow | None:
 def winner(result: CellResult) -> QuantizerRow | None:
     """Return the row that leaks least where another of some use leaks more; least of one, or of equals, is no win."""
     best = least(result)
-    rest = _beside(result, best)[0] if best is not None else []
-    return None if best is None or _alike(result, best, rest) else best
+    return None if best is None or _alike(result, best, _beside(result, best)[0]) else best
 
 
 def _alike(result: CellResult, best: QuantizerRow, rest: Sequence[QuantizerRow]) -> bool:
@@ -280,8 +256,7 @@ def _alike(result: CellResult, best: QuantizerRow, rest: Sequence[QuantizerRow])
 
 
 def _price(result: CellResult, row: QuantizerRow) -> str:
-    price, known = cost(result, row), metric(result.primary_metric)
-    name = known.name
+    price, known, name = cost(result, row), metric(result.primary_metric), metric(result.primary_metric).name
     if price is None or row is reference(result):
         return ""
     if price.low <= 0 <= price.high:
@@ -294,10 +269,8 @@ def _price(result: CellResult, row: QuantizerRow) -> str:
 def not_told_apart_words(result: CellResult) -> str:
     """Say which quantizers this audit does not tell apart from the best."""
     best = least(result)
-    if best is None:
-        return ""
-    rest, same = _beside(result, best)
-    if not rest:
+    rest, same = _beside(result, best) if best else ([], ())
+    if best is None or not rest:
         return ""
     one = _finished(result) or result.data.get("game") == "released"
     paired = f"compared on the same {'' if one else 'models and '}records"
@@ -319,19 +292,14 @@ def useless(result: CellResult) -> str:
     quiet = [row for row in empty if row not in loud]
     parts = []
     if loud:
-        span = _span([found for row in loud if (found := leak(result, row))])
-        parts.append(f"{_guesses(loud)} and {_do(loud, 'give')} members away all the same: {span}.")
+        span, one = _span([found for row in loud if (found := leak(result, row))]), len(loud) == 1
+        does = "predicts no better than guessing and gives" if one else "predict no better than guessing and give"
+        parts.append(f"{capital(_called(loud))} {does} members away all the same: {span}.")
     if quiet:
-        parts.append(f"{_guesses(quiet)}; that little or no leak is found there is no merit.")
+        does = "predicts" if len(quiet) == 1 else "predict"
+        said = f"{capital(_called(quiet))} {does} no better than guessing"
+        parts.append(f"{said}; that little or no leak is found there is no merit.")
     return " ".join(parts)
-
-
-def _guesses(rows: Sequence[QuantizerRow]) -> str:
-    return f"{capital(_called(rows))} {_do(rows, 'predict')} no better than guessing"
-
-
-def _do(rows: Sequence[QuantizerRow], verb: str) -> str:
-    return verb + ("s" if len(rows) == 1 else "")
 
 
 def about_r(result: CellResult) -> str:

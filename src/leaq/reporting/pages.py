@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from leaq.decisions.choosing import Chooser, Recommendation
+from leaq.decisions.choosing import Chooser
 from leaq.decisions.evidence import listed
 from leaq.decisions.standing import (
     is_baseline,
@@ -18,20 +18,27 @@ from leaq.errors import LeaqError, need
 from leaq.pipeline.options import command
 from leaq.quantizers.catalogue import entry
 from leaq.reporting import figures, study_figures
-from leaq.reporting.attack_tables import attack_numbers
+from leaq.reporting.attacks import attack_numbers
 from leaq.reporting.decision import chooser_of
 from leaq.reporting.display_names import attack_name, flag_words, game_words, metric, short_attack
 from leaq.reporting.drawing import svg
 from leaq.reporting.narrative import about_r, about_zero, attacker, headline, outcome, sentences, verdict
 from leaq.reporting.records import riskiest_records
-from leaq.reporting.study_tables import agreements, audit_names, overview, study_sentences, study_verdict
-from leaq.reporting.summary import by_data_set, by_quantizer
-from leaq.reporting.tables import indicators, ranking, size_words
+from leaq.reporting.study_tables import (
+    agreements,
+    audit_names,
+    by_data_set,
+    by_quantizer,
+    overview,
+    study_sentences,
+    study_verdict,
+)
+from leaq.reporting.tables import indicators, number_cell, ranking, size_words
 from leaq.reporting.task_tables import by_task
-from leaq.results import CellResult, QuantizerRow
+from leaq.results import CellResult
 from leaq.results.redaction import shareable, shareable_config
 from leaq.stats.digits import format_estimate
-from leaq.types import AttackResult, Estimate, Floats
+from leaq.types import AttackResult
 
 
 def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, Any]:
@@ -60,7 +67,7 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
         "flags": [flag_words(flag) for flag in result.flags],
         "meanings": _meanings(result),
         "digest": hashlib.sha256(shareable(result).to_json(timings=False).encode()).hexdigest(),
-        "written": _today(),
+        "written": f"{datetime.now(UTC):%Y-%m-%d}",
         "reproduce": command(shareable_config(result.config)),
         "config": json.dumps(shareable_config(result.config), indent=2, ensure_ascii=False),
         "environment": result.environment,
@@ -78,11 +85,15 @@ def study_page(cells: Sequence[CellResult], *, internal: bool) -> dict[str, Any]
     narrow, _ = study_figures.leaks(shown, width=190)
     drawn = safe(svg(heat, name="ranks", label="Rank of each quantizer in each audit.", keys=heat_keys))
     about = "Leak of each audit in full precision and under its least leaking quantizer."
+    left_out = (
+        f"Drawn and listed one by one are the {len(shown)} audits with the largest leak in full precision; tables of "
+        "quantizers and data sets, and every sentence here, are about all."
+    )
     return {
         "count": len(cells),
-        "written": _today(),
+        "written": f"{datetime.now(UTC):%Y-%m-%d}",
         "verdict": study_verdict(cells),
-        "sentences": [*study_sentences(cells), *_left_out(len(cells), len(shown))],
+        "sentences": [*study_sentences(cells), *([left_out] if len(shown) < len(cells) else [])],
         "quantizers": by_quantizer(cells),
         "data_sets": by_data_set(cells),
         "overview": overview(shown),
@@ -101,24 +112,11 @@ def study_page(cells: Sequence[CellResult], *, internal: bool) -> dict[str, Any]
     }
 
 
-def _today() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%d}"
-
-
-def _left_out(count: int, shown: int) -> list[str]:
-    if shown == count:
-        return []
-    return [
-        f"Drawn and listed one by one are the {shown} audits with the largest leak in full precision; tables of "
-        "quantizers and data sets, and every sentence here, are about all."
-    ]
-
-
 def _brief(cell: CellResult, label: str, *, prefix: str, internal: bool) -> dict[str, Any]:
     """Take one audit of a study apart: small picture, table, doubts, command; curves are left to its own report."""
     keys = {figures.tip(cell, row): row.quantizer for row in cell.rows}
     small = figures.tradeoff(cell, width=270, height=230)
-    about = f"Leak against {_change_of(cell)} for {label}"
+    about = f"Leak against {figures.worsening(cell)} for {label}"
     return {
         "prefix": prefix,
         "label": label,
@@ -137,28 +135,29 @@ def _chooser(result: CellResult) -> dict[str, Any]:
     chooser = chooser_of(result)
     if chooser is None:
         return {"rows": [], "steps": {}, "chosen": None}
-    counted = {True: chooser.costing(), False: chooser.costing(cautious=False)}
-    place = {name: at for at, name in enumerate(chooser.names)}
-    rows = [
-        {
-            "key": row.quantizer, "label": row.label, "hint": about_zero(result, row),
-            "worst": _finite(counted[True][place[row.quantizer]]),
-            "cost": _finite(counted[False][place[row.quantizer]]),
-            "change": "none, by definition" if row is reference(result) else _change(result, row),
+    worst, costs = (dict(zip(chooser.names, chooser.costing(cautious=way), strict=True)) for way in (True, False))
+    rows = []
+    for row in result.ranked():
+        if (key := row.quantizer) not in costs:
+            continue
+        change = row.drops.get(result.primary_metric)
+        rows.append({
+            "key": key, "label": row.label, "hint": about_zero(result, row),
+            "worst": float(worst[key]) if np.isfinite(worst[key]) else None,
+            "cost": float(costs[key]) if np.isfinite(costs[key]) else None,
+            "change": "none, by definition" if row is reference(result) else number_cell(change, sign=True).text,
             "size": size_words(row.size.bytes), "smaller": f"{row.size.compression:.3g}",
-        }
-        for row in result.ranked()
-        if row.quantizer in place
-    ]  # fmt: skip
+        })  # fmt: skip
     start = chooser.budget
-    costs = [cost for cost in counted[True] if np.isfinite(cost)]
-    largest = max([2 * start, *(c for c in costs if c < 40 * start)])
+    largest = max([2 * start, *(cost for cost in worst.values() if cost < 40 * start)])
     step = 10.0 ** figures.decade(start / 10)
+    chosen = chooser.at(start)
+    said = next((row for row in rows if row["key"] == chosen.chosen), None)  # what a page says without a script
     return {
         "rows": rows,
         "steps": {
-            "cautious": _steps(chooser, counted[True], cautious=True),
-            "estimate": _steps(chooser, counted[False], cautious=False),
+            "cautious": _steps(chooser, worst.values(), cautious=True),
+            "estimate": _steps(chooser, costs.values(), cautious=False),
         },
         "start": start,
         "step": step,
@@ -166,64 +165,46 @@ def _chooser(result: CellResult) -> dict[str, Any]:
         "decimals": max(0, -figures.decade(step)),
         "metric": chooser.metric,
         "worsening": metric(result.primary_metric).worsening,
-        "chosen": _said(chooser.at(start), rows),
+        "chosen": said and {**said, "leak": format_estimate(chosen.advantage)},
     }
 
 
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _steps(chooser: Chooser, costs: Floats, *, cautious: bool) -> list[dict[str, Any]]:
+def _steps(chooser: Chooser, costs: Iterable[float], *, cautious: bool) -> list[dict[str, Any]]:
     """Return the choice from each budget on at which it can change."""
     budgets = sorted({max(0.0, float(cost)) for cost in costs if np.isfinite(cost)} | {0.0})
-    found = [(budget, chooser.at(budget, cautious=cautious)) for budget in budgets]
     return [
         {
             "from": budget,
             "key": one.chosen,
             "leak": format_estimate(one.advantage),
-            "same": [one.names[name] for name in one.tied],
+            "same": [*map(one.names.get, one.tied)],
         }
-        for budget, one in found
+        for budget in budgets
+        for one in [chooser.at(budget, cautious=cautious)]
     ]
-
-
-def _said(found: Recommendation, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Return what a page says of the choice without a script."""
-    row = next((row for row in rows if row["key"] == found.chosen), None)
-    return None if row is None else {**row, "leak": format_estimate(found.advantage)}
-
-
-def _change(result: CellResult, row: QuantizerRow) -> str:
-    change = row.drops.get(result.primary_metric)
-    return format_estimate(change, sign=True) if isinstance(change, Estimate) else "–"
-
-
-def _change_of(result: CellResult) -> str:
-    known = metric(result.primary_metric)
-    return f"{known.worsening} of {known.name}"
 
 
 def _figures(result: CellResult, prefix: str) -> dict[str, Any]:
     """Draw the large figures, each for wide and for narrow screens."""
-    keys = {figures.tip(result, row): row.quantizer for row in result.rows}
-    about = (
-        f"Leak against {_change_of(result)} for {len(result.rows)} quantizers; the numbers are in the ranking table."
-    )
-    wide = figures.tradeoff(result, width=560, height=420)
-    narrow = figures.tradeoff(result, width=270, height=300)
-    sentences = _attack_keys(result)
-    label = "Advantage of each attack under each quantizer, with intervals."
+    worse, count = figures.worsening(result), len(result.rows)
+    trade: dict[str, Any] = {
+        "name": f"{prefix}-tradeoff",
+        "label": f"Leak against {worse} for {count} quantizers; the numbers are in the ranking table.",
+        "keys": {figures.tip(result, row): row.quantizer for row in result.rows},
+    }
+    attacks: dict[str, Any] = {
+        "name": f"{prefix}-attacks",
+        "label": "Advantage of each attack under each quantizer, with intervals.",
+        "keys": {
+            figures.attack_tip(row, name, attack): row.quantizer
+            for row in result.rows
+            for name, attack in row.computed.items()
+        },
+    }
+    large, small = (figures.tradeoff(result, width=wide, height=high) for wide, high in ((560, 420), (270, 300)))
     return {
-        "tradeoff": _two(wide, narrow, name=f"{prefix}-tradeoff", label=about, keys=keys),
-        "attacks": _two(
-            figures.attacks(result, width=600),
-            figures.attacks(result, width=180),
-            name=f"{prefix}-attacks",
-            label=label,
-            keys=sentences,
-        ),
+        "tradeoff": _two(large, small, **trade),
+        "attacks": _two(figures.attacks(result, width=600), figures.attacks(result, width=180), **attacks),
     }
 
 
@@ -234,36 +215,21 @@ def _two(wide: Any, narrow: Any, *, name: str, label: str, keys: Mapping[str, st
     }
 
 
-def _attack_keys(result: CellResult) -> dict[str, str]:
-    return {
-        figures.attack_tip(row, name, attack): row.quantizer
-        for row in result.rows
-        for name, attack in row.attacks.items()
-        if isinstance(attack, AttackResult)
-    }
-
-
 def _panels(result: CellResult, prefix: str) -> dict[str, list[dict[str, Any]]]:
     """Small multiples: one ROC and one lambda_k panel a quantizer."""
     rocs, lambdas = [], []
     chooser = chooser_of(result)
     chosen = chooser.at(chooser.budget).chosen if chooser else ""
     for index, row in enumerate(result.ranked()):
-        if any(isinstance(attack, AttackResult) and attack.roc is not None for attack in row.attacks.values()):
+        if any(attack.roc is not None for attack in row.computed.values()):
             drawing = svg(figures.roc(result, row), name=f"{prefix}-roc{index}", label=f"ROC curves for {row.label}")
-            first = row is reference(result) or row.quantizer == chosen
-            rocs.append({"label": row.label, "svg": safe(drawing), "note": _roc_note(result, row), "first": first})
+            first, lead = row is reference(result) or row.quantizer == chosen, row.computed.get(result.primary_attack)
+            note = f"{short_attack(result.primary_attack)}: AUC {format_estimate(lead.auc)}" if lead else ""
+            rocs.append({"label": row.label, "svg": safe(drawing), "note": note, "first": first})
         if "lambda_k" in row.curves:
             drawing = svg(figures.lambda_k(row), name=f"{prefix}-lambda{index}", label=f"lambda_k for {row.label}")
             lambdas.append({"label": row.label, "svg": safe(drawing)})
     return {"roc": rocs, "lambda": lambdas}
-
-
-def _roc_note(result: CellResult, row: QuantizerRow) -> str:
-    attack = row.attacks.get(result.primary_attack)
-    if not isinstance(attack, AttackResult):
-        return ""
-    return f"{short_attack(result.primary_attack)}: AUC {format_estimate(attack.auc)}"
 
 
 def _attackers(result: CellResult) -> list[dict[str, Any]]:
@@ -272,16 +238,14 @@ def _attackers(result: CellResult) -> list[dict[str, Any]]:
     drawn = figures.drawn_attacks(result)
     for key in figures.attack_keys(result):
         attack = next(row.attacks[key] for row in result.rows if key in row.attacks)
-        if isinstance(attack, AttackResult):
-            words = {"sees": attack.attacker, "game": game_words(attack.game)}
-        else:
-            words = {"sees": f"not computed: {attack.reason}", "game": ""}
+
         found.append(
             {
                 "name": attack_name(key),
                 "short": short_attack(key),
                 "hue": drawn.index(key) if key in drawn else None,
-                **words,
+                "sees": attack.attacker if isinstance(attack, AttackResult) else f"not computed: {attack.reason}",
+                "game": game_words(attack.game) if isinstance(attack, AttackResult) else "",
             }
         )
     return found

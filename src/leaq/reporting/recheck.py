@@ -12,10 +12,10 @@ import numpy as np
 from leaq.errors import InvalidInput
 from leaq.pipeline import audit
 from leaq.pipeline.cell import AuditConfig
+from leaq.quantizers.registry import build
 from leaq.reporting.form_files import read_card, signer
-from leaq.results import CellResult
 from leaq.system.signing import read_public_key
-from leaq.types import AttackResult, Estimate, Progress, silent
+from leaq.types import Estimate, Progress, silent
 
 SHARE = 10
 """One number in so many is computed again, at least one."""
@@ -105,14 +105,18 @@ def _signature(card: Mapping[str, Any], key_file: Path | None) -> tuple[str, str
 
 def _again(card: Mapping[str, Any], source: str, progress: Progress) -> tuple[Compared, ...]:
     """Compute drawn numbers again and set them beside what the card states."""
-    stated = _stated(card)
-    if not stated:
+    answers = {one["key"]: one["numbers"] for one in card["answers"]}
+    numbers = {f"advantage of {name}": one for name, one in answers.get("attacks", {}).get("tried", {}).items()}
+    if value := answers.get("utility", {}).get("value"):
+        numbers[str(answers["utility"]["metric"])] = value
+    if not numbers:
         return ()
+    stated = {name: (float(number["low"]), float(number["high"])) for name, number in numbers.items()}
     names = sorted(stated)
     drawn = set(np.random.default_rng(secrets.randbits(64)).choice(names, ceil(len(names) / SHARE), replace=False))
     config = dict(card["config"])
     attacks = [name.removeprefix("advantage of ") for name in drawn if name.startswith("advantage of ")]
-    calibrated = [spec for spec in config["quantizers"] if _calibrated(spec)]
+    calibrated = [spec for spec in config["quantizers"] if build(spec).needs.calibration]
     asked = [card["quantizer"]] if card["quantizer"] != "none" else config["quantizers"][:1]
     change = {
         "source": source or config.get("source"),
@@ -121,37 +125,11 @@ def _again(card: Mapping[str, Any], source: str, progress: Progress) -> tuple[Co
         "together": [],
     }
     result = audit(AuditConfig.from_dict({**config, **change}), progress=progress)
-    found = _numbers(result, card["quantizer"])
+    row = next(row for row in result.rows if row.quantizer == card["quantizer"])
+    found = {f"advantage of {name}": one.advantage.value for name, one in row.computed.items()}
+    found |= {name: one.value for name, one in row.metrics.items() if isinstance(one, Estimate)}
     missing = drawn - set(found)
     if missing:
         listed = ", ".join(sorted(missing))
         raise InvalidInput(f"The card states numbers that its own configuration does not give: {listed}.")
     return tuple(Compared(name, stated[name], found[name]) for name in sorted(drawn))
-
-
-def _calibrated(spec: str) -> bool:
-    from leaq.quantizers import build
-
-    return bool(build(spec).needs.calibration)
-
-
-def _stated(card: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    answers = {one["key"]: one["numbers"] for one in card["answers"]}
-    tried = answers.get("attacks", {}).get("tried", {})
-    found = {f"advantage of {name}": _ends(number) for name, number in tried.items()}
-    value = answers.get("utility", {}).get("value")
-    return found | ({str(answers["utility"]["metric"]): _ends(value)} if value else {})
-
-
-def _ends(number: Mapping[str, Any]) -> tuple[float, float]:
-    return float(number["low"]), float(number["high"])
-
-
-def _numbers(result: CellResult, quantizer: str) -> dict[str, float]:
-    row = next(row for row in result.rows if row.quantizer == quantizer)
-    found = {
-        f"advantage of {name}": one.advantage.value
-        for name, one in row.attacks.items()
-        if isinstance(one, AttackResult)
-    }
-    return found | {name: one.value for name, one in row.metrics.items() if isinstance(one, Estimate)}

@@ -6,10 +6,14 @@ import numpy as np
 
 from leaq.decisions.standing import reference
 from leaq.reporting.display_names import attack_name
-from leaq.reporting.tables import MISSING, Cell, Column, Footnote, Table
-from leaq.results import CellResult, QuantizerRow
-from leaq.types import AttackResult, Floats
+from leaq.reporting.tables import MISSING, Cell, Column, Table, plain_notes
+from leaq.results import CellResult
+from leaq.types import Floats
 
+MEASURED = (
+    "Risk: how far the signal of {} moves when the record is trained on, in standard deviations over models. A single "
+    "record's risk rests on few models and carries no interval here: read it as an order of magnitude."
+)
 EXPECTED = (
     "Risk: how far the record's signals are expected to lie apart in models trained on it and in others, in standard "
     "deviations over models. Forecast from few models: read the order of single records as a hint where to look."
@@ -34,9 +38,14 @@ def riskiest_records(
     every : show the risk under every quantizer, not only in full precision.
     shown : what each row holds, by row number; added as a column.
     """
-    measured = [(row, risk) for row in result.ranked() if (risk := _risk(result, row)) is not None]
-    expected = [(row, risk) for row in result.ranked() if (risk := _expected(result, row)) is not None]
-    once = [] if measured or expected else _from_one_run(result)
+    ranked, leading_attack = result.ranked(), result.risk_attack or ""
+    told = [(row, row.computed[leading_attack].risk) for row in ranked if leading_attack in row.computed]
+    measured = [(row, risk) for row, risk in told if risk is not None]
+    # Kept by row number; JSON holds NaN as text.
+    ahead, run = result.private.get("forecast_risk", {}), result.private.get("run_risk")
+    expected = [(row, np.asarray(ahead[row.quantizer], np.float64)) for row in ranked if row.quantizer in ahead]
+    # One recorded run tells of its weights in full precision.
+    once = [] if measured or expected or run is None else [(reference(result), np.asarray(run, np.float64))]
     leading = measured or expected or once
     if not leading:
         return None
@@ -52,9 +61,13 @@ def riskiest_records(
         (Column("Row", "Row of data in the source, counted from 1.", "left"), [Cell(str(i), float(i)) for i in ids]),
         *((Column(head.format(row.label), about.format(row.label)), _cells(risk, digits=3 if once else 1))
           for row, risk in (leading if every else [full])),
-        *_forecast(beside), *(_published(result) if once else ()), *_identified(result, ids), *_contents(ids, shown),
+        *(() if beside is None else ((Column("Forecast", "Effect size expected in full precision, without the attack."),
+                                      _cells(beside)),)),
+        *(_published(result) if once else ()), *_identified(result, ids),
+        *(() if shown is None else ((Column("Record", "Shown because it was asked for.", "left"),
+                                     [Cell(shown.get(i, MISSING)) for i in ids]),)),
     ]  # fmt: skip
-    notes = [_note(result)] if measured else []
+    notes = [MEASURED.format(attack_name(leading_attack))] if measured else []
     if expected and (not measured or beside is not None):
         notes.append(("Forecast: " if measured else "") + EXPECTED)
     notes += [ONE_RUN] if once else []
@@ -66,17 +79,12 @@ def riskiest_records(
         columns=[head for head, _ in columns],
         lines=[(str(ids[at]), [cells[at] for _, cells in columns]) for at in order],
         order=f"Ordered by the risk{'' if once else f' {where}'}, largest first.",
-        footnotes=tuple(Footnote("", note) for note in (*notes, PRIVATE)),
+        footnotes=plain_notes([*notes, PRIVATE]),
     )
 
 
 Columns = Iterator[tuple[Column, list[Cell]]]
 """Heads, each with a cell for every record."""
-
-
-def _forecast(risk: Floats | None) -> Columns:
-    if risk is not None:
-        yield Column("Forecast", "Effect size expected in full precision, without the attack."), _cells(risk)
 
 
 def _published(result: CellResult) -> Columns:
@@ -96,36 +104,6 @@ def _identified(result: CellResult, ids: Sequence[int]) -> Columns:
         last |= dict.fromkeys(found.get(row.quantizer, ()), row.label)
     about = "Least revealing quantizer that still identifies it, by LiRA's signal (5 % false discoveries)."
     yield Column("Identified up to", about, "left"), [Cell(last[i]) for i in ids]
-
-
-def _contents(ids: Sequence[int], shown: Mapping[int, str] | None) -> Columns:
-    if shown is not None:
-        yield Column("Record", "Shown because it was asked for.", "left"), [Cell(shown.get(i, MISSING)) for i in ids]
-
-
-def _note(result: CellResult) -> str:
-    return (
-        f"Risk: how far the signal of {attack_name(str(result.risk_attack))} moves when the record is trained "
-        "on, in standard deviations over models. A single record's risk rests on few models and carries no "
-        "interval here: read it as an order of magnitude."
-    )
-
-
-def _risk(result: CellResult, row: QuantizerRow) -> Floats | None:
-    attack = row.attacks.get(result.risk_attack or "")
-    return attack.risk if isinstance(attack, AttackResult) else None
-
-
-def _expected(result: CellResult, row: QuantizerRow) -> Floats | None:
-    """Return the forecast risk, which is kept by row number; JSON holds NaN as text."""
-    found = result.private.get("forecast_risk", {}).get(row.quantizer)
-    return None if found is None else np.asarray(found, dtype=np.float64)
-
-
-def _from_one_run(result: CellResult) -> list[tuple[QuantizerRow, Floats]]:
-    """Return the risk that one recorded run tells, which is of its weights in full precision."""
-    found = result.private.get("run_risk")
-    return [] if found is None else [(reference(result), np.asarray(found, dtype=np.float64))]
 
 
 def _cells(risk: Floats, *, digits: int = 1) -> list[Cell]:

@@ -1,18 +1,22 @@
 """Several audits beside each other: names, the overview, how far their orders agree, and the verdict over all."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
+import numpy as np
+
 from leaq.decisions.choosing import choosers
+from leaq.decisions.evidence import over_data_sets
 from leaq.decisions.standing import leak, not_told_apart, reference, start_budget, useful
 from leaq.errors import NotEnoughEvidence
-from leaq.reporting.decision import capital, chooser_of, decision, other_knee
+from leaq.reporting.decision import capital, chooser_of, counted, decision, other_knee
 from leaq.reporting.display_names import flag_words, metric, short_attack
 from leaq.reporting.narrative import winner
-from leaq.reporting.tables import MISSING, Cell, Column, Footnote, Table, number_cell
-from leaq.results import CellResult
+from leaq.reporting.tables import MISSING, Cell, Column, Table, number_cell, plain_notes
+from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.stats.ranks import agreement
 from leaq.types import Estimate
@@ -26,7 +30,16 @@ def audit_names(cells: Sequence[CellResult]) -> list[str]:
 
     Audits that differ in nothing of this are numbered.
     """
-    options = [_options(cell) for cell in cells]
+    options = [
+        {
+            "data": str(cell.data.get("name", "data")),
+            "target": str(cell.config.get("target") or ""),
+            "embedder": str(cell.config.get("embedder") or ""),
+            "head": "-".join(str(width) for width in (cell.config.get("training") or {}).get("hidden", ())),
+            "seed": f"seed {cell.config.get('seed')}",
+        }
+        for cell in cells
+    ]
     differing = [key for key in options[0] if key == "data" or len({option[key] for option in options}) > 1]
     found = [" · ".join(option[key] for key in differing if option[key]) for option in options]
     total, seen = Counter(found), Counter[str]()
@@ -35,17 +48,6 @@ def audit_names(cells: Sequence[CellResult]) -> list[str]:
         seen[name] += 1
         numbered.append(f"{name} ({seen[name]})" if total[name] > 1 else name)
     return numbered
-
-
-def _options(cell: CellResult) -> dict[str, str]:
-    training = cell.config.get("training") or {}
-    return {
-        "data": str(cell.data.get("name", "data")),
-        "target": str(cell.config.get("target") or ""),
-        "embedder": str(cell.config.get("embedder") or ""),
-        "head": "-".join(str(width) for width in training.get("hidden", ())),
-        "seed": f"seed {cell.config.get('seed')}",
-    }
 
 
 def study_verdict(cells: Sequence[CellResult]) -> str:
@@ -92,17 +94,16 @@ def study_sentences(cells: Sequence[CellResult]) -> list[str]:
     kinds = " and ".join(f"{count} {task}" for task, count in sorted(tasks.items()))
     found = [
         study_winner(cells),
-        f"{len(cells)} audits ({kinds}) of {len(data)} data set{'s' if len(data) > 1 else ''} with {len(embedders)} "
-        f"embedder{'s' if len(embedders) > 1 else ''}.",
+        f"{len(cells)} audits ({kinds}) of {counted(len(data), 'data set')} with "
+        f"{counted(len(embedders), 'embedder')}.",
     ]
-    full = [
-        (a, name) for cell, name in zip(cells, audit_names(cells), strict=True) if (a := leak(cell, reference(cell)))
-    ]
+    leaks = {name: leak(cell, reference(cell)) for cell, name in zip(cells, audit_names(cells), strict=True)}
+    full = [(a.value, name, a) for name, a in leaks.items() if a]
     if full:
-        worst, calm = max(full, key=lambda pair: pair[0].value), min(full, key=lambda pair: pair[0].value)
+        (_, worst, most), (_, calm, least) = (pick(full, key=lambda one: one[0]) for pick in (max, min))
         found.append(
-            f"In full precision the attack's advantage is largest for {worst[1]}, {format_estimate(worst[0])}, and "
-            f"smallest for {calm[1]}, {format_estimate(calm[0])}."
+            f"In full precision the attack's advantage is largest for {worst}, {format_estimate(most)}, and smallest "
+            f"for {calm}, {format_estimate(least)}."
         )
     useless = Counter(row.label for cell in cells for row in cell.rows if not useful(row))
     if useless:
@@ -113,9 +114,10 @@ def study_sentences(cells: Sequence[CellResult]) -> list[str]:
 
 def overview(cells: Sequence[CellResult]) -> Table:
     """Return one row per audit: its leak in full precision, the quantizer that leaks least, the one within budget."""
-    labels = audit_names(cells)
+    usual = {metric(cell.primary_metric): start_budget(cell) for cell in cells}
+    budgets = ", ".join(f"a {known.worsening} of {budget:.3g} {known.name}" for known, budget in usual.items())
     lines = []
-    for cell, name in zip(cells, labels, strict=True):
+    for cell, name in zip(cells, audit_names(cells), strict=True):
         best, full = winner(cell), reference(cell)
         chooser = chooser_of(cell)
         within = chooser.at(chooser.budget).label if chooser else "none"
@@ -137,65 +139,41 @@ def overview(cells: Sequence[CellResult]) -> Table:
             Column("Least leak", "Quantizer that leaks least of at least two that predict.", "left"),
             Column("Leak", "Its advantage."),
             Column(
-                "Take",
-                f"Not told apart from the least leak within {_budgets(cells)}; then cheapest, then smallest.",
-                "left",
+                "Take", f"Not told apart from the least leak within {budgets}; then cheapest, then smallest.", "left"
             ),
         ),
         lines=lines,
         order="By data set, embedder and seed; the heads sort.",
-        footnotes=(Footnote("", f"Take: within {_budgets(cells)}, at the worse end of its interval."),),
+        footnotes=plain_notes([f"Take: within {budgets}, at the worse end of its interval."]),
     )
-
-
-def _budgets(cells: Sequence[CellResult]) -> str:
-    usual = {metric(cell.primary_metric): start_budget(cell) for cell in cells}
-    return ", ".join(f"a {known.worsening} of {budget:.3g} {known.name}" for known, budget in usual.items())
 
 
 def pairs(cells: Sequence[CellResult]) -> list[tuple[int, int]]:
     """Return the pairs of audits to compare: same data with different embedders if there are such, else all."""
     every = list(combinations(range(len(cells)), 2))
-    embedders = [
-        (i, j)
-        for i, j in every
-        if cells[i].data.get("name") == cells[j].data.get("name")
-        and cells[i].config.get("target") == cells[j].config.get("target")
-        and cells[i].config.get("embedder") != cells[j].config.get("embedder")
-    ]
-    return embedders or every
+    data = [(cell.name, cell.config.get("target")) for cell in cells]
+    embedders = [cell.config.get("embedder") for cell in cells]
+    return [(i, j) for i, j in every if data[i] == data[j] and embedders[i] != embedders[j]] or every
 
 
 def tau(a: CellResult, b: CellResult) -> Estimate | None:
     """Return how far two audits agree on the order of the quantizers they share; None with fewer than two."""
-    theirs = {row.quantizer: leak(b, row) for row in b.rows}
-    shared = [
-        (mine, other)
-        for row in a.rows
-        if (mine := leak(a, row)) is not None and (other := theirs.get(row.quantizer)) is not None
-    ]
-    if len(shared) < 2:
-        return None
-    return agreement([mine for mine, _ in shared], [other for _, other in shared])
+    mine, theirs = ({row.quantizer: one for row in cell.rows if (one := leak(cell, row))} for cell in (a, b))
+    shared = [name for name in mine if name in theirs]
+    return agreement([mine[name] for name in shared], [theirs[name] for name in shared]) if len(shared) > 1 else None
 
 
 def agreements(cells: Sequence[CellResult]) -> Table | None:
     """Return Kendall's tau of each pair of audits, most agreement first; None for a single audit."""
     labels, asked = audit_names(cells), pairs(cells)
-    found: list[tuple[float, str, str, Estimate]] = []
-    for i, j in asked[:MOST_PAIRS]:
-        estimate = tau(cells[i], cells[j])
-        if estimate is not None:
-            found.append((-estimate.value, labels[i], labels[j], estimate))
+    told = [(labels[i], labels[j], tau(cells[i], cells[j])) for i, j in asked[:MOST_PAIRS]]
+    found = sorted([(-item.value, a, b, item) for a, b, item in told if item], key=lambda one: one[:3])
     if not found:
         return None
-    found.sort(key=lambda item: item[:3])
-    notes = [Footnote("", text) for text in dict.fromkeys(flag_words(f) for *_, item in found for f in item.flags)]
-    if len(asked) > MOST_PAIRS:
-        notes.append(Footnote("", f"The first {MOST_PAIRS} of {len(asked)} pairs; the exports hold the rest."))
-    attack = short_attack(cells[0].primary_attack)
+    notes = dict.fromkeys(flag_words(flag) for *_, item in found for flag in item.flags)
+    rest = f"The first {MOST_PAIRS} of {len(asked)} pairs; the exports hold the rest."
     return Table(
-        title=f"How far audits agree on the order of quantizers by {attack}",
+        title=f"How far audits agree on the order of quantizers by {short_attack(cells[0].primary_attack)}",
         columns=(
             Column("Audit", "", "left"),
             Column("Audit", "", "left"),
@@ -207,7 +185,7 @@ def agreements(cells: Sequence[CellResult]) -> Table | None:
             for _, a, b, item in found
         ],
         order=f"Brackets: {found[0][3].level:.0%} intervals, every leak redrawn within its own interval.",
-        footnotes=tuple(notes),
+        footnotes=plain_notes([*notes, rest if len(asked) > MOST_PAIRS else ""]),
     )
 
 
@@ -226,3 +204,128 @@ def rank_cells(cells: Sequence[CellResult]) -> list[dict[str, Any]]:
                 "tip": f"{name}, {row.label}: rank {rank} of {len(ranked)}, leak {words}{doubt}",
             })  # fmt: skip
     return found
+
+
+Read = Callable[[CellResult, QuantizerRow], Estimate | None]
+
+
+def by_quantizer(cells: Sequence[CellResult]) -> list[Table]:
+    """Return one table a kind of task: each quantizer's leak, metric and cost over all cells, least leak first."""
+    tasks = sorted({str(cell.data.get("task")) for cell in cells})
+    return [_of_task([cell for cell in cells if str(cell.data.get("task")) == task], task) for task in tasks]
+
+
+def _of_task(cells: Sequence[CellResult], task: str) -> Table:
+    key = cells[0].primary_metric
+    labels = {row.quantizer: row.label for cell in cells for row in cell.rows}
+    reads: tuple[Read, ...] = (
+        leak,
+        lambda cell, row: _estimate(row.metrics.get(key)) if useful(reference(cell)) else None,
+        lambda cell, row: _estimate(row.drops.get(key)) if useful(reference(cell)) else None,
+    )
+    low, high = metric(key).bounds
+    bounds = ((-1.0, 1.0), (low, high), (low - high, high - low))
+    found = {
+        name: [_mean(cells, name, read, within) for read, within in zip(reads, bounds, strict=True)] for name in labels
+    }
+    order = sorted(labels, key=lambda name: one.value if (one := found[name][0]) else float("inf"))
+    names = len({str(cell.data.get("name")) for cell in cells})
+    without = sum(not useful(reference(cell)) for cell in cells)
+    lines = []
+    for name in order:
+        here = [row for cell in cells for row in cell.rows if row.quantizer == name]
+        useless = sum(not useful(row) for row in here)
+        bits = "/".join(dict.fromkeys(f"{row.size.bits:.3g}" for row in here[:1]))
+        counts = [Cell(bits), Cell(str(len(here))), Cell(str(useless or MISSING))]
+        # The mean over one data set is a number without interval.
+        means = [Cell(f"{one.value:.3f}", one.value) if one and one.n < 2 else number_cell(one) for one in found[name]]
+        lines.append((labels[name], [Cell(labels[name]), *means, *counts]))
+    attack = short_attack(cells[0].primary_attack)
+    return Table(
+        title=f"{task}: quantizers over {counted(len(cells), 'cell')} of {counted(names, 'data set')}",
+        columns=(
+            Column("Quantizer", "Full precision and every way of quantizing.", "left"),
+            Column(f"Leak ({attack})", "Mean advantage over data sets."),
+            Column(metric(key).name, "Mean over data sets."),
+            Column("Change", "Mean change against full precision."),
+            Column("Bits", "Bits a weight, in the first cell."),
+            Column("Cells", "Audits it was measured in."),
+            Column("No skill", "Audits in which it predicts no better than guessing."),
+        ),
+        lines=lines,
+        order="Least leak first. A data set counts once, whatever its embedders, heads and seeds.",
+        footnotes=plain_notes(
+            [
+                "One data set: means over its cells, without interval. Every cell's own intervals: --cells."
+                if names < 2
+                else f"Brackets: 95% intervals, Student's t over {names} data sets; what another data set would give "
+                "is in them.",
+                f"{metric(key).name} and change leave out {counted(without, 'cell')} without skill in full precision."
+                if without
+                else "",
+            ]
+        ),
+    )
+
+
+def by_data_set(cells: Sequence[CellResult]) -> Table:
+    """Return one row a data set: its leak and metric in full precision, and which quantizer leaks least how often."""
+    groups: dict[str, list[CellResult]] = {}
+    for cell in cells:
+        groups.setdefault(str(cell.data.get("name")), []).append(cell)
+    lines = []
+    for name, group in groups.items():
+        key = group[0].primary_metric
+        full = [reference(cell) for cell in group]
+        leaks = _range([one.value for cell, row in zip(group, full, strict=True) if (one := leak(cell, row))])
+        skill = _range([one.value for row in full if (one := _estimate(row.metrics.get(key)))])
+        winners = Counter(row.label for cell in group if (row := winner(cell)))
+        best, count = winners.most_common(1)[0] if winners else (MISSING, 0)
+        records = int(group[0].data.get("n", 0))
+        embedders = len({str(cell.config.get("embedder")) for cell in group})
+        shown = [
+            Cell(name), Cell(str(group[0].data.get("task"))), Cell(f"{records:,}", float(records)),
+            Cell(str(embedders), float(embedders)), Cell(str(len(group)), float(len(group))),
+            Cell(f"{metric(key).name} {skill}", skill), Cell(leaks), Cell(best),
+            Cell(f"{count} of {len(group)}", float(count)),
+        ]  # fmt: skip
+        lines.append((name, shown))
+    return Table(
+        title="Data sets",
+        columns=(
+            Column("Data set", "", "left"),
+            Column("Task", "", "left"),
+            Column("Records", "Records in the pool."),
+            Column("Embedders", "How many."),
+            Column("Cells", "Audits."),
+            Column("Full precision", "Task metric: median, smallest to largest over its cells."),
+            Column("Its leak", "Advantage of the leading attack in full precision: median, smallest to largest."),
+            Column("Least leak", "Quantizer that leaks least in most cells in which two models predict.", "left"),
+            Column("In", "Cells in which it does."),
+        ),
+        lines=lines,
+        order="Full precision and its leak: median over cells (smallest to largest).",
+    )
+
+
+def _mean(cells: Sequence[CellResult], name: str, read: Read, within: tuple[float, float]) -> Estimate | None:
+    """Return the mean over data sets; its interval ends where the number itself must end."""
+    found = [
+        (one.value, str(cell.data.get("name")))
+        for cell in cells
+        for row in cell.rows
+        if row.quantizer == name and (one := read(cell, row)) is not None and np.isfinite(one.value)
+    ]
+    mean = over_data_sets(*map(list, zip(*found, strict=True))) if found else None
+    return None if mean is None else replace(mean, low=max(mean.low, within[0]), high=min(mean.high, within[1]))
+
+
+def _estimate(found: object) -> Estimate | None:
+    return found if isinstance(found, Estimate) else None
+
+
+def _range(values: Sequence[float]) -> str:
+    if not values:
+        return MISSING
+    middle, low, high = np.median(values), min(values), max(values)
+    return f"{middle:.2f}" if len(values) == 1 else f"{middle:.2f} ({low:.2f} to {high:.2f})"

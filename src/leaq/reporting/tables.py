@@ -1,7 +1,7 @@
 """Results as tables: what is printed (digits from the intervals, flags as footnotes), and a tidy frame."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -11,20 +11,7 @@ from leaq.reporting.display_names import attack_name, flag_words, in_reading_ord
 from leaq.reporting.narrative import reading
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
-from leaq.types import AttackResult, Estimate, Flag, NotComputed
-
-__all__ = [
-    "Cell",
-    "Column",
-    "Footnote",
-    "Notes",
-    "Table",
-    "indicators",
-    "number_cell",
-    "ranking",
-    "reading",
-    "text",
-]
+from leaq.types import Estimate, NotComputed
 
 MISSING = "–"
 AHEAD = {"forecast": "Forecast", "forecast_one": "Estimate"}
@@ -105,8 +92,13 @@ class Table:
         )
 
 
+def plain_notes(texts: Iterable[str]) -> tuple[Footnote, ...]:
+    """Return notes on the whole table, the empty ones left out."""
+    return tuple(Footnote("", text) for text in texts if text)
+
+
 class Notes:
-    """Collects doubts and hands out one letter for each distinct text."""
+    """Collects doubts and hands out one mark for each distinct text: a..z, aa, ab, ..."""
 
     def __init__(self) -> None:
         self._marks: dict[str, str] = {}
@@ -114,7 +106,8 @@ class Notes:
     def mark(self, texts: Sequence[str]) -> str:
         """Return the letters of these texts, in alphabetical order."""
         for text in texts:
-            self._marks.setdefault(text, _letter(len(self._marks)))
+            turns, letter = divmod(len(self._marks), 26)
+            self._marks.setdefault(text, chr(96 + turns) * (turns > 0) + chr(97 + letter))
         return " ".join(sorted({self._marks[text] for text in texts}, key=lambda mark: (len(mark), mark)))
 
     def footnotes(self) -> tuple[Footnote, ...]:
@@ -122,21 +115,13 @@ class Notes:
         return tuple(Footnote(mark, text) for text, mark in self._marks.items())
 
 
-def _letter(index: int) -> str:
-    """a..z, aa, ab, ..."""
-    letters = ""
-    index += 1
-    while index:
-        index, rest = divmod(index - 1, 26)
-        letters = chr(97 + rest) + letters
-    return letters
-
-
 def ranking(result: CellResult) -> Table:
     """Return one row per quantizer, least leak first: what it weighs, what it costs, what it gives away."""
     name = metric(result.primary_metric).name
     attacks = _attacks_shown(result)
     ahead = _forecast(result)  # tells more of the leak than n·r, which is left to the indicators then
+    told = "Signed advantage (TPR - FPR) of the {}, threshold chosen on other models or records; 0 is blind guessing."
+    keep = {"threshold": 3, result.primary_attack: None}  # the leading one never gives way, the simplest soon
     way = "negative" if metric(result.primary_metric).larger_is_better else "positive"
     columns = (
         QUANTIZER,
@@ -146,16 +131,23 @@ def ranking(result: CellResult) -> Table:
         Column("Change", f"Change of {name} against full precision, same models ({way}: worse).", keep=8),
         Column("r", "Asymptotic rate of this set of candidates; larger is safer; read it with its flags.", keep=0),
         *(() if ahead else (Column("n·r", "r times the training records; below about 3, r says little.", keep=0),)),
-        *(Column(short_attack(key), _attack_words(key), keep=_stay(result, key)) for key in attacks),
+        *(Column(short_attack(key), told.format(attack_name(key)), keep=keep.get(key, 6)) for key in attacks),
         *((Column("vs least", indicator("leak_vs_least")[1], keep=5),) if _compared(result) else ()),
         *((Column(AHEAD[ahead], indicator(ahead)[1], keep=2),) if ahead else ()),
     )  # fmt: skip
     drawn = [(row, *_ranking_row(result, row, attacks)) for row in result.shown()]
-    shared = _everywhere([texts for row, _, texts in drawn if any(row is one for one in result.rows)])
+    said = [texts for row, _, texts in drawn if any(row is one for one in result.rows)]
+    # What every one of several rows has is said once, not marked in each.
+    shared = [text for text in said[0] if all(text in other for other in said)] if len(said) > 1 else []
+    below = {"references": result.references, "releases attacked together": result.together}
+    named = ", then ".join(kind for kind, rows in below.items() if rows)
+    level = next(
+        (one.level for row in result.rows if (one := leak(result, row))), float(result.config.get("level", 0.95))
+    )
     notes = Notes()
     # As they would stay on a narrow screen: the name, the leak, its price; letters of notes last.
     order = sorted(range(1, len(columns)), key=lambda at: -(99 if (keep := columns[at].keep) is None else keep))
-    order, level = [0, *order], _level(result)
+    order = [0, *order]
     return Table(
         title=f"{result.data.get('name', 'data')}: quantizers by what they give away",
         columns=[*(columns[at] for at in order), FLAGS],
@@ -166,34 +158,21 @@ def ranking(result: CellResult) -> Table:
         ],
         order=(
             f"Ordered by the held-out advantage of the {attack_name(result.primary_attack)}, least leak first. "
-            f"{_below(result)}Brackets: {level:.0%} intervals."
+            f"{f'Below them: {named}. ' if named else ''}Brackets: {level:.0%} intervals."
         ),
         footnotes=(
             *notes.footnotes(),
-            *(Footnote("", f"Every row: {text}") for text in shared),
-            *(Footnote("", flag_words(flag)) for flag in result.flags),
+            *plain_notes([*(f"Every row: {text}" for text in shared), *map(flag_words, result.flags)]),
         ),
         unranked=len(result.unranked),
     )
 
 
-def _below(result: CellResult) -> str:
-    """Say what stands below the ranked rows."""
-    kinds = {"references": result.references, "releases attacked together": result.together}
-    named = [name for name, rows in kinds.items() if rows]
-    return f"Below them: {', then '.join(named)}. " if named else ""
-
-
-def _stay(result: CellResult, attack: str) -> int | None:
-    """Say how soon an attack's column gives way: the leading one never, the simplest soon."""
-    return None if attack == result.primary_attack else 3 if attack == "threshold" else 6
-
-
 def _attacks_shown(result: CellResult) -> tuple[str, ...]:
     """Return the simplest attack, the strongest of who only sees outputs, and the one rows are ordered by."""
-    there = {key for row in result.rows for key, found in row.attacks.items() if isinstance(found, AttackResult)}
-    blind = [key for key in ("combined(sees=outputs)",) if key in there]
-    return tuple(dict.fromkeys(("threshold", *blind, result.primary_attack)))
+    blind = "combined(sees=outputs)"
+    there = any(blind in row.computed for row in result.rows)
+    return tuple(dict.fromkeys(("threshold", *([blind] if there else ()), result.primary_attack)))
 
 
 def _forecast(result: CellResult) -> str:
@@ -206,36 +185,20 @@ def _compared(result: CellResult) -> bool:
     return any(isinstance(row.measures.get("leak_vs_least"), Estimate) for row in result.rows)
 
 
-def _attack_words(key: str) -> str:
-    return (
-        f"Signed advantage (TPR - FPR) of the {attack_name(key)}, threshold chosen on other models or records; "
-        "0 is blind guessing, smaller is safer."
-    )
-
-
-def _level(result: CellResult) -> float:
-    first = next((a for row in result.rows if (a := leak(result, row))), None)
-    return first.level if first else float(result.config.get("level", 0.95))
-
-
-def _everywhere(doubts: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """Return the doubts that every one of several rows has: they are said once, not marked in each."""
-    if len(doubts) < 2:
-        return ()
-    return tuple(text for text in doubts[0] if all(text in other for other in doubts[1:]))
-
-
 def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str]) -> tuple[list[Cell], list[str]]:
     """Return the cells of a row but its flags, and what these say."""
     key = result.primary_metric
     missing: list[str] = []
-    ahead = _forecast(result)
+    ahead, ran = _forecast(result), row.computed
     numbers = [
         number_cell(row.metrics.get(key), missing),
         number_cell(row.drops.get(key), missing, sign=True) if key in row.drops or not row.metrics else Cell("", 0.0),
         number_cell(row.measures.get("r"), missing),
         *(() if ahead else (number_cell(row.measures.get("n_r"), missing),)),
-        *(number_cell(_advantage(row.attacks.get(attack)), missing, sign=True) for attack in attacks),
+        *(
+            number_cell(ran[name].advantage if name in ran else row.attacks.get(name), missing, sign=True)
+            for name in attacks
+        ),
     ]
     if _compared(result):
         numbers.append(number_cell(row.measures.get("leak_vs_least"), missing, sign=True))
@@ -247,22 +210,12 @@ def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str]) 
         Cell(size_words(row.size.bytes), float(row.size.bytes)),
         *numbers,
     ]
-    return cells, list(dict.fromkeys([*(flag_words(flag) for flag in _warnings(row, attacks)), *missing]))
-
-
-def _warnings(row: QuantizerRow, attacks: Sequence[str]) -> Iterator[Flag]:
-    yield from row.flags
-    for key in attacks:
-        attack = row.attacks.get(key)
-        if isinstance(attack, AttackResult):
-            yield from attack.flags
-            yield from attack.advantage.flags
-    for key in AHEAD:
-        yield from getattr(row.measures.get(key), "flags", ())
-
-
-def _advantage(attack: AttackResult | NotComputed | None) -> Estimate | NotComputed | None:
-    return attack.advantage if isinstance(attack, AttackResult) else attack
+    flags = [
+        *row.flags,
+        *(flag for key in attacks if key in ran for flag in (*ran[key].flags, *ran[key].advantage.flags)),
+    ]
+    flags += [flag for key in AHEAD for flag in getattr(row.measures.get(key), "flags", ())]
+    return cells, list(dict.fromkeys([*map(flag_words, flags), *missing]))
 
 
 def number_cell(item: object, missing: list[str] | None = None, *, sign: bool = False) -> Cell:
@@ -316,12 +269,10 @@ def text(result: CellResult) -> str:
     table = ranking(result)
     grid = [tuple(column.title for column in table.columns), *table.rows]
     widths = [max(len(line[i]) for line in grid) for i in range(len(table.columns))]
-    lines = []
-    for line in grid:
-        cells = [
-            cell.ljust(width) if column.align == "left" else cell.rjust(width)
-            for cell, width, column in zip(line, widths, table.columns, strict=True)
-        ]
-        lines.append("  ".join(cells).rstrip())
+    marks = ["<" if column.align == "left" else ">" for column in table.columns]
+    lines = [
+        "  ".join(f"{cell:{mark}{width}}" for cell, width, mark in zip(line, widths, marks, strict=True)).rstrip()
+        for line in grid
+    ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join([table.title, table.order, "", *lines, "", *map(str, table.footnotes), "", reading(result)])

@@ -21,10 +21,10 @@ def by_task(result: CellResult, *, brief: bool = False) -> Table | None:
         return None
     names = [name for one in result.data.get("tasks", ()) if (name := str(one["name"])) in rows[0].by_task]
     told = list(dict.fromkeys(_key(rows[0].by_task[name]) for name in names))
-    found_by = [one.attacks for row in rows for one in row.by_task.values()]
+    each = [one for row in rows for one in row.by_task.values()]
     # What lacks shadow models lacks them everywhere, which the main table says.
-    there = [key for item in found_by for key, told in item.items() if isinstance(told, AttackResult)]
-    attacks = in_reading_order(there or [key for item in found_by for key in item], "attack")
+    there = [key for one in each for key in one.computed]
+    attacks = in_reading_order(there or [key for one in each for key in one.attacks], "attack")
     columns = (
         QUANTIZER,
         Column("Task", "Name of the target.", "left"),

@@ -117,6 +117,11 @@ class QuantizerRow:
     def __post_init__(self) -> None:
         object.__setattr__(self, "attacks", Renamed(self.attacks))
 
+    @property
+    def computed(self) -> dict[str, AttackResult]:
+        """The attacks that had what they need."""
+        return {name: found for name, found in self.attacks.items() if isinstance(found, AttackResult)}
+
 
 @dataclass(frozen=True, repr=False)
 class CellResult:
@@ -156,15 +161,20 @@ class CellResult:
 
     def __repr__(self) -> str:
         best = self.ranked()[0] if self.rows else None
-        attack = best.attacks.get(self.primary_attack) if best else None
-        found = f", least leak: {best.label} {attack.advantage!r}" if best and isinstance(attack, AttackResult) else ""
-        return f"CellResult({self.data.get('name', 'data')!r}, {len(self.rows)} quantizers{found})"
+        attack = best.computed.get(self.primary_attack) if best else None
+        found = f", least leak: {best.label} {attack.advantage!r}" if best and attack else ""
+        return f"CellResult({self.name!r}, {len(self.rows)} quantizers{found})"
 
     def __str__(self) -> str:
         return str(_view("text")(self))
 
     def _repr_html_(self) -> str:
         return str(_view("notebook")(self))
+
+    @property
+    def name(self) -> str:
+        """What the data are called."""
+        return str(self.data.get("name", "data"))
 
     def frame(self) -> "pd.DataFrame":
         """Return a tidy table, one row per quantizer and number: the columns of `leaq.results.tidy`."""
@@ -177,7 +187,12 @@ class CellResult:
 
     def ranked(self) -> tuple[QuantizerRow, ...]:
         """Rows ordered by the held-out advantage of the primary attack, least leak first (ties: as asked for)."""
-        return tuple(sorted(self.rows, key=self._leak))
+
+        def leak(row: QuantizerRow) -> float:
+            found = row.attacks.get(self.primary_attack)
+            return found.advantage.value if isinstance(found, AttackResult) else math.inf
+
+        return tuple(sorted(self.rows, key=leak))
 
     def shown(self) -> tuple[QuantizerRow, ...]:
         """Rows as tables show them: `ranked`, and below them `unranked`."""
@@ -190,8 +205,7 @@ class CellResult:
 
     def attacked(self, row: QuantizerRow) -> dict[str, AttackResult | NotComputed]:
         """Return the attacks of a row that tables show: of a set of releases those that read several."""
-        joint = any(row is one for one in self.together)
-        return {name: found for name, found in row.attacks.items() if not joint or isinstance(found, AttackResult)}
+        return dict(row.computed if any(row is one for one in self.together) else row.attacks)
 
     def told_apart(self, one: QuantizerRow, other: QuantizerRow) -> bool:
         """Tell whether the leaks of two rows differ beyond doubt, whichever pair is looked at.
@@ -200,10 +214,12 @@ class CellResult:
         trained apart) only if their intervals do not overlap, which is far too strict for rows that share models.
         A row without a leak is told apart from none.
         """
-        leaks = [row.attacks.get(self.primary_attack) for row in (one, other)]
-        first, second = (found.advantage if isinstance(found, AttackResult) else None for found in leaks)
-        if first is None or second is None:
+        leaks = [
+            row.computed[self.primary_attack].advantage for row in (one, other) if self.primary_attack in row.computed
+        ]
+        if len(leaks) < 2:
             return False
+        first, second = leaks
         half = self.comparison.half_width(one.quantizer, other.quantizer) if self.comparison else None
         if half is None:
             return first.low > second.high or second.low > first.high
@@ -227,10 +243,6 @@ class CellResult:
                 else:
                     present.add(name)
         return {name: reason for name, reason in found.items() if name not in present}
-
-    def _leak(self, row: QuantizerRow) -> float:
-        attack = row.attacks.get(self.primary_attack)
-        return attack.advantage.value if isinstance(attack, AttackResult) else math.inf
 
     def to_json(self, *, timings: bool = True, private: bool = False) -> str:
         """Return strict JSON (infinities as strings), stable under the same numbers."""
@@ -345,27 +357,24 @@ def _infinite(value: float) -> str:
 def _cell(plain: dict[str, Any]) -> CellResult:
     known = {item.name for item in fields(CellResult)}
     plain = {key: value for key, value in plain.items() if key in known}
-    rows = tuple(_row(row) for row in plain.pop("rows"))
-    together, references = (tuple(_row(row) for row in plain.pop(kind, ())) for kind in ("together", "references"))
+    rows = {kind: tuple(map(_row, plain.get(kind, ()))) for kind in ("rows", "together", "references")}
     comparison = plain.get("comparison") and Comparison.from_plain(plain["comparison"])
-    built: dict[str, Any] = {"rows": rows, "together": together, "references": references}
-    built |= {"flags": _flags(plain["flags"]), "comparison": comparison}
-    return CellResult(**{**plain, **built})
+    return CellResult(**{**plain, **rows, "flags": _flags(plain["flags"]), "comparison": comparison})
 
 
 def _row(plain: dict[str, Any]) -> QuantizerRow:
-    numbers: dict[str, Any] = {key: {name: _number(item) for name, item in plain[key].items()} for key in _NUMBERS}
+    numbers: dict[str, Any] = {
+        key: {name: _number(item) for name, item in plain[key].items()}
+        for key in ("metrics", "drops", "measures", "attacks")
+    }
     curves = {
         name: Curve(**{axis: tuple(float(x) for x in values) for axis, values in curve.items()})
         for name, curve in plain["curves"].items()
     }
     size = Size(**plain["size"])
-    text = {"quantizer": plain["quantizer"], "label": plain["label"]}
     by_task = {name: _row(one) for name, one in plain.get("by_task", {}).items()}
-    return QuantizerRow(**text, **numbers, size=size, curves=curves, flags=_flags(plain["flags"]), by_task=by_task)
-
-
-_NUMBERS = ("metrics", "drops", "measures", "attacks")
+    built: dict[str, Any] = {"size": size, "curves": curves, "flags": _flags(plain["flags"]), "by_task": by_task}
+    return QuantizerRow(quantizer=plain["quantizer"], label=plain["label"], **numbers, **built)
 
 
 def _number(plain: dict[str, Any]) -> Any:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from leaq.attacks.audit_forecasts import FORECAST
-from leaq.reporting.forecast_words import about_forecast
+from leaq.reporting.asides import about_forecast
 from leaq.reporting.forecasts import forecast_table
 from leaq.reporting.tables import ranking
 from leaq.results.tidy import frame

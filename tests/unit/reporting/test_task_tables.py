@@ -1,9 +1,9 @@
 from dataclasses import replace
 
+from leaq.reporting.asides import about_tasks
 from leaq.reporting.card import privacy_card
 from leaq.reporting.html import render
 from leaq.reporting.task_tables import by_task
-from leaq.reporting.task_words import about_tasks
 from tests.results import NASTY, attack, cell, estimate, row
 
 

@@ -3,8 +3,9 @@
 from leaq.attacks.audit_forecasts import FORECAST
 from leaq.attacks.one_model import SETTINGS
 from leaq.decisions.evidence import FULL
-from leaq.decisions.standing import reference, useful
+from leaq.decisions.standing import leak, reference, useful
 from leaq.measures.one_run import AGREES, WORST
+from leaq.reporting.decision import capital
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import Estimate, NotComputed
@@ -85,3 +86,53 @@ def _doubted(shown: list[tuple[Estimate, QuantizerRow]]) -> str:
     if len(doubted) == len(shown):
         return "Do not trust any of these forecasts: all are flagged."
     return f"Do not trust the forecast under {', '.join(doubted)}: it is flagged."
+
+
+STRONGEST_FIRST = ("combined(sees=outputs)", "threshold")
+
+
+def about_tasks(result: CellResult) -> str:
+    """Say which task gives most away by its labels alone in the first row that has any, and which least."""
+    row = next((one for one in result.rows if one.by_task), None)
+    if row is None:
+        return ""
+    leaks: dict[str, Estimate] = {}
+    for name, one in row.by_task.items():
+        strongest = next((key for key in STRONGEST_FIRST if key in one.attacks), "")
+        if strongest in one.computed:
+            leaks[name] = one.computed[strongest].advantage
+    if len(leaks) < 2:
+        return ""
+    most, least = max(leaks, key=lambda name: leaks[name].value), min(leaks, key=lambda name: leaks[name].value)
+    apart = leaks[most].low > leaks[least].high
+    doubt = "" if apart else "; their intervals overlap, so the order may be chance"
+    return (
+        f"A record is a member with all its labels. By the labels of one task alone, {most} gives away most under "
+        f"{row.label} ({format_estimate(leaks[most])}) and {least} least ({format_estimate(leaks[least])}){doubt}."
+    )
+
+
+def about_releases(result: CellResult) -> str:
+    """Say what each set of releases gives away, and how much more than the most revealing of them alone."""
+    return " ".join(_set(result, row) for row in result.together if leak(result, row))
+
+
+def _set(result: CellResult, row: QuantizerRow) -> str:
+    found, more = leak(result, row), row.measures.get("leak_vs_single")
+    if found is None:
+        return ""
+    said = f"Whoever holds {row.label} together has an advantage of {format_estimate(found)}"
+    if not isinstance(more, Estimate):
+        return f"{said}."
+    doubt = "; not told apart from it" if more.low <= 0 <= more.high else ""
+    return f"{said}, {format_estimate(more, sign=True)} against the most revealing of them alone{doubt}."
+
+
+def about_calibration(result: CellResult) -> str:
+    """Say how much more leaks where a quantizer is calibrated on members instead of on records set aside."""
+    return " ".join(
+        f"{capital(row.label)} leaks {format_estimate(price, sign=True)} calibrated on members, "
+        f"against records that train no model{'; not told apart' if price.low <= 0 <= price.high else ''}."
+        for row in result.rows
+        if isinstance(price := row.measures.get("leak_vs_elsewhere"), Estimate)
+    )
