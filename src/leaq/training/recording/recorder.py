@@ -92,6 +92,7 @@ class Recorder:
                 self._stride = max(self._stride, *gaps)
                 for odd in [step for step in self._kept if step % self._stride]:
                     self._forget(odd)
+        self._thin()
 
     def step(self, number: int | None = None) -> None:
         """Say that an optimizer step is done; cheap where nothing is recorded.
@@ -141,7 +142,10 @@ class Recorder:
         self.flush()
         self._store.put(step, self._weights())
         self._kept.append(step)
-        if len(self._kept) > self.keep:
+        self._thin()
+
+    def _thin(self) -> None:
+        while len(self._kept) > self.keep:
             # Ratios of steps cannot keep an equal spacing; they always thin towards the end.
             spacing = "dense_end" if self.config.by == "log" else self.config.spacing
             dropped, self._stride = surplus(self._kept, spacing, self._stride)

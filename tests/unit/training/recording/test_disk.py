@@ -106,6 +106,19 @@ def test_a_recording_killed_while_it_thinned_is_spaced_equally_again(tmp_path):
     assert check_whole(tmp_path, "equal") == (2, 4, 6)
 
 
+@pytest.mark.parametrize("spacing", ["equal", "dense_end"])
+def test_a_recording_killed_before_it_thinned_is_thinned_when_it_goes_on(tmp_path, spacing):
+    recorder = Recorder(large(), keep=6, spacing=spacing, folder=tmp_path)
+    for number in range(1, 7):
+        with torch.no_grad():
+            recorder._model.weight.fill_(number)
+        recorder.step(number)
+    recorder.flush()
+    save_file({"weight": torch.full((300, 400), 7.0)}, tmp_path / "step-000000000007.safetensors")
+    steps = check_whole(tmp_path, spacing)
+    assert steps == (2, 4, 6) if spacing == "equal" else len(steps) == 6 and steps[-1] == 7
+
+
 def test_the_check_catches_a_torn_file(tmp_path):
     recorder = Recorder(large(), keep=6, spacing="equal", folder=tmp_path)
     recorder.step(4)
