@@ -65,7 +65,7 @@ def audit_command(
     output = kept_in(config, output)
     shown.check()
     pages.check(output.out)
-    result = run_config(config, output, folders, silent=shown.json)
+    result = run_config(config, output, folders, silent=shown.json_)
     if result is None:
         return
     if config.effort == "forecast" and list(config.attacks) == ["threshold"]:

@@ -1,33 +1,43 @@
-"""Commands whose options are the fields of configurations; see `leaq.pipeline.options` for the table."""
+"""Commands whose options are the fields of configurations; see `leaq.pipeline.options` for the table.
+
+The configuration of an audit is one of them; what verbs share beside it (where a run is kept, what is printed) are
+further ones, the bundles.
+"""
 
 import inspect
 import types
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import typer
 from rich.markup import escape
 
-from leaq.cli.bundles import parameters_of, taken_from, with_signature
 from leaq.cli.completing import COMPLETE
+from leaq.config import Config
 from leaq.errors import InvalidInput
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.options import VERBS, Option, Verb, config_from, options, split_items
 
-T = TypeVar("T")
+C = TypeVar("C", bound=Config)
 
+LIMITS = "Limits, for CI: exit code 1 if one is not kept"
 PANELS = (
     "What to find", "What to audit", "What is done to it", "How it runs", "What is printed", "Files to write",
     "Whose model it is", "A finished model", "How each model is trained",
 )  # fmt: skip
 """Groups of options in the order of the help: what everybody needs comes first, other groups last."""
-ALSO = {"--model": ("--arch",)}
-"""Other names of an option: what people call it."""
+ALSO = {
+    ("Whose model it is", "--model"): "--arch",
+    ("Files to write", "--report"): "--html",
+    (LIMITS, "--max-leak"): "--max-advantage",
+}
+"""Other names of an option, by its group: what people call it."""
 
 
 def configured(
-    name: str, *others: type[Any], instead: Callable[["CommandLine"], bool] = lambda _: False
+    name: str, *others: type[Config], instead: Callable[["CommandLine"], bool] = lambda _: False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give the command of a verb every option of an audit; it is handed the configuration, built and checked.
 
@@ -36,7 +46,7 @@ def configured(
     Parameters
     ----------
     name : of the verb, in `VERBS`.
-    others : dataclasses whose fields are further options; one of each is handed over after the configuration.
+    others : configurations whose fields are further options; one of each is handed over after the first.
     instead : called with everything that was given; if it says so, it has done the work (of a study, of a file).
     """
     verb = VERBS[name]
@@ -62,10 +72,47 @@ def configured(
         source, *rest = parameters
         first = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
         every = sorted([*first, *rest, *parameters_of(others)], key=_place)
-        with_signature(run, command, [context, source, *every])
-        return run
+        return _named_like(command, run, [context, source, *every])
 
     return decorate
+
+
+def bundled(*kinds: type[Config]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the fields of configurations as options; it is handed one of each first, in this order."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        def run(**given: Any) -> None:
+            made = taken_from(kinds, given)
+            command(*made, **given)
+
+        own = list(inspect.signature(command).parameters.values())[len(kinds) :]
+        return _named_like(command, run, [*own, *parameters_of(kinds)])
+
+    return decorate
+
+
+def parameters_of(kinds: Iterable[type[Config]]) -> list[inspect.Parameter]:
+    """Return the fields of configurations as parameters of a command."""
+    return [_parameter(one.path[-1], one) for kind in kinds for one in options(kind)]
+
+
+def taken_from(kinds: Iterable[type[C]], given: dict[str, Any]) -> list[C]:
+    """Take the values of each configuration out of what was given, and return one of each."""
+    return [
+        config_from(kind, {one.path[-1]: _read(one, given.pop(one.path[-1])) for one in options(kind)})
+        for kind in kinds
+    ]
+
+
+def _named_like(
+    command: Callable[..., None], run: Callable[..., None], parameters: Iterable[inspect.Parameter]
+) -> Callable[..., None]:
+    """Make a function look like the command that it stands for, with these parameters."""
+    made: Any = run
+    made.__signature__ = inspect.Signature(list(parameters))
+    made.__name__, made.__doc__ = command.__name__, command.__doc__
+    made.__annotations__ = {}
+    return run
 
 
 @dataclass(frozen=True)
@@ -74,10 +121,10 @@ class CommandLine:
 
     source: str
     said: Mapping[str, Any]
-    bundles: Sequence[Any]
+    bundles: Sequence[Config]
     flags: Mapping[str, str]
 
-    def bundle(self, kind: type[T]) -> T:
+    def bundle(self, kind: type[C]) -> C:
         """Return the bundle of a kind."""
         return next(one for one in self.bundles if isinstance(one, kind))
 
@@ -118,7 +165,7 @@ def _parameter(name: str, one: Option) -> inspect.Parameter:
         said: Any = typer.Argument(metavar="WHAT", help=escape(one.help), autocompletion=COMPLETE["source"])
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[kind, said])
     flag = f"{one.flag}/{one.words(False)[0]}" if one.default is True else one.flag
-    flags = (flag, *ALSO.get(one.flag, ()))
+    flags = (flag, *([also] if (also := ALSO.get((one.panel, one.flag))) else []))
     choices = f" One of {', '.join(get_args(kind))}." if get_origin(kind) is Literal else ""
     default, metavar = one.default, "<choice>" if choices else None
     if one.many:
@@ -143,4 +190,4 @@ def _type(kind: Any) -> Any:
     if origin in (Union, types.UnionType):
         inner = [_type(one) for one in get_args(kind) if one is not type(None)]
         return inner[0] | None
-    return kind if kind in (str, int, float, bool) or origin is Literal else str
+    return kind if kind in (str, int, float, bool, Path) or origin is Literal else str

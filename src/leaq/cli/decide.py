@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
+from pydantic import ConfigDict
 
 from leaq.cli import console
 from leaq.cli.completing import complete_quantizers, complete_runs, there
+from leaq.cli.configured import LIMITS, bundled
+from leaq.config import Config
 from leaq.errors import NotEnoughEvidence
 
 if TYPE_CHECKING:
@@ -17,35 +20,9 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """Models that fail, printed unless all are asked for."""
-LIMITS, EVIDENCE = "Limits, for CI: exit code 1 if one is not kept", "What is judged, and on what evidence"
+EVIDENCE = "What is judged, and on what evidence"
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", autocompletion=complete_runs, callback=there)]
-Limit = Annotated[
-    float | None,
-    typer.Option(
-        "--max-leak",
-        "--max-advantage",
-        help="Largest acceptable advantage of any attack, at its upper limit.",
-        rich_help_panel=LIMITS,
-    ),
-]
-MinMetric = Annotated[
-    float | None,
-    typer.Option(
-        help="Smallest acceptable task metric, at its lower limit; for metrics of which more is better.",
-        rich_help_panel=LIMITS,
-    ),
-]
-MaxMetric = Annotated[
-    float | None,
-    typer.Option(
-        help="Largest acceptable task metric, at its upper limit; for RMSE, losses and the like.",
-        rich_help_panel=LIMITS,
-    ),
-]
-Metric = Annotated[
-    str | None, typer.Option(help="Which metric, e.g. accuracy; by default ROC-AUC or R².", rich_help_panel=LIMITS)
-]
 Require = Annotated[
     list[str] | None,
     typer.Option(
@@ -67,7 +44,25 @@ Quantizer = Annotated[
 Junit = Annotated[Path | None, typer.Option(help="Write the verdict as JUnit XML too, for a CI server.")]
 
 
+class LimitOptions(Config):
+    """What has to be kept to."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(title=LIMITS)
+
+    max_leak: float | None = None
+    """Largest acceptable advantage of any attack, at its upper limit."""
+    min_metric: float | None = None
+    """Smallest acceptable task metric, at its lower limit; for metrics of which more is better."""
+    max_metric: float | None = None
+    """Largest acceptable task metric, at its upper limit; for RMSE, losses and the like."""
+    metric: str | None = None
+    """Which metric, e.g. accuracy; by default ROC-AUC or R²."""
+
+
+@bundled(LimitOptions)
 def decide_command(
+    limit: LimitOptions,
+    *,
     run: Run,
     max_drop: Annotated[
         float | None,
@@ -76,10 +71,6 @@ def decide_command(
     level: Annotated[
         float, typer.Option(help="Confidence level of the choice.", min=0.5, max=0.9999, metavar="<float>")
     ] = 0.95,
-    max_leak: Limit = None,
-    min_metric: MinMetric = None,
-    max_metric: MaxMetric = None,
-    metric: Metric = None,
     require: Require = None,
     quantizer: Quantizer = None,
     every: Annotated[
@@ -115,7 +106,7 @@ def decide_command(
     if junit is not None:
         writable_place(junit)
     results = Store(run).summaries()
-    limits = _limits(max_leak, min_metric, max_metric, metric, require)
+    limits = _limits(limit, require)
     found = _recommended(results, max_drop, level, needed=limits is None or not (quantizer or every))
     verdict = None
     if limits is not None:
@@ -133,20 +124,14 @@ def decide_command(
         raise typer.Exit(1)
 
 
-def _limits(
-    max_leak: float | None,
-    min_metric: float | None,
-    max_metric: float | None,
-    metric: str | None,
-    require: list[str] | None,
-) -> Any:
+def _limits(limit: LimitOptions, require: list[str] | None) -> Any:
     from leaq.decisions.gating import STANDARD, Limits
     from leaq.pipeline.options import split_items
 
-    if (max_leak, min_metric, max_metric) == (None, None, None):
+    if (limit.max_leak, limit.min_metric, limit.max_metric) == (None, None, None):
         return None
     asked = STANDARD if require is None else tuple(item for text in require for item in split_items(text))
-    return Limits(max_leak, min_metric, max_metric, metric, asked)
+    return Limits(limit.max_leak, limit.min_metric, limit.max_metric, limit.metric, asked)
 
 
 def _recommended(

@@ -1,55 +1,43 @@
 """The form of a regulator or output checker, written from a run folder."""
 
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, ClassVar
 
-import typer
+from pydantic import ConfigDict
 
 from leaq.cli import console
+from leaq.config import Config
 from leaq.errors import InvalidInput
 
 if TYPE_CHECKING:
     from leaq.study import Store
 
-FORM = "The form of a regulator or output checker"
 
-
-@dataclass(frozen=True)
-class FormOptions:
+class FormOptions(Config):
     """What goes into a form beside the numbers, and who signs it."""
 
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            help="Write a form: edpb or cnil (is the model anonymous?), tre (output check); HTML, and beside it JSON "
-            "that leaq verify checks and YAML for a model card's metadata.",
-            rich_help_panel=FORM,
-        ),
-    ] = None
-    quantizer: Annotated[
-        str, typer.Option(help="What is released; by default what leaq decide names.", rich_help_panel=FORM)
-    ] = ""
-    max_leak: Annotated[
-        float | None,
-        typer.Option(help="Your threshold for the advantage of any attack, at its upper end.", rich_help_panel=FORM),
-    ] = None
-    reason: Annotated[str, typer.Option(help="Why this threshold.", rich_help_panel=FORM)] = ""
-    auditor: Annotated[str, typer.Option(help="Who answers for the form.", rich_help_panel=FORM)] = ""
-    artefact: Annotated[
-        Path | None, typer.Option(help="The file that will be released; its hash goes in.", rich_help_panel=FORM)
-    ] = None
-    sign: Annotated[
-        Path | None,
-        typer.Option(help="Private key (Ed25519, PEM) to sign with; leaq verify checks.", rich_help_panel=FORM),
-    ] = None
+    model_config: ClassVar[ConfigDict] = ConfigDict(title="The form of a regulator or output checker")
+
+    profile: str | None = None
+    """Write a form: edpb or cnil (is the model anonymous?), tre (output check); HTML, and beside it JSON that leaq
+    verify checks and YAML for a model card's metadata."""
+    quantizer: str = ""
+    """What is released; by default what leaq decide names."""
+    max_leak: float | None = None
+    """Your threshold for the advantage of any attack, at its upper end."""
+    reason: str = ""
+    """Why this threshold."""
+    auditor: str = ""
+    """Who answers for the form."""
+    artefact: Path | None = None
+    """The file that will be released; its hash goes in."""
+    sign: Path | None = None
+    """Private key (Ed25519, PEM) to sign with; leaq verify checks."""
 
     def check(self) -> None:
         """Refuse answers without a form that they belong to."""
         if self.profile is None:
-            given = [
-                f"--{one.name.replace('_', '-')}" for one in fields(self) if getattr(self, one.name) != one.default
-            ]
+            given = [f"--{name.replace('_', '-')}" for name in self.asked()]
             if given:
                 raise InvalidInput(
                     f"{', '.join(given)}: an answer for a form. Found no --profile. Name edpb, cnil or tre."

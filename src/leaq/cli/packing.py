@@ -1,50 +1,38 @@
 """One weight file in, one packed file out: what ``leaq protect FILE --with`` does."""
 
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import ClassVar
 
-import typer
+from pydantic import ConfigDict
 
 from leaq.cli import console
 from leaq.cli.configured import CommandLine
+from leaq.config import Config
 from leaq.errors import InvalidInput
 from leaq.system.files import is_model
 
-PACKING = "A weight file, quantized as told"
 
-
-@dataclass(frozen=True)
-class Packing:
+class Packing(Config):
     """How a weight file is packed."""
 
-    scheme: Annotated[
-        str | None,
-        typer.Option(
-            "--with", help="A quantizer, e.g. 'uniform(bits=4)'; see leaq list quantizers.", rich_help_panel=PACKING
-        ),
-    ] = None
-    keep: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Pattern of parameters that stay in full precision, e.g. 'head.*'; may be repeated.",
-            rich_help_panel=PACKING,
-        ),
-    ] = None
-    embedding: Annotated[
-        list[str] | None,
-        typer.Option(help="Pattern of embedding weights (looked up); may be repeated.", rich_help_panel=PACKING),
-    ] = None
+    model_config: ClassVar[ConfigDict] = ConfigDict(title="A weight file, quantized as told")
+
+    with_: str | None = None
+    """A quantizer, e.g. 'uniform(bits=4)'; see leaq list quantizers."""
+    keep: tuple[str, ...] = ()
+    """Pattern of parameters that stay in full precision, e.g. 'head.*'; may be repeated."""
+    embedding: tuple[str, ...] = ()
+    """Pattern of embedding weights (looked up); may be repeated."""
 
 
 def pack_instead(named: CommandLine) -> bool:
     """Pack what was named if a quantizer is given for it; refuse options of packing for anything else."""
-    own = [item.name for item in fields(Packing)]
+    own = tuple(Packing.model_fields)
     if not is_model(named.source):
         named.refuse_these(own, "These are options for a weight file (safetensors), and the source is none.")
         return False
     packing = named.bundle(Packing)
-    if packing.scheme is None:
+    if packing.with_ is None:
         raise InvalidInput(
             f"{Path(named.source).name} is a finished model: nothing can be trained to protect it. Quantize it as told "
             "with --with QUANTIZER, or measure what it gives away: leaq audit."
@@ -59,13 +47,13 @@ def pack_instead(named: CommandLine) -> bool:
 def _pack(model: Path, out: Path, packing: Packing, *, json: bool) -> None:
     from leaq.quantizers import build, pack, quantizable, read_weights
 
-    quantizer = build(str(packing.scheme))
+    quantizer = build(str(packing.with_))
     if quantizer.needs.calibration or quantizer.needs.model:
         raise InvalidInput(
             f"{quantizer.spec()}: needs {quantizer.needs}, and a weight file holds none. In Python give them: "
             "leaq.quantizers.pack(checkpoints, quantizer, path, calibration=Calibration(model, inputs))."
         )
-    weights = read_weights(model, keep=packing.keep or (), embeddings=packing.embedding or ())
+    weights = read_weights(model, keep=packing.keep, embeddings=packing.embedding)
     size = pack(weights, quantizer, out)
     if json:
         from leaq.results import as_plain

@@ -1,67 +1,45 @@
 """The files that a result is written into: page, card and exports; the same options wherever results are shown."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, ClassVar
 
 import typer
+from pydantic import ConfigDict
 
 from leaq.cli import console
+from leaq.config import Config
 from leaq.errors import InvalidInput
 
 if TYPE_CHECKING:
     from leaq.results import CellResult
 
-FILES = "Files to write"
 
-
-@dataclass(frozen=True)
-class Pages:
+class Pages(Config):
     """What is written of a result, and where."""
 
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report", "--html", help="Write the HTML report: one file, works offline.", rich_help_panel=FILES
-        ),
-    ] = None
-    show: Annotated[
-        bool,
-        typer.Option(
-            "--open", help="Open the report in the browser; by default RUN/report.html.", rich_help_panel=FILES
-        ),
-    ] = False
-    card: Annotated[
-        Path | None,
-        typer.Option(help="Write a privacy card in Markdown, to paste into a model card.", rich_help_panel=FILES),
-    ] = None
-    exports: Annotated[
-        bool,
-        typer.Option(
-            "--exports",
-            help="Write the numbers beside the report: the same name, .json and .csv.",
-            rich_help_panel=FILES,
-        ),
-    ] = False
-    internal: Annotated[
-        bool,
-        typer.Option(
-            "--internal",
-            help="Add the records most at risk to the report, by row number. It gives members away: readable by you "
-            "alone (mode 0600), not to be passed on.",
-            rich_help_panel=FILES,
-        ),
-    ] = False
+    model_config: ClassVar[ConfigDict] = ConfigDict(title="Files to write")
+
+    report: Path | None = None
+    """Write the HTML report: one file, works offline."""
+    open_: bool = False
+    """Open the report in the browser; by default RUN/report.html."""
+    card: Path | None = None
+    """Write a privacy card in Markdown, to paste into a model card."""
+    exports: bool = False
+    """Write the numbers beside the report: the same name, .json and .csv."""
+    internal: bool = False
+    """Add the records most at risk to the report, by row number. It gives members away: readable by you alone (mode
+    0600), not to be passed on."""
 
     @property
-    def asked(self) -> bool:
+    def any(self) -> bool:
         """Whether any file is asked for."""
-        return bool(self.report or self.show or self.card or self.exports or self.internal)
+        return bool(self.report or self.open_ or self.card or self.exports or self.internal)
 
     def place(self, run: Path | None) -> Path | None:
         """Return where the report goes, if one is asked for: as named, or into the run folder."""
-        if self.report is not None or not (self.show or self.exports or self.internal):
+        if self.report is not None or not (self.open_ or self.exports or self.internal):
             return self.report
         if run is None:
             raise InvalidInput(
@@ -84,7 +62,7 @@ class Pages:
 
     def write(self, run: Path | None, results: "Callable[[], Sequence[CellResult]]") -> None:
         """Write what was asked for, say where it is, and open it if asked to."""
-        if not self.asked:
+        if not self.any:
             return
         place, found = self.place(run), results()
         if place is not None:
@@ -100,5 +78,5 @@ class Pages:
             from leaq.reporting.card import write_cards
 
             console.note(f"Card: {write_cards(found, self.card)}")
-        if self.show and place is not None:
+        if self.open_ and place is not None:
             typer.launch(str(place.resolve()))

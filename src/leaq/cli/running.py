@@ -6,19 +6,19 @@ import re
 import tempfile
 import time
 from contextlib import closing
-from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
+from pydantic import ConfigDict, PositiveInt
 
 from leaq.cli import console
 from leaq.cli.watching import duration
+from leaq.config import Config
 from leaq.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from leaq.config import Config
     from leaq.pipeline.cell import AuditConfig
     from leaq.results import CellResult
     from leaq.types import Progress, Samples
@@ -32,24 +32,15 @@ WORTH_SAYING = 10.0
 """Seconds left from which on it is said how long the trainings of a recipe take."""
 
 
-@dataclass(frozen=True)
-class Folders:
+class Folders(Config):
     """Where data and weights are looked for; no part of the configuration, so no part of the numbers."""
 
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of catalogued molecular tasks, TASK.csv; else LEAQ_DATA_DIR, the cache, a download.",
-            rich_help_panel="What to audit",
-        ),
-    ] = None
-    weights_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of pretrained weights; else LEAQ_WEIGHTS_DIR, the cache, a download.",
-            rich_help_panel="What to audit",
-        ),
-    ] = None
+    model_config: ClassVar[ConfigDict] = ConfigDict(title="What to audit")
+
+    data_dir: Path | None = None
+    """Folder of catalogued molecular tasks, TASK.csv; else LEAQ_DATA_DIR, the cache, a download."""
+    weights_dir: Path | None = None
+    """Folder of pretrained weights; else LEAQ_WEIGHTS_DIR, the cache, a download."""
 
     def use(self) -> None:
         """Put the folders where every process of this run finds them."""
@@ -60,42 +51,23 @@ class Folders:
                 os.environ[variable] = str(folder.resolve())
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(Config):
     """Where a run is kept, and how it runs."""
 
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Run folder: keeps configuration and results, private to you; the same command again goes on after "
-            "an interruption, or reads what is finished. By default runs/NAME (NAME-2, ... where another audit lies); "
-            "LEAQ_RUNS_DIR names another place than runs, or off to keep nothing.",
-            show_default=False,
-            rich_help_panel=RUN,
-        ),
-    ] = None
-    plan: Annotated[
-        bool,
-        typer.Option("--plan", help="Say what it will cost in time and memory, and leave.", rich_help_panel=RUN),
-    ] = False
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.", rich_help_panel=RUN)] = False
-    jobs: Annotated[
-        int,
-        typer.Option(
-            help="Processes that train and measure at the same time; the numbers are the same.",
-            min=1,
-            metavar="<int>",
-            rich_help_panel=RUN,
-        ),
-    ] = 1
-    engine: Annotated[
-        str | None,
-        typer.Option(
-            help="Where these run: processes (this machine) or ray (a cluster); by default processes, for several "
-            "jobs.",
-            rich_help_panel=RUN,
-        ),
-    ] = None
+    model_config: ClassVar[ConfigDict] = ConfigDict(title=RUN)
+
+    out: Path | None = None
+    """Run folder: keeps configuration and results, private to you; the same command again goes on after an
+    interruption, or reads what is finished. By default runs/NAME (NAME-2, ... where another audit lies); LEAQ_RUNS_DIR
+    names another place than runs, or off to keep nothing."""
+    plan: bool = False
+    """Say what it will cost in time and memory, and leave."""
+    quiet: bool = False
+    """No progress."""
+    jobs: PositiveInt = 1
+    """Processes that train and measure at the same time; the numbers are the same."""
+    engine: str | None = None
+    """Where these run: processes (this machine) or ray (a cluster); by default processes, for several jobs."""
 
     @property
     def alone(self) -> bool:
@@ -105,7 +77,7 @@ class Output:
 
 def kept_in(config: "AuditConfig", output: Output) -> Output:
     """Return where results go, with the default run folder in it: the audit's own, or the first name that is free."""
-    return output if output.out else replace(output, out=run_folder(Path(config.source).stem, config))
+    return output if output.out else output.model_copy(update={"out": run_folder(Path(config.source).stem, config)})
 
 
 def run_folder(stem: str, config: "Config") -> Path | None:

@@ -1,13 +1,13 @@
 """A result on the screen: the same tables after an audit and from a run folder."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, ClassVar
 
-import typer
+from pydantic import ConfigDict
 
 from leaq.cli import console
+from leaq.config import Config
 from leaq.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -16,52 +16,35 @@ if TYPE_CHECKING:
 PRINTED = "What is printed"
 
 
-@dataclass(frozen=True)
-class Shown:
+class Shown(Config):
     """What is printed of a result beside its table and what that says."""
 
-    every_attack: Annotated[
-        bool,
-        typer.Option(
-            "--every-attack", help="Print what each attack finds under each quantizer too.", rich_help_panel=PRINTED
-        ),
-    ] = False
-    lambda_k: Annotated[
-        bool,
-        typer.Option(
-            "--lambda",
-            help="Print lambda_k against k too: which candidates decide the rate r, and whether low k is enough.",
-            rich_help_panel=PRINTED,
-        ),
-    ] = False
-    show_records: Annotated[
-        bool,
-        typer.Option(
-            "--show-records",
-            help="Print the records most exposed too, by row and content; molecules are also drawn, in exposed.html of "
-            "the run folder. Names training records: not to be shared.",
-            rich_help_panel=PRINTED,
-        ),
-    ] = False
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="Print what was found as JSON and nothing else.", rich_help_panel=PRINTED),
-    ] = False
+    model_config: ClassVar[ConfigDict] = ConfigDict(title=PRINTED)
+
+    every_attack: bool = False
+    """Print what each attack finds under each quantizer too."""
+    lambda_: bool = False
+    """Print lambda_k against k too: which candidates decide the rate r, and whether low k is enough."""
+    show_records: bool = False
+    """Print the records most exposed too, by row and content; molecules are also drawn, in exposed.html of the run
+    folder. Names training records: not to be shared."""
+    json_: bool = False
+    """Print what was found as JSON and nothing else."""
 
     def check(self) -> None:
         """Refuse what goes not together."""
-        if self.show_records and self.json:
+        if self.show_records and self.json_:
             raise InvalidInput("--json prints aggregates, --show-records single records. Found both. Name one.")
 
     def show(self, result: "CellResult", out: Path | None) -> None:
         """Print a result."""
-        if self.json:
+        if self.json_:
             console.say(result.to_json())
             return
         _table(result)
         if self.every_attack:
             _attacks(result)
-        if self.lambda_k:
+        if self.lambda_:
             _lambda(result)
         if self.show_records:
             from leaq.cli.record_risk import show_exposed

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leaq.cli import console
-from leaq.cli.bundles import bundled
 from leaq.cli.completing import complete_runs, there, there_if_given
+from leaq.cli.configured import bundled
 from leaq.cli.forms import FormOptions
 from leaq.cli.pages import Pages
 from leaq.cli.screen import PRINTED, Shown
@@ -66,10 +66,10 @@ def show_command(
     shown.check()
     form.check()
     if what:
-        _what(run, as_json=shown.json)
+        _what(run, as_json=shown.json_)
     elif other is not None:
-        _two(run, other, alone=not (cells or shown.json or pages.asked or form.profile))
-    elif pages.asked or form.profile:
+        _two(run, other, alone=not (cells or shown.json_ or pages.any or form.profile))
+    elif pages.any or form.profile:
         _files(run, pages, form)
     else:
         _print(run, shown, cells=cells)
@@ -86,7 +86,7 @@ def _files(run: Path, pages: Pages, form: FormOptions) -> None:
     if pages.internal or pages.exports or pages.card is not None:
         raise InvalidInput("--profile writes a form of its own. Found it with --internal, --exports or --card.")
     place = form.write(store, pages.report)
-    if pages.show:
+    if pages.open_:
         typer.launch(str(place.resolve()))
 
 
@@ -110,11 +110,11 @@ def _print(run: Path, shown: Shown, *, cells: bool) -> None:
     if failures and not store.count():
         _failed(failures)
         return
-    if shown.json:
+    if shown.json_:
         for key in store.ordered():
             console.say(store.line(key))
         return
-    whole = store.count() == 1 or cells or shown.every_attack or shown.lambda_k or shown.show_records
+    whole = store.count() == 1 or cells or shown.every_attack or shown.lambda_ or shown.show_records
     results = (store.with_risks() if shown.show_records else store.finished()) if whole else store.summaries()
     if len(results) > 1:
         for table in by_quantizer(results):

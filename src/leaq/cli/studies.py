@@ -1,97 +1,58 @@
 """A study file as what is audited: a grid of audits, one cell each."""
 
 from contextlib import closing
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, ClassVar
 
 import typer
+from pydantic import ConfigDict
 
 from leaq.cli import console
 from leaq.cli.configured import CommandLine
 from leaq.cli.pages import Pages
-from leaq.cli.running import Output, run_folder
+from leaq.cli.running import Folders, Output, run_folder
+from leaq.config import Config
 from leaq.errors import InvalidInput
 
 if TYPE_CHECKING:
     from leaq.study import Study
 
-GRID = "A study file"
 PLACED = ("threads", "device")
 """Options of an audit that the command may decide in the study's place; both are part of the numbers' rounding."""
-ELSEWHERE = (
-    "data_dir",
-    "weights_dir",
-    "out",
-    "jobs",
-    "engine",
-    "quiet",
-    "report",
-    "show",
-    "card",
-    "exports",
-    "internal",
-)
+ELSEWHERE = (*Folders.model_fields, *Pages.model_fields, "out", "jobs", "engine", "quiet", "plan")
 """Options that mean the same for a study."""
 
 
-@dataclass(frozen=True)
-class Grid:
+class Grid(Config):
     """What concerns a study only."""
 
-    variant: Annotated[
-        str | None, typer.Option(help="A variant the study file defines, e.g. quick.", rich_help_panel=GRID)
-    ] = None
-    address: Annotated[
-        str | None,
-        typer.Option(help="Ray cluster: auto, host:port, or local to start one here.", rich_help_panel=GRID),
-    ] = None
-    retry_failed: Annotated[
-        bool,
-        typer.Option("--retry-failed", help="Try cells again that failed in an earlier run.", rich_help_panel=GRID),
-    ] = False
-    allow_missing: Annotated[
-        bool,
-        typer.Option(
-            "--allow-missing",
-            help="Compute the rest where data sets or weights cannot be found; by default nothing is computed then.",
-            rich_help_panel=GRID,
-        ),
-    ] = False
-    keep_losses: Annotated[
-        bool,
-        typer.Option(
-            "--keep-losses",
-            help="Keep every record's losses of finished cells (sensitive, about 10 MB a cell), so that a version of "
-            "leaq that measures otherwise trains nothing anew.",
-            rich_help_panel=GRID,
-        ),
-    ] = False
-    mlflow: Annotated[
-        str | None,
-        typer.Option(
-            help="Log finished cells, aggregates only, to an MLflow store such as sqlite:///mlflow.db; each is logged "
-            "once, also when the command is given again (extra mlflow).",
-            metavar="URI",
-            rich_help_panel=GRID,
-        ),
-    ] = None
-    json_lines: Annotated[
-        bool,
-        typer.Option(
-            "--json-lines", help="Progress as JSON on standard output, one event a line.", rich_help_panel=GRID
-        ),
-    ] = False
+    model_config: ClassVar[ConfigDict] = ConfigDict(title="A study file")
+
+    variant: str | None = None
+    """A variant the study file defines, e.g. quick."""
+    address: str | None = None
+    """Ray cluster: auto, host:port, or local to start one here."""
+    retry_failed: bool = False
+    """Try cells again that failed in an earlier run."""
+    allow_missing: bool = False
+    """Compute the rest where data sets or weights cannot be found; by default nothing is computed then."""
+    keep_losses: bool = False
+    """Keep every record's losses of finished cells (sensitive, about 10 MB a cell), so that a version of leaq that
+    measures otherwise trains nothing anew."""
+    mlflow: str | None = None
+    """Log finished cells, aggregates only, to an MLflow store such as sqlite:///mlflow.db; each is logged once, also
+    when the command is given again (extra mlflow)."""
+    json_lines: bool = False
+    """Progress as JSON on standard output, one event a line."""
 
 
 def run_instead(named: CommandLine) -> bool:
     """Run what was named if it is a study file; refuse options of studies for anything else."""
-    own = [item.name for item in fields(Grid)]
+    own = tuple(Grid.model_fields)
     if Path(named.source).suffix.lower() != ".toml":
         named.refuse_these(own, "These are options of a study file (TOML), and the source is none.")
         return False
-    taken = (*own, *PLACED, *ELSEWHERE, "plan")
-    named.refuse_others(taken, "A study file says itself what is audited and how.")
+    named.refuse_others((*own, *PLACED, *ELSEWHERE), "A study file says itself what is audited and how.")
     grid, output, pages = named.bundle(Grid), named.bundle(Output), named.bundle(Pages)
     if output.quiet and grid.json_lines:
         raise InvalidInput("--quiet and --json-lines exclude each other. Name one.")
@@ -100,15 +61,13 @@ def run_instead(named: CommandLine) -> bool:
     if output.plan:
         _plan(asked, workers or 1, as_json=grid.json_lines)
         return True
-    for folders in named.bundles:
-        if hasattr(folders, "use"):
-            folders.use()
+    named.bundle(Folders).use()
     out = output.out or run_folder(Path(named.source).stem, asked)
     if out is None:
         raise InvalidInput("A study is kept in a run folder. Found LEAQ_RUNS_DIR=off. Name one with --out.")
     pages.check(out)
     _run(asked, out, grid=grid, output=output, workers=workers)
-    if pages.asked:
+    if pages.any:
         from leaq.study import Store
 
         store = Store(out)

@@ -91,7 +91,7 @@ def options(config: type[Config], verb: Verb | None = None) -> tuple[Option, ...
             continue
         name = "_".join(path) if len(path) > 1 and path[-1] in taken else path[-1]
         default = verb.defaults.get(dotted, item.get_default(call_default_factory=True))
-        flag = "--" + name.replace("_", "-")
+        flag = "--" + name.strip("_").replace("_", "-")  # lambda_, with_: words of Python otherwise
         found.append(Option(path, flag, _spoken(item.description), item.annotation, default, _panel(owner, path[-1])))
     return tuple(found)
 

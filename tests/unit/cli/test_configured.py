@@ -1,13 +1,13 @@
 """Fields of a configuration as options of a command: what each kind of field reads."""
 
 import inspect
-from typing import Literal
+from typing import Literal, get_args
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from leaq.cli.configured import _parameter, _read
+from leaq.cli.configured import _parameter, _read, bundled, parameters_of, taken_from
 from leaq.config import Config
 from leaq.pipeline.options import config_from, options
 
@@ -76,3 +76,35 @@ def test_the_help_names_choices_and_defaults(monkeypatch):
     assert "A choice. One of a, b. [default: a]" in text.replace("│ │ ", "").replace("  ", " ")
     assert "--no-scale" in text
     assert "[default: 4,2]" in text
+
+
+class Place(Config):
+    folder: str = "runs"
+    keep: bool = True
+
+
+class Look(Config):
+    wide: int = 80
+
+
+def test_a_command_has_the_fields_of_its_bundles_as_options_and_is_handed_them():
+    seen = []
+
+    @bundled(Place, Look)
+    def show(place, look, run: str, *, json: bool = False) -> None:
+        """Show a run."""
+        seen.append((place, look, run, json))
+
+    parameters = inspect.signature(show).parameters
+    assert list(parameters) == ["run", "json", "folder", "keep", "wide"]
+    assert (parameters["wide"].default, get_args(parameters["folder"].annotation)[0]) == (80, str)
+    assert (show.__name__, show.__doc__) == ("show", "Show a run.")
+    show(run="mine", json=True, folder="here", keep=False, wide=100)
+    assert seen == [(Place(folder="here", keep=False), Look(wide=100), "mine", True)]
+
+
+def test_values_are_taken_out_of_what_was_given_and_the_rest_is_left():
+    given = {"folder": "x", "keep": True, "wide": 7, "other": 1}
+    assert taken_from([Look, Place], given) == [Look(wide=7), Place(folder="x", keep=True)]
+    assert given == {"other": 1}
+    assert [one.name for one in parameters_of([Look])] == ["wide"]
