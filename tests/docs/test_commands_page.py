@@ -5,8 +5,7 @@ from pathlib import Path
 
 from typer.main import get_command
 
-from leaq.cli.former import FORMER
-from leaq.cli.main import app
+from leaq.cli.main import FORMER, app
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "commands.md").read_text()

@@ -14,7 +14,6 @@ from leaq.system.files import is_model
 
 if TYPE_CHECKING:
     from leaq.pipeline.cell import AuditConfig
-    from leaq.results import CellResult
 
 
 def _instead(named: CommandLine) -> bool:
@@ -68,14 +67,8 @@ def audit_command(
     result = run_config(config, output, folders, silent=shown.json_)
     if result is None:
         return
-    if config.effort == "forecast" and list(config.attacks) == ["threshold"]:
-        _refuse_none(result)
+    if config.effort == "forecast" and list(config.attacks) == ["threshold"] and "forecast" in result.not_computed:
+        raise NotEnoughEvidence(result.not_computed["forecast"])  # nothing else was asked for
     shown.show(result, output.out)
     pages.write(output.out, lambda: [result])
     say_folder(output.out)
-
-
-def _refuse_none(result: "CellResult") -> None:
-    """Refuse a result without any forecast: nothing else was asked for."""
-    if "forecast" in result.not_computed:
-        raise NotEnoughEvidence(result.not_computed["forecast"])

@@ -25,7 +25,7 @@ C = TypeVar("C", bound=Config)
 LIMITS = "Limits, for CI: exit code 1 if one is not kept"
 PANELS = (
     "What to find", "What to audit", "What is done to it", "How it runs", "What is printed", "Files to write",
-    "Whose model it is", "A finished model", "How each model is trained",
+    "Whose model it is", "A finished model", "How each model is trained", LIMITS,
 )  # fmt: skip
 """Groups of options in the order of the help: what everybody needs comes first, other groups last."""
 ALSO = {
@@ -65,13 +65,10 @@ def configured(
             config = _built(asked, given, verb)
             command(config, *made, **own)
 
-        own = list(inspect.signature(command).parameters.values())[1 + len(others) :]
         parameters = [_parameter(item, one) for item, one in table.items()]
-        parameters.sort(key=lambda one: one.name != "source")
+        source, *rest = sorted(parameters, key=lambda one: one.name != "source")
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-        source, *rest = parameters
-        first = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
-        every = sorted([*first, *rest, *parameters_of(others)], key=_place)
+        every = sorted([*_own(command, 1 + len(others)), *rest, *parameters_of(others)], key=_place)
         return _named_like(command, run, [context, source, *every])
 
     return decorate
@@ -85,8 +82,7 @@ def bundled(*kinds: type[Config]) -> Callable[[Callable[..., None]], Callable[..
             made = taken_from(kinds, given)
             command(*made, **given)
 
-        own = list(inspect.signature(command).parameters.values())[len(kinds) :]
-        return _named_like(command, run, [*own, *parameters_of(kinds)])
+        return _named_like(command, run, sorted([*_own(command, len(kinds)), *parameters_of(kinds)], key=_place))
 
     return decorate
 
@@ -102,6 +98,12 @@ def taken_from(kinds: Iterable[type[C]], given: dict[str, Any]) -> list[C]:
         config_from(kind, {one.path[-1]: _read(one, given.pop(one.path[-1])) for one in options(kind)})
         for kind in kinds
     ]
+
+
+def _own(command: Callable[..., None], handed: int) -> list[inspect.Parameter]:
+    """Return the parameters of a command that no configuration brings: those after what it is handed."""
+    own = list(inspect.signature(command).parameters.values())[handed:]
+    return [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
 
 
 def _named_like(
@@ -178,7 +180,7 @@ def _parameter(name: str, one: Option) -> inspect.Parameter:
 
 def _place(parameter: inspect.Parameter) -> int:
     """Return where the group of an option stands in the help."""
-    panel = getattr(get_args(parameter.annotation)[-1], "rich_help_panel", None)
+    panel = getattr((get_args(parameter.annotation) or (None,))[-1], "rich_help_panel", None)
     return PANELS.index(panel) if panel in PANELS else len(PANELS)
 
 

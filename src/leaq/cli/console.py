@@ -1,4 +1,4 @@
-"""The only file that prints: results to standard output, everything else to standard error."""
+"""The only file that prints: results to standard output, everything else, and what is going on, to standard error."""
 
 import json
 import os
@@ -6,21 +6,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.markup import escape as unmarked
 
-from leaq.cli.watching import bars, json_events, log_events
 from leaq.errors import visible
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table as RichTable
 
     from leaq.reporting.tables import Table
     from leaq.results import CellResult
-    from leaq.study.events import Watch
+    from leaq.study.events import Event, Watch
     from leaq.types import Progress
+
 
 T = TypeVar("T")
 LOG_EVERY = 10.0
@@ -34,16 +36,13 @@ def escape(text: str) -> str:
 
 def _out() -> Console:
     """Build standard output anew a call, so that redirection and NO_COLOR are seen when they change."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=_width(sys.stdout.isatty()))
+    terminal = sys.stdout.isatty()
+    # Piped output has no width: a table must not be folded to 80 columns for a file or a log.
+    return Console(highlight=False, soft_wrap=not terminal, width=None if terminal or "COLUMNS" in os.environ else 200)
 
 
 def _err() -> Console:
     return Console(stderr=True, highlight=False)
-
-
-def _width(terminal: bool) -> int | None:
-    # Piped output has no width: a table must not be folded to 80 columns for a file or a log.
-    return None if terminal or "COLUMNS" in os.environ else 200
 
 
 def say(text: str) -> None:
@@ -51,19 +50,17 @@ def say(text: str) -> None:
     sys.stdout.write(visible(text) + "\n")
 
 
-def say_json(value: Any) -> None:
-    """Print plain values as JSON that every parser reads: no NaN, no bare infinities."""
-    say(json.dumps(value, indent=1, allow_nan=False))
+def say_json(value: Any, **beside: Any) -> None:
+    """Print a value, and what is said beside its fields, as JSON that every parser reads: no NaN or bare infinities."""
+    from leaq.results import as_plain
+
+    plain = as_plain(value)
+    say(json.dumps({**plain, **as_plain(beside)} if beside else plain, indent=1, allow_nan=False))
 
 
 def print_listing(found: T, show: Callable[[T], None], *, json: bool) -> None:
     """Print what is known by name: as JSON of everything that is recorded, or the way people read it."""
-    if json:
-        from leaq.results import as_plain
-
-        say_json(as_plain(found))
-    else:
-        show(found)
+    say_json(found) if json else show(found)
 
 
 def note(text: str) -> None:
@@ -87,10 +84,10 @@ def show_table(table: "Table") -> None:
     drawn = _drawn(table, shown, stacked=False)
     if console.measure(drawn, options=console.options.update(width=10_000)).maximum > console.width:
         while _needs(drawn := _drawn(table, shown, stacked=True)) > console.width:
-            least = _least(table, shown)
-            if least is None:
+            free = [(keep, at) for at in shown if (keep := table.columns[at].keep) is not None]
+            if not free:  # all that are left have to stay
                 break
-            shown.remove(least)
+            shown.remove(min(free)[1])
     console.print(drawn)
     hidden = [column.title for at, column in enumerate(table.columns) if at not in shown]
     if hidden:
@@ -113,12 +110,6 @@ def show_tasks(result: "CellResult") -> None:
 def _needs(drawn: "RichTable") -> int:
     """Return the width at which nothing is broken inside; rich's own answer takes no column's least width for given."""
     return 1 + sum((column.min_width or 0) + 2 for column in drawn.columns)
-
-
-def _least(table: "Table", shown: Sequence[int]) -> int | None:
-    """Return the column that gives way next; None if all that are left have to stay."""
-    free = [(keep, at) for at in shown if (keep := table.columns[at].keep) is not None]
-    return min(free)[1] if free else None
 
 
 def _drawn(table: "Table", shown: Sequence[int], *, stacked: bool) -> "RichTable":
@@ -195,14 +186,11 @@ def _bars() -> Iterator["Progress"]:
 
 
 def _lines() -> "Progress":
-    last: dict[str, float] = {}
+    pace = Pace(LOG_EVERY)
 
     def progress(what: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if done < total and now - last.setdefault(what, now) < LOG_EVERY:
-            return
-        last[what] = now
-        note(f"{what} {done}/{total}")
+        if pace.due(what) or done >= total:
+            note(f"{what} {done}/{total}")
 
     return progress
 
@@ -225,3 +213,123 @@ def _say_now(text: str) -> None:
     """Print a line that a reader on the other side of a pipe gets at once."""
     say(text)
     sys.stdout.flush()
+
+
+CELL_EVERY = 15.0
+"""Seconds between two lines about the same cell where there is no terminal."""
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in words.
+
+    Examples
+    --------
+    >>> duration(42.4), duration(754), duration(7300)
+    ('42 s', '13 min', '2.0 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def sentence(event: "Event") -> str:
+    """Return what an event says, in one line."""
+    texts: dict[str, str] = {
+        "plan": f"Plan: {event.text}",
+        "started": f"{event.cell}: started",
+        "done": f"{event.cell}: done in {duration(event.seconds)} ({event.share:.0%} of the work)",
+        "found": f"{event.cell}: finished earlier",
+        "failed": f"{event.cell}: FAILED, {event.text}",
+        "skipped": f"{event.cell}: failed in an earlier run, not tried again (--retry-failed does); {event.text}",
+        "elsewhere": f"{event.cell}: another process works on it",
+        "damaged": f"{event.cell}: {event.text} was damaged; set aside and computed again",
+        "estimate": f"Estimate: {duration(event.seconds)} left, {event.text}",
+    }
+    return texts.get(event.kind, f"{event.cell}: {event.text} {event.done}/{event.total}")
+
+
+def json_events(say: Callable[[str], None]) -> Callable[["Event"], None]:
+    """Return a watcher that writes each event as one JSON object; stages at most once in a while."""
+    calm = Pace(1.0)
+
+    def watch(event: "Event") -> None:
+        if event.kind != "stage" or calm.due(event.cell):
+            say(json.dumps(event.to_dict(), sort_keys=True))
+
+    return watch
+
+
+def log_events(note: Callable[[str], None]) -> Callable[["Event"], None]:
+    """Return a watcher that writes lines fit for a log."""
+    calm, once = Pace(CELL_EVERY), _Once()
+
+    def watch(event: "Event") -> None:
+        if event.kind != "stage" or calm.due(event.cell):
+            note(sentence(once.short(event)))
+
+    return watch
+
+
+class Pace:
+    """Says whether it is time for another line about something."""
+
+    def __init__(self, every: float) -> None:
+        self._every = every
+        self._last: dict[str, float] = {}
+
+    def due(self, what: str) -> bool:
+        """Return whether the last line about it is long enough ago, and count from now if so."""
+        now = time.monotonic()
+        if now - self._last.setdefault(what, now) < self._every:
+            return False
+        self._last[what] = now
+        return True
+
+
+class _Once:
+    """Says a reason in full once; cells that fail for the same one refer to it."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, str] = {}
+
+    def short(self, event: "Event") -> "Event":
+        if event.kind not in ("failed", "skipped"):
+            return event
+        first = self._said.setdefault(event.text, event.cell)
+        return event if first == event.cell else replace(event, text=f"for the same reason as {first}")
+
+
+@contextmanager
+def bars(console: "Console") -> Iterator[Callable[["Event"], None]]:
+    """Yield a watcher that draws one live line per running cell and a bar for the whole."""
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=console, transient=True) as drawn:
+        whole = drawn.add_task("[bold]whole study[/]", total=1.0)
+        lines: dict[str, Any] = {}
+        once = _Once()
+
+        def watch(event: "Event") -> None:
+            drawn.update(whole, completed=event.share)
+            if event.kind in ("started", "stage"):
+                if event.cell not in lines:
+                    lines[event.cell] = drawn.add_task(escape(event.cell), total=None)
+                if event.kind == "stage":
+                    what = f"{event.cell} · {event.text}"
+                    drawn.update(lines[event.cell], description=escape(what), completed=event.done, total=event.total)
+                return
+            if event.cell in lines:
+                drawn.remove_task(lines.pop(event.cell))
+            if event.kind != "found":
+                console.print(escape(sentence(once.short(event))), highlight=False)
+
+        yield watch

@@ -99,7 +99,6 @@ def decide_command(
         leaq decide runs/x --all --metric rmse --max-metric 3
     """
     from leaq.decisions.junit import write_junit
-    from leaq.results import as_plain
     from leaq.study import Store
     from leaq.system.files import writable_place
 
@@ -114,8 +113,8 @@ def decide_command(
         if junit is not None:
             write_junit(verdict, junit)
     if json:
-        plain = verdict and {"passed": verdict.passed, **as_plain(verdict)}
-        console.say_json({"recommended": as_plain(found), "verdict": plain})
+        judged = verdict and {"passed": verdict.passed, **vars(verdict)}
+        console.say_json({"recommended": found, "verdict": judged})
     else:
         _say(found, finished=[one for one in results if one.config.get("kind") == "model"])
         if verdict is not None:

@@ -14,7 +14,7 @@ import typer
 from pydantic import ConfigDict, PositiveInt
 
 from leaq.cli import console
-from leaq.cli.watching import duration
+from leaq.cli.console import duration
 from leaq.config import Config
 from leaq.errors import InvalidInput
 
@@ -106,6 +106,7 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders, *, silen
     folders.use()
     records = first_reading(config)
     from leaq.pipeline import audit, audit_samples
+    from leaq.pipeline.cost import estimated_cost
     from leaq.pipeline.preparing import prepare
     from leaq.study import audit_into
     from leaq.system.environment import limited_threads
@@ -120,13 +121,11 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders, *, silen
         with limited_threads(config.threads), console.progress_bar(quiet=quiet) as progress:
             samples, resolved = prepare(config, samples=records, progress=progress)
         if output.plan:
-            _plan(samples, resolved)
+            console.say(estimated_cost(samples, resolved).sentence())
             return None
 
         def say_cost() -> None:
             if not quiet:
-                from leaq.pipeline.cost import estimated_cost
-
                 console.note(estimated_cost(samples, resolved).sentence())
             if isinstance(progress, _First):
                 progress.begin()
@@ -159,12 +158,6 @@ def first_reading(config: "AuditConfig") -> "Samples | None":
     from leaq.data import load
 
     return load(path, config)
-
-
-def _plan(samples: "Samples", config: "AuditConfig") -> None:
-    from leaq.pipeline.cost import estimated_cost
-
-    console.say(estimated_cost(samples, config).sentence())
 
 
 class _First:

@@ -8,8 +8,7 @@ import typer
 from leaq.cli import console
 from leaq.cli.completing import complete_runs, there, there_if_given
 from leaq.cli.configured import bundled
-from leaq.cli.forms import FormOptions
-from leaq.cli.pages import Pages
+from leaq.cli.pages import FormOptions, Pages
 from leaq.cli.screen import PRINTED, Shown
 from leaq.errors import InvalidInput
 
@@ -162,9 +161,7 @@ def _what(run: Path, *, as_json: bool) -> None:
     from leaq.study.cleaning import holdings
 
     if as_json:
-        from leaq.results import as_plain
-
-        console.say_json(as_plain(holdings(run)))
+        console.say_json(holdings(run))
         return
     for one in holdings(run):
         mark = "may be shared" if one.shareable else "SENSITIVE"

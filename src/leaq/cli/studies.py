@@ -114,13 +114,12 @@ def _run(asked: "Study", out: Path, *, grid: Grid, output: Output, workers: int 
 
 
 def _plan(study: "Study", slots: int, *, as_json: bool) -> None:
-    from leaq.results import as_plain
     from leaq.study.plan import plan as count
     from leaq.study.sources import missing
 
     counted, absent = count(study.cells(), finished=0, failed=0, slots=slots), missing(study.cells())
     if as_json:
-        console.say_json({**as_plain(counted), "missing": absent})
+        console.say_json(counted, missing=absent)
         return
     console.say(counted.describe())
     for name, reason in absent.items():

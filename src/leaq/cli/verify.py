@@ -1,4 +1,4 @@
-"""``leaq verify``: is a run folder to the byte what leaq wrote, and does a card hold?"""
+"""``leaq verify`` and ``leaq clean``: is a run folder what leaq wrote, and what of it may be shown?"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +11,7 @@ from leaq.errors import InvalidInput
 
 if TYPE_CHECKING:
     from leaq.reporting.recheck import Rechecked
+
 
 CARD = "Of a card"
 
@@ -65,9 +66,7 @@ def _folder(run: Path, *, as_json: bool) -> None:
 
     found = check(run)
     if as_json:
-        from leaq.results import as_plain
-
-        console.say_json({"whole": found.whole, **as_plain(found)})
+        console.say_json(found, whole=found.whole)
     else:
         for one in found.damaged:
             console.say(f"DAMAGED  {one.file}: {one.reason}")
@@ -84,10 +83,9 @@ def _card(path: Path, key: Path | None, source: str, *, rerun: bool, as_json: bo
     with console.progress_bar(quiet=as_json) as progress:
         found = recheck(path, key_file=key, source=source, rerun=rerun, progress=progress)
     if as_json:
-        from leaq.results import as_plain
-
-        compared = [{"agrees": one.agrees, **as_plain(one)} for one in found.compared]
-        console.say_json({"whole": found.whole, **as_plain(found), "compared": compared})
+        console.say_json(
+            found, whole=found.whole, compared=[{"agrees": one.agrees, **vars(one)} for one in found.compared]
+        )
     else:
         _say(found)
     if not found.whole:
@@ -108,3 +106,27 @@ def _say(found: "Rechecked") -> None:
         console.say(f"{mark} {one.name}: computed {one.found:.3f}, stated [{low:.3f}, {high:.3f}]")
     for note in found.notes:
         console.note(note)
+
+
+def clean_command(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder.", autocompletion=complete_runs, callback=there)
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print what went as JSON and nothing else.")] = False,
+) -> None:
+    """Remove everything from a run folder that can give members away; results that may be shared stay.
+
+    Losses by record, row numbers, risks by record, tracebacks and set-aside files go. What stays: configuration,
+    results.csv and the cells, which hold aggregates only.
+    """
+    from leaq.study.cleaning import clean as remove
+
+    removed = remove(run, dry_run=dry_run)
+    if json:
+        console.say_json(removed, dry_run=dry_run)
+        return
+    links = f" {removed.links} were links; what they point to was left alone." if removed.links else ""
+    verb = "Would remove" if dry_run else "Removed"
+    size = f"{removed.files} files, {removed.bytes / 2**20:.1f} MiB"
+    console.note(f"{verb} {size}.{links} See what is left: leaq show {run} --what")

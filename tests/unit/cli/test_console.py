@@ -6,9 +6,11 @@ import pytest
 
 from leaq.attacks.catalogue import entries as attack_entries
 from leaq.cli import console
+from leaq.cli.console import sentence
 from leaq.data import entries
 from leaq.reporting.listings import attacks_table, datasets_table
 from leaq.reporting.tables import ranking
+from leaq.study.events import Event
 from tests.results import cell
 
 
@@ -92,10 +94,8 @@ def test_a_pipe_gets_neither_escapes_nor_folded_rows(monkeypatch):
 
 
 def test_json_has_no_bare_infinity(capsys):
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        console.say_json({"value": float("inf")})
-    console.say_json({"value": [1.5, None]})
-    assert capsys.readouterr().out == '{\n "value": [\n  1.5,\n  null\n ]\n}\n'
+    console.say_json({"value": [1.5, None, float("inf")]})
+    assert capsys.readouterr().out == '{\n "value": [\n  1.5,\n  null,\n  "inf"\n ]\n}\n'
 
 
 def test_progress_is_lines_where_there_is_no_terminal_and_nothing_when_quiet(monkeypatch):
@@ -133,3 +133,35 @@ def test_a_name_moves_no_cursor_and_clears_no_screen(monkeypatch, capsys):
     console.show_table(ranking(cell(name=name)))
     assert "\x1b[2J" not in screen.getvalue()
     assert "\u202e" not in screen.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (Event("done", "c", seconds=754, share=0.5), "c: done in 13 min (50% of the work)"),
+        (Event("estimate", text="x", seconds=7300), "Estimate: 2.0 h left, x"),
+        (Event("stage", "c", "training", 3, 9), "c: training 3/9"),
+        (Event("elsewhere", "c"), "c: another process works on it"),
+    ],
+)
+def test_what_an_event_says(event, text):
+    assert sentence(event) == text
+
+
+def test_bars_are_drawn_on_a_terminal():
+    import io
+
+    from rich.console import Console
+
+    from leaq.cli.console import bars
+
+    out = io.StringIO()
+    with bars(Console(file=out, force_terminal=True, width=100)) as watch:
+        watch(Event("started", "wine"))
+        watch(Event("stage", "wine", "training", 3, 9, share=0.1))
+        watch(Event("done", "wine", seconds=3, share=0.5))
+        watch(Event("failed", "beer", "no [such] thing"))
+    text = out.getvalue()
+    assert "whole study" in text
+    assert "wine: done in 3 s" in text
+    assert "no [such] thing" in text

@@ -1,11 +1,14 @@
 import json
 import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from leaq.cli.main import app
+from leaq.system import doctor as checkup
 from tests.helpers import require
 
 
@@ -93,3 +96,46 @@ def test_an_unknown_split_is_refused(folder):
     result = run("audit", "herg", "--data-dir", folder, "--split", "time")
     assert result.exit_code == 2
     assert "'scaffold', 'cluster'" in " ".join(result.stderr.split())
+
+
+def run_of_doctor(*words):
+    return CliRunner().invoke(app, ["doctor", *words])
+
+
+def test_it_names_packages_machine_and_folders(monkeypatch, tmp_path):
+    monkeypatch.setenv("LEAQ_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("LEAQ_WEIGHTS_DIR", raising=False)
+    result = run_of_doctor()
+    assert result.exit_code == 0, result.output
+    for words in ("Needed", "ok torch", "Extras", "cores: ", "GPU: ", str(tmp_path), "Nothing has to be done."):
+        assert words in result.stdout
+
+
+def test_something_to_do_is_exit_code_1(monkeypatch, tmp_path):
+    monkeypatch.setenv("LEAQ_DATA_DIR", str(tmp_path / "gone"))
+    assert "is missing. Create it" in run_of_doctor().stdout
+    result = run_of_doctor("--json")
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert found["ok"] is False
+    assert found["places"][0]["state"] == "missing"
+
+
+def test_a_missing_extra_comes_with_its_command(monkeypatch):
+    monkeypatch.setattr(checkup, "requires", lambda _: ["no-such-package>=1; extra == 'onnx'"])
+    result = run_of_doctor()
+    assert "no onnx" in result.stdout
+    assert "no-such-package not installed (needed: >=1)" in result.stdout
+    assert "pip install 'leaq[onnx]'" in result.stdout
+
+
+def test_it_is_quick_because_it_imports_nothing_that_computes():
+    code = (
+        "import sys; sys.argv = ['leaq', 'doctor']\n"
+        "from leaq.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('torch', 'pandas', 'scipy', 'sklearn') if m in sys.modules], file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stderr.strip() == "[]"
