@@ -16,7 +16,7 @@ _PUBLIC = {
     "quantize": "leaq.api",
     "evaluate": "leaq.api",
     "rate": "leaq.measures.rate",
-    "mis": "leaq.measures.security",
+    "mis": "leaq.measures.finite_sample",
     "Study": "leaq.study",
     "run": "leaq.api",
     "report": "leaq.api",

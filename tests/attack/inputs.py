@@ -20,7 +20,7 @@ from leaq.models.weights import tensors_in
 from leaq.pipeline.finished.files import read_records_file
 from leaq.quantizers import parse_list
 from leaq.study import Study
-from leaq.system.npz import read_npz
+from leaq.system.checksummed import read_npz
 from leaq.types import LossTable
 
 Rng = np.random.Generator

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from leaq.attacks.catalogue import BEGIN, END, markdown
+from leaq.attacks.registry import BEGIN, END, markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "attacks.md"
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from leaq.quantizers.catalogue import BEGIN, END, markdown
+from leaq.quantizers.catalogue import markdown
+from leaq.quantizers.registry import BEGIN, END
 
 PAGE = Path(__file__).parents[2] / "docs" / "quantizers.md"
 

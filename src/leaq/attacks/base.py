@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
-from leaq.attacks.rescoring import ScoresFrom
+from leaq.attacks.resampling import ScoresFrom
 from leaq.attacks.risk import separation
 from leaq.attacks.scoring import Attack, Resampling, attack_result, chosen_targets
 from leaq.attacks.shadows import Shadows, same_models

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from leaq.attacks.decisions import pairs_of
-from leaq.attacks.rescoring import ScoresFrom
+from leaq.attacks.resampling import ScoresFrom
 from leaq.errors import NotEnoughEvidence
 from leaq.lazy import special
 from leaq.seeds import stream

@@ -17,6 +17,9 @@ is fitted to all `own` at once; each quantizer keeps the share of its distance f
 factor on z, fixed on the development settings; docs/fidelity.md holds what the forecast misses in others.
 
 Own method. The attack forecast is `combined(sees=outputs)`.
+
+An audit trains a few models anyway. With too few of them for the attack the forecast is all there is to say about it;
+with enough, both are shown, and the difference tells what more shadow models are expected to add.
 """
 
 from collections.abc import Mapping
@@ -24,12 +27,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from leaq.attacks.combined import Combined
 from leaq.attacks.few import Attacked, attacked, expected_separation, thinned, usable
 from leaq.attacks.signals import normalised
+from leaq.errors import NotEnoughEvidence
 from leaq.lazy import special
 from leaq.stats.intervals import normal_quantile, t_quantile
 from leaq.stats.roc import auc, tpr_at_fpr
-from leaq.types import Estimate, Flag, Floats, LossTable, NotComputed
+from leaq.types import AttackResult, Estimate, Flag, Floats, LossTable, NotComputed
 
 MODELS = 64
 """Models of the audit that is forecast, unless told otherwise."""
@@ -334,3 +339,56 @@ def _warnings(values: Floats, *, few: bool, several: bool) -> tuple[Flag, ...]:
             Flag("several-targets-forecast", "Forecasts were never checked where a record has several targets.")
         )
     return tuple(flags)
+
+
+FORECAST = Combined(sees="outputs").spec()
+"""The attack that is forecast."""
+FPR = 0.01
+GAP = "same models; the two intervals set against each other end to end, so that it is wider than its level says"
+Number = Estimate | NotComputed
+
+
+def audit_forecasts(
+    tables: Mapping[str, LossTable],
+    attacks: Mapping[str, Mapping[str, AttackResult | NotComputed]],
+    *,
+    full: str | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, dict[str, Number]]:
+    """Return, by quantizer, what an audit says of the attack beforehand: "forecast", "forecast_tpr", "forecast_gap".
+
+    ``forecast_gap``, given where the attack was run, is the forecast for 64 models minus what it found with those of
+    the audit. Direction: nearer 0, less is expected of more models. Range: [-2, 2].
+
+    Parameters
+    ----------
+    tables : released models by quantizer, with scores.
+    attacks : what was run on each; only the combined attack of who sees the outputs is looked at.
+    full : which of them is full precision; without it nothing is borrowed between quantizers.
+    """
+    try:
+        ahead = forecasts(tables, full=full, fprs=(FPR,), level=level, seed=seed)
+    except NotEnoughEvidence as err:
+        missing = NotComputed(str(err))
+        return {name: {"forecast": missing, "forecast_tpr": missing} for name in tables}
+    found: dict[str, dict[str, Number]] = {}
+    for name, one in ahead.items():
+        found[name] = {"forecast": one.advantage, "forecast_tpr": one.tpr[FPR]}
+        run = attacks.get(name, {}).get(FORECAST)
+        if isinstance(run, AttackResult):
+            found[name]["forecast_gap"] = _gap(one.advantage, run.advantage)
+    return found
+
+
+def _gap(said: Estimate, measured: Estimate) -> Estimate:
+    return Estimate(
+        said.value - measured.value,
+        said.low - measured.high,
+        said.high - measured.low,
+        said.n,
+        said.level,
+        said.unit,
+        GAP,
+        said.flags,
+    )

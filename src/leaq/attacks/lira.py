@@ -8,6 +8,8 @@ Source: Carlini, Chien, Nasr, Song, Terzis, Tramer, "Membership Inference Attack
 (arXiv 2112.03570v2), Algorithm 1 (online), equation 4 (offline) and section VI-C (global variance for few shadows).
 Ours: signals normalised over the pool (`leaq.attacks.signals`) and the hierarchical variances of
 `leaq.attacks.hierarchical`. ``lira(normalise=False)`` is the published attack.
+
+The adaptive gap is what an audit misses that attacks a quantized model with full-precision shadow models.
 """
 
 from collections.abc import Sequence
@@ -18,9 +20,11 @@ import numpy as np
 from leaq.attacks.base import Context, Ingredient, MembershipAttack, Sides
 from leaq.attacks.hierarchical import predictive
 from leaq.attacks.risk import effect_size
+from leaq.attacks.scoring import area_gap
 from leaq.attacks.shadows import InOut, Shadows, same_models
 from leaq.attacks.signals import Kind
-from leaq.types import Floats
+from leaq.errors import NotEnoughEvidence
+from leaq.types import Estimate, Floats, NotComputed
 
 Variance = Literal["fixed", "per_record", "hierarchical"]
 MODES = {"online": "LiRA", "offline": "offline LiRA"}
@@ -147,3 +151,25 @@ def log_normal(x: Floats, mean: Floats, variance: Floats) -> Floats:
     """Return the log density of a normal law, less a constant."""
     density: Floats = -0.5 * np.log(variance) - (x - mean) ** 2 / (2 * variance)
     return density
+
+
+def adaptive_gap(context: Context, *, normalise: bool = True) -> Estimate | NotComputed:
+    """Tell how much an attacker gains who knows the quantizer: a difference in AUC.
+
+    Online LiRA with shadows quantized as the target is, minus the same with full-precision shadows. Direction: larger
+    = a non-adaptive audit is further off. Range: [-1, 1]. Interval: paired bootstrap over models and records.
+
+    Parameters
+    ----------
+    normalise : both attackers take each model's common move out of its signals. Most of the gap of raw signals
+        (False: what a careless audit misses) is that move: rescaling the outputs closes it without knowing the
+        quantizer.
+    """
+    attackers = Lira(normalise=normalise), Lira(normalise=normalise, shadows="full_precision")
+    try:
+        for attacker in attackers:
+            attacker.require(context)
+        adaptive, other = (attacker.scores(context, context.chosen) for attacker in attackers)
+    except NotEnoughEvidence as err:
+        return NotComputed(str(err))
+    return area_gap(context.table, adaptive, other, targets=context.chosen, resampling=context.resampling)

@@ -14,8 +14,7 @@ import numpy as np
 
 from leaq.attacks.decisions import cross_fitted_decisions, thresholds_by_others
 from leaq.attacks.epsilon import epsilon_bound
-from leaq.attacks.resampling import advantages, areas, resamples
-from leaq.attacks.rescoring import Influences, ScoresFrom, Shared
+from leaq.attacks.resampling import Influences, ScoresFrom, Shared, advantages, areas, resamples
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.stats.crossed import Crossed, crossed
 from leaq.stats.intervals import BootstrapWeights, percentile_interval

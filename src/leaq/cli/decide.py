@@ -98,7 +98,7 @@ def decide_command(
 
         leaq decide runs/x --all --metric rmse --max-metric 3
     """
-    from leaq.decisions.junit import write_junit
+    from leaq.decisions.gating import write_junit
     from leaq.study import Store
     from leaq.system.files import writable_place
 

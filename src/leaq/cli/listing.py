@@ -10,7 +10,7 @@ from leaq.cli.completing import KINDS, complete_data_sets, complete_kinds
 from leaq.errors import InvalidInput, unknown_name
 
 if TYPE_CHECKING:
-    from leaq.attacks.catalogue import AttackEntry
+    from leaq.attacks.registry import AttackEntry
     from leaq.quantizers.catalogue import QuantizerEntry
     from leaq.system.doctor import Checkup, Package
 
@@ -64,7 +64,7 @@ def _embedders(_name: str | None, json: bool) -> None:
 
 
 def _attacks(name: str | None, json: bool) -> None:
-    from leaq.attacks.catalogue import entries, entry
+    from leaq.attacks.registry import entries, entry
     from leaq.reporting.listings import attacks_table
 
     if name is not None:

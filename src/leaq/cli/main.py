@@ -3,6 +3,8 @@
 Exit codes: 0 done; 1 a gate was not passed, cells of a study failed, a file of a run folder is damaged, or doctor found
 something that has to be done; 2 wrong input, with one message that says what to do; 130 interrupted. docs/commands.md
 says the same.
+
+Verbs of version 0.1 are rewritten into what does their work now, and say so; they go in version 0.3.
 """
 
 from collections.abc import Callable, Mapping, Sequence

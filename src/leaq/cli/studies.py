@@ -114,8 +114,8 @@ def _run(asked: "Study", out: Path, *, grid: Grid, output: Output, workers: int 
 
 
 def _plan(study: "Study", slots: int, *, as_json: bool) -> None:
+    from leaq.study.plan import missing
     from leaq.study.plan import plan as count
-    from leaq.study.sources import missing
 
     counted, absent = count(study.cells(), finished=0, failed=0, slots=slots), missing(study.cells())
     if as_json:

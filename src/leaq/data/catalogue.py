@@ -77,4 +77,4 @@ SHIPPED = {
         ),
     )
 }  # fmt: skip
-"""Data sets that come with an installed library; read by `leaq.data.shipped`."""
+"""Data sets that come with an installed library; read by `leaq.data.loading`."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from leaq.errors import need
 from leaq.seeds import stream
-from leaq.system.limits import MOST_ATOMS
+from leaq.system.environment import MOST_ATOMS
 from leaq.types import Flag, Floats, Ints
 
 ANALOGUE = 0.7

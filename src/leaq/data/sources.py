@@ -52,8 +52,6 @@ def check_source(source: str | Path) -> None:
     Traceback (most recent call last):
     leaq.errors.UnknownName: Unknown data set 'breastcancer'. Did you mean 'breast_cancer'? Known: ...
     """
-    from leaq.data.synthetic import is_synthetic  # brings numpy, and no help needs it
-
     name, path, known = str(source), Path(source), {**TASKS, **SHIPPED}
     if is_synthetic(name) or name in known:
         return
@@ -125,3 +123,8 @@ def refuse_missing(path: Path) -> None:
     """Refuse a file that does not exist, naming the one of the folder that is nearest in name."""
     if not path.exists():
         raise InvalidInput(f"There is no file {str(path)!r}.{nearest(path)}")
+
+
+def is_synthetic(source: str) -> bool:
+    """Tell whether a source is a specification such as ``mixture(modes=4)`` and not a name or a file."""
+    return source == "mixture" or source.startswith("mixture(")

@@ -22,10 +22,9 @@ from leaq.data.columns import (
     whole_numbers,
 )
 from leaq.data.reading import Reading, TaskChoice
-from leaq.data.several import Several, holes, labelled, read_several
 from leaq.data.sources import no_column
 from leaq.data.splits import joined_groups
-from leaq.data.targets import targets_of
+from leaq.data.targets import Several, holes, labelled, read_several, targets_of
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
 from leaq.stats.outliers import limited, outlier_flag, sentinel
 from leaq.types import Bools, Feature, Flag, Floats, Ints, Samples

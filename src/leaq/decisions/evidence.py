@@ -10,8 +10,8 @@ from scipy.special import ndtri
 from leaq.decisions.standing import leak
 from leaq.results import CellResult, QuantizerRow
 from leaq.seeds import stream
-from leaq.stats.agreement import cluster_means
 from leaq.stats.intervals import few_means_widening, mean_interval
+from leaq.stats.ranks import cluster_means
 from leaq.types import Bools, Estimate, Floats
 
 FULL = "none"

@@ -1,7 +1,12 @@
-"""A gate for the CI of models: does what is released leak little enough and predict well enough, beyond doubt?"""
+"""A gate for the CI of models: does what is released leak little enough and predict well enough, beyond doubt?
+
+The verdict can be written as JUnit XML, which CI servers show.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -12,6 +17,7 @@ from leaq.quantizers import build
 from leaq.results import CellResult, QuantizerRow
 from leaq.results.metrics import metric as named
 from leaq.results.metrics import metric_key
+from leaq.system.files import write_atomic
 from leaq.types import AttackResult, Estimate, NotComputed
 
 STANDARD = ("default",)
@@ -258,3 +264,33 @@ def _predicts(key: str, end: float | None, limit: float, *, largest: bool) -> st
         return f"{name} was not computed, and missing evidence fails."
     size, side = ("large", "above") if largest else ("small", "below")
     return f"{name} may be as {size} as {end:.3f}, {side} {limit:g}."
+
+
+def junit(verdict: Verdict) -> str:
+    """Return one test case a model, failed with its reasons; what concerns no single model is a case of its own.
+
+    Examples
+    --------
+    >>> from leaq.decisions.gating import Judged
+    >>> print(junit(Verdict((), 1, 0.05, None, models=(Judged("wine, sign", ()),))).splitlines()[1])
+    <testsuite name="leaq decide" tests="1" failures="0" errors="0">
+    """
+    cases = [(one.where, one.reasons) for one in verdict.models]
+    told = {reason for _, reasons in cases for reason in reasons}
+    cases += [("the run", (reason,)) for reason in verdict.reasons if reason not in told]
+    failures = sum(bool(reasons) for _, reasons in cases)
+    suite = ElementTree.Element(
+        "testsuite", name="leaq decide", tests=str(len(cases)), failures=str(failures), errors="0"
+    )
+    for where, reasons in cases:
+        case = ElementTree.SubElement(suite, "testcase", classname="leaq.decide", name=where)
+        if reasons:
+            told_short = reasons[0].removeprefix(f"{where}: ")
+            ElementTree.SubElement(case, "failure", message=told_short).text = "\n".join(reasons)
+    ElementTree.indent(suite)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
+
+
+def write_junit(verdict: Verdict, path: Path) -> None:
+    """Write the XML file, complete or not at all."""
+    write_atomic(path, junit(verdict), mode=0o644)

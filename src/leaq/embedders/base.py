@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from leaq.config import Config
 from leaq.errors import InvalidInput, first_rows, need
-from leaq.system.limits import MOST_ATOMS
+from leaq.system.environment import MOST_ATOMS
 from leaq.types import Flag, Floats, Progress, Samples, silent
 
 UNREADABLE = "RDKit cannot read it"

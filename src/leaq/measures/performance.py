@@ -1,4 +1,7 @@
-"""Task metrics on the records a model was not trained on, with intervals, and what a quantizer costs in them."""
+"""Task metrics on the records a model was not trained on, with intervals, and what a quantizer costs in them.
+
+The mean held-out loss is the metric that every model has, whatever its outputs mean.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -212,3 +215,35 @@ METRICS: Mapping[str, Mapping[str, Metric]] = {
 """By kind of target; of several targets the means over all of them, of values those without a unit."""
 SKILL: Mapping[str, Metric] = {"classification": _gini, "regression": _r2}
 """What is 0 of a guess and 1 of a perfect model: twice the ROC AUC less 1 (Gini's coefficient), or R2."""
+
+
+def held_out_loss(table: LossTable, *, level: float = 0.95, seed: int = 0, draws: int = 200) -> Estimate:
+    """Tell how well released models do on non-members, in the unit of their own loss.
+
+    Direction: smaller is better. Interval: bootstrap over models and record groups.
+    """
+    return _mean(table, table.released, level=level, seed=seed, draws=draws)
+
+
+def held_out_drop(
+    table: LossTable, reference: LossTable, *, level: float = 0.95, seed: int = 0, draws: int = 200
+) -> Estimate:
+    """Tell what a quantizer costs: mean held-out loss minus that of full precision, record by record.
+
+    Direction: positive is worse. Interval: bootstrap over models and record groups, paired.
+    """
+    return _mean(table, table.released - reference.released, level=level, seed=seed, draws=draws)
+
+
+def _mean(table: LossTable, values: Floats, *, level: float, seed: int, draws: int) -> Estimate:
+    outside = ~table.members
+    ways = TwoWay.draw(len(values), table.groups, draws=draws, rng=stream(seed, "performance-intervals"))
+
+    def statistic(model: int, weights: Floats) -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(weights @ (values[model] * outside[model]) / (weights @ outside[model]))
+
+    value = float(np.mean([row[out].mean() for row, out in zip(values, outside, strict=True)]))
+    low, high = percentile_interval(ways.mean(statistic), level=level)
+    n, method = int(outside.sum()), "bootstrap over models and records"
+    return Estimate.spanning(value, low, high, n, level, "record-model pairs", method)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from leaq.attacks.registry import parse_attacks
-from leaq.attacks.rescoring import jackknife_parts
+from leaq.attacks.resampling import jackknife_parts
 from leaq.measures.condensed import NARROW
 from leaq.pipeline.calibrating import Calibrations, planned
 from leaq.pipeline.cell import AuditConfig

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from leaq.attacks.audit_forecasts import audit_forecasts
-from leaq.attacks.forecast import forecast_risk
+from leaq.attacks.forecast import audit_forecasts, forecast_risk
 from leaq.attacks.registry import parse_attacks, primary
 from leaq.attacks.risk import identified_records
 from leaq.data import load

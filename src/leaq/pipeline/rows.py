@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from leaq.attacks.base import Context, Ingredient, MembershipAttack
-from leaq.attacks.gap import adaptive_gap
+from leaq.attacks.lira import adaptive_gap
 from leaq.attacks.one_model import from_one_model
 from leaq.attacks.registry import title_of
 from leaq.attacks.scoring import Resampling
@@ -19,8 +19,7 @@ from leaq.attacks.series import run_series
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.distortion import correlation, distortion, loss_gap, loss_tnr
 from leaq.measures.finite_sample import Options, finite_sample
-from leaq.measures.held_out_loss import held_out_drop, held_out_loss
-from leaq.measures.performance import drop, metrics_of, performance
+from leaq.measures.performance import drop, held_out_drop, held_out_loss, metrics_of, performance
 from leaq.measures.rate import rate
 from leaq.results import Curve, QuantizerRow, Size
 from leaq.results.metrics import metric

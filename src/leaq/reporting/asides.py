@@ -1,6 +1,6 @@
-"""The forecast in sentences: what is expected, how much more than was found here, when not to trust it."""
+"""What is said beside the verdict: the forecast, each of several targets, releases together, calibration on members."""
 
-from leaq.attacks.audit_forecasts import FORECAST
+from leaq.attacks.forecast import FORECAST
 from leaq.attacks.one_model import SETTINGS
 from leaq.decisions.evidence import FULL
 from leaq.decisions.standing import leak, reference, useful

@@ -1,4 +1,4 @@
-"""What attacks found, as tables: every attack under every quantizer, and the adaptive gap."""
+"""What attacks found, as tables: all numbers of every attack under every quantizer, and the adaptive gap."""
 
 from collections.abc import Sequence
 

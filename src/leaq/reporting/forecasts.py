@@ -1,6 +1,6 @@
 """The forecast as a table of its own, beside the attack that is forecast where it was run."""
 
-from leaq.attacks.audit_forecasts import FORECAST
+from leaq.attacks.forecast import FORECAST
 from leaq.reporting.asides import forecast_of
 from leaq.reporting.display_names import flag_words, metric, short_attack
 from leaq.reporting.tables import FLAGS, QUANTIZER, Cell, Column, Footnote, Notes, Table, number_cell

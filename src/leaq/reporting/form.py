@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from leaq.attacks.catalogue import AS_OF, entries
+from leaq.attacks.registry import AS_OF, entries
 from leaq.decisions.standing import leak, reference
 from leaq.errors import InvalidInput, unknown_name
 from leaq.pipeline.options import command

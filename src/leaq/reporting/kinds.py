@@ -79,12 +79,12 @@ def _asked(result: CellResult) -> bool:
 
 def _molecules(result: CellResult) -> bool:
     """Tell whether records are molecules that are at hand: for a page nothing is downloaded."""
-    from leaq.data import shipped, tasks
-    from leaq.data.catalogue import TASKS
+    from leaq.data import tasks
+    from leaq.data.catalogue import SHIPPED, TASKS
 
     source = str(result.config.get("source"))
     if source in TASKS:
-        return source in shipped.ENTRIES or tasks.find(source) is not None
+        return source in SHIPPED or tasks.find(source) is not None
     return bool(result.config.get("smiles"))
 
 

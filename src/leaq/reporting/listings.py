@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from leaq.attacks.catalogue import AttackEntry
+from leaq.attacks.registry import AttackEntry
 from leaq.data.catalogue import CataloguedTask
 from leaq.embedders.base import EmbedderEntry
 from leaq.reporting.tables import Cell, Column, Table

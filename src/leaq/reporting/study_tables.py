@@ -1,4 +1,4 @@
-"""Several audits beside each other: names, the overview, how far their orders agree, and the verdict over all."""
+"""Several audits beside each other: names, overview, agreement of orders, verdict, and a study in two tables."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

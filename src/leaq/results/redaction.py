@@ -1,12 +1,12 @@
 """What leaves the house: aggregates only, and no folder names; of a cleaned run, no word of the source's either."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from leaq.results import CellResult
+from leaq.results import CellResult, QuantizerRow
 from leaq.results.former import Renamed
 from leaq.types import AttackResult, Flag, NotComputed
 
@@ -20,46 +20,33 @@ STAND_IN = "COLUMN"
 
 def shareable(result: CellResult) -> CellResult:
     """Return the result without the risk of single records, row numbers, unused columns and the source's folder."""
-    rows, together, references = (
-        tuple(
-            replace(row, attacks=Renamed(row.attacks).changed(_without_risk), flags=_flags(row.flags)) for row in kind
-        )
-        for kind in (result.rows, result.together, result.references)
-    )
-    return replace(
-        result,
-        rows=rows,
-        together=together,
-        references=references,
-        private={},
-        flags=_flags(result.flags),
-        config=shareable_config(result.config),
-    )
+
+    def plain(row: QuantizerRow) -> QuantizerRow:
+        return replace(row, attacks=Renamed(row.attacks).changed(_without_risk), flags=_flags(row.flags))
+
+    config = shareable_config(result.config)
+    return replace(result, **_each_row(result, plain), private={}, flags=_flags(result.flags), config=config)
+
+
+def _each_row(result: CellResult, change: Callable[[QuantizerRow], QuantizerRow]) -> dict[str, Any]:
+    kinds = ("rows", "together", "references")
+    return {kind: tuple(change(row) for row in getattr(result, kind)) for kind in kinds}
 
 
 def cleaned(result: CellResult) -> CellResult:
     """Return what `shareable` does, without the names of the source's columns either."""
     plain = shareable(result)
     named = _named(result.config)
-    known = list(plain.data.get("tasks", ()))
-    tasks = {"tasks": [{**one, "name": f"{STAND_IN} {at}"} for at, one in enumerate(known, start=1)]} if known else {}
+    known = plain.data.get("tasks", ())
     names = {one["name"]: f"{STAND_IN} {at}" for at, one in enumerate(known, start=1)}
+    data = {**plain.data, **({"tasks": [{**one, "name": names[one["name"]]} for one in known]} if known else {})}
+
+    def bare(row: QuantizerRow) -> QuantizerRow:
+        return replace(row, by_task={names.get(name, STAND_IN): one for name, one in row.by_task.items()})
+
     flags = tuple(replace(flag, text=_without(flag.text, named)) for flag in plain.flags)
-    rows, together, references = (
-        tuple(
-            replace(row, by_task={names.get(name, STAND_IN): one for name, one in row.by_task.items()}) for row in kind
-        )
-        for kind in (plain.rows, plain.together, plain.references)
-    )
-    return replace(
-        plain,
-        rows=rows,
-        together=together,
-        references=references,
-        data={**plain.data, **tasks},
-        flags=flags,
-        config=cleaned_config(plain.config),
-    )
+    config = cleaned_config(plain.config)
+    return replace(plain, **_each_row(plain, bare), data=data, flags=flags, config=config)
 
 
 def cleaned_config(config: Mapping[str, Any]) -> dict[str, Any]:

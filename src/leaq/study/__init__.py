@@ -8,8 +8,7 @@ if TYPE_CHECKING:
     from leaq.study.events import Event
     from leaq.study.grid import Study
     from leaq.study.runner import Rules
-    from leaq.study.running import run_study
-    from leaq.study.single import audit_into
+    from leaq.study.running import audit_into, run_study
     from leaq.study.store import Store
 
 __all__ = ["Event", "Rules", "Store", "Study", "audit_into", "run_study"]
@@ -22,7 +21,7 @@ __getattr__ = found_in(
         "Study": "leaq.study.grid",
         "Rules": "leaq.study.runner",
         "run_study": "leaq.study.running",
-        "audit_into": "leaq.study.single",
+        "audit_into": "leaq.study.running",
         "Store": "leaq.study.store",
     },
 )

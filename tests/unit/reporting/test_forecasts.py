@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from leaq.attacks.audit_forecasts import FORECAST
+from leaq.attacks.forecast import FORECAST
 from leaq.reporting.asides import about_forecast
 from leaq.reporting.forecasts import forecast_table
 from leaq.reporting.tables import ranking

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from leaq.errors import InvalidInput
-from leaq.stats.agreement import cluster_means
 from leaq.stats.intervals import few_means_widening, mean_interval, percentile_interval
+from leaq.stats.ranks import cluster_means
 
 
 def test_against_scipy(rng):

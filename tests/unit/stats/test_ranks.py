@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import kendalltau
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.stats.ranks import agreement, kendall
+from leaq.stats.ranks import agreement, cluster_means, kendall
 from leaq.types import Estimate
 
 
@@ -78,3 +78,10 @@ def test_wrong_input_is_refused():
         agreement(items([1]), items([1]))
     with pytest.raises(InvalidInput, match="must be finite"):
         agreement([Estimate(1.0, 0.0, np.inf, 5)] * 2, items(range(2)))
+
+
+def test_a_cluster_counts_once_however_many_cells_it_has(rng):
+    values, clusters = [0.0] * 50 + [1.0], ["a"] * 50 + ["b"]
+    drawn = cluster_means(values, clusters, draws=4000, rng=rng)
+    assert drawn.mean() == pytest.approx(0.5, abs=0.03)
+    assert set(np.unique(drawn)) == {0.0, 0.5, 1.0}

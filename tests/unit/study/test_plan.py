@@ -1,8 +1,9 @@
 import pytest
 
 from leaq.pipeline import AuditConfig
-from leaq.study.plan import effort, plan, records_of
+from leaq.study.plan import effort, missing, plan, records_of
 from leaq.training import TrainingConfig
+from tests.unit.study.small import small
 
 CELLS = [
     AuditConfig(source=source, quantizers=quantizers, replicates=replicates)
@@ -37,3 +38,12 @@ def test_records_are_those_of_the_catalogue_or_the_lines_of_a_file(tmp_path):
     (tmp_path / "x.csv").write_text("a,y\n" + "1,2\n" * 49)
     assert records_of(AuditConfig(source=str(tmp_path / "x.csv"))) == 50
     assert records_of(AuditConfig(source=str(tmp_path / "absent.csv"))) == 1000
+
+
+def test_missing_weights_are_named_with_the_embedder(tmp_path, monkeypatch):
+    monkeypatch.setenv("LEAQ_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setenv("LEAQ_CACHE_DIR", str(tmp_path))
+    cells = small(data=("wine",), embedders=("chemvae_zinc", "maccs")).cells()
+    found = missing(cells)
+    assert list(found) == ["chemvae_zinc"]
+    assert "chemvae_zinc.safetensors" in found["chemvae_zinc"]

@@ -32,13 +32,13 @@ from leaq.pipeline.finished.looking import (
     refuse_large_folder,
     stays_in_file,
 )
-from leaq.pipeline.finished.recorded import refuse_unseen
+from leaq.pipeline.finished.modules import refuse_unseen
 from leaq.pipeline.finished.records import Records, pair_of, read_records
 from leaq.pipeline.subjects import Given
 from leaq.quantizers import Identity, parse_list
+from leaq.system.checksummed import read_npz
 from leaq.system.environment import give_back_memory
 from leaq.system.files import sha256_within
-from leaq.system.npz import read_npz
 from leaq.system.usercode import code_of, user_function
 from leaq.training.batched import device_for
 from leaq.training.recording import read_recording

@@ -16,7 +16,7 @@ from leaq.models.formats import bytes_in_memory, read_file
 from leaq.models.formats.matching import fitting
 from leaq.models.roles import plain_tensors, tensors_of
 from leaq.models.weights import architecture, built
-from leaq.system.limits import free_memory, refuse_beyond_memory
+from leaq.system.environment import free_memory, refuse_beyond_memory
 
 COUNTER = "num_batches_tracked"
 LARGE = 2**28

@@ -1,20 +1,25 @@
 """Audit of a finished model: no training, no shadow models; what is missing for a number is named.
 
 members, nonmembers -> checks -> quantize the weights -> evaluate -> LossTable -> rows -> CellResult
+
+Where a recorder kept checkpoints of the training, they tell which members this one run exposes most.
 """
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import nn
 
+from leaq.attacks.base import Ingredient
 from leaq.attacks.compared import with_comparison
+from leaq.attacks.registry import parse_attacks
 from leaq.data.membership import FEWEST
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
+from leaq.measures.one_run import baselines, record_risk
 from leaq.measures.shift import shift, shift_doubt
 from leaq.models import unwrap
 from leaq.models.roles import parameter_doubts, roles_of
@@ -22,13 +27,11 @@ from leaq.pipeline.cell import IN_MEMORY, AuditConfig
 from leaq.pipeline.finished.candidates import candidates_of, fitted_to, moves_of, released_of
 from leaq.pipeline.finished.case import Case
 from leaq.pipeline.finished.evaluating import ModelEvaluator
-from leaq.pipeline.finished.recorded import refuse_unseen, told_by
 from leaq.pipeline.finished.records import Records, overlap_of
-from leaq.pipeline.finished.rows import how_finished
-from leaq.pipeline.finished.running import checksums_of, refuse_written
+from leaq.pipeline.finished.running import checksums_of, is_weightless, refuse_written
 from leaq.pipeline.finished.shipped import open_shipped, weigh
 from leaq.pipeline.measuring import describe_tasks
-from leaq.pipeline.rows import Released, row
+from leaq.pipeline.rows import How, Released, row
 from leaq.quantizers import Identity, Scheme, parse_list
 from leaq.quantizers.files.recognised import recipe_flag, recipe_of
 from leaq.results import CellResult, QuantizerRow
@@ -256,3 +259,74 @@ def _describe(
         described["unit"] = ""
         described["target_sd"] = evaluator.scale
     return described
+
+
+NO_SHADOWS = (
+    "Needs shadow models: several models trained by the same rule on other records. "
+    "leaq.audit with the table of records, recipe=... and released=this model trains them."
+)
+NO_FEATURES = "Needs inputs that are arrays of numbers, and outputs that are classes or values."
+NO_REPLICATES = (
+    "Needs a few replicates in full precision, each trained by the same rule on half of the records, so that every "
+    "record is in some and out of others (leaq.attacks.forecast). "
+    "leaq audit --effort forecast with a table of records instead of a model trains them."
+)
+
+
+def how_finished(config: AuditConfig, table: LossTable, features: Floats | None) -> How:
+    """Return how every number is made: the attacks of a standard audit, and those that need no shadow models."""
+    lacking: dict[Ingredient, str] = {"shadows": NO_SHADOWS}
+    if features is None or table.scores is None:
+        lacking["features"] = NO_FEATURES
+    attacks = parse_attacks(["default", "threshold(per=label)", "quantile"])
+    return How(
+        config.level, config.draws, config.seed, attacks, "threshold",
+        features=features, lacking=lacking, no_replicates=NO_REPLICATES,
+    )  # fmt: skip
+
+
+NO_ARRAYS = "Risk from one run needs inputs that are arrays of one width, and one target a record."
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a recording adds to an audit.
+
+    Attributes
+    ----------
+    checkpoints : how many were recorded; 0 without a recording.
+    private : by row number of the members: "run_risk", and "run_baselines" by the name of each.
+    missing : why there is no risk, where there is none.
+    """
+
+    checkpoints: int = 0
+    private: dict[str, object] = field(default_factory=dict)
+    missing: NotComputed | None = None
+
+    @property
+    def described(self) -> dict[str, int]:
+        """Return what anybody may know of it."""
+        return {"recorded": self.checkpoints} if self.checkpoints else {}
+
+
+def refuse_unseen(module: nn.Module) -> None:
+    """Refuse a recording of a model that shows no weights, with `InvalidInput`."""
+    if is_weightless(module):
+        raise InvalidInput("A recording belongs to a model whose weights are seen. Found one without. Leave it out.")
+
+
+def told_by(evaluator: ModelEvaluator, recorded: Checkpoints | None) -> Run:
+    """Return what a recorded run tells of its members: how exposed each is expected to be, or why that is not told."""
+    if recorded is None or len(recorded.batch) != 2:
+        return Run()
+    features, members, count = evaluator.members.features, len(evaluator.members), recorded.batch[1]
+    if features is None or evaluator.labels is None:
+        return Run(count, missing=NotComputed(NO_ARRAYS))
+    try:
+        losses = evaluator.table(recorded).losses[0, :, :members]
+        inputs, labels = np.asarray(features, dtype=np.float64), np.asarray(evaluator.labels)[:members]
+        risk = record_risk(losses, inputs, labels, evaluator.task).tolist()
+    except NotEnoughEvidence as err:
+        return Run(count, missing=NotComputed(str(err)))
+    beside = {name: values.tolist() for name, values in baselines(losses).items()}
+    return Run(count, {"run_risk": risk, "run_baselines": beside})

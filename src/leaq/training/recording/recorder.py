@@ -4,21 +4,24 @@
     recorder.step()                           # in it, after optimizer.step()
 
 The last of `recorder.checkpoints` are the weights the model has now: what would be released.
+
+Which step goes when there are too many is decided without knowing how long training will last.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
+from leaq.config import Config
 from leaq.errors import InvalidInput, NotEnoughEvidence, StoreError
 from leaq.models import roles_of, unwrap
 from leaq.models.roles import tensors_of
-from leaq.training.recording.config import RecorderConfig
 from leaq.training.recording.stores import FolderStore, MemoryStore, WeightStore
-from leaq.training.recording.thinning import is_due, surplus
 from leaq.types import Checkpoints
 
 PROBED = 64
@@ -253,3 +256,65 @@ class Recorder:
 
 def _shape(tensor: Tensor | None) -> torch.Size | None:
     return None if tensor is None else tensor.shape
+
+
+def surplus(steps: Sequence[int], spacing: str, stride: int) -> tuple[tuple[int, ...], int]:
+    """Return the steps to drop from a list that is one too long, and the stride from now on.
+
+    Parameters
+    ----------
+    steps : recorded steps, ascending.
+    spacing : "equal" drops every other step and doubles the stride; "dense_end" drops the one step whose absence
+        is smallest compared with its distance from the end.
+    stride : steps between two records.
+
+    Examples
+    --------
+    >>> surplus([10, 20, 30, 40, 50], "equal", 10)
+    ((10, 30, 50), 20)
+    """
+    if spacing == "equal":
+        return tuple(step for step in steps if step % (2 * stride)), 2 * stride
+    at = np.asarray(steps, dtype=float)
+    # Without step i a hole of at[i + 1] - at[i - 1] opens; at a distance from the end a larger hole is tolerable.
+    # The first and the last step stay.
+    hole = at[2:] - at[:-2]
+    distance = at[-1] - at[:-2] + stride
+    return (int(at[1 + int(np.argmin(hole / distance))]),), stride
+
+
+def is_due(step: int, every: int, by: str) -> bool:
+    """Tell whether a step (counted from 1) is recorded.
+
+    Examples
+    --------
+    >>> [step for step in range(1, 101) if is_due(step, 3, "log")]
+    [1, 3, 5, 10, 22, 47, 100]
+    """
+    if by != "log":
+        return step % every == 0
+    # Steps nearest above 10^(j / every): the count of grid points changes between step - 1 and step.
+    return step == 1 or np.floor(every * np.log10(step) + 1e-9) > np.floor(every * np.log10(step - 1) + 1e-9)
+
+
+class RecorderConfig(Config):
+    """When weights are recorded, and how many of them are kept.
+
+    Examples
+    --------
+    >>> RecorderConfig(every=100).by
+    'step'
+    """
+
+    every: PositiveInt = 1
+    """Steps (or epochs) between two records; with by="log", records per factor of ten of steps."""
+    by: Literal["step", "epoch", "log"] = "step"
+    """Count calls of `step()`, calls of `epoch()`, or steps at equal ratios (dense at the start)."""
+    keep: PositiveInt = Field(default=100, ge=2)
+    """Most checkpoints kept."""
+    max_bytes: PositiveInt = 2**30
+    """Most bytes of weights kept; lowers `keep` where the model is large."""
+    spacing: Literal["dense_end", "equal"] = "dense_end"
+    """What goes when there are too many: keep the end dense (low k decides r), or keep the spacing equal."""
+    parameters: Literal["all", "trainable"] = "all"
+    """All weights, or those that require a gradient (adapters on a frozen model)."""

@@ -14,8 +14,7 @@ from torch import Tensor
 from leaq.errors import StoreError, differing
 from leaq.system.checksummed import DamagedFile, json_with_checksum
 from leaq.system.files import private_folder, sweep, write_atomic, write_pages
-from leaq.training.recording.image import Image
-from leaq.training.recording.reading import ABOUT, file_of, identity, read_about, read_step, steps_in
+from leaq.training.recording.reading import ABOUT, Image, file_of, identity, read_about, read_step, steps_in
 
 
 class WeightStore(Protocol):

@@ -11,7 +11,7 @@ from leaq.pipeline import AuditConfig, audit
 from leaq.pipeline.finished import files, looking, modules, running
 from leaq.pipeline.finished.looking import empty_network
 from leaq.study.tasks import prepare_cells
-from leaq.system import limits
+from leaq.system import environment
 from leaq.training import TrainingConfig
 from tests.unit.models.formats.cases import whole
 from tests.unit.models.formats.producers import exported, gguf_file
@@ -56,7 +56,7 @@ def little(monkeypatch):
     """Sets how much memory is free."""
 
     def free(size):
-        for module in (limits, looking):
+        for module in (environment, looking):
             monkeypatch.setattr(module, "free_memory", lambda: size)
 
     return free
@@ -103,14 +103,14 @@ def test_what_is_larger_than_memory_is_refused_with_the_file_and_both_sizes(plac
     little(9000)
     with pytest.raises(InvalidInput, match=r"in.npz: its content must fit into"):
         looked("m.safetensors")
-    monkeypatch.setattr(limits, "memory_budget", lambda: 1 << 20)
+    monkeypatch.setattr(environment, "memory_budget", lambda: 1 << 20)
     with pytest.raises(InvalidInput, match=r"m.gguf: this file holds 2,498 numbers, in 32 bits, which takes 0.0 MiB"):
         looked("m.gguf")
     with pytest.raises(InvalidInput, match=r"once more for the row of a quantizer, .* in full precision alone \(quant"):
         looked("m.safetensors", quantizers=("sign",))
     with pytest.raises(InvalidInput, match=r"m.onnx: this file is read whole by its runtime, which takes"):
         looked("m.onnx", model="")
-    monkeypatch.setattr(limits, "memory_budget", lambda: 10_000)
+    monkeypatch.setattr(environment, "memory_budget", lambda: 10_000)
     (place / "in.csv").write_text("a,y\n" + "1,2\n" * 2000)
     with pytest.raises(InvalidInput, match=r"in.csv: its content must fit into"):
         looked("m.safetensors", members="in.csv", target="y")
@@ -140,7 +140,7 @@ def test_weights_that_do_not_fit_stay_in_the_file_and_give_the_same_numbers(plac
     monkeypatch.setattr(running, "checkpoints_of", lambda _: pytest.fail("the weights were copied"))
     monkeypatch.setattr(files, "filled_from", watched)
     little(sum(tensor.nbytes for tensor in checkpoints_of(network()).params.values()) - 1)
-    monkeypatch.setattr(limits, "memory_budget", lambda: 1 << 30)
+    monkeypatch.setattr(environment, "memory_budget", lambda: 1 << 30)
     mapped = audit(config(str(path), draws=20))
     assert held == [True, set()]
     assert mapped.rows[0].metrics == plain.rows[0].metrics

@@ -9,10 +9,16 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
+from leaq.measures.one_run import lt_iqr, record_risk
+from leaq.pipeline.finished.evaluating import ModelEvaluator
+from leaq.pipeline.finished.modules import Run, refuse_unseen, told_by
+from leaq.pipeline.finished.records import read_records
+from leaq.reporting.narrative import reading
+from leaq.reporting.tables import ranking
 from leaq.results import CellResult
-from leaq.types import Estimate
+from leaq.types import Checkpoints, Estimate
 from tests.unit.pipeline.finished.cases import QUICK, codes
-from tests.unit.pipeline.finished.models import audit_finished, noisy
+from tests.unit.pipeline.finished.models import audit_finished, halves, noisy
 
 
 def test_memorised_records_are_found(result):
@@ -217,3 +223,61 @@ def test_an_estimator_goes_by_its_own_name(data):
 
     fitted = LogisticRegression().fit(*data[0])
     assert audit_finished(fitted, *data, **QUICK).data["name"] == "LogisticRegression"
+
+
+def test_what_is_not_computed_names_its_ingredient(result):
+    assert {"lira", "lira(shadows=full_precision)"} <= set(result.not_computed)
+    assert "shadow models" in result.not_computed["lira"]
+    assert "a few replicates" in result.not_computed["forecast"]
+    estimate = result.rows[0].measures["forecast_one"]
+    assert 0 <= estimate.low < estimate.value < estimate.high <= 1
+    assert result.rows[1].measures["forecast_one"].value < estimate.value
+    assert "estimated to find" in reading(result)
+    assert "Estimate" in [column.title for column in ranking(result).columns]
+    assert isinstance(result.rows[1].measures["r"], Estimate)
+    assert "no codes to move" in result.rows[0].measures["r"].reason
+
+
+def test_costs_are_paired_with_full_precision(result):
+    row = result.rows[2]
+    assert abs(row.drops["roc_auc"].value) < 0.02
+    assert abs(row.drops["loss"].value) < 0.1
+    assert row.measures["distortion"].value < 0.01
+
+
+def evaluator(net, **options):
+    inside, outside = (read_records(part, name="records") for part in halves(n=120))
+    return ModelEvaluator.build(net, inside, outside, **options)
+
+
+def recording(count):
+    rng = np.random.default_rng(0)
+    params = {"weight": torch.tensor(rng.normal(size=(1, count, 2, 6)).astype(np.float32))}
+    return Checkpoints(params, {"weight": "linear"}, (1, count))
+
+
+def test_the_order_is_that_of_the_losses_of_its_members():
+    judge = evaluator(nn.Linear(6, 2, bias=False))
+    found = told_by(judge, recording(6))
+    losses = judge.table(recording(6)).losses[0, :, :60]
+    (x, y), _ = halves(n=120)
+    assert found.private["run_risk"] == record_risk(losses, x, y, "classification").tolist()
+    np.testing.assert_array_equal(found.private["run_baselines"]["LT-IQR"], lt_iqr(losses))
+    assert found.described == {"recorded": 6}
+    assert found.missing is None
+
+
+def test_without_a_recording_nothing_is_said_and_a_short_one_tells_why():
+    judge = evaluator(nn.Linear(6, 2, bias=False))
+    assert told_by(judge, None) == Run()
+    assert Run().described == {}
+    short = told_by(judge, recording(3))
+    assert "4 checkpoints. Found 60 and 3" in short.missing.reason
+    assert short.private == {}
+    assert short.described == {"recorded": 3}
+
+
+def test_a_model_that_shows_no_weights_has_no_recording():
+    refuse_unseen(nn.Linear(2, 2))
+    with pytest.raises(InvalidInput, match="A recording belongs to a model whose weights are seen"):
+        refuse_unseen(nn.Flatten())

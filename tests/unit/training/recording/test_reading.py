@@ -1,14 +1,19 @@
 """A recorder's folder read where the model is audited: looked at, never changed, and refused where it is another's."""
 
+import errno
 import json
+import os
 import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from leaq.errors import InvalidInput, NotEnoughEvidence, StoreError
+from leaq.system.files import write_pages
 from leaq.training.recording import Recorder, read_recording
+from leaq.training.recording.reading import Image
 
 
 @pytest.fixture
@@ -90,3 +95,37 @@ def test_what_a_recorder_wrote_is_what_it_reads_again(folder):
     assert torch.equal(
         again.checkpoints.params["weight"][0, :3], read_recording(folder, nn.Linear(3, 2)).params["weight"][0]
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_an_image_is_what_safetensors_reads(tmp_path, dtype):
+    weights = {
+        "a": torch.randn(3, 5).to(dtype),
+        "b": torch.randn(()),
+        "none": torch.zeros(0, 4),
+        "t": torch.randn(4, 6).T,
+    }
+    image = Image({name: torch.zeros_like(tensor) for name, tensor in weights.items()})
+    image.fill(weights)
+    write_pages(tmp_path / "x", image.pages, size=image.size)
+    found = load_file(tmp_path / "x")
+    assert set(found) == set(weights)
+    assert all(torch.equal(found[name], tensor) for name, tensor in weights.items())
+    assert (tmp_path / "x").stat().st_size == image.size
+
+
+def test_file_systems_without_direct_writing_are_written_to_all_the_same(tmp_path, monkeypatch):
+    real = os.write
+    calls = []
+
+    def first_refused(handle, data):
+        calls.append(len(data))
+        if len(calls) == 1:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return real(handle, data)
+
+    image = Image({"w": torch.ones(5)})
+    monkeypatch.setattr(os, "write", first_refused)
+    write_pages(tmp_path / "x", image.pages, size=image.size)
+    assert load_file(tmp_path / "x")["w"].tolist() == [1] * 5
+    assert len(calls) == 2

@@ -1,12 +1,16 @@
 import copy
+import json
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from leaq.errors import InvalidInput, NotEnoughEvidence, StoreError
-from leaq.training.recording import Recorder
+from leaq.training.recording import Recorder, RecorderConfig
+from leaq.training.recording.recorder import is_due, surplus
 from tests.unit.training.recording.cases import zero
 
 
@@ -261,3 +265,66 @@ def test_a_replaced_layer_is_another_model(outputs):
     module.append(nn.Linear(outputs, 2))
     with pytest.raises(InvalidInput, match=r"2.weight, 2.bias are new, gone or of another shape"):
         _ = recorder.checkpoints
+
+
+def kept_after(total, keep, spacing, every=1):
+    steps, stride = [], every
+    for step in range(1, total + 1):
+        if step % stride:
+            continue
+        steps.append(step)
+        if len(steps) > keep:
+            dropped, stride = surplus(steps, spacing, stride)
+            steps = [kept for kept in steps if kept not in dropped]
+    return steps
+
+
+@settings(max_examples=40)
+@given(total=st.integers(3, 600), keep=st.integers(2, 30), every=st.integers(1, 5))
+def test_equal_spacing_stays_equal_within_its_budget(total, keep, every):
+    steps = kept_after(total, keep, "equal", every)
+    assert len(steps) <= keep
+    assert len(set(np.diff([0, *steps]))) <= 1
+    if total // every >= keep:
+        assert len(steps) >= keep // 2
+
+
+@settings(max_examples=40)
+@given(total=st.integers(20, 800), keep=st.integers(6, 30))
+def test_the_end_stays_dense_and_the_last_step_is_there(total, keep):
+    steps = kept_after(total, keep, "dense_end")
+    assert len(steps) == min(keep, total)
+    assert steps[-1] == total
+    assert steps[0] == 1
+    gaps = np.diff(steps)
+    if total > 4 * keep:
+        assert gaps[-3:].max() <= gaps[:3].max()
+        late = np.sum(np.array(steps) > total / 2)
+        assert late > len(steps) / 2
+
+
+def test_the_comparison_catches_thinning_that_forgets_the_end():
+    def first_goes_last(steps, spacing, stride):
+        return (steps[-1],), stride
+
+    steps, stride = [], 1
+    for step in range(1, 200):
+        steps.append(step)
+        if len(steps) > 10:
+            dropped, stride = first_goes_last(steps, "dense_end", stride)
+            steps.remove(dropped[0])
+    assert steps[-1] != 199
+
+
+@pytest.mark.parametrize("every", [1, 3, 10])
+def test_log_spacing_has_equal_ratios(every):
+    due = [step for step in range(1, 10001) if is_due(step, every, "log")]
+    late = np.array([step for step in due if step >= 100])
+    np.testing.assert_allclose(late[1:] / late[:-1], 10 ** (1 / every), rtol=0.02)
+
+
+def test_unknown_options_are_named_and_configurations_survive_a_round_trip():
+    with pytest.raises(InvalidInput, match="unknown option 'evry'. Did you mean 'every'"):
+        Recorder(zero(), evry=3)
+    config = RecorderConfig(every=3, by="log", spacing="equal")
+    assert RecorderConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
