@@ -13,7 +13,7 @@ Own method. Combining attack signals by learning on shadow models is due to Shok
 stacking to Wolpert (1992), Neural Networks 5:241.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -142,7 +142,8 @@ class Combined(MembershipAttack):
         kinds += [[one.gradients for one in releases]] if self.sees == "file" else []
         found = [signal for kind in kinds for each in kind for signal in each]
         if self.codes:
-            found += [one for release in releases for kind, one in _numbers(release.table) if kind.startswith(CODES)]
+            held = [kept for release in releases for kept in (release.table.numbers or {}).items()]
+            found += [one for kind, one in held if kind.startswith(CODES)]
         if len(releases) > 1:
             found += together(releases)
             found += [np.mean(same, axis=0) for same in zip(*kinds[-1], strict=True)] if self.sees == "file" else []
@@ -180,10 +181,6 @@ class Combined(MembershipAttack):
 
     def explain(self) -> str:
         return "Weighs every signal by what it was worth on shadow models, cross-fitted; the strongest attack here."
-
-
-def _numbers(table: LossTable) -> Iterable[tuple[str, Floats]]:
-    return () if table.numbers is None else table.numbers.items()
 
 
 class _Evidence:

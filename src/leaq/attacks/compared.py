@@ -15,7 +15,7 @@ from leaq.results import CellResult, Comparison, QuantizerRow
 from leaq.stats.crossed import Crossed
 from leaq.stats.intervals import normal_quantile
 from leaq.stats.selection import pairs_factor
-from leaq.types import AttackResult, Estimate
+from leaq.types import Estimate
 
 METHOD = "paired over models and records; max-t over all pairs of rows"
 FULL = ("none", "identity")
@@ -41,7 +41,8 @@ def with_comparison(
     Rows whose primary attack left no draws (read from a file, trained apart) are not compared.
     """
     everything = (*result.rows, *result.together)
-    found = [(row, attack) for row in everything if (attack := _drawn(result, row)) is not None]
+    ran = [(row, row.computed.get(result.primary_attack)) for row in everything]
+    found = [(row, one) for row, one in ran if one is not None and one.crossed is not None]
     if len(found) < 2 or len({attack.crossed.cells.shape for _, attack in found}) > 1:
         return result
     leaks = [attack.advantage for _, attack in found]
@@ -54,21 +55,14 @@ def with_comparison(
     def compared(row: QuantizerRow) -> QuantizerRow:
         if row.quantizer not in by_spec:
             return row
-        own = {name: _most(rows.get(row.quantizer, ()), by_spec) for name, rows in contrasts.items()}
-        return _beside(row, by_spec, usual | {name: other for name, other in own.items() if other}, comparison)
+        against = dict(usual)
+        for name, rows in contrasts.items():  # the most revealing of them that is compared
+            if known := [other for other in rows.get(row.quantizer, ()) if other in by_spec]:
+                against[name] = max(known, key=lambda other: by_spec[other].value)
+        return _beside(row, by_spec, against, comparison)
 
     rows, together = (tuple(compared(row) for row in kind) for kind in (result.rows, result.together))
     return replace(result, rows=rows, together=together, comparison=comparison)
-
-
-def _most(rows: Sequence[str], leaks: Mapping[str, Estimate]) -> str:
-    """Return the most revealing of some rows; empty if none of them is compared."""
-    return max((row for row in rows if row in leaks), key=lambda row: leaks[row].value, default="")
-
-
-def _drawn(result: CellResult, row: QuantizerRow) -> AttackResult | None:
-    attack = row.attacks.get(result.primary_attack)
-    return attack if isinstance(attack, AttackResult) and attack.crossed is not None else None
 
 
 def _comparison(quantizers: Sequence[str], leaks: Sequence[Crossed], level: float) -> Comparison:

@@ -375,20 +375,8 @@ def audit_forecasts(
     found: dict[str, dict[str, Number]] = {}
     for name, one in ahead.items():
         found[name] = {"forecast": one.advantage, "forecast_tpr": one.tpr[FPR]}
-        run = attacks.get(name, {}).get(FORECAST)
+        run, said = attacks.get(name, {}).get(FORECAST), one.advantage
         if isinstance(run, AttackResult):
-            found[name]["forecast_gap"] = _gap(one.advantage, run.advantage)
+            ends = (said.value - run.advantage.value, said.low - run.advantage.high, said.high - run.advantage.low)
+            found[name]["forecast_gap"] = Estimate(*ends, said.n, said.level, said.unit, GAP, said.flags)
     return found
-
-
-def _gap(said: Estimate, measured: Estimate) -> Estimate:
-    return Estimate(
-        said.value - measured.value,
-        said.low - measured.high,
-        said.high - measured.low,
-        said.n,
-        said.level,
-        said.unit,
-        GAP,
-        said.flags,
-    )

@@ -21,7 +21,7 @@ from leaq.attacks.base import Context, Ingredient, MembershipAttack, Sides
 from leaq.attacks.hierarchical import predictive
 from leaq.attacks.risk import effect_size
 from leaq.attacks.scoring import area_gap
-from leaq.attacks.shadows import InOut, Shadows, same_models
+from leaq.attacks.shadows import Shadows, same_models
 from leaq.attacks.signals import Kind
 from leaq.errors import NotEnoughEvidence
 from leaq.types import Estimate, Floats, NotComputed
@@ -96,20 +96,19 @@ class Lira(MembershipAttack):
             same_models(context.table, context.reference_signals.table, attack=self.spec())
         statistics = Shadows(others, context.table.members)
         known = statistics.of_all(targets, excluded, attack=self.spec(), sides=self.sides)
-        return self._score(signals[list(targets)], known)
+        signal = signals[list(targets)]
+        if self.mode == "online" and self.variance == "hierarchical":
+            return predictive(known).log_ratio(signal)
+        var_in, var_out = known.variances("per_record" if self.variance == "per_record" else "fixed")
+        if self.mode == "offline":  # standard deviations above the others; monotone in the paper's 1 - p-value
+            return np.asarray((signal - known.mean_out) / np.sqrt(var_out))
+        return log_normal(signal, known.mean_in, var_in) - log_normal(signal, known.mean_out, var_out)
 
     def risk(self, context: Context, scores: Floats, targets: Sequence[int]) -> Floats | None:
         """Return how exposed each record is, (n,); of a released model in it and its shadow models together."""
         if context.table.game == "released" and self.shadows == "quantized":
             return effect_size(context.signals.of("auto", normalise=self.normalise), context.table.members)
         return super().risk(context, scores, targets)
-
-    def _score(self, signal: Floats, known: InOut) -> Floats:
-        if self.mode == "offline":
-            return _above(signal, known, self.variance)
-        if self.variance == "hierarchical":
-            return predictive(known).log_ratio(signal)
-        return _ratio(signal, known, self.variance)
 
     def knows(self, context: Context) -> str:
         rule = "the training rule and the quantizer"
@@ -133,18 +132,6 @@ class Lira(MembershipAttack):
         if self.mode == "offline":
             return f"How far a record's {signal} lies above that of shadow models that did not train on it."
         return f"Likelihood of a record's {signal} among shadow models that trained on it, against the others."
-
-
-def _ratio(target: Floats, known: InOut, variance: Literal["fixed", "per_record", "hierarchical"]) -> Floats:
-    """Log N(x; in) - log N(x; out), (t, n)."""
-    var_in, var_out = known.variances("fixed" if variance == "fixed" else "per_record")
-    return log_normal(target, known.mean_in, var_in) - log_normal(target, known.mean_out, var_out)
-
-
-def _above(target: Floats, known: InOut, variance: Variance) -> Floats:
-    """Return standard deviations above the shadows not trained on it, (t, n); monotone in the paper's 1 - p-value."""
-    _, spread = known.variances("per_record" if variance == "per_record" else "fixed")
-    return np.asarray((target - known.mean_out) / np.sqrt(spread))
 
 
 def log_normal(x: Floats, mean: Floats, variance: Floats) -> Floats:

@@ -77,7 +77,8 @@ def from_one_model(table: LossTable, full: LossTable | None = None, *, level: fl
     """
     found, error = features(table, full or table)
     middle = float(foretold(found, COEFFICIENTS))
-    moved = np.log(np.maximum(_z(found) + np.array([-error, error]), 0.0) + SMALLEST) - found[2]
+    z = float(np.exp(found[2]) - SMALLEST)
+    moved = np.log(np.maximum(z + np.array([-error, error]), 0.0) + SMALLEST) - found[2]
     ends = foretold(found + np.outer(moved, [0, 0, 1, 0, 0]), COEFFICIENTS)
     half = t_quantile(level, SETTINGS - 1) * float(np.hypot(MISS, np.ptp(ends) / 2))
     low, high = max(0.0, middle - half), min(1.0, middle + half)
@@ -122,10 +123,6 @@ def distance(advantage: "Floats | float") -> Floats:
     """Return l(z) of an advantage."""
     z = 2 * special.ndtri((1 + np.clip(advantage, 0.01, 1 - 5 * CERTAIN)) / 2)
     return np.asarray(np.log(z + SMALLEST))
-
-
-def _z(found: Floats) -> float:
-    return float(np.exp(found[2]) - SMALLEST)
 
 
 def _apart(losses: Floats, members: Bools) -> tuple[float, float]:

@@ -137,10 +137,8 @@ class Shared:
         anew = thresholds_by_others(scores, here.positive)
         old, new = (advantages(scores > one[:, None], here) for one in (same, same if anew is None else anew))
         both = [(a + b) / 2 for a, b in zip(old, new, strict=True)]
-        return np.stack([np.r_[values.mean(), _mean(draws)] for values, draws in (both, old, areas(scores, here))])
-
-
-def _mean(draws: Floats) -> Floats:
-    """Mean over models in each draw, (b, t) -> (b,); the mean of all draws where nothing was found."""
-    found = np.nanmean(np.where(np.isfinite(draws), draws, np.nanmean(draws)), axis=1)
-    return np.asarray(found)
+        found = []
+        for values, draws in (both, old, areas(scores, here)):
+            known = np.where(np.isfinite(draws), draws, np.nanmean(draws))  # nothing found: the mean of all draws
+            found.append(np.r_[values.mean(), np.nanmean(known, axis=1)])
+        return np.stack(found)

@@ -21,7 +21,7 @@ import numpy as np
 
 from leaq.attacks.base import Access, Context, Ingredient, MembershipAttack
 from leaq.attacks.shadows import Shadows
-from leaq.types import Bools, Floats, Ints
+from leaq.types import Floats, Ints
 
 GRADIENTS = 2
 """Statistics of the whole gradient: its alignment and its norm; those by layer are for `combined`."""
@@ -63,7 +63,11 @@ class WhiteBox(MembershipAttack):
         members, places = context.table.members, range(signals.shape[2])
         shadows = [Shadows(signals[:, :, w], members) for w in places]
         known = [one.of_all(targets, excluded, attack=self.spec()) for one in shadows]
-        products = [_products(signals, mask) for mask in (members, ~members)]  # (s, w, w) each
+        # Of each model's signals, added up over the records it trained on and over the others: (s, w, w) each.
+        products = [
+            np.stack([one[kept].T @ one[kept] for one, kept in zip(signals, mask, strict=True)])
+            for mask in (members, ~members)
+        ]
         found = []
         for row, target in enumerate(targets):
             others = shadows[0].models(target, excluded, attack=self.spec())
@@ -92,11 +96,6 @@ class WhiteBox(MembershipAttack):
 
     def explain(self) -> str:
         return "LiRA on the output, on how a record's loss gradient aligns with the others', and on its norm."
-
-
-def _products(signals: Floats, mask: Bools) -> Floats:
-    """Return the products of each model's signals (s, n, w), added up over the records of its mask, (s, w, w)."""
-    return np.stack([one[kept].T @ one[kept] for one, kept in zip(signals, mask, strict=True)])
 
 
 def _covariance(product: Floats, mean: Floats, count: Ints) -> Floats:

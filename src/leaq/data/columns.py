@@ -224,7 +224,8 @@ def _texts(column: "pd.Series[Any]", there: Bools) -> "tuple[pd.Series[Any], str
     said = ", ".join(repr(word) for word in dict.fromkeys(texts[words][:200].tolist()))
     said = said if len(said) <= 60 else said[:57] + "..."
     rows = np.asarray(words, dtype=bool)
-    return Problem(str(column.name), f"numbers but for {first_rows(_numbers(column, rows))}: {said}", rows)
+    numbers = [int(row) + 1 for row in np.asarray(column.index)[rows]]
+    return Problem(str(column.name), f"numbers but for {first_rows(numbers)}: {said}", rows)
 
 
 def _ungrouped(texts: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -247,11 +248,6 @@ def _words(column: "pd.Series[Any]", texts: npt.NDArray[Any], there: Bools) -> "
     values = texts.copy()
     values[~there] = None
     return pd.Series(values, column.index)
-
-
-def _numbers(column: "pd.Series[Any]", rows: Bools) -> list[int]:
-    """Return row numbers from 1."""
-    return [int(row) + 1 for row in np.asarray(column.index)[rows]]
 
 
 def row_numbers(column: "pd.Series[Any]") -> str | None:

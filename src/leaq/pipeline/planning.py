@@ -128,30 +128,23 @@ class Asked:
     @property
     def flags(self) -> tuple[Flag, ...]:
         """What was done to the records."""
-        return (*self._set_aside, *self._sampled)
-
-    @property
-    def _sampled(self) -> tuple[Flag, ...]:
-        if self.drawn is None:
-            return ()
-        text = (
-            f"Attackers ask about {len(self.drawn):,} of the pool's {len(self.pool):,} records, drawn at random, and "
-            "every number rests on these; each model trains on its half of the whole pool."
-        )
-        return (Flag("judged-sample", text),)
-
-    @property
-    def _set_aside(self) -> tuple[Flag, ...]:
-        if self.aside is None:
-            return ()
-        if self.public:
+        flags = []
+        if self.aside is not None and self.public:
             text = f"{len(self.aside)} public records calibrate quantizers, none of them equal to a record of the pool."
-            return (Flag("public-records", text),)
-        text = (
-            f"{len(self.aside)} records were set aside to calibrate quantizers on: no model trains on them, and nobody "
-            "is asked about them."
-        )
-        return (Flag("set-aside", text),)
+            flags.append(Flag("public-records", text))
+        elif self.aside is not None:
+            text = (
+                f"{len(self.aside)} records were set aside to calibrate quantizers on: no model trains on them, and "
+                "nobody is asked about them."
+            )
+            flags.append(Flag("set-aside", text))
+        if self.drawn is not None:
+            text = (
+                f"Attackers ask about {len(self.drawn):,} of the pool's {len(self.pool):,} records, drawn at random, "
+                "and every number rests on these; each model trains on its half of the whole pool."
+            )
+            flags.append(Flag("judged-sample", text))
+        return tuple(flags)
 
     @property
     def contrasts(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:

@@ -64,8 +64,11 @@ def prepare(
     if "arrays" not in subject.reads and samples.kind == "table":
         samples = replace(samples, inputs=samples.inputs.reshape(len(samples), -1))
     embedded = embed(samples, embedder, skip_invalid=config.skip_invalid, progress=progress)
+    if embedded.tasks and config.dp_sgd:  # there is no account of its privacy
+        raise InvalidInput(
+            "DP-SGD trains perceptrons of one target (dp_sgd). Found several. Name one of them, or leave dp_sgd out."
+        )
     if embedded.tasks:
-        _refuse_several(config)
         return embedded, config.resolved(embedder=embedder)
     return embedded, config.resolved(task=embedded.task, embedder=embedder)
 
@@ -88,12 +91,4 @@ def _refuse_without_recipe(config: AuditConfig, subject: Subject) -> None:
         raise InvalidInput(
             f"Of texts, {' and '.join(found)} {'have' if len(found) > 1 else 'has'} no meaning"
             f"{f' ({needing[0]} looks at arrays)' if needing else ''}. Leave out."
-        )
-
-
-def _refuse_several(config: AuditConfig) -> None:
-    """Refuse what has no meaning, or no account of its privacy, for several targets."""
-    if config.dp_sgd:
-        raise InvalidInput(
-            "DP-SGD trains perceptrons of one target (dp_sgd). Found several. Name one of them, or leave dp_sgd out."
         )

@@ -152,7 +152,7 @@ class Ternary(_Ternary):
         """Threshold halfway between the largest dropped and the smallest kept magnitude, and the survivors' mean."""
         magnitude = weight.abs().flatten(1)  # (b, p)
         count = magnitude.shape[1]
-        dropped = self._dropped(count)
+        dropped = min(round(self.sparsity * count), count - 1)
         kept = magnitude.kthvalue(dropped + 1, dim=1, keepdim=True).values
         less, more = magnitude < kept, magnitude > kept
         # Halfway, unless the two tie: then every tied weight is kept, so that a constant tensor is never erased.
@@ -162,9 +162,6 @@ class Ternary(_Ternary):
         scale = ((magnitude * more).sum(1, keepdim=True) + kept * share) / (count - dropped)
         scales = {"scale": scale, "threshold": (below + kept) / 2}
         return {key: value.reshape(-1, *[1] * (weight.ndim - 1)) for key, value in scales.items()}
-
-    def _dropped(self, count: int) -> int:
-        return min(round(self.sparsity * count), count - 1)
 
     def title(self) -> str:
         return f"ternary {self.sparsity:.0%} sparse" + " by inputs" * (self.keep == "inputs")

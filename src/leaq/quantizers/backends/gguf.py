@@ -132,8 +132,9 @@ class Gguf(Backend):
         if self.type in LEVEL_TABLES:
             return whole(self._table(codes)[blocks.long()] * step, "group", codes.shape)
         steps = blocks.float()
-        found = (steps - self.levels // 2) * step if low is None else self._above(steps * step, low)
-        return whole(found, "group", codes.shape)
+        if low is None:
+            return whole((steps - self.levels // 2) * step, "group", codes.shape)
+        return whole(steps * step + (-low if self.type in K_TYPES else low), "group", codes.shape)
 
     def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
         return whole(self._codes(into_blocks(weight, "group", self._block).float(), scales), "group", weight.shape)
@@ -148,9 +149,6 @@ class Gguf(Backend):
 
     def _table(self, like: Tensor) -> Tensor:
         return torch.tensor(LEVEL_TABLES[self.type].levels, dtype=torch.float32, device=like.device)
-
-    def _above(self, steps: Tensor, low: Tensor) -> Tensor:
-        return steps - low if self.type in K_TYPES else steps + low
 
     def _position(self, blocks: Tensor, scales: Scales) -> Tensor:
         step, low = self._steps(scales)

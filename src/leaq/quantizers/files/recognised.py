@@ -73,11 +73,8 @@ class Recipe:
 def _candidates(form: str) -> Iterator[str]:
     """Yield the specifications that may have made weights of a form, the commonest first."""
     family, _, rest = form.partition(" ")
-    yield from _MAKERS.get(family if form else "", _no_maker)(rest)
-
-
-def _no_maker(_: str) -> Iterator[str]:
-    yield from ()
+    if (maker := _MAKERS.get(family if form else "")) is not None:
+        yield from maker(rest)
 
 
 def _compressed(rest: str) -> Iterator[str]:
@@ -124,14 +121,6 @@ def _torchao(rest: str) -> Iterator[str]:
         yield "torchao.float8_weight_only(format=e5m2)"
 
 
-def _beside(_: str) -> Iterator[str]:
-    yield from ("compressed_tensors(bits=8, per=channel)", "compressed_tensors(bits=8, per=channel, symmetric=False)")
-
-
-def _float8(_: str) -> Iterator[str]:
-    yield from (f"compressed_tensors.float(format=fp8{per})" for per in ("", ", per=tensor", ", per=block"))
-
-
 _CHOSEN = re.compile(r"(GPTQ|AWQ) (?P<bits>\d)-bit(, groups of (?P<group>\d+))?(, inputs reordered)?(, symmetric)?$")
 """Forms in which producers write codes that they chose on calibration records."""
 _MAKERS: Mapping[str, Callable[[str], Iterator[str]]] = {
@@ -143,8 +132,10 @@ _MAKERS: Mapping[str, Callable[[str], Iterator[str]]] = {
     "ONNX": _onnx,
     "bitsandbytes": _bitsandbytes,
     "torchao": _torchao,
-    "int8": _beside,
-    "float8_e4m3fn": _float8,
+    "int8": lambda _: (f"compressed_tensors(bits=8, per=channel{more})" for more in ("", ", symmetric=False")),
+    "float8_e4m3fn": lambda _: (
+        f"compressed_tensors.float(format=fp8{per})" for per in ("", ", per=tensor", ", per=block")
+    ),
 }
 """What may have made weights of a form, by its first word."""
 
@@ -164,12 +155,8 @@ def recipe_of(read: nn.Module, original: nn.Module | None, stored: Mapping[str, 
     AWQ) the quantizer of that kind, marked `calibrated`.
     """
     source = read if original is None else original
-    maker = _Maker(checkpoints_of(source, copied=False), _weights(read), stored, again=original is None)
-    return maker.recipe()
-
-
-def _weights(module: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu() for name, tensor, _ in tensors_of(module) if tensor.ndim > 1}
+    weights = {name: tensor.detach().cpu() for name, tensor, _ in tensors_of(read) if tensor.ndim > 1}
+    return _Maker(checkpoints_of(source, copied=False), weights, stored, again=original is None).recipe()
 
 
 @dataclass(frozen=True)
