@@ -38,7 +38,6 @@ class Calibrated(MembershipAttack):
 
     @property
     def needs(self) -> tuple[Ingredient, ...]:
-        """Shadows, and scores unless it works on losses."""
         return ("shadows", "scores") if self.normalise else ("shadows",)
 
     @property

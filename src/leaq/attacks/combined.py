@@ -99,7 +99,6 @@ class Combined(MembershipAttack):
 
     @property
     def access(self) -> Access:
-        """What it sees."""
         return self.sees
 
     def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:

@@ -35,7 +35,6 @@ class Correctness(MembershipAttack):
 
     @property
     def needs(self) -> tuple[Ingredient, ...]:
-        """Classes and margins."""
         return ("classes", "scores")
 
     @property
@@ -58,7 +57,6 @@ class Correctness(MembershipAttack):
         return "gap attack"
 
     def short(self) -> str:
-        """Name it in a table head."""
         return "Gap"
 
     def explain(self) -> str:

@@ -64,12 +64,10 @@ class File(MembershipAttack):
 
     @property
     def needs(self) -> tuple[Ingredient, ...]:
-        """Shadows, features of the records, and the numbers of the file."""
         return ("shadows", "features", "numbers")
 
     @property
     def access(self) -> Access:
-        """The file."""
         return "file"
 
     def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:

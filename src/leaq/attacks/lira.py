@@ -78,7 +78,6 @@ class Lira(MembershipAttack):
 
     @property
     def needs(self) -> tuple[Ingredient, ...]:
-        """Shadows, scores, and the full-precision models where these are the shadows."""
         return ("shadows", "scores", "reference") if self.shadows == "full_precision" else ("shadows", "scores")
 
     @property

@@ -45,7 +45,6 @@ class Quantile(MembershipAttack):
 
     @property
     def needs(self) -> tuple[Ingredient, ...]:
-        """Scores, and features of the records."""
         return ("features", "scores")
 
     @property

@@ -51,7 +51,6 @@ class Rmia(MembershipAttack):
 
     @property
     def needs(self) -> tuple[Ingredient, ...]:
-        """Shadows."""
         return ("shadows",)
 
     @property

@@ -49,7 +49,6 @@ class Threshold(MembershipAttack):
 
     @property
     def needs(self) -> tuple[Ingredient, ...]:
-        """Nothing, or classes."""
         return ("classes",) if self.per == "label" else ()
 
     @property

@@ -48,12 +48,10 @@ class WhiteBox(MembershipAttack):
 
     @property
     def needs(self) -> tuple[Ingredient, ...]:
-        """Shadows, scores and statistics of the weights."""
         return ("shadows", "scores", "whitebox")
 
     @property
     def access(self) -> Access:
-        """The file."""
         return "file"
 
     def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:

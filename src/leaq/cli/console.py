@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape as unmarked
 
 from leaq.errors import visible
+from leaq.system.environment import duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -217,19 +218,6 @@ def _say_now(text: str) -> None:
 
 CELL_EVERY = 15.0
 """Seconds between two lines about the same cell where there is no terminal."""
-
-
-def duration(seconds: float) -> str:
-    """Return a length of time in words.
-
-    Examples
-    --------
-    >>> duration(42.4), duration(754), duration(7300)
-    ('42 s', '13 min', '2.0 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def sentence(event: "Event") -> str:

@@ -14,9 +14,9 @@ import typer
 from pydantic import ConfigDict, PositiveInt
 
 from leaq.cli import console
-from leaq.cli.console import duration
 from leaq.config import Config
 from leaq.errors import InvalidInput
+from leaq.system.environment import duration
 
 if TYPE_CHECKING:
     from leaq.pipeline.cell import AuditConfig

@@ -46,22 +46,18 @@ def marked(table: SourceTable, members: Any, *, target: str | None) -> tuple[Sou
     places: dict[int, list[int]] = {}
     for row, code in enumerate(known[::-1]):
         places.setdefault(int(code), []).append(len(known) - 1 - row)
-    new = [row for row, code in enumerate(wanted) if not _taken(places, int(code), inside)]
+    new = []
+    for row, code in enumerate(wanted):  # the first row that equals a member and is no other member yet
+        if left := places.get(int(code)):
+            inside[left.pop()] = True
+        else:
+            new.append(row)
     frame = pd.concat([table.frame, theirs.iloc[new]], ignore_index=True) if new else table.frame
     text = f"Of {len(theirs)} members, {len(theirs) - len(new)} are rows of the source"
     text += f"; {len(new)} are not, and stand after them, counted from row {len(known) + 1}." if new else "."
     return SourceTable(frame, (*table.flags, Flag("members", text)), table.shape), np.r_[
         inside, np.ones(len(new), dtype=bool)
     ]
-
-
-def _taken(places: dict[int, list[int]], code: int, inside: Bools) -> bool:
-    """Mark the first row that equals a member and is no other member yet; False if there is none."""
-    left = places.get(code)
-    if not left:
-        return False
-    inside[left.pop()] = True
-    return True
 
 
 def _codes(*frames: pd.DataFrame) -> list[Any]:

@@ -189,8 +189,16 @@ def _canonical(
         ("group", "no group"),
     )
     for column, what in missing:
-        bad = _unusable(frame[column])
-        frame = _without(frame, bad, f"{name}: {what}", flags, skip_invalid=reading.skip_invalid)
+        bad = frame[column].isna().to_numpy()
+        if pd.api.types.is_float_dtype(frame[column]):
+            bad = bad | np.isinf(frame[column].to_numpy(dtype=float))
+        if not bad.any():
+            continue
+        where = first_rows((frame.index[bad] + 1).tolist())
+        if not reading.skip_invalid:
+            raise InvalidInput(f"{name}: {what} in {where}. Correct them, or drop those rows with --skip-invalid.")
+        flags.append(Flag("dropped-rows", f"{what} in {where}: dropped."))
+        frame = frame[~bad]
     if len(frame) == 0:
         raise InvalidInput(f"{name}: no molecule is left. Check that --smiles names the right column.")
     mixtures = sum("." in texts[row] for row in frame.index)
@@ -226,21 +234,3 @@ def _merged(frame: pd.DataFrame, name: str, kind: str, flags: list[Flag]) -> tup
     elif conflicts:
         flags.append(Flag("averaged-labels", f"{conflicts} molecules had several values; their mean is used."))
     return merged, codes
-
-
-def _unusable(column: "pd.Series[Any]") -> Bools:
-    missing = column.isna().to_numpy()
-    if pd.api.types.is_float_dtype(column):
-        missing = missing | np.isinf(column.to_numpy(dtype=float))
-    return np.asarray(missing, dtype=bool)
-
-
-def _without(frame: pd.DataFrame, bad: Bools, what: str, flags: list[Flag], *, skip_invalid: bool) -> pd.DataFrame:
-    """Drop and count the bad rows, or refuse them by number."""
-    if not bad.any():
-        return frame
-    where = first_rows((frame.index[bad] + 1).tolist())
-    if not skip_invalid:
-        raise InvalidInput(f"{what} in {where}. Correct them, or drop those rows with --skip-invalid.")
-    flags.append(Flag("dropped-rows", f"{what.split(': ', 1)[1]} in {where}: dropped."))
-    return frame[~bad]

@@ -97,7 +97,18 @@ def from_frame(frame: pd.DataFrame, reading: Reading, *, name: str = "table") ->
         frame = frame[labelled(several, name, reading)[frame.index]]
     if len(frame) < FEWEST_RECORDS:
         raise NotEnoughEvidence(f"{name}: an audit needs at least {FEWEST_RECORDS} records. Found {len(frame)}.")
-    predicted = _of_one(frame[wanted[0]], name, reading) if several is None else _of_several(several, frame)
+    if several is None:
+        targets, classes, kind, doubts = targets_of(frame[wanted[0]], name, reading)
+        unit = "log10" if reading.log_target else ""
+        predicted: dict[str, Any] = {
+            "targets": targets,
+            "task": kind,
+            "classes": classes,
+            "unit": unit,
+            "flags": doubts,
+        }
+    else:
+        predicted = _of_several(several, frame)
     inputs = frame.drop(columns=[*([] if several else wanted), *([reading.group] if reading.group else [])])
     if inputs.shape[1] == 0:
         raise InvalidInput(f"{name}: there must be a feature column beside the target {wanted[0]!r}. Found none.")
@@ -128,13 +139,6 @@ def _of_several(several: Several, frame: pd.DataFrame) -> dict[str, Any]:
     dropped = (Flag("dropped-rows", text),) if unlabelled else ()
     flags = (*several.flags, *dropped, *holes(values))
     return {"targets": values, "task": MULTITASK, "tasks": several.tasks, "flags": flags}
-
-
-def _of_one(column: "pd.Series[Any]", name: str, reading: Reading) -> dict[str, Any]:
-    """Return what `Samples` says of a single target."""
-    targets, classes, kind, doubts = targets_of(column, name, reading)
-    unit = "log10" if reading.log_target else ""
-    return {"targets": targets, "task": kind, "classes": classes, "unit": unit, "flags": doubts}
 
 
 def grouped(samples: Samples, codes: Ints) -> Samples:
@@ -214,13 +218,9 @@ def usable_rows(settled: Settled, name: str, reading: Reading) -> tuple[pd.DataF
     rows = np.flatnonzero(missing)
     where = first_rows((rows + 1).tolist())
     if problems and not (len(problems) == 1 and len(rows) and problems[0].rows is not None):
-        if not skip:
-            problems += [
-                Problem(
-                    name, f"missing or infinite values in {first_rows((np.flatnonzero(there) + 1).tolist())}", there
-                )
-                for name, there in columns
-            ]
+        for column, there in () if skip else columns:
+            at = first_rows((np.flatnonzero(there) + 1).tolist())
+            problems.append(Problem(column, f"missing or infinite values in {at}", there))
         raise column_refusal(name, problems)
     if not len(rows):
         return frame, settled.flags
@@ -290,12 +290,12 @@ def _limited(
             f"{name}: numbers must be below {LARGEST:g}. Column {columns[column]!r} holds larger ones in "
             f"{first_rows(rows[large[:, column]].tolist())}. Correct them, or give the column in another unit."
         )
-    flags: tuple[Flag, ...] = ()
+    flags = []
     whole = np.flatnonzero(whole_numbers(limit))
     unique = [repr(columns[at]) for at in whole if row_numbers(pd.Series(limit[:, at])) == "unique"]
     if unique:
         text = f"Whole numbers, different in every record: columns {', '.join(unique[:5])}."
-        flags = (Flag("unique-columns", f"{text} If they are identifiers, leave them out with --ignore."),)
+        flags.append(Flag("unique-columns", f"{text} If they are identifiers, leave them out with --ignore."))
     coded = [
         f"{number:g} in {int((column == number).sum())} rows of column {name!r}"
         for name, column in zip(columns, matrix[:, numbers].T, strict=True)
@@ -303,13 +303,11 @@ def _limited(
     ]
     if coded:
         text = f"Numbers of nines, far from all others: {'; '.join(coded[:5])}."
-        flags = (*flags, Flag("missing-codes", f"{text} If they stand for missing values, empty those cells."))
+        flags.append(Flag("missing-codes", f"{text} If they stand for missing values, empty those cells."))
     if not outside.any():
-        return matrix, flags
-    where = [
-        f"{columns[column]!r}: {first_rows(rows[outside[:, column]].tolist())}"
-        for column in np.flatnonzero(outside.any(0))[:5]
-    ]
+        return matrix, tuple(flags)
+    far = np.flatnonzero(outside.any(0))[:5]
+    where = [f"{columns[column]!r}: {first_rows(rows[outside[:, column]].tolist())}" for column in far]
     moved = matrix.copy()
     moved[:, numbers] = limit
     return moved, (*flags, outlier_flag(outside, "; ".join(where)))

@@ -47,15 +47,20 @@ def texts_of(data: Any, column: str | None, name: str) -> list[Told]:
             data = list(data[:][column or "text"])
         else:
             raise InvalidInput(f"{name}: name the text column with target=... Columns: {', '.join(names)}.")
-    found = (
-        [told(item, column) for item in data] if isinstance(data, Sequence) and not isinstance(data, str) else [None]
+    plain = isinstance(data, Sequence) and not isinstance(data, str)
+    found = [told(item, column) for item in data] if plain else [None]
+    if None not in found:
+        return [item for item in found if item is not None]
+    odd = ""
+    if plain:  # say what stands among texts
+        at = found.index(None)
+        keys = ", ".join(map(str, data[at])) if isinstance(data[at], Mapping) else ""
+        way = f' of {keys} (name the texts "text", or "prompt" and "completion", or say target=...)' * bool(keys)
+        odd = f" with a {type(data[at]).__name__} at position {at}{way}"
+    raise InvalidInput(
+        f"{name}: a language model needs a list of texts, or of pairs (prompt, answer). Found "
+        f"{type(data).__name__}{odd}."
     )
-    if None in found:
-        raise InvalidInput(
-            f"{name}: a language model needs a list of texts, or of pairs (prompt, answer). Found "
-            f"{type(data).__name__}{_odd(data, found)}."
-        )
-    return [item for item in found if item is not None]
 
 
 def told(item: Any, column: str | None = None) -> Told | None:
@@ -71,16 +76,6 @@ def told(item: Any, column: str | None = None) -> Told | None:
     if isinstance(item, tuple | list) and len(item) == 2 and all(isinstance(part, str) for part in item):
         return item[0], item[1]
     return None
-
-
-def _odd(data: Any, found: list[Any]) -> str:
-    """Say what stands among texts, where it is a list."""
-    if not isinstance(data, Sequence) or isinstance(data, str) or len(found) != len(data):
-        return ""
-    at = found.index(None)
-    keys = ", ".join(map(str, data[at])) if isinstance(data[at], Mapping) else ""
-    way = f' of {keys} (name the texts "text", or "prompt" and "completion", or say target=...)' * bool(keys)
-    return f" with a {type(data[at]).__name__} at position {at}{way}"
 
 
 def texts_in(source: Any) -> list[Told] | None:

@@ -21,7 +21,6 @@ class Avalon(MoleculeEmbedder):
     counts: bool = False
 
     def encode(self, smiles: Sequence[str], *, progress: Progress = silent) -> Encoded:
-        """Return (n, size) bits or counts."""
         from rdkit.Avalon import pyAvalonTools
         from rdkit.DataStructs import ConvertToNumpyArray
 

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from leaq.embedders.base import EmbedderEntry, Encoded, MoleculeEmbedder, read_molecules
@@ -22,25 +21,24 @@ STEP = 500
 class Fingerprint(MoleculeEmbedder):
     """One number a hashed substructure: whether it occurs, or how often."""
 
+    maker: ClassVar[str]
+    """RDKit's generator."""
     size: int = Field(default=2048, ge=64, le=65536)
     counts: bool = False
 
-    def generator(self) -> Any:
-        """Return RDKit's fingerprint generator."""
+    def name(self) -> str:
+        """Say which substructures are counted."""
         raise NotImplementedError
-
-    def compute(self) -> tuple[Callable[[Any], npt.NDArray[Any]], int, Any]:
-        """Return the function of one molecule, the number of features and their type."""
-        generator = self.generator()
-        bits = generator.GetFingerprintAsNumPy
-        return (generator.GetCountFingerprintAsNumPy, self.size, np.uint16) if self.counts else (
-            bits, self.size, np.uint8
-        )  # fmt: skip
 
     def encode(self, smiles: Sequence[str], *, progress: Progress = silent) -> Encoded:
         """Return (n, size) bits or counts."""
-        function, size, dtype = self.compute()
-        features = np.zeros((len(smiles), size), dtype=dtype)
+        from rdkit.Chem import rdFingerprintGenerator
+
+        own = {name: getattr(self, name) for name in type(self).model_fields if name not in Fingerprint.model_fields}
+        generator = getattr(rdFingerprintGenerator, self.maker)(fpSize=self.size, **own)
+        function = generator.GetCountFingerprintAsNumPy if self.counts else generator.GetFingerprintAsNumPy
+        dtype = np.uint16 if self.counts else np.uint8
+        features = np.zeros((len(smiles), self.size), dtype=dtype)
         failed: dict[int, str] = {}
         for start in range(0, len(smiles), STEP):
             molecules, unread = read_molecules(smiles[start : start + STEP])
@@ -55,10 +53,6 @@ class Fingerprint(MoleculeEmbedder):
     def describe(self) -> str:
         return f"{self.name()}, {self.size} {'counts' if self.counts else 'bits'}"
 
-    def name(self) -> str:
-        """Say which substructures are counted."""
-        raise NotImplementedError
-
 
 class Morgan(Fingerprint):
     """Extended-connectivity fingerprint: one bit (or count) a hashed circular neighbourhood.
@@ -66,16 +60,10 @@ class Morgan(Fingerprint):
     Source: Rogers and Hahn, "Extended-Connectivity Fingerprints", J. Chem. Inf. Model. 50 (2010) 742; ECFP4 = radius 2.
     """
 
+    maker: ClassVar[str] = "GetMorganGenerator"
     radius: int = Field(default=2, ge=0, le=6)
 
-    def generator(self) -> Any:
-        """Return RDKit's generator of circular neighbourhoods."""
-        from rdkit.Chem import rdFingerprintGenerator
-
-        return rdFingerprintGenerator.GetMorganGenerator(radius=self.radius, fpSize=self.size)
-
     def name(self) -> str:
-        """Say which substructures are counted."""
         return f"Morgan fingerprint, radius {self.radius}"
 
 
@@ -83,15 +71,9 @@ class Paths(Fingerprint):
     """RDKit's own fingerprint: linear and branched subgraphs of up to 7 bonds."""
 
     cost: ClassVar[float] = 1.6
-
-    def generator(self) -> Any:
-        """Return RDKit's generator of paths."""
-        from rdkit.Chem import rdFingerprintGenerator
-
-        return rdFingerprintGenerator.GetRDKitFPGenerator(fpSize=self.size)
+    maker: ClassVar[str] = "GetRDKitFPGenerator"
 
     def name(self) -> str:
-        """Say which substructures are counted."""
         return "RDKit path fingerprint"
 
 
@@ -102,14 +84,9 @@ class AtomPair(Fingerprint):
     J. Chem. Inf. Comput. Sci. 25 (1985) 64.
     """
 
-    def generator(self) -> Any:
-        """Return RDKit's generator of atom pairs."""
-        from rdkit.Chem import rdFingerprintGenerator
-
-        return rdFingerprintGenerator.GetAtomPairGenerator(fpSize=self.size)
+    maker: ClassVar[str] = "GetAtomPairGenerator"
 
     def name(self) -> str:
-        """Say which substructures are counted."""
         return "atom-pair fingerprint"
 
 
@@ -119,14 +96,9 @@ class Torsion(Fingerprint):
     Source: Nilakantan, Bauman, Dixon, Venkataraghavan, "Topological torsion", J. Chem. Inf. Comput. Sci. 27 (1987) 82.
     """
 
-    def generator(self) -> Any:
-        """Return RDKit's generator of topological torsions."""
-        from rdkit.Chem import rdFingerprintGenerator
-
-        return rdFingerprintGenerator.GetTopologicalTorsionGenerator(fpSize=self.size)
+    maker: ClassVar[str] = "GetTopologicalTorsionGenerator"
 
     def name(self) -> str:
-        """Say which substructures are counted."""
         return "topological-torsion fingerprint"
 
 

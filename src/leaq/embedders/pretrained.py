@@ -61,11 +61,9 @@ class PretrainedGraph(Pretrained):
     ] = "gcn_contextpred"
 
     def known(self) -> Weights:
-        """Return the weights of that name."""
         return KNOWN[self.name]
 
     def architecture(self) -> "torch.nn.Module":
-        """Build the network, its weights not yet set."""
         from leaq.models.nets.pretrained import GraphNetwork
 
         return GraphNetwork(convolution(self.name))
@@ -110,11 +108,9 @@ class ChemVae(Pretrained):
     cost: ClassVar[float] = 0.6
 
     def known(self) -> Weights:
-        """Return the ZINC weights."""
         return KNOWN["chemvae_zinc"]
 
     def architecture(self) -> "torch.nn.Module":
-        """Build the encoder, its weights not yet set."""
         from leaq.embedders.networks.chemvae import SmilesEncoder
 
         return SmilesEncoder()

@@ -15,10 +15,9 @@ from leaq.pipeline.measuring import measure, with_forecasts
 from leaq.pipeline.planning import Asked
 from leaq.quantizers import Identity
 from leaq.results import QuantizerRow
-from leaq.training import MLP
 from leaq.training.private import PrivateTraining, train_private
 from leaq.training.squares import PrivateSquares, train_squares
-from leaq.types import Checkpoints, Flag, LossTable, NotComputed, Progress, silent
+from leaq.types import Flag, LossTable, NotComputed, Progress, silent
 
 Private = PrivateTraining | PrivateSquares
 ONE_CANDIDATE = NotComputed("A DP-SGD model is no choice among quantized candidates.")
@@ -54,7 +53,13 @@ def private_rows(
     if samples.public is not None:
         trainings += [PrivateSquares(epsilon=float(text)) for text in config.dp_sgd]
     for private in trainings:
-        mlp, weights, spent = _trained(private, config, todo, progress=progress)
+        if isinstance(private, PrivateSquares):  # no accountant counts what is spent
+            mlp, weights = train_squares(samples, members, config.training, private, seed=config.seed)
+            spent = math.inf
+        else:
+            mlp, weights, spent = train_private(
+                samples, members, config.training, private, seed=config.seed, progress=progress
+            )
         wanted = partial(loss_table, quantizer=private.spec(), numbers=True, codes=config.beside_losses["codes"])
         table = todo.of_pool(wanted(mlp, weights, todo.judged, todo.judged_members))
         row = measure(
@@ -65,16 +70,6 @@ def private_rows(
         row = with_forecasts([row], {row.quantizer: (table, row.size)}, config)[0]
         rows.append(_finished(row, private.describe(int(members.sum(1).max()), config.training), spent))
     return tuple(rows)
-
-
-def _trained(
-    private: Private, config: AuditConfig, todo: Asked, *, progress: Progress
-) -> tuple[MLP, Checkpoints, float]:
-    """Return the private models, and the epsilon that was spent where an accountant counted it."""
-    if isinstance(private, PrivateSquares):
-        made = train_squares(todo.pool, todo.members, config.training, private, seed=config.seed)
-        return *made, math.inf
-    return train_private(todo.pool, todo.members, config.training, private, seed=config.seed, progress=progress)
 
 
 def _finished(row: QuantizerRow, said: str, spent: float) -> QuantizerRow:

@@ -178,35 +178,15 @@ def measure_calibrations(config: AuditConfig, todo: Calibrations, found: Release
     """Return the rows of the game: metrics on records that neither trained nor calibrated, and the attacks."""
     rows = []
     for quantizer in todo.quantizers:
-        flags = (KNOWN_MODEL,) if quantizer.needs.calibration else ()
-        rows.append(_row(config, todo, found, quantizer, more="", flags=flags))
-        if quantizer.needs.calibration:
-            rows.append(_row(config, todo, found, quantizer, more=UNKNOWN, flags=(UNKNOWN_MODEL,)))
+        calibrated = quantizer.needs.calibration
+        for more, known in (("", KNOWN_MODEL), (UNKNOWN, UNKNOWN_MODEL))[: 1 + calibrated]:
+            spec, label = quantizer.spec() + more, quantizer.label() + more
+            (table, size), (reference, _) = found[spec], found[Identity().spec() + more]
+            how = replace(how_of(config, todo.pool.inputs, task=table.task), lacking={"reference": NO_REFERENCE})
+            metrics = performance(table, **how.options)
+            drops = {} if isinstance(quantizer, Identity) else drop(table, reference, **how.options)
+            attacks: dict[str, AttackResult | NotComputed] = {attack.spec(): UNCALIBRATED for attack in how.attacks}
+            attacks |= how.attacked(how.context(table)) if calibrated else {}
+            flags = (*((known,) if calibrated else ()), *no_skill(metrics))
+            rows.append(QuantizerRow(spec, label, size, metrics, drops, attacks=attacks, flags=flags))
     return tuple(rows)
-
-
-def _row(
-    config: AuditConfig,
-    todo: Calibrations,
-    found: ReleaseTables,
-    quantizer: Scheme,
-    *,
-    more: str,
-    flags: tuple[Flag, ...],
-) -> QuantizerRow:
-    (table, size), (reference, _) = found[quantizer.spec() + more], found[Identity().spec() + more]
-    how = replace(how_of(config, todo.pool.inputs, task=table.task), lacking={"reference": NO_REFERENCE})
-    metrics = performance(table, **how.options)
-    drops = {} if isinstance(quantizer, Identity) else drop(table, reference, **how.options)
-    attacks: dict[str, AttackResult | NotComputed] = {attack.spec(): UNCALIBRATED for attack in how.attacks}
-    if quantizer.needs.calibration:
-        attacks |= how.attacked(how.context(table))
-    return QuantizerRow(
-        quantizer=quantizer.spec() + more,
-        label=quantizer.label() + more,
-        size=size,
-        metrics=metrics,
-        drops=drops,
-        attacks=attacks,
-        flags=(*flags, *no_skill(metrics)),
-    )

@@ -15,7 +15,7 @@ from leaq.pipeline.planning import Asked
 from leaq.pipeline.rehearsal import Rehearsal, private_seconds, reference_seconds, seconds_per_step
 from leaq.pipeline.subjects import Subject, subject_of
 from leaq.pipeline.subjects.artefact import Artefact
-from leaq.system.environment import limited_threads
+from leaq.system.environment import duration, limited_threads
 from leaq.training.mlp import layer_groups
 from leaq.types import LAYER_ROLES, Bools, Samples
 from leaq.types.tasks import Layout
@@ -114,23 +114,17 @@ class Cost:
         if self.seconds < 1:
             return "less than a second here"
         least = max(0.5, WORTH_SAYING * self.seconds)
-        named = [f"{name} {_duration(taken)}" for name, taken in self.stages.items() if taken >= least]
-        return f"about {_duration(self.seconds)} here ({', '.join(named)})"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+        named = [f"{name} {duration(taken)}" for name, taken in self.stages.items() if taken >= least]
+        return f"about {duration(self.seconds)} here ({', '.join(named)})"
 
 
 def estimated_cost(samples: Samples, config: AuditConfig) -> Cost:
     """Try a small part of what the audit would run, and multiply."""
     with limited_threads(config.threads):
-        return _cost(samples, config)
+        return _tried(samples, config)
 
 
-def _cost(samples: Samples, config: AuditConfig) -> Cost:
+def _tried(samples: Samples, config: AuditConfig) -> Cost:
     todo, subject = planned(config, samples), subject_of(config)
     released = isinstance(subject, Artefact)
     trained = subject.shadows if isinstance(subject, Artefact) else subject

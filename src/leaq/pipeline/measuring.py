@@ -1,6 +1,6 @@
 """From loss tables to one row of the result: every measure that the ingredients allow, the others named."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -130,21 +130,12 @@ def measure_together(
     held = [found[quantizer.spec()] for quantizer in releases.quantizers]
     (table, *beside), sizes = [table for table, _ in held], [size for _, size in held]
     how = how_of(config, features, task=table.task)
-    attacks = how.attacked(how.context(table, beside=beside))
-    full = sum(size.bytes * size.compression for size in sizes) / len(sizes)
-    bits, entropy, total = (
-        sum(column) for column in zip(*((s.bits, s.entropy_bits, s.bytes) for s in sizes), strict=True)
-    )
-    return QuantizerRow(
-        quantizer=releases.text,
-        label=releases.label,
-        size=Size(bits, entropy, int(total), full / total),
-        attacks={
-            name: replace(result, risk=None) if isinstance(result, AttackResult) else result
-            for name, result in attacks.items()
-        },
-        flags=(TOGETHER,),
-    )
+    ran = how.attacked(how.context(table, beside=beside))
+    attacks = {name: replace(one, risk=None) if isinstance(one, AttackResult) else one for name, one in ran.items()}
+    full, total = sum(size.bytes * size.compression for size in sizes) / len(sizes), sum(size.bytes for size in sizes)
+    bits, entropy = sum(size.bits for size in sizes), sum(size.entropy_bits for size in sizes)
+    size = Size(bits, entropy, total, full / total)
+    return QuantizerRow(releases.text, releases.label, size, attacks=attacks, flags=(TOGETHER,))
 
 
 def measure_references(
@@ -217,16 +208,15 @@ def private_findings(samples: Samples, found: Mapping[str, tuple[LossTable, Size
     exposed each is expected to be (see `leaq.attacks.forecast`).
     """
     private: dict[str, Any] = {"ids": samples.ids.tolist()}
-    try:
-        private["forecast_risk"] = {spec: forecast_risk(table).tolist() for spec, (table, _) in found.items()}
-    except NotEnoughEvidence as err:
-        private["not_forecast"] = str(err)
-    try:
-        private["identified"] = {
-            spec: samples.ids[identified_records(table)].tolist() for spec, (table, _) in found.items()
-        }
-    except NotEnoughEvidence as err:
-        private["not_identified"] = str(err)
+    tell: dict[str, Callable[[LossTable], Any]] = {
+        "forecast_risk": forecast_risk,
+        "identified": lambda table: samples.ids[identified_records(table)],
+    }
+    for name, why in (("forecast_risk", "not_forecast"), ("identified", "not_identified")):
+        try:
+            private[name] = {spec: tell[name](table).tolist() for spec, (table, _) in found.items()}
+        except NotEnoughEvidence as err:
+            private[why] = str(err)
     return private
 
 
@@ -259,14 +249,14 @@ def describe_data(samples: Samples, members: Bools, *, game: str = "pool") -> di
 
 def describe_tasks(samples: Samples) -> list[dict[str, Any]]:
     """Return aggregates of the labels of each of several targets."""
-    return [_labels(samples, at) for at in range(len(samples.tasks))]
-
-
-def _labels(samples: Samples, at: int) -> dict[str, Any]:
-    task, values = samples.tasks[at], samples.targets[:, at]
-    known = values[~np.isnan(values)]
-    found: dict[str, Any] = {"name": task.name, "task": task.kind, "n": len(known)}
-    if task.kind == "classification":
-        counts = np.bincount(known.astype(np.int64), minlength=len(task.classes))
-        return {**found, "classes": dict(zip(task.classes, counts.tolist(), strict=True))}
-    return {**found, "unit": task.unit, "target_sd": float(known.std()) if len(known) else 0.0}
+    described = []
+    for task, values in zip(samples.tasks, samples.targets.T, strict=True):
+        known = values[~np.isnan(values)]
+        found: dict[str, Any] = {"name": task.name, "task": task.kind, "n": len(known)}
+        if task.kind == "classification":
+            counts = np.bincount(known.astype(np.int64), minlength=len(task.classes))
+            found["classes"] = dict(zip(task.classes, counts.tolist(), strict=True))
+        else:
+            found |= {"unit": task.unit, "target_sd": float(known.std()) if len(known) else 0.0}
+        described.append(found)
+    return described

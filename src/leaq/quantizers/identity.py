@@ -35,7 +35,6 @@ class Identity(Scheme):
         return 2**32
 
     def codebook(self) -> Literal["continuous"]:
-        """No codebook."""
         return "continuous"
 
     def title(self) -> str:
@@ -45,7 +44,6 @@ class Identity(Scheme):
         return "Weights stay floating-point numbers as they were trained."
 
     def plan(self, checkpoints: Checkpoints) -> dict[str, Scheme]:
-        """Quantize nothing."""
         return {}
 
     def fit_model(self, checkpoints: Checkpoints, calibration: Calibration | None) -> State:

@@ -16,6 +16,19 @@ from leaq.errors import InvalidInput
 _LIBRARIES = ("leaq", "torch", "numpy", "scipy", "scikit-learn", "pandas", "rdkit")
 
 
+def duration(seconds: float) -> str:
+    """Return a length of time in words.
+
+    Examples
+    --------
+    >>> duration(42.4), duration(754), duration(7300)
+    ('42 s', '13 min', '2.0 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def cuda_here() -> bool:
     """Tell whether torch can use a CUDA GPU of this machine."""
     import torch

@@ -87,12 +87,12 @@ class Protected:
         }
 
     def __str__(self) -> str:
-        return "\n".join(_line(row.label, row.metrics[self.metric], row.attacks[ATTACK]) for row in self.audit.rows)
-
-
-def _line(label: str, metric: Any, attack: Any) -> str:
-    found = attack.advantage if isinstance(attack, AttackResult) else attack
-    return f"{label}: {metric!r}, advantage of who holds the file {found!r}"
+        lines = []
+        for row in self.audit.rows:
+            attack = row.attacks[ATTACK]
+            found = attack.advantage if isinstance(attack, AttackResult) else attack
+            lines.append(f"{row.label}: {row.metrics[self.metric]!r}, advantage of who holds the file {found!r}")
+        return "\n".join(lines)
 
 
 def protect(
@@ -138,11 +138,15 @@ def protect(
     with limited_threads(config.threads):
         samples, config = prepare(_standardised_publicly(config), progress=progress)
         parts = Parts.of(samples, config)
-        tried = search(_searched(config), parts.unreleased, max_drop=max_drop, folder=folder, progress=progress)
+        # The search is of models trained as a released file was, without the file.
+        unreleased = AuditConfig.from_dict({**config.to_dict(), "released": "", "members": ""})
+        tried = search(unreleased, parts.unreleased, max_drop=max_drop, folder=folder, progress=progress)
         best = next(one for one in tried if one.advantage is not None)  # full precision is always attacked
         audit = _proof(config, parts, best, folder=folder, progress=progress)
         audit = replace(audit, data={**audit.data, BUDGET: max_drop})
-        card = _card(audit, tried, parts, again=_again(config, max_drop), max_drop=max_drop)
+        again = command(shareable_config(config.to_dict()), verb="protect")
+        again += "" if max_drop == DROP else f" --max-drop {max_drop:g}"
+        card = _card(audit, tried, parts, again=again, max_drop=max_drop)
         if folder is not None:
             _release(config, parts, best, folder / MODEL, progress=progress)
             write_atomic(folder / CARD, card, mode=0o644)
@@ -169,11 +173,6 @@ def _standardised_publicly(config: AuditConfig) -> AuditConfig:
     if config.released:  # a file holds no scalers of ours, and no weights from before its last
         tree["training"] = {**tree["training"], "standardise": "none", "checkpoints": 1}
     return AuditConfig.from_dict(tree)
-
-
-def _searched(config: AuditConfig) -> AuditConfig:
-    """Return the configuration of the search: of models trained as a released file was, without the file."""
-    return AuditConfig.from_dict({**config.to_dict(), "released": "", "members": ""})
 
 
 def _proof(config: AuditConfig, parts: Parts, best: Tried, *, folder: Path | None, progress: Progress) -> CellResult:
@@ -208,12 +207,6 @@ def _release(config: AuditConfig, parts: Parts, best: Tried, path: Path, *, prog
     pack(given, quantizer, path, calibration=calibration if quantizer.needs.calibration else None)
 
 
-def _again(config: AuditConfig, max_drop: float) -> str:
-    """Return the command that does all of it again."""
-    said = "" if max_drop == DROP else f" --max-drop {max_drop:g}"
-    return command(shareable_config(config.to_dict()), verb="protect") + said
-
-
 def _card(audit: CellResult, tried: Sequence[Tried], parts: Parts, *, again: str, max_drop: float) -> str:
     """Return the audit's card, with how the release was chosen and what the released model is."""
     best = next(one for one in tried if one.advantage is not None)
@@ -223,6 +216,14 @@ def _card(audit: CellResult, tried: Sequence[Tried], parts: Parts, *, again: str
         leak = f"not made: {one.refused}" if one.refused else leak
         lines.append(f"| {one.label} | {_cell(one.metric)} | {_cell(one.drop)} | {leak} |")
     models = int(audit.config["replicates"]) + int(audit.config.get("shadows", 0))
+    trained = (
+        f"The released model was trained by the audited recipe on {len(parts.whole)} records, the audited ones on "
+        f"{audit.data['n_train']} each: the figures are about the recipe."
+    )
+    given = (
+        "The released model is the one that was given, released as chosen; the audit attacks this very file with "
+        "shadow models trained as it was. The choice was made on other models trained so, not on it."
+    )
     sections = (
         privacy_card(audit, reproduce=again).rstrip(),
         "### How the release was chosen",
@@ -230,21 +231,9 @@ def _card(audit: CellResult, tried: Sequence[Tried], parts: Parts, *, again: str
         f"at most {max_drop:g}. {parts.said(models)} The figures below made the choice, so the best of them flatter; "
         "those of the audit above do not.",
         "\n".join(lines),
-        _what_is_released(audit, parts),
+        trained if parts.pool.released_on is None else given,
     )
     return "\n\n".join(sections) + "\n"
-
-
-def _what_is_released(audit: CellResult, parts: Parts) -> str:
-    if parts.pool.released_on is not None:
-        return (
-            "The released model is the one that was given, released as chosen; the audit attacks this very file with "
-            "shadow models trained as it was. The choice was made on other models trained so, not on it."
-        )
-    return (
-        f"The released model was trained by the audited recipe on {len(parts.whole)} records, the audited ones on "
-        f"{audit.data['n_train']} each: the figures are about the recipe."
-    )
 
 
 def _cell(estimate: Estimate | None) -> str:

@@ -61,7 +61,6 @@ class Backend(Scheme):
         return super().label() + f", through {self.through}" * (self.through != "float32")
 
     def describe(self) -> str:
-        """Say what is quantized, and how."""
         before = f" Before that they are rounded to {self.through}." * (self.through != "float32")
         return super().describe() + before
 

@@ -83,12 +83,10 @@ class BnbNF4(_Blockwise):
 
     @property
     def block(self) -> int:
-        """Weights that share a scale."""
         return self.blocksize
 
     @property
     def levels(self) -> int:
-        """16."""
         return 16
 
     def run(self, weight: Tensor) -> LibraryOutput:
@@ -113,7 +111,6 @@ class BnbNF4(_Blockwise):
         return LibraryOutput(codes, scales, restored)
 
     def block_scales(self, scales: Scales) -> Tensor:
-        """Return the largest magnitude of each block, (b, blocks)."""
         if not self.nested:
             return scales["absmax"]
         given = scales["scale_codes"]
@@ -160,12 +157,10 @@ class BnbBlockwise8(_Blockwise):
 
     @property
     def block(self) -> int:
-        """Weights that share a scale."""
         return self.blocksize
 
     @property
     def levels(self) -> int:
-        """256."""
         return 256
 
     def run(self, weight: Tensor) -> LibraryOutput:
@@ -197,7 +192,6 @@ class BnbInt8(_Bnb):
 
     @property
     def levels(self) -> int:
-        """-127..127."""
         return 255
 
     def run(self, weight: Tensor) -> LibraryOutput:

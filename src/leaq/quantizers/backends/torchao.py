@@ -67,7 +67,6 @@ class TorchaoIntx(_Torchao):
         return int(2**self.bits)
 
     def configuration(self) -> Any:
-        """IntxWeightOnlyConfig."""
         from torchao.quantization import IntxWeightOnlyConfig
         from torchao.quantization.granularity import PerAxis, PerGroup
         from torchao.quantization.quant_primitives import MappingType
@@ -135,7 +134,6 @@ class TorchaoInt8(TorchaoIntx):
     symmetric: Literal[True] = True
 
     def configuration(self) -> Any:
-        """Int8WeightOnlyConfig."""
         from torchao.quantization import Int8WeightOnlyConfig
 
         return Int8WeightOnlyConfig()
@@ -162,7 +160,6 @@ class TorchaoInt8Dynamic(TorchaoInt8):
     activations: int | None = Field(default=8, ge=8, le=8)
 
     def configuration(self) -> Any:
-        """Int8DynamicActivationInt8WeightConfig."""
         from torchao.quantization import Int8DynamicActivationInt8WeightConfig
 
         return Int8DynamicActivationInt8WeightConfig()
@@ -191,7 +188,6 @@ class TorchaoFloat8(_Torchao):
         return 2**8
 
     def configuration(self) -> Any:
-        """Float8WeightOnlyConfig."""
         from torchao.quantization import Float8WeightOnlyConfig
 
         return Float8WeightOnlyConfig(weight_dtype=float8(self.format))
