@@ -138,12 +138,14 @@ class Chooser:
         loss, half = float(self.costs.means[best]), float(self.worst[best] - self.costs.means[best])
         others = np.where(np.arange(len(counted)) > 0, counted, np.inf)
         nearest = None if within[1:].any() or not np.isfinite(others).any() else int(others.argmin())
+        less, far = float(self.leaks.means[0] - self.leaks.means[best]), float(self.apart[best, 0])
+        names = np.array(self.names)
         return Recommendation(
             task=self.task,
             metric=self.metric,
             budget=budget,
-            allowed=self._named(within),
-            refused=self._named(~within),
+            allowed=tuple(names[within].tolist()),
+            refused=tuple(names[~within].tolist()),
             cells=len(self.leaks.clusters),
             data_sets=len(set(self.leaks.clusters)),
             full_precision=float(self.leaks.means[0]),
@@ -153,7 +155,7 @@ class Chooser:
             loss=self._estimate(loss, loss - half, loss + half),
             smallest=self.names[smallest],
             tied=tuple(self.names[i] for i, same in zip(kept, picked.tied, strict=True) if same and i != best),
-            reduction=self._reduction(best),
+            reduction=None if best == 0 else self._estimate(less, less - far, less + far),
             probability=float(picked.again[picked.chosen]),
             names=dict(zip(self.names, self.labels, strict=True)),
             left_out=self.left_out,
@@ -172,19 +174,9 @@ class Chooser:
         apart = self.apart[np.ix_(kept, kept)]
         return choose_smallest(leaks.means, leaks.draws(seed=self.seed), level=self.level, order=order, apart=apart)
 
-    def _reduction(self, best: int) -> Estimate | None:
-        """Return how much less than full precision a model gives away; None for full precision."""
-        if best == 0:
-            return None
-        value, half = float(self.leaks.means[0] - self.leaks.means[best]), float(self.apart[best, 0])
-        return self._estimate(value, value - half, value + half)
-
     def _estimate(self, value: float, low: float, high: float) -> Estimate:
         count = len(self.leaks.clusters)
         return Estimate.spanning(value, low, high, count, self.level, "cells")
-
-    def _named(self, which: Bools) -> tuple[str, ...]:
-        return tuple(name for name, kept in zip(self.names, which, strict=True) if kept)
 
 
 def recommend(
@@ -235,10 +227,8 @@ def _chooser(results: Sequence[CellResult], task: str, *, level: float, seed: in
     known = [{row.quantizer for row in result.rows if _known(result, row)} for result in results]
     counts = Counter(name for found in known for name in found)
     most = max(counts.values(), default=0)
-    names = [
-        full,
-        *(row.quantizer for row in results[0].rows if row.quantizer != full and counts[row.quantizer] == most),
-    ]
+    rest = [row.quantizer for row in results[0].rows if row.quantizer != full and counts[row.quantizer] == most]
+    names = [full, *rest]
     cells = [result for result, found in zip(results, known, strict=True) if found >= set(names)]
     leaks, costs = collected(cells, leak, names), collected(cells, cost, names)
     if leaks is None or costs is None:
@@ -247,9 +237,10 @@ def _chooser(results: Sequence[CellResult], task: str, *, level: float, seed: in
             "cell. Found none. Add replicates to the audits."
         )
     worst = -surely_at_least(-costs.means, -costs.draws(seed=seed), level=level)
-    skilled = np.array([all(contends(row) for cell in cells for row in _rows(cell, name)) for name in names])
+    by_cell = [{row.quantizer: row for row in cell.rows} for cell in cells]
+    skilled = np.array([all(contends(rows[name]) for rows in by_cell) for name in names])
     apart = _apart(cells, leaks, level=level, seed=seed)
-    rows = [row for name in names for row in _rows(cells[0], name)]
+    rows = [by_cell[0][name] for name in names]
     labels = tuple(row.label for row in rows)
     skill = float(np.mean([_skill(cell) for cell in cells]))
     return Chooser(
@@ -271,10 +262,6 @@ def _chooser(results: Sequence[CellResult], task: str, *, level: float, seed: in
     )
 
 
-def _rows(result: CellResult, name: str) -> list[QuantizerRow]:
-    return [row for row in result.rows if row.quantizer == name]
-
-
 def _known(result: CellResult, row: QuantizerRow) -> bool:
     """Whether a row has a leak and a loss, both with intervals that say something."""
     ends = [end for one in (leak(result, row), cost(result, row)) if one for end in (one.low, one.high)]
@@ -291,9 +278,10 @@ def _apart(cells: Sequence[CellResult], leaks: Evidence, *, level: float, seed: 
         spread = (draws[:, :, None] - draws[:, None, :]).std(0)
         far: Floats = max(pairs_factor(draws, level=level), normal_quantile(level)) * spread
         return far
-    result = cells[0]
-    rows = [_rows(result, name)[0] for name in leaks.quantizers]
-    return np.array([[_margin(result, one, other) for other in rows] for one in rows])
+    rows = {row.quantizer: row for row in cells[0].rows}
+    return np.array(
+        [[_margin(cells[0], rows[one], rows[other]) for other in leaks.quantizers] for one in leaks.quantizers]
+    )
 
 
 def _margin(result: CellResult, one: QuantizerRow, other: QuantizerRow) -> float:

@@ -163,16 +163,13 @@ def _covariance(result: CellResult, quantizers: Sequence[str], found: Sequence[E
     """Return (k, k): from the cell's own comparison where it has one, else as if nothing were shared."""
     known = result.comparison if paired else None
     if known is None or not set(quantizers) <= set(known.quantizers):
-        return np.asarray(np.diag([_standard_error(one) ** 2 for one in found]))
+        # The standard error an interval stands for, were it normal: its wider side counts.
+        sides = np.array([max(one.high - one.value, one.value - one.low) for one in found])
+        errors = np.where(np.isfinite(sides), sides / ndtri([(1 + one.level) / 2 for one in found]), np.inf)
+        return np.asarray(np.diag(errors**2))
     place = [known.quantizers.index(name) for name in quantizers]
     squares = np.array(known.errors)[np.ix_(place, place)] ** 2  # of the differences, and of each on the diagonal
     own = np.diag(squares)
     shared: Floats = (own[:, None] + own - squares) / 2
     np.fill_diagonal(shared, own)
     return shared
-
-
-def _standard_error(estimate: Estimate) -> float:
-    """Return the standard error an interval stands for, were it normal: its wider side counts."""
-    side = max(estimate.high - estimate.value, estimate.value - estimate.low)
-    return float(side / ndtri((1 + estimate.level) / 2)) if np.isfinite(side) else np.inf

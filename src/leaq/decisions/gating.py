@@ -183,15 +183,12 @@ def _specs(results: Sequence[CellResult], name: str) -> set[str]:
 
 def _line(where: str, group: Sequence["_Limit"]) -> str:
     leaks = [one for one in group if one.kind == "advantage" and one.reason]
-    worst = max(leaks, key=lambda one: np.inf if one.value is None else one.value, default=None)
-    more = f" ({len(leaks)} attacks fail)" if len(leaks) > 1 else ""
-    texts = [_said(worst) + more] if worst else []
-    texts += [_said(one) for one in group if one.kind == "metric" and one.reason]
+    worst = sorted(leaks, key=lambda one: -np.inf if one.value is None else -one.value)[:1]
+    worst += [one for one in group if one.kind == "metric" and one.reason]
+    texts = [one.reason.removeprefix(f"{one.where}: ").rstrip(".") for one in worst]
+    if len(leaks) > 1:
+        texts[0] += f" ({len(leaks)} attacks fail)"
     return f"{where}: {'; '.join(texts)}"
-
-
-def _said(one: "_Limit") -> str:
-    return one.reason.removeprefix(f"{one.where}: ").rstrip(".")
 
 
 @dataclass(frozen=True)
@@ -225,15 +222,16 @@ def _judge(result: CellResult, row: QuantizerRow, limits: Limits, required: _Wan
     cell = f"{result.data.get('name', 'data')} ({inputs}seed {config.get('seed', '?')})"
     where = f"{cell}, {row.label}"
     most = limits.max_advantage
+    joint = any(row is one for one in result.together)
     if most is not None:
-        joint = any(row is one for one in result.together)
         for name, high, why in _highs(row, required.of(result.data.get("task"), joint=joint)):
+            said = f"the advantage of {name} may be as large as {high:.3f}, above {most:g}." if high is not None else (
+                f"the attack {name} was not computed{why}, and missing evidence fails."
+            )  # fmt: skip
             wrong = high is None or not high <= most
-            yield _Limit(where, "advantage", high, f"{where}: {_leaks(name, high, most, why)}" if wrong else "")
+            yield _Limit(where, "advantage", high, f"{where}: {said}" if wrong else "")
     bound, largest = (limits.min_metric, False) if limits.max_metric is None else (limits.max_metric, True)
-    if bound is not None and all(
-        row is not one for one in result.together
-    ):  # each of several releases has its own metric
+    if bound is not None and not joint:  # each of several releases has its own metric
         key = metric_key(limits.metric) if limits.metric else result.primary_metric
         found = row.metrics.get(key)
         end = None if not isinstance(found, Estimate) else found.high if largest else found.low
@@ -248,14 +246,7 @@ def _highs(row: QuantizerRow, wanted: Sequence[str]) -> Iterator[tuple[str, floa
         if isinstance(found, AttackResult):
             yield name, found.advantage.high, ""
         elif name in wanted:
-            yield name, None, found.reason if isinstance(found, NotComputed) else ""
-
-
-def _leaks(name: str, high: float | None, limit: float, why: str) -> str:
-    if high is None:
-        because = f" ({why.rstrip('.')})" if why else ""
-        return f"the attack {name} was not computed{because}, and missing evidence fails."
-    return f"the advantage of {name} may be as large as {high:.3f}, above {limit:g}."
+            yield name, None, f" ({found.reason.rstrip('.')})" if isinstance(found, NotComputed) else ""
 
 
 def _predicts(key: str, end: float | None, limit: float, *, largest: bool) -> str:

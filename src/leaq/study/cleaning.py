@@ -41,10 +41,7 @@ _PLACES = {
     "study.toml": ("the same as a study file: names data files, folders and columns", False),
     "results.csv": ("every number of every finished cell; aggregates over records", True),
     "index.json": ("the numbers that tables over cells need; aggregates over records", True),
-    "cells": (
-        "finished cells; aggregates, versions, seconds; name folders and columns until cleaned",
-        True,
-    ),
+    "cells": ("finished cells; aggregates, versions, seconds; name folders and columns until cleaned", True),
     "private": ("row numbers, and each record's risk: names likely members", False),
     "chunks": ("losses and outputs of every record under every model: an attacker's input", False),
     "failed": ("tracebacks of failed cells: can quote paths and values", False),
@@ -56,13 +53,15 @@ _PLACES = {
 def holdings(folder: str | Path) -> list[Holding]:
     """Return what a run folder holds, sensitive things last."""
     store = Store(Path(folder).resolve())
-    found = [_holding(store.folder, place, *known) for place, known in _PLACES.items()]
-    aside = _sized(_asides(store.folder))
-    if aside[0]:
-        found.append(Holding("set aside", "damaged and superseded files, leftovers of killed runs", False, *aside))
-    strange = _sized(_strangers(store.folder))
-    if strange[0]:
-        found.append(Holding("other", "files leaq did not make; clean leaves them alone", False, *strange))
+    asides = set(_asides(store.folder))
+    strangers = [top for top in store.folder.iterdir() if top.name not in _PLACES]
+
+    def plain(tops: Iterable[Path]) -> tuple[int, int]:
+        return _sized(path for top in tops for path in _inside(top) if path not in asides)
+
+    found = [Holding(place, *known, *plain([store.folder / place])) for place, known in _PLACES.items()]
+    found.append(Holding("set aside", "damaged and superseded files, leftovers of killed runs", False, *_sized(asides)))
+    found.append(Holding("other", "files leaq did not make; clean leaves them alone", False, *plain(strangers)))
     return sorted((one for one in found if one.files), key=lambda one: not one.shareable)
 
 
@@ -106,12 +105,6 @@ def _remove(files: Iterable[Path], folders: Iterable[Path]) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _holding(folder: Path, place: str, what: str, shareable: bool) -> Holding:
-    asides = set(_asides(folder))
-    inside = (one for one in _inside(folder / place) if one not in asides)
-    return Holding(place, what, shareable, *_sized(inside))
-
-
 def _inside(path: Path) -> Iterator[Path]:
     """Yield the file, or what lies below the folder, without its folders; a link is one thing, wherever it leads."""
     if path.is_symlink() or not path.is_dir():
@@ -128,13 +121,6 @@ def _asides(folder: Path) -> Iterator[Path]:
     for path in _inside(folder):
         if path.suffix in (".damaged", ".superseded") or path.name.startswith("."):
             yield path
-
-
-def _strangers(folder: Path) -> Iterator[Path]:
-    asides = set(_asides(folder))
-    for top in folder.iterdir():
-        if top.name not in _PLACES:
-            yield from (path for path in _inside(top) if path not in asides)
 
 
 def _sized(paths: Iterable[Path]) -> tuple[int, int]:

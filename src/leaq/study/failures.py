@@ -50,13 +50,8 @@ class Failures:
 
     def record(self, config: AuditConfig, cell: str, err: BaseException) -> Failure:
         """Keep how a cell failed."""
-        failure = Failure(
-            cell=cell,
-            error=type(err).__name__,
-            message=_message(err),
-            traceback="".join(traceback.format_exception(err)),
-            config=config.to_dict(),
-        )
+        trace = "".join(traceback.format_exception(err))
+        failure = Failure(cell, type(err).__name__, _message(err), trace, config.to_dict())
         private_folder(self._folder)
         text = json.dumps({"schema": 1, **vars(failure)}, indent=1) + "\n"
         write_atomic(self._path(config), json_with_checksum(text, kind="failure", key=config.digest()))

@@ -21,8 +21,6 @@ from leaq.training import TrainingConfig
 
 AXES = frozenset({"source", "embedder", "training", "seed", "quantizers"})
 """Options of an audit that the study's own fields decide."""
-
-
 MOST = 50_000
 """Cells of a study; looking each one up takes milliseconds before anything is computed."""
 

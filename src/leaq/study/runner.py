@@ -138,12 +138,8 @@ class Runner:
     def run(self) -> Outcome:
         """Compute every cell; returns when each is finished, failed, or was finished by another process."""
         failed = sum(self._failures.of(cell.config) is not None for cell in self._cells)
-        asked = plan(
-            [cell.config for cell in self._cells],
-            finished=self._store.count(),
-            failed=failed,
-            slots=self._engine.slots,
-        )
+        cells, slots = [cell.config for cell in self._cells], self._engine.slots
+        asked = plan(cells, finished=self._store.count(), failed=failed, slots=slots)
         self._tell("plan", text=asked.describe(), done=asked.finished, total=asked.cells)
         try:
             while self._waiting or self._pending or self._elsewhere:
@@ -227,9 +223,8 @@ class Runner:
         if found is None:
             return False
         self._found += 1
-        self._store.forget_chunks(
-            cell.chunks_key, keep=self._rules.keep_losses
-        )  # a kill can come between result and removal
+        # A kill can come between result and removal.
+        self._store.forget_chunks(cell.chunks_key, keep=self._rules.keep_losses)
         self._end(cell)
         self._tell("found", cell)
         return True

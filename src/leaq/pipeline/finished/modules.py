@@ -36,17 +36,7 @@ from leaq.quantizers import Identity, Scheme, parse_list
 from leaq.quantizers.files.recognised import recipe_flag, recipe_of
 from leaq.results import CellResult, QuantizerRow
 from leaq.system.environment import describe_environment, peak_memory
-from leaq.types import (
-    LAYER_ROLES,
-    Checkpoints,
-    Estimate,
-    Flag,
-    Floats,
-    LossTable,
-    NotComputed,
-    Progress,
-    silent,
-)
+from leaq.types import LAYER_ROLES, Checkpoints, Estimate, Flag, Floats, LossTable, NotComputed, Progress, silent
 
 NO_WEIGHTS = NotComputed("Quantizers and r need weights, and this model shows none; it was measured as it runs.")
 ONE_CANDIDATE = NotComputed("r needs a quantizer that can be applied again; a shipped model is one candidate.")
@@ -57,6 +47,11 @@ WEAK = Flag(
     "The numbers are those of a weak attacker: there are no shadow models without the recipe that trained this model. "
     "In our trial under sign the loss threshold found 0.06 and the combined attack with shadow models 0.55. To know, "
     "name the records as the source, this model as released, and the recipe.",
+)
+
+
+TRAINING_MODE = Flag(
+    "training-mode", "The model came in training mode; it was audited in evaluation mode (no dropout) and put back."
 )
 
 
@@ -72,11 +67,11 @@ def audit_case(case: Case, *, progress: Progress = silent) -> CellResult:
     started = time.perf_counter()
     model, config = unwrap(case.model), case.config
     members, nonmembers = case.members, case.nonmembers
-    flags = (*_mode_doubt(model), *parameter_doubts(model), *_record_doubts(members, nonmembers, config))
-    flags = (*flags, *_recorded_part(model, case.checkpoints))
+    flags = [TRAINING_MODE] if getattr(model, "training", False) else []
+    flags += [*parameter_doubts(model), *_record_doubts(members, nonmembers, config)]
+    flags += _recorded_part(model, case.checkpoints)
     compared = _compared(members, nonmembers, config)
-    if isinstance(compared, Estimate):
-        flags = (*flags, *shift_doubt(compared))
+    flags += shift_doubt(compared) if isinstance(compared, Estimate) else ()
     evaluator = ModelEvaluator.build(model, members, nonmembers, loss=case.loss, n_train=config.n_train, lent=case.lent)
     # Logits of a language model are large: its candidates run one after another.
     evaluator.model.vectorised = case.extra is None
@@ -175,20 +170,11 @@ def _shipped_row(
     return replace(found, attacks={**found.attacks, **attacks})
 
 
-def _mode_doubt(model: nn.Module) -> tuple[Flag, ...]:
-    if not getattr(model, "training", False):
-        return ()
-    text = "The model came in training mode; it was audited in evaluation mode (no dropout) and put back."
-    return (Flag("training-mode", text),)
-
-
 def _recorded_part(model: nn.Module, recorded: Checkpoints | None) -> tuple[Flag, ...]:
     """Say that quantizers act on recorded weights alone, where not all were recorded."""
-    rest = [
-        name
-        for name, role in roles_of(model).items()
-        if recorded and role in LAYER_ROLES and name not in recorded.params
-    ]
+    if recorded is None:
+        return ()
+    rest = [name for name, role in roles_of(model).items() if role in LAYER_ROLES and name not in recorded.params]
     if not rest:
         return ()
     text = (

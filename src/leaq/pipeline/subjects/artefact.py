@@ -114,18 +114,14 @@ class Artefact:
             return weights, None, ()
         recipe = recipe_of(module, None, stored)
         if recipe is not None and recipe.calibrated:
-            recipe = replace(recipe, spec=_calibrated_on(recipe.spec, public=public)) if seen else None
+            whose = {"calibrated": "elsewhere"} if public else {}
+            recipe = replace(recipe, spec=build(recipe.spec).model_copy(update=whose).spec()) if seen else None
         words = "; ".join(dict.fromkeys(stored.values()))
         text = (
             f"The released file holds weights as {words}; {_said_shadows(recipe, public=public)}. 'Full precision' "
             "means what the file holds."
         )
         return weights, recipe.spec if recipe else None, (Flag("already-quantized", text),)
-
-
-def _calibrated_on(spec: str, *, public: bool) -> str:
-    scheme = build(spec)
-    return scheme.model_copy(update={"calibrated": "elsewhere"}).spec() if public else spec
 
 
 def _said_shadows(recipe: Recipe | None, *, public: bool) -> str:

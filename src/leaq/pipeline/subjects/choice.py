@@ -29,13 +29,12 @@ def subject_of(config: AuditConfig, given: Given | None = None) -> Subject:
     InvalidInput
         If a function that is named cannot be had, or nothing says how shadow models of a released file are trained.
     """
-    given = given or Given()
     _refuse_finished(config)
     if config.model and config.recipe:
         raise InvalidInput(
             "A network is trained by leaq (model) or by yourself (recipe). Found both. Name one of them."
         )
-    return next(found for kind in _kinds() if (found := kind.asked(config, given)) is not None)
+    return next(found for kind in _kinds() if (found := kind.asked(config, given or Given())) is not None)
 
 
 def _refuse_finished(config: AuditConfig) -> None:
