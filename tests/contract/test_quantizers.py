@@ -183,8 +183,8 @@ class Erases(Ternary):
 
 
 class DropsTooFew(Ternary):
-    def _dropped(self, count):
-        return super()._dropped(count) - 2
+    def fit(self, weight):
+        return Ternary(sparsity=0.9 * self.sparsity).fit(weight)
 
 
 class Truncates(Uniform):

@@ -46,7 +46,7 @@ def cut(batch: Batch, rows: int) -> list[Batch]:
     >>> [part.n for part in cut(Batch((torch.zeros(5, 2), torch.ones(5)), torch.zeros(5), 5), 2)]
     [2, 2, 1]
     """
-    if batch.n <= rows or not all(isinstance(part, Tensor) and len(part) == batch.n for part in _leaves(batch.inputs)):
+    if batch.n <= rows or not all(isinstance(part, Tensor) and len(part) == batch.n for part in leaves(batch.inputs)):
         return [batch]
     wanted = [slice(start, start + rows) for start in range(0, batch.n, rows)]
     return [
@@ -55,10 +55,11 @@ def cut(batch: Batch, rows: int) -> list[Batch]:
     ]
 
 
-def _leaves(inputs: Any) -> Iterator[Any]:
+def leaves(inputs: Any) -> Iterator[Any]:
+    """Yield everything in a nest of inputs."""
     if isinstance(inputs, Mapping | tuple | list):
         for item in inputs.values() if isinstance(inputs, Mapping) else inputs:
-            yield from _leaves(item)
+            yield from leaves(item)
     else:
         yield inputs
 

@@ -186,13 +186,8 @@ class AuditConfig(Reading, Origin, FinishedModel):
     @classmethod
     def _numbers_are_texts(cls, value: Any) -> Any:
         items = value if isinstance(value, list | tuple) else (value,)
-        return tuple(
-            _texts(
-                tuple(
-                    f"{one:g}" if isinstance(one, int | float) and not isinstance(one, bool) else one for one in items
-                )
-            )
-        )
+        numbers = [isinstance(one, int | float) and not isinstance(one, bool) for one in items]
+        return tuple(_texts([f"{one:g}" if number else one for one, number in zip(items, numbers, strict=True)]))
 
     @model_validator(mode="before")
     @classmethod

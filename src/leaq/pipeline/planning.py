@@ -150,7 +150,8 @@ class Asked:
     def contrasts(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
         """Which row is compared with which others beside the usual ones: by measure, by row (see `with_comparison`)."""
         pairs = {q.spec(): (elsewhere(q).spec(),) for q in self.quantizers if _on_members(q)}
-        return {"leak_vs_elsewhere": pairs, "leak_vs_single": {one.text: specs(one) for one in self.sets}}
+        singles = {one.text: tuple(quantizer.spec() for quantizer in one.quantizers) for one in self.sets}
+        return {"leak_vs_elsewhere": pairs, "leak_vs_single": singles}
 
     def calibration(self, model: Model, which: slice, scheme: Scheme, *, seed: int) -> Calibration:
         """Return what some models show a quantizer: to all of them the same records set aside, or each its members."""
@@ -165,20 +166,14 @@ class Asked:
         return Calibration(model, self.pool.inputs, members, seed=seed, first=which.start, most=most)
 
 
-def specs(releases: ReleaseSet) -> tuple[str, ...]:
-    """Return the specification of each release of a set."""
-    return tuple(quantizer.spec() for quantizer in releases.quantizers)
-
-
 def asked(config: AuditConfig, samples: Samples) -> Asked:
     """Return what an audit of these records is going to do.
 
     Quantizers, each once: full precision, those named, each calibrated one followed by itself calibrated elsewhere, and
     those of each set of releases (of a random rounding the first release).
     """
-    named = parse_list(",".join(config.quantizers))
     sets = parse_together(config.together)
-    named += tuple(quantizer for one in sets for quantizer in one.rows)
+    named = (*parse_list(",".join(config.quantizers)), *(quantizer for one in sets for quantizer in one.rows))
     quantizers = [Identity(), *(one for q in named for one in ((q, elsewhere(q)) if _on_members(q) else (q,)))]
     pool, aside, public = samples, None, samples.public is not None
     if any(quantizer.needs.calibration for quantizer in quantizers):

@@ -110,14 +110,13 @@ class Rehearsal:
         tried = max(1, min(candidates, CHECKPOINTS, NUMBERS // (numbers * models)))
         calibration = self._calibration(quantizer, models)
         checkpoints = quantizer.recorded(self._checkpoints(models, tried))
-        fitting, quantizing = _Stopwatch(self.config), _Stopwatch(self.config)
-        with fitting.running():
+        with _timed(self.config) as fitting:
             fitted = quantizer.fitted_to(checkpoints.last(), calibration)
             fitted.size(checkpoints.last())
-        with quantizing.running():
+        with _timed(self.config) as quantizing:
             quantized = fitted(checkpoints)
         once, each = self._evaluating(quantized)
-        return (fitting.seconds + once + (quantizing.seconds + each) * candidates / tried) * s / models
+        return (fitting[0] + once + (quantizing[0] + each) * candidates / tried) * s / models
 
     def _calibration(self, quantizer: Scheme, models: int) -> Calibration:
         which, seed = slice(0, models), self.config.seed
@@ -147,15 +146,15 @@ class Rehearsal:
         judged, config = self.todo.judged, self.config
         few = np.arange(min(RECORDS, len(judged)))
         table = partial(loss_table, self.model, candidates, judged.take(few), self.first[: candidates.batch[0]][:, few])
-        plain, full = _Stopwatch(config), _Stopwatch(config)
-        with plain.running():
+        with _timed(config) as plain:
             table()
-        more = config.beside_losses
+        more, beside = config.beside_losses, 0.0
         if more["whitebox"] or more["numbers"]:
-            with full.running():
+            with _timed(config) as full:
                 table(**more)
+            beside = max(0.0, full[0] - plain[0])
         share = len(judged) / len(few)
-        return max(0.0, full.seconds - plain.seconds) * share, plain.seconds * share
+        return beside * share, plain[0] * share
 
 
 def private_seconds(config: AuditConfig, todo: Asked) -> float:
@@ -169,22 +168,17 @@ def private_seconds(config: AuditConfig, todo: Asked) -> float:
     clipped = PrivateTraining(epsilon=np.inf)  # the same steps, with no noise to be found first
     taken = []
     for _ in range(2):  # the first one loads the library
-        watch = _Stopwatch(config)
-        with watch.running():
+        with _timed(config) as seconds:
             train_private(samples.take(few), np.ones((1, len(few)), bool), trial, clipped, seed=config.seed)
-        taken.append(watch.seconds)
+        taken += seconds
     steps = min(taken) / (2 * -(-len(few) // batch)) * optimizer_steps(config, int(inside.max()))
     finite = sum(math.isfinite(float(text)) for text in config.dp_sgd)
-    return steps + ACCOUNTING * finite + _squares(config, todo)
-
-
-def _squares(config: AuditConfig, todo: Asked) -> float:
-    if todo.pool.public is None:
-        return 0.0
-    watch, private = _Stopwatch(config), PrivateSquares(epsilon=np.inf)
-    with watch.running():
-        train_squares(todo.pool, todo.members[:1], config.training, private, seed=config.seed)
-    return watch.seconds * len(todo.members) * len(config.dp_sgd)
+    if samples.public is not None:
+        with _timed(config) as squares:
+            private = PrivateSquares(epsilon=np.inf)
+            train_squares(samples, todo.members[:1], config.training, private, seed=config.seed)
+        steps += squares[0] * len(todo.members) * len(config.dp_sgd)
+    return steps + ACCOUNTING * finite
 
 
 def reference_seconds(config: AuditConfig, todo: Asked) -> float:
@@ -193,24 +187,20 @@ def reference_seconds(config: AuditConfig, todo: Asked) -> float:
     references = parse_references(",".join(config.references))
     pool = columns_for_references(config, todo.pool) if references else todo.pool
     for reference in references:
-        watch = _Stopwatch(config)
-        with watch.running():
+        with _timed(config) as seconds:
             reference_table(reference, pool, todo.members[:1], seed=config.seed)
-        total += watch.seconds * len(todo.members)
+        total += seconds[0] * len(todo.members)
     return total
 
 
-class _Stopwatch:
-    def __init__(self, config: AuditConfig) -> None:
-        self._config, self.seconds = config, 0.0
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        now = _clock(self._config)
-        started = now()
-        yield
-        _wait(self._config)
-        self.seconds += now() - started
+@contextmanager
+def _timed(config: AuditConfig) -> Iterator[list[float]]:
+    """Append the seconds of what is done within to the list that is given."""
+    now, taken = _clock(config), list[float]()
+    started = now()
+    yield taken
+    _wait(config)
+    taken.append(now() - started)
 
 
 def _clock(config: AuditConfig) -> Callable[[], float]:

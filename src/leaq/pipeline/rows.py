@@ -168,14 +168,12 @@ def measured_by_task(released: Released, how: How) -> dict[str, QuantizerRow]:
         metrics = _each(own, lambda own=own: performance(own, **how.options))  # type: ignore[misc]
         drops = {} if prior is None else _each(own, lambda own=own, prior=prior: drop(own, prior, **how.options))  # type: ignore[misc]
         attacks = how.of_one_task.attacked(how.of_one_task.context(table, before))
-        told = {spec: _aggregated(item) for spec, item in attacks.items()}
+        told = {  # neither a curve nor the risk of single records is kept of each
+            spec: replace(item, risk=None, roc=None) if isinstance(item, AttackResult) else item
+            for spec, item in attacks.items()
+        }
         found[name] = replace(one, metrics=metrics, drops=drops, attacks=told, flags=no_skill(metrics))
     return found
-
-
-def _aggregated(item: AttackResult | NotComputed) -> AttackResult | NotComputed:
-    """Return what of an attack on one of several targets is kept: no curve, and no risk of single records."""
-    return replace(item, risk=None, roc=None) if isinstance(item, AttackResult) else item
 
 
 def _each(table: LossTable, compute: Callable[[], Mapping[str, Number]]) -> dict[str, Number]:

@@ -33,7 +33,7 @@ from leaq.pipeline.finished.running import (
 )  # fmt: skip
 from leaq.system.environment import give_back_memory
 from leaq.types import Bools, Checkpoints, Flag, Floats, Ints, LossTable, Progress, Samples, Task, silent
-from leaq.types.tasks import MULTITASK, Layout
+from leaq.types.tasks import MULTITASK
 
 TOGETHER = 32
 """Candidates that one vectorised call evaluates."""
@@ -104,11 +104,14 @@ class ModelEvaluator:
         rows = max(1, ACTIVATIONS // widest(lambda: run_plain(model, few), model.module))
         members, nonmembers = members.cut(rows), nonmembers.cut(rows)
         outputs = outputs[: members.batches[0].n]
-        task, labels = _meaning(chosen, outputs, chosen.targets(values))
+        told, judge = chosen.targets(values), None
+        task, labels = _meaning(chosen, outputs, told)
+        if chosen.layout is not None:
+            several = told.double().cpu().numpy()  # inputs play no part
+            judge = Judge(Samples(np.zeros((len(several), 1)), several, MULTITASK, tasks=chosen.layout.tasks))
         evaluator = cls(
             model, members, nonmembers, chosen, task, chosen.scale[0], n_train or len(members), labels is not None,
-            chosen.flags, groups_of(members, nonmembers), labels,
-            None if chosen.layout is None else _judge_of(chosen.layout, chosen.targets(values)),
+            chosen.flags, groups_of(members, nonmembers), labels, judge,
         )  # fmt: skip
         evaluator._check_loss(members.batches[0], outputs, members.batches[0].targets)
         return evaluator
@@ -164,7 +167,7 @@ class ModelEvaluator:
         def forward(_: Mapping[str, Tensor], inputs: Any) -> Tensor:
             return (torch.cat([run(one) for one in each(inputs)]) if apart else run(inputs)).unsqueeze(0)
 
-        evaluator = self.flagged(*flags, *([BY_RECORD] if apart else []))
+        evaluator = replace(self, flags=(*self.flags, *flags, *([BY_RECORD] if apart else [])))
         return evaluator._table(
             {"": torch.zeros(1)}, forward, quantizer=quantizer, strategy="released", progress=silent
         )
@@ -262,10 +265,6 @@ class ModelEvaluator:
         alone = self.loss.function(single, one.targets.to(outputs.device))
         refuse_batch_dependence(values[:1].cpu(), checked(alone, 1, self.loss.name).cpu(), self.loss.name)
 
-    def flagged(self, *flags: Flag) -> Self:
-        """Return the same evaluator whose tables carry further flags."""
-        return replace(self, flags=(*self.flags, *flags))
-
 
 def _tidy(module: nn.Module) -> None:
     """Hand back what the last run of a large model left, before the next needs as much."""
@@ -285,12 +284,6 @@ def _targets(members: Records, nonmembers: Records, *, own: bool) -> Tensor:
         f"Targets must have one shape for every record. Found {shapes}. Give a function of (outputs, targets) that "
         "returns one value per record."
     )
-
-
-def _judge_of(layout: Layout, targets: Tensor) -> Judge:
-    """Return what judges records of several targets (n, t); their inputs play no part."""
-    values = targets.double().cpu().numpy()
-    return Judge(Samples(np.zeros((len(values), 1)), values, MULTITASK, tasks=layout.tasks))
 
 
 def _meaning(loss: Loss, outputs: Tensor, targets: Tensor) -> tuple[Task, npt.NDArray[Any] | None]:

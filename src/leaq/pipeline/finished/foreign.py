@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, LeaqError, UnsupportedModel
-from leaq.evaluation.batches import Batch
+from leaq.evaluation.batches import Batch, mapped
 from leaq.evaluation.losses import Loss
 from leaq.evaluation.outputs import read_outputs
 from leaq.models import ModuleModel, evaluating
 from leaq.models.boxes import BlackBox
 from leaq.models.calling import call
-from leaq.pipeline.finished.running import each, head, reason_of, rows_of, with_tensors
+from leaq.pipeline.finished.running import each, head, of_tensors, reason_of, rows_of
 from leaq.types import Flag
 
 Run = Callable[[Any], Tensor]
@@ -47,7 +47,7 @@ def runner(module: nn.Module, *, name: str) -> tuple[Run, tuple[Flag, ...]]:
     def run(inputs: Any) -> Tensor:
         try:
             with torch.no_grad(), evaluating(other):
-                outputs = call(other, {}, with_tensors(inputs, cast))
+                outputs = call(other, {}, mapped(inputs, of_tensors(cast)))
         except LeaqError:
             raise
         except Exception as err:  # whatever other people's kernels raise

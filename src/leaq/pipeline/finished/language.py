@@ -1,6 +1,5 @@
 """Audit of a causal language model: one record is one text, its loss the mean loss of its tokens."""
 
-import hashlib
 import time
 from dataclasses import replace
 
@@ -16,7 +15,7 @@ from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.finished.case import Case, ExtraAttacks
 from leaq.pipeline.finished.evaluating import ModelEvaluator
 from leaq.pipeline.finished.modules import audit_case
-from leaq.pipeline.finished.records import Records
+from leaq.pipeline.finished.records import Records, fingerprints
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Estimate, Flag, Floats, Ints, LossTable, NotComputed, Progress, silent
 
@@ -119,9 +118,7 @@ def _with_perplexity(row: QuantizerRow) -> QuantizerRow:
 def _records(texts: list[Text], vocabulary: int) -> Records:
     """Return texts as batches, each padded on the right to its longest; a record is told by its whole text."""
     batches = token_batches(texts, vocabulary)
-    digests = (hashlib.blake2b(text.whole.tobytes(), digest_size=8).digest() for text in texts)
-    keys = np.array([int.from_bytes(digest, "little", signed=True) for digest in digests], dtype=np.int64)
-    return Records(batches, np.stack([_bag(text.ids) for text in texts]), keys)
+    return Records(batches, np.stack([_bag(text.ids) for text in texts]), fingerprints(text.whole for text in texts))
 
 
 def _bag(ids: Ints) -> Floats:

@@ -7,6 +7,7 @@ another order of records, and losses of the same record could not be compared.
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from operator import itemgetter
 from typing import Any, Self
 
@@ -29,7 +30,7 @@ WIDEST = 256
 """Input columns that the comparison of members and non-members looks at, evenly picked."""
 
 
-Change = Callable[[Tensor], Tensor]
+_as_inputs = partial(tensor_of, double=True)
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ class Records:
     def __len__(self) -> int:
         return sum(batch.n for batch in self.batches)
 
-    def changed(self, *, inputs: Callable[[Any], Any] | None = None, targets: Change | None = None) -> Self:
+    def changed(
+        self, *, inputs: Callable[[Any], Any] | None = None, targets: Callable[[Tensor], Tensor] | None = None
+    ) -> Self:
         """Return the same records with every batch's inputs or targets in another form."""
         batches = tuple(
             replace(
@@ -106,7 +109,17 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
         raise InvalidInput(f"{name}: there must be at least one record. Found none.")
     _refuse_bad_numbers(batches, name)
     features = _features(batches)
-    return Records(tuple(batches), None if features is None else _narrow(features), _keys(features), names_of(data))
+    if features is None:
+        return Records(tuple(batches), None, None, names_of(data))
+    keys, d = fingerprints(features), features.shape[1]
+    few = features if d <= WIDEST else features[:, np.linspace(0, d - 1, WIDEST).astype(int)]
+    return Records(tuple(batches), few, keys, names_of(data))
+
+
+def fingerprints(arrays: Iterable[npt.NDArray[Any]]) -> Ints:
+    """Return one number an array, equal exactly for equal ones."""
+    digests = (hashlib.blake2b(array.tobytes(), digest_size=8).digest() for array in arrays)
+    return np.array([int.from_bytes(digest, "little", signed=True) for digest in digests], dtype=np.int64)
 
 
 def names_of(data: Any) -> tuple[str, ...]:
@@ -118,7 +131,8 @@ def names_of(data: Any) -> tuple[str, ...]:
 def _batches(data: Any, name: str, columns: tuple[str, ...], target: str | None) -> Iterator[Batch]:
     """Yield the batches of whatever holds the records."""
     if hasattr(data, "column_names") and hasattr(data, "__getitem__"):
-        yield from _columns(data, name, columns, target)
+        for start in range(0, len(data), BATCH):
+            yield _mapping(data[start : min(start + BATCH, len(data))], name, columns, target)
     elif isinstance(data, Mapping):
         raise InvalidInput(f"{name}: a mapping must hold 'x' and 'y'. Found {', '.join(map(repr, data)) or 'nothing'}.")
     elif isinstance(data, tuple | list) and len(data) == 2 and _is_pair(*data):
@@ -175,13 +189,9 @@ def _is_pair(inputs: Any, targets: Any) -> bool:
     return nested and is_array(targets) and all(is_array(part) for part in parts)
 
 
-def _inputs(values: Any) -> Tensor:
-    return tensor_of(values, double=True)
-
-
 def _arrays(inputs: Any, targets: Any, name: str) -> Iterator[Batch]:
     whole = is_array(inputs) or is_numbers(inputs, axes=2)
-    x, y = (_inputs(inputs) if whole else mapped(inputs, _inputs)), tensor_of(targets)
+    x, y = (_as_inputs(inputs) if whole else mapped(inputs, _as_inputs)), tensor_of(targets)
     if y.ndim == 0 or any(part.ndim == 0 or len(part) != len(y) for part in flat(x)):
         shapes = ", ".join(str(tuple(part.shape)) for part in flat(x))
         raise InvalidInput(
@@ -240,9 +250,9 @@ def _batch(inputs: Any, targets: Any) -> Batch:
     if y.ndim == 0:
         y = y[None]
     if isinstance(inputs, tuple | list):
-        inputs = tuple(_inputs(part) if is_array(part) else part for part in inputs)
+        inputs = tuple(_as_inputs(part) if is_array(part) else part for part in inputs)
     elif is_array(inputs) or isinstance(inputs, list):
-        inputs = _inputs(inputs)
+        inputs = _as_inputs(inputs)
     return Batch(inputs, y, len(y))
 
 
@@ -252,14 +262,9 @@ def _mapping(batch: Mapping[str, Any], name: str, columns: tuple[str, ...], targ
     if found is None or found not in known:
         raise InvalidInput(f"{name}: name the target column with target=... Columns: {', '.join(known)}.")
     named = columns or tuple(key for key in known if key != found)
-    inputs = {key: _inputs(batch[key]) for key in named}
+    inputs = {key: _as_inputs(batch[key]) for key in named}
     # One column is the model's only argument; several are its named arguments.
     return _batch(next(iter(inputs.values())), batch[found]) if len(inputs) == 1 else _batch(inputs, batch[found])
-
-
-def _columns(data: Any, name: str, columns: tuple[str, ...], target: str | None) -> Iterator[Batch]:
-    for start in range(0, len(data), BATCH):
-        yield _mapping(data[start : min(start + BATCH, len(data))], name, columns, target)
 
 
 def _looks_like_batches(data: list[Any]) -> bool:
@@ -325,19 +330,6 @@ def _features(batches: list[Batch]) -> Floats | None:
     if len({part.shape[1] for part in parts}) != 1:
         return None
     return np.concatenate(parts)
-
-
-def _narrow(features: Floats) -> Floats:
-    d = features.shape[1]
-    return features if d <= WIDEST else features[:, np.linspace(0, d - 1, WIDEST).astype(int)]
-
-
-def _keys(features: Floats | None) -> Ints | None:
-    if features is None:
-        return None
-    rows = np.ascontiguousarray(features)
-    digests = (hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
-    return np.array([int.from_bytes(digest, "little", signed=True) for digest in digests], dtype=np.int64)
 
 
 def overlap_of(members: Records, nonmembers: Records) -> Ints | None:

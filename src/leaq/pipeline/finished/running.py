@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, LeaqError, UnsupportedModel, first_rows
-from leaq.evaluation.batches import Batch, move, shapes_of
+from leaq.evaluation.batches import Batch, leaves, mapped, move, shapes_of
 from leaq.models import ModuleModel, checkpoints_of, evaluating
 from leaq.models.calling import call, full_precision
 from leaq.models.roles import tensors_of
@@ -54,17 +54,15 @@ def run_first(
     except Exception as err:  # whatever the user's code raises
         dtype = next((t.dtype for t in model.module.parameters() if t.is_floating_point()), torch.float32)
         dtype = torch.float64 if dtype == torch.float64 else torch.float32
-
-        def cast(value: Any) -> Any:
-            return value.to(dtype) if isinstance(value, Tensor) else value
-
+        cast = of_tensors(lambda tensor: tensor.to(dtype))
         members, nonmembers = (records.changed(inputs=cast) for records in (members, nonmembers))
         try:
             outputs = _run_copies(model, members.batches[0], lent=lent)
         except LeaqError:
             raise
         except Exception as second:  # of numbers whose type was the first thing wrong, this says what else is
-            told = second if all(part.is_floating_point() for part in _tensors(first.inputs)) else err
+            numbers = (part for part in leaves(first.inputs) if isinstance(part, Tensor))
+            told = second if all(part.is_floating_point() for part in numbers) else err
             parts = first.inputs if isinstance(first.inputs, tuple) else ()
             absent = (
                 " Some inputs are None: a network that reads extra descriptors (V_d and X_d of chemprop's batches) "
@@ -89,7 +87,7 @@ def _run_copies(model: ModuleModel, batch: Batch, *, lent: bool = False) -> Tens
     """Run a module on copies of its weights, unless these are lent, and of a batch, and see what became of them."""
     module = model.module
     given = full_precision(move(batch, device_of(module)).inputs)
-    taken = copied(given)
+    taken = mapped(given, of_tensors(torch.clone))
     held = {} if lent or is_weightless(module) else dict(checkpoints_of(module).at(0).params)
     marks = checksums_of(_writable(module)) if lent else {}
     try:
@@ -105,7 +103,8 @@ def _run_copies(model: ModuleModel, batch: Batch, *, lent: bool = False) -> Tens
     if written:
         raise _writes(written[0])
     refuse_written(_writable(module), marks)
-    if not all(torch.equal(one, other) for one, other in zip(_tensors(given), _tensors(taken), strict=True)):
+    pairs = [pair for pair in zip(leaves(given), leaves(taken), strict=True) if isinstance(pair[0], Tensor)]
+    if not all(torch.equal(*pair) for pair in pairs):
         raise UnsupportedModel(
             "The model must leave its inputs as they are. Its forward method changes them in place (x -= ..., x.mul_): "
             "a second run would see others. Write x = x - ..., or begin with x = x.clone()."
@@ -140,13 +139,11 @@ def checksums_of(named: Iterable[tuple[str, Tensor]]) -> dict[str, int]:
 
     Torch counts no write through ``.data``, a view or an array over the same memory; values tell.
     """
-    return {name: zlib.crc32(_bytes_of(tensor.detach())) for name, tensor in named}
-
-
-def _bytes_of(tensor: Tensor) -> Any:
-    """Return the bytes of a tensor's numbers, without a copy where they lie side by side on the CPU."""
-    flat = tensor.cpu().contiguous().reshape(-1)
-    return flat.view(torch.uint8).numpy() if flat.layout == torch.strided else b""
+    found: dict[str, int] = {}
+    for name, tensor in named:
+        flat: Any = tensor.detach().cpu().contiguous().reshape(-1)  # no copy, where they lie side by side on the CPU
+        found[name] = zlib.crc32(flat.view(torch.uint8).numpy() if flat.layout == torch.strided else b"")
+    return found
 
 
 def refuse_written(named: Iterable[tuple[str, Tensor]], marks: Mapping[str, int]) -> None:
@@ -163,28 +160,14 @@ def refuse_written(named: Iterable[tuple[str, Tensor]], marks: Mapping[str, int]
             raise _writes(name)
 
 
-def copied(inputs: Any) -> Any:
-    """Return the same nest of inputs with a copy of every tensor."""
-    return with_tensors(inputs, torch.clone)
-
-
-def _tensors(inputs: Any) -> list[Tensor]:
-    found: list[Tensor] = []
-
-    def keep(tensor: Tensor) -> Tensor:
-        found.append(tensor)
-        return tensor
-
-    with_tensors(inputs, keep)
-    return found
-
-
 def run_plain(model: ModuleModel, batch: Batch, *, grad: bool = False) -> Tensor:
     """Return the outputs (n, ...) of the module as it is, in evaluation mode and at least 32 bits."""
     module = model.module
     inputs = full_precision(move(batch, device_of(module)).inputs)
+    if grad:  # copies that ask for gradients, so that frozen models show what they compute, too
+        inputs = mapped(inputs, of_tensors(lambda t: t.clone().requires_grad_() if t.is_floating_point() else t))
     with torch.set_grad_enabled(grad), evaluating(module):
-        return call(module, model.own, with_tensors(inputs, _asking) if grad else inputs)
+        return call(module, model.own, inputs)
 
 
 def widest(run: Callable[[], Any], module: nn.Module) -> int:
@@ -192,17 +175,17 @@ def widest(run: Callable[[], Any], module: nn.Module) -> int:
     most = [1]
 
     def look(_part: nn.Module, _args: Any, outputs: Any) -> None:
-        most[0] = max(most[0], *(part.numel() for part in _tensors(outputs)), 1)
+        most.extend(part.numel() for part in leaves(outputs) if isinstance(part, Tensor))
 
     if isinstance(module, torch.jit.ScriptModule):
-        return most[0]
+        return 1
     hooks = [part.register_forward_hook(look) for part in module.modules()]
     try:
         run()
     finally:
         for hook in hooks:
             hook.remove()
-    return most[0]
+    return max(most)
 
 
 def rows_of(outputs: Tensor, n: int) -> Tensor:
@@ -264,13 +247,14 @@ def device_of(module: nn.Module) -> torch.device:
     return next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
 
 
+def of_tensors(change: Callable[[Tensor], Tensor]) -> Callable[[Any], Any]:
+    """Return what changes tensors and leaves everything else as it is, for `mapped`."""
+    return lambda value: change(value) if isinstance(value, Tensor) else value
+
+
 def head(inputs: Any) -> Any:
     """Return the inputs of the first record."""
-    if isinstance(inputs, Mapping):
-        return {key: head(value) for key, value in inputs.items()}
-    if isinstance(inputs, tuple):
-        return tuple(head(value) for value in inputs)
-    return inputs[:1] if isinstance(inputs, Tensor) else inputs
+    return mapped(inputs, of_tensors(lambda tensor: tensor[:1]))
 
 
 def each(inputs: Any) -> Iterator[Any]:
@@ -282,17 +266,3 @@ def each(inputs: Any) -> Iterator[Any]:
         yield from zip(*(list(each(value)) for value in inputs), strict=True)
     else:
         yield from (inputs[i : i + 1] for i in range(len(inputs)))
-
-
-def _asking(tensor: Tensor) -> Tensor:
-    """Return a copy that asks for gradients, so that frozen models show what they compute, too."""
-    return tensor.detach().clone().requires_grad_() if tensor.is_floating_point() else tensor
-
-
-def with_tensors(inputs: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Return the same nest of inputs with every tensor changed."""
-    if isinstance(inputs, Mapping):
-        return {key: with_tensors(value, change) for key, value in inputs.items()}
-    if isinstance(inputs, tuple):
-        return tuple(with_tensors(value, change) for value in inputs)
-    return change(inputs) if isinstance(inputs, Tensor) else inputs

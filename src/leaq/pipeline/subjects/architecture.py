@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -37,10 +37,7 @@ class Architecture:
     training: TrainingConfig
     seed: int
 
-    @property
-    def reads(self) -> frozenset[Reads]:
-        """Arrays of any shape."""
-        return frozenset({"rows", "arrays"})
+    reads: ClassVar[frozenset[Reads]] = frozenset({"rows", "arrays"})
 
     def network(self, samples: Samples) -> StackedModule:
         """Return the user's network, copies of it stacked."""
@@ -49,14 +46,12 @@ class Architecture:
 
     def parts(self, samples: Samples, models: int) -> list[slice]:
         """Return 16 at a time, or as many as their checkpoints fit into memory, unless the configuration says."""
-        return chunks(
-            samples, models, self.training.model_copy(update={"chunk": self.training.chunk or self._fit(samples)})
-        )
-
-    def _fit(self, samples: Samples) -> int:
-        with torch.random.fork_rng(devices=[]):
-            weights = sum(tensor.numel() for tensor in network_for(self.make, samples).state_dict().values())
-        return int(max(1, min(CHUNK, MEMORY // (8 * max(1, weights) * self.training.checkpoints))))
+        chunk = self.training.chunk
+        if not chunk:
+            with torch.random.fork_rng(devices=[]):
+                weights = sum(tensor.numel() for tensor in network_for(self.make, samples).state_dict().values())
+            chunk = max(1, min(CHUNK, MEMORY // (8 * max(1, weights) * self.training.checkpoints)))
+        return chunks(samples, models, self.training.model_copy(update={"chunk": chunk}))
 
     def train(self, samples: Samples, members: Bools, *, which: slice, progress: Progress) -> Trained:
         """Train the models `which`."""

@@ -1,6 +1,7 @@
 """leaq's own model: perceptrons on the embedded records."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from leaq.pipeline.subjects.base import Kind, Reads, Trained
 from leaq.training import MLP, TrainingConfig, chunks, train
@@ -14,10 +15,7 @@ class Heads:
     training: TrainingConfig
     seed: int
 
-    @property
-    def reads(self) -> frozenset[Reads]:
-        """Rows."""
-        return frozenset({"rows"})
+    reads: ClassVar[frozenset[Reads]] = frozenset({"rows"})
 
     def network(self, samples: Samples) -> MLP:
         """Return the perceptron."""
