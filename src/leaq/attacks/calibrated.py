@@ -35,15 +35,12 @@ class Calibrated(MembershipAttack):
     examples: ClassVar[tuple[str, ...]] = ("calibrated(normalise=False)", "calibrated")
 
     normalise: bool = True
+    sides: ClassVar[Sides] = "out"
+    """The references did not train on the record."""
 
     @property
     def needs(self) -> tuple[Ingredient, ...]:
         return ("shadows", "scores") if self.normalise else ("shadows",)
-
-    @property
-    def sides(self) -> Sides:
-        """The references did not train on the record."""
-        return "out"
 
     def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
         """Return own fit minus the references' mean fit, (t, n)."""

@@ -79,17 +79,14 @@ class Combined(MembershipAttack):
     codes: bool = False
     """Whether the codes of the first layer are read too, record by record: worth it for sparse ones, whose zeros are a
     function of the members."""
+    needs: ClassVar[tuple[Ingredient, ...]] = ("shadows", "scores")
+    """Shadows and scores; statistics of the weights are used where the table has them."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.codes and self.sees == "outputs":
             raise ValueError("codes are in the file, which sees=outputs does not see")
         return self
-
-    @property
-    def needs(self) -> tuple[Ingredient, ...]:
-        """Shadows and scores; statistics of the weights are used where the table has them."""
-        return ("shadows", "scores")
 
     @property
     def uses(self) -> tuple[Ingredient, ...]:

@@ -32,15 +32,9 @@ class Correctness(MembershipAttack):
     place: ClassVar[int] = 0
     source: ClassVar[str] = "arXiv 1709.01604v5"
     examples: ClassVar[tuple[str, ...]] = ("correctness",)
-
-    @property
-    def needs(self) -> tuple[Ingredient, ...]:
-        return ("classes", "scores")
-
-    @property
-    def tells(self) -> Tells:
-        """One threshold, as the framework asks for one; between right and wrong there is only one."""
-        return "threshold"
+    needs: ClassVar[tuple[Ingredient, ...]] = ("classes", "scores")
+    tells: ClassVar[Tells] = "threshold"
+    """One threshold, as the framework asks for one; between right and wrong there is only one."""
 
     def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
         """Return 1 where the margin is positive, else 0, (t, n)."""

@@ -61,14 +61,8 @@ class File(MembershipAttack):
     source: ClassVar[str] = "own; membership from published means: PLoS Genetics 4, e1000167"
     examples: ClassVar[tuple[str, ...]] = ("file",)
     jackknife: ClassVar[bool] = False  # solving anew without each pair of models would cost as often as much
-
-    @property
-    def needs(self) -> tuple[Ingredient, ...]:
-        return ("shadows", "features", "numbers")
-
-    @property
-    def access(self) -> Access:
-        return "file"
+    needs: ClassVar[tuple[Ingredient, ...]] = ("shadows", "features", "numbers")
+    access: ClassVar[Access] = "file"
 
     def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
         """Return log-likelihood ratios as far as the file tells, (t, n)."""

@@ -42,15 +42,9 @@ class Quantile(MembershipAttack):
     place: ClassVar[int] = 2
     source: ClassVar[str] = "arXiv 2307.03694v1"
     examples: ClassVar[tuple[str, ...]] = ("quantile",)
-
-    @property
-    def needs(self) -> tuple[Ingredient, ...]:
-        return ("features", "scores")
-
-    @property
-    def tells(self) -> Tells:
-        """Memberships of other records, for the quantiles and the threshold."""
-        return "scores"
+    needs: ClassVar[tuple[Ingredient, ...]] = ("features", "scores")
+    tells: ClassVar[Tells] = "scores"
+    """Memberships of other records, for the quantiles and the threshold."""
 
     def attacked(self, context: Context) -> Sequence[int]:
         """Return the first few models: each needs regressions of its own."""

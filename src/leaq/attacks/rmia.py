@@ -48,10 +48,7 @@ class Rmia(MembershipAttack):
     mode: Literal["online", "offline"] = "online"
     gamma: float = Field(default=2.0, ge=1)
     a: float = Field(default=0.33, ge=0, le=1)
-
-    @property
-    def needs(self) -> tuple[Ingredient, ...]:
-        return ("shadows",)
+    needs: ClassVar[tuple[Ingredient, ...]] = ("shadows",)
 
     @property
     def sides(self) -> Sides:

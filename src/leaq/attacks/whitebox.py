@@ -45,14 +45,8 @@ class WhiteBox(MembershipAttack):
     place: ClassVar[int] = 6
     source: ClassVar[str] = "arXiv 1812.00910v2, arXiv 2112.03570v2"
     examples: ClassVar[tuple[str, ...]] = ("whitebox",)
-
-    @property
-    def needs(self) -> tuple[Ingredient, ...]:
-        return ("shadows", "scores", "whitebox")
-
-    @property
-    def access(self) -> Access:
-        return "file"
+    needs: ClassVar[tuple[Ingredient, ...]] = ("shadows", "scores", "whitebox")
+    access: ClassVar[Access] = "file"
 
     def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
         """Return multivariate log-likelihood ratios, (t, n)."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +65,8 @@ class ModuleModel:
     """Half-precision tensors of the module, widened; they run in 32 bits beside the candidates."""
     calls: dict[int, dict[str, int]] = field(init=False, repr=False, default_factory=dict)
     """How often each layer runs on so many records."""
+    homogeneous: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """None: what stands between two layers of an arbitrary module is not known."""
 
     def __post_init__(self) -> None:
         self.module = unwrap(self.module)
@@ -94,11 +96,6 @@ class ModuleModel:
                     self.vectorised = False
             rows = ({name: tensor[i] for name, tensor in params.items()} for i in range(count))
             return torch.stack([self._run(row, inputs) for row in rows])
-
-    @property
-    def homogeneous(self) -> tuple[tuple[str, str], ...]:
-        """None: what stands between two layers of an arbitrary module is not known."""
-        return ()
 
     def layer_inputs(
         self, params: Mapping[str, Tensor], inputs: Tensor, shares: Tensor

@@ -36,16 +36,10 @@ class Sign(Scheme):
     per: Literal["tensor", "channel"] = "tensor"
     scale: Literal["mean", "one"] = "mean"
     """Mean magnitude (XNOR-Net), or plain signs without a scale."""
-
-    @property
-    def levels(self) -> int:
-        """Two: minus and plus."""
-        return 2
-
-    @property
-    def idempotent(self) -> bool:
-        """Signs of signs are the same signs."""
-        return True
+    levels: ClassVar[int] = 2
+    """Two: minus and plus."""
+    idempotent: ClassVar[bool] = True
+    """Signs of signs are the same signs."""
 
     def fit(self, weight: Tensor) -> Scales:
         """Mean magnitude; the least-squares scale for a given sign pattern."""
@@ -81,10 +75,8 @@ class Sign(Scheme):
 class _Ternary(Scheme):
     """Minus, zero or plus one scale: the mean magnitude of the survivors, least squares for a given pattern."""
 
-    @property
-    def levels(self) -> int:
-        """Three: minus, zero, plus."""
-        return 3
+    levels: ClassVar[int] = 3
+    """Three: minus, zero, plus."""
 
     @property
     def code_bits(self) -> float:

@@ -33,11 +33,8 @@ class _Calibrated(Uniform):
     wants: ClassVar[Needs] = Needs(calibration=True)
     bits: int = Field(default=4, ge=1, le=8)
     always_named: ClassVar[frozenset[str]] = frozenset({"bits"})
-
-    @property
-    def idempotent(self) -> bool:
-        """Not promised: the largest weight of a row may be rounded down, and the range with it."""
-        return False
+    idempotent: ClassVar[bool] = False
+    """Not promised: the largest weight of a row may be rounded down, and the range with it."""
 
     def fake_quantize(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
         """Decode the chosen codes."""

@@ -74,11 +74,8 @@ class NF4(Codebook):
     name: ClassVar[str] = "nf4"
     source: ClassVar[str] = "Dettmers et al., QLoRA (arXiv 2305.14314v1), section 3 and appendix E"
     examples: ClassVar[tuple[str, ...]] = ("nf4", "nf4(per=channel)")
-
-    @property
-    def table(self) -> tuple[float, ...]:
-        """The 16 published levels."""
-        return NF4_LEVELS
+    table: ClassVar[tuple[float, ...]] = NF4_LEVELS
+    """The 16 published levels."""
 
     def title(self) -> str:
         return "NF4" if (self.per, self.group) == ("group", 64) else f"NF4 per {self._blocks()}"
@@ -175,15 +172,12 @@ class KMeans(Scheme):
     per: Literal["tensor", "channel"] = "tensor"
     iterations: int = Field(default=50, ge=1)
     """Most Lloyd steps; it stops earlier when no level moves."""
+    idempotent: ClassVar[bool] = False
+    """Lloyd started again from even levels may settle elsewhere."""
 
     @property
     def levels(self) -> int:
         return int(2**self.bits)
-
-    @property
-    def idempotent(self) -> bool:
-        """Lloyd started again from even levels may settle elsewhere."""
-        return False
 
     def fit(self, weight: Tensor) -> Scales:
         """Lloyd's algorithm on sorted weights: a cluster's mean is a difference of prefix sums."""

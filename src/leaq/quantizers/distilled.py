@@ -54,11 +54,8 @@ class Distilled(Single):
     learning_rate: float = Field(default=4e-3, gt=0)
     seed: int = Field(default=0, ge=0)
     """Root seed of the student's initial weights."""
-
-    @property
-    def idempotent(self) -> bool:
-        """A student's student is another one."""
-        return False
+    idempotent: ClassVar[bool] = False
+    """A student's student is another one."""
 
     def plan(self, checkpoints: Checkpoints) -> dict[str, Scheme]:
         """Exchange every weight and every bias."""

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 class Single(Scheme):
     """Codes are the bits of a float32."""
 
-    @property
-    def levels(self) -> int:
-        return 2**32
+    levels: ClassVar[int] = 2**32
 
     def codebook(self) -> Literal["continuous"]:
         """No codebook."""
@@ -63,11 +61,8 @@ class Pruned(Single, Ternary):
     examples: ClassVar[tuple[str, ...]] = ("pruned(sparsity=0.9)", "pruned(sparsity=0.9, refit=layers)")
     stored: ClassVar[frozenset[str]] = frozenset()
     sparsity: float = Field(default=0.9, ge=0, lt=1)
-
-    @property
-    def code_bits(self) -> float:
-        """Stored densely."""
-        return 32.0
+    code_bits: ClassVar[float] = 32.0
+    """Stored densely."""
 
     def _left(self, weight: Tensor, scales: Scales) -> Tensor:
         return torch.where(weight.abs() >= scales["threshold"], weight, 0.0)

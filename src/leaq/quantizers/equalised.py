@@ -44,11 +44,8 @@ class Equalised(Uniform):
     per: Per = "tensor"
     sweeps: int = Field(default=10, ge=1)
     """Passes over all pairs of layers; each pass evens out what the next pair disturbed."""
-
-    @property
-    def idempotent(self) -> bool:
-        """Ranges differ again after rounding."""
-        return False
+    idempotent: ClassVar[bool] = False
+    """Ranges differ again after rounding."""
 
     def fit_model(self, checkpoints: Checkpoints, calibration: Calibration | None) -> State:
         """Factors of each layer's rows and columns, and the scales of the equalised weights."""

@@ -39,15 +39,13 @@ def read_float8(bits: Tensor, kind: str, dtype: torch.dtype) -> Tensor:
 class _Half(Scheme):
     """A 16-bit format; the code of a weight is its bit pattern."""
 
+    levels: ClassVar[int] = 2**16
+
     @property
     def dtype(self) -> torch.dtype:
         """The format, as torch names it."""
         found: torch.dtype = getattr(torch, self.name)
         return found
-
-    @property
-    def levels(self) -> int:
-        return 2**16
 
     def fit(self, weight: Tensor) -> Scales:
         """Nothing to fit, but weights beyond the format's range are refused: they would become infinite."""
@@ -130,11 +128,10 @@ class Float8(Scheme):
     format: Literal["e4m3", "e5m2"] = "e4m3"
     """4 exponent and 3 mantissa bits (largest number 448), or 5 and 2 (57344)."""
     per: Literal["tensor", "channel"] = "channel"
-
-    @property
-    def levels(self) -> int:
-        """Every bit pattern; the few that stand for NaN or infinity are never used."""
-        return 2**8
+    levels: ClassVar[int] = 2**8
+    """Every bit pattern; the few that stand for NaN or infinity are never used."""
+    reveals_infinite: ClassVar[bool] = True
+    """The largest magnitude is finite only if all are."""
 
     def fit(self, weight: Tensor) -> Scales:
         """Largest magnitude of each block over the format's largest number."""
@@ -153,11 +150,6 @@ class Float8(Scheme):
         return whole(
             read_float8(blocks, self.format, scales["scale"].dtype).mul_(scales["scale"]), self.per, codes.shape
         )
-
-    @property
-    def reveals_infinite(self) -> bool:
-        """The largest magnitude is finite only if all are."""
-        return True
 
     def fake_quantize(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
         out = torch.empty_like(weight, memory_format=torch.contiguous_format) if out is None else out

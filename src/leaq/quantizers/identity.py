@@ -29,10 +29,7 @@ class Identity(Scheme):
     place: ClassVar[int] = -1
     source: ClassVar[str] = "IEEE 754 float32"
     examples: ClassVar[tuple[str, ...]] = ("none",)
-
-    @property
-    def levels(self) -> int:
-        return 2**32
+    levels: ClassVar[int] = 2**32
 
     def codebook(self) -> Literal["continuous"]:
         return "continuous"

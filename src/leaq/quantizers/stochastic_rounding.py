@@ -36,11 +36,8 @@ class Noisy(Scheme):
 
     seed: int = Field(default=0, ge=0)
     """Root seed of the noise."""
-
-    @property
-    def idempotent(self) -> bool:
-        """New noise every time."""
-        return False
+    idempotent: ClassVar[bool] = False
+    """New noise every time."""
 
     def flags(self, source: str = "members") -> tuple[Flag, ...]:
         """Say that each further release of the same model averages the noise out."""

@@ -15,7 +15,7 @@ from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.finished.case import Case, ExtraAttacks
 from leaq.pipeline.finished.evaluating import ModelEvaluator
 from leaq.pipeline.finished.modules import audit_case
-from leaq.pipeline.finished.records import Records, fingerprints
+from leaq.pipeline.finished.records import Records, digests_of
 from leaq.results import CellResult, QuantizerRow
 from leaq.types import AttackResult, Estimate, Flag, Floats, Ints, LossTable, NotComputed, Progress, silent
 
@@ -118,7 +118,7 @@ def _with_perplexity(row: QuantizerRow) -> QuantizerRow:
 def _records(texts: list[Text], vocabulary: int) -> Records:
     """Return texts as batches, each padded on the right to its longest; a record is told by its whole text."""
     batches = token_batches(texts, vocabulary)
-    return Records(batches, np.stack([_bag(text.ids) for text in texts]), fingerprints(text.whole for text in texts))
+    return Records(batches, np.stack([_bag(text.ids) for text in texts]), digests_of(text.whole for text in texts))
 
 
 def _bag(ids: Ints) -> Floats:

@@ -111,12 +111,12 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
     features = _features(batches)
     if features is None:
         return Records(tuple(batches), None, None, names_of(data))
-    keys, d = fingerprints(features), features.shape[1]
+    keys, d = digests_of(features), features.shape[1]
     few = features if d <= WIDEST else features[:, np.linspace(0, d - 1, WIDEST).astype(int)]
     return Records(tuple(batches), few, keys, names_of(data))
 
 
-def fingerprints(arrays: Iterable[npt.NDArray[Any]]) -> Ints:
+def digests_of(arrays: Iterable[npt.NDArray[Any]]) -> Ints:
     """Return one number an array, equal exactly for equal ones."""
     digests = (hashlib.blake2b(array.tobytes(), digest_size=8).digest() for array in arrays)
     return np.array([int.from_bytes(digest, "little", signed=True) for digest in digests], dtype=np.int64)

@@ -43,6 +43,8 @@ class Backend(Scheme):
     roles: ClassVar[frozenset[Role]] = frozenset({"linear"})
     stored: ClassVar[frozenset[str]] = frozenset({"step", "zero", "absmax"})
     through: Literal["float32", "float16", "bfloat16"] = "float32"
+    idempotent: ClassVar[bool] = False
+    """Not promised: libraries choose scales their own way."""
 
     def run(self, weight: Tensor) -> LibraryOutput:
         """Quantize one float32 matrix (out, in) with the library."""
@@ -51,11 +53,6 @@ class Backend(Scheme):
     def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
         """Return the nearest codes (b, out, in) under the library's scales."""
         raise NotImplementedError
-
-    @property
-    def idempotent(self) -> bool:
-        """Not promised: libraries choose scales their own way."""
-        return False
 
     def label(self) -> str:
         return super().label() + f", through {self.through}" * (self.through != "float32")

@@ -80,14 +80,11 @@ class BnbNF4(_Blockwise):
     stored: ClassVar[frozenset[str]] = frozenset({"absmax", "scale_codes", "nested", "offset"})
     blocksize: Literal[32, 64, 128, 256, 512, 1024] = 64
     nested: bool = False
+    levels: ClassVar[int] = 16
 
     @property
     def block(self) -> int:
         return self.blocksize
-
-    @property
-    def levels(self) -> int:
-        return 16
 
     def run(self, weight: Tensor) -> LibraryOutput:
         """Unpack the library's nibbles, high one first."""
@@ -154,14 +151,11 @@ class BnbBlockwise8(_Blockwise):
     source: ClassVar[str] = f"{SOURCE}.quantize_blockwise; Dettmers et al. (arXiv 2110.02861v2)"
     examples: ClassVar[tuple[str, ...]] = ("bitsandbytes.blockwise8",)
     blocksize: Literal[64, 128, 256, 512, 1024, 2048, 4096] = 256
+    levels: ClassVar[int] = 256
 
     @property
     def block(self) -> int:
         return self.blocksize
-
-    @property
-    def levels(self) -> int:
-        return 256
 
     def run(self, weight: Tensor) -> LibraryOutput:
         """Codes and block maxima."""
@@ -189,10 +183,7 @@ class BnbInt8(_Bnb):
     name: ClassVar[str] = "bitsandbytes.int8"
     source: ClassVar[str] = f"{SOURCE}.int8_vectorwise_quant; Dettmers et al., LLM.int8() (arXiv 2208.07339v2)"
     examples: ClassVar[tuple[str, ...]] = ("bitsandbytes.int8",)
-
-    @property
-    def levels(self) -> int:
-        return 255
+    levels: ClassVar[int] = 255
 
     def run(self, weight: Tensor) -> LibraryOutput:
         """Codes and row maxima."""

@@ -182,10 +182,7 @@ class TorchaoFloat8(_Torchao):
     )
     always_named: ClassVar[frozenset[str]] = frozenset({"format"})
     format: Literal["e4m3", "e5m2"] = "e4m3"
-
-    @property
-    def levels(self) -> int:
-        return 2**8
+    levels: ClassVar[int] = 2**8
 
     def configuration(self) -> Any:
         from torchao.quantization import Float8WeightOnlyConfig
