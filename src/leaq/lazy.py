@@ -10,7 +10,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-__all__ = ["MODULES", "FormerModules", "Lazy", "found_in", "special", "torch"]
+__all__ = ["MODULES", "FormerModules", "Lazy", "Tensor", "found_in", "special", "torch"]
 
 T = TypeVar("T")
 
@@ -182,5 +182,7 @@ class _Late:
 if TYPE_CHECKING:
     import torch
     from scipy import special
+    from torch import Tensor
 else:
     special, torch = _Late("scipy.special"), _Late("torch")
+    Tensor = Any  # for annotations alone

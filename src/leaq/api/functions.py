@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leaq.errors import InvalidInput
+from leaq.lazy import Tensor
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from leaq.reporting.html import Edition
     from leaq.results import CellResult

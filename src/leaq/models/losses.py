@@ -1,11 +1,7 @@
 """Per-record losses and attack signals of stacked model outputs, in float64, never reduced."""
 
-from typing import TYPE_CHECKING
-
+from leaq.lazy import Tensor
 from leaq.types import Task
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def per_record(outputs: "Tensor", targets: "Tensor", task: Task, *, scale: float = 1.0) -> "Tensor":

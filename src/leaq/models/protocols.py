@@ -1,12 +1,10 @@
 """What a model must be able to do; any object with these methods works."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
+from leaq.lazy import Tensor
 from leaq.types import Role
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class Model(Protocol):

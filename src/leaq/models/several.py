@@ -1,11 +1,7 @@
 """Losses of several targets a record with holes, and their gradient: a label that is missing counts for nothing."""
 
-from typing import TYPE_CHECKING
-
+from leaq.lazy import Tensor
 from leaq.types.tasks import Layout
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def entry_losses(outputs: "Tensor", targets: "Tensor", layout: Layout) -> "Tensor":

@@ -1,18 +1,16 @@
 """Outputs of models into a `LossTable`: one target, or several with holes."""
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from leaq.lazy import Tensor
 from leaq.models.losses import per_record, signals_of
 from leaq.models.several import joint_margin, mean_entry_losses, task_outputs
 from leaq.types import Bools, Floats, LossTable, Samples
 from leaq.types.arrays import trained_on
 from leaq.types.tasks import Layout, TaskSpec
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True)

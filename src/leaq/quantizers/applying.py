@@ -12,14 +12,12 @@ from math import isfinite, prod
 from typing import TYPE_CHECKING
 
 from leaq.errors import InvalidInput
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.quantizers.blocks import tiles
 from leaq.results import Size
 from leaq.types import LAYER_ROLES, Checkpoints, Flag, Role
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from leaq.quantizers.calibration import Calibration
     from leaq.quantizers.scheme import Scheme
 

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.blocks import axes
 from leaq.quantizers.scheme import Needs, Refit, Scheme, trits_per_code
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from leaq.quantizers.calibration import Inputs
 
 

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from leaq.lazy import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from leaq.lazy import Tensor, torch
 
 Per = Literal["tensor", "channel", "group"]
 

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.blocks import Per, into_blocks, whole
 from leaq.quantizers.scheme import Needs, Scheme
 from leaq.quantizers.uniform import Uniform
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from leaq.quantizers.calibration import Inputs
 
 

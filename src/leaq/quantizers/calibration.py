@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leaq.errors import InvalidInput, UnsupportedModel
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.models.protocols import Layered
 from leaq.quantizers.applying import (
     GAIN,
@@ -35,8 +35,6 @@ from leaq.seeds import stream
 from leaq.types import Bools, Checkpoints
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from leaq.quantizers.scheme import Scheme
 
 RECORDS = 256

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.blocks import Per, into_blocks, positive, whole
 from leaq.quantizers.scheme import Scheme
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 # Quantiles of the standard normal, scaled to [-1, 1], with an exact 0 (Dettmers et al., appendix E).
 NF4_LEVELS = (

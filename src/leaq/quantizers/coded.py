@@ -1,14 +1,11 @@
 """What a quantizer must offer for its codes to be moved or enumerated."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from leaq.errors import InvalidInput
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.types import Checkpoints
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class Fittable(Protocol):

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from leaq.errors import InvalidInput, UnsupportedModel
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales, State, refuse_infinite, stacked
 from leaq.quantizers.calibration import layered
 from leaq.quantizers.disturbed import Single
@@ -18,8 +18,6 @@ from leaq.seeds import torch_stream
 from leaq.types import Checkpoints
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from leaq.quantizers.calibration import Calibration
 
 VALUE = "value"

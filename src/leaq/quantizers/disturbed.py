@@ -5,18 +5,15 @@ What sparsity and noise do to a leak by themselves, beside schemes that round as
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.binary_ternary import Ternary
 from leaq.quantizers.scheme import Scheme
 from leaq.quantizers.stochastic_rounding import Noisy
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class Single(Scheme):

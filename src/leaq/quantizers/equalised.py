@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from leaq.errors import InvalidInput
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales, State, bias_of, refuse_infinite, stacked
 from leaq.quantizers.blocks import Per
 from leaq.quantizers.calibration import Calibration, fit_state, layered
 from leaq.quantizers.scheme import Needs
 from leaq.quantizers.uniform import Uniform
 from leaq.types import Checkpoints
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class Equalised(Uniform):

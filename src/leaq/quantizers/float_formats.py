@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from leaq.errors import InvalidInput
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.blocks import extremes, into_blocks, normal, positive, whole
 from leaq.quantizers.scheme import Scheme
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 FLOAT8 = {"e4m3": "float8_e4m3fn", "e5m2": "float8_e5m2"}
 EXPONENT = {"torch.float32": ("int32", 0xFF << 23), "torch.float64": ("int64", 0x7FF << 52)}

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from leaq.lazy import Tensor
 from leaq.quantizers.applying import Fitted, Scales, State, stacked
 from leaq.quantizers.scheme import Scheme
 from leaq.results import Size
 from leaq.types import Checkpoints
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from leaq.quantizers.calibration import Calibration
 
 

@@ -16,12 +16,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
-from leaq.lazy import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from leaq.lazy import Tensor, torch
 
 STEPS, RATE = 60, 0.05
 """Steps of Adam on the model's outputs, and the first one's size in logarithms of gains; it falls along a cosine."""

@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, log2
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from leaq.config import Named
 from leaq.errors import InvalidInput
+from leaq.lazy import Tensor
 from leaq.quantizers.applying import GAIN, WEIGHTS, Fitted, Scales, State, averaged, quantizable, quantized
 from leaq.quantizers.calibration import RECORDS, Calibration, Inputs, fit_state
 from leaq.quantizers.mixed_precision import apart, others_of
@@ -25,9 +26,6 @@ from leaq.quantizers.registry import build
 from leaq.quantizers.saying import described, label_of, warnings_of
 from leaq.results import Size
 from leaq.types import Checkpoints, Flag, Role
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["WEIGHTS", "Bits", "Fitted", "Needs", "Scales", "Scheme", "quantizable"]
 

@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.blocks import into_blocks, positive
 from leaq.quantizers.scheme import Scheme
 from leaq.quantizers.uniform import Uniform
 from leaq.seeds import torch_stream
 from leaq.types import Flag
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 ONE_RELEASE = Flag(
     "protects-one-release",

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.blocks import Per, extremes, into_blocks, normal, percentiles, positive, whole
 from leaq.quantizers.scheme import Scheme
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class Uniform(Scheme):

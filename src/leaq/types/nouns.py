@@ -13,17 +13,15 @@ the game the membership was drawn in is named. Fields are only ever added.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from leaq.errors import InvalidInput
+from leaq.lazy import Tensor
 from leaq.types.arrays import checked_samples, checked_table, joined, some_of, trained_on
 from leaq.types.tasks import TaskSpec
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]

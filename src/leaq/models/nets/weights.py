@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from leaq.errors import InvalidInput
+from leaq.lazy import Tensor
 from leaq.system.downloads import cache_folder, download
 from leaq.system.files import write_atomic
 from leaq.types import Flag, Progress, silent
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 TensorMap = Mapping[str, "Tensor"]
 Network = TypeVar("Network", bound="nn.Module")

@@ -6,18 +6,15 @@ it writes (``iters=0``) are compared bit for bit by the tests.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.backends.base import Backend, LibraryOutput
 from leaq.quantizers.blocks import into_blocks, whole
 from leaq.quantizers.scheme import Needs
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 SMALLEST = 1e-5
 """Magnitude below which no scale goes."""

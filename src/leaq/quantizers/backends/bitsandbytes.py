@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.backends.base import Backend, LibraryOutput
 from leaq.quantizers.blocks import into_blocks, whole
 from leaq.quantizers.scheme import Needs
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 SOURCE = "bitsandbytes.functional"
 NESTED = 256

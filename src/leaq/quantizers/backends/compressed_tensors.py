@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from leaq.errors import UnsupportedModel
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.backends.base import Backend, LibraryOutput
 from leaq.quantizers.blocks import into_blocks, whole
 from leaq.quantizers.scheme import Needs
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 """Magnitudes of 4-bit floats by code; the fourth bit is the sign. Source: OCP Microscaling Formats 1.0, table 4."""

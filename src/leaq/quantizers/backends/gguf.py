@@ -5,11 +5,11 @@ What is released is what the package's own decoder makes of the file's bytes, fo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.backends.base import Backend, LibraryOutput
 from leaq.quantizers.backends.k_quants import BLOCK, K_TYPES, encode_k, pack_k, steps_k
@@ -17,9 +17,6 @@ from leaq.quantizers.backends.level_tables import LEVEL_TABLES, encode_table, pa
 from leaq.quantizers.blocks import into_blocks, whole
 from leaq.quantizers.scheme import Needs, Scheme, trits_per_code
 from leaq.types import Checkpoints, Role
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 SMALL = 32
 """Weights of a row that share a scale in types of even steps."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.backends.base import Backend, LibraryOutput
 from leaq.quantizers.blocks import into_blocks, whole
 from leaq.quantizers.scheme import Needs
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from leaq.errors import UnsupportedModel
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.backends.base import Backend, LibraryOutput
 from leaq.quantizers.blocks import into_blocks, whole
 from leaq.quantizers.float_formats import float8
 from leaq.quantizers.scheme import Needs
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 SOURCE = "torchao, quantize_"
 

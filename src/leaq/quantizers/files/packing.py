@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leaq.errors import InvalidInput, StoreError
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.models.weights import read_tensors
 from leaq.quantizers.applying import Fitted, stacked
 from leaq.quantizers.scheme import Scheme, trits_per_code
@@ -25,8 +25,6 @@ from leaq.results import Size
 from leaq.types import Checkpoints, Role
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from leaq.quantizers.calibration import Calibration
 
 FORMAT = "leaq-packed-1"
