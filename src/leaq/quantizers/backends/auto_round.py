@@ -6,21 +6,20 @@ it writes (``iters=0``) are compared bit for bit by the tests.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 
 from leaq.lazy import Tensor, torch
-from leaq.quantizers.applying import Scales
-from leaq.quantizers.backends.base import Backend, LibraryOutput
-from leaq.quantizers.blocks import into_blocks, whole
+from leaq.quantizers.backends.base import Affine, LibraryOutput
+from leaq.quantizers.blocks import Per, into_blocks
 from leaq.quantizers.scheme import Needs
 
 SMALLEST = 1e-5
 """Magnitude below which no scale goes."""
 
 
-class AutoRound(Backend):
+class AutoRound(Affine):
     """Integers of groups of inputs, scales in 16 bits, as AutoRound rounds without looking at records.
 
     Symmetric: the number of largest magnitude is the lowest code, so that scales may be negative. Rows whose length is
@@ -46,12 +45,12 @@ class AutoRound(Backend):
     symmetric: bool = True
 
     @property
-    def levels(self) -> int:
-        return int(2**self.bits)
+    def shared(self) -> tuple[Per, int]:
+        return "group" if self.group else "channel", self.group
 
     def run(self, weight: Tensor) -> LibraryOutput:
         """Scales in 16 bits, then codes."""
-        blocks = self._blocks(weight.unsqueeze(0))
+        blocks = into_blocks(weight.unsqueeze(0), *self.shared)
         low, high = blocks.amin(-1, keepdim=True).clamp_max(0), blocks.amax(-1, keepdim=True).clamp_min(0)
         low, high = (part.to(getattr(torch, self.through)) for part in (low, high))  # it computes in the model's type
         if self.symmetric:
@@ -64,27 +63,6 @@ class AutoRound(Backend):
         codes = self.nearest(weight.unsqueeze(0), scales)
         single = {key: value[0] for key, value in scales.items()}
         return LibraryOutput(codes[0], single, self.decode(codes, scales)[0])
-
-    def decode(self, codes: Tensor, scales: Scales) -> Tensor:
-        """(code - zero point) times scale."""
-        steps = (self._blocks(codes).float() - self._zero(scales)) * scales["step"].float()
-        return whole(steps, self._per, codes.shape)
-
-    def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
-        place = (self._blocks(weight) / scales["step"]).round() + self._zero(scales)
-        return whole(place.clamp(0, self.levels - 1).to(torch.uint8), self._per, weight.shape)
-
-    def _zero(self, scales: Scales) -> Tensor:
-        if "zero" in scales:
-            return scales["zero"].float()
-        return torch.full((1, 1, 1), float(self.levels // 2), device=scales["step"].device)
-
-    @property
-    def _per(self) -> Literal["channel", "group"]:
-        return "group" if self.group else "channel"
-
-    def _blocks(self, tensor: Tensor) -> Tensor:
-        return into_blocks(tensor, self._per, self.group)
 
     def title(self) -> str:
         where = f"groups of {self.group}" if self.group else "per channel"

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 from leaq.errors import UnsupportedModel, need
 from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
+from leaq.quantizers.blocks import Per, into_blocks, whole
 from leaq.quantizers.scheme import Scheme
 from leaq.types import Role
 
@@ -127,3 +128,41 @@ class Backend(Scheme):
         nearest = self.nearest(weight, scales)
         seen = (weight == scales["reference"]).flatten(1).all(1)
         return torch.where(seen.reshape(-1, *[1] * (weight.ndim - 1)), scales["codes"], nearest)
+
+
+class Affine(Backend):
+    """A library's integers: a weight is (code - zero point) times the scale of its block.
+
+    Scales, and zero points where they are not in the middle, are (b, ...), one a block in the order of `into_blocks`.
+    """
+
+    signed: ClassVar[bool] = False
+    """Whether zero points count from the middle code, and not from the lowest."""
+    bits: int
+
+    @property
+    def levels(self) -> int:
+        """2^bits: unlike `uniform`, these use the most negative code too."""
+        return int(2**self.bits)
+
+    @property
+    def shared(self) -> tuple[Per, int]:
+        """What shares a scale, and how many inputs do where it is a group."""
+        raise NotImplementedError
+
+    def decode(self, codes: Tensor, scales: Scales) -> Tensor:
+        steps = into_blocks(codes, *self.shared).float() - self._zero(scales)
+        return whole(steps * self._step(scales), self.shared[0], codes.shape)
+
+    def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
+        place = (into_blocks(weight, *self.shared) / self._step(scales)).round() + self._zero(scales)
+        return whole(place.clamp(0, self.levels - 1).to(torch.uint8), self.shared[0], weight.shape)
+
+    def _step(self, scales: Scales) -> Tensor:
+        return scales["step"].float().reshape(len(scales["step"]), -1, 1)
+
+    def _zero(self, scales: Scales) -> Tensor:
+        middle = float(self.levels // 2)
+        if "zero" not in scales:
+            return torch.full((1, 1, 1), middle, device=scales["step"].device)
+        return scales["zero"].float().reshape(len(scales["zero"]), -1, 1) + (middle if self.signed else 0.0)

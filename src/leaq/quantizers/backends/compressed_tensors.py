@@ -9,8 +9,8 @@ from pydantic import Field
 from leaq.errors import UnsupportedModel
 from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
-from leaq.quantizers.backends.base import Backend, LibraryOutput
-from leaq.quantizers.blocks import into_blocks, whole
+from leaq.quantizers.backends.base import Affine, Backend, LibraryOutput
+from leaq.quantizers.blocks import Per, into_blocks
 from leaq.quantizers.scheme import Needs
 
 E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
@@ -20,7 +20,7 @@ BLOCK = 128
 """Outputs and inputs of a block of FP8 that shares a scale."""
 
 
-class CompressedTensors(Backend):
+class CompressedTensors(Affine):
     """Weights rounded as llm-compressor does without calibration: W4A16, W8A16 and their kin.
 
     Unlike `uniform`, a symmetric scale is the largest magnitude over (2^bits - 1) / 2, and the most negative code is
@@ -40,14 +40,15 @@ class CompressedTensors(Backend):
     )
     wants: ClassVar[Needs] = Needs(extra="compressed_tensors", device="CPU")
     always_named: ClassVar[frozenset[str]] = frozenset({"bits"})
+    signed: ClassVar[bool] = True
     bits: int = Field(default=4, ge=2, le=8)
-    per: Literal["channel", "group", "tensor"] = "group"
+    per: Per = "group"
     group: int = Field(default=128, ge=2)
     symmetric: bool = True
 
     @property
-    def levels(self) -> int:
-        return int(2**self.bits)
+    def shared(self) -> tuple[Per, int]:
+        return self.per, self.group
 
     def run(self, weight: Tensor) -> LibraryOutput:
         """Scales and codes by the package's own functions."""
@@ -64,32 +65,13 @@ class CompressedTensors(Backend):
             num_bits=self.bits, type="int", strategy=self.per, symmetric=self.symmetric,
             group_size=self.group if self.per == "group" else None,
         )  # fmt: skip
-        blocks = weight.reshape(1, 1, -1) if self.per == "tensor" else self._blocks(weight.unsqueeze(0))[0]
+        blocks = into_blocks(weight.unsqueeze(0), *self.shared)
+        blocks = blocks.reshape(1 if self.per == "tensor" else len(weight), -1, blocks.shape[-1])
         step, zero = calculate_qparams(blocks.amin(-1), blocks.amax(-1), args)
         codes = quantize(x=weight, scale=step, zero_point=zero, args=args, dtype=torch.int8)
         back = dequantize(x_q=codes, scale=step, zero_point=zero, args=args)
         scales = {"step": step.clone()} | ({} if self.symmetric else {"zero": zero.to(torch.int8)})
         return LibraryOutput((codes.int() + self.levels // 2).to(torch.uint8), scales, back.float())
-
-    def decode(self, codes: Tensor, scales: Scales) -> Tensor:
-        """(code - zero point) times scale."""
-        steps = self._blocks(codes).to(scales["step"].dtype) - self.levels // 2
-        return whole(((steps - self._zero(scales)) * scales["step"].unsqueeze(-1)).flatten(1, 2), self.per, codes.shape)
-
-    def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
-        half = self.levels // 2
-        steps = (self._blocks(weight) / scales["step"].unsqueeze(-1)).round() + self._zero(scales)
-        codes = (steps.clamp(-half, half - 1) + half).to(torch.uint8)
-        return whole(codes.flatten(1, 2), self.per, weight.shape)
-
-    def _zero(self, scales: Scales) -> Tensor:
-        return scales["zero"].unsqueeze(-1).to(scales["step"].dtype) if "zero" in scales else torch.zeros(1)
-
-    def _blocks(self, tensor: Tensor) -> Tensor:
-        if self.per == "tensor":
-            return tensor.unsqueeze(2)
-        blocks = into_blocks(tensor, self.per, self.group)
-        return blocks.reshape(*tensor.shape[:2], -1, blocks.shape[-1])  # (b, out, groups, size)
 
     def title(self) -> str:
         where = f"groups of {self.group}" if self.per == "group" else f"per {self.per}"

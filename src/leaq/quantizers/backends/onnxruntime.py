@@ -8,14 +8,14 @@ import numpy as np
 
 from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
-from leaq.quantizers.backends.base import Backend, LibraryOutput
-from leaq.quantizers.blocks import into_blocks, whole
+from leaq.quantizers.backends.base import Affine, LibraryOutput
+from leaq.quantizers.blocks import Per, into_blocks, whole
 from leaq.quantizers.scheme import Needs
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 
-class OnnxBlocks(Backend):
+class OnnxBlocks(Affine):
     """Blocks of inputs with a scale of their own, 4 or 8 bits: MatMulNBits of ONNX files.
 
     The scale is the number of largest magnitude over the lowest code, so that it may be negative.
@@ -36,8 +36,8 @@ class OnnxBlocks(Backend):
     symmetric: bool = True
 
     @property
-    def levels(self) -> int:
-        return int(2**self.bits)
+    def shared(self) -> tuple[Per, int]:
+        return "group", self.block
 
     def run(self, weight: Tensor) -> LibraryOutput:
         """Codes, scales and zero points by onnxruntime's own function."""
@@ -64,20 +64,10 @@ class OnnxBlocks(Backend):
         found, value = (whole(part.unsqueeze(0), "group", shape)[0] for part in (codes, back))
         return LibraryOutput(found, scales, value)
 
-    def decode(self, codes: Tensor, scales: Scales) -> Tensor:
-        """(code - zero point) times scale."""
-        blocks = into_blocks(codes, "group", self.block).float()
-        return whole((blocks - self._zero(scales)) * scales["step"], "group", codes.shape)
-
     def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
         step = scales["step"].masked_fill(scales["step"] == 0, 1)
         place = into_blocks(weight, "group", self.block).float() / step + self._zero(scales)
         return whole(place.round().clamp(0, self.levels - 1).to(torch.uint8), "group", weight.shape)
-
-    def _zero(self, scales: Scales) -> Tensor:
-        if "zero" in scales:
-            return scales["zero"].float()
-        return torch.full((1, 1, 1), float(self.levels // 2), device=scales["step"].device)
 
     def title(self) -> str:
         return f"onnxruntime {self.bits}-bit blocks of {self.block}{'' if self.symmetric else ' asymmetric'}"

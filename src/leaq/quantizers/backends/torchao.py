@@ -9,8 +9,8 @@ from pydantic import Field
 from leaq.errors import UnsupportedModel
 from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
-from leaq.quantizers.backends.base import Backend, LibraryOutput
-from leaq.quantizers.blocks import into_blocks, whole
+from leaq.quantizers.backends.base import Affine, Backend, LibraryOutput
+from leaq.quantizers.blocks import Per
 from leaq.quantizers.float_formats import float8
 from leaq.quantizers.scheme import Needs
 
@@ -35,7 +35,7 @@ class _Torchao(Backend):
         return holder[0].weight
 
 
-class TorchaoIntx(_Torchao):
+class TorchaoIntx(_Torchao, Affine):
     """torchao's weight-only integers of 2 to 8 bits.
 
     One bit is accepted here and refused when it runs: torchao's int1 dequantizes every weight to 0.
@@ -53,15 +53,15 @@ class TorchaoIntx(_Torchao):
         "torchao.intx_weight_only(bits=3, symmetric=False)",
         "torchao.intx_weight_only(bits=2)",
     )
+    signed: ClassVar[bool] = True
     bits: int = Field(ge=1, le=8)
     per: Literal["channel", "group"] = "channel"
     group: int = Field(default=32, ge=2)
     symmetric: bool = True
 
     @property
-    def levels(self) -> int:
-        """2^bits: unlike `uniform`, torchao uses the most negative code too."""
-        return int(2**self.bits)
+    def shared(self) -> tuple[Per, int]:
+        return self.per, self.group
 
     def configuration(self) -> Any:
         from torchao.quantization import IntxWeightOnlyConfig
@@ -84,26 +84,6 @@ class TorchaoIntx(_Torchao):
         tensor = self.quantized(weight)
         scales = {"step": tensor.scale.clone()} | ({} if self.symmetric else {"zero": tensor.zero_point.clone()})
         return LibraryOutput((tensor.qdata.int() + self.levels // 2).to(torch.uint8), scales, tensor.dequantize())
-
-    def decode(self, codes: Tensor, scales: Scales) -> Tensor:
-        """(code - zero point) times scale."""
-        steps = self._blocks(codes).to(scales["step"].dtype) - self.levels // 2
-        return self._whole((steps - self._zero(scales)) * scales["step"].unsqueeze(-1), codes.shape)
-
-    def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
-        half = self.levels // 2
-        steps = (self._blocks(weight) / scales["step"].unsqueeze(-1)).round() + self._zero(scales)
-        return self._whole((steps.clamp(-half, half - 1) + half).to(torch.uint8), weight.shape)
-
-    def _zero(self, scales: Scales) -> Tensor:
-        return scales["zero"].unsqueeze(-1).to(scales["step"].dtype) if "zero" in scales else torch.zeros(1)
-
-    def _blocks(self, tensor: Tensor) -> Tensor:
-        blocks = into_blocks(tensor, self.per, self.group)
-        return blocks.reshape(*tensor.shape[:2], -1, blocks.shape[-1])  # (b, out, groups, size)
-
-    def _whole(self, blocks: Tensor, shape: torch.Size) -> Tensor:
-        return whole(blocks, self.per, shape)
 
     def title(self) -> str:
         per = "per channel" if self.per == "channel" else f"groups of {self.group}"
