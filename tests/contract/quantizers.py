@@ -3,6 +3,7 @@
 from dataclasses import replace
 from math import prod
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from leaq.errors import InvalidInput, UnsupportedModel
-from leaq.quantizers import Calibration, Scheme, build, pack, unpack
+from leaq.quantizers import Calibration, Scheme, applying, build, pack, unpack
 from leaq.types import Checkpoints
 
 TRAJECTORY = 3
@@ -133,6 +134,17 @@ def check_codes_are_what_is_released(scheme: Scheme) -> None:
         assert torch.equal(decoded, released.params[name]), name
 
 
+def check_rows_apart(scheme: Scheme) -> None:
+    """A large tensor, worked on a few rows at a time, is what it is worked on whole, bit for bit."""
+    given = models(1, dtype=torch.float32)
+    fitted = scheme.fitted_to(given, calibration(1))
+    whole, codes = fitted(given), fitted.codes(given)
+    with patch.object(applying, "TILE", 14):  # two rows
+        equal(fitted(given), whole)
+        for name, (apart, _) in fitted.codes(given).items():
+            assert torch.equal(apart, codes[name][0]), name
+
+
 def check_frozen_gives_the_released_model(scheme: Scheme) -> None:
     """The last candidate is the released model, and candidates use the released model's codebook."""
     given = models(2, trajectory=TRAJECTORY, dtype=torch.float32)
@@ -248,6 +260,7 @@ CHECKS = (
     check_levels,
     check_batched_is_one_by_one,
     check_codes_are_what_is_released,
+    check_rows_apart,
     check_frozen_gives_the_released_model,
     check_idempotent,
     check_refuses_nan,

@@ -20,7 +20,7 @@ from leaq.types import Floats, Ints
 
 Judge = Callable[[Tensor], Tensor]
 """Outputs (n, ...) -> one loss a record, (n,)."""
-AT_ONCE = 2**26
+AT_ONCE = 2**25
 """Bytes of whole weights whose gradients `slopes` holds together."""
 
 
@@ -97,6 +97,7 @@ def slopes(model: ModuleModel, params: Mapping[str, Tensor], inputs: Any, *, jud
             for (_, which), grad in zip(group, grads, strict=True):
                 if grad is not None:
                     found[which] = grad.reshape(-1)[torch.as_tensor(steps.position[which])].double().cpu().numpy()
+            del grads, grad  # before the next ones: one may be a large part of all weights
     return np.asarray(found * steps.size)
 
 

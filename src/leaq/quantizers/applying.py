@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from leaq.errors import InvalidInput
 from leaq.lazy import Tensor, torch
-from leaq.quantizers.blocks import tiles
+from leaq.quantizers.blocks import TILE, tiles
 from leaq.results import Size
 from leaq.types import LAYER_ROLES, Checkpoints, Flag, Role
 
 if TYPE_CHECKING:
     from leaq.quantizers.calibration import Calibration
+    from leaq.quantizers.coded import Levels
     from leaq.quantizers.scheme import Scheme
 
 WEIGHTS: frozenset[Role] = frozenset(LAYER_ROLES)
@@ -123,6 +124,25 @@ def refuse_infinite(name: str, weight: Tensor) -> None:
         raise InvalidInput(f"Quantizing {name!r}: weights must be finite. Found NaN or infinite values.")
 
 
+def row_runs(scheme: Levels, shape: tuple[int, ...], scales: Scales) -> Iterator[tuple[slice, Scales]]:
+    """Cut one large tensor (1, out, ...) into cache-sized runs of its rows, with the scales that belong to each.
+
+    One run where there are several models, or where a row's codes depend on more than itself and its scales.
+    """
+    rows, each = shape[1], prod(shape[2:])
+    step = max(1, TILE // max(1, each))
+    told = {key: value.shape[1] if value.ndim > 1 else 1 for key, value in scales.items()}
+    alone = scheme.by_rows and shape[0] == 1 and len(shape) > 2
+    if not alone or step >= rows or any(count > 1 and count % rows for count in told.values()):
+        yield slice(0, rows), scales
+        return
+    for start in range(0, rows, step):
+        end = min(start + step, rows)
+        own = {key: told[key] // rows for key in scales}  # 0 where all rows share a scale
+        parts = {k: v[:, start * own[k] : end * own[k]] if own[k] else v for k, v in scales.items()}
+        yield slice(start, end), parts
+
+
 @dataclass(frozen=True)
 class Fitted:
     """A scheme with fixed scales: maps checkpoints of batch ``(s, c)`` onto one finite codebook per model.
@@ -153,7 +173,8 @@ class Fitted:
                 for run, scales in self._runs(name, weight, repeat):
                     if not finite:
                         refuse_infinite(name, weight[run])
-                    chosen.release(weight[run], scales, out[run])
+                    for rows, own in row_runs(chosen, weight[run].shape, scales):
+                        chosen.release(weight[run][:, rows], own, out[run][:, rows])
             quantized[name] = out
         quantized |= self._shifted(prepared, quantized, repeat)
         return _exchanged(self.scheme, prepared, quantized)
@@ -191,7 +212,7 @@ class Fitted:
             if names is not None and name not in names:
                 continue
             weight = stacked(prepared, name)
-            parts = [chosen.encode(weight[run], scales) for run, scales in self._runs(name, weight, repeat)]
+            parts = [_encoded(chosen, weight[run], scales) for run, scales in self._runs(name, weight, repeat)]
             state = self.state[name]
             scales = state if repeat == 1 else {key: value.repeat_interleave(repeat, 0) for key, value in state.items()}
             yield name, parts[0] if len(parts) == 1 else torch.cat(parts), scales
@@ -270,6 +291,12 @@ class Fitted:
                 exact, rounded = (known[key].repeat_interleave(repeat, 0) for key in MOMENTS)
                 found[bias] = stacked(before, bias) + mean_shift(stacked(before, name), quantized[name], exact, rounded)
         return found
+
+
+def _encoded(scheme: Scheme, weight: Tensor, scales: Scales) -> Tensor:
+    """Return the codes of some models' weights (b, *shape): of one large tensor's a few rows at a time."""
+    parts = [scheme.encode(weight[:, rows], own) for rows, own in row_runs(scheme, weight.shape, scales)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 def mean_shift(weight: Tensor, quantized: Tensor, exact: Tensor, rounded: Tensor) -> Tensor:

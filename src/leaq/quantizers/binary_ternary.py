@@ -9,7 +9,7 @@ from pydantic import Field
 
 from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
-from leaq.quantizers.blocks import axes
+from leaq.quantizers.blocks import axes, order_statistic
 from leaq.quantizers.scheme import Needs, Refit, Scheme, trits_per_code
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Sign(Scheme):
     """
 
     name: ClassVar[str] = "sign"
+    by_rows: ClassVar[bool] = True
     source: ClassVar[str] = "Rastegari et al., XNOR-Net (arXiv 1603.05279v4), section 3.1: alpha = mean |w|"
     examples: ClassVar[tuple[str, ...]] = ("sign", "sign(per=channel)", "sign(scale=one)")
     per: Literal["tensor", "channel"] = "tensor"
@@ -73,6 +74,7 @@ class Sign(Scheme):
 class _Ternary(Scheme):
     """Minus, zero or plus one scale: the mean magnitude of the survivors, least squares for a given pattern."""
 
+    by_rows: ClassVar[bool] = True
     levels: ClassVar[int] = 3
     """Three: minus, zero, plus."""
 
@@ -143,7 +145,7 @@ class Ternary(_Ternary):
         magnitude = weight.abs().flatten(1)  # (b, p)
         count = magnitude.shape[1]
         dropped = min(round(self.sparsity * count), count - 1)
-        kept = magnitude.kthvalue(dropped + 1, dim=1, keepdim=True).values
+        kept = order_statistic(magnitude, dropped)
         less, more = magnitude < kept, magnitude > kept
         # Halfway, unless the two tie: then every tied weight is kept, so that a constant tensor is never erased.
         tied = less.sum(1, keepdim=True) < dropped

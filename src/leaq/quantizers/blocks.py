@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from math import prod
 from typing import Literal
 
+import numpy as np
+
 from leaq.lazy import Tensor, torch
 
 Per = Literal["tensor", "channel", "group"]
@@ -64,6 +66,22 @@ def percentiles(blocks: Tensor) -> tuple[Tensor, Tensor]:
     ordered = blocks.sort(dim=-1).values
     last = blocks.shape[-1] - 1
     return ordered[..., [round(0.001 * last)]], ordered[..., [round(0.999 * last)]]
+
+
+def order_statistic(rows: Tensor, place: int) -> Tensor:
+    """Return the number at a place of each sorted row, (b, n) -> (b, 1), counted from 0.
+
+    Of one long row numpy's selection works on a single copy, where torch's keeps three times as much in positions.
+
+    Examples
+    --------
+    >>> order_statistic(torch.tensor([[3.0, 1.0, 2.0]]), 1)
+    tensor([[2.]])
+    """
+    if rows.device.type == "cpu" and rows.dtype in (torch.float32, torch.float64) and rows.shape[1] > TILE:
+        found = [np.partition(row.numpy(), place)[place] for row in rows]
+        return torch.tensor(np.stack(found)).unsqueeze(1)
+    return rows.kthvalue(place + 1, dim=1, keepdim=True).values
 
 
 def tiles(models: int, each: int, *, repeat: int = 1, most: int = TILE) -> Iterator[tuple[slice, slice]]:

@@ -29,6 +29,7 @@ class _Calibrated(Uniform):
     """Uniform levels, with codes chosen on calibration records; scales are fitted as `Uniform` does."""
 
     wants: ClassVar[Needs] = Needs(calibration=True)
+    by_rows: ClassVar[bool] = False
     bits: int = Field(default=4, ge=1, le=8)
     always_named: ClassVar[frozenset[str]] = frozenset({"bits"})
     idempotent: ClassVar[bool] = False

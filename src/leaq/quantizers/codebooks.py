@@ -24,6 +24,7 @@ FP4_LEVELS = (0.0, *(sign * level / 6 for sign in (-1, 1) for level in (6, 4, 3,
 class Codebook(Scheme):
     """A fixed table of levels in units of one scale per block; each weight takes the nearest level."""
 
+    by_rows: ClassVar[bool] = True
     per: Per = "group"
     group: int = Field(default=64, ge=2)
     """Weights that share a scale with per="group", counted along the flattened input of each channel."""
@@ -162,6 +163,7 @@ class KMeans(Scheme):
     """
 
     name: ClassVar[str] = "kmeans"
+    by_rows: ClassVar[bool] = True
     source: ClassVar[str] = "Han et al., Deep Compression (arXiv 1510.00149v5), section 3; Lloyd (IEEE T-IT 28, 1982)"
     examples: ClassVar[tuple[str, ...]] = ("kmeans(bits=4)", "kmeans(bits=2, per=channel)")
     always_named: ClassVar[frozenset[str]] = frozenset({"bits"})

@@ -24,6 +24,11 @@ class Levels(Protocol):
     """How one tensor's integer codes become weights."""
 
     @property
+    def by_rows(self) -> bool:
+        """Whether the codes of an output channel depend on its own weights and scales alone."""
+        ...
+
+    @property
     def levels(self) -> int:
         """Number of different codes."""
         ...

@@ -36,6 +36,7 @@ def read_float8(bits: Tensor, kind: str, dtype: torch.dtype) -> Tensor:
 class _Half(Scheme):
     """A 16-bit format; the code of a weight is its bit pattern."""
 
+    by_rows: ClassVar[bool] = True
     levels: ClassVar[int] = 2**16
 
     @property
@@ -115,6 +116,7 @@ class Float8(Scheme):
     """
 
     name: ClassVar[str] = "float8"
+    by_rows: ClassVar[bool] = True
     source: ClassVar[str] = "Micikevicius et al., FP8 Formats for Deep Learning (arXiv 2209.05433v2)"
     examples: ClassVar[tuple[str, ...]] = (
         "float8(format=e4m3)",

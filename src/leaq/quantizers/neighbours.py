@@ -2,16 +2,22 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.lazy import torch
+from leaq.quantizers.applying import row_runs
 from leaq.quantizers.coded import Coded, flat_models, levels_of, weights_at
 from leaq.seeds import stream
 from leaq.types import Bools, Checkpoints, Floats, Ints
 
+SHIFTS = (1, -1)
+"""Levels a code moves by: up, then down."""
+Found = dict[tuple[str, int], list[tuple[Ints, Floats]]]
+"""Positions and weights of one model's moves, by parameter and side."""
 STRETCH = 2**16
 """Weights in which one move is looked for at a time."""
 
@@ -50,7 +56,7 @@ def draw_moves(
 ) -> list[Moves]:
     """Return for each released model distinct single-code moves drawn evenly over all weights.
 
-    One parameter's codes are held at a time, so that a large model needs no second copy of itself.
+    One parameter's codes are held at a time, and a few rows' weights, so that a large model needs no second copy.
 
     Parameters
     ----------
@@ -62,50 +68,88 @@ def draw_moves(
     s = flat_models(released, "neighbours")
     if moves < 1:
         raise InvalidInput(f"neighbours: moves must be at least 1. Found {moves}.")
-    shifts = _Shifts(quantizer, quantizer.fitted_to(released), released)
-    counts: dict[str, list[Ints]] = {}
-    for name, _, possible, values in shifts():
-        counts.setdefault(name, []).append(possible.sum(1))
-        del possible, values  # before the next ones are made: one layer may be a large part of a model
+    pieces = _Pieces(quantizer, quantizer.fitted_to(released), released)
+    counts: dict[str, list[Ints]] = {}  # of each piece how many codes can go up and how many down, (2, s)
+    for piece in pieces():
+        counts.setdefault(piece.name, []).append(np.stack([piece.shifted(by)[0].sum(1) for by in SHIFTS]))
     if not counts:
         raise NotEnoughEvidence("neighbours: the model must have quantized weights. Found none.")
+    many = {name: np.stack(parts) for name, parts in counts.items()}  # (pieces, 2, s)
     picked = [
-        _drawn({name: np.array([side[i] for side in sides]) for name, sides in counts.items()}, moves,
+        _drawn({name: parts[:, :, i].sum(0) for name, parts in many.items()}, moves,
                stream(seed, "neighbours", first + i))
         for i in range(s)
     ]  # fmt: skip
-    found: list[dict[str, list[tuple[Ints, Floats]]]] = [{} for _ in range(s)]
-    for name, down, possible, values in shifts({name for one in picked for name in one}):
-        for i, one in enumerate(picked):
-            if name in one:
-                ups = int(counts[name][0][i])
-                ranks = one[name][one[name] >= ups] - ups if down else one[name][one[name] < ups]
-                places = _places(possible[i], ranks)
-                weights = values[i][torch.from_numpy(places)].double().numpy()
-                found[i].setdefault(name, []).append((places, weights))
-        del possible, values
+    found: list[Found] = [{} for _ in range(s)]
+    for piece in pieces({name for one in picked for name in one}):
+        for side in range(len(SHIFTS)):
+            _take(
+                piece,
+                side,
+                [_of_piece(one, many[piece.name][:, :, i], piece, side) for i, one in enumerate(picked)],
+                found,
+            )
     return [_moves(one, list(counts)) for one in found]
 
 
+def _of_piece(picked: Mapping[str, Ints], many: Ints, piece: "_Piece", side: int) -> Ints:
+    """Return which of a piece's possible moves to one side are picked, of (pieces, 2) possible ones."""
+    mine = picked.get(piece.name, np.empty(0, np.int64)) - many[:, :side].sum() - many[: piece.number, side].sum()
+    return np.asarray(mine[(mine >= 0) & (mine < many[piece.number, side])])
+
+
+def _take(piece: "_Piece", side: int, ranks: Sequence[Ints], found: Sequence[Found]) -> None:
+    """Add those picked in one piece to one side to each model's moves."""
+    if not any(map(len, ranks)):
+        return
+    possible, values = piece.shifted(SHIFTS[side])
+    for i, mine in enumerate(ranks):
+        places = _places(possible[i], mine)
+        weights = values[i][torch.from_numpy(places)].double().numpy()
+        found[i].setdefault((piece.name, side), []).append((piece.start + places, weights))
+
+
 @dataclass
-class _Shifts:
-    """Every parameter with its codes one up, then one down, and where that changes a weight."""
+class _Piece:
+    """Some rows of one parameter's codes; of small parameters and of stacked models all of them.
+
+    Attributes
+    ----------
+    number : its place among the pieces of the parameter.
+    start : index of its first weight in the flattened parameter.
+    """
+
+    name: str
+    number: int
+    start: int
+    scheme: Any
+    levels: int
+    codes: Any
+    scales: Any
+
+    def shifted(self, by: int) -> tuple[Bools, Any]:
+        """Return where moving the codes changes something, and the weights then, each (s, p)."""
+        now = self.scheme.dequantize(self.codes, self.scales).flatten(1)
+        value = weights_at(self.scheme, self.codes, self.scales, shift=by, levels=self.levels).flatten(1)
+        # Beside the largest number of a floating-point format stands no number.
+        return (value.isfinite() & (value != now)).numpy(), value
+
+
+@dataclass
+class _Pieces:
+    """The codes of every parameter, a piece at a time."""
 
     quantizer: Coded
     fitted: Any
     released: Checkpoints
 
-    def __call__(self, names: Collection[str] | None = None) -> Iterator[tuple[str, bool, Bools, Any]]:
-        """Yield name, whether codes go down, where that changes something, and the weights then, each (s, p)."""
-        s = self.released.batch[0]
+    def __call__(self, names: Collection[str] | None = None) -> Iterator[_Piece]:
+        """Yield the pieces of each parameter, of `names` where given."""
         for name, codes, scales in self.fitted.coded(self.released, names):
             scheme, levels = levels_of(self.quantizer, name, self.released)
-            now = scheme.dequantize(codes, scales).reshape(s, -1)
-            for shift in (1, -1):
-                value = weights_at(scheme, codes, scales, shift=shift, levels=levels).reshape(s, -1)
-                # Beside the largest number of a floating-point format stands no number.
-                yield name, shift < 0, (value.isfinite() & (value != now)).numpy(), value
-                del value  # of a large model no two of these are held
+            each = prod(codes.shape[2:])
+            for number, (rows, own) in enumerate(row_runs(scheme, codes.shape, scales)):
+                yield _Piece(name, number, rows.start * each, scheme, levels, codes[:, rows], own)
 
 
 def _drawn(counts: Mapping[str, Ints], moves: int, rng: np.random.Generator) -> dict[str, Ints]:
@@ -142,8 +186,9 @@ def _places(mask: Bools, ranks: Ints) -> Ints:
     return np.array(found, dtype=np.int64)
 
 
-def _moves(found: Mapping[str, list[tuple[Ints, Floats]]], order: Sequence[str]) -> Moves:
-    parts = [(name, *part) for name in order for part in found.get(name, ())]
+def _moves(found: Found, order: Sequence[str]) -> Moves:
+    sides = range(len(SHIFTS))
+    parts = [(name, *part) for name in order for side in sides for part in found.get((name, side), ())]
     return Moves(
         tuple(name for name, places, _ in parts for _ in places),
         np.concatenate([places for _, places, _ in parts]),

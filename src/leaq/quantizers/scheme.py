@@ -105,6 +105,9 @@ class Scheme(Named):
     """What the scheme itself needs; `needs` adds what the options need."""
     records: ClassVar[int] = RECORDS
     """Records a model is calibrated on at most, where there are more."""
+    by_rows: ClassVar[bool] = False
+    """Whether the codes of an output channel depend on its own weights and scales alone, so that a large tensor may be
+    worked on a few rows at a time."""
 
     first: EndLayer = "same"
     last: EndLayer = "same"

@@ -31,6 +31,7 @@ ONE_RELEASE = Flag(
 class Noisy(Scheme):
     """What schemes with random numbers share, one a weight."""
 
+    by_rows: ClassVar[bool] = False
     seed: int = Field(default=0, ge=0)
     """Root seed of the noise."""
     idempotent: ClassVar[bool] = False

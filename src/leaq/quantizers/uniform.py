@@ -27,6 +27,7 @@ class Uniform(Scheme):
     """
 
     name: ClassVar[str] = "uniform"
+    by_rows: ClassVar[bool] = True
     source: ClassVar[str] = "Jacob et al. (arXiv 1712.05877v1), section 2.1; Nagel et al. (arXiv 2106.08295v1)"
     examples: ClassVar[tuple[str, ...]] = (
         "uniform(bits=8)",

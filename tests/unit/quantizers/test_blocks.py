@@ -3,7 +3,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaq.quantizers.blocks import axes, extremes, into_blocks, normal, percentiles, positive, tiles, whole
+from leaq.quantizers import blocks
+from leaq.quantizers.blocks import (
+    axes,
+    extremes,
+    into_blocks,
+    normal,
+    order_statistic,
+    percentiles,
+    positive,
+    tiles,
+    whole,
+)
 
 SHAPES = st.lists(st.integers(1, 6), min_size=1, max_size=4).map(tuple)
 
@@ -59,3 +70,12 @@ def test_runs_cover_a_stack_once_and_never_cross_two_sets(repeat, sets, each, mo
         assert run.stop - run.start == 1 or (run.stop - run.start) * each <= most
         owners = {i // repeat for i in range(run.start, run.stop)}
         assert owners == set(range(own.start, own.stop)) if repeat == 1 else owners == {own.start}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_number_at_a_place_is_that_of_the_sorted_row_however_long(dtype, monkeypatch):
+    rows = torch.randn(3, 50, generator=torch.Generator().manual_seed(0)).to(dtype)
+    expected = rows.sort(dim=1).values[:, 20:21]
+    assert torch.equal(order_statistic(rows, 20), expected)
+    monkeypatch.setattr(blocks, "TILE", 10)
+    assert torch.equal(order_statistic(rows, 20), expected)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from leaq.quantizers import build
+from leaq.quantizers import applying, build
 from leaq.quantizers.neighbours import draw_moves, neighbours
 from leaq.training import MLP
 from leaq.types import Checkpoints
@@ -57,3 +57,17 @@ def test_no_move_leaves_the_numbers(spec):
     quantizer = build(spec)
     moves = draw_moves(quantizer, model(), moves=10**6)
     assert all(np.isfinite(one.value).all() for one in moves)
+
+
+@pytest.mark.parametrize("spec", ["sign", "uniform(bits=2)", "nf4", "float8(format=e4m3)", "stochastic(bits=3)"])
+def test_moves_are_the_same_however_few_rows_are_held(spec, monkeypatch):
+    weights = torch.randn(1, 40, 30, generator=torch.Generator().manual_seed(0))
+    given = Checkpoints({"w": weights, "v": weights[:, :4] + 1}, {"w": "linear", "v": "linear"}, (1,))
+    fitted = build(spec).fitted_to(given)
+    (whole,) = draw_moves(fitted, given, moves=300)
+    monkeypatch.setattr(applying, "TILE", 90)  # three rows
+    (apart,) = draw_moves(fitted, given, moves=300)
+    assert apart.name == whole.name
+    np.testing.assert_array_equal(apart.position, whole.position)
+    np.testing.assert_array_equal(apart.value, whole.value)
+    assert len(set(zip(whole.name, whole.position, whole.value, strict=True))) == 300

@@ -136,7 +136,7 @@ class ModelEvaluator:
         progress: Progress = silent,
     ) -> LossTable:
         """Return the losses of the candidates, batch (1, c) or (1,); the last one is the released model."""
-        _tidy(self.model.module)
+        self.tidy()
         forward, flat, (_, c) = candidates(self.model, checkpoints)
         named = strategy or ("trajectory" if c > 1 else "released")
         return self._table(flat, forward, quantizer=quantizer, strategy=named, progress=progress)
@@ -221,6 +221,10 @@ class ModelEvaluator:
         )
         by_task = {name: replace(part, groups=self.groups[table.rows_of(name)]) for name, part in table.by_task.items()}
         return replace(table, n_train=self.n_train, groups=self.groups, flags=self.flags, by_task=by_task)
+
+    def tidy(self) -> None:
+        """Hand back what the last run of a large model left, before the next needs as much."""
+        _tidy(self.model.module)
 
     @property
     def outside(self) -> Self:

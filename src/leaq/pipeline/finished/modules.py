@@ -108,11 +108,13 @@ def _rows(evaluator: ModelEvaluator, case: Case, progress: Progress) -> tuple[Qu
     for scheme in schemes:
         fitted, doubts = fitted_to(scheme, released, evaluator, given=case.calibration, seed=config.seed)
         moves = moves_of(fitted, released, recorded, config=config)  # before there is a second copy of the weights
+        evaluator.tidy()
         quantized = fitted(released)
         table = evaluator.table(quantized, quantizer=scheme.spec())
         attacks = case.extra(evaluator, table) if case.extra else {}
         found, more = candidates_of(evaluator, quantized, table, moves)
         del quantized  # of a large model there is no room for two
+        evaluator.tidy()
         names, size = (scheme.spec(), scheme.label()), fitted.size(released)
         one = Released(names, table, size, reference, candidates=found, flags=(*doubts, *more))
         made = row(one, how_finished(config, table, features))

@@ -33,7 +33,7 @@ A neighbour's own r is then off by up to a fifth, where the interval of r, of on
 SEEN = 1e-3
 """Share of a loss by which a tried neighbour is made to change it: smaller changes drown in rounding."""
 KEPT = 2**26
-"""Bytes kept between the runs forwards and backwards; at least a quarter of the weights."""
+"""Bytes kept between the runs forwards and backwards; at least an eighth of the weights."""
 
 
 def neighbour_table(
@@ -107,7 +107,7 @@ def _by_first_order(
         judge = outside.judge_of(one)
         kept = kept_bytes(outside.model, params, one.inputs, judge=judge, steps=steps)
         weights = sum(tensor.nbytes for tensor in params.values())
-        rows = max(1, max(KEPT, weights // 4) // max(1, kept))
+        rows = max(1, max(KEPT, weights // 8) // max(1, kept))
         exact = slopes(outside.model, params, one.inputs, judge=judge, steps=steps)
         losses, some = (torch.cat(parts, -1) for parts in zip(*map(told, cut(few, rows)), strict=True))
         # Moves of which a record's change is not what the gradient of the whole weight says.
