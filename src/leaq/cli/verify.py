@@ -8,6 +8,7 @@ import typer
 from leaq.cli import console
 from leaq.cli.completing import complete_runs, there
 from leaq.errors import InvalidInput
+from leaq.training.config import Device
 
 if TYPE_CHECKING:
     from leaq.reporting.recheck import Rechecked
@@ -35,6 +36,9 @@ def verify_command(
     rerun: Annotated[
         bool, typer.Option("--rerun/--no-rerun", help="Compute a random tenth again.", rich_help_panel=CARD)
     ] = True,
+    device: Annotated[
+        Device | None, typer.Option(help="Where models run; by default where the card's did.", rich_help_panel=CARD)
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON and nothing else.")] = False,
 ) -> None:
     """Check that a run folder is what was written, or that a card is signed and a random tenth of it comes out again.
@@ -52,11 +56,12 @@ def verify_command(
     if not what.is_file():
         there(what)
     if what.is_file():
-        _card(what, key, source, rerun=rerun, as_json=json)
+        _card(what, key, source, device or "", rerun=rerun, as_json=json)
         return
-    if key is not None or source:
+    if key is not None or source or device:
         raise InvalidInput(
-            "--key and --source are for a card, a file. Found a folder, whose files have checksums, no signatures."
+            "--key, --source and --device are for a card, a file. Found a folder, whose files have checksums, no "
+            "signatures."
         )
     _folder(what, as_json=json)
 
@@ -77,11 +82,11 @@ def _folder(run: Path, *, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _card(path: Path, key: Path | None, source: str, *, rerun: bool, as_json: bool) -> None:
+def _card(path: Path, key: Path | None, source: str, device: str, *, rerun: bool, as_json: bool) -> None:
     from leaq.reporting.recheck import recheck
 
     with console.progress_bar(quiet=as_json) as progress:
-        found = recheck(path, key_file=key, source=source, rerun=rerun, progress=progress)
+        found = recheck(path, key_file=key, source=source, rerun=rerun, device=device, progress=progress)
     if as_json:
         console.say_json(
             found, whole=found.whole, compared=[{"agrees": one.agrees, **vars(one)} for one in found.compared]

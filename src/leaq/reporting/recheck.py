@@ -64,6 +64,7 @@ def recheck(
     key_file: Path | None = None,
     source: str = "",
     rerun: bool = True,
+    device: str = "",
     progress: Progress = silent,
 ) -> Rechecked:
     """Check a card's signature, and compute a random tenth of its numbers again.
@@ -77,6 +78,7 @@ def recheck(
     key_file : public key (PEM) that must have signed it; by default any key.
     source : where the data lies, if the card's own name for it is not found here.
     rerun : compute again; else only the signature is looked at.
+    device : where models run, "cpu" or "cuda"; by default where the card's did.
     """
     card = read_card(path)
     signed, key = _signature(card, key_file)
@@ -89,7 +91,7 @@ def recheck(
     if rerun and card["config"].get("kind") == "model":
         notes.append("The audit of a finished model needs the model: its numbers were not computed again.")
     elif rerun:
-        compared = _again(card, source, progress)
+        compared = _again(card, source, device, progress)
     return Rechecked(signed, key, compared, tuple(notes))
 
 
@@ -103,7 +105,7 @@ def _signature(card: Mapping[str, Any], key_file: Path | None) -> tuple[str, str
     return ("valid" if expected in ("", found) else "other key"), found
 
 
-def _again(card: Mapping[str, Any], source: str, progress: Progress) -> tuple[Compared, ...]:
+def _again(card: Mapping[str, Any], source: str, device: str, progress: Progress) -> tuple[Compared, ...]:
     """Compute drawn numbers again and set them beside what the card states."""
     answers = {one["key"]: one["numbers"] for one in card["answers"]}
     numbers = {f"advantage of {name}": one for name, one in answers.get("attacks", {}).get("tried", {}).items()}
@@ -124,6 +126,8 @@ def _again(card: Mapping[str, Any], source: str, progress: Progress) -> tuple[Co
         "attacks": attacks or ["threshold"],
         "together": [],
     }
+    if device:
+        change["training"] = {**config["training"], "device": device}
     result = audit(AuditConfig.from_dict({**config, **change}), progress=progress)
     row = next(row for row in result.rows if row.quantizer == card["quantizer"])
     found = {f"advantage of {name}": one.advantage.value for name, one in row.computed.items()}

@@ -7,7 +7,7 @@ Quantizers are no axis of the grid: one training serves all of them, and all att
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
@@ -18,6 +18,7 @@ from leaq.pipeline.cell import PLACES, AuditConfig, FinishedModel
 from leaq.pipeline.finished.files import USED
 from leaq.system.files import is_model, read_bytes
 from leaq.training import TrainingConfig
+from leaq.training.config import Device
 
 AXES = frozenset({"source", "embedder", "training", "seed", "quantizers"})
 """Options of an audit that the study's own fields decide."""
@@ -48,7 +49,7 @@ class Study(Config):
     """Every other option of an audit, the same in all cells: replicates, level, draws, ..."""
     threads: int = 1
     """Threads of each task; part of the configuration because it decides rounding."""
-    device: Literal["cpu", "cuda"] | None = None
+    device: Device | None = None
     """Where models are trained and evaluated; None leaves it to each head, which says "cpu" unless told otherwise.
     Part of the configuration because it decides rounding."""
 

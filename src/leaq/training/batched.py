@@ -269,7 +269,13 @@ def _targets(samples: Samples, x: Tensor) -> Tensor:
 
 
 def device_for(config: TrainingConfig) -> torch.device:
-    """Return where models run; raises `InvalidInput` where the GPU asked for is not there."""
+    """Return where models run.
+
+    Raises
+    ------
+    InvalidInput
+        If the GPU asked for is not there.
+    """
     if config.device == "cuda" and not torch.cuda.is_available():
         raise InvalidInput("device 'cuda' needs a CUDA GPU that torch can use. Found none. Use device='cpu'.")
     return torch.device(config.device)

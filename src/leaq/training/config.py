@@ -9,6 +9,9 @@ from leaq.config import Config
 Standardise = Literal["auto", "none", "public", "pool", "rounded", "private", "members"]
 """Whose statistics a model's inputs (and regression targets) are centred and scaled by; see `TrainingConfig`."""
 
+Device = Literal["cpu", "cuda"]
+"""Where models run."""
+
 STANDARDISE: Standardise = "pool"
 """What "auto" stands for in the built-in perceptron; chosen by measurement (docs/standardisation.md)."""
 
@@ -62,7 +65,7 @@ class TrainingConfig(Config):
     """Used by private: one record more or less, delta = 1 / (10 n), all statistics of one model together."""
     dtype: Literal["float32", "float64"] = "float32"
     """Precision of training and evaluation."""
-    device: Literal["cpu", "cuda"] = "cpu"
+    device: Device = "cpu"
     """Where training and evaluation run; initial weights and batches are drawn on the CPU, so that devices agree."""
     chunk: PositiveInt | None = None
     """Models trained in one tensor program; by default memory decides. Part of the numbers' rounding in float32."""

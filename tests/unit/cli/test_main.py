@@ -3,7 +3,6 @@ import subprocess
 import sys
 
 import pytest
-import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -30,7 +29,7 @@ def loaded(heavy, *lines):
 
 def test_help_loads_nothing_that_computes():
     """What keeps every help quick (0.3 s); the time itself depends on what else the machine does."""
-    verbs = [f"{name} --help" for name in typer.main.get_command(app).commands]
+    verbs = [f"{name} --help" for name in get_command(app).commands]
     said, found = loaded(("torch", "pandas", "numpy", "sklearn", "scipy"), "--help", *verbs)
     assert said.count("Usage") == len(verbs) + 1
     assert found == "[]"
@@ -93,7 +92,7 @@ def test_the_package_is_a_command():
 @pytest.mark.parametrize("columns", [80, 200])
 def test_help_is_folded_by_the_screen_and_not_by_the_source(columns, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(columns))
-    for name in typer.main.get_command(app).commands:
+    for name in get_command(app).commands:
         text = CliRunner().invoke(app, [name, "--help"]).output
         assert max(map(len, text.splitlines())) <= columns
         prose = [line.strip() for line in text.split("╭")[0].splitlines()]
@@ -102,7 +101,7 @@ def test_help_is_folded_by_the_screen_and_not_by_the_source(columns, monkeypatch
 
 def test_help_speaks_of_options_and_not_of_python(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    for name in typer.main.get_command(app).commands:
+    for name in get_command(app).commands:
         text = CliRunner().invoke(app, [name, "--help"]).output
         assert "`" not in text, name
         assert not re.search(r"\b[a-z]+_[a-z]+=", text), name
@@ -121,7 +120,7 @@ def test_version():
 
 
 def test_every_command_explains_itself():
-    commands = typer.main.get_command(app).commands
+    commands = get_command(app).commands
     assert len(commands) == 9
     for name in commands:
         result = CliRunner().invoke(app, [name, "--help"])
@@ -218,3 +217,86 @@ def test_it_does_its_work():
     found = CliRunner().invoke(app, ["attacks", "lira"])
     assert found.stdout == CliRunner().invoke(app, ["list", "attacks", "lira"]).stdout
     assert found.stderr.strip() == "leaq attacks is leaq list attacks now; this name goes in version 0.3."
+
+
+COMPUTING = {
+    "audit records": "audit rows.csv --target y",
+    "audit a plan": "audit rows.csv --target y --plan",
+    "audit in processes": "audit rows.csv --target y --jobs 2",
+    "audit a finished model": "audit model.safetensors --members rows.csv --nonmembers rows.csv",
+    "audit a study": "audit study.toml --out run",
+    "protect": "protect rows.csv --target y --public rows.csv",
+    "verify": "verify card.json",
+}
+"""Verbs that run models, and what of theirs does, with the least they need."""
+
+
+@pytest.fixture
+def at_hand(tmp_path, monkeypatch):
+    """What the lines of `COMPUTING` name: files with nothing in them that could be computed with."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    rows = "".join(f"{i + 0.5},{i % 2}\n" for i in range(80))
+    (tmp_path / "rows.csv").write_text("a,y\n" + rows)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "study.toml").write_text(
+        'name = "s"\ndata = [{ source = "rows.csv", target = "y" }]\nquantizers = ["sign"]\n'
+    )
+    config = {"source": "rows.csv", "quantizers": ["sign"], "training": {"device": "cpu"}}
+    numbers = {"utility": {"metric": "roc_auc", "value": {"low": 0.5, "high": 1.0}}}
+    answers = [{"key": key, "numbers": found} for key, found in numbers.items()]
+    card = {"config": config, "quantizer": "sign", "answers": answers}
+    monkeypatch.setattr("leaq.reporting.recheck.read_card", lambda _: card)
+    (tmp_path / "card.json").write_text("{}")
+    return tmp_path
+
+
+def test_every_verb_that_runs_models_takes_a_device():
+    commands = get_command(app).commands
+    taking = {name for name, verb in commands.items() if any("--device" in one.opts for one in verb.params)}
+    assert taking == {line.split()[0] for line in COMPUTING.values()}
+
+
+@pytest.mark.parametrize("line", COMPUTING.values(), ids=COMPUTING)
+def test_a_device_that_is_not_there_is_one_error_before_anything_is_read(line, at_hand, monkeypatch):
+    def read(*_, **__):
+        raise AssertionError("read something")
+
+    for place in ("leaq.pipeline.preparing.load", "leaq.pipeline.finished.files._read"):
+        monkeypatch.setattr(place, read)
+    before = sorted(at_hand.iterdir())
+    found = CliRunner().invoke(app, [*line.split(), "--device", "cuda"])
+    assert found.exit_code == 2, found.output
+    said = " ".join(found.stderr.split())
+    assert "needs a CUDA GPU" in said
+    assert said.count("Error") == 1
+    assert sorted(at_hand.iterdir()) == before
+
+
+@pytest.mark.parametrize("line", COMPUTING.values(), ids=COMPUTING)
+def test_no_other_device_is_taken(line, at_hand):
+    found = CliRunner().invoke(app, [*line.split(), "--device", "tpu"])
+    assert found.exit_code == 2
+    assert "--device" in found.stderr
+
+
+@pytest.mark.parametrize("line", COMPUTING.values(), ids=COMPUTING)
+def test_the_device_asked_for_is_the_one_configured(line, at_hand, monkeypatch):
+    """Down to the configuration that models are trained and evaluated by."""
+    seen = []
+
+    class Enough(Exception):
+        pass
+
+    def look(config, *_, **__):
+        seen.append(config.training.device)
+        raise Enough
+
+    # That of the command line, which imports it when it runs, last: else a module would be loaded with it.
+    for place in ("pipeline.flow", "api.protecting.verb", "study.running", "cli.running"):
+        name = "refuse_without_cuda" if place == "study.running" else "refuse_without_device"
+        where = "leaq.pipeline.preparing" if place == "cli.running" else f"leaq.{place}"
+        monkeypatch.setattr(f"{where}.{name}", (lambda cells, _: look(cells[0])) if "cuda" in name else look)
+    for device in ("cpu", "cuda"):
+        CliRunner().invoke(app, [*line.split(), "--device", device])
+        assert seen.pop() == device

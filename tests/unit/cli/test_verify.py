@@ -46,7 +46,7 @@ def test_options_of_a_card_are_refused_for_a_folder(folder, tmp_path):
     (tmp_path / "key.pub").write_text("key")
     result = run("verify", folder, "--key", tmp_path / "key.pub")
     assert result.exit_code == 2
-    assert "--key and --source are for a card" in " ".join(result.stderr.split())
+    assert "--key, --source and --device are for a card" in " ".join(result.stderr.split())
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from leaq.pipeline import audit_samples
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.options import command
 from leaq.pipeline.planning import asked
-from leaq.pipeline.preparing import prepare
+from leaq.pipeline.preparing import prepare, refuse_without_device
 from leaq.pipeline.subjects import subject_of
 from leaq.quantizers import Calibration, build, pack
 from leaq.reporting.card import privacy_card
@@ -134,6 +134,7 @@ def protect(
         config = AuditConfig.from_dict({**source.to_dict(), **options})
     else:
         config = AuditConfig(source=str(source), **{"quantizers": ("protect",), **options})
+    refuse_without_device(config)
     folder = None if out is None else Path(out)
     with limited_threads(config.threads):
         samples, config = prepare(_standardised_publicly(config), progress=progress)
