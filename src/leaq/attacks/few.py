@@ -8,8 +8,8 @@ no attack.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -84,7 +84,7 @@ def usable(table: LossTable) -> tuple[LossTable, Bools]:
         return some, pool
     if some.by_task:
         raise NotEnoughEvidence("A forecast of several targets needs every record to be in some replicate.")
-    return _on(some, np.flatnonzero(pool)), pool
+    return some.on(np.flatnonzero(pool)), pool
 
 
 def thinned(table: LossTable, *, seed: int = 0) -> LossTable:
@@ -92,16 +92,7 @@ def thinned(table: LossTable, *, seed: int = 0) -> LossTable:
     count = table.members.shape[1]
     if count <= MOST_RECORDS or table.by_task:
         return table
-    return _on(table, np.sort(stream(seed, "thinned").permutation(count)[:MOST_RECORDS]))
-
-
-def _on(table: LossTable, rows: Ints) -> LossTable:
-    """Return the losses, scores and labels of some records."""
-    names = ("targets", "groups", "ids")
-    taken: dict[str, Any] = {name: values[rows] for name in names if (values := getattr(table, name)) is not None}
-    taken["scores"] = None if table.scores is None else table.scores[:, rows]
-    taken |= dict.fromkeys(("outputs", "whitebox", "numbers", "told"))  # at once: they are of other records
-    return replace(table, losses=table.losses[:, :, rows], members=table.members[:, rows], **taken)
+    return table.on(np.sort(stream(seed, "thinned").permutation(count)[:MOST_RECORDS]))
 
 
 def attacked(table: LossTable, *, seed: int = 0) -> Attacked:

@@ -9,6 +9,7 @@ about the one model that will be released.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -95,7 +96,12 @@ def attack_result(
         model = targets[int(np.argmin(np.isfinite(scores).all(1)))]
         raise InvalidInput(f"{attack.name}: scores must be finite. Model {model} has NaN or infinite ones.")
     members = table.members[list(targets)]
-    _refuse_one_kind(members, attack.name)
+    inside = members.sum(1)
+    if (inside == 0).any() or (inside == members.shape[1]).any():
+        raise NotEnoughEvidence(
+            f"{attack.name}: every attacked model needs members and non-members. "
+            f"Found {int(inside.min())} to {int(inside.max())} members of {members.shape[1]} records."
+        )
     drawn = resamples(table.groups, members, draws=resampling.draws, seed=resampling.seed)
     thresholds = None if attack.told or attack.labelled else _thresholds(table, scores, targets, attack.scores_from)
     attack = _in_words(attack, len(targets), told=thresholds is None)
@@ -111,7 +117,8 @@ def attack_result(
             decisions = scores > thresholds[:, None]
         if attack.scores_from is not None and attack.jackknife:
             shared = Shared(table, targets, thresholds, attack.scores_from).influence(drawn)
-    told = attack.told or attack.labelled
+    told, again, level = attack.told or attack.labelled, attack.scores_from, resampling.level
+    bound = partial(epsilon_bound, table, scores, targets=targets, level=level, seed=resampling.seed, scores_from=again)
     found = advantages(decisions, drawn)
     advantage = crossed(*found, drawn.ways, influence=shared.advantage)
     area = crossed(*areas(scores, drawn), drawn.ways, influence=shared.area)
@@ -130,7 +137,7 @@ def attack_result(
         roc=_curve(scores, members),
         risk=attack.risk,
         flags=attack.flags,
-        epsilon=_epsilon(attack, table, scores, targets=targets, resampling=resampling),
+        epsilon=NotComputed(TOLD) if attack.told else computed(bound),
         told=told,
         crossed=crossed(*found, drawn.ways, influence=shared.same_thresholds),
     )
@@ -273,26 +280,8 @@ def _curve(scores: Floats, members: Bools) -> Floats:
     return np.stack(rates)
 
 
-def _epsilon(
-    attack: Attack, table: LossTable, scores: Floats, *, targets: Sequence[int], resampling: Resampling
-) -> Estimate | NotComputed:
-    if attack.told:
-        return NotComputed(TOLD)
-    again, level, seed = attack.scores_from, resampling.level, resampling.seed
-    return computed(lambda: epsilon_bound(table, scores, targets=targets, level=level, seed=seed, scores_from=again))
-
-
 def _estimate(
     found: Crossed, resampling: Resampling, *, ends: tuple[float, float], pairs: int, method: str
 ) -> Estimate:
     low, high = (float(np.clip(end, *ends)) for end in found.interval(level=resampling.level))
     return Estimate.spanning(found.value, low, high, pairs, resampling.level, PAIRS, method)
-
-
-def _refuse_one_kind(members: Bools, name: str) -> None:
-    counts = members.sum(1)
-    if (counts == 0).any() or (counts == members.shape[1]).any():
-        raise NotEnoughEvidence(
-            f"{name}: every attacked model needs members and non-members. "
-            f"Found {int(counts.min())} to {int(counts.max())} members of {members.shape[1]} records."
-        )

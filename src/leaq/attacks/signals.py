@@ -128,7 +128,11 @@ class Signals:
         """
         if kind == "loss":
             return -self.table.released
-        self._refuse_other_task()
+        wanted = "residual" if self.table.task == "regression" else "margin"
+        if self.table.score_kind != wanted:
+            raise InvalidInput(
+                f"Signals: a {self.table.task} needs score_kind={wanted!r}. Found {self.table.score_kind!r}."
+            )
         values = self._normalised if normalise else present(self.table.scores, "scores (margins or residuals)")
         return -np.abs(values) if kind == "magnitude" and self.table.task == "regression" else values
 
@@ -139,6 +143,10 @@ class Signals:
         return tuple(signal for one in signed for signal in with_square(one, self.table.task))
 
     @cached_property
+    def _normalised(self) -> Floats:
+        return normalised(self.table)
+
+    @cached_property
     def gradients(self) -> tuple[Floats, ...]:
         """What the released weights add, normalised: see `LossTable.whitebox`. Empty where the table has none."""
         if self.table.whitebox is None:
@@ -146,17 +154,6 @@ class Signals:
         found = present(self.table.whitebox, "white-box statistics (evaluation.with_whitebox adds them)")
         classes = self.table.targets if self.table.task == "classification" else None
         return tuple(centred_by_class(found[:, :, w], classes) for w in range(found.shape[2]))
-
-    @cached_property
-    def _normalised(self) -> Floats:
-        return normalised(self.table)
-
-    def _refuse_other_task(self) -> None:
-        wanted = "residual" if self.table.task == "regression" else "margin"
-        if self.table.score_kind != wanted:
-            raise InvalidInput(
-                f"Signals: a {self.table.task} needs score_kind={wanted!r}. Found {self.table.score_kind!r}."
-            )
 
 
 def present(values: Floats | None, what: str) -> Floats:

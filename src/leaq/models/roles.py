@@ -1,6 +1,7 @@
 """What each parameter of a torch module is: decides what a quantizer touches."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -167,7 +168,30 @@ def parameter_doubts(module: nn.Module) -> tuple[Flag, ...]:
             half.append(name)
         roles[name], counts[name] = role_of(name, tensor, owner), tensor.numel()
     _refuse_batch_statistics(module)
-    return (*_tied(module), *_half(half), *_unquantized(roles, counts), *_unregistered(module), *_transposed(module))
+    return tuple(_doubts(module, len(half), roles, counts))
+
+
+def _doubts(module: nn.Module, half: int, roles: Mapping[str, Role], counts: Mapping[str, int]) -> Iterator[Flag]:
+    if shared := shared_names(module):
+        pairs = ", ".join(f"{second} = {first}" for second, first in list(shared.items())[:3])
+        yield Flag("tied-weights", f"Tied parameters are quantized once and counted once: {pairs}.")
+    if half:
+        text = f"{half} tensors are stored in half precision; they were evaluated in 32 bits, sizes count 32."
+        yield Flag("half-precision", text)
+    yield from _unquantized(roles, counts)
+    plain = Counter[str]()
+    for name, tensor in plain_tensors(module):
+        plain[name] += tensor.numel()
+    if several := {name: count for name, count in plain.items() if count > 1}:
+        text = (
+            f"No parameters of the model, and so neither quantized nor counted: {', '.join(list(several)[:5])}"
+            f"{', ...' * (len(several) > 5)}: {sum(several.values()):,} numbers. Layers belong into a ModuleList, "
+            "weights into a Parameter, other numbers into a buffer (register_buffer)."
+        )
+        yield Flag("unregistered", text)
+    if any(type(part).__name__ == "Conv1D" and not isinstance(part, nn.Conv1d) for part in module.modules()):
+        text = "Conv1D layers store (in, out) weights; one scale a channel there means one scale an input channel."
+        yield Flag("transposed-linear", text)
 
 
 def _refuse_codes(module: nn.Module) -> None:
@@ -193,29 +217,13 @@ def _refuse_batch_statistics(module: nn.Module) -> None:
             )
 
 
-def _tied(module: nn.Module) -> tuple[Flag, ...]:
-    shared = shared_names(module)
-    if not shared:
-        return ()
-    pairs = ", ".join(f"{second} = {first}" for second, first in list(shared.items())[:3])
-    return (Flag("tied-weights", f"Tied parameters are quantized once and counted once: {pairs}."),)
-
-
-def _half(half: list[str]) -> tuple[Flag, ...]:
-    if not half:
-        return ()
-    text = f"{len(half)} tensors are stored in half precision; they were evaluated in 32 bits, sizes count 32."
-    return (Flag("half-precision", text),)
-
-
-def _unquantized(roles: Mapping[str, Role], counts: Mapping[str, int]) -> tuple[Flag, ...]:
+def _unquantized(roles: Mapping[str, Role], counts: Mapping[str, int]) -> Iterator[Flag]:
     """Name and count what no quantizer touches; sizes and bits count all of it."""
     other = [name for name, role in roles.items() if role == "other"]
     kept = sum(role in ("bias", "norm", "scaler") for role in roles.values())
-    flags = []
     if kept:
         text = f"{kept} bias, norm and statistics tensors are released in full precision; r does not cover them."
-        flags.append(Flag("unquantized-rest", text))
+        yield Flag("unquantized-rest", text)
     if other:
         part = sum(counts[name] for name in other)
         text = (
@@ -224,24 +232,7 @@ def _unquantized(roles: Mapping[str, Role], counts: Mapping[str, int]) -> tuple[
         )
         parametrised = any(".parametrizations." in name for name in other)
         text += " Bake them in with torch.nn.utils.parametrize.remove_parametrizations." * parametrised
-        flags.append(Flag("unquantized-other", text))
-    return tuple(flags)
-
-
-def _unregistered(module: nn.Module) -> tuple[Flag, ...]:
-    """Name numbers that run and are no parameters: plain tensors, and layers kept in lists or mappings."""
-    counts: dict[str, int] = {}
-    for name, tensor in plain_tensors(module):
-        counts[name] = counts.get(name, 0) + tensor.numel()
-    found = {name: count for name, count in counts.items() if count > 1}
-    if not found:
-        return ()
-    text = (
-        f"No parameters of the model, and so neither quantized nor counted: {', '.join(list(found)[:5])}"
-        f"{', ...' * (len(found) > 5)}: {sum(found.values()):,} numbers. Layers belong into a ModuleList, weights into "
-        "a Parameter, other numbers into a buffer (register_buffer)."
-    )
-    return (Flag("unregistered", text),)
+        yield Flag("unquantized-other", text)
 
 
 def plain_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -267,10 +258,3 @@ def _tensors_in(held: object) -> Iterator[Tensor]:
             yield from _tensors_in(item)
     elif isinstance(held, Mapping):
         yield from _tensors_in(list(held.values()))
-
-
-def _transposed(module: nn.Module) -> tuple[Flag, ...]:
-    if not any(type(part).__name__ == "Conv1D" and not isinstance(part, nn.Conv1d) for part in module.modules()):
-        return ()
-    text = "Conv1D layers store (in, out) weights; one scale a channel there means one scale an input channel."
-    return (Flag("transposed-linear", text),)

@@ -159,7 +159,7 @@ def measure_references(
         table, size = reference_table(reference, pool, members, seed=config.seed, progress=progress)
         features = pool.inputs
         if drawn is not None and not table.by_task:
-            table, features = _on(table, drawn), features[drawn]
+            table, features = replace(table.on(drawn), pool=len(pool)), features[drawn]
         how = how_of(config, features, task=table.task)
         metrics, attacks = performance(table, **how.options), how.attacked(how.context(table))
         doubts = (*no_skill(metrics), *outdone(attacks, how.leading))
@@ -175,13 +175,6 @@ def columns_for_references(config: AuditConfig, pool: Samples, data: Any = None)
         return pool
     again = load(config.source if data is None else data, config)
     return embed(again.take(np.isin(again.ids, pool.ids)), "ecfp4")
-
-
-def _on(table: LossTable, records: Ints) -> LossTable:
-    """Return a table of a whole pool on some of its records."""
-    taken = {name: getattr(table, name)[records] for name in ("targets", "ids", "groups")}
-    taken |= {name: getattr(table, name)[:, records] for name in ("members", "scores", "outputs")}
-    return replace(table, losses=table.losses[:, :, records], pool=table.members.shape[1], **taken)
 
 
 def order_doubt(measures: Sequence[Mapping[str, Estimate | NotComputed]]) -> tuple[Flag, ...]:

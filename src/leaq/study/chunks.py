@@ -41,7 +41,7 @@ class ChunkStore:
             arrays = read_arrays(path, kind=KIND, key=self._identity(key))
             heads = json.loads(str(arrays["heads"]))
             return {
-                head["spec"]: (_table(head, {name: arrays[f"{i}.{name}"] for name in head["arrays"]}), _size(head))
+                head["spec"]: (_table(head, {n: arrays[f"{i}.{n}"] for n in head["arrays"]}), Size(**head["size"]))
                 for i, head in enumerate(heads)
             }
         except (DamagedFile, ValueError, KeyError, TypeError):  # the latter: another version's, whole
@@ -96,7 +96,3 @@ def _table(head: dict[str, Any], arrays: dict[str, Any]) -> LossTable:
         by_kind[name] = mine or None
     flags = tuple(Flag(**flag) for flag in head["flags"])
     return LossTable(**arrays, **head["words"], **by_kind, flags=flags, by_task=by_task)
-
-
-def _size(head: dict[str, Any]) -> Size:
-    return Size(**head["size"])

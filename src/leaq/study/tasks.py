@@ -69,14 +69,13 @@ def prepare_cells(
 
 def describe(samples: Samples, resolved: AuditConfig, heads: tuple[TrainingConfig, ...]) -> Prepared:
     """Return what the runner must know of prepared records; nothing in `resolved` is left to "auto"."""
-    cut = {head.digest(): _ends(samples, resolved.model_copy(update={"training": head})) for head in heads}
+    cut = {}
+    for head in heads:
+        parts = subject_of(resolved.model_copy(update={"training": head})).parts(samples, resolved.models)
+        cut[head.digest()] = tuple((part.start, part.stop) for part in parts)
     found = {name: getattr(resolved, name) for name in ("task", "embedder", *SAID)}
     choices = {name: value for name, value in found.items() if value}
     return Prepared(choices, samples.name, data_digest(samples) + origin_digest(resolved), cut)
-
-
-def _ends(samples: Samples, config: AuditConfig) -> tuple[tuple[int, int], ...]:
-    return tuple((part.start, part.stop) for part in subject_of(config).parts(samples, config.models))
 
 
 def chunk_key(ends: tuple[int, int]) -> str:

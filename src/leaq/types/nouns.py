@@ -248,6 +248,15 @@ class LossTable:
         by_task = {name: part.of(models) for name, part in self.by_task.items()}
         return replace(self, **taken, n_train=self._trained_on(taken["members"]), by_task=by_task)
 
+    def on(self, records: Ints) -> Self:
+        """Return the losses, scores, outputs and labels of some of the records; of a single target."""
+        per_record = {name: getattr(self, name) for name in ("targets", "ids", "groups")}
+        per_model = {name: getattr(self, name) for name in ("members", "scores", "outputs")}
+        taken: dict[str, Any] = {name: None if one is None else one[records] for name, one in per_record.items()}
+        taken |= {name: None if one is None else one[:, records] for name, one in per_model.items()}
+        taken |= dict.fromkeys(("whitebox", "numbers", "told"))  # at once: they are of other records
+        return replace(self, losses=self.losses[:, :, records], **taken)
+
     def _trained_on(self, members: Bools) -> int:
         return self.n_train if self.pool else trained_on(members)
 
