@@ -13,7 +13,7 @@ Own method. Combining attack signals by learning on shadow models is due to Shok
 stacking to Wolpert (1992), Neural Networks 5:241.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -27,6 +27,7 @@ from leaq.attacks.shadows import Shadows
 from leaq.attacks.signals import Signals, together
 from leaq.errors import NotEnoughEvidence
 from leaq.seeds import stream
+from leaq.stats.logistic import ridge_logistic
 from leaq.types import Bools, Floats, Ints, LossTable
 
 CODES = "codes."
@@ -39,6 +40,8 @@ ROWS = 30_000
 """Record-model pairs the weights are learnt from, at most."""
 SHARED = 2**23
 """Numbers that are kept for the other attack, about."""
+AT_ONCE = 2**18
+"""Numbers of several signals whose shadows are fitted together, about."""
 PENALTY = 0.1
 """Inverse strength of the ridge penalty on standardised evidence."""
 Part = tuple[Floats, Ints | slice]
@@ -191,39 +194,55 @@ class _Evidence:
 
     def of(self, targets: Sequence[int], excluded: Sequence[int]) -> Floats:
         """Return (t, n, 6 a signal, and 1 a file's numbers), tamed: the logarithm of what is far from 0."""
-        parts = [self._known(place, targets, excluded) for place in range(len(self._parts))]
+        parts = self._known(targets, excluded)
         parts += [file.scores(targets, excluded)[:, :, None] for file in self._files]
         found = np.concatenate(parts, axis=2)
         return np.asarray(np.copysign(np.log1p(np.abs(found)), found))
 
-    def _known(self, place: int, targets: Sequence[int], excluded: Sequence[int]) -> Floats:
-        """Return what a signal says, from what another attack found of the same one where that was kept."""
-        signal = self._parts[place][0]
-        key = ("evidence", id(signal), tuple(targets), tuple(sorted(int(one) for one in excluded)))
-        held = self._shared.get(key)
-        if held is not None and held[0] is signal:
-            return np.asarray(held[1])
-        said = self._of_signal(place, targets, excluded)
-        if self._keep and said.size * (len(self._shared) + 1) <= SHARED:
-            self._shared[key] = (signal, said)  # the signal too, so that no other one takes its place in memory
-        return said
+    def _known(self, targets: Sequence[int], excluded: Sequence[int]) -> list[Floats]:
+        """Return what each signal says, from what another attack found of the same ones where that was kept."""
+        said: dict[int, Floats] = {}
+        left = tuple(targets), tuple(sorted(int(one) for one in excluded))
+        for place, (signal, _) in enumerate(self._parts):
+            held = self._shared.get(("evidence", id(signal), *left))
+            if held is not None and held[0] is signal:
+                said[place] = np.asarray(held[1])
+        for places in self._together([place for place in range(len(self._parts)) if place not in said], len(targets)):
+            said |= zip(places, self._of_signals(places, targets, excluded), strict=True)
+            for place in places:
+                signal = self._parts[place][0]
+                if self._keep and said[place].size * (len(self._shared) + 1) <= SHARED:
+                    # The signal too, so that no other one takes its place in memory.
+                    self._shared["evidence", id(signal), *left] = (signal, said[place])
+        return [said[place] for place in range(len(self._parts))]
 
-    def _of_signal(self, place: int, targets: Sequence[int], excluded: Sequence[int]) -> Floats:
-        """Return (t, n, 6): a target and its complement have the same shadows, which are fitted once.
+    def _together(self, places: Sequence[int], targets: int) -> Iterable[Sequence[int]]:
+        """Yield the signals whose shadows are fitted in one go: those of all records, as many as are cheap to hold."""
+        whole = [place for place in places if isinstance(self._parts[place][1], slice)]
+        step = max(1, AT_ONCE // (targets * self._records))
+        yield from (whole[start : start + step] for start in range(0, len(whole), step))
+        yield from ([place] for place in places if place not in whole)
+
+    def _of_signals(self, places: Sequence[int], targets: Sequence[int], excluded: Sequence[int]) -> Iterable[Floats]:
+        """Yield (t, n, 6) a signal: a target and its complement have the same shadows, which are fitted once.
 
         A record that a signal says nothing of has zeros, which is what no evidence is.
         """
-        shadows, (signal, rows) = self._shadows[place], self._parts[place]
         fits: dict[tuple[int, ...], int] = {}
-        row = [fits.setdefault(tuple(shadows.excluded(target, excluded)), len(fits)) for target in targets]
-        first = [targets[row.index(one)] for one in range(len(fits))]
-        fitted = predictive(shadows.of_all(first, excluded, attack="combined"))
-        said = fitted.of(row).evidence(signal[list(targets)])
-        if isinstance(rows, slice):
-            return said
-        found = np.zeros((len(targets), self._records, said.shape[2]))
-        found[:, rows] = said
-        return found
+        known = self._shadows[places[0]]
+        row = np.array([fits.setdefault(tuple(known.excluded(one, excluded)), len(fits)) for one in targets])
+        first = [targets[int(np.argmax(row == one))] for one in range(len(fits))]
+        parts = [self._shadows[place].of_all(first, excluded, attack="combined") for place in places]
+        fitted = predictive(parts[0].joined(parts[1:]))
+        for number, place in enumerate(places):
+            signal, rows = self._parts[place]
+            said = fitted.evidence(signal[list(targets)], row + number * len(first))
+            if isinstance(rows, slice):
+                yield said
+                continue
+            found = np.zeros((len(targets), self._records, said.shape[2]))
+            found[:, rows] = said
+            yield found
 
 
 def _folds(usable: Ints, wanted: Ints) -> list[Ints]:
@@ -240,8 +259,6 @@ def _learnt(
     evidence: _Evidence, pairs: Ints, learnt_on: Ints, members: Bools, *, out: Sequence[int], seed: int
 ) -> Combiner:
     """Return what turns the evidence of a model into log-odds, learnt on models none of which is `out`."""
-    from sklearn.linear_model import LogisticRegression
-
     rng = stream(seed, "combined", *sorted(int(i) for i in out))
     models = rng.permutation(np.flatnonzero(np.isin(pairs, learnt_on)))
     enough = max(2, ROWS // members.shape[1])
@@ -251,7 +268,7 @@ def _learnt(
     x = np.concatenate([one[kept] for one, kept in zip(found, rows, strict=True)])
     y = np.concatenate([members[m, kept] for m, kept in zip(models, rows, strict=True)])
     centre, spread = x.mean(0), np.maximum(x.std(0), 1e-9)
-    fitted = LogisticRegression(C=PENALTY, solver="newton-cholesky").fit((x - centre) / spread, y)
-    weights = fitted.coef_[0] / spread
-    constant = float(fitted.intercept_[0] - centre @ weights)
+    weights, constant = ridge_logistic((x - centre) / spread, y, strength=PENALTY)
+    weights = weights / spread
+    constant -= float(centre @ weights)
     return lambda found: found @ weights + constant

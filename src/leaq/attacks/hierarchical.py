@@ -19,6 +19,7 @@ Own method; the ingredients are Efron and Morris (1975), Journal of the American
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from types import EllipsisType
 
 import numpy as np
 
@@ -66,29 +67,37 @@ class Predictive:
         narrowing = np.log(self.variance_in / self.variance_out) / 2
         return np.stack([shift, self.mean_out / np.sqrt(self.variance_out), narrowing], axis=-1)
 
-    def _standardised(self, signal: Floats) -> tuple[Floats, Floats]:
-        z_in = (signal - self.mean_in) / np.sqrt(self.variance_in)
-        return z_in, (signal - self.mean_out) / np.sqrt(self.variance_out)
-
-    def evidence(self, signal: Floats) -> Floats:
+    def evidence(self, signal: Floats, rows: Ints | EllipsisType = ...) -> Floats:
         """Return what a target's signal (..., n) says of each record, (..., n, 6): see `EVIDENCE`.
 
         The log-likelihood ratio; how many standard deviations the signal lies from either mean; and of the record
         itself the shift and the level in standard deviations and the logarithm of the ratio of the two.
+
+        Parameters
+        ----------
+        rows : (k,) by whose expectation each of k signals is judged; several may be judged by one.
         """
-        z_in, z_out = self._standardised(signal)
-        fitted = np.stack([self._ratio(z_in, z_out), z_in, z_out], axis=-1)
-        return np.concatenate([fitted, self._of_the_record], axis=-1)
+        found = np.empty((*signal.shape, len(EVIDENCE)))
+        found[..., 0], found[..., 1], found[..., 2] = self._judged(signal, rows)
+        found[..., 3:] = self._of_the_record[rows]
+        return found
 
     def log_ratio(self, signal: Floats) -> Floats:
         """Return the log-likelihood ratio of a target's signal (..., n), in against out, (..., n)."""
-        return self._ratio(*self._standardised(signal))
+        return self._judged(signal, ...)[0]
 
-    def _ratio(self, z_in: Floats, z_out: Floats) -> Floats:
-        constant_in, constant_out = self._constants
-        inside = constant_in - (self.freedom_in + 1) / 2 * np.log1p(z_in**2 / self.freedom_in)
-        outside = constant_out - (self.freedom_out + 1) / 2 * np.log1p(z_out**2 / self.freedom_out)
-        return np.asarray(inside - outside)
+    def _judged(self, signal: Floats, rows: Ints | EllipsisType) -> tuple[Floats, Floats, Floats]:
+        """Return the log-likelihood ratio, and the standard deviations from either mean."""
+        sides = (
+            (self.mean_in, self.variance_in, self.freedom_in, self._constants[0]),
+            (self.mean_out, self.variance_out, self.freedom_out, self._constants[1]),
+        )
+        z, densities = [], []
+        for mean, variance, freedom, constant in sides:
+            z.append((signal - mean[rows]) / np.sqrt(variance)[rows])
+            own = freedom[rows]
+            densities.append(constant[rows] - (own + 1) / 2 * np.log1p(z[-1] ** 2 / own))
+        return np.asarray(densities[0] - densities[1]), z[0], z[1]
 
     def of(self, row: int | Sequence[int]) -> "Predictive":
         """Return what is expected of one of several targets, or of some."""
@@ -174,9 +183,10 @@ class Splines:
 def knots_of(at: Floats) -> list[Floats]:
     """Return the knots of each row's splines, (b + 4,) each; none where all of its values (t, n) are equal."""
     quantiles = np.quantile(at, np.linspace(0, 1, KNOTS)[1:-1], axis=1).T
-    found = []
-    for low, high, row in zip(at.min(1), at.max(1), quantiles, strict=True):
-        inner = np.unique(row[(row > low) & (row < high)])
+    lowest, highest, found = at.min(1), at.max(1), []
+    rising = (np.diff(np.c_[lowest, quantiles, highest], axis=1) > 0).all(1)  # mostly, and then all of them are knots
+    for low, high, row, apart in zip(lowest, highest, quantiles, rising, strict=True):
+        inner = row if apart else np.unique(row[(row > low) & (row < high)])
         ends = DEGREE + 1 if high > low else 0
         found.append(np.concatenate([np.full(ends, low), inner, np.full(ends, high)]))
     return found

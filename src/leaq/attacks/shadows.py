@@ -39,6 +39,10 @@ class InOut:
         """Return the statistics of one of several targets, or of some."""
         return InOut(*(getattr(self, one.name)[row] for one in fields(self)))
 
+    def joined(self, others: Sequence["InOut"]) -> "InOut":
+        """Return the statistics of several targets (t, n) with those of `others` below them."""
+        return InOut(*(np.concatenate([getattr(o, one.name) for o in (self, *others)]) for one in fields(self)))
+
     def variances(self, kind: Literal["fixed", "per_record"]) -> tuple[Floats, Floats]:
         """Return the variances in and out: one for all records of a target, (..., 1), or one a record, (..., n).
 

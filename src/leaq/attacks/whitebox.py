@@ -60,19 +60,15 @@ class WhiteBox(MembershipAttack):
             np.stack([one[kept].T @ one[kept] for one, kept in zip(signals, mask, strict=True)])
             for mask in (members, ~members)
         ]
-        found = []
+        others = np.zeros((len(targets), len(members)))
         for row, target in enumerate(targets):
-            others = shadows[0].models(target, excluded, attack=self.spec())
-            sides = [
-                (np.stack([one.mean_in[row] for one in known], axis=1), known[0].count_in[row]),
-                (np.stack([one.mean_out[row] for one in known], axis=1), known[0].count_out[row]),
-            ]
-            inside, outside = (
-                _log_normal(signals[target], mean, _covariance(product[others].sum(0), mean, count))
-                for (mean, count), product in zip(sides, products, strict=True)
-            )
-            found.append(inside - outside)
-        return np.stack(found)
+            others[row, shadows[0].models(target, excluded, attack=self.spec())] = 1
+        here, sides = signals[list(targets)], []
+        for product, mean, count in zip(products, ("mean_in", "mean_out"), ("count_in", "count_out"), strict=True):
+            middle = np.stack([getattr(one, mean) for one in known], axis=2)  # (t, n, w)
+            of_shadows = np.tensordot(others, product, 1)  # (t, w, w)
+            sides.append(_log_normal(here, middle, _covariance(of_shadows, middle, getattr(known[0], count))))
+        return np.asarray(sides[0] - sides[1])
 
     def knows(self, context: Context) -> str:
         return (
@@ -91,16 +87,19 @@ class WhiteBox(MembershipAttack):
 
 
 def _covariance(product: Floats, mean: Floats, count: Ints) -> Floats:
-    """Return the covariance (w, w) common to all records about their own means (n, w) over `count` shadows each."""
-    found = (product - (count[:, None] * mean).T @ mean) / max(1, int((count - 1).sum()))
+    """Return the covariance (t, w, w) common to all records about their own means (t, n, w) over `count` shadows."""
+    freedom = np.maximum(1, (count - 1).sum(1))[:, None, None]
+    found = (product - (count[:, :, None] * mean).transpose(0, 2, 1) @ mean) / freedom
     # Perfectly dependent signals would make the density singular; a millionth of the variances keeps it defined.
-    variances = np.maximum(np.diag(found), 0.0)
-    found[np.diag_indices(len(found))] = variances + 1e-6 * variances + 1e-12
+    place = np.arange(found.shape[2])
+    variances = np.maximum(found[:, place, place], 0.0)
+    found[:, place, place] = variances + 1e-6 * variances + 1e-12
     return np.asarray(found)
 
 
 def _log_normal(here: Floats, mean: Floats, covariance: Floats) -> Floats:
-    """Log density (n,) of signals (n, w) under a Gaussian a record with a covariance common to all records."""
+    """Log density (t, n) of signals (t, n, w) under a Gaussian a record with a covariance common to all records."""
     factor = np.linalg.cholesky(covariance)
-    scaled = np.linalg.solve(factor, (here - mean).T)  # (w, n)
-    return np.asarray(-0.5 * (scaled**2).sum(0) - np.log(np.diag(factor)).sum())
+    scaled = np.linalg.solve(factor, (here - mean).transpose(0, 2, 1))  # (t, w, n)
+    spread = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(1)
+    return np.asarray(-0.5 * (scaled**2).sum(1) - spread[:, None])
