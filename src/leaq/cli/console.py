@@ -101,7 +101,7 @@ def show_table(table: "Table") -> None:
 
 def show_tasks(result: "CellResult") -> None:
     """Print what each of several targets gives away by itself; nothing of a single one."""
-    from leaq.reporting.task_tables import by_task
+    from leaq.reporting.tables import by_task
 
     table = by_task(result, brief=True)
     if table is not None:

@@ -9,8 +9,7 @@ from leaq.pipeline.options import command
 from leaq.reporting.display_names import flag_words
 from leaq.reporting.kinds import kinds
 from leaq.reporting.narrative import about_r, sentences, verdict
-from leaq.reporting.tables import Table, ranking
-from leaq.reporting.task_tables import by_task
+from leaq.reporting.tables import Table, by_task, ranking
 from leaq.results import CellResult
 from leaq.results.redaction import shareable, shareable_config
 from leaq.system.files import write_atomic

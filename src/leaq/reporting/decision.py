@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from leaq.decisions.choosing import Chooser, Recommendation, choosers
-from leaq.decisions.knee import Knee
+from leaq.decisions.choosing import Chooser, Knee, Recommendation, choosers
 from leaq.errors import NotEnoughEvidence
 from leaq.results import CellResult
 from leaq.results.metrics import metric_named

@@ -15,8 +15,8 @@ import numpy as np
 from leaq.decisions.standing import cost, front, is_baseline, leak, reference, useful
 from leaq.errors import need
 from leaq.reporting.display_names import in_reading_order, metric, short_attack
+from leaq.reporting.drawing import ACCENT, FAINT, INK, MUTED, PAPER, Spec, figure_of, hues, layer, rule_at
 from leaq.reporting.labels import place_labels
-from leaq.reporting.theme import ACCENT, FAINT, INK, MUTED, PAPER, Spec, figure_of, hues, layer, rule_at
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate, Floats

@@ -4,11 +4,10 @@ from hashlib import sha256
 from html import escape
 from importlib.util import find_spec
 
-from leaq.reporting.drawing import svg
+from leaq.reporting.drawing import COLOURS, svg
 from leaq.reporting.figures import tradeoff
 from leaq.reporting.narrative import attacker, headline, outcome
 from leaq.reporting.tables import Table, ranking
-from leaq.reporting.theme import COLOURS
 from leaq.results import CellResult
 
 

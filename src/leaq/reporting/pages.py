@@ -33,8 +33,7 @@ from leaq.reporting.study_tables import (
     study_sentences,
     study_verdict,
 )
-from leaq.reporting.tables import indicators, number_cell, ranking, size_words
-from leaq.reporting.task_tables import by_task
+from leaq.reporting.tables import by_task, indicators, number_cell, ranking, size_words
 from leaq.results import CellResult
 from leaq.results.redaction import shareable, shareable_config
 from leaq.stats.digits import format_estimate

@@ -5,9 +5,9 @@ from statistics import fmean
 from typing import Any
 
 from leaq.decisions.standing import leak, reference
+from leaq.reporting.drawing import ACCENT, FAINT, INK, MUTED, PAPER, Spec, figure_of, layer, rule_at
 from leaq.reporting.narrative import winner
 from leaq.reporting.study_tables import audit_names, rank_cells
-from leaq.reporting.theme import ACCENT, FAINT, INK, MUTED, PAPER, Spec, figure_of, layer, rule_at
 from leaq.results import CellResult
 from leaq.stats.digits import format_estimate
 

@@ -15,7 +15,7 @@ from leaq.stats.digits import format_estimate
 from leaq.types import Flag, NotComputed
 from tests.results import attack, cell, estimate, row
 from tests.unit.reporting.test_forecasts import audited
-from tests.unit.reporting.test_task_tables import several
+from tests.unit.reporting.test_tables import several
 
 DOUBT = Flag("unsure", "Do not trust this forecast: it misses.")
 

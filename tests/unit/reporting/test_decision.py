@@ -2,8 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from leaq.decisions.choosing import recommend
-from leaq.decisions.knee import Knee
+from leaq.decisions.choosing import Knee, recommend
 from leaq.reporting.decision import chooser_of, decision, knee_words, listed_names, recommendation_words
 from tests.results import cell
 from tests.unit.decisions.test_choosing import rows

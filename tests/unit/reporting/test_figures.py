@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from leaq.reporting.drawing import COLOURS
 from leaq.reporting.figures import attacks, decade, drawn_attacks, lambda_k, roc, tradeoff
 from leaq.reporting.html import render
-from leaq.reporting.theme import COLOURS
 from leaq.types import NotComputed
 from tests.helpers import require
 from tests.results import attack, cell, row

@@ -12,7 +12,7 @@ from leaq.models import checkpoints_of
 from leaq.models.tables import Judge
 from leaq.pipeline.finished.evaluating import ModelEvaluator
 from leaq.pipeline.finished.records import read_records
-from leaq.reporting.task_tables import by_task
+from leaq.reporting.tables import by_task
 from leaq.types import AttackResult, Estimate, NotComputed, Samples
 from leaq.types.tasks import TaskSpec
 from tests.unit.pipeline.finished.cases import QUICK, codes
