@@ -156,23 +156,21 @@ class Shadows:
     def _left(self, targets: Sequence[int], also: Sequence[int]) -> "_Sums":
         """Return the sums over each target's shadows, (t, n): over all models less those that are none."""
         out = {int(i) for i in also}
-        common = self._of_models(sorted(out))
+        common = (part.sum(0) for part in self._parts(sorted(out)))
         base = [whole - part for whole, part in zip(self._sums, common, strict=True)] if out else self._sums
         own = [[i for i in self._own[target] if i not in out] for target in targets]
         left = [np.repeat(each[None], len(targets), axis=0) for each in base]
         for place in range(max(map(len, own))):  # a model and its complement: two steps, however many targets
             rows = [row for row, models in enumerate(own) if len(models) > place]
             taken = [own[row][place] for row in rows]
-            everything, trained = self._centred[taken], self._trained[taken]
-            gone = (self.members[taken], trained, everything, trained**2, everything**2)
-            for sums, part in zip(left, gone, strict=True):
+            for sums, part in zip(left, self._parts(taken), strict=True):
                 sums[rows] -= part
         return _Sums(*left)
 
-    def _of_models(self, models: Sequence[int]) -> "_Sums":
+    def _parts(self, models: Sequence[int]) -> "tuple[Floats | Ints | Bools, ...]":
+        """Return what `_Sums` are sums of, of some models."""
         everything, trained = self._centred[models], self._trained[models]
-        parts = (self.members[models], trained, everything, trained**2, everything**2)
-        return _Sums(*(part.sum(0) for part in parts))
+        return self.members[models], trained, everything, trained**2, everything**2
 
     @staticmethod
     def _refuse_few(shadows: int, attack: str) -> None:

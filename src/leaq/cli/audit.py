@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from leaq.cli import console
 from leaq.cli.configured import CommandLine, configured
 from leaq.cli.pages import Pages
-from leaq.cli.running import Folders, Output, kept_in, run_config, say_folder
+from leaq.cli.running import Folders, Output, kept_in, run_config
 from leaq.cli.screen import Shown
 from leaq.cli.studies import Grid, run_instead
 from leaq.errors import InvalidInput, NotEnoughEvidence
@@ -71,4 +72,6 @@ def audit_command(
         raise NotEnoughEvidence(result.not_computed["forecast"])  # nothing else was asked for
     shown.show(result, output.out)
     pages.write(output.out, lambda: [result])
-    say_folder(output.out)
+    if output.out is not None:
+        held = f"Run folder: {output.out} (private: it holds row numbers and losses)."
+        console.note(f"{held} Show it again: leaq show {output.out}")

@@ -95,12 +95,6 @@ def run_folder(stem: str, config: "Config") -> Path | None:
     raise AssertionError  # there is always a free name
 
 
-def say_folder(out: Path | None) -> None:
-    """Say where the run is kept, and how to read it again."""
-    if out is not None:
-        console.note(f"Run folder: {out} (private: it holds row numbers and losses). Show it again: leaq show {out}")
-
-
 def run_config(config: "AuditConfig", output: Output, folders: Folders, *, silent: bool = False) -> "CellResult | None":
     """Run an audit; say beforehand what it costs, if there is anything to compute. None if that was all."""
     folders.use()

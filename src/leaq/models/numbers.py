@@ -92,16 +92,12 @@ def _kinds(released: Checkpoints, features: int) -> Iterator[tuple[str, Tensor]]
             magnitude = value.abs().flatten(1)
             yield "scales", torch.stack([magnitude.amax(1), magnitude.mean(1)], dim=1)
             continue
-        statistic = _statistic(name)
+        # A mean or a scale by its name, as `MLP` and torch's batch normalisation name them.
+        leaf = name.replace("_", ".").rsplit(".", maxsplit=1)[-1]
+        statistic = {"mean": "mean", "scale": "scale", "var": "scale"}.get(leaf)
         if statistic and role in ("scaler", "norm") and first and value[0].numel() == features:
             yield f"scaler.{statistic}", value.sqrt() if name.endswith("var") else value
         elif statistic and role == "scaler" and value[0].numel() == 1:
             yield f"target.{statistic}", value
         elif role in ("bias", "norm", "scaler"):
             yield "bias" if role == "bias" else "norm", value.reshape(len(value), -1).sort(dim=1).values
-
-
-def _statistic(name: str) -> str | None:
-    """Return whether a tensor is a mean or a scale by its name, as `MLP` and torch's batch normalisation name them."""
-    leaf = name.replace("_", ".").rsplit(".", maxsplit=1)[-1]
-    return {"mean": "mean", "scale": "scale", "var": "scale"}.get(leaf)

@@ -28,7 +28,6 @@ from leaq.types import (
     Floats,
     Ints,
     LossTable,
-    NotComputed,
     Progress,
     Samples,
     Task,
@@ -49,8 +48,13 @@ REFERENCE = Flag(
 
 def audit_doubts(config: AuditConfig, rows: Sequence[QuantizerRow]) -> tuple[Flag, ...]:
     """Return the doubts about a whole audit: what no quantizer touches, and whether the ranking by r holds."""
-    rest = () if config.game == "calibration" else (unquantized(config),)
-    return (*rest, *order_doubt([row.measures for row in rows]))
+    flags = [] if config.game == "calibration" else [unquantized(config)]
+    pairs = [(row.measures.get("r"), row.measures.get("r_halved")) for row in rows]
+    full = [(r.value, half.value) for r, half in pairs if isinstance(r, Estimate) and isinstance(half, Estimate)]
+    if len(full) > 1 and (share := order_changes(*zip(*full, strict=True))) > 0:
+        text = f"No ranking by r: {share:.0%} of the pairs change order when half of the candidates are left out."
+        flags.append(Flag("r-order-unstable", text))
+    return tuple(flags)
 
 
 def unquantized(config: AuditConfig) -> Flag:
@@ -175,19 +179,6 @@ def columns_for_references(config: AuditConfig, pool: Samples, data: Any = None)
         return pool
     again = load(config.source if data is None else data, config)
     return embed(again.take(np.isin(again.ids, pool.ids)), "ecfp4")
-
-
-def order_doubt(measures: Sequence[Mapping[str, Estimate | NotComputed]]) -> tuple[Flag, ...]:
-    """Flag the audit where the ranking by r depends on how many candidates were sampled."""
-    pairs = [(row.get("r"), row.get("r_halved")) for row in measures]
-    full = [(r.value, half.value) for r, half in pairs if isinstance(r, Estimate) and isinstance(half, Estimate)]
-    if len(full) < 2:
-        return ()
-    share = order_changes(*zip(*full, strict=True))
-    if share == 0:
-        return ()
-    text = f"No ranking by r: {share:.0%} of the pairs change order when half of the candidates are left out."
-    return (Flag("r-order-unstable", text),)
 
 
 GROUPED = frozenset({"grouped", "scaffold-split", "cluster-split"})
