@@ -44,7 +44,8 @@ class StackedModule:
 
     A module whose records differ in size may bring a method `collate`: it gets the batches of all models at once,
     (m, b, ...), before they are stacked, and returns tensors (or a tuple of them) with the model axis in front, which
-    the module is then called with, a model at a time. See `leaq.models.nets` for one.
+    the module is then called with, a model at a time. One whose attribute `model_axis` is true takes the weights and
+    batches of all models at once, too: that saves what vmap costs. See `leaq.models.nets` for one.
 
     Parameters
     ----------
@@ -78,6 +79,7 @@ class StackedModule:
         self._roles = _roles(skeleton)
         self._record_axes = probe.ndim
         self._collate: Callable[[Tensor], Any] = getattr(skeleton, "collate", _as_given)
+        self._model_axis: bool = getattr(skeleton, "model_axis", False)
         self.note: Flag | None = None
         self._skeleton = skeleton
         self._evaluated = ModuleModel(skeleton)
@@ -179,16 +181,41 @@ class StackedModule:
         trained = {name: params[name] for name in self.trained}
         rest = {name: tensor for name, tensor in params.items() if name not in trained}
         if self.stacks(inputs) if together is None else together:
-            with _batched_attention():
-                found: dict[str, Tensor] = vmap(grad(self._loss), randomness="different")(
-                    trained, rest, self._collate(inputs), targets, weights
-                )
-            return found
+            return self._together(trained, rest, inputs, targets, weights)
         each = [
             grad(self._loss)(_one(trained, i), _one(rest, i), inputs[i], targets[i], weights[i])
             for i in range(len(inputs))
         ]
         return {name: torch.stack([one[name] for one in each]) for name in trained}
+
+    def _together(  # noqa: PLR0917 - what `_loss` takes
+        self,
+        trained: dict[str, Tensor],
+        rest: dict[str, Tensor],
+        inputs: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        /,
+        *,
+        alike: bool = False,
+    ) -> dict[str, Tensor]:
+        """Return the gradients of all models' losses by one program: weights (m, ...), or `alike` (...) of them all."""
+        batches = self._collate(inputs)
+        if self._model_axis:
+            if alike:
+                trained, rest = (
+                    {name: tensor.expand(len(inputs), *tensor.shape) for name, tensor in part.items()}
+                    for part in (trained, rest)
+                )
+            leaves = {name: tensor.detach().requires_grad_() for name, tensor in trained.items()}
+            with torch.enable_grad():
+                loss = self._loss(leaves, rest, batches, targets, weights)
+                found = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
+            return dict(zip(leaves, found, strict=True))
+        with _batched_attention():
+            each = vmap(grad(self._loss), in_dims=(None, None, 0, 0, 0) if alike else 0, randomness="different")
+            gradients: dict[str, Tensor] = each(trained, rest, batches, targets, weights)
+        return gradients
 
     def gradient_signals(
         self, params: Mapping[str, Tensor], inputs: Tensor, targets: Tensor, *, rows: int = 8192
@@ -214,17 +241,15 @@ class StackedModule:
         wanted = {name: params[name] for name in quantized}
         rest = {name: tensor for name, tensor in params.items() if name not in wanted}
 
-        def single(weights: dict[str, Tensor], x: Any, y: Tensor) -> Tensor:  # a batch of one record
-            count = (~y.isnan()).sum() if self._layout is not None else 1
-            return self._loss(weights, rest, x, y, torch.ones(y.shape, device=y.device) / count)
-
         def of_each(x: Tensor, y: Tensor) -> list[Tensor]:
-            x, y = x.unsqueeze(1), y.unsqueeze(1)
+            x, y = x.unsqueeze(1), y.unsqueeze(1)  # batches of one record
+            shares = torch.ones(y.shape, device=y.device)
+            if self._layout is not None:
+                shares /= (~y.isnan()).sum((1, 2), keepdim=True)
             if self.note is None:
-                with _batched_attention():
-                    found = vmap(grad(single), in_dims=(None, 0, 0))(wanted, self._collate(x), y)
+                found = self._together(wanted, rest, x, y, shares, alike=True)
             else:
-                each = [grad(single)(wanted, a, b) for a, b in zip(x, y, strict=True)]
+                each = [grad(self._loss)(wanted, rest, *one) for one in zip(x, y, shares, strict=True)]
                 found = {name: torch.stack([one[name] for one in each]) for name in wanted}
             return [found[name].flatten(1) for name in quantized]  # (b, p) a layer
 
@@ -238,10 +263,10 @@ class StackedModule:
                 squares[i].append(g.square().sum(1))
         return signals_by_layer(*([torch.cat(layer) for layer in kind] for kind in (dots, squares)))
 
-    def _call(self, params: dict[str, Tensor], inputs: Any) -> Tensor:
+    def _call(self, params: dict[str, Tensor], inputs: Any, *, axes: int) -> Tensor:
         lent = places(self._skeleton, params)
         outputs = output_tensor(functional_call(self._skeleton, lent, (self.as_inputs(inputs),), tie_weights=False))
-        return self._shaped(outputs, axes=1)
+        return self._shaped(outputs, axes=axes)
 
     def _shaped(self, outputs: Tensor, *, axes: int) -> Tensor:
         """Return logits or values, (..., n, k); of one logit those of both classes."""
@@ -254,12 +279,13 @@ class StackedModule:
     def _loss(  # noqa: PLR0917 - vmap maps positional arguments
         self, trained: dict[str, Tensor], rest: dict[str, Tensor], /, inputs: Any, targets: Tensor, weights: Tensor
     ) -> Tensor:
-        """Weighted cross-entropy, or squared error in the unit of the targets."""
-        outputs = self._call({**trained, **rest}, inputs)
+        """Weighted cross-entropy, or squared error in the unit of the targets, of one model or of all."""
+        axes = weights.ndim - (self._layout is not None)  # 2 with a model axis
+        outputs = self._call({**trained, **rest}, inputs, axes=axes)
         if self._layout is not None:
             losses = entry_losses(outputs, targets, self._layout)
         elif self.task == "classification":
-            losses = torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
+            losses = torch.nn.functional.cross_entropy(outputs.movedim(-1, 1), targets, reduction="none")
         else:
             losses = (outputs.squeeze(-1) - targets) ** 2
         return (losses * weights).sum()

@@ -219,6 +219,7 @@ class Scaled(nn.Module):
         self.module = make()
         if hasattr(self.module, "collate"):
             self.collate = self.module.collate
+        self.model_axis = getattr(self.module, "model_axis", False)
         for name, value in scalers.items():
             self.register_buffer(buffer_of(name), torch.tensor(value[0], dtype=torch.get_default_dtype()))
 
@@ -228,5 +229,8 @@ class Scaled(nn.Module):
             inputs = (inputs - self.get_buffer("input_mean")) / self.get_buffer("input_scale")
         outputs: Tensor = self.module(inputs)
         if "output_mean" in self._buffers:
-            outputs = outputs * self.get_buffer("output_scale") + self.get_buffer("output_mean")
+            scale, mean = self.get_buffer("output_scale"), self.get_buffer("output_mean")
+            if scale.ndim > 1:  # of each model
+                scale, mean = scale.unsqueeze(1), mean.unsqueeze(1)
+            outputs = outputs * scale + mean
         return outputs

@@ -46,7 +46,8 @@ class Descent:
         InvalidInput
             If one has no gradient.
         """
-        gradients = [one.grad for one in self._params if one.grad is not None]
+        # The fused kernel takes for granted that gradients lie as the weights do.
+        gradients = [one.grad.contiguous() for one in self._params if one.grad is not None]
         if len(gradients) < len(self._params):
             raise InvalidInput(
                 f"A step needs the gradient of all {len(self._params)} parameters. Found those of {len(gradients)}."

@@ -10,10 +10,13 @@ from leaq.embedders import EMBEDDERS
 from leaq.evaluation import evaluate_checkpoints, with_whitebox
 from leaq.models.modules import ModuleModel
 from leaq.models.nets import NETS
+from leaq.models.nets.chemprop import Ensemble
 from leaq.seeds import stream
 from leaq.training import TrainingConfig, train_modules
 from leaq.training.modules import StackedModule
+from leaq.training.standardise import Scaled
 from leaq.types import Samples
+from leaq.types.tasks import TaskSpec
 from tests.helpers import require
 
 MODELS = 3
@@ -176,6 +179,41 @@ def test_copies_with_large_images_run_one_after_another_on_a_cpu(channels, stack
     one, other = (model.gradient(params, x, y, weights, together=way) for way in (True, False))
     for name in one:
         torch.testing.assert_close(one[name], other[name])
+
+
+def ensemble():
+    return Ensemble([NETS.build("dmpnn(hidden=5, aggregation=mean)")(2) for _ in range(2)], "regression")
+
+
+def in_units():
+    return Scaled(graphs, {"output.mean": np.full((1, 3), 2.0), "output.scale": np.array([[3.0, 0.5, 1.0]])})
+
+
+TAKE_ALL = {"one": graphs, "shallow": lambda: NETS.build("dmpnn(hidden=5, depth=1)")(3), "several": ensemble,
+            "scaled": in_units}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "holes"), [("one", False), ("one", True), ("shallow", False), ("several", True), ("scaled", True)]
+)
+def test_what_takes_all_models_at_once_has_each_models_gradient(name, holes, rng):
+    """Units, means and holes of each model's own, and weights that nothing reads (`depth=1`)."""
+    x = torch.tensor(molecules(12)).view(2, 6, -1)
+    outputs = 2 if name == "several" else 3
+    tasks = tuple(TaskSpec(str(at), "regression") for at in range(outputs))
+    model = StackedModule(TAKE_ALL[name], "regression" if holes else "classification", x[0, :2], tasks=tasks * holes)
+    assert model.note is None
+    assert model.module.model_axis
+    params = {key: value * 1.5 if "output" in key else value
+              for key, value in model.init(0, range(2), dtype=torch.float64).items()}  # fmt: skip
+    y = torch.tensor(rng.normal(size=(2, 6, outputs))) if holes else torch.tensor([[0, 1, 2, 0, 1, 2]] * 2)
+    weights = torch.full(y.shape, 0.2, dtype=torch.float64)
+    if holes:
+        y[0, 1, 0] = y[1, 2, 1] = torch.nan
+    together, alone = (model.gradient(params, x, y, weights, together=way) for way in (True, False))
+    for key in alone:
+        torch.testing.assert_close(together[key], alone[key])
+    assert any(value.any() for value in alone.values())
 
 
 def test_dropout_reads_the_seed(rng):

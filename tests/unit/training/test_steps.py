@@ -56,3 +56,16 @@ def test_weights_are_copied_as_they_were_after_the_chosen_steps():
     assert (found.batch, found.steps, set(found.params)) == ((3, 2), (2, 4), {"w", "b"})
     assert found.params["w"][:, 0].unique().tolist() == [2]
     assert found.last().params["b"].unique().tolist() == [4]
+
+
+def test_a_gradient_may_lie_otherwise_than_its_weights():
+    """Products with transposed weights leave transposed gradients."""
+    config = TrainingConfig(optimizer="adam", learning_rate=0.01)
+    gradient = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+    found = []
+    for given in (gradient, gradient.T.contiguous().T):
+        param = torch.zeros(3, 4)
+        param.grad = given
+        Descent([param], config).step()
+        found.append(param)
+    assert torch.equal(*found)

@@ -54,6 +54,7 @@ class Ensemble(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
         self.kind = kind
+        self.model_axis = all(getattr(member, "model_axis", False) for member in members)
 
     def forward(self, inputs: Tensor | Graphs) -> Tensor:
         """Return what chemprop predicts with an ensemble, on the scale of one network's outputs."""

@@ -1,15 +1,18 @@
 """Batches of molecules as one graph each, and sums over its bonds and atoms that many models can share a program for.
 
-A network's weights carry a model axis under `torch.func.vmap`; so do its batches in training. The gathers and sums of
-message passing are then done for all models at once, as rows of one tall matrix, and not by the generic rules for
-indexing, which are several times slower. Each is linear, and the transpose of one is the other: that is all their
+Values may carry a model axis in front, and so do batches in training; under `torch.func.vmap` it is hidden. The gathers
+and sums of message passing are done for all models at once, as rows of one tall matrix, and not by the generic rules
+for indexing, which are several times slower. Each is linear, and its transpose is one of them: that is all their
 gradients need.
 """
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from leaq.errors import InvalidInput
 from leaq.models.nets.layout import CHEMPROP, COUNTS, SLOT, Vocabulary
@@ -69,8 +72,8 @@ def collate(inputs: Tensor, vocabulary: Vocabulary = CHEMPROP) -> Graphs:
     _require(bool(((ends >= 0) & (ends < most)).all()))
     _require(vocabulary.mass or not bool(words[:, 7].any()))
     _require(_known(words[:, :7], vocabulary.atom) and _known(ties[:, 3:7], vocabulary.bond))
-    features = _ones(words[:, :7], vocabulary.atom)
-    features[:, -1] = words[:, 7]
+    features = _ones(atom.filled(words[:, :7], -1), vocabulary.atom)
+    features[..., -1] = atom.filled(words[:, 7], 0)
     shift = atom.before.flatten()[bond.molecule]
     target = bond.filled(ties[:, 1].long() + shift, atom.size - 1)
     reverse = bond.filled(ties[:, 2].long() + bond.before.flatten()[bond.molecule], 0)
@@ -78,8 +81,8 @@ def collate(inputs: Tensor, vocabulary: Vocabulary = CHEMPROP) -> Graphs:
     degrees = torch.zeros(m, atom.size, dtype=torch.int64, device=inputs.device)
     degrees.scatter_add_(1, target, torch.ones_like(target))
     return Graphs(
-        atoms=atom.filled(features, 0),
-        bonds=bond.filled(_ones(ties[:, 3:7], vocabulary.bond), 0),
+        atoms=features,
+        bonds=_ones(bond.filled(ties[:, 3:7], -1), vocabulary.bond),
         source=bond.filled(ties[:, 0].long() + shift, atom.size - 1),
         target=target,
         reverse=torch.where(itself < bonds.sum(1, keepdim=True), reverse, itself),
@@ -124,25 +127,75 @@ class _Filling:
 
 
 def _ones(positions: Tensor, size: int) -> Tensor:
-    """Return rows (n, size) with ones at the positions (n, k); -1 stands for none."""
-    found = positions.new_zeros(len(positions), size + 1)
-    found.scatter_(1, torch.where(positions < 0, size, positions).long(), 1.0)
-    return found[:, :size]
+    """Return rows (..., size) with ones at the positions (..., k); -1 stands for none."""
+    found = positions.new_zeros(*positions.shape[:-1], size)
+    return found.scatter_add_(-1, positions.clamp_min(0).long(), (positions >= 0).to(found))
+
+
+class Turns(NamedTuple):
+    """Ways on from each directed bond of all models, and back: bonds u-v and v-w where w is not u.
+
+    Attributes
+    ----------
+    before, before_starts : the bonds that lead into each bond, one bond's after the other's, and where each begins.
+    after, after_starts : the bonds that each bond leads into.
+    """
+
+    before: Tensor
+    before_starts: Tensor
+    after: Tensor
+    after_starts: Tensor
+
+
+def turns(graphs: Graphs) -> Turns:
+    """Return the ways on of graphs, of all models' below each other where there is a model axis."""
+    (target, starts), (reverse,) = _flat(graphs.target, graphs.bond_starts), _flat(graphs.reverse)
+    source, itself = target[reverse], torch.arange(len(target), device=target.device)
+    degree = torch.diff(starts, append=starts.new_tensor([len(target)]))
+    filling = reverse == itself
+
+    def others(whole: Tensor, left_out: Tensor) -> tuple[Tensor, Tensor]:
+        """Return for each bond the bonds that point to an atom, all but one."""
+        counts = torch.where(filling, 0, degree[whole] - 1)
+        before = counts.cumsum(0) - counts
+        bond = torch.repeat_interleave(counts)
+        found = torch.arange(len(bond), device=bond.device) + (starts[whole] - before)[bond]
+        return found + (found >= left_out[bond]), before
+
+    after, after_starts = others(target, itself)
+    return Turns(*others(source, reverse), reverse[after], after_starts)
+
+
+def onward(values: Tensor, ways: Turns) -> Tensor:
+    """Give each directed bond the sum of the rows (e, d) of those that lead into it, never of its reverse."""
+    return _run(_Onward, values.flatten(0, -2), *ways).view(values.shape)
+
+
+def neighbours(values: Tensor, graphs: Graphs) -> Tensor:
+    """Give each atom the sum of its neighbours' rows, (a, d) -> (a, d)."""
+    return _of_all(_Neighbours, values, graphs.source, graphs.bond_starts)
+
+
+def rows_at(values: Tensor, index: Tensor) -> Tensor:
+    """Return rows of a table (rows, d) -> (parts, d), of each model's own; the table has no gradient."""
+    if values.ndim == 2:
+        return values[index]
+    return values.flatten(0, 1).index_select(0, _below(index, values.shape[1])).view(*index.shape, -1)
 
 
 def spread(values: Tensor, index: Tensor, starts: Tensor) -> Tensor:
     """Give each part its whole's row: values (wholes, d) -> (parts, d); `index` (parts,) ascends."""
-    return _run(_Spread, values, index, starts)
+    return _of_all(_Spread, values, index, starts)
 
 
 def pool(values: Tensor, index: Tensor, starts: Tensor) -> Tensor:
     """Add up the rows of each whole's parts: values (parts, d) -> (wholes, d); `starts` (wholes,) its first part."""
-    return _run(_Pool, values, index, starts)
+    return _of_all(_Pool, values, index, starts)
 
 
 def flip(values: Tensor, reverse: Tensor) -> Tensor:
     """Give each directed bond the row (e, d) of its reverse."""
-    return _run(_Flip, values, reverse)
+    return _of_all(_Flip, values, reverse)
 
 
 def sources(values: Tensor, graphs: Graphs) -> Tensor:
@@ -158,7 +211,7 @@ def highest(values: Tensor, index: Tensor, starts: Tensor) -> Tensor:
 
     It passes no gradient back.
     """
-    return _run(_Highest, values, index, starts)
+    return _of_all(_Highest, values, index, starts)
 
 
 def _run(kind: type[torch.autograd.Function], *arguments: Tensor) -> Tensor:
@@ -166,8 +219,29 @@ def _run(kind: type[torch.autograd.Function], *arguments: Tensor) -> Tensor:
     return found
 
 
+def _of_all(kind: type[torch.autograd.Function], values: Tensor, *tables: Tensor) -> Tensor:
+    """Apply a map to rows (rows, d), or to all models' (m, rows, d) below each other."""
+    if values.ndim == 2:
+        return _run(kind, values, *tables)
+    return _run(kind, values.flatten(0, 1), *_flat(*tables)).view(len(values), -1, values.shape[-1])
+
+
+def _vmapped(
+    kind: type[torch.autograd.Function], info: Any, dims: tuple[int | None, ...], *arguments: Tensor
+) -> tuple[Tensor, int]:
+    """Apply a map to tensors with the model axis in front, repeated where they had none."""
+    values, *tables = [
+        tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+        for tensor, dim in zip(arguments, dims, strict=True)
+    ]
+    return _of_all(kind, values, *tables), 0
+
+
 class _Map(torch.autograd.Function):
     """A linear map by tables of whole numbers; under vmap all models' rows stand below each other."""
+
+    def __init_subclass__(cls) -> None:
+        cls.vmap = staticmethod(partial(_vmapped, cls))  # type: ignore[method-assign]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
@@ -183,28 +257,49 @@ class _Spread(_Map):
     def backward(ctx: Any, gradient: Tensor) -> Any:
         return _run(_Pool, gradient, *ctx.saved_tensors), None, None
 
-    @staticmethod
-    def vmap(info: Any, dims: tuple[int | None, ...], *arguments: Tensor) -> tuple[Tensor, int]:
-        values, index, starts = _with_models(info.batch_size, dims, arguments)
-        below = _below(index, values.shape[1]), _below(starts, index.shape[1])
-        return _run(_Spread, values.flatten(0, 1), *below).view(*index.shape, -1), 0
-
 
 class _Pool(_Map):
     @staticmethod
     def forward(values: Tensor, *tables: Tensor) -> Tensor:
         every = torch.arange(len(values), device=values.device)
-        return torch.nn.functional.embedding_bag(every, values.contiguous(), tables[1], mode="sum")
+        return embedding_bag(every, values.contiguous(), tables[1], mode="sum")
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
         return _run(_Spread, gradient, *ctx.saved_tensors), None, None
 
+
+class _Flip(_Map):
     @staticmethod
-    def vmap(info: Any, dims: tuple[int | None, ...], *arguments: Tensor) -> tuple[Tensor, int]:
-        values, index, starts = _with_models(info.batch_size, dims, arguments)
-        below = _below(index, starts.shape[1]), _below(starts, values.shape[1])
-        return _run(_Pool, values.flatten(0, 1), *below).view(*starts.shape, -1), 0
+    def forward(values: Tensor, *tables: Tensor) -> Tensor:
+        return values.index_select(0, tables[0])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        return _run(_Flip, gradient, *ctx.saved_tensors), None
+
+
+class _Neighbours(_Map):
+    """Its own transpose: every bond has its reverse."""
+
+    @staticmethod
+    def forward(values: Tensor, *tables: Tensor) -> Tensor:
+        return embedding_bag(tables[0], values.contiguous(), tables[1], mode="sum")
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        return _run(_Neighbours, gradient, *ctx.saved_tensors), None, None
+
+
+class _Onward(_Map):
+    @staticmethod
+    def forward(values: Tensor, *tables: Tensor) -> Tensor:
+        return embedding_bag(tables[0], values.contiguous(), tables[1], mode="sum")
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        before, before_starts, after, after_starts = ctx.saved_tensors
+        return _run(_Onward, gradient, after, after_starts, before, before_starts), None, None, None, None
 
 
 class _Highest(_Map):
@@ -222,34 +317,20 @@ class _Highest(_Map):
     def backward(_ctx: Any, _gradient: Tensor) -> Any:
         return None, None, None
 
-    @staticmethod
-    def vmap(info: Any, dims: tuple[int | None, ...], *arguments: Tensor) -> tuple[Tensor, int]:
-        values, index, starts = _with_models(info.batch_size, dims, arguments)
-        below = _below(index, starts.shape[1]), _below(starts, values.shape[1])
-        return _run(_Highest, values.flatten(0, 1), *below).view(*starts.shape, -1), 0
 
+def _flat(*tables: Tensor) -> Sequence[Tensor]:
+    """Return tables of all models (m, parts) as tables into their rows below each other; those of one as they are.
 
-class _Flip(_Map):
-    @staticmethod
-    def forward(values: Tensor, *tables: Tensor) -> Tensor:
-        return values.index_select(0, tables[0])
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        return _run(_Flip, gradient, *ctx.saved_tensors), None
-
-    @staticmethod
-    def vmap(info: Any, dims: tuple[int | None, ...], *arguments: Tensor) -> tuple[Tensor, int]:
-        values, reverse = _with_models(info.batch_size, dims, arguments)
-        return _run(_Flip, values.flatten(0, 1), _below(reverse, values.shape[1])).view(values.shape), 0
-
-
-def _with_models(models: int, dims: tuple[int | None, ...], tensors: tuple[Tensor, ...]) -> list[Tensor]:
-    """Return each tensor with the model axis in front, repeated where it had none."""
-    return [
-        tensor.expand(models, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
-        for tensor, dim in zip(tensors, dims, strict=True)
-    ]
+    A table by itself points to its own parts; of two, the first points to wholes and the second to their first parts.
+    """
+    if tables[0].ndim == 1:
+        return tables
+    if len(tables) == 1:
+        return (_below(tables[0], tables[0].shape[1]),)
+    found = []
+    for index, starts in zip(tables[::2], tables[1::2], strict=True):
+        found += [_below(index, starts.shape[1]), _below(starts, index.shape[1])]
+    return found
 
 
 def _below(table: Tensor, rows: int) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from leaq.models.nets.graphs import Graphs, collate, flip, pool, sources, spread
+from leaq.models.nets.graphs import Graphs, collate, neighbours, onward, pool, rows_at, sources, turns
 from leaq.models.nets.layout import ATOM, BOND
 
 Aggregation = Literal["mean", "sum", "norm"]
@@ -27,6 +27,15 @@ def in_parts(
         return outputs(inputs)
     parts = [collated(part.unsqueeze(0)) for part in torch.split(inputs, MOLECULES)]
     return torch.cat([outputs(Graphs(*(table[0] for table in part))) for part in parts])
+
+
+def affine(layer: nn.Linear, inputs: Tensor) -> Tensor:
+    """Apply a layer to rows (n, in); to each model's rows (m, n, in) its own, if its weights have a model axis."""
+    if layer.weight.ndim == 2:
+        found: Tensor = layer(inputs)
+        return found
+    weight = layer.weight.mT
+    return torch.bmm(inputs, weight) if layer.bias is None else torch.baddbmm(layer.bias.unsqueeze(1), inputs, weight)
 
 
 class Unscale(nn.Module):
@@ -61,8 +70,11 @@ class Predictor(nn.Module):
 
     def forward(self, molecules: Tensor) -> Tensor:
         """Map vectors (b, width) to outputs (b, k)."""
-        found: Tensor = self.output_transform(self.ffn(molecules))
-        return found
+        found = molecules
+        for layer in (part for part in self.ffn.modules() if not isinstance(part, nn.Sequential)):
+            found = affine(layer, found) if isinstance(layer, nn.Linear) else layer(found)
+        outputs: Tensor = self.output_transform(found)
+        return outputs
 
 
 class GraphNet(nn.Module):
@@ -96,6 +108,8 @@ class GraphNet(nn.Module):
         self.aggregation, self.norm = aggregation, norm
         self.bn = nn.BatchNorm1d(widths[0]) if normalise else nn.Identity()
         self.outputs = widths[-1]
+        self.model_axis = isinstance(message_passing, DirectedMessages) and not normalise
+        """Whether weights and graphs of several models go through it together; see `leaq.training.StackedModule`."""
         self.kind = ""
         """What the outputs are, where a file of chemprop's says so: see `leaq.models.nets.chemprop.Ensemble`."""
         self.targets: tuple[str, ...] = ()
@@ -113,10 +127,9 @@ class GraphNet(nn.Module):
         return f"hidden={width}, depth={messages.depth}, aggregation={self.aggregation}"
 
     def _outputs(self, graphs: Graphs) -> Tensor:
-        summed = pool(self.message_passing(graphs), graphs.molecule, graphs.atom_starts)[:-1]
+        summed = pool(self.message_passing(graphs), graphs.molecule, graphs.atom_starts)[..., :-1, :]
         if self.aggregation == "mean":
-            sizes = graphs.atom_starts[1:] - graphs.atom_starts[:-1]
-            summed = summed / sizes.unsqueeze(1)
+            summed = summed / torch.diff(graphs.atom_starts).unsqueeze(-1)
         elif self.aggregation == "norm":
             summed = summed / self.norm
         outputs: Tensor = self.predictor(self.bn(summed))
@@ -139,13 +152,13 @@ class DirectedMessages(nn.Module):
 
     def forward(self, graphs: Graphs) -> Tensor:
         """Return each atom's vector (a, hidden)."""
-        start = self.W_i(torch.cat([graphs.atoms[graphs.source], graphs.bonds], dim=1))
+        ways = turns(graphs)
+        start = affine(self.W_i, torch.cat([rows_at(graphs.atoms, graphs.source), graphs.bonds], dim=-1))
         state = torch.relu(start)
         for _ in range(1, self.depth):
-            inward = spread(pool(state, graphs.target, graphs.bond_starts), graphs.target, graphs.bond_starts)
-            state = torch.relu(start + self.W_h(flip(inward - state, graphs.reverse)))
+            state = torch.relu_(start + affine(self.W_h, onward(state, ways)))
         inward = pool(state, graphs.target, graphs.bond_starts)
-        return torch.relu(self.W_o(torch.cat([graphs.atoms, inward], dim=1)))
+        return torch.relu(affine(self.W_o, torch.cat([graphs.atoms, inward], dim=-1)))
 
 
 class Isomorphisms(nn.Module):
@@ -194,5 +207,5 @@ class Convolutions(nn.Module):
         h: Tensor = torch.relu(self.start(graphs.atoms))
         for layer in self.layers:
             z = layer(h) * root
-            h = h + torch.relu((pool(sources(z, graphs), graphs.target, graphs.bond_starts) + z) * root)
+            h = h + torch.relu((neighbours(z, graphs) + z) * root)
         return h

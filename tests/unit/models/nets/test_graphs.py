@@ -6,7 +6,7 @@ import torch
 
 from leaq.embedders import EMBEDDERS
 from leaq.errors import InvalidInput
-from leaq.models.nets.graphs import collate, flip, pool, spread
+from leaq.models.nets.graphs import Graphs, collate, flip, neighbours, onward, pool, rows_at, sources, spread, turns
 from leaq.models.nets.layout import ATOM, BOND, COUNTS, SLOT
 from tests.helpers import require
 
@@ -76,6 +76,51 @@ def test_sums_and_their_gradients_are_those_of_a_loop(rows):
     loop = (expected[target] - values)[reverse]
     for found in zip(*(torch.autograd.grad((one * weights).sum(), values) for one in (ours, loop)), strict=True):
         torch.testing.assert_close(*found)
+
+
+def test_bonds_get_what_leads_into_them_and_atoms_their_neighbours(rows):
+    graphs = Graphs(*(table[0] for table in collate(rows.unsqueeze(0))))
+    source, target = graphs.source.tolist(), graphs.target.tolist()
+    values = torch.randn(len(source), 3, dtype=torch.float64, requires_grad=True)
+    atoms = torch.randn(len(graphs.atoms), 3, dtype=torch.float64, requires_grad=True)
+    real = [e for e in range(len(source)) if graphs.reverse[e] != e]
+    into = [
+        [x for x in real if e in real and target[x] == source[e] and source[x] != target[e]] for e in range(len(source))
+    ]
+    around = [[source[e] for e in real if target[e] == v] for v in range(len(graphs.atoms))]
+    for ours, given, parts in (
+        (onward(values, turns(graphs)), values, into), (neighbours(atoms, graphs), atoms, around)
+    ):  # fmt: skip
+        slow = torch.stack([given[part].sum(0) for part in parts])
+        keep = real if given is values else slice(-1)  # what is filled up with is nobody's
+        torch.testing.assert_close(ours[keep], slow[keep])
+        weights = torch.zeros_like(ours)
+        weights[keep] = torch.randn_like(ours)[keep]
+        for found in zip(*(torch.autograd.grad((one * weights).sum(), given) for one in (ours, slow)), strict=True):
+            torch.testing.assert_close(*found)
+
+
+def test_molecules_of_one_atom_have_no_ways_on(rows):
+    graphs = Graphs(*(table[0] for table in collate(rows[1:2].unsqueeze(0))))  # methane
+    assert not onward(torch.ones(len(graphs.source), 2), turns(graphs)).any()
+
+
+def test_a_model_axis_in_front_changes_nothing(rows):
+    graphs = collate(torch.stack([rows[:4], rows[4:]]))
+    each = [Graphs(*(table[i] for table in graphs)) for i in range(2)]
+    bonds, atoms = torch.randn(2, graphs.target.shape[1], 3), torch.randn(2, graphs.atoms.shape[1], 3)
+    found = {
+        "onward": (onward(bonds, turns(graphs)), [onward(b, turns(g)) for b, g in zip(bonds, each, strict=True)]),
+        "neighbours": (neighbours(atoms, graphs), [neighbours(a, g) for a, g in zip(atoms, each, strict=True)]),
+        "sources": (sources(atoms, graphs), [sources(a, g) for a, g in zip(atoms, each, strict=True)]),
+        "rows": (rows_at(atoms, graphs.source), [rows_at(a, g.source) for a, g in zip(atoms, each, strict=True)]),
+        "pool": (
+            pool(bonds, graphs.target, graphs.bond_starts),
+            [pool(b, g.target, g.bond_starts) for b, g in zip(bonds, each, strict=True)],
+        ),
+    }
+    for together, alone in found.values():
+        torch.testing.assert_close(together, torch.stack(alone))
 
 
 def test_a_model_axis_changes_nothing(rows):
