@@ -142,6 +142,9 @@ class StackedModule:
 
     def outputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
         """Run each model on records of its own, differentiably: inputs (m, r, ...) -> (m, r, k)."""
+        if self._model_axis:
+            self._skeleton.eval()
+            return self._call(dict(params), self._collate(inputs), axes=2)
         return self._shaped(self._evaluated.outputs(params, self.as_inputs(inputs)), axes=2)
 
     def layer_inputs(

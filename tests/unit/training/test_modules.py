@@ -214,6 +214,8 @@ def test_what_takes_all_models_at_once_has_each_models_gradient(name, holes, rng
     for key in alone:
         torch.testing.assert_close(together[key], alone[key])
     assert any(value.any() for value in alone.values())
+    each = [model.forward({key: v[i : i + 1] for key, v in params.items()}, x[i])[0] for i in range(2)]
+    torch.testing.assert_close(model.outputs(params, x), torch.stack(each))
 
 
 def test_dropout_reads_the_seed(rng):
