@@ -73,6 +73,8 @@ class MoleculeEmbedder(Config):
     """Whether chunks may be encoded in other processes."""
     columns: ClassVar[bool] = True
     """Whether each feature is a column of its own, which may be compared between molecules, limited and scaled."""
+    learned: ClassVar[bool] = False
+    """Whether a network made the columns: a molecule that lies far from all others is then clipped as a whole."""
 
     def encode(self, smiles: Sequence[str], *, progress: Progress = silent) -> Encoded:
         """Return (n, d) features of the molecules, and which could not be encoded, why."""

@@ -22,6 +22,7 @@ class HuggingFace(MoleculeEmbedder):
     """
 
     cost: ClassVar[float] = 8.0
+    learned: ClassVar[bool] = True
     separable: ClassVar[bool] = False
     model: str = Field(min_length=1)
     """A name on the hub, or a folder with config, tokenizer and model.safetensors."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Pretrained(MoleculeEmbedder):
     """A frozen network whose weights are known, or the user's own of the same shape."""
 
+    learned: ClassVar[bool] = True
     separable: ClassVar[bool] = False  # torch spreads a batch over the cores itself
     weights: str | None = None
     """A safetensors file of your own; by default the known weights, looked for in LEAQ_WEIGHTS_DIR."""

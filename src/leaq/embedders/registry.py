@@ -9,8 +9,8 @@ from leaq.config import Registry
 from leaq.embedders import cache, parallel
 from leaq.embedders.base import Embedder, EmbedderEntry, Encoded, MoleculeEmbedder, molecules_of, reasons, refusal
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.stats.outliers import limited, outlier_flag
-from leaq.types import Flag, Progress, Samples, silent
+from leaq.stats.outliers import clipped, clipped_flag, limited, outlier_flag
+from leaq.types import Flag, Floats, Progress, Samples, silent
 
 FEWEST = 20
 """Molecules that must be left when some cannot be encoded."""
@@ -82,10 +82,9 @@ def embed(
             flags = (*flags, Flag("dropped-molecules", text))
             samples, found = _kept(samples, kept), Encoded(found.features[kept])
         features = np.asarray(found.features, dtype=np.float32)
-        features, outside = limited(features) if built.columns else (features, np.zeros((0, 0), bool))
-        if outside.any():
-            where = f"{int(outside.any(1).sum())} molecules, {int(outside.any(0).sum())} features of {built.describe()}"
-            flags = (*flags, outlier_flag(outside, where))
+        if built.columns:
+            features, told = _within(features, built)
+            flags = (*flags, *told)
     else:
         features = np.asarray(built.transform(samples), dtype=np.float32)
     shaped = features.ndim == 2 or features.shape == samples.inputs.shape  # images stay what they are
@@ -103,6 +102,19 @@ def embed(
 def _encoded(samples: Samples, built: MoleculeEmbedder, jobs: int | None, progress: Progress) -> Encoded:
     smiles = molecules_of(samples, built.describe())
     return cache.cached(built, smiles, lambda: parallel.encode(built, smiles, jobs=jobs, progress=progress))
+
+
+def _within(features: Floats, built: MoleculeEmbedder) -> tuple[Floats, tuple[Flag, ...]]:
+    """Limit what lies far outside all others, and say so."""
+    features, outside = limited(features)
+    flags: tuple[Flag, ...] = ()
+    if outside.any():
+        where = f"{int(outside.any(1).sum())} molecules, {int(outside.any(0).sum())} features of {built.describe()}"
+        flags = (outlier_flag(outside, where, alone=not built.learned),)
+    if built.learned:
+        features, moved = clipped(features)
+        flags = (*flags, clipped_flag(moved)) if moved.any() else flags
+    return features, flags
 
 
 def _kept(samples: Samples, rows: np.ndarray) -> Samples:

@@ -18,6 +18,8 @@ REACH = 10.0
 """Widths of the middle by which a value may lie outside it."""
 MOST = 0.5
 """Share of its columns outside which a record is a stranger to all others."""
+FARTHEST = 10.0
+"""Times the median record's distance from the middle at which an embedding may lie."""
 ABSURD = 100.0
 """Widths of the middle of a regression target outside which a value is taken for an error."""
 NINES = frozenset(float("9" * digits) for digits in range(1, 16))
@@ -35,10 +37,7 @@ def limits(values: Floats, reach: float = REACH) -> tuple[Floats, Floats]:
     >>> [float(end[0]) for end in limits(column)]
     [-790.0, 890.0]
     """
-    n = len(values)
-    skip = min(max(ENDS, n // 100), (n - 1) // 4)
-    ordered = np.sort(values, axis=0)
-    low, high = ordered[skip], ordered[n - 1 - skip]
+    low, _, high = _middle(values)
     with np.errstate(over="ignore"):
         width = np.where(high > low, reach * (high - low), STEPS)
     return low - width, high + width
@@ -55,6 +54,39 @@ def limited(values: Floats) -> tuple[Floats, Bools]:
     low, high = limits(values)
     outside = np.asarray((values < low) | (values > high))
     return (np.clip(values, low, high).astype(values.dtype) if outside.any() else values), outside
+
+
+def clipped(values: Floats) -> tuple[Floats, Bools]:
+    """Return embeddings (n, d) with those far from all others clipped along their line, and which they were (n,).
+
+    The distance from the middle is the root of the mean square over columns, each in widths of its middle; those whose
+    middle does not vary are left out. The limit is `FARTHEST` times the median distance of all records of the pool.
+
+    Examples
+    --------
+    >>> cloud = np.random.default_rng(0).normal(size=(200, 4))
+    >>> cloud[7] = 1e4
+    >>> found, moved = clipped(cloud)
+    >>> np.flatnonzero(moved).tolist(), bool(np.abs(found[7]).max() < 50)
+    ([7], True)
+    """
+    low, middle, high = _middle(values.astype(np.float64))
+    varies, apart = high > low, values - middle
+    distance = np.sqrt(((apart[:, varies] / (high - low)[varies]) ** 2).sum(1) / max(1, varies.sum()))
+    limit = FARTHEST * np.median(distance)
+    outside = np.asarray((distance > limit) & (limit > 0))
+    if not outside.any():
+        return values, outside
+    found = middle + apart * (limit / np.where(outside, distance, limit))[:, None]
+    return np.where(outside[:, None], found, values).astype(values.dtype), outside
+
+
+def _middle(values: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the lowest, the median and the highest value (d,) of each column's middle."""
+    n = len(values)
+    skip = min(max(ENDS, n // 100), (n - 1) // 4)
+    ordered = np.sort(values, axis=0)
+    return ordered[skip], np.median(ordered, axis=0), ordered[n - 1 - skip]
 
 
 def sentinel(values: Floats) -> float | None:
@@ -97,9 +129,14 @@ def absurd(values: Floats) -> tuple[float | None, Ints]:
     return code, rows.astype(np.int64) if varies else np.empty(0, np.int64)
 
 
-def outlier_flag(outside: Bools, where: str) -> Flag:
-    """Say how many values were limited, and why; and how many records (of rows of `outside`) lie outside in most."""
-    strangers = int((outside.mean(1) > MOST).sum()) if outside.shape[1] > 1 else 0
+def outlier_flag(outside: Bools, where: str, *, alone: bool = True) -> Flag:
+    """Say how many values were limited, and why; and how many records (of rows of `outside`) lie outside in most.
+
+    Parameters
+    ----------
+    alone : nothing more is done for such records; see `clipped_flag`.
+    """
+    strangers = int((outside.mean(1) > MOST).sum()) if alone and outside.shape[1] > 1 else 0
     more = (
         f" {strangers} of the records lie outside in most columns: predictions for them mean little, and a bad metric "
         "may be theirs alone."
@@ -109,4 +146,14 @@ def outlier_flag(outside: Bools, where: str) -> Flag:
         f"{int(outside.sum())} values lie far outside all others of their column ({where}) and were moved to its "
         "limit: standardised, a column would tell nothing but these, or a model predict anything for them. Codes for "
         f"missing values belong into empty cells.{more * bool(strangers)}",
+    )
+
+
+def clipped_flag(moved: Bools) -> Flag:
+    """Say how many records were clipped, and why."""
+    return Flag(
+        "clipped-embeddings",
+        f"{int(moved.sum())} embeddings lie more than {FARTHEST:g} times as far from the middle as half of all do and "
+        "were moved to that distance along their line: a model that has not seen one may predict anything for it, and "
+        "a metric be its alone.",
     )

@@ -112,3 +112,32 @@ def test_weights_that_saw_labels_are_flagged(monkeypatch):
     assert flag.code == "pretrained-on-labels"
     assert "may have seen this task's answers" in flag.text
     assert EMBEDDERS.build("graphsage_contextpred").flags() == ()
+
+
+class Learned(Lengths):
+    """As a network embeds: all molecules alike but one, far out in every unit."""
+
+    learned: ClassVar[bool] = True
+
+    def encode(self, smiles: Sequence[str], *, progress=None):
+        cloud = np.random.default_rng(0).normal(size=(len(smiles), 6))
+        cloud[3] *= 5.0
+        cloud[4] = 1e4
+        return Encoded(cloud, {})
+
+
+def test_an_embedding_far_from_all_others_is_clipped_and_a_column_is_not():
+    require("rdkit")
+    learned = embed(molecules(CHAINS), Learned())
+    assert [flag.code for flag in learned.flags] == ["limited-outliers", "clipped-embeddings"]
+    assert "1 embeddings lie" in learned.flags[1].text
+    assert "in most columns" not in learned.flags[0].text
+
+    class Columns(Learned):
+        learned: ClassVar[bool] = False
+
+    columns = embed(molecules(CHAINS), Columns())
+    assert [flag.code for flag in columns.flags] == ["limited-outliers"]
+    assert "in most columns" in columns.flags[0].text
+    assert (np.delete(learned.inputs, 4, axis=0) == np.delete(columns.inputs, 4, axis=0)).all()
+    assert np.abs(learned.inputs[4]).max() < np.abs(columns.inputs[4]).max()

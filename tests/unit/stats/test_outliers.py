@@ -1,8 +1,9 @@
 """Limits of columns: far values are moved, ordinary ones never."""
 
 import numpy as np
+import pytest
 
-from leaq.stats.outliers import far, limited, limits, outlier_flag
+from leaq.stats.outliers import FARTHEST, clipped, clipped_flag, far, limited, limits, outlier_flag
 
 
 def test_a_far_value_is_moved_to_the_limit(rng):
@@ -41,3 +42,28 @@ def test_a_record_that_is_outside_in_most_columns_is_told(rng):
     assert outside.sum() == 9
     assert "1 of the records lie outside in most columns" in outlier_flag(outside, "rows 8, 10").text
     assert "in most columns" not in outlier_flag(outside[8:], "row 10").text
+    assert "in most columns" not in outlier_flag(outside, "rows 8, 10", alone=False).text
+
+
+def test_an_embedding_far_from_all_others_is_clipped_along_its_line(rng):
+    values = np.concatenate([rng.normal(size=(200, 8)), np.zeros((200, 1))], axis=1)  # a unit that is never active
+    values[7] = 40 * values[8]
+    found, moved = clipped(values)
+    assert np.flatnonzero(moved).tolist() == [7]
+    assert (found[~moved] == values[~moved]).all()
+    middle = np.median(values, axis=0)
+    apart, before = found[7] - middle, values[7] - middle
+    np.testing.assert_allclose(apart / apart[0], before / before[0])
+    ordered = np.sort(values, axis=0)
+    width = (ordered[189] - ordered[10])[:8]
+    distance = np.sqrt((((values - middle)[:, :8] / width) ** 2).mean(1))
+    assert np.sqrt(((apart[:8] / width) ** 2).mean()) == pytest.approx(FARTHEST * np.median(distance))
+    assert "1 embeddings lie more than 10 times as far" in clipped_flag(moved).text
+
+
+@pytest.mark.parametrize("equal", [1.0, 0.9])
+def test_where_nothing_or_hardly_anything_varies_nothing_is_clipped(equal, rng):
+    values = np.where(rng.random((200, 1)) < equal, 1.0, rng.normal(size=(200, 5)))
+    found, moved = clipped(values)
+    assert (found == values).all()
+    assert not moved.any()
