@@ -18,7 +18,7 @@ REACH = 10.0
 """Widths of the middle by which a value may lie outside it."""
 MOST = 0.5
 """Share of its columns outside which a record is a stranger to all others."""
-FARTHEST = 10.0
+FARTHEST = 5.0
 """Times the median record's distance from the middle at which an embedding may lie."""
 ABSURD = 100.0
 """Widths of the middle of a regression target outside which a value is taken for an error."""

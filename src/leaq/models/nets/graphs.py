@@ -171,7 +171,7 @@ def onward(values: Tensor, ways: Turns) -> Tensor:
     return _run(_Onward, values.flatten(0, -2), *ways).view(values.shape)
 
 
-def neighbours(values: Tensor, graphs: Graphs) -> Tensor:
+def adjacent(values: Tensor, graphs: Graphs) -> Tensor:
     """Give each atom the sum of its neighbours' rows, (a, d) -> (a, d)."""
     return _of_all(_Neighbours, values, graphs.source, graphs.bond_starts)
 

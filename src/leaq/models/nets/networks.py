@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from leaq.models.nets.graphs import Graphs, collate, neighbours, onward, pool, rows_at, sources, turns
+from leaq.models.nets.graphs import Graphs, adjacent, collate, onward, pool, rows_at, sources, turns
 from leaq.models.nets.layout import ATOM, BOND
 
 Aggregation = Literal["mean", "sum", "norm"]
@@ -207,5 +207,5 @@ class Convolutions(nn.Module):
         h: Tensor = torch.relu(self.start(graphs.atoms))
         for layer in self.layers:
             z = layer(h) * root
-            h = h + torch.relu((neighbours(z, graphs) + z) * root)
+            h = h + torch.relu((adjacent(z, graphs) + z) * root)
         return h

@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from leaq.models.nets.graphs import Graphs, collate, highest, neighbours, pool, sources, spread
+from leaq.models.nets.graphs import Graphs, adjacent, collate, highest, pool, sources, spread
 from leaq.models.nets.layout import ELEMENTS, LOOP, TYPES, WORDS
 from leaq.models.nets.networks import in_parts
 
@@ -45,7 +45,7 @@ class Edges(nn.Module):
 
     def inward(self, z: Tensor, graphs: Graphs, share: Tensor) -> Tensor:
         """Add up z_j + e_ij, times the share of atom j (a, 1), over each atom's neighbours and itself."""
-        atoms = neighbours(z * share, graphs)
+        atoms = adjacent(z * share, graphs)
         bonds = pool(graphs.bonds * sources(share, graphs), graphs.target, graphs.bond_starts)
         return atoms + self.bond(bonds) + (z + self.loop()) * share
 

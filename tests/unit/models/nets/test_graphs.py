@@ -6,7 +6,7 @@ import torch
 
 from leaq.embedders import EMBEDDERS
 from leaq.errors import InvalidInput
-from leaq.models.nets.graphs import Graphs, collate, flip, neighbours, onward, pool, rows_at, sources, spread, turns
+from leaq.models.nets.graphs import Graphs, adjacent, collate, flip, onward, pool, rows_at, sources, spread, turns
 from leaq.models.nets.layout import ATOM, BOND, COUNTS, SLOT
 from tests.helpers import require
 
@@ -89,7 +89,7 @@ def test_bonds_get_what_leads_into_them_and_atoms_their_neighbours(rows):
     ]
     around = [[source[e] for e in real if target[e] == v] for v in range(len(graphs.atoms))]
     for ours, given, parts in (
-        (onward(values, turns(graphs)), values, into), (neighbours(atoms, graphs), atoms, around)
+        (onward(values, turns(graphs)), values, into), (adjacent(atoms, graphs), atoms, around)
     ):  # fmt: skip
         slow = torch.stack([given[part].sum(0) for part in parts])
         keep = real if given is values else slice(-1)  # what is filled up with is nobody's
@@ -111,7 +111,7 @@ def test_a_model_axis_in_front_changes_nothing(rows):
     bonds, atoms = torch.randn(2, graphs.target.shape[1], 3), torch.randn(2, graphs.atoms.shape[1], 3)
     found = {
         "onward": (onward(bonds, turns(graphs)), [onward(b, turns(g)) for b, g in zip(bonds, each, strict=True)]),
-        "neighbours": (neighbours(atoms, graphs), [neighbours(a, g) for a, g in zip(atoms, each, strict=True)]),
+        "adjacent": (adjacent(atoms, graphs), [adjacent(a, g) for a, g in zip(atoms, each, strict=True)]),
         "sources": (sources(atoms, graphs), [sources(a, g) for a, g in zip(atoms, each, strict=True)]),
         "rows": (rows_at(atoms, graphs.source), [rows_at(a, g.source) for a, g in zip(atoms, each, strict=True)]),
         "pool": (
