@@ -175,7 +175,12 @@ class _Run:
             for _ in range(self.config.epochs):
                 for inputs, targets in loader:
                     optimizer.zero_grad()
-                    _loss(wrapped(inputs), targets).backward()  # type: ignore[no-untyped-call]
+                    found = wrapped(inputs)
+                    if targets.is_floating_point():
+                        loss = nn.functional.mse_loss(found.squeeze(-1), targets)
+                    else:
+                        loss = nn.functional.cross_entropy(found, targets)
+                    loss.backward()  # type: ignore[no-untyped-call]
                     optimizer.step()
             if not math.isinf(self.private.epsilon) and len(loader) not in self.accounts.spent:
                 self.accounts.spent[len(loader)] = float(engine.get_epsilon(self.accounts.delta))
@@ -216,9 +221,3 @@ def _optimizer(params: list[nn.Parameter], config: TrainingConfig) -> torch.opti
 
 
 PARTS = ("weight", "bias")
-
-
-def _loss(outputs: Tensor, targets: Tensor) -> Tensor:
-    if targets.is_floating_point():
-        return nn.functional.mse_loss(outputs.squeeze(-1), targets)
-    return nn.functional.cross_entropy(outputs, targets)

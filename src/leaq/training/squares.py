@@ -82,11 +82,9 @@ def train_squares(
         )
     mlp = MLP(samples.inputs.shape[1], max(1, len(samples.classes)), (), samples.task)
     scalers = fit_scalers(samples, members, standardised_privately(config), seed=seed)
-    mu = (
-        math.inf
-        if math.isinf(private.epsilon)
-        else gaussian_mu(private.epsilon, private.delta(int(members.sum(1).max())))
-    )
+    mu, delta = math.inf, private.delta(int(members.sum(1).max()))
+    if not math.isinf(private.epsilon):
+        mu = gaussian_mu(private.epsilon, delta)
     weights, biases = [], []
     for model, inside in enumerate(members):
         own = {name: values[model] for name, values in scalers.items()}
@@ -95,9 +93,10 @@ def train_squares(
         goals = _goals(samples, inside, own)
         solved = _ridge(scores, goals, mu=mu, seed=seed, model=model)
         weight, bias = basis.unfolded(solved)
-        per_output = (weight, bias) if samples.task == "regression" else _logits(weight, bias)
-        weights.append(per_output[0])
-        biases.append(per_output[1])
+        if samples.task != "regression" and len(weight) == 1:  # one logit a class
+            weight, bias = np.concatenate([-weight, weight]), np.concatenate([-bias, bias])
+        weights.append(weight)
+        biases.append(bias)
     params = {name: torch.from_numpy(values).float() for name, values in scalers.items()}
     params["layers.0.weight"] = torch.from_numpy(np.stack(weights)).float()
     params["layers.0.bias"] = torch.from_numpy(np.stack(biases)).float()
@@ -154,10 +153,3 @@ def _ridge(scores: Floats, goals: Floats, *, mu: float, seed: int, model: int) -
     penalty = max(1.0, noise * math.sqrt(width))
     solved = vectors @ ((vectors.T @ sums[:width, width:]) / (np.maximum(values, 0.0) + penalty)[:, None])
     return np.asarray(SPREAD * solved)
-
-
-def _logits(weight: Floats, bias: Floats) -> tuple[Floats, Floats]:
-    """Return weights and biases of one logit a class."""
-    if len(weight) > 1:
-        return weight, bias
-    return np.concatenate([-weight, weight]), np.concatenate([-bias, bias])

@@ -122,7 +122,10 @@ class Recorder:
             for late in [kept for kept in self._kept if kept >= step]:
                 self._forget(late)
         if is_due(step, self._stride, self.config.by):
-            self._record(step)
+            self.flush()
+            self._store.put(step, self._weights())
+            self._kept.append(step)
+            self._thin()
 
     def flush(self) -> None:
         """Wait until everything recorded is kept; with a folder, until it is on disk.
@@ -140,12 +143,6 @@ class Recorder:
         except StoreError:
             self._kept = self._store.steps()
             raise
-
-    def _record(self, step: int) -> None:
-        self.flush()
-        self._store.put(step, self._weights())
-        self._kept.append(step)
-        self._thin()
 
     def _thin(self) -> None:
         while len(self._kept) > self.keep:
@@ -190,7 +187,8 @@ class Recorder:
             If the model became another one, or weights began to train whose earlier values were not kept.
         """
         everything = self._everything()
-        odd = [name for name in everything | self._shapes if self._shapes.get(name) != _shape(everything.get(name))]
+        shapes = {name: tensor.shape for name, tensor in everything.items()}
+        odd = [name for name in everything | self._shapes if self._shapes.get(name) != shapes.get(name)]
         if odd:
             raise InvalidInput(
                 f"Recorder: the model must stay the one that the recording began with. At step {self.steps_done} "
@@ -252,10 +250,6 @@ class Recorder:
             return True
         done = self.epochs_done if self.config.by == "epoch" else self.steps_done
         return done == last or self._versions() != self._changes
-
-
-def _shape(tensor: Tensor | None) -> torch.Size | None:
-    return None if tensor is None else tensor.shape
 
 
 def surplus(steps: Sequence[int], spacing: str, stride: int) -> tuple[tuple[int, ...], int]:
