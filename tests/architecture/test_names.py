@@ -12,7 +12,6 @@ PARALLEL = {
     "entries": "what is known by name: data sets, embedders, attacks, quantizers",
     "locate": "makes sure that what a name stands for is there, before anything is computed: data sets, embedders",
     "entry": "one of a catalogue",
-    "markdown": "a catalogue as a page shows it",
     "Identity": "what leaves all as it is: the embedder of tables, the quantizer of full precision",
 }
 

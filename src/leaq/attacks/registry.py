@@ -115,7 +115,6 @@ def _known(key: str) -> MembershipAttack | None:
 
 AS_OF = "November 2026"
 """When the list of attacks was last held against what is published."""
-BEGIN, END = "<!-- catalogue: begin -->", "<!-- catalogue: end -->"
 HOLDS: dict[Access, str] = {"outputs": "the model's answers", "file": "the released file"}
 TOLD: dict[Tells, str] = {
     "nothing": "nothing",
@@ -169,16 +168,6 @@ def entry(spec: str) -> AttackEntry:
     ('lira(mode=offline)', ('shadows',))
     """
     return _described(build_attack(spec))
-
-
-def markdown() -> str:
-    """Return the catalogue as a Markdown table."""
-    lines = ["| attack | what it does | needs | attacker holds | is told | source |", "|---|---|---|---|---|---|"]
-    for found in entries():
-        needs = ", ".join(found.needs) or "losses"
-        cells = (f"`{found.spec}`", found.what, needs, found.holds, found.told, found.source)
-        lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
-    return "\n".join(lines)
 
 
 def _described(attack: MembershipAttack) -> AttackEntry:

@@ -146,7 +146,8 @@ def _draw(result: "CellResult", out: Path | None) -> None:
     if out is None:
         console.note("With a run folder (--out) the exposed molecules are drawn, too.")
         return
-    from leaq.reporting.molecule_risk import molecule_risks, write_structures
+    from leaq.reporting.html import write_structures
+    from leaq.reporting.molecule_risk import molecule_risks
     from leaq.study.cleaning import EXPOSED
 
     try:

@@ -7,8 +7,6 @@ from leaq.errors import InvalidInput, installed
 from leaq.quantizers.registry import QUANTIZERS, build, families, name_of
 from leaq.quantizers.scheme import Needs, Scheme, options_of
 
-BEGIN, END = "<!-- catalogue: begin -->", "<!-- catalogue: end -->"
-
 
 @dataclass(frozen=True)
 class QuantizerOption:

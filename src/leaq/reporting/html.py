@@ -6,7 +6,7 @@ Two editions. "shareable" holds aggregates only; "internal" adds the risk of sin
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from leaq.errors import InvalidInput, need, visible
 from leaq.reporting.kinds import kinds
@@ -15,6 +15,9 @@ from leaq.results import CellResult
 from leaq.results.redaction import shareable
 from leaq.system.environment import without_collecting
 from leaq.system.files import writable_place, write_atomic
+
+if TYPE_CHECKING:
+    from leaq.reporting.molecule_risk import MoleculeRisks
 
 Edition = Literal["shareable", "internal"]
 TEMPLATES = Path(__file__).parent / "templates"
@@ -29,6 +32,17 @@ def write_report(results: CellResult | Sequence[CellResult], path: str | Path, e
         page = render(results, edition)
     write_atomic(Path(path), page, mode=0o600 if edition == "internal" else 0o644)
     return Path(path)
+
+
+def write_structures(found: "MoleculeRisks", path: Path) -> Path:
+    """Write the page of the molecules most exposed, readable by its owner alone."""
+    write_atomic(path, structures_html(found))
+    return path
+
+
+def structures_html(found: "MoleculeRisks") -> str:
+    """Return that page as HTML that needs nothing else."""
+    return visible(str(_environment().get_template("molecules.html").render(found=found)))
 
 
 def check_place(path: str | Path) -> None:

@@ -5,7 +5,6 @@ from leaq.attacks.registry import (
     build_attack,
     entries,
     entry,
-    markdown,
     parse_attacks,
     primary,
     short_name,
@@ -87,9 +86,3 @@ def test_one_is_found_by_specification_and_by_what_it_was_called():
     assert entry("combined(sees=outputs)").holds == "the model's answers"
     with pytest.raises(UnknownName, match="Did you mean 'lira'"):
         entry("lyra")
-
-
-def test_the_page_has_a_line_each_and_no_bar_breaks_it():
-    lines = markdown().splitlines()
-    assert len(lines) == 2 + len(entries())
-    assert {line.replace(r"\|", "").count("|") for line in lines} == {7}

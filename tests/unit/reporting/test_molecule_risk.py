@@ -9,14 +9,13 @@ from leaq.data.chemistry import Neighbours
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.pipeline import audit
 from leaq.pipeline.cell import AuditConfig
+from leaq.reporting.html import structures_html, write_structures
 from leaq.reporting.molecule_risk import (
     MoleculeRisks,
     RiskyMolecule,
     Stratum,
     molecule_risks,
     nearest_nonmember,
-    structures_html,
-    write_structures,
 )
 from leaq.results import CellResult
 from leaq.training import TrainingConfig
