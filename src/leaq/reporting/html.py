@@ -42,7 +42,7 @@ def write_structures(found: "MoleculeRisks", path: Path) -> Path:
 
 def structures_html(found: "MoleculeRisks") -> str:
     """Return that page as HTML that needs nothing else."""
-    return visible(str(_environment().get_template("molecules.html").render(found=found)))
+    return filled("molecules.html", found=found)
 
 
 def check_place(path: str | Path) -> None:
@@ -72,9 +72,12 @@ def render(results: CellResult | Sequence[CellResult], edition: Edition = "share
 
 def page_of(template: str, page: Mapping[str, Any], *, edition: Edition = "shareable") -> str:
     """Return a page of this house: its template, filled, with style and script inside."""
-    found = _environment().get_template(template)
-    text = found.render(page=page, edition=edition, css=_asset("report.css"), script=_asset("report.js"))
-    return visible(str(text))
+    return filled(template, page=page, edition=edition, css=_asset("report.css"), script=_asset("report.js"))
+
+
+def filled(template: str, **what: Any) -> str:
+    """Return a template with what it names; every string in it is escaped."""
+    return visible(str(_environment().get_template(template).render(**what)))
 
 
 def _environment() -> Any:

@@ -6,8 +6,9 @@ from importlib.util import find_spec
 
 from leaq.reporting.drawing import COLOURS, svg
 from leaq.reporting.figures import tradeoff
+from leaq.reporting.html import filled
 from leaq.reporting.narrative import attacker, headline, outcome
-from leaq.reporting.tables import Table, ranking
+from leaq.reporting.tables import ranking
 from leaq.results import CellResult
 
 
@@ -15,14 +16,9 @@ def notebook(result: CellResult) -> str:
     """Return what the report's first screen says, and the ranking, as HTML; every string escaped, nothing to load."""
     if not result.rows:
         return f"<p>{escape(repr(result))}</p>"
-    table = ranking(result)
     first, *others = outcome(result)
-    said = "".join(f"<p>{escape(one)}</p>" for one in (*others, headline(result) or attacker(result)))
-    notes = "".join(f"<li>{escape(str(note))}</li>" for note in table.footnotes)
-    return (
-        f"<p><b>{escape(first)}</b></p>{said}{_picture(result)}{_drawn(table)}"
-        f"<p><small>{escape(table.order)}</small></p><ul style='list-style:none;padding:0'>{notes}</ul>"
-    )
+    said = [*others, headline(result) or attacker(result)]
+    return filled("notebook.html", first=first, said=said, picture=_picture(result), table=ranking(result))
 
 
 def _picture(result: CellResult) -> str:
@@ -34,22 +30,3 @@ def _picture(result: CellResult) -> str:
     drawing = svg(tradeoff(result, width=560, height=420), name=name, label=about)
     colours = ";".join(f"--{colour}:{value}" for colour, value in COLOURS.items())
     return f"<div style='{colours};background:#fff;display:inline-block;padding:8px'>{drawing}</div>"
-
-
-def _drawn(table: Table) -> str:
-    head = "".join(
-        f"<th style='text-align:{column.align}' title='{escape(column.explanation)}'>{escape(column.title)}</th>"
-        for column in table.columns
-    )
-    rows = "".join(
-        "<tr>"
-        + "".join(
-            f"<td style='text-align:{column.align};white-space:nowrap'>{escape(cell)}</td>"
-            for cell, column in zip(row, table.columns, strict=True)
-        )
-        + "</tr>"
-        for row in table.rows
-    )
-    title = f"<caption style='text-align:left'>{escape(table.title)}</caption>"
-    body = f"{title}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
-    return f"<div style='overflow-x:auto'><table>{body}</table></div>"
