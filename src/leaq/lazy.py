@@ -117,6 +117,7 @@ MODULES = {
     "leaq.reporting.reproduction": "leaq.pipeline.options",
     "leaq.reporting.choice": "leaq.decisions.standing",
     "leaq.reporting.redaction": "leaq.results.redaction",
+    "leaq.reporting.notebook": "leaq.reporting.html",
     "leaq.reporting.look": "leaq.reporting.drawing",
     "leaq.reporting.many": "leaq.reporting.study_tables",
     "leaq.reporting.reading": "leaq.reporting.narrative",

@@ -94,14 +94,12 @@ def test_molecules_without_a_run_folder_are_listed_but_not_drawn(tmp_path):
 
 def test_options_of_one_name_have_one_meaning():
     commands = get_command(app).commands
-    told = {name: {o.name: getattr(o, "help", None) for o in commands[name].params} for name in commands}
-    for other, least in (
-        ("show", {"show_records", "lambda_k", "every_attack", "report", "card", "exports", "internal", "json"}),
-        ("protect", {"source", "quantizers", "shadows", "data_dir", "quiet"}),
-    ):
+    told = {name: {o.opts[0]: getattr(o, "help", None) for o in commands[name].params} for name in commands}
+    shown = ("show-records", "lambda", "every-attack", "report", "card", "exports", "internal", "json")
+    for other, least in (("show", shown), ("protect", ("quantizers", "shadows", "data-dir", "quiet"))):
         both = set(told["audit"]) & set(told[other])
-        assert both >= least
-        assert {name for name in both - {"out"} if told["audit"][name] != told[other][name]} == set()
+        assert both >= {f"--{name}" for name in least}
+        assert {name for name in both - {"--out"} if told["audit"][name] != told[other][name]} == set()
 
 
 def test_json_is_a_result_that_reads_back(words):

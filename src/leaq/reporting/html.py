@@ -1,16 +1,24 @@
 """The report: one HTML file that needs nothing else, opens anywhere, and can be sent by e-mail.
 
-Two editions. "shareable" holds aggregates only; "internal" adds the risk of single records, by row number.
+Two editions. "shareable" holds aggregates only; "internal" adds the risk of single records, by row number. A notebook
+shows verdict, picture, table and doubts as plain HTML without a style sheet, which fits any notebook.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from leaq.errors import InvalidInput, need, visible
+from leaq.reporting.drawing import COLOURS, svg
+from leaq.reporting.figures import tradeoff
 from leaq.reporting.kinds import kinds
+from leaq.reporting.narrative import attacker, headline, outcome
 from leaq.reporting.pages import audit_page, study_page
+from leaq.reporting.tables import ranking
 from leaq.results import CellResult
 from leaq.results.redaction import shareable
 from leaq.system.environment import without_collecting
@@ -18,6 +26,7 @@ from leaq.system.files import writable_place, write_atomic
 
 if TYPE_CHECKING:
     from leaq.reporting.molecule_risk import MoleculeRisks
+
 
 Edition = Literal["shareable", "internal"]
 TEMPLATES = Path(__file__).parent / "templates"
@@ -110,3 +119,23 @@ def _asset(name: str) -> Any:
     return need("markupsafe", extra="report", purpose="Writing the HTML report").Markup(
         (TEMPLATES / name).read_text(encoding="utf-8")
     )
+
+
+def notebook(result: CellResult) -> str:
+    """Return what the report's first screen says, and the ranking, as HTML; every string escaped, nothing to load."""
+    if not result.rows:
+        return f"<p>{escape(repr(result))}</p>"
+    first, *others = outcome(result)
+    said = [*others, headline(result) or attacker(result)]
+    return filled("notebook.html", first=first, said=said, picture=_picture(result), table=ranking(result))
+
+
+def _picture(result: CellResult) -> str:
+    """Return leak against loss, on white, since notebooks may be dark; nothing where it cannot be drawn."""
+    if find_spec("vl_convert") is None:
+        return ""
+    about = "Leak against loss of the task's metric; the numbers are in the table."
+    name = f"leaq-{sha256(result.to_json(timings=False).encode()).hexdigest()[:8]}"  # two results may share a page
+    drawing = svg(tradeoff(result, width=560, height=420), name=name, label=about)
+    colours = ";".join(f"--{colour}:{value}" for colour, value in COLOURS.items())
+    return f"<div style='{colours};background:#fff;display:inline-block;padding:8px'>{drawing}</div>"

@@ -302,7 +302,7 @@ VIEWS = {
     "text": "leaq.reporting.tables:text",
     "frame": "leaq.results.tidy:frame",
     "plot": "leaq.reporting.figures:plot",
-    "notebook": "leaq.reporting.notebook:notebook",
+    "notebook": "leaq.reporting.html:notebook",
 }
 """How a result shows itself. The rooms that draw lie above this one, so they are named here and found on first use:
 the one place where a lower room knows of higher ones, and only for display (the architecture test keeps it so)."""
