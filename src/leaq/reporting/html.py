@@ -51,7 +51,7 @@ def write_structures(found: "MoleculeRisks", path: Path) -> Path:
 
 def structures_html(found: "MoleculeRisks") -> str:
     """Return that page as HTML that needs nothing else."""
-    return filled("molecules.html", found=found)
+    return from_template("molecules.html", found=found)
 
 
 def check_place(path: str | Path) -> None:
@@ -81,10 +81,10 @@ def render(results: CellResult | Sequence[CellResult], edition: Edition = "share
 
 def page_of(template: str, page: Mapping[str, Any], *, edition: Edition = "shareable") -> str:
     """Return a page of this house: its template, filled, with style and script inside."""
-    return filled(template, page=page, edition=edition, css=_asset("report.css"), script=_asset("report.js"))
+    return from_template(template, page=page, edition=edition, css=_asset("report.css"), script=_asset("report.js"))
 
 
-def filled(template: str, **what: Any) -> str:
+def from_template(template: str, **what: Any) -> str:
     """Return a template with what it names; every string in it is escaped."""
     return visible(str(_environment().get_template(template).render(**what)))
 
@@ -127,7 +127,7 @@ def notebook(result: CellResult) -> str:
         return f"<p>{escape(repr(result))}</p>"
     first, *others = outcome(result)
     said = [*others, headline(result) or attacker(result)]
-    return filled("notebook.html", first=first, said=said, picture=_picture(result), table=ranking(result))
+    return from_template("notebook.html", first=first, said=said, picture=_picture(result), table=ranking(result))
 
 
 def _picture(result: CellResult) -> str:
