@@ -5,10 +5,11 @@
 Needs chemprop (the extra chemprop) and ../shared/data/molecules. Model 2i trains on a random half, model 2i + 1 on the
 other; every model predicts the records it did not train on. chemprop trains by its own recipe (its loaders, Lightning,
 its schedule of the learning rate), leaq by `TrainingConfig` with the same epochs and batches. Both drop a last batch of one
-record.
+record. What one run measured, each model's score by task and trainer, is written to benchmarks/results/chemprop_parity.json.
 """
 
 import argparse
+import json
 import logging
 import time
 import warnings
@@ -26,6 +27,7 @@ from leaq.training import TrainingConfig, train_modules
 from leaq.types import Bools, Floats, Samples
 
 DATA = Path("../shared/data/molecules")
+RESULTS = Path(__file__).parent / "results" / "chemprop_parity.json"
 EPOCHS = 50
 
 
@@ -71,6 +73,10 @@ def score(samples: Samples, members: Bools, predictions: Floats) -> Floats:
     return np.array([metric(samples.targets[~m], p[~m]) for m, p in zip(members, predictions, strict=True)])
 
 
+def kept(scores: Floats, seconds: float) -> dict[str, object]:
+    return {"scores": np.round(scores, 3).tolist(), "seconds": round(seconds)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tasks", nargs="*", default=["freesolv", "esol", "dili"])
@@ -81,12 +87,14 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     torch.set_num_threads(1)
+    found: dict[str, dict[str, object]] = {}
     for task in args.tasks:
         samples = load(str(DATA / f"{task}.csv"), smiles="smiles", target="target")
         members = halves(samples, args.models, seed=0)
         started = time.process_time()
         other = score(samples, members, theirs(samples, members, args.batch))
         seconds = time.process_time() - started
+        found[task] = {"chemprop": kept(other, seconds)}
         print(
             f"{task:12} chemprop        {other.mean():.3f}  {np.round(other, 3)}  {seconds:.0f} s of CPU time",
             flush=True,
@@ -95,11 +103,13 @@ def main() -> None:
             started = time.process_time()
             mine = score(samples, members, ours(samples, members, schedule, args.batch))
             seconds, paired = time.process_time() - started, mine - other
+            found[task][schedule] = kept(mine, seconds)
             error = paired.std(ddof=1) / np.sqrt(len(paired))
             print(
                 f"{task:12} leaq {schedule:10} {mine.mean():.3f}  {np.round(mine, 3)}  {seconds:.0f} s; "
                 f"difference {paired.mean():+.3f} +- {error:.3f}", flush=True,
             )  # fmt: skip
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,8 @@ MODELS, DRAWS, DROP = 16, 100, 0.02
 HEADS = TrainingConfig(checkpoints=1)
 GRAPHS = TrainingConfig(epochs=60, checkpoints=1)
 TUNED = TrainingConfig(epochs=20, checkpoints=1)
+PROTECTED = {"tuned": 8}
+"""Models that `leaq.protect` trains of a kind, where they are fewer: fine-tuning is dear."""
 KINDS: dict[str, dict[str, Any]] = {
     "perceptron": {"training": HEADS},
     "frozen": {"embedder": "gcn_contextpred", "training": HEADS},
@@ -112,10 +114,12 @@ def referred(task: str, _kind: str) -> dict[str, Any]:
 def protected(task: str, kind: str) -> dict[str, Any]:
     """Let `leaq.protect` choose a release; its audit has full precision on the same records."""
     training = KINDS[kind]["training"].model_copy(update={"checkpoints": 20})  # training less is one of the releases
-    change = {**KINDS[kind], "training": training, "quantizers": ("protect",)}
+    models = PROTECTED.get(kind, MODELS)
+    change = {**KINDS[kind], "training": training, "quantizers": ("protect",), "replicates": models}
     found = leaq.protect(config(task, **change), max_drop=DROP)
     rows = [plain(row, found.metric) for row in found.audit.rows]
-    return {"n": found.audit.data["n"], "metric": found.metric, "rows": rows, "tried": len(found.tried)}
+    counts = {"n": found.audit.data["n"], "models": models, "tried": len(found.tried)}
+    return {**counts, "metric": found.metric, "rows": rows}
 
 
 def keep(name: str, measure: Callable[[], Mapping[str, Any]], results: Path) -> None:
