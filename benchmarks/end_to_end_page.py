@@ -67,8 +67,8 @@ def _weights(cells: Cells, tasks: list[str]) -> list[str]:
         for key in (kind, f"{kind}-protect"):
             for task in (task for task in tasks if (task, key) in cells):
                 cell = cells[task, key]
-                for at, row in enumerate(cell["rows"]):
-                    rows.setdefault(_weights_name(key, at, row), []).append((cell, row))
+                for weights, row in _named(key, cell["rows"]):
+                    rows.setdefault(weights, []).append((cell, row))
         for weights, found in rows.items():
             metrics = [
                 [row["metric"][0] for cell, row in found if cell["metric"] == wanted] for wanted in ("roc_auc", "r2")
@@ -80,11 +80,11 @@ def _weights(cells: Cells, tasks: list[str]) -> list[str]:
     return lines
 
 
-def _weights_name(key: str, at: int, row: Mapping[str, Any]) -> str:
-    """Call what `protect` released of each task by one name, whatever it is, and full precision beside it by another."""
+def _named(key: str, rows: list[Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Name rows by their quantizers; what `protect` released by one name, full precision where it found nothing."""
     if not key.endswith("-protect"):
-        return str(row["label"])
-    return "protect: its full precision" if at == 0 else "protect: its release"
+        return [(row["label"], row) for row in rows]
+    return [("protect: its full precision", rows[0]), ("protect: its release", rows[-1])]
 
 
 def _mean(values: list[float]) -> str:
