@@ -74,6 +74,9 @@ def test_any_shape(spec, role_and_shape, count, seed):
         assert tensor.shape == stack.params[name].shape
         assert torch.isfinite(tensor).all()
     contract.equal(candidates.last(), scheme(stack.last(), records))
+    alone = stack.last().at(slice(0, 1)) if count == 1 else None
+    if alone is not None:
+        contract.equal(fitted.held(alone), fitted(alone))
     for name, (codes, scales) in fitted.codes(stack).items():
         decoded = scheme.plan(stack)[name].dequantize(codes, scales).to(torch.float32)
         assert torch.equal(decoded.reshape(stack.params[name].shape), candidates.params[name])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, LeaqError, UnsupportedModel, first_line
 from leaq.evaluation.batches import Batch, shapes_of
@@ -15,6 +15,7 @@ from leaq.models.numbers import read_codes, released_numbers
 from leaq.models.protocols import Model
 from leaq.models.tables import Judge
 from leaq.types import Bools, Checkpoints, Floats, LossTable, Progress, Samples, silent
+from leaq.types.later import is_later
 
 ACTIVATIONS = 2**21
 """Numbers a forward pass may hold in its widest layer before records or models are split.
@@ -239,6 +240,15 @@ def _inputs(samples: Samples, checkpoints: Checkpoints) -> Tensor:
     """Return inputs where the weights are, in their precision."""
     like = next(iter(checkpoints.params.values()))
     return torch.tensor(samples.inputs, dtype=like.dtype, device=like.device)
+
+
+def at_once(module: nn.Module) -> int:
+    """Return the numbers that a forward pass of a module may hold in its widest layer.
+
+    More of a module whose weights are worked out for every batch: a sixteenth of them, so that few batches are needed.
+    """
+    weights = sum(tensor.numel() for tensor in module.parameters() if is_later(tensor))
+    return max(ACTIVATIONS, min(weights // 16, LARGER_ON_GPU * ACTIVATIONS))
 
 
 def _budget(x: Tensor) -> int:

@@ -23,14 +23,20 @@ LOGITS = 2**22
 """Logits a forward pass may return before fewer texts go through at once."""
 
 
-def token_batches(texts: Sequence[Text], vocabulary: int) -> tuple[Batch, ...]:
-    """Return texts as batches, each padded on the right to its longest."""
+def token_batches(texts: Sequence[Text], vocabulary: int, *, logits: int | None = None) -> tuple[Batch, ...]:
+    """Return texts as batches, each padded on the right to its longest.
+
+    Parameters
+    ----------
+    logits : what a batch may have of them, where that is more than usual.
+    """
+    most = max(LOGITS, logits or 0)
     batches, start = [], 0
     while start < len(texts):
         stop, width = start, 0
         while stop < len(texts):
             wider = max(width, len(texts[stop].ids))
-            if stop > start and (stop + 1 - start) * wider * vocabulary > LOGITS:
+            if stop > start and (stop + 1 - start) * wider * vocabulary > most:
                 break
             stop, width = stop + 1, wider
         batches.append(_batch(texts[start:stop], width))

@@ -96,6 +96,18 @@ def places(module: nn.Module, params: Mapping[str, Tensor]) -> dict[str, Tensor]
     return found
 
 
+def exchange(module: nn.Module, name: str, value: Tensor) -> None:
+    """Put a tensor into every place of a parameter or buffer that has no values to be written over."""
+    parameter = nn.Parameter(value, requires_grad=False)
+    for place in places(module, {name: value}):
+        owner, _, leaf = place.rpartition(".")
+        part = module.get_submodule(owner)
+        if leaf in part._parameters:
+            part._parameters[leaf] = parameter
+        else:
+            part._buffers[leaf] = value
+
+
 def call(module: nn.Module, params: Mapping[str, Tensor], inputs: Any) -> Tensor:
     """Run a module with exchanged weights on one batch; tied parameters stay tied.
 

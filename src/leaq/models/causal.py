@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from leaq.errors import InvalidInput, StoreError, first_line, need
+from leaq.models.causal_gguf import open_causal_gguf, stays_in_gguf
 from leaq.types import Floats, Ints
 
 IGNORED = -100
@@ -21,11 +22,16 @@ Told = str | tuple[str, str]
 """A text, or a prompt and its answer."""
 
 
-def load_causal(name: str | Path) -> tuple[Any, Any]:
+def load_causal(name: str | Path, *, in_file: bool = False) -> tuple[Any, Any]:
     """Return a causal language model and its tokenizer, by name or from a local folder.
 
     Only safetensors weights are read and no code from the model's repository is run. A GGUF file is dequantized by
-    transformers' own reader; its tokenizer comes out of it too.
+    transformers' own rules; its tokenizer comes out of it too.
+
+    Parameters
+    ----------
+    in_file : leave the matrices of a GGUF file in it, decoded by every operation that needs them, where the rules of
+        its architecture allow it.
 
     Raises
     ------
@@ -44,6 +50,9 @@ def load_causal(name: str | Path) -> tuple[Any, Any]:
             "where you trust them, load them yourself and save with save_pretrained."
         )
     try:
+        if in_file and options and stays_in_gguf(Path(name)):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False, **options)
+            return open_causal_gguf(Path(name)), tokenizer
         model, found = transformers.AutoModelForCausalLM.from_pretrained(
             place,
             trust_remote_code=False,
@@ -52,6 +61,8 @@ def load_causal(name: str | Path) -> tuple[Any, Any]:
             **(options or {"use_safetensors": True}),
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False, **options)
+    except StoreError:
+        raise
     except Exception as err:  # transformers, tokenizers and safetensors have a dozen of their own
         said = (str(err).strip().splitlines() or [type(err).__name__])[0]
         raise StoreError(

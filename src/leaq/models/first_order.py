@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from leaq.models.calling import call, evaluating, full_precision
 from leaq.models.modules import ModuleModel, plain_convolution
 from leaq.types import Floats, Ints
+from leaq.types.later import is_later
 
 Judge = Callable[[Tensor], Tensor]
 """Outputs (n, ...) -> one loss a record, (n,)."""
@@ -113,11 +114,12 @@ def _groups(named: list[tuple[str, Ints]], leaves: Mapping[str, Tensor]) -> Iter
 
 def kept_bytes(model: ModuleModel, params: Mapping[str, Tensor], inputs: Any, *, judge: Judge, steps: Steps) -> int:
     """Return the bytes that `first_order` keeps between its two runs, weights left out."""
-    own = {tensor.untyped_storage().data_ptr() for tensor in (*params.values(), *model.module.parameters())}
+    weights = [tensor for tensor in (*params.values(), *model.module.parameters()) if not is_later(tensor)]
+    own = {tensor.untyped_storage().data_ptr() for tensor in weights}
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
-        if (storage := tensor.untyped_storage()).data_ptr() not in own:
+        if not is_later(tensor) and (storage := tensor.untyped_storage()).data_ptr() not in own:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 

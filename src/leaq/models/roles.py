@@ -10,6 +10,7 @@ from torch.nn.parameter import is_lazy
 
 from leaq.errors import UnsupportedModel
 from leaq.types import Flag, Role
+from leaq.types.later import is_later
 
 _KINDS: tuple[tuple[type[nn.Module], Role], ...] = (
     (nn.Linear, "linear"),
@@ -159,7 +160,7 @@ def parameter_doubts(module: nn.Module) -> tuple[Flag, ...]:
                 f"The model's weights must have values. {name!r} is on the meta device. "
                 "Load the checkpoint into the model first (load_state_dict(..., assign=True))."
             )
-        if type(tensor) not in (Tensor, nn.Parameter):
+        if type(tensor) not in (Tensor, nn.Parameter) and not is_later(tensor):
             raise UnsupportedModel(
                 f"The model must hold ordinary weights. {name!r} is a {type(tensor).__name__}: already quantized. "
                 "Audit the full-precision original, and give this one as shipped={'name': model}."

@@ -6,7 +6,7 @@ Stacks are worked on in cache-sized runs of models. A `Fitted` scheme holds the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite, prod
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from leaq.lazy import Tensor, torch
 from leaq.quantizers.blocks import TILE, tiles
 from leaq.results import Size
 from leaq.types import LAYER_ROLES, Checkpoints, Flag, Role
+from leaq.types.later import at_hand, is_later
 
 if TYPE_CHECKING:
     from leaq.quantizers.calibration import Calibration
@@ -32,6 +33,8 @@ State = Mapping[str, Scales]
 
 MOMENTS = ("input_mean", "quantized_input_mean")
 """Names under which a corrected bias keeps the mean input of its layer."""
+ONE_BYTE = 256
+"""Levels whose codes take one byte."""
 GAIN, SHIFT = "gain", "shift"
 """Names under which a refitted weight keeps what each output channel is multiplied by, and a bias what is added."""
 
@@ -74,6 +77,9 @@ def averaged(checkpoints: Checkpoints, count: int) -> Checkpoints:
 
 def fit_tensor(scheme: Scheme, name: str, weight: Tensor) -> Scales:
     """Return the scales of one parameter's stacked tensors (b, *shape), all of which must be finite."""
+    if is_later(weight) and len(weight) == 1:  # what a scheme keeps of the weights themselves stays where they are
+        here = at_hand(weight)
+        return {key: weight if value is here else value for key, value in _fit_finite(scheme, name, here).items()}
     parts = [_fit_finite(scheme, name, weight[run]) for run, _ in tiles(len(weight), prod(weight.shape[1:]))]
     return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
@@ -85,7 +91,7 @@ def quantized(scheme: Scheme, checkpoints: Checkpoints) -> Checkpoints:
     """
     after = {}
     for name, chosen in scheme.plan(checkpoints).items():
-        weight = stacked(checkpoints, name)
+        weight = at_hand(stacked(checkpoints, name))
         out = after[name] = torch.empty_like(weight, memory_format=torch.contiguous_format)
         with torch.no_grad():
             for run, _ in tiles(len(weight), prod(weight.shape[1:])):
@@ -167,7 +173,7 @@ class Fitted:
         prepared = self.scheme.prepare(checkpoints, self.state, repeat)
         quantized = {}
         for name, chosen in self.scheme.plan(checkpoints).items():
-            weight = stacked(prepared, name)
+            weight = at_hand(stacked(prepared, name))
             out = torch.empty_like(weight, memory_format=torch.contiguous_format)
             with torch.no_grad():
                 for run, scales in self._runs(name, weight, repeat):
@@ -176,6 +182,20 @@ class Fitted:
                     for rows, own in row_runs(chosen, weight[run].shape, scales):
                         chosen.release(weight[run][:, rows], own, out[run][:, rows])
             quantized[name] = out
+        quantized |= self._shifted(prepared, quantized, repeat)
+        return _exchanged(self.scheme, prepared, quantized)
+
+    def held(self, checkpoints: Checkpoints) -> Checkpoints:
+        """Return the same with a byte a weight in memory: its codes, decoded by each operation that needs it.
+
+        Weights of more than 256 levels are quantized anew each time. For a large model that stays in its file.
+        """
+        repeat, plan = self._repeat(checkpoints), self.scheme.plan(checkpoints)
+        prepared = self.scheme.prepare(checkpoints, self.state, repeat)
+        few = {name for name, chosen in plan.items() if chosen.levels <= ONE_BYTE}
+        quantized = {name: _again(plan[name], stacked(prepared, name), self.state[name]) for name in set(plan) - few}
+        for name, codes, scales in self.coded(checkpoints, few):
+            quantized[name] = _decoded(plan[name], codes, scales, like=stacked(prepared, name))
         quantized |= self._shifted(prepared, quantized, repeat)
         return _exchanged(self.scheme, prepared, quantized)
 
@@ -211,7 +231,7 @@ class Fitted:
         for name, chosen in self.scheme.plan(checkpoints).items():
             if names is not None and name not in names:
                 continue
-            weight = stacked(prepared, name)
+            weight = at_hand(stacked(prepared, name))
             parts = [_encoded(chosen, weight[run], scales) for run, scales in self._runs(name, weight, repeat)]
             state = self.state[name]
             scales = state if repeat == 1 else {key: value.repeat_interleave(repeat, 0) for key, value in state.items()}
@@ -297,6 +317,24 @@ def _encoded(scheme: Scheme, weight: Tensor, scales: Scales) -> Tensor:
     """Return the codes of some models' weights (b, *shape): of one large tensor's a few rows at a time."""
     parts = [scheme.encode(weight[:, rows], own) for rows, own in row_runs(scheme, weight.shape, scales)]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def _again(scheme: Scheme, weight: Tensor, scales: Scales) -> Tensor:
+    """Return weights that are quantized each time they are used."""
+    return _later(weight, lambda: scheme.release(at_hand(weight), scales))
+
+
+def _decoded(scheme: Scheme, codes: Tensor, scales: Scales, *, like: Tensor) -> Tensor:
+    """Return weights of which the codes are in memory."""
+    kind, kept = codes.dtype, codes.to(torch.uint8)
+    needed = {key: value for key, value in scales.items() if not is_later(value)}
+    return _later(like, lambda: scheme.dequantize(kept.to(kind), needed).to(like.dtype).reshape(like.shape))
+
+
+def _later(like: Tensor, make: Callable[[], Tensor]) -> Tensor:
+    from leaq.models.later import Later
+
+    return Later(tuple(like.shape), make)
 
 
 def mean_shift(weight: Tensor, quantized: Tensor, exact: Tensor, rounded: Tensor) -> Tensor:

@@ -58,6 +58,9 @@ class _Unchanged(Fitted):
     ) -> Checkpoints:
         return checkpoints
 
+    def held(self, checkpoints: Checkpoints) -> Checkpoints:
+        return checkpoints
+
     def codes(self, checkpoints: Checkpoints) -> dict[str, tuple[Tensor, Scales]]:
         return {}
 

@@ -13,6 +13,10 @@ from typing import Any
 
 from leaq.errors import InvalidInput
 
+MMAP_THRESHOLD = -3
+"""The C library's number of the setting (malloc.h): bytes from which a block is one of the system's own."""
+RETURNED, KEPT = 2**22, 2**25
+"""Its values: while a large model runs, and the one that the library comes to by itself."""
 _LIBRARIES = ("leaq", "torch", "numpy", "scipy", "scikit-learn", "pandas", "rdkit")
 
 
@@ -77,6 +81,24 @@ def give_back_memory() -> None:
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # another C library than GNU's
             ctypes.CDLL(None).malloc_trim(0)
+
+
+@contextmanager
+def large_blocks_returned(wanted: bool = True) -> Iterator[None]:
+    """Return every freed block of megabytes to the system at once, where the C library is GNU's.
+
+    Layers of a large model that are worked out one after another leave gaps between what is kept, else, that fill
+    memory several times over.
+    """
+    library = ctypes.CDLL(None) if wanted and sys.platform == "linux" else None
+    library = library if hasattr(library, "mallopt") else None
+    if library is not None:
+        library.mallopt(MMAP_THRESHOLD, RETURNED)
+    try:
+        yield
+    finally:
+        if library is not None:
+            library.mallopt(MMAP_THRESHOLD, KEPT)
 
 
 @contextmanager

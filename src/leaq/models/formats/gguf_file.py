@@ -4,6 +4,7 @@ The package's own reader follows an array's length past the end of the file, for
 Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
+import mmap
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,6 +55,18 @@ class GgufFile:
     def bytes(self) -> int:
         """What all tensors take."""
         return sum(int(tensor.data.nbytes) for tensor in self.tensors)
+
+
+def let_go(tensor: GgufTensor) -> None:
+    """Hand the pages of a tensor's file back to the system, which reads them again when they are used again.
+
+    Pages of a mapped file that were looked at count as memory of this process.
+    """
+    place: Any = tensor.data
+    while place is not None and not isinstance(place, mmap.mmap):
+        place = getattr(place, "base", None)
+    if place is not None and hasattr(mmap, "MADV_DONTNEED"):
+        place.madvise(mmap.MADV_DONTNEED)
 
 
 class _Damaged(Exception):

@@ -2,18 +2,20 @@
 
 import copy
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from leaq.errors import InvalidInput
-from leaq.models.calling import places as places_of_tensors
+from leaq.models.calling import exchange
 from leaq.models.formats.reading import FileWeights
 from leaq.models.formats.weight import LazyWeight, misshapen, nearest_reading, uneven
+from leaq.models.later import Later
 from leaq.models.roles import shared_names, tensors_of
 from leaq.types import Flag
+from leaq.types.later import is_later
 
 MOST_PREFIXES = 64
 ADAPTER = re.compile(r"lora_|ia3_|loha_|hada_|lokr_|oft_|vera_|boft_|prompt_embeddings|adapter")
@@ -106,7 +108,7 @@ def fill(
     compare : False where the module is no original but an architecture without its weights; conventions are then as
         the file names them.
     copied : False fills the module itself, so that a large one is not in memory twice.
-    mapped : leave weights of 32 bits in the file, for one that is larger than memory; pages are read as they are used.
+    mapped : leave weights of two axes and more in the file: each is read, or decoded, by every operation that needs it.
 
     Raises
     ------
@@ -120,10 +122,11 @@ def fill(
     stored: dict[str, str] = {}
     decided, scaled, doubted, unchanged = [], [], [], True
     for name, tensor in own.items():
-        if mapped and (there := weights[found[name]].mapped()) is not None:
-            _exchange(module, name, there)
+        lazy, left = weights[found[name]], mapped and _is_weight(tensor)
+        if left and lazy.mapped() is not None:
+            exchange(module, name, Later(tuple(tensor.shape), lazy.mapped))
             continue
-        first = weights[found[name]]()
+        first = lazy()
         weight, by_input = nearest_reading(
             first, tensor if compare else None, name=name, subject=subject, shape=tensor.shape
         )
@@ -133,8 +136,10 @@ def fill(
         doubted += [name] if compare and not by_input and uneven(weight, tensor) else []
         if weight.form and weight.value.ndim > 1:
             stored[name] = weight.form
-        if tensor.is_meta:
-            _exchange(module, name, weight.value)
+        if left:
+            exchange(module, name, Later(tuple(tensor.shape), _reading(lazy, weight.convention)))
+        elif tensor.is_meta or is_later(tensor):
+            exchange(module, name, weight.value)
         else:
             with torch.no_grad():
                 places[name].copy_(weight.value)
@@ -161,16 +166,13 @@ def fitting(reading: FileWeights, original: nn.Module, *, subject: str) -> dict[
     return found
 
 
-def _exchange(module: nn.Module, name: str, value: torch.Tensor) -> None:
-    """Put a tensor into every place of a parameter or buffer that has no values to be written over."""
-    parameter = nn.Parameter(value, requires_grad=False)
-    for place in places_of_tensors(module, {name: value}):
-        owner, _, leaf = place.rpartition(".")
-        part = module.get_submodule(owner)
-        if leaf in part._parameters:
-            part._parameters[leaf] = parameter
-        else:
-            part._buffers[leaf] = value
+def _is_weight(tensor: Tensor) -> bool:
+    return isinstance(tensor, nn.Parameter) and tensor.ndim > 1 and not tensor.is_complex()
+
+
+def _reading(lazy: LazyWeight, convention: str) -> Callable[[], Tensor]:
+    """Return what reads a weight again by the convention that was found."""
+    return lambda: next(one.value for one in lazy().readings() if one.convention == convention)
 
 
 def _refuse_empty(module: nn.Module, subject: str) -> None:

@@ -14,7 +14,7 @@ from leaq.errors import InvalidInput
 from leaq.evaluation.batches import Batch, mapped, move, to_device
 from leaq.evaluation.losses import Loss, LossFunction, checked, choose_loss, refuse_batch_dependence
 from leaq.evaluation.outputs import last_operation
-from leaq.evaluation.tables import ACTIVATIONS, Evaluator, Run, candidates
+from leaq.evaluation.tables import Evaluator, Run, at_once, candidates
 from leaq.models import ModuleModel
 from leaq.models.losses import signals_of
 from leaq.models.tables import Judge
@@ -97,11 +97,12 @@ class ModelEvaluator:
         _tidy(module)
         values = _targets(members, nonmembers, own=not isinstance(loss, str))
         few = Batch(head(members.batches[0].inputs), members.batches[0].targets[:1], 1)
-        last = last_operation(lambda: run_plain(model, few, grad=True))
+        # A loss of one's own reads outputs as they are.
+        last = last_operation(lambda: run_plain(model, few, grad=True)) if isinstance(loss, str) else ""
         chosen = choose_loss(loss, outputs.cpu(), values, last=last, names=members.names or nonmembers.names)
         _tidy(module)
         members, nonmembers = (records.changed(targets=chosen.targets) for records in (members, nonmembers))
-        rows = max(1, ACTIVATIONS // widest(lambda: run_plain(model, few), model.module))
+        rows = max(1, at_once(model.module) // widest(lambda: run_plain(model, few), model.module))
         members, nonmembers = members.cut(rows), nonmembers.cut(rows)
         outputs = outputs[: members.batches[0].n]
         told, judge = chosen.targets(values), None

@@ -26,6 +26,7 @@ from leaq.pipeline.finished.case import Case, Runnable
 from leaq.pipeline.finished.chemprop import MOLECULES, open_chemprop, who_trained
 from leaq.pipeline.finished.looking import (
     empty_network,
+    fills_memory,
     is_large,
     look_at,
     network_of,
@@ -79,7 +80,7 @@ def case_of(config: AuditConfig, given: Given) -> Case:
     if language:
         if place is not None and is_large(place):
             refuse_large_folder(place, rows=_rows(config))
-        model, tokenizer = (given.data, None) if place is None else load_causal(place)
+        model, tokenizer = (given.data, None) if place is None else load_causal(place, in_file=fills_memory(place))
         tokenizer = given.tokenizer or tokenizer
         give_back_memory()
         flags = _dequantized(place, describe_file(place) if place and place.suffix == ".gguf" else "")

@@ -9,6 +9,7 @@ from torch import nn
 from leaq.attacks.scoring import Resampling
 from leaq.attacks.tokens import against_reference, by_windows, min_k
 from leaq.data.texts import texts_of
+from leaq.evaluation.tables import at_once
 from leaq.evaluation.texts import longest, token_batches, vocabulary_of
 from leaq.models.causal import Text, TokenLoss, Tokens, tokens_of
 from leaq.pipeline.cell import AuditConfig
@@ -38,9 +39,9 @@ def audit_language(case: Case, *, progress: Progress = silent) -> CellResult:
     length = min(config.length or longest(model), longest(model))
     inside, outside = (tokens_of(told[name], case.tokenizer, length=length, name=name) for name, _ in named)
     loss = TokenLoss(keep=len(inside) + len(outside))
-    vocabulary = vocabulary_of(model)
+    sizes = vocabulary_of(model), at_once(model)
     scored = replace(
-        case, members=_records(inside, vocabulary), nonmembers=_records(outside, vocabulary), loss=loss,
+        case, members=_records(inside, *sizes), nonmembers=_records(outside, *sizes), loss=loss,
         extra=_token_attacks(loss, case.reference, config),
     )  # fmt: skip
     result = audit_case(scored, progress=progress)
@@ -115,9 +116,9 @@ def _with_perplexity(row: QuantizerRow) -> QuantizerRow:
     return replace(row, metrics={**row.metrics, "perplexity": found})
 
 
-def _records(texts: list[Text], vocabulary: int) -> Records:
+def _records(texts: list[Text], vocabulary: int, logits: int) -> Records:
     """Return texts as batches, each padded on the right to its longest; a record is told by its whole text."""
-    batches = token_batches(texts, vocabulary)
+    batches = token_batches(texts, vocabulary, logits=logits)
     return Records(batches, np.stack([_bag(text.ids) for text in texts]), digests_of(text.whole for text in texts))
 
 

@@ -35,8 +35,9 @@ from leaq.pipeline.rows import How, Released, row
 from leaq.quantizers import Identity, Scheme, parse_list
 from leaq.quantizers.files.recognised import recipe_flag, recipe_of
 from leaq.results import CellResult, QuantizerRow
-from leaq.system.environment import describe_environment, peak_memory
+from leaq.system.environment import describe_environment, large_blocks_returned, peak_memory
 from leaq.types import LAYER_ROLES, Checkpoints, Estimate, Flag, Floats, LossTable, NotComputed, Progress, silent
+from leaq.types.later import is_later
 
 NO_WEIGHTS = NotComputed("Quantizers and r need weights, and this model shows none; it was measured as it runs.")
 ONE_CANDIDATE = NotComputed("r needs a quantizer that can be applied again; a shipped model is one candidate.")
@@ -72,10 +73,13 @@ def audit_case(case: Case, *, progress: Progress = silent) -> CellResult:
     flags += _recorded_part(model, case.checkpoints)
     compared = _compared(members, nonmembers, config)
     flags += shift_doubt(compared) if isinstance(compared, Estimate) else ()
-    evaluator = ModelEvaluator.build(model, members, nonmembers, loss=case.loss, n_train=config.n_train, lent=case.lent)
-    # Logits of a language model are large: its candidates run one after another.
-    evaluator.model.vectorised = case.extra is None
-    rows, run = _rows(evaluator, case, progress), told_by(evaluator, case.checkpoints)
+    with large_blocks_returned(any(map(is_later, model.parameters()))):
+        evaluator = ModelEvaluator.build(
+            model, members, nonmembers, loss=case.loss, n_train=config.n_train, lent=case.lent
+        )
+        # Logits of a language model are large: its candidates run one after another.
+        evaluator.model.vectorised = case.extra is None
+        rows, run = _rows(evaluator, case, progress), told_by(evaluator, case.checkpoints)
     if run.missing is not None:
         rows = tuple(replace(one, measures={**one.measures, "run_risk": run.missing}) for one in rows)
     metric = next((key for key in ("roc_auc", "r2", "skill") if isinstance(rows[0].metrics.get(key), Estimate)), "loss")
@@ -99,7 +103,7 @@ def _rows(evaluator: ModelEvaluator, case: Case, progress: Progress) -> tuple[Qu
     if evaluator.weightless:
         return _box_rows(evaluator, case)
     released = released_of(evaluator.model.module, recorded, lent=case.lent)
-    marks = checksums_of(released.params.items())
+    marks, in_file = checksums_of(released.params.items()), any(map(is_later, released.params.values()))
     schemes: list[Scheme] = list(dict.fromkeys((Identity(), *parse_list(",".join(config.quantizers)))))
     total = len(schemes) + len(case.shipped)
     rows: list[QuantizerRow] = []
@@ -109,7 +113,7 @@ def _rows(evaluator: ModelEvaluator, case: Case, progress: Progress) -> tuple[Qu
         fitted, doubts = fitted_to(scheme, released, evaluator, given=case.calibration, seed=config.seed)
         moves = moves_of(fitted, released, recorded, config=config)  # before there is a second copy of the weights
         evaluator.tidy()
-        quantized = fitted(released)
+        quantized = fitted.held(released) if in_file else fitted(released)
         table = evaluator.table(quantized, quantizer=scheme.spec())
         attacks = case.extra(evaluator, table) if case.extra else {}
         found, more = candidates_of(evaluator, quantized, table, moves)

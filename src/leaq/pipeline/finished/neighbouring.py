@@ -14,10 +14,12 @@ from torch import Tensor
 
 from leaq.evaluation.batches import Batch, cut, move
 from leaq.models.first_order import Steps, first_order, kept_bytes, slopes
+from leaq.models.later import Later
 from leaq.pipeline.finished.evaluating import ModelEvaluator
 from leaq.pipeline.finished.running import device_of
 from leaq.quantizers.neighbours import Moves, moved
 from leaq.types import Checkpoints, Flag, Floats, LossTable
+from leaq.types.later import at_hand, is_later
 
 LARGE = 2**20
 """Numbers of a model from which on its neighbours are not all run."""
@@ -55,8 +57,8 @@ def neighbour_table(
         if found is not None:
             changes, flags = found
         for k in everything[np.isnan(changes).any(1)]:
-            with _moved_by(quantized, moves, k):
-                changes[k] = outside.table(quantized, quantizer=quantizer).losses[0, 0] - released
+            with _moved_by(quantized, moves, k) as there:
+                changes[k] = outside.table(there, quantizer=quantizer).losses[0, 0] - released
     table = outside.table_like(released[None] + np.vstack([changes, np.zeros_like(released)]), quantizer, "neighbours")
     return table, flags
 
@@ -74,13 +76,28 @@ def _stacked(outside: ModelEvaluator, quantized: Checkpoints, moves: Moves, quan
 
 
 @contextmanager
-def _moved_by(quantized: Checkpoints, moves: Moves, k: int, times: float = 1.0) -> Iterator[None]:
-    """Exchange one weight in place while the context lasts, `times` as far as the move goes."""
-    flat, at = quantized.params[moves.name[k]].view(-1), int(moves.position[k])
-    before = float(flat[at])
-    try:
+def _moved_by(quantized: Checkpoints, moves: Moves, k: int, times: float = 1.0) -> Iterator[Checkpoints]:
+    """Lend the weights with one exchanged while the context lasts, `times` as far as the move goes: in place."""
+    name, at = moves.name[k], int(moves.position[k])
+    whole = quantized.params[name]
+
+    def put(flat: Tensor) -> float:
+        before = float(flat[at])
         flat[at] = before + times * (float(moves.value[k]) - before) if times != 1 else float(moves.value[k])
-        yield
+        return before
+
+    def worked_out() -> Tensor:
+        fresh = at_hand(whole).clone()
+        put(fresh.view(-1))
+        return fresh
+
+    if is_later(whole):
+        yield quantized.replace({name: Later(tuple(whole.shape), worked_out)})
+        return
+    flat = whole.view(-1)
+    before = put(flat)
+    try:
+        yield quantized
     finally:
         flat[at] = before
 
@@ -92,8 +109,9 @@ def _by_first_order(
     if quantized.activation_bits is not None:  # rounded inputs have no slope
         return None
     params = {name: tensor[0] for name, tensor in quantized.params.items()}
-    places = zip(moves.name, moves.position, strict=True)
-    now = np.array([params[name].reshape(-1)[int(position)].item() for name, position in places])
+    now = np.empty(len(moves))
+    for name, which in moves.by_parameter():
+        now[which] = at_hand(params[name]).reshape(-1)[torch.as_tensor(moves.position[which])].double().cpu().numpy()
     steps, device = Steps(moves.name, moves.position, moves.value - now), device_of(outside.model.module)
     batches = [move(batch, device) for batch in outside.nonmembers.batches]
     one, few = cut(batches[0], 1)[0], cut(batches[0], RECORDS)[0]
@@ -146,13 +164,13 @@ def _off(
     level = float(losses.square().mean().sqrt())
     run, worst = outside.model, 0.0
 
-    def lost() -> Tensor:
-        return outside.judge_of(few)(run.forward(quantized.params, few.inputs)[0]).detach().double()
+    def lost(weights: Checkpoints) -> Tensor:
+        return outside.judge_of(few)(run.forward(weights.params, few.inputs)[0]).detach().double()
 
-    before = lost()
+    before = lost(quantized)
     for k in picked:
         times = max(1.0, SEEN * level / float(sizes[k]))
-        with _moved_by(quantized, moves, int(k), times):
-            rest = (lost() - before) / times - changes[k]
+        with _moved_by(quantized, moves, int(k), times) as there:
+            rest = (lost(there) - before) / times - changes[k]
         worst = max(worst, float(rest.square().mean().sqrt()) / float(sizes[k]) / times)
     return worst

@@ -17,6 +17,7 @@ from leaq.models import ModuleModel, checkpoints_of, evaluating
 from leaq.models.calling import call, full_precision
 from leaq.models.roles import tensors_of
 from leaq.pipeline.finished.records import Records
+from leaq.types.later import is_later
 
 REPEATS = 32
 """Runs on the first batch of a model that draws random numbers, before its outputs count as fixed."""
@@ -137,10 +138,13 @@ def _writable(module: nn.Module) -> list[tuple[str, Tensor]]:
 def checksums_of(named: Iterable[tuple[str, Tensor]]) -> dict[str, int]:
     """Return a checksum of the bytes of every tensor, by name.
 
-    Torch counts no write through ``.data``, a view or an array over the same memory; values tell.
+    Torch counts no write through ``.data``, a view or an array over the same memory; values tell. Weights that are
+    worked out when they are needed refuse writes themselves.
     """
     found: dict[str, int] = {}
     for name, tensor in named:
+        if is_later(tensor):
+            continue
         flat: Any = tensor.detach().cpu().contiguous().reshape(-1)  # no copy, where they lie side by side on the CPU
         found[name] = zlib.crc32(flat.view(torch.uint8).numpy() if flat.layout == torch.strided else b"")
     return found

@@ -6,6 +6,8 @@ import torch
 from safetensors.torch import save_file
 
 from leaq.errors import InvalidInput
+from leaq.pipeline.finished import looking, modules, neighbouring
+from leaq.types.later import is_later
 from tests.helpers import require
 from tests.unit.models.formats.producers import compressed, exported, gguf_file
 from tests.unit.pipeline.finished.models import audit_finished, noisy, overfitted
@@ -85,12 +87,12 @@ def test_a_language_model_is_audited_from_gguf_beside_its_original(tmp_path):
         assert shipped.size.bytes == own.size.bytes
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_a_gguf_language_model_is_audited_by_itself(tmp_path):
+def written(folder, kind="Q8_0", model=None):
+    """Write a small Llama as GGUF, with a tokenizer of letters, and texts."""
     require("gguf")
     from tests.unit.models.formats.producers import llama
 
-    model = llama()
+    model = model or llama()
     letters = [chr(97 + i) for i in range(26)]
     tokens = ["<unk>", "<s>", "</s>", *(f"\u2581{letter}" for letter in letters), *letters, "\u2581"]
     tokens += [f"<0x{i:02X}>" for i in range(64 - len(tokens))]
@@ -111,14 +113,39 @@ def test_a_gguf_language_model_is_audited_by_itself(tmp_path):
         writer.add_eos_token_id(2)
         writer.add_unk_token_id(0)
 
-    gguf_file(tmp_path / "m.gguf", model, "Q8_0", arch="llama", about=about)
+    gguf_file(folder / "m.gguf", model, kind, arch="llama", about=about)
     rng = np.random.default_rng(0)
     for name in ("in", "out"):
         texts = (" ".join(rng.choice(letters, 12)) for _ in range(24))
-        (tmp_path / f"{name}.txt").write_text("\n".join(texts))
-    found = audit_finished(tmp_path / "m.gguf", tmp_path / "in.txt", tmp_path / "out.txt", **QUICK)
+        (folder / f"{name}.txt").write_text("\n".join(texts))
+    return folder / "m.gguf", folder / "in.txt", folder / "out.txt"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_gguf_language_model_is_audited_by_itself(tmp_path):
+    found = audit_finished(*written(tmp_path), **QUICK)
     assert "architecture 'llama'" in next(flag.text for flag in found.flags if flag.code == "already-quantized")
     assert found.rows[0].metrics["loss"].value == pytest.approx(np.log(64), abs=0.3)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_weights_that_stay_in_a_gguf_file_and_rows_held_as_codes_give_the_same_numbers(tmp_path, monkeypatch):
+    three = written(tmp_path, "Q4_0")
+    options = {"quantizers": ("none", "sign", "uniform(bits=4)", "float16", "gguf(type=Q4_1)"), "draws": 20}
+    monkeypatch.setattr(neighbouring, "LARGE", 0)  # what single codes do follows from gradients, as in a large model
+    plain = audit_finished(*three, neighbours=6, **options)
+    monkeypatch.setattr(looking, "LARGE", 0)
+    kept = []
+    monkeypatch.setattr(modules, "checksums_of", lambda named: kept.extend(tensor for _, tensor in named) or {})
+    left = audit_finished(*three, neighbours=6, **options)
+    assert [is_later(tensor) for tensor in kept] == [tensor.ndim > 2 for tensor in kept]
+    for one, other in zip(plain.rows, left.rows, strict=True):
+        assert other.size == one.size
+        assert other.metrics["loss"].value == pytest.approx(one.metrics["loss"].value, rel=1e-6)
+        assert other.attacks["min-k++"].advantage.value == pytest.approx(one.attacks["min-k++"].advantage.value)
+        for name in ("r", "threshold_k"):
+            if isinstance(value := getattr(one.measures.get(name), "value", None), float):
+                assert other.measures[name].value == pytest.approx(value, rel=1e-3)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

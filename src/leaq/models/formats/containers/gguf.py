@@ -120,10 +120,11 @@ def _later(tensor: GgufTensor, heads: int) -> LazyWeight:
             raise UnsupportedModel(
                 f"GGUF tensor {tensor.name!r}: the package gguf must decode its type. It does not decode {kind}."
             ) from None
-        value = torch.from_numpy(np.array(numbers, dtype=np.float32)).reshape(tensor.shape)
+        own = numbers if numbers.dtype == np.float32 and numbers.flags.owndata else np.array(numbers, dtype=np.float32)
+        value = torch.from_numpy(own).reshape(tensor.shape)
         form = "" if kind in UNCHANGED else f"GGUF {kind}"
         others = [Weight(value, None, form, "rows as they are")] if heads else []
-        others += [Weight(value.T.contiguous(), None, form, "transposed")] if value.ndim == 2 else []
+        others += [Weight(value.T, None, form, "transposed")] if value.ndim == 2 else []
         others += [Weight(value - 1, None, form, "less one")] if value.ndim == 1 else []
         first = _in_halves(value, heads) if heads and len(value) % (2 * heads) == 0 else value
         return Weight(first, None, form, "", tuple(others))
