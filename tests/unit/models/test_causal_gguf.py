@@ -12,7 +12,7 @@ from tests.unit.pipeline.finished.test_files import written
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", ["Q4_0", "Q6_K", "F16"])
+@pytest.mark.parametrize("kind", ["Q4_0", "Q5_1", "F16"])
 def test_weights_in_the_file_are_those_that_transformers_reads(tmp_path, kind):
     path, *_ = written(tmp_path, kind)
     whole, _ = load_causal(path)
