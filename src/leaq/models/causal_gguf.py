@@ -35,20 +35,22 @@ def open_causal_gguf(path: Path) -> nn.Module:
         If the file lacks a parameter, or holds numbers of another shape or none.
     """
     import transformers
-    from accelerate import init_empty_weights
+    from accelerate import init_empty_weights  # type: ignore[import-untyped]
 
     rules, kind = _rules(path)
     settings = rules.load_gguf_checkpoint(str(path), return_tensors=False)["config"]
     config = transformers.AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name, trust_remote_code=False)
     with init_empty_weights(include_buffers=False):
-        model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
+        model: nn.Module = transformers.AutoModelForCausalLM.from_config(
+            config, dtype=torch.float32, trust_remote_code=False
+        )
     rule = kind(config=settings)
     names = rules.get_gguf_hf_weights_map(model, rule)
     own = dict(model.named_parameters(remove_duplicate=False))
     for tensor in open_gguf(path).tensors:
         if (name := names.get(tensor.name)) in own:
             _fill(model, name, own[name].shape, _reader(tensor, rule))
-    model.tie_weights()
+    model.tie_weights()  # type: ignore[operator]
     lacking = [name for name, parameter in model.named_parameters() if parameter.is_meta]
     if lacking:
         raise StoreError(

@@ -41,10 +41,10 @@ class Later(Tensor):
         """Return a tensor without memory of its own."""
         return _shaped(torch.empty(shape, dtype=torch.float32, device="meta"), make)
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Work out what an operation reads; put off what only looks at it another way."""
@@ -83,8 +83,13 @@ class Later(Tensor):
 
 
 def _shaped(like: Tensor, make: Callable[[], Tensor]) -> Later:
-    found: Later = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
-        Later, like.shape, strides=like.stride(), storage_offset=like.storage_offset(), dtype=like.dtype, device="cpu"
+    found: Later = torch.Tensor._make_wrapper_subclass(
+        Later,
+        like.shape,
+        strides=like.stride(),
+        storage_offset=like.storage_offset(),
+        dtype=like.dtype,
+        device=torch.device("cpu"),
     )
     found.make = make
     return found

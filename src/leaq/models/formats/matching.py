@@ -4,6 +4,7 @@ import copy
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -123,8 +124,8 @@ def fill(
     decided, scaled, doubted, unchanged = [], [], [], True
     for name, tensor in own.items():
         lazy, left = weights[found[name]], mapped and _is_weight(tensor)
-        if left and lazy.mapped() is not None:
-            exchange(module, name, Later(tuple(tensor.shape), lazy.mapped))
+        if left and (there := lazy.mapped()) is not None:
+            exchange(module, name, Later(tuple(tensor.shape), partial(_same, there)))
             continue
         first = lazy()
         weight, by_input = nearest_reading(
@@ -164,6 +165,10 @@ def fitting(reading: FileWeights, original: nn.Module, *, subject: str) -> dict[
         if shapes and tuple(tensor.shape) not in shapes:
             raise misshapen(shapes[:1], tensor.shape, name=name, subject=subject)
     return found
+
+
+def _same(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def _is_weight(tensor: Tensor) -> bool:

@@ -87,7 +87,7 @@ def _moved_by(quantized: Checkpoints, moves: Moves, k: int, times: float = 1.0) 
         return before
 
     def worked_out() -> Tensor:
-        fresh = at_hand(whole).clone()
+        fresh: Tensor = at_hand(whole).clone()
         put(fresh.view(-1))
         return fresh
 
