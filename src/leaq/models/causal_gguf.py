@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leaq.errors import StoreError
+from leaq.errors import StoreError, need
 from leaq.models.calling import exchange
 from leaq.models.formats.gguf_file import GgufTensor, let_go, open_gguf
 from leaq.models.later import Later
@@ -34,13 +34,11 @@ def open_causal_gguf(path: Path) -> nn.Module:
     StoreError
         If the file lacks a parameter, or holds numbers of another shape or none.
     """
-    import transformers
-    from accelerate import init_empty_weights  # type: ignore[import-untyped]
-
+    transformers, accelerate = _library("transformers"), _library("accelerate")
     rules, kind = _rules(path)
     settings = rules.load_gguf_checkpoint(str(path), return_tensors=False)["config"]
     config = transformers.AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name, trust_remote_code=False)
-    with init_empty_weights(include_buffers=False):
+    with accelerate.init_empty_weights(include_buffers=False):
         model: nn.Module = transformers.AutoModelForCausalLM.from_config(
             config, dtype=torch.float32, trust_remote_code=False
         )
@@ -60,10 +58,13 @@ def open_causal_gguf(path: Path) -> nn.Module:
     return model.eval()
 
 
+def _library(name: str) -> Any:
+    return need(name, extra="huggingface", purpose="Loading a language model")
+
+
 def _rules(path: Path) -> tuple[Any, Any]:
     """Return transformers' rules for GGUF files, and those of a file's architecture; None where it has none."""
-    from transformers import modeling_gguf_pytorch_utils as rules
-
+    rules = _library("transformers.modeling_gguf_pytorch_utils")
     named = str(open_gguf(path).fields.get("general.architecture"))
     try:
         known = named in rules.GGUF_SUPPORTED_ARCHITECTURES
