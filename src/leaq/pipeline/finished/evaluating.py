@@ -39,6 +39,8 @@ TOGETHER = 32
 """Candidates that one vectorised call evaluates."""
 LARGE = 2**26
 """Bytes of a model from which what it freed is handed back to the system."""
+FIRST = 32
+"""Records that a large model runs on at first, and at once."""
 WIDEST_OUTPUT = 4096
 """Outputs a record beyond which they are not kept (a language model's logits)."""
 
@@ -91,6 +93,8 @@ class ModelEvaluator:
             If the loss is a mean, depends on the batch, or a label has no output.
         """
         model = ModuleModel(module)
+        if _is_large(module):  # a copy of its weights is run too, beside which activations must stay small
+            members, nonmembers = members.cut(FIRST), nonmembers.cut(FIRST)
         members, nonmembers, outputs = run_first(model, members, nonmembers, lent=lent)
         _tidy(module)
         refuse_random(partial(run_plain, model, members.batches[0]), outputs)
@@ -273,8 +277,12 @@ class ModelEvaluator:
 
 def _tidy(module: nn.Module) -> None:
     """Hand back what the last run of a large model left, before the next needs as much."""
-    if sum(tensor.nbytes for tensor in module.parameters()) >= LARGE:
+    if _is_large(module):
         give_back_memory()
+
+
+def _is_large(module: nn.Module) -> bool:
+    return sum(tensor.nbytes for tensor in module.parameters()) >= LARGE
 
 
 def _targets(members: Records, nonmembers: Records, *, own: bool) -> Tensor:

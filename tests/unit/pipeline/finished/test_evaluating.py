@@ -10,6 +10,7 @@ from torch import nn
 from leaq.errors import InvalidInput
 from leaq.models import checkpoints_of
 from leaq.models.tables import Judge
+from leaq.pipeline.finished import evaluating as room
 from leaq.pipeline.finished.evaluating import ModelEvaluator
 from leaq.pipeline.finished.records import read_records
 from leaq.reporting.tables import by_task
@@ -56,6 +57,19 @@ def test_nothing_is_made_on_the_default_device(model, data):
 
     with pytest.raises(InvalidInput, match="meta"), torch.device("meta"):  # negative control
         ModelEvaluator.build(Forgetful(6, 2, device="cpu"), inside, outside)
+
+
+def test_a_large_model_sees_few_records_at_a_time_from_the_first_on(model, data, monkeypatch):
+    """The first run is beside a copy of its weights, where activations of many records would be the largest part."""
+    inside, outside = (read_records(part, name="members") for part in data)
+    usual = ModelEvaluator.build(model, inside, outside).table(checkpoints_of(model))
+    seen = []
+    model.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    monkeypatch.setattr(room, "LARGE", 0)
+    monkeypatch.setattr(room, "FIRST", 3)
+    few = ModelEvaluator.build(model, inside, outside).table(checkpoints_of(model))
+    assert max(seen) <= 3
+    np.testing.assert_allclose(few.losses, usual.losses, rtol=1e-4, atol=1e-6)
 
 
 def test_a_loss_of_ones_own_is_enough(model, data):
