@@ -1,55 +1,72 @@
-"""A study of equal cells by each engine: processor and wall seconds, and what the driver takes of them."""
+"""A study of equal cells by one worker and by two, of each engine: wall seconds, and what the driver takes of a core."""
 
 import os
 import resource
 import tempfile
 import time
+from contextlib import closing
 
-from leaq.study import Rules, Study, run_study
+from leaq.errors import MissingExtra
+from leaq.study import Study, run_study
+from leaq.study.engines import make_engine
 from leaq.training import TrainingConfig
 
-WORKERS = 2
+WORKERS = (1, 2)
 
 
-def study(cells: int, epochs: int) -> Study:
-    head = TrainingConfig(hidden=(64,), epochs=epochs)
+def study(cells: int) -> Study:
+    """Return cells of some seconds each, beside which starting a worker is little."""
+    head = TrainingConfig(hidden=(64,), epochs=20)
     return Study(
         data=("breast_cancer",), heads=(head,), seeds=tuple(range(cells)), quantizers=("sign", "uniform(bits=4)"),
-        audit={"replicates": 16, "threads": 1},
+        audit={"replicates": 48, "threads": 1},
     )  # fmt: skip
 
 
+def used(who: int) -> float:
+    found = resource.getrusage(who)
+    return found.ru_utime + found.ru_stime
+
+
 def measure(*, quick: bool) -> list[dict[str, object]]:
-    rows, cells = [], 4 if quick else 8
-    for name in ("local", "processes"):
-        with tempfile.TemporaryDirectory() as folder:
-            here, there = (resource.getrusage(kind) for kind in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-            started, load = time.perf_counter(), os.getloadavg()[0]
-            workers = WORKERS if name == "processes" else None
-            outcome = run_study(study(cells, 20), folder, engine=name, workers=workers, rules=Rules())
-            wall = time.perf_counter() - started
-            taken = [
-                after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-                for before, after in (
-                    (here, resource.getrusage(resource.RUSAGE_SELF)),
-                    (there, resource.getrusage(resource.RUSAGE_CHILDREN)),
-                )
-            ]
-        assert outcome.computed == cells, outcome.describe()
-        rows.append(
-            {"engine": name, "workers": WORKERS if name == "processes" else 1, "cells": cells, "wall": wall,
-             "driver": taken[0], "workers_seconds": taken[1], "load": load}
-        )  # fmt: skip
+    rows, cells = [], 2 if quick else 8
+    run_study(study(1), tempfile.mkdtemp())  # what this process imports is no part of any
+    for name in ("processes", "ray"):
+        for workers in WORKERS:
+            with tempfile.TemporaryDirectory() as folder:
+                load = os.getloadavg()[0]
+                started, before, under = time.perf_counter(), used(resource.RUSAGE_SELF), used(resource.RUSAGE_CHILDREN)
+                try:
+                    with closing(make_engine(name, workers=workers)) as engine:
+                        ready = time.perf_counter()
+                        outcome = run_study(study(cells), folder, engine=engine)
+                        ended = time.perf_counter()
+                except MissingExtra:
+                    continue
+                driver, all_of_them = used(resource.RUSAGE_SELF) - before, used(resource.RUSAGE_CHILDREN) - under
+            assert outcome.computed == cells, outcome.describe()
+            rows.append(
+                {"engine": name, "workers": workers, "cells": cells, "wall": ended - ready, "start": ready - started,
+                 "driver": driver, "workers_seconds": all_of_them, "load": load}
+            )  # fmt: skip
+            print(rows[-1], flush=True)
     return rows
 
 
 def body(rows: list[dict]) -> str:
     lines = [
-        f"{rows[0]['cells']} equal cells (breast_cancer, 3 quantizers, 16 models), seconds; the load is that of the machine before "
-        "the run, so that wall time says something only where it is low:\n",
-        "| engine | workers | wall | processor, this process | processor, workers | load before |", "|---|---|---|---|---|---|",
+        f"{rows[0]['cells']} equal cells (breast_cancer, 3 quantizers, 48 models) on a machine of {os.cpu_count()} cores, seconds; "
+        "the load is that of the machine before the run, so that wall time says something only where it is low. The driver hands "
+        "out the tasks:\n",
+        "| engine | workers | wall | times faster than one | driver, share of a core | starting the engine | load before |",
+        "|---|---|---|---|---|---|---|",
     ]  # fmt: skip
+    alone = {row["engine"]: row["wall"] for row in rows if row["workers"] == 1}
     for row in rows:
-        told = f"{row['wall']:.0f} | {row['driver']:.1f} | {row['workers_seconds']:.1f} | {row['load']:.1f}"
-        lines.append(f"| {row['engine']} | {row['workers']} | {told} |")
+        faster = f"{alone[row['engine']] / row['wall']:.2f}" if row["workers"] > 1 and row["engine"] in alone else ""
+        share = row["driver"] / (row["wall"] + row["start"])
+        lines.append(
+            f"| {row['engine']} | {row['workers']} | {row['wall']:.0f} | {faster} | {share:.1%} | {row['start']:.1f} | "
+            f"{row['load']:.1f} |"
+        )
     return "\n".join(lines)

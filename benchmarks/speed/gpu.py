@@ -1,4 +1,6 @@
-"""The whole table on a CUDA card, where there is one: training, evaluation, quantizers, calibrated ones, a whole audit.
+"""The whole table on a CUDA card, where there is one: training, evaluation, quantizers, calibrated ones, whole audits.
+
+64 shadows of the digits, and a network of ResNet-18's size, beside the CPU and the card's own rate of matrix products.
 
 `python -m benchmarks --only gpu` is all there is to do; without a card it says so. TF32 is off.
 """
@@ -8,16 +10,23 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
+import leaq
 from leaq.pipeline import audit
 from leaq.pipeline.cell import AuditConfig
 from leaq.quantizers import Calibration, build
-from leaq.training import MLP, TrainingConfig
+from leaq.training import MLP, TrainingConfig, train
 from leaq.training.backprop import Backprop
+from leaq.training.modules import StackedModule
 from leaq.training.steps import Descent
-from leaq.types import Checkpoints
+from leaq.types import Checkpoints, Samples
 
 MODELS, BATCH, COLUMNS, CLASSES = 64, 32, 64, 10
+EPOCHS = 10
+IMAGES, SIDE, CHANNELS = 64, 32, 64
+"""Records of a batch of the residual network, their height and width, and its first layer's channels."""
 WIDTHS = (32, 128, 512)
 SCHEMES = ("sign", "ternary(sparsity=0.9)", "uniform(bits=4)", "nf4", "gptq(bits=4)", "bias_correction(bits=4)")
 
@@ -68,6 +77,72 @@ def waits(device: str) -> int:
     return 0
 
 
+class Residual(nn.Module):
+    """Two convolutions, each behind a norm, added to what came in."""
+
+    def __init__(self, inward: int, outward: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inward, outward, 3, stride, 1, bias=False)
+        self.second = nn.Conv2d(outward, outward, 3, 1, 1, bias=False)
+        self.norms = nn.ModuleList(nn.GroupNorm(max(1, outward // 16), outward) for _ in range(2))
+        same = stride == 1 and inward == outward
+        self.beside = nn.Identity() if same else nn.Conv2d(inward, outward, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        inside = torch.relu(self.norms[0](self.first(x)))
+        return torch.relu(self.norms[1](self.second(inside)) + self.beside(x))
+
+
+def residual() -> nn.Module:
+    """Return a network of the layers of ResNet-18 for small images: 11 million parameters at 64 channels."""
+    widths = [CHANNELS * 2**stage for stage in range(4)]
+    blocks = [nn.Conv2d(3, CHANNELS, 3, 1, 1, bias=False), nn.GroupNorm(max(1, CHANNELS // 16), CHANNELS), nn.ReLU()]
+    for stage, width in enumerate(widths):
+        blocks += [Residual(widths[max(stage - 1, 0)], width, 1 if stage == 0 else 2), Residual(width, width, 1)]
+    return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], CLASSES))
+
+
+def residual_step(device: str, rounds: int) -> tuple[float, float]:
+    """Return seconds of a gradient of one residual network, as a recipe's models are trained, and its operations."""
+    torch.manual_seed(0)
+    x, y = torch.randn(1, IMAGES, 3, SIDE, SIDE, device=device), torch.randint(CLASSES, (1, IMAGES), device=device)
+    weights = torch.full((1, IMAGES), 1 / IMAGES, device=device)
+    model = StackedModule(residual, "classification", x[0, :2].cpu())
+    params = {name: tensor.to(device) for name, tensor in model.init(0, range(1)).items()}
+    with FlopCounterMode(display=False) as counted:
+        residual().to(device)(x[0])
+    together = model.stacks(x)
+    taken = seconds(lambda: model.gradient(params, x, y, weights, together=together), device, rounds)
+    return taken, 3 * counted.get_total_flops()
+
+
+def residual_audited(device: str) -> float:
+    """Return the seconds of an audit of a finished residual network under one quantizer."""
+    torch.manual_seed(0)
+    network, x = residual().to(device).eval(), torch.randn(6 * IMAGES, 3, SIDE, SIDE)
+    y = torch.randint(CLASSES, (len(x),))
+    half, started = len(x) // 2, time.perf_counter()
+    leaq.audit(network, members=(x[:half], y[:half]), nonmembers=(x[half:], y[half:]), quantizers=("uniform(bits=4)",))
+    return time.perf_counter() - started
+
+
+def digits(device: str, width: int) -> tuple[float, float]:
+    """Return the seconds of training shadows of the digits, and their operations."""
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    members = np.random.default_rng(0).random((MODELS, len(x))) < 0.5
+    config = TrainingConfig(hidden=(width, width), epochs=EPOCHS, checkpoints=1, device=device)
+    samples = Samples(x / 16, y, "classification", classes=tuple(map(str, range(10))))
+    started = time.perf_counter()
+    mlp, _ = train(samples, members, config, seed=0)
+    if device == "cuda":
+        torch.cuda.synchronize()
+    products = sum(a * b for a, b in zip(mlp.widths[:-1], mlp.widths[1:], strict=True))
+    work = 2 * EPOCHS * int(members.sum()) * (3 * products - mlp.widths[0] * mlp.widths[1])
+    return time.perf_counter() - started, work
+
+
 def quantizing(device: str, spec: str) -> float:
     mlp = MLP(d=COLUMNS, k=CLASSES, hidden=(256, 256), task="classification")
     params = {name: tensor.to(device) for name, tensor in mlp.init(0, range(MODELS)).items()}
@@ -102,6 +177,14 @@ def table(device: str, *, rounds: int, widths: tuple[int, ...] = WIDTHS, matrix:
     for width in widths:
         (there, work), (here, _) = training(device, width, rounds), training("cpu", width, 2)
         rows.append({"what": f"training step, width {width}", "cuda": there, "cpu": here, "share": work / there / peak})
+    (there, work), (here, _) = digits(device, widths[-1]), digits("cpu", widths[-1])
+    name = f"{MODELS} shadows of the digits, width {widths[-1]}"
+    rows.append({"what": name, "cuda": there, "cpu": here, "share": work / there / peak})
+    (there, work), (here, _) = residual_step(device, rounds), residual_step("cpu", 1)
+    count = sum(tensor.numel() for tensor in residual().parameters()) / 1e6
+    name = f"residual network of {count:.1f} M parameters"
+    rows.append({"what": f"{name}, a gradient", "cuda": there, "cpu": here, "share": work / there / peak})
+    rows.append({"what": f"{name}, audit of", "cuda": residual_audited(device), "cpu": residual_audited("cpu")})
     rows += [{"what": f"quantizing, {s}", "cuda": quantizing(device, s), "cpu": quantizing("cpu", s)} for s in SCHEMES]
     rows.append({"what": "whole audit of breast_cancer", "cuda": audited(device), "cpu": audited("cpu")})
     rows.append({"what": "steps that wait for the card", "cuda": float(waits(device)), "cpu": 0.0})

@@ -5,6 +5,8 @@ import resource
 import subprocess
 import sys
 
+from benchmarks.speed.machine import ROOT
+
 RUNS = {
     "`leaq --help`": ["-m", "leaq", "--help"],
     "`leaq audit --help`": ["-m", "leaq", "audit", "--help"],
@@ -13,6 +15,7 @@ RUNS = {
     "`import leaq`": ["-c", "import leaq"],
     "`import torch`": ["-c", "import torch"],
     "everything that an audit imports": ["-c", "import leaq.pipeline.flow, leaq.study.tasks"],
+    "`pytest --collect-only`": ["-m", "pytest", "--collect-only", "-q"],
 }
 
 
@@ -23,7 +26,7 @@ def measure(*, quick: bool) -> list[dict[str, object]]:
         for _ in range(2 if quick else 4):
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            subprocess.run([sys.executable, *words], env=environment, capture_output=True, check=False)
+            subprocess.run([sys.executable, *words], env=environment, cwd=ROOT, capture_output=True, check=False)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         rows.append({"what": name, "seconds": min(taken)})
