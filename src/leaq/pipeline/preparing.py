@@ -75,7 +75,7 @@ def prepare(
 
 
 def refuse_without_device(config: AuditConfig, *, elsewhere: bool = False) -> None:
-    """Refuse an audit whose models are to run where this process has no device, before anything is read for it.
+    """Refuse an audit whose models are to run where this process has no device, before anything is computed.
 
     Parameters
     ----------

@@ -258,7 +258,7 @@ def test_every_verb_that_runs_models_takes_a_device():
 
 
 @pytest.mark.parametrize("line", COMPUTING.values(), ids=COMPUTING)
-def test_a_device_that_is_not_there_is_one_error_before_anything_is_read(line, at_hand, monkeypatch):
+def test_a_device_that_is_not_there_is_one_error_before_anything_is_computed(line, at_hand, monkeypatch):
     def read(*_, **__):
         raise AssertionError("read something")
 
