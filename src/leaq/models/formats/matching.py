@@ -144,6 +144,7 @@ def fill(
         else:
             with torch.no_grad():
                 places[name].copy_(weight.value)
+        del first, weight  # before the next is read: one may be a large part of memory
     _refuse_empty(module, subject)
     return Filled(
         module, stored, (*_warnings(subject, decided, scaled, unchanged=unchanged), *_uneven(subject, doubted))

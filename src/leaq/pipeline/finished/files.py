@@ -38,7 +38,7 @@ from leaq.pipeline.finished.records import Records, pair_of, read_records
 from leaq.pipeline.subjects import Given
 from leaq.quantizers import Identity, parse_list
 from leaq.system.checksummed import read_npz
-from leaq.system.environment import give_back_memory
+from leaq.system.environment import give_back_memory, large_blocks_returned
 from leaq.system.files import sha256_within
 from leaq.system.usercode import code_of, user_function
 from leaq.training.batched import device_for
@@ -159,7 +159,8 @@ def _of_file(path: Path, builder: Any, config: AuditConfig, records: tuple[Recor
     if network is not None:
         mapped = stays_in_file(path, network, rows=_rows(config))
     fresh = network is not None or not callable(builder)
-    module, stored = filled_from(path, network or network_of(builder, about), fresh=fresh, mapped=mapped)
+    with large_blocks_returned(mapped):
+        module, stored = filled_from(path, network or network_of(builder, about), fresh=fresh, mapped=mapped)
     forms = ", ".join(dict.fromkeys(stored.values()))
     return Runnable(module, records, _dequantized(path, f"weights as {forms}" if forms else ""), lent=True)
 

@@ -124,7 +124,7 @@ def _by_first_order(
     try:
         judge = outside.judge_of(one)
         kept = kept_bytes(outside.model, params, one.inputs, judge=judge, steps=steps)
-        weights = sum(tensor.nbytes for tensor in params.values())
+        weights = sum(tensor.nbytes for tensor in params.values() if not is_later(tensor))
         rows = max(1, max(KEPT, weights // 8) // max(1, kept))
         exact = slopes(outside.model, params, one.inputs, judge=judge, steps=steps)
         losses, some = (torch.cat(parts, -1) for parts in zip(*map(told, cut(few, rows)), strict=True))

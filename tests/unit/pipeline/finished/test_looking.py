@@ -1,5 +1,9 @@
 """What a large file says of itself is looked at before it is read or hashed; what does not fit is left in the file."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +17,7 @@ from leaq.pipeline.finished.looking import empty_network
 from leaq.study.tasks import prepare_cells
 from leaq.system import environment
 from leaq.training import TrainingConfig
+from tests.helpers import require
 from tests.unit.models.formats.cases import whole
 from tests.unit.models.formats.producers import exported, gguf_file
 from tests.unit.pipeline.finished.models import fit, noisy
@@ -194,3 +199,47 @@ def test_a_folder_of_a_language_model_is_counted_by_its_headers(place, little):
     with pytest.raises(InvalidInput, match="once more for the row of a quantizer"):
         looking.refuse_large_folder(folder, rows=3)
     looking.refuse_large_folder("some/name-of-a-hub", rows=3)
+
+
+LARGER = """
+import resource, sys
+from pathlib import Path
+import gguf, numpy as np
+import leaq
+
+WIDTH, LAYERS = 4096, 20
+Path("netslarge.py").write_text(
+    f"import torch\\nn = torch.nn\\ndef make():\\n"
+    f"    wide = ((n.Linear({WIDTH}, {WIDTH}, bias=False), n.ReLU()) for _ in range({LAYERS}))\\n"
+    f"    return n.Sequential(*(part for pair in wide for part in pair), n.Linear({WIDTH}, 2))\\n"
+)
+writer, kind = gguf.GGUFWriter("large.gguf", "perceptron"), np.dtype("float32")
+sizes = {f"{2 * i}.weight": (WIDTH, WIDTH) for i in range(LAYERS)}
+sizes |= {f"{2 * LAYERS}.weight": (2, WIDTH), f"{2 * LAYERS}.bias": (2,)}
+for name, shape in sizes.items():
+    writer.add_tensor_info(name, shape, kind, 4 * int(np.prod(shape)))
+writer.write_header_to_file(); writer.write_kv_data_to_file(); writer.write_ti_data_to_file(); writer.close()
+with open("large.gguf", "r+b") as file:  # zeros that take no room
+    size = file.seek(0, 2) + sum(4 * int(np.prod(shape)) for shape in sizes.values()) + 256
+    file.truncate(size)
+limit = 900 << 20
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+rng = np.random.default_rng(0)
+members, nonmembers = ((rng.normal(size=(24, WIDTH)).astype("f4"), np.arange(24) % 2) for _ in range(2))
+parts = {"members": members, "nonmembers": nonmembers}
+found = leaq.audit("large.gguf", model="netslarge.py:make", quantizers="none", draws=20, **parts)
+print(size > 1.4 * limit, found.rows[0].metrics["loss"].value)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit on a process's own memory is Linux's")
+def test_a_file_larger_than_the_memory_of_its_process_is_audited_to_its_end(tmp_path):
+    require("gguf")
+    command = [sys.executable, "-W", "ignore", "-c", LARGER]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    larger, loss = done.stdout.split()
+    assert larger == "True"
+    assert float(loss) == pytest.approx(np.log(2))
