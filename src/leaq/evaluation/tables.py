@@ -245,7 +245,7 @@ def _inputs(samples: Samples, checkpoints: Checkpoints) -> Tensor:
 def at_once(module: nn.Module) -> int:
     """Return the numbers that a forward pass of a module may hold in its widest layer.
 
-    More of a module whose weights are worked out for every batch: a thirty-second of them, so that few batches are needed.
+    More of a module whose weights are worked out for every batch: so that few batches are needed.
     """
     weights = sum(tensor.numel() for tensor in module.parameters() if is_later(tensor))
     return max(ACTIVATIONS, min(weights // 32, LARGER_ON_GPU * ACTIVATIONS))
