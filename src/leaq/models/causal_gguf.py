@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from leaq.errors import StoreError, need
 from leaq.models.calling import exchange
-from leaq.models.formats.gguf_file import GgufTensor, let_go, open_gguf
+from leaq.models.formats.gguf_file import GgufFile, GgufTensor, let_go, open_gguf
 from leaq.models.later import Later
 
 ONE_TO_ONE = {"TensorProcessor", "LlamaTensorProcessor", "NemotronTensorProcessor", "Gemma2TensorProcessor"}
@@ -22,7 +22,8 @@ ONE_TO_ONE = {"TensorProcessor", "LlamaTensorProcessor", "NemotronTensorProcesso
 
 def stays_in_gguf(path: Path) -> bool:
     """Whether a language model's weights can stay in its GGUF file: one tensor a parameter, of one file."""
-    architecture, file = _rules(path)[1], open_gguf(path)
+    file = open_gguf(path)
+    architecture = _rules(file)[1]
     return architecture is not None and architecture.__name__ in ONE_TO_ONE and not file.fields.get("split.count")
 
 
@@ -35,7 +36,8 @@ def open_causal_gguf(path: Path) -> nn.Module:
         If the file lacks a parameter, or holds numbers of another shape or none.
     """
     transformers, accelerate = _library("transformers"), _library("accelerate")
-    rules, kind = _rules(path)
+    file = open_gguf(path)
+    rules, kind = _rules(file)
     settings = rules.load_gguf_checkpoint(str(path), return_tensors=False)["config"]
     config = transformers.AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name, trust_remote_code=False)
     with accelerate.init_empty_weights(include_buffers=False):
@@ -45,7 +47,7 @@ def open_causal_gguf(path: Path) -> nn.Module:
     rule = kind(config=settings)
     names = rules.get_gguf_hf_weights_map(model, rule)
     own = dict(model.named_parameters(remove_duplicate=False))
-    for tensor in open_gguf(path).tensors:
+    for tensor in file.tensors:
         if (name := names.get(tensor.name)) in own:
             _fill(model, name, own[name].shape, _reader(tensor, rule))
     model.tie_weights()  # type: ignore[operator]
@@ -62,10 +64,10 @@ def _library(name: str) -> Any:
     return need(name, extra="huggingface", purpose="Loading a language model")
 
 
-def _rules(path: Path) -> tuple[Any, Any]:
+def _rules(file: GgufFile) -> tuple[Any, Any]:
     """Return transformers' rules for GGUF files, and those of a file's architecture; None where it has none."""
     rules = _library("transformers.modeling_gguf_pytorch_utils")
-    named = str(open_gguf(path).fields.get("general.architecture"))
+    named = str(file.fields.get("general.architecture"))
     try:
         known = named in rules.GGUF_SUPPORTED_ARCHITECTURES
         return rules, rules.TENSOR_PROCESSORS.get(named, rules.TensorProcessor) if known else None

@@ -192,9 +192,10 @@ class Fitted:
         """
         repeat, plan = self._repeat(checkpoints), self.scheme.plan(checkpoints)
         prepared = self.scheme.prepare(checkpoints, self.state, repeat)
-        few = {name for name, chosen in plan.items() if chosen.levels <= ONE_BYTE}
-        quantized = {name: _again(plan[name], stacked(prepared, name), self.state[name]) for name in set(plan) - few}
-        for name, codes, scales in self.coded(checkpoints, few):
+        few = {name: chosen for name, chosen in plan.items() if chosen.levels <= ONE_BYTE}
+        many = plan.keys() - few.keys()
+        quantized = {name: _again(plan[name], stacked(prepared, name), self.state[name]) for name in many}
+        for name, codes, scales in self._coded(prepared, few, repeat):
             quantized[name] = _decoded(plan[name], codes, scales, like=stacked(prepared, name))
         quantized |= self._shifted(prepared, quantized, repeat)
         return _exchanged(self.scheme, prepared, quantized)
@@ -227,10 +228,14 @@ class Fitted:
         The codes of a large model are then never held together.
         """
         repeat = self._repeat(checkpoints)
-        prepared = self.scheme.prepare(checkpoints, self.state, repeat)
-        for name, chosen in self.scheme.plan(checkpoints).items():
-            if names is not None and name not in names:
-                continue
+        plan = self.scheme.plan(checkpoints)
+        wanted = {name: chosen for name, chosen in plan.items() if names is None or name in names}
+        yield from self._coded(self.scheme.prepare(checkpoints, self.state, repeat), wanted, repeat)
+
+    def _coded(
+        self, prepared: Checkpoints, plan: Mapping[str, Scheme], repeat: int
+    ) -> Iterator[tuple[str, Tensor, Scales]]:
+        for name, chosen in plan.items():
             weight = at_hand(stacked(prepared, name))
             parts = [_encoded(chosen, weight[run], scales) for run, scales in self._runs(name, weight, repeat)]
             state = self.state[name]

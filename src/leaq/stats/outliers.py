@@ -37,7 +37,7 @@ def limits(values: Floats, reach: float = REACH) -> tuple[Floats, Floats]:
     >>> [float(end[0]) for end in limits(column)]
     [-790.0, 890.0]
     """
-    low, _, high = _middle(values)
+    low, high = _ends(values)
     with np.errstate(over="ignore"):
         width = np.where(high > low, reach * (high - low), STEPS)
     return low - width, high + width
@@ -70,7 +70,8 @@ def clipped(values: Floats) -> tuple[Floats, Bools]:
     >>> np.flatnonzero(moved).tolist(), bool(np.abs(found[7]).max() < 50)
     ([7], True)
     """
-    low, middle, high = _middle(values.astype(np.float64))
+    exact = values.astype(np.float64)
+    (low, high), middle = _ends(exact), np.median(exact, axis=0)
     varies, apart = high > low, values - middle
     distance = np.sqrt(((apart[:, varies] / (high - low)[varies]) ** 2).sum(1) / max(1, varies.sum()))
     limit = FARTHEST * np.median(distance)
@@ -81,12 +82,12 @@ def clipped(values: Floats) -> tuple[Floats, Bools]:
     return np.where(outside[:, None], found, values).astype(values.dtype), outside
 
 
-def _middle(values: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return the lowest, the median and the highest value (d,) of each column's middle."""
+def _ends(values: Floats) -> tuple[Floats, Floats]:
+    """Return the lowest and the highest value (d,) of each column's middle."""
     n = len(values)
     skip = min(max(ENDS, n // 100), (n - 1) // 4)
     ordered = np.sort(values, axis=0)
-    return ordered[skip], np.median(ordered, axis=0), ordered[n - 1 - skip]
+    return ordered[skip], ordered[n - 1 - skip]
 
 
 def sentinel(values: Floats) -> float | None:

@@ -19,6 +19,7 @@ from leaq.models.nets.layout import GRAPHS
 from leaq.models.several import entry_weights
 from leaq.models.tables import spreads
 from leaq.seeds import stream
+from leaq.system.environment import cuda_here
 from leaq.training.backprop import Backprop
 from leaq.training.config import TrainingConfig
 from leaq.training.mlp import MLP
@@ -276,7 +277,7 @@ def device_for(config: TrainingConfig) -> torch.device:
     InvalidInput
         If the GPU asked for is not there.
     """
-    if config.device == "cuda" and not torch.cuda.is_available():
+    if config.device == "cuda" and not cuda_here():
         raise InvalidInput("device 'cuda' needs a CUDA GPU that torch can use. Found none. Use device='cpu'.")
     return torch.device(config.device)
 

@@ -72,15 +72,19 @@ class Value:
         return self.value
 
 
-class Local:
-    """One task at a time, here."""
-
-    slots = 1
+class Here:
+    """What engines share whose tasks run on this machine."""
 
     @property
     def has_cuda(self) -> bool:
         """Whether torch can use a GPU of this machine."""
         return cuda_here()
+
+
+class Local(Here):
+    """One task at a time, here."""
+
+    slots = 1
 
     def submit(
         self, task: Task, *args: Any, returns: int = 1, cuda: bool = False, progress: Progress

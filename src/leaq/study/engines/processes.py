@@ -16,8 +16,7 @@ from multiprocessing.connection import wait as wait_for_end
 from threading import Thread
 from typing import Any
 
-from leaq.study.engines.base import Handle, Task, WorkerDied
-from leaq.system.environment import cuda_here
+from leaq.study.engines.base import Handle, Here, Task, WorkerDied
 from leaq.types import Progress
 
 TRIES = 2
@@ -53,7 +52,7 @@ class Piece:
 
 
 @dataclass
-class Processes:
+class Processes(Here):
     """As many processes as `slots`; started afresh (spawn), so that nothing is inherited from this one."""
 
     slots: int
@@ -65,11 +64,6 @@ class Processes:
     def __post_init__(self) -> None:
         self._pools = [_pool() for _ in range(self.slots)]
         self._idle = list(range(self.slots))
-
-    @property
-    def has_cuda(self) -> bool:
-        """Whether torch can use a GPU of this machine."""
-        return cuda_here()
 
     def submit(
         self, task: Task, *args: Any, returns: int = 1, cuda: bool = False, progress: Progress
