@@ -101,12 +101,13 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders, *, silen
     records = first_reading(config)
     from leaq.pipeline import audit, audit_samples
     from leaq.pipeline.cost import estimated_cost
-    from leaq.pipeline.preparing import prepare, refuse_without_device
+    from leaq.pipeline.preparing import prepare
     from leaq.study import audit_into
     from leaq.system.environment import limited_threads
+    from leaq.training.batched import device_for
 
     out, quiet = output.out, output.quiet or silent
-    refuse_without_device(config, elsewhere=output.engine == "ray")
+    device_for(config.training, cuda=True if output.engine == "ray" else None)  # a cluster's engine is asked later
     try:
         if config.finished and output.plan:
             raise InvalidInput("--plan says what training and measuring cost. Found a finished model. Leave it out.")

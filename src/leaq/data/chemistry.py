@@ -12,9 +12,11 @@ import numpy as np
 
 from leaq.errors import need
 from leaq.seeds import stream
-from leaq.system.environment import MOST_ATOMS
 from leaq.types import Flag, Floats, Ints
 
+MOST_ATOMS = 10_000
+"""Atoms of a molecule, and characters of a SMILES. RDKit's canonical form takes a second for as many, four times as
+long for twice as many, and ends the process at some ten thousands more."""
 ANALOGUE = 0.7
 """Tanimoto similarity of ECFP4 bits from which two molecules are called close analogues here."""
 PROBES = 500

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from leaq.data import chemistry
+from leaq.data.chemistry import MOST_ATOMS
 from leaq.data.columns import column_refusal, settle
 from leaq.data.reading import Reading
 from leaq.data.splits import chemistry_split, joined_groups
 from leaq.data.tables import FEWEST_RECORDS, check_classes, grouped
 from leaq.data.targets import holes, labelled, merged_labels, read_several, targets_of
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
-from leaq.system.environment import MOST_ATOMS
 from leaq.types import Bools, Flag, Ints, Samples
 from leaq.types.tasks import MULTITASK
 

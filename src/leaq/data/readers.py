@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from leaq.data.chemistry import MOST_ATOMS
 from leaq.data.columns import commas_in, points_set_off_thousands
 from leaq.data.delimited import laid_out
 from leaq.data.sources import refuse_missing, refuse_other_files
 from leaq.errors import InvalidInput, LeaqError, need
 from leaq.system.checksummed import read_npz
-from leaq.system.environment import MOST_ATOMS, refuse_larger
+from leaq.system.memory import refuse_larger
 from leaq.types import Flag
 
 """Formats that are not read, and the way out."""

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from leaq.config import Config
+from leaq.data.chemistry import MOST_ATOMS
 from leaq.errors import InvalidInput, first_rows, need
-from leaq.system.environment import MOST_ATOMS
 from leaq.types import Flag, Floats, Progress, Samples, silent
 
 UNREADABLE = "RDKit cannot read it"

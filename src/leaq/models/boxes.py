@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, StoreError, UnsupportedModel, need
-from leaq.system.environment import refuse_beyond_memory
+from leaq.system.memory import refuse_beyond_memory
 
 BOXES = (".onnx", ".tflite", ".xml", ".pt2", ".ts", ".torchscript")
 """Files that hold a program and not only weights, by ending; TorchScript also hides behind .pt and .pth."""

@@ -19,12 +19,13 @@ from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.finished import audit_finished
 from leaq.pipeline.measuring import measure, measure_references, measure_together, with_forecasts
 from leaq.pipeline.planning import Asked, ReleaseTables, joined_chunks, refuse_other_sizes
-from leaq.pipeline.preparing import prepare, refuse_without_device
+from leaq.pipeline.preparing import prepare
 from leaq.pipeline.rows import primary_metric
 from leaq.pipeline.subjects import Given, Subject, subject_of
 from leaq.quantizers import Identity, build
 from leaq.results import CellResult, QuantizerRow
 from leaq.system.environment import describe_environment, limited_threads, peak_memory
+from leaq.training.batched import device_for
 from leaq.types import LossTable, Progress, Samples, silent
 
 
@@ -42,7 +43,7 @@ def audit(config: AuditConfig, *, given: Given | None = None, progress: Progress
     >>> [row.label for row in result.rows]
     ['full precision', 'sign']
     """
-    refuse_without_device(config)
+    device_for(config.training)
     with limited_threads(config.threads):
         if config.finished or (given is not None and given.finished):
             return audit_finished(config, given=given, progress=progress)
@@ -105,7 +106,7 @@ def loss_tables(
     config: AuditConfig, *, given: Given | None = None, progress: Progress = silent
 ) -> dict[str, LossTable]:
     """Return the losses of all models under every quantizer of an audit, by specification: what attacks start from."""
-    refuse_without_device(config)
+    device_for(config.training)
     with limited_threads(config.threads):
         samples, resolved = prepare(config, given=given, progress=progress)
         todo = planned(resolved, samples, outputs=True)

@@ -11,7 +11,6 @@ from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.subjects import Given, Subject, embedder_of, subject_of
 from leaq.pipeline.subjects.artefact import completed
 from leaq.quantizers import parse_list
-from leaq.training.batched import device_for
 from leaq.types import Progress, Samples, silent
 
 NO_TEXTS = (
@@ -72,22 +71,6 @@ def prepare(
     if embedded.tasks:
         return embedded, config.resolved(embedder=embedder)
     return embedded, config.resolved(task=embedded.task, embedder=embedder)
-
-
-def refuse_without_device(config: AuditConfig, *, elsewhere: bool = False) -> None:
-    """Refuse an audit whose models are to run where this process has no device, before anything is computed.
-
-    Parameters
-    ----------
-    elsewhere : models run on other machines, which may have what this one has not.
-
-    Raises
-    ------
-    InvalidInput
-        If the GPU asked for is not there.
-    """
-    if config.training.device != "cpu" and not elsewhere:
-        device_for(config.training)
 
 
 def _refuse_without_recipe(config: AuditConfig, subject: Subject) -> None:

@@ -21,8 +21,8 @@ from leaq.reporting.pages import audit_page, study_page
 from leaq.reporting.tables import ranking
 from leaq.results import CellResult
 from leaq.results.redaction import shareable
-from leaq.system.environment import without_collecting
 from leaq.system.files import writable_place, write_atomic
+from leaq.system.memory import without_collecting
 
 if TYPE_CHECKING:
     from leaq.reporting.molecule_risk import MoleculeRisks

@@ -15,9 +15,9 @@ from leaq.lazy import Lazy
 from leaq.results import CellResult, Comparison, QuantizerRow, Size, as_plain
 from leaq.results.tidy import NUMERIC, as_csv, tidy
 from leaq.system.checksummed import DamagedFile, checksum_of, json_with_checksum, read_json
-from leaq.system.environment import without_collecting
 from leaq.system.files import sweep, write_atomic
 from leaq.system.locks import Lock
+from leaq.system.memory import without_collecting
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from leaq.embedders import locate as locate_embedder
 from leaq.errors import InvalidInput, LeaqError
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.finished.files import places_of
-from leaq.study.engines import Engine
 from leaq.types import Progress, silent
 
 FINISHED = 1000
@@ -112,15 +111,6 @@ def refuse_missing_sources(found: Mapping[str, str]) -> None:
         raise InvalidInput(
             f"Nothing was computed: {', '.join(found)} cannot be found. {first} Then give the same command again, or "
             "compute the rest with --allow-missing."
-        )
-
-
-def refuse_without_cuda(cells: Sequence[AuditConfig], engine: Engine) -> None:
-    """Raise if a head is to be trained on a GPU and the engine's tasks find none."""
-    if any(cell.training.device == "cuda" for cell in cells) and not engine.has_cuda:
-        raise InvalidInput(
-            "device = 'cuda' needs a CUDA GPU where tasks run. The engine finds none. Nothing was computed; use "
-            "device = 'cpu', or an engine that has one."
         )
 
 

@@ -10,10 +10,11 @@ from leaq.study.engines import Engine, make_engine
 from leaq.study.engines.base import Local
 from leaq.study.events import Event, Watch, unwatched
 from leaq.study.grid import Study
-from leaq.study.plan import missing, refuse_missing_sources, refuse_without_cuda
+from leaq.study.plan import missing, refuse_missing_sources
 from leaq.study.runner import Outcome, Rules, Runner
 from leaq.study.store import Store
 from leaq.system.files import write_atomic
+from leaq.training.batched import device_for
 from leaq.types import Progress, Samples, silent
 
 
@@ -57,7 +58,8 @@ def run_study(
         refuse_missing_sources(missing(cells))
     made = make_engine(engine, workers=workers) if isinstance(engine, str) else engine
     try:
-        refuse_without_cuda(cells, made)
+        for cell in cells:
+            device_for(cell.training, cuda=made.has_cuda)
         store = Store.open(Path(folder), study)
         ordered = Study.from_dict(json.loads(json.dumps(study.to_dict(), sort_keys=True)))  # as config.json keeps it
         write_atomic(store.folder / "study.toml", ordered.to_toml())
@@ -87,7 +89,7 @@ def audit_into(
     Raises
     ------
     InvalidInput
-        If the folder belongs to another configuration.
+        If the folder belongs to another configuration, or a GPU that it asks for is missing.
     StoreError
         If it cannot be written to, or the disk is full; what was finished stays.
 
@@ -109,8 +111,10 @@ def audit_into(
         if event.kind == "stage":
             progress(event.text, event.done, event.total)
 
+    engine = engine or Local()
+    device_for(config.training, cuda=engine.has_cuda)
     store = Store.open(Path(folder), config)
-    runner = Runner(store, [config], engine or Local(), watch=watch, rules=Rules(on_failure="raise"))
+    runner = Runner(store, [config], engine, watch=watch, rules=Rules(on_failure="raise"))
     if prepared is not None:
         runner.give(config, *prepared)
     runner.run()

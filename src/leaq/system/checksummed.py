@@ -29,8 +29,8 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from leaq.errors import InvalidInput, StoreError
-from leaq.system.environment import refuse_larger
 from leaq.system.files import read_bytes, write_by
+from leaq.system.memory import refuse_larger
 
 MARK = b"leaq-seal:"
 DIGITS = 64

@@ -269,16 +269,22 @@ def _targets(samples: Samples, x: Tensor) -> Tensor:
     return torch.tensor(samples.targets, dtype=dtype, device=x.device)
 
 
-def device_for(config: TrainingConfig) -> torch.device:
+def device_for(config: TrainingConfig, *, cuda: bool | None = None) -> torch.device:
     """Return where models run.
+
+    Parameters
+    ----------
+    cuda : whether there is a GPU where they run; by default torch is asked for one of this machine.
 
     Raises
     ------
     InvalidInput
         If the GPU asked for is not there.
     """
-    if config.device == "cuda" and not cuda_here():
-        raise InvalidInput("device 'cuda' needs a CUDA GPU that torch can use. Found none. Use device='cpu'.")
+    if config.device == "cuda" and not (cuda_here() if cuda is None else cuda):
+        raise InvalidInput(
+            "device 'cuda' needs a CUDA GPU where models run. Found none. Use device='cpu', or an engine that has one."
+        )
     return torch.device(config.device)
 
 

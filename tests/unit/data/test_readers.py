@@ -127,7 +127,7 @@ def test_a_small_parquet_file_with_a_large_content_is_refused(tmp_path, monkeypa
     path = tmp_path / "bomb.parquet"
     pd.DataFrame({"smiles": ["C" * 5000] * 10_000}).to_parquet(path)
     assert path.stat().st_size < 100_000
-    monkeypatch.setattr("leaq.system.environment.memory_budget", lambda: 1 << 24)
+    monkeypatch.setattr("leaq.system.memory.memory_budget", lambda: 1 << 24)
     with pytest.raises(InvalidInput, match=r"bomb.parquet: its content must fit into"):
         read_frame(path)
     pd.DataFrame({"smiles": pd.Categorical(["C" * 5000] * 10_000)}).to_parquet(path)  # kept once, read 10,000 times

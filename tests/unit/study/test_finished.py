@@ -15,7 +15,7 @@ from leaq.results import Comparison, QuantizerRow, Size
 from leaq.study import Store
 from leaq.study.finished import Index
 from leaq.system.checksummed import json_with_checksum, read_json
-from leaq.system.environment import without_collecting
+from leaq.system.memory import without_collecting
 from leaq.types import AttackResult
 from tests.unit.study.cells import cell, row
 from tests.unit.study.small import small

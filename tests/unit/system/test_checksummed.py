@@ -164,7 +164,7 @@ def test_a_header_that_claims_more_than_the_file_holds_is_refused(shape):
 
 
 def test_a_bomb_is_refused_before_memory_is_given_to_it(monkeypatch):
-    monkeypatch.setattr("leaq.system.environment.memory_budget", lambda: 1 << 20)
+    monkeypatch.setattr("leaq.system.memory.memory_budget", lambda: 1 << 20)
     content = packed_of_npz(np.savez_compressed, x=np.zeros(10**6))
     assert len(content) < 20_000
     with pytest.raises(InvalidInput, match=r"m: its content must fit into 0.0 GiB, half of the memory that is free"):

@@ -25,7 +25,7 @@ from leaq.pipeline import audit_samples
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.options import command
 from leaq.pipeline.planning import asked
-from leaq.pipeline.preparing import prepare, refuse_without_device
+from leaq.pipeline.preparing import prepare
 from leaq.pipeline.subjects import subject_of
 from leaq.quantizers import Calibration, build, pack
 from leaq.reporting.card import privacy_card
@@ -34,6 +34,7 @@ from leaq.results.redaction import shareable, shareable_config
 from leaq.study import audit_into
 from leaq.system.environment import limited_threads
 from leaq.system.files import write_atomic
+from leaq.training.batched import device_for
 from leaq.types import AttackResult, Estimate, Flag, Progress, silent
 
 DROP = 0.02
@@ -134,7 +135,7 @@ def protect(
         config = AuditConfig.from_dict({**source.to_dict(), **options})
     else:
         config = AuditConfig(source=str(source), **{"quantizers": ("protect",), **options})
-    refuse_without_device(config)
+    device_for(config.training)
     folder = None if out is None else Path(out)
     with limited_threads(config.threads):
         samples, config = prepare(_standardised_publicly(config), progress=progress)

@@ -31,7 +31,7 @@ from leaq.pipeline.finished.running import (
     run_plain,
     widest,
 )  # fmt: skip
-from leaq.system.environment import give_back_memory
+from leaq.system.memory import give_back_memory
 from leaq.types import Bools, Checkpoints, Flag, Floats, Ints, LossTable, Progress, Samples, Task, silent
 from leaq.types.tasks import MULTITASK
 

@@ -38,8 +38,8 @@ from leaq.pipeline.finished.records import Records, pair_of, read_records
 from leaq.pipeline.subjects import Given
 from leaq.quantizers import Identity, parse_list
 from leaq.system.checksummed import read_npz
-from leaq.system.environment import give_back_memory, large_blocks_returned
 from leaq.system.files import sha256_within
+from leaq.system.memory import give_back_memory, large_blocks_returned
 from leaq.system.usercode import code_of, user_function
 from leaq.training.batched import device_for
 from leaq.training.recording import read_recording

@@ -19,7 +19,7 @@ from leaq.models.formats.gguf_file import open_gguf
 from leaq.models.formats.matching import fitting
 from leaq.models.roles import plain_tensors, tensors_of
 from leaq.models.weights import architecture, built
-from leaq.system.environment import free_memory, refuse_beyond_memory
+from leaq.system.memory import free_memory, refuse_beyond_memory
 
 COUNTER = "num_batches_tracked"
 LARGE = 2**28

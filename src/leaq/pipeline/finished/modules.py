@@ -35,7 +35,8 @@ from leaq.pipeline.rows import How, Released, row
 from leaq.quantizers import Identity, Scheme, parse_list
 from leaq.quantizers.files.recognised import recipe_flag, recipe_of
 from leaq.results import CellResult, QuantizerRow
-from leaq.system.environment import describe_environment, large_blocks_returned, peak_memory
+from leaq.system.environment import describe_environment, peak_memory
+from leaq.system.memory import large_blocks_returned
 from leaq.types import LAYER_ROLES, Checkpoints, Estimate, Flag, Floats, LossTable, NotComputed, Progress, silent
 from leaq.types.later import is_later
 

@@ -24,7 +24,7 @@ from leaq.models.formats.placing import place
 from leaq.models.formats.weight import FEWEST, Weight, unlike
 from leaq.models.roles import tensors_of
 from leaq.results import Size
-from leaq.system.environment import refuse_beyond_memory
+from leaq.system.memory import refuse_beyond_memory
 from leaq.types import Flag
 
 

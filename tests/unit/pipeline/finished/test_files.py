@@ -153,5 +153,5 @@ def test_a_gpu_that_is_not_there_is_refused(place):
     folder, *_ = place
     save_file({"0.weight": torch.zeros(2, 32)}, folder / "m.safetensors")
     model = torch.nn.Sequential(torch.nn.Linear(32, 2))
-    with pytest.raises(InvalidInput, match="device 'cuda' needs a CUDA GPU that torch can use. Found none"):
+    with pytest.raises(InvalidInput, match="device 'cuda' needs a CUDA GPU where models run. Found none"):
         audit_finished(model, folder / "in.npz", folder / "out.npz", training={"device": "cuda"}, **QUICK)

@@ -15,7 +15,7 @@ from leaq.pipeline import AuditConfig, audit
 from leaq.pipeline.finished import files, looking, modules, running
 from leaq.pipeline.finished.looking import empty_network
 from leaq.study.tasks import prepare_cells
-from leaq.system import environment
+from leaq.system import memory
 from leaq.training import TrainingConfig
 from tests.helpers import require
 from tests.unit.models.formats.cases import whole
@@ -61,7 +61,7 @@ def little(monkeypatch):
     """Sets how much memory is free."""
 
     def free(size):
-        for module in (environment, looking):
+        for module in (memory, looking):
             monkeypatch.setattr(module, "free_memory", lambda: size)
 
     return free
@@ -108,7 +108,7 @@ def test_what_is_larger_than_memory_is_refused_with_the_file_and_both_sizes(plac
     little(9000)
     with pytest.raises(InvalidInput, match=r"in.npz: its content must fit into"):
         looked("m.safetensors")
-    monkeypatch.setattr(environment, "memory_budget", lambda: 1 << 20)
+    monkeypatch.setattr(memory, "memory_budget", lambda: 1 << 20)
     with pytest.raises(
         InvalidInput, match=r"m.gguf: this file holds 2,498 numbers, the largest weight of 2,048, which"
     ):
@@ -121,7 +121,7 @@ def test_what_is_larger_than_memory_is_refused_with_the_file_and_both_sizes(plac
     little(9000)
     with pytest.raises(InvalidInput, match=r"m.onnx: this file is read whole by its runtime, which takes"):
         looked("m.onnx", model="")
-    monkeypatch.setattr(environment, "memory_budget", lambda: 10_000)
+    monkeypatch.setattr(memory, "memory_budget", lambda: 10_000)
     (place / "in.csv").write_text("a,y\n" + "1,2\n" * 2000)
     with pytest.raises(InvalidInput, match=r"in.csv: its content must fit into"):
         looked("m.safetensors", members="in.csv", target="y")
@@ -151,7 +151,7 @@ def test_weights_that_do_not_fit_stay_in_the_file_and_give_the_same_numbers(plac
     monkeypatch.setattr(running, "checkpoints_of", lambda _: pytest.fail("the weights were copied"))
     monkeypatch.setattr(files, "filled_from", watched)
     little(1 << 30)
-    monkeypatch.setattr(environment, "memory_budget", lambda: 1 << 30)
+    monkeypatch.setattr(memory, "memory_budget", lambda: 1 << 30)
     mapped = audit(config(str(path), draws=20))
     assert held == [True, set()]
     assert mapped.rows[0].metrics == plain.rows[0].metrics

@@ -12,7 +12,7 @@ from tests.unit.study.small import small
 
 def test_a_gpu_that_is_not_there_is_named_before_anything_is_computed(tmp_path, monkeypatch):
     monkeypatch.setattr(Local, "has_cuda", False)
-    with pytest.raises(InvalidInput, match="needs a CUDA GPU where tasks run. The engine finds none"):
+    with pytest.raises(InvalidInput, match="needs a CUDA GPU where models run. Found none"):
         run_study(small(device="cuda"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
