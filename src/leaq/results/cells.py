@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 
 from leaq.errors import StoreError
+from leaq.lazy import Lazy
 from leaq.results.former import Renamed
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
 
@@ -279,8 +280,11 @@ class CellResult:
             raise StoreError(f"This is not a leaq result: {err}. Run the audit again into a new folder.") from None
 
     @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> "CellResult":
-        """Read the JSON values of `to_json`, as `from_json` does its text."""
+    def from_plain(cls, plain: Mapping[str, Any], *, later: bool = False) -> "CellResult":
+        """Read the JSON values of `to_json`, as `from_json` does its text.
+
+        `later` reads each number when it is first looked at, of values that are known to be whole.
+        """
         try:
             schema = int(plain["schema"])
         except (ValueError, KeyError, TypeError) as err:
@@ -291,7 +295,7 @@ class CellResult:
                 "Upgrade leaq to read it."
             )
         try:
-            return _cell(plain)
+            return _cell(plain, Lazy if later else _at_once)
         except (KeyError, TypeError, ValueError, AttributeError) as err:
             raise StoreError(
                 f"This is not a whole leaq result ({err!r}). Run the audit again into a new folder."
@@ -354,25 +358,31 @@ def _infinite(value: float) -> str:
     return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
 
 
-def _cell(plain: dict[str, Any]) -> CellResult:
+Read = Callable[[Mapping[str, Any], Callable[[str, Any], Any]], Mapping[str, Any]]
+
+
+def _at_once(plain: Mapping[str, Any], build: Callable[[str, Any], Any]) -> dict[str, Any]:
+    return {name: build(name, item) for name, item in plain.items()}
+
+
+def _cell(plain: Mapping[str, Any], read: Read) -> CellResult:
     known = {item.name for item in fields(CellResult)}
     plain = {key: value for key, value in plain.items() if key in known}
-    rows = {kind: tuple(map(_row, plain.get(kind, ()))) for kind in ("rows", "together", "references")}
+    rows = {kind: tuple(_row(one, read) for one in plain.get(kind, ())) for kind in ("rows", "together", "references")}
     comparison = plain.get("comparison") and Comparison.from_plain(plain["comparison"])
     return CellResult(**{**plain, **rows, "flags": _flags(plain["flags"]), "comparison": comparison})
 
 
-def _row(plain: dict[str, Any]) -> QuantizerRow:
+def _row(plain: dict[str, Any], read: Read) -> QuantizerRow:
     numbers: dict[str, Any] = {
-        key: {name: _number(item) for name, item in plain[key].items()}
-        for key in ("metrics", "drops", "measures", "attacks")
+        key: read(plain[key], lambda _, item: _number(item)) for key in ("metrics", "drops", "measures", "attacks")
     }
     curves = {
         name: Curve(**{axis: tuple(float(x) for x in values) for axis, values in curve.items()})
         for name, curve in plain["curves"].items()
     }
     size = Size(**plain["size"])
-    by_task = {name: _row(one) for name, one in plain.get("by_task", {}).items()}
+    by_task = {name: _row(one, read) for name, one in plain.get("by_task", {}).items()}
     built: dict[str, Any] = {"size": size, "curves": curves, "flags": _flags(plain["flags"]), "by_task": by_task}
     return QuantizerRow(quantizer=plain["quantizer"], label=plain["label"], **numbers, **built)
 

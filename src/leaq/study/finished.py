@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 from leaq.decisions import evidence
 from leaq.decisions.evidence import in_order
 from leaq.errors import StoreError
-from leaq.lazy import Lazy
-from leaq.results import CellResult, Comparison, QuantizerRow, Size, as_plain
+from leaq.results import CellResult, QuantizerRow, as_plain
 from leaq.results.tidy import NUMERIC, as_csv, tidy
 from leaq.system.checksummed import DamagedFile, checksum_of, json_with_checksum, read_json
 from leaq.system.files import sweep, write_atomic
 from leaq.system.locks import Lock
 from leaq.system.memory import without_collecting
-from leaq.types import AttackResult, Estimate, Flag, NotComputed
+from leaq.types import AttackResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 INDEX = "index.json"
 """What is summed up of every cell; written with results.csv."""
-KIND = "index"
+KIND = "summaries"
+"""Another word than earlier versions wrote, whose entries are not read: their cells are."""
 
 
 class Index:
@@ -47,19 +48,22 @@ class Index:
         try:
             with without_collecting():
                 plain = read_json(path, kind=KIND, key="") if path.is_file() else {}
-            whole = {key: one for key, one in plain.get("entries", {}).items() if "comparison" in one[1]}
-            return cls(whole, str(plain.get("table", "")))  # entries of older versions lack what choices go by
+            return cls(plain.get("entries", {}), str(plain.get("table", "")))
         except DamagedFile:
             return cls()
 
     def add(self, key: str, result: CellResult, path: Path) -> None:
         """Take up a cell that is stored in `path`."""
-        self._entries[key] = [checksum_of(path), _brief(result)]
+        brief = {kind: tuple(map(_brief, getattr(result, kind))) for kind in ("rows", "together")}
+        kept = replace(result, **brief, references=(), timings={}, private={})
+        self._entries[key] = [checksum_of(path), as_plain(kept)]
 
     def get(self, key: str, path: Path) -> CellResult | None:
         """Return a cell without curves and indicators, None if it is not the one that is stored in `path` now."""
         found = self._entries.get(key)
-        return _cell(found[1]) if found is not None and found[0] == checksum_of(path) else None
+        return (
+            CellResult.from_plain(found[1], later=True) if found is not None and found[0] == checksum_of(path) else None
+        )
 
     def covers(self, paths: Mapping[str, Path]) -> bool:
         """Tell whether exactly these cells are here, each as it is stored now."""
@@ -73,79 +77,15 @@ class Index:
         return json_with_checksum(text, kind=KIND, key="")
 
 
-def _brief(result: CellResult) -> dict[str, Any]:
-    kept = ("config", "data", "primary_metric", "primary_attack", "environment", "schema")
-    return {
-        **{name: getattr(result, name) for name in kept},
-        "flags": _pairs(result.flags),
-        "rows": [_brief_row(row) for row in result.rows],
-        "together": [_brief_row(row) for row in result.together],
-        "comparison": as_plain(result.comparison),
+def _brief(row: QuantizerRow) -> QuantizerRow:
+    """Return a row without curves, indicators, and what an attack found beside its advantage and area."""
+    attacks = {
+        name: AttackResult(name, found.attacker, found.game, found.advantage, found.auc)
+        if isinstance(found, AttackResult)
+        else found
+        for name, found in row.attacks.items()
     }
-
-
-def _brief_row(row: QuantizerRow) -> dict[str, Any]:
-    return {
-        "quantizer": row.quantizer,
-        "label": row.label,
-        "size": [row.size.bits, row.size.entropy_bits, row.size.bytes, row.size.compression],
-        "flags": _pairs(row.flags),
-        "metrics": {name: _pack(number) for name, number in row.metrics.items()},
-        "drops": {name: _pack(number) for name, number in row.drops.items()},
-        "attacks": {
-            name: [found.attacker, found.game, _pack(found.advantage), _pack(found.auc)]
-            if isinstance(found, AttackResult)
-            else found.reason
-            for name, found in row.attacks.items()
-        },
-    }
-
-
-def _pack(number: Estimate | NotComputed) -> Any:
-    if isinstance(number, NotComputed):
-        return number.reason
-    ends = [repr(float(x)) if abs(x) == float("inf") else float(x) for x in (number.value, number.low, number.high)]
-    return [*ends, number.n, number.level, number.unit, _pairs(number.flags)]
-
-
-def _pairs(flags: Sequence[Flag]) -> list[list[str]]:
-    return [[flag.code, flag.text] for flag in flags]
-
-
-def _number(_name: str, packed: Any) -> Estimate | NotComputed:
-    if isinstance(packed, str):
-        return NotComputed(packed)
-    value, low, high, n, level, unit, flags = packed
-    return Estimate(float(value), float(low), float(high), n, level, unit, flags=_flags(flags))
-
-
-def _attack(name: str, packed: Any) -> AttackResult | NotComputed:
-    if isinstance(packed, str):
-        return NotComputed(packed)
-    attacker, game, advantage, auc = packed
-    return AttackResult(name, attacker, game, _number("", advantage), _number("", auc))  # type: ignore[arg-type]
-
-
-def _flags(packed: list[list[str]]) -> tuple[Flag, ...]:
-    return tuple(Flag(code, text) for code, text in packed)
-
-
-def _cell(plain: Mapping[str, Any]) -> CellResult:
-    rows = {kind: tuple(map(_row, plain[kind])) for kind in ("rows", "together")}
-    comparison = plain["comparison"] and Comparison.from_plain(plain["comparison"])
-    return CellResult(**{**plain, **rows, "comparison": comparison, "flags": _flags(plain["flags"])})
-
-
-def _row(row: Mapping[str, Any]) -> QuantizerRow:
-    return QuantizerRow(
-        row["quantizer"],
-        row["label"],
-        Size(*row["size"]),
-        metrics=Lazy(row["metrics"], _number),
-        drops=Lazy(row["drops"], _number),
-        attacks=Lazy(row["attacks"], _attack),
-        flags=_flags(row["flags"]),
-    )
+    return replace(row, measures={}, curves={}, by_task={}, attacks=attacks)
 
 
 class Finished:

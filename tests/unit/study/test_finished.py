@@ -133,12 +133,13 @@ def test_a_page_lists_the_cells_that_leak_most_whole_and_sums_up_all(store, monk
     assert told(found) == told(store.finished())
 
 
-def test_an_index_of_an_older_version_is_not_believed(store):
-    """It lacks comparisons and releases attacked together: a choice made from it would not be that of the page."""
+def test_an_index_of_an_older_version_is_not_read(store):
+    """Its entries have another form, or lack what a choice goes by."""
     path = store.folder / "index.json"
-    plain = read_json(path, kind="index", key="")
+    plain = read_json(path, kind="summaries", key="")
     for entry in plain["entries"].values():
-        del entry[1]["comparison"], entry[1]["together"]
+        del entry[1]["comparison"]
+        entry[1]["flags"] = [["a", "b"]]
     path.write_bytes(json_with_checksum(json.dumps(plain), kind="index", key=""))
     assert told(store.summaries()) == told(store.finished())
 
