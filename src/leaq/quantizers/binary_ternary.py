@@ -171,11 +171,6 @@ class SparseRefit(Ternary):
 
     What `ternary(keep=inputs, refit=outputs)` is. Calibrated on records that train no model (``calibrated=elsewhere``),
     the refit looks at no member; what is left of the members lies in the few codes.
-
-    Examples
-    --------
-    >>> SparseRefit(calibrated="elsewhere").label()
-    'ternary 90% sparse by inputs, refitted, calibrated elsewhere'
     """
 
     name: ClassVar[str] = "sparse_refit"

@@ -69,11 +69,6 @@ class Gptq(_Calibrated):
     nearest level.
 
     Fitted to a released model, scales and H are that model's: every checkpoint then goes through the same map.
-
-    Examples
-    --------
-    >>> Gptq(bits=3).label()
-    '3-bit per channel GPTQ'
     """
 
     name: ClassVar[str] = "gptq"
@@ -166,11 +161,6 @@ class AdaRound(_Calibrated):
 
     Fitted to a released model, the learnt decisions become boundaries: a checkpoint's weight is rounded to nearest
     except that the boundary between the two levels is moved just far enough for the released weight's decision.
-
-    Examples
-    --------
-    >>> AdaRound(bits=3).label()
-    '3-bit per channel AdaRound'
     """
 
     name: ClassVar[str] = "adaround"
@@ -254,11 +244,6 @@ class BiasCorrection(Uniform):
     """Uniform levels, and biases shifted so that each output keeps its mean over the calibration records.
 
     The same correction is open to every scheme as the option ``bias=corrected``.
-
-    Examples
-    --------
-    >>> BiasCorrection(bits=4).label()
-    '4-bit per channel, bias corrected'
     """
 
     name: ClassVar[str] = "bias_correction"

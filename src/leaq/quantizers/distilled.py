@@ -33,11 +33,6 @@ class Distilled(Single):
     ------
     UnsupportedModel
         If the model has parameters other than weights, biases and scalers: a normalisation's would be handed on.
-
-    Examples
-    --------
-    >>> Distilled(calibrated="elsewhere").label()
-    'distilled, calibrated elsewhere'
     """
 
     name: ClassVar[str] = "distilled"

@@ -75,13 +75,7 @@ class Pruned(Single, Ternary):
 
 
 class Gaussian(Single, Noisy):
-    """Gaussian noise on every weight, `sd` times the standard deviation of its tensor's weights.
-
-    Examples
-    --------
-    >>> Gaussian(sd=0.5).label()
-    'noise of 0.5 sd'
-    """
+    """Gaussian noise on every weight, `sd` times the standard deviation of its tensor's weights."""
 
     name: ClassVar[str] = "gaussian"
     source: ClassVar[str] = "output perturbation: Chaudhuri et al. (arXiv 0912.0071v5); here without a guarantee"

@@ -25,11 +25,6 @@ class Equalised(Uniform):
     sqrt(r1_i r2_i). Works only across activations with f(s x) = s f(x) for s > 0: the model must say where they are
     (`leaq.models.protocols.Layered.homogeneous`). With one scale per channel the rows' ranges matter little: the
     default is one scale per tensor.
-
-    Examples
-    --------
-    >>> Equalised(bits=4).label()
-    '4-bit equalised'
     """
 
     name: ClassVar[str] = "equalised"

@@ -107,13 +107,7 @@ class BFloat16(_Half):
 
 
 class Float8(Scheme):
-    """8-bit floating point, scaled so that the largest weight of each block is the format's largest number.
-
-    Examples
-    --------
-    >>> Float8(format="e5m2").label()
-    'float8 e5m2 per channel'
-    """
+    """8-bit floating point, scaled so that the largest weight of each block is the format's largest number."""
 
     name: ClassVar[str] = "float8"
     by_rows: ClassVar[bool] = True

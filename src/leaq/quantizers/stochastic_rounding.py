@@ -80,13 +80,7 @@ class _RandomRounding(Noisy, Uniform):
 
 
 class Stochastic(_RandomRounding):
-    """Round up with a probability equal to the fraction lost, else down: unbiased where nothing is clipped.
-
-    Examples
-    --------
-    >>> Stochastic(bits=4).label()
-    '4-bit per channel stochastic'
-    """
+    """Round up with a probability equal to the fraction lost, else down: unbiased where nothing is clipped."""
 
     name: ClassVar[str] = "stochastic"
     source: ClassVar[str] = "Gupta et al., Deep Learning with Limited Numerical Precision (arXiv 1502.02551v1), eq. 2"
@@ -111,11 +105,6 @@ class Dithered(_RandomRounding):
     The error is uniform within half a step whatever the weight, so it carries no trace of the weight itself. The
     range leaves room for the noise, so that nothing is clipped: the step is max|w| / (h - 1/2). Reading the weights
     needs the noise: its key is stored (64 bits a tensor), and who reads the file has it too.
-
-    Examples
-    --------
-    >>> Dithered(bits=4).label()
-    '4-bit per channel dithered'
     """
 
     name: ClassVar[str] = "dithered"

@@ -122,13 +122,7 @@ class BnbNF4(_Blockwise):
 
 
 class BnbFP4(BnbNF4):
-    """bitsandbytes' 4-bit float: its smallest level is 1/192 of the largest, unlike E2M1's 1/12.
-
-    Examples
-    --------
-    >>> BnbFP4().label()
-    'bitsandbytes FP4'
-    """
+    """bitsandbytes' 4-bit float: its smallest level is 1/192 of the largest, unlike E2M1's 1/12."""
 
     name: ClassVar[str] = "bitsandbytes.fp4"
     source: ClassVar[str] = f"{SOURCE}.quantize_4bit, quant_type fp4"
@@ -136,13 +130,7 @@ class BnbFP4(BnbNF4):
 
 
 class BnbBlockwise8(_Blockwise):
-    """bitsandbytes' dynamic 8-bit format, as its optimizers keep their state.
-
-    Examples
-    --------
-    >>> BnbBlockwise8().label()
-    'bitsandbytes 8-bit dynamic'
-    """
+    """bitsandbytes' dynamic 8-bit format, as its optimizers keep their state."""
 
     name: ClassVar[str] = "bitsandbytes.blockwise8"
     source: ClassVar[str] = f"{SOURCE}.quantize_blockwise; Dettmers et al. (arXiv 2110.02861v2)"
@@ -169,13 +157,7 @@ class BnbBlockwise8(_Blockwise):
 
 
 class BnbInt8(_Bnb):
-    """The weights of LLM.int8(): 8-bit integers, one scale per output channel. Activations stay as they are.
-
-    Examples
-    --------
-    >>> BnbInt8().label()
-    'bitsandbytes int8'
-    """
+    """The weights of LLM.int8(): 8-bit integers, one scale per output channel. Activations stay as they are."""
 
     name: ClassVar[str] = "bitsandbytes.int8"
     source: ClassVar[str] = f"{SOURCE}.int8_vectorwise_quant; Dettmers et al., LLM.int8() (arXiv 2208.07339v2)"

@@ -16,11 +16,6 @@ class BrevitasInt(Backend):
     """brevitas' symmetric integers of 2 to 8 bits, as a QuantLinear exports them.
 
     One bit is left out: brevitas answers it with "QuantTensor not valid".
-
-    Examples
-    --------
-    >>> BrevitasInt(bits=4).label()
-    'brevitas 4-bit per channel'
     """
 
     name: ClassVar[str] = "brevitas.int_weight"

@@ -25,11 +25,6 @@ class CompressedTensors(Affine):
 
     Unlike `uniform`, a symmetric scale is the largest magnitude over (2^bits - 1) / 2, and the most negative code is
     used too.
-
-    Examples
-    --------
-    >>> CompressedTensors().label()
-    'compressed-tensors 4-bit groups of 128'
     """
 
     name: ClassVar[str] = "compressed_tensors"

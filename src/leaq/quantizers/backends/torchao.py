@@ -39,11 +39,6 @@ class TorchaoIntx(_Torchao, Affine):
     """torchao's weight-only integers of 2 to 8 bits.
 
     One bit is accepted here and refused when it runs: torchao's int1 dequantizes every weight to 0.
-
-    Examples
-    --------
-    >>> TorchaoIntx(bits=4).label()
-    'torchao 4-bit per channel'
     """
 
     name: ClassVar[str] = "torchao.intx_weight_only"
@@ -95,13 +90,7 @@ class TorchaoIntx(_Torchao, Affine):
 
 
 class TorchaoInt8(TorchaoIntx):
-    """torchao's int8 weights, one scale per output channel.
-
-    Examples
-    --------
-    >>> TorchaoInt8().label()
-    'torchao int8'
-    """
+    """torchao's int8 weights, one scale per output channel."""
 
     name: ClassVar[str] = "torchao.int8_weight_only"
     source: ClassVar[str] = f"{SOURCE} with Int8WeightOnlyConfig"
@@ -124,11 +113,6 @@ class TorchaoInt8Dynamic(TorchaoInt8):
 
     The weights are torchao's. The activations are rounded by leaq, record by record, the largest value being 127
     steps; torchao has 127.5, so that outputs differ by about the rounding itself.
-
-    Examples
-    --------
-    >>> TorchaoInt8Dynamic().label()
-    'torchao int8, 8-bit activations'
     """
 
     name: ClassVar[str] = "torchao.int8_dynamic_activation_int8_weight"
@@ -143,13 +127,7 @@ class TorchaoInt8Dynamic(TorchaoInt8):
 
 
 class TorchaoFloat8(_Torchao):
-    """torchao's float8 weights, one scale per output channel.
-
-    Examples
-    --------
-    >>> TorchaoFloat8(format="e5m2").label()
-    'torchao float8 e5m2'
-    """
+    """torchao's float8 weights, one scale per output channel."""
 
     name: ClassVar[str] = "torchao.float8_weight_only"
     source: ClassVar[str] = f"{SOURCE} with Float8WeightOnlyConfig"
