@@ -6,7 +6,13 @@ from pathlib import Path
 
 from leaq.system.files import refuse_no_run
 
-KINDS = ("attacks", "datasets", "embedders", "quantizers")
+KINDS = {
+    "attacks": "leaq.attacks.registry",
+    "datasets": "leaq.data",
+    "embedders": "leaq.embedders",
+    "quantizers": "leaq.quantizers.catalogue",
+}
+"""What ``leaq list`` lists, and the module whose `entries` these are."""
 RUNS = "LEAQ_RUNS_DIR"
 
 

@@ -1,5 +1,6 @@
 """``leaq list``, ``leaq get`` and ``leaq doctor``: what there is to choose from, fetching it, and what is installed."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +11,6 @@ from leaq.cli.completing import KINDS, complete_data_sets, complete_kinds
 from leaq.errors import InvalidInput, unknown_name
 
 if TYPE_CHECKING:
-    from leaq.attacks.registry import AttackEntry
-    from leaq.quantizers.catalogue import QuantizerEntry
     from leaq.system.doctor import Checkup, Package
 
 
@@ -42,99 +41,19 @@ def list_command(
         return
     if what not in KINDS:
         raise unknown_name("list", what, KINDS)
-    if name is not None and what in ("datasets", "embedders"):
+    from leaq.reporting import listings
+
+    room = import_module(KINDS[what])
+    if name is None:
+        table = listings.TABLES[what]
+        console.print_listing(room.entries(), lambda found: console.show_table(table(found)), json=json)
+    elif what in listings.EXPLAINED:
+        explained = listings.EXPLAINED[what]
+        console.print_listing(room.entry(name), lambda found: console.say(explained(found)), json=json)
+    else:
         raise InvalidInput(
             f"leaq list {what} takes no name. Found {name!r}. Leave it out: the list says what is known."
         )
-    {"attacks": _attacks, "datasets": _data_sets, "embedders": _embedders, "quantizers": _quantizers}[what](name, json)
-
-
-def _data_sets(_name: str | None, json: bool) -> None:
-    from leaq.data import entries
-    from leaq.reporting.listings import datasets_table
-
-    console.print_listing(entries(), lambda found: console.show_table(datasets_table(found)), json=json)
-
-
-def _embedders(_name: str | None, json: bool) -> None:
-    from leaq.embedders import entries
-    from leaq.reporting.listings import embedders_table
-
-    console.print_listing(entries(), lambda found: console.show_table(embedders_table(found)), json=json)
-
-
-def _attacks(name: str | None, json: bool) -> None:
-    from leaq.attacks.registry import entries, entry
-    from leaq.reporting.listings import attacks_table
-
-    if name is not None:
-        console.print_listing(entry(name), lambda found: console.say(_explain_attack(found)), json=json)
-    else:
-        console.print_listing(entries(), lambda found: console.show_table(attacks_table(found)), json=json)
-
-
-def _quantizers(name: str | None, json: bool) -> None:
-    from leaq.quantizers.catalogue import entries, entry
-
-    if name is not None:
-        console.print_listing(entry(name), lambda found: console.say(_explain_quantizer(found)), json=json)
-    else:
-        console.print_listing(entries(), lambda found: console.say(_list_quantizers(found)), json=json)
-
-
-def _explain_attack(found: "AttackEntry") -> str:
-    return "\n".join(
-        [
-            f"{found.spec}: {found.title}",
-            found.what,
-            f"Needs: {', '.join(found.needs) or 'losses'}.",
-            f"The attacker holds {found.holds} and is told {found.told}.",
-            f"In the families: {', '.join(found.families) or 'none'}.",
-            f"Source: {found.source}.",
-        ]
-    )
-
-
-def _list_quantizers(entries: "tuple[QuantizerEntry, ...]") -> str:
-    """Align what a listing says in columns; the source, which is long, comes last."""
-    rows = [("QUANTIZER", "BITS", "QUANTIZES", "NEEDS", "RUNS ON", "SOURCE")]
-    rows += [
-        (found.example, f"{found.bits:g}", found.weights, _needs(found), found.needs.device, found.source)
-        for found in entries
-    ]
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
-    lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[-1]]) for row in rows]
-    closing = (
-        "",
-        "Bits are those of one packed code, without scales. Families for --quantizers: study, shipped, protect, all.",
-        "Every quantizer also has the options first, last, bias, activations, calibrated, refit and stop. Explained: "
-        "leaq list quantizers sign",
-    )
-    return "\n".join([*lines, *closing])
-
-
-def _needs(found: "QuantizerEntry") -> str:
-    return str(found.needs) + ("" if found.here else " (not installed)")
-
-
-def _explain_quantizer(found: "QuantizerEntry") -> str:
-    options = [f"  {option.name}: {option.kind} (default {option.default})" for option in found.options]
-    lines = [
-        f"{found.name}, for example {found.example}",
-        found.what,
-        f"Quantizes: {found.weights}. Levels: {found.levels}. Bits a code: {found.bits:g}.",
-        f"Needs: {_needs(found)}. Runs on: {found.needs.device}.",
-        f"In the families: {', '.join(found.families) or 'none'}.",
-        f"Source: {found.source}.",
-        "Options:",
-        *(options or ["  none of its own"]),
-        "  first, last: same, int8 or full (default same)",
-        "  bias: full, float16, int8 or corrected",
-        "  activations: bits each layer's input is rounded to (default: not rounded)",
-        "  refit: off, last, layers or outputs (default off)",
-        "  stop: share of training after which the model is released (default 1)",
-    ]
-    return "\n".join(lines)
 
 
 def get_command(

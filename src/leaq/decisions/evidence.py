@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
 from leaq.decisions.standing import leak
+from leaq.lazy import special
 from leaq.results import CellResult, QuantizerRow
 from leaq.seeds import stream
 from leaq.stats.intervals import few_means_widening, mean_interval
@@ -165,7 +165,7 @@ def _covariance(result: CellResult, quantizers: Sequence[str], found: Sequence[E
     if known is None or not set(quantizers) <= set(known.quantizers):
         # The standard error an interval stands for, were it normal: its wider side counts.
         sides = np.array([max(one.high - one.value, one.value - one.low) for one in found])
-        errors = np.where(np.isfinite(sides), sides / ndtri([(1 + one.level) / 2 for one in found]), np.inf)
+        errors = np.where(np.isfinite(sides), sides / special.ndtri([(1 + one.level) / 2 for one in found]), np.inf)
         return np.asarray(np.diag(errors**2))
     place = [known.quantizers.index(name) for name in quantizers]
     squares = np.array(known.errors)[np.ix_(place, place)] ** 2  # of the differences, and of each on the diagonal

@@ -1,4 +1,4 @@
-"""What there is to choose from: one entry per registered quantizer, for listings and for docs/quantizers.md."""
+"""What there is to choose from: one entry per registered quantizer."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
@@ -89,15 +89,6 @@ def entry(name: str) -> QuantizerEntry:
             for option, info in options_of(type(scheme)).items()
         ),
     )
-
-
-def markdown() -> str:
-    """Return the catalogue as a Markdown table, the same on every machine (what is installed does not matter)."""
-    lines = ["| quantizer | bits a code | levels | quantizes | needs | source |", "|---|---|---|---|---|---|"]
-    for found in entries():
-        cells = (f"`{found.example}`", f"{found.bits:g}", found.levels, found.weights, str(found.needs), found.source)
-        lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
-    return "\n".join(lines)
 
 
 def _kind(annotation: Any) -> str:

@@ -26,6 +26,8 @@ SCHEMA = 1
 """Version of the stored form. Fields are only added; a reader refuses a newer version."""
 
 Number = Estimate | NotComputed
+KINDS = ("metrics", "drops", "measures", "attacks")
+"""Numbers of a row, each by name."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,6 @@ class Comparison:
     quantizers: tuple[str, ...]
     errors: tuple[tuple[float, ...], ...]
     factor: float
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> "Comparison":
-        """Read what `as_plain` made of it."""
-        errors = tuple(tuple(float(value) for value in line) for line in plain["errors"])
-        return cls(tuple(plain["quantizers"]), errors, float(plain["factor"]))
 
     def half_width(self, first: str, second: str) -> float | None:
         """Return how far the interval of the difference between two rows reaches; None if either is not compared."""
@@ -287,19 +283,16 @@ class CellResult:
         """
         try:
             schema = int(plain["schema"])
-        except (ValueError, KeyError, TypeError) as err:
-            raise StoreError(f"This is not a leaq result: {err}. Run the audit again into a new folder.") from None
-        if schema > SCHEMA:
-            raise StoreError(
-                f"This result was written by a newer leaq (schema {schema}; this version reads up to {SCHEMA}). "
-                "Upgrade leaq to read it."
-            )
-        try:
-            return _cell(plain, Lazy if later else _at_once)
+            if schema <= SCHEMA:
+                return _cell(plain, later=later)
         except (KeyError, TypeError, ValueError, AttributeError) as err:
             raise StoreError(
-                f"This is not a whole leaq result ({err!r}). Run the audit again into a new folder."
+                f"This is not a leaq result, or not a whole one ({err!r}). Run the audit again into a new folder."
             ) from None
+        raise StoreError(
+            f"This result was written by a newer leaq (schema {schema}; this version reads up to {SCHEMA}). "
+            "Upgrade leaq to read it."
+        )
 
 
 VIEWS = {
@@ -358,31 +351,29 @@ def _infinite(value: float) -> str:
     return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
 
 
-Read = Callable[[Mapping[str, Any], Callable[[str, Any], Any]], Mapping[str, Any]]
-
-
-def _at_once(plain: Mapping[str, Any], build: Callable[[str, Any], Any]) -> dict[str, Any]:
-    return {name: build(name, item) for name, item in plain.items()}
-
-
-def _cell(plain: Mapping[str, Any], read: Read) -> CellResult:
+def _cell(plain: Mapping[str, Any], *, later: bool) -> CellResult:
     known = {item.name for item in fields(CellResult)}
     plain = {key: value for key, value in plain.items() if key in known}
-    rows = {kind: tuple(_row(one, read) for one in plain.get(kind, ())) for kind in ("rows", "together", "references")}
-    comparison = plain.get("comparison") and Comparison.from_plain(plain["comparison"])
+    rows = {
+        kind: tuple(_row(one, later=later) for one in plain.get(kind, ()))
+        for kind in ("rows", "together", "references")
+    }
+    comparison = None
+    if told := plain.get("comparison"):
+        errors = tuple(tuple(map(float, line)) for line in told["errors"])
+        comparison = Comparison(tuple(told["quantizers"]), errors, float(told["factor"]))
     return CellResult(**{**plain, **rows, "flags": _flags(plain["flags"]), "comparison": comparison})
 
 
-def _row(plain: dict[str, Any], read: Read) -> QuantizerRow:
-    numbers: dict[str, Any] = {
-        key: read(plain[key], lambda _, item: _number(item)) for key in ("metrics", "drops", "measures", "attacks")
-    }
+def _row(plain: dict[str, Any], *, later: bool) -> QuantizerRow:
+    named = {key: Lazy(plain[key], lambda _, item: _number(item)) for key in KINDS}
+    numbers: dict[str, Any] = {key: found if later else dict(found) for key, found in named.items()}
     curves = {
         name: Curve(**{axis: tuple(float(x) for x in values) for axis, values in curve.items()})
         for name, curve in plain["curves"].items()
     }
     size = Size(**plain["size"])
-    by_task = {name: _row(one, read) for name, one in plain.get("by_task", {}).items()}
+    by_task = {name: _row(one, later=later) for name, one in plain.get("by_task", {}).items()}
     built: dict[str, Any] = {"size": size, "curves": curves, "flags": _flags(plain["flags"]), "by_task": by_task}
     return QuantizerRow(quantizer=plain["quantizer"], label=plain["label"], **numbers, **built)
 

@@ -54,8 +54,8 @@ class Index:
 
     def add(self, key: str, result: CellResult, path: Path) -> None:
         """Take up a cell that is stored in `path`."""
-        brief = {kind: tuple(map(_brief, getattr(result, kind))) for kind in ("rows", "together")}
-        kept = replace(result, **brief, references=(), timings={}, private={})
+        rows, together = (tuple(map(_brief, some)) for some in (result.rows, result.together))
+        kept = replace(result, rows=rows, together=together, references=(), timings={}, private={})
         self._entries[key] = [checksum_of(path), as_plain(kept)]
 
     def get(self, key: str, path: Path) -> CellResult | None:

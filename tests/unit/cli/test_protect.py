@@ -23,10 +23,10 @@ def test_every_quantizer_is_listed():
     result = run("list", "quantizers")
     assert result.exit_code == 0
     for name in QUANTIZERS:
-        assert f"\n{QUANTIZERS.get(name).examples[0]} " in result.stdout
+        assert f"\n {QUANTIZERS.get(name).examples[0]} " in result.stdout
     assert "calibration records" in result.stdout
     assert "extra bitsandbytes" in result.stdout
-    lines = {line.split()[0]: line for line in result.stdout.splitlines() if line}
+    lines = {line.split()[0]: line for line in result.stdout.splitlines() if line.strip()}
     assert "  CPU or GPU  " in lines["sign"]
     assert "  CPU  " in lines["torchao.int8_weight_only"]
 
