@@ -99,6 +99,17 @@ def first_rows(rows: Sequence[int], limit: int = 5) -> str:
     return f"{len(rows)} {noun} ({shown}{more})"
 
 
+def some(names: Sequence[str], most: int = 3) -> str:
+    """Name a few of what may be many, and say how many more there are.
+
+    Examples
+    --------
+    >>> some(["a", "b"]), some(["a", "b", "c", "d", "e"])
+    ('a, b', 'a, b, c and 2 more')
+    """
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Return the names under which two mappings hold other values, sorted; a missing one counts as None.
 

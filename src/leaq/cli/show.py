@@ -10,7 +10,7 @@ from leaq.cli.completing import complete_runs, there, there_if_given
 from leaq.cli.configured import bundled
 from leaq.cli.pages import FormOptions, Pages
 from leaq.cli.screen import PRINTED, Shown
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, some
 
 if TYPE_CHECKING:
     from leaq.study import Store
@@ -151,7 +151,7 @@ def _failed(failures: "list[Failure]") -> None:
     from leaq.study.failures import by_reason
 
     for reason, names in by_reason(failures).items():
-        listed = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        listed = some(names, 4)
         console.say(f"FAILED  {len(names)} {'cell' if len(names) == 1 else 'cells'} ({listed}): {reason}")
     if failures:
         console.note("Tracebacks stand in the folder failed; the command of the run with --retry-failed tries again.")

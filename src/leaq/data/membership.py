@@ -9,7 +9,7 @@ import pandas as pd
 
 from leaq.data.memory import in_memory, table_of
 from leaq.data.readers import SourceTable, read_table
-from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
+from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows, some
 from leaq.types import Bools, Flag, Samples
 
 FEWEST = 20
@@ -37,8 +37,7 @@ def marked(table: SourceTable, members: Any, *, target: str | None) -> tuple[Sou
     missing = [str(column) for column in columns if column not in found.frame.columns]
     if missing:
         raise InvalidInput(
-            f"members: must have the columns of the source. Missing: {', '.join(missing[:5])}. Save both from the same "
-            "table."
+            f"members: must have the columns of the source. Missing: {some(missing, 5)}. Save both from the same table."
         )
     theirs = found.frame[columns]
     known, wanted = _codes(table.frame, theirs)

@@ -15,7 +15,7 @@ from leaq.data.chemistry import MOST_ATOMS
 from leaq.data.columns import commas_in, points_set_off_thousands
 from leaq.data.delimited import laid_out
 from leaq.data.sources import refuse_missing, refuse_other_files
-from leaq.errors import InvalidInput, LeaqError, need
+from leaq.errors import InvalidInput, LeaqError, need, some
 from leaq.system.checksummed import read_npz
 from leaq.system.memory import refuse_larger
 from leaq.types import Flag
@@ -141,7 +141,7 @@ def _without_blanks(frame: pd.DataFrame, flags: list[Flag]) -> pd.DataFrame:
         flags.append(Flag("index-column", "A nameless column that numbers the rows was left out (a saved index)."))
     kept = [name for name in nameless if name not in empty and name not in counted]
     if kept:
-        flags.append(Flag("nameless-columns", f"Columns without a name are features: {', '.join(kept[:5])}."))
+        flags.append(Flag("nameless-columns", f"Columns without a name are features: {some(kept, 5)}."))
     return frame.drop(columns=[*empty, *counted])
 
 
@@ -270,7 +270,7 @@ def _npz(path: Path) -> SourceTable:
         wide = native.ndim == 2 and native.shape[1] != 1
         parts = {f"{name}{i}": native[:, i] for i in range(native.shape[1])} if wide else {name: native.reshape(-1)}
         if twice := sorted(set(parts) & set(columns)):
-            raise ValueError(f"column names must differ; found twice: {', '.join(twice[:3])}")
+            raise ValueError(f"column names must differ; found twice: {some(twice)}")
         columns |= parts
     return SourceTable(pd.DataFrame(columns), shape=shape)
 

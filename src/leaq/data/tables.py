@@ -25,7 +25,7 @@ from leaq.data.reading import Reading, TaskChoice
 from leaq.data.sources import no_column
 from leaq.data.splits import joined_groups
 from leaq.data.targets import Several, holes, labelled, read_several, targets_of
-from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
+from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows, some
 from leaq.stats.outliers import limited, outlier_flag, sentinel
 from leaq.types import Bools, Feature, Flag, Floats, Ints, Samples
 from leaq.types.tasks import MULTITASK
@@ -294,7 +294,7 @@ def _limited(
     whole = np.flatnonzero(whole_numbers(limit))
     unique = [repr(columns[at]) for at in whole if row_numbers(pd.Series(limit[:, at])) == "unique"]
     if unique:
-        text = f"Whole numbers, different in every record: columns {', '.join(unique[:5])}."
+        text = f"Whole numbers, different in every record: columns {some(unique, 5)}."
         flags.append(Flag("unique-columns", f"{text} If they are identifiers, leave them out with --ignore."))
     coded = [
         f"{number:g} in {int((column == number).sum())} rows of column {name!r}"

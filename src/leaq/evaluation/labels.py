@@ -11,7 +11,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from leaq.errors import InvalidInput, first_rows
+from leaq.errors import InvalidInput, first_rows, some
 from leaq.stats.outliers import absurd
 from leaq.types import Flag
 from leaq.types.tasks import Layout, TaskSpec
@@ -387,7 +387,7 @@ def _unlabelled(facts: _Facts) -> tuple[Flag, ...]:
     empty = [repr(one.names[0]) for one in facts.columns if len(one.known) == 0]
     if not empty:
         return ()
-    text = f"No record has a label of {', '.join(empty[:5])}{', ...' * (len(empty) > 5)}: nothing is said of it."
+    text = f"No record has a label of {some(empty, 5)}: nothing is said of it."
     return (Flag("unlabelled-target", text),)
 
 

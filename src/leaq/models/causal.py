@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from leaq.errors import InvalidInput, StoreError, first_line, need
+from leaq.errors import InvalidInput, StoreError, first_line, need, some
 from leaq.models.causal_gguf import open_causal_gguf, stays_in_gguf
 from leaq.types import Floats, Ints
 
@@ -72,8 +72,8 @@ def load_causal(name: str | Path, *, in_file: bool = False) -> tuple[Any, Any]:
     missing = sorted(found.get("missing_keys", ()))
     if missing:  # transformers would go on with random numbers in their place
         raise StoreError(
-            f"{place!r} must hold every weight of the model. Missing: {', '.join(missing[:3])}"
-            f"{f' and {len(missing) - 3} more' * (len(missing) > 3)}. Save the whole model, or merge the adapter first."
+            f"{place!r} must hold every weight of the model. Missing: {some(missing)}. Save the whole model, or merge "
+            "the adapter first."
         )
     return model.eval(), tokenizer
 

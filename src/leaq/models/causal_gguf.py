@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leaq.errors import StoreError, need
+from leaq.errors import StoreError, need, some
 from leaq.models.calling import exchange
 from leaq.models.formats.gguf_file import GgufFile, GgufTensor, let_go, open_gguf
 from leaq.models.later import Later
@@ -54,8 +54,8 @@ def open_causal_gguf(path: Path) -> nn.Module:
     lacking = [name for name, parameter in model.named_parameters() if parameter.is_meta]
     if lacking:
         raise StoreError(
-            f"{path.name} must hold every weight of the model. Missing: {', '.join(lacking[:3])}"
-            f"{f' and {len(lacking) - 3} more' * (len(lacking) > 3)}. Save the whole model, or merge the adapter first."
+            f"{path.name} must hold every weight of the model. Missing: {some(lacking)}. Save the whole model, or "
+            "merge the adapter first."
         )
     return model.eval()
 

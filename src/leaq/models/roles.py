@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from leaq.errors import UnsupportedModel
+from leaq.errors import UnsupportedModel, some
 from leaq.types import Flag, Role
 from leaq.types.later import is_later
 
@@ -185,9 +185,9 @@ def _doubts(module: nn.Module, half: int, roles: Mapping[str, Role], counts: Map
         plain[name] += tensor.numel()
     if several := {name: count for name, count in plain.items() if count > 1}:
         text = (
-            f"No parameters of the model, and so neither quantized nor counted: {', '.join(list(several)[:5])}"
-            f"{', ...' * (len(several) > 5)}: {sum(several.values()):,} numbers. Layers belong into a ModuleList, "
-            "weights into a Parameter, other numbers into a buffer (register_buffer)."
+            f"No parameters of the model, and so neither quantized nor counted: {some(list(several), 5)}: "
+            f"{sum(several.values()):,} numbers. Layers belong into a ModuleList, weights into a Parameter, other "
+            "numbers into a buffer (register_buffer)."
         )
         yield Flag("unregistered", text)
     if any(type(part).__name__ == "Conv1D" and not isinstance(part, nn.Conv1d) for part in module.modules()):
@@ -228,7 +228,7 @@ def _unquantized(roles: Mapping[str, Role], counts: Mapping[str, int]) -> Iterat
     if other:
         part = sum(counts[name] for name in other)
         text = (
-            f"Not quantized, of a kind no quantizer knows: {', '.join(other[:5])}{', ...' * (len(other) > 5)}: "
+            f"Not quantized, of a kind no quantizer knows: {some(other, 5)}: "
             f"{part:,} of {sum(counts.values()):,} numbers, released in full precision."
         )
         parametrised = any(".parametrizations." in name for name in other)

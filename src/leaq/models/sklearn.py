@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.errors import InvalidInput, UnsupportedModel, some
 
 LINEAR = ("LogisticRegression", "LinearRegression", "Ridge", "LogisticRegressionCV", "RidgeCV", "Lasso", "LassoCV",
           "ElasticNet", "ElasticNetCV", "BayesianRidge", "ARDRegression", "HuberRegressor", "TheilSenRegressor", "Lars",
@@ -63,7 +63,7 @@ class Converted:
         codes = np.searchsorted(self._classes, labels).clip(max=len(self._classes) - 1)
         if not (self._classes[codes] == labels).all():
             unknown = sorted({str(label) for label in labels[self._classes[codes] != labels]})
-            raise InvalidInput(f"{name}: labels must be among the fitted classes. Found {', '.join(unknown[:3])}.")
+            raise InvalidInput(f"{name}: labels must be among the fitted classes. Found {some(unknown)}.")
         return inputs, torch.tensor(codes.astype(np.int64))
 
     def _agree(self, x: Any) -> None:
@@ -114,9 +114,8 @@ def from_sklearn(estimator: Any) -> Converted:
         module = _linear(estimator, kind)
     else:
         raise UnsupportedModel(
-            "Of scikit-learn, perceptrons (MLPClassifier, MLPRegressor) and linear models "
-            f"({', '.join(LINEAR[:3])}, ...), alone, in a search or at the end of a pipeline, have weights to quantize "
-            f"here. Found {kind}."
+            f"Of scikit-learn, perceptrons (MLPClassifier, MLPRegressor) and linear models ({', '.join(LINEAR[:3])}, "
+            f"...), alone, in a search or at the end of a pipeline, have weights to quantize here. Found {kind}."
         )
     return Converted(module, before, estimator)
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leaq.errors import InvalidInput, LeaqError, StoreError
+from leaq.errors import InvalidInput, LeaqError, StoreError, some
 from leaq.models.roles import shared_names, tensors_of
 from leaq.system.files import nearest
 from leaq.system.usercode import accepted, raised, user_function
@@ -186,7 +186,7 @@ def check_match(module: nn.Module, weights: Mapping[str, Tensor], *, subject: st
         if name in weights and tuple(weights[name].shape) != shape
     ]
     problems = [
-        f"{word}: {', '.join(names[:3])}{', ...' * (len(names) > 3)}"
+        f"{word}: {some(names)}"
         for word, names in (("missing", missing), ("unexpected", surplus), ("shapes", shapes))
         if names
     ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, some
 from leaq.quantizers.registry import build
 from leaq.types import Checkpoints
 
@@ -53,10 +53,7 @@ def apart(
     ways, after = others_of(text), dict(chosen)
     for pattern, _ in ways:
         if not any(fnmatchcase(name, pattern) for name in weights):
-            raise InvalidInput(
-                f"others: {pattern!r} must be a weight of the model. Found {', '.join(weights[:6])}"
-                f"{', ...' * (len(weights) > 6)}."
-            )
+            raise InvalidInput(f"others: {pattern!r} must be a weight of the model. Found {some(weights, 6)}.")
     for name in weights:
         scheme = next(((way,) for pattern, way in ways if fnmatchcase(name, pattern)), None)
         if scheme is None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, some
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.planning import ReleaseTables, refuse_other_sizes
 from leaq.results import CellResult
@@ -50,11 +50,10 @@ class Outcome:
         """Return one paragraph."""
         text = f"{self.computed} cells computed, {self.found} found finished, {len(self.failures)} failed."
         if self.damaged:
-            names = ", ".join(path.name for path in self.damaged[:3])
+            names = some([path.name for path in self.damaged])
             text += f" {len(self.damaged)} damaged files were set aside and what they held computed again ({names})."
         for reason, cells in by_reason(self.failures).items():
-            more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
-            text += f" Failed: {cells[0]}{more}: {reason.rstrip('.')}."
+            text += f" Failed: {some(cells, 1)}: {reason.rstrip('.')}."
         if self.failures:
             text += f" Tracebacks: {self.folder / 'failed'}. Try them again: --retry-failed."
         return f"{text} All numbers: {self.folder / 'results.csv'}."

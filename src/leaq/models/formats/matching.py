@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, some
 from leaq.models.calling import exchange
 from leaq.models.formats.reading import FileWeights
 from leaq.models.formats.weight import LazyWeight, misshapen, nearest_reading, uneven
@@ -199,13 +199,13 @@ def _warnings(subject: str, decided: list[str], scaled: list[str], *, unchanged:
         yield Flag("not-quantized", f"The weights of {subject} equal the original's: nothing was quantized.")
     if decided:
         text = (
-            f"{subject}: {len(decided)} weights ({', '.join(decided[:2])}{', ...' * (len(decided) > 2)}) are nearer to "
+            f"{subject}: {len(decided)} weights ({some(decided, 2)}) are nearer to "
             "the original by another convention than the one their file names; they are read by it."
         )
         yield Flag("convention-decided", text)
     if scaled:
         text = (
-            f"{subject}: {len(scaled)} weights ({', '.join(scaled[:2])}{', ...' * (len(scaled) > 2)}) carry a factor "
+            f"{subject}: {len(scaled)} weights ({some(scaled, 2)}) carry a factor "
             "for each input that another layer takes back (AWQ, SmoothQuant); that it does was not checked."
         )
         yield Flag("rescaled-inputs", text)
@@ -215,9 +215,8 @@ def _uneven(subject: str, doubted: list[str]) -> tuple[Flag, ...]:
     if not doubted:
         return ()
     text = (
-        f"{subject}: errors of {len(doubted)} weights ({', '.join(doubted[:2])}{', ...' * (len(doubted) > 2)}) grow "
-        "with their codes, as if scales belonged to other inputs (a missing g_idx, another group size): this row may "
-        "be wrong."
+        f"{subject}: errors of {len(doubted)} weights ({some(doubted, 2)}) grow with their codes, as if scales "
+        "belonged to other inputs (a missing g_idx, another group size): this row may be wrong."
     )
     return (Flag("uneven-scales", text),)
 
@@ -232,11 +231,7 @@ def refuse_others(
     missing = [name for name in own if name not in found]
     surplus = [name for name in weights if name not in allowed and _unwrapped(name) not in allowed]
     surplus = [name for name in surplus if not any(name.endswith(f".{known}") for known in allowed)]
-    problems = [
-        f"{word}: {', '.join(names[:3])}{', ...' * (len(names) > 3)}"
-        for word, names in (("missing", missing), ("unexpected", surplus))
-        if names
-    ]
+    problems = [f"{word}: {some(names)}" for word, names in (("missing", missing), ("unexpected", surplus)) if names]
     if not problems:
         return
     if surplus and all(ADAPTER.search(name) for name in weights):
@@ -253,5 +248,5 @@ def refuse_others(
 def _way_out(surplus: list[str]) -> str:
     parts = sorted({name.rpartition(".")[2] for name in surplus if name.rpartition(".")[2] not in ("weight", "bias")})
     if parts:
-        return f"Parts named {', '.join(parts[:4])} belong to no layout that is read: give the running model instead."
+        return f"Parts named {some(parts, 4)} belong to no layout that is read: give the running model instead."
     return "Build the model with the options it was trained with."

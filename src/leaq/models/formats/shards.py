@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from leaq.errors import InvalidInput, StoreError
+from leaq.errors import InvalidInput, StoreError, some
 
 _NUMBERED = re.compile(r"^(?P<name>.+)-(?P<at>\d{5})-of-(?P<count>\d{5})(?P<end>\.\w+)$")
 
@@ -54,8 +54,5 @@ def indexed(index: Path) -> list[Path]:
 def _all_there(files: list[Path], subject: str) -> list[Path]:
     missing = [file.name for file in files if not file.is_file()]
     if missing or not files:
-        raise StoreError(
-            f"{subject}. Missing: {', '.join(missing[:3])}{', ...' * (len(missing) > 3)} of {len(files)}. "
-            "Copy them beside the others."
-        )
+        raise StoreError(f"{subject}. Missing: {some(missing)} of {len(files)}. Copy them beside the others.")
     return files

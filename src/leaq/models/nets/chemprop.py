@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leaq.errors import InvalidInput, StoreError
+from leaq.errors import InvalidInput, StoreError, some
 from leaq.models.nets.graphs import Graphs
 from leaq.models.nets.layout import ATOM, BOND
 from leaq.models.nets.networks import Aggregation, DirectedMessages, GraphNet
@@ -233,7 +233,7 @@ def _read(path: Path) -> tuple[GraphNet, str]:
     if set(given) != set(own) or any(given[name].shape != own[name].shape for name in own):
         odd = sorted(set(given) ^ set(own)) or [name for name in own if given[name].shape != own[name].shape]
         raise InvalidInput(
-            f"{path.name}: weights must be those of the network it describes. Found others: {', '.join(odd[:3])}. "
+            f"{path.name}: weights must be those of the network it describes. Found others: {some(odd)}. "
             "Save it again with a current chemprop 2."
         )
     network.load_state_dict(given)

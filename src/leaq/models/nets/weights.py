@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, some
 from leaq.lazy import Tensor
 from leaq.system.downloads import cache_folder, download
 from leaq.system.files import write_atomic
@@ -229,8 +229,8 @@ def check_shapes(what: str, found: TensorMap, wanted: Mapping[str, tuple[int, ..
     absent, extra = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
     if absent or extra:
         raise InvalidInput(
-            f"{what}: the weights must hold exactly the network's tensors. Absent: {', '.join(absent[:3]) or 'none'}; "
-            f"unknown: {', '.join(extra[:3]) or 'none'}. They belong to another architecture."
+            f"{what}: the weights must hold exactly the network's tensors. Absent: {some(absent) or 'none'}; "
+            f"unknown: {some(extra) or 'none'}. They belong to another architecture."
         )
     for name, shape in wanted.items():
         if tuple(found[name].shape) != shape:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, some
 
 
 def is_array(value: Any) -> bool:
@@ -99,9 +99,8 @@ def _framed(values: Any) -> npt.NDArray[Any] | None:
     found = [_array(column.to_numpy()) for column in columns]
     bad = [repr(name) for name, column in zip(names, found, strict=True) if column is None]
     if bad:
-        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
         raise InvalidInput(
-            f"Inputs and targets must be numbers. Columns that hold something else: {', '.join(bad[:5])}{more}. "
+            f"Inputs and targets must be numbers. Columns that hold something else: {some(bad, 5)}. "
             "Encode texts, dates and categories first, as for training."
         )
     return np.stack([column for column in found if column is not None], axis=1) if found else np.empty((len(values), 0))

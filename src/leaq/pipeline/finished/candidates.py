@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
+from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel, some
 from leaq.models import checkpoints_of
 from leaq.models.calling import full_precision
 from leaq.models.roles import tensors_of
@@ -51,8 +51,7 @@ def released_of(model: nn.Module, recorded: Checkpoints | None, *, lent: bool = 
     ]
     if odd:
         raise InvalidInput(
-            f"checkpoints must be of the model's own architecture. Not in the model, or of another shape: "
-            f"{', '.join(odd[:3])}{', ...' * (len(odd) > 3)}."
+            f"checkpoints must be of the model's own architecture. Not in the model, or of another shape: {some(odd)}."
         )
     names = [name for name in released.params if name in recorded.params]
     return Checkpoints({n: released.params[n] for n in names}, {n: released.roles[n] for n in names}, (1,))
@@ -113,7 +112,7 @@ def _unseen(scheme: Scheme, released: Checkpoints, calibration: Calibration) -> 
         return ()
     text = (
         f"Rounded to the nearest level without calibration, since what they are multiplied with cannot be seen: "
-        f"{', '.join(rest[:3])}{f' and {len(rest) - 3} more' * (len(rest) > 3)}."
+        f"{some(rest)}."
     )
     return (Flag("partly-calibrated", text),)
 

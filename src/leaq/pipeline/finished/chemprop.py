@@ -12,7 +12,7 @@ from leaq.data.molecules import canonical_rows, smiles_column
 from leaq.data.sources import no_column
 from leaq.embedders.fingerprints import Morgan
 from leaq.embedders.molgraph import MolGraph
-from leaq.errors import InvalidInput, first_rows
+from leaq.errors import InvalidInput, first_rows, some
 from leaq.models.nets.chemprop import LOSSES, Ensemble, read_chemprop
 from leaq.models.nets.networks import GraphNet
 from leaq.pipeline.cell import AuditConfig
@@ -85,7 +85,7 @@ class _Table:
         if len(wanted) != _tasks(network):
             raise InvalidInput(
                 f"{subject}: the network predicts {_tasks(network)} targets. Found {len(wanted)}: "
-                f"{', '.join(wanted[:6])}. Name them in its order with --target."
+                f"{some(wanted, 6)}. Name them in its order with --target."
             )
         frame = frame.set_axis(known, axis=1)
         targets = pd.DataFrame(tensor_of(frame[list(wanted)]).numpy(), columns=list(wanted))

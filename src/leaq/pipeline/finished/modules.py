@@ -18,7 +18,7 @@ from leaq.attacks.base import Ingredient
 from leaq.attacks.compared import with_comparison
 from leaq.attacks.registry import parse_attacks
 from leaq.data.membership import FEWEST
-from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
+from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows, some
 from leaq.measures.one_run import baselines, record_risk
 from leaq.measures.shift import shift, shift_doubt
 from leaq.models import unwrap
@@ -185,8 +185,8 @@ def _recorded_part(model: nn.Module, recorded: Checkpoints | None) -> tuple[Flag
     if not rest:
         return ()
     text = (
-        f"Not recorded, and so left in full precision by every quantizer: {', '.join(rest[:3])}"
-        f"{', ...' * (len(rest) > 3)} (what did not train). Sizes count what was recorded."
+        f"Not recorded, and so left in full precision by every quantizer: {some(rest)} (what did not train). Sizes "
+        "count what was recorded."
     )
     return (Flag("recorded-part", text),)
 

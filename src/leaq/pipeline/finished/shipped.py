@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.errors import InvalidInput, UnsupportedModel, some
 from leaq.models import unwrap
 from leaq.models.boxes import BlackBox, box_of, open_box
 from leaq.models.formats import fill, read_file
@@ -109,8 +109,8 @@ def _open_onnx(path: Path, original: nn.Module, name: str) -> Opened:
         flags.append(Flag("integer-activations", text))
     if placed.missing:
         text = (
-            f"{name} was run; {len(placed.missing)} of the original's weights ({', '.join(placed.missing[:2])}"
-            f"{', ...' * (len(placed.missing) > 2)}) were not found in its graph, so that they were not compared."
+            f"{name} was run; {len(placed.missing)} of the original's weights ({some(placed.missing, 2)}) were not "
+            "found in its graph, so that they were not compared."
         )
         flags.append(Flag("weights-not-seen", text))
     elif not placed.stored:

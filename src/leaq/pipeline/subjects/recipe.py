@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from leaq.errors import InvalidInput, LeaqError, differing
+from leaq.errors import InvalidInput, LeaqError, differing, some
 from leaq.evaluation.texts import LanguageModel
 from leaq.models import checkpoints_of
 from leaq.models.sklearn import as_module, is_sklearn
@@ -140,7 +140,7 @@ def stacked_weights(parts: list[Checkpoints]) -> Checkpoints:
     shapes = [{name: tuple(tensor.shape[1:]) for name, tensor in part.params.items()} for part in parts]
     for number, found in enumerate(shapes):
         if found != shapes[0]:
-            names = ", ".join(differing(found, shapes[0])[:3])
+            names = some(differing(found, shapes[0]))
             raise InvalidInput(
                 f"All models of an audit must have one architecture. Model {number} differs from the first in {names}. "
                 "Let sizes depend on the data set, not on the members."

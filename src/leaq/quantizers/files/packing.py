@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leaq.errors import InvalidInput, StoreError
+from leaq.errors import InvalidInput, StoreError, some
 from leaq.lazy import Tensor, torch
 from leaq.models.weights import read_tensors
 from leaq.quantizers.applying import Fitted, stacked
@@ -174,7 +174,7 @@ def read_weights(path: Path | str, *, keep: Iterable[str] = (), embeddings: Iter
     roles = {name: _role(name, tensor, keep, embeddings) for name, tensor in tensors.items()}
     for pattern in (*keep, *embeddings):
         if not any(fnmatch(name, pattern) for name in tensors):
-            raise InvalidInput(f"{path.name}: no parameter matches {pattern!r}. Found {', '.join(list(tensors)[:8])}.")
+            raise InvalidInput(f"{path.name}: no parameter matches {pattern!r}. Found {some(list(tensors), 8)}.")
     params = {name: t.float() if t.dtype in (torch.float16, torch.bfloat16) else t for name, t in tensors.items()}
     return Checkpoints(params, roles, ())
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leaq.errors import InvalidInput, NotEnoughEvidence, StoreError
+from leaq.errors import InvalidInput, NotEnoughEvidence, StoreError, some
 from leaq.models import roles_of, unwrap
 from leaq.models.roles import tensors_of
 from leaq.system.checksummed import BLANK, DamagedFile, put_checksum, read_checked, read_json
@@ -95,7 +95,7 @@ def read_recording(folder: str | Path, model: nn.Module) -> Checkpoints:
     if odd:
         raise InvalidInput(
             f"The recording in {str(folder)!r} must be of the model's own architecture. Not in the model, or of "
-            f"another shape or type: {', '.join(odd[:3])}. Name the folder that this model's recorder wrote."
+            f"another shape or type: {some(odd)}. Name the folder that this model's recorder wrote."
         )
     roles = {name: role for name, role in roles_of(module).items() if name in about["weights"]}
     rows = [read_step(place, str(about["recording"]), step) for step in steps]

@@ -18,7 +18,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from leaq.config import Config
-from leaq.errors import InvalidInput, NotEnoughEvidence, StoreError
+from leaq.errors import InvalidInput, NotEnoughEvidence, StoreError, some
 from leaq.models import roles_of, unwrap
 from leaq.models.roles import tensors_of
 from leaq.training.recording.stores import FolderStore, MemoryStore, WeightStore
@@ -192,7 +192,7 @@ class Recorder:
         if odd:
             raise InvalidInput(
                 f"Recorder: the model must stay the one that the recording began with. At step {self.steps_done} "
-                f"{', '.join(odd[:3])}{', ...' * (len(odd) > 3)} {'is' if len(odd) == 1 else 'are'} new, gone or of "
+                f"{some(odd)} {'is' if len(odd) == 1 else 'are'} new, gone or of "
                 "another shape. Make a new Recorder when a layer is replaced."
             )
         training = roles_of(self._model, trainable=True) if self._trainable else {}
@@ -200,9 +200,8 @@ class Recorder:
         lost = [name for name in late if name not in self._frozen]
         if lost:
             raise InvalidInput(
-                f"Recorder: with parameters='trainable' the same weights must train throughout. "
-                f"{', '.join(lost[:3])}{', ...' * (len(lost) > 3)} began to train by step {self.steps_done}, and what "
-                "they were before was not kept. Record parameters='all'."
+                f"Recorder: with parameters='trainable' the same weights must train throughout. {some(lost)} began to "
+                f"train by step {self.steps_done}, and what they were before was not kept. Record parameters='all'."
             )
         if late:
             self.roles = {name: role for name, role in roles_of(self._model).items() if name in {*self.roles, *late}}

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from leaq.errors import StoreError, differing
+from leaq.errors import StoreError, differing, some
 from leaq.system.checksummed import DamagedFile, json_with_checksum
 from leaq.system.files import private_folder, sweep, write_atomic, write_pages
 from leaq.training.recording.reading import ABOUT, Image, file_of, identity, read_about, read_step, steps_in
@@ -121,7 +121,7 @@ class FolderStore:
         if weights != wanted["weights"]:
             odd = differing(weights, wanted["weights"])
             raise StoreError(
-                f"{str(self.folder)!r} must hold checkpoints of this architecture. Others are: {', '.join(odd[:3])}. "
+                f"{str(self.folder)!r} must hold checkpoints of this architecture. Others are: {some(odd)}. "
                 "Name another folder, or build the model as it was."
             )
         if options != wanted["options"]:
