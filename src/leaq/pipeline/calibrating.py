@@ -183,8 +183,8 @@ def measure_calibrations(config: AuditConfig, todo: Calibrations, found: Release
             spec, label = quantizer.spec() + more, quantizer.label() + more
             (table, size), (reference, _) = found[spec], found[Identity().spec() + more]
             how = replace(how_of(config, todo.pool.inputs, task=table.task), lacking={"reference": NO_REFERENCE})
-            metrics = performance(table, **how.options)
-            drops = {} if isinstance(quantizer, Identity) else drop(table, reference, **how.options)
+            metrics = performance(table, **how.resampling)
+            drops = {} if isinstance(quantizer, Identity) else drop(table, reference, **how.resampling)
             attacks: dict[str, AttackResult | NotComputed] = {attack.spec(): UNCALIBRATED for attack in how.attacks}
             attacks |= how.attacked(how.context(table)) if calibrated else {}
             flags = (*((known,) if calibrated else ()), *no_skill(metrics))

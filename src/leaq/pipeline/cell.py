@@ -304,6 +304,11 @@ class AuditConfig(Reading, Origin, FinishedModel):
         codes = any(getattr(attack, "codes", False) for attack in attacks)
         return {"whitebox": "whitebox" in used, "numbers": "numbers" in used, "codes": codes}
 
+    @property
+    def resampling(self) -> dict[str, Any]:
+        """How intervals are made, as every measure takes it."""
+        return {"level": self.level, "draws": self.draws, "seed": self.seed}
+
     def resolved(self, **choices: str) -> Self:
         """Return the configuration with what was "auto" replaced by what was chosen."""
         return type(self).from_dict({**self.to_dict(), **choices})

@@ -33,6 +33,7 @@ from leaq.types import (
     Task,
 )
 from leaq.types.arrays import trained_on
+from leaq.types.tasks import TaskSpec
 
 TOGETHER = Flag(
     "together",
@@ -81,7 +82,7 @@ def primary_attack(config: AuditConfig) -> str:
 def how_of(config: AuditConfig, features: Floats | None = None, *, task: Task) -> How:
     """Return how every number of an audit is made."""
     attacks = parse_attacks(config.attacks, task=task)
-    how = How(config.level, config.draws, config.seed, attacks, primary_attack(config), config.attacked, features)
+    how = How(config.resampling, attacks, primary_attack(config), config.attacked, features)
     return replace(how, series=config.game == "series")
 
 
@@ -165,7 +166,7 @@ def measure_references(
         if drawn is not None and not table.by_task:
             table, features = replace(table.on(drawn), pool=len(pool)), features[drawn]
         how = how_of(config, features, task=table.task)
-        metrics, attacks = performance(table, **how.options), how.attacked(how.context(table))
+        metrics, attacks = performance(table, **how.resampling), how.attacked(how.context(table))
         doubts = (*no_skill(metrics), *outdone(attacks, how.leading))
         row = QuantizerRow(reference.spec(), reference.label, size, flags=(REFERENCE, *doubts))
         tasks = measured_by_task(Released((reference.spec(), reference.label), table, size, full=True), how)
@@ -221,26 +222,22 @@ def describe_data(samples: Samples, members: Bools, *, game: str = "pool") -> di
     if samples.text:
         return described
     if samples.tasks:
-        described["tasks"] = describe_tasks(samples)
-    elif samples.task == "classification":
-        counts = np.bincount(samples.targets, minlength=len(samples.classes))
-        described["classes"] = dict(zip(samples.classes, counts.tolist(), strict=True))
-    else:
-        described["unit"] = samples.unit
-        described["target_sd"] = float(np.std(samples.targets))
-    return described
+        return {**described, "tasks": describe_tasks(samples)}
+    kind: Any = samples.task
+    return described | _described(TaskSpec(samples.name, kind, samples.classes, samples.unit), samples.targets)
 
 
 def describe_tasks(samples: Samples) -> list[dict[str, Any]]:
     """Return aggregates of the labels of each of several targets."""
-    described = []
-    for task, values in zip(samples.tasks, samples.targets.T, strict=True):
-        known = values[~np.isnan(values)]
-        found: dict[str, Any] = {"name": task.name, "task": task.kind, "n": len(known)}
-        if task.kind == "classification":
-            counts = np.bincount(known.astype(np.int64), minlength=len(task.classes))
-            found["classes"] = dict(zip(task.classes, counts.tolist(), strict=True))
-        else:
-            found |= {"unit": task.unit, "target_sd": float(known.std()) if len(known) else 0.0}
-        described.append(found)
-    return described
+    known = [(task, values[~np.isnan(values)]) for task, values in zip(samples.tasks, samples.targets.T, strict=True)]
+    return [
+        {"name": task.name, "task": task.kind, "n": len(values), **_described(task, values)} for task, values in known
+    ]
+
+
+def _described(task: TaskSpec, values: Floats | Ints) -> dict[str, Any]:
+    """Return how many records each class has, or the unit and spread of values."""
+    if task.kind == "classification":
+        counts = np.bincount(values.astype(np.int64), minlength=len(task.classes))
+        return {"classes": dict(zip(task.classes, counts.tolist(), strict=True))}
+    return {"unit": task.unit, "target_sd": float(values.std()) if len(values) else 0.0}

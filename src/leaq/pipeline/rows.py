@@ -6,7 +6,6 @@ nowhere else. The pipeline brings models in tens and their shadows; the audit of
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -43,6 +42,7 @@ class How:
 
     Attributes
     ----------
+    resampling : level, draws and seed of intervals.
     attacks : run in this order.
     leading : specification of the attack the audit leads with.
     targets : which models are attacked; all if not given.
@@ -52,9 +52,7 @@ class How:
     series : attacks are asked about whole groups of records, and not about single ones.
     """
 
-    level: float
-    draws: int
-    seed: int
+    resampling: Mapping[str, Any]
     attacks: Sequence[MembershipAttack] = ()
     leading: str = ""
     targets: Sequence[int] | None = None
@@ -62,11 +60,6 @@ class How:
     lacking: Mapping[Ingredient, str] = field(default_factory=dict)
     no_replicates: str = ""
     series: bool = False
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """What measures take."""
-        return {"level": self.level, "seed": self.seed, "draws": self.draws}
 
     @property
     def of_one_task(self) -> "How":
@@ -81,7 +74,7 @@ class How:
         self, table: LossTable, reference: LossTable | None = None, *, beside: Sequence[LossTable] = ()
     ) -> Context:
         """Return what attacks are given: a release, the same models in full precision, further releases of them."""
-        resampling = Resampling(level=self.level, draws=self.draws, seed=self.seed)
+        resampling = Resampling(**self.resampling)
         return Context(table, reference, self.targets, self.features, resampling, self.lacking, beside)
 
     def attacked(self, context: Context) -> dict[str, AttackResult | NotComputed]:
@@ -113,20 +106,25 @@ class Released:
     own: Sequence[int] | None = None
     flags: tuple[Flag, ...] = ()
 
+    def counted(self, task: str = "") -> tuple[LossTable, LossTable | None]:
+        """Return the losses that accuracy is told from, and those it is compared with; of one of several targets."""
+        table, before = self.table, None if self.full else self.reference
+        if task:
+            table, before = table.by_task[task], None if before is None else before.by_task[task]
+        if self.own is not None:
+            table, before = table.of(self.own), None if before is None else before.of(self.own)
+        return table, before
+
 
 def row(released: Released, how: How) -> QuantizerRow:
     """Measure one release: accuracy and its cost, indicators, attacks."""
-    table, options = released.table, how.options
-    own, before = table, None if released.full else released.reference
-    if released.own is not None:
-        own, before = own.of(released.own), None if before is None else before.of(released.own)
-    metrics = _each(own, lambda: performance(own, **options))
-    drops: dict[str, Number] = {}
+    table, options = released.table, how.resampling
+    own, before = released.counted()
+    metrics, drops = _accuracy(own, before, options)
     measures, curves, doubts = _rates(table if released.candidates is None else released.candidates, how)
     measures["loss_gap"] = loss_gap(own, **options)
     context = how.context(table, released.reference)
     if before is not None:
-        drops = _each(own, lambda: drop(own, before, **options))
         measures["distortion"] = _compared(distortion, own, before, options)
         measures["correlation"] = _compared(correlation, own, before, options)
         if not how.series:
@@ -142,7 +140,7 @@ def row(released: Released, how: How) -> QuantizerRow:
         measures["forecast"] = NotComputed(how.no_replicates)
         measures["loss_tnr"] = loss_tnr(own, **options)
         # What the strongest attack on outputs is estimated to find, from the one model there is.
-        measures["forecast_one"] = computed(lambda: from_one_model(table, released.reference, level=how.level))
+        measures["forecast_one"] = computed(lambda: from_one_model(table, released.reference, level=options["level"]))
     return QuantizerRow(
         quantizer=released.names[0],
         label=released.names[1],
@@ -159,21 +157,26 @@ def row(released: Released, how: How) -> QuantizerRow:
 
 def measured_by_task(released: Released, how: How) -> dict[str, QuantizerRow]:
     """Measure each of several targets alone, over the records that have its label; see `How.of_one_task`."""
-    found = {}
+    found, how = {}, how.of_one_task
     for name, table in released.table.by_task.items():
         before = None if released.full or released.reference is None else released.reference.by_task[name]
-        own = table if released.own is None else table.of(released.own)
-        prior = before if before is None or released.own is None else before.of(released.own)
-        one = QuantizerRow(*released.names, released.size)
-        metrics = _each(own, lambda own=own: performance(own, **how.options))  # type: ignore[misc]
-        drops = {} if prior is None else _each(own, lambda own=own, prior=prior: drop(own, prior, **how.options))  # type: ignore[misc]
-        attacks = how.of_one_task.attacked(how.of_one_task.context(table, before))
-        told = {  # neither a curve nor the risk of single records is kept of each
+        metrics, drops = _accuracy(*released.counted(name), how.resampling)
+        attacks = {  # neither a curve nor the risk of single records is kept of each
             spec: replace(item, risk=None, roc=None) if isinstance(item, AttackResult) else item
-            for spec, item in attacks.items()
+            for spec, item in how.attacked(how.context(table, before)).items()
         }
-        found[name] = replace(one, metrics=metrics, drops=drops, attacks=told, flags=no_skill(metrics))
+        found[name] = QuantizerRow(
+            *released.names, released.size, metrics, drops, attacks=attacks, flags=no_skill(metrics)
+        )
     return found
+
+
+def _accuracy(
+    table: LossTable, before: LossTable | None, options: Mapping[str, Any]
+) -> tuple[dict[str, Number], dict[str, Number]]:
+    """Return task metrics, and how they differ from those of the same models in full precision, if these are there."""
+    metrics = _each(table, lambda: performance(table, **options))
+    return metrics, {} if before is None else _each(table, lambda: drop(table, before, **options))
 
 
 def _each(table: LossTable, compute: Callable[[], Mapping[str, Number]]) -> dict[str, Number]:
@@ -214,7 +217,7 @@ def _rates(
     if isinstance(candidates, NotComputed):
         return dict.fromkeys(names, candidates), {}, ()
     numbers: dict[str, Number] = {"finite_sample": _finite_sample(candidates, how)}
-    found = computed(lambda: rate(candidates, **how.options))
+    found = computed(lambda: rate(candidates, **how.resampling))
     if isinstance(found, NotComputed):
         return {**dict.fromkeys(names[:3], found), **numbers}, {}, ()
     numbers |= {
@@ -234,7 +237,8 @@ def _finite_sample(table: LossTable, how: How) -> Number:
     draws = int(np.clip(DRAWN // max(pool, 1), 100, 500))
     quick = Options(draws=draws, most=4 * draws, close=0.05, resamples=10, bootstrap_draws=100, pool=pool)
     models = range(min(2, len(table.losses)))
-    return computed(lambda: finite_sample(table, models=models, level=how.level, seed=how.seed, options=quick))
+    level, seed = how.resampling["level"], how.resampling["seed"]
+    return computed(lambda: finite_sample(table, models=models, level=level, seed=seed, options=quick))
 
 
 def primary_metric(samples: Samples) -> str:

@@ -58,7 +58,7 @@ def test_chunks_that_were_condensed_apart_join_to_the_whole(rng):
 
 def test_a_row_of_an_audit_is_the_same(rng):
     full, quantized = tables(rng)
-    how = How(OPTIONS["level"], OPTIONS["draws"], OPTIONS["seed"])
+    how = How(OPTIONS)
     whole, brief = (
         row(Released(("sign", "sign"), one, Size(1.0, 1.0, 1, 1.0), reference=other), how)
         for one, other in ((quantized, full), (small(quantized, full), small(full)))

@@ -96,7 +96,7 @@ class _Trained:
         judged = self.todo.judged
         table = self.todo.of_pool(evaluate_checkpoints(self.model, released, judged, self.todo.judged_members))
         table = with_numbers(with_whitebox(table, self.model, released, judged), released, judged, codes=True)
-        resampling = Resampling(level=self.config.level, draws=self.config.draws, seed=self.config.seed)
+        resampling = Resampling(**self.config.resampling)
         found = build_attack(ATTACK).run(Context(table, features=judged.inputs, resampling=resampling))
         if not isinstance(found, AttackResult):
             raise NotEnoughEvidence(f"protect chooses by the attack on the file. {found.reason}")

@@ -88,7 +88,7 @@ def _token_attacks(loss: TokenLoss, model: nn.Module | None, config: AuditConfig
     known: list[tuple[LossTable, Tokens]] = []
 
     def attacks(evaluator: ModelEvaluator, released: LossTable) -> dict[str, AttackResult | NotComputed]:
-        resampling = Resampling(level=config.level, draws=config.draws, seed=config.seed)
+        resampling = Resampling(**config.resampling)
         n, found = len(evaluator.mask), loss.take()
         done: dict[str, AttackResult | NotComputed] = {
             "min-k": min_k(released, found.lowest[None][:, -n:], resampling=resampling),

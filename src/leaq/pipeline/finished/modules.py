@@ -6,7 +6,6 @@ Where a recorder kept checkpoints of the training, they tell which members this 
 """
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -220,8 +219,7 @@ def _compared(members: Records, nonmembers: Records, config: AuditConfig) -> Est
         return NotComputed("Comparing members with non-members needs inputs that are arrays of numbers.")
     if members.features.shape[1] != nonmembers.features.shape[1]:
         return NotComputed("Members and non-members have inputs of different width.")
-    options: Mapping[str, Any] = {"level": config.level, "seed": config.seed, "draws": config.draws}
-    return shift(np.asarray(members.features), np.asarray(nonmembers.features), **options)
+    return shift(np.asarray(members.features), np.asarray(nonmembers.features), **config.resampling)
 
 
 def _describe(
@@ -272,10 +270,7 @@ def how_finished(config: AuditConfig, table: LossTable, features: Floats | None)
     if features is None or table.scores is None:
         lacking["features"] = NO_FEATURES
     attacks = parse_attacks(["default", "threshold(per=label)", "quantile"])
-    return How(
-        config.level, config.draws, config.seed, attacks, "threshold",
-        features=features, lacking=lacking, no_replicates=NO_REPLICATES,
-    )  # fmt: skip
+    return How(config.resampling, attacks, "threshold", features=features, lacking=lacking, no_replicates=NO_REPLICATES)
 
 
 NO_ARRAYS = "Risk from one run needs inputs that are arrays of one width, and one target a record."
