@@ -6,6 +6,7 @@ nowhere else. The pipeline brings models in tens and their shadows; the audit of
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
