@@ -46,7 +46,7 @@ def audited(at: dict[str, int]) -> dict:
         source="made up", quantizers=SCHEMES[: at["quantizers"]], replicates=at["models"], training=training, threads=1
     )
     samples = embed(load((x, y), task="classification"), "identity")
-    config = config.resolved(task=samples.task, embedder="identity")
+    config = config.but(task=samples.task, embedder="identity")
     said = estimated_cost(samples, config)
     started, last = time.process_time(), ["training", time.process_time()]
     stages: dict[str, float] = {}

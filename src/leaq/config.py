@@ -88,6 +88,10 @@ class Config(BaseModel):
         """Build from plain values; raises `InvalidInput` with every problem at once."""
         return cls(**options)
 
+    def but(self, **changes: Any) -> Self:
+        """Return the same configuration with some options changed."""
+        return self.from_dict({**self.to_dict(), **changes})
+
     def asked(self) -> dict[str, Any]:
         """Return plain values of the options that are not at their default, nested ones too.
 

@@ -61,7 +61,7 @@ def audit_command(
         leaq audit studies/synthetic.toml --variant quick --jobs 2
     """
     if yardstick:  # the former name of --dp-sgd; goes in version 0.3
-        config = type(config).from_dict({**config.to_dict(), "dp_sgd": epsilons.split(",")})
+        config = config.but(dp_sgd=epsilons.split(","))
     output = kept_in(config, output)
     shown.check()
     pages.check(output.out)

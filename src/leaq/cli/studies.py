@@ -80,7 +80,7 @@ def _read(named: CommandLine, grid: Grid) -> "Study":
 
     asked = Study.from_toml(Path(named.source), variant=grid.variant)
     placed = {name: named.said[name] for name in PLACED if name in named.said}
-    return Study.from_dict({**asked.to_dict(), **placed}) if placed else asked
+    return asked.but(**placed) if placed else asked
 
 
 def _run(asked: "Study", out: Path, *, grid: Grid, output: Output, workers: int | None) -> None:

@@ -1,7 +1,7 @@
 """How records are read: the options every source of data shares."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, field_validator
 
@@ -59,7 +59,3 @@ class Reading(Config):
         if self.target is None or self.target in columns:
             return () if self.target is None else (self.target,)
         return tuple(dict.fromkeys(part for one in self.target.split(",") if (part := one.strip())))
-
-    def but(self, **changes: Any) -> Self:
-        """Return the same options with some changed."""
-        return type(self).from_dict({**self.to_dict(), **changes})

@@ -228,7 +228,7 @@ class AuditConfig(Reading, Origin, FinishedModel):
         default = TrainingConfig()
         # A command names every option, so one at its default is taken for one that was not given.
         own = {name: value for name, value in own.items() if getattr(training, name) == getattr(default, name)}
-        return TrainingConfig.from_dict({**training.to_dict(), **own}) if own else training
+        return training.but(**own) if own else training
 
     @field_validator("attacks")
     @classmethod
@@ -308,10 +308,6 @@ class AuditConfig(Reading, Origin, FinishedModel):
     def resampling(self) -> dict[str, Any]:
         """How intervals are made, as every measure takes it."""
         return {"level": self.level, "draws": self.draws, "seed": self.seed}
-
-    def resolved(self, **choices: str) -> Self:
-        """Return the configuration with what was "auto" replaced by what was chosen."""
-        return type(self).from_dict({**self.to_dict(), **choices})
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -194,7 +194,7 @@ def drawn_members(config: AuditConfig, pool: Samples) -> Bools:
 
 def elsewhere(quantizer: Scheme) -> Scheme:
     """Return a calibrated quantizer with its calibration records drawn elsewhere."""
-    return type(quantizer)(**{**quantizer.to_dict(), "calibrated": "elsewhere"})
+    return quantizer.but(calibrated="elsewhere")
 
 
 def strangers(public: Samples, pool: Samples) -> Samples:

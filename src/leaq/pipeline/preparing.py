@@ -56,7 +56,7 @@ def prepare(
         samples = load(source, config, members=members, progress=progress)
     if samples.text:
         _refuse_without_recipe(config, subject)
-        return samples, config.resolved(embedder="identity")
+        return samples, config.but(embedder="identity")
     embedder = embedder_of(config, samples.kind, given)
     if config.public:
         public = config.public if given.public is None else given.public
@@ -69,8 +69,8 @@ def prepare(
             "DP-SGD trains perceptrons of one target (dp_sgd). Found several. Name one of them, or leave dp_sgd out."
         )
     if embedded.tasks:
-        return embedded, config.resolved(embedder=embedder)
-    return embedded, config.resolved(task=embedded.task, embedder=embedder)
+        return embedded, config.but(embedder=embedder)
+    return embedded, config.but(task=embedded.task, embedder=embedder)
 
 
 def _refuse_without_recipe(config: AuditConfig, subject: Subject) -> None:

@@ -164,7 +164,7 @@ def private_seconds(config: AuditConfig, todo: Asked) -> float:
     samples, inside = todo.pool, todo.members.sum(1)
     batch = min(config.training.batch_size, int(inside.max()))
     few = np.flatnonzero(todo.members[0])[: STEPS * batch]
-    trial = config.training.from_dict({**config.training.to_dict(), "epochs": 2})
+    trial = config.training.but(epochs=2)
     clipped = PrivateTraining(epsilon=np.inf)  # the same steps, with no noise to be found first
     taken = []
     for _ in range(2):  # the first one loads the library

@@ -49,7 +49,7 @@ class Noisy(Scheme):
         >>> [one.spec() for one in Stochastic(bits=4).again(2)]
         ['stochastic(bits=4)', 'stochastic(bits=4, seed=1)']
         """
-        return tuple(type(self)(**{**self.to_dict(), "seed": self.seed + i}) for i in range(times))
+        return tuple(self.but(seed=self.seed + i) for i in range(times))
 
     def fit(self, weight: Tensor) -> Scales:
         """Scales, and the key of each tensor's noise."""

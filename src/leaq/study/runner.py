@@ -196,7 +196,7 @@ class Runner:
         prepared: Prepared | None = self._value(cell, handle)
         if prepared is None:
             return
-        config = cell.config.resolved(**prepared.choices)
+        config = cell.config.but(**prepared.choices)
         cell.key = cell_key(config, prepared.name, prepared.digest)
         cell.chunks_key = chunks_key(config, prepared.name, prepared.digest)
         cell.ends = prepared.chunks[cell.config.training.digest()]

@@ -92,7 +92,7 @@ def with_guarantee(config: TrainingConfig) -> str:
 def standardised_privately(config: TrainingConfig) -> TrainingConfig:
     """Return the configuration with a standardisation under which the guarantee holds."""
     voids = config.standardise in ("auto", "members", "rounded")
-    return TrainingConfig.from_dict({**config.to_dict(), "standardise": "pool"}) if voids else config
+    return config.but(standardise="pool") if voids else config
 
 
 def train_private(

@@ -16,7 +16,7 @@ def held(rng, *, n=200, features=4, **options):
     training = TrainingConfig(hidden=options.pop("hidden", (8,)), epochs=1, checkpoints=options.pop("checkpoints", 4))
     config = AuditConfig(source="memory", training=training, **({"replicates": 8, "quantizers": ("sign",)} | options))
     samples = load((rng.normal(size=(n, features)), np.arange(n) % 2), config)
-    return estimated_cost(samples, config.resolved(task=samples.task, embedder="identity")).memory - LIBRARIES
+    return estimated_cost(samples, config.but(task=samples.task, embedder="identity")).memory - LIBRARIES
 
 
 def test_memory_grows_with_the_records_in_proportion(rng):
@@ -56,7 +56,7 @@ def said(rng, folder, **options):
                          replicates=8, **options)  # fmt: skip
     members = np.arange(200) % 4 < 2 if "released" in options else None
     samples = load((rng.normal(size=(200, 6)), np.arange(200) % 2), config, members=members)
-    return estimated_cost(samples, config.resolved(task=samples.task, embedder="identity"))
+    return estimated_cost(samples, config.but(task=samples.task, embedder="identity"))
 
 
 def test_a_network_of_ones_own_is_priced_and_not_the_perceptron(rng, tmp_path, monkeypatch):
@@ -90,7 +90,7 @@ def stages(rng, **options):
     training = TrainingConfig(hidden=(8,), epochs=2, checkpoints=4)
     config = AuditConfig(source="memory", training=training, **({"replicates": 8, "quantizers": ("sign",)} | options))
     samples = load((rng.normal(size=(120, 6)), np.arange(120) % 2), config)
-    return estimated_cost(samples, config.resolved(task=samples.task, embedder="identity"))
+    return estimated_cost(samples, config.but(task=samples.task, embedder="identity"))
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def protect(
     if not max_drop >= 0:
         raise InvalidInput(f"max_drop must be 0 or more, what the metric may lose. Found {max_drop}. Give e.g. 0.02.")
     if isinstance(source, AuditConfig):
-        config = AuditConfig.from_dict({**source.to_dict(), **options})
+        config = source.but(**options)
     else:
         config = AuditConfig(source=str(source), **{"quantizers": ("protect",), **options})
     device_for(config.training)
@@ -141,7 +141,7 @@ def protect(
         samples, config = prepare(_standardised_publicly(config), progress=progress)
         parts = Parts.of(samples, config)
         # The search is of models trained as a released file was, without the file.
-        unreleased = AuditConfig.from_dict({**config.to_dict(), "released": "", "members": ""})
+        unreleased = config.but(released="", members="")
         tried = search(unreleased, parts.unreleased, max_drop=max_drop, folder=folder, progress=progress)
         best = next(one for one in tried if one.advantage is not None)  # full precision is always attacked
         audit = _proof(config, parts, best, folder=folder, progress=progress)
@@ -179,7 +179,7 @@ def _standardised_publicly(config: AuditConfig) -> AuditConfig:
 
 def _proof(config: AuditConfig, parts: Parts, best: Tried, *, folder: Path | None, progress: Progress) -> CellResult:
     """Audit the chosen release on models trained anew: other halves, other initial weights."""
-    anew = AuditConfig.from_dict({**config.to_dict(), "quantizers": (best.quantizer,), "seed": config.seed + 1})
+    anew = config.but(quantizers=(best.quantizer,), seed=config.seed + 1)
     pool = replace(parts.pool, flags=(*parts.pool.flags, Flag("chosen", parts.said(config.models))))
     if folder is None:
         return audit_samples(pool, anew, progress=progress)
@@ -194,7 +194,7 @@ def _release(config: AuditConfig, parts: Parts, best: Tried, path: Path, *, prog
     if path.exists():
         return
     quantizer, seed = build(best.quantizer), config.seed + 2
-    anew = AuditConfig.from_dict({**config.to_dict(), "seed": seed})
+    anew = config.but(seed=seed)
     if config.released:  # the subject that reads the file needs one shadow model to know its network
         which = asked(config, parts.pool).members[:2]
         made = subject_of(anew).train(parts.pool, which, which=slice(0, 2), progress=progress)

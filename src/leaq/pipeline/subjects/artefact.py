@@ -160,7 +160,7 @@ def completed(config: AuditConfig, given: Given, columns: Callable[[], Sequence[
         said["target"] = ",".join(network.targets)
     if config.smiles is None and (known := columns()):
         said["smiles"] = smiles_column(known)
-    return config.resolved(**said)
+    return config.but(**said)
 
 
 def _stamps(released: Any) -> object:

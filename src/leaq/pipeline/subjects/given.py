@@ -98,7 +98,7 @@ def request(subject: Any, options: Mapping[str, Any]) -> tuple[AuditConfig, Give
         if value is not None:
             named[name] = _called(value) if text is None else text
     if isinstance(subject, AuditConfig):
-        config = AuditConfig.from_dict({**subject.to_dict(), **named}) if named else subject
+        config = subject.but(**named) if named else subject
     elif isinstance(subject, str) or hasattr(subject, "__fspath__"):
         config = AuditConfig(source=os.fspath(subject), **named)
     else:

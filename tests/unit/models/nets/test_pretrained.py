@@ -142,7 +142,7 @@ def test_it_is_audited_by_name_and_says_whose_weights_they_are(specs, molecules,
     assert [row.label for row in result.rows] == ["full precision", "sign"]
     assert "unverified-weights" in [flag.code for flag in result.flags]
     other = f"gcn_contextpred(weights={str(random_file(tmp_path / 'b.safetensors', 'gcn', seed=1))!r})"
-    assert origin_digest(config) != origin_digest(config.resolved(model=other))
+    assert origin_digest(config) != origin_digest(config.but(model=other))
 
 
 def test_what_was_pretrained_with_labels_is_flagged():

@@ -63,7 +63,7 @@ def test_what_a_released_file_says_need_not_be_named(assays, named):
         64,
         1,
     )  # chemprop's recipe, but for what is named
-    _, other = prepare(bare.resolved(target="active"))
+    _, other = prepare(bare.but(target="active"))
     assert other.target == "active"
     kept, whole = (audit_into(bare, assays / "run"), leaq.audit(bare))
     assert kept.config["model"] == resolved.model
