@@ -7,7 +7,7 @@ import typer
 from leaq.cli import console
 from leaq.cli.configured import CommandLine, configured
 from leaq.cli.pages import Pages
-from leaq.cli.running import Folders, Output, kept_in, run_config
+from leaq.cli.running import Folders, Output, run_config, run_folder
 from leaq.cli.screen import Shown
 from leaq.cli.studies import Grid, run_instead
 from leaq.errors import InvalidInput, NotEnoughEvidence
@@ -62,7 +62,8 @@ def audit_command(
     """
     if yardstick:  # the former name of --dp-sgd; goes in version 0.3
         config = config.but(dp_sgd=epsilons.split(","))
-    output = kept_in(config, output)
+    if output.out is None:
+        output = output.but(out=run_folder(config.source, config))
     shown.check()
     pages.check(output.out)
     result = run_config(config, output, folders, silent=shown.json_)

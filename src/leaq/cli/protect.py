@@ -8,7 +8,7 @@ from pydantic import ConfigDict
 
 from leaq.cli import console
 from leaq.cli.configured import CommandLine, configured
-from leaq.cli.running import RUN, Folders, first_reading
+from leaq.cli.running import RUN, Folders, first_reading, resumable
 from leaq.config import Config
 from leaq.errors import InvalidInput
 from leaq.system.files import is_model
@@ -124,13 +124,8 @@ def protect_command(
     from leaq.reporting.narrative import reading
     from leaq.reporting.tables import ranking
 
-    try:
-        with console.progress_bar(quiet=quiet or json) as progress:
-            found = run(config, max_drop=max_drop, out=out, progress=progress)
-    except KeyboardInterrupt:
-        kept = "Nothing was kept: name a folder with --out to be able to resume."
-        console.note(f"Interrupted. {kept if out is None else 'Resume: the same command again.'}")
-        raise typer.Exit(130) from None
+    with resumable(out), console.progress_bar(quiet=quiet or json) as progress:
+        found = run(config, max_drop=max_drop, out=out, progress=progress)
     if json:
         console.say_json(found.to_plain())
         return

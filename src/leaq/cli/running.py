@@ -5,7 +5,8 @@ import os
 import re
 import tempfile
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -75,24 +76,34 @@ class Output(Config):
         return self.jobs == 1 and self.engine in (None, "local")
 
 
-def kept_in(config: "AuditConfig", output: Output) -> Output:
-    """Return where results go, with the default run folder in it: the audit's own, or the first name that is free."""
-    return output if output.out else output.model_copy(update={"out": run_folder(Path(config.source).stem, config)})
-
-
-def run_folder(stem: str, config: "Config") -> Path | None:
-    """Return the default run folder of an audit or a study: its own, or the first name that is free; None if off."""
+def run_folder(source: str, config: "Config") -> Path | None:
+    """Return the default run folder of an audit or a study, by its source: its own, or a free one; None if off."""
     place = os.environ.get("LEAQ_RUNS_DIR", "runs")
     if place == "off":
         return None
     from leaq.study import Store
 
-    name = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "audit"
+    name = re.sub(r"[^\w.-]+", "-", Path(source).stem).strip("-.") or "audit"
     for number in count(1):
         folder = Path(place) / (name if number == 1 else f"{name}-{number}")
         if not folder.exists() or Store.holds(folder, config):
             return folder
     raise AssertionError  # there is always a free name
+
+
+@contextmanager
+def resumable(out: Path | None) -> Iterator[None]:
+    """Where it is interrupted, say what of it was kept and how to go on, and leave with exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = "Nothing was kept: name a run folder with --out to be able to resume."
+        if out is not None:
+            part = any(found for place in ("cells/*.json", "chunks/*/*.npz") for found in out.rglob(place))
+            kept = f"Finished work is kept in {out}." if part else "No part was finished yet."
+            kept += " Resume: the same command again."
+        console.note(f"Interrupted. {kept}")
+        raise typer.Exit(130) from None
 
 
 def run_config(config: "AuditConfig", output: Output, folders: Folders, *, silent: bool = False) -> "CellResult | None":
@@ -107,40 +118,31 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders, *, silen
     from leaq.training.batched import device_for
 
     out, quiet = output.out, output.quiet or silent
+    if config.finished and output.plan:
+        raise InvalidInput("--plan says what training and measuring cost. Found a finished model. Leave it out.")
     device_for(config.training, cuda=True if output.engine == "ray" else None)  # a cluster's engine is asked later
-    try:
-        if config.finished and output.plan:
-            raise InvalidInput("--plan says what training and measuring cost. Found a finished model. Leave it out.")
-        if config.finished:
-            with limited_threads(config.threads), console.progress_bar(quiet=quiet) as progress:
+    with resumable(out), limited_threads(config.threads):
+        with console.progress_bar(quiet=quiet) as progress:
+            if config.finished:
                 return audit_into(config, out, progress=progress) if out else audit(config, progress=progress)
-        with limited_threads(config.threads), console.progress_bar(quiet=quiet) as progress:
             samples, resolved = prepare(config, samples=records, progress=progress)
         if output.plan:
             console.say(estimated_cost(samples, resolved).sentence())
             return None
-
-        def say_cost() -> None:
-            if not quiet:
-                console.note(estimated_cost(samples, resolved).sentence())
-            if isinstance(progress, _First):
-                progress.begin()
-
-        with limited_threads(config.threads), console.progress_bar(quiet=quiet) as bar:
+        with console.progress_bar(quiet=quiet) as bar:
             timed = config.recipe and not quiet and output.engine is None
             progress = _First(bar, jobs=output.jobs) if timed else bar
+
+            def say_cost() -> None:
+                if not quiet:
+                    console.note(estimated_cost(samples, resolved).sentence())
+                if isinstance(progress, _First):
+                    progress.begin()
+
             if out is None and output.alone:
                 say_cost()
                 return audit_samples(samples, resolved, progress=progress)
             return _into_folder(config, output, (samples, resolved), started=say_cost, progress=progress)
-    except KeyboardInterrupt:
-        kept = "Nothing was kept: name a run folder with --out to be able to resume."
-        if out is not None:
-            part = any(found for place in ("cells/*.json", "chunks/*/*.npz") for found in out.glob(place))
-            kept = f"Finished work is kept in {out}." if part else "No part was finished yet."
-            kept += " Resume: the same command again."
-        console.note(f"Interrupted. {kept}")
-        raise typer.Exit(130) from None
 
 
 def first_reading(config: "AuditConfig") -> "Samples | None":

@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 from leaq.cli import console
 from leaq.cli.configured import CommandLine
 from leaq.cli.pages import Pages
-from leaq.cli.running import Folders, Output, run_folder
+from leaq.cli.running import Folders, Output, resumable, run_folder
 from leaq.config import Config
 from leaq.errors import InvalidInput
 
@@ -62,7 +62,7 @@ def run_instead(named: CommandLine) -> bool:
         _plan(asked, workers or 1, as_json=grid.json_lines)
         return True
     named.bundle(Folders).use()
-    out = output.out or run_folder(Path(named.source).stem, asked)
+    out = output.out or run_folder(named.source, asked)
     if out is None:
         raise InvalidInput("A study is kept in a run folder. Found LEAQ_RUNS_DIR=off. Name one with --out.")
     pages.check(out)
@@ -91,18 +91,13 @@ def _run(asked: "Study", out: Path, *, grid: Grid, output: Output, workers: int 
     if grid.mlflow is not None:
         check_store(grid.mlflow)
     engine = output.engine or ("processes" if (workers or 1) > 1 else "local")
-    try:
-        with (
-            console.watching(quiet=output.quiet, json_lines=grid.json_lines) as watch,
-            closing(make_engine(engine, workers=workers, address=grid.address)) as made,
-        ):
-            rules = Rules(
-                retry_failed=grid.retry_failed, allow_missing=grid.allow_missing, keep_losses=grid.keep_losses
-            )
-            outcome = run_study(asked, out, engine=made, rules=rules, watch=watch)
-    except KeyboardInterrupt:
-        console.note(f"Interrupted. Finished work is kept in {out}. Resume: the same command again.")
-        raise typer.Exit(130) from None
+    rules = Rules(retry_failed=grid.retry_failed, allow_missing=grid.allow_missing, keep_losses=grid.keep_losses)
+    with (
+        resumable(out),
+        console.watching(quiet=output.quiet, json_lines=grid.json_lines) as watch,
+        closing(make_engine(engine, workers=workers, address=grid.address)) as made,
+    ):
+        outcome = run_study(asked, out, engine=made, rules=rules, watch=watch)
     if not output.quiet:
         console.note(outcome.describe())
     if grid.mlflow is not None:

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 INDEX = "index.json"
 """What is summed up of every cell; written with results.csv."""
-KIND = "summaries"
-"""Another word than earlier versions wrote, whose entries are not read: their cells are."""
+KIND = "index"
+FORM = 2
+"""How entries are written; those of another form are not read: their cells are."""
 
 
 class Index:
@@ -48,7 +49,7 @@ class Index:
         try:
             with without_collecting():
                 plain = read_json(path, kind=KIND, key="") if path.is_file() else {}
-            return cls(plain.get("entries", {}), str(plain.get("table", "")))
+            return cls(plain["entries"], str(plain["table"])) if plain.get("form") == FORM else cls()
         except DamagedFile:
             return cls()
 
@@ -73,7 +74,8 @@ class Index:
 
     def content(self) -> bytes:
         """Return the index as the content of a file."""
-        text = json.dumps({"table": self.table, "entries": self._entries}, separators=(",", ":"), allow_nan=False)
+        plain = {"form": FORM, "table": self.table, "entries": self._entries}
+        text = json.dumps(plain, separators=(",", ":"), allow_nan=False)
         return json_with_checksum(text, kind=KIND, key="")
 
 

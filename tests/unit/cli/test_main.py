@@ -288,15 +288,13 @@ def test_the_device_asked_for_is_the_one_configured(line, at_hand, monkeypatch):
     class Enough(Exception):
         pass
 
-    def look(config, *_, **__):
-        seen.append(config.training.device)
+    def look(training, **_):
+        seen.append(training.device)
         raise Enough
 
     # That of the command line, which imports it when it runs, last: else a module would be loaded with it.
-    for place in ("pipeline.flow", "api.protecting.verb", "study.running", "cli.running"):
-        name = "refuse_without_cuda" if place == "study.running" else "refuse_without_device"
-        where = "leaq.pipeline.preparing" if place == "cli.running" else f"leaq.{place}"
-        monkeypatch.setattr(f"{where}.{name}", (lambda cells, _: look(cells[0])) if "cuda" in name else look)
+    for place in ("pipeline.flow", "api.protecting.verb", "study.running", "training.batched"):
+        monkeypatch.setattr(f"leaq.{place}.device_for", look)
     for device in ("cpu", "cuda"):
         CliRunner().invoke(app, [*line.split(), "--device", device])
         assert seen.pop() == device

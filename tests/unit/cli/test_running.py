@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from leaq.cli import running
 from leaq.cli.main import app
-from leaq.cli.running import Output, kept_in
+from leaq.cli.running import run_folder
 from leaq.data import loading
 from leaq.pipeline.cell import AuditConfig
 from leaq.study import Store
@@ -41,7 +41,7 @@ def test_a_run_is_kept_where_its_source_says_and_another_beside_it(here):
 def test_a_folder_of_somebody_else_is_left_alone(here):
     Path("runs/wine").mkdir(parents=True)
     Path("runs/wine/notes.txt").write_text("mine")
-    assert kept_in(AuditConfig(source="wine"), Output()).out == Path("runs/wine-2")
+    assert run_folder("wine", AuditConfig(source="wine")) == Path("runs/wine-2")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_folder_of_somebody_else_is_left_alone(here):
     [("/data/my table.csv", "my-table"), ("mixture(modes=2, d=4, n=60)", "mixture-modes-2-d-4-n-60"), ("...", "audit")],
 )
 def test_a_folder_is_named_after_its_source(here, source, name):
-    assert kept_in(AuditConfig(source=source), Output()).out == Path("runs") / name
+    assert run_folder(source, AuditConfig(source=source)) == Path("runs") / name
 
 
 def test_off_keeps_nothing_and_another_place_can_be_named(here, monkeypatch):
@@ -57,7 +57,7 @@ def test_off_keeps_nothing_and_another_place_can_be_named(here, monkeypatch):
     audit("--quiet")
     assert not Path("runs").exists()
     monkeypatch.setenv("LEAQ_RUNS_DIR", str(here / "kept"))
-    assert kept_in(AuditConfig(source="wine"), Output()).out == here / "kept" / "wine"
+    assert run_folder("wine", AuditConfig(source="wine")) == here / "kept" / "wine"
 
 
 def test_open_opens_the_report_that_is_written_into_the_run_folder(here, monkeypatch):
