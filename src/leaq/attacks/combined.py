@@ -25,7 +25,7 @@ from leaq.attacks.file import ReadFile
 from leaq.attacks.hierarchical import predictive
 from leaq.attacks.shadows import Shadows
 from leaq.attacks.signals import Signals, together
-from leaq.errors import NotEnoughEvidence
+from leaq.errors import NotEnoughEvidence, listed_names
 from leaq.seeds import stream
 from leaq.stats.logistic import ridge_logistic
 from leaq.types import Bools, Floats, Ints, LossTable
@@ -164,8 +164,7 @@ class Combined(MembershipAttack):
             used += ["loss gradients by the quantized weights"] if context.signals.gradients else []
             used += ["every number that is no code"] if self._files(context) else []
             used += ["the first layer's codes"] if self.codes else []
-            listed = " and ".join([", ".join(used[:-1]), used[-1]] if used[1:] else used)
-            sees = f"holds the released file, of which it uses {listed}"
+            sees = f"holds the released file, of which it uses {listed_names(used)}"
         return (
             f"{sees}; knows the pool, the training rule and the quantizer; {context.shadows_of()} shadow models, on "
             "which the signals are weighed"

@@ -6,7 +6,7 @@ from functools import partial
 from leaq.data import load
 from leaq.data.loading import columns_of
 from leaq.embedders import embed
-from leaq.errors import InvalidInput, need
+from leaq.errors import InvalidInput, listed_names, need
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.subjects import Given, Subject, embedder_of, subject_of
 from leaq.pipeline.subjects.artefact import completed
@@ -89,6 +89,6 @@ def _refuse_without_recipe(config: AuditConfig, subject: Subject) -> None:
     found = [*mine, *(["quantizers"] if needing else [])]
     if found:
         raise InvalidInput(
-            f"Of texts, {' and '.join(found)} {'have' if len(found) > 1 else 'has'} no meaning"
+            f"Of texts, {listed_names(found)} {'have' if len(found) > 1 else 'has'} no meaning"
             f"{f' ({needing[0]} looks at arrays)' if needing else ''}. Leave out."
         )

@@ -1,9 +1,7 @@
 """What to release, in words: the sentences of page, card, command line and notebook about one recommendation."""
 
-from collections.abc import Sequence
-
 from leaq.decisions.choosing import Chooser, Knee, Recommendation, choosers
-from leaq.errors import NotEnoughEvidence
+from leaq.errors import NotEnoughEvidence, listed_names
 from leaq.results import CellResult
 from leaq.results.metrics import metric_named
 from leaq.stats.digits import format_bound, format_estimate
@@ -109,14 +107,3 @@ def counted(number: int, noun: str) -> str:
     ('1 cell', '2 cells')
     """
     return f"{number} {noun}{'s' if number != 1 else ''}"
-
-
-def listed_names(labels: Sequence[str]) -> str:
-    """Join names as a sentence does.
-
-    Examples
-    --------
-    >>> listed_names(["sign", "2-bit", "4-bit"])
-    'sign, 2-bit and 4-bit'
-    """
-    return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]}" if labels else ""

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from leaq.errors import some
+
 Box = tuple[float, float, float, float]
 Segment = tuple[float, float, float, float]
 Place = tuple[str, float, float]
@@ -80,13 +82,8 @@ def _together(points: Sequence[Mapping[str, Any]], at: Sequence[tuple[float, flo
         else:
             near[2].append(str(point["label"]))
     for point, _, labels in found:
-        point["labels"] = [_listed(labels, MOST_NAMES), _listed(labels, 1)]  # the shorter one where there is no room
+        point["labels"] = [some(labels, MOST_NAMES), some(labels, 1)]  # the shorter one where there is no room
     return [point for point, _, _ in found]
-
-
-def _listed(labels: Sequence[str], most: int) -> str:
-    more = len(labels) - most
-    return ", ".join(labels[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _pixel(value: float, domain: Sequence[float], length: int) -> float:

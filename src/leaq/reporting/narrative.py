@@ -13,9 +13,10 @@ from leaq.decisions.standing import (
     reference,
     useful,
 )
+from leaq.errors import listed_names
 from leaq.reporting.asides import about_calibration, about_forecast, about_releases, about_tasks
 from leaq.reporting.decision import about_choice as decided_beside
-from leaq.reporting.decision import capital, chooser_of, decision, listed_names, other_knee
+from leaq.reporting.decision import capital, chooser_of, decision, other_knee
 from leaq.reporting.display_names import attack_name, game_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_bound, format_estimate

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from leaq.decisions.choosing import Knee, recommend
-from leaq.reporting.decision import chooser_of, decision, knee_words, listed_names, recommendation_words
+from leaq.errors import listed_names
+from leaq.reporting.decision import chooser_of, decision, knee_words, recommendation_words
 from tests.results import cell
 from tests.unit.decisions.test_choosing import rows
 from tests.unit.study.cells import cell as audited

@@ -12,7 +12,7 @@ from leaq.data.molecules import canonical_rows, smiles_column
 from leaq.data.sources import no_column
 from leaq.embedders.fingerprints import Morgan
 from leaq.embedders.molgraph import MolGraph
-from leaq.errors import InvalidInput, first_rows, some
+from leaq.errors import InvalidInput, first_rows, listed_names, some
 from leaq.models.nets.chemprop import LOSSES, Ensemble, read_chemprop
 from leaq.models.nets.networks import GraphNet
 from leaq.pipeline.cell import AuditConfig
@@ -34,7 +34,7 @@ def who_trained(source: str, files: Sequence[Path], missing: Sequence[str]) -> I
     several = f"{len(files)} networks" if len(files) > 1 else "a network"
     return InvalidInput(
         f"{Path(source).name} holds {several} of chemprop's that predict{'s' * (len(files) == 1)} {named} "
-        f"({network.kind}). An audit asks which molecules trained it. Missing: {' and '.join(missing)}. Name tables of "
+        f"({network.kind}). An audit asks which molecules trained it. Missing: {listed_names(missing)}. Name tables of "
         f"SMILES with these columns: leaq audit {source} --members train.csv --nonmembers test.csv. Shadow models find "
         f"far more: leaq audit all.csv --released {source} --members train.csv."
     )

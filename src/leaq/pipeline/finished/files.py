@@ -13,7 +13,7 @@ from torch import nn
 
 from leaq.data.readers import read_table
 from leaq.data.texts import read_texts
-from leaq.errors import InvalidInput, StoreError, UnsupportedModel
+from leaq.errors import InvalidInput, StoreError, UnsupportedModel, listed_names
 from leaq.models import unwrap
 from leaq.models.boxes import box_of, open_box, program_bytes
 from leaq.models.causal import load_causal
@@ -208,7 +208,7 @@ def _refuse_training(config: AuditConfig, given: Given, saved: Sequence[Path]) -
         whose = config.source if given.finished else Path(config.source).name
         raise InvalidInput(
             f"A finished model ({whose}) is audited on members (records that trained it) and nonmembers (records that "
-            f"did not). Missing: {' and '.join(missing)}. Name them; to train models on a table, name the table as the "
+            f"did not). Missing: {listed_names(missing)}. Name them; to train models on a table, name the table as the "
             "source."
         )
     plain, mine = AuditConfig(source=config.source).to_dict(), config.to_dict()
