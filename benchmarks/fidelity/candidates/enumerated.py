@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from leaq.errors import InvalidInput
-from leaq.quantizers.coded import Coded, flat_models, levels_of
+from leaq.quantizers.neighbours import flat_models, levels_of
+from leaq.quantizers.scheme import Fitted, Scheme
 from leaq.types import Checkpoints
 
 __all__ = ["enumeration"]
@@ -15,7 +16,9 @@ __all__ = ["enumeration"]
 MOST_CODEWORDS = 2**16
 
 
-def enumeration(quantizer: Coded, released: Checkpoints, *, most: int = 4096, calibration: Any = None) -> Checkpoints:
+def enumeration(
+    quantizer: Scheme | Fitted, released: Checkpoints, *, most: int = 4096, calibration: Any = None
+) -> Checkpoints:
     """Return every model the fitted scales allow: batch (s, c + 1), the last one being the released model again.
 
     Parameters

@@ -11,8 +11,8 @@ import numpy as np
 
 from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.models.losses import per_record
-from leaq.quantizers.coded import Coded
 from leaq.quantizers.neighbours import Moves, draw_moves
+from leaq.quantizers.scheme import Fitted, Scheme
 from leaq.types import Bools, Checkpoints, Floats, LossTable, Samples
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ CHUNK = 2**24
 
 
 def neighbour_table(
-    quantizer: Coded,
+    quantizer: Scheme | Fitted,
     released: Checkpoints,
     samples: Samples,
     members: Bools,

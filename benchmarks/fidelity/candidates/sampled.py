@@ -3,13 +3,13 @@
 from typing import Any
 
 from leaq.errors import NotEnoughEvidence
-from leaq.quantizers.coded import Fittable
+from leaq.quantizers.scheme import Fitted, Scheme
 from leaq.types import Checkpoints
 
 __all__ = ["trajectory"]
 
 
-def trajectory(quantizer: Fittable, checkpoints: Checkpoints, *, calibration: Any = None) -> Checkpoints:
+def trajectory(quantizer: Scheme | Fitted, checkpoints: Checkpoints, *, calibration: Any = None) -> Checkpoints:
     """Return the quantized checkpoints along training, scales fitted to the last one: batch (s, c), last = released.
 
     Frozen scales make the candidates points of one finite codebook per model; what the scales themselves give away

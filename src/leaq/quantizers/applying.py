@@ -20,7 +20,6 @@ from leaq.types.later import at_hand, is_later
 
 if TYPE_CHECKING:
     from leaq.quantizers.calibration import Calibration
-    from leaq.quantizers.coded import Levels
     from leaq.quantizers.scheme import Scheme
 
 WEIGHTS: frozenset[Role] = frozenset(LAYER_ROLES)
@@ -130,7 +129,7 @@ def refuse_infinite(name: str, weight: Tensor) -> None:
         raise InvalidInput(f"Quantizing {name!r}: weights must be finite. Found NaN or infinite values.")
 
 
-def row_runs(scheme: Levels, shape: tuple[int, ...], scales: Scales) -> Iterator[tuple[slice, Scales]]:
+def row_runs(scheme: Scheme, shape: tuple[int, ...], scales: Scales) -> Iterator[tuple[slice, Scales]]:
     """Cut one large tensor (1, out, ...) into cache-sized runs of its rows, with the scales that belong to each.
 
     One run where there are several models, or where a row's codes depend on more than itself and its scales.

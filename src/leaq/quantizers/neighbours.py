@@ -3,16 +3,47 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.lazy import torch
+from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import row_runs
-from leaq.quantizers.coded import Coded, flat_models, levels_of, weights_at
 from leaq.seeds import stream
 from leaq.types import Bools, Checkpoints, Floats, Ints
+
+if TYPE_CHECKING:
+    from leaq.quantizers.scheme import Fitted, Scheme
+
+MOST_LEVELS = 2**16
+
+
+def levels_of(quantizer: "Scheme | Fitted", name: str, released: Checkpoints) -> tuple["Scheme", int]:
+    """Return the scheme that quantizes parameter `name` and its number of levels; refuses continuous weights."""
+    scheme = quantizer.plan(released)[name]
+    if not 2 <= scheme.levels <= MOST_LEVELS:
+        raise InvalidInput(
+            f"{quantizer.spec()}: candidates are made from codes, of which there must be 2 to {MOST_LEVELS:,}. "
+            f"Found {scheme.levels:,} for {name!r}. Use trajectory candidates instead."
+        )
+    return scheme, scheme.levels
+
+
+def weights_at(scheme: "Scheme", codes: "Tensor", scales: Any, *, shift: int, levels: int) -> "Tensor":
+    """Return the weights with every code moved by `shift` levels, staying within the range."""
+    wide = codes.to(torch.int16 if levels < MOST_LEVELS // 2 else torch.int32, copy=True)  # few bytes: models are large
+    return scheme.dequantize(wide.add_(shift).clamp_(0, levels - 1).to(codes.dtype), scales)
+
+
+def flat_models(released: Checkpoints, what: str) -> int:
+    """Return the number of models s of released checkpoints; refuses any other batch than ``(s,)``."""
+    if len(released.batch) != 1:
+        raise InvalidInput(
+            f"{what}: needs released models, batch (models,). Found batch {released.batch}. Take checkpoints.last()."
+        )
+    return released.batch[0]
+
 
 SHIFTS = (1, -1)
 """Levels a code moves by: up, then down."""
@@ -52,7 +83,7 @@ class Moves:
 
 
 def draw_moves(
-    quantizer: Coded, released: Checkpoints, *, moves: int = 200, seed: int = 0, first: int = 0
+    quantizer: "Scheme | Fitted", released: Checkpoints, *, moves: int = 200, seed: int = 0, first: int = 0
 ) -> list[Moves]:
     """Return for each released model distinct single-code moves drawn evenly over all weights.
 
@@ -139,7 +170,7 @@ class _Piece:
 class _Pieces:
     """The codes of every parameter, a piece at a time."""
 
-    quantizer: Coded
+    quantizer: "Scheme | Fitted"
     fitted: Any
     released: Checkpoints
 
@@ -218,7 +249,13 @@ def moved(quantized: Checkpoints, moves: Sequence[Moves]) -> Checkpoints:
 
 
 def neighbours(
-    quantizer: Coded, released: Checkpoints, *, moves: int = 200, seed: int = 0, first: int = 0, calibration: Any = None
+    quantizer: "Scheme | Fitted",
+    released: Checkpoints,
+    *,
+    moves: int = 200,
+    seed: int = 0,
+    first: int = 0,
+    calibration: Any = None,
 ) -> Checkpoints:
     """Return candidates with one code moved to an adjacent level: batch (s, m + 1), the last one unmoved.
 
