@@ -1,10 +1,10 @@
-"""Finished cells read together: whole, summed up, or as one table."""
+"""Finished cells as they are stored: one by one, all together, summed up, or as one table."""
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from leaq.decisions import evidence
 from leaq.decisions.evidence import in_order
 from leaq.errors import StoreError
+from leaq.results import SCHEMA as CELLS
 from leaq.results import CellResult, QuantizerRow, as_plain
 from leaq.results.tidy import NUMERIC, as_csv, tidy
-from leaq.system.checksummed import DamagedFile, checksum_of, json_with_checksum, read_json
-from leaq.system.files import sweep, write_atomic
+from leaq.system.checksummed import DamagedFile, checksum_of, json_with_checksum, read_checked, read_json
+from leaq.system.files import read_bytes, sweep, write_atomic
 from leaq.system.locks import Lock
 from leaq.system.memory import without_collecting
 from leaq.types import AttackResult
@@ -29,6 +30,15 @@ INDEX = "index.json"
 KIND = "index"
 FORM = 2
 """How entries are written; those of another form are not read: their cells are."""
+CHECKSUMMED = 2
+"""First layout whose files are checksummed."""
+_KEPT = tuple(item.name for item in fields(CellResult) if item.name not in ("timings", "private"))
+_MARKS = (
+    f'\n "schema": {CELLS},',
+    *(f'\n "{name}": ' for name in _KEPT),
+    *(f'\n   "{item.name}": ' for item in fields(QuantizerRow)),
+)
+"""What stands in a stored cell that holds every field of this version."""
 
 
 class Index:
@@ -91,21 +101,62 @@ def _brief(row: QuantizerRow) -> QuantizerRow:
 
 
 class Finished:
-    """The half of a `Store` that reads finished cells together; the other half says where each one is."""
+    """The half of a `Store` that reads what is stored; the other half writes it."""
 
     folder: Path
+    schema: int
+
+    @property
+    def checksummed(self) -> bool:
+        """Whether this layout checksums its files."""
+        return self.schema >= CHECKSUMMED
 
     def stored(self) -> list[str]:
         """Return what the finished audits are stored under, in order."""
-        raise NotImplementedError
-
-    def read(self, key: str) -> CellResult:
-        """Return a finished audit."""
-        raise NotImplementedError
+        found = sorted((self.folder / "cells").glob("*.json"))
+        return [path.stem for path in found if not path.name.endswith(".timings.json")]
 
     def cell_path(self, key: str) -> Path:
         """Return the file of a finished audit."""
-        raise NotImplementedError
+        return self.folder / "cells" / f"{key}.json"
+
+    def read(self, key: str) -> CellResult:
+        """Return a finished audit with its timings; raises `StoreError` if a byte of it is missing or changed."""
+        path = self.cell_path(key)
+        plain = None if self.checksummed else self._unchecked(path)
+        plain = read_json(path, kind="cell", key=key) if plain is None else plain
+        plain["timings"] = self._timings(key)
+        return CellResult.from_plain(plain)
+
+    def line(self, key: str) -> str:
+        """Return a finished audit as JSON on one line; raises as `read`.
+
+        A cell of this version is handed on as it is stored: building thousands to take them apart again takes minutes.
+        """
+        stored = read_checked(self.cell_path(key), kind="cell", key=key).decode() if self.checksummed else ""
+        if not all(mark in stored for mark in _MARKS):
+            return self.read(key).to_json().replace("\n", " ")
+        timings = json.dumps(self._timings(key), sort_keys=True)
+        _, _, rest = stored.rstrip("\n").partition("\n")  # the checksum has the first line
+        return f'{{"timings": {timings}, ' + rest.replace("\n", " ")
+
+    def _timings(self, key: str) -> dict[str, Any]:
+        try:
+            return read_json(self._timings_path(key), kind="timings", key=key)
+        except StoreError:
+            return {}  # seconds are a courtesy; the numbers are whole
+
+    def _timings_path(self, key: str) -> Path:
+        return self.cell_path(key).with_suffix(".timings.json")
+
+    def _unchecked(self, path: Path) -> dict[str, Any] | None:
+        """Return a cell of an earlier layout, whose checksum is that of its fields; None if it is not whole."""
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            plain: dict[str, Any] = json.loads(read_bytes(path))
+            stated = plain.pop("checksum")
+            text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+            return plain if stated == hashlib.sha256(text.encode()).hexdigest() else None
+        return None
 
     def finished(self) -> list[CellResult]:
         """Return every finished audit by data set, embedder, head and seed; `StoreError` if none, or one is damaged."""

@@ -25,7 +25,7 @@ import json
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +35,12 @@ from leaq.config import Config
 from leaq.decisions.evidence import in_order
 from leaq.errors import InvalidInput, LeaqError, StoreError, differing
 from leaq.pipeline.cell import AuditConfig
-from leaq.results import SCHEMA as CELLS
-from leaq.results import CellResult, QuantizerRow
+from leaq.results import CellResult
 from leaq.results.redaction import cleaned, cleaned_config
 from leaq.study.chunks import ChunkStore
-from leaq.study.finished import Finished
+from leaq.study.finished import CHECKSUMMED, Finished
 from leaq.study.stages import stages_key
-from leaq.system.checksummed import DamagedFile, json_with_checksum, read_checked, read_json
+from leaq.system.checksummed import DamagedFile, json_with_checksum, read_json
 from leaq.system.files import private_folder, put_aside, read_bytes, refuse_no_run, sweep, write_atomic
 from leaq.system.locks import Lock
 from leaq.types import Samples
@@ -49,16 +48,7 @@ from leaq.types import Samples
 SCHEMA = 2
 """Version of the folder's layout. Without one, the folder was made by the first version, for a single audit; up to 1,
 configuration, private parts and chunks have no checksum, and cells a checksum of their fields alone."""
-CHECKSUMMED = 2
-"""First layout whose files are checksummed."""
 PARTS = ("cells", "private", "chunks", "failed", "locks")
-_KEPT = tuple(item.name for item in fields(CellResult) if item.name not in ("timings", "private"))
-_MARKS = (
-    f'\n "schema": {CELLS},',
-    *(f'\n "{name}": ' for name in _KEPT),
-    *(f'\n   "{item.name}": ' for item in fields(QuantizerRow)),
-)
-"""What stands in a stored cell that holds every field of this version."""
 
 
 class Store(Finished):
@@ -226,11 +216,6 @@ class Store(Finished):
         """Whether the risk of single records is no longer here."""
         return not all((self.folder / "private" / f"{key}.json").is_file() for key in self.stored())
 
-    @property
-    def checksummed(self) -> bool:
-        """Whether this layout checksums its files."""
-        return self.schema >= CHECKSUMMED
-
     def read_private(self, key: str) -> dict[str, Any]:
         """Return row numbers and risks of a finished audit; raises `StoreError` if they are gone or damaged."""
         path = self.folder / "private" / f"{key}.json"
@@ -243,11 +228,6 @@ class Store(Finished):
             with suppress(ValueError, TypeError):
                 return dict(json.loads(read_bytes(path)))
         return read_json(path, kind="private", key=key)
-
-    def stored(self) -> list[str]:
-        """Return what the finished audits are stored under, in order."""
-        found = sorted((self.folder / "cells").glob("*.json"))
-        return [path.stem for path in found if not path.name.endswith(".timings.json")]
 
     def redact(self) -> None:
         """Take folders, columns' names and row numbers out of what may be shared; the same command still goes on here.
@@ -262,48 +242,6 @@ class Store(Finished):
         (self.folder / "study.toml").unlink(missing_ok=True)
         self.schema, self.kind, self.config, self.digest = self._read_config()
         self.write_table()
-
-    def cell_path(self, key: str) -> Path:
-        """Return the file of a finished audit."""
-        return self.folder / "cells" / f"{key}.json"
-
-    def read(self, key: str) -> CellResult:
-        """Return a finished audit with its timings; raises `StoreError` if a byte of it is missing or changed."""
-        path = self.cell_path(key)
-        plain = None if self.checksummed else self._unchecked(path)
-        plain = read_json(path, kind="cell", key=key) if plain is None else plain
-        plain["timings"] = self._timings(key)
-        return CellResult.from_plain(plain)
-
-    def line(self, key: str) -> str:
-        """Return a finished audit as JSON on one line; raises as `read`.
-
-        A cell of this version is handed on as it is stored: building thousands to take them apart again takes minutes.
-        """
-        stored = read_checked(self.cell_path(key), kind="cell", key=key).decode() if self.checksummed else ""
-        if not all(mark in stored for mark in _MARKS):
-            return self.read(key).to_json().replace("\n", " ")
-        timings = json.dumps(self._timings(key), sort_keys=True)
-        _, _, rest = stored.rstrip("\n").partition("\n")  # the checksum has the first line
-        return f'{{"timings": {timings}, ' + rest.replace("\n", " ")
-
-    def _timings(self, key: str) -> dict[str, Any]:
-        try:
-            return read_json(self._timings_path(key), kind="timings", key=key)
-        except StoreError:
-            return {}  # seconds are a courtesy; the numbers are whole
-
-    def _timings_path(self, key: str) -> Path:
-        return self.cell_path(key).with_suffix(".timings.json")
-
-    def _unchecked(self, path: Path) -> dict[str, Any] | None:
-        """Return a cell of an earlier layout, whose checksum is that of its fields; None if it is not whole."""
-        with suppress(ValueError, KeyError, TypeError, AttributeError):
-            plain: dict[str, Any] = json.loads(read_bytes(path))
-            stated = plain.pop("checksum")
-            text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
-            return plain if stated == hashlib.sha256(text.encode()).hexdigest() else None
-        return None
 
 
 def cell_key(config: AuditConfig, name: str, records: str) -> str:
