@@ -167,8 +167,9 @@ def evaluate_checkpoints(
     if members.shape != (s, n):
         raise InvalidInput(f"evaluate: members must have shape ({s}, {n}). Found {members.shape}.")
     x, judge = _inputs(samples, checkpoints), Judge(samples)
+    read = getattr(model, "thinned", _as_it_is)
     parts = zip(torch.split(x, RECORDS), torch.split(judge.targets(x), RECORDS), strict=True)
-    batches = [Batch(part, label, len(label)) for part, label in parts]
+    batches = [Batch(read(part), label, len(label)) for part, label in parts]
     evaluator = Evaluator(run, judge.losses, _models_at_once(model, stacked, n, _budget(x)))
     losses, released = evaluator(stacked, batches, batch=(s, c), quantizer=quantizer, progress=progress)
     return judge.table(

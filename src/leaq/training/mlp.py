@@ -9,6 +9,7 @@ from torch import Tensor
 
 from leaq.models.several import loss_gradient
 from leaq.seeds import torch_stream
+from leaq.training.sparse import Sparse, thinned
 from leaq.types import Role, Samples, Task
 from leaq.types.tasks import Layout, TaskSpec
 
@@ -106,23 +107,33 @@ class MLP:
         """Run m stacked models: inputs (n, d) shared by all, or (m, n, d) one set each -> (m, n, k).
 
         With shared inputs the scaler is folded into the first layer: all models' first layers are then one matrix
-        product, and no copy of the inputs per model exists.
+        product, and no copy of the inputs per model exists. Shared inputs may be sparse (see `thinned`).
         """
         mean, scale = params["input.mean"], params["input.scale"]
-        if inputs.ndim == 2 and activation_bits is None:
+        if inputs.is_sparse and activation_bits is None and _alike(mean) and _alike(scale):
+            hidden = self._linear(params, 0, Sparse(inputs, mean[0], scale[0]), None)
+        elif inputs.ndim == 2 and activation_bits is None:
             weight = params["layers.0.weight"] / scale.unsqueeze(1)  # (m, h, d)
             bias = params["layers.0.bias"] - (weight @ mean.unsqueeze(-1)).squeeze(-1)  # (m, h)
             m, h, d = weight.shape
-            hidden = (inputs @ weight.reshape(m * h, d).T).reshape(-1, m, h).transpose(0, 1)
+            if inputs.is_sparse:
+                hidden = Sparse(inputs, torch.zeros_like(mean[0]), torch.ones_like(scale[0])).times(weight)
+            else:
+                hidden = (inputs @ weight.reshape(m * h, d).T).reshape(-1, m, h).transpose(0, 1)
             hidden += bias.unsqueeze(1)
         else:
-            standard = (inputs - mean.unsqueeze(1)) / scale.unsqueeze(1)  # (m, n, d)
+            there = inputs.to_dense() if inputs.is_sparse else inputs
+            standard = (there - mean.unsqueeze(1)) / scale.unsqueeze(1)  # (m, n, d)
             hidden = self._linear(params, 0, standard, activation_bits)
         for i in range(1, self.depth):
             hidden = self._linear(params, i, hidden.relu_(), activation_bits)  # in place: memory is most of the time
         if self.valued:
             hidden = hidden * params["output.scale"].unsqueeze(1) + params["output.mean"].unsqueeze(1)
         return hidden
+
+    def thinned(self, inputs: Tensor) -> Tensor:
+        """Return shared inputs (n, d) as `forward` is fastest on: sparse where nearly all of them are 0."""
+        return thinned(inputs)
 
     @property
     def homogeneous(self) -> tuple[tuple[str, str], ...]:
@@ -160,29 +171,37 @@ class MLP:
         totals: dict[int, Tensor] = {}
         for layers in walked or (self._backward(params, x, y) for x, y in parts):
             for i, delta, active in layers:
-                totals[i] = totals.get(i, 0) + delta.transpose(1, 2) @ active  # (m, out, in)
+                own = active.against(delta) if isinstance(active, Sparse) else delta.transpose(1, 2) @ active
+                totals[i] = totals.get(i, 0) + own  # (m, out, in)
         dots: list[list[Tensor]] = [[] for _ in range(self.depth)]
         squares: list[list[Tensor]] = [[] for _ in range(self.depth)]
         for layers in walked or (self._backward(params, x, y) for x, y in parts):
             for i, delta, active in layers:
                 # <g_i, G> = delta_i . (G active_i): what G makes of a record is narrower than G itself.
-                dots[i].append(((active @ totals[i].transpose(1, 2)) * delta).sum(-1))
-                squares[i].append(delta.square().sum(-1) * active.square().sum(-1))
+                if isinstance(active, Sparse):
+                    moved, sizes = active.times(totals[i]), active.squares()
+                else:
+                    moved, sizes = active @ totals[i].transpose(1, 2), active.square().sum(-1)
+                dots[i].append((moved * delta).sum(-1))
+                squares[i].append(delta.square().sum(-1) * sizes)
         return signals_by_layer(*([torch.cat(layer, dim=1) for layer in kind] for kind in (dots, squares)))
 
     def _backward(
         self, params: Mapping[str, Tensor], inputs: Tensor, targets: Tensor
-    ) -> Iterator[tuple[int, Tensor, Tensor]]:
+    ) -> Iterator[tuple[int, Tensor, Tensor | Sparse]]:
         """Yield, last layer first, its number, the loss gradient by its outputs (m, n, out), and its inputs.
 
         Inputs of the first layer are (1, n, in) where all models scale them alike.
         """
         mean, scale = params["input.mean"], params["input.scale"]
-        if _alike(mean) and _alike(scale):
+        alike = _alike(mean) and _alike(scale)
+        if alike:
             mean, scale = mean[:1], scale[:1]
-        layers = [(inputs - mean.unsqueeze(1)) / scale.unsqueeze(1)]
+        thin = self.thinned(inputs) if alike else inputs
+        first = Sparse(thin, mean[0], scale[0]) if thin.is_sparse else (inputs - mean.unsqueeze(1)) / scale.unsqueeze(1)
+        layers: list[Tensor] = []  # what comes out of each
         for i in range(self.depth):
-            layers.append(self._linear(params, i, layers[-1], None))
+            layers.append(self._linear(params, i, layers[-1] if layers else first, None))
             if i < self.depth - 1:
                 layers[-1].relu_()
         outputs = layers.pop()  # (m, n, k)
@@ -199,9 +218,9 @@ class MLP:
             standard = (targets.to(outputs.dtype) - params["output.mean"]) / params["output.scale"]  # (m, n)
             delta = 2 * (outputs - standard.unsqueeze(-1))
         for i in reversed(range(self.depth)):
-            yield i, delta, layers[i]
+            yield i, delta, layers[i - 1] if i else first
             if i > 0:
-                delta = (delta @ params[f"layers.{i}.weight"]) * layers[i].sign()
+                delta = (delta @ params[f"layers.{i}.weight"]) * layers[i - 1].sign()
 
     def standard(self, params: Mapping[str, Tensor], targets: Tensor) -> Tensor:
         """Return several targets (n, t) or (m, n, t) in the units the models predict in, (m, n, t)."""
@@ -212,10 +231,12 @@ class MLP:
         return (targets - mean) / scale
 
     @staticmethod
-    def _linear(params: Mapping[str, Tensor], i: int, x: Tensor, bits: int | None) -> Tensor:
+    def _linear(params: Mapping[str, Tensor], i: int, x: Tensor | Sparse, bits: int | None) -> Tensor:
+        weight, bias = params[f"layers.{i}.weight"], params[f"layers.{i}.bias"]
+        if isinstance(x, Sparse):
+            return x.times(weight) + bias.unsqueeze(1)
         if bits is not None:
             x = _round_records(x, bits)
-        weight, bias = params[f"layers.{i}.weight"], params[f"layers.{i}.bias"]
         if len(x) == 1 < len(weight):  # shared by all models: one product
             m, out, width = weight.shape
             return (x[0] @ weight.reshape(m * out, width).T).reshape(-1, m, out).transpose(0, 1) + bias.unsqueeze(1)
