@@ -185,9 +185,9 @@ class _Evidence:
     """What all signals of a model say of each record."""
 
     def __init__(self, parts: Sequence[Part], context: Context, *, files: Sequence[LossTable], keep: bool) -> None:
-        self._parts, features = parts, context.features
+        self._parts = parts
         self._shared, self._keep = context.shared, keep
-        self._files = [] if features is None else [ReadFile(table, features) for table in files]
+        self._files = [ReadFile.of(context, table) for table in files]
         self._records = context.table.members.shape[1]
         self._shadows = [Shadows(signal, context.table.members[:, rows]) for signal, rows in parts]
 

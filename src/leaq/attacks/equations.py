@@ -70,12 +70,12 @@ class Design:
 
 
 class _Block:
-    """Numbers (s, m) of all models, and the columns (m,) of the design that they are sums over."""
+    """Numbers (s, m) of all models, what the design adds up to in each, and the columns (m,) that tell something."""
 
-    def __init__(self, numbers: Floats, design: Design, kept: Bools, members: Bools) -> None:
+    def __init__(self, numbers: Floats, design: Design, counts: Floats, kept: Bools) -> None:
         self.design, self.kept = design, kept
         self._numbers = numbers[:, kept]
-        self._counts = (members - 0.5) @ design.values[:, kept]  # (s, m)
+        self._counts = counts[:, kept]
         self._weight = design.weight[kept]
         self._group = _groups(self._weight)
 
@@ -177,7 +177,7 @@ def _blocks(numbers: Mapping[str, Floats], features: Floats, table: LossTable) -
 
     Columns that are equal in all models tell nothing.
     """
-    made: dict[str, Design | None] = {}
+    made: dict[str, tuple[Design, Floats] | None] = {}
     bits = ((features == 0) | (features == 1)).all(0)
     for kind, values in _ordered(numbers):
         varies = np.ptp(values, axis=0) > ROUNDING * np.abs(values).max(0)
@@ -185,13 +185,15 @@ def _blocks(numbers: Mapping[str, Floats], features: Floats, table: LossTable) -
             varies = varies & ~bits  # the square of a bit is the bit
         for name in DESIGNS[kind] if varies.any() else ():
             if name not in made:
-                made[name] = _design(name, features, table)
-            design = made[name]
-            if design is None:
+                design = _design(name, features, table)
+                made[name] = None if design is None else (design, design.sums(table.members - 0.5))
+            known = made[name]
+            if known is None:
                 continue
+            design, counts = known
             kept = varies & (design.weight > 0)
             if kept.any():
-                yield _Block(values, design, kept, table.members)
+                yield _Block(values, design, counts, kept)
 
 
 def _ordered(numbers: Mapping[str, Floats]) -> Iterator[tuple[str, Floats]]:

@@ -66,8 +66,7 @@ class File(MembershipAttack):
 
     def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
         """Return log-likelihood ratios as far as the file tells, (t, n)."""
-        assert context.features is not None
-        return file_scores(context.table, context.features, targets, excluded)
+        return ReadFile.of(context, context.table).scores(targets, excluded)
 
     def knows(self, context: Context) -> str:
         return ATTACKER.format(s=context.shadows_of())
@@ -101,8 +100,19 @@ class ReadFile:
     features : (n, d) of the pool.
     """
 
+    @classmethod
+    def of(cls, context: Context, table: LossTable) -> "ReadFile":
+        """Return the file of one release of a context, read once for all attacks that read it."""
+        assert context.features is not None
+        key = "file", id(table)  # the context holds its tables, so that no other one takes this place in memory
+        if key not in context.shared:
+            context.shared[key] = cls(table, context.features)
+        found: ReadFile = context.shared[key]
+        return found
+
     def __init__(self, table: LossTable, features: Floats) -> None:
         numbers = _checked(table, features)
+        self._found: dict[int, Floats] = {}
         self._members = table.members
         self._shadows = Shadows(table.released, table.members)
         self._equations = Equations(numbers, np.asarray(features, np.float64), table)
@@ -111,6 +121,14 @@ class ReadFile:
 
     def scores(self, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
         """Return log-likelihood ratios as far as the file tells, (t, n); models `excluded` are nobody's shadows."""
+        if excluded:
+            return self._scores(targets, excluded)
+        new = [target for target in targets if target not in self._found]
+        if new:
+            self._found |= zip(new, self._scores(new, ()), strict=True)
+        return np.stack([self._found[target] for target in targets])
+
+    def _scores(self, targets: Sequence[int], excluded: Sequence[int]) -> Floats:
         others = [tuple(self._shadows.models(target, excluded, attack="file").tolist()) for target in targets]
         scores = self._equations.log_ratios(targets, others)
         if self._loose is not None:

@@ -167,9 +167,8 @@ def evaluate_checkpoints(
     if members.shape != (s, n):
         raise InvalidInput(f"evaluate: members must have shape ({s}, {n}). Found {members.shape}.")
     x, judge = _inputs(samples, checkpoints), Judge(samples)
-    read = getattr(model, "thinned", _as_it_is)
     parts = zip(torch.split(x, RECORDS), torch.split(judge.targets(x), RECORDS), strict=True)
-    batches = [Batch(read(part), label, len(label)) for part, label in parts]
+    batches = [Batch(_thinned(model, part), label, len(label)) for part, label in parts]
     evaluator = Evaluator(run, judge.losses, _models_at_once(model, stacked, n, _budget(x)))
     losses, released = evaluator(stacked, batches, batch=(s, c), quantizer=quantizer, progress=progress)
     return judge.table(
@@ -202,7 +201,9 @@ def with_whitebox(table: LossTable, model: Model, checkpoints: Checkpoints, samp
     x = _inputs(samples, released)
     y = torch.tensor(samples.targets, device=x.device)
     rows = min(len(x), RECORDS)
-    models = max(1, _budget(x) // max(1, rows * x[0].numel()))
+    each = x[0].numel()
+    x = _thinned(model, x) if rows == len(x) else x
+    models = max(1, _budget(x) // max(1, rows * each))
     found = []
     for start in range(0, released.batch[0], models):
         part = {name: tensor[start : start + models] for name, tensor in released.params.items()}
@@ -241,6 +242,12 @@ def _inputs(samples: Samples, checkpoints: Checkpoints) -> Tensor:
     """Return inputs where the weights are, in their precision."""
     like = next(iter(checkpoints.params.values()))
     return torch.tensor(samples.inputs, dtype=like.dtype, device=like.device)
+
+
+def _thinned(model: Model, inputs: Tensor) -> Tensor:
+    """Return inputs as the model is fastest on them, where it says how."""
+    thinned: Callable[[Tensor], Tensor] | None = getattr(model, "thinned", None)
+    return inputs if thinned is None else thinned(inputs)
 
 
 def at_once(module: nn.Module) -> int:

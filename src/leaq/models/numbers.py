@@ -76,6 +76,12 @@ def _standard(values: Tensor) -> Floats:
     return np.asarray(((values - values.mean(1, keepdim=True)) / spread).numpy())
 
 
+def _of_columns(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mean, mean square and share that is not 0 of each column of weights (out, in), (in,) each."""
+    wide = weight.double()
+    return wide.mean(0), wide.square().mean(0), (weight != 0).float().sum(0).double() / len(weight)
+
+
 def _kinds(released: Checkpoints, features: int) -> Iterator[tuple[str, Tensor]]:
     """Yield each kind of number and its values, tensor by tensor."""
     first = True
@@ -85,9 +91,9 @@ def _kinds(released: Checkpoints, features: int) -> Iterator[tuple[str, Tensor]]
             continue
         if role in LAYER_ROLES:
             if first and role == "linear" and value.ndim == 3 and value.shape[2] == features:
-                yield "columns.mean", value.double().mean(1)
-                yield "columns.power", value.double().square().mean(1)
-                yield "columns.mask", (value != 0).double().mean(1)
+                # A model at a time: what is worked on stays in the processor's caches.
+                mean, power, mask = (torch.stack(kind) for kind in zip(*map(_of_columns, value), strict=True))
+                yield from (("columns.mean", mean), ("columns.power", power), ("columns.mask", mask))
             first = False
             magnitude = value.abs().flatten(1)
             yield "scales", torch.stack([magnitude.amax(1), magnitude.mean(1)], dim=1)

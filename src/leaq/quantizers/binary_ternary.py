@@ -59,8 +59,9 @@ class Sign(Scheme):
         return self.scale == "mean"
 
     def fake_quantize(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
-        """Encode and decode in one pass; adding 0 makes the sign of -0.0 a plus, as `encode` has it."""
-        return torch.copysign(scales["scale"], weight + 0.0, out=out)
+        """Encode and decode in one pass; -0.0 counts as plus, as `encode` has it."""
+        plus = torch.ge(weight, 0.0, out=torch.empty_like(weight) if out is None else out)
+        return plus.mul_(2 * scales["scale"]).sub_(scales["scale"])
 
     def title(self) -> str:
         name = "sign" if self.scale == "mean" else "plain sign"
@@ -94,9 +95,11 @@ class _Ternary(Scheme):
         return (codes.to(scales["scale"].dtype) - 1) * scales["scale"]
 
     def fake_quantize(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:
-        """Encode and decode in one pass; the last addition turns a dropped weight's -0.0 into 0.0."""
-        keep = torch.ge(weight.abs(), scales["threshold"], out=torch.empty_like(weight))
-        return torch.copysign(scales["scale"], weight + 0.0, out=out).mul_(keep).add_(0.0)
+        """Encode and decode in one pass: how many of two thresholds a weight reaches; a weight of 0 counts as plus."""
+        threshold = scales["threshold"]
+        below = -torch.where(threshold > 0, threshold, torch.nextafter(threshold, threshold + 1))
+        plus = torch.ge(weight, threshold, out=torch.empty_like(weight) if out is None else out)
+        return plus.sub_(torch.le(weight, below, out=torch.empty_like(weight))).mul_(scales["scale"]).add_(0.0)
 
 
 class Ternary(_Ternary):

@@ -117,10 +117,10 @@ class MLP:
             bias = params["layers.0.bias"] - (weight @ mean.unsqueeze(-1)).squeeze(-1)  # (m, h)
             m, h, d = weight.shape
             if inputs.is_sparse:
-                hidden = Sparse(inputs, torch.zeros_like(mean[0]), torch.ones_like(scale[0])).times(weight)
+                hidden = Sparse(inputs, torch.zeros_like(mean[0]), torch.ones_like(scale[0])).times(weight, bias)
             else:
                 hidden = (inputs @ weight.reshape(m * h, d).T).reshape(-1, m, h).transpose(0, 1)
-            hidden += bias.unsqueeze(1)
+                hidden += bias.unsqueeze(1)
         else:
             there = inputs.to_dense() if inputs.is_sparse else inputs
             standard = (there - mean.unsqueeze(1)) / scale.unsqueeze(1)  # (m, n, d)
@@ -164,9 +164,10 @@ class MLP:
         |g_i|, then the alignments by groups of layers (`layer_groups`; none if there is only one layer). The gradient
         of one record by a weight matrix is an outer product, so neither it nor any other gradient of a single record
         is ever formed. The loss is cross-entropy, or the squared error on the model's own target scale. `rows` records
-        at a time.
+        at a time, of sparse inputs all.
         """
-        parts = list(zip(torch.split(inputs, rows), torch.split(targets, rows), strict=True))
+        whole = [inputs] if inputs.is_sparse else torch.split(inputs, rows)
+        parts = list(zip(whole, [targets] if inputs.is_sparse else torch.split(targets, rows), strict=True))
         walked = [list(self._backward(params, *parts[0]))] if len(parts) == 1 else None  # one walk serves both passes
         totals: dict[int, Tensor] = {}
         for layers in walked or (self._backward(params, x, y) for x, y in parts):
@@ -197,8 +198,8 @@ class MLP:
         alike = _alike(mean) and _alike(scale)
         if alike:
             mean, scale = mean[:1], scale[:1]
-        thin = self.thinned(inputs) if alike else inputs
-        first = Sparse(thin, mean[0], scale[0]) if thin.is_sparse else (inputs - mean.unsqueeze(1)) / scale.unsqueeze(1)
+        thin = self.thinned(inputs) if alike else inputs.to_dense() if inputs.is_sparse else inputs
+        first = Sparse(thin, mean[0], scale[0]) if thin.is_sparse else (thin - mean.unsqueeze(1)) / scale.unsqueeze(1)
         layers: list[Tensor] = []  # what comes out of each
         for i in range(self.depth):
             layers.append(self._linear(params, i, layers[-1] if layers else first, None))
@@ -234,7 +235,7 @@ class MLP:
     def _linear(params: Mapping[str, Tensor], i: int, x: Tensor | Sparse, bits: int | None) -> Tensor:
         weight, bias = params[f"layers.{i}.weight"], params[f"layers.{i}.bias"]
         if isinstance(x, Sparse):
-            return x.times(weight) + bias.unsqueeze(1)
+            return x.times(weight, bias)
         if bits is not None:
             x = _round_records(x, bits)
         if len(x) == 1 < len(weight):  # shared by all models: one product

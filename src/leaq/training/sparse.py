@@ -49,11 +49,12 @@ class Sparse:
         self._x = torch.sparse_coo_tensor(x.indices(), self._values, x.shape, check_invariants=True).coalesce()
         self._rows = rows
 
-    def times(self, weight: Tensor) -> Tensor:
-        """Return the products with the weights of m models (m, out, d), (m, n, out)."""
+    def times(self, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Return the products with the weights of m models (m, out, d), plus a bias (m, out), (m, n, out)."""
         m, out, d = weight.shape
         turned = weight.reshape(m * out, d).T.contiguous()  # a row of it a column of the records
-        found: Tensor = torch.sparse.mm(self._x, turned) - self._mean @ turned
+        found: Tensor = torch.sparse.mm(self._x, turned)
+        found -= self._mean @ turned if bias is None else self._mean @ turned - bias.reshape(m * out)
         return found.reshape(-1, m, out).transpose(0, 1)
 
     def against(self, delta: Tensor) -> Tensor:
