@@ -6,7 +6,7 @@ per-record risk, names - is written once, here and in `scoring`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -30,6 +30,9 @@ MISSING: Mapping[Ingredient, str] = {
     "whitebox": "statistics of the released weights (evaluation.with_whitebox adds them)",
     "numbers": "what the released file holds beside codes (evaluation.with_numbers adds it)",
 }
+MOST_RECORDS = 4000
+"""Records that a forecast is made from, at most: more change an area under a curve by less than its interval, and cost
+as much as the attack itself."""
 Access = Literal["outputs", "file"]
 """What the attacker holds: the model's answers, or the released file with every number in it."""
 Sides = Literal["both", "out"]
@@ -140,6 +143,11 @@ class MembershipAttack(Named):
     # -- what an attack defines ------------------------------------------------------------------------------------
 
     @property
+    def forecast(self) -> bool:
+        """Whether it is what is forecast (`leaq.attacks.forecast`), which starts from these scores."""
+        return False
+
+    @property
     def needs(self) -> tuple[Ingredient, ...]:
         """What must be at hand beside the losses of the released models."""
         raise NotImplementedError
@@ -234,7 +242,10 @@ class MembershipAttack(Named):
             jackknife=self.jackknife,
             scores_from=self._scores_from(context) if self.tells != "scores" else None,
         )
-        return attack_result(found, context.table, scores, targets=targets, resampling=context.resampling)
+        result = attack_result(found, context.table, scores, targets=targets, resampling=context.resampling)
+        everyone = targets == list(range(len(context.table.members))) and not context.beside
+        kept = self.forecast and everyone and scores.shape[1] <= MOST_RECORDS
+        return replace(result, scores=scores) if kept else result
 
     def risk(self, context: Context, scores: Floats, targets: Sequence[int]) -> Floats | None:
         """Return what the attack tells of each record over the models it attacks, (n,); None where that is nothing.

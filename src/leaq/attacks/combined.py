@@ -98,6 +98,10 @@ class Combined(MembershipAttack):
         return (*self.needs, *more)
 
     @property
+    def forecast(self) -> bool:
+        return self.sees == "outputs"
+
+    @property
     def access(self) -> Access:
         return self.sees
 

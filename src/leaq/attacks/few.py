@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from leaq.attacks.base import Context
+from leaq.attacks.base import MOST_RECORDS, Context
 from leaq.attacks.combined import FEWEST_PAIRS, Combined
 from leaq.attacks.decisions import pairs_of
 from leaq.attacks.hierarchical import Predictive, predictive
@@ -28,8 +28,6 @@ from leaq.types import Bools, Floats, Ints, LossTable
 Few = Literal["combined", "few"]
 FEWEST = 4
 FEWEST_RECORDS = 50
-MOST_RECORDS = 4000
-"""More change an area under a curve by less than a forecast's interval, and cost as much as the attack itself."""
 BLIND = 8
 """Draws of memberships nobody trained on, to learn what the attack seems to find where nothing is."""
 WINDOW = 41
@@ -95,12 +93,17 @@ def thinned(table: LossTable, *, seed: int = 0) -> LossTable:
     return table.on(np.sort(stream(seed, "thinned").permutation(count)[:MOST_RECORDS]))
 
 
-def attacked(table: LossTable, *, seed: int = 0) -> Attacked:
-    """Attack each replicate of a `usable` table with the others as shadows, its complement left out."""
+def attacked(table: LossTable, *, seed: int = 0, scores: Floats | None = None) -> Attacked:
+    """Attack each replicate of a `usable` table with the others as shadows, its complement left out.
+
+    `scores` are those of the combined attack of who sees the outputs, (s, n), where the audit ran it on just these
+    models and records with this seed.
+    """
     members, pairs = table.members, pairs_of(table.members)
     if pairs.max() + 1 >= FEWEST_PAIRS:
-        context = Context(table, resampling=Resampling(seed=seed))
-        scores = Combined(sees="outputs").scores(context, range(len(members)))
+        if scores is None or scores.shape != members.shape:
+            context = Context(table, resampling=Resampling(seed=seed))
+            scores = Combined(sees="outputs").scores(context, range(len(members)))
         return Attacked("combined", scores[None], members, np.zeros(1), pairs)
     signals, rng = list(_signed(table)), stream(seed, "blind")
     found = [_few(signal, members, pairs).log_ratio(signal) for signal in signals]

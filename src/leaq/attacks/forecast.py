@@ -97,7 +97,7 @@ class Forecast:
     flags: tuple[Flag, ...] = ()
 
 
-def forecasts(
+def forecasts(  # noqa: PLR0913 - what a forecast is made of
     tables: Mapping[str, LossTable],
     *,
     full: str | None = None,
@@ -105,6 +105,7 @@ def forecasts(
     fprs: tuple[float, ...] = (0.01,),
     level: float = 0.95,
     seed: int = 0,
+    scores: Mapping[str, Floats] | None = None,
 ) -> dict[str, Forecast]:
     """Tell what the combined attack would find under each quantizer with many shadow models, from a few replicates.
 
@@ -118,6 +119,7 @@ def forecasts(
         in either half of them (paired halves of one pool do that with s = 4, 6, 8, ...).
     full : which of them is full precision; without it nothing is borrowed between quantizers.
     models : models of the audit that is forecast.
+    scores : of the combined attack of who sees the outputs, by table, where it was run on all of its models.
 
     Raises
     ------
@@ -125,7 +127,8 @@ def forecasts(
         If there are fewer than 4 replicates or 50 records, or the halves do not cover the records.
     """
     few = {name: thinned(usable(table)[0], seed=seed) for name, table in tables.items()}
-    found = {name: _Found.of(attacked(table, seed=seed), table.task, fprs) for name, table in few.items()}
+    ran = {name: attacked(table, seed=seed, scores=(scores or {}).get(name)) for name, table in few.items()}
+    found = {name: _Found.of(one, few[name].task, fprs) for name, one in ran.items()}
     rho = None
     if full is not None and len(few) > 2:
         before = _deviations(few[full])
@@ -367,15 +370,17 @@ def audit_forecasts(
     attacks : what was run on each; only the combined attack of who sees the outputs is looked at.
     full : which of them is full precision; without it nothing is borrowed between quantizers.
     """
+    runs = {name: mine.get(FORECAST) for name, mine in attacks.items()}
+    scores = {n: one.scores for n, one in runs.items() if isinstance(one, AttackResult) and one.scores is not None}
     try:
-        ahead = forecasts(tables, full=full, fprs=(FPR,), level=level, seed=seed)
+        ahead = forecasts(tables, full=full, fprs=(FPR,), level=level, seed=seed, scores=scores)
     except NotEnoughEvidence as err:
         missing = NotComputed(str(err))
         return {name: {"forecast": missing, "forecast_tpr": missing} for name in tables}
     found: dict[str, dict[str, Number]] = {}
     for name, one in ahead.items():
         found[name] = {"forecast": one.advantage, "forecast_tpr": one.tpr[FPR]}
-        run, said = attacks.get(name, {}).get(FORECAST), one.advantage
+        run, said = runs.get(name), one.advantage
         if isinstance(run, AttackResult):
             ends = (said.value - run.advantage.value, said.low - run.advantage.high, said.high - run.advantage.low)
             found[name]["forecast_gap"] = Estimate(*ends, said.n, said.level, said.unit, GAP, said.flags)

@@ -99,6 +99,13 @@ def rate_of(delta: Floats, sigma: Floats) -> float:
     return float(exponents(delta[1:], sigma[1:]).min())
 
 
+def rho_of(delta: Floats, sigma: Floats) -> Floats:
+    """Return delta / sigma; a worse candidate that never varies is infinitely far, an equal one at 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = delta / sigma
+    return np.asarray(np.where(sigma > 0, value, np.where(delta > 0, np.inf, np.where(delta < 0, -np.inf, 0.0))))
+
+
 def exponents(delta: Floats, sigma: Floats) -> Floats:
     """Return delta^2 / (2 sigma^2); a gap that is not positive (the other candidate is as good) gives 0."""
     positive = np.maximum(delta, 0)

@@ -22,10 +22,11 @@ import numpy as np
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.chernoff import chernoff, exponents_with_doubt
-from leaq.measures.loss_gaps import LossGaps, exponents, gaps, merge_duplicates, rate_of, sorted_set
+from leaq.measures.cross_fitting import alike, cross_fitted, halvings
+from leaq.measures.loss_gaps import LossGaps, exponents, gaps, merge_duplicates, rate_of, rho_of, sorted_set
 from leaq.results import Curve
 from leaq.seeds import stream
-from leaq.types import Estimate, Flag, Floats, LossTable
+from leaq.types import Bools, Estimate, Flag, Floats, LossTable
 
 __all__ = ["RateResult", "chernoff", "gaps", "merge_duplicates", "order_changes", "rate", "rate_of"]
 
@@ -100,7 +101,7 @@ def rate(
     usable = [losses for losses in sets if len(losses) > 1]
     _check(table, usable)
     rng = stream(seed, "rate-intervals")
-    found = [_one_model(losses, level=level, draws=draws, n_train=table.n_train, rng=rng) for losses in usable]
+    found = _each(usable, level=level, draws=draws, n_train=table.n_train, rng=rng)
     r = _over_models([one.r for one in found], level, rng)
     flags = _warnings(table, r, found, usable, dropped=len(sets) - len(usable))
     # The released candidate is the last one: it stays.
@@ -135,22 +136,42 @@ class _OneModel:
     """Candidates that no record prefers to the best one."""
 
 
-def _one_model(losses: Floats, *, level: float, draws: int, n_train: int, rng: np.random.Generator) -> _OneModel:
-    ordered = sorted_set(losses)
-    found = LossGaps.of(ordered)
-    low, high = band(ordered, found, level=level, draws=draws, rng=rng)
-    value = cross_fitted(ordered, rng)
-    differences = ordered[1:] - ordered[0]
-    r_c, careful, bold = exponents_with_doubt(differences)
-    bounds = [min(1.0, 2 * float(np.exp(-n_train * e).sum())) for e in (r_c, bold, careful)]
-    return _OneModel(
-        r=(value, min(low, value), max(high, value)),
-        plug_in=found.rate,
-        chernoff=(float(r_c.min()), float(careful.min()), float(max(bold.min(), r_c.min()))),
-        union=(bounds[0], min(bounds[:2]), bounds[2]),
-        relative=relative_draws(ordered, found, draws=draws, rng=rng),
-        unopposed=int((differences.min(1) >= 0).sum()),
-    )
+def _each(
+    sets: Sequence[Floats], *, level: float, draws: int, n_train: int, rng: np.random.Generator
+) -> list[_OneModel]:
+    """Measure each model's candidates (c, n): what is drawn at random model by model, the rest of all at once."""
+    ordered = [sorted_set(losses) for losses in sets]
+    found = [LossGaps.of(losses) for losses in ordered]
+    bands, halves, relative = list[tuple[float, float]](), list[Bools](), list[Floats]()
+    for losses, known in zip(ordered, found, strict=True):
+        bands.append(band(losses, known, level=level, draws=draws, rng=rng))
+        halves.append(halvings(losses.shape[1], rng))
+        relative.append(relative_draws(losses, known, draws=draws, rng=rng))
+    values = cross_fitted(ordered, halves).tolist()
+    differences = [losses[1:] - losses[0] for losses in ordered]
+    measured = []
+    for at, (r_c, careful, bold) in enumerate(_exponents(differences)):
+        bounds = [min(1.0, 2 * float(np.exp(-n_train * e).sum())) for e in (r_c, bold, careful)]
+        one = _OneModel(
+            r=(values[at], min(bands[at][0], values[at]), max(bands[at][1], values[at])),
+            plug_in=found[at].rate,
+            chernoff=(float(r_c.min()), float(careful.min()), float(max(bold.min(), r_c.min()))),
+            union=(bounds[0], min(bounds[:2]), bounds[2]),
+            relative=relative[at],
+            unopposed=int((differences[at].min(1) >= 0).sum()),
+        )
+        measured.append(one)
+    return measured
+
+
+def _exponents(differences: Sequence[Floats]) -> list[tuple[Floats, Floats, Floats]]:
+    """Return `exponents_with_doubt` of each model's candidates (k, n): those on as many records in one search."""
+    found: dict[int, tuple[Floats, Floats, Floats]] = {}
+    for places in alike([one.shape[1:] for one in differences]):
+        rows = exponents_with_doubt(np.concatenate([differences[at] for at in places]))
+        ends = np.cumsum([len(differences[at]) for at in places])[:-1]
+        found |= zip(places, zip(*(np.split(kind, ends) for kind in rows), strict=True), strict=True)
+    return [found[at] for at in range(len(differences))]
 
 
 def _over_models(bands: Sequence[Band], level: float, rng: np.random.Generator) -> Estimate:
@@ -183,12 +204,12 @@ def _curve(rows: Sequence[Floats], level: float) -> Curve:
 
 def _halved(sets: Sequence[Floats], r: Estimate, *, level: float, draws: int, rng: np.random.Generator) -> Estimate:
     """Rate of the sets with every other candidate left out; r itself where none has two candidates left."""
-    bands = []
-    for losses in sets:
-        ordered = sorted_set(losses)
-        value = cross_fitted(ordered, rng)
-        low, high = band(ordered, LossGaps.of(ordered), level=level, draws=draws, rng=rng)
-        bands.append((value, min(low, value), max(high, value)))
+    ordered, halves, ends = [sorted_set(losses) for losses in sets], list[Bools](), list[tuple[float, float]]()
+    for losses in ordered:
+        halves.append(halvings(losses.shape[1], rng))
+        ends.append(band(losses, LossGaps.of(losses), level=level, draws=draws, rng=rng))
+    values = cross_fitted(ordered, halves).tolist() if ordered else []
+    bands = [(value, min(low, value), max(high, value)) for value, (low, high) in zip(values, ends, strict=True)]
     if not bands:
         return r.flagged(Flag("not-halved", "Too few candidates to leave half of them out; this is r itself."))
     return _over_models(bands, level, rng)
@@ -255,17 +276,6 @@ def _order(a: Floats, b: Floats) -> Floats:
     return (a > b).astype(np.float64) - (a < b).astype(np.float64)
 
 
-SPLITS = 8
-"""Random halvings of the records behind the cross-fitted value, each used both ways."""
-
-
-def rho_of(delta: Floats, sigma: Floats) -> Floats:
-    """Return delta / sigma; a worse candidate that never varies is infinitely far, an equal one at 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = delta / sigma
-    return np.asarray(np.where(sigma > 0, value, np.where(delta > 0, np.inf, np.where(delta < 0, -np.inf, 0.0))))
-
-
 def band(
     ordered: Floats, found: LossGaps, *, level: float, draws: int, rng: np.random.Generator
 ) -> tuple[float, float]:
@@ -302,32 +312,6 @@ def _normal(covariance: Floats, draws: int, rng: np.random.Generator) -> Floats:
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     return np.asarray(rng.standard_normal((draws, len(values))) @ (root @ vectors.T))
-
-
-def cross_fitted(ordered: Floats, rng: np.random.Generator) -> float:
-    """Rate with the best and the deciding candidate chosen on one half and their gap measured on the other."""
-    n = ordered.shape[1]
-    halves = np.stack([rng.permutation(n) < n // 2 for _ in range(SPLITS)])
-    halves = np.stack([halves, ~halves], axis=1).reshape(-1, n)  # each used both ways
-    centred = ordered - ordered[0]
-    count = halves.sum(1)
-    mean = (halves @ centred.T) / count[:, None]  # (halves, c)
-    best = mean.argmin(1)
-    deciding = []
-    for half, b, m, size in zip(halves, best, mean, count, strict=True):
-        part = centred[:, half] - centred[b, half]  # differences first: candidates may differ by very little
-        gap = m - m[b]
-        variance = (np.einsum("cn,cn->c", part, part) - size * gap**2) / (size - 1)
-        rho = rho_of(gap, np.sqrt(np.maximum(variance, 0.0)))
-        rho[b] = np.inf
-        deciding.append(int(rho.argmin()))
-    measured = []
-    for half, b, k in zip(halves, best, deciding, strict=True):
-        rest = centred[k, ~half] - centred[b, ~half]
-        measured.append(float(rho_of(np.asarray(rest.mean()), np.asarray(rest.std(ddof=1)))))
-    # Halves without variation give infinities of either sign, which have no mean.
-    middle = np.mean(measured) if np.isfinite(measured).all() else np.quantile(measured, 0.5, method="lower")
-    return float(max(middle, 0.0) ** 2 / 2)
 
 
 def relative_draws(ordered: Floats, found: LossGaps, *, draws: int, rng: np.random.Generator) -> Floats:

@@ -99,6 +99,7 @@ class AttackResult:
     flags : doubts.
     told : the attacker was told the membership of some of the target's records, if only for the threshold.
     crossed : what the advantage's interval is made of (`leaq.stats.crossed`), for paired differences; never stored.
+    scores : (t, n) by which members were told, where a forecast is made from them; never stored.
     """
 
     attack: str
@@ -113,6 +114,7 @@ class AttackResult:
     epsilon: Estimate | NotComputed | None = None
     told: bool = False
     crossed: Any = field(default=None, repr=False, compare=False, metadata={"stored": False})
+    scores: Floats | None = field(default=None, repr=False, compare=False, metadata={"stored": False})
 
     @property
     def balanced_accuracy(self) -> Estimate:

@@ -5,7 +5,7 @@ import pytest
 
 from leaq.errors import InvalidInput
 from leaq.measures.loss_gaps import LossGaps
-from leaq.measures.rate import band, cross_fitted, order_changes, rate, relative_draws, rho_of
+from leaq.measures.rate import band, order_changes, rate, relative_draws, rho_of
 from leaq.types import LossTable
 
 
@@ -70,12 +70,6 @@ def test_equal_candidates_reach_nothing_and_constant_ones_are_infinitely_far(rng
     whole = np.round(losses[0] * 1024) / 1024  # to which 1 can be added exactly
     far = np.stack([whole, whole + 1.0])
     assert band(far, LossGaps.of(far), level=0.95, draws=400, rng=rng) == (np.inf, np.inf)
-
-
-def test_the_cross_fitted_value_is_not_flattered_by_the_choice(rng):
-    """The sample's own smallest ratio is too small or too large by its noise; measured on other records it is not."""
-    found = [cross_fitted(ordered(rng, gaps=(0.0, 0.3)), rng) for _ in range(60)]
-    assert np.mean(found) == pytest.approx((0.3 / np.sqrt(2)) ** 2 / 2, rel=0.1)
 
 
 def test_shares_of_lambda_begin_with_the_sample_and_lie_between_nothing_and_one(rng):
