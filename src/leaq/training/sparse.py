@@ -12,12 +12,12 @@ FEWEST = 64
 """Records from which it is: the weights are written down once more, their columns first."""
 
 
-def thinned(inputs: Tensor) -> Tensor:
+def without_zeros(inputs: Tensor) -> Tensor:
     """Return records (n, d) as a sparse tensor where that is the faster one to multiply with, else as they are.
 
     Examples
     --------
-    >>> thinned(torch.eye(100)).is_sparse, thinned(torch.ones(100, 100)).is_sparse
+    >>> without_zeros(torch.eye(100)).is_sparse, without_zeros(torch.ones(100, 100)).is_sparse
     (True, False)
     """
     few = inputs.ndim == 2 and len(inputs) >= FEWEST and inputs.device.type == "cpu" and not inputs.is_sparse

@@ -9,7 +9,7 @@ from leaq.data.tables import from_arrays
 from leaq.evaluation import evaluate_checkpoints, with_whitebox
 from leaq.training import MLP
 from leaq.training import sparse as module
-from leaq.training.sparse import Sparse, thinned
+from leaq.training.sparse import Sparse, without_zeros
 from leaq.types import Checkpoints
 
 N, D, MODELS = 90, 200, 3
@@ -27,10 +27,10 @@ def bits():
 
 def test_only_what_is_nearly_all_zeros_is_thinned(bits):
     x = torch.tensor(bits)
-    assert thinned(x).is_sparse
-    assert torch.equal(thinned(x).to_dense(), x)
+    assert without_zeros(x).is_sparse
+    assert torch.equal(without_zeros(x).to_dense(), x)
     for dense in (torch.ones(N, D), x[: module.FEWEST - 1], x[None]):
-        assert thinned(dense) is dense
+        assert without_zeros(dense) is dense
 
 
 def test_products_and_squares_are_those_of_standardised_records(bits):
