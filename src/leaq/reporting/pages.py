@@ -18,7 +18,7 @@ from leaq.errors import LeaqError, need
 from leaq.pipeline.options import command
 from leaq.quantizers.catalogue import entry
 from leaq.reporting import figures, study_figures
-from leaq.reporting.attacks import attack_numbers
+from leaq.reporting.attacks import attack_table
 from leaq.reporting.decision import chooser_of
 from leaq.reporting.display_names import attack_name, flag_words, game_words, metric, short_attack
 from leaq.reporting.drawing import svg
@@ -58,7 +58,7 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
         "private": any(is_baseline(row) for row in result.rows),
         "ranking": ranking(result),
         "indicators": indicators(result),
-        "attack_numbers": attack_numbers(result),
+        "attack_numbers": attack_table(result, introduced=False),
         "tasks": by_task(result),
         "figures": _figures(result, prefix),
         "panels": _panels(result, prefix),
