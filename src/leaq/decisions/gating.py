@@ -4,6 +4,7 @@ The verdict can be written as JUnit XML, which CI servers show.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -105,7 +106,8 @@ def gate(results: Sequence[CellResult], limits: Limits, *, quantizers: Sequence[
         If no limit is given, a limit is against the metric's direction, or a name is not known.
     """
     _check(results, limits)
-    chosen = {spec for name in quantizers for spec in _specs(results, name)}
+    rows = [row for result in results for row in (*result.rows, *result.together)]
+    chosen = {row.quantizer for name in quantizers for row in rows_named(rows, name)}
     wanted = _Wanted(limits.require)
     found = [
         limit
@@ -165,19 +167,21 @@ def _check(results: Sequence[CellResult], limits: Limits) -> None:
             raise InvalidInput(f"--max-metric: {known.name} is better the larger it is. Give --min-metric.")
 
 
-def _specs(results: Sequence[CellResult], name: str) -> set[str]:
-    """Return the specifications a name stands for: itself, a label as it is printed, or another way to write it."""
-    rows = [row for result in results for row in (*result.rows, *result.together)]
+def rows_named(rows: Sequence[QuantizerRow], name: str) -> list[QuantizerRow]:
+    """Return the rows that go by a name: a specification or another way to write it, or a label as it is printed.
+
+    Raises
+    ------
+    UnknownName
+        If no row goes by it.
+    """
     text = name.strip().casefold()
-    found = {row.quantizer for row in rows if text in (row.quantizer.casefold(), row.label.casefold())}
-    if found:
+    if found := [row for row in rows if text in (row.quantizer.casefold(), row.label.casefold())]:
         return found
-    try:
+    with suppress(LeaqError):
         spec = build(name).spec()
-    except LeaqError:
-        spec = ""
-    if spec in {row.quantizer for row in rows}:
-        return {spec}
+        if found := [row for row in rows if row.quantizer == spec]:
+            return found
     raise unknown_name("quantizer in this run", name, {text for row in rows for text in (row.quantizer, row.label)})
 
 

@@ -3,7 +3,6 @@
 A question that the audit does not answer says so and what would answer it; nothing is filled in by assumption.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,13 +12,14 @@ from typing import Any, Literal
 import numpy as np
 
 from leaq.attacks.registry import AS_OF, entries
+from leaq.decisions.gating import rows_named
 from leaq.decisions.standing import leak, reference
 from leaq.errors import InvalidInput, unknown_name
 from leaq.pipeline.options import command
 from leaq.reporting.decision import chooser_of
 from leaq.reporting.display_names import attack_name, flag_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow, as_plain
-from leaq.results.redaction import shareable, shareable_config
+from leaq.results.redaction import shareable, shareable_config, shareable_digest
 from leaq.stats.digits import format_estimate
 from leaq.system.files import sha256_of
 from leaq.types import Estimate
@@ -173,12 +173,7 @@ def _row(result: CellResult, name: str) -> QuantizerRow:
         chooser = chooser_of(result)
         chosen = chooser.at(chooser.budget).chosen if chooser else reference(result).quantizer
         return next(row for row in result.rows if row.quantizer == chosen)
-    for row in result.rows:
-        if name.casefold() in (row.quantizer.casefold(), row.label.casefold()):
-            return row
-    raise unknown_name(
-        "quantizer in this run", name, {text for row in result.rows for text in (row.quantizer, row.label)}
-    )
+    return rows_named(result.rows, name)[0]
 
 
 def _worst(result: CellResult, row: QuantizerRow) -> Filled:
@@ -295,7 +290,7 @@ def _utility(result: CellResult, row: QuantizerRow) -> Filled:
 
 
 def _who(result: CellResult, auditor: Auditor, now: datetime) -> Filled:
-    digest = hashlib.sha256(shareable(result).to_json(timings=False).encode()).hexdigest()
+    digest = shareable_digest(result)
     versions, seed = result.environment.get("versions", {}), result.config.get("seed")
     text = (
         f"{auditor.name or 'Name not stated (--auditor)'}, {now:%Y-%m-%d %H:%M %Z}. Seed {seed}, leaq "

@@ -1,6 +1,5 @@
 """What the report's templates are given: one result taken apart into sentences, tables, drawings and plain data."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -35,7 +34,7 @@ from leaq.reporting.study_tables import (
 )
 from leaq.reporting.tables import by_task, indicators, number_cell, ranking, size_words
 from leaq.results import CellResult
-from leaq.results.redaction import shareable, shareable_config
+from leaq.results.redaction import shareable_config, shareable_digest
 from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult
 
@@ -65,7 +64,7 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
         "attackers": _attackers(result),
         "flags": [flag_words(flag) for flag in result.flags],
         "meanings": _meanings(result),
-        "digest": hashlib.sha256(shareable(result).to_json(timings=False).encode()).hexdigest(),
+        "digest": shareable_digest(result),
         "written": f"{datetime.now(UTC):%Y-%m-%d}",
         "reproduce": command(shareable_config(result.config)),
         "config": json.dumps(shareable_config(result.config), indent=2, ensure_ascii=False),

@@ -1,5 +1,6 @@
 """What leaves the house: aggregates only, and no folder names; of a cleaned run, no word of the source's either."""
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -113,6 +114,11 @@ def _flags(flags: Sequence[Flag]) -> tuple[Flag, ...]:
 
 def _without_risk(found: AttackResult | NotComputed) -> AttackResult | NotComputed:
     return replace(found, risk=None) if isinstance(found, AttackResult) and found.risk is not None else found
+
+
+def shareable_digest(result: CellResult) -> str:
+    """Return the SHA-256 of every number of a result that may be shared."""
+    return hashlib.sha256(shareable(result).to_json(timings=False).encode()).hexdigest()
 
 
 def shareable_config(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def test_of_epsilon_only_the_lower_limit_is_printed():
 def test_the_table_holds_every_attack_and_say_what_is_missing():
     table = attack_table(cell(), introduced=False)
     assert [item.title for item in table.columns] == ["Quantizer", "Attack", "Advantage", "Bal. accuracy", "AUC",
-                                                      "TPR @ 1.0% FPR", "TPR @ 0.1% FPR", "Leak ≥", "Flags"]  # fmt: skip
+                                                      "TPR @ 1.0% FPR", "TPR @ 0.1% FPR", "Leak ≥",
+                                                      "Flags"]  # fmt: skip
     assert len(table.rows) == 5 * 3
     assert column(table, "Attack")[:3] == ["Loss threshold", "LiRA, not adaptive", "LiRA"]
     assert set(column(table, "TPR @ 0.1% FPR")) == {MISSING}
