@@ -208,6 +208,10 @@ def usable_rows(settled: Settled, name: str, reading: Reading) -> tuple[pd.DataF
         Naming columns that are neither numbers nor categories, and rows with missing or infinite values.
     """
     frame, skip = settled.frame, reading.skip_invalid
+    if reading.target in frame.columns and frame[reading.target].isna().all():
+        raise InvalidInput(
+            f"{name}: a target needs labels. Found none in column {reading.target!r}. Name another with --target."
+        )
     problems = [problem for problem in settled.problems if not (skip and problem.rows is not None)]
     features = frame.columns.drop([column for column in (reading.target, reading.group) if column in frame.columns])
     named = {problem.column for problem in settled.problems}
@@ -218,7 +222,7 @@ def usable_rows(settled: Settled, name: str, reading: Reading) -> tuple[pd.DataF
     rows = np.flatnonzero(missing)
     where = first_rows((rows + 1).tolist())
     if problems and not (len(problems) == 1 and len(rows) and problems[0].rows is not None):
-        for column, there in () if skip else columns:
+        for column, there in () if skip else [entry for entry in columns if not entry[1].all()]:
             at = first_rows((np.flatnonzero(there) + 1).tolist())
             problems.append(Problem(column, f"missing or infinite values in {at}", there))
         raise column_refusal(name, problems)
@@ -255,13 +259,16 @@ def _missing(frame: pd.DataFrame, odd: Mapping[str, Bools]) -> tuple[Bools, list
 def _fractions(frame: pd.DataFrame) -> list[str]:
     """Return the columns of numbers that are not all whole: measurements, whatever else they are."""
     floats = np.array([isinstance(kind, np.dtype) and kind.kind == "f" for kind in frame.dtypes], dtype=bool)
+    floats &= frame.notna().any().to_numpy()
     names: pd.Index[Any] = frame.columns[floats]
     return names[~whole_numbers(frame.loc[:, floats].to_numpy(dtype=np.float64))].tolist() if len(names) else []
 
 
 def _no_feature(column: "pd.Series[Any]") -> Problem | None:
-    """Say why a column tells records apart instead of describing them."""
+    """Say why a column tells records apart instead of describing them, or says nothing."""
     name = str(column.name)
+    if column.isna().all():
+        return Problem(name, "no value in any row")
     if row_numbers(column) == "count":
         low = int(column.min())
         return Problem(name, f"row numbers (every whole number from {low} to {low + len(column) - 1} once)")

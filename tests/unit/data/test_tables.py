@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaq.data import columns, tables
+from leaq.data import columns, load, tables
 from leaq.data.reading import Reading
 from leaq.data.tables import from_arrays, from_frame
 from leaq.errors import InvalidInput
@@ -37,3 +37,21 @@ def test_a_wide_table_names_every_column_that_cannot_be_used(rng):
         from_frame(frame, Reading(target="y"))
     kept = from_frame(frame.drop(columns="f9"), Reading(target="y", skip_invalid=True))
     assert (len(kept), kept.inputs.shape[1]) == (38, 299)
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_column_without_any_value_is_named_whether_or_not_rows_may_be_dropped(rng, tmp_path, skip):
+    path = tmp_path / "hollow.csv"
+    table = pd.DataFrame({"a": rng.normal(size=40), "void": [None] * 40, "y": [0, 1] * 20})
+    table.to_csv(path, index=False)
+    with pytest.raises(InvalidInput, match=r"'void' holds no value in any row\. Leave columns out with --ignore void"):
+        load(str(path), target="y", skip_invalid=skip)
+    assert len(load(str(path), target="y", ignore=("void",))) == 40
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_target_without_any_label_is_said_to_be_one(rng, tmp_path, skip):
+    path = tmp_path / "unlabelled.csv"
+    pd.DataFrame({"a": rng.normal(size=40), "y": [None] * 40}).to_csv(path, index=False)
+    with pytest.raises(InvalidInput, match=r"a target needs labels\. Found none in column 'y'"):
+        load(str(path), target="y", skip_invalid=skip)
