@@ -125,8 +125,8 @@ def attack_result(
     signs = f"signed, threshold from the other {'half of the records' if told else 'models'}"
     resampled = f"resampled over models and records{'' if shared.area is None else ', shadows by a jackknife'}"
     doubt = _Undoubted.of(members, table.groups, level=resampling.level)
-    told_apart = _estimate(advantage, resampling, ends=(-1.0, 1.0), pairs=scores.size, method=f"{signs}; {resampled}")
-    under = _estimate(area, resampling, ends=(0.0, 1.0), pairs=scores.size, method=f"mean over models; {resampled}")
+    told_apart = bounded(advantage, resampling, ends=(-1.0, 1.0), pairs=scores.size, method=f"{signs}; {resampled}")
+    under = bounded(area, resampling, ends=(0.0, 1.0), pairs=scores.size, method=f"mean over models; {resampled}")
     return AttackResult(
         attack.name,
         attack.attacker,
@@ -207,7 +207,7 @@ def area_gap(
     one, other = (crossed(*areas(scores, drawn), drawn.ways) for scores in (stronger, weaker))
     gap = one - other
     method = "AUC difference, paired; resampled over models and records"
-    return _estimate(gap, resampling, ends=(-1.0, 1.0), pairs=stronger.size, method=method)
+    return bounded(gap, resampling, ends=(-1.0, 1.0), pairs=stronger.size, method=method)
 
 
 def _tpr(
@@ -280,8 +280,7 @@ def _curve(scores: Floats, members: Bools) -> Floats:
     return np.stack(rates)
 
 
-def _estimate(
-    found: Crossed, resampling: Resampling, *, ends: tuple[float, float], pairs: int, method: str
-) -> Estimate:
+def bounded(found: Crossed, resampling: Resampling, *, ends: tuple[float, float], pairs: int, method: str) -> Estimate:
+    """Return a number with its interval, cut where the number itself must end; `pairs` of records and models."""
     low, high = (float(np.clip(end, *ends)) for end in found.interval(level=resampling.level))
     return Estimate.spanning(found.value, low, high, pairs, resampling.level, PAIRS, method)

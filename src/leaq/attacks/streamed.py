@@ -23,7 +23,7 @@ from leaq.attacks.blocks import Block, Blocks
 from leaq.attacks.calibrated import Calibrated
 from leaq.attacks.decisions import FEWEST_OTHERS
 from leaq.attacks.lira import Lira, log_normal
-from leaq.attacks.scoring import FALSE_POSITIVES, LABELLED, Resampling
+from leaq.attacks.scoring import FALSE_POSITIVES, LABELLED, Resampling, bounded
 from leaq.attacks.shadows import SMALLEST_VARIANCE, InOut, Shadows
 from leaq.attacks.threshold import Threshold
 from leaq.errors import InvalidInput, NotEnoughEvidence
@@ -39,7 +39,6 @@ PARTS = 64
 """Random parts of the records, that are resampled; every second one gives thresholds to the others."""
 KEYS = 2**20
 """Values that the leading bits of a single-precision number take: order is kept, a thousandth of a score is not."""
-PAIRS = "record-model pairs"
 NO_EPSILON = NotComputed("Pairs of records are not kept where they are streamed.")
 SHARED = Flag(
     "shared-shadows",
@@ -266,14 +265,18 @@ def _result(attack: MembershipAttack, common: _Common, counts: _Counts, resampli
         f"signed, threshold from the other {'half of the records' if told else 'models'}; models and parts resampled"
     )
     pooled, alarms = above.sum((0, 1)), totals.sum((0, 1))
-    flags = (SHARED,) if "shadows" in attack.needs else ()
+    flags, pairs = (SHARED,) if "shadows" in attack.needs else (), common.records * len(common.pair)
     return AttackResult(
         attack.spec(),
         f"knows {len(table) - len(common.opposite[0])} shadow models" if flags else f"sees losses; {LABELLED}",
         "pool" if len(table) > 1 else "iid",
-        advantage=_estimate(gaps, ways, common, resampling, ends=(-1.0, 1.0), method=method),
-        auc=_estimate(
-            areas, ways, common, resampling, ends=(0.0, 1.0), method="ties within intervals; as the advantage"
+        advantage=bounded(crossed(gaps[0], gaps[1:], ways), resampling, ends=(-1.0, 1.0), pairs=pairs, method=method),
+        auc=bounded(
+            crossed(areas[0], areas[1:], ways),
+            resampling,
+            ends=(0.0, 1.0),
+            pairs=pairs,
+            method="ties within intervals; as the advantage",
         ),
         tpr=_tprs(above, totals, ways, resampling),
         roc=np.concatenate([[[0.0], [0.0]], (pooled / alarms[:, None])[:, ::-8], [[1.0], [1.0]]], axis=1),
@@ -338,12 +341,3 @@ def _tprs(above: Ints, totals: Ints, ways: TwoWay, resampling: Resampling) -> di
         value, method = float(values[0]), "pooled over models; bootstrap over models and parts of the records"
         found[fpr] = Estimate.spanning(value, low, high, allowed, resampling.level, "falsely accused pairs", method)
     return found
-
-
-def _estimate(
-    found: Floats, ways: TwoWay, common: _Common, resampling: Resampling, *, ends: tuple[float, float], method: str
-) -> Estimate:
-    whole = crossed(found[0], found[1:], ways)
-    low, high = (float(np.clip(end, *ends)) for end in whole.interval(level=resampling.level))
-    pairs = common.records * len(common.pair)
-    return Estimate.spanning(whole.value, low, high, pairs, resampling.level, PAIRS, method)
