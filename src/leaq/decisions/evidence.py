@@ -113,7 +113,7 @@ def in_order(results: Iterable[CellResult]) -> list[CellResult]:
     def place(cell: CellResult) -> tuple[Any, ...]:
         training = cell.config.get("training") or {}
         head = (tuple(training.get("hidden", ())), int(training.get("epochs", 0)), repr(sorted(training.items())))
-        data = (str(cell.data.get("name")), str(cell.config.get("target")))
+        data = (cell.name, str(cell.config.get("target")))
         return data, str(cell.config.get("embedder")), head, cell.config.get("seed", 0)
 
     return sorted(results, key=place)
@@ -153,7 +153,7 @@ def collected(results: Sequence[CellResult], read: Number, quantizers: Sequence[
         if all(one is not None and np.isfinite(one.value) for one in found):
             values.append([one.value for one in found if one])
             covariances.append(_covariance(result, quantizers, [one for one in found if one], paired=read is leak))
-            clusters.append(str(result.data.get("name", "")))
+            clusters.append(result.name)
     if not values:
         return None
     return Evidence(tuple(quantizers), np.array(values), np.array(covariances), tuple(clusters))

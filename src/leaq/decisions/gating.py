@@ -223,7 +223,7 @@ class _Wanted:
 def _judge(result: CellResult, row: QuantizerRow, limits: Limits, required: _Wanted) -> Iterator[_Limit]:
     config = result.config
     inputs = f"{config['embedder']}, " if config.get("embedder") else ""
-    cell = f"{result.data.get('name', 'data')} ({inputs}seed {config.get('seed', '?')})"
+    cell = f"{result.name} ({inputs}seed {config.get('seed', '?')})"
     where = f"{cell}, {row.label}"
     most = limits.max_advantage
     joint = any(row is one for one in result.together)

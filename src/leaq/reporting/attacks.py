@@ -34,7 +34,7 @@ def attack_table(result: CellResult, *, introduced: bool = True) -> Table:
     found = "Members found while that share of non-members is accused."
     least = "Lower bound on epsilon of differential privacy: one-run auditing, replace-one, delta = 0."
     return Table(
-        title=f"{result.data.get('name', 'data')}: what each attack finds",
+        title=f"{result.name}: what each attack finds",
         columns=(
             QUANTIZER,
             Column("Attack", "Who attacks.", "left"),

@@ -36,7 +36,7 @@ def privacy_card(result: CellResult, *, reproduce: str | None = None) -> str:
     table = ranking(result)
     whole = [flag_words(flag) for flag in result.flags]  # said below
     parts = [
-        f"## Membership privacy of {_escape(str(result.data.get('name', 'data')))}",
+        f"## Membership privacy of {_escape(result.name)}",
         f"**{_escape(verdict(result))}**",
         _escape(" ".join(sentences(result))),
         *_noted(table, besides=whole),

@@ -26,7 +26,7 @@ def beside(one: CellResult, other: CellResult) -> Table:
         Column(f"A: {names[0]}", "Task metric of the first run.", keep=1),
         Column(f"B: {names[1]}", "Task metric of the second run.", keep=0),
     )
-    title = " against ".join(f"{mark}: {cell.data.get('name', 'data')}" for mark, cell in (("A", one), ("B", other)))
+    title = " against ".join(f"{mark}: {cell.name}" for mark, cell in (("A", one), ("B", other)))
     notes = plain_notes(_differ(one, other))
     return Table(title, columns, lines, "In the order of the first run, least leak first.", notes)
 
@@ -45,7 +45,7 @@ def _differ(one: CellResult, other: CellResult) -> list[str]:
     notes = []
     if one.primary_attack != other.primary_attack:
         notes.append("The leading attacks differ: the two leaks are not the same quantity.")
-    if one.data.get("name") != other.data.get("name"):
+    if one.name != other.name:
         notes.append("The data differ, and with them the question.")
     flat = [_flat(cell.config) for cell in (one, other)]
     keys = [key for key in differing(*flat) if key != "quantizers"]

@@ -37,7 +37,7 @@ def forecast_table(result: CellResult) -> Table:
     notes = Notes()
     lines = [(row.quantizer, _cells(result, row, notes, ran=ran)) for row in ordered]
     return Table(
-        title=f"{result.data.get('name', 'data')}: what the attack is expected to find",
+        title=f"{result.name}: what the attack is expected to find",
         columns=[*columns, FLAGS],
         lines=lines,
         order="Ordered by the forecast, least leak first. It is no measurement: nothing was attacked with it.",

@@ -154,7 +154,7 @@ def fill_form(
         profile=profile,
         title=asked.title,
         asks=asked.asks,
-        subject=f"{result.data.get('name', 'data')}, {row.label}",
+        subject=f"{result.name}, {row.label}",
         quantizer=row.quantizer,
         answers=tuple(Answer(key, QUESTIONS[key], *made[key]) for key in asked.order),
         limits="Every number is about this audit's models and records. A quiet attack is no proof of privacy; only "

@@ -45,7 +45,7 @@ def audit_page(result: CellResult, *, prefix: str, internal: bool) -> dict[str, 
     return {
         "prefix": prefix,
         "data": result.data,
-        "name": result.data.get("name", "data"),
+        "name": result.name,
         "metric": name.name,
         "worsening": name.worsening,
         "attack": attack_name(result.primary_attack),

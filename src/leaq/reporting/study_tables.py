@@ -32,7 +32,7 @@ def audit_names(cells: Sequence[CellResult]) -> list[str]:
     """
     options = [
         {
-            "data": str(cell.data.get("name", "data")),
+            "data": cell.name,
             "target": str(cell.config.get("target") or ""),
             "embedder": str(cell.config.get("embedder") or ""),
             "head": "-".join(str(width) for width in (cell.config.get("training") or {}).get("hidden", ())),
@@ -88,7 +88,7 @@ def study_winner(cells: Sequence[CellResult]) -> str:
 
 def study_sentences(cells: Sequence[CellResult]) -> list[str]:
     """Say what was audited, where the leak is largest, and where quantized models stop being useful."""
-    data = {str(cell.data.get("name")) for cell in cells}
+    data = {cell.name for cell in cells}
     embedders = {str(cell.config.get("embedder")) for cell in cells}
     tasks = Counter(str(cell.data.get("task")) for cell in cells)
     kinds = " and ".join(f"{count} {task}" for task, count in sorted(tasks.items()))
@@ -229,7 +229,7 @@ def _of_task(cells: Sequence[CellResult], task: str) -> Table:
         name: [_mean(cells, name, read, within) for read, within in zip(reads, bounds, strict=True)] for name in labels
     }
     order = sorted(labels, key=lambda name: one.value if (one := found[name][0]) else float("inf"))
-    names = len({str(cell.data.get("name")) for cell in cells})
+    names = len({cell.name for cell in cells})
     without = sum(not useful(reference(cell)) for cell in cells)
     lines = []
     for name in order:
@@ -272,7 +272,7 @@ def by_data_set(cells: Sequence[CellResult]) -> Table:
     """Return one row a data set: its leak and metric in full precision, and which quantizer leaks least how often."""
     groups: dict[str, list[CellResult]] = {}
     for cell in cells:
-        groups.setdefault(str(cell.data.get("name")), []).append(cell)
+        groups.setdefault(cell.name, []).append(cell)
     lines = []
     for name, group in groups.items():
         key = group[0].primary_metric
@@ -311,7 +311,7 @@ def by_data_set(cells: Sequence[CellResult]) -> Table:
 def _mean(cells: Sequence[CellResult], name: str, read: Read, within: tuple[float, float]) -> Estimate | None:
     """Return the mean over data sets; its interval ends where the number itself must end."""
     found = [
-        (one.value, str(cell.data.get("name")))
+        (one.value, cell.name)
         for cell in cells
         for row in cell.rows
         if row.quantizer == name and (one := read(cell, row)) is not None and np.isfinite(one.value)

@@ -149,7 +149,7 @@ def ranking(result: CellResult) -> Table:
     order = sorted(range(1, len(columns)), key=lambda at: -(99 if (keep := columns[at].keep) is None else keep))
     order = [0, *order]
     return Table(
-        title=f"{result.data.get('name', 'data')}: quantizers by what they give away",
+        title=f"{result.name}: quantizers by what they give away",
         columns=[*(columns[at] for at in order), FLAGS],
         lines=[
             (row.quantizer, [*(cells[at] for at in order), Cell(notes.mark(texts))])
@@ -308,7 +308,7 @@ def by_task(result: CellResult, *, brief: bool = False) -> Table | None:
     notes = Notes()
     found = [(row.quantizer, _cells(result, row, name, told, attacks, notes)) for row in rows for name in names]
     return Table(
-        title=f"{result.data.get('name', 'data')}: each task by itself",
+        title=f"{result.name}: each task by itself",
         columns=columns,
         lines=found,
         order=(
