@@ -96,15 +96,15 @@ class ModelEvaluator:
         if _is_large(module):  # a copy of its weights is run too, beside which activations must stay small
             members, nonmembers = members.cut(FIRST), nonmembers.cut(FIRST)
         members, nonmembers, outputs = run_first(model, members, nonmembers, lent=lent)
-        _tidy(module)
+        make_room(module)
         refuse_random(partial(run_plain, model, members.batches[0]), outputs)
-        _tidy(module)
+        make_room(module)
         values = _targets(members, nonmembers, own=not isinstance(loss, str))
         few = Batch(head(members.batches[0].inputs), members.batches[0].targets[:1], 1)
         # A loss of one's own reads outputs as they are.
         last = last_operation(lambda: run_plain(model, few, grad=True)) if isinstance(loss, str) else ""
         chosen = choose_loss(loss, outputs.cpu(), values, last=last, names=members.names or nonmembers.names)
-        _tidy(module)
+        make_room(module)
         members, nonmembers = (records.changed(targets=chosen.targets) for records in (members, nonmembers))
         rows = max(1, at_once(model.module) // widest(lambda: run_plain(model, few), model.module))
         members, nonmembers = members.cut(rows), nonmembers.cut(rows)
@@ -141,7 +141,7 @@ class ModelEvaluator:
         progress: Progress = silent,
     ) -> LossTable:
         """Return the losses of the candidates, batch (1, c) or (1,); the last one is the released model."""
-        self.tidy()
+        make_room(self.model.module)
         forward, flat, (_, c) = candidates(self.model, checkpoints)
         named = strategy or ("trajectory" if c > 1 else "released")
         return self._table(flat, forward, quantizer=quantizer, strategy=named, progress=progress)
@@ -227,10 +227,6 @@ class ModelEvaluator:
         by_task = {name: replace(part, groups=self.groups[table.rows_of(name)]) for name, part in table.by_task.items()}
         return replace(table, n_train=self.n_train, groups=self.groups, flags=self.flags, by_task=by_task)
 
-    def tidy(self) -> None:
-        """Hand back what the last run of a large model left, before the next needs as much."""
-        _tidy(self.model.module)
-
     @property
     def outside(self) -> Self:
         """The same evaluator with the non-members alone."""
@@ -275,7 +271,7 @@ class ModelEvaluator:
         refuse_batch_dependence(values[:1].cpu(), checked(alone, 1, self.loss.name).cpu(), self.loss.name)
 
 
-def _tidy(module: nn.Module) -> None:
+def make_room(module: nn.Module) -> None:
     """Hand back what the last run of a large model left, before the next needs as much."""
     if _is_large(module):
         give_back_memory()

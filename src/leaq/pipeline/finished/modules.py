@@ -25,7 +25,7 @@ from leaq.models.roles import parameter_doubts, roles_of
 from leaq.pipeline.cell import IN_MEMORY, AuditConfig
 from leaq.pipeline.finished.candidates import candidates_of, fitted_to, moves_of, released_of
 from leaq.pipeline.finished.case import Case
-from leaq.pipeline.finished.evaluating import ModelEvaluator
+from leaq.pipeline.finished.evaluating import ModelEvaluator, make_room
 from leaq.pipeline.finished.records import Records, overlap_of
 from leaq.pipeline.finished.running import checksums_of, is_weightless, refuse_written
 from leaq.pipeline.finished.shipped import open_shipped, weigh
@@ -112,13 +112,13 @@ def _rows(evaluator: ModelEvaluator, case: Case, progress: Progress) -> tuple[Qu
     for scheme in schemes:
         fitted, doubts = fitted_to(scheme, released, evaluator, given=case.calibration, seed=config.seed)
         moves = moves_of(fitted, released, recorded, config=config)  # before there is a second copy of the weights
-        evaluator.tidy()
+        make_room(evaluator.model.module)
         quantized = fitted.held(released) if in_file else fitted(released)
         table = evaluator.table(quantized, quantizer=scheme.spec())
         attacks = case.extra(evaluator, table) if case.extra else {}
         found, more = candidates_of(evaluator, quantized, table, moves)
         del quantized  # of a large model there is no room for two
-        evaluator.tidy()
+        make_room(evaluator.model.module)
         names, size = (scheme.spec(), scheme.label()), fitted.size(released)
         one = Released(names, table, size, reference, candidates=found, flags=(*doubts, *more))
         made = row(one, how_finished(config, table, features))
