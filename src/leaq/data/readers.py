@@ -14,9 +14,10 @@ import pandas as pd
 from leaq.data.chemistry import MOST_ATOMS
 from leaq.data.columns import commas_in, points_set_off_thousands
 from leaq.data.delimited import laid_out
-from leaq.data.sources import refuse_missing, refuse_other_files
+from leaq.data.sources import refuse_other_files
 from leaq.errors import InvalidInput, LeaqError, need, some
 from leaq.system.checksummed import read_npz
+from leaq.system.files import refuse_missing
 from leaq.system.memory import refuse_larger
 from leaq.types import Flag
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from leaq.data.catalogue import SHIPPED, TASKS
 from leaq.errors import InvalidInput, closest, unknown_name
-from leaq.system.files import is_model, nearest
+from leaq.system.files import is_model, refuse_missing
 
 FORMATS = (".csv", ".tsv", ".txt", ".jsonl", ".parquet", ".npz", ".sdf")
 ELSEWHERE = {
@@ -117,12 +117,6 @@ def refuse_other_files(path: Path) -> None:
         )
     if path.stat().st_size == 0:
         raise InvalidInput(f"{path.name}: the file is empty (0 bytes).")
-
-
-def refuse_missing(path: Path) -> None:
-    """Refuse a file that does not exist, naming the one of the folder that is nearest in name."""
-    if not path.exists():
-        raise InvalidInput(f"There is no file {str(path)!r}.{nearest(path)}")
 
 
 def is_synthetic(source: str) -> bool:

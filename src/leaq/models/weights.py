@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, LeaqError, StoreError, some
 from leaq.models.roles import shared_names, tensors_of
-from leaq.system.files import nearest
+from leaq.system.files import no_file
 from leaq.system.usercode import accepted, raised, user_function
 
 TYPES = {
@@ -110,7 +110,7 @@ def open_weights(path: str | Path) -> OpenWeights:
     """
     path = Path(path)
     if not path.is_file():
-        raise InvalidInput(f"There is no weights file {str(path)!r}.{nearest(path)} Name an existing file of weights.")
+        raise no_file(path, "weights file", "Name an existing file of weights.")
     with path.open("rb") as handle:
         head = handle.read(9)
     # A safetensors file begins with the length of its header, which may look like anything, and the header's "{".

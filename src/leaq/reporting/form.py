@@ -14,14 +14,14 @@ import numpy as np
 from leaq.attacks.registry import AS_OF, entries
 from leaq.decisions.gating import rows_named
 from leaq.decisions.standing import leak, reference
-from leaq.errors import InvalidInput, unknown_name
+from leaq.errors import unknown_name
 from leaq.pipeline.options import command
 from leaq.reporting.decision import chooser_of
 from leaq.reporting.display_names import attack_name, flag_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow, as_plain
 from leaq.results.redaction import shareable, shareable_config, shareable_digest
 from leaq.stats.digits import format_estimate
-from leaq.system.files import sha256_of
+from leaq.system.files import no_file, sha256_of
 from leaq.types import Estimate
 
 Status = Literal["measured", "stated", "open"]
@@ -254,7 +254,7 @@ def _artefact(result: CellResult, row: QuantizerRow, auditor: Auditor) -> Filled
     if auditor.artefact is None:
         return f"{text} The hash of the released file is not stated (--artefact FILE).", "stated", numbers
     if not auditor.artefact.is_file():
-        raise InvalidInput(f"There is no file {str(auditor.artefact)!r}. Name the file that will be released.")
+        raise no_file(auditor.artefact, remedy="Name the file that will be released.")
     numbers["sha256"] = sha256_of(auditor.artefact)
     numbers["file"] = auditor.artefact.name
     return f"{text} Released file {auditor.artefact.name}: SHA-256 {numbers['sha256']}.", "stated", numbers

@@ -16,7 +16,7 @@ from leaq.embedders import EMBEDDERS
 from leaq.errors import InvalidInput, LeaqError, closest
 from leaq.pipeline.cell import PLACES, AuditConfig, FinishedModel
 from leaq.pipeline.finished.files import USED
-from leaq.system.files import is_model, read_bytes
+from leaq.system.files import is_model, no_file, read_bytes
 from leaq.training import TrainingConfig
 from leaq.training.config import Device
 
@@ -134,7 +134,7 @@ class Study(Config):
         """
         path = Path(path)
         if not path.is_file():
-            raise InvalidInput(f"There is no study file {str(path)!r}. Name a TOML file; see docs/studies.md.")
+            raise no_file(path, "study file", "Name a TOML file; see docs/studies.md.")
         try:
             text = read_bytes(path).decode()
         except UnicodeDecodeError as err:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from leaq.data import entries
 from leaq.data import locate as locate_data
-from leaq.data.sources import refuse_missing as need_file
 from leaq.embedders import locate as locate_embedder
 from leaq.errors import InvalidInput, LeaqError
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.finished.files import places_of
+from leaq.system.files import refuse_missing
 from leaq.types import Progress, silent
 
 FINISHED = 1000
@@ -97,7 +97,7 @@ def missing(cells: Sequence[AuditConfig], *, progress: Progress = silent) -> dic
     """Return why each data set or embedder of a grid is not to be had; known ones are downloaded where they can be."""
     trained = [cell for cell in cells if not cell.finished]
     files = {place for cell in cells if cell.finished for place in places_of(cell)}
-    found = _unavailable(files, lambda name: need_file(Path(name)))
+    found = _unavailable(files, lambda name: refuse_missing(Path(name)))
     found |= _unavailable({cell.source for cell in trained}, lambda name: locate_data(name, progress=progress))
     return found | _unavailable(
         {cell.embedder for cell in trained}, lambda name: locate_embedder(name, progress=progress)

@@ -40,9 +40,16 @@ def is_model(source: str | Path) -> bool:
     return False
 
 
-def nearest(path: Path) -> str:
-    """Return a word about the file of the same folder that is nearest in name to one that is missing, or ""."""
-    return closest(path.name, [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else [])
+def no_file(path: Path, what: str = "file", remedy: str = "") -> InvalidInput:
+    """Return the refusal of a file that is not there: with the one of its folder that is nearest in name."""
+    near = closest(path.name, [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else [])
+    return InvalidInput(f"There is no {what} {str(path)!r}.{near}{remedy and f' {remedy}'}")
+
+
+def refuse_missing(path: Path) -> None:
+    """Refuse a file or folder that does not exist; raises `no_file`."""
+    if not path.exists():
+        raise no_file(path)
 
 
 def sha256_of(path: Path) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from leaq.errors import InvalidInput, need
+from leaq.system.files import no_file
 
 ALGORITHM = "ed25519"
 PURPOSE = "Signing a card, and checking a signature,"
@@ -73,7 +74,7 @@ def _key(key_file: str | Path, load: Any, able_to: str) -> Any:
     kind = "private" if able_to == "sign" else "public"
     make = "openssl genpkey -algorithm ed25519 -out key.pem; openssl pkey -in key.pem -pubout -out key.pub"
     if not path.is_file():
-        raise InvalidInput(f"There is no key file {str(path)!r}. Make a pair: {make}")
+        raise no_file(path, "key file", f"Make a pair: {make}")
     try:
         key = load(path.read_bytes())
     except (ValueError, TypeError) as err:

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from leaq.errors import InvalidInput, closest
+from leaq.system.files import no_file
 
 Function = Callable[..., Any]
 
@@ -80,8 +81,7 @@ def _of_module(name: str, folder: Path) -> ModuleType:
 
 def _of_file(path: Path, spec: str) -> ModuleType:
     if not path.is_file():
-        near = closest(path.name, [item.name for item in path.parent.glob("*.py")] if path.parent.is_dir() else [])
-        raise InvalidInput(f"There is no file {str(path)!r}, of which {spec!r} names a function.{near}")
+        raise no_file(path, remedy=f"{spec!r} names a function of it.")
     name = f"leaq_user_{path.stem}_{hashlib.sha256(str(path).encode() + path.read_bytes()).hexdigest()[:12]}"
     if name in sys.modules:  # the same classes wherever they are met in this process, until the file changes
         return sys.modules[name]

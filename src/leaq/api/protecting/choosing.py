@@ -14,7 +14,8 @@ from leaq.attacks.base import Context
 from leaq.attacks.registry import build_attack
 from leaq.attacks.scoring import Resampling
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel
-from leaq.evaluation import evaluate_checkpoints, with_numbers, with_whitebox
+from leaq.evaluation import evaluate_checkpoints
+from leaq.evaluation.loss_table import loss_table
 from leaq.measures.performance import drop, performance
 from leaq.models.protocols import Model
 from leaq.pipeline.cell import AuditConfig
@@ -94,8 +95,9 @@ class _Trained:
 
     def _attacked(self, released: Checkpoints) -> Estimate:
         judged = self.todo.judged
-        table = self.todo.of_pool(evaluate_checkpoints(self.model, released, judged, self.todo.judged_members))
-        table = with_numbers(with_whitebox(table, self.model, released, judged), released, judged, codes=True)
+        table = self.todo.of_pool(
+            loss_table(self.model, released, judged, self.todo.judged_members, whitebox=True, numbers=True, codes=True)
+        )
         resampling = Resampling(**self.config.resampling)
         found = build_attack(ATTACK).run(Context(table, features=judged.inputs, resampling=resampling))
         if not isinstance(found, AttackResult):

@@ -26,7 +26,7 @@ from leaq.pipeline.subjects.heads import Heads
 from leaq.pipeline.subjects.recipe import stacked_weights
 from leaq.quantizers import build
 from leaq.quantizers.files.recognised import Recipe, recipe_of
-from leaq.system.files import nearest
+from leaq.system.files import no_file
 from leaq.training import MLP, StackedModule
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
@@ -206,9 +206,7 @@ def _asked(config: AuditConfig, given: Given) -> Artefact | None:
             "with model."
         )
     if given.released is None and not (path := Path(config.released)).exists():
-        raise InvalidInput(
-            f"There is no released file {config.released!r}.{nearest(path)} Name an existing file of weights."
-        )
+        raise no_file(path, "released file", "Name an existing file of weights.")
     return Artefact(released, shadows)
 
 
