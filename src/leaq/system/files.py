@@ -13,7 +13,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from leaq.errors import InvalidInput, StoreError, closest
@@ -84,17 +84,22 @@ def refuse_no_run(folder: Path) -> None:
 
 def private_folder(folder: Path) -> Path:
     """Create `folder` and what is missing above it, readable by the owner alone; existing ones keep their mode."""
-    try:
+    with _writing(folder, "It cannot be created", " Name another one."):
         missing = [one for one in (folder, *folder.parents) if not one.exists()]
         for one in reversed(missing):
             one.mkdir(exist_ok=True, mode=0o700)  # not parents=True: those would get the umask
         if not folder.is_dir():
             raise NotADirectoryError(20, "a file of that name is there")
-    except OSError as err:
-        raise StoreError(
-            f"The folder {str(folder)!r} must be writable. It cannot be created ({_reason(err)}). Name another one."
-        ) from None
     return folder
+
+
+@contextlib.contextmanager
+def _writing(folder: Path, failed: str, remedy: str = "") -> Iterator[None]:
+    """Turn what the system says where a folder cannot be written to into `StoreError`."""
+    try:
+        yield
+    except OSError as err:
+        raise StoreError(f"The folder {str(folder)!r} must be writable. {failed} ({_reason(err)}).{remedy}") from None
 
 
 def writable_place(path: Path) -> Path:
@@ -105,18 +110,13 @@ def writable_place(path: Path) -> Path:
     StoreError
         If the folder is missing or cannot be written to, or `path` is a folder, a device, a pipe or a socket.
     """
-    try:
+    with _writing(path.parent, "Writing there fails", " Name another place; nothing was written."):
         if path.is_dir():
             raise StoreError(f"{str(path)!r} must be a file. It is a folder. Name a file in it.")
         if not path.parent.is_dir():
             raise StoreError(f"The folder of {str(path)!r} must exist. {str(path.parent)!r} does not. Create it first.")
         _refuse_special(path)
         Path(_temporary(path, 0o600)).unlink()
-    except OSError as err:
-        raise StoreError(
-            f"The folder {str(path.parent)!r} must be writable. Writing there fails ({_reason(err)}). "
-            "Name another place; nothing was written."
-        ) from None
     return path
 
 
@@ -257,23 +257,14 @@ def put_aside(path: Path, suffix: str) -> Path:
     StoreError
         If the folder cannot be written to.
     """
-    aside = path.with_suffix(suffix)
-    try:
-        return path.replace(aside)
-    except OSError as err:
-        raise StoreError(
-            f"The folder {str(path.parent)!r} must be writable. {path.name} cannot be set aside ({_reason(err)})."
-        ) from None
+    with _writing(path.parent, f"{path.name} cannot be set aside"):
+        return path.replace(path.with_suffix(suffix))
 
 
 def remove(path: Path) -> None:
     """Remove a file of leaq's own, if it is there; raises as `put_aside`."""
-    try:
+    with _writing(path.parent, f"{path.name} cannot be removed"):
         path.unlink(missing_ok=True)
-    except OSError as err:
-        raise StoreError(
-            f"The folder {str(path.parent)!r} must be writable. {path.name} cannot be removed ({_reason(err)})."
-        ) from None
 
 
 def read_bytes(path: Path) -> bytes:
