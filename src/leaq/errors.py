@@ -132,15 +132,15 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
-def first_line(err: BaseException) -> str:
-    """Return the first line of what other people's code raised, cut to a length for a message.
+def reason_of(err: BaseException) -> str:
+    """Return what other people's code raised: its name, and the first line of what it said, cut to a length.
 
     Examples
     --------
-    >>> first_line(ValueError("odd")), first_line(ValueError())
-    ('odd', 'no message')
+    >>> reason_of(ValueError("odd")), reason_of(ValueError())
+    ('ValueError: odd', 'ValueError: no message')
     """
-    return (str(err).strip().splitlines() or ["no message"])[0][:200]
+    return f"{type(err).__name__}: {(str(err).strip().splitlines() or ['no message'])[0][:200]}"
 
 
 def visible(text: str) -> str:

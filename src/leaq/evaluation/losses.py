@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from leaq.errors import InvalidInput, LeaqError, first_line, unknown_name
+from leaq.errors import InvalidInput, LeaqError, reason_of, unknown_name
 from leaq.evaluation.labels import Kind, read_labels
 from leaq.evaluation.outputs import read_mixed, read_outputs
 from leaq.models.losses import per_record
@@ -143,7 +143,7 @@ def _guarded(loss: LossFunction, name: str) -> LossFunction:
         except Exception as err:  # whatever the user's code raises
             raise InvalidInput(
                 f"loss: {name} must take (outputs, targets). On outputs {tuple(outputs.shape)} and targets "
-                f"{tuple(targets.shape)} it raised {type(err).__name__}: {first_line(err)}."
+                f"{tuple(targets.shape)} it raised {reason_of(err)}."
             ) from err
 
     return run

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leaq.errors import InvalidInput, LeaqError, UnsupportedModel, first_line
+from leaq.errors import InvalidInput, LeaqError, UnsupportedModel, reason_of
 from leaq.evaluation.batches import Batch, shapes_of
 from leaq.models.numbers import read_codes, released_numbers
 from leaq.models.protocols import Model
@@ -125,7 +125,7 @@ def _outputs(run: Run, part: Mapping[str, Tensor], batch: Batch) -> Tensor:
             raise
         raise InvalidInput(
             f"The model must run on all records. On {batch.name} ({shapes_of(batch.inputs)}) it raised "
-            f"{type(err).__name__}: {first_line(err)}."
+            f"{reason_of(err)}."
         ) from err
 
 

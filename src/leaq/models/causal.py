@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from leaq.errors import InvalidInput, StoreError, first_line, need, some
+from leaq.errors import InvalidInput, StoreError, need, reason_of, some
 from leaq.models.causal_gguf import open_causal_gguf, stays_in_gguf
 from leaq.types import Floats, Ints
 
@@ -130,7 +130,7 @@ def _ids(text: str, tokenizer: Any) -> list[int]:
     except Exception as err:  # whatever a tokenizer, or something that is none, raises
         raise InvalidInput(
             "tokenizer must turn a text into tokens as those of transformers do, tokenizer(text)['input_ids']. "
-            f"{type(tokenizer).__name__} raised {type(err).__name__}: {first_line(err)}."
+            f"{type(tokenizer).__name__} raised {reason_of(err)}."
         ) from err
 
 

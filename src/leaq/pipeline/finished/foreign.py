@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leaq.errors import InvalidInput, LeaqError, UnsupportedModel
+from leaq.errors import InvalidInput, LeaqError, UnsupportedModel, reason_of
 from leaq.evaluation.batches import Batch, mapped
 from leaq.evaluation.losses import Loss
 from leaq.evaluation.outputs import read_outputs
 from leaq.models import ModuleModel, evaluating
 from leaq.models.boxes import BlackBox
 from leaq.models.calling import call
-from leaq.pipeline.finished.running import each, head, of_tensors, reason_of, rows_of
+from leaq.pipeline.finished.running import each, head, of_tensors, rows_of
 from leaq.types import Flag
 
 Run = Callable[[Any], Tensor]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from leaq.data.reading import Reading
-from leaq.errors import InvalidInput, LeaqError, first_line, first_rows
+from leaq.errors import InvalidInput, LeaqError, first_rows, reason_of
 from leaq.evaluation.batches import Batch, cut, flat, mapped
 from leaq.pipeline.finished.arrays import is_array, is_numbers, tensor_of
 from leaq.types import Floats, Ints
@@ -101,9 +101,7 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
     except LeaqError:
         raise
     except Exception as err:  # whatever the user's loader, or an array of odd parts, raises
-        raise InvalidInput(
-            f"{name}: the records must be readable. Reading them raised {type(err).__name__}: {first_line(err)}."
-        ) from err
+        raise InvalidInput(f"{name}: the records must be readable. Reading them raised {reason_of(err)}.") from err
     total = sum(batch.n for batch in batches)
     if total < 1:
         raise InvalidInput(f"{name}: there must be at least one record. Found none.")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leaq.errors import InvalidInput, LeaqError, UnsupportedModel, first_rows
+from leaq.errors import InvalidInput, LeaqError, UnsupportedModel, first_rows, reason_of
 from leaq.evaluation.batches import Batch, leaves, mapped, move, shapes_of
 from leaq.models import ModuleModel, checkpoints_of, evaluating
 from leaq.models.calling import call, full_precision
@@ -206,12 +206,6 @@ def rows_of(outputs: Tensor, n: int) -> Tensor:
             f"{tuple(outputs.shape)}. Put records first (transpose), and average or drop none of them."
         )
     return outputs
-
-
-def reason_of(err: Exception) -> str:
-    """Return an error's name and the first line of what it said."""
-    said = str(err).strip().splitlines()
-    return f"{type(err).__name__}: {said[0][:200] if said else 'no message'}"
 
 
 def refuse_random(run: Callable[[], Tensor], once: Tensor, *, what: str = "The model") -> None:
