@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, ClassVar, Literal, Self, TypedDict
 
 from pydantic import ConfigDict, Field, PositiveInt, ValidationInfo, field_validator, model_validator
@@ -305,9 +306,23 @@ class AuditConfig(Reading, Origin, FinishedModel):
         return {"whitebox": "whitebox" in used, "numbers": "numbers" in used, "codes": codes}
 
     @property
+    def named(self) -> list[str]:
+        """Options that are not as they are where nothing is asked for; those of the training by their own names."""
+        mine, usual = self.to_dict(), usual_options()
+        pairs = ((mine, usual), (mine["training"], usual["training"]))
+        named = (name for asked, plain in pairs for name, value in asked.items() if value != plain[name])
+        return [name for name in named if name not in ("source", "training")]
+
+    @property
     def resampling(self) -> dict[str, Any]:
         """How intervals are made, as every measure takes it."""
         return {"level": self.level, "draws": self.draws, "seed": self.seed}
+
+
+@cache
+def usual_options() -> dict[str, Any]:
+    """Return the options of an audit of which nothing is asked."""
+    return AuditConfig(source="data").to_dict()
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_origin
 
 from leaq.config import Config, ConfigError
 from leaq.errors import InvalidInput
-from leaq.pipeline.cell import IN_MEMORY, AuditConfig
+from leaq.pipeline.cell import IN_MEMORY, AuditConfig, usual_options
 
 C = TypeVar("C", bound=Config)
 
@@ -176,7 +176,7 @@ def command(config: Mapping[str, Any], *, verb: str = "audit") -> str:
 
 def _call(config: Mapping[str, Any]) -> str:
     """Return the call that audits a finished model in memory; what was in memory is left to be filled in."""
-    plain, words = AuditConfig(source="data").to_dict(), ["model"]
+    plain, words = usual_options(), ["model"]
     for name in dict.fromkeys(("members", "nonmembers", "quantizers", *plain)):
         value = config.get(name, plain[name])
         if name == "source" or (value == plain[name] and name not in ("members", "nonmembers", "quantizers")):
@@ -188,15 +188,14 @@ def _call(config: Mapping[str, Any]) -> str:
 
 
 @cache
-def _usual(verb: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what a verb runs when nothing is given, and what the configuration's own defaults are."""
-    base = config_from(AuditConfig, {"source": "data"}, verb=VERBS[verb]).to_dict()
-    return base, AuditConfig(source="data").to_dict()
+def _usual(verb: str) -> dict[str, Any]:
+    """Return what a verb runs when nothing is given."""
+    return config_from(AuditConfig, {"source": "data"}, verb=VERBS[verb]).to_dict()
 
 
 def _differing(config: Mapping[str, Any], verb: str) -> list[str]:
     """Return the options that turn a verb's defaults into a configuration, those it takes."""
-    base, plain = _usual(verb)
+    base, plain = _usual(verb), usual_options()
     words: list[str] = []
     for one in options(AuditConfig, VERBS[verb]):
         usual = _at(base, one.path)

@@ -84,9 +84,7 @@ def _refuse_without_recipe(config: AuditConfig, subject: Subject) -> None:
     needing = [
         one.spec() for one in parse_list(",".join(config.quantizers)) if one.needs.calibration or one.needs.model
     ]
-    usual = AuditConfig(source=config.source)
-    mine = [name for name in NO_TEXTS if getattr(config, name) != getattr(usual, name)]
-    found = [*mine, *(["quantizers"] if needing else [])]
+    found = [*(name for name in NO_TEXTS if name in config.named), *(["quantizers"] if needing else [])]
     if found:
         raise InvalidInput(
             f"Of texts, {listed_names(found)} {'have' if len(found) > 1 else 'has'} no meaning"

@@ -211,15 +211,8 @@ def _refuse_training(config: AuditConfig, given: Given, saved: Sequence[Path]) -
             f"did not). Missing: {listed_names(missing)}. Name them; to train models on a table, name the table as the "
             "source."
         )
-    plain, mine = AuditConfig(source=config.source).to_dict(), config.to_dict()
     used = USED if saved else USED - MOLECULES
-    unused = sorted(
-        key
-        for name, value in mine.items()
-        if name not in used and value != plain[name]
-        for key in ([k for k in value if value[k] != plain[name][k]] if isinstance(value, dict) else [name])
-        if key not in used
-    )
+    unused = sorted(name for name in config.named if name not in used)
     if unused:
         raise InvalidInput(
             f"Of a finished model nothing is trained, so {', '.join(unused)} {'have' if len(unused) > 1 else 'has'} no "

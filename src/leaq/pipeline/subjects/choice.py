@@ -39,8 +39,7 @@ def subject_of(config: AuditConfig, given: Given | None = None) -> Subject:
 
 def _refuse_finished(config: AuditConfig) -> None:
     """Refuse options of a finished model where models are trained: they would be passed over."""
-    mine, usual = config.to_dict(), {name: item.default for name, item in FinishedModel.model_fields.items()}
-    found = [name for name, value in usual.items() if mine[name] != (list(value) if value == () else value)]
+    found = [name for name in config.named if name in FinishedModel.model_fields]
     if found:
         raise InvalidInput(
             f"{', '.join(found)} {'belong' if len(found) > 1 else 'belongs'} to a finished model. Found the source "
