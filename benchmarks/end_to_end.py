@@ -46,7 +46,7 @@ TOX21 = {"NR-AhR": "tox21_nr_ahr", "SR-MMP": "tox21_sr_mmp"}
 MOST = 1000
 """Molecules of Tox21 that are drawn."""
 QUANTIZERS = ("uniform(bits=8)", "uniform(bits=4)", "uniform(bits=3)", "sign", "ternary(sparsity=0.9)")
-REFERENCES = ("forest", "knn")
+REFERENCES = ("forest", "boosting", "knn")
 ATTACK = "combined(sees=outputs)"
 MODELS, DRAWS, DROP = 16, 100, 0.02
 HEADS = TrainingConfig(checkpoints=1)
