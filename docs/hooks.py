@@ -63,9 +63,10 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def quantizers() -> str:
     """Return a table of every registered quantizer."""
-    from leaq.quantizers.catalogue import markdown
+    from leaq.quantizers.catalogue import entries
 
-    return markdown()
+    rows = [(f"`{e.example}`", f"{e.bits:g}", e.levels, e.weights, str(e.needs), e.source) for e in entries()]
+    return _table(("quantizer", "bits a code", "levels", "quantizes", "needs", "source"), rows)
 
 
 def families() -> str:
