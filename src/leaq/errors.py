@@ -82,7 +82,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     "Unknown quantizer 'sgn'. Did you mean 'sign'? Known: sign, ternary."
     """
     names = sorted(known)
-    return UnknownName(f"Unknown {kind} {name!r}.{closest(name, names)} Known: {', '.join(names)}.")
+    return UnknownName(f"Unknown {kind} {name!r}.{closest(name, names)} Known: {', '.join(names) or 'none'}.")
 
 
 def first_rows(rows: Sequence[int], limit: int = 5) -> str:

@@ -17,7 +17,7 @@ from leaq.reporting.drawing import COLOURS, svg
 from leaq.reporting.figures import tradeoff
 from leaq.reporting.kinds import kinds
 from leaq.reporting.narrative import attacker, headline, outcome
-from leaq.reporting.pages import audit_page, study_page
+from leaq.reporting.pages import audit_page, safe, study_page
 from leaq.reporting.tables import ranking
 from leaq.results import CellResult
 from leaq.results.redaction import shareable
@@ -81,7 +81,8 @@ def render(results: CellResult | Sequence[CellResult], edition: Edition = "share
 
 def page_of(template: str, page: Mapping[str, Any], *, edition: Edition = "shareable") -> str:
     """Return a page of this house: its template, filled, with style and script inside."""
-    return from_template(template, page=page, edition=edition, css=_asset("report.css"), script=_asset("report.js"))
+    css, script = (safe((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("report.css", "report.js"))
+    return from_template(template, page=page, edition=edition, css=css, script=script)
 
 
 def from_template(template: str, **what: Any) -> str:
@@ -112,13 +113,6 @@ def minus(text: Any) -> str:
     '−0.1 [−0.2, 1e−3] semi-open'
     """
     return re.sub(r"(?<![\w-])-(?=[\d.∞])|(?<=\de)-(?=\d)", "−", str(text))
-
-
-def _asset(name: str) -> Any:
-    """Return a style sheet or script of this package: ours, so not escaped."""
-    return need("markupsafe", extra="report", purpose="Writing the HTML report").Markup(
-        (TEMPLATES / name).read_text(encoding="utf-8")
-    )
 
 
 def notebook(result: CellResult) -> str:

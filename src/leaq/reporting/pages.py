@@ -270,6 +270,6 @@ def _timings(timings: Mapping[str, float]) -> list[tuple[str, str]]:
     return found
 
 
-def safe(drawing: str) -> Any:
-    """Mark a cleaned drawing as ready for the page."""
-    return need("markupsafe", extra="report", purpose="Writing the HTML report").Markup(drawing)
+def safe(text: str) -> Any:
+    """Mark a cleaned drawing, or a style sheet or script of this package, as ready for the page: it is not escaped."""
+    return need("markupsafe", extra="report", purpose="Writing the HTML report").Markup(text)

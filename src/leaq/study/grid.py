@@ -13,7 +13,7 @@ from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from leaq.config import Config
 from leaq.embedders import EMBEDDERS
-from leaq.errors import InvalidInput, LeaqError, closest
+from leaq.errors import InvalidInput, LeaqError, closest, unknown_name
 from leaq.pipeline.cell import PLACES, AuditConfig, FinishedModel
 from leaq.pipeline.finished.files import USED
 from leaq.system.files import is_model, no_file, read_bytes
@@ -154,8 +154,7 @@ class Study(Config):
             raise InvalidInput(f"{where}: variants must be tables, [variants.NAME]. Found something else.")
         if variant is not None:
             if variant not in variants:
-                known = ", ".join(sorted(variants)) or "none"
-                raise InvalidInput(f"{where} has no variant {variant!r}. Known: {known}.{closest(variant, variants)}")
+                raise unknown_name(f"variant of {where}", variant, variants)
             options |= variants[variant]
         if beside is not None and isinstance(options.get("data"), list):
             options["data"] = [_found(item, beside.parent) for item in options["data"]]

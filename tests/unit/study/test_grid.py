@@ -49,7 +49,7 @@ def test_a_variant_replaces_entries(tmp_path):
     path.write_text('data = ["wine"]\nseeds = [0, 1, 2]\n[variants.quick]\nseeds = [7]\n')
     assert Study.from_toml(path).seeds == (0, 1, 2)
     assert Study.from_toml(path, variant="quick").seeds == (7,)
-    with pytest.raises(InvalidInput, match=r"no variant 'quik'. Known: quick. Did you mean 'quick'\?"):
+    with pytest.raises(InvalidInput, match=r"Unknown variant of .* 'quik'. Did you mean 'quick'\? Known: quick"):
         Study.from_toml(path, variant="quik")
 
 
