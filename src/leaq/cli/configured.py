@@ -16,13 +16,13 @@ from rich.markup import escape
 
 from leaq.cli.completing import COMPLETE
 from leaq.config import Config
+from leaq.decisions.limits import TITLE as LIMITS
 from leaq.errors import InvalidInput
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.options import VERBS, Option, Verb, config_from, options, split_items
 
 C = TypeVar("C", bound=Config)
 
-LIMITS = "Limits, for CI: exit code 1 if one is not kept"
 PANELS = (
     "What to find", "What to audit", "What is done to it", "How it runs", "What is printed", "Files to write",
     "Whose model it is", "A finished model", "How each model is trained", LIMITS,
@@ -31,7 +31,7 @@ PANELS = (
 ALSO = {
     ("Whose model it is", "--model"): "--arch",
     ("Files to write", "--report"): "--html",
-    (LIMITS, "--max-leak"): "--max-advantage",
+    (LIMITS, "--max-advantage"): "--max-leak",
 }
 """Other names of an option, by its group: what people call it."""
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ConfigDict
 
 from leaq.cli import console
 from leaq.cli.completing import complete_quantizers, complete_runs, there
-from leaq.cli.configured import LIMITS, bundled
-from leaq.config import Config
+from leaq.cli.configured import bundled
+from leaq.decisions.limits import Limits
 from leaq.errors import NotEnoughEvidence
 
 if TYPE_CHECKING:
@@ -23,15 +22,6 @@ SHOWN = 20
 EVIDENCE = "What is judged, and on what evidence"
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", autocompletion=complete_runs, callback=there)]
-Require = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Attacks, by name or family, without which no advantage passes; none: whatever was run. By default those "
-        "of a standard audit.",
-        metavar="<list>",
-        rich_help_panel=EVIDENCE,
-    ),
-]
 Quantizer = Annotated[
     list[str] | None,
     typer.Option(
@@ -44,24 +34,9 @@ Quantizer = Annotated[
 Junit = Annotated[Path | None, typer.Option(help="Write the verdict as JUnit XML too, for a CI server.")]
 
 
-class LimitOptions(Config):
-    """What has to be kept to."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(title=LIMITS)
-
-    max_leak: float | None = None
-    """Largest acceptable advantage of any attack, at its upper limit."""
-    min_metric: float | None = None
-    """Smallest acceptable task metric, at its lower limit; for metrics of which more is better."""
-    max_metric: float | None = None
-    """Largest acceptable task metric, at its upper limit; for RMSE, losses and the like."""
-    metric: str | None = None
-    """Which metric, e.g. accuracy; by default ROC-AUC or R²."""
-
-
-@bundled(LimitOptions)
+@bundled(Limits)
 def decide_command(
-    limit: LimitOptions,
+    limits: Limits,
     *,
     run: Run,
     max_drop: Annotated[
@@ -71,7 +46,6 @@ def decide_command(
     level: Annotated[
         float, typer.Option(help="Confidence level of the choice.", min=0.5, max=0.9999, metavar="<float>")
     ] = 0.95,
-    require: Require = None,
     quantizer: Quantizer = None,
     every: Annotated[
         bool,
@@ -105,10 +79,9 @@ def decide_command(
     if junit is not None:
         writable_place(junit)
     results = Store(run).summaries()
-    limits = _limits(limit, require)
-    found = _recommended(results, max_drop, level, needed=limits is None or not (quantizer or every))
+    found = _recommended(results, max_drop, level, needed=not limits.given or not (quantizer or every))
     verdict = None
-    if limits is not None:
+    if limits.given:
         verdict = _judged(results, limits, tuple(quantizer or ()), found, every=every)
         if junit is not None:
             write_junit(verdict, junit)
@@ -121,16 +94,6 @@ def decide_command(
             _say_verdict(verdict, every=reasons)
     if verdict is not None and not verdict.passed:
         raise typer.Exit(1)
-
-
-def _limits(limit: LimitOptions, require: list[str] | None) -> Any:
-    from leaq.decisions.gating import STANDARD, Limits
-    from leaq.pipeline.options import split_items
-
-    if (limit.max_leak, limit.min_metric, limit.max_metric) == (None, None, None):
-        return None
-    asked = STANDARD if require is None else tuple(item for text in require for item in split_items(text))
-    return Limits(limit.max_leak, limit.min_metric, limit.max_metric, limit.metric, asked)
 
 
 def _recommended(
@@ -148,7 +111,7 @@ def _recommended(
 
 def _judged(
     results: "Sequence[CellResult]",
-    limits: Any,
+    limits: Limits,
     named: tuple[str, ...],
     found: "list[Recommendation]",
     *,

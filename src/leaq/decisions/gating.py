@@ -13,6 +13,7 @@ import numpy as np
 
 from leaq.attacks.registry import parse_attacks
 from leaq.decisions.evidence import FULL
+from leaq.decisions.limits import Limits
 from leaq.errors import InvalidInput, LeaqError, unknown_name
 from leaq.quantizers import build
 from leaq.results import CellResult, QuantizerRow
@@ -20,29 +21,6 @@ from leaq.results.metrics import metric as named
 from leaq.results.metrics import metric_key
 from leaq.system.files import write_atomic
 from leaq.types import AttackResult, Estimate, NotComputed
-
-STANDARD = ("default",)
-"""Evidence a gate asks for unless told otherwise: every attack of a standard audit."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a released model must keep to, each at the worse end of an interval.
-
-    Attributes
-    ----------
-    max_advantage : largest advantage any attack may have at its upper limit.
-    min_metric : smallest value of a metric of which more is better, at its lower limit.
-    max_metric : largest value of a metric of which less is better (RMSE, losses), at its upper limit.
-    metric : which one, by key or name; by default the cell's primary metric.
-    require : attacks, by name or family, that must have been computed for `max_advantage` to be kept; empty for none.
-    """
-
-    max_advantage: float | None = None
-    min_metric: float | None = None
-    max_metric: float | None = None
-    metric: str | None = None
-    require: tuple[str, ...] = STANDARD
 
 
 @dataclass(frozen=True)
@@ -155,7 +133,7 @@ def _reasons(group: Sequence["_Limit"]) -> tuple[str, ...]:
 
 def _check(results: Sequence[CellResult], limits: Limits) -> None:
     """Refuse limits that say nothing, or that would let the worse models pass."""
-    if limits.max_advantage is None and limits.min_metric is None and limits.max_metric is None:
+    if not limits.given:
         raise InvalidInput("A gate needs a limit. Found none. Give --max-advantage, --min-metric or --max-metric.")
     parse_attacks(limits.require)
     keys = {metric_key(limits.metric)} if limits.metric else {result.primary_metric for result in results}
