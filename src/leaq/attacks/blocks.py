@@ -39,7 +39,7 @@ class Block:
             )
         return values if kind == "score" else -values
 
-    def of(self, rows: Ints) -> "Block":
+    def of(self, rows: Ints | slice) -> "Block":
         """Return some of the records."""
         return Block(*(None if one is None else one[:, rows] for one in self._parts))  # type: ignore[arg-type]
 
@@ -50,12 +50,54 @@ class Block:
         return Block(*both)  # type: ignore[arg-type]
 
     @property
+    def nbytes(self) -> int:
+        """Bytes it takes in memory."""
+        return sum(one.nbytes for one in self._parts if one is not None)
+
+    @property
     def _parts(self) -> tuple[Bools | Floats | None, ...]:
         return self.members, self.losses, self.scores
 
 
 Blocks = Callable[[], Iterable[Block]]
 """Gives the records anew at each call, in the same blocks."""
+
+
+KEPT = 2**28
+"""Bytes of a table that is kept in memory once it was read."""
+
+
+def kept(blocks: Blocks) -> Blocks:
+    """Return the same blocks, which are read once where all of them together are small, and each time where not.
+
+    Examples
+    --------
+    >>> asked = []
+    >>> again = kept(lambda: asked.append(1) or [Block(np.ones((1, 3), bool))])
+    >>> len(list(again())), len(list(again())), len(asked)
+    (1, 1, 1)
+    """
+    held: list[Block] = []
+    state = {"bytes": 0, "whole": False}
+
+    def given() -> Iterable[Block]:
+        if state["whole"]:
+            return held
+        return read()
+
+    def read() -> Iterator[Block]:
+        held.clear()
+        state["bytes"] = 0
+        for block in blocks():
+            state["bytes"] += block.nbytes
+            if state["bytes"] <= KEPT:
+                held.append(block)
+            else:
+                held.clear()
+            yield block
+        state["whole"] = state["bytes"] <= KEPT
+
+    return given
 
 
 def parquet_blocks(path: str | Path, *, records: int = RECORDS) -> Blocks:

@@ -12,14 +12,15 @@ groups of records, with a group a part.
 Source of resampling random parts: Kott (2001), Journal of Official Statistics 17:521 (delete-a-group).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from leaq.attacks.base import MembershipAttack
-from leaq.attacks.blocks import Block, Blocks
+from leaq.attacks.blocks import Block, Blocks, kept
 from leaq.attacks.calibrated import Calibrated
 from leaq.attacks.decisions import FEWEST_OTHERS
 from leaq.attacks.lira import Lira, log_normal
@@ -39,6 +40,10 @@ PARTS = 64
 """Random parts of the records, that are resampled; every second one gives thresholds to the others."""
 KEYS = 2**20
 """Values that the leading bits of a single-precision number take: order is kept, a thousandth of a score is not."""
+CELLS = 2**16
+"""Record-model pairs that are scored at once: what is made of them stays in the processor's caches."""
+WAITING = 2**21
+"""Record-model pairs that wait to be counted: a count goes through all intervals of all parts."""
 NO_EPSILON = NotComputed("Pairs of records are not kept where they are streamed.")
 SHARED = Flag(
     "shared-shadows",
@@ -77,7 +82,7 @@ def streamed(
     >>> 0.48 < found["threshold"].advantage.value < 0.58  # exponentials: best possible is 0.535
     True
     """
-    resampling = resampling or Resampling()
+    resampling, blocks = resampling or Resampling(), kept(blocks)
     common = _Common.of(blocks)
     chosen = list(attacks) or common.possible()
     for attack in chosen:
@@ -85,10 +90,20 @@ def streamed(
     counts = {attack.spec(): _Counts.empty(common, attack) for attack in chosen}
     rng = stream(resampling.seed, "streamed-parts")
     for block in blocks():
-        part = np.asarray(rng.integers(PARTS, size=block.members.shape[1]))
-        for attack in chosen:
-            counts[attack.spec()].add(common.scored(attack, block), block.members, part)
+        part = np.asarray(rng.integers(PARTS, size=block.members.shape[1])).astype(np.int32)
+        for some, few in _few(block):
+            for attack in chosen:
+                counts[attack.spec()].add(common.scored(attack, few), few.members, part[some])
     return {attack.spec(): _result(attack, common, counts[attack.spec()], resampling) for attack in chosen}
+
+
+def _few(block: Block) -> Iterator[tuple[slice, Block]]:
+    """Yield some of a block's records after the others."""
+    s, n = block.members.shape
+    step = max(1, CELLS // max(1, s))
+    for start in range(0, n, step):
+        some = slice(start, start + step)
+        yield some, block.of(some)
 
 
 def _refuse_unstreamed(attack: MembershipAttack, common: "_Common") -> None:
@@ -128,10 +143,11 @@ class _Common:
         alike, records, sample = np.zeros((0, 0), np.int64), 0, _Sample()
         for block in blocks():
             sample.add(block)
-            inside = block.members.astype(np.float32)
-            both = (inside @ inside.T + (1 - inside) @ (1 - inside).T).astype(np.int64)
+            inside, n = block.members.astype(np.float32), block.members.shape[1]
+            both, trained = (inside @ inside.T).astype(np.int64), block.members.sum(1)
+            both = n - trained - trained[:, None] + 2 * both  # in or out under both
             alike = alike + both if alike.size else both
-            records += block.members.shape[1]
+            records += n
         same = (alike == records) | (alike == 0)
         opposite = [sorted({i, *np.flatnonzero(row == 0).tolist()}) for i, row in enumerate(alike)]
         pair = np.unique(same.argmax(1), return_inverse=True)[1] if len(same) else np.empty(0, np.int64)
@@ -142,8 +158,8 @@ class _Common:
         if not self._enough():
             return self.variance
         squares, freedom = np.zeros((2, 2, len(self.pair)))
-        for block in blocks():
-            known = self.known(block.signals(LIRA), block.members, sides="out")
+        for _, few in (part for block in blocks() for part in _few(block)):
+            known = self.known(few.signals(LIRA), few.members, sides="out")
             for i, (square, count) in enumerate(
                 ((known.square_in, known.count_in), (known.square_out, known.count_out))
             ):
@@ -190,58 +206,87 @@ class _Sample:
 
     def __init__(self) -> None:
         self._rng = stream(0, "streamed-sample")
-        self._drawn: Floats = np.empty(0)
+        self._drawn = np.empty(0, np.uint32)
+        self._largest = 2**32
         self._kept: Block | None = None
 
     def add(self, block: Block) -> None:
         """Keep some of these records, and fewer of the earlier ones."""
-        drawn = np.asarray(self._rng.random(block.members.shape[1]))
-        if len(self._drawn) == SAMPLE:
-            rows = np.flatnonzero(drawn < self._drawn.max())
-            drawn, block = drawn[rows], block.of(rows)
-        kept = block if self._kept is None else self._kept.beside(block)
+        drawn = np.asarray(self._rng.integers(2**32, size=block.members.shape[1], dtype=np.uint32))
+        rows = np.flatnonzero(drawn < self._largest)
+        drawn, block = drawn[rows], block.of(rows)
+        self._kept = block if self._kept is None else self._kept.beside(block)
         self._drawn = np.concatenate([self._drawn, drawn])
-        rows = np.argsort(self._drawn)[:SAMPLE]
-        self._drawn, self._kept = self._drawn[rows], kept.of(rows)
+        if len(self._drawn) > 2 * SAMPLE:
+            self._thin()
+
+    def _thin(self) -> None:
+        rows = np.argsort(self._drawn, kind="stable")[:SAMPLE]
+        assert self._kept is not None
+        self._drawn, self._kept = self._drawn[rows], self._kept.of(rows)
+        self._largest = int(self._drawn[-1]) if len(rows) == SAMPLE else 2**32
 
     @property
     def block(self) -> Block:
         """The records that were kept."""
         if self._kept is None or not len(self._drawn):
             raise NotEnoughEvidence("There are no records to attack. Bring a table that holds some.")
+        self._thin()
         return self._kept
 
 
-@dataclass(frozen=True)
 class _Counts:
-    """How many scores of each model lie in each interval, by part and kind of the records."""
+    """How many scores of each model lie in each interval, by part and kind of the records.
 
-    table: Ints
-    """(s, parts, 2, intervals), non-members first."""
-    interval_of: Ints
-    """Of each key; see `_keys`."""
+    Parameters
+    ----------
+    ends : of the intervals, as keys (see `_keys`), ascending.
+    """
+
+    def __init__(self, ends: Ints, models: int) -> None:
+        self._table = np.zeros((models, PARTS, 2, len(ends) + 1), np.int64)
+        self._interval_of = np.searchsorted(ends, np.arange(KEYS), side="left").astype(np.int32)
+        self._waiting: list[npt.NDArray[np.int32]] = []
 
     @classmethod
     def empty(cls, common: _Common, attack: MembershipAttack) -> "_Counts":
         """Choose the intervals by the scores of the sample."""
         scores = common.scored(attack, common.sample)
         ends = np.unique(_keys(np.quantile(scores, np.linspace(0, 1, INTERVALS), method="nearest")))
-        interval_of = np.searchsorted(ends, np.arange(KEYS), side="left").astype(np.int64)
-        return cls(np.zeros((len(scores), PARTS, 2, len(ends) + 1), np.int64), interval_of)
+        return cls(ends, len(scores))
 
-    def add(self, scores: Floats, members: Bools, part: Ints) -> None:
+    def add(self, scores: Floats, members: Bools, part: npt.NDArray[np.int32]) -> None:
         """Count some records."""
-        _, parts, kinds, size = self.table.shape
-        for row, values in enumerate(scores):
-            place = self.interval_of[_keys(values)] + size * (members[row] + kinds * part)
-            self.table[row] += np.bincount(place, minlength=parts * kinds * size).reshape(parts, kinds, size)
+        kinds, size = self._table.shape[2:]
+        place = self._interval_of[_keys(scores)]  # (s, n)
+        place += members * np.int32(size)
+        place += part * np.int32(kinds * size)
+        self._waiting.append(place)
+        if sum(one.size for one in self._waiting) >= WAITING:
+            self._count()
+
+    @property
+    def table(self) -> Ints:
+        """(s, parts, 2, intervals), non-members first."""
+        self._count()
+        return self._table
+
+    def _count(self) -> None:
+        for row in range(len(self._table) if self._waiting else 0):
+            place = np.concatenate([one[row] for one in self._waiting])
+            self._table[row] += np.bincount(place, minlength=self._table[0].size).reshape(self._table[0].shape)
+        self._waiting.clear()
 
 
 def _keys(values: Floats) -> Ints:
     """Return the leading bits of numbers as whole numbers that keep their order."""
     bits = np.asarray(values, np.float32).view(np.int32)
-    ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
-    return np.asarray((ordered >> 12) + KEYS // 2, dtype=np.int64)
+    ordered = bits >> 31
+    ordered &= 0x7FFFFFFF
+    ordered ^= bits
+    ordered >>= 12
+    ordered += KEYS // 2
+    return ordered
 
 
 def _result(attack: MembershipAttack, common: _Common, counts: _Counts, resampling: Resampling) -> AttackResult:

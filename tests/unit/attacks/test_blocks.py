@@ -3,7 +3,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from leaq.attacks.blocks import Block, parquet_blocks
+from leaq.attacks import blocks
+from leaq.attacks.blocks import Block, kept, parquet_blocks
 from leaq.attacks.lira import Lira
 from leaq.attacks.rmia import Rmia
 from leaq.attacks.streamed import streamed
@@ -63,3 +64,21 @@ def test_bad_input_is_refused(rng, tmp_path):
     parquet.write_table(pa.table({"member": [1, 0], "loss": [0.1, 0.2]}), path)
     with pytest.raises(InvalidInput, match="member columns must be true or false. Found int64"):
         streamed(parquet_blocks(path))
+
+
+@pytest.mark.parametrize(("room", "reads"), [(2**20, 1), (100, 3)])
+def test_small_tables_are_read_once_and_large_ones_each_time(room, reads, rng, monkeypatch):
+    members, losses, scores = tables(rng)
+    whole, asked = cut(members, losses, scores, 701), []
+    known = [block.losses for block in whole()]
+    monkeypatch.setattr(blocks, "KEPT", room)
+    given = kept(lambda: asked.append(1) or whole())
+    for _ in range(3):
+        assert all(np.array_equal(one.losses, loss) for one, loss in zip(given(), known, strict=True))
+    assert len(asked) == reads
+
+
+def test_a_table_that_was_not_read_to_its_end_is_read_again(rng):
+    given = kept(cut(*tables(rng), 701))
+    next(iter(given()))
+    assert sum(block.members.shape[1] for block in given()) == 3000

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from leaq.attacks import streamed as module
 from leaq.attacks.blocks import Block
 from leaq.attacks.calibrated import Calibrated
 from leaq.attacks.lira import Lira
@@ -29,6 +30,16 @@ def test_it_is_what_is_found_in_memory(attack, size, rng):
     width, expected = (one.advantage.high - one.advantage.low for one in (found, known))
     assert 0.5 < width / expected < 1.6
     assert isinstance(found.epsilon, NotComputed)
+
+
+def test_what_waits_and_what_is_scored_at_once_change_nothing(rng, monkeypatch):
+    members, losses, scores = tables(rng)
+    known = streamed(cut(members, losses, scores, 701))
+    monkeypatch.setattr(module, "CELLS", 500)
+    monkeypatch.setattr(module, "WAITING", 900)
+    found = streamed(cut(members, losses, scores, 701))
+    assert {name: one.auc for name, one in found.items()} == {name: one.auc for name, one in known.items()}
+    assert [one.advantage for one in found.values()] == [one.advantage for one in known.values()]
 
 
 def test_nothing_is_found_where_nothing_leaks(rng):
