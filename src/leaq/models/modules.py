@@ -115,7 +115,10 @@ class ModuleModel:
     def layer_inputs_of(
         self, params: Mapping[str, Tensor], inputs: Tensor, shares: Tensor, *, only: str
     ) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return the same of one weight alone, {} if it sees no vectors; the run ends once its layer has run."""
+        """Return the same of one weight, {} if it sees no vectors, and of those whose layers read the same right after.
+
+        The run ends there.
+        """
         return self._watched(params, inputs, shares, only)
 
     def _watched(
@@ -128,10 +131,14 @@ class ModuleModel:
             if only is not None and len(records) not in self.calls:
                 whole = watch_inputs(self.module, weights, records, vectors=False)
                 self.calls[len(records)] = {name: len(met) for name, met in whole.items()}
-            last = self.calls[len(records)].get(only, 0) if only is not None else 0
-            found = watch_inputs(self.module, weights, records, only=only, last=last)
+            calls = self.calls.get(len(records), {}) if only is not None else {}
+            found = watch_inputs(self.module, weights, records, only=only, calls=calls)
             kept.append({name: met[0] if len(met) == 1 else torch.cat(met) for name, met in found.items()})
-        return {name: _padded([one[name] for one in kept], like=shares) for name in kept[0]}
+        padded: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}  # of what several weights read, once
+        for name in kept[0]:
+            key = tuple(id(one[name]) for one in kept)
+            padded.setdefault(key, _padded([one[name] for one in kept], like=shares))
+        return {name: padded[tuple(id(one[name]) for one in kept)] for name in kept[0]}
 
     def outputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
         """Run each model on records of its own: inputs (m, r, ...) -> (m, r, ...); gradients flow to the weights."""
@@ -180,30 +187,42 @@ def watch_inputs(
     inputs: Any,
     *,
     only: str | None = None,
-    last: int = 0,
+    calls: Mapping[str, int] | None = None,
     vectors: bool = True,
 ) -> dict[str, list[Tensor]]:
     """Run a module; return by weight the vectors (r', in) that each linear or ungrouped convolution met, call by call.
 
     Parameters
     ----------
-    only, last : watch this weight alone, and end the run with its layer's last call; 0 runs to the end.
+    only : watch this weight alone, and linear layers that are given the same tensor right after it, and end the run.
+    calls : how often each layer is called; where it does not say, the run goes to its end.
     vectors : False says with empty tensors how often each layer was called.
     """
     found: dict[str, list[Tensor]] = {}
-    tied = shared_names(module)
+    tied, calls = shared_names(module), calls or {}
+    shared: list[tuple[Tensor, int]] = []  # what the layer asked about was given, once it is alone with it
     several = {*tied, *tied.values()}
 
     def watch(name: str, layer: nn.Module) -> Any:
         def keep(_layer: nn.Module, args: tuple[Any, ...]) -> None:
+            if only not in (None, name):
+                if not shared:
+                    return
+                alike = bool(args) and args[0] is shared[0][0] and args[0]._version == shared[0][1]
+                if not (alike and type(layer) is nn.Linear and calls.get(name) == 1 and name not in several):
+                    raise _Seen
+                found[name] = found[only]
+                return
             if name in several:
                 raise UnsupportedModel(
                     f"Calibration: a layer's weight must meet one kind of inputs. {name!r} is tied to another weight. "
                     "Use a quantizer without calibration, such as uniform(bits=4)."
                 )
             found.setdefault(name, []).append(_vectors(layer, args[0]) if vectors else torch.empty(0))
-            if len(found[name]) == last:
-                raise _Seen
+            if len(found[name]) == calls.get(name):
+                if len(found[name]) > 1 or type(layer) is not nn.Linear:
+                    raise _Seen
+                shared.append((args[0], args[0]._version))
 
         return layer.register_forward_pre_hook(keep)
 
@@ -212,7 +231,7 @@ def watch_inputs(
         for name, part in module.named_modules()
         if type(part) is nn.Linear or (isinstance(part, nn.Conv1d | nn.Conv2d) and plain_convolution(part))
     ]
-    hooks = [watch(name, layer) for name, layer in layers if only is None or name == only]
+    hooks = [watch(name, layer) for name, layer in layers]
     try:
         with suppress(_Seen), torch.no_grad(), evaluating(module):
             call(module, params, inputs)

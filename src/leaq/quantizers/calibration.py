@@ -197,10 +197,13 @@ def _walk(scheme: Scheme, model: Layered, exact: Checkpoints, given: Inputs) -> 
     refitted = _refitted(scheme, exact, plan)
     correct = scheme.bias == "corrected"
     before = model.layer_inputs(exact.params, x, shares) if correct or refitted else {}
+    ahead: dict[str, tuple[Tensor, Tensor]] = {}  # what others read that read the same as one before
     for name, chosen in plan.items():
         weight = exact.params[name]
         refuse_infinite(name, weight)
-        seen = _seen(model, now, (x, shares), name) if exact.roles[name] != "bias" else None
+        if name not in ahead and name not in {bias_of(one, exact) for one in ahead}:
+            ahead = _seen(model, now, (x, shares), name) if exact.roles[name] != "bias" else {}
+        seen = ahead.get(name)
         if seen is None:  # a bias, or a weight whose inputs are no vectors (an embedding): nothing to calibrate on
             state[name] = chosen.fit(weight)
         else:
@@ -221,12 +224,13 @@ def _walk(scheme: Scheme, model: Layered, exact: Checkpoints, given: Inputs) -> 
 
 def _seen(
     model: Layered, now: Mapping[str, Tensor], records: tuple[Tensor, Tensor], name: str
-) -> tuple[Tensor, Tensor] | None:
-    """Return what one layer sees; a model that can stop once that layer has run does."""
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return what one layer sees; of a model that can stop once that layer has run also others that see the same."""
     stopping = getattr(model, "layer_inputs_of", None)
-    found: Mapping[str, tuple[Tensor, Tensor]]
-    found = model.layer_inputs(now, *records) if stopping is None else stopping(now, *records, only=name)
-    return found.get(name)
+    if stopping is not None:
+        return dict(stopping(now, *records, only=name))
+    found = model.layer_inputs(now, *records)
+    return {name: found[name]} if name in found else {}
 
 
 def _refitted(scheme: Scheme, exact: Checkpoints, plan: Mapping[str, Scheme]) -> tuple[str, ...]:

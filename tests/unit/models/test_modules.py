@@ -9,6 +9,7 @@ from torch import nn
 from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.models import ModuleModel, checkpoints_of, evaluating, roles_of, unwrap
 from leaq.models.roles import parameter_doubts, shared_names
+from leaq.quantizers import Calibration, build
 
 
 class Tied(nn.Module):
@@ -276,5 +277,54 @@ def test_one_layers_inputs_need_no_run_to_the_end(count):
         assert list(one) == [name]
         assert torch.equal(one[name][0], vectors)
         assert torch.equal(one[name][1], counted)
-        assert len(RAN) == (2 if name == "last.weight" else 0) + (name == "first.weight")  # the first counts the calls
+        # A layer that runs once is followed to the next one, which might read the same; the first counts the calls.
+        reached = name == "last.weight" or (name == "again.weight" and count == 2)
+        assert len(RAN) == 2 * reached + (name == "first.weight")
     assert whole["again.weight"][0].shape == (2, count * (count - 1), 3)
+
+
+class Heads(nn.Module):
+    """Three layers read the same numbers, a fourth reads them changed in place, and one their sum."""
+
+    def __init__(self):
+        super().__init__()
+        self.inward = nn.Linear(3, 4)
+        self.query, self.key, self.value, self.late = (nn.Linear(4, 4) for _ in range(4))
+        self.mixed = nn.Linear(4, 2)
+
+    def forward(self, x):
+        RAN.append(len(x))
+        x = self.inward(x)
+        q, k, v = self.query(x), self.key(x), self.value(x)
+        return self.mixed(q + k * v + self.late(x.mul_(2)))
+
+
+def test_layers_that_read_the_same_are_seen_in_one_run():
+    torch.manual_seed(0)
+    model = ModuleModel(Heads())
+    params = {name: tensor.detach().expand(2, *tensor.shape) for name, tensor in model.module.named_parameters()}
+    x, shares = torch.randn(2, 5, 3), torch.ones(2, 5)
+    whole = model.layer_inputs(params, x, shares)
+    one = model.layer_inputs_of(params, x, shares, only="query.weight")
+    assert list(one) == ["query.weight", "key.weight", "value.weight"]
+    assert all(torch.equal(one[name][0], whole[name][0]) for name in one)
+    assert list(model.layer_inputs_of(params, x, shares, only="key.weight")) == ["key.weight", "value.weight"]
+    assert list(model.layer_inputs_of(params, x, shares, only="inward.weight")) == ["inward.weight"]
+
+
+@pytest.mark.parametrize("spec", ["gptq(bits=3)", "sign(bias=corrected)", "uniform(bits=2, refit=layers)"])
+def test_a_walk_that_sees_several_at_once_gives_the_same_weights(spec, monkeypatch):
+    torch.manual_seed(0)
+    module = Heads()
+    released, given = checkpoints_of(module), Calibration(module, torch.randn(40, 3).numpy())
+    RAN.clear()
+    found = build(spec).fitted_to(released, given)(released).params
+    runs = len(RAN)
+    alone = ModuleModel.layer_inputs_of
+    monkeypatch.setattr(
+        ModuleModel, "layer_inputs_of", lambda self, *given, only: {only: alone(self, *given, only=only)[only]}
+    )
+    RAN.clear()
+    expected = build(spec).fitted_to(released, given)(released).params
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert runs == len(RAN) - 2
