@@ -83,6 +83,14 @@ class Context:
         """Signals of the released models."""
         return Signals(self.table)
 
+    def shadows(self, signals: Floats) -> Shadows:
+        """Return the models as shadows of each other in these signals (s, n), built once for all that compare them."""
+        key = "shadows", id(signals)
+        if key not in self.shared:
+            self.shared[key] = (signals, Shadows(signals, self.table.members))  # the signals too: no others lie there
+        found: Shadows = self.shared[key][1]
+        return found
+
     @cached_property
     def reference_signals(self) -> Signals:
         """Signals of the same models in full precision."""

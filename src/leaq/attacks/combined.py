@@ -193,7 +193,11 @@ class _Evidence:
         self._shared, self._keep = context.shared, keep
         self._files = [ReadFile.of(context, table) for table in files]
         self._records = context.table.members.shape[1]
-        self._shadows = [Shadows(signal, context.table.members[:, rows]) for signal, rows in parts]
+        whole = [isinstance(rows, slice) for _, rows in parts]
+        self._shadows = [
+            context.shadows(signal) if every else Shadows(signal, context.table.members[:, rows])
+            for every, (signal, rows) in zip(whole, parts, strict=True)
+        ]
 
     def of(self, targets: Sequence[int], excluded: Sequence[int]) -> Floats:
         """Return (t, n, 6 a signal, and 1 a file's numbers), tamed: the logarithm of what is far from 0."""
@@ -214,7 +218,8 @@ class _Evidence:
             said |= zip(places, self._of_signals(places, targets, excluded), strict=True)
             for place in places:
                 signal = self._parts[place][0]
-                if self._keep and said[place].size * (len(self._shared) + 1) <= SHARED:
+                held = sum(key[0] == "evidence" for key in self._shared)
+                if self._keep and said[place].size * (held + 1) <= SHARED:
                     # The signal too, so that no other one takes its place in memory.
                     self._shared["evidence", id(signal), *left] = (signal, said[place])
         return [said[place] for place in range(len(self._parts))]

@@ -21,7 +21,7 @@ from leaq.attacks.base import Context, Ingredient, MembershipAttack, Sides
 from leaq.attacks.hierarchical import predictive
 from leaq.attacks.risk import effect_size
 from leaq.attacks.scoring import area_gap
-from leaq.attacks.shadows import Shadows, same_models
+from leaq.attacks.shadows import same_models
 from leaq.attacks.signals import Kind
 from leaq.errors import NotEnoughEvidence
 from leaq.types import Estimate, Floats, NotComputed
@@ -93,7 +93,7 @@ class Lira(MembershipAttack):
         if self.shadows == "full_precision":
             others = context.reference_signals.of(kind, normalise=self.normalise)
             same_models(context.table, context.reference_signals.table, attack=self.spec())
-        statistics = Shadows(others, context.table.members)
+        statistics = context.shadows(others)
         known = statistics.of_all(targets, excluded, attack=self.spec(), sides=self.sides)
         signal = signals[list(targets)]
         if self.mode == "online" and self.variance == "hierarchical":

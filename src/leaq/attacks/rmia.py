@@ -72,9 +72,10 @@ class Rmia(MembershipAttack):
         ratios = logp[list(targets)] - np.log(np.maximum(marginal, np.finfo(np.float64).tiny))
         scores = np.empty(ratios.shape)
         for row, ratio in enumerate(ratios):
-            order = np.sort(ratio)
-            beaten = np.searchsorted(order, ratio - np.log(self.gamma), side="right") / len(ratio)
-            scores[row] = beaten + 1e-9 * np.searchsorted(order, ratio) / len(ratio)
+            order = np.argsort(ratio)
+            ordered = ratio[order]  # looked up in their order, which is faster
+            beaten = np.searchsorted(ordered, ordered - np.log(self.gamma), side="right") / len(ratio)
+            scores[row, order] = beaten + 1e-9 * np.searchsorted(ordered, ordered) / len(ratio)
         return scores
 
     def knows(self, context: Context) -> str:

@@ -8,6 +8,7 @@ shadows with it, which a real attacker's shadows never do.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -90,15 +91,16 @@ class Shadows:
             np.einsum("sn,sn->n", self._trained, self._trained),
             np.einsum("sn,sn->n", self._centred, self._centred),
         )
-        self._own = _complements(members) if own is None else own
+        packed = np.packbits(members, axis=1)
+        self._own = _complements(packed.tobytes(), *members.shape) if own is None else own
 
     def excluded(self, target: int, also: Sequence[int] = ()) -> list[int]:
         """Return the models that are no shadows of `target`: itself, its exact complements, and those given."""
-        return sorted({*self._own[target], *(int(i) for i in also)})
+        return sorted({*self._own[target], *map(int, also)})
 
     def count(self, target: int, also: Sequence[int] = ()) -> int:
         """Return the number of shadows of `target`, without the models given."""
-        return len(self.members) - len(self.excluded(target, also))
+        return len(self.members) - len({*self._own[target], *map(int, also)})
 
     def models(self, target: int, also: Sequence[int] = (), *, attack: str) -> Ints:
         """Return the shadows of `target` by number, without the models given.
@@ -108,7 +110,8 @@ class Shadows:
         NotEnoughEvidence
             If there are fewer than 4.
         """
-        found = np.setdiff1d(np.arange(len(self.members)), self.excluded(target, also))
+        out = {*self._own[target], *map(int, also)}
+        found = np.array([i for i in range(len(self.members)) if i not in out], dtype=np.int64)
         self._refuse_few(len(found), attack)
         return found
 
@@ -131,8 +134,9 @@ class Shadows:
         shadows = np.array([self.count(target, also) for target in targets])
         self._refuse_few(int(shadows.min()), attack)
         left = self._left(targets, also)
-        for row in range(len(targets)):
-            self._refuse_one_sided(left.count_in[row], int(shadows[row]), attack, sides)
+        if (left.count_in == shadows[:, None]).any() or (sides == "both" and (left.count_in == 0).any()):
+            for row in range(len(targets)):
+                self._refuse_one_sided(left.count_in[row], int(shadows[row]), attack, sides)
         return self._statistics(left, shadows[:, None])
 
     def everyone(self) -> InOut:
@@ -194,10 +198,13 @@ class Shadows:
                 )
 
 
-def _complements(members: Bools) -> list[list[int]]:
-    """Return for each model itself and those that trained on exactly the other records."""
+@lru_cache(maxsize=16)
+def _complements(packed: bytes, models: int, records: int) -> list[list[int]]:
+    """Return for each model itself and those that trained on exactly the other records; `packed` are their members."""
+    bits = np.frombuffer(packed, np.uint8).reshape(models, -1)
+    members = np.unpackbits(bits, axis=1, count=records).astype(bool)
     where: dict[bytes, list[int]] = {}
-    for i, row in enumerate(np.packbits(members, axis=1)):
+    for i, row in enumerate(bits):
         where.setdefault(row.tobytes(), []).append(i)
     opposite = [row.tobytes() for row in np.packbits(~members, axis=1)]
     return [sorted({i, *where.get(code, ())}) for i, code in enumerate(opposite)]

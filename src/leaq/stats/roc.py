@@ -236,9 +236,10 @@ def above(scores: Floats, positive: Bools, cuts: Floats) -> tuple[Floats, Floats
     if scores.shape[1] > len(cuts):
         return _above_by_sorting(scores, positive, cuts)
     bins = len(cuts) + 1
-    at = np.searchsorted(cuts, scores)  # cuts strictly below each score
-    kind = positive + 2 * np.arange(len(scores))[:, None]
-    counts = np.bincount((kind * bins + at).ravel(), minlength=2 * len(scores) * bins).reshape(len(scores), 2, bins)
+    order = np.argsort(scores, axis=None)  # looked up in their order, scores come from the cuts next to the last ones
+    at = np.searchsorted(cuts, scores.ravel()[order])  # cuts strictly below each score
+    kind = (positive + 2 * np.arange(len(scores))[:, None]).ravel()[order]
+    counts = np.bincount(kind * bins + at, minlength=2 * len(scores) * bins).reshape(len(scores), 2, bins)
     up_to = np.cumsum(counts, axis=2)  # at or below each cut, and all of them
     alarms, hits = (1 - up_to[:, i, :-1] / up_to[:, i, -1:] for i in range(2))
     return hits, alarms
