@@ -38,8 +38,8 @@ def _resamples(groups: bytes, packed: bytes, *, draws: int, seed: int) -> Bootst
 
 def advantages(decisions: Bools, drawn: BootstrapWeights) -> tuple[Floats, Floats]:
     """Return TPR - FPR of each model, (t,), and in each draw of the records, (b, t)."""
-    found = drawn.weight(decisions & drawn.positive)
-    draws = _ratio(found, drawn.inside) - _ratio(drawn.weight(decisions) - found, drawn.outside)
+    found, either = np.split(drawn.weight(np.concatenate([decisions & drawn.positive, decisions])), 2, axis=1)
+    draws = _ratio(found, drawn.inside) - _ratio(either - found, drawn.outside)
     return signed(decisions, drawn.positive), draws
 
 
@@ -51,8 +51,8 @@ def areas(scores: Floats, drawn: BootstrapWeights) -> tuple[Floats, Floats]:
     members = drawn.positive
     parts = placements(scores, members)  # (t, n)
     area = np.array([part[inside].mean() for part, inside in zip(parts, members, strict=True)])
-    draws = _ratio(drawn.weight(parts * members), drawn.inside)
-    return area, draws + _ratio(drawn.weight(parts * ~members), drawn.outside) - area
+    inside, outside = np.split(drawn.weight(np.concatenate([parts * members, parts * ~members])), 2, axis=1)
+    return area, _ratio(inside, drawn.inside) + _ratio(outside, drawn.outside) - area
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
@@ -132,7 +132,7 @@ class Shared:
         pair, chosen = pairs_of(self.table.members), np.asarray(self.targets)
         stay = chosen[~out].tolist()
         scores = self.scores_from(stay, np.flatnonzero(~np.isin(pair, pair[chosen[out]])).tolist())
-        here = BootstrapWeights(drawn.ways, drawn.positive[~out])
+        here = drawn.of(~out)
         same = self.thresholds[~out]
         anew = thresholds_by_others(scores, here.positive)
         old, new = (advantages(scores > one[:, None], here) for one in (same, same if anew is None else anew))

@@ -190,6 +190,12 @@ class BootstrapWeights:
     ways: TwoWay
     positive: Bools
 
+    def of(self, models: Bools) -> "BootstrapWeights":
+        """Return the same draws of the records for some of the models, a mask (t,)."""
+        found = BootstrapWeights(self.ways, self.positive[models])
+        found.__dict__.update(inside=self.inside[:, models], outside=self.outside[:, models])  # known already
+        return found
+
     def weight(self, part: Floats | Bools) -> Floats:
         """Return the drawn weight of `part` (t, n) in each draw and model, (b, t)."""
         if part.dtype == np.bool_ and self.positive.shape[1] < EXACT:
