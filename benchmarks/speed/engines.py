@@ -1,7 +1,12 @@
-"""A study of equal cells by one worker and by two, of each engine: wall seconds, and what the driver takes of a core."""
+"""A study of equal cells by one worker and by two, of each engine: wall seconds, and what the driver takes of a core.
+
+Beside it what the machine allows: plain matrix products in one process and in two at once. To be run on an idle machine.
+"""
 
 import os
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from contextlib import closing
@@ -12,6 +17,18 @@ from leaq.study.engines import make_engine
 from leaq.training import TrainingConfig
 
 WORKERS = (1, 2)
+PRODUCTS = """
+import time, torch
+torch.set_num_threads(1)
+a = torch.randn(16, 32, 128)
+b = torch.randn(16, 128, 128)
+for rounds in (200, {rounds}):
+    started = time.perf_counter()
+    for _ in range(rounds):
+        torch.bmm(a, b)
+print(time.perf_counter() - started)
+"""
+"""What training mostly does, without anything of leaq."""
 
 
 def study(cells: int) -> Study:
@@ -28,8 +45,20 @@ def used(who: int) -> float:
     return found.ru_utime + found.ru_stime
 
 
+def allowed(rounds: int) -> float:
+    """Return how many times the work of one process two at once do in the same time, each with products of its own."""
+
+    def taken(processes: int) -> float:
+        line = [sys.executable, "-c", PRODUCTS.format(rounds=rounds)]
+        ran = [subprocess.Popen(line, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+        return max(float(one.communicate()[0]) for one in ran)
+
+    return 2 * taken(1) / taken(2)
+
+
 def measure(*, quick: bool) -> list[dict[str, object]]:
-    rows, cells = [], 2 if quick else 8
+    rows, cells = [], 2 if quick else 16
+    rows.append({"engine": "plain products", "workers": 2, "faster": allowed(500 if quick else 20_000)})
     run_study(study(1), tempfile.mkdtemp())  # what this process imports is no part of any
     for name in ("processes", "ray"):
         for workers in WORKERS:
@@ -54,6 +83,8 @@ def measure(*, quick: bool) -> list[dict[str, object]]:
 
 
 def body(rows: list[dict]) -> str:
+    limit = [row["faster"] for row in rows if "faster" in row]
+    rows = [row for row in rows if "wall" in row]
     lines = [
         f"{rows[0]['cells']} equal cells (breast_cancer, 3 quantizers, 48 models) on a machine of {os.cpu_count()} cores, seconds; "
         "the load is that of the machine before the run, so that wall time says something only where it is low. The driver hands "
@@ -69,4 +100,9 @@ def body(rows: list[dict]) -> str:
             f"| {row['engine']} | {row['workers']} | {row['wall']:.0f} | {faster} | {share:.1%} | {row['start']:.1f} | "
             f"{row['load']:.1f} |"
         )
+    if limit:
+        lines += [
+            "",
+            f"Two processes of plain matrix products, without anything of leaq, did {limit[0]:.2f} times the work of one.",
+        ]
     return "\n".join(lines)
