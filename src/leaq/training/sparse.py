@@ -4,7 +4,7 @@ Of a 2,048-bit fingerprint of a small molecule 14 bits are set, and a dense prod
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 SHARE = 0.05
 """Numbers that are not 0, at most, for which this is worth it: from about one in seven on a dense product is faster."""
@@ -48,13 +48,24 @@ class Sparse:
         self._values = x.values() / scale[columns]
         self._x = torch.sparse_coo_tensor(x.indices(), self._values, x.shape, check_invariants=True).coalesce()
         self._rows = rows
+        # Columns that are 0 in all records, and stay so when the mean is taken off, are not read.
+        kept = self._mean != 0
+        kept[columns] = True
+        self._kept = kept.nonzero().flatten()
+        starts = torch.bincount(rows, minlength=len(x)).cumsum(0).roll(1)
+        starts[0] = 0
+        self._bags = (kept.cumsum(0) - 1)[columns], starts
 
     def times(self, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return the products with the weights of m models (m, out, d), plus a bias (m, out), (m, n, out)."""
         m, out, d = weight.shape
-        turned = weight.reshape(m * out, d).T.contiguous()  # a row of it a column of the records
-        found: Tensor = torch.sparse.mm(self._x, turned)
-        found -= self._mean @ turned if bias is None else self._mean @ turned - bias.reshape(m * out)
+        flat = weight.reshape(m * out, d)
+        flat = flat if len(self._kept) == d else flat.index_select(1, self._kept)
+        turned = flat.T.contiguous()  # a row of it a column of the records
+        read, starts = self._bags
+        found = nn.functional.embedding_bag(read, turned, starts, mode="sum", per_sample_weights=self._values)
+        middle = self._mean[self._kept] @ turned
+        found -= middle if bias is None else middle - bias.reshape(m * out)
         return found.reshape(-1, m, out).transpose(0, 1)
 
     def against(self, delta: Tensor) -> Tensor:
