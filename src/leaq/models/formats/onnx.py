@@ -7,15 +7,14 @@ Source: https://onnx.ai/onnx/operators/ (opset 21) and onnxruntime's contrib ope
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from leaq.errors import InvalidInput, StoreError, need
+from leaq.models.formats.constants import Constant, along, bits_of, decoded
 from leaq.models.formats.weight import Weight
 
 PRODUCTS = frozenset({"MatMul", "Gemm", "FusedGemm", "FusedMatMul", "Conv", "ConvTranspose", "Gather", "Add"})
@@ -97,15 +96,6 @@ def _tensors(graph: Any) -> Iterator[Any]:
                 yield from _tensors(inner)
 
 
-@dataclass(frozen=True)
-class _Value:
-    """A constant of the graph: its numbers, and the distance of their levels where they were codes."""
-
-    array: np.ndarray[Any, Any]
-    step: np.ndarray[Any, Any] | None = None
-    form: str = ""
-
-
 class Graph:
     """An ONNX graph whose constants can be followed to the operators that use them.
 
@@ -124,7 +114,7 @@ class Graph:
             if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
                 self.stored[node.output[0]] = node.attribute[0].t
         self.maker = {name: node for node in self.nodes for name in node.output}
-        self._known: dict[str, _Value | None] = {}
+        self._known: dict[str, Constant | None] = {}
         self.users: dict[str, list[Any]] = {}
         for node in self.nodes:
             for name in node.input:
@@ -159,7 +149,7 @@ class Graph:
         for node in self.nodes:
             self._known.clear()
             try:
-                found += [_weight(value, turned) for value, turned in self._operands(node)]
+                found += [value.weight(turned=turned) for value, turned in self._operands(node)]
             except Exception as err:  # whatever numpy and the package raise for constants that do not fit
                 raise StoreError(
                     f"ONNX operator {node.op_type} {node.name!r:.80}: its constants must fit it and each other. "
@@ -167,7 +157,7 @@ class Graph:
                 ) from None
         return found
 
-    def _operands(self, node: Any) -> Iterator[tuple[_Value, bool]]:
+    def _operands(self, node: Any) -> Iterator[tuple[Constant, bool]]:
         """Yield the constants an operator works with, and whether they are stored (in, out)."""
         kind, given = node.op_type, node.input
         special = {
@@ -188,16 +178,16 @@ class Graph:
 
     # -- constants -------------------------------------------------------------------------------------------------
 
-    def constant(self, name: str) -> _Value | None:
+    def constant(self, name: str) -> Constant | None:
         """Return the value of a name if it depends on stored constants alone."""
         if name not in self._known:
             self._known[name] = None  # what depends on itself is no constant
             self._known[name] = self._constant(name)
         return self._known[name]
 
-    def _constant(self, name: str) -> _Value | None:
+    def _constant(self, name: str) -> Constant | None:
         if name in self.stored:
-            return _Value(self._onnx.numpy_helper.to_array(self.stored[name], self._folder))
+            return Constant(self._onnx.numpy_helper.to_array(self.stored[name], self._folder))
         node = self.maker.get(name)
         if node is None or not node.input:
             return None
@@ -212,21 +202,19 @@ class Graph:
             return self._rounded(node, value)
         return self._moved(node, value)
 
-    def _moved(self, node: Any, value: _Value) -> _Value | None:
+    def _moved(self, node: Any, value: Constant) -> Constant | None:
         if node.op_type in ("Identity", "Cast"):
             return value
         if node.op_type == "Transpose":
             order = _ints(node, "perm") or list(range(value.array.ndim))[::-1]
-            step = None if value.step is None else value.step.transpose(order)
-            return _Value(value.array.transpose(order), step, value.form)
+            return value.moved(lambda array: array.transpose(order))
         shape = self.constant(node.input[1]) if node.op_type == "Reshape" and len(node.input) > 1 else None
         if shape is None:
             return None
         to = [int(size) for size in shape.array]
-        step = None if value.step is None else np.broadcast_to(value.step, value.array.shape).reshape(to)
-        return _Value(value.array.reshape(to), step, value.form)
+        return value.moved(lambda array: array.reshape(to))
 
-    def _dequantized(self, node: Any) -> _Value | None:
+    def _dequantized(self, node: Any) -> Constant | None:
         codes, scale = self.constant(node.input[0]), self.constant(node.input[1])
         if codes is None or scale is None:
             return None
@@ -234,23 +222,23 @@ class Graph:
         axis, block = _int(node, "axis", 1), _int(node, "block_size", 0)
         return _decoded(codes.array, scale.array, None if zero is None else zero.array, axis=axis, block=block)
 
-    def _rounded(self, node: Any, value: _Value) -> _Value | None:
+    def _rounded(self, node: Any, value: Constant) -> Constant | None:
         """Round a stored weight as the runtime does when it loads the graph (Q/DQ pairs on weights)."""
         scale = self.constant(node.input[1])
         zero = self.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else None
         if scale is None:
             return None
         kind = np.dtype(np.uint8) if zero is None else zero.array.dtype
-        wide = _spread(scale.array, value.array.shape, _int(node, "axis", 1), 0)
+        wide = along(scale.array, value.array.shape, _int(node, "axis", 1), 0)
         offset = (
-            0 if zero is None else _spread(zero.array.astype(np.float32), value.array.shape, _int(node, "axis", 1), 0)
+            0 if zero is None else along(zero.array.astype(np.float32), value.array.shape, _int(node, "axis", 1), 0)
         )
         low, high = _range(kind)
-        return _Value(np.clip(np.rint(value.array / wide) + offset, low, high).astype(np.float32))
+        return Constant(np.clip(np.rint(value.array / wide) + offset, low, high).astype(np.float32))
 
     # -- operators on integers -------------------------------------------------------------------------------------
 
-    def _product(self, node: Any) -> Iterator[tuple[_Value, bool]]:
+    def _product(self, node: Any) -> Iterator[tuple[Constant, bool]]:
         codes = self.constant(node.input[1])
         scale = self._scale_behind(node)
         if codes is None or scale is None:
@@ -280,7 +268,7 @@ class Graph:
                         pending += list(maker.input)[: 2 if maker.op_type == "Mul" else 1]
         return None
 
-    def _quantized(self, node: Any) -> Iterator[tuple[_Value, bool]]:
+    def _quantized(self, node: Any) -> Iterator[tuple[Constant, bool]]:
         """QLinearMatMul, QLinearConv, QGemm: weight, scale and zero point at fixed places."""
         values = [self.constant(name) if name else None for name in node.input]
         codes, scale, zero = values[3:6]
@@ -293,7 +281,7 @@ class Graph:
         if bias is not None and values[1] is not None:
             yield _decoded(bias.array, (values[1].array * scale.array).astype(np.float32), None, axis=0), False
 
-    def _fused(self, node: Any) -> Iterator[tuple[_Value, bool]]:
+    def _fused(self, node: Any) -> Iterator[tuple[Constant, bool]]:
         at = (2, 3, 4) if node.op_type == "DynamicQuantizeMatMul" else (3, 5, 6)
         values = [self.constant(name) if name else None for name in node.input]
         values += [None] * (8 - len(values))
@@ -303,7 +291,7 @@ class Graph:
         if bias is not None:
             yield bias, False
 
-    def _nbits(self, node: Any) -> Iterator[tuple[_Value, bool]]:
+    def _nbits(self, node: Any) -> Iterator[tuple[Constant, bool]]:
         """MatMulNBits: codes of a few bits in blocks along the inputs, (out, blocks, bytes)."""
         inputs, outputs = _int(node, "K", 0), _int(node, "N", 0)
         bits, size = _int(node, "bits", 4), _int(node, "block_size", 32)
@@ -311,61 +299,27 @@ class Graph:
         if packed is None or scales is None:
             return
         blocks = ceil(inputs / size)
-        codes = _bits_of(packed.array.reshape(outputs * blocks, -1), bits, size).reshape(outputs, blocks, size)
+        codes = bits_of(packed.array.reshape(outputs * blocks, -1), bits, size).reshape(outputs, blocks, size)
         zero: Any = 2 ** (bits - 1)
         if len(node.input) > 3 and node.input[3] and (stored := self.constant(node.input[3])) is not None:
             zero = stored.array.reshape(outputs, -1)
-            zero = _bits_of(zero, bits, blocks) if zero.dtype == np.uint8 else zero
+            zero = bits_of(zero, bits, blocks) if zero.dtype == np.uint8 else zero
             zero = zero.reshape(outputs, blocks, 1)
         wide = scales.array.reshape(outputs, blocks, 1).astype(np.float32)
         value = ((codes.astype(np.float32) - zero) * wide).reshape(outputs, -1)[:, :inputs]
         step = np.broadcast_to(wide, codes.shape).reshape(outputs, -1)[:, :inputs]
-        yield _Value(value, step, f"ONNX {bits}-bit blocks of {size}"), False
+        yield Constant(value, step, f"ONNX {bits}-bit blocks of {size}"), False
         if len(node.input) > 5 and (bias := self.constant(node.input[5])) is not None:
             yield bias, False
 
 
-def _weight(value: _Value, turned: bool) -> Weight:
-    array, step = value.array, value.step
-    if turned and array.ndim == 2:
-        array, step = array.T, None if step is None else step.T
-    with np.errstate(all="ignore"):  # of numbers beyond what 32 bits hold; infinite weights are refused by name
-        numbers = torch.tensor(np.ascontiguousarray(array, dtype=np.float32))
-        wide = None if step is None else torch.tensor(np.ascontiguousarray(step, dtype=np.float32))
-    return Weight(numbers, wide, value.form)
-
-
-def _decoded(codes: Any, scale: Any, zero: Any, *, axis: int, block: int = 0) -> _Value:
-    """(code - zero) * scale along an axis. Source: ONNX DequantizeLinear."""
-    wide = _spread(np.asarray(scale, dtype=np.float32), codes.shape, axis, block)
-    offset = 0.0 if zero is None else _spread(np.asarray(zero).astype(np.float32), codes.shape, axis, block)
-    kind = np.dtype(codes.dtype).name
-    return _Value((codes.astype(np.float32) - offset) * wide, np.broadcast_to(wide, codes.shape), f"ONNX {kind}")
-
-
-def _spread(values: Any, shape: tuple[int, ...], axis: int, block: int) -> Any:
-    if values.size == 1:
-        return values.reshape([1] * len(shape))
-    if block:
-        return values.take(np.arange(shape[axis]) // block, axis=axis)
-    if values.ndim > 1:
-        return np.broadcast_to(values, shape)
-    to = [1] * len(shape)
-    to[axis] = values.size
-    return values.reshape(to)
+def _decoded(codes: Any, scale: Any, zero: Any, *, axis: int, block: int = 0) -> Constant:
+    return decoded(codes, scale, zero, form=f"ONNX {np.dtype(codes.dtype).name}", axis=axis, block=block)
 
 
 def _range(kind: Any) -> tuple[float, float]:
     bits = {"int4": (-8, 7), "uint4": (0, 15)}.get(np.dtype(kind).name)
     return bits if bits else (float(np.iinfo(kind).min), float(np.iinfo(kind).max))
-
-
-def _bits_of(packed: Any, bits: int, count: int) -> Any:
-    """Spread rows of bytes into codes, lowest bits first."""
-    per = 8 // bits
-    shifts = np.arange(per) * bits
-    codes = (packed.astype(np.int64)[..., None] >> shifts) & (2**bits - 1)
-    return codes.reshape(len(packed), -1)[:, :count]
 
 
 def _bytes(onnx: Any, item: Any) -> int:

@@ -1,8 +1,8 @@
 """Weights without names, such as those of a graph, given to the parameters they are nearest to."""
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -39,13 +39,13 @@ def place(found: Sequence[Weight], original: nn.Module, *, subject: str) -> Plac
     missing, foreign = [], []
     for name, tensor, _ in tensors_of(original):
         wanted = tensor.detach().cpu().float() if not tensor.is_complex() else tensor.detach().cpu()
-        alike = [one for one in left if one.value.shape == wanted.shape]
-        off = [float((one.value - wanted).abs().square().sum()) for one in alike]
-        best = alike[off.index(min(off))] if off else None
+        alike = [(one, way) for one in left for way in _ways(one) if way.value.shape == wanted.shape]
+        off = [float((way.value - wanted).abs().square().sum()) for _, way in alike]
+        source, best = alike[off.index(min(off))] if off else (None, None)
         problem = "" if best is None else unlike(best, wanted)
-        if best is not None and not problem:
+        if source is not None and best is not None and not problem:
             chosen[name] = best
-            left.remove(best)
+            left.remove(source)
             continue
         if tensor.ndim > 1:
             missing.append(name)
@@ -59,6 +59,13 @@ def place(found: Sequence[Weight], original: nn.Module, *, subject: str) -> Plac
     stored = {name: weight.form for name, weight in chosen.items() if weight.form and weight.value.ndim > 1}
     module = None if missing or not weights else _filled(original, chosen)
     return Placed(module, stored, tuple(missing))
+
+
+def _ways(weight: Weight) -> Iterator[Weight]:
+    """Yield a weight as a linear layer keeps it and, of two axes, turned: a bare matrix is multiplied as it is."""
+    yield weight
+    if weight.value.ndim == 2:
+        yield replace(weight, value=weight.value.T, step=None if weight.step is None else weight.step.T)
 
 
 def _filled(original: nn.Module, chosen: dict[str, Weight]) -> nn.Module:

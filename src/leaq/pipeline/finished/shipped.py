@@ -19,7 +19,7 @@ from leaq.errors import InvalidInput, UnsupportedModel, some
 from leaq.models import unwrap
 from leaq.models.boxes import BlackBox, box_of, open_box
 from leaq.models.formats import fill, read_file
-from leaq.models.formats.onnx import Graph, load_onnx
+from leaq.models.formats.graphs import graph_of
 from leaq.models.formats.placing import place
 from leaq.models.formats.weight import FEWEST, Weight, unlike
 from leaq.models.roles import tensors_of
@@ -76,11 +76,9 @@ def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
             )
         return open_shipped(box, original, name=name)
     path = Path(shipped)
-    if path.suffix == ".onnx":
-        return _open_onnx(path, original, name)
     if (program := open_box(path)) is not None:
         if isinstance(program, BlackBox):
-            return Opened(program, program.bytes, _box_flags(program))
+            return _followed(path, program, original, name)
         return Opened(program, path.stat().st_size, (_unseen(f"the program in {path.name}"),))
     reading = read_file(path, original)
     numbers = sum(tensor.numel() for _, tensor, _ in tensors_of(original))
@@ -96,13 +94,10 @@ def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
     return Opened(filled.module, reading.bytes, flags, read=True, stored=filled.stored)
 
 
-def _open_onnx(path: Path, original: nn.Module, name: str) -> Opened:
-    """Run an ONNX file by its runtime; its weights are followed through the graph for size and comparison."""
-    graph = Graph(load_onnx(path), path.parent)
+def _followed(path: Path, box: BlackBox, original: nn.Module, name: str) -> Opened:
+    """Run a file by its runtime; its weights are followed through its graph for size and comparison."""
+    graph = graph_of(path)
     placed = place(graph.weights(), original, subject=name)
-    box = open_box(path)
-    if not isinstance(box, BlackBox):
-        raise UnsupportedModel(f"{name}: an ONNX file must run by itself. Found {type(box).__name__}.")
     flags = []
     if graph.activation_bits is not None:
         text = f"{name} rounds activations too, as its graph says; they are in the numbers, since the file was run."
@@ -117,7 +112,7 @@ def _open_onnx(path: Path, original: nn.Module, name: str) -> Opened:
         flags.append(Flag("not-quantized", f"The weights of {name} are floating-point numbers: nothing was quantized."))
     module = box if placed.module is None else box.graft(placed.module)
     seen = placed.module is not None
-    return Opened(module, graph.bytes, tuple(flags), seen, placed.stored, graph.activation_bits)
+    return Opened(module, graph.bytes or box.bytes, tuple(flags), seen, placed.stored, graph.activation_bits)
 
 
 def _apart(module: nn.Module) -> nn.Module:

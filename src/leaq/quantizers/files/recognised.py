@@ -130,6 +130,8 @@ _MAKERS: Mapping[str, Callable[[str], Iterator[str]]] = {
     "GPTQ": _words,
     "AWQ": _words,
     "ONNX": _onnx,
+    "OpenVINO": _onnx,
+    "LiteRT": _onnx,
     "bitsandbytes": _bitsandbytes,
     "torchao": _torchao,
     "int8": lambda _: (f"compressed_tensors(bits=8, per=channel{more})" for more in ("", ", symmetric=False")),

@@ -43,3 +43,22 @@ def test_weights_of_another_model_are_refused(original):
     other = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), nn.Linear(8, 3))
     with pytest.raises(InvalidInput, match=r"m.onnx: what a file holds must be near the original.*Give the original"):
         place(weights(other), original, subject="m.onnx")
+
+
+def test_a_bare_matrix_is_found_though_programs_store_it_as_linear_layers_are_turned(original):
+    class Bare(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.matrix = nn.Parameter(torch.randn(8, 8))
+            self.layer = nn.Linear(8, 8)
+
+    torch.manual_seed(2)
+    module = Bare()
+    turned = [
+        Weight(module.matrix.detach().T),
+        Weight(module.layer.weight.detach()),
+        Weight(module.layer.bias.detach()),
+    ]
+    placed = place(turned, module, subject="m.onnx")
+    assert torch.equal(placed.module.matrix, module.matrix)
+    assert torch.equal(placed.module.layer.weight, module.layer.weight)

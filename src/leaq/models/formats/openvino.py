@@ -1,0 +1,149 @@
+"""Weights of an OpenVINO model, found by following its graph from the operators that multiply with them.
+
+NNCF writes codes, converted, less a zero point, times scales, for each channel or for each group of inputs, and
+reshaped; ranges of activations stand before the products (FakeQuantize).
+Source: the operation sets of OpenVINO 2026 (MatMul, Convolution, FakeQuantize, ...).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leaq.errors import need
+from leaq.models.formats.constants import Constant, bits_of
+from leaq.models.formats.weight import Weight
+
+PACKED = {"i4": (4, True), "u4": (4, False), "u2": (2, False), "u1": (1, False)}
+"""Bits and sign of codes of less than a byte."""
+WHOLE = {"i8": "int8", "u8": "uint8", "i4": "int4", "u4": "uint4", "u2": "uint2", "u1": "uint1"}
+PLAIN = frozenset({"f16", "f32", "f64"})
+PRODUCTS = frozenset({"MatMul", "Convolution", "GroupConvolution", "ConvolutionBackpropData", "Gather"})
+ADDED = frozenset({"Add", "Multiply", "Subtract"})
+"""What adds a bias or scales a norm by numbers."""
+
+
+class OpenVinoGraph:
+    """A model of OpenVINO whose constants can be followed to the operators that use them.
+
+    Parameters
+    ----------
+    path : its ``.xml``; the ``.bin`` lies beside it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        openvino = need("openvino", extra="openvino", purpose=f"Reading {path.name}")
+        self._model = openvino.Core().read_model(str(path))
+        self._nodes = self._model.get_ordered_ops()
+        self._known: dict[str, Constant | None] = {}
+
+    bytes: int | None = None
+    """Its constants take what its files take."""
+
+    @property
+    def activation_bits(self) -> int | None:
+        """Bits that activations are rounded to when the model runs, the fewest of all; None where they are not."""
+        levels = [
+            int(node.get_attributes()["levels"])
+            for node in self._nodes
+            if node.get_type_name() == "FakeQuantize" and self._of(node, 0) is None
+        ]
+        return min(((level - 1).bit_length() for level in levels), default=None)
+
+    def weights(self) -> list[Weight]:
+        """Return every weight and bias that an operator multiplies with or adds, in torch's orientation."""
+        found = []
+        for node in self._nodes:
+            kind = node.get_type_name()
+            if kind in ADDED and self._of(node, 0) is None:  # of activations, not of codes
+                values = [self._of(node, 1)]
+                found += [v.moved(np.ravel).weight() for v in values if v is not None and v.array.dtype.kind == "f"]
+            elif kind in PRODUCTS:
+                found += [value.weight(turned=turned) for value, turned in self._operands(node, kind)]
+        return found
+
+    def _operands(self, node: Any, kind: str) -> Iterator[tuple[Constant, bool]]:
+        told = node.get_attributes()
+        for at in (0, 1):
+            value = self._of(node, at)
+            if value is None or value.array.dtype.kind != "f":
+                continue
+            if kind == "MatMul":
+                turned = bool(told["transpose_a"]) if at == 0 else not told["transpose_b"]
+                yield value, turned
+            elif kind == "GroupConvolution":  # (groups, out a group, in a group, ...)
+                yield value.moved(lambda array: array.reshape(-1, *array.shape[2:])), False
+            else:
+                yield value, False
+
+    def _of(self, node: Any, at: int) -> Constant | None:
+        """Return the value of one input of a node if it depends on stored constants alone."""
+        source = node.input(at).get_source_output().get_node()
+        name = source.get_name()  # a name of its own, other than the friendly one
+        if name not in self._known:
+            self._known[name] = self._constant(source)
+        return self._known[name]
+
+    def _constant(self, node: Any) -> Constant | None:
+        kind = node.get_type_name()
+        if kind == "Constant":
+            return _stored(node)
+        work = _WORK.get(kind)
+        given = [self._of(node, at) for at in range(node.get_input_size())] if work else [None]
+        values = [value for value in given if value is not None]
+        return work(node, *values) if work and len(values) == len(given) else None
+
+
+def _stored(node: Any) -> Constant | None:
+    """Return a stored constant: numbers, or codes with their form; None of a type that is not known."""
+    kind, shape = node.get_element_type().get_type_name(), [int(size) for size in node.get_output_shape(0)]
+    if kind in PLAIN or kind in ("i32", "i64"):
+        return Constant(np.asarray(node.get_data()).reshape(shape))
+    if kind not in WHOLE:
+        return None
+    codes = np.asarray(node.get_data())
+    if kind in PACKED:
+        bits, signed = PACKED[kind]
+        codes = bits_of(codes.view(np.uint8).reshape(1, -1), bits, int(np.prod(shape)), signed=signed)
+    return Constant(codes.reshape(shape), None, f"OpenVINO {WHOLE[kind]}")
+
+
+def _rounded(node: Any, value: Constant, *ranges: Constant) -> Constant:
+    """Round stored numbers to the levels of their range, as the runtime does before it multiplies with them."""
+    levels = int(node.get_attributes()["levels"])
+    low, high, out_low, out_high = (one.array.astype(np.float32) for one in ranges)
+    place = np.rint((np.clip(value.array, low, high) - low) / (high - low) * (levels - 1))
+    step = (out_high - out_low) / (levels - 1)
+    form = f"OpenVINO int{(levels - 1).bit_length()}"
+    return Constant(place * step + out_low, np.broadcast_to(step, value.array.shape), form)
+
+
+def _converted(node: Any, value: Constant) -> Constant:
+    kind = node.get_output_element_type(0).get_type_name()
+    numbers = value.array.astype({"f16": np.float16, "f64": np.float64}.get(kind, np.float32))
+    return Constant(numbers, value.step, value.form)
+
+
+def _scaled(_node: Any, value: Constant, scale: Constant) -> Constant:
+    return Constant(value.array * scale.array, scale.array if value.form else None, value.form)
+
+
+def _shifted(_node: Any, value: Constant, zero: Constant) -> Constant:
+    return Constant(value.array - zero.array, value.step, value.form)
+
+
+def _reshaped(node: Any, value: Constant, _shape: Constant) -> Constant:
+    to = [int(size) for size in node.get_output_shape(0)]
+    return value.moved(lambda array: array.reshape(to))
+
+
+def _transposed(_node: Any, value: Constant, order: Constant) -> Constant:
+    return value.moved(lambda array: array.transpose([int(axis) for axis in order.array]))
+
+
+_WORK: Mapping[str, Callable[..., Constant]] = {
+    "Convert": _converted, "Multiply": _scaled, "Subtract": _shifted, "Reshape": _reshaped, "Transpose": _transposed,
+    "FakeQuantize": _rounded,
+}  # fmt: skip
+"""What stands between a stored constant and the operator that multiplies with it."""

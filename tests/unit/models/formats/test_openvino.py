@@ -1,0 +1,99 @@
+"""OpenVINO files that NNCF writes: run as OpenVINO runs them, their weights followed and compared."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from leaq.errors import InvalidInput
+from leaq.models import checkpoints_of
+from leaq.pipeline.finished.shipped import open_shipped
+from leaq.quantizers import build
+from leaq.quantizers.files.recognised import recipe_of
+from tests.helpers import require
+from tests.unit.models.formats import apart, producers
+from tests.unit.models.formats.cases import written
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the packages that read these files
+
+by_nncf = written("by_nncf", "nncf", "openvino")
+
+
+@pytest.mark.parametrize("kind", apart.KINDS)
+def test_nncf_files_run_as_openvino_runs_them(by_nncf, kind):
+    bits, error = {"int8": (8, 0.1), "int4": (4, 0.5)}[kind]
+    module, inputs = producers.net(), apart.calibration()
+    opened = open_shipped(by_nncf / f"{kind}.xml", module, name="m")
+    np.testing.assert_allclose(opened.module(inputs).numpy(), np.load(by_nncf / f"{kind}.npy"), rtol=1e-4, atol=1e-5)
+    wanted = module(inputs).detach()
+    assert 0 < (opened.module(inputs) - wanted).abs().max() < error * wanted.std()
+    assert opened.stored == dict.fromkeys(producers.matrices(module), f"OpenVINO {kind}")
+    assert opened.activations == {"int8": 8, "int4": None}[kind]
+    assert [flag.code for flag in opened.flags] == ["integer-activations"] * (kind == "int8")
+    files = [by_nncf / f"{kind}.{end}" for end in ("xml", "bin")]
+    assert opened.bytes == sum(file.stat().st_size for file in files)
+    numbers = sum(tensor.numel() for tensor in producers.matrices(module).values())
+    assert numbers * bits / 8 <= files[1].stat().st_size < numbers * (bits + 2) / 8 + 4 * 160
+
+
+@pytest.mark.parametrize("kind", apart.KINDS)
+def test_weights_are_those_that_openvino_makes_of_them(by_nncf, kind):
+    import openvino
+
+    core, module = openvino.Core(), producers.net()
+    opened = open_shipped(by_nncf / f"{kind}.xml", module, name="m")
+    model = core.read_model(str(by_nncf / f"{kind}.xml"))
+    products = [node for node in model.get_ordered_ops() if node.get_type_name() == "MatMul"]
+    for name, node in zip(producers.matrices(module), products, strict=True):
+        alone = openvino.Model([node.input(1).get_source_output()], [])
+        own = core.compile_model(alone, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})([])[0]
+        found = opened.module.get_parameter(name).detach().numpy()
+        np.testing.assert_allclose(found, own, rtol=0 if kind == "int8" else 2**-10, atol=1e-9)  # half-precision scales
+
+
+def test_the_recipe_of_what_nncf_calibrates_is_told(by_nncf):
+    module = producers.net()
+    opened = open_shipped(by_nncf / "int8.xml", module, name="m")
+    recipe = recipe_of(opened.module, module, opened.stored).with_activations(opened.activations)
+    assert (recipe.spec, recipe.share) == ("uniform(bits=8, activations=8)", 1)
+    given = build("uniform(bits=8)")(checkpoints_of(module)).params
+    for name in producers.matrices(module):
+        assert torch.equal(given[name][0], opened.module.get_parameter(name))
+
+
+def test_openvino_files_of_another_model_are_refused(by_nncf):
+    torch.manual_seed(7)
+    other = nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 32))
+    with pytest.raises(InvalidInput, match="must be near the original that it was made from"):
+        open_shipped(by_nncf / "int8.xml", other, name="m")
+
+
+def converted(tmp_path, module, inputs):
+    require("openvino")
+    import openvino
+
+    model = openvino.convert_model(module, example_input=inputs)
+    openvino.save_model(model, tmp_path / "m.xml", compress_to_fp16=False)
+    return open_shipped(tmp_path / "m.xml", module, name="m")
+
+
+def test_filters_and_products_of_openvino_are_found_in_torchs_orientation(tmp_path):
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.image = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 3, groups=3), nn.ReLU())
+            self.up = nn.ConvTranspose2d(6, 4, 2)
+            self.bare = nn.Parameter(torch.randn(4, 4))
+
+        def forward(self, x):
+            return self.up(self.image(x)).mean((2, 3)) @ self.bare
+
+    torch.manual_seed(0)
+    module, inputs = Both().eval(), torch.randn(2, 3, 8, 8)
+    opened = converted(tmp_path, module, inputs)
+    assert opened.read
+    assert [flag.code for flag in opened.flags] == ["not-quantized"]
+    for name, tensor in module.named_parameters():
+        torch.testing.assert_close(opened.module.get_parameter(name), tensor, msg=name)
+    wanted = module(inputs).detach()  # OpenVINO computes in bfloat16 where the processor does
+    torch.testing.assert_close(opened.module(inputs), wanted, rtol=0, atol=0.05 * float(wanted.abs().max()))
