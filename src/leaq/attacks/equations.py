@@ -5,6 +5,7 @@ See `leaq.attacks.file` for the model behind them: a number is a level, a slope 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,8 @@ STEPS, TOLERANCE = 400, 1e-6
 """Most steps of the conjugate-gradient solver, and the squared residual it stops at, in parts of the first one."""
 SPARSE, SPARSE_FROM = 0.1, 100_000
 """Share of features that are not 0, and their number, below and above which products skip the others."""
+CONSTANT = 1e-12
+"""Share of a column's squares that rounding may leave of a variance of nothing."""
 COIN = 4.0
 """Precision of a fair coin."""
 PRECISION = 1e-5
@@ -43,29 +46,46 @@ class Design:
     Where most features are 0, products skip them: of a fingerprint all but one in thirty or so.
     """
 
-    def __init__(self, features: Floats) -> None:
-        self.values = np.asarray(features - features.mean(0))
-        self._mean, self._sparse = features.mean(0), None
-        if features.size > SPARSE_FROM and np.count_nonzero(features) < SPARSE * features.size:
+    def __init__(self, features: Any) -> None:
+        mostly = isinstance(features, np.ndarray) and features.size > SPARSE_FROM
+        if mostly and np.count_nonzero(features) < SPARSE * features.size:
             from scipy.sparse import csr_array
 
-            self._sparse = csr_array(features)
+            features = csr_array(features)
+        self._sparse = None if isinstance(features, np.ndarray) else features
+        self._mean = features.mean(0) if self._sparse is None else features.sum(0) / features.shape[0]
+        if self._sparse is None:
+            self._values = np.asarray(features - self._mean)
+
+    def times(self, factors: Floats, features: Floats) -> "Design":
+        """Return the design of the same `features`, those of each record times its factor (n,)."""
+        if self._sparse is None:
+            return Design(features * factors[:, None])
+        scaled = self._sparse.copy()
+        scaled.data *= np.repeat(factors, np.diff(scaled.indptr))
+        return Design(scaled)
 
     @cached_property
     def weight(self) -> Floats:
         """Variance of the sum over members drawn at random, (m,)."""
-        return np.asarray((self.values**2).sum(0) / COIN)
+        if self._sparse is None:
+            return np.asarray((self._values**2).sum(0) / COIN)
+        square = self._sparse.copy()
+        square.data **= 2
+        whole = np.asarray(square.sum(0))
+        left = whole - self._sparse.shape[0] * self._mean**2
+        return np.asarray(np.where(left > CONSTANT * whole, left, 0.0) / COIN)
 
     def sums(self, records: Floats) -> Floats:
         """Return what records (t, n) add up to, (t, m)."""
         if self._sparse is None:
-            return np.asarray(records @ self.values)
+            return np.asarray(records @ self._values)
         return np.asarray((self._sparse.T @ records.T).T - np.outer(records.sum(1), self._mean))
 
     def records(self, sums: Floats) -> Floats:
         """Return the transposed product with (t, m), (t, n)."""
         if self._sparse is None:
-            return np.asarray(sums @ self.values.T)
+            return np.asarray(sums @ self._values.T)
         return np.asarray((self._sparse @ sums.T).T - (sums @ self._mean)[:, None])
 
 
@@ -178,14 +198,14 @@ def _blocks(numbers: Mapping[str, Floats], features: Floats, table: LossTable) -
     Columns that are equal in all models tell nothing.
     """
     made: dict[str, tuple[Design, Floats] | None] = {}
-    bits = ((features == 0) | (features == 1)).all(0)
     for kind, values in _ordered(numbers):
         varies = np.ptp(values, axis=0) > ROUNDING * np.abs(values).max(0)
         if kind == "scaler.square":
-            varies = varies & ~bits  # the square of a bit is the bit
+            varies = varies & ~((features == 0) | (features == 1)).all(0)  # the square of a bit is the bit
         for name in DESIGNS[kind] if varies.any() else ():
             if name not in made:
-                design = _design(name, features, table)
+                plain = made.get("feature")
+                design = _design(name, features, table, None if plain is None else plain[0])
                 made[name] = None if design is None else (design, design.sums(table.members - 0.5))
             known = made[name]
             if known is None:
@@ -209,8 +229,8 @@ def _ordered(numbers: Mapping[str, Floats]) -> Iterator[tuple[str, Floats]]:
             yield kind, _standard(numbers[kind], logs=kind == "columns.power")
 
 
-def _design(name: str, features: Floats, table: LossTable) -> Design | None:
-    """Return one design (n, m) over the pool; None where the task has none."""
+def _design(name: str, features: Floats, table: LossTable, plain: Design | None) -> Design | None:
+    """Return one design (n, m) over the pool, made from that of plain features where there is one; None if none is."""
     targets = None if table.targets is None else np.asarray(table.targets, np.float64)[:, None]
     if name == "feature":
         return Design(features)
@@ -219,7 +239,8 @@ def _design(name: str, features: Floats, table: LossTable) -> Design | None:
     if targets is None or (table.task == "classification" and targets.max() > 1):
         return None
     if name == "signed":
-        return Design(features * ((targets - targets.mean()) / (targets.std() or 1.0)))
+        factors = (targets - targets.mean()) / (targets.std() or 1.0)
+        return Design(features * factors) if plain is None else plain.times(factors[:, 0], features)
     return Design(targets if name == "target" else targets**2)
 
 

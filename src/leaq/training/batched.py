@@ -236,14 +236,18 @@ class Core:
         if self._columns is not None:
             x = x[:, self._columns]
             params = {name: self._narrow(name, tensor) for name, tensor in params.items()}
-        self._x = x.contiguous()
+        mean, scale = params["input.mean"], params["input.scale"]
+        # Scalers that all models share are applied once, and not to every batch.
+        self._scaled = bool((mean == mean[:1]).all() and (scale == scale[:1]).all())
+        self._x = (x - mean[0]) / scale[0] if self._scaled else x.contiguous()
         self.backprop = Backprop(replace(mlp, d=x.shape[1]), params)
 
     def gradient(self, rows: Tensor, y: Tensor, weights: Tensor) -> None:
         """Fill the gradient on each model's batch: rows (s, b), weights (s, b) summing to 1 a model."""
         params = self.backprop.params
         inputs = self._x.index_select(0, rows.flatten()).view(*rows.shape, -1)  # (s, b, d)
-        inputs.sub_(params["input.mean"].unsqueeze(1)).div_(params["input.scale"].unsqueeze(1))
+        if not self._scaled:
+            inputs.sub_(params["input.mean"].unsqueeze(1)).div_(params["input.scale"].unsqueeze(1))
         targets = y[rows]
         if targets.ndim > 2:
             targets = self._mlp.standard(params, targets)

@@ -26,6 +26,21 @@ def test_products_that_skip_zeros_are_the_same(rng, monkeypatch):
     np.testing.assert_allclose(skipping.records(sums), whole.records(sums), atol=1e-12)
 
 
+def test_weights_and_factors_are_the_same_where_zeros_are_skipped(rng, monkeypatch):
+    features = np.where(rng.random((40, 50)) < 0.05, rng.integers(1, 4, (40, 50)), 0) / 3
+    features[:, 0], factors, records = 1 / 3, rng.normal(size=40), rng.random((2, 40))  # a column that never varies
+    whole = Design(features)
+    monkeypatch.setattr(equations, "SPARSE_FROM", 0)
+    skipping = Design(features)
+    np.testing.assert_allclose(skipping.weight, whole.weight, atol=1e-12)
+    assert skipping.weight[0] == 0
+    for one in (whole, skipping):
+        found = one.times(factors, features)
+        centred = features * factors[:, None] - (features * factors[:, None]).mean(0)
+        np.testing.assert_allclose(found.sums(records), records @ centred, atol=1e-12)
+        np.testing.assert_allclose(found.weight, (centred**2).sum(0) / 4, atol=1e-12)
+
+
 def test_the_variance_of_a_sum_over_members_drawn_by_coins(rng):
     features = rng.normal(size=(12, 3))
     drawn = Design(features).sums((rng.random((40_000, 12)) < 0.5).astype(float))
