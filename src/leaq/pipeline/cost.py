@@ -20,7 +20,7 @@ from leaq.training.mlp import layer_groups
 from leaq.types import LAYER_ROLES, Bools, Samples
 from leaq.types.tasks import Layout
 
-LIBRARIES = 550_000_000
+LIBRARIES = 490_000_000
 """Bytes that torch, numpy and the rest take before anything is computed."""
 PRIVATE = 120_000_000
 """Bytes that the library of DP-SGD takes."""
@@ -35,7 +35,7 @@ EVIDENCE = 6
 """Numbers a signal that the combined attack holds of every record and model."""
 BATCHES = 10
 """Bytes of a record and model while training: who is a member, and the order of the batches of half of them."""
-MEASURING = {"row": 0.4, "record": 2.3e-5, "part": 1.0e-6, "output": 4e-7}
+MEASURING = {"row": 0.2, "record": 1.66e-5, "part": 6.2e-7, "output": 1.9e-7}
 """Seconds that measuring takes on the processor of docs/scaling.md: a row, and of a record and model by itself, for
 each part of the models that a jackknife leaves out, and for each output."""
 ATTACKED = 0.5
