@@ -82,6 +82,23 @@ class BlackBox(nn.Module):
         return self
 
 
+class Program(BlackBox):
+    """An exported program as a black box: it takes tensors as they are.
+
+    Examples
+    --------
+    >>> Program(nn.ReLU(), None)(torch.tensor([-1.0, 2.0])).tolist()
+    [0.0, 2.0]
+    """
+
+    def __init__(self, program: nn.Module, size: int | None) -> None:
+        super().__init__(program.__call__, bytes=size, kind="an exported program")  # the module would become a part
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run one batch."""
+        return self.run(*args, **kwargs)
+
+
 def _array(value: Any) -> Any:
     return value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
 

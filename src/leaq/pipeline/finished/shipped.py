@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, UnsupportedModel, some
 from leaq.models import unwrap
-from leaq.models.boxes import BlackBox, box_of, open_box
+from leaq.models.boxes import BlackBox, Program, box_of, open_box
 from leaq.models.formats import fill, read_file
-from leaq.models.formats.graphs import graph_of
+from leaq.models.formats.graphs import WeightGraph, graph_of
 from leaq.models.formats.placing import place
+from leaq.models.formats.traced import TracedGraph, is_traced
 from leaq.models.formats.weight import FEWEST, Weight, unlike
 from leaq.models.roles import tensors_of
 from leaq.results import Size
@@ -66,6 +67,9 @@ def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
     if isinstance(shipped, nn.Module):
         module = unwrap(shipped)
         size, flags = _module_bytes(module)
+        if is_traced(module):
+            apart = copy.deepcopy(module)
+            return _followed(TracedGraph(apart), Program(apart, size), original, name)
         return Opened(_apart(module), size, (*_box_flags(module), *flags, *_compared(module, original, name)))
     if not isinstance(shipped, str | Path):
         box = box_of(shipped)
@@ -78,7 +82,9 @@ def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
     path = Path(shipped)
     if (program := open_box(path)) is not None:
         if isinstance(program, BlackBox):
-            return _followed(path, program, original, name)
+            return _followed(graph_of(path), program, original, name)
+        if is_traced(program):
+            return _followed(TracedGraph(program), Program(program, path.stat().st_size), original, name)
         return Opened(program, path.stat().st_size, (_unseen(f"the program in {path.name}"),))
     reading = read_file(path, original)
     numbers = sum(tensor.numel() for _, tensor, _ in tensors_of(original))
@@ -94,13 +100,12 @@ def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
     return Opened(filled.module, reading.bytes, flags, read=True, stored=filled.stored)
 
 
-def _followed(path: Path, box: BlackBox, original: nn.Module, name: str) -> Opened:
-    """Run a file by its runtime; its weights are followed through its graph for size and comparison."""
-    graph = graph_of(path)
+def _followed(graph: WeightGraph, box: BlackBox, original: nn.Module, name: str) -> Opened:
+    """Run a program as it runs; its weights are followed through its graph for size and comparison."""
     placed = place(graph.weights(), original, subject=name)
     flags = []
     if graph.activation_bits is not None:
-        text = f"{name} rounds activations too, as its graph says; they are in the numbers, since the file was run."
+        text = f"{name} rounds activations too, as its graph says; they are in the numbers, since it was run."
         flags.append(Flag("integer-activations", text))
     if placed.missing:
         text = (

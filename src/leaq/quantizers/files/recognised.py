@@ -121,6 +121,11 @@ def _torchao(rest: str) -> Iterator[str]:
         yield "torchao.float8_weight_only(format=e5m2)"
 
 
+def _exported(rest: str) -> Iterator[str]:
+    yield from _torchao(rest)
+    yield from _onnx(rest)
+
+
 _CHOSEN = re.compile(r"(GPTQ|AWQ) (?P<bits>\d)-bit(, groups of (?P<group>\d+))?(, inputs reordered)?(, symmetric)?$")
 """Forms in which producers write codes that they chose on calibration records."""
 _MAKERS: Mapping[str, Callable[[str], Iterator[str]]] = {
@@ -132,6 +137,7 @@ _MAKERS: Mapping[str, Callable[[str], Iterator[str]]] = {
     "ONNX": _onnx,
     "OpenVINO": _onnx,
     "LiteRT": _onnx,
+    "PT2E": _exported,
     "bitsandbytes": _bitsandbytes,
     "torchao": _torchao,
     "int8": lambda _: (f"compressed_tensors(bits=8, per=channel{more})" for more in ("", ", symmetric=False")),

@@ -153,6 +153,11 @@ def test_a_graph_quantized_by_pt2e_is_run_and_weighed_by_its_codes(model, data, 
         wanted = nn.functional.cross_entropy(converted(torch.tensor(data[1][0])), torch.tensor(data[1][1]))
     for row in list(rows.values())[1:]:
         assert row.metrics["loss"].value == pytest.approx(float(wanted), rel=1e-4)
+        flags = {flag.code: flag.text for flag in row.flags}
+        assert "weights-not-seen" not in flags
+        assert "torchao.int8_weight_only" in flags["recipe"]
+        assert "Activations are rounded to 8 bits" in flags["recipe"]
+        assert 0 < row.measures["distortion"].value < 0.2
     assert 8 < rows["module"].size.bits < 12
     with pytest.raises(UnsupportedModel, match="is a buffer of int8 .* already quantized"):
         audit_finished(converted, *data, **QUICK)
