@@ -30,6 +30,8 @@ AMERICAN = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+\.\d+")
 SET_OFF = re.compile(r"[+-]?[1-9]\d{0,2}([' \u00a0\u2009\u202f\u2019]\d{3})+([.,]\d+)?")
 """Numbers whose thousands are set off by an apostrophe or a space."""
 DOTTED = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
+EXACT = 2**53
+"""Whole numbers up to which a feature, of 64 bits, tells every one from the next."""
 MINUS = "\u2212"
 """The sign that word processors and spreadsheets print for a minus."""
 
@@ -254,14 +256,26 @@ def row_numbers(column: "pd.Series[Any]") -> str | None:
     """Return "count" for a column that counts the records, "unique" for whole numbers none of which stands twice.
 
     Such a column tells every record apart and says nothing about others: a model that sees it learns the order of
-    the file.
+    the file. A count may have gaps where it rises with the rows, as one has after rows were left out. "rising" are
+    whole numbers that stand several times and never fall from row to row: numbers of persons or visits.
     """
     if not is_number(column) or len(column) < MOST_LEVELS:
         return None
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    if not np.array_equal(values, np.round(values)) or len(np.unique(values)) < len(values):
+    if not np.array_equal(values, np.round(values)):
         return None
-    return "count" if values.max() - values.min() == len(values) - 1 else "unique"
+    n, rises, distinct = len(values), bool((np.diff(values) >= 0).all()), len(np.unique(values))
+    if distinct < n:
+        return "rising" if rises and distinct > max(MOST_LEVELS, n // 10) else None
+    span = values.max() - values.min() + 1
+    return "count" if span == n or (rises and span < 2 * n) else "unique"
+
+
+def too_exact(column: "pd.Series[Any]") -> bool:
+    """Whether integers are too large for a feature to tell them apart: numbers of accounts, hashes, nanoseconds."""
+    if not pd.api.types.is_integer_dtype(column):
+        return False
+    return bool(len(column)) and max(abs(int(column.min())), abs(int(column.max()))) > EXACT
 
 
 def column_refusal(name: str, problems: list[Problem]) -> InvalidInput:

@@ -1,5 +1,6 @@
 """Files into data frames, with a word about every guess; nothing is dropped or filled here."""
 
+import csv
 import io
 import json
 import re
@@ -13,11 +14,11 @@ import pandas as pd
 
 from leaq.data.chemistry import MOST_ATOMS
 from leaq.data.columns import commas_in, points_set_off_thousands
-from leaq.data.delimited import laid_out
+from leaq.data.delimited import BLANKS, laid_out
 from leaq.data.sources import refuse_other_files
 from leaq.errors import InvalidInput, LeaqError, need, some
 from leaq.system.checksummed import read_npz
-from leaq.system.files import refuse_missing
+from leaq.system.files import refuse_missing, refuse_stand_in
 from leaq.system.memory import refuse_larger
 from leaq.types import Flag
 
@@ -67,6 +68,7 @@ def read_table(path: Path) -> SourceTable:
     """
     refuse_missing(path)
     refuse_other_files(path)
+    refuse_stand_in(path)
     suffix = path.suffix.lower()
     try:
         table = _READERS[suffix](path)
@@ -90,7 +92,7 @@ def _csv(path: Path) -> SourceTable:
     text, separator, flags = laid_out(path.read_bytes(), usual="\t" if path.suffix.lower() == ".tsv" else ",")
     options: dict[str, Any] = {"sep": separator, "skipinitialspace": True}
     frame = pd.read_csv(io.StringIO(text), **options)
-    if not isinstance(frame.index, pd.RangeIndex):
+    if not isinstance(frame.index, pd.RangeIndex) or _is_longer(text, separator):
         frame = _one_field_more(frame, text, options, flags)
     frame = _without_blanks(frame, flags)
     frame = _with_codes(frame, text, options)
@@ -111,6 +113,15 @@ def _csv(path: Path) -> SourceTable:
 def _refuse_long(path: Path) -> None:
     """Refuse a text that would take more memory than there is once it is a table."""
     refuse_larger(READ * path.stat().st_size, name=path.name)
+
+
+def _is_longer(text: str, separator: str) -> bool:
+    """Whether the first record has more fields than the header: pandas shows no trace of row names from 0."""
+    if separator == BLANKS:
+        return False
+    rows = csv.reader(io.StringIO(text, newline=None), delimiter=separator, skipinitialspace=True)
+    header, first = (next((row for row in rows if row), []) for _ in range(2))
+    return len(first) > len(header)
 
 
 def _one_field_more(frame: pd.DataFrame, text: str, options: dict[str, Any], flags: list[Flag]) -> pd.DataFrame:

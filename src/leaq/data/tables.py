@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from leaq.data.columns import (
+    EXACT,
     Problem,
     Settled,
     column_refusal,
@@ -19,6 +20,7 @@ from leaq.data.columns import (
     plain_numbers,
     row_numbers,
     settle,
+    too_exact,
     whole_numbers,
 )
 from leaq.data.reading import Reading, TaskChoice
@@ -269,9 +271,13 @@ def _no_feature(column: "pd.Series[Any]") -> Problem | None:
     name = str(column.name)
     if column.isna().all():
         return Problem(name, "no value in any row")
+    if too_exact(column):
+        return Problem(name, f"integers beyond {EXACT:.0e}, whose last digits a feature loses")
     if row_numbers(column) == "count":
-        low = int(column.min())
-        return Problem(name, f"row numbers (every whole number from {low} to {low + len(column) - 1} once)")
+        low, high = int(column.min()), int(column.max())
+        every = high - low + 1 == len(column)
+        gaps = "every whole number" if every else "rising whole numbers, with gaps,"
+        return Problem(name, f"row numbers ({gaps} from {low} to {high}{' once' * every})")
     if is_number(column) or pd.api.types.is_bool_dtype(column):
         return None
     levels = column.dropna().astype(str).nunique()
@@ -298,11 +304,16 @@ def _limited(
             f"{first_rows(rows[large[:, column]].tolist())}. Correct them, or give the column in another unit."
         )
     flags = []
-    whole = np.flatnonzero(whole_numbers(limit))
-    unique = [repr(columns[at]) for at in whole if row_numbers(pd.Series(limit[:, at])) == "unique"]
-    if unique:
+    counted: dict[str | None, list[str]] = {}
+    for at in np.flatnonzero(whole_numbers(limit)):
+        counted.setdefault(row_numbers(pd.Series(limit[:, at])), []).append(repr(columns[at]))
+    if unique := counted.get("unique"):
         text = f"Whole numbers, different in every record: columns {some(unique, 5)}."
         flags.append(Flag("unique-columns", f"{text} If they are identifiers, leave them out with --ignore."))
+    if rising := counted.get("rising"):
+        text = f"Whole numbers that never fall from row to row: columns {some(rising, 5)}."
+        text += " If they number persons or visits, keep each one's records together with --group, or --ignore them."
+        flags.append(Flag("rising-columns", text))
     coded = [
         f"{number:g} in {int((column == number).sum())} rows of column {name!r}"
         for name, column in zip(columns, matrix[:, numbers].T, strict=True)

@@ -60,7 +60,8 @@ def targets_of(column: "pd.Series[Any]", name: str, reading: Reading) -> Targets
     names = tuple(
         str(int(label) if whole_number else label) for label, whole_number in zip(labels, numbers, strict=True)
     )
-    return codes.astype(np.int64), names, "classification", _alike(names, column)
+    doubts = (*_alike(names, column), *(_uncoded(codes, labels, column) if numeric else ()))
+    return codes.astype(np.int64), names, "classification", doubts
 
 
 def _alike(classes: tuple[str, ...], column: "pd.Series[Any]") -> tuple[Flag, ...]:
@@ -73,6 +74,18 @@ def _alike(classes: tuple[str, ...], column: "pd.Series[Any]") -> tuple[Flag, ..
         return ()
     text = f"Classes of {column.name!r} that differ in capitals alone count as several: {', '.join(doubled)}."
     return (Flag("alike-classes", f"{text} Spell them alike if they are the same."),)
+
+
+def _uncoded(codes: npt.NDArray[Any], labels: npt.NDArray[Any], column: "pd.Series[Any]") -> tuple[Flag, ...]:
+    """Flag a negative class beside 0, 1, ... that is the rarest: so are records without a label coded."""
+    counts = np.bincount(codes)
+    if len(labels) < 3 or labels[0] >= 0 or not np.array_equal(labels[1:], np.arange(len(labels) - 1)):
+        return ()
+    if counts[0] >= counts[1:].min():
+        return ()
+    others = ", ".join(f"{label:g}" for label in labels[1:4])
+    text = f"{labels[0]:g} in {counts[0]} rows of {column.name!r} is a class of its own beside {others}."
+    return (Flag("missing-codes", f"{text} If it marks records without a label, empty those cells."),)
 
 
 def _refuse_absurd(values: Floats, column: "pd.Series[Any]", name: str) -> None:

@@ -215,7 +215,9 @@ def _paired(facts: _Facts) -> tuple[str, tuple[Flag, ...]]:
         return "mixed", ()
     text = ""
     if not facts.targets.is_floating_point() or facts.few:
-        text = "whole numbers: read as values, under the squared error. For classes the model needs an output each."
+        text = (
+            "whole numbers: read as values under the squared error. Classes need an output each, or two to be 0 and 1."
+        )
     elif facts.unit:
         text = "between 0 and 1: read as values, under the squared error. If they are probabilities, say loss='binary'."
     return "squared_error", (_chosen(f"{facts.said}, {text}"),) if text else ()

@@ -236,12 +236,18 @@ def _unquantized(roles: Mapping[str, Role], counts: Mapping[str, int]) -> Iterat
         yield Flag("unquantized-other", text)
 
 
+COMPUTED = ("_orig", "_v")
+"""Ends of the names of parameters that a hook makes a weight of before every run: pruning, spectral and weight norm."""
+
+
 def plain_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield the tensors of numbers that are no parameters or buffers, each with the attribute it hangs on."""
     known = {id(tensor) for tensor in (*module.parameters(), *module.buffers())}
     for prefix, owner in module.named_modules():
         for name, held in vars(owner).items():
             if name.startswith("_") or isinstance(owner, torch.jit.ScriptModule):
+                continue
+            if any(f"{name}{end}" in owner._parameters for end in COMPUTED):
                 continue
             for tensor in _tensors_in(held):
                 if id(tensor) not in known:

@@ -1,6 +1,7 @@
 """Weights from files, into an architecture: safetensors only, and only if names and shapes match."""
 
 import json
+import zipfile
 from collections.abc import Callable, Mapping
 from math import prod
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, LeaqError, StoreError, some
 from leaq.models.roles import shared_names, tensors_of
-from leaq.system.files import no_file
+from leaq.system.files import no_file, refuse_stand_in
 from leaq.system.usercode import accepted, raised, user_function
 
 TYPES = {
@@ -25,6 +26,9 @@ TYPES = {
 NARROW = frozenset({"F16", "BF16", "F8_E4M3", "F8_E5M2"})
 """Those whose numbers are widened to 32 bits."""
 PICKLED = frozenset({".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib"})
+
+OTHERS = {b"\x89HDF": "an HDF5 file, as Keras writes", b"\x93NUMPY": "a NumPy array"}
+"""Files of numbers that are no safetensors, by how they begin."""
 
 
 class OpenWeights:
@@ -111,10 +115,16 @@ def open_weights(path: str | Path) -> OpenWeights:
     path = Path(path)
     if not path.is_file():
         raise no_file(path, "weights file", "Name an existing file of weights.")
+    refuse_stand_in(path)
     with path.open("rb") as handle:
         head = handle.read(9)
     # A safetensors file begins with the length of its header, which may look like anything, and the header's "{".
     looks = head[:4] == b"PK\x03\x04" or head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+    if (other := next((what for mark, what in OTHERS.items() if head.startswith(mark)), "")) or _holds_arrays(path):
+        raise InvalidInput(
+            f"{path.name}: weights must be a safetensors file. Found {other or 'an archive of NumPy arrays'}. Save "
+            "them with safetensors.numpy.save_file({name: array, ...}, 'weights.safetensors')."
+        )
     if path.suffix.lower() in PICKLED or (looks and head[8:] != b"{"):
         raise InvalidInput(
             f"{path.name}: weights must be a safetensors file. Found a pickled one, and opening it can run any code "
@@ -122,6 +132,15 @@ def open_weights(path: str | Path) -> OpenWeights:
             "safetensors.torch.save_file(torch.load(path, weights_only=True), 'weights.safetensors')"
         )
     return OpenWeights(path)
+
+
+def _holds_arrays(path: Path) -> bool:
+    """Whether a file is an NPZ archive; torch's own are archives too."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    return bool(names) and all(name.endswith(".npy") for name in names)
 
 
 def tensors_in(path: str | Path) -> dict[str, Tensor]:

@@ -91,6 +91,7 @@ WITHOUT_NAMES: Mapping[str, str] = {
     "numbers-as-text": "Numbers kept as text were read as numbers.",
     "kept-words": "Words that stand for missing values elsewhere were read as words.",
     "unique-columns": "Some columns hold whole numbers that are different in every record.",
+    "rising-columns": "Some columns hold whole numbers that never fall from row to row.",
     "missing-codes": "Some columns hold a number of nines far from all others, perhaps for missing values.",
 }
 """What flags say whose text names columns or words of the source."""

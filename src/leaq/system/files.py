@@ -52,6 +52,29 @@ def refuse_missing(path: Path) -> None:
         raise no_file(path)
 
 
+STAND_INS = {
+    b"version https://git-lfs": "a pointer of Git LFS, which keeps the file elsewhere. Fetch it with 'git lfs pull'",
+    b"<!doctype html": "a web page. Download the file itself, not the page that shows it",
+    b"<html": "a web page. Download the file itself, not the page that shows it",
+}
+"""What downloads leave in a file's place, by how it begins."""
+
+
+def refuse_stand_in(path: Path) -> None:
+    """Refuse what stands in a file's place: a pointer to it, or a web page about it.
+
+    Raises
+    ------
+    StoreError
+        If the file begins as one of them does.
+    """
+    with path.open("rb") as file:
+        begins = file.read(32).lstrip(b"\xef\xbb\xbf \r\n").lower()
+    for mark, what in STAND_INS.items():
+        if begins.startswith(mark):
+            raise StoreError(f"{path.name}: this is no data but {what}.")
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, 64 hexadecimal digits."""
     with path.open("rb") as file:

@@ -1,9 +1,10 @@
 """Numbers in the forms files keep them in, and words that only look like some."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from leaq.data.columns import row_numbers, settle
+from leaq.data.columns import row_numbers, settle, too_exact
 
 
 def read(values):
@@ -67,3 +68,18 @@ def test_numbers_with_something_beside_them_are_words_and_said_to_be(values):
 )
 def test_words_with_numbers_in_them_are_words(values):
     assert read(values * 10) == (values * 10, [], [])
+
+
+def test_row_numbers_with_gaps_and_numbers_of_persons_are_told(rng):
+    kept = np.flatnonzero(rng.random(200) < 0.8)
+    assert row_numbers(pd.Series(kept)) == "count"  # an index after rows were left out
+    assert row_numbers(pd.Series(rng.permutation(kept))) == "unique"
+    assert row_numbers(pd.Series(np.arange(200) // 2)) == "rising"
+    assert row_numbers(pd.Series(rng.permutation(np.arange(200) // 2))) is None
+    assert row_numbers(pd.Series(np.arange(200) // 40)) is None  # a sorted code of few levels
+
+
+def test_integers_that_no_feature_tells_apart_are_named():
+    assert too_exact(pd.Series(np.arange(40, dtype=np.uint64) + 2**60))
+    assert not too_exact(pd.Series(np.arange(40) + 2**50))
+    assert not too_exact(pd.Series(np.arange(40) * 1e18))

@@ -6,7 +6,7 @@ import pytest
 
 from leaq.data import load
 from leaq.data.readers import read_frame, read_table
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, StoreError
 from tests.helpers import require
 
 
@@ -312,3 +312,27 @@ def test_arrays_of_one_column_keep_their_name_and_names_differ(tmp_path):
     np.savez(tmp_path / "t.npz", X=np.zeros((3, 2)), X0=np.ones(3))
     with pytest.raises(InvalidInput, match="found twice: X0"):
         read_frame(tmp_path / "t.npz")
+
+
+@pytest.mark.parametrize("end", ["", ","])
+def test_a_field_more_than_the_header_is_seen_where_rows_count_from_0(tmp_path, end):
+    lead = "" if end else "{i},"
+    rows = [f"{lead.format(i=i)}{i},{i / 7},{i % 2}{end}" for i in range(30)]
+    (tmp_path / "t.csv").write_text("\n".join(["n,b,y", *rows]))
+    table = read_table(tmp_path / "t.csv")
+    assert table.frame["y"].tolist() == [i % 2 for i in range(30)]
+    assert table.frame["n"].tolist() == list(range(30))
+    assert [flag.code for flag in table.flags] == ["trailing-separators" if end else "index-column"]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n", "git lfs pull"),
+        (b"<!DOCTYPE html><html><body>404</body></html>", "a web page"),
+    ],
+)
+def test_what_stands_in_a_tables_place_is_named(tmp_path, content, text):
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(StoreError, match=text):
+        read_table(tmp_path / "t.csv")

@@ -6,6 +6,7 @@ from leaq.data import Reading, load
 from leaq.data.catalogue import TASKS
 from leaq.data.splits import halves
 from leaq.data.tables import from_arrays
+from leaq.data.targets import targets_of
 from leaq.data.tasks import content_sha256, convert
 from leaq.errors import InvalidInput, NotEnoughEvidence
 
@@ -175,3 +176,18 @@ def test_tox21_as_it_is_published_works_by_name(tmp_path, layout):
 
 def test_reading_takes_a_list():
     assert Reading(target=["a", "b"]).to_dict()["target"] == "a,b"
+
+
+@pytest.mark.parametrize(
+    ("labels", "codes"),
+    [
+        ([0, 1] * 40 + [-1] * 5, ["missing-codes"]),
+        ([0.0, 1.0, 2.0] * 30 + [-2.0] * 5, ["missing-codes"]),
+        ([-1, 0, 1] * 30, []),  # as often as the others: a class
+        ([-1, 1] * 40, []),
+    ],
+)
+def test_a_rare_negative_class_is_doubted(labels, codes):
+    _, _, task, flags = targets_of(pd.Series(labels, name="y"), "t", Reading())
+    assert task == "classification"
+    assert [flag.code for flag in flags] == codes

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.prune import l1_unstructured
 
 from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.models import checkpoints_of, roles_of
@@ -111,3 +112,12 @@ def test_numbers_that_are_no_parameters_are_named():
     flag = next(flag for flag in parameter_doubts(Loose()) if flag.code == "unregistered")
     assert "table, layers: 32 numbers" in flag.text
     assert "unregistered" not in {flag.code for flag in parameter_doubts(nn.Linear(4, 2))}
+
+
+def test_weights_that_hooks_make_of_parameters_are_not_called_unregistered():
+    pruned = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    l1_unstructured(pruned[0], "weight", 0.5)
+    normed = nn.Sequential(nn.utils.spectral_norm(nn.Linear(4, 4)), nn.utils.weight_norm(nn.Linear(4, 2)))
+    for module in (pruned, normed):
+        module(torch.ones(3, 4))
+        assert "unregistered" not in [flag.code for flag in parameter_doubts(module)]

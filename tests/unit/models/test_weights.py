@@ -1,11 +1,12 @@
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from leaq.errors import InvalidInput, StoreError
+from leaq.errors import InvalidInput, LeaqError, StoreError
 from leaq.models.weights import architecture, check_match, open_weights, tensors_in
 
 
@@ -107,3 +108,23 @@ def test_an_architecture_that_cannot_be_built_says_why(tmp_path):
     (tmp_path / "own_nets_c.py").write_text("def make(width):\n    return None\n")
     with pytest.raises(InvalidInput, match="the network could not be built .TypeError: make.. missing 1"):
         architecture("own_nets_c:make", folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n", "git lfs pull"),
+        (b"\xef\xbb\xbf<html><head></head></html>", "a web page"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(90), "an HDF5 file, as Keras writes"),
+    ],
+)
+def test_files_that_hold_no_safetensors_are_called_what_they_are(tmp_path, content, text):
+    (tmp_path / "w.safetensors").write_bytes(content)
+    with pytest.raises(LeaqError, match=text):
+        open_weights(tmp_path / "w.safetensors")
+
+
+def test_an_archive_of_arrays_is_called_no_pickle(tmp_path):
+    np.savez(tmp_path / "w.npz", a=np.zeros((2, 2)))
+    with pytest.raises(InvalidInput, match=r"an archive of NumPy arrays.*safetensors\.numpy\.save_file"):
+        open_weights(tmp_path / "w.npz")

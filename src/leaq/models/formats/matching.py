@@ -146,9 +146,8 @@ def fill(
                 places[name].copy_(weight.value)
         del first, weight  # before the next is read: one may be a large part of memory
     _refuse_empty(module, subject)
-    return Filled(
-        module, stored, (*_warnings(subject, decided, scaled, unchanged=unchanged), *_uneven(subject, doubted))
-    )
+    doubts = (*_warnings(subject, decided, scaled, unchanged=unchanged), *_uneven(subject, doubted))
+    return Filled(module, stored, (*doubts, *_further(subject, found, weights, original)))
 
 
 def fitting(reading: FileWeights, original: nn.Module, *, subject: str) -> dict[str, str]:
@@ -226,11 +225,9 @@ def refuse_others(
 ) -> None:
     """Refuse files that lack weights of the original, or hold some that it does not have."""
     own = [name for name, _, _ in tensors_of(original)]
-    counters = {name for name, tensor in original.named_buffers() if not tensor.is_floating_point()}
-    allowed = {*found.values(), *shared_names(original), *counters}
+    allowed = _allowed(found, original)
     missing = [name for name in own if name not in found]
-    surplus = [name for name in weights if name not in allowed and _unwrapped(name) not in allowed]
-    surplus = [name for name in surplus if not any(name.endswith(f".{known}") for known in allowed)]
+    surplus = [name for name in _unplaced(weights, allowed) if not _is_inner(name, allowed)]
     problems = [f"{word}: {some(names)}" for word, names in (("missing", missing), ("unexpected", surplus)) if names]
     if not problems:
         return
@@ -239,10 +236,52 @@ def refuse_others(
             f"{subject}: a shipped model must be whole. Found an adapter (LoRA or its kin) without its base. Merge it "
             "into the base (merge_and_unload) and save that, or give the running model."
         )
+    if any(ADAPTER.search(name) for name in surplus):
+        raise InvalidInput(
+            f"{subject}: a shipped model must be whole. Found an adapter (LoRA or its kin) that is not merged into its "
+            "base. Merge it (merge_and_unload) and save that, or give the running model."
+        )
+    copies = {name[: -len(tail)] for name in weights for tail in own if name.endswith(f".{tail}")}
+    if surplus and not missing and all(_is_inner(name, own) for name in surplus):
+        raise InvalidInput(
+            f"{subject}: a file must hold one model. Found copies of its weights under "
+            f"{', '.join(sorted(copies)[:4])}. Save the one that is released, without the others."
+        )
     raise InvalidInput(
         f"{subject}: the weights must belong to the same architecture as the model. Found "
         f"{f'{kind}; ' * (kind != 'safetensors')}{'; '.join(problems)}. {_way_out(surplus)}"
     )
+
+
+def _allowed(found: Mapping[str, str], original: nn.Module) -> set[str]:
+    """Return the file's names of what the original has: its weights, names of tied ones, counters."""
+    counters = {name for name, tensor in original.named_buffers() if not tensor.is_floating_point()}
+    return {*found.values(), *shared_names(original), *counters}
+
+
+def _unplaced(weights: Iterable[str], allowed: Iterable[str]) -> list[str]:
+    known = set(allowed)
+    return [name for name in weights if name not in known and _unwrapped(name) not in known]
+
+
+def _is_inner(name: str, known: Iterable[str]) -> bool:
+    """Whether a name is a known one inside something else: "ema.0.weight" of "0.weight"."""
+    return any(name.endswith(f".{one}") for one in known)
+
+
+def _further(
+    subject: str, found: Mapping[str, str], weights: Mapping[str, LazyWeight], original: nn.Module
+) -> Iterable[Flag]:
+    """Say what else a file holds: averages or copies of the weights that were saved with them."""
+    tied = {f".{second}" for second in shared_names(original)}
+    further = [name for name in _unplaced(weights, _allowed(found, original)) if not name.endswith(tuple(tied))]
+    if further:
+        text = (
+            f"{subject} holds {len(further)} tensors that are not the model's ({some(further, 2)}), "
+            f"perhaps an average or a copy of its weights: they were not audited, and "
+            "its size counts them."
+        )
+        yield Flag("further-weights", text)
 
 
 def _way_out(surplus: list[str]) -> str:

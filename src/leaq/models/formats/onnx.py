@@ -16,6 +16,7 @@ import numpy as np
 from leaq.errors import InvalidInput, StoreError, need
 from leaq.models.formats.constants import Constant, along, bits_of, decoded
 from leaq.models.formats.weight import Weight
+from leaq.system.files import refuse_stand_in
 
 PRODUCTS = frozenset({"MatMul", "Gemm", "FusedGemm", "FusedMatMul", "Conv", "ConvTranspose", "Gather", "Add"})
 """Operators whose constant operand is a weight in floating point, possibly behind DequantizeLinear."""
@@ -40,6 +41,7 @@ def load_onnx(path: Path) -> Any:
     onnx = need("onnx", extra="onnx", purpose="Reading an ONNX file")
     if not path.is_file():
         raise StoreError(f"There is no file {path.name!r}.")
+    refuse_stand_in(path)
     try:
         model = onnx.load(str(path), load_external_data=False)
     except Exception as err:  # whatever the protobuf reader raises for bytes that are no model
@@ -119,11 +121,11 @@ class Graph:
         for node in self.nodes:
             for name in node.input:
                 self.users.setdefault(name, []).append(node)
-        self._bytes = sum(_bytes(onnx, item) for item in model.graph.initializer)
+        self._bytes = sum(_bytes(onnx, item) for item in _tensors(model.graph))
 
     @property
     def bytes(self) -> int:
-        """What all stored constants take, codes of less than a byte packed."""
+        """What all stored constants take, nodes' own and subgraphs' too, codes of less than a byte packed."""
         return self._bytes
 
     @property

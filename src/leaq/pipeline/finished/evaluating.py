@@ -27,6 +27,7 @@ from leaq.pipeline.finished.running import (
     is_weightless,
     refuse_random,
     rows_of,
+    run_alone,
     run_first,
     run_plain,
     widest,
@@ -101,6 +102,8 @@ class ModelEvaluator:
         make_room(module)
         values = _targets(members, nonmembers, own=not isinstance(loss, str))
         few = Batch(head(members.batches[0].inputs), members.batches[0].targets[:1], 1)
+        if members.features is not None:
+            run_alone(model, members.batches[0], few)
         # A loss of one's own reads outputs as they are.
         last = last_operation(lambda: run_plain(model, few, grad=True)) if isinstance(loss, str) else ""
         chosen = choose_loss(loss, outputs.cpu(), values, last=last, names=members.names or nonmembers.names)

@@ -17,6 +17,7 @@ from leaq.models import ModuleModel, checkpoints_of, evaluating
 from leaq.models.calling import call, full_precision
 from leaq.models.roles import tensors_of
 from leaq.pipeline.finished.records import Records
+from leaq.seeds import drawn, shared_generators_kept
 from leaq.types.later import is_later
 
 REPEATS = 32
@@ -174,6 +175,26 @@ def run_plain(model: ModuleModel, batch: Batch, *, grad: bool = False) -> Tensor
         return call(module, model.own, inputs)
 
 
+def run_alone(model: ModuleModel, batch: Batch, one: Batch) -> Tensor:
+    """Return the outputs (1, ...) of the first record of a batch by itself.
+
+    Raises
+    ------
+    UnsupportedModel
+        If the model runs on the batch alone.
+    """
+    try:
+        return run_plain(model, one)
+    except LeaqError:
+        raise
+    except Exception as err:  # whatever the user's code raises
+        raise UnsupportedModel(
+            f"A record's loss must not depend on the others in its batch. The model ran on {batch.n} records, and on "
+            f"one by itself it raised {reason_of(err)}. Let batch normalisation follow eval(), and squeeze no axis of "
+            "records."
+        ) from err
+
+
 def widest(run: Callable[[], Any], module: nn.Module) -> int:
     """Return the most numbers that a part of a module gives at once in a run: what a batch takes grows with it."""
     most = [1]
@@ -221,8 +242,7 @@ def refuse_random(run: Callable[[], Tensor], once: Tensor, *, what: str = "The m
     UnsupportedModel
         If two runs differ. Where a run draws random numbers, it is repeated, so that equal ones are no luck.
     """
-    state = torch.get_rng_state()
-    try:
+    with shared_generators_kept() as before:
         repeats, done = 1, 0
         while done < repeats:
             again = run()
@@ -234,10 +254,8 @@ def refuse_random(run: Callable[[], Tensor], once: Tensor, *, what: str = "The m
                     "draw no noise in forward outside of training."
                 )
             done += 1
-            if not torch.equal(torch.get_rng_state(), state):
+            if drawn(before):
                 repeats = REPEATS
-    finally:
-        torch.set_rng_state(state)
 
 
 def device_of(module: nn.Module) -> torch.device:

@@ -22,7 +22,7 @@ from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.subjects.base import Kind, Reads, Trained
 from leaq.pipeline.subjects.given import Given
 from leaq.pipeline.subjects.outputs import as_stacked_model
-from leaq.seeds import stream
+from leaq.seeds import shared_generators_kept, stream
 from leaq.system.usercode import raised, user_function
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
@@ -152,16 +152,11 @@ def stacked_weights(parts: list[Checkpoints]) -> Checkpoints:
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
     """Seed every global generator for one training, and put them back as they were."""
-    states = random.getstate(), np.random.get_state(legacy=True)  # noqa: NPY002 - what recipes draw from
-    try:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            random.seed(seed)
-            np.random.seed(seed)  # noqa: NPY002
-            yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
+    with shared_generators_kept(), torch.random.fork_rng():  # the latter keeps those of GPUs
+        torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - what recipes draw from
+        yield
 
 
 def _asked(config: AuditConfig, given: Given) -> OwnTraining | None:

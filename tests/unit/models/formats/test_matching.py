@@ -63,3 +63,25 @@ def test_a_file_of_another_model_of_the_same_shape_is_refused(tmp_path):
     other = nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 32))
     with pytest.raises(InvalidInput, match="m: what a file holds must be near the original.*0.weight"):
         open_shipped(whole(tmp_path / "m.safetensors", other), module, name="m")
+
+
+def test_an_average_saved_beside_the_weights_is_said(tmp_path):
+    module = net()
+    own = module.state_dict()
+    save_file({**own, **{f"ema.{name}": t * 0.9 for name, t in own.items()}}, tmp_path / "m.safetensors")
+    opened = open_shipped(tmp_path / "m.safetensors", module, name="m")
+    assert torch.equal(opened.module[0].weight, module[0].weight)
+    further = next(flag for flag in opened.flags if flag.code == "further-weights")
+    assert further.text.startswith("m holds 6 tensors that are not the model's (ema.")
+    both = {f"{prefix}.{name}": t.clone() for prefix in ("ema", "model") for name, t in own.items()}
+    save_file(both, tmp_path / "b.safetensors")
+    with pytest.raises(InvalidInput, match=r"must hold one model. Found copies of its weights under ema\., model\."):
+        open_shipped(tmp_path / "b.safetensors", module, name="m")
+
+
+def test_an_adapter_beside_its_base_is_told_to_be_merged(tmp_path):
+    module = net()
+    stored = {name.replace("0.", "0.base_layer."): t for name, t in module.state_dict().items()}
+    save_file({**stored, "0.lora_A.default.weight": torch.ones(2, 128)}, tmp_path / "a.safetensors")
+    with pytest.raises(InvalidInput, match=r"an adapter .* that is not merged into its base.*merge_and_unload"):
+        open_shipped(tmp_path / "a.safetensors", module, name="m")

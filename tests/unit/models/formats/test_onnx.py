@@ -88,6 +88,13 @@ def test_codes_of_half_a_byte_weigh_half_a_byte(onnx):
     assert graph.weights()[0].value[0].tolist() == [0.5, -1.0, 1.5]
 
 
+def test_constants_of_nodes_weigh_what_initializers_do(onnx):
+    weight = np.arange(6, dtype=np.float32).reshape(2, 3)
+    stored = onnx.helper.make_node("Constant", [], ["w"], value=onnx.numpy_helper.from_array(weight))
+    made = model_of(onnx, {"b": np.zeros(2, np.float32)}, [stored, node(onnx, "Gemm", ["x", "w", "b"], transB=1)])
+    assert Graph(made).bytes == 4 * (6 + 2)
+
+
 def test_external_data_must_lie_in_the_folder_of_the_file(onnx, tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()

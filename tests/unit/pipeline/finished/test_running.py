@@ -1,6 +1,7 @@
 """What a model must do when it runs: rows of finite numbers, the same twice, and nothing written."""
 
 import copy
+import random
 from typing import NamedTuple
 
 import numpy as np
@@ -9,10 +10,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+import leaq
 from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.models import ModuleModel
 from leaq.pipeline.finished.records import read_records
-from leaq.pipeline.finished.running import run_first
+from leaq.pipeline.finished.running import refuse_random, run_first
+from leaq.seeds import drawn, shared_states
 from tests.unit.pipeline.finished.models import audit_finished, halves
 
 QUICK = {"quantizers": ("sign",), "draws": 20, "neighbours": 4}
@@ -237,3 +240,39 @@ def test_a_buffer_that_forward_writes_is_put_back_in_every_row():
 def test_a_frozen_program_is_run():
     program = torch.jit.freeze(torch.jit.script(nn.Linear(6, 2).eval()))
     assert audit_finished(program, *halves(), draws=20).rows[0].metrics["loss"].value > 0
+
+
+@pytest.mark.parametrize("draw", [random.random, lambda: np.random.default_rng, np.random.random_sample])
+def test_whoever_draws_is_repeated_whatever_the_generator(draw):
+    calls = []
+
+    def run():
+        calls.append(draw())
+        return torch.ones(2, 1)
+
+    before = shared_states()
+    refuse_random(run, torch.ones(2, 1))
+    assert len(calls) == (32 if isinstance(calls[0], float) else 1)
+    assert not drawn(before)
+
+
+class AlwaysTraining(nn.Module):
+    """A network whose batch normalisation does not follow `eval()`."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.out = nn.BatchNorm1d(8), nn.Linear(8, 2)
+
+    def train(self, mode: bool = True):
+        super().train(mode)
+        self.norm.train()
+        return self
+
+    def forward(self, x):
+        return self.out(self.norm(x))
+
+
+def test_a_model_that_cannot_run_on_one_record_is_told_why(rng):
+    x, y = rng.normal(size=(40, 8)).astype(np.float32), np.arange(40) % 2
+    with pytest.raises(UnsupportedModel, match="on one by itself it raised ValueError"):
+        leaq.audit(AlwaysTraining(), members=(x[:20], y[:20]), nonmembers=(x[20:], y[20:]), quantizers="none")
