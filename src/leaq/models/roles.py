@@ -221,9 +221,13 @@ def _refuse_batch_statistics(module: nn.Module) -> None:
 def _unquantized(roles: Mapping[str, Role], counts: Mapping[str, int]) -> Iterator[Flag]:
     """Name and count what no quantizer touches; sizes and bits count all of it."""
     other = [name for name, role in roles.items() if role == "other"]
+    buffers = [name for name, role in roles.items() if role == "scaler" and counts[name] > LARGE_BUFFER]
     kept = sum(role in ("bias", "norm", "scaler") for role in roles.values())
     if kept:
         text = f"{kept} bias, norm and statistics tensors are released in full precision; r does not cover them."
+        if buffers:
+            part = sum(counts[name] for name in buffers)
+            text += f" Among them are buffers of {part:,} numbers ({some(buffers)}): weights, if the model learnt them."
         yield Flag("unquantized-rest", text)
     if other:
         part = sum(counts[name] for name in other)
@@ -236,6 +240,8 @@ def _unquantized(roles: Mapping[str, Role], counts: Mapping[str, int]) -> Iterat
         yield Flag("unquantized-other", text)
 
 
+LARGE_BUFFER = 100
+"""Numbers from which a buffer is named that is no statistic of a norm."""
 COMPUTED = ("_orig", "_v")
 """Ends of the names of parameters that a hook makes a weight of before every run: pruning, spectral and weight norm."""
 

@@ -114,6 +114,7 @@ def test_numbers_that_are_no_parameters_are_named():
     assert "unregistered" not in {flag.code for flag in parameter_doubts(nn.Linear(4, 2))}
 
 
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
 def test_weights_that_hooks_make_of_parameters_are_not_called_unregistered():
     pruned = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
     l1_unstructured(pruned[0], "weight", 0.5)
@@ -121,3 +122,10 @@ def test_weights_that_hooks_make_of_parameters_are_not_called_unregistered():
     for module in (pruned, normed):
         module(torch.ones(3, 4))
         assert "unregistered" not in [flag.code for flag in parameter_doubts(module)]
+
+
+def test_a_large_buffer_is_named():
+    module = nn.Sequential(nn.Linear(4, 2), nn.BatchNorm1d(200))
+    module.register_buffer("table", torch.ones(32, 8))
+    (rest,) = [flag for flag in parameter_doubts(module) if flag.code == "unquantized-rest"]
+    assert "buffers of 256 numbers (table)" in rest.text

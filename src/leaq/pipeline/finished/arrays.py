@@ -49,16 +49,22 @@ def tensor_of(values: Any, *, double: bool = False) -> Tensor:
     tensor([1., nan])
     """
     if isinstance(values, Tensor):
-        return values.detach()
+        return (values if values.layout == torch.strided else values.to_dense()).detach()
     if hasattr(values, "toarray"):
         values = values.toarray()
     array = _framed(values) if hasattr(values, "to_numpy") else _array(values)
     if array is None:
         found = np.asarray(values).dtype
-        raise InvalidInput(
-            f"Inputs and targets must be numbers. Found {found}. Encode texts and categories first; "
-            "texts for a language model go through leaq.audit(..., tokenizer=...)."
+        remedy = {
+            "c": "Give real and imaginary parts as columns of their own",
+            "V": "Give its fields as columns of one array",
+            "M": "Turn dates into numbers",
+            "m": "Turn times into numbers",
+        }.get(
+            found.kind,
+            "Encode texts and categories first; texts for a language model go through leaq.audit(..., tokenizer=...)",
         )
+        raise InvalidInput(f"Inputs and targets must be numbers. Found {found}. {remedy}.")
     if array.dtype.kind == "f" and array.dtype.itemsize > 4:
         array = array.astype(np.float64 if double else np.float32)
     elif array.dtype.kind in "ui":

@@ -269,7 +269,7 @@ class ModelEvaluator:
             return
         one = Batch(head(first.inputs), first.targets[:1], 1)
         # What runs without showing its weights may scale by the batch; it is then run record by record.
-        single = outputs[:1] if self.weightless else run_plain(self.model, one)
+        single = outputs[:1] if self.weightless else run_alone(self.model, first, one)
         alone = self.loss.function(single, one.targets.to(outputs.device))
         refuse_batch_dependence(values[:1].cpu(), checked(alone, 1, self.loss.name).cpu(), self.loss.name)
 

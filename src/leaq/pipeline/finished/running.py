@@ -176,15 +176,16 @@ def run_plain(model: ModuleModel, batch: Batch, *, grad: bool = False) -> Tensor
 
 
 def run_alone(model: ModuleModel, batch: Batch, one: Batch) -> Tensor:
-    """Return the outputs (1, ...) of the first record of a batch by itself.
+    """Return the outputs of the first record of a batch by itself: (1, ...), or () where it has one.
 
     Raises
     ------
     UnsupportedModel
-        If the model runs on the batch alone.
+        If the model runs on the batch alone, or gives no row for a record by itself.
     """
     try:
-        return run_plain(model, one)
+        outputs = run_plain(model, one)
+        return outputs if outputs.numel() == 1 else rows_of(outputs, 1)
     except LeaqError:
         raise
     except Exception as err:  # whatever the user's code raises

@@ -59,3 +59,16 @@ def test_nests_of_lists():
     assert not is_numbers([[1, 2], [3]], axes=1)
     assert not is_numbers([np.zeros(2), np.zeros(2)], axes=1)
     assert not is_numbers(["a"], axes=1)
+
+
+def test_sparse_tensors_and_records_of_other_kinds():
+    dense = torch.tensor([[0.0, 2.0], [3.0, 0.0]])
+    for sparse in (dense.to_sparse(), dense.to_sparse(sparse_dim=1)):
+        assert torch.equal(tensor_of(sparse), dense)
+    for values, remedy in (
+        (np.array([1 + 2j]), "real and imaginary parts"),
+        (np.zeros(2, [("a", "f4"), ("b", "f4")]), "fields as columns"),
+        (np.array(["2020-01-01"], "datetime64[D]"), "dates into numbers"),
+    ):
+        with pytest.raises(InvalidInput, match=remedy):
+            tensor_of(values)

@@ -276,3 +276,18 @@ def test_a_model_that_cannot_run_on_one_record_is_told_why(rng):
     x, y = rng.normal(size=(40, 8)).astype(np.float32), np.arange(40) % 2
     with pytest.raises(UnsupportedModel, match="on one by itself it raised ValueError"):
         leaq.audit(AlwaysTraining(), members=(x[:20], y[:20]), nonmembers=(x[20:], y[20:]), quantizers="none")
+
+
+class Squeezing(nn.Linear):
+    """A layer whose outputs lose every axis of one."""
+
+    def forward(self, x):
+        return super().forward(x).squeeze()
+
+
+def test_a_record_by_itself_must_keep_its_row(rng):
+    x, y = rng.normal(size=(40, 8)).astype(np.float32), np.arange(40) % 2
+    given = {"members": (x[:20], y[:20]), "nonmembers": (x[20:], y[20:]), "quantizers": "none"}
+    with pytest.raises(InvalidInput, match=r"For 1 records it returned shape \(2,\)"):
+        leaq.audit(Squeezing(8, 2), **given)
+    assert leaq.audit(Squeezing(8, 1), **given).config["loss"] == "binary"
