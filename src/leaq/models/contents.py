@@ -67,8 +67,11 @@ def _content(value: Any) -> tuple[Back, Iterable[Any]]:
 
 
 def _numbers(value: Any) -> Back:
+    if isinstance(value, Tensor) and type(value) is not Tensor:  # packed weights move what hangs on them at first use
+        own = getattr(value, "__dict__", None)
+        return _mapping(own, dict(own)) if isinstance(own, dict) else None
     if isinstance(value, Tensor):
-        return _tensor(value) if type(value) is Tensor and not value.is_meta else None
+        return None if value.is_meta else _tensor(value)
     return _array(value) if value.flags.writeable and not value.dtype.hasobject else None
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from leaq.errors import InvalidInput
+from leaq.models.calling import evaluating
 from leaq.models.contents import LARGE, contents_of
 from tests.unit.pipeline.finished.models import audit_finished, halves
 
@@ -97,3 +98,33 @@ def test_things_that_hold_each_other_are_seen_once():
     for put in back:
         put()
     assert one == before
+
+
+class Packed(nn.Parameter):
+    """A weight that carries its scales until the layer's first run takes them, as bitsandbytes' do."""
+
+    scales = None
+
+
+class TakesScales(nn.Module):
+    """A layer that moves its weight's scales to a state of its own when it first runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.state = Plain()
+        self.weight = Packed(torch.ones(2, 3))
+        self.weight.scales = torch.full((2,), 0.5)
+
+    def forward(self, x):
+        if self.weight.scales is not None:
+            self.state.scales, self.weight.scales = self.weight.scales, None
+        return x @ self.weight.T * self.state.scales
+
+
+def test_what_a_first_run_moves_off_a_weight_is_moved_back():
+    layer = TakesScales()
+    for _ in range(2):
+        with evaluating(layer):
+            assert layer(torch.ones(1, 3)).tolist() == [[1.5, 1.5]]
+    assert layer.weight.scales.tolist() == [0.5, 0.5]
+    assert not hasattr(layer.state, "scales")
