@@ -18,8 +18,10 @@ from urllib.parse import urlsplit
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
 from leaq.errors import InvalidInput, StoreError, UnsupportedModel, need
+from leaq.models.calling import output_tensor
 from leaq.system.memory import refuse_beyond_memory
 
 BOXES = (".onnx", ".tflite", ".xml", ".pt2", ".ts", ".torchscript")
@@ -82,21 +84,25 @@ class BlackBox(nn.Module):
         return self
 
 
-class Program(BlackBox):
-    """An exported program as a black box: it takes tensors as they are.
+def program_box(program: GraphModule, size: int | None) -> BlackBox:
+    """Return an exported program as a black box, which takes as many records at once as it was exported for.
 
     Examples
     --------
-    >>> Program(nn.ReLU(), None)(torch.tensor([-1.0, 2.0])).tolist()
-    [0.0, 2.0]
+    >>> program = torch.export.export(nn.ReLU(), (torch.zeros(2, 3),)).module()
+    >>> program_box(program, None)(torch.tensor([[-1.0, 2.0, 0.0]] * 5)).shape
+    torch.Size([5, 3])
     """
+    given = (node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder")
+    sizes = [value.shape[0] for value in given if isinstance(value, Tensor) and value.ndim]
+    batch = sizes[0] if sizes and isinstance(sizes[0], int) else None
 
-    def __init__(self, program: nn.Module, size: int | None) -> None:
-        super().__init__(program.__call__, bytes=size, kind="an exported program")  # the module would become a part
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return output_tensor(
+            program(*map(torch.from_numpy, args), **{k: torch.from_numpy(v) for k, v in kwargs.items()})
+        )
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Run one batch."""
-        return self.run(*args, **kwargs)
+    return BlackBox(run, bytes=size, batch=batch, kind="an exported program")
 
 
 def _array(value: Any) -> Any:

@@ -46,8 +46,8 @@ class Origin(Config):
     scikit-learn network; records has inputs and targets. Runs your code; name only code you trust."""
     released: str = ""
     """The file that is released, of a model that was trained by the recipe (or is the network named) on the records of
-    members: it is attacked, with shadow models from the recipe. What chemprop saved says its network and targets
-    itself."""
+    members: it is attacked, with shadow models from the recipe. Weights (safetensors, GGUF, a folder), or a program
+    whose graph shows them (ONNX, OpenVINO, LiteRT, .pt2). What chemprop saved says its network and targets itself."""
     members: str = ""
     """Records that trained the released file, a table with the source's columns; the source's other records did not.
     Of a finished model: NPZ with arrays x and y, or a table (with target); of a language model texts, one a line, or

@@ -1,8 +1,9 @@
 """Weights without names, such as those of a graph, given to the parameters they are nearest to."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import nn
@@ -10,6 +11,11 @@ from torch import nn
 from leaq.errors import InvalidInput
 from leaq.models.formats.weight import Weight, unlike
 from leaq.models.roles import tensors_of
+
+NEAR = 0.1
+"""How far a network's outputs may be from its program's, as a share of how much these vary: activations of 8 bits."""
+MOST = 400
+"""Exchanges that are tried in one round."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,106 @@ def place(found: Sequence[Weight], original: nn.Module, *, subject: str) -> Plac
     return Placed(module, stored, tuple(missing))
 
 
+def place_by_run(
+    found: Sequence[Weight], network: nn.Module, run: Callable[[nn.Module], float], *, subject: str
+) -> tuple[nn.Module, dict[str, str]]:
+    """Give the weights of a program to a network without an original to compare them with, so that both do the same.
+
+    A graph uses its weights in about the order in which a network names them; where they do not fit so, weights of one
+    shape are exchanged, and square ones turned, until the network gives what the program gives.
+
+    Parameters
+    ----------
+    network : its architecture; a copy is filled.
+    run : says how far a network's outputs are from the program's, as a share of how much these vary.
+
+    Returns
+    -------
+    tuple : the filled network, and the forms of its quantized weights.
+
+    Raises
+    ------
+    InvalidInput
+        If the graph does not show weights of the network's shapes, or no way of placing them gives its outputs.
+    """
+    names = {name: tensor.shape for name, tensor, _ in tensors_of(network)}
+    refuse_other_shapes(found, network, subject=subject)
+    chosen: dict[str, Weight] = {}
+    for shape in dict.fromkeys(names.values()):
+        of_shape = (name for name in names if names[name] == shape)
+        chosen |= dict(zip(of_shape, _readings(found, shape), strict=False))
+    module = _filled(network, chosen)
+    off = run(module)
+    changes = _changes(found, names)
+    while off > NEAR:
+        before = off
+        for change in changes:
+            other = change(chosen)
+            if (less := run(_fill(module, other))) < off:
+                off, chosen = less, other
+        if off == before:
+            raise InvalidInput(
+                f"{subject}: the network must give what the program gives, with the weights that its graph holds. The "
+                f"nearest way of placing them is off by {off:.0%} of what outputs vary. Check that it is this "
+                f"network's, and gives what that gives (logits, not probabilities). {_ALONE}"
+            )
+    stored = {name: weight.form for name, weight in chosen.items() if weight.form and weight.value.ndim > 1}
+    return _fill(module, chosen), stored
+
+
+def refuse_other_shapes(found: Sequence[Weight], network: nn.Module, *, subject: str) -> None:
+    """Refuse a program whose graph does not show as many weights of each shape as a network has."""
+    shapes = [tensor.shape for _, tensor, _ in tensors_of(network)]
+    for shape in dict.fromkeys(shapes):
+        there, wanted = len(_readings(found, shape)), shapes.count(shape)
+        if there < wanted:
+            raise InvalidInput(
+                f"{subject}: a program's graph must show all weights of the network. Of shape {tuple(shape)} the "
+                f"network has {wanted}, the graph {there} (normalisation may be folded into the layer before it). "
+                f"{_ALONE}"
+            )
+
+
+_ALONE = (
+    "Give the released weights as safetensors, or audit the program by itself: leaq audit FILE --members ... "
+    "--nonmembers ..."
+)
+
+
+def _readings(found: Sequence[Weight], shape: torch.Size) -> list[Weight]:
+    """Return the weights of a shape in the graph's order, each in the way its operator says if that has the shape."""
+    ways = (next((way for way in _ways(one) if way.value.shape == shape), None) for one in found)
+    return [way for way in ways if way is not None]
+
+
+Change = Callable[[Mapping[str, Weight]], dict[str, Weight]]
+
+
+def _changes(found: Sequence[Weight], names: Mapping[str, torch.Size]) -> list[Change]:
+    """Return what may be tried: two weights of one shape exchanged, another one of the graph, a square one turned."""
+
+    def exchanged(first: str, second: str, chosen: Mapping[str, Weight]) -> dict[str, Weight]:
+        return {**chosen, first: chosen[second], second: chosen[first]}
+
+    def replaced(name: str, by: Weight, chosen: Mapping[str, Weight]) -> dict[str, Weight]:
+        return {**chosen, name: by}
+
+    def turned(name: str, chosen: Mapping[str, Weight]) -> dict[str, Weight]:
+        *_, other = _ways(chosen[name])
+        return {**chosen, name: other}
+
+    changes: list[Change] = []
+    for name, shape in names.items():
+        alike = [other for other in names if names[other] == shape]
+        readings = _readings(found, shape)
+        changes += [partial(exchanged, name, other) for other in alike[alike.index(name) + 1 :]]
+        if len(readings) > len(alike):
+            changes += [partial(replaced, name, reading) for reading in readings]
+        if len(shape) == 2 and shape[0] == shape[1]:
+            changes.append(partial(turned, name))
+    return changes[:MOST]
+
+
 def _ways(weight: Weight) -> Iterator[Weight]:
     """Yield a weight as a linear layer keeps it and, of two axes, turned: a bare matrix is multiplied as it is."""
     yield weight
@@ -68,8 +174,11 @@ def _ways(weight: Weight) -> Iterator[Weight]:
         yield replace(weight, value=weight.value.T, step=None if weight.step is None else weight.step.T)
 
 
-def _filled(original: nn.Module, chosen: dict[str, Weight]) -> nn.Module:
-    module = copy.deepcopy(original).float().eval()
+def _filled(original: nn.Module, chosen: Mapping[str, Weight]) -> nn.Module:
+    return _fill(copy.deepcopy(original).float().eval(), chosen)
+
+
+def _fill(module: nn.Module, chosen: Mapping[str, Weight]) -> nn.Module:
     with torch.no_grad():
         for name, tensor, _ in tensors_of(module):
             if name in chosen:

@@ -17,12 +17,13 @@ from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, UnsupportedModel, some
 from leaq.models import unwrap
-from leaq.models.boxes import BlackBox, Program, box_of, open_box
+from leaq.models.boxes import BlackBox, box_of, program_box
 from leaq.models.formats import fill, read_file
-from leaq.models.formats.graphs import WeightGraph, graph_of
+from leaq.models.formats.graphs import WeightGraph
 from leaq.models.formats.placing import place
 from leaq.models.formats.traced import TracedGraph, is_traced
 from leaq.models.formats.weight import FEWEST, Weight, unlike
+from leaq.models.programs import open_program
 from leaq.models.roles import tensors_of
 from leaq.results import Size
 from leaq.system.memory import refuse_beyond_memory
@@ -69,7 +70,7 @@ def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
         size, flags = _module_bytes(module)
         if is_traced(module):
             apart = copy.deepcopy(module)
-            return _followed(TracedGraph(apart), Program(apart, size), original, name)
+            return _followed(TracedGraph(apart), program_box(apart, size), original, name)
         return Opened(_apart(module), size, (*_box_flags(module), *flags, *_compared(module, original, name)))
     if not isinstance(shipped, str | Path):
         box = box_of(shipped)
@@ -80,11 +81,10 @@ def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
             )
         return open_shipped(box, original, name=name)
     path = Path(shipped)
-    if (program := open_box(path)) is not None:
-        if isinstance(program, BlackBox):
-            return _followed(graph_of(path), program, original, name)
-        if is_traced(program):
-            return _followed(TracedGraph(program), Program(program, path.stat().st_size), original, name)
+    if (opened := open_program(path)) is not None:
+        program, graph = opened
+        if graph is not None and isinstance(program, BlackBox):
+            return _followed(graph, program, original, name)
         return Opened(program, path.stat().st_size, (_unseen(f"the program in {path.name}"),))
     reading = read_file(path, original)
     numbers = sum(tensor.numel() for _, tensor, _ in tensors_of(original))

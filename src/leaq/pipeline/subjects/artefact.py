@@ -5,15 +5,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from leaq.data.molecules import smiles_column
 from leaq.errors import InvalidInput
 from leaq.evaluation.texts import LanguageModel
 from leaq.models import checkpoints_of, unwrap
+from leaq.models.calling import output_tensor
 from leaq.models.formats import filled_from, fitting, read_file
+from leaq.models.formats.graphs import WeightGraph
+from leaq.models.formats.placing import place_by_run, refuse_other_shapes
 from leaq.models.nets import Chemprop
 from leaq.models.nets.chemprop import chemprop_files, fill_chemprop, read_chemprop, said_by
+from leaq.models.programs import open_program
 from leaq.models.roles import shared_names
 from leaq.models.sklearn import as_module, is_sklearn
 from leaq.models.weights import check_match
@@ -30,6 +35,8 @@ from leaq.system.files import no_file
 from leaq.training import MLP, StackedModule
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
+COMPARED = 64
+"""Records on which a program is compared with the network that gets its weights."""
 Read = tuple[Checkpoints, str | None, tuple[Flag, ...]]
 _HELD: dict[object, Read] = {}
 """The file read last in this process: every part of an audit asks for it, each by a subject of its own."""
@@ -73,7 +80,7 @@ class Artefact:
         if not isinstance(made.model, StackedModule | LanguageModel):
             raise InvalidInput("A released file needs the network it belongs to. Name it with model or recipe.")
         seen = isinstance(made.model, StackedModule) and not shared_names(made.model.module)
-        weights, spec, doubts = self._read(made.model.module, first=first, seen=seen, public=samples.public is not None)
+        weights, spec, doubts = self._read(made.model.module, samples, first=first, seen=seen)
         shadows = made.checkpoints.last().at((slice(None), None))
         held = stacked_weights([weights, shadows]) if first else shadows
         flags = tuple(flag for flag in made.flags if flag.code != "no-checkpoints")
@@ -88,31 +95,36 @@ class Artefact:
             fill_chemprop(files, network.module)
             return
         path = Path(self.released)
+        if (opened := open_program(path)) is not None:
+            refuse_other_shapes(_graph(path, opened[1]).weights(), network.module, subject=path.name)
+            return
         fitting(read_file(path, network.module), network.module, subject=path.name)
 
-    def _read(self, template: nn.Module, *, first: bool, seen: bool, public: bool) -> Read:
+    def _read(self, template: nn.Module, samples: Samples, *, first: bool, seen: bool) -> Read:
         """Return the released weights, batch (1, 1), which quantizer made them, and doubts.
 
         A file is read with the first models, into whose architecture it must fit; later ones are told what was found.
 
         Parameters
         ----------
+        samples : on which a program is compared with the network that gets its weights.
         seen : whether what every layer is multiplied with can be seen, as calibrating on it asks.
-        public : whether records are named that calibrate.
         """
+        public = samples.public is not None
         key = (_stamps(self.released), seen, public)
         if first or key not in _HELD:
-            found = self._read_anew(template, seen=seen, public=public)
+            found = self._read_anew(template, samples, seen=seen, public=public)
             _HELD.clear()
             _HELD[key] = found
         return _HELD[key]
 
-    def _read_anew(self, template: nn.Module, *, seen: bool, public: bool) -> Read:
-        module, stored = _opened(self.released, template)
+    def _read_anew(self, template: nn.Module, samples: Samples, *, seen: bool, public: bool) -> Read:
+        module, stored, activations = _opened(self.released, template, samples)
         weights = checkpoints_of(module).at((slice(None), None))
         if not stored:
             return weights, None, ()
         recipe = recipe_of(module, None, stored)
+        recipe = recipe and recipe.with_activations(activations)
         if recipe is not None and recipe.calibrated:
             whose = {"calibrated": "elsewhere"} if public else {}
             recipe = replace(recipe, spec=build(recipe.spec).model_copy(update=whose).spec()) if seen else None
@@ -121,6 +133,11 @@ class Artefact:
             f"The released file holds weights as {words}; {_said_shadows(recipe, public=public)}. 'Full precision' "
             "means what the file holds."
         )
+        if activations is not None:
+            text += (
+                f" It rounds activations to {activations} bits, by ranges of its own; here those of its row and of the "
+                "shadow models' are rounded by the range of each record around 0."
+            )
         return weights, recipe.spec if recipe else None, (Flag("already-quantized", text),)
 
 
@@ -172,17 +189,48 @@ def _stamps(released: Any) -> object:
     return tuple((str(one), one.stat().st_mtime_ns, one.stat().st_size) for one in files)
 
 
-def _opened(released: Any, template: nn.Module) -> tuple[nn.Module, Mapping[str, str]]:
-    """Return a released model in the template's architecture, and in which form each quantized weight is stored."""
+def _opened(released: Any, template: nn.Module, samples: Samples) -> tuple[nn.Module, Mapping[str, str], int | None]:
+    """Return a released model in the template's architecture, forms of its quantized weights, bits of activations."""
     if isinstance(released, str | Path) and (files := chemprop_files(released)):
-        return fill_chemprop(files, template), {}
+        return fill_chemprop(files, template), {}, None
     if is_sklearn(released):
         released = as_module(released)
     if isinstance(released, nn.Module):
         module = unwrap(released)
         check_match(template, dict(checkpoints_of(module).at(0).params), subject="the released model")
-        return module, {}
-    return filled_from(Path(released), template)
+        return module, {}, None
+    path = Path(released)
+    if (opened := open_program(path)) is None:
+        return *filled_from(path, template), None
+    program, graph = opened[0], _graph(path, opened[1])
+    inputs = torch.as_tensor(samples.inputs[:COMPARED])
+    wanted = _outputs(program, inputs)
+
+    def off(network: nn.Module) -> float:
+        given = _outputs(network, inputs)
+        if given.shape != wanted.shape:
+            raise InvalidInput(
+                f"{path.name}: it must give outputs of shape {tuple(given.shape)}, as the network does. Found "
+                f"{tuple(wanted.shape)}. Check that it is this network's program."
+            )
+        return float((given - wanted).norm() / (wanted - wanted.mean(0)).norm().clamp_min(1e-12))
+
+    return *place_by_run(graph.weights(), template, off, subject=path.name), graph.activation_bits
+
+
+def _graph(path: Path, graph: WeightGraph | None) -> WeightGraph:
+    if graph is None:
+        raise InvalidInput(
+            f"{path.name}: the weights of a released program must be read, to compare it with shadow models. Found "
+            "TorchScript, whose graph is not followed. Give its weights as safetensors, or audit it by itself: leaq "
+            "audit FILE --members ... --nonmembers ..."
+        )
+    return graph
+
+
+def _outputs(module: nn.Module, inputs: Tensor) -> Tensor:
+    with torch.no_grad():
+        return output_tensor(module(inputs)).double()
 
 
 def _asked(config: AuditConfig, given: Given) -> Artefact | None:

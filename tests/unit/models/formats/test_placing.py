@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from leaq.errors import InvalidInput
-from leaq.models.formats.placing import place
+from leaq.models.formats.placing import place, place_by_run
 from leaq.models.formats.weight import Weight
 
 
@@ -62,3 +62,46 @@ def test_a_bare_matrix_is_found_though_programs_store_it_as_linear_layers_are_tu
     placed = place(turned, module, subject="m.onnx")
     assert torch.equal(placed.module.matrix, module.matrix)
     assert torch.equal(placed.module.layer.weight, module.layer.weight)
+
+
+def distance(module, inputs):
+    """How far another network's outputs are from a module's."""
+    wanted = module(inputs).detach()
+
+    def off(network):
+        return float((network(inputs).detach() - wanted).norm() / (wanted - wanted.mean(0)).norm())
+
+    return off
+
+
+def blank(original):
+    torch.manual_seed(5)
+    return nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), nn.Linear(8, 3))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4, 5), (2, 3, 0, 1, 4, 5), (3, 2, 1, 4, 5, 0)])
+def test_without_an_original_weights_stand_where_the_network_gives_what_the_program_gives(original, order):
+    found = [Weight(t.detach(), None, "4-bit" if t.ndim > 1 else "") for t in original.parameters()]
+    inputs = torch.randn(50, 8)
+    module, stored = place_by_run([found[i] for i in order], blank(original), distance(original, inputs), subject="m")
+    torch.testing.assert_close(module(inputs), original(inputs))
+    assert stored == {f"{name}.weight": "4-bit" for name in "023"}
+
+
+def test_a_square_weight_is_turned_where_its_program_stores_it_so(original):
+    found = [Weight(t.detach().T if t.shape == (8, 8) else t.detach()) for t in original.parameters()]
+    inputs = torch.randn(50, 8)
+    module, _ = place_by_run(found, blank(original), distance(original, inputs), subject="m")
+    for tensor, wanted in zip(module.parameters(), original.parameters(), strict=True):
+        assert torch.equal(tensor, wanted)
+
+
+def test_a_program_that_gives_something_else_or_shows_too_little_is_refused(original):
+    found = [Weight(t.detach()) for t in original.parameters()]
+    inputs = torch.randn(50, 8)
+    torch.manual_seed(11)
+    other = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), nn.Linear(8, 3))
+    with pytest.raises(InvalidInput, match="m: the network must give what the program gives.*logits, not prob"):
+        place_by_run(found, blank(original), distance(other, inputs), subject="m")
+    with pytest.raises(InvalidInput, match=r"Of shape \(8, 8\) the network has 2, the graph 1 \(normalisation may"):
+        place_by_run(found[1:], blank(original), distance(original, inputs), subject="m")

@@ -6,8 +6,9 @@ from safetensors.torch import save_file
 
 import leaq
 from leaq.errors import InvalidInput
+from tests.helpers import require
 from tests.unit.models.formats.layouts.test_words import pack_by_hand
-from tests.unit.models.formats.producers import gguf_file
+from tests.unit.models.formats.producers import gguf_file, onnxruntime_file
 from tests.unit.pipeline.subjects.cases import N, leak, net, nn, overfit, quick
 
 
@@ -63,6 +64,46 @@ def test_a_quantized_file_finds_its_quantizer_and_shadows_go_through_it(rng, tmp
     # The file is not rounded once more, which would move k-quants.
     assert row.drops["accuracy"].value == 0
     assert row.metrics["roc_auc"] == result.rows[0].metrics["roc_auc"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_released_program_is_its_weights_as_far_as_it_gives_what_they_give(table, released, tmp_path):
+    module, inside, path = released
+    inputs = torch.tensor(table.drop(columns="y").to_numpy(), dtype=torch.float32)
+    program = torch.export.export(module, (inputs,), dynamic_shapes=({0: torch.export.Dim("n")},))
+    torch.export.save(program, tmp_path / "m.pt2")
+    options = {"recipe": overfit, "members": inside, **quick(replicates=6)}
+    by_file, by_program = (leaq.audit(table, released=one, **options) for one in (path, tmp_path / "m.pt2"))
+    assert [leak(by_file, i) for i in range(2)] == [leak(by_program, i) for i in range(2)]
+    torch.jit.script(module).save(tmp_path / "m.ts")
+    with pytest.raises(InvalidInput, match="Found TorchScript, whose graph is not followed. Give its weights as"):
+        leaq.audit(table, released=tmp_path / "m.ts", **options)
+    calls = []
+    other = torch.export.export(nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 2)), (inputs,))
+    torch.export.save(other, tmp_path / "other.pt2")
+    with pytest.raises(InvalidInput, match=r"other.pt2: a program's graph must show all weights.*\(24, 6\)"):
+        leaq.audit(
+            table, **{**options, "recipe": lambda *given: calls.append(1) or overfit(*given)},
+            released=tmp_path / "other.pt2",
+        )  # fmt: skip
+    assert len(calls) <= 1  # what tells the architecture
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_released_program_of_integers_finds_its_quantizer_and_says_what_of_it_is_not_the_files(
+    table, released, tmp_path
+):
+    require("onnxruntime")
+    module, inside, _ = released
+    inputs = torch.tensor(table.drop(columns="y").to_numpy(), dtype=torch.float32)
+    onnxruntime_file(tmp_path / "m.onnx", module, "static QDQ per channel", inputs)
+    result = leaq.audit(table, recipe=overfit, released=tmp_path / "m.onnx", members=inside, **quick(replicates=12))
+    said = next(flag.text for flag in result.flags if flag.code == "already-quantized")
+    assert "ONNX int8" in said
+    assert "It rounds activations to 8 bits, by ranges of its own; here" in said
+    row = next(row for row in result.rows if "activations=8" in row.quantizer)
+    assert row.attacks["combined"].advantage.low > 0.1
+    assert leak(result).low > 0.1
 
 
 @pytest.mark.parametrize("public", [False, True])
