@@ -18,10 +18,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.fx import GraphModule
 
 from leaq.errors import InvalidInput, StoreError, UnsupportedModel, need
-from leaq.models.calling import output_tensor
 from leaq.system.memory import refuse_beyond_memory
 
 BOXES = (".onnx", ".tflite", ".xml", ".pt2", ".ts", ".torchscript")
@@ -82,27 +80,6 @@ class BlackBox(nn.Module):
         """Carry the weights that were read from the same file, under the names of `module`'s; they do not run."""
         self._parameters, self._buffers, self._modules = module._parameters, module._buffers, module._modules
         return self
-
-
-def program_box(program: GraphModule, size: int | None) -> BlackBox:
-    """Return an exported program as a black box, which takes as many records at once as it was exported for.
-
-    Examples
-    --------
-    >>> program = torch.export.export(nn.ReLU(), (torch.zeros(2, 3),)).module()
-    >>> program_box(program, None)(torch.tensor([[-1.0, 2.0, 0.0]] * 5)).shape
-    torch.Size([5, 3])
-    """
-    given = (node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder")
-    sizes = [value.shape[0] for value in given if isinstance(value, Tensor) and value.ndim]
-    batch = sizes[0] if sizes and isinstance(sizes[0], int) else None
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        return output_tensor(
-            program(*map(torch.from_numpy, args), **{k: torch.from_numpy(v) for k, v in kwargs.items()})
-        )
-
-    return BlackBox(run, bytes=size, batch=batch, kind="an exported program")
 
 
 def _array(value: Any) -> Any:

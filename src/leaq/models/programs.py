@@ -1,10 +1,14 @@
 """Programs in files, with what their graphs tell of their weights."""
 
 from pathlib import Path
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule
 
-from leaq.models.boxes import BlackBox, open_box, program_box
+from leaq.models.boxes import BlackBox, open_box
+from leaq.models.calling import output_tensor
 from leaq.models.formats.graphs import WeightGraph, graph_of
 from leaq.models.formats.traced import TracedGraph, is_traced
 
@@ -25,3 +29,24 @@ def open_program(path: Path) -> tuple[nn.Module, WeightGraph | None] | None:
     if program is not None and is_traced(program):
         return program_box(program, path.stat().st_size), TracedGraph(program)
     return None if program is None else (program, None)
+
+
+def program_box(program: GraphModule, size: int | None) -> BlackBox:
+    """Return an exported program as a black box, which takes as many records at once as it was exported for.
+
+    Examples
+    --------
+    >>> program = torch.export.export(nn.ReLU(), (torch.zeros(2, 3),)).module()
+    >>> program_box(program, None)(torch.tensor([[-1.0, 2.0, 0.0]] * 5)).shape
+    torch.Size([5, 3])
+    """
+    given = (node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder")
+    sizes = [value.shape[0] for value in given if isinstance(value, Tensor) and value.ndim]
+    batch = sizes[0] if sizes and isinstance(sizes[0], int) else None
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return output_tensor(
+            program(*map(torch.from_numpy, args), **{k: torch.from_numpy(v) for k, v in kwargs.items()})
+        )
+
+    return BlackBox(run, bytes=size, batch=batch, kind="an exported program")

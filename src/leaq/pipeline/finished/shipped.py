@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, UnsupportedModel, some
 from leaq.models import unwrap
-from leaq.models.boxes import BlackBox, box_of, program_box
+from leaq.models.boxes import BlackBox, box_of
 from leaq.models.formats import fill, read_file
 from leaq.models.formats.graphs import WeightGraph
 from leaq.models.formats.placing import place
 from leaq.models.formats.traced import TracedGraph, is_traced
 from leaq.models.formats.weight import FEWEST, Weight, unlike
-from leaq.models.programs import open_program
+from leaq.models.programs import open_program, program_box
 from leaq.models.roles import tensors_of
 from leaq.results import Size
 from leaq.system.memory import refuse_beyond_memory
