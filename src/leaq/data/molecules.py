@@ -179,6 +179,11 @@ def _canonical(
             f"{name}: a record must be one molecule. Found {reactions} reactions, such as A>>B. Name a column of "
             "reactants or products, or give arrays of features of your own."
         )
+    if (others := sum(text.startswith("InChI=") for text in texts)) and not reading.skip_invalid:
+        raise InvalidInput(
+            f"{name}: a molecule must be given as SMILES. Found {others} InChI. Turn them into SMILES with RDKit, "
+            "Chem.MolToSmiles(Chem.MolFromInchi(text)), or drop those rows with --skip-invalid."
+        )
     found = chemistry.parsed_molecules(texts, strip_salts=reading.strip_salts)
     frame["smiles"] = [None if look is None else look.canonical for look in found]
     frame["molecule"] = [None if look is None else look.key for look in found]

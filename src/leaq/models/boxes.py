@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, StoreError, UnsupportedModel, need
+from leaq.system.files import refuse_stand_in
 from leaq.system.memory import refuse_beyond_memory
 
 BOXES = (".onnx", ".tflite", ".xml", ".pt2", ".ts", ".torchscript")
@@ -171,6 +172,7 @@ def program_bytes(path: Path) -> int:
         return 0
     if not path.is_file():
         raise StoreError(f"There is no file {path.name!r}.")
+    refuse_stand_in(path)
     files = [path]
     if kind == "onnx":
         from leaq.models.formats.onnx import files_of, load_onnx

@@ -29,7 +29,7 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from leaq.errors import InvalidInput, StoreError
-from leaq.system.files import read_bytes, write_by
+from leaq.system.files import read_bytes, refuse_stand_in, write_by
 from leaq.system.memory import refuse_larger
 
 MARK = b"leaq-seal:"
@@ -218,6 +218,8 @@ def read_npz(source: Path | bytes, *, name: str) -> dict[str, npt.NDArray[Any]]:
         If it is no whole archive of arrays of numbers or text, or claims more memory than there is.
     """
     try:
+        if isinstance(source, Path):
+            refuse_stand_in(source)
         with zipfile.ZipFile(BytesIO(source) if isinstance(source, bytes) else source) as archive:
             _refuse_claims(archive, name)
             found = {}
@@ -225,7 +227,7 @@ def read_npz(source: Path | bytes, *, name: str) -> dict[str, npt.NDArray[Any]]:
                 with archive.open(member) as file:
                     found[member.filename.removesuffix(".npy")] = npy.read_array(file, allow_pickle=False)
             return found
-    except InvalidInput:
+    except (InvalidInput, StoreError):
         raise
     except Exception as err:  # zipfile, zlib, numpy and tokenize have a dozen of their own
         reason = (str(err) or type(err).__name__).splitlines()[0]

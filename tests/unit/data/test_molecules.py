@@ -173,3 +173,9 @@ def test_reactions_are_refused_by_what_they_are():
     with pytest.raises(InvalidInput, match="must be one molecule. Found 2 reactions, such as A>>B. Name a column"):
         build(["CC>>CO", "C>O>CO", *CHAINS])
     assert len(build(["N->[Pt]<-N", "N->[Cu]", "N->[Pt](Cl)(Cl)<-N", *CHAINS])) == 33  # dative bonds are none
+
+
+def test_inchi_are_called_by_their_name():
+    with pytest.raises(InvalidInput, match=r"must be given as SMILES. Found 1 InChI.*Chem.MolFromInchi"):
+        build(["InChI=1S/CH4O/c1-2/h2H,1H3", *CHAINS])
+    assert len(build(["InChI=1S/CH4O/c1-2/h2H,1H3", *CHAINS], skip_invalid=True)) == 30

@@ -183,3 +183,10 @@ def test_a_pickle_is_no_program_and_is_not_opened(tmp_path):
     (tmp_path / "x.pt2").write_bytes(b"no program")
     with pytest.raises(StoreError, match="x.pt2: this is no exported program"):
         open_box(tmp_path / "x.pt2")
+
+
+@pytest.mark.parametrize("name", ["m.onnx", "m.tflite", "m.xml", "m.pt2", "m.ts"])
+def test_a_pointer_to_a_program_is_called_one(tmp_path, name):
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n")
+    with pytest.raises(StoreError, match=f"{name}: this is no data but a pointer of Git LFS.*git lfs pull"):
+        open_shipped(tmp_path / name, nn.Linear(2, 2), name="s")

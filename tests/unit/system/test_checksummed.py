@@ -169,3 +169,9 @@ def test_a_bomb_is_refused_before_memory_is_given_to_it(monkeypatch):
     assert len(content) < 20_000
     with pytest.raises(InvalidInput, match=r"m: its content must fit into 0.0 GiB, half of the memory that is free"):
         read_npz(content, name="m")
+
+
+def test_a_web_page_in_place_of_an_archive_is_called_one(tmp_path):
+    (tmp_path / "x.npz").write_text("<!DOCTYPE html><title>Sign in</title>")
+    with pytest.raises(StoreError, match="x.npz: this is no data but a web page"):
+        read_npz(tmp_path / "x.npz", name="x.npz")
