@@ -12,6 +12,7 @@ from leaq.data.molecules import smiles_column
 from leaq.errors import InvalidInput
 from leaq.evaluation.texts import LanguageModel
 from leaq.models import checkpoints_of, unwrap
+from leaq.models.boxes import program_bytes
 from leaq.models.calling import output_tensor
 from leaq.models.formats import filled_from, fitting, read_file
 from leaq.models.formats.graphs import WeightGraph
@@ -88,6 +89,11 @@ class Artefact:
 
     def _refuse_others(self, samples: Samples) -> None:
         """Refuse a file that is of another network than the one named, before anything is trained."""
+        if samples.text and isinstance(self.released, str | Path) and program_bytes(Path(self.released)):
+            raise InvalidInput(
+                f"{Path(self.released).name}: a released language model must be weights (a folder, GGUF), which its "
+                "library runs. Found a program. Give the weights."
+            )
         network = self.shadows.network(samples)
         if not isinstance(self.released, str | Path) or not isinstance(network, StackedModule):
             return

@@ -88,6 +88,9 @@ def test_a_released_language_model_is_the_target(texts, tmp_path):
         assert result.data["n_train"] == N // 2
         assert result.rows[0].attacks["combined"].advantage.low > 0.4
     assert by_file.rows[0].attacks["combined"].advantage == in_memory.rows[0].attacks["combined"].advantage
+    torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "m.ts")
+    with pytest.raises(InvalidInput, match="m.ts: a released language model must be weights .* Found a program"):
+        leaq.audit(texts, released=tmp_path / "m.ts", members=inside, **{**options, "recipe": pytest.fail})
 
 
 @pytest.mark.parametrize(("options", "said"), [
