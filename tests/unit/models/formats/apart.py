@@ -25,7 +25,8 @@ LAYOUTS = {
     "awq": ("auto_awq", 4, False), "llm_compressor": ("llm_compressor", 4, True),
 }  # fmt: skip
 """The form that AutoRound is asked to save, bits, and whether symmetric."""
-KINDS = ("int8", "int4")
+KINDS = ("int8", "int4", "uint8", "uint4")
+"""Of OpenVINO: with activations, and weights alone by groups, with zero points by channel and by group."""
 RECIPES = ("dynamic_wi8_afp32", "weight_only_wi8_afp32", "dynamic_wi4_afp32", "static_wi8_ai8")
 
 
@@ -68,7 +69,7 @@ def auto_round(folder: Path) -> None:
 
 
 def nncf(folder: Path) -> None:
-    """Write the perceptron as OpenVINO files of two kinds, and what OpenVINO makes of the inputs."""
+    """Write the perceptron as OpenVINO files of each kind, and what OpenVINO makes of the inputs."""
     import nncf
     import openvino
 
@@ -77,8 +78,10 @@ def nncf(folder: Path) -> None:
         model = openvino.convert_model(producers.net(), example_input=inputs, input=[-1, 128])
         if kind == "int8":  # activations too
             model = nncf.quantize(model, nncf.Dataset([inputs.numpy()]))
+        elif kind == "uint8":
+            model = nncf.compress_weights(model)
         else:
-            mode = nncf.CompressWeightsMode.INT4_SYM
+            mode = {"int4": nncf.CompressWeightsMode.INT4_SYM, "uint4": nncf.CompressWeightsMode.INT4_ASYM}[kind]
             model = nncf.compress_weights(model, mode=mode, group_size=32, all_layers=True)
         openvino.save_model(model, folder / f"{kind}.xml")
         own = openvino.Core().compile_model(str(folder / f"{kind}.xml"), "CPU")(inputs.numpy())[0]
