@@ -98,7 +98,7 @@ class ModelEvaluator:
             members, nonmembers = members.cut(FIRST), nonmembers.cut(FIRST)
         members, nonmembers, outputs = run_first(model, members, nonmembers, lent=lent)
         make_room(module)
-        refuse_random(partial(run_plain, model, members.batches[0]), outputs)
+        doubts = refuse_random(partial(run_plain, model, members.batches[0]), outputs)
         make_room(module)
         values = _targets(members, nonmembers, own=not isinstance(loss, str))
         few = Batch(head(members.batches[0].inputs), members.batches[0].targets[:1], 1)
@@ -119,7 +119,7 @@ class ModelEvaluator:
             judge = Judge(Samples(np.zeros((len(several), 1)), several, MULTITASK, tasks=chosen.layout.tasks))
         evaluator = cls(
             model, members, nonmembers, chosen, task, chosen.scale[0], n_train or len(members), labels is not None,
-            chosen.flags, groups_of(members, nonmembers), labels, judge,
+            (*chosen.flags, *doubts), groups_of(members, nonmembers), labels, judge,
         )  # fmt: skip
         evaluator._check_loss(members.batches[0], outputs, members.batches[0].targets)
         return evaluator
@@ -166,7 +166,7 @@ class ModelEvaluator:
         name = "The model" if quantizer == "none" else quantizer
         run, flags = runner(module, name=name)
         as_it_is = partial(run, there)
-        refuse_random(as_it_is, rows_of(as_it_is(), first.n), what=name)
+        flags = (*flags, *refuse_random(as_it_is, rows_of(as_it_is(), first.n), what=name))
         if not self.weightless and self.loss.kind != "own":
             run, said = in_form_of(run, there, run_plain(self.model, first), loss=self.loss, name=name)
             flags = (*flags, *said)

@@ -18,6 +18,7 @@ from leaq.models.calling import call, full_precision
 from leaq.models.roles import tensors_of
 from leaq.pipeline.finished.records import Records
 from leaq.seeds import drawn, shared_generators_kept
+from leaq.types import Flag
 from leaq.types.later import is_later
 
 REPEATS = 32
@@ -230,13 +231,17 @@ def rows_of(outputs: Tensor, n: int) -> Tensor:
     return outputs
 
 
-def refuse_random(run: Callable[[], Tensor], once: Tensor, *, what: str = "The model") -> None:
+def refuse_random(run: Callable[[], Tensor], once: Tensor, *, what: str = "The model") -> tuple[Flag, ...]:
     """Refuse a model that gives other outputs for the same inputs in evaluation mode.
 
     Parameters
     ----------
     run : runs it on some records again.
     once : its outputs on them.
+
+    Returns
+    -------
+    A doubt, where it draws random numbers and all runs agree.
 
     Raises
     ------
@@ -257,6 +262,13 @@ def refuse_random(run: Callable[[], Tensor], once: Tensor, *, what: str = "The m
             done += 1
             if drawn(before):
                 repeats = REPEATS
+    if repeats == 1:
+        return ()
+    text = (
+        f"{what} draws random numbers in evaluation mode. {done + 1} runs on the first records gave the same outputs; "
+        "draws that seldom matter (in fewer than 9 of 100 runs) may still change numbers."
+    )
+    return (Flag("draws", text),)
 
 
 def device_of(module: nn.Module) -> torch.device:

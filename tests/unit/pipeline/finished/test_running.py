@@ -251,8 +251,9 @@ def test_whoever_draws_is_repeated_whatever_the_generator(draw):
         return torch.ones(2, 1)
 
     before = shared_states()
-    refuse_random(run, torch.ones(2, 1))
+    doubts = refuse_random(run, torch.ones(2, 1))
     assert len(calls) == (32 if isinstance(calls[0], float) else 1)
+    assert [flag.code for flag in doubts] == ["draws"] * isinstance(calls[0], float)
     assert not drawn(before)
 
 
