@@ -268,7 +268,7 @@ def row_numbers(column: "pd.Series[Any]") -> str | None:
     if distinct < n:
         return "rising" if rises and distinct > max(MOST_LEVELS, n // 10) else None
     span = values.max() - values.min() + 1
-    return "count" if span == n or (rises and span < 2 * n) else "unique"
+    return "count" if span == n or (rises and span < 1.5 * n) else "unique"
 
 
 def too_exact(column: "pd.Series[Any]") -> bool:
