@@ -58,6 +58,7 @@ class BlackBox(nn.Module):
         kind: str = "a function",
     ) -> None:
         super().__init__()
+        self.eval()  # it has no other way to run
         self.run, self.bytes, self.batch, self.kind = run, bytes, batch, kind
         self.place = ""
         """Where inputs are sent to; empty if they stay on this machine."""

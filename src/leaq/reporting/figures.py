@@ -35,7 +35,7 @@ def tip(result: CellResult, row: QuantizerRow) -> str:
     words.append(format_estimate(advantage) if advantage else "not computed")
     if price is not None and row is not reference(result):
         words.append(f", {worsening(result)} {format_estimate(price)}")
-    words.append(f", {row.size.bits:.3g} bits per weight")
+    words.append(f", {row.size.bits_words} bits per weight")
     return "".join(words) + ("" if useful(row) else "; predicts no better than guessing")
 
 

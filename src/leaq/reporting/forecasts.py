@@ -51,7 +51,7 @@ def _cells(result: CellResult, row: QuantizerRow, notes: Notes, *, ran: bool) ->
     attack = row.attacks.get(FORECAST)
     cells = [
         Cell(row.label),
-        Cell(f"{row.size.bits:.3g}", row.size.bits),
+        Cell(row.size.bits_words, row.size.bits),
         number_cell(row.metrics.get(key), missing),
         number_cell(row.drops.get(key), missing, sign=True) if key in row.drops else Cell("", 0.0),
         number_cell(row.measures.get("forecast"), missing, sign=True),

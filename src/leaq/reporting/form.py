@@ -3,6 +3,7 @@
 A question that the audit does not answer says so and what would answer it; nothing is filled in by assumption.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -240,14 +241,18 @@ def _unit(result: CellResult) -> Filled:
 
 
 def _artefact(result: CellResult, row: QuantizerRow, auditor: Auditor) -> Filled:
-    numbers: dict[str, Any] = {"quantizer": row.quantizer, "bits": row.size.bits, "bytes": row.size.bytes}
+    numbers: dict[str, Any] = {
+        "quantizer": row.quantizer,
+        "bits": None if math.isnan(row.size.bits) else row.size.bits,
+        "bytes": row.size.bytes,
+    }
     made = result.environment.get("versions", {})
     finished = result.config.get("kind") == "model"
     text = "The finished model itself was audited. " if finished else (
         f"{result.config.get('replicates')} models trained by the same rule were audited, not the released file: "
         "the numbers are about the rule. "
     )  # fmt: skip
-    text += f"Quantizer: {row.quantizer}, {row.size.bits:.3g} bits a number, by leaq {made.get('leaq', '?')}"
+    text += f"Quantizer: {row.quantizer}, {row.size.bits_words} bits a number, by leaq {made.get('leaq', '?')}"
     text += f" on torch {made['torch']}. " if "torch" in made else ". "
     origin = [flag_words(flag) for flag in row.flags if "calibrat" in flag.code or "calibrat" in flag.text.lower()]
     text += " ".join(origin) or "No calibration records are declared for it."

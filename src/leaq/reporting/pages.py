@@ -144,7 +144,8 @@ def _chooser(result: CellResult) -> dict[str, Any]:
             "worst": float(worst[key]) if np.isfinite(worst[key]) else None,
             "cost": float(costs[key]) if np.isfinite(costs[key]) else None,
             "change": "none, by definition" if row is reference(result) else number_cell(change, sign=True).text,
-            "size": size_words(row.size.bytes), "smaller": f"{row.size.compression:.3g}",
+            "size": size_words(row.size.bytes),
+            "smaller": "" if np.isnan(row.size.compression) else f", {row.size.compression:.3g}× smaller",
         })  # fmt: skip
     start = chooser.budget
     largest = max([2 * start, *(cost for cost in worst.values() if cost < 40 * start)])

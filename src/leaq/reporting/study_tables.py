@@ -235,7 +235,7 @@ def _of_task(cells: Sequence[CellResult], task: str) -> Table:
     for name in order:
         here = [row for cell in cells for row in cell.rows if row.quantizer == name]
         useless = sum(not useful(row) for row in here)
-        bits = "/".join(dict.fromkeys(f"{row.size.bits:.3g}" for row in here[:1]))
+        bits = "/".join(dict.fromkeys(row.size.bits_words for row in here[:1]))
         counts = [Cell(bits), Cell(str(len(here))), Cell(str(useless or MISSING))]
         # The mean over one data set is a number without interval.
         means = [Cell(f"{one.value:.3f}", one.value) if one and one.n < 2 else number_cell(one) for one in found[name]]

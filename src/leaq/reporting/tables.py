@@ -206,7 +206,7 @@ def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str]) 
         numbers.append(number_cell(row.measures.get(ahead), missing, sign=True))
     cells = [
         Cell(row.label),
-        Cell(f"{row.size.bits:.3g}", row.size.bits),
+        Cell(row.size.bits_words, row.size.bits),
         Cell(size_words(row.size.bytes), float(row.size.bytes)),
         *numbers,
     ]

@@ -35,13 +35,23 @@ class Size:
     """How much a released model weighs under one quantizer.
 
     `bits` and `entropy_bits` are per number of the whole model, scales and what stays in full precision included;
-    `bytes` is the whole packed file.
+    `bytes` is the whole packed file. Where it is not known how many numbers there are, the rest is NaN.
+
+    Examples
+    --------
+    >>> Size(4.52, 4.1, 5650, 7.1).bits_words, Size(math.nan, math.nan, 5650, math.nan).bits_words
+    ('4.52', '–')
     """
 
     bits: float
     entropy_bits: float
     bytes: int
     compression: float
+
+    @property
+    def bits_words(self) -> str:
+        """Bits a number in three digits, a dash where they are not known."""
+        return "–" if math.isnan(self.bits) else f"{self.bits:.3g}"
 
 
 @dataclass(frozen=True)
@@ -372,7 +382,8 @@ def _row(plain: dict[str, Any], *, later: bool) -> QuantizerRow:
         name: Curve(**{axis: tuple(float(x) for x in values) for axis, values in curve.items()})
         for name, curve in plain["curves"].items()
     }
-    size = Size(**plain["size"])
+    told = plain["size"]
+    size = Size(float(told["bits"]), float(told["entropy_bits"]), int(told["bytes"]), float(told["compression"]))
     by_task = {name: _row(one, later=later) for name, one in plain.get("by_task", {}).items()}
     built: dict[str, Any] = {"size": size, "curves": curves, "flags": _flags(plain["flags"]), "by_task": by_task}
     return QuantizerRow(quantizer=plain["quantizer"], label=plain["label"], **numbers, **built)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from math import inf
 
 import numpy as np
@@ -94,3 +95,13 @@ def test_an_empty_result_has_a_repr():
 def test_frame_of_a_result_is_the_tidy_table():
     frame = cell().frame()
     assert set(frame["quantizer"]) == {row.quantizer for row in cell().rows}
+
+
+def test_a_size_that_is_not_known_is_read_as_it_was_and_shown_as_a_dash():
+    nan = float("nan")
+    unknown = cell(replace(row("none", 0.2), size=Size(nan, nan, 5650, nan)))
+    [found] = CellResult.from_json(unknown.to_json()).rows
+    assert np.isnan([found.size.bits, found.size.entropy_bits, found.size.compression]).all()
+    assert found.size.bytes == 5650
+    assert found.size.bits_words == "–"
+    assert "nan" not in str(unknown)

@@ -104,7 +104,7 @@
       const take = element("p", "Take ", "take");
       take.append(element("strong", best.label), element("span", ` within a ${data.worsening} of ${at("amount").textContent} ${data.metric}`, "print"));
       const facts = element("dl", "");
-      facts.append(fact("leak, corrected for the choice", minus(step.leak)), fact(`change of ${data.metric}`, minus(best.change)), fact("file", `${best.size}, ${best.smaller}× smaller`));
+      facts.append(fact("leak, corrected for the choice", minus(step.leak)), fact(`change of ${data.metric}`, minus(best.change)), fact("file", `${best.size}${best.smaller}`));
       box.replaceChildren(take, facts);
       const hints = [];
       if (step.same.length) hints.push(`Not told apart from the least leak within this budget either, but dearer or larger: ${step.same.join(", ")}.`);
