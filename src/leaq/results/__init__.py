@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from leaq.lazy import found_in
 
 if TYPE_CHECKING:
-    from leaq.results.cells import SCHEMA, CellResult, Comparison, Curve, QuantizerRow, Size, as_plain
+    from leaq.results.cells import SCHEMA, CellResult, Comparison, Curve, QuantizerRow, as_plain
+    from leaq.results.sizes import Size
 
 __all__ = ["SCHEMA", "CellResult", "Comparison", "Curve", "QuantizerRow", "Size", "as_plain"]
 

@@ -17,6 +17,7 @@ import numpy as np
 from leaq.errors import StoreError
 from leaq.lazy import Lazy
 from leaq.results.former import Renamed
+from leaq.results.sizes import Size
 from leaq.types import AttackResult, Estimate, Flag, NotComputed
 
 if TYPE_CHECKING:
@@ -28,30 +29,6 @@ SCHEMA = 1
 Number = Estimate | NotComputed
 KINDS = ("metrics", "drops", "measures", "attacks")
 """Numbers of a row, each by name."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much a released model weighs under one quantizer.
-
-    `bits` and `entropy_bits` are per number of the whole model, scales and what stays in full precision included;
-    `bytes` is the whole packed file. Where it is not known how many numbers there are, the rest is NaN.
-
-    Examples
-    --------
-    >>> Size(4.52, 4.1, 5650, 7.1).bits_words, Size(math.nan, math.nan, 5650, math.nan).bits_words
-    ('4.52', '–')
-    """
-
-    bits: float
-    entropy_bits: float
-    bytes: int
-    compression: float
-
-    @property
-    def bits_words(self) -> str:
-        """Bits a number in three digits, a dash where they are not known."""
-        return "–" if math.isnan(self.bits) else f"{self.bits:.3g}"
 
 
 @dataclass(frozen=True)
