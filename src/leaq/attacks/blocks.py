@@ -77,27 +77,22 @@ def kept(blocks: Blocks) -> Blocks:
     >>> len(list(again())), len(list(again())), len(asked)
     (1, 1, 1)
     """
-    held: list[Block] = []
-    state = {"bytes": 0, "whole": False}
-
-    def given() -> Iterable[Block]:
-        if state["whole"]:
-            return held
-        return read()
+    held: list[Block] | None = None
 
     def read() -> Iterator[Block]:
-        held.clear()
-        state["bytes"] = 0
+        nonlocal held
+        few: list[Block] = []
+        size = 0
         for block in blocks():
-            state["bytes"] += block.nbytes
-            if state["bytes"] <= KEPT:
-                held.append(block)
+            size += block.nbytes
+            if size <= KEPT:
+                few.append(block)
             else:
-                held.clear()
+                few.clear()
             yield block
-        state["whole"] = state["bytes"] <= KEPT
+        held = few if size <= KEPT else None
 
-    return given
+    return lambda: read() if held is None else held
 
 
 def parquet_blocks(path: str | Path, *, records: int = RECORDS) -> Blocks:

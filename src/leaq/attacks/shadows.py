@@ -96,11 +96,11 @@ class Shadows:
 
     def excluded(self, target: int, also: Sequence[int] = ()) -> list[int]:
         """Return the models that are no shadows of `target`: itself, its exact complements, and those given."""
-        return sorted({*self._own[target], *map(int, also)})
+        return sorted(self._out(target, also))
 
     def count(self, target: int, also: Sequence[int] = ()) -> int:
         """Return the number of shadows of `target`, without the models given."""
-        return len(self.members) - len({*self._own[target], *map(int, also)})
+        return len(self.members) - len(self._out(target, also))
 
     def models(self, target: int, also: Sequence[int] = (), *, attack: str) -> Ints:
         """Return the shadows of `target` by number, without the models given.
@@ -110,10 +110,13 @@ class Shadows:
         NotEnoughEvidence
             If there are fewer than 4.
         """
-        out = {*self._own[target], *map(int, also)}
+        out = self._out(target, also)
         found = np.array([i for i in range(len(self.members)) if i not in out], dtype=np.int64)
         self._refuse_few(len(found), attack)
         return found
+
+    def _out(self, target: int, also: Sequence[int]) -> set[int]:
+        return {*self._own[target], *map(int, also)}
 
     def of(
         self, target: int, also: Sequence[int] = (), *, attack: str, sides: Literal["both", "out"] = "both"

@@ -135,10 +135,14 @@ class ModuleModel:
             found = watch_inputs(self.module, weights, records, only=only, calls=calls)
             kept.append({name: met[0] if len(met) == 1 else torch.cat(met) for name, met in found.items()})
         padded: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}  # of what several weights read, once
+        vectors: dict[str, tuple[Tensor, Tensor]] = {}
         for name in kept[0]:
-            key = tuple(id(one[name]) for one in kept)
-            padded.setdefault(key, _padded([one[name] for one in kept], like=shares))
-        return {name: padded[tuple(id(one[name]) for one in kept)] for name in kept[0]}
+            each = [one[name] for one in kept]
+            key = tuple(map(id, each))
+            if key not in padded:
+                padded[key] = _padded(each, like=shares)
+            vectors[name] = padded[key]
+        return vectors
 
     def outputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
         """Run each model on records of its own: inputs (m, r, ...) -> (m, r, ...); gradients flow to the weights."""

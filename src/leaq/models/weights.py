@@ -120,7 +120,8 @@ def open_weights(path: str | Path) -> OpenWeights:
         head = handle.read(9)
     # A safetensors file begins with the length of its header, which may look like anything, and the header's "{".
     looks = head[:4] == b"PK\x03\x04" or head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-    if (other := next((what for mark, what in OTHERS.items() if head.startswith(mark)), "")) or _holds_arrays(path):
+    other = next((what for mark, what in OTHERS.items() if head.startswith(mark)), "")
+    if other or (head.startswith(b"PK") and _holds_arrays(path)):
         raise InvalidInput(
             f"{path.name}: weights must be a safetensors file. Found {other or 'an archive of NumPy arrays'}. Save "
             "them with safetensors.numpy.save_file({name: array, ...}, 'weights.safetensors')."

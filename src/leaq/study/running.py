@@ -58,8 +58,9 @@ def run_study(
         refuse_missing_sources(missing(cells))
     made = make_engine(engine, workers=workers) if isinstance(engine, str) else engine
     try:
+        cuda = made.has_cuda  # asked once: a cluster is far away
         for cell in cells:
-            device_for(cell.training, cuda=made.has_cuda)
+            device_for(cell.training, cuda=cuda)
         store = Store.open(Path(folder), study)
         ordered = Study.from_dict(json.loads(json.dumps(study.to_dict(), sort_keys=True)))  # as config.json keeps it
         write_atomic(store.folder / "study.toml", ordered.to_toml())

@@ -22,7 +22,7 @@ from leaq.seeds import stream
 from leaq.system.environment import cuda_here
 from leaq.training.backprop import Backprop
 from leaq.training.config import TrainingConfig
-from leaq.training.mlp import MLP
+from leaq.training.mlp import MLP, shared_by_all
 from leaq.training.modules import Make, StackedModule, looks_up
 from leaq.training.standardise import Scaled, Scalers, buffer_of, fit_scalers
 from leaq.training.steps import Descent, StackRecorder
@@ -238,7 +238,7 @@ class Core:
             params = {name: self._narrow(name, tensor) for name, tensor in params.items()}
         mean, scale = params["input.mean"], params["input.scale"]
         # Scalers that all models share are applied once, and not to every batch.
-        self._scaled = bool((mean == mean[:1]).all() and (scale == scale[:1]).all())
+        self._scaled = shared_by_all(mean) and shared_by_all(scale)
         self._x = (x - mean[0]) / scale[0] if self._scaled else x.contiguous()
         self.backprop = Backprop(replace(mlp, d=x.shape[1]), params)
 

@@ -110,7 +110,7 @@ class MLP:
         product, and no copy of the inputs per model exists. Shared inputs may be sparse (see `without_zeros`).
         """
         mean, scale = params["input.mean"], params["input.scale"]
-        if inputs.is_sparse and activation_bits is None and _alike(mean) and _alike(scale):
+        if inputs.is_sparse and activation_bits is None and shared_by_all(mean) and shared_by_all(scale):
             hidden = self._linear(params, 0, Sparse(inputs, mean[0], scale[0]), None)
         elif inputs.ndim == 2 and activation_bits is None:
             weight = params["layers.0.weight"] / scale.unsqueeze(1)  # (m, h, d)
@@ -195,7 +195,7 @@ class MLP:
         Inputs of the first layer are (1, n, in) where all models scale them alike.
         """
         mean, scale = params["input.mean"], params["input.scale"]
-        alike = _alike(mean) and _alike(scale)
+        alike = shared_by_all(mean) and shared_by_all(scale)
         if alike:
             mean, scale = mean[:1], scale[:1]
         thin = self.without_zeros(inputs) if alike else inputs.to_dense() if inputs.is_sparse else inputs
@@ -244,7 +244,7 @@ class MLP:
         return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
 
 
-def _alike(rows: Tensor) -> bool:
+def shared_by_all(rows: Tensor) -> bool:
     """Tell whether all rows hold the same numbers; without numbers (on the meta device) nothing is known to."""
     return not rows.is_meta and bool((rows == rows[:1]).all())
 

@@ -5,6 +5,7 @@ Source: torch.export's ATen graphs, torch.ops.quantized_decomposed and torch.ops
 """
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -82,8 +83,9 @@ class TracedGraph:
 
     def _constant(self, node: Node) -> Constant | None:
         if node.op == "get_attr":
-            tensor = _attribute(self._module, str(node.target))
-            return Constant(tensor.numpy(), None) if isinstance(tensor, Tensor) and not tensor.is_complex() else None
+            held = attrgetter(str(node.target))(self._module)
+            plain = isinstance(held, Tensor) and not held.is_complex()
+            return Constant(held.detach().cpu().numpy()) if plain else None
         name = _name(node)
         inputs = [self._of(given) for given in node.all_input_nodes]
         if not inputs or any(value is None for value in inputs):
@@ -113,14 +115,6 @@ class TracedGraph:
         """Return an argument of a node that depends on constants alone, as the operator takes it."""
         value = self._of(argument)
         return argument if value is None else torch.from_numpy(np.array(value.array))
-
-
-def _attribute(module: nn.Module, name: str) -> Any:
-    """Return what stands under a dotted name, without its gradient."""
-    found: Any = module
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found.detach().cpu() if isinstance(found, Tensor) else found
 
 
 def _name(node: Node) -> str:
