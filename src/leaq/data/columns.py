@@ -30,8 +30,10 @@ AMERICAN = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+\.\d+")
 SET_OFF = re.compile(r"[+-]?[1-9]\d{0,2}([' \u00a0\u2009\u202f\u2019]\d{3})+([.,]\d+)?")
 """Numbers whose thousands are set off by an apostrophe or a space."""
 DOTTED = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
+_INTEGER = re.compile(r"[+-]?\d{16,300}")
 EXACT = 2**53
 """Whole numbers up to which a feature, of 64 bits, tells every one from the next."""
+BEYOND = f"integers beyond {EXACT:.0e}, whose last digits a feature loses"
 MINUS = "\u2212"
 """The sign that word processors and spreadsheets print for a minus."""
 
@@ -113,6 +115,8 @@ def settle(frame: pd.DataFrame) -> Settled:
     problems, forms = [], dict[str, list[str]]()
     for name in frame.columns[~plain_numbers(frame)]:
         read = _read(frame[name])
+        if not isinstance(read, Problem) and is_number(read[0]) and _beyond(frame[name]):
+            read = Problem(str(name), BEYOND)
         if isinstance(read, Problem):
             problems.append(read)
             continue
@@ -166,6 +170,13 @@ def _read(column: "pd.Series[Any]") -> "tuple[pd.Series[Any], str] | Problem":
         odd = next(type(value).__name__ for value in known if not isinstance(value, str | Real | Decimal))
         return Problem(name, f"values of type {odd}")
     return _texts(column, there)
+
+
+def _beyond(column: "pd.Series[Any]") -> bool:
+    """Whether integers kept as objects or texts are beyond what a float tells apart."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind != "O":
+        return False
+    return any(_INTEGER.fullmatch(text) and abs(int(text)) > EXACT for text in column.dropna().astype(str).str.strip())
 
 
 def _float(value: Any) -> float:

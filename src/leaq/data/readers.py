@@ -22,7 +22,6 @@ from leaq.system.files import refuse_missing, refuse_stand_in
 from leaq.system.memory import refuse_larger
 from leaq.types import Flag
 
-"""Formats that are not read, and the way out."""
 STRUCTURE = "smiles"
 """The column that holds the structures of an SD file."""
 ROWS = 4096

@@ -14,10 +14,13 @@ ELSEWHERE = {
     ".xls": "Save the sheet as CSV (UTF-8).",
     ".ods": "Save the sheet as CSV (UTF-8).",
     ".json": "Write one record a line (JSON lines, .jsonl; pandas: to_json(path, orient='records', lines=True)).",
-    ".feather": "Write it as Parquet.",
     ".pkl": "Pickles are not opened; write it as Parquet or CSV.",
-    ".gz": "Unpack it first.",
-    ".zip": "Unpack it first.",
+    ".ndjson": "It holds JSON lines: name it .jsonl.",
+    ".npy": "Keep features and target together as NPZ: numpy.savez(path, x=..., y=...).",
+    ".smi": "Give it a header such as 'smiles y' and name it .txt.",
+    **dict.fromkeys(("", ".dat", ".data"), "If it is a text with a header of columns, name it .csv or .txt."),
+    **dict.fromkeys((".feather", ".arrow", ".orc", ".h5", ".hdf5", ".dta", ".sav"), "Write it as Parquet."),
+    **dict.fromkeys((".gz", ".zip", ".bz2", ".xz", ".zst", ".tar", ".7z"), "Unpack it first."),
 }
 """What is said of files that are tables elsewhere."""
 HEADED = frozenset({".csv", ".tsv", ".txt"})

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from leaq.data.columns import (
-    EXACT,
+    BEYOND,
     Problem,
     Settled,
     column_refusal,
@@ -272,7 +272,7 @@ def _no_feature(column: "pd.Series[Any]") -> Problem | None:
     if column.isna().all():
         return Problem(name, "no value in any row")
     if too_exact(column):
-        return Problem(name, f"integers beyond {EXACT:.0e}, whose last digits a feature loses")
+        return Problem(name, BEYOND)
     if row_numbers(column) == "count":
         low, high = int(column.min()), int(column.max())
         every = high - low + 1 == len(column)

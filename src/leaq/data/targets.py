@@ -1,6 +1,7 @@
 """What target columns hold: classes or values, what is doubtful about them; of several, which labels are there."""
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ from leaq.types.tasks import TaskSpec
 
 MOST_CLASSES = 20
 """Integers with more distinct values than this are taken for quantities unless the task is given."""
+GRADES = 5
+"""Different whole numbers from which a target may be grades or counts as well as classes."""
 HEAVY_TAIL = 1.0
 """Skewness of a positive target from which logarithms are suggested."""
 
@@ -31,17 +34,19 @@ def targets_of(column: "pd.Series[Any]", name: str, reading: Reading) -> Targets
     if len(distinct) < 2:
         raise InvalidInput(f"{name}: the target {column.name!r} must vary. Every record has {distinct[0]}.")
     numeric = is_number(column)
+    guessed: tuple[Flag, ...] = ()
     if task == "auto":
         whole = numeric and np.array_equal(values, np.round(values.astype(float)))
         few = len(distinct) <= min(MOST_CLASSES, max(2, len(values) // 10))
         task = "classification" if not numeric or (whole and few) else "regression"
+        guessed = _guessed(len(distinct), column, task) if whole else ()
     if task == "regression":
         if not numeric:
             raise InvalidInput(f"{name}: a regression target must be numbers. Column {column.name!r} holds text.")
         if not reading.log_target:
             _refuse_absurd(values.astype(np.float64), column, name)
         scaled, flags = _scaled(values.astype(np.float64), column, name, log=reading.log_target)
-        return scaled, (), "regression", flags
+        return scaled, (), "regression", (*guessed, *flags)
     if reading.log_target:
         raise InvalidInput(f"{name}: only a regression target has logarithms. Column {column.name!r} holds classes.")
     labels, codes = np.unique(values.astype(str) if not numeric else values, return_inverse=True)
@@ -60,19 +65,37 @@ def targets_of(column: "pd.Series[Any]", name: str, reading: Reading) -> Targets
     names = tuple(
         str(int(label) if whole_number else label) for label, whole_number in zip(labels, numbers, strict=True)
     )
-    doubts = (*_alike(names, column), *(_uncoded(codes, labels, column) if numeric else ()))
+    doubts = (*guessed, *_alike(names, column), *(_uncoded(codes, labels, column) if numeric else ()))
     return codes.astype(np.int64), names, "classification", doubts
 
 
+def _guessed(distinct: int, column: "pd.Series[Any]", task: Task) -> tuple[Flag, ...]:
+    """Say what whole numbers were taken for, where they may as well be the other: grades, counts, codes."""
+    if distinct < GRADES or 2 * distinct > len(column):
+        return ()
+    taken, option = ("classes", "regression") if task == "classification" else ("values", "classification")
+    text = f"The target {column.name!r} holds {distinct} whole numbers; they are taken for {taken}."
+    return (Flag("guessed-task", f"{text} If they are not, say --task {option}."),)
+
+
+TRUTH: Mapping[str, str] = dict.fromkeys(("0", "f", "false", "n", "no", "off"), "no") | dict.fromkeys(
+    ("1", "t", "true", "y", "yes", "on"), "yes"
+)
+"""Spellings of truth values, and the one that each stands for."""
+
+
 def _alike(classes: tuple[str, ...], column: "pd.Series[Any]") -> tuple[Flag, ...]:
-    """Flag classes that differ in capitals alone: one class spelled in several ways more often than several."""
+    """Flag classes that only their spelling tells apart: one class spelled in several ways more often than several."""
+    folded = {label: " ".join(unicodedata.normalize("NFKC", label).casefold().split()) for label in classes}
+    truth = all(text in TRUTH for text in folded.values())
     spelled: dict[str, list[str]] = {}
-    for label in classes:
-        spelled.setdefault(label.casefold(), []).append(repr(label))
+    for label, text in folded.items():
+        spelled.setdefault(TRUTH[text] if truth else text, []).append(repr(label))
     doubled = ["/".join(names) for names in spelled.values() if len(names) > 1]
     if not doubled:
         return ()
-    text = f"Classes of {column.name!r} that differ in capitals alone count as several: {', '.join(doubled)}."
+    what = "spellings of truth values" if truth else "capitals, blanks or kinds of characters"
+    text = f"Classes of {column.name!r} that differ in {what} alone count as several: {', '.join(doubled)}."
     return (Flag("alike-classes", f"{text} Spell them alike if they are the same."),)
 
 

@@ -1,5 +1,7 @@
 """Numbers in the forms files keep them in, and words that only look like some."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -83,3 +85,22 @@ def test_integers_that_no_feature_tells_apart_are_named():
     assert too_exact(pd.Series(np.arange(40, dtype=np.uint64) + 2**60))
     assert not too_exact(pd.Series(np.arange(40) + 2**50))
     assert not too_exact(pd.Series(np.arange(40) * 1e18))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [10**20 + at for at in range(40)],
+        [str(10**20 + at) for at in range(40)],
+        ["-9223372036854775809", *map(str, range(39))],
+        [Decimal(10**17 + at) for at in range(40)],
+    ],
+)
+def test_integers_beyond_64_bits_are_named_too(values):
+    """A file with such integers comes as texts or objects; as floats all would be one number."""
+    assert "integers beyond 9e+15" in settle(pd.DataFrame({"c": pd.Series(values, dtype=object)})).problems[0].found
+
+
+def test_large_measurements_are_numbers():
+    values = [6.02e23 + at * 1e20 for at in range(40)]
+    assert not settle(pd.DataFrame({"c": [f"{value:.6e}" for value in values]})).problems

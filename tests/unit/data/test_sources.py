@@ -77,3 +77,21 @@ def test_records_scatter_around_their_centres_with_unit_variance():
 def test_refusals(spec, message):
     with pytest.raises(InvalidInput, match=message):
         load(spec)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("m.ndjson", "name it .jsonl"),
+        ("m", "Found 'none'. If it is a text with a header of columns, name it .csv or .txt"),
+        ("m.data", "name it .csv or .txt"),
+        ("m.npy", "numpy.savez"),
+        ("m.smi", "Give it a header"),
+        ("m.h5", "Write it as Parquet"),
+        ("m.csv.xz", "Unpack it first"),
+    ],
+)
+def test_tables_that_are_not_read_are_told_what_to_be_saved_as(tmp_path, name, remedy):
+    (tmp_path / name).write_text("a,y\n1,2\n")
+    with pytest.raises(InvalidInput, match=remedy):
+        load(tmp_path / name, target="y")

@@ -191,3 +191,36 @@ def test_a_rare_negative_class_is_doubted(labels, codes):
     _, _, task, flags = targets_of(pd.Series(labels, name="y"), "t", Reading())
     assert task == "classification"
     assert [flag.code for flag in flags] == codes
+
+
+@pytest.mark.parametrize(
+    ("labels", "doubled"),
+    [
+        (["yes", "no", "1", "0"], "'0'/'no', '1'/'yes'"),
+        (["TRUE", "FALSE", "0"], "'0'/'FALSE'"),
+        (["\u00d6l", "O\u0308l", "Luft"], "'O\u0308l'/'\u00d6l'"),
+        (["not toxic", "not  toxic", "toxic"], "'not  toxic'/'not toxic'"),
+    ],
+)
+def test_classes_that_only_their_spelling_tells_apart_are_doubted(labels, doubled):
+    _, classes, _, flags = targets_of(pd.Series(labels * 20, name="y"), "t", Reading())
+    assert len(classes) == len(labels)
+    assert [flag.code for flag in flags] == ["alike-classes"]
+    assert doubled in flags[0].text
+
+
+@pytest.mark.parametrize("labels", [["yes", "no"], ["0", "1"], ["0", "1", "unknown", "yes"], ["N", "O", "F"]])
+def test_classes_that_more_than_their_spelling_tells_apart_are_not(labels):
+    assert not targets_of(pd.Series(labels * 20, name="y"), "t", Reading())[3]
+
+
+def test_what_whole_numbers_were_taken_for_is_said(rng):
+    stars = pd.Series(rng.integers(1, 6, 80), name="stars")
+    _, _, task, flags = targets_of(stars, "t", Reading())
+    assert (task, [flag.code for flag in flags]) == ("classification", ["guessed-task"])
+    assert "--task regression" in flags[0].text
+    _, _, task, flags = targets_of(pd.Series(rng.integers(0, 40, 200), name="y"), "t", Reading())
+    assert (task, [flag.code for flag in flags]) == ("regression", ["guessed-task"])
+    assert not targets_of(stars, "t", Reading(task="classification"))[3]
+    assert not targets_of(pd.Series([0, 1, 2] * 30), "t", Reading())[3]
+    assert not targets_of(pd.Series(np.arange(80)), "t", Reading())[3]  # none stands twice: values
