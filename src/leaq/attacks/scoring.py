@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 
 from leaq.attacks.decisions import cross_fitted_decisions, thresholds_by_others
+from leaq.attacks.doubts import doubts_of_one
 from leaq.attacks.epsilon import epsilon_bound
 from leaq.attacks.resampling import Influences, ScoresFrom, Shared, advantages, areas, resamples
 from leaq.errors import InvalidInput, NotEnoughEvidence
@@ -105,6 +106,8 @@ def attack_result(
     drawn = resamples(table.groups, members, draws=resampling.draws, seed=resampling.seed)
     thresholds = None if attack.told or attack.labelled else _thresholds(table, scores, targets, attack.scores_from)
     attack = _in_words(attack, len(targets), told=thresholds is None)
+    if len(targets) == 1:
+        attack = replace(attack, flags=(*attack.flags, *doubts_of_one(table, targets[0])))
     shared = Influences()
     if thresholds is None:
         decisions = cross_fitted_decisions(scores, members, table.groups, seed=resampling.seed)

@@ -197,7 +197,8 @@ class Shadows:
                 rows = np.flatnonzero(missing)
                 raise NotEnoughEvidence(
                     f"{attack} needs every record in some shadows and out of others. {first_rows(rows.tolist())} "
-                    f"are {word} none of {shadows} shadows. Train on paired halves of the pool."
+                    f"are {word} none of {shadows} shadows. Train on paired halves of the pool, or leave these "
+                    "records out (LossTable.on)."
                 )
 
 

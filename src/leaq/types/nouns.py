@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from leaq.errors import InvalidInput
 from leaq.lazy import Tensor
-from leaq.types.arrays import checked_samples, checked_table, joined, some_of, trained_on
+from leaq.types.arrays import checked_samples, checked_table, joined, numbers, some_of, trained_on
 from leaq.types.tasks import TaskSpec
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -272,8 +272,24 @@ class LossTable:
         return replace(parts[0], **whole, n_train=parts[0]._trained_on(whole["members"]))
 
     @classmethod
-    def from_losses(cls, members: npt.ArrayLike, nonmembers: npt.ArrayLike, *, task: Task = "classification") -> Self:
+    def from_losses(
+        cls,
+        members: npt.ArrayLike,
+        nonmembers: npt.ArrayLike,
+        *,
+        task: Task = "classification",
+        groups: npt.ArrayLike | None = None,
+    ) -> Self:
         """Build the table of one finished model from two lists of losses.
+
+        Parameters
+        ----------
+        groups : one whole number a record, members first: copies of a record, or a person's records, share one.
+
+        Raises
+        ------
+        InvalidInput
+            If losses are no finite numbers, or `groups` are not as many.
 
         Examples
         --------
@@ -281,8 +297,10 @@ class LossTable:
         >>> table.losses.shape, table.n_train
         ((1, 1, 5), 2)
         """
-        inside = np.asarray(members, dtype=np.float64).ravel()
-        outside = np.asarray(nonmembers, dtype=np.float64).ravel()
+        inside, outside = (
+            numbers(np.ravel(np.asarray(values)), name=f"LossTable.from_losses: {name}", shape=(None,))
+            for name, values in (("members", members), ("nonmembers", nonmembers))
+        )
         mask = np.r_[np.ones(len(inside), bool), np.zeros(len(outside), bool)]
         return cls(
             losses=np.r_[inside, outside][None, None],
@@ -290,4 +308,5 @@ class LossTable:
             task=task,
             game="iid",
             n_train=max(1, len(inside)),
+            groups=np.empty(0, np.int64) if groups is None else np.asarray(groups),
         )

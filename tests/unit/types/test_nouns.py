@@ -69,3 +69,22 @@ def test_numbers_of_the_file_join_and_belong_to_every_model():
     assert LossTable.stack([table(numbers={"bias": np.zeros((2, 3))}), table()]).numbers is None
     with pytest.raises(InvalidInput, match=r"numbers\['bias'\] must have shape \(2, any\). Found \(3, 2\)"):
         table(numbers={"bias": np.zeros((3, 2))})
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "message"),
+    [
+        ([0.1, np.nan], [0.3], r"from_losses: members must be finite. Found 1 \(nan at \[1\]\)"),
+        ([0.1], ["high"], "from_losses: nonmembers must be real numbers. Found <U4"),
+        ([True, False], [0.3], "members must be real numbers. Found bool"),
+    ],
+)
+def test_lists_of_losses_are_numbers(inside, outside, message):
+    with pytest.raises(InvalidInput, match=message):
+        LossTable.from_losses(inside, outside)
+
+
+def test_copies_among_listed_losses_share_a_group():
+    assert LossTable.from_losses([0.1, 0.1], [0.3], groups=[7, 7, 9]).groups.tolist() == [7, 7, 9]
+    with pytest.raises(InvalidInput, match="groups must have shape"):
+        LossTable.from_losses([0.1, 0.1], [0.3], groups=[7, 7])
