@@ -6,6 +6,7 @@ Source: the operation sets of OpenVINO 2026 (MatMul, Convolution, FakeQuantize, 
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,11 @@ def _shifted(_node: Any, value: Constant, zero: Constant) -> Constant:
 
 def _reshaped(node: Any, value: Constant, _shape: Constant) -> Constant:
     to = [int(size) for size in node.get_output_shape(0)]
-    return value.moved(lambda array: array.reshape(to))
+    found, step = value.moved(lambda array: array.reshape(to)), value.step
+    if step is None or step.ndim <= len(to):
+        return found
+    group = np.prod([size for size, scales in zip(value.array.shape, step.shape, strict=True) if scales == 1])
+    return replace(found, form=f"{value.form} in groups of {group:.0f}")
 
 
 def _transposed(_node: Any, value: Constant, order: Constant) -> Constant:

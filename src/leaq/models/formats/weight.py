@@ -23,7 +23,7 @@ STRETCH = 0.3
 """How far a weight of more than two bits, rounded to the nearest level, may be from 1 times the original."""
 EXACTLY = 0.999
 """Correlation with the original from which floating-point numbers are a multiple of it."""
-COARSE = ("TQ1", "TQ2", "IQ1", "IQ2", "Q2_K", " 2-bit")
+COARSE = ("TQ1", "TQ2", "IQ1", "IQ2", "Q2_K", " 2-bit", "int2")
 """Forms whose weights may be smaller or larger than the original's throughout."""
 SIGNS = 0.25
 """Agreement in sign below which a weight is another one; two bits with dither keep 0.4, all others more."""

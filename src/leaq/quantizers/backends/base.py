@@ -150,6 +150,15 @@ class Affine(Backend):
         """What shares a scale, and how many inputs do where it is a group."""
         raise NotImplementedError
 
+    def refuse_partial_group(self, weight: Tensor, library: str) -> None:
+        """Refuse a weight (out, ...) whose rows are no whole groups, where a library does."""
+        per, group = self.shared
+        if per == "group" and (inputs := weight[0].numel()) % group:
+            raise UnsupportedModel(
+                f"{self.spec()}: {library} needs a group size that divides the layer's inputs. Found {inputs} inputs "
+                f"and groups of {group}. Use per=channel, or another group."
+            )
+
     def decode(self, codes: Tensor, scales: Scales) -> Tensor:
         steps = into_blocks(codes, *self.shared).float() - self._zero(scales)
         return whole(steps * self._step(scales), self.shared[0], codes.shape)

@@ -6,7 +6,6 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from leaq.errors import UnsupportedModel
 from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.backends.base import Affine, Backend, LibraryOutput
@@ -47,11 +46,7 @@ class CompressedTensors(Affine):
 
     def run(self, weight: Tensor) -> LibraryOutput:
         """Scales and codes by the package's own functions."""
-        if self.per == "group" and weight.shape[1] % self.group:
-            raise UnsupportedModel(
-                f"{self.spec()}: compressed-tensors needs a group size that divides the layer's inputs. Found "
-                f"{weight.shape[1]} inputs and groups of {self.group}. Use per=channel, or another group."
-            )
+        self.refuse_partial_group(weight, "compressed-tensors")
         from compressed_tensors.quantization import QuantizationArgs
         from compressed_tensors.quantization.lifecycle.forward import dequantize, quantize
         from compressed_tensors.quantization.utils import calculate_qparams

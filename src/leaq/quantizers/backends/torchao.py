@@ -6,7 +6,6 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from leaq.errors import UnsupportedModel
 from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.backends.base import Affine, Backend, LibraryOutput
@@ -71,11 +70,7 @@ class TorchaoIntx(_Torchao, Affine):
 
     def run(self, weight: Tensor) -> LibraryOutput:
         """Read qdata, scale and zero point from the library's tensor."""
-        if self.per == "group" and weight.shape[1] % self.group:
-            raise UnsupportedModel(
-                f"{self.spec()}: torchao needs a group size that divides the layer's inputs. Found {weight.shape[1]} "
-                f"inputs and groups of {self.group}. Use per=channel, or uniform(bits={self.bits}, per=group)."
-            )
+        self.refuse_partial_group(weight, "torchao")
         tensor = self.quantized(weight)
         scales = {"step": tensor.scale.clone()} | ({} if self.symmetric else {"zero": tensor.zero_point.clone()})
         return LibraryOutput((tensor.qdata.int() + self.levels // 2).to(torch.uint8), scales, tensor.dequantize())

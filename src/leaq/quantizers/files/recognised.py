@@ -17,6 +17,7 @@ from leaq.quantizers.applying import quantized
 from leaq.quantizers.backends.base import Backend
 from leaq.quantizers.backends.gguf import Gguf
 from leaq.quantizers.backends.k_quants import K_TYPES
+from leaq.quantizers.backends.nncf import Nncf
 from leaq.quantizers.mixed_precision import spelled
 from leaq.quantizers.registry import build
 from leaq.quantizers.scheme import Scheme, quantizable
@@ -27,7 +28,7 @@ MOST_ACTIVATIONS = 16
 GROUPS = (128, 32, 64)
 HALVES = ("float16", "bfloat16")
 ALIKE = 0.9
-"""Share of a k-quant's weights that must come out.
+"""Share of a k-quant's weights that must come out, and of NNCF's where the file alone is there.
 
 Builds of ggml that fuse operations differ in 1 % of blocks; rounding once more moves 0 to 2 % of numbers, of Q3_K
 more.
@@ -106,6 +107,15 @@ def _onnx(rest: str) -> Iterator[str]:
         yield from (f"compressed_tensors(bits={bits}, per={per}{more})" for per in ("tensor", "channel"))
 
 
+def _openvino(rest: str) -> Iterator[str]:
+    kind, _, group = rest.partition(" in groups of ")
+    bits = kind.rpartition("int")[2]
+    per = f", per=group, group={group}" if group else ""
+    zero = ", symmetric=False" if kind.startswith("u") and int(bits) > 3 else ""  # fewer are symmetric, and stored so
+    yield f"nncf(bits={bits}{per}{zero})"
+    yield from _onnx(rest)
+
+
 def _bitsandbytes(rest: str) -> Iterator[str]:
     kind, _, nested = rest.partition(" ")
     name = {"NF4": "bitsandbytes.nf4", "FP4": "bitsandbytes.fp4"}.get(kind, "bitsandbytes.int8")
@@ -135,7 +145,7 @@ _MAKERS: Mapping[str, Callable[[str], Iterator[str]]] = {
     "GPTQ": _words,
     "AWQ": _words,
     "ONNX": _onnx,
-    "OpenVINO": _onnx,
+    "OpenVINO": _openvino,
     "LiteRT": _onnx,
     "PT2E": _exported,
     "bitsandbytes": _bitsandbytes,
@@ -245,6 +255,8 @@ class _Maker:
 
         A GGUF file names the type of each weight; where the file alone is there, rounding it once more may move many.
         """
+        if isinstance(way, Nncf) and self.again:
+            return ALIKE
         if not isinstance(way, Gguf):
             return 1.0
         if self.again and way.through == "float32" and self.stored.get(name) == f"GGUF {way.type}":

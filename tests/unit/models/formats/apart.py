@@ -12,10 +12,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from tests.unit.models.formats import producers
 
@@ -25,8 +27,18 @@ LAYOUTS = {
     "awq": ("auto_awq", 4, False), "llm_compressor": ("llm_compressor", 4, True),
 }  # fmt: skip
 """The form that AutoRound is asked to save, bits, and whether symmetric."""
-KINDS = ("int8", "int4", "uint8", "uint4")
-"""Of OpenVINO: with activations, and weights alone by groups, with zero points by channel and by group."""
+COMPRESSED = {
+    "uint8": {},
+    "int8 alone": {"mode": "INT8_SYM"},
+    "int4": {"mode": "INT4_SYM", "group_size": 32, "all_layers": True},
+    "uint4": {"mode": "INT4_ASYM", "group_size": 32, "all_layers": True},
+    "int4 channels": {"mode": "INT4_SYM", "group_size": -1, "all_layers": True},
+    "uint4 ends in 8 bits": {"mode": "INT4_ASYM", "group_size": 64},
+    "uint2": {"mode": "INT2_SYM", "group_size": 32, "all_layers": True},
+}
+"""How NNCF compresses weights, by the name of the file; that with activations is ``int8``."""
+EDGES = {"edges uint8": {}, "edges int4": {"mode": "INT4_SYM", "group_size": 32}}
+"""Of a network of other layers and unlikely rows."""
 RECIPES = ("dynamic_wi8_afp32", "weight_only_wi8_afp32", "dynamic_wi4_afp32", "static_wi8_ai8")
 
 
@@ -68,24 +80,50 @@ def auto_round(folder: Path) -> None:
         save_file(expected, folder / f"{layout}.expected")
 
 
+def edges() -> nn.Module:
+    """Return an embedding, a convolution, an odd width, and rows of zeros, one sign, one number, ties, other sizes."""
+    torch.manual_seed(3)
+    module = nn.Sequential(
+        nn.Embedding(50, 64), nn.Conv1d(8, 9, 3), nn.Flatten(), nn.Linear(9 * 62, 96), nn.ReLU(), nn.Linear(96, 96),
+        nn.ReLU(), nn.Linear(96, 5),
+    ).eval()  # fmt: skip
+    with torch.no_grad():
+        rows = module[5].weight
+        rows[0] = 0
+        rows[1], rows[2] = -rows[1].abs(), rows[2].abs()
+        rows[3], rows[4] = 0.3, -0.3
+        rows[5] = (rows[5] * 40).round() / 40
+        rows[6], rows[7], rows[8] = 1e-6 * rows[6], 1e4 * rows[7], 1e-9 * rows[8]
+    return module
+
+
 def nncf(folder: Path) -> None:
-    """Write the perceptron as OpenVINO files of each kind, and what OpenVINO makes of the inputs."""
+    """Write networks as OpenVINO files of each kind, and what OpenVINO makes of the inputs of the perceptron."""
     import nncf
     import openvino
 
+    def compressed(model: Any, options: dict[str, Any]) -> Any:
+        mode = {"mode": getattr(nncf.CompressWeightsMode, options["mode"])} if options else {}
+        ignored = nncf.AdvancedCompressionParameters(group_size_fallback_mode=nncf.GroupSizeFallbackMode.IGNORE)
+        more = {"advanced_parameters": ignored} if "group_size" in options else {}
+        return nncf.compress_weights(model, **{**options, **mode, **more})
+
+    def converted(module: nn.Module, inputs: torch.Tensor) -> Any:
+        return openvino.convert_model(module, example_input=inputs, input=[-1, *inputs.shape[1:]])
+
     inputs = calibration()
-    for kind in KINDS:
-        model = openvino.convert_model(producers.net(), example_input=inputs, input=[-1, 128])
+    for kind in ("int8", *COMPRESSED):
+        model = converted(producers.net(), inputs)
         if kind == "int8":  # activations too
             model = nncf.quantize(model, nncf.Dataset([inputs.numpy()]))
-        elif kind == "uint8":
-            model = nncf.compress_weights(model)
         else:
-            mode = {"int4": nncf.CompressWeightsMode.INT4_SYM, "uint4": nncf.CompressWeightsMode.INT4_ASYM}[kind]
-            model = nncf.compress_weights(model, mode=mode, group_size=32, all_layers=True)
+            model = compressed(model, COMPRESSED[kind])
         openvino.save_model(model, folder / f"{kind}.xml")
         own = openvino.Core().compile_model(str(folder / f"{kind}.xml"), "CPU")(inputs.numpy())[0]
         np.save(folder / f"{kind}.npy", own)
+    for kind, options in EDGES.items():
+        model = converted(edges(), torch.zeros(4, 8, dtype=torch.int64))
+        openvino.save_model(compressed(model, options), folder / f"{kind}.xml")
 
 
 def ai_edge_quantizer(folder: Path) -> None:

@@ -3,6 +3,7 @@ import torch
 from safetensors.torch import save_file
 
 from leaq.config import modules_in
+from leaq.quantizers import build
 from tests.helpers import require
 from tests.unit.models.formats import apart
 
@@ -19,6 +20,11 @@ def known_by(parts):
     """The layouts that take a layer of these parts for theirs."""
     every = modules_in("leaq.models.formats.layouts")
     return [module.__name__.rpartition(".")[2] for module in every if module.LAYOUT.knows(set(parts))]
+
+
+def rule(spec):
+    """What most weights go through, layers that go another way left out."""
+    return build(spec).model_copy(update={"first": "same", "last": "same", "others": ""}).spec()
 
 
 def whole(path, module, **changes):

@@ -1,0 +1,107 @@
+"""NNCF: the weight compression of OpenVINO files, without a look at records.
+
+Its arithmetic is short and needs no package: a scale in 32 bits gives the codes, and is kept in 16.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from leaq.lazy import Tensor, torch
+from leaq.quantizers.applying import Scales
+from leaq.quantizers.backends.base import Affine, LibraryOutput
+from leaq.quantizers.blocks import Per, extremes, into_blocks, whole
+from leaq.quantizers.scheme import Scheme
+from leaq.types import Checkpoints, Role
+
+CONVOLUTIONS = frozenset[Role]({"conv1d", "conv2d"})
+
+
+class Nncf(Affine):
+    """Weights rounded as NNCF compresses them: 8 bits by channel, fewer by channel or group, and products in 16 bits.
+
+    A symmetric scale is the number of largest magnitude over the lowest code, so that it may be negative; an asymmetric
+    one spans the weights and zero. Convolutions keep 8 bits with zero points where the others get fewer, as in NNCF.
+
+    Examples
+    --------
+    >>> Nncf(symmetric=False).spec(), Nncf(bits=4, per="group", group=64).label()
+    ('nncf(bits=8, symmetric=False)', 'NNCF 4-bit groups of 64')
+    """
+
+    name: ClassVar[str] = "nncf"
+    source: ClassVar[str] = "nncf.compress_weights, weight_lowering: calculate_integer_quantization_params"
+    examples: ClassVar[tuple[str, ...]] = (
+        "nncf(bits=8, symmetric=False)",
+        "nncf(bits=4)",
+        "nncf(bits=4, symmetric=False)",
+    )
+    roles: ClassVar[frozenset[Role]] = CONVOLUTIONS | {"linear", "embedding"}
+    always_named: ClassVar[frozenset[str]] = frozenset({"bits"})
+    bits: Literal[2, 3, 4, 8] = 8
+    per: Literal["channel", "group"] = "channel"
+    group: int = Field(default=128, ge=2)
+    symmetric: bool = True
+
+    @model_validator(mode="after")
+    def _few_bits_are_symmetric(self) -> Nncf:
+        if self.bits < 4 and not self.symmetric:
+            raise ValueError("NNCF has zero points for 4 and 8 bits only; use symmetric=True")
+        return self
+
+    @property
+    def shared(self) -> tuple[Per, int]:
+        return self.per, self.group
+
+    def plan(self, checkpoints: Checkpoints) -> dict[str, Scheme]:
+        """Return what each weight goes through: convolutions never have fewer than 8 bits."""
+        found = super().plan(checkpoints)
+        instead = self.model_copy(update={"bits": 8, "per": "channel", "symmetric": False})
+        few = CONVOLUTIONS if self.bits < 8 else frozenset[Role]()
+        return {
+            name: instead if scheme is self and checkpoints.roles[name] in few else scheme
+            for name, scheme in found.items()
+        }
+
+    def run(self, weight: Tensor) -> LibraryOutput:
+        """Scales, zero points and codes in NNCF's order of operations."""
+        self.refuse_partial_group(weight, "NNCF")
+        blocks = into_blocks(weight.unsqueeze(0), *self.shared)
+        low, high = extremes(blocks)
+        scales: Scales = {}
+        if self.symmetric:
+            step = _not_zero(torch.where(low.abs() >= high, low.abs(), -high) / (self.levels // 2))
+            zero = self._zero({"step": step})
+        else:
+            low, high = low.clamp_max(0), high.clamp_min(0)
+            step = _not_zero((high - low) / (self.levels - 1))
+            zero = (-(low / step).round()).clamp(0, self.levels - 1)
+            scales["zero"] = zero.flatten(1)[0].to(torch.uint8)
+        # A zero point is added before rounding, in NNCF; the middle, of symmetric codes, is none.
+        place = (blocks / step).round() + zero if self.symmetric else (blocks / step + zero).round()
+        shape = weight.unsqueeze(0).shape
+        codes = whole(place.clamp(0, self.levels - 1).to(torch.uint8), self.per, shape)
+        scales["step"] = step.flatten(1)[0].half()
+        single = {key: value.unsqueeze(0) for key, value in scales.items()}
+        return LibraryOutput(codes[0], scales, self.decode(codes, single)[0])
+
+    def decode(self, codes: Tensor, scales: Scales) -> Tensor:
+        """Multiply in 16 bits, as the file says."""
+        return super().decode(codes, scales).half().float()
+
+    def title(self) -> str:
+        where = f"groups of {self.group}" if self.per == "group" else "per channel"
+        return f"NNCF {self.bits}-bit {where}{'' if self.symmetric else ' asymmetric'}"
+
+    def explain(self) -> str:
+        kind = "symmetric" if self.symmetric else "asymmetric"
+        where = f"group of {self.group}" if self.per == "group" else "channel"
+        return f"NNCF rounds each weight to {self.bits} {kind} bits, one scale in 16 bits per {where}."
+
+
+def _not_zero(step: Tensor) -> Tensor:
+    """Raise what is smaller than the distance of 1 to the next number to that, as NNCF does."""
+    least = torch.finfo(step.dtype).eps
+    return torch.where(step.abs() < least, least, step)
