@@ -253,10 +253,15 @@ def _without_zeros(model: Model, inputs: Tensor) -> Tensor:
 def at_once(module: nn.Module) -> int:
     """Return the numbers that a forward pass of a module may hold in its widest layer.
 
-    More of a module whose weights are worked out for every batch: so that few batches are needed.
+    Few beside few weights, on a CPU. More of a module whose weights are worked out for every batch: so that few batches
+    are needed.
     """
-    weights = sum(tensor.numel() for tensor in module.parameters() if is_later(tensor))
-    return max(ACTIVATIONS, min(weights // 32, LARGER_ON_GPU * ACTIVATIONS))
+    parameters = list(module.parameters())
+    if later := sum(tensor.numel() for tensor in parameters if is_later(tensor)):
+        return max(ACTIVATIONS, min(later // 32, LARGER_ON_GPU * ACTIVATIONS))
+    if any(tensor.device.type != "cpu" for tensor in parameters):
+        return ACTIVATIONS
+    return max(ACTIVATIONS // 4, min(sum(tensor.numel() for tensor in parameters) // 32, ACTIVATIONS))
 
 
 def _budget(x: Tensor) -> int:

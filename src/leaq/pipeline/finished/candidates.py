@@ -9,17 +9,15 @@ from torch import nn
 from leaq.errors import InvalidInput, NotEnoughEvidence, UnsupportedModel, some
 from leaq.models import checkpoints_of
 from leaq.models.calling import full_precision
-from leaq.models.roles import tensors_of
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.finished.evaluating import ModelEvaluator
 from leaq.pipeline.finished.neighbouring import neighbour_table
+from leaq.pipeline.finished.running import weighs_much
 from leaq.quantizers import Calibration, Identity, Scheme
 from leaq.quantizers.neighbours import Moves, draw_moves
 from leaq.quantizers.scheme import Fitted
 from leaq.types import Checkpoints, Flag, LossTable, NotComputed
 
-LENT = 2**28
-"""Bytes of weights from which on a model's own are read, and no copy of them."""
 NO_CODES = NotComputed(
     "Full precision has no codes to move. Name the recording of a leaq.Recorder in the training loop (--recorded)."
 )
@@ -38,8 +36,7 @@ def released_of(model: nn.Module, recorded: Checkpoints | None, *, lent: bool = 
     InvalidInput
         If the checkpoints are of another architecture.
     """
-    size = sum(tensor.nbytes for _, tensor, _ in tensors_of(model))
-    released = checkpoints_of(model, copied=not lent and size < LENT)
+    released = checkpoints_of(model, copied=not (lent or weighs_much(model)))
     if recorded is None:
         return released
     if recorded.batch[:1] != (1,) or len(recorded.batch) != 2:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from leaq.errors import InvalidInput
-from leaq.evaluation.batches import Batch, mapped, move, to_device
+from leaq.evaluation.batches import Batch, cut, mapped, move, to_device
 from leaq.evaluation.losses import Loss, LossFunction, checked, choose_loss, refuse_batch_dependence
 from leaq.evaluation.outputs import last_operation
 from leaq.evaluation.tables import Evaluator, Run, at_once, candidates
@@ -30,6 +30,7 @@ from leaq.pipeline.finished.running import (
     run_alone,
     run_first,
     run_plain,
+    weighs_much,
     widest,
 )  # fmt: skip
 from leaq.system.memory import give_back_memory
@@ -38,10 +39,8 @@ from leaq.types.tasks import MULTITASK
 
 TOGETHER = 32
 """Candidates that one vectorised call evaluates."""
-LARGE = 2**26
-"""Bytes of a model from which what it freed is handed back to the system."""
 FIRST = 32
-"""Records that a large model runs on at first, and at once."""
+"""Records that a large model runs on at first, beside a copy of its weights."""
 WIDEST_OUTPUT = 4096
 """Outputs a record beyond which they are not kept (a language model's logits)."""
 
@@ -94,16 +93,17 @@ class ModelEvaluator:
             If the loss is a mean, depends on the batch, or a label has no output.
         """
         model = ModuleModel(module)
-        if _is_large(module):  # a copy of its weights is run too, beside which activations must stay small
-            members, nonmembers = members.cut(FIRST), nonmembers.cut(FIRST)
-        members, nonmembers, outputs = run_first(model, members, nonmembers, lent=lent)
+        members, nonmembers, outputs = run_first(
+            model, members, nonmembers, rows=FIRST if weighs_much(module) else None, lent=lent
+        )
         make_room(module)
-        doubts = refuse_random(partial(run_plain, model, members.batches[0]), outputs)
+        first = cut(members.batches[0], len(outputs))[0]
+        doubts = refuse_random(partial(run_plain, model, first), outputs)
         make_room(module)
         values = _targets(members, nonmembers, own=not isinstance(loss, str))
-        few = Batch(head(members.batches[0].inputs), members.batches[0].targets[:1], 1)
+        few = Batch(head(first.inputs), first.targets[:1], 1)
         if members.features is not None:
-            run_alone(model, members.batches[0], few)
+            run_alone(model, first, few)
         # A loss of one's own reads outputs as they are.
         last = last_operation(lambda: run_plain(model, few, grad=True)) if isinstance(loss, str) else ""
         chosen = choose_loss(loss, outputs.cpu(), values, last=last, names=members.names or nonmembers.names)
@@ -111,7 +111,6 @@ class ModelEvaluator:
         members, nonmembers = (records.changed(targets=chosen.targets) for records in (members, nonmembers))
         rows = max(1, at_once(model.module) // widest(lambda: run_plain(model, few), model.module))
         members, nonmembers = members.cut(rows), nonmembers.cut(rows)
-        outputs = outputs[: members.batches[0].n]
         told, judge = chosen.targets(values), None
         task, labels = _meaning(chosen, outputs, told)
         if chosen.layout is not None:
@@ -121,7 +120,8 @@ class ModelEvaluator:
             model, members, nonmembers, chosen, task, chosen.scale[0], n_train or len(members), labels is not None,
             (*chosen.flags, *doubts), groups_of(members, nonmembers), labels, judge,
         )  # fmt: skip
-        evaluator._check_loss(members.batches[0], outputs, members.batches[0].targets)
+        first = cut(members.batches[0], len(outputs))[0]
+        evaluator._check_loss(first, outputs[: first.n], first.targets)
         return evaluator
 
     @property
@@ -276,12 +276,8 @@ class ModelEvaluator:
 
 def make_room(module: nn.Module) -> None:
     """Hand back what the last run of a large model left, before the next needs as much."""
-    if _is_large(module):
+    if weighs_much(module):
         give_back_memory()
-
-
-def _is_large(module: nn.Module) -> bool:
-    return sum(tensor.nbytes for tensor in module.parameters()) >= LARGE
 
 
 def _targets(members: Records, nonmembers: Records, *, own: bool) -> Tensor:

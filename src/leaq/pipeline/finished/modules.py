@@ -116,6 +116,7 @@ def _rows(evaluator: ModelEvaluator, case: Case, progress: Progress) -> tuple[Qu
         quantized = fitted.held(released) if in_file else fitted(released)
         table = evaluator.table(quantized, quantizer=scheme.spec())
         attacks = case.extra(evaluator, table) if case.extra else {}
+        make_room(evaluator.model.module)
         found, more = candidates_of(evaluator, quantized, table, moves)
         del quantized  # of a large model there is no room for two
         make_room(evaluator.model.module)

@@ -17,13 +17,11 @@ from leaq.evaluation.batches import Batch, cut, move
 from leaq.models.first_order import Steps, first_order, kept_bytes, slopes
 from leaq.models.later import Later
 from leaq.pipeline.finished.evaluating import ModelEvaluator
-from leaq.pipeline.finished.running import device_of
+from leaq.pipeline.finished.running import device_of, weighs_much
 from leaq.quantizers.neighbours import Moves, moved
 from leaq.types import Checkpoints, Flag, Floats, LossTable
 from leaq.types.later import at_hand, is_later
 
-LARGE = 2**20
-"""Numbers of a model from which on its neighbours are not all run."""
 STACKED = 2**26
 """Bytes of one layer's copies that are held at once."""
 TRIED, RECORDS = 8, 16
@@ -35,7 +33,7 @@ A neighbour's own r is then off by up to a fifth, where the interval of r, of on
 """
 SEEN = 1e-3
 """Share of a loss by which a tried neighbour is made to change it: smaller changes drown in rounding."""
-KEPT = 2**26
+KEPT = 2**24
 """Bytes kept between the runs forwards and backwards; at least an eighth of the weights."""
 
 
@@ -51,7 +49,7 @@ def neighbour_table(
     """
     outside, everything = evaluator.outside, np.arange(len(moves))
     changes, flags = np.full((len(moves), len(released)), np.nan), tuple[Flag, ...]()
-    if sum(tensor.numel() for tensor in quantized.params.values()) < LARGE:
+    if not weighs_much(evaluator.model.module):
         changes = _stacked(outside, quantized, moves, quantizer)
     else:
         found = _by_first_order(outside, quantized, moves)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, LeaqError, UnsupportedModel, first_rows, reason_of
-from leaq.evaluation.batches import Batch, leaves, mapped, move, shapes_of
+from leaq.evaluation.batches import Batch, cut, leaves, mapped, move, shapes_of
 from leaq.models import ModuleModel, checkpoints_of, evaluating
 from leaq.models.calling import call, full_precision
 from leaq.models.roles import tensors_of
@@ -21,6 +21,8 @@ from leaq.seeds import drawn, shared_generators_kept
 from leaq.types import Flag
 from leaq.types.later import is_later
 
+LARGE = 2**20
+"""Numbers of a model from which on it, and what a run of it keeps, decide how much memory an audit takes."""
 REPEATS = 32
 """Runs on the first batch of a model that draws random numbers, before its outputs count as fixed."""
 
@@ -30,13 +32,19 @@ def is_weightless(module: nn.Module) -> bool:
     return next(tensors_of(module), None) is None
 
 
+def weighs_much(module: nn.Module) -> bool:
+    """Whether a model is so large that copies of it, and runs on many records at once, are avoided."""
+    return sum(tensor.numel() for tensor in module.parameters()) >= LARGE
+
+
 def run_first(
-    model: ModuleModel, members: Records, nonmembers: Records, *, lent: bool = False
+    model: ModuleModel, members: Records, nonmembers: Records, *, rows: int | None = None, lent: bool = False
 ) -> tuple[Records, Records, Tensor]:
     """Return the records in numbers the model takes, and its outputs (n, ...) on the first of them.
 
     Parameters
     ----------
+    rows : most records it runs on; left out, the first batch.
     lent : whether the model is nobody's (read from a file for this audit) and runs without a copy of its weights.
 
     Numbers stay as they are if the model runs on them; else they get the type of its weights (64-bit or whole numbers
@@ -49,7 +57,11 @@ def run_first(
     UnsupportedModel
         If running it changes its weights or its inputs.
     """
-    first = members.batches[0]
+
+    def first_of(records: Records) -> Batch:
+        return records.batches[0] if rows is None else cut(records.batches[0], rows)[0]
+
+    first = first_of(members)
     try:
         outputs = _run_copies(model, first, lent=lent)
     except LeaqError:
@@ -60,7 +72,7 @@ def run_first(
         cast = of_tensors(lambda tensor: tensor.to(dtype))
         members, nonmembers = (records.changed(inputs=cast) for records in (members, nonmembers))
         try:
-            outputs = _run_copies(model, members.batches[0], lent=lent)
+            outputs = _run_copies(model, first_of(members), lent=lent)
         except LeaqError:
             raise
         except Exception as second:  # of numbers whose type was the first thing wrong, this says what else is

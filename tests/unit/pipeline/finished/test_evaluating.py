@@ -11,6 +11,7 @@ from leaq.errors import InvalidInput
 from leaq.models import checkpoints_of
 from leaq.models.tables import Judge
 from leaq.pipeline.finished import evaluating as room
+from leaq.pipeline.finished import running
 from leaq.pipeline.finished.evaluating import ModelEvaluator
 from leaq.pipeline.finished.records import read_records
 from leaq.reporting.tables import by_task
@@ -65,10 +66,12 @@ def test_a_large_model_sees_few_records_at_a_time_from_the_first_on(model, data,
     usual = ModelEvaluator.build(model, inside, outside).table(checkpoints_of(model))
     seen = []
     model.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
-    monkeypatch.setattr(room, "LARGE", 0)
+    monkeypatch.setattr(running, "LARGE", 0)
     monkeypatch.setattr(room, "FIRST", 3)
+    monkeypatch.setattr(room, "at_once", lambda _: 5 * 48)
     few = ModelEvaluator.build(model, inside, outside).table(checkpoints_of(model))
-    assert max(seen) <= 3
+    assert seen[0] == 3
+    assert max(seen) <= 5  # the widest layer gives 48 numbers a record
     np.testing.assert_allclose(few.losses, usual.losses, rtol=1e-4, atol=1e-6)
 
 

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from leaq.errors import InvalidInput
-from leaq.pipeline.finished import looking, modules, neighbouring
+from leaq.pipeline.finished import looking, modules, running
 from leaq.types.later import is_later
 from tests.helpers import require
 from tests.unit.models.formats.producers import compressed, exported, gguf_file
@@ -132,7 +132,7 @@ def test_a_gguf_language_model_is_audited_by_itself(tmp_path):
 def test_weights_that_stay_in_a_gguf_file_and_rows_held_as_codes_give_the_same_numbers(tmp_path, monkeypatch):
     three = written(tmp_path, "Q4_0")
     options = {"quantizers": ("none", "sign", "uniform(bits=4)", "float16", "gguf(type=Q4_1)"), "draws": 20}
-    monkeypatch.setattr(neighbouring, "LARGE", 0)  # what single codes do follows from gradients, as in a large model
+    monkeypatch.setattr(running, "LARGE", 0)  # what single codes do follows from gradients, as in a large model
     plain = audit_finished(*three, neighbours=6, **options)
     monkeypatch.setattr(looking, "LARGE", 0)
     kept = []

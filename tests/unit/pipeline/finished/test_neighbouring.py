@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from leaq.models import checkpoints_of
-from leaq.pipeline.finished import candidates, neighbouring
+from leaq.pipeline.finished import neighbouring, running
 from leaq.pipeline.finished.evaluating import ModelEvaluator
 from leaq.pipeline.finished.neighbouring import neighbour_table
 from leaq.pipeline.finished.records import read_records
@@ -90,7 +90,7 @@ def test_small_models_give_the_losses_of_their_copies(kind, spec):
 
 @pytest.mark.parametrize("kind", [Tokens, Images])
 def test_first_order_is_near_the_copies_and_says_how_near(kind, monkeypatch):
-    monkeypatch.setattr(neighbouring, "LARGE", 0)
+    monkeypatch.setattr(running, "LARGE", 0)
     monkeypatch.setattr(neighbouring, "TOLERANCE", 0.5)
     losses, flags, expected = compared(kind, "uniform(bits=6)")
     assert [flag.code for flag in flags] == ["first-order"]
@@ -103,7 +103,7 @@ def test_first_order_is_near_the_copies_and_says_how_near(kind, monkeypatch):
 
 @pytest.mark.parametrize("kind", [Tokens, Images])
 def test_moves_too_large_for_first_order_are_run(kind, monkeypatch):
-    monkeypatch.setattr(neighbouring, "LARGE", 0)
+    monkeypatch.setattr(running, "LARGE", 0)
     monkeypatch.setattr(neighbouring, "TOLERANCE", -0.5)
     losses, flags, expected = compared(kind, "sign")
     assert flags == ()
@@ -112,7 +112,7 @@ def test_moves_too_large_for_first_order_are_run(kind, monkeypatch):
 
 @pytest.mark.parametrize("kind", [Tokens, Images])
 def test_only_those_that_are_too_large_are_run(kind, monkeypatch):
-    monkeypatch.setattr(neighbouring, "LARGE", 0)
+    monkeypatch.setattr(running, "LARGE", 0)
     monkeypatch.setattr(neighbouring, "TOLERANCE", 0.05)
     losses, flags, expected = compared(kind, "uniform(bits=4)" if kind is Tokens else "uniform(bits=2)")
     changes, exact = losses[:-1] - losses[-1], expected[:-1] - expected[-1]
@@ -126,7 +126,7 @@ def test_only_those_that_are_too_large_are_run(kind, monkeypatch):
 
 def test_a_weight_that_is_read_elsewhere_too_is_run(monkeypatch):
     """Answers come from the table itself: no layer sees that, the gradient of the whole weight does."""
-    monkeypatch.setattr(neighbouring, "LARGE", 0)
+    monkeypatch.setattr(running, "LARGE", 0)
     monkeypatch.setattr(neighbouring, "TOLERANCE", 1.0)
     _, flags, _ = compared(Tokens, "uniform(bits=6)")
     told = int(flags[0].text.split()[1])
@@ -134,8 +134,7 @@ def test_a_weight_that_is_read_elsewhere_too_is_run(monkeypatch):
 
 
 def test_a_large_model_is_lent_and_stays_as_it_was(monkeypatch):
-    monkeypatch.setattr(candidates, "LENT", 0)
-    monkeypatch.setattr(neighbouring, "LARGE", 0)
+    monkeypatch.setattr(running, "LARGE", 0)
     module, x, y = case(Images)
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     held = {name: id(tensor) for name, tensor in module.named_parameters()}
@@ -163,7 +162,7 @@ def test_a_large_model_is_lent_and_stays_as_it_was(monkeypatch):
 
 def test_a_large_model_needs_few_passes(monkeypatch):
     """Forty neighbours take less than two passes over the non-members; forty runs would take forty."""
-    monkeypatch.setattr(neighbouring, "LARGE", 0)
+    monkeypatch.setattr(running, "LARGE", 0)
     monkeypatch.setattr(neighbouring, "TOLERANCE", 1.0)
     module, x, y = case(Images)
     x, y = torch.randn(620, 1, 4, 4), torch.randint(3, (620,))
