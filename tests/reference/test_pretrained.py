@@ -10,7 +10,6 @@ import torch
 
 from leaq.embedders import EMBEDDERS
 from leaq.models.nets import NETS, pretrained
-from leaq.models.nets.graphs import Graphs
 from leaq.models.nets.layout import ELEMENTS
 from tests.helpers import ROUNDING, require, shared
 
@@ -125,7 +124,7 @@ def slow_gat(layer, h, graph):
 def graph():
     require("rdkit")
     rows = torch.tensor(EMBEDDERS.build("molgraph(vocabulary=words)").encode(["C/C=C/C(=O)O"]).features).double()
-    return Graphs(*(table[0] for table in pretrained.GraphNetwork.collate(rows.unsqueeze(0))))
+    return pretrained.GraphNetwork.collate(rows.unsqueeze(0)).of(0)
 
 
 @pytest.mark.parametrize(("kind", "twin"), [("gcn", slow_gcn), ("gat", slow_gat)])

@@ -168,7 +168,7 @@ def evaluate_checkpoints(
         raise InvalidInput(f"evaluate: members must have shape ({s}, {n}). Found {members.shape}.")
     x, judge = _inputs(samples, checkpoints), Judge(samples)
     parts = zip(torch.split(x, RECORDS), torch.split(judge.targets(x), RECORDS), strict=True)
-    batches = [Batch(_without_zeros(model, part), label, len(label)) for part, label in parts]
+    batches = [Batch(_prepared(model, part), label, len(label)) for part, label in parts]
     evaluator = Evaluator(run, judge.losses, _models_at_once(model, stacked, n, _budget(x)))
     losses, released = evaluator(stacked, batches, batch=(s, c), quantizer=quantizer, progress=progress)
     return judge.table(
@@ -202,7 +202,6 @@ def with_whitebox(table: LossTable, model: Model, checkpoints: Checkpoints, samp
     y = torch.tensor(samples.targets, device=x.device)
     rows = min(len(x), RECORDS)
     each = x[0].numel()
-    x = _without_zeros(model, x) if rows == len(x) else x
     models = max(1, _budget(x) // max(1, rows * each))
     found = []
     for start in range(0, released.batch[0], models):
@@ -244,10 +243,10 @@ def _inputs(samples: Samples, checkpoints: Checkpoints) -> Tensor:
     return torch.tensor(samples.inputs, dtype=like.dtype, device=like.device)
 
 
-def _without_zeros(model: Model, inputs: Tensor) -> Tensor:
+def _prepared(model: Model, inputs: Tensor) -> Any:
     """Return inputs as the model is fastest on them, where it says how."""
-    without_zeros: Callable[[Tensor], Tensor] | None = getattr(model, "without_zeros", None)
-    return inputs if without_zeros is None else without_zeros(inputs)
+    prepared: Callable[[Tensor], Any] | None = getattr(model, "prepared", None)
+    return inputs if prepared is None else prepared(inputs)
 
 
 def at_once(module: nn.Module) -> int:

@@ -10,7 +10,8 @@ from leaq.types import Role
 class Model(Protocol):
     """How stacked weights become outputs; the only thing evaluation needs to know about an architecture.
 
-    One that has ``without_zeros(inputs)`` is given shared inputs as that returns them: sparse where nearly all are 0.
+    One that has ``prepared(inputs)`` is given shared inputs as that returns them, for all models: sparse where nearly
+    all are 0, packed molecules as graphs.
     """
 
     @property

@@ -107,7 +107,7 @@ class MLP:
         """Run m stacked models: inputs (n, d) shared by all, or (m, n, d) one set each -> (m, n, k).
 
         With shared inputs the scaler is folded into the first layer: all models' first layers are then one matrix
-        product, and no copy of the inputs per model exists. Shared inputs may be sparse (see `without_zeros`).
+        product, and no copy of the inputs per model exists. Shared inputs may be sparse (see `prepared`).
         """
         mean, scale = params["input.mean"], params["input.scale"]
         if inputs.is_sparse and activation_bits is None and shared_by_all(mean) and shared_by_all(scale):
@@ -131,7 +131,7 @@ class MLP:
             hidden = hidden * params["output.scale"].unsqueeze(1) + params["output.mean"].unsqueeze(1)
         return hidden
 
-    def without_zeros(self, inputs: Tensor) -> Tensor:
+    def prepared(self, inputs: Tensor) -> Tensor:
         """Return shared inputs (n, d) as `forward` is fastest on: sparse where nearly all of them are 0."""
         return without_zeros(inputs)
 
@@ -198,7 +198,7 @@ class MLP:
         alike = shared_by_all(mean) and shared_by_all(scale)
         if alike:
             mean, scale = mean[:1], scale[:1]
-        thin = self.without_zeros(inputs) if alike else inputs.to_dense() if inputs.is_sparse else inputs
+        thin = without_zeros(inputs) if alike else inputs.to_dense() if inputs.is_sparse else inputs
         first = Sparse(thin, mean[0], scale[0]) if thin.is_sparse else (thin - mean.unsqueeze(1)) / scale.unsqueeze(1)
         layers: list[Tensor] = []  # what comes out of each
         for i in range(self.depth):

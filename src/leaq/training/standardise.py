@@ -219,6 +219,8 @@ class Scaled(nn.Module):
         self.module = make()
         if hasattr(self.module, "collate"):
             self.collate = self.module.collate
+        if hasattr(self.module, "prepared"):
+            self.prepared = self.module.prepared
         self.model_axis = getattr(self.module, "model_axis", False)
         for name, value in scalers.items():
             self.register_buffer(buffer_of(name), torch.tensor(value[0], dtype=torch.get_default_dtype()))

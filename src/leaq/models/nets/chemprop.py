@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from leaq.errors import InvalidInput, StoreError, some
 from leaq.models.nets.graphs import Graphs
 from leaq.models.nets.layout import ATOM, BOND
-from leaq.models.nets.networks import Aggregation, DirectedMessages, GraphNet
+from leaq.models.nets.networks import Aggregation, DirectedMessages, GraphNet, Molecules
 
 PACKAGES = ("chemprop.", "lightning.fabric.", "torchmetrics.", "torch.nn.modules.")
 """Whose classes a file of chemprop names; none of them is imported."""
@@ -56,7 +56,12 @@ class Ensemble(nn.Module):
         self.kind = kind
         self.model_axis = all(getattr(member, "model_axis", False) for member in members)
 
-    def forward(self, inputs: Tensor | Graphs) -> Tensor:
+    def prepared(self, inputs: Tensor) -> Molecules:
+        """Return rows (n, w) as graphs, which all members read."""
+        found: Molecules = self.members[0].prepared(inputs)  # type: ignore[operator]
+        return found
+
+    def forward(self, inputs: Tensor | Graphs | Molecules) -> Tensor:
         """Return what chemprop predicts with an ensemble, on the scale of one network's outputs."""
         outputs = torch.stack([member(inputs) for member in self.members])
         if self.kind == "binary":

@@ -2,12 +2,10 @@
 
 Values may carry a model axis in front, and so do batches in training; under `torch.func.vmap` it is hidden. The gathers
 and sums of message passing are done for all models at once, as rows of one tall matrix, and not by the generic rules
-for indexing, which are several times slower. Each is linear, and its transpose is one of them: that is all their
-gradients need.
+for indexing, which are several times slower. Each is linear, and written down with its transpose (`Sums`): that is all
+their gradients need.
 """
 
-from collections.abc import Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -16,6 +14,49 @@ from torch.nn.functional import embedding_bag
 
 from leaq.errors import InvalidInput
 from leaq.models.nets.layout import CHEMPROP, COUNTS, SLOT, Vocabulary
+
+ODD = -7046029254386353131
+"""2^64 over the golden ratio, as a signed number: multiples of it are spread out."""
+
+
+class Sums(NamedTuple):
+    """A linear map of rows (r, d) to sums of some of them (s, d), and its transpose, by tables of whole numbers.
+
+    Of all models' rows below each other, unless a model axis stands in front.
+
+    Attributes
+    ----------
+    rows, starts : the rows of the first sum, then of the second, and so on, and where each begins; None: one row each.
+    back, back_starts : the sums that each row is in, likewise.
+    """
+
+    rows: Tensor
+    starts: Tensor | None
+    back: Tensor
+    back_starts: Tensor | None
+
+
+class Environments(NamedTuple):
+    """Which bonds and atoms stand for all others that are alike, u0, u1, ... and v of them.
+
+    Indices are into the graphs of each model, (m, u) where there is a model axis; sums are of all models' rows below
+    each other.
+
+    Attributes
+    ----------
+    first : (u0,) directed bonds of different features, those of the atom they come from included.
+    rounds : a round's sums: u0 -> u, which of the first each bond of the round begins as; and u before -> u, the states
+        of the bonds that lead into it, never of its reverse.
+    atoms : (v,) atoms.
+    inward : u of the last round -> v, the states of the bonds that point to each.
+    each : v -> a, every atom's own.
+    """
+
+    first: Tensor
+    rounds: tuple[tuple[Sums, Sums], ...]
+    atoms: Tensor
+    inward: Sums
+    each: Sums
 
 
 class Graphs(NamedTuple):
@@ -33,6 +74,7 @@ class Graphs(NamedTuple):
     bond_starts : (a,) the first of the bonds that point to each atom.
     molecule : (a,) which molecule each atom belongs to, ascending.
     atom_starts : (b + 1,) the first atom of each molecule.
+    atom_kind, bond_kind : (a,) and (e,) whole numbers, the same ones for the same features. They are hashes of 64 bits.
     """
 
     atoms: Tensor
@@ -43,6 +85,12 @@ class Graphs(NamedTuple):
     bond_starts: Tensor
     molecule: Tensor
     atom_starts: Tensor
+    atom_kind: Tensor
+    bond_kind: Tensor
+
+    def of(self, model: int) -> "Graphs":
+        """Return one model's graphs, without the model axis."""
+        return Graphs(*(table[model] for table in self))
 
 
 def collate(inputs: Tensor, vocabulary: Vocabulary = CHEMPROP) -> Graphs:
@@ -89,6 +137,8 @@ def collate(inputs: Tensor, vocabulary: Vocabulary = CHEMPROP) -> Graphs:
         bond_starts=degrees.cumsum(1) - degrees,
         molecule=atom.filled(atom.molecule % b, b),
         atom_starts=torch.cat([atom.before, atoms.sum(1, keepdim=True)], dim=1),
+        atom_kind=atom.filled(_kinds(words), 0),
+        bond_kind=bond.filled(_kinds(ties[:, 3:]), 1),
     )
 
 
@@ -102,6 +152,22 @@ def _require(graphs: bool) -> None:
 
 def _known(positions: Tensor, size: int) -> bool:
     return bool(((positions >= -1) & (positions < size)).all())
+
+
+def _kinds(features: Tensor) -> Tensor:
+    """Return a hash (n,) of each row (n, k) of float32 numbers, by their bits."""
+    factors = torch.arange(1, 1 + features.shape[1], device=features.device) * ODD
+    return scrambled((features.float().view(torch.int32).long() * scrambled(factors)).sum(1))
+
+
+def scrambled(numbers: Tensor) -> Tensor:
+    """Map whole numbers of 64 bits one to one, so that sums of them tell multisets apart.
+
+    Source: the finaliser of Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (OOPSLA 2014).
+    """
+    found = (numbers ^ (numbers >> 30 & 2**34 - 1)) * -4658895280553007687
+    found = (found ^ (found >> 27 & 2**37 - 1)) * -7723592293110705685
+    return found ^ (found >> 31 & 2**33 - 1)
 
 
 class _Filling:
@@ -132,70 +198,46 @@ def _ones(positions: Tensor, size: int) -> Tensor:
     return found.scatter_add_(-1, positions.clamp_min(0).long(), (positions >= 0).to(found))
 
 
-class Turns(NamedTuple):
-    """Ways on from each directed bond of all models, and back: bonds u-v and v-w where w is not u.
-
-    Attributes
-    ----------
-    before, before_starts : the bonds that lead into each bond, one bond's after the other's, and where each begins.
-    after, after_starts : the bonds that each bond leads into.
-    """
-
-    before: Tensor
-    before_starts: Tensor
-    after: Tensor
-    after_starts: Tensor
+def summed(values: Tensor, sums: Sums) -> Tensor:
+    """Return the sums (s, d) of rows (r, d), or (m, s, d) of (m, r, d)."""
+    if values.ndim == 2:
+        return _run(values, *sums)
+    tables = sums if sums.rows.ndim == 1 else _flat(*sums)
+    return _run(values.flatten(0, 1), *tables).view(len(values), -1, values.shape[-1])
 
 
-def turns(graphs: Graphs) -> Turns:
-    """Return the ways on of graphs, of all models' below each other where there is a model axis."""
-    (target, starts), (reverse,) = _flat(graphs.target, graphs.bond_starts), _flat(graphs.reverse)
-    source, itself = target[reverse], torch.arange(len(target), device=target.device)
-    degree = torch.diff(starts, append=starts.new_tensor([len(target)]))
-    filling = reverse == itself
-
-    def others(whole: Tensor, left_out: Tensor) -> tuple[Tensor, Tensor]:
-        """Return for each bond the bonds that point to an atom, all but one."""
-        counts = torch.where(filling, 0, degree[whole] - 1)
-        before = counts.cumsum(0) - counts
-        bond = torch.repeat_interleave(counts)
-        found = torch.arange(len(bond), device=bond.device) + (starts[whole] - before)[bond]
-        return found + (found >= left_out[bond]), before
-
-    after, after_starts = others(target, itself)
-    return Turns(*others(source, reverse), reverse[after], after_starts)
-
-
-def onward(values: Tensor, ways: Turns) -> Tensor:
-    """Give each directed bond the sum of the rows (e, d) of those that lead into it, never of its reverse."""
-    return _run(_Onward, values.flatten(0, -2), *ways).view(values.shape)
+def transposed(index: Tensor, owner: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    """Return which sums each of `rows` rows is in, and where each row's begin; `owner` names the sum of each index."""
+    counts = torch.bincount(index, minlength=rows)
+    return owner[torch.argsort(index, stable=True)], counts.cumsum(0) - counts
 
 
 def adjacent(values: Tensor, graphs: Graphs) -> Tensor:
     """Give each atom the sum of its neighbours' rows, (a, d) -> (a, d)."""
-    return _of_all(_Neighbours, values, graphs.source, graphs.bond_starts)
+    tables = (graphs.source, graphs.bond_starts)  # its own transpose: every bond has its reverse
+    return summed(values, Sums(*tables, *tables))
 
 
 def rows_at(values: Tensor, index: Tensor) -> Tensor:
     """Return rows of a table (rows, d) -> (parts, d), of each model's own; the table has no gradient."""
     if values.ndim == 2:
         return values[index]
-    return values.flatten(0, 1).index_select(0, _below(index, values.shape[1])).view(*index.shape, -1)
+    return values.flatten(0, 1).index_select(0, below(index, values.shape[1])).view(*index.shape, -1)
 
 
 def spread(values: Tensor, index: Tensor, starts: Tensor) -> Tensor:
     """Give each part its whole's row: values (wholes, d) -> (parts, d); `index` (parts,) ascends."""
-    return _of_all(_Spread, values, index, starts)
+    return summed(values, Sums(index, None, _all(index), starts))
 
 
 def pool(values: Tensor, index: Tensor, starts: Tensor) -> Tensor:
     """Add up the rows of each whole's parts: values (parts, d) -> (wholes, d); `starts` (wholes,) its first part."""
-    return _of_all(_Pool, values, index, starts)
+    return summed(values, Sums(_all(index), starts, index, None))
 
 
 def flip(values: Tensor, reverse: Tensor) -> Tensor:
     """Give each directed bond the row (e, d) of its reverse."""
-    return _of_all(_Flip, values, reverse)
+    return summed(values, Sums(reverse, None, reverse, None))
 
 
 def sources(values: Tensor, graphs: Graphs) -> Tensor:
@@ -211,101 +253,57 @@ def highest(values: Tensor, index: Tensor, starts: Tensor) -> Tensor:
 
     It passes no gradient back.
     """
-    return _of_all(_Highest, values, index, starts)
-
-
-def _run(kind: type[torch.autograd.Function], *arguments: Tensor) -> Tensor:
-    found: Tensor = kind.apply(*arguments)  # type: ignore[no-untyped-call]
+    found: Tensor = _Highest.apply(values, index, starts)  # type: ignore[no-untyped-call]
     return found
 
 
-def _of_all(kind: type[torch.autograd.Function], values: Tensor, *tables: Tensor) -> Tensor:
-    """Apply a map to rows (rows, d), or to all models' (m, rows, d) below each other."""
-    if values.ndim == 2:
-        return _run(kind, values, *tables)
-    return _run(kind, values.flatten(0, 1), *_flat(*tables)).view(len(values), -1, values.shape[-1])
+def _all(index: Tensor) -> Tensor:
+    return torch.arange(index.shape[-1], device=index.device).expand_as(index)
 
 
-def _vmapped(
-    kind: type[torch.autograd.Function], info: Any, dims: tuple[int | None, ...], *arguments: Tensor
-) -> tuple[Tensor, int]:
-    """Apply a map to tensors with the model axis in front, repeated where they had none."""
-    values, *tables = [
-        tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+def _run(*arguments: Tensor | None) -> Tensor:
+    found: Tensor = _Sums.apply(*arguments)  # type: ignore[no-untyped-call]
+    return found
+
+
+def _below_each_other(info: Any, dims: tuple[int | None, ...], arguments: tuple[Tensor | None, ...]) -> Any:
+    """Return a map's arguments with the model axis in front, repeated where they had none."""
+    return [
+        tensor
+        if tensor is None
+        else (tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0))
         for tensor, dim in zip(arguments, dims, strict=True)
     ]
-    return _of_all(kind, values, *tables), 0
 
 
-class _Map(torch.autograd.Function):
-    """A linear map by tables of whole numbers; under vmap all models' rows stand below each other."""
-
-    def __init_subclass__(cls) -> None:
-        cls.vmap = staticmethod(partial(_vmapped, cls))  # type: ignore[method-assign]
+class _Sums(torch.autograd.Function):
+    """`summed` of rows (r, d); under vmap all models' rows stand below each other."""
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
+    def forward(values: Tensor, *tables: Tensor | None) -> Tensor:
+        index, starts, *_ = tables
+        if starts is None:
+            return values.index_select(0, index)  # type: ignore[arg-type]
+        return embedding_bag(index, values.contiguous(), starts, mode="sum")  # type: ignore[arg-type]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor | None, ...], _output: Tensor) -> None:
         ctx.save_for_backward(*inputs[1:])
 
-
-class _Spread(_Map):
-    @staticmethod
-    def forward(values: Tensor, *tables: Tensor) -> Tensor:
-        return values.index_select(0, tables[0])
-
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        return _run(_Pool, gradient, *ctx.saved_tensors), None, None
-
-
-class _Pool(_Map):
-    @staticmethod
-    def forward(values: Tensor, *tables: Tensor) -> Tensor:
-        every = torch.arange(len(values), device=values.device)
-        return embedding_bag(every, values.contiguous(), tables[1], mode="sum")
+        index, starts, back, back_starts = ctx.saved_tensors
+        return _run(gradient, back, back_starts, index, starts), None, None, None, None
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        return _run(_Spread, gradient, *ctx.saved_tensors), None, None
+    def vmap(info: Any, dims: tuple[int | None, ...], *arguments: Tensor | None) -> tuple[Tensor, int]:
+        values, *tables = _below_each_other(info, dims, arguments)
+        return summed(values, Sums(*tables)), 0
 
 
-class _Flip(_Map):
+class _Highest(torch.autograd.Function):
     @staticmethod
-    def forward(values: Tensor, *tables: Tensor) -> Tensor:
-        return values.index_select(0, tables[0])
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        return _run(_Flip, gradient, *ctx.saved_tensors), None
-
-
-class _Neighbours(_Map):
-    """Its own transpose: every bond has its reverse."""
-
-    @staticmethod
-    def forward(values: Tensor, *tables: Tensor) -> Tensor:
-        return embedding_bag(tables[0], values.contiguous(), tables[1], mode="sum")
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        return _run(_Neighbours, gradient, *ctx.saved_tensors), None, None
-
-
-class _Onward(_Map):
-    @staticmethod
-    def forward(values: Tensor, *tables: Tensor) -> Tensor:
-        return embedding_bag(tables[0], values.contiguous(), tables[1], mode="sum")
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        before, before_starts, after, after_starts = ctx.saved_tensors
-        return _run(_Onward, gradient, after, after_starts, before, before_starts), None, None, None, None
-
-
-class _Highest(_Map):
-    @staticmethod
-    def forward(values: Tensor, *tables: Tensor) -> Tensor:
-        index, starts = tables
+    def forward(values: Tensor, index: Tensor, starts: Tensor) -> Tensor:
         found = values.new_full((len(starts), values.shape[1]), -torch.inf)
         return found.scatter_reduce(0, index.unsqueeze(1).expand_as(values), values, "amax")
 
@@ -317,22 +315,24 @@ class _Highest(_Map):
     def backward(_ctx: Any, _gradient: Tensor) -> Any:
         return None, None, None
 
-
-def _flat(*tables: Tensor) -> Sequence[Tensor]:
-    """Return tables of all models (m, parts) as tables into their rows below each other; those of one as they are.
-
-    A table by itself points to its own parts; of two, the first points to wholes and the second to their first parts.
-    """
-    if tables[0].ndim == 1:
-        return tables
-    if len(tables) == 1:
-        return (_below(tables[0], tables[0].shape[1]),)
-    found = []
-    for index, starts in zip(tables[::2], tables[1::2], strict=True):
-        found += [_below(index, starts.shape[1]), _below(starts, index.shape[1])]
-    return found
+    @staticmethod
+    def vmap(info: Any, dims: tuple[int | None, ...], *arguments: Tensor) -> tuple[Tensor, int]:
+        values, index, starts = _below_each_other(info, dims, arguments)
+        found = highest(values.flatten(0, 1), below(index, starts.shape[1]), below(starts, index.shape[1]))
+        return found.view(len(values), -1, values.shape[-1]), 0
 
 
-def _below(table: Tensor, rows: int) -> Tensor:
+def _flat(index: Tensor, starts: Tensor | None, back: Tensor, back_starts: Tensor | None) -> Sums:
+    """Return tables of all models (m, ...) as tables into their rows and sums below each other."""
+    rows, sums = (back if back_starts is None else back_starts), (index if starts is None else starts)
+    return Sums(
+        below(index, rows.shape[1]),
+        None if starts is None else below(starts, index.shape[1]),
+        below(back, sums.shape[1]),
+        None if back_starts is None else below(back_starts, back.shape[1]),
+    )
+
+
+def below(table: Tensor, rows: int) -> Tensor:
     """Return a table (m, n) as one (m n,) into all models' rows, `rows` of them a model."""
     return (table + rows * torch.arange(len(table), device=table.device).unsqueeze(1)).reshape(-1)

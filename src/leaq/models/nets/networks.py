@@ -10,23 +10,47 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from leaq.models.nets.graphs import Graphs, adjacent, collate, onward, pool, rows_at, sources, turns
+from leaq.models.nets.environments import environments
+from leaq.models.nets.graphs import Environments, Graphs, adjacent, collate, pool, rows_at, sources, summed
 from leaq.models.nets.layout import ATOM, BOND
 
 Aggregation = Literal["mean", "sum", "norm"]
 """How atoms make a molecule: their mean, their sum, or their sum over 100."""
-MOLECULES = 64
-"""Molecules of one pass outside a stacked program; more only spill out of the processor's caches."""
+MOLECULES = 256
+"""Molecules of one pass outside a stacked program; more have little more in common, and take more memory."""
+
+
+def _alone(graphs: Graphs) -> tuple[Graphs]:
+    return (graphs,)
+
+
+class Molecules:
+    """Rows of packed molecules as graphs, some at a time, made once for all models that read them.
+
+    Parameters
+    ----------
+    inputs : (n, w) packed molecules.
+    collated : (1, n, w) -> graphs of one model.
+    ready : what a network is called with for such graphs.
+    """
+
+    def __init__(
+        self,
+        inputs: Tensor,
+        collated: Callable[[Tensor], Graphs],
+        ready: Callable[[Graphs], tuple[Any, ...]] = _alone,
+    ) -> None:
+        self.parts = [ready(collated(part.unsqueeze(0)).of(0)) for part in torch.split(inputs, MOLECULES)]
 
 
 def in_parts(
-    outputs: Callable[[Graphs], Tensor], inputs: Tensor | Graphs, collated: Callable[[Tensor], Graphs]
+    outputs: Callable[..., Tensor], inputs: Tensor | Graphs | Molecules, collated: Callable[[Tensor], Graphs]
 ) -> Tensor:
     """Return the outputs (n, k) of a network of graphs: of rows (n, w), a few molecules at a time."""
     if isinstance(inputs, Graphs):
         return outputs(inputs)
-    parts = [collated(part.unsqueeze(0)) for part in torch.split(inputs, MOLECULES)]
-    return torch.cat([outputs(Graphs(*(table[0] for table in part))) for part in parts])
+    whole = inputs if isinstance(inputs, Molecules) else Molecules(inputs, collated)
+    return torch.cat([outputs(*part) for part in whole.parts])
 
 
 def affine(layer: nn.Linear, inputs: Tensor) -> Tensor:
@@ -116,7 +140,11 @@ class GraphNet(nn.Module):
         """Names of the columns it predicts, where such a file says them."""
         self.predictor = Predictor(widths, unscale=unscale)
 
-    def forward(self, inputs: Tensor | Graphs) -> Tensor:
+    def prepared(self, inputs: Tensor) -> Molecules:
+        """Return rows (n, w) as graphs, and what all models compute of them alike."""
+        return Molecules(inputs, self.collate, getattr(self.message_passing, "prepared", _alone))
+
+    def forward(self, inputs: Tensor | Graphs | Molecules) -> Tensor:
         """Return logits or predictions (n, k)."""
         return in_parts(self._outputs, inputs, self.collate)
 
@@ -126,8 +154,8 @@ class GraphNet(nn.Module):
         width = self.predictor.ffn[0][0].in_features  # type: ignore[index]
         return f"hidden={width}, depth={messages.depth}, aggregation={self.aggregation}"
 
-    def _outputs(self, graphs: Graphs) -> Tensor:
-        summed = pool(self.message_passing(graphs), graphs.molecule, graphs.atom_starts)[..., :-1, :]
+    def _outputs(self, graphs: Graphs, *ready: Any) -> Tensor:
+        summed = pool(self.message_passing(graphs, *ready), graphs.molecule, graphs.atom_starts)[..., :-1, :]
         if self.aggregation == "mean":
             summed = summed / torch.diff(graphs.atom_starts).unsqueeze(-1)
         elif self.aggregation == "norm":
@@ -138,6 +166,8 @@ class GraphNet(nn.Module):
 
 class DirectedMessages(nn.Module):
     """Messages along directed bonds, never straight back; `depth` - 1 rounds, then a sum into each atom.
+
+    What has the same surroundings in a batch has the same state, and is computed once (`environments`).
 
     The encoder of chemprop 2 with its defaults; parameters are named as there. Source: Yang et al., "Analyzing Learned
     Molecular Representations for Property Prediction" (arXiv 1904.01561v5).
@@ -150,15 +180,25 @@ class DirectedMessages(nn.Module):
         self.W_h = nn.Linear(hidden, hidden, bias=bias)
         self.W_o = nn.Linear(ATOM + hidden, hidden)
 
-    def forward(self, graphs: Graphs) -> Tensor:
+    def prepared(self, graphs: Graphs) -> tuple[Graphs, Environments]:
+        """Return graphs, and what is alike in them."""
+        return graphs, environments(graphs, self.depth, shared=True)
+
+    def forward(self, graphs: Graphs, alike: Environments | None = None) -> Tensor:
         """Return each atom's vector (a, hidden)."""
-        ways = turns(graphs)
-        start = affine(self.W_i, torch.cat([rows_at(graphs.atoms, graphs.source), graphs.bonds], dim=-1))
+        watched = any(part._forward_pre_hooks or part._forward_hooks for part in (self.W_i, self.W_h, self.W_o))
+        if watched or alike is None or len(alike.rounds) != self.depth - 1:
+            alike = environments(graphs, self.depth, shared=not watched)  # who watches counts rows by bonds and atoms
+        source, bonds = (
+            rows_at(graphs.source.unsqueeze(-1), alike.first).squeeze(-1),
+            rows_at(graphs.bonds, alike.first),
+        )
+        start = affine(self.W_i, torch.cat([rows_at(graphs.atoms, source), bonds], dim=-1))
         state = torch.relu(start)
-        for _ in range(1, self.depth):
-            state = torch.relu_(start + affine(self.W_h, onward(state, ways)))
-        inward = pool(state, graphs.target, graphs.bond_starts)
-        return torch.relu(affine(self.W_o, torch.cat([graphs.atoms, inward], dim=-1)))
+        for first, inward in alike.rounds:
+            state = torch.relu_(summed(start, first) + affine(self.W_h, summed(state, inward)))
+        atoms = torch.cat([rows_at(graphs.atoms, alike.atoms), summed(state, alike.inward)], dim=-1)
+        return summed(torch.relu(affine(self.W_o, atoms)), alike.each)
 
 
 class Isomorphisms(nn.Module):

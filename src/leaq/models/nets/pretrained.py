@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from leaq.models.nets.graphs import Graphs, adjacent, collate, highest, pool, sources, spread
 from leaq.models.nets.layout import ELEMENTS, LOOP, TYPES, WORDS
-from leaq.models.nets.networks import in_parts
+from leaq.models.nets.networks import Molecules, in_parts
 
 Convolution = Literal["gcn", "graphsage", "gat", "molclr"]
 LAYERS, WIDTH, HEADS, PROJECTED = 5, 300, 2, 512
@@ -173,7 +173,11 @@ class GraphNetwork(nn.Module):
         if contrastive:
             self.feat_lin = nn.Linear(WIDTH, PROJECTED)
 
-    def forward(self, inputs: Tensor | Graphs) -> Tensor:
+    def prepared(self, inputs: Tensor) -> Molecules:
+        """Return rows (n, w) as graphs."""
+        return Molecules(inputs, self.collate)
+
+    def forward(self, inputs: Tensor | Graphs | Molecules) -> Tensor:
         """Embed molecules, (n, 300) or (n, 512)."""
         return in_parts(self._embedded, inputs, self.collate)
 
@@ -222,7 +226,11 @@ class Tuned(nn.Module):
             norm.limit = LIMIT  # type: ignore[assignment]
         self.graph_pred_linear = nn.Linear(gnn.width, outputs)
 
-    def forward(self, inputs: Tensor | Graphs) -> Tensor:
+    def prepared(self, inputs: Tensor) -> Molecules:
+        """Return rows (n, w) as graphs."""
+        return self.gnn.prepared(inputs)
+
+    def forward(self, inputs: Tensor | Graphs | Molecules) -> Tensor:
         """Return logits or predictions (n, outputs)."""
         found: Tensor = self.graph_pred_linear(self.gnn(inputs))
         return found

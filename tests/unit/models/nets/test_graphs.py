@@ -6,7 +6,7 @@ import torch
 
 from leaq.embedders import EMBEDDERS
 from leaq.errors import InvalidInput
-from leaq.models.nets.graphs import Graphs, adjacent, collate, flip, onward, pool, rows_at, sources, spread, turns
+from leaq.models.nets.graphs import adjacent, collate, flip, pool, rows_at, scrambled, sources, spread
 from leaq.models.nets.layout import ATOM, BOND, COUNTS, SLOT
 from tests.helpers import require
 
@@ -62,7 +62,7 @@ def test_graphs_are_the_molecules_one_by_one(rows):
 
 
 def test_sums_and_their_gradients_are_those_of_a_loop(rows):
-    graphs = [table[0] for table in collate(rows.unsqueeze(0))]
+    graphs = collate(rows.unsqueeze(0)).of(0)
     target, reverse, starts = graphs[3], graphs[4], graphs[5]
     edges, wholes = len(target), len(starts)
     values = torch.randn(edges, 3, dtype=torch.float64, requires_grad=True)
@@ -78,39 +78,46 @@ def test_sums_and_their_gradients_are_those_of_a_loop(rows):
         torch.testing.assert_close(*found)
 
 
-def test_bonds_get_what_leads_into_them_and_atoms_their_neighbours(rows):
-    graphs = Graphs(*(table[0] for table in collate(rows.unsqueeze(0))))
+def test_atoms_get_their_neighbours(rows):
+    graphs = collate(rows.unsqueeze(0)).of(0)
     source, target = graphs.source.tolist(), graphs.target.tolist()
-    values = torch.randn(len(source), 3, dtype=torch.float64, requires_grad=True)
-    atoms = torch.randn(len(graphs.atoms), 3, dtype=torch.float64, requires_grad=True)
     real = [e for e in range(len(source)) if graphs.reverse[e] != e]
-    into = [
-        [x for x in real if e in real and target[x] == source[e] and source[x] != target[e]] for e in range(len(source))
-    ]
-    around = [[source[e] for e in real if target[e] == v] for v in range(len(graphs.atoms))]
-    for ours, given, parts in (
-        (onward(values, turns(graphs)), values, into), (adjacent(atoms, graphs), atoms, around)
-    ):  # fmt: skip
-        slow = torch.stack([given[part].sum(0) for part in parts])
-        keep = real if given is values else slice(-1)  # what is filled up with is nobody's
-        torch.testing.assert_close(ours[keep], slow[keep])
-        weights = torch.zeros_like(ours)
-        weights[keep] = torch.randn_like(ours)[keep]
-        for found in zip(*(torch.autograd.grad((one * weights).sum(), given) for one in (ours, slow)), strict=True):
-            torch.testing.assert_close(*found)
+    atoms = torch.randn(len(graphs.atoms), 3, dtype=torch.float64, requires_grad=True)
+    slow = torch.stack([atoms[[source[e] for e in real if target[e] == v]].sum(0) for v in range(len(atoms))])
+    keep = slice(-1)  # what is filled up with is nobody's
+    torch.testing.assert_close(adjacent(atoms, graphs)[keep], slow[keep])
+    weights = torch.zeros_like(slow)
+    weights[keep] = torch.randn_like(slow)[keep]
+    ours, loop = (torch.autograd.grad((one * weights).sum(), atoms) for one in (adjacent(atoms, graphs), slow))
+    torch.testing.assert_close(ours, loop)
 
 
-def test_molecules_of_one_atom_have_no_ways_on(rows):
-    graphs = Graphs(*(table[0] for table in collate(rows[1:2].unsqueeze(0))))  # methane
-    assert not onward(torch.ones(len(graphs.source), 2), turns(graphs)).any()
+def test_kinds_are_equal_where_features_are(rows):
+    graphs = collate(rows.unsqueeze(0)).of(0)
+    for features, kind in ((graphs.atoms, graphs.atom_kind), (graphs.bonds, graphs.bond_kind)):
+        real = features.any(1)  # what is filled up with is nobody's
+        same = (features.unsqueeze(0) == features.unsqueeze(1)).all(-1)
+        assert torch.equal((kind.unsqueeze(0) == kind.unsqueeze(1))[real][:, real], same[real][:, real])
+
+
+def test_scrambled_numbers_are_those_of_the_published_function():
+    # splitmix64 of 1, 2 and -1, less its own step; from arithmetic without a bound on whole numbers
+    def slow(number):
+        number %= 2**64
+        number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        number = (number ^ number >> 27) * 0x94D049BB133111EB % 2**64
+        return number ^ number >> 31
+
+    numbers = [1, 2, -1, 2**62, -(2**63), 12345678901234567]
+    found = scrambled(torch.tensor(numbers)).tolist()
+    assert [one % 2**64 for one in found] == [slow(one) for one in numbers]
 
 
 def test_a_model_axis_in_front_changes_nothing(rows):
     graphs = collate(torch.stack([rows[:4], rows[4:]]))
-    each = [Graphs(*(table[i] for table in graphs)) for i in range(2)]
+    each = [graphs.of(i) for i in range(2)]
     bonds, atoms = torch.randn(2, graphs.target.shape[1], 3), torch.randn(2, graphs.atoms.shape[1], 3)
     found = {
-        "onward": (onward(bonds, turns(graphs)), [onward(b, turns(g)) for b, g in zip(bonds, each, strict=True)]),
         "adjacent": (adjacent(atoms, graphs), [adjacent(a, g) for a, g in zip(atoms, each, strict=True)]),
         "sources": (sources(atoms, graphs), [sources(a, g) for a, g in zip(atoms, each, strict=True)]),
         "rows": (rows_at(atoms, graphs.source), [rows_at(a, g.source) for a, g in zip(atoms, each, strict=True)]),
