@@ -198,7 +198,7 @@ def _ones(positions: Tensor, size: int) -> Tensor:
     return found.scatter_add_(-1, positions.clamp_min(0).long(), (positions >= 0).to(found))
 
 
-def summed(values: Tensor, sums: Sums) -> Tensor:
+def sums_of(values: Tensor, sums: Sums) -> Tensor:
     """Return the sums (s, d) of rows (r, d), or (m, s, d) of (m, r, d)."""
     if values.ndim == 2:
         return _run(values, *sums)
@@ -215,7 +215,7 @@ def transposed(index: Tensor, owner: Tensor, rows: int) -> tuple[Tensor, Tensor]
 def adjacent(values: Tensor, graphs: Graphs) -> Tensor:
     """Give each atom the sum of its neighbours' rows, (a, d) -> (a, d)."""
     tables = (graphs.source, graphs.bond_starts)  # its own transpose: every bond has its reverse
-    return summed(values, Sums(*tables, *tables))
+    return sums_of(values, Sums(*tables, *tables))
 
 
 def rows_at(values: Tensor, index: Tensor) -> Tensor:
@@ -227,17 +227,17 @@ def rows_at(values: Tensor, index: Tensor) -> Tensor:
 
 def spread(values: Tensor, index: Tensor, starts: Tensor) -> Tensor:
     """Give each part its whole's row: values (wholes, d) -> (parts, d); `index` (parts,) ascends."""
-    return summed(values, Sums(index, None, _all(index), starts))
+    return sums_of(values, Sums(index, None, _all(index), starts))
 
 
 def pool(values: Tensor, index: Tensor, starts: Tensor) -> Tensor:
     """Add up the rows of each whole's parts: values (parts, d) -> (wholes, d); `starts` (wholes,) its first part."""
-    return summed(values, Sums(_all(index), starts, index, None))
+    return sums_of(values, Sums(_all(index), starts, index, None))
 
 
 def flip(values: Tensor, reverse: Tensor) -> Tensor:
     """Give each directed bond the row (e, d) of its reverse."""
-    return summed(values, Sums(reverse, None, reverse, None))
+    return sums_of(values, Sums(reverse, None, reverse, None))
 
 
 def sources(values: Tensor, graphs: Graphs) -> Tensor:
@@ -277,7 +277,7 @@ def _below_each_other(info: Any, dims: tuple[int | None, ...], arguments: tuple[
 
 
 class _Sums(torch.autograd.Function):
-    """`summed` of rows (r, d); under vmap all models' rows stand below each other."""
+    """`sums_of` of rows (r, d); under vmap all models' rows stand below each other."""
 
     @staticmethod
     def forward(values: Tensor, *tables: Tensor | None) -> Tensor:
@@ -298,7 +298,7 @@ class _Sums(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, dims: tuple[int | None, ...], *arguments: Tensor | None) -> tuple[Tensor, int]:
         values, *tables = _below_each_other(info, dims, arguments)
-        return summed(values, Sums(*tables)), 0
+        return sums_of(values, Sums(*tables)), 0
 
 
 class _Highest(torch.autograd.Function):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from leaq.models.nets.environments import environments
-from leaq.models.nets.graphs import Environments, Graphs, adjacent, collate, pool, rows_at, sources, summed
+from leaq.models.nets.graphs import Environments, Graphs, adjacent, collate, pool, rows_at, sources, sums_of
 from leaq.models.nets.layout import ATOM, BOND
 
 Aggregation = Literal["mean", "sum", "norm"]
@@ -196,9 +196,9 @@ class DirectedMessages(nn.Module):
         start = affine(self.W_i, torch.cat([rows_at(graphs.atoms, source), bonds], dim=-1))
         state = torch.relu(start)
         for first, inward in alike.rounds:
-            state = torch.relu_(summed(start, first) + affine(self.W_h, summed(state, inward)))
-        atoms = torch.cat([rows_at(graphs.atoms, alike.atoms), summed(state, alike.inward)], dim=-1)
-        return summed(torch.relu(affine(self.W_o, atoms)), alike.each)
+            state = torch.relu_(sums_of(start, first) + affine(self.W_h, sums_of(state, inward)))
+        atoms = torch.cat([rows_at(graphs.atoms, alike.atoms), sums_of(state, alike.inward)], dim=-1)
+        return sums_of(torch.relu(affine(self.W_o, atoms)), alike.each)
 
 
 class Isomorphisms(nn.Module):

@@ -5,7 +5,7 @@ import torch
 
 from leaq.embedders import EMBEDDERS
 from leaq.models.nets.environments import environments
-from leaq.models.nets.graphs import collate, rows_at, summed
+from leaq.models.nets.graphs import collate, rows_at, sums_of
 from leaq.models.nets.networks import DirectedMessages, affine
 from tests.helpers import require
 from tests.unit.models.nets.test_graphs import SMILES
@@ -81,9 +81,9 @@ def test_only_different_surroundings_are_computed(graphs):
     assert len(alike.atoms) < len(alone.atoms) * 0.7
     values = torch.arange(len(alike.first), dtype=torch.float64).unsqueeze(1)
     first, _ = alike.rounds[0]
-    assert len(summed(values, first)) >= len(alike.first)
+    assert len(sums_of(values, first)) >= len(alike.first)
     # isotopes and neighbours two bonds away are told apart
-    everyone = summed(torch.arange(len(alike.atoms), dtype=torch.float64).unsqueeze(1), alike.each).long().squeeze(1)
+    everyone = sums_of(torch.arange(len(alike.atoms), dtype=torch.float64).unsqueeze(1), alike.each).long().squeeze(1)
     atoms = {place: everyone[slice(*one.atom_starts[place : place + 2])].tolist() for place in range(8)}
     assert not set(atoms[0]) & set(atoms[4])
     octane = atoms[1]

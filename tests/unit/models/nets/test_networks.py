@@ -142,3 +142,17 @@ def test_names_options_and_functions():
         assert module.predictor.ffn[1][2].out_features == 3
     with pytest.raises(Exception, match="depth"):
         NETS.build("dmpnn(depth=0)")
+
+
+@pytest.mark.parametrize("spec", [*RANDOM, "chemprop(ensemble=2)"])
+def test_rows_made_graphs_once_give_what_rows_give(rows, spec):
+    net = built(f"{spec[:-1]}, hidden=8)" if spec.endswith(")") else f"{spec}(hidden=8)")
+    ready = net.prepared(rows)
+    expected = net(rows)
+    torch.testing.assert_close(net(ready), expected, rtol=0, atol=0)
+    torch.testing.assert_close(net(ready), expected, rtol=0, atol=0)  # and again
+
+
+def test_graphs_of_another_depth_are_no_obstacle(rows):
+    deep, flat = (built(f"dmpnn(hidden=8, depth={depth})") for depth in (4, 2))
+    torch.testing.assert_close(flat(deep.prepared(rows)), flat(rows))
