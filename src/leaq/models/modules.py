@@ -1,7 +1,7 @@
 """Any `torch.nn.Module` as a model of stacked weights: functional calls, over all candidates at once where possible."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -144,6 +144,40 @@ class ModuleModel:
             vectors[name] = padded[key]
         return vectors
 
+    def inputs_in_turn(
+        self,
+        params: Mapping[str, Tensor],
+        inputs: Tensor,
+        shares: Tensor,
+        *,
+        visit: Callable[[Sequence[str], tuple[Tensor, Tensor] | None], bool],
+    ) -> bool:
+        """Run one model once; right before a layer runs, show what its weight is multiplied with.
+
+        Parameters
+        ----------
+        params : weights (1, ...), into which `visit` may write: the layer then runs with what it wrote.
+        inputs, shares : its records, (1, r, ...) and (1, r), as of `layer_inputs`.
+        visit : called with the names of a layer's own parameters and what `layer_inputs` says of its weight, the same
+            tuple where the layer before read the same, None where it meets no vectors; False ends the run.
+
+        Returns
+        -------
+        Whether the run came to its end.
+        """
+        if isinstance(self.module, torch.jit.ScriptModule) or shared_names(self.module):
+            return False
+        told = shares[0] > 0
+        records = inputs[0] if told.all() else inputs[0][told]
+        weights = self.own | {name: tensor[0] for name, tensor in params.items()}
+        with _shown_in_turn(self.module, params, visit, shares):
+            try:
+                with torch.no_grad(), evaluating(self.module):
+                    call(self.module, weights, full_precision(records))
+            except _Seen:
+                return False
+        return True
+
     def outputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
         """Run each model on records of its own: inputs (m, r, ...) -> (m, r, ...); gradients flow to the weights."""
         rows = ({name: tensor[i] for name, tensor in params.items()} for i in range(len(inputs)))
@@ -222,7 +256,9 @@ def watch_inputs(
                     f"Calibration: a layer's weight must meet one kind of inputs. {name!r} is tied to another weight. "
                     "Use a quantizer without calibration, such as uniform(bits=4)."
                 )
-            found.setdefault(name, []).append(_vectors(layer, args[0]) if vectors else torch.empty(0))
+            # A copy where it is the tensor itself, which what follows may write into (an activation in place).
+            met = (_vectors(layer, args[0].clone() if type(layer) is nn.Linear else args[0]),) if vectors else ()
+            found.setdefault(name, []).extend(met or (torch.empty(0),))
             if len(found[name]) == calls.get(name):
                 if len(found[name]) > 1 or type(layer) is not nn.Linear:
                     raise _Seen
@@ -231,9 +267,7 @@ def watch_inputs(
         return layer.register_forward_pre_hook(keep)
 
     layers = [
-        (f"{name}.weight" if name else "weight", part)
-        for name, part in module.named_modules()
-        if type(part) is nn.Linear or (isinstance(part, nn.Conv1d | nn.Conv2d) and plain_convolution(part))
+        (f"{name}.weight" if name else "weight", part) for name, part in module.named_modules() if _meets_vectors(part)
     ]
     hooks = [watch(name, layer) for name, layer in layers]
     try:
@@ -245,9 +279,48 @@ def watch_inputs(
     return found
 
 
+@contextmanager
+def _shown_in_turn(
+    module: nn.Module,
+    params: Mapping[str, Tensor],
+    visit: Callable[[Sequence[str], tuple[Tensor, Tensor] | None], bool],
+    shares: Tensor,
+) -> Iterator[None]:
+    """Show layers that hold parameters what they are given, while the context lasts."""
+    last: list[tuple[Tensor, int, tuple[Tensor, Tensor]]] = []  # what a linear layer was given, and its vectors
+
+    def show(names: Sequence[str], layer: nn.Module) -> Any:
+        def look(_layer: nn.Module, args: tuple[Any, ...]) -> None:
+            seen = None
+            if _meets_vectors(layer) and args:
+                plain = type(layer) is nn.Linear
+                alike = plain and bool(last) and args[0] is last[0][0] and args[0]._version == last[0][1]
+                seen = last[0][2] if alike else _padded([_vectors(layer, args[0])], like=shares)
+                last[:] = [(args[0], args[0]._version, seen)] if plain else []
+            if not visit(names, seen):
+                raise _Seen
+
+        return layer.register_forward_pre_hook(look)
+
+    hooks = []
+    for prefix, part in module.named_modules():
+        own = [f"{prefix}.{name}" if prefix else name for name in part._parameters]
+        if any(name in params for name in own):
+            hooks.append(show(own, part))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _meets_vectors(layer: nn.Module) -> bool:
+    return type(layer) is nn.Linear or (isinstance(layer, nn.Conv1d | nn.Conv2d) and plain_convolution(layer))
+
+
 def _padded(each: Sequence[Tensor], *, like: Tensor) -> tuple[Tensor, Tensor]:
     """Stack each model's vectors (r', in), the shorter ones padded by zeros, and say which count."""
-    padded = nn.utils.rnn.pad_sequence(list(each), batch_first=True)
+    padded = each[0].unsqueeze(0) if len(each) == 1 else nn.utils.rnn.pad_sequence(list(each), batch_first=True)
     counts = torch.tensor([len(one) for one in each], device=like.device)
     return padded, (torch.arange(padded.shape[1], device=like.device) < counts.unsqueeze(1)).to(like.dtype)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from leaq.errors import InvalidInput
 from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.blocks import Per, into_blocks, whole
@@ -74,22 +75,27 @@ class Gptq(_Calibrated):
     name: ClassVar[str] = "gptq"
     source: ClassVar[str] = "Frantar et al., GPTQ (arXiv 2210.17323v2), algorithm 1; Hassibi and Stork, OBS (1992)"
     examples: ClassVar[tuple[str, ...]] = ("gptq(bits=4)", "gptq(bits=3, per=group)", "gptq(bits=2, symmetric=False)")
+    of_others: ClassVar[frozenset[str]] = frozenset({"moment", "factor"})
     damping: float = Field(default=0.01, gt=0)
     """Share of the mean diagonal of H that is added to the diagonal."""
 
     def fit_on(self, weight: Tensor, inputs: Inputs) -> Scales:
         """Scales, second moments and the Cholesky factor of their inverse, and the codes, which take long to find."""
-        moment = inputs.moment
-        scales = {**self.fit(weight), "moment": moment, "factor": _inverse_factor(moment, self.damping)}
+        scales = {**self.fit(weight), "moment": inputs.moment, "factor": inputs.inverse_factor(self.damping)}
         return {**scales, "codes": self._in_turn(weight, scales), "reference": weight}
 
     def encode(self, weight: Tensor, scales: Scales) -> Tensor:
         """Return the codes found when it was fitted, for the weights it was fitted to; else round in turn."""
-        if "factor" not in scales:  # no inputs are known, for example of an embedding
+        if "codes" not in scales:  # no inputs are known, for example of an embedding
             return self._nearest_codes(weight, scales)
         seen = (weight == scales["reference"]).flatten(1).all(1)
         if bool(seen.all()):
             return scales["codes"].expand(weight.shape)
+        if "factor" not in scales:
+            raise InvalidInput(
+                f"{self.spec()}: it was fitted to the released weights alone (Calibration(along=False)) and cannot "
+                "quantize others. Fit it with along=True."
+            )
         return torch.where(seen.reshape(-1, *[1] * (weight.ndim - 1)), scales["codes"], self._in_turn(weight, scales))
 
     def _in_turn(self, weight: Tensor, scales: Scales) -> Tensor:
@@ -139,18 +145,6 @@ class Gptq(_Calibrated):
 
     def _how(self) -> str:
         return "by second-order rounding on the calibration records"
-
-
-def _inverse_factor(moment: Tensor, damping: float) -> Tensor:
-    """Upper Cholesky factor U of H^-1 = U'U, in float64; (b, in, in) in the dtype of `moment`."""
-    h = moment.double()
-    diagonal = h.diagonal(dim1=-2, dim2=-1)
-    level = diagonal.mean(-1, keepdim=True)
-    damped = torch.where(level > 0, damping * level, 1.0).expand_as(diagonal)
-    h = h + torch.diag_embed(damped)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(h))
-    factor: Tensor = torch.linalg.cholesky(inverse, upper=True)
-    return factor.to(moment.dtype)
 
 
 class AdaRound(_Calibrated):

@@ -7,7 +7,7 @@ of the layers before it, already quantized.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,7 @@ class Calibration:
     most : records a model is calibrated on at most.
     source : whose records they are, in words: "members" if each model sees its own training records. Named in the
         results.
+    along : whether checkpoints along training go through the same map; if not, what finds codes for them is not kept.
 
     Examples
     --------
@@ -71,6 +72,7 @@ class Calibration:
     first: int = 0
     most: int = RECORDS
     source: str = "members"
+    along: bool = True
 
     def __post_init__(self) -> None:
         if self.members.size == 0:
@@ -128,6 +130,23 @@ class Inputs:
         weighted = self.records * (self.shares / self.shares.sum(1, keepdim=True)).unsqueeze(-1)
         return torch.bmm(weighted.transpose(1, 2), self.records)
 
+    def inverse_factor(self, damping: float) -> Tensor:
+        """Upper Cholesky factor U of (E[x x'] + damping mean(diagonal) I)^-1 = U'U, (m, in, in), by float64."""
+        if damping not in self._factors:
+            h = self.moment.to(torch.float64, copy=True)
+            diagonal = h.diagonal(dim1=-2, dim2=-1)
+            level = diagonal.mean(-1, keepdim=True)
+            diagonal += torch.where(level > 0, damping * level, 1.0)
+            h = torch.linalg.cholesky(h)
+            h = torch.cholesky_inverse(h)
+            h = torch.linalg.cholesky(h, upper=True)
+            self._factors[damping] = h.to(self.moment.dtype)
+        return self._factors[damping]
+
+    @cached_property
+    def _factors(self) -> dict[float, Tensor]:
+        return {}
+
     @property
     def mean(self) -> Tensor:
         """Mean input of each model, (m, in)."""
@@ -179,7 +198,7 @@ def walk(scheme: Scheme, checkpoints: Checkpoints, calibration: Calibration) -> 
     for run in _runs(checkpoints, models):
         part = replace(checkpoints, params={k: v[run] for k, v in flat.items()}, batch=(len(owner[run]),), steps=())
         inputs, shares = calibration.of(owner[run], next(iter(part.params.values())))
-        parts.append(_walk(scheme, model, part, Inputs(inputs, shares)))
+        parts.append(_walk(scheme, model, part, Inputs(inputs, shares), along=calibration.along))
     if len(parts) == 1:
         return parts[0]
     return {
@@ -188,55 +207,121 @@ def walk(scheme: Scheme, checkpoints: Checkpoints, calibration: Calibration) -> 
     }
 
 
-def _walk(scheme: Scheme, model: Layered, exact: Checkpoints, given: Inputs) -> dict[str, Scales]:
-    """Fit one run of models, layer by layer."""
-    x, shares = given.records, given.shares
-    now = dict(exact.params)
-    state: dict[str, Scales] = {}
-    plan = scheme.plan(exact)
-    refitted = _refitted(scheme, exact, plan)
-    correct = scheme.bias == "corrected"
-    before = model.layer_inputs(exact.params, x, shares) if correct or refitted else {}
-    ahead: dict[str, tuple[Tensor, Tensor]] = {}  # what others read that read the same as one before
-    for name, chosen in plan.items():
-        weight = exact.params[name]
+def _walk(scheme: Scheme, model: Layered, exact: Checkpoints, given: Inputs, *, along: bool) -> dict[str, Scales]:
+    """Fit one run of models, layer by layer: one model in a single run, where its layers run in the plan's order."""
+    looks = scheme.bias == "corrected" or scheme.refit != "off"
+    before = model.layer_inputs(exact.params, given.records, given.shares) if looks else {}
+    in_turn = getattr(model, "inputs_in_turn", None)
+    if in_turn is not None and len(given.records) == 1:
+        walk = _Walk.begun(scheme, exact, before, along=along)
+        if in_turn(walk.now, given.records, given.shares, visit=walk.visit) and not walk.ahead:
+            return walk.ended(model, given)
+    walk = _Walk.begun(scheme, exact, before, along=along)
+    seen: dict[str, tuple[Tensor, Tensor]] = {}  # of a layer, and of others that read the same as it
+    while walk.ahead:
+        name = walk.ahead[0]
+        if name not in seen and name not in {bias_of(one, exact) for one in seen}:
+            seen = _seen(model, walk.now, given, name) if exact.roles[name] != "bias" else {}
+        walk.fit(name, seen.get(name))
+    return walk.ended(model, given)
+
+
+@dataclass
+class _Walk:
+    """How far a walk through one run of models has come.
+
+    Attributes
+    ----------
+    now : the weights as they are so far, quantized ones written into copies.
+    before : what each layer sees in full precision, where that is asked for.
+    ahead : names of what is still to be fitted, in order.
+    last : what the last layer saw, as it was given and with its moments, which the next may share.
+    """
+
+    scheme: Scheme
+    exact: Checkpoints
+    plan: Mapping[str, Scheme]
+    before: Mapping[str, tuple[Tensor, Tensor]]
+    now: dict[str, Tensor]
+    ahead: list[str]
+    along: bool
+    state: dict[str, Scales] = field(default_factory=dict)
+    last: tuple[tuple[Tensor, Tensor], Inputs] | None = None
+
+    @classmethod
+    def begun(
+        cls, scheme: Scheme, exact: Checkpoints, before: Mapping[str, tuple[Tensor, Tensor]], *, along: bool
+    ) -> _Walk:
+        """Stand before the first layer."""
+        plan = scheme.plan(exact)
+        written = {*plan, *(bias_of(name, exact) for name in plan if before)}
+        now = {k: v.contiguous().clone() if k in written else v for k, v in exact.params.items()}
+        return cls(scheme, exact, plan, before, now, list(plan), along)
+
+    def visit(self, names: Sequence[str], seen: tuple[Tensor, Tensor] | None) -> bool:
+        """Fit those of a layer's parameters that are planned, unless it is not the layer that comes next."""
+        for name in names:
+            if name in self.plan:
+                if not self.ahead or self.ahead[0] != name:
+                    return False
+                mine = seen if self.exact.roles[name] != "bias" else None
+                if mine and self.before and self.before[name][0].shape != mine[0].shape:  # of more calls than this one
+                    return False
+                self.fit(name, mine)
+        return True
+
+    def fit(self, name: str, seen: tuple[Tensor, Tensor] | None) -> None:
+        """Fit the next parameter. A bias, or a weight that meets no vectors (an embedding), sees nothing."""
+        del self.ahead[0]
+        chosen, weight = self.plan[name], self.exact.params[name]
         refuse_infinite(name, weight)
-        if name not in ahead and name not in {bias_of(one, exact) for one in ahead}:
-            ahead = _seen(model, now, (x, shares), name) if exact.roles[name] != "bias" else {}
-        seen = ahead.get(name)
-        if seen is None:  # a bias, or a weight whose inputs are no vectors (an embedding): nothing to calibrate on
-            state[name] = chosen.fit(weight)
+        if seen is None:
+            self.state[name] = chosen.fit(weight)
         else:
-            inputs = Inputs(*seen)
-            state[name] = chosen.fit_on(weight, inputs)
-        now[name] = chosen.fake_quantize(weight, state[name])
-        bias = bias_of(name, exact)
-        if seen is not None and name in refitted:
-            now |= _refit(name, bias, state, now=now, exact=exact.params, inputs=(before[name][0], inputs))
-        if correct and bias is not None and seen is not None:
-            exact_mean = Inputs(*before[name]).mean
-            state[bias] = dict(zip(MOMENTS, (exact_mean, inputs.mean), strict=True))
-            now[bias] = exact.params[bias] + mean_shift(weight, now[name], exact_mean, inputs.mean)
-    if scheme.refit == "outputs":
-        _refit_outputs(model, state, refitted, now=now, exact=exact, given=given)
-    return state
+            if self.last is None or self.last[0] is not seen:
+                self.last = None  # before the next one's moments
+                self.last = seen, Inputs(*seen)
+            self.state[name] = chosen.fit_on(weight, self.last[1])
+        chosen.fake_quantize(weight, self.state[name], self.now[name])
+        bias = bias_of(name, self.exact)
+        if seen is not None and self.last is not None:
+            inputs = self.last[1]
+            if name in self.refitted:
+                self._write(_refit(name, bias, self.state, now=self.now, exact=self.exact.params,
+                                   inputs=(self.before[name][0], inputs)))  # fmt: skip
+            if self.scheme.bias == "corrected" and bias is not None:
+                mean = Inputs(*self.before[name]).mean
+                self.state[bias] = dict(zip(MOMENTS, (mean, inputs.mean), strict=True))
+                shift = mean_shift(weight, self.now[name], mean, inputs.mean)
+                self._write({bias: self.exact.params[bias] + shift})
+        if not self.along:
+            for key in chosen.of_others & self.state[name].keys():
+                del self.state[name][key]
+
+    @cached_property
+    def refitted(self) -> tuple[str, ...]:
+        """The quantized weights that are refitted; looked-up ones have no output channels."""
+        weights = [name for name in self.plan if self.exact.roles[name] not in ("bias", "embedding")]
+        return tuple({"off": [], "last": weights[-1:]}.get(self.scheme.refit, weights))
+
+    def _write(self, changed: Mapping[str, Tensor]) -> None:
+        for name, tensor in changed.items():
+            self.now[name].copy_(tensor)
+
+    def ended(self, model: Layered, given: Inputs) -> dict[str, Scales]:
+        """Return the scales of all parameters."""
+        if self.scheme.refit == "outputs":
+            _refit_outputs(model, self.state, self.refitted, now=self.now, exact=self.exact, given=given)
+        return self.state
 
 
-def _seen(
-    model: Layered, now: Mapping[str, Tensor], records: tuple[Tensor, Tensor], name: str
-) -> dict[str, tuple[Tensor, Tensor]]:
+def _seen(model: Layered, now: Mapping[str, Tensor], given: Inputs, name: str) -> dict[str, tuple[Tensor, Tensor]]:
     """Return what one layer sees; of a model that can stop once that layer has run also others that see the same."""
     stopping = getattr(model, "layer_inputs_of", None)
     if stopping is not None:
-        return dict(stopping(now, *records, only=name))
-    found = model.layer_inputs(now, *records)
+        return dict(stopping(now, given.records, given.shares, only=name))
+    found = model.layer_inputs(now, given.records, given.shares)
     return {name: found[name]} if name in found else {}
-
-
-def _refitted(scheme: Scheme, exact: Checkpoints, plan: Mapping[str, Scheme]) -> tuple[str, ...]:
-    """Return the quantized weights that are refitted; looked-up ones have no output channels."""
-    weights = [name for name in plan if exact.roles[name] not in ("bias", "embedding")]
-    return tuple({"off": [], "last": weights[-1:]}.get(scheme.refit, weights))
 
 
 def _refit(

@@ -159,6 +159,9 @@ class Scheme(Named):
         """Say in one sentence what happens to a quantized weight."""
         raise NotImplementedError
 
+    of_others: ClassVar[frozenset[str]] = frozenset()
+    """Scales that only weights other than those it is fitted to need."""
+
     # -- what a scheme may define ----------------------------------------------------------------------------------
 
     def fake_quantize(self, weight: Tensor, scales: Scales, out: Tensor | None = None) -> Tensor:

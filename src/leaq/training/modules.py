@@ -166,6 +166,10 @@ class StackedModule:
         """Return the same of one weight alone, by a run that ends once its layer has run."""
         return self._evaluated.layer_inputs_of(params, self.as_inputs(inputs), shares, only=only)
 
+    def inputs_in_turn(self, params: Mapping[str, Tensor], inputs: Tensor, shares: Tensor, *, visit: Any) -> bool:
+        """Show each layer's inputs to `visit`, right before it runs; see `leaq.models.ModuleModel`."""
+        return self._evaluated.inputs_in_turn(params, self.as_inputs(inputs), shares, visit=visit)
+
     def stacks(self, inputs: Tensor) -> bool:
         """Tell whether copies run as one program where the inputs lie: those that can be, where that is faster."""
         return self.note is None and not (inputs.device.type == "cpu" and self._convolves and self.widest >= LARGE)

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,6 +11,7 @@ from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.models import ModuleModel, checkpoints_of, evaluating, roles_of, unwrap
 from leaq.models.roles import parameter_doubts, shared_names
 from leaq.quantizers import Calibration, build
+from leaq.types import Checkpoints
 
 
 class Tied(nn.Module):
@@ -317,6 +319,7 @@ def test_a_walk_that_sees_several_at_once_gives_the_same_weights(spec, monkeypat
     torch.manual_seed(0)
     module = Heads()
     released, given = checkpoints_of(module), Calibration(module, torch.randn(40, 3).numpy())
+    monkeypatch.setattr(ModuleModel, "inputs_in_turn", lambda *_, **__: False)
     RAN.clear()
     found = build(spec).fitted_to(released, given)(released).params
     runs = len(RAN)
@@ -328,3 +331,96 @@ def test_a_walk_that_sees_several_at_once_gives_the_same_weights(spec, monkeypat
     expected = build(spec).fitted_to(released, given)(released).params
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     assert runs == len(RAN) - 2
+
+
+class Backwards(nn.Module):
+    """Its layers run in another order than they are named in."""
+
+    def __init__(self):
+        super().__init__()
+        self.last, self.first = nn.Linear(4, 2), nn.Linear(3, 4)
+
+    def forward(self, x):
+        RAN.append(len(x))
+        return self.last(self.first(x).relu_())
+
+
+class Codes(nn.Module):
+    """An embedding, grouped and plain convolutions, and activations that write into what a layer read."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = nn.Embedding(7, 4)
+        self.apart = nn.Conv1d(4, 4, 3, groups=2)
+        self.across = nn.Conv1d(4, 5, 2)
+        self.out = nn.Linear(5, 2)
+
+    def forward(self, x):
+        RAN.append(len(x))
+        x = self.apart(self.rows(x).transpose(1, 2))
+        return self.out(nn.functional.relu(self.across(x) + x.relu_()[:, :1, 1:]).mean(2))
+
+
+WALKED = (
+    *("gptq(bits=3)", "adaround(bits=3, iterations=20)", "sign(bias=corrected)", "uniform(bits=2, refit=layers)"),
+    "gptq(bits=4, bias=float16, first=full)",
+)
+
+
+@pytest.mark.parametrize("spec", WALKED)
+@pytest.mark.parametrize("kind", [Heads, Codes])
+def test_one_run_calibrates_layer_after_layer_as_a_run_for_each_does(kind, spec, monkeypatch):
+    torch.manual_seed(0)
+    module = kind()
+    inputs = torch.randn(40, 3) if kind is Heads else torch.randint(7, (40, 6))
+    released, given = checkpoints_of(module), Calibration(module, inputs.numpy())
+    before = {name: tensor.clone() for name, tensor in released.params.items()}
+    RAN.clear()
+    found = build(spec).fitted_to(released, given)(released).params
+    runs = len(RAN)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in released.params.items())
+    monkeypatch.setattr(ModuleModel, "inputs_in_turn", lambda *_, **__: False)
+    RAN.clear()
+    expected = build(spec).fitted_to(released, given)(released).params
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert runs == 1 + ("corrected" in spec or "refit" in spec)
+    assert len(RAN) >= runs + 2
+
+
+@pytest.mark.parametrize("kind", [Backwards, Twice])
+def test_layers_that_run_twice_or_in_another_order_are_run_for_one_by_one(kind):
+    """Each is calibrated behind those named before it, as it was."""
+    torch.manual_seed(0)
+    module, seen = kind(), []
+    released, given = checkpoints_of(module), Calibration(module, torch.randn(5, 3).numpy())
+    model = ModuleModel(module)
+    plan = [name for name in released.params if name.endswith("weight")]
+
+    def visit(names, _):
+        seen.extend(name for name in names if name in plan)
+        return seen == plan[: len(seen)]
+
+    ended = model.inputs_in_turn(released.params, torch.randn(1, 5, 3), torch.ones(1, 5), visit=visit)
+    assert not ended
+    both = checkpoints_of(module)
+    two = Checkpoints({n: t.expand(2, *t.shape[1:]) for n, t in both.params.items()}, both.roles, (2,))
+    spec = build("uniform(bits=2, refit=layers)")
+    expected = spec.fitted_to(two, Calibration(module, given.inputs, np.ones((2, 5), bool)))(two)
+    found = spec.fitted_to(released, given)(released)
+    for name in plan:
+        torch.testing.assert_close(found.params[name][0], expected.params[name][0])
+
+
+def test_what_other_weights_would_need_is_kept_only_where_asked():
+    torch.manual_seed(0)
+    module = Heads()
+    released, inputs = checkpoints_of(module), torch.randn(40, 3).numpy()
+    others = released.replace({name: tensor + 0.3 for name, tensor in released.params.items()})
+    kept = build("gptq(bits=3)").fitted_to(released, Calibration(module, inputs))
+    alone = build("gptq(bits=3)").fitted_to(released, Calibration(module, inputs, along=False))
+    assert all("factor" in scales for scales in kept.state.values())
+    assert not any({"factor", "moment"} & scales.keys() for scales in alone.state.values())
+    assert all(torch.equal(alone(released).params[name], kept(released).params[name]) for name in released.params)
+    assert kept(others).batch == (1,)
+    with pytest.raises(InvalidInput, match="fitted to the released weights alone.*along=True"):
+        alone(others)

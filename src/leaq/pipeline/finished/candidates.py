@@ -65,9 +65,19 @@ def with_released(recorded: Checkpoints, released: Checkpoints) -> Checkpoints:
 
 
 def fitted_to(
-    scheme: Scheme, released: Checkpoints, evaluator: ModelEvaluator, *, given: Calibration | None = None, seed: int = 0
+    scheme: Scheme,
+    released: Checkpoints,
+    evaluator: ModelEvaluator,
+    *,
+    given: Calibration | None = None,
+    seed: int = 0,
+    along: bool = True,
 ) -> tuple[Fitted, tuple[Flag, ...]]:
     """Fix a scheme's scales to the released weights, calibrated on `given` records or else on the members.
+
+    Parameters
+    ----------
+    along : whether recorded checkpoints are quantized by it, too.
 
     Returns
     -------
@@ -85,6 +95,7 @@ def fitted_to(
         fitted = scheme.fitted_to(released)
         return fitted, fitted.flags()
     calibration = replace(given, model=evaluator.model) if given is not None else _on_members(scheme, evaluator, seed)
+    calibration = replace(calibration, along=along)
     fitted = scheme.fitted_to(released, calibration)
     return fitted, (*fitted.flags(), *_unseen(scheme, released, calibration))
 

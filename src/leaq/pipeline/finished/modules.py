@@ -110,7 +110,9 @@ def _rows(evaluator: ModelEvaluator, case: Case, progress: Progress) -> tuple[Qu
     features = features_of(evaluator)
     reference: LossTable | None = None
     for scheme in schemes:
-        fitted, doubts = fitted_to(scheme, released, evaluator, given=case.calibration, seed=config.seed)
+        fitted, doubts = fitted_to(
+            scheme, released, evaluator, given=case.calibration, seed=config.seed, along=recorded is not None
+        )
         moves = moves_of(fitted, released, recorded, config=config)  # before there is a second copy of the weights
         make_room(evaluator.model.module)
         quantized = fitted.held(released) if in_file else fitted(released)
