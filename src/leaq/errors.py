@@ -132,6 +132,20 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
+def flat(nested: Mapping[str, Any], lead: str = "") -> dict[str, Any]:
+    """Return what mappings in a mapping hold, by one name each.
+
+    Examples
+    --------
+    >>> flat({"seed": 0, "training": {"epochs": 8, "hidden": [64]}})
+    {'seed': 0, 'training.epochs': 8, 'training.hidden': [64]}
+    """
+    found: dict[str, Any] = {}
+    for name, value in nested.items():
+        found |= flat(value, f"{lead}{name}.") if isinstance(value, Mapping) and value else {f"{lead}{name}": value}
+    return found
+
+
 def reason_of(err: BaseException) -> str:
     """Return what other people's code raised: its name, and the first line of what it said, cut to a length.
 

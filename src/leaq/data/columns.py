@@ -34,6 +34,8 @@ _INTEGER = re.compile(r"[+-]?\d{16,300}")
 EXACT = 2**53
 """Whole numbers up to which a feature, of 64 bits, tells every one from the next."""
 BEYOND = f"integers beyond {EXACT:.0e}, whose last digits a feature loses"
+LOST = 0.01
+"""Largest error of rounding to 32 bits, beside a column's spread."""
 MINUS = "\u2212"
 """The sign that word processors and spreadsheets print for a minus."""
 
@@ -287,6 +289,20 @@ def too_exact(column: "pd.Series[Any]") -> bool:
     if not pd.api.types.is_integer_dtype(column):
         return False
     return bool(len(column)) and max(abs(int(column.min())), abs(int(column.max()))) > EXACT
+
+
+def rounded_away(values: Floats) -> Bools:
+    """Tell which columns of (n, d) vary by what 32-bit numbers, which models compute with, round away, (d,).
+
+    Examples
+    --------
+    >>> rounded_away(np.stack([1e9 + np.arange(9) / 100, 1.7e9 + 86400.0 * np.arange(9)], axis=1)).tolist()
+    [True, False]
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = values.astype(np.float32) - values
+        lost = np.abs(error).mean(0) > LOST * np.abs(values - values.mean(0)).mean(0)
+        return np.asarray(lost & (np.ptp(values, axis=0) > 0))
 
 
 def column_refusal(name: str, problems: list[Problem]) -> InvalidInput:

@@ -18,6 +18,7 @@ from leaq.data.columns import (
     column_refusal,
     is_number,
     plain_numbers,
+    rounded_away,
     row_numbers,
     settle,
     too_exact,
@@ -197,7 +198,10 @@ def _check_duplicates(samples: Samples) -> Samples:
         )
     if n == distinct:
         return samples
-    text = f"{n - distinct} of {n} records repeat the features of another; they stay on one side of every split."
+    frame = pd.DataFrame(samples.targets).assign(group=samples.groups)
+    odd = int((frame.groupby("group")[list(frame.columns[:-1])].transform("nunique") > 1).any(axis=1).sum())
+    other = f" ({odd} records that are equal so have different targets)" if odd else ""
+    text = f"{n - distinct} of {n} records repeat the features of another{other}; they stay on one side of every split."
     return replace(samples, flags=(*samples.flags, Flag("duplicates", text)))
 
 
@@ -302,6 +306,13 @@ def _limited(
         raise InvalidInput(
             f"{name}: numbers must be below {LARGEST:g}. Column {columns[column]!r} holds larger ones in "
             f"{first_rows(rows[large[:, column]].tolist())}. Correct them, or give the column in another unit."
+        )
+    if (fine := np.flatnonzero(rounded_away(limit))).size:
+        names = some([repr(columns[at]) for at in fine], 5)
+        raise InvalidInput(
+            f"{name}: numbers must differ by more than 32 bits round away. Found columns {names} around "
+            f"{np.median(limit[:, fine[0]]):g} with a spread of {limit[:, fine[0]].std():.2g}. Subtract a constant, or "
+            "change the unit."
         )
     flags = []
     counted: dict[str | None, list[str]] = {}

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from leaq.data.columns import column_refusal, is_number, settle
+from leaq.data.columns import column_refusal, is_number, rounded_away, settle
 from leaq.data.reading import Reading
 from leaq.errors import InvalidInput, first_rows
 from leaq.stats.outliers import ABSURD, absurd, sentinel
@@ -130,6 +130,11 @@ def _refuse_absurd(values: Floats, column: "pd.Series[Any]", name: str) -> None:
 
 def _scaled(values: Floats, column: "pd.Series[Any]", name: str, *, log: bool) -> tuple[Floats, tuple[Flag, ...]]:
     """Take logarithms where asked for; suggest them where a squared error would see only the largest values."""
+    if not log and rounded_away(values[:, None]).any():
+        raise InvalidInput(
+            f"{name}: the target {column.name!r} must vary by more than 32-bit numbers round away. Found values around "
+            f"{np.median(values):g} with a spread of {values.std():.2g}. Subtract a constant, or change the unit."
+        )
     rows = np.flatnonzero(values <= 0)
     if log:
         if len(rows):

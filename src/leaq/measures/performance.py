@@ -163,8 +163,9 @@ def _accuracy(outputs: Floats, targets: Floats, weights: Floats) -> Floats:
 
 def _r2(outputs: Floats, targets: Floats, weights: Floats) -> Floats:
     total = weights.sum(1)
-    mean = weights @ targets / total
-    around = weights @ targets**2 / total - mean**2
+    near = targets - targets.mean()  # squares of values far from 0 would lose what sets them apart
+    mean = weights @ near / total
+    around = weights @ near**2 / total - mean**2
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         result: Floats = 1 - _squared(outputs, targets, weights) / around
     return result

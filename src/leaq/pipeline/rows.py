@@ -23,6 +23,7 @@ from leaq.measures.performance import drop, held_out_drop, held_out_loss, metric
 from leaq.measures.rate import rate
 from leaq.results import Curve, QuantizerRow, Size
 from leaq.results.metrics import metric
+from leaq.stats.digits import format_estimate
 from leaq.types import AttackResult, Estimate, Flag, Floats, LossTable, NotComputed, Samples, computed
 
 Number = Estimate | NotComputed
@@ -268,15 +269,25 @@ def no_skill(metrics: Mapping[str, Number]) -> tuple[Flag, ...]:
 
 
 def outdone(attacks: Mapping[str, AttackResult | NotComputed], leading: str) -> tuple[Flag, ...]:
-    """Flag the row where an attack finds more than the leading one: the number led with is then not the leak."""
+    """Flag the row where an attack finds, or may find, more than the leading one: that number is then not the leak."""
     lead = attacks.get(leading)
     if not isinstance(lead, AttackResult):
         return ()
     found = {name: item for name, item in attacks.items() if isinstance(item, AttackResult)}
     best = max(found, key=lambda name: found[name].advantage.value)
-    mine, theirs = lead.advantage.value, found[best].advantage.value
-    if theirs - mine <= OUTDONE:
+    if found[best].advantage.value - lead.advantage.value <= OUTDONE:
         return ()
     told = ", which is told other memberships," if found[best].told else ""
-    text = f"The {title_of(best)}{told} finds more here: {theirs:+.3f} against {mine:+.3f}."
-    return (Flag("outdone", text),)
+    theirs, mine = (format_estimate(one.advantage, sign=True) for one in (found[best], lead))
+    apart = _apart(found[best], lead, others=len(found) - 1)
+    finds = "finds more here" if apart else "may find more here, not told apart"
+    return (Flag("outdone", f"The {title_of(best)}{told} {finds}: {theirs} against {mine}."),)
+
+
+def _apart(one: AttackResult, other: AttackResult, *, others: int) -> bool:
+    """Whether an attack, the best of so many `others`, finds more than another one on the same models and records."""
+    a, b = one.crossed, other.crossed
+    if a is None or b is None or a.units.shape != b.units.shape or a.records.shape != b.records.shape:
+        return one.advantage.low > other.advantage.high
+    level = 1 - (1 - other.advantage.level) / others  # of the largest of so many differences (Bonferroni)
+    return bool((a - b).interval(level=level)[0] > 0)

@@ -1,7 +1,7 @@
 """Two audits beside each other: what each says to release, and every quantizer both hold."""
 
 from leaq.decisions.standing import leak
-from leaq.errors import differing
+from leaq.errors import differing, flat
 from leaq.reporting.display_names import metric, short_attack
 from leaq.reporting.narrative import verdict
 from leaq.reporting.tables import MISSING, QUANTIZER, Cell, Column, Table, number_cell, plain_notes
@@ -47,17 +47,11 @@ def _differ(one: CellResult, other: CellResult) -> list[str]:
         notes.append("The leading attacks differ: the two leaks are not the same quantity.")
     if one.name != other.name:
         notes.append("The data differ, and with them the question.")
-    flat = [_flat(cell.config) for cell in (one, other)]
-    keys = [key for key in differing(*flat) if key != "quantizers"]
-    changed = [f"{key} {' / '.join(one.get(key) or MISSING for one in flat)}" for key in keys]
+    configs = [{key: str(value) for key, value in flat(cell.config).items()} for cell in (one, other)]
+    keys = [key for key in differing(*configs) if key != "quantizers"]
+    changed = [f"{key} {' / '.join(config.get(key) or MISSING for config in configs)}" for key in keys]
     notes.append(f"Options that differ, A / B: {'; '.join(changed)}." if changed else "The same options in both.")
     return notes
-
-
-def _flat(config: object, lead: str = "") -> dict[str, str]:
-    if not isinstance(config, dict):
-        return {lead.rstrip("."): str(config)}
-    return {key: text for name, value in config.items() for key, text in _flat(value, f"{lead}{name}.").items()}
 
 
 def verdicts(one: CellResult, other: CellResult) -> list[str]:

@@ -39,7 +39,8 @@ def decision(found: Recommendation) -> str:
         said = f"{take}: it gives away {format_estimate(found.reduction)} less than full precision"
         return f"{said} ({found.full_precision:.2f})."
     has = "loses least" if found.loss.low > 0 else "is the smallest file without an established loss"
-    return f"{take}: its leak is not told apart from full precision's; of those not told apart from the least it {has}."
+    said = f"{take}: its leak is not told apart from full precision's; of the models within that"
+    return f"{said} {metric_named(found.metric).worsening} that leak least, or are not told apart from it, it {has}."
 
 
 def recommendation_words(found: Recommendation) -> str:

@@ -1,11 +1,13 @@
 """Which kinds of molecules are exposed: numbers of each kind, never which ones; fit for every edition.
 
 Mean risk by similarity to other molecules, size of the scaffold, rarity of class or value. Kinds of few molecules are
-named with the bound they fall below and no number: what is said of three molecules is nearly said of each.
+named with the bound they fall below and no number: what is said of three molecules is nearly said of each. The total is
+known, so another kind beside them has no number either where they would follow by subtraction.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from leaq.errors import LeaqError
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
 
 FEWEST = 10
 """Molecules of a kind below which nothing is said of it."""
+FEWEST_NAMED = 5
+"""Identified molecules below which their number is not given, unless it is 0."""
+WITHHELD = "not given"
+OTHERS = "not: "
+"""What the name of a kind begins with that holds all molecules but those of another kind."""
 MOST = 20_000
 """Molecules beyond which neighbours are not looked up for a report."""
 NOTE = (
@@ -60,9 +67,10 @@ def kinds(result: CellResult) -> Table | None:
             *heads,
         ),
         lines=[
-            (f"{title}: {stratum.name}", [Cell(title), Cell(stratum.name), *_numbers(stratum, labels)])
+            (f"{title}: {stratum.name}", [Cell(title), Cell(stratum.name), *cells])
             for title, strata in found.strata.items()
-            for stratum in strata
+            for parts in partitions(strata)
+            for stratum, cells in zip(parts, _numbers(parts, labels), strict=True)
         ],
         footnotes=tuple(Footnote("", text) for text in (NOTE, *(flag.text for flag in found.flags))),
     )
@@ -88,15 +96,53 @@ def _molecules(result: CellResult) -> bool:
     return bool(result.config.get("smiles"))
 
 
-def _numbers(stratum: Stratum, labels: list[str]) -> list[Cell]:
-    if stratum.n < FEWEST:
-        return [Cell(f"fewer than {FEWEST}", 0.0), *[Cell("", 0.0)] * (2 * len(labels))]
-    cells = [Cell(str(stratum.n), float(stratum.n))]
+def partitions(strata: Sequence[Stratum]) -> list[list[Stratum]]:
+    """Return kinds that together hold every molecule once: all of them, or each with all others."""
+    if not any(stratum.name.startswith(OTHERS) for stratum in strata):
+        return [list(strata)]
+    found: dict[str, list[Stratum]] = {}
+    for stratum in strata:
+        found.setdefault(stratum.name.removeprefix(OTHERS), []).append(stratum)
+    return list(found.values())
+
+
+def _numbers(strata: Sequence[Stratum], labels: list[str]) -> list[list[Cell]]:
+    """Return how many molecules each kind of a partition has, and their risk and who is identified by each label."""
+    sizes = [stratum.n for stratum in strata]
+    few = [size < FEWEST for size in sizes]
+    hidden = withheld(sizes, few, total=FEWEST)
+    counts = {}
     for label in labels:
-        risk = stratum.risk[label]
-        cells += [number_cell(risk), _count(stratum.identified.get(label, 0))]
-    return cells
+        named = [stratum.identified.get(label, 0) for stratum in strata]
+        small = [0 < number < FEWEST_NAMED for number in named]
+        counts[label] = named, small, withheld(named, small, total=FEWEST_NAMED)
+    lines = []
+    for at, stratum in enumerate(strata):
+        if hidden[at]:
+            text = f"fewer than {FEWEST}" if few[at] else WITHHELD
+            lines.append([Cell(text, 0.0), *[Cell("", 0.0)] * (2 * len(labels))])
+            continue
+        cells = [Cell(str(stratum.n), float(stratum.n))]
+        for named, small, out in counts.values():
+            text = f"fewer than {FEWEST_NAMED}" if small[at] else WITHHELD if out[at] else str(named[at])
+            cells.append(Cell(text, 0.0 if out[at] else float(named[at])))
+        risks = [number_cell(stratum.risk[label]) for label in labels]
+        lines.append([cells[0], *(cell for pair in zip(risks, cells[1:], strict=True) for cell in pair)])
+    return lines
 
 
-def _count(number: int) -> Cell:
-    return Cell("fewer than 5" if 0 < number < 5 else str(number), float(number if number >= 5 else 0))
+def withheld(numbers: Sequence[int], small: Sequence[bool], *, total: int) -> list[bool]:
+    """Tell which of numbers with a known sum are not given: small ones, and others until those left out add up.
+
+    Examples
+    --------
+    >>> withheld([428, 8], [False, True], total=10), withheld([300, 20, 8, 7], [False, False, True, True], total=10)
+    ([True, True], [False, False, True, True])
+    """
+    out = list(small)
+    while any(out) and sum(n for n, left in zip(numbers, out, strict=True) if left) < total:
+        shown = [at for at, left in enumerate(out) if not left and numbers[at]]
+        if not shown:
+            break
+        out[min(shown, key=lambda at: numbers[at])] = True
+    return out

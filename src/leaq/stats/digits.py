@@ -33,7 +33,7 @@ def format_value(value: float, places: int) -> str:
     """Write a number with fixed decimals, in scientific notation where that says nothing, infinities as words."""
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    if places >= 5 and abs(value) < 1e-3:
+    if places >= 6 and abs(value) < 1e-3:
         return f"{value:.2g}" if value else "0"
     text = f"{value:.{places}f}"
     return text.removeprefix("-") if float(text) == 0 else text

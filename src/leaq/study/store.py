@@ -33,7 +33,7 @@ import numpy as np
 
 from leaq.config import Config
 from leaq.decisions.evidence import in_order
-from leaq.errors import InvalidInput, LeaqError, StoreError, differing
+from leaq.errors import InvalidInput, LeaqError, StoreError, differing, flat, some
 from leaq.pipeline.cell import AuditConfig
 from leaq.results import CellResult
 from leaq.results.redaction import cleaned, cleaned_config
@@ -309,10 +309,10 @@ def _write_config(path: Path, kind: str, config: dict[str, Any], *, digest: str)
 
 
 def _other(folder: Path, found: dict[str, Any], asked: dict[str, Any]) -> InvalidInput:
-    found, asked = json.loads(json.dumps(found)), json.loads(json.dumps(asked))
+    found, asked = (flat(json.loads(json.dumps(config))) for config in (found, asked))
     names = differing(found, asked)
     key = names[0] if names else "nothing"
     return InvalidInput(
-        f"The run folder {str(folder)!r} holds another configuration: {', '.join(names)} differ "
+        f"The run folder {str(folder)!r} holds another configuration: {some(names, 5)} differ "
         f"({key}: {found.get(key)!r} there, {asked.get(key)!r} asked for). Name another --out folder."
     )

@@ -55,3 +55,23 @@ def test_a_target_without_any_label_is_said_to_be_one(rng, tmp_path, skip):
     pd.DataFrame({"a": rng.normal(size=40), "y": [None] * 40}).to_csv(path, index=False)
     with pytest.raises(InvalidInput, match=r"a target needs labels\. Found none in column 'y'"):
         load(str(path), target="y", skip_invalid=skip)
+
+
+@pytest.mark.parametrize("values", [1e9 + np.arange(40) / 1000, np.arange(40) * 1e-300])
+def test_what_32_bits_round_away_is_refused(rng, values):
+    """Models compute in 32 bits: such a target was predicted by a constant, and every attack found exactly nothing."""
+    frame = pd.DataFrame({"a": rng.normal(size=40), "t": values[rng.permutation(40)], "y": np.arange(40) % 2})
+    with pytest.raises(InvalidInput, match=r"Found columns 't' around .* Subtract a constant, or change the unit"):
+        from_frame(frame, Reading(target="y"))
+    with pytest.raises(InvalidInput, match="the target 't' must vary by more than 32-bit numbers round away"):
+        from_frame(frame, Reading(target="t"))
+    for fine in (1.7e9 + 86400.0 * rng.integers(0, 300, 40), 1e6 + (np.arange(40) == 3), np.full(40, 0.1)):
+        assert from_frame(frame.assign(t=fine), Reading(target="y")).inputs.shape == (40, 2)
+
+
+def test_equal_records_with_different_targets_are_counted(rng):
+    frame = pd.DataFrame({"a": rng.normal(size=60), "y": np.arange(60) % 2})
+    other = frame.head(7).assign(y=1 - frame["y"].head(7))
+    twice = pd.concat([frame, other, frame.tail(3)], ignore_index=True)
+    flag = next(one for one in from_frame(twice, Reading(target="y")).flags if one.code == "duplicates")
+    assert "10 of 70 records repeat the features of another (14 records that are equal so have different" in flag.text

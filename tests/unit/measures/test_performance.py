@@ -1,5 +1,7 @@
 """Metrics against scikit-learn's, model by model on the records that did not train it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, mean_absolute_error, r2_score, roc_auc_score, root_mean_squared_error
@@ -42,6 +44,13 @@ def test_regression_is_what_scikit_learn_says(rng):
         y, said = made.targets[out], made.outputs[model][out, 0]
         for name, metric in (("r2", r2_score), ("rmse", root_mean_squared_error), ("mae", mean_absolute_error)):
             assert found[name][model, 0] == pytest.approx(metric(y, said)), name
+
+
+def test_r2_far_from_zero_is_that_near_it(rng):
+    """Mean squares of 10 ** 8 + 1 lose what sets the values apart: R2 was off, or could not be had."""
+    made = table(rng, 1, "regression")
+    far = replace(made, outputs=made.outputs + 1e8, targets=made.targets + 1e8)
+    np.testing.assert_allclose(by_model(far, draws=5)["r2"], by_model(made, draws=5)["r2"], rtol=1e-6)
 
 
 def test_an_estimate_is_the_mean_over_models_with_an_interval_around_it(rng):

@@ -5,10 +5,14 @@ import pytest
 from torch import nn
 
 import leaq
+from leaq.attacks.calibrated import Calibrated
+from leaq.attacks.lira import Lira
+from leaq.attacks.rmia import Rmia
+from leaq.attacks.threshold import Threshold
 from leaq.data import load
 from leaq.pipeline import AuditConfig, audit, rows
 from leaq.training import TrainingConfig
-from leaq.types import AttackResult, Estimate
+from leaq.types import AttackResult, Estimate, LossTable
 
 
 def test_the_finite_sample_leak_is_computed_alike_whoever_trained_the_model(monkeypatch):
@@ -51,3 +55,31 @@ def test_reading_all_labels_finds_more_than_the_best_single_task(result):
     joint = full.attacks[blind].advantage
     assert joint.low > 0.03
     assert joint.value > max(one.attacks[blind].advantage.value for one in full.by_task.values()) - 0.05
+
+
+def attacked(rng, shift):
+    """16 models, each on half of 300 records of which training moves the margin by `shift`; a few attacks on them."""
+    members = rng.random((16, 300)) < 0.5
+    members[1::2] = ~members[::2]
+    scores = 2 * rng.normal(size=300) + rng.normal(size=(16, 300)) + shift * members
+    losses = np.logaddexp(0, -scores)[:, None]
+    table = LossTable(losses, members, "classification", "pool", n_train=150, scores=scores)
+    attacks = (Threshold(), Lira(), Lira(mode="offline"), Rmia(), Calibrated(normalise=False))
+    return {attack.spec(): attack(table) for attack in attacks}
+
+
+def test_an_attack_that_finds_more_than_the_one_led_with_is_named_with_intervals(rng):
+    (flag,) = rows.outdone(attacked(rng, 1.5), "threshold")
+    assert "finds more here: +0." in flag.text
+    assert flag.text.count("[") == 2
+    assert not rows.outdone(attacked(rng, 1.5), "lira")
+
+
+def test_where_nothing_leaks_the_largest_of_many_estimates_is_not_said_to_find_more():
+    said = []
+    for seed in range(20):
+        found = attacked(np.random.default_rng(seed), 0.0)
+        said += [flag.text for name in found for flag in rows.outdone(found, name)]
+    assert len(said) > 40
+    assert sum("finds more here" in text for text in said) <= 3
+    assert "may find more here, not told apart: " in said[0]

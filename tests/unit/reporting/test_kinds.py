@@ -14,7 +14,7 @@ from leaq.pipeline import audit
 from leaq.pipeline.cell import AuditConfig
 from leaq.reporting.card import privacy_card
 from leaq.reporting.html import render
-from leaq.reporting.kinds import FEWEST, kinds
+from leaq.reporting.kinds import FEWEST, WITHHELD, kinds, partitions, withheld
 from leaq.reporting.molecule_risk import SIMILARITIES, molecule_risks, nearest_nonmember
 from leaq.results.redaction import shareable
 from leaq.training import TrainingConfig
@@ -32,10 +32,39 @@ def test_every_kind_has_its_numbers_or_is_too_small_for_any(result):
         line = lines[title, stratum.name]
         if stratum.n < FEWEST:
             assert set(line[2:]) == {f"fewer than {FEWEST}", ""}
+        elif line[2] == WITHHELD:
+            assert set(line[3:]) == {""}
         else:
             assert line[2] == str(stratum.n)
             assert "[" in line[3]
     assert any(stratum.n < FEWEST for _, stratum in expected)
+
+
+def test_small_kinds_do_not_follow_from_the_total(result):
+    """Of a partition with one small kind the others' numbers would tell it; so would one small count beside others'."""
+    lines = {(line[0], line[1]): line for line in kinds(result).rows}
+    total, told = len(result.private["ids"]), 0
+    for title, parts in molecule_risks(result, most=0).strata.items():
+        for some in partitions(parts):
+            assert sum(one.n for one in some) == total
+            shown = sum(one.n for one in some if lines[title, one.name][2] == str(one.n))
+            assert total - shown == 0 or total - shown >= FEWEST
+            told += shown < total
+    assert told
+
+
+@pytest.mark.parametrize(
+    ("numbers", "small", "out"),
+    [
+        ([40, 30, 3], [False, False, True], [False, True, True]),
+        ([40, 0, 3], [False, False, True], [True, False, True]),  # that none is there tells nothing about the small one
+        ([40, 30, 0], [False] * 3, [False] * 3),
+        ([3, 0], [True, False], [True, False]),  # nothing else is left to leave out
+        ([40, 3, 9], [False, True, True], [False, True, True]),
+    ],
+)
+def test_what_is_left_out_adds_up(numbers, small, out):
+    assert withheld(numbers, small, total=10) == out
 
 
 def test_counts_are_of_those_identified(result):
@@ -45,7 +74,7 @@ def test_counts_are_of_those_identified(result):
         assert [one.identified[label] for one in parts] == [one.n for one in parts]
     few = replace(result, private={**result.private, "identified": {spec: list(result.private["ids"])[:3]}})
     cells = {line[4] for line in kinds(few).rows}
-    assert cells <= {"0", "fewer than 5", ""}
+    assert cells <= {"0", "fewer than 5", "", WITHHELD}
     assert "fewer than 5" in cells
 
 

@@ -31,6 +31,7 @@ def test_a_value_is_never_minus_nothing_and_never_lost(value, places, text):
         (Estimate(-0.2, -0.3, -0.1, 1), "-0.20 [-0.30, -0.10]"),
         (Estimate(0.0001, -0.2, 0.2, 1), "0.00 [-0.20, 0.20]"),
         (Estimate(0.0, 0.0, 0.0, 1), "0.0 [0.0, 0.0]"),
+        (Estimate(2.6e-5, -0.00019, 0.0003, 1), "+0.00003 [-0.00019, 0.00030]"),
     ],
 )
 def test_an_estimate_is_written_with_its_sign_and_its_ends(estimate, text):

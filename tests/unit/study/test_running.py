@@ -43,3 +43,6 @@ def test_another_question_wants_another_folder(tmp_path):
     audit_into(CONFIG, tmp_path / "run")
     with pytest.raises(InvalidInput, match=r"holds another configuration: seed differ \(seed: 0 there, 1 asked for\)"):
         audit_into(CONFIG.model_copy(update={"seed": 1}), tmp_path / "run")
+    longer = CONFIG.training.model_copy(update={"epochs": CONFIG.training.epochs + 1})
+    with pytest.raises(InvalidInput, match=r"training\.epochs differ \(training\.epochs: \d there, \d asked"):
+        audit_into(CONFIG.model_copy(update={"training": longer}), tmp_path / "run")
