@@ -121,6 +121,31 @@ def listed_names(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 
+SINGULAR = {"are": "is", "were": "was", "have": "has", "lie": "lies", "repeat": "repeats"}
+
+
+def counted(number: int, noun: str, verb: str = "") -> str:
+    """Write how many there are of something, and the verb, given in the plural, as that asks for.
+
+    Examples
+    --------
+    >>> counted(1, "cell"), counted(2, "cell"), counted(1, "record", "were")
+    ('1 cell', '2 cells', '1 record was')
+    """
+    return f"{number} {noun}{'s' if number != 1 else ''}" + (f" {agreeing(number, verb)}" if verb else "")
+
+
+def agreeing(number: int, verb: str) -> str:
+    """Return a verb, given in the plural, as so many subjects ask for: 1 of 9 records is.
+
+    Examples
+    --------
+    >>> agreeing(1, "are"), agreeing(2, "are"), agreeing(1, "had")
+    ('is', 'are', 'had')
+    """
+    return SINGULAR.get(verb, verb) if number == 1 else verb
+
+
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Return the names under which two mappings hold other values, sorted; a missing one counts as None.
 
@@ -132,17 +157,17 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
-def flat(nested: Mapping[str, Any], lead: str = "") -> dict[str, Any]:
+def unnested(nested: Mapping[str, Any], lead: str = "") -> dict[str, Any]:
     """Return what mappings in a mapping hold, by one name each.
 
     Examples
     --------
-    >>> flat({"seed": 0, "training": {"epochs": 8, "hidden": [64]}})
+    >>> unnested({"seed": 0, "training": {"epochs": 8, "hidden": [64]}})
     {'seed': 0, 'training.epochs': 8, 'training.hidden': [64]}
     """
     found: dict[str, Any] = {}
     for name, value in nested.items():
-        found |= flat(value, f"{lead}{name}.") if isinstance(value, Mapping) and value else {f"{lead}{name}": value}
+        found |= unnested(value, f"{lead}{name}.") if isinstance(value, Mapping) and value else {f"{lead}{name}": value}
     return found
 
 

@@ -43,7 +43,7 @@ def doubts_of_one(table: LossTable, target: int) -> tuple[Flag, ...]:
             f"Rests on {seen[0]:,} members and {seen[1]:,} non-members; with fewer than {ENOUGH} of either, intervals "
             "cover less than they say (of 95 % ones, 86 % with 20 of each where nothing leaks)."
         )
-        found.append(Flag("few-records", text))
+        found.append(Flag("few-judged", text))
     if (said := _repeated(table.released[target], members, table.groups)) is not None:
         found.append(Flag("equal-losses", said))
     return tuple(found)

@@ -35,6 +35,11 @@ class Shown(Config):
     json_: bool = False
     """Print what was found as JSON and nothing else."""
 
+    @property
+    def any(self) -> bool:
+        """Whether something is asked for beside files."""
+        return self.every_attack or self.lambda_ or self.show_records or self.json_
+
     def check(self) -> None:
         """Refuse what goes not together."""
         if self.show_records and self.json_:

@@ -68,10 +68,11 @@ def show_command(
         _what(run, as_json=shown.json_)
     elif other is not None:
         _two(run, other, alone=not (cells or shown.json_ or pages.any or form.profile))
-    elif pages.any or form.profile:
-        _files(run, pages, form)
     else:
-        _print(run, shown, cells=cells)
+        if files := pages.any or bool(form.profile):
+            _files(run, pages, form)
+        if not files or cells or shown.any:
+            _print(run, shown, cells=cells)
 
 
 def _files(run: Path, pages: Pages, form: FormOptions) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from leaq.errors import need
+from leaq.errors import agreeing, need
 from leaq.seeds import stream
 from leaq.types import Flag, Floats, Ints
 
@@ -221,17 +221,18 @@ def near_duplicates(seen: list[ParsedMolecule]) -> tuple[Flag, ...]:
     forms = Counter(look.flat for look in seen)
     stereo = sum(count for count in forms.values() if count > 1)
     if stereo:
-        flags.append(_relation("stereoisomers", f"{stereo} of {n} molecules have a stereoisomer"))
+        flags.append(_relation("stereoisomers", f"{stereo} of {n} molecules {agreeing(stereo, 'have')} a stereoisomer"))
     hashes = Counter(tautomer for _, tautomer in {(look.flat, look.tautomer) for look in seen})
     tautomers = sum(hashes[look.tautomer] > 1 for look in seen)
     if tautomers:
-        flags.append(_relation("tautomers", f"{tautomers} of {n} molecules have a tautomer"))
+        flags.append(_relation("tautomers", f"{tautomers} of {n} molecules {agreeing(tautomers, 'have')} a tautomer"))
     smiles = [look.canonical for look in seen]
     near = similar_molecules(smiles, most=1, probes=PROBES, bits=[look.bits for look in seen])
     close = int((near.similarity[:, 0] >= ANALOGUE).sum())
     if close:
         sample = "" if len(near.probes) == n else " sampled"
-        text = f"{close} of {len(near.probes)}{sample} molecules have a close analogue (Tanimoto >= {ANALOGUE})"
+        have = agreeing(close, "have")
+        text = f"{close} of {len(near.probes)}{sample} molecules {have} a close analogue (Tanimoto >= {ANALOGUE})"
         flags.append(_relation("close-analogues", text))
     return tuple(flags)
 

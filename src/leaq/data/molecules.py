@@ -18,7 +18,7 @@ from leaq.data.reading import Reading
 from leaq.data.splits import chemistry_split, joined_groups
 from leaq.data.tables import FEWEST_RECORDS, check_classes, grouped
 from leaq.data.targets import holes, labelled, merged_labels, read_several, targets_of
-from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows
+from leaq.errors import InvalidInput, NotEnoughEvidence, counted, first_rows
 from leaq.types import Bools, Flag, Ints, Samples
 from leaq.types.tasks import MULTITASK
 
@@ -208,9 +208,11 @@ def _canonical(
         raise InvalidInput(f"{name}: no molecule is left. Check that --smiles names the right column.")
     mixtures = sum("." in texts[row] for row in frame.index)
     if mixtures and reading.strip_salts:
-        flags.append(Flag("stripped-salts", f"{mixtures} molecules were reduced to their largest organic fragment."))
+        text = f"{counted(mixtures, 'molecule', 'were')} reduced to the largest organic fragment."
+        flags.append(Flag("stripped-salts", text))
     elif mixtures:
-        text = f"{mixtures} molecules are salts or mixtures, used as they are; --strip-salts keeps the largest part."
+        salts = counted(mixtures, "salt or mixture") if mixtures == 1 else f"{mixtures} salts or mixtures"
+        text = f"{salts} used as given; --strip-salts keeps the largest part."
         flags.append(Flag("salts", text))
     return frame, {look.canonical: look for look in found if look is not None}
 
@@ -231,11 +233,12 @@ def _merged(frame: pd.DataFrame, name: str, kind: str, flags: list[Flag]) -> tup
     molecule, _ = pd.factorize(frame["molecule"])
     codes = joined_groups(molecule, pd.factorize(frame["group"])[0])[np.unique(molecule, return_index=True)[1]]
     if repeats:
-        flags.append(Flag("merged-duplicates", f"{repeats} records repeated a molecule and were merged."))
+        text = f"{counted(repeats, 'record')} repeated a molecule: merged."
+        flags.append(Flag("merged-duplicates", text))
     if conflicts and kind == "classification":
         keep = (merged["distinct"] == 1).to_numpy()
         merged, codes = merged[keep], codes[keep]
-        flags.append(Flag("conflicting-labels", f"{conflicts} molecules with contradicting labels were dropped."))
+        flags.append(Flag("conflicting-labels", f"{counted(conflicts, 'molecule')} with contradicting labels dropped."))
     elif conflicts:
-        flags.append(Flag("averaged-labels", f"{conflicts} molecules had several values; their mean is used."))
+        flags.append(Flag("averaged-labels", f"{counted(conflicts, 'molecule')} had several values; the mean is used."))
     return merged, codes

@@ -16,7 +16,7 @@ from leaq.data.chemistry import MOST_ATOMS
 from leaq.data.columns import commas_in, points_set_off_thousands
 from leaq.data.delimited import BLANKS, laid_out
 from leaq.data.sources import refuse_other_files
-from leaq.errors import InvalidInput, LeaqError, need, some
+from leaq.errors import InvalidInput, LeaqError, counted, need, some
 from leaq.system.checksummed import read_npz
 from leaq.system.files import refuse_missing, refuse_stand_in
 from leaq.system.memory import refuse_larger
@@ -146,14 +146,15 @@ def _without_blanks(frame: pd.DataFrame, flags: list[Flag]) -> pd.DataFrame:
     nameless = [str(name) for name in frame.columns if str(name).startswith(BLANK)]
     empty = [name for name in nameless if frame[name].isna().all()]
     if empty:
-        flags.append(Flag("empty-columns", f"{len(empty)} columns without a name and without values were left out."))
-    counted = [name for name in nameless if name not in empty and _counts(frame[name])]
-    if counted:
+        text = f"{counted(len(empty), 'column')} without a name and without values left out."
+        flags.append(Flag("empty-columns", text))
+    numbers = [name for name in nameless if name not in empty and _counts(frame[name])]
+    if numbers:
         flags.append(Flag("index-column", "A nameless column that numbers the rows was left out (a saved index)."))
-    kept = [name for name in nameless if name not in empty and name not in counted]
+    kept = [name for name in nameless if name not in empty and name not in numbers]
     if kept:
         flags.append(Flag("nameless-columns", f"Columns without a name are features: {some(kept, 5)}."))
-    return frame.drop(columns=[*empty, *counted])
+    return frame.drop(columns=[*empty, *numbers])
 
 
 def _counts(column: "pd.Series[Any]") -> bool:

@@ -28,7 +28,7 @@ from leaq.data.reading import Reading, TaskChoice
 from leaq.data.sources import no_column
 from leaq.data.splits import joined_groups
 from leaq.data.targets import Several, holes, labelled, read_several, targets_of
-from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows, some
+from leaq.errors import InvalidInput, NotEnoughEvidence, agreeing, counted, first_rows, some
 from leaq.stats.outliers import limited, outlier_flag, sentinel
 from leaq.types import Bools, Feature, Flag, Floats, Ints, Samples
 from leaq.types.tasks import MULTITASK
@@ -138,7 +138,7 @@ def _of_several(several: Several, frame: pd.DataFrame) -> dict[str, Any]:
     values = several.values[frame.index]
     there = np.isin(np.arange(len(several.values)), frame.index)
     unlabelled = int((np.isnan(several.values).all(1) & ~there).sum())
-    text = f"{unlabelled} records without a label of any task were dropped."
+    text = f"{counted(unlabelled, 'record')} without a label of any task dropped."
     dropped = (Flag("dropped-rows", text),) if unlabelled else ()
     flags = (*several.flags, *dropped, *holes(values))
     return {"targets": values, "task": MULTITASK, "tasks": several.tasks, "flags": flags}
@@ -200,8 +200,10 @@ def _check_duplicates(samples: Samples) -> Samples:
         return samples
     frame = pd.DataFrame(samples.targets).assign(group=samples.groups)
     odd = int((frame.groupby("group")[list(frame.columns[:-1])].transform("nunique") > 1).any(axis=1).sum())
+    repeated = n - distinct
     other = f" ({odd} records that are equal so have different targets)" if odd else ""
-    text = f"{n - distinct} of {n} records repeat the features of another{other}; they stay on one side of every split."
+    verb = agreeing(repeated, "repeat")
+    text = f"{repeated} of {n} records {verb} the features of another{other}; they stay on one side of every split."
     return replace(samples, flags=(*samples.flags, Flag("duplicates", text)))
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from leaq.data.columns import column_refusal, is_number, rounded_away, settle
 from leaq.data.reading import Reading
-from leaq.errors import InvalidInput, first_rows
+from leaq.errors import InvalidInput, agreeing, counted, first_rows
 from leaq.stats.outliers import ABSURD, absurd, sentinel
 from leaq.types import Bools, Flag, Floats, Task
 from leaq.types.tasks import TaskSpec
@@ -253,10 +253,10 @@ def merged_labels(values: Floats, tasks: Sequence[TaskSpec], codes: "np.ndarray"
     found[differ & kinds] = np.nan
     flags = []
     if conflicts:
-        text = f"{conflicts} labels that contradict another of the same molecule were taken for missing."
+        text = f"{counted(conflicts, 'label')} in contradiction to another of the same molecule, taken for missing."
         flags.append(Flag("conflicting-labels", text))
     if averaged:
-        flags.append(Flag("averaged-labels", f"{averaged} labels had several values; their mean is used."))
+        flags.append(Flag("averaged-labels", f"{counted(averaged, 'label')} had several values; the mean is used."))
     return found, tuple(flags)
 
 
@@ -272,7 +272,6 @@ def holes(values: Floats) -> tuple[Flag, ...]:
     if not missing:
         return ()
     share = f"{missing / values.size:.0%}".replace("%", " %")
-    text = (
-        f"{missing:,} of {values.size:,} labels are missing ({share}): they count in no loss, no metric and no attack."
-    )
+    of = f"{missing:,} of {values.size:,} labels {agreeing(missing, 'are')} missing ({share})"
+    text = f"{of}: they count in no loss, no metric and no attack."
     return (Flag("holes", text),)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from leaq.errors import InvalidInput, StoreError
+from leaq.errors import InvalidInput, StoreError, counted
 from leaq.types import Flag, Samples
 
 Told = str | tuple[str, str]
@@ -150,5 +150,6 @@ def from_texts(frame: pd.DataFrame, *, name: str, flags: tuple[Flag, ...] = ()) 
     groups = pd.factorize(frame["prompt"].str.cat(frame["text"], sep="\0"))[0].astype(np.int64)
     repeated = len(frame) - len(np.unique(groups))
     if repeated:
-        flags = (*flags, Flag("duplicates", f"{repeated} texts repeat another one; equal texts stay on one side."))
+        text = f"{counted(repeated, 'text', 'repeat')} another one; equal texts stay on one side."
+        flags = (*flags, Flag("duplicates", text))
     return Samples(inputs, np.zeros(len(frame)), "regression", name=name, groups=groups, flags=flags, text=True)

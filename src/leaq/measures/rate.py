@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.errors import InvalidInput, NotEnoughEvidence, counted
 from leaq.measures.chernoff import chernoff, exponents_with_doubt
 from leaq.measures.cross_fitting import alike, cross_fitted, halvings
 from leaq.measures.loss_gaps import LossGaps, exponents, gaps, merge_duplicates, rate_of, rho_of, sorted_set
@@ -241,15 +241,14 @@ def _warnings(
     if any(losses.shape[1] < len(losses) for losses in usable):
         flags.append(Flag("few-records", "Fewer held-out records than candidates; the covariance is singular."))
     if dropped:
-        flags.append(Flag("same-function", f"{dropped} models had a single distinct candidate and were left out of r."))
+        text = f"{counted(dropped, 'model')} with a single distinct candidate left out of r."
+        flags.append(Flag("same-function", text))
     merged = sum(table.losses.shape[1] - len(losses) for losses in usable)
     if merged:
-        flags.append(Flag("merged-candidates", f"{merged} candidates repeated another one's function and were merged."))
+        flags.append(Flag("merged-candidates", f"{counted(merged, 'candidate')} with another one's function merged."))
     unopposed = sum(one.unopposed for one in found)
     if unopposed:
-        text = (
-            f"{unopposed} candidates are preferred by no record: their Chernoff exponent rests on the absence of one."
-        )
+        text = f"{counted(unopposed, 'candidate', 'are')} preferred by no record: the Chernoff exponent rests on that."
         flags.append(Flag("unopposed", text))
     return tuple(flags)
 

@@ -1,7 +1,7 @@
 """Two audits beside each other: what each says to release, and every quantizer both hold."""
 
 from leaq.decisions.standing import leak
-from leaq.errors import differing, flat
+from leaq.errors import differing, unnested
 from leaq.reporting.display_names import metric, short_attack
 from leaq.reporting.narrative import verdict
 from leaq.reporting.tables import MISSING, QUANTIZER, Cell, Column, Table, number_cell, plain_notes
@@ -47,7 +47,7 @@ def _differ(one: CellResult, other: CellResult) -> list[str]:
         notes.append("The leading attacks differ: the two leaks are not the same quantity.")
     if one.name != other.name:
         notes.append("The data differ, and with them the question.")
-    configs = [{key: str(value) for key, value in flat(cell.config).items()} for cell in (one, other)]
+    configs = [{key: str(value) for key, value in unnested(cell.config).items()} for cell in (one, other)]
     keys = [key for key in differing(*configs) if key != "quantizers"]
     changed = [f"{key} {' / '.join(config.get(key) or MISSING for config in configs)}" for key in keys]
     notes.append(f"Options that differ, A / B: {'; '.join(changed)}." if changed else "The same options in both.")

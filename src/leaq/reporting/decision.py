@@ -1,7 +1,7 @@
 """What to release, in words: the sentences of page, card, command line and notebook about one recommendation."""
 
 from leaq.decisions.choosing import Chooser, Knee, Recommendation, choosers
-from leaq.errors import NotEnoughEvidence, listed_names
+from leaq.errors import NotEnoughEvidence, counted, listed_names
 from leaq.results import CellResult
 from leaq.results.metrics import metric_named
 from leaq.stats.digits import format_bound, format_estimate
@@ -39,8 +39,8 @@ def decision(found: Recommendation) -> str:
         said = f"{take}: it gives away {format_estimate(found.reduction)} less than full precision"
         return f"{said} ({found.full_precision:.2f})."
     has = "loses least" if found.loss.low > 0 else "is the smallest file without an established loss"
-    said = f"{take}: its leak is not told apart from full precision's; of the models within that"
-    return f"{said} {metric_named(found.metric).worsening} that leak least, or are not told apart from it, it {has}."
+    said = f"{take}: its leak is not told apart from full precision's; of those within that"
+    return f"{said} {metric_named(found.metric).worsening} that are not told apart from the least, it {has}."
 
 
 def recommendation_words(found: Recommendation) -> str:
@@ -97,14 +97,3 @@ def other_knee(found: Recommendation) -> str:
 def capital(sentence: str) -> str:
     """Begin a sentence with a capital; the rest stays."""
     return sentence[:1].upper() + sentence[1:]
-
-
-def counted(number: int, noun: str) -> str:
-    """Write how many there are of something.
-
-    Examples
-    --------
-    >>> counted(1, "cell"), counted(2, "cell")
-    ('1 cell', '2 cells')
-    """
-    return f"{number} {noun}{'s' if number != 1 else ''}"

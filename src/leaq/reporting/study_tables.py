@@ -11,8 +11,8 @@ import numpy as np
 from leaq.decisions.choosing import choosers
 from leaq.decisions.evidence import over_data_sets
 from leaq.decisions.standing import leak, not_told_apart, reference, start_budget, useful
-from leaq.errors import NotEnoughEvidence
-from leaq.reporting.decision import capital, chooser_of, counted, decision, other_knee
+from leaq.errors import NotEnoughEvidence, counted
+from leaq.reporting.decision import capital, chooser_of, decision, other_knee
 from leaq.reporting.display_names import flag_words, metric, short_attack
 from leaq.reporting.narrative import winner
 from leaq.reporting.tables import MISSING, Cell, Column, Table, number_cell, plain_notes

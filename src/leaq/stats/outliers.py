@@ -9,6 +9,7 @@ Analysis", Ann. Math. Statist. 33 (1962) 1.)
 
 import numpy as np
 
+from leaq.errors import counted
 from leaq.types import Bools, Flag, Floats, Ints
 
 ENDS = 10
@@ -144,7 +145,7 @@ def outlier_flag(outside: Bools, where: str, *, alone: bool = True) -> Flag:
     )
     return Flag(
         "limited-outliers",
-        f"{int(outside.sum())} values lie far outside all others of their column ({where}) and were moved to its "
+        f"{counted(int(outside.sum()), 'value', 'lie')} far outside all others of the column ({where}), moved to its "
         "limit: standardised, a column would tell nothing but these, or a model predict anything for them. Codes for "
         f"missing values belong into empty cells.{more * bool(strangers)}",
     )

@@ -33,7 +33,7 @@ import numpy as np
 
 from leaq.config import Config
 from leaq.decisions.evidence import in_order
-from leaq.errors import InvalidInput, LeaqError, StoreError, differing, flat, some
+from leaq.errors import InvalidInput, LeaqError, StoreError, differing, some, unnested
 from leaq.pipeline.cell import AuditConfig
 from leaq.results import CellResult
 from leaq.results.redaction import cleaned, cleaned_config
@@ -221,8 +221,8 @@ class Store(Finished):
         path = self.folder / "private" / f"{key}.json"
         if not path.is_file():
             raise StoreError(
-                f"An internal report needs the risk of every record. {str(path)!r} is not there: the folder was "
-                "cleaned, or copied without it. Run the audit again into a new folder, or leave --internal out."
+                f"An internal report and --show-records need the risk of every record. {str(path)!r} is not there: the "
+                "folder was cleaned, or copied without it. Run the audit into a new folder, or leave the option out."
             )
         if not self.checksummed:
             with suppress(ValueError, TypeError):
@@ -309,7 +309,7 @@ def _write_config(path: Path, kind: str, config: dict[str, Any], *, digest: str)
 
 
 def _other(folder: Path, found: dict[str, Any], asked: dict[str, Any]) -> InvalidInput:
-    found, asked = (flat(json.loads(json.dumps(config))) for config in (found, asked))
+    found, asked = (unnested(json.loads(json.dumps(config))) for config in (found, asked))
     names = differing(found, asked)
     key = names[0] if names else "nothing"
     return InvalidInput(

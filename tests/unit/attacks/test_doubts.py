@@ -47,7 +47,7 @@ def test_equal_losses_of_coarse_models_and_coarse_files_are_not(rng):
 
 
 def test_few_records_are_said_and_fewer_refused(rng):
-    assert codes(rng.random(99), rng.random(100)) == ["few-records"]
+    assert codes(rng.random(99), rng.random(100)) == ["few-judged"]
     assert codes(rng.random(100), rng.random(100)) == []
     with pytest.raises(NotEnoughEvidence, match="at least 4 members and 4 non-members. Found 3 and 200"):
         codes(rng.random(3), rng.random(200))

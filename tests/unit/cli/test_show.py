@@ -1,3 +1,5 @@
+import json
+
 from tests.unit.cli.cases import run
 
 
@@ -18,3 +20,13 @@ def test_a_forecast_is_shown_again_as_it_was(tmp_path):
     first = run(*words, "--hidden", "8", "--quiet", "--out", tmp_path / "run").stdout
     assert "what the attack is expected to find" in first
     assert run("show", tmp_path / "run").stdout.split() == first.split()
+
+
+def test_what_is_asked_for_is_printed_beside_files(kept, tmp_path):
+    """A card or a page does not swallow --show-records and the like."""
+    folder, _, kept_json = kept
+    assert not run("show", folder, "--card", tmp_path / "a.md").stdout
+    assert "most exposed" in run("show", folder, "--card", tmp_path / "b.md", "--show-records").stdout
+    assert json.loads(run("show", folder, "--report", tmp_path / "c.html", "--json").stdout) == kept_json
+    assert (tmp_path / "b.md").is_file()
+    assert (tmp_path / "c.html").is_file()

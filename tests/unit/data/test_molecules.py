@@ -66,8 +66,8 @@ def test_values_of_one_molecule_are_averaged():
     samples = build([*CHAINS, "OC"], np.r_[np.linspace(0, 1, 30), 3.0])
     assert len(samples) == 30
     assert samples.targets[0] == pytest.approx(1.5)
-    assert "1 records repeated a molecule" in text_of(samples, "merged-duplicates")
-    assert "1 molecules had several values" in text_of(samples, "averaged-labels")
+    assert "1 record repeated a molecule" in text_of(samples, "merged-duplicates")
+    assert "1 molecule had several values" in text_of(samples, "averaged-labels")
 
 
 def test_contradicting_classes_are_dropped_and_agreeing_ones_merged():
@@ -76,7 +76,7 @@ def test_contradicting_classes_are_dropped_and_agreeing_ones_merged():
     assert len(samples) == 29
     assert "CO" not in samples.inputs
     assert "CCO" in samples.inputs
-    assert text_of(samples, "conflicting-labels").startswith("1 molecules with contradicting labels")
+    assert text_of(samples, "conflicting-labels").startswith("1 molecule with contradicting labels")
 
 
 def test_more_than_half_repeats_are_refused():
@@ -92,7 +92,7 @@ def test_too_few_molecules_are_refused():
 def test_salts_are_told_or_stripped():
     salts = [*CHAINS[:28], "CC(=O)[O-].[Na+]", "CCCC(=O)[O-].[K+]"]
     kept = build(salts)
-    assert "2 molecules are salts or mixtures" in text_of(kept, "salts")
+    assert "2 salts or mixtures used as given" in text_of(kept, "salts")
     stripped = build(salts, strip_salts=True)
     assert stripped.inputs[28:].tolist() == ["CC(=O)[O-]", "CCCC(=O)[O-]"]
     assert "2 molecules were reduced" in text_of(stripped, "stripped-salts")
@@ -101,7 +101,7 @@ def test_salts_are_told_or_stripped():
 def test_salts_of_one_molecule_merge_when_stripped():
     samples = build([*CHAINS, "CO.Cl"], strip_salts=True)
     assert len(samples) == 30
-    assert "1 records repeated a molecule" in text_of(samples, "merged-duplicates")
+    assert "1 record repeated a molecule" in text_of(samples, "merged-duplicates")
 
 
 def test_a_molecule_in_two_groups_joins_them():
