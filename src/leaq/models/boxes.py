@@ -80,8 +80,13 @@ class BlackBox(nn.Module):
 
     def graft(self, module: nn.Module) -> "BlackBox":
         """Carry the weights that were read from the same file, under the names of `module`'s; they do not run."""
-        self._parameters, self._buffers, self._modules = module._parameters, module._buffers, module._modules
+        carry(self, module)
         return self
+
+
+def carry(one: nn.Module, module: nn.Module) -> None:
+    """Let a module hold another's weights under the other's names."""
+    one._parameters, one._buffers, one._modules = module._parameters, module._buffers, module._modules
 
 
 def _array(value: Any) -> Any:

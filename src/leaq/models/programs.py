@@ -7,10 +7,34 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from leaq.models.boxes import BlackBox, open_box
+from leaq.models.boxes import BlackBox, carry, open_box
 from leaq.models.calling import output_tensor
 from leaq.models.formats.graphs import WeightGraph, graph_of
 from leaq.models.formats.traced import TracedGraph, is_traced
+
+
+class Running(nn.Module):
+    """A module that runs as it is, beside which weights that were read out of it may be carried.
+
+    Parameters
+    ----------
+    module : a copy, which is put into evaluation mode.
+    bytes : what it weighs, where that is known.
+    """
+
+    def __init__(self, module: nn.Module, *, bytes: int | None) -> None:  # noqa: A002 - the noun of `Size`
+        super().__init__()
+        self.bytes = bytes
+        self._run = [module.eval()]  # in a list, so that it is no part: its tensors are packed, or under other names
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it."""
+        return self._run[0](*args, **kwargs)
+
+    def graft(self, module: nn.Module) -> "Running":
+        """Carry the weights of another module under its names; they do not run."""
+        carry(self, module)
+        return self
 
 
 def open_program(path: Path) -> tuple[nn.Module, WeightGraph | None] | None:

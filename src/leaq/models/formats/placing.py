@@ -2,11 +2,11 @@
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from leaq.errors import InvalidInput
 from leaq.models.formats.weight import Weight, unlike
@@ -25,11 +25,28 @@ class Placed:
     Attributes
     ----------
     module : None unless every weight of the original (of two axes or more) was found.
+    folded : weights into which batch normalisation was folded, by name; in `module` they are without it.
     """
 
     module: nn.Module | None
     stored: dict[str, str]
     missing: tuple[str, ...]
+    folded: dict[str, "Folded"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Folded:
+    """A weight as it is stored, with the batch normalisation after its layer folded into it.
+
+    Attributes
+    ----------
+    norm : name of the normalising layer.
+    factor : by which that multiplies each output, broadcast against `value`.
+    """
+
+    value: Tensor
+    norm: str
+    factor: Tensor
 
 
 def place(found: Sequence[Weight], original: nn.Module, *, subject: str) -> Placed:
@@ -42,8 +59,9 @@ def place(found: Sequence[Weight], original: nn.Module, *, subject: str) -> Plac
     """
     left = list(found)
     chosen: dict[str, Weight] = {}
+    folded: dict[str, Folded] = {}
     missing, foreign = [], []
-    for name, tensor, _ in tensors_of(original):
+    for name, tensor, owner in tensors_of(original):
         wanted = tensor.detach().cpu().float() if not tensor.is_complex() else tensor.detach().cpu()
         alike = [(one, way) for one in left for way in _ways(one) if way.value.shape == wanted.shape]
         off = [float((way.value - wanted).abs().square().sum()) for _, way in alike]
@@ -53,9 +71,16 @@ def place(found: Sequence[Weight], original: nn.Module, *, subject: str) -> Plac
             chosen[name] = best
             left.remove(source)
             continue
-        if tensor.ndim > 1:
-            missing.append(name)
-            foreign += [f"{name} {problem}"] if best is not None else []
+        if tensor.ndim < 2:
+            continue
+        if (inside := _unfolded(alike, wanted, original, owner)) is not None:
+            within, chosen[name], folded[name] = inside
+            left.remove(within)
+            continue
+        missing.append(name)
+        foreign += [f"{name} {problem}"] if best is not None else []
+    for layer in {part for name, one in folded.items() for part in (name.rpartition(".")[0], one.norm)}:
+        chosen = {name: one for name, one in chosen.items() if one.value.ndim > 1 or name.rpartition(".")[0] != layer}
     weights = [name for name, tensor, _ in tensors_of(original) if tensor.ndim > 1]
     if weights and foreign and not any(name in chosen for name in weights):
         raise InvalidInput(
@@ -64,7 +89,41 @@ def place(found: Sequence[Weight], original: nn.Module, *, subject: str) -> Plac
         )
     stored = {name: weight.form for name, weight in chosen.items() if weight.form and weight.value.ndim > 1}
     module = None if missing or not weights else _filled(original, chosen)
-    return Placed(module, stored, tuple(missing))
+    return Placed(module, stored, tuple(missing), folded)
+
+
+def _unfolded(
+    found: Sequence[tuple[Weight, Weight]], wanted: Tensor, original: nn.Module, owner: nn.Module
+) -> tuple[Weight, Weight, Folded] | None:
+    """Return the weight that is near the one wanted once a batch normalisation of the original is taken out of it."""
+    axis = int(isinstance(owner, nn.modules.conv._ConvTransposeNd))
+    others = [i for i in range(wanted.ndim) if i != axis]
+    shape = [-1 if i == axis else 1 for i in range(wanted.ndim)]
+    near: list[tuple[float, Weight, Weight, Folded]] = []
+    for source, way in found:
+        ratio = (way.value * wanted).sum(others) / wanted.square().sum(others)
+        for norm, factor in _norms(original).items():
+            if len(factor) != len(ratio) or not bool(factor.all()):
+                continue
+            wide = factor.reshape(shape)
+            step = None if way.step is None else way.step / wide
+            plain = replace(way, value=way.value / wide, step=step)
+            off = float((ratio / factor - 1).square().sum())
+            near.append((off, source, plain, Folded(way.value, norm, wide)))
+    if not near:
+        return None
+    _, source, plain, folded = min(near, key=lambda one: one[0])
+    return None if unlike(plain, wanted) else (source, plain, folded)
+
+
+def _norms(module: nn.Module) -> dict[str, Tensor]:
+    """Return by what each batch normalisation multiplies each output, as torch folds it into the layer before."""
+    found = {}
+    for name, part in module.named_modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_var is not None:
+            factor = torch.rsqrt(part.running_var + part.eps)
+            found[name] = (factor if part.weight is None else part.weight * factor).detach().cpu().float()
+    return found
 
 
 def place_by_run(

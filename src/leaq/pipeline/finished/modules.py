@@ -168,7 +168,7 @@ def _shipped_row(
     table = evaluator.table_of(opened.module, quantizer=name)
     attacks = case.extra(evaluator, table) if case.extra else {}
     run = [flag for flag in table.flags if flag not in evaluator.flags]
-    recipe = recipe_of(opened.module, original, opened.stored) if opened.read else None
+    recipe = recipe_of(opened.module, original, opened.stored, opened.folded) if opened.read else None
     recipe = recipe and recipe.with_activations(opened.activations)
     made = [recipe_flag(recipe)] if recipe is not None else []
     one = Released(

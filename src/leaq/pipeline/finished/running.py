@@ -15,6 +15,7 @@ from leaq.errors import InvalidInput, LeaqError, UnsupportedModel, first_rows, r
 from leaq.evaluation.batches import Batch, cut, leaves, mapped, move, shapes_of
 from leaq.models import ModuleModel, checkpoints_of, evaluating
 from leaq.models.calling import call, full_precision
+from leaq.models.formats.packed import has_packed_layers
 from leaq.models.roles import tensors_of
 from leaq.pipeline.finished.records import Records
 from leaq.seeds import drawn, shared_generators_kept
@@ -28,8 +29,8 @@ REPEATS = 32
 
 
 def is_weightless(module: nn.Module) -> bool:
-    """Whether the model shows no weights that could be quantized: a black box, or one of packed integers."""
-    return next(tensors_of(module), None) is None
+    """Whether the model shows no weights that could be quantized: a black box, or one with packed integers."""
+    return next(tensors_of(module), None) is None or has_packed_layers(module)
 
 
 def weighs_much(module: nn.Module) -> bool:

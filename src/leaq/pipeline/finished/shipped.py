@@ -20,10 +20,11 @@ from leaq.models import unwrap
 from leaq.models.boxes import BlackBox, box_of
 from leaq.models.formats import fill, read_file
 from leaq.models.formats.graphs import WeightGraph
-from leaq.models.formats.placing import place
+from leaq.models.formats.packed import PackedLayers, has_packed_layers, packed_bytes, packed_numbers
+from leaq.models.formats.placing import Folded, place
 from leaq.models.formats.traced import TracedGraph, is_traced
 from leaq.models.formats.weight import FEWEST, Weight, unlike
-from leaq.models.programs import open_program, program_box
+from leaq.models.programs import Running, open_program, program_box
 from leaq.models.roles import tensors_of
 from leaq.results import Size
 from leaq.system.memory import refuse_beyond_memory
@@ -40,6 +41,7 @@ class Opened:
     read : whether its weights were seen, and stand in `module` under the original's names.
     stored : in which form each quantized weight is stored, biases left out.
     activations : bits that the file rounds activations to when it runs; None where it does not, or where not known.
+    folded : weights that hold the batch normalisation after their layer, by name; in `module` they are without it.
     """
 
     module: nn.Module
@@ -48,6 +50,7 @@ class Opened:
     read: bool = False
     stored: Mapping[str, str] = field(default_factory=dict)
     activations: int | None = None
+    folded: Mapping[str, Folded] = field(default_factory=dict)
 
 
 def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
@@ -71,6 +74,8 @@ def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
         if is_traced(module):
             apart = copy.deepcopy(module)
             return _followed(TracedGraph(apart), program_box(apart, size), original, name)
+        if has_packed_layers(module):
+            return _packed(module, size, original, name)
         return Opened(_apart(module), size, (*_box_flags(module), *flags, *_compared(module, original, name)))
     if not isinstance(shipped, str | Path):
         box = box_of(shipped)
@@ -92,32 +97,59 @@ def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
     filled = fill(reading, original, subject=name)
     flags = filled.flags
     if not filled.stored and not any(flag.code == "not-quantized" for flag in flags):
-        text = (
-            f"{name} stores its weights as floating-point numbers, though not the original's: its size is that of the "
-            "file, whatever few levels these numbers may take."
-        )
-        flags = (*flags, Flag("stored-as-floats", text))
+        flags = (*flags, _stored_as_floats(name))
     return Opened(filled.module, reading.bytes, flags, read=True, stored=filled.stored)
 
 
-def _followed(graph: WeightGraph, box: BlackBox, original: nn.Module, name: str) -> Opened:
+def _packed(module: nn.Module, size: int | None, original: nn.Module, name: str) -> Opened:
+    """Run a module of packed layers as it is; their weights are compared with the original's where they are alike."""
+    apart = _apart(module)
+    if apart is module or has_packed_layers(original):  # not to be put into another mode; or packed, too
+        return Opened(apart, size, (_unseen("the module"),))
+    try:
+        return _followed(PackedLayers(apart), Running(apart, bytes=size), original, name)
+    except InvalidInput as refused:  # it runs all the same
+        text = f"{name} is compared with an original that it was not made from, as it seems. {refused}"
+        return Opened(apart, size, (Flag("unlike-original", text),))
+
+
+def _followed(graph: WeightGraph, box: BlackBox | Running, original: nn.Module, name: str) -> Opened:
     """Run a program as it runs; its weights are followed through its graph for size and comparison."""
     placed = place(graph.weights(), original, subject=name)
     flags = []
     if graph.activation_bits is not None:
-        text = f"{name} rounds activations too, as its graph says; they are in the numbers, since it was run."
+        text = f"{name} rounds activations too, as it says; they are in the numbers, since it was run."
         flags.append(Flag("integer-activations", text))
     if placed.missing:
         text = (
             f"{name} was run; {len(placed.missing)} of the original's weights ({some(placed.missing, 2)}) were not "
-            "found in its graph, so that they were not compared."
+            "found in it, so that they were not compared."
         )
         flags.append(Flag("weights-not-seen", text))
-    elif not placed.stored:
-        flags.append(Flag("not-quantized", f"The weights of {name} are floating-point numbers: nothing was quantized."))
+    elif placed.module is not None and not placed.stored:
+        pairs = zip(tensors_of(placed.module), tensors_of(original), strict=True)
+        kept = all(torch.equal(read[1], own[1].detach().cpu().to(read[1].dtype)) for read, own in pairs)
+        text = f"The weights of {name} are floating-point numbers, the original's: nothing was quantized."
+        flags.append(Flag("not-quantized", text) if kept else _stored_as_floats(name))
+    if placed.folded:
+        text = (
+            f"In {name} batch normalisation is folded into the layer before it ({some(list(placed.folded), 2)}), which "
+            "was undone to compare them. A quantizer rounds the layers of shadow models before that is folded in: with "
+            "a scale for each output the same but for single codes, with one for all of them another rounding."
+        )
+        flags.append(Flag("normalisation-folded", text))
     module = box if placed.module is None else box.graft(placed.module)
     seen = placed.module is not None
-    return Opened(module, graph.bytes or box.bytes, tuple(flags), seen, placed.stored, graph.activation_bits)
+    size, bits = graph.bytes or box.bytes, graph.activation_bits
+    return Opened(module, size, tuple(flags), seen, placed.stored, bits, placed.folded)
+
+
+def _stored_as_floats(name: str) -> Flag:
+    text = (
+        f"{name} stores its weights as floating-point numbers, though not the original's: its size is that of the "
+        "file, whatever few levels these numbers may take."
+    )
+    return Flag("stored-as-floats", text)
 
 
 def _apart(module: nn.Module) -> nn.Module:
@@ -170,36 +202,11 @@ def _module_bytes(module: nn.Module) -> tuple[int | None, tuple[Flag, ...]]:
     if isinstance(module, BlackBox):
         return module.bytes, ()
     size = sum(stored_bytes(tensor) for tensor in _stored(module))
-    size += sum(_packed(part) for part in module.modules())
+    size += packed_bytes(module)
     if size == 0 and any(True for _ in module.modules()):
         text = "Where this module keeps its weights is not known, and so is what it weighs."
         return None, (Flag("size-unknown", text),)
     return size, ()
-
-
-def _packed(part: nn.Module) -> int:
-    """Bytes that a layer keeps as packed objects: torch's own int8 layers, dynamic, static and recurrent."""
-    half = getattr(part, "dtype", None) == torch.float16  # packed in 16 bits, and unpacked into 32
-    return sum(_bytes_within(item) for item in vars(part).values() if isinstance(item, torch.ScriptObject)) // (
-        1 + half
-    )
-
-
-def _bytes_within(item: Any) -> int:
-    """Bytes of the tensors in a nest of containers, script objects and packed parameters."""
-    if isinstance(item, Tensor):
-        scales = 0
-        if item.is_quantized:  # a scale and a zero point for each channel, or for all
-            scales = 16 * (item.q_per_channel_scales().numel() if "channel" in str(item.qscheme()) else 1)
-        return int(item.numel() * item.element_size()) + scales
-    if isinstance(item, list | tuple):
-        return sum(_bytes_within(inner) for inner in item)
-    for way in ("unpack", "__getstate__"):
-        try:
-            return _bytes_within(getattr(item, way)())
-        except (AttributeError, RuntimeError, TypeError):
-            continue
-    return 0
 
 
 def weigh(opened: Opened, original: nn.Module) -> Size:
@@ -207,8 +214,9 @@ def weigh(opened: Opened, original: nn.Module) -> Size:
 
     The entropy of its codes is not estimated.
     """
-    count = sum(tensor.numel() for _, tensor, _ in tensors_of(original))
-    full = sum(tensor.numel() * max(4, tensor.element_size()) for _, tensor, _ in tensors_of(original))
+    packed = packed_numbers(original)
+    count = sum(tensor.numel() for _, tensor, _ in tensors_of(original)) + packed
+    full = sum(tensor.numel() * max(4, tensor.element_size()) for _, tensor, _ in tensors_of(original)) + 4 * packed
     if opened.bytes is None or count == 0:
         return Size(math.nan, math.nan, opened.bytes or 0, math.nan)
     bits = 8 * opened.bytes / count

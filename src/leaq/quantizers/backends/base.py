@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from leaq.errors import UnsupportedModel, need
 from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
-from leaq.quantizers.blocks import Per, into_blocks, whole
+from leaq.quantizers.blocks import Per, extremes, into_blocks, whole
 from leaq.quantizers.scheme import Scheme
 from leaq.types import Role
 
@@ -175,3 +175,34 @@ class Affine(Backend):
         if "zero" not in scales:
             return torch.full((1, 1, 1), middle, device=scales["step"].device)
         return scales["zero"].float().reshape(len(scales["zero"]), -1, 1) + (middle if self.signed else 0.0)
+
+
+class AffineRule(Affine):
+    """A library's integers by arithmetic of ours, which needs no library: its scales follow from a block's extremes."""
+
+    def scales_between(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the step of each block from its extremes, and its zero point; None where it is the middle code."""
+        raise NotImplementedError
+
+    def rounded(self, blocks: Tensor, step: Tensor, zero: Tensor | None) -> Tensor:
+        """Return the codes of blocks, counted from 0, before they are cut off."""
+        raise NotImplementedError
+
+    def kept(self, step: Tensor, zero: Tensor | None) -> Scales:
+        """Return scales in the types in which they are stored."""
+        return {"step": step} | ({} if zero is None else {"zero": zero})
+
+    def run(self, weight: Tensor) -> LibraryOutput:
+        """Scales, codes and what they stand for, in the library's order of operations."""
+        blocks = into_blocks(weight.unsqueeze(0), *self.shared)
+        step, zero = self.scales_between(*extremes(blocks))
+        found = self.rounded(blocks, step, zero).clamp(0, self.levels - 1).to(torch.uint8)
+        codes = whole(found, self.shared[0], weight.unsqueeze(0).shape)
+        scales = self.kept(step.flatten(1), None if zero is None else zero.flatten(1))
+        back = self.decode(codes, scales)
+        return LibraryOutput(codes[0], {key: value[0] for key, value in scales.items()}, back[0])
+
+    def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
+        zero = self._zero(scales) if "zero" in scales else None
+        found = self.rounded(into_blocks(weight, *self.shared), self._step(scales), zero)
+        return whole(found.clamp(0, self.levels - 1).to(torch.uint8), self.shared[0], weight.shape)

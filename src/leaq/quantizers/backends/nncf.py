@@ -11,15 +11,15 @@ from pydantic import Field, model_validator
 
 from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
-from leaq.quantizers.backends.base import Affine, LibraryOutput
-from leaq.quantizers.blocks import Per, extremes, into_blocks, whole
+from leaq.quantizers.backends.base import AffineRule, LibraryOutput
+from leaq.quantizers.blocks import Per
 from leaq.quantizers.scheme import Scheme
 from leaq.types import Checkpoints, Role
 
 CONVOLUTIONS = frozenset[Role]({"conv1d", "conv2d"})
 
 
-class Nncf(Affine):
+class Nncf(AffineRule):
     """Weights rounded as NNCF compresses them: 8 bits by channel, fewer by channel or group, and products in 16 bits.
 
     A symmetric scale is the number of largest magnitude over the lowest code, so that it may be negative; an asymmetric
@@ -66,26 +66,23 @@ class Nncf(Affine):
         }
 
     def run(self, weight: Tensor) -> LibraryOutput:
-        """Scales, zero points and codes in NNCF's order of operations."""
         self.refuse_partial_group(weight, "NNCF")
-        blocks = into_blocks(weight.unsqueeze(0), *self.shared)
-        low, high = extremes(blocks)
-        scales: Scales = {}
+        return super().run(weight)
+
+    def scales_between(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor | None]:
         if self.symmetric:
-            step = _not_zero(torch.where(low.abs() >= high, low.abs(), -high) / (self.levels // 2))
-            zero = self._zero({"step": step})
-        else:
-            low, high = low.clamp_max(0), high.clamp_min(0)
-            step = _not_zero((high - low) / (self.levels - 1))
-            zero = (-(low / step).round()).clamp(0, self.levels - 1)
-            scales["zero"] = zero.flatten(1)[0].to(torch.uint8)
-        # A zero point is added before rounding, in NNCF; the middle, of symmetric codes, is none.
-        place = (blocks / step).round() + zero if self.symmetric else (blocks / step + zero).round()
-        shape = weight.unsqueeze(0).shape
-        codes = whole(place.clamp(0, self.levels - 1).to(torch.uint8), self.per, shape)
-        scales["step"] = step.flatten(1)[0].half()
-        single = {key: value.unsqueeze(0) for key, value in scales.items()}
-        return LibraryOutput(codes[0], scales, self.decode(codes, single)[0])
+            return _not_zero(torch.where(low.abs() >= high, low.abs(), -high) / (self.levels // 2)), None
+        low, high = low.clamp_max(0), high.clamp_min(0)
+        step = _not_zero((high - low) / (self.levels - 1))
+        return step, (-(low / step).round()).clamp(0, self.levels - 1)
+
+    def rounded(self, blocks: Tensor, step: Tensor, zero: Tensor | None) -> Tensor:
+        if zero is None:
+            return (blocks / step).round() + self.levels // 2
+        return (blocks / step + zero).round()
+
+    def kept(self, step: Tensor, zero: Tensor | None) -> Scales:
+        return super().kept(step.half(), None if zero is None else zero.to(torch.uint8))
 
     def decode(self, codes: Tensor, scales: Scales) -> Tensor:
         """Multiply in 16 bits, as the file says."""

@@ -6,12 +6,14 @@ Named in an audit that trains shadow models, it quantizes them as the file was: 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
 from leaq.errors import LeaqError, installed
 from leaq.models import checkpoints_of
+from leaq.models.formats.placing import Folded
 from leaq.models.roles import tensors_of
 from leaq.quantizers.applying import quantized
 from leaq.quantizers.backends.base import Backend
@@ -131,6 +133,11 @@ def _torchao(rest: str) -> Iterator[str]:
         yield "torchao.float8_weight_only(format=e5m2)"
 
 
+def _torch_ao(rest: str) -> Iterator[str]:
+    bits, _, per = rest.rpartition("int")[2].partition(" per ")
+    yield f"torch.ao(bits={bits}, per={per}{', symmetric=False' if rest.startswith('u') else ''})"
+
+
 def _exported(rest: str) -> Iterator[str]:
     yield from _torchao(rest)
     yield from _onnx(rest)
@@ -150,6 +157,7 @@ _MAKERS: Mapping[str, Callable[[str], Iterator[str]]] = {
     "PT2E": _exported,
     "bitsandbytes": _bitsandbytes,
     "torchao": _torchao,
+    "torch.ao": _torch_ao,
     "int8": lambda _: (f"compressed_tensors(bits=8, per=channel{more})" for more in ("", ", symmetric=False")),
     "float8_e4m3fn": lambda _: (
         f"compressed_tensors.float(format=fp8{per})" for per in ("", ", per=tensor", ", per=block")
@@ -158,7 +166,12 @@ _MAKERS: Mapping[str, Callable[[str], Iterator[str]]] = {
 """What may have made weights of a form, by its first word."""
 
 
-def recipe_of(read: nn.Module, original: nn.Module | None, stored: Mapping[str, str]) -> Recipe | None:
+def recipe_of(
+    read: nn.Module,
+    original: nn.Module | None,
+    stored: Mapping[str, str],
+    folded: Mapping[str, Folded] = MappingProxyType({}),
+) -> Recipe | None:
     """Return the quantizer that gives every weight read from a file, layers that go another way included.
 
     Parameters
@@ -166,6 +179,7 @@ def recipe_of(read: nn.Module, original: nn.Module | None, stored: Mapping[str, 
     read : the original's layers with the weights of the file.
     original : None where there is none; a quantizer that leaves the file's weights as they are is then taken.
     stored : the form in which each quantized weight is stored, by name; floating-point numbers have none.
+    folded : weights that were quantized with the batch normalisation after their layer in them.
 
     Returns
     -------
@@ -174,7 +188,12 @@ def recipe_of(read: nn.Module, original: nn.Module | None, stored: Mapping[str, 
     """
     source = read if original is None else original
     weights = {name: tensor.detach().cpu() for name, tensor, _ in tensors_of(read) if tensor.ndim > 1}
-    return _Maker(checkpoints_of(source, copied=False), weights, stored, again=original is None).recipe()
+    released = checkpoints_of(source, copied=False)
+    if folded:
+        weights |= {name: one.value for name, one in folded.items()}
+        params = {name: released.params[name] * one.factor for name, one in folded.items()}
+        released = replace(released, params={**released.params, **params})
+    return _Maker(released, weights, stored, again=original is None).recipe()
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from tests.unit.models.formats import apart, producers
 
 __all__ = ["FORMS", "Form"]
 
-Written = tuple[Path, Mapping[str, Tensor]]
-"""A file or folder, and the weights that its producer makes of it."""
+Written = tuple[Path | nn.Module, Mapping[str, Tensor]]
+"""A file or folder, or what runs where there is no file; and the weights that its producer makes of it."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,15 @@ def _onnx(kind: str) -> Callable[[Path, nn.Module], Written]:
         path = folder / "m.onnx"
         producers.onnxruntime_file(path, module, kind, producers.records(module))
         return path, producers.onnx_weights(path, module)
+
+    return made
+
+
+def _torch_ao(kind: str) -> Callable[[Path, nn.Module], Written]:
+    def made(_: Path, module: nn.Module) -> Written:
+        inputs = torch.arange(12).reshape(2, 6) if hasattr(module, "config") else producers.records(module)
+        written: Written = producers.packed(module, kind, inputs)
+        return written
 
     return made
 
@@ -122,6 +131,11 @@ ONNX = {
     "nbits": (5, "onnxruntime.nbits(bits=4)"), "nbits 8": (9, "onnxruntime.nbits(bits=8)"),
     "nbits asymmetric": (5.125, "onnxruntime.nbits(bits=4, symmetric=False)"),
 }  # fmt: skip
+TORCH_AO = {
+    "dynamic": "torch.ao(bits=8)", "dynamic channels": "torch.ao(bits=8, per=channel)", "static": "torch.ao(bits=8)",
+    "static channels": "torch.ao(bits=8, per=channel)", "FX": "torch.ao(bits=8)",
+    "FX channels": "torch.ao(bits=8, per=channel)",
+}  # fmt: skip
 AUTO_ROUND = {
     "auto_round": (4, "auto_round(bits=4, group=32"), "gptq": (4, "auto_round(bits=4, group=32, symmetric=False"),
     "gptq 2 bits": (2, "auto_round(bits=2, group=32"), "awq": (4, "auto_round(bits=4, group=32, symmetric=False"),
@@ -148,6 +162,12 @@ FORMS: dict[str, Form] = {
     **{
         f"ONNX {kind}": Form(_onnx(kind), bits, spec, (producers.net,), overhead=1.6)
         for kind, (bits, spec) in ONNX.items()
+    },
+    **{
+        f"torch.ao {kind}": Form(
+            _torch_ao(kind), 8, spec, (producers.net, *[producers.llama] * kind.startswith("dynamic")), overhead=2.5
+        )
+        for kind, spec in TORCH_AO.items()
     },
     **{
         f"AutoRound {layout}": Form(

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from leaq.quantizers.backends.k_quants import K_TYPES, encode_k, pack_k
 from leaq.quantizers.backends.level_tables import LEVEL_TABLES, encode_table, pack_table
@@ -250,6 +250,48 @@ def torchao(path, module, config_name, **options):
         tensors, about = flatten_tensor_state_dict(other.state_dict())
         save_file({key: value.contiguous() for key, value in tensors.items()}, path, metadata=about)
     return expected
+
+
+# -- torch.ao --------
+
+
+def packed(module, kind, inputs):
+    """Quantize a module by torch's own eager or FX tools; return it, and what its layers give back as weights.
+
+    The scales of `channels` are those of the configuration for x86, the others those for qnnpack.
+    """
+    import copy
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from torch.ao import quantization as ao
+        from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
+
+        engine, other = "x86" if "channels" in kind else "qnnpack", copy.deepcopy(module)
+        if kind.startswith("dynamic"):
+            each = {nn.Linear: ao.per_channel_dynamic_qconfig} if "channels" in kind else {nn.Linear}
+            made = ao.quantize_dynamic(other, each, torch.float16 if "16" in kind else torch.qint8)
+        elif kind.startswith("static"):
+            made = nn.Sequential(ao.QuantStub(), *other, ao.DeQuantStub()).eval()
+            made.qconfig = ao.get_default_qconfig(engine)
+            made = ao.prepare(made)
+            made(inputs)
+            made = ao.convert(made)
+        else:
+            made = prepare_fx(other, ao.get_default_qconfig_mapping(engine), (inputs,))
+            made(inputs)
+            made = convert_fx(made)
+        shift = kind.startswith("static")  # a layer stands before the first one
+        own = dict(made.named_modules())
+        expected = {}
+        for name in (
+            name for name, part in module.named_modules() if isinstance(getattr(part, "weight", None), Tensor)
+        ):
+            part = own.get(str(int(name) + 1) if shift else name)
+            if callable(getattr(part, "weight", None)):
+                weight = part.weight()
+                expected[f"{name}.weight"] = weight.dequantize() if weight.is_quantized else weight
+    return made, expected
 
 
 # -- ONNX --------

@@ -105,3 +105,33 @@ def test_a_program_that_gives_something_else_or_shows_too_little_is_refused(orig
         place_by_run(found, blank(original), distance(other, inputs), subject="m")
     with pytest.raises(InvalidInput, match=r"Of shape \(8, 8\) the network has 2, the graph 1 \(normalisation may"):
         place_by_run(found[1:], blank(original), distance(original, inputs), subject="m")
+
+
+def test_normalisation_that_was_folded_into_a_weight_is_taken_out_again():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(8, 6), nn.BatchNorm1d(6), nn.ConvTranspose1d(1, 6, 4), nn.BatchNorm1d(6)).eval()
+    for norm, sign in ((module[1], -1), (module[3], 1)):
+        norm.running_var.uniform_(0.1, 4)
+        nn.init.uniform_(norm.weight, 0.5, 2)
+        norm.weight.data *= sign
+    factors = [norm.weight / (norm.running_var + norm.eps).sqrt() for norm in (module[1], module[3])]
+    linear, filters = (weights(module)[i] for i in (0, 4))
+    found = [
+        Weight((filters.value * factors[1].reshape(1, -1, 1)).detach(), None, "4-bit"),
+        Weight((linear.value * factors[0].reshape(-1, 1)).detach(), None, "4-bit"),
+        Weight(torch.full((6,), 7.0)),  # a bias that the normalisation moved
+    ]
+    placed = place(found, module, subject="m.onnx")
+    assert {name: one.norm for name, one in placed.folded.items()} == {"0.weight": "1", "2.weight": "3"}
+    torch.testing.assert_close(placed.module[0].weight, linear.value)
+    torch.testing.assert_close(placed.module[2].weight, filters.value)
+    for layer in (0, 1, 2, 3):
+        assert torch.equal(placed.module[layer].bias, module[layer].bias)
+    assert torch.equal(placed.folded["0.weight"].value, found[1].value)
+
+
+def test_another_models_weight_is_no_folded_one():
+    torch.manual_seed(0)
+    module, other = (nn.Sequential(nn.Linear(8, 6), nn.BatchNorm1d(6)).eval() for _ in range(2))
+    with pytest.raises(InvalidInput, match="must be near the original"):
+        place(weights(other), module, subject="m.onnx")

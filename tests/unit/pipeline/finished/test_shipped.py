@@ -190,3 +190,26 @@ def test_a_module_of_another_model_is_told(model, data):
     flag = rows_of(model, data, x=other)["x"].flags[0]
     assert flag.code == "unlike-original"
     assert "0.weight agrees with the original in sign no better than by chance" in flag.text
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_layers_that_torch_packs_are_run_and_their_recipe_told_through_folded_normalisation(data):
+    from tests.unit.models.formats.producers import packed
+
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Unflatten(1, (2, 16)), nn.Conv1d(2, 6, 3), nn.BatchNorm1d(6), nn.ReLU(), nn.Flatten())
+    net = net.append(nn.Linear(84, 48)).eval()
+    net[2].running_var.uniform_(0.1, 4)
+    shipped, _ = packed(net, "FX channels", torch.tensor(data[0][0]))
+    row = rows_of(net, data, int8=shipped)["int8"]
+    flags = {flag.code: flag.text for flag in row.flags}
+    assert "torch.ao(bits=8, per=channel, activations=8)" in flags["recipe"]
+    assert "1.weight" in flags["normalisation-folded"]
+    assert 8 < row.size.bits < 12
+    with torch.no_grad():
+        wanted = nn.functional.cross_entropy(shipped(torch.tensor(data[1][0])), torch.tensor(data[1][1]))
+    assert row.metrics["loss"].value == pytest.approx(float(wanted), rel=1e-4)
+    [alone] = rows_of(shipped, data).values()
+    assert [flag.code for flag in alone.flags][:1] == ["weights-not-seen"]
+    assert alone.size.bits == pytest.approx(row.size.bits, rel=0.1)
+    assert alone.metrics["loss"].value == pytest.approx(float(wanted), rel=1e-4)
