@@ -9,6 +9,7 @@ import numpy as np
 from leaq.attacks.base import MembershipAttack
 from leaq.attacks.lira import Lira
 from leaq.errors import InvalidInput, NotEnoughEvidence, need
+from leaq.seeds import stream
 from leaq.types import Bools, Floats, Ints
 
 RECORDS = 2**17
@@ -61,6 +62,47 @@ class Block:
 
 Blocks = Callable[[], Iterable[Block]]
 """Gives the records anew at each call, in the same blocks."""
+
+
+SAMPLE = 2**15
+"""Records of a sample."""
+
+
+class Sample:
+    """Records from everywhere: those with the smallest of random numbers, however many come."""
+
+    def __init__(self) -> None:
+        self._rng = stream(0, "streamed-sample")
+        self._drawn = np.empty(0, np.uint32)
+        self._largest = 2**32
+        self._kept: Block | None = None
+
+    def add(self, block: Block) -> None:
+        """Keep some of these records, and fewer of the earlier ones."""
+        n = block.members.shape[1]
+        if self._largest < 2**32:  # how many numbers are small enough, and whose: none is drawn for the others
+            rows = np.sort(self._rng.choice(n, self._rng.binomial(n, self._largest / 2**32), replace=False))
+            block = block.of(rows)
+        drawn = self._rng.integers(self._largest, size=block.members.shape[1], dtype=np.uint32)
+        self._kept = block if self._kept is None else self._kept.beside(block)
+        self._drawn = np.concatenate([self._drawn, drawn])
+        if len(self._drawn) > 2 * SAMPLE:
+            self._thin()
+
+    def _thin(self) -> None:
+        assert self._kept is not None
+        if len(self._drawn) > SAMPLE:
+            rows = np.argpartition(self._drawn, SAMPLE - 1)[:SAMPLE]
+            self._drawn, self._kept = self._drawn[rows], self._kept.of(rows)
+            self._largest = int(self._drawn.max())
+
+    @property
+    def block(self) -> Block:
+        """The records that were kept."""
+        if self._kept is None or not len(self._drawn):
+            raise NotEnoughEvidence("There are no records to attack. Bring a table that holds some.")
+        self._thin()
+        return self._kept
 
 
 KEPT = 2**28

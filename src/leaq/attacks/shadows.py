@@ -8,8 +8,8 @@ shadows with it, which a real attacker's shadows never do.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
-from typing import Literal, NamedTuple
+from functools import cached_property, lru_cache
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -84,15 +84,17 @@ class Shadows:
         self._shift = signals.mean(0)
         self._centred = signals - self._shift
         self._trained = np.where(members, self._centred, 0.0)
-        self._sums = _Sums(
-            members.sum(0),
-            self._trained.sum(0),
-            self._centred.sum(0),
-            np.einsum("sn,sn->n", self._trained, self._trained),
-            np.einsum("sn,sn->n", self._centred, self._centred),
-        )
         packed = np.packbits(members, axis=1)
         self._own = _complements(packed.tobytes(), *members.shape) if own is None else own
+
+    @cached_property
+    def _sums(self) -> "_Sums":
+        squares = (np.einsum("sn,sn->n", each, each) for each in (self._trained, self._centred))
+        return _Sums(*self._plain_sums, *squares)
+
+    @cached_property
+    def _plain_sums(self) -> "tuple[Ints, Floats, Floats]":
+        return self.members.sum(0), self._trained.sum(0), self._centred.sum(0)
 
     def excluded(self, target: int, also: Sequence[int] = ()) -> list[int]:
         """Return the models that are no shadows of `target`: itself, its exact complements, and those given."""
@@ -134,13 +136,37 @@ class Shadows:
         NotEnoughEvidence
             If there are fewer than 4 shadows, or a record is in (or out of) none of them.
         """
+        shadows = self._counts(targets, also, attack)
+        left = _Sums(*self._left(targets, also, self._sums))
+        self._refuse_empty_sides(left.count_in, shadows, attack, sides)
+        return self._statistics(left, shadows[:, None])
+
+    def means(self, *, attack: str, sides: Literal["both", "out"] = "both") -> tuple[Floats, Floats]:
+        """Return the means over each model's shadows in and out of every record, (s, n), and no spreads.
+
+        Where `sides` is "out" a record may be in none of the shadows, and its mean in means nothing.
+
+        Raises
+        ------
+        NotEnoughEvidence
+            As `of_all`.
+        """
+        everyone = range(len(self.members))
+        shadows = self._counts(everyone, (), attack)
+        count_in, sum_in, sum_all = self._left(everyone, (), self._plain_sums)
+        self._refuse_empty_sides(count_in, shadows, attack, sides)
+        mean_out = (sum_all - sum_in) / np.maximum(shadows[:, None] - count_in, 1) + self._shift
+        return (sum_in / np.maximum(count_in, 1) + self._shift if sides == "both" else mean_out), mean_out
+
+    def _counts(self, targets: Sequence[int], also: Sequence[int], attack: str) -> Ints:
         shadows = np.array([self.count(target, also) for target in targets])
         self._refuse_few(int(shadows.min()), attack)
-        left = self._left(targets, also)
-        if (left.count_in == shadows[:, None]).any() or (sides == "both" and (left.count_in == 0).any()):
-            for row in range(len(targets)):
-                self._refuse_one_sided(left.count_in[row], int(shadows[row]), attack, sides)
-        return self._statistics(left, shadows[:, None])
+        return shadows
+
+    def _refuse_empty_sides(self, count_in: Ints, shadows: Ints, attack: str, sides: str) -> None:
+        if (count_in == shadows[:, None]).any() or (sides == "both" and (count_in == 0).any()):
+            for row, count in enumerate(count_in):
+                self._refuse_one_sided(count, int(shadows[row]), attack, sides)
 
     def everyone(self) -> InOut:
         """Return the statistics over all models, (n,); where a side of a record is empty, its mean is that of all."""
@@ -160,24 +186,27 @@ class Shadows:
             count_out=count_out,
         )
 
-    def _left(self, targets: Sequence[int], also: Sequence[int]) -> "_Sums":
-        """Return the sums over each target's shadows, (t, n): over all models less those that are none."""
+    def _left(self, targets: Sequence[int], also: Sequence[int], sums: "tuple[Floats | Ints, ...]") -> list[Any]:
+        """Return the first of `_Sums` over each target's shadows, (t, n): over all models less those that are none."""
         out = {int(i) for i in also}
-        common = (part.sum(0) for part in self._parts(sorted(out)))
-        base = [whole - part for whole, part in zip(self._sums, common, strict=True)] if out else self._sums
+        common = (part.sum(0) for part in self._parts(sorted(out), len(sums)))
+        base = [whole - part for whole, part in zip(sums, common, strict=True)] if out else sums
         own = [[i for i in self._own[target] if i not in out] for target in targets]
+        if own == [[i] for i in range(len(self.members))]:  # all of them, without complements
+            return [whole - part for whole, part in zip(base, self._parts(slice(None), len(sums)), strict=True)]
         left = [np.repeat(each[None], len(targets), axis=0) for each in base]
         for place in range(max(map(len, own))):  # a model and its complement: two steps, however many targets
             rows = [row for row, models in enumerate(own) if len(models) > place]
             taken = [own[row][place] for row in rows]
-            for sums, part in zip(left, self._parts(taken), strict=True):
-                sums[rows] -= part
-        return _Sums(*left)
+            for each, part in zip(left, self._parts(taken, len(sums)), strict=True):
+                each[rows] -= part
+        return left
 
-    def _parts(self, models: Sequence[int]) -> "tuple[Floats | Ints | Bools, ...]":
-        """Return what `_Sums` are sums of, of some models."""
+    def _parts(self, models: Sequence[int] | slice, count: int) -> "tuple[Floats | Ints | Bools, ...]":
+        """Return what the first of `_Sums` are sums of, of some models."""
         everything, trained = self._centred[models], self._trained[models]
-        return self.members[models], trained, everything, trained**2, everything**2
+        plain = (self.members[models], trained, everything)
+        return plain if count == len(plain) else (*plain, trained**2, everything**2)
 
     @staticmethod
     def _refuse_few(shadows: int, attack: str) -> None:

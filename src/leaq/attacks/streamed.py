@@ -13,19 +13,18 @@ Source of resampling random parts: Kott (2001), Journal of Official Statistics 1
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from leaq.attacks.base import MembershipAttack
-from leaq.attacks.blocks import Block, Blocks, kept
+from leaq.attacks.blocks import Block, Blocks, Sample, kept
 from leaq.attacks.calibrated import Calibrated
 from leaq.attacks.decisions import FEWEST_OTHERS
 from leaq.attacks.lira import Lira, log_normal
 from leaq.attacks.scoring import FALSE_POSITIVES, LABELLED, Resampling, bounded
-from leaq.attacks.shadows import SMALLEST_VARIANCE, InOut, Shadows
+from leaq.attacks.shadows import FEWEST_SHADOWS, SMALLEST_VARIANCE, Shadows
 from leaq.attacks.threshold import Threshold
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.seeds import stream
@@ -33,11 +32,9 @@ from leaq.stats.crossed import crossed
 from leaq.stats.intervals import TwoWay, percentile_interval
 from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, Ints, NotComputed
 
-SAMPLE = 2**15
-"""Records whose scores give the intervals."""
 INTERVALS = 4096
 PARTS = 64
-"""Random parts of the records, that are resampled; every second one gives thresholds to the others."""
+"""Random parts of the records, that are resampled; every second one gives thresholds to the others. A power of two."""
 KEYS = 2**20
 """Values that the leading bits of a single-precision number take: order is kept, a thousandth of a score is not."""
 CELLS = 2**16
@@ -90,7 +87,7 @@ def streamed(
     counts = {attack.spec(): _Counts.empty(common, attack) for attack in chosen}
     rng = stream(resampling.seed, "streamed-parts")
     for block in blocks():
-        part = np.asarray(rng.integers(PARTS, size=block.members.shape[1])).astype(np.int32)
+        part = np.frombuffer(rng.bytes(block.members.shape[1]), np.uint8) & np.uint8(PARTS - 1)
         for some, few in _few(block):
             for attack in chosen:
                 counts[attack.spec()].add(common.scored(attack, few), few.members, part[some])
@@ -140,7 +137,8 @@ class _Common:
     @classmethod
     def of(cls, blocks: Blocks) -> "_Common":
         """Add up over all records."""
-        alike, records, sample = np.zeros((0, 0), np.int64), 0, _Sample()
+        alike, records, sample = np.zeros((0, 0), np.int64), 0, Sample()
+        spread: _Spread | None = None  # by the complements of the first block, of which most are those of all
         for block in blocks():
             sample.add(block)
             inside, n = block.members.astype(np.float32), block.members.shape[1]
@@ -148,27 +146,22 @@ class _Common:
             both = n - trained - trained[:, None] + 2 * both  # in or out under both
             alike = alike + both if alike.size else both
             records += n
-        same = (alike == records) | (alike == 0)
-        opposite = [sorted({i, *np.flatnonzero(row == 0).tolist()}) for i, row in enumerate(alike)]
+            spread = spread or _Spread(_opposite(alike))
+            try:
+                spread.add(block)
+            except NotEnoughEvidence:  # of these complements; those of all records may be fewer
+                spread.own = []
+        same, opposite = (alike == records) | (alike == 0), _opposite(alike)
         pair = np.unique(same.argmax(1), return_inverse=True)[1] if len(same) else np.empty(0, np.int64)
-        found = cls(records, pair, opposite, np.zeros((2, len(alike))), sample.block)
-        return replace(found, variance=found._variances(blocks)) if found.sample.scores is not None else found
-
-    def _variances(self, blocks: Blocks) -> Floats:
-        if not self._enough():
-            return self.variance
-        squares, freedom = np.zeros((2, 2, len(self.pair)))
-        for _, few in (part for block in blocks() for part in _few(block)):
-            known = self.known(few.signals(LIRA), few.members, sides="out")
-            for i, (square, count) in enumerate(
-                ((known.square_in, known.count_in), (known.square_out, known.count_out))
-            ):
-                squares[i] += square.sum(1)
-                freedom[i] += np.maximum(count - 1, 0).sum(1)
-        return np.maximum(squares / np.maximum(freedom, 1), SMALLEST_VARIANCE)
+        if spread is not None and spread.own != opposite:
+            spread = _Spread(opposite)
+            for block in blocks():
+                spread.add(block)
+        variance = spread.variance if spread is not None else np.zeros((2, 0))
+        return cls(records, pair, opposite, variance, sample.block)
 
     def _enough(self) -> bool:
-        return len(self.pair) - max(map(len, self.opposite)) >= 4
+        return _enough(self.opposite)
 
     def possible(self) -> list[MembershipAttack]:
         """Return the attacks that the table has models and columns for."""
@@ -178,61 +171,65 @@ class _Common:
             found += [LIRA] if self.sample.scores is not None else []
         return found
 
-    def known(self, signals: Floats, members: Bools, *, sides: Literal["both", "out"]) -> InOut:
-        """Return what the shadows of every model say of some records, (s, n)."""
-        shadows = Shadows(signals, members, own=self.opposite)
-        return shadows.of_all(range(len(members)), attack="Streaming", sides=sides)
-
     def scored(self, attack: MembershipAttack, block: Block) -> Floats:
         """Return every model's scores of some records, (s, n), higher = more likely a member."""
         signals = block.signals(attack)
         if isinstance(attack, Threshold):
             return signals
         online = isinstance(attack, Lira) and attack.mode == "online"
-        known = self.known(signals, block.members, sides="both" if online else "out")
+        shadows = Shadows(signals, block.members, own=self.opposite)
+        mean_in, mean_out = shadows.means(attack=attack.spec(), sides="both" if online else "out")
         if isinstance(attack, Calibrated):
-            return signals - known.mean_out
+            return signals - mean_out
         inside, outside = self.variance[:, :, None]
         if online:
-            return log_normal(signals, known.mean_in, inside) - log_normal(signals, known.mean_out, outside)
-        return np.asarray((signals - known.mean_out) / np.sqrt(outside))
+            return log_normal(signals, mean_in, inside) - log_normal(signals, mean_out, outside)
+        return np.asarray((signals - mean_out) / np.sqrt(outside))
 
 
 LIRA = Lira(normalise=False)
 
 
-class _Sample:
-    """Records from everywhere: those with the smallest of random numbers, however many come."""
+def _opposite(alike: Ints) -> list[list[int]]:
+    """Return for each model itself and its exact complements, by how many records two have in common, in or out."""
+    return [sorted({i, *np.flatnonzero(row == 0).tolist()}) for i, row in enumerate(alike)]
 
-    def __init__(self) -> None:
-        self._rng = stream(0, "streamed-sample")
-        self._drawn = np.empty(0, np.uint32)
-        self._largest = 2**32
-        self._kept: Block | None = None
+
+def _enough(opposite: list[list[int]]) -> bool:
+    """Whether every model has shadows enough beside its complements."""
+    return len(opposite) - max(map(len, opposite), default=0) >= FEWEST_SHADOWS
+
+
+class _Spread:
+    """The variances of scores in and out of training over each model's shadows, pooled over records.
+
+    Parameters
+    ----------
+    own : for each model, itself and its exact complements.
+    """
+
+    def __init__(self, own: list[list[int]]) -> None:
+        self.own = own
+        self._squares, self._freedom = np.zeros((2, 2, len(own)))
 
     def add(self, block: Block) -> None:
-        """Keep some of these records, and fewer of the earlier ones."""
-        drawn = np.asarray(self._rng.integers(2**32, size=block.members.shape[1], dtype=np.uint32))
-        rows = np.flatnonzero(drawn < self._largest)
-        drawn, block = drawn[rows], block.of(rows)
-        self._kept = block if self._kept is None else self._kept.beside(block)
-        self._drawn = np.concatenate([self._drawn, drawn])
-        if len(self._drawn) > 2 * SAMPLE:
-            self._thin()
-
-    def _thin(self) -> None:
-        rows = np.argsort(self._drawn, kind="stable")[:SAMPLE]
-        assert self._kept is not None
-        self._drawn, self._kept = self._drawn[rows], self._kept.of(rows)
-        self._largest = int(self._drawn[-1]) if len(rows) == SAMPLE else 2**32
+        """Add some records up, where they have scores and there are shadows."""
+        if block.scores is None or not _enough(self.own):
+            return
+        for _, few in _few(block):
+            shadows = Shadows(few.signals(LIRA), few.members, own=self.own)
+            known = shadows.of_all(range(len(self.own)), attack="Streaming", sides="out")
+            sides = ((known.square_in, known.count_in), (known.square_out, known.count_out))
+            for i, (square, count) in enumerate(sides):
+                self._squares[i] += square.sum(1)
+                self._freedom[i] += np.maximum(count - 1, 0).sum(1)
 
     @property
-    def block(self) -> Block:
-        """The records that were kept."""
-        if self._kept is None or not len(self._drawn):
-            raise NotEnoughEvidence("There are no records to attack. Bring a table that holds some.")
-        self._thin()
-        return self._kept
+    def variance(self) -> Floats:
+        """(2, s); 0 where nothing was added."""
+        if not self._freedom.any():
+            return np.zeros_like(self._squares)
+        return np.maximum(self._squares / np.maximum(self._freedom, 1), SMALLEST_VARIANCE)
 
 
 class _Counts:
@@ -255,12 +252,12 @@ class _Counts:
         ends = np.unique(_keys(np.quantile(scores, np.linspace(0, 1, INTERVALS), method="nearest")))
         return cls(ends, len(scores))
 
-    def add(self, scores: Floats, members: Bools, part: npt.NDArray[np.int32]) -> None:
+    def add(self, scores: Floats, members: Bools, part: npt.NDArray[np.uint8]) -> None:
         """Count some records."""
         kinds, size = self._table.shape[2:]
         place = self._interval_of[_keys(scores)]  # (s, n)
         place += members * np.int32(size)
-        place += part * np.int32(kinds * size)
+        place += np.multiply(part, kinds * size, dtype=np.int32)
         self._waiting.append(place)
         if sum(one.size for one in self._waiting) >= WAITING:
             self._count()

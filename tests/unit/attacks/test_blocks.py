@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from leaq.attacks import blocks
-from leaq.attacks.blocks import Block, kept, parquet_blocks
+from leaq.attacks.blocks import SAMPLE, Block, Sample, kept, parquet_blocks
 from leaq.attacks.lira import Lira
 from leaq.attacks.rmia import Rmia
 from leaq.attacks.streamed import streamed
@@ -82,3 +82,18 @@ def test_a_table_that_was_not_read_to_its_end_is_read_again(rng):
     given = kept(cut(*tables(rng), 701))
     next(iter(given()))
     assert sum(block.members.shape[1] for block in given()) == 3000
+
+
+def test_a_sample_is_from_everywhere_alike():
+    """Every record is as likely to be kept, whenever it comes and in whatever blocks."""
+    n, tenth = 20 * SAMPLE, 2 * SAMPLE
+    for size in (SAMPLE // 3, 3 * SAMPLE):
+        sample = Sample()
+        for start in range(0, n, size):
+            place = np.arange(start, min(start + size, n), dtype=np.float64)[None]
+            sample.add(Block(place < 0, losses=place))
+        places = sample.block.losses[0]
+        assert len(np.unique(places)) == len(places) == SAMPLE
+        counts = np.bincount((places // tenth).astype(int), minlength=10)
+        expected = SAMPLE / 10
+        assert ((counts - expected) ** 2 / (expected * 0.9)).sum() < 35  # chi-square of 9: above it 1 in 17,000

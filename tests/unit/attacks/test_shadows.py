@@ -27,6 +27,29 @@ def test_statistics_are_those_of_the_models_that_are_left(rng):
         assert found.square_out[i] == pytest.approx(np.var(outside) * len(outside))
 
 
+@pytest.mark.parametrize("models", [12, 7], ids=["complements", "an odd one without"])
+def test_means_alone_are_those_of_the_statistics(models, rng):
+    table = planted(rng)
+    shadows = Shadows(table.scores[:models], table.members[:models])
+    known = shadows.of_all(range(models), attack="probe")
+    inside, outside = shadows.means(attack="probe")
+    np.testing.assert_array_equal(inside, known.mean_in)
+    np.testing.assert_array_equal(outside, known.mean_out)
+    with pytest.raises(NotEnoughEvidence, match="probe needs every record in some shadows"):
+        Shadows(table.scores, np.vstack([np.ones((1, table.members.shape[1]), bool)] * 12)).means(attack="probe")
+
+
+def test_models_without_complements_lose_themselves_alone(rng):
+    scores, members = rng.normal(size=(9, 400)), rng.random((9, 400)) < 0.5
+    kept = (members.sum(0) > 1) & (members.sum(0) < 8)
+    scores, members = scores[:, kept], members[:, kept]
+    every = Shadows(scores, members).of_all(range(9), attack="probe")
+    for target in range(9):
+        one = Shadows(scores, members).of_all([target, 0], attack="probe")
+        np.testing.assert_allclose(every.mean_in[target], one.mean_in[0])
+        np.testing.assert_allclose(every.square_out[target], one.square_out[0], atol=1e-12)
+
+
 def test_fewer_than_four_shadows_are_refused(rng):
     table = planted(rng, models=4)
     with pytest.raises(NotEnoughEvidence, match=r"probe needs at least 4 shadow models .* complement. Found 2"):

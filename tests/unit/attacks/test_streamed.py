@@ -57,3 +57,18 @@ def test_one_model_is_attacked_by_its_losses(rng):
     assert found.advantage.low < 0.535 < found.advantage.high  # exponentials: the best possible
     assert found.told
     assert found.advantage.high - found.advantage.low < 0.06
+
+
+@pytest.mark.parametrize("models", [10, 5], ids=["shadows enough", "too few, were the first block's complements true"])
+def test_models_that_look_like_complements_at_first_only_are_shadows_of_each_other(models, rng):
+    members, losses, scores = tables(rng, models=2 * ((models + 1) // 2))
+    members, losses, scores = (each[:models].copy() for each in (members, losses, scores))
+    last = slice(2000, None)
+    members[:, last] = rng.random((models, 1000)) < 0.5
+    kept = np.r_[np.ones(2000, bool), np.isin(members[:, last].sum(0), range(2, models - 1))]
+    members, losses, scores = (each[:, kept] for each in (members, losses, scores))
+    whole = streamed(cut(members, losses, scores, 3000))
+    found = streamed(cut(members, losses, scores, 1000))
+    assert "lira(normalise=False)" in found
+    for name, one in found.items():
+        assert one.auc.value == pytest.approx(whole[name].auc.value, abs=2e-3)
