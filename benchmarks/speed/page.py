@@ -16,12 +16,13 @@ from benchmarks.speed import (
     recorder,
     stacking,
     start,
+    streaming,
 )  # fmt: skip
 
 PAGE, PICTURE = DOCS / "performance.md", DOCS / "img" / "growth.svg"
 BODIES = {
     "phases": phases, "start": start, "growth": growth, "matrix": matrix, "stacking": stacking, "peers": peers,
-    "finished": finished, "engines": engines, "recorder": recorder, "quantizers": quantizers, "many_cells": many_cells,
+    "finished": finished, "streaming": streaming, "engines": engines, "recorder": recorder, "quantizers": quantizers, "many_cells": many_cells,
     "gpu": gpu,
 }  # fmt: skip
 PARTS = ("training", "evaluating", "measuring")
