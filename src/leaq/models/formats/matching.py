@@ -138,7 +138,7 @@ def fill(
         if weight.form and weight.value.ndim > 1:
             stored[name] = weight.form
         if left:
-            exchange(module, name, Later(tuple(tensor.shape), _reading(lazy, weight.convention)))
+            exchange(module, name, Later(tuple(tensor.shape), _reading(lazy, weight.convention, tensor.shape)))
         elif tensor.is_meta or is_later(tensor):
             exchange(module, name, weight.value)
         else:
@@ -175,9 +175,9 @@ def _is_weight(tensor: Tensor) -> bool:
     return isinstance(tensor, nn.Parameter) and tensor.ndim > 1 and not tensor.is_complex()
 
 
-def _reading(lazy: LazyWeight, convention: str) -> Callable[[], Tensor]:
+def _reading(lazy: LazyWeight, convention: str, shape: torch.Size) -> Callable[[], Tensor]:
     """Return what reads a weight again by the convention that was found."""
-    return lambda: next(one.value for one in lazy().readings() if one.convention == convention)
+    return lambda: next(one.value for one in lazy().readings() if one.convention == convention).reshape(shape)
 
 
 def _refuse_empty(module: nn.Module, subject: str) -> None:

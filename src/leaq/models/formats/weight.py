@@ -40,6 +40,7 @@ class Weight:
     form : how it is stored, in words; empty where it is not quantized.
     convention : which of several readings of the same bytes this is.
     others : the readings by other conventions.
+    flat : whether it is only known in which order its numbers stand, so that they take the original's shape.
     """
 
     value: Tensor
@@ -47,6 +48,16 @@ class Weight:
     form: str = ""
     convention: str = ""
     others: tuple["Weight", ...] = ()
+    flat: bool = False
+
+    def shaped(self, shape: torch.Size) -> "Weight | None":
+        """Return it in the original's shape, None where it has another one."""
+        if self.value.shape == shape:
+            return self
+        if not self.flat or self.value.numel() != shape.numel():
+            return None
+        step = None if self.step is None else self.step.expand(self.value.shape).reshape(shape)
+        return replace(self, value=self.value.reshape(shape), step=step)
 
     def readings(self) -> Iterator["Weight"]:
         """Yield this reading and those by other conventions, the one that the file says first."""
@@ -101,7 +112,7 @@ def nearest_reading(
     InvalidInput
         If no reading is near the original; the message says how the first one differs.
     """
-    fitting = [one for one in weight.readings() if one.value.shape == shape]
+    fitting = [one for way in weight.readings() if (one := way.shaped(shape)) is not None]
     if not fitting:
         found = [tuple(one.value.shape) for one in weight.readings()]
         raise misshapen(found, shape, name=name, subject=subject, form=weight.form)

@@ -5,9 +5,11 @@ What is released is what the package's own decoder makes of the file's bytes, fo
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import field_validator
 
 from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
@@ -26,6 +28,12 @@ INSTEAD = {
     **{"IQ4_XS": "IQ4_NL", "TQ1_0": "Q4_0", "TQ2_0": "Q4_0"},
 }
 """What llama.cpp stores rows in that are no multiples of 256."""
+
+BY_IMPORTANCE = frozenset({"IQ1_S", "IQ2_XXS", "IQ2_XS"})
+"""Types that ggml gives weights with an importance matrix only. Source: ggml.c, `ggml_quantize_requires_imatrix`."""
+NO_ENCODER = frozenset({"IQ1_M", "IQ2_S", "IQ3_XXS", "IQ3_S", "NVFP4"})
+"""Types that are read, and that neither the package nor leaq encodes."""
+OTHERWISE = {"F32": "none", "F16": "float16", "BF16": "bfloat16"}
 
 
 class Gguf(Backend):
@@ -57,6 +65,14 @@ class Gguf(Backend):
         "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K",
         "MXFP4", "TQ1_0", "TQ2_0", "IQ4_NL", "IQ4_XS",
     ] = "Q4_0"  # fmt: skip
+
+    @field_validator("type", mode="before")
+    @classmethod
+    def _why_not(cls, value: object) -> object:
+        """Say why a type of ggml's is none of these, and what serves instead."""
+        if (reason := _reason(str(value))) is not None:
+            raise ValueError(f"{value} {reason}")
+        return value
 
     @property
     def levels(self) -> int:
@@ -177,3 +193,26 @@ class Gguf(Backend):
 
 def _head(given: Any) -> Scales:
     return {"head": torch.from_numpy(np.ascontiguousarray(given))}
+
+
+def _reason(kind: str) -> str | None:
+    """Return why no weights are given a type, where that is known."""
+    instead = (
+        "Audit a file of it as it is, with --released or shipped=, and name the type nearest to it for shadow models: "
+        f"gguf(type={'Q3_K' if kind.startswith('IQ3') else 'IQ4_NL' if kind == 'NVFP4' else 'Q2_K'})"
+    )
+    if kind in BY_IMPORTANCE:
+        return (
+            "is given to weights by ggml only with an importance matrix, computed on records that no file holds, so "
+            f"that shadow models cannot be quantized alike. {instead}"
+        )
+    if kind in NO_ENCODER:
+        return f"can be read, but has no encoder here, so that shadow models cannot be quantized alike. {instead}"
+    if kind in OTHERWISE:
+        return f"is {OTHERWISE[kind]} here"
+    if re.fullmatch(r"Q\d_K_(S|M|L|XL)", kind):
+        return (
+            f"names a mixture of types: use gguf(type={kind[:4]}) with others='...' for layers of another type. A file "
+            "of it, audited beside its original, says which these are"
+        )
+    return None

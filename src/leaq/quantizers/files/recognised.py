@@ -133,6 +133,17 @@ def _torchao(rest: str) -> Iterator[str]:
         yield "torchao.float8_weight_only(format=e5m2)"
 
 
+def _quanto(rest: str) -> Iterator[str]:
+    bits, few, group = rest.partition("-bit in groups of ")
+    if few:  # the size of a row where it is no group
+        yield f"uniform(bits={bits}, symmetric=False)"
+        yield f"uniform(bits={bits}, per=group, group={group}, symmetric=False)"
+    elif rest == "int8":
+        yield "uniform(bits=8)"
+    else:
+        yield f"float8(format={'e5m2' if 'e5m2' in rest else 'e4m3'})"
+
+
 def _torch_ao(rest: str) -> Iterator[str]:
     bits, _, per = rest.rpartition("int")[2].partition(" per ")
     yield f"torch.ao(bits={bits}, per={per}{', symmetric=False' if rest.startswith('u') else ''})"
@@ -158,6 +169,7 @@ _MAKERS: Mapping[str, Callable[[str], Iterator[str]]] = {
     "bitsandbytes": _bitsandbytes,
     "torchao": _torchao,
     "torch.ao": _torch_ao,
+    "quanto": _quanto,
     "int8": lambda _: (f"compressed_tensors(bits=8, per=channel{more})" for more in ("", ", symmetric=False")),
     "float8_e4m3fn": lambda _: (
         f"compressed_tensors.float(format=fp8{per})" for per in ("", ", per=tensor", ", per=block")

@@ -131,6 +131,11 @@ ONNX = {
     "nbits": (5, "onnxruntime.nbits(bits=4)"), "nbits 8": (9, "onnxruntime.nbits(bits=8)"),
     "nbits asymmetric": (5.125, "onnxruntime.nbits(bits=4, symmetric=False)"),
 }  # fmt: skip
+QUANTO = {
+    "qint8": (8, "uniform(bits=8)"), "qfloat8": (8, "float8(format=e4m3)"),
+    "qint4": (4.5, "uniform(bits=4, per=group, group=128, symmetric=False)"),
+    "qint2": (2.5, "uniform(bits=2, per=group, group=128, symmetric=False)"),
+}  # fmt: skip
 TORCH_AO = {
     "dynamic": "torch.ao(bits=8)", "dynamic channels": "torch.ao(bits=8, per=channel)", "static": "torch.ao(bits=8)",
     "static channels": "torch.ao(bits=8, per=channel)", "FX": "torch.ao(bits=8)",
@@ -162,6 +167,10 @@ FORMS: dict[str, Form] = {
     **{
         f"ONNX {kind}": Form(_onnx(kind), bits, spec, (producers.net,), overhead=1.6)
         for kind, (bits, spec) in ONNX.items()
+    },
+    **{
+        f"optimum-quanto {kind}": Form(_file(producers.quanto, "m.safetensors", kind), bits, spec, overhead=0.6)
+        for kind, (bits, spec) in QUANTO.items()
     },
     **{
         f"torch.ao {kind}": Form(

@@ -252,6 +252,36 @@ def torchao(path, module, config_name, **options):
     return expected
 
 
+def quanto(path, module, kind):
+    """Write the state of a module whose linear layers optimum-quanto quantized; its embeddings stay as they are."""
+    require("optimum.quanto")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import copy
+
+        from optimum import quanto as package
+        from optimum.quanto.tensor.packed import pack_weights
+
+        other = copy.deepcopy(module)
+        package.quantize(other, weights=getattr(package, kind))
+        package.freeze(other)
+        expected = {}
+        for name, part in other.named_modules():
+            weight = getattr(part, "weight", None)
+            if not hasattr(weight, "_scale"):
+                continue
+            if hasattr(weight, "_shift"):  # its own steps: unpacking compiles C++ first, packing does not
+                packed, bits = weight._data._data, weight.qtype.bits
+                codes = torch.cat([packed >> at & 2**bits - 1 for at in range(0, 8, bits)])[: len(weight._scale)]
+                assert torch.equal(pack_weights(codes, bits), packed)
+                value = (weight._scale * codes - weight._shift).reshape(weight.shape)
+            else:
+                value = weight.dequantize()
+            expected[f"{name}.weight"] = value.detach()
+        save_file({name: tensor.contiguous() for name, tensor in other.state_dict().items()}, path)
+    return expected
+
+
 # -- torch.ao --------
 
 

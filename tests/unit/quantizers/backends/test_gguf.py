@@ -1,8 +1,12 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 
+from leaq.errors import LeaqError
 from leaq.quantizers import build
+from leaq.quantizers.backends.gguf import BY_IMPORTANCE, NO_ENCODER, OTHERWISE, Gguf
 from leaq.quantizers.backends.k_quants import K_TYPES
 from leaq.quantizers.backends.level_tables import LEVEL_TABLES
 from leaq.types import Checkpoints
@@ -50,3 +54,27 @@ def test_through_rounds_to_the_type_of_the_file_that_was_quantized():
     through = build("gguf(type=Q6_K, through=bfloat16)")(given).params["w"]
     assert torch.equal(through, build("gguf(type=Q6_K)")(rounded).params["w"])
     assert not torch.equal(through, build("gguf(type=Q6_K)")(given).params["w"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("IQ2_XS", r"only with an importance matrix, .* --released .* gguf\(type=Q2_K\)"),
+        ("IQ3_S", r"can be read, but has no encoder here, .* gguf\(type=Q3_K\)"),
+        ("NVFP4", r"can be read, but has no encoder here, .* gguf\(type=IQ4_NL\)"),
+        ("BF16", "BF16 is bfloat16 here"),
+        ("Q4_K_M", r"a mixture of types: use gguf\(type=Q4_K\) with others="),
+        ("Q9_9", "Input should be 'Q4_0'"),
+    ],
+)
+def test_types_that_weights_are_not_given_say_why(kind, text):
+    with pytest.raises(LeaqError, match=text):
+        build(f"gguf(type={kind})")
+
+
+def test_every_type_that_the_package_decodes_is_given_or_told_why_not():
+    require("gguf")
+    import gguf
+
+    known = {*get_args(Gguf.model_fields["type"].annotation), *BY_IMPORTANCE, *NO_ENCODER, *OTHERWISE}
+    assert {kind.name for kind in gguf.quants._type_traits} <= known

@@ -1,13 +1,15 @@
-import copy
-
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from leaq.errors import LeaqError
 from leaq.pipeline.finished.shipped import open_shipped
+from leaq.quantizers.files.recognised import recipe_of
 from tests.unit.models.formats.cases import close, known_by, whole
-from tests.unit.models.formats.producers import layers, net
+from tests.unit.models.formats.producers import layers, net, quanto
+
+KINDS = ("qint8", "qfloat8", "qfloat8_e5m2", "qint4", "qint2")
 
 
 def as_quanto_writes(module, kind, largest):
@@ -33,25 +35,38 @@ def test_eight_bits_are_read_as_they_are_written(tmp_path, kind, largest):
     assert "quanto" in str(opened.stored)
 
 
-@pytest.mark.parametrize("kind", ["qint8", "qfloat8"])
-def test_against_the_package_itself(tmp_path, kind):
-    quanto, module = pytest.importorskip("optimum.quanto"), net()
-    other = copy.deepcopy(module)
-    quanto.quantize(other, weights=getattr(quanto, kind))
-    quanto.freeze(other)
-    save_file({name: tensor.contiguous() for name, tensor in other.state_dict().items()}, tmp_path / "m.safetensors")
-    expected = {f"{name}.weight": part.weight.dequantize() for name, part in layers(other).items()}
-    close(open_shipped(tmp_path / "m.safetensors", module, name="m"), expected)
+@pytest.mark.parametrize("shape", [(3, 4), (2, 128), (5, 96), (1, 64), (7, 256), (6, 160)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_against_the_package_itself(tmp_path, kind, shape):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(shape[1], shape[0]), nn.Linear(shape[0], 64), nn.Linear(64, 32)).eval()
+    expected = quanto(tmp_path / "m.safetensors", module, kind)
+    opened = open_shipped(tmp_path / "m.safetensors", module, name="m")
+    for name, tensor in expected.items():
+        assert torch.equal(opened.module.get_parameter(name), tensor)
+    exact = shape[0] == 1 and kind in ("qint4", "qint2")  # each number is its own scale, by the package's own choice
+    recipe = recipe_of(opened.module, module, opened.stored)
+    assert (recipe is None) == exact or recipe.share == 1
+
+
+def test_groups_of_filters_take_the_originals_shape(tmp_path):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(32, 6, 4), nn.Flatten(), nn.Linear(6, 4)).eval()
+    expected = quanto(tmp_path / "m.safetensors", module, "qint4")
+    opened = open_shipped(tmp_path / "m.safetensors", module, name="m")
+    assert torch.equal(opened.module[0].weight, expected["0.weight"])
+    assert opened.stored["0.weight"] == "quanto 4-bit in groups of 128"
 
 
 def test_no_other_layout_takes_such_layers_for_its_own():
     assert known_by(["weight._data", "weight._scale", "input_scale"]) == ["quanto"]
 
 
-def test_groups_are_refused_in_words(tmp_path):
+def test_parts_that_do_not_belong_together_are_refused_in_words(tmp_path):
     module = net()
     first = next(iter(layers(module)))
-    changes = {f"{first}.weight._data._data": torch.zeros(4, 4, dtype=torch.uint8)}
-    whole(tmp_path / "m.safetensors", module, **changes)
-    with pytest.raises(LeaqError, match="groups of 4 or 2 bits lie in an order that only the layer's shape tells"):
-        open_shipped(tmp_path / "m.safetensors", module, name="m")
+    for parts in ({"_data._data": torch.zeros(4, 4, dtype=torch.uint8)}, {"_data": torch.zeros(4, dtype=torch.int8)}):
+        changes = {f"{first}.weight.{name}": tensor for name, tensor in parts.items()}
+        whole(tmp_path / "m.safetensors", module, **changes)
+        with pytest.raises(LeaqError, match=r"layout of optimum-quanto that is not read. Found .*weight._data"):
+            open_shipped(tmp_path / "m.safetensors", module, name="m")
