@@ -1,6 +1,6 @@
 """Time and memory of the audit of every shipped form, and of a large language model from GGUF, for docs/own-model.md.
 
-    python -m benchmarks.formats --out forms.jsonl            # every form of the tests' matrix
+    python -m benchmarks.formats --out forms.jsonl            # every form of the tests' matrix, and programs
     python -m benchmarks.formats --out large.jsonl --large    # a Llama of 98 million numbers, from GGUF alone
     python -m benchmarks.formats --out forms.jsonl --page     # writes the page from what was measured (--large: of that)
 
@@ -56,13 +56,27 @@ def words() -> Any:
 
 
 def write(name: str, folder: Path) -> None:
-    """Write a form's file into a folder, and where it lies into ``where.txt``."""
+    """Write a form's file into a folder, and where it lies into ``where.txt``; nothing where it is a module."""
+    from tests.unit.models.formats import producers
+    from tests.unit.models.formats.apart import PROGRAMS
+    from tests.unit.models.formats.matrix import FORMS
+
+    module = perceptron()
+    if name in PROGRAMS:
+        end, made = PROGRAMS[name]
+        path = folder / f"m{end}"
+        made(path, module, producers.records(module))
+    else:
+        path, _ = FORMS[name].write(folder, producers.llama() if of_llama(name) else module)
+    (folder / "where.txt").write_text(str(path) if isinstance(path, Path) else "")
+
+
+def of_llama(name: str) -> bool:
+    """Whether a form is of language models alone."""
     from tests.unit.models.formats import producers
     from tests.unit.models.formats.matrix import FORMS
 
-    module = producers.llama() if producers.llama in FORMS[name].models else perceptron()
-    path, _ = FORMS[name].write(folder, module)
-    (folder / "where.txt").write_text(str(path))
+    return name in FORMS and FORMS[name].models == (producers.llama,)
 
 
 def audit(name: str, folder: Path) -> dict[str, Any]:
@@ -74,8 +88,8 @@ def audit(name: str, folder: Path) -> dict[str, Any]:
     import leaq
 
     rng, options = np.random.default_rng(0), dict[str, Any](quantizers="none", draws=20)
-    path = (folder / "where.txt").read_text()
-    if producers.llama in FORMS[name].models:
+    shipped: Any = (folder / "where.txt").read_text()
+    if of_llama(name):
         module, options["tokenizer"] = producers.llama(), words()
         texts = [" ".join(f"w{i}" for i in rng.integers(3, 64, size=12)) for _ in range(80)]
         parts: tuple[Any, Any] = (texts[:40], texts[40:])
@@ -83,9 +97,10 @@ def audit(name: str, folder: Path) -> dict[str, Any]:
         module = perceptron()
         x, y = rng.normal(size=(200, 1024)).astype(np.float32), rng.integers(32, size=200)
         parts = (x[:100], y[:100]), (x[100:], y[100:])
+    shipped = shipped or FORMS[name].write(folder, module)[0]
     leaq.audit(module, members=parts[0], nonmembers=parts[1], **options)
     before, started = resident(), time.process_time()
-    found = leaq.audit(module, members=parts[0], nonmembers=parts[1], shipped={"file": path}, **options)
+    found = leaq.audit(module, members=parts[0], nonmembers=parts[1], shipped={"file": shipped}, **options)
     row = found.rows[-1]
     return {
         "form": name, "numbers": sum(p.numel() for p in module.parameters()), "bits": row.size.bits,
@@ -208,9 +223,10 @@ def main() -> None:
     if options.page:
         put(DOCS / "own-model.md", "large" if options.large else "forms", table(lines))
         return
+    from tests.unit.models.formats.apart import PROGRAMS
     from tests.unit.models.formats.matrix import FORMS
 
-    for name in ("Q4_0", "Q8_0") if options.large else interleaved(list(FORMS)):
+    for name in ("Q4_0", "Q8_0") if options.large else interleaved([*FORMS, *PROGRAMS]):
         if not any(line["form"] == name or line["form"].startswith(f"GGUF {name},") for line in lines):
             found = measure(name, large=options.large)
             print(json.dumps(found), flush=True)

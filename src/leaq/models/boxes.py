@@ -10,7 +10,9 @@ import urllib.request
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,8 +27,8 @@ from leaq.system.memory import refuse_beyond_memory
 
 BOXES = (".onnx", ".tflite", ".xml", ".pt2", ".ts", ".torchscript")
 """Files that hold a program and not only weights, by ending; TorchScript also hides behind .pt and .pth."""
-
-
+OPERATORS = ("torch.ao.quantization.fx._decomposed", "torchao.quantization.pt2e.quantize_pt2e")
+"""Modules that make known to torch the operators of programs that PT2E quantized."""
 MAPPED = frozenset({"tflite", "xml"})
 """Those whose runtime maps the weights' file, which may then be larger than memory."""
 
@@ -292,6 +294,11 @@ def _open_exported(path: Path, _: int) -> nn.Module:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # torch logs the traceback of what is raised here anyway
     try:
+        for registering in OPERATORS:
+            with suppress(RuntimeError):
+                return _program(torch.export.load(str(path)))
+            with suppress(ImportError):
+                import_module(registering)
         return _program(torch.export.load(str(path)))
     finally:
         logging.disable(before)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from leaq.lazy import Tensor, torch
 from leaq.quantizers.backends.base import AffineRule
@@ -40,6 +40,8 @@ class TorchAo(AffineRule):
     bits: Literal[4, 8] = 8
     per: Literal["tensor", "channel"] = "tensor"
     symmetric: bool = True
+    eps: float = Field(default=2.0**-23, gt=0)
+    """Smallest scale; that of PT2E's configurations is 2^-12, 0.000244140625, which weights of wide layers reach."""
 
     @model_validator(mode="after")
     def _as_torch_has_them(self) -> TorchAo:
@@ -52,11 +54,10 @@ class TorchAo(AffineRule):
         return self.per, 0
 
     def scales_between(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor | None]:
-        least = torch.finfo(low.dtype).eps
         if self.symmetric:
-            return (torch.maximum(-low, high) / ((self.levels - 1) / 2)).clamp_min(least), None
+            return (torch.maximum(-low, high) / ((self.levels - 1) / 2)).clamp_min(self.eps), None
         step = (high - low) / (self.levels - 1)
-        step = torch.where(step > least, step, 1.0)
+        step = torch.where(step > self.eps, step, 1.0)
         return step, -low / step
 
     def rounded(self, blocks: Tensor, step: Tensor, zero: Tensor | None) -> Tensor:

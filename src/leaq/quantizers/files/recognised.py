@@ -146,11 +146,18 @@ def _quanto(rest: str) -> Iterator[str]:
 
 def _torch_ao(rest: str) -> Iterator[str]:
     bits, _, per = rest.rpartition("int")[2].partition(" per ")
-    yield f"torch.ao(bits={bits}, per={per}{', symmetric=False' if rest.startswith('u') else ''})"
+    if rest.startswith("u"):
+        yield f"torch.ao(bits={bits}, per={per}, symmetric=False)"
+        return
+    for least in ("", f", eps={2**-12}"):
+        yield f"torch.ao(bits={bits}, per={per}{least})"
+    yield f"uniform(bits={bits}, per={per})"
 
 
 def _exported(rest: str) -> Iterator[str]:
     yield from _torchao(rest)
+    for per in ("channel", "tensor"):
+        yield from _torch_ao(f"{rest} per {per}")
     yield from _onnx(rest)
 
 

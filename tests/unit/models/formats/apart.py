@@ -11,6 +11,8 @@ import copy
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,47 +99,112 @@ def edges() -> nn.Module:
     return module
 
 
-def nncf(folder: Path) -> None:
-    """Write networks as OpenVINO files of each kind, and what OpenVINO makes of the inputs of the perceptron."""
+def openvino(path: Path, module: nn.Module, inputs: torch.Tensor, *, kind: str) -> None:
+    """Write a module as an OpenVINO file that NNCF quantized: with activations (``int8``), or weights alone."""
     import nncf
     import openvino
 
-    def compressed(model: Any, options: dict[str, Any]) -> Any:
-        mode = {"mode": getattr(nncf.CompressWeightsMode, options["mode"])} if options else {}
-        ignored = nncf.AdvancedCompressionParameters(group_size_fallback_mode=nncf.GroupSizeFallbackMode.IGNORE)
-        more = {"advanced_parameters": ignored} if "group_size" in options else {}
-        return nncf.compress_weights(model, **{**options, **mode, **more})
+    model = openvino.convert_model(module, example_input=inputs, input=[-1, *inputs.shape[1:]])
+    options: dict[str, Any] = dict({**COMPRESSED, **EDGES}.get(kind, {}))
+    if kind == "int8":
+        model = nncf.quantize(model, nncf.Dataset([inputs.numpy()]))
+    else:
+        if options:
+            options["mode"] = getattr(nncf.CompressWeightsMode, options["mode"])
+        if "group_size" in options:
+            ignored = nncf.GroupSizeFallbackMode.IGNORE  # of layers that it does not divide
+            options["advanced_parameters"] = nncf.AdvancedCompressionParameters(group_size_fallback_mode=ignored)
+        model = nncf.compress_weights(model, **options)
+    openvino.save_model(model, path)
 
-    def converted(module: nn.Module, inputs: torch.Tensor) -> Any:
-        return openvino.convert_model(module, example_input=inputs, input=[-1, *inputs.shape[1:]])
+
+def nncf(folder: Path) -> None:
+    """Write networks as OpenVINO files of each kind, and what OpenVINO makes of the inputs of the perceptron."""
+    import openvino as runtime
 
     inputs = calibration()
     for kind in ("int8", *COMPRESSED):
-        model = converted(producers.net(), inputs)
-        if kind == "int8":  # activations too
-            model = nncf.quantize(model, nncf.Dataset([inputs.numpy()]))
-        else:
-            model = compressed(model, COMPRESSED[kind])
-        openvino.save_model(model, folder / f"{kind}.xml")
-        own = openvino.Core().compile_model(str(folder / f"{kind}.xml"), "CPU")(inputs.numpy())[0]
+        openvino(folder / f"{kind}.xml", producers.net(), inputs, kind=kind)
+        own = runtime.Core().compile_model(str(folder / f"{kind}.xml"), "CPU")(inputs.numpy())[0]
         np.save(folder / f"{kind}.npy", own)
-    for kind, options in EDGES.items():
-        model = converted(edges(), torch.zeros(4, 8, dtype=torch.int64))
-        openvino.save_model(compressed(model, options), folder / f"{kind}.xml")
+    for kind in EDGES:
+        openvino(folder / f"{kind}.xml", edges(), torch.zeros(4, 8, dtype=torch.int64), kind=kind)
 
 
-def ai_edge_quantizer(folder: Path) -> None:
-    """Write ``float.tflite``, which lies there with ``inputs.npy``, by four recipes."""
+def float_litert(path: Path, module: nn.Module) -> None:
+    """Write a perceptron as a LiteRT file of 32-bit numbers, the form that AI Edge Quantizer starts from."""
+    import ai_edge_litert.schema_py_generated as schema
+    import flatbuffers
+
+    layers = [part for part in module.modules() if isinstance(part, nn.Linear)]
+    model, graph, code, signature = schema.ModelT(), schema.SubGraphT(), schema.OperatorCodeT(), schema.SignatureDefT()
+    graph.tensors, graph.operators, model.buffers = [], [], [schema.BufferT()]
+
+    def tensor(name: str, shape: list[int], data: torch.Tensor | None = None) -> int:
+        made, buffer = schema.TensorT(), schema.BufferT()
+        made.name, made.shape, made.type, made.buffer = name.encode(), shape, schema.TensorType.FLOAT32, 0
+        if data is not None:
+            buffer.data = np.frombuffer(data.detach().numpy().tobytes(), np.uint8)
+            model.buffers.append(buffer)
+            made.buffer = len(model.buffers) - 1
+        graph.tensors.append(made)
+        return len(graph.tensors) - 1
+
+    last = first = tensor("x", [1, layers[0].in_features])
+    for i, layer in enumerate(layers):
+        weight = tensor(f"w{i}", list(layer.weight.shape), layer.weight)
+        bias = tensor(f"b{i}", [len(layer.bias)], layer.bias)
+        operator, options = schema.OperatorT(), schema.FullyConnectedOptionsT()
+        operator.inputs, last = [last, weight, bias], tensor(f"y{i}", [1, layer.out_features])
+        operator.outputs = [last]
+        if layer is not layers[-1]:
+            options.fusedActivationFunction = schema.ActivationFunctionType.RELU
+        operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.FullyConnectedOptions, options
+        graph.operators.append(operator)
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.FULLY_CONNECTED
+    code.version = 1
+    graph.inputs, graph.outputs = [first], [last]
+    places = {name: schema.TensorMapT() for name in (b"x", b"y")}
+    for (name, place), index in zip(places.items(), (first, last), strict=True):
+        place.name, place.tensorIndex = name, index
+    signature.signatureKey, signature.inputs, signature.outputs = b"serving_default", [places[b"x"]], [places[b"y"]]
+    signature.subgraphIndex = 0
+    model.version, model.operatorCodes, model.subgraphs, model.signatureDefs = 3, [code], [graph], [signature]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path.write_bytes(bytes(builder.Output()))
+
+
+def litert(path: Path, module: nn.Module, inputs: torch.Tensor, *, recipe: str) -> None:
+    """Write a perceptron as a LiteRT file by a recipe of AI Edge Quantizer."""
     from ai_edge_quantizer import quantizer
     from ai_edge_quantizer import recipe as recipes
 
-    records = [{"x": row[None]} for row in np.load(folder / "inputs.npy")]
-    for recipe in RECIPES:
-        maker = quantizer.Quantizer(str(folder / "float.tflite"))
-        maker.load_quantization_recipe(getattr(recipes, recipe)())
-        ranges = maker.calibrate({"serving_default": records}) if maker.need_calibration else None
-        maker.quantize(ranges).export_model(str(folder / f"{recipe}.tflite"))
+    plain = path.with_name(f"plain-{path.name}")
+    float_litert(plain, module)
+    maker = quantizer.Quantizer(str(plain))
+    maker.load_quantization_recipe(getattr(recipes, recipe)())
+    records = {"serving_default": [{"x": row[None]} for row in inputs.numpy()]}
+    maker.quantize(maker.calibrate(records) if maker.need_calibration else None).export_model(str(path))
 
+
+def ai_edge_quantizer(folder: Path) -> None:
+    """Write the perceptron as LiteRT files by four recipes."""
+    for recipe in RECIPES:
+        litert(folder / f"{recipe}.tflite", producers.net(), calibration()[:10], recipe=recipe)
+
+
+def pt2e(path: Path, module: nn.Module, inputs: torch.Tensor) -> None:
+    """Write an exported program that PT2E quantized."""
+    torch.export.save(producers.program(producers.pt2e(module, inputs), inputs), path)
+
+
+PROGRAMS: dict[str, tuple[str, Callable[[Path, nn.Module, torch.Tensor], None]]] = {
+    **{f"OpenVINO {kind}": (".xml", partial(openvino, kind=kind)) for kind in ("int8", *COMPRESSED)},
+    **{f"LiteRT {recipe}": (".tflite", partial(litert, recipe=recipe)) for recipe in RECIPES},
+    "PT2E int8": (".pt2", pt2e),
+}
+"""Forms of programs by name: the end of their files, and what writes one, in a process of its own."""
 
 if __name__ == "__main__":
     {"auto_round": auto_round, "nncf": nncf, "ai_edge_quantizer": ai_edge_quantizer}[sys.argv[1]](Path(sys.argv[2]))

@@ -324,6 +324,28 @@ def packed(module, kind, inputs):
     return made, expected
 
 
+# -- exported programs --------
+
+
+def program(module, inputs):
+    """Export a module for any number of records."""
+    return torch.export.export(module, (inputs,), dynamic_shapes=({0: torch.export.Dim("n")},))
+
+
+def pt2e(module, inputs):
+    """Quantize an exported module by torchao's PT2E, activations too."""
+    require("torchao")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+        from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
+
+        quantizer = x86.X86InductorQuantizer().set_global(x86.get_default_x86_inductor_quantization_config())
+        prepared = prepare_pt2e(program(module, inputs).module(), quantizer)
+        prepared(inputs)
+        return convert_pt2e(prepared)
+
+
 # -- ONNX --------
 
 

@@ -1,5 +1,8 @@
 """Exported programs: their weights followed through ATen graphs."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -10,7 +13,7 @@ from leaq.models.formats.traced import TracedGraph, is_traced
 from leaq.pipeline.finished.shipped import open_shipped
 from leaq.quantizers import build
 from leaq.quantizers.files.recognised import recipe_of
-from tests.helpers import require
+from tests.unit.models.formats.producers import program, pt2e
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of torchao
 
@@ -27,32 +30,16 @@ class Both(nn.Module):
         return self.layer(torch.relu(self.filters(x)).mean((2, 3))) @ self.bare
 
 
-def exported(module, x):
-    return torch.export.export(module, (x,), dynamic_shapes=({0: torch.export.Dim("n")},))
-
-
 @pytest.fixture
 def network():
     torch.manual_seed(0)
     return Both().eval(), torch.randn(8, 3, 8, 8)
 
 
-def converted(module, x):
-    """The module as PT2E quantizes it."""
-    require("torchao")
-    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
-    from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
-
-    quantizer = x86.X86InductorQuantizer().set_global(x86.get_default_x86_inductor_quantization_config())
-    prepared = prepare_pt2e(exported(module, x).module(), quantizer)
-    prepared(x)
-    return convert_pt2e(prepared)
-
-
 def test_floating_point_programs_are_read_and_called_what_they_are(network, tmp_path):
     module, x = network
-    torch.export.save(exported(module, x), tmp_path / "m.pt2")
-    for shipped in (exported(module, x), exported(module, x).module(), tmp_path / "m.pt2"):
+    torch.export.save(program(module, x), tmp_path / "m.pt2")
+    for shipped in (program(module, x), program(module, x).module(), tmp_path / "m.pt2"):
         opened = open_shipped(shipped, module, name="m")
         assert opened.read
         assert [flag.code for flag in opened.flags] == ["not-quantized"]
@@ -64,7 +51,7 @@ def test_floating_point_programs_are_read_and_called_what_they_are(network, tmp_
 
 def test_codes_are_decoded_by_the_operator_itself(network):
     module, x = network
-    graph = converted(module, x)
+    graph = pt2e(module, x)
     opened = open_shipped(graph, module, name="m")
     assert opened.stored["layer.weight"] == opened.stored["filters.weight"] == "PT2E int8"
     assert opened.activations == 8
@@ -84,7 +71,7 @@ def test_codes_are_decoded_by_the_operator_itself(network):
 def test_the_recipe_is_torchaos():
     torch.manual_seed(0)
     module, x = nn.Sequential(nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 16)).eval(), torch.randn(20, 32)
-    opened = open_shipped(converted(module, x), module, name="m")
+    opened = open_shipped(pt2e(module, x), module, name="m")
     recipe = recipe_of(opened.module, module, opened.stored).with_activations(opened.activations)
     assert recipe.spec == "torchao.int8_weight_only(activations=8)"
     given = build("torchao.int8_weight_only")(checkpoints_of(module)).params
@@ -92,15 +79,36 @@ def test_the_recipe_is_torchaos():
         assert torch.equal(given[name][0], opened.module.get_parameter(name))
 
 
+def test_the_recipe_holds_where_scales_reach_the_least_that_pt2e_has():
+    torch.manual_seed(0)
+    module, x = nn.Sequential(nn.Linear(1024, 64), nn.ReLU(), nn.Linear(64, 4)), torch.randn(20, 1024)
+    opened = open_shipped(pt2e(module, x), module, name="m")
+    recipe = recipe_of(opened.module, module, opened.stored)
+    assert (recipe.spec, recipe.share) == ("torch.ao(bits=8, per=channel, eps=0.000244140625)", 1)
+    made = build(recipe.spec)(checkpoints_of(module)).params
+    assert torch.equal(made["0.weight"][0], opened.module.get_parameter("0.weight"))
+    assert not torch.equal(
+        build("torchao.int8_weight_only")(checkpoints_of(module)).params["0.weight"], made["0.weight"]
+    )
+
+
 def test_a_program_of_another_model_is_refused():
     torch.manual_seed(9)
     first, second = (nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 16)).eval() for _ in range(2))
     with pytest.raises(InvalidInput, match="must be near the original that it was made from"):
-        open_shipped(exported(first, torch.randn(20, 32)), second, name="m")
+        open_shipped(program(first, torch.randn(20, 32)), second, name="m")
 
 
 def test_graphs_of_layers_are_no_traced_ones(network):
     module, x = network
-    assert is_traced(exported(module, x).module())
+    assert is_traced(program(module, x).module())
     assert not is_traced(torch.fx.symbolic_trace(module))
     assert not is_traced(module)
+
+
+def test_a_file_of_pt2e_opens_in_a_process_that_did_not_write_it(tmp_path):
+    """Its operators are known only to who has imported what quantizes: hence a process of its own."""
+    module = nn.Sequential(nn.Linear(8, 4))
+    torch.export.save(program(pt2e(module, torch.randn(20, 8)), torch.randn(20, 8)), tmp_path / "m.pt2")
+    text = "from pathlib import Path; from leaq.models.boxes import open_box; open_box(Path('m.pt2'))"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", text], cwd=tmp_path, check=True, capture_output=True)

@@ -135,20 +135,12 @@ def test_a_module_with_the_weights_of_the_original_says_so(model, data):
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_graph_quantized_by_pt2e_is_run_and_weighed_by_its_codes(model, data, tmp_path):
-    require("torchao")
-    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
-    from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
+    from tests.unit.models.formats.producers import program, pt2e
 
-    def export(module):
-        example = (torch.zeros(8, 32),)
-        return torch.export.export(module, example, dynamic_shapes=({0: torch.export.Dim("n")},))
-
-    quantizer = x86.X86InductorQuantizer().set_global(x86.get_default_x86_inductor_quantization_config())
-    prepared = prepare_pt2e(export(model).module(), quantizer)
-    prepared(torch.tensor(data[0][0]))
-    converted = convert_pt2e(prepared)
-    torch.export.save(export(converted), tmp_path / "m.pt2")
-    rows = rows_of(model, data, module=converted, program=export(converted), file=tmp_path / "m.pt2")
+    inputs = torch.tensor(data[0][0])
+    converted = pt2e(model, inputs)
+    torch.export.save(program(converted, inputs), tmp_path / "m.pt2")
+    rows = rows_of(model, data, module=converted, program=program(converted, inputs), file=tmp_path / "m.pt2")
     with torch.no_grad():
         wanted = nn.functional.cross_entropy(converted(torch.tensor(data[1][0])), torch.tensor(data[1][1]))
     for row in list(rows.values())[1:]:
