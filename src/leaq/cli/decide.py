@@ -142,8 +142,8 @@ def _say(found: "list[Recommendation]", *, finished: "Sequence[CellResult]") -> 
 def _say_verdict(verdict: "Verdict", *, every: bool) -> None:
     """Print PASS, or FAIL with the reasons."""
     if verdict.passed:
-        models = f"{verdict.checked} model{'' if verdict.checked == 1 else 's'}"
-        console.say(f"PASS  {models} judged, {verdict.describe()}")
+        alone = f"{verdict.models[0].where}:" if verdict.checked == 1 else f"{verdict.checked} models judged,"
+        console.say(f"PASS  {alone} {verdict.describe()}")
         return
     lines = verdict.reasons if every or not verdict.failing else verdict.failing[:SHOWN]
     for line in lines:

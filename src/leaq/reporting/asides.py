@@ -2,10 +2,9 @@
 
 from leaq.attacks.forecast import FORECAST
 from leaq.attacks.one_model import SETTINGS
-from leaq.decisions.evidence import FULL
 from leaq.decisions.standing import leak, reference, useful
 from leaq.measures.one_run import AGREES, WORST
-from leaq.reporting.decision import capital
+from leaq.reporting.decision import capital, released_as
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_estimate
 from leaq.types import Estimate, NotComputed
@@ -31,9 +30,9 @@ def _from_one(result: CellResult) -> str:
     if not shown:
         return ""
     found, row = next((pair for pair in shown if pair[1] is reference(result)), shown[0])
-    where = "in full precision" if row.quantizer == FULL else f"under {row.label}"
     return (
-        f"With shadow models of a recipe the combined attack is estimated to find {format_estimate(found)} {where}; "
+        f"With shadow models of a recipe the combined attack is estimated to find {format_estimate(found)} "
+        f"{released_as(row)}; "
         f"from one model, calibrated on {SETTINGS} other settings; elsewhere such estimates missed by 0.08 on average."
     )
 

@@ -1,8 +1,9 @@
 """What to release, in words: the sentences of page, card, command line and notebook about one recommendation."""
 
 from leaq.decisions.choosing import Chooser, Knee, Recommendation, choosers
+from leaq.decisions.evidence import FULL
 from leaq.errors import NotEnoughEvidence, counted, listed_names
-from leaq.results import CellResult
+from leaq.results import CellResult, QuantizerRow
 from leaq.results.metrics import metric_named
 from leaq.stats.digits import format_bound, format_estimate
 
@@ -43,8 +44,21 @@ def decision(found: Recommendation) -> str:
     return f"{said} {metric_named(found.metric).worsening} that are not told apart from the least, it {has}."
 
 
+def released_as(row: QuantizerRow) -> str:
+    """Say how the model was released: in full precision, as it runs where no weights were seen, under a quantizer.
+
+    Examples
+    --------
+    "in full precision", "as it runs", "under sign"
+    """
+    if row.quantizer != FULL:
+        return f"under {row.label}"
+    return f"in {row.label}" if row.label == "full precision" else row.label
+
+
 def recommendation_words(found: Recommendation) -> str:
     """Return one paragraph: the choice, what is not told apart from it, its corrected leak, and what it rests on."""
+    models = len(found.allowed) + len(found.refused)
     rests = f"{counted(found.cells, 'cell')} of {counted(found.data_sets, 'data set')}"
     if found.left_out:
         rests += f" ({found.left_out} more left out: no skill in full precision)"
@@ -53,8 +67,8 @@ def recommendation_words(found: Recommendation) -> str:
     knee = f" {knee_words(found.knee, found.metric)}" if found.knee else ""
     return (
         f"{decision(found)}{knee} Of the choice: {about_choice(found)}{again} {len(found.allowed)} of "
-        f"{len(found.allowed) + len(found.refused)} models keep within the budget beyond doubt. Rests on {rests}; no "
-        "leak found by this attack is not the same as no leak."
+        f"{counted(models, 'model')} {'keeps' if len(found.allowed) == 1 else 'keep'} within the budget beyond doubt. "
+        f"Rests on {rests}; no leak found by this attack is not the same as no leak."
     )
 
 

@@ -13,10 +13,10 @@ from leaq.decisions.standing import (
     reference,
     useful,
 )
-from leaq.errors import listed_names
+from leaq.errors import counted, listed_names
 from leaq.reporting.asides import about_calibration, about_forecast, about_releases, about_tasks
 from leaq.reporting.decision import about_choice as decided_beside
-from leaq.reporting.decision import capital, chooser_of, decision, other_knee
+from leaq.reporting.decision import capital, chooser_of, decision, other_knee, released_as
 from leaq.reporting.display_names import attack_name, game_words, metric, short_attack
 from leaq.results import CellResult, QuantizerRow
 from leaq.stats.digits import format_bound, format_estimate
@@ -176,10 +176,9 @@ def audited(result: CellResult) -> str:
         said = f"{holds} {models} models, each trained on {data['n_train']:,} of them, were {attacked}"
     if data.get("game") == "series":
         said += f" by asking about each of {data['groups']:,} whole groups of them,"
-    return (
-        f"{said} {'in full precision and ' if full else ''}under {quantizers} quantizer{'' if quantizers == 1 else 's'}"
-        f"{f', beside {private} trained with differential privacy' if private else ''}."
-    )
+    ways = [released_as(reference(result))] if full else []
+    ways += [f"under {counted(quantizers, 'quantizer')}"] if quantizers or not full else []
+    return f"{said} {' and '.join(ways)}{f', beside {private} trained with differential privacy' if private else ''}."
 
 
 def attacker(result: CellResult) -> str:

@@ -35,14 +35,14 @@ def test_where_there_is_one_model_nothing_is_said_to_be_chosen_again(folder):
     """It said "in 100% of repetitions": of one model, always."""
     assert "of repetitions" in run("decide", folder).stdout
     only = run("decide", folder, "--max-drop", 0).stdout
-    assert "1 of 4 models keep within the budget" in " ".join(only.split())
+    assert "1 of 4 models keeps within the budget" in " ".join(only.split())
     assert "of repetitions" not in only
 
 
 def test_limits_judge_the_choice_and_nothing_else(folder):
     kept = run("decide", folder, "--max-leak", 0.25, "--require", "none")
     assert kept.exit_code == 0
-    assert "PASS  1 model judged" in kept.stdout
+    assert "PASS  a (ecfp4, seed 0), sign: largest upper limit of an advantage 0." in kept.stdout
     failed = run("decide", folder, "--max-leak", 0.15, "--require", "none")
     assert failed.exit_code == 1
     assert "FAIL  a (ecfp4, seed 0), sign" in failed.stdout

@@ -4,7 +4,8 @@ import pytest
 
 from leaq.decisions.choosing import Knee, recommend
 from leaq.errors import listed_names
-from leaq.reporting.decision import chooser_of, decision, knee_words, recommendation_words
+from leaq.reporting.decision import chooser_of, decision, knee_words, recommendation_words, released_as
+from leaq.reporting.narrative import audited as what
 from tests.results import cell
 from tests.unit.decisions.test_choosing import rows
 from tests.unit.study.cells import cell as audited
@@ -63,3 +64,12 @@ def test_names_are_joined_as_a_sentence_does(labels, text):
 def test_without_a_leak_there_is_nothing_to_choose_by():
     assert chooser_of(cell()) is not None
     assert chooser_of(cell(*(replace(row, attacks={}) for row in cell().rows))) is None
+
+
+def test_what_shows_no_weights_is_released_as_it_runs():
+    """Neither "in full precision" nor "under 0 quantizers" is true of a program without weights to see."""
+    assert [released_as(row) for row in cell().rows[:2]] == ["in full precision", "under 8-bit"]
+    alone = replace(cell(), rows=(replace(cell().rows[0], quantizer="none", label="as it runs"),))
+    assert what(alone).endswith("were attacked as it runs.")
+    full = replace(alone.rows[0], label="full precision")
+    assert what(replace(alone, rows=(full,))).endswith("in full precision.")

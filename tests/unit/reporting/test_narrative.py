@@ -101,7 +101,7 @@ def test_missing_numbers_are_said_to_be_missing():
 def test_only_full_precision_is_still_a_sentence():
     result = cell(row("none", "full precision", 0.3))
     assert verdict(result) == "Only full precision was measured."
-    assert "under 0 quantizers" in reading(result)
+    assert "were attacked in full precision." in reading(result)
 
 
 def test_digits_follow_the_interval():
