@@ -1,5 +1,6 @@
 """Programs in files, with what their graphs tell of their weights."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from leaq.models.boxes import BlackBox, carry, open_box
+from leaq.models.boxes import BlackBox, carry, open_box, program_bytes
 from leaq.models.calling import output_tensor
 from leaq.models.formats.graphs import WeightGraph, graph_of
+from leaq.models.formats.packed import PackedLayers
 from leaq.models.formats.traced import TracedGraph, is_traced
 
 
@@ -25,7 +27,14 @@ class Running(nn.Module):
     def __init__(self, module: nn.Module, *, bytes: int | None) -> None:  # noqa: A002 - the noun of `Size`
         super().__init__()
         self.bytes = bytes
-        self._run = [module.eval()]  # in a list, so that it is no part: its tensors are packed, or under other names
+        with suppress(NotImplementedError, AttributeError):  # programs may have no modes
+            module.eval()
+        self._run = [module]  # in a list, so that it is no part: its tensors are packed, or under other names
+
+    @property
+    def running(self) -> nn.Module:
+        """What runs."""
+        return self._run[0]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run it."""
@@ -37,10 +46,8 @@ class Running(nn.Module):
         return self
 
 
-def open_program(path: Path) -> tuple[nn.Module, WeightGraph | None] | None:
-    """Open a file that holds a program, and the graph through which its weights can be followed if there is one.
-
-    ONNX, OpenVINO, LiteRT and exported programs have one, TorchScript has none. None if the file holds weights alone.
+def open_program(path: Path) -> tuple[BlackBox | Running, WeightGraph] | None:
+    """Open a file that holds a program, and what its weights can be followed through; None if it holds weights alone.
 
     Raises
     ------
@@ -52,7 +59,7 @@ def open_program(path: Path) -> tuple[nn.Module, WeightGraph | None] | None:
         return program, graph_of(path)
     if program is not None and is_traced(program):
         return program_box(program, path.stat().st_size), TracedGraph(program)
-    return None if program is None else (program, None)
+    return None if program is None else (Running(program, bytes=program_bytes(path)), PackedLayers(program))
 
 
 def program_box(program: GraphModule, size: int | None) -> BlackBox:

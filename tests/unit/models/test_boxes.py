@@ -62,9 +62,9 @@ def test_programs_in_files_give_the_same_numbers(model, data, tmp_path):
     for i, row in enumerate(result.rows[1:], start=1):
         assert losses(result, i) == pytest.approx(losses(result), rel=1e-4), row.label
         assert row.size.bytes >= sum(p.numel() for p in model.parameters()) * 4
-    assert [("weights-not-seen" in codes(row), "not-quantized" in codes(row)) for row in result.rows[1:]] == [
-        (False, True), (True, False), (False, True),
-    ]  # fmt: skip
+    for row in result.rows[1:]:
+        assert "not-quantized" in codes(row)
+        assert "weights-not-seen" not in codes(row)
     for file in files.values():
         alone = audit_finished(open_box(file), *data, quantizers=(), draws=20)
         assert losses(alone) == pytest.approx(losses(result), rel=1e-4)

@@ -1,6 +1,7 @@
 """Weights of modules whose layers torch.ao quantized: eager or FX, dynamic or static, recurrent ones and embeddings.
 
-Such layers keep codes and scales as packed objects of torch's own, which give them back as quantized tensors.
+Such layers keep codes and scales as packed objects of torch's own, which give them back as quantized tensors. Modules
+of TorchScript are read likewise, whatever they hold.
 Source: torch.ao.nn.quantized, torch.ao.nn.quantized.dynamic; ATen, LinearPackedParamsBase and its kin.
 """
 
@@ -84,11 +85,18 @@ def _of_half(module: nn.Module) -> set[int]:
 def _held(part: nn.Module) -> Iterator[Tensor]:
     """Yield the tensors in the packed objects that one layer keeps, shared ones once."""
     seen: dict[int, Tensor] = {}  # held, since what is given back may lie where another one lay
-    for item in vars(part).values():
-        if isinstance(item, torch.ScriptObject):
+    for item in _attributes(part):
+        if type(item) is torch.ScriptObject:
             for tensor in _within(item):
                 seen.setdefault(tensor.data_ptr(), tensor)
     yield from seen.values()
+
+
+def _attributes(part: nn.Module) -> Iterator[Any]:
+    yield from vars(part).values()
+    if isinstance(part, torch.jit.ScriptModule) and "_concrete_type" in vars(part):  # not of frozen ones
+        for name in vars(part)["_concrete_type"].get_attributes():
+            yield part._c.getattr(name)
 
 
 def _within(item: Any) -> Iterator[Tensor]:

@@ -14,6 +14,7 @@ from leaq.evaluation.outputs import read_outputs
 from leaq.models import ModuleModel, evaluating
 from leaq.models.boxes import BlackBox
 from leaq.models.calling import call
+from leaq.models.programs import Running
 from leaq.pipeline.finished.running import each, head, of_tensors, rows_of
 from leaq.types import Flag
 
@@ -68,6 +69,7 @@ def _precision(module: nn.Module) -> torch.dtype | None:
     """Return the type of a module's numbers, if they are all of one and not of 32 bits."""
     if isinstance(module, BlackBox):
         return None
+    module = module.running if isinstance(module, Running) else module
     types = {tensor.dtype for tensor in module.parameters() if tensor.is_floating_point() and tensor.dtype.itemsize > 1}
     found = types.pop() if len(types) == 1 else torch.float32
     return None if found == torch.float32 else found

@@ -88,9 +88,7 @@ def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
     path = Path(shipped)
     if (opened := open_program(path)) is not None:
         program, graph = opened
-        if graph is not None and isinstance(program, BlackBox):
-            return _followed(graph, program, original, name)
-        return Opened(program, path.stat().st_size, (_unseen(f"the program in {path.name}"),))
+        return _followed(graph, program, original, name)
     reading = read_file(path, original)
     numbers = sum(tensor.numel() for _, tensor, _ in tensors_of(original))
     refuse_beyond_memory(path, 4 * numbers, f"is read into a copy of its original, {numbers:,} numbers in 32 bits")

@@ -15,7 +15,6 @@ from leaq.models import checkpoints_of, unwrap
 from leaq.models.boxes import program_bytes
 from leaq.models.calling import output_tensor
 from leaq.models.formats import filled_from, fitting, read_file
-from leaq.models.formats.graphs import WeightGraph
 from leaq.models.formats.placing import place_by_run, refuse_other_shapes
 from leaq.models.nets import Chemprop
 from leaq.models.nets.chemprop import chemprop_files, fill_chemprop, read_chemprop, said_by
@@ -102,7 +101,7 @@ class Artefact:
             return
         path = Path(self.released)
         if (opened := open_program(path)) is not None:
-            refuse_other_shapes(_graph(path, opened[1]).weights(), network.module, subject=path.name)
+            refuse_other_shapes(opened[1].weights(), network.module, subject=path.name)
             return
         fitting(read_file(path, network.module), network.module, subject=path.name)
 
@@ -208,7 +207,7 @@ def _opened(released: Any, template: nn.Module, samples: Samples) -> tuple[nn.Mo
     path = Path(released)
     if (opened := open_program(path)) is None:
         return *filled_from(path, template), None
-    program, graph = opened[0], _graph(path, opened[1])
+    program, graph = opened
     inputs = torch.as_tensor(samples.inputs[:COMPARED])
     wanted = _outputs(program, inputs)
 
@@ -222,16 +221,6 @@ def _opened(released: Any, template: nn.Module, samples: Samples) -> tuple[nn.Mo
         return float((given - wanted).norm() / (wanted - wanted.mean(0)).norm().clamp_min(1e-12))
 
     return *place_by_run(graph.weights(), template, off, subject=path.name), graph.activation_bits
-
-
-def _graph(path: Path, graph: WeightGraph | None) -> WeightGraph:
-    if graph is None:
-        raise InvalidInput(
-            f"{path.name}: the weights of a released program must be read, to compare it with shadow models. Found "
-            "TorchScript, whose graph is not followed. Give its weights as safetensors, or audit it by itself: leaq "
-            "audit FILE --members ... --nonmembers ..."
-        )
-    return graph
 
 
 def _outputs(module: nn.Module, inputs: Tensor) -> Tensor:

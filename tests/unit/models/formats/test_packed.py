@@ -8,6 +8,7 @@ from torch import nn
 
 from leaq.models import checkpoints_of
 from leaq.models.formats.packed import has_packed_layers
+from leaq.pipeline.finished.foreign import runner
 from leaq.pipeline.finished.shipped import open_shipped, weigh
 from leaq.quantizers import build
 from leaq.quantizers.files.recognised import recipe_of
@@ -188,6 +189,41 @@ def test_another_model_is_flagged_and_runs_all_the_same():
     assert [flag.code for flag in opened.flags] == ["unlike-original"]
     assert not opened.read
     assert torch.equal(opened.module(inputs), shipped(inputs))
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "FX channels"])
+def test_files_of_torchscript_are_read_likewise(tmp_path, kind):
+    module, inputs = net(), torch.randn(40, 128, generator=torch.Generator().manual_seed(1))
+    shipped, expected = packed(module, kind, inputs)
+    scripted = torch.jit.script(shipped)
+    assert has_packed_layers(scripted)
+    scripted.save(tmp_path / "m.ts")
+    opened = open_shipped(tmp_path / "m.ts", module, name="m")
+    assert opened.read
+    assert torch.equal(opened.module(inputs), shipped(inputs))
+    assert opened.bytes == (tmp_path / "m.ts").stat().st_size
+    for name, tensor in expected.items():
+        assert torch.equal(opened.module.get_parameter(name), tensor)
+    recipe = recipe_of(opened.module, module, opened.stored)
+    assert (recipe.spec, recipe.share) == (build(KINDS[kind][0]).spec(), 1)
+
+
+def test_torchscript_of_ordinary_weights_is_called_what_it_is(tmp_path):
+    module, inputs = net(), torch.randn(4, 128)
+    torch.jit.script(module).save(tmp_path / "m.ts")
+    opened = open_shipped(tmp_path / "m.ts", module, name="m")
+    assert [flag.code for flag in opened.flags] == ["not-quantized"]
+    torch.jit.script(copy.deepcopy(module).half()).save(tmp_path / "half.ts")
+    opened = open_shipped(tmp_path / "half.ts", module, name="m")
+    assert [flag.code for flag in opened.flags] == ["stored-as-floats"]
+    assert recipe_of(opened.module, module, opened.stored).spec == "float16"
+    run, flags = runner(opened.module, name="m")
+    torch.testing.assert_close(run(inputs), module(inputs).detach(), rtol=0.01, atol=0.01)
+    assert [flag.code for flag in flags] == ["own-precision"]
+    torch.jit.freeze(torch.jit.script(module)).save(tmp_path / "frozen.ts")
+    opened = open_shipped(tmp_path / "frozen.ts", module, name="m")
+    assert [flag.code for flag in opened.flags] == ["weights-not-seen"]
+    torch.testing.assert_close(opened.module(inputs), module(inputs))
 
 
 def test_ordinary_modules_have_no_packed_layers():
