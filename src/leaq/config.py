@@ -29,6 +29,16 @@ UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowErro
 Maker = TypeVar("Maker", bound=Callable[..., Any])
 
 
+LONGEST = 80
+"""Letters of a value that are repeated in a message."""
+
+
+def _in_a_line(value: object) -> str:
+    """Write a value as it was given, in one line of some length: a table is named by its type."""
+    text = repr(value)
+    return text if len(text) <= LONGEST and "\n" not in text else f"a {type(value).__name__}"
+
+
 class ConfigError(InvalidInput):
     """Options are wrong; `problems` holds each one with the dotted path of its field, empty for the whole."""
 
@@ -76,7 +86,7 @@ class Config(BaseModel):
                 yield "", f"option '{where}' is required."
             else:
                 text = problem["msg"].removeprefix("Value error, ").rstrip(".")
-                found = "" if problem["type"] == "value_error" else f" (found {problem['input']!r})"
+                found = "" if problem["type"] == "value_error" else f" (found {_in_a_line(problem['input'])})"
                 yield where, f"{text}{found}" + ("" if text.endswith("?") else ".")
 
     def to_dict(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import uuid
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +27,13 @@ def test_every_problem_is_reported_at_once():
     assert "speed: " in text
     assert "(found 'x')" in text
     assert "mode: " in text
+
+
+def test_a_value_that_fills_a_screen_is_named_by_its_type():
+    """A column given in place of its name was printed row by row."""
+    with pytest.raises(InvalidInput, match=r"\(found a ndarray\)") as caught:
+        Mixing(mode=np.arange(500))
+    assert len(str(caught.value)) < 200
 
 
 def test_frozen_and_hashable():

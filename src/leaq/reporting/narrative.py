@@ -128,7 +128,7 @@ def _span(found: Sequence[Estimate]) -> str:
     if len(found) == 1:
         return format_estimate(found[0])
     ends = min(found, key=lambda one: one.value), max(found, key=lambda one: one.value)
-    return " to ".join(format_estimate(one, interval=False) for one in ends)
+    return " to ".join(dict.fromkeys(format_estimate(one, interval=False) for one in ends))
 
 
 def _among(result: CellResult, row: QuantizerRow) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from leaq.decisions.choosing import choosers
 from leaq.decisions.evidence import over_data_sets
 from leaq.decisions.standing import leak, not_told_apart, reference, start_budget, useful
-from leaq.errors import NotEnoughEvidence, counted
+from leaq.errors import NotEnoughEvidence, counted, listed_names
 from leaq.reporting.decision import capital, chooser_of, decision, other_knee
 from leaq.reporting.display_names import flag_words, metric, short_attack
 from leaq.reporting.narrative import winner
@@ -280,14 +280,16 @@ def by_data_set(cells: Sequence[CellResult]) -> Table:
         leaks = _range([one.value for cell, row in zip(group, full, strict=True) if (one := leak(cell, row))])
         skill = _range([one.value for row in full if (one := _estimate(row.metrics.get(key)))])
         winners = Counter(row.label for cell in group if (row := winner(cell)))
-        best, count = winners.most_common(1)[0] if winners else (MISSING, 0)
+        count = max(winners.values(), default=0)
+        first = [label for label, times in winners.items() if times == count]
+        often = f"{count} of {len(group)}{' each' * (len(first) > 1)}"
         records = int(group[0].data.get("n", 0))
         embedders = len({str(cell.config.get("embedder")) for cell in group})
         shown = [
             Cell(name), Cell(str(group[0].data.get("task"))), Cell(f"{records:,}", float(records)),
             Cell(str(embedders), float(embedders)), Cell(str(len(group)), float(len(group))),
-            Cell(f"{metric(key).name} {skill}", skill), Cell(leaks), Cell(best),
-            Cell(f"{count} of {len(group)}", float(count)),
+            Cell(f"{metric(key).name} {skill}", skill), Cell(leaks), Cell(listed_names(first) or MISSING),
+            Cell(often, float(count)),
         ]  # fmt: skip
         lines.append((name, shown))
     return Table(

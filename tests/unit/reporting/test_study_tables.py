@@ -197,6 +197,13 @@ def test_least_of_one_is_no_win():
     assert line[7:] == ("–", "0 of 1")
 
 
+def test_quantizers_that_leak_least_equally_often_are_all_named():
+    one = found_cell([found_row("none", 0.5, 0.9), found_row("sign", 0.1, 0.9), found_row("four", 0.2, 0.9)], data="a")
+    two = found_cell([found_row("none", 0.5, 0.9), found_row("sign", 0.3, 0.9), found_row("four", 0.2, 0.9)], data="a")
+    assert by_data_set([one, two]).rows[0][7:] == ("sign and four", "1 of 2 each")
+    assert by_data_set([one, one, two]).rows[0][7:] == ("sign", "2 of 3")
+
+
 def test_tasks_are_never_pooled():
     other = found_cell(
         [found_row("none", 0.5, 0.6, key="r2"), found_row("sign", 0.1, 0.5, key="r2")], data="d", task="regression"

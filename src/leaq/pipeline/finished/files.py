@@ -209,7 +209,7 @@ def _refuse_training(config: AuditConfig, given: Given, saved: Sequence[Path]) -
         raise InvalidInput(
             f"A finished model ({whose}) is audited on members (records that trained it) and nonmembers (records that "
             f"did not). Missing: {listed_names(missing)}. Name them; to train models on a table, name the table as the "
-            "source."
+            "source, in Python a data frame or a pair (X, y)."
         )
     used = USED if saved else USED - MOLECULES
     unused = sorted(name for name in config.named if name not in used)
