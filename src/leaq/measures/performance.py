@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.results.metrics import metric
 from leaq.seeds import stream
 from leaq.stats.intervals import TwoWay, percentile_interval
 from leaq.stats.ranks import ranked
@@ -25,10 +26,13 @@ def performance(table: LossTable, *, level: float = 0.95, seed: int = 0, draws: 
     Classification: roc_auc (macro one-against-rest beyond two classes), accuracy. Regression: r2, rmse, mae and
     spearman in the original unit. Of several targets the mean over them: roc_auc and accuracy, r2 and spearman, or, of
     classes and values together, skill: 2 roc_auc - 1 or r2, 0 of a guess and 1 of a perfect model.
-    Intervals: bootstrap over models and record groups.
+    Intervals: bootstrap over models and record groups, as wide as few models ask for, and no wider than the metric is.
     """
     values = _values(table, seed=seed, draws=draws)
-    return {name: _estimate(table, point, spread, level) for name, (point, spread) in values.items()}
+    return {
+        name: _estimate(table, point, spread, level, within=metric(name).bounds)
+        for name, (point, spread) in values.items()
+    }
 
 
 def drop(
@@ -125,10 +129,10 @@ def _of_part(part: LossTable, name: str, model: int, weights: Floats) -> Floats:
     """Return a metric of one target on the records that did not train a model, (b,)."""
     assert part.outputs is not None
     rows, targets = ~part.members[model], np.asarray(part.targets)
-    metric = METRICS[part.task].get(name) or SKILL[part.task]
+    compute = METRICS[part.task].get(name) or SKILL[part.task]
     # A draw of groups may hold none of this model's non-members: undefined, and left out by `ways.mean`.
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        values = metric(part.outputs[model][rows], targets[rows], weights.T[rows].T)
+        values = compute(part.outputs[model][rows], targets[rows], weights.T[rows].T)
     return np.where(weights[:, rows].any(1), values, np.nan)
 
 
@@ -194,10 +198,12 @@ def _spearman(outputs: Floats, targets: Floats, weights: Floats) -> Floats:
     return np.asarray(np.where(spread > 1e-12, covariance / np.sqrt(np.maximum(spread, 1e-12)), 0.0))
 
 
-def _estimate(table: LossTable, value: float, draws: Floats, level: float) -> Estimate:
+def _estimate(
+    table: LossTable, value: float, draws: Floats, level: float, *, within: tuple[float, float] = (-np.inf, np.inf)
+) -> Estimate:
     if np.isnan(value) or len(draws) == 0:
         raise NotEnoughEvidence("A task metric needs held-out records of at least two classes, or values that vary.")
-    low, high = percentile_interval(draws, level=level)
+    low, high = (float(np.clip(end, *within)) for end in percentile_interval(draws, level=level))
     n, method = int((~table.members).sum()), "bootstrap over models and records"
     return Estimate.spanning(value, low, high, n, level, "record-model pairs", method)
 

@@ -32,12 +32,12 @@ _METRICS = {
     "balanced_accuracy": Metric("balanced accuracy", budget=0.01, bounds=(0, 1)),
     "r2": Metric("R²", budget=0.02, guessing=0.0, bounds=(-math.inf, 1)),
     "spearman": Metric("Spearman correlation", budget=0.02, guessing=0.0, bounds=(-1, 1)),
-    "skill": Metric("mean skill", budget=0.02, guessing=0.0),
-    "rmse": Metric("RMSE", larger_is_better=False),
-    "mae": Metric("MAE", larger_is_better=False),
-    "log_loss": Metric("log loss", larger_is_better=False),
+    "skill": Metric("mean skill", budget=0.02, guessing=0.0, bounds=(-math.inf, 1)),
+    "rmse": Metric("RMSE", larger_is_better=False, bounds=(0, math.inf)),
+    "mae": Metric("MAE", larger_is_better=False, bounds=(0, math.inf)),
+    "log_loss": Metric("log loss", larger_is_better=False, bounds=(0, math.inf)),
     "loss": Metric("held-out loss", larger_is_better=False),
-    "perplexity": Metric("perplexity", larger_is_better=False),
+    "perplexity": Metric("perplexity", larger_is_better=False, bounds=(1, math.inf)),
 }
 
 

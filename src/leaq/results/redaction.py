@@ -89,6 +89,12 @@ WITHOUT_NAMES: Mapping[str, str] = {
     "overlap": "Some non-members equal a member, or belong together with one; attacks look quieter.",
     "decimal-commas": "Numbers with a decimal comma were read as numbers.",
     "numbers-as-text": "Numbers kept as text were read as numbers.",
+    "thousands": "Numbers with thousands set off were read as numbers.",
+    "numbers-among-words": "Words that begin with a number are categories without an order.",
+    "nameless-columns": "Some columns without a name are features.",
+    "alike-classes": "Some classes that only their spelling tells apart count as several.",
+    "guessed-task": "The target holds whole numbers; whether they are classes or values was guessed.",
+    "heavy-tail": "The target is heavy-tailed: its few largest values rule every squared error.",
     "kept-words": "Words that stand for missing values elsewhere were read as words.",
     "unique-columns": "Some columns hold whole numbers that are different in every record.",
     "rising-columns": "Some columns hold whole numbers that never fall from row to row.",
@@ -96,7 +102,7 @@ WITHOUT_NAMES: Mapping[str, str] = {
 }
 """What flags say whose text names columns or words of the source."""
 _ROWS = re.compile(r"(\d+ rows?) \([\d, .]+\)")
-_PLACED = re.compile(r" \('.*?\) and were moved")
+_PLACED = re.compile(r" \('.*?\)(?=,? (?:and were )?moved to)")
 _COUNTED = re.compile(r" \(columns .*?\)(?=\.|:| )")
 
 
@@ -106,7 +112,7 @@ def _flags(flags: Sequence[Flag]) -> tuple[Flag, ...]:
     for flag in flags:
         text = WITHOUT_NAMES.get(flag.code, flag.text)
         if flag.code == "limited-outliers":
-            text = _PLACED.sub(" and were moved", text)
+            text = _PLACED.sub("", text)
         if flag.code == "dropped-rows":
             text = _COUNTED.sub("", _ROWS.sub(r"\1", text))
         found.append(flag if text == flag.text else replace(flag, text=text))

@@ -8,6 +8,7 @@ from sklearn.metrics import accuracy_score, mean_absolute_error, r2_score, roc_a
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.performance import by_model, drop, held_out_drop, held_out_loss, metrics_of, performance
+from leaq.results.metrics import metric
 from leaq.types import LossTable
 
 
@@ -42,8 +43,8 @@ def test_regression_is_what_scikit_learn_says(rng):
     for model in range(3):
         out = ~made.members[model]
         y, said = made.targets[out], made.outputs[model][out, 0]
-        for name, metric in (("r2", r2_score), ("rmse", root_mean_squared_error), ("mae", mean_absolute_error)):
-            assert found[name][model, 0] == pytest.approx(metric(y, said)), name
+        for name, theirs in (("r2", r2_score), ("rmse", root_mean_squared_error), ("mae", mean_absolute_error)):
+            assert found[name][model, 0] == pytest.approx(theirs(y, said)), name
 
 
 def test_r2_far_from_zero_is_that_near_it(rng):
@@ -62,6 +63,20 @@ def test_an_estimate_is_the_mean_over_models_with_an_interval_around_it(rng):
         assert one.low <= one.value <= one.high
         assert one.high - one.low > 0.02
         assert one.n == (~made.members).sum()
+
+
+def test_an_interval_ends_where_the_metric_does(rng):
+    """With few models it is as wide as Student's t: a ROC-AUC of 0.995 had one up to 1.001, an RMSE one below 0."""
+    kind, value = table(rng, 2, "classification"), table(rng, 1, "regression")
+    sure = np.where(kind.members[..., None], 0.0, 9.0 * np.eye(2)[kind.targets])
+    sure[0] = kind.outputs[0]
+    near = value.targets[None, :, None] + np.array([1e-3, 1e-3, 2.0])[:, None, None] * rng.normal(size=(3, 60, 1))
+    for made in (replace(kind, outputs=sure), replace(value, outputs=near)):
+        for name, one in performance(made, draws=100).items():
+            low, high = metric(name).bounds
+            assert low <= one.low <= one.value <= one.high <= high
+    assert performance(replace(kind, outputs=sure), draws=100)["accuracy"].high == 1
+    assert performance(replace(value, outputs=near), draws=100)["rmse"].low == 0
 
 
 def test_a_drop_is_paired(rng):

@@ -78,3 +78,34 @@ def test_what_reading_a_table_says_names_no_column_row_or_word(rng, tmp_path):
     left = " ".join(flag.text for flag in shareable(replace(cell(), flags=flags)).flags)
     for word in ("hiv_load", "ward", "number'", "dose", "code'", "(7)", "(10)", "lost", "'NA'"):
         assert word not in left, word
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        (["1.234", "5.678.901"] * 30, "thousands"),
+        (["5 mg", "7 mg"] * 30, "numbers-among-words"),
+        (["Yes", "yes"] * 30, "alike-classes"),
+        ([*range(1, 6)] * 12, "guessed-task"),
+        (np.exp(2 * np.random.default_rng(0).normal(size=60)).tolist(), "heavy-tail"),
+    ],
+)
+def test_whatever_a_flag_says_of_a_column_it_does_not_name_it_to_others(tmp_path, values, code):
+    """`ward` is the target where the flag is about targets."""
+    other = [f"{at:.3f}".replace(".", ",") for at in np.random.default_rng(1).normal(size=60)]
+    frame = pd.DataFrame({"a": other, "ward": values, "y": [0, 1] * 30})
+    target = "ward" if code in ("alike-classes", "guessed-task", "heavy-tail") else "y"
+    frame.to_csv(tmp_path / "t.csv", index=False, sep=";")
+    flags = load(tmp_path / "t.csv", target=target).flags
+    flag = next(one for one in flags if one.code == code)
+    assert "ward" in flag.text
+    left = " ".join(one.text for one in shareable(replace(cell(), flags=flags)).flags)
+    assert "ward" not in left
+    assert "Yes" not in left
+
+
+@pytest.mark.parametrize("moved", [", moved to its limit: x", " and were moved to its limit: x"])
+def test_where_values_were_limited_is_not_passed_on_as_any_version_said_it(moved):
+    flag = Flag("limited-outliers", f"2 values lie far outside all others of the column ('ward': 1 row (7)){moved}")
+    (left,) = shareable(replace(cell(), flags=(flag,))).flags
+    assert left.text == f"2 values lie far outside all others of the column{moved}"
