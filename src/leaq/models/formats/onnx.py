@@ -308,7 +308,8 @@ class Graph:
         wide = scales.array.reshape(outputs, blocks, 1).astype(np.float32)
         value = ((codes.astype(np.float32) - zero) * wide).reshape(outputs, -1)[:, :inputs]
         step = np.broadcast_to(wide, codes.shape).reshape(outputs, -1)[:, :inputs]
-        yield Constant(value, step, f"ONNX {bits}-bit blocks of {size}"), False
+        form = f"ONNX {bits}-bit blocks of {size}" + " with zero points" * (not isinstance(zero, int))
+        yield Constant(value, step, form), False
         if len(node.input) > 5 and (bias := self.constant(node.input[5])) is not None:
             yield bias, False
 

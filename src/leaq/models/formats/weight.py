@@ -51,13 +51,14 @@ class Weight:
     flat: bool = False
 
     def shaped(self, shape: torch.Size) -> "Weight | None":
-        """Return it in the original's shape, None where it has another one."""
-        if self.value.shape == shape:
-            return self
-        if not self.flat or self.value.numel() != shape.numel():
+        """Return it in the original's shape, None where it has another one; whole rows are then called no groups."""
+        if not self.flat:
+            return self if self.value.shape == shape else None
+        if self.value.numel() != shape.numel():
             return None
         step = None if self.step is None else self.step.expand(self.value.shape).reshape(shape)
-        return replace(self, value=self.value.reshape(shape), step=step)
+        form = self.form.partition(" in groups of")[0] if self.value.shape[0] == shape[0] else self.form
+        return replace(self, value=self.value.reshape(shape), step=step, form=form)
 
     def readings(self) -> Iterator["Weight"]:
         """Yield this reading and those by other conventions, the one that the file says first."""

@@ -19,7 +19,6 @@ from leaq.quantizers.applying import quantized
 from leaq.quantizers.backends.base import Backend
 from leaq.quantizers.backends.gguf import Gguf
 from leaq.quantizers.backends.k_quants import K_TYPES
-from leaq.quantizers.backends.nncf import Nncf
 from leaq.quantizers.mixed_precision import spelled
 from leaq.quantizers.registry import build
 from leaq.quantizers.scheme import Scheme, quantizable
@@ -27,10 +26,12 @@ from leaq.types import Checkpoints, Flag
 
 MOST_ACTIVATIONS = 16
 """Bits up to which quantizers round activations."""
-GROUPS = (128, 32, 64)
+WITH_ZEROS = " with zero points"
+TOLD = frozenset({"GGUF", "OpenVINO", "compressed-tensors", "int8", "torchao", "torch.ao", "bitsandbytes", "quanto"})
+"""Producers whose files say wholly what their weights went through: the first quantizer of such a form."""
 HALVES = ("float16", "bfloat16")
 ALIKE = 0.9
-"""Share of a k-quant's weights that must come out, and of NNCF's where the file alone is there.
+"""Share of a k-quant's weights that must come out.
 
 Builds of ggml that fuse operations differ in 1 % of blocks; rounding once more moves 0 to 2 % of numbers, of Q3_K
 more.
@@ -69,6 +70,8 @@ class Recipe:
         """What is less than certain, to stand behind the specification."""
         if self.share == 1:
             return ""
+        if self.again and self.share < ALIKE:
+            return " by what the file says of itself"
         why = "which rounding once more moves" if self.again else "as of another build of the same encoder"
         return f" but for {1 - self.share:.2%}, {why}"
 
@@ -84,24 +87,24 @@ def _compressed(rest: str) -> Iterator[str]:
     if rest in ("NVFP4", "MXFP4"):
         yield f"compressed_tensors.float(format={rest.lower()})"
         return
-    bits = rest.partition("-")[0]
-    for more in ("", ", symmetric=False"):
-        yield from (f"compressed_tensors(bits={bits}, group={group}{more})" for group in GROUPS)
-        yield f"compressed_tensors(bits={bits}, per=channel{more})"
+    bits, _, more = rest.partition("-bit")
+    where = f"group={found[1]}" if (found := re.search(r"groups of (\d+)", more)) else "per=channel"
+    yield f"compressed_tensors(bits={bits}, {where}{', symmetric=False' * more.endswith(WITH_ZEROS)})"
     yield from _words(rest)  # AutoRound writes this layout, too
 
 
 def _words(rest: str) -> Iterator[str]:
     """GPTQ and AWQ layouts: rounded to nearest. What looked at records cannot be done again without them."""
-    bits = rest.partition("-")[0]
-    for more in ("", ", symmetric=False"):
-        yield from (f"auto_round(bits={bits}, group={group}{more})" for group in (*GROUPS, 0))
+    bits, _, more = rest.partition("-bit")
+    group = found[1] if (found := re.search(r"groups of (\d+)", more)) else 0
+    yield from (f"auto_round(bits={bits}, group={group}{zero}" for zero in (")", ", symmetric=False)"))
 
 
 def _onnx(rest: str) -> Iterator[str]:
     bits, blocks, size = rest.partition("-bit blocks of ")
     if blocks:
-        yield from (f"onnxruntime.nbits(bits={bits}, block={size}{more})" for more in ("", ", symmetric=False"))
+        zero = ", symmetric=False" * size.endswith(WITH_ZEROS)
+        yield f"onnxruntime.nbits(bits={bits}, block={size.removesuffix(WITH_ZEROS)}{zero})"
         return
     bits = "4" if rest.endswith("int4") else "8"
     yield from (f"uniform(bits={bits}, per=tensor)", f"uniform(bits={bits})")
@@ -125,23 +128,34 @@ def _bitsandbytes(rest: str) -> Iterator[str]:
 
 
 def _torchao(rest: str) -> Iterator[str]:
-    yield from ("torchao.int8_weight_only", "torchao.float8_weight_only(format=e4m3)")
-    if rest == "int8":  # codes of fewer bits are kept in bytes, too
-        yield from (f"torchao.intx_weight_only(bits={bits})" for bits in (4, 2, 3, 5, 6, 7, 8))
-        yield from (f"torchao.intx_weight_only(bits={bits}, per=group, group=32)" for bits in (4, 2, 3, 8))
-    if rest == "float8_e5m2":
-        yield "torchao.float8_weight_only(format=e5m2)"
+    if rest.startswith("float8"):
+        yield f"torchao.float8_weight_only(format={'e5m2' if 'e5m2' in rest else 'e4m3'})"
+        return
+    kind, _, group = rest.removesuffix(WITH_ZEROS).partition(" in groups of ")
+    per = f", per=group, group={group}" if group else ""
+    zero = ", symmetric=False" * rest.endswith(WITH_ZEROS)
+    if rest == "int8":
+        yield "torchao.int8_weight_only"
+    yield f"torchao.intx_weight_only(bits={kind.removeprefix('int')}{per}{zero})"
+
+
+def _int8(rest: str) -> Iterator[str]:
+    zero = ", symmetric=False" * rest.endswith(WITH_ZEROS[1:])
+    yield f"compressed_tensors(bits=8, per={'tensor' if 'per tensor' in rest else 'channel'}{zero})"
+
+
+def _float8(rest: str) -> Iterator[str]:
+    for per in (", per=tensor",) if "per tensor" in rest else ("", ", per=block"):
+        yield f"compressed_tensors.float(format=fp8{per})"
 
 
 def _quanto(rest: str) -> Iterator[str]:
-    bits, few, group = rest.partition("-bit in groups of ")
-    if few:  # the size of a row where it is no group
-        yield f"uniform(bits={bits}, symmetric=False)"
-        yield f"uniform(bits={bits}, per=group, group={group}, symmetric=False)"
-    elif rest == "int8":
-        yield "uniform(bits=8)"
+    bits, few, group = rest.partition("-bit")
+    if few:
+        per = f", per=group, group={group.rpartition(' ')[2]}" if group else ""
+        yield f"uniform(bits={bits}{per}, symmetric=False)"
     else:
-        yield f"float8(format={'e5m2' if 'e5m2' in rest else 'e4m3'})"
+        yield "uniform(bits=8)" if rest == "int8" else f"float8(format={'e5m2' if 'e5m2' in rest else 'e4m3'})"
 
 
 def _torch_ao(rest: str) -> Iterator[str]:
@@ -177,10 +191,8 @@ _MAKERS: Mapping[str, Callable[[str], Iterator[str]]] = {
     "torchao": _torchao,
     "torch.ao": _torch_ao,
     "quanto": _quanto,
-    "int8": lambda _: (f"compressed_tensors(bits=8, per=channel{more})" for more in ("", ", symmetric=False")),
-    "float8_e4m3fn": lambda _: (
-        f"compressed_tensors.float(format=fp8{per})" for per in ("", ", per=tensor", ", per=block")
-    ),
+    "int8": _int8,
+    "float8_e4m3fn": _float8,
 }
 """What may have made weights of a form, by its first word."""
 
@@ -236,8 +248,9 @@ class _Maker:
         main = max(sizes, key=lambda form: sizes[form])
         first = next(name for name in changed if self.stored.get(name, "") == main)
         found = [self._completed(scheme) for scheme in _schemes(main) if self._fits(scheme, first)]
-        exact = min((recipe for recipe in found if recipe is not None), key=lambda one: len(one.spec), default=None)
-        return exact or self._calibrated(main)
+        whole = [recipe for recipe in found if recipe is not None]
+        best = min(whole, key=lambda one: (one.share < 1, len(one.spec)), default=None)
+        return best or self._calibrated(main)
 
     def _calibrated(self, main: str) -> Recipe | None:
         """Return the quantizer of a form whose codes are chosen on records, where the other weights' ways are known."""
@@ -265,7 +278,8 @@ class _Maker:
             share = self._share(plan.get(name), name)
             if share < self._least(plan.get(name), name):
                 ways: list[Scheme | None] = [None, *_schemes(self.stored.get(name, ""))]
-                way = next((way for way in ways if self._fits(way, name)), scheme)
+                fitting = [way for way in ways if self._fits(way, name)]
+                way = max(fitting, key=lambda way: self._share(way, name), default=scheme)
                 if way is scheme:
                     return None
                 others[name] = "full" if way is None else way.spec()
@@ -291,14 +305,12 @@ class _Maker:
     def _least(self, way: Scheme | None, name: str) -> float:
         """Return the share of a weight's numbers that must come out, if a way made it.
 
-        A GGUF file names the type of each weight; where the file alone is there, rounding it once more may move many.
+        Where the file alone is there, rounding it once more may move all: what it says of itself is then taken.
         """
-        if isinstance(way, Nncf) and self.again:
-            return ALIKE
+        if self.again and way is not None and way.spec() == _told(self.stored.get(name, "")):
+            return 0.0
         if not isinstance(way, Gguf):
             return 1.0
-        if self.again and way.through == "float32" and self.stored.get(name) == f"GGUF {way.type}":
-            return 0.0
         return ALIKE if way.type in K_TYPES else 1.0
 
     def _share(self, way: Scheme | None, name: str) -> float:
@@ -312,6 +324,16 @@ class _Maker:
         except (LeaqError, KeyError):  # not for weights of this kind or shape
             return 0.0
         return float((given.to(tensor.dtype).cpu() == tensor).double().mean())
+
+
+def _told(form: str) -> str:
+    """Return the quantizer that a form is by its own words; empty where they leave it open."""
+    if form.partition(" ")[0] not in TOLD and "blocks of" not in form:
+        return ""
+    try:
+        return build(next(_candidates(form), "")).spec()
+    except LeaqError:  # a form that is not encoded here
+        return ""
 
 
 def _schemes(form: str) -> Iterator[Scheme]:

@@ -15,6 +15,11 @@ from tests.unit.models.formats.cases import rule
 from tests.unit.models.formats.matrix import FORMS
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the producers' packages
+ALONE = {
+    "ONNX static int4": "compressed_tensors(bits=4, per=tensor, symmetric=False)",
+    "bitsandbytes int8": "bitsandbytes.int8",
+}
+"""What gives a file's own weights as they are where that is told by a shorter rule than made it."""
 CELLS = [(name, make) for name, form in FORMS.items() for make in form.models]
 
 
@@ -64,3 +69,9 @@ def test_form(tmp_path, name, make):
     for key, tensor, _ in tensors_of(opened.module):
         if tensor.ndim > 1:
             assert torch.equal(made[key][0], tensor), key
+
+    # shadows of the file alone: the same, as far as codes or the file's own words tell it
+    alone = recipe_of(opened.module, None, opened.stored)
+    if form.bits < 16 and not name.startswith("AutoRound"):
+        assert rule(alone.spec) == build(ALONE.get(name, form.recipe)).spec()
+        assert alone.again

@@ -9,7 +9,7 @@ from leaq.models import checkpoints_of
 from leaq.pipeline.finished.shipped import open_shipped
 from leaq.quantizers import build
 from leaq.quantizers.files.recognised import Recipe, recipe_flag, recipe_of
-from tests.unit.models.formats.producers import gguf_file, net
+from tests.unit.models.formats.producers import compressed, gguf_file, net
 
 
 def recipe(path, module):
@@ -116,3 +116,14 @@ def test_codes_chosen_on_records_name_the_quantizer_of_their_kind(form, spec):
     flag = recipe_flag(recipe)
     assert flag.code == "recipe-calibrated"
     assert "no quantizer gives them again" in flag.text
+
+
+def test_where_rounding_once_more_moves_nearly_all_the_files_own_word_is_taken(tmp_path):
+    module = net()
+    compressed(tmp_path, module, bits=8, strategy="channel")
+    opened = open_shipped(tmp_path / "model.safetensors", module, name="m")
+    found = recipe_of(opened.module, None, opened.stored)
+    assert found.spec == "compressed_tensors(bits=8, per=channel)"
+    assert found.share < 0.1
+    assert found.doubt == " by what the file says of itself"
+    assert recipe_of(opened.module, module, opened.stored).doubt == ""

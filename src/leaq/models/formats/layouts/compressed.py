@@ -44,7 +44,9 @@ def _compressed(parts: Parts, settings: Mapping[str, Any]) -> Weight:
     zero = None
     if (stored := parts.get("weight_zero_point")) is not None:
         zero = _in_words(stored.T.contiguous(), bits, rows).T - middle if stored.dtype == torch.int32 else stored
-    form = f"compressed-tensors {bits}-bit"
+    groups = scale.shape[1] if scale.ndim == 2 else 1
+    form = f"compressed-tensors {bits}-bit" + f" in groups of {-(-columns // groups)}" * (groups > 1)
+    form += " with zero points" * (zero is not None)
     order = parts.get("weight_g_idx")
     if order is not None and bool((order >= 0).all()) and scale.ndim == 2:
         scale, zero = scale[:, order.long()], None if zero is None else zero[:, order.long()]

@@ -22,7 +22,10 @@ def _beside(parts: Parts, settings: Mapping[str, Any]) -> Weight:
         found = Weight(value, absolute.float().reshape(-1, 1) / 127, "bitsandbytes LLM.int8")
     else:
         scale = parts.get("weight_scale", parts.get("weight_scale_inv"))
-        found = scaled(codes, scale, parts.get("weight_zero_point"), form=kind) if scale is not None else None
+        zero = parts.get("weight_zero_point")
+        one = scale is not None and scale.numel() == 1 and len(codes) > 1
+        form = kind + " per tensor" * one + " with zero points" * (zero is not None)
+        found = scaled(codes, scale, zero, form=form) if scale is not None else None
     if found is None:
         raise InvalidInput(
             f"Layer {settings['layer']!r}: {kind} codes {tuple(codes.shape)} must be covered by their scales. Found "

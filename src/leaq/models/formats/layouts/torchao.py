@@ -14,6 +14,11 @@ from leaq.models.formats.weight import Weight
 def _torchao(parts: Parts, settings: Mapping[str, Any]) -> Weight:
     codes, scale = parts["_weight_qdata"], parts.get("_weight_scale")
     kind = f"torchao {str(codes.dtype).removeprefix('torch.')}"
+    if codes.dtype == torch.int8 and scale is not None:  # fewer bits lie in bytes, too
+        bits = next(bits for bits in range(2, 9) if int(codes.max()) < 2 ** (bits - 1) >= -int(codes.min()))
+        groups = scale.shape[1] if scale.ndim == codes.ndim == 2 else 1
+        kind = f"torchao int{bits}" + f" in groups of {codes.shape[1] // groups}" * (groups > 1)
+        kind += " with zero points" * bool("_weight_zero_point" in parts and parts["_weight_zero_point"].any())
     found = None
     if scale is not None and codes.dtype != torch.int32:
         found = scaled(codes, scale, parts.get("_weight_zero_point"), form=kind)
