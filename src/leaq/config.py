@@ -29,14 +29,14 @@ UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowErro
 Maker = TypeVar("Maker", bound=Callable[..., Any])
 
 
-LONGEST = 80
+REPEATED = 80
 """Letters of a value that are repeated in a message."""
 
 
 def _in_a_line(value: object) -> str:
     """Write a value as it was given, in one line of some length: a table is named by its type."""
     text = repr(value)
-    return text if len(text) <= LONGEST and "\n" not in text else f"a {type(value).__name__}"
+    return text if len(text) <= REPEATED and "\n" not in text else f"a {type(value).__name__}"
 
 
 class ConfigError(InvalidInput):

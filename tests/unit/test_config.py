@@ -183,3 +183,8 @@ def test_a_name_is_taken_once_in_all_files(folder):
     name = folder("two.py", PIECE.format(title="Two", name="emu", place=0))
     with pytest.raises(InvalidInput, match="The animal name 'emu' is already registered"):
         list(Registry("animal", name))
+
+
+def test_long_specifications_are_read():
+    others = "; ".join(f"{i}.weight=full" for i in range(100))
+    assert parse_spec(f"gguf(type=Q4_0, others='{others}')")[1]["others"] == others
