@@ -3,7 +3,7 @@
 import numpy as np
 
 from leaq.errors import NotEnoughEvidence
-from leaq.types import Bools, Flag, Floats, Ints, LossTable
+from leaq.types import Bools, Estimate, Flag, Floats, Ints, LossTable
 
 FEWEST = 4
 """Members, and non-members, that half of give a threshold and half are judged."""
@@ -18,6 +18,8 @@ RECURRING = 10
 """Losses that must recur until anything is made of it."""
 NEAR = 25
 """Different losses on either side that tell how many members have losses of about that size."""
+WORSE = 0.45
+"""Area under the ROC curve below which no chance takes an attack on one model."""
 SURE = 3.0
 """Standard deviations from chance at which copies are taken to stand on one side, or on both."""
 
@@ -46,6 +48,25 @@ def doubts_of_one(table: LossTable, target: int) -> tuple[Flag, ...]:
         found.append(Flag("few-judged", text))
     if (said := _repeated(table.released[target], members, table.groups)) is not None:
         found.append(Flag("equal-losses", said))
+    return tuple(found)
+
+
+def doubts_of_verdicts(decisions: Bools, area: Estimate) -> tuple[Flag, ...]:
+    """Return what is doubtful about who was called a member, (t, n), and about scores that rank members below others.
+
+    Parameters
+    ----------
+    area : under the ROC curve of the scores.
+    """
+    found = []
+    if decisions.all() or not decisions.any():
+        whom = "everybody" if decisions.all() else "nobody"
+        text = f"The threshold calls {whom} a member: an advantage of 0 by itself, which says nothing of the leak."
+        found.append(Flag("one-verdict", text))
+    if len(decisions) == 1 and area.high < WORSE:
+        said = f"AUC {area.value:.2f} [{area.low:.2f}, {area.high:.2f}]"
+        text = f"The members are fitted worse than the others ({said}): were the two exchanged, or is more different?"
+        found.append(Flag("fits-worse", text))
     return tuple(found)
 
 

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from leaq.attacks.decisions import cross_fitted_decisions, thresholds_by_others
-from leaq.attacks.doubts import doubts_of_one
+from leaq.attacks.doubts import doubts_of_one, doubts_of_verdicts
 from leaq.attacks.epsilon import epsilon_bound
 from leaq.attacks.resampling import Influences, ScoresFrom, Shared, advantages, areas, resamples
 from leaq.errors import InvalidInput, NotEnoughEvidence
@@ -130,6 +130,7 @@ def attack_result(
     doubt = _Undoubted.of(members, table.groups, level=resampling.level)
     told_apart = bounded(advantage, resampling, ends=(-1.0, 1.0), pairs=scores.size, method=f"{signs}; {resampled}")
     under = bounded(area, resampling, ends=(0.0, 1.0), pairs=scores.size, method=f"mean over models; {resampled}")
+    attack = replace(attack, flags=(*attack.flags, *doubts_of_verdicts(decisions, under)))
     return AttackResult(
         attack.name,
         attack.attacker,

@@ -64,12 +64,12 @@ def _some(rows: Floats, rng: np.random.Generator) -> Floats:
     return rows[rng.choice(len(rows), MOST, replace=False)]
 
 
-def shift_doubt(found: Estimate) -> tuple[Flag, ...]:
-    """Flag members and non-members that differ visibly."""
+def shift_doubt(found: Estimate, what: str = "inputs") -> tuple[Flag, ...]:
+    """Flag members and non-members that differ visibly, in their inputs or their targets."""
     if found.low <= VISIBLE:
         return ()
     text = (
-        f"Members and non-members differ before any model sees them: a classifier on the inputs alone tells them "
+        f"Members and non-members differ before any model sees them: a classifier on the {what} alone tells them "
         f"apart with AUC {found.value:.2f} [{found.low:.2f}, {found.high:.2f}]. Attacks then measure this shift and "
         "not the leak; draw both from one source."
     )

@@ -115,7 +115,8 @@ def from_sklearn(estimator: Any) -> Converted:
     else:
         raise UnsupportedModel(
             f"Of scikit-learn, perceptrons (MLPClassifier, MLPRegressor) and linear models ({', '.join(LINEAR[:3])}, "
-            f"...), alone, in a search or at the end of a pipeline, have weights to quantize here. Found {kind}."
+            f"...), alone, in a search or at the end of a pipeline, have weights to quantize here. Found {kind}. "
+            "Give its predict_proba or predict instead of it: one row, attacked as it runs."
         )
     return Converted(module, before, estimator)
 

@@ -53,3 +53,18 @@ def test_few_records_are_said_and_fewer_refused(rng):
         codes(rng.random(3), rng.random(200))
     with pytest.raises(NotEnoughEvidence, match="Found 200 and 1"):
         codes(rng.random(200), rng.random(10), groups=np.r_[np.arange(200), np.full(10, 200)])
+
+
+def test_members_and_others_that_were_exchanged_are_doubted(rng):
+    """The threshold then accuses nobody, and 0 [0, 0] looked like a proof."""
+    swapped = Threshold()(LossTable.from_losses(rng.exponential(1, 300), rng.exponential(0.1, 300)))
+    said = {flag.code: flag.text for flag in swapped.flags}
+    assert "were the two exchanged" in said["fits-worse"]
+    right = Threshold()(LossTable.from_losses(rng.exponential(0.1, 300), rng.exponential(1, 300)))
+    assert not {"fits-worse", "one-verdict"} & {flag.code for flag in right.flags}
+
+
+def test_a_threshold_that_calls_nobody_a_member_says_so():
+    found = Threshold()(LossTable.from_losses(np.full(200, 0.7), np.full(200, 0.7)))
+    assert (found.advantage.value, found.advantage.low, found.advantage.high) == (0, 0, 0)
+    assert "says nothing of the leak" in next(flag.text for flag in found.flags if flag.code == "one-verdict")

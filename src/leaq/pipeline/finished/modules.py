@@ -72,7 +72,9 @@ def audit_case(case: Case, *, progress: Progress = silent) -> CellResult:
     flags += [*parameter_doubts(model), *_record_doubts(members, nonmembers, config)]
     flags += _recorded_part(model, case.checkpoints)
     compared = _compared(members, nonmembers, config)
-    flags += shift_doubt(compared) if isinstance(compared, Estimate) else ()
+    if isinstance(compared, Estimate):
+        flags += shift_doubt(compared)
+        flags += shift_doubt(_compared_targets(members, nonmembers, config), "targets")
     with large_blocks_returned(any(map(is_later, model.parameters()))):
         evaluator = ModelEvaluator.build(
             model, members, nonmembers, loss=case.loss, n_train=config.n_train, lent=case.lent
@@ -223,6 +225,14 @@ def _compared(members: Records, nonmembers: Records, config: AuditConfig) -> Est
     if members.features.shape[1] != nonmembers.features.shape[1]:
         return NotComputed("Members and non-members have inputs of different width.")
     return shift(np.asarray(members.features), np.asarray(nonmembers.features), **config.resampling)
+
+
+def _compared_targets(members: Records, nonmembers: Records, config: AuditConfig) -> Estimate:
+    """Compare targets alone: of members of one class an attack tells the class, whatever the inputs look like."""
+    targets = [np.asarray(records.targets, dtype=np.float64) for records in (members, nonmembers)]
+    holes = min(map(np.nanmin, targets)) - 1  # a missing label is a value of its own
+    inside, outside = (np.where(np.isnan(one), holes, one).reshape(len(one), -1) for one in targets)
+    return shift(inside, outside, **config.resampling)
 
 
 def _describe(

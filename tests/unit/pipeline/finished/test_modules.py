@@ -127,6 +127,17 @@ def test_members_that_differ_visibly_are_flagged_with_the_auc(model, data):
     assert result.data["shift_auc"]["low"] > 0.8
 
 
+def test_members_whose_labels_differ_are_flagged(model, data):
+    """Members of one class and others of all: the inputs look alike, and the attack tells the class."""
+    (x, y), (xn, yn) = data
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=(len(x), x.shape[1])), rng.normal(size=(len(xn), x.shape[1]))
+    result = audit_finished(model, (one, np.zeros_like(y)), (other, np.arange(len(yn)) % 2), **QUICK)
+    texts = [flag.text for flag in result.flags if flag.code == "members-differ"]
+    assert len(texts) == 1
+    assert "a classifier on the targets alone tells them apart with AUC 0." in texts[0]
+
+
 def test_members_from_one_source_are_not_flagged(result):
     assert "members-differ" not in codes(result.flags)
     assert result.data["shift_auc"]["low"] < 0.52
