@@ -142,8 +142,10 @@ def config_from(config: type[C], given: Mapping[str, Any], *, verb: Verb | None 
 
 def _told(where: str, text: str, flags: Mapping[str, str]) -> str:
     """Put the name of the option before what is wrong with it."""
-    flag = next((flags[path] for path in _heads(where) if path in flags), where)
-    return f"{flag}: {text}" if flag else text
+    path = next((path for path in _heads(where) if path in flags), "")
+    inner = where.removeprefix(path).lstrip(".")  # an option of what the option names, such as a quantizer's bits
+    named = [flags.get(path, ""), "" if inner.isdigit() else inner]
+    return ": ".join([*filter(None, named), text])
 
 
 def _heads(where: str) -> Iterator[str]:

@@ -70,7 +70,7 @@ def kinds(result: CellResult) -> Table | None:
             (f"{title}: {stratum.name}", [Cell(title), Cell(stratum.name), *cells])
             for title, strata in found.strata.items()
             for parts in partitions(strata)
-            for stratum, cells in zip(parts, _numbers(parts, labels), strict=True)
+            for stratum, cells in zip(parts, numbers_of(parts, labels), strict=True)
         ],
         footnotes=tuple(Footnote("", text) for text in (NOTE, *(flag.text for flag in found.flags))),
     )
@@ -106,7 +106,7 @@ def partitions(strata: Sequence[Stratum]) -> list[list[Stratum]]:
     return list(found.values())
 
 
-def _numbers(strata: Sequence[Stratum], labels: list[str]) -> list[list[Cell]]:
+def numbers_of(strata: Sequence[Stratum], labels: list[str]) -> list[list[Cell]]:
     """Return how many molecules each kind of a partition has, and their risk and who is identified by each label."""
     sizes = [stratum.n for stratum in strata]
     few = [size < FEWEST for size in sizes]
@@ -115,7 +115,8 @@ def _numbers(strata: Sequence[Stratum], labels: list[str]) -> list[list[Cell]]:
     for label in labels:
         named = [stratum.identified.get(label, 0) for stratum in strata]
         small = [0 < number < FEWEST_NAMED for number in named]
-        counts[label] = named, small, withheld(named, small, total=FEWEST_NAMED)
+        out = [one or other for one, other in zip(small, hidden, strict=True)]
+        counts[label] = named, small, withheld(named, out, total=FEWEST_NAMED)
     lines = []
     for at, stratum in enumerate(strata):
         if hidden[at]:

@@ -151,6 +151,8 @@ def test_every_problem_is_told_under_its_option():
         config_from(Outer, {"seed": -1, "inner.seed": "x"})
     with pytest.raises(InvalidInput, match=r"^--hidden: Input should be greater than 0 \(found 0\)\.$"):
         config_from(AuditConfig, {"source": "wine", "training.hidden": (0,)})
+    with pytest.raises(InvalidInput, match=r"^--quantizers: bits: Input should be .* \(found 0\)\.$"):
+        config_from(AuditConfig, {"source": "wine", "quantizers": ("uniform(bits=0)",)})
 
 
 def test_the_call_of_a_finished_model():

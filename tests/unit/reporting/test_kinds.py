@@ -14,10 +14,11 @@ from leaq.pipeline import audit
 from leaq.pipeline.cell import AuditConfig
 from leaq.reporting.card import privacy_card
 from leaq.reporting.html import render
-from leaq.reporting.kinds import FEWEST, WITHHELD, kinds, partitions, withheld
-from leaq.reporting.molecule_risk import SIMILARITIES, molecule_risks, nearest_nonmember
+from leaq.reporting.kinds import FEWEST, WITHHELD, kinds, numbers_of, partitions, withheld
+from leaq.reporting.molecule_risk import SIMILARITIES, Stratum, molecule_risks, nearest_nonmember
 from leaq.results.redaction import shareable
 from leaq.training import TrainingConfig
+from leaq.types import Estimate
 from tests.unit.reporting.test_molecule_risk import result, table
 
 __all__ = ["result", "table"]
@@ -65,6 +66,16 @@ def test_small_kinds_do_not_follow_from_the_total(result):
 )
 def test_what_is_left_out_adds_up(numbers, small, out):
     assert withheld(numbers, small, total=10) == out
+
+
+def test_kinds_without_numbers_hide_a_small_count_among_them(result):
+    """Counts of kinds that have no numbers are not known, so that others' need not be left out beside a small one."""
+    label = result.rows[0].label
+    strata = [Stratum("a", 60, {}, {label: 30}), Stratum("b", 12, {}, {label: 6}), Stratum("c", 3, {}, {label: 2})]
+    strata = [replace(one, risk={label: Estimate(1.0, 0.5, 1.5, one.n)}) for one in strata]
+    cells = [[cell.text for cell in line] for line in numbers_of(strata, [label])]
+    assert [line[0] for line in cells] == ["60", "not given", "fewer than 10"]
+    assert cells[0][2] == "30"
 
 
 def test_counts_are_of_those_identified(result):

@@ -30,6 +30,7 @@ from leaq.pipeline.subjects import subject_of
 from leaq.quantizers import Calibration, build, pack
 from leaq.reporting.card import privacy_card
 from leaq.results import CellResult, as_plain
+from leaq.results.metrics import metric
 from leaq.results.redaction import shareable, shareable_config
 from leaq.study import audit_into
 from leaq.system.environment import limited_threads
@@ -72,10 +73,15 @@ class Protected:
                 f"None of the {len(self.tried) - 1} releases tried leaks less than full precision within the budget: "
                 "allow a larger drop, or give more public records."
             )
-        return (
-            f"Chosen of {len(self.tried)} releases: {best.label}. Where it was chosen, its {self.metric} changed by "
-            f"{best.drop.value:+.3f} [{best.drop.low:+.3f}, {best.drop.high:+.3f}]."
+        name = metric(self.metric).name
+        said = (
+            f"Chosen of {len(self.tried)} releases, by its estimate: {best.label}. Where it was chosen, its {name} "
+            f"changed by {best.drop.value:+.3f} [{best.drop.low:+.3f}, {best.drop.high:+.3f}]"
         )
+        proved = next(row.drops.get(self.metric) for row in self.audit.rows if row.quantizer == self.quantizer)
+        if not isinstance(proved, Estimate):
+            return f"{said}."
+        return f"{said}, on the models audited by {proved.value:+.3f} [{proved.low:+.3f}, {proved.high:+.3f}]."
 
     def to_plain(self) -> dict[str, Any]:
         """Return everything but the card as JSON values; aggregates only."""
@@ -212,7 +218,10 @@ def _release(config: AuditConfig, parts: Parts, best: Tried, path: Path, *, prog
 def _card(audit: CellResult, tried: Sequence[Tried], parts: Parts, *, again: str, max_drop: float) -> str:
     """Return the audit's card, with how the release was chosen and what the released model is."""
     best = next(one for one in tried if one.advantage is not None)
-    lines = [f"| release | {parts.metric} where chosen | change | advantage where chosen |", "|---|---:|---:|---:|"]
+    lines = [
+        f"| release | {metric(parts.metric).name} where chosen | change | advantage where chosen |",
+        "|---|---:|---:|---:|",
+    ]
     for one in tried:
         leak = "not attacked" if one.advantage is None else _cell(one.advantage)
         leak = f"not made: {one.refused}" if one.refused else leak
@@ -229,8 +238,9 @@ def _card(audit: CellResult, tried: Sequence[Tried], parts: Parts, *, again: str
     sections = (
         privacy_card(audit, reproduce=again).rstrip(),
         "### How the release was chosen",
-        f"Of {len(tried)} releases, **{best.label}** had the smallest advantage of those whose {parts.metric} fell by "
-        f"at most {max_drop:g}. {parts.said(models)} The figures below made the choice, so the best of them flatter; "
+        f"Of {len(tried)} releases, **{best.label}** had the smallest advantage of those whose "
+        f"{metric(parts.metric).name} fell by at most {max_drop:g}. "
+        f"{parts.said(models)} The figures below made the choice, so the best of them flatter; "
         "those of the audit above do not.",
         "\n".join(lines),
         trained if parts.pool.released_on is None else given,

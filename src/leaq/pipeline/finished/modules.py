@@ -74,6 +74,7 @@ def audit_case(case: Case, *, progress: Progress = silent) -> CellResult:
     compared = _compared(members, nonmembers, config)
     if isinstance(compared, Estimate):
         flags += shift_doubt(compared)
+    if isinstance(compared, Estimate) and case.extra is None:  # texts have no targets of their own
         flags += shift_doubt(_compared_targets(members, nonmembers, config), "targets")
     with large_blocks_returned(any(map(is_later, model.parameters()))):
         evaluator = ModelEvaluator.build(

@@ -30,6 +30,10 @@ def test_what_is_written(protected):
     card = (protected.folder / "card.md").read_text()
     assert card == protected.card
     assert "How the release was chosen" in card
+    assert "ROC-AUC where chosen" in card
+    assert "roc_auc" not in protected.chosen
+    assert "by its estimate" in protected.chosen or protected.quantizer == "none"
+    assert "on the models audited by" in protected.chosen or protected.quantizer == "none"
     assert "not attacked" in card or all(one.advantage for one in protected.tried)
     assert (protected.folder / "choice.json").stat().st_mode & 0o077 == 0
 
