@@ -8,7 +8,7 @@ import numpy as np
 
 from leaq.attacks.base import MembershipAttack
 from leaq.attacks.lira import Lira
-from leaq.errors import InvalidInput, NotEnoughEvidence, need
+from leaq.errors import InvalidInput, NotEnoughEvidence, need, some
 from leaq.seeds import stream
 from leaq.types import Bools, Floats, Ints
 
@@ -173,17 +173,18 @@ def parquet_blocks(path: str | Path, *, records: int = RECORDS) -> Blocks:
 
 
 def _numbered(name: str, columns: Sequence[str]) -> list[str]:
-    """Return the columns name_0, name_1, ... as far as they go, or the column of that bare name."""
-    found: list[str] = []
-    while f"{name}_{len(found)}" in columns:
-        found.append(f"{name}_{len(found)}")
-    return found or ([name] if name in columns else [])
+    """Return the columns name_0, name_1, ..., or the column of that bare name."""
+    there = sorted(int(number) for one in columns if (number := one.removeprefix(f"{name}_")).isdecimal())
+    if there != list(range(len(there))):
+        numbers = some([str(number) for number in there], 5)
+        raise InvalidInput(f"Columns {name}_0, {name}_1, ... must count the models without a gap. Found {numbers}.")
+    return [f"{name}_{number}" for number in there] or ([name] if name in columns else [])
 
 
 def _checked(taken: dict[str, Floats], path: str | Path) -> Block:
     for kind, values in taken.items():
-        if kind == "member" and values.dtype != np.bool_:
-            raise InvalidInput(f"{path}: member columns must be true or false. Found {values.dtype}.")
+        if kind == "member" and not (values.dtype.kind in "biuf" and np.isin(values, (0, 1)).all()):
+            raise InvalidInput(f"{path}: member columns must be true or false, or 1 and 0. Found {values.dtype}.")
         if kind != "member" and not (values.dtype.kind in "fiu" and np.isfinite(values).all()):
             raise InvalidInput(f"{path}: {kind} columns must be finite numbers. Found others. Leave those records out.")
     losses, scores = (taken[kind].astype(np.float64) if kind in taken else None for kind in ("loss", "score"))

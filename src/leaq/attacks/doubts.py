@@ -7,6 +7,8 @@ from leaq.types import Bools, Estimate, Flag, Floats, Ints, LossTable
 
 FEWEST = 4
 """Members, and non-members, that half of give a threshold and half are judged."""
+FEW_MODELS = 4
+"""Attacked models from which an interval sees how models vary."""
 ENOUGH = 100
 """Members, and non-members, from which intervals cover about what they say: where nothing leaks, 95 % intervals of the
 loss threshold held 0 in 0.86, 0.90, 0.93 and 0.94 of 600 draws of 20, 40, 100 and 500 of each."""
@@ -34,36 +36,51 @@ def doubts_of_one(table: LossTable, target: int) -> tuple[Flag, ...]:
     """
     members = table.members[target]
     seen = [len(np.unique(table.groups[side])) for side in (members, ~members)]
-    if min(seen) < FEWEST:
-        raise NotEnoughEvidence(
-            f"An attack on one model needs at least {FEWEST} members and {FEWEST} non-members. Found {seen[0]} and "
-            f"{seen[1]}. Bring more records."
-        )
-    found = []
-    if min(seen) < ENOUGH:
-        text = (
-            f"Rests on {seen[0]:,} members and {seen[1]:,} non-members; with fewer than {ENOUGH} of either, intervals "
-            "cover less than they say (of 95 % ones, 86 % with 20 of each where nothing leaks)."
-        )
-        found.append(Flag("few-judged", text))
+    found = list(doubts_of_records(*seen))
     if (said := _repeated(table.released[target], members, table.groups)) is not None:
         found.append(Flag("equal-losses", said))
     return tuple(found)
 
 
-def doubts_of_verdicts(decisions: Bools, area: Estimate) -> tuple[Flag, ...]:
-    """Return what is doubtful about who was called a member, (t, n), and about scores that rank members below others.
+def doubts_of_records(*seen: int) -> tuple[Flag, ...]:
+    """Return what is doubtful where one model is attacked by so many members, and so many others; refuse too few."""
+    if min(seen) < FEWEST:
+        raise NotEnoughEvidence(
+            f"An attack on one model needs at least {FEWEST} members and {FEWEST} non-members. Found {seen[0]} and "
+            f"{seen[1]}. Bring more records."
+        )
+    if min(seen) >= ENOUGH:
+        return ()
+    text = (
+        f"Rests on {seen[0]:,} members and {seen[1]:,} non-members; with fewer than {ENOUGH} of either, intervals "
+        "cover less than they say (of 95 % ones, 86 % with 20 of each where nothing leaks)."
+    )
+    return (Flag("few-judged", text),)
+
+
+def doubts_of_few(models: int) -> tuple[Flag, ...]:
+    """Return what is doubtful where so few models are attacked."""
+    if models == 1:
+        text = "Rests on one attacked model; what another one, trained alike, would leak is not in the interval."
+        return (Flag("few-models", text),)
+    text = f"Rests on {models} attacked models; the interval is optimistic."
+    return (Flag("few-models", text),) if models < FEW_MODELS else ()
+
+
+def doubts_of_verdicts(accused: int, asked: int, *, models: int, area: Estimate) -> tuple[Flag, ...]:
+    """Return what is doubtful about who was called a member, and about scores that rank members below others.
 
     Parameters
     ----------
+    accused, asked : record-model pairs that were called members, of how many.
     area : under the ROC curve of the scores.
     """
     found = []
-    if decisions.all() or not decisions.any():
-        whom = "everybody" if decisions.all() else "nobody"
+    if accused in (0, asked):
+        whom = "everybody" if accused else "nobody"
         text = f"The threshold calls {whom} a member: an advantage of 0 by itself, which says nothing of the leak."
         found.append(Flag("one-verdict", text))
-    if len(decisions) == 1 and area.high < WORSE:
+    if models == 1 and area.high < WORSE:
         said = f"AUC {area.value:.2f} [{area.low:.2f}, {area.high:.2f}]"
         text = f"The members are fitted worse than the others ({said}): were the two exchanged, or is more different?"
         found.append(Flag("fits-worse", text))

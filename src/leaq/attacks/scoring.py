@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from leaq.attacks.decisions import cross_fitted_decisions, thresholds_by_others
-from leaq.attacks.doubts import doubts_of_one, doubts_of_verdicts
+from leaq.attacks.doubts import doubts_of_few, doubts_of_one, doubts_of_verdicts
 from leaq.attacks.epsilon import epsilon_bound
 from leaq.attacks.resampling import Influences, ScoresFrom, Shared, advantages, areas, resamples
 from leaq.errors import InvalidInput, NotEnoughEvidence
@@ -130,7 +130,13 @@ def attack_result(
     doubt = _Undoubted.of(members, table.groups, level=resampling.level)
     told_apart = bounded(advantage, resampling, ends=(-1.0, 1.0), pairs=scores.size, method=f"{signs}; {resampled}")
     under = bounded(area, resampling, ends=(0.0, 1.0), pairs=scores.size, method=f"mean over models; {resampled}")
-    attack = replace(attack, flags=(*attack.flags, *doubts_of_verdicts(decisions, under)))
+    attack = replace(
+        attack,
+        flags=(
+            *attack.flags,
+            *doubts_of_verdicts(int(decisions.sum()), decisions.size, models=len(targets), area=under),
+        ),
+    )
     return AttackResult(
         attack.name,
         attack.attacker,
@@ -188,11 +194,7 @@ def _thresholds(
 def _in_words(attack: Attack, targets: int, *, told: bool) -> Attack:
     """Return the attack with the doubts that few targets bring, and with what its attacker was told in the end."""
     flags = attack.flags
-    if 1 < targets < 4:
-        flags = (*flags, Flag("few-models", f"Rests on {targets} attacked models; the interval is optimistic."))
-    if targets == 1:
-        text = "Rests on one attacked model; what another one, trained alike, would leak is not in the interval."
-        flags = (*flags, Flag("few-models", text))
+    flags = (*flags, *doubts_of_few(targets))
     if not told or attack.told or attack.labelled:
         return replace(attack, flags=flags)
     text = (

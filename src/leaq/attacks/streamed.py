@@ -22,6 +22,7 @@ from leaq.attacks.base import MembershipAttack
 from leaq.attacks.blocks import Block, Blocks, Sample, kept
 from leaq.attacks.calibrated import Calibrated
 from leaq.attacks.decisions import FEWEST_OTHERS
+from leaq.attacks.doubts import doubts_of_few, doubts_of_records, doubts_of_verdicts
 from leaq.attacks.lira import Lira, log_normal
 from leaq.attacks.scoring import FALSE_POSITIVES, LABELLED, Resampling, bounded
 from leaq.attacks.shadows import FEWEST_SHADOWS, SMALLEST_VARIANCE, Shadows
@@ -294,6 +295,7 @@ def _result(attack: MembershipAttack, common: _Common, counts: _Counts, resampli
         raise NotEnoughEvidence(
             f"{attack.spec()}: every attacked model needs members and non-members. Found one without."
         )
+    records = doubts_of_records(*totals.sum((0, 1))[::-1].tolist()) if len(table) == 1 else ()
     ways = TwoWay.draw(
         len(table), np.arange(PARTS), draws=resampling.draws, rng=stream(resampling.seed, "attack-intervals"),
         units=common.pair,
@@ -307,19 +309,22 @@ def _result(attack: MembershipAttack, common: _Common, counts: _Counts, resampli
         f"signed, threshold from the other {'half of the records' if told else 'models'}; models and parts resampled"
     )
     pooled, alarms = above.sum((0, 1)), totals.sum((0, 1))
-    flags, pairs = (SHARED,) if "shadows" in attack.needs else (), common.records * len(common.pair)
+    shadows, pairs, models = "shadows" in attack.needs, common.records * len(common.pair), len(table)
+    under = bounded(
+        crossed(areas[0], areas[1:], ways),
+        resampling,
+        ends=(0.0, 1.0),
+        pairs=pairs,
+        method="ties within intervals; as the advantage",
+    )
+    flags = (*(SHARED for _ in range(shadows)), *doubts_of_few(models), *records)
+    flags += doubts_of_verdicts(int(caught.sum()), pairs, models=models, area=under)
     return AttackResult(
         attack.spec(),
-        f"knows {len(table) - len(common.opposite[0])} shadow models" if flags else f"sees losses; {LABELLED}",
+        f"knows {len(table) - len(common.opposite[0])} shadow models" if shadows else f"sees losses; {LABELLED}",
         "pool" if len(table) > 1 else "iid",
         advantage=bounded(crossed(gaps[0], gaps[1:], ways), resampling, ends=(-1.0, 1.0), pairs=pairs, method=method),
-        auc=bounded(
-            crossed(areas[0], areas[1:], ways),
-            resampling,
-            ends=(0.0, 1.0),
-            pairs=pairs,
-            method="ties within intervals; as the advantage",
-        ),
+        auc=under,
         tpr=_tprs(above, totals, ways, resampling),
         roc=np.concatenate([[[0.0], [0.0]], (pooled / alarms[:, None])[:, ::-8], [[1.0], [1.0]]], axis=1),
         flags=flags,
@@ -378,6 +383,10 @@ def _tprs(above: Ints, totals: Ints, ways: TwoWay, resampling: Resampling) -> di
             found[fpr] = NotComputed(f"TPR at {fpr:.1%} FPR {need}. Bring more records.")
             continue
         first = (shares[:, 0] <= fpr).argmax(1)  # the lowest threshold that accuses few enough
+        if shares[0, 0, first[0]] * whole[0, 0] < FALSE_POSITIVES:
+            need = "needs a threshold that accuses so few non-members: too many have one and the same score there"
+            found[fpr] = NotComputed(f"TPR at {fpr:.1%} FPR {need}. Read the AUC.")
+            continue
         values = shares[np.arange(len(shares)), 1, first]
         low, high = percentile_interval(values[1:], level=resampling.level)
         value, method = float(values[0]), "pooled over models; bootstrap over models and parts of the records"

@@ -235,7 +235,9 @@ def _unit(result: CellResult) -> Filled:
     unit = "one group of rows (column named by --group)" if group else "one record (row of the source)"
     alone = "" if group else "One person with several rows is not judged as one unless rows are grouped. "
     count = "not counted" if repeated is None else f"{int(repeated):,} records repeat another's inputs"
+    merged = [flag_words(flag) for flag in result.flags if flag.code == "merged-duplicates"]
     text = f"The unit is {unit}. {alone}Repeated records: {count}; they stay on one side of every split."
+    text = " ".join([text, *(f"Before that: {words}" for words in merged)])
     numbers = {"unit": "group" if group else "record", "duplicates": repeated}
     return text, "stated" if repeated is None else "measured", numbers
 

@@ -61,9 +61,24 @@ def test_bad_input_is_refused(rng, tmp_path):
     parquet.write_table(pa.table({"member": [True, False], "loss": [0.1, float("nan")]}), path)
     with pytest.raises(InvalidInput, match="loss columns must be finite numbers"):
         streamed(parquet_blocks(path))
-    parquet.write_table(pa.table({"member": [1, 0], "loss": [0.1, 0.2]}), path)
-    with pytest.raises(InvalidInput, match="member columns must be true or false. Found int64"):
+    parquet.write_table(pa.table({"member": [1, 2], "loss": [0.1, 0.2]}), path)
+    with pytest.raises(InvalidInput, match="member columns must be true or false, or 1 and 0. Found int64"):
         streamed(parquet_blocks(path))
+    parquet.write_table(pa.table({"member_0": [True], "member_2": [True], "loss_0": [0.1], "loss_2": [0.1]}), path)
+    with pytest.raises(InvalidInput, match=r"must count the models without a gap\. Found 0, 2"):
+        parquet_blocks(path)
+    with pytest.raises(NotEnoughEvidence, match="at least 4 members and 4 non-members. Found 2 and 48"):
+        streamed(lambda: [Block(np.arange(50)[None] < 2, losses[:1, :50])])
+
+
+def test_memberships_of_ones_and_zeros_are_memberships(rng, tmp_path):
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    members, losses = rng.integers(0, 2, 400), rng.exponential(size=400)
+    found = []
+    for kind in (bool, np.int64, np.float64):
+        parquet.write_table(pa.table({"member": members.astype(kind), "loss": losses}), tmp_path / "x.parquet")
+        found.append(streamed(parquet_blocks(tmp_path / "x.parquet"))["threshold"].advantage)
+    assert found[0] == found[1] == found[2]
 
 
 @pytest.mark.parametrize(("room", "reads"), [(2**20, 1), (100, 3)])

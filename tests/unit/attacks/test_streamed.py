@@ -57,6 +57,19 @@ def test_one_model_is_attacked_by_its_losses(rng):
     assert found.advantage.low < 0.535 < found.advantage.high  # exponentials: the best possible
     assert found.told
     assert found.advantage.high - found.advantage.low < 0.06
+    assert [flag.code for flag in found.flags] == ["few-models"]
+
+
+def test_one_model_has_the_doubts_that_it_has_in_memory(rng):
+    """Losses that are all the same were given a rate of 0 [0, 0] at one false accusation in a hundred."""
+    members = rng.random((1, 20_000)) < 0.5
+    same = streamed(lambda: [Block(members, np.full(members.shape, 0.7))])["threshold"]
+    assert [flag.code for flag in same.flags] == ["few-models", "one-verdict"]
+    assert "one and the same score there" in same.tpr[0.01].reason
+    swapped = streamed(lambda: [Block(members, rng.exponential(np.where(members, 1.0, 0.2)))])["threshold"]
+    assert [flag.code for flag in swapped.flags] == ["few-models", "fits-worse"]
+    few = streamed(lambda: [Block(members[:, :60], rng.exponential(size=(1, 60)))])["threshold"]
+    assert "few-judged" in [flag.code for flag in few.flags]
 
 
 @pytest.mark.parametrize("models", [10, 5], ids=["shadows enough", "too few, were the first block's complements true"])

@@ -107,3 +107,10 @@ def test_calibration_is_told():
     made = row("gptq(bits=2)", "2-bit GPTQ", 0.2, flags=(flag,))
     result = cell(row("none", "full precision", 0.3), made)
     assert "Calibrated on members." in answers(result, quantizer="2-bit gptq")["artefact"].answer
+
+
+def test_records_that_were_merged_before_count_as_repeated():
+    """The question is whether repeated records were found, and "0 records" was no answer where 11 had been merged."""
+    merged = replace(cell(), flags=(Flag("merged-duplicates", "11 records repeated a molecule: merged."),))
+    assert "Before that: 11 records repeated a molecule: merged." in answers(merged)["unit"].answer
+    assert "Before that" not in answers(cell())["unit"].answer
