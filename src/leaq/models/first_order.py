@@ -21,7 +21,7 @@ from leaq.types.later import is_later
 
 Judge = Callable[[Tensor], Tensor]
 """Outputs (n, ...) -> one loss a record, (n,)."""
-AT_ONCE = 2**25
+AT_ONCE = 2**23
 """Bytes of whole weights whose gradients `slopes` holds together."""
 
 

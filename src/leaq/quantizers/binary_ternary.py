@@ -149,12 +149,13 @@ class Ternary(_Ternary):
         count = magnitude.shape[1]
         dropped = min(round(self.sparsity * count), count - 1)
         kept = order_statistic(magnitude, dropped)
-        less, more = magnitude < kept, magnitude > kept
+        less = magnitude < kept
         # Halfway, unless the two tie: then every tied weight is kept, so that a constant tensor is never erased.
-        tied = less.sum(1, keepdim=True) < dropped
-        below = torch.where(tied, kept, (magnitude * less).amax(1, keepdim=True))
-        share = count - dropped - more.sum(1, keepdim=True)  # how many of the kept ones equal the smallest of them
-        scale = ((magnitude * more).sum(1, keepdim=True) + kept * share) / (count - dropped)
+        tied = less.count_nonzero(1).unsqueeze(1) < dropped  # counted: a sum would make a whole number of each first
+        below = torch.where(tied, kept, torch.where(less, magnitude, 0.0).amax(1, keepdim=True))
+        more = torch.gt(magnitude, kept, out=less)
+        share = count - dropped - more.count_nonzero(1).unsqueeze(1)  # how many of the kept ones equal the smallest
+        scale = (torch.where(more, magnitude, 0.0).sum(1, keepdim=True) + kept * share) / (count - dropped)
         scales = {"scale": scale, "threshold": (below + kept) / 2}
         return {key: value.reshape(-1, *[1] * (weight.ndim - 1)) for key, value in scales.items()}
 

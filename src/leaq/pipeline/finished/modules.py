@@ -7,6 +7,7 @@ Where a recorder kept checkpoints of the training, they tell which members this 
 
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,19 +113,22 @@ def _rows(evaluator: ModelEvaluator, case: Case, progress: Progress) -> tuple[Qu
     rows: list[QuantizerRow] = []
     features = features_of(evaluator)
     reference: LossTable | None = None
+    room = partial(make_room, evaluator.model.module)
     for scheme in schemes:
+        room()
         fitted, doubts = fitted_to(
             scheme, released, evaluator, given=case.calibration, seed=config.seed, along=recorded is not None
         )
+        room()
         moves = moves_of(fitted, released, recorded, config=config)  # before there is a second copy of the weights
-        make_room(evaluator.model.module)
+        room()
         quantized = fitted.held(released) if in_file else fitted(released)
         table = evaluator.table(quantized, quantizer=scheme.spec())
         attacks = case.extra(evaluator, table) if case.extra else {}
-        make_room(evaluator.model.module)
+        room()
         found, more = candidates_of(evaluator, quantized, table, moves)
         del quantized  # of a large model there is no room for two
-        make_room(evaluator.model.module)
+        room()
         names, size = (scheme.spec(), scheme.label()), fitted.size(released)
         one = Released(names, table, size, reference, candidates=found, flags=(*doubts, *more))
         made = row(one, how_finished(config, table, features))

@@ -16,7 +16,7 @@ from torch import Tensor
 from leaq.evaluation.batches import Batch, cut, move
 from leaq.models.first_order import Steps, first_order, kept_bytes, slopes
 from leaq.models.later import Later
-from leaq.pipeline.finished.evaluating import ModelEvaluator
+from leaq.pipeline.finished.evaluating import ModelEvaluator, make_room
 from leaq.pipeline.finished.running import device_of, weighs_much
 from leaq.quantizers.neighbours import Moves, moved
 from leaq.types import Checkpoints, Flag, Floats, LossTable
@@ -126,6 +126,7 @@ def _by_first_order(
         weights = sum(tensor.nbytes for tensor in params.values() if not is_later(tensor))
         rows = max(1, max(KEPT, weights // 8) // max(1, kept))
         exact = slopes(outside.model, params, one.inputs, judge=judge, steps=steps)
+        make_room(outside.model.module)
         losses, some = (torch.cat(parts, -1) for parts in zip(*map(told, cut(few, rows)), strict=True))
         # Moves of which a record's change is not what the gradient of the whole weight says.
         close = np.abs(some[:, 0].cpu().numpy() - exact) <= 0.01 * np.abs(exact) + 1e-4 * np.abs(exact).max()
