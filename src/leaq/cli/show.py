@@ -10,7 +10,7 @@ from leaq.cli.completing import complete_runs, there, there_if_given
 from leaq.cli.configured import bundled
 from leaq.cli.pages import FormOptions, Pages
 from leaq.cli.screen import PRINTED, Shown
-from leaq.errors import InvalidInput, some
+from leaq.errors import InvalidInput, agreeing, counted, some
 
 if TYPE_CHECKING:
     from leaq.study import Store
@@ -77,11 +77,14 @@ def show_command(
 
 def _files(run: Path, pages: Pages, form: FormOptions) -> None:
     from leaq.study import Store
+    from leaq.study.failures import Failures
 
     store = Store(run)
     if form.profile is None:
         pages.check(run)
         pages.write(run, lambda: _held(store, pages))
+        if failed := len(list(Failures(store.folder / "failed"))):
+            console.note(f"{counted(failed, 'cell')} failed and {agreeing(failed, 'are')} not in it: leaq show {run}")
         return
     if pages.internal or pages.exports or pages.card is not None:
         raise InvalidInput("--profile writes a form of its own. Found it with --internal, --exports or --card.")

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from leaq.errors import InvalidInput, closest
+from leaq.errors import InvalidInput, closest, reason_of
 from leaq.system.files import no_file
 
 Function = Callable[..., Any]
@@ -128,7 +128,7 @@ def raised(err: Exception, function: Function) -> str:
     >>> raised(ValueError("no such luck"), print)
     'ValueError: no such luck'
     """
-    said = f"{type(err).__name__}: {err}".rstrip(".")
+    said = reason_of(err).rstrip(".")
     file = getattr(getattr(function, "__code__", None), "co_filename", None)
     lines = [frame for frame in traceback.extract_tb(err.__traceback__) if frame.filename == file]
     return f"{said} ({Path(lines[-1].filename).name}, line {lines[-1].lineno})" if lines else said

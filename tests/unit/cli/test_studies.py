@@ -76,6 +76,14 @@ def test_missing_data_stops_before_the_start_and_failed_cells_give_exit_code_1(t
     assert shown.stdout.count("InvalidInput: There is no file") == 1
 
 
+def test_a_page_of_a_study_with_failed_cells_is_not_taken_for_all_of_it(tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text(small(data=("wine", {"source": "none.csv", "target": "y"}), seeds=(0,)).to_toml())
+    run("audit", path, "--out", tmp_path / "run", "--allow-missing")
+    written = run("show", tmp_path / "run", "--card", tmp_path / "s.md")
+    assert "1 cell failed and is not in it: leaq show" in " ".join(written.stderr.split())
+
+
 def test_the_plan_alone_writes_nothing(study, tmp_path):
     result = run("audit", study, "--out", tmp_path / "run", "--plan")
     assert "2 cells (1 pairs of data set and embedder), 8 models to train" in result.stdout

@@ -3,7 +3,7 @@
 import pytest
 
 from leaq.errors import InvalidInput
-from leaq.system.usercode import accepted, code_of, user_function
+from leaq.system.usercode import accepted, code_of, raised, user_function
 
 
 @pytest.fixture
@@ -58,3 +58,7 @@ def test_a_function_is_given_what_it_names():
     assert accepted(lambda: None, given) == {}
     assert accepted(lambda outputs: outputs, given) == {"outputs": 2}
     assert accepted(lambda **options: options, given) == given
+
+
+def test_what_was_raised_stays_in_a_line():
+    assert raised(RuntimeError("disk full\nand much more"), print) == "RuntimeError: disk full"
