@@ -118,4 +118,4 @@ def _plan(study: "Study", slots: int, *, as_json: bool) -> None:
         return
     console.say(counted.describe())
     for name, reason in absent.items():
-        console.say(f"MISSING  {name}: {reason}")
+        console.say(f"MISSING  {name}: {reason.removeprefix(f'{name}: ')}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from leaq.data import entries
 from leaq.data import locate as locate_data
 from leaq.embedders import locate as locate_embedder
-from leaq.errors import InvalidInput, LeaqError
+from leaq.errors import InvalidInput, LeaqError, counted
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.finished.files import places_of
 from leaq.system.files import refuse_missing
@@ -45,12 +45,12 @@ class Plan:
     def describe(self) -> str:
         """Return one paragraph."""
         text = (
-            f"{self.cells} cells ({self.shared} pairs of data set and embedder), {self.trainings:,} models to train "
-            f"in all; each serves {self.quantizers} quantizers and every attack. {self.slots} "
-            f"{'task' if self.slots == 1 else 'tasks'} at a time."
+            f"{counted(self.cells, 'cell')} ({counted(self.shared, 'pair')} of data set and embedder), "
+            f"{self.trainings:,} models to train in all; each serves {counted(self.quantizers, 'quantizer')} and every "
+            f"attack. {counted(self.slots, 'task')} at a time."
         )
         if self.finished:
-            text += f" {self.finished} cells are finished already."
+            text += f" {counted(self.finished, 'cell', 'are')} finished already."
         if self.failed:
             text += f" {self.failed} failed earlier."
         return text

@@ -86,7 +86,7 @@ def test_a_page_of_a_study_with_failed_cells_is_not_taken_for_all_of_it(tmp_path
 
 def test_the_plan_alone_writes_nothing(study, tmp_path):
     result = run("audit", study, "--out", tmp_path / "run", "--plan")
-    assert "2 cells (1 pairs of data set and embedder), 8 models to train" in result.stdout
+    assert "2 cells (1 pair of data set and embedder), 8 models to train" in result.stdout
     assert not (tmp_path / "run").exists()
 
 
