@@ -20,7 +20,7 @@ def test_what_a_grid_asks_for_is_counted():
     assert (found.cells, found.shared, found.trainings, found.quantizers, found.slots) == (3, 2, 32, 3, 4)
     text = found.describe()
     assert "3 cells (2 pairs of data set and embedder), 32 models to train in all; each serves 3 quantizers" in text
-    assert "4 tasks at a time. 1 cells are finished already. 2 failed earlier." in text
+    assert "4 tasks at a time. 1 cell is finished already. 2 failed earlier." in text
     assert "1 task at a time." in plan(CELLS[:1], finished=0, failed=0, slots=1).describe()
 
 
