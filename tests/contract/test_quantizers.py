@@ -21,6 +21,8 @@ SPECS += [
     "uniform(bits=3, bias=corrected)",
     "nf4(last=full, bias=int8)",
     "uniform(bits=8, activations=8)",
+    "uniform(bits=8, activations=8, ranges=minmax, zero_point=free, outputs=all)",
+    "ternary(sparsity=0.75, activations=4, ranges=moving, zero_point=sign)",
     "gptq(bits=3, per=tensor, bias=corrected, last=int8)",
     "sign(refit=layers, last=int8)",
     "uniform(bits=2, refit=outputs)",

@@ -88,7 +88,7 @@ def _depth(released: Checkpoints) -> int:
     known = {f"layers.{i}.{part}" for i in range(depth) for part in ("weight", "bias")}
     known |= {"input.mean", "input.scale", "output.mean", "output.scale"}
     strange = sorted(set(released.roles) - known)
-    if strange or depth == 0 or released.activation_bits is not None:
+    if strange or depth == 0 or released.activations is not None:
         what = f"parameter {strange[0]!r}" if strange else "rounded activations or no layers"
         raise UnsupportedModel(
             f"neighbour_table: the model must be a stack of linear layers with ReLU between them. Found {what}. "

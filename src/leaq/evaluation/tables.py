@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,8 @@ arithmetic done in it.
 """
 LARGER_ON_GPU = 16
 """How many times that a GPU holds: it wants large blocks."""
+RANGE = "range of the inputs of "
+"""In front of a weight's name: among stacked weights, the range that its inputs are rounded by."""
 RECORDS = 8192
 """Records that go through a model at once."""
 Run = Callable[[Mapping[str, Tensor], Any], Tensor]
@@ -96,7 +97,16 @@ def candidates(model: Model, checkpoints: Checkpoints) -> tuple[Run, dict[str, T
     both = checkpoints if len(checkpoints.batch) == 2 else checkpoints.at((slice(None), None))
     s, c = both.batch
     stacked = {name: tensor.flatten(0, 1) for name, tensor in both.params.items()}
-    return partial(model.forward, activation_bits=checkpoints.activation_bits), stacked, (s, c)
+    if (how := both.activations) is None:
+        return model.forward, stacked, (s, c)
+    beside = {name: RANGE + name for name in how.ranges}
+
+    def run(part: Mapping[str, Tensor], inputs: Any) -> Tensor:
+        weights = {name: tensor for name, tensor in part.items() if not name.startswith(RANGE)}
+        ranges = {name: part[key] for name, key in beside.items()}
+        return model.forward(weights, inputs, activations=how.with_ranges(ranges))
+
+    return run, stacked | {beside[name]: tensor.flatten(0, 1) for name, tensor in how.ranges.items()}, (s, c)
 
 
 def origin(samples: Samples, *, quantizer: str, size: int) -> dict[str, Any]:
@@ -222,7 +232,7 @@ def with_numbers(table: LossTable, checkpoints: Checkpoints, samples: Samples, *
         Mean and mean square, by feature, of the first layer's quantized weights: zeros of a sparse quantizer included.
     ``bias``, ``norm``, ``scales`` (s, m)
         Biases, norm weights, and the largest and mean magnitude of each quantized tensor; each tensor's sorted, since
-        hidden units have no order.
+        hidden units have no order. Among scales are static ranges of activations.
 
     Parameters
     ----------

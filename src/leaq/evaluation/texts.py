@@ -16,7 +16,7 @@ from leaq.models import ModuleModel
 from leaq.models.causal import IGNORED, Text, TokenLoss, tokens_of
 from leaq.models.roles import roles_of
 from leaq.models.several import joint_margin
-from leaq.types import Bools, Checkpoints, Flag, LossTable, Progress, Role, Samples, silent
+from leaq.types import Activations, Bools, Checkpoints, Flag, LossTable, Progress, Role, Samples, silent
 from leaq.types.arrays import trained_on
 
 LOGITS = 2**22
@@ -108,9 +108,9 @@ class LanguageModel:
         """Role of every parameter, in forward order."""
         return roles_of(self.module)
 
-    def forward(self, params: Mapping[str, Tensor], inputs: Any, *, activation_bits: int | None = None) -> Tensor:
+    def forward(self, params: Mapping[str, Tensor], inputs: Any, *, activations: Activations | None = None) -> Tensor:
         """Run stacked weights (m, ...) on a batch of tokens -> logits (m, n, t, v)."""
-        return ModuleModel(self.module, vectorised=False).forward(params, inputs, activation_bits=activation_bits)
+        return ModuleModel(self.module, vectorised=False).forward(params, inputs, activations=activations)
 
 
 def evaluate_texts(

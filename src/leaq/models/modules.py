@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.models.calling import call, evaluating, full_precision, unwrap
 from leaq.models.roles import roles_of, shared_names, tensors_of
-from leaq.types import Checkpoints, Role
+from leaq.models.rounding import RoundedInputs, rounded_inputs
+from leaq.types import Activations, Checkpoints, Role
 
 STACKED_BYTES = 2**26
 """Weights of the candidates that one vectorised call may hold; larger models run one after another."""
@@ -78,24 +79,29 @@ class ModuleModel:
         """Role of every parameter, in forward order."""
         return roles_of(self.module)
 
-    def forward(self, params: Mapping[str, Tensor], inputs: Any, *, activation_bits: int | None = None) -> Tensor:
+    def forward(self, params: Mapping[str, Tensor], inputs: Any, *, activations: Activations | None = None) -> Tensor:
         """Run m stacked models on inputs shared by all: params (m, ...) -> outputs (m, n, ...).
 
         Parameters
         ----------
         inputs : what the module takes: a tensor, a tuple (positional) or mapping (named) of arguments, or any object.
-        activation_bits : round the input of every linear and convolution layer to this many bits, record by record.
+        activations : how the inputs of linear and convolution layers are rounded; ranges (m, 2).
         """
         count = len(next(iter(params.values())))
         inputs = full_precision(inputs)
-        with torch.no_grad(), _rounded_inputs(self.module, activation_bits):
+        ranges = {} if activations is None else dict(activations.ranges)
+        with torch.no_grad(), rounded_inputs(self.module, activations) as rounding:
             if self.vectorised and count > 1 and self._fits(params):
                 try:
-                    return self._at_once(params, inputs)
+                    return self._at_once(params, inputs, ranges, rounding)
                 except Exception:  # whatever vmap cannot do, the loop can, or it raises the true error
                     self.vectorised = False
-            rows = ({name: tensor[i] for name, tensor in params.items()} for i in range(count))
-            return torch.stack([self._run(row, inputs) for row in rows])
+            found = []
+            for i in range(count):
+                rounding.ranges = {name: tensor[i] for name, tensor in ranges.items()}
+                one = {name: tensor[i] for name, tensor in params.items()}
+                found.append(rounding.outputs(self._run(one, inputs)))
+            return torch.stack(found)
 
     def layer_inputs(
         self, params: Mapping[str, Tensor], inputs: Tensor, shares: Tensor
@@ -183,18 +189,22 @@ class ModuleModel:
         rows = ({name: tensor[i] for name, tensor in params.items()} for i in range(len(inputs)))
         return torch.stack([self._run(row, full_precision(one)) for row, one in zip(rows, inputs, strict=True)])
 
-    def _at_once(self, params: Mapping[str, Tensor], inputs: Any) -> Tensor:
+    def _at_once(
+        self, params: Mapping[str, Tensor], inputs: Any, ranges: dict[str, Tensor], rounding: RoundedInputs
+    ) -> Tensor:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*performance drop.*")  # a loop is faster, then
 
             alike = {name: tensor[0] for name, tensor in params.items() if _one_for_all(tensor)}
             alike = alike if len(alike) < len(params) else {}
 
-            def run(one: dict[str, Tensor]) -> Tensor:
-                return call(self.module, self.own | alike | one, inputs)
+            def run(one: dict[str, Tensor], own_ranges: dict[str, Tensor]) -> Tensor:
+                rounding.ranges = own_ranges
+                return rounding.outputs(call(self.module, self.own | alike | one, inputs))
 
+            several = {name: tensor for name, tensor in params.items() if name not in alike}
             with evaluating(self.module):  # what runs on equal weights alone then runs once
-                found: Tensor = torch.func.vmap(run)({n: tensor for n, tensor in params.items() if n not in alike})
+                found: Tensor = torch.func.vmap(run)(several, ranges)
             return found
 
     def _run(self, one: dict[str, Tensor], inputs: Any) -> Tensor:
@@ -347,26 +357,3 @@ def _vectors(layer: nn.Module, x: Tensor) -> Tensor:
     size, dilation, padding, stride = pairs
     patches = nn.functional.unfold(x, size, dilation, padding, stride)  # (r, in * kernel, positions)
     return patches.transpose(1, 2).reshape(-1, patches.shape[1])
-
-
-@contextmanager
-def _rounded_inputs(module: nn.Module, bits: int | None) -> Iterator[None]:
-    """Round the inputs of linear and convolution layers while the context lasts, each record symmetrically."""
-    if bits is None:
-        yield
-        return
-    top = 2 ** (bits - 1) - 1
-
-    def round_records(_layer: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        x = args[0]
-        step = x.abs().amax(dim=tuple(range(1, x.ndim)), keepdim=True) / top
-        step = torch.where(step > 0, step, torch.ones_like(step))
-        return (torch.round(x / step) * step, *args[1:])
-
-    layers = [part for part in module.modules() if isinstance(part, nn.Linear | nn.Conv1d | nn.Conv2d)]
-    hooks = [layer.register_forward_pre_hook(round_records) for layer in layers]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()

@@ -18,11 +18,18 @@ def released_numbers(released: Checkpoints, features: int) -> dict[str, Floats]:
     features : number of input features, by which tensors in front of the first layer are known to belong to them.
     """
     found: dict[str, list[Tensor]] = {}
-    for kind, value in _kinds(released, features):
+    for kind, value in (*_kinds(released, features), *_observed(released)):
         found.setdefault(kind, []).append(value.reshape(len(value), -1).double().cpu())
     for whose in ("scaler", "target"):  # an ensemble's networks have a scaler of the targets each
         _keep_one_scaler(found, whose)
     return {kind: np.asarray(torch.cat(parts, dim=1).numpy()) for kind, parts in found.items()}
+
+
+def _observed(released: Checkpoints) -> Iterator[tuple[str, Tensor]]:
+    """Yield static ranges of activations, which whoever holds the file sees too, where all models have them."""
+    for ends in released.activations.ranges.values() if released.activations else ():
+        if bool(torch.isfinite(ends).all()):
+            yield "scales", ends
 
 
 def _keep_one_scaler(found: dict[str, list[Tensor]], whose: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from leaq.lazy import Tensor
-from leaq.types import Role
+from leaq.types import Activations, Role
 
 
 class Model(Protocol):
@@ -20,15 +20,21 @@ class Model(Protocol):
         ...
 
     def forward(
-        self, params: Mapping[str, "Tensor"], inputs: "Tensor", *, activation_bits: int | None = None
+        self, params: Mapping[str, "Tensor"], inputs: "Tensor", *, activations: Activations | None = None
     ) -> "Tensor":
-        """Run m stacked models: params ``(m, ...)`` on inputs ``(n, ...)`` or ``(m, n, ...)`` -> ``(m, n, k)``."""
+        """Run m stacked models: params ``(m, ...)`` on inputs ``(n, ...)`` or ``(m, n, ...)`` -> ``(m, n, k)``.
+
+        `activations` is given where the inputs of layers are rounded; ranges are ``(m, 2)``.
+        """
         ...
 
 
 @runtime_checkable
 class Layered(Protocol):
-    """A model that tells what each layer is given: what calibrated quantizers need beside `Model`."""
+    """A model that tells what each layer is given: what calibrated quantizers need beside `Model`.
+
+    One whose `outputs` are not what the network itself gives has ``raw_outputs`` beside it, which are.
+    """
 
     @property
     def homogeneous(self) -> Sequence[tuple[str, str]]:

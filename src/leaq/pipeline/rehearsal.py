@@ -136,7 +136,8 @@ class Rehearsal:
 
         Quantized weights take as long as others, so that what takes long is tried once, and all else twice.
         """
-        key = (candidates.batch, candidates.activation_bits)
+        how = candidates.activations
+        key = (candidates.batch, how and (how.bits, how.zero_point, how.static))
         if key not in self.seen:
             first = self._tried(candidates)
             self.seen[key] = first if sum(first) > SLOW else min(first, self._tried(candidates), key=sum)

@@ -15,7 +15,7 @@ from leaq.errors import InvalidInput
 from leaq.lazy import Tensor, torch
 from leaq.quantizers.blocks import TILE, tiles
 from leaq.results import Size
-from leaq.types import LAYER_ROLES, Checkpoints, Flag, Role
+from leaq.types import LAYER_ROLES, Activations, Checkpoints, Flag, Role
 from leaq.types.later import at_hand, is_later
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def quantized(scheme: Scheme, checkpoints: Checkpoints) -> Checkpoints:
         with torch.no_grad():
             for run, _ in tiles(len(weight), prod(weight.shape[1:])):
                 _fit_finite(chosen, name, weight[run], out[run])
-    return _exchanged(scheme, checkpoints, after)
+    return _exchanged(checkpoints, after, scheme.rounding)
 
 
 def _fit_finite(scheme: Scheme, name: str, weight: Tensor, out: Tensor | None = None) -> Scales:
@@ -117,10 +117,10 @@ def _all_finite(scale: Tensor) -> bool:
     return isfinite(scale.sum()) or bool(scale.isfinite().all())
 
 
-def _exchanged(scheme: Scheme, before: Checkpoints, flat: Mapping[str, Tensor]) -> Checkpoints:
-    """Return the checkpoints with quantized parameters (b, *shape) in the place of theirs."""
+def _exchanged(before: Checkpoints, flat: Mapping[str, Tensor], rounding: Activations | None) -> Checkpoints:
+    """Return the checkpoints with quantized parameters (b, *shape) in the place of theirs, and what rounds inputs."""
     after = before.replace({name: tensor.reshape(before.params[name].shape) for name, tensor in flat.items()})
-    return replace(after, activation_bits=scheme.activations) if scheme.activations else after
+    return after if rounding is None else replace(after, activations=rounding)
 
 
 def refuse_infinite(name: str, weight: Tensor) -> None:
@@ -153,13 +153,14 @@ class Fitted:
     """A scheme with fixed scales: maps checkpoints of batch ``(s, c)`` onto one finite codebook per model.
 
     It stands wherever a quantizer is asked for, already calibrated. `calibrated_on` says whose records did that, None
-    if none were needed.
+    if none were needed; `observed` holds the ranges that the inputs of layers were seen to have, (b, 2) each.
     """
 
     scheme: Scheme
     state: State
     batch: tuple[int, ...]
     calibrated_on: str | None = None
+    observed: Activations | None = None
 
     def __call__(
         self, checkpoints: Checkpoints, calibration: Calibration | None = None, *, finite: bool = False
@@ -182,7 +183,7 @@ class Fitted:
                         chosen.release(weight[run][:, rows], own, out[run][:, rows])
             quantized[name] = out
         quantized |= self._shifted(prepared, quantized, repeat)
-        return _exchanged(self.scheme, prepared, quantized)
+        return _exchanged(prepared, quantized, self._rounding(checkpoints, repeat))
 
     def held(self, checkpoints: Checkpoints) -> Checkpoints:
         """Return the same with a byte a weight in memory: its codes, decoded by each operation that needs it.
@@ -197,7 +198,7 @@ class Fitted:
         for name, codes, scales in self._coded(prepared, few, repeat):
             quantized[name] = _decoded(plan[name], codes, scales, like=stacked(prepared, name))
         quantized |= self._shifted(prepared, quantized, repeat)
-        return _exchanged(self.scheme, prepared, quantized)
+        return _exchanged(prepared, quantized, self._rounding(checkpoints, repeat))
 
     def fitted_to(self, reference: Checkpoints, calibration: Calibration | None = None) -> Fitted:
         """Return itself: everything is fixed already."""
@@ -286,6 +287,7 @@ class Fitted:
                 total += plan[name].code_bytes(count) + scale_bits(plan[name], self.state[name]) // 8
             else:
                 total += tensor.element_size() * count
+        total += sum(tensor[0].nbytes for tensor in self.observed.ranges.values()) if self.observed else 0
         saved = (per_weight[0] - per_weight[1]) * within / numbers
         return Size(8 * total / numbers, 8 * total / numbers - saved, total, full / total)
 
@@ -295,6 +297,17 @@ class Fitted:
                 f"A quantizer fitted to models of batch {self.batch} cannot quantize batch {checkpoints.batch}."
             )
         return prod(checkpoints.batch[len(self.batch) :])
+
+    @property
+    def rounding(self) -> Activations | None:
+        """How the inputs of layers are rounded, static ranges (b, 2); None if they are not."""
+        return self.observed or self.scheme.rounding
+
+    def _rounding(self, checkpoints: Checkpoints, repeat: int) -> Activations | None:
+        if (how := self.rounding) is None:
+            return None
+        each = how.repeated(repeat).ranges
+        return how.with_ranges({name: tensor.reshape(*checkpoints.batch, 2) for name, tensor in each.items()})
 
     def _runs(self, name: str, weight: Tensor, repeat: int) -> Iterator[tuple[slice, Scales]]:
         for run, own in tiles(len(weight), prod(weight.shape[1:]), repeat=repeat):

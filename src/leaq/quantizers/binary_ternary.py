@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -10,7 +9,7 @@ from pydantic import Field
 from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.blocks import axes, order_statistic
-from leaq.quantizers.scheme import Needs, Refit, Scheme, trits_per_code
+from leaq.quantizers.scheme import Refit, Scheme, trits_per_code
 
 if TYPE_CHECKING:
     from leaq.quantizers.calibration import Inputs
@@ -125,9 +124,9 @@ class Ternary(_Ternary):
     there is dropped, however much the few members that have it have moved its weights."""
 
     @property
-    def needs(self) -> Needs:
-        """Records, where inputs decide what survives."""
-        return replace(super().needs, calibration=True) if self.keep == "inputs" else super().needs
+    def looks(self) -> bool:
+        """Also where inputs decide what survives."""
+        return self.keep == "inputs" or super().looks
 
     def fit_on(self, weight: Tensor, inputs: Inputs) -> Scales:
         """Weigh each weight by its inputs for the threshold; the scale is still the survivors' mean magnitude."""

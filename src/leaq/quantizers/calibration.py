@@ -168,16 +168,21 @@ def layered(scheme: Scheme, calibration: Calibration) -> Layered:
     return calibration.model
 
 
+def needed(scheme: Scheme, calibration: Calibration | None) -> Calibration:
+    """Return the records that a scheme is calibrated on, which it needs."""
+    if calibration is None:
+        raise InvalidInput(
+            f"{scheme.spec()}: needs calibration records. Pass "
+            "calibration=leaq.quantizers.Calibration(model, inputs, members), or the quantizer fitted with it: "
+            "fitted_to(released, calibration)."
+        )
+    return calibration
+
+
 def fit_state(scheme: Scheme, checkpoints: Checkpoints, calibration: Calibration | None) -> State:
     """Return the scales of every parameter a scheme quantizes; walks the network where calibration is needed."""
-    if scheme.needs.calibration:
-        if calibration is None:
-            raise InvalidInput(
-                f"{scheme.spec()}: needs calibration records. Pass "
-                "calibration=leaq.quantizers.Calibration(model, inputs, members), or the quantizer fitted with it: "
-                "fitted_to(released, calibration)."
-            )
-        return walk(scheme, checkpoints, calibration)
+    if scheme.looks:
+        return walk(scheme, checkpoints, needed(scheme, calibration))
     return {
         name: fit_tensor(chosen, name, stacked(checkpoints, name)) for name, chosen in scheme.plan(checkpoints).items()
     }
@@ -186,6 +191,20 @@ def fit_state(scheme: Scheme, checkpoints: Checkpoints, calibration: Calibration
 def walk(scheme: Scheme, checkpoints: Checkpoints, calibration: Calibration) -> State:
     """Return the scales of every quantized parameter, each layer fitted behind its quantized predecessors."""
     model = layered(scheme, calibration)
+    parts = [
+        _walk(scheme, model, part, inputs, along=calibration.along)
+        for part, inputs in runs_of(scheme, checkpoints, calibration)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    return {
+        name: {key: torch.cat([part[name][key] for part in parts]) for key in scales}
+        for name, scales in parts[0].items()
+    }
+
+
+def runs_of(scheme: Scheme, checkpoints: Checkpoints, calibration: Calibration) -> Iterator[tuple[Checkpoints, Inputs]]:
+    """Yield a few models at a time, batch (b,), and the records that these are calibrated on."""
     models = int(np.prod(checkpoints.batch))
     if models % len(calibration.members):
         raise InvalidInput(
@@ -194,17 +213,9 @@ def walk(scheme: Scheme, checkpoints: Checkpoints, calibration: Calibration) -> 
         )
     owner = np.arange(models) // (models // len(calibration.members))
     flat = {name: stacked(checkpoints, name) for name in checkpoints.params}
-    parts = []
     for run in _runs(checkpoints, models):
         part = replace(checkpoints, params={k: v[run] for k, v in flat.items()}, batch=(len(owner[run]),), steps=())
-        inputs, shares = calibration.of(owner[run], next(iter(part.params.values())))
-        parts.append(_walk(scheme, model, part, Inputs(inputs, shares), along=calibration.along))
-    if len(parts) == 1:
-        return parts[0]
-    return {
-        name: {key: torch.cat([part[name][key] for part in parts]) for key in scales}
-        for name, scales in parts[0].items()
-    }
+        yield part, Inputs(*calibration.of(owner[run], next(iter(part.params.values()))))
 
 
 def _walk(scheme: Scheme, model: Layered, exact: Checkpoints, given: Inputs, *, along: bool) -> dict[str, Scales]:

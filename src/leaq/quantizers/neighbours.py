@@ -245,7 +245,8 @@ def moved(quantized: Checkpoints, moves: Sequence[Moves]) -> Checkpoints:
     for i, one in enumerate(moves):
         for j in range(m):
             params[one.name[j]][i, j].view(-1)[int(one.position[j])] = float(one.value[j])
-    return Checkpoints(params, quantized.roles, (s, m + 1), activation_bits=quantized.activation_bits)
+    rounding = quantized.activations and quantized.activations.repeated(m + 1)
+    return Checkpoints(params, quantized.roles, (s, m + 1), activations=rounding)
 
 
 def neighbours(

@@ -19,6 +19,17 @@ REFITTED = {
     "layers": "layer after layer, one scale an output channel and the biases are",
     "outputs": "one scale an output channel and the biases of all layers are",
 }
+STATIC = " by static ranges"
+SPANS = {
+    "record": "{bits} bits, record by record",
+    "minmax": "{bits} bits, in the range of all calibration records",
+    "mean": "{bits} bits, in the mean of the ranges of the calibration records",
+    "moving": "{bits} bits, in the moving average of the ranges of the calibration records",
+}
+LEVELS = {
+    "sign": "lie around 0, and from 0 up where nothing is negative",
+    "free": "go from the lowest to the highest number",
+}
 ENDS = {"int8": "is rounded to 8 bits per channel", "full": "stays in full precision"}
 
 
@@ -48,7 +59,9 @@ def label_of(scheme: "Scheme") -> str:
     for where, choice in (("first", scheme.first), ("last", scheme.last)):
         parts += [] if choice == "same" else [f"{where} layer {'8-bit' if choice == 'int8' else 'full'}"]
     parts += [] if scheme.at_default("bias") else [f"bias {scheme.bias}"]
-    parts += [f"{scheme.activations}-bit activations"] if scheme.activations else []
+    parts += [f"{scheme.activations}-bit activations{STATIC if scheme.ranges != 'record' else ''}"] * bool(
+        scheme.activations
+    )
     parts += {"off": [], "last": ["last layer refitted"], "layers": ["layers refitted"]}.get(scheme.refit, ["refitted"])
     parts += [] if scheme.at_default("calibrated") else ["calibrated elsewhere"]
     parts += [] if scheme.stop == 1 else [f"stopped at {scheme.stop:.0%}"]
@@ -73,7 +86,10 @@ def described(scheme: "Scheme") -> str:
     elif scheme.bias != "full":
         sentences.append(f"Biases become {scheme.bias}.")
     if scheme.activations:
-        sentences.append(f"Each layer's input is rounded to {scheme.activations} bits, record by record.")
+        span = SPANS[scheme.ranges].format(bits=scheme.activations)
+        what = {"none": "is", "last": "and the network's outputs are", "all": "and what it gives are"}[scheme.outputs]
+        sentences.append(f"Each layer's input {what} rounded to {span}.")
+        sentences += [f"Levels {LEVELS[scheme.zero_point]}."] if scheme.zero_point != "middle" else []
     if scheme.refit != "off":
         said = f"Then {REFITTED[scheme.refit]} refitted to imitate full precision on the calibration records"
         sentences.append(f"{said}, codes unchanged.")

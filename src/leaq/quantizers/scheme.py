@@ -22,10 +22,12 @@ from leaq.lazy import Tensor
 from leaq.quantizers.applying import GAIN, WEIGHTS, Fitted, Scales, State, averaged, quantizable, quantized
 from leaq.quantizers.calibration import RECORDS, Calibration, Inputs, fit_state
 from leaq.quantizers.mixed_precision import apart, others_of
+from leaq.quantizers.observing import Ranges, observed
 from leaq.quantizers.registry import build
 from leaq.quantizers.saying import described, label_of, warnings_of
 from leaq.results import Size
-from leaq.types import Checkpoints, Flag, Role
+from leaq.types import Activations, Checkpoints, Flag, Role
+from leaq.types.activations import Outputs, ZeroPoint
 
 __all__ = ["WEIGHTS", "Bits", "Fitted", "Needs", "Scales", "Scheme", "quantizable"]
 
@@ -80,7 +82,11 @@ class Scheme(Named):
         ("int8", the decoupled variant), or stays in full precision ("full").
     bias : biases stay in full precision ("full", flagged), become "float16" or "int8", or are "corrected" so that
         each output keeps its mean over the calibration records.
-    activations : each layer's input is rounded to this many bits per record too.
+    activations : each layer's input is rounded to this many bits too.
+    ranges : what its levels span: the numbers of each "record", or, of static ranges, those observed on calibration
+        records: the extremes of all ("minmax"), or of each, their "mean" or "moving" average.
+    zero_point : the level of 0: the "middle" one, by "sign" the lowest where nothing is negative, or a "free" one.
+    outputs : what else is rounded by a static range: the network's outputs ("last"), or what every layer gives ("all").
     calibrated : whose records a calibrated scheme looks at: those of "members", each model its own, or "elsewhere",
         records that train no model.
     refit : after rounding, one scale an output channel and the biases are fitted anew so that the model imitates itself
@@ -113,6 +119,9 @@ class Scheme(Named):
     last: EndLayer = "same"
     bias: Literal["full", "float16", "int8", "corrected"] = "full"
     activations: int | None = Field(default=None, ge=2, le=16)
+    ranges: Ranges = "record"
+    zero_point: ZeroPoint = "middle"
+    outputs: Outputs = "none"
     calibrated: Literal["members", "elsewhere"] = "members"
     refit: Refit = "off"
     stop: float = Field(default=1.0, gt=0, le=1)
@@ -121,6 +130,10 @@ class Scheme(Named):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.activations is None and not all(map(self.at_default, ("ranges", "zero_point", "outputs"))):
+            raise ValueError("ranges, zero_point and outputs say how activations are rounded; name their bits")
+        if self.outputs != "none" and self.ranges == "record":
+            raise ValueError("outputs are rounded by an observed range; name ranges=minmax, mean or moving")
         if self.calibrated == "elsewhere" and not self.needs.calibration:
             raise ValueError("calibrated says whose records a quantizer looks at, and this one looks at none")
         if self.refit != "off" and self.bias != "full":
@@ -285,7 +298,8 @@ class Scheme(Named):
                 f"{self.spec()}: the calibration records must be others than the members. Found those of the members. "
                 "Name whose they are: leaq.quantizers.Calibration(model, inputs, source='public records')."
             )
-        return Fitted(self, self.fit_model(reference, calibration), reference.batch, source)
+        state = self.fit_model(reference, calibration)
+        return Fitted(self, state, reference.batch, source, observed(self, self.prepare(reference, state), calibration))
 
     def frozen_to(self, reference: Checkpoints, calibration: Calibration | None = None) -> Fitted:
         """Call `fitted_to`, of which this is the former name; goes in version 0.3."""
@@ -309,8 +323,17 @@ class Scheme(Named):
     def needs(self) -> Needs:
         """What must be given or installed beside the weights."""
         wants = self.wants
-        looks = wants.calibration or self.bias == "corrected" or self.refit != "off"
-        return Needs(looks, wants.model, wants.extra, wants.device)
+        return Needs(self.looks or self.ranges != "record", wants.model, wants.extra, wants.device)
+
+    @property
+    def looks(self) -> bool:
+        """Whether weights or biases depend on calibration records."""
+        return self.wants.calibration or self.bias == "corrected" or self.refit != "off"
+
+    @property
+    def rounding(self) -> Activations | None:
+        """How the inputs of layers are rounded, static ranges yet to be observed; None if they are not."""
+        return None if self.activations is None else Activations(self.activations, self.zero_point)
 
     def plan(self, checkpoints: Checkpoints) -> dict[str, Scheme]:
         """Return which scheme each quantized parameter goes through, in forward order; the others stay as they are."""

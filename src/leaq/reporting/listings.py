@@ -76,8 +76,8 @@ def quantizers_table(entries: Sequence[QuantizerEntry]) -> Table:
     ]
     order = (
         "Bits are those of one packed code, without scales. Families for --quantizers: study, shipped, protect, all. "
-        "Every quantizer also has the options first, last, bias, activations, calibrated, refit and stop. Explained: "
-        "leaq list quantizers sign"
+        "Every quantizer also has the options first, last, bias, activations, ranges, zero_point, outputs, calibrated, "
+        "refit and stop. Explained: leaq list quantizers sign"
     )
     return _table("Quantizers", lines, order)
 
@@ -111,6 +111,9 @@ def explain_quantizer(found: QuantizerEntry) -> str:
         "  first, last: same, int8 or full (default same)",
         "  bias: full, float16, int8 or corrected",
         "  activations: bits each layer's input is rounded to (default: not rounded)",
+        "  ranges: what these levels span: record, or of calibration records minmax, mean or moving (default record)",
+        "  zero_point: which of them is 0: middle, sign or free (default middle)",
+        "  outputs: what else is rounded so: none, last or all (default none)",
         "  refit: off, last, layers or outputs (default off)",
         "  stop: share of training after which the model is released (default 1)",
     ]

@@ -7,10 +7,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from leaq.models.rounding import at_levels, own_extremes
 from leaq.models.several import loss_gradient
 from leaq.seeds import torch_stream
 from leaq.training.sparse import Sparse, without_zeros
-from leaq.types import Role, Samples, Task
+from leaq.types import Activations, Role, Samples, Task
+from leaq.types.activations import OUTPUTS, results_of
 from leaq.types.tasks import Layout, TaskSpec
 
 
@@ -103,16 +105,18 @@ class MLP:
             one |= {"output.mean": torch.zeros(self.k, device=cpu), "output.scale": torch.ones(self.k, device=cpu)}
         return one
 
-    def forward(self, params: Mapping[str, Tensor], inputs: Tensor, *, activation_bits: int | None = None) -> Tensor:
+    def forward(
+        self, params: Mapping[str, Tensor], inputs: Tensor, *, activations: Activations | None = None
+    ) -> Tensor:
         """Run m stacked models: inputs (n, d) shared by all, or (m, n, d) one set each -> (m, n, k).
 
         With shared inputs the scaler is folded into the first layer: all models' first layers are then one matrix
         product, and no copy of the inputs per model exists. Shared inputs may be sparse (see `prepared`).
         """
         mean, scale = params["input.mean"], params["input.scale"]
-        if inputs.is_sparse and activation_bits is None and shared_by_all(mean) and shared_by_all(scale):
+        if inputs.is_sparse and activations is None and shared_by_all(mean) and shared_by_all(scale):
             hidden = self._linear(params, 0, Sparse(inputs, mean[0], scale[0]), None)
-        elif inputs.ndim == 2 and activation_bits is None:
+        elif inputs.ndim == 2 and activations is None:
             weight = params["layers.0.weight"] / scale.unsqueeze(1)  # (m, h, d)
             bias = params["layers.0.bias"] - (weight @ mean.unsqueeze(-1)).squeeze(-1)  # (m, h)
             m, h, d = weight.shape
@@ -124,12 +128,12 @@ class MLP:
         else:
             there = inputs.to_dense() if inputs.is_sparse else inputs
             standard = (there - mean.unsqueeze(1)) / scale.unsqueeze(1)  # (m, n, d)
-            hidden = self._linear(params, 0, standard, activation_bits)
+            hidden = self._linear(params, 0, standard, activations)
         for i in range(1, self.depth):
-            hidden = self._linear(params, i, hidden.relu_(), activation_bits)  # in place: memory is most of the time
+            hidden = self._linear(params, i, hidden.relu_(), activations)  # in place: memory is most of the time
         if self.valued:
             hidden = hidden * params["output.scale"].unsqueeze(1) + params["output.mean"].unsqueeze(1)
-        return hidden
+        return hidden if activations is None else _round_results(hidden, OUTPUTS, activations)
 
     def prepared(self, inputs: Tensor) -> Tensor:
         """Return shared inputs (n, d) as `forward` is fastest on: sparse where nearly all of them are 0."""
@@ -232,16 +236,17 @@ class MLP:
         return (targets - mean) / scale
 
     @staticmethod
-    def _linear(params: Mapping[str, Tensor], i: int, x: Tensor | Sparse, bits: int | None) -> Tensor:
+    def _linear(params: Mapping[str, Tensor], i: int, x: Tensor | Sparse, activations: Activations | None) -> Tensor:
         weight, bias = params[f"layers.{i}.weight"], params[f"layers.{i}.bias"]
         if isinstance(x, Sparse):
             return x.times(weight, bias)
-        if bits is not None:
-            x = _round_records(x, bits)
+        if activations is not None:
+            x = _round_inputs(x, f"layers.{i}.weight", activations)
         if len(x) == 1 < len(weight):  # shared by all models: one product
             m, out, width = weight.shape
             return (x[0] @ weight.reshape(m * out, width).T).reshape(-1, m, out).transpose(0, 1) + bias.unsqueeze(1)
-        return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
+        found = torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
+        return found if activations is None else _round_results(found, results_of(f"layers.{i}.weight"), activations)
 
 
 def shared_by_all(rows: Tensor) -> bool:
@@ -280,9 +285,16 @@ def signals_by_layer(dots: Sequence[Tensor], squares: Sequence[Tensor]) -> Tenso
     return torch.stack([aligned(dot.sum(0), whole), size, *groups], dim=-1)
 
 
-def _round_records(x: Tensor, bits: int) -> Tensor:
-    """Round each record's vector symmetrically to `bits` bits, as dynamic activation quantization does."""
-    top = 2 ** (bits - 1) - 1
-    step = x.abs().amax(dim=-1, keepdim=True) / top
-    step = torch.where(step > 0, step, torch.ones_like(step))
-    return torch.round(x / step) * step
+def _round_inputs(x: Tensor, weight: str, how: Activations) -> Tensor:
+    """Round what a weight is multiplied with, (m, n, width): record by record, or by each model's range."""
+    if not how.static:
+        return at_levels(x, *own_extremes(x, how.zero_point, (-1,)), how, static=False)
+    return _round_results(x, weight, how)
+
+
+def _round_results(x: Tensor, name: str, how: Activations) -> Tensor:
+    """Round numbers (m, n, width) by each model's range of that name, if it has one."""
+    if name not in how.ranges:
+        return x
+    low, high = (end.reshape(-1, 1, 1) for end in how.ranges[name].unbind(-1))
+    return at_levels(x, low, high, how, static=True)

@@ -22,7 +22,7 @@ from leaq.models.roles import role_of
 from leaq.models.several import entry_losses
 from leaq.seeds import stream
 from leaq.training.mlp import signals_by_layer
-from leaq.types import LAYER_ROLES, Flag, Role, Task
+from leaq.types import LAYER_ROLES, Activations, Flag, Role, Task
 from leaq.types.tasks import Layout, TaskSpec
 
 Make = Callable[[], torch.nn.Module]
@@ -124,16 +124,22 @@ class StackedModule:
         """Return inputs in the form the module takes: whole numbers where it looks something up."""
         return inputs.long() if self._integer else inputs
 
-    def forward(self, params: Mapping[str, Tensor], inputs: Tensor, *, activation_bits: int | None = None) -> Tensor:
+    def forward(
+        self, params: Mapping[str, Tensor], inputs: Tensor, *, activations: Activations | None = None
+    ) -> Tensor:
         """Run m stacked models in evaluation mode: inputs (n, ...) shared, or (m, n, ...) -> (m, n, k)."""
         if getattr(inputs, "ndim", self._record_axes) == self._record_axes:
-            outputs = self._evaluated.forward(params, self.as_inputs(inputs), activation_bits=activation_bits)
+            outputs = self._evaluated.forward(params, self.as_inputs(inputs), activations=activations)
         else:
-            each = [{name: tensor[i : i + 1] for name, tensor in params.items()} for i in range(len(inputs))]
+            parts = [slice(i, i + 1) for i in range(len(inputs))]
             outputs = torch.cat(
                 [
-                    self._evaluated.forward(one, self.as_inputs(x), activation_bits=activation_bits)
-                    for one, x in zip(each, inputs, strict=True)
+                    self._evaluated.forward(
+                        {name: tensor[one] for name, tensor in params.items()},
+                        self.as_inputs(x),
+                        activations=activations and activations.at(one),
+                    )
+                    for one, x in zip(parts, inputs, strict=True)
                 ]
             )
         return self._shaped(outputs, axes=2)
@@ -153,6 +159,10 @@ class StackedModule:
             self._skeleton.eval()
             return self._call(dict(params), self._collate(inputs), axes=2)
         return self._shaped(self._evaluated.outputs(params, self.as_inputs(inputs)), axes=2)
+
+    def raw_outputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        """Return what the modules themselves give on records of their own, before it is read as logits."""
+        return self._evaluated.outputs(params, self.as_inputs(inputs))
 
     def layer_inputs(
         self, params: Mapping[str, Tensor], inputs: Tensor, shares: Tensor

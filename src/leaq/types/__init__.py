@@ -1,5 +1,6 @@
 """What everything is made of: records, weights, losses, numbers with their doubt. Read `leaq.types.nouns` first."""
 
+from leaq.types.activations import Activations
 from leaq.types.estimates import AttackResult, Estimate, NotComputed, computed
 from leaq.types.nouns import (
     LAYER_ROLES,
@@ -19,6 +20,7 @@ from leaq.types.nouns import (
 )
 
 __all__ = [
+    "Activations",
     "AttackResult",
     "Bools",
     "Checkpoints",

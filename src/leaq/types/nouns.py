@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from leaq.errors import InvalidInput
 from leaq.lazy import Tensor
+from leaq.types.activations import Activations
 from leaq.types.arrays import checked_samples, checked_table, joined, numbers, some_of, trained_on
 from leaq.types.tasks import TaskSpec
 
@@ -136,14 +137,14 @@ class Checkpoints:
     roles : the role of each parameter; decides what a quantizer touches.
     batch : the leading axes all parameters share, usually ``(s, c)`` or ``(s,)``.
     steps : training step of each checkpoint along the last batch axis; empty if there is no such axis.
-    activation_bits : if set, evaluation rounds each layer's input to this many bits per record.
+    activations : if set, evaluation rounds each layer's input as this says; its ranges have the same batch axes.
     """
 
     params: Mapping[str, "Tensor"]
     roles: Mapping[str, Role]
     batch: tuple[int, ...]
     steps: tuple[int, ...] = ()
-    activation_bits: int | None = None
+    activations: Activations | None = None
 
     def __post_init__(self) -> None:
         if set(self.params) != set(self.roles):
@@ -153,6 +154,12 @@ class Checkpoints:
             shape = tuple(tensor.shape)
             if shape[: len(self.batch)] != self.batch:
                 raise InvalidInput(f"Checkpoints: {name!r} must start with the batch axes {self.batch}. Found {shape}.")
+        for name, tensor in self.activations.ranges.items() if self.activations else ():
+            if tuple(tensor.shape) != (*self.batch, 2):
+                raise InvalidInput(
+                    f"Checkpoints: the range of {name or 'outputs'!r} must be of shape {(*self.batch, 2)}. Found "
+                    f"{tuple(tensor.shape)}."
+                )
 
     def replace(self, params: Mapping[str, "Tensor"]) -> Self:
         """Return these checkpoints with some parameters exchanged."""
@@ -167,7 +174,8 @@ class Checkpoints:
         if steps and len(index) == len(self.batch):
             picked = np.asarray(steps)[index[-1]]
             steps = tuple(int(step) for step in np.atleast_1d(picked)) if np.ndim(picked) else ()
-        return replace(self, params=params, batch=probe, steps=steps)
+        activations = None if self.activations is None else self.activations.at(index)
+        return replace(self, params=params, batch=probe, steps=steps, activations=activations)
 
     def last(self) -> Self:
         """Return the final checkpoint of every model: batch ``(s, c)`` becomes ``(s,)``."""

@@ -13,6 +13,7 @@ from leaq.evaluation import evaluate_checkpoints
 from leaq.quantizers import Calibration, build
 from leaq.quantizers.neighbours import neighbours
 from leaq.training import TrainingConfig, train
+from leaq.types import Activations
 
 QUANTIZERS = ("sign", "ternary(sparsity=0.5)", "uniform(bits=3)", "uniform(bits=4, per=group)")
 
@@ -93,7 +94,7 @@ def test_an_enumerated_model_ends_at_the_released_one():
         Calibration(model, samples.inputs, members),
     )
     found = enumeration(quantizer, checkpoints.last(), calibration=records)
-    assert found.activation_bits == 8
+    assert found.activations == Activations(8)
     assert same(found.last(), quantizer(checkpoints.last(), records))
     assert not same(found.last(), checkpoints.last())
 
@@ -101,7 +102,7 @@ def test_an_enumerated_model_ends_at_the_released_one():
 def test_rounded_activations_are_not_ignored(trained):
     _, checkpoints, samples, members = trained
     found = neighbours(build("uniform(bits=8, activations=8)"), checkpoints.last(), moves=2)
-    assert found.activation_bits == 8
+    assert found.activations == Activations(8)
     with pytest.raises(UnsupportedModel, match="rounded activations"):
         neighbour_table(build("uniform(bits=8, activations=8)"), checkpoints.last(), samples, members)
 
@@ -117,4 +118,4 @@ def test_limits_are_named(trained):
     from dataclasses import replace
 
     with pytest.raises(UnsupportedModel, match="rounded activations"):
-        neighbour_table(build("sign"), replace(checkpoints.last(), activation_bits=8), samples, members)
+        neighbour_table(build("sign"), replace(checkpoints.last(), activations=Activations(8)), samples, members)

@@ -11,7 +11,7 @@ from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.models import ModuleModel, checkpoints_of, evaluating, roles_of, unwrap
 from leaq.models.roles import parameter_doubts, shared_names
 from leaq.quantizers import Calibration, build
-from leaq.types import Checkpoints
+from leaq.types import Activations, Checkpoints
 
 
 class Tied(nn.Module):
@@ -116,7 +116,7 @@ def test_the_users_model_is_left_exactly_as_it_was():
     module = conv().train()
     module[4].eval()  # a part the user froze
     before = copy.deepcopy(module.state_dict())
-    ModuleModel(module).forward(jittered(module), torch.randn(6, 1, 6, 6), activation_bits=4)
+    ModuleModel(module).forward(jittered(module), torch.randn(6, 1, 6, 6), activations=Activations(4))
     assert [part.training for part in module] == [True, True, True, True, False, True]
     assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
     assert not any(part._forward_pre_hooks for part in module.modules())
@@ -140,8 +140,8 @@ def test_activation_rounding_looks_at_one_record_at_a_time():
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(4, 3))
     params, x = checkpoints_of(module).params, torch.randn(5, 4)
-    together = ModuleModel(module).forward(params, x, activation_bits=3)[0]
-    alone = torch.cat([ModuleModel(module).forward(params, row[None], activation_bits=3)[0] for row in x])
+    together = ModuleModel(module).forward(params, x, activations=Activations(3))[0]
+    alone = torch.cat([ModuleModel(module).forward(params, row[None], activations=Activations(3))[0] for row in x])
     torch.testing.assert_close(together, alone)
     assert not torch.allclose(together, module(x))
 

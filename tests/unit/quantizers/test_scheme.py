@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from leaq.errors import InvalidInput
 from leaq.quantizers import Calibration, Uniform, build
 from leaq.training import MLP
-from leaq.types import Checkpoints
+from leaq.types import Activations, Checkpoints
 from tests.unit.quantizers.cases import FAST, MODEL, drawn_over_many_powers, model, same_bits
 
 
@@ -112,5 +112,5 @@ def test_biases_in_half_precision():
 
 
 def test_activations_are_rounded_by_evaluation():
-    assert build("uniform(bits=8, activations=8)")(model()).activation_bits == 8
-    assert build("uniform(bits=8)")(model()).activation_bits is None
+    assert build("uniform(bits=8, activations=8)")(model()).activations == Activations(8)
+    assert build("uniform(bits=8)")(model()).activations is None

@@ -5,6 +5,7 @@ from torch.overrides import TorchFunctionMode
 from leaq.models.losses import margin, per_record, residual
 from leaq.training import MLP
 from leaq.training.backprop import Backprop
+from leaq.types import Activations
 from tests.unit.training.cases import TASKS
 
 
@@ -37,7 +38,7 @@ def test_the_arithmetic_of_a_step_stays_where_its_operands_are(task):
         step(x, y, w)
         outputs = mlp.forward(step.params, x[0])
         found = [step.flat.grad, outputs, mlp.forward(step.params, x), mlp.gradient_signals(step.params, x[0], y[0])]
-        found.append(mlp.forward(step.params, x[0], activation_bits=8))
+        found.append(mlp.forward(step.params, x[0], activations=Activations(8)))
         found.append(per_record(outputs, y[0], task))
         found.append(margin(outputs, y[0]) if task == "classification" else residual(outputs, y[0]))
     assert {tensor.device.type for tensor in found} == {"meta"}

@@ -15,7 +15,7 @@ from leaq.seeds import stream
 from leaq.training import TrainingConfig, train_modules
 from leaq.training.modules import StackedModule
 from leaq.training.standardise import Scaled
-from leaq.types import Samples
+from leaq.types import Activations, Samples
 from leaq.types.tasks import TaskSpec
 from tests.helpers import require
 
@@ -237,9 +237,11 @@ def test_quantized_activations_round_each_record_as_one_model_alone_does(rng):
     model = StackedModule(convolution, "classification", torch.zeros(2, 4))
     params = model.init(0, [0, 1])
     x = torch.tensor(rng.normal(size=(6, 4)), dtype=torch.float32)
-    rounded = model.forward(params, x, activation_bits=4)
+    rounded = model.forward(params, x, activations=Activations(4))
     for i in range(2):
-        alone = ModuleModel(convolution()).forward({k: v[i : i + 1] for k, v in params.items()}, x, activation_bits=4)
+        alone = ModuleModel(convolution()).forward(
+            {k: v[i : i + 1] for k, v in params.items()}, x, activations=Activations(4)
+        )
         torch.testing.assert_close(rounded[i], alone[0])
     assert not torch.allclose(rounded, model.forward(params, x))
 

@@ -10,7 +10,7 @@ from leaq.evaluation import evaluate_checkpoints, with_whitebox
 from leaq.training import MLP
 from leaq.training import sparse as module
 from leaq.training.sparse import Sparse, without_zeros
-from leaq.types import Checkpoints
+from leaq.types import Activations, Checkpoints
 
 N, D, MODELS = 90, 200, 3
 
@@ -61,7 +61,7 @@ def test_a_table_is_the_same_as_by_dense_products(bits, task, alike, monkeypatch
     def table():
         plain = evaluate_checkpoints(model, checkpoints, records, members)
         rounded = evaluate_checkpoints(
-            model, Checkpoints(params, model.roles, (MODELS,), activation_bits=8), records, members
+            model, Checkpoints(params, model.roles, (MODELS,), activations=Activations(8)), records, members
         )
         return (
             *with_whitebox(plain, model, checkpoints, records).whitebox,

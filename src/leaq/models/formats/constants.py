@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from leaq.models.formats.levels import Levels
 from leaq.models.formats.weight import Weight
 
 
@@ -17,15 +18,15 @@ class Constant:
     step: np.ndarray[Any, Any] | None = None
     form: str = ""
 
-    def weight(self, *, turned: bool = False) -> Weight:
-        """Return it as a weight in torch's orientation, `turned` if it is stored (in, out)."""
+    def weight(self, *, turned: bool = False, given: Levels | None = None, gives: Levels | None = None) -> Weight:
+        """Return it as a weight in torch's orientation, `turned` if it is stored (in, out); else see `Weight`."""
         array, step = self.array, self.step
         if turned and array.ndim == 2:
             array, step = array.T, None if step is None else step.T
         with np.errstate(all="ignore"):  # of numbers beyond what 32 bits hold; infinite weights are refused by name
             numbers = torch.tensor(np.ascontiguousarray(array, dtype=np.float32))
             wide = None if step is None else torch.tensor(np.ascontiguousarray(step, dtype=np.float32))
-        return Weight(numbers, wide, self.form)
+        return Weight(numbers, wide, self.form, given=given, gives=gives)
 
     def moved(self, move: Any) -> "Constant":
         """Return it with its axes moved: `move` takes an array and gives one of as many numbers."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
+from leaq.models.formats.levels import Levels
 from leaq.models.formats.weight import Weight
 
 
@@ -14,11 +15,14 @@ class WeightGraph(Protocol):
         """What its constants take, codes of less than a byte packed; None where that is its file's size."""
 
     @property
-    def activation_bits(self) -> int | None:
-        """Bits that activations are rounded to when it runs, the fewest of all; None where they are not."""
+    def outputs(self) -> Levels | None:
+        """How it rounds its (first) outputs; None where it does not."""
 
     def weights(self) -> list[Weight]:
-        """Return every weight and bias that an operator multiplies with or adds, in torch's orientation."""
+        """Return every weight and bias that an operator multiplies with or adds, in torch's orientation.
+
+        A weight says how what it is multiplied with is rounded.
+        """
 
 
 def graph_of(path: Path) -> WeightGraph:

@@ -12,6 +12,7 @@ import numpy as np
 
 from leaq.errors import StoreError, need
 from leaq.models.formats.constants import Constant, bits_of, decoded
+from leaq.models.formats.levels import Levels
 from leaq.models.formats.weight import Weight
 
 PACKED = {"INT4": (4, True), "UINT4": (4, False), "INT2": (2, True)}
@@ -53,6 +54,7 @@ class LiteRtGraph:
                 (graph.tensors, [(kinds[_code(model.operatorCodes[o.opcodeIndex])], o) for o in graph.operators])
                 for graph in model.subgraphs
             ]
+            self._results = [int(index) for index in model.subgraphs[0].outputs]
         except Exception as err:  # whatever the package raises for bytes that are no model
             raise StoreError(f"{path.name}: this is no readable LiteRT file ({type(err).__name__}).") from None
 
@@ -60,20 +62,37 @@ class LiteRtGraph:
     """Its constants take what its files take."""
 
     @property
-    def activation_bits(self) -> int | None:
-        """Bits that activations are rounded to when the model runs, the fewest of all; None where they are not."""
-        found = []
-        for tensors, operators in self._graphs:
-            for kind, operator in operators:
-                if kind not in PRODUCTS:
-                    continue
-                moving, weight = (tensors[int(i)] for i in operator.inputs[:2])
-                name = self._types[moving.type]
-                if name.startswith(("INT", "UINT")):
-                    found.append(int(name.removeprefix("U").removeprefix("INT")))
-                elif self._types[weight.type].startswith("INT"):
-                    found.append(8)
-        return min(found, default=None)
+    def outputs(self) -> Levels | None:
+        """How the model rounds its first output; None where it does not."""
+        tensors, operators = self._graphs[0]
+        made = {int(out): (kind, operator) for kind, operator in operators for out in operator.outputs}
+        for index in self._results[:1]:
+            kind, operator = made.get(index, ("", None))
+            return self._levels(tensors[int(operator.inputs[0])] if kind == "DEQUANTIZE" else tensors[index])
+        return None
+
+    def _levels(self, tensor: Any) -> Levels | None:
+        """Return the levels of a tensor of codes, of one scale."""
+        name, told = self._types[tensor.type], tensor.quantization
+        if name not in ARRAYS or np.dtype(ARRAYS[name]).kind == "f" or told is None or told.scale is None:
+            return None
+        if len(told.scale) != 1:
+            return None
+        ends: Any = np.iinfo(np.dtype(ARRAYS[name]))
+        return Levels.coded(told.scale[0], int(np.asarray(told.zeroPoint).item()), ends.min, ends.max)
+
+    def _around(self, tensors: Any, kind: str, operator: Any) -> tuple[Levels | None, Levels | None]:
+        """Return how what a product is given is rounded, and its result.
+
+        What is given comes in codes, or is rounded by its own numbers where weights are codes.
+        """
+        if kind not in PRODUCTS:
+            return None, None
+        moving, weight, result = (tensors[int(i)] for i in (*operator.inputs[:2], operator.outputs[0]))
+        if (levels := self._levels(moving)) is not None:
+            return levels, self._levels(result)
+        whole = self._types[weight.type].startswith("INT") and self._types[moving.type].startswith("FLOAT")
+        return Levels(8) if whole else None, None
 
     def weights(self) -> list[Weight]:
         """Return every weight and bias that an operator works with, in torch's orientation."""
@@ -99,7 +118,8 @@ class LiteRtGraph:
                 turned = kind == "BATCH_MATMUL" and not operator.builtinOptions.adjY
                 if at == 1 and kind in AXES and value.array.ndim == 4:
                     value = value.moved(partial(np.transpose, axes=AXES[kind]))
-                yield value.weight(turned=turned)
+                given, gives = self._around(tensors, kind, operator)
+                yield value.weight(turned=turned, given=given, gives=gives)
 
     def _constant(self, tensors: Any, index: int) -> Constant | None:
         """Return a stored tensor: numbers, or codes with their scales; None where it holds nothing that is known."""

@@ -15,15 +15,17 @@ import numpy as np
 
 from leaq.errors import InvalidInput, StoreError, need
 from leaq.models.formats.constants import Constant, along, bits_of, decoded
+from leaq.models.formats.levels import Levels
 from leaq.models.formats.weight import Weight
 
 PRODUCTS = frozenset({"MatMul", "Gemm", "FusedGemm", "FusedMatMul", "Conv", "ConvTranspose", "Gather", "Add"})
 """Operators whose constant operand is a weight in floating point, possibly behind DequantizeLinear."""
-INTEGER = frozenset({
-    "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv", "QGemm",
-    "DynamicQuantizeMatMul", "MatMulIntegerToFloat",
-})  # fmt: skip
-"""Operators that compute with integer activations."""
+DYNAMIC = frozenset({"MatMulInteger", "ConvInteger", "DynamicQuantizeMatMul", "MatMulIntegerToFloat"})
+"""Operators whose input is rounded to 8 bits by its own numbers."""
+RESULTS = {"QLinearMatMul": 6, "QLinearConv": 6, "QGemm": 7}
+"""Where operators on codes are told the scale of their result; its zero point follows."""
+AS_THEY_ARE = frozenset({"Identity", "Cast", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
+"""Operators that move numbers and do not change them."""
 THROUGH = frozenset({"Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "QuantizeLinear"})
 
 
@@ -120,6 +122,7 @@ class Graph:
             for name in node.input:
                 self.users.setdefault(name, []).append(node)
         self._bytes = sum(_bytes(onnx, item) for item in _tensors(model.graph))
+        self._results = [output.name for output in model.graph.output]
 
     @property
     def bytes(self) -> int:
@@ -127,15 +130,9 @@ class Graph:
         return self._bytes
 
     @property
-    def activation_bits(self) -> int | None:
-        """Bits that activations are rounded to when the graph runs, the fewest of all; None where they are not."""
-        found = [8 for node in self.nodes if node.op_type in INTEGER]
-        for node in self.nodes:
-            if node.op_type == "QuantizeLinear" and self.constant(node.input[0]) is None:
-                zero = self.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else None
-                low, high = _range(np.dtype(np.uint8) if zero is None else zero.array.dtype)
-                found.append(int(high - low).bit_length())
-        return min(found, default=None)
+    def outputs(self) -> Levels | None:
+        """How the graph rounds its first output; None where it does not."""
+        return self._levels(self._results[0]) if self._results else None
 
     def weights(self) -> list[Weight]:
         """Return every weight and bias that an operator multiplies with or adds, in torch's orientation.
@@ -149,7 +146,8 @@ class Graph:
         for node in self.nodes:
             self._known.clear()
             try:
-                found += [value.weight(turned=turned) for value, turned in self._operands(node)]
+                levels = {"given": self._given(node), "gives": self._gives(node)}
+                found += [value.weight(turned=turned, **levels) for value, turned in self._operands(node)]
             except Exception as err:  # whatever numpy and the package raise for constants that do not fit
                 raise StoreError(
                     f"ONNX operator {node.op_type} {node.name!r:.80}: its constants must fit it and each other. "
@@ -175,6 +173,48 @@ class Graph:
                 value = self.constant(name)
                 if value is not None and value.array.dtype.kind == "f":
                     yield value, turned and i == 1
+
+    # -- activations -----------------------------------------------------------------------------------------------
+
+    def _given(self, node: Any) -> Levels | None:
+        """Return how an operator's input is rounded."""
+        if node.op_type in DYNAMIC:
+            return Levels(8)
+        if node.op_type in ("QLinearMatMul", "QLinearConv", "QGemm"):
+            return self._coded(node.input[1], node.input[2])
+        if node.op_type not in PRODUCTS:
+            return None
+        moving = (name for name in node.input if name and self.constant(name) is None)
+        return next((levels for levels in map(self._levels, moving) if levels is not None), None)
+
+    def _gives(self, node: Any) -> Levels | None:
+        """Return how what an operator gives is rounded, before any activation function that is not in its levels."""
+        if (at := RESULTS.get(node.op_type)) is not None:
+            return self._coded(*node.input[at : at + 2]) if len(node.input) > at + 1 else None
+        users = self.users.get(node.output[0], []) if node.op_type in PRODUCTS else []
+        if node.op_type == "MatMul" and [user.op_type for user in users] == ["Add"]:  # its bias
+            users = self.users.get(users[0].output[0], [])
+        behind = (user for user in users if user.op_type == "QuantizeLinear")
+        return next((self._coded(user.input[1], user.input[2] if len(user.input) > 2 else "") for user in behind), None)
+
+    def _levels(self, name: str) -> Levels | None:
+        """Return how a tensor that is no constant was rounded on its way, reshaped or as it is."""
+        seen: set[str] = set()
+        while (node := self.maker.get(name)) is not None and name not in seen:
+            seen.add(name)
+            if node.op_type == "DequantizeLinear" and self.constant(node.input[0]) is None:
+                return self._coded(node.input[1], node.input[2] if len(node.input) > 2 else "")
+            if node.op_type not in AS_THEY_ARE or not node.input:
+                return None
+            name = node.input[0]
+        return None
+
+    def _coded(self, scale: str, zero: str) -> Levels | None:
+        step, shift = self.constant(scale), self.constant(zero) if zero else None
+        if step is None or step.array.size != 1:
+            return None
+        kind = np.dtype(np.uint8) if shift is None else shift.array.dtype
+        return Levels.coded(step.array.item(), 0 if shift is None else shift.array.astype(int).item(), *_range(kind))
 
     # -- constants -------------------------------------------------------------------------------------------------
 

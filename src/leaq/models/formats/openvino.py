@@ -14,6 +14,7 @@ import numpy as np
 
 from leaq.errors import need
 from leaq.models.formats.constants import Constant, bits_of
+from leaq.models.formats.levels import Levels
 from leaq.models.formats.weight import Weight
 
 PACKED = {"i4": (4, True), "u4": (4, False), "u2": (2, False), "u1": (1, False)}
@@ -21,6 +22,8 @@ PACKED = {"i4": (4, True), "u4": (4, False), "u2": (2, False), "u1": (1, False)}
 WHOLE = {"i8": "int8", "u8": "uint8", "i4": "int4", "u4": "uint4", "u2": "uint2", "u1": "uint1"}
 PLAIN = frozenset({"f16", "f32", "f64"})
 PRODUCTS = frozenset({"MatMul", "Convolution", "GroupConvolution", "ConvolutionBackpropData", "Gather"})
+AS_THEY_ARE = frozenset({"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Convert"})
+"""Operators that move numbers and do not change them."""
 ADDED = frozenset({"Add", "Multiply", "Subtract"})
 """What adds a bias or scales a norm by numbers."""
 
@@ -43,14 +46,10 @@ class OpenVinoGraph:
     """Its constants take what its files take."""
 
     @property
-    def activation_bits(self) -> int | None:
-        """Bits that activations are rounded to when the model runs, the fewest of all; None where they are not."""
-        levels = [
-            int(node.get_attributes()["levels"])
-            for node in self._nodes
-            if node.get_type_name() == "FakeQuantize" and self._of(node, 0) is None
-        ]
-        return min(((level - 1).bit_length() for level in levels), default=None)
+    def outputs(self) -> Levels | None:
+        """How the model rounds its first output; None where it does not."""
+        results = self._model.get_results()
+        return self._levels(results[0], 0) if results else None
 
     def weights(self) -> list[Weight]:
         """Return every weight and bias that an operator multiplies with or adds, in torch's orientation."""
@@ -61,8 +60,23 @@ class OpenVinoGraph:
                 values = [self._of(node, 1)]
                 found += [v.moved(np.ravel).weight() for v in values if v is not None and v.array.dtype.kind == "f"]
             elif kind in PRODUCTS:
-                found += [value.weight(turned=turned) for value, turned in self._operands(node, kind)]
+                given = next((one for at in (0, 1) if (one := self._levels(node, at)) is not None), None)
+                found += [value.weight(turned=turned, given=given) for value, turned in self._operands(node, kind)]
         return found
+
+    def _levels(self, node: Any, at: int) -> Levels | None:
+        """Return how an input of a node that is no constant was rounded on its way, reshaped or as it is."""
+        while self._of(node, at) is None:
+            node, at = node.input(at).get_source_output().get_node(), 0
+            if node.get_type_name() == "FakeQuantize":
+                ends = [self._of(node, place) for place in (3, 4)]
+                low, high = (None if end is None or end.array.size != 1 else float(end.array.item()) for end in ends)
+                if low is None or high is None:
+                    return None
+                return Levels.between(low, high, int(node.get_attributes()["levels"]))
+            if node.get_type_name() not in AS_THEY_ARE:
+                return None
+        return None
 
     def _operands(self, node: Any, kind: str) -> Iterator[tuple[Constant, bool]]:
         told = node.get_attributes()

@@ -6,13 +6,18 @@ Source: torch.ao.nn.quantized, torch.ao.nn.quantized.dynamic; ATen, LinearPacked
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from leaq.models.formats.levels import Levels
 from leaq.models.formats.weight import Weight
 from leaq.models.roles import tensors_of
+
+REDUCED = 7
+"""Bits that dynamic layers round what comes to: half of the codes, so that sums of two products fit into 16 bits."""
 
 
 class PackedLayers:
@@ -34,20 +39,35 @@ class PackedLayers:
     def __init__(self, module: nn.Module) -> None:
         self._module = module
 
-    @property
-    def activation_bits(self) -> int | None:
-        """8 where products are of whole numbers; embeddings and layers of 16 bits work with floating-point numbers."""
-        held = (tensor for part in self._module.modules() for tensor in _held(part))
-        return 8 if any(tensor.dtype == torch.qint8 for tensor in held) else None
+    outputs: Levels | None = None
+    """Told by the layers themselves, as far as they are the last."""
 
     def weights(self) -> list[Weight]:
         """Return every weight and bias, dequantized."""
-        found = []
-        for part in self._module.modules():
+        found, levels, now = list[Weight](), dict[str, tuple[Levels | None, Levels]](), None
+        for name, part in self._module.named_modules():
             flat = type(part).__name__.endswith("1d")  # a filter of one axis is packed as one of two
+            if (gives := _levels(part)) is not None:
+                levels[name], now = (now, gives), gives
+            static = levels.get(name, levels.get(name.rpartition(".")[0]))  # the layer, or what it keeps them in
             for tensor in _held(part):
-                found.append(_weight(tensor.squeeze(2) if flat and tensor.ndim == 4 else tensor))
+                weight = _weight(tensor.squeeze(2) if flat and tensor.ndim == 4 else tensor)
+                if tensor.dtype == torch.qint8:  # embeddings and layers of 16 bits work with floating-point numbers
+                    around = static or (Levels(REDUCED), None)
+                    weight = replace(weight, given=around[0], gives=around[1])
+                found.append(weight)
         return found + [Weight(tensor.detach().cpu().float()) for _, tensor, _ in tensors_of(self._module)]
+
+
+def _levels(part: nn.Module) -> Levels | None:
+    """Return the levels of what a static layer gives, or of what numbers are rounded to in front of the first."""
+    scale, zero = getattr(part, "scale", None), getattr(part, "zero_point", None)
+    kind = type(part).__module__
+    if isinstance(part, torch.jit.ScriptModule) and hasattr(part, "_c"):
+        kind = part._c._type().qualified_name()
+    if scale is None or zero is None or "torch.ao." not in kind or "dynamic" in kind:  # which have them for nothing
+        return None
+    return Levels.coded(float(scale), int(zero), 0, 255)
 
 
 def has_packed_layers(module: nn.Module) -> bool:

@@ -4,11 +4,13 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
 from leaq.errors import InvalidInput
+from leaq.models.formats.levels import Levels, named_levels
 from leaq.models.formats.weight import Weight, unlike
 from leaq.models.roles import tensors_of
 
@@ -26,12 +28,14 @@ class Placed:
     ----------
     module : None unless every weight of the original (of two axes or more) was found.
     folded : weights into which batch normalisation was folded, by name; in `module` they are without it.
+    levels : how what a weight is multiplied with is rounded, and the product; see `leaq.models.formats.levels`.
     """
 
     module: nn.Module | None
     stored: dict[str, str]
     missing: tuple[str, ...]
     folded: dict[str, "Folded"] = field(default_factory=dict)
+    levels: dict[str, Levels] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +91,25 @@ def place(found: Sequence[Weight], original: nn.Module, *, subject: str) -> Plac
             f"{subject}: what a file holds must be near the original that it was made from. {foreign[0]}. Give the "
             "original of this file, or audit the file by itself."
         )
-    stored = {name: weight.form for name, weight in chosen.items() if weight.form and weight.value.ndim > 1}
     module = None if missing or not weights else _filled(original, chosen)
-    return Placed(module, stored, tuple(missing), folded)
+    return _placed(module, chosen, missing, folded)
+
+
+def _placed(
+    module: nn.Module | None,
+    chosen: Mapping[str, Weight],
+    missing: Sequence[str] = (),
+    folded: Mapping[str, "Folded"] = MappingProxyType({}),
+) -> Placed:
+    matrices = {name: weight for name, weight in chosen.items() if weight.value.ndim > 1}
+    stored = {name: weight.form for name, weight in matrices.items() if weight.form}
+    return Placed(module, stored, tuple(missing), dict(folded), _levels(chosen))
+
+
+def _levels(chosen: Mapping[str, Weight]) -> dict[str, Levels]:
+    matrices = {name: weight for name, weight in chosen.items() if weight.value.ndim > 1}
+    given, gives = ({name: getattr(one, key) for name, one in matrices.items()} for key in ("given", "gives"))
+    return named_levels(given, gives, None)
 
 
 def _unfolded(
@@ -127,8 +147,12 @@ def _norms(module: nn.Module) -> dict[str, Tensor]:
 
 
 def place_by_run(
-    found: Sequence[Weight], network: nn.Module, run: Callable[[nn.Module], float], *, subject: str
-) -> tuple[nn.Module, dict[str, str]]:
+    found: Sequence[Weight],
+    network: nn.Module,
+    run: Callable[[nn.Module, Mapping[str, Levels]], float],
+    *,
+    subject: str,
+) -> Placed:
     """Give the weights of a program to a network without an original to compare them with, so that both do the same.
 
     A graph uses its weights in about the order in which a network names them; where they do not fit so, weights of one
@@ -137,11 +161,8 @@ def place_by_run(
     Parameters
     ----------
     network : its architecture; a copy is filled.
-    run : says how far a network's outputs are from the program's, as a share of how much these vary.
-
-    Returns
-    -------
-    tuple : the filled network, and the forms of its quantized weights.
+    run : says how far a network's outputs are from the program's, as a share of how much these vary, its activations
+        rounded to levels.
 
     Raises
     ------
@@ -155,13 +176,13 @@ def place_by_run(
         of_shape = (name for name in names if names[name] == shape)
         chosen |= dict(zip(of_shape, _readings(found, shape), strict=False))
     module = _filled(network, chosen)
-    off = run(module)
+    off = run(module, _levels(chosen))
     changes = _changes(found, names)
     while off > NEAR:
         before = off
         for change in changes:
             other = change(chosen)
-            if (less := run(_fill(module, other))) < off:
+            if (less := run(_fill(module, other), _levels(other))) < off:
                 off, chosen = less, other
         if off == before:
             raise InvalidInput(
@@ -169,8 +190,7 @@ def place_by_run(
                 f"nearest way of placing them is off by {off:.0%} of what outputs vary. Check that it is this "
                 f"network's, and gives what that gives (logits, not probabilities). {_ALONE}"
             )
-    stored = {name: weight.form for name, weight in chosen.items() if weight.form and weight.value.ndim > 1}
-    return _fill(module, chosen), stored
+    return _placed(_fill(module, chosen), chosen)
 
 
 def refuse_other_shapes(found: Sequence[Weight], network: nn.Module, *, subject: str) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
 from leaq.models.formats.constants import Constant, along
+from leaq.models.formats.levels import Levels
 from leaq.models.formats.weight import Weight
 
 GUARDS = "_guards_fn"
@@ -53,13 +54,10 @@ class TracedGraph:
         self._known: dict[Node, Constant | None] = {}
 
     @property
-    def activation_bits(self) -> int | None:
-        """Bits that activations are rounded to when it runs, the fewest of all; None where they are not."""
-        found = []
-        for node in self._module.graph.nodes:
-            if _name(node).startswith("quantize_") and self._of(node.args[0]) is None:
-                found.append(_bits(_told(node)))
-        return min(found, default=None)
+    def outputs(self) -> Levels | None:
+        """How the program rounds its first output; None where it does not."""
+        results: Any = next(node.args[0] for node in self._module.graph.nodes if node.op == "output")
+        return self._levels(results[0] if isinstance(results, tuple | list) else results)
 
     def weights(self) -> list[Weight]:
         """Return every weight and bias that an operator works with, in torch's orientation."""
@@ -70,8 +68,29 @@ class TracedGraph:
             for given in node.all_input_nodes:
                 value = self._of(given)
                 if value is not None and value.array.dtype.kind == "f" and given not in found:
-                    found[given] = value.weight(turned=_name(node) in PRODUCTS)
+                    moving = (other for other in node.all_input_nodes if self._of(other) is None)
+                    rounded = next((levels for levels in map(self._levels, moving) if levels is not None), None)
+                    behind = [user for user in node.users if _name(user).startswith("quantize_")]
+                    gives = self._levels(next(iter(behind[0].users), None)) if behind else None
+                    found[given] = value.weight(turned=_name(node) in PRODUCTS, given=rounded, gives=gives)
         return list(found.values())
+
+    def _levels(self, node: Any) -> Levels | None:
+        """Return how a tensor that is no constant was rounded on its way, reshaped or as it is."""
+        while isinstance(node, Node) and _name(node) in MOVES and node.args:
+            node = node.args[0]
+        if not isinstance(node, Node) or not _name(node).startswith("dequantize_") or self._of(node) is not None:
+            return None
+        told = _told(node)
+        scale, zero, (low, high) = told.get("scale"), told.get("zero_point"), _ends(told)
+        if isinstance(scale, float | int) and isinstance(zero, int):
+            return Levels.coded(scale, zero, low, high)
+        held = [self._of(one) for one in (scale, zero)]
+        if all(one is not None and one.array.size == 1 for one in held):
+            step, shift = (one.array.item() for one in held if one is not None)
+            return Levels.coded(step, shift, low, high)
+        around = any("symmetric" in _name(one) for one in _sources(scale))
+        return Levels(_bits(told), None, 2 ** (_bits(told) - 1) if around else None)
 
     def _of(self, node: Any) -> Constant | None:
         """Return the value of a node if it depends on stored constants alone."""
@@ -129,7 +148,19 @@ def _told(node: Node) -> dict[str, Any]:
     return {**dict(zip(names, node.args, strict=False)), **node.kwargs}
 
 
-def _bits(told: Mapping[str, Any]) -> int:
-    """Return the bits of the codes that an operator reads or writes."""
+def _sources(node: Any) -> list[Node]:
+    """Return a node, and what it takes one of several results from."""
+    if not isinstance(node, Node):
+        return []
+    return [node, *(given for given in node.all_input_nodes if node.op == "call_function")]
+
+
+def _ends(told: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the lowest and the highest code that an operator reads or writes."""
     low, high = (told.get(f"quant_{end}") for end in ("min", "max"))
-    return (int(high) - int(low)).bit_length() if isinstance(low, int) and isinstance(high, int) else 8
+    return (low, high) if isinstance(low, int) and isinstance(high, int) else (-128, 127)
+
+
+def _bits(told: Mapping[str, Any]) -> int:
+    low, high = _ends(told)
+    return (high - low).bit_length()

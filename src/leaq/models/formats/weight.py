@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from leaq.errors import InvalidInput
+from leaq.models.formats.levels import Levels
 
 FEWEST = 16
 """Numbers below which a weight is not compared: chance alone makes few of them alike."""
@@ -41,6 +42,8 @@ class Weight:
     convention : which of several readings of the same bytes this is.
     others : the readings by other conventions.
     flat : whether it is only known in which order its numbers stand, so that they take the original's shape.
+    given, gives : how a program rounds what it multiplies with this, and the product with its bias; None where it does
+        not, or is none.
     """
 
     value: Tensor
@@ -49,6 +52,8 @@ class Weight:
     convention: str = ""
     others: tuple["Weight", ...] = ()
     flat: bool = False
+    given: Levels | None = None
+    gives: Levels | None = None
 
     def shaped(self, shape: torch.Size) -> "Weight | None":
         """Return it in the original's shape, None where it has another one; whole rows are then called no groups."""

@@ -105,7 +105,7 @@ def _by_first_order(
     outside: ModelEvaluator, quantized: Checkpoints, moves: Moves
 ) -> tuple[Floats, tuple[Flag, ...]] | None:
     """Return what each move adds to each loss, NaN where that has to be tried; None where all have to be."""
-    if quantized.activation_bits is not None:  # rounded inputs have no slope
+    if quantized.activations is not None:  # rounded inputs have no slope
         return None
     params = {name: tensor[0] for name, tensor in quantized.params.items()}
     now = np.empty(len(moves))

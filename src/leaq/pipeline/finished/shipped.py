@@ -20,6 +20,7 @@ from leaq.models import unwrap
 from leaq.models.boxes import BlackBox, box_of
 from leaq.models.formats import fill, read_file
 from leaq.models.formats.graphs import WeightGraph
+from leaq.models.formats.levels import named_levels, rounding_of
 from leaq.models.formats.packed import PackedLayers, has_packed_layers, packed_bytes, packed_numbers
 from leaq.models.formats.placing import Folded, place
 from leaq.models.formats.traced import TracedGraph, is_traced
@@ -28,7 +29,7 @@ from leaq.models.programs import Running, open_program, program_box
 from leaq.models.roles import tensors_of
 from leaq.results import Size
 from leaq.system.memory import refuse_beyond_memory
-from leaq.types import Flag
+from leaq.types import Activations, Flag
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Opened:
     bytes : of all its tensors as they are packed, or of its file; None where neither is known.
     read : whether its weights were seen, and stand in `module` under the original's names.
     stored : in which form each quantized weight is stored, biases left out.
-    activations : bits that the file rounds activations to when it runs; None where it does not, or where not known.
+    activations : how the file rounds activations when it runs; None where it does not, or where that is not known.
     folded : weights that hold the batch normalisation after their layer, by name; in `module` they are without it.
     """
 
@@ -49,7 +50,7 @@ class Opened:
     flags: tuple[Flag, ...] = ()
     read: bool = False
     stored: Mapping[str, str] = field(default_factory=dict)
-    activations: int | None = None
+    activations: Activations | None = None
     folded: Mapping[str, Folded] = field(default_factory=dict)
 
 
@@ -113,9 +114,12 @@ def _packed(module: nn.Module, size: int | None, original: nn.Module, name: str)
 
 def _followed(graph: WeightGraph, box: BlackBox | Running, original: nn.Module, name: str) -> Opened:
     """Run a program as it runs; its weights are followed through its graph for size and comparison."""
-    placed = place(graph.weights(), original, subject=name)
+    weights = graph.weights()
+    given, gives = ({str(i): getattr(one, key) for i, one in enumerate(weights)} for key in ("given", "gives"))
+    activations = rounding_of(named_levels(given, gives, graph.outputs))
+    placed = place(weights, original, subject=name)
     flags = []
-    if graph.activation_bits is not None:
+    if activations is not None:
         text = f"{name} rounds activations too, as it says; they are in the numbers, since it was run."
         flags.append(Flag("integer-activations", text))
     if placed.missing:
@@ -138,8 +142,8 @@ def _followed(graph: WeightGraph, box: BlackBox | Running, original: nn.Module, 
         flags.append(Flag("normalisation-folded", text))
     module = box if placed.module is None else box.graft(placed.module)
     seen = placed.module is not None
-    size, bits = graph.bytes or box.bytes, graph.activation_bits
-    return Opened(module, size, tuple(flags), seen, placed.stored, bits, placed.folded)
+    size = graph.bytes or box.bytes
+    return Opened(module, size, tuple(flags), seen, placed.stored, activations, placed.folded)
 
 
 def _stored_as_floats(name: str) -> Flag:

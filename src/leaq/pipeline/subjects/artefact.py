@@ -1,43 +1,55 @@
 """The very file that is released, beside shadow models trained as it was."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
 from leaq.data.molecules import smiles_column
 from leaq.errors import InvalidInput
 from leaq.evaluation.texts import LanguageModel
-from leaq.models import checkpoints_of, unwrap
+from leaq.models import checkpoints_of
 from leaq.models.boxes import program_bytes
-from leaq.models.calling import output_tensor
-from leaq.models.formats import filled_from, fitting, read_file
-from leaq.models.formats.placing import place_by_run, refuse_other_shapes
+from leaq.models.formats import fitting, read_file
+from leaq.models.formats.placing import refuse_other_shapes
 from leaq.models.nets import Chemprop
 from leaq.models.nets.chemprop import chemprop_files, fill_chemprop, read_chemprop, said_by
 from leaq.models.programs import open_program
 from leaq.models.roles import shared_names
-from leaq.models.sklearn import as_module, is_sklearn
-from leaq.models.weights import check_match
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.subjects.architecture import network_named
 from leaq.pipeline.subjects.base import Kind, Reads, Subject, Trained
 from leaq.pipeline.subjects.choice import subject_of
 from leaq.pipeline.subjects.given import Given
 from leaq.pipeline.subjects.heads import Heads
+from leaq.pipeline.subjects.opening import OpenedRelease, Program, open_released
 from leaq.pipeline.subjects.recipe import stacked_weights
-from leaq.quantizers import build
+from leaq.quantizers import Calibration, build
 from leaq.quantizers.files.recognised import Recipe, recipe_of
+from leaq.quantizers.observing import Ranges, nearest
 from leaq.system.files import no_file
 from leaq.training import MLP, StackedModule
-from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
+from leaq.types import Activations, Bools, Checkpoints, Flag, Progress, Samples
 
-COMPARED = 64
-"""Records on which a program is compared with the network that gets its weights."""
-Read = tuple[Checkpoints, str | None, tuple[Flag, ...]]
+
+@dataclass(frozen=True)
+class Read:
+    """What a released file holds.
+
+    Attributes
+    ----------
+    weights : batch (1, 1).
+    spec : the quantizer that gives them; None where none is known, or nothing was quantized.
+    doubts : about what was read.
+    activations : how the file rounds activations; see `Trained`.
+    """
+
+    weights: Checkpoints
+    spec: str | None = None
+    doubts: tuple[Flag, ...] = ()
+    activations: Activations | None = None
+
+
 _HELD: dict[object, Read] = {}
 """The file read last in this process: every part of an audit asks for it, each by a subject of its own."""
 
@@ -72,22 +84,27 @@ class Artefact:
     def train(self, samples: Samples, members: Bools, *, which: slice, progress: Progress) -> Trained:
         """Read the file where model 0 is asked for, and train the shadow models that are."""
         first = which.start == 0
-        if first:
-            self._refuse_others(samples)
+        program = self._refuse_others(samples) if first else None
         inside = members[1:] if first else members
         inner = slice(0 if first else which.start - 1, which.stop - 1)
         made = self.shadows.train(samples, inside, which=inner, progress=progress)
         if not isinstance(made.model, StackedModule | LanguageModel):
             raise InvalidInput("A released file needs the network it belongs to. Name it with model or recipe.")
         seen = isinstance(made.model, StackedModule) and not shared_names(made.model.module)
-        weights, spec, doubts = self._read(made.model.module, samples, first=first, seen=seen)
+        key = (_stamps(self.released), seen, samples.public is not None)
+        if first or key not in _HELD:  # read with the first models; later ones are told what was found
+            found = self._read(made.model, samples, program, seen=seen)
+            _HELD.clear()
+            _HELD[key] = found
+        read = _HELD[key]
         shadows = made.checkpoints.last().at((slice(None), None))
-        held = stacked_weights([weights, shadows]) if first else shadows
+        held = stacked_weights([read.weights, shadows]) if first else shadows
         flags = tuple(flag for flag in made.flags if flag.code != "no-checkpoints")
-        return Trained(made.model, held, (*flags, *doubts), () if spec is None else (spec,), held=int(first))
+        by = () if read.spec is None else (read.spec,)
+        return Trained(made.model, held, (*flags, *read.doubts), by, int(first), read.activations)
 
-    def _refuse_others(self, samples: Samples) -> None:
-        """Refuse a file that is of another network than the one named, before anything is trained."""
+    def _refuse_others(self, samples: Samples) -> Program | None:
+        """Refuse a file of another network than the one named, before anything is trained; return an opened program."""
         if samples.text and isinstance(self.released, str | Path) and program_bytes(Path(self.released)):
             raise InvalidInput(
                 f"{Path(self.released).name}: a released language model must be weights (a folder, GGUF), which its "
@@ -95,55 +112,98 @@ class Artefact:
             )
         network = self.shadows.network(samples)
         if not isinstance(self.released, str | Path) or not isinstance(network, StackedModule):
-            return
+            return None
         if files := chemprop_files(self.released):
             fill_chemprop(files, network.module)
-            return
+            return None
         path = Path(self.released)
-        if (opened := open_program(path)) is not None:
-            refuse_other_shapes(opened[1].weights(), network.module, subject=path.name)
-            return
+        if (program := open_program(path)) is not None:
+            refuse_other_shapes(program[1].weights(), network.module, subject=path.name)
+            return program
         fitting(read_file(path, network.module), network.module, subject=path.name)
+        return None
 
-    def _read(self, template: nn.Module, samples: Samples, *, first: bool, seen: bool) -> Read:
-        """Return the released weights, batch (1, 1), which quantizer made them, and doubts.
-
-        A file is read with the first models, into whose architecture it must fit; later ones are told what was found.
+    def _read(
+        self, model: StackedModule | LanguageModel, samples: Samples, program: Program | None, *, seen: bool
+    ) -> Read:
+        """Return the released weights, batch (1, 1), what quantized and rounds them, and doubts.
 
         Parameters
         ----------
         samples : on which a program is compared with the network that gets its weights.
+        program : the file, where it was opened already.
         seen : whether what every layer is multiplied with can be seen, as calibrating on it asks.
         """
-        public = samples.public is not None
-        key = (_stamps(self.released), seen, public)
-        if first or key not in _HELD:
-            found = self._read_anew(template, samples, seen=seen, public=public)
-            _HELD.clear()
-            _HELD[key] = found
-        return _HELD[key]
-
-    def _read_anew(self, template: nn.Module, samples: Samples, *, seen: bool, public: bool) -> Read:
-        module, stored, activations = _opened(self.released, template, samples)
-        weights = checkpoints_of(module).at((slice(None), None))
-        if not stored:
-            return weights, None, ()
-        recipe = recipe_of(module, None, stored)
-        recipe = recipe and recipe.with_activations(activations)
-        if recipe is not None and recipe.calibrated:
+        opened = open_released(self.released, model.module, samples, program)
+        weights, public = checkpoints_of(opened.module).at((slice(None), None)), samples.public is not None
+        if not opened.stored:
+            return Read(weights)
+        recipe, near = recipe_of(opened.module, None, opened.stored), None
+        how = opened.activations
+        if recipe is not None and how is not None:
+            recipe = recipe.with_activations(how if seen else replace(how, ranges={}))
+            if how.static and seen:
+                recipe, near = _observed(recipe, weights.last(), model, samples)
+        if recipe is not None and build(recipe.spec).needs.calibration:
             whose = {"calibrated": "elsewhere"} if public else {}
-            recipe = replace(recipe, spec=build(recipe.spec).model_copy(update=whose).spec()) if seen else None
-        words = "; ".join(dict.fromkeys(stored.values()))
+            spec = build(recipe.spec).model_copy(update=whose).spec()
+            recipe = replace(recipe, spec=spec) if seen else None
+        words = "; ".join(dict.fromkeys(opened.stored.values()))
         text = (
             f"The released file holds weights as {words}; {_said_shadows(recipe, public=public)}. 'Full precision' "
-            "means what the file holds."
+            f"means what the file holds.{said_rounding(opened, near, public=public) if recipe else ''}"
         )
-        if activations is not None:
-            text += (
-                f" It rounds activations to {activations} bits, by ranges of its own; here those of its row and of the "
-                "shadow models' are rounded by the range of each record around 0."
-            )
-        return weights, recipe.spec if recipe else None, (Flag("already-quantized", text),)
+        return Read(weights, recipe.spec if recipe else None, (Flag("already-quantized", text),), how)
+
+
+def _observed(
+    recipe: Recipe, weights: Checkpoints, model: StackedModule | LanguageModel, samples: Samples
+) -> tuple[Recipe, tuple[Ranges, float]]:
+    """Return the recipe with the way of observing ranges that comes nearest to the file's, and how near."""
+    assert recipe.activations is not None
+    if samples.public is not None or samples.released_on is None:
+        shown = Calibration(model, (samples.public or samples).inputs)
+    else:
+        shown = Calibration(model, samples.inputs, samples.released_on[None])
+    scheme = build(recipe.spec)
+    way, off = nearest(scheme, weights, shown, recipe.activations)
+    return replace(recipe, spec=scheme.model_copy(update={"ranges": way}).spec(), ranges=way), (way, off)
+
+
+OBSERVED = {
+    "minmax": "extremes of all",
+    "mean": "mean of each one's extremes",
+    "moving": "moving average of each one's extremes",
+}
+
+
+def said_rounding(opened: OpenedRelease, near: tuple[Ranges, float] | None, *, public: bool) -> str:
+    """Say how activations are rounded in the row of a released file, and how near that is to the program."""
+    if (how := opened.activations) is None:
+        if opened.off[0] <= opened.off[1]:
+            return ""
+        return (
+            " It rounds activations in a way that was not understood, so that its row rounds none: the network's "
+            f"outputs are {opened.off[1]:.2%} of how much they vary off the program's."
+        )
+    said = f" It rounds activations to {how.bits} bits "
+    if not how.static:
+        said += "by the range of what it is given; so does its row, record by record."
+    elif near is None:
+        said += (
+            "by static ranges; in its row they are rounded by the range of each record, since what layers of tied "
+            "weights are given cannot be observed."
+        )
+    else:
+        whose = "the public records" if public else "its own members"
+        said += (
+            f"by static ranges. In its row it has these; each shadow model has those observed on {whose} "
+            f"({OBSERVED[near[0]]}; the file's own would be {near[1]:.0%} off so)."
+        )
+    return said + (
+        f" Rounded as in this row, the network's outputs are {opened.off[0]:.2%} of how much they vary off the "
+        f"program's, {opened.off[1]:.2%} without."
+    ) * (near is not None or not how.static)
 
 
 def _said_shadows(recipe: Recipe | None, *, public: bool) -> str:
@@ -192,40 +252,6 @@ def _stamps(released: Any) -> object:
     path = Path(released)
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     return tuple((str(one), one.stat().st_mtime_ns, one.stat().st_size) for one in files)
-
-
-def _opened(released: Any, template: nn.Module, samples: Samples) -> tuple[nn.Module, Mapping[str, str], int | None]:
-    """Return a released model in the template's architecture, forms of its quantized weights, bits of activations."""
-    if isinstance(released, str | Path) and (files := chemprop_files(released)):
-        return fill_chemprop(files, template), {}, None
-    if is_sklearn(released):
-        released = as_module(released)
-    if isinstance(released, nn.Module):
-        module = unwrap(released)
-        check_match(template, dict(checkpoints_of(module).at(0).params), subject="the released model")
-        return module, {}, None
-    path = Path(released)
-    if (opened := open_program(path)) is None:
-        return *filled_from(path, template), None
-    program, graph = opened
-    inputs = torch.as_tensor(samples.inputs[:COMPARED])
-    wanted = _outputs(program, inputs)
-
-    def off(network: nn.Module) -> float:
-        given = _outputs(network, inputs)
-        if given.shape != wanted.shape:
-            raise InvalidInput(
-                f"{path.name}: it must give outputs of shape {tuple(given.shape)}, as the network does. Found "
-                f"{tuple(wanted.shape)}. Check that it is this network's program."
-            )
-        return float((given - wanted).norm() / (wanted - wanted.mean(0)).norm().clamp_min(1e-12))
-
-    return *place_by_run(graph.weights(), template, off, subject=path.name), graph.activation_bits
-
-
-def _outputs(module: nn.Module, inputs: Tensor) -> Tensor:
-    with torch.no_grad():
-        return output_tensor(module(inputs)).double()
 
 
 def _asked(config: AuditConfig, given: Given) -> Artefact | None:

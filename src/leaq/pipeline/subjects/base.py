@@ -1,14 +1,16 @@
 """What every subject gives: trained models, stacked, with the weights they are released with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
+
+import torch
 
 from leaq.models.protocols import Model
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.subjects.given import Given
 from leaq.training import MLP, StackedModule
-from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
+from leaq.types import Activations, Bools, Checkpoints, Flag, Progress, Samples
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Trained:
     flags : doubts about how they were made.
     quantized_by : specifications of the quantizers that a released file is recognised to have gone through.
     held : models at the front that are released as they are; what they have gone through does not round them again.
+    activations : how these round activations, with ranges of their own, (2,) each; None where they do not.
     """
 
     model: Model
@@ -29,6 +32,7 @@ class Trained:
     flags: tuple[Flag, ...] = ()
     quantized_by: tuple[str, ...] = ()
     held: int = 0
+    activations: Activations | None = None
 
     def with_held(self, candidates: Checkpoints, before: Checkpoints, *, by: str) -> Checkpoints:
         """Return candidates quantized `by` a specification, of which a file's own weights are as they were before."""
@@ -37,7 +41,17 @@ class Trained:
         kept = {name: tensor.clone() for name, tensor in candidates.params.items()}
         for name, tensor in kept.items():
             tensor[: self.held] = before.params[name][: self.held]
-        return candidates.replace(kept)
+        return replace(candidates.replace(kept), activations=self._with_own_ranges(candidates.activations))
+
+    def _with_own_ranges(self, how: Activations | None) -> Activations | None:
+        """Return static ranges in which the held models have their own; what these do not round has none."""
+        if how is None or not how.static:
+            return how
+        ranges = {name: tensor.clone() for name, tensor in how.ranges.items()}
+        own = {} if self.activations is None else self.activations.ranges
+        for name, tensor in ranges.items():
+            tensor[: self.held] = own[name] if name in own else tensor.new_tensor([-torch.inf, torch.inf])
+        return how.with_ranges(ranges)
 
 
 Reads = Literal["rows", "arrays", "texts"]

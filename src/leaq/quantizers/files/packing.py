@@ -1,14 +1,15 @@
 """Quantized weights as a file: packed integer codes and scales in safetensors, read back bit for bit.
 
 For each quantized parameter ``name`` the file holds ``name.codes`` (uint8, bits packed, or five ternary codes to a
-byte) and one tensor per scale, ``name.scale`` and so on; every other parameter as it is released. The header's
-metadata name the quantizer of each parameter, so that a file explains itself. No pickle is read or written.
+byte) and one tensor per scale, ``name.scale`` and so on; every other parameter as it is released, and static ranges of
+activations. The header's metadata name the quantizer of each parameter, so that a file explains itself. No pickle is
+read or written.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 from math import prod
 from pathlib import Path
@@ -22,12 +23,14 @@ from leaq.models.weights import read_tensors
 from leaq.quantizers.applying import Fitted, stacked
 from leaq.quantizers.scheme import Scheme, trits_per_code
 from leaq.results import Size
-from leaq.types import Checkpoints, Role
+from leaq.types import Activations, Checkpoints, Role
 
 if TYPE_CHECKING:
     from leaq.quantizers.calibration import Calibration
 
 FORMAT = "leaq-packed-1"
+RANGE = "activations."
+"""In front of a weight's name: the range that its inputs are rounded in."""
 
 
 def pack(
@@ -56,12 +59,14 @@ def pack(
         checkpoints = quantizer.recorded(checkpoints).last()
     fitted = quantizer.fitted_to(checkpoints, calibration)
     tensors, described = _packed(checkpoints, fitted)
+    rounding = fitted.rounding
+    tensors |= {RANGE + name: tensor.contiguous() for name, tensor in (rounding.ranges if rounding else {}).items()}
     metadata = {
         "format": FORMAT,
         "quantizer": quantizer.spec(),
         "batch": json.dumps(checkpoints.batch),
         "roles": json.dumps(dict(checkpoints.roles)),
-        "activation_bits": json.dumps(quantizer.activations),
+        "activations": json.dumps(_told(rounding)),
         "quantized": json.dumps(described),
     }
     save_file(tensors, str(path), metadata=metadata)
@@ -114,10 +119,28 @@ def unpack(path: Path | str) -> tuple[Checkpoints, str]:
         codes = unpack_codes(tensors[f"{name}.codes"], rule, prod(shape)).reshape(models, *shape)
         scales = {key: tensors[f"{name}.{key}"] for key in item["scales"]}
         params[name] = rule.dequantize(codes, scales).to(getattr(torch, item["dtype"])).reshape(*batch, *shape)
-    bits = json.loads(metadata["activation_bits"])
-    return Checkpoints({name: params[name] for name in roles}, roles, batch, activation_bits=bits), metadata[
-        "quantizer"
-    ]
+    return Checkpoints(
+        {name: params[name] for name in roles}, roles, batch, activations=_read_activations(metadata, tensors, batch)
+    ), metadata["quantizer"]
+
+
+def _told(how: Activations | None) -> dict[str, Any] | None:
+    if how is None:
+        return None
+    return {"bits": how.bits, "zero_point": how.zero_point, "ranges": list(how.ranges)}
+
+
+def _read_activations(
+    metadata: Mapping[str, str], tensors: Mapping[str, Tensor], batch: tuple[int, ...]
+) -> Activations | None:
+    if "activations" not in metadata:  # what version 0.1 wrote
+        bits = json.loads(metadata["activation_bits"])
+        return None if bits is None else Activations(bits)
+    told = json.loads(metadata["activations"])
+    if told is None:
+        return None
+    ranges = {name: tensors[RANGE + name].reshape(*batch, 2) for name in told["ranges"]}
+    return Activations(told["bits"], told["zero_point"], ranges)
 
 
 def pack_codes(codes: Tensor, rule: Scheme) -> Tensor:

@@ -20,9 +20,10 @@ from leaq.quantizers.backends.base import Backend
 from leaq.quantizers.backends.gguf import Gguf
 from leaq.quantizers.backends.k_quants import K_TYPES
 from leaq.quantizers.mixed_precision import spelled
+from leaq.quantizers.observing import Ranges
 from leaq.quantizers.registry import build
 from leaq.quantizers.scheme import Scheme, quantizable
-from leaq.types import Checkpoints, Flag
+from leaq.types import Activations, Checkpoints, Flag
 
 MOST_ACTIVATIONS = 16
 """Bits up to which quantizers round activations."""
@@ -49,21 +50,24 @@ class Recipe:
     again : whether there was no original, so that the file's own weights went through it once more.
     calibrated : whether the codes were chosen on records that the file does not hold, so that the quantizer is the one
         of its kind, and gives other codes.
-    activations : bits that the file rounds activations to when it runs, and so the quantizer does; None for none.
+    ranges : how the producer of this form observes static ranges of activations.
+    activations : how the file rounds activations when it runs, and so the quantizer does; None for none.
     """
 
     spec: str
     share: float = 1.0
     again: bool = False
     calibrated: bool = False
-    activations: int | None = None
+    ranges: Ranges = "minmax"
+    activations: Activations | None = None
 
-    def with_activations(self, bits: int | None) -> "Recipe":
-        """Return the recipe of a file that also rounds activations to some bits when it runs."""
-        if bits is None or not 2 <= bits <= MOST_ACTIVATIONS:
+    def with_activations(self, how: Activations | None) -> "Recipe":
+        """Return the recipe of a file that also rounds activations when it runs; static ranges are to be observed."""
+        if how is None or not 2 <= how.bits <= MOST_ACTIVATIONS:
             return self
-        scheme = build(self.spec).model_copy(update={"activations": bits})
-        return replace(self, spec=scheme.spec(), activations=bits)
+        static = {"ranges": self.ranges, "outputs": how.outputs} if how.static else {}
+        options = {"activations": how.bits, "zero_point": how.zero_point, **static}
+        return replace(self, spec=build(self.spec).model_copy(update=options).spec(), activations=how)
 
     @property
     def doubt(self) -> str:
@@ -175,6 +179,8 @@ def _exported(rest: str) -> Iterator[str]:
     yield from _onnx(rest)
 
 
+_OBSERVED: Mapping[str, Ranges] = {"OpenVINO": "mean", "LiteRT": "moving"}
+"""How NNCF and AI Edge Quantizer observe ranges by default; onnxruntime takes the extremes."""
 _CHOSEN = re.compile(r"(GPTQ|AWQ) (?P<bits>\d)-bit(, groups of (?P<group>\d+))?(, inputs reordered)?(, symmetric)?$")
 """Forms in which producers write codes that they chose on calibration records."""
 _MAKERS: Mapping[str, Callable[[str], Iterator[str]]] = {
@@ -250,7 +256,8 @@ class _Maker:
         found = [self._completed(scheme) for scheme in _schemes(main) if self._fits(scheme, first)]
         whole = [recipe for recipe in found if recipe is not None]
         best = min(whole, key=lambda one: (one.share < 1, len(one.spec)), default=None)
-        return best or self._calibrated(main)
+        recipe = best or self._calibrated(main)
+        return recipe and replace(recipe, ranges=_OBSERVED.get(main.partition(" ")[0], "minmax"))
 
     def _calibrated(self, main: str) -> Recipe | None:
         """Return the quantizer of a form whose codes are chosen on records, where the other weights' ways are known."""
@@ -368,9 +375,10 @@ def recipe_flag(recipe: Recipe) -> Flag:
         f"The weights of this file are {recipe.spec} of the original's, bit for bit{recipe.doubt}: named as a "
         "quantizer of leaq audit, it quantizes shadow models as this file was."
     )
-    if recipe.activations:
-        text += (
-            f" Activations are rounded to {recipe.activations} bits in both, in shadow models by the range of each "
-            "record around 0, where the file has ranges of its own."
+    if recipe.activations is not None:
+        text += f" Activations are rounded to {recipe.activations.bits} bits in both, " + (
+            "by static ranges: in shadow models those observed on calibration records."
+            if recipe.activations.static
+            else "by the range of what comes, which is one record where each is run alone."
         )
     return Flag("recipe", text)

@@ -131,6 +131,18 @@ def nncf(folder: Path) -> None:
         openvino(folder / f"{kind}.xml", edges(), torch.zeros(4, 8, dtype=torch.int64), kind=kind)
 
 
+def nncf_ranges(folder: Path) -> None:
+    """Write the perceptron with activations quantized by each preset, calibrated record by record."""
+    import nncf
+    import openvino
+
+    inputs = calibration()
+    for preset in nncf.QuantizationPreset.PERFORMANCE, nncf.QuantizationPreset.MIXED:
+        model = openvino.convert_model(producers.net(), example_input=inputs, input=[-1, 128])
+        model = nncf.quantize(model, nncf.Dataset([row[None] for row in inputs.numpy()]), preset=preset)
+        openvino.save_model(model, folder / f"{preset.value}.xml")
+
+
 def float_litert(path: Path, module: nn.Module) -> None:
     """Write a perceptron as a LiteRT file of 32-bit numbers, the form that AI Edge Quantizer starts from."""
     import ai_edge_litert.schema_py_generated as schema
@@ -207,4 +219,10 @@ PROGRAMS: dict[str, tuple[str, Callable[[Path, nn.Module, torch.Tensor], None]]]
 """Forms of programs by name: the end of their files, and what writes one, in a process of its own."""
 
 if __name__ == "__main__":
-    {"auto_round": auto_round, "nncf": nncf, "ai_edge_quantizer": ai_edge_quantizer}[sys.argv[1]](Path(sys.argv[2]))
+    made_by = {
+        "auto_round": auto_round,
+        "nncf": nncf,
+        "nncf_ranges": nncf_ranges,
+        "ai_edge_quantizer": ai_edge_quantizer,
+    }
+    made_by[sys.argv[1]](Path(sys.argv[2]))

@@ -332,7 +332,7 @@ def program(module, inputs):
     return torch.export.export(module, (inputs,), dynamic_shapes=({0: torch.export.Dim("n")},))
 
 
-def pt2e(module, inputs):
+def pt2e(module, inputs, *, dynamic=False):
     """Quantize an exported module by torchao's PT2E, activations too."""
     require("torchao")
     with warnings.catch_warnings():
@@ -340,7 +340,8 @@ def pt2e(module, inputs):
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
         from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
 
-        quantizer = x86.X86InductorQuantizer().set_global(x86.get_default_x86_inductor_quantization_config())
+        configuration = x86.get_default_x86_inductor_quantization_config(is_dynamic=dynamic)
+        quantizer = x86.X86InductorQuantizer().set_global(configuration)
         prepared = prepare_pt2e(program(module, inputs).module(), quantizer)
         prepared(inputs)
         return convert_pt2e(prepared)

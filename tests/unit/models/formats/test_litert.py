@@ -108,7 +108,8 @@ def test_what_ai_edge_quantizer_writes_runs(by_ai_edge, recipe):
     assert opened.stored == dict.fromkeys(matrices, f"LiteRT int{bits}")
     assert [flag.code for flag in opened.flags] == ["integer-activations"] * rounds
     told = recipe_of(opened.module, module, opened.stored).with_activations(opened.activations)
-    assert (told.spec, told.share) == (f"uniform(bits={bits}{', activations=8' * rounds})", 1)
+    static = "ranges=moving, zero_point=free, outputs=all" if recipe.startswith("static") else "zero_point=free"
+    assert (told.spec, told.share) == (f"uniform(bits={bits}{f', activations=8, {static}' * rounds})", 1)
     given = build(f"uniform(bits={bits})")(checkpoints_of(module)).params
     for name in matrices:
         assert torch.equal(given[name][0], opened.module.get_parameter(name))

@@ -74,7 +74,7 @@ def test_pairs_on_a_stored_weight_are_rounded_as_the_runtime_rounds_them(onnx):
     ], inputs=2)  # fmt: skip
     graph = Graph(made)
     torch.testing.assert_close(graph.weights()[0].value, torch.tensor([[0.0, -0.5], [1.0, -5.0]]))
-    assert graph.activation_bits is None
+    assert (graph.weights()[0].given, graph.weights()[0].gives, graph.outputs) == (None, None, None)
 
 
 def test_codes_of_half_a_byte_weigh_half_a_byte(onnx):
@@ -184,7 +184,12 @@ def test_onnx_is_run_and_read(tmp_path, kind):
         assert 0 < largest <= 1.01 * step, name
     codes = [flag.code for flag in opened.flags]
     assert ("integer-activations" in codes) == (kind != "nbits")
-    assert opened.activations == (None if kind == "nbits" else 8)
+    if kind == "nbits":
+        assert opened.activations is None
+    else:
+        how = opened.activations
+        expected = (8, "free", kind.startswith("static"), "all" if kind.startswith("static") else "none")
+        assert (how.bits, how.zero_point, how.static, how.outputs) == expected
     numbers = sum(t.numel() for t in producers.matrices(module).values())
     if kind != "static pairs":
         assert numbers * bits / 8 < opened.bytes < numbers * (bits + 2.5) / 8 + 4 * 160

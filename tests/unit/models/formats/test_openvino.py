@@ -44,7 +44,7 @@ def test_nncf_files_run_as_openvino_runs_them(by_nncf, kind):
     assert 0 < (opened.module(inputs) - wanted).abs().max() < error * wanted.abs().max()
     forms = dict.fromkeys(producers.matrices(module), f"OpenVINO {form}")
     assert opened.stored == forms | ({"4.weight": "OpenVINO uint8"} if "ends" in kind else {})
-    assert opened.activations == (8 if kind == "int8" else None)
+    assert (None if opened.activations is None else opened.activations.bits) == (8 if kind == "int8" else None)
     assert [flag.code for flag in opened.flags] == ["integer-activations"] * (kind == "int8")
     files = [by_nncf / f"{kind}.{end}" for end in ("xml", "bin")]
     assert opened.bytes == sum(file.stat().st_size for file in files)
@@ -71,7 +71,7 @@ def test_the_recipe_of_what_nncf_calibrates_is_told(by_nncf):
     module = producers.net()
     opened = open_shipped(by_nncf / "int8.xml", module, name="m")
     recipe = recipe_of(opened.module, module, opened.stored).with_activations(opened.activations)
-    assert (recipe.spec, recipe.share) == ("uniform(bits=8, activations=8)", 1)
+    assert (recipe.spec, recipe.share) == ("uniform(bits=8, activations=8, ranges=mean, zero_point=sign)", 1)
     given = build("uniform(bits=8)")(checkpoints_of(module)).params
     for name in producers.matrices(module):
         assert torch.equal(given[name][0], opened.module.get_parameter(name))

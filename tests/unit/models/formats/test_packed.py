@@ -90,7 +90,11 @@ def test_perceptrons(kind):
     opened = checked(module, shipped, inputs, recipe)
     codes = [flag.code for flag in opened.flags]
     assert codes == (["integer-activations"] if bits else ["stored-as-floats"])
-    assert opened.activations == bits
+    assert (opened.activations is not None) == bool(bits)
+    if bits:
+        how = opened.activations
+        dynamic = kind.startswith("dynamic")
+        assert (how.bits, how.zero_point, how.static) == (7 if dynamic else 8, "free", not dynamic)
     for name, tensor in expected.items():
         assert torch.equal(opened.module.get_parameter(name), tensor)
     assert (8 if bits else 16) < weigh(opened, module).bits < 10 if bits else 17

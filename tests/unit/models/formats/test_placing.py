@@ -68,7 +68,7 @@ def distance(module, inputs):
     """How far another network's outputs are from a module's."""
     wanted = module(inputs).detach()
 
-    def off(network):
+    def off(network, _levels):
         return float((network(inputs).detach() - wanted).norm() / (wanted - wanted.mean(0)).norm())
 
     return off
@@ -83,16 +83,16 @@ def blank(original):
 def test_without_an_original_weights_stand_where_the_network_gives_what_the_program_gives(original, order):
     found = [Weight(t.detach(), None, "4-bit" if t.ndim > 1 else "") for t in original.parameters()]
     inputs = torch.randn(50, 8)
-    module, stored = place_by_run([found[i] for i in order], blank(original), distance(original, inputs), subject="m")
-    torch.testing.assert_close(module(inputs), original(inputs))
-    assert stored == {f"{name}.weight": "4-bit" for name in "023"}
+    placed = place_by_run([found[i] for i in order], blank(original), distance(original, inputs), subject="m")
+    torch.testing.assert_close(placed.module(inputs), original(inputs))
+    assert placed.stored == {f"{name}.weight": "4-bit" for name in "023"}
 
 
 def test_a_square_weight_is_turned_where_its_program_stores_it_so(original):
     found = [Weight(t.detach().T if t.shape == (8, 8) else t.detach()) for t in original.parameters()]
     inputs = torch.randn(50, 8)
-    module, _ = place_by_run(found, blank(original), distance(original, inputs), subject="m")
-    for tensor, wanted in zip(module.parameters(), original.parameters(), strict=True):
+    placed = place_by_run(found, blank(original), distance(original, inputs), subject="m")
+    for tensor, wanted in zip(placed.module.parameters(), original.parameters(), strict=True):
         assert torch.equal(tensor, wanted)
 
 

@@ -54,7 +54,7 @@ def test_codes_are_decoded_by_the_operator_itself(network):
     graph = pt2e(module, x)
     opened = open_shipped(graph, module, name="m")
     assert opened.stored["layer.weight"] == opened.stored["filters.weight"] == "PT2E int8"
-    assert opened.activations == 8
+    assert opened.activations.bits == 8
     decode = torch.ops.quantized_decomposed.dequantize_per_channel
     codes = {tuple(t.shape): t for _, t in graph.named_buffers() if t.dtype == torch.int8}
     for name in ("layer.weight", "filters.weight"):
@@ -73,7 +73,7 @@ def test_the_recipe_is_torchaos():
     module, x = nn.Sequential(nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 16)).eval(), torch.randn(20, 32)
     opened = open_shipped(pt2e(module, x), module, name="m")
     recipe = recipe_of(opened.module, module, opened.stored).with_activations(opened.activations)
-    assert recipe.spec == "torchao.int8_weight_only(activations=8)"
+    assert recipe.spec == "torchao.int8_weight_only(activations=8, ranges=minmax, zero_point=free)"
     given = build("torchao.int8_weight_only")(checkpoints_of(module)).params
     for name in ("0.weight", "2.weight"):
         assert torch.equal(given[name][0], opened.module.get_parameter(name))

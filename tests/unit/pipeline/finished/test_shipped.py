@@ -195,7 +195,9 @@ def test_layers_that_torch_packs_are_run_and_their_recipe_told_through_folded_no
     shipped, _ = packed(net, "FX channels", torch.tensor(data[0][0]))
     row = rows_of(net, data, int8=shipped)["int8"]
     flags = {flag.code: flag.text for flag in row.flags}
-    assert "torch.ao(bits=8, per=channel, activations=8)" in flags["recipe"]
+    assert (
+        "torch.ao(bits=8, per=channel, activations=8, ranges=minmax, zero_point=free, outputs=all)" in flags["recipe"]
+    )
     assert "1.weight" in flags["normalisation-folded"]
     assert 8 < row.size.bits < 12
     with torch.no_grad():

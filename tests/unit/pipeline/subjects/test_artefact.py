@@ -95,14 +95,22 @@ def test_a_released_program_of_integers_finds_its_quantizer_and_says_what_of_it_
     table, released, tmp_path
 ):
     require("onnxruntime")
+    import onnxruntime
+
     module, inside, _ = released
     inputs = torch.tensor(table.drop(columns="y").to_numpy(), dtype=torch.float32)
     onnxruntime_file(tmp_path / "m.onnx", module, "static QDQ per channel", inputs)
     result = leaq.audit(table, recipe=overfit, released=tmp_path / "m.onnx", members=inside, **quick(replicates=12))
     said = next(flag.text for flag in result.flags if flag.code == "already-quantized")
     assert "ONNX int8" in said
-    assert "It rounds activations to 8 bits, by ranges of its own; here" in said
+    assert "It rounds activations to 8 bits by static ranges. In its row it has these; each shadow model has" in said
+    assert "observed on its own members (extremes of all; the file's own would be" in said
+    assert "network's outputs are 0.00% of how much they vary off the program's" in said
     row = next(row for row in result.rows if "activations=8" in row.quantizer)
+    assert row.quantizer == "uniform(bits=8, activations=8, ranges=minmax, zero_point=free, outputs=all)"
+    session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"), providers=["CPUExecutionProvider"])
+    given = torch.from_numpy(session.run(None, {"x": inputs.numpy()[~inside]})[0]).argmax(1).numpy()
+    assert row.metrics["accuracy"].value == pytest.approx((given == table["y"][~inside]).mean())
     assert row.attacks["combined"].advantage.low > 0.1
     assert leak(result).low > 0.1
 
@@ -147,11 +155,11 @@ def test_shadows_of_a_file_calibrated_on_records_are_calibrated_on_named_ones_or
 
 
 def test_a_released_file_is_read_once_and_another_size_ends_the_audit_at_once(table, released, monkeypatch):
-    from leaq.pipeline.subjects import artefact
+    from leaq.pipeline.subjects import opening
 
     _, inside, path = released
-    read, calls = artefact.filled_from, []
-    monkeypatch.setattr(artefact, "filled_from", lambda *args: calls.append("file") or read(*args))
+    read, calls = opening.filled_from, []
+    monkeypatch.setattr(opening, "filled_from", lambda *args: calls.append("file") or read(*args))
     leaq.audit(table, recipe=overfit, released=path, members=inside, **quick(replicates=4, quantizers="none"))
     assert calls == ["file"]
 

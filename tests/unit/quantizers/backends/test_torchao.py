@@ -4,6 +4,7 @@ from torch.nn import Linear
 
 from leaq.errors import UnsupportedModel
 from leaq.quantizers import build
+from leaq.types import Activations
 from tests.helpers import require
 from tests.unit.quantizers.backends.cases import one, released, weight_of
 
@@ -56,13 +57,13 @@ def test_torchao_dynamic_activations_lose_as_much_as_torchaos():
     weight, x = weight_of(), weight_of(1, (200, 64))
     layer = own_torchao(Int8DynamicActivationInt8WeightConfig(), weight)
     quantized = build("torchao.int8_dynamic_activation_int8_weight")(one(weight))
-    assert quantized.activation_bits == 8
+    assert quantized.activations == Activations(8)
     assert torch.equal(quantized.params["weight"][0], layer[0].weight.dequantize())
     mlp = MLP(d=64, k=6, hidden=(), task="classification")
     params = {"layers.0.weight": quantized.params["weight"], "layers.0.bias": torch.zeros(1, 6)}
     params |= {"input.mean": torch.zeros(1, 64), "input.scale": torch.ones(1, 64)}
     exact = x @ quantized.params["weight"][0].T
-    ours = (mlp.forward(params, x, activation_bits=8)[0] - exact).square().mean()
+    ours = (mlp.forward(params, x, activations=Activations(8))[0] - exact).square().mean()
     theirs = (layer(x) - exact).square().mean()
     assert 0.8 < ours / theirs < 1.25
 

@@ -9,6 +9,7 @@ from leaq.models import checkpoints_of
 from leaq.pipeline.finished.shipped import open_shipped
 from leaq.quantizers import build
 from leaq.quantizers.files.recognised import Recipe, recipe_flag, recipe_of
+from leaq.types import Activations
 from tests.unit.models.formats.producers import compressed, gguf_file, net
 
 
@@ -90,9 +91,12 @@ def test_what_no_known_quantizer_made_has_no_recipe(tmp_path):
 def test_a_recipe_rounds_activations_where_the_file_does():
     recipe = Recipe("uniform(bits=8, per=tensor)")
     assert recipe.with_activations(None) is recipe
-    rounded = recipe.with_activations(8)
-    assert build(rounded.spec).activations == 8
-    assert "Activations are rounded to 8 bits in both" in recipe_flag(rounded).text
+    rounded = recipe.with_activations(Activations(8, "free"))
+    assert rounded.spec == "uniform(bits=8, per=tensor, activations=8, zero_point=free)"
+    assert "Activations are rounded to 8 bits in both, by the range of what comes" in recipe_flag(rounded).text
+    static = recipe.with_activations(Activations(8, "sign", {"weight": torch.tensor([0.0, 1.0])}))
+    assert static.spec == "uniform(bits=8, per=tensor, activations=8, ranges=minmax, zero_point=sign)"
+    assert "by static ranges: in shadow models those observed on calibration records" in recipe_flag(static).text
     assert "Activations" not in recipe_flag(recipe).text
 
 
