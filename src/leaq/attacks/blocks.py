@@ -183,7 +183,8 @@ def _numbered(name: str, columns: Sequence[str]) -> list[str]:
 
 def _checked(taken: dict[str, Floats], path: str | Path) -> Block:
     for kind, values in taken.items():
-        if kind == "member" and not (values.dtype.kind in "biuf" and np.isin(values, (0, 1)).all()):
+        told = values.dtype == np.bool_ or (values.dtype.kind in "iuf" and np.isin(values, (0, 1)).all())
+        if kind == "member" and not told:
             raise InvalidInput(f"{path}: member columns must be true or false, or 1 and 0. Found {values.dtype}.")
         if kind != "member" and not (values.dtype.kind in "fiu" and np.isfinite(values).all()):
             raise InvalidInput(f"{path}: {kind} columns must be finite numbers. Found others. Leave those records out.")
