@@ -19,7 +19,9 @@ from leaq.models.formats.weight import Weight
 
 PACKED = {"i4": (4, True), "u4": (4, False), "u2": (2, False), "u1": (1, False)}
 """Bits and sign of codes of less than a byte."""
-WHOLE = {"i8": "int8", "u8": "uint8", "i4": "int4", "u4": "uint4", "u2": "uint2", "u1": "uint1"}
+WHOLE = {"i8": "int8", "u8": "uint8", "i4": "int4", "u4": "uint4", "u3": "uint3", "u2": "uint2", "u1": "uint1"}
+UNEVEN = frozenset({"nf4", "f4e2m1", "f8e4m3", "f8e5m2", "f8e8m0", "u3"})
+"""Types that the runtime itself decodes: short floats, and codes that cross bytes."""
 PLAIN = frozenset({"f16", "f32", "f64"})
 PRODUCTS = frozenset({"MatMul", "Convolution", "GroupConvolution", "ConvolutionBackpropData", "Gather"})
 AS_THEY_ARE = frozenset({"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Convert"})
@@ -115,6 +117,8 @@ def _stored(node: Any) -> Constant | None:
     kind, shape = node.get_element_type().get_type_name(), [int(size) for size in node.get_output_shape(0)]
     if kind in PLAIN or kind in ("i32", "i64"):
         return Constant(np.asarray(node.get_data()).reshape(shape))
+    if kind in UNEVEN:
+        return Constant(_decoded(node).reshape(shape), None, f"OpenVINO {WHOLE.get(kind, kind)}")
     if kind not in WHOLE:
         return None
     codes = np.asarray(node.get_data())
@@ -122,6 +126,14 @@ def _stored(node: Any) -> Constant | None:
         bits, signed = PACKED[kind]
         codes = bits_of(codes.view(np.uint8).reshape(1, -1), bits, int(np.prod(shape)), signed=signed)
     return Constant(codes.reshape(shape), None, f"OpenVINO {WHOLE[kind]}")
+
+
+def _decoded(node: Any) -> Any:
+    """Let the runtime turn a constant into numbers of 32 bits."""
+    openvino = need("openvino", extra="openvino", purpose="Reading a constant")
+    numbers = openvino.opset13.convert(node, "f32")
+    alone = openvino.Model([numbers.output(0)], [])
+    return openvino.Core().compile_model(alone, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})([])[0].copy()
 
 
 def _rounded(node: Any, value: Constant, *ranges: Constant) -> Constant:
@@ -141,7 +153,8 @@ def _converted(node: Any, value: Constant) -> Constant:
 
 
 def _scaled(_node: Any, value: Constant, scale: Constant) -> Constant:
-    return Constant(value.array * scale.array, scale.array if value.form else None, value.form)
+    even = value.form.removeprefix("OpenVINO ") in WHOLE.values()
+    return Constant(value.array * scale.array, scale.array if even else None, value.form)
 
 
 def _shifted(_node: Any, value: Constant, zero: Constant) -> Constant:

@@ -119,6 +119,8 @@ def _onnx(rest: str) -> Iterator[str]:
 def _openvino(rest: str) -> Iterator[str]:
     kind, _, group = rest.partition(" in groups of ")
     bits = kind.rpartition("int")[2]
+    if not bits.isdigit():  # short floats
+        return
     per = f", per=group, group={group}" if group else ""
     zero = ", symmetric=False" if kind.startswith("u") and int(bits) > 3 else ""  # fewer are symmetric, and stored so
     yield f"nncf(bits={bits}{per}{zero})"

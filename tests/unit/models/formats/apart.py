@@ -36,9 +36,17 @@ COMPRESSED = {
     "uint4": {"mode": "INT4_ASYM", "group_size": 32, "all_layers": True},
     "int4 channels": {"mode": "INT4_SYM", "group_size": -1, "all_layers": True},
     "uint4 ends in 8 bits": {"mode": "INT4_ASYM", "group_size": 64},
+    "int4 mixed": {"mode": "INT4_SYM", "group_size": 32, "all_layers": True, "ratio": 0.5},
     "uint2": {"mode": "INT2_SYM", "group_size": 32, "all_layers": True},
+    "uint3": {"mode": "INT3_SYM", "group_size": -1, "all_layers": True},
 }
 """How NNCF compresses weights, by the name of the file; that with activations is ``int8``."""
+FLOATS = {
+    "nf4": {"mode": "NF4", "group_size": 64, "all_layers": True},
+    "f4e2m1": {"mode": "FP4", "group_size": 32, "all_layers": True},
+    "f8e4m3": {"mode": "FP8_E4M3", "group_size": -1, "all_layers": True},
+}
+"""Of short floating-point numbers, which are read and run."""
 EDGES = {"edges uint8": {}, "edges int4": {"mode": "INT4_SYM", "group_size": 32}}
 """Of a network of other layers and unlikely rows."""
 RECIPES = ("dynamic_wi8_afp32", "weight_only_wi8_afp32", "dynamic_wi4_afp32", "static_wi8_ai8")
@@ -105,7 +113,7 @@ def openvino(path: Path, module: nn.Module, inputs: torch.Tensor, *, kind: str) 
     import openvino
 
     model = openvino.convert_model(module, example_input=inputs, input=[-1, *inputs.shape[1:]])
-    options: dict[str, Any] = dict({**COMPRESSED, **EDGES}.get(kind, {}))
+    options: dict[str, Any] = dict({**COMPRESSED, **FLOATS, **EDGES}.get(kind, {}))
     if kind == "int8":
         model = nncf.quantize(model, nncf.Dataset([inputs.numpy()]))
     else:
@@ -123,7 +131,7 @@ def nncf(folder: Path) -> None:
     import openvino as runtime
 
     inputs = calibration()
-    for kind in ("int8", *COMPRESSED):
+    for kind in ("int8", *COMPRESSED, *FLOATS):
         openvino(folder / f"{kind}.xml", producers.net(), inputs, kind=kind)
         own = runtime.Core().compile_model(str(folder / f"{kind}.xml"), "CPU")(inputs.numpy())[0]
         np.save(folder / f"{kind}.npy", own)
