@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from leaq.errors import InvalidInput, StoreError, need, reason_of, some
+from leaq.models.causal_folder import empty_causal, open_causal_folder
 from leaq.models.causal_gguf import open_causal_gguf, stays_in_gguf
 from leaq.types import Floats, Ints
 
@@ -30,8 +31,8 @@ def load_causal(name: str | Path, *, in_file: bool = False) -> tuple[Any, Any]:
 
     Parameters
     ----------
-    in_file : leave the matrices of a GGUF file in it, decoded by every operation that needs them, where the rules of
-        its architecture allow it.
+    in_file : leave the matrices of a GGUF file, or of the files of a folder, there: read by every operation that needs
+        them, where the rules of the architecture allow it.
 
     Raises
     ------
@@ -53,6 +54,9 @@ def load_causal(name: str | Path, *, in_file: bool = False) -> tuple[Any, Any]:
         if in_file and options and stays_in_gguf(Path(name)):
             tokenizer = transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False, **options)
             return open_causal_gguf(Path(name)), tokenizer
+        if in_file and not options and (empty := empty_causal(Path(place))) is not None:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+            return open_causal_folder(Path(place), empty), tokenizer
         model, found = transformers.AutoModelForCausalLM.from_pretrained(
             place,
             trust_remote_code=False,

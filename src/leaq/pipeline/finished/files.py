@@ -85,7 +85,7 @@ def case_of(config: AuditConfig, given: Given) -> Case:
         give_back_memory()
         flags = _dequantized(place, describe_file(place) if place and place.suffix == ".gguf" else "")
         other = given.reference or config.reference or None
-        reference = _placed(load_causal(other)[0], config) if isinstance(other, str | Path) else other
+        reference = _placed(_reference(other), config) if isinstance(other, str | Path) else other
         recorded = _recorded(config, given, model)
         model = _placed(model, config)
         return case(
@@ -99,6 +99,10 @@ def case_of(config: AuditConfig, given: Given) -> Case:
     model = _placed(opened.model, config)
     found = case(model, *opened.records, checkpoints=recorded, flags=opened.flags, lent=opened.lent)
     return found if opened.loss is None else replace(found, loss=opened.loss)
+
+
+def _reference(place: str | Path) -> Any:
+    return load_causal(place, in_file=Path(place).exists() and fills_memory(Path(place)))[0]
 
 
 def _placed(model: Any, config: AuditConfig) -> Any:

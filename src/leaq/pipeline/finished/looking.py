@@ -13,6 +13,7 @@ from torch import nn
 
 from leaq.errors import LeaqError
 from leaq.models.boxes import program_bytes
+from leaq.models.causal_folder import empty_causal
 from leaq.models.causal_gguf import stays_in_gguf
 from leaq.models.formats import bytes_in_memory, read_file
 from leaq.models.formats.gguf_file import open_gguf
@@ -99,6 +100,9 @@ def refuse_large_folder(place: str | Path, *, rows: int) -> None:
     path = Path(place)
     if path.suffix == ".gguf" and path.is_file() and stays_in_gguf(path):
         _refuse_largest(path, [4 * prod(tensor.shape) for tensor in open_gguf(path).tensors], rows)
+        return
+    if (empty := empty_causal(path)) is not None:
+        _refuse_largest(path.absolute(), [4 * tensor.numel() for _, tensor, _ in tensors_of(empty)], rows)
         return
     if not path.exists() or (path.is_dir() and not [*path.glob("*.safetensors"), *path.glob("*.gguf")]):
         return

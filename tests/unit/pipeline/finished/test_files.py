@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from leaq.errors import InvalidInput
+from leaq.models.causal import load_causal
 from leaq.pipeline.finished import looking, modules, running
 from leaq.types.later import is_later
 from tests.helpers import require
@@ -129,9 +130,16 @@ def test_a_gguf_language_model_is_audited_by_itself(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_weights_that_stay_in_a_gguf_file_and_rows_held_as_codes_give_the_same_numbers(tmp_path, monkeypatch):
+@pytest.mark.parametrize("folder", [False, True])
+def test_weights_that_stay_in_their_file_and_rows_held_as_codes_give_the_same_numbers(tmp_path, monkeypatch, folder):
     three = written(tmp_path, "Q4_0")
     options = {"quantizers": ("none", "sign", "uniform(bits=4)", "float16", "gguf(type=Q4_1)"), "draws": 20}
+    if folder:
+        from tests.unit.models.formats.producers import llama
+
+        llama().save_pretrained(tmp_path / "lm", max_shard_size="40KB")
+        load_causal(three[0])[1].save_pretrained(tmp_path / "lm")
+        three, options["quantizers"] = (tmp_path / "lm", *three[1:]), ("none", "sign", "uniform(bits=4)")
     monkeypatch.setattr(running, "LARGE", 0)  # what single codes do follows from gradients, as in a large model
     plain = audit_finished(*three, neighbours=6, **options)
     monkeypatch.setattr(looking, "LARGE", 0)

@@ -201,6 +201,18 @@ def test_a_folder_of_a_language_model_is_counted_by_its_headers(place, little):
     looking.refuse_large_folder("some/name-of-a-hub", rows=3)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_of_a_folder_whose_weights_stay_there_the_largest_must_fit(place, little):
+    from tests.unit.models.formats.producers import llama
+
+    llama().save_pretrained(place / "lm", max_shard_size="40KB")
+    little(4 * 4 * 128 * 64 - 1)
+    with pytest.raises(InvalidInput, match=r"lm: this file holds 82,\d+ numbers, the largest weight of 8,192, which"):
+        looking.refuse_large_folder(place / "lm", rows=0)
+    little(4 * 4 * 128 * 64)
+    looking.refuse_large_folder(place / "lm", rows=0)
+
+
 LARGER = """
 import resource, sys
 from pathlib import Path
