@@ -104,7 +104,8 @@ def _words(rest: str) -> Iterator[str]:
     yield from (f"auto_round(bits={bits}, group={group}{zero}" for zero in (")", ", symmetric=False)"))
 
 
-def _onnx(rest: str) -> Iterator[str]:
+def _integers(rest: str) -> Iterator[str]:
+    """Codes in programs: of ONNX, OpenVINO, LiteRT and PT2E."""
     bits, blocks, size = rest.partition("-bit blocks of ")
     if blocks:
         zero = ", symmetric=False" * size.endswith(WITH_ZEROS)
@@ -124,7 +125,7 @@ def _openvino(rest: str) -> Iterator[str]:
     per = f", per=group, group={group}" if group else ""
     zero = ", symmetric=False" if kind.startswith("u") and int(bits) > 3 else ""  # fewer are symmetric, and stored so
     yield f"nncf(bits={bits}{per}{zero})"
-    yield from _onnx(rest)
+    yield from _integers(rest)
 
 
 def _bitsandbytes(rest: str) -> Iterator[str]:
@@ -178,7 +179,7 @@ def _exported(rest: str) -> Iterator[str]:
     yield from _torchao(rest)
     for per in ("channel", "tensor"):
         yield from _torch_ao(f"{rest} per {per}")
-    yield from _onnx(rest)
+    yield from _integers(rest)
 
 
 _OBSERVED: Mapping[str, Ranges] = {"OpenVINO": "mean", "LiteRT": "moving"}
@@ -191,9 +192,9 @@ _MAKERS: Mapping[str, Callable[[str], Iterator[str]]] = {
     "compressed-tensors": _compressed,
     "GPTQ": _words,
     "AWQ": _words,
-    "ONNX": _onnx,
+    "ONNX": _integers,
     "OpenVINO": _openvino,
-    "LiteRT": _onnx,
+    "LiteRT": _integers,
     "PT2E": _exported,
     "bitsandbytes": _bitsandbytes,
     "torchao": _torchao,
