@@ -205,7 +205,8 @@ def test_what_is_worth_nothing(result):
 def test_what_was_audited_and_what_r_says(result):
     said = audited(result)
     private = sum(PRIVATE in one.flags for one in result.rows)
-    assert int(re.search(r"under (\d+) quantizer", said)[1]) == len(result.rows) - 1 - private
+    under = re.search(r"under (\d+) quantizer", said)
+    assert (int(under[1]) if under else 0) == len(result.rows) - 1 - private
     assert ("were attacked" in said) == bool(computed(result))
     assert (f"beside {private} trained with differential privacy" in said) == (private > 0)
     words = reading(result)

@@ -266,12 +266,12 @@ def holes(values: Floats) -> tuple[Flag, ...]:
     Examples
     --------
     >>> holes(np.array([[0.0, np.nan]]))[0].text
-    '1 of 2 labels are missing (50 %): they count in no loss, no metric and no attack.'
+    '1 of 2 labels is missing (50 %): it counts in no loss, no metric and no attack.'
     """
     missing = int(np.isnan(values).sum())
     if not missing:
         return ()
     share = f"{missing / values.size:.0%}".replace("%", " %")
     of = f"{missing:,} of {values.size:,} labels {agreeing(missing, 'are')} missing ({share})"
-    text = f"{of}: they count in no loss, no metric and no attack."
+    text = f"{of}: {'it counts' if missing == 1 else 'they count'} in no loss, no metric and no attack."
     return (Flag("holes", text),)

@@ -23,7 +23,7 @@ def rounded(x: Tensor, how: Activations, extremes: Tensor | None = None) -> Tens
     Examples
     --------
     >>> x = torch.tensor([[-1.0, 0.2, 3.0]])
-    >>> rounded(x, Activations(2)).tolist()
+    >>> (rounded(x, Activations(2)) + 0).tolist()  # plus 0: -0.0 is 0.0
     [[0.0, 0.0, 3.0]]
     >>> rounded(x, Activations(2, "free"), torch.tensor([-1.0, 2.0])).tolist()
     [[-1.0, 0.0, 2.0]]

@@ -52,7 +52,7 @@ def test_the_internal_edition_needs_the_risks(store, tmp_path):
     leaq.report(store, tmp_path / "x.html", edition="internal")
     for path in (store.folder / "private").iterdir():
         path.rename(tmp_path / path.name)
-    with pytest.raises(StoreError, match="An internal report needs the risk of every record"):
+    with pytest.raises(StoreError, match="An internal report and --show-records need the risk of every record"):
         leaq.report(store, tmp_path / "x.html", edition="internal")
     for path in tmp_path.glob("*.json"):
         path.rename(store.folder / "private" / path.name)

@@ -75,8 +75,9 @@ def audit_case(case: Case, *, progress: Progress = silent) -> CellResult:
     compared = _compared(members, nonmembers, config)
     if isinstance(compared, Estimate):
         flags += shift_doubt(compared)
-    if isinstance(compared, Estimate) and case.extra is None:  # texts have no targets of their own
-        flags += shift_doubt(_compared_targets(members, nonmembers, config), "targets")
+        targets = _compared_targets(members, nonmembers, config)
+        if case.extra is None and isinstance(targets, Estimate):  # texts have no targets of their own
+            flags += shift_doubt(targets, "targets")
     with large_blocks_returned(any(map(is_later, model.parameters()))):
         evaluator = ModelEvaluator.build(
             model, members, nonmembers, loss=case.loss, n_train=config.n_train, lent=case.lent
@@ -232,11 +233,13 @@ def _compared(members: Records, nonmembers: Records, config: AuditConfig) -> Est
     return shift(np.asarray(members.features), np.asarray(nonmembers.features), **config.resampling)
 
 
-def _compared_targets(members: Records, nonmembers: Records, config: AuditConfig) -> Estimate:
+def _compared_targets(members: Records, nonmembers: Records, config: AuditConfig) -> Estimate | NotComputed:
     """Compare targets alone: of members of one class an attack tells the class, whatever the inputs look like."""
     targets = [np.asarray(records.targets, dtype=np.float64) for records in (members, nonmembers)]
     holes = min(map(np.nanmin, targets)) - 1  # a missing label is a value of its own
     inside, outside = (np.where(np.isnan(one), holes, one).reshape(len(one), -1) for one in targets)
+    if inside.shape[1] != outside.shape[1]:  # classes on one side, a share of each on the other
+        return NotComputed("Members and non-members have targets of different width.")
     return shift(inside, outside, **config.resampling)
 
 
