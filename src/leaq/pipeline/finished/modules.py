@@ -75,9 +75,9 @@ def audit_case(case: Case, *, progress: Progress = silent) -> CellResult:
     compared = _compared(members, nonmembers, config)
     if isinstance(compared, Estimate):
         flags += shift_doubt(compared)
+    if isinstance(compared, Estimate) and case.extra is None:  # texts have no targets of their own
         targets = _compared_targets(members, nonmembers, config)
-        if case.extra is None and isinstance(targets, Estimate):  # texts have no targets of their own
-            flags += shift_doubt(targets, "targets")
+        flags += shift_doubt(targets, "targets") if isinstance(targets, Estimate) else ()
     with large_blocks_returned(any(map(is_later, model.parameters()))):
         evaluator = ModelEvaluator.build(
             model, members, nonmembers, loss=case.loss, n_train=config.n_train, lent=case.lent
@@ -235,11 +235,12 @@ def _compared(members: Records, nonmembers: Records, config: AuditConfig) -> Est
 
 def _compared_targets(members: Records, nonmembers: Records, config: AuditConfig) -> Estimate | NotComputed:
     """Compare targets alone: of members of one class an attack tells the class, whatever the inputs look like."""
+    batches = [batch for records in (members, nonmembers) for batch in records.batches]
+    if len({batch.targets.shape[1:].numel() for batch in batches}) > 1:  # classes here, a share of each class there
+        return NotComputed("Members and non-members have targets of different width.")
     targets = [np.asarray(records.targets, dtype=np.float64) for records in (members, nonmembers)]
     holes = min(map(np.nanmin, targets)) - 1  # a missing label is a value of its own
     inside, outside = (np.where(np.isnan(one), holes, one).reshape(len(one), -1) for one in targets)
-    if inside.shape[1] != outside.shape[1]:  # classes on one side, a share of each on the other
-        return NotComputed("Members and non-members have targets of different width.")
     return shift(inside, outside, **config.resampling)
 
 
