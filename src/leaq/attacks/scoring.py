@@ -130,13 +130,8 @@ def attack_result(
     doubt = _Undoubted.of(members, table.groups, level=resampling.level)
     told_apart = bounded(advantage, resampling, ends=(-1.0, 1.0), pairs=scores.size, method=f"{signs}; {resampled}")
     under = bounded(area, resampling, ends=(0.0, 1.0), pairs=scores.size, method=f"mean over models; {resampled}")
-    attack = replace(
-        attack,
-        flags=(
-            *attack.flags,
-            *doubts_of_verdicts(int(decisions.sum()), decisions.size, models=len(targets), area=under),
-        ),
-    )
+    doubts = doubts_of_verdicts(int(decisions.sum()), decisions.size, models=len(targets), area=under)
+    attack = replace(attack, flags=(*attack.flags, *doubts))
     return AttackResult(
         attack.name,
         attack.attacker,
@@ -193,8 +188,7 @@ def _thresholds(
 
 def _in_words(attack: Attack, targets: int, *, told: bool) -> Attack:
     """Return the attack with the doubts that few targets bring, and with what its attacker was told in the end."""
-    flags = attack.flags
-    flags = (*flags, *doubts_of_few(targets))
+    flags = (*attack.flags, *doubts_of_few(targets))
     if not told or attack.told or attack.labelled:
         return replace(attack, flags=flags)
     text = (

@@ -317,13 +317,13 @@ def _limited(
             "change the unit."
         )
     flags = []
-    counted: dict[str | None, list[str]] = {}
+    numbering: dict[str | None, list[str]] = {}
     for at in np.flatnonzero(whole_numbers(limit)):
-        counted.setdefault(row_numbers(pd.Series(limit[:, at])), []).append(repr(columns[at]))
-    if unique := counted.get("unique"):
+        numbering.setdefault(row_numbers(pd.Series(limit[:, at])), []).append(repr(columns[at]))
+    if unique := numbering.get("unique"):
         text = f"Whole numbers, different in every record: columns {some(unique, 5)}."
         flags.append(Flag("unique-columns", f"{text} If they are identifiers, leave them out with --ignore."))
-    if rising := counted.get("rising"):
+    if rising := numbering.get("rising"):
         text = f"Whole numbers that never fall from row to row: columns {some(rising, 5)}."
         text += " If they number persons or visits, keep each one's records together with --group, or --ignore them."
         flags.append(Flag("rising-columns", text))

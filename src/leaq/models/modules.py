@@ -267,8 +267,8 @@ def watch_inputs(
                     "Use a quantizer without calibration, such as uniform(bits=4)."
                 )
             # A copy where it is the tensor itself, which what follows may write into (an activation in place).
-            met = (_vectors(layer, args[0].clone() if type(layer) is nn.Linear else args[0]),) if vectors else ()
-            found.setdefault(name, []).extend(met or (torch.empty(0),))
+            own = args[0].clone() if vectors and type(layer) is nn.Linear else args[0]
+            found.setdefault(name, []).append(_vectors(layer, own) if vectors else torch.empty(0))
             if len(found[name]) == calls.get(name):
                 if len(found[name]) > 1 or type(layer) is not nn.Linear:
                     raise _Seen

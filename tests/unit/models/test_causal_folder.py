@@ -8,9 +8,9 @@ import torch
 from leaq.errors import StoreError
 from leaq.models.causal import load_causal
 from leaq.models.causal_folder import empty_causal
-from leaq.types.later import is_later
 from tests.helpers import require
 from tests.unit.models.formats.producers import llama
+from tests.unit.models.test_causal_gguf import assert_same_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of transformers
 
@@ -44,13 +44,7 @@ def test_weights_in_the_folder_are_those_that_transformers_reads(tmp_path, make,
     whole, _ = load_causal(folder)
     left, tokenizer = load_causal(folder, in_file=True)
     assert tokenizer("w3 w4")["input_ids"] == [3, 4]
-    mine, theirs = left.state_dict(), whole.state_dict()
-    assert list(mine) == list(theirs)
-    assert all(torch.equal(mine[name], tensor) for name, tensor in theirs.items())
-    assert all(is_later(tensor) == (tensor.ndim > 1) for tensor in left.parameters())
-    ids = torch.arange(12).reshape(2, 6)
-    with torch.no_grad():
-        torch.testing.assert_close(left(ids).logits, whole(ids).logits)
+    assert_same_model(left, whole)
 
 
 def test_what_transformers_has_to_make_of_a_folder_is_left_to_it(tmp_path):

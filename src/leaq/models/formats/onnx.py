@@ -180,7 +180,7 @@ class Graph:
         """Return how an operator's input is rounded."""
         if node.op_type in DYNAMIC:
             return Levels(8)
-        if node.op_type in ("QLinearMatMul", "QLinearConv", "QGemm"):
+        if node.op_type in RESULTS:
             return self._coded(node.input[1], node.input[2])
         if node.op_type not in PRODUCTS:
             return None
