@@ -17,15 +17,22 @@ from leaq.models.formats.constants import Constant, bits_of
 from leaq.models.formats.levels import Levels
 from leaq.models.formats.weight import Weight
 
+Array = np.ndarray[Any, Any]
+
 PACKED = {"i4": (4, True), "u4": (4, False), "u2": (2, False), "u1": (1, False)}
 """Bits and sign of codes of less than a byte."""
 WHOLE = {"i8": "int8", "u8": "uint8", "i4": "int4", "u4": "uint4", "u3": "uint3", "u2": "uint2", "u1": "uint1"}
 UNEVEN = frozenset({"nf4", "f4e2m1", "f8e4m3", "f8e5m2", "f8e8m0", "u3"})
 """Types that the runtime itself decodes: short floats, and codes that cross bytes."""
+HALF = 64
+"""Largest code that NNCF uses of 8 bits where it fixes overflows; where it compresses weights alone, each row has the
+lowest one, -128, and where it quantizes activations too, none has."""
 PLAIN = frozenset({"f16", "f32", "f64"})
 PRODUCTS = frozenset({"MatMul", "Convolution", "GroupConvolution", "ConvolutionBackpropData", "Gather"})
 AS_THEY_ARE = frozenset({"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Convert"})
 """Operators that move numbers and do not change them."""
+SMOOTHED = "nncf_smooth_quant"
+"""How NNCF names what multiplies the inputs of a product by factors of their own, which its weight is divided by."""
 ADDED = frozenset({"Add", "Multiply", "Subtract"})
 """What adds a bias or scales a norm by numbers."""
 
@@ -75,7 +82,9 @@ class OpenVinoGraph:
                 low, high = (None if end is None or end.array.size != 1 else float(end.array.item()) for end in ends)
                 if low is None or high is None:
                     return None
-                return Levels.between(low, high, int(node.get_attributes()["levels"]))
+                levels = int(node.get_attributes()["levels"])
+                smoothed = self._smoothing(node) is not None  # a range of numbers that the network does not have
+                return Levels((levels - 1).bit_length()) if smoothed else Levels.between(low, high, levels)
             if node.get_type_name() not in AS_THEY_ARE:
                 return None
         return None
@@ -88,11 +97,23 @@ class OpenVinoGraph:
                 continue
             if kind == "MatMul":
                 turned = bool(told["transpose_a"]) if at == 0 else not told["transpose_b"]
-                yield value, turned
+                factors = self._smoothing(node) if at == 1 else None
+                yield value if factors is None else _with_factors(value, factors, turned=turned), turned
             elif kind == "GroupConvolution":  # (groups, out a group, in a group, ...)
                 yield value.moved(lambda array: array.reshape(-1, *array.shape[2:])), False
             else:
                 yield value, False
+
+    def _smoothing(self, node: Any) -> Array | None:
+        """Return the factor of each input that NNCF's SmoothQuant puts before a product, as the file names it."""
+        while self._of(node, 0) is None:
+            node = node.input(0).get_source_output().get_node()
+            if node.get_friendly_name().endswith(SMOOTHED):
+                factors = self._of(node, 1)
+                return None if factors is None else factors.array.ravel()
+            if node.get_type_name() not in {*AS_THEY_ARE, "FakeQuantize"}:
+                return None
+        return None
 
     def _of(self, node: Any, at: int) -> Constant | None:
         """Return the value of one input of a node if it depends on stored constants alone."""
@@ -121,11 +142,15 @@ def _stored(node: Any) -> Constant | None:
         return Constant(_decoded(node).reshape(shape), None, f"OpenVINO {WHOLE.get(kind, kind)}")
     if kind not in WHOLE:
         return None
-    codes = np.asarray(node.get_data())
+    codes, form = np.asarray(node.get_data()), f"OpenVINO {WHOLE[kind]}"
+    if kind == "i8" and codes.size and codes.min() >= -HALF and codes.max() <= HALF:
+        form += " of half the levels"
+    elif kind == "i8" and codes.size and codes.min() > -2 * HALF:
+        form += " of 255 levels"
     if kind in PACKED:
         bits, signed = PACKED[kind]
         codes = bits_of(codes.view(np.uint8).reshape(1, -1), bits, int(np.prod(shape)), signed=signed)
-    return Constant(codes.reshape(shape), None, f"OpenVINO {WHOLE[kind]}")
+    return Constant(codes.reshape(shape), None, form)
 
 
 def _decoded(node: Any) -> Any:
@@ -142,7 +167,7 @@ def _rounded(node: Any, value: Constant, *ranges: Constant) -> Constant:
     low, high, out_low, out_high = (one.array.astype(np.float32) for one in ranges)
     place = np.rint((np.clip(value.array, low, high) - low) / (high - low) * (levels - 1))
     step = (out_high - out_low) / (levels - 1)
-    form = f"OpenVINO int{(levels - 1).bit_length()}"
+    form = f"OpenVINO int{(levels - 1).bit_length()}" + " of 255 levels" * (levels == 255)
     return Constant(place * step + out_low, np.broadcast_to(step, value.array.shape), form)
 
 
@@ -153,12 +178,21 @@ def _converted(node: Any, value: Constant) -> Constant:
 
 
 def _scaled(_node: Any, value: Constant, scale: Constant) -> Constant:
-    even = value.form.removeprefix("OpenVINO ") in WHOLE.values()
-    return Constant(value.array * scale.array, scale.array if even else None, value.form)
+    even = value.form.removeprefix("OpenVINO ").partition(" ")[0] in WHOLE.values()
+    form = value.form + " per tensor" * (value.form.endswith("levels") and scale.array.size == 1)
+    return Constant(value.array * scale.array, scale.array if even else None, form)
 
 
 def _shifted(_node: Any, value: Constant, zero: Constant) -> Constant:
-    return Constant(value.array - zero.array, value.step, value.form)
+    signed = value.form.startswith("OpenVINO int8")  # of codes without a sign they are the rule
+    return Constant(value.array - zero.array, value.step, "OpenVINO int8 with zero points" if signed else value.form)
+
+
+def _with_factors(value: Constant, factors: Array, *, turned: bool) -> Constant:
+    """Return a weight with the factors of its inputs, (in,), in it: as the network has it that was smoothed."""
+    wide = factors[:, None] if turned else factors
+    step = None if value.step is None else value.step * wide
+    return Constant(value.array * wide, step, f"{value.form} of smoothed inputs" if value.form else "")
 
 
 def _reshaped(node: Any, value: Constant, _shape: Constant) -> Constant:

@@ -1,6 +1,7 @@
-"""NNCF: the weight compression of OpenVINO files, without a look at records.
+"""NNCF: the weights of OpenVINO files, compressed alone or quantized with activations, without a look at records.
 
-Its arithmetic is short and needs no package: a scale in 32 bits gives the codes, and is kept in 16.
+Its arithmetic is short and needs no package. Of compressed weights a scale in 32 bits gives the codes, and is kept in
+16; those of quantized models take the levels of a range, as OpenVINO's FakeQuantize does.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from pydantic import Field, model_validator
 from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
 from leaq.quantizers.backends.base import AffineRule, LibraryOutput
-from leaq.quantizers.blocks import Per
+from leaq.quantizers.blocks import Per, into_blocks, whole
 from leaq.quantizers.scheme import Scheme
 from leaq.types import Checkpoints, Role
 
+SMALL, SMALLEST = 0.01, 8e-5
+"""Least range of a channel, as a share of the largest one and by itself, where activations are quantized too."""
 CONVOLUTIONS = frozenset[Role]({"conv1d", "conv2d"})
 
 
@@ -96,6 +99,65 @@ class Nncf(AffineRule):
         kind = "symmetric" if self.symmetric else "asymmetric"
         where = f"group of {self.group}" if self.per == "group" else "channel"
         return f"NNCF rounds each weight to {self.bits} {kind} bits, one scale in 16 bits per {where}."
+
+
+class NncfQuantize(AffineRule):
+    """Weights rounded as ``nncf.quantize`` and OpenVINO do, activations or not: 255 levels from -range to range.
+
+    A number's place among the levels is counted from the lowest one, so that ties fall other ways than by dividing by
+    a step. No range of a channel is smaller than a hundredth of the largest.
+
+    Parameters
+    ----------
+    half : the range is twice the largest number, so that codes take half of the levels: NNCF's fix against overflows on
+        older processors, by default of the first convolution.
+
+    Examples
+    --------
+    >>> NncfQuantize().spec(), NncfQuantize(half=True).label()
+    ('nncf.quantize', 'NNCF 8-bit calibrated, half the range')
+    """
+
+    name: ClassVar[str] = "nncf.quantize"
+    source: ClassVar[str] = "nncf.quantize, fake_quantize: calculate_quantizer_parameters; OpenVINO's FakeQuantize"
+    examples: ClassVar[tuple[str, ...]] = ("nncf.quantize", "nncf.quantize(half=True)", "nncf.quantize(per=tensor)")
+    roles: ClassVar[frozenset[Role]] = Nncf.roles
+    bits: Literal[8] = 8
+    per: Literal["channel", "tensor"] = "channel"
+    half: bool = False
+
+    @property
+    def levels(self) -> int:
+        return 255
+
+    @property
+    def shared(self) -> tuple[Per, int]:
+        return self.per, 0
+
+    def scales_between(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the range of each block, from which `_step` follows."""
+        reach = torch.maximum(low.abs(), high.abs())
+        reach = torch.maximum(reach, (reach.max() * SMALL).clamp_min(SMALLEST))
+        return reach * 2 if self.half else reach, None
+
+    def rounded(self, blocks: Tensor, step: Tensor, zero: Tensor | None) -> Tensor:
+        return ((blocks + step) / (step + step) * (self.levels - 1)).round()
+
+    def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
+        reach = scales["step"].float().reshape(len(scales["step"]), -1, 1)
+        found = self.rounded(into_blocks(weight, *self.shared), reach, None)
+        return whole(found.clamp(0, self.levels - 1).to(torch.uint8), self.per, weight.shape)
+
+    def _step(self, scales: Scales) -> Tensor:
+        return super()._step(scales) / (self.levels // 2)
+
+    def title(self) -> str:
+        where = " per tensor" * (self.per == "tensor")
+        return f"NNCF 8-bit calibrated{where}{', half the range' * self.half}"
+
+    def explain(self) -> str:
+        reach = "twice the largest weight" if self.half else "the largest weight"
+        return f"NNCF rounds each weight to the nearest of 255 even levels, one range per {self.per}: {reach} of it."
 
 
 def _not_zero(step: Tensor) -> Tensor:

@@ -118,6 +118,13 @@ def _integers(rest: str) -> Iterator[str]:
 
 
 def _openvino(rest: str) -> Iterator[str]:
+    if "smoothed" in rest or rest.endswith(WITH_ZEROS):  # by factors that follow from records; or fractions of codes
+        return
+    if "levels" in rest:
+        options = ["half=True"] * ("half" in rest) + ["per=tensor"] * rest.endswith("per tensor")
+        yield f"nncf.quantize({', '.join(options)})"
+        yield from _integers("int8")
+        return
     kind, _, group = rest.partition(" in groups of ")
     bits = kind.rpartition("int")[2]
     if not bits.isdigit():  # short floats
@@ -318,7 +325,7 @@ class _Maker:
         Where the file alone is there, rounding it once more may move all: what it says of itself is then taken.
         """
         if self.again and way is not None and way.spec() == _told(self.stored.get(name, "")):
-            return 0.0
+            return 0.0 if self.released.roles[name] in way.roles else 1.0
         if not isinstance(way, Gguf):
             return 1.0
         return ALIKE if way.type in K_TYPES else 1.0

@@ -107,6 +107,52 @@ def edges() -> nn.Module:
     return module
 
 
+def calibrated() -> nn.Module:
+    """Return convolutions and layers with rows of zeros, of one sign, far smaller than others, and on ties."""
+    torch.manual_seed(4)
+    module = nn.Sequential(
+        nn.Conv2d(2, 6, 3), nn.ReLU(), nn.Conv2d(6, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(80, 16), nn.ReLU(),
+        nn.Linear(16, 4),
+    ).eval()  # fmt: skip
+    with torch.no_grad():
+        rows = module[5].weight
+        rows[0] = 0
+        rows[1], rows[2] = -rows[1].abs(), rows[2].abs()
+        rows[3], rows[4] = 1e-6 * rows[3], 0.02 * rows[4]
+        for row in rows[5:]:
+            row[:] = (row / row.abs().max() * 127).floor().add(0.5).clamp(-127, 127) * (row.abs().max() / 127)
+    return module
+
+
+NETS = {
+    "int8 convolutions": (calibrated, (40, 2, 8, 8), {}),
+    "int8 half": (calibrated, (40, 2, 8, 8), {"overflow_fix": "enable"}),
+    "int8 per tensor": (calibrated, (40, 2, 8, 8), {"overflow_fix": "disable", "per_channel": False}),
+    "int8 zero points": (calibrated, (40, 2, 8, 8), {"mode": "asymmetric", "overflow_fix": "disable"}),
+    "int8 smoothed": (producers.net, (200, 128), {"smoothed": True}),
+}
+"""What NNCF quantizes with activations by other options: the network, the shape of its inputs, and the options."""
+
+
+def quantized_nets(folder: Path) -> None:
+    """Write networks that NNCF quantized with activations by other options than its presets."""
+    import nncf
+    import openvino
+    from nncf.common.quantization.structs import QuantizationScheme
+    from nncf.quantization import advanced_parameters as advanced
+
+    for kind, (make, shape, options) in NETS.items():
+        inputs = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+        model = openvino.convert_model(make(), example_input=inputs, input=[-1, *shape[1:]])
+        mode = QuantizationScheme(options["mode"]) if "mode" in options else None
+        weights = advanced.QuantizationParameters(per_channel=options.get("per_channel"), mode=mode)
+        fix = advanced.OverflowFix(options["overflow_fix"]) if "overflow_fix" in options else None
+        more = advanced.AdvancedQuantizationParameters(overflow_fix=fix, weights_quantization_params=weights)
+        kinds = {"model_type": nncf.ModelType.TRANSFORMER} if "smoothed" in options else {}
+        model = nncf.quantize(model, nncf.Dataset([inputs.numpy()]), advanced_parameters=more, **kinds)
+        openvino.save_model(model, folder / f"{kind}.xml")
+
+
 def openvino(path: Path, module: nn.Module, inputs: torch.Tensor, *, kind: str) -> None:
     """Write a module as an OpenVINO file that NNCF quantized: with activations (``int8``), or weights alone."""
     import nncf
@@ -137,6 +183,7 @@ def nncf(folder: Path) -> None:
         np.save(folder / f"{kind}.npy", own)
     for kind in EDGES:
         openvino(folder / f"{kind}.xml", edges(), torch.zeros(4, 8, dtype=torch.int64), kind=kind)
+    quantized_nets(folder)
 
 
 def nncf_ranges(folder: Path) -> None:

@@ -10,6 +10,7 @@ from leaq.models import checkpoints_of
 from leaq.pipeline.finished.shipped import open_shipped
 from leaq.quantizers import build
 from leaq.quantizers.files.recognised import recipe_of
+from leaq.types import Activations
 from tests.helpers import require
 from tests.unit.models.formats import apart, producers
 from tests.unit.models.formats.cases import rule, written
@@ -41,7 +42,7 @@ EXCEPT = {"uint4 ends in 8 bits": "4.weight", "int4 mixed": "0.weight"}
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nncf_files_run_as_openvino_runs_them(by_nncf, kind):
-    form, bits, _ = WEIGHTS.get(kind, ("int8", 8, ""))
+    form, bits, _ = WEIGHTS.get(kind, ("int8 of 255 levels", 8, ""))
     module, inputs = producers.net(), apart.calibration()
     opened = open_shipped(by_nncf / f"{kind}.xml", module, name="m")
     np.testing.assert_allclose(opened.module(inputs).numpy(), np.load(by_nncf / f"{kind}.npy"), rtol=1e-4, atol=1e-5)
@@ -91,10 +92,54 @@ def test_the_recipe_of_what_nncf_calibrates_is_told(by_nncf):
     module = producers.net()
     opened = open_shipped(by_nncf / "int8.xml", module, name="m")
     recipe = recipe_of(opened.module, module, opened.stored).with_activations(opened.activations)
-    assert (recipe.spec, recipe.share) == ("uniform(bits=8, activations=8, ranges=mean, zero_point=sign)", 1)
-    given = build("uniform(bits=8)")(checkpoints_of(module)).params
+    assert (recipe.spec, recipe.share) == ("nncf.quantize(activations=8, ranges=mean, zero_point=sign)", 1)
+    given = build("nncf.quantize")(checkpoints_of(module)).params
     for name in producers.matrices(module):
         assert torch.equal(given[name][0], opened.module.get_parameter(name))
+
+
+CALIBRATED = {
+    "int8 convolutions": "nncf.quantize(others='0.weight=nncf.quantize(half=True)')",
+    "int8 half": "nncf.quantize(half=True)",
+    "int8 per tensor": "nncf.quantize(per=tensor)",
+}
+
+
+@pytest.mark.parametrize("kind", CALIBRATED)
+def test_the_recipe_of_what_nncf_calibrates_holds_on_ties_for_small_rows_and_half_a_range(by_nncf, kind):
+    module = apart.calibrated()
+    opened = open_shipped(by_nncf / f"{kind}.xml", module, name="m")
+    recipe = recipe_of(opened.module, module, opened.stored)
+    assert (recipe.spec, recipe.share) == (CALIBRATED[kind], 1)
+    made = build(recipe.spec)(checkpoints_of(module)).params
+    weights = {name: tensor for name, tensor in opened.module.named_parameters() if tensor.ndim > 1}
+    assert len(weights) == 4
+    for name, tensor in weights.items():
+        assert torch.equal(made[name][0], tensor), name
+    again = recipe_of(opened.module, None, opened.stored)  # of half a range the next one would be smaller
+    assert again.spec == recipe.spec
+    simple = build("uniform(bits=8)")(checkpoints_of(module)).params  # by a step: other codes on ties
+    assert (simple["5.weight"][0] != opened.module.get_parameter("5.weight")).sum() > 30
+
+
+def test_zero_points_that_are_no_whole_codes_are_no_recipe(by_nncf):
+    module = apart.calibrated()
+    opened = open_shipped(by_nncf / "int8 zero points.xml", module, name="m")
+    assert set(opened.stored.values()) == {"OpenVINO int8 with zero points"}
+    assert recipe_of(opened.module, module, opened.stored) is None
+    assert recipe_of(opened.module, None, opened.stored) is None  # was called nncf(bits=8)
+
+
+def test_factors_of_inputs_that_nncf_puts_before_products_are_put_into_the_weights(by_nncf):
+    module = producers.net()
+    opened = open_shipped(by_nncf / "int8 smoothed.xml", module, name="m")
+    form = "OpenVINO int8 of 255 levels of smoothed inputs"
+    assert opened.stored == dict.fromkeys(producers.matrices(module), form)
+    for name, tensor in producers.matrices(module).items():
+        assert 0 < (opened.module.get_parameter(name) - tensor).std() < 0.05 * tensor.std()
+    assert recipe_of(opened.module, module, opened.stored) is None  # the factors follow from records
+    assert recipe_of(opened.module, None, opened.stored) is None
+    assert opened.activations == Activations(8, "free")  # ranges are of inputs times factors
 
 
 @pytest.mark.parametrize("kind", WEIGHTS)

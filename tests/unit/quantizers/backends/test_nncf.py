@@ -35,6 +35,36 @@ def by_hand(spec, weight):
     return torch.from_numpy(np.array(out, dtype=np.float32).reshape(weight.shape))
 
 
+def levels_by_hand(weight, *, half=False, tensor=False):
+    """What NNCF and OpenVINO's reference of FakeQuantize do, a number at a time."""
+    single = np.float32
+    tops = [single(np.abs(row).max()) for row in weight.numpy()]
+    tops = [max(tops)] * len(tops) if tensor else tops
+    least = max(max(tops) * single(0.01), single(8e-5))
+    out = []
+    for row, top in zip(weight.numpy(), tops, strict=True):
+        high = max(top, least) * single(2 if half else 1)
+        codes = [np.rint((number + high) / (high + high) * single(254)) - 127 for number in row]
+        out.append([single(code) * (high / single(127)) for code in codes])
+    return torch.from_numpy(np.array(out, dtype=single))
+
+
+@pytest.mark.parametrize("options", [{}, {"half": True}, {"per": "tensor"}, {"half": True, "per": "tensor"}], ids=str)
+def test_levels_of_a_range_are_those_of_the_slow_twin(options):
+    spec = f"nncf.quantize({', '.join(f'{key}={value}' for key, value in options.items())})"
+    expected = {"half": options.get("half", False), "tensor": "per" in options}
+    for weight in (weight_of(1), unlikely()):
+        torch.testing.assert_close(released(spec, weight), levels_by_hand(weight, **expected), rtol=0, atol=0)
+
+
+def test_ties_fall_as_counted_from_the_lowest_level():
+    top = 127 * 2**-8
+    weight = torch.tensor([[top, 0.5 * 2**-8, 1.5 * 2**-8, -0.5 * 2**-8]])
+    codes, scales = build("nncf.quantize").codes(one(weight))["weight"]
+    assert (codes[0].int() - 127).tolist() == [[127, 1, 1, -1]]
+    assert float(scales["step"]) == top
+
+
 def unlikely():
     """Rows of zeros, of one sign, of one number, on ties, very small and large."""
     weight = weight_of(2, shape=(10, 64))
