@@ -18,7 +18,7 @@ recorder = leaq.Recorder(model, every=10, keep=30)  # line 1
 
 rows = torch.from_numpy(np.flatnonzero(inside))
 inputs, targets = torch.from_numpy(x), torch.from_numpy(y)
-for _epoch in range(10):
+for _epoch in range(5):
     for batch in rows[torch.randperm(len(rows))].split(32):
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(inputs[batch]), targets[batch]).backward()

@@ -41,7 +41,7 @@ def usual(tmp_path_factory):
 
 DIFFERENT = {
     "hash seed": {"PYTHONHASHSEED": "4242"},
-    "threads": {"OMP_NUM_THREADS": "4", "OPENBLAS_NUM_THREADS": "4", "MKL_NUM_THREADS": "4"},
+    "threads": {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"},
     "time zone": {"TZ": "Asia/Kathmandu"},
     "locale": {"LC_ALL": "C", "LANG": "tr_TR.UTF-8"},
     "engine": {"engine": "processes"},

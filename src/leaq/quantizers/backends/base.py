@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from leaq.errors import UnsupportedModel, need
 from leaq.lazy import Tensor, torch
@@ -67,7 +69,7 @@ class Backend(Scheme):
             return sys.modules[name]
         logging.disable(logging.WARNING)  # torchao logs each compiled part that this machine cannot use
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _interpreted():
                 warnings.simplefilter("ignore")  # their deprecations are theirs
                 return need(name, extra=name, purpose=self.spec())
         finally:
@@ -206,3 +208,22 @@ class AffineRule(Affine):
         zero = self._zero(scales) if "zero" in scales else None
         found = self.rounded(into_blocks(weight, *self.shared), self._step(scales), zero)
         return whole(found.clamp(0, self.levels - 1).to(torch.uint8), self.shared[0], weight.shape)
+
+
+@contextmanager
+def _interpreted() -> Iterator[None]:
+    """Leave what is imported here as Python runs it: bitsandbytes has torch compile its kernels for CPUs.
+
+    That takes ten seconds in each process, and every weight is quantized once.
+    """
+    import torch
+
+    def plain(function: Callable[..., Any] | None = None, **_options: object) -> Callable[..., Any]:
+        return function or (lambda one: one)
+
+    compiling = torch.compile
+    torch.compile = plain  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        torch.compile = compiling

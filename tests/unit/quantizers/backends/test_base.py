@@ -5,6 +5,7 @@ from leaq.errors import MissingExtra, UnsupportedModel
 from leaq.quantizers import build
 from leaq.quantizers.backends.base import Backend, LibraryOutput
 from leaq.quantizers.backends.torchao import TorchaoInt8
+from leaq.quantizers.scheme import Needs
 from tests.helpers import require
 from tests.unit.quantizers.backends.cases import one, released, weight_of
 
@@ -112,3 +113,24 @@ def test_a_missing_library_names_its_extra(monkeypatch):
     monkeypatch.setattr(type(scheme), "wants", type(scheme.wants)(extra="leaq_not_installed"))
     with pytest.raises(MissingExtra, match=r"pip install 'leaq\[leaq_not_installed\]'"):
         released("bitsandbytes.nf4", weight_of())
+
+
+def test_a_library_is_imported_without_compiling_itself_and_torch_compiles_again_afterwards(tmp_path, monkeypatch):
+    compiling = torch.compile
+    (tmp_path / "compiles_itself.py").write_text(
+        "import torch\nplain = abs\nmade = torch.compile(plain)\n@torch.compile(dynamic=True)\ndef f(x): return x\n"
+    )
+    (tmp_path / "fails.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def importing(name):
+        monkeypatch.setattr(StandIn, "wants", Needs(extra=name))
+        return Backend.library(StandIn())
+
+    library = importing("compiles_itself")
+    assert library.made is library.plain
+    assert library.f(1) == 1
+    assert torch.compile is compiling
+    with pytest.raises(ZeroDivisionError):
+        importing("fails")
+    assert torch.compile is compiling
