@@ -144,6 +144,27 @@ DECORATED = re.compile(r"^[<>≤≥~≈=$€£¥(+\-−]{0,2}\s*\d")
 """How a number begins that has something beside it."""
 
 
+_NUMBER = r"\d+(?:[.,]\d+)*(?:[ed][+-]?\d+)?"
+WITH_UNITS = re.compile(
+    rf"[<>≤≥~≈=$€£¥(+\-−]{{0,2}}\s*{_NUMBER}(?:\s*[-–/:±T ]\s*{_NUMBER}){{0,6}}[^\d]{{0,10}}", re.IGNORECASE
+)
+"""A number with a sign or a unit beside it, a range, a date; no code of letters and digits mixed."""
+DECORATED_WORDS = "different numbers with something beside them,"
+"""What a column of such words holds, too many for categories."""
+
+
+def with_units(column: "pd.Series[Any]") -> bool:
+    """Whether most words of a column are numbers with something beside them: percentages, units, ranges, dates.
+
+    Examples
+    --------
+    >>> [with_units(pd.Series(words)) for words in (["5 %", "7 mg"], ["2020-01-31", "10-19"], ["07c9a4", "2-butanol"])]
+    [True, True, False]
+    """
+    words = [str(text).strip() for text in pd.unique(column.dropna())]
+    return 2 * sum(WITH_UNITS.fullmatch(text) is not None for text in words) > len(words)
+
+
 def _decorated(column: "pd.Series[Any]") -> bool:
     """Whether most words of a column begin with a number; codes that are digits alone do not count."""
     if is_number(column) or pd.api.types.is_bool_dtype(column):
@@ -270,7 +291,8 @@ def row_numbers(column: "pd.Series[Any]") -> str | None:
 
     Such a column tells every record apart and says nothing about others: a model that sees it learns the order of
     the file. A count may have gaps where it rises with the rows, as one has after rows were left out. "rising" are
-    whole numbers that stand several times and never fall from row to row: numbers of persons or visits.
+    whole numbers that stand several times and never fall from row to row, or that are, in any order, a numbering of
+    more than half as many things as there are records: numbers of persons or visits.
     """
     if not is_number(column) or len(column) < MOST_LEVELS:
         return None
@@ -278,9 +300,10 @@ def row_numbers(column: "pd.Series[Any]") -> str | None:
     if not np.array_equal(values, np.round(values)):
         return None
     n, rises, distinct = len(values), bool((np.diff(values) >= 0).all()), len(np.unique(values))
-    if distinct < n:
-        return "rising" if rises and distinct > max(MOST_LEVELS, n // 10) else None
     span = values.max() - values.min() + 1
+    if distinct < n:
+        numbering = span < 1.1 * distinct and 2 * distinct >= n
+        return "rising" if (rises or numbering) and distinct > max(MOST_LEVELS, n // 10) else None
     return "count" if span == n or (rises and span < 1.5 * n) else "unique"
 
 
@@ -314,7 +337,9 @@ def column_refusal(name: str, problems: list[Problem]) -> InvalidInput:
         options = " ".join(f"--ignore {shlex.quote(column)}" for column in whole[:5])
         texts = any("different texts" in problem.found for problem in problems)
         molecules = ", or name the one that holds molecules with --smiles" if texts else ""
-        remedy.append(f"leave columns out with {options}{molecules}")
+        bare = "take out what stands beside the numbers (%, units, signs; of dates make numbers), or "
+        numbers = any(DECORATED_WORDS in problem.found for problem in problems)
+        remedy.append(f"{bare if numbers else ''}leave columns out with {options}{molecules}")
     if rows:
         remedy.append("correct the rows, or drop them with --skip-invalid")
     found = "; ".join(f"{problem.column!r} holds {problem.found}" for problem in problems)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from leaq.data.columns import (
     BEYOND,
+    DECORATED_WORDS,
     Problem,
     Settled,
     column_refusal,
@@ -23,11 +24,12 @@ from leaq.data.columns import (
     settle,
     too_exact,
     whole_numbers,
+    with_units,
 )
 from leaq.data.reading import Reading, TaskChoice
 from leaq.data.sources import no_column
 from leaq.data.splits import joined_groups
-from leaq.data.targets import Several, holes, labelled, read_several, targets_of
+from leaq.data.targets import Several, copies, holes, labelled, read_several, targets_of
 from leaq.errors import InvalidInput, NotEnoughEvidence, agreeing, counted, first_rows, some
 from leaq.stats.outliers import limited, outlier_flag, sentinel
 from leaq.types import Bools, Feature, Flag, Floats, Ints, Samples
@@ -116,6 +118,7 @@ def from_frame(frame: pd.DataFrame, reading: Reading, *, name: str = "table") ->
     if inputs.shape[1] == 0:
         raise InvalidInput(f"{name}: there must be a feature column beside the target {wanted[0]!r}. Found none.")
     matrix, features = _features(inputs)
+    given = _given_away(matrix, features, predicted["targets"])
     groups = pd.util.hash_pandas_object(pd.DataFrame(matrix), index=False).to_numpy()
     _, codes = np.unique(groups, return_inverse=True)
     rows = np.asarray(frame.index.to_numpy(), dtype=np.int64) + 1
@@ -126,11 +129,22 @@ def from_frame(frame: pd.DataFrame, reading: Reading, *, name: str = "table") ->
         ids=rows,
         groups=codes.astype(np.int64),
         features=features,
-        **{**predicted, "flags": (*flags, *predicted["flags"], *limits)},
+        **{**predicted, "flags": (*flags, *predicted["flags"], *given, *limits)},
     )
     samples = _check_duplicates(samples)
     check_classes(samples)
     return grouped(samples, pd.factorize(frame[reading.group])[0]) if reading.group else samples
+
+
+def _given_away(matrix: Floats, features: tuple[Feature, ...], targets: "np.ndarray") -> tuple[Flag, ...]:
+    """Flag columns that hold a target in other words: a model needs to learn nothing from whoever stands in them."""
+    every = np.asarray(targets, dtype=np.float64).reshape(len(matrix), -1)
+    found = sorted({at for target in every.T for at in copies(matrix, target)})
+    if not found:
+        return ()
+    names = some([repr(features[at].name) for at in found], 5)
+    text = f"Columns that hold the target in other words, value by value: {names}. Unless a prediction may see them,"
+    return (Flag("target-copies", f"{text} leave them out with --ignore."),)
 
 
 def _of_several(several: Several, frame: pd.DataFrame) -> dict[str, Any]:
@@ -289,6 +303,8 @@ def _no_feature(column: "pd.Series[Any]") -> Problem | None:
     levels = column.dropna().astype(str).nunique()
     if levels <= max(MOST_LEVELS, len(column) // 4):
         return None
+    if with_units(column):
+        return Problem(name, f"{levels} {DECORATED_WORDS} such as {str(column.dropna().iloc[0])!r}")
     return Problem(name, f"{levels} different texts in {len(column)} records")
 
 
@@ -324,7 +340,7 @@ def _limited(
         text = f"Whole numbers, different in every record: columns {some(unique, 5)}."
         flags.append(Flag("unique-columns", f"{text} If they are identifiers, leave them out with --ignore."))
     if rising := numbering.get("rising"):
-        text = f"Whole numbers that never fall from row to row: columns {some(rising, 5)}."
+        text = f"Whole numbers that never fall from row to row, or leave hardly one out: columns {some(rising, 5)}."
         text += " If they number persons or visits, keep each one's records together with --group, or --ignore them."
         flags.append(Flag("rising-columns", text))
     coded = [
@@ -333,7 +349,7 @@ def _limited(
         if (number := sentinel(column)) is not None
     ]
     if coded:
-        text = f"Numbers of nines, far from all others: {'; '.join(coded[:5])}."
+        text = f"Numbers set apart from all others: {'; '.join(coded[:5])}."
         flags.append(Flag("missing-codes", f"{text} If they stand for missing values, empty those cells."))
     if not outside.any():
         return matrix, tuple(flags)

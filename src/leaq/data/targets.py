@@ -275,3 +275,32 @@ def holes(values: Floats) -> tuple[Flag, ...]:
     of = f"{missing:,} of {values.size:,} labels {agreeing(missing, 'are')} missing ({share})"
     text = f"{of}: {'it counts' if missing == 1 else 'they count'} in no loss, no metric and no attack."
     return (Flag("holes", text),)
+
+
+def copies(inputs: Floats, targets: Floats) -> list[int]:
+    """Return which columns of (n, d) say a target (n,) in other words, and need nothing learnt.
+
+    Such a column has a value of its own for each value of the target: a second spelling of the class, a logarithm or
+    another unit of a measurement. Of targets of more than 20 values the order must be that of the target, or its
+    reverse.
+
+    Examples
+    --------
+    >>> y = np.array([0.0, 1.0, 1.0, 0.0])
+    >>> copies(np.stack([7 - 2 * y, y + np.arange(4), y], axis=1), y)
+    [0, 2]
+    """
+    known = ~np.isnan(targets)
+    order = np.flatnonzero(known)[np.argsort(targets[known], kind="stable")]
+    steps = np.diff(targets[order]) > 0
+    ordered = int(steps.sum()) >= MOST_CLASSES
+    found = []
+    for at in range(inputs.shape[1]):
+        moves = np.diff(inputs[order, at])
+        if not np.array_equal(moves != 0, steps):
+            continue
+        up = moves[steps] > 0
+        starts = inputs[order, at][np.r_[True, steps]]
+        if (up.all() or not up.any()) if ordered else len(np.unique(starts)) == len(starts):
+            found.append(at)
+    return found if steps.any() else []

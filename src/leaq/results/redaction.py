@@ -97,8 +97,9 @@ WITHOUT_NAMES: Mapping[str, str] = {
     "heavy-tail": "The target is heavy-tailed: its few largest values rule every squared error.",
     "kept-words": "Words that stand for missing values elsewhere were read as words.",
     "unique-columns": "Some columns hold whole numbers that are different in every record.",
-    "rising-columns": "Some columns hold whole numbers that never fall from row to row.",
-    "missing-codes": "Some columns hold a number of nines far from all others, perhaps for missing values.",
+    "rising-columns": "Some columns hold whole numbers that may number persons or visits.",
+    "target-copies": "Some columns hold the target in other words.",
+    "missing-codes": "Some columns hold a number set apart from all others, perhaps for missing values.",
 }
 """What flags say whose text names columns or words of the source."""
 _ROWS = re.compile(r"(\d+ rows?) \([\d, .]+\)")

@@ -92,15 +92,18 @@ def _ends(values: Floats) -> tuple[Floats, Floats]:
 
 
 def sentinel(values: Floats) -> float | None:
-    """Return the number of nines (-999, 99, ...) that stands far below or above all others of a column (n,), or None.
+    """Return a column's (n,) code for a missing value, or None: a number of nines far below or above all others.
 
-    Such a number is a code for a missing value more often than a measurement, and is no outlier: it may stand in many
-    rows.
+    Such a number (-999, 99, ...) is a code more often than a measurement, and is no outlier: it may stand in many
+    rows. So is -1 or a negative number of nines that stands several times and is the only one below 0, beside at
+    least 5 different others.
 
     Examples
     --------
     >>> sentinel(np.r_[np.arange(30.0), -999.0, -999.0])
     -999.0
+    >>> sentinel(np.r_[np.arange(20.0, 40.0), -9.0, -9.0])
+    -9.0
     >>> sentinel(np.arange(100.0)) is None
     True
     """
@@ -109,6 +112,10 @@ def sentinel(values: Floats) -> float | None:
             continue
         if np.abs(rest - end).min() > 2 * (rest.max() - rest.min()) > 0:
             return end
+    low = float(values.min())
+    lone = low == -1 or (low < 0 and -low in NINES)
+    if lone and (values == low).sum() > 1 and values[values > low].min(initial=np.inf) >= 0:
+        return low if len(np.unique(values)) > 5 else None
     return None
 
 

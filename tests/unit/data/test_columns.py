@@ -77,7 +77,8 @@ def test_row_numbers_with_gaps_and_numbers_of_persons_are_told(rng):
     assert row_numbers(pd.Series(kept)) == "count"  # an index after rows were left out
     assert row_numbers(pd.Series(rng.permutation(kept))) == "unique"
     assert row_numbers(pd.Series(np.arange(200) // 2)) == "rising"
-    assert row_numbers(pd.Series(rng.permutation(np.arange(200) // 2))) is None
+    assert row_numbers(pd.Series(rng.permutation(np.arange(200) // 2 + 500))) == "rising"
+    assert row_numbers(pd.Series(rng.integers(0, 100, 200))) is None  # a count of things
     assert row_numbers(pd.Series(np.arange(200) // 40)) is None  # a sorted code of few levels
 
 

@@ -75,3 +75,31 @@ def test_equal_records_with_different_targets_are_counted(rng):
     twice = pd.concat([frame, other, frame.tail(3)], ignore_index=True)
     flag = next(one for one in from_frame(twice, Reading(target="y")).flags if one.code == "duplicates")
     assert "10 of 70 records repeat the features of another (14 records that are equal so have different" in flag.text
+
+
+@pytest.mark.parametrize("spell", ["{:.1f}%", "${:.2f}", "{:.1f} mg", "{:.2f}±0.1", "2020-01-31 {:.2f}"])
+def test_numbers_with_something_beside_them_are_no_texts_to_leave_out(rng, spell):
+    frame = pd.DataFrame({"a": rng.normal(size=200), "p": [spell.format(v) for v in rng.uniform(0, 100, 200)]})
+    frame["y"] = (frame["a"] > 0).astype(int)
+    with pytest.raises(InvalidInput, match="'p' holds .* different numbers with something beside them.* Take out what"):
+        from_frame(frame, Reading(target="y"))
+
+
+@pytest.mark.parametrize("other", [
+    lambda y: y, lambda y: -y, lambda y: np.where(y > 0, "ill", "well"), lambda y: y.astype(bool)
+])  # fmt: skip
+def test_columns_that_hold_the_class_in_other_words_are_doubted(rng, other):
+    y = rng.integers(0, 2, 60)
+    frame = pd.DataFrame({"a": rng.normal(size=60), "b": y ^ (np.arange(60) == 7), "other": other(y), "y": y})
+    (flag,) = [one for one in from_frame(frame, Reading(target="y")).flags if one.code == "target-copies"]
+    assert "in other words, value by value: 'other'." in flag.text
+
+
+def test_columns_that_hold_a_measurement_in_other_words_are_doubted(rng):
+    y = rng.uniform(1, 2, 60)
+    frame = pd.DataFrame({"a": rng.normal(size=60), "near": y + 1e-1 * rng.normal(size=60), "log": np.log(y), "y": y})
+    (flag,) = [one for one in from_frame(frame, Reading(target="y")).flags if one.code == "target-copies"]
+    assert "in other words, value by value: 'log'." in flag.text
+    frame["z"], frame["y"] = rng.normal(size=60), frame["y"].mask(np.arange(60) < 5)
+    flags = from_frame(frame, Reading(target=("y", "z"))).flags
+    assert any(flag.code == "target-copies" for flag in flags)  # of one of several, holes aside

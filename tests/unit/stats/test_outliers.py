@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from leaq.stats.outliers import FARTHEST, clipped, clipped_flag, far, limited, limits, outlier_flag
+from leaq.stats.outliers import FARTHEST, clipped, clipped_flag, far, limited, limits, outlier_flag, sentinel
 
 
 def test_a_far_value_is_moved_to_the_limit(rng):
@@ -67,3 +67,12 @@ def test_where_nothing_or_hardly_anything_varies_nothing_is_clipped(equal, rng):
     found, moved = clipped(values)
     assert (found == values).all()
     assert not moved.any()
+
+
+@pytest.mark.parametrize(("values", "code"), [
+    ([-9.0, -9.0], -9.0), ([-1.0, -1.0], -1.0), ([-999.0], -999.0), ([-1.0], None),
+    ([-2.0, -2.0], None), ([-9.0, -9.0, -3.0], None),
+])  # fmt: skip
+def test_a_code_for_missing_is_told_from_measurements(values, code):
+    assert sentinel(np.r_[np.arange(0.0, 20.0), values]) == code
+    assert sentinel(np.array([-1.0, 0.0, 1.0] * 5)) is None  # a grade
