@@ -87,7 +87,7 @@ def read_table(path: Path) -> SourceTable:
 
 
 def _csv(path: Path) -> SourceTable:
-    _refuse_long(path)
+    refuse_larger(READ * path.stat().st_size, name=path.name)
     text, separator, flags = laid_out(path.read_bytes(), usual="\t" if path.suffix.lower() == ".tsv" else ",")
     options: dict[str, Any] = {"sep": separator, "skipinitialspace": True}
     frame = pd.read_csv(io.StringIO(text), **options)
@@ -107,11 +107,6 @@ def _csv(path: Path) -> SourceTable:
         said = "; ".join(f"{word!r} in {count} rows of column {name!r}" for name, word, count in kept[:5])
         flags.append(Flag("kept-words", f"Words that stand for missing values elsewhere were read as words: {said}."))
     return SourceTable(frame, tuple(flags))
-
-
-def _refuse_long(path: Path) -> None:
-    """Refuse a text that would take more memory than there is once it is a table."""
-    refuse_larger(READ * path.stat().st_size, name=path.name)
 
 
 def _is_longer(text: str, separator: str) -> bool:
@@ -148,18 +143,15 @@ def _without_blanks(frame: pd.DataFrame, flags: list[Flag]) -> pd.DataFrame:
     if empty:
         text = f"{counted(len(empty), 'column')} without a name and without values left out."
         flags.append(Flag("empty-columns", text))
-    numbers = [name for name in nameless if name not in empty and _counts(frame[name])]
+    # A whole number of its own for every row: an index, also of a part or in another order.
+    whole = [name for name in nameless if name not in empty and pd.api.types.is_integer_dtype(frame[name])]
+    numbers = [name for name in whole if frame[name].is_unique]
     if numbers:
         flags.append(Flag("index-column", "A nameless column that numbers the rows was left out (a saved index)."))
     kept = [name for name in nameless if name not in empty and name not in numbers]
     if kept:
         flags.append(Flag("nameless-columns", f"Columns without a name are features: {some(kept, 5)}."))
     return frame.drop(columns=[*empty, *numbers])
-
-
-def _counts(column: "pd.Series[Any]") -> bool:
-    """Whether a column holds a whole number of its own for every row: an index, also of a part or in another order."""
-    return pd.api.types.is_integer_dtype(column) and bool(column.is_unique)
 
 
 def _with_codes(frame: pd.DataFrame, text: str, options: dict[str, Any]) -> pd.DataFrame:
@@ -215,7 +207,7 @@ def _with_words(
 
 
 def _json_lines(path: Path) -> SourceTable:
-    _refuse_long(path)
+    refuse_larger(READ * path.stat().st_size, name=path.name)
     rows = []
     # Lines end in a line feed alone: texts may hold the other characters that count as ends of lines.
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):

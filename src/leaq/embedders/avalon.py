@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from leaq.embedders.base import EmbedderEntry, Encoded, MoleculeEmbedder, read_molecules
+from leaq.embedders.base import EmbedderEntry, Encoded, MoleculeEmbedder, each_molecule
 from leaq.types import Progress, silent
 
 
@@ -24,14 +24,13 @@ class Avalon(MoleculeEmbedder):
         from rdkit.Avalon import pyAvalonTools
         from rdkit.DataStructs import ConvertToNumpyArray
 
-        molecules, failed = read_molecules(smiles)
+        failed: dict[int, str] = {}
         features = np.zeros((len(smiles), self.size), dtype=np.uint16)
         compute = pyAvalonTools.GetAvalonCountFP if self.counts else pyAvalonTools.GetAvalonFP
-        for row, molecule in enumerate(molecules):
+        for row, molecule in each_molecule(smiles, failed, progress=progress):
             if molecule is not None:
                 ConvertToNumpyArray(compute(molecule, nBits=self.size), held := np.zeros(self.size, dtype=np.int64))
                 features[row] = np.minimum(held, np.iinfo(np.uint16).max)
-        progress("embedding", len(smiles), len(smiles))
         return Encoded(features, failed)
 
     def describe(self) -> str:

@@ -1,6 +1,6 @@
 """What every embedder of molecules shares: what it says of itself, and what becomes of molecules it cannot encode."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -14,6 +14,8 @@ from leaq.types import Flag, Floats, Progress, Samples, silent
 
 UNREADABLE = "RDKit cannot read it"
 LONG = f"more than {MOST_ATOMS:,} characters"
+STEP = 500
+"""Molecules between two reports of progress."""
 
 
 class Embedder(Protocol):
@@ -124,6 +126,15 @@ def read_molecules(smiles: Sequence[str]) -> tuple[list[Any], dict[int, str]]:
     for i in empty:
         molecules[i] = None
     return molecules, {i: LONG if len(smiles[i]) > MOST_ATOMS else UNREADABLE for i in empty}
+
+
+def each_molecule(smiles: Sequence[str], failed: dict[int, str], *, progress: Progress) -> Iterator[tuple[int, Any]]:
+    """Yield every row with its molecule, None where there is none: `failed` is then told why."""
+    for start in range(0, len(smiles), STEP):
+        molecules, unread = read_molecules(smiles[start : start + STEP])
+        failed |= {start + position: reason for position, reason in unread.items()}
+        yield from enumerate(molecules, start)
+        progress("embedding", min(start + STEP, len(smiles)), len(smiles))
 
 
 def reasons(failed: Mapping[int, str], samples: Samples) -> str:

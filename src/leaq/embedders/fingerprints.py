@@ -11,11 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from leaq.embedders.base import EmbedderEntry, Encoded, MoleculeEmbedder, read_molecules
+from leaq.embedders.base import EmbedderEntry, Encoded, MoleculeEmbedder, each_molecule
 from leaq.types import Progress, silent
-
-STEP = 500
-"""Molecules between two reports of progress."""
 
 
 class Fingerprint(MoleculeEmbedder):
@@ -40,14 +37,10 @@ class Fingerprint(MoleculeEmbedder):
         dtype = np.uint16 if self.counts else np.uint8
         features = np.zeros((len(smiles), self.size), dtype=dtype)
         failed: dict[int, str] = {}
-        for start in range(0, len(smiles), STEP):
-            molecules, unread = read_molecules(smiles[start : start + STEP])
-            failed |= {start + position: reason for position, reason in unread.items()}
-            for row, molecule in enumerate(molecules, start=start):
-                if molecule is not None:
-                    values = function(molecule)
-                    features[row] = np.minimum(values, np.iinfo(dtype).max) if dtype == np.uint16 else values
-            progress("embedding", min(start + STEP, len(smiles)), len(smiles))
+        for row, molecule in each_molecule(smiles, failed, progress=progress):
+            if molecule is not None:
+                values = function(molecule)
+                features[row] = np.minimum(values, np.iinfo(dtype).max) if dtype == np.uint16 else values
         return Encoded(features, failed)
 
     def describe(self) -> str:
@@ -111,13 +104,11 @@ class Maccs(MoleculeEmbedder):
         """Return (n, 167) bits."""
         from rdkit.Chem import rdMolDescriptors
 
-        molecules, failed = read_molecules(smiles)
+        failed: dict[int, str] = {}
         features = np.zeros((len(smiles), 167), dtype=np.uint8)
-        for row, molecule in enumerate(molecules):
+        for row, molecule in each_molecule(smiles, failed, progress=progress):
             if molecule is not None:
                 features[row, list(rdMolDescriptors.GetMACCSKeysFingerprint(molecule).GetOnBits())] = 1
-            if row % STEP == STEP - 1 or row == len(molecules) - 1:
-                progress("embedding", row + 1, len(molecules))
         return Encoded(features, failed)
 
     def describe(self) -> str:
@@ -140,10 +131,10 @@ class Descriptors(MoleculeEmbedder):
 
         names = [name for name, _ in Rdkit.descList]
         calculate: Any = Rdkit.CalcMolDescriptors
-        molecules, failed = read_molecules(smiles)
+        failed: dict[int, str] = {}
         features = np.zeros((len(smiles), len(names)), dtype=np.float32)
         with BlockLogs(), np.errstate(all="ignore"):
-            for row, molecule in enumerate(molecules):
+            for row, molecule in each_molecule(smiles, failed, progress=progress):
                 if molecule is not None:
                     values = calculate(molecule, missingVal=np.nan)
                     values["Ipc"] = np.log10(1 + values["Ipc"])
@@ -151,8 +142,6 @@ class Descriptors(MoleculeEmbedder):
                     bad = np.flatnonzero(~np.isfinite(features[row]))
                     if len(bad):
                         failed[row] = f"the descriptor {names[bad[0]]} is not a finite number"
-                if row % STEP == STEP - 1 or row == len(molecules) - 1:
-                    progress("embedding", row + 1, len(molecules))
         return Encoded(features, failed)
 
     def describe(self) -> str:

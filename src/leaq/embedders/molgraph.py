@@ -5,13 +5,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from leaq.embedders.base import EmbedderEntry, Encoded, MoleculeEmbedder, read_molecules
-from leaq.embedders.graphs import Slots, words_of
+from leaq.embedders.base import EmbedderEntry, Encoded, MoleculeEmbedder, each_molecule
+from leaq.embedders.graphs import words_of
 from leaq.models.nets.layout import GRAPHS, SLOT, packed
 from leaq.types import Flag, Floats, Progress, silent
 
-STEP = 500
-"""Molecules between two reports of progress."""
 DEGREES, CHIRALITIES, HYDROGENS, STEREO = 6, 4, 5, 6
 CHARGES = (-1, -2, 1, 2, 0)
 ELEMENTS = {number: place for place, number in enumerate((*range(1, 37), 53))}
@@ -34,17 +32,13 @@ class MolGraph(MoleculeEmbedder):
         bonds: list[Floats] = []
         failed: dict[int, str] = {}
         nothing = np.zeros((0, SLOT))
-        slots_of = words_of if self.vocabulary == "words" else _slots
-        for start in range(0, len(smiles), STEP):
-            molecules, unread = read_molecules(smiles[start : start + STEP])
-            failed |= {start + position: reason for position, reason in unread.items()}
-            for row, molecule in enumerate(molecules, start=start):
-                found = (nothing, nothing) if molecule is None else slots_of(molecule)
-                if isinstance(found, str):
-                    failed[row], found = found, (nothing, nothing)
-                atoms.append(found[0])
-                bonds.append(_sorted(found[1]))
-            progress("embedding", min(start + STEP, len(smiles)), len(smiles))
+        slots_of = words_of if self.vocabulary == "words" else lambda molecule: (_atoms(molecule), _bonds(molecule))
+        for row, molecule in each_molecule(smiles, failed, progress=progress):
+            found = (nothing, nothing) if molecule is None else slots_of(molecule)
+            if isinstance(found, str):
+                failed[row], found = found, (nothing, nothing)
+            atoms.append(found[0])
+            bonds.append(_sorted(found[1]))
         return Encoded(packed(atoms, bonds), failed)
 
     def describe(self) -> str:
@@ -53,10 +47,6 @@ class MolGraph(MoleculeEmbedder):
     def flags(self) -> tuple[Flag, ...]:
         """Return what keeps such rows from being taken for columns."""
         return (GRAPHS,)
-
-
-def _slots(molecule: Any) -> Slots:
-    return _atoms(molecule), _bonds(molecule)
 
 
 def _atoms(molecule: Any) -> Floats:

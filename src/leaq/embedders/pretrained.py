@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from leaq.embedders.base import EmbedderEntry, Encoded, MoleculeEmbedder, read_molecules
-from leaq.embedders.molgraph import STEP, MolGraph
+from leaq.embedders.base import STEP, EmbedderEntry, Encoded, MoleculeEmbedder, read_molecules
+from leaq.embedders.molgraph import MolGraph
 from leaq.models.nets.weights import KNOWN, Weights, convolution, filled, find_weights, identity_of, weight_flags
 from leaq.types import Flag, Progress, silent
 

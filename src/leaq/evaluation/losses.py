@@ -10,6 +10,7 @@ from torch import Tensor
 from leaq.errors import InvalidInput, LeaqError, reason_of, unknown_name
 from leaq.evaluation.labels import Kind, read_labels
 from leaq.evaluation.outputs import read_mixed, read_outputs
+from leaq.models.calling import as_given
 from leaq.models.losses import per_record
 from leaq.models.several import mean_entry_losses
 from leaq.types import Flag, Task
@@ -20,10 +21,6 @@ LossFunction = Callable[[Tensor, Tensor], Tensor]
 LOSSES = ("auto", "cross_entropy", "binary", "squared_error", "gaussian", "gaussian_log")
 LEAST_VARIANCE = 1e-6
 """In units of a target's own variance; smaller ones count as this, as in torch's GaussianNLLLoss."""
-
-
-def _as_given(values: Tensor) -> Tensor:
-    return values
 
 
 @dataclass(frozen=True)
@@ -45,8 +42,8 @@ class Loss:
     name: str
     function: LossFunction
     kind: Kind
-    targets: Callable[[Tensor], Tensor] = _as_given
-    predictions: Callable[[Tensor], Tensor] = _as_given
+    targets: Callable[[Tensor], Tensor] = as_given
+    predictions: Callable[[Tensor], Tensor] = as_given
     scale: tuple[float, ...] = (1.0,)
     flags: tuple[Flag, ...] = ()
     layout: Layout | None = None
@@ -169,7 +166,7 @@ def _named(
             return _gaussian(mean, variance, y, unit=unit, log_variance=log_variance)
 
         return likelihood, lambda out: _moments(out, len(scale))[0]
-    return lambda out, y: _known_mean(((out.double().reshape(y.shape) - y) / unit.to(y.device)) ** 2), _as_given
+    return lambda out, y: _known_mean(((out.double().reshape(y.shape) - y) / unit.to(y.device)) ** 2), as_given
 
 
 def _spread(targets: Tensor) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from leaq.errors import InvalidInput
 from leaq.evaluation.labels import Kind
+from leaq.models.calling import as_given
 from leaq.types import Flag
 from leaq.types.tasks import Layout
 
@@ -61,11 +62,11 @@ def read_outputs(kind: Kind, outputs: Tensor, last: str) -> tuple[Callable[[Tens
         If outputs lie in [0, 1] and it cannot be told what they are.
     """
     if kind not in ("classes", "soft", "binary", "tasks"):
-        return _same, ()
+        return as_given, ()
     values = outputs.double().reshape(len(outputs), -1)
     _refuse_one_sided(kind, values, last)
     if float(values.min()) < -1e-6 or float(values.max()) > 1 + 1e-6 or last in LINEAR:
-        return _same, ()
+        return as_given, ()
     squashed = last in SQUASHING or float(values.max() - values.min()) > WIDE
     if kind in ("classes", "soft"):
         if bool(((values.sum(1) - 1).abs() < CLOSE).all()):
@@ -75,11 +76,11 @@ def read_outputs(kind: Kind, outputs: Tensor, last: str) -> tuple[Callable[[Tens
                 f"The outputs of a classifier must be logits, or probabilities that sum to 1. Found {values.shape[1]} "
                 "outputs in [0, 1] with other sums. Leave out the last activation, or give a loss of your own."
             )
-        return _same, ()
+        return as_given, ()
     if squashed:
         return _log_odds, (_said(values, "lie in [0, 1]"),)
     if float(values.min()) == float(values.max()):
-        return _same, ()  # a model that says nothing, such as a fresh last layer of zeros
+        return as_given, ()  # a model that says nothing, such as a fresh last layer of zeros
     raise InvalidInput(
         "The outputs of a binary classifier must be logits, or recognisable probabilities. Found numbers from "
         f"{float(values.min()):.3g} to {float(values.max()):.3g}, which may be either. Return logits, or end the "
@@ -122,10 +123,6 @@ def _refuse_one_sided(kind: Kind, values: Tensor, last: str) -> None:
             "The outputs of a classifier must be logits, or probabilities that sum to 1. Found outputs of at least 0 "
             f"that sum to {float(total[0]):.4g} for every record. Return the logits, or divide by it."
         )
-
-
-def _same(outputs: Tensor) -> Tensor:
-    return outputs
 
 
 def _said(values: Tensor, why: str) -> Flag:

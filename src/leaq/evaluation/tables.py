@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from leaq.errors import InvalidInput, LeaqError, UnsupportedModel, reason_of
 from leaq.evaluation.batches import Batch, shapes_of
+from leaq.models.calling import as_given
 from leaq.models.numbers import read_codes, released_numbers
 from leaq.models.protocols import Model
 from leaq.models.tables import Judge
@@ -32,10 +33,6 @@ Run = Callable[[Mapping[str, Tensor], Any], Tensor]
 """Stacked weights (m, ...) and the inputs of n records -> outputs (m, n, ...)."""
 
 
-def _as_it_is(outputs: Tensor) -> Tensor | None:
-    return outputs
-
-
 @dataclass(frozen=True)
 class Evaluator:
     """Runs candidates over records: the one loop that every loss comes from, whoever's model and records they are.
@@ -51,7 +48,7 @@ class Evaluator:
     run: Run
     judge: Callable[[Tensor, Tensor], Tensor]
     together: int = 1
-    keep: Callable[[Tensor], Tensor | None] = _as_it_is
+    keep: Callable[[Tensor], Tensor | None] = as_given
 
     def __call__(
         self,
@@ -156,7 +153,6 @@ def evaluate_checkpoints(
     members: Bools,
     *,
     quantizer: str = "none",
-    progress: Progress = silent,
 ) -> LossTable:
     """Return every candidate's loss on every record, and the released candidates' scores and outputs.
 
@@ -178,9 +174,11 @@ def evaluate_checkpoints(
         raise InvalidInput(f"evaluate: members must have shape ({s}, {n}). Found {members.shape}.")
     x, judge = _inputs(samples, checkpoints), Judge(samples)
     parts = zip(torch.split(x, RECORDS), torch.split(judge.targets(x), RECORDS), strict=True)
-    batches = [Batch(_prepared(model, part), label, len(label)) for part, label in parts]
-    evaluator = Evaluator(run, judge.losses, _models_at_once(model, stacked, n, _budget(x)))
-    losses, released = evaluator(stacked, batches, batch=(s, c), quantizer=quantizer, progress=progress)
+    prepared: Callable[[Tensor], Any] = getattr(model, "prepared", as_given)  # as the model is fastest on them
+    batches = [Batch(prepared(part), label, len(label)) for part, label in parts]
+    width = getattr(model, "widest", 0) or max((t.shape[1] for t in stacked.values() if t.ndim >= 3), default=1)
+    evaluator = Evaluator(run, judge.losses, max(1, _budget(x) // (width * min(n, RECORDS))))
+    losses, released = evaluator(stacked, batches, batch=(s, c), quantizer=quantizer)
     return judge.table(
         torch.cat([part for part in released if part is not None], dim=1),
         members,
@@ -253,12 +251,6 @@ def _inputs(samples: Samples, checkpoints: Checkpoints) -> Tensor:
     return torch.tensor(samples.inputs, dtype=like.dtype, device=like.device)
 
 
-def _prepared(model: Model, inputs: Tensor) -> Any:
-    """Return inputs as the model is fastest on them, where it says how."""
-    prepared: Callable[[Tensor], Any] | None = getattr(model, "prepared", None)
-    return inputs if prepared is None else prepared(inputs)
-
-
 def at_once(module: nn.Module) -> int:
     """Return the numbers that a forward pass of a module may hold in its widest layer.
 
@@ -275,9 +267,3 @@ def at_once(module: nn.Module) -> int:
 
 def _budget(x: Tensor) -> int:
     return ACTIVATIONS if x.device.type == "cpu" else LARGER_ON_GPU * ACTIVATIONS
-
-
-def _models_at_once(model: Model, flat: dict[str, Tensor], n: int, budget: int) -> int:
-    """Return how many models' activations on `n` records (or on one slice of them) fit the budget."""
-    width = getattr(model, "widest", 0) or max((t.shape[1] for t in flat.values() if t.ndim >= 3), default=1)
-    return max(1, budget // (width * min(n, RECORDS)))

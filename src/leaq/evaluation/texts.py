@@ -16,7 +16,7 @@ from leaq.models import ModuleModel
 from leaq.models.causal import IGNORED, Text, TokenLoss, tokens_of
 from leaq.models.roles import roles_of
 from leaq.models.several import joint_margin
-from leaq.types import Activations, Bools, Checkpoints, Flag, LossTable, Progress, Role, Samples, silent
+from leaq.types import Activations, Bools, Checkpoints, Flag, LossTable, Role, Samples
 from leaq.types.arrays import trained_on
 
 LOGITS = 2**22
@@ -120,7 +120,6 @@ def evaluate_texts(
     members: Bools,
     *,
     quantizer: str = "none",
-    progress: Progress = silent,
 ) -> LossTable:
     """Return the loss of every text, the mean of its tokens' in nats; scores are the log-odds of that mean.
 
@@ -136,8 +135,8 @@ def evaluate_texts(
 
     run, stacked, (s, c) = candidates(model, checkpoints)
     batches = token_batches(model.tokens, vocabulary_of(model.module))
-    evaluator = Evaluator(run, judge, keep=_nothing)
-    losses, _ = evaluator(stacked, batches, batch=(s, c), quantizer=quantizer, progress=progress)
+    evaluator = Evaluator(run, judge, keep=lambda _: None)
+    losses, _ = evaluator(stacked, batches, batch=(s, c), quantizer=quantizer)
     return LossTable(
         losses=losses,
         members=members,
@@ -149,7 +148,3 @@ def evaluate_texts(
         flags=samples.flags,
         **origin(samples, quantizer=quantizer, size=c),
     )
-
-
-def _nothing(_: Tensor) -> Tensor | None:
-    return None

@@ -170,6 +170,11 @@ def full_precision(value: Any) -> Any:
     return tuple(full_precision(item) for item in value) if isinstance(value, tuple | list) else value
 
 
+def as_given(outputs: Tensor) -> Tensor:
+    """Return outputs as they are, where nothing has to be made of them."""
+    return outputs
+
+
 def output_tensor(outputs: Any) -> Tensor:
     """Return the tensor of outputs in floating point: itself, `.logits`, or the first of a tuple."""
     if isinstance(outputs, Tensor):

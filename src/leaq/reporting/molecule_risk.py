@@ -125,6 +125,15 @@ def molecule_risks(result: CellResult, *, most: int = 20, draw: bool = False) ->
         )
         for i in order
     )
+    kinds = {
+        "similarity to the nearest non-member": _between(similarity, SIMILARITIES),
+        "similarity to the nearest other molecule": _between(near.similarity[:, 0], SIMILARITIES),
+        "molecules of the same scaffold": _by_scaffold(samples),
+        **_by_label(samples),
+        "explanations": {
+            said: which for name, has in traits.items() for said, which in ((name, has), (f"not: {name}", ~has))
+        },
+    }
     # |mean_in - mean_out| / sd of two groups of s/2 Gaussians has mean sqrt(8 / (pi s)) when nothing leaks.
     null = float(np.sqrt(8 / (np.pi * config.models)))
     text = (
@@ -136,11 +145,8 @@ def molecule_risks(result: CellResult, *, most: int = 20, draw: bool = False) ->
         attack=str(result.risk_attack),
         records=records,
         strata={
-            "similarity to the nearest non-member": _by_edges(similarity, SIMILARITIES, risks, config),
-            "similarity to the nearest other molecule": _by_edges(near.similarity[:, 0], SIMILARITIES, risks, config),
-            "molecules of the same scaffold": _by_scaffold(samples, risks, config),
-            **_by_label(samples, risks, config),
-            "explanations": _by_trait(traits, risks, config),
+            by: tuple(_stratum(name, has, risks, config) for name, has in named.items() if has.any())
+            for by, named in kinds.items()
         },
         flags=(Flag("noisy-order", text), *([OF_RECIPE] if config.released else [])),
     )
@@ -234,63 +240,48 @@ def _extreme(values: Floats) -> Bools:
     return np.asarray((values < low) | (values > high))
 
 
-def _by_edges(values: Floats, edges: Sequence[float], risks: Risks, config: AuditConfig) -> tuple[Stratum, ...]:
-    found = []
-    for low, high in pairwise(edges):
-        inside = (values >= low) & (values < high)
-        found.append(_stratum(f"{low:g} to {min(high, 1.0):g}", inside, risks, config))
-    return tuple(stratum for stratum in found if stratum.n)
+Kinds = dict[str, Bools]
+"""Which molecules are of each kind, (n,)."""
 
 
-def _by_scaffold(samples: Samples, risks: Risks, config: AuditConfig) -> tuple[Stratum, ...]:
+def _between(values: Floats, edges: Sequence[float]) -> Kinds:
+    return {f"{low:g} to {min(high, 1.0):g}": (values >= low) & (values < high) for low, high in pairwise(edges)}
+
+
+def _by_scaffold(samples: Samples) -> Kinds:
     frames = scaffolds(samples.inputs.tolist())
     count = Counter(frames)
     sizes = np.array([count[frame] for frame in frames])
-    found = []
+    found = {}
     for fewest, most in SCAFFOLDS:
         name = f"{fewest} or more" if most is None else (f"{fewest} to {most}" if most > fewest else str(fewest))
-        inside = (sizes >= fewest) & (sizes <= (sizes.max() if most is None else most))
-        found.append(_stratum(name, inside, risks, config))
-    return tuple(stratum for stratum in found if stratum.n)
+        found[name] = (sizes >= fewest) & (sizes <= (sizes.max() if most is None else most))
+    return found
 
 
-def _by_label(samples: Samples, risks: Risks, config: AuditConfig) -> dict[str, tuple[Stratum, ...]]:
-    """Return strata of a value's rarity: class, or distance from the middle; of several targets how many are known."""
+def _by_label(samples: Samples) -> dict[str, Kinds]:
+    """Return kinds of a value's rarity: class, or distance from the middle; of several targets how many are known."""
     if samples.tasks:
         labels = (~np.isnan(samples.targets)).sum(1)
-        strata = tuple(_stratum(str(count), labels == count, risks, config) for count in np.unique(labels))
-        return {"labels of a molecule": strata}
+        return {"labels of a molecule": {str(count): labels == count for count in np.unique(labels)}}
     if samples.task == "classification":
         counts = np.bincount(samples.targets, minlength=len(samples.classes))
-        order = np.argsort(counts, kind="stable")
-        strata = tuple(
-            _stratum(
-                f"{samples.classes[code]} ({counts[code] / len(samples):.0%})", samples.targets == code, risks, config
-            )
-            for code in order
-        )
-        return {"class, rarest first": tuple(stratum for stratum in strata if stratum.n)}
+        rarest = np.argsort(counts, kind="stable")
+        said = {code: f"{samples.classes[code]} ({counts[code] / len(samples):.0%})" for code in rarest}
+        return {"class, rarest first": {name: samples.targets == code for code, name in said.items()}}
     ranks = rankdata(samples.targets) / (len(samples) + 1)
-    return {"distance of the value from the middle": _by_edges(2 * np.abs(ranks - 0.5), OUTWARD, risks, config)}
-
-
-def _by_trait(traits: Mapping[str, Bools], risks: Risks, config: AuditConfig) -> tuple[Stratum, ...]:
-    found = []
-    for name, has in traits.items():
-        found += [_stratum(name, has, risks, config), _stratum(f"not: {name}", ~has, risks, config)]
-    return tuple(stratum for stratum in found if stratum.n)
+    return {"distance of the value from the middle": _between(2 * np.abs(ranks - 0.5), OUTWARD)}
 
 
 def _stratum(name: str, inside: Bools, risks: Risks, config: AuditConfig) -> Stratum:
     n = int(inside.sum())
     found = {}
     for label, (risk, _) in risks.items():
-        if n:
-            draws = stream(config.seed, "exposure", name, label).integers(0, n, (DRAWS, n))
-            low, high = percentile_interval(risk[inside][draws].mean(1), level=config.level)
-            value = float(risk[inside].mean())
-            method = "bootstrap over molecules, models fixed"
-            found[label] = Estimate.spanning(value, low, high, n, config.level, "molecules", method)
+        draws = stream(config.seed, "exposure", name, label).integers(0, n, (DRAWS, n))
+        low, high = percentile_interval(risk[inside][draws].mean(1), level=config.level)
+        value = float(risk[inside].mean())
+        method = "bootstrap over molecules, models fixed"
+        found[label] = Estimate.spanning(value, low, high, n, config.level, "molecules", method)
     return Stratum(name, n, found, {label: int((inside & named).sum()) for label, (_, named) in risks.items()})
 
 

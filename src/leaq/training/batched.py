@@ -62,7 +62,11 @@ def train(
         If a class is absent from a model's members, or training diverges.
     """
     _check(samples, members)
-    _refuse_graphs(samples)
+    if GRAPHS in samples.flags:
+        raise InvalidInput(
+            "train: the built-in perceptron reads columns of features. Found packed molecular graphs. Train a graph "
+            "network on them (model dmpnn, gin or gcn), or choose another embedder than molgraph."
+        )
     mlp = MLP.of(samples, config.hidden)
     dtype = torch.float64 if config.dtype == "float64" else torch.float32
     models = range(first, first + len(members))
@@ -169,7 +173,8 @@ def train_modules(  # noqa: PLR0913 - what `train` takes, and what to build
 
 def chunks(samples: Samples, models: int, config: TrainingConfig) -> list[slice]:
     """Return which models are trained together, so that their checkpoints fit into memory."""
-    size = config.chunk or _fitting(samples, config)
+    weights = sum(a * b + b for a, b in pairwise(MLP.of(samples, config.hidden).widths))
+    size = config.chunk or int(np.clip(MEMORY // (8 * weights * config.checkpoints), 1, 64))
     return [slice(start, min(start + size, models)) for start in range(0, models, size)]
 
 
@@ -235,7 +240,8 @@ class Core:
         self._columns = None if config.weight_decay > 0 or bool(varies.all()) else varies.nonzero().flatten()
         if self._columns is not None:
             x = x[:, self._columns]
-            params = {name: self._narrow(name, tensor) for name, tensor in params.items()}
+            narrow = {name: params[name][..., self._columns] for name in COLUMNWISE}
+            params = {**params, **narrow}
         mean, scale = params["input.mean"], params["input.scale"]
         # Scalers that all models share are applied once, and not to every batch.
         self._scaled = shared_by_all(mean) and shared_by_all(scale)
@@ -264,9 +270,6 @@ class Core:
                 params[name] = self._all[name]
         return params
 
-    def _narrow(self, name: str, tensor: Tensor) -> Tensor:
-        return tensor[..., self._columns] if name in COLUMNWISE else tensor
-
 
 def _targets(samples: Samples, x: Tensor) -> Tensor:
     dtype = torch.int64 if samples.task == "classification" else x.dtype
@@ -290,12 +293,6 @@ def device_for(config: TrainingConfig, *, cuda: bool | None = None) -> torch.dev
             "device 'cuda' needs a CUDA GPU where models run. Found none. Use device='cpu', or an engine that has one."
         )
     return torch.device(config.device)
-
-
-def _fitting(samples: Samples, config: TrainingConfig) -> int:
-    """Return how many models' checkpoints fit into `MEMORY` (at least one)."""
-    weights = sum(a * b + b for a, b in pairwise(MLP.of(samples, config.hidden).widths))
-    return int(np.clip(MEMORY // (8 * weights * config.checkpoints), 1, 64))
 
 
 def _check(samples: Samples, members: Bools) -> None:
@@ -323,14 +320,6 @@ def _refuse_absent(present: Floats, named: Sequence[str]) -> None:
         raise InvalidInput(
             f"train: every class must occur among a model's members. {named[code]} is absent "
             f"from model {model}. Merge rare classes or bring more records of them."
-        )
-
-
-def _refuse_graphs(samples: Samples) -> None:
-    if GRAPHS in samples.flags:
-        raise InvalidInput(
-            "train: the built-in perceptron reads columns of features. Found packed molecular graphs. Train a graph "
-            "network on them (model dmpnn, gin or gcn), or choose another embedder than molgraph."
         )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
 from leaq.errors import InvalidInput, UnsupportedModel
-from leaq.models.calling import evaluating, output_tensor, places
+from leaq.models.calling import as_given, evaluating, output_tensor, places
 from leaq.models.modules import ModuleModel
 from leaq.models.roles import role_of
 from leaq.models.several import entry_losses
@@ -79,14 +79,15 @@ class StackedModule:
         self._integer = embeds(skeleton)
         self._roles = _roles(skeleton)
         self._record_axes = probe.ndim
-        self._collate: Callable[[Tensor], Any] = getattr(skeleton, "collate", _as_given)
-        self._prepare: Callable[[Tensor], Any] | None = getattr(skeleton, "prepared", None)
+        self._collate: Callable[[Tensor], Any] = getattr(skeleton, "collate", as_given)
+        self.prepared: Callable[[Tensor], Any] = getattr(skeleton, "prepared", as_given)
+        """What `forward` is fastest on, of shared inputs (n, ...): what the module's own `prepared` makes of them."""
         self._model_axis: bool = getattr(skeleton, "model_axis", False)
         self.note: Flag | None = None
         self._skeleton = skeleton
         # Copies of a graph network read the same graphs faster one after another: 1 to 4 times, the more the larger.
         self._evaluated = ModuleModel(skeleton, vectorised=not hasattr(skeleton, "collate"))
-        self.reads: Callable[[Tensor], Tensor] = _as_given
+        self.reads: Callable[[Tensor], Tensor] = as_given
         self.widest = _widest(skeleton, self.as_inputs(probe))
         self._convolves = any(role.startswith("conv") for role in self._roles.values())
         reason = self._why_not_stackable(probe)
@@ -143,10 +144,6 @@ class StackedModule:
                 ]
             )
         return self._shaped(outputs, axes=2)
-
-    def prepared(self, inputs: Tensor) -> Any:
-        """Return shared inputs (n, ...) as `forward` is fastest on: what the module's own `prepared` makes of them."""
-        return inputs if self._prepare is None else self._prepare(inputs)
 
     @property
     def homogeneous(self) -> Sequence[tuple[str, str]]:
@@ -340,10 +337,6 @@ def looks_up(make: Make) -> bool:
 def embeds(module: torch.nn.Module) -> bool:
     """Whether a module looks its inputs up, which are whole numbers then; one that collates them does as it likes."""
     return not hasattr(module, "collate") and any(isinstance(part, torch.nn.Embedding) for part in module.modules())
-
-
-def _as_given(tensor: Tensor) -> Tensor:
-    return tensor
 
 
 def _batched_attention() -> AbstractContextManager[None]:
