@@ -171,17 +171,19 @@ def _spelled(value: Any) -> str:
 
 
 def split_specs(text: str) -> list[str]:
-    """Split a list of specifications at the commas that stand outside parentheses.
+    """Split a list of specifications at the commas that stand outside parentheses and double quotes.
 
     Examples
     --------
     >>> split_specs("sign, uniform(bits=3, per=tensor)")
     ['sign', 'uniform(bits=3, per=tensor)']
     """
-    items, depth, start = [], 0, 0
+    items, depth, start, quoted = [], 0, 0, False
     for at, char in enumerate(text):
-        depth += (char == "(") - (char == ")")
-        if char == "," and depth == 0:
+        quoted ^= char == '"'
+        if not quoted:
+            depth = max(0, depth + (char == "(") - (char == ")"))
+        if char == "," and not quoted and depth == 0:
             items.append(text[start:at])
             start = at + 1
     return [item.strip() for item in (*items, text[start:]) if item.strip()]

@@ -70,11 +70,6 @@ def there(folder: Path) -> Path:
     return folder
 
 
-def there_if_given(folder: Path | None) -> Path | None:
-    """Do what `there` does where a folder was named."""
-    return None if folder is None else there(folder)
-
-
 COMPLETE: dict[str, Callable[[str], list[str]]] = {
     "source": complete_data_sets,
     "quantizers": complete_quantizers,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leaq.cli import console
-from leaq.cli.completing import complete_runs, there, there_if_given
+from leaq.cli.completing import complete_runs, there
 from leaq.cli.configured import bundled
 from leaq.cli.pages import FormOptions, Pages
 from leaq.cli.screen import PRINTED, Shown
@@ -32,7 +32,7 @@ def show_command(
             metavar="OTHER",
             help="A second run folder: both audits beside each other.",
             autocompletion=complete_runs,
-            callback=there_if_given,
+            callback=lambda folder: folder and there(folder),
             show_default=False,
         ),
     ] = None,

@@ -3,9 +3,10 @@
 The verdict can be written as JUnit XML, which CI servers show.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -86,13 +87,19 @@ def gate(results: Sequence[CellResult], limits: Limits, *, quantizers: Sequence[
     _check(results, limits)
     rows = [row for result in results for row in (*result.rows, *result.together)]
     chosen = {row.quantizer for name in quantizers for row in rows_named(rows, name)}
-    wanted = _Wanted(limits.require)
+
+    @cache
+    def required(task: str | None, joint: bool) -> list[str]:
+        """Return the attacks that must have been computed, of one release or of several together."""
+        attacks = parse_attacks(limits.require, task=task)
+        return [attack.spec() for attack in attacks if attack.joins or not joint]
+
     found = [
         limit
         for result in results
         for row in (*result.rows, *result.together)
         if (row.quantizer in chosen if quantizers else row.quantizer != FULL)
-        for limit in _judge(result, row, limits, wanted)
+        for limit in _judge(result, row, limits, required)
     ]
     reasons = list(_reasons(found))
     if not found:
@@ -183,22 +190,9 @@ class _Limit:
     reason: str
 
 
-class _Wanted:
-    """The attacks that must have been computed, by kind of task, of one release and of several together."""
-
-    def __init__(self, require: Sequence[str]) -> None:
-        self._require = require
-        self._known: dict[tuple[str | None, bool], list[str]] = {}
-
-    def of(self, task: str | None, *, joint: bool) -> list[str]:
-        """Return their specifications."""
-        if (task, joint) not in self._known:
-            attacks = parse_attacks(self._require, task=task)
-            self._known[task, joint] = [attack.spec() for attack in attacks if attack.joins or not joint]
-        return self._known[task, joint]
-
-
-def _judge(result: CellResult, row: QuantizerRow, limits: Limits, required: _Wanted) -> Iterator[_Limit]:
+def _judge(
+    result: CellResult, row: QuantizerRow, limits: Limits, required: Callable[[str | None, bool], list[str]]
+) -> Iterator[_Limit]:
     config = result.config
     inputs = f"{config['embedder']}, " if config.get("embedder") else ""
     cell = f"{result.name} ({inputs}seed {config.get('seed', '?')})"
@@ -206,7 +200,7 @@ def _judge(result: CellResult, row: QuantizerRow, limits: Limits, required: _Wan
     most = limits.max_advantage
     joint = any(row is one for one in result.together)
     if most is not None:
-        for name, high, why in _highs(row, required.of(result.data.get("task"), joint=joint)):
+        for name, high, why in _highs(row, required(result.data.get("task"), joint)):
             said = f"the advantage of {name} may be as large as {high:.3f}, above {most:g}." if high is not None else (
                 f"the attack {name} was not computed{why}, and missing evidence fails."
             )  # fmt: skip

@@ -25,7 +25,7 @@ from leaq.pipeline.measuring import GROUPED, how_of
 from leaq.pipeline.planning import Asked, ReleaseTables, asked, set_aside
 from leaq.pipeline.rows import no_skill
 from leaq.pipeline.subjects import Subject
-from leaq.quantizers import Calibration, Identity, Scheme, parse_list
+from leaq.quantizers import Calibration, Identity, Scheme
 from leaq.quantizers.calibration import RECORDS
 from leaq.results import QuantizerRow
 from leaq.types import AttackResult, Bools, Checkpoints, Flag, NotComputed, Progress, Samples, silent
@@ -123,7 +123,7 @@ def calibrations(config: AuditConfig, samples: Samples) -> Calibrations:
     InvalidInput
         If no quantizer is calibrated, one is calibrated elsewhere, or several releases are to be attacked together.
     """
-    calibrated = [one for one in parse_list(",".join(config.quantizers)) if one.needs.calibration]
+    calibrated = [one for one in config.schemes if one.needs.calibration]
     if not calibrated or any(quantizer.calibrated == "elsewhere" for quantizer in calibrated):
         raise InvalidInput(
             "The game calibration asks which records a quantizer was calibrated on, so quantizers must name one "
@@ -131,7 +131,7 @@ def calibrations(config: AuditConfig, samples: Samples) -> Calibrations:
         )
     if config.released:
         raise InvalidInput("A released file is asked about its training (game pool). Found the game calibration.")
-    if any(quantizer.earlier for quantizer in parse_list(",".join(config.quantizers))):
+    if any(quantizer.earlier for quantizer in config.schemes):
         raise InvalidInput(
             "The game calibration knows one model, trained to its end. Found a quantizer that looks at earlier "
             "weights. Leave out stop and average."
@@ -142,7 +142,7 @@ def calibrations(config: AuditConfig, samples: Samples) -> Calibrations:
         )
     share = min(0.5, 2 * RECORDS / len(samples))
     training, pool = set_aside(samples, share=share, seed=config.seed)
-    quantizers = (Identity(), *parse_list(",".join(config.quantizers)))
+    quantizers = (Identity(), *config.schemes)
     return Calibrations(training, pool, halves(pool, config.models, seed=config.seed), tuple(dict.fromkeys(quantizers)))
 
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, ClassVar, Literal, Self, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypedDict
 
 from pydantic import ConfigDict, Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
@@ -13,6 +13,9 @@ from leaq.system.files import is_model
 from leaq.system.usercode import is_code
 from leaq.training import TrainingConfig
 from leaq.training.config import STANDARDISE
+
+if TYPE_CHECKING:
+    from leaq.quantizers import Scheme
 
 PLACES = ("source", "model", "recipe", "released", "members", "nonmembers", "recorded", "public", "loss", "reference")
 """Options that name a file, or a function in one."""
@@ -274,6 +277,13 @@ class AuditConfig(Reading, Origin, FinishedModel):
         if self.model and not own and not self.finished:
             NETS.build(self.model)
         return self
+
+    @property
+    def schemes(self) -> "tuple[Scheme, ...]":
+        """The quantizers named, each once."""
+        from leaq.quantizers import parse_list
+
+        return parse_list(",".join(self.quantizers))
 
     @property
     def finished(self) -> bool:

@@ -193,13 +193,13 @@ def private_findings(samples: Samples, found: Mapping[str, tuple[LossTable, Size
     exposed each is expected to be (see `leaq.attacks.forecast`).
     """
     private: dict[str, Any] = {"ids": samples.ids.tolist()}
-    tell: dict[str, Callable[[LossTable], Any]] = {
-        "forecast_risk": forecast_risk,
-        "identified": lambda table: samples.ids[identified_records(table)],
-    }
-    for name, why in (("forecast_risk", "not_forecast"), ("identified", "not_identified")):
+    tell: tuple[tuple[str, str, Callable[[LossTable], Any]], ...] = (
+        ("forecast_risk", "not_forecast", forecast_risk),
+        ("identified", "not_identified", lambda table: samples.ids[identified_records(table)]),
+    )
+    for name, why, told in tell:
         try:
-            private[name] = {spec: tell[name](table).tolist() for spec, (table, _) in found.items()}
+            private[name] = {spec: told(table).tolist() for spec, (table, _) in found.items()}
         except NotEnoughEvidence as err:
             private[why] = str(err)
     return private

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar, get_origin
 
-from leaq.config import Config, ConfigError
+from leaq.config import Config, ConfigError, split_specs
 from leaq.errors import InvalidInput
 from leaq.pipeline.cell import IN_MEMORY, AuditConfig, usual_options
 
@@ -243,17 +243,7 @@ def split_items(text: str) -> tuple[str, ...]:
     """
     if text.strip().lower() == "none":
         return ()
-    items, begun, depth, quoted = [], 0, 0, False
-    for at, char in enumerate(text):
-        if char == '"':
-            quoted = not quoted
-        elif not quoted:
-            depth = max(0, depth + (char == "(") - (char == ")"))
-        if char == "," and not quoted and depth == 0:
-            items.append(text[begun:at])
-            begun = at + 1
-    items.append(text[begun:])
-    return tuple(_bare(item.strip()) for item in items if item.strip())
+    return tuple(map(_bare, split_specs(text)))
 
 
 def _bare(item: str) -> str:

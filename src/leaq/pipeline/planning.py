@@ -18,7 +18,7 @@ from leaq.errors import InvalidInput
 from leaq.measures.condensed import condensed
 from leaq.models.protocols import Model
 from leaq.pipeline.cell import AuditConfig
-from leaq.quantizers import Calibration, Identity, ReleaseSet, Scheme, build, parse_list, parse_together
+from leaq.quantizers import Calibration, Identity, ReleaseSet, Scheme, build, parse_together
 from leaq.quantizers.saying import ASIDE
 from leaq.results import Size
 from leaq.seeds import stream
@@ -173,7 +173,7 @@ def asked(config: AuditConfig, samples: Samples) -> Asked:
     those of each set of releases (of a random rounding the first release).
     """
     sets = parse_together(config.together)
-    named = (*parse_list(",".join(config.quantizers)), *(quantizer for one in sets for quantizer in one.rows))
+    named = (*config.schemes, *(quantizer for one in sets for quantizer in one.rows))
     quantizers = [Identity(), *(one for q in named for one in ((q, elsewhere(q)) if _on_members(q) else (q,)))]
     pool, aside, public = samples, None, samples.public is not None
     if any(quantizer.needs.calibration for quantizer in quantizers):

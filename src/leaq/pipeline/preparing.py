@@ -10,7 +10,6 @@ from leaq.errors import InvalidInput, listed_names, need
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.subjects import Given, Subject, embedder_of, subject_of
 from leaq.pipeline.subjects.artefact import completed
-from leaq.quantizers import parse_list
 from leaq.types import Progress, Samples, silent
 
 NO_TEXTS = (
@@ -81,9 +80,7 @@ def _refuse_without_recipe(config: AuditConfig, subject: Subject) -> None:
             "records and seed that returns the model and its tokenizer). Found none. If this is a table, name its "
             "target."
         )
-    needing = [
-        one.spec() for one in parse_list(",".join(config.quantizers)) if one.needs.calibration or one.needs.model
-    ]
+    needing = [one.spec() for one in config.schemes if one.needs.calibration or one.needs.model]
     found = [*(name for name in NO_TEXTS if name in config.named), *(["quantizers"] if needing else [])]
     if found:
         raise InvalidInput(

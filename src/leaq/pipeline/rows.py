@@ -189,11 +189,11 @@ def _each(table: LossTable, compute: Callable[[], Mapping[str, Number]]) -> dict
         return dict.fromkeys(
             names, NotComputed(f"Needs {wide}, under a loss that says what they mean; the loss is given.")
         )
-    if table.game != "iid":
-        return dict(compute())
     try:
         return dict(compute())
     except (InvalidInput, NotEnoughEvidence):
+        if table.game != "iid":
+            raise
         return dict.fromkeys(names, NotComputed("The non-members given must hold at least two classes (or values)."))
 
 

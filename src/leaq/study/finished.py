@@ -167,8 +167,7 @@ class Finished:
 
     def results(self) -> Iterator[CellResult]:
         """Yield every finished audit, in the order of keys; raises `StoreError` at a damaged file."""
-        for key in self.stored():
-            yield self.read(key)
+        yield from (found for _, found in self.keyed())
 
     def keyed(self) -> Iterator[tuple[str, CellResult]]:
         """Yield the key and the result of every finished audit."""

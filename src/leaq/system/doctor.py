@@ -9,10 +9,11 @@ import platform
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import requires, version
 from pathlib import Path
 
 from leaq.system.downloads import cache_place
+from leaq.system.environment import installed_version
 
 PURPOSES = {
     "molecules": "SMILES, fingerprints, descriptors, drawings of molecules",
@@ -179,14 +180,7 @@ def _parsed(needed: Sequence[str]) -> Iterator[tuple[str | None, Package]]:
     for text in needed:
         found = _REQUIREMENT.match(text)
         if found is not None and found["name"] != "leaq":  # leaq[...] only names other extras
-            yield found["extra"], Package(found["name"], found["wanted"].strip(), _installed(found["name"]))
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+            yield found["extra"], Package(found["name"], found["wanted"].strip(), installed_version(found["name"]))
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -11,6 +11,14 @@ from typing import Any
 _LIBRARIES = ("leaq", "torch", "numpy", "scipy", "scikit-learn", "pandas", "rdkit")
 
 
+def installed_version(package: str) -> str | None:
+    """Return the version of a package that is installed, None where it is not."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
 def duration(seconds: float) -> str:
     """Return a length of time in words.
 
@@ -38,14 +46,8 @@ def describe_environment(device: str = "cpu") -> dict[str, Any]:
     """
     import torch
 
-    versions = {}
-    for name in _LIBRARIES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return {
-        "versions": versions,
+        "versions": {name: found for name in _LIBRARIES if (found := installed_version(name))},
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),

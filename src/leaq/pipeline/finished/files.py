@@ -36,7 +36,7 @@ from leaq.pipeline.finished.looking import (
 from leaq.pipeline.finished.modules import refuse_unseen
 from leaq.pipeline.finished.records import Records, pair_of, read_records
 from leaq.pipeline.subjects import Given
-from leaq.quantizers import Identity, parse_list
+from leaq.quantizers import Identity
 from leaq.system.checksummed import read_npz
 from leaq.system.files import sha256_within
 from leaq.system.memory import give_back_memory, large_blocks_returned
@@ -274,7 +274,7 @@ def _look_first(config: AuditConfig) -> None:
 
 def _rows(config: AuditConfig) -> int:
     """Return how many quantizers an audit has beside full precision."""
-    return len([one for one in parse_list(",".join(config.quantizers)) if not isinstance(one, Identity)])
+    return sum(not isinstance(one, Identity) for one in config.schemes)
 
 
 def _is_language_model(weights: Path) -> bool:

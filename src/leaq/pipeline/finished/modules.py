@@ -32,7 +32,7 @@ from leaq.pipeline.finished.running import checksums_of, is_weightless, refuse_w
 from leaq.pipeline.finished.shipped import open_shipped, weigh
 from leaq.pipeline.measuring import describe_tasks
 from leaq.pipeline.rows import How, Released, row
-from leaq.quantizers import Identity, Scheme, parse_list
+from leaq.quantizers import Identity, Scheme
 from leaq.quantizers.files.recognised import recipe_flag, recipe_of
 from leaq.results import CellResult, QuantizerRow
 from leaq.system.environment import describe_environment, peak_memory
@@ -109,7 +109,7 @@ def _rows(evaluator: ModelEvaluator, case: Case, progress: Progress) -> tuple[Qu
         return _box_rows(evaluator, case)
     released = released_of(evaluator.model.module, recorded, lent=case.lent)
     marks, in_file = checksums_of(released.params.items()), any(map(is_later, released.params.values()))
-    schemes: list[Scheme] = list(dict.fromkeys((Identity(), *parse_list(",".join(config.quantizers)))))
+    schemes: list[Scheme] = list(dict.fromkeys((Identity(), *config.schemes)))
     total = len(schemes) + len(case.shipped)
     rows: list[QuantizerRow] = []
     features = features_of(evaluator)

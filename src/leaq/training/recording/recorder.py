@@ -21,7 +21,7 @@ from leaq.config import Config
 from leaq.errors import InvalidInput, NotEnoughEvidence, StoreError, some
 from leaq.models import roles_of, unwrap
 from leaq.models.roles import tensors_of
-from leaq.training.recording.stores import FolderStore, MemoryStore, WeightStore
+from leaq.training.recording.stores import FolderStore, MemoryStore
 from leaq.types import Checkpoints
 
 PROBED = 64
@@ -70,7 +70,7 @@ class Recorder:
             )
         self._stride = self.config.every
         self._kept: list[int] = []
-        self._store: WeightStore = MemoryStore()
+        self._store: MemoryStore | FolderStore = MemoryStore()
         self.steps_done = 0
         self.epochs_done = 0
         self._frozen = {} if folder is not None else self._still(everything)

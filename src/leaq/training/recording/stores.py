@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,30 +15,6 @@ from leaq.errors import StoreError, differing, some
 from leaq.system.checksummed import DamagedFile, json_with_checksum
 from leaq.system.files import private_folder, sweep, write_atomic, write_pages
 from leaq.training.recording.reading import ABOUT, Image, file_of, identity, read_about, read_step, steps_in
-
-
-class WeightStore(Protocol):
-    """Keeps one set of weights a step."""
-
-    def put(self, step: int, weights: Mapping[str, Tensor]) -> None:
-        """Keep a copy."""
-        ...
-
-    def drop(self, step: int) -> None:
-        """Forget a step."""
-        ...
-
-    def get(self, step: int) -> Mapping[str, Tensor]:
-        """Return the weights of a step."""
-        ...
-
-    def steps(self) -> list[int]:
-        """Return the steps that are kept, ascending."""
-        ...
-
-    def flush(self) -> None:
-        """Wait until everything is kept where it belongs; raise what went wrong."""
-        ...
 
 
 class MemoryStore:
