@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from leaq.errors import InvalidInput, StoreError, need
-from leaq.models.formats.constants import Constant, along, bits_of, decoded
+from leaq.models.formats.constants import Constant, along, bits_of
 from leaq.models.formats.levels import Levels
+from leaq.models.formats.onnx_codes import decoded_codes, is_float8, range_of
 from leaq.models.formats.weight import Weight
 
 PRODUCTS = frozenset({"MatMul", "Gemm", "FusedGemm", "FusedMatMul", "Conv", "ConvTranspose", "Gather", "Add"})
@@ -211,10 +212,10 @@ class Graph:
 
     def _coded(self, scale: str, zero: str) -> Levels | None:
         step, shift = self.constant(scale), self.constant(zero) if zero else None
-        if step is None or step.array.size != 1:
+        if step is None or step.array.size != 1 or (shift is not None and is_float8(shift.array.dtype)):
             return None
         kind = np.dtype(np.uint8) if shift is None else shift.array.dtype
-        return Levels.coded(step.array.item(), 0 if shift is None else shift.array.astype(int).item(), *_range(kind))
+        return Levels.coded(step.array.item(), 0 if shift is None else shift.array.astype(int).item(), *range_of(kind))
 
     # -- constants -------------------------------------------------------------------------------------------------
 
@@ -260,7 +261,7 @@ class Graph:
             return None
         zero = self.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else None
         axis, block = _int(node, "axis", 1), _int(node, "block_size", 0)
-        return _decoded(codes.array, scale.array, None if zero is None else zero.array, axis=axis, block=block)
+        return decoded_codes(codes.array, scale.array, None if zero is None else zero.array, axis=axis, block=block)
 
     def _rounded(self, node: Any, value: Constant) -> Constant | None:
         """Round a stored weight as the runtime does when it loads the graph (Q/DQ pairs on weights)."""
@@ -270,11 +271,12 @@ class Graph:
             return None
         kind = np.dtype(np.uint8) if zero is None else zero.array.dtype
         wide = along(scale.array, value.array.shape, _int(node, "axis", 1), 0)
-        offset = (
-            0 if zero is None else along(zero.array.astype(np.float32), value.array.shape, _int(node, "axis", 1), 0)
-        )
-        low, high = _range(kind)
-        return Constant(np.clip(np.rint(value.array / wide) + offset, low, high).astype(np.float32))
+        if is_float8(kind):
+            return Constant((value.array / wide).astype(kind))
+        shift = 0 if zero is None else zero.array.astype(np.float32)
+        offset = along(np.asarray(shift), value.array.shape, _int(node, "axis", 1), 0)
+        low, high = range_of(kind)
+        return Constant(np.clip(np.rint(value.array / wide) + offset, low, high).astype(kind))
 
     # -- operators on integers -------------------------------------------------------------------------------------
 
@@ -286,7 +288,7 @@ class Graph:
         zero = self.constant(node.input[3]) if len(node.input) > 3 and node.input[3] else None
         axis = 0 if node.op_type == "ConvInteger" else 1
         wide = scale.flatten()  # behind a convolution the scales are spread over its positions
-        yield _decoded(codes.array, wide, None if zero is None else zero.array, axis=axis), axis == 1
+        yield decoded_codes(codes.array, wide, None if zero is None else zero.array, axis=axis), axis == 1
 
     def _scale_behind(self, node: Any) -> np.ndarray[Any, Any] | None:
         """Return the constant that the result of an integer product is multiplied with, beside the input's scale."""
@@ -315,11 +317,11 @@ class Graph:
         if codes is None or scale is None or zero is None:
             return
         plain = node.op_type == "QLinearConv" or (node.op_type == "QGemm" and _int(node, "transB", 0) == 1)
-        yield _decoded(codes.array, scale.array, zero.array, axis=0 if plain else 1), not plain
+        yield decoded_codes(codes.array, scale.array, zero.array, axis=0 if plain else 1), not plain
         bias = values[8] if node.op_type == "QLinearConv" and len(values) > 8 else None
         bias = values[6] if node.op_type == "QGemm" else bias
         if bias is not None and values[1] is not None:
-            yield _decoded(bias.array, (values[1].array * scale.array).astype(np.float32), None, axis=0), False
+            yield decoded_codes(bias.array, (values[1].array * scale.array).astype(np.float32), None, axis=0), False
 
     def _fused(self, node: Any) -> Iterator[tuple[Constant, bool]]:
         at = (2, 3, 4) if node.op_type == "DynamicQuantizeMatMul" else (3, 5, 6)
@@ -327,7 +329,7 @@ class Graph:
         values += [None] * (8 - len(values))
         codes, scale, zero, bias = values[1], *(values[i] for i in at)
         if codes is not None and scale is not None:
-            yield _decoded(codes.array, scale.array, None if zero is None else zero.array, axis=1), True
+            yield decoded_codes(codes.array, scale.array, None if zero is None else zero.array, axis=1), True
         if bias is not None:
             yield bias, False
 
@@ -352,15 +354,6 @@ class Graph:
         yield Constant(value, step, form), False
         if len(node.input) > 5 and (bias := self.constant(node.input[5])) is not None:
             yield bias, False
-
-
-def _decoded(codes: Any, scale: Any, zero: Any, *, axis: int, block: int = 0) -> Constant:
-    return decoded(codes, scale, zero, form=f"ONNX {np.dtype(codes.dtype).name}", axis=axis, block=block)
-
-
-def _range(kind: Any) -> tuple[float, float]:
-    bits = {"int4": (-8, 7), "uint4": (0, 15)}.get(np.dtype(kind).name)
-    return bits if bits else (float(np.iinfo(kind).min), float(np.iinfo(kind).max))
 
 
 def _bytes(onnx: Any, item: Any) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from leaq.errors import UnsupportedModel, need
 from leaq.lazy import Tensor, torch
@@ -140,7 +140,9 @@ class Affine(Backend):
 
     signed: ClassVar[bool] = False
     """Whether zero points count from the middle code, and not from the lowest."""
-    bits: int
+    if TYPE_CHECKING:
+        bits: int
+        """An option of those that are not told it otherwise."""
 
     @property
     def levels(self) -> int:

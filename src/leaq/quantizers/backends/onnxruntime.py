@@ -1,4 +1,7 @@
-"""onnxruntime: the blocks of few bits that its MatMulNBits holds, as its quantizer rounds them without calibration."""
+"""onnxruntime: integers with one scale a tensor or channel, and the blocks of few bits that its MatMulNBits holds.
+
+Both are rounded as its quantizers do without a look at records; the integers by arithmetic of ours.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,86 @@ import numpy as np
 
 from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
-from leaq.quantizers.backends.base import Affine, LibraryOutput
+from leaq.quantizers.backends.base import Affine, AffineRule, LibraryOutput
 from leaq.quantizers.blocks import Per, into_blocks, whole
 from leaq.quantizers.scheme import Needs
+from leaq.types import Role
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+class OnnxIntegers(AffineRule):
+    """Weights rounded as ``quantize_dynamic`` and ``quantize_static`` of onnxruntime do, with zero points or without.
+
+    Scales are worked out in 64 bits and kept in 32; the range holds 0, which is a level.
+
+    Parameters
+    ----------
+    type : of the codes, ``weight_type`` there.
+    symmetric : None for what each type has by default: signed ones have no zero points.
+    half : codes take half of the levels, ``reduce_range`` there.
+
+    Examples
+    --------
+    >>> OnnxIntegers().spec(), OnnxIntegers(type="int8", per="channel", half=True).label()
+    ('onnxruntime.quantize(type=uint8)', 'onnxruntime int8 per channel, half the levels')
+    """
+
+    name: ClassVar[str] = "onnxruntime.quantize"
+    source: ClassVar[str] = "onnxruntime.quantization.quant_utils, compute_scale_zp and quantize_nparray"
+    examples: ClassVar[tuple[str, ...]] = (
+        "onnxruntime.quantize(type=uint8)",
+        "onnxruntime.quantize(type=uint8, per=channel, half=True)",
+        "onnxruntime.quantize(type=int8, half=True)",
+        "onnxruntime.quantize(type=uint4, per=channel)",
+    )
+    roles: ClassVar[frozenset[Role]] = frozenset({"linear", "conv1d", "conv2d", "embedding"})
+    always_named: ClassVar[frozenset[str]] = frozenset({"type"})
+    type: Literal["int8", "uint8", "int4", "uint4"] = "uint8"
+    per: Literal["tensor", "channel"] = "tensor"
+    symmetric: bool | None = None
+    half: bool = False
+
+    @property
+    def levels(self) -> int:
+        return int(2 ** int(self.type[-1]))
+
+    @property
+    def shared(self) -> tuple[Per, int]:
+        return self.per, 0
+
+    @property
+    def _around(self) -> bool:
+        return not self.type.startswith("u") if self.symmetric is None else self.symmetric
+
+    @property
+    def _steps(self) -> int:
+        """Steps between the ends of a range, of which 8 bits with a sign have one more or less than other types."""
+        signed = self.type == "int8"
+        return self.levels // 2 - (not signed) if self.half else self.levels - 1 - (signed and self._around)
+
+    def scales_between(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor | None]:
+        low, high = low.double().clamp_max(0), high.double().clamp_min(0)
+        if self._around:
+            high = torch.maximum(-low, high)
+            low = -high
+        step = (high - low) / self._steps
+        none = step < torch.finfo(torch.float32).tiny
+        step = torch.where(none, 1.0, step)
+        return step.float(), None if self._around else torch.where(none, 0.0, (-low / step).round()).float()
+
+    def rounded(self, blocks: Tensor, step: Tensor, zero: Tensor | None) -> Tensor:
+        return (blocks / step).round() + (self.levels // 2 if zero is None else zero)
+
+    def title(self) -> str:
+        kind = "" if self.symmetric is None else " symmetric" if self.symmetric else " asymmetric"
+        return (
+            f"onnxruntime {self.type}{' per channel' * (self.per == 'channel')}{kind}{', half the levels' * self.half}"
+        )
+
+    def explain(self) -> str:
+        kind, share = "symmetric" if self._around else "asymmetric", "half of the levels of " * self.half
+        return f"onnxruntime rounds each weight to {share}{self.type[-1]} {kind} bits, one scale per {self.per}."
 
 
 class OnnxBlocks(Affine):

@@ -369,6 +369,7 @@ def onnxruntime_file(path, module, kind, inputs):
 
     from onnxruntime.quantization import (
         CalibrationDataReader,
+        CalibrationMethod,
         QuantFormat,
         QuantType,
         quantize_dynamic,
@@ -387,7 +388,7 @@ def onnxruntime_file(path, module, kind, inputs):
         if kind.startswith("dynamic"):
             quantize_dynamic(
                 plain, path, weight_type=QuantType.QUInt8 if "unsigned" in kind else QuantType.QInt8,
-                per_channel="channel" in kind,
+                per_channel="channel" in kind, reduce_range="reduced" in kind,
             )  # fmt: skip
         elif kind.startswith("nbits"):
             import onnx
@@ -399,10 +400,15 @@ def onnxruntime_file(path, module, kind, inputs):
             maker.model.save_model_to_file(str(path))
         else:
             extra = {"AddQDQPairToWeight": True} if "pairs" in kind else {}
+            types = {"unsigned": QuantType.QUInt8, "uint4": QuantType.QUInt4, "int4": QuantType.QInt4}
+            types |= {"float8": QuantType.QFLOAT8E4M3FN}
+            weight = next((own for name, own in types.items() if name in kind), QuantType.QInt8)
+            same = weight if "unsigned" in kind or "float8" in kind else QuantType.QInt8
+            method = CalibrationMethod.Distribution if "float8" in kind else CalibrationMethod.MinMax
             quantize_static(
-                plain, path, Reader(), per_channel="channel" in kind,
+                plain, path, Reader(), per_channel="channel" in kind, reduce_range="reduced" in kind,
                 quant_format=QuantFormat.QOperator if "operator" in kind else QuantFormat.QDQ,
-                weight_type=QuantType.QInt4 if "int4" in kind else QuantType.QInt8, extra_options=extra,
+                weight_type=weight, activation_type=same, extra_options=extra, calibrate_method=method,
             )  # fmt: skip
     finally:
         logging.disable(logging.NOTSET)

@@ -16,7 +16,6 @@ from tests.unit.models.formats.matrix import FORMS
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the producers' packages
 ALONE = {
-    "ONNX static int4": "compressed_tensors(bits=4, per=tensor, symmetric=False)",
     "bitsandbytes int8": "bitsandbytes.int8",
 }
 """What gives a file's own weights as they are where that is told by a shorter rule than made it."""

@@ -8,6 +8,7 @@ from torch import nn
 from leaq.errors import InvalidInput, StoreError
 from leaq.models.formats.onnx import Graph, load_onnx
 from leaq.pipeline.finished.shipped import open_shipped
+from leaq.quantizers.files.recognised import recipe_of
 from tests.helpers import require
 from tests.unit.models.formats import producers
 from tests.unit.models.formats.producers import net
@@ -51,7 +52,7 @@ def test_square_weights_lie_as_their_operator_says(onnx, product, axis):
     spread = SCALE[None] if axis else SCALE[:, None]
     wanted = (CODES.astype(np.float32) - 1) * spread
     torch.testing.assert_close(found.value, torch.tensor(wanted.T.copy() if turned else wanted))
-    assert found.form == "ONNX int8"
+    assert found.form == "ONNX int8 of half the levels with zero points"
 
 
 def test_blocks_of_scales_and_transposed_constants_are_followed(onnx):
@@ -75,6 +76,17 @@ def test_pairs_on_a_stored_weight_are_rounded_as_the_runtime_rounds_them(onnx):
     graph = Graph(made)
     torch.testing.assert_close(graph.weights()[0].value, torch.tensor([[0.0, -0.5], [1.0, -5.0]]))
     assert (graph.weights()[0].given, graph.weights()[0].gives, graph.outputs) == (None, None, None)
+
+
+def test_short_floats_are_read_and_are_no_integers(onnx, tmp_path):
+    module = net()
+    producers.onnxruntime_file(tmp_path / "m.onnx", module, "static float8", producers.records(module))
+    opened = open_shipped(tmp_path / "m.onnx", module, name="m")
+    assert opened.stored == dict.fromkeys(producers.matrices(module), "ONNX float8_e4m3fn")
+    for name, tensor in producers.matrices(module).items():
+        assert 0 < (opened.module.get_parameter(name) - tensor).std() < 0.05 * tensor.std()
+    assert recipe_of(opened.module, module, opened.stored) is None
+    assert recipe_of(opened.module, None, opened.stored) is None
 
 
 def test_codes_of_half_a_byte_weigh_half_a_byte(onnx):
