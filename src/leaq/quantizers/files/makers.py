@@ -14,7 +14,7 @@ TOLD = frozenset({"GGUF", "OpenVINO", "compressed-tensors", "int8", "torchao", "
 HALVES = ("float16", "bfloat16")
 
 
-def told_by(form: str) -> str:
+def named_by(form: str) -> str:
     """Return the quantizer that a form is by its own words; empty where they leave it open."""
     first = next(_candidates(form), "")
     if form.partition(" ")[0] not in TOLD and not first.startswith("onnxruntime"):

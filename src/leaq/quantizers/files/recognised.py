@@ -18,7 +18,7 @@ from leaq.models.roles import tensors_of
 from leaq.quantizers.applying import quantized
 from leaq.quantizers.backends.gguf import Gguf
 from leaq.quantizers.backends.k_quants import K_TYPES
-from leaq.quantizers.files.makers import schemes_of, told_by
+from leaq.quantizers.files.makers import named_by, schemes_of
 from leaq.quantizers.mixed_precision import spelled
 from leaq.quantizers.observing import Ranges
 from leaq.quantizers.registry import build, name_of
@@ -134,7 +134,7 @@ class _Maker:
         first = next(name for name in changed if self.stored.get(name, "") == main)
         found = [self._completed(scheme) for scheme in schemes_of(main) if self._fits(scheme, first)]
         whole = [recipe for recipe in found if recipe is not None]
-        told = name_of(told_by(main)) if self.again else ""  # chance may leave a file as it is under other rules
+        told = name_of(named_by(main)) if self.again else ""  # chance may leave a file as it is under other rules
         best = min(whole, key=lambda one: (name_of(one.spec) != told != "", one.share < 1, len(one.spec)), default=None)
         recipe = best or self._calibrated(main)
         return recipe and replace(recipe, ranges=_OBSERVED.get(main.partition(" ")[0], "minmax"))
@@ -194,7 +194,7 @@ class _Maker:
 
         Where the file alone is there, rounding it once more may move all: what it says of itself is then taken.
         """
-        if self.again and way is not None and way.spec() == told_by(self.stored.get(name, "")):
+        if self.again and way is not None and way.spec() == named_by(self.stored.get(name, "")):
             return 0.0 if self.released.roles[name] in way.roles else 1.0
         if not isinstance(way, Gguf):
             return 1.0
