@@ -39,9 +39,10 @@ def decision(found: Recommendation) -> str:
     if found.reduction is not None and found.told_apart:
         said = f"{take}: it gives away {format_estimate(found.reduction)} less than full precision"
         return f"{said} ({found.full_precision:.2f})."
-    has = "loses least" if found.loss.low > 0 else "is the smallest file without an established loss"
-    said = f"{take}: its leak is not told apart from full precision's; of those within that"
-    return f"{said} {metric_named(found.metric).worsening} that are not told apart from the least, it {has}."
+    tied = "whose leak is not told apart from the least there, nor from full precision's"
+    if found.loss.low > 0:
+        return f"{take}: of those {tied}, it loses least."
+    return f"{take}: the smallest file without an established {metric_named(found.metric).worsening} {tied}."
 
 
 def released_as(row: QuantizerRow) -> str:

@@ -78,7 +78,7 @@ def test_nothing_told_apart_from_full_precision_gives_no_accuracy_away():
     (found,) = recommend([result], 0.01)
     assert found.chosen == "eight"
     assert not found.told_apart
-    assert "its leak is not told apart from full precision's" in recommendation_words(found)
+    assert "nor from full precision's" in recommendation_words(found)
 
 
 def test_the_paired_comparison_of_an_audit_decides_what_is_told_apart():

@@ -24,8 +24,8 @@ def test_what_is_not_told_apart_is_said_for_what_it_is():
              row("eight", 0.058, 0.99, half=0.03)]  # fmt: skip
     (found,) = recommend([audited(close)], 0.01)
     assert decision(found).endswith(
-        "take eight: its leak is not told apart from full precision's; of those within that loss that are not told "
-        "apart from the least, it is the smallest file without an established loss."
+        "take eight: the smallest file without an established loss whose leak is not told apart from the least there, "
+        "nor from full precision's."
     )
 
 

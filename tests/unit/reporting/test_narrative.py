@@ -29,8 +29,8 @@ def test_reading_never_calls_anything_private_or_safe():
 
 
 TOY = (
-    "Within a loss of 0.01 ROC-AUC, take 8-bit: its leak is not told apart from full precision's; of those within "
-    "that loss that are not told apart from the least, it is the smallest file without an established loss. Sign more "
+    "Within a loss of 0.01 ROC-AUC, take 8-bit: the smallest file without an established loss whose leak is not told "
+    "apart from the least there, nor from full precision's. Sign more "
     "than halves the leak (0.30 to 0.05) for at most 0.033 ROC-AUC."
 )
 
