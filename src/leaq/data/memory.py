@@ -38,7 +38,7 @@ def table_of(source: Any, target: str | None) -> tuple[pd.DataFrame, str | None]
     if hasattr(source, "columns"):
         return _frame(source), target
     inputs, targets = source
-    _refuse_other_order(inputs, targets)
+    refuse_other_order(inputs, targets, "(X, y)")
     frame = _frame(inputs) if hasattr(inputs, "columns") else _of_array(inputs)
     values = _unmasked(targets)
     values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
@@ -73,14 +73,19 @@ def _refuse_same(frame: pd.DataFrame, name: str) -> None:
         raise InvalidInput(f"(X, y): the target must be no column of X. Found {name!r} in both. Rename one.")
 
 
-def _refuse_other_order(inputs: Any, targets: Any) -> None:
-    """Refuse a frame and a column of the same row labels in another order: by position they are other records."""
+def refuse_other_order(inputs: Any, targets: Any, name: str) -> None:
+    """Refuse a frame and a column of the same row labels in another order: by position they are other records.
+
+    Examples
+    --------
+    >>> refuse_other_order(pd.DataFrame({"a": [1, 2]}, index=[7, 8]), pd.Series([0, 1], index=[7, 8]), "members")
+    """
     if not (isinstance(inputs, pd.DataFrame) and isinstance(targets, pd.Series | pd.DataFrame)):
         return
     rows, others = inputs.index, targets.index
     if len(rows) == len(others) and not rows.equals(others) and rows.sort_values().equals(others.sort_values()):
         raise InvalidInput(
-            "(X, y): records and targets must stand in one order. X and y have the same row labels in another order. "
+            f"{name}: records and targets must stand in one order. X and y have the same row labels in another order. "
             "Give y.loc[X.index]."
         )
 

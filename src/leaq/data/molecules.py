@@ -202,7 +202,7 @@ def _canonical(
         where = first_rows((frame.index[bad] + 1).tolist())
         if not reading.skip_invalid:
             raise InvalidInput(f"{name}: {what} in {where}. Correct them, or drop those rows with --skip-invalid.")
-        flags.append(Flag("dropped-rows", f"{what} in {where}: dropped."))
+        flags.append(Flag("dropped-rows", f"{what[0].upper()}{what[1:]} in {where}: dropped."))
         frame = frame[~bad]
     if len(frame) == 0:
         raise InvalidInput(f"{name}: no molecule is left. Check that --smiles names the right column.")

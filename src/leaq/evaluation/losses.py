@@ -111,7 +111,18 @@ def choose_loss(
         function, predictions = _of_several(layout, logits, scale)
     else:
         function, predictions = _named(labels.kind, logits, scale, log_variance=loss == "gaussian_log")
+    if labels.kind == "classes":
+        flags = (*_unseen(outputs.shape[1], labels.recode(targets)), *flags)
     return Loss(name, function, labels.kind, labels.recode, predictions, scale, (*labels.flags, *flags), layout)
+
+
+def _unseen(outputs: int, labels: Tensor) -> tuple[Flag, ...]:
+    """Say where most outputs are of classes that no record has: they may be no logits of classes."""
+    seen = len(set(labels.tolist()))
+    if 2 * seen >= outputs:
+        return ()
+    text = f"{outputs - seen} of {outputs} outputs are of classes without a record. If the model returns something else"
+    return (Flag("classes-unseen", f"{text} before its logits, return the logits alone."),)
 
 
 def _of_several(

@@ -109,8 +109,13 @@ def read_mixed(layout: Layout, outputs: Tensor, last: str) -> tuple[Callable[[Te
 
 
 def _refuse_one_sided(kind: Kind, values: Tensor, last: str) -> None:
-    """Refuse logarithms of single probabilities, and shares of a hundred: read as logits they give other losses."""
+    """Refuse scores in [-1, 1], logarithms of single probabilities, and shares of a hundred: they are no logits."""
     several = kind in ("classes", "soft")
+    if last in ("Tanh", "Hardtanh") and not several:
+        raise InvalidInput(
+            f"The outputs of a classifier must be logits or probabilities. This model ends in {last}, which gives "
+            "neither. Leave out that last activation, or give a loss of your own for what it was trained on."
+        )
     if last == "LogSigmoid" or (last == "LogSoftmax" and not several):
         raise InvalidInput(
             f"The outputs of a classifier must be logits or probabilities. This model ends in {last}, the logarithm of "
@@ -121,7 +126,7 @@ def _refuse_one_sided(kind: Kind, values: Tensor, last: str) -> None:
     if several and last not in LINEAR and bool((values >= 0).all()) and equal and abs(float(total[0]) - 1) > 0.01:
         raise InvalidInput(
             "The outputs of a classifier must be logits, or probabilities that sum to 1. Found outputs of at least 0 "
-            f"that sum to {float(total[0]):.4g} for every record. Return the logits, or divide by it."
+            f"that sum to {float(total[0]):.4g} for every record. Return the logits, or divide by that sum."
         )
 
 

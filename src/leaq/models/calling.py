@@ -184,9 +184,10 @@ def output_tensor(outputs: Any) -> Tensor:
         return _real(logits)
     if isinstance(outputs, tuple | list) and outputs and isinstance(outputs[0], Tensor):
         return _real(outputs[0])
+    of = f" of {', '.join(map(str, outputs))}" if isinstance(outputs, Mapping) else ""
     raise UnsupportedModel(
         f"The model must return a tensor, a tuple that starts with one, or something with logits. "
-        f"Found {type(outputs).__name__}. Wrap it in a module that returns the outputs."
+        f"Found {type(outputs).__name__}{of}. Wrap it in a module that returns the outputs."
     )
 
 

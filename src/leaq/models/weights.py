@@ -130,7 +130,8 @@ def open_weights(path: str | Path) -> OpenWeights:
         raise InvalidInput(
             f"{path.name}: weights must be a safetensors file. Found a pickled one, and opening it can run any code "
             "that its author put there. Where you trust the author, convert it once: "
-            "safetensors.torch.save_file(torch.load(path, weights_only=True), 'weights.safetensors')"
+            "safetensors.torch.save_file(torch.load(path, weights_only=True), 'weights.safetensors'); of a checkpoint "
+            "take its 'state_dict' or 'model_state_dict', of a whole model model.state_dict()."
         )
     return OpenWeights(path)
 

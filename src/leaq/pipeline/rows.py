@@ -143,6 +143,7 @@ def row(released: Released, how: How) -> QuantizerRow:
         measures["loss_tnr"] = loss_tnr(own, **options)
         # What the strongest attack on outputs is estimated to find, from the one model there is.
         measures["forecast_one"] = computed(lambda: from_one_model(table, released.reference, level=options["level"]))
+    scale = other_scale(metrics) if how.no_replicates and before is None else ()
     return QuantizerRow(
         quantizer=released.names[0],
         label=released.names[1],
@@ -152,7 +153,7 @@ def row(released: Released, how: How) -> QuantizerRow:
         measures=measures,
         attacks=attacks,
         curves=curves,
-        flags=(*released.flags, *doubts, *no_skill(metrics), *outdone(attacks, how.leading)),
+        flags=(*released.flags, *doubts, *no_skill(metrics), *scale, *outdone(attacks, how.leading)),
         by_task=measured_by_task(released, how),
     )
 
@@ -266,6 +267,28 @@ def no_skill(metrics: Mapping[str, Number]) -> tuple[Flag, ...]:
             text = f"The interval of {metric(name).name} reaches {chance:g}: predicts no better than guessing."
             return (Flag("no-skill", text),)
     return ()
+
+
+def other_scale(metrics: Mapping[str, Number]) -> tuple[Flag, ...]:
+    """Flag predictions that are in the order of the targets and on another scale: losses are then of that shift.
+
+    Examples
+    --------
+    >>> found = {"r2": Estimate(-9.0, -9.5, -8.5, n=50), "spearman": Estimate(0.9, 0.8, 0.95, n=50)}
+    >>> [flag.code for flag in other_scale(found)]
+    ['other-scale']
+    """
+    fit, order = metrics.get("r2"), metrics.get("spearman")
+    if not (isinstance(fit, Estimate) and isinstance(order, Estimate)):
+        return ()
+    if order.value < 0.5 or order.value**2 - fit.value < 0.5:
+        return ()
+    text = (
+        f"Predictions follow the order of the targets (Spearman {order.value:.2f}) on another scale "
+        f"(R² {fit.value:.2g}): losses, and the leak that they show, are those of the shift. Give targets as the model "
+        "was trained on them, or outputs in their unit."
+    )
+    return (Flag("other-scale", text),)
 
 
 def outdone(attacks: Mapping[str, AttackResult | NotComputed], leading: str) -> tuple[Flag, ...]:

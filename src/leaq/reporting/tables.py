@@ -201,7 +201,9 @@ def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str]) 
         ),
     ]
     if _compared(result):
-        numbers.append(number_cell(row.measures.get("leak_vs_least"), missing, sign=True))
+        gap = row.measures.get("leak_vs_least")
+        itself = isinstance(gap, Estimate) and gap.low == gap.value == gap.high == 0  # the row that the others are from
+        numbers.append(Cell("", 0.0) if itself else number_cell(gap, missing, sign=True))
     if ahead:
         numbers.append(number_cell(row.measures.get(ahead), missing, sign=True))
     cells = [

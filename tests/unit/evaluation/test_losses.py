@@ -14,6 +14,13 @@ def test_a_single_logit_is_a_class_of_two():
     assert loss.predictions(z).tolist() == [[0.0, value] for value in z[:, 0].tolist()]
 
 
+def test_outputs_of_classes_that_no_record_has_are_doubted():
+    labels = torch.tensor([0, 1, 1, 0])
+    (flag,) = choose_loss("auto", torch.randn(4, 8), labels).flags  # what a tuple holds before its logits, say
+    assert (flag.code, flag.text[:34]) == ("classes-unseen", "6 of 8 outputs are of classes with")
+    assert not choose_loss("auto", torch.randn(4, 4), labels).flags
+
+
 def test_squared_errors_are_in_units_of_each_targets_spread():
     out, y = torch.tensor([[1.0, 0.0], [4.0, 30.0]]), torch.tensor([[3.0, 10.0], [5.0, float("nan")]])
     loss = choose_loss("squared_error", out, y)

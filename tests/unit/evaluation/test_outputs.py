@@ -103,9 +103,10 @@ def test_rounded_probabilities_are_counted_and_finite():
         (lambda z: nn.functional.logsigmoid(z[:, 0]), "ends in LogSigmoid, the logarithm of one probability"),
         (lambda z: z.log_softmax(1)[:, 1], "ends in LogSoftmax, the logarithm of one probability"),
         (lambda z: 100 * z.softmax(1), "sum to 100 for every record"),
+        (lambda z: z[:, :1].tanh(), "ends in Tanh, which gives neither"),
     ],
 )
-def test_logarithms_of_one_probability_and_shares_of_a_hundred_are_refused(how, text):
+def test_scores_logarithms_of_one_probability_and_shares_of_a_hundred_are_refused(how, text):
     x, y = noisy()
     with pytest.raises(InvalidInput, match=text):
         audit_finished(Squashed(nn.Linear(6, 2), how), (x[:60], y[:60]), (x[60:], y[60:]), **QUICK)

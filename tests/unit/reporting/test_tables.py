@@ -35,6 +35,13 @@ def test_ranking_has_the_columns_a_reader_needs():
     assert all(item.explanation for item in ranking(cell()).columns)
 
 
+def test_the_row_that_leaks_least_is_not_compared_with_itself():
+    rows = [row(spec, spec, leak) for spec, leak in (("sign", 0.1), ("none", 0.3))]
+    gaps = (estimate(0.0, 0.0), estimate(0.2, 0.1))
+    rows = [replace(one, measures={**one.measures, "leak_vs_least": gap}) for one, gap in zip(rows, gaps, strict=True)]
+    assert column(ranking(cell(*rows)), "vs least")[0] == ""
+
+
 def test_digits_follow_the_interval():
     wide, narrow = row("none", "wide", 0.3123, half=0.2), row("sign", "narrow", 0.3123, half=0.0002)
     cells = dict(zip(["wide", "narrow"], column(ranking(cell(wide, narrow)), "LiRA"), strict=True))

@@ -150,10 +150,16 @@ def misshapen(
     found: Iterable[Shape], wanted: Iterable[int], *, name: str, subject: str, form: str = ""
 ) -> InvalidInput:
     """Return the error about a weight of which no reading has the shape that it must have."""
+    shapes, wanted = list(dict.fromkeys(map(tuple, found))), tuple(wanted)
+    turned = len(wanted) > 1 and wanted[::-1] in shapes
+    remedy = (
+        "It is stored transposed, as JAX and Keras do. Transpose such weights, or give the running model."
+        if turned
+        else "Check that the file belongs to this model, and its group size."
+    )
     return InvalidInput(
-        f"{subject}: {name} must have the original's shape {tuple(wanted)}. Found "
-        f"{', '.join(dict.fromkeys(map(str, found)))}{f' ({form})' * bool(form)}. Check that the file belongs to this "
-        "model, and its group size."
+        f"{subject}: {name} must have the original's shape {wanted}. Found "
+        f"{', '.join(map(str, shapes))}{f' ({form})' * bool(form)}. {remedy}"
     )
 
 

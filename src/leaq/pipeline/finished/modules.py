@@ -42,6 +42,8 @@ from leaq.types.later import is_later
 
 NO_WEIGHTS = NotComputed("Quantizers and r need weights, and this model shows none; it was measured as it runs.")
 ONE_CANDIDATE = NotComputed("r needs a quantizer that can be applied again; a shipped model is one candidate.")
+ELSEWHERE = 0.01
+"""Difference of a loss, beside the spread of all, that arithmetic in another order does not make."""
 
 
 WEAK = Flag(
@@ -181,10 +183,28 @@ def _shipped_row(
     made = [recipe_flag(recipe)] if recipe is not None else []
     one = Released(
         (f"shipped({name})", name), table, weigh(opened, original), reference, candidates=ONE_CANDIDATE,
-        flags=(*opened.flags, *run, *made),
+        flags=(*opened.flags, *_other_program(opened.flags, table, reference, name), *run, *made),
     )  # fmt: skip
     found = row(one, how_finished(case.config, table, features_of(evaluator)))
     return replace(found, attacks={**found.attacks, **attacks})
+
+
+def _other_program(
+    flags: tuple[Flag, ...], table: LossTable, reference: LossTable | None, name: str
+) -> tuple[Flag, ...]:
+    """Say where a model has the original's weights and other losses: it then does something else around them."""
+    codes = {flag.code for flag in flags}
+    if reference is None or "not-quantized" not in codes or "integer-activations" in codes:
+        return ()
+    ours, theirs = reference.losses[0, -1], table.losses[0, -1]
+    off = float(np.abs(theirs - ours).max())
+    if ours.shape != theirs.shape or off <= ELSEWHERE * float(ours.std()):
+        return ()
+    text = (
+        f"{name} has the original's weights, but its losses differ by up to {off:.2g}: it does something else around "
+        "them, such as scaling its inputs. Give both the records they are made for."
+    )
+    return (Flag("other-program", text),)
 
 
 def _recorded_part(model: nn.Module, recorded: Checkpoints | None) -> tuple[Flag, ...]:

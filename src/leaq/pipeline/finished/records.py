@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from leaq.data.memory import refuse_other_order
 from leaq.data.reading import Reading
 from leaq.errors import InvalidInput, LeaqError, first_rows, reason_of
 from leaq.evaluation.batches import Batch, cut, flat, mapped
@@ -188,6 +189,7 @@ def _is_pair(inputs: Any, targets: Any) -> bool:
 
 
 def _arrays(inputs: Any, targets: Any, name: str) -> Iterator[Batch]:
+    refuse_other_order(inputs, targets, name)
     whole = is_array(inputs) or is_numbers(inputs, axes=2)
     x, y = (_as_inputs(inputs) if whole else mapped(inputs, _as_inputs)), tensor_of(targets)
     if y.ndim == 0 or any(part.ndim == 0 or len(part) != len(y) for part in flat(x)):
@@ -293,7 +295,7 @@ def _unreadable(data: Any, name: str) -> InvalidInput:
 
 def _refuse_bad_numbers(batches: list[Batch], name: str) -> None:
     """Refuse inputs that are not finite, infinite targets, and records without any target; single holes are kept."""
-    start, inputs, targets = 0, list[int](), list[int]()
+    start, inputs, targets, several = 0, list[int](), list[int](), False
     for batch in batches:
         for tensor in flat(batch.inputs):
             if isinstance(tensor, Tensor) and tensor.is_floating_point():
@@ -302,11 +304,16 @@ def _refuse_bad_numbers(batches: list[Batch], name: str) -> None:
             rows = _rows(batch.targets)
             bad = torch.isinf(rows).any(1) | torch.isnan(rows).all(1)
             targets += (bad.nonzero().flatten() + start).tolist()
+            several = several or rows.shape[1] > 1
         start += batch.n
-    for what, bad_rows in (("inputs", sorted(set(inputs))), ("targets", targets)):
+    ones = "infinite ones, or none at all," if several else "NaN or infinite ones"
+    for what, found, bad_rows in (
+        ("inputs", "NaN or infinite ones", sorted(set(inputs))),
+        ("targets", ones, targets),
+    ):
         if bad_rows:
             raise InvalidInput(
-                f"{name}: numbers must be finite. Found NaN or infinite ones in {first_rows(bad_rows)}, counted from "
+                f"{name}: numbers must be finite. Found {found} in {first_rows(bad_rows)}, counted from "
                 f"0, of the {what}. Fill them, or leave those records out."
             )
 

@@ -59,6 +59,8 @@ def test_misreadings_are_refused_with_their_cause():
         judge(torch.full_like(wanted, torch.nan), wanted)
     with pytest.raises(InvalidInput, match=r"w must have the original's shape \(48, 48\). Found \(48, 24\) \(codes\)"):
         judge(wanted[:, :24], wanted)
+    with pytest.raises(InvalidInput, match=r"Found \(48, 24\) \(codes\). It is stored transposed, as JAX and Keras do"):
+        judge(wanted[:, :24], wanted[:24])
 
 
 def test_a_factor_for_each_input_is_told_and_not_refused():

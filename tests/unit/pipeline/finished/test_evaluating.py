@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, LeaqError
 from leaq.models import checkpoints_of
 from leaq.models.tables import Judge
 from leaq.pipeline.finished import evaluating as room
@@ -177,3 +177,24 @@ def test_shares_of_several_classes_beside_logits_are_the_same_row():
         mine, theirs = (one.by_task[name].attacks["threshold"].advantage.value for one in (full, other))
         assert mine == pytest.approx(theirs, abs=1e-6)
         assert full.by_task[name].metrics["roc_auc"].value == other.by_task[name].metrics["roc_auc"].value
+
+
+def test_predictions_on_another_scale_than_the_targets_are_told():
+    x, _ = noisy()
+    y = x[:, 0] + 0.1 * x[:, 1]
+    model = fit(nn.Linear(6, 1), torch.tensor(x[:60]), torch.tensor(y[:60, None]), loss=F.mse_loss, steps=200).eval()
+    for unit, told in ((1.0, False), (1000.0, True)):
+        found = audit_finished(model, (x[:60], unit * y[:60]), (x[60:], unit * y[60:]), **QUICK)
+        codes_of = [[flag.code for flag in row.flags] for row in found.rows]
+        assert ("other-scale" in codes_of[0]) is told
+        assert not any("other-scale" in flags for flags in codes_of[1:])  # what a quantizer does to it is its price
+
+
+@pytest.mark.parametrize("outputs", [{"out": 1, "hidden": 2}])
+def test_a_mapping_without_logits_is_named_by_its_keys(outputs, data):
+    class Named(nn.Linear):
+        def forward(self, x):
+            return dict.fromkeys(outputs, super().forward(x))
+
+    with pytest.raises(LeaqError, match="Found dict of out, hidden"):
+        audit_finished(Named(data[0][0].shape[1], 2), *data, **QUICK)

@@ -67,3 +67,16 @@ def test_other_precisions_run_as_they_are(model, data, dtype):
     row = rows_of(model, data, x=copy.deepcopy(model).to(dtype))["x"]
     assert row.size.bits == 8 * dtype.itemsize
     assert [flag.code for flag in row.flags] == ["own-precision", "no-skill"]
+
+
+class Scaled(nn.Sequential):
+    """A released model with its inputs' scaling inside."""
+
+    def forward(self, x):
+        return super().forward(2 * x)
+
+
+def test_the_originals_weights_in_another_program_are_told(model, data):
+    rows = rows_of(model, data, same=copy.deepcopy(model), scaled=Scaled(*copy.deepcopy(model)))
+    assert "other-program" not in [flag.code for flag in rows["same"].flags]
+    assert [flag.code for flag in rows["scaled"].flags][:2] == ["not-quantized", "other-program"]

@@ -215,3 +215,17 @@ def test_a_frame_may_have_numbers_for_names_but_not_one_twice():
     assert read_records(frame, name="members", target="y").features.shape == (3, 3)
     with pytest.raises(InvalidInput, match="column names must differ. Found twice: a"):
         read_records(frame.set_axis(["a", "a", "b", "y"], axis=1), name="members", target="y")
+
+
+def test_targets_in_another_order_than_their_frame_are_refused(pair):
+    frame = pd.DataFrame(pair[0])
+    with pytest.raises(InvalidInput, match="members: records and targets must stand in one order"):
+        read_records((frame, pd.Series(pair[1], index=frame.index[::-1])), name="members")
+    assert len(read_records((frame, pd.Series(pair[1], index=frame.index + 1000)), name="members")) == len(frame)
+
+
+def test_records_without_any_of_several_labels_are_said_to_have_none(pair):
+    targets = np.full((len(pair[0]), 2), np.nan)
+    targets[1:, 0] = 1
+    with pytest.raises(InvalidInput, match=r"infinite ones, or none at all, in 1 row \(0\)"):
+        read_records((pair[0], targets), name="members")
