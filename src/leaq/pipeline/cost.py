@@ -119,12 +119,7 @@ class Cost:
 
 
 def estimated_cost(samples: Samples, config: AuditConfig) -> Cost:
-    """Try a small part of what the audit would run, and multiply."""
-    with limited_threads(config.threads):
-        return _tried(samples, config)
-
-
-def _tried(samples: Samples, config: AuditConfig) -> Cost:
+    """Try a small part of what the audit would run, and multiply; with as many threads as the caller allows."""
     todo, subject = planned(config, samples), subject_of(config)
     released = isinstance(subject, Artefact)
     trained = subject.shadows if isinstance(subject, Artefact) else subject

@@ -92,7 +92,8 @@ def roc_curve(scores: Floats, positive: Bools) -> Floats:
     """Return (2, m) false- and true-positive rates from (0, 0) to (1, 1), one point a distinct score."""
     _both_kinds(positive)
     order = np.argsort(-scores)
-    ends = np.r_[_tie_starts(-scores[order])[1:], len(scores)] - 1
+    ordered = scores[order]
+    ends = np.flatnonzero(np.r_[ordered[1:] != ordered[:-1], True])  # the last of each group of ties
     hits = positive[order]
     tpr = np.cumsum(hits)[ends] / hits.sum()
     fpr = np.cumsum(~hits)[ends] / (~hits).sum()
@@ -265,10 +266,6 @@ def thin(curve: Floats, points: int = 300) -> Floats:
     index = np.unique(np.searchsorted(curve[0], wanted, side="right") - 1)
     kept: Floats = curve[:, np.clip(index, 0, None)]
     return kept
-
-
-def _tie_starts(ordered: Floats) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    return np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
 
 
 def _both_kinds(positive: Bools) -> None:

@@ -1,7 +1,7 @@
 """A network that chemprop saved: its file says what it reads and predicts, so tables of molecules are its records."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +63,15 @@ def open_chemprop(files: Sequence[Path], config: AuditConfig, held: Mapping[str,
     return Runnable(network, _records(tables), flags, loss)
 
 
+@dataclass(frozen=True)
 class _Table:
     """The molecules and labels of one table."""
 
-    def __init__(self, name: str, smiles: list[str], targets: pd.DataFrame, rows: Sequence[int]) -> None:
-        self.name, self.smiles, self.targets, self.rows = name, smiles, targets, rows
-        self.flags: tuple[Flag, ...] = ()
+    name: str
+    smiles: list[str]
+    targets: pd.DataFrame
+    rows: Sequence[int]
+    flags: tuple[Flag, ...]
 
     @classmethod
     def read(cls, name: str, frame: pd.DataFrame, network: GraphNet | Ensemble, config: AuditConfig) -> "_Table":
@@ -97,9 +100,7 @@ class _Table:
                 f"{subject}: what a recording tells is told by row, and {len(frame) - len(rows)} rows would be "
                 "dropped. Correct the table, or leave recorded out."
             )
-        found = cls(subject, texts, targets.iloc[rows], rows.tolist())
-        found.flags = flags
-        return found
+        return cls(subject, texts, targets.iloc[rows], rows.tolist(), flags)
 
 
 def _tasks(network: GraphNet | Ensemble) -> int:

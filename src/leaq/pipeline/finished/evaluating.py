@@ -195,7 +195,12 @@ class ModelEvaluator:
         losses, released = evaluator(flat, batches, batch=(1, c), quantizer=quantizer, progress=progress)
         outputs = self._joined(released)
         if self.judge is not None and outputs is not None:
-            return self._joint(self.judge, outputs, losses, quantizer, strategy if c > 1 else "released")
+            strategy = strategy if c > 1 else "released"
+            words = {"game": "iid", "quantizer": quantizer, "strategy": strategy}
+            joint = self.judge.table(outputs[None], self.mask[None], losses=losses, **words)
+            parts = joint.by_task.items()
+            by_task = {name: replace(part, groups=self.groups[joint.rows_of(name)]) for name, part in parts}
+            return replace(joint, n_train=self.n_train, groups=self.groups, flags=self.flags, by_task=by_task)
         scores = None
         if outputs is not None and self.labels is not None:
             scores = signals_of(outputs, torch.from_numpy(self.labels), self.task, scale=self.scale)
@@ -220,15 +225,6 @@ class ModelEvaluator:
             score_kind="margin" if self.task == "classification" else "residual",
             flags=self.flags,
         )
-
-    def _joint(self, judge: Judge, outputs: Tensor, losses: Floats, *words: str) -> LossTable:
-        """Return the table of several targets: joint, and of each alone."""
-        quantizer, strategy = words
-        table = judge.table(
-            outputs[None], self.mask[None], losses=losses, game="iid", quantizer=quantizer, strategy=strategy
-        )
-        by_task = {name: replace(part, groups=self.groups[table.rows_of(name)]) for name, part in table.by_task.items()}
-        return replace(table, n_train=self.n_train, groups=self.groups, flags=self.flags, by_task=by_task)
 
     @property
     def outside(self) -> Self:

@@ -17,7 +17,7 @@ from leaq.errors import InvalidInput, StoreError, UnsupportedModel, listed_names
 from leaq.models import unwrap
 from leaq.models.boxes import box_of, open_box, program_bytes
 from leaq.models.causal import load_causal
-from leaq.models.formats import describe_file, filled_from
+from leaq.models.formats import bytes_in_memory, describe_file, filled_from
 from leaq.models.formats.containers.gguf import is_language_gguf
 from leaq.models.nets.chemprop import chemprop_files
 from leaq.models.sklearn import from_sklearn, is_sklearn
@@ -28,7 +28,6 @@ from leaq.pipeline.finished.looking import (
     empty_network,
     fills_memory,
     is_large,
-    look_at,
     network_of,
     refuse_large_folder,
     stays_in_file,
@@ -85,11 +84,12 @@ def case_of(config: AuditConfig, given: Given) -> Case:
         give_back_memory()
         flags = _dequantized(place, describe_file(place) if place and place.suffix == ".gguf" else "")
         other = given.reference or config.reference or None
-        reference = _placed(_reference(other), config) if isinstance(other, str | Path) else other
+        if isinstance(other, str | Path):
+            other = _placed(load_causal(other, in_file=Path(other).exists() and fills_memory(Path(other)))[0], config)
         recorded = _recorded(config, given, model)
         model = _placed(model, config)
         return case(
-            model, **held, checkpoints=recorded, tokenizer=tokenizer, reference=reference, flags=flags,
+            model, **held, checkpoints=recorded, tokenizer=tokenizer, reference=other, flags=flags,
             lent=place is not None,
         )  # fmt: skip
     if given.reference is not None or config.reference:
@@ -99,10 +99,6 @@ def case_of(config: AuditConfig, given: Given) -> Case:
     model = _placed(opened.model, config)
     found = case(model, *opened.records, checkpoints=recorded, flags=opened.flags, lent=opened.lent)
     return found if opened.loss is None else replace(found, loss=opened.loss)
-
-
-def _reference(place: str | Path) -> Any:
-    return load_causal(place, in_file=Path(place).exists() and fills_memory(Path(place)))[0]
 
 
 def _placed(model: Any, config: AuditConfig) -> Any:
@@ -259,7 +255,8 @@ def _look_first(config: AuditConfig) -> None:
     _refuse_training(config, Given(), saved)
     language = not (config.model or saved) and _is_language_model(path)
     for place in (*([] if saved else [path]), *_shipped(config.shipped).values()):
-        look_at(place)
+        if place.is_dir() or not program_bytes(place):  # missing, damaged or pickled, as far as its header says
+            bytes_in_memory(place)
     if not (language or config.model or saved or program_bytes(path)):
         raise _bare(path)
     read = {name: _read(config, name, language) for name in ("members", "nonmembers")}

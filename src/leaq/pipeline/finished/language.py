@@ -18,7 +18,7 @@ from leaq.pipeline.finished.evaluating import ModelEvaluator
 from leaq.pipeline.finished.modules import audit_case
 from leaq.pipeline.finished.records import Records, digests_of
 from leaq.results import CellResult, QuantizerRow
-from leaq.types import AttackResult, Estimate, Flag, Floats, Ints, LossTable, NotComputed, Progress, silent
+from leaq.types import AttackResult, Estimate, Flag, LossTable, NotComputed, Progress, silent
 
 BUCKETS = 256
 """Columns of the bag of tokens in which members and non-members are compared."""
@@ -119,10 +119,7 @@ def _with_perplexity(row: QuantizerRow) -> QuantizerRow:
 def _records(texts: list[Text], vocabulary: int, logits: int) -> Records:
     """Return texts as batches, each padded on the right to its longest; a record is told by its whole text."""
     batches = token_batches(texts, vocabulary, logits=logits)
-    return Records(batches, np.stack([_bag(text.ids) for text in texts]), digests_of(text.whole for text in texts))
-
-
-def _bag(ids: Ints) -> Floats:
-    """Share of tokens in each bucket, and the length: what a comparison of texts looks at."""
-    shares = np.bincount(ids % BUCKETS, minlength=BUCKETS) / len(ids)
-    return np.concatenate([shares, [float(len(ids))]])
+    counts = np.stack([np.bincount(text.ids % BUCKETS, minlength=BUCKETS) for text in texts])
+    lengths = counts.sum(1, keepdims=True)
+    # Share of tokens in each bucket, and the length: what a comparison of texts looks at.
+    return Records(batches, np.hstack([counts / lengths, lengths]), digests_of(text.whole for text in texts))

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from leaq.errors import LeaqError
-from leaq.models.boxes import program_bytes
 from leaq.models.causal_folder import empty_causal
 from leaq.models.causal_gguf import stays_in_gguf
 from leaq.models.formats import bytes_in_memory, read_file
@@ -38,12 +37,6 @@ def is_large(*places: str | Path) -> bool:
 def fills_memory(path: Path) -> bool:
     """Whether a model's numbers take much memory in 32 bits, so that they rather stay in their file."""
     return bytes_in_memory(path) >= LARGE
-
-
-def look_at(path: Path) -> None:
-    """Refuse a file of a program or of weights that is missing, damaged or pickled, as far as its header says."""
-    if path.is_dir() or not program_bytes(path):
-        bytes_in_memory(path)
 
 
 def network_of(builder: Any, about: Mapping[str, Any]) -> nn.Module:

@@ -23,11 +23,8 @@ class _Blockwise(_Bnb):
     """A table of levels, one scale per run of weights of the flattened matrix (runs cross rows)."""
 
     stored: ClassVar[frozenset[str]] = frozenset({"absmax"})
-
-    @property
-    def block(self) -> int:
-        """Weights that share a scale."""
-        raise NotImplementedError
+    blocksize: int
+    """Weights that share a scale."""
 
     def block_scales(self, scales: Scales) -> Tensor:
         """Return the largest magnitude of each block, (b, blocks)."""
@@ -35,14 +32,14 @@ class _Blockwise(_Bnb):
 
     def decode(self, codes: Tensor, scales: Scales) -> Tensor:
         """Level times the block's largest magnitude."""
-        blocks = into_blocks(codes.flatten(1), "group", self.block).int()
+        blocks = into_blocks(codes.flatten(1), "group", self.blocksize).int()
         table = _table(self.name).to(codes.device)
         found = table[blocks] * self.block_scales(scales).unsqueeze(-1)
         return whole(found, "group", codes.flatten(1).shape).reshape(codes.shape)
 
     def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
         """Nearest level of the table."""
-        relative = into_blocks(weight.flatten(1), "group", self.block) / self.block_scales(scales).unsqueeze(-1)
+        relative = into_blocks(weight.flatten(1), "group", self.blocksize) / self.block_scales(scales).unsqueeze(-1)
         ordered, codes = _table(self.name).to(weight.device).sort()
         place = torch.bucketize(relative, ((ordered[1:] + ordered[:-1]) / 2).to(relative.dtype))
         return whole(codes.to(torch.uint8)[place], "group", weight.flatten(1).shape).reshape(weight.shape)
@@ -78,10 +75,6 @@ class BnbNF4(_Blockwise):
     blocksize: Literal[32, 64, 128, 256, 512, 1024] = 64
     nested: bool = False
     levels: ClassVar[int] = 16
-
-    @property
-    def block(self) -> int:
-        return self.blocksize
 
     def run(self, weight: Tensor) -> LibraryOutput:
         """Unpack the library's nibbles, high one first."""
@@ -137,10 +130,6 @@ class BnbBlockwise8(_Blockwise):
     examples: ClassVar[tuple[str, ...]] = ("bitsandbytes.blockwise8",)
     blocksize: Literal[64, 128, 256, 512, 1024, 2048, 4096] = 256
     levels: ClassVar[int] = 256
-
-    @property
-    def block(self) -> int:
-        return self.blocksize
 
     def run(self, weight: Tensor) -> LibraryOutput:
         """Codes and block maxima."""
