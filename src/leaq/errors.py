@@ -85,7 +85,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     return UnknownName(f"Unknown {kind} {name!r}.{closest(name, names)} Known: {', '.join(names) or 'none'}.")
 
 
-def first_rows(rows: Sequence[int], limit: int = 5) -> str:
+def first_rows(rows: Sequence[int]) -> str:
     """Name a few row numbers and how many there are: ``3 rows (4, 9, 12)``.
 
     Examples
@@ -93,8 +93,8 @@ def first_rows(rows: Sequence[int], limit: int = 5) -> str:
     >>> first_rows([4, 9, 12, 20, 31, 40, 41])
     '7 rows (4, 9, 12, 20, 31, ...)'
     """
-    shown = ", ".join(str(int(row)) for row in rows[:limit])
-    more = ", ..." if len(rows) > limit else ""
+    shown = ", ".join(str(int(row)) for row in rows[:5])
+    more = ", ..." if len(rows) > 5 else ""
     noun = "row" if len(rows) == 1 else "rows"
     return f"{len(rows)} {noun} ({shown}{more})"
 

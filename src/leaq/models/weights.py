@@ -145,11 +145,6 @@ def _holds_arrays(path: Path) -> bool:
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 
-def tensors_in(path: str | Path) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file, all at once; see `open_weights`."""
-    return read_tensors(path)[0]
-
-
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors of a safetensors file, all at once, and the metadata in its header; see `open_weights`."""
     opened = open_weights(path)

@@ -154,6 +154,8 @@ def attack_keys(result: CellResult) -> list[str]:
 SPOKEN: Spec = {"description": {"field": "tip"}, "tooltip": {"field": "tip"}}
 MOST_DRAWN = 5
 """Attacks a figure can hold and still be read; the table of attack numbers holds all."""
+POINTS = 70
+"""Points of a ROC curve that are drawn."""
 _TELLING = ("combined(sees=outputs)", "threshold", "lira", "whitebox", "lira(shadows=full_precision)", "rmia")
 
 
@@ -258,11 +260,11 @@ def decade(value: float) -> int:
     return math.floor(math.log10(value) + 1e-9)
 
 
-def _log_curve(curve: Floats, points: int = 70) -> list[tuple[float, float]]:
+def _log_curve(curve: Floats) -> list[tuple[float, float]]:
     """Return the part of a ROC curve that logarithmic axes can show, thinned for drawing."""
     kept = curve[:, (curve[0] > 0) & (curve[1] > 0)]
-    if kept.shape[1] > points:
-        wanted = np.geomspace(kept[0, 0], 1.0, points)
+    if kept.shape[1] > POINTS:
+        wanted = np.geomspace(kept[0, 0], 1.0, POINTS)
         kept = kept[:, np.unique(np.searchsorted(kept[0], wanted * (1 + 1e-12), side="right") - 1)]
     return [(float(f"{x:.4g}"), float(f"{y:.4g}")) for x, y in kept.T]
 

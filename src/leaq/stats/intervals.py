@@ -65,8 +65,8 @@ def mean_interval(values: Floats, other: Floats | None = None, *, level: float =
     return centre - half, centre + half
 
 
-def few_means_widening(n: int, *, level: float = 0.95) -> float:
-    """Return the factor that makes the spread of bootstrap means of n values as wide as Student's t asks for.
+def few_means_widening(n: int) -> float:
+    """Return the factor that makes the spread of bootstrap means of n values as wide as Student's t asks for (at 95 %).
 
     The bootstrap divides by n where n - 1 is right, and knows no tails heavier than the normal's.
     Source: Hesterberg (2015), The American Statistician 69:371, section 5.3 (the expanded percentile interval).
@@ -76,7 +76,7 @@ def few_means_widening(n: int, *, level: float = 0.95) -> float:
     >>> round(few_means_widening(5), 2), round(few_means_widening(100), 2)
     (1.58, 1.02)
     """
-    return float((n / (n - 1)) ** 0.5) * t_quantile(level, n - 1) / normal_quantile(level)
+    return float((n / (n - 1)) ** 0.5) * t_quantile(0.95, n - 1) / normal_quantile(0.95)
 
 
 @dataclass(frozen=True)

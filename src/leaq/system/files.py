@@ -164,7 +164,7 @@ def write_atomic(path: Path, content: bytes | str, *, mode: int = 0o600) -> None
     write_by(path, fill, mode=mode)
 
 
-def write_pages(path: Path, pages: memoryview, *, size: int, mode: int = 0o600) -> None:
+def write_pages(path: Path, pages: memoryview, *, size: int) -> None:
     """Write the first `size` bytes of whole memory pages like `write_atomic`, past the page cache where possible.
 
     A file that is written once and not read soon needs no copy in the cache: making one costs several times the
@@ -191,7 +191,7 @@ def write_pages(path: Path, pages: memoryview, *, size: int, mode: int = 0o600) 
         finally:
             os.close(handle)
 
-    write_by(path, fill, mode=mode)
+    write_by(path, fill)
 
 
 def _poured(path: str, flags: int, pages: memoryview) -> int:

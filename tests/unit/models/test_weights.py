@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from leaq.errors import InvalidInput, LeaqError, StoreError
-from leaq.models.weights import architecture, check_match, open_weights, tensors_in
+from leaq.models.weights import architecture, check_match, open_weights, read_tensors
 
 
 def net(width=3):
@@ -21,7 +21,7 @@ def test_tensors_of_every_type_are_read_as_the_package_reads_them(tmp_path):
     stored |= {str(kind): torch.arange(6).to(kind) for kind in whole}
     stored |= {"none": torch.empty(0, 3), "one": torch.tensor(2.5), "c": torch.ones(2, dtype=torch.complex64)}
     save_file(stored, tmp_path / "w.safetensors")
-    found, wanted = tensors_in(tmp_path / "w.safetensors"), load_file(tmp_path / "w.safetensors")
+    found, wanted = read_tensors(tmp_path / "w.safetensors")[0], load_file(tmp_path / "w.safetensors")
     assert found.keys() == wanted.keys()
     for name, tensor in wanted.items():
         assert (found[name].dtype, found[name].shape) == (tensor.dtype, tensor.shape)
@@ -51,7 +51,7 @@ def test_a_file_that_was_cut_after_it_was_opened_is_named(tmp_path):
 def test_pickled_weights_are_refused_with_the_safe_way(tmp_path, name):
     torch.save(net().state_dict(), tmp_path / name)
     with pytest.raises(InvalidInput, match=r"can run any code.*save_file\(torch.load\(path, weights_only=True\)"):
-        tensors_in(tmp_path / name)
+        read_tensors(tmp_path / name)
 
 
 def test_a_plain_pickle_is_never_opened(tmp_path):
@@ -61,15 +61,15 @@ def test_a_plain_pickle_is_never_opened(tmp_path):
 
     (tmp_path / "w.safetensors").write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(InvalidInput, match="Found a pickled one"):
-        tensors_in(tmp_path / "w.safetensors")
+        read_tensors(tmp_path / "w.safetensors")
 
 
 def test_missing_and_damaged_files_are_refused(tmp_path):
     with pytest.raises(InvalidInput, match=r"There is no weights file '.*w\.safetensors'"):
-        tensors_in(tmp_path / "w.safetensors")
+        read_tensors(tmp_path / "w.safetensors")
     (tmp_path / "w.safetensors").write_bytes(b"no weights at all, but long enough")
     with pytest.raises(StoreError, match="no readable safetensors file"):
-        tensors_in(tmp_path / "w.safetensors")
+        read_tensors(tmp_path / "w.safetensors")
 
 
 def test_another_architecture_is_named():
@@ -101,7 +101,7 @@ def test_a_header_whose_length_looks_like_a_pickle_is_none(tmp_path, length):
     start = 8 + int.from_bytes(content[:8], "little")
     header = content[8:start].rstrip().ljust(length)  # the format allows spaces at the end of its header
     (tmp_path / "w.safetensors").write_bytes(length.to_bytes(8, "little") + header + content[start:])
-    assert torch.equal(tensors_in(tmp_path / "w.safetensors")["w"], torch.ones(2))
+    assert torch.equal(read_tensors(tmp_path / "w.safetensors")[0]["w"], torch.ones(2))
 
 
 def test_an_architecture_that_cannot_be_built_says_why(tmp_path):
