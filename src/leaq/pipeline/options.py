@@ -92,15 +92,14 @@ def options(config: type[Config], verb: Verb | None = None) -> tuple[Option, ...
         name = "_".join(path) if len(path) > 1 and path[-1] in taken else path[-1]
         default = verb.defaults.get(dotted, item.get_default(call_default_factory=True))
         flag = "--" + name.strip("_").replace("_", "-")  # lambda_, with_: words of Python otherwise
-        found.append(Option(path, flag, _spoken(item.description), item.annotation, default, _panel(owner, path[-1])))
+        # The docstring in one line, other fields by the names of their options.
+        words = " ".join((item.description or "").split())
+        words = re.sub(r"`(\w+)`", lambda name: "--" + name[1].replace("_", "-"), words)
+        words = re.sub(r"(?<=[.:;] )(\w+) : ", r"\1: ", words)
+        bringing = next(cls for cls in reversed(owner.__mro__) if path[-1] in vars(cls).get("__annotations__", {}))
+        panel = str(getattr(bringing, "model_config", {}).get("title", "Options"))
+        found.append(Option(path, flag, words, item.annotation, default, panel))
     return tuple(found)
-
-
-def _spoken(docstring: str | None) -> str:
-    """Return a field's docstring as the help of an option: in one line, other fields by the names of their options."""
-    words = " ".join((docstring or "").split())
-    words = re.sub(r"`(\w+)`", lambda name: "--" + name[1].replace("_", "-"), words)
-    return re.sub(r"(?<=[.:;] )(\w+) : ", r"\1: ", words)
 
 
 def _paths(config: type[Config], before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], type[Config]]]:
@@ -110,12 +109,6 @@ def _paths(config: type[Config], before: tuple[str, ...] = ()) -> Iterator[tuple
             yield from _paths(kind, (*before, name))
         else:
             yield (*before, name), config
-
-
-def _panel(owner: type[Config], name: str) -> str:
-    """Return the title of the class that brings a field in."""
-    lines = [cls for cls in reversed(owner.__mro__) if name in vars(cls).get("__annotations__", {})]
-    return str(getattr(lines[0], "model_config", {}).get("title", "Options"))
 
 
 def config_from(config: type[C], given: Mapping[str, Any], *, verb: Verb | None = None) -> C:

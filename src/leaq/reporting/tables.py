@@ -119,7 +119,9 @@ def ranking(result: CellResult) -> Table:
     """Return one row per quantizer, least leak first: what it weighs, what it costs, what it gives away."""
     name = metric(result.primary_metric).name
     attacks = _attacks_shown(result)
-    ahead = _forecast(result)  # tells more of the leak than n·r, which is left to the indicators then
+    # A forecast tells more of the leak than n·r, which is left to the indicators then; a column of dashes nothing.
+    measured = {key for row in result.rows for key, one in row.measures.items() if isinstance(one, Estimate)}
+    ahead, compared = next((key for key in AHEAD if key in measured), ""), "leak_vs_least" in measured
     told = "Signed advantage (TPR - FPR) of the {}, threshold chosen on other models or records; 0 is blind guessing."
     keep = {"threshold": 3, result.primary_attack: None}  # the leading one never gives way, the simplest soon
     way = "negative" if metric(result.primary_metric).larger_is_better else "positive"
@@ -132,10 +134,10 @@ def ranking(result: CellResult) -> Table:
         Column("r", "Asymptotic rate of this set of candidates; larger is safer; read it with its flags.", keep=0),
         *(() if ahead else (Column("n·r", "r times the training records; below about 3, r says little.", keep=0),)),
         *(Column(short_attack(key), told.format(attack_name(key)), keep=keep.get(key, 6)) for key in attacks),
-        *((Column("vs least", indicator("leak_vs_least")[1], keep=5),) if _compared(result) else ()),
+        *((Column("vs least", indicator("leak_vs_least")[1], keep=5),) if compared else ()),
         *((Column(AHEAD[ahead], indicator(ahead)[1], keep=2),) if ahead else ()),
     )  # fmt: skip
-    drawn = [(row, *_ranking_row(result, row, attacks)) for row in result.shown()]
+    drawn = [(row, *_ranking_row(result, row, attacks, ahead, compared=compared)) for row in result.shown()]
     said = [texts for row, _, texts in drawn if any(row is one for one in result.rows)]
     # What every one of several rows has is said once, not marked in each.
     shared = [text for text in said[0] if all(text in other for other in said)] if len(said) > 1 else []
@@ -175,21 +177,18 @@ def _attacks_shown(result: CellResult) -> tuple[str, ...]:
     return tuple(dict.fromkeys(("threshold", *([blind] if there else ()), result.primary_attack)))
 
 
-def _forecast(result: CellResult) -> str:
-    """Return which forecast any row has, "" if none: a column of dashes is left to the indicators."""
-    return next((key for key in AHEAD if any(isinstance(row.measures.get(key), Estimate) for row in result.rows)), "")
+def _ranking_row(
+    result: CellResult, row: QuantizerRow, attacks: Sequence[str], ahead: str, *, compared: bool
+) -> tuple[list[Cell], list[str]]:
+    """Return the cells of a row but its flags, and what these say.
 
-
-def _compared(result: CellResult) -> bool:
-    """Whether rows were compared with the one that leaks least."""
-    return any(isinstance(row.measures.get("leak_vs_least"), Estimate) for row in result.rows)
-
-
-def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str]) -> tuple[list[Cell], list[str]]:
-    """Return the cells of a row but its flags, and what these say."""
+    Parameters
+    ----------
+    ahead : which forecast any row has, "" if none. compared : whether rows are compared with the one that leaks least.
+    """
     key = result.primary_metric
     missing: list[str] = []
-    ahead, ran = _forecast(result), row.computed
+    ran = row.computed
     numbers = [
         number_cell(row.metrics.get(key), missing),
         number_cell(row.drops.get(key), missing, sign=True) if key in row.drops or not row.metrics else Cell("", 0.0),
@@ -200,7 +199,7 @@ def _ranking_row(result: CellResult, row: QuantizerRow, attacks: Sequence[str]) 
             for name in attacks
         ),
     ]
-    if _compared(result):
+    if compared:
         gap = row.measures.get("leak_vs_least")
         itself = isinstance(gap, Estimate) and gap.low == gap.value == gap.high == 0  # the row that the others are from
         numbers.append(Cell("", 0.0) if itself else number_cell(gap, missing, sign=True))
