@@ -5,6 +5,10 @@ file also the loss gradients' - becomes evidence about each record through the h
 `leaq.attacks.hierarchical`. A ridge-penalised logistic regression on the evidence of other models, in which the
 attacker knows who was a member, says how much each piece is worth.
 
+In a second step the log-odds found so far, of all records, say what neighbours' memberships did to each record's margin
+or residual (`leaq.attacks.neighbours`); what is left of these is further evidence, and all of it is weighed anew. Where
+nobody knows which records are alike (no features), there is one step.
+
 Cross-fitted: a target, its exact complements and the other targets of its fold are left out of everything the weights
 are learnt from, as targets and as shadows; the models the weights are learnt from are scored by shadows that exclude
 themselves too. So what the selection of evidence gains by chance on its own models counts for nothing.
@@ -23,6 +27,7 @@ from leaq.attacks.base import Access, Context, Ingredient, MembershipAttack
 from leaq.attacks.decisions import pairs_of
 from leaq.attacks.file import ReadFile
 from leaq.attacks.hierarchical import predictive
+from leaq.attacks.neighbours import COLUMNS, FREED, FreedByShadows, Hood, freed
 from leaq.attacks.shadows import Shadows
 from leaq.attacks.signals import Signals, together
 from leaq.errors import NotEnoughEvidence, listed_names
@@ -46,7 +51,8 @@ PENALTY = 0.1
 """Inverse strength of the ridge penalty on standardised evidence."""
 Part = tuple[Floats, Ints | slice]
 """A signal (s, m), and which of the records it is about."""
-Combiner = Callable[[Floats], Floats]
+Combiner = Callable[[Sequence[int], Sequence[int]], Floats]
+"""Scores (t, n) of targets, with models excluded from their shadows."""
 
 
 class Combined(MembershipAttack):
@@ -110,7 +116,8 @@ class Combined(MembershipAttack):
         members, pairs = context.table.members, pairs_of(context.table.members)
         # Who holds the file reads the outputs too: what they say is found once.
         keep = self.sees == "outputs" and not context.beside
-        evidence = _Evidence(self._signals(context), context, files=self._files(context), keep=keep)
+        parts = self._signals(context)
+        evidence = _Evidence(parts, context, hoods=self._hoods(context, parts), files=self._files(context), keep=keep)
         usable = np.setdiff1d(np.unique(pairs), pairs[list(excluded)])
         scores = np.empty((len(targets), members.shape[1]))
         for fold in _folds(usable, pairs[list(targets)]):
@@ -123,7 +130,7 @@ class Combined(MembershipAttack):
             out = [*excluded, *np.flatnonzero(np.isin(pairs, fold))]
             combine = _learnt(evidence, pairs, learnt_on, members, out=out, seed=context.resampling.seed)
             rows = [row for row, target in enumerate(targets) if pairs[target] in fold]
-            scores[rows] = combine(evidence.of([targets[row] for row in rows], excluded))
+            scores[rows] = combine([targets[row] for row in rows], excluded)
         return scores
 
     def _signals(self, context: Context) -> list[Part]:
@@ -152,6 +159,17 @@ class Combined(MembershipAttack):
             found += [np.mean(same, axis=0) for same in zip(*kinds[-1], strict=True)] if self.sees == "file" else []
         return found
 
+    def _hoods(self, context: Context, parts: Sequence[Part]) -> list[Hood | None]:
+        """Return which records are alike, for the signals that their memberships move; an empty list if nobody knows.
+
+        For margins and residuals of all records: what outputs say of neighbours, gradients and squares say again.
+        """
+        if not context.has("features"):
+            return []
+        signed = [one for release in context.releases for one in release.signed]
+        hood = Hood.of(context, context.table)
+        return [hood if any(signal is one for one in signed) else None for signal, _ in parts]
+
     def _files(self, context: Context) -> list[LossTable]:
         """Return the releases whose files' numbers are read."""
         reads = self.sees == "file" and context.has("numbers") and context.has("features")
@@ -169,9 +187,10 @@ class Combined(MembershipAttack):
             used += ["every number that is no code"] if self._files(context) else []
             used += ["the first layer's codes"] if self.codes else []
             sees = f"holds the released file, of which it uses {listed_names(used)}"
+        alike = " and which of its records are alike" if context.has("features") else ""
         return (
-            f"{sees}; knows the pool, the training rule and the quantizer; {context.shadows_of()} shadow models, on "
-            "which the signals are weighed"
+            f"{sees}; knows the pool{alike}, the training rule and the quantizer; {context.shadows_of()} shadow "
+            "models, on which the signals are weighed"
         )
 
     def title(self) -> str:
@@ -188,7 +207,15 @@ class Combined(MembershipAttack):
 class _Evidence:
     """What all signals of a model say of each record."""
 
-    def __init__(self, parts: Sequence[Part], context: Context, *, files: Sequence[LossTable], keep: bool) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        context: Context,
+        *,
+        hoods: Sequence[Hood | None],
+        files: Sequence[LossTable],
+        keep: bool,
+    ) -> None:
         self._parts = parts
         self._shared, self._keep = context.shared, keep
         self._files = [ReadFile.of(context, table) for table in files]
@@ -198,13 +225,45 @@ class _Evidence:
             context.shadows(signal) if every else Shadows(signal, context.table.members[:, rows])
             for every, (signal, rows) in zip(whole, parts, strict=True)
         ]
+        self._hoods = hoods
 
     def of(self, targets: Sequence[int], excluded: Sequence[int]) -> Floats:
         """Return (t, n, 6 a signal, and 1 a file's numbers), tamed: the logarithm of what is far from 0."""
         parts = self._known(targets, excluded)
         parts += [file.scores(targets, excluded)[:, :, None] for file in self._files]
-        found = np.concatenate(parts, axis=2)
-        return np.asarray(np.copysign(np.log1p(np.abs(found)), found))
+        return _tamed(parts)
+
+    @property
+    def knows_neighbours(self) -> bool:
+        """Whether it is known which records are alike."""
+        return any(hood is not None for hood in self._hoods)
+
+    def given(self, odds: Floats, targets: Sequence[int], excluded: Sequence[int]) -> Floats:
+        """Return what signals freed of neighbours' memberships say, of which `odds` (t, n) are the log-odds.
+
+        (t, n, 4 a signal), tamed; see `leaq.attacks.neighbours`.
+        """
+        found = []
+        for place, hood in enumerate(self._hoods):
+            if hood is not None:
+                signal, said = self._parts[place][0], np.empty((len(targets), self._records, COLUMNS))
+                for rows, _, one in self._freed(place, hood, targets, excluded):
+                    said[rows] = one.evidence(signal[[targets[row] for row in rows]], odds[rows])
+                found.append(said)
+        return _tamed(found)
+
+    def _freed(self, place: int, hood: Hood, targets: Sequence[int], excluded: Sequence[int]) -> FreedByShadows:
+        """Return how a signal is freed, from what another attack found where that was kept."""
+        signal = self._parts[place][0]
+        key = "freed", id(signal), tuple(targets), tuple(sorted(int(one) for one in excluded))
+        if key in self._shared:
+            kept: FreedByShadows = self._shared[key][1]
+            return kept
+        found = freed(signal, self._shadows[place], hood, targets, excluded=excluded)
+        held = sum(each[0] == "freed" for each in self._shared)
+        if self._keep and FREED * len(found) * self._records * (held + 1) <= SHARED:
+            self._shared[key] = (signal, found)  # the signal too, so that no other one takes its place in memory
+        return found
 
     def _known(self, targets: Sequence[int], excluded: Sequence[int]) -> list[Floats]:
         """Return what each signal says, from what another attack found of the same ones where that was kept."""
@@ -253,6 +312,12 @@ class _Evidence:
             yield found
 
 
+def _tamed(parts: Sequence[Floats]) -> Floats:
+    """Return evidence side by side, the logarithm of what is far from 0."""
+    found = np.concatenate(parts, axis=2)
+    return np.asarray(np.copysign(np.log1p(np.abs(found)), found))
+
+
 def _folds(usable: Ints, wanted: Ints) -> list[Ints]:
     """Return groups of pairs that are attacked with the same weights and hold every wanted one.
 
@@ -272,11 +337,24 @@ def _learnt(
     enough = max(2, ROWS // members.shape[1])
     models = np.sort(models[:enough])
     rows = [rng.permutation(members.shape[1])[: ROWS // len(models)] for _ in models]
-    found = evidence.of(models.tolist(), out)
-    x = np.concatenate([one[kept] for one, kept in zip(found, rows, strict=True)])
     y = np.concatenate([members[m, kept] for m, kept in zip(models, rows, strict=True)])
-    centre, spread = x.mean(0), np.maximum(x.std(0), 1e-9)
-    weights, constant = ridge_logistic((x - centre) / spread, y, strength=PENALTY)
-    weights = weights / spread
-    constant -= float(centre @ weights)
-    return lambda found: found @ weights + constant
+
+    def weighed(found: Floats) -> Callable[[Floats], Floats]:
+        x = np.concatenate([one[kept] for one, kept in zip(found, rows, strict=True)])
+        centre, spread = x.mean(0), np.maximum(x.std(0), 1e-9)
+        weights, constant = ridge_logistic((x - centre) / spread, y, strength=PENALTY)
+        weights = weights / spread
+        constant -= float(centre @ weights)
+        return lambda found: found @ weights + constant
+
+    alone = evidence.of(models.tolist(), out)
+    first = weighed(alone)
+    if not evidence.knows_neighbours:
+        return lambda targets, excluded: first(evidence.of(targets, excluded))
+    second = weighed(np.concatenate([alone, evidence.given(first(alone), models.tolist(), out)], axis=2))
+
+    def combine(targets: Sequence[int], excluded: Sequence[int]) -> Floats:
+        found = evidence.of(targets, excluded)
+        return second(np.concatenate([found, evidence.given(first(found), targets, excluded)], axis=2))
+
+    return combine

@@ -78,22 +78,27 @@ class Predictive:
         rows : (k,) by whose expectation each of k signals is judged; several may be judged by one.
         """
         found = np.empty((*signal.shape, len(EVIDENCE)))
-        found[..., 0], found[..., 1], found[..., 2] = self._judged(signal, rows)
+        found[..., 0], found[..., 1], found[..., 2] = self.judged(signal, signal, rows)
         found[..., 3:] = self._of_the_record[rows]
         return found
 
     def log_ratio(self, signal: Floats) -> Floats:
         """Return the log-likelihood ratio of a target's signal (..., n), in against out, (..., n)."""
-        return self._judged(signal, ...)[0]
+        return self.judged(signal, signal)[0]
 
-    def _judged(self, signal: Floats, rows: Ints | EllipsisType) -> tuple[Floats, Floats, Floats]:
-        """Return the log-likelihood ratio, and the standard deviations from either mean."""
+    def judged(self, inside: Floats, outside: Floats, rows: Ints | EllipsisType = ...) -> tuple[Floats, Floats, Floats]:
+        """Return the log-likelihood ratio, and the standard deviations from either mean, (..., n) each.
+
+        Parameters
+        ----------
+        inside, outside : (..., n) the signal as it is to be read if the target trained on a record, and if it did not.
+        """
         sides = (
-            (self.mean_in, self.variance_in, self.freedom_in, self._constants[0]),
-            (self.mean_out, self.variance_out, self.freedom_out, self._constants[1]),
+            (inside, self.mean_in, self.variance_in, self.freedom_in, self._constants[0]),
+            (outside, self.mean_out, self.variance_out, self.freedom_out, self._constants[1]),
         )
         z, densities = [], []
-        for mean, variance, freedom, constant in sides:
+        for signal, mean, variance, freedom, constant in sides:
             z.append((signal - mean[rows]) / np.sqrt(variance)[rows])
             own = freedom[rows]
             densities.append(constant[rows] - (own + 1) / 2 * np.log1p(z[-1] ** 2 / own))

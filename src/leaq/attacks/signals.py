@@ -139,8 +139,12 @@ class Signals:
     @cached_property
     def outputs(self) -> tuple[Floats, ...]:
         """What the outputs alone give, normalised and then raw: the margin; or the residual and its log square."""
-        signed = (self.of("auto"), self.of("auto", normalise=False))
-        return tuple(signal for one in signed for signal in with_square(one, self.table.task))
+        return tuple(signal for one in self.signed for signal in with_square(one, self.table.task))
+
+    @cached_property
+    def signed(self) -> tuple[Floats, ...]:
+        """The margin or the residual, normalised and raw."""
+        return self.of("auto"), self.of("auto", normalise=False)
 
     @cached_property
     def _normalised(self) -> Floats:

@@ -1,0 +1,276 @@
+"""An attack on all records at once: a record's signal, freed of what the memberships of records like it did to it.
+
+LiRA looks at one record at a time, and takes for noise that a model's output on a record also depends on which records
+like it the model trained on. That is no noise to an attacker who knows the pool: from his shadow models he learns how
+much the membership of a record's neighbours moves its signal, takes it out of the shadows, where he knows who was in,
+and out of the target, where he has a first guess of everybody's membership that gets better with every round. What is
+left varies less, so that the record's own membership shows. With D_i the move of record i's signal by its own
+membership, m_i its membership and i the records nearest to j,
+
+    signal of j  =  what its own membership makes of it  +  sum_i k(i, j) D_i (m_i - 1/2)  +  noise
+
+where k depends on how near i is (`BINS` steps), on whether both are of one class, and on whether j itself is a member:
+a record that a model fits exactly is not moved by its neighbours any more. k is learnt over all records and shadows.
+
+Own method. That memberships of records like each other should be inferred together: Humphries et al., "Investigating
+Membership Inference Attacks under Data Dependencies" (arXiv 2010.12112v4); "Cascading and Proxy Membership Inference
+Attacks" does so by training further shadow models on the members found so far. Here nothing is trained.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from leaq.attacks.base import Context, Ingredient, MembershipAttack
+from leaq.attacks.hierarchical import Predictive, predictive
+from leaq.attacks.shadows import InOut, Shadows
+from leaq.errors import InvalidInput
+from leaq.types import Bools, Floats, Ints, LossTable
+
+NEAREST = 32
+"""Neighbours of a record."""
+BINS, STEP = 4, 0.25
+"""Steps of nearness, and which part of all pairs of neighbours is nearer than each: a quarter, 1 in 16, 1 in 64."""
+ROUNDS = 2
+"""Times that everybody's membership is guessed."""
+WIDE = 256
+"""Features beyond which records of a large pool are compared by as many random sums of them."""
+MANY = 4096
+"""Records from which a pool is large."""
+AT_ONCE = 2**23
+"""Similarities that are held at once."""
+RIDGE = 1e-3
+SURE = 30.0
+"""Log-odds beyond which a membership is certain."""
+COLUMNS = 4
+"""Columns of `Freed.evidence`."""
+FREED = 9
+"""Numbers a record that a `Freed` holds, about."""
+
+
+class ByNeighbours(MembershipAttack):
+    """Hierarchical LiRA on all records together: signals freed of what their neighbours' memberships did to them.
+
+    Direction: smaller is safer; compare with lira(variance=hierarchical), which looks at one record at a time. Range:
+    advantage in [-1, 1]. Do not trust when quiet: neighbours are found by the features, and where these do not say
+    which records a model takes for alike, nothing is gained. A lower bound on the leak of the game played.
+
+    Raises
+    ------
+    InvalidInput
+        If there are not as many features as records.
+    NotEnoughEvidence
+        If there are fewer than 4 shadows, or a record is in (or out of) none of a target's shadows.
+    """
+
+    name: ClassVar[str] = "neighbours"
+    place: ClassVar[int] = 5
+    source: ClassVar[str] = "own; membership under dependencies: arXiv 2010.12112v4"
+    examples: ClassVar[tuple[str, ...]] = ("neighbours",)
+    jackknife: ClassVar[bool] = False  # solving anew without each pair of models would cost as often as much
+    needs: ClassVar[tuple[Ingredient, ...]] = ("shadows", "scores", "features")
+
+    def scores(self, context: Context, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
+        """Return log-likelihood ratios, (t, n)."""
+        signal = context.signals.of("auto")
+        known = context.shadows(signal)
+        hood = Hood.of(context, context.table)
+        scores = np.empty((len(targets), signal.shape[1]))
+        for rows, alone, found in freed(signal, known, hood, targets, excluded=excluded):
+            here = signal[[targets[row] for row in rows]]
+            odds = alone.log_ratio(here)
+            for _ in range(ROUNDS):
+                odds = found.evidence(here, odds)[..., 0]
+            scores[rows] = odds
+        return scores
+
+    def knows(self, context: Context) -> str:
+        return (
+            "sees the quantized model's outputs on all records; knows the pool and which of its records are alike, the "
+            f"training rule and the quantizer; {context.shadows_of()} shadow models"
+        )
+
+    def title(self) -> str:
+        return "LiRA on all records together, neighbours' memberships taken out"
+
+    def short(self) -> str:
+        return "Neighbours"
+
+    def explain(self) -> str:
+        return "Likelihood of a record's signal once what the memberships of records like it did to it is taken out."
+
+
+class Hood:
+    """Which records are near which, in steps of nearness and within and between classes.
+
+    Parameters
+    ----------
+    features : (n, d) of the pool.
+    classes : (n,) of its records; None where they are values, or several targets.
+    """
+
+    @classmethod
+    def of(cls, context: Context, table: LossTable) -> "Hood":
+        """Return the neighbours of the records of a context, found once for all attacks."""
+        assert context.features is not None
+        classes = table.targets if table.task == "classification" and not table.by_task else None
+        if "hood" not in context.shared:
+            context.shared["hood"] = cls(context.features, classes)
+        found: Hood = context.shared["hood"]
+        return found
+
+    def __init__(self, features: Floats, classes: npt.NDArray[Any] | None = None) -> None:
+        if classes is not None and len(classes) != len(features):
+            raise InvalidInput(f"neighbours: needs features of all {len(classes)} records. Found {len(features)} rows.")
+        self._near, nearness = most_alike(features)
+        inner = np.quantile(nearness, 1 - STEP ** np.arange(1, BINS)) if nearness.size else np.zeros(BINS - 1)
+        self._kind = (nearness[:, :, None] >= inner).sum(2)
+        if classes is not None:
+            self._kind += BINS * (np.asarray(classes)[self._near] == np.asarray(classes)[:, None])
+        self._kinds = BINS * (1 if classes is None else 2)
+        self._ends = np.arange(len(self._near) + 1) * self._near.shape[1]
+
+    def __len__(self) -> int:
+        return len(self._near)
+
+    @cached_property
+    def _by_kind(self) -> Any:
+        """Sparse (kinds n, n): in row k n + j 1 at the neighbours of record j that are of kind k."""
+        from scipy.sparse import csr_array
+
+        n, count = self._near.shape
+        rows = self._kind * n + np.arange(n)[:, None]
+        shape = self._kinds * n, n
+        return csr_array((np.ones(n * count), (rows.ravel(), self._near.ravel())), shape=shape)
+
+    def sums(self, values: Floats) -> Floats:
+        """Return what the neighbours of each kind add up to, of values (o, n): (o, n, kinds)."""
+        found = (self._by_kind @ values.T).reshape(self._kinds, len(self), len(values))
+        return np.ascontiguousarray(found.transpose(2, 1, 0))
+
+    def weighted(self, weights: Floats) -> Any:
+        """Return one sparse matrix (n, n) of all kinds, each by its weight (kinds,)."""
+        from scipy.sparse import csr_array
+
+        return csr_array((weights[self._kind].ravel(), self._near.ravel(), self._ends), shape=(len(self), len(self)))
+
+
+def most_alike(features: Floats) -> tuple[Ints, Floats]:
+    """Return the nearest other records of each, (n, k), and how near they are: the cosine of standardised features.
+
+    Examples
+    --------
+    >>> near, nearness = most_alike(np.repeat(np.eye(2), 20, axis=0))
+    >>> near.shape, bool((near[0][nearness[0] > 0] < 20).all())
+    ((40, 32), True)
+    """
+    x = np.asarray(features, np.float32).reshape(len(features), -1)
+    x = x - x.mean(0)
+    spread = x.std(0)
+    x = x[:, spread > 0] / spread[spread > 0]
+    if len(x) > MANY and x.shape[1] > WIDE:
+        x = x @ np.random.default_rng(0).standard_normal((x.shape[1], WIDE), np.float32)
+    size = np.sqrt((x**2).sum(1, keepdims=True))
+    x = x / np.where(size > 0, size, 1.0)
+    n, count = len(x), min(NEAREST, len(x) - 1)
+    near, nearness = np.empty((n, count), np.int64), np.empty((n, count))
+    step = max(1, AT_ONCE // n)
+    for start in range(0, n, step):
+        part = x[start : start + step] @ x.T
+        part[np.arange(len(part)), np.arange(start, start + len(part))] = -np.inf
+        found = np.argpartition(part, n - count, axis=1)[:, n - count :]
+        near[start : start + step] = found
+        nearness[start : start + step] = np.take_along_axis(part, found, axis=1)
+    return near, nearness
+
+
+@dataclass(frozen=True)
+class Freed:
+    """How a signal is freed of what neighbours' memberships do to it, and what is then expected of it.
+
+    Attributes
+    ----------
+    move : (n,) what a record's own membership does to its signal.
+    weights : (kinds,) how much of a neighbour's move each kind of neighbour passes on: to members, and to others.
+    expected : of what is left.
+    """
+
+    hood: Hood
+    move: Floats
+    weights: tuple[Floats, Floats]
+    expected: Predictive
+
+    def evidence(self, signal: Floats, odds: Floats) -> Floats:
+        """Return what a target's signal (t, n) says of each record, given the log-odds (t, n) of all, (t, n, 4).
+
+        The log-likelihood ratio of what is left of the signal; how many standard deviations that lies from either mean;
+        and what its neighbours' signals say of a record: how much likelier they are where it was a member.
+        """
+        chance = 1 / (1 + np.exp(-np.clip(odds, -SURE, SURE)))
+        doubted = ((chance - 0.5) * self.move).T
+        passed = [self.hood.weighted(weights) for weights in self.weights]
+        ratio, z_in, z_out = self.expected.judged(*(signal - (one @ doubted).T for one in passed))
+        pull_in = chance * z_in / np.sqrt(self.expected.variance_in)
+        pull_out = (1 - chance) * z_out / np.sqrt(self.expected.variance_out)
+        told = sum((one.T @ pull.T).T for one, pull in zip(passed, (pull_in, pull_out), strict=True))
+        return np.stack([ratio, z_in, z_out, told * self.move], axis=-1)
+
+
+FreedByShadows = Sequence[tuple[list[int], Predictive, Freed]]
+"""Which rows of the targets have the same shadows, what these expect of each record by itself, and freed."""
+
+
+def freed(
+    signal: Floats, known: Shadows, hood: Hood, targets: Sequence[int], *, excluded: Sequence[int] = ()
+) -> FreedByShadows:
+    """Return for targets with the same shadows what these expect of each record, by itself and freed of neighbours.
+
+    Parameters
+    ----------
+    signal : (s, n) of all models. known : these as shadows of each other.
+    """
+    if signal.shape[1] != len(hood):
+        raise InvalidInput(f"neighbours: needs features of all {signal.shape[1]} records. Found {len(hood)} rows.")
+    rows: dict[tuple[int, ...], list[int]] = {}
+    for row, target in enumerate(targets):
+        rows.setdefault(tuple(known.excluded(target, excluded)), []).append(row)
+    first = [targets[each[0]] for each in rows.values()]
+    alone = predictive(known.of_all(first, excluded, attack="neighbours"))
+    weights, left = [], []
+    for place, target in enumerate(first):
+        models = known.models(target, excluded, attack="neighbours")
+        learnt, moved = _learnt(signal[models], known.members[models], alone.of(place), hood)
+        weights.append(learnt)
+        left.append(Shadows(signal[models] - moved, known.members[models], own=()).everyone())
+    lone = [InOut(*(getattr(one, name.name)[None] for name in fields(one))) for one in left]
+    expected = predictive(lone[0].joined(lone[1:]))
+    return [
+        (each, alone.of(i), Freed(hood, alone.mean_in[i] - alone.mean_out[i], weights[i], expected.of(i)))
+        for i, each in enumerate(rows.values())
+    ]
+
+
+def _learnt(there: Floats, inside: Bools, alone: Predictive, hood: Hood) -> tuple[tuple[Floats, Floats], Floats]:
+    """Return the weights of kinds of neighbours, for members and for others, and how these move the signals (o, n)."""
+    around = hood.sums((inside - 0.5) * (alone.mean_in - alone.mean_out))  # (o, n, kinds)
+    moved, learnt = np.empty_like(there), []
+    sides = ((inside, alone.mean_in, alone.variance_in), (~inside, alone.mean_out, alone.variance_out))
+    for kept, mean, variance in sides:
+        mine = around[kept]
+        learnt.append(_weights(mine, (there - mean)[kept], np.broadcast_to(variance, kept.shape)[kept]))
+        moved[kept] = mine @ learnt[-1]
+    return (learnt[0], learnt[1]), moved
+
+
+def _weights(around: Floats, left: Floats, variance: Floats) -> Floats:
+    """Return the ridge weights (k,) of what neighbours add up to (r, k) in what is left of signals (r,)."""
+    size = np.sqrt(variance)
+    design, aim = around / size[:, None], left / size
+    gram = design.T @ design
+    diagonal = np.diag(gram)
+    penalty = RIDGE * diagonal + 1e-9 * max(float(diagonal.sum()), 1e-300)
+    return np.asarray(np.linalg.solve(gram + np.diag(penalty), design.T @ aim))
