@@ -70,7 +70,8 @@ class OpenVinoGraph:
                 found += [v.moved(np.ravel).weight() for v in values if v is not None and v.array.dtype.kind == "f"]
             elif kind in PRODUCTS:
                 given = next((one for at in (0, 1) if (one := self._levels(node, at)) is not None), None)
-                found += [value.weight(turned=turned, given=given) for value, turned in self._operands(node, kind)]
+                parts = self._operands(node, kind)
+                found += [_even(value).weight(turned=turned, given=given) for value, turned in parts]
         return found
 
     def _levels(self, node: Any, at: int) -> Levels | None:
@@ -178,9 +179,15 @@ def _converted(node: Any, value: Constant) -> Constant:
 
 
 def _scaled(_node: Any, value: Constant, scale: Constant) -> Constant:
-    even = value.form.removeprefix("OpenVINO ").partition(" ")[0] in WHOLE.values()
     form = value.form + " per tensor" * (value.form.endswith("levels") and scale.array.size == 1)
-    return Constant(value.array * scale.array, scale.array if even else None, form)
+    form += f" scaled by {scale.form.removeprefix('OpenVINO ')}" * bool(scale.form)
+    return Constant(value.array * scale.array, scale.array, form)
+
+
+def _even(value: Constant) -> Constant:
+    """Return a weight with the distance of its levels only if that is the scale: of whole numbers."""
+    whole = value.form.removeprefix("OpenVINO ").partition(" ")[0] in WHOLE.values()
+    return value if whole else replace(value, step=None)
 
 
 def _shifted(_node: Any, value: Constant, zero: Constant) -> Constant:

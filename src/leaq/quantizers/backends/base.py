@@ -50,6 +50,20 @@ class Backend(Scheme):
         """Quantize one float32 matrix (out, in) with the library."""
         raise NotImplementedError
 
+    @property
+    def shared(self) -> tuple[Per, int]:
+        """What shares a scale, and how many inputs do where it is a group."""
+        raise NotImplementedError
+
+    def refuse_partial_group(self, weight: Tensor, library: str) -> None:
+        """Refuse a weight (out, ...) whose rows are no whole groups, where a library does."""
+        per, group = self.shared
+        if per == "group" and (inputs := weight[0].numel()) % group:
+            raise UnsupportedModel(
+                f"{self.spec()}: {library} needs a group size that divides the layer's inputs. Found {inputs} inputs "
+                f"and groups of {group}. Use per=channel, or another group."
+            )
+
     def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
         """Return the nearest codes (b, out, in) under the library's scales."""
         raise NotImplementedError
@@ -148,20 +162,6 @@ class Affine(Backend):
     def levels(self) -> int:
         """2^bits: unlike `uniform`, these use the most negative code too."""
         return int(2**self.bits)
-
-    @property
-    def shared(self) -> tuple[Per, int]:
-        """What shares a scale, and how many inputs do where it is a group."""
-        raise NotImplementedError
-
-    def refuse_partial_group(self, weight: Tensor, library: str) -> None:
-        """Refuse a weight (out, ...) whose rows are no whole groups, where a library does."""
-        per, group = self.shared
-        if per == "group" and (inputs := weight[0].numel()) % group:
-            raise UnsupportedModel(
-                f"{self.spec()}: {library} needs a group size that divides the layer's inputs. Found {inputs} inputs "
-                f"and groups of {group}. Use per=channel, or another group."
-            )
 
     def decode(self, codes: Tensor, scales: Scales) -> Tensor:
         steps = into_blocks(codes, *self.shared).float() - self._zero(scales)

@@ -100,9 +100,12 @@ def _openvino(rest: str) -> Iterator[str]:
         return
     kind, _, group = rest.partition(" in groups of ")
     bits = kind.rpartition("int")[2]
-    if not bits.isdigit():  # short floats
+    per = f", per=group, group={group}" if group else ", per=channel"
+    if not bits.isdigit():
+        kind, _, by = kind.partition(" scaled by ")
+        if by in ("", "f8e8m0"):  # not two scales, as of NVFP4
+            yield f"nncf.float(format={kind}{per}{', powers=True' * bool(by)})"
         return
-    per = f", per=group, group={group}" if group else ""
     zero = ", symmetric=False" if kind.startswith("u") and int(bits) > 3 else ""  # fewer are symmetric, and stored so
     yield f"nncf(bits={bits}{per}{zero})"
     yield from _integers(rest)
@@ -136,13 +139,24 @@ def _float8(rest: str) -> Iterator[str]:
         yield f"compressed_tensors.float(format=fp8{per})"
 
 
+_OF_QUANTO = re.compile(r"(?P<kind>[^ ]+)( in (?P<half>b?float16))?( in groups of (?P<group>\d+))?$")
+
+
 def _quanto(rest: str) -> Iterator[str]:
-    bits, few, group = rest.partition("-bit")
-    if few:
-        per = f", per=group, group={group.rpartition(' ')[2]}" if group else ""
+    if (match := _OF_QUANTO.match(rest)) is None:
+        return
+    kind, half, group = match["kind"], match["half"], match["group"]
+    bits, few, _ = kind.partition("-bit")
+    float8 = "e5m2" if "e5m2" in kind else "e4m3"
+    if half and few:
+        yield f"quanto(type=qint{bits}, through={half}, {f'group={group}' if group else 'per=channel'})"
+    elif half:
+        yield f"quanto(type={'qint8' if kind == 'int8' else f'qfloat8_{float8}'}, through={half})"
+    elif few:
+        per = f", per=group, group={group}" if group else ""
         yield f"uniform(bits={bits}{per}, symmetric=False)"
     else:
-        yield "uniform(bits=8)" if rest == "int8" else f"float8(format={'e5m2' if 'e5m2' in rest else 'e4m3'})"
+        yield "uniform(bits=8)" if kind == "int8" else f"float8(format={float8})"
 
 
 def _torch_ao(rest: str) -> Iterator[str]:

@@ -45,9 +45,15 @@ FLOATS = {
     "nf4": {"mode": "NF4", "group_size": 64, "all_layers": True},
     "f4e2m1": {"mode": "FP4", "group_size": 32, "all_layers": True},
     "f8e4m3": {"mode": "FP8_E4M3", "group_size": -1, "all_layers": True},
+    "mxfp4": {"mode": "MXFP4", "group_size": 32, "all_layers": True},
+    "mxfp8": {"mode": "MXFP8_E4M3", "group_size": 32, "all_layers": True},
+    "nvfp4": {"mode": "NVFP4", "group_size": 16, "all_layers": True},
 }
 """Of short floating-point numbers, which are read and run."""
-EDGES = {"edges uint8": {}, "edges int4": {"mode": "INT4_SYM", "group_size": 32}}
+EDGES = {
+    "edges uint8": {}, "edges int4": {"mode": "INT4_SYM", "group_size": 32},
+    "edges nf4": {"mode": "NF4", "group_size": 32}, "edges f8e4m3": {"mode": "FP8_E4M3", "group_size": -1},
+}  # fmt: skip
 """Of a network of other layers and unlikely rows."""
 RECIPES = ("dynamic_wi8_afp32", "weight_only_wi8_afp32", "dynamic_wi4_afp32", "static_wi8_ai8")
 

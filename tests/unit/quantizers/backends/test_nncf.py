@@ -65,6 +65,17 @@ def test_ties_fall_as_counted_from_the_lowest_level():
     assert float(scales["step"]) == top
 
 
+def test_short_floats_take_the_nearest_level_and_of_two_the_even_one():
+    row = torch.tensor([[6.0, 5.0, 2.5, 0.25, 0.75, -5.0, -0.25, 3.4]])
+    _, scales = build("nncf.float(format=f4e2m1, per=channel)").codes(one(row))["weight"]
+    assert scales["step"].tolist() == [[1.0]]
+    assert released("nncf.float(format=f4e2m1, per=channel)", row).tolist() == [[6, 4, 2, 0, 1, -4, 0, 3]]
+    powers = released("nncf.float(format=f4e2m1, per=channel, powers=True)", row * 1.01)
+    assert powers.tolist() == [[6, 6, 3, 0, 1, -6, 0, 3]]  # the scale is 2
+    eight = released("nncf.float(format=f8e4m3, per=channel)", torch.tensor([[448.0, 367.9999, 17.0, -1.0]]))
+    assert eight.tolist() == [[448, 384, 16, -1]]  # 368 in 16 bits, between 352 and 384
+
+
 def unlikely():
     """Rows of zeros, of one sign, of one number, on ties, very small and large."""
     weight = weight_of(2, shape=(10, 64))

@@ -5,9 +5,11 @@ row there is a row of the weight, or a group of one: how many groups make a row 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from leaq.errors import InvalidInput
 from leaq.models.formats.codes import scaled
@@ -22,10 +24,18 @@ def _quanto(parts: Parts, settings: Mapping[str, Any]) -> Weight:
         return _packed(parts, settings)
     codes, scale = parts.get(CODES), parts.get(SCALE)
     kind = "" if codes is None else str(codes.dtype).removeprefix("torch.")
-    found = None if codes is None or scale is None else scaled(codes, scale, form=f"quanto {kind}")
+    if codes is None or scale is None:
+        raise _unknown(parts, settings)
+    found = scaled(codes, scale, form=f"quanto {kind}{_own(scale)}")
     if found is None:
         raise _unknown(parts, settings)
-    return found
+    others = tuple(replace(one, value=one.value.to(scale.dtype).float()) for one in found.others)
+    return replace(found, value=found.value.to(scale.dtype).float(), others=others)
+
+
+def _own(scale: Tensor) -> str:
+    """Say in which type of 16 bits a model was quantized, and multiplies."""
+    return f" in {scale.dtype}".replace("torch.", "") * (scale.element_size() == 2)
 
 
 def _packed(parts: Parts, settings: Mapping[str, Any]) -> Weight:
@@ -37,12 +47,12 @@ def _packed(parts: Parts, settings: Mapping[str, Any]) -> Weight:
         for bits in (4, 2):
             if -(-rows * bits // 8) != len(packed):
                 continue
-            codes = torch.cat([(packed >> at) & (2**bits - 1) for at in range(0, 8, bits)])[:rows].float()
-            value = codes * scale.float() - shift.float()
+            codes = torch.cat([(packed >> at) & (2**bits - 1) for at in range(0, 8, bits)])[:rows]
+            value = (scale * codes - shift).float()  # in the model's own type
             if not shift.is_floating_point():  # a zero point
-                value = (codes - shift.float()) * scale.float()
+                value = (scale * (codes.to(torch.int8) - shift.to(torch.int8))).float()
             size = packed[0].numel()
-            form, convention = f"quanto {bits}-bit in groups of {size}", f"{bits} bits"
+            form, convention = f"quanto {bits}-bit{_own(scale)} in groups of {size}", f"{bits} bits"
             found.append(Weight(value, scale.float().expand(value.shape), form, convention, flat=True))
     if not found:
         raise _unknown(parts, settings)

@@ -5,6 +5,7 @@ from torch import nn
 
 from leaq.errors import LeaqError
 from leaq.pipeline.finished.shipped import open_shipped
+from leaq.quantizers import build
 from leaq.quantizers.files.recognised import recipe_of
 from tests.unit.models.formats.cases import close, known_by, whole
 from tests.unit.models.formats.producers import layers, net, quanto
@@ -47,6 +48,31 @@ def test_against_the_package_itself(tmp_path, kind, shape):
     exact = shape[0] == 1 and kind in ("qint4", "qint2")  # each number is its own scale, by the package's own choice
     recipe = recipe_of(opened.module, module, opened.stored)
     assert (recipe is None) == exact or recipe.share == 1
+
+
+OF_HALVES = {
+    "qint8": "quanto(type=qint8, ", "qfloat8": "quanto(type=qfloat8_e4m3, ",
+    "qfloat8_e5m2": "quanto(type=qfloat8_e5m2, ", "qint4": "quanto(type=qint4, group=32, ",
+    "qint2": "quanto(type=qint2, group=32, ",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_models_in_sixteen_bits_are_read_and_told_in_theirs(tmp_path, kind, half):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(160, 7), nn.Linear(7, 160), nn.Linear(160, 64)).eval().to(half)
+    module[1] = nn.Identity()
+    expected = quanto(tmp_path / "m.safetensors", module, kind)
+    opened = open_shipped(tmp_path / "m.safetensors", module, name="m")
+    name = str(half).removeprefix("torch.")
+    for key, tensor in expected.items():
+        assert torch.equal(opened.module.get_parameter(key).float(), tensor.float())
+        assert f" in {name}" in opened.stored[key]
+    spec = build(f"{OF_HALVES[kind]}through={name})").spec()
+    recipe = recipe_of(opened.module, module, opened.stored)
+    assert (recipe.spec, recipe.share) == (spec, 1)
+    assert recipe_of(opened.module, None, opened.stored).spec == spec
 
 
 def test_groups_of_filters_take_the_originals_shape(tmp_path):
