@@ -44,7 +44,8 @@ class PackedLayers:
 
     def weights(self) -> list[Weight]:
         """Return every weight and bias, dequantized."""
-        found, levels, now = list[Weight](), dict[str, tuple[Levels | None, Levels]](), None
+        found, levels, now = list[Weight](), dict[str, tuple[Levels | None, Levels]](), _entering(self._module)
+        told = _told_by_graph(self._module)
         for name, part in self._module.named_modules():
             flat = type(part).__name__.endswith("1d")  # a filter of one axis is packed as one of two
             if (gives := _levels(part)) is not None:
@@ -53,8 +54,12 @@ class PackedLayers:
             for tensor in _held(part):
                 weight = _weight(tensor.squeeze(2) if flat and tensor.ndim == 4 else tensor)
                 if tensor.dtype == torch.qint8:  # embeddings and layers of 16 bits work with floating-point numbers
-                    around = static or (Levels(REDUCED), None)
-                    weight = replace(weight, given=around[0], gives=around[1])
+                    given, gives = static or (Levels(REDUCED), None)
+                    if name in told:  # what the graph works out is told by the layers
+                        given, gives = (
+                            graph or layer for graph, layer in zip(told[name], static or (None, None), strict=True)
+                        )
+                    weight = replace(weight, given=given, gives=gives)
                 found.append(weight)
         return found + [Weight(tensor.detach().cpu().float()) for _, tensor, _ in tensors_of(self._module)]
 
@@ -68,6 +73,73 @@ def _levels(part: nn.Module) -> Levels | None:
     if scale is None or zero is None or "torch.ao." not in kind or "dynamic" in kind:  # which have them for nothing
         return None
     return Levels.coded(float(scale), int(zero), 0, 255)
+
+
+def _entering(module: nn.Module) -> Levels | None:
+    """Return the levels of what comes into a graph of FX, which keeps them beside its layers; None where not told."""
+    for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
+        if node.target is torch.quantize_per_tensor:
+            held = [getattr(module, str(getattr(one, "target", "")), None) for one in node.args[1:3]]
+            if all(isinstance(one, Tensor) and one.numel() == 1 for one in held):
+                scale, zero = (one.item() for one in held if one is not None)
+                return Levels.coded(float(scale), int(zero), 0, 255)
+    return None
+
+
+def _told_by_graph(module: nn.Module) -> dict[str, tuple[Levels | None, Levels | None]]:
+    """Return how a script rounds what each layer is given, and what that gives, by what holds the layer's weight.
+
+    A traced script has scales in its graph alone, where static operators and dynamic ones have other names.
+    """
+    if not isinstance(module, torch.jit.ScriptModule):
+        return {}
+    try:
+        nodes = list(module.inlined_graph.nodes())
+    except RuntimeError:  # no graph of its own: a module without forward
+        return {}
+    found, levels = dict[str, tuple[Levels | None, Levels | None]](), dict[str, Levels]()
+    for node in nodes:
+        inputs, kind = list(node.inputs()), node.kind()
+        given = levels.get(inputs[0].debugName()) if inputs else None
+        if kind in ("aten::quantize_per_tensor", *_STATIC):
+            gives = _coded(module, inputs[-2:] if kind in _STATIC else inputs[1:3])
+            if kind in _STATIC:
+                found[".".join(_place(inputs[1])[:-1])] = given, gives
+            if gives is not None:
+                levels[node.output().debugName()] = gives
+        elif kind.endswith("_dynamic") and len(inputs) > 1:
+            found[".".join(_place(inputs[1])[:-1])] = Levels(REDUCED), None
+        elif given is not None and kind != "aten::dequantize" and node.outputsSize() == 1:
+            levels[node.output().debugName()] = given  # moved, or cut off at 0
+    return found
+
+
+_STATIC = frozenset(
+    f"quantized::{kind}{relu}" for kind in ("linear", "conv1d", "conv2d", "conv3d") for relu in ("", "_relu")
+)
+"""Operators on codes, whose last inputs are scale and zero point of what they give."""
+
+
+def _place(value: Any) -> list[str]:
+    """Return where a script holds what a value of its graph is, name by name; empty for what is worked out."""
+    node, names = value.node(), list[str]()
+    while node.kind() == "prim::GetAttr":
+        names.insert(0, node.s("name"))
+        node = next(iter(node.inputs())).node()
+    return names
+
+
+def _coded(module: nn.Module, inputs: list[Any]) -> Levels | None:
+    """Return the levels that a scale and a zero point of a graph give, constants or held by the script."""
+    numbers = []
+    for value in inputs:
+        held = value.toIValue()
+        for name in _place(value):
+            held = getattr(module if held is None else held, name)
+        if held is None:
+            return None
+        numbers.append(float(held))
+    return Levels.coded(numbers[0], int(numbers[1]), 0, 255)
 
 
 def has_packed_layers(module: nn.Module) -> bool:

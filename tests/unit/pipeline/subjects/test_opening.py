@@ -143,12 +143,15 @@ def test_litert_files_are_rounded_as_they_are(by_ai_edge):
     assert apart_by(observed, opened.module, path, inputs) < 0.5 * apart_by(Activations(8), opened.module, path, inputs)
 
 
-@pytest.mark.parametrize("kind", ["dynamic", "dynamic channels", "static", "static channels"])
-def test_scripted_layers_of_torch_ao_are_rounded_as_they_are(tmp_path, kind):
+@pytest.mark.parametrize("traced", [False, True], ids=["scripted", "traced"])
+@pytest.mark.parametrize("kind", ["dynamic", "dynamic channels", "static", "static channels", "FX", "FX channels"])
+def test_scripted_layers_of_torch_ao_are_rounded_as_they_are(tmp_path, kind, traced):
     module, inputs = bent(), skewed()
     module[3] = nn.ReLU()
-    torch.jit.script(producers.packed(module, kind, inputs)[0]).save(tmp_path / "m.ts")
+    made = producers.packed(module, kind, inputs)[0]
+    (torch.jit.trace(made, inputs) if traced else torch.jit.script(made)).save(tmp_path / "m.ts")
     opened = opened_of(tmp_path / "m.ts", module, inputs)
-    assert opened.activations.static is kind.startswith("static")
+    assert opened.activations.static is not kind.startswith("dynamic")
+    assert not opened.activations.static or "0.weight" in opened.activations.ranges
     before = apart_by(Activations(8), opened.module, tmp_path / "m.ts", inputs)
     assert opened.off[0] < 0.1 * min(before, opened.off[1])
