@@ -36,6 +36,7 @@ from leaq.types import AttackResult, Bools, Floats, LossTable, Samples, silent
 PAGE = DOCS / "attacks.md"
 QUANTIZERS = ("none", "uniform(bits=3)", "ternary(sparsity=0.5)", "sign", "ternary(sparsity=0.9)")
 SINGLE = ("threshold", "rmia", "lira(normalise=False)", "lira", "lira(variance=hierarchical)", "whitebox", "file")
+TOGETHER = ("none", "sign", "ternary(sparsity=0.9)")
 ATTACKS = ("lira(normalise=False)", "lira", "combined(sees=outputs)", "file", "combined")
 FEW = ("lira(normalise=False)", "lira", "lira(variance=hierarchical)", "combined(sees=outputs)")
 SHADOWS = (4, 8, 16, 32, 62)
@@ -102,6 +103,22 @@ def strength(folder: Path, settings: tuple[Setting, ...], standardise: str) -> I
             yield f"| {name} | {spec} | {' | '.join(cells)} | {build_attack(best).short()} {single[best]:+.3f} |"
 
 
+def together(folder: Path, settings: tuple[Setting, ...]) -> Iterator[str]:
+    """Yield the lines of the table of neighbours: who sees outputs, not knowing which records are alike, and knowing."""
+    yield "| data | quantizer | one record at a time | all records together | paired difference |"
+    yield "|---|---|---|---|---|"
+    attack = build_attack("combined(sees=outputs)")
+    for setting in settings:
+        samples, tables = tables_of(folder, setting, quantizers=TOGETHER)
+        for spec, table in tables.items():
+            alone, known = (attack.attack(Context(table, features=one)) for one in (None, samples.inputs))
+            assert alone.crossed is not None
+            assert known.crossed is not None
+            gap = known.crossed - alone.crossed
+            low, high = gap.interval(level=0.95)
+            yield f"| {setting.name} | {spec} | {_cell(alone)} | {_cell(known)} | {gap.value:+.3f} [{low:.3f}, {high:.3f}] |"
+
+
 def _cell(found: object) -> str:
     if not isinstance(found, AttackResult):
         return "–"
@@ -165,6 +182,7 @@ def main() -> None:
     tables = {
         "strength": list(strength(given.folder, settings, "auto")),
         "strength-members": list(strength(given.folder, settings[:-1], "members")),
+        "together": list(together(given.folder, settings if given.quick else settings[:-1])),
         "few-shadows": list(few_shadows(given.folder, settings[: -1 if len(settings) > 2 else None])),
     }
     for name, lines in tables.items():

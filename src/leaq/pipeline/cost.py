@@ -35,7 +35,7 @@ EVIDENCE = 6
 """Numbers a signal that the combined attack holds of every record and model."""
 BATCHES = 10
 """Bytes of a record and model while training: who is a member, and the order of the batches of half of them."""
-MEASURING = {"row": 0.2, "record": 1.66e-5, "part": 6.2e-7, "output": 1.9e-7}
+MEASURING = {"row": 0.37, "record": 3.1e-5, "part": 6.2e-7, "output": 1.9e-7}
 """Seconds that measuring takes on the processor of docs/scaling.md: a row, and of a record and model by itself, for
 each part of the models that a jackknife leaves out, and for each output."""
 ATTACKED = 0.5
