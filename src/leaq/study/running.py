@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from leaq.errors import InvalidInput
 from leaq.pipeline.cell import AuditConfig
 from leaq.results import CellResult
 from leaq.study.engines import Engine, make_engine
@@ -114,9 +115,15 @@ def audit_into(
 
     engine = engine or Local()
     device_for(config.training, cuda=engine.has_cuda)
+    mine = not Path(folder, "config.json").exists()
     store = Store.open(Path(folder), config)
     runner = Runner(store, [config], engine, watch=watch, rules=Rules(on_failure="raise"))
     if prepared is not None:
         runner.give(config, *prepared)
-    runner.run()
+    try:
+        runner.run()
+    except InvalidInput:
+        if mine:
+            store.leave()
+        raise
     return (store.finished() if store.cleaned else store.with_risks())[0]

@@ -177,6 +177,12 @@ class Store(Finished):
             if not path.name.startswith(f"{key}."):
                 put_aside(path, ".superseded")
 
+    def leave(self) -> None:
+        """Remove a folder in which nothing was ever kept, so that the next attempt finds its name free."""
+        kept = [path for path in self.folder.rglob("*") if path.is_file() and path.parent.name != "locks"]
+        if kept == [self.folder / "config.json"]:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
     def forget_chunks(self, key: str, *, keep: bool = False) -> None:
         """Remove the chunks of a cell that is finished: all, or with `keep` those of other records or older code."""
         for path in (self.folder / "chunks").glob(f"{key.rpartition('-')[0]}-*"):

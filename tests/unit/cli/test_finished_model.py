@@ -228,3 +228,15 @@ def test_what_is_missing_for_one_reason_is_said_once(desk):
 
 def flat(found):
     return " ".join(found.output.split())
+
+
+def test_a_refused_start_leaves_the_name_of_its_folder_free(desk):
+    for name, start in (("a.csv", 0), ("b.csv", 60)):
+        x, y = (part[start : start + 60] for part in noisy())
+        pd.DataFrame(x).assign(y=np.where(y > 0, "ill", "well"), code=y).to_csv(name, index=False)
+    ask = ["--members", "a.csv", "--nonmembers", "b.csv", "--model", "nets_of_a_user.py:make", "--quantizers", "none"]
+    refused = run(*ask, "--target", "y", "--ignore", "code", "--out", "out")
+    assert refused.exit_code == 2
+    assert "Found the words" in refused.output
+    assert not (desk / "out").exists()
+    assert run(*ask, "--target", "code", "--ignore", "y", "--out", "out").exit_code == 0

@@ -87,6 +87,18 @@ def test_a_search_over_networks_is_audited(rng):
     assert result.rows[0].metrics["accuracy"].value == pytest.approx(search.score(x[40:], y[40:]))
 
 
+def test_columns_and_targets_in_another_order_are_refused_in_a_line(rng):
+    x = pd.DataFrame(rng.normal(size=(80, 3)), columns=list("abc"))
+    model = Ridge().fit(x[:40], x["a"][:40])
+    ask = {"nonmembers": (x[40:], x["a"][40:]), "quantizers": "none", "draws": 20}
+    with pytest.raises(
+        InvalidInput, match="members: the estimator must run on the records given. It raised ValueError"
+    ):
+        leaq.audit(model, members=(x[["c", "b", "a"]][:40], x["a"][:40]), **ask)
+    with pytest.raises(InvalidInput, match="members: records and targets must stand in one order"):
+        leaq.audit(model, members=(x[:40], x["a"][:40][::-1]), **ask)
+
+
 def test_predictions_that_do_not_follow_from_the_weights_are_refused(rng):
     x, y = rng.normal(size=(60, 4)), np.arange(60) % 2
     model = LogisticRegression().fit(x, y)

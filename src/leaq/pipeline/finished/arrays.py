@@ -55,21 +55,32 @@ def tensor_of(values: Any, *, double: bool = False) -> Tensor:
     array = _framed(values) if hasattr(values, "to_numpy") else _array(values)
     if array is None:
         found = np.asarray(values).dtype
+        words = [str(value) for value in np.asarray(values, dtype=object).ravel()[:200] if isinstance(value, str)]
+        if words:
+            some_of = some([repr(word) for word in dict.fromkeys(words)], 3)
+            raise InvalidInput(
+                f"Inputs and targets must be numbers. Found the words {some_of}{_of(values)}. Give classes as codes 0, "
+                "1, ... in the order of the model's outputs, categories as for training; texts for a language model "
+                "go through leaq.audit(..., tokenizer=...)."
+            )
         remedy = {
             "c": "Give real and imaginary parts as columns of their own",
             "V": "Give its fields as columns of one array",
             "M": "Turn dates into numbers",
             "m": "Turn times into numbers",
-        }.get(
-            found.kind,
-            "Encode texts and categories first; texts for a language model go through leaq.audit(..., tokenizer=...)",
-        )
+        }.get(found.kind, "Encode what is none first")
         raise InvalidInput(f"Inputs and targets must be numbers. Found {found}. {remedy}.")
     if array.dtype.kind == "f" and array.dtype.itemsize > 4:
         array = array.astype(np.float64 if double else np.float32)
     elif array.dtype.kind in "ui":
         array = array.astype(np.int64)
     return torch.tensor(array)
+
+
+def _of(values: Any) -> str:
+    """Return which column of a frame these values are, for a message."""
+    name = getattr(values, "name", None)
+    return f" in column {name!r}" if isinstance(name, str) else ""
 
 
 def _array(values: Any) -> npt.NDArray[Any] | None:

@@ -13,14 +13,14 @@ from torch import nn
 
 from leaq.data.readers import read_table
 from leaq.data.texts import read_texts
-from leaq.errors import InvalidInput, StoreError, UnsupportedModel, listed_names
+from leaq.errors import InvalidInput, LeaqError, StoreError, UnsupportedModel, listed_names, reason_of
 from leaq.models import unwrap
 from leaq.models.boxes import box_of, open_box, program_bytes
 from leaq.models.causal import load_causal
 from leaq.models.formats import bytes_in_memory, describe_file, filled_from
 from leaq.models.formats.containers.gguf import is_language_gguf
 from leaq.models.nets.chemprop import chemprop_files
-from leaq.models.sklearn import from_sklearn, is_sklearn
+from leaq.models.sklearn import Converted, from_sklearn, is_sklearn
 from leaq.pipeline.cell import AuditConfig, FinishedModel
 from leaq.pipeline.finished.case import Case, Runnable
 from leaq.pipeline.finished.chemprop import MOLECULES, open_chemprop, who_trained
@@ -126,7 +126,7 @@ def _opened(model: Any, builder: Any, config: AuditConfig, held: Mapping[str, An
     if is_sklearn(model):
         converted = from_sklearn(model)
         pairs = {name: pair_of(data, name, config.columns, config.target) for name, data in held.items()}
-        pairs = {name: converted.records(pair, name) for name, pair in pairs.items()}
+        pairs = {name: _given_to(converted, pair, name) for name, pair in pairs.items()}
         return Runnable(converted.module, _records(config, pairs))
     read = _records(config, held)
     if isinstance(model, Path):
@@ -138,6 +138,19 @@ def _opened(model: Any, builder: Any, config: AuditConfig, held: Mapping[str, An
             f"be called. Found {type(model).__name__}. To train models on a table, name the data set or the file."
         )
     return Runnable(module, read)
+
+
+def _given_to(converted: Converted, pair: Any, name: str) -> Any:
+    """Return records as a scikit-learn estimator's network takes them; what scikit-learn raises is said in a line."""
+    try:
+        return converted.records(pair, name)
+    except LeaqError:
+        raise
+    except Exception as err:
+        raise InvalidInput(
+            f"{name}: the estimator must run on the records given. It raised {reason_of(err).rstrip('.')}. "
+            "Give them as for fit."
+        ) from err
 
 
 def _records(config: AuditConfig, held: Mapping[str, Any]) -> tuple[Records, Records]:

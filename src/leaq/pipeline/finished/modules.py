@@ -27,7 +27,7 @@ from leaq.pipeline.cell import IN_MEMORY, AuditConfig
 from leaq.pipeline.finished.candidates import candidates_of, fitted_to, moves_of, released_of
 from leaq.pipeline.finished.case import Case
 from leaq.pipeline.finished.evaluating import ModelEvaluator, make_room
-from leaq.pipeline.finished.records import Records, overlap_of
+from leaq.pipeline.finished.records import Records, overlap_of, refuse_other_columns
 from leaq.pipeline.finished.running import checksums_of, is_weightless, refuse_written
 from leaq.pipeline.finished.shipped import open_shipped, weigh
 from leaq.pipeline.measuring import describe_tasks
@@ -224,6 +224,7 @@ def _recorded_part(model: nn.Module, recorded: Checkpoints | None) -> tuple[Flag
 def _record_doubts(members: Records, nonmembers: Records, config: AuditConfig) -> tuple[Flag, ...]:
     """Refuse too few records and overlaps; flag what was assumed."""
     flags = []
+    refuse_other_columns(members, nonmembers)
     for name, records in (("members", members), ("nonmembers", nonmembers)):
         if len(records) < FEWEST:
             raise NotEnoughEvidence(f"{name}: an audit needs at least {FEWEST} records. Found {len(records)}.")

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from leaq.data.memory import refuse_other_order
 from leaq.data.reading import Reading
-from leaq.errors import InvalidInput, LeaqError, first_rows, reason_of
+from leaq.errors import InvalidInput, LeaqError, first_rows, reason_of, some
 from leaq.evaluation.batches import Batch, cut, flat, mapped
 from leaq.pipeline.finished.arrays import is_array, is_numbers, tensor_of
 from leaq.types import Floats, Ints
@@ -44,12 +44,14 @@ class Records:
     features : (n, d) inputs as plain numbers for comparing distributions, None where they are not arrays.
     keys : (n,) fingerprint of each record's input, equal exactly for equal inputs; None like `features`.
     names : of several targets, where they have any.
+    columns : of the inputs, where they come as a frame.
     """
 
     batches: tuple[Batch, ...]
     features: Floats | None
     keys: Ints | None
     names: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return sum(batch.n for batch in self.batches)
@@ -109,10 +111,10 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
     _refuse_bad_numbers(batches, name)
     features = _features(batches)
     if features is None:
-        return Records(tuple(batches), None, None, names_of(data))
+        return Records(tuple(batches), None, None, names_of(data), columns_of(data))
     keys, d = digests_of(features), features.shape[1]
     few = features if d <= WIDEST else features[:, np.linspace(0, d - 1, WIDEST).astype(int)]
-    return Records(tuple(batches), few, keys, names_of(data))
+    return Records(tuple(batches), few, keys, names_of(data), columns_of(data))
 
 
 def digests_of(arrays: Iterable[npt.NDArray[Any]]) -> Ints:
@@ -125,6 +127,35 @@ def names_of(data: Any) -> tuple[str, ...]:
     """Return what the targets of a pair (inputs, targets) are called, where they are a frame."""
     targets = data[1] if isinstance(data, tuple | list) and len(data) == 2 else None
     return tuple(map(str, getattr(targets, "columns", ())))
+
+
+def columns_of(data: Any) -> tuple[str, ...]:
+    """Return what the inputs of a pair (inputs, targets) are called, where they are a frame."""
+    inputs = data[0] if isinstance(data, tuple | list) and len(data) == 2 else None
+    return tuple(map(str, getattr(inputs, "columns", ())))
+
+
+def refuse_other_columns(members: Records, nonmembers: Records) -> None:
+    """Refuse members and non-members whose columns, of inputs or of targets, are not the same in one order.
+
+    A model takes its inputs by position: the same columns in another order are other inputs.
+    """
+    for what, ours, theirs in (
+        ("input", members.columns, nonmembers.columns),
+        ("target", members.names, nonmembers.names),
+    ):
+        if not ours or not theirs or ours == theirs:
+            continue
+        more = [f"of the {name} alone {some(list(map(repr, found)), 5)}" for name, found in (
+            ("members", [column for column in ours if column not in theirs]),
+            ("nonmembers", [column for column in theirs if column not in ours]),
+        ) if found]  # fmt: skip
+        found = "; ".join(more) or "the same columns in another order"
+        remedy = "Name them in the model's order with columns=" if what == "input" else "Name them with target="
+        raise InvalidInput(
+            f"members, nonmembers: the {what} columns must be the same in one order, the model's. Found {found}. "
+            f"{remedy}, or give both tables alike."
+        )
 
 
 def _batches(data: Any, name: str, columns: tuple[str, ...], target: str | None) -> Iterator[Batch]:
@@ -145,7 +176,9 @@ def _batches(data: Any, name: str, columns: tuple[str, ...], target: str | None)
 def pair_of(data: Any, name: str, columns: tuple[str, ...] = (), target: str | None = None) -> Any:
     """Return the pair (inputs, targets) of a mapping with x and y, or of a data frame; anything else as it is."""
     if isinstance(data, Mapping) and {"x", "y"} <= set(data):
-        return data["x"], data["y"]
+        data = data["x"], data["y"]
+    if isinstance(data, tuple | list) and len(data) == 2:
+        refuse_other_order(data[0], data[1], name)
     if hasattr(data, "columns") and hasattr(data, "to_numpy"):
         return _of_frame(data, name, columns, target)
     return data
@@ -189,7 +222,6 @@ def _is_pair(inputs: Any, targets: Any) -> bool:
 
 
 def _arrays(inputs: Any, targets: Any, name: str) -> Iterator[Batch]:
-    refuse_other_order(inputs, targets, name)
     whole = is_array(inputs) or is_numbers(inputs, axes=2)
     x, y = (_as_inputs(inputs) if whole else mapped(inputs, _as_inputs)), tensor_of(targets)
     if y.ndim == 0 or any(part.ndim == 0 or len(part) != len(y) for part in flat(x)):

@@ -45,8 +45,8 @@ def test_what_a_mask_hides_is_missing():
         "Columns that hold something else: 'name', 'day'",
     ),
     (np.array([1 + 2j]), "must be numbers. Found complex128"),
-    (np.array(["a"]), "must be numbers. Found <U1"),
-    (pd.Series(["a", 3]), "must be numbers. Found object"),
+    (np.array(["a"]), "must be numbers. Found the words 'a'. Give classes as codes"),
+    (pd.Series(["a", 3], name="y"), "Found the words 'a' in column 'y'"),
 ])  # fmt: skip
 def test_what_is_no_number_is_named(values, message):
     with pytest.raises(InvalidInput, match=message):

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from leaq.errors import InvalidInput
 from leaq.pipeline.finished.records import groups_of, overlap_of, read_records
+from tests.unit.pipeline.finished.models import audit_finished, halves, overfitted
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ def test_a_real_hugging_face_data_set_is_read(pair):
         found = read_records(data, name="members", columns=("inputs",), target="label")
         assert (found.targets == wanted.targets).all()
         np.testing.assert_allclose(found.features, wanted.features, rtol=1e-6)
-    with pytest.raises(InvalidInput, match="Inputs and targets must be numbers. Found <U"):
+    with pytest.raises(InvalidInput, match="Inputs and targets must be numbers. Found the words"):
         read_records(plain, name="members", columns=("id",), target="label")
 
 
@@ -188,7 +189,7 @@ def test_batches_of_graphs_carry_their_targets():
 
 @pytest.mark.parametrize(("data", "message"), [
     ((np.zeros((3, 2)), np.zeros(4)), "must be equally long. Found shapes"),
-    ((np.array([["a"], ["b"]]), np.zeros(2)), "must be numbers. Found <U1"),
+    ((np.array([["a"], ["b"]]), np.zeros(2)), "must be numbers. Found the words 'a', 'b'. Give classes as codes"),
     ((np.array([[1.0], [np.nan]]), np.zeros(2)), r"Found NaN or infinite ones in 1 row \(1\)"),
     ((np.array([[1.0], [1.0]]), np.array([0.0, np.inf])), r"1 row \(1\), counted from 0"),
     (3, "needs a pair .* Found int"),
@@ -229,3 +230,18 @@ def test_records_without_any_of_several_labels_are_said_to_have_none(pair):
     targets[1:, 0] = 1
     with pytest.raises(InvalidInput, match=r"infinite ones, or none at all, in 1 row \(0\)"):
         read_records((pair[0], targets), name="members")
+
+
+@pytest.mark.parametrize(("names", "text"), [
+    (lambda names: names[::-1], "input columns must be the same in one order, the model's. Found the same columns in"),
+    (lambda names: [*names[:-1], "other"], r"Found of the members alone 'x5'; of the nonmembers alone 'other'"),
+])  # fmt: skip
+def test_columns_of_members_and_nonmembers_stand_in_one_order(names, text):
+    (x, y), (others, labels) = halves()
+    columns = [f"x{i}" for i in range(x.shape[1])]
+    model = overfitted(x, y)
+    members = (pd.DataFrame(x, columns=columns), y)
+    same = audit_finished(model, members, (pd.DataFrame(others, columns=columns), labels), quantizers="none", draws=20)
+    assert same.rows
+    with pytest.raises(InvalidInput, match=text):
+        audit_finished(model, members, (pd.DataFrame(others, columns=names(columns)), labels), quantizers="none")
