@@ -43,7 +43,8 @@ class ParsedMolecule(NamedTuple):
     flat: str
     """Without stereo marks: equal for stereoisomers."""
     tautomer: str
-    """RDKit's heteroatom-tautomer hash without stereo marks: equal for most tautomers."""
+    """RDKit's heteroatom-tautomer hash without stereo marks and charges: equal for most tautomers, and for an acid, its
+    anion and its zwitterion."""
     bits: Any
     """ECFP4, 2048 bits."""
 
@@ -61,6 +62,7 @@ def parsed_molecules(smiles: list[str], *, strip_salts: bool = False) -> list[Pa
     from rdkit.rdBase import BlockLogs
 
     largest = rdMolStandardize.LargestFragmentChooser(preferOrganic=True)
+    neutral = rdMolStandardize.Uncharger()
     ecfp4 = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
     found: list[ParsedMolecule | None] = []
     with BlockLogs():  # our own message names the rows
@@ -76,8 +78,11 @@ def parsed_molecules(smiles: list[str], *, strip_salts: bool = False) -> list[Pa
             canonical, bits = chem.MolToSmiles(molecule), ecfp4.GetFingerprint(molecule)
             key = _key(molecule, canonical)
             chem.RemoveStereochemistry(molecule)
+            flat = chem.MolToSmiles(molecule)
+            if any(atom.GetFormalCharge() for atom in molecule.GetAtoms()):
+                molecule = neutral.uncharge(molecule)
             tautomer = rdMolHash.MolHash(molecule, rdMolHash.HashFunction.HetAtomTautomerv2)
-            found.append(ParsedMolecule(canonical, key, chem.MolToSmiles(molecule), tautomer, bits))
+            found.append(ParsedMolecule(canonical, key, flat, tautomer, bits))
     return found
 
 
@@ -213,9 +218,9 @@ def clusters(smiles: list[str]) -> Ints:
 def near_duplicates(seen: list[ParsedMolecule]) -> tuple[Flag, ...]:
     """Flag molecules whose near-doubles are also in the pool: a random split puts half of them on opposite sides.
 
-    Stereoisomers are equal without stereo marks; tautomers have an equal heteroatom-tautomer hash (RDKit's
-    HetAtomTautomerv2, which misses some); close analogues reach a Tanimoto similarity of `ANALOGUE`, counted on a
-    sample of at most `PROBES` molecules.
+    Stereoisomers are equal without stereo marks; tautomers and states of charge have an equal heteroatom-tautomer hash
+    when neutral (RDKit's HetAtomTautomerv2, which misses some); close analogues reach a Tanimoto similarity of
+    `ANALOGUE`, counted on a sample of at most `PROBES` molecules.
     """
     n, flags = len(seen), []
     forms = Counter(look.flat for look in seen)
@@ -225,7 +230,8 @@ def near_duplicates(seen: list[ParsedMolecule]) -> tuple[Flag, ...]:
     hashes = Counter(tautomer for _, tautomer in {(look.flat, look.tautomer) for look in seen})
     tautomers = sum(hashes[look.tautomer] > 1 for look in seen)
     if tautomers:
-        flags.append(_relation("tautomers", f"{tautomers} of {n} molecules {agreeing(tautomers, 'have')} a tautomer"))
+        text = f"{tautomers} of {n} molecules {agreeing(tautomers, 'have')} a tautomer or another state of charge"
+        flags.append(_relation("tautomers", text))
     smiles = [look.canonical for look in seen]
     near = similar_molecules(smiles, most=1, probes=PROBES, bits=[look.bits for look in seen])
     close = int((near.similarity[:, 0] >= ANALOGUE).sum())

@@ -17,6 +17,12 @@ def test_stereoisomers_are_counted():
     assert "tautomers" not in found
 
 
+@pytest.mark.parametrize("pair", [("[NH3+]CC(=O)[O-]", "NCC(=O)O"), ("CC(=O)O", "CC(=O)[O-]"), ("CCN", "CC[NH3+]")])
+def test_states_of_charge_are_counted_with_tautomers(pair):
+    assert "2 of 3 molecules have a tautomer or another state of charge" in flags([*pair, "CCO"])["tautomers"]
+    assert "tautomers" not in flags(["C[N+](C)(C)C", "CN(C)C", "CCO"])
+
+
 def test_tautomers_are_counted():
     assert "2 of 3 molecules have a tautomer" in flags(["Oc1ccccn1", "O=c1cccc[nH]1", "CCO"])["tautomers"]
 

@@ -111,10 +111,10 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
     _refuse_bad_numbers(batches, name)
     features = _features(batches)
     if features is None:
-        return Records(tuple(batches), None, None, names_of(data), columns_of(data))
+        return Records(tuple(batches), None, None, names_of(data), input_names_of(data))
     keys, d = digests_of(features), features.shape[1]
     few = features if d <= WIDEST else features[:, np.linspace(0, d - 1, WIDEST).astype(int)]
-    return Records(tuple(batches), few, keys, names_of(data), columns_of(data))
+    return Records(tuple(batches), few, keys, names_of(data), input_names_of(data))
 
 
 def digests_of(arrays: Iterable[npt.NDArray[Any]]) -> Ints:
@@ -129,7 +129,7 @@ def names_of(data: Any) -> tuple[str, ...]:
     return tuple(map(str, getattr(targets, "columns", ())))
 
 
-def columns_of(data: Any) -> tuple[str, ...]:
+def input_names_of(data: Any) -> tuple[str, ...]:
     """Return what the inputs of a pair (inputs, targets) are called, where they are a frame."""
     inputs = data[0] if isinstance(data, tuple | list) and len(data) == 2 else None
     return tuple(map(str, getattr(inputs, "columns", ())))
