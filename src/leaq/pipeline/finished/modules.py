@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from leaq.attacks.base import Ingredient
@@ -211,6 +212,14 @@ def _recorded_part(model: nn.Module, recorded: Checkpoints | None) -> tuple[Flag
     """Say that quantizers act on recorded weights alone, where not all were recorded."""
     if recorded is None:
         return ()
+    count = recorded.batch[-1]
+    steps = [each[:, : count - 1] for each in recorded.params.values()]  # the last may be what was released
+    if count > 2 and all(torch.equal(each, each[:, :1].expand_as(each)) for each in steps):
+        text = (
+            f"The first {count - 1} recorded checkpoints are equal: what the recorder watched did not train, as when "
+            "a trainer works on a copy of the model. They say nothing of the training."
+        )
+        return (Flag("unchanged-recording", text),)
     rest = [name for name, role in roles_of(model).items() if role in LAYER_ROLES and name not in recorded.params]
     if not rest:
         return ()

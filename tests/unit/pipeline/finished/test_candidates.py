@@ -34,6 +34,7 @@ def test_recorded_checkpoints_make_candidates(data):
     assert table.title == "The 3 records expected to be most exposed by this run"
     assert [column.title for column in table.columns] == ["Row", "Risk", "LT-IQR", "last loss"]
     assert "An order, no level" in table.footnotes[0].text
+    assert "unchanged-recording" not in [flag.code for flag in result.flags]
     other = Recorder(nn.Linear(6, 3))
     other.step()
     with pytest.raises(InvalidInput, match="must be of the model's own architecture.*weight, bias"):
@@ -67,3 +68,13 @@ def test_weights_that_were_not_recorded_are_named():
     options = {"quantizers": "sign", "draws": 20, "checkpoints": recorder.checkpoints}
     flags = audit_finished(module, (x[:30], y[:30]), (x[30:], y[30:]), **options).flags
     assert "every quantizer: 0.weight (what" in next(flag.text for flag in flags if flag.code == "recorded-part")
+
+
+def test_a_recorder_that_watched_another_copy_than_was_trained_is_told(data):
+    module = nn.Linear(6, 2)
+    recorder = Recorder(module)
+    for _ in range(4):
+        recorder.step()  # a trainer works on a copy, and puts its weights back at the end
+    nn.init.normal_(module.weight)
+    result = audit_finished(module, *data, checkpoints=recorder.checkpoints, **QUICK)
+    assert "unchanged-recording" in [flag.code for flag in result.flags]
