@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from leaq.data.splits import halves
 from leaq.errors import InvalidInput
 from leaq.evaluation.loss_table import loss_table
 from leaq.measures.performance import drop, performance
-from leaq.models.protocols import Model
+from leaq.models.protocols import Layered, Model
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.measuring import GROUPED, how_of
 from leaq.pipeline.planning import Asked, ReleaseTables, asked, set_aside
@@ -28,10 +29,12 @@ from leaq.pipeline.subjects import Subject
 from leaq.quantizers import Calibration, Identity, Scheme
 from leaq.quantizers.calibration import RECORDS
 from leaq.results import QuantizerRow
-from leaq.types import AttackResult, Bools, Checkpoints, Flag, NotComputed, Progress, Samples, silent
+from leaq.types import AttackResult, Bools, Checkpoints, Flag, LossTable, NotComputed, Progress, Samples, silent
 
 UNKNOWN = ", model unknown"
 """Behind the specification of a quantizer whose attacker does not hold the model in full precision."""
+SMALLEST = 1e-9
+"""Of a model's mean squared error, added to each record's before its logarithm is taken."""
 UNCALIBRATED = NotComputed("Looks at no calibration records, so it gives none away.")
 NO_REFERENCE = (
     "No model in full precision knows the calibration records, so none is a shadow to learn from. Use lira, whose "
@@ -39,8 +42,8 @@ NO_REFERENCE = (
 )
 KNOWN_MODEL = Flag(
     "known-model",
-    "The attacker holds the model in full precision and calibrates it himself on records of his own choice. Rests on "
-    "one trained model.",
+    "The attacker holds the model in full precision, sees what rounding did to each layer on each record, and "
+    "calibrates the model himself on records of his own choice. Rests on one trained model.",
 )
 UNKNOWN_MODEL = Flag(
     "unknown-model",
@@ -165,13 +168,46 @@ def calibrate(
         twice = quantizer.needs.calibration or isinstance(quantizer, Identity)  # full precision: what drops are from
         for released, more in ((one, ""), (unknown, UNKNOWN))[: 1 + twice]:
             fitted = quantizer.fitted_to(released, todo.calibration(model, which, seed=config.seed))
+            rounded, read = fitted(released), config.beside_losses
             table = loss_table(
-                model, fitted(released), todo.pool, todo.members[which], whitebox=config.beside_losses["whitebox"]
+                model, rounded, todo.pool, todo.members[which], whitebox=read["whitebox"], numbers=read["numbers"]
             )
+            if read["whitebox"] and not more and not isinstance(quantizer, Identity):
+                table = with_errors(table, model, todo.pool, known=known, rounded=rounded)
             table = replace(table, game="calibration", quantizer=quantizer.spec())
             found[quantizer.spec() + more] = table, fitted.size(released)
         progress("evaluating", done, len(todo.quantizers))
     return found
+
+
+def with_errors(
+    table: LossTable, model: Model, samples: Samples, *, known: Checkpoints, rounded: Checkpoints
+) -> LossTable:
+    """Add to the statistics of the weights what rounding did to each layer's outputs, record by record.
+
+    The logarithm of the mean square of (W' - W) x, for whoever holds the model in full precision, W, beside the
+    released one, W': a calibrated quantizer makes it small on the records it looked at, and on no others. x is what the
+    layer reads in full precision. Layers that are not read once a record are left out; all, of a model whose layers
+    cannot be looked into.
+
+    Parameters
+    ----------
+    known : batch (1,), in full precision. rounded : batch (s,).
+    """
+    if not isinstance(model, Layered) or table.whitebox is None:
+        return table
+    like = next(iter(known.params.values()))
+    x = torch.tensor(samples.inputs, dtype=like.dtype, device=like.device)[None]
+    found = [table.whitebox]
+    with torch.no_grad():
+        for name, (read, _) in model.layer_inputs(known.params, x, x.new_ones(x.shape[:2])).items():
+            weight = known.params[name]
+            if weight.ndim == 3 and read.shape == (1, len(samples), weight.shape[2]):
+                moved = [(read[0] @ (one - weight[0]).T).square().mean(1) for one in rounded.params[name]]
+                errors = torch.stack(moved).double().cpu().numpy()
+                least = SMALLEST * np.maximum(errors.mean(1, keepdims=True), SMALLEST)
+                found.append(np.log(errors + least)[:, :, None])
+    return replace(table, whitebox=np.concatenate(found, axis=2))
 
 
 def measure_calibrations(config: AuditConfig, todo: Calibrations, found: ReleaseTables) -> tuple[QuantizerRow, ...]:

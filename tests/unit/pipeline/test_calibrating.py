@@ -2,18 +2,20 @@
 
 import numpy as np
 import pytest
+import torch
 
 from leaq.data import load
 from leaq.errors import InvalidInput
 from leaq.pipeline import audit, calibrating
-from leaq.pipeline.calibrating import UNKNOWN, calibrations, planned
+from leaq.pipeline.calibrating import UNKNOWN, calibrate, calibrations, planned, with_errors
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.planning import Asked
-from leaq.pipeline.subjects import heads
+from leaq.pipeline.preparing import prepare
+from leaq.pipeline.subjects import heads, subject_of
 from leaq.quantizers import Calibration
 from leaq.results import CellResult
 from leaq.training import TrainingConfig
-from leaq.types import AttackResult, Estimate, NotComputed
+from leaq.types import AttackResult, Checkpoints, Estimate, LossTable, NotComputed, Samples
 
 QUICK = TrainingConfig(hidden=(8,), epochs=2, checkpoints=3, chunk=4)
 GPTQ = "gptq(bits=2)"
@@ -48,6 +50,28 @@ def test_a_row_each_for_a_known_and_an_unknown_model(result):
     more = rows[GPTQ].measures["leak_vs_unknown"]
     leaks = [rows[spec].attacks["combined"].advantage.value for spec in (GPTQ, GPTQ + UNKNOWN)]
     assert more.value == leaks[0] - leaks[1]
+
+
+def test_who_holds_full_precision_sees_that_records_looked_at_were_rounded_with_care():
+    """A column a layer, of the known model alone: smaller by the records that this calibration looked at."""
+    asked = config(quantizers=(GPTQ,), training=QUICK.model_copy(update={"hidden": (16,)}))
+    samples, asked = prepare(asked)
+    todo = planned(asked, samples)
+    found = calibrate(asked, todo, subject_of(asked), which=slice(0, 8))
+    known, unknown = (found[spec][0] for spec in (GPTQ, GPTQ + UNKNOWN))
+    assert known.whitebox.shape[2] == unknown.whitebox.shape[2] + 2
+    first = known.whitebox[:, :, -2]
+    inside, outside = (first[kind].mean() for kind in (todo.members, ~todo.members))
+    assert inside < outside - 0.1
+    assert known.numbers is not None
+
+
+def test_a_model_that_cannot_be_looked_into_adds_nothing():
+    members = np.array([[True, False]])
+    table = LossTable(np.ones((1, 1, 2)), members, "regression", "calibration", 1, whitebox=np.ones((1, 2, 2)))
+    nothing = Checkpoints({"w": torch.zeros(1, 1)}, {"w": "linear"}, (1,))
+    samples = Samples(np.ones((2, 1)), np.ones(2), "regression")
+    assert with_errors(table, object(), samples, known=nothing, rounded=nothing) is table
 
 
 def test_the_result_says_which_game_was_played(result):
