@@ -64,6 +64,10 @@ class Backend(Scheme):
                 f"and groups of {group}. Use per=channel, or another group."
             )
 
+    def shown(self, weight: Tensor) -> Tensor:
+        """Return a weight as the library is given it."""
+        return weight.to(getattr(torch, self.through)).float()
+
     def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
         """Return the nearest codes (b, out, in) under the library's scales."""
         raise NotImplementedError
@@ -105,7 +109,7 @@ class Backend(Scheme):
     def _checked(self, weight: Tensor) -> LibraryOutput:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            given = self.run(weight.to(getattr(torch, self.through)).float())
+            given = self.run(self.shown(weight))
         self._refuse_idle(weight, given.weight, max(len(weight), *(one.numel() for one in given.scales.values())))
         single = {key: value.unsqueeze(0) for key, value in given.scales.items()}
         decoded = self.decode(given.codes.unsqueeze(0), single)[0]
@@ -144,6 +148,32 @@ class Backend(Scheme):
         nearest = self.nearest(weight, scales)
         seen = (weight == scales["reference"]).flatten(1).all(1)
         return torch.where(seen.reshape(-1, *[1] * (weight.ndim - 1)), scales["codes"], nearest)
+
+
+class InOwnType(Backend):
+    """A library that works in the type of the model it is given, and keeps scales in it.
+
+    Parameters
+    ----------
+    within : that type. What codes stand for is worked out in 32 bits all the same.
+    """
+
+    within: Literal["float32", "float16", "bfloat16"] = "float32"
+
+    def shown(self, weight: Tensor) -> Tensor:
+        return super().shown(weight).to(getattr(torch, self.within))
+
+    def own(self, codes: Tensor, scales: Scales, back: Tensor) -> LibraryOutput:
+        """Return what the library gives; of 16 bits what its codes and scales stand for in 32."""
+        if self.within != "float32":
+            back = self.decode(codes.unsqueeze(0), {key: value.unsqueeze(0) for key, value in scales.items()})[0]
+        return LibraryOutput(codes, scales, back)
+
+    def label(self) -> str:
+        return super().label() + f", in {self.within}" * (self.within != "float32")
+
+    def describe(self) -> str:
+        return super().describe() + f" Scales and codes are worked out in {self.within}." * (self.within != "float32")
 
 
 class Affine(Backend):

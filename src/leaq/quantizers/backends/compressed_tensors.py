@@ -8,7 +8,7 @@ from pydantic import Field
 
 from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
-from leaq.quantizers.backends.base import Affine, Backend, LibraryOutput
+from leaq.quantizers.backends.base import Affine, InOwnType, LibraryOutput
 from leaq.quantizers.blocks import Per, into_blocks
 from leaq.quantizers.scheme import Needs
 
@@ -19,7 +19,7 @@ BLOCK = 128
 """Outputs and inputs of a block of FP8 that shares a scale."""
 
 
-class CompressedTensors(Affine):
+class CompressedTensors(InOwnType, Affine):
     """Weights rounded as llm-compressor does without calibration: W4A16, W8A16 and their kin.
 
     Unlike `uniform`, a symmetric scale is the largest magnitude over (2^bits - 1) / 2, and the most negative code is
@@ -61,7 +61,7 @@ class CompressedTensors(Affine):
         codes = quantize(x=weight, scale=step, zero_point=zero, args=args, dtype=torch.int8)
         back = dequantize(x_q=codes, scale=step, zero_point=zero, args=args)
         scales = {"step": step.clone()} | ({} if self.symmetric else {"zero": zero.to(torch.int8)})
-        return LibraryOutput((codes.int() + self.levels // 2).to(torch.uint8), scales, back.float())
+        return self.own((codes.int() + self.levels // 2).to(torch.uint8), scales, back.float())
 
     def title(self) -> str:
         where = f"groups of {self.group}" if self.per == "group" else f"per {self.per}"
@@ -73,7 +73,7 @@ class CompressedTensors(Affine):
         return f"compressed-tensors rounds each Linear weight to {self.bits} {kind} bits, one scale per {where}."
 
 
-class CompressedFloats(Backend):
+class CompressedFloats(InOwnType):
     """Weights rounded to small floats: FP8 with a scale per channel, tensor or block, NVFP4, MXFP4.
 
     NVFP4 has a scale in 8-bit floating point per 16 inputs and one for the tensor; MXFP4 a power of two per 32. Rows
@@ -118,7 +118,7 @@ class CompressedFloats(Backend):
         back = dequantize(x_q=given, scale=step.float(), args=args, global_scale=whole_scale, dtype=torch.float32)
         back = back[:, :columns]
         if self.format == "fp8":
-            return LibraryOutput(given.to(torch.float8_e4m3fn).view(torch.uint8), {"step": step.clone()}, back)
+            return self.own(given.to(torch.float8_e4m3fn).view(torch.uint8), {"step": step.clone()}, back)
         codes = self._codes(given)[:, :columns]
         if whole_scale is None:
             return LibraryOutput(codes, {"exponent": (step.float().log2().round() + 127).to(torch.uint8)}, back)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales
-from leaq.quantizers.backends.base import Affine, Backend, LibraryOutput
+from leaq.quantizers.backends.base import Affine, InOwnType, LibraryOutput
 from leaq.quantizers.blocks import Per
 from leaq.quantizers.float_formats import float8
 from leaq.quantizers.scheme import Needs
@@ -16,7 +16,7 @@ from leaq.quantizers.scheme import Needs
 SOURCE = "torchao, quantize_"
 
 
-class _Torchao(Backend):
+class _Torchao(InOwnType):
     wants: ClassVar[Needs] = Needs(extra="torchao", device="CPU")
 
     def configuration(self) -> Any:
@@ -73,7 +73,7 @@ class TorchaoIntx(_Torchao, Affine):
         self.refuse_partial_group(weight, "torchao")
         tensor = self.quantized(weight)
         scales = {"step": tensor.scale.clone()} | ({} if self.symmetric else {"zero": tensor.zero_point.clone()})
-        return LibraryOutput((tensor.qdata.int() + self.levels // 2).to(torch.uint8), scales, tensor.dequantize())
+        return self.own((tensor.qdata.int() + self.levels // 2).to(torch.uint8), scales, tensor.dequantize())
 
     def title(self) -> str:
         per = "per channel" if self.per == "channel" else f"groups of {self.group}"
@@ -142,11 +142,11 @@ class TorchaoFloat8(_Torchao):
     def run(self, weight: Tensor) -> LibraryOutput:
         """Read qdata and scale from the library's tensor."""
         tensor = self.quantized(weight)
-        return LibraryOutput(tensor.qdata.view(torch.uint8), {"step": tensor.scale.clone()}, tensor.dequantize())
+        return self.own(tensor.qdata.view(torch.uint8), {"step": tensor.scale.clone()}, tensor.dequantize())
 
     def decode(self, codes: Tensor, scales: Scales) -> Tensor:
         """Read the bit pattern, times the scale."""
-        return codes.view(float8(self.format)).to(scales["step"].dtype) * scales["step"]
+        return codes.view(float8(self.format)).float() * scales["step"].float()
 
     def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
         """Cast after scaling."""

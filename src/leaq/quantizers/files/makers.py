@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from leaq.errors import LeaqError, installed
-from leaq.quantizers.backends.base import Backend
+from leaq.quantizers.backends.base import Backend, InOwnType
 from leaq.quantizers.registry import build
 from leaq.quantizers.scheme import Scheme
 
@@ -28,7 +28,7 @@ def named_by(form: str) -> str:
 def schemes_of(form: str) -> Iterator[Scheme]:
     """Yield the quantizers that may have made weights of a form, as far as they run here.
 
-    Libraries come again for weights that were rounded to 16 bits before.
+    Libraries come again for weights that were rounded to 16 bits before, and for models in 16 bits.
     """
     halves = list[Scheme]()
     for spec in _candidates(form):
@@ -39,7 +39,8 @@ def schemes_of(form: str) -> Iterator[Scheme]:
         if installed(scheme.needs.extra):
             yield scheme
             if isinstance(scheme, Backend):
-                halves += [scheme.model_copy(update={"through": half}) for half in HALVES]
+                ways = ("through", *["within"] * isinstance(scheme, InOwnType))
+                halves += [scheme.model_copy(update={way: half}) for way in ways for half in HALVES]
     yield from halves
 
 

@@ -10,6 +10,7 @@ from leaq.pipeline.finished.shipped import open_shipped
 from leaq.quantizers import build
 from leaq.quantizers.files.recognised import Recipe, recipe_flag, recipe_of
 from leaq.types import Activations
+from tests.unit.models.formats import producers
 from tests.unit.models.formats.producers import compressed, gguf_file, net
 
 
@@ -131,3 +132,33 @@ def test_where_rounding_once_more_moves_nearly_all_the_files_own_word_is_taken(t
     assert found.share < 0.1
     assert found.doubt == " by what the file says of itself"
     assert recipe_of(opened.module, module, opened.stored).doubt == ""
+
+
+OF_HALVES = {
+    "compressed-tensors W4A16": ("compressed_tensors(bits=4, group=32", {"group": 32}),
+    "compressed-tensors W8A8": ("compressed_tensors(bits=8, per=channel", {"bits": 8, "strategy": "channel"}),
+    "compressed-tensors FP8": (
+        "compressed_tensors.float(format=fp8", {"bits": 8, "kind": "float", "strategy": "channel"},
+    ),
+    "torchao int8": ("torchao.int8_weight_only(", {"config_name": "Int8WeightOnlyConfig", "version": 2}),
+    "torchao float8": ("torchao.float8_weight_only(format=e4m3", {"config_name": "Float8WeightOnlyConfig"}),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")  # of the producers' packages
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
+@pytest.mark.parametrize("kind", OF_HALVES)
+def test_models_in_sixteen_bits_are_told_to_be_quantized_within_them(tmp_path, kind, half):
+    spec, options = OF_HALVES[kind]
+    module, by_torchao = producers.net().to(half), kind.startswith("torchao")
+    path = tmp_path / "m.safetensors" if by_torchao else tmp_path
+    (producers.torchao if by_torchao else producers.compressed)(path, module, **options)
+    opened = open_shipped(path, module, name="m")
+    found = recipe_of(opened.module, module, opened.stored)
+    name = str(half).removeprefix("torch.")
+    assert found is not None
+    assert (found.spec, found.share) == (build(f"{spec}, within={name})".replace("(, ", "(")).spec(), 1)
+    assert build(found.spec).label().endswith(f", in {name}")
+    made = build(found.spec)(checkpoints_of(module.float())).params
+    for key in producers.matrices(module):
+        assert torch.equal(made[key][0], opened.module.get_parameter(key).float())
