@@ -131,8 +131,8 @@ class NncfFloat(Backend):
     name: ClassVar[str] = "nncf.float"
     source: ClassVar[str] = "nncf.compress_weights, weight_lowering: do_float_quantization"
     examples: ClassVar[tuple[str, ...]] = (
-        "nncf.float(format=nf4)",
-        "nncf.float(format=f4e2m1, group=32, powers=True)",
+        "nncf.float(format=nf4, per=channel)",
+        "nncf.float(format=f4e2m1, per=channel, powers=True)",
         "nncf.float(format=f8e4m3, per=channel)",
     )
     roles: ClassVar[frozenset[Role]] = Nncf.roles

@@ -34,7 +34,7 @@ class Quanto(Backend):
     examples: ClassVar[tuple[str, ...]] = (
         "quanto(type=qint8, through=bfloat16)",
         "quanto(type=qfloat8_e4m3, through=bfloat16)",
-        "quanto(type=qint4, through=float16, group=32)",
+        "quanto(type=qint4, through=float16, per=channel)",
     )
     roles: ClassVar[frozenset[Role]] = frozenset({"linear", "conv2d"})
     always_named: ClassVar[frozenset[str]] = frozenset({"type"})
@@ -71,14 +71,15 @@ class Quanto(Backend):
     def nearest(self, weight: Tensor, scales: Scales) -> Tensor:
         blocks = into_blocks(weight, *self.shared).to(scales["step"].dtype)
         step = self._each(scales["step"])
+        # Of a row of zeros any code is 0; the package makes it NaN in float8.
         if self._few:
             found = ((blocks + self._each(scales["zero"])) / step).round().clamp(0, self.levels - 1).to(torch.uint8)
         elif self.type in FLOATS:
             kind = float8(FLOATS[self.type])
             most = torch.finfo(kind).max
-            found = (blocks / step).clamp(-most, most).to(kind).view(torch.uint8)
+            found = torch.nan_to_num(blocks / step).clamp(-most, most).to(kind).view(torch.uint8)
         else:
-            places = torch.nan_to_num(blocks / step).round().clamp(-128, 127)  # of a row of zeros any code is 0
+            places = torch.nan_to_num(blocks / step).round().clamp(-128, 127)
             found = (places + 128).to(torch.uint8)
         return whole(found, self.shared[0], weight.shape)
 
