@@ -16,6 +16,7 @@ import numpy as np
 from leaq.data.splits import halves
 from leaq.errors import InvalidInput
 from leaq.measures.condensed import condensed
+from leaq.models.nets.layout import GRAPHS
 from leaq.models.protocols import Model
 from leaq.pipeline.cell import AuditConfig
 from leaq.quantizers import Calibration, Identity, ReleaseSet, Scheme, build, parse_together
@@ -122,8 +123,12 @@ class Asked:
 
     @property
     def features(self) -> Floats | None:
-        """What an attacker knows of each record beside its label, (m, d); None of texts."""
-        return None if self.judged.text else self.judged.inputs.reshape(len(self.judged), -1)
+        """What an attacker knows of each record beside its label, (m, d); None of texts and graphs.
+
+        Where the numbers of a packed graph lie near each other's says nothing of how alike two graphs are.
+        """
+        told = not self.judged.text and GRAPHS not in self.judged.flags
+        return self.judged.inputs.reshape(len(self.judged), -1) if told else None
 
     @property
     def flags(self) -> tuple[Flag, ...]:

@@ -7,6 +7,7 @@ import pytest
 
 from leaq.data.tables import from_arrays
 from leaq.errors import InvalidInput
+from leaq.models.nets.layout import GRAPHS
 from leaq.pipeline import audit_samples
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.planning import asked, elsewhere, set_aside
@@ -117,6 +118,13 @@ def test_of_a_large_pool_some_records_are_asked_about_and_all_train():
     np.testing.assert_array_equal(whole.members, todo.members)
     assert whole.judged is whole.pool
     assert whole.flags == ()
+
+
+def test_attackers_know_columns_but_not_how_alike_packed_graphs_are(rng):
+    samples = from_arrays(rng.normal(size=(40, 3)), rng.normal(size=40))
+    config = AuditConfig(source="x", quantizers=("sign",), replicates=4)
+    assert asked(config, samples).features.shape == (40, 3)
+    assert asked(config, replace(samples, flags=(GRAPHS,))).features is None
 
 
 def test_a_sample_of_the_pool_gives_what_the_pool_gives_within_its_interval(rng):
