@@ -16,7 +16,7 @@ from leaq.embedders import EMBEDDERS
 from leaq.errors import InvalidInput
 from leaq.measures.performance import drop, performance
 from leaq.models.formats.onnx import Graph, load_onnx
-from leaq.models.weights import tensors_in
+from leaq.models.weights import read_tensors
 from leaq.pipeline.finished.files import read_records_file
 from leaq.quantizers import parse_list
 from leaq.study import Study
@@ -120,7 +120,7 @@ def file_of(kind: str):
         path = folder / f"m.{kind}"
         path.write_bytes(mangled(rng, whole(kind)))
         if kind == "safetensors":
-            tensors_in(path)
+            read_tensors(path)
         elif kind == "npz" and rng.random() < 0.5:
             read_records_file(path)
         else:
@@ -190,5 +190,5 @@ def bombs(rng: Rng, folder: Path) -> None:
     else:
         head = f'{{"w":{{"dtype":"F32","shape":[{size}],"data_offsets":[0,{4 * size}]}}}}'.encode()
         (folder / "w.safetensors").write_bytes(len(head).to_bytes(8, "little") + head + b"\0" * 16)
-        tensors_in(folder / "w.safetensors")
+        read_tensors(folder / "w.safetensors")
         raise AssertionError("a bomb was read")

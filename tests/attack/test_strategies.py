@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from leaq.data.readers import read_frame
 from leaq.errors import LeaqError
-from leaq.models.weights import tensors_in
+from leaq.models.weights import read_tensors
 from tests.attack.commands import VALUES, ended, known
 from tests.attack.inputs import whole
 from tests.helpers import require
@@ -51,7 +51,7 @@ def test_every_reader_answers_edited_files_in_words(kind):
             path = Path(folder) / f"m.{kind}"
             path.write_bytes(edited(whole(kind), changes))
             with contextlib.suppress(LeaqError):
-                (tensors_in if kind == "safetensors" else read_frame)(path)
+                (read_tensors if kind == "safetensors" else read_frame)(path)
 
     read()
 
