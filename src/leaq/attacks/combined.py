@@ -17,8 +17,8 @@ Own method. Combining attack signals by learning on shadow models is due to Shok
 stacking to Wolpert (1992), Neural Networks 5:241.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar, Literal, Self
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import model_validator
@@ -167,7 +167,7 @@ class Combined(MembershipAttack):
         if not context.has("features"):
             return []
         signed = [one for release in context.releases for one in release.signed]
-        hood = Hood.of(context, context.table)
+        hood = Hood.of(context)
         return [hood if any(signal is one for one in signed) else None for signal, _ in parts]
 
     def _files(self, context: Context) -> list[LossTable]:
@@ -254,33 +254,36 @@ class _Evidence:
 
     def _freed(self, place: int, hood: Hood, targets: Sequence[int], excluded: Sequence[int]) -> FreedByShadows:
         """Return how a signal is freed, from what another attack found where that was kept."""
-        signal = self._parts[place][0]
-        key = "freed", id(signal), tuple(targets), tuple(sorted(int(one) for one in excluded))
-        if key in self._shared:
-            kept: FreedByShadows = self._shared[key][1]
-            return kept
-        found = freed(signal, self._shadows[place], hood, targets, excluded=excluded)
-        held = sum(each[0] == "freed" for each in self._shared)
-        if self._keep and FREED * len(found) * self._records * (held + 1) <= SHARED:
-            self._shared[key] = (signal, found)  # the signal too, so that no other one takes its place in memory
+        signal, asked = self._parts[place][0], _asked(targets, excluded)
+        found: FreedByShadows | None = self._recalled("freed", signal, asked)
+        if found is None:
+            found = freed(signal, self._shadows[place], hood, targets, excluded=excluded)
+            self._remember("freed", signal, asked, found, size=FREED * len(found) * self._records)
         return found
+
+    def _recalled(self, kind: str, signal: Floats, asked: Hashable) -> Any:
+        """Return what another attack found of a signal and kept; None where it kept nothing."""
+        kept = self._shared.get((kind, id(signal), asked))
+        return kept[1] if kept is not None and kept[0] is signal else None
+
+    def _remember(self, kind: str, signal: Floats, asked: Hashable, found: object, *, size: int) -> None:
+        """Keep what was found of a signal for other attacks, where all that is kept of its kind is small enough."""
+        held = sum(key[0] == kind for key in self._shared)
+        if self._keep and size * (held + 1) <= SHARED:
+            # The signal too, so that no other one takes its place in memory.
+            self._shared[kind, id(signal), asked] = (signal, found)
 
     def _known(self, targets: Sequence[int], excluded: Sequence[int]) -> list[Floats]:
         """Return what each signal says, from what another attack found of the same ones where that was kept."""
         said: dict[int, Floats] = {}
-        left = tuple(targets), tuple(sorted(int(one) for one in excluded))
+        asked = _asked(targets, excluded)
         for place, (signal, _) in enumerate(self._parts):
-            held = self._shared.get(("evidence", id(signal), *left))
-            if held is not None and held[0] is signal:
-                said[place] = np.asarray(held[1])
+            if (kept := self._recalled("evidence", signal, asked)) is not None:
+                said[place] = kept
         for places in self._together([place for place in range(len(self._parts)) if place not in said], len(targets)):
             said |= zip(places, self._of_signals(places, targets, excluded), strict=True)
             for place in places:
-                signal = self._parts[place][0]
-                held = sum(key[0] == "evidence" for key in self._shared)
-                if self._keep and said[place].size * (held + 1) <= SHARED:
-                    # The signal too, so that no other one takes its place in memory.
-                    self._shared["evidence", id(signal), *left] = (signal, said[place])
+                self._remember("evidence", self._parts[place][0], asked, said[place], size=said[place].size)
         return [said[place] for place in range(len(self._parts))]
 
     def _together(self, places: Sequence[int], targets: int) -> Iterable[Sequence[int]]:
@@ -310,6 +313,11 @@ class _Evidence:
             found = np.zeros((len(targets), self._records, said.shape[2]))
             found[:, rows] = said
             yield found
+
+
+def _asked(targets: Sequence[int], excluded: Sequence[int]) -> Hashable:
+    """Return of which targets, with which models excluded, something is known."""
+    return tuple(targets), tuple(sorted(int(one) for one in excluded))
 
 
 def _tamed(parts: Sequence[Floats]) -> Floats:

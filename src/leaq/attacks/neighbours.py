@@ -29,7 +29,7 @@ from leaq.attacks.base import Context, Ingredient, MembershipAttack
 from leaq.attacks.hierarchical import Predictive, predictive
 from leaq.attacks.shadows import InOut, Shadows
 from leaq.errors import InvalidInput
-from leaq.types import Bools, Floats, Ints, LossTable
+from leaq.types import Bools, Floats, Ints
 
 NEAREST = 32
 """Neighbours of a record."""
@@ -78,7 +78,7 @@ class ByNeighbours(MembershipAttack):
         """Return log-likelihood ratios, (t, n)."""
         signal = context.signals.of("auto")
         known = context.shadows(signal)
-        hood = Hood.of(context, context.table)
+        hood = Hood.of(context)
         scores = np.empty((len(targets), signal.shape[1]))
         for rows, alone, found in freed(signal, known, hood, targets, excluded=excluded):
             here = signal[[targets[row] for row in rows]]
@@ -114,18 +114,19 @@ class Hood:
     """
 
     @classmethod
-    def of(cls, context: Context, table: LossTable) -> "Hood":
+    def of(cls, context: Context) -> "Hood":
         """Return the neighbours of the records of a context, found once for all attacks."""
         assert context.features is not None
-        classes = table.targets if table.task == "classification" and not table.by_task else None
+        table, features = context.table, context.features
+        if len(features) != (records := table.members.shape[1]):
+            raise InvalidInput(f"neighbours: needs features of all {records} records. Found {len(features)} rows.")
         if "hood" not in context.shared:
-            context.shared["hood"] = cls(context.features, classes)
+            classes = table.targets if table.task == "classification" and not table.by_task else None
+            context.shared["hood"] = cls(features, classes)
         found: Hood = context.shared["hood"]
         return found
 
     def __init__(self, features: Floats, classes: npt.NDArray[Any] | None = None) -> None:
-        if classes is not None and len(classes) != len(features):
-            raise InvalidInput(f"neighbours: needs features of all {len(classes)} records. Found {len(features)} rows.")
         self._near, nearness = most_alike(features)
         inner = np.quantile(nearness, 1 - STEP ** np.arange(1, BINS)) if nearness.size else np.zeros(BINS - 1)
         self._kind = (nearness[:, :, None] >= inner).sum(2)
@@ -233,8 +234,6 @@ def freed(
     ----------
     signal : (s, n) of all models. known : these as shadows of each other.
     """
-    if signal.shape[1] != len(hood):
-        raise InvalidInput(f"neighbours: needs features of all {signal.shape[1]} records. Found {len(hood)} rows.")
     rows: dict[tuple[int, ...], list[int]] = {}
     for row, target in enumerate(targets):
         rows.setdefault(tuple(known.excluded(target, excluded)), []).append(row)

@@ -7,7 +7,7 @@ import torch
 from leaq.errors import LeaqError
 from leaq.quantizers import build
 from leaq.types import Checkpoints
-from tests.unit.quantizers.backends.cases import one, released, weight_of
+from tests.unit.quantizers.backends.cases import one, released, unlikely, weight_of
 
 SPECS = [
     "nncf(bits=8)", "nncf(bits=8, symmetric=False)", "nncf(bits=4, per=group, group=16)",
@@ -53,7 +53,7 @@ def levels_by_hand(weight, *, half=False, tensor=False):
 def test_levels_of_a_range_are_those_of_the_slow_twin(options):
     spec = f"nncf.quantize({', '.join(f'{key}={value}' for key, value in options.items())})"
     expected = {"half": options.get("half", False), "tensor": "per" in options}
-    for weight in (weight_of(1), unlikely()):
+    for weight in (weight_of(1), unlikely(1e-6)):
         torch.testing.assert_close(released(spec, weight), levels_by_hand(weight, **expected), rtol=0, atol=0)
 
 
@@ -76,19 +76,8 @@ def test_short_floats_take_the_nearest_level_and_of_two_the_even_one():
     assert eight.tolist() == [[448, 384, 16, -1]]  # 368 in 16 bits, between 352 and 384
 
 
-def unlikely():
-    """Rows of zeros, of one sign, of one number, on ties, very small and large."""
-    weight = weight_of(2, shape=(10, 64))
-    weight[0] = 0
-    weight[1], weight[2] = -weight[1].abs(), weight[2].abs()
-    weight[3], weight[4] = 0.3, -0.3
-    weight[5] = (weight[5] * 4).round() / 4
-    weight[6], weight[7], weight[8] = weight[6] * 1e-9, weight[7] * 1e4, weight[8] * 1e-6
-    return weight
-
-
 @pytest.mark.parametrize("spec", SPECS)
-@pytest.mark.parametrize("weight", [weight_of(1), unlikely()], ids=["usual", "unlikely"])
+@pytest.mark.parametrize("weight", [weight_of(1), unlikely(1e-6)], ids=["usual", "unlikely"])
 def test_codes_and_scales_are_those_of_the_slow_twin(spec, weight):
     torch.testing.assert_close(released(spec, weight), by_hand(spec, weight), rtol=0, atol=0)
 

@@ -5,20 +5,9 @@ import pytest
 import torch
 
 from tests.helpers import require
-from tests.unit.quantizers.backends.cases import released, weight_of
+from tests.unit.quantizers.backends.cases import released, unlikely, weight_of
 
 KINDS = {"int8": "INT8", "uint8": "UINT8", "int4": "INT4", "uint4": "UINT4"}
-
-
-def unlikely():
-    """Rows of zeros, of one sign, of one number, on ties, very small and large."""
-    weight = weight_of(2, shape=(10, 64))
-    weight[0] = 0
-    weight[1], weight[2] = -weight[1].abs(), weight[2].abs()
-    weight[3], weight[4] = 0.3, -0.3
-    weight[5] = (weight[5] * 4).round() / 4
-    weight[6], weight[7], weight[8] = weight[6] * 1e-9, weight[7] * 1e4, weight[8] * 1e-39
-    return weight
 
 
 def by_onnxruntime(weight, kind, *, symmetric, half, channels):
@@ -41,7 +30,7 @@ def by_onnxruntime(weight, kind, *, symmetric, half, channels):
 def test_numbers_are_those_of_onnxruntime(kind, symmetric, channels, half):
     per = "channel" if channels else "tensor"
     spec = f"onnxruntime.quantize(type={kind}, per={per}, symmetric={symmetric}, half={half})"
-    for weight in (weight_of(1), unlikely()):
+    for weight in (weight_of(1), unlikely(1e-39)):
         expected = by_onnxruntime(weight, kind, symmetric=symmetric, half=half, channels=channels)
         torch.testing.assert_close(released(spec, weight), expected, rtol=0, atol=0)
 
