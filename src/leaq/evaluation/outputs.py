@@ -19,6 +19,8 @@ LINEAR = ("Addmm", "Mm", "Bmm", "Baddbmm", "Addbmm", "Convolution", "Add", "Sub"
 PASSING = ("View", "Reshape", "Squeeze", "Unsqueeze", "Select", "Slice", "Alias", "Clone", "ToCopy", "Permute",
            "Transpose", "T", "UnsafeView", "Split", "Unbind", "Index", "Expand")  # fmt: skip
 """Operations that change no number."""
+MIXING = ("Add", "Sub", "Rsub", "Mul", "Div", "Neg", "Mean", "Sum", "Stack", "Cat")
+"""Operations by which several results become one: a sum of probabilities with weights is an ensemble's probability."""
 CLOSE = 1e-3
 WIDE = 0.5
 """Spread of outputs within [0, 1] from which no logits are believed to have stayed there."""
@@ -28,6 +30,8 @@ LEAST, MOST = 1e-38, 1 - 2**-25
 
 def last_operation(run: Callable[[], Any]) -> str:
     """Return what a forward pass with gradients did last, e.g. "Sigmoid" or "Addmm"; "" if it cannot be told.
+
+    Of a mixture of what was squashed alike (an ensemble, smoothed probabilities, ``1 - p``) that is the squashing.
 
     Examples
     --------
@@ -39,8 +43,17 @@ def last_operation(run: Callable[[], Any]) -> str:
             node = run().grad_fn
     except Exception:  # a forward pass that cannot be differentiated says nothing here
         return ""
+    return _last(node)
+
+
+def _last(node: Any, *, depth: int = 16) -> str:
+    """Return the name of the last operation up to a node that changed numbers."""
     while node is not None:
         name: str = node.name().rpartition("::")[2].split("Backward")[0]
+        if name in MIXING and depth:
+            mixed = {_last(part, depth=depth - 1) for part, _ in node.next_functions if part is not None}
+            if mixed and mixed <= {*SQUASHING, "Tanh"}:
+                return max(mixed)
         if name not in PASSING or not node.next_functions:
             return "" if name == "AccumulateGrad" else name
         node = node.next_functions[0][0]
@@ -111,7 +124,7 @@ def read_mixed(layout: Layout, outputs: Tensor, last: str) -> tuple[Callable[[Te
 def _refuse_one_sided(kind: Kind, values: Tensor, last: str) -> None:
     """Refuse scores in [-1, 1], logarithms of single probabilities, and shares of a hundred: they are no logits."""
     several = kind in ("classes", "soft")
-    if last in ("Tanh", "Hardtanh") and not several:
+    if last in ("Tanh", "Hardtanh") and not several and float(values.min()) < 0:  # not (1 + tanh) / 2, a sigmoid
         raise InvalidInput(
             f"The outputs of a classifier must be logits or probabilities. This model ends in {last}, which gives "
             "neither. Leave out that last activation, or give a loss of your own for what it was trained on."

@@ -14,12 +14,15 @@ from torch import Tensor, nn
 from leaq.errors import UnsupportedModel
 from leaq.models.contents import contents_of
 
+WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, torch.optim.swa_utils.AveragedModel)
+"""Modules that hold another one as `module` and do in evaluation mode what it does."""
+
 
 def unwrap(module: nn.Module) -> nn.Module:
-    """Return the module inside torch.compile and data-parallel wrappers, whose names carry no prefix."""
+    """Return the module inside wrappers (torch.compile, data-parallel, averaged), whose names carry no prefix."""
     while True:
         inner = getattr(module, "_orig_mod", None)
-        if inner is None and isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        if inner is None and isinstance(module, WRAPPERS):
             inner = module.module
         if not isinstance(inner, nn.Module):
             return module

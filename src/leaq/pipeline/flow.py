@@ -65,6 +65,7 @@ def audit_samples(
     trained = time.perf_counter()
     with limited_threads(config.threads or 1):  # its products are small: more threads only wait for each other
         rows, together = measured(config, todo, found, progress=progress)
+    reference = found[Identity().spec()][0]
     result = CellResult(
         config=config.to_dict(),
         data=measuring.describe_data(
@@ -80,7 +81,7 @@ def audit_samples(
             "peak_memory_bytes": float(peak_memory()),
         },
         private=measuring.private_findings(todo.judged, {key: found[key] for key in todo.keys}),
-        flags=(*found[Identity().spec()][0].flags, *todo.flags, *measuring.audit_doubts(config, rows)),
+        flags=(*reference.flags, *todo.flags, *measuring.audit_doubts(config, rows, reference)),
         together=together,
         references=measure_references(config, todo.pool, todo.members, todo.drawn, data=given.data, progress=progress),
     )

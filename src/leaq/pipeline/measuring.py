@@ -47,15 +47,31 @@ REFERENCE = Flag(
 )
 
 
-def audit_doubts(config: AuditConfig, rows: Sequence[QuantizerRow]) -> tuple[Flag, ...]:
-    """Return the doubts about a whole audit: what no quantizer touches, and whether the ranking by r holds."""
-    flags = [] if config.game == "calibration" else [unquantized(config)]
+def audit_doubts(config: AuditConfig, rows: Sequence[QuantizerRow], reference: LossTable) -> tuple[Flag, ...]:
+    """Return the doubts about a whole audit: models that are alike, what no quantizer touches, r's order."""
+    flags = [] if config.game == "calibration" else [*_alike(reference), unquantized(config)]
     pairs = [(row.measures.get("r"), row.measures.get("r_halved")) for row in rows]
     full = [(r.value, half.value) for r, half in pairs if isinstance(r, Estimate) and isinstance(half, Estimate)]
     if len(full) > 1 and (share := order_changes(*zip(*full, strict=True))) > 0:
         text = f"No ranking by r: {share:.0%} of the pairs change order when half of the candidates are left out."
         flags.append(Flag("r-order-unstable", text))
     return tuple(flags)
+
+
+def _alike(reference: LossTable) -> tuple[Flag, ...]:
+    """Doubt models of other members that have the same losses to the last digit: they have not learnt these."""
+    same: dict[bytes, list[int]] = {}
+    for model, losses in enumerate(reference.released):
+        same.setdefault(losses.tobytes(), []).append(model)
+    alike = [which for which in same.values() if len({reference.members[i].tobytes() for i in which}) > 1]
+    if not alike:
+        return ()
+    text = (
+        f"{sum(map(len, alike))} of {len(reference.members)} models give exactly what another one of other members "
+        "gives: they were not trained on their own members, as when a recipe returns a kept model or all write and "
+        "read one file. What models give away is understated."
+    )
+    return (Flag("models-alike", text),)
 
 
 def unquantized(config: AuditConfig) -> Flag:

@@ -274,7 +274,15 @@ class LossTable:
 
     @classmethod
     def stack(cls, parts: Sequence[Self]) -> Self:
-        """Join tables of different models over the same records and candidates along the model axis."""
+        """Join tables of different models over the same records along the model axis.
+
+        Of candidates along trainings of different length (early stopping) the last of each, as many as the fewest.
+        """
+        fewest, most = (pick(part.losses.shape[1] for part in parts) for pick in (min, max))
+        if fewest < most:
+            text = f"Models have {fewest} to {most} checkpoints: the last {fewest} of each are compared."
+            shorter = Flag("checkpoints-differ", text)
+            parts = [replace(one, losses=one.losses[:, -fewest:], flags=(*one.flags, shorter)) for one in parts]
         whole: dict[str, Any] = {name: joined([getattr(part, name) for part in parts]) for name in _OF_MODELS}
         whole["by_task"] = {name: LossTable.stack([part.by_task[name] for part in parts]) for name in parts[0].by_task}
         return replace(parts[0], **whole, n_train=parts[0]._trained_on(whole["members"]))

@@ -31,6 +31,16 @@ def test_the_last_operation_is_seen_through_reshaping():
     assert last_operation(lambda: torch.zeros(3)) == ""
 
 
+def test_a_mixture_of_probabilities_is_one_and_a_sum_with_scores_is_none():
+    net, other, x = nn.Linear(3, 2), nn.Linear(3, 2), torch.randn(4, 3)
+    assert last_operation(lambda: 0.3 * net(x).sigmoid() + 0.7 * other(x).sigmoid()) == "Sigmoid"
+    assert last_operation(lambda: 0.9 * net(x).softmax(1) + 0.05) == "Softmax"
+    assert last_operation(lambda: torch.cat([1 - net(x).sigmoid(), net(x).sigmoid()], 1)) == "Sigmoid"
+    assert last_operation(lambda: 0.5 * net(x).tanh() + 0.5) == "Tanh"
+    assert last_operation(lambda: net(x) + other(x).sigmoid()) == "Add"
+    assert last_operation(lambda: net(x) * other(x).sigmoid()) == "Mul"
+
+
 @pytest.mark.parametrize(
     "how", [lambda z: z.softmax(-1), lambda z: z.log_softmax(-1).exp(), lambda z: z.log_softmax(-1)]
 )
@@ -50,8 +60,14 @@ def test_probabilities_of_classes_give_the_numbers_of_their_logits(how, loss):
 
 @pytest.mark.parametrize(
     "how",
-    [torch.sigmoid, lambda z: torch.stack([z, z]).sigmoid().mean(0), lambda z: z.sigmoid()[:, 0]],
-    ids=["sigmoid", "ensemble", "squeezed"],
+    [
+        torch.sigmoid,
+        lambda z: torch.stack([z, z]).sigmoid().mean(0),
+        lambda z: z.sigmoid()[:, 0],
+        lambda z: 0.3 * z.sigmoid() + 0.7 * z.sigmoid(),
+        lambda z: (1 + (z / 2).tanh()) / 2,
+    ],
+    ids=["sigmoid", "ensemble", "squeezed", "weighted", "tanh"],
 )
 def test_probabilities_of_one_class_too(how):
     x, y = noisy()

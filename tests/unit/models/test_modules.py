@@ -233,6 +233,7 @@ def test_outputs_of_other_kinds_are_refused():
 def test_wrappers_are_taken_off():
     module = nn.Linear(2, 2)
     assert unwrap(nn.DataParallel(module)) is module
+    assert isinstance(unwrap(torch.optim.swa_utils.AveragedModel(module)), type(module))
     compiled = nn.Module()
     compiled._orig_mod = module  # what torch.compile returns looks like this
     assert unwrap(nn.DataParallel(compiled)) is module

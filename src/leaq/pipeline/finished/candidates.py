@@ -16,6 +16,7 @@ from leaq.pipeline.finished.running import weighs_much
 from leaq.quantizers import Calibration, Identity, Scheme
 from leaq.quantizers.neighbours import Moves, draw_moves
 from leaq.quantizers.scheme import Fitted
+from leaq.training.recording.reading import refuse_foreign, with_released
 from leaq.types import Checkpoints, Flag, LossTable, NotComputed
 
 NO_CODES = NotComputed(
@@ -41,27 +42,9 @@ def released_of(model: nn.Module, recorded: Checkpoints | None, *, lent: bool = 
         return released
     if recorded.batch[:1] != (1,) or len(recorded.batch) != 2:
         raise InvalidInput(f"checkpoints must be of one model, batch (1, c). Found batch {recorded.batch}.")
-    odd = [
-        name
-        for name, tensor in recorded.params.items()
-        if name not in released.params or tensor.shape[2:] != released.params[name].shape[1:]
-    ]
-    if odd:
-        raise InvalidInput(
-            f"checkpoints must be of the model's own architecture. Not in the model, or of another shape: {some(odd)}."
-        )
+    refuse_foreign(recorded, released)
     names = [name for name in released.params if name in recorded.params]
     return Checkpoints({n: released.params[n] for n in names}, {n: released.roles[n] for n in names}, (1,))
-
-
-def with_released(recorded: Checkpoints, released: Checkpoints) -> Checkpoints:
-    """Append the released weights to the recorded ones, unless they already are the last."""
-    last = recorded.last()
-    widened = {name: tensor.to(released.params[name]) for name, tensor in recorded.params.items()}
-    if all(torch.equal(last.params[name].to(t), t) for name, t in released.params.items()):
-        return recorded.replace(widened)
-    joined = {name: torch.cat([widened[name], released.params[name].unsqueeze(1)], dim=1) for name in widened}
-    return Checkpoints(joined, released.roles, (1, recorded.batch[1] + 1))
 
 
 def fitted_to(

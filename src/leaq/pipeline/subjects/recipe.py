@@ -4,6 +4,7 @@ import copy
 import random
 import sys
 import warnings
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -16,7 +17,7 @@ from torch import nn
 
 from leaq.errors import InvalidInput, LeaqError, differing, some
 from leaq.evaluation.texts import LanguageModel
-from leaq.models import checkpoints_of
+from leaq.models import checkpoints_of, unwrap
 from leaq.models.sklearn import as_module, is_sklearn
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.subjects.base import Kind, Reads, Trained
@@ -24,6 +25,8 @@ from leaq.pipeline.subjects.given import Given
 from leaq.pipeline.subjects.outputs import as_stacked_model
 from leaq.seeds import shared_generators_kept, stream
 from leaq.system.usercode import raised, user_function
+from leaq.training.recording import Recorder
+from leaq.training.recording.reading import refuse_foreign, with_released
 from leaq.types import Bools, Checkpoints, Flag, Progress, Samples
 
 Made = tuple[nn.Module, Checkpoints, Any]
@@ -82,6 +85,7 @@ class OwnTraining:
                 raise InvalidInput(
                     f"The recipe failed on model {number} ({len(records)} records) with {raised(err, self.trained_by)}."
                 ) from err
+        _refuse_again(self.trained_by, found, number)
         return _of_texts(found) if records.text else (*_read(found), None)
 
     @staticmethod
@@ -102,8 +106,32 @@ def _of_texts(found: Any) -> Made:
             "A recipe of texts must return the trained causal language model and its tokenizer, a pair. Found "
             f"{type(found).__name__}."
         )
-    module = copy.deepcopy(module).cpu().eval()
+    module = copy.deepcopy(unwrap(module)).cpu().eval()
     return module, checkpoints_of(module).at((slice(None), None)), tokenizer
+
+
+_LAST: list[tuple[Callable[..., Any], "weakref.ref[Any]", int]] = []
+"""The model returned last in this process, by which recipe and as which number."""
+
+
+def _refuse_again(recipe: Callable[..., Any], found: Any, number: int) -> None:
+    """Refuse a recipe that returns one and the same object for several models: later ones knew earlier ones' members.
+
+    Raises
+    ------
+    InvalidInput
+        If it does.
+    """
+    model = found[0] if isinstance(found, tuple) and found else found
+    before = _LAST.pop() if _LAST else None
+    if before and before[0] == recipe and before[1]() is model and before[2] != number:
+        raise InvalidInput(
+            f"A recipe must build a new model each time it is called. It returned the very object of model {before[2]} "
+            f"as model {number}, too, which then began with what it had learnt from that model's members. Build it "
+            "inside the recipe, or return copy.deepcopy(model) where it is reset first."
+        )
+    if isinstance(model, nn.Module) or is_sklearn(model):
+        _LAST.append((recipe, weakref.ref(model), number))
 
 
 def _read(found: Any) -> tuple[nn.Module, Checkpoints]:
@@ -116,15 +144,19 @@ def _read(found: Any) -> tuple[nn.Module, Checkpoints]:
             "A recipe must return the trained model: a torch module, a scikit-learn network, or a pair of a module and "
             f"its leaq.Recorder. Found {type(module).__name__}."
         )
-    module = copy.deepcopy(module).cpu().eval()
+    if not isinstance(recorded, Recorder | Checkpoints | None):
+        raise InvalidInput(
+            "A recipe may return a pair of the trained model and its leaq.Recorder. Found "
+            f"{type(recorded).__name__} beside the model. Return the model alone."
+        )
+    module = copy.deepcopy(unwrap(module)).cpu().eval()
     if recorded is not None:
-        recorded = recorded if isinstance(recorded, Checkpoints) else recorded.checkpoints()
-        whole = checkpoints_of(module)
-        if set(recorded.params) == set(whole.params):
-            return module, recorded
-        c = recorded.batch[-1]
+        recorded = recorded if isinstance(recorded, Checkpoints) else recorded.checkpoints
+        whole, c = checkpoints_of(module), recorded.batch[-1]
+        refuse_foreign(recorded, whole)
         rest = {name: t.unsqueeze(1).expand(1, c, *t.shape[1:]) for name, t in whole.params.items()}
-        return module, Checkpoints({**rest, **recorded.params}, whole.roles, (1, c), recorded.steps)
+        along = Checkpoints({**rest, **recorded.params}, whole.roles, (1, c), recorded.steps)
+        return module, with_released(along, whole)
     return module, checkpoints_of(module).at((slice(None), None))
 
 

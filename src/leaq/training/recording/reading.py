@@ -103,6 +103,35 @@ def read_recording(folder: str | Path, model: nn.Module) -> Checkpoints:
     return Checkpoints(stacked, roles, (1, len(steps)), tuple(steps))
 
 
+def refuse_foreign(recorded: Checkpoints, released: Checkpoints) -> None:
+    """Refuse recorded weights, batch (1, c), that a model, batch (1,), does not hold in that shape.
+
+    Raises
+    ------
+    InvalidInput
+        With the names of some.
+    """
+    odd = [
+        name
+        for name, tensor in recorded.params.items()
+        if name not in released.params or tensor.shape[2:] != released.params[name].shape[1:]
+    ]
+    if odd:
+        raise InvalidInput(
+            f"checkpoints must be of the model's own architecture. Not in the model, or of another shape: {some(odd)}."
+        )
+
+
+def with_released(recorded: Checkpoints, released: Checkpoints) -> Checkpoints:
+    """Append the released weights to the recorded ones, unless they already are the last."""
+    last = recorded.last()
+    widened = {name: tensor.to(released.params[name]) for name, tensor in recorded.params.items()}
+    if all(torch.equal(last.params[name].to(t), t) for name, t in released.params.items()):
+        return recorded.replace(widened)
+    joined = {name: torch.cat([widened[name], released.params[name].unsqueeze(1)], dim=1) for name in widened}
+    return Checkpoints(joined, released.roles, (1, recorded.batch[1] + 1))
+
+
 def _opened(folder: Path) -> tuple[dict[str, Any], list[int]]:
     """Return what a recording says of itself, and its steps."""
     if not (folder / ABOUT).is_file():

@@ -1,3 +1,6 @@
+import copy
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +11,9 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 import leaq
-from leaq.errors import UnsupportedModel
+from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.types import Checkpoints, NotComputed
-from tests.unit.pipeline.subjects.cases import N, leak, overfit, quick
+from tests.unit.pipeline.subjects.cases import N, leak, net, overfit, quick
 
 
 def test_a_training_of_ones_own_gets_the_whole_audit(table):
@@ -89,3 +92,69 @@ def test_steps_that_are_no_scalers_and_models_without_weights_are_refused(table)
 
     with pytest.raises(UnsupportedModel, match="Found DecisionTreeClassifier"):
         leaq.audit(table, recipe=tree, **quick(replicates=4))
+
+
+FEW = {**quick(replicates=4), "attacks": "threshold"}
+
+
+def recorded(records, seed, *, steps, wrapped=lambda model: model):
+    """Train with a recorder; of how many steps says `steps` by the seed."""
+    torch.manual_seed(seed)
+    model = wrapped(net())
+    recorder, optimizer = leaq.Recorder(model, every=5), torch.optim.Adam(model.parameters(), lr=0.02)
+    x, y = torch.tensor(records.inputs, dtype=torch.float32), torch.tensor(records.targets)
+    for _ in range(steps(seed)):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        recorder.step()
+    return model, recorder
+
+
+def test_a_pair_of_a_model_and_its_recorder_is_read_whatever_wraps_it(table):
+    plain, wrapped = (
+        leaq.audit(table, recipe=partial(recorded, steps=lambda _: 15, wrapped=wrap), **FEW)
+        for wrap in (lambda model: model, torch.nn.DataParallel)
+    )
+    assert plain.rows[0].measures["r"].n > 0
+    assert plain.rows[0].metrics == wrapped.rows[0].metrics
+
+
+def test_trainings_that_stopped_early_are_compared_at_the_checkpoints_all_have(table):
+    result = leaq.audit(table, recipe=partial(recorded, steps=lambda seed: 15 + 5 * (seed % 3)), **FEW)
+    (flag,) = (flag for flag in result.flags if flag.code == "checkpoints-differ")
+    assert "3 to " in flag.text
+    assert result.rows[0].measures["r"].n > 0
+
+
+def test_the_returned_model_is_released_whatever_was_recorded(table):
+    def other(records, seed):
+        _, recorder = recorded(records, seed, steps=lambda _: 15)
+        return overfit(records, seed), recorder
+
+    alone = leaq.audit(table, recipe=overfit, **FEW)
+    beside = leaq.audit(table, recipe=other, **FEW)
+    assert beside.rows[0].metrics == alone.rows[0].metrics
+
+
+def test_what_stands_beside_a_model_must_be_its_recorder(table):
+    def history(records, seed):
+        return overfit(records, seed, steps=2), {"loss": [1.0]}
+
+    with pytest.raises(InvalidInput, match=r"pair of the trained model and its leaq.Recorder. Found dict beside"):
+        leaq.audit(table, recipe=history, **FEW)
+
+
+def test_one_object_for_several_models_is_refused_and_equal_copies_are_doubted(table):
+    kept = net()
+
+    def again(records, seed):
+        return kept
+
+    def copied(records, seed):
+        return copy.deepcopy(kept)
+
+    with pytest.raises(InvalidInput, match="returned the very object of model 0 as model 1"):
+        leaq.audit(table, recipe=again, **FEW)
+    assert "models-alike" in {flag.code for flag in leaq.audit(table, recipe=copied, **FEW).flags}
+    assert "models-alike" not in {flag.code for flag in leaq.audit(table, recipe=overfit, **FEW).flags}
