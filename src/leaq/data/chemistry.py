@@ -4,6 +4,7 @@ Nothing here knows targets or membership.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -71,10 +72,7 @@ def parsed_molecules(smiles: list[str], *, strip_salts: bool = False) -> list[Pa
             if molecule is None or molecule.GetNumAtoms() == 0:
                 found.append(None)
                 continue
-            if strip_salts and "." in text:
-                molecule = largest.choose(molecule)
-            for atom in molecule.GetAtoms():
-                atom.SetAtomMapNum(0)  # a reaction's bookkeeping, no part of the molecule
+            molecule = _bare(molecule, largest if strip_salts and "." in text else None)
             canonical, bits = chem.MolToSmiles(molecule), ecfp4.GetFingerprint(molecule)
             key = _key(molecule, canonical)
             chem.RemoveStereochemistry(molecule)
@@ -84,6 +82,39 @@ def parsed_molecules(smiles: list[str], *, strip_salts: bool = False) -> list[Pa
             tautomer = rdMolHash.MolHash(molecule, rdMolHash.HashFunction.HetAtomTautomerv2)
             found.append(ParsedMolecule(canonical, key, flat, tautomer, bits))
     return found
+
+
+def molecule_keys(smiles: Iterable[Any], *, strip_salts: bool = False) -> list[str]:
+    """Return what is equal for every drawing of one molecule (`ParsedMolecule.key`); texts that are none as they are.
+
+    Examples
+    --------
+    >>> molecule_keys(["OCC", "CCO", "no molecule"])[1:] == [molecule_keys(["C[CH2:1]O"])[0], "no molecule"]
+    True
+    """
+    chem = _rdkit()
+    from rdkit.Chem.MolStandardize import rdMolStandardize
+    from rdkit.rdBase import BlockLogs
+
+    largest = rdMolStandardize.LargestFragmentChooser(preferOrganic=True)
+    found = []
+    with BlockLogs():
+        for text in (str(one).strip() for one in smiles):
+            molecule = chem.MolFromSmiles(text) if len(text) <= MOST_ATOMS else None
+            if molecule is None or molecule.GetNumAtoms() == 0:
+                found.append(text)
+                continue
+            molecule = _bare(molecule, largest if strip_salts and "." in text else None)
+            found.append(_key(molecule, chem.MolToSmiles(molecule)))
+    return found
+
+
+def _bare(molecule: Any, largest: Any) -> Any:
+    """Return a molecule without a reaction's bookkeeping and, with a chooser, its largest fragment alone."""
+    molecule = molecule if largest is None else largest.choose(molecule)
+    for atom in molecule.GetAtoms():
+        atom.SetAtomMapNum(0)
+    return molecule
 
 
 def _key(molecule: Any, canonical: str) -> str:

@@ -16,7 +16,7 @@ from leaq.config import parse_spec
 from leaq.data import tasks
 from leaq.data.catalogue import SHIPPED, TASKS, CataloguedTask
 from leaq.data.membership import marked, released_on
-from leaq.data.memory import in_memory, shape_of, table_of
+from leaq.data.memory import in_memory, members_of, shape_of, table_of
 from leaq.data.molecules import from_smiles
 from leaq.data.readers import STRUCTURE, SourceTable, read_frame, read_table
 from leaq.data.reading import Reading
@@ -186,7 +186,7 @@ def _from_texts(texts: list[Any], members: Any, *, name: str) -> Samples:
     table, inside = SourceTable(as_frame(texts)), None
     if members is not None:
         told = texts_in(members)
-        table, inside = marked(table, members if told is None else as_frame(told), target=None)
+        table, inside = marked(table, members if told is None else as_frame(told), Reading())
     samples = from_texts(table.frame, name=name, flags=table.flags)
     return samples if inside is None else released_on(samples, inside)
 
@@ -194,6 +194,7 @@ def _from_texts(texts: list[Any], members: Any, *, name: str) -> Samples:
 def _from_memory(source: Any, reading: Reading, members: Any) -> Samples:
     """Turn a data frame, or a pair (X, y), into Samples."""
     frame, target = table_of(source, reading.target)
+    members = members_of(source, members)
     structure = STRUCTURE if list(frame.columns[:1]) == [STRUCTURE] and isinstance(source, tuple) else None
     reading = reading.but(target=target)
     table = SourceTable(frame, shape=shape_of(source))
@@ -204,7 +205,7 @@ def _with_members(table: SourceTable, reading: Reading, members: Any, *, name: s
     """Turn a table into Samples that know, where it is told, which of them trained a released model."""
     inside = None
     if members is not None:
-        table, inside = marked(table, members, target=reading.target)
+        table, inside = marked(table, members, reading, smiles=reading.smiles or structure)
     samples = from_table(table, reading, name=name, structure=structure)
     if table.shape:
         samples = _shaped(samples, table.shape, name)

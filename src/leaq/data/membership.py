@@ -7,77 +7,113 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from leaq.data.chemistry import molecule_keys
+from leaq.data.columns import is_number, settle
+from leaq.data.matching import same_rows
 from leaq.data.memory import in_memory, table_of
 from leaq.data.readers import SourceTable, read_table
+from leaq.data.reading import Reading
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows, some
-from leaq.types import Bools, Flag, Samples
+from leaq.types import Bools, Flag, Ints, Samples
 
 FEWEST = 20
 """Members, and non-members, without which no attack number means anything."""
 
 
-def marked(table: SourceTable, members: Any, *, target: str | None) -> tuple[SourceTable, Bools]:
+def marked(
+    table: SourceTable, members: Any, reading: Reading, *, smiles: str | None = None
+) -> tuple[SourceTable, Bools]:
     """Return a table that holds all members, and which of its rows they are, (rows,).
 
     Parameters
     ----------
     members : a file, a data frame or a pair ``(X, y)`` with the table's columns, each row of which is found among the
-        table's (one row for one) or added to them; or a mask of the table's rows, or their numbers counted from 1.
+        table's (one row for one, whatever dialect and precision either was saved in) or added to them; or a mask of
+        the table's rows, or their numbers counted from 1.
+    smiles : the column of molecules: every row of one molecule is a member where one of them is, however it is drawn.
+    reading : of the table; by columns it ignores no row is told.
 
     Raises
     ------
     InvalidInput
-        If columns are missing, or there are no such rows.
+        If columns are missing, there are no such rows, or words that stand in a column are others on either side.
     """
+    rows, strip = len(table.frame), reading.strip_salts
     numbers = isinstance(members, list | tuple) and all(isinstance(one, int | np.integer) for one in members)
     if numbers or not (isinstance(members, str | Path) or in_memory(members)):
-        return table, _chosen(np.asarray(members), len(table.frame))
-    found = SourceTable(table_of(members, target)[0]) if in_memory(members) else read_table(Path(members))
-    columns = list(table.frame.columns)
-    missing = [str(column) for column in columns if column not in found.frame.columns]
+        inside, told = _chosen(np.asarray(members), rows)
+        table = SourceTable(table.frame, (*table.flags, *told), table.shape)
+        return table, _of_molecules(table.frame[smiles], inside, strip) if smiles else inside
+    found = SourceTable(table_of(members, reading.target)[0]) if in_memory(members) else read_table(Path(members))
+    columns = [column for column in table.frame.columns if column not in reading.ignore]
+    needed = columns if smiles is None else [smiles, *reading.targets(columns)]
+    missing = [str(column) for column in needed if column not in found.frame.columns]
     if missing:
         raise InvalidInput(
             f"members: must have the columns of the source. Missing: {some(missing, 5)}. Save both from the same table."
         )
-    theirs = found.frame[columns]
-    known, wanted = _codes(table.frame, theirs)
-    inside = np.zeros(len(known), dtype=bool)
-    places: dict[int, list[int]] = {}
-    for row, code in enumerate(known[::-1]):
-        places.setdefault(int(code), []).append(len(known) - 1 - row)
-    new = []
-    for row, code in enumerate(wanted):  # the first row that equals a member and is no other member yet
-        if left := places.get(int(code)):
-            inside[left.pop()] = True
-        else:
-            new.append(row)
-    frame = pd.concat([table.frame, theirs.iloc[new]], ignore_index=True) if new else table.frame
-    text = f"Of {len(theirs)} members, {len(theirs) - len(new)} are rows of the source"
-    text += f"; {len(new)} are not, and stand after them, counted from row {len(known) + 1}." if new else "."
-    return SourceTable(frame, (*table.flags, Flag("members", text)), table.shape), np.r_[
-        inside, np.ones(len(new), dtype=bool)
-    ]
+    ours, theirs = settle(table.frame), settle(found.frame[[one for one in columns if one in found.frame.columns]])
+    if smiles is None:
+        place = same_rows(ours.frame[columns], theirs.frame[columns])
+    else:
+        place = _same_molecules(table.frame[smiles], found.frame[smiles], strip)
+    new = np.flatnonzero(place < 0)
+    if len(new) and smiles is None:
+        _refuse_other_words(ours.frame[columns], theirs.frame)
+    inside = np.r_[np.isin(np.arange(rows), place), np.ones(len(new), dtype=bool)]
+    frame = pd.concat([ours.frame, theirs.frame.iloc[new]], ignore_index=True) if len(new) else table.frame
+    inside = _of_molecules(frame[smiles], inside, strip) if smiles else inside
+    what = "rows" if smiles is None else "molecules"
+    text = f"Of {len(place)} members, {len(place) - len(new)} are {what} of the source"
+    text += f"; {len(new)} are not, and stand after them, counted from row {rows + 1}." if len(new) else "."
+    if len(new) == len(place):
+        text += " If they should be, both must be in the same units and on the same scale."
+    forms = (*ours.flags, *(flag for flag in theirs.flags if flag not in ours.flags)) if len(new) else ()
+    return SourceTable(frame, (*table.flags, *forms, Flag("members", text)), table.shape), inside
 
 
-def _codes(*frames: pd.DataFrame) -> list[Any]:
-    """Return one number a row, equal where rows are; numbers are compared as numbers, everything else as text."""
-    both = pd.concat(frames, ignore_index=True)
-    for column in both.columns:
-        numbers = pd.to_numeric(both[column], errors="coerce")
-        both[column] = numbers if numbers.notna().all() else both[column].astype(str)
-    _, codes = np.unique(pd.util.hash_pandas_object(both, index=False).to_numpy(), return_inverse=True)
-    return np.split(codes, [len(frames[0])])
+def _same_molecules(source: "pd.Series[Any]", members: "pd.Series[Any]", strip_salts: bool) -> Ints:
+    """Return the first row of the source that is each member's molecule, (n,), -1 for none."""
+    first: dict[str, int] = {}
+    for row, key in enumerate(molecule_keys(source, strip_salts=strip_salts)):
+        first.setdefault(key, row)
+    return np.array([first.get(key, -1) for key in molecule_keys(members, strip_salts=strip_salts)], dtype=np.int64)
 
 
-def _chosen(members: Any, rows: int) -> Bools:
-    if members.dtype == bool and members.shape == (rows,):
-        return np.asarray(members)
-    if members.ndim == 1 and members.dtype.kind in "iu" and members.dtype != bool:
+def _of_molecules(smiles: "pd.Series[Any]", inside: Bools, strip_salts: bool) -> Bools:
+    """Return the rows of the molecules that some row inside is a drawing of: they become one record."""
+    keys = pd.Series(molecule_keys(smiles, strip_salts=strip_salts))
+    return np.asarray(keys.isin(keys[inside]))
+
+
+def _refuse_other_words(source: pd.DataFrame, members: pd.DataFrame) -> None:
+    """Refuse members that are rows of their own with none of the source's words in a column: other spellings."""
+    for name in source.columns:
+        words = [set(column.dropna().astype(str).str.strip()) for column in (source[name], members[name])]
+        if all(map(is_number, (source[name], members[name]))) or not all(words) or words[0] & words[1]:
+            continue
+        ours, theirs = (some([repr(word) for word in sorted(found)], 3) for found in words)
+        raise InvalidInput(
+            f"members: words must be spelled as in the source. Of column {name!r} the source has {ours}, the members "
+            f"{theirs}, and none in common. Spell them alike."
+        )
+
+
+def _chosen(members: Any, rows: int) -> tuple[Bools, tuple[Flag, ...]]:
+    """Return the mask that truth values, 0 and 1, or row numbers stand for, and what is doubtful about it."""
+    told = members.shape == (rows,) and set(np.unique(members.astype(str))) <= {"True", "False", "0", "1", "0.0", "1.0"}
+    if told and (rows > 1 or members.dtype == bool):
+        return np.asarray(members.astype(bool)), ()
+    if members.ndim == 1 and members.dtype.kind in "iu":
         if len(members) and (members.min() < 1 or members.max() > rows):
-            raise InvalidInput(f"members: row numbers must lie in 1..{rows}. Found {members.min()}..{members.max()}.")
+            raise InvalidInput(
+                f"members: row numbers must lie in 1..{rows}. Found {members.min()}..{members.max()}. Count from 1, or "
+                "give a mask."
+            )
         mask = np.zeros(rows, dtype=bool)
         mask[members - 1] = True
-        return mask
+        text = "Members were given by row numbers, counted from 1. If yours count from 0, add 1 or give a mask."
+        return mask, () if rows in members else (Flag("row-numbers", text),)
     raise InvalidInput(
         f"members: must be a table with the source's columns, a mask of its {rows} rows, or row numbers counted from "
         f"1. Found {members.dtype} of shape {members.shape}."

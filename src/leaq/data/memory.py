@@ -90,6 +90,34 @@ def refuse_other_order(inputs: Any, targets: Any, name: str) -> None:
         )
 
 
+def members_of(source: Any, members: Any) -> Any:
+    """Return members named by a frame's row labels as a mask of its rows; anything else as it is.
+
+    Raises
+    ------
+    InvalidInput
+        If there are no such labels, or a mask's labels stand in another order.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"a": [1, 2, 3]}, index=[7, 8, 9])
+    >>> members_of(frame, frame.index[1:]).tolist(), members_of(frame, [1, 2])
+    ([False, True, True], [1, 2])
+    """
+    rows = source if isinstance(source, pd.DataFrame) else source[0] if isinstance(source, tuple | list) else None
+    if not isinstance(rows, pd.DataFrame):
+        return members
+    if isinstance(members, pd.Series):
+        refuse_other_order(rows, members, "members")
+    if not isinstance(members, pd.Index):
+        return members
+    if len(absent := members.difference(rows.index)):
+        raise InvalidInput(
+            f"members: row labels must be the source's. Found {len(absent)} that it lacks, such as {str(absent[0])!r}."
+        )
+    return rows.index.isin(members)
+
+
 def _unmasked(values: Any) -> npt.NDArray[Any]:
     """Return an array in which what a mask hides is missing."""
     if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
