@@ -242,15 +242,27 @@ def refuse_others(
             "base. Merge it (merge_and_unload) and save that, or give the running model."
         )
     copies = {name[: -len(tail)] for name in weights for tail in own if name.endswith(f".{tail}")}
-    if surplus and not missing and all(_is_inner(name, own) for name in surplus):
+    if not missing and any(_is_inner(name, own) for name in surplus):
         raise InvalidInput(
             f"{subject}: a file must hold one model. Found copies of its weights under "
             f"{', '.join(sorted(copies)[:4])}. Save the one that is released, without the others."
         )
+    if not missing and not (surplus := _within(surplus, found)):
+        return
     raise InvalidInput(
         f"{subject}: the weights must belong to the same architecture as the model. Found "
         f"{f'{kind}; ' * (kind != 'safetensors')}{'; '.join(problems)}. {_way_out(surplus)}"
     )
+
+
+def _within(surplus: list[str], found: Mapping[str, str]) -> list[str]:
+    """Return the names that stand under the prefix of the network's own ("model."), where all of these have one.
+
+    What stands beside it is the training's: a criterion's weights, an optimizer's state, counters of an average.
+    """
+    prefixes = {given.removesuffix(name) if given.endswith(name) else "" for name, given in found.items()}
+    prefix = prefixes.pop() if len(prefixes) == 1 else ""
+    return [name for name in surplus if name.startswith(prefix)]
 
 
 def _allowed(found: Mapping[str, str], original: nn.Module) -> set[str]:
@@ -278,8 +290,8 @@ def _further(
     if further:
         text = (
             f"{subject} holds {len(further)} tensors that are not the model's ({some(further, 2)}), "
-            f"perhaps an average or a copy of its weights: they were not audited, and "
-            "its size counts them."
+            "perhaps an average, a copy of its weights or what its training kept: they were not audited, and its size "
+            "counts them."
         )
         yield Flag("further-weights", text)
 

@@ -79,6 +79,25 @@ def test_an_average_saved_beside_the_weights_is_said(tmp_path):
         open_shipped(tmp_path / "b.safetensors", module, name="m")
 
 
+def test_what_a_training_kept_beside_the_network_is_said(tmp_path):
+    module = net()
+    kept = {"criterion.weight": torch.ones(32), "optimizer.state.0.exp_avg": torch.ones(3)}
+    own = {f"model.{name}": tensor for name, tensor in module.state_dict().items()}
+    save_file({**own, **kept}, tmp_path / "m.safetensors")
+    opened = open_shipped(tmp_path / "m.safetensors", module, name="m")
+    assert torch.equal(opened.module[0].weight, module[0].weight)
+    further = next(flag for flag in opened.flags if flag.code == "further-weights")
+    assert "holds 2 tensors that are not the model's (criterion.weight, optimizer" in further.text
+    averaged = torch.optim.swa_utils.AveragedModel(module)
+    save_file({name: t.clone() for name, t in averaged.state_dict().items()}, tmp_path / "a.safetensors")
+    opened = open_shipped(tmp_path / "a.safetensors", module, name="m")
+    assert torch.equal(opened.module[0].weight, module[0].weight)
+    deeper = {**own, "model.6.weight": torch.ones(3, 3)}
+    save_file(deeper, tmp_path / "d.safetensors")
+    with pytest.raises(InvalidInput, match=r"unexpected: model\.6\.weight"):
+        open_shipped(tmp_path / "d.safetensors", module, name="m")
+
+
 def test_an_adapter_beside_its_base_is_told_to_be_merged(tmp_path):
     module = net()
     stored = {name.replace("0.", "0.base_layer."): t for name, t in module.state_dict().items()}
