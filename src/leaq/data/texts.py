@@ -54,9 +54,7 @@ def texts_of(data: Any, column: str | None, name: str) -> list[Told]:
     odd = ""
     if plain:  # say what stands among texts
         at = found.index(None)
-        keys = ", ".join(map(str, data[at])) if isinstance(data[at], Mapping) else ""
-        way = f' of {keys} (name the texts "text", or "prompt" and "completion", or say target=...)' * bool(keys)
-        odd = f" with a {type(data[at]).__name__} at position {at}{way}"
+        odd = f" with a {type(data[at]).__name__} at position {at}{_why_not(data[at])}"
     raise InvalidInput(
         f"{name}: a language model needs a list of texts, or of pairs (prompt, answer). Found "
         f"{type(data).__name__}{odd}."
@@ -70,12 +68,31 @@ def told(item: Any, column: str | None = None) -> Told | None:
     if isinstance(item, Mapping):
         answer = next((item[key] for key in ANSWERS if key in item), None)
         if column is None and "prompt" in item and answer is not None:
-            return str(item["prompt"]), str(answer)
+            return (str(item["prompt"]), str(answer)) if _sayable(item["prompt"]) and _sayable(answer) else None
         text = item.get(column or "text")
         return text if isinstance(text, str) else None
     if isinstance(item, tuple | list) and len(item) == 2 and all(isinstance(part, str) for part in item):
         return item[0], item[1]
     return None
+
+
+def _sayable(part: Any) -> bool:
+    """Whether what stands in a column is a text, or a number that reads as one; a conversation or a hole is not."""
+    return isinstance(part, str) or (isinstance(part, int | float) and not np.isnan(part))
+
+
+def _why_not(item: Any) -> str:
+    """Say what stands among texts, and how it becomes one."""
+    if not isinstance(item, Mapping):
+        return ""
+    keys = ", ".join(map(str, item))
+    if any(isinstance(part, list) for part in item.values()):
+        way = "conversations are read as texts: tokenizer.apply_chat_template(messages, tokenize=False)"
+    elif "prompt" in item and any(key in item for key in ANSWERS):
+        way = "its prompt or its answer is no text; leave it out"
+    else:
+        way = 'name the texts "text", or "prompt" and "completion", or say target=...'
+    return f" of {keys} ({way})"
 
 
 def texts_in(source: Any) -> list[Told] | None:
@@ -119,12 +136,15 @@ def read_texts(path: Path) -> list[Told]:
     if path.suffix != ".jsonl":
         return list[Told](lines)
     try:
-        found = [told(json.loads(line)) for line in lines]
+        rows = [json.loads(line) for line in lines]
     except ValueError:
-        found = [None]
+        rows = [None]
+    found = [told(row) for row in rows]
     if None in found:
+        odd = rows[found.index(None)]
         raise InvalidInput(
-            f'{path.name}: every line must be JSON with "text", or with "prompt" and "completion". Found another.'
+            f'{path.name}: every line must be JSON with "text", or with "prompt" and "completion". Found another'
+            f"{_why_not(odd)}, in record {found.index(None) + 1}."
         )
     return [text for text in found if text is not None]
 

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from leaq.errors import InvalidInput
 from leaq.evaluation.batches import Batch
 from leaq.evaluation.losses import checked
 from leaq.evaluation.tables import Evaluator, candidates, origin
-from leaq.models import ModuleModel
-from leaq.models.causal import IGNORED, Text, TokenLoss, tokens_of
+from leaq.models import ModuleModel, checkpoints_of
+from leaq.models.causal import IGNORED, Text, TokenLoss, doubts_of, refuse_lookahead, tokens_of
 from leaq.models.roles import roles_of
 from leaq.models.several import joint_margin
 from leaq.types import Activations, Bools, Checkpoints, Flag, LossTable, Role, Samples
@@ -66,6 +67,22 @@ def vocabulary_of(model: nn.Module) -> int:
     return _setting(model, ("vocab_size",)) or 50_000
 
 
+def refuse_other_tokens(texts: Sequence[Text], model: nn.Module, *, name: str) -> None:
+    """Refuse tokens that a model has no number for: its tokenizer is another one.
+
+    Raises
+    ------
+    InvalidInput
+        If there are.
+    """
+    largest, known = max(int(text.ids.max()) for text in texts), _setting(model, ("vocab_size",))
+    if 0 < known <= largest:
+        raise InvalidInput(
+            f"{name} must know every token. Found token {largest}, of {known} that it knows: the tokenizer belongs to "
+            "another model."
+        )
+
+
 def _setting(model: nn.Module, names: tuple[str, ...]) -> int:
     """Return the first of some settings that a model's configuration, or that of its text part, has; 0 if none."""
     config = getattr(model, "config", None)
@@ -96,12 +113,22 @@ class LanguageModel:
 
     @property
     def flags(self) -> tuple[Flag, ...]:
-        """What of the texts is not read."""
+        """What of the texts is not read, or read as it may not have been trained."""
+        doubts = doubts_of(self.tokens, self.tokenizer)
         cut = sum(text.cut > 0 for text in self.tokens)
         if not cut:
-            return ()
+            return doubts
         said = f"{cut} of {len(self.tokens)} texts are longer than the model's {longest(self.module)} tokens, and cut."
-        return (Flag("cut-texts", said),)
+        return (Flag("cut-texts", said), *doubts)
+
+    def check(self) -> None:
+        """Refuse a module that does not know the tokens, or that looks at later ones."""
+        refuse_other_tokens(self.tokens, self.module, name="The model")
+        model = ModuleModel(self.module, vectorised=False)
+        own = checkpoints_of(self.module, copied=False).params
+        refuse_lookahead(
+            lambda inputs: model.forward(own, inputs)[0], _batch(self.tokens[:1], len(self.tokens[0].ids)).inputs
+        )
 
     @property
     def roles(self) -> Mapping[str, Role]:

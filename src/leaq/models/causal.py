@@ -1,6 +1,6 @@
 """Causal language models: loading, texts as tokens, and the loss of a text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from leaq.errors import InvalidInput, StoreError, need, reason_of, some
+from leaq.errors import InvalidInput, StoreError, UnsupportedModel, need, reason_of, some
 from leaq.models.causal_folder import empty_causal, open_causal_folder
 from leaq.models.causal_gguf import open_causal_gguf, stays_in_gguf
-from leaq.types import Floats, Ints
+from leaq.types import Flag, Floats, Ints
 
 IGNORED = -100
 """Target of positions that carry no token, or one of a prompt."""
+UNKNOWN = 0.1
+"""Share of tokens that the tokenizer does not know from which it may be another model's."""
 SLICE = 2**20
 """Logits that are turned into double precision at once."""
 
@@ -126,6 +128,58 @@ def tokens_of(texts: Sequence[Told], tokenizer: Any, *, length: int, name: str) 
             f"0){more} fewer. Remove them, or read more of them with length=..."
         )
     return found
+
+
+def doubts_of(texts: Sequence[Text], tokenizer: Any) -> tuple[Flag, ...]:
+    """Say what tokens tell of a tokenizer that is not the one the model was trained with, or of texts it got twice."""
+    flags = []
+    start, unknown = (getattr(tokenizer, name, None) for name in ("bos_token_id", "unk_token_id"))
+    twice = sum(len(text.ids) > 1 and text.ids[0] == text.ids[1] == start for text in texts)
+    if twice:
+        text = (
+            f"{twice} of {len(texts)} texts begin twice ({tokenizer.bos_token!r}): they hold the mark that the "
+            "tokenizer puts before them, as a chat template's do. If the model was not trained so, take it out of them."
+        )
+        flags.append(Flag("two-beginnings", text))
+    odd = sum(int((text.whole == unknown).sum()) for text in texts)
+    total = sum(len(text.whole) for text in texts)
+    if odd > UNKNOWN * total:
+        text = (
+            f"{odd} of {total} tokens are words that the tokenizer does not know, which all read alike: it may be "
+            "another model's."
+        )
+        flags.append(Flag("unknown-tokens", text))
+    return tuple(flags)
+
+
+def refuse_lookahead(run: Callable[[Mapping[str, Tensor]], Tensor], batch: Mapping[str, Tensor]) -> None:
+    """Refuse a model whose outputs depend on tokens that come later: what it tells of the next one it has read.
+
+    Parameters
+    ----------
+    run : returns outputs (n, t, v) of inputs (n, t).
+    batch : some texts, padded on the right; the first one's last token is exchanged.
+
+    Raises
+    ------
+    UnsupportedModel
+        If outputs before that token change with it.
+    """
+    one = {name: tensor[:1] for name, tensor in batch.items()}
+    t = int(one["attention_mask"].sum())
+    others = [token for token in one["input_ids"][0, : t - 1].tolist() if token != int(one["input_ids"][0, t - 1])]
+    if not others:
+        return
+    changed = one["input_ids"].clone()
+    changed[0, t - 1] = others[0]
+    first, second = (run({**one, "input_ids": ids})[:, : t - 1].double() for ids in (one["input_ids"], changed))
+    off = float((first - second).abs().max())
+    if off > 1e-4 * float(first.abs().max()):
+        raise UnsupportedModel(
+            "A causal language model must tell each token from those before it. Here outputs before a text's last "
+            f"token changed by up to {off:.3g} with that token, as those of a masked language model (BERT) or of one "
+            "without a causal mask do. Its loss says nothing of how likely a text is."
+        )
 
 
 def _ids(text: str, tokenizer: Any) -> list[int]:

@@ -1,10 +1,12 @@
 """Texts as records of a language model."""
 
+import json
+
 import pandas as pd
 import pytest
 
 from leaq.data import load
-from leaq.data.texts import texts_of
+from leaq.data.texts import read_texts, texts_of
 from leaq.errors import InvalidInput
 from leaq.study.store import data_digest
 
@@ -33,7 +35,19 @@ def test_a_table_with_a_target_is_no_list_of_texts(tmp_path):
     assert (samples.kind, samples.inputs.shape) == ("table", (30, 1))
 
 
-@pytest.mark.parametrize("row", [{"question": "a", "answer": "b"}, {"messages": [{"role": "user", "content": "a"}]}])
-def test_rows_with_other_keys_are_told_which_are_read(row):
-    with pytest.raises(InvalidInput, match=f'with a dict at position 0 of {", ".join(row)} .name the texts "text", or'):
+SAID = [{"role": "user", "content": "a"}]
+
+
+@pytest.mark.parametrize(("row", "way"), [
+    ({"question": "a", "answer": "b"}, 'name the texts "text", or'),
+    ({"messages": SAID}, "conversations are read as texts: tokenizer.apply_chat_template"),
+    ({"prompt": SAID, "completion": SAID}, "conversations are read as texts"),
+    ({"prompt": "a", "completion": None}, "its prompt or its answer is no text"),
+    ({"prompt": "a", "answer": float("nan")}, "its prompt or its answer is no text"),
+])  # fmt: skip
+def test_rows_that_are_no_texts_are_told_which_are_read(row, way, tmp_path):
+    with pytest.raises(InvalidInput, match=f"with a dict at position 0 of {', '.join(row)} .{way}"):
         texts_of([row] * 3, None, "members")
+    (tmp_path / "t.jsonl").write_text('{"text": "a"}\n' + json.dumps(row))
+    with pytest.raises(InvalidInput, match=f"Found another of {', '.join(row)} .{way}.*, in record 2"):
+        read_texts(tmp_path / "t.jsonl")

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from leaq.errors import InvalidInput, StoreError
-from leaq.models.causal import IGNORED, TokenLoss, load_causal, tokens_of
+from leaq.errors import InvalidInput, StoreError, UnsupportedModel
+from leaq.models.causal import IGNORED, TokenLoss, doubts_of, load_causal, refuse_lookahead, tokens_of
 from tests.helpers import require
 
 
@@ -125,3 +125,30 @@ def test_a_folder_without_all_weights_is_refused_and_not_filled_with_random_ones
 def test_what_is_no_tokenizer_is_named():
     with pytest.raises(InvalidInput, match="tokenizer must turn a text into tokens .* int raised TypeError"):
         tokens_of(["a bb"], 5, length=3, name="texts")
+
+
+def marked(text, **_):
+    """A tokenizer that puts 0 before every text and knows the words 2 to 9."""
+    return {"input_ids": [0, *(int(word) if word in "0123456789" else 1 for word in text.split())]}
+
+
+marked.bos_token_id, marked.bos_token, marked.unk_token_id = 0, "<s>", 1
+
+
+def test_marks_that_stand_twice_and_unknown_words_are_doubted():
+    def doubts(*texts):
+        return {flag.code: flag.text for flag in doubts_of(tokens_of(texts, marked, length=99, name="m"), marked)}
+
+    assert doubts("2 3 4", "5 6") == {}
+    assert "1 of 2 texts begin twice ('<s>')" in doubts("0 2 3", "5 6")["two-beginnings"]
+    assert "2 of 8 tokens are words" in doubts("a b 2", "3 4 5")["unknown-tokens"]
+
+
+def test_outputs_that_know_later_tokens_are_refused():
+    batch = {"input_ids": torch.tensor([[1, 2, 3, 0]]), "attention_mask": torch.tensor([[1, 1, 1, 0]])}
+    table = torch.randn(5, 7)
+    refuse_lookahead(lambda one: table[one["input_ids"]].cumsum(1), batch)
+    with pytest.raises(UnsupportedModel, match=r"must tell each token from those before it.*\(BERT\)"):
+        refuse_lookahead(lambda one: table[one["input_ids"]].flip(1).cumsum(1).flip(1), batch)
+    alike = {**batch, "input_ids": torch.tensor([[1, 1, 1, 0]])}
+    refuse_lookahead(lambda one: table[one["input_ids"]].flip(1), alike)  # nothing to exchange

@@ -16,6 +16,7 @@ from leaq.evaluation.losses import Loss, LossFunction, checked, choose_loss, ref
 from leaq.evaluation.outputs import last_operation
 from leaq.evaluation.tables import Evaluator, Run, at_once, candidates
 from leaq.models import ModuleModel
+from leaq.models.causal import TokenLoss, refuse_lookahead
 from leaq.models.losses import signals_of
 from leaq.models.tables import Judge
 from leaq.pipeline.finished.foreign import BY_RECORD, depends_on_batch, in_form_of, runner
@@ -122,6 +123,8 @@ class ModelEvaluator:
         )  # fmt: skip
         first = cut(members.batches[0], len(outputs))[0]
         evaluator._check_loss(first, outputs[: first.n], first.targets)
+        if isinstance(loss, TokenLoss):
+            refuse_lookahead(lambda inputs: run_plain(model, replace(few, inputs=inputs)), few.inputs)
         return evaluator
 
     @property

@@ -10,8 +10,8 @@ from leaq.attacks.scoring import Resampling
 from leaq.attacks.tokens import against_reference, by_windows, min_k
 from leaq.data.texts import texts_of
 from leaq.evaluation.tables import at_once
-from leaq.evaluation.texts import longest, token_batches, vocabulary_of
-from leaq.models.causal import Text, TokenLoss, Tokens, tokens_of
+from leaq.evaluation.texts import longest, refuse_other_tokens, token_batches, vocabulary_of
+from leaq.models.causal import Text, TokenLoss, Tokens, doubts_of, tokens_of
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.finished.case import Case, ExtraAttacks
 from leaq.pipeline.finished.evaluating import ModelEvaluator
@@ -38,6 +38,9 @@ def audit_language(case: Case, *, progress: Progress = silent) -> CellResult:
     told = {name: texts_of(data, config.target, name) for name, data in named}
     length = min(config.length or longest(model), longest(model))
     inside, outside = (tokens_of(told[name], case.tokenizer, length=length, name=name) for name, _ in named)
+    for what, one in (("The model", model), ("The reference", case.reference)):
+        if one is not None:
+            refuse_other_tokens([*inside, *outside], one, name=what)
     loss = TokenLoss(keep=len(inside) + len(outside))
     sizes = vocabulary_of(model), at_once(model)
     scored = replace(
@@ -57,7 +60,7 @@ def audit_language(case: Case, *, progress: Progress = silent) -> CellResult:
         "longest": max(len(text.ids) for text in everything),
         "length": length,
     }
-    flags = (*result.flags, *_warnings(inside, outside, length, model))
+    flags = (*result.flags, *_warnings(inside, outside, length, model), *doubts_of(everything, case.tokenizer))
     return replace(result, rows=rows, primary_attack=primary, data=data, timings=timings, flags=flags)
 
 
@@ -101,11 +104,23 @@ def _token_attacks(loss: TokenLoss, model: nn.Module | None, config: AuditConfig
             table = evaluator.table_of(model, quantizer="reference")
             known.append((table, loss.take()))
         table, reference = known[0]
-        done["reference"] = against_reference(released, table, resampling=resampling)
+        done["reference"] = _doubted(against_reference(released, table, resampling=resampling), table, model)
         done["wbc"] = by_windows(released, found.logp[-n:], reference.logp[-n:], resampling=resampling)
         return done
 
     return attacks
+
+
+def _doubted(found: AttackResult, table: LossTable, reference: nn.Module) -> AttackResult:
+    """Return an attack, flagged where its reference tells tokens worse than guessing: it may know other ones."""
+    loss, guessed = float(np.median(table.released)), float(np.log(vocabulary_of(reference)))
+    if loss <= guessed:
+        return found
+    text = (
+        f"The reference tells tokens worse than guessing would (median loss {loss:.3g}, of guessing {guessed:.3g}): it "
+        "may have another tokenizer. Both must read the same tokens."
+    )
+    return replace(found, flags=(*found.flags, Flag("poor-reference", text)))
 
 
 def _with_perplexity(row: QuantizerRow) -> QuantizerRow:

@@ -71,6 +71,7 @@ class OwnTraining:
         if not samples.text:
             return Trained(as_stacked_model(module, samples), weights, self._warnings(made, said))
         model = LanguageModel(module, tokenizer, tuple(samples.inputs))
+        model.check()
         return Trained(model, weights, (*self._warnings(made, said), *model.flags))
 
     def _one(self, records: Samples, number: int) -> Made:

@@ -1,13 +1,14 @@
 """A language model small enough for a test: two-word chains it either memorised or never saw."""
 
 import copy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.types import AttackResult, Estimate
 from tests.helpers import require
 from tests.unit.pipeline.finished.models import audit_finished
@@ -211,3 +212,26 @@ def test_only_line_feeds_end_a_text(tmp_path):
 
     (tmp_path / "t.txt").write_bytes("one\u2028still one\r\ntwo\x0bstill two\n".encode())
     assert read_texts(tmp_path / "t.txt") == ["one\u2028still one", "two\x0bstill two"]
+
+
+class Both(Tiny):
+    """One that reads the next token too."""
+
+    def forward(self, input_ids, attention_mask=None):
+        return super().forward(torch.cat([input_ids[:, 1:], input_ids[:, :1]], 1))
+
+
+def test_models_that_are_not_causal_and_references_of_other_tokens_are_told(cast):
+    model, _, inside, outside = cast
+    with pytest.raises(UnsupportedModel, match="must tell each token from those before it"):
+        audit_finished(Both(), inside, outside, tokenizer=tokenizer, **QUICK)
+    smaller = Tiny(vocabulary=19)
+    smaller.config = SimpleNamespace(vocab_size=19)
+    with pytest.raises(InvalidInput, match="The reference must know every token. Found token 19, of 19"):
+        audit_finished(model, inside, outside, tokenizer=tokenizer, reference=smaller, **QUICK)
+    lost = Tiny()
+    lost.config = SimpleNamespace(vocab_size=20)
+    with torch.no_grad():
+        lost.head.bias[0] = 20.0
+    row = audit_finished(model, inside, outside, tokenizer=tokenizer, reference=lost, **QUICK).rows[0]
+    assert "poor-reference" in {flag.code for flag in row.attacks["reference"].flags}
