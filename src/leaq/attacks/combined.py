@@ -17,7 +17,8 @@ Own method. Combining attack signals by learning on shadow models is due to Shok
 stacking to Wolpert (1992), Neural Networks 5:241.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import fields
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -26,8 +27,8 @@ from pydantic import model_validator
 from leaq.attacks.base import Access, Context, Ingredient, MembershipAttack
 from leaq.attacks.decisions import pairs_of
 from leaq.attacks.file import ReadFile
-from leaq.attacks.hierarchical import predictive
-from leaq.attacks.neighbours import COLUMNS, FREED, FreedByShadows, Hood, freed
+from leaq.attacks.hierarchical import Predictive, predictive
+from leaq.attacks.neighbours import FREED, Freed, Hood, freed
 from leaq.attacks.shadows import Shadows
 from leaq.attacks.signals import Signals, together
 from leaq.errors import NotEnoughEvidence, listed_names
@@ -51,8 +52,8 @@ PENALTY = 0.1
 """Inverse strength of the ridge penalty on standardised evidence."""
 Part = tuple[Floats, Ints | slice]
 """A signal (s, m), and which of the records it is about."""
-Combiner = Callable[[Sequence[int], Sequence[int]], Floats]
-"""Scores (t, n) of targets, with models excluded from their shadows."""
+Weights = Sequence[tuple[Floats, float]]
+"""What each piece of evidence is worth, and a constant: of a first step, and of a second one."""
 
 
 class Combined(MembershipAttack):
@@ -120,17 +121,25 @@ class Combined(MembershipAttack):
         evidence = _Evidence(parts, context, hoods=self._hoods(context, parts), files=self._files(context), keep=keep)
         usable = np.setdiff1d(np.unique(pairs), pairs[list(excluded)])
         scores = np.empty((len(targets), members.shape[1]))
-        for fold in _folds(usable, pairs[list(targets)]):
-            learnt_on = np.setdiff1d(usable, fold)
-            if len(learnt_on) < FEWEST_PAIRS - 1:
-                raise NotEnoughEvidence(
-                    f"{self.spec()} needs at least {2 * FEWEST_PAIRS} models in complementary pairs: a target's, and 3 "
-                    f"to learn from. Found {2 * len(learnt_on)} beside the targets. Add --replicates or --shadows."
-                )
-            out = [*excluded, *np.flatnonzero(np.isin(pairs, fold))]
-            combine = _learnt(evidence, pairs, learnt_on, members, out=out, seed=context.resampling.seed)
-            rows = [row for row, target in enumerate(targets) if pairs[target] in fold]
-            scores[rows] = combine([targets[row] for row in rows], excluded)
+        folds = _folds(usable, pairs[list(targets)])
+        # What shadows say does not depend on the fold: in a small pool all targets are looked at in one go.
+        step = len(folds) if len(targets) * members.shape[1] <= AT_ONCE else 1
+        for start in range(0, len(folds), step):
+            learnt = []
+            for fold in folds[start : start + step]:
+                learnt_on = np.setdiff1d(usable, fold)
+                if len(learnt_on) < FEWEST_PAIRS - 1:
+                    raise NotEnoughEvidence(
+                        f"{self.spec()} needs at least {2 * FEWEST_PAIRS} models in complementary pairs: a target's, "
+                        f"and 3 to learn from. Found {2 * len(learnt_on)} beside the targets. Add --replicates or "
+                        "--shadows."
+                    )
+                out = [*excluded, *np.flatnonzero(np.isin(pairs, fold))]
+                weights = _learnt(evidence, pairs, learnt_on, members, out=out, seed=context.resampling.seed)
+                learnt.append((np.flatnonzero(np.isin(pairs[list(targets)], fold)), weights))
+            rows = np.sort(np.concatenate([mine for mine, _ in learnt]))
+            here = [(np.searchsorted(rows, mine), weights) for mine, weights in learnt]
+            scores[rows] = _combined(evidence, here, [targets[row] for row in rows], excluded)
         return scores
 
     def _signals(self, context: Context) -> list[Part]:
@@ -246,19 +255,22 @@ class _Evidence:
         found = []
         for place, hood in enumerate(self._hoods):
             if hood is not None:
-                signal, said = self._parts[place][0], np.empty((len(targets), self._records, COLUMNS))
-                for rows, _, one in self._freed(place, hood, targets, excluded):
-                    said[rows] = one.evidence(signal[[targets[row] for row in rows]], odds[rows])
-                found.append(said)
+                rows, one = self._freed(place, hood, targets, excluded)
+                found.append(one.evidence(self._parts[place][0][list(targets)], odds, rows))
         return _tamed(found)
 
-    def _freed(self, place: int, hood: Hood, targets: Sequence[int], excluded: Sequence[int]) -> FreedByShadows:
-        """Return how a signal is freed, from what another attack found where that was kept."""
+    def _freed(self, place: int, hood: Hood, targets: Sequence[int], excluded: Sequence[int]) -> tuple[Ints, Freed]:
+        """Return by which shadows each target's signal is freed, and how; what was found already where it was kept."""
         signal, asked = self._parts[place][0], _asked(targets, excluded)
-        found: FreedByShadows | None = self._recalled("freed", signal, asked)
+        known = self._shadows[place]
+        found: tuple[Ints, Freed] | None = self._recalled("freed", signal, asked)
         if found is None:
-            found = freed(signal, self._shadows[place], hood, targets, excluded=excluded)
-            self._remember("freed", signal, asked, found, size=FREED * len(found) * self._records)
+            rows, first = known.alike(targets, excluded)
+            alone: Predictive | None = self._recalled("alone", signal, asked)
+            if alone is None:
+                alone = predictive(known.of_all(first, excluded, attack="combined"))
+            found = rows, freed(signal, known, hood, first, alone=alone, excluded=excluded)
+            self._remember("freed", signal, asked, found, size=FREED * len(first) * self._records)
         return found
 
     def _recalled(self, kind: str, signal: Floats, asked: Hashable) -> Any:
@@ -298,14 +310,15 @@ class _Evidence:
 
         A record that a signal says nothing of has zeros, which is what no evidence is.
         """
-        fits: dict[tuple[int, ...], int] = {}
-        known = self._shadows[places[0]]
-        row = np.array([fits.setdefault(tuple(known.excluded(one, excluded)), len(fits)) for one in targets])
-        first = [targets[int(np.argmax(row == one))] for one in range(len(fits))]
+        row, first = self._shadows[places[0]].alike(targets, excluded)
         parts = [self._shadows[place].of_all(first, excluded, attack="combined") for place in places]
         fitted = predictive(parts[0].joined(parts[1:]))
         for number, place in enumerate(places):
             signal, rows = self._parts[place]
+            if self._hoods and self._hoods[place] is not None:
+                alone = fitted.of(slice(number * len(first), (number + 1) * len(first)))
+                asked = _asked(targets, excluded)
+                self._remember("alone", signal, asked, alone, size=len(fields(alone)) * alone.mean_in.size)
             said = fitted.evidence(signal[list(targets)], row + number * len(first))
             if isinstance(rows, slice):
                 yield said
@@ -338,31 +351,46 @@ def _folds(usable: Ints, wanted: Ints) -> list[Ints]:
 
 def _learnt(
     evidence: _Evidence, pairs: Ints, learnt_on: Ints, members: Bools, *, out: Sequence[int], seed: int
-) -> Combiner:
-    """Return what turns the evidence of a model into log-odds, learnt on models none of which is `out`."""
+) -> Weights:
+    """Return what evidence is worth, before and after neighbours, learnt on models none of which is `out`."""
     rng = stream(seed, "combined", *sorted(int(i) for i in out))
     models = rng.permutation(np.flatnonzero(np.isin(pairs, learnt_on)))
     enough = max(2, ROWS // members.shape[1])
     models = np.sort(models[:enough])
-    rows = [rng.permutation(members.shape[1])[: ROWS // len(models)] for _ in models]
+    each = ROWS // len(models)
+    rows: list[Any] = [slice(None)] * len(models)
+    if each < members.shape[1]:
+        rows = [rng.permutation(members.shape[1])[:each] for _ in models]
     y = np.concatenate([members[m, kept] for m, kept in zip(models, rows, strict=True)])
 
-    def weighed(found: Floats) -> Callable[[Floats], Floats]:
+    def weighed(found: Floats) -> tuple[Floats, float]:
         x = np.concatenate([one[kept] for one, kept in zip(found, rows, strict=True)])
-        centre, spread = x.mean(0), np.maximum(x.std(0), 1e-9)
-        weights, constant = ridge_logistic((x - centre) / spread, y, strength=PENALTY)
+        centre = x.mean(0)
+        x -= centre
+        spread = np.maximum(np.sqrt(np.einsum("np,np->p", x, x) / len(x)), 1e-9)
+        x /= spread
+        weights, constant = ridge_logistic(x, y, strength=PENALTY)
         weights = weights / spread
-        constant -= float(centre @ weights)
-        return lambda found: found @ weights + constant
+        return weights, constant - float(centre @ weights)
 
     alone = evidence.of(models.tolist(), out)
     first = weighed(alone)
     if not evidence.knows_neighbours:
-        return lambda targets, excluded: first(evidence.of(targets, excluded))
-    second = weighed(np.concatenate([alone, evidence.given(first(alone), models.tolist(), out)], axis=2))
+        return [first]
+    odds = alone @ first[0] + first[1]
+    return [first, weighed(np.concatenate([alone, evidence.given(odds, models.tolist(), out)], axis=2))]
 
-    def combine(targets: Sequence[int], excluded: Sequence[int]) -> Floats:
-        found = evidence.of(targets, excluded)
-        return second(np.concatenate([found, evidence.given(first(found), targets, excluded)], axis=2))
 
-    return combine
+def _combined(
+    evidence: _Evidence, learnt: Sequence[tuple[Ints, Weights]], targets: Sequence[int], excluded: Sequence[int]
+) -> Floats:
+    """Return the log-odds of targets, (t, n), by what was learnt for some of their rows each."""
+    found = evidence.of(targets, excluded)
+    odds: Floats = np.empty(found.shape[:2])
+    for step in range(len(learnt[0][1])):
+        if step:
+            found = np.concatenate([found, evidence.given(odds, targets, excluded)], axis=2)
+        for rows, weights in learnt:
+            worth, constant = weights[step]
+            odds[rows] = found[rows] @ worth + constant
+    return odds

@@ -16,7 +16,6 @@ Own method; the ingredients are Efron and Morris (1975), Journal of the American
 (1996), Statistical Science 11:89 (penalised splines). Shrunken variances for LiRA are also in arXiv 2603.11799.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from types import EllipsisType
@@ -104,7 +103,7 @@ class Predictive:
             densities.append(constant[rows] - (own + 1) / 2 * np.log1p(z[-1] ** 2 / own))
         return np.asarray(densities[0] - densities[1]), z[0], z[1]
 
-    def of(self, row: int | Sequence[int]) -> "Predictive":
+    def of(self, row: int | slice) -> "Predictive":
         """Return what is expected of one of several targets, or of some."""
         return Predictive(*(getattr(self, one.name)[row] for one in fields(self)))
 
@@ -187,8 +186,11 @@ class Splines:
 
 def knots_of(at: Floats) -> list[Floats]:
     """Return the knots of each row's splines, (b + 4,) each; none where all of its values (t, n) are equal."""
-    quantiles = np.quantile(at, np.linspace(0, 1, KNOTS)[1:-1], axis=1).T
-    lowest, highest, found = at.min(1), at.max(1), []
+    ordered, place = np.sort(at, axis=1), np.linspace(0, at.shape[1] - 1, KNOTS)[1:-1]
+    below = place.astype(int)
+    quantiles, above = ordered[:, below], ordered[:, np.minimum(below + 1, at.shape[1] - 1)]
+    quantiles += (above - quantiles) * (place - below)
+    lowest, highest, found = ordered[:, 0], ordered[:, -1], list[Floats]()
     rising = (np.diff(np.c_[lowest, quantiles, highest], axis=1) > 0).all(1)  # mostly, and then all of them are knots
     for low, high, row, apart in zip(lowest, highest, quantiles, rising, strict=True):
         inner = row if apart else np.unique(row[(row > low) & (row < high)])
@@ -205,45 +207,56 @@ def spline_basis(at: Floats, knots: Floats) -> Floats:
     at : (t, n).
     knots : (t, b + 4), the first and the last four times.
     """
-    places, size = np.arange(DEGREE + 1), knots.shape[1] - DEGREE - 1
+    size = knots.shape[1] - DEGREE - 1
     # The interval each point lies in; the last one holds its right end.
-    inner = knots[:, DEGREE + 1 : size]
-    interval = DEGREE + (at[:, :, None] >= inner[:, None, :]).sum(2)
-    row = np.arange(len(at))[:, None]
+    interval = np.full(at.shape, DEGREE, np.int8)
+    for inner in knots[:, DEGREE + 1 : size].T:
+        interval += at >= inner[:, None]
+    here = interval + knots.shape[1] * np.arange(len(at))[:, None]
+    near = [np.take(knots, here + step) for step in range(1 - DEGREE, DEGREE + 1)]  # from two knots below each point
+    behind, ahead = [at - one for one in near[:DEGREE]], [one - at for one in near[DEGREE:]]
     local = [np.ones(at.shape)]
     for degree in range(1, DEGREE + 1):
         saved, above = np.zeros(at.shape), []
         for j in range(degree):
-            right, left = knots[row, interval + j + 1], knots[row, interval + j + 1 - degree]
-            part = local[j] / (right - left)
-            above.append(saved + (right - at) * part)
-            saved = (at - left) * part
+            part = local[j] / (near[DEGREE + j] - near[DEGREE + j - degree])
+            above.append(saved + ahead[j] * part)
+            saved = behind[DEGREE + j - degree] * part
         local = [*above, saved]
-    basis = np.zeros((*at.shape, size))
-    np.put_along_axis(basis, interval[:, :, None] - DEGREE + places, np.stack(local, axis=2), 2)
-    return basis
+    basis = np.zeros(at.size * size)
+    first = interval - DEGREE + size * np.arange(at.size).reshape(at.shape)
+    for step, values in enumerate(local):
+        basis[first + step] = values
+    return basis.reshape(*at.shape, size)
 
 
 def smoothed(basis: Floats, values: Floats, weights: Floats) -> Floats:
-    """Return the penalised weighted fits of `values` (t, n) on `basis` (t, n, b)."""
+    """Return the penalised weighted fits of `values` (t, n) on `basis` (t, n, b).
+
+    For every smoothness at once: in coordinates in which both the Gram matrix and the penalty are diagonal, the sum of
+    the two being 1 (simultaneous diagonalisation: Golub and Van Loan, Matrix Computations, section 8.7).
+    """
     weights = weights / weights.mean(1, keepdims=True)
     size = basis.shape[2]
-    turned = basis.transpose(0, 2, 1)
-    gram = turned @ (weights[:, :, None] * basis)  # (t, b, b)
-    trace = np.trace(gram, axis1=1, axis2=2)
+    weighted = weights[:, :, None] * basis
+    gram = basis.transpose(0, 2, 1) @ weighted  # (t, b, b)
     diagonal = np.arange(size)
-    gram[:, diagonal, diagonal] += (1e-9 * trace / size)[:, None]  # an empty stretch of the axis has no weight
-    right = (turned @ (weights * values)[:, :, None])[:, :, 0]  # (t, b)
+    empty = 1e-9 * np.trace(gram, axis1=1, axis2=2) / size  # an empty stretch of the axis has no weight
+    gram[:, diagonal, diagonal] += empty[:, None]
     second = np.diff(np.eye(size), 2, axis=0)
-    penalised = gram[:, None] + PENALTIES[:, None, None] * (second.T @ second)  # (t, p, b, b)
-    both = np.concatenate([right[:, :, None], gram], axis=2)[:, None]
-    solved = np.linalg.solve(penalised, np.broadcast_to(both, (*penalised.shape[:2], *both.shape[2:])))
-    coefficients, hat = solved[..., 0], solved[..., 1:]
-    rest = (weights * values**2).sum(1)[:, None] - 2 * (coefficients @ right[:, :, None])[:, :, 0]
-    rest += (coefficients * (coefficients @ gram)).sum(2)
-    used = np.minimum(np.trace(hat, axis1=2, axis2=3) / values.shape[1], 1 - 1e-6)
+    root = np.linalg.inv(np.linalg.cholesky(gram + second.T @ second))
+    bent = second @ root.transpose(0, 2, 1)
+    share, axes = np.linalg.eigh(bent.transpose(0, 2, 1) @ bent)  # of the penalty in each coordinate, (t, b)
+    share = np.clip(share, 0.0, 1.0)
+    back = root.transpose(0, 2, 1) @ axes  # (t, b, b) from these coordinates to those of the splines
+    right = (values[:, None] @ weighted @ back)[:, 0]  # (t, b)
+    kept = (1 - share)[:, None]
+    shrunk = kept + PENALTIES[:, None] * share[:, None]  # (t, p, b)
+    used = np.minimum((kept / shrunk).sum(2) / values.shape[1], 1 - 1e-6)
+    rest = (weights * values**2).sum(1)[:, None] + ((kept / shrunk - 2) * right[:, None] ** 2 / shrunk).sum(2)
     best = np.argmin(np.maximum(rest, 0.0) / (1 - used) ** 2, axis=1)
-    return np.asarray((basis @ coefficients[np.arange(len(basis)), best][:, :, None])[:, :, 0])
+    coefficients = back @ (right / shrunk[np.arange(len(basis)), best])[:, :, None]
+    return np.asarray((basis @ coefficients)[:, :, 0])
 
 
 def _variances(squares: Floats, freedom: Floats, splines: Splines) -> tuple[Floats, Floats]:

@@ -17,7 +17,7 @@ Membership Inference Attacks under Data Dependencies" (arXiv 2010.12112v4); "Cas
 Attacks" does so by training further shadow models on the members found so far. Here nothing is trained.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar
@@ -43,6 +43,8 @@ MANY = 4096
 """Records from which a pool is large."""
 AT_ONCE = 2**23
 """Similarities that are held at once."""
+SUMS = 2**20
+"""Sums over neighbours that are held at once, about."""
 RIDGE = 1e-3
 SURE = 30.0
 """Log-odds beyond which a membership is certain."""
@@ -78,15 +80,14 @@ class ByNeighbours(MembershipAttack):
         """Return log-likelihood ratios, (t, n)."""
         signal = context.signals.of("auto")
         known = context.shadows(signal)
-        hood = Hood.of(context)
-        scores = np.empty((len(targets), signal.shape[1]))
-        for rows, alone, found in freed(signal, known, hood, targets, excluded=excluded):
-            here = signal[[targets[row] for row in rows]]
-            odds = alone.log_ratio(here)
-            for _ in range(ROUNDS):
-                odds = found.evidence(here, odds)[..., 0]
-            scores[rows] = odds
-        return scores
+        alike, first = known.alike(targets, excluded)
+        alone = predictive(known.of_all(first, excluded, attack=self.name))
+        found = freed(signal, known, Hood.of(context), first, alone=alone, excluded=excluded)
+        here = signal[list(targets)]
+        odds: Floats = alone.judged(here, here, alike)[0]
+        for _ in range(ROUNDS):
+            odds = found.evidence(here, odds, alike)[..., 0]
+        return odds
 
     def knows(self, context: Context) -> str:
         return (
@@ -133,7 +134,6 @@ class Hood:
         if classes is not None:
             self._kind += BINS * (np.asarray(classes)[self._near] == np.asarray(classes)[:, None])
         self._kinds = BINS * (1 if classes is None else 2)
-        self._ends = np.arange(len(self._near) + 1) * self._near.shape[1]
 
     def __len__(self) -> int:
         return len(self._near)
@@ -149,15 +149,17 @@ class Hood:
         return csr_array((np.ones(n * count), (rows.ravel(), self._near.ravel())), shape=shape)
 
     def sums(self, values: Floats) -> Floats:
-        """Return what the neighbours of each kind add up to, of values (o, n): (o, n, kinds)."""
-        found = (self._by_kind @ values.T).reshape(self._kinds, len(self), len(values))
-        return np.ascontiguousarray(found.transpose(2, 1, 0))
+        """Return what the neighbours of each kind add up to, of values (n, o): (kinds, n, o)."""
+        return np.asarray(self._by_kind @ values).reshape(self._kinds, *values.shape)
 
-    def weighted(self, weights: Floats) -> Any:
-        """Return one sparse matrix (n, n) of all kinds, each by its weight (kinds,)."""
-        from scipy.sparse import csr_array
+    def passed_on(self, values: Floats) -> Floats:
+        """Return what the values (kinds, n, o) of all whose neighbour it is add up to for each record, (n, o)."""
+        return np.asarray(self._by_kind.T @ values.reshape(-1, values.shape[2]))
 
-        return csr_array((weights[self._kind].ravel(), self._near.ravel(), self._ends), shape=(len(self), len(self)))
+    def parts(self, targets: int) -> Iterator[slice]:
+        """Yield the targets whose sums are held at once."""
+        step = max(1, SUMS // (self._kinds * len(self)))
+        return (slice(start, start + step) for start in range(0, targets, step))
 
 
 def most_alike(features: Floats) -> tuple[Ints, Floats]:
@@ -193,83 +195,86 @@ def most_alike(features: Floats) -> tuple[Ints, Floats]:
 class Freed:
     """How a signal is freed of what neighbours' memberships do to it, and what is then expected of it.
 
+    By each of g sets of shadows.
+
     Attributes
     ----------
-    move : (n,) what a record's own membership does to its signal.
-    weights : (kinds,) how much of a neighbour's move each kind of neighbour passes on: to members, and to others.
+    move : (g, n) what a record's own membership does to its signal.
+    weights : (g, 2, kinds) how much of a neighbour's move each kind of neighbour passes on: to members, and to others.
     expected : of what is left.
     """
 
     hood: Hood
     move: Floats
-    weights: tuple[Floats, Floats]
+    weights: Floats
     expected: Predictive
 
-    def evidence(self, signal: Floats, odds: Floats) -> Floats:
-        """Return what a target's signal (t, n) says of each record, given the log-odds (t, n) of all, (t, n, 4).
+    def evidence(self, signal: Floats, odds: Floats, rows: Ints) -> Floats:
+        """Return what targets' signals (t, n) say of each record, given the log-odds (t, n) of all, (t, n, 4).
 
         The log-likelihood ratio of what is left of the signal; how many standard deviations that lies from either mean;
         and what its neighbours' signals say of a record: how much likelier they are where it was a member.
+
+        Parameters
+        ----------
+        rows : (t,) by which set of shadows each target is judged.
         """
+        found = np.empty((*signal.shape, COLUMNS))
+        for part in self.hood.parts(len(rows)):
+            found[part] = self._evidence(signal[part], odds[part], rows[part])
+        return found
+
+    def _evidence(self, signal: Floats, odds: Floats, rows: Ints) -> Floats:
         chance = 1 / (1 + np.exp(-np.clip(odds, -SURE, SURE)))
-        doubted = ((chance - 0.5) * self.move).T
-        passed = [self.hood.weighted(weights) for weights in self.weights]
-        ratio, z_in, z_out = self.expected.judged(*(signal - (one @ doubted).T for one in passed))
-        pull_in = chance * z_in / np.sqrt(self.expected.variance_in)
-        pull_out = (1 - chance) * z_out / np.sqrt(self.expected.variance_out)
-        told = sum((one.T @ pull.T).T for one, pull in zip(passed, (pull_in, pull_out), strict=True))
-        return np.stack([ratio, z_in, z_out, told * self.move], axis=-1)
-
-
-FreedByShadows = Sequence[tuple[list[int], Predictive, Freed]]
-"""Which rows of the targets have the same shadows, what these expect of each record by itself, and freed."""
+        move, weights = self.move[rows], self.weights[rows]
+        around = self.hood.sums(((chance - 0.5) * move).T)  # (kinds, n, t)
+        inside, outside = (signal - np.einsum("knt,tk->tn", around, weights[:, side]) for side in range(2))
+        ratio, z_in, z_out = self.expected.judged(inside, outside, rows)
+        pull_in = chance * z_in / np.sqrt(self.expected.variance_in[rows])
+        pull_out = (1 - chance) * z_out / np.sqrt(self.expected.variance_out[rows])
+        pulls = (np.einsum("tk,tn->knt", weights[:, side], pull) for side, pull in enumerate((pull_in, pull_out)))
+        told = self.hood.passed_on(np.add(*pulls)).T
+        return np.stack([ratio, z_in, z_out, told * move], axis=-1)
 
 
 def freed(
-    signal: Floats, known: Shadows, hood: Hood, targets: Sequence[int], *, excluded: Sequence[int] = ()
-) -> FreedByShadows:
-    """Return for targets with the same shadows what these expect of each record, by itself and freed of neighbours.
+    signal: Floats, known: Shadows, hood: Hood, targets: Sequence[int], *, alone: Predictive, excluded: Sequence[int]
+) -> Freed:
+    """Return a signal freed of neighbours by the shadows of each of `targets`.
 
     Parameters
     ----------
     signal : (s, n) of all models. known : these as shadows of each other.
+    alone : what the shadows expect of each record by itself, (len(targets), n).
     """
-    rows: dict[tuple[int, ...], list[int]] = {}
-    for row, target in enumerate(targets):
-        rows.setdefault(tuple(known.excluded(target, excluded)), []).append(row)
-    first = [targets[each[0]] for each in rows.values()]
-    alone = predictive(known.of_all(first, excluded, attack="neighbours"))
     weights, left = [], []
-    for place, target in enumerate(first):
-        models = known.models(target, excluded, attack="neighbours")
+    for place, target in enumerate(targets):
+        models = known.models(target, excluded, attack=ByNeighbours.name)
         learnt, moved = _learnt(signal[models], known.members[models], alone.of(place), hood)
         weights.append(learnt)
         left.append(Shadows(signal[models] - moved, known.members[models], own=()).everyone())
     lone = [InOut(*(getattr(one, name.name)[None] for name in fields(one))) for one in left]
-    expected = predictive(lone[0].joined(lone[1:]))
-    return [
-        (each, alone.of(i), Freed(hood, alone.mean_in[i] - alone.mean_out[i], weights[i], expected.of(i)))
-        for i, each in enumerate(rows.values())
-    ]
+    return Freed(hood, alone.mean_in - alone.mean_out, np.stack(weights), predictive(lone[0].joined(lone[1:])))
 
 
-def _learnt(there: Floats, inside: Bools, alone: Predictive, hood: Hood) -> tuple[tuple[Floats, Floats], Floats]:
-    """Return the weights of kinds of neighbours, for members and for others, and how these move the signals (o, n)."""
-    around = hood.sums((inside - 0.5) * (alone.mean_in - alone.mean_out))  # (o, n, kinds)
-    moved, learnt = np.empty_like(there), []
+def _learnt(there: Floats, inside: Bools, alone: Predictive, hood: Hood) -> tuple[Floats, Floats]:
+    """Return the weights of kinds of neighbours, for members and others, and how these move the signals (o, n)."""
+    # (kinds, n o): what is around each record in each shadow.
+    around = hood.sums(((inside - 0.5) * (alone.mean_in - alone.mean_out)).T)
+    around = around.reshape(len(around), -1)
     sides = ((inside, alone.mean_in, alone.variance_in), (~inside, alone.mean_out, alone.variance_out))
+    learnt = []
     for kept, mean, variance in sides:
-        mine = around[kept]
-        learnt.append(_weights(mine, (there - mean)[kept], np.broadcast_to(variance, kept.shape)[kept]))
-        moved[kept] = mine @ learnt[-1]
-    return (learnt[0], learnt[1]), moved
+        precision = np.sqrt(kept / variance)
+        learnt.append(_weights(around * precision.T.ravel(), ((there - mean) * precision).T.ravel()))
+    weights = np.stack(learnt)
+    to_members, to_others = (weights @ around).reshape(2, *there.T.shape)
+    return weights, np.where(inside, to_members.T, to_others.T)
 
 
-def _weights(around: Floats, left: Floats, variance: Floats) -> Floats:
-    """Return the ridge weights (k,) of what neighbours add up to (r, k) in what is left of signals (r,)."""
-    size = np.sqrt(variance)
-    design, aim = around / size[:, None], left / size
-    gram = design.T @ design
+def _weights(around: Floats, left: Floats) -> Floats:
+    """Return the ridge weights (k,) of what neighbours add up to (k, r) in what is left of signals (r,)."""
+    gram = around @ around.T
     diagonal = np.diag(gram)
     penalty = RIDGE * diagonal + 1e-9 * max(float(diagonal.sum()), 1e-300)
-    return np.asarray(np.linalg.solve(gram + np.diag(penalty), design.T @ aim))
+    return np.asarray(np.linalg.solve(gram + np.diag(penalty), around @ left))

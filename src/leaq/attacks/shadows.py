@@ -104,6 +104,15 @@ class Shadows:
         """Return the number of shadows of `target`, without the models given."""
         return len(self.members) - len(self._out(target, also))
 
+    def alike(self, targets: Sequence[int], also: Sequence[int] = ()) -> tuple[Ints, list[int]]:
+        """Return which of some sets of shadows each of `targets` has, (t,), and the first target of each set.
+
+        A target and its complement have the same shadows.
+        """
+        sets: dict[frozenset[int], int] = {}
+        rows = np.array([sets.setdefault(frozenset(self._out(one, also)), len(sets)) for one in targets], np.int64)
+        return rows, [targets[int(np.argmax(rows == one))] for one in range(len(sets))]
+
     def models(self, target: int, also: Sequence[int] = (), *, attack: str) -> Ints:
         """Return the shadows of `target` by number, without the models given.
 

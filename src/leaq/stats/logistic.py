@@ -33,19 +33,24 @@ def ridge_logistic(x: Floats, y: Bools, *, strength: float) -> tuple[Floats, flo
     """
     n, p = x.shape
     design = np.concatenate([x, np.ones((n, 1))], axis=1)
+    y = y.astype(np.float64)
     penalty = np.r_[np.full(p, 1 / (strength * n)), 0.0]
     now, linear = np.zeros(p + 1), np.zeros(n)
     loss = float(np.log(2))
     chance = np.full(n, 0.5)
     gradient = design.T @ (chance - y) / n
     for _ in range(STEPS):
-        curvature = design.T @ ((chance * (1 - chance) / n)[:, None] * design) + np.diag(penalty)
+        weighed = np.sqrt(chance * (1 - chance) / n)[:, None] * design
+        curvature = weighed.T @ weighed + np.diag(penalty)  # of one matrix with itself: half of the products
         step = np.linalg.solve(curvature, -gradient)
         ahead, promised = design @ step, SUFFICIENT * float(gradient @ step)
         size, before = 1.0, loss
         for _ in range(HALVINGS):
             there, raw = now + size * step, linear + size * ahead
-            loss = float(np.mean(np.logaddexp(0, raw) - y * raw)) + float(penalty @ there**2) / 2
+            loss = (
+                float(np.mean(np.maximum(raw, 0) + np.log1p(np.exp(-np.abs(raw))) - y * raw))
+                + float(penalty @ there**2) / 2
+            )
             if loss - before <= size * promised or abs(loss - before) <= 16 * np.finfo(np.float64).eps * abs(before):
                 break
             size /= 2

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from leaq.attacks import combined
 from leaq.attacks import neighbours as room
 from leaq.attacks.base import Context
 from leaq.attacks.combined import Combined
@@ -64,20 +65,33 @@ def test_memberships_nobody_trained_on_are_not_found(rng):
     assert np.mean([area(one, ByNeighbours(), features) for one in fresh]) == pytest.approx(0.5, abs=0.025)
 
 
-def test_neighbours_of_the_other_class_are_told_apart():
+def test_neighbours_of_the_other_class_are_told_apart(rng):
     """Two clusters of both classes: five of the nine others of a cluster are of the other class."""
     features, classes = np.repeat(np.eye(2), 10, axis=0), np.arange(20) % 2
     apart, together = Hood(features, classes), Hood(features)
     members = np.zeros((1, 20))
     members[0, 0] = 1
-    seen = apart.sums(members)[0]
+    seen = apart.sums(members.T)[:, :, 0].T
     assert seen.shape == (20, 2 * BINS)
-    assert together.sums(members).shape == (1, 20, BINS)
+    assert together.sums(members.T).shape == (BINS, 20, 1)
     assert seen[2, BINS:].sum() == 1
     assert seen[2, :BINS].sum() == 0  # record 2 is of the class of record 0, record 1 is not
     assert seen[1, BINS:].sum() == 0
     assert seen[1, :BINS].sum() == 1
-    np.testing.assert_allclose(apart.weighted(np.ones(2 * BINS)) @ members[0], seen.sum(1))
+    told = rng.normal(size=(2 * BINS, 20, 1))  # what is passed on by is what is summed over
+    assert np.sum(apart.passed_on(told)[:, 0] * members[0]) == pytest.approx(np.sum(told[:, :, 0] * seen.T))
+
+
+def test_targets_are_looked_at_a_few_at_a_time(rng, monkeypatch):
+    """Of a large pool the sums over neighbours of a few targets are held at once, with the same scores."""
+    table, features = crowded(rng)
+    attacks = ByNeighbours(), Combined(sees="outputs")
+    targets = range(len(table.members))
+    whole = [one.scores(Context(table, features=features), targets) for one in attacks]
+    for module in (room, combined):
+        monkeypatch.setattr(module, "SUMS" if module is room else "AT_ONCE", 1)
+    for one, expected in zip(attacks, whole, strict=True):
+        np.testing.assert_allclose(one.scores(Context(table, features=features), targets), expected, rtol=1e-6)
 
 
 def test_of_a_large_pool_random_sums_of_wide_records_are_compared(rng, monkeypatch):
