@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from leaq.errors import agreeing, need
 from leaq.seeds import stream
@@ -84,6 +85,19 @@ def parsed_molecules(smiles: list[str], *, strip_salts: bool = False) -> list[Pa
     return found
 
 
+def spelled(molecule: Any) -> str:
+    """Return a molecule's SMILES as it is spelled, or RDKit's of a molecule of RDKit's; "" for none.
+
+    Examples
+    --------
+    >>> spelled(" OCC "), spelled(None)
+    ('OCC', '')
+    """
+    if hasattr(molecule, "GetNumAtoms"):
+        return str(_rdkit().MolToSmiles(molecule))
+    return "" if pd.isna(molecule) else str(molecule).strip()
+
+
 def molecule_keys(smiles: Iterable[Any], *, strip_salts: bool = False) -> list[str]:
     """Return what is equal for every drawing of one molecule (`ParsedMolecule.key`); texts that are none as they are.
 
@@ -99,7 +113,7 @@ def molecule_keys(smiles: Iterable[Any], *, strip_salts: bool = False) -> list[s
     largest = rdMolStandardize.LargestFragmentChooser(preferOrganic=True)
     found = []
     with BlockLogs():
-        for text in (str(one).strip() for one in smiles):
+        for text in map(spelled, smiles):
             molecule = chem.MolFromSmiles(text) if len(text) <= MOST_ATOMS else None
             if molecule is None or molecule.GetNumAtoms() == 0:
                 found.append(text)

@@ -7,7 +7,7 @@ it all.
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
@@ -27,6 +27,7 @@ MOST_LEVELS = 20
 COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+(e[+-]?\d+)?", re.IGNORECASE)
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 AMERICAN = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+\.\d+")
+MILLIONS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3}){2,}")
 SET_OFF = re.compile(r"[+-]?[1-9]\d{0,2}([' \u00a0\u2009\u202f\u2019]\d{3})+([.,]\d+)?")
 """Numbers whose thousands are set off by an apostrophe or a space."""
 DOTTED = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
@@ -137,8 +138,9 @@ SAID: Mapping[str, str] = {
     "decimal-commas": "Numbers with a decimal comma were read as numbers: columns {columns}.",
     "thousands": "Numbers with thousands set off, or a printed minus, were read as numbers: columns {columns}.",
     "numbers-as-text": "Numbers kept as text were read as numbers: columns {columns}.",
-    "numbers-among-words": "Words that begin with a number (5%, 7 mg, <1, 10-19, dates) are categories without an "
-    "order: columns {columns}. To use them as numbers, take out what stands beside them.",
+    "numbers-among-words": "Words that begin with a number (5%, 7 mg, <1, 10-19, dates), or a few numbers with words "
+    "among them (?, unknown), are categories without an order: columns {columns}. To use them as numbers, take out "
+    "what stands beside them, and empty cells without a value.",
 }
 DECORATED = re.compile(r"^[<>≤≥~≈=$€£¥(+\-−]{0,2}\s*\d")
 """How a number begins that has something beside it."""
@@ -182,9 +184,20 @@ def _read(column: "pd.Series[Any]") -> "tuple[pd.Series[Any], str] | Problem":
         return Problem(name, "dates or times (turn them into numbers)")
     if is_number(column) or pd.api.types.is_bool_dtype(column):
         return _native(column), ""
-    values = column.astype(object).to_numpy()
+    return _objects(column)
+
+
+def _objects(column: "pd.Series[Any]") -> "tuple[pd.Series[Any], str] | Problem":
+    """Read a column value by value."""
+    values, name = column.astype(object).to_numpy(copy=True), str(column.name)
     there = ~pd.isna(column).to_numpy()
     known = values[there]
+    if is_category(column) and not pd.api.types.is_bool_dtype(column.cat.categories):
+        return _words(column, np.array([str(value).strip() for value in values], dtype=object), there), ""
+    if len(known) and all(isinstance(value, bytes) for value in known):
+        known[:] = [value.decode("utf-8", "replace") for value in known]
+        values[there] = known
+        column = pd.Series(values, column.index, dtype=object, name=column.name)
     if all(isinstance(value, Real | Decimal | np.bool_) for value in known):
         if len(known) and all(isinstance(value, bool | np.bool_) for value in known):
             return (column, "") if not there.all() else (column.astype(bool), "")
@@ -193,6 +206,20 @@ def _read(column: "pd.Series[Any]") -> "tuple[pd.Series[Any], str] | Problem":
         odd = next(type(value).__name__ for value in known if not isinstance(value, str | Real | Decimal))
         return Problem(name, f"values of type {odd}")
     return _texts(column, there)
+
+
+def is_category(column: "pd.Series[Any]") -> bool:
+    """Whether a column says itself that its values are names: categories of pandas, but for an order of many numbers.
+
+    Examples
+    --------
+    >>> [is_category(pd.Series(pd.Categorical([3, 5, 3], ordered=order))) for order in (False, True)]
+    [True, False]
+    """
+    kind = column.dtype
+    if not isinstance(kind, pd.CategoricalDtype) or len(kind.categories) > max(MOST_LEVELS, len(column) // 4):
+        return False
+    return not (kind.ordered and pd.api.types.is_numeric_dtype(kind.categories))
 
 
 def _beyond(column: "pd.Series[Any]") -> bool:
@@ -254,7 +281,8 @@ def _texts(column: "pd.Series[Any]", there: Bools) -> "tuple[pd.Series[Any], str
         return pd.Series(values, column.index), form
     distinct = len(np.unique(values[number]))
     if distinct <= MOST_LEVELS and distinct <= max(2, number.sum() // 4):
-        return _words(column, texts, there), ""
+        others = {text for text in texts[words] if not any(map(str.isdigit, text))}
+        return _words(column, texts, there), "numbers-among-words" * (0 < len(others) < distinct)
     if number.sum() < words.sum():
         return _words(column, texts, there), ""
     said = ", ".join(repr(word) for word in dict.fromkeys(texts[words][:200].tolist()))
@@ -267,10 +295,10 @@ def _texts(column: "pd.Series[Any]", there: Bools) -> "tuple[pd.Series[Any], str
 def _ungrouped(texts: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return numbers' texts with a plain minus and without what sets off their thousands; other texts as they are.
 
-    A comma sets off thousands where a number of the column has a decimal point behind one.
+    A comma sets off thousands where a number of the column has a decimal point behind one, or several commas.
     """
     plain = [text.replace(MINUS, "-", 1) if text.startswith(MINUS) else text for text in texts]
-    commas = any(AMERICAN.fullmatch(text) for text in plain)
+    commas = any(AMERICAN.fullmatch(text) or MILLIONS.fullmatch(text) for text in plain)
     found = []
     for text in plain:
         if commas and (AMERICAN.fullmatch(text) or THOUSANDS.fullmatch(text)):
@@ -328,18 +356,24 @@ def rounded_away(values: Floats) -> Bools:
         return np.asarray(lost & (np.ptp(values, axis=0) > 0))
 
 
-def column_refusal(name: str, problems: list[Problem]) -> InvalidInput:
-    """Build the one error that names every column that cannot be used, and what to do."""
+TO_NUMBERS = "take out what stands beside the numbers (%, units, signs; of dates make numbers)"
+"""What to do with a column of numbers that have something beside them."""
+
+
+def column_refusal(name: str, problems: list[Problem], *, targets: Sequence[str] = ()) -> InvalidInput:
+    """Build the one error that names every column that cannot be used, and what to do; targets cannot be left out."""
     rows = any(problem.rows is not None for problem in problems)
-    whole = [problem.column for problem in problems if problem.rows is None]
+    whole = [problem.column for problem in problems if problem.rows is None and problem.column not in targets]
     remedy = []
     if whole:
         options = " ".join(f"--ignore {shlex.quote(column)}" for column in whole[:5])
         texts = any("different texts" in problem.found for problem in problems)
         molecules = ", or name the one that holds molecules with --smiles" if texts else ""
-        bare = "take out what stands beside the numbers (%, units, signs; of dates make numbers), or "
+        bare = f"{TO_NUMBERS}, or "
         numbers = any(DECORATED_WORDS in problem.found for problem in problems)
         remedy.append(f"{bare if numbers else ''}leave columns out with {options}{molecules}")
+    if any(problem.rows is None and problem.column in targets for problem in problems):
+        remedy.append("make numbers or names of classes of the target (of dates the days since one of them)")
     if rows:
         remedy.append("correct the rows, or drop them with --skip-invalid")
     found = "; ".join(f"{problem.column!r} holds {problem.found}" for problem in problems)

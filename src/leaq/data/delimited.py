@@ -34,7 +34,7 @@ def laid_out(content: bytes, *, usual: str) -> tuple[str, str, list[Flag]]:
     >>> text, separator, [flag.code for flag in flags]
     ('a;b\n1;2\n', ';', ['comments', 'separator'])
     """
-    text, flags = _decoded(content)
+    text, flags = decoded(content)
     stated = STATED.match(text)  # a line that spreadsheets write for each other
     text = text[stated.end() :] if stated else text
     text = _without_comments(text, flags)
@@ -46,10 +46,11 @@ def laid_out(content: bytes, *, usual: str) -> tuple[str, str, list[Flag]]:
         name = name if separator == BLANKS else f"the {name}"
         flags.append(Flag("separator", f"Columns are separated by {name}, which was recognised from the header."))
     _refuse_repeated(text, separator)
+    _refuse_numbers(text, separator)
     return text, separator, flags
 
 
-def _decoded(content: bytes) -> tuple[str, list[Flag]]:
+def decoded(content: bytes) -> tuple[str, list[Flag]]:
     """Return the text of a file in UTF-8, UTF-16 with its mark, or else the Windows code page of Western Europe."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         text = content.decode("utf-16")
@@ -149,13 +150,26 @@ def _refuse_titles(text: str, separator: str) -> None:
             )
 
 
+def _refuse_numbers(text: str, separator: str) -> None:
+    """Refuse a header of numbers alone, with decimals: it is the first record. Whole numbers may be pandas' names."""
+    header = _header(text, separator)
+    if len(header) > 1 and all(map(_is_numeral, header)) and any("." in name for name in header):
+        raise ValueError(
+            f"its first line must name the columns; it holds the numbers {', '.join(header[:3])}. Add a line of names "
+            "on top"
+        )
+
+
+def _header(text: str, separator: str) -> list[str]:
+    if separator == BLANKS:
+        return next((line.split() for line in text.splitlines() if line.strip()), [])
+    rows = csv.reader(io.StringIO(text, newline=None), delimiter=separator, skipinitialspace=True)
+    return next((row for row in rows if row), [])
+
+
 def _refuse_repeated(text: str, separator: str) -> None:
     """Refuse a header that names a column twice: pandas would rename the second without a word."""
-    if separator == BLANKS:
-        header = next((line.split() for line in text.splitlines() if line.strip()), [])
-    else:
-        rows = csv.reader(io.StringIO(text, newline=None), delimiter=separator, skipinitialspace=True)
-        header = next((row for row in rows if row), [])
-    repeated = sorted(name for name, count in Counter(name.strip() for name in header).items() if name and count > 1)
+    names = Counter(name.strip() for name in _header(text, separator))
+    repeated = sorted(name for name, count in names.items() if name and count > 1)
     if repeated:
         raise ValueError(f"column names must differ; found twice: {', '.join(repeated)}")

@@ -14,10 +14,13 @@ import pandas as pd
 
 from leaq.config import parse_spec
 from leaq.data import tasks
+from leaq.data.bounds import bounds_beside
 from leaq.data.catalogue import SHIPPED, TASKS, CataloguedTask
+from leaq.data.columns import is_category
 from leaq.data.membership import marked, released_on
-from leaq.data.memory import in_memory, members_of, shape_of, table_of
+from leaq.data.memory import as_frame_of, in_memory, members_of, shape_of, table_of
 from leaq.data.molecules import from_smiles
+from leaq.data.one_hot import classes_of, one_hot
 from leaq.data.readers import STRUCTURE, SourceTable, read_frame, read_table
 from leaq.data.reading import Reading
 from leaq.data.sources import is_synthetic, no_column
@@ -72,7 +75,7 @@ def load(
     >>> load(pd.DataFrame({"dose": range(0, 80, 2), "y": [0, 1] * 20}), target="y").inputs.shape
     (40, 1)
     """
-    reading = reading or Reading(**options)
+    reading, source = reading or Reading(**options), as_frame_of(source)
     if reading.target is None and reading.smiles is None and (texts := texts_in(source)) is not None:
         return _from_texts(texts, members, name=Path(source).stem if isinstance(source, str | Path) else "texts")
     if in_memory(source):
@@ -140,7 +143,7 @@ def columns_of(source: Any) -> list[str]:
     >>> columns_of(pd.DataFrame({"smiles": ["CCO"], "y": [1.0]})), columns_of("wine")
     (['smiles', 'y'], [])
     """
-    if hasattr(source, "columns"):
+    if hasattr(source := as_frame_of(source), "columns"):
         return [str(column) for column in source.columns]
     known = isinstance(source, str | Path) and Path(source).suffix.lower() not in ("", ".sdf", ".npz")
     return [str(column) for column in read_table(Path(source)).frame.columns] if known else []
@@ -161,10 +164,19 @@ def from_table(table: SourceTable, reading: Reading, *, name: str, structure: st
     frame, flags = table.frame, table.flags
     wanted = reading.targets([str(column) for column in frame.columns]) or (None,)
     targets = [_column(frame, one, "--target", name) for one in wanted]
+    if reading.task != "regression" and (hot := one_hot(frame[targets])) is not None:
+        return _of_one_hot(table, reading, hot, name=name, structure=structure)
+    if len(targets) == 1 and reading.task == "auto" and is_category(frame[targets[0]]):
+        reading = reading.but(task="classification")
+        frame = frame.assign(
+            **{targets[0]: frame[targets[0]].astype(object).infer_objects()}
+        )  # in the order of numbers
     if reading.group is not None:
         _column(frame, reading.group, "--group", name)
         if reading.group in targets:
             raise InvalidInput(f"{name}: --group and --target must be different columns. Both are {reading.group!r}.")
+    beside = frame.drop(columns=[one for one in (*targets, reading.group, *reading.ignore) if one in frame.columns])
+    flags = (*flags, *bounds_beside(beside))
     short = Path(name).stem
     smiles = reading.smiles or structure
     if smiles is None:
@@ -179,6 +191,23 @@ def from_table(table: SourceTable, reading: Reading, *, name: str, structure: st
     if unused:
         flags = (*flags, Flag("unused-columns", f"Columns beside the SMILES are not used: {', '.join(unused)}."))
     return replace(samples, flags=(*flags, *samples.flags))
+
+
+def _of_one_hot(
+    table: SourceTable, reading: Reading, hot: "pd.Series[Any]", *, name: str, structure: str | None
+) -> Samples:
+    """Turn a table whose targets are the columns of one class each into Samples of one target of as many classes."""
+    columns = reading.targets([str(column) for column in table.frame.columns])
+    frame = table.frame.drop(columns=list(columns))
+    target = str(hot.name) if hot.name not in frame.columns else "+".join(columns)
+    plain = SourceTable(frame.assign(**{target: hot.to_numpy()}), table.flags, table.shape)
+    told = reading.but(target=target, task="classification")
+    samples = from_table(plain, told, name=name, structure=structure)
+    text = (
+        "Of the target columns exactly one is 1 in every record: they are read as one target, the columns its classes."
+    )
+    flags = (*samples.flags, Flag("one-hot", text))
+    return replace(samples, classes=classes_of(columns), flags=flags)
 
 
 def _from_texts(texts: list[Any], members: Any, *, name: str) -> Samples:
@@ -204,6 +233,8 @@ def _from_memory(source: Any, reading: Reading, members: Any) -> Samples:
 def _with_members(table: SourceTable, reading: Reading, members: Any, *, name: str, structure: str | None) -> Samples:
     """Turn a table into Samples that know, where it is told, which of them trained a released model."""
     inside = None
+    if parts := table.arrays.get(reading.target or ""):
+        reading = reading.but(target=",".join(parts))
     if members is not None:
         table, inside = marked(table, members, reading, smiles=reading.smiles or structure)
     samples = from_table(table, reading, name=name, structure=structure)

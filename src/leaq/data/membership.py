@@ -42,7 +42,7 @@ def marked(
     numbers = isinstance(members, list | tuple) and all(isinstance(one, int | np.integer) for one in members)
     if numbers or not (isinstance(members, str | Path) or in_memory(members)):
         inside, told = _chosen(np.asarray(members), rows)
-        table = SourceTable(table.frame, (*table.flags, *told), table.shape)
+        table = replace(table, flags=(*table.flags, *told))
         return table, _of_molecules(table.frame[smiles], inside, strip) if smiles else inside
     found = SourceTable(table_of(members, reading.target)[0]) if in_memory(members) else read_table(Path(members))
     columns = [column for column in table.frame.columns if column not in reading.ignore]
@@ -69,7 +69,7 @@ def marked(
     if len(new) == len(place):
         text += " If they should be, both must be in the same units and on the same scale."
     forms = (*ours.flags, *(flag for flag in theirs.flags if flag not in ours.flags)) if len(new) else ()
-    return SourceTable(frame, (*table.flags, *forms, Flag("members", text)), table.shape), inside
+    return replace(table, frame=frame, flags=(*table.flags, *forms, Flag("members", text))), inside
 
 
 def _same_molecules(source: "pd.Series[Any]", members: "pd.Series[Any]", strip_salts: bool) -> Ints:

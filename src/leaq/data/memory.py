@@ -21,7 +21,32 @@ def in_memory(source: Any) -> bool:
     if isinstance(source, list) and len(source) > 2:
         return texts_in(source) is not None
     pair = isinstance(source, tuple | list) and len(source) == 2
-    return pair or (hasattr(source, "columns") and hasattr(source, "to_numpy"))
+    return pair or is_frame(source) or _is_table(source)
+
+
+def is_frame(source: Any) -> bool:
+    """Tell a data frame of pandas, polars and the like."""
+    return hasattr(source, "columns") and hasattr(source, "to_numpy")
+
+
+def _is_table(source: Any) -> bool:
+    """Tell a table of pyarrow, a lazy frame of polars or a data set of Hugging Face: what becomes a frame."""
+    return hasattr(source, "to_pandas" if hasattr(source, "column_names") else "collect_schema")
+
+
+def as_frame_of(source: Any) -> Any:
+    """Return a table of pyarrow, a lazy frame or a data set with columns as a data frame, anything else as it is.
+
+    Examples
+    --------
+    >>> as_frame_of([1, 2])
+    [1, 2]
+    """
+    if is_frame(source) or not _is_table(source):
+        return source
+    if hasattr(source, "to_pandas"):
+        return source.to_pandas()
+    return source.collect()
 
 
 def table_of(source: Any, target: str | None) -> tuple[pd.DataFrame, str | None]:
@@ -35,9 +60,10 @@ def table_of(source: Any, target: str | None) -> tuple[pd.DataFrame, str | None]
     InvalidInput
         If X and y do not belong together.
     """
-    if hasattr(source, "columns"):
+    source = as_frame_of(source)
+    if is_frame(source):
         return _frame(source), target
-    inputs, targets = source
+    inputs, targets = map(as_frame_of, source)
     refuse_other_order(inputs, targets, "(X, y)")
     frame = _frame(inputs) if hasattr(inputs, "columns") else _of_array(inputs)
     values = _unmasked(targets)
@@ -119,7 +145,12 @@ def members_of(source: Any, members: Any) -> Any:
 
 
 def _unmasked(values: Any) -> npt.NDArray[Any]:
-    """Return an array in which what a mask hides is missing."""
+    """Return an array in which what a mask hides is missing; of tensors and sparse matrices their numbers."""
+    if hasattr(values, "detach"):  # a torch tensor, on whatever device
+        values = values.detach().to_dense().cpu()
+        values = values if values.element_size() > 2 or not values.is_floating_point() else values.float()
+    if hasattr(values, "toarray"):
+        values = values.toarray()
     if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
         return np.where(np.ma.getmaskarray(values), np.nan, np.asarray(values.data, dtype=np.float64))
     return np.asarray(values)
@@ -150,7 +181,7 @@ def _frame(source: Any) -> pd.DataFrame:
 
 
 def _of_array(inputs: Any) -> pd.DataFrame:
-    matrix = _unmasked(inputs.toarray() if hasattr(inputs, "toarray") else inputs)
+    matrix = _unmasked(inputs)
     if matrix.ndim == 1 and matrix.dtype.kind in "UTO":
         return pd.DataFrame({"smiles": matrix.astype(object)})
     if matrix.ndim == 1 and matrix.dtype.kind in "fiub":

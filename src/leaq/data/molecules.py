@@ -75,7 +75,7 @@ def from_smiles(
         words = frame["target"].mask(odd.rows)
         frame["target"] = settle(words.to_frame()).frame.iloc[:, 0]
     elif odd is not None:
-        raise column_refusal(name, [odd])
+        raise column_refusal(name, [odd], targets=(odd.column,))
     frame, seen = _canonical(frame, name, flags, reading)
     values, classes, kind, unit_flags = targets_of(frame["target"].rename(str(targets.name)), name, reading)
     if reading.log_target:
@@ -173,7 +173,7 @@ def _canonical(
     frame: pd.DataFrame, name: str, flags: list[Flag], reading: Reading
 ) -> tuple[pd.DataFrame, dict[str, chemistry.ParsedMolecule]]:
     """Canonicalise the SMILES; refuse or drop what has none, no target or no group; tell salts."""
-    texts = ["" if pd.isna(text) else str(text).strip() for text in frame["smiles"]]
+    texts = [chemistry.spelled(text) for text in frame["smiles"]]
     if reactions := sum(text.replace("->", "").count(">") == 2 for text in texts):
         raise InvalidInput(
             f"{name}: a record must be one molecule. Found {reactions} reactions, such as A>>B. Name a column of "

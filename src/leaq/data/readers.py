@@ -4,8 +4,9 @@ import csv
 import io
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pandas as pd
 
 from leaq.data.chemistry import MOST_ATOMS
 from leaq.data.columns import commas_in, points_set_off_thousands
-from leaq.data.delimited import BLANKS, laid_out
+from leaq.data.delimited import BLANKS, decoded, laid_out
 from leaq.data.sources import refuse_other_files
 from leaq.errors import InvalidInput, LeaqError, counted, need, some
 from leaq.system.checksummed import read_npz
@@ -45,11 +46,13 @@ class SourceTable:
     Attributes
     ----------
     shape : of one record, where its columns are an image or another array laid flat.
+    arrays : by name, the columns that arrays of several columns became.
     """
 
     frame: pd.DataFrame
     flags: tuple[Flag, ...] = ()
     shape: tuple[int, ...] = ()
+    arrays: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_frame(path: Path) -> pd.DataFrame:
@@ -262,6 +265,7 @@ def _size(column: Any) -> int:
 
 def _npz(path: Path) -> SourceTable:
     columns: dict[str, np.ndarray] = {}
+    arrays: dict[str, tuple[str, ...]] = {}
     shape: tuple[int, ...] = ()
     for name, array in read_npz(path, name=path.name).items():
         if array.dtype.kind == "c":
@@ -276,7 +280,8 @@ def _npz(path: Path) -> SourceTable:
         if twice := sorted(set(parts) & set(columns)):
             raise ValueError(f"column names must differ; found twice: {some(twice)}")
         columns |= parts
-    return SourceTable(pd.DataFrame(columns), shape=shape)
+        arrays |= {name: tuple(parts)} if wide else {}
+    return SourceTable(pd.DataFrame(columns), shape=shape, arrays=arrays)
 
 
 def _sdf(path: Path) -> SourceTable:
@@ -286,7 +291,7 @@ def _sdf(path: Path) -> SourceTable:
 
     rows: list[dict[str, str | None]] = []
     with BlockLogs():
-        supplier = Chem.SDMolSupplier(str(path))
+        supplier = _structures(path)
         for at in range(len(supplier)):
             fits = len(supplier.GetItemText(at).partition("M  END")[0]) <= BLOCK
             molecule = supplier[at] if fits else None
@@ -300,6 +305,22 @@ def _sdf(path: Path) -> SourceTable:
     for column in frame.columns.drop(STRUCTURE):
         frame[column] = _numbers(frame[column])
     return SourceTable(frame)
+
+
+def _structures(path: Path) -> Any:
+    """Return RDKit's reader of an SD file; of one in another encoding, or with line ends of its own, of its text."""
+    from rdkit import Chem
+
+    with path.open("rb") as file:
+        parts = iter(partial(file.read, BLOCK), b"")
+        plain = all(b"\r" not in part.replace(b"\r\n", b"") and part.isascii() for part in parts)
+    if plain:
+        return Chem.SDMolSupplier(str(path))
+    refuse_larger(READ * path.stat().st_size, name=path.name)
+    text, _ = decoded(path.read_bytes())
+    supplier = Chem.SDMolSupplier()
+    supplier.SetData(text.replace("\r\n", "\n").replace("\r", "\n"))
+    return supplier
 
 
 def _numbers(texts: "pd.Series[str]") -> "pd.Series[float] | pd.Series[str]":

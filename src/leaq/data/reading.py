@@ -46,7 +46,9 @@ class Reading(Config):
     @field_validator("target", mode="before")
     @classmethod
     def _one_text(cls, target: Any) -> Any:
-        return ",".join(map(str, target)) if isinstance(target, list | tuple) else target
+        if isinstance(target, list | tuple):
+            return ",".join(map(str, target))
+        return str(target) if isinstance(target, int) else target  # pandas' own names of columns
 
     def targets(self, columns: Sequence[str]) -> tuple[str, ...]:
         """Return the columns to predict: the one of that name, or those that its parts name.

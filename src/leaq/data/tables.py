@@ -29,7 +29,7 @@ from leaq.data.columns import (
 from leaq.data.reading import Reading, TaskChoice
 from leaq.data.sources import no_column
 from leaq.data.splits import joined_groups
-from leaq.data.targets import Several, copies, holes, labelled, read_several, targets_of
+from leaq.data.targets import Several, alike, copies, holes, labelled, read_several, targets_of
 from leaq.errors import InvalidInput, NotEnoughEvidence, agreeing, counted, first_rows, some
 from leaq.stats.outliers import limited, outlier_flag, sentinel
 from leaq.types import Bools, Feature, Flag, Floats, Ints, Samples
@@ -118,8 +118,10 @@ def from_frame(frame: pd.DataFrame, reading: Reading, *, name: str = "table") ->
     if inputs.shape[1] == 0:
         raise InvalidInput(f"{name}: there must be a feature column beside the target {wanted[0]!r}. Found none.")
     matrix, features = _features(inputs)
+    spelled = [flag for one in features if one.levels for flag in alike(one.levels, f"Categories of {one.name!r}")]
     given = _given_away(matrix, features, predicted["targets"])
-    groups = pd.util.hash_pandas_object(pd.DataFrame(matrix), index=False).to_numpy()
+    with np.errstate(over="ignore"):  # models compute in 32 bits: what is equal there is one record
+        groups = pd.util.hash_pandas_object(pd.DataFrame(matrix.astype(np.float32)), index=False).to_numpy()
     _, codes = np.unique(groups, return_inverse=True)
     rows = np.asarray(frame.index.to_numpy(), dtype=np.int64) + 1
     matrix, limits = _limited(matrix, features, rows, name=name)
@@ -129,7 +131,7 @@ def from_frame(frame: pd.DataFrame, reading: Reading, *, name: str = "table") ->
         ids=rows,
         groups=codes.astype(np.int64),
         features=features,
-        **{**predicted, "flags": (*flags, *predicted["flags"], *given, *limits)},
+        **{**predicted, "flags": (*flags, *predicted["flags"], *spelled, *given, *limits)},
     )
     samples = _check_duplicates(samples)
     check_classes(samples)
@@ -247,7 +249,7 @@ def usable_rows(settled: Settled, name: str, reading: Reading) -> tuple[pd.DataF
         for column, there in () if skip else [entry for entry in columns if not entry[1].all()]:
             at = first_rows((np.flatnonzero(there) + 1).tolist())
             problems.append(Problem(column, f"missing or infinite values in {at}", there))
-        raise column_refusal(name, problems)
+        raise column_refusal(name, problems, targets=reading.targets(list(frame.columns)))
     if not len(rows):
         return frame, settled.flags
     said = ", ".join(f"{column!r} ({int(there.sum())})" for column, there in columns)

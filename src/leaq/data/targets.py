@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from leaq.data.columns import column_refusal, is_number, rounded_away, settle
+from leaq.data.columns import TO_NUMBERS, column_refusal, is_number, rounded_away, settle, with_units
 from leaq.data.reading import Reading
 from leaq.errors import InvalidInput, agreeing, counted, first_rows
 from leaq.stats.outliers import ABSURD, absurd, sentinel
@@ -42,7 +42,9 @@ def targets_of(column: "pd.Series[Any]", name: str, reading: Reading) -> Targets
         guessed = _guessed(len(distinct), column, task) if whole else ()
     if task == "regression":
         if not numeric:
-            raise InvalidInput(f"{name}: a regression target must be numbers. Column {column.name!r} holds text.")
+            remedy = f" {TO_NUMBERS[0].upper()}{TO_NUMBERS[1:]}." if with_units(column) else ""
+            found = f"Column {column.name!r} holds text, such as {str(values[0])!r}."
+            raise InvalidInput(f"{name}: a regression target must be numbers. {found}{remedy}")
         if not reading.log_target:
             _refuse_absurd(values.astype(np.float64), column, name)
         scaled, flags = _scaled(values.astype(np.float64), column, name, log=reading.log_target)
@@ -51,10 +53,11 @@ def targets_of(column: "pd.Series[Any]", name: str, reading: Reading) -> Targets
         raise InvalidInput(f"{name}: only a regression target has logarithms. Column {column.name!r} holds classes.")
     labels, codes = np.unique(values.astype(str) if not numeric else values, return_inverse=True)
     if len(labels) > len(values) // 2:
-        raise InvalidInput(
-            f"{name}: {len(labels)} classes in {len(values)} records are too many. "
-            "Use --task regression, or another target."
-        )
+        remedy = "Use --task regression, or another target."
+        if not numeric:
+            remedy = f"To predict numbers, {TO_NUMBERS}." if with_units(column) else "Name another target."
+        found = f" Found texts such as {str(values[0])!r}." if not numeric else ""
+        raise InvalidInput(f"{name}: {len(labels)} classes in {len(values)} records are too many.{found} {remedy}")
     if numeric and (code := sentinel(values.astype(np.float64))) is not None:
         count = int((values == code).sum())
         raise InvalidInput(
@@ -65,7 +68,12 @@ def targets_of(column: "pd.Series[Any]", name: str, reading: Reading) -> Targets
     names = tuple(
         str(int(label) if whole_number else label) for label, whole_number in zip(labels, numbers, strict=True)
     )
-    doubts = (*guessed, *_alike(names, column), *(_uncoded(codes, labels, column) if numeric else ()))
+    doubts = (
+        *guessed,
+        *alike(names, f"Classes of {column.name!r}"),
+        *_absent(codes, names, column),
+        *(_uncoded(codes, labels, column) if numeric else ()),
+    )
     return codes.astype(np.int64), names, "classification", doubts
 
 
@@ -84,8 +92,48 @@ TRUTH: Mapping[str, str] = dict.fromkeys(("0", "f", "false", "n", "no", "off"), 
 """Spellings of truth values, and the one that each stands for."""
 
 
-def _alike(classes: tuple[str, ...], column: "pd.Series[Any]") -> tuple[Flag, ...]:
-    """Flag classes that only their spelling tells apart: one class spelled in several ways more often than several."""
+ABSENT = frozenset(
+    {
+        "?",
+        "-",
+        "--",
+        ".",
+        "n.a.",
+        "n.d.",
+        "nd",
+        "\\n",
+        "missing",
+        "not available",
+        "not determined",
+        "unknown",
+        "unlabeled",
+    }
+)
+"""Words, in any case, that stand for no label more often than for a class."""
+
+
+def _absent(codes: npt.NDArray[Any], classes: tuple[str, ...], column: "pd.Series[Any]") -> tuple[Flag, ...]:
+    """Flag classes whose name says that there is no label."""
+    counts = np.bincount(codes, minlength=len(classes))
+    found = [f"{name!r} in {n} rows" for name, n in zip(classes, counts, strict=True) if name.strip().lower() in ABSENT]
+    if not found:
+        return ()
+    text = f"{', '.join(found)} of {column.name!r} counts as a class."
+    return (Flag("missing-codes", f"{text} If it marks records without a label, empty those cells."),)
+
+
+def alike(classes: Sequence[str], said: str) -> tuple[Flag, ...]:
+    """Flag words that only their spelling tells apart: one word spelled in several ways more often than several.
+
+    Parameters
+    ----------
+    said : what they are, such as "Classes of 'y'".
+
+    Examples
+    --------
+    >>> alike(["mild", "Mild ", "none"], "Classes of 'y'")[0].text[:75]
+    "Classes of 'y' that differ in capitals, blanks or kinds of characters alone"
+    """
     folded = {label: " ".join(unicodedata.normalize("NFKC", label).casefold().split()) for label in classes}
     truth = all(text in TRUTH for text in folded.values())
     spelled: dict[str, list[str]] = {}
@@ -95,7 +143,7 @@ def _alike(classes: tuple[str, ...], column: "pd.Series[Any]") -> tuple[Flag, ..
     if not doubled:
         return ()
     what = "spellings of truth values" if truth else "capitals, blanks or kinds of characters"
-    text = f"Classes of {column.name!r} that differ in {what} alone count as several: {', '.join(doubled)}."
+    text = f"{said} that differ in {what} alone count as several: {', '.join(doubled)}."
     return (Flag("alike-classes", f"{text} Spell them alike if they are the same."),)
 
 
@@ -192,7 +240,7 @@ def read_several(columns: pd.DataFrame, name: str, reading: Reading) -> Several:
     settled = settle(columns)
     problems = [one for one in settled.problems if one.rows is None or not reading.skip_invalid]
     if problems:
-        raise column_refusal(name, problems)
+        raise column_refusal(name, problems, targets=[problem.column for problem in problems])
     odd = {problem.column: problem.rows for problem in settled.problems}
     frame = pd.DataFrame({column: _known(settled.frame[column], odd.get(str(column))) for column in columns})
     empty = [str(column) for column in frame if not frame[column].notna().any()]

@@ -105,3 +105,27 @@ def test_integers_beyond_64_bits_are_named_too(values):
 def test_large_measurements_are_numbers():
     values = [6.02e23 + at * 1e20 for at in range(40)]
     assert not settle(pd.DataFrame({"c": [f"{value:.6e}" for value in values]})).problems
+
+
+@pytest.mark.parametrize(
+    ("values", "flags"),
+    [
+        ([*"123456", "?"], ["numbers-among-words"]),
+        ([*"01", "unknown"], ["numbers-among-words"]),
+        (["1", "2", "3", "3b"], []),
+    ],
+)
+def test_a_few_numbers_with_words_among_them_are_categories_and_said_to_be(values, flags):
+    assert read(values * 10) == (values * 10, flags, [])
+
+
+def test_commas_that_stand_twice_set_off_thousands():
+    assert read(["1,042,999", "-31,500", "7"]) == ([1042999, -31500, 7], ["thousands"], [])
+
+
+def test_what_pandas_calls_a_category_is_one_but_for_ordered_numbers():
+    assert read(pd.Categorical([3, 1, 3] * 10))[0] == ["3", "1", "3"] * 10
+    assert read(pd.Categorical([3, 1, 3] * 10, ordered=True))[0] == [3, 1, 3] * 10
+    assert read(pd.Categorical(np.arange(90) / 7))[0] == (np.arange(90) / 7).tolist()  # numbers, to save memory
+    assert set(read(pd.cut(pd.Series(np.arange(30.0)), [-1, 9, 30]))[0]) == {"(-1, 9]", "(9, 30]"}
+    assert read([b"p", b"q"] * 10)[0] == ["p", "q"] * 10

@@ -97,3 +97,11 @@ def test_points_set_off_thousands_where_decimals_have_commas(tmp_path):
     frame, flags = read(tmp_path, "a;b;y\n0.5;1.234;3\n1.5;873;4\n")
     assert frame["b"].tolist() == [1.234, 873]
     assert "thousands" not in flags
+
+
+def test_a_record_in_place_of_the_header_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("0.5,1.25,1\n" + "0.25,2.5,0\n1.5,0.5,1\n" * 20)
+    with pytest.raises(InvalidInput, match=r"must name the columns; it holds the numbers 0.5, 1.25, 1"):
+        read_table(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("0,1,2\n" + "0.25,2.5,0\n1.5,0.5,1\n" * 20)  # pandas' own names
+    assert list(read_table(tmp_path / "t.csv").frame.columns) == ["0", "1", "2"]

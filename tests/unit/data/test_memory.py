@@ -3,9 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
+import torch
 
 import leaq
 from leaq.data import load
+from leaq.data.loading import columns_of
+from leaq.data.memory import in_memory
 from leaq.errors import InvalidInput
 from leaq.pipeline.options import command
 from leaq.training import TrainingConfig
@@ -81,3 +85,24 @@ def test_rows_in_another_order_names_twice_and_masks_are_not_read_over(frame):
 def test_what_is_no_source_is_refused_in_words(source):
     with pytest.raises(InvalidInput, match="must be a name, a file, a data frame or a pair"):
         load(source)
+
+
+def test_tensors_of_every_kind_and_sparse_targets_are_arrays(rng):
+    x, y = rng.normal(size=(40, 3)), np.arange(40) % 2
+    want = load((x, y)).inputs
+    tensor = torch.tensor(x)
+    for inputs in (tensor.clone().requires_grad_(), tensor.to_sparse(), tensor.T.contiguous().T):
+        assert np.array_equal(load((inputs, torch.tensor(y))).inputs, want)
+    assert np.allclose(load((tensor.bfloat16(), y)).inputs, want, atol=0.02)
+    assert load((scipy.sparse.csr_matrix(x), scipy.sparse.csc_matrix(y[:, None]))).targets.tolist() == y.tolist()
+
+
+def test_tables_of_arrow_are_frames(frame):
+    pyarrow = pytest.importorskip("pyarrow")
+    table = pyarrow.Table.from_pandas(frame)
+    for source in (table, table.to_batches()[0]):
+        assert in_memory(source)
+        assert np.array_equal(load(source, target="y").inputs, load(frame, target="y").inputs)
+    pair = table.drop_columns(["y"]), table["y"]
+    assert np.array_equal(load(pair).inputs, load(frame, target="y").inputs)
+    assert columns_of(table) == list(frame.columns)

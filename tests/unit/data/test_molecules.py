@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaq.data import chemistry
+from leaq.data import chemistry, load
 from leaq.data.molecules import canonical_smiles, from_smiles
 from leaq.data.reading import Reading
 from leaq.errors import InvalidInput, NotEnoughEvidence
@@ -179,3 +179,12 @@ def test_inchi_are_called_by_their_name():
     with pytest.raises(InvalidInput, match=r"must be given as SMILES. Found 1 InChI.*Chem.MolFromInchi"):
         build(["InChI=1S/CH4O/c1-2/h2H,1H3", *CHAINS])
     assert len(build(["InChI=1S/CH4O/c1-2/h2H,1H3", *CHAINS], skip_invalid=True)) == 30
+
+
+def test_molecules_of_rdkit_are_molecules():
+    from rdkit import Chem
+
+    texts = ["C" * n + "O" for n in range(1, 31)]
+    drawn = [Chem.MolFromSmiles(text) for text in texts]
+    y = np.arange(30) / 7
+    assert load((drawn, y)).inputs.tolist() == load((texts, y)).inputs.tolist()

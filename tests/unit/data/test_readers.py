@@ -336,3 +336,13 @@ def test_what_stands_in_a_tables_place_is_named(tmp_path, content, text):
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(StoreError, match=text):
         read_table(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(("ends", "encoding"), [("\r", "utf-8"), ("\r\n", "latin-1"), ("\n", "latin-1")])
+def test_an_sd_file_of_other_line_ends_and_encodings_is_read(sdf, tmp_path, ends, encoding):
+    want = read_frame(sdf)
+    text = sdf.read_text().replace("<name>", "<n\u00e4me>").replace("\n", ends)
+    (tmp_path / "other.sdf").write_bytes(text.encode(encoding))
+    found = read_frame(tmp_path / "other.sdf")
+    assert found["smiles"].tolist() == want["smiles"].tolist()
+    assert found["n\u00e4me"].tolist() == want["name"].tolist()

@@ -103,3 +103,18 @@ def test_columns_that_hold_a_measurement_in_other_words_are_doubted(rng):
     frame["z"], frame["y"] = rng.normal(size=60), frame["y"].mask(np.arange(60) < 5)
     flags = from_frame(frame, Reading(target=("y", "z"))).flags
     assert any(flag.code == "target-copies" for flag in flags)  # of one of several, holes aside
+
+
+def test_records_that_are_equal_in_32_bits_are_one(rng):
+    """Models compute in 32 bits: on either side of a split they would be one record, in and out of training."""
+    frame = pd.DataFrame(rng.normal(size=(60, 3)), columns=list("abc")).assign(y=np.arange(60) % 2)
+    single = frame.iloc[:25].astype(dict.fromkeys("abc", "float32")).astype(dict.fromkeys("abc", float))
+    found = load(pd.concat([frame, single]), target="y")
+    assert len(np.unique(found.groups)) == 60
+    assert found.groups[60:].tolist() == found.groups[:25].tolist()
+
+
+def test_categories_that_only_their_spelling_tells_apart_are_doubted(rng):
+    frame = pd.DataFrame({"a": rng.normal(size=60), "colour": ["Red", "red ", "blue"] * 20, "y": np.arange(60) % 2})
+    found = load(frame, target="y")
+    assert "Categories of 'colour'" in next(flag.text for flag in found.flags if flag.code == "alike-classes")

@@ -211,7 +211,8 @@ def test_classes_that_only_their_spelling_tells_apart_are_doubted(labels, double
 
 @pytest.mark.parametrize("labels", [["yes", "no"], ["0", "1"], ["0", "1", "unknown", "yes"], ["N", "O", "F"]])
 def test_classes_that_more_than_their_spelling_tells_apart_are_not(labels):
-    assert not targets_of(pd.Series(labels * 20, name="y"), "t", Reading())[3]
+    flags = targets_of(pd.Series(labels * 20, name="y"), "t", Reading())[3]
+    assert [flag.code for flag in flags] == ["missing-codes"] * ("unknown" in labels)
 
 
 def test_what_whole_numbers_were_taken_for_is_said(rng):
@@ -224,3 +225,35 @@ def test_what_whole_numbers_were_taken_for_is_said(rng):
     assert not targets_of(stars, "t", Reading(task="classification"))[3]
     assert not targets_of(pd.Series([0, 1, 2] * 30), "t", Reading())[3]
     assert not targets_of(pd.Series(np.arange(80)), "t", Reading())[3]  # none stands twice: values
+
+
+@pytest.mark.parametrize("label", ["?", "unknown", "n.d.", "Missing"])
+def test_classes_that_say_there_is_no_label_are_doubted(label):
+    (flag,) = targets_of(pd.Series([label, *["active", "inactive"] * 20], name="y"), "t", Reading())[3]
+    assert flag.code == "missing-codes"
+    assert flag.text.startswith(f"{label!r} in 1 rows of 'y' counts as a class.")
+
+
+@pytest.mark.parametrize(
+    ("spell", "said"),
+    [
+        ("{:.2f} %", "take out what stands beside the numbers"),
+        ("{:.2f} kcal", "such as '0.00 kcal'. To predict numbers, take out"),
+        ("2020-01-{:05.2f}", "of dates make numbers"),
+        ("number {:.2f}", "Name another target"),
+    ],
+)
+def test_a_target_of_texts_is_refused_with_what_to_do(spell, said):
+    column = pd.Series([spell.format(at / 7) for at in range(60)], name="y")
+    with pytest.raises(InvalidInput, match=said):
+        targets_of(column, "t", Reading())
+
+
+def test_a_target_is_never_left_out_as_a_feature_is(rng):
+    frame = pd.DataFrame({"a": rng.normal(size=40), "y": pd.date_range("2020-01-01", periods=40)})
+    with pytest.raises(InvalidInput, match="Make numbers or names of classes of the target") as found:
+        load(frame, target="y")
+    assert "--ignore" not in str(found.value)
+    many = pd.DataFrame({"a": rng.normal(size=400), "y": pd.Categorical(np.arange(400) % 30)})
+    found = load(many, target="y")
+    assert (found.task, found.classes[:3], found.classes[29]) == ("classification", ("0", "1", "2"), "29")

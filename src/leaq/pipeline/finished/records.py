@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from leaq.data.memory import refuse_other_order
+from leaq.data.memory import as_frame_of, is_frame, refuse_other_order
 from leaq.data.reading import Reading
 from leaq.errors import InvalidInput, LeaqError, first_rows, reason_of, some
 from leaq.evaluation.batches import Batch, cut, flat, mapped
@@ -179,7 +179,9 @@ def pair_of(data: Any, name: str, columns: tuple[str, ...] = (), target: str | N
         data = data["x"], data["y"]
     if isinstance(data, tuple | list) and len(data) == 2:
         refuse_other_order(data[0], data[1], name)
-    if hasattr(data, "columns") and hasattr(data, "to_numpy"):
+    if hasattr(data, "columns"):  # a table of pyarrow too
+        data = as_frame_of(data)
+    if is_frame(data):
         return _of_frame(data, name, columns, target)
     return data
 
@@ -363,7 +365,8 @@ def _features(batches: list[Batch]) -> Floats | None:
             return None
         # Equal in 32 bits is equal here: the same records may be kept in 64 bits elsewhere.
         rows = [t.detach().cpu().reshape(batch.n, -1) for t in tensors]
-        parts.append(torch.cat([(t.float() if t.is_floating_point() else t).double() for t in rows], dim=1).numpy())
+        both = torch.cat([(t.float() if t.is_floating_point() else t).double() for t in rows], dim=1)
+        parts.append((both + 0.0).numpy())  # -0.0 is 0
     if len({part.shape[1] for part in parts}) != 1:
         return None
     return np.concatenate(parts)
