@@ -120,22 +120,30 @@ def from_frame(frame: pd.DataFrame, reading: Reading, *, name: str = "table") ->
     matrix, features = _features(inputs)
     spelled = [flag for one in features if one.levels for flag in alike(one.levels, f"Categories of {one.name!r}")]
     given = _given_away(matrix, features, predicted["targets"])
-    with np.errstate(over="ignore"):  # models compute in 32 bits: what is equal there is one record
-        groups = pd.util.hash_pandas_object(pd.DataFrame(matrix.astype(np.float32)), index=False).to_numpy()
-    _, codes = np.unique(groups, return_inverse=True)
+    codes = _equal_records(matrix)
     rows = np.asarray(frame.index.to_numpy(), dtype=np.int64) + 1
     matrix, limits = _limited(matrix, features, rows, name=name)
     samples = Samples(
         inputs=matrix,
         name=name,
         ids=rows,
-        groups=codes.astype(np.int64),
+        groups=codes,
         features=features,
         **{**predicted, "flags": (*flags, *predicted["flags"], *spelled, *given, *limits)},
     )
     samples = _check_duplicates(samples)
     check_classes(samples)
     return grouped(samples, pd.factorize(frame[reading.group])[0]) if reading.group else samples
+
+
+def _equal_records(matrix: Floats) -> Ints:
+    """Return one number a record (n,), the same where records are equal in 32 bits: in these models compute."""
+    with np.errstate(over="ignore"):
+        exact, single = (
+            np.unique(pd.util.hash_pandas_object(pd.DataFrame(part), index=False).to_numpy(), return_inverse=True)[1]
+            for part in (matrix, matrix.astype(np.float32))
+        )
+    return np.unique(pd.Series(exact).groupby(single).transform("min"), return_inverse=True)[1].astype(np.int64)
 
 
 def _given_away(matrix: Floats, features: tuple[Feature, ...], targets: "np.ndarray") -> tuple[Flag, ...]:

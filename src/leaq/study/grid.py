@@ -136,7 +136,7 @@ class Study(Config):
         if not path.is_file():
             raise no_file(path, "study file", "Name a TOML file; see docs/studies.md.")
         try:
-            text = read_bytes(path).decode()
+            text = read_bytes(path).decode("utf-8-sig")  # Windows editors begin files with a mark
         except UnicodeDecodeError as err:
             raise InvalidInput(f"{path.name} is not TOML: it is not UTF-8 text ({err.reason}).") from None
         return cls.from_toml_text(text, variant=variant, beside=path)

@@ -205,3 +205,8 @@ def test_an_option_that_no_cell_has_a_use_for_is_refused(mixed):
         Study.from_toml(mixed / "study.toml")
     with pytest.raises(InvalidInput, match="'neighbours' is an option of finished models, and the study names none"):
         Study(data=("wine",), audit={"neighbours": 5})
+
+
+def test_a_mark_of_the_encoding_is_no_part_of_a_study(tmp_path):
+    (tmp_path / "s.toml").write_bytes(b"\xef\xbb\xbf" + b'data = [{ source = "wine" }]\r\n')
+    assert Study.from_toml(tmp_path / "s.toml").data == Study.from_toml_text('data = [{ source = "wine" }]').data
