@@ -85,12 +85,12 @@ def parsed_molecules(smiles: list[str], *, strip_salts: bool = False) -> list[Pa
     return found
 
 
-def spelled(molecule: Any) -> str:
+def smiles_text(molecule: Any) -> str:
     """Return a molecule's SMILES as it is spelled, or RDKit's of a molecule of RDKit's; "" for none.
 
     Examples
     --------
-    >>> spelled(" OCC "), spelled(None)
+    >>> smiles_text(" OCC "), smiles_text(None)
     ('OCC', '')
     """
     if hasattr(molecule, "GetNumAtoms"):
@@ -113,7 +113,7 @@ def molecule_keys(smiles: Iterable[Any], *, strip_salts: bool = False) -> list[s
     largest = rdMolStandardize.LargestFragmentChooser(preferOrganic=True)
     found = []
     with BlockLogs():
-        for text in map(spelled, smiles):
+        for text in map(smiles_text, smiles):
             molecule = chem.MolFromSmiles(text) if len(text) <= MOST_ATOMS else None
             if molecule is None or molecule.GetNumAtoms() == 0:
                 found.append(text)

@@ -34,7 +34,7 @@ def laid_out(content: bytes, *, usual: str) -> tuple[str, str, list[Flag]]:
     >>> text, separator, [flag.code for flag in flags]
     ('a;b\n1;2\n', ';', ['comments', 'separator'])
     """
-    text, flags = decoded(content)
+    text, flags = decoded_text(content)
     stated = STATED.match(text)  # a line that spreadsheets write for each other
     text = text[stated.end() :] if stated else text
     text = _without_comments(text, flags)
@@ -50,7 +50,7 @@ def laid_out(content: bytes, *, usual: str) -> tuple[str, str, list[Flag]]:
     return text, separator, flags
 
 
-def decoded(content: bytes) -> tuple[str, list[Flag]]:
+def decoded_text(content: bytes) -> tuple[str, list[Flag]]:
     """Return the text of a file in UTF-8, UTF-16 with its mark, or else the Windows code page of Western Europe."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         text = content.decode("utf-16")

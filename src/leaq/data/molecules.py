@@ -173,7 +173,7 @@ def _canonical(
     frame: pd.DataFrame, name: str, flags: list[Flag], reading: Reading
 ) -> tuple[pd.DataFrame, dict[str, chemistry.ParsedMolecule]]:
     """Canonicalise the SMILES; refuse or drop what has none, no target or no group; tell salts."""
-    texts = [chemistry.spelled(text) for text in frame["smiles"]]
+    texts = [chemistry.smiles_text(text) for text in frame["smiles"]]
     if reactions := sum(text.replace("->", "").count(">") == 2 for text in texts):
         raise InvalidInput(
             f"{name}: a record must be one molecule. Found {reactions} reactions, such as A>>B. Name a column of "

@@ -15,7 +15,7 @@ import pandas as pd
 
 from leaq.data.chemistry import MOST_ATOMS
 from leaq.data.columns import commas_in, points_set_off_thousands
-from leaq.data.delimited import BLANKS, decoded, laid_out
+from leaq.data.delimited import BLANKS, decoded_text, laid_out
 from leaq.data.sources import refuse_other_files
 from leaq.errors import InvalidInput, LeaqError, counted, need, some
 from leaq.system.checksummed import read_npz
@@ -317,7 +317,7 @@ def _structures(path: Path) -> Any:
     if plain:
         return Chem.SDMolSupplier(str(path))
     refuse_larger(READ * path.stat().st_size, name=path.name)
-    text, _ = decoded(path.read_bytes())
+    text, _ = decoded_text(path.read_bytes())
     supplier = Chem.SDMolSupplier()
     supplier.SetData(text.replace("\r\n", "\n").replace("\r", "\n"))
     return supplier

@@ -29,7 +29,7 @@ from leaq.data.columns import (
 from leaq.data.reading import Reading, TaskChoice
 from leaq.data.sources import no_column
 from leaq.data.splits import joined_groups
-from leaq.data.targets import Several, alike, copies, holes, labelled, read_several, targets_of
+from leaq.data.targets import Several, copies, holes, labelled, read_several, spelled_alike, targets_of
 from leaq.errors import InvalidInput, NotEnoughEvidence, agreeing, counted, first_rows, some
 from leaq.stats.outliers import limited, outlier_flag, sentinel
 from leaq.types import Bools, Feature, Flag, Floats, Ints, Samples
@@ -118,7 +118,9 @@ def from_frame(frame: pd.DataFrame, reading: Reading, *, name: str = "table") ->
     if inputs.shape[1] == 0:
         raise InvalidInput(f"{name}: there must be a feature column beside the target {wanted[0]!r}. Found none.")
     matrix, features = _features(inputs)
-    spelled = [flag for one in features if one.levels for flag in alike(one.levels, f"Categories of {one.name!r}")]
+    spelled = [
+        flag for one in features if one.levels for flag in spelled_alike(one.levels, f"Categories of {one.name!r}")
+    ]
     given = _given_away(matrix, features, predicted["targets"])
     codes = _equal_records(matrix)
     rows = np.asarray(frame.index.to_numpy(), dtype=np.int64) + 1

@@ -70,7 +70,7 @@ def targets_of(column: "pd.Series[Any]", name: str, reading: Reading) -> Targets
     )
     doubts = (
         *guessed,
-        *alike(names, f"Classes of {column.name!r}"),
+        *spelled_alike(names, f"Classes of {column.name!r}"),
         *_absent(codes, names, column),
         *(_uncoded(codes, labels, column) if numeric else ()),
     )
@@ -122,7 +122,7 @@ def _absent(codes: npt.NDArray[Any], classes: tuple[str, ...], column: "pd.Serie
     return (Flag("missing-codes", f"{text} If it marks records without a label, empty those cells."),)
 
 
-def alike(classes: Sequence[str], said: str) -> tuple[Flag, ...]:
+def spelled_alike(classes: Sequence[str], said: str) -> tuple[Flag, ...]:
     """Flag words that only their spelling tells apart: one word spelled in several ways more often than several.
 
     Parameters
@@ -131,7 +131,7 @@ def alike(classes: Sequence[str], said: str) -> tuple[Flag, ...]:
 
     Examples
     --------
-    >>> alike(["mild", "Mild ", "none"], "Classes of 'y'")[0].text[:75]
+    >>> spelled_alike(["mild", "Mild ", "none"], "Classes of 'y'")[0].text[:75]
     "Classes of 'y' that differ in capitals, blanks or kinds of characters alone"
     """
     folded = {label: " ".join(unicodedata.normalize("NFKC", label).casefold().split()) for label in classes}
