@@ -8,9 +8,11 @@ import numpy as np
 
 from leaq.attacks.base import MembershipAttack
 from leaq.attacks.lira import Lira
-from leaq.errors import InvalidInput, NotEnoughEvidence, need, some
+from leaq.errors import InvalidInput, NotEnoughEvidence, need, reason_of, some
 from leaq.seeds import stream
+from leaq.system.files import refuse_missing
 from leaq.types import Bools, Floats, Ints
+from leaq.types.arrays import memberships, numbers
 
 RECORDS = 2**17
 """Records of a block."""
@@ -125,7 +127,7 @@ def kept(blocks: Blocks) -> Blocks:
         nonlocal held
         few: list[Block] = []
         size = 0
-        for block in blocks():
+        for block in map(_checked, blocks()):
             size += block.nbytes
             if size <= KEPT:
                 few.append(block)
@@ -149,9 +151,15 @@ def parquet_blocks(path: str | Path, *, records: int = RECORDS) -> Blocks:
         If there are no such columns, or models lack some of them.
     """
     need("pyarrow", extra="parquet", purpose="Reading Parquet files")
+    from pyarrow import ArrowInvalid
     from pyarrow.parquet import ParquetFile
 
-    with ParquetFile(path) as file:
+    refuse_missing(Path(path))
+    try:
+        opened = ParquetFile(path)
+    except (ArrowInvalid, OSError) as err:
+        raise InvalidInput(f"{path}: must be a Parquet file. {reason_of(err)}. Write it as Parquet.") from None
+    with opened as file:
         columns = {name: _numbered(name, file.schema_arrow.names) for name in ("member", "loss", "score")}
     models = len(columns["member"])
     if not models or any(found and len(found) != models for found in columns.values()):
@@ -167,7 +175,7 @@ def parquet_blocks(path: str | Path, *, records: int = RECORDS) -> Blocks:
                     for kind, names in columns.items()
                     if names
                 }
-                yield _checked(taken, path)
+                yield Block(taken["member"], taken.get("loss"), taken.get("score"))
 
     return blocks
 
@@ -175,18 +183,21 @@ def parquet_blocks(path: str | Path, *, records: int = RECORDS) -> Blocks:
 def _numbered(name: str, columns: Sequence[str]) -> list[str]:
     """Return the columns name_0, name_1, ..., or the column of that bare name."""
     there = sorted(int(number) for one in columns if (number := one.removeprefix(f"{name}_")).isdecimal())
+    if padded := [f"{name}_{number}" for number in there if f"{name}_{number}" not in columns]:
+        raise InvalidInput(
+            f"Columns must be called {name}_0, {name}_1, ... There is no {some(padded, 3)}. Rename them."
+        )
     if there != list(range(len(there))):
         numbers = some([str(number) for number in there], 5)
         raise InvalidInput(f"Columns {name}_0, {name}_1, ... must count the models without a gap. Found {numbers}.")
     return [f"{name}_{number}" for number in there] or ([name] if name in columns else [])
 
 
-def _checked(taken: dict[str, Floats], path: str | Path) -> Block:
-    for kind, values in taken.items():
-        told = values.dtype == np.bool_ or (values.dtype.kind in "iuf" and np.isin(values, (0, 1)).all())
-        if kind == "member" and not told:
-            raise InvalidInput(f"{path}: member columns must be true or false, or 1 and 0. Found {values.dtype}.")
-        if kind != "member" and not (values.dtype.kind in "fiu" and np.isfinite(values).all()):
-            raise InvalidInput(f"{path}: {kind} columns must be finite numbers. Found others. Leave those records out.")
-    losses, scores = (taken[kind].astype(np.float64) if kind in taken else None for kind in ("loss", "score"))
-    return Block(np.asarray(taken["member"], bool), losses, scores)
+def _checked(block: Block) -> Block:
+    """Return a block whose parts are of one shape, memberships true or false and everything else finite."""
+    members = memberships(block.members, name="Losses in blocks: members", shape=(None, None))
+    losses, scores = (
+        None if one is None else numbers(one, name=f"Losses in blocks: {name}", shape=members.shape)
+        for name, one in (("losses", block.losses), ("scores", block.scores))
+    )
+    return Block(members, losses, scores)

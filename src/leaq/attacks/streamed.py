@@ -80,6 +80,11 @@ def streamed(
     >>> 0.48 < found["threshold"].advantage.value < 0.58  # exponentials: best possible is 0.535
     True
     """
+    if not callable(blocks):
+        raise InvalidInput(
+            f"Blocks must be a function that gives the records anew at each call. Found a {type(blocks).__name__}. "
+            "Give a function that returns it, or parquet_blocks(path)."
+        )
     resampling, blocks = resampling or Resampling(), kept(blocks)
     common = _Common.of(blocks)
     chosen = list(attacks) or common.possible()

@@ -15,6 +15,7 @@ from leaq.data.readers import SourceTable, read_table
 from leaq.data.reading import Reading
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows, some
 from leaq.types import Bools, Flag, Ints, Samples
+from leaq.types.arrays import memberships
 
 FEWEST = 20
 """Members, and non-members, without which no attack number means anything."""
@@ -101,9 +102,8 @@ def _refuse_other_words(source: pd.DataFrame, members: pd.DataFrame) -> None:
 
 def _chosen(members: Any, rows: int) -> tuple[Bools, tuple[Flag, ...]]:
     """Return the mask that truth values, 0 and 1, or row numbers stand for, and what is doubtful about it."""
-    told = members.shape == (rows,) and set(np.unique(members.astype(str))) <= {"True", "False", "0", "1", "0.0", "1.0"}
-    if told and (rows > 1 or members.dtype == bool):
-        return np.asarray(members.astype(bool)), ()
+    if members.shape == (rows,) and (members.dtype == bool or bool(((members == 0) | (members == 1)).all())):
+        return memberships(members, name="members", shape=(rows,)), ()
     if members.ndim == 1 and members.dtype.kind in "iu":
         if len(members) and (members.min() < 1 or members.max() > rows):
             raise InvalidInput(

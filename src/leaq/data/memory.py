@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from leaq.data.texts import texts_in
 from leaq.errors import InvalidInput
+from leaq.types.arrays import plain_array
 
 
 def in_memory(source: Any) -> bool:
@@ -66,7 +66,7 @@ def table_of(source: Any, target: str | None) -> tuple[pd.DataFrame, str | None]
     inputs, targets = map(as_frame_of, source)
     refuse_other_order(inputs, targets, "(X, y)")
     frame = _frame(inputs) if hasattr(inputs, "columns") else _of_array(inputs)
-    values = _unmasked(targets)
+    values = plain_array(targets)
     values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
     if values.ndim not in (1, 2) or len(values) != len(frame):
         raise InvalidInput(
@@ -144,18 +144,6 @@ def members_of(source: Any, members: Any) -> Any:
     return rows.index.isin(members)
 
 
-def _unmasked(values: Any) -> npt.NDArray[Any]:
-    """Return an array in which what a mask hides is missing; of tensors and sparse matrices their numbers."""
-    if hasattr(values, "detach"):  # a torch tensor, on whatever device
-        values = values.detach().to_dense().cpu()
-        values = values if values.element_size() > 2 or not values.is_floating_point() else values.float()
-    if hasattr(values, "toarray"):
-        values = values.toarray()
-    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
-        return np.where(np.ma.getmaskarray(values), np.nan, np.asarray(values.data, dtype=np.float64))
-    return np.asarray(values)
-
-
 def shape_of(source: Any) -> tuple[int, ...]:
     """Return the shape of one record of a pair (X, y) whose X is an array of images or the like; () of a table.
 
@@ -181,7 +169,7 @@ def _frame(source: Any) -> pd.DataFrame:
 
 
 def _of_array(inputs: Any) -> pd.DataFrame:
-    matrix = _unmasked(inputs)
+    matrix = plain_array(inputs)
     if matrix.ndim == 1 and matrix.dtype.kind in "UTO":
         return pd.DataFrame({"smiles": matrix.astype(object)})
     if matrix.ndim == 1 and matrix.dtype.kind in "fiub":

@@ -59,6 +59,44 @@ def integers(
     return found
 
 
+def memberships(value: Any, *, name: str, shape: tuple[int | None, ...]) -> npt.NDArray[np.bool_]:
+    """Return truth values of a shape, of truth values or of the numbers 1 and 0.
+
+    Examples
+    --------
+    >>> memberships([1, 0.0, True], name="members", shape=(3,))
+    array([ True, False,  True])
+    """
+    array = _array(value, name, shape)
+    if array.dtype != np.bool_:
+        plain = array.dtype.kind in "fiuO" and bool(((array == 0) | (array == 1)).all())
+        if not plain:
+            raise InvalidInput(f"{name} must be true or false, or 1 and 0. Found {_kind(array)}.")
+    return array.astype(np.bool_, copy=False)
+
+
+def _kind(array: npt.NDArray[Any]) -> str:
+    return f"{array.dtype} such as {array.ravel()[:3].tolist()}"
+
+
+def plain_array(values: Any) -> npt.NDArray[Any]:
+    """Return an array in which what a mask hides is missing; of tensors and sparse matrices their numbers.
+
+    Examples
+    --------
+    >>> plain_array(np.ma.array([1.0, -999.0], mask=[False, True]))
+    array([ 1., nan])
+    """
+    if hasattr(values, "detach"):  # a torch tensor, on whatever device
+        values = values.detach().to_dense().cpu()
+        values = values if values.element_size() > 2 or not values.is_floating_point() else values.float()
+    if hasattr(values, "toarray"):
+        values = values.toarray()
+    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
+        return np.where(np.ma.getmaskarray(values), np.nan, np.asarray(values.data, dtype=np.float64))
+    return np.asarray(values)
+
+
 def some_of(held: Any, index: npt.NDArray[np.int64]) -> Any:
     """Return some rows of what is held: of an array, of each by name, or of nothing.
 
@@ -145,7 +183,9 @@ def checked_table(table: Any, *, tasks: Sequence[str], games: Sequence[str]) -> 
     if classes == 0:
         raise InvalidInput(f"LossTable: outputs must hold at least one number a record. Found {table.outputs.shape}.")
     shapes = {"losses": (s, c, n), "scores": (s, n), "whitebox": (s, n, None), "outputs": (s, n, None)}
-    found: dict[str, npt.NDArray[Any]] = {}
+    found: dict[str, npt.NDArray[Any]] = {
+        "members": memberships(table.members, name="LossTable: members", shape=(s, n))
+    }
     for name, shape in shapes.items():
         if (value := getattr(table, name)) is not None:
             found[name] = numbers(value, name=f"LossTable: {name}", shape=shape)
@@ -171,14 +211,12 @@ def _sizes(table: Any, tasks: Sequence[str], games: Sequence[str]) -> tuple[int,
     for name, known in (("task", tasks), ("game", games)):
         if getattr(table, name) not in known:
             raise InvalidInput(f"LossTable: {name} must be {' or '.join(known)}. Found {getattr(table, name)!r}.")
-    losses, members = np.asarray(table.losses), np.asarray(table.members)
+    losses = plain_array(table.losses)
     if losses.ndim != 3:
         raise InvalidInput(f"LossTable: losses must be (models, candidates, records). Found shape {losses.shape}.")
     s, c, n = losses.shape
     if min(s, c, n) == 0:
         raise InvalidInput(f"LossTable: needs a model, a candidate and a record. Found shape {losses.shape}.")
-    if members.shape != (s, n) or members.dtype != np.bool_:
-        raise InvalidInput(f"LossTable: members must be bool ({s}, {n}). Found {members.dtype} {members.shape}.")
     if losses.dtype.kind == "f" and (bad := ~np.isfinite(losses)).any():
         model, candidate, _ = np.argwhere(bad)[0]
         raise InvalidInput(
@@ -190,7 +228,7 @@ def _sizes(table: Any, tasks: Sequence[str], games: Sequence[str]) -> tuple[int,
 
 def _array(value: Any, name: str, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
     try:
-        array = np.asarray(value)
+        array = plain_array(value)
     except (ValueError, TypeError, OverflowError) as err:  # ragged lists, objects that refuse
         raise InvalidInput(f"{name} must be an array of numbers. Found {type(value).__name__} ({err}).") from None
     axes = len(array.shape) == len(shape)

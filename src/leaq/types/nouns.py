@@ -21,7 +21,7 @@ import numpy.typing as npt
 from leaq.errors import InvalidInput
 from leaq.lazy import Tensor
 from leaq.types.activations import Activations
-from leaq.types.arrays import checked_samples, checked_table, joined, numbers, some_of, trained_on
+from leaq.types.arrays import checked_samples, checked_table, joined, numbers, plain_array, some_of, trained_on
 from leaq.types.tasks import TaskSpec
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -314,7 +314,7 @@ class LossTable:
         ((1, 1, 5), 2)
         """
         inside, outside = (
-            numbers(np.ravel(np.asarray(values)), name=f"LossTable.from_losses: {name}", shape=(None,))
+            numbers(np.ravel(plain_array(values)), name=f"LossTable.from_losses: {name}", shape=(None,))
             for name, values in (("members", members), ("nonmembers", nonmembers))
         )
         mask = np.r_[np.ones(len(inside), bool), np.zeros(len(outside), bool)]

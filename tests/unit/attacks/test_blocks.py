@@ -59,10 +59,10 @@ def test_bad_input_is_refused(rng, tmp_path):
     with pytest.raises(InvalidInput, match="Found 2 of member, 1 of loss, 0 of score"):
         parquet_blocks(path)
     parquet.write_table(pa.table({"member": [True, False], "loss": [0.1, float("nan")]}), path)
-    with pytest.raises(InvalidInput, match="loss columns must be finite numbers"):
+    with pytest.raises(InvalidInput, match="losses must be finite"):
         streamed(parquet_blocks(path))
     parquet.write_table(pa.table({"member": [1, 2], "loss": [0.1, 0.2]}), path)
-    with pytest.raises(InvalidInput, match="member columns must be true or false, or 1 and 0. Found int64"):
+    with pytest.raises(InvalidInput, match="members must be true or false, or 1 and 0. Found int64"):
         streamed(parquet_blocks(path))
     parquet.write_table(pa.table({"member_0": [True], "member_2": [True], "loss_0": [0.1], "loss_2": [0.1]}), path)
     with pytest.raises(InvalidInput, match=r"must count the models without a gap\. Found 0, 2"):
@@ -112,3 +112,27 @@ def test_a_sample_is_from_everywhere_alike():
         counts = np.bincount((places // tenth).astype(int), minlength=10)
         expected = SAMPLE / 10
         assert ((counts - expected) ** 2 / (expected * 0.9)).sum() < 35  # chi-square of 9: above it 1 in 17,000
+
+
+@pytest.mark.parametrize(
+    ("block", "text"),
+    [
+        (Block(np.ones(9, bool), np.ones(9)), r"members must have shape \(any, any\). Found \(9,\)"),
+        (Block(np.ones((1, 9), bool), np.ones((1, 4))), r"losses must have shape \(1, 9\). Found \(1, 4\)"),
+        (Block(np.full((1, 9), -1), np.ones((1, 9))), "members must be true or false, or 1 and 0. Found int64 such as"),
+        (Block(np.ones((1, 9), bool), np.full((1, 9), np.nan)), "losses must be finite. Found 9"),
+    ],
+)
+def test_blocks_of_ones_own_are_what_they_must_be(block, text):
+    with pytest.raises(InvalidInput, match=text):
+        streamed(lambda: [block])
+
+
+def test_what_gives_no_blocks_anew_is_refused(tmp_path):
+    with pytest.raises(InvalidInput, match="must be a function that gives the records anew"):
+        streamed(iter([]))
+    (tmp_path / "l.parquet").write_text("member,loss")
+    with pytest.raises(InvalidInput, match="must be a Parquet file"):
+        parquet_blocks(tmp_path / "l.parquet")
+    with pytest.raises(InvalidInput, match="There is no file"):
+        parquet_blocks(tmp_path / "m.parquet")

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+import torch
 
 from leaq.errors import InvalidInput
 from leaq.types import LossTable
+from leaq.types.arrays import memberships
 from tests.unit.types.cases import samples, table
 
 
@@ -31,7 +33,7 @@ def test_nan_inputs_are_counted_and_located():
     [
         (np.ones((3, 4)), {}, "must be .models, candidates, records."),
         (np.ones((2, 0, 4)), {}, "needs a model, a candidate and a record"),
-        (np.ones((2, 3, 5)), {}, r"members must be bool \(2, 5\)"),
+        (np.ones((2, 3, 5)), {}, r"members must have shape \(2, 5\)"),
         (None, {"n_train": 0}, "n_train must be at least 1"),
         (None, {"n_train": 1e30}, r"n_train must be a whole number. Found 1e\+30"),
         (None, {"task": "ranking"}, "task must be classification or regression or multitask. Found 'ranking'"),
@@ -75,3 +77,23 @@ def test_other_real_numbers_become_float64_and_nothing_else_is_copied():
     assert found.targets.dtype == np.int64
     exact = np.ones((1, 1, 2))
     assert LossTable(exact, np.array([[True, False]]), "regression", "iid", 1).losses is exact
+
+
+@pytest.mark.parametrize("told", [[1, 0, 1], [1.0, 0.0, 1.0], [True, False, 1], torch.tensor([True, False, True])])
+def test_memberships_are_truth_values_or_ones_and_zeros(told):
+    assert memberships(told, name="members", shape=(3,)).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("told", [[1, -1, 1], ["1", "0", "1"], [None, True, False], [1, 2, 1], [np.nan, 1, 0]])
+def test_everything_else_is_no_membership(told):
+    with pytest.raises(InvalidInput, match="members must be true or false, or 1 and 0. Found"):
+        memberships(told, name="members", shape=(3,))
+
+
+def test_losses_of_tensors_are_taken_and_masked_ones_are_missing():
+    plain = LossTable.from_losses([0.5, 0.25], [1.0, 2.0])
+    for kind in (torch.float16, torch.bfloat16, torch.float64):
+        found = LossTable.from_losses(torch.tensor([0.5, 0.25], dtype=kind, requires_grad=True), [1.0, 2.0])
+        assert np.array_equal(found.losses, plain.losses)
+    with pytest.raises(InvalidInput, match="must be finite"):
+        LossTable.from_losses(np.ma.array([0.5, -999.0], mask=[False, True]), [1.0, 2.0])
