@@ -115,9 +115,9 @@ def main() -> None:
     names = [*THEIRS, *(build_attack(spec).short() for spec in OURS)]
     lines = ["| data | quantizer | " + " | ".join(names) + " |", "|---|---|" + "---|" * len(names)]
     for setting in SETTINGS[:-1]:
-        _, tables = tables_of(folder, setting)
+        samples, tables = tables_of(folder, setting)
         for spec in ("none", "sign", "ternary(sparsity=0.9)"):
-            table, context = tables[spec], Context(tables[spec])
+            table, context = tables[spec], Context(tables[spec], features=samples.inputs)
             cells = [cell(attack(table), table) for attack in THEIRS.values()]
             cells += [cell(build_attack(a).scores(context, context.chosen), table) for a in OURS]
             lines.append(f"| {setting.name} | {spec} | {' | '.join(cells)} |")

@@ -132,9 +132,9 @@ def few_shadows(folder: Path, settings: tuple[Setting, ...]) -> Iterator[str]:
     shares: dict[tuple[str, int], list[tuple[float, float]]] = {}
     for setting in settings:
         more = replace(setting, models=max(SHADOWS) + 2 + TARGETS)
-        _, tables = tables_of(folder, more)
+        samples, tables = tables_of(folder, more)
         for table in tables.values():
-            reached = {(a, k): _external(table, a, k) for a in FEW for k in SHADOWS}
+            reached = {(a, k): _external(Context(table, features=samples.inputs), a, k) for a in FEW for k in SHADOWS}
             top = max(value[0] for value in reached.values() if value)
             best_tpr = max(value[1] for value in reached.values() if value)
             if top < 0.05:
@@ -152,16 +152,17 @@ def few_shadows(folder: Path, settings: tuple[Setting, ...]) -> Iterator[str]:
         yield f"| {build_attack(attack).short()} | {' | '.join(cells)} |"
 
 
-def _external(table: LossTable, attack: str, shadows: int) -> tuple[float, float] | None:
+def _external(context: Context, attack: str, shadows: int) -> tuple[float, float] | None:
     """Advantage and TPR of an attack on the first targets with other models alone as shadows; None with too few."""
     targets = list(range(TARGETS))
     inside = list(range(TARGETS, TARGETS + shadows))
-    excluded = sorted(set(range(len(table.members))) - set(inside))
+    members = context.table.members
+    excluded = sorted(set(range(len(members))) - set(inside))
     try:
-        scores = build_attack(attack).scores(Context(table), targets, excluded)
+        scores = build_attack(attack).scores(context, targets, excluded)
     except NotEnoughEvidence:
         return None
-    return achieved(scores, table.members[targets])
+    return achieved(scores, members[targets])
 
 
 def achieved(scores: Floats, members: Bools) -> tuple[float, float]:
