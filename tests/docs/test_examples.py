@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"(?P<before>^[^\n]*\n)?^```(?P<kind>python|console)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 QUICK = ["--epochs", "40", "--learning-rate", "0.02", "--hidden", "8", "--quiet"]
+FEW = ["--quantizers", "sign,uniform(bits=4)"]
+"""Of audits of records that name none; the first one of a page has all that audits have by default."""
 SMALL = {
     "audit": [*QUICK, "--replicates", "4"],
     "protect": [*QUICK, "--replicates", "8", "--quantizers", "sign,sparse_refit(sparsity=0.5)", "--max-drop", "1"],
@@ -88,6 +90,7 @@ def _models(folder):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_page(page, desk):
     names: dict[str, object] = {"__name__": "__page__"}
+    audits = 0
     for kind, body, line in blocks(page):
         if kind == "python":
             exec(compile("\n" * line + body, str(page), "exec"), names)
@@ -95,7 +98,12 @@ def test_page(page, desk):
         for command in re.findall(r"^\$ leaq (.*)$", body, re.MULTILINE):
             words = shlex.split(command, comments=True)
             finished = words[1:2] and is_model(words[1])  # nothing is trained, so nothing can be made small
-            result = CliRunner().invoke(app, [*words, *([] if finished else SMALL.get(words[0], []))])
+            more = [] if finished else list(SMALL.get(words[0], []))
+            if words[0] == "audit" and not finished:
+                audits += 1
+                more += ["--jobs", "1"] * ("--jobs" in words)  # processes have tests of their own, each of which waits
+                more += FEW if audits > 1 and "--quantizers" not in words and not words[1].endswith(".toml") else []
+            result = CliRunner().invoke(app, [*words, *more])
             assert result.exit_code == 0, f"{page.name}:{line} leaq {command}\n{result.output}\n{result.exception!r}"
 
 

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from leaq.study import run_study
+from tests.unit.study.small import small
+
 SCRIPT = """
 import sys
 from leaq.study import run_study
 from tests.unit.study.small import small
 
 if __name__ == "__main__":
-    run_study(small(quantizers=("sign", "gptq(bits=4)")), sys.argv[1], engine=sys.argv[2], workers=2)
+    run_study(small(quantizers=("sign", "gptq(bits=4)"), seeds=(0,)), sys.argv[1], engine=sys.argv[2], workers=1)
 """
 ROOT = Path(__file__).parents[2]
 
@@ -34,9 +37,10 @@ def table(folder, *, engine="local", **environment):
 
 @pytest.fixture(scope="module")
 def usual(tmp_path_factory):
-    return table(
-        tmp_path_factory.mktemp("usual") / "x", PYTHONHASHSEED="0", TZ="UTC", LC_ALL="C.UTF-8", OMP_NUM_THREADS="1"
-    )
+    """The table by this process: under whatever hash seed, time zone and locale the tests run, on one thread."""
+    folder = tmp_path_factory.mktemp("usual")
+    run_study(small(quantizers=("sign", "gptq(bits=4)"), seeds=(0,)), folder / "run")
+    return (folder / "run" / "results.csv").read_bytes()
 
 
 DIFFERENT = {

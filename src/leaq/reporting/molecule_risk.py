@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
-from scipy.stats import rankdata
 
 from leaq.data import load
 from leaq.data.chemistry import Neighbours, drawing, scaffolds, similar_molecules
@@ -19,6 +18,7 @@ from leaq.pipeline.planning import drawn_members
 from leaq.results import CellResult
 from leaq.seeds import stream
 from leaq.stats.intervals import percentile_interval
+from leaq.stats.ranks import ranked
 from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, Samples
 
 SIMILARITIES = (0.0, 0.3, 0.5, 0.7, 1.0 + 1e-9)
@@ -269,7 +269,7 @@ def _by_label(samples: Samples) -> dict[str, Kinds]:
         rarest = np.argsort(counts, kind="stable")
         said = {code: f"{samples.classes[code]} ({counts[code] / len(samples):.0%})" for code in rarest}
         return {"class, rarest first": {name: samples.targets == code for code, name in said.items()}}
-    ranks = rankdata(samples.targets) / (len(samples) + 1)
+    ranks = ranked(samples.targets) / (len(samples) + 1)
     return {"distance of the value from the middle": _between(2 * np.abs(ranks - 0.5), OUTWARD)}
 
 

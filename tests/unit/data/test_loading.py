@@ -1,5 +1,8 @@
 """What a user gives and gets wrong, through the one door to every source."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -181,3 +184,20 @@ def test_a_missing_library_names_the_extra(monkeypatch):
 
 def test_class_names_are_the_library_s():
     assert load("breast_cancer").classes == ("malignant", "benign")
+
+
+def test_the_cells_are_those_of_scikit_learn_which_is_not_imported():
+    from sklearn.datasets import load_breast_cancer
+
+    bunch, found = load_breast_cancer(), load("breast_cancer")
+    np.testing.assert_array_equal(found.inputs, bunch.data)
+    np.testing.assert_array_equal(found.targets, bunch.target)
+    assert [one.name for one in found.features] == list(bunch.feature_names)
+    assert found.classes == tuple(bunch.target_names)
+    script = "import sys; from leaq.data import load; load('breast_cancer'); assert 'scipy.stats' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 0
+
+
+def test_without_its_table_scikit_learn_is_asked(monkeypatch):
+    monkeypatch.setattr("leaq.data.loading.find_spec", lambda _name: None)
+    assert load("breast_cancer").inputs.shape == (569, 30)
