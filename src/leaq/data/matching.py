@@ -6,14 +6,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from leaq.seeds import stream
 from leaq.types import Floats, Ints
 
 SINGLE = 2.0**-23
 """Largest error of a 32-bit number, beside the number."""
 COARSEST = 0.02
 """Largest rounding that tells the same number from another, beside the spread of its column."""
-LOOKED_AT = 64
-"""Columns by which candidates are found; all are compared then."""
+SURELY = 4.0
+"""Standard deviations within which a sum of roundings lies: the uniform ones' are half a unit by the root of 3."""
+LOOKED_AT = 4096
+"""Candidates of one row that are compared at most."""
 
 
 def same_rows(source: pd.DataFrame, others: pd.DataFrame) -> Ints:
@@ -94,37 +97,35 @@ def _last_digit(values: Floats) -> Floats:
     for forms in ([np.full(len(values), float(d)) for d in range(7)], [digits - 1 - power for digits in range(2, 8)]):
         for places in forms:
             unit = 10.0**-places
-            if (np.abs(size - np.round(size / unit) * unit) <= 1e-9 * np.maximum(size, unit)).all():
+            if (np.abs(size - np.round(size / unit) * unit) <= np.maximum(1e-9 * unit, SINGLE * size)).all():
                 found = np.maximum(found, 0.5001 * unit)
                 break
     return found
 
 
 def _rounded(free: Ints, left: Ints, columns: list[Column]) -> Ints:
-    """Return the nearest row of the source of each of the others within rounding, (len(left),), -1 for none."""
-    from scipy.spatial import cKDTree
+    """Return the nearest row of the source of each of the others within rounding, (len(left),), -1 for none.
 
-    off = np.stack([np.maximum(theirs[left].max(), ours[free].max()) for _, _, ours, theirs in columns])
-    scale = np.where(off > 0, off, 0.25)  # codes of words differ by 1
-    source, others = (
-        np.stack(
-            [np.nan_to_num(column[side][rows], nan=-1e30, neginf=-2e30, posinf=1e30) for column in columns], axis=1
-        )
-        for side, rows in ((0, free), (1, left))
+    Candidates are those near it in one random direction, in which a row lies off by the rounding of all its columns.
+    """
+    source, others, allowed, slack = (
+        np.stack([np.nan_to_num(one[side][rows], nan=-1e30, neginf=-2e30, posinf=1e30) for one in columns], axis=1)
+        for side, rows in ((0, free), (1, left), (2, free), (3, left))
     )
-    allowed: list[Floats] = [
-        np.stack([column[side][rows] for column in columns], axis=1) for side, rows in ((2, free), (3, left))
-    ]
-    some = np.unique(np.linspace(0, len(columns) - 1, min(len(columns), LOOKED_AT)).astype(int))
-    tree = cKDTree((source / scale)[:, some])
+    scale = np.maximum(np.concatenate([source, others]).std(0), 1e-300)
+    direction = stream(0, "matching").normal(size=len(columns)) / scale
+    off = SURELY * np.sqrt(((direction * np.maximum(allowed.max(0), slack.max(0))) ** 2).sum())
+    places = source @ direction
+    order = np.argsort(places, kind="stable")
+    wanted = others @ direction
+    first, last = (np.searchsorted(places[order], wanted + sign * off) for sign in (-1, 1))
     taken, found = set[int](), np.full(len(left), -1, dtype=np.int64)
-    near: Any = tree.query_ball_point((others / scale)[:, some], r=2.0, p=np.inf)
-    for row, candidates in enumerate(near):
-        rows = np.array([one for one in candidates if one not in taken], dtype=np.int64)
+    for row in np.flatnonzero(last > first):
+        rows = order[first[row] : min(last[row], first[row] + LOOKED_AT)]
         error = np.abs(source[rows] - others[row])
-        fits = (error <= allowed[0][rows] + allowed[1][row]).all(1)
-        if fits.any():
-            best = int(rows[fits][(error[fits] / scale).max(1).argmin()])
-            found[row] = free[best]
-            taken.add(best)
+        fits = (error <= allowed[rows] + slack[row]).all(1)
+        near = [int(one) for one in rows[fits][(error[fits] / scale).max(1).argsort(kind="stable")] if one not in taken]
+        if near:
+            found[row] = free[near[0]]
+            taken.add(near[0])
     return found

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from leaq.data.columns import settle
 from leaq.data.readers import read_table
 from leaq.data.texts import read_texts
 from leaq.errors import InvalidInput, LeaqError, StoreError, UnsupportedModel, listed_names, reason_of
@@ -192,7 +193,7 @@ def _read(config: AuditConfig, name: str, language: bool) -> Any:
         return read_texts(path)
     if path.suffix.lower() == ".npz" or not path.suffix:
         return read_records_file(path)
-    frame = read_table(path).frame
+    frame = settle(read_table(path).frame).frame  # numbers of any dialect
     return frame[[column for column in frame.columns if column not in config.ignore]]
 
 
@@ -333,7 +334,7 @@ def read_records_file(path: Path) -> Mapping[str, Any]:
     except OSError as err:
         raise StoreError(f"{path.name!r} cannot be read ({err.strerror or type(err).__name__}).") from None
     arrays = read_npz(path, name=path.name)
-    for x, y in (("x", "y"), ("X", "y"), ("inputs", "targets")):
+    for x, y in (("x", "y"), ("X", "y"), ("X", "Y"), ("inputs", "targets")):
         if x in arrays and y in arrays:
             return {"x": arrays[x], "y": arrays[y]}
     raise InvalidInput(f"{path.name}: must hold the arrays x and y. Found {', '.join(arrays) or 'none'}.")

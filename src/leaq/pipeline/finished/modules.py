@@ -28,7 +28,7 @@ from leaq.pipeline.cell import IN_MEMORY, AuditConfig
 from leaq.pipeline.finished.candidates import candidates_of, fitted_to, moves_of, released_of
 from leaq.pipeline.finished.case import Case
 from leaq.pipeline.finished.evaluating import ModelEvaluator, make_room
-from leaq.pipeline.finished.records import Records, overlap_of, refuse_other_columns
+from leaq.pipeline.finished.records import Records, nearly_equal, overlap_of, refuse_other_columns
 from leaq.pipeline.finished.running import checksums_of, is_weightless, refuse_written
 from leaq.pipeline.finished.shipped import open_shipped, weigh
 from leaq.pipeline.measuring import describe_tasks
@@ -249,6 +249,9 @@ def _record_doubts(members: Records, nonmembers: Records, config: AuditConfig) -
                 "inputs of a member. Remove them, or keep records that are only alike with overlap='keep'."
             )
         flags.append(Flag("overlap", f"Of the non-members, {where} have the inputs of a member; attacks look quieter."))
+    elif len(rows := nearly_equal(members, nonmembers)):
+        text = f"Of the non-members, {first_rows(rows.tolist())} have the inputs of a member but for rounding"
+        flags.append(Flag("overlap", f"{text} (saved with fewer digits); attacks look quieter."))
     if config.n_train is None:
         text = f"The model is taken to be trained on the {len(members)} members given; name n_train if it was more."
         flags.append(Flag("n-train-assumed", text))

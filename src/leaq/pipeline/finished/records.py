@@ -13,9 +13,11 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 from torch import Tensor
 
+from leaq.data.matching import same_rows
 from leaq.data.memory import as_frame_of, is_frame, refuse_other_order
 from leaq.data.reading import Reading
 from leaq.errors import InvalidInput, LeaqError, first_rows, reason_of, some
@@ -175,8 +177,9 @@ def _batches(data: Any, name: str, columns: tuple[str, ...], target: str | None)
 
 def pair_of(data: Any, name: str, columns: tuple[str, ...] = (), target: str | None = None) -> Any:
     """Return the pair (inputs, targets) of a mapping with x and y, or of a data frame; anything else as it is."""
-    if isinstance(data, Mapping) and {"x", "y"} <= set(data):
-        data = data["x"], data["y"]
+    for x, y in (("x", "y"), ("X", "y"), ("X", "Y")):
+        if isinstance(data, Mapping) and x in data and y in data:
+            data = data[x], data[y]
     if isinstance(data, tuple | list) and len(data) == 2:
         refuse_other_order(data[0], data[1], name)
     if hasattr(data, "columns"):  # a table of pyarrow too
@@ -377,6 +380,14 @@ def overlap_of(members: Records, nonmembers: Records) -> Ints | None:
     if members.keys is None or nonmembers.keys is None:
         return None
     return np.flatnonzero(np.isin(nonmembers.keys, members.keys)).astype(np.int64)
+
+
+def nearly_equal(members: Records, nonmembers: Records) -> Ints:
+    """Return which non-members have an input that is a member's but for rounding, saved with fewer digits."""
+    both = members.features, nonmembers.features
+    if both[0] is None or both[1] is None or both[0].shape[1] != both[1].shape[1] or both[0].shape[1] == WIDEST:
+        return np.empty(0, dtype=np.int64)
+    return np.flatnonzero(same_rows(*map(pd.DataFrame, both)) >= 0)
 
 
 def groups_of(members: Records, nonmembers: Records) -> Ints:

@@ -89,6 +89,8 @@ def run_first(
                 f"it raised {reason_of(told)}. Give inputs as its forward method takes them."
                 f"{absent * any(part is None for part in parts)}"
             ) from told
+    if (alike := _types_of(first_of(members))) is not None:
+        members, nonmembers = (records.changed(inputs=alike) for records in (members, nonmembers))
     outputs = rows_of(outputs, first.n)
     bad = (~torch.isfinite(outputs)).reshape(first.n, -1).any(1).nonzero().flatten().tolist()
     if bad:
@@ -97,6 +99,15 @@ def run_first(
             "the members. Look for a division by zero, a logarithm of zero or an overflow in its forward method."
         )
     return members, nonmembers, outputs
+
+
+def _types_of(batch: Batch) -> Callable[[Any], Any] | None:
+    """Return what gives numbers the type that the model ran on, where the batch has one type: of either file's."""
+    kinds = {part.dtype for part in leaves(batch.inputs) if isinstance(part, Tensor)}
+    floats = [kind for kind in kinds if kind.is_floating_point]
+    if len(floats) != 1:
+        return None
+    return of_tensors(lambda tensor: tensor.to(floats[0]) if len(kinds) == 1 or tensor.is_floating_point() else tensor)
 
 
 def _run_copies(model: ModuleModel, batch: Batch, *, lent: bool = False) -> Tensor:

@@ -9,7 +9,8 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from leaq.errors import InvalidInput
-from leaq.pipeline.finished.records import groups_of, overlap_of, read_records
+from leaq.pipeline.finished.files import read_records_file
+from leaq.pipeline.finished.records import groups_of, nearly_equal, overlap_of, read_records
 from tests.unit.pipeline.finished.models import audit_finished, halves, overfitted
 
 
@@ -245,3 +246,19 @@ def test_columns_of_members_and_nonmembers_stand_in_one_order(names, text):
     assert same.rows
     with pytest.raises(InvalidInput, match=text):
         audit_finished(model, members, (pd.DataFrame(others, columns=names(columns)), labels), quantizers="none")
+
+
+def test_non_members_that_are_members_but_for_rounding_are_told(rng):
+    x = rng.normal(size=(60, 4))
+    inside = read_records((x[:40], np.zeros(40)), name="members")
+    for again, count in ((x[30:40].round(4), 10), (x[40:50].round(4), 0)):
+        outside = read_records((np.concatenate([again, again + 9]), np.zeros(20)), name="nonmembers")
+        assert nearly_equal(inside, outside).tolist() == list(range(count))
+        assert not len(overlap_of(inside, outside))
+
+
+def test_a_mapping_and_a_file_may_name_x_and_y_in_capitals(rng, tmp_path):
+    x, y = rng.normal(size=(20, 3)), np.arange(20) % 2
+    np.savez(tmp_path / "a.npz", X=x, Y=y)
+    for data in ({"X": x, "Y": y}, {"X": x, "y": y}, read_records_file(tmp_path / "a.npz")):
+        assert np.array_equal(read_records(data, name="members").targets, y)

@@ -292,3 +292,13 @@ def test_a_record_by_itself_must_keep_its_row(rng):
     with pytest.raises(InvalidInput, match=r"For 1 records it returned shape \(2,\)"):
         leaq.audit(Squeezing(8, 2), **given)
     assert leaq.audit(Squeezing(8, 1), **given).config["loss"] == "binary"
+
+
+def test_members_and_nonmembers_may_be_of_other_types_than_each_other(rng):
+    """The model ran on the members as they are; non-members of a file that keeps 64 bits are given to it alike."""
+    model, x, y = nn.Linear(3, 2), rng.integers(0, 99999, size=(80, 3)), rng.integers(0, 2, 80)
+    found = set()
+    for one, other in (("f4", "f4"), ("f4", "f8"), ("f4", "i8"), ("f8", "f4"), ("i8", "f8")):
+        both = (x[:40].astype(one), y[:40]), (x[40:].astype(other), y[40:])
+        found.add(audit_finished(model, *both, **QUICK).rows[0].metrics["loss"].value)
+    assert len(found) == 1
