@@ -340,13 +340,14 @@ def _tamed(parts: Sequence[Floats]) -> Floats:
 
 
 def _folds(usable: Ints, wanted: Ints) -> list[Ints]:
-    """Return groups of pairs that are attacked with the same weights and hold every wanted one.
+    """Return groups of pairs that are attacked with the same weights: every wanted one is in one of them.
 
-    Pairs that are not usable teach nothing, so that all of them can be attacked at once.
+    A pair that is not wanted is in none: it teaches all. So a lone released file is attacked with weights learnt on all
+    of its shadow models. Pairs that are not usable teach nothing, so that all of them can be attacked at once.
     """
     parts = [usable[start::FOLDS] for start in range(min(FOLDS, len(usable)))]
-    parts.append(np.setdiff1d(wanted, usable))
-    return [part for part in parts if np.isin(part, wanted).any()]
+    held = [np.intersect1d(part, wanted) for part in (*parts, np.setdiff1d(wanted, usable))]
+    return [part for part in held if len(part)]
 
 
 def _learnt(
