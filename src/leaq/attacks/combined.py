@@ -6,8 +6,8 @@ file also the loss gradients' - becomes evidence about each record through the h
 attacker knows who was a member, says how much each piece is worth.
 
 In a second step the log-odds found so far, of all records, say what neighbours' memberships did to each record's margin
-or residual (`leaq.attacks.neighbours`); what is left of these is further evidence, and all of it is weighed anew. Where
-nobody knows which records are alike (no features), there is one step.
+or residual (`leaq.attacks.neighbours`); what is left of these is further evidence, and all of it is weighed anew, by
+the record's shift, level and narrowing too. Where nobody knows which records are alike, there is one step.
 
 Cross-fitted: a target, its exact complements and the other targets of its fold are left out of everything the weights
 are learnt from, as targets and as shadows; the models the weights are learnt from are scored by shadows that exclude
@@ -27,8 +27,8 @@ from pydantic import model_validator
 from leaq.attacks.base import Access, Context, Ingredient, MembershipAttack
 from leaq.attacks.decisions import pairs_of
 from leaq.attacks.file import ReadFile
-from leaq.attacks.hierarchical import Predictive, predictive
-from leaq.attacks.neighbours import FREED, Freed, Hood, freed
+from leaq.attacks.hierarchical import EVIDENCE, OF_THE_RECORD, Predictive, predictive
+from leaq.attacks.neighbours import FREED, SURE, Freed, Hood, freed
 from leaq.attacks.shadows import Shadows
 from leaq.attacks.signals import Signals, together
 from leaq.errors import NotEnoughEvidence, listed_names
@@ -247,17 +247,21 @@ class _Evidence:
         """Whether it is known which records are alike."""
         return any(hood is not None for hood in self._hoods)
 
-    def given(self, odds: Floats, targets: Sequence[int], excluded: Sequence[int]) -> Floats:
+    def given(self, alone: Floats, odds: Floats, targets: Sequence[int], excluded: Sequence[int]) -> Floats:
         """Return what signals freed of neighbours' memberships say, of which `odds` (t, n) are the log-odds.
 
-        (t, n, 4 a signal), tamed; see `leaq.attacks.neighbours`.
+        (t, n, 14 a signal): 4 tamed (see `leaq.attacks.neighbours`), 3 of these times each of the 3 that `alone`, from
+        `of`, says of the record itself, since not all are to be believed alike; the log-likelihood ratio untamed.
         """
         found = []
         for place, hood in enumerate(self._hoods):
             if hood is not None:
                 rows, one = self._freed(place, hood, targets, excluded)
-                found.append(one.evidence(self._parts[place][0][list(targets)], odds, rows))
-        return _tamed(found)
+                said = one.evidence(self._parts[place][0][list(targets)], odds, rows)
+                tamed, record = _tamed([said]), alone[..., len(EVIDENCE) * place :][..., OF_THE_RECORD : len(EVIDENCE)]
+                crossed = tamed[..., :OF_THE_RECORD, None] * record[..., None, :]
+                found += [tamed, crossed.reshape(*crossed.shape[:2], -1), np.clip(said[..., :1], -SURE, SURE)]
+        return np.concatenate(found, axis=2)
 
     def _freed(self, place: int, hood: Hood, targets: Sequence[int], excluded: Sequence[int]) -> tuple[Ints, Freed]:
         """Return by which shadows each target's signal is freed, and how; what was found already where it was kept."""
@@ -340,10 +344,9 @@ def _tamed(parts: Sequence[Floats]) -> Floats:
 
 
 def _folds(usable: Ints, wanted: Ints) -> list[Ints]:
-    """Return groups of pairs that are attacked with the same weights: every wanted one is in one of them.
+    """Return groups of pairs that are attacked with the same weights: each wanted one is in one, the others teach all.
 
-    A pair that is not wanted is in none: it teaches all. So a lone released file is attacked with weights learnt on all
-    of its shadow models. Pairs that are not usable teach nothing, so that all of them can be attacked at once.
+    Pairs that are not usable teach nothing, so that all of them can be attacked at once.
     """
     parts = [usable[start::FOLDS] for start in range(min(FOLDS, len(usable)))]
     held = [np.intersect1d(part, wanted) for part in (*parts, np.setdiff1d(wanted, usable))]
@@ -379,7 +382,7 @@ def _learnt(
     if not evidence.knows_neighbours:
         return [first]
     odds = alone @ first[0] + first[1]
-    return [first, weighed(np.concatenate([alone, evidence.given(odds, models.tolist(), out)], axis=2))]
+    return [first, weighed(np.concatenate([alone, evidence.given(alone, odds, models.tolist(), out)], axis=2))]
 
 
 def _combined(
@@ -390,7 +393,7 @@ def _combined(
     odds: Floats = np.empty(found.shape[:2])
     for step in range(len(learnt[0][1])):
         if step:
-            found = np.concatenate([found, evidence.given(odds, targets, excluded)], axis=2)
+            found = np.concatenate([found, evidence.given(found, odds, targets, excluded)], axis=2)
         for rows, weights in learnt:
             worth, constant = weights[step]
             odds[rows] = found[rows] @ worth + constant

@@ -28,6 +28,8 @@ from leaq.types import Floats, Ints
 
 EVIDENCE = ("llr", "z_in", "z_out", "shift", "level", "narrowing")
 """Columns of `Predictive.evidence`."""
+OF_THE_RECORD = 3
+"""From which column on no signal of the target enters."""
 KNOTS = 10
 DEGREE = 3
 PENALTIES = np.geomspace(1e-2, 1e4, 13)
@@ -78,7 +80,7 @@ class Predictive:
         """
         found = np.empty((*signal.shape, len(EVIDENCE)))
         found[..., 0], found[..., 1], found[..., 2] = self.judged(signal, signal, rows)
-        found[..., 3:] = self._of_the_record[rows]
+        found[..., OF_THE_RECORD:] = self._of_the_record[rows]
         return found
 
     def log_ratio(self, signal: Floats) -> Floats:

@@ -106,7 +106,7 @@ def test_models_that_are_left_out_are_attacked_by_the_others(rng):
 def test_every_wanted_pair_is_in_one_fold_and_no_other_pair_is():
     usable = np.array([0, 1, 2, 4, 5, 7])
     folds = [fold.tolist() for fold in _folds(usable, np.array([1, 3, 5, 6]))]
-    assert sorted(sum(folds, [])) == [1, 3, 5, 6]
+    assert sorted(pair for fold in folds for pair in fold) == [1, 3, 5, 6]
     assert [3, 6] in folds
     assert [1, 5] in [fold.tolist() for fold in _folds(np.array([0, 1, 2, 3, 4, 5]), np.array([1, 5]))]
     assert [fold.tolist() for fold in _folds(usable, usable)] == [[0, 5], [1, 7], [2], [4]]

@@ -50,6 +50,29 @@ def test_the_combined_attack_reads_it(rng):
     assert ["alike" in one for one in said] == [True, False]
 
 
+def test_what_is_said_is_believed_by_the_record_it_is_said_of(rng, monkeypatch):
+    """Each piece times shift, level and narrowing of the record stands beside it, and the ratio untamed."""
+    table, features = crowded(rng)
+    known, given = [], []
+
+    def watched(self, alone, first, *rest, real=combined._Evidence.given):
+        known.append(alone)
+        given.append(real(self, alone, first, *rest))
+        return given[-1]
+
+    monkeypatch.setattr(combined._Evidence, "given", watched)
+    Combined(sees="outputs").scores(Context(table, features=features), [0])
+    alone, found = known[0], given[0].reshape(*given[0].shape[:2], 2, 14)  # two signals: normalised, and raw
+    for place in range(2):
+        tamed, crossed, ratio = np.split(found[:, :, place], [4, 13], axis=2)
+        record = alone[:, :, 6 * place + 3 : 6 * place + 6]
+        for column in range(3):
+            np.testing.assert_allclose(crossed[..., 3 * column : 3 * column + 3], tamed[..., [column]] * record)
+        assert (abs(ratio) <= 30).all()
+        most = np.log1p(30)
+        np.testing.assert_allclose(np.copysign(np.log1p(abs(ratio)), ratio), tamed[..., :1].clip(-most, most))
+
+
 def test_features_that_say_nothing_cost_little(rng):
     table = planted(rng, n=300, models=12)
     noise = rng.normal(size=(300, 5))
