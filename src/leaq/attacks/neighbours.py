@@ -29,6 +29,7 @@ from leaq.attacks.base import Context, Ingredient, MembershipAttack
 from leaq.attacks.hierarchical import Predictive, predictive
 from leaq.attacks.shadows import InOut, Shadows
 from leaq.errors import InvalidInput
+from leaq.seeds import stream
 from leaq.types import Bools, Floats, Ints
 
 NEAREST = 32
@@ -176,7 +177,7 @@ def most_alike(features: Floats) -> tuple[Ints, Floats]:
     spread = x.std(0)
     x = x[:, spread > 0] / spread[spread > 0]
     if len(x) > MANY and x.shape[1] > WIDE:
-        x = x @ np.random.default_rng(0).standard_normal((x.shape[1], WIDE), np.float32)
+        x = x @ stream(0, "nearest").standard_normal((x.shape[1], WIDE), np.float32)
     size = np.sqrt((x**2).sum(1, keepdims=True))
     x = x / np.where(size > 0, size, 1.0)
     n, count = len(x), min(NEAREST, len(x) - 1)
