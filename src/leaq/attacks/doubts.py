@@ -21,7 +21,7 @@ RECURRING = 10
 NEAR = 25
 """Different losses on either side that tell how many members have losses of about that size."""
 WORSE = 0.45
-"""Area under the ROC curve below which no chance takes an attack on one model."""
+"""Area under the ROC curve below which no chance takes an attack."""
 SURE = 3.0
 """Standard deviations from chance at which copies are taken to stand on one side, or on both."""
 
@@ -67,7 +67,7 @@ def doubts_of_few(models: int) -> tuple[Flag, ...]:
     return (Flag("few-models", text),) if models < FEW_MODELS else ()
 
 
-def doubts_of_verdicts(accused: int, asked: int, *, models: int, area: Estimate) -> tuple[Flag, ...]:
+def doubts_of_verdicts(accused: int, asked: int, *, area: Estimate) -> tuple[Flag, ...]:
     """Return what is doubtful about who was called a member, and about scores that rank members below others.
 
     Parameters
@@ -80,9 +80,11 @@ def doubts_of_verdicts(accused: int, asked: int, *, models: int, area: Estimate)
         whom = "everybody" if accused else "nobody"
         text = f"The threshold calls {whom} a member: an advantage of 0 by itself, which says nothing of the leak."
         found.append(Flag("one-verdict", text))
-    if models == 1 and area.high < WORSE:
-        said = f"AUC {area.value:.2f} [{area.low:.2f}, {area.high:.2f}]"
-        text = f"The members are fitted worse than the others ({said}): were the two exchanged, or is more different?"
+    if area.high < WORSE:
+        text = (
+            f"The members are fitted worse than the others (AUC {area.value:.2f} [{area.low:.2f}, {area.high:.2f}]): "
+            "were the two exchanged, are the losses log-likelihoods, or is more different?"
+        )
         found.append(Flag("fits-worse", text))
     return tuple(found)
 

@@ -130,7 +130,7 @@ def attack_result(
     doubt = _Undoubted.of(members, table.groups, level=resampling.level)
     told_apart = bounded(advantage, resampling, ends=(-1.0, 1.0), pairs=scores.size, method=f"{signs}; {resampled}")
     under = bounded(area, resampling, ends=(0.0, 1.0), pairs=scores.size, method=f"mean over models; {resampled}")
-    doubts = doubts_of_verdicts(int(decisions.sum()), decisions.size, models=len(targets), area=under)
+    doubts = doubts_of_verdicts(int(decisions.sum()), decisions.size, area=under)
     attack = replace(attack, flags=(*attack.flags, *doubts))
     return AttackResult(
         attack.name,

@@ -323,7 +323,7 @@ def _result(attack: MembershipAttack, common: _Common, counts: _Counts, resampli
         method="ties within intervals; as the advantage",
     )
     flags = (*(SHARED for _ in range(shadows)), *doubts_of_few(models), *records)
-    flags += doubts_of_verdicts(int(caught.sum()), pairs, models=models, area=under)
+    flags += doubts_of_verdicts(int(caught.sum()), pairs, area=under)
     return AttackResult(
         attack.spec(),
         f"knows {len(table) - len(common.opposite[0])} shadow models" if shadows else f"sees losses; {LABELLED}",

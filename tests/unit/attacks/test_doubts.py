@@ -68,3 +68,14 @@ def test_a_threshold_that_calls_nobody_a_member_says_so():
     found = Threshold()(LossTable.from_losses(np.full(200, 0.7), np.full(200, 0.7)))
     assert (found.advantage.value, found.advantage.low, found.advantage.high) == (0, 0, 0)
     assert "says nothing of the leak" in next(flag.text for flag in found.flags if flag.code == "one-verdict")
+
+
+def test_log_likelihoods_given_as_losses_of_several_models_are_doubted(rng):
+    halves = [rng.permutation(np.arange(200) < 100) for _ in range(4)]
+    members = np.array([side for half in halves for side in (half, ~half)])
+    losses = rng.exponential(np.where(members, 0.3, 1.0))
+    flagged = [
+        {flag.code for flag in Threshold()(LossTable(one[:, None], members, "classification", "pool", 100)).flags}
+        for one in (losses, -losses)
+    ]
+    assert ["fits-worse" in codes for codes in flagged] == [False, True]
