@@ -81,12 +81,18 @@ def _sayable(part: Any) -> bool:
     return isinstance(part, str) or (isinstance(part, int | float) and not np.isnan(part))
 
 
+def _converses(item: Any) -> bool:
+    """Whether a row holds messages of a conversation."""
+    parts = [part for part in item.values() if isinstance(part, list) and part] if isinstance(item, Mapping) else []
+    return any(isinstance(part[0], Mapping) and "role" in part[0] for part in parts)
+
+
 def _why_not(item: Any) -> str:
     """Say what stands among texts, and how it becomes one."""
     if not isinstance(item, Mapping):
         return ""
     keys = ", ".join(map(str, item))
-    if any(isinstance(part, list) for part in item.values()):
+    if _converses(item):
         way = "conversations are read as texts: tokenizer.apply_chat_template(messages, tokenize=False)"
     elif "prompt" in item and any(key in item for key in ANSWERS):
         way = "its prompt or its answer is no text; leave it out"
@@ -114,14 +120,17 @@ def texts_in(source: Any) -> list[Told] | None:
     else:
         return None
     found = [told(row) for row in rows]
+    if found and found[0] is None and _converses(rows[0]):
+        raise InvalidInput(f"A source of texts must hold texts. Found rows{_why_not(rows[0])}.")
     return None if None in found or not found else [text for text in found if text is not None]
 
 
 def _tells(path: Path) -> bool:
-    """Whether the first record of a file of JSON lines is a text."""
+    """Whether the first record of a file of JSON lines is a text, or a conversation, which must become one."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         try:
-            return told(json.loads(next((line for line in file if line.strip()), "0"))) is not None
+            first = json.loads(next((line for line in file if line.strip()), "0"))
+            return told(first) is not None or _converses(first)
         except ValueError:
             return False
 

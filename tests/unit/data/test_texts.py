@@ -51,3 +51,8 @@ def test_rows_that_are_no_texts_are_told_which_are_read(row, way, tmp_path):
     (tmp_path / "t.jsonl").write_text('{"text": "a"}\n' + json.dumps(row))
     with pytest.raises(InvalidInput, match=f"Found another of {', '.join(row)} .{way}.*, in record 2"):
         read_texts(tmp_path / "t.jsonl")
+    if "conversations" in way:
+        (tmp_path / "c.jsonl").write_text("\n".join([json.dumps(row)] * 3))
+        for source in ([row] * 3, pd.DataFrame([row] * 3), tmp_path / "c.jsonl"):
+            with pytest.raises(InvalidInput, match=way):
+                load(source)
