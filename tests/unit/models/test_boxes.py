@@ -190,3 +190,13 @@ def test_a_pointer_to_a_program_is_called_one(tmp_path, name):
     (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n")
     with pytest.raises(StoreError, match=f"{name}: this is no data but a pointer of Git LFS.*git lfs pull"):
         open_shipped(tmp_path / name, nn.Linear(2, 2), name="s")
+
+
+@pytest.mark.parametrize("results", [tuple, list])
+def test_as_many_results_as_records_are_no_rows(results):
+    rows = np.arange(6.0).reshape(2, 3)
+    box = BlackBox(lambda x: results([x, x + 100]))
+    assert torch.equal(box(torch.from_numpy(rows)), torch.from_numpy(rows))
+    assert torch.equal(BlackBox(list)(torch.from_numpy(rows)), torch.from_numpy(rows))
+    moments = BlackBox(lambda x: (x.mean(1), x.std(1)))
+    assert moments(torch.from_numpy(rows)).tolist() == [1.0, 4.0]

@@ -173,7 +173,8 @@ class ModelEvaluator:
         if not self.weightless and self.loss.kind != "own":
             run, said = in_form_of(run, there, run_plain(self.model, first), loss=self.loss, name=name)
             flags = (*flags, *said)
-        apart = first.n > 1 and self.members.features is not None and depends_on_batch(run, first, there)
+        seen = first.n > 1 and self.members.features is not None
+        apart = seen and depends_on_batch(run, first, there, name=name)
 
         def forward(_: Mapping[str, Tensor], inputs: Any) -> Tensor:
             return (torch.cat([run(one) for one in each(inputs)]) if apart else run(inputs)).unsqueeze(0)

@@ -22,6 +22,8 @@ Run = Callable[[Any], Tensor]
 """Inputs of n records -> outputs (n, ...)."""
 ALONE = 16
 """Records of a batch that are run by themselves too, to see whether their outputs change."""
+UNLIKE = 0.5
+"""Change of outputs with the other records, as a share of how much they vary, that no scaling of activations makes."""
 BY_RECORD = Flag(
     "run-by-record",
     "Outputs of this model change with the other records of a batch (activations scaled by the batch), so that every "
@@ -111,11 +113,24 @@ def in_form_of(run: Run, there: Any, original: Tensor, *, loss: Loss, name: str)
     return lambda inputs: convert(run(inputs)).reshape(-1, *original.shape[1:]), flags
 
 
-def depends_on_batch(run: Run, batch: Batch, there: Any) -> bool:
-    """Whether outputs for some records of a batch change with the others; False where they cannot be parted."""
+def depends_on_batch(run: Run, batch: Batch, there: Any, *, name: str) -> bool:
+    """Whether outputs for some records of a batch change with the others; False where they cannot be parted.
+
+    Raises
+    ------
+    UnsupportedModel
+        If they change by so much that a record by itself is nothing the model was made for.
+    """
     if not isinstance(head(there), type(there)):
         return False
     few = min(batch.n, ALONE)
     together = run(there)[:few].double()
     alone = torch.cat([run(one) for one in islice(each(there), few)]).double()
+    off = float((together - alone).norm() / (together - together.mean(0)).norm().clamp_min(1e-12))
+    if few > 1 and off > UNLIKE:
+        raise UnsupportedModel(
+            f"{name}: outputs for a record must be its own. By themselves, records have outputs that are {off:.0%} of "
+            f"how much these vary off those in a batch of {batch.n}, as batch normalisation in training mode gives. "
+            "Export or script the model after model.eval()."
+        )
     return not torch.allclose(together, alone, rtol=1e-3, atol=1e-4 * float(together.abs().max()))

@@ -22,7 +22,9 @@ from leaq.data.membership import FEWEST
 from leaq.errors import InvalidInput, NotEnoughEvidence, first_rows, some
 from leaq.measures.one_run import baselines, record_risk
 from leaq.measures.shift import shift, shift_doubt
-from leaq.models import unwrap
+from leaq.models import checkpoints_of, unwrap
+from leaq.models.boxes import BlackBox
+from leaq.models.programs import Running
 from leaq.models.roles import parameter_doubts, roles_of
 from leaq.pipeline.cell import IN_MEMORY, AuditConfig
 from leaq.pipeline.finished.candidates import candidates_of, fitted_to, moves_of, released_of
@@ -30,7 +32,7 @@ from leaq.pipeline.finished.case import Case
 from leaq.pipeline.finished.evaluating import ModelEvaluator, make_room
 from leaq.pipeline.finished.records import Records, nearly_equal, overlap_of, refuse_other_columns
 from leaq.pipeline.finished.running import checksums_of, is_weightless, refuse_written
-from leaq.pipeline.finished.shipped import open_shipped, weigh
+from leaq.pipeline.finished.shipped import Opened, open_shipped, weigh
 from leaq.pipeline.measuring import describe_tasks
 from leaq.pipeline.rows import How, Released, row
 from leaq.quantizers import Identity, Scheme
@@ -184,26 +186,39 @@ def _shipped_row(
     made = [recipe_flag(recipe)] if recipe is not None else []
     one = Released(
         (f"shipped({name})", name), table, weigh(opened, original), reference, candidates=ONE_CANDIDATE,
-        flags=(*opened.flags, *_other_program(opened.flags, table, reference, name), *run, *made),
+        flags=(*opened.flags, *_other_program(evaluator, opened, table, reference), *run, *made),
     )  # fmt: skip
     found = row(one, how_finished(case.config, table, features_of(evaluator)))
     return replace(found, attacks={**found.attacks, **attacks})
 
 
 def _other_program(
-    flags: tuple[Flag, ...], table: LossTable, reference: LossTable | None, name: str
+    evaluator: ModelEvaluator, opened: Opened, table: LossTable, reference: LossTable | None
 ) -> tuple[Flag, ...]:
-    """Say where a model has the original's weights and other losses: it then does something else around them."""
-    codes = {flag.code for flag in flags}
-    if reference is None or "not-quantized" not in codes or "integer-activations" in codes:
+    """Say where a model has the original's weights, or its own are known, and other losses than a network with them.
+
+    It then does something else around them.
+    """
+    codes = {flag.code for flag in opened.flags}
+    if reference is None or "integer-activations" in codes:
         return ()
+    most = ELSEWHERE
+    if "not-quantized" not in codes:
+        most *= 10  # what runtimes compute in short floats makes a few hundredths
+        if not opened.read or not isinstance(opened.module, BlackBox | Running):
+            return ()
+        try:
+            reference = evaluator.table(checkpoints_of(opened.module, copied=False))
+        except InvalidInput:  # of normalisation that was folded into a layer nothing is left: no outputs
+            return ()
     ours, theirs = reference.losses[0, -1], table.losses[0, -1]
     off = float(np.abs(theirs - ours).max())
-    if ours.shape != theirs.shape or off <= ELSEWHERE * float(ours.std()):
+    if ours.shape != theirs.shape or off <= most * float(ours.std()):
         return ()
     text = (
-        f"{name} has the original's weights, but its losses differ by up to {off:.2g}: it does something else around "
-        "them, such as scaling its inputs. Give both the records they are made for."
+        f"Losses of {table.quantizer} are up to {off:.2g} off those of the original's network with its weights: it "
+        "does something else around them, such as scaling its inputs or ordering its outputs in another way. Give both "
+        "the records they are made for."
     )
     return (Flag("other-program", text),)
 

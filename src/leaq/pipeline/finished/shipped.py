@@ -21,6 +21,7 @@ from leaq.models.boxes import BlackBox, box_of
 from leaq.models.formats import fill, read_file
 from leaq.models.formats.graphs import WeightGraph
 from leaq.models.formats.levels import named_levels, rounding_of
+from leaq.models.formats.matching import matched
 from leaq.models.formats.packed import PackedLayers, has_packed_layers, packed_bytes, packed_numbers
 from leaq.models.formats.placing import Folded, place
 from leaq.models.formats.traced import TracedGraph, is_traced
@@ -167,12 +168,14 @@ def _apart(module: nn.Module) -> nn.Module:
 def _compared(module: nn.Module, original: nn.Module, name: str) -> tuple[Flag, ...]:
     """Say where the ordinary weights of a module are the original's as they are, or nowhere near them."""
     own = {key: tensor.detach().cpu() for key, tensor, _ in tensors_of(original)}
+    there = {key: tensor for key, tensor, _ in tensors_of(module) if type(tensor) in (Tensor, nn.Parameter)}
     here = {
-        key: tensor.detach().cpu()
-        for key, tensor, _ in tensors_of(module)
-        if type(tensor) in (Tensor, nn.Parameter) and key in own and tensor.shape == own[key].shape
+        key: there[given].detach().cpu()
+        for key, given in matched(there, original).items()  # a wrapper's prefix is seen through
+        if there[given].shape == own[key].shape
     }
-    if own and all(key in here and here[key].dtype == t.dtype and torch.equal(here[key], t) for key, t in own.items()):
+    same = own and len(there) == len(own)
+    if same and all(key in here and here[key].dtype == t.dtype and torch.equal(here[key], t) for key, t in own.items()):
         return (Flag("not-quantized", f"The weights of {name} equal the original's: nothing was quantized."),)
     for key, tensor in here.items():
         wanted = own[key]

@@ -44,7 +44,7 @@ def test_probabilities_beside_an_original_that_gives_logits_are_recognised(model
     full = rows["full precision"].metrics["loss"].value
     assert rows["soft"].metrics["loss"].value == pytest.approx(full, rel=1e-3)
     assert rows["log"].metrics["loss"].value == pytest.approx(full, rel=1e-5)
-    assert [flag.code for flag in rows["soft"].flags] == ["probabilities", "no-skill"]
+    assert [flag.code for flag in rows["soft"].flags] == ["not-quantized", "probabilities", "no-skill"]
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,36 @@ def test_the_originals_weights_in_another_program_are_told(model, data):
     rows = rows_of(model, data, same=copy.deepcopy(model), scaled=Scaled(*copy.deepcopy(model)))
     assert "other-program" not in [flag.code for flag in rows["same"].flags]
     assert [flag.code for flag in rows["scaled"].flags][:2] == ["not-quantized", "other-program"]
+
+
+class Wrapped(nn.Module):
+    """A released model inside another module, which orders its outputs in another way."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x).flip(1)
+
+
+def exported(module, dtype=torch.float32):
+    free = ({0: torch.export.Dim("n")},)
+    return torch.export.export(module, (torch.randn(5, 32, dtype=dtype),), dynamic_shapes=free)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_a_program_does_around_weights_of_its_own_is_told(model, data):
+    halved = copy.deepcopy(model).bfloat16().float()
+    rows = rows_of(model, data, swapped=Wrapped(model), program=exported(Wrapped(halved)), same=exported(halved))
+    assert [flag.code for flag in rows["swapped"].flags][:2] == ["not-quantized", "other-program"]
+    assert [flag.code for flag in rows["program"].flags][:2] == ["stored-as-floats", "other-program"]
+    assert "other-program" not in [flag.code for flag in rows["same"].flags]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_programs_in_training_mode_are_refused(data):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(32, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 2)).eval()
+    with pytest.raises(UnsupportedModel, match=r"x: outputs for a record must be its own.*after model.eval\(\)"):
+        rows_of(net, data, x=exported(copy.deepcopy(net).train()))
