@@ -100,9 +100,8 @@ def _outputs(found: Any, n: int, kind: str) -> Tensor:
         found = found.get("logits", next(iter(found.values()), None))
     if isinstance(found, list | tuple) and len(found) and not np.isscalar(found[0]):
         # Several results, of which the first counts, or rows: as many results as records are told by their axes.
-        axes = getattr(found[0], "ndim", 0)
-        results = isinstance(found, tuple) and axes > 0
-        if len(found) != n or ((results or axes > 1) and len(found[0]) == n):
+        axes = getattr(found[0], "ndim", 0) + isinstance(found, tuple)
+        if len(found) != n or (axes > 1 and len(found[0]) == n):
             found = found[0]
     try:
         outputs = found.detach().cpu() if isinstance(found, Tensor) else torch.from_numpy(np.array(found, dtype=None))

@@ -175,6 +175,11 @@ def built(make: Callable[..., Any], given: Mapping[str, Any], *, subject: str = 
     InvalidInput
         If it fails, or returns no torch module.
     """
+    if isinstance(make, nn.Module):
+        raise InvalidInput(
+            f"{subject} network must be named by the function or class that builds it, for every model anew. Found a "
+            f"{type(make).__name__} that was built already."
+        )
     try:
         module = make(**accepted(make, dict(given)))
     except LeaqError:

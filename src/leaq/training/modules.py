@@ -101,8 +101,8 @@ class StackedModule:
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """Names of what the optimiser updates; the others are buffers."""
-        return tuple(name for name, _ in self._skeleton.named_parameters())
+        """Names of what the optimiser updates; the others are buffers, and what the network froze."""
+        return tuple(name for name, parameter in self._skeleton.named_parameters() if parameter.requires_grad)
 
     def init(self, seed: int, models: Sequence[int], *, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
         """Build each model under its own seed and stack the weights, (m, ...)."""
@@ -110,7 +110,7 @@ class StackedModule:
         for model in models:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(int(stream(seed, "init", model).integers(2**63 - 1)))
-                states.append(self._make().state_dict())
+                states.append(_state(self._make()))
         if any(set(state) != set(self.roles) for state in states):
             raise UnsupportedModel("make must build the same architecture each time it is called.")
         stacked = {name: torch.stack([state[name] for state in states]) for name in self.roles}
@@ -372,6 +372,13 @@ def _one(params: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
     return {name: tensor[i] for name, tensor in params.items()}
 
 
+def _state(module: torch.nn.Module) -> dict[str, Tensor]:
+    """Return every tensor of a module once, by its first name: a layer or weight that is used twice is one."""
+    first: dict[int, str] = {}
+    tensors = module.state_dict(keep_vars=True)
+    return {name: t.detach() for name, t in tensors.items() if first.setdefault(id(t), name) == name}
+
+
 def _roles(module: torch.nn.Module) -> dict[str, Role]:
     """Name what each tensor of the state is; whole numbers, such as counters of batches, included."""
     owners = {
@@ -379,4 +386,5 @@ def _roles(module: torch.nn.Module) -> dict[str, Role]:
         for path, part in module.named_modules(remove_duplicate=False)
         for name in (*part._parameters, *part._buffers)
     }
-    return {name: role_of(name, tensor, owners[name]) for name, tensor in module.state_dict(keep_vars=True).items()}
+    tensors = module.state_dict(keep_vars=True)
+    return {name: role_of(name, tensors[name], owners[name]) for name in _state(module)}

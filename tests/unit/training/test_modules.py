@@ -66,7 +66,26 @@ def graphs():
     return NETS.build("dmpnn(hidden=5)")(3)
 
 
+class Tied(nn.Module):
+    """A layer that is used under two names, and a weight that two layers share."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.out = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 3)
+        self.again = self.first
+        self.second.weight = self.first.weight
+
+    def forward(self, x):
+        return self.out(torch.tanh(self.second(torch.tanh(self.again(torch.tanh(self.first(x)))))))
+
+
+def frozen():
+    return nn.Sequential(nn.Linear(4, 6).requires_grad_(False), nn.ReLU(), nn.Linear(6, 3))
+
+
 CASES = {
+    "tied": Tied,
+    "frozen": frozen,
     "convolution": convolution,
     "batch norm": normalised,
     "attention": attention,
@@ -127,8 +146,10 @@ def test_weights_and_buffers_equal_those_of_the_module_trained_alone(trained):
     *_, model, checkpoints, twins = trained
     for i, twin in enumerate(twins):
         for name, tensor in twin.state_dict().items():
-            np.testing.assert_allclose(checkpoints.last().params[name][i], tensor, atol=1e-11)
-    assert set(model.roles) == set(twins[0].state_dict())
+            first = {"second.weight": "first.weight"}.get(name) or name.replace("again", "first")
+            np.testing.assert_allclose(checkpoints.last().params[first][i], tensor, atol=1e-11)
+    own = {*(name for name, _ in twins[0].named_parameters()), *(name for name, _ in twins[0].named_buffers())}
+    assert set(model.roles) == own
 
 
 def test_outputs_are_those_of_the_module_in_evaluation_mode(trained):
@@ -143,7 +164,7 @@ def test_outputs_are_those_of_the_module_in_evaluation_mode(trained):
 def test_white_box_statistic_equals_autograd_record_by_record(trained):
     _, samples, members, model, checkpoints, twins = trained
     table = with_whitebox(evaluate_checkpoints(model, checkpoints, samples, members), model, checkpoints, samples)
-    twin = twins[1].eval()
+    twin = twins[1].eval().requires_grad_()  # the file holds what was frozen, too
     weights = [p for name, p in twin.named_parameters() if model.roles[name] in ("linear", "conv1d")]
     x, y = torch.tensor(samples.inputs), torch.tensor(samples.targets)
     rows = []

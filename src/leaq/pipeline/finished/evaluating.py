@@ -14,6 +14,7 @@ from leaq.errors import InvalidInput
 from leaq.evaluation.batches import Batch, cut, mapped, move, to_device
 from leaq.evaluation.losses import Loss, LossFunction, checked, choose_loss, refuse_batch_dependence
 from leaq.evaluation.outputs import last_operation
+from leaq.evaluation.repeating import refuse_random
 from leaq.evaluation.tables import Evaluator, Run, at_once, candidates
 from leaq.models import ModuleModel
 from leaq.models.causal import TokenLoss, refuse_lookahead
@@ -26,7 +27,6 @@ from leaq.pipeline.finished.running import (
     each,
     head,
     is_weightless,
-    refuse_random,
     rows_of,
     run_alone,
     run_first,

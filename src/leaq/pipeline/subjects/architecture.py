@@ -7,13 +7,14 @@ from typing import Any, ClassVar
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedTensorMixin
 
 from leaq.models.nets import NETS, Net
 from leaq.models.weights import built
 from leaq.pipeline.cell import IN_MEMORY, AuditConfig
 from leaq.pipeline.subjects.base import Kind, Reads, Trained
 from leaq.pipeline.subjects.given import Given
-from leaq.pipeline.subjects.outputs import refuse_unfit
+from leaq.pipeline.subjects.outputs import probe_of, refuse_unfit
 from leaq.system.usercode import is_code, user_function
 from leaq.training import StackedModule, TrainingConfig, chunks, train_modules
 from leaq.training.batched import MEMORY
@@ -85,7 +86,12 @@ def network_for(make: Callable[..., Any], samples: Samples) -> nn.Module:
     outputs = single if layout is None else layout.outputs
     shape = tuple(samples.inputs.shape[1:])
     given = {"features": int(samples.inputs[0].size), "outputs": outputs, "task": samples.task, "shape": shape}
-    return built(make, given)
+    module = built(make, given)
+    if any(isinstance(one, UninitializedTensorMixin) for one in (*module.parameters(), *module.buffers())):
+        with torch.no_grad():  # lazy layers take their shapes, and their weights, from what they run on first
+            module.eval()(probe_of(module, samples))
+        module.train()
+    return module
 
 
 def network_named(model: str) -> Net | None:

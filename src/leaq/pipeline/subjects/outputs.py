@@ -7,8 +7,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from leaq.errors import InvalidInput, LeaqError
+from leaq.errors import InvalidInput, LeaqError, UnsupportedModel
 from leaq.evaluation.outputs import last_operation, logits_of, read_outputs
+from leaq.evaluation.repeating import refuse_random
 from leaq.models.calling import call, evaluating
 from leaq.training.modules import StackedModule, embeds
 from leaq.types import Samples
@@ -27,7 +28,7 @@ def as_stacked_model(module: nn.Module, samples: Samples) -> StackedModule:
         If it cannot run on the records, or its outputs do not fit the targets.
     """
     reads = _reading(module, samples)
-    make, probe = partial(copy.deepcopy, module), _probe(module, samples)[:2]
+    make, probe = partial(copy.deepcopy, module), probe_of(module, samples)[:2]
     model = StackedModule(make, samples.task, probe, tasks=samples.tasks)
     model.reads = logits_of(reads)
     return model
@@ -49,25 +50,38 @@ def refuse_unfit(module: nn.Module, samples: Samples) -> None:
         )
 
 
-def _probe(module: nn.Module, samples: Samples) -> Tensor:
+def probe_of(module: nn.Module, samples: Samples) -> Tensor:
+    """Return the first records, in the type of the module's weights."""
     dtype = next((t.dtype for t in module.parameters() if t.is_floating_point()), torch.float32)
     return torch.tensor(samples.inputs[:PROBED], dtype=dtype)
 
 
 def _reading(module: nn.Module, samples: Samples) -> Callable[[Tensor], Tensor]:
     """Return what turns the module's outputs into logits; nothing, where they are."""
-    probe = _probe(module, samples)
+    probe = probe_of(module, samples)
     probe = probe.long() if embeds(module) else probe
-    try:
+
+    def run(records: Tensor) -> Tensor:
         with torch.no_grad(), evaluating(module):
-            outputs = call(module, {}, probe)
+            return call(module, {}, records)
+
+    try:
+        outputs = run(probe)
+        alone = run(probe[:1])
     except LeaqError:
         raise
     except Exception as err:
         raise InvalidInput(
-            f"The model must run on the records, shape {tuple(probe.shape)}. It failed with {type(err).__name__}: "
-            f"{' '.join(str(err).split())[:200]}."
+            f"The model must run on the records, shape {tuple(probe.shape)}, and on one by itself. It failed with "
+            f"{type(err).__name__}: {' '.join(str(err).split())[:200]}."
         ) from err
+    refuse_random(lambda: run(probe), outputs)
+    if not torch.allclose(alone.flatten(), outputs[:1].flatten(), rtol=1e-3, atol=1e-4 * float(outputs.abs().max())):
+        raise UnsupportedModel(
+            "A record's outputs must not depend on the others in its batch. The first record's are "
+            f"{float((alone - outputs[:1]).abs().max()):.3g} off by itself. Let batch normalisation follow eval(), and "
+            "take no means over records in forward."
+        )
     outputs = outputs.reshape(len(outputs), -1)
     k, classes = outputs.shape[1], len(samples.classes)
     if len(outputs) != len(probe):

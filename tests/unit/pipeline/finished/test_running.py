@@ -1,7 +1,6 @@
 """What a model must do when it runs: rows of finite numbers, the same twice, and nothing written."""
 
 import copy
-import random
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +13,7 @@ import leaq
 from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.models import ModuleModel
 from leaq.pipeline.finished.records import read_records
-from leaq.pipeline.finished.running import refuse_random, run_first
-from leaq.seeds import drawn, shared_states
+from leaq.pipeline.finished.running import run_first
 from tests.unit.pipeline.finished.models import audit_finished, halves
 
 QUICK = {"quantizers": ("sign",), "draws": 20, "neighbours": 4}
@@ -240,21 +238,6 @@ def test_a_buffer_that_forward_writes_is_put_back_in_every_row():
 def test_a_frozen_program_is_run():
     program = torch.jit.freeze(torch.jit.script(nn.Linear(6, 2).eval()))
     assert audit_finished(program, *halves(), draws=20).rows[0].metrics["loss"].value > 0
-
-
-@pytest.mark.parametrize("draw", [random.random, lambda: np.random.default_rng, np.random.random_sample])
-def test_whoever_draws_is_repeated_whatever_the_generator(draw):
-    calls = []
-
-    def run():
-        calls.append(draw())
-        return torch.ones(2, 1)
-
-    before = shared_states()
-    doubts = refuse_random(run, torch.ones(2, 1))
-    assert len(calls) == (32 if isinstance(calls[0], float) else 1)
-    assert [flag.code for flag in doubts] == ["draws"] * isinstance(calls[0], float)
-    assert not drawn(before)
 
 
 class AlwaysTraining(nn.Module):

@@ -65,3 +65,17 @@ def test_images_reach_a_network_in_their_shape_and_the_perceptron_as_rows(rng, t
         assert result.data["features"] == 16
     plain = leaq.audit((x, y), **{**quick(replicates=4), "target": None})
     assert plain.data["features"] == 16
+
+
+def test_lazy_layers_take_their_shapes_from_the_records(table):
+    def lazy(outputs):
+        return nn.Sequential(nn.LazyLinear(24), nn.ReLU(), nn.LazyLinear(outputs))
+
+    few = quick(replicates=2, training={"epochs": 2, "checkpoints": 2}, attacks="threshold")
+    said = [leaq.audit(table, model=make, **few).rows[0].metrics["accuracy"].value for make in (lazy, net)]
+    assert said[0] == said[1]  # the same layers, drawn by the same seeds
+
+
+def test_a_network_that_stands_ready_is_no_function_that_builds_one(table):
+    with pytest.raises(InvalidInput, match="must be named by the function or class that builds it.*Found a Sequential"):
+        leaq.audit(table, model=net(), **quick())

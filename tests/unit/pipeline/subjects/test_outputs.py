@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from leaq.data.tables import from_arrays
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.models import checkpoints_of
 from leaq.pipeline.subjects.outputs import as_stacked_model, refuse_unfit
 
@@ -51,9 +51,28 @@ def test_one_output_of_two_classes_becomes_two():
     [
         (nn.Linear(4, 2), THREE, "one output a class, 3. Found 2"),
         (nn.Linear(4, 2), VALUES, "must return one output. Found 2"),
-        (nn.Linear(5, 2), TWO, r"must run on the records, shape \(30, 4\). It failed with RuntimeError"),
+        (nn.Linear(5, 2), TWO, r"must run on the records, shape \(30, 4\), and on one by itself. It failed with Runt"),
     ],
 )
 def test_what_does_not_fit_the_records_is_refused(module, samples, message):
     with pytest.raises(InvalidInput, match=message):
         as_stacked_model(module, samples)
+
+
+class Doing(nn.Module):
+    def __init__(self, before):
+        super().__init__()
+        self.layer, self.before = nn.Linear(4, 2), before
+
+    def forward(self, x):
+        return self.layer(self.before(x))
+
+
+@pytest.mark.parametrize(("before", "message"), [
+    (lambda x: nn.functional.dropout(x, 0.3), "random in evaluation mode"),
+    (lambda x: x - x.mean(0), "must not depend on the others in its batch"),
+])  # fmt: skip
+@pytest.mark.parametrize("check", [as_stacked_model, refuse_unfit])
+def test_outputs_that_are_drawn_or_the_batchs_are_refused(before, message, check):
+    with pytest.raises(UnsupportedModel, match=message):
+        check(Doing(before), TWO)
