@@ -143,7 +143,7 @@ def row(released: Released, how: How) -> QuantizerRow:
         measures["loss_tnr"] = loss_tnr(own, **options)
         # What the strongest attack on outputs is estimated to find, from the one model there is.
         measures["forecast_one"] = computed(lambda: from_one_model(table, released.reference, level=options["level"]))
-    scale = other_scale(metrics) if how.no_replicates and before is None else ()
+    scale = other_scale(metrics, trained=not how.no_replicates) if before is None else ()
     return QuantizerRow(
         quantizer=released.names[0],
         label=released.names[1],
@@ -269,8 +269,12 @@ def no_skill(metrics: Mapping[str, Number]) -> tuple[Flag, ...]:
     return ()
 
 
-def other_scale(metrics: Mapping[str, Number]) -> tuple[Flag, ...]:
+def other_scale(metrics: Mapping[str, Number], *, trained: bool = False) -> tuple[Flag, ...]:
     """Flag predictions that are in the order of the targets and on another scale: losses are then of that shift.
+
+    Parameters
+    ----------
+    trained : whether the models were trained for this audit: what has not learnt much yet is then no other scale.
 
     Examples
     --------
@@ -281,7 +285,7 @@ def other_scale(metrics: Mapping[str, Number]) -> tuple[Flag, ...]:
     fit, order = metrics.get("r2"), metrics.get("spearman")
     if not (isinstance(fit, Estimate) and isinstance(order, Estimate)):
         return ()
-    if order.value < 0.5 or order.value**2 - fit.value < 0.5:
+    if order.value < 0.5 or order.value**2 - fit.value < 0.5 or (trained and fit.high > 0):
         return ()
     text = (
         f"Predictions follow the order of the targets (Spearman {order.value:.2f}) on another scale "

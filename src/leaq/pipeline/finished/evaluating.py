@@ -25,6 +25,7 @@ from leaq.pipeline.finished.records import Records, groups_of
 from leaq.pipeline.finished.running import (
     device_of,
     each,
+    first_of_several,
     head,
     is_weightless,
     rows_of,
@@ -108,6 +109,7 @@ class ModelEvaluator:
         # A loss of one's own reads outputs as they are.
         last = last_operation(lambda: run_plain(model, few, grad=True)) if isinstance(loss, str) else ""
         chosen = choose_loss(loss, outputs.cpu(), values, last=last, names=members.names or nonmembers.names)
+        chosen = replace(chosen, flags=(*chosen.flags, *first_of_several(lambda: run_plain(model, few), model.module)))
         make_room(module)
         members, nonmembers = (records.changed(targets=chosen.targets) for records in (members, nonmembers))
         rows = max(1, at_once(model.module) // widest(lambda: run_plain(model, few), model.module))

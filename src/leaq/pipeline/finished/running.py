@@ -18,6 +18,7 @@ from leaq.models.calling import call, full_precision
 from leaq.models.formats.packed import has_packed_layers
 from leaq.models.roles import tensors_of
 from leaq.pipeline.finished.records import Records
+from leaq.types import Flag
 from leaq.types.later import is_later
 
 LARGE = 2**20
@@ -215,6 +216,29 @@ def run_alone(model: ModuleModel, batch: Batch, one: Batch) -> Tensor:
             f"one by itself it raised {reason_of(err)}. Let batch normalisation follow eval(), and squeeze no axis of "
             "records."
         ) from err
+
+
+def first_of_several(run: Callable[[], Any], module: nn.Module) -> tuple[Flag, ...]:
+    """Say of which results a model returns, in a run on one record, the first alone is read."""
+    seen: list[Any] = []
+    if isinstance(module, torch.jit.ScriptModule):
+        return ()
+    hook = module.register_forward_hook(lambda _part, _args, outputs: seen.append(outputs))
+    try:
+        run()
+    finally:
+        hook.remove()
+    found = seen[-1] if seen else None
+    if not isinstance(found, tuple | list) or isinstance(getattr(found, "logits", None), Tensor):
+        return ()
+    shapes = [tuple(one.shape[1:]) for one in found if isinstance(one, Tensor) and one.ndim and len(one) == 1]
+    if len(shapes) < 2:
+        return ()
+    text = (
+        f"The model returns {len(shapes)} results a record, of shapes {', '.join(map(str, shapes[:4]))}: the first is "
+        "read. If another one is meant, return that alone."
+    )
+    return (Flag("first-of-several", text),)
 
 
 def widest(run: Callable[[], Any], module: nn.Module) -> int:

@@ -58,6 +58,31 @@ def probe_of(module: nn.Module, samples: Samples) -> Tensor:
 
 def _reading(module: nn.Module, samples: Samples) -> Callable[[Tensor], Tensor]:
     """Return what turns the module's outputs into logits; nothing, where they are."""
+    probe, outputs = _ran(module, samples)
+    outputs = outputs.reshape(len(outputs), -1)
+    k, classes = outputs.shape[1], len(samples.classes)
+    if len(outputs) != len(probe):
+        raise InvalidInput(f"The model must return one row a record. Found {len(outputs)} for {len(probe)} records.")
+    if samples.tasks:
+        return _of_several(samples.tasks, outputs, last_operation(lambda: call(module, {}, probe[:2])))
+    if samples.task == "regression":
+        if k != 1:
+            raise InvalidInput(f"A model of one value a record must return one output. Found {k}.")
+        return read_outputs("values", outputs, "")[0]
+    if k != classes and not (k == 1 and classes == 2):
+        raise InvalidInput(f"A classifier must return one output a class, {classes}. Found {k}.")
+    last = last_operation(lambda: call(module, {}, probe[:2]))
+    return read_outputs("binary" if k == 1 else "classes", outputs, last)[0]
+
+
+def _ran(module: nn.Module, samples: Samples) -> tuple[Tensor, Tensor]:
+    """Return the first records and a module's outputs on them, which are finite, the same twice and each record's own.
+
+    Raises
+    ------
+    InvalidInput, UnsupportedModel
+        If they are not.
+    """
     probe = probe_of(module, samples)
     probe = probe.long() if embeds(module) else probe
 
@@ -75,6 +100,11 @@ def _reading(module: nn.Module, samples: Samples) -> Callable[[Tensor], Tensor]:
             f"The model must run on the records, shape {tuple(probe.shape)}, and on one by itself. It failed with "
             f"{type(err).__name__}: {' '.join(str(err).split())[:200]}."
         ) from err
+    if not torch.isfinite(outputs).all():
+        raise InvalidInput(
+            "The model's outputs must be finite. Found NaN or infinite ones. Look for a logarithm of 0, an overflow or "
+            "a training that diverged."
+        )
     refuse_random(lambda: run(probe), outputs)
     if not torch.allclose(alone.flatten(), outputs[:1].flatten(), rtol=1e-3, atol=1e-4 * float(outputs.abs().max())):
         raise UnsupportedModel(
@@ -82,20 +112,7 @@ def _reading(module: nn.Module, samples: Samples) -> Callable[[Tensor], Tensor]:
             f"{float((alone - outputs[:1]).abs().max()):.3g} off by itself. Let batch normalisation follow eval(), and "
             "take no means over records in forward."
         )
-    outputs = outputs.reshape(len(outputs), -1)
-    k, classes = outputs.shape[1], len(samples.classes)
-    if len(outputs) != len(probe):
-        raise InvalidInput(f"The model must return one row a record. Found {len(outputs)} for {len(probe)} records.")
-    if samples.tasks:
-        return _of_several(samples.tasks, outputs, last_operation(lambda: call(module, {}, probe[:2])))
-    if samples.task == "regression":
-        if k != 1:
-            raise InvalidInput(f"A model of one value a record must return one output. Found {k}.")
-        return read_outputs("values", outputs, "")[0]
-    if k != classes and not (k == 1 and classes == 2):
-        raise InvalidInput(f"A classifier must return one output a class, {classes}. Found {k}.")
-    last = last_operation(lambda: call(module, {}, probe[:2]))
-    return read_outputs("binary" if k == 1 else "classes", outputs, last)[0]
+    return probe, outputs
 
 
 def _of_several(tasks: Sequence[TaskSpec], outputs: Tensor, last: str) -> Callable[[Tensor], Tensor]:

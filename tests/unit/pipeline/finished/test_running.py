@@ -285,3 +285,26 @@ def test_members_and_nonmembers_may_be_of_other_types_than_each_other(rng):
         both = (x[:40].astype(one), y[:40]), (x[40:].astype(other), y[40:])
         found.add(audit_finished(model, *both, **QUICK).rows[0].metrics["loss"].value)
     assert len(found) == 1
+
+
+class Returning(nn.Module):
+    def __init__(self, form):
+        super().__init__()
+        self.hidden, self.out, self.form = nn.Linear(6, 4), nn.Linear(4, 2), form
+
+    def forward(self, x):
+        hidden = self.hidden(x)
+        return self.form(hidden, self.out(hidden))
+
+
+@pytest.mark.parametrize(("form", "said"), [
+    (lambda hidden, out: (hidden, out), "2 results a record, of shapes (4,), (2,): the first is read"),
+    (lambda _, out: [out[:, :1], out[:, 1:]], "2 results a record, of shapes (1,), (1,)"),
+    (lambda _, out: (out,), ""),
+    (lambda hidden, out: {"hidden": hidden, "logits": out}, ""),
+])  # fmt: skip
+def test_results_beside_the_one_that_is_read_are_said(form, said):
+    flags = audit_finished(Returning(form).eval(), *halves(), draws=20).flags
+    texts = [flag.text for flag in flags if flag.code == "first-of-several"]
+    assert len(texts) == bool(said)
+    assert all(said in text for text in texts)

@@ -76,3 +76,5 @@ class Doing(nn.Module):
 def test_outputs_that_are_drawn_or_the_batchs_are_refused(before, message, check):
     with pytest.raises(UnsupportedModel, match=message):
         check(Doing(before), TWO)
+    with pytest.raises(InvalidInput, match="outputs must be finite"):
+        check(Doing(lambda x: x / 0), TWO)
