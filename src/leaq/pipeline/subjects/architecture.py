@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from leaq.models.nets import NETS, Net
 from leaq.models.weights import built
@@ -87,7 +87,8 @@ def network_for(make: Callable[..., Any], samples: Samples) -> nn.Module:
     shape = tuple(samples.inputs.shape[1:])
     given = {"features": int(samples.inputs[0].size), "outputs": outputs, "task": samples.task, "shape": shape}
     module = built(make, given)
-    if any(isinstance(one, UninitializedTensorMixin) for one in (*module.parameters(), *module.buffers())):
+    tensors = (*module.parameters(), *module.buffers())
+    if any(isinstance(one, UninitializedParameter | UninitializedBuffer) for one in tensors):
         with torch.no_grad():  # lazy layers take their shapes, and their weights, from what they run on first
             module.eval()(probe_of(module, samples))
         module.train()
