@@ -180,8 +180,9 @@ def test_the_headline(result):
               if name != result.primary_attack and isinstance(item, AttackResult)]  # fmt: skip
     if "does not rule out others" in said:
         assert all(other.low <= 0 for other in others)
-    if "found one in the same model" in said:
+    if "found one in the same model" in said or "found a leak in the same model" in said:
         assert any(other.low > 0 for other in others)
+    assert ("found a leak in the same model" in said) <= ("shows that ε is at least" in said)
     change = best.drops.get("roc_auc")
     if change is not None:
         assert ("at a cost of" in said) == (change.high < 0)

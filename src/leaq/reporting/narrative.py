@@ -235,7 +235,8 @@ def about_zero(result: CellResult, row: QuantizerRow) -> str:
     if not others:
         return f"{quiet}." if shows else f"{quiet}, which does not rule out others."
     name = max(others, key=lambda key: others[key].low)
-    return f"{quiet}, but {short_attack(name)} found one in the same model: {format_estimate(others[name])}."
+    found_by = f"{'and' if shows else 'but'} {short_attack(name)} found {'a leak' if shows else 'one'}"
+    return f"{quiet}, {found_by} in the same model: {format_estimate(others[name])}."
 
 
 def least(result: CellResult) -> QuantizerRow | None:
