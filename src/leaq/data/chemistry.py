@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from leaq.errors import agreeing, need
 from leaq.seeds import stream
@@ -95,7 +94,9 @@ def smiles_text(molecule: Any) -> str:
     """
     if hasattr(molecule, "GetNumAtoms"):
         return str(_rdkit().MolToSmiles(molecule))
-    return "" if pd.isna(molecule) else str(molecule).strip()
+    from pandas import isna  # embedders are found without it
+
+    return "" if isna(molecule) else str(molecule).strip()
 
 
 def molecule_keys(smiles: Iterable[Any], *, strip_salts: bool = False) -> list[str]:

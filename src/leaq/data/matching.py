@@ -76,7 +76,9 @@ def _equal(n: int, m: int, columns: list[Column]) -> Ints:
 def _rounding(ours: Floats, theirs: Floats) -> tuple[Floats, Floats]:
     """Return how far numbers may be off because one side is written with fewer digits than the other, (n,) and (m,)."""
     every = np.concatenate([ours, theirs])
-    spread = float(np.nanstd(every)) if np.isfinite(every).all() else 0.0
+    spread = 0.0
+    if len(ours) and np.isfinite(every).all():  # one value in all rows tells none apart: its size stands for its spread
+        spread = float(every.std() if np.ptp(ours) > 0 else np.abs(ours).max())
     units = [_last_digit(values) for values in (ours, theirs)]
     finest = [float(np.min(unit)) if len(unit) else 0.0 for unit in units]
     tolerances = []
@@ -112,9 +114,11 @@ def _rounded(free: Ints, left: Ints, columns: list[Column]) -> Ints:
         np.stack([np.nan_to_num(one[side][rows], nan=-1e30, neginf=-2e30, posinf=1e30) for one in columns], axis=1)
         for side, rows in ((0, free), (1, left), (2, free), (3, left))
     )
-    scale = np.maximum(np.concatenate([source, others]).std(0), 1e-300)
+    rounding = np.maximum(allowed.max(0), slack.max(0))
+    scale = np.maximum(np.concatenate([source, others]).std(0), rounding)  # a constant column tells no two rows apart
+    scale[scale == 0] = 1.0
     direction = stream(0, "matching").normal(size=len(columns)) / scale
-    off = SURELY * np.sqrt(((direction * np.maximum(allowed.max(0), slack.max(0))) ** 2).sum())
+    off = SURELY * np.sqrt(((direction * rounding) ** 2).sum())
     places = source @ direction
     order = np.argsort(places, kind="stable")
     wanted = others @ direction

@@ -149,6 +149,7 @@ def shape_of(source: Any) -> tuple[int, ...]:
 
     Examples
     --------
+    >>> import numpy as np
     >>> shape_of((np.zeros((9, 4, 4)), np.zeros(9))), shape_of((np.zeros((9, 4)), np.zeros(9)))
     ((4, 4), ())
     """

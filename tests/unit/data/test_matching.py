@@ -33,3 +33,9 @@ def test_a_row_is_taken_once_and_holes_are_equal():
     source = pd.DataFrame({"a": [np.nan, 1.5, 1.5, -0.0], "b": [None, "x", "x", "y"]})
     others = source.iloc[[1, 2, 1, 0, 3]].assign(a=lambda frame: frame["a"] + 0.0)
     assert same_rows(source, others).tolist() == [1, 2, -1, 0, 3]
+
+
+def test_columns_of_one_value_overflow_nothing():
+    """Padded texts have them: what was divided by their spread overflowed."""
+    rows = pd.DataFrame({"a": np.arange(30) / 7, "b": np.zeros(30), "c": np.full(30, 1 / 3)})
+    assert same_rows(rows, rows.round(5).iloc[::-1]).tolist() == list(range(29, -1, -1))
