@@ -4,7 +4,7 @@ Nothing here knows targets or membership.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -62,24 +62,21 @@ def parsed_molecules(smiles: list[str], *, strip_salts: bool = False) -> list[Pa
     from rdkit.Chem.MolStandardize import rdMolStandardize
     from rdkit.rdBase import BlockLogs
 
-    largest = rdMolStandardize.LargestFragmentChooser(preferOrganic=True)
     neutral = rdMolStandardize.Uncharger()
     ecfp4 = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
     found: list[ParsedMolecule | None] = []
     with BlockLogs():  # our own message names the rows
-        for text in smiles:
-            molecule = chem.MolFromSmiles(text) if len(text) <= MOST_ATOMS else None
-            if molecule is None or molecule.GetNumAtoms() == 0:
+        for molecule in _bare(smiles, strip_salts=strip_salts):
+            if molecule is None:
                 found.append(None)
                 continue
-            molecule = _bare(molecule, largest if strip_salts and "." in text else None)
             canonical, bits = chem.MolToSmiles(molecule), ecfp4.GetFingerprint(molecule)
             key = _key(molecule, canonical)
             chem.RemoveStereochemistry(molecule)
             flat = chem.MolToSmiles(molecule)
-            if any(atom.GetFormalCharge() for atom in molecule.GetAtoms()):
-                molecule = neutral.uncharge(molecule)
-            tautomer = rdMolHash.MolHash(molecule, rdMolHash.HashFunction.HetAtomTautomerv2)
+            charged = any(atom.GetFormalCharge() for atom in molecule.GetAtoms())
+            uncharged = neutral.uncharge(molecule) if charged else molecule
+            tautomer = rdMolHash.MolHash(uncharged, rdMolHash.HashFunction.HetAtomTautomerv2)
             found.append(ParsedMolecule(canonical, key, flat, tautomer, bits))
     return found
 
@@ -108,28 +105,32 @@ def molecule_keys(smiles: Iterable[Any], *, strip_salts: bool = False) -> list[s
     True
     """
     chem = _rdkit()
-    from rdkit.Chem.MolStandardize import rdMolStandardize
     from rdkit.rdBase import BlockLogs
 
-    largest = rdMolStandardize.LargestFragmentChooser(preferOrganic=True)
-    found = []
+    texts = [smiles_text(one) for one in smiles]
     with BlockLogs():
-        for text in map(smiles_text, smiles):
-            molecule = chem.MolFromSmiles(text) if len(text) <= MOST_ATOMS else None
-            if molecule is None or molecule.GetNumAtoms() == 0:
-                found.append(text)
-                continue
-            molecule = _bare(molecule, largest if strip_salts and "." in text else None)
-            found.append(_key(molecule, chem.MolToSmiles(molecule)))
-    return found
+        return [
+            text if molecule is None else _key(molecule, chem.MolToSmiles(molecule))
+            for text, molecule in zip(texts, _bare(texts, strip_salts=strip_salts), strict=True)
+        ]
 
 
-def _bare(molecule: Any, largest: Any) -> Any:
-    """Return a molecule without a reaction's bookkeeping and, with a chooser, its largest fragment alone."""
-    molecule = molecule if largest is None else largest.choose(molecule)
-    for atom in molecule.GetAtoms():
-        atom.SetAtomMapNum(0)
-    return molecule
+def _bare(smiles: Iterable[str], *, strip_salts: bool) -> Iterator[Any]:
+    """Yield each molecule without a reaction's bookkeeping, None where there is none; see `parsed_molecules`."""
+    chem = _rdkit()
+    from rdkit.Chem.MolStandardize import rdMolStandardize
+
+    largest = rdMolStandardize.LargestFragmentChooser(preferOrganic=True)
+    for text in smiles:
+        molecule = chem.MolFromSmiles(text) if len(text) <= MOST_ATOMS else None
+        if molecule is None or molecule.GetNumAtoms() == 0:
+            yield None
+            continue
+        if strip_salts and "." in text:
+            molecule = largest.choose(molecule)
+        for atom in molecule.GetAtoms():
+            atom.SetAtomMapNum(0)
+        yield molecule
 
 
 def _key(molecule: Any, canonical: str) -> str:

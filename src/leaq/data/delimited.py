@@ -45,8 +45,9 @@ def laid_out(content: bytes, *, usual: str) -> tuple[str, str, list[Flag]]:
         name = names.get(separator, repr(separator))
         name = name if separator == BLANKS else f"the {name}"
         flags.append(Flag("separator", f"Columns are separated by {name}, which was recognised from the header."))
-    _refuse_repeated(text, separator)
-    _refuse_numbers(text, separator)
+    header = _header(text, separator)
+    _refuse_repeated(header)
+    _refuse_numbers(header)
     return text, separator, flags
 
 
@@ -150,9 +151,8 @@ def _refuse_titles(text: str, separator: str) -> None:
             )
 
 
-def _refuse_numbers(text: str, separator: str) -> None:
+def _refuse_numbers(header: list[str]) -> None:
     """Refuse a header of numbers alone, with decimals: it is the first record. Whole numbers may be pandas' names."""
-    header = _header(text, separator)
     if len(header) > 1 and all(map(_is_numeral, header)) and any("." in name for name in header):
         raise ValueError(
             f"its first line must name the columns; it holds the numbers {', '.join(header[:3])}. Add a line of names "
@@ -167,9 +167,9 @@ def _header(text: str, separator: str) -> list[str]:
     return next((row for row in rows if row), [])
 
 
-def _refuse_repeated(text: str, separator: str) -> None:
+def _refuse_repeated(header: list[str]) -> None:
     """Refuse a header that names a column twice: pandas would rename the second without a word."""
-    names = Counter(name.strip() for name in _header(text, separator))
+    names = Counter(name.strip() for name in header)
     repeated = sorted(name for name, count in names.items() if name and count > 1)
     if repeated:
         raise ValueError(f"column names must differ; found twice: {', '.join(repeated)}")

@@ -44,7 +44,7 @@ def marked(
     if numbers or not (isinstance(members, str | Path) or in_memory(members)):
         inside, told = _chosen(np.asarray(members), rows)
         table = replace(table, flags=(*table.flags, *told))
-        return table, _of_molecules(table.frame[smiles], inside, strip) if smiles else inside
+        return table, _of_molecules(_keys(table.frame[smiles], strip), inside) if smiles else inside
     found = SourceTable(table_of(members, reading.target)[0]) if in_memory(members) else read_table(Path(members))
     columns = [column for column in table.frame.columns if column not in reading.ignore]
     needed = columns if smiles is None else [smiles, *reading.targets(columns)]
@@ -57,13 +57,15 @@ def marked(
     if smiles is None:
         place = same_rows(ours.frame[columns], theirs.frame[columns])
     else:
-        place = _same_molecules(table.frame[smiles], found.frame[smiles], strip)
+        keys, others = (_keys(one.frame[smiles], strip) for one in (table, found))
+        place = _same_molecules(keys, others)
     new = np.flatnonzero(place < 0)
     if len(new) and smiles is None:
         _refuse_other_words(ours.frame[columns], theirs.frame)
     inside = np.r_[np.isin(np.arange(rows), place), np.ones(len(new), dtype=bool)]
     frame = pd.concat([ours.frame, theirs.frame.iloc[new]], ignore_index=True) if len(new) else table.frame
-    inside = _of_molecules(frame[smiles], inside, strip) if smiles else inside
+    if smiles is not None:
+        inside = _of_molecules(pd.concat([keys, others.iloc[new]], ignore_index=True), inside)
     what = "rows" if smiles is None else "molecules"
     text = f"Of {len(place)} members, {len(place) - len(new)} are {what} of the source"
     text += f"; {len(new)} are not, and stand after them, counted from row {rows + 1}." if len(new) else "."
@@ -73,17 +75,20 @@ def marked(
     return replace(table, frame=frame, flags=(*table.flags, *forms, Flag("members", text))), inside
 
 
-def _same_molecules(source: "pd.Series[Any]", members: "pd.Series[Any]", strip_salts: bool) -> Ints:
-    """Return the first row of the source that is each member's molecule, (n,), -1 for none."""
+def _keys(smiles: "pd.Series[Any]", strip_salts: bool) -> "pd.Series[str]":
+    return pd.Series(molecule_keys(smiles, strip_salts=strip_salts), dtype=object)
+
+
+def _same_molecules(source: "pd.Series[str]", members: "pd.Series[str]") -> Ints:
+    """Return the first row of the source that has each member's key, (n,), -1 for none."""
     first: dict[str, int] = {}
-    for row, key in enumerate(molecule_keys(source, strip_salts=strip_salts)):
+    for row, key in enumerate(source):
         first.setdefault(key, row)
-    return np.array([first.get(key, -1) for key in molecule_keys(members, strip_salts=strip_salts)], dtype=np.int64)
+    return np.array([first.get(key, -1) for key in members], dtype=np.int64)
 
 
-def _of_molecules(smiles: "pd.Series[Any]", inside: Bools, strip_salts: bool) -> Bools:
+def _of_molecules(keys: "pd.Series[str]", inside: Bools) -> Bools:
     """Return the rows of the molecules that some row inside is a drawing of: they become one record."""
-    keys = pd.Series(molecule_keys(smiles, strip_salts=strip_salts))
     return np.asarray(keys.isin(keys[inside]))
 
 
