@@ -17,6 +17,7 @@ from leaq.attacks.registry import title_of
 from leaq.attacks.scoring import Resampling
 from leaq.attacks.series import run_series
 from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.measures.class_order import class_order_doubt
 from leaq.measures.distortion import correlation, distortion, loss_gap, loss_tnr
 from leaq.measures.finite_sample import Options, finite_sample
 from leaq.measures.performance import drop, held_out_drop, held_out_loss, metrics_of, performance
@@ -143,7 +144,8 @@ def row(released: Released, how: How) -> QuantizerRow:
         measures["loss_tnr"] = loss_tnr(own, **options)
         # What the strongest attack on outputs is estimated to find, from the one model there is.
         measures["forecast_one"] = computed(lambda: from_one_model(table, released.reference, level=options["level"]))
-    scale = other_scale(metrics, trained=not how.no_replicates) if before is None else ()
+    # What a quantizer does to predictions is its price.
+    read = (*other_scale(metrics, trained=not how.no_replicates), *class_order_doubt(own)) if before is None else ()
     return QuantizerRow(
         quantizer=released.names[0],
         label=released.names[1],
@@ -153,7 +155,7 @@ def row(released: Released, how: How) -> QuantizerRow:
         measures=measures,
         attacks=attacks,
         curves=curves,
-        flags=(*released.flags, *doubts, *no_skill(metrics), *scale, *outdone(attacks, how.leading)),
+        flags=(*released.flags, *doubts, *no_skill(metrics), *read, *outdone(attacks, how.leading)),
         by_task=measured_by_task(released, how),
     )
 
@@ -163,14 +165,16 @@ def measured_by_task(released: Released, how: How) -> dict[str, QuantizerRow]:
     found, how = {}, how.of_one_task
     for name, table in released.table.by_task.items():
         before = None if released.full or released.reference is None else released.reference.by_task[name]
-        metrics, drops = _accuracy(*released.counted(name), how.resampling)
+        own, compared = released.counted(name)
+        metrics, drops = _accuracy(own, compared, how.resampling)
         attacks = {  # neither a curve nor the risk of single records is kept of each
             spec: replace(item, risk=None, roc=None) if isinstance(item, AttackResult) else item
             for spec, item in how.attacked(how.context(table, before)).items()
         }
         found[name] = QuantizerRow(
-            *released.names, released.size, metrics, drops, attacks=attacks, flags=no_skill(metrics)
-        )
+            *released.names, released.size, metrics, drops, attacks=attacks,
+            flags=(*no_skill(metrics), *(class_order_doubt(own) if compared is None else ())),
+        )  # fmt: skip
     return found
 
 
@@ -270,7 +274,7 @@ def no_skill(metrics: Mapping[str, Number]) -> tuple[Flag, ...]:
 
 
 def other_scale(metrics: Mapping[str, Number], *, trained: bool = False) -> tuple[Flag, ...]:
-    """Flag predictions that are in the order of the targets and on another scale: losses are then of that shift.
+    """Flag predictions in the order of the targets, or the reverse, on another scale: losses are then of that shift.
 
     Parameters
     ----------
@@ -285,10 +289,11 @@ def other_scale(metrics: Mapping[str, Number], *, trained: bool = False) -> tupl
     fit, order = metrics.get("r2"), metrics.get("spearman")
     if not (isinstance(fit, Estimate) and isinstance(order, Estimate)):
         return ()
-    if order.value < 0.5 or order.value**2 - fit.value < 0.5 or (trained and fit.high > 0):
+    if abs(order.value) < 0.5 or order.value**2 - fit.value < 0.5 or (trained and fit.high > 0):
         return ()
+    way = "reverse order" if order.value < 0 else "order"
     text = (
-        f"Predictions follow the order of the targets (Spearman {order.value:.2f}) on another scale "
+        f"Predictions follow the {way} of the targets (Spearman {order.value:.2f}) on another scale "
         f"(R² {fit.value:.2g}): losses, and the leak that they show, are those of the shift. Give targets as the model "
         "was trained on them, or outputs in their unit."
     )

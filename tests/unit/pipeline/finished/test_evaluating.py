@@ -183,11 +183,21 @@ def test_predictions_on_another_scale_than_the_targets_are_told():
     x, _ = noisy()
     y = x[:, 0] + 0.1 * x[:, 1]
     model = fit(nn.Linear(6, 1), torch.tensor(x[:60]), torch.tensor(y[:60, None]), loss=F.mse_loss, steps=200).eval()
-    for unit, told in ((1.0, False), (1000.0, True)):
+    for unit, told in ((1.0, False), (1000.0, True), (-1.0, True)):
         found = audit_finished(model, (x[:60], unit * y[:60]), (x[60:], unit * y[60:]), **QUICK)
         codes_of = [[flag.code for flag in row.flags] for row in found.rows]
         assert ("other-scale" in codes_of[0]) is told
         assert not any("other-scale" in flags for flags in codes_of[1:])  # what a quantizer does to it is its price
+
+
+def test_outputs_in_another_order_than_the_labels_are_told():
+    x, y = noisy()
+    model = fit(nn.Linear(6, 2), torch.tensor(x[:60]), torch.tensor(y[:60]), steps=200).eval()
+    for labels, told in ((y, False), (1 - y, True)):
+        found = audit_finished(model, (x[:60], labels[:60]), (x[60:], labels[60:]), **QUICK)
+        codes_of = [[flag.code for flag in row.flags] for row in found.rows]
+        assert ("other-order" in codes_of[0]) is told
+        assert not any("other-order" in flags for flags in codes_of[1:])  # what a quantizer does to it is its price
 
 
 @pytest.mark.parametrize("outputs", [{"out": 1, "hidden": 2}])
