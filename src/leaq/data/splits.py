@@ -57,12 +57,10 @@ def _strata(samples: Samples) -> "np.ndarray":
     Source: the first step of iterative stratification (Sechidis et al., "On the Stratification of Multi-Label Data",
     ECML PKDD 2011).
     """
-    if samples.task == "classification":
-        return samples.targets
     found, fewest = np.zeros(len(samples)), np.full(len(samples), np.inf)
-    classes = [(at, code) for at, task in enumerate(samples.tasks) for code in range(len(task.classes))]
-    for stratum, (at, code) in enumerate(classes, start=1):
-        mine = samples.targets[:, at] == code
+    classes = [(values, code) for values, task in samples.each_target for code in range(len(task.classes))]
+    for stratum, (values, code) in enumerate(classes, start=1):
+        mine = values == code
         rarer = mine & (mine.sum() < fewest)
         found[rarer], fewest[rarer] = stratum, mine.sum()
     return found

@@ -193,25 +193,20 @@ def grouped(samples: Samples, codes: Ints) -> Samples:
 
 def check_classes(samples: Samples) -> None:
     """Refuse a class that cannot be both trained on and held out."""
-    for targets, classes, name in _targets(samples):
+    named = [(values, task.classes, f" of {task.name!r}" * bool(samples.tasks)) for values, task in samples.each_target]
+    for values, classes, name in named:
         for code, label in enumerate(classes):
-            have = len(np.unique(samples.groups[targets == code]))
+            have = len(np.unique(samples.groups[values == code]))
             if have < 2:
                 raise InvalidInput(
                     f"{samples.name}: every class needs at least 2 different records, one to train on and one to hold "
                     f"out. Class {label!r}{name} has {have}. Merge it with another class or remove it."
                 )
-    for targets, classes, name in _targets(samples):
-        if not classes and samples.tasks and (have := int((~np.isnan(targets)).sum())) < FEWEST_LABELS:
+    for values, classes, name in named:
+        if not classes and samples.tasks and (have := int((~np.isnan(values)).sum())) < FEWEST_LABELS:
             raise NotEnoughEvidence(
                 f"{samples.name}: every task needs at least {FEWEST_LABELS} labels. Found {have}{name}. Leave it out."
             )
-
-
-def _targets(samples: Samples) -> list[tuple["np.ndarray", tuple[str, ...], str]]:
-    """Return every target (n,) with its classes (none of values), and how messages name it."""
-    several = [(samples.targets[:, at], one.classes, f" of {one.name!r}") for at, one in enumerate(samples.tasks)]
-    return several or [(samples.targets, samples.classes, "")]
 
 
 def _check_duplicates(samples: Samples) -> Samples:

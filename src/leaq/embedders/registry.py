@@ -125,11 +125,10 @@ def _kept(samples: Samples, rows: np.ndarray) -> Samples:
             f"{samples.name}: an audit needs at least {FEWEST} molecules. The embedder can encode {len(kept)} of "
             f"{len(samples)}. Choose another embedder."
         )
-    columns = [(kept.targets[:, at], task.classes) for at, task in enumerate(samples.tasks)]
     rare = [
         label
-        for values, classes in columns or [(kept.targets, samples.classes)]
-        for code, label in enumerate(classes)
+        for values, task in kept.each_target
+        for code, label in enumerate(task.classes)
         if len(np.unique(kept.groups[values == code])) < 2
     ]
     if rare:

@@ -94,12 +94,12 @@ class Judge:
         """Return the joint table, with one of each task over the records that have its label."""
         samples, parts = self.samples, {}
         released = self.losses(outputs)
-        for at, task in enumerate(layout.tasks):
-            rows = np.flatnonzero(~np.isnan(samples.targets[:, at]))
+        for at, (values, task) in enumerate(samples.each_target):
+            rows = np.flatnonzero(~np.isnan(values))
             if not len(rows):  # of a finished model, whose outputs are what they are
                 continue
             own = task_outputs(outputs[:, rows], layout, at)
-            alone = Judge(_alone(samples, task, at, rows))
+            alone = Judge(_alone(samples.take(rows), task, values[rows]))
             parts[task.name] = alone.table(own, members[:, rows], **{**words, "strategy": "released"})
         return LossTable(
             losses=released.cpu().numpy()[:, None] if losses is None else losses,
@@ -125,11 +125,10 @@ class Judge:
         return found
 
 
-def _alone(samples: Samples, task: TaskSpec, at: int, rows: "np.ndarray") -> Samples:
-    """Return the records that have a label of one task, with it as their target."""
-    kept, values = samples.take(rows), samples.targets[rows, at]
+def _alone(samples: Samples, task: TaskSpec, values: Floats) -> Samples:
+    """Return records with the labels of one task, which all of them have, as their target."""
     return replace(
-        kept,
+        samples,
         targets=values.astype(np.int64) if task.kind == "classification" else values,
         task=task.kind,
         classes=task.classes,
@@ -147,11 +146,5 @@ def spreads(samples: Samples) -> Floats:
     >>> spreads(Samples(np.zeros((2, 1)), np.array([0.0, 4.0]), "regression")).tolist()
     [2.0]
     """
-    if not samples.tasks:
-        return np.array([float(np.std(samples.targets)) or 1.0 if samples.task == "regression" else 1.0])
-    layout = Layout(samples.tasks)
-    found = np.ones(len(samples.tasks))
-    for at in layout.values:
-        values = samples.targets[:, at]
-        found[at] = 1.0 if np.isnan(values).all() else float(np.nanstd(values)) or 1.0
-    return found
+    told = [(values, task.kind == "regression" and not np.isnan(values).all()) for values, task in samples.each_target]
+    return np.array([float(np.nanstd(values)) or 1.0 if varies else 1.0 for values, varies in told])

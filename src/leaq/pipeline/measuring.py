@@ -239,13 +239,13 @@ def describe_data(samples: Samples, members: Bools, *, game: str = "pool") -> di
         return described
     if samples.tasks:
         return {**described, "tasks": describe_tasks(samples)}
-    kind: Any = samples.task
-    return described | _described(TaskSpec(samples.name, kind, samples.classes, samples.unit), samples.targets)
+    [(values, task)] = samples.each_target
+    return described | _described(task, values)
 
 
 def describe_tasks(samples: Samples) -> list[dict[str, Any]]:
     """Return aggregates of the labels of each of several targets."""
-    known = [(task, values[~np.isnan(values)]) for task, values in zip(samples.tasks, samples.targets.T, strict=True)]
+    known = [(task, values[~np.isnan(values)]) for values, task in samples.each_target]
     return [
         {"name": task.name, "task": task.kind, "n": len(values), **_described(task, values)} for task, values in known
     ]

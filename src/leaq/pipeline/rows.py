@@ -259,7 +259,7 @@ def primary_metric(samples: Samples) -> str:
     """
     if samples.text:
         return "loss"
-    kinds: set[str] = {task.kind for task in samples.tasks} or {samples.task}
+    kinds: set[str] = {task.kind for _, task in samples.each_target}
     return LED_BY["mixed" if len(kinds) > 1 else kinds.pop()][0]
 
 

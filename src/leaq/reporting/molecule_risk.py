@@ -212,18 +212,13 @@ def _traits(samples: Samples, similarity: Floats) -> dict[str, Bools]:
     frames = scaffolds(samples.inputs.tolist())
     count = Counter(frames)
     traits: dict[str, Bools] = {}
-    for values, classes in _labels(samples):
-        name, has = ("minority class", _minority(values, classes)) if classes else ("extreme value", _extreme(values))
+    for values, task in samples.each_target:
+        name = "minority class" if task.classes else "extreme value"
+        has = _minority(values, task.classes) if task.classes else _extreme(values)
         traits[name] = traits.get(name, False) | has  # of several targets in any of a molecule's labels
     traits["rare scaffold"] = np.array([count[frame] == 1 for frame in frames])
     traits["no close analogue"] = similarity < SIMILARITIES[1]
     return traits
-
-
-def _labels(samples: Samples) -> list[tuple[Floats, tuple[str, ...]]]:
-    """Return every target (n,), NaN for holes, with its classes (none of values)."""
-    several = [(samples.targets[:, at], task.classes) for at, task in enumerate(samples.tasks)]
-    return several or [(samples.targets.astype(np.float64), samples.classes)]
 
 
 def _minority(values: Floats, classes: Sequence[str]) -> Bools:
@@ -286,13 +281,10 @@ def _stratum(name: str, inside: Bools, risks: Risks, config: AuditConfig) -> Str
 
 
 def _target(samples: Samples, i: int) -> str:
-    if samples.tasks:
-        pairs = [(task, samples.targets[i, at]) for at, task in enumerate(samples.tasks)]
-        known = [(task, value) for task, value in pairs if not np.isnan(value)]
-        return ", ".join(
-            f"{task.name}: {task.classes[int(value)] if task.classes else f'{value:.3g} {task.unit}'.strip()}"
-            for task, value in known
-        )
-    if samples.task == "classification":
-        return samples.classes[int(samples.targets[i])]
-    return f"{float(samples.targets[i]):.3g} {samples.unit}".strip()
+    """Say what a molecule's labels are, of several targets each with its name."""
+    return ", ".join(
+        f"{task.name}: " * bool(samples.tasks)
+        + (task.classes[int(values[i])] if task.classes else f"{values[i]:.3g} {task.unit}".strip())
+        for values, task in samples.each_target
+        if not np.isnan(values[i])
+    )

@@ -192,16 +192,12 @@ def reference_table(
 
 def _fitted(reference: Reference, samples: Samples, inside: Bools, *, seed: int) -> tuple[Floats, list[Any]]:
     """Fit one model, or of several targets one a task; return outputs (n, k), and the arrays it consists of."""
-    inputs = samples.inputs
-    if not samples.tasks:
-        fitted = reference.estimator(samples.task, seed).fit(inputs[inside], samples.targets[inside])
-        return reference.outputs(fitted, inputs, samples.task), reference.arrays(fitted)
-    outputs, arrays = [], []
-    for at, task in enumerate(samples.tasks):
-        rows = inside & ~np.isnan(samples.targets[:, at])
-        fitted = reference.estimator(task.kind, seed).fit(inputs[rows], samples.targets[rows, at])
+    inputs, outputs, arrays = samples.inputs, list[Floats](), list[Any]()
+    for values, task in samples.each_target:
+        rows = inside & ~np.isnan(values)
+        fitted = reference.estimator(task.kind, seed).fit(inputs[rows], values[rows])
         found = reference.outputs(fitted, inputs, task.kind)
-        outputs.append(found[:, 1:] - found[:, :1] if len(task.classes) == 2 else found)
+        outputs.append(found[:, 1:] - found[:, :1] if samples.tasks and len(task.classes) == 2 else found)
         arrays += reference.arrays(fitted)
     return np.concatenate(outputs, axis=1), arrays
 

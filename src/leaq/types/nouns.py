@@ -22,7 +22,7 @@ from leaq.errors import InvalidInput
 from leaq.lazy import Tensor
 from leaq.types.activations import Activations
 from leaq.types.arrays import checked_samples, checked_table, joined, numbers, plain_array, some_of, trained_on
-from leaq.types.tasks import TaskSpec
+from leaq.types.tasks import MULTITASK, TaskSpec
 
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
@@ -115,6 +115,20 @@ class Samples:
         if self.text:
             return "text"
         return "table" if self.inputs.dtype.kind in "fiub" else "smiles"
+
+    @property
+    def each_target(self) -> tuple[tuple[npt.NDArray[Any], TaskSpec], ...]:
+        """Every target by itself, (n,) with NaN where a label is missing, and what it is; or the only one.
+
+        Examples
+        --------
+        >>> records = Samples(np.zeros((2, 1)), np.array([0, 1]), "classification", classes=("no", "yes"))
+        >>> [(values.tolist(), task.classes) for values, task in records.each_target]
+        [([0, 1], ('no', 'yes'))]
+        """
+        if self.task == MULTITASK:
+            return tuple(zip(self.targets.T, self.tasks, strict=True))
+        return ((self.targets, TaskSpec(self.name, self.task, self.classes, self.unit)),)
 
     def take(self, rows: npt.ArrayLike) -> Self:
         """Return the records at `rows` (positions or a mask), everything else unchanged."""

@@ -4,6 +4,7 @@ import torch
 
 from leaq.errors import InvalidInput
 from leaq.types import Checkpoints, LossTable
+from leaq.types.tasks import TaskSpec
 from tests.unit.types.cases import samples, table
 
 
@@ -24,6 +25,18 @@ def test_kind_tells_numbers_from_molecules():
     assert samples().kind == "table"
     smiles = np.array(["C"] * 30)
     assert samples(inputs=smiles).kind == "smiles"
+
+
+def test_each_target_comes_with_what_it_is():
+    tasks = (TaskSpec("toxic", "classification", ("no", "yes")), TaskSpec("logS", "regression", unit="mol/L"))
+    several = samples(targets=np.tile([1.0, np.nan], (30, 1)), task="multitask", tasks=tasks, classes=())
+    assert [(task, np.isnan(values).all()) for values, task in several.each_target] == [
+        (tasks[0], False),
+        (tasks[1], True),
+    ]
+    [(values, task)] = samples().each_target
+    assert values.tolist() == samples().targets.tolist()
+    assert (task.kind, task.classes) == (samples().task, samples().classes)
 
 
 def test_released_and_held_out():

@@ -67,12 +67,11 @@ class Ensembles:
 
 def _kind(samples: Samples) -> str:
     """Return what networks predict, in the words of `Ensemble`."""
-    if samples.task == "regression":
-        return "regression"
-    if samples.task == "classification":
-        return "binary" if len(samples.classes) == 2 else "classes"
-    kinds = {"regression" if not task.classes else "binary" if len(task.classes) == 2 else "" for task in samples.tasks}
-    if len(kinds) > 1 or "" in kinds:
+    kinds = {
+        "regression" if not task.classes else "binary" if len(task.classes) == 2 else "classes"
+        for _, task in samples.each_target
+    }
+    if len(kinds) > 1 or (samples.tasks and "classes" in kinds):
         raise InvalidInput(
             "An ensemble predicts values alone, or targets of two classes alone. Found targets of several kinds. Name "
             "targets of one kind, or leave ensemble out."
