@@ -13,7 +13,6 @@ from leaq.types import AttackResult, Checkpoints, Flag, LossTable, NotComputed
 
 if TYPE_CHECKING:
     from leaq.pipeline.finished.evaluating import ModelEvaluator
-    from leaq.pipeline.finished.records import Records
 
 ExtraAttacks = Callable[["ModelEvaluator", LossTable], Mapping[str, AttackResult | NotComputed]]
 """Further attacks on a released model, computed right after it was evaluated."""
@@ -44,18 +43,4 @@ class Case:
     reference: nn.Module | None = None
     flags: tuple[Flag, ...] = ()
     extra: ExtraAttacks | None = None
-    lent: bool = False
-
-
-@dataclass(frozen=True)
-class Runnable:
-    """A model that runs on the records beside it, what is doubted about it, and its loss where its file says it.
-
-    `lent` is that of `Case`.
-    """
-
-    model: nn.Module
-    records: "tuple[Records, Records]"
-    flags: tuple[Flag, ...] = ()
-    loss: str | None = None
     lent: bool = False

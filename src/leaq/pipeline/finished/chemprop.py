@@ -17,7 +17,7 @@ from leaq.models.nets.chemprop import LOSSES, Ensemble, read_chemprop
 from leaq.models.nets.networks import GraphNet
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.finished.arrays import tensor_of
-from leaq.pipeline.finished.case import Runnable
+from leaq.pipeline.finished.case import Case
 from leaq.pipeline.finished.records import Records, read_records
 from leaq.types import Flag
 
@@ -40,7 +40,7 @@ def who_trained(source: str, files: Sequence[Path], missing: Sequence[str]) -> I
     )
 
 
-def open_chemprop(files: Sequence[Path], config: AuditConfig, held: Mapping[str, Any]) -> Runnable:
+def open_chemprop(files: Sequence[Path], config: AuditConfig, held: Mapping[str, Any]) -> Case:
     """Read a network, or several as one ensemble, and the molecules that did and did not train it.
 
     Parameters
@@ -54,13 +54,13 @@ def open_chemprop(files: Sequence[Path], config: AuditConfig, held: Mapping[str,
         If a table has no such columns, or a molecule cannot be read, by row.
     """
     network = read_chemprop(*files)
-    loss = LOSSES[network.kind] if config.loss == "auto" else None
+    loss = LOSSES[network.kind] if config.loss == "auto" else "auto"
     if not all(isinstance(data, pd.DataFrame) for data in held.values()):
-        packed = [read_records(data, name=name, target=config.target) for name, data in held.items()]
-        return Runnable(network, (packed[0], packed[1]), loss=loss)
+        inside, outside = (read_records(data, name=name, target=config.target) for name, data in held.items())
+        return Case(config, network, inside, outside, loss=loss)
     tables = [_Table.read(name, frame, network, config) for name, frame in held.items()]
     flags = tuple(dict.fromkeys(flag for table in tables for flag in table.flags))
-    return Runnable(network, _records(tables), flags, loss)
+    return Case(config, network, *_records(tables), loss=loss, flags=flags)
 
 
 @dataclass(frozen=True)

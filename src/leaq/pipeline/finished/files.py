@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from leaq.models.formats.containers.gguf import is_language_gguf
 from leaq.models.nets.chemprop import chemprop_files
 from leaq.models.sklearn import Converted, from_sklearn, is_sklearn
 from leaq.pipeline.cell import AuditConfig, FinishedModel
-from leaq.pipeline.finished.case import Case, Runnable
+from leaq.pipeline.finished.case import Case
 from leaq.pipeline.finished.chemprop import MOLECULES, open_chemprop, who_trained
 from leaq.pipeline.finished.looking import (
     empty_network,
@@ -76,30 +75,15 @@ def case_of(config: AuditConfig, given: Given) -> Case:
     held = {name: data if data is not None else _read(config, name, language) for name, data in named.items()}
     loss = given.loss or (user_function(config.loss, what="--loss") if ":" in config.loss else config.loss)
     shipped = given.shipped if given.shipped is not None else _shipped(config.shipped)
-    case = partial(Case, config, loss=loss, shipped=shipped, calibration=given.calibration)
     if language:
-        if place is not None and is_large(place):
-            refuse_large_folder(place, rows=_rows(config))
-        model, tokenizer = (given.data, None) if place is None else load_causal(place, in_file=fills_memory(place))
-        tokenizer = given.tokenizer or tokenizer
-        give_back_memory()
-        flags = _dequantized(place, describe_file(place) if place and place.suffix == ".gguf" else "")
-        other = given.reference or config.reference or None
-        if isinstance(other, str | Path):
-            other = _placed(load_causal(other, in_file=Path(other).exists() and fills_memory(Path(other)))[0], config)
-        recorded = _recorded(config, given, model)
-        model = _placed(model, config)
-        return case(
-            model, **held, checkpoints=recorded, tokenizer=tokenizer, reference=other, flags=flags,
-            lent=place is not None,
-        )  # fmt: skip
-    if given.reference is not None or config.reference:
+        opened = _language_model(place, given, config, held)
+    elif given.reference is not None or config.reference:
         raise InvalidInput("reference belongs to a language model. Found another. Leave it out.")
-    opened = open_chemprop(saved, config, held) if saved else _opened(place or given.data, builder, config, held)
-    recorded = _recorded(config, given, opened.model)
-    model = _placed(opened.model, config)
-    found = case(model, *opened.records, checkpoints=recorded, flags=opened.flags, lent=opened.lent)
-    return found if opened.loss is None else replace(found, loss=opened.loss)
+    else:
+        opened = open_chemprop(saved, config, held) if saved else _opened(place or given.data, builder, config, held)
+    found = replace(opened, shipped=shipped, calibration=given.calibration)
+    found = replace(found, checkpoints=_recorded(config, given, found.model))
+    return replace(found, model=_placed(found.model, config), loss=loss if found.loss == "auto" else found.loss)
 
 
 def _placed(model: Any, config: AuditConfig) -> Any:
@@ -122,13 +106,27 @@ def _recorded(config: AuditConfig, given: Given, model: Any) -> Checkpoints | No
     return read_recording(config.recorded, model)
 
 
-def _opened(model: Any, builder: Any, config: AuditConfig, held: Mapping[str, Any]) -> Runnable:
+def _language_model(place: Path | None, given: Given, config: AuditConfig, held: Mapping[str, Any]) -> Case:
+    """Open a language model, and the one that calibrates the attack where there is one."""
+    if place is not None and is_large(place):
+        refuse_large_folder(place, rows=_rows(config))
+    model, tokenizer = (given.data, None) if place is None else load_causal(place, in_file=fills_memory(place))
+    give_back_memory()
+    flags = _dequantized(place, describe_file(place) if place and place.suffix == ".gguf" else "")
+    other = given.reference or config.reference or None
+    if isinstance(other, str | Path):
+        other = _placed(load_causal(other, in_file=Path(other).exists() and fills_memory(Path(other)))[0], config)
+    tokenizer = given.tokenizer or tokenizer
+    return Case(config, model, **held, tokenizer=tokenizer, reference=other, flags=flags, lent=place is not None)
+
+
+def _opened(model: Any, builder: Any, config: AuditConfig, held: Mapping[str, Any]) -> Case:
     """Open whatever is no language model: a module, an estimator, a program, a file of weights, a function."""
     if is_sklearn(model):
         converted = from_sklearn(model)
         pairs = {name: pair_of(data, name, config.columns, config.target) for name, data in held.items()}
         pairs = {name: _given_to(converted, pair, name) for name, pair in pairs.items()}
-        return Runnable(converted.module, _records(config, pairs))
+        return Case(config, converted.module, **_records(config, pairs))
     read = _records(config, held)
     if isinstance(model, Path):
         return _of_file(model, builder, config, read)
@@ -138,7 +136,7 @@ def _opened(model: Any, builder: Any, config: AuditConfig, held: Mapping[str, An
             "A finished model must be a torch module, a scikit-learn estimator with weights, or something that can "
             f"be called. Found {type(model).__name__}. To train models on a table, name the data set or the file."
         )
-    return Runnable(module, read)
+    return Case(config, module, **read)
 
 
 def _given_to(converted: Converted, pair: Any, name: str) -> Any:
@@ -154,21 +152,20 @@ def _given_to(converted: Converted, pair: Any, name: str) -> Any:
         ) from err
 
 
-def _records(config: AuditConfig, held: Mapping[str, Any]) -> tuple[Records, Records]:
-    inside, outside = (
-        read_records(data, name=name, columns=config.columns, target=config.target) for name, data in held.items()
-    )
-    return inside, outside
+def _records(config: AuditConfig, held: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: read_records(data, name=name, columns=config.columns, target=config.target) for name, data in held.items()
+    }
 
 
-def _of_file(path: Path, builder: Any, config: AuditConfig, records: tuple[Records, Records]) -> Runnable:
+def _of_file(path: Path, builder: Any, config: AuditConfig, read: Mapping[str, Any]) -> Case:
     """Open a program, or build the network of a file of weights and fill it with them."""
     if not builder:
         program = None if path.is_dir() else open_box(path)
         if program is None:
             raise _bare(path)
-        return Runnable(program, records)
-    about, mapped = _about(*records, loss=config.loss), False
+        return Case(config, program, **read)
+    about, mapped = _about(**read, loss=config.loss), False
     network = empty_network(builder, about) if is_large(path) else None
     if network is not None:
         mapped = stays_in_file(path, network, rows=_rows(config))
@@ -176,7 +173,8 @@ def _of_file(path: Path, builder: Any, config: AuditConfig, records: tuple[Recor
     with large_blocks_returned(mapped):
         module, stored = filled_from(path, network or network_of(builder, about), fresh=fresh, mapped=mapped)
     forms = ", ".join(dict.fromkeys(stored.values()))
-    return Runnable(module, records, _dequantized(path, f"weights as {forms}" if forms else ""), lent=True)
+    flags = _dequantized(path, f"weights as {forms}" if forms else "")
+    return Case(config, module, **read, flags=flags, lent=True)
 
 
 def _bare(path: Path) -> InvalidInput:
@@ -278,7 +276,7 @@ def _look_first(config: AuditConfig) -> None:
         for model in (path, config.reference or path):
             refuse_large_folder(model, rows=_rows(config))
     elif config.model:
-        about = _about(*_records(config, read), loss=config.loss)
+        about = _about(**_records(config, read), loss=config.loss)
         if is_large(path) and (network := empty_network(config.model, about)) is not None:
             stays_in_file(path, network, rows=_rows(config))
 

@@ -112,29 +112,18 @@ def read_records(data: Any, *, name: str, columns: tuple[str, ...] = (), target:
         raise InvalidInput(f"{name}: there must be at least one record. Found none.")
     _refuse_bad_numbers(batches, name)
     features = _features(batches)
-    if features is None:
-        return Records(tuple(batches), None, None, names_of(data), input_names_of(data))
-    keys, d = digests_of(features), features.shape[1]
-    few = features if d <= WIDEST else features[:, np.linspace(0, d - 1, WIDEST).astype(int)]
-    return Records(tuple(batches), few, keys, names_of(data), input_names_of(data))
+    keys = None if features is None else digests_of(features)
+    if features is not None and (d := features.shape[1]) > WIDEST:
+        features = features[:, np.linspace(0, d - 1, WIDEST).astype(int)]
+    inputs, targets = data if isinstance(data, tuple | list) and len(data) == 2 else (None, None)
+    names, columns = (tuple(map(str, getattr(part, "columns", ()))) for part in (targets, inputs))
+    return Records(tuple(batches), features, keys, names, columns)
 
 
 def digests_of(arrays: Iterable[npt.NDArray[Any]]) -> Ints:
     """Return one number an array, equal exactly for equal ones."""
     digests = (hashlib.blake2b(array.tobytes(), digest_size=8).digest() for array in arrays)
     return np.array([int.from_bytes(digest, "little", signed=True) for digest in digests], dtype=np.int64)
-
-
-def names_of(data: Any) -> tuple[str, ...]:
-    """Return what the targets of a pair (inputs, targets) are called, where they are a frame."""
-    targets = data[1] if isinstance(data, tuple | list) and len(data) == 2 else None
-    return tuple(map(str, getattr(targets, "columns", ())))
-
-
-def input_names_of(data: Any) -> tuple[str, ...]:
-    """Return what the inputs of a pair (inputs, targets) are called, where they are a frame."""
-    inputs = data[0] if isinstance(data, tuple | list) and len(data) == 2 else None
-    return tuple(map(str, getattr(inputs, "columns", ())))
 
 
 def refuse_other_columns(members: Records, nonmembers: Records) -> None:
