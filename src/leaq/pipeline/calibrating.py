@@ -10,8 +10,9 @@ initial weights: the attacker then knows how the model was trained and not which
 Trained on none of the pool, a model in full precision knows nothing of it: what is found here is the calibration's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from leaq.pipeline.measuring import GROUPED, how_of
 from leaq.pipeline.planning import Asked, ReleaseTables, asked, set_aside
 from leaq.pipeline.rows import no_skill
 from leaq.pipeline.subjects import Subject
-from leaq.quantizers import Calibration, Identity, Scheme
+from leaq.quantizers import Calibration, Identity, ReleaseSet, Scheme
 from leaq.quantizers.calibration import RECORDS
 from leaq.results import QuantizerRow
 from leaq.types import AttackResult, Bools, Checkpoints, Flag, LossTable, NotComputed, Progress, Samples, silent
@@ -69,7 +70,10 @@ class Calibrations:
     members: Bools
     quantizers: tuple[Scheme, ...]
 
-    drawn = None
+    drawn: ClassVar[None] = None
+    sets: ClassVar[tuple[ReleaseSet, ...]] = ()
+    releases: ClassVar[tuple[Scheme, ...]] = ()
+    what: ClassVar[str] = "calibrations"
 
     @property
     def judged(self) -> Samples:
@@ -98,7 +102,25 @@ class Calibrations:
         known = self.keys[::2]
         return {"leak_vs_unknown": {key: (key + UNKNOWN,) for key in known}}
 
-    def calibration(self, model: Model, which: slice, *, seed: int) -> Calibration:
+    def trainings(self, first: Bools) -> tuple[tuple[Samples, Bools], ...]:
+        """Return what is trained for the first calibrations: a model for each, and the one that is known."""
+        everybody = np.ones((len(first), len(self.training)), dtype=bool)
+        return (self.training, everybody), (self.training, everybody[:1])
+
+    def candidates(self, _config: AuditConfig) -> int:
+        """Return how many candidates of each calibration there are: itself."""
+        return 1
+
+    def runs(self, _config: AuditConfig) -> Iterator[tuple[Scheme, int]]:
+        """Yield what calibrates, and full precision, twice: of the model that is known, and of others."""
+        for quantizer in self.quantizers:
+            yield from [(quantizer, 1)] * (1 + self.twice(quantizer))
+
+    def twice(self, quantizer: Scheme) -> bool:
+        """Whether a quantizer has a second row, with the model unknown, or is what drops there are from."""
+        return quantizer.needs.calibration or isinstance(quantizer, Identity)
+
+    def calibration(self, model: Model, which: slice, _scheme: Scheme, *, seed: int) -> Calibration:
         """Return what some calibrations show a quantizer: all their members."""
         most = int(self.members.sum(1).max())
         return Calibration(model, self.pool.inputs, self.members[which], seed=seed, first=which.start, most=most)
@@ -124,7 +146,7 @@ def calibrations(config: AuditConfig, samples: Samples) -> Calibrations:
     Raises
     ------
     InvalidInput
-        If no quantizer is calibrated, one is calibrated elsewhere, or several releases are to be attacked together.
+        If no quantizer is calibrated, one is calibrated elsewhere, or what only the game pool knows is asked for.
     """
     calibrated = [one for one in config.schemes if one.needs.calibration]
     if not calibrated or any(quantizer.calibrated == "elsewhere" for quantizer in calibrated):
@@ -142,6 +164,11 @@ def calibrations(config: AuditConfig, samples: Samples) -> Calibrations:
     if config.together:
         raise InvalidInput(
             "Several releases together are attacked in the game pool. Found the game calibration. Leave out together."
+        )
+    if config.dp_sgd:
+        raise InvalidInput(
+            "Differential privacy in training is compared in the game pool. Found the game calibration, which trains "
+            "no model on the records asked about. Leave out dp_sgd."
         )
     share = min(0.5, 2 * RECORDS / len(samples))
     training, pool = set_aside(samples, share=share, seed=config.seed)
@@ -165,9 +192,8 @@ def calibrate(
     _, unknown = trained(1 + which.start, count, progress)
     found: ReleaseTables = {}
     for done, quantizer in enumerate(todo.quantizers, start=1):
-        twice = quantizer.needs.calibration or isinstance(quantizer, Identity)  # full precision: what drops are from
-        for released, more in ((one, ""), (unknown, UNKNOWN))[: 1 + twice]:
-            fitted = quantizer.fitted_to(released, todo.calibration(model, which, seed=config.seed))
+        for released, more in ((one, ""), (unknown, UNKNOWN))[: 1 + todo.twice(quantizer)]:
+            fitted = quantizer.fitted_to(released, todo.calibration(model, which, quantizer, seed=config.seed))
             rounded, read = fitted(released), config.beside_losses
             table = loss_table(
                 model, rounded, todo.pool, todo.members[which], whitebox=read["whitebox"], numbers=read["numbers"]

@@ -130,15 +130,14 @@ def estimated_cost(samples: Samples, config: AuditConfig) -> Cost:
         shadows=config.trained if released else max(0, config.models - 2),
         steps=0,
         quantizers=len(todo.quantizers),
-        candidates=config.models * (1 if released or isinstance(todo, Calibrations) else config.training.checkpoints),
+        candidates=config.models * todo.candidates(config),
         released=released,
-        what="calibrations" if isinstance(todo, Calibrations) else "models",
+        what=todo.what,
     )
-    model = trained.network(todo.pool)
+    model, first = trained.network(todo.pool), members[parts[0]]
     if model is None:
-        trainings = len(members) + (len(parts) if isinstance(todo, Calibrations) else 0)
+        trainings = len(members) + len(parts) * (len(todo.trainings(first)) - 1)
         return replace(known, candidates=0, stages=_measuring(config, todo), recipe=config.recipe, trainings=trainings)
-    first = members[parts[0]]
     trial = Rehearsal(config, model, model.init(0, range(len(first))), todo, first)
     steps, each = _training(config, todo, trained, first)
     stages = {
@@ -152,12 +151,9 @@ def estimated_cost(samples: Samples, config: AuditConfig) -> Cost:
 
 def _training(config: AuditConfig, todo: Asked | Calibrations, trained: Subject, first: Bools) -> tuple[int, float]:
     """Return the steps of training the first models, and the seconds each takes."""
-    if isinstance(todo, Calibrations):  # one that is known, and one for each calibration
-        everybody = np.ones((len(first), len(todo.training)), dtype=bool)
-        steps = config.training.steps(len(todo.training))
-        each = seconds_per_step(trained, todo.training, everybody, config)
-        return 2 * steps, (each + seconds_per_step(trained, todo.training, everybody[:1], config)) / 2
-    return config.training.steps(int(first[0].sum())), seconds_per_step(trained, todo.pool, first, config)
+    runs = todo.trainings(first)
+    steps = sum(config.training.steps(int(members[0].sum())) for _, members in runs)
+    return steps, sum(seconds_per_step(trained, *run, config) for run in runs) / len(runs)
 
 
 def _measuring(config: AuditConfig, todo: Asked | Calibrations, *, evaluating: float = 0.0) -> dict[str, float]:
@@ -166,11 +162,9 @@ def _measuring(config: AuditConfig, todo: Asked | Calibrations, *, evaluating: f
     `evaluating` are the seconds in which a release of every model runs over the judged records.
     """
     row = _seconds_of_a_row(config, todo)
-    if isinstance(todo, Calibrations):
-        return {"measuring": row * len(todo.keys)}
     private = len(config.dp_sgd) * (1 if todo.pool.public is None else 2)
     return {
-        "measuring": row * len(todo.quantizers),
+        "measuring": row * len(todo.keys),
         "releases together": ATTACKED * row * sum(len(one.quantizers) for one in todo.sets),
         "DP-SGD": private_seconds(config, todo) + private * (evaluating + row),
         "references": reference_seconds(config, todo) + ATTACKED * row * len(config.references),
@@ -211,7 +205,7 @@ def _memory(config: AuditConfig, todo: Asked | Calibrations, trial: Rehearsal) -
     size: int = 8 if training.dtype == "float64" else 4
     table = 8 * n * config.models * (training.checkpoints + kept + 1 + gradients)
     beside = bool(config.dp_sgd) + bool(config.references)  # one table at a time
-    tables = len(todo.quantizers) + (0 if isinstance(todo, Calibrations) else len(todo.releases)) + beside
+    tables = len(todo.quantizers) + len(todo.releases) + beside
     signals = 2 * (1 + gradients)  # normalised and raw
     measuring = 8 * n * (RESAMPLED * config.draws + config.models * EVIDENCE * signals)
     checkpoints = HELD * size * trial.weights * len(trial.first) * training.checkpoints

@@ -7,9 +7,10 @@ calibrated quantizer is measured twice, on equally many records: calibrated on t
 difference is the price of the former.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -70,6 +71,8 @@ class Asked:
     drawn: Ints | None = None
     outputs: bool = False
 
+    what: ClassVar[str] = "models"
+
     @cached_property
     def judged(self) -> Samples:
         """Records that attackers ask about, and that every number rests on."""
@@ -110,6 +113,19 @@ class Asked:
     def releases(self) -> tuple[Scheme, ...]:
         """Further releases that are attacked as one of a set only."""
         return tuple(dict.fromkeys(q for one in self.sets for q in one.quantizers if q not in self.quantizers))
+
+    def trainings(self, first: Bools) -> tuple[tuple[Samples, Bools], ...]:
+        """Return what is trained for the first models, of members (s, n) each: records, and who of them trains."""
+        return ((self.pool, first),)
+
+    def candidates(self, config: AuditConfig) -> int:
+        """Return how many candidates of each model every quantizer has: checkpoints, or a released file alone."""
+        return 1 if config.released else config.training.checkpoints
+
+    def runs(self, config: AuditConfig) -> Iterator[tuple[Scheme, int]]:
+        """Yield what each model is quantized by, and how many candidates of it are."""
+        yield from ((quantizer, self.candidates(config)) for quantizer in self.quantizers)
+        yield from ((quantizer, 1) for quantizer in self.releases)
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.measuring import columns_for_references
 from leaq.pipeline.planning import Asked
 from leaq.pipeline.subjects import Subject
-from leaq.quantizers import Calibration, Identity, Scheme
+from leaq.quantizers import Scheme
 from leaq.training import MLP, StackedModule
 from leaq.training.private import PrivateTraining, train_private
 from leaq.training.references import parse_references, reference_table
@@ -91,14 +91,7 @@ class Rehearsal:
 
     def releasing(self) -> float:
         """Return the seconds in which these models are quantized in every way and run over the judged records."""
-        if isinstance(self.todo, Calibrations):
-            # Of the model that is known and of those that are not; what looks at no records has one row.
-            twice = [q for q in self.todo.quantizers if q.needs.calibration or isinstance(q, Identity)]
-            return sum(self._released(quantizer, 1) for quantizer in (*self.todo.quantizers, *twice))
-        each = 1 if self.config.released else self.config.training.checkpoints
-        return sum(self._released(quantizer, each) for quantizer in self.todo.quantizers) + sum(
-            self._released(quantizer, 1) for quantizer in self.todo.releases
-        )
+        return sum(self._released(quantizer, candidates) for quantizer, candidates in self.todo.runs(self.config))
 
     def evaluating(self) -> float:
         """Return the seconds in which one release of one of these models runs over the judged records."""
@@ -108,7 +101,7 @@ class Rehearsal:
         s, numbers = len(self.first), max(1, self.weights)
         models = min(s, CALIBRATED if quantizer.needs.calibration else max(CALIBRATED, NUMBERS // numbers))
         tried = max(1, min(candidates, CHECKPOINTS, NUMBERS // (numbers * models)))
-        calibration = self._calibration(quantizer, models)
+        calibration = self.todo.calibration(self.model, slice(0, models), quantizer, seed=self.config.seed)
         checkpoints = quantizer.recorded(self._checkpoints(models, tried))
         with _timed(self.config) as fitting:
             fitted = quantizer.fitted_to(checkpoints.last(), calibration)
@@ -117,12 +110,6 @@ class Rehearsal:
             quantized = fitted(checkpoints)
         once, each = self._evaluating(quantized)
         return (fitting[0] + once + (quantizing[0] + each) * candidates / tried) * s / models
-
-    def _calibration(self, quantizer: Scheme, models: int) -> Calibration:
-        which, seed = slice(0, models), self.config.seed
-        if isinstance(self.todo, Calibrations):
-            return self.todo.calibration(self.model, which, seed=seed)
-        return self.todo.calibration(self.model, which, quantizer, seed=seed)
 
     def _checkpoints(self, models: int, count: int) -> Checkpoints:
         held = {}
@@ -158,7 +145,7 @@ class Rehearsal:
         return beside * share, plain[0] * share
 
 
-def private_seconds(config: AuditConfig, todo: Asked) -> float:
+def private_seconds(config: AuditConfig, todo: Asked | Calibrations) -> float:
     """Return the seconds of all trainings with differential privacy: a few steps of one model are tried."""
     if not config.dp_sgd:
         return 0.0
@@ -182,7 +169,7 @@ def private_seconds(config: AuditConfig, todo: Asked) -> float:
     return steps + ACCOUNTING * finite
 
 
-def reference_seconds(config: AuditConfig, todo: Asked) -> float:
+def reference_seconds(config: AuditConfig, todo: Asked | Calibrations) -> float:
     """Return the seconds of all classical models: one of each kind is tried."""
     total = 0.0
     references = parse_references(",".join(config.references))

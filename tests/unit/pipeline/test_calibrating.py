@@ -141,6 +141,15 @@ def test_a_quantizer_that_is_calibrated_on_members_is_asked_for(quantizers):
     )
 
 
+def test_training_with_differential_privacy_belongs_to_the_other_game():
+    with pytest.raises(InvalidInput) as refused:
+        audit(config(dp_sgd=("1",)))
+    assert str(refused.value) == (
+        "Differential privacy in training is compared in the game pool. Found the game calibration, which trains no "
+        "model on the records asked about. Leave out dp_sgd."
+    )
+
+
 def test_releases_together_belong_to_the_other_game():
     with pytest.raises(InvalidInput) as refused:
         audit(config(together=("sign + twn",)))
