@@ -153,14 +153,14 @@ def train_modules(  # noqa: PLR0913 - what `train` takes, and what to build
     }
     params |= {buffer_of(name): torch.from_numpy(values).to(x) for name, values in scalers.items()}
     optimizer = Descent([params[name] for name in model.trained], config)
-    batches = Batches(members, config, seed=seed, first=first, like=x, fewest=2)
+    batches, inputs = Batches(members, config, seed=seed, first=first, like=x, fewest=2), model.batches(x)
     recorder = StackRecorder(model.roles, total=batches.total, keep=config.checkpoints)
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):  # dropout reads the global generator
         torch.manual_seed(int(stream(seed, "dropout", first).integers(2**63 - 1)))
         for step, (rows, weights) in enumerate(batches, start=1):
             if samples.tasks:
                 weights = entry_weights(y[rows], weights)  # noqa: PLW2901
-            gradient = model.gradient(params, x[rows], y[rows], weights / unit**2)
+            gradient = model.gradient(params, inputs(rows), y[rows], weights / unit**2)
             for name in model.trained:
                 params[name].grad = gradient[name]
             optimizer.step(config.rate(step, batches.total))

@@ -45,8 +45,9 @@ class StackedModule:
     A module whose records differ in size may bring a method `collate`: it gets the batches of all models at once,
     (m, b, ...), before they are stacked, and returns tensors (or a tuple of them) with the model axis in front, which
     the module is then called with, a model at a time. What its method `prepared` makes of records (n, ...) is made once
-    for all models that are evaluated on them. One whose attribute `model_axis` is true takes the weights and batches of
-    all models at once, too: that saves what vmap costs. See `leaq.models.nets` for one.
+    for all models that are evaluated on them. One with a method `batches` takes the weights and batches of all models
+    at once: it turns records (n, ...) into what makes batches of positions (m, b) among them. That saves what vmap
+    costs, and whatever of a record need not be worked out anew for each batch. See `leaq.models.nets` for one.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ class StackedModule:
         self._collate: Callable[[Tensor], Any] = getattr(skeleton, "collate", as_given)
         self.prepared: Callable[[Tensor], Any] = getattr(skeleton, "prepared", as_given)
         """What `forward` is fastest on, of shared inputs (n, ...): what the module's own `prepared` makes of them."""
-        self._model_axis: bool = getattr(skeleton, "model_axis", False)
+        self._batches: Callable[[Tensor], Callable[[Tensor], Any]] | None = getattr(skeleton, "batches", None)
         self.note: Flag | None = None
         self._skeleton = skeleton
         # Copies of a graph network read the same graphs faster one after another: 1 to 4 times, the more the larger.
@@ -90,8 +91,7 @@ class StackedModule:
         self.reads: Callable[[Tensor], Tensor] = as_given
         self.widest = _widest(skeleton, self.as_inputs(probe))
         self._convolves = any(role.startswith("conv") for role in self._roles.values())
-        reason = self._why_not_stackable(probe)
-        if reason is not None:
+        if (reason := self._why_not_stackable(probe)) is not None:
             self.note = Flag(NOT_STACKED, f"Trained one model after another: {reason}")
 
     @cached_property
@@ -152,9 +152,9 @@ class StackedModule:
 
     def outputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
         """Run each model on records of its own, differentiably: inputs (m, r, ...) -> (m, r, k)."""
-        if self._model_axis:
+        if self._batches is not None:
             self._skeleton.eval()
-            return self._call(dict(params), self._collate(inputs), axes=2)
+            return self._call(dict(params), self._collated(inputs), axes=2)
         return self._shaped(self._evaluated.outputs(params, self.as_inputs(inputs)), axes=2)
 
     def raw_outputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
@@ -177,14 +177,18 @@ class StackedModule:
         """Show each layer's inputs to `visit`, right before it runs; see `leaq.models.ModuleModel`."""
         return self._evaluated.inputs_in_turn(params, self.as_inputs(inputs), shares, visit=visit)
 
-    def stacks(self, inputs: Tensor) -> bool:
+    def batches(self, inputs: Tensor) -> Callable[[Tensor], Any]:
+        """Return what makes the batches that `gradient` takes of records (n, ...): of positions (m, b) among them."""
+        return inputs.__getitem__ if self._batches is None or self.note is not None else self._batches(inputs)
+
+    def stacks(self, inputs: Any) -> bool:
         """Tell whether copies run as one program where the inputs lie: those that can be, where that is faster."""
-        return self.note is None and not (inputs.device.type == "cpu" and self._convolves and self.widest >= LARGE)
+        return self.note is None and not (self._convolves and self.widest >= LARGE and inputs.device.type == "cpu")
 
     def gradient(
         self,
         params: Mapping[str, Tensor],
-        inputs: Tensor,
+        inputs: Any,
         targets: Tensor,
         weights: Tensor,
         *,
@@ -194,7 +198,7 @@ class StackedModule:
 
         Parameters
         ----------
-        inputs : (m, b, ...) one batch a model.
+        inputs : (m, b, ...) one batch a model, or what `batches` makes of them.
         targets, weights : (m, b), or (m, b, t) of several targets; a model's weights sum to 1.
         together : run the copies as one program, or one after another; by default as `stacks` says.
         """
@@ -213,7 +217,7 @@ class StackedModule:
         self,
         trained: dict[str, Tensor],
         rest: dict[str, Tensor],
-        inputs: Tensor,
+        inputs: Any,
         targets: Tensor,
         weights: Tensor,
         /,
@@ -221,11 +225,11 @@ class StackedModule:
         alike: bool = False,
     ) -> dict[str, Tensor]:
         """Return the gradients of all models' losses by one program: weights (m, ...), or `alike` (...) of them all."""
-        batches = self._collate(inputs)
-        if self._model_axis:
+        batches = self._collated(inputs) if isinstance(inputs, Tensor) else inputs
+        if self._batches is not None:
             if alike:
                 trained, rest = (
-                    {name: tensor.expand(len(inputs), *tensor.shape) for name, tensor in part.items()}
+                    {name: tensor.expand(len(targets), *tensor.shape) for name, tensor in part.items()}
                     for part in (trained, rest)
                 )
             leaves = {name: tensor.detach().requires_grad_() for name, tensor in trained.items()}
@@ -283,6 +287,12 @@ class StackedModule:
                 dots[i].append(g @ totals[i])
                 squares[i].append(g.square().sum(1))
         return signals_by_layer(*([torch.cat(layer) for layer in kind] for kind in (dots, squares)))
+
+    def _collated(self, inputs: Tensor) -> Any:
+        """Return what the module is called with for batches (m, b, ...)."""
+        flat = inputs.flatten(0, 1)
+        places = torch.arange(len(flat), device=flat.device).view(inputs.shape[:2])
+        return self._collate(inputs) if self._batches is None else self._batches(flat)(places)
 
     def _call(self, params: dict[str, Tensor], inputs: Any, *, axes: int) -> Tensor:
         lent = places(self._skeleton, params)

@@ -217,11 +217,9 @@ class Scaled(nn.Module):
     def __init__(self, make: Callable[[], nn.Module], scalers: Scalers) -> None:
         super().__init__()
         self.module = make()
-        if hasattr(self.module, "collate"):
-            self.collate = self.module.collate
-        if hasattr(self.module, "prepared"):
-            self.prepared = self.module.prepared
-        self.model_axis = getattr(self.module, "model_axis", False)
+        for name in ("collate", "prepared", "batches"):
+            if hasattr(self.module, name):
+                setattr(self, name, getattr(self.module, name))
         for name, value in scalers.items():
             self.register_buffer(buffer_of(name), torch.tensor(value[0], dtype=torch.get_default_dtype()))
 

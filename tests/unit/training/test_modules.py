@@ -224,7 +224,7 @@ def test_what_takes_all_models_at_once_has_each_models_gradient(name, holes, rng
     tasks = tuple(TaskSpec(str(at), "regression") for at in range(outputs))
     model = StackedModule(TAKE_ALL[name], "regression" if holes else "classification", x[0, :2], tasks=tasks * holes)
     assert model.note is None
-    assert model.module.model_axis
+    assert model.module.batches is not None
     params = {key: value * 1.5 if "output" in key else value
               for key, value in model.init(0, range(2), dtype=torch.float64).items()}  # fmt: skip
     y = torch.tensor(rng.normal(size=(2, 6, outputs))) if holes else torch.tensor([[0, 1, 2, 0, 1, 2]] * 2)

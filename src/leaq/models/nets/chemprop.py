@@ -54,7 +54,9 @@ class Ensemble(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
         self.kind = kind
-        self.model_axis = all(getattr(member, "model_axis", False) for member in members)
+        each = [getattr(member, "batches", None) for member in members]
+        depths = {part.depth for part in self.modules() if isinstance(part, DirectedMessages)}
+        self.batches = each[0] if all(each) and len(depths) == 1 else None
 
     def prepared(self, inputs: Tensor) -> Molecules:
         """Return rows (n, w) as graphs, which all members read."""

@@ -6,8 +6,10 @@ for indexing, which are several times slower. Each is linear, and written down w
 their gradients need.
 """
 
+import inspect
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
@@ -34,29 +36,6 @@ class Sums(NamedTuple):
     starts: Tensor | None
     back: Tensor
     back_starts: Tensor | None
-
-
-class Environments(NamedTuple):
-    """Which bonds and atoms stand for all others that are alike, u0, u1, ... and v of them.
-
-    Indices are into the graphs of each model, (m, u) where there is a model axis; sums are of all models' rows below
-    each other.
-
-    Attributes
-    ----------
-    first : (u0,) directed bonds of different features, those of the atom they come from included.
-    rounds : a round's sums: u0 -> u, which of the first each bond of the round begins as; and u before -> u, the states
-        of the bonds that lead into it, never of its reverse.
-    atoms : (v,) atoms.
-    inward : u of the last round -> v, the states of the bonds that point to each.
-    each : v -> a, every atom's own.
-    """
-
-    first: Tensor
-    rounds: tuple[tuple[Sums, Sums], ...]
-    atoms: Tensor
-    inward: Sums
-    each: Sums
 
 
 class Graphs(NamedTuple):
@@ -87,6 +66,15 @@ class Graphs(NamedTuple):
     atom_starts: Tensor
     atom_kind: Tensor
     bond_kind: Tensor
+
+    @property
+    def sizes(self) -> Tensor:
+        """Atoms of each molecule, (b,)."""
+        return torch.diff(self.atom_starts)
+
+    def summed(self, values: Tensor) -> Tensor:
+        """Add up rows (a, d) over the atoms of each molecule, (b, d)."""
+        return pool(values, self.molecule, self.atom_starts)[..., :-1, :]
 
     def of(self, model: int) -> "Graphs":
         """Return one model's graphs, without the model axis."""
@@ -209,20 +197,27 @@ def sums_of(values: Tensor, sums: Sums) -> Tensor:
 def transposed(index: Tensor, owner: Tensor, rows: int) -> tuple[Tensor, Tensor]:
     """Return which sums each of `rows` rows is in, and where each row's begin; `owner` names the sum of each index."""
     counts = torch.bincount(index, minlength=rows)
-    return owner[torch.argsort(index, stable=True)], counts.cumsum(0) - counts
+    return owner[stable_order(index)], counts.cumsum(0) - counts
+
+
+def stable_order(numbers: Tensor) -> Tensor:
+    """Return the order (n,) that sorts whole numbers from 0 on, equal ones as they come.
+
+    On a CPU by NumPy, whose sorting of plain numbers takes a quarter of the time of torch's of an order.
+    """
+    n = max(len(numbers), 1)
+    both = numbers * n + torch.arange(len(numbers), device=numbers.device)
+    try:
+        ordered = torch.from_numpy(np.sort(both.numpy()))
+    except (TypeError, RuntimeError):  # on a GPU; under a transform of torch.func
+        ordered = both.sort().values
+    return ordered % n
 
 
 def adjacent(values: Tensor, graphs: Graphs) -> Tensor:
     """Give each atom the sum of its neighbours' rows, (a, d) -> (a, d)."""
     tables = (graphs.source, graphs.bond_starts)  # its own transpose: every bond has its reverse
     return sums_of(values, Sums(*tables, *tables))
-
-
-def rows_at(values: Tensor, index: Tensor) -> Tensor:
-    """Return rows of a table (rows, d) -> (parts, d), of each model's own; the table has no gradient."""
-    if values.ndim == 2:
-        return values[index]
-    return values.flatten(0, 1).index_select(0, below(index, values.shape[1])).view(*index.shape, -1)
 
 
 def spread(values: Tensor, index: Tensor, starts: Tensor) -> Tensor:
@@ -299,6 +294,10 @@ class _Sums(torch.autograd.Function):
     def vmap(info: Any, dims: tuple[int | None, ...], *arguments: Tensor | None) -> tuple[Tensor, int]:
         values, *tables = _below_each_other(info, dims, arguments)
         return sums_of(values, Sums(*tables)), 0
+
+
+# Said once: torch asks for it at every call, which took as long as the sums of small batches.
+_Sums.forward.__signature__ = inspect.signature(_Sums.forward)  # type: ignore[attr-defined]
 
 
 class _Highest(torch.autograd.Function):

@@ -10,8 +10,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from leaq.models.nets.environments import environments
-from leaq.models.nets.graphs import Environments, Graphs, adjacent, collate, pool, rows_at, sources, sums_of
+from leaq.models.calling import as_given
+from leaq.models.nets.environments import Environments, MoleculeBatches, environments
+from leaq.models.nets.graphs import Graphs, adjacent, collate, pool, sources, sums_of
 from leaq.models.nets.layout import ATOM, BOND
 
 Aggregation = Literal["mean", "sum", "norm"]
@@ -44,22 +45,30 @@ class Molecules:
 
 
 def in_parts(
-    outputs: Callable[..., Tensor], inputs: Tensor | Graphs | Molecules, collated: Callable[[Tensor], Graphs]
+    outputs: Callable[..., Tensor],
+    inputs: Tensor | Graphs | Environments | Molecules,
+    collated: Callable[[Tensor], Graphs],
 ) -> Tensor:
     """Return the outputs (n, k) of a network of graphs: of rows (n, w), a few molecules at a time."""
-    if isinstance(inputs, Graphs):
+    if isinstance(inputs, Graphs | Environments):
         return outputs(inputs)
     whole = inputs if isinstance(inputs, Molecules) else Molecules(inputs, collated)
     return torch.cat([outputs(*part) for part in whole.parts])
 
 
-def affine(layer: nn.Linear, inputs: Tensor) -> Tensor:
-    """Apply a layer to rows (n, in); to each model's rows (m, n, in) its own, if its weights have a model axis."""
+def affine(layer: nn.Linear, *parts: Tensor) -> Tensor:
+    """Apply a layer to rows (n, in); to each model's rows (m, n, in) its own, if its weights have a model axis.
+
+    Rows may come in parts that stand beside each other: parts without a gradient then cost none.
+    """
     if layer.weight.ndim == 2:
-        found: Tensor = layer(inputs)
+        found: Tensor = layer(torch.cat(parts, dim=-1))
         return found
-    weight = layer.weight.mT
-    return torch.bmm(inputs, weight) if layer.bias is None else torch.baddbmm(layer.bias.unsqueeze(1), inputs, weight)
+    first, *others = zip(parts, torch.split(layer.weight.mT, [part.shape[-1] for part in parts], dim=1), strict=True)
+    total = torch.bmm(*first) if layer.bias is None else torch.baddbmm(layer.bias.unsqueeze(1), *first)
+    for part, weight in others:
+        total = torch.baddbmm(total, part, weight)
+    return total
 
 
 class Unscale(nn.Module):
@@ -115,7 +124,7 @@ class GraphNet(nn.Module):
     """
 
     collate = staticmethod(collate)
-    """Called by `leaq.training.StackedModule` with the batches of all models (m, b, w)."""
+    """Makes graphs of batches (m, b, w) of packed molecules; see `leaq.training.StackedModule`."""
 
     def __init__(
         self,
@@ -132,8 +141,8 @@ class GraphNet(nn.Module):
         self.aggregation, self.norm = aggregation, norm
         self.bn = nn.BatchNorm1d(widths[0]) if normalise else nn.Identity()
         self.outputs = widths[-1]
-        self.model_axis = isinstance(message_passing, DirectedMessages) and not normalise
-        """Whether weights and graphs of several models go through it together; see `leaq.training.StackedModule`."""
+        self.batches = self._batches if isinstance(message_passing, DirectedMessages) and not normalise else None
+        """Makes batches of all models of records (n, w), where they go through it together; see there."""
         self.kind = ""
         """What the outputs are, where a file of chemprop's says so: see `leaq.models.nets.chemprop.Ensemble`."""
         self.targets: tuple[str, ...] = ()
@@ -144,7 +153,7 @@ class GraphNet(nn.Module):
         """Return rows (n, w) as graphs, and what all models compute of them alike."""
         return Molecules(inputs, self.collate, getattr(self.message_passing, "prepared", _alone))
 
-    def forward(self, inputs: Tensor | Graphs | Molecules) -> Tensor:
+    def forward(self, inputs: Tensor | Graphs | Environments | Molecules) -> Tensor:
         """Return logits or predictions (n, k)."""
         return in_parts(self._outputs, inputs, self.collate)
 
@@ -154,10 +163,16 @@ class GraphNet(nn.Module):
         width = self.predictor.ffn[0][0].in_features  # type: ignore[index]
         return f"hidden={width}, depth={messages.depth}, aggregation={self.aggregation}"
 
-    def _outputs(self, graphs: Graphs, *ready: Any) -> Tensor:
-        summed = pool(self.message_passing(graphs, *ready), graphs.molecule, graphs.atom_starts)[..., :-1, :]
+    def _batches(self, inputs: Tensor) -> MoleculeBatches:
+        messages: Any = self.message_passing
+        return MoleculeBatches(self.collate(inputs.unsqueeze(0)).of(0), messages.depth)
+
+    def _outputs(self, graphs: Graphs | Environments, *ready: Any) -> Tensor:
+        read: Callable[..., Any] = getattr(self.message_passing, "read", as_given)
+        batch = read(graphs, *ready)
+        summed = batch.summed(self.message_passing(batch))
         if self.aggregation == "mean":
-            summed = summed / torch.diff(graphs.atom_starts).unsqueeze(-1)
+            summed = summed / batch.sizes.unsqueeze(-1)
         elif self.aggregation == "norm":
             summed = summed / self.norm
         outputs: Tensor = self.predictor(self.bn(summed))
@@ -184,21 +199,22 @@ class DirectedMessages(nn.Module):
         """Return graphs, and what is alike in them."""
         return graphs, environments(graphs, self.depth, shared=True)
 
-    def forward(self, graphs: Graphs, alike: Environments | None = None) -> Tensor:
-        """Return each atom's vector (a, hidden)."""
+    def read(self, graphs: Graphs | Environments, alike: Environments | None = None) -> Environments:
+        """Return what of a batch is run: what is alike once; all of it for who watches, and counts bonds by rows."""
+        if isinstance(graphs, Environments):
+            return graphs
         watched = any(part._forward_pre_hooks or part._forward_hooks for part in (self.W_i, self.W_h, self.W_o))
         if watched or alike is None or len(alike.rounds) != self.depth - 1:
-            alike = environments(graphs, self.depth, shared=not watched)  # who watches counts rows by bonds and atoms
-        source, bonds = (
-            rows_at(graphs.source.unsqueeze(-1), alike.first).squeeze(-1),
-            rows_at(graphs.bonds, alike.first),
-        )
-        start = affine(self.W_i, torch.cat([rows_at(graphs.atoms, source), bonds], dim=-1))
+            return environments(graphs, self.depth, shared=not watched)
+        return alike
+
+    def forward(self, alike: Environments) -> Tensor:
+        """Return the vector of each atom that stands for others, (v, hidden)."""
+        start = affine(self.W_i, alike.first)
         state = torch.relu(start)
         for first, inward in alike.rounds:
             state = torch.relu_(sums_of(start, first) + affine(self.W_h, sums_of(state, inward)))
-        atoms = torch.cat([rows_at(graphs.atoms, alike.atoms), sums_of(state, alike.inward)], dim=-1)
-        return sums_of(torch.relu(affine(self.W_o, atoms)), alike.each)
+        return torch.relu(affine(self.W_o, alike.atoms, sums_of(state, alike.inward)))
 
 
 class Isomorphisms(nn.Module):

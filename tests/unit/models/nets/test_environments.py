@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from leaq.embedders import EMBEDDERS
-from leaq.models.nets.environments import environments
-from leaq.models.nets.graphs import collate, rows_at, sums_of
+from leaq.models.nets.environments import MoleculeBatches, environments
+from leaq.models.nets.graphs import collate, sums_of
 from leaq.models.nets.networks import DirectedMessages, affine
 from tests.helpers import require
 from tests.unit.models.nets.test_graphs import SMILES
@@ -44,10 +44,10 @@ def test_messages_and_their_gradients_are_those_of_a_loop(graphs, depth):
     layers = DirectedMessages(5, depth, bias=True).double()
     graphs = graphs._replace(atoms=graphs.atoms.double(), bonds=graphs.bonds.double())
     one = graphs.of(1)
-    real = slice(int(one.atom_starts[-1]))
-    weights = torch.randn(int(one.atom_starts[-1]), 5, dtype=torch.float64)
-    expected = loop(layers, one, depth)[real]
-    found = layers(one)[real]
+    weights = torch.randn(len(one.sizes), 5, dtype=torch.float64)
+    expected = one.summed(loop(layers, one, depth))
+    alike = environments(one, depth, shared=True)
+    found = alike.summed(layers(alike))
     torch.testing.assert_close(found, expected)
     slopes = [
         torch.autograd.grad((each * weights).sum(), list(layers.parameters()), allow_unused=True)
@@ -56,20 +56,35 @@ def test_messages_and_their_gradients_are_those_of_a_loop(graphs, depth):
     torch.testing.assert_close(*slopes)
 
 
-def test_a_model_axis_changes_nothing(graphs):
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_batches_of_all_models_are_those_of_each(depth):
+    require("rdkit")
+    rows = torch.tensor(EMBEDDERS.build("molgraph").encode([*SMILES, *MORE, "C", "N"]).features, dtype=torch.float64)
     torch.manual_seed(0)
-    each = [DirectedMessages(5, 3), DirectedMessages(5, 3)]
-    stacked = DirectedMessages(5, 3)
+    each = [DirectedMessages(5, depth).double() for _ in range(3)]
     params = {
-        name: torch.stack([dict(one.named_parameters())[name] for one in each])
-        for name, _ in stacked.named_parameters()
+        name: torch.stack([dict(one.named_parameters())[name] for one in each]).detach().requires_grad_()
+        for name, _ in each[0].named_parameters()
     }
-    found = torch.func.functional_call(stacked, params, (graphs,))
+    positions = torch.tensor([[0, 1, 2, 3, 4, 5], [9, 9, 15, 8, 0, 14], [len(rows) - 1, len(rows) - 2] * 3])
+    batch = MoleculeBatches(collate(rows.unsqueeze(0)).of(0), depth)(positions)
+    vectors = torch.func.functional_call(each[0], params, (batch,))
+    found, weights = batch.summed(vectors), torch.randn(3, 6, 5, dtype=torch.float64)
+    found_slopes = torch.autograd.grad((found * weights).sum(), list(params.values()), allow_unused=True)
     for model, one in enumerate(each):
-        own, real = graphs.of(model), slice(int(graphs.atom_starts[model, -1]))
-        torch.testing.assert_close(found[model, real], one(own)[real])
-        every = torch.vmap(torch.func.functional_call, in_dims=(None, 0, None))(stacked, params, (own,))
-        torch.testing.assert_close(every[model, real], found[model, real])
+        graphs = collate(rows[positions[model]].unsqueeze(0)).of(0)
+        alike = environments(graphs, depth, shared=True)
+        expected = alike.summed(one(alike))
+        torch.testing.assert_close(found[model], expected)
+        assert torch.equal(batch.sizes[model], graphs.sizes)
+        slopes = torch.autograd.grad((expected * weights[model]).sum(), list(one.parameters()), allow_unused=True)
+        for all_models, own in zip(found_slopes, slopes, strict=True):
+            torch.testing.assert_close(
+                torch.zeros(()) if all_models is None else all_models[model],
+                torch.zeros(()) if own is None else own,
+                check_dtype=False,
+            )
+    assert batch.atoms.shape[1] < batch.sizes.sum(1).max()  # what is alike is there once
 
 
 def test_only_different_surroundings_are_computed(graphs):
@@ -83,7 +98,7 @@ def test_only_different_surroundings_are_computed(graphs):
     first, _ = alike.rounds[0]
     assert len(sums_of(values, first)) >= len(alike.first)
     # isotopes and neighbours two bonds away are told apart
-    everyone = sums_of(torch.arange(len(alike.atoms), dtype=torch.float64).unsqueeze(1), alike.each).long().squeeze(1)
+    everyone = alike.molecules.rows
     atoms = {place: everyone[slice(*one.atom_starts[place : place + 2])].tolist() for place in range(8)}
     assert not set(atoms[0]) & set(atoms[4])
     octane = atoms[1]
@@ -94,16 +109,15 @@ def test_only_different_surroundings_are_computed(graphs):
 
 def test_who_watches_a_layer_sees_every_bond_and_atom(graphs):
     one, layers, seen = graphs.of(0), DirectedMessages(4, 2), []
-    alike = layers(one)
+    alike = layers.read(one)
+    found = alike.summed(layers(alike))
     hook = layers.W_h.register_forward_pre_hook(lambda _layer, args: seen.append(len(args[0])))
-    torch.testing.assert_close(layers(one), alike)
+    everything = layers.read(one, alike)
+    torch.testing.assert_close(everything.summed(layers(everything)), found)
     hook.remove()
     assert seen == [len(one.source)]
 
 
-def test_rows_of_bonds_are_those_of_their_model(graphs):
-    alike = environments(graphs, 2, shared=True)
-    for model in range(2):
-        assert torch.equal(rows_at(graphs.bonds, alike.first)[model], graphs.bonds[model][alike.first[model]])
+def test_each_model_has_a_layer_of_its_own():
     layer = torch.nn.Linear(3, 2)
     assert torch.equal(affine(layer, torch.ones(4, 3)), layer(torch.ones(4, 3)))

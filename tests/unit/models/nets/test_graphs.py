@@ -6,7 +6,7 @@ import torch
 
 from leaq.embedders import EMBEDDERS
 from leaq.errors import InvalidInput
-from leaq.models.nets.graphs import adjacent, collate, flip, pool, rows_at, scrambled, sources, spread
+from leaq.models.nets.graphs import adjacent, collate, flip, pool, scrambled, sources, spread
 from leaq.models.nets.layout import ATOM, BOND, COUNTS, SLOT
 from tests.helpers import require
 
@@ -120,7 +120,6 @@ def test_a_model_axis_in_front_changes_nothing(rows):
     found = {
         "adjacent": (adjacent(atoms, graphs), [adjacent(a, g) for a, g in zip(atoms, each, strict=True)]),
         "sources": (sources(atoms, graphs), [sources(a, g) for a, g in zip(atoms, each, strict=True)]),
-        "rows": (rows_at(atoms, graphs.source), [rows_at(a, g.source) for a, g in zip(atoms, each, strict=True)]),
         "pool": (
             pool(bonds, graphs.target, graphs.bond_starts),
             [pool(b, g.target, g.bond_starts) for b, g in zip(bonds, each, strict=True)],
