@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from leaq.attacks.file import ReadFile
 from leaq.data.splits import halves
 from leaq.types import LossTable, Samples
 
@@ -74,6 +75,11 @@ def grouped(rng, groups, *, models=16, leak=0.0, offset=1.0, shared=1.0):
 def with_(table, **fields):
     """The same table with some fields exchanged."""
     return LossTable(**{**vars(table), **fields})
+
+
+def file_scores(table, features, targets=None):
+    """What the file alone tells of each record and model, (t, n): higher = more likely a member."""
+    return ReadFile(table, features).scores(range(len(table.members)) if targets is None else targets)
 
 
 def with_file(rng, table, *, leak=1.0, columns=80):

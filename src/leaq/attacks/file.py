@@ -26,7 +26,6 @@ import numpy as np
 
 from leaq.attacks.base import Access, Context, Ingredient, MembershipAttack
 from leaq.attacks.equations import DESIGNS, PRECISION, ROUNDING, Equations
-from leaq.attacks.scoring import chosen_targets
 from leaq.attacks.shadows import Shadows
 from leaq.errors import InvalidInput
 from leaq.types import Floats, Ints, LossTable
@@ -81,16 +80,6 @@ class File(MembershipAttack):
         return "Solves for the members the equations that scalers, first-layer columns, biases and scales are."
 
 
-def file_scores(
-    table: LossTable, features: Floats, targets: Sequence[int] | None = None, excluded: Sequence[int] = ()
-) -> Floats:
-    """Return each record's log-likelihood ratio as far as the file tells, (t, n): higher = more likely a member.
-
-    Models that are `excluded` are nobody's shadows.
-    """
-    return ReadFile(table, features).scores(chosen_targets(table, targets), excluded)
-
-
 class ReadFile:
     """The numbers of the models' files, and what of them does not depend on who is attacked.
 
@@ -120,7 +109,10 @@ class ReadFile:
         self._loose = np.concatenate(loose, axis=1) if loose else None
 
     def scores(self, targets: Sequence[int], excluded: Sequence[int] = ()) -> Floats:
-        """Return log-likelihood ratios as far as the file tells, (t, n); models `excluded` are nobody's shadows."""
+        """Return log-likelihood ratios as far as the file tells, (t, n): higher = more likely a member.
+
+        Models that are `excluded` are nobody's shadows.
+        """
         if excluded:
             return self._scores(targets, excluded)
         new = [target for target in targets if target not in self._found]

@@ -256,7 +256,7 @@ class AuditConfig(Reading, Origin, FinishedModel):
     def _references_spelled_out(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
         from leaq.training.references import parse_references
 
-        return tuple(reference.spec() for reference in parse_references(",".join(specs)))
+        return tuple(reference.spec() for reference in parse_references(specs))
 
     @field_validator("dp_sgd")
     @classmethod

@@ -173,7 +173,7 @@ def measure_references(
     Attacks that read weights or files name what is missing. `data` holds molecules where they are in memory (see
     `columns_for_references`). `drawn` are the records of the pool that attackers ask about.
     """
-    references = parse_references(",".join(config.references))
+    references = parse_references(config.references)
     pool = columns_for_references(config, pool, data) if references else pool
     rows = []
     for reference in references:

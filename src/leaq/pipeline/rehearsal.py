@@ -172,7 +172,7 @@ def private_seconds(config: AuditConfig, todo: Asked | Calibrations) -> float:
 def reference_seconds(config: AuditConfig, todo: Asked | Calibrations) -> float:
     """Return the seconds of all classical models: one of each kind is tried."""
     total = 0.0
-    references = parse_references(",".join(config.references))
+    references = parse_references(config.references)
     pool = columns_for_references(config, todo.pool) if references else todo.pool
     for reference in references:
         with _timed(config) as seconds:

@@ -122,6 +122,8 @@ class Ternary(_Ternary):
     """Which weights survive: the largest, or those largest times the root mean square of what they are multiplied with
     on the calibration records (Wanda, arXiv 2306.11695v3, eq. 1, over the tensor). An input that hardly ever occurs
     there is dropped, however much the few members that have it have moved its weights."""
+    kept_as: ClassVar[str] = "plus or minus their mean magnitude (1.58 bits)"
+    """What the weights that survive become."""
 
     @property
     def looks(self) -> bool:
@@ -163,10 +165,7 @@ class Ternary(_Ternary):
 
     def explain(self) -> str:
         weighed = ", each weighed by the size of its input on the calibration records," * (self.keep == "inputs")
-        return (
-            f"The {self.sparsity:.0%} smallest weights of each tensor{weighed} become 0, the others plus or minus "
-            "their mean magnitude (1.58 bits)."
-        )
+        return f"The {self.sparsity:.0%} smallest weights of each tensor{weighed} become 0, the others {self.kept_as}."
 
 
 class SparseRefit(Ternary):

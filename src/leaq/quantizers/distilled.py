@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from pydantic import Field
 
-from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.errors import UnsupportedModel
 from leaq.lazy import Tensor, torch
 from leaq.quantizers.applying import Scales, State, refuse_infinite, stacked
-from leaq.quantizers.calibration import layered
+from leaq.quantizers.calibration import layered, needed
 from leaq.quantizers.disturbed import Single
 from leaq.quantizers.refitting import imitate
 from leaq.quantizers.scheme import Needs, Scheme
@@ -58,11 +58,7 @@ class Distilled(Single):
 
     def fit_model(self, checkpoints: Checkpoints, calibration: Calibration | None) -> State:
         """Return the student's weights and biases."""
-        if calibration is None:
-            raise InvalidInput(
-                f"{self.spec()}: needs calibration records. Pass "
-                "calibration=leaq.quantizers.Calibration(model, inputs)."
-            )
+        calibration = needed(self, calibration)
         odd = [name for name, role in checkpoints.roles.items() if role in ("norm", "other")]
         if odd or self.first == "full" or self.last == "full":
             raise UnsupportedModel(

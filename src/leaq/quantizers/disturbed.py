@@ -60,18 +60,13 @@ class Pruned(Single, Ternary):
     sparsity: float = Field(default=0.9, ge=0, lt=1)
     code_bits: ClassVar[float] = 32.0
     """Stored densely."""
+    kept_as: ClassVar[str] = "stay as they are"
 
     def _left(self, weight: Tensor, scales: Scales) -> Tensor:
         return torch.where(weight.abs() >= scales["threshold"], weight, 0.0)
 
     def title(self) -> str:
         return f"{self.sparsity:.0%} pruned" + " by inputs" * (self.keep == "inputs")
-
-    def explain(self) -> str:
-        weighed = ", each weighed by the size of its input on the calibration records," * (self.keep == "inputs")
-        return (
-            f"The {self.sparsity:.0%} smallest weights of each tensor{weighed} become 0, the others stay as they are."
-        )
 
 
 class Gaussian(Single, Noisy):

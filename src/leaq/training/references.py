@@ -5,6 +5,7 @@ members of every network, and every one is a target and the others' shadow. They
 their outputs alone: what their files hold is no weight, and nearest neighbours are their training records.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -136,15 +137,15 @@ class NearestNeighbours(Reference):
         return [fitted._fit_X, fitted._y]
 
 
-def parse_references(text: str) -> tuple[Reference, ...]:
-    """Read a list such as ``forest,knn(neighbours=1)``.
+def parse_references(specs: Sequence[str]) -> tuple[Reference, ...]:
+    """Build the references of some specifications, each once.
 
     Examples
     --------
-    >>> [reference.spec() for reference in parse_references("forest, knn(neighbours=1)")]
+    >>> [reference.spec() for reference in parse_references(["forest, knn(neighbours=1)", "forest"])]
     ['forest', 'knn(neighbours=1)']
     """
-    return tuple(dict.fromkeys(REFERENCES.build(spec) for spec in split_specs(text)))
+    return tuple(dict.fromkeys(REFERENCES.build(spec) for spec in split_specs(",".join(specs))))
 
 
 def reference_table(

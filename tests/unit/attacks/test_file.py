@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from leaq.attacks.base import Context
-from leaq.attacks.file import File, file_scores, members_from_statistics
+from leaq.attacks.file import File, members_from_statistics
 from leaq.attacks.registry import attack_families
 from leaq.attacks.scoring import Resampling
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.stats.roc import auc
 from leaq.types import LossTable, NotComputed
-from tests.attack_tables import paired_members, planted, with_file
+from tests.attack_tables import file_scores, paired_members, planted, with_file
 
 
 def area(scores, members):

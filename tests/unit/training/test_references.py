@@ -84,7 +84,7 @@ def test_bad_input_is_refused(rng):
     with pytest.raises(InvalidInput, match="as many members as neighbours. Found 80. Ask fewer"):
         reference_table(REFERENCES.build("knn(neighbours=90)"), samples, members, seed=0)
     with pytest.raises(InvalidInput, match="forst"):
-        parse_references("forst")
+        parse_references(["forst"])
 
 
 def test_an_audit_shows_references_below_its_quantizers_and_keeps_them():

@@ -7,7 +7,6 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from leaq.attacks.file import file_scores
 from leaq.data import from_arrays
 from leaq.data.splits import halves
 from leaq.embedders import embed
@@ -18,6 +17,7 @@ from leaq.stats.roc import auc
 from leaq.training import TrainingConfig, train, train_modules
 from leaq.training.config import STANDARDISE
 from leaq.training.standardise import fit_scalers, gaussian_mu
+from tests.attack_tables import file_scores
 from tests.helpers import ROUNDING
 
 SMALL = {"hidden": (4,), "epochs": 1, "checkpoints": 1}
