@@ -3,6 +3,9 @@
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from leaq.system.files import refuse_no_run
 
@@ -69,6 +72,8 @@ def there(folder: Path) -> Path:
     refuse_no_run(folder)
     return folder
 
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", autocompletion=complete_runs, callback=there)]
 
 COMPLETE: dict[str, Callable[[str], list[str]]] = {
     "source": complete_data_sets,

@@ -16,7 +16,6 @@ from leaq.errors import visible
 from leaq.system.environment import duration
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table as RichTable
 
     from leaq.reporting.tables import Table
@@ -288,9 +287,8 @@ class _Once:
 
 
 @contextmanager
-def bars(console: "Console") -> Iterator[Callable[["Event"], None]]:
+def bars(console: Console) -> Iterator[Callable[["Event"], None]]:
     """Yield a watcher that draws one live line per running cell and a bar for the whole."""
-    from rich.markup import escape
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (

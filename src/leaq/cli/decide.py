@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leaq.cli import console
-from leaq.cli.completing import complete_quantizers, complete_runs, there
+from leaq.cli.completing import Run, complete_quantizers
 from leaq.cli.configured import bundled
 from leaq.decisions.limits import Limits
 from leaq.errors import NotEnoughEvidence
@@ -21,7 +21,6 @@ SHOWN = 20
 """Models that fail, printed unless all are asked for."""
 EVIDENCE = "What is judged, and on what evidence"
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", autocompletion=complete_runs, callback=there)]
 Quantizer = Annotated[
     list[str] | None,
     typer.Option(

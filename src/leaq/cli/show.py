@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leaq.cli import console
-from leaq.cli.completing import complete_runs, there
+from leaq.cli.completing import Run, complete_runs, there
 from leaq.cli.configured import bundled
 from leaq.cli.pages import FormOptions, Pages
 from leaq.cli.screen import PRINTED, Shown
@@ -23,9 +23,7 @@ def show_command(
     pages: Pages,
     form: FormOptions,
     *,
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run folder.", autocompletion=complete_runs, callback=there)
-    ],
+    run: Run,
     other: Annotated[
         Path | None,
         typer.Argument(

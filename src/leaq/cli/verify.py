@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leaq.cli import console
-from leaq.cli.completing import complete_runs, there
+from leaq.cli.completing import Run, complete_runs, there
 from leaq.errors import InvalidInput
 from leaq.training.config import Device
 
@@ -114,9 +114,7 @@ def _say(found: "Rechecked") -> None:
 
 
 def clean_command(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run folder.", autocompletion=complete_runs, callback=there)
-    ],
+    run: Run,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what went as JSON and nothing else.")] = False,
 ) -> None:

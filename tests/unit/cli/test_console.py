@@ -160,8 +160,9 @@ def test_bars_are_drawn_on_a_terminal():
         watch(Event("started", "wine"))
         watch(Event("stage", "wine", "training", 3, 9, share=0.1))
         watch(Event("done", "wine", seconds=3, share=0.5))
-        watch(Event("failed", "beer", "no [such] thing"))
+        watch(Event("failed", "beer", "no [such] thing\x1b[2J"))
     text = out.getvalue()
     assert "whole study" in text
     assert "wine: done in 3 s" in text
     assert "no [such] thing" in text
+    assert "\x1b[2J" not in text
