@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import brentq
-from scipy.special import ndtr
 from torch import Tensor, nn
 
 from leaq.errors import InvalidInput
+from leaq.lazy import special
 from leaq.seeds import stream
+from leaq.stats.roots import zero_of
 from leaq.training.config import STANDARDISE, TrainingConfig
 from leaq.types import Bools, Floats, Samples
 from leaq.types.tasks import Layout
@@ -197,9 +197,12 @@ def gaussian_mu(epsilon: float, delta: float) -> float:
     """
 
     def spent(mu: float) -> float:
-        return float(ndtr(mu / 2 - epsilon / mu) - math.exp(epsilon) * ndtr(-mu / 2 - epsilon / mu)) - delta
+        return (
+            float(special.ndtr(mu / 2 - epsilon / mu) - math.exp(epsilon) * special.ndtr(-mu / 2 - epsilon / mu))
+            - delta
+        )
 
-    return float(brentq(spent, 1e-6, 10 + 2 * epsilon))
+    return zero_of(spent, 1e-6, 10 + 2 * epsilon, tolerance=2e-12)
 
 
 def buffer_of(name: str) -> str:
