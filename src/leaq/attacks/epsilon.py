@@ -24,7 +24,6 @@ from leaq.attacks.resampling import ScoresFrom
 from leaq.errors import NotEnoughEvidence
 from leaq.lazy import special
 from leaq.seeds import stream
-from leaq.stats.roots import zero_of
 from leaq.types import Bools, Estimate, Floats, Ints, LossTable
 
 SUREST = 0.25
@@ -48,6 +47,8 @@ def one_run_epsilon(right: Sequence[int], guesses: Sequence[int], *, level: floa
     >>> one_run_epsilon([50], [100])
     0.0
     """
+    from scipy import optimize
+
     v, r = np.asarray(right), np.asarray(guesses)
     factor = 1.0 if len(v) == 1 else 2.0
 
@@ -59,7 +60,7 @@ def one_run_epsilon(right: Sequence[int], guesses: Sequence[int], *, level: floa
     if excess(LARGEST) <= 0:
         return LARGEST
     # A root may be found a rounding above the true one; the bound is the safe side of it.
-    return max(0.0, zero_of(excess, 0.0, LARGEST, tolerance=1e-9) - 1e-8)
+    return max(0.0, float(optimize.brentq(excess, 0.0, LARGEST, xtol=1e-9)) - 1e-8)
 
 
 def _at_least(successes: Ints, trials: Ints, chance: float) -> Floats:
