@@ -47,8 +47,6 @@ def one_run_epsilon(right: Sequence[int], guesses: Sequence[int], *, level: floa
     >>> one_run_epsilon([50], [100])
     0.0
     """
-    from scipy import optimize
-
     v, r = np.asarray(right), np.asarray(guesses)
     factor = 1.0 if len(v) == 1 else 2.0
 
@@ -59,6 +57,11 @@ def one_run_epsilon(right: Sequence[int], guesses: Sequence[int], *, level: floa
         return 0.0
     if excess(LARGEST) <= 0:
         return LARGEST
+    if len(v) == 1:  # the end of Clopper's and Pearson's interval, without what SciPy needs to look for roots
+        chance = special.betaincinv(v[0], r[0] - v[0] + 1, 1 - level)
+        return max(0.0, float(special.logit(chance)) - 1e-8)
+    from scipy import optimize
+
     # A root may be found a rounding above the true one; the bound is the safe side of it.
     return max(0.0, float(optimize.brentq(excess, 0.0, LARGEST, xtol=1e-9)) - 1e-8)
 

@@ -109,3 +109,13 @@ def test_attackers_who_are_told_other_members_bound_no_epsilon(rng):
     found = Threshold(per="label")(planted(rng, n=200))
     assert isinstance(found.epsilon, NotComputed)
     assert "told the membership of other records" in found.epsilon.reason
+
+
+@pytest.mark.parametrize(("right", "guesses"), [(100, 100), (60, 100), (30_000, 50_000), (21, 40)])
+def test_one_run_needs_no_search_for_the_root(right, guesses, monkeypatch):
+    from scipy import optimize
+
+    # Two runs that are the same give twice the same p-value: half the error of one.
+    searched = one_run_epsilon([right, right], [guesses, guesses], level=0.9)
+    monkeypatch.setattr(optimize, "brentq", None)
+    assert one_run_epsilon([right], [guesses], level=0.95) == pytest.approx(searched, abs=3e-8)
