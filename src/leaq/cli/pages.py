@@ -56,10 +56,15 @@ class Pages(Config):
             from leaq.reporting.html import check_place
 
             check_place(place)
+            if self.exports:
+                from leaq.reporting.exports import export_places
+
+                export_places(place)
         if self.card is not None:
+            from leaq.reporting.card import CARD_TITLE
             from leaq.system.files import writable_place
 
-            writable_place(self.card)
+            writable_place(self.card, over=CARD_TITLE)
 
     def write(self, run: Path | None, results: "Callable[[], Sequence[CellResult]]") -> None:
         """Write what was asked for, say where it is, and open it if asked to."""

@@ -17,7 +17,7 @@ from leaq.decisions.evidence import Evidence, collected
 from leaq.decisions.standing import contends, cost, is_baseline, leak, reference, start_budget, useful
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.results import CellResult, QuantizerRow
-from leaq.results.metrics import metric
+from leaq.results.metrics import metric, metric_named
 from leaq.stats.intervals import normal_quantile
 from leaq.stats.selection import Choice, choose_smallest, pairs_factor, surely_at_least
 from leaq.types import Bools, Estimate, Floats, Ints
@@ -266,6 +266,13 @@ def recommend(
     ``recommend([leaq.audit("breast_cancer")], 0.02)[0].chosen``
     """
     found = choosers(results, level=level, seed=seed)
+    for one in found:
+        low, high = metric_named(one.metric).bounds
+        if budget is not None and budget > high - low:
+            raise InvalidInput(
+                f"The largest acceptable drop of {one.metric} must be at most {high - low:g}, which is all there is. "
+                f"Found {budget:g}. Per cent are hundredths: 2 % is 0.02."
+            )
     return [one.at(one.budget if budget is None else budget) for one in found]
 
 

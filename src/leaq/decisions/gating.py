@@ -23,6 +23,9 @@ from leaq.results.metrics import metric_key
 from leaq.system.files import write_atomic
 from leaq.types import AttackResult, Estimate, NotComputed
 
+SUITE = "leaq decide"
+"""Name of the test suite: what the XML file of a later verdict may take the place of."""
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -143,6 +146,8 @@ def _check(results: Sequence[CellResult], limits: Limits) -> None:
     if not limits.given:
         raise InvalidInput("A gate needs a limit. Found none. Give --max-advantage, --min-metric or --max-metric.")
     parse_attacks(limits.require)
+    if limits.max_advantage is not None:
+        _refuse_outside("--max-leak", limits.max_advantage, "an advantage", (-1.0, 1.0))
     keys = {metric_key(limits.metric)} if limits.metric else {result.primary_metric for result in results}
     for key in sorted(keys):
         known = named(key)
@@ -150,6 +155,19 @@ def _check(results: Sequence[CellResult], limits: Limits) -> None:
             raise InvalidInput(f"--min-metric: {known.name} is better the smaller it is. Give --max-metric.")
         if limits.max_metric is not None and known.larger_is_better:
             raise InvalidInput(f"--max-metric: {known.name} is better the larger it is. Give --min-metric.")
+        for option, limit in (("--min-metric", limits.min_metric), ("--max-metric", limits.max_metric)):
+            if limit is not None:
+                _refuse_outside(option, limit, known.name, known.bounds)
+
+
+def _refuse_outside(option: str, limit: float, name: str, bounds: tuple[float, float]) -> None:
+    """Refuse a limit beyond every value there is, such as one in per cent: all models, or none, would keep to it."""
+    low, high = bounds
+    if not low <= limit <= high:
+        raise InvalidInput(
+            f"{option}: {name} lies between {low:g} and {high:g}. Found {limit:g}."
+            + " Per cent are hundredths: 5 % is 0.05." * (high == 1)
+        )
 
 
 def rows_named(rows: Sequence[QuantizerRow], name: str) -> list[QuantizerRow]:
@@ -246,9 +264,7 @@ def junit(verdict: Verdict) -> str:
     told = {reason for _, reasons in cases for reason in reasons}
     cases += [("the run", (reason,)) for reason in verdict.reasons if reason not in told]
     failures = sum(bool(reasons) for _, reasons in cases)
-    suite = ElementTree.Element(
-        "testsuite", name="leaq decide", tests=str(len(cases)), failures=str(failures), errors="0"
-    )
+    suite = ElementTree.Element("testsuite", name=SUITE, tests=str(len(cases)), failures=str(failures), errors="0")
     for where, reasons in cases:
         case = ElementTree.SubElement(suite, "testcase", classname="leaq.decide", name=where)
         if reasons:
@@ -260,4 +276,4 @@ def junit(verdict: Verdict) -> str:
 
 def write_junit(verdict: Verdict, path: Path) -> None:
     """Write the XML file, complete or not at all."""
-    write_atomic(path, junit(verdict), mode=0o644)
+    write_atomic(path, junit(verdict), mode=0o644, over=SUITE)

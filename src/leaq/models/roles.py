@@ -101,6 +101,8 @@ def role_of(name: str, tensor: Tensor, owner: nn.Module) -> Role:
     if not isinstance(tensor, nn.Parameter):
         return "scaler"
     leaf = name.rsplit(".", maxsplit=1)[-1]
+    if leaf.endswith("_orig") and leaf.removesuffix("_orig") in vars(owner):
+        return "other"  # what a hook divides by a norm or masks is no weight: rounding it would round something else
     if tensor.ndim < 2:
         return "bias" if _BIAS.search(leaf) else "other"
     if "lora" in name and tensor.ndim == 2:
@@ -235,8 +237,10 @@ def _unquantized(roles: Mapping[str, Role], counts: Mapping[str, int]) -> Iterat
             f"Not quantized, of a kind no quantizer knows: {some(other, 5)}: "
             f"{part:,} of {sum(counts.values()):,} numbers, released in full precision."
         )
-        parametrised = any(".parametrizations." in name for name in other)
-        text += " Bake them in with torch.nn.utils.parametrize.remove_parametrizations." * parametrised
+        if any(".parametrizations." in name for name in other):
+            text += " Bake them in with torch.nn.utils.parametrize.remove_parametrizations."
+        elif any(name.endswith("_orig") for name in other):
+            text += " Bake them in with torch.nn.utils.prune.remove, or remove_spectral_norm."
         yield Flag("unquantized-other", text)
 
 

@@ -22,6 +22,10 @@ LIMITS = (
 )
 
 
+CARD_TITLE = "## Membership privacy of"
+"""How every card begins: what a card may take the place of."""
+
+
 def privacy_card(result: CellResult, *, reproduce: str | None = None) -> str:
     """Return a privacy card in Markdown: verdict, table, limits, how to reproduce. Aggregates only.
 
@@ -36,7 +40,7 @@ def privacy_card(result: CellResult, *, reproduce: str | None = None) -> str:
     table = ranking(result)
     whole = [flag_words(flag) for flag in result.flags]  # said below
     parts = [
-        f"## Membership privacy of {_escape(result.name)}",
+        f"{CARD_TITLE} {_escape(result.name)}",
         f"**{_escape(verdict(result))}**",
         _escape(" ".join(sentences(result))),
         *_noted(table, besides=whole),
@@ -55,7 +59,7 @@ def privacy_card(result: CellResult, *, reproduce: str | None = None) -> str:
 
 def write_cards(results: Sequence[CellResult], path: str | Path) -> Path:
     """Write the cards of one or several audits into one Markdown file, and return its path."""
-    write_atomic(Path(path), "\n".join(privacy_card(result) for result in results), mode=0o644)
+    write_atomic(Path(path), "\n".join(privacy_card(result) for result in results), mode=0o644, over=CARD_TITLE)
     return Path(path)
 
 

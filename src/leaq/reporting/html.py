@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 
 Edition = Literal["shareable", "internal"]
+PAGE = '<meta name="generator" content="leaq">'
+"""At the beginning of every page: what a page may take the place of."""
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -39,7 +41,7 @@ def write_report(results: CellResult | Sequence[CellResult], path: str | Path, e
     """
     with without_collecting():
         page = render(results, edition)
-    write_atomic(Path(path), page, mode=0o600 if edition == "internal" else 0o644)
+    write_atomic(Path(path), page, mode=0o600 if edition == "internal" else 0o644, over=PAGE)
     return Path(path)
 
 
@@ -58,7 +60,7 @@ def check_place(path: str | Path) -> None:
     """Refuse, before the work, a place that cannot be written to or a missing drawing library."""
     for module in ("jinja2", "vl_convert"):
         need(module, extra="report", purpose="Writing the HTML report")
-    writable_place(Path(path))
+    writable_place(Path(path), over=PAGE)
 
 
 def render(results: CellResult | Sequence[CellResult], edition: Edition = "shareable") -> str:

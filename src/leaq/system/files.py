@@ -89,6 +89,8 @@ def sha256_within(path: Path) -> list[str]:
 
 STALE = 3600.0
 """Seconds after which nobody writes a temporary file any more: writing one takes well under a minute."""
+HEAD = 65536
+"""Bytes at the beginning of a file that tell what it is."""
 LONGEST = 200
 """Bytes of a file's name that its temporary file's name repeats; file systems allow 255 in all."""
 
@@ -125,13 +127,18 @@ def _writing(folder: Path, failed: str, remedy: str = "") -> Iterator[None]:
         raise StoreError(f"The folder {str(folder)!r} must be writable. {failed} ({_reason(err)}).{remedy}") from None
 
 
-def writable_place(path: Path) -> Path:
+def writable_place(path: Path, *, over: str = "") -> Path:
     """Return `path` if a file can be put there; asked before hours of work, not after them.
+
+    Parameters
+    ----------
+    over : text by which a file that stands there is known as one of the same kind, which may be replaced.
 
     Raises
     ------
     StoreError
-        If the folder is missing or cannot be written to, or `path` is a folder, a device, a pipe or a socket.
+        If the folder is missing or cannot be written to, or `path` is a folder, a device, a pipe or a socket, or
+        another kind of file.
     """
     with _writing(path.parent, "Writing there fails", " Name another place; nothing was written."):
         if path.is_dir():
@@ -139,18 +146,25 @@ def writable_place(path: Path) -> Path:
         if not path.parent.is_dir():
             raise StoreError(f"The folder of {str(path)!r} must exist. {str(path.parent)!r} does not. Create it first.")
         _refuse_special(path)
+        _refuse_other(path, over)
         Path(_temporary(path, 0o600)).unlink()
     return path
 
 
-def write_atomic(path: Path, content: bytes | str, *, mode: int = 0o600) -> None:
+def write_atomic(path: Path, content: bytes | str, *, mode: int = 0o600, over: str = "") -> None:
     """Write a file so that it is there whole or not at all.
+
+    Parameters
+    ----------
+    over : text by which a file that may be replaced is known; any file if not given.
 
     Raises
     ------
     StoreError
-        If the disk is full or the folder cannot be written to; an earlier file of that name is untouched.
+        If the disk is full or the folder cannot be written to, or another kind of file stands there, which is untouched
+        in all these cases.
     """
+    _refuse_other(path, over)
     data = content.encode() if isinstance(content, str) else content
 
     def fill(temporary: str) -> None:
@@ -253,6 +267,19 @@ def _refuse_special(path: Path) -> None:
         raise StoreError(
             f"{str(path)!r} must be a regular file or not be there yet. It is a device, a pipe or a socket, which a "
             "file would take the place of. Name a file."
+        )
+
+
+def _refuse_other(path: Path, over: str) -> None:
+    """Refuse to replace a file of another kind: a page or table is easily given the name of the data it is about."""
+    if not over or not path.is_file():
+        return
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if head and over.encode() not in head:
+        raise StoreError(
+            f"{str(path)!r} must not be there yet, or be a file that leaq wrote there. It is another file, which would "
+            "be lost. Name another place, or move it away."
         )
 
 

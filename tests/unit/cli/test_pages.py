@@ -40,6 +40,23 @@ def test_by_default_everything_written_can_be_passed_on(store, tmp_path):
     assert {mode(tmp_path / f"x.{ending}") for ending in ("html", "json", "csv", "md")} == {0o644}
 
 
+@pytest.mark.parametrize(
+    ("theirs", "words"),
+    [
+        ("t.csv", ("--report", "t.html", "--exports")),  # named as the table that was audited
+        ("t.csv", ("--report", "t.csv")),
+        ("README.md", ("--card", "README.md")),
+        ("t.json", ("--profile", "edpb", "--report", "t.html")),
+    ],
+)
+def test_a_file_of_the_users_is_not_written_over(store, tmp_path, theirs, words):
+    (tmp_path / theirs).write_text("a,y\n1,0\n")
+    result = report(store, *(tmp_path / word if "." in word else word for word in words))
+    assert result.exit_code == 2
+    assert "It is another file" in " ".join(result.stderr.split())
+    assert {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()} == {theirs: "a,y\n1,0\n"}
+
+
 def test_the_internal_edition_names_records_and_is_for_its_owner(store, tmp_path):
     page = tmp_path / "x.html"
     result = report(store, "--report", page, "--internal", "--exports")

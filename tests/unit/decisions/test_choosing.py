@@ -120,6 +120,9 @@ def test_what_is_missing_is_named():
         recommend([cell([row("none", None, 0.9), row("sign", None, 0.9)])], 0.02)
     with pytest.raises(InvalidInput, match="must be 0 or more. Found -1"):
         recommend([cell(rows())], -1)
+    with pytest.raises(InvalidInput, match=r"must be at most 1, which is all there is. Found 2. .* 2 % is 0.02"):
+        recommend([cell(rows())], 2)
+    assert recommend([cell(rows(key="r2"), task="regression")], 2)  # which has no lower end
 
 
 def test_a_quantizer_without_a_leak_is_no_choice_and_does_not_empty_the_rest():

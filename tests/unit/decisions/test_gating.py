@@ -52,6 +52,19 @@ def test_a_gate_without_a_limit_is_refused():
         gate([GOOD], limits())
 
 
+@pytest.mark.parametrize(
+    ("limit", "found"),
+    [
+        ({"max_advantage": 10}, "--max-leak: an advantage lies between -1 and 1. Found 10"),
+        ({"max_advantage": float("nan")}, "Found nan"),
+        ({"min_metric": 85}, "--min-metric: ROC-AUC lies between 0 and 1. Found 85. Per cent are hundredths"),
+    ],
+)
+def test_a_limit_that_all_or_none_keep_to_is_refused(limit, found):
+    with pytest.raises(InvalidInput, match=found):
+        gate([GOOD], Limits(**limit))
+
+
 def test_a_quantizer_that_was_not_measured_is_refused():
     with pytest.raises(UnknownName, match=r"Unknown quantizer in this run 'sgn'.*Did you mean 'sign'\?"):
         gate([GOOD], limits(max_advantage=1), quantizers=("sgn",))
@@ -112,7 +125,7 @@ def test_a_limit_against_the_direction_of_a_metric_is_refused(key):
     wrong, right = ("max_metric", "min_metric") if metric(key).larger_is_better else ("min_metric", "max_metric")
     with pytest.raises(InvalidInput, match=rf"{metric(key).name} is better the .* it is\. Give --{right[:3]}-metric\."):
         gate([GOOD], limits(**{wrong: 0.5, "metric": key}))
-    gate([GOOD], limits(**{right: 0.5, "metric": key}))
+    gate([GOOD], limits(**{right: 1.0, "metric": key}))
 
 
 def test_a_metric_nobody_knows_is_refused_because_its_direction_is_a_guess():

@@ -89,6 +89,25 @@ def test_parametrised_layers_are_told_how_to_be_released():
     assert "remove_parametrizations" in flag.text
 
 
+@pytest.mark.parametrize(
+    ("hooked", "remedy"),
+    [
+        (lambda layer: l1_unstructured(layer, "weight", 0.5), "prune.remove"),
+        (nn.utils.spectral_norm, "remove_spectral"),
+    ],
+)
+def test_weights_that_hooks_divide_or_mask_are_not_rounded_before(hooked, remedy):
+    module = nn.Sequential(hooked(nn.Linear(6, 6)), nn.ReLU(), nn.Linear(6, 2)).eval()
+    module(torch.zeros(2, 6))
+    assert {name: role for name, role in roles_of(module).items() if "weight_orig" in name or name == "2.weight"} == {
+        "0.weight_orig": "other",
+        "2.weight": "linear",
+    }
+    flag = next(flag for flag in parameter_doubts(module) if flag.code == "unquantized-other")
+    assert "0.weight_orig" in flag.text
+    assert remedy in flag.text
+
+
 def test_lazy_and_quantized_weights_are_no_ordinary_ones():
     with pytest.raises(UnsupportedModel, match="'1.weight' gets its shape from the first batch"):
         roles_of(nn.Sequential(nn.ReLU(), nn.LazyLinear(3)))

@@ -56,7 +56,7 @@ def test_odd_names_survive_csv(tmp_path):
 def test_nothing_to_export_and_nowhere_to_write_are_refused(tmp_path):
     with pytest.raises(InvalidInput, match="needs at least one result"):
         write_exports([], tmp_path / "x")
-    with pytest.raises(StoreError, match="could not be written"):
+    with pytest.raises(StoreError, match="must exist"):
         write_exports(cell(), tmp_path / "none" / "x")
 
 

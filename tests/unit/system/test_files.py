@@ -59,6 +59,19 @@ def test_a_place_is_asked_for_before_the_work(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_a_file_of_another_kind_is_not_replaced(tmp_path):
+    place = tmp_path / "mine.csv"
+    for content, allowed in (("a,y\n1,0\n", False), ("data,value\nold,1\n", True), ("", True)):
+        place.write_text(content)
+        for attempt in (writable_place, lambda path, over: write_atomic(path, "data,value\nnew,2\n", over=over)):
+            if allowed:
+                attempt(place, over="data,value")
+                continue
+            with pytest.raises(StoreError, match="It is another file, which would be lost"):
+                attempt(place, over="data,value")
+            assert place.read_text() == content
+
+
 def test_an_unwritable_place_is_refused(tmp_path, monkeypatch):
     def refuse(*args):
         raise OSError(30, "Read-only file system")
