@@ -57,9 +57,10 @@ class Pages(Config):
 
             check_place(place)
             if self.exports:
-                from leaq.reporting.exports import export_places
+                from leaq.reporting.exports import EXPORTS
+                from leaq.system.files import places_beside
 
-                export_places(place)
+                places_beside(place, EXPORTS)
         if self.card is not None:
             from leaq.reporting.card import CARD_TITLE
             from leaq.system.files import writable_place

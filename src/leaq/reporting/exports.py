@@ -7,9 +7,9 @@ from leaq.errors import InvalidInput
 from leaq.results import CellResult
 from leaq.results.redaction import shareable
 from leaq.results.tidy import as_csv, tidy
-from leaq.system.files import writable_place, write_atomic
+from leaq.system.files import places_beside, write_atomic
 
-_EXPORTS = {".json": '"comparison"', ".csv": "data,task,embedder,"}
+EXPORTS = {".json": '"comparison"', ".csv": "data,task,embedder,"}
 """What tells an earlier export from another file of that name, which is not replaced: a table beside its report."""
 
 
@@ -33,24 +33,8 @@ def write_exports(
     kept = cells if internal else [shareable(cell) for cell in cells]
     texts = [cell.to_json(private=internal) for cell in kept]
     text = texts[0] if isinstance(results, CellResult) else "[\n" + ",\n".join(texts) + "\n]"
-    files = export_places(stem)
+    whole, table = places_beside(stem, EXPORTS)
     # What names single records is for its owner alone.
-    write_atomic(files[0], text + "\n", mode=0o600 if internal else 0o644)
-    write_atomic(files[1], as_csv(tidy(kept)), mode=0o644)
-    return files
-
-
-def export_places(stem: str | Path) -> tuple[Path, Path]:
-    """Return the paths of the exports beside a report, or of a stem; refuse those where another file stands.
-
-    Raises
-    ------
-    StoreError
-        If a file that is no export stands there, or none can be written there.
-    """
-    base = Path(stem)
-    base = base.with_suffix("") if base.suffix in (".html", ".json", ".csv") else base
-    files = (base.with_name(base.name + ".json"), base.with_name(base.name + ".csv"))
-    for file in files:
-        writable_place(file, over=_EXPORTS[file.suffix])
-    return files
+    write_atomic(whole, text + "\n", mode=0o600 if internal else 0o644)
+    write_atomic(table, as_csv(tidy(kept)), mode=0o644)
+    return whole, table

@@ -9,7 +9,7 @@ from leaq.errors import InvalidInput
 from leaq.reporting.form import Form
 from leaq.reporting.html import PAGE, page_of
 from leaq.results import as_plain
-from leaq.system.files import read_bytes, writable_place, write_atomic
+from leaq.system.files import places_beside, read_bytes, write_atomic
 from leaq.system.signing import sign, signed_by
 
 SCHEMA = 1
@@ -26,7 +26,7 @@ def write_form(form: Form, path: str | Path, *, key_file: Path | None = None) ->
     path : of the HTML file; the others get its name with their own ending.
     key_file : private key (Ed25519, PEM) to sign the form with.
     """
-    files = form_places(path)
+    files = places_beside(path, _FILES)
     card: dict[str, Any] = {"leaq_card": SCHEMA, **as_plain(form)}
     if key_file is not None:
         card["signature"] = sign(_canonical(card), key_file)
@@ -39,18 +39,6 @@ def write_form(form: Form, path: str | Path, *, key_file: Path | None = None) ->
     for file, content in zip(files, contents, strict=True):
         write_atomic(file, content, mode=0o644)
     return files
-
-
-def form_places(path: str | Path) -> tuple[Path, ...]:
-    """Return the paths of a form's files; refuse those where another file stands.
-
-    Raises
-    ------
-    StoreError
-        If a file that is no form stands there, or none can be written there.
-    """
-    base = Path(path).with_suffix("") if Path(path).suffix in _FILES else Path(path)
-    return tuple(writable_place(base.with_name(base.name + ending), over=mark) for ending, mark in _FILES.items())
 
 
 def read_card(path: str | Path) -> dict[str, Any]:

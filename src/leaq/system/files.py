@@ -13,7 +13,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from leaq.errors import InvalidInput, StoreError, closest
@@ -149,6 +149,24 @@ def writable_place(path: Path, *, over: str = "") -> Path:
         _refuse_other(path, over)
         Path(_temporary(path, 0o600)).unlink()
     return path
+
+
+def places_beside(path: str | Path, kinds: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the places of files of one name and several endings; refuse those where another file stands.
+
+    Parameters
+    ----------
+    path : the name, with one of the endings, a page's, or none.
+    kinds : by ending the text by which a file that may be replaced is known; see `writable_place`.
+
+    Raises
+    ------
+    StoreError
+        As `writable_place` does.
+    """
+    base = Path(path)
+    base = base.with_suffix("") if base.suffix in {".html", *kinds} else base
+    return tuple(writable_place(base.with_name(base.name + ending), over=mark) for ending, mark in kinds.items())
 
 
 def write_atomic(path: Path, content: bytes | str, *, mode: int = 0o600, over: str = "") -> None:

@@ -8,7 +8,6 @@ that cannot be stacked, for example because its control flow looks at values, is
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -78,7 +77,8 @@ class StackedModule:
         if not isinstance(skeleton, torch.nn.Module):
             raise InvalidInput(f"make must return a torch.nn.Module. Found {type(skeleton).__name__}.")
         self._integer = embeds(skeleton)
-        self._roles = _roles(skeleton)
+        self.roles: Mapping[str, Role] = _roles(skeleton)
+        """Role of every parameter and buffer, in the module's own order."""
         self._record_axes = probe.ndim
         self._collate: Callable[[Tensor], Any] = getattr(skeleton, "collate", as_given)
         self.prepared: Callable[[Tensor], Any] = getattr(skeleton, "prepared", as_given)
@@ -90,14 +90,9 @@ class StackedModule:
         self._evaluated = ModuleModel(skeleton, vectorised=not hasattr(skeleton, "collate"))
         self.reads: Callable[[Tensor], Tensor] = as_given
         self.widest = _widest(skeleton, self.as_inputs(probe))
-        self._convolves = any(role.startswith("conv") for role in self._roles.values())
+        self._convolves = any(role.startswith("conv") for role in self.roles.values())
         if (reason := self._why_not_stackable(probe)) is not None:
             self.note = Flag(NOT_STACKED, f"Trained one model after another: {reason}")
-
-    @cached_property
-    def roles(self) -> Mapping[str, Role]:
-        """Role of every parameter and buffer, in the module's own order."""
-        return self._roles
 
     @property
     def trained(self) -> tuple[str, ...]:
@@ -290,9 +285,10 @@ class StackedModule:
 
     def _collated(self, inputs: Tensor) -> Any:
         """Return what the module is called with for batches (m, b, ...)."""
-        flat = inputs.flatten(0, 1)
-        places = torch.arange(len(flat), device=flat.device).view(inputs.shape[:2])
-        return self._collate(inputs) if self._batches is None else self._batches(flat)(places)
+        if self._batches is None:
+            return self._collate(inputs)
+        m, b = inputs.shape[:2]
+        return self._batches(inputs.flatten(0, 1))(torch.arange(m * b, device=inputs.device).view(m, b))
 
     def _call(self, params: dict[str, Tensor], inputs: Any, *, axes: int) -> Tensor:
         lent = places(self._skeleton, params)

@@ -197,10 +197,8 @@ def gaussian_mu(epsilon: float, delta: float) -> float:
     from scipy.optimize import brentq  # a third of a second that training without noise spares
 
     def spent(mu: float) -> float:
-        return (
-            float(special.ndtr(mu / 2 - epsilon / mu) - math.exp(epsilon) * special.ndtr(-mu / 2 - epsilon / mu))
-            - delta
-        )
+        below, above = (float(special.ndtr(side * mu / 2 - epsilon / mu)) for side in (-1, 1))
+        return above - math.exp(epsilon) * below - delta
 
     return float(brentq(spent, 1e-6, 10 + 2 * epsilon))
 

@@ -126,10 +126,15 @@ def _taken(sums: Sums, chosen: Tensor) -> _Lists:
         every = torch.arange(len(which), device=which.device)
         return _Lists(sums.rows.index_select(0, which), every, every, per_model)
     counts = torch.diff(sums.starts, append=sums.starts.new_full((1,), len(sums.rows))).index_select(0, which)
-    owner, begins = torch.repeat_interleave(counts), counts.cumsum(0) - counts
-    found = (sums.starts.index_select(0, which) - begins).index_select(0, owner)
-    found += torch.arange(len(owner), device=owner.device)
-    return _Lists(sums.rows.index_select(0, found), begins, owner, per_model)
+    found, starts, owner = _spans(sums.starts.index_select(0, which), counts)
+    return _Lists(sums.rows.index_select(0, found), starts, owner, per_model)
+
+
+def _spans(begins: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the rows of spans of so many from so many on, behind each other; where each begins; whose each row is."""
+    starts, owner = counts.cumsum(0) - counts, torch.repeat_interleave(counts)
+    rows = torch.arange(len(owner), device=owner.device) + (begins - starts).index_select(0, owner)
+    return rows, starts, owner
 
 
 def _renumbered(lists: Sequence[_Lists], size: int, models: Tensor) -> tuple[Tensor, list[Sums]]:
@@ -147,9 +152,8 @@ def _renumbered(lists: Sequence[_Lists], size: int, models: Tensor) -> tuple[Ten
     model = held // size
     counts = torch.bincount(model, minlength=m)
     before, most = counts.cumsum(0) - counts, max(int(counts.max()), 1)
-    row = torch.arange(len(held), device=device) + (most * torch.arange(m, device=device) - before).index_select(
-        0, model
-    )
+    shift = most * torch.arange(m, device=device) - before
+    row = torch.arange(len(held), device=device) + shift.index_select(0, model)
     places = before.unsqueeze(1) + torch.minimum(torch.arange(most, device=device), counts.unsqueeze(1) - 1)
     chosen = (held - model * size)[places.clamp_min(0)] if len(held) else torch.zeros_like(places)
     rows = torch.empty_like(old).scatter_(0, order, row.index_select(0, new.cumsum(0) - 1))
@@ -219,8 +223,7 @@ class _Bonds:
 
 def _sums(begins: Tensor, counts: Tensor, groups: _Groups, left_out: Tensor | None = None) -> Sums:
     """Return sums of so many rows from so many on, but for one each, by their groups."""
-    starts, owner = counts.cumsum(0) - counts, torch.repeat_interleave(counts)
-    found = torch.arange(len(owner), device=owner.device) + (begins - starts)[owner]
+    found, starts, owner = _spans(begins, counts)
     if left_out is not None:
         found += found >= left_out[owner]
     index = groups.of[found]
