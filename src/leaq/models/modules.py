@@ -1,8 +1,8 @@
 """Any `torch.nn.Module` as a model of stacked weights: functional calls, over all candidates at once where possible."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -18,6 +18,9 @@ from leaq.types import Activations, Checkpoints, Role
 
 STACKED_BYTES = 2**26
 """Weights of the candidates that one vectorised call may hold; larger models run one after another."""
+
+Look = Callable[[Sequence[str], nn.Module, Tensor | None], bool]
+"""What looks at a layer before it runs: names of its own parameters, the layer, and what it is given."""
 
 
 def checkpoints_of(module: nn.Module, *, trainable: bool = False, copied: bool = True) -> Checkpoints:
@@ -64,7 +67,7 @@ class ModuleModel:
     vectorised: bool = True
     own: dict[str, Tensor] = field(init=False, repr=False)
     """Half-precision tensors of the module, widened; they run in 32 bits beside the candidates."""
-    calls: dict[int, dict[str, int]] = field(init=False, repr=False, default_factory=dict)
+    calls: dict[int, Mapping[str, int]] = field(init=False, repr=False, default_factory=dict)
     """How often each layer runs on so many records."""
     homogeneous: ClassVar[tuple[tuple[str, str], ...]] = ()
     """None: what stands between two layers of an arbitrary module is not known."""
@@ -73,6 +76,12 @@ class ModuleModel:
         self.module = unwrap(self.module)
         named = [*self.module.named_parameters(), *self.module.named_buffers()]
         self.own = {name: full_precision(t.detach()) for name, t in named if full_precision(t) is not t}
+
+    @cached_property
+    def tied(self) -> frozenset[str]:
+        """Names of tensors that are one with another."""
+        names = shared_names(self.module)
+        return frozenset((*names, *names.values()))
 
     @cached_property
     def roles(self) -> Mapping[str, Role]:
@@ -104,41 +113,26 @@ class ModuleModel:
             return torch.stack(found)
 
     def layer_inputs(
-        self, params: Mapping[str, Tensor], inputs: Tensor, shares: Tensor
+        self, params: Mapping[str, Tensor], inputs: Tensor, shares: Tensor, *, only: str | None = None
     ) -> dict[str, tuple[Tensor, Tensor]]:
         """Return what each linear and convolution weight is multiplied with, for calibrated quantizers.
 
         Inputs (m, r, ...) -> (m, r', in) and shares (m, r') by weight; see `leaq.models.protocols.Layered`. Records of
         share 0 are not run; a model with fewer vectors than another (molecules differ in atoms) is padded.
 
+        Parameters
+        ----------
+        only : this weight alone, {} if it sees no vectors, and those whose layers read the same right after. The run
+            ends there.
+
         Raises
         ------
         UnsupportedModel
             If a weight is tied to another one: what fits the one does not fit the other.
         """
-        return self._watched(params, inputs, shares, None)
-
-    def layer_inputs_of(
-        self, params: Mapping[str, Tensor], inputs: Tensor, shares: Tensor, *, only: str
-    ) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return the same of one weight, {} if it sees no vectors, and of those whose layers read the same right after.
-
-        The run ends there.
-        """
-        return self._watched(params, inputs, shares, only)
-
-    def _watched(
-        self, params: Mapping[str, Tensor], inputs: Tensor, shares: Tensor, only: str | None
-    ) -> dict[str, tuple[Tensor, Tensor]]:
         kept = []
-        for i, (one, share) in enumerate(zip(inputs, shares, strict=True)):
-            records = one if (told := share > 0).all() else one[told]
-            weights = self.own | {name: tensor[i] for name, tensor in params.items()}
-            if only is not None and len(records) not in self.calls:
-                whole = watch_inputs(self.module, weights, records, vectors=False)
-                self.calls[len(records)] = {name: len(met) for name, met in whole.items()}
-            calls = self.calls.get(len(records), {}) if only is not None else {}
-            found = watch_inputs(self.module, weights, records, only=only, calls=calls)
+        for i in range(len(inputs)):
+            found = self._met({name: tensor[i] for name, tensor in params.items()}, _told(inputs[i], shares[i]), only)
             kept.append({name: met[0] if len(met) == 1 else torch.cat(met) for name, met in found.items()})
         padded: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}  # of what several weights read, once
         vectors: dict[str, tuple[Tensor, Tensor]] = {}
@@ -150,6 +144,47 @@ class ModuleModel:
             vectors[name] = padded[key]
         return vectors
 
+    def _met(self, weights: dict[str, Tensor], records: Tensor, only: str | None) -> dict[str, list[Tensor]]:
+        """Return by weight the vectors (r', in) that each layer of one model met, call by call."""
+        found: dict[str, list[Tensor]] = {}
+        calls = {} if only is None else self._calls(weights, records)
+        last = _Read()  # what the layer asked about was given, once it is alone with it
+
+        def look(names: Sequence[str], layer: nn.Module, given: Tensor | None) -> bool:
+            if given is None:
+                return True
+            name = names[0]
+            if only not in (None, name):
+                if last.given is None:
+                    return True
+                if not (last.again(layer, given) and calls.get(name) == 1):
+                    return False
+                found[name] = found[only]
+                return True
+            # A copy where it is the tensor itself, which what follows may write into (an activation in place).
+            own = given.clone() if type(layer) is nn.Linear else given
+            found.setdefault(name, []).append(_vectors(layer, own))
+            if len(found[name]) == calls.get(name):
+                if len(found[name]) > 1 or type(layer) is not nn.Linear:
+                    return False
+                last.keep(given)
+            return True
+
+        self._shown(weights, records, look)
+        return found
+
+    def _calls(self, weights: dict[str, Tensor], records: Tensor) -> Mapping[str, int]:
+        """Return how often the layer of each weight runs on so many records, which it needs one run to tell."""
+        if len(records) not in self.calls:
+            counted = self.calls[len(records)] = Counter[str]()
+
+            def count(names: Sequence[str], _layer: nn.Module, given: Tensor | None) -> bool:
+                counted.update(names[:1] if given is not None else ())
+                return True
+
+            self._shown(weights, records, count)
+        return self.calls[len(records)]
+
     def inputs_in_turn(
         self,
         params: Mapping[str, Tensor],
@@ -158,30 +193,55 @@ class ModuleModel:
         *,
         visit: Callable[[Sequence[str], tuple[Tensor, Tensor] | None], bool],
     ) -> bool:
-        """Run one model once; right before a layer runs, show what its weight is multiplied with.
-
-        Parameters
-        ----------
-        params : weights (1, ...), into which `visit` may write: the layer then runs with what it wrote.
-        inputs, shares : its records, (1, r, ...) and (1, r), as of `layer_inputs`.
-        visit : called with the names of a layer's own parameters and what `layer_inputs` says of its weight, the same
-            tuple where the layer before read the same, None where it meets no vectors; False ends the run.
-
-        Returns
-        -------
-        Whether the run came to its end.
-        """
-        if isinstance(self.module, torch.jit.ScriptModule) or shared_names(self.module):
+        """Run one model once, and show each layer's inputs to `visit`; see `leaq.models.protocols.InTurn`."""
+        if self.tied or isinstance(self.module, torch.jit.ScriptModule):
             return False
-        told = shares[0] > 0
-        records = inputs[0] if told.all() else inputs[0][told]
-        weights = self.own | {name: tensor[0] for name, tensor in params.items()}
-        with _shown_in_turn(self.module, params, visit, shares):
-            try:
-                with torch.no_grad(), evaluating(self.module):
-                    call(self.module, weights, full_precision(records))
-            except _Seen:
-                return False
+        last = _Read()
+        seen: tuple[Tensor, Tensor] | None = None
+
+        def look(names: Sequence[str], layer: nn.Module, given: Tensor | None) -> bool:
+            nonlocal seen
+            if given is None:
+                return visit(names, None)
+            if seen is None or not last.again(layer, given):
+                seen = _padded([_vectors(layer, given)], like=shares)
+            last.keep(given if type(layer) is nn.Linear else None)
+            return visit(names, seen)
+
+        weights = {name: tensor[0] for name, tensor in params.items()}
+        return self._shown(weights, full_precision(_told(inputs[0], shares[0])), look)
+
+    def _shown(self, weights: dict[str, Tensor], records: Any, look: Look) -> bool:
+        """Run one model, and show every layer with parameters of its own before it runs, until `look` says False.
+
+        It is told their names, its weight's first, and what the weight is multiplied with, before it is laid out in
+        vectors; None where it meets none. It says whether the run came to its end.
+        """
+
+        def hook(layer: nn.Module, args: tuple[Any, ...]) -> None:
+            given = args[0] if _meets_vectors(layer) and args else None
+            if given is not None and own[layer][0] in self.tied:
+                raise UnsupportedModel(
+                    f"Calibration: a layer's weight must meet one kind of inputs. {own[layer][0]!r} is tied to another "
+                    "weight. Use a quantizer without calibration, such as uniform(bits=4)."
+                )
+            if not look(own[layer], layer, given):
+                raise _Seen
+
+        own = {
+            part: [f"{prefix}.{name}" if prefix else name for name in dict.fromkeys(("weight", *part._parameters))]
+            for prefix, part in self.module.named_modules()
+            if not isinstance(part, torch.jit.ScriptModule) and part._parameters
+        }
+        hooks = [part.register_forward_pre_hook(hook) for part in own]
+        try:
+            with torch.no_grad():
+                self._run(weights, records)
+        except _Seen:
+            return False
+        finally:
+            for one in hooks:
+                one.remove()
         return True
 
     def outputs(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
@@ -229,99 +289,25 @@ class _Seen(Exception):
     """Everything was seen; what is left of the run is not needed."""
 
 
-def watch_inputs(
-    module: nn.Module,
-    params: Mapping[str, Tensor],
-    inputs: Any,
-    *,
-    only: str | None = None,
-    calls: Mapping[str, int] | None = None,
-    vectors: bool = True,
-) -> dict[str, list[Tensor]]:
-    """Run a module; return by weight the vectors (r', in) that each linear or ungrouped convolution met, call by call.
+@dataclass
+class _Read:
+    """What a linear layer was given, to know it again."""
 
-    Parameters
-    ----------
-    only : watch this weight alone, and linear layers that are given the same tensor right after it, and end the run.
-    calls : how often each layer is called; where it does not say, the run goes to its end.
-    vectors : False says with empty tensors how often each layer was called.
-    """
-    found: dict[str, list[Tensor]] = {}
-    tied, calls = shared_names(module), calls or {}
-    shared: list[tuple[Tensor, int]] = []  # what the layer asked about was given, once it is alone with it
-    several = {*tied, *tied.values()}
+    given: Tensor | None = None
+    version: int = 0
 
-    def watch(name: str, layer: nn.Module) -> Any:
-        def keep(_layer: nn.Module, args: tuple[Any, ...]) -> None:
-            if only not in (None, name):
-                if not shared:
-                    return
-                alike = bool(args) and args[0] is shared[0][0] and args[0]._version == shared[0][1]
-                if not (alike and type(layer) is nn.Linear and calls.get(name) == 1 and name not in several):
-                    raise _Seen
-                found[name] = found[only]
-                return
-            if name in several:
-                raise UnsupportedModel(
-                    f"Calibration: a layer's weight must meet one kind of inputs. {name!r} is tied to another weight. "
-                    "Use a quantizer without calibration, such as uniform(bits=4)."
-                )
-            # A copy where it is the tensor itself, which what follows may write into (an activation in place).
-            own = args[0].clone() if vectors and type(layer) is nn.Linear else args[0]
-            found.setdefault(name, []).append(_vectors(layer, own) if vectors else torch.empty(0))
-            if len(found[name]) == calls.get(name):
-                if len(found[name]) > 1 or type(layer) is not nn.Linear:
-                    raise _Seen
-                shared.append((args[0], args[0]._version))
+    def keep(self, given: Tensor | None) -> None:
+        """Know this from here on."""
+        self.given, self.version = given, 0 if given is None else given._version
 
-        return layer.register_forward_pre_hook(keep)
-
-    layers = [
-        (f"{name}.weight" if name else "weight", part) for name, part in module.named_modules() if _meets_vectors(part)
-    ]
-    hooks = [watch(name, layer) for name, layer in layers]
-    try:
-        with suppress(_Seen), torch.no_grad(), evaluating(module):
-            call(module, params, inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return found
+    def again(self, layer: nn.Module, given: Tensor) -> bool:
+        """Whether a layer is given the same, which nothing has written into."""
+        return type(layer) is nn.Linear and given is self.given and given._version == self.version
 
 
-@contextmanager
-def _shown_in_turn(
-    module: nn.Module,
-    params: Mapping[str, Tensor],
-    visit: Callable[[Sequence[str], tuple[Tensor, Tensor] | None], bool],
-    shares: Tensor,
-) -> Iterator[None]:
-    """Show layers that hold parameters what they are given, while the context lasts."""
-    last: list[tuple[Tensor, int, tuple[Tensor, Tensor]]] = []  # what a linear layer was given, and its vectors
-
-    def show(names: Sequence[str], layer: nn.Module) -> Any:
-        def look(_layer: nn.Module, args: tuple[Any, ...]) -> None:
-            seen = None
-            if _meets_vectors(layer) and args:
-                plain = type(layer) is nn.Linear
-                alike = plain and bool(last) and args[0] is last[0][0] and args[0]._version == last[0][1]
-                seen = last[0][2] if alike else _padded([_vectors(layer, args[0])], like=shares)
-                last[:] = [(args[0], args[0]._version, seen)] if plain else []
-            if not visit(names, seen):
-                raise _Seen
-
-        return layer.register_forward_pre_hook(look)
-
-    hooks = []
-    for prefix, part in module.named_modules():
-        own = [f"{prefix}.{name}" if prefix else name for name in part._parameters]
-        if any(name in params for name in own):
-            hooks.append(show(own, part))
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+def _told(records: Tensor, shares: Tensor) -> Tensor:
+    """Return the records that count."""
+    return records if (told := shares > 0).all() else records[told]
 
 
 def _meets_vectors(layer: nn.Module) -> bool:

@@ -1,6 +1,6 @@
 """What a model must be able to do; any object with these methods works."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from leaq.lazy import Tensor
@@ -55,4 +55,38 @@ class Layered(Protocol):
 
     def outputs(self, params: Mapping[str, "Tensor"], inputs: "Tensor") -> "Tensor":
         """Run each model on records of its own, differentiably: inputs ``(m, r, ...)`` -> ``(m, r, ...)``."""
+        ...
+
+
+@runtime_checkable
+class InTurn(Layered, Protocol):
+    """A model that shows its layers one after another as they run: each is calibrated within one run of all."""
+
+    def layer_inputs(
+        self, params: Mapping[str, "Tensor"], inputs: "Tensor", shares: "Tensor", *, only: str | None = None
+    ) -> Mapping[str, tuple["Tensor", "Tensor"]]:
+        """Return the same as `Layered`, or of one weight alone and others that read the same right after it."""
+        ...
+
+    def inputs_in_turn(
+        self,
+        params: Mapping[str, "Tensor"],
+        inputs: "Tensor",
+        shares: "Tensor",
+        *,
+        visit: Callable[[Sequence[str], tuple["Tensor", "Tensor"] | None], bool],
+    ) -> bool:
+        """Run one model once; right before a layer runs, show what its weight is multiplied with.
+
+        Parameters
+        ----------
+        params : weights (1, ...), into which `visit` may write: the layer then runs with what it wrote.
+        inputs, shares : its records, (1, r, ...) and (1, r), as of `layer_inputs`.
+        visit : called with the names of a layer's own parameters and what `layer_inputs` says of its weight, the same
+            tuple where the layer before read the same, None where it meets no vectors; False ends the run.
+
+        Returns
+        -------
+        Whether the run came to its end.
+        """
         ...

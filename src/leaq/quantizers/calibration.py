@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from leaq.errors import InvalidInput, UnsupportedModel
 from leaq.lazy import Tensor, torch
-from leaq.models.protocols import Layered
+from leaq.models.protocols import InTurn, Layered
 from leaq.quantizers.applying import (
     GAIN,
     MOMENTS,
@@ -222,10 +222,9 @@ def _walk(scheme: Scheme, model: Layered, exact: Checkpoints, given: Inputs, *, 
     """Fit one run of models, layer by layer: one model in a single run, where its layers run in the plan's order."""
     looks = scheme.bias == "corrected" or scheme.refit != "off"
     before = model.layer_inputs(exact.params, given.records, given.shares) if looks else {}
-    in_turn = getattr(model, "inputs_in_turn", None)
-    if in_turn is not None and len(given.records) == 1:
+    if isinstance(model, InTurn) and len(given.records) == 1:
         walk = _Walk.begun(scheme, exact, before, along=along)
-        if in_turn(walk.now, given.records, given.shares, visit=walk.visit) and not walk.ahead:
+        if model.inputs_in_turn(walk.now, given.records, given.shares, visit=walk.visit) and not walk.ahead:
             return walk.ended(model, given)
     walk = _Walk.begun(scheme, exact, before, along=along)
     seen: dict[str, tuple[Tensor, Tensor]] = {}  # of a layer, and of others that read the same as it
@@ -328,9 +327,8 @@ class _Walk:
 
 def _seen(model: Layered, now: Mapping[str, Tensor], given: Inputs, name: str) -> dict[str, tuple[Tensor, Tensor]]:
     """Return what one layer sees; of a model that can stop once that layer has run also others that see the same."""
-    stopping = getattr(model, "layer_inputs_of", None)
-    if stopping is not None:
-        return dict(stopping(now, given.records, given.shares, only=name))
+    if isinstance(model, InTurn):
+        return dict(model.layer_inputs(now, given.records, given.shares, only=name))
     found = model.layer_inputs(now, given.records, given.shares)
     return {name: found[name]} if name in found else {}
 

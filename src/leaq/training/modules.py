@@ -157,19 +157,13 @@ class StackedModule:
         return self._evaluated.outputs(params, self.as_inputs(inputs))
 
     def layer_inputs(
-        self, params: Mapping[str, Tensor], inputs: Tensor, shares: Tensor
+        self, params: Mapping[str, Tensor], inputs: Tensor, shares: Tensor, *, only: str | None = None
     ) -> Mapping[str, tuple[Tensor, Tensor]]:
-        """Return what each weight is multiplied with; see `leaq.models.protocols.Layered`."""
-        return self._evaluated.layer_inputs(params, self.as_inputs(inputs), shares)
-
-    def layer_inputs_of(
-        self, params: Mapping[str, Tensor], inputs: Tensor, shares: Tensor, *, only: str
-    ) -> Mapping[str, tuple[Tensor, Tensor]]:
-        """Return the same of one weight alone, by a run that ends once its layer has run."""
-        return self._evaluated.layer_inputs_of(params, self.as_inputs(inputs), shares, only=only)
+        """Return what each weight is multiplied with, or one alone; see `leaq.models.protocols.InTurn`."""
+        return self._evaluated.layer_inputs(params, self.as_inputs(inputs), shares, only=only)
 
     def inputs_in_turn(self, params: Mapping[str, Tensor], inputs: Tensor, shares: Tensor, *, visit: Any) -> bool:
-        """Show each layer's inputs to `visit`, right before it runs; see `leaq.models.ModuleModel`."""
+        """Show each layer's inputs to `visit`, right before it runs; see `leaq.models.protocols.InTurn`."""
         return self._evaluated.inputs_in_turn(params, self.as_inputs(inputs), shares, visit=visit)
 
     def batches(self, inputs: Tensor) -> Callable[[Tensor], Any]:
