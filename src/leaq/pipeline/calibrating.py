@@ -20,17 +20,16 @@ import torch
 from leaq.data.splits import halves
 from leaq.errors import InvalidInput
 from leaq.evaluation.loss_table import loss_table
-from leaq.measures.performance import drop, performance
 from leaq.models.protocols import Layered, Model
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.measuring import GROUPED, how_of
 from leaq.pipeline.planning import Asked, ReleaseTables, asked, set_aside
-from leaq.pipeline.rows import no_skill
+from leaq.pipeline.rows import Released, attacked_row
 from leaq.pipeline.subjects import Subject
 from leaq.quantizers import Calibration, Identity, ReleaseSet, Scheme
 from leaq.quantizers.calibration import RECORDS
 from leaq.results import QuantizerRow
-from leaq.types import AttackResult, Bools, Checkpoints, Flag, LossTable, NotComputed, Progress, Samples, silent
+from leaq.types import Bools, Checkpoints, Flag, LossTable, NotComputed, Progress, Samples, silent
 
 UNKNOWN = ", model unknown"
 """Behind the specification of a quantizer whose attacker does not hold the model in full precision."""
@@ -242,13 +241,13 @@ def measure_calibrations(config: AuditConfig, todo: Calibrations, found: Release
     for quantizer in todo.quantizers:
         calibrated = quantizer.needs.calibration
         for more, known in (("", KNOWN_MODEL), (UNKNOWN, UNKNOWN_MODEL))[: 1 + calibrated]:
-            spec, label = quantizer.spec() + more, quantizer.label() + more
-            (table, size), (reference, _) = found[spec], found[Identity().spec() + more]
+            names = quantizer.spec() + more, quantizer.label() + more
+            (table, size), (reference, _) = found[names[0]], found[Identity().spec() + more]
             how = replace(how_of(config, todo.pool.inputs, task=table.task), lacking={"reference": NO_REFERENCE})
-            metrics = performance(table, **how.resampling)
-            drops = {} if isinstance(quantizer, Identity) else drop(table, reference, **how.resampling)
-            attacks: dict[str, AttackResult | NotComputed] = {attack.spec(): UNCALIBRATED for attack in how.attacks}
-            attacks |= how.attacked(how.context(table)) if calibrated else {}
-            flags = (*((known,) if calibrated else ()), *no_skill(metrics))
-            rows.append(QuantizerRow(spec, label, size, metrics, drops, attacks=attacks, flags=flags))
+            released = Released(names, table, size, reference, full=isinstance(quantizer, Identity))
+            if calibrated:
+                rows.append(attacked_row(replace(released, flags=(known,)), how))
+            else:
+                row = attacked_row(released, replace(how, attacks=()))
+                rows.append(replace(row, attacks={attack.spec(): UNCALIBRATED for attack in how.attacks}))
     return tuple(rows)

@@ -12,11 +12,10 @@ from leaq.attacks.risk import identified_records
 from leaq.data import load
 from leaq.embedders import embed
 from leaq.errors import NotEnoughEvidence
-from leaq.measures.performance import performance
 from leaq.measures.rate import order_changes
 from leaq.models.nets.layout import GRAPHS
 from leaq.pipeline.cell import AuditConfig
-from leaq.pipeline.rows import How, Released, measured_by_task, no_skill, outdone, row
+from leaq.pipeline.rows import How, Released, attacked_row, row
 from leaq.quantizers import Identity, ReleaseSet, Scheme
 from leaq.results import QuantizerRow, Size
 from leaq.training.references import parse_references, reference_table
@@ -182,11 +181,8 @@ def measure_references(
         if drawn is not None and not table.by_task:
             table, features = replace(table.on(drawn), pool=len(pool)), features[drawn]
         how = how_of(config, features, task=table.task)
-        metrics, attacks = performance(table, **how.resampling), how.attacked(how.context(table))
-        doubts = (*no_skill(metrics), *outdone(attacks, how.leading))
-        row = QuantizerRow(reference.spec(), reference.label, size, flags=(REFERENCE, *doubts))
-        tasks = measured_by_task(Released((reference.spec(), reference.label), table, size, full=True), how)
-        rows.append(replace(row, metrics=metrics, attacks=attacks, by_task=tasks))
+        names = reference.spec(), reference.label
+        rows.append(attacked_row(Released(names, table, size, full=True, flags=(REFERENCE,)), how))
     return tuple(rows)
 
 

@@ -120,13 +120,13 @@ class Released:
 
 
 def row(released: Released, how: How) -> QuantizerRow:
-    """Measure one release: accuracy and its cost, indicators, attacks."""
-    table, options = released.table, how.resampling
+    """Measure one release: accuracy and its cost, attacks, indicators."""
+    context = how.context(released.table, released.reference)
+    found = attacked_row(released, how, context)
+    table, options, metrics, drops = released.table, how.resampling, dict(found.metrics), dict(found.drops)
     own, before = released.counted()
-    metrics, drops = _accuracy(own, before, options)
     measures, curves, doubts = _rates(table if released.candidates is None else released.candidates, how)
     measures["loss_gap"] = loss_gap(own, **options)
-    context = how.context(table, released.reference)
     if before is not None:
         measures["distortion"] = _compared(distortion, own, before, options)
         measures["correlation"] = _compared(correlation, own, before, options)
@@ -138,7 +138,6 @@ def row(released: Released, how: How) -> QuantizerRow:
         metrics["loss"] = held_out_loss(own, **options)
         if before is not None:
             drops["loss"] = held_out_drop(own, before, **options)
-    attacks = how.attacked(context)
     if how.no_replicates:
         measures["forecast"] = NotComputed(how.no_replicates)
         measures["loss_tnr"] = loss_tnr(own, **options)
@@ -146,16 +145,21 @@ def row(released: Released, how: How) -> QuantizerRow:
         measures["forecast_one"] = computed(lambda: from_one_model(table, released.reference, level=options["level"]))
     # What a quantizer does to predictions is its price.
     read = (*other_scale(metrics, trained=not how.no_replicates), *class_order_doubt(own)) if before is None else ()
+    flags = (*released.flags, *doubts, *no_skill(metrics), *read, *outdone(found.attacks, how.leading))
+    return replace(found, metrics=metrics, drops=drops, measures=measures, curves=curves, flags=flags)
+
+
+def attacked_row(released: Released, how: How, context: Context | None = None) -> QuantizerRow:
+    """Return what every kind of row has: accuracy and its cost, and what attacks find; in a context that is there."""
+    metrics, drops = _accuracy(*released.counted(), how.resampling)
+    attacks = how.attacked(context or how.context(released.table, released.reference))
     return QuantizerRow(
-        quantizer=released.names[0],
-        label=released.names[1],
-        size=released.size,
-        metrics=metrics,
-        drops=drops,
-        measures=measures,
+        *released.names,
+        released.size,
+        metrics,
+        drops,
         attacks=attacks,
-        curves=curves,
-        flags=(*released.flags, *doubts, *no_skill(metrics), *read, *outdone(attacks, how.leading)),
+        flags=(*released.flags, *no_skill(metrics), *outdone(attacks, how.leading)),
         by_task=measured_by_task(released, how),
     )
 

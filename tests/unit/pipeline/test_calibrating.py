@@ -6,16 +6,18 @@ import torch
 
 from leaq.data import load
 from leaq.errors import InvalidInput
-from leaq.pipeline import audit, calibrating
+from leaq.pipeline import audit, audit_samples, calibrating
 from leaq.pipeline.calibrating import UNKNOWN, calibrate, calibrations, planned, with_errors
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.planning import Asked
 from leaq.pipeline.preparing import prepare
-from leaq.pipeline.subjects import heads, subject_of
+from leaq.pipeline.rows import How
+from leaq.pipeline.subjects import Given, heads, subject_of
 from leaq.quantizers import Calibration
 from leaq.results import CellResult
 from leaq.training import TrainingConfig
 from leaq.types import AttackResult, Checkpoints, Estimate, LossTable, NotComputed, Samples
+from tests.unit.pipeline.cases import table
 
 QUICK = TrainingConfig(hidden=(8,), epochs=2, checkpoints=3, chunk=4)
 GPTQ = "gptq(bits=2)"
@@ -50,6 +52,16 @@ def test_a_row_each_for_a_known_and_an_unknown_model(result):
     more = rows[GPTQ].measures["leak_vs_unknown"]
     leaks = [rows[spec].attacks["combined"].advantage.value for spec in (GPTQ, GPTQ + UNKNOWN)]
     assert more.value == leaks[0] - leaks[1]
+
+
+def test_each_of_several_targets_has_its_own_numbers_and_attacks_where_records_calibrate(monkeypatch):
+    samples, asked = prepare(config(source="cases"), given=Given(data=table(120)))
+    monkeypatch.setattr(How, "attacked", lambda self, _context: dict.fromkeys(one.spec() for one in self.attacks))
+    found = audit_samples(samples, asked)
+    targets = [list(row.by_task) for row in found.rows]
+    assert targets == [["task0", "task1", "task2"]] * 4
+    assert list(found.rows[1].by_task["task0"].attacks) == ["threshold"]
+    assert not found.rows[3].by_task["task0"].attacks
 
 
 def test_who_holds_full_precision_sees_that_records_looked_at_were_rounded_with_care():
